@@ -1,0 +1,93 @@
+"""Which channels made a record improbable: closed form from the free energy."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ember_core import ops
+from ember_core.nn import Module
+
+
+class _Part(NamedTuple):
+    """Visible units of one channel and their weights, ready for exact products."""
+
+    columns: Any
+    into: Any  # ExactWeight (V_c, N)
+    back: Any  # ExactWeight (N, V_c)
+    bias: Any
+    precision: Any
+
+
+class Explainer(Module):
+    """Free energy gained when one channel is replaced by what the rest of the record expects.
+
+    For channel `c` with visible units `V_c`: take them out of the hidden units' input, let the
+    hidden units reconstruct them, and compare `F(v) - F(v with V_c reconstructed)`. Gains below
+    zero count as zero; the shares are the gains over their sum.
+
+    Args:
+        channel_of_visible: Channel index of each visible unit, length `V`; -1 for none (clock).
+        n_channels: Number of channels `C`.
+    """
+
+    def __init__(self, channel_of_visible: list[int], n_channels: int) -> None:
+        super().__init__()
+        self.n_channels = n_channels
+        self.channel_of_visible = list(channel_of_visible)
+        self._parts: list[_Part | None] = []
+        self._rbm: Any = None
+
+    def prepare(self, rbm: Any) -> None:
+        """Take the weights of a Gaussian RBM; again after they change."""
+        frozen = rbm.frozen()
+        owner = np.asarray(self.channel_of_visible)
+        weights = np.asarray(rbm.weights.data, dtype=np.float64)
+        sigma = np.asarray(rbm.sigma, dtype=np.float64)[:, None]
+        self._rbm = frozen
+        self._parts = []
+        for channel in range(self.n_channels):
+            at = np.flatnonzero(owner == channel)
+            if at.size == 0:
+                self._parts.append(None)
+                continue
+            self._parts.append(
+                _Part(
+                    at,
+                    ops.exact_weight(weights[at] / sigma[at]),
+                    ops.exact_weight((weights[at] * sigma[at]).T.copy()),
+                    frozen.visible_bias[at],
+                    frozen.precision[at],
+                )
+            )
+
+    def forward(self, visible: Any) -> Any:
+        """Shares of the channels in records.
+
+        Args:
+            visible: Shape `(B, V)`, float32.
+
+        Returns:
+            Shares of shape `(B, C)`, float64, each >= 0, every row summing to 1; a row's bits do
+            not depend on the batch.
+        """
+        drive = self._rbm.drive(visible)
+        energy = ops.sum(ops.softplus(drive), axis=1)
+        gains = []
+        for part in self._parts:
+            if part is None:
+                gains.append(0.0 * energy)
+                continue
+            own = ops.ascontiguous(visible[:, part.columns])
+            without = drive - ops.exact_matmul(own, part.into)
+            expected = ops.exact_matmul(ops.sigmoid(without), part.back) + part.bias
+            then = without + ops.exact_matmul(expected, part.into)
+            departure = ops.square((own - part.bias) * part.precision)
+            usual = ops.square((expected - part.bias) * part.precision)
+            quadratic = 0.5 * ops.sum(departure - usual, axis=1)
+            gains.append(quadratic - energy + ops.sum(ops.softplus(then), axis=1))
+        gain = ops.maximum(ops.astype(ops.stack(gains, axis=1), "float64"), 0.0)
+        total = ops.sum(gain, axis=1)[:, None]
+        even = ops.where(total > 0, 0.0 * gain, 0.0 * gain + 1.0 / self.n_channels)
+        return ops.where(total > 0, gain / ops.where(total > 0, total, 1.0), even)

@@ -1,0 +1,65 @@
+"""Figures of detection quality: VUS-PR, AUC-PR, alarm episodes; and the baselines beside them.
+
+Nothing here adjusts points: a fault counts as found only where a record inside it is flagged.
+"""
+
+from __future__ import annotations
+
+from ember_core.evaluate._baselines import (
+    Baseline as Baseline,
+)
+from ember_core.evaluate._baselines import (
+    KMeansWindows as KMeansWindows,
+)
+from ember_core.evaluate._baselines import (
+    PCAWindows as PCAWindows,
+)
+from ember_core.evaluate._baselines import (
+    RandomScore as RandomScore,
+)
+from ember_core.evaluate._baselines import (
+    ZScore as ZScore,
+)
+from ember_core.evaluate._baselines import (
+    baselines as baselines,
+)
+from ember_core.evaluate._episodes import (
+    EpisodeScores as EpisodeScores,
+)
+from ember_core.evaluate._episodes import (
+    alarm_episodes as alarm_episodes,
+)
+from ember_core.evaluate._episodes import (
+    detection_delay as detection_delay,
+)
+from ember_core.evaluate._episodes import (
+    episode_scores as episode_scores,
+)
+from ember_core.evaluate._points import (
+    BestF1 as BestF1,
+)
+from ember_core.evaluate._points import (
+    PointScores as PointScores,
+)
+from ember_core.evaluate._points import (
+    auc_pr as auc_pr,
+)
+from ember_core.evaluate._points import (
+    best_f1 as best_f1,
+)
+from ember_core.evaluate._points import (
+    point_f1 as point_f1,
+)
+from ember_core.evaluate._summary import (
+    COUNTS as COUNTS,
+)
+from ember_core.evaluate._summary import (
+    LOWER_IS_BETTER as LOWER_IS_BETTER,
+)
+from ember_core.evaluate._summary import (
+    summarise as summarise,
+)
+from ember_core.evaluate._summary import (
+    summary as summary,
+)
+from ember_core.evaluate._vus import vus_pr as vus_pr

@@ -1,0 +1,90 @@
+"""Centre and scale every channel by what is usual for that key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ember_core import ops
+from ember_core.nn import Module
+from ember_core.state import State, StateField
+
+CLIP = 10.0  # in usual deviations; a clip of 5 cost SMD .07 VUS-PR
+RANGE_FLOOR = 0.05  # of the range seen: near-constant channels do not explode
+
+
+class Normaliser(Module):
+    """`z = clip((x - mean) / max(sigma, 0.05 * range), -10, 10)` per key and channel.
+
+    Values enter as float64, are centred, and leave as float32. While a key learns (warm-up),
+    mean, variance and range follow its own rows (Welford's update); after that they stand still.
+
+    Args:
+        n_channels: Number of channels `C`.
+    """
+
+    def __init__(self, n_channels: int) -> None:
+        super().__init__()
+        self.n_channels = n_channels
+
+    def state_fields(self) -> tuple[StateField, ...]:
+        """Mean, variance and range of each channel."""
+        c = (self.n_channels,)
+        return (
+            StateField("norm_mean", "<f8", c, "mean of each channel, in its own unit"),
+            StateField("norm_var", "<f8", c, "variance of each channel, unit squared"),
+            StateField("norm_low", "<f8", c, "smallest value learnt, in its own unit"),
+            StateField("norm_high", "<f8", c, "largest value learnt, in its own unit"),
+        )
+
+    def learn(self, state: State, values: Any, weight: Any) -> State:
+        """Take one row per key into the moments.
+
+        Args:
+            state: This component's fields.
+            values: Shape `(B, C)`, float64; NaN where a channel is missing.
+            weight: Shape `(B,)`, float64: share of the new row, `1/n` for the n-th; 0 learns
+                nothing, 1 starts anew.
+
+        Returns:
+            The four fields after the row.
+        """
+        w = weight[:, None] * ops.astype(ops.isfinite(values), "float64")
+        x = ops.where(w > 0, values, state["norm_mean"])
+        first = w >= 1.0
+        delta = x - state["norm_mean"]
+        mean = state["norm_mean"] + w * delta
+        var = state["norm_var"] + w * (delta * (x - mean) - state["norm_var"])
+        low = ops.where(first, x, ops.minimum(state["norm_low"], x))
+        high = ops.where(first, x, ops.maximum(state["norm_high"], x))
+        learns = w > 0
+        return {
+            "norm_mean": mean,
+            "norm_var": ops.where(first, 0.0 * var, var),
+            "norm_low": ops.where(learns, low, state["norm_low"]),
+            "norm_high": ops.where(learns, high, state["norm_high"]),
+        }
+
+    def scale(self, state: State) -> Any:
+        """Usual deviation of each channel, floored, shape `(B, C)`, in the channel's unit."""
+        floor = RANGE_FLOOR * (state["norm_high"] - state["norm_low"])
+        tiny = 1e-9 + 1e-3 * ops.abs(state["norm_mean"])  # for a channel that never moved
+        sigma = ops.sqrt(ops.maximum(state["norm_var"], 0.0))
+        usual = ops.maximum(sigma, floor)
+        return ops.where(usual > 0, usual, tiny)
+
+    def forward(self, state: State, values: Any) -> Any:
+        """Normalised rows.
+
+        Args:
+            state: This component's fields.
+            values: Shape `(B, C)`, float64; NaN where missing.
+
+        Returns:
+            float32 of shape `(B, C)`, within +-10; NaN where missing.
+        """
+        z = (values - state["norm_mean"]) / self.scale(state)
+        return ops.astype(ops.clip(z, -CLIP, CLIP), "float32")
+
+    def restore(self, state: State, z: Any) -> Any:
+        """Back to the channel's own unit: the inverse of `forward`, shape `(B, C)`, float64."""
+        return state["norm_mean"] + ops.astype(z, "float64") * self.scale(state)

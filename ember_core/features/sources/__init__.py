@@ -1,0 +1,49 @@
+"""Telemetry from files and queries: what `train`, `backtest` and `replay` call DATA.
+
+`read` gives one table per key in memory, `open_sources` the same records in chunks of constant
+memory, `interleaved` the records of all keys in one order of time.
+"""
+
+from __future__ import annotations
+
+from ember_core.features.sources._chunk import (
+    CHUNK_ROWS as CHUNK_ROWS,
+)
+from ember_core.features.sources._chunk import (
+    Chunk as Chunk,
+)
+from ember_core.features.sources._chunk import (
+    Source as Source,
+)
+from ember_core.features.sources._dataset import (
+    Dataset as Dataset,
+)
+from ember_core.features.sources._dataset import (
+    KeyTable as KeyTable,
+)
+from ember_core.features.sources._dataset import (
+    Rows as Rows,
+)
+from ember_core.features.sources._dataset import (
+    read as read,
+)
+from ember_core.features.sources._errors import DataError as DataError
+from ember_core.features.sources._interleave import (
+    Batch as Batch,
+)
+from ember_core.features.sources._interleave import (
+    interleaved as interleaved,
+)
+from ember_core.features.sources._open import (
+    Opener as Opener,
+)
+from ember_core.features.sources._open import (
+    open_sources as open_sources,
+)
+from ember_core.features.sources._options import (
+    DataOptions as DataOptions,
+)
+from ember_core.features.sources._options import (
+    TimeUnit as TimeUnit,
+)
+from ember_core.features.sources._time import to_microseconds as to_microseconds

@@ -1,0 +1,121 @@
+"""A fitted pipeline with what it knows of each key, and the bundle it is kept in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ember_core.detect import MotorNeuron, Tail
+from ember_core.pipeline import Pipeline, PipelineConfig
+from ember_core.serialize import BundleError, bundle_digest, load_bundle, save_bundle
+from ember_core.state import State
+
+# What training learns of a key; every other field of its state begins at zero.
+LEARNT = (
+    "known",
+    "interval",
+    "norm_mean",
+    "norm_var",
+    "norm_low",
+    "norm_high",
+    "feature_mean",
+    "feature_var",
+    "ewvar",
+    "tail_mid",
+    "tail_high",
+    "tail_excess",
+)
+
+
+@dataclass
+class FleetModel:
+    """Weights and thresholds of a fleet, and the first state of each of its keys.
+
+    Attributes:
+        pipeline: The chain; its weights are shared by all keys.
+        keys: Keys seen in training.
+        key_state: First state of each, fields of shape `(K, ...)`.
+        new_state: First state of a key never seen, fields of shape `(1, ...)`.
+        report: What training found: digest of the data, figures, thresholds.
+        name: Name of the bundle.
+        version: Version of the bundle, as the user counts.
+        sha256: Digest of the bundle's tensors; empty until saved or loaded.
+    """
+
+    pipeline: Pipeline
+    keys: list[bytes]
+    key_state: State
+    new_state: State
+    report: dict[str, Any] = field(default_factory=dict)
+    name: str = "model"
+    version: str = "1"
+    sha256: str = ""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels, in column order."""
+        return self.pipeline.config.channels
+
+    def save(self, directory: str | Path) -> None:
+        """Write the bundle: `model.safetensors` and `model.json`.
+
+        Args:
+            directory: Folder; made if it is not there.
+        """
+        p = self.pipeline
+        arrays = {f"weights.{k}": np.asarray(v) for k, v in p.state_dict().items()}
+        for prefix, state in (("key", self.key_state), ("new", self.new_state)):
+            arrays |= {f"{prefix}.{n}": state[n] for n in LEARNT if n in state}
+        card = {
+            "name": self.name,
+            "version": self.version,
+            "config": p.config.as_json(),
+            "tail": p.tail.get_config(),
+            "motor": p.motor.get_config(),
+            "keys": [k.decode("utf-8", "surrogateescape") for k in self.keys],
+            "report": self.report,
+        }
+        save_bundle(directory, arrays, card)
+        self.sha256 = bundle_digest(directory)
+
+    @classmethod
+    def load(cls, directory: str | Path) -> FleetModel:
+        """Read a bundle.
+
+        Raises:
+            BundleError: If it is missing, damaged, foreign, or of a newer format.
+        """
+        arrays, card = load_bundle(directory)
+        try:
+            pipeline = Pipeline(PipelineConfig.from_json(card["config"]))
+            pipeline.tail = Tail(**card["tail"])
+            pipeline.motor = MotorNeuron(**card["motor"])
+            weights = {k[8:]: v for k, v in arrays.items() if k.startswith("weights.")}
+            pipeline.load_state_dict(weights)
+            keys = [k.encode("utf-8", "surrogateescape") for k in card["keys"]]
+            states = []
+            for prefix, batch in (("key", len(keys)), ("new", 1)):
+                state = pipeline.initial_state(batch)
+                for name in LEARNT:
+                    if name in state:
+                        state[name][...] = arrays[f"{prefix}.{name}"]
+                states.append(state)
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(
+                f"The bundle does not hold a pipeline of this version. Received: {directory}: "
+                f"{type(error).__name__}: {error}. Train it again with 'ember train'."
+            ) from error
+        pipeline.frozen()
+        return cls(
+            pipeline,
+            keys,
+            states[0],
+            states[1],
+            report=card.get("report", {}),
+            name=str(card.get("name", "model")),
+            version=str(card.get("version", "1")),
+            sha256=bundle_digest(directory),
+        )

@@ -1,0 +1,7 @@
+"""The models: RBM, and liquid networks with motor neurons."""
+
+from __future__ import annotations
+
+from ._frozen_rbm import FrozenRBM as FrozenRBM
+from .rbm import RBM as RBM
+from .liquid import LiquidNetwork as LiquidNetwork

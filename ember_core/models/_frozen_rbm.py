@@ -1,0 +1,100 @@
+"""An RBM for inference: each row's result is its own, bit for bit, whatever the batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ember_core import ops
+from ember_core.ops import Array, ExactWeight
+
+if TYPE_CHECKING:
+    from .rbm import RBM
+
+_WEIGHT_LIMIT = 8.0
+_TILE_ROWS = 256  # rows at a time, so that what lies between them stays in the cache
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenRBM:
+    """Weights rounded for `ops.exact_matmul`, with `sigma` folded in.
+
+    Every method takes float32 rows `(B, V)` and gives float32; the results of a row do not depend
+    on its neighbours, their number, their order or the memory's layout.
+
+    Attributes:
+        gaussian: Whether visible units are Gaussian.
+        weights: `(V, N)`, of Gaussian units `W / sigma`.
+        weights_back: `(N, V)`, of Gaussian units `(W * sigma)` transposed.
+        visible_bias: `(V,)`.
+        hidden_bias: `(N,)`.
+        precision: `(V,)`, `1 / sigma`.
+    """
+
+    gaussian: bool
+    weights: ExactWeight
+    weights_back: ExactWeight
+    visible_bias: Array
+    hidden_bias: Array
+    precision: Array
+
+    @classmethod
+    def of(cls, rbm: RBM) -> FrozenRBM:
+        """Freeze an RBM; see `RBM.frozen`."""
+        gaussian = rbm.visible == "gaussian"
+        sigma = ops.reshape(ops.astype(rbm.sigma, "float64"), (-1, 1))
+        w = ops.astype(rbm.weights.data, "float64")
+        forward, back = (w / sigma, w * sigma) if gaussian else (w, w)
+        largest = max(float(ops.max(ops.abs(forward))), float(ops.max(ops.abs(back))))
+        if not largest < _WEIGHT_LIMIT:
+            raise ValueError(
+                "The RBM's weights are outside the grid of exact inference. Expected finite "
+                f"weights (over and times sigma) of magnitude below {_WEIGHT_LIMIT:g}. Received: "
+                f"largest={largest:.4g}. Train with a lower learning rate or more weight decay."
+            )
+        return cls(
+            gaussian=gaussian,
+            weights=ops.exact_weight(forward),
+            weights_back=ops.exact_weight(ops.transpose(back)),
+            visible_bias=ops.copy(ops.astype(rbm.visible_bias.data, "float32")),
+            hidden_bias=ops.copy(ops.astype(rbm.hidden_bias.data, "float32")),
+            precision=ops.astype(1.0 / rbm.sigma, "float32"),
+        )
+
+    def drive(self, v: Array) -> Array:
+        """Input of the hidden units before the sigmoid, `(B, N)`."""
+        return ops.exact_matmul(v, self.weights) + self.hidden_bias
+
+    def hidden(self, v: Array) -> Array:
+        """Probability that each hidden unit is on, `(B, N)`."""
+        return ops.sigmoid(self.drive(v))
+
+    def reconstruct(self, v: Array) -> Array:
+        """Expected visible values given the hidden probabilities of `v`, `(B, V)`."""
+        drive = ops.exact_matmul(self.hidden(v), self.weights_back) + self.visible_bias
+        return drive if self.gaussian else ops.sigmoid(drive)
+
+    def reconstruction_error(self, v: Array) -> Array:
+        """Squared difference between `v` and its reconstruction, summed over the units, `(B,)`."""
+        v = _rows(v)
+        return ops.sum(ops.square(v - self.reconstruct(v)), axis=-1)
+
+    def free_energy(self, v: Array) -> Array:
+        """Improbability of each row, `(B,)`; the formula of `RBM.free_energy`."""
+        v = _rows(v)
+        tiles = [
+            self._free_energy(v[start : start + _TILE_ROWS])
+            for start in range(0, max(len(v), 1), _TILE_ROWS)
+        ]
+        return tiles[0] if len(tiles) == 1 else ops.concatenate(tiles)
+
+    def _free_energy(self, v: Array) -> Array:
+        hidden = ops.sum(ops.softplus(self.drive(v)), axis=-1)
+        if not self.gaussian:
+            return -ops.sum(v * self.visible_bias, axis=-1) - hidden
+        return 0.5 * ops.sum(ops.square((v - self.visible_bias) * self.precision), axis=-1) - hidden
+
+
+def _rows(v: Array) -> Array:
+    """`v` as contiguous float32 rows: only then does a row's sum have one order."""
+    return ops.ascontiguous(ops.astype(v, "float32"))

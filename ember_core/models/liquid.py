@@ -1,0 +1,199 @@
+"""Liquid network: a recurrent cell with explicit time constants, and its motor neurons.
+
+The cell runs when a row arrives, with the time that has passed since the key's last one:
+
+    z  = tanh([x, h] B + b)
+    h' = a h + (1 - a) tanh(z A),   a = exp(-dt exp(clip(z G, -2, 2)) / tau)
+
+after Hasani et al., "Liquid Time-constant Networks" (2021) and "Closed-form continuous-time
+neural networks" (2022), with one decay per neuron. `tau` is spread logarithmically from one row
+to `tau_max`, so that one state of `H` numbers holds both the last minute and the last day. `B`,
+`A` and `G` follow the synapses of a neural circuit policy. Motor neurons read out forecasts of
+every channel at several horizons.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ember_core import ops
+from ember_core.nn import AutoNCP, Module, Parameter
+from ember_core.state import State, StateField
+
+MOTOR_SHARE = 4  # one neuron in four is a motor neuron
+
+
+class LiquidNetwork(Module):
+    """Frozen or trained liquid cell with a linear read-out of forecasts.
+
+    Inputs are each channel's departure from its own slow average and the clock; forecasts are
+    departures from that same average, so a drifting level does not unsettle it.
+
+    Args:
+        n_channels: Channels forecast, `C`.
+        n_clock: Clock columns appended to the input.
+        hidden: Neurons, `H`.
+        horizons: Forecast horizons in rows.
+        tau_max: Longest time constant, in usual intervals.
+        anchor_half_life: Half-life of the slow average, in usual intervals.
+        sparsity: Share of synapses left out of the wiring.
+        seed: Seed of wiring and of the untrained weights.
+    """
+
+    def __init__(
+        self,
+        n_channels: int,
+        n_clock: int = 0,
+        hidden: int = 32,
+        horizons: tuple[int, ...] = (1,),
+        *,
+        tau_max: float = 2880.0,
+        anchor_half_life: float = 20.0,
+        sparsity: float = 0.5,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if hidden < 8:
+            raise ValueError(
+                f"A liquid network needs 8 neurons or more. Received: hidden={hidden}."
+            )
+        if not horizons or min(horizons) < 1:
+            raise ValueError(
+                "Horizons are counted in rows ahead. Expected one or more, each >= 1. "
+                f"Received: horizons={horizons}."
+            )
+        self.n_channels, self.n_clock, self.hidden = n_channels, n_clock, hidden
+        self.horizons = tuple(int(h) for h in horizons)
+        self.tau_max, self.anchor_half_life = float(tau_max), float(anchor_half_life)
+        self.sparsity, self.seed = float(sparsity), int(seed)
+        n_in = n_channels + n_clock
+        self.wiring = AutoNCP(
+            hidden, max(2, hidden // MOTOR_SHARE), sparsity_level=sparsity, seed=seed
+        )
+        self.wiring.build(n_in)
+        sensory = np.abs(np.asarray(self.wiring.sensory_adjacency_matrix)).astype(np.float32)
+        inner = np.abs(np.asarray(self.wiring.adjacency_matrix)).astype(np.float32)
+        own = np.maximum(inner, np.eye(hidden, dtype=np.float32))
+        rng = np.random.default_rng(seed)
+        self.synapses = Parameter(
+            np.concatenate([_fan_in(rng, sensory, 0.5), _spectral(rng, inner, 0.9)], axis=0)
+        )
+        self.bias = Parameter((0.1 * rng.standard_normal(hidden)).astype(np.float32))
+        self.content_gate = Parameter(
+            np.concatenate([_fan_in(rng, own, 1.5), _fan_in(rng, own, 0.5)], axis=1)
+        )
+        tau = np.exp(np.linspace(0.0, np.log(max(self.tau_max, 2.0)), hidden))
+        self.register_buffer("tau", rng.permutation(tau).astype(np.float32))
+        n_out = n_channels * len(self.horizons)
+        self.readout = Parameter(np.zeros((hidden + n_in + 1, n_out), dtype=np.float32))
+        self._exact: tuple[Any, Any, Any] | None = None
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make an equal network (weights apart)."""
+        return {
+            "n_channels": self.n_channels,
+            "n_clock": self.n_clock,
+            "hidden": self.hidden,
+            "horizons": list(self.horizons),
+            "tau_max": self.tau_max,
+            "anchor_half_life": self.anchor_half_life,
+            "sparsity": self.sparsity,
+            "seed": self.seed,
+        }
+
+    def state_fields(self) -> tuple[StateField, ...]:
+        """Slow average, neurons, and the forecasts whose time has not come."""
+        return (
+            StateField("anchor", "<f4", (self.n_channels,), "slow average of each channel"),
+            StateField("liquid", "<f4", (self.hidden,), "liquid state"),
+            StateField(
+                "pending",
+                "<f4",
+                (sum(self.horizons), self.n_channels),
+                "forecasts not yet due, a ring per horizon, in usual deviations",
+            ),
+        )
+
+    def frozen(self) -> None:
+        """Prepare the weights for exact products; call again after changing a parameter."""
+        self._exact = (
+            ops.exact_weight(self.synapses.data),
+            ops.exact_weight(self.content_gate.data),
+            ops.exact_weight(self.readout.data),
+        )
+
+    def forward(
+        self, state: State, z: Any, clock: Any, elapsed: Any, first: Any, rows: Any
+    ) -> tuple[State, Any, Any]:
+        """One row per key: what was forecast for it, then the step, then new forecasts.
+
+        Args:
+            state: This component's fields.
+            z: Normalised rows, shape `(B, C)`, float32.
+            clock: Clock features, shape `(B, n_clock)`, float32.
+            elapsed: Time since the key's previous row, in usual intervals, shape `(B,)`.
+            first: True where the key has no previous row, shape `(B,)`.
+            rows: Rows the key's liquid state had absorbed before, shape `(B,)`, int64.
+
+        Returns:
+            The state after the row; the forecasts made for this row, one block of `C` per
+            horizon, shape `(B, P, C)`, in usual deviations; the network input with the liquid
+            state, shape `(B, H + C + n_clock)`, which a read-out is fitted on.
+        """
+        if self._exact is None:
+            self.frozen()
+        assert self._exact is not None
+        synapses, content_gate, readout = self._exact
+        fresh = first[:, None]
+        anchor_before = ops.where(fresh, z, state["anchor"])
+        due, slots = [], []
+        which = ops.arange(z.shape[0])
+        offset = 0
+        for horizon in self.horizons:
+            slot = offset + rows % horizon
+            made = state["pending"][which, slot]
+            ready = (rows >= horizon)[:, None]
+            due.append(ops.where(ready, made, anchor_before))
+            slots.append(slot)
+            offset += horizon
+        keep = ops.exp(elapsed * float(-np.log(2.0) / self.anchor_half_life))[:, None]
+        anchor = anchor_before + (1.0 - keep) * (z - anchor_before)
+        x = ops.concatenate([z - anchor, clock], axis=1)
+        h = ops.where(fresh, 0.0 * state["liquid"], state["liquid"])
+        inner = ops.tanh(
+            ops.exact_matmul(ops.concatenate([x, h], axis=1), synapses) + self.bias.data
+        )
+        both = ops.exact_matmul(inner, content_gate)
+        rate = ops.exp(ops.clip(both[:, self.hidden :], -2.0, 2.0)) / self.tau
+        decay = ops.exp(-elapsed[:, None] * rate)
+        h = decay * h + (1.0 - decay) * ops.tanh(both[:, : self.hidden])
+        basis = ops.concatenate([h, x], axis=1)
+        ones = ops.ones_like(basis[:, :1])
+        ahead = ops.exact_matmul(ops.concatenate([basis, ones], axis=1), readout)
+        pending = state["pending"]
+        ring = ops.arange(sum(self.horizons))
+        for i, slot in enumerate(slots):
+            block = ahead[:, i * self.n_channels : (i + 1) * self.n_channels]
+            here = (ring[None, :] == slot[:, None])[:, :, None]
+            pending = ops.where(here, (anchor + block)[:, None, :], pending)
+        return (
+            {"anchor": anchor, "liquid": h, "pending": pending},
+            ops.stack(due, axis=1),
+            basis,
+        )
+
+
+def _fan_in(rng: np.random.Generator, mask: Any, gain: float) -> Any:
+    """Random weights on the synapses of `mask`, each neuron's input of size `gain`."""
+    weight = rng.standard_normal(mask.shape) * mask
+    return (weight * gain / np.sqrt(np.maximum(mask.sum(axis=0), 1.0))).astype(np.float32)
+
+
+def _spectral(rng: np.random.Generator, mask: Any, radius: float) -> Any:
+    """Random recurrent weights on `mask`, scaled to a spectral radius (echo states fade)."""
+    weight = rng.standard_normal(mask.shape) * mask
+    largest = float(np.max(np.abs(np.linalg.eigvals(weight)), initial=0.0))
+    norm = largest if largest > 1e-3 else float(np.linalg.norm(weight, 2)) or 1.0
+    return (weight * (radius / norm)).astype(np.float32)

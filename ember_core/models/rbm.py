@@ -1,0 +1,142 @@
+"""Restricted Boltzmann machine: how improbable is a vector, and which units make it so."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ember_core import ops
+from ember_core.nn import Module, Parameter
+from ember_core.ops import Array
+
+from ._frozen_rbm import FrozenRBM
+
+Visible = Literal["gaussian", "binary"]
+
+
+class RBM(Module):
+    """Visible units joined to hidden units, none to its own kind.
+
+    The energy of Gaussian visible units, with the input in units of `sigma` (not of its square):
+
+        E(v, h) = sum((v - b)^2 / (2 sigma^2)) - c . h - (v / sigma) W h
+
+    and of binary ones `E(v, h) = -b . v - c . h - v W h`; hidden units are binary. A model in the
+    `v / sigma^2` convention is the same one with `W` divided by `sigma` along its rows.
+
+    Args:
+        n_visible: Visible units V.
+        n_hidden: Hidden units N.
+        visible: `"gaussian"` for real values (standardised ones want the unit `sigma`),
+            `"binary"` for values in [0, 1].
+        generator: Of the initial weights, from `ops.generator(seed)`; without one they are those
+            of seed 0.
+
+    Attributes:
+        weights: `(V, N)`.
+        visible_bias: `(V,)`.
+        hidden_bias: `(N,)`.
+        sigma: Buffer `(V,)`, the visible units' standard deviations; ones, and unused for binary.
+
+    Example:
+        >>> from ember_core import ops
+        >>> rbm = RBM(5, 3)
+        >>> rbm(ops.zeros((2, 5))).shape, rbm.free_energy(ops.zeros((2, 5))).shape
+        ((2, 3), (2,))
+    """
+
+    n_visible: int
+    n_hidden: int
+    visible: Visible
+    weights: Parameter
+    visible_bias: Parameter
+    hidden_bias: Parameter
+    sigma: Array
+
+    def __init__(
+        self,
+        n_visible: int,
+        n_hidden: int,
+        *,
+        visible: Visible = "gaussian",
+        generator: Any = None,
+    ) -> None:
+        if min(n_visible, n_hidden) < 1 or visible not in ("gaussian", "binary"):
+            raise ValueError(
+                "An RBM cannot be made so. Expected n_visible >= 1, n_hidden >= 1 and visible "
+                f"'gaussian' or 'binary'. Received: n_visible={n_visible}, n_hidden={n_hidden}, "
+                f"visible={visible!r}."
+            )
+        self.n_visible = n_visible
+        self.n_hidden = n_hidden
+        self.visible = visible
+        generator = ops.generator(0) if generator is None else generator
+        self.weights = Parameter(0.01 * ops.normal(generator, (n_visible, n_hidden)))
+        self.visible_bias = Parameter(ops.zeros((n_visible,)))
+        self.hidden_bias = Parameter(ops.zeros((n_hidden,)))
+        self.register_buffer("sigma", ops.ones((n_visible,)))
+
+    def forward(self, v: Array) -> Array:
+        """Probability that each hidden unit is on, `(B, N)`, for visible values `v` `(B, V)`."""
+        return ops.sigmoid(self.drive(v))
+
+    def drive(self, v: Array) -> Array:
+        """Input of the hidden units before the sigmoid, `(B, N)`: `c + (v / sigma) W`."""
+        scaled = v / self.sigma if self.visible == "gaussian" else v
+        return ops.matmul(scaled, self.weights.data) + self.hidden_bias.data
+
+    def visible_mean(self, h: Array) -> Array:
+        """Expected visible values `(B, V)` given hidden ones `h` `(B, N)`."""
+        drive = ops.matmul(h, ops.transpose(self.weights.data))
+        if self.visible == "gaussian":
+            return self.visible_bias.data + self.sigma * drive
+        return ops.sigmoid(drive + self.visible_bias.data)
+
+    def free_energy(self, v: Array) -> Array:
+        """Improbability of each row: `-log p(v)` up to the constant `log Z`.
+
+        Args:
+            v: Visible values, `(B, V)`.
+
+        Returns:
+            `(B,)`; for Gaussian units
+            `sum((v - b)^2 / (2 sigma^2)) - sum(softplus(c + (v / sigma) W))`, for binary ones
+            `-b . v - sum(softplus(c + v W))`. High is improbable.
+        """
+        hidden = ops.sum(ops.softplus(self.drive(v)), axis=-1)
+        if self.visible == "binary":
+            return -ops.sum(v * self.visible_bias.data, axis=-1) - hidden
+        return (
+            0.5 * ops.sum(ops.square((v - self.visible_bias.data) / self.sigma), axis=-1) - hidden
+        )
+
+    def reconstruct(self, v: Array) -> Array:
+        """Expected visible values `(B, V)` given the hidden probabilities of `v` `(B, V)`."""
+        return self.visible_mean(self.forward(v))
+
+    def reconstruction_error(self, v: Array, per_sample: bool = True) -> Array:
+        """Squared difference between `v` `(B, V)` and its reconstruction, summed over the units.
+
+        Returns:
+            `(B,)`, or the mean over the rows where `per_sample` is false.
+        """
+        error = ops.sum(ops.square(v - self.reconstruct(v)), axis=-1)
+        return error if per_sample else ops.mean(error)
+
+    def sample_hidden(self, v: Array, generator: Any) -> Array:
+        """Hidden states 0 or 1, `(B, N)`, drawn given `v` `(B, V)`."""
+        return ops.bernoulli(generator, self.forward(v))
+
+    def sample_visible(self, h: Array, generator: Any) -> Array:
+        """Visible values `(B, V)` drawn given hidden ones `h` `(B, N)`."""
+        mean = self.visible_mean(h)
+        if self.visible == "binary":
+            return ops.bernoulli(generator, mean)
+        return mean + self.sigma * ops.normal(generator, ops.shape(mean), ops.dtype(mean))
+
+    def frozen(self) -> FrozenRBM:
+        """The form for inference: rows scored one by one or by the thousand give the same bits.
+
+        Raises:
+            ValueError: If a weight is not finite or too large for `ops.exact_matmul`.
+        """
+        return FrozenRBM.of(self)

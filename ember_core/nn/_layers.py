@@ -1,0 +1,142 @@
+"""Layers without memory: linear maps, activations, and chains of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from ember_core import ops
+from ember_core.ops import Array
+
+from ._module import Module, Parameter
+
+
+class Linear(Module):
+    """`x W + b`.
+
+    Args:
+        in_features: Columns of the input, F.
+        out_features: Columns of the output, H.
+        bias: Whether `b` is there.
+        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+
+    Attributes:
+        weight: `(F, H)`, at first uniform within `sqrt(6 / (F + H))` of 0.
+        bias_vector: `(H,)`, at first 0; `None` without bias.
+
+    Example:
+        >>> from ember_core import nn, ops
+        >>> nn.Linear(5, 3)(ops.ones((2, 5))).shape
+        (2, 3)
+    """
+
+    in_features: int
+    out_features: int
+    bias: bool
+    weight: Parameter
+    bias_vector: Parameter | None
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, *, generator: Any = None
+    ) -> None:
+        if min(in_features, out_features) < 1:
+            raise ValueError(
+                "A linear layer needs columns. Expected in_features >= 1 and out_features >= 1. "
+                f"Received: in_features={in_features}, out_features={out_features}."
+            )
+        self.in_features = in_features
+        self.out_features = out_features
+        self.bias = bias
+        self.weight = Parameter(glorot(generator, in_features, out_features))
+        self.bias_vector = Parameter(ops.zeros((out_features,))) if bias else None
+
+    def forward(self, x: Array) -> Array:
+        """Map `x` `(..., F)` to `(..., H)`."""
+        y = ops.matmul(x, self.weight.data)
+        return y if self.bias_vector is None else y + self.bias_vector.data
+
+
+class Activation(Module):
+    """A function of each element as a module, by name.
+
+    Args:
+        name: One of `relu`, `sigmoid`, `softplus`, `tanh`, `lecun_tanh`, `identity`.
+    """
+
+    name: str
+
+    def __init__(self, name: str) -> None:
+        activation(name)
+        self.name = name
+
+    def forward(self, x: Array) -> Array:
+        """The function of `x`, in its shape."""
+        return activation(self.name)(x)
+
+
+class Sequential(Module):
+    """Modules one after the other, each given what the one before returned.
+
+    Args:
+        layers: The modules, at least one.
+
+    Example:
+        >>> from ember_core import nn, ops
+        >>> net = nn.Sequential([nn.Linear(5, 7), nn.Activation("tanh"), nn.Linear(7, 3)])
+        >>> net(ops.zeros((2, 5))).shape
+        (2, 3)
+    """
+
+    layers: list[Module]
+
+    def __init__(self, layers: Sequence[Module]) -> None:
+        if not layers:
+            raise ValueError("A Sequential needs layers. Expected at least one. Received: none.")
+        self.layers = list(layers)
+
+    def forward(self, x: Array) -> Array:
+        """What the last module makes of `x`."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+def lecun_tanh(x: Array) -> Array:
+    """`1.7159 tanh(2 x / 3)`: unit variance in, about unit variance out (LeCun, 1998)."""
+    return 1.7159 * ops.tanh((2.0 / 3.0) * x)
+
+
+def identity(x: Array) -> Array:
+    """`x`."""
+    return x
+
+
+def activation(name: str) -> Callable[[Array], Array]:
+    """The activation called `name`.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if name not in _ACTIVATIONS:
+        raise ValueError(
+            f"There is no such activation. Expected one of: {', '.join(sorted(_ACTIVATIONS))}. "
+            f"Received: activation={name!r}."
+        )
+    return cast(Callable[[Array], Array], _ACTIVATIONS[name])
+
+
+def glorot(generator: Any, fan_in: int, fan_out: int) -> Array:
+    """Uniform weights `(fan_in, fan_out)` within `sqrt(6 / (fan_in + fan_out))` of 0."""
+    generator = ops.generator(0) if generator is None else generator
+    limit = (6.0 / (fan_in + fan_out)) ** 0.5
+    return (2.0 * limit) * ops.uniform(generator, (fan_in, fan_out)) - limit
+
+
+_ACTIVATIONS = {
+    "relu": ops.relu,
+    "sigmoid": ops.sigmoid,
+    "softplus": ops.softplus,
+    "tanh": ops.tanh,
+    "lecun_tanh": lecun_tanh,
+    "identity": identity,
+}

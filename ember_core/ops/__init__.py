@@ -1,0 +1,82 @@
+"""Array functions, the same names on every backend.
+
+A function runs on the backend of the array it is given; functions that make arrays use the
+default backend (`EMBER_BACKEND`, or `with ops.default_backend("numpy"):`). Arithmetic, comparison
+and indexing are the arrays' own operators.
+"""
+
+from __future__ import annotations
+
+from ._creation import arange as arange
+from ._creation import asarray as asarray
+from ._creation import eye as eye
+from ._creation import from_numpy as from_numpy
+from ._creation import full as full
+from ._creation import ones as ones
+from ._creation import ones_like as ones_like
+from ._creation import to_numpy as to_numpy
+from ._creation import zeros as zeros
+from ._creation import zeros_like as zeros_like
+from ._elementwise import abs as abs  # noqa: A004
+from ._elementwise import astype as astype
+from ._elementwise import clip as clip
+from ._elementwise import cos as cos
+from ._elementwise import exp as exp
+from ._elementwise import expm1 as expm1
+from ._elementwise import floor as floor
+from ._elementwise import isfinite as isfinite
+from ._elementwise import isnan as isnan
+from ._elementwise import log as log
+from ._elementwise import log1p as log1p
+from ._elementwise import maximum as maximum
+from ._elementwise import minimum as minimum
+from ._elementwise import relu as relu
+from ._elementwise import round as round  # noqa: A004
+from ._elementwise import sigmoid as sigmoid
+from ._elementwise import sign as sign
+from ._elementwise import sin as sin
+from ._elementwise import softplus as softplus
+from ._elementwise import sqrt as sqrt
+from ._elementwise import square as square
+from ._elementwise import tanh as tanh
+from ._elementwise import where as where
+from ._exact import ExactWeight as ExactWeight
+from ._exact import exact_matmul as exact_matmul
+from ._exact import exact_weight as exact_weight
+from ._linalg import cholesky as cholesky
+from ._linalg import eigh as eigh
+from ._linalg import lstsq as lstsq
+from ._linalg import matmul as matmul
+from ._linalg import solve as solve
+from ._linalg import svd as svd
+from ._random import bernoulli as bernoulli
+from ._random import generator as generator
+from ._random import normal as normal
+from ._random import permutation as permutation
+from ._random import uniform as uniform
+from ._reduction import all as all  # noqa: A004
+from ._reduction import any as any  # noqa: A004
+from ._reduction import argmax as argmax
+from ._reduction import argsort as argsort
+from ._reduction import cumsum as cumsum
+from ._reduction import max as max  # noqa: A004
+from ._reduction import mean as mean
+from ._reduction import min as min  # noqa: A004
+from ._reduction import quantile as quantile
+from ._reduction import std as std
+from ._reduction import sum as sum  # noqa: A004
+from ._reduction import var as var
+from ._select import Array as Array
+from ._select import backend_name as backend_name
+from ._select import default_backend as default_backend
+from ._shape import ascontiguous as ascontiguous
+from ._shape import broadcast_to as broadcast_to
+from ._shape import concatenate as concatenate
+from ._shape import copy as copy
+from ._shape import dtype as dtype
+from ._shape import expand_dims as expand_dims
+from ._shape import reshape as reshape
+from ._shape import shape as shape
+from ._shape import stack as stack
+from ._shape import take as take
+from ._shape import transpose as transpose

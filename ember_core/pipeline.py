@@ -1,0 +1,374 @@
+"""Features, liquid network, RBM and decision as one object.
+
+    window -> stride-aware features -> liquid network -> RBM free energy -> tail -> motor neuron
+
+A pipeline holds what a fleet shares. What one key remembers is *state*: handed in, handed back.
+`observe` and `decide` are recurrent and take one row per key; `score` in between depends on
+nothing but the row, so that a batch is scored in one go. `step` is the three of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ember_core import ops
+from ember_core.detect import Explainer, MotorNeuron, Tail
+from ember_core.features import Clock, ExponentialWindows, FeatureScaler, Normaliser, RowWindows
+from ember_core.models import RBM, LiquidNetwork
+from ember_core.nn import Module
+from ember_core.state import State, StateField, zero_state
+
+SETTLING_ROWS = 64  # of an unknown key: the normaliser alone learns
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """Everything that shapes a pipeline; times in the key's usual intervals or in rows.
+
+    Attributes:
+        channels: Names of the channels, in column order.
+        windows: `"exponential"` (in time), `"dilated"` or `"hop"` (of rows).
+        half_lives: Half-life of each exponential window, in usual intervals.
+        strides: Stride of each window of rows.
+        window_size: Rows in a window of rows.
+        levels: Also use the moving averages (needed where levels matter).
+        periods_seconds: Periods of the clock; found in training.
+        harmonics: Harmonics of each period.
+        clock_visible: Give the clock to the RBM too.
+        hidden: Liquid neurons.
+        horizons: Forecast horizons of the motor neurons, in rows; the first is the next row.
+        residuals: Horizons whose residuals are visible units of the RBM.
+        tau_max: Longest liquid time constant, in usual intervals.
+        rbm_hidden: Hidden units of the RBM.
+        warmup_score: Rows before an unknown key is scored.
+        warmup_alarm: Rows before an unknown key may alarm; its scales stand still after that.
+        max_gap: How long a missing channel is carried forward, in usual intervals.
+        anomaly_severity: Severity from which a row is an anomaly.
+        seed: Seed of all weights.
+    """
+
+    channels: tuple[str, ...]
+    windows: str = "exponential"
+    half_lives: tuple[float, ...] = (3.5, 10.0, 17.0)
+    strides: tuple[int, ...] = (1, 3, 5)
+    window_size: int = 10
+    levels: bool = True
+    periods_seconds: tuple[float, ...] = ()
+    harmonics: int = 2
+    clock_visible: bool = True
+    hidden: int = 32
+    horizons: tuple[int, ...] = (1,)
+    residuals: tuple[int, ...] = ()
+    tau_max: float = 2880.0
+    rbm_hidden: int = 128
+    warmup_score: int = 500
+    warmup_alarm: int = 2000
+    max_gap: float = 10.0
+    anomaly_severity: float = 3.0
+    seed: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for `model.json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> PipelineConfig:
+        """Inverse of `as_json`."""
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+@dataclass
+class Observation:
+    """What `observe` saw of one row per key.
+
+    Attributes:
+        state: State after the row.
+        visible: The RBM's visible units, shape `(B, V)`, float32.
+        z: Normalised rows, shape `(B, C)`; missing channels carried or at their mean.
+        expected: What the liquid network expected of the row, shape `(B, C)`, same scale as `z`.
+        scored: True where the key is warm enough to be scored, shape `(B,)`.
+        may_fire: True where it may alarm, shape `(B,)`.
+        learning: Share with which the tail learns this row during warm-up, shape `(B,)`.
+        raw: Unscaled features, shape `(B, D)`, for fitting.
+        basis: Input of the liquid read-out, for fitting.
+    """
+
+    state: State
+    visible: Any
+    z: Any
+    expected: Any
+    scored: Any
+    may_fire: Any
+    learning: Any
+    raw: Any = field(repr=False)
+    basis: Any = field(repr=False)
+
+
+@dataclass
+class Decision:
+    """What `decide` made of one scored row per key; arrays of shape `(B,)`."""
+
+    state: State
+    severity: Any
+    evidence: Any
+    fires: Any
+    resolves: Any
+
+    @property
+    def probability(self) -> Any:
+        """Tail probability of each row for its key, float64."""
+        return 10.0 ** (-ops.astype(self.severity, "float64"))
+
+
+class Pipeline(Module):
+    """The whole chain for one fleet.
+
+    Args:
+        config: Its shape.
+    """
+
+    def __init__(self, config: PipelineConfig) -> None:
+        super().__init__()
+        self.config = config
+        c = len(config.channels)
+        self.normaliser = Normaliser(c)
+        self.windows: ExponentialWindows | RowWindows
+        if config.windows == "exponential":
+            self.windows = ExponentialWindows(c, config.half_lives, levels=config.levels)
+        else:
+            self.windows = RowWindows(
+                c, config.window_size, config.strides, mode=config.windows, levels=config.levels
+            )
+        self.clock = Clock(config.periods_seconds, config.harmonics)
+        self.liquid = LiquidNetwork(
+            c,
+            self.clock.n_features,
+            config.hidden,
+            config.horizons,
+            tau_max=config.tau_max,
+            seed=config.seed,
+        )
+        self._residual_at = [config.horizons.index(h) for h in config.residuals]
+        self.n_features = self.windows.n_features + c * len(config.residuals)
+        self.scaler = FeatureScaler(self.n_features)
+        owners = self.windows.channel_of_feature() + list(range(c)) * len(config.residuals)
+        owners += [-1] * (self.clock.n_features if config.clock_visible else 0)
+        self.rbm = RBM(
+            len(owners), config.rbm_hidden, visible="gaussian", generator=ops.generator(config.seed)
+        )
+        self.tail = Tail()
+        self.motor = MotorNeuron()
+        self.explainer = Explainer(owners, c)
+        self._frozen_rbm: Any = None
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make an equal pipeline (weights and thresholds apart)."""
+        return {"config": self.config}
+
+    @property
+    def n_visible(self) -> int:
+        """Visible units of the RBM, `V`."""
+        return len(self.explainer.channel_of_visible)
+
+    def state_fields(self) -> tuple[StateField, ...]:
+        """Every field one key remembers, in a fixed order."""
+        c = (len(self.config.channels),)
+        own = (
+            StateField("rows", "<i8", (), "rows absorbed since this state began"),
+            StateField("known", "<u1", (), "1 when the bundle brought the key's scales"),
+            StateField("last_time", "<i8", (), "event time of the last row, microseconds"),
+            StateField("interval", "<f8", (), "usual interval between rows, seconds"),
+            StateField("carried", "<f4", c, "last value seen of each channel, usual deviations"),
+            StateField("age", "<f4", c, "how long a channel has been missing, usual intervals"),
+        )
+        return (
+            *own,
+            *self.normaliser.state_fields(),
+            *self.windows.state_fields(),
+            *self.scaler.state_fields(),
+            *self.liquid.state_fields(),
+            *self.tail.state_fields(),
+            *self.motor.state_fields(),
+        )
+
+    def initial_state(self, batch: int = 1) -> State:
+        """State of keys never seen."""
+        return zero_state(self.state_fields(), batch)
+
+    def frozen(self) -> None:
+        """Prepare exact weights for inference; needed again after any change of a parameter."""
+        self.liquid.frozen()
+        self._frozen_rbm = self.rbm.frozen()
+        self.explainer.prepare(self.rbm)
+
+    def observe(self, state: State, values: Any, time_us: Any) -> Observation:
+        """Normalise, window, and run the liquid network over one row per key.
+
+        Args:
+            state: Fields of `state_fields`, each `(B, ...)`.
+            values: Shape `(B, C)`, float64; NaN where a channel is missing.
+            time_us: Event times, shape `(B,)`, int64; later than each key's last row.
+
+        Returns:
+            The observation, with the state after the row.
+        """
+        config = self.config
+        rows = state["rows"]
+        first = rows == 0
+        unknown = state["known"] == 0
+        n = ops.astype(rows, "float64")
+        seconds = ops.astype(time_us - state["last_time"], "float64") * 1e-6
+        seconds = ops.where(first, state["interval"], seconds)
+        new: State = {"rows": rows + 1, "known": state["known"], "last_time": time_us}
+
+        # usual interval: running mean of the gaps, a gap counting at most five times the usual
+        warming = unknown & (rows < config.warmup_alarm)
+        usual = state["interval"]
+        bounded = ops.where(usual > 0, ops.minimum(seconds, 5.0 * usual), seconds)
+        step = ops.where(warming & ~first, 1.0 / ops.maximum(n, 1.0), 0.0)
+        usual = usual + step * (bounded - usual)
+        new["interval"] = usual
+        elapsed = ops.where(usual > 0, seconds / ops.maximum(usual, 1e-6), 1.0)
+        elapsed = ops.astype(ops.clip(ops.where(first, 0.0, elapsed), 0.0, 1e4), "float32")
+
+        if bool(ops.max(warming)):
+            weight = ops.where(warming, 1.0 / (n + 1.0), 0.0)
+            new |= self.normaliser.learn(state, values, weight)
+        else:
+            new |= {f.name: state[f.name] for f in self.normaliser.state_fields()}
+        z = self.normaliser(new, values)
+        missing = ~ops.isfinite(z)
+        age = ops.where(missing, state["age"] + elapsed[:, None], 0.0 * state["age"])
+        carry = ops.where(age <= config.max_gap, state["carried"], 0.0 * state["carried"])
+        z = ops.where(missing, carry, z)
+        new |= {"age": age, "carried": ops.where(missing, state["carried"], z)}
+
+        moved, features = self.windows(state, z, elapsed, first)
+        new |= moved
+        clock = self.clock(time_us)
+        moved, due, basis = self.liquid(state, z, clock, elapsed, first, rows)
+        new |= moved
+        blocks = [features]
+        for i in self._residual_at:
+            blocks.append(z - due[:, i])
+        raw = ops.concatenate(blocks, axis=1) if len(blocks) > 1 else features
+
+        learns = warming & (rows >= SETTLING_ROWS)
+        if bool(ops.max(learns)):
+            share = ops.where(learns, 1.0 / ops.maximum(n - (SETTLING_ROWS - 1.0), 1.0), 0.0)
+            new |= self.scaler.learn(state, raw, ops.astype(share, "float32"))
+        else:
+            new |= {f.name: state[f.name] for f in self.scaler.state_fields()}
+        visible = self.scaler(new, raw)
+        if config.clock_visible and self.clock.n_features:
+            visible = ops.concatenate([visible, clock], axis=1)
+
+        scored = ~unknown | (rows >= config.warmup_score)
+        gained = ops.maximum(n - config.warmup_score, 0.0)
+        learning = ops.where(warming & scored, 1.0 / (gained + 25.0), 0.0)
+        return Observation(
+            state=new,
+            visible=visible,
+            z=z,
+            expected=due[:, 0],
+            scored=scored,
+            may_fire=~unknown | (rows >= config.warmup_alarm),
+            learning=ops.astype(learning, "float32"),
+            raw=raw,
+            basis=basis,
+        )
+
+    def score(self, visible: Any) -> Any:
+        """RBM free energy of each row: higher is more improbable.
+
+        Args:
+            visible: Shape `(B, V)`, float32.
+
+        Returns:
+            Shape `(B,)`, float32; a row's bits do not depend on the batch.
+        """
+        if self._frozen_rbm is None:
+            self.frozen()
+        return ops.astype(self._frozen_rbm.free_energy(visible), "float32")
+
+    def decide(self, state: State, score: Any, may_fire: Any, learning: Any) -> Decision:
+        """Tail probability and motor neuron of one scored row per key.
+
+        Args:
+            state: Fields of tail and motor neuron.
+            score: Free energy, shape `(B,)`.
+            may_fire: True where the key may alarm, shape `(B,)`.
+            learning: Share with which the tail learns the row, shape `(B,)`.
+        """
+        alarming = state["firing"] > 0
+        tail, severity = self.tail(state, score, alarming, learning)
+        motor, fires, resolves = self.motor(state, severity, may_fire)
+        return Decision(
+            state=tail | motor,
+            severity=severity,
+            evidence=motor["evidence"],
+            fires=fires,
+            resolves=resolves,
+        )
+
+    def step(
+        self, state: State, values: Any, time_us: Any
+    ) -> tuple[State, Observation, Any, Decision]:
+        """`observe`, `score` and `decide` for one row per key.
+
+        Rows of keys that still warm up get a score too; use `Observation.scored` to leave them
+        out. Their decision leaves the state as it was.
+        """
+        seen = self.observe(state, values, time_us)
+        score = self.score(seen.visible)
+        decision = self.decide(state, score, seen.may_fire & seen.scored, seen.learning)
+        after = dict(seen.state)
+        for name, value in decision.state.items():
+            after[name] = ops.where(seen.scored, value, state[name])
+        return after, seen, score, decision
+
+    def forward(self, values: Any, time_us: Any, state: State | None = None) -> dict[str, Any]:
+        """Run a whole series of one key.
+
+        Args:
+            values: Shape `(T, C)`.
+            time_us: Shape `(T,)`, int64, increasing.
+            state: State to begin with, batch 1; default: a key never seen.
+
+        Returns:
+            `score`, `severity`, `firing` (trigger: 1 fires, -1 resolves, 0), each `(T,)`, and
+            the final `state`.
+        """
+        state = self.initial_state(1) if state is None else state
+        scores, severities, triggers = [], [], []
+        for t in range(values.shape[0]):
+            state, seen, score, decision = self.step(
+                state, values[t : t + 1], time_us[t : t + 1]
+            )
+            warm = bool(seen.scored[0])
+            scores.append(float(score[0]) if warm else float("nan"))
+            severities.append(float(decision.severity[0]) if warm else 0.0)
+            fired = int(decision.fires[0]) - int(decision.resolves[0])
+            triggers.append(fired if warm else 0)
+        return {
+            "score": np.asarray(scores, dtype=np.float32),
+            "severity": np.asarray(severities, dtype=np.float32),
+            "trigger": np.asarray(triggers, dtype=np.int8),
+            "state": state,
+        }
+
+    def explain(self, visible: Any) -> Any:
+        """Share of each channel in the free energy of rows.
+
+        Args:
+            visible: Shape `(B, V)`.
+
+        Returns:
+            Shape `(B, C)`, float64, every row summing to 1.
+        """
+        if self._frozen_rbm is None:
+            self.frozen()
+        return self.explainer(visible)

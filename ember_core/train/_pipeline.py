@@ -1,0 +1,346 @@
+"""Fit a whole pipeline on a fleet's history: scales per key, weights for all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ember_core import ops
+from ember_core.detect import MotorNeuron, Tail, fit_tail
+from ember_core.features import find_period
+from ember_core.fleet import FleetModel
+from ember_core.pipeline import Pipeline, PipelineConfig
+from ember_core.state import State
+from ember_core.train._liquid import fit_liquid
+from ember_core.train._rbm import fit_rbm
+
+FloatArray = NDArray[np.float64]
+SETTLE = 64  # rows at the start of a series that no fit uses: windows still fill
+MIN_ROWS = 2 * SETTLE
+
+
+class Series(NamedTuple):
+    """History of one key: times `(T,)` int64 microseconds, values `(T, C)` float64."""
+
+    key: bytes
+    time_us: NDArray[np.int64]
+    values: FloatArray
+
+
+def fit_pipeline(
+    series: Sequence[Series],
+    config: PipelineConfig,
+    *,
+    epochs: int = 20,
+    max_rows: int = 120_000,
+    budget_per_row: float = 1e-4,
+    progress: Callable[[str, float], None] | None = None,
+) -> FleetModel:
+    """Train on the history of a fleet; no labels are used.
+
+    Args:
+        series: One per key, times increasing.
+        config: Shape of the pipeline; `periods_seconds` is replaced by what the data shows
+            unless it is given.
+        epochs: Passes over the rows for the RBM.
+        max_rows: Rows the weights are fitted on, spread evenly over all keys.
+        budget_per_row: False triggers accepted per row of a key; sets the on-threshold.
+        progress: Called with a stage's name and the share done.
+
+    Returns:
+        The fitted pipeline.
+
+    Raises:
+        ValueError: If no series is long enough, or a channel holds no finite value at all.
+    """
+    tell = progress or (lambda _stage, _share: None)
+    usable = [s for s in series if len(s.time_us) >= MIN_ROWS]
+    if not usable:
+        longest = max((len(s.time_us) for s in series), default=0)
+        raise ValueError(
+            f"Too little history to train on. Expected a key with at least {MIN_ROWS} rows. "
+            f"Received: {len(series)} keys, the longest with {longest} rows."
+        )
+    usable.sort(key=lambda s: -len(s.time_us))  # the running batch is a prefix
+    tell("scales", 0.0)
+    scales = _fit_scales(usable)
+    if not config.periods_seconds:
+        config = replace(config, periods_seconds=_periods(usable, scales))
+    pipeline = Pipeline(config)
+    state = pipeline.initial_state(len(usable))
+    for name, value in scales.items():
+        state[name][...] = value
+    state["known"][...] = 1
+    first = {name: value.copy() for name, value in state.items()}
+
+    lengths = np.array([len(s.time_us) for s in usable])
+    stride = max(1, int(np.ceil(lengths.sum() / max_rows)))
+    gathered = _gather(pipeline, usable, lengths, state, stride, tell)
+
+    tell("liquid network", 0.0)
+    fit_liquid(pipeline.liquid, gathered.sequences)
+    if config.residuals:
+        # residuals exist only once the read-out does: run again with it
+        state = {name: value.copy() for name, value in first.items()}
+        gathered = _gather(pipeline, usable, lengths, state, stride, tell)
+
+    mean, var = gathered.feature_moments(len(usable))
+    first["feature_mean"][...] = mean
+    first["feature_var"][...] = var
+    _prime_windows(pipeline, first)
+    tell("RBM", 0.0)
+    visible = gathered.visible(pipeline, first)
+    generator = ops.generator(config.seed)
+    fit_rbm(
+        pipeline.rbm,
+        visible,
+        epochs=epochs,
+        batch_size=128,
+        learning_rate=1e-2,
+        momentum=0.5,
+        weight_decay=1e-4,
+        generator=generator,
+    )
+    pipeline.frozen()
+
+    tell("thresholds", 0.0)
+    scores = np.concatenate(
+        [pipeline.score(visible[i : i + 4096]) for i in range(0, len(visible), 4096)]
+    )
+    low, mid = np.quantile(scores, [0.001, 0.5])
+    pipeline.tail = Tail(floor=float(low - 0.25 * (mid - low)))
+    logs = pipeline.tail.log_score(scores)
+    for k in range(len(usable)):
+        own = logs[gathered.owner == k]
+        for name, value in fit_tail(own if own.size else logs).items():
+            first[name][k] = value
+    new_state = pipeline.initial_state(1)
+    for name, value in fit_tail(logs).items():
+        new_state[name][0] = value
+    pipeline.motor = _fit_motor(pipeline, first, gathered, logs, stride, budget_per_row)
+    tell("done", 1.0)
+    report = {
+        "keys": len(usable),
+        "rows": int(lengths.sum()),
+        "skipped_keys": len(series) - len(usable),
+        "digest": _digest(usable),
+        "periods_seconds": list(config.periods_seconds),
+        "on": pipeline.motor.on,
+        "off": pipeline.motor.off,
+        "score_quantiles": {str(q): float(np.quantile(scores, q)) for q in (0.5, 0.9, 0.99, 0.999)},
+    }
+    return FleetModel(pipeline, [s.key for s in usable], first, new_state, report)
+
+
+def _fit_scales(series: Sequence[Series]) -> State:
+    """Mean, variance, range and usual interval of every key, from its own rows."""
+    columns = series[0].values.shape[1]
+    seen = np.zeros(columns, dtype=bool)
+    out: State = {n: [] for n in ("norm_mean", "norm_var", "norm_low", "norm_high", "interval")}
+    for s in series:
+        finite = np.isfinite(s.values)
+        seen |= finite.any(axis=0)
+        x = np.where(finite, s.values, 0.0)
+        n = np.maximum(finite.sum(axis=0), 1)
+        mean = x.sum(axis=0) / n
+        out["norm_mean"].append(mean)
+        out["norm_var"].append((np.where(finite, x - mean, 0.0) ** 2).sum(axis=0) / n)
+        held = finite.any(axis=0)
+        out["norm_low"].append(np.where(held, np.where(finite, x, np.inf).min(axis=0), 0.0))
+        out["norm_high"].append(np.where(held, np.where(finite, x, -np.inf).max(axis=0), 0.0))
+        out["interval"].append(float(np.median(np.diff(s.time_us))) * 1e-6)
+    if not seen.all():
+        raise ValueError(
+            "Every channel needs at least one finite value in the training data. "
+            f"Received: none in column(s) {np.flatnonzero(~seen).tolist()}."
+        )
+    return {name: np.asarray(rows) for name, rows in out.items()}
+
+
+def _periods(series: Sequence[Series], scales: State, most: int = 24) -> tuple[float, ...]:
+    """The fleet's common period in seconds, where most of the looked-at keys agree on one."""
+    found = []
+    for k, s in enumerate(series[:most]):
+        interval = float(scales["interval"][k])
+        if interval <= 0:
+            continue
+        grid = np.arange(s.time_us[0] * 1e-6, s.time_us[-1] * 1e-6, interval)
+        if not 64 <= len(grid) <= 200_000:
+            continue
+        at = np.searchsorted(s.time_us * 1e-6, grid + 0.5 * interval, side="right") - 1
+        z = np.nan_to_num(
+            (s.values[at] - scales["norm_mean"][k]) / np.sqrt(scales["norm_var"][k] + 1e-12)
+        )
+        moves = scales["norm_var"][k] > 1e-12
+        rows = find_period(np.clip(z[:, moves], -5, 5))
+        if rows is not None:
+            found.append(rows * interval)
+    if len(found) < max(1, (min(len(series), most) + 1) // 2):
+        return ()
+    middle = float(np.median(found))
+    near = [p for p in found if abs(p / middle - 1.0) < 0.1]
+    return (float(np.median(near)),) if 2 * len(near) >= len(found) else ()
+
+
+@dataclass
+class _Gathered:
+    """Rows kept from one pass over the history."""
+
+    owner: NDArray[np.int64]
+    time_us: NDArray[np.int64]
+    raw: NDArray[np.float32]
+    sequences: list[tuple[Any, Any, Any]]
+
+    def feature_moments(self, keys: int) -> tuple[Any, Any]:
+        """Mean and variance of each feature per key, `(K, D)` each."""
+        mean = np.zeros((keys, self.raw.shape[1]), dtype=np.float32)
+        var = np.ones_like(mean)
+        for k in range(keys):
+            rows = self.raw[self.owner == k]
+            if len(rows):
+                mean[k], var[k] = rows.mean(axis=0), rows.var(axis=0)
+        return mean, var
+
+    def visible(self, pipeline: Pipeline, first: State) -> NDArray[np.float32]:
+        """Visible units of the kept rows, `(R, V)`."""
+        out = np.empty((len(self.owner), pipeline.n_visible), dtype=np.float32)
+        for i in range(0, len(out), 8192):
+            part = slice(i, i + 8192)
+            who = self.owner[part]
+            own = {n: first[n][who] for n in ("feature_mean", "feature_var")}
+            scaled = pipeline.scaler(own, self.raw[part])
+            out[part, : scaled.shape[1]] = scaled
+            if out.shape[1] > scaled.shape[1]:
+                out[part, scaled.shape[1] :] = pipeline.clock(self.time_us[part])
+        return out
+
+
+def _lockstep(
+    pipeline: Pipeline, series: Sequence[Series], lengths: Any, state: State
+) -> Iterator[tuple[int, int, Any]]:
+    """All keys one row at a time: `(t, keys still running, observation)`; state in place."""
+    pipeline.frozen()
+    for t in range(int(lengths[0])):
+        n = int(np.count_nonzero(lengths > t))
+        values = np.stack([s.values[t] for s in series[:n]])
+        times = np.array([s.time_us[t] for s in series[:n]], dtype=np.int64)
+        seen = pipeline.observe({k: v[:n] for k, v in state.items()}, values, times)
+        for name, value in seen.state.items():
+            state[name][:n] = value
+        yield t, n, seen
+
+
+def _gather(
+    pipeline: Pipeline,
+    series: Sequence[Series],
+    lengths: Any,
+    state: State,
+    stride: int,
+    tell: Callable[[str, float], None],
+) -> _Gathered:
+    """Run the history through the recurrent parts and keep every `stride`-th row of a key."""
+    owner, times, raw = [], [], []
+    basis: list[list[Any]] = [[] for _ in series]
+    z: list[list[Any]] = [[] for _ in series]
+    anchor: list[list[Any]] = [[] for _ in series]
+    sequenced = max(1, min(len(series), 2_000_000 // max(1, int(lengths[0]))))
+    for t, n, seen in _lockstep(pipeline, series, lengths, state):
+        if t % 512 == 0:
+            tell("history", t / int(lengths[0]))
+        m = min(n, sequenced)
+        for k in range(m):
+            basis[k].append(seen.basis[k])
+            z[k].append(seen.z[k])
+            anchor[k].append(seen.state["anchor"][k])
+        if t < SETTLE:
+            continue
+        kept = np.flatnonzero((np.arange(n) + t) % stride == 0)
+        if kept.size:
+            owner.append(kept)
+            times.append(seen.state["last_time"][kept])
+            raw.append(seen.raw[kept])
+    sequences = [
+        (np.stack(b[SETTLE:]), np.stack(v[SETTLE:]), np.stack(a[SETTLE:]))
+        for b, v, a in zip(basis, z, anchor, strict=True)
+        if len(b) > SETTLE
+    ]
+    return _Gathered(np.concatenate(owner), np.concatenate(times), np.concatenate(raw), sequences)
+
+
+def _prime_windows(pipeline: Pipeline, first: State) -> None:
+    """Begin a known key's moving variances at their usual size instead of zero."""
+    if "ewvar" not in first:
+        return
+    c = len(pipeline.config.channels)
+    strides = first["ewvar"].shape[1]
+    start = c * (1 + strides)
+    usual = first["feature_mean"][:, start : start + c * strides]
+    first["ewvar"][...] = usual.reshape(-1, strides, c) ** 2
+
+
+def _fit_motor(
+    pipeline: Pipeline,
+    first: State,
+    gathered: _Gathered,
+    logs: Any,
+    stride: int,
+    budget_per_row: float,
+) -> MotorNeuron:
+    """Off at the 95 % quantile of training evidence, on where the tail meets the budget."""
+    motor = MotorNeuron()
+    peaks: list[float] = []
+    evidence: list[Any] = []
+    rows = 0
+    leak = 1.0 - np.exp(-1.0 / motor.time_constant_rows)
+    for k in range(len(first["known"])):
+        own = gathered.owner == k
+        tail = {n: first[n][k : k + 1] for n in ("tail_mid", "tail_high", "tail_excess")}
+        severity = np.asarray(pipeline.tail.severity(tail, logs[own]), dtype=np.float64)
+        rows += severity.size * stride
+        trace = _leaky(severity, leak)
+        evidence.append(trace)
+        peaks += _episode_peaks(trace)
+    every = np.concatenate(evidence)
+    off = float(np.quantile(every, 0.95))
+    high = np.sort(np.asarray([p for p in peaks if p > off]))[::-1]
+    # Peaks above `off` per row, and how fast they thin out. The largest few may be faults of
+    # the training data: the slope comes from the middle of the peaks, not from their end.
+    if high.size < 8:
+        return MotorNeuron(on=max(2.0 * off, off + 1.0), off=off)
+    rate = high.size / rows * stride
+    quarter, half = np.quantile(high, [0.75, 0.5])
+    slope = max((quarter - half) / np.log(2.0), 0.05)
+    on = half + slope * np.log(max(0.5 * rate / budget_per_row, 1.0))
+    return MotorNeuron(on=float(min(max(on, off + 0.5), 11.0)), off=off)
+
+
+def _leaky(severity: Any, leak: float) -> Any:
+    """Leaky integral of a series, as the motor neuron takes it."""
+    out = np.empty_like(severity)
+    e = 0.0
+    for i, s in enumerate(severity):
+        e += leak * (s - e)
+        out[i] = e
+    return out
+
+
+def _episode_peaks(trace: Any, level: float = 1.0) -> list[float]:
+    """Largest evidence of each excursion above `level`."""
+    above = np.concatenate([[False], trace > level, [False]])
+    edges = np.flatnonzero(above[1:] != above[:-1])
+    return [float(trace[a:b].max()) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _digest(series: Sequence[Series]) -> str:
+    """SHA-256 over keys, times and values: which data a model was trained on."""
+    h = hashlib.sha256()
+    for s in sorted(series, key=lambda s: s.key):
+        h.update(len(s.key).to_bytes(4, "big") + s.key)
+        h.update(np.ascontiguousarray(s.time_us).tobytes())
+        h.update(np.ascontiguousarray(s.values).tobytes())
+    return h.hexdigest()

@@ -1,0 +1,66 @@
+"""Learning rates over the steps of a training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+Schedule = Callable[[int], float]
+"""Learning rate of a step, counted from 0."""
+
+
+def as_schedule(rate: float | Schedule) -> Schedule:
+    """A fixed rate as a schedule; a schedule as it is.
+
+    Raises:
+        ValueError: If a fixed rate is not positive and finite.
+    """
+    return rate if callable(rate) else constant(rate)
+
+
+def constant(rate: float) -> Schedule:
+    """The same rate at every step."""
+    _check_rate(rate)
+    return lambda step: rate
+
+
+def cosine(rate: float, steps: int, final: float = 0.0) -> Schedule:
+    """From `rate` down half a cosine wave to `final` at step `steps`, and `final` from there.
+
+    Example:
+        >>> from ember_core.train import cosine
+        >>> [round(cosine(0.1, 4)(step), 3) for step in (0, 2, 4, 9)]
+        [0.1, 0.05, 0.0, 0.0]
+    """
+    _check_rate(rate)
+    _check_steps(steps)
+    return lambda step: (
+        final + (rate - final) * 0.5 * (1.0 + math.cos(math.pi * min(step, steps) / steps))
+    )
+
+
+def exponential(rate: float, steps: int, factor: float) -> Schedule:
+    """`rate` times `factor` for every `steps` steps, smoothly."""
+    _check_rate(rate)
+    _check_steps(steps)
+    return lambda step: rate * factor ** (step / steps)
+
+
+def warmup(schedule: float | Schedule, steps: int) -> Schedule:
+    """A schedule (or a fixed rate) reached in a straight line over the first `steps` steps."""
+    _check_steps(steps)
+    inner = as_schedule(schedule)
+    return lambda step: inner(step) * min(1.0, (step + 1) / steps)
+
+
+def _check_rate(rate: float) -> None:
+    if not 0.0 < rate < math.inf:
+        raise ValueError(
+            "The learning rate is out of range. Expected a positive number. "
+            f"Received: learning_rate={rate}."
+        )
+
+
+def _check_steps(steps: int) -> None:
+    if steps < 1:
+        raise ValueError(f"A schedule needs steps. Expected steps >= 1. Received: steps={steps}.")

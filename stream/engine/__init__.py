@@ -1,0 +1,20 @@
+"""The engine: state of every key in slabs, one vectorised step per batch. Pure.
+
+No event loop, no Kafka, no clock, no metrics: time enters as event times, offsets as arrays.
+"""
+
+from __future__ import annotations
+
+from stream.engine.engine import Engine as Engine
+from stream.engine.layout import RowLayout as RowLayout
+from stream.engine.layout import WindowSpec as WindowSpec
+from stream.engine.meta import META_KEY as META_KEY
+from stream.engine.meta import Fate as Fate
+from stream.engine.meta import MetaRow as MetaRow
+from stream.engine.result import TP as TP
+from stream.engine.result import DirtyRows as DirtyRows
+from stream.engine.result import Fetch as Fetch
+from stream.engine.result import LoadReport as LoadReport
+from stream.engine.result import ScoreColumns as ScoreColumns
+from stream.engine.result import StepResult as StepResult
+from stream.engine.step import Limits as Limits

@@ -1,0 +1,159 @@
+"""The engine as edges and backtest see it: partitions in, results and changed rows out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import numpy as np
+
+from ember_core.fleet import FleetModel
+from stream.engine.decide import Decider
+from stream.engine.layout import RowLayout, WindowSpec
+from stream.engine.meta import META_KEY, MetaRow
+from stream.engine.partition import Partition
+from stream.engine.result import TP, DirtyRows, Fetch, LoadReport, StepResult
+from stream.engine.step import Limits, Stepper
+from stream.engine.store import Store
+from stream.records import Decoded
+
+
+class Engine:
+    """State and decisions of all partitions a worker owns. Pure: no clock, no I/O, no threads.
+
+    Args:
+        model: The fleet's model.
+        window: How samples become rows.
+        limits: Bounds of what may come in.
+    """
+
+    def __init__(
+        self,
+        model: FleetModel,
+        window: WindowSpec | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        window, limits = window or WindowSpec(), limits or Limits()
+        self.model = model
+        self._store = Store(model, window, limits.max_keys)
+        row_us = window.interval_us if window.mode == "time" else 0
+        decider = Decider(model, self._store, row_us)
+        self._stepper = Stepper(self._store, decider, window, limits)
+        self._parts: dict[TP, Partition] = {}
+        self._numbers = 0
+
+    @property
+    def layout(self) -> RowLayout:
+        """Fields of a row."""
+        return self._store.layout
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row, in memory and in the changelog."""
+        return self._store.layout.nbytes
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The model's channels, in the order of `Decoded.values`."""
+        return self.model.channels
+
+    @property
+    def active_keys(self) -> int:
+        """Keys held, over all partitions."""
+        return self._store.slab.used
+
+    def attached(self) -> list[TP]:
+        """Partitions owned."""
+        return list(self._parts)
+
+    def attach(self, tp: TP) -> None:
+        """Begin owning a partition, with no keys and a fresh meta row. No-op when owned."""
+        tp = (tp[0], tp[1])
+        if tp not in self._parts:
+            self._numbers += 1
+            part = Partition(tp, self._numbers)
+            part.meta.model = self.model.sha256
+            self._parts[tp] = part
+
+    def detach(self, tp: TP) -> None:
+        """Stop owning a partition and free its rows. No-op when not owned."""
+        part = self._parts.pop((tp[0], tp[1]), None)
+        if part is not None:
+            self._store.drop(part)
+
+    def step(self, tp: TP, batch: Decoded, fetch: Fetch) -> StepResult:
+        """Absorb a fetch of a partition.
+
+        Args:
+            tp: The partition; attached.
+            batch: The fetch, decoded for `channels`.
+            fetch: Offsets and Kafka timestamps of its messages.
+
+        Raises:
+            KeyError: If the partition is not attached.
+        """
+        return self._stepper.step(self._parts[tp[0], tp[1]], batch, fetch)
+
+    def meta(self, tp: TP) -> MetaRow:
+        """Meta row of a partition; may be written to."""
+        return self._parts[tp[0], tp[1]].meta
+
+    def keys(self, tp: TP) -> int:
+        """Number of keys of a partition."""
+        return len(self._parts[tp[0], tp[1]].index)
+
+    def row(self, tp: TP, key: bytes) -> bytes | None:
+        """Bytes of a key's row, or None."""
+        slot = self._parts[tp[0], tp[1]].index.get(key)
+        return None if slot is None else self._store.slab.rows[slot].tobytes()
+
+    def take_dirty(self, tp: TP, limit: int | None = None) -> DirtyRows:
+        """Copy rows changed since they were last taken, and mark them clean.
+
+        Args:
+            tp: The partition.
+            limit: Most rows to take; the others stay dirty.
+
+        Returns:
+            Keys and rows; the last entry is the meta row, under `META_KEY`.
+        """
+        part, slab = self._parts[tp[0], tp[1]], self._store.slab
+        slots = slab.dirty_slots(part.number)[:limit]
+        flat = slab.rows[slots].tobytes()
+        slab.dirty[slots] = False
+        n = self.row_bytes
+        rows: list[bytes | None] = [flat[i : i + n] for i in range(0, len(flat), n)]
+        keys = [slab.key(slot) for slot in slots.tolist()]
+        return DirtyRows([*keys, META_KEY], [*rows, part.meta.encode()])
+
+    def mark_dirty(self, tp: TP, keys: Iterable[bytes]) -> None:
+        """Mark rows as changed again, after they could not be written."""
+        index = self._parts[tp[0], tp[1]].index
+        slots = [index[k] for k in keys if k in index]
+        self._store.slab.dirty[np.asarray(slots, dtype=np.int64)] = True
+
+    def load(self, tp: TP, keys: Sequence[bytes], values: Sequence[bytes | None]) -> LoadReport:
+        """Merge changelog rows in: a row is taken only if its source offset is not older.
+
+        Args:
+            tp: The partition; attached if it was not.
+            keys: Stream keys, or `META_KEY`.
+            values: Rows; None is a tombstone.
+        """
+        self.attach(tp)
+        part = self._parts[tp[0], tp[1]]
+        damaged: list[tuple[bytes, str]] = []
+        rows: list[tuple[bytes, bytes | None]] = []
+        for key, value in zip(keys, values, strict=True):
+            if key != META_KEY:
+                rows.append((key, value))
+            elif value is not None:
+                try:
+                    meta = MetaRow.decode(value)
+                except msgspec.DecodeError as error:
+                    damaged.append((key, f"not a meta row: {error}"))
+                    continue
+                if meta.absorbed >= part.meta.absorbed:
+                    part.meta = meta
+        accepted, stale, broken = self._store.merge(part, rows)
+        return LoadReport(accepted, stale, damaged + broken)

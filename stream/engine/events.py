@@ -1,0 +1,209 @@
+"""Event bodies: what an anomaly or an episode says, in the same bytes on every replay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ember_core.fleet import FleetModel
+from stream.records import (
+    Anomaly,
+    Event,
+    ModelRef,
+    TopChannel,
+    Trigger,
+    Window,
+    encode_body,
+    event_id,
+    fingerprint,
+    rfc3339,
+)
+
+SHOWN = 5  # channels named in an event
+
+
+@dataclass
+class Why:
+    """Explanation of one row: channels by falling share."""
+
+    channel: list[int]
+    share: list[float]
+    value: list[float]  # NaN where missing
+    expected: list[float]
+
+
+@dataclass
+class Row:
+    """One scored row, as events speak of it."""
+
+    topic: str
+    key: bytes
+    time_us: int
+    end_us: int
+    seq: int
+    score: float
+    severity: float
+    evidence: float
+
+
+class EventBuilder:
+    """Makes the events of one model.
+
+    Args:
+        model: The model that judges.
+    """
+
+    def __init__(self, model: FleetModel) -> None:
+        self._pipeline = model.pipeline
+        self._ref = ModelRef(name=model.name, version=model.version, sha256=model.sha256)
+        config = model.pipeline.config
+        self._channels = config.channels
+        if config.windows == "exponential":
+            self._size = round(2 * max(config.half_lives))
+            self._strides = [round(h) for h in config.half_lives]
+        else:
+            self._size, self._strides = config.window_size, list(config.strides)
+
+    def why(self, visible: Any, values: Any, state: dict[str, Any], expected: Any) -> list[Why]:
+        """Explain rows.
+
+        Args:
+            visible: Visible units, `(B, V)`.
+            values: Values as they came, `(B, C)`, NaN where missing.
+            state: Normaliser fields of the keys, `(B, ...)`.
+            expected: What the liquid network expected, `(B, C)`, in usual deviations.
+        """
+        shares = self._pipeline.explain(visible)
+        order = np.argsort(-shares, axis=1, kind="stable")[:, :SHOWN]
+        own = self._pipeline.normaliser.restore(state, expected)
+        return [
+            Why(c, s, v, e)
+            for c, s, v, e in zip(
+                order.tolist(),
+                np.take_along_axis(shares, order, axis=1).tolist(),
+                np.take_along_axis(values, order, axis=1).tolist(),
+                np.take_along_axis(own, order, axis=1).tolist(),
+                strict=True,
+            )
+        ]
+
+    def anomaly(self, row: Row, why: Why, threshold: float) -> Event:
+        """One improbable row."""
+        labels = self._labels("EmberAnomaly", row)
+        body = Anomaly(
+            status="firing",
+            labels=labels,
+            annotations=self._annotations(row, why, "improbable for this key"),
+            starts_at=rfc3339(row.time_us),
+            fingerprint=fingerprint(labels),
+            threshold=threshold,
+            **self._common(row, why),
+        )
+        return self._event("anomaly", "anomaly", row, encode_body(body))
+
+    def trigger(
+        self,
+        row: Row,
+        why: Why,
+        threshold: float,
+        *,
+        resolved: bool,
+        reason: str,
+        started_us: int,
+        peak: float,
+        rows: int,
+    ) -> Event:
+        """Begin or end of an episode.
+
+        Args:
+            row: The row that moved the neuron.
+            why: Its explanation, or that of the episode's peak.
+            threshold: Evidence the neuron was held against.
+            resolved: The episode ends.
+            reason: `evidence`, `stale` or `returned`.
+            started_us: Event time the episode began.
+            peak: Largest severity of the episode.
+            rows: Its rows so far.
+        """
+        name = "EmberKeyStale" if reason in ("stale_key", "returned") else "EmberFiring"
+        said = {
+            "evidence": "behaves unlike itself" if not resolved else "is itself again",
+            "stale": "fell silent while it fired",
+            "stale_key": "has fallen silent",
+            "returned": "sends again",
+        }[reason]
+        labels = self._labels(name, row)
+        body = Trigger(
+            status="resolved" if resolved else "firing",
+            labels=labels,
+            annotations=self._annotations(row, why, said),
+            starts_at=rfc3339(started_us),
+            ends_at=rfc3339(row.time_us) if resolved else None,
+            fingerprint=fingerprint(labels),
+            threshold=threshold,
+            reason="stale" if reason == "stale_key" else reason,
+            peak=peak,
+            rows=rows,
+            **self._common(row, why),
+        )
+        kind = f"trigger/{name}/{'resolved' if resolved else 'firing'}"
+        return self._event("trigger", kind, row, encode_body(body))
+
+    def _event(self, kind: Any, unique: str, row: Row, body: bytes) -> Event:
+        return Event(
+            kind=kind,
+            key=row.key,
+            id=event_id(row.topic, row.key, row.time_us, row.seq, unique),
+            time_us=row.time_us,
+            body=body,
+        )
+
+    def _labels(self, name: str, row: Row) -> dict[str, str]:
+        return {"alertname": name, "key": _text(row.key), "topic": row.topic}
+
+    def _annotations(self, row: Row, why: Why, said: str) -> dict[str, str]:
+        parts = [
+            f"{self._channels[c]} {_number(v)} (expected {_number(e)}, {100 * s:.0f} %)"
+            for c, s, v, e in zip(
+                why.channel[:3], why.share[:3], why.value[:3], why.expected[:3], strict=True
+            )
+        ]
+        first = f": {parts[0]}" if parts else ""
+        return {
+            "summary": f"{_text(row.key)} {said}{first}",
+            "description": "; ".join(parts) or f"Last record at {rfc3339(row.time_us)}.",
+        }
+
+    def _common(self, row: Row, why: Why) -> dict[str, Any]:
+        return {
+            "score": row.score,
+            "probability": 10.0**-row.severity,
+            "severity": row.severity,
+            "window": Window(
+                start=rfc3339(row.time_us),
+                end=rfc3339(row.end_us),
+                size=self._size,
+                stride=self._strides,
+            ),
+            "top_channels": [
+                TopChannel(
+                    name=self._channels[c],
+                    value=None if np.isnan(v) else v,
+                    expected=None if np.isnan(e) else e,
+                    share=s,
+                    direction="above" if np.isnan(v) or v >= e else "below",
+                )
+                for c, s, v, e in zip(why.channel, why.share, why.value, why.expected, strict=True)
+            ],
+            "model": self._ref,
+        }
+
+
+def _text(key: bytes) -> str:
+    return key.decode("utf-8", "backslashreplace")
+
+
+def _number(x: float) -> str:
+    return "missing" if np.isnan(x) else f"{x:.4g}"

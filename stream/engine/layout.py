@@ -1,0 +1,142 @@
+"""The row: everything one stream key remembers, as one list of named fields.
+
+Slabs, changelog bytes and their documentation are made from this list. A row is a packed,
+aligned record: what lies in memory is what is written to the changelog.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ember_core.state import StateField
+
+LAYOUT_VERSION = 1
+TOP = 3  # channels an open episode remembers of its peak
+
+
+@dataclass(frozen=True)
+class WindowSpec:
+    """How samples become rows.
+
+    Attributes:
+        mode: `"count"`: each record is a row. `"time"`: tumbling intervals of event time.
+        interval_us: Length of an interval.
+        lateness_us: How long an interval stays open after its end, by the key's own time.
+        aggregate: `"last"`, `"mean"`, `"max"`, `"min"` or `"sum"` of a channel in an interval.
+    """
+
+    mode: str = "count"
+    interval_us: int = 10_000_000
+    lateness_us: int = 5_000_000
+    aggregate: str = "last"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        if self.mode not in ("count", "time"):
+            raise ValueError(
+                f"Unknown window mode. Expected 'count' or 'time'. Received: mode={self.mode!r}."
+            )
+        if self.aggregate not in ("last", "mean", "max", "min", "sum"):
+            raise ValueError(
+                "Unknown window aggregate. Expected 'last', 'mean', 'max', 'min' or 'sum'. "
+                f"Received: aggregate={self.aggregate!r}."
+            )
+        if self.interval_us < 1 or self.lateness_us < 0:
+            raise ValueError(
+                "A window needs a positive interval and a lateness of zero or more. "
+                f"Received: interval_us={self.interval_us}, lateness_us={self.lateness_us}."
+            )
+
+    @property
+    def open_windows(self) -> int:
+        """Most intervals of a key that can be open at once; 0 in count mode."""
+        return 0 if self.mode == "count" else -(-self.lateness_us // self.interval_us) + 2
+
+
+def engine_fields(channels: int, window: WindowSpec) -> tuple[StateField, ...]:
+    """Fields the engine adds to those of the pipeline."""
+    fields = [
+        StateField("layout", "<u2", (), "version of this layout"),
+        StateField("stale", "<u1", (), "1 while the key counts as silent"),
+        StateField("model", "<u8", (), "first 8 bytes of the model's SHA-256"),
+        StateField("offset", "<i8", (), "highest source offset absorbed"),
+        StateField("seq", "<i8", (), "count of scored rows, row_seq"),
+        StateField("late", "<i8", (), "count of late samples"),
+        StateField("seen", "<i8", (), "the partition's clock when the key last sent, microseconds"),
+        StateField("stale_since", "<i8", (), "event time from which it counts as silent"),
+        StateField("episode_start", "<i8", (), "event time the open episode began, microseconds"),
+        StateField("episode_rows", "<i8", (), "rows of the open episode"),
+        StateField("peak_severity", "<f4", (), "largest severity of the open episode"),
+        StateField("peak_score", "<f4", (), "score of that row"),
+        StateField("peak_channel", "<i2", (TOP,), "its top channels, -1 for none"),
+        StateField("peak_share", "<f4", (TOP,), "their shares"),
+        StateField("peak_value", "<f8", (TOP,), "their values, NaN where missing"),
+        StateField("peak_expected", "<f8", (TOP,), "what was expected of them"),
+    ]
+    if window.open_windows:
+        o = window.open_windows
+        fields += [
+            StateField("max_time", "<i8", (), "the key's largest event time, microseconds"),
+            StateField("window_start", "<i8", (o,), "start of each open interval"),
+            StateField("window_open", "<u1", (o,), "1 where an interval is open"),
+            StateField("window_value", "<f8", (o, channels), "running aggregate of each channel"),
+            StateField("window_count", "<u4", (o, channels), "samples in it"),
+            StateField("window_time", "<i8", (o, channels), "event time of the last sample"),
+        ]
+    return tuple(fields)
+
+
+class RowLayout:
+    """Where each field lies in a row.
+
+    Args:
+        fields: All fields; `layout`, `model`, `offset` and `last_time` come first in the row, the
+            others by falling alignment, so that there is no padding inside.
+    """
+
+    HEADER = ("layout", "stale", "model", "offset", "last_time")
+
+    def __init__(self, fields: tuple[StateField, ...]) -> None:
+        names = [f.name for f in fields]
+        if len(set(names)) != len(names):
+            raise ValueError(f"A field name occurs twice in the row. Received: {sorted(names)}.")
+        by_name = {f.name: f for f in fields}
+        head = [by_name[n] for n in self.HEADER]
+        rest = sorted(
+            (f for f in fields if f.name not in self.HEADER),
+            key=lambda f: -np.dtype(f.dtype).itemsize,
+        )
+        self.fields = (*head, *rest)
+        spec = [(f.name, f.dtype, f.shape) for f in self.fields]
+        self.dtype = np.dtype(spec, align=True)
+        self.nbytes = self.dtype.itemsize
+
+    def views(self, rows: NDArray[np.uint8]) -> dict[str, Any]:
+        """Named views into rows, without a copy.
+
+        Args:
+            rows: Shape `(B, nbytes)`, C-contiguous.
+
+        Returns:
+            Field name -> view of shape `(B, *field.shape)`.
+        """
+        record = rows.view(self.dtype)[:, 0]
+        return {f.name: record[f.name] for f in self.fields}
+
+    def describe(self) -> list[dict[str, Any]]:
+        """One entry per field: name, type, shape, byte offset and meaning."""
+        placed = self.dtype.fields or {}
+        return [
+            {
+                "name": f.name,
+                "dtype": f.dtype,
+                "shape": list(f.shape),
+                "offset": int(placed[f.name][1]),
+                "doc": f.doc,
+            }
+            for f in self.fields
+        ]

@@ -1,0 +1,61 @@
+"""The meta row of an input partition: what became of every message."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from stream.records import RESERVED_KEY_PREFIX
+
+META_KEY = RESERVED_KEY_PREFIX + b"meta"
+
+
+class Fate(StrEnum):
+    """What became of a message that was not refused; refusals count under their `Reason`."""
+
+    SCORED = "scored"  # gave at least one scored row
+    WARMING = "warming"  # its key still warms up
+    WINDOWED = "windowed"  # went into an interval that is still open
+    LATE = "late"  # too old to apply
+    REPEATED = "repeated"  # its row had absorbed it before a crash
+    ABSENT = "absent"  # no message at that offset: transaction marker, compacted
+
+
+class MetaRow(msgspec.Struct, kw_only=True):
+    """Kept with the state of a partition, under a key of its own.
+
+    `counts` adds up to the offsets: `sum(counts) == absorbed + 1 - first_offset`.
+    """
+
+    topic_id: str = ""
+    """Kafka's id of the input topic; empty where the broker has none."""
+    partition_count: int = 0
+    """Partitions of the input topic; 0 until known."""
+    first_offset: int = -1
+    """Offset the counting began at; -1 before the first message."""
+    absorbed: int = -1
+    """Highest source offset absorbed; -1 none."""
+    clock_us: int = -(2**62)
+    """Largest event time of the partition."""
+    model: str = ""
+    """SHA-256 of the model that wrote the rows."""
+    counts: dict[str, int] = {}
+
+    def add(self, fate: str, messages: int) -> None:
+        """Count messages under a fate."""
+        if messages:
+            self.counts[fate] = self.counts.get(fate, 0) + messages
+
+    def encode(self) -> bytes:
+        """JSON, readable with any Kafka tool."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def decode(cls, value: bytes) -> MetaRow:
+        """Inverse of `encode`.
+
+        Raises:
+            msgspec.DecodeError: If the value is not a meta row.
+        """
+        return msgspec.json.decode(value, type=cls)

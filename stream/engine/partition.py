@@ -1,0 +1,27 @@
+"""What the engine keeps per input partition besides the rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from stream.engine.meta import MetaRow
+from stream.engine.result import TP
+
+
+@dataclass
+class Partition:
+    """One attached input partition.
+
+    Attributes:
+        tp: Input topic and partition.
+        number: Mark of its rows in the slab.
+        index: Stream key -> slot.
+        meta: Counts and the partition's clock.
+        next_silence: No key falls silent before the clock passes this, microseconds.
+    """
+
+    tp: TP
+    number: int
+    index: dict[bytes, int] = field(default_factory=dict)
+    meta: MetaRow = field(default_factory=MetaRow)
+    next_silence: int = -(2**62)

@@ -1,0 +1,84 @@
+"""What goes into a step and what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.records import Event, Rejected
+
+TP = tuple[str, int]
+"""Input topic and partition."""
+
+
+class Fetch(NamedTuple):
+    """Coordinates of the messages of one fetch, increasing; each of shape `(m,)`."""
+
+    offsets: NDArray[np.int64]
+    timestamps_ms: NDArray[np.int64]
+
+
+@dataclass
+class ScoreColumns:
+    """Scored rows of a step in arrival order; each of shape `(n,)`."""
+
+    sample: NDArray[np.int64]
+    """Index of the sample that completed the row."""
+    time_us: NDArray[np.int64]
+    score: NDArray[np.float32]
+    severity: NDArray[np.float32]
+    anomaly: NDArray[np.bool_]
+    trigger: NDArray[np.int8]
+    """1 fires, -1 resolves, 0 neither."""
+
+    @property
+    def probability(self) -> NDArray[np.float64]:
+        """Tail probability of each row for its key."""
+        out: NDArray[np.float64] = 10.0 ** (-self.severity.astype(np.float64))
+        return out
+
+    @classmethod
+    def empty(cls) -> ScoreColumns:
+        """No rows."""
+        i8 = np.zeros(0, dtype=np.int64)
+        f4 = np.zeros(0, dtype=np.float32)
+        return cls(i8, i8, f4, f4, np.zeros(0, dtype=bool), np.zeros(0, dtype=np.int8))
+
+
+@dataclass
+class StepResult:
+    """What one step brought.
+
+    Attributes:
+        events: Anomalies and triggers, in arrival order.
+        rejected: Messages to set aside: the codec's and the engine's own.
+        counts: Messages by fate, this step only.
+        scores: Scored rows.
+        late: Messages with a late sample, by index in the fetch.
+        missing: Channel values carried forward or set to their mean.
+    """
+
+    events: list[Event] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    scores: ScoreColumns = field(default_factory=ScoreColumns.empty)
+    late: list[int] = field(default_factory=list)
+    missing: int = 0
+
+
+class DirtyRows(NamedTuple):
+    """A copy of changed rows; a None row is a tombstone. The last entry is the meta row."""
+
+    keys: list[bytes]
+    rows: list[bytes | None]
+
+
+class LoadReport(NamedTuple):
+    """What became of changelog rows: taken, older than what is there, damaged (key, why)."""
+
+    accepted: int
+    stale: int
+    damaged: list[tuple[bytes, str]]

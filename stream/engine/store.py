@@ -1,0 +1,194 @@
+"""Rows of all keys of a worker: where they lie, how they begin, how they are merged on load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ember_core.fleet import FleetModel
+from stream.engine.layout import LAYOUT_VERSION, RowLayout, WindowSpec, engine_fields
+from stream.engine.partition import Partition
+from stream.engine.slabs import Slab
+from stream.engine.stale import deadlines
+from stream.engine.windows import NEVER
+from stream.records import Reason, Rejected
+
+
+class Store:
+    """State rows of one model.
+
+    Args:
+        model: The model; it says what a key remembers and how a known key begins.
+        window: How samples become rows.
+        max_keys: Most keys held.
+    """
+
+    def __init__(self, model: FleetModel, window: WindowSpec, max_keys: int) -> None:
+        pipeline = model.pipeline
+        fields = pipeline.state_fields()
+        self.layout = RowLayout((*fields, *engine_fields(len(model.channels), window)))
+        self.slab = Slab(self.layout.nbytes, max_keys)
+        self.model_mark = int.from_bytes(bytes.fromhex(model.sha256 or "00" * 8)[:8], "little")
+        decided = {f.name for f in (*pipeline.tail.state_fields(), *pipeline.motor.state_fields())}
+        self.observed = [f.name for f in fields if f.name not in decided]
+        self.decided = [f.name for f in fields if f.name in decided]
+        self._warm_rows = pipeline.config.warmup_alarm
+        self._row_of_key = {key: i for i, key in enumerate(model.keys)}
+        self._known = self._first_rows(model.key_state, len(model.keys))
+        self._new = self._first_rows(model.new_state, 1)
+        self._all = self.layout.views(self.slab.rows)
+
+    def _first_rows(self, state: dict[str, Any], n: int) -> NDArray[np.uint8]:
+        """Rows that keys begin with, `(n, nbytes)`."""
+        rows = np.zeros((n, self.layout.nbytes), dtype=np.uint8)
+        views = self.layout.views(rows)
+        for name, value in state.items():
+            views[name][...] = value
+        views["layout"][...] = LAYOUT_VERSION
+        views["model"][...] = self.model_mark
+        views["offset"][...] = -1
+        views["seen"][...] = NEVER
+        views["peak_channel"][...] = -1
+        if "max_time" in views:
+            views["max_time"][...] = NEVER
+        return rows
+
+    def slots(
+        self, part: Partition, keys: Sequence[bytes], keep: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], list[int]]:
+        """Slot of every sample's key; new keys get one.
+
+        Args:
+            part: The partition.
+            keys: Key of each sample.
+            keep: False for samples that are not wanted; they make no new key.
+
+        Returns:
+            Slots, `(n,)`, -1 where there is none; and the samples that found all slots taken.
+        """
+        index = part.index
+        slots = np.fromiter(map(index.get, keys, repeat(-1)), dtype=np.int64, count=len(keys))
+        over: list[int] = []
+        for i in np.flatnonzero((slots < 0) & keep).tolist():
+            key = keys[i]
+            slot = index.get(key, -1)
+            if slot < 0:
+                if self.slab.full():
+                    over.append(i)
+                    continue
+                slot = self.slab.allocate(key, part.number)
+                index[key] = slot
+                known = self._row_of_key.get(key)
+                self.slab.rows[slot] = self._new[0] if known is None else self._known[known]
+            slots[i] = slot
+        return slots, over
+
+    def gather(self, slots: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """A copy of rows, `(B, nbytes)`."""
+        return self.slab.rows[slots]
+
+    def scatter(self, slots: NDArray[np.int64], block: NDArray[np.uint8]) -> None:
+        """Write rows back and mark them dirty."""
+        self.slab.rows[slots] = block
+        self.slab.dirty[slots] = True
+
+    def patience(
+        self, views: dict[str, Any], rows: NDArray[np.int64], intervals: float
+    ) -> NDArray[np.int64]:
+        """Clock at which keys fall silent if they send nothing more; far off while they warm up."""
+        interval = views["interval"][rows]
+        count = views["rows"][rows]
+        warm = (views["known"][rows] > 0) | (count >= self._warm_rows)
+        able = warm & (count > 0) & (interval > 0)
+        return np.where(able, deadlines(views["seen"][rows], interval, intervals), 2**62)
+
+    def silent_before(
+        self, part: Partition, clock: NDArray[np.int64], intervals: float
+    ) -> Iterator[tuple[int, int, int]]:
+        """Keys whose patience, as stored, ends within the clock of a batch.
+
+        Yields:
+            Slot, deadline, and the sample index at which the clock passes it.
+        """
+        now = int(clock[-1])
+        if now <= part.next_silence:
+            return
+        slots = self.slab.slots_of(part.number)
+        ends = self.patience(self._all, slots, intervals)
+        ends[self._all["stale"][slots] > 0] = 2**62
+        due = ends < now
+        part.next_silence = int(ends[~due].min(initial=2**62))
+        for slot, end in zip(slots[due].tolist(), ends[due].tolist(), strict=True):
+            yield slot, end, int(np.searchsorted(clock, end, side="right"))
+
+    def drop(self, part: Partition) -> None:
+        """Free all rows of a partition."""
+        for slot in part.index.values():
+            self.slab.free(slot)
+        part.index.clear()
+
+    def merge(
+        self, part: Partition, rows: Iterable[tuple[bytes, bytes | None]]
+    ) -> tuple[int, int, list[tuple[bytes, str]]]:
+        """Take changelog rows in; a row counts only if its source offset is not older.
+
+        Returns:
+            How many were taken, how many were older than what was there, and the damaged ones.
+        """
+        accepted = old = 0
+        damaged: list[tuple[bytes, str]] = []
+        wrong = self._wrong
+        offset_at = self.layout.dtype.fields["offset"][1]  # type: ignore[index]
+        slab, index = self.slab, part.index
+        for key, value in rows:
+            slot = index.get(key)
+            if value is None:
+                accepted += 1
+                if slot is not None:
+                    slab.free(slot)
+                    del index[key]
+                continue
+            why = wrong(value)
+            if why:
+                damaged.append((key, why))
+                continue
+            if slot is None:
+                if slab.full():
+                    damaged.append((key, f"all {slab.max_keys} rows of state.max_keys are taken"))
+                    continue
+                slot = slab.allocate(key, part.number)
+                index[key] = slot
+            elif int.from_bytes(value[offset_at : offset_at + 8], "little", signed=True) < int(
+                self._all["offset"][slot]
+            ):
+                old += 1
+                continue
+            slab.rows[slot] = np.frombuffer(value, dtype=np.uint8)
+            accepted += 1
+        part.next_silence = -(2**62)
+        return accepted, old, damaged
+
+    def _wrong(self, value: bytes) -> str:
+        """Why a changelog value is not a row of this layout and model; empty if it is."""
+        if len(value) != self.layout.nbytes:
+            return f"{len(value)} bytes where a row has {self.layout.nbytes}"
+        version = int.from_bytes(value[:2], "little")
+        if version != LAYOUT_VERSION:
+            return f"layout {version}; this worker reads {LAYOUT_VERSION}"
+        at = self.layout.dtype.fields["model"][1]  # type: ignore[index]
+        if int.from_bytes(value[at : at + 8], "little") != self.model_mark:
+            return "written under another model"
+        return ""
+
+    def too_many(self, message: int) -> Rejected:
+        """Why a new key found no room."""
+        return Rejected(
+            message,
+            Reason.KEY_LIMIT,
+            f"All {self.slab.max_keys} keys of state.max_keys are in use and this key is new. "
+            "Raise state.max_keys, or run more workers.",
+        )

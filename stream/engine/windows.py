@@ -1,0 +1,107 @@
+"""Tumbling intervals by the key's own event time: samples in, complete rows out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.engine.layout import WindowSpec
+
+NEVER = -(2**62)  # the key has sent nothing yet
+_FAR = 2**62
+
+
+class Tumbling:
+    """Open intervals of a block of keys, one sample per key at a time.
+
+    An interval closes when the key's own largest event time passes its end by the lateness; a
+    sample of an interval that has closed is late.
+
+    Args:
+        spec: Length, lateness and aggregate.
+    """
+
+    def __init__(self, spec: WindowSpec) -> None:
+        self.spec = spec
+
+    def late(self, views: dict[str, Any], time_us: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """True where a sample's interval has closed; shape `(B,)`."""
+        return self._end(self._start(time_us)) <= views["max_time"]
+
+    def due(
+        self, views: dict[str, Any], time_us: NDArray[np.int64]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
+        """Close what a sample's time closes, oldest first, one interval per key and turn.
+
+        Args:
+            views: Fields of the keys, written to.
+            time_us: Time of each key's sample, not late, shape `(B,)`.
+
+        Yields:
+            Index of the keys that close an interval, its start, and its row `(n, C)`; NaN where
+            a channel sent nothing.
+        """
+        views["max_time"][...] = np.maximum(views["max_time"], time_us)
+        for _ in range(self.spec.open_windows):
+            start = np.where(views["window_open"] > 0, views["window_start"], _FAR)
+            oldest = start.argmin(axis=1)
+            every = np.arange(len(start))
+            begun = start[every, oldest]
+            closes = (begun < _FAR) & (self._end(begun) <= views["max_time"])
+            who = np.flatnonzero(closes)
+            if who.size == 0:
+                return
+            at = oldest[who]
+            total = views["window_value"][who, at]
+            count = views["window_count"][who, at]
+            if self.spec.aggregate == "mean":
+                total = total / np.maximum(count, 1)
+            views["window_open"][who, at] = 0
+            yield who, begun[who], np.where(count > 0, total, np.nan)
+
+    def absorb(
+        self, views: dict[str, Any], time_us: NDArray[np.int64], values: NDArray[np.float64]
+    ) -> None:
+        """Add one sample per key to its interval.
+
+        Args:
+            views: Fields of the keys, written to.
+            time_us: Shape `(B,)`.
+            values: Shape `(B, C)`; NaN where the sample lacks a channel.
+        """
+        start = self._start(time_us)
+        is_open = views["window_open"] > 0
+        match = is_open & (views["window_start"] == start[:, None])
+        at = np.where(match.any(axis=1), match.argmax(axis=1), is_open.argmin(axis=1))
+        every = np.arange(len(at))
+        fresh = ~match.any(axis=1)
+        count = np.where(fresh[:, None], 0, views["window_count"][every, at])
+        total = np.where(fresh[:, None], 0.0, views["window_value"][every, at])
+        last = np.where(fresh[:, None], NEVER, views["window_time"][every, at])
+        has = np.isfinite(values)
+        first = count == 0
+        how = self.spec.aggregate
+        if how == "last":
+            new = np.where(first | (time_us[:, None] >= last), values, total)
+        elif how == "max":
+            new = np.where(first, values, np.fmax(total, values))
+        elif how == "min":
+            new = np.where(first, values, np.fmin(total, values))
+        else:
+            new = total + values
+        views["window_start"][every, at] = start
+        views["window_open"][every, at] = 1
+        views["window_value"][every, at] = np.where(has, new, total)
+        views["window_count"][every, at] = count + has
+        views["window_time"][every, at] = np.where(
+            has, np.maximum(last, time_us[:, None]), last
+        )
+
+    def _start(self, time_us: Any) -> Any:
+        return time_us - time_us % self.spec.interval_us
+
+    def _end(self, start: Any) -> Any:
+        return start + (self.spec.interval_us + self.spec.lateness_us)

@@ -1,0 +1,275 @@
+"""Wire types: what the codecs hand to the engine, and what the engine hands to Kafka.
+
+A leaf: it knows the shape of records and events, and nothing of codecs, engine or Kafka.
+Event times are int64 microseconds since the epoch (`time_us`), Kafka's own are milliseconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Literal, NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+SCHEMA_VERSION = 1
+"""Of the event bodies; changes are additive only."""
+
+RESERVED_KEY_PREFIX = b"\x00ember."
+"""Keys of Ember's own rows in the changelog; a stream key must not begin with it."""
+
+TIME_MIN_US = -2_208_988_800_000_000
+"""1900-01-01T00:00:00Z, the earliest event time accepted."""
+
+TIME_MAX_US = 9_214_646_400_000_000
+"""2262-01-01T00:00:00Z, the first event time refused: beyond it nanoseconds overflow int64."""
+
+MAX_ABS_VALUE = 1e150
+"""Larger magnitudes are refused: their squares overflow a float64."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Message(Protocol):
+    """One Kafka message as the codecs see it; aiokafka's `ConsumerRecord` satisfies it."""
+
+    @property
+    def key(self) -> bytes | None:
+        """Kafka key."""
+
+    @property
+    def value(self) -> bytes | None:
+        """Kafka value; None is a tombstone."""
+
+    @property
+    def timestamp(self) -> int:
+        """Kafka timestamp in milliseconds."""
+
+    @property
+    def offset(self) -> int:
+        """Offset in its partition."""
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """Kafka headers, in order."""
+
+
+class Reason(StrEnum):
+    """Why a message was refused: metric label, counter name in the meta row, dead-letter class."""
+
+    NOT_JSON = "not_json"  # or not the format of the codec
+    WRONG_TYPE = "wrong_type"
+    NOT_FINITE = "not_finite"
+    OUT_OF_RANGE = "out_of_range"  # |x| > 1e150
+    NO_KEY = "no_key"
+    BAD_KEY = "bad_key"  # too long, or reserved
+    NO_TIME = "no_time"
+    BAD_TIME = "bad_time"
+    FUTURE = "future"  # found by the engine, against Kafka's timestamp
+    NO_CHANNELS = "no_channels"
+    TOO_LARGE = "too_large"
+    TOO_DEEP = "too_deep"
+    EMPTY = "empty"  # null value
+    KEY_LIMIT = "key_limit"  # found by the engine: a new key beyond state.max_keys
+
+
+class Rejected(NamedTuple):
+    """A message that gave nothing: its index in the fetch, the named fate, and the sentence."""
+
+    message: int
+    reason: Reason
+    detail: str
+
+
+@dataclass(slots=True)
+class Decoded:
+    """Samples of one fetch of one partition in columns, in arrival order.
+
+    `n` samples, `C` channels. Every message of the fetch is either in `message` (once per sample)
+    or in `rejected` (once), never in both and never in neither.
+    """
+
+    keys: list[bytes]
+    """`(n,)` stream keys."""
+    time_us: NDArray[np.int64]
+    """`(n,)` event times."""
+    values: NDArray[np.float64]
+    """`(n, C)` in the model's channel order; NaN: the channel is missing in this sample."""
+    message: NDArray[np.int32]
+    """`(n,)` index in the fetch of the message of each sample, non-decreasing."""
+    rejected: list[Rejected]
+    """By message index."""
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+class TopChannel(msgspec.Struct, frozen=True):
+    """One channel's part in an event; the shares of an event sum to 1."""
+
+    name: str
+    value: float | None
+    expected: float | None
+    share: float
+    direction: Literal["above", "below"]
+
+
+class ModelRef(msgspec.Struct, frozen=True):
+    """The bundle that judged."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+class Window(msgspec.Struct, frozen=True):
+    """The rows an event looked at: times as RFC 3339, `size` in rows, strides in rows."""
+
+    start: str
+    end: str
+    size: int
+    stride: list[int]
+
+
+class _Body(msgspec.Struct, frozen=True, kw_only=True):
+    """What anomalies and triggers share, in Alertmanager's vocabulary. Field order is wire order.
+
+    `labels` identify (their hash is `fingerprint`), `annotations` explain (`summary`,
+    `description`). Nothing here may depend on the worker, wall time or offsets: a replay sends the
+    same bytes.
+    """
+
+    status: Literal["firing", "resolved"]
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    starts_at: str = msgspec.field(name="startsAt")
+    ends_at: str | None = msgspec.field(name="endsAt", default=None)
+    fingerprint: str
+    score: float
+    probability: float
+    severity: float
+    threshold: float
+    window: Window
+    top_channels: list[TopChannel]
+    model: ModelRef
+    schema_version: int = SCHEMA_VERSION
+
+
+class Anomaly(_Body, frozen=True, kw_only=True):
+    """One improbable row. `status` is always `firing`; `threshold` is in severity."""
+
+
+class Trigger(_Body, frozen=True, kw_only=True):
+    """The beginning (`firing`) or the end (`resolved`) of an episode.
+
+    `threshold` is in evidence, `peak` the largest severity of the episode so far, `rows` its
+    length so far, `reason` what moved the neuron (`evidence`, or `stale` for a silent key).
+    """
+
+    reason: str
+    peak: float
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What the engine emits: one message for an alert topic."""
+
+    kind: Literal["anomaly", "trigger"]
+    key: bytes
+    id: str
+    time_us: int
+    body: bytes
+
+
+def rfc3339(time_us: int) -> str:
+    """Render an event time, in UTC.
+
+    Args:
+        time_us: Microseconds since the epoch, within years 1 to 9999.
+
+    Returns:
+        For example `2026-01-31T00:00:00Z`, with six digits of fraction when they are not zero.
+
+    Raises:
+        OverflowError: If the time is outside years 1 to 9999.
+    """
+    moment = _EPOCH + timedelta(microseconds=int(time_us))
+    return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+def fingerprint(labels: Mapping[str, str]) -> str:
+    """16 hex digits that identify a set of labels, whatever their order."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name in sorted(labels):
+        _update(digest, name.encode())
+        _update(digest, labels[name].encode())
+    return digest.hexdigest()
+
+
+def event_id(topic: str, key: bytes, time_us: int, row_seq: int, kind: str) -> str:
+    """Id of an event, the same on every replay and worker, so that duplicates are recognisable.
+
+    Args:
+        topic: Input topic.
+        key: Stream key.
+        time_us: Event time of the row.
+        row_seq: The key's count of scored rows.
+        kind: `anomaly`, `trigger`, or a kind of its own for each event of one row.
+
+    Returns:
+        32 hex digits. Fields are length-prefixed: ("a", b"bc") and ("ab", b"c") differ.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for field in (topic.encode(), key, b"%d" % time_us, b"%d" % row_seq, kind.encode()):
+        _update(digest, field)
+    return digest.hexdigest()
+
+
+def _update(digest: hashlib.blake2b, field: bytes) -> None:
+    digest.update(len(field).to_bytes(4, "big"))
+    digest.update(field)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy scalars and arrays as Python's own, which msgspec can write."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise NotImplementedError(f"An event body cannot hold a {type(value).__name__}.")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_plain, order="deterministic")
+
+
+def encode_body(body: Anomaly | Trigger) -> bytes:
+    """Canonical JSON of an event body: fields in declared order, labels sorted, no spaces.
+
+    Floats are written with the fewest digits that read back to the same float64; a float32 is
+    widened first. A value that is not finite is written as `null`.
+    """
+    return _encoder.encode(body)
+
+
+def cloudevent_headers(event: Event, source: str) -> list[tuple[str, bytes]]:
+    """CloudEvents 1.0 headers (binary mode) of an event.
+
+    Args:
+        event: The event.
+        source: `/ember-stream/<group>`.
+
+    Returns:
+        Names and UTF-8 values, in fixed order.
+    """
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event.id.encode()),
+        ("ce_type", f"dev.ember.{event.kind}.v{SCHEMA_VERSION}".encode()),
+        ("ce_source", source.encode()),
+        ("ce_time", rfc3339(event.time_us).encode()),
+        ("content-type", b"application/json"),
+    ]

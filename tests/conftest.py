@@ -1,0 +1,44 @@
+"""Fixtures shared by all tests, and what a machine must have under `EMBER_REQUIRE`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+REQUIRED = {name for name in os.environ.get("EMBER_REQUIRE", "").split(",") if name}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--kafka HOST:PORT` runs the broker tests on a broker that is there already."""
+    parser.addoption(
+        "--kafka", metavar="HOST:PORT", help="real broker for the tests marked kafka (else: jars)"
+    )
+
+
+def lacking(what: str, why: str) -> NoReturn:
+    """Skip with the reason, or fail where `EMBER_REQUIRE` names `what`."""
+    if what in REQUIRED:
+        pytest.fail(f"EMBER_REQUIRE names {what!r}, but {why}")
+    pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the labelled telemetry sets."""
+    path = SHARED / "data"
+    if not path.is_dir():
+        lacking("data", "../shared/data is not there")
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared_golden() -> Path:
+    """Folder of the reference numbers."""
+    path = SHARED / "golden"
+    if not path.is_dir():
+        lacking("golden", "../shared/golden is not there")
+    return path
