@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ember_core.detect import MotorNeuron, Tail
+from ember_core.detect import Calibration, MotorNeuron, Tail
 from ember_core.pipeline import Pipeline, PipelineConfig
 from ember_core.serialize import BundleError, bundle_digest, load_bundle, save_bundle
 from ember_core.state import State
@@ -58,6 +58,47 @@ class FleetModel:
     def channels(self) -> tuple[str, ...]:
         """Names of the channels, in column order."""
         return self.pipeline.config.channels
+
+    def configure(
+        self,
+        *,
+        budget_per_week: float | None = None,
+        evidence_rows: float | None = None,
+        refractory_rows: int | None = None,
+        **config: Any,
+    ) -> FleetModel:
+        """Apply settings that need no training.
+
+        Args:
+            budget_per_week: False triggers accepted per key and week: sets the on-threshold.
+            evidence_rows: Time constant of the evidence, in rows.
+            refractory_rows: Rows without a new firing after a resolve.
+            config: Fields of `PipelineConfig` that shape nothing: `warmup_score`,
+                `warmup_alarm`, `max_gap`, `anomaly_severity`.
+
+        Returns:
+            This model.
+
+        Raises:
+            ValueError: If a field of `config` shapes weights or state.
+        """
+        free = {"warmup_score", "warmup_alarm", "max_gap", "anomaly_severity"}
+        if not config.keys() <= free:
+            raise ValueError(
+                f"These fields are fixed by training. Expected some of {sorted(free)}. "
+                f"Received: {sorted(config.keys() - free)}."
+            )
+        p = self.pipeline
+        p.config = replace(p.config, **config)
+        motor = p.motor.get_config()
+        if evidence_rows is not None:
+            motor["time_constant_rows"] = evidence_rows
+        if refractory_rows is not None:
+            motor["refractory_rows"] = refractory_rows
+        if budget_per_week is not None and "calibration" in self.report:
+            motor["on"] = Calibration(**self.report["calibration"]).at_budget(budget_per_week)
+        p.motor = MotorNeuron(**motor)
+        return self
 
     def save(self, directory: str | Path) -> None:
         """Write the bundle: `model.safetensors` and `model.json`.

@@ -8,6 +8,7 @@ again within the refractory time.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,77 @@ import numpy as np
 from ember_core import ops
 from ember_core.nn import Module
 from ember_core.state import State, StateField
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How often training evidence rises how high: what a budget of false triggers is set by.
+
+    Evidence peaks above `off` come `rate` times per row; above their median `half` they thin out
+    exponentially, by a factor e every `slope`.
+
+    Attributes:
+        off: The 95 % quantile of training evidence.
+        half: Median of the peaks above `off`.
+        slope: Evidence in which peaks become rarer by e.
+        rate: Peaks above `off` per row of a key.
+        interval_seconds: Usual interval between rows, median over keys.
+    """
+
+    off: float
+    half: float
+    slope: float
+    rate: float
+    interval_seconds: float
+
+    def threshold(self, per_row: float) -> float:
+        """On-threshold at which a key's training peaks would have fired `per_row` times a row."""
+        on = self.half + self.slope * np.log(max(0.5 * self.rate / per_row, 1.0))
+        return float(min(max(on, self.off + 0.5), 11.0))
+
+    def at_budget(self, per_week: float) -> float:
+        """On-threshold for a number of false triggers per key and week."""
+        return self.threshold(per_week * self.interval_seconds / 604_800.0)
+
+
+def calibrate(traces: list[Any], interval_seconds: float, stride: int = 1) -> Calibration:
+    """Fit the peaks of training evidence.
+
+    The largest few peaks may be faults of the training data: the slope comes from the middle of
+    the peaks, not from their end.
+
+    Args:
+        traces: Evidence per key, each `(T,)`.
+        interval_seconds: Usual interval between rows.
+        stride: Rows of the stream per row of the traces.
+    """
+    every = np.concatenate(traces)
+    off = float(np.quantile(every, 0.95))
+    peaks = np.asarray([p for trace in traces for p in _peaks(trace, off)])
+    if peaks.size < 8:
+        return Calibration(off, off + 1.0, 0.5, 1.0 / max(every.size, 1), interval_seconds)
+    half, quarter = np.quantile(peaks, [0.5, 0.75])
+    slope = max(float(quarter - half) / float(np.log(2.0)), 0.05)
+    rate = peaks.size / (every.size * stride)
+    return Calibration(off, float(half), slope, rate, interval_seconds)
+
+
+def leaky(severity: Any, time_constant_rows: float) -> Any:
+    """Evidence of a whole series of severities, `(T,)`, as the motor neuron integrates it."""
+    leak = float(1.0 - np.exp(-1.0 / time_constant_rows))
+    out = np.empty(len(severity))
+    e = 0.0
+    for i, s in enumerate(np.asarray(severity, dtype=np.float64).tolist()):
+        e += leak * (s - e)
+        out[i] = e
+    return out
+
+
+def _peaks(trace: Any, level: float) -> list[float]:
+    """Largest evidence of each excursion above `level`."""
+    above = np.concatenate([[False], trace > level, [False]])
+    edges = np.flatnonzero(above[1:] != above[:-1])
+    return [float(trace[a:b].max()) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 class MotorNeuron(Module):

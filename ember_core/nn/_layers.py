@@ -102,8 +102,11 @@ class Sequential(Module):
 
 
 def lecun_tanh(x: Array) -> Array:
-    """`1.7159 tanh(2 x / 3)`: unit variance in, about unit variance out (LeCun, 1998)."""
-    return 1.7159 * ops.tanh((2.0 / 3.0) * x)
+    """`1.7159 tanh(0.666 x)`: unit variance in, about unit variance out (LeCun, 1998).
+
+    His factor is 2/3; 0.666 is that of the `ncps` package, whose weights can be loaded.
+    """
+    return 1.7159 * ops.tanh(0.666 * x)
 
 
 def identity(x: Array) -> Array:

@@ -149,7 +149,7 @@ class LTCCell(Module):
 
 
 def _currents(v: Array, w: Array, sigma: Array, mu: Array, erev: Array) -> tuple[Array, Array]:
-    """Sums over the sources of conductance times reversal potential, and of conductance, `(B, U)`."""
+    """Over the sources, the sum of conductance times reversal potential, and of conductance."""
     open_share = ops.sigmoid(sigma * (ops.expand_dims(v, -1) - mu))
     conductance = w * open_share
     return ops.sum(conductance * erev, axis=1), ops.sum(conductance, axis=1)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ember_core import ops
-from ember_core.detect import MotorNeuron, Tail, fit_tail
+from ember_core.detect import MotorNeuron, Tail, calibrate, fit_tail, leaky
 from ember_core.features import find_period
 from ember_core.fleet import FleetModel
 from ember_core.pipeline import Pipeline, PipelineConfig
@@ -38,7 +38,7 @@ def fit_pipeline(
     *,
     epochs: int = 20,
     max_rows: int = 120_000,
-    budget_per_row: float = 1e-4,
+    budget_per_week: float = 1.0,
     progress: Callable[[str, float], None] | None = None,
 ) -> FleetModel:
     """Train on the history of a fleet; no labels are used.
@@ -49,7 +49,7 @@ def fit_pipeline(
             unless it is given.
         epochs: Passes over the rows for the RBM.
         max_rows: Rows the weights are fitted on, spread evenly over all keys.
-        budget_per_row: False triggers accepted per row of a key; sets the on-threshold.
+        budget_per_week: False triggers accepted per key and week; sets the on-threshold.
         progress: Called with a stage's name and the share done.
 
     Returns:
@@ -122,7 +122,10 @@ def fit_pipeline(
     new_state = pipeline.initial_state(1)
     for name, value in fit_tail(logs).items():
         new_state[name][0] = value
-    pipeline.motor = _fit_motor(pipeline, first, gathered, logs, stride, budget_per_row)
+    calibration = _calibrate(pipeline, first, gathered, logs, stride)
+    pipeline.motor = MotorNeuron(
+        on=calibration.at_budget(budget_per_week), off=calibration.off
+    )
     tell("done", 1.0)
     report = {
         "keys": len(usable),
@@ -130,6 +133,7 @@ def fit_pipeline(
         "skipped_keys": len(series) - len(usable),
         "digest": _digest(usable),
         "periods_seconds": list(config.periods_seconds),
+        "calibration": asdict(calibration),
         "on": pipeline.motor.on,
         "off": pipeline.motor.off,
         "score_quantiles": {str(q): float(np.quantile(scores, q)) for q in (0.5, 0.9, 0.99, 0.999)},
@@ -283,57 +287,15 @@ def _prime_windows(pipeline: Pipeline, first: State) -> None:
     first["ewvar"][...] = usual.reshape(-1, strides, c) ** 2
 
 
-def _fit_motor(
-    pipeline: Pipeline,
-    first: State,
-    gathered: _Gathered,
-    logs: Any,
-    stride: int,
-    budget_per_row: float,
-) -> MotorNeuron:
-    """Off at the 95 % quantile of training evidence, on where the tail meets the budget."""
-    motor = MotorNeuron()
-    peaks: list[float] = []
-    evidence: list[Any] = []
-    rows = 0
-    leak = 1.0 - np.exp(-1.0 / motor.time_constant_rows)
+def _calibrate(pipeline: Pipeline, first: State, gathered: _Gathered, logs: Any, stride: int) -> Any:
+    """How high training evidence rises, and how often."""
+    traces = []
     for k in range(len(first["known"])):
-        own = gathered.owner == k
         tail = {n: first[n][k : k + 1] for n in ("tail_mid", "tail_high", "tail_excess")}
-        severity = np.asarray(pipeline.tail.severity(tail, logs[own]), dtype=np.float64)
-        rows += severity.size * stride
-        trace = _leaky(severity, leak)
-        evidence.append(trace)
-        peaks += _episode_peaks(trace)
-    every = np.concatenate(evidence)
-    off = float(np.quantile(every, 0.95))
-    high = np.sort(np.asarray([p for p in peaks if p > off]))[::-1]
-    # Peaks above `off` per row, and how fast they thin out. The largest few may be faults of
-    # the training data: the slope comes from the middle of the peaks, not from their end.
-    if high.size < 8:
-        return MotorNeuron(on=max(2.0 * off, off + 1.0), off=off)
-    rate = high.size / rows * stride
-    quarter, half = np.quantile(high, [0.75, 0.5])
-    slope = max((quarter - half) / np.log(2.0), 0.05)
-    on = half + slope * np.log(max(0.5 * rate / budget_per_row, 1.0))
-    return MotorNeuron(on=float(min(max(on, off + 0.5), 11.0)), off=off)
-
-
-def _leaky(severity: Any, leak: float) -> Any:
-    """Leaky integral of a series, as the motor neuron takes it."""
-    out = np.empty_like(severity)
-    e = 0.0
-    for i, s in enumerate(severity):
-        e += leak * (s - e)
-        out[i] = e
-    return out
-
-
-def _episode_peaks(trace: Any, level: float = 1.0) -> list[float]:
-    """Largest evidence of each excursion above `level`."""
-    above = np.concatenate([[False], trace > level, [False]])
-    edges = np.flatnonzero(above[1:] != above[:-1])
-    return [float(trace[a:b].max()) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+        severity = pipeline.tail.severity(tail, logs[gathered.owner == k])
+        if len(severity):
+            traces.append(leaky(severity, pipeline.motor.time_constant_rows))
+    return calibrate(traces, float(np.median(first["interval"])), stride)
 
 
 def _digest(series: Sequence[Series]) -> str:

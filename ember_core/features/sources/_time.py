@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ember_core.features.sources._options import TimeUnit
 
 PER_SECOND = 1_000_000
-_US_PER_UNIT = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3, "index": 1e6}
+_US_PER_UNIT = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3, "index": 6e7}
 # Years 1900 to 2261, as the stream's codecs accept them: a replay must not be refused.
 _EARLIEST_US = -2_208_988_800_000_000
 _LATEST_US = 9_214_646_400_000_000
@@ -30,7 +30,7 @@ class BadTimeError(ValueError):
 def to_microseconds(values: NDArray[Any], unit: TimeUnit) -> Times:
     """Microseconds since the epoch.
 
-    Numbers: `s`, `ms`, `us`, `ns` as said; `index` is one second per record; `auto` decides by
+    Numbers: `s`, `ms`, `us`, `ns` as said; `index` is one minute per record; `auto` decides by
     size: |t| < 1e11 s, < 1e14 ms, < 1e17 us, else ns. Whole numbers are converted exactly,
     fractions are rounded to the nearest microsecond, nanoseconds downwards. Text: ISO 8601, a
     space may stand for the `T`, without an offset it is UTC.

@@ -1,0 +1,75 @@
+"""Optimisers and schedules."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ember_core import ops
+from ember_core.train import SGD, Adam, clip_by_norm, constant, cosine, exponential, warmup
+
+
+@pytest.mark.parametrize(
+    "optimizer", [SGD(0.1), SGD(0.05, momentum=0.8), Adam(0.1), SGD(cosine(0.2, 200, 0.01))]
+)
+def test_a_bowl_is_descended(optimizer):
+    goal = np.array([[3.0, -5.0]])
+    parameters = {"w": np.zeros((1, 2)), "b": np.ones(3)}
+    state = optimizer.init(parameters)
+    for _ in range(300):
+        gradients = {"w": parameters["w"] - goal, "b": parameters["b"]}
+        parameters, state = optimizer.update(parameters, gradients, state)
+    np.testing.assert_allclose(parameters["w"], goal, atol=1e-2)
+    np.testing.assert_allclose(parameters["b"], 0.0, atol=1e-2)
+    assert state["step"] == 300
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.1, 0.5, 0.01), Adam(weight_decay=0.01)])
+def test_a_step_leaves_its_arguments_and_float32_as_they_are(optimizer):
+    parameters = {"w": ops.ones((2, 3)), "b": ops.ones((3,))}
+    gradients = {"w": ops.ones((2, 3)), "b": ops.ones((3,))}
+    moved, _ = optimizer.update(parameters, gradients, optimizer.init(parameters))
+    assert (parameters["w"] == 1.0).all()
+    assert (gradients["w"] == 1.0).all()
+    assert {ops.dtype(p) for p in moved.values()} == {"float32"}
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.1, weight_decay=0.5), Adam(0.1, weight_decay=0.5)])
+def test_decay_pulls_matrices_and_not_biases(optimizer):
+    parameters = {"w": ops.ones((2, 3)), "b": ops.ones((3,))}
+    nothing = {name: ops.zeros_like(p) for name, p in parameters.items()}
+    moved, _ = optimizer.update(parameters, nothing, optimizer.init(parameters))
+    np.testing.assert_allclose(moved["w"], 0.95, rtol=1e-6)
+    assert (moved["b"] == 1.0).all()
+
+
+def test_first_step_of_adam_is_the_learning_rate():
+    optimizer = Adam(0.1)
+    parameters = {"b": np.zeros(2)}
+    moved, _ = optimizer.update(
+        parameters, {"b": np.array([7.0, -0.01])}, optimizer.init(parameters)
+    )
+    np.testing.assert_allclose(moved["b"], [-0.1, 0.1], rtol=1e-5)
+
+
+def test_long_gradients_are_shortened_together_and_short_ones_left():
+    gradients = {"w": np.array([[3.0]]), "b": np.array([4.0])}
+    short = clip_by_norm(gradients, 1.0)
+    assert (short["w"].item(), short["b"].item()) == pytest.approx((0.6, 0.8))
+    assert clip_by_norm(gradients, 5.0)["w"] is gradients["w"]
+    assert clip_by_norm({"b": np.zeros(2)}, 1.0)["b"].tolist() == [0.0, 0.0]
+
+
+def test_schedules_go_where_they_say():
+    assert [constant(0.3)(step) for step in (0, 99)] == [0.3, 0.3]
+    assert [exponential(1.0, 10, 0.5)(step) for step in (0, 10, 20)] == [1.0, 0.5, 0.25]
+    ramp = warmup(cosine(1.0, 1000), 4)
+    assert [round(ramp(step), 3) for step in (0, 1, 3, 500)] == [0.25, 0.5, 1.0, 0.5]
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_rate_that_is_none_is_refused(rate):
+    with pytest.raises(ValueError, match="learning_rate="):
+        constant(rate)
+    with pytest.raises(ValueError, match="steps=0"):
+        warmup(0.1, 0)

@@ -1,0 +1,18 @@
+"""VUS-PR against the reference numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ember_core.evaluate import vus_pr
+
+
+@pytest.mark.golden
+def test_equals_the_reference_for_every_buffer(shared_golden: Path) -> None:
+    with np.load(shared_golden / "vus_pr.npz") as golden:
+        for buffer, expected in zip(golden["buffer"], golden["vus_pr"], strict=True):
+            measured = vus_pr(golden["label"], golden["score"], int(buffer))
+            assert measured == pytest.approx(float(expected), rel=0, abs=1e-12)
