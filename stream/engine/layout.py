@@ -26,13 +26,16 @@ class WindowSpec:
         mode: `"count"`: each record is a row. `"time"`: tumbling intervals of event time.
         interval_us: Length of an interval.
         lateness_us: How long an interval stays open after its end, by the key's own time.
-        aggregate: `"last"`, `"mean"`, `"max"`, `"min"` or `"sum"` of a channel in an interval.
+        aggregate: What a channel's samples of one interval become: `"last"`, `"mean"`, `"max"`
+            or `"count"`.
+        aggregates: The same for single channels, by name.
     """
 
     mode: str = "count"
     interval_us: int = 10_000_000
     lateness_us: int = 5_000_000
     aggregate: str = "last"
+    aggregates: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
@@ -40,11 +43,12 @@ class WindowSpec:
             raise ValueError(
                 f"Unknown window mode. Expected 'count' or 'time'. Received: mode={self.mode!r}."
             )
-        if self.aggregate not in ("last", "mean", "max", "min", "sum"):
-            raise ValueError(
-                "Unknown window aggregate. Expected 'last', 'mean', 'max', 'min' or 'sum'. "
-                f"Received: aggregate={self.aggregate!r}."
-            )
+        for aggregate in (self.aggregate, *(how for _, how in self.aggregates)):
+            if aggregate not in ("last", "mean", "max", "count"):
+                raise ValueError(
+                    "Unknown window aggregate. Expected 'last', 'mean', 'max' or 'count'. "
+                    f"Received: aggregate={aggregate!r}."
+                )
         if self.interval_us < 1 or self.lateness_us < 0:
             raise ValueError(
                 "A window needs a positive interval and a lateness of zero or more. "

@@ -59,7 +59,7 @@ class Stepper:
         self._store, self._decider, self._limits = store, decider, limits
         self._pipeline = decider.pipeline
         self._window = window
-        self._tumbling = Tumbling(window) if window.mode == "time" else None
+        self._tumbling = Tumbling(window, self._pipeline.config.channels) if window.mode == "time" else None
 
     def step(self, part: Partition, batch: Decoded, fetch: Fetch) -> StepResult:
         """Absorb one fetch of a partition whole.

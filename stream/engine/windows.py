@@ -21,11 +21,15 @@ class Tumbling:
     sample of an interval that has closed is late.
 
     Args:
-        spec: Length, lateness and aggregate.
+        spec: Length, lateness and aggregates.
+        channels: Names of the channels, in column order.
     """
 
-    def __init__(self, spec: WindowSpec) -> None:
+    def __init__(self, spec: WindowSpec, channels: tuple[str, ...]) -> None:
         self.spec = spec
+        named = dict(spec.aggregates)
+        how = np.array([named.get(name, spec.aggregate) for name in channels])
+        self._is = {kind: how == kind for kind in ("last", "mean", "max", "count")}
 
     def late(self, views: dict[str, Any], time_us: NDArray[np.int64]) -> NDArray[np.bool_]:
         """True where a sample's interval has closed; shape `(B,)`."""
@@ -57,8 +61,7 @@ class Tumbling:
             at = oldest[who]
             total = views["window_value"][who, at]
             count = views["window_count"][who, at]
-            if self.spec.aggregate == "mean":
-                total = total / np.maximum(count, 1)
+            total = np.where(self._is["mean"], total / np.maximum(count, 1), total)
             views["window_open"][who, at] = 0
             yield who, begun[who], np.where(count > 0, total, np.nan)
 
@@ -83,15 +86,14 @@ class Tumbling:
         last = np.where(fresh[:, None], NEVER, views["window_time"][every, at])
         has = np.isfinite(values)
         first = count == 0
-        how = self.spec.aggregate
-        if how == "last":
-            new = np.where(first | (time_us[:, None] >= last), values, total)
-        elif how == "max":
-            new = np.where(first, values, np.fmax(total, values))
-        elif how == "min":
-            new = np.where(first, values, np.fmin(total, values))
-        else:
-            new = total + values
+        is_new = self._is["last"] & (time_us[:, None] >= last)
+        new = np.where(
+            self._is["max"],
+            np.fmax(total, values),
+            np.where(self._is["mean"], total + values, np.where(is_new, values, total)),
+        )
+        new = np.where(self._is["count"], total + 1.0, np.where(first, values, new))
+        new = np.where(first & self._is["count"], 1.0, new)
         views["window_start"][every, at] = start
         views["window_open"][every, at] = 1
         views["window_value"][every, at] = np.where(has, new, total)

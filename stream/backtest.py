@@ -1,0 +1,200 @@
+"""Replay recorded telemetry through the engine: the stream's scores and events, without Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ember_core.evaluate import baselines, summarise, summary
+from ember_core.features.sources import Dataset, interleaved
+from ember_core.fleet import FleetModel
+from stream.engine import Engine, Fetch, Limits, WindowSpec
+from stream.records import MAX_ABS_VALUE, Decoded, Event, Reason, Rejected
+
+_NOW_MS = 2**43  # Kafka's timestamp of recorded data: no event time lies in its future
+
+
+@dataclass
+class KeyScores:
+    """Scored rows of one key, each of shape `(n,)`."""
+
+    time_us: NDArray[np.int64]
+    score: NDArray[np.float32]
+    probability: NDArray[np.float64]
+    severity: NDArray[np.float32]
+    anomaly: NDArray[np.bool_]
+    trigger: NDArray[np.int8]
+
+    @property
+    def firing(self) -> NDArray[np.bool_]:
+        """True from the row that fires to the one that resolves, inclusive."""
+        level = np.cumsum(self.trigger.astype(np.int64))
+        out: NDArray[np.bool_] = (level > 0) | (self.trigger != 0)
+        return out
+
+
+@dataclass
+class Backtest:
+    """What a replay gave.
+
+    Attributes:
+        dataset: The data, with the model's channels.
+        scores: Scored rows per key, in the order of `dataset.tables`.
+        events: Anomalies and triggers, in the order of the replay.
+        counts: What became of every record.
+        window: How samples became rows.
+    """
+
+    dataset: Dataset
+    scores: list[KeyScores]
+    events: list[Event] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    window: WindowSpec = field(default_factory=WindowSpec)
+
+    def triggers(self) -> int:
+        """Episodes that began by evidence."""
+        return sum(int((s.trigger > 0).sum()) for s in self.scores)
+
+    def anomalies(self) -> int:
+        """Rows reported as anomalies."""
+        return sum(int(s.anomaly.sum()) for s in self.scores)
+
+    def labels(self, key: int) -> NDArray[np.int8] | None:
+        """Label of every scored row of a key: 1 where a record in the row is labelled."""
+        table = self.dataset.tables[key]
+        if table.label is None:
+            return None
+        times = table.time_us
+        if self.window.mode == "time":
+            times = times - times % self.window.interval_us
+        marked = np.unique(times[table.label > 0])
+        return np.isin(self.scores[key].time_us, marked).astype(np.int8)
+
+    def figures(self, *, buffer: int = 100) -> dict[str, Any]:
+        """Detection figures per key, their mean and worst; keys without labels are left out."""
+        per_key = {}
+        for i, (table, s) in enumerate(zip(self.dataset.tables, self.scores, strict=True)):
+            label = self.labels(i)
+            if label is None or not len(label):
+                continue
+            name = table.key.decode("utf-8", "backslashreplace")
+            per_key[name] = summary(label, s.score, s.firing, buffer=buffer)
+        return summarise(per_key) if per_key else {}
+
+    def baseline_figures(self, *, buffer: int = 100, seed: int = 0) -> dict[str, Any]:
+        """Mean figures of each baseline on the same rows; empty without labels or training rows."""
+        if self.window.mode == "time" or not self.dataset.divided:
+            return {}
+        out: dict[str, dict[str, Any]] = {}
+        for name in baselines(seed):
+            per_key = {}
+            for i, table in enumerate(self.dataset.tables):
+                label, train = table.label, self.dataset.rows(i, "train")
+                if label is None or not len(train):
+                    continue
+                detector = baselines(seed)[name]
+                detector.fit(_filled(table.values[train]))
+                rows = self.dataset.rows(i, "scored")
+                score = detector.score(_filled(table.values[rows]))
+                key = table.key.decode("utf-8", "backslashreplace")
+                per_key[key] = summary(label[rows], score, buffer=buffer)
+            if per_key:
+                out[name] = summarise(per_key)["mean"]
+        return out
+
+
+def backtest(
+    model: FleetModel,
+    dataset: Dataset,
+    *,
+    topic: str = "telemetry",
+    window: WindowSpec | None = None,
+    limits: Limits | None = None,
+    warm: bool = False,
+    batch_rows: int = 4096,
+) -> Backtest:
+    """Score the rows not used for training, from fresh state, in order of time.
+
+    Args:
+        model: The model.
+        dataset: The data; channels the model does not know are left out.
+        topic: Input topic the events are said to come from; part of their ids.
+        window: How samples become rows.
+        limits: Bounds, as the stream has them.
+        warm: Feed the training rows first, without keeping their scores and events.
+        batch_rows: Rows a step takes; the results do not depend on it.
+    """
+    window = window or WindowSpec()
+    data = dataset.select(model.channels)
+    engine = Engine(model, window, limits)
+    tp = (topic, 0)
+    engine.attach(tp)
+    result = Backtest(data, [], window=window)
+    parts: list[tuple[NDArray[np.int64], Any]] = []
+    offset = 0
+    for kept, chunk in _passes(data, warm, batch_rows):
+        keys = [data.tables[k].key for k in chunk.key_index.tolist()]
+        decoded, n = _decoded(keys, chunk.time_us, chunk.values), len(keys)
+        fetch = Fetch(np.arange(offset, offset + n), np.full(n, _NOW_MS))
+        step = engine.step(tp, decoded, fetch)
+        offset += n
+        if not kept:
+            continue
+        result.events += step.events
+        for fate, number in step.counts.items():
+            result.counts[fate] = result.counts.get(fate, 0) + number
+        parts.append((chunk.key_index[decoded.message[step.scores.sample]], step.scores))
+    result.scores = _by_key(parts, len(data.tables))
+    return result
+
+
+def _passes(data: Dataset, warm: bool, batch_rows: int) -> Iterator[tuple[bool, Any]]:
+    """Batches of the replay, and whether their results are kept."""
+    if warm and data.divided:
+        for chunk in interleaved(data, "train", batch_rows):
+            yield False, chunk
+    for chunk in interleaved(data, "scored", batch_rows):
+        yield True, chunk
+
+
+def _decoded(
+    keys: list[bytes], time_us: NDArray[np.int64], values: NDArray[np.float64]
+) -> Decoded:
+    """Rows as the codec would hand them on: what it refuses is refused here for the same reason."""
+    rejected = []
+    beyond = np.abs(values) > MAX_ABS_VALUE
+    wrong = beyond.any(axis=1) | ~np.isfinite(values).any(axis=1)
+    for i in np.flatnonzero(wrong).tolist():
+        reason = Reason.OUT_OF_RANGE if beyond[i].any() else Reason.NO_CHANNELS
+        rejected.append(Rejected(i, reason, "refused as the stream would"))
+    message = np.flatnonzero(~wrong).astype(np.int32)
+    if not rejected:
+        return Decoded(keys, time_us, values, message, [])
+    return Decoded(
+        [keys[i] for i in message.tolist()], time_us[message], values[message], message, rejected
+    )
+
+
+def _by_key(parts: list[tuple[NDArray[np.int64], Any]], keys: int) -> list[KeyScores]:
+    """Scored rows of all steps, apart by key, each in its own order."""
+    names = ("time_us", "score", "probability", "severity", "anomaly", "trigger")
+    owner = np.concatenate([k for k, _ in parts]) if parts else np.zeros(0, dtype=np.int64)
+    columns = {
+        name: np.concatenate([getattr(s, name) for _, s in parts]) if parts else np.zeros(0)
+        for name in names
+    }
+    return [KeyScores(**{n: c[owner == k] for n, c in columns.items()}) for k in range(keys)]
+
+
+def _filled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Missing values carried forward, else the channel's mean: what a baseline is given."""
+    x = np.where(np.abs(values) <= MAX_ABS_VALUE, values, np.nan)
+    at = np.maximum.accumulate(np.where(np.isfinite(x), np.arange(len(x))[:, None], -1), axis=0)
+    held = np.take_along_axis(x, np.maximum(at, 0), axis=0)
+    finite = np.isfinite(x)
+    mean = np.where(finite, x, 0.0).sum(axis=0) / np.maximum(finite.sum(axis=0), 1)
+    return np.where(at >= 0, held, mean)

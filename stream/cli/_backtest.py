@@ -1,0 +1,160 @@
+"""`ember backtest`: recorded telemetry through the engine of the stream."""
+
+from __future__ import annotations
+
+import csv
+import json as json_
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from ember_core.features.sources import DataOptions, read
+from stream.backtest import Backtest
+from stream.backtest import backtest as run
+from stream.configure import engine_settings, load_model
+from stream.errors import UserError
+from stream.settings import Settings
+
+COLUMNS = ("key", "time", "score", "probability", "severity", "anomaly", "trigger")
+
+
+def backtest(
+    data: Annotated[list[str], Parameter(required=True)],
+    /,
+    *,
+    model: Path,
+    options: Annotated[DataOptions, Parameter(name="*")] = DataOptions(),  # noqa: B008 - frozen
+    scores: Path | None = None,
+    events: Path | None = None,
+    topic: str = "telemetry",
+    window: str | None = None,
+    interval_seconds: float | None = None,
+    allowed_lateness_seconds: float | None = None,
+    warm: bool = False,
+    buffer: int = 100,
+    batch_rows: int = 4096,
+    json: bool = False,
+    config: Path | None = None,
+) -> None:
+    """Score the rows not used for training as the stream would, and judge them where labelled.
+
+    The same engine, the same order of records: scores and events are those of the stream.
+
+    Args:
+        data: CSV (also .gz), Parquet, JSON lines, a directory, or a query.
+        model: Folder of the bundle.
+        options: How the files are read.
+        scores: Write one row per scored record there, .csv or .parquet.
+        events: Write anomalies and triggers there, one JSON object per line, as published.
+        topic: Input topic the events are said to come from; part of their ids.
+        window: count (each record is a row) or time (a row per interval). Default window.mode.
+        interval_seconds: Length of an interval. Default window.interval_seconds.
+        allowed_lateness_seconds: How late samples may come. Default as in the settings.
+        warm: Feed the training rows first.
+        buffer: Buffer of VUS-PR, in records.
+        batch_rows: Rows per step; no result depends on it.
+        json: Print the summary as one JSON object.
+        config: Settings file; default ember.toml where there is one.
+    """
+    settings = Settings.load(
+        config,
+        window={
+            "mode": window,
+            "interval_seconds": interval_seconds,
+            "allowed_lateness_seconds": allowed_lateness_seconds,
+        },
+    )
+    fleet = load_model(settings, model)
+    spec, limits = engine_settings(settings)
+    dataset = read(data, options)
+    if not set(dataset.channels) & set(fleet.channels):
+        raise UserError(
+            "The data have none of the model's channels. "
+            f"Expected some of: {', '.join(fleet.channels[:8])}. "
+            f"Received: {', '.join(dataset.channels[:8])}."
+        )
+    result = run(
+        fleet,
+        dataset,
+        topic=topic,
+        window=spec,
+        limits=limits,
+        warm=warm,
+        batch_rows=batch_rows,
+    )
+    if scores:
+        write_scores(scores, result)
+    if events:
+        with events.open("wb") as file:
+            for e in result.events:
+                head = json_.dumps({"id": e.id, "kind": e.kind, "key": e.key.decode("utf-8", "backslashreplace")})
+                file.write(head[:-1].encode() + b', "body": ' + e.body + b"}\n")
+    summary: dict[str, Any] = {
+        "records": sum(result.counts.values()),
+        "scored": sum(len(s.score) for s in result.scores),
+        "anomalies": result.anomalies(),
+        "triggers": result.triggers(),
+        "counts": result.counts,
+        **result.figures(buffer=buffer),
+    }
+    if "mean" in summary:
+        summary["baselines"] = result.baseline_figures(buffer=buffer)
+    if json:
+        print(json_.dumps(summary))
+    else:
+        _print(summary)
+
+
+def write_scores(path: Path, result: Backtest) -> None:
+    """One row per scored record, in the order of keys and of each key's records."""
+    rows = list(_rows(result))
+    if path.suffix == ".parquet":
+        import pandas as pd
+
+        pd.DataFrame(rows, columns=COLUMNS).to_parquet(path, index=False)
+        return
+    if path.suffix != ".csv":
+        raise UserError(
+            f"Scores are written as CSV or Parquet. Expected a name ending in .csv or .parquet. "
+            f"Received: {path}.",
+            exit_code=2,
+        )
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows(rows)
+
+
+def _rows(result: Backtest) -> Any:
+    """Score rows with the time as it stood in the input."""
+    for table, s in zip(result.dataset.tables, result.scores, strict=True):
+        text = dict(zip(table.time_us.tolist(), table.time_text.tolist(), strict=True))
+        name = table.key.decode("utf-8", "backslashreplace")
+        for t, score, p, severity, anomaly, trigger in zip(
+            s.time_us.tolist(),
+            s.score.tolist(),
+            s.probability.tolist(),
+            s.severity.tolist(),
+            s.anomaly.tolist(),
+            s.trigger.tolist(),
+            strict=True,
+        ):
+            yield name, text.get(t, t), score, p, severity, int(anomaly), trigger
+
+
+def _print(summary: dict[str, Any]) -> None:
+    """The figures as a reader wants them."""
+    print(
+        f"{summary['records']:,} records, {summary['scored']:,} scored, "
+        f"{summary['anomalies']:,} anomalies, {summary['triggers']:,} triggers"
+    )
+    if "mean" not in summary:
+        return
+    shown = ("vus_pr", "auc_pr", "best_f1", "f1", "ef1", "false_episodes_per_1000")
+    print(f"{'':24}" + "".join(f"{name:>12.12}" for name in shown))
+    lines = {**summary["per_key"], "mean": summary["mean"]}
+    lines |= {f"mean: {name}": row for name, row in summary["baselines"].items()}
+    for name, row in lines.items():
+        cells = [row.get(column) for column in shown]
+        print(f"{name:24.24}" + "".join(f"{'-' if v is None else format(v, '.3f'):>12}" for v in cells))

@@ -1,0 +1,97 @@
+"""`ember train`: a model bundle from recorded telemetry."""
+
+from __future__ import annotations
+
+import json as json_
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.progress import Progress
+
+from ember_core.features.sources import DataOptions, read
+from stream.settings import AlertsSection
+from stream.training import train as fit
+
+
+def train(
+    data: Annotated[list[str], Parameter(required=True)],
+    /,
+    *,
+    out: Path,
+    options: Annotated[DataOptions, Parameter(name="*")] = DataOptions(),  # noqa: B008 - frozen
+    name: str = "",
+    seed: int = 0,
+    epochs: int = 20,
+    levels: bool = True,
+    windows: str = "exponential",
+    hidden: int = 32,
+    rbm_hidden: int = 128,
+    budget: str = "1/week",
+    json: bool = False,
+) -> None:
+    """Train a model on recorded telemetry; labels are never read for it.
+
+    The bundle holds the fleet's weights, and for every key in the data its scales and its tail.
+
+    Args:
+        data: CSV (also .gz), Parquet, JSON lines, a directory, or a query.
+        out: Folder of the bundle: model.safetensors and model.json.
+        options: How the files are read.
+        name: Name of the model. Default: that of the folder.
+        seed: Of all weights.
+        epochs: Passes over the rows.
+        levels: Use the level of each channel; without, only its departures.
+        windows: exponential (in time), dilated or hop (windows of rows).
+        hidden: Neurons of the liquid network.
+        rbm_hidden: Hidden units of the RBM.
+        budget: False triggers accepted per key, for example 2/day.
+        json: Print the summary as one JSON object.
+    """
+    began = time.perf_counter()
+    dataset = read(data, options)
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        model = fit(
+            dataset,
+            seed=seed,
+            epochs=epochs,
+            budget_per_week=AlertsSection(budget=budget).budget_per_week,
+            name=name or out.resolve().name,
+            progress=_reporter(bar),
+            levels=levels,
+            windows=windows,
+            hidden=hidden,
+            rbm_hidden=rbm_hidden,
+        )
+    model.save(out)
+    seconds = time.perf_counter() - began
+    summary = {
+        "out": str(out),
+        "name": model.name,
+        "sha256": model.sha256,
+        "channels": len(model.channels),
+        "seconds": round(seconds, 3),
+        **model.report,
+    }
+    if json:
+        print(json_.dumps(summary))
+        return
+    print(
+        f"{out}: {summary['keys']} keys, {summary['rows']:,} rows, {len(model.channels)} channels "
+        f"in {seconds:.1f} s; fires at evidence {model.pipeline.motor.on:.2f}, resolves below "
+        f"{model.pipeline.motor.off:.2f}."
+    )
+
+
+def _reporter(bar: Progress) -> Callable[[str, float], None]:
+    """A progress bar that shows the stage at work."""
+    task = bar.add_task("reading", total=1.0)
+
+    def report(stage: str, share: float) -> None:
+        bar.update(task, description=stage, completed=share)
+
+    return report

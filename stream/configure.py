@@ -1,0 +1,60 @@
+"""From settings to a model and an engine: the one place where both meet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ember_core.fleet import FleetModel
+from ember_core.serialize import BundleError
+from stream.engine import Engine, Limits, WindowSpec
+from stream.errors import UserError
+from stream.settings import Settings
+
+
+def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
+    """Read the bundle and apply the settings that need no training.
+
+    Args:
+        settings: Sections `model`, `alerts` and `window`.
+        path: Folder of the bundle; default `model.path`.
+
+    Raises:
+        UserError: If the bundle cannot be used.
+    """
+    try:
+        model = FleetModel.load(path or settings.model.path)
+    except BundleError as error:
+        raise UserError(str(error)) from error
+    chosen = settings.alerts.model_fields_set
+    return model.configure(
+        budget_per_week=settings.alerts.budget_per_week if "budget" in chosen else None,
+        evidence_rows=settings.alerts.evidence_rows if "evidence_rows" in chosen else None,
+        refractory_rows=settings.alerts.refractory_rows,
+        warmup_score=settings.model.warmup_rows,
+        warmup_alarm=max(settings.model.alarm_warmup_rows, settings.model.warmup_rows),
+        max_gap=float(settings.window.max_gap),
+        anomaly_severity=settings.alerts.anomaly_severity,
+    )
+
+
+def engine_settings(settings: Settings) -> tuple[WindowSpec, Limits]:
+    """How samples become rows, and what a partition may send at most."""
+    window = settings.window
+    spec = WindowSpec(
+        mode=window.mode,
+        interval_us=round(window.interval_seconds * 1e6),
+        lateness_us=round(window.allowed_lateness_seconds * 1e6),
+        aggregate=window.aggregate,
+        aggregates=tuple(window.aggregates.items()),
+    )
+    limits = Limits(
+        max_keys=settings.state.max_keys,
+        future_us=round(settings.input.future_seconds * 1e6),
+        stale_intervals=window.stale_intervals,
+    )
+    return spec, limits
+
+
+def make_engine(settings: Settings, model: FleetModel) -> Engine:
+    """An engine with no partitions yet."""
+    return Engine(model, *engine_settings(settings))

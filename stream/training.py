@@ -1,0 +1,76 @@
+"""Train a model on recorded telemetry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ember_core.features.sources import Dataset
+from ember_core.fleet import FleetModel
+from ember_core.pipeline import PipelineConfig
+from ember_core.train import Series, fit_pipeline
+from stream.errors import UserError
+from stream.records import MAX_ABS_VALUE
+
+
+
+def history(dataset: Dataset) -> list[Series]:
+    """Training rows of every key as the engine would take them.
+
+    Values the stream would refuse count as missing; a row that is not newer than the one before
+    it is left out, as it is late.
+    """
+    out = []
+    for i, table in enumerate(dataset.tables):
+        rows = dataset.rows(i, "train")
+        times = table.time_us[rows]
+        values = table.values[rows]
+        newest = np.maximum.accumulate(times) if len(times) else times
+        newer = np.ones(len(times), dtype=bool)
+        newer[1:] = times[1:] > newest[:-1]
+        values = np.where(np.abs(values) <= MAX_ABS_VALUE, values, np.nan)
+        newer &= np.isfinite(values).any(axis=1)
+        out.append(Series(table.key, times[newer], np.ascontiguousarray(values[newer])))
+    return out
+
+
+def train(
+    dataset: Dataset,
+    *,
+    seed: int = 0,
+    epochs: int = 20,
+    budget_per_week: float = 1.0,
+    name: str = "model",
+    progress: Callable[[str, float], None] | None = None,
+    **config: Any,
+) -> FleetModel:
+    """Fit a model on the training rows of a data set.
+
+    Args:
+        dataset: The history; where nothing divides it, all of it.
+        seed: Seed of all weights.
+        epochs: Passes of the RBM over the rows.
+        budget_per_week: False triggers accepted per key and week.
+        name: Name of the model.
+        progress: Called with a stage's name and the share done.
+        config: Further fields of `PipelineConfig`.
+
+    Raises:
+        UserError: If the history is too short, or a channel holds nothing.
+    """
+    if not dataset.channels:
+        raise UserError("The data hold no numeric channel to train on. Name some with --channels.")
+    try:
+        model = fit_pipeline(
+            history(dataset),
+            PipelineConfig(channels=dataset.channels, seed=seed, **config),
+            epochs=epochs,
+            budget_per_week=budget_per_week,
+            progress=progress,
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    model.name = name
+    return model
