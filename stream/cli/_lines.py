@@ -1,0 +1,147 @@
+"""One event or dead letter as a JSON line, and as a line for people."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from confluent_kafka import Message
+from rich.text import Text
+
+_CONNECT = "__connect.errors."
+_SHOWN_CHANNELS = 3
+_SHOWN_VALUE = 120
+_LEVELS = ((6.0, "bold red"), (4.0, "red"), (0.0, "yellow"))
+
+
+def headers_of(message: Message) -> dict[str, str]:
+    """Headers as text; of a repeated name the last one, which is the one that was added last."""
+    pairs: Any = message.headers() or []
+    return {name: (value or b"").decode("utf-8", "replace") for name, value in pairs}
+
+
+def event_record(message: Message) -> dict[str, Any]:
+    """An anomaly or trigger: its id, key, time and coordinates, then the body as it was sent."""
+    headers = headers_of(message)
+    record: dict[str, Any] = {
+        "id": headers.get("ce_id"),
+        "key": _text(message.key()),
+        "time": headers.get("ce_time") or _moment(message.timestamp()[1]),
+        **_coordinates(message),
+    }
+    try:
+        body = msgspec.json.decode(message.value() or b"null")
+    except msgspec.DecodeError:
+        body = None
+    if isinstance(body, dict):
+        return {**body, **record}
+    return {**record, "value": _text(message.value())}  # somebody else wrote into the topic
+
+
+def dead_letter_record(message: Message) -> dict[str, Any]:
+    """A dead letter: where it came from, why it was refused, and what it was."""
+    headers = headers_of(message)
+    value = message.value()
+    record = {
+        "reason": headers.get("ember.reason")
+        or headers.get(f"{_CONNECT}exception.class.name", "unknown"),
+        "detail": headers.get(f"{_CONNECT}exception.message", ""),
+        "key": _text(message.key()),
+        "time": _moment(message.timestamp()[1]),
+        "source": {
+            "topic": headers.get(f"{_CONNECT}topic"),
+            "partition": _number(headers.get(f"{_CONNECT}partition")),
+            "offset": _number(headers.get(f"{_CONNECT}offset")),
+        },
+        **_coordinates(message),
+    }
+    if "ember.truncated" in headers:
+        record["truncated_from_bytes"] = _number(headers["ember.truncated"])
+    try:
+        record["value"] = None if value is None else value.decode()
+    except UnicodeDecodeError:
+        record["value_base64"] = base64.b64encode(value or b"").decode()
+    return record
+
+
+def event_line(record: dict[str, Any]) -> Text:
+    """Status, severity, key, time, and the channels that made it improbable."""
+    status = str(record.get("status") or "?").upper()
+    severity = record.get("severity")
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line.append(f"{status:<8} ", "bold green" if status == "RESOLVED" else "bold red")
+    if isinstance(severity, int | float):
+        style = next(style for floor, style in _LEVELS if severity >= floor or floor == 0)
+        line.append(f"{severity:4.1f} ", style)
+    line.append(f" {_clean(record['key'] or '-')} ", "bold cyan")
+    line.append(f" {str(record['time']).replace('T', ' ')} ", "dim")
+    reason = record.get("reason")
+    if reason and reason != "evidence":
+        line.append(f" {_clean(reason)} ", "magenta")
+    channels = record.get("top_channels") or []
+    for channel in channels[:_SHOWN_CHANNELS]:
+        line.append_text(_channel(channel))
+    if "value" in record and not channels:
+        line.append(f" {_shortened(record['value'])}")
+    return line
+
+
+def dead_letter_line(record: dict[str, Any]) -> Text:
+    """Reason, key, where it came from, what was wrong, and the head of the value."""
+    source = record["source"]
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line.append(f"{_clean(record['reason']):<12} ", "bold yellow")
+    line.append(f" {_clean(record['key'] or '-')} ", "bold cyan")
+    line.append(f" {source['topic']}[{source['partition']}]@{source['offset']} ", "dim")
+    line.append(f" {_clean(record['detail'])} ")
+    line.append(f" {_shortened(record.get('value', record.get('value_base64')))}", "dim")
+    return line
+
+
+def _channel(channel: dict[str, Any]) -> Text:
+    share, value, expected = (channel.get(name) for name in ("share", "value", "expected"))
+    part = Text("  ")
+    part.append(_clean(channel.get("name", "?")), "bold")
+    if isinstance(share, int | float):
+        part.append(f" {share:.0%}")
+    if value is None:
+        part.append(" missing")
+    else:
+        arrow = {"above": "\u2191", "below": "\u2193"}.get(str(channel.get("direction")), "")
+        part.append(f" {value:.4g}{arrow}")
+    if expected is not None:
+        part.append(f" (expected {expected:.4g})", "dim")
+    return part
+
+
+def _coordinates(message: Message) -> dict[str, Any]:
+    return {
+        "topic": message.topic(),
+        "partition": message.partition(),
+        "offset": message.offset(),
+    }
+
+
+def _moment(timestamp_ms: int) -> str:
+    moment = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _text(data: bytes | None) -> str | None:
+    return None if data is None else data.decode("utf-8", "backslashreplace")
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.lstrip("-").isdecimal() else None
+
+
+def _clean(text: Any) -> str:
+    """No control characters of a foreign key or value may reach the terminal."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in str(text))
+
+
+def _shortened(value: Any) -> str:
+    text = _clean("" if value is None else value)
+    return text if len(text) <= _SHOWN_VALUE else f"{text[:_SHOWN_VALUE]}\u2026"

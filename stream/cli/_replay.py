@@ -1,0 +1,199 @@
+"""`ember replay`: recorded telemetry onto a topic, as if it came now."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from confluent_kafka.admin._metadata import ClusterMetadata
+from cyclopts import Parameter
+
+from ember_core.features.sources import DataError, DataOptions, Dataset, read
+from stream.cli import _recorded
+from stream.errors import UserError
+from stream.kafka import _clients
+from stream.kafka._replay import Gate, Outbound, Pace, Summary, at_rate, at_speed, flat_out, send
+from stream.settings import KafkaSection, Settings
+
+_DEFAULT_RATE = 1_000.0
+_DEFAULT_SHUFFLE_SEED = 0
+
+
+def replay(
+    data: Annotated[list[str], Parameter(required=True)],
+    /,
+    *,
+    to: str,
+    options: Annotated[DataOptions, Parameter(name="*")] = DataOptions(),  # noqa: B008 - frozen
+    speed: float | None = None,
+    rate: float | None = None,
+    flat_out: bool = False,
+    warm: bool = False,
+    long: Annotated[bool, Parameter(name=["--long", "--one-channel-per-record"])] = False,
+    shuffle_seconds: float = 0.0,
+    seed: int = _DEFAULT_SHUFFLE_SEED,
+    partitions: int | None = None,
+    group: str | None = None,
+    max_lag: int | None = None,
+    json: bool = False,
+    bootstrap_servers: str | None = None,
+    config: Path | None = None,
+) -> None:
+    """Send the rows not used for training to a topic, in order of their time, keyed by stream.
+
+    Without --speed, --rate or --flat-out, 1,000 records per second. The embedded broker forgets
+    what is too much for it: there the replay waits while the group of the service lags.
+
+    Args:
+        data: CSV (also .gz), Parquet, JSON lines, a directory, or a query.
+        to: The topic; it must be there, or --partitions be given.
+        options: How the files are read.
+        speed: Times as fast as the event times.
+        rate: Records per second.
+        flat_out: As fast as the broker takes them.
+        warm: Send the training rows too, before the others.
+        long: One record per channel, as monitoring systems send them.
+        shuffle_seconds: Send out of order, at most this much event time late.
+        seed: Of the shuffling.
+        partitions: Create the topic with so many partitions where it is missing.
+        group: Consumer group of the service, for --max-lag. Default kafka.group.
+        max_lag: Wait while the group has more records of one partition to read. Default: no limit
+            on a real broker, what it can keep on the embedded one.
+        json: Print the summary as one JSON object.
+        bootstrap_servers: Brokers, host:port with commas between.
+        config: Settings file; default ember.toml where there is one.
+    """
+    settings = Settings.load(config, kafka={"bootstrap_servers": bootstrap_servers})
+    pace = _pace(speed, rate, flat_out)
+    _check(shuffle_seconds=shuffle_seconds, max_lag=max_lag, partitions=partitions)
+    try:
+        dataset = read(data, options)
+    except DataError as error:
+        raise UserError(str(error)) from None
+    records = _recorded.checked(_records(dataset, warm=warm, long=long))
+    if shuffle_seconds:
+        records = _recorded.shuffled(records, shuffle_seconds, seed)
+    metadata = _clients.fetch_metadata(settings.kafka)
+    count = _ensure_topic(settings.kafka, metadata, to, partitions)
+    producer = _clients.open_producer(settings.kafka)
+    gate = None
+    if max_lag is not None or _clients.is_embedded(metadata):
+        gate = Gate(
+            settings.kafka,
+            to,
+            count,
+            group=group or settings.kafka.group,
+            max_lag=max_lag or 0,
+            complain=_say,
+        )
+    try:
+        with _progress() as progress:
+            summary = send(producer, to, records, pace=pace, gate=gate, progress=progress)
+    except KeyboardInterrupt:
+        producer.flush(5)
+        raise UserError("Interrupted: the rest of the data was not sent.") from None
+    finally:
+        if gate is not None:
+            gate.close()
+    _report(summary, to, json=json)
+
+
+def _records(dataset: Dataset, *, warm: bool, long: bool) -> Iterator[Outbound]:
+    make = _recorded.long if long else _recorded.wide
+    if warm and dataset.divided:
+        yield from make(dataset, "train")
+    yield from make(dataset, "scored")
+
+
+def _pace(speed: float | None, rate: float | None, everything: bool) -> Pace:
+    given = {"--speed": speed, "--rate": rate, "--flat-out": everything or None}
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) > 1:
+        raise UserError(
+            "The pace is given twice. Expected one of --speed, --rate, --flat-out. "
+            f"Received: {' and '.join(named)}.",
+            exit_code=2,
+        )
+    _check(speed=speed, rate=rate)
+    if everything:
+        return flat_out
+    if speed is not None:
+        return at_speed(speed)
+    return at_rate(_DEFAULT_RATE if rate is None else rate)
+
+
+def _check(**values: float | None) -> None:
+    for name, value in values.items():
+        if value is None or value > 0 or (name == "shuffle_seconds" and value == 0):
+            continue
+        raise UserError(
+            f"--{name.replace('_', '-')} cannot be used. Expected a number above 0. "
+            f"Received: {name}={value}.",
+            exit_code=2,
+        )
+
+
+def _ensure_topic(
+    kafka: KafkaSection, metadata: ClusterMetadata, topic: str, partitions: int | None
+) -> int:
+    counts = _clients.partition_counts(metadata)
+    if topic in counts:
+        return counts[topic]
+    if partitions is None or _clients.is_embedded(metadata):
+        mend = (
+            "Name it where the embedded broker is started: `--topics NAME:PARTITIONS`."
+            if _clients.is_embedded(metadata)
+            else "Create it with --partitions N, or with your cluster's own tools."
+        )
+        close = ", ".join(sorted(name for name in counts if not name.startswith("__"))) or "none"
+        raise UserError(
+            f"There is no topic {topic!r} at {kafka.bootstrap_servers}. Expected one of: {close}. "
+            f"Received: --to {topic}. {mend}"
+        )
+    _clients.create_topic(kafka, topic, partitions)
+    return partitions
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int], None]]:
+    if not sys.stderr.isatty():
+        yield lambda _sent: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.completed:,.0f} records"),
+        TextColumn("{task.speed:,.0f}/s"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("replay", total=None)
+        yield lambda sent: bar.update(task, completed=sent)
+
+
+def _report(summary: Summary, topic: str, *, json: bool) -> None:
+    figures = {
+        "topic": topic,
+        "records": summary.records,
+        "seconds": round(summary.seconds, 3),
+        "records_per_second": round(summary.records_per_second, 1),
+        "waited_seconds": round(summary.waited_seconds, 3),
+    }
+    if json:
+        sys.stdout.write(msgspec.json.encode(figures).decode() + "\n")
+        return
+    waited = f", {summary.waited_seconds:.1f} s of them waiting" if summary.waited_seconds else ""
+    _say(
+        f"{summary.records:,} records to {topic} in {summary.seconds:.1f} s{waited} "
+        f"({summary.records_per_second:,.0f}/s)."
+    )
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")

@@ -1,0 +1,241 @@
+"""What `ember doctor` finds in the newest records: keys, format, channels, clocks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from confluent_kafka import Message
+
+from stream.cli._findings import Check, Cluster
+from stream.codecs import make_codec
+from stream.errors import UserError
+from stream.kafka import _clients
+from stream.records import Decoded, Reason
+from stream.settings import Settings
+
+SAMPLE = 100
+_SKEW_MS = 5_000
+_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A message in the shape the codecs take."""
+
+    key: bytes | None
+    value: bytes | None
+    timestamp: int
+    offset: int
+    partition: int
+    headers: Sequence[tuple[str, bytes]] = field(default=())
+
+
+def sample(cluster: Cluster, channels: Sequence[str] | None, now_ms: int) -> Iterator[Check]:
+    """Look at the newest records of every input topic.
+
+    Args:
+        cluster: The cluster.
+        channels: The model's; None where it could not be loaded.
+        now_ms: This machine's clock.
+    """
+    consumer = _clients.open_consumer(cluster.settings.kafka)
+    try:
+        for topic, partitions in cluster.inputs.items():
+            found = _clients.newest(consumer, {topic: partitions}, SAMPLE)
+            yield from _topic(
+                cluster.settings, topic, [_as_sampled(m) for m in found], channels, now_ms
+            )
+    finally:
+        consumer.close()
+
+
+def _topic(
+    settings: Settings,
+    topic: str,
+    messages: list[Sampled],
+    channels: Sequence[str] | None,
+    now_ms: int,
+) -> Iterator[Check]:
+    if not messages:
+        mend = "Send something, for example with `ember replay`, and ask again."
+        yield Check(f"records of {topic}", "skip", "The topic is empty.", mend)
+        return
+    yield keys(settings, topic, messages)
+    yield from clocks(topic, messages, now_ms)
+    if channels is None:
+        why = "Not looked at: the model could not be loaded."
+        yield Check(f"records of {topic}", "skip", why)
+        return
+    try:
+        decoded = _decode(settings, channels, messages)
+    except UserError as error:
+        yield Check(f"records of {topic}", "fail", error.message)
+        return
+    yield records(settings, topic, decoded, len(messages))
+    yield from future(settings, topic, decoded, messages)
+    if len(decoded):
+        yield fit(topic, decoded, channels)
+
+
+def keys(settings: Settings, topic: str, messages: Sequence[Sampled]) -> Check:
+    """Whether every stream key is the Kafka key, and in one partition."""
+    name = f"keys of {topic}"
+    null = sum(message.key is None for message in messages)
+    places: dict[bytes, set[int]] = {}
+    for message in messages:
+        if message.key is not None:
+            places.setdefault(message.key, set()).add(message.partition)
+    scattered = [key for key, parts in places.items() if len(parts) > 1]
+    if null and not settings.input.key:
+        return Check(
+            name,
+            "fail",
+            f"{null} of {len(messages)} records have no Kafka key: they would be refused.",
+            "Let the producer set the key, or say in `input.key` which field names the stream.",
+        )
+    if null:
+        return Check(
+            name,
+            "warn",
+            f"{null} of {len(messages)} records have no Kafka key: they have to be re-keyed by "
+            f"{settings.input.key!r} through {settings.kafka.group}-rekey first. {_cost(messages)}",
+            "Cheaper: let the producer set the key.",
+        )
+    if scattered:
+        shown = ", ".join(repr(key.decode("utf-8", "replace")) for key in scattered[:_SHOWN])
+        return Check(
+            name,
+            "fail",
+            f"Keys in more than one partition: {shown}. Each would have several states. Either "
+            "producers hash differently, or partitions were added.",
+            "Use one partitioner for all producers (Kafka's default is murmur2; librdkafka needs "
+            "partitioner=murmur2_random), and a new topic after adding partitions.",
+        )
+    return Check(
+        name, "ok", f"{len(places)} keys in {len(messages)} records, each in one partition."
+    )
+
+
+def _cost(messages: Sequence[Sampled]) -> str:
+    size = sum(len(m.value or b"") for m in messages) / len(messages)
+    span = (messages[-1].timestamp - messages[0].timestamp) / 1000
+    if span <= 0:
+        return f"Each record ({size:,.0f} bytes) is written and read once more."
+    rate = (len(messages) - 1) / span
+    return (
+        f"That writes and reads every record once more: at the present {rate:,.0f} records/s "
+        f"about {rate * size / 1e6:.2g} MB/s more each way, and one more hop of delay."
+    )
+
+
+def clocks(topic: str, messages: Sequence[Sampled], now_ms: int) -> Iterator[Check]:
+    """Kafka's timestamps against this machine's clock."""
+    newest = max(message.timestamp for message in messages)
+    name = f"clock of {topic}"
+    if newest - now_ms > _SKEW_MS:
+        yield Check(
+            name,
+            "warn",
+            f"The newest record is stamped {(newest - now_ms) / 1000:,.0f} s in the future.",
+            "Set the clocks (NTP) of the producers or of this machine.",
+        )
+    elif newest <= 0:
+        mend = "Use a producer that sets it: it is what future event times are measured by."
+        yield Check(name, "warn", "The records have no Kafka timestamp.", mend)
+    else:
+        yield Check(
+            name, "ok", f"The newest record is {max(0, now_ms - newest) / 1000:,.1f} s old."
+        )
+
+
+def records(settings: Settings, topic: str, decoded: Decoded, total: int) -> Check:
+    """Whether the codec understands them."""
+    name = f"records of {topic}"
+    refused = decoded.rejected
+    if not refused:
+        return Check(name, "ok", f"All of the newest {total} are {settings.input.codec}.")
+    counts = Counter(reason for _, reason, _ in refused)
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
+    example = refused[-1].detail
+    detail = f"{len(refused)} of the newest {total} would be refused: {reasons}. Last: {example}"
+    if set(counts) == {Reason.NO_CHANNELS} and len(refused) == total:
+        mend = "This model is not for this topic: set model.path, or train one on its records."
+    else:
+        mend = "Check input.codec, input.time, input.time_unit, input.key against a record."
+    return Check(name, "fail" if len(refused) == total else "warn", detail, mend)
+
+
+def future(
+    settings: Settings, topic: str, decoded: Decoded, messages: Sequence[Sampled]
+) -> Iterator[Check]:
+    """Event times further ahead of Kafka's than is accepted."""
+    if not len(decoded):
+        return
+    stamps = np.array([message.timestamp for message in messages], np.int64)
+    ahead = (decoded.time_us // 1000 - stamps[decoded.message]) / 1000
+    limit = settings.input.future_seconds
+    count = int((ahead > limit).sum())
+    if count:
+        yield Check(
+            f"event times of {topic}",
+            "fail" if count == len(decoded) else "warn",
+            f"{count} of {len(decoded)} samples are up to {float(ahead.max()):,.0f} s ahead of "
+            "their Kafka timestamp: they would be refused.",
+            "Check input.time_unit and the producers' clocks, or raise input.future_seconds.",
+        )
+
+
+def fit(topic: str, decoded: Decoded, channels: Sequence[str]) -> Check:
+    """Which of the model's channels the records have."""
+    name = f"channels of {topic}"
+    missing = [
+        channel
+        for number, channel in enumerate(channels)
+        if np.isnan(decoded.values[:, number]).all()
+    ]
+    if not missing:
+        return Check(name, "ok", f"All {len(channels)} channels of the model occur.")
+    more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+    return Check(
+        name,
+        "warn",
+        f"{len(missing)} of the model's {len(channels)} channels are in none of the newest "
+        f"records: {', '.join(missing[:_SHOWN])}{more}.",
+        "They count as missing. Map names with [input.fields], or train without them (--drop).",
+    )
+
+
+def _decode(settings: Settings, channels: Sequence[str], messages: Sequence[Sampled]) -> Decoded:
+    source = settings.input
+    codec = make_codec(
+        source.codec,
+        channels,
+        key=source.key,
+        time=source.time,
+        time_unit=source.time_unit,
+        values=source.values,
+        fields=source.fields,
+        max_message_bytes=source.max_message_bytes,
+        max_key_bytes=source.max_key_bytes,
+        schema_registry_url=source.schema_registry_url,
+        schema_registry_username=source.schema_registry_username,
+        schema_registry_password=source.schema_registry_password.get_secret_value(),
+    )
+    return codec.decode(messages)
+
+
+def _as_sampled(message: Message) -> Sampled:
+    headers: Any = message.headers() or ()
+    _, partition = _clients.place(message)
+    return Sampled(
+        message.key(),
+        message.value(),
+        message.timestamp()[1],
+        message.offset() or 0,
+        partition,
+        headers,
+    )

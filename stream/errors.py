@@ -1,0 +1,20 @@
+"""Errors that are the user's to mend: one sentence on stderr, never a traceback."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something the user can put right.
+
+    The command line prints `message` on stderr and ends with `exit_code`. The message follows the
+    house template: what is wrong. Expected .... Received: name=value. What to do.
+
+    Args:
+        message: The sentence to show.
+        exit_code: 1 when the work failed, 2 for wrong use (a flag, a setting, an argument).
+    """
+
+    def __init__(self, message: str, *, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.exit_code = exit_code

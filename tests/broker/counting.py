@@ -1,0 +1,181 @@
+"""A tiny engine of the real one's interface, whose state shows every lost, doubled or moved record.
+
+Per key it keeps the source offset, a count and a digest that depends on order. Every `EVERY`-th
+record of a key makes an event. Values are 8-byte integers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stream.records import Decoded, Event, Message, Reason, Rejected
+
+META_KEY = b"\x00ember.meta"
+EVERY = 50
+_ROW = struct.Struct("<qqQ")
+_VALUE = struct.Struct("<q")
+_MASK = 2**64 - 1
+
+
+class CountingCodec:
+    """8-byte values; anything else is refused as not JSON."""
+
+    def decode(self, messages: Sequence[Message]) -> Decoded:
+        keys, values, index, rejected = [], [], [], []
+        for i, message in enumerate(messages):
+            if message.key is None or message.value is None or len(message.value) != 8:
+                rejected.append(Rejected(i, Reason.NOT_JSON, "not 8 bytes"))
+                continue
+            keys.append(message.key)
+            values.append(_VALUE.unpack(message.value)[0])
+            index.append(i)
+        return Decoded(
+            keys=keys,
+            time_us=np.zeros(len(keys), np.int64),
+            values=np.array(values, np.float64).reshape(-1, 1),
+            message=np.array(index, np.int32),
+            rejected=rejected,
+        )
+
+
+@dataclass
+class Meta:
+    topic_id: str = ""
+    partition_count: int = 0
+    first_offset: int = -1
+    absorbed: int = -1
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, fate: str, n: int) -> None:
+        if n:
+            self.counts[fate] = self.counts.get(fate, 0) + n
+
+
+class Dirty(NamedTuple):
+    keys: list[bytes]
+    rows: list[bytes | None]
+
+
+class Report(NamedTuple):
+    accepted: int
+    stale: int
+    damaged: list[tuple[bytes, str]]
+
+
+class _Slab:
+    def __init__(self) -> None:
+        self.rows: dict[bytes, tuple[int, int, int]] = {}
+        self.dirty: set[bytes] = set()
+        self.meta = Meta()
+
+
+class CountingEngine:
+    """See the module."""
+
+    channels = ("value",)
+
+    def __init__(self, row_padding: int = 0) -> None:
+        self.slabs: dict[Any, _Slab] = {}
+        self._pad = bytes(row_padding)
+
+    def attach(self, tp: Any) -> None:
+        self.slabs.setdefault(tuple(tp), _Slab())
+
+    def detach(self, tp: Any) -> None:
+        self.slabs.pop(tuple(tp), None)
+
+    def step(self, tp: Any, batch: Decoded, fetch: Any) -> Any:
+        slab = self.slabs[tuple(tp)]
+        rows, dirty = slab.rows, slab.dirty
+        events = []
+        offsets = fetch.offsets.tolist()
+        repeated = 0
+        for key, value, index in zip(
+            batch.keys, batch.values[:, 0].tolist(), batch.message.tolist(), strict=True
+        ):
+            offset = offsets[index]
+            last, count, digest = rows.get(key, (-1, 0, 7))
+            if offset <= last:
+                repeated += 1
+                continue
+            count += 1
+            digest = (digest * 1_000_003 + int(value)) & _MASK
+            rows[key] = (offset, count, digest)
+            dirty.add(key)
+            if count % EVERY == 0:
+                body = json.dumps({"key": key.decode(), "count": count, "digest": digest}).encode()
+                name = hashlib.blake2b(body, digest_size=16).hexdigest()
+                events.append(Event("trigger", key, name, 0, body))
+        meta = slab.meta
+        first = offsets[0] if meta.absorbed < 0 else meta.absorbed + 1
+        if meta.first_offset < 0:
+            meta.first_offset = first
+        meta.absorbed = offsets[-1]
+        refused = len(batch.rejected)
+        counts = {"scored": len(offsets) - refused - repeated, "repeated": repeated}
+        counts["not_json"] = refused
+        counts["absent"] = offsets[-1] + 1 - first - len(offsets)
+        for fate, n in counts.items():
+            meta.add(fate, n)
+        return SimpleNamespace(events=events, rejected=batch.rejected, counts=counts, late=[])
+
+    def take_dirty(self, tp: Any, limit: int | None = None) -> Dirty:
+        slab = self.slabs[tuple(tp)]
+        keys = sorted(slab.dirty)
+        slab.dirty.clear()
+        rows: list[bytes | None] = [_ROW.pack(*slab.rows[key]) + self._pad for key in keys]
+        meta = slab.meta
+        rows.append(json.dumps(meta.__dict__).encode())
+        return Dirty([*keys, META_KEY], rows)
+
+    def mark_dirty(self, tp: Any, keys: Sequence[bytes]) -> None:
+        self.slabs[tuple(tp)].dirty.update(key for key in keys if key != META_KEY)
+
+    def load(self, tp: Any, keys: list[bytes], values: list[bytes | None]) -> Report:
+        slab = self.slabs[tuple(tp)]
+        accepted = stale = 0
+        damaged = []
+        for key, value in zip(keys, values, strict=True):
+            if key == META_KEY:
+                assert value is not None
+                meta = Meta(**json.loads(value))
+                if meta.absorbed >= slab.meta.absorbed:
+                    slab.meta = meta
+                continue
+            if value is None:
+                slab.rows.pop(key, None)
+                continue
+            if len(value) < _ROW.size:
+                damaged.append((key, "too short"))
+                continue
+            row = _ROW.unpack(value[: _ROW.size])
+            if row[0] >= slab.rows.get(key, (-1,))[0]:
+                slab.rows[key] = row
+                accepted += 1
+            else:
+                stale += 1
+        return Report(accepted, stale, damaged)
+
+    def meta(self, tp: Any) -> Meta:
+        return self.slabs[tuple(tp)].meta
+
+    def keys(self, tp: Any) -> int:
+        return len(self.slabs[tuple(tp)].rows)
+
+
+def value_of(number: int) -> bytes:
+    """A record's value."""
+    return _VALUE.pack(number)
+
+
+def read_row(row: bytes) -> tuple[int, int, int]:
+    """Offset, count and digest of a row."""
+    return _ROW.unpack(row[: _ROW.size])

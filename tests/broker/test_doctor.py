@@ -1,0 +1,207 @@
+"""`ember doctor` on a broker."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from benchmarks.kafka_client import Send
+from stream.cli import _doctor
+from stream.cli._doctor import doctor, examine
+from stream.cli._findings import Check, Cluster
+from stream.kafka import _clients
+from stream.settings import Settings
+from tests.broker.conftest import Broker
+
+pytestmark = pytest.mark.broker
+
+CHANNELS = ("cpu", "mem", "disk")
+
+
+@pytest.fixture(autouse=True)
+def _model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bundle of three channels, without training one."""
+    found = SimpleNamespace(name="fleet", version="1", channels=CHANNELS, keys=[b"k"])
+    check = Check("model", "ok", "fleet")
+    monkeypatch.setattr(_doctor, "_models", lambda _settings: [(check, found.channels)])
+
+
+def _settings(broker: Broker, topic: str, **more: Any) -> Settings:
+    return Settings.load(
+        kafka={"bootstrap_servers": broker.bootstrap, "group": broker.name("group")},
+        **{"input": {"topics": [topic]}, **more},
+    )
+
+
+def _found(settings: Settings) -> dict[str, list[Check]]:
+    found: dict[str, list[Check]] = {}
+    for check in examine(settings):
+        found.setdefault(check.name.split()[0], []).append(check)
+    return found
+
+
+def _record(key: bytes | None, seconds: float = 0.0, partition: int = -1, **values: Any) -> Send:
+    ts = time.time() + seconds
+    return Send(key, msgspec.json.encode({"ts": ts, "values": values}), 0, partition)
+
+
+def _good(count: int = 17) -> list[Send]:
+    return [_record(b"k%d" % (i % 5), cpu=0.5, mem=1.0, disk=2.0) for i in range(count)]
+
+
+def test_a_healthy_start(broker: Broker) -> None:
+    topic = broker.topic("telemetry", 3)
+    broker.produce(topic, _good())
+    settings = _settings(broker, topic)
+    changelog = Cluster(settings, _clients.fetch_metadata(settings.kafka)).changelog(topic)
+    broker.create({changelog: 3}, {"cleanup.policy": "compact"})
+    found = _found(settings)
+    failed = [check for checks in found.values() for check in checks if check.status == "fail"]
+    assert failed == []
+    assert found["keys"][0].detail == "5 keys in 17 records, each in one partition."
+    assert found["channels"][0].status == "ok"
+    assert found["clock"][0].status == "ok"
+    assert found["group"][0].status == "ok"
+    assert found["broker"][0].status == ("ok" if broker.real else "warn")
+    assert found["transactions"][0].status == ("ok" if broker.real else "warn")
+
+
+def test_no_topic_and_no_broker(
+    embedded: Broker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = _found(_settings(embedded, "nowhere"))
+    assert found["topic"][0].status == "fail"
+    assert "nowhere" in found["topic"][0].detail
+    monkeypatch.setattr(_doctor, "_BROKER_SECONDS", 0.5)
+    with pytest.raises(SystemExit) as caught:
+        doctor(json=True, bootstrap_servers="127.0.0.1:1")
+    assert caught.value.code == 1
+    answer = msgspec.json.decode(capsys.readouterr().out)
+    assert answer["ok"] is False
+    assert answer["checks"][-1]["name"] == "broker"
+    assert "--bootstrap-servers" in answer["checks"][-1]["mend"]
+
+
+def test_null_keys(embedded: Broker) -> None:
+    topic = embedded.topic("telemetry", 2)
+    embedded.produce(topic, [_record(None, cpu=1.0)] * 7 + _good(3))
+    bare = _found(_settings(embedded, topic))["keys"][0]
+    assert bare.status == "fail"
+    assert "7 of 10 records have no Kafka key" in bare.detail
+    settings = _settings(embedded, topic, input={"topics": [topic], "key": "host"})
+    rekeyed = _found(settings)["keys"][0]
+    assert rekeyed.status == "warn"
+    assert "-rekey first" in rekeyed.detail
+    assert "once more" in rekeyed.detail
+
+
+def test_a_key_in_two_partitions(embedded: Broker) -> None:
+    topic = embedded.topic("telemetry", 2)
+    embedded.produce(topic, [_record(b"x", cpu=1.0, partition=i % 2) for i in range(4)])
+    keys = _found(_settings(embedded, topic))["keys"][0]
+    assert keys.status == "fail"
+    assert "more than one partition: 'x'" in keys.detail
+
+
+def test_records_that_would_be_refused(embedded: Broker) -> None:
+    topic = embedded.topic("telemetry", 1)
+    embedded.produce(topic, [Send(b"k", b"not json"), *_good(3)])
+    found = _found(_settings(embedded, topic))
+    assert found["records"][0].status == "warn"
+    assert "1 not_json" in found["records"][0].detail
+
+
+def test_a_model_of_other_channels(embedded: Broker) -> None:
+    topic = embedded.topic("telemetry", 1)
+    embedded.produce(topic, [_record(b"k", humidity=1.0)] * 5)
+    records = _found(_settings(embedded, topic))["records"][0]
+    assert records.status == "fail"
+    assert "5 no_channels" in records.detail
+    assert "This model is not for this topic" in records.mend
+
+
+def test_channels_that_never_come(embedded: Broker) -> None:
+    topic = embedded.topic("telemetry", 1)
+    embedded.produce(topic, [_record(b"k", cpu=1.0)] * 5)
+    channels = _found(_settings(embedded, topic))["channels"][0]
+    assert channels.status == "warn"
+    assert "2 of the model's 3 channels" in channels.detail
+    assert "mem, disk" in channels.detail
+
+
+def test_clocks_ahead(embedded: Broker) -> None:
+    topic = embedded.topic("telemetry", 1)
+    ahead_ms = int((time.time() + 90) * 1000)
+    embedded.produce(topic, [_record(b"k", 86_400.0, cpu=1.0)._replace(timestamp_ms=ahead_ms)] * 3)
+    found = _found(_settings(embedded, topic))
+    assert found["clock"][0].status == "warn"
+    assert "in the future" in found["clock"][0].detail
+    assert found["event"][0].status == "fail"
+    assert "3 of 3 samples" in found["event"][0].detail
+
+
+def test_an_empty_topic_is_no_mistake(embedded: Broker) -> None:
+    topic = embedded.topic("telemetry", 1)
+    assert _found(_settings(embedded, topic))["records"][0].status == "skip"
+
+
+@pytest.mark.kafka
+def test_a_changelog_that_does_not_fit(kafka: Broker) -> None:
+    topic = kafka.topic("telemetry", 3)
+    settings = _settings(kafka, topic)
+    changelog = Cluster(settings, _clients.fetch_metadata(settings.kafka)).changelog(topic)
+    kafka.create({changelog: 2}, {"cleanup.policy": "compact"})
+    found = _found(settings)["changelog"][0]
+    assert found.status == "fail"
+    assert "2 partitions, its input" in found.detail
+    assert "ember state rebase" in found.mend
+
+
+@pytest.mark.kafka
+def test_a_changelog_that_is_deleted_from(kafka: Broker) -> None:
+    topic = kafka.topic("telemetry", 1)
+    settings = _settings(kafka, topic)
+    changelog = Cluster(settings, _clients.fetch_metadata(settings.kafka)).changelog(topic)
+    kafka.create({changelog: 1}, {"cleanup.policy": "delete"})
+    found = _found(settings)["changelog"][0]
+    assert found.status == "fail"
+    assert "cleanup.policy=compact" in found.mend
+
+
+@pytest.mark.kafka
+def test_one_copy_of_the_records_is_named(kafka: Broker) -> None:
+    topic = kafka.topic("telemetry", 1)
+    found = _found(_settings(kafka, topic))["durability"][0]
+    assert found.status == "warn"
+    assert "replication 1, min.insync.replicas 1" in found.detail
+
+
+def test_settings_that_ask_for_transactions(embedded: Broker) -> None:
+    topic = embedded.topic("telemetry", 1)
+    settings = _settings(embedded, topic, checkpoint={"guarantee": "exactly_once"})
+    assert _found(settings)["transactions"][0].status == "fail"
+
+
+@pytest.mark.parametrize("offset", [None, 3, 99], ids=["never", "behind", "beyond"])
+def test_where_the_group_stands(embedded: Broker, offset: int | None) -> None:
+    from confluent_kafka import TopicPartition
+
+    topic = embedded.topic("telemetry", 1)
+    embedded.produce(topic, _good(10))
+    settings = _settings(embedded, topic)
+    if offset is not None:
+        consumer = _clients.open_consumer(settings.kafka, settings.kafka.group)
+        consumer.commit(offsets=[TopicPartition(topic, 0, offset)], asynchronous=False)
+        consumer.close()
+    found = _found(settings)["group"][0]
+    if offset is None:
+        assert "Has not read yet" in found.detail
+    elif offset == 3:
+        assert found.detail == "7 records behind."
+    else:
+        assert found.status == "fail"
+        assert "ember state rebase" in found.mend

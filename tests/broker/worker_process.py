@@ -1,0 +1,79 @@
+"""Runs a worker with the counting engine in a process of its own, so that tests can kill it.
+
+`python -m tests.broker.worker_process JSON`, the JSON being the keywords of `WorkerConfig`.
+What happens is printed as JSON lines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from stream.errors import UserError
+from stream.kafka import Silent, WorkerConfig
+from stream.kafka.worker import Worker
+from tests.broker.counting import CountingCodec, CountingEngine
+
+
+def say(what: str, **more: Any) -> None:
+    """One line of JSON."""
+    print(json.dumps({"what": what, **more}), flush=True)
+
+
+class Printing(Silent):
+    """Prints what happens."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.busy = 0.0
+
+    def stepped(self, tp: Any, decoded: Any, result: Any, messages: int, seconds: float) -> None:
+        self.messages += messages
+        self.busy += seconds
+
+    def checkpointed(self, reason: str, seconds: float, stalled: float, rows: int) -> None:
+        figures = {"seconds": seconds, "stalled": stalled, "rows": rows, "busy": self.busy}
+        say("checkpoint", reason=reason, messages=self.messages, **figures)
+
+    def phase(self, phase: str, detail: str) -> None:
+        say("phase", phase=phase, detail=detail)
+
+    def assigned(self, active: Any, standby: Any) -> None:
+        say("assigned", active=[list(tp) for tp in active], standby=[list(tp) for tp in standby])
+
+    def loaded(self, tp: Any, accepted: int, stale: int, damaged: int) -> None:
+        say("loaded", tp=list(tp), accepted=accepted, stale=stale, damaged=damaged)
+
+    def dead_letters(self, outcome: str, reason: Any, count: int) -> None:
+        say("dead_letters", outcome=outcome, count=count)
+
+
+async def main(options: dict[str, Any]) -> int:
+    """Work until a signal."""
+    padding = options.pop("row_padding", 0)
+    for name in ("bootstrap_servers", "topics"):
+        options[name] = tuple(options[name])
+    options["directory"] = Path(options["directory"])
+    engine = CountingEngine(padding)
+    worker = Worker(WorkerConfig(**options), CountingCodec(), engine, Printing())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, worker.stop)
+    try:
+        await worker.run()
+    except UserError as error:
+        say("refused", sentence=error.message)
+        return error.exit_code
+    say("stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for name in ("aiokafka", "faust", "mode"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    sys.exit(asyncio.run(main(json.loads(sys.argv[1]))))
