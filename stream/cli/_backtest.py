@@ -14,6 +14,7 @@ from stream.backtest import Backtest
 from stream.backtest import backtest as run
 from stream.configure import engine_settings, load_model
 from stream.errors import UserError
+from stream.report import render
 from stream.settings import Settings
 
 COLUMNS = ("key", "time", "score", "probability", "severity", "anomaly", "trigger")
@@ -27,6 +28,7 @@ def backtest(
     options: Annotated[DataOptions, Parameter(name="*")] = DataOptions(),  # noqa: B008 - frozen
     scores: Path | None = None,
     events: Path | None = None,
+    report: Path | None = None,
     topic: str = "telemetry",
     window: str | None = None,
     interval_seconds: float | None = None,
@@ -47,6 +49,7 @@ def backtest(
         options: How the files are read.
         scores: Write one row per scored record there, .csv or .parquet.
         events: Write anomalies and triggers there, one JSON object per line, as published.
+        report: Write a page there that shows episodes, channels and thresholds: one .html file.
         topic: Input topic the events are said to come from; part of their ids.
         window: count (each record is a row) or time (a row per interval). Default window.mode.
         interval_seconds: Length of an interval. Default window.interval_seconds.
@@ -57,6 +60,12 @@ def backtest(
         json: Print the summary as one JSON object.
         config: Settings file; default ember.toml where there is one.
     """
+    if report and not report.parent.is_dir():
+        raise UserError(
+            f"The report cannot be written. Expected a folder that exists. "
+            f"Received: --report {report}.",
+            exit_code=2,
+        )
     settings = Settings.load(
         config,
         window={
@@ -100,6 +109,15 @@ def backtest(
     }
     if "mean" in summary:
         summary["baselines"] = result.baseline_figures(buffer=buffer)
+    if report:
+        page = render(
+            result,
+            fleet,
+            figures=summary if "mean" in summary else None,
+            baselines=summary.get("baselines"),
+            sources=data,
+        )
+        report.write_bytes(page.encode("utf-8", "backslashreplace"))
     if json:
         print(json_.dumps(summary))
     else:

@@ -27,7 +27,7 @@ def train(
     name: str = "",
     seed: int = 0,
     epochs: int = 20,
-    levels: bool = True,
+    levels: Annotated[bool, Parameter(negative="--no-levels")] = True,
     windows: str = "exponential",
     hidden: int = 32,
     rbm_hidden: int = 128,

@@ -1,0 +1,25 @@
+"""`ember schema`."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+import msgspec
+
+from stream.records import Anomaly, Trigger
+
+
+def schema(event: Literal["anomaly", "trigger", "all"] = "all", /) -> None:
+    """Print the JSON Schema of the events.
+
+    Args:
+        event: Which of the events.
+    """
+    types = {"anomaly": Anomaly, "trigger": Trigger}
+    chosen = list(types.values()) if event == "all" else [types[event]]
+    refs, components = msgspec.json.schema_components(chosen, ref_template="#/$defs/{name}")
+    document: dict[str, object] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    document |= refs[0] if len(refs) == 1 else {"anyOf": list(refs)}
+    document["$defs"] = components
+    print(json.dumps(document, indent=2))

@@ -1,0 +1,101 @@
+"""Codecs by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from stream.errors import UserError
+
+from ._avro import AvroCodec
+from ._base import Codec, Limits
+from ._json import JsonCodec
+from ._key import KeyExpression, parse_path
+from ._otlp import OtlpCodec
+from ._prometheus import PrometheusCodec
+from ._registry import SchemaRegistry
+from ._telegraf import TelegrafCodec
+from ._time import TimeUnit
+
+CODECS = ("json", "telegraf", "prometheus", "otlp", "otlp_proto", "otlp_json", "avro")
+"""Names `make_codec` knows."""
+
+_EXAMPLE_KEYS = {
+    "telegraf": "tags.host",
+    "prometheus": "labels.instance",
+    "otlp": 'resource["service.name"]',
+    "otlp_proto": 'resource["service.name"]',
+    "otlp_json": 'resource["service.name"]',
+}
+
+
+def make_codec(
+    name: str,
+    channels: Sequence[str],
+    *,
+    key: str = "",
+    time: str = "ts",
+    time_unit: TimeUnit = "auto",
+    values: str = "values",
+    fields: Mapping[str, str] | None = None,
+    max_message_bytes: int = 1_048_576,
+    max_key_bytes: int = 512,
+    schema_registry_url: str = "",
+    schema_registry_username: str = "",
+    schema_registry_password: str = "",
+    fetch_schema: Callable[[int], Any] | None = None,
+) -> Codec:
+    """Build a codec for a model's channels.
+
+    Args:
+        name: One of `CODECS`; `otlp` takes protobuf and JSON.
+        channels: `C` channel names, in the model's order.
+        key: Expression of the stream key where the Kafka key is null, see `KeyExpression`; empty
+            refuses such records.
+        time: Path of the event time (json and avro; the other formats know theirs).
+        time_unit: `auto`, `s`, `ms`, `us`, `ns` or `iso8601` (OTLP always has nanoseconds).
+        values: Object that holds the channels (json and avro).
+        fields: Field name of a channel where it differs (json and avro).
+        max_message_bytes: Longer values are refused.
+        max_key_bytes: Longer stream keys are refused.
+        schema_registry_url: Where avro finds its schemas.
+        schema_registry_username: User of the registry.
+        schema_registry_password: Password of the registry.
+        fetch_schema: Takes the registry's place.
+
+    Raises:
+        UserError: If the name, the key or the time cannot be used, or a package is missing.
+    """
+    expression = KeyExpression(key, example=_EXAMPLE_KEYS.get(name, "host"))
+    limits = Limits(max_message_bytes, max_key_bytes)
+    if not channels:
+        raise UserError("A codec needs the model's channels. Received: channels=[].")
+    if name == "telegraf":
+        return TelegrafCodec(channels, expression, limits, time_unit=time_unit)
+    if name == "prometheus":
+        return PrometheusCodec(channels, expression, limits, time_unit=time_unit)
+    if name == "otlp":
+        return OtlpCodec(channels, expression, limits)
+    if name == "otlp_proto":
+        return OtlpCodec(channels, expression, limits, encoding="proto")
+    if name == "otlp_json":
+        return OtlpCodec(channels, expression, limits, encoding="json")
+    shape: dict[str, Any] = {
+        "time": parse_path(time, "input.time"),
+        "time_unit": time_unit,
+        "values": values,
+        "fields": fields,
+    }
+    if name == "json":
+        return JsonCodec(channels, expression, limits, **shape)
+    if name == "avro":
+        if fetch_schema is None:
+            fetch_schema = SchemaRegistry(
+                schema_registry_url, schema_registry_username, schema_registry_password
+            ).schema
+        return AvroCodec(channels, expression, limits, fetch=fetch_schema, **shape)
+    raise UserError(
+        f"There is no such codec. Expected one of {', '.join(CODECS)}. Received: "
+        f"input.codec={name!r}.",
+        exit_code=2,
+    )

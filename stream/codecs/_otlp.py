@@ -1,0 +1,81 @@
+"""OpenTelemetry metrics as the collector's Kafka exporter writes them, protobuf or JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Literal
+
+from stream.records import Reason
+
+from . import _otlp_json, _otlp_proto
+from ._base import Limits, Sample, SampleCodec, number
+from ._channels import ChannelIndex
+from ._key import KeyExpression, walk
+from ._otlp_points import Point
+from ._refused import Refused
+from ._time import one_to_micros
+from ._wire import WireError
+
+
+class OtlpCodec(SampleCodec):
+    """Gauge and sum number points; histograms and summaries are ignored.
+
+    The channel is the metric's name, or `name{attribute="value"}`. One sample per point. A point
+    without a value (the flag, or NaN, which is how Prometheus says so) is left out. A message is
+    taken whole or refused whole. The key expression sees `resource` and `attributes` (objects),
+    `scope` and `name`.
+
+    Args:
+        channels: `C` channel names, in the model's order.
+        key: Stream key where the Kafka key is null.
+        limits: Sizes.
+        encoding: `auto` tells JSON from protobuf by the first byte: no protobuf begins with `{`.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[str],
+        key: KeyExpression,
+        limits: Limits,
+        *,
+        encoding: Literal["auto", "json", "proto"] = "auto",
+    ) -> None:
+        super().__init__(channels, key, limits)
+        self._index = ChannelIndex(channels)
+        self._encoding = encoding
+
+    def _samples(self, value: bytes) -> list[Sample]:
+        if self._encoding == "json" or (self._encoding == "auto" and value.lstrip()[:1] == b"{"):
+            return list(self._convert(_otlp_json.read_points(value)))
+        if not value:
+            raise Refused(Reason.NOT_JSON, "The value is empty. Expected OTLP metrics.")
+        try:
+            return list(self._convert(_otlp_proto.read_points(value)))
+        except WireError as error:
+            detail = f"The value is no OTLP metrics in protobuf: {error}."
+            raise Refused(Reason.NOT_JSON, detail) from None
+
+    def _convert(self, points: Iterator[Point]) -> Iterator[Sample]:
+        for point in points:
+            if point.value is None or not self._index.knows(point.metric):
+                continue
+            attributes = point.attributes()
+            column = self._index.find(point.metric, attributes)
+            if column is None or (isinstance(point.value, float) and math.isnan(point.value)):
+                continue
+            cell = number(point.value, f"metric {point.metric}")
+            time_ns = point.time_ns or None  # 0 is protobuf's word for missing
+            time_us = one_to_micros(time_ns, "ns", f"metric {point.metric}, timeUnixNano")
+            yield Sample(time_us, [(column, cell)], _resolver(point, attributes))
+
+
+def _resolver(point: Point, attributes: dict[str, Any]) -> Callable[[tuple[str, ...]], Any]:
+    record = {
+        "resource": point.resource,
+        "attributes": attributes,
+        "scope": point.scope,
+        "name": point.metric,
+    }
+    return partial(walk, record)

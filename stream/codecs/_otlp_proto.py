@@ -1,0 +1,113 @@
+"""OTLP metrics in protobuf: the few messages on the way to a number data point.
+
+Field numbers are those of opentelemetry-proto `metrics/v1/metrics.proto`, `common/v1/common.proto`
+and `resource/v1/resource.proto`; they are fixed for good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ._otlp_points import NO_RECORDED_VALUE, Point
+from ._wire import BYTES, FIXED64, VARINT, WireError, double, fields, fixed64, int64
+
+Attributes = dict[str, Any]
+
+
+def read_points(value: bytes) -> Iterator[Point]:
+    """The gauge and sum points of an `ExportMetricsServiceRequest` (or `MetricsData`).
+
+    Raises:
+        WireError: If the bytes are no such message.
+    """
+    for resource_metrics in _children(memoryview(value), 1):
+        resource: Attributes = {}
+        for message in _children(resource_metrics, 1):
+            resource.update(_attributes(message, 1))
+        for scope_metrics in _children(resource_metrics, 2):
+            scope = ""
+            for message in _children(scope_metrics, 1):
+                scope = next((_text(name) for name in _children(message, 1)), "")
+            for metric in _children(scope_metrics, 2):
+                yield from _metric(metric, resource, scope)
+
+
+def _metric(metric: memoryview, resource: Attributes, scope: str) -> Iterator[Point]:
+    name, points = "", []
+    for number, wire, value in fields(metric):
+        if number == 1 and wire == BYTES:
+            name = _text(value)
+        elif number in (5, 7) and wire == BYTES:  # gauge, sum
+            points += list(_children(_raw(value), 1))
+    for point in points:
+        yield _point(point, name, resource, scope)
+
+
+def _point(point: memoryview, name: str, resource: Attributes, scope: str) -> Point:
+    time_ns, flags, number_value = 0, 0, None
+    for number, wire, value in fields(point):
+        if wire == FIXED64:
+            raw = _raw(value)
+            if number == 3:
+                time_ns = fixed64(raw)
+            elif number == 4:
+                number_value = double(raw)
+            elif number == 6:
+                number_value = fixed64(raw, signed=True)
+        elif wire == VARINT and number == 8 and isinstance(value, int):
+            flags = value
+    if flags & NO_RECORDED_VALUE:
+        number_value = None
+    # Attributes are read only for points of the model's channels.
+    return Point(name, number_value, time_ns, resource, scope, lambda: _attributes(point, 7))
+
+
+def _attributes(message: memoryview, number: int) -> Attributes:
+    found: Attributes = {}
+    for pair in _children(message, number):
+        key, value = "", None
+        for field, wire, raw in fields(pair):
+            if wire == BYTES and field == 1:
+                key = _text(raw)
+            elif wire == BYTES and field == 2:
+                value = _any_value(_raw(raw))
+        if key:
+            found[key] = value
+    return found
+
+
+_SCALARS: dict[tuple[int, int], Callable[[Any], Any]] = {
+    (1, BYTES): lambda raw: _text(raw),
+    (2, VARINT): bool,
+    (3, VARINT): int64,
+    (4, FIXED64): double,
+}
+
+
+def _any_value(message: memoryview) -> Any:
+    """A scalar `AnyValue`; lists and maps are no labels and give None."""
+    value = None
+    for number, wire, raw in fields(message):
+        if (number, wire) in _SCALARS:
+            value = _SCALARS[number, wire](raw)
+    return value
+
+
+def _children(message: memoryview, number: int) -> Iterator[memoryview]:
+    for field, wire, value in fields(message):
+        if field == number and wire == BYTES:
+            yield _raw(value)
+
+
+def _raw(value: int | memoryview) -> memoryview:
+    if isinstance(value, int):
+        raise WireError("a number where bytes were expected")
+    return value
+
+
+def _text(value: int | memoryview) -> str:
+    try:
+        return bytes(_raw(value)).decode()
+    except UnicodeDecodeError:
+        raise WireError("a text is not UTF-8") from None

@@ -1,0 +1,77 @@
+"""Telefónica's prometheus-kafka-adapter: one sample per message, its value a text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from stream.records import Reason
+
+from ._base import Limits, Sample, SampleCodec, decode_json, number
+from ._channels import ChannelIndex
+from ._key import KeyExpression, walk
+from ._refused import Refused
+from ._time import TimeUnit, one_to_micros
+
+_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
+_INFINITE = re.compile(r"[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
+
+
+class _Sample(msgspec.Struct):
+    name: str = ""
+    value: Any = None
+    labels: dict[str, Any] | None = None
+    timestamp: Any = None
+
+
+class PrometheusCodec(SampleCodec):
+    """The channel is the metric's `name`, or `name{label="value"}`.
+
+    The key expression sees `name`, `labels` and `timestamp`.
+
+    Args:
+        channels: `C` channel names, in the model's order.
+        key: Stream key where the Kafka key is null.
+        limits: Sizes.
+        time_unit: Unit of `timestamp`; the adapter writes ISO 8601.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[str],
+        key: KeyExpression,
+        limits: Limits,
+        *,
+        time_unit: TimeUnit = "auto",
+    ) -> None:
+        super().__init__(channels, key, limits)
+        self._index = ChannelIndex(channels)
+        self._time_unit: TimeUnit = time_unit
+        self._decoder = msgspec.json.Decoder(_Sample)
+
+    def _samples(self, value: bytes) -> list[Sample]:
+        found: _Sample = decode_json(self._decoder, value)
+        labels = found.labels or {}
+        column = self._index.find(found.name, labels)
+        if column is None:
+            raise Refused(
+                Reason.NO_CHANNELS, f"The metric {found.name!r} is none of the model's channels."
+            )
+        cell = number(_parse(found.value), "$.value")
+        time_us = one_to_micros(found.timestamp, self._time_unit, "$.timestamp")
+        record = {"name": found.name, "labels": labels, "timestamp": found.timestamp}
+        return [Sample(time_us, [(column, cell)], partial(walk, record))]
+
+
+def _parse(value: Any) -> Any:
+    """The number in a text; what is no text is left for the next check."""
+    if not isinstance(value, str):
+        return value
+    if _NUMBER.fullmatch(value) or _INFINITE.fullmatch(value):
+        return float(value)
+    shown = value if len(value) <= 40 else value[:40] + "..."
+    raise Refused(Reason.WRONG_TYPE, f"Expected a number in a text, got {shown!r} - at `$.value`")

@@ -1,0 +1,14 @@
+"""What the outside can see of a worker: metrics, health, logs.
+
+`app.py` joins these to the Kafka edge; nothing here knows it.
+"""
+
+from .health import Check as Check
+from .health import Health as Health
+from .health import Report as Report
+from .http import HttpServer as HttpServer
+from .logs import configure as configure_logs
+from .metrics import Metrics as Metrics
+from .observer import Observer as Observer
+
+__all__ = ["Check", "Health", "HttpServer", "Metrics", "Observer", "Report", "configure_logs"]

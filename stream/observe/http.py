@@ -1,0 +1,128 @@
+"""`/metrics`, `/livez`, `/readyz`, `/startupz` and `/info`, on a port of their own.
+
+It runs beside the worker, so that a worker that still restores its state, or waits for the broker,
+can be asked how it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from stream.errors import UserError
+
+from .health import Health, Report
+from .metrics import Metrics
+
+_TICK_SECONDS = 1.0
+
+
+class HttpServer:
+    """The server, and the heartbeat that `/livez` reports.
+
+    Args:
+        metrics: What `/metrics` shows.
+        health: What the probes answer from.
+        info: What `/info` shows; called at every request.
+        host: Address to listen on.
+        port: Port to listen on; 0: any free one.
+        clock: The clock `health` was made with.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        health: Health,
+        *,
+        info: Callable[[], Mapping[str, Any]] = dict,
+        host: str = "127.0.0.1",
+        port: int = 6066,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._metrics = metrics
+        self._health = health
+        self._info = info
+        self._host = host
+        self._port = port
+        self._clock = clock
+        self._runner: web.AppRunner | None = None
+        self._heart: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        if self._runner is None or not self._runner.addresses:
+            return self._port
+        port: int = self._runner.addresses[0][1]
+        return port
+
+    def application(self) -> web.Application:
+        """The routes, to be mounted elsewhere."""
+        app = web.Application()
+        app.router.add_get("/metrics", self._get_metrics)
+        app.router.add_get("/info", self._get_info)
+        for path, report in (
+            ("/livez", self._health.live),
+            ("/readyz", self._health.ready),
+            ("/startupz", self._health.started),
+        ):
+            app.router.add_get(path, self._probe(report))
+        return app
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            UserError: If the address is taken or not this host's.
+        """
+        runner = web.AppRunner(self.application(), access_log=None, handle_signals=False)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self._port).start()
+        except OSError as error:
+            await runner.cleanup()
+            raise UserError(
+                f"The address for metrics and health cannot be listened on: {error.strerror}. "
+                f"Received: http.host={self._host!r}, http.port={self._port}. Choose another one "
+                "(0: any free port)."
+            ) from None
+        self._runner = runner
+        self._heart = asyncio.create_task(self._beat(), name="ember-heartbeat")
+
+    async def stop(self) -> None:
+        """Stop listening; no-op when not started."""
+        if self._heart is not None:
+            self._heart.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._heart
+            self._heart = None
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _beat(self) -> None:
+        while True:
+            self._health.tick(self._clock())
+            await asyncio.sleep(_TICK_SECONDS)
+
+    def _probe(
+        self, report: Callable[[float], Report]
+    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def answer(request: web.Request) -> web.Response:
+            found = report(self._clock())
+            return web.json_response(found.body(), status=200 if found.ok else 503)
+
+        return answer
+
+    async def _get_metrics(self, request: web.Request) -> web.Response:
+        headers = {"Content-Type": CONTENT_TYPE_LATEST}
+        return web.Response(body=self._metrics.render(), headers=headers)
+
+    async def _get_info(self, request: web.Request) -> web.Response:
+        return web.json_response(dict(self._info()))

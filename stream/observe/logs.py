@@ -1,0 +1,141 @@
+"""Messages on stderr: JSON lines, or pretty on a terminal. stdout is for data.
+
+Everything goes through the standard library's root logger, so that Faust's and aiokafka's messages
+come out in the same form; structlog's loggers and `logging.getLogger` may both be used.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Literal, TextIO
+
+import structlog
+from pydantic import SecretStr
+from structlog.types import EventDict, Processor, WrappedLogger
+
+from stream.settings import colours_wanted
+
+_SECRET = re.compile(r"passw|secret|token|credential|api_?key|authorization", re.IGNORECASE)
+_IN_TEXT = re.compile(r"(?i)\b(passw(?:or)?d|secret|token|api_?key)(\s*[=:]\s*)(\S+)")
+_MASK = "**********"
+_BURST = 5
+_REMEMBERED = 1_000
+_NOISY = ("aiokafka", "faust", "mode", "kafka", "asyncio", "aiohttp")
+
+
+class RepeatFilter(logging.Filter):
+    """Lets a warning or error through a few times, then once in a while with a count.
+
+    Two are the same when logger, level and text are, whatever their fields: a broken producer must
+    not fill the disk with one line per record.
+
+    Args:
+        seconds: Length of the period in which only the first few are shown; 0 shows all.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._clock = clock
+        self._seen: dict[tuple[str, int, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to show a record; a shown one carries `repeats` when some were held back."""
+        if self._seconds <= 0 or record.levelno < logging.WARNING:
+            return True
+        text = record.msg.get("event", "") if isinstance(record.msg, dict) else record.msg
+        identity = (record.name, record.levelno, str(text))
+        now = self._clock()
+        began, count = self._seen.get(identity, (now, 0))
+        held_back = 0
+        if now - began >= self._seconds:
+            held_back, began, count = max(0, count - _BURST), now, 0
+        if identity not in self._seen and len(self._seen) >= _REMEMBERED:
+            self._seen.pop(next(iter(self._seen)))
+        self._seen[identity] = (began, count + 1)
+        if held_back:
+            if isinstance(record.msg, dict):
+                record.msg = {**record.msg, "repeats": held_back}
+            else:
+                record.repeats = held_back
+        return count < _BURST
+
+
+def mask_secrets(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    """Processor: hide values that are secrets by type, by name, or by how they are written."""
+    return {key: _masked(key, value) for key, value in event.items()}
+
+
+def _masked(key: str, value: Any) -> Any:
+    if isinstance(value, SecretStr) or (_SECRET.search(key) and value):
+        return _MASK
+    if isinstance(value, str):
+        return _IN_TEXT.sub(rf"\1\2{_MASK}", value)
+    if isinstance(value, dict):
+        return {name: _masked(str(name), item) for name, item in value.items()}
+    return value
+
+
+def configure(
+    *,
+    level: Literal["debug", "info", "warning", "error"] = "info",
+    format: Literal["auto", "json", "pretty"] = "auto",  # noqa: A002  # the setting's name
+    repeat_seconds: float = 10.0,
+    stream: TextIO | None = None,
+) -> None:
+    """Set logging up for the whole process. May be called again.
+
+    Args:
+        level: Least important level shown; libraries are shown from `warning` on.
+        format: `auto` is pretty on a terminal and JSON elsewhere.
+        repeat_seconds: See `RepeatFilter`.
+        stream: Where to write; None is stderr.
+    """
+    out = stream or sys.stderr
+    pretty = format == "pretty" or (format == "auto" and out.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.PositionalArgumentsFormatter(),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    last: list[Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        mask_secrets,
+    ]
+    if pretty:
+        last.append(structlog.dev.ConsoleRenderer(colors=out.isatty() and colours_wanted()))
+    else:
+        last += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    handler = logging.StreamHandler(out)
+    handler.addFilter(RepeatFilter(repeat_seconds))
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(allow=["repeats"]), *shared],
+            processors=last,
+        )
+    )
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    floor = logging.DEBUG if level == "debug" else logging.WARNING
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(max(floor, root.level))

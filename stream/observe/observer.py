@@ -1,0 +1,113 @@
+"""What the Kafka edge tells, told on to metrics, health and logs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from stream.records import Decoded, Reason
+
+from .health import Health
+from .metrics import Metrics
+
+TP = tuple[str, int]
+
+_log = structlog.stdlib.get_logger("ember")
+
+
+class Observer:
+    """Satisfies the observer the Kafka edge asks for.
+
+    One canonical line per checkpoint, none per record.
+
+    Args:
+        metrics: To update.
+        health: To update.
+        clock: The clock `health` was made with.
+        wall_clock: Seconds since the epoch; for the age of events only.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        health: Health,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.metrics = metrics
+        self.health = health
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._since = {"messages": 0, "rejected": 0, "scored": 0, "events": 0}
+
+    def stepped(self, tp: TP, decoded: Decoded, result: Any, messages: int, seconds: float) -> None:
+        """One slice was processed."""
+        topic = tp[0]
+        self.metrics.consumed(
+            topic,
+            messages=messages,
+            counts=result.counts,
+            time_us=decoded.time_us,
+            now_seconds=self._wall_clock(),
+            seconds=seconds,
+            missing=getattr(result, "missing", 0),
+        )
+        scores = getattr(result, "scores", None)
+        if scores is not None:
+            self.metrics.scored(topic, scores.severity, scores.anomaly)
+            self._since["scored"] += len(scores.severity)
+        self.metrics.emitted(result.events)
+        fitted = not self.health.unfit()
+        self.health.progressed(messages, len(decoded), result.rejected, self._clock())
+        if fitted and self.health.unfit():
+            _log.error("model_does_not_fit", topic=topic, detail=result.rejected[-1].detail)
+        self._since["messages"] += messages
+        self._since["rejected"] += len(result.rejected)
+        self._since["events"] += len(result.events)
+
+    def fetched(self, tp: TP, next_offset: int, highwater: int | None) -> None:
+        """The position in an input partition, and the end of its log."""
+        if highwater is not None:
+            lag = max(0, highwater - next_offset)
+            self.metrics.lag(tp, lag)
+            self.health.fetched(tp, lag)
+
+    def checkpointed(self, reason: str, seconds: float, stalled: float, rows: int) -> None:
+        """A checkpoint is done: its whole duration, and how long it held the stream up."""
+        self.metrics.checkpointed(seconds, stalled, rows)
+        since, self._since = self._since, dict.fromkeys(self._since, 0)
+        if rows or since["messages"] or reason != "interval":
+            _log.info(
+                "checkpoint",
+                reason=reason,
+                rows=rows,
+                seconds=round(seconds, 4),
+                stalled_seconds=round(stalled, 4),
+                **since,
+            )
+
+    def dead_letters(self, outcome: str, reason: Reason | None, count: int) -> None:
+        """`outcome`: written, cut, coordinates, dropped or failed."""
+        self.metrics.dead_letters(outcome, count)
+
+    def loaded(self, tp: TP, accepted: int, stale: int, damaged: int) -> None:
+        """Changelog rows were merged."""
+        self.metrics.restored(accepted, stale, damaged)
+        self.health.restoring(self._clock())
+
+    def phase(self, phase: str, detail: str) -> None:
+        """What the worker is doing."""
+        self.metrics.phase(phase)
+        self.health.phase(phase, detail, self._clock())
+        log = _log.error if phase == "failed" else _log.info
+        log("phase", phase=phase, detail=detail)
+
+    def assigned(self, active: Sequence[TP], standby: Sequence[TP]) -> None:
+        """The partitions owned after a rebalance."""
+        self.metrics.assigned(active, standby)
+        self.health.assigned({(topic, number) for topic, number in active}, self._clock())
+        _log.info("assigned", active=len(active), standby=len(standby))

@@ -1,0 +1,166 @@
+"""The `[kafka]` section, under Ember's names and under Kafka's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from ._base import Section
+
+_KAFKA_NAMES: dict[str, str] = {
+    "bootstrap.servers": "bootstrap_servers",
+    "group.id": "group",
+    "client.id": "client_id",
+    "group.instance.id": "instance_id",
+    "auto.offset.reset": "offset_reset",
+    "fetch.max.bytes": "fetch_max_bytes",
+    "replication.factor": "replication_factor",
+    "session.timeout.ms": "session_timeout_seconds",
+    "security.protocol": "security_protocol",
+    "sasl.mechanism": "sasl_mechanism",
+    "sasl.mechanisms": "sasl_mechanism",  # librdkafka's spelling
+    "sasl.username": "sasl_username",
+    "sasl.password": "sasl_password",
+    "sasl.password.file": "sasl_password_file",
+    "ssl.ca.location": "ssl_ca_location",
+    "ssl.certificate.location": "ssl_certificate_location",
+    "ssl.key.location": "ssl_key_location",
+    "ssl.key.password": "ssl_key_password",
+    "ssl.key.password.file": "ssl_key_password_file",
+}
+
+
+def plain_names(section: dict[str, Any]) -> dict[str, Any]:
+    """A `[kafka]` table under Ember's names.
+
+    Accepts `"security.protocol"`, `security.protocol` (in TOML a table in a table) and
+    `security_protocol`; milliseconds become seconds. Unknown names are left for the check to find.
+    """
+    flat: dict[str, Any] = {}
+
+    def walk(prefix: str, table: dict[str, Any]) -> None:
+        for name, value in table.items():
+            path = f"{prefix}{name}"
+            if isinstance(value, dict):
+                walk(f"{path}.", value)
+                continue
+            dotted = path.replace("_", ".")
+            if path in KafkaSection.model_fields or dotted not in _KAFKA_NAMES:
+                flat[path] = value
+            else:
+                flat[_KAFKA_NAMES[dotted]] = _seconds(value) if dotted.endswith(".ms") else value
+
+    walk("", section)
+    return flat
+
+
+def _seconds(milliseconds: Any) -> Any:
+    try:
+        return float(milliseconds) / 1000
+    except (TypeError, ValueError):
+        return milliseconds  # the field's own check says what is wrong
+
+
+class KafkaSection(Section):
+    """The cluster. Kafka's dotted names (`security.protocol`, `ssl.ca.location`) are accepted."""
+
+    bootstrap_servers: str = Field(
+        default="localhost:9092",
+        min_length=1,
+        description="Brokers, `host:port` with commas between.",
+    )
+    group: str = Field(
+        default="ember",
+        min_length=1,
+        description="Consumer group; also prefix of the internal topics.",
+    )
+    client_id: str = Field(default="ember", description="Name that shows up in the broker's logs.")
+    instance_id: str = Field(
+        default="",
+        description="Static membership: a name of this worker that survives its restarts (in "
+        "Kubernetes the pod's name). Empty: dynamic membership.",
+    )
+    session_timeout_seconds: float = Field(
+        default=12.0,
+        ge=6,
+        le=1800,
+        description="Silence after which the group declares a worker dead.",
+    )
+    offset_reset: Literal["earliest", "latest"] = Field(
+        default="earliest", description="Where a group without committed offsets starts."
+    )
+    fetch_max_bytes: int = Field(
+        default=52_428_800, ge=1024, description="Most bytes in one answer of a broker."
+    )
+    replication_factor: int = Field(
+        default=-1, ge=-1, description="Replicas of topics Ember creates; -1: the broker's default."
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="How to talk to the brokers."
+    )
+    sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="", description="Needed with SASL_PLAINTEXT and SASL_SSL."
+    )
+    sasl_username: str = Field(default="", description="User of the SASL mechanism.")
+    sasl_password: SecretStr = Field(default=SecretStr(""), description="Password of that user.")
+    sasl_password_file: Path | None = Field(
+        default=None, description="File that holds the password."
+    )
+    ssl_ca_location: Path | None = Field(
+        default=None, description="PEM file of the authorities to trust; unset: the system's."
+    )
+    ssl_certificate_location: Path | None = Field(
+        default=None, description="PEM file of this client's certificate."
+    )
+    ssl_key_location: Path | None = Field(
+        default=None, description="PEM file of this client's key."
+    )
+    ssl_key_password: SecretStr = Field(default=SecretStr(""), description="Password of that key.")
+    ssl_key_password_file: Path | None = Field(
+        default=None, description="File that holds the key's password."
+    )
+
+    @property
+    def servers(self) -> list[str]:
+        """The brokers one by one, `host:port`."""
+        return [part.strip() for part in self.bootstrap_servers.split(",") if part.strip()]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_kafka_names(cls, data: Any) -> Any:
+        return plain_names(data) if isinstance(data, dict) else data
+
+    @field_validator("bootstrap_servers", mode="before")
+    @classmethod
+    def _join(cls, value: Any) -> Any:
+        return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _ports(cls, value: str) -> str:
+        for part in value.split(","):
+            host, _, port = part.strip().rpartition(":")
+            if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+                raise ValueError("every broker is `host:port`, for example `kafka-1:9092`")
+        return value
+
+    @field_validator("security_protocol", "sasl_mechanism", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.strip().upper() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _sasl_is_complete(self) -> Self:
+        if self.security_protocol.startswith("SASL_"):
+            given = {
+                "sasl_mechanism": self.sasl_mechanism,
+                "sasl_username": self.sasl_username,
+                "sasl_password": self.sasl_password.get_secret_value(),
+            }
+            lacking = [name for name, value in given.items() if not value]
+            if lacking:
+                names = ", ".join(f"`{name}`" for name in lacking)
+                raise ValueError(f"The protocol {self.security_protocol} also needs {names}")
+        return self

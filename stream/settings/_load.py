@@ -1,0 +1,239 @@
+"""Reading the settings: layers, provenance, and mistakes as sentences."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self, cast
+
+from pydantic import BaseModel, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from ._base import SettingsError
+from ._kafka import KafkaSection, plain_names
+from ._sections import (
+    AlertsSection,
+    CheckpointSection,
+    DeadLettersSection,
+    HttpSection,
+    InputSection,
+    LogSection,
+    ModelSection,
+    OutputSection,
+    StateSection,
+    WindowSection,
+)
+
+DEFAULT_FILE = Path("ember.toml")
+_PREFIX = "EMBER_"
+
+
+def env_name(section: str, key: str) -> str:
+    """Environment variable of a setting, for example `EMBER_KAFKA__GROUP`."""
+    return f"{_PREFIX}{section}__{key}".upper()
+
+
+def colours_wanted() -> bool:
+    """Whether the environment leaves colours on; `NO_COLOR` is the convention of no-color.org."""
+    return not os.environ.get("NO_COLOR")
+
+
+class Settings(BaseSettings):
+    """All settings. Frozen. `Settings.load()` reads file and environment; `Settings()` neither."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        env_nested_delimiter="__",
+        enable_decoding=False,  # lists may be written with commas, see `_base.Names`
+        frozen=True,
+        extra="forbid",
+        validate_default=False,
+    )
+
+    kafka: KafkaSection = Field(default=KafkaSection(), description="The cluster.")
+    input: InputSection = Field(default=InputSection(), description="What is read, and how.")
+    window: WindowSection = Field(default=WindowSection(), description="How samples become rows.")
+    model: ModelSection = Field(default=ModelSection(), description="The bundles that judge.")
+    alerts: AlertsSection = Field(default=AlertsSection(), description="When to speak.")
+    output: OutputSection = Field(default=OutputSection(), description="Where events go.")
+    checkpoint: CheckpointSection = Field(default=CheckpointSection(), description="Durability.")
+    state: StateSection = Field(default=StateSection(), description="What each worker remembers.")
+    http: HttpSection = Field(default=HttpSection(), description="Metrics and health.")
+    dead_letters: DeadLettersSection = Field(
+        default=DeadLettersSection(), description="Refused messages."
+    )
+    log: LogSection = Field(default=LogSection(), description="Messages on stderr.")
+
+    _sources: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is passed in: `load` merges the layers, to know where each value is from."""
+        return (init_settings,)
+
+    @classmethod
+    def load(cls, config: Path | None = None, **overrides: Any) -> Self:
+        """Read flags, environment, file and defaults, the first of them that has a value wins.
+
+        Args:
+            config: The file; None takes `ember.toml` in the working directory where there is one.
+            **overrides: Flags, as sections (`kafka={"group": "x"}`) or single values
+                (`kafka__group="x"`). None means the flag was not given.
+
+        Raises:
+            SettingsError: One sentence for each mistake, in any of the layers.
+        """
+        merged: dict[str, dict[str, Any]] = {}
+        sources: dict[str, str] = {}
+        mistakes: list[str] = []
+        for layer in _layers(config, overrides, mistakes):
+            for section, key, value, source in layer:
+                table = merged.setdefault(section, {})
+                # A secret and the file that holds it are one setting.
+                table.pop(f"{key}_file", None)
+                table.pop(key.removesuffix("_file"), None)
+                table[key] = value
+                sources[f"{section}.{key}"] = source
+        settings: Self | None = None
+        try:
+            settings = cls.model_validate(merged)
+        except ValidationError as error:
+            mistakes += _sentences(error, sources)
+        if mistakes or settings is None:
+            raise SettingsError(mistakes)
+        settings._sources.update(sources)  # noqa: SLF001  # our own
+        return settings
+
+    def source(self, section: str, key: str) -> str:
+        """Where a value is from: a flag, a variable's name, a file's, or `default`."""
+        name = f"{section}.{key}"
+        return self._sources.get(name) or self._sources.get(f"{name}_file") or "default"
+
+
+_Leaf = tuple[str, str, Any, str]
+
+
+def _layers(
+    config: Path | None, overrides: Mapping[str, Any], mistakes: list[str]
+) -> Iterator[Iterator[_Leaf]]:
+    """The layers from weakest to strongest, each as (section, key, value, source)."""
+    path = config or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
+    if path is not None:
+        yield _leaves(_read_toml(path), lambda section, key: str(path), mistakes)
+    variables = EnvSettingsSource(Settings)()
+    mistakes += _lost_variables()
+    yield _leaves(variables, env_name, mistakes)
+    yield _leaves(_nest(overrides), lambda section, key: "flag", mistakes)
+
+
+def _leaves(layer: Mapping[str, Any], source: Any, mistakes: list[str]) -> Iterator[_Leaf]:
+    for section, table in layer.items():
+        if section not in Settings.model_fields:
+            origin = source(section, "")
+            hint = _close(section, Settings.model_fields)
+            mistakes.append(f"`[{section}]` is not a section of the settings ({origin}).{hint}")
+        elif not isinstance(table, Mapping):
+            origin = source(section, "").rstrip("_")
+            mistakes.append(
+                f"`{section}` is a section, not a value. Expected `[{section}]` with keys below it."
+                f" Received: {section}={table!r} ({origin})."
+            )
+        else:
+            named = plain_names(dict(table)) if section == "kafka" else table
+            for key, value in named.items():
+                if value is not None:
+                    yield section, key, value, source(section, key)
+
+
+def _nest(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for name, value in overrides.items():
+        section, _, key = name.replace(".", "__", 1).partition("__")
+        if key:
+            nested.setdefault(section, {})[key] = value
+        elif isinstance(value, BaseModel):
+            nested.setdefault(section, {}).update(value.model_dump(exclude_unset=True))
+        elif isinstance(value, Mapping):
+            nested.setdefault(section, {}).update(value)
+        elif value is not None:
+            nested[section] = value
+    return nested
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeError) as error:
+        raise SettingsError([f"{path} is not valid TOML: {error}."]) from None
+    except OSError as error:
+        why = error.strerror or error
+        raise SettingsError([f"The settings file {path} cannot be read: {why}."]) from None
+
+
+def _lost_variables() -> list[str]:
+    """Variables that look like settings and would be ignored without a word."""
+    known = {
+        env_name(section, key): (section, key)
+        for section, field in Settings.model_fields.items()
+        for key in cast("type[BaseModel]", field.annotation).model_fields
+    }
+    blurred = {name.replace("__", "_"): name for name in known}
+    mistakes = []
+    for name, value in os.environ.items():
+        upper = name.upper()
+        if not upper.startswith(_PREFIX) or upper in known:
+            continue
+        section, delimiter, _ = upper.removeprefix(_PREFIX).partition("__")
+        if delimiter and section.lower() not in Settings.model_fields:
+            hint = _close(upper, known)
+            mistakes.append(f"`{name}` names no section of the settings.{hint}")
+        elif upper in blurred and "://" not in value:  # Kubernetes: a service named ember-http
+            mistakes.append(f"`{name}` is not a setting. Did you mean `{blurred[upper]}`?")
+    return mistakes
+
+
+def _close(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean `{near[0]}`?" if near else ""
+
+
+def _sentences(error: ValidationError, sources: Mapping[str, str]) -> list[str]:
+    sentences = []
+    for problem in error.errors():
+        section, *rest = (str(part) for part in problem["loc"])
+        key = rest[0] if rest else ""
+        name = f"{section}.{key}" if key else section
+        origin = f" ({sources[name]})" if name in sources else ""
+        fields = cast("type[BaseModel]", Settings.model_fields[section].annotation).model_fields
+        if problem["type"] == "extra_forbidden":
+            sentences.append(f"`{name}` is not a setting{origin}.{_close(key, fields)}")
+            continue
+        why = problem["msg"].removeprefix("Value error, ")
+        why = why[0].upper() + why[1:]
+        if not key:
+            sentences.append(f"`[{section}]` cannot be used. {why}.")
+            continue
+        value = problem["input"]
+        shown = "(secret)" if fields[key].annotation is SecretStr else repr(value)
+        hint = ""
+        if problem["type"] == "literal_error" and isinstance(value, str):
+            expected = problem["ctx"]["expected"]
+            hint = _close(value, [part for part in expected.split("'") if part.strip(" ,or")])
+        received = f"Received: {key}={shown}{origin}."
+        sentences.append(f"`{name}` has a value that cannot be used. {why}. {received}{hint}")
+    return sentences

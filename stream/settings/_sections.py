@@ -1,0 +1,294 @@
+"""Every section but `[kafka]`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from ._base import Names, Section, Table
+
+_WEEK_SECONDS = 604_800.0
+_PERIOD_SECONDS = {
+    "minute": 60.0,
+    "hour": 3_600.0,
+    "day": 86_400.0,
+    "week": _WEEK_SECONDS,
+    "month": 2_629_746.0,
+    "year": 31_556_952.0,
+}
+
+
+class InputSection(Section):
+    """What is read, and how."""
+
+    topics: Names = Field(
+        default=("telemetry",),
+        min_length=1,
+        description="Input topics; each is a stream of its own.",
+    )
+    codec: Literal["json", "telegraf", "prometheus", "otlp", "otlp_proto", "otlp_json", "avro"] = (
+        Field(default="json", description="Format of the values.")
+    )
+    key: str = Field(
+        default="",
+        description="Stream key where the Kafka key is null: fields joined by `+`, for example "
+        '`tags.host` or `labels["job"] + "/" + labels["instance"]`. Empty: Kafka key only.',
+    )
+    time: str = Field(
+        default="ts",
+        min_length=1,
+        description="Field of the event time (json and avro), a dotted path.",
+    )
+    time_unit: Literal["auto", "s", "ms", "us", "ns", "iso8601"] = Field(
+        default="auto",
+        description="Unit of the event time; auto: by magnitude, strings are ISO 8601.",
+    )
+    values: str = Field(
+        default="values",
+        min_length=1,
+        description="Object that holds the channels (json and avro). Where a record has no such "
+        "object, its channels are looked for beside the time.",
+    )
+    fields: Table = Field(
+        default={}, description="Field name of a channel where it differs: `{ channel = field }`."
+    )
+    max_message_bytes: int = Field(
+        default=1_048_576, ge=1, description="Longer values are refused (`too_large`)."
+    )
+    max_key_bytes: int = Field(default=512, ge=1, description="Longer stream keys are refused.")
+    future_seconds: float = Field(
+        default=3_600.0,
+        ge=0,
+        description="Event times further ahead of the Kafka timestamp than this are refused.",
+    )
+    schema_registry_url: str = Field(default="", description="Schema registry of the avro codec.")
+    schema_registry_username: str = Field(default="", description="User of the schema registry.")
+    schema_registry_password: SecretStr = Field(
+        default=SecretStr(""), description="Password of the schema registry."
+    )
+    schema_registry_password_file: Path | None = Field(
+        default=None, description="File that holds the password of the schema registry."
+    )
+
+    def codec_options(self) -> dict[str, Any]:
+        """What `stream.codecs.make_codec` wants to know besides name and channels."""
+        names = ("key", "time", "time_unit", "values", "fields")
+        limits = ("max_message_bytes", "max_key_bytes")
+        registry = ("schema_registry_url", "schema_registry_username")
+        options = {name: getattr(self, name) for name in (*names, *limits, *registry)}
+        password = self.schema_registry_password.get_secret_value()
+        return {**options, "schema_registry_password": password}
+
+    @model_validator(mode="after")
+    def _avro_needs_a_registry(self) -> Self:
+        if self.codec == "avro" and not self.schema_registry_url:
+            raise ValueError("The codec avro also needs `schema_registry_url`")
+        return self
+
+
+class WindowSection(Section):
+    """How samples become rows."""
+
+    mode: Literal["count", "time"] = Field(
+        default="count",
+        description="count: every record is a row. time: a row closes per interval of event time.",
+    )
+    interval_seconds: float = Field(
+        default=10.0, gt=0, description="Length of an interval of event time (mode time)."
+    )
+    allowed_lateness_seconds: float = Field(
+        default=5.0, ge=0, description="How late samples may come before their interval closes."
+    )
+    aggregate: Literal["last", "mean", "max", "count"] = Field(
+        default="last", description="What a channel's samples of one interval become."
+    )
+    aggregates: Table = Field(
+        default={}, description="The same for single channels: `{ channel = aggregate }`."
+    )
+    max_gap: int = Field(
+        default=10,
+        ge=0,
+        description="Usual intervals for which a missing channel is carried forward.",
+    )
+    stale_intervals: float = Field(
+        default=20.0, ge=0, description="Usual intervals of silence until a key is stale; 0: never."
+    )
+
+    @field_validator("aggregates")
+    @classmethod
+    def _known(cls, value: dict[str, str]) -> dict[str, str]:
+        for channel, aggregate in value.items():
+            if aggregate not in ("last", "mean", "max", "count"):
+                raise ValueError(
+                    f"channel {channel!r}: expected last, mean, max or count, not {aggregate!r}"
+                )
+        return value
+
+
+class ModelSection(Section):
+    """The bundles that judge."""
+
+    path: Path = Field(default=Path("model"), description="Folder of the model bundle.")
+    profiles: Table = Field(
+        default={}, description="Other bundles by key pattern: `{ pattern = path }`."
+    )
+    warmup_rows: int = Field(
+        default=500, ge=0, description="Rows before a key unknown to the bundle is scored."
+    )
+    alarm_warmup_rows: int = Field(
+        default=2_000, ge=0, description="Rows before a key unknown to the bundle may alarm."
+    )
+
+
+class AlertsSection(Section):
+    """When to speak."""
+
+    anomaly_severity: float = Field(
+        default=3.0,
+        ge=0,
+        le=12,
+        description="Severity (-log10 of the probability) of an anomaly event.",
+    )
+    budget: str = Field(
+        default="1/week", description="False triggers accepted per key, for example `2/day`."
+    )
+    evidence_rows: float = Field(
+        default=3.0, gt=0, description="Time constant, in rows, of the motor neuron's evidence."
+    )
+    refractory_rows: int | None = Field(
+        default=None, ge=0, description="Rows without a new firing after one; unset: as trained."
+    )
+
+    @field_validator("budget")
+    @classmethod
+    def _budget(cls, value: str) -> str:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*/\s*([a-z]+?)s?", value.strip())
+        if match is None or match[2] not in _PERIOD_SECONDS or float(match[1]) <= 0:
+            periods = ", ".join(_PERIOD_SECONDS)
+            raise ValueError(f"expected NUMBER/PERIOD above zero, with a period of {periods}")
+        return f"{match[1]}/{match[2]}"
+
+    @property
+    def budget_per_week(self) -> float:
+        """False triggers accepted per key and week."""
+        number, _, period = self.budget.partition("/")
+        return float(number) * _WEEK_SECONDS / _PERIOD_SECONDS[period]
+
+
+class OutputSection(Section):
+    """Where events go. `<input>` stands for the input topic."""
+
+    anomalies: str = Field(
+        default="<input>.anomalies", min_length=1, description="Topic of anomalies."
+    )
+    triggers: str = Field(
+        default="<input>.triggers", min_length=1, description="Topic of triggers."
+    )
+    dead_letters: str = Field(
+        default="<input>.dead-letters", min_length=1, description="Topic of refused messages."
+    )
+    scores: str = Field(
+        default="", description="Topic of all scores, columnar; empty: not written."
+    )
+
+    def topic(
+        self, kind: Literal["anomalies", "triggers", "dead_letters", "scores"], input_topic: str
+    ) -> str:
+        """Name of an output topic of an input topic; empty: not written."""
+        template: str = getattr(self, kind)
+        return template.replace("<input>", input_topic)
+
+
+class CheckpointSection(Section):
+    """How often, and how firmly, state and offsets are made durable."""
+
+    interval_seconds: float = Field(default=2.0, gt=0, description="Time between checkpoints.")
+    guarantee: Literal["at_least_once", "exactly_once"] = Field(
+        default="at_least_once",
+        description="Whether events go out at once, or with the checkpoint's transaction.",
+    )
+    transactions: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Fenced transactions for state and offsets; auto: where possible.",
+    )
+
+    @model_validator(mode="after")
+    def _exactly_once_needs_transactions(self) -> Self:
+        if self.guarantee == "exactly_once" and self.transactions == "off":
+            raise ValueError("The guarantee exactly_once needs `transactions` to be auto or on")
+        return self
+
+
+class StateSection(Section):
+    """What each worker remembers."""
+
+    directory: Path = Field(
+        default=Path(".ember"), description="Folder for what does not fit in memory."
+    )
+    max_keys: int = Field(
+        default=1_000_000, ge=1, description="Keys in memory; older ones go to disk."
+    )
+    max_disk_bytes: int = Field(
+        default=10_737_418_240,
+        ge=0,
+        description="Bytes on disk; beyond it the oldest keys are forgotten.",
+    )
+    ttl_seconds: float = Field(
+        default=0.0, ge=0, description="Event time after which a silent key is forgotten; 0: never."
+    )
+    standby_replicas: int = Field(
+        default=1, ge=0, description="Workers that keep a copy of each state."
+    )
+
+
+class HttpSection(Section):
+    """Metrics and health."""
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(
+        default=6066, ge=0, le=65535, description="Port to listen on; 0: any free one."
+    )
+    live_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="/livez fails when the event loop has not ticked for this long.",
+    )
+    stalled_seconds: float = Field(
+        default=60.0, gt=0, description="/readyz fails with lag and no progress for this long."
+    )
+
+
+class DeadLettersSection(Section):
+    """What becomes of refused messages."""
+
+    enabled: bool = Field(
+        default=True, description="Write refused messages to the dead-letter topic."
+    )
+    max_per_second: int = Field(
+        default=100,
+        ge=0,
+        description="Whole messages per second; beyond it only their coordinates.",
+    )
+    late: bool = Field(default=False, description="Write rows that came too late there as well.")
+
+
+class LogSection(Section):
+    """Messages on stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least important level shown."
+    )
+    format: Literal["auto", "json", "pretty"] = Field(
+        default="auto", description="auto: pretty on a terminal, JSON lines elsewhere."
+    )
+    repeat_seconds: float = Field(
+        default=10.0, ge=0, description="A repeated message is shown once in this time; 0: always."
+    )
+
+    @field_validator("level", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value

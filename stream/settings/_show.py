@@ -1,0 +1,69 @@
+"""The effective settings as text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+
+from ._load import Settings, env_name
+
+_MASK = "**********"
+
+
+def render_toml(settings: Settings) -> str:
+    """The effective settings as TOML, secrets masked, the source of each value beside it."""
+    lines: list[str] = []
+    for section in Settings.model_fields:
+        lines.append(f"[{section}]")
+        table: BaseModel = getattr(settings, section)
+        entries = []
+        for key in type(table).model_fields:
+            value = getattr(table, key)
+            text = f"# {key} =" if value is None else f"{key} = {_toml(value)}"
+            entries.append((text, settings.source(section, key)))
+        width = max(len(text) for text, _ in entries)
+        lines += [f"{text:<{width}}  # {source}" for text, source in entries]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def render_json(settings: Settings) -> dict[str, dict[str, dict[str, Any]]]:
+    """The effective settings as `{section: {key: {"value": .., "source": ..}}}`, secrets masked."""
+    return {
+        section: {
+            key: {"value": value, "source": settings.source(section, key)}
+            for key, value in getattr(settings, section).model_dump(mode="json").items()
+        }
+        for section in Settings.model_fields
+    }
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of `ember.toml`; `x-env` is the environment variable of each setting."""
+    schema = Settings.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "ember.toml"
+    for section, reference in schema["properties"].items():
+        name = reference["$ref"].rpartition("/")[2]
+        table = schema["$defs"][name]
+        if section == "kafka":  # Kafka's own dotted names are accepted there
+            table["additionalProperties"] = True
+        for key, field in table["properties"].items():
+            field["x-env"] = env_name(section, key)
+    return schema
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return json.dumps(_MASK if value.get_secret_value() else "")
+    if isinstance(value, dict):
+        inner = ", ".join(f"{json.dumps(name)} = {_toml(item)}" for name, item in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, str | Path):
+        return json.dumps(str(value), ensure_ascii=False)
+    return json.dumps(value)

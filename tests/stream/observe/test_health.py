@@ -1,0 +1,88 @@
+"""What the probes answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from stream.observe.health import UNFIT_AFTER, Health, Report
+from stream.records import Reason, Rejected
+
+TP0, TP1 = ("telemetry", 0), ("telemetry", 1)
+
+
+def failing(report: Report) -> list[str]:
+    return [check.name for check in report.checks if not check.ok]
+
+
+@pytest.fixture
+def running() -> Health:
+    """A worker with two partitions that has restored its state at time 100."""
+    health = Health(0.0, live_seconds=10, stalled_seconds=60)
+    health.phase("recovering", "partitions were assigned", 90.0)
+    health.assigned({TP0, TP1}, 99.0)
+    health.phase("running", "2 partitions", 100.0)
+    return health
+
+
+def test_only_a_silent_event_loop_is_dead() -> None:
+    """Never the broker: waiting for it for hours is alive."""
+    health = Health(0.0, live_seconds=10)
+    health.phase("waiting", "no broker", 1.0)
+    assert health.live(10.0).ok
+    assert not health.live(10.1).ok
+    health.tick(5_000.0)
+    assert health.live(5_005.0).ok
+
+
+def test_ready_needs_partitions_and_restored_state(running: Health) -> None:
+    """503 before the assignment, while recovering, and after a failure."""
+    fresh = Health(0.0)
+    assert failing(fresh.ready(1.0)) == ["partitions", "state"]
+    assert running.ready(100.0).ok
+    running.phase("recovering", "rebalance", 101.0)
+    assert failing(running.ready(101.0)) == ["state"]
+    assert "recovering: rebalance" in str(running.ready(101.0).body())
+
+
+def test_a_spare_worker_is_ready() -> None:
+    """More workers than partitions: nothing to do is not an error."""
+    health = Health(0.0)
+    health.assigned(set(), 1.0)
+    health.phase("running", "", 2.0)
+    assert health.ready(3.0).ok
+
+
+def test_started_once_is_started_for_good(running: Health) -> None:
+    """A later rebalance does not take it back."""
+    assert not Health(0.0).started(1.0).ok
+    running.phase("recovering", "rebalance", 101.0)
+    assert running.started(102.0).ok
+
+
+def test_stuck_is_lag_without_progress(running: Health) -> None:
+    """The failure that plain 200s miss."""
+    running.progressed(10, 10, [], 110.0)
+    assert running.ready(1_000.0).ok
+    running.fetched(TP0, 7)
+    assert running.ready(170.0).ok
+    assert failing(running.ready(171.0)) == ["progress"]
+    running.progressed(1, 1, [], 180.0)
+    assert running.ready(200.0).ok
+    running.assigned({TP1}, 181.0)
+    running.fetched(TP0, 9)
+    assert running.ready(900.0).ok
+
+
+def test_a_model_that_fits_nothing_is_not_ready(running: Health) -> None:
+    """A hundred messages in a row without one of its channels; one that fits heals it."""
+    unfit = [Rejected(0, Reason.NO_CHANNELS, "")] * 50
+    others = [Rejected(0, Reason.NOT_JSON, "")] * 500
+    running.progressed(550, 0, unfit + others, 101.0)
+    assert running.ready(101.0).ok
+    running.progressed(50, 0, unfit, 102.0)
+    assert UNFIT_AFTER == 100
+    assert failing(running.ready(102.0)) == ["model"]
+    running.progressed(51, 1, unfit, 103.0)
+    assert running.ready(103.0).ok
+    running.phase("unfit", "The model does not fit.", 104.0)
+    assert failing(running.ready(104.0)) == ["state", "model"]

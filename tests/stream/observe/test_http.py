@@ -1,0 +1,76 @@
+"""The port for metrics and probes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from stream.errors import UserError
+from stream.observe import Health, HttpServer, Metrics
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[HttpServer]:
+    """A server on a free port; its clock stands at 5."""
+    server = HttpServer(
+        Metrics(["telemetry"], process=False),
+        Health(0.0),
+        info=lambda: {"version": "1"},
+        port=0,
+        clock=lambda: 5.0,
+    )
+    await server.start()
+    yield server
+    await server.stop()
+
+
+async def get(server: HttpServer, path: str) -> tuple[int, str, str]:
+    url = f"http://127.0.0.1:{server.port}{path}"
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return answer.status, answer.headers["Content-Type"], await answer.text()
+
+
+async def test_metrics_are_in_prometheus_text_format(server: HttpServer) -> None:
+    """Content type and content."""
+    status, kind, text = await get(server, "/metrics")
+    assert status == 200
+    assert kind.startswith("text/plain; version=")
+    assert 'ember_records_total{topic="telemetry"} 0.0' in text
+
+
+async def test_probes_answer_with_their_checks(server: HttpServer) -> None:
+    """200 or 503, and a body that says why."""
+    status, kind, text = await get(server, "/livez")
+    assert (status, kind.partition(";")[0]) == (200, "application/json")
+    assert '"event_loop"' in text
+    status, _, text = await get(server, "/readyz")
+    assert status == 503
+    assert "the group has assigned none yet" in text
+    status, _, text = await get(server, "/startupz")
+    assert (status, '"failing"' in text) == (503, True)
+
+
+async def test_info_and_unknown_paths(server: HttpServer) -> None:
+    """Whatever the composition root says; 404 elsewhere."""
+    assert (await get(server, "/info"))[2] == '{"version": "1"}'
+    assert (await get(server, "/"))[0] == 404
+
+
+async def test_a_taken_port_is_one_sentence(server: HttpServer) -> None:
+    """The setting is named, and nothing is left behind."""
+    other = HttpServer(Metrics([], process=False), Health(0.0), port=server.port)
+    with pytest.raises(UserError, match=rf"http\.port={server.port}"):
+        await other.start()
+    await other.stop()
+
+
+async def test_stop_twice_and_the_heart_stops() -> None:
+    """No task survives."""
+    server = HttpServer(Metrics([], process=False), Health(0.0), port=0)
+    await server.start()
+    await server.stop()
+    await server.stop()
+    assert [task for task in asyncio.all_tasks() if task.get_name() == "ember-heartbeat"] == []

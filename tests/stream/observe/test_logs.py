@@ -1,0 +1,125 @@
+"""Log lines: form, secrets, repeats."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from pydantic import SecretStr
+
+from stream.observe.logs import RepeatFilter, configure
+
+
+class Terminal(io.StringIO):
+    """Says that it is one."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _restore_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_json_lines_off_a_terminal_from_both_kinds_of_logger() -> None:
+    """One object per line, the same fields whoever logs."""
+    stream = io.StringIO()
+    configure(stream=stream)
+    structlog.get_logger("ember").info("checkpoint", rows=3)
+    logging.getLogger("aiokafka.conn").error("Lost %s", "broker-1")
+    logging.getLogger("aiokafka.conn").info("chatter")
+    first, second = lines(stream)
+    assert (first["event"], first["rows"], first["level"]) == ("checkpoint", 3, "info")
+    assert (second["event"], second["logger"]) == ("Lost broker-1", "aiokafka.conn")
+    assert set(second) == {"event", "level", "logger", "timestamp"}
+
+
+def test_pretty_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And without colours where NO_COLOR says so."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    stream = Terminal()
+    configure(stream=stream)
+    structlog.get_logger("ember").warning("careful")
+    assert "\x1b[" in stream.getvalue()
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = Terminal()
+    configure(stream=stream)
+    structlog.get_logger("ember").warning("careful")
+    assert "careful" in stream.getvalue()
+    assert "\x1b[" not in stream.getvalue()
+
+
+def test_secrets_are_masked() -> None:
+    """By type, by name, within tables, and written into a text."""
+    stream = io.StringIO()
+    configure(stream=stream)
+    structlog.get_logger("ember").info(
+        "connect",
+        sasl_password="hunter2",
+        value=SecretStr("hunter2"),
+        options={"api_key": "hunter2", "group": "ember"},
+        keys=5,
+    )
+    logging.getLogger("x").warning("refused: password=hunter2 user=me")
+    text = stream.getvalue()
+    assert "hunter2" not in text
+    assert lines(stream)[0]["keys"] == 5
+    assert "user=me" in text
+    assert '"group": "ember"' in text
+
+
+def test_exceptions_stay_on_one_line() -> None:
+    """A traceback is a field."""
+    stream = io.StringIO()
+    configure(stream=stream)
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        logging.getLogger("x").exception("it failed")
+    [line] = lines(stream)
+    assert "ValueError: broken" in str(line["exception"])
+
+
+def test_repeats_are_shown_a_few_times_and_then_counted() -> None:
+    """Per period, by logger, level and text; messages of level info are never held back."""
+    now = 0.0
+    stream = io.StringIO()
+    configure(stream=stream)
+    [handler] = logging.getLogger().handlers
+    handler.filters[:] = [RepeatFilter(10.0, clock=lambda: now)]
+    log = structlog.get_logger("ember")
+    for offset in range(20):
+        log.warning("refused", offset=offset)
+        logging.getLogger("x").warning("refused at %d", offset)
+        log.info("fine")
+    shown = lines(stream)
+    assert sum(line["event"] == "refused" for line in shown) == 5
+    assert sum(line["logger"] == "x" for line in shown) == 5
+    assert sum(line["event"] == "fine" for line in shown) == 20
+    now = 10.0
+    log.warning("refused", offset=20)
+    logging.getLogger("x").warning("refused at %d", 20)
+    assert [line["repeats"] for line in lines(stream)[-2:]] == [15, 15]
+
+
+def test_repeats_are_forgotten_in_bounds() -> None:
+    """Ever new texts do not fill the memory."""
+    limit = RepeatFilter(10.0, clock=lambda: 0.0)
+    for number in range(3_000):
+        record = logging.LogRecord("x", logging.ERROR, "", 0, f"text {number}", None, None)
+        assert limit.filter(record)
+    assert len(limit._seen) <= 1_000

@@ -1,0 +1,66 @@
+"""The joint of edge, metrics, health and logs."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import structlog
+from prometheus_client.parser import text_string_to_metric_families
+
+from stream.observe import Health, Metrics, Observer
+from stream.records import Decoded, Event, Reason, Rejected
+
+TP = ("telemetry", 3)
+
+
+def test_a_slice_reaches_everything_and_a_checkpoint_is_one_line() -> None:
+    """One canonical line with what happened since the last one."""
+    metrics, health = Metrics(["telemetry"], process=False), Health(0.0)
+    observer = Observer(metrics, health, clock=lambda: 1.0, wall_clock=lambda: 2.0)
+    decoded = Decoded(
+        keys=[b"a", b"b"],
+        time_us=np.array([1_000_000, 1_500_000]),
+        values=np.zeros((2, 5)),
+        message=np.array([0, 2], dtype=np.int32),
+        rejected=[Rejected(1, Reason.NOT_JSON, "")],
+    )
+    result = SimpleNamespace(
+        counts={"scored": 2, "not_json": 1},
+        rejected=decoded.rejected,
+        events=[Event("anomaly", b"a", "1", 0, b"{}")],
+        missing=4,
+        scores=SimpleNamespace(
+            severity=np.array([3.5, 0.1], dtype=np.float32), anomaly=np.array([True, False])
+        ),
+    )
+    observer.phase("running", "1 partition")
+    observer.assigned([TP], [])
+    observer.stepped(TP, decoded, result, 3, 0.01)
+    observer.fetched(TP, 10, 14)
+    observer.fetched(TP, 10, None)
+    observer.loaded(TP, 1, 0, 0)
+    observer.dead_letters("written", Reason.NOT_JSON, 1)
+    with structlog.testing.capture_logs() as logs:
+        observer.checkpointed("interval", 0.5, 0.1, 2)
+        observer.checkpointed("interval", 0.5, 0.1, 0)
+    assert [line["event"] for line in logs] == ["checkpoint"]
+    assert {key: logs[0][key] for key in ("messages", "rejected", "scored", "events", "rows")} == {
+        "messages": 3,
+        "rejected": 1,
+        "scored": 2,
+        "events": 1,
+        "rows": 2,
+    }
+    found = {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(metrics.render().decode())
+        for sample in family.samples
+    }
+    assert found["ember_records_total", "telemetry"] == 3
+    assert found["ember_missing_values_total", "telemetry"] == 4
+    assert found["ember_consumer_lag_records", "3", "telemetry"] == 4
+    assert found["ember_anomalies_total", "3"] == 1
+    assert found["ember_commits_total", "success"] == 2
+    assert health.ready(2.0).ok
+    assert not health.ready(100.0).ok

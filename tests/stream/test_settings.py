@@ -1,0 +1,250 @@
+"""Layers, names, secrets, and mistakes as sentences."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from stream.settings import (
+    KafkaSection,
+    Settings,
+    SettingsError,
+    env_name,
+    json_schema,
+    render_json,
+    render_toml,
+)
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No `EMBER_` variables, and a folder without `ember.toml`."""
+    for name in os.environ:
+        if name.startswith("EMBER_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def write(text: str, name: str = "ember.toml") -> Path:
+    path = Path(name)
+    path.write_text(text)
+    return path
+
+
+def mistakes(config: Path | None = None, **overrides: object) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(config, **overrides)
+    assert caught.value.exit_code == 2
+    assert caught.value.message == "\n".join(caught.value.mistakes)
+    return caught.value.mistakes
+
+
+def test_defaults_are_those_of_the_design() -> None:
+    """The settings a user meets first."""
+    settings = Settings.load()
+    assert settings.kafka.servers == ["localhost:9092"]
+    assert settings.kafka.group == "ember"
+    assert settings.kafka.session_timeout_seconds == 12.0
+    assert settings.input.topics == ("telemetry",)
+    assert (settings.input.codec, settings.input.time, settings.input.key) == ("json", "ts", "")
+    assert settings.window.mode == "count"
+    assert settings.alerts.budget_per_week == 1.0
+    assert settings.output.topic("dead_letters", "t") == "t.dead-letters"
+    assert settings.output.topic("scores", "t") == ""
+    assert settings.checkpoint.interval_seconds == 2.0
+    assert settings.state.max_keys == 1_000_000
+    assert settings.http.port == 6066
+    assert settings.dead_letters.max_per_second == 100
+
+
+def test_flags_beat_environment_beats_file_beats_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the source of each value is known."""
+    write('[kafka]\ngroup = "file"\nclient_id = "file"\ninstance_id = "file"\n')
+    monkeypatch.setenv("EMBER_KAFKA__GROUP", "env")
+    monkeypatch.setenv("EMBER_KAFKA__CLIENT_ID", "env")
+    settings = Settings.load(None, kafka__group="flag", http={"port": None})
+    kafka = settings.kafka
+    assert (kafka.group, kafka.client_id, kafka.instance_id) == ("flag", "env", "file")
+    assert settings.source("kafka", "group") == "flag"
+    assert settings.source("kafka", "client_id") == "EMBER_KAFKA__CLIENT_ID"
+    assert settings.source("kafka", "instance_id") == "ember.toml"
+    assert settings.source("http", "port") == "default"
+
+
+def test_without_load_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Settings()` is the defaults, so that code and tests do not depend on the machine."""
+    write('[kafka]\ngroup = "file"\n')
+    monkeypatch.setenv("EMBER_KAFKA__GROUP", "env")
+    assert Settings().kafka.group == "ember"
+
+
+def test_settings_are_frozen() -> None:
+    """Nobody changes them on the way."""
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().kafka.group = "other"  # type: ignore[misc]
+
+
+def test_lists_and_tables_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With commas, or as JSON."""
+    monkeypatch.setenv("EMBER_INPUT__TOPICS", "a, b")
+    monkeypatch.setenv("EMBER_MODEL__PROFILES", "db-*=models/db")
+    assert Settings.load().input.topics == ("a", "b")
+    assert Settings.load().model.profiles == {"db-*": "models/db"}
+    monkeypatch.setenv("EMBER_INPUT__TOPICS", '["a"]')
+    monkeypatch.setenv("EMBER_MODEL__PROFILES", '{"x": "y"}')
+    assert Settings.load().input.topics == ("a",)
+    assert Settings.load().model.profiles == {"x": "y"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'security.protocol = "ssl"\nssl.ca.location = "/ca"\nsession.timeout.ms = 15000\n',
+        '"security.protocol" = "SSL"\n"ssl.ca.location" = "/ca"\n"session.timeout.ms" = "15000"\n',
+        'security_protocol = "SSL"\nssl_ca_location = "/ca"\nsession_timeout_ms = 15000\n',
+    ],
+)
+def test_kafkas_own_names_are_accepted(text: str) -> None:
+    """Dotted, quoted or underscored; milliseconds become seconds."""
+    kafka = Settings.load(write(f"[kafka]\n{text}")).kafka
+    assert kafka.security_protocol == "SSL"
+    assert kafka.ssl_ca_location == Path("/ca")
+    assert kafka.session_timeout_seconds == 15.0
+    servers = {"bootstrap.servers": ["a:1", "b:2"]}
+    assert KafkaSection.model_validate(servers).servers == ["a:1", "b:2"]
+
+
+def test_a_stronger_layer_wins_under_either_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kafka's name in the file does not beat Ember's in the environment."""
+    write('[kafka]\nbootstrap.servers = "file:1"\n')
+    monkeypatch.setenv("EMBER_KAFKA__BOOTSTRAP_SERVERS", "env:1")
+    assert Settings.load().kafka.servers == ["env:1"]
+
+
+def test_secrets_come_from_files_and_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker's and Kubernetes' way; a stronger layer's secret replaces a weaker one's file."""
+    Path("pw").write_text("hunter2\n")
+    sasl = 'security_protocol="SASL_SSL"\nsasl_mechanism="plain"\nsasl_username="me"\n'
+    write(f'[kafka]\n{sasl}sasl_password_file = "pw"\n')
+    settings = Settings.load()
+    assert settings.kafka.sasl_password.get_secret_value() == "hunter2"
+    assert settings.source("kafka", "sasl_password") == "ember.toml"
+    for text in (render_toml(settings), json.dumps(render_json(settings)), repr(settings)):
+        assert "hunter2" not in text
+    monkeypatch.setenv("EMBER_KAFKA__SASL_PASSWORD", "other")
+    assert Settings.load().kafka.sasl_password.get_secret_value() == "other"
+
+
+def test_secret_mistakes() -> None:
+    """Both ways at once, or a file that is not there."""
+    [sentence] = mistakes(kafka={"sasl_password_file": "nowhere"})
+    assert "`sasl_password_file` cannot be read" in sentence.lower()
+    with pytest.raises(ValueError, match="keep one"):
+        KafkaSection.model_validate({"sasl_password": "x", "sasl_password_file": "y"})
+
+
+def test_every_mistake_is_one_sentence_and_all_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unknown names with a close match, wrong values with what was received and from where."""
+    config = write(
+        '[kafka]\ngruop = "x"\n[inptu]\n[http]\nport = 70000\n[log]\nlevel = "loud"\n'
+        '[alerts]\nbudget = "often"\n'
+    )
+    monkeypatch.setenv("EMBER_INPUT__CODEC", "jsno")
+    monkeypatch.setenv("EMBER_OUTPTU__SCORES", "x")
+    monkeypatch.setenv("EMBER_STATE_DIRECTORY", "x")
+    monkeypatch.setenv("EMBER_WINDOW", "x")
+    told = "\n".join(found := mistakes(config))
+    assert len(found) == 9
+    assert "`kafka.gruop` is not a setting (ember.toml). Did you mean `group`?" in told
+    assert "`[inptu]` is not a section of the settings (ember.toml). Did you mean `input`?" in told
+    assert "Received: port=70000 (ember.toml)." in told
+    assert "codec='jsno' (EMBER_INPUT__CODEC). Did you mean `json`?" in told
+    assert "`EMBER_OUTPTU__SCORES` names no section" in told
+    assert "Did you mean `EMBER_OUTPUT__SCORES`?" in told
+    assert "`EMBER_STATE_DIRECTORY` is not a setting. Did you mean `EMBER_STATE__DIRECT" in told
+    assert "`window` is a section, not a value." in told
+    assert "expected number/period" in told.lower()
+
+
+def test_a_secret_that_is_wrong_is_not_repeated() -> None:
+    """A password of the wrong type does not end up in a log."""
+    [sentence] = mistakes(kafka={"sasl_password": ["hunter2"]})
+    assert "hunter2" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"kafka": {"security_protocol": "SASL_SSL"}}, "sasl_mechanism`, `sasl_username"),
+        ({"kafka": {"bootstrap_servers": "broker"}}, "host:port"),
+        ({"input": {"codec": "avro"}}, "schema_registry_url"),
+        ({"checkpoint": {"guarantee": "exactly_once", "transactions": "off"}}, "transactions"),
+        ({"window": {"aggregates": {"cpu": "median"}}}, "'cpu'"),
+        ({"input": {"topics": []}}, "at least 1"),
+    ],
+)
+def test_settings_that_contradict_each_other(overrides: dict[str, object], words: str) -> None:
+    """Found at the start, not at three in the morning."""
+    [sentence] = mistakes(**overrides)
+    assert words in sentence
+
+
+def test_variables_that_are_not_ours_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other programs' names, the backend's, and what Kubernetes sets for a service ember-http."""
+    monkeypatch.setenv("EMBER_BACKEND", "torch")
+    monkeypatch.setenv("EMBER_HTTP_PORT", "tcp://10.0.0.1:6066")
+    monkeypatch.setenv("EMBER_HTTP_SERVICE_HOST", "10.0.0.1")
+    Settings.load()
+
+
+def test_files_that_cannot_be_read() -> None:
+    """Missing, not TOML, not text."""
+    assert "nowhere.toml cannot be read" in mistakes(Path("nowhere.toml"))[0]
+    assert "not valid TOML" in mistakes(write("[kafka\n"))[0]
+    Path("ember.toml").write_bytes(b"\xff\xfe")
+    assert "not valid TOML" in mistakes()[0]
+
+
+@pytest.mark.parametrize(
+    ("budget", "per_week"), [("1/week", 1.0), ("2/day", 14.0), ("0.5/hours", 84.0)]
+)
+def test_budgets(budget: str, per_week: float) -> None:
+    """A number of false triggers in a period."""
+    assert Settings.load(None, alerts__budget=budget).alerts.budget_per_week == per_week
+
+
+def test_what_is_shown_can_be_read_back() -> None:
+    """`config show` is a file one can start from."""
+    settings = Settings.load(None, model__profiles={'a "b"': "c"}, input__topics=["x", "y"])
+    again = Settings.load(write(render_toml(settings), "again.toml"))
+    assert again.model_dump() == settings.model_dump()
+    assert "# default" in render_toml(settings)
+    tomllib.loads(render_toml(settings))
+
+
+def test_every_setting_is_described_and_has_its_variable() -> None:
+    """The schema is the documentation."""
+    schema = json_schema()
+    for section in Settings.model_fields:
+        name = schema["properties"][section]["$ref"].rpartition("/")[2]
+        for key, field in schema["$defs"][name]["properties"].items():
+            assert field["description"].endswith("."), (section, key)
+            assert field["x-env"] == env_name(section, key)
+
+
+def test_the_codec_gets_what_it_asks_for() -> None:
+    """`codec_options` are exactly `make_codec`'s keywords."""
+    import inspect
+
+    from stream.codecs import CODECS, make_codec
+
+    options = Settings().input.codec_options()
+    wanted = set(inspect.signature(make_codec).parameters) - {"name", "channels", "fetch_schema"}
+    assert set(options) == wanted
+    for codec in CODECS:
+        if codec != "avro":
+            make_codec(codec, ["cpu"], **options)
