@@ -133,7 +133,7 @@ class CountingEngine:
         slab.dirty.clear()
         rows: list[bytes | None] = [_ROW.pack(*slab.rows[key]) + self._pad for key in keys]
         meta = slab.meta
-        rows.append(json.dumps(meta.__dict__).encode())
+        rows.append(json.dumps(meta.__dict__, sort_keys=True).encode())
         return Dirty([*keys, META_KEY], rows)
 
     def mark_dirty(self, tp: Any, keys: Sequence[bytes]) -> None:

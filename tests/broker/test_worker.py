@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import signal
 import time
@@ -9,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, ProducerFenced
 
+from stream.kafka._fence import FencedProducer
 from tests.broker.conftest import Broker
 from tests.broker.workers import WorkerProcess, check, make_records, wait_committed
 
@@ -133,9 +137,21 @@ def test_a_standby_takes_over_without_reading_again(
 
 @pytest.mark.kafka
 @pytest.mark.slow
-@pytest.mark.parametrize("guarantee", GUARANTEES)
-def test_a_zombie_is_fenced(kafka: Broker, tmp_path: Path, guarantee: str) -> None:
-    bench = Bench(kafka, tmp_path, 300_000, guarantee=guarantee, interval_seconds=0.1)
+@pytest.mark.parametrize(
+    ("guarantee", "transactions"),
+    [("at_least_once", "on"), ("exactly_once", "on"), ("at_least_once", "off")],
+)
+def test_a_zombie_is_fenced(
+    kafka: Broker, tmp_path: Path, guarantee: str, transactions: str
+) -> None:
+    bench = Bench(
+        kafka,
+        tmp_path,
+        300_000,
+        guarantee=guarantee,
+        transactions=transactions,
+        interval_seconds=0.1,
+    )
     bench.feed(100_000)
     with bench.worker() as zombie:
         zombie.running()
@@ -151,3 +167,48 @@ def test_a_zombie_is_fenced(kafka: Broker, tmp_path: Path, guarantee: str) -> No
             assert "fenced" in zombie.said("phase", phase="failed")[0]["detail"]
             bench.finish(heir)
             heir.stop()
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("guarantee", GUARANTEES)
+async def test_a_former_workers_open_transaction_is_ended(
+    kafka: Broker, tmp_path: Path, guarantee: str
+) -> None:
+    """A worker that died within a transaction leaves rows nobody may read, and nobody waits for."""
+    bench = Bench(kafka, tmp_path, 20_000, guarantee=guarantee)
+    bench.feed(10_000)
+    with bench.worker() as first:
+        wait_committed(first, kafka, bench.changelog, 10_000)
+        first.kill()
+    writer = await last_writer(kafka.bootstrap, bench.group, bench.topic)
+    dead = FencedProducer(
+        transactional_id=writer, bootstrap_servers=kafka.bootstrap, transaction_timeout_ms=600_000
+    )
+    await dead.start()
+    try:
+        await dead.begin_transaction()
+        for partition in range(PARTITIONS):
+            sent = await dead.send(
+                bench.changelog, key=b"key-00000", value=b"", partition=partition
+            )
+            await sent
+        bench.feed()
+        with bench.worker() as second:
+            await asyncio.to_thread(bench.finish, second)
+            await asyncio.to_thread(second.stop)
+        with pytest.raises((ProducerFenced, KafkaError)):
+            await dead.commit_transaction()
+    finally:
+        await dead.stop()
+
+
+async def last_writer(bootstrap: str, group: str, topic: str) -> str:
+    """The transactional id named with the group's offsets."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        offsets = await admin.list_consumer_group_offsets(group)
+    finally:
+        await admin.close()
+    (writer,) = {offset.metadata for tp, offset in offsets.items() if tp.topic == topic}
+    return str(writer)

@@ -1,0 +1,125 @@
+"""The service put together: settings and bundle to codec, engine, worker, metrics and health."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ember_core.fleet import FleetModel
+from stream.codecs import Codec, make_codec
+from stream.configure import load_model, make_engine
+from stream.engine import Engine
+from stream.kafka import WorkerConfig
+from stream.kafka.worker import Worker
+from stream.observe import Health, HttpServer, Metrics, Observer, configure_logs
+from stream.settings import Settings
+from stream.version import version
+
+
+class Application:
+    """One worker of the service.
+
+    Args:
+        settings: All of them.
+
+    Raises:
+        UserError: If the bundle or a setting cannot be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.model: FleetModel = load_model(settings)
+        self.engine: Engine = make_engine(settings, self.model)
+        self.metrics = Metrics(
+            settings.input.topics,
+            version=version(),
+            model=f"{self.model.name} {self.model.version}".strip(),
+        )
+        self.health = Health(
+            time.monotonic(),
+            live_seconds=settings.http.live_seconds,
+            stalled_seconds=settings.http.stalled_seconds,
+        )
+        self.config = WorkerConfig.from_settings(settings)
+        self.worker = Worker(
+            self.config,
+            make_settings_codec(settings, self.model.channels),
+            self.engine,
+            Observer(self.metrics, self.health),
+        )
+        self.http = HttpServer(
+            self.metrics,
+            self.health,
+            info=self.info,
+            host=settings.http.host,
+            port=settings.http.port,
+        )
+
+    def info(self) -> Mapping[str, Any]:
+        """What `/info` shows."""
+        return {
+            "version": version(),
+            "group": self.config.group,
+            "topics": list(self.config.topics),
+            "guarantee": self.config.guarantee,
+            "model": {
+                "name": self.model.name,
+                "version": self.model.version,
+                "sha256": self.model.sha256,
+                "channels": list(self.model.channels),
+            },
+            "active_keys": self.engine.active_keys,
+            "row_bytes": self.engine.row_bytes,
+        }
+
+    async def serve(self) -> None:
+        """Work until SIGTERM or SIGINT, or until `worker.stop`.
+
+        Raises:
+            UserError: If the worker cannot start.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.worker.stop)
+        await self.http.start()
+        try:
+            await self.worker.run()
+        finally:
+            await self.http.stop()
+
+
+def make_settings_codec(settings: Settings, channels: tuple[str, ...]) -> Codec:
+    """The codec of `[input]` for a model's channels."""
+    given = settings.input
+    return make_codec(
+        given.codec,
+        channels,
+        key=given.key,
+        time=given.time,
+        time_unit=given.time_unit,
+        values=given.values,
+        fields=given.fields,
+        max_message_bytes=given.max_message_bytes,
+        max_key_bytes=given.max_key_bytes,
+        schema_registry_url=given.schema_registry_url,
+        schema_registry_username=given.schema_registry_username,
+        schema_registry_password=given.schema_registry_password.get_secret_value(),
+    )
+
+
+def run(settings: Settings) -> None:
+    """Run one worker in this process until a signal.
+
+    Args:
+        settings: All of them.
+
+    Raises:
+        UserError: If it cannot start.
+    """
+    log = settings.log
+    configure_logs(level=log.level, format=log.format, repeat_seconds=log.repeat_seconds)
+    application = Application(settings)
+    asyncio.run(application.serve())

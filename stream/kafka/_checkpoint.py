@@ -1,0 +1,172 @@
+"""The checkpoint: how memory reaches the log, in the one allowed order.
+
+Per partition one synchronous step takes the position, the events in flight and a copy of the
+dirty rows. Then, and never in another order:
+
+1. the events are acknowledged (or, exactly once, are part of the transaction),
+2. the rows, the meta row last, are written to the changelog and acknowledged,
+3. the input offsets are committed, as the member of the group that took them.
+
+With transactions 2 and 3 (and 1, exactly once) are one fenced transaction. The stream goes on
+meanwhile. A checkpoint that fails is the end of the process: memory is ahead of the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from ._ledger import Ledger
+from ._outbox import Entry, Outbox, settled
+from ._ports import TP, Clock, Engine, Group, Observer, StateLog
+
+COMMITTED_HEADER = "ember.committed"
+"""On the meta row: what the group had committed before; next to the absorbed offset, the only
+value a group can honestly be found at."""
+
+
+class CheckpointError(Exception):
+    """Memory could not be brought to the log; the process must end and recover."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a checkpoint took of one partition."""
+
+    tp: TP
+    position: int
+    committed: int
+    events: list[Entry]
+    keys: list[bytes]
+    rows: list[bytes | None]
+
+
+class Checkpoint:
+    """Brings what is in memory to the log; at most one at a time.
+
+    Args:
+        engine: Whose dirty rows are written.
+        ledger: Positions; confirmed when a checkpoint is done.
+        outbox: Events in flight.
+        log: Changelog and offsets.
+        group: Says as whom to commit, and whether that still holds.
+        clock: For durations only.
+        observer: Told of every checkpoint.
+        on_written: Called with partition, changelog offset of its last row in the log now, and what
+            the group had committed before.
+        settle_dead_letters: Awaited before the offsets go; must be bounded in time, never raises.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        ledger: Ledger,
+        outbox: Outbox,
+        log: StateLog,
+        group: Group,
+        clock: Clock,
+        observer: Observer,
+        on_written: Callable[[TP, int, int], None] = lambda _tp, _offset, _before: None,
+        settle_dead_letters: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._engine = engine
+        self._ledger = ledger
+        self._outbox = outbox
+        self._log = log
+        self._group = group
+        self._clock = clock
+        self._observer = observer
+        self._on_written = on_written
+        self._settle_dead_letters = settle_dead_letters
+        self._lock = asyncio.Lock()
+        self._failed: BaseException | None = None
+
+    async def run(self, reason: str) -> int:
+        """Make one checkpoint of all that moved since the last.
+
+        Cancelling the caller does not cancel it: half a checkpoint would lose dirty marks.
+
+        Args:
+            reason: `interval`, `full`, `revoke` or `stop`; for logs and metrics.
+
+        Returns:
+            Rows written, meta rows included.
+
+        Raises:
+            CheckpointError: Memory is ahead of the log; also on every later call.
+        """
+        return await asyncio.shield(asyncio.ensure_future(self._run(reason)))
+
+    async def _run(self, reason: str) -> int:
+        async with self._lock:
+            if self._failed is not None:
+                raise CheckpointError("An earlier checkpoint failed.") from self._failed
+            started = self._clock()
+            stalled = 0.0
+            parts: list[Part] = []
+            try:
+                for tp in self._ledger:
+                    before = self._clock()
+                    part = self._take(tp)
+                    if part is not None:
+                        parts.append(part)
+                        stalled = max(stalled, self._clock() - before)
+                        await asyncio.sleep(0)  # partitions are independent: the stream goes on
+                if not parts:
+                    return 0
+                await self._write(parts)
+            except BaseException as error:
+                self._failed = error
+                raise CheckpointError(
+                    f"A checkpoint ({reason}) failed: {type(error).__name__}: {error}"
+                ) from error
+            rows = sum(len(part.keys) for part in parts)
+            self._observer.checkpointed(reason, self._clock() - started, stalled, rows)
+            return rows
+
+    def _take(self, tp: TP) -> Part | None:
+        """One synchronous step: position, events and rows of the same moment."""
+        if tp not in self._ledger or not self._ledger.moved(tp):
+            return None
+        dirty = self._engine.take_dirty(tp)
+        return Part(
+            tp=tp,
+            position=self._ledger.position(tp),
+            committed=self._ledger.committed(tp),
+            events=self._outbox.take(tp),
+            keys=list(dirty.keys),
+            rows=list(dirty.rows),
+        )
+
+    async def _write(self, parts: list[Part]) -> None:
+        membership = self._group.membership()
+        if not self._outbox.held:
+            await self._outbox.settle([entry for part in parts for entry in part.events])
+        if self._settle_dead_letters is not None:
+            await self._settle_dead_letters()
+        await self._log.begin()
+        try:
+            if self._outbox.held:
+                await self._send_held(parts)
+            stored = await settled([self._append(part) for part in parts])
+            await self._log.commit({part.tp: part.position for part in parts}, membership)
+        except BaseException:
+            await self._log.abort()
+            raise
+        for part, offset in zip(parts, stored, strict=True):
+            self._ledger.confirm(part.tp, part.position)
+            self._on_written(part.tp, offset, part.committed)
+
+    async def _send_held(self, parts: list[Part]) -> None:
+        acks = []
+        for part in parts:
+            for entry in part.events:
+                assert entry.message is not None
+                acks.append(await self._log.send(entry.message))
+        await settled(acks)
+
+    async def _append(self, part: Part) -> int:
+        headers = [(COMMITTED_HEADER, str(part.committed).encode())]
+        return await self._log.append(part.tp, part.keys, part.rows, headers)

@@ -1,0 +1,246 @@
+"""One worker's protocol objects joined together, called by transport, store and recovery."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from ._changelog import Changelog
+from ._checkpoint import Checkpoint, CheckpointError
+from ._config import WorkerConfig
+from ._dead_letters import DeadLetters
+from ._group import GroupView
+from ._ledger import Ledger
+from ._outbox import Outbox
+from ._ports import (
+    TP,
+    Codec,
+    Engine,
+    EventSink,
+    FencedError,
+    Membership,
+    Observer,
+    RefusedError,
+    StateLog,
+)
+from ._processor import Processor
+from ._restore import settled_ends, take_positions
+
+log = logging.getLogger(__name__)
+
+
+class Edge:
+    """What Faust's extension points talk to.
+
+    Args:
+        config: The worker's Kafka side.
+        codec: Bytes to columns.
+        engine: The state.
+        observer: Told of everything.
+        transactional_id: This worker's; empty: without transactions.
+        log_factory: Makes the state log, given this edge.
+        events: Sink for events that do not wait; None: they wait for the checkpoint.
+        dead_letters: Sink for dead letters; None: they are only counted.
+        too_large: Tells refusals for size.
+        exit_process: Ends the process at once with a code.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: WorkerConfig,
+        codec: Codec,
+        engine: Engine,
+        observer: Observer,
+        transactional_id: str,
+        log_factory: Callable[[Edge], StateLog],
+        events: EventSink | None,
+        dead_letters: EventSink | None,
+        too_large: Callable[[BaseException], bool],
+        exit_process: Callable[[int], Any],
+    ) -> None:
+        self.config = config
+        self.engine = engine
+        self.observer = observer
+        self.consumer: Any = None
+        self.sources = {config.changelog(topic): topic for topic in config.topics}
+        self.transactional_id = transactional_id
+        self._exit = exit_process
+        self._wake = asyncio.Event()
+        self.ledger = Ledger()
+        self.changelog = Changelog(engine, observer, self._damaged)
+        self.outbox = Outbox(events, limit=config.events_in_flight, on_full=self._wake.set)
+        self.group = GroupView(
+            lambda: self.consumer.thread.membership(),
+            lambda: self.consumer.thread.heard_at,
+            time.monotonic,
+            None if transactional_id else config.session_timeout_seconds,
+        )
+        self._dead_letters: DeadLetters | None = None
+        if dead_letters is not None:
+            self._dead_letters = DeadLetters(
+                dead_letters,
+                topic=lambda topic: config.output_topic("dead_letters", topic),
+                group=config.group,
+                max_per_second=config.dead_letters_per_second,
+                observer=observer,
+                clock=time.monotonic,
+                too_large=too_large,
+            )
+        self.checkpoint = Checkpoint(
+            engine=engine,
+            ledger=self.ledger,
+            outbox=self.outbox,
+            log=log_factory(self),
+            group=self.group,
+            clock=time.monotonic,
+            observer=observer,
+            on_written=self.changelog.wrote,
+            settle_dead_letters=None if self._dead_letters is None else self._dead_letters.settle,
+        )
+        self._processor = Processor(
+            codec=codec,
+            engine=engine,
+            ledger=self.ledger,
+            outbox=self.outbox,
+            dead_letters=self._dead_letters,
+            topics=config.output_topic,
+            source=config.source,
+            observer=observer,
+            clock=time.monotonic,
+            late=config.dead_letters_late,
+        )
+
+    # -- records
+
+    async def process(self, tp: Any, records: Sequence[Any], going_on: Callable[[], bool]) -> None:
+        """Absorb a fetch of an input partition."""
+        source = (tp.topic, tp.partition)
+        await self._processor.process(source, records, going_on)
+        if source in self.ledger:
+            highwater = self.consumer.thread.highwater_now(source)
+            self.observer.fetched(source, self.ledger.position(source), highwater)
+
+    def load_changelog(self, recovery: Any, tp: Any, records: Sequence[Any]) -> None:
+        """Merge a fetch of a changelog partition, and tell Faust's recovery."""
+        if tp in recovery.active_tps:
+            offsets = recovery.active_offsets
+        elif tp in recovery.standby_tps:
+            offsets = recovery.standby_offsets
+        else:
+            return
+        self.changelog.load(self.source(tp), records)
+        offsets[tp] = max(offsets.get(tp) or -1, records[-1].offset)
+
+    def follow_recovery(self, recovery: Any, active: Iterable[Any]) -> None:
+        """Count what is never delivered (markers, compacted ends) as read; end a recovery."""
+        if not recovery.in_recovery:
+            return
+        resumed = set(active)
+        for tp in recovery.active_tps:
+            position = self.consumer.thread.position_now(tp) if tp in resumed else None
+            if position is not None and position - 1 > (recovery.active_offsets.get(tp) or -1):
+                recovery.active_offsets[tp] = position - 1
+                self.changelog.reached(self.source(tp), position - 1)
+        if recovery.active_highwaters and not recovery.need_recovery():
+            recovery.signal_recovery_end.set()
+
+    # -- checkpoints
+
+    async def checkpoint_forever(self, stopped: Callable[[], bool]) -> None:
+        """Make checkpoints at the interval, and early when the outbox is full."""
+        while not stopped():
+            try:
+                await asyncio.wait_for(self._wake.wait(), self.config.interval_seconds)
+                reason = "full"
+            except TimeoutError:
+                reason = "interval"
+            self._wake.clear()
+            await self._checkpoint(reason)
+
+    async def let_go(self, reason: str) -> None:
+        """Bring everything to the log, in bounded time, and own nothing any more."""
+        if any(True for _ in self.ledger):
+            try:
+                self.group.membership()
+                await asyncio.wait_for(self._checkpoint(reason), self.config.patience_seconds)
+            except FencedError as error:
+                self.fatal(f"This worker is fenced: {error}.")
+            except TimeoutError:
+                self.fatal(
+                    f"A checkpoint ({reason}) took longer than {self.config.patience_seconds:g} s."
+                )
+        for tp in self.ledger:
+            self.ledger.drop(tp)
+
+    async def _checkpoint(self, reason: str) -> None:
+        try:
+            await self.checkpoint.run(reason)
+        except CheckpointError as error:
+            cause = error.__cause__
+            if isinstance(cause, FencedError):
+                self.fatal(f"This worker is fenced: {cause}.")
+            self.fatal(f"{error}", cause)
+
+    async def commit_plainly(self, offsets: Mapping[TP, int], membership: Membership) -> None:
+        """Commit input offsets through the consumer."""
+        await self.consumer.thread.commit_exactly(offsets, membership)
+
+    # -- ownership
+
+    def source(self, tp: Any) -> TP:
+        """Input partition of a changelog partition."""
+        return self.sources[tp.topic], tp.partition
+
+    def attach(self, tp: Any) -> None:
+        """Open slabs for a changelog partition."""
+        self.engine.attach(self.source(tp))
+
+    def detach(self, tp: Any) -> None:
+        """Free the slabs of a changelog partition."""
+        source = self.source(tp)
+        self.ledger.drop(source)
+        self.outbox.drop(source)
+        self.changelog.drop(source)
+        self.engine.detach(source)
+
+    def joined(self) -> None:
+        """A new assignment came."""
+        self.consumer.thread.heard()
+        self.group.joined()
+        self.observer.phase("recovering", "partitions were assigned")
+
+    def recovering(self, remaining: int) -> None:
+        """Report progress."""
+        sentence = f"{remaining} changelog records to go"
+        self.observer.phase("recovering", sentence)
+        log.info("Recovering state: %s.", sentence)
+
+    async def settled_ends(self, tps: set[Any]) -> dict[Any, int]:
+        """Ends of changelog partitions in which no transaction of a former owner is open."""
+        return await settled_ends(self, tps)
+
+    async def resume(self, assignment: Iterable[Any]) -> None:
+        """Find, check and take the positions in all input partitions owned."""
+        try:
+            await take_positions(self, [tp for tp in assignment if tp.topic in self.config.topics])
+        except RefusedError as error:
+            self.fatal(str(error))
+
+    def _damaged(self, tp: TP, key: bytes, why: str) -> None:
+        log.error("%s-%d: state of key %r is damaged and starts anew: %s", *tp, key, why)
+
+    # -- the end
+
+    def fatal(self, sentence: str, cause: BaseException | None = None) -> NoReturn:
+        """End the process at once: nothing more may reach the log."""
+        self.observer.phase("failed", sentence)
+        log.critical("%s The process ends now.", sentence.rstrip(), exc_info=cause)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        self._exit(1)
+        raise SystemExit(1)

@@ -1,0 +1,141 @@
+"""One fetch of one input partition through codec and engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import numpy as np
+
+from stream.engine import Fate, Fetch
+from stream.records import Event, Message, Reason, Rejected, cloudevent_headers
+
+from ._dead_letters import DeadLetters
+from ._ledger import Ledger
+from ._outbox import Outbox
+from ._ports import TP, Clock, Codec, Engine, Headers, Observer, Outgoing
+
+SLICE = 4096
+"""Most messages in one step."""
+
+_SMALLEST = 64
+_HOLD_SECONDS = 0.05
+"""A step should hold the event loop no longer; results do not depend on how a fetch is sliced."""
+_YIELDS = 3
+"""Turns of the event loop after a step: a broker's reply takes more than one to get through."""
+
+_LATE = cast("Reason", Fate.LATE)  # a fate of the engine, not a refusal; here it is treated alike
+
+
+class Processor:
+    """Feeds fetches to the engine and what comes out to outbox and dead letters.
+
+    Args:
+        codec: Bytes to columns.
+        engine: The state.
+        ledger: Positions.
+        outbox: Takes events.
+        dead_letters: Takes refused messages; None: they are only counted.
+        topics: From an event's kind and its input topic to an output topic.
+        source: CloudEvents source.
+        observer: Told of every slice.
+        clock: For durations only.
+        late: Whether late messages are dead letters too.
+        slice_messages: Most messages in one step.
+    """
+
+    def __init__(
+        self,
+        *,
+        codec: Codec,
+        engine: Engine,
+        ledger: Ledger,
+        outbox: Outbox,
+        dead_letters: DeadLetters | None,
+        topics: Callable[[str, str], str],
+        source: str,
+        observer: Observer,
+        clock: Clock,
+        late: bool = False,
+        slice_messages: int = SLICE,
+    ) -> None:
+        self._codec = codec
+        self._engine = engine
+        self._ledger = ledger
+        self._outbox = outbox
+        self._dead_letters = dead_letters
+        self._topics = topics
+        self._source = source
+        self._observer = observer
+        self._clock = clock
+        self._late = late
+        self._most = self._slice = slice_messages
+
+    async def process(
+        self, tp: TP, records: Sequence[Message], going_on: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Absorb a fetch. May be cancelled at any await: what is absorbed is accounted for.
+
+        Args:
+            tp: Input partition.
+            records: In offset order; those below the position were absorbed before.
+            going_on: Asked between slices; what is left after False is read again later.
+        """
+        if tp not in self._ledger:
+            return
+        position = self._ledger.position(tp)
+        if records and records[0].offset < position:
+            records = [record for record in records if record.offset >= position]
+        begin = 0
+        while begin < len(records):
+            await self._outbox.room()
+            if not going_on() or tp not in self._ledger:
+                return
+            end = begin + self._slice
+            self._step(tp, records[begin:end])
+            begin = end
+            await self._outbox.pump()
+            for _ in range(_YIELDS):
+                await asyncio.sleep(0)
+
+    def _step(self, tp: TP, messages: Sequence[Message]) -> None:
+        """State, position and events change together: no await in here."""
+        started = self._clock()
+        count = len(messages)
+        fetch = Fetch(
+            np.fromiter((m.offset for m in messages), np.int64, count),
+            np.fromiter((m.timestamp for m in messages), np.int64, count),
+        )
+        decoded = self._codec.decode(messages)
+        result = self._engine.step(tp, decoded, fetch)
+        self._ledger.advance(tp, messages[-1].offset + 1)
+        if result.events:
+            self._outbox.add(tp, (self._outgoing(tp, event) for event in result.events))
+        if self._dead_letters is not None:
+            refused = list(result.rejected)
+            if self._late:
+                refused += (
+                    Rejected(i, _LATE, "older than its key's last row") for i in result.late
+                )
+            if refused:
+                self._dead_letters.add(tp, messages, refused)
+        seconds = self._clock() - started
+        self._adapt(count, seconds)
+        self._observer.stepped(tp, decoded, result, count, seconds)
+
+    def _adapt(self, count: int, seconds: float) -> None:
+        """Slices as large as the time allows: shorter for a slow model, or one hot key."""
+        if seconds > _HOLD_SECONDS:
+            self._slice = max(min(self._most, _SMALLEST), count // 2)
+        elif seconds < _HOLD_SECONDS / 4 and count == self._slice:
+            self._slice = min(self._most, 2 * self._slice)
+
+    def _outgoing(self, tp: TP, event: Event) -> Outgoing:
+        headers: Headers = [
+            *cloudevent_headers(event, self._source),
+            ("ember.topic", tp[0].encode()),
+            ("ember.partition", str(tp[1]).encode()),
+        ]
+        topic = self._topics(event.kind, tp[0])
+        return Outgoing(topic, event.key, event.body, headers)

@@ -1,0 +1,102 @@
+"""After an assignment: the readable ends of the changelogs, then the positions of the inputs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import errors as kafka_errors
+
+from ._admin import Admin
+from ._fence import take_over
+from ._ports import TP
+from ._resume import Facts, resume
+from ._thread import LogFacts
+
+if TYPE_CHECKING:
+    from ._edge import Edge
+
+log = logging.getLogger(__name__)
+
+_SETTLE_POLL_SECONDS = 0.1
+_TAKE_OVER_SECONDS = 1.5
+
+
+async def settled_ends(edge: Edge, tps: set[Any]) -> dict[Any, int]:
+    """Ends of changelog partitions when no transaction of a former owner is open in them.
+
+    Such a transaction may still be committed: state read before would be too old. Its writer
+    is named with the group's offset; it is taken over, which ends it.
+    """
+    thread = edge.consumer.thread
+    started = time.monotonic()
+    fenced: set[str] = {edge.transactional_id, ""}
+    while True:
+        try:
+            ends = await thread.facts(tps)
+            real = await thread.uncommitted_ends(tps)
+        except kafka_errors.KafkaError as error:
+            if not error.retriable:
+                raise
+            await asyncio.sleep(_SETTLE_POLL_SECONDS)
+            continue
+        hanging = [tp for tp in tps if ends[tp].end < real[tp]]
+        if not hanging:
+            return {tp: ends[tp].end for tp in tps}
+        waited = time.monotonic() - started
+        if waited > _TAKE_OVER_SECONDS and edge.transactional_id:
+            sources = await thread.facts([edge.source(tp) for tp in hanging])
+            for writer in sorted({facts.writer for facts in sources.values()} - fenced):
+                fenced.add(writer)
+                log.warning("Ending the open transaction of former worker %r.", writer)
+                await take_over(writer, edge.config.client_settings())
+        edge.observer.phase("recovering", f"waiting for open transactions in {len(hanging)}")
+        await asyncio.sleep(_SETTLE_POLL_SECONDS)
+
+
+async def take_positions(edge: Edge, tps: list[Any]) -> None:
+    """Find, check and take the positions of input partitions.
+
+    Raises:
+        RefusedError: If state and log contradict each other.
+    """
+    sources: list[TP] = [(tp.topic, tp.partition) for tp in tps]
+    if sources:
+        facts = await edge.consumer.thread.facts(sources)
+        async with Admin(edge.config.client_settings()) as admin:
+            topics = await admin.describe(sorted({topic for topic, _ in sources}))
+        starts = {}
+        for tp, faust_tp in zip(sources, tps, strict=True):
+            starts[faust_tp] = _start(edge, tp, facts[tp], topics[tp[0]])
+        await edge.consumer.seek_wait(starts)
+        for tp, faust_tp in zip(sources, tps, strict=True):
+            edge.ledger.start(tp, starts[faust_tp], facts[tp].committed)
+    standbys = edge.consumer.app.tables.recovery.standby_tps
+    edge.observer.assigned(sources, [edge.source(tp) for tp in standbys])
+    edge.observer.phase("running", f"{len(sources)} partitions")
+    log.info("Running with %d input partitions.", len(sources))
+
+
+def _start(edge: Edge, tp: TP, found: LogFacts, topic: Any) -> int:
+    meta = edge.engine.meta(tp)
+    start = resume(
+        edge.config.group,
+        tp,
+        meta,
+        Facts(
+            topic_id=topic.topic_id,
+            partition_count=topic.partitions,
+            log_start=found.start,
+            log_end=found.end,
+            committed=found.committed,
+            committed_before=edge.changelog.committed_before(tp),
+        ),
+    )
+    meta.topic_id = meta.topic_id or topic.topic_id
+    meta.partition_count = meta.partition_count or topic.partitions
+    if start.lost:
+        log.error("%s-%d: retention removed %d messages unread.", *tp, start.lost)
+    fresh = meta.absorbed < 0 and found.committed < 0
+    return found.end if fresh and edge.config.start == "latest" else start.position

@@ -1,0 +1,87 @@
+"""Where to go on in an input partition, or why not."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ._ports import TP, MetaRow, RefusedError
+
+MEND = "Run `ember state rebase` to say what should hold."
+
+
+class Facts(NamedTuple):
+    """What broker and group say about an input partition.
+
+    Attributes:
+        topic_id: Of the topic; empty where the broker does not tell.
+        partition_count: Of the topic.
+        log_start: First offset still there.
+        log_end: Offset of the next record to come.
+        committed: The group's; -1 none.
+        committed_before: What the writer of the meta row found committed; None: not known.
+    """
+
+    topic_id: str
+    partition_count: int
+    log_start: int
+    log_end: int
+    committed: int
+    committed_before: int | None
+
+
+class Start(NamedTuple):
+    """The offset to go on at, and records that retention has removed unread."""
+
+    position: int
+    lost: int
+
+
+def resume(group: str, tp: TP, meta: MetaRow, facts: Facts) -> Start:
+    """Find the position that continues the state exactly.
+
+    The state decides, not the group's offset: rows, meta row and position were written together.
+    The group's offset is honest at two values only: what the last checkpoint committed, and what
+    it found (when it died before committing).
+
+    Args:
+        group: Consumer group, for the sentence.
+        tp: Input partition.
+        meta: The engine's meta row after recovery; `absorbed` -1: no state.
+        facts: From broker and group.
+
+    Raises:
+        RefusedError: State and log contradict each other.
+    """
+    where = f"{tp[0]}-{tp[1]}"
+    if meta.absorbed < 0:
+        if facts.committed > facts.log_start:
+            raise RefusedError(
+                f"Group {group!r} has committed offset {facts.committed} of {where}, but there is "
+                f"no state for it. Expected the changelog that belongs to this group. {MEND}"
+            )
+        return Start(max(facts.log_start, 0), 0)
+    position = meta.absorbed + 1
+    if facts.topic_id and meta.topic_id and facts.topic_id != meta.topic_id:
+        raise RefusedError(
+            f"The state of {where} belongs to another topic of this name: it was deleted and made "
+            f"again. Expected topic id {meta.topic_id}. Received: topic_id={facts.topic_id}. {MEND}"
+        )
+    if meta.partition_count and facts.partition_count != meta.partition_count:
+        raise RefusedError(
+            f"Topic {tp[0]!r} has another number of partitions than its state, so keys have moved. "
+            f"Expected {meta.partition_count}. Received: partitions={facts.partition_count}. {MEND}"
+        )
+    if facts.log_end < position:
+        raise RefusedError(
+            f"The log of {where} ends before what the state has absorbed: it was truncated. "
+            f"Expected an end of at least {position}. Received: log_end={facts.log_end}. {MEND}"
+        )
+    honest = {position, -1 if facts.committed_before is None else facts.committed_before}
+    if facts.committed >= 0 and facts.committed not in honest:
+        raise RefusedError(
+            f"The offset of group {group!r} in {where} was moved by hand. Expected {position}. "
+            f"Received: committed={facts.committed}. {MEND}"
+        )
+    if facts.log_start > position:
+        return Start(facts.log_start, facts.log_start - position)
+    return Start(position, 0)

@@ -1,0 +1,160 @@
+"""Faust's table store whose backing is the engine's slabs, and the recovery that fills it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any
+
+from faust.stores.base import Store
+from faust.tables import TableManager
+from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
+from mode import Service
+
+_PROGRESS_SECONDS = 2.0
+_FAUST = logging.getLogger("faust")
+"""Faust's own messages stay Faust's, and as quiet."""
+
+
+class SlabStore(Store):
+    """A table's data: slabs of the engine, by changelog partition."""
+
+    logger = _FAUST
+    app: Any
+
+    def __post_init__(self) -> None:
+        self.data: dict[Any, Any] = {}
+
+    def persisted_offset(self, tp: Any) -> int | None:
+        """Last changelog offset in memory, so that kept and promoted partitions re-read nothing."""
+        offset: int | None = self.app.edge.changelog.stored(self.app.edge.source(tp))
+        return offset
+
+    def set_persisted_offset(self, tp: Any, offset: int) -> None:
+        """Take over how far memory goes."""
+        self.app.edge.changelog.reached(self.app.edge.source(tp), offset)
+
+    async def on_rebalance(
+        self,
+        assigned: set[Any],
+        revoked: set[Any],
+        newly_assigned: set[Any],
+        generation_id: int = 0,
+    ) -> None:
+        """Give slabs back by the true difference, and open those that are needed."""
+        name = self.table.changelog_topic.get_topic_name()
+        for tp in revoked:
+            if tp.topic == name:
+                self.app.edge.detach(tp)
+        for tp in assigned:
+            if tp.topic == name:
+                self.app.edge.attach(tp)
+
+    def apply_changelog_batch(
+        self,
+        batch: Iterable[Any],
+        to_key: Callable[[Any], Any],
+        to_value: Callable[[Any], Any],
+    ) -> None:
+        """Refuse: changelogs are loaded whole fetches at a time, past Faust's buffers."""
+        if any(True for _ in batch):
+            self.app.edge.fatal("A changelog event took Faust's path, which loses its source.")
+
+    def reset_state(self) -> None:
+        """Nothing is kept on disk here."""
+
+    async def backup_partition(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing to back up."""
+
+    def restore_backup(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing to restore."""
+
+    def __getitem__(self, key: Any) -> Any:
+        raise KeyError(key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError("State is changed by the engine only.")
+
+    def __delitem__(self, key: Any) -> None:
+        raise TypeError("State is changed by the engine only.")
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+class SlabRecovery(Recovery):
+    """Faust's recovery, fed by the transport and ending where the readable log ends."""
+
+    logger = _FAUST
+    app: Any
+
+    @Service.task
+    async def _slurp_changelogs(self) -> None:
+        await self.wait_for_stopped(self._stopped)  # the transport feeds the store
+
+    @Service.task
+    async def _publish_stats(self) -> None:
+        while not self.should_stop:
+            await self.sleep(_PROGRESS_SECONDS)
+            if self.in_recovery:
+                self.app.edge.recovering(self.active_remaining_total())
+
+    async def _build_highwaters(
+        self, consumer: Any, tps: set[Any], destination: Any, title: str
+    ) -> None:
+        if title == "active":
+            self.signal_recovery_end.clear()  # of an earlier recovery
+            await consumer.quiet()
+            ends = await self.app.edge.settled_ends(tps)
+        else:
+            ends = await consumer.highwaters(*tps)
+        destination.clear()
+        destination.update({tp: end - 1 for tp, end in ends.items()})
+
+    async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ASYNC109  # Faust's signature
+        """Wait, and let no failure and no timeout pass for success."""
+        if self.signal_recovery_start.is_set():
+            if asyncio.iscoroutine(coro):
+                coro.close()
+            raise RebalanceAgain
+        waits: list[Awaitable[Any]] = [
+            coro,
+            self.signal_recovery_start.wait(),
+            self._stopped.wait(),
+        ]
+        tasks = [asyncio.ensure_future(wait) for wait in waits]
+        try:
+            await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            work, again, stopped = tasks
+            if stopped.done():
+                raise ServiceStopped
+            if again.done():
+                raise RebalanceAgain
+            if not work.done():
+                raise TimeoutError(f"Recovery: a step took longer than {timeout} s.")
+            work.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+class SlabTables(TableManager):
+    """Faust's table manager with our recovery."""
+
+    logger = _FAUST
+
+    async def on_start(self) -> None:
+        """Start at once: all tables are known."""
+        await self._update_channels()
+        await self.recovery.start()
+
+    @property
+    def recovery(self) -> Recovery:
+        """The recovery of this manager."""
+        if self._recovery is None:
+            self._recovery = SlabRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery

@@ -1,0 +1,209 @@
+"""A worker: Faust with our transport and store around one engine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import faust
+from aiokafka import AIOKafkaProducer
+from faust import stores
+from faust.transport import drivers
+
+from ._config import WorkerConfig
+from ._edge import Edge
+from ._fence import FencedProducer
+from ._fit import wait_for_fit
+from ._logs import PlainLog, ProducerSink, TransactionalLog, too_large
+from ._ports import Codec, Engine, Observer, Silent, StateLog
+from ._topics import Cluster, prepare
+
+log = logging.getLogger(__name__)
+
+_ROW_BATCH_BYTES = 786_432
+_EVENT_BATCH_BYTES = 65_536
+_MAX_REQUEST_BYTES = 4 * 1_048_576
+_TRANSACTION_SECONDS = 30.0
+
+drivers.TRANSPORTS.aliases["ember"] = "stream.kafka._transport:Transport"
+stores.STORES.aliases["slab"] = "stream.kafka._store:SlabStore"
+
+
+class _App(faust.App):
+    """Faust's app with the edge its extension points talk to."""
+
+    logger = logging.getLogger("faust")
+
+    edge: Edge
+
+    def _create_directories(self) -> None:
+        """Faust keeps nothing on disk here."""
+
+    def _crash(self, reason: BaseException) -> None:
+        self.edge.fatal(f"The worker broke: {type(reason).__name__}: {reason}", reason)
+
+
+class Worker:
+    """Reads the input topics, feeds the engine, keeps its state in the log.
+
+    Args:
+        config: The Kafka side.
+        codec: Bytes to columns.
+        engine: The state; used by this worker only.
+        observer: Told of everything.
+        exit_process: Ends the process at once with a code.
+    """
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        codec: Codec,
+        engine: Engine,
+        observer: Observer | None = None,
+        exit_process: Callable[[int], Any] = os._exit,
+    ) -> None:
+        self.config = config
+        self._codec = codec
+        self._engine = engine
+        self._observer = observer or Silent()
+        self._exit = exit_process
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Ask `run` to end, after a last checkpoint."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Work until `stop`.
+
+        Raises:
+            RefusedError: Before joining, when topics or broker do not allow to start.
+        """
+        preparing = asyncio.ensure_future(self._prepare())
+        stopping = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait({preparing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not preparing.done():
+            preparing.cancel()
+            await asyncio.wait({preparing})
+            return
+        cluster = preparing.result()
+        sinks, edge = await self._connect(cluster)
+        app = self._app(edge, cluster)
+        self._observer.phase("joining", f"group {self.config.group}")
+        starting = asyncio.ensure_future(app.start())
+        starting.add_done_callback(lambda task: _raise_to(edge, task))
+        await stopping
+        self._observer.phase("stopping", "")
+        try:
+            await asyncio.wait_for(self._shut_down(app, starting), self.config.patience_seconds)
+            for sink in sinks:
+                await asyncio.wait_for(sink.stop(), self.config.patience_seconds)
+        except TimeoutError:
+            edge.fatal(f"Stopping took longer than {self.config.patience_seconds:g} s.")
+
+    async def _prepare(self) -> Cluster:
+        cluster = await prepare(self.config, self._observer)
+        await wait_for_fit(self.config, self._codec, self._engine.channels, self._observer)
+        return cluster
+
+    async def _shut_down(self, app: Any, starting: asyncio.Future[Any]) -> None:
+        await app.stop()
+        starting.cancel()
+        await asyncio.wait({starting})
+
+    async def _connect(self, cluster: Cluster) -> tuple[list[ProducerSink], Edge]:
+        config, sinks = self.config, []
+        fenced: FencedProducer | None = None
+        transactional_id = ""
+        if cluster.transactions:
+            transactional_id = f"{config.group}-{config.instance_id or uuid.uuid4().hex}"
+            fenced = FencedProducer(
+                transactional_id=transactional_id,
+                transaction_timeout_ms=int(_TRANSACTION_SECONDS * 1000),
+                max_batch_size=_ROW_BATCH_BYTES,
+                max_request_size=_MAX_REQUEST_BYTES,
+                **config.client_settings(),
+            )
+            sinks.append(ProducerSink(fenced))
+        plain: ProducerSink | None = None
+        if fenced is None or config.guarantee == "at_least_once":
+            size = _EVENT_BATCH_BYTES if fenced else _ROW_BATCH_BYTES
+            producer = self._producer(enable_idempotence=True, max_batch_size=size)
+            plain = ProducerSink(producer)
+            sinks.append(plain)
+        for sink in sinks:
+            await sink.start()
+        letters = ProducerSink(self._producer(acks="all")) if config.dead_letters else None
+        if letters is not None:
+            sinks.append(letters)
+
+        def state_log(edge: Edge) -> StateLog:
+            if fenced is not None:
+                return TransactionalLog(fenced, config.changelog, config.group)
+            return PlainLog(producer, config.changelog, edge.commit_plainly)
+
+        edge = Edge(
+            config=config,
+            codec=self._codec,
+            engine=self._engine,
+            observer=self._observer,
+            transactional_id=transactional_id,
+            log_factory=state_log,
+            events=plain if config.guarantee == "at_least_once" else None,
+            dead_letters=letters,
+            too_large=too_large,
+            exit_process=self._exit,
+        )
+        return sinks, edge
+
+    def _producer(self, **settings: Any) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            linger_ms=5,
+            max_request_size=_MAX_REQUEST_BYTES,
+            **settings,
+            **self.config.client_settings(),
+        )
+
+    def _app(self, edge: Edge, cluster: Cluster) -> _App:
+        config = self.config
+        app = _App(
+            config.group,
+            broker="ember://local",
+            store="slab://local",  # "slab://" alone is falsy, and Faust would take its default
+            datadir=str(config.directory / "faust"),
+            autodiscover=False,
+            web_enabled=False,
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            table_standby_replicas=config.standby_replicas,
+            consumer_group_instance_id=config.instance_id or None,
+            broker_session_timeout=config.session_timeout_seconds,
+            broker_request_timeout=90.0,
+            broker_rebalance_timeout=max(2 * config.patience_seconds, 60.0),
+            broker_commit_interval=3600.0,
+            stream_wait_empty=True,
+            stream_recovery_delay=0,
+            TableManager="stream.kafka._store:SlabTables",
+        )
+        app.edge = edge
+        for topic, facts in cluster.inputs.items():
+            app.topics.add(app.topic(topic, key_type=bytes, value_type=bytes))
+            app.Table(
+                config.table(topic),
+                key_type=bytes,
+                value_type=bytes,
+                partitions=facts.partitions,
+                store="slab://local",
+            )
+        return app
+
+
+def _raise_to(edge: Edge, task: asyncio.Future[Any]) -> None:
+    """A worker that could not start ends; nobody awaits the start itself."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        edge.fatal(f"The worker did not start: {type(error).__name__}: {error}", error)

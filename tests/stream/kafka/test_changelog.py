@@ -1,0 +1,93 @@
+"""The merge of changelog records, and how far memory goes."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from stream.engine import META_KEY
+from stream.kafka import Changelog, Silent
+from tests.broker.counting import CountingEngine
+
+TP = ("in", 0)
+
+
+class Engine:
+    """Takes everything and writes down what it was given."""
+
+    def __init__(self) -> None:
+        self.loaded: list[Any] = []
+
+    def load(self, tp: Any, keys: Any, values: Any) -> Any:
+        self.loaded.append((list(keys), list(values)))
+        return SimpleNamespace(accepted=len(keys), stale=0, damaged=[(b"bad", "short")])
+
+
+def record(offset: int, key: bytes | None = b"k", headers: Any = ()) -> Any:
+    return SimpleNamespace(offset=offset, key=key, value=b"v", headers=headers)
+
+
+def test_records_already_in_memory_are_not_loaded_again() -> None:
+    engine = Engine()
+    changelog = Changelog(engine, Silent())  # type: ignore[arg-type]
+    assert changelog.stored(TP) is None
+    changelog.load(TP, [record(3), record(5)])
+    changelog.load(TP, [record(5), record(6)])
+    assert [len(keys) for keys, _ in engine.loaded] == [2, 1]
+    assert changelog.stored(TP) == 6
+
+
+def test_own_writes_and_markers_count_as_read() -> None:
+    changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
+    changelog.wrote(TP, 40, 7)
+    changelog.reached(TP, 41)
+    changelog.reached(TP, 12)
+    assert changelog.stored(TP) == 41
+    assert changelog.committed_before(TP) == 7
+    changelog.wrote(TP, -1, 9)
+    assert changelog.stored(TP) == 41
+
+
+def test_the_meta_rows_header_says_what_was_committed_before() -> None:
+    changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
+    changelog.load(TP, [record(1, META_KEY, [("ember.committed", b"55")])])
+    assert changelog.committed_before(TP) == 55
+    changelog.load(TP, [record(2, META_KEY, [("ember.committed", b"-1")])])
+    assert changelog.committed_before(TP) == -1
+    changelog.load(TP, [record(3, META_KEY, [])])
+    assert changelog.committed_before(TP) is None
+
+
+def test_damaged_rows_are_told_and_do_no_more_harm() -> None:
+    told: list[Any] = []
+    changelog = Changelog(
+        Engine(),  # type: ignore[arg-type]
+        Silent(),
+        lambda *seen: told.append(seen),
+    )
+    changelog.load(TP, [record(1, None), record(2)])
+    assert told == [(TP, b"", "a changelog record without a key"), (TP, b"bad", "short")]
+
+
+def test_a_dropped_partition_is_read_from_its_beginning() -> None:
+    changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
+    changelog.load(TP, [record(8, META_KEY, [("ember.committed", b"5")])])
+    changelog.drop(TP)
+    assert changelog.stored(TP) is None
+    assert changelog.committed_before(TP) is None
+
+
+def test_a_zombies_late_row_does_not_replace_a_newer_one() -> None:
+    engine = CountingEngine()
+    engine.attach(TP)
+    changelog = Changelog(engine, Silent())
+    newer, older = bytes(8) + bytes(8) + bytes(8), bytes(24)
+    newer = (9).to_bytes(8, "little") + bytes(16)
+    changelog.load(
+        TP,
+        [
+            SimpleNamespace(offset=1, key=b"k", value=newer, headers=()),
+            SimpleNamespace(offset=2, key=b"k", value=older, headers=()),
+        ],
+    )
+    assert engine.slabs[TP].rows[b"k"][0] == 9

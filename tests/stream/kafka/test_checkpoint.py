@@ -1,0 +1,201 @@
+"""The order of a checkpoint, at every point where it can fail."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from stream.kafka import Checkpoint, CheckpointError, FencedError, Ledger, Outbox, Silent
+from tests.stream.kafka.fakes import (
+    ME,
+    Boom,
+    FakeClock,
+    FakeEngine,
+    FakeGroup,
+    FakeLog,
+    FakeSink,
+    event,
+)
+
+A, B = ("in", 0), ("in", 1)
+
+
+class Rig:
+    """A checkpoint with everything around it faked."""
+
+    def __init__(self, *, held: bool = False, fail: str = "", **sink: Any) -> None:
+        self.journal: list[Any] = []
+        self.engine = FakeEngine()
+        self.ledger = Ledger()
+        self.sink = FakeSink(self.journal, **sink)
+        self.outbox = Outbox(None if held else self.sink)
+        self.log = FakeLog(self.journal, fail)
+        self.group = FakeGroup()
+        self.written: list[Any] = []
+        self.checkpoint = Checkpoint(
+            engine=self.engine,  # type: ignore[arg-type]
+            ledger=self.ledger,
+            outbox=self.outbox,
+            log=self.log,
+            group=self.group,
+            clock=FakeClock(),
+            observer=Silent(),
+            on_written=lambda *seen: self.written.append(seen),
+        )
+        for tp in (A, B):
+            self.ledger.start(tp, 10, 10)
+
+    def absorb(self, tp: Any, position: int, *events: bytes) -> None:
+        self.engine.touch(tp, b"key", b"row")
+        self.ledger.advance(tp, position)
+        self.outbox.add(tp, [event(value) for value in events])
+
+    def steps(self) -> list[str]:
+        return [entry[0] for entry in self.journal]
+
+
+async def test_events_then_rows_then_offsets() -> None:
+    rig = Rig()
+    rig.absorb(A, 15, b"e1")
+    rig.absorb(B, 12, b"e2")
+    assert await rig.checkpoint.run("interval") == 4
+    assert rig.steps()[4:] == ["begin", "rows", "rows", "commit"]
+    assert {value for step, value in rig.journal[:4] if step == "event acknowledged"} == {
+        b"e1",
+        b"e2",
+    }
+    assert rig.journal[-1] == ("commit", {A: 15, B: 12}, ME)
+    assert rig.written == [(A, 100, 10), (B, 100, 10)]
+    assert rig.ledger.committed(A) == 15
+
+
+async def test_exactly_once_events_are_in_the_transaction() -> None:
+    rig = Rig(held=True)
+    rig.absorb(A, 15, b"e1")
+    await rig.checkpoint.run("interval")
+    assert rig.steps() == ["begin", "event in transaction", "rows", "commit"]
+
+
+async def test_meta_row_is_last_and_says_what_was_committed() -> None:
+    rig = Rig()
+    rig.absorb(A, 15)
+    await rig.checkpoint.run("interval")
+    rows = next(entry for entry in rig.journal if entry[0] == "rows")
+    assert rows[2] == [b"key", b"meta"]
+    assert rows[3] == {"ember.committed": b"10"}
+
+
+async def test_nothing_moved_writes_nothing() -> None:
+    rig = Rig()
+    assert await rig.checkpoint.run("interval") == 0
+    assert rig.journal == []
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize(
+    ("fail", "never"),
+    [
+        ("begin", {"rows", "commit"}),
+        ("rows", {"commit"}),
+        ("commit", set()),
+        ("event in transaction", {"rows", "commit"}),
+    ],
+)
+async def test_a_failure_stops_everything_after_it(fail: str, never: set[str], held: bool) -> None:
+    if fail == "event in transaction" and not held:
+        pytest.skip("events are not in the transaction")
+    rig = Rig(held=held, fail=fail)
+    rig.absorb(A, 15, b"e1")
+    with pytest.raises(CheckpointError) as caught:
+        await rig.checkpoint.run("interval")
+    assert isinstance(caught.value.__cause__, Boom)
+    assert not never & set(rig.steps())
+    assert rig.written == []
+    assert rig.ledger.committed(A) == 10
+    if fail != "begin":
+        assert rig.steps()[-1] == "abort"
+
+
+async def test_events_not_acknowledged_keep_rows_and_offsets_back() -> None:
+    rig = Rig(slow=True)
+    rig.absorb(A, 15, b"e1")
+    running = asyncio.ensure_future(rig.checkpoint.run("interval"))
+    await asyncio.sleep(0.01)
+    assert rig.steps() == ["event sent"]
+    rig.sink.release.set()
+    await running
+    assert rig.steps()[-1] == "commit"
+
+
+async def test_a_failed_event_is_not_taken_as_sent() -> None:
+    rig = Rig()
+    rig.sink.fail = True
+    rig.absorb(A, 15, b"e1", b"e2")
+    with pytest.raises(CheckpointError):
+        await rig.checkpoint.run("interval")
+    assert set(rig.steps()) == {"event sent"}
+
+
+async def test_after_a_failure_no_checkpoint_follows() -> None:
+    rig = Rig(fail="rows")
+    rig.absorb(A, 15)
+    with pytest.raises(CheckpointError):
+        await rig.checkpoint.run("interval")
+    rig.log.fail = ""
+    done = len(rig.journal)
+    with pytest.raises(CheckpointError):
+        await rig.checkpoint.run("stop")
+    assert len(rig.journal) == done
+
+
+async def test_a_fenced_worker_writes_nothing() -> None:
+    rig = Rig()
+    rig.group.fenced = True
+    rig.absorb(A, 15, b"e1")
+    with pytest.raises(CheckpointError) as caught:
+        await rig.checkpoint.run("interval")
+    assert isinstance(caught.value.__cause__, FencedError)
+    assert rig.journal == []
+
+
+async def test_the_stream_goes_on_and_what_it_adds_is_the_next_checkpoints() -> None:
+    rig = Rig(held=True)
+    rig.log.gate = asyncio.Event()
+    rig.absorb(A, 15, b"e1")
+    running = asyncio.ensure_future(rig.checkpoint.run("interval"))
+    await asyncio.sleep(0.01)
+    rig.absorb(A, 20, b"e2")
+    second = asyncio.ensure_future(rig.checkpoint.run("interval"))
+    await asyncio.sleep(0.01)
+    assert "commit" not in rig.steps()
+    rig.log.gate.set()
+    await running
+    await second
+    events = [entry[1] for entry in rig.journal if entry[0] == "event in transaction"]
+    commits = [entry[1] for entry in rig.journal if entry[0] == "commit"]
+    assert events == [b"e1", b"e2"]
+    assert commits == [{A: 15}, {A: 20}]
+    first_commit = rig.steps().index("commit")
+    assert rig.journal.index(("event in transaction", b"e2")) > first_commit
+
+
+async def test_cancelling_the_caller_does_not_cut_a_checkpoint_in_half() -> None:
+    rig = Rig()
+    rig.log.gate = asyncio.Event()
+    rig.absorb(A, 15)
+    caller = asyncio.ensure_future(rig.checkpoint.run("interval"))
+    await asyncio.sleep(0.01)
+    caller.cancel()
+    await asyncio.sleep(0)
+    rig.log.gate.set()
+    assert await rig.checkpoint.run("stop") == 0
+    assert rig.ledger.committed(A) == 15
+
+
+async def test_a_group_that_lags_behind_the_state_is_brought_up() -> None:
+    rig = Rig()
+    rig.ledger.start(A, 40, 30)
+    await rig.checkpoint.run("interval")
+    assert rig.journal[-1] == ("commit", {A: 40}, ME)

@@ -1,0 +1,56 @@
+"""A worker that is not, or may not be, a member any more must not write."""
+
+from __future__ import annotations
+
+import pytest
+
+from stream.kafka import FencedError, GroupView, Membership
+from tests.stream.kafka.fakes import FakeClock
+
+
+class Client:
+    """What the group's client believes."""
+
+    def __init__(self) -> None:
+        self.now = Membership(5, "me", None)
+        self.heard = 0.0
+
+
+def make(lease: float | None) -> tuple[GroupView, Client, FakeClock]:
+    client, clock = Client(), FakeClock()
+    return GroupView(lambda: client.now, lambda: client.heard, clock, lease), client, clock
+
+
+def test_a_member_commits_as_who_it_was_when_it_joined() -> None:
+    view, _, _ = make(12.0)
+    view.joined()
+    assert view.membership() == Membership(5, "me", None)
+
+
+def test_without_an_assignment_there_is_nobody_to_commit_as() -> None:
+    view, _, _ = make(12.0)
+    with pytest.raises(FencedError, match="no assignment"):
+        view.membership()
+
+
+@pytest.mark.parametrize("now", [Membership(6, "me"), Membership(5, "other"), Membership(-1, "")])
+def test_a_missed_generation_is_fenced(now: Membership) -> None:
+    view, client, _ = make(None)
+    view.joined()
+    client.now = now
+    with pytest.raises(FencedError, match="moved on"):
+        view.membership()
+
+
+def test_a_silence_longer_than_the_session_is_fenced_where_the_broker_does_not() -> None:
+    view, client, clock = make(12.0)
+    view.joined()
+    clock.now = 12.5
+    with pytest.raises(FencedError, match=r"not answered for 12\.5 s"):
+        view.membership()
+    client.heard = 3.0
+    view.membership()
+    fenced_by_the_broker, _, late = make(None)
+    fenced_by_the_broker.joined()
+    late.now = 1e6
+    fenced_by_the_broker.membership()

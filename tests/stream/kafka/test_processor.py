@@ -1,0 +1,114 @@
+"""Fetches to slices to the engine: results do not depend on slicing, cancelling or replays."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stream.kafka import Ledger, Outbox, Processor, Silent
+from tests.broker.counting import CountingCodec, CountingEngine, value_of
+from tests.stream.kafka.fakes import FakeClock, FakeSink
+
+TP = ("in", 0)
+
+
+def records(count: int, first: int = 0) -> list[Any]:
+    return [
+        SimpleNamespace(
+            key=b"key-%d" % (i * 7 % 5),
+            value=b"bad" if i % 31 == 0 else value_of(i * i),
+            offset=i,
+            timestamp=i,
+            headers=[],
+        )
+        for i in range(first, first + count)
+    ]
+
+
+class Rig:
+    def __init__(self, slice_messages: int) -> None:
+        self.engine = CountingEngine()
+        self.engine.attach(TP)
+        self.ledger = Ledger()
+        self.ledger.start(TP, 0, -1)
+        self.journal: list[Any] = []
+        self.outbox = Outbox(FakeSink(self.journal))
+        self.processor = Processor(
+            codec=CountingCodec(),
+            engine=self.engine,  # type: ignore[arg-type]
+            ledger=self.ledger,
+            outbox=self.outbox,
+            dead_letters=None,
+            topics=lambda kind, topic: f"{topic}.{kind}s",
+            source="/ember-stream/g",
+            observer=Silent(),
+            clock=FakeClock(),
+            slice_messages=slice_messages,
+        )
+
+    def outcome(self) -> Any:
+        sent = [value for what, value in self.journal if what == "event sent"]
+        return self.engine.take_dirty(TP), sent, self.ledger.position(TP)
+
+
+async def whole() -> Any:
+    rig = Rig(10_000)
+    await rig.processor.process(TP, records(1009))
+    return rig.outcome()
+
+
+@pytest.mark.parametrize("slice_messages", [1, 7, 256])
+async def test_results_do_not_depend_on_slices(slice_messages: int) -> None:
+    rig = Rig(slice_messages)
+    await rig.processor.process(TP, records(1009))
+    assert rig.outcome() == await whole()
+
+
+async def test_a_fetch_delivered_again_changes_nothing() -> None:
+    rig = Rig(64)
+    await rig.processor.process(TP, records(600))
+    await rig.processor.process(TP, records(700))
+    await rig.processor.process(TP, records(509, 500))
+    assert rig.outcome() == await whole()
+
+
+async def test_cancelled_in_the_middle_it_can_go_on() -> None:
+    rig = Rig(16)
+    for yields in range(13):
+        task = asyncio.ensure_future(rig.processor.process(TP, records(1009)))
+        for _ in range(yields):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+    await rig.processor.process(TP, records(1009))
+    assert rig.outcome() == await whole()
+
+
+async def test_it_stops_between_slices_when_told() -> None:
+    rig = Rig(16)
+    answers = iter([True, True, False])
+    await rig.processor.process(TP, records(1009), lambda: next(answers))
+    assert rig.ledger.position(TP) == 32
+    await rig.processor.process(TP, records(977, 32))
+    assert rig.outcome() == await whole()
+
+
+async def test_a_partition_not_owned_is_left_alone() -> None:
+    rig = Rig(16)
+    await rig.processor.process(("in", 1), records(17))
+    assert rig.ledger.position(TP) == 0
+
+
+async def test_events_carry_cloudevents_headers_and_their_source() -> None:
+    rig = Rig(512)
+    taken: list[Any] = []
+    rig.outbox.add = lambda tp, messages: taken.extend(messages)  # type: ignore[method-assign]
+    await rig.processor.process(TP, records(1009))
+    headers = dict(taken[0].headers)
+    assert taken[0].topic == "in.triggers"
+    assert headers["ce_type"] == b"dev.ember.trigger.v1"
+    assert headers["ce_source"] == b"/ember-stream/g"
+    assert headers["ember.partition"] == b"0"
