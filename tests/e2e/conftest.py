@@ -1,0 +1,40 @@
+"""Brokers of the broker tests, and a model of real telemetry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.broker.conftest import _kafka, broker, embedded, kafka
+from tests.e2e.service import ember
+
+__all__ = ["_kafka", "broker", "embedded", "kafka"]
+
+FLAGS = ("--time", "t", "--time-unit", "index", "--split", "split", "--label", "label")
+MACHINES = ("machine-1-6", "machine-2-1", "machine-2-7")
+
+
+@pytest.fixture(scope="session")
+def telemetry(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with some rows of three machines: 1,500 to train on, 700 to score."""
+    folder = tmp_path_factory.mktemp("telemetry")
+    for name in MACHINES:
+        rows = pd.read_csv(shared_data / "smd" / f"{name}.csv.gz", dtype=str)
+        train = rows[rows["split"] == "train"].tail(1500)
+        test = rows[(rows["split"] == "test")]
+        at = int(test["label"].astype(int).to_numpy().argmax())
+        begin = max(0, at - 350)
+        pd.concat([train, test.iloc[begin : begin + 700]]).to_csv(
+            folder / f"{name}.csv", index=False
+        )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(telemetry: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle trained on it."""
+    out = tmp_path_factory.mktemp("model") / "machines"
+    ember("train", telemetry, *FLAGS, "--epochs", "3", "--out", out, cwd=out.parent)
+    return out
