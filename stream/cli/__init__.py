@@ -23,6 +23,7 @@ _COMMANDS = {
     "run": "Run the service: telemetry in, alerts out.",
     "replay": "Send recorded telemetry to a topic.",
     "tail": "Follow anomalies, triggers or dead letters.",
+    "explain": "Say why an event was published: rarity, channels, episode.",
     "doctor": "Check cluster, topics, records and model, and name what to mend.",
 }
 

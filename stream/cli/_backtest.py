@@ -97,7 +97,8 @@ def backtest(
     if events:
         with events.open("wb") as file:
             for e in result.events:
-                head = json_.dumps({"id": e.id, "kind": e.kind, "key": e.key.decode("utf-8", "backslashreplace")})
+                key = e.key.decode("utf-8", "backslashreplace")
+                head = json_.dumps({"id": e.id, "kind": e.kind, "key": key})
                 file.write(head[:-1].encode() + b', "body": ' + e.body + b"}\n")
     summary: dict[str, Any] = {
         "records": sum(result.counts.values()),
@@ -174,5 +175,6 @@ def _print(summary: dict[str, Any]) -> None:
     lines = {**summary["per_key"], "mean": summary["mean"]}
     lines |= {f"mean: {name}": row for name, row in summary["baselines"].items()}
     for name, row in lines.items():
-        cells = [row.get(column) for column in shown]
-        print(f"{name:24.24}" + "".join(f"{'-' if v is None else format(v, '.3f'):>12}" for v in cells))
+        values = [row.get(column) for column in shown]
+        cells = ["-" if v is None else f"{v:.3f}" for v in values]
+        print(f"{name:24.24}" + "".join(f"{cell:>12}" for cell in cells))

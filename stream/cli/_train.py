@@ -54,7 +54,9 @@ def train(
     """
     began = time.perf_counter()
     dataset = read(data, options)
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    with Progress(
+        console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+    ) as bar:
         model = fit(
             dataset,
             seed=seed,

@@ -1,0 +1,167 @@
+"""`ember model show`: what a bundle is, without running it."""
+
+from __future__ import annotations
+
+import json as json_
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ember_core.fleet import FleetModel
+from ember_core.serialize import ARRAYS_FILE, load_bundle
+from stream.cli._event_log import clean
+from stream.configure import engine_settings, load_model
+from stream.engine import Engine
+from stream.settings import Settings
+
+_SHOWN = 12  # names of channels and keys on a terminal
+
+
+def show(directory: Path, /, *, json: bool = False, config: Path | None = None) -> None:
+    """Print the card of a model bundle: what it reads, when it speaks, what training found.
+
+    Thresholds are those the service would use: the bundle's, under the settings.
+
+    Args:
+        directory: Folder of the bundle.
+        json: Print the card as one JSON object, with all keys.
+        config: Settings file; default ember.toml where there is one.
+    """
+    settings = Settings.load(config)
+    model = load_model(settings, directory)
+    found = card(model, directory, settings)
+    if json:
+        sys.stdout.write(json_.dumps(found) + "\n")
+    else:
+        Console(highlight=False, soft_wrap=True).print(_table(found))
+
+
+def card(model: FleetModel, directory: Path, settings: Settings) -> dict[str, Any]:
+    """All that is to be said of a bundle, as JSON values.
+
+    Args:
+        model: The bundle, read and configured.
+        directory: Its folder.
+        settings: Window and state, which decide how large a key's row is.
+    """
+    _, stored = load_bundle(directory)
+    pipeline = model.pipeline
+    window, limits = engine_settings(settings)
+    # One row is enough to ask for its size.
+    row_bytes = Engine(model, window, replace(limits, max_keys=1)).row_bytes
+    parameters = sum(int(np.asarray(v).size) for v in pipeline.state_dict().values())
+    return {
+        "name": model.name,
+        "version": model.version,
+        "sha256": model.sha256,
+        "format_version": stored["format_version"],
+        "library_version": stored.get("library_version"),
+        "bytes": (directory / ARRAYS_FILE).stat().st_size,
+        "parameters": parameters,
+        "visible_units": pipeline.n_visible,
+        "channels": list(model.channels),
+        "config": {k: v for k, v in pipeline.config.as_json().items() if k != "channels"},
+        "keys": [key.decode("utf-8", "backslashreplace") for key in model.keys],
+        "thresholds": {
+            "anomaly_severity": pipeline.config.anomaly_severity,
+            **pipeline.motor.get_config(),
+        },
+        "tail": pipeline.tail.get_config(),
+        "training": model.report,
+        "row_bytes": row_bytes,
+    }
+
+
+def _table(found: dict[str, Any]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _lines(found):
+        table.add_row(name, Text(value))
+    return table
+
+
+def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a person asks, in the order of asking."""
+    config, limits, training = found["config"], found["thresholds"], found["training"]
+    lines = [
+        ("model", f"{found['name']}, version {found['version']}"),
+        ("sha256", found["sha256"]),
+        (
+            "written by",
+            f"ember-stream {found['library_version']}, format {found['format_version']}",
+        ),
+        (
+            "size",
+            f"{found['parameters']:,} numbers in the weights, {found['bytes']:,} bytes on disk",
+        ),
+        ("channels", _names(found["channels"])),
+        ("keys", _names(found["keys"]) + "; any other key warms up on its own rows"),
+        ("features", _features(config)),
+        (
+            "networks",
+            (
+                f"{config['hidden']} liquid neurons; RBM of {found['visible_units']} visible and "
+                f"{config['rbm_hidden']} hidden units"
+            ),
+        ),
+        ("anomaly", f"severity {limits['anomaly_severity']:g} and above"),
+        (
+            "episode",
+            (
+                f"fires at evidence {limits['on']:.3g}, resolves below {limits['off']:.3g}; leaks "
+                f"over {limits['time_constant_rows']:g} rows, {limits['refractory_rows']} rows of "
+                "rest"
+            ),
+        ),
+        (
+            "new keys",
+            (
+                f"scored after {config['warmup_score']:,} rows, may fire after "
+                f"{config['warmup_alarm']:,}"
+            ),
+        ),
+        ("memory", f"{found['row_bytes']:,} bytes per key"),
+    ]
+    return lines + _training(training)
+
+
+def _features(config: dict[str, Any]) -> str:
+    if config["windows"] == "exponential":
+        halves = ", ".join(f"{h:g}" for h in config["half_lives"])
+        text = f"exponential windows, half-lives {halves} usual intervals"
+    else:
+        strides = ", ".join(str(s) for s in config["strides"])
+        text = f"{config['windows']} windows of {config['window_size']} rows, strides {strides}"
+    text += ", levels" if config["levels"] else ", departures only"
+    periods = ", ".join(f"{p / 3600:g} h" for p in config["periods_seconds"])
+    return f"{text}; {'period ' + periods if periods else 'no period found'}"
+
+
+def _training(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """Figures of training, those that are there: other trainers may say less."""
+    lines = []
+    if "rows" in report:
+        skipped = report.get("skipped_keys") or 0
+        more = f"; {skipped:,} keys were too short" if skipped else ""
+        lines.append(("trained on", f"{report['rows']:,} rows of {report['keys']:,} keys{more}"))
+    if "digest" in report:
+        lines.append(("data digest", str(report["digest"])))
+    quantiles = report.get("score_quantiles")
+    if quantiles:
+        text = ", ".join(f"{100 * float(q):g} % {v:.4g}" for q, v in quantiles.items())
+        lines.append(("score", f"quantiles of training: {text}"))
+    return lines
+
+
+def _names(names: list[str]) -> str:
+    """The number, and the first of them, without control characters."""
+    shown = ", ".join(clean(name) for name in names[:_SHOWN])
+    more = f", and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return f"{len(names):,}: {shown}{more}" if names else "none"

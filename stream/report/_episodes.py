@@ -1,0 +1,71 @@
+"""The list of episodes of a key: when, how strong, and which channels."""
+
+from __future__ import annotations
+
+from stream.records import TopChannel
+from stream.report._facts import Episode, KeyFacts
+from stream.report._words import When, esc, number, odds, plural
+
+MOST = 12
+_CHANNELS = 5
+
+
+def episode_list(facts: KeyFacts, when: When) -> str:
+    """Table of the episodes with the highest peaks, in order of time; empty without any."""
+    if not facts.episodes:
+        return ""
+    worst = sorted(facts.episodes, key=lambda e: -e.peak)[:MOST]
+    judged = facts.label is not None
+    rows = "".join(_row(e, facts, when, judged) for e in sorted(worst, key=lambda e: e.start_us))
+    left = len(facts.episodes) - len(worst)
+    said = f"The {MOST} highest peaks; {left:,} more are not listed."
+    note = f'<p class="soft">{said}</p>' if left else ""
+    verdict = '<th class="text">verdict</th>' if judged else ""
+    return (
+        '<div class="wide"><table class="episodes"><thead><tr><th>from</th>'
+        '<th class="text">until</th><th>rows</th><th class="text">peak</th>'
+        f'{verdict}<th class="text">channels: share, observed, expected</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>{note}"
+    )
+
+
+def _row(episode: Episode, facts: KeyFacts, when: When, judged: bool) -> str:
+    if episode.end_us is None:
+        end = "still open at the end"
+    else:
+        end = when.moment(episode.end_us) + (" (fell silent)" if episode.stale else "")
+    verdict = ""
+    if judged:
+        css = "verdict-true" if episode.true else "verdict-false"
+        verdict = f'<td class="text {css}">{_verdict(episode, facts)}</td>'
+    return (
+        f'<tr><th>{esc(when.moment(episode.start_us))}</th><td class="text">{esc(end)}</td>'
+        f"<td>{episode.last - episode.first + 1:,}</td>"
+        f'<td class="text">{episode.peak:.1f}<br>'
+        f'<span class="soft">{odds(episode.peak)}</span></td>'
+        f"{verdict}"
+        f'<td class="text">{channel_bars(episode.channels)}</td></tr>'
+    )
+
+
+def _verdict(episode: Episode, facts: KeyFacts) -> str:
+    if not episode.true:
+        return "false"
+    starts, ends = facts.spans[:, 0], facts.spans[:, 1]
+    touched = int(((starts <= episode.last) & (ends > episode.first)).sum())
+    return f"true: {plural(touched, 'event')}"
+
+
+def channel_bars(channels: tuple[TopChannel, ...]) -> str:
+    """Name, bar of the share, observed and expected, of each channel."""
+    cells = []
+    for c in channels[:_CHANNELS]:
+        share = max(0.0, min(c.share, 1.0))
+        arrow = "" if c.value is None else "↑ " if c.direction == "above" else "↓ "
+        cells.append(
+            f"<span>{esc(c.name)}</span>"
+            f'<span class="bar"><i style="width:{100 * share:.0f}%"></i></span>'
+            f'<span class="n">{100 * share:.0f} %</span>'
+            f"<span>{arrow}{number(c.value)}, expected {number(c.expected)}</span>"
+        )
+    return f'<div class="channels">{"".join(cells)}</div>'

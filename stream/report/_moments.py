@@ -1,0 +1,141 @@
+"""Small multiples: the channels that mattered, around the worst moments of a key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ember_core.fleet import FleetModel
+from stream.backtest import Backtest
+from stream.records import TopChannel
+from stream.report._facts import KeyFacts
+from stream.report._svg import Scale, decimate, gaps, line, rect
+from stream.report._words import When, esc, number
+
+CHANNELS = 4
+MOMENTS = 3
+_W, _H, _LEFT, _TOP, _BOTTOM = 250, 92, 2, 4, 72
+_COLUMNS = 110
+_LEAST_ROWS, _MOST_ROWS = 60, 400  # shown on either side
+_MOST_EXPECTED = 24
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What is looked at: first and last scored row, and the channels by falling share."""
+
+    first: int
+    last: int
+    title: str
+    channels: tuple[TopChannel, ...]
+
+
+def moments(facts: KeyFacts, when: When) -> list[Moment]:
+    """The worst episodes; where nothing fired, the strongest anomaly."""
+    worst = sorted(facts.episodes, key=lambda e: -e.peak)[:MOMENTS]
+    if worst:
+        return [
+            Moment(e.first, e.last, f"Episode of {when.moment(e.start_us)}", e.channels[:CHANNELS])
+            for e in worst
+        ]
+    if not facts.anomalies:
+        return []
+    time_us, body = max(facts.anomalies, key=lambda a: a[1].severity)
+    row = int(np.searchsorted(facts.scores.time_us, time_us))
+    title = f"Strongest anomaly, {when.moment(time_us)} (nothing fired)"
+    return [Moment(row, row, title, tuple(body.top_channels[:CHANNELS]))]
+
+
+def small_multiples(facts: KeyFacts, result: Backtest, model: FleetModel, when: When) -> str:
+    """One row of drawings per moment."""
+    out = []
+    for moment in moments(facts, when):
+        drawings = "".join(
+            _drawing(facts, result, model, moment, channel) for channel in moment.channels
+        )
+        out.append(
+            f'<div class="moment" style="--n:{len(moment.channels)}"><h4>{esc(moment.title)}</h4>'
+            f'<div class="multiples">{drawings}</div></div>'
+        )
+    return f'<div class="moments">{"".join(out)}</div>' if out else ""
+
+
+def _drawing(
+    facts: KeyFacts, result: Backtest, model: FleetModel, moment: Moment, channel: TopChannel
+) -> str:
+    table, scored = result.dataset.tables[facts.table], facts.scores.time_us
+    column = result.dataset.channels.index(channel.name)
+    length = moment.last - moment.first + 1
+    pad = int(np.clip(length, _LEAST_ROWS, _MOST_ROWS))
+    begin = int(scored[max(moment.first - pad, 0)])
+    end = int(scored[min(moment.last + pad, len(scored) - 1)])
+    rows = result.dataset.rows(facts.table, "scored")
+    time = table.time_us[rows]
+    inside = rows[(time >= begin) & (time <= end)]
+    inside = inside[np.argsort(table.time_us[inside], kind="stable")]
+    t, y = table.time_us[inside].astype(np.float64), table.values[inside, column]
+    y = np.where(np.isfinite(y), y, np.nan)
+    expected = _expected(facts, channel.name, begin, end)
+    band = _usual(model, facts, column)
+    scale = _value_scale(y, expected[1], band)
+    x = Scale(float(begin), float(max(end, begin + 1)), _LEFT, _W - _LEFT)
+    parts = [f'<svg viewBox="0 0 {_W} {_H}" role="img" aria-label="{esc(channel.name)}">']
+    if band is not None:
+        top, bottom = scale.at(band[1]), scale.at(band[0])
+        parts.append(rect((_LEFT, _W - _LEFT), top, max(bottom - top, 1.0), "usual"))
+    ends = x.ends(scored[moment.first], scored[moment.last])
+    parts.append(rect(ends, _TOP, _BOTTOM - _TOP, "fire-bg"))
+    for a, b in facts.spans.tolist():
+        if scored[b - 1] >= begin and scored[a] <= end:
+            parts.append(rect(x.ends(scored[a], scored[b - 1]), _BOTTOM + 1, 4, "event"))
+    px, py = decimate(x(t), y, _COLUMNS)
+    parts.append(f'<path class="value" d="{line(px, scale(py), gaps(px, 4.0))}"/>')
+    parts += [
+        f'<circle class="expected" cx="{a:.1f}" cy="{b:.1f}" r="1.7"/>'
+        for a, b in zip(x(expected[0]).tolist(), scale(expected[1]).tolist(), strict=True)
+    ]
+    extent = f"{number(scale.low)} to {number(scale.high)}"
+    parts.append(f'<text class="tick" x="{_LEFT}" y="{_H - 3}">{extent}</text></svg>')
+    caption = f"<b>{esc(channel.name)}</b> {100 * channel.share:.0f} %"
+    return f"<figure><figcaption>{caption}</figcaption>{''.join(parts)}</figure>"
+
+
+def _expected(
+    facts: KeyFacts, name: str, begin: int, end: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Times and values the anomalies of the stretch say were expected of a channel."""
+    found = [
+        (time_us, top.expected)
+        for time_us, body in facts.anomalies
+        if begin <= time_us <= end
+        for top in body.top_channels
+        if top.name == name and top.expected is not None
+    ]
+    found = found[:: max(1, -(-len(found) // _MOST_EXPECTED))]
+    pairs = np.asarray(found, dtype=np.float64).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _usual(model: FleetModel, facts: KeyFacts, column: int) -> tuple[float, float] | None:
+    """Two usual deviations around the mean the key had in training."""
+    if facts.known is None:
+        return None
+    mean = float(model.key_state["norm_mean"][facts.known, column])
+    deviation = float(model.key_state["norm_var"][facts.known, column]) ** 0.5
+    return mean - 2.0 * deviation, mean + 2.0 * deviation
+
+
+def _value_scale(
+    y: NDArray[np.float64], expected: NDArray[np.float64], band: tuple[float, float] | None
+) -> Scale:
+    known = np.concatenate([y[~np.isnan(y)], expected])
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    if band is not None:
+        # The band is context: it may widen the axis, but not flatten what is to be seen.
+        room = high - low or abs(high) or 1.0
+        low, high = max(min(low, band[0]), low - room), min(max(high, band[1]), high + room)
+    if high <= low:
+        low, high = low - 0.5, high + 0.5
+    return Scale(low, high, _BOTTOM - 2, _TOP + 2)

@@ -1,0 +1,127 @@
+"""A little SVG: paths of few bytes from series of any length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A linear map from data to drawing units; what lies outside lands on the border.
+
+    Args:
+        low: Data value at `start`.
+        high: Data value at `end`.
+        start: Drawing unit.
+        end: Drawing unit; smaller than `start` for an axis that points up.
+    """
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, x: Floats) -> Floats:
+        """Drawing units of data values, shape as `x`."""
+        share = (np.asarray(x, dtype=np.float64) - self.low) / max(self.high - self.low, 1e-300)
+        return self.start + np.clip(share, 0.0, 1.0) * (self.end - self.start)
+
+    def ends(self, a: float, b: float) -> tuple[float, float]:
+        """Drawing units of two values."""
+        return self.at(a), self.at(b)
+
+    def at(self, x: float) -> float:
+        """Drawing unit of one value."""
+        return float(self(np.asarray([x]))[0])
+
+
+def decimate(x: Floats, y: Floats, columns: int) -> tuple[Floats, Floats]:
+    """Keep the smallest and the largest `y` of each column, in their order.
+
+    What is kept looks as the whole does, however long the series: no peak is lost.
+
+    Args:
+        x: Drawing units, rising, shape `(T,)`.
+        y: Shape `(T,)`; NaN is a gap.
+        columns: Columns over the range of `x`.
+
+    Returns:
+        Both, of at most `2 * columns` points plus one NaN per column that holds only NaN.
+    """
+    if len(x) <= 2 * columns:
+        return x, y
+    width = max(float(x[-1] - x[0]), 1e-300) / columns
+    column = np.minimum(((x - x[0]) / width).astype(np.int64), columns - 1)
+    starts = np.flatnonzero(np.diff(column, prepend=-1))
+    owner = np.repeat(np.arange(starts.size), np.diff(np.append(starts, len(x))))
+    nan = np.isnan(y)
+    low, high = np.where(nan, np.inf, y), np.where(nan, -np.inf, y)
+    smallest = np.minimum.reduceat(low, starts)[owner]
+    largest = np.maximum.reduceat(high, starts)[owner]
+    index = np.arange(len(x))
+    end = len(x)
+    at_low = np.minimum.reduceat(np.where(~nan & (y == smallest), index, end), starts)
+    at_high = np.minimum.reduceat(np.where(~nan & (y == largest), index, end), starts)
+    empty = np.logical_and.reduceat(nan, starts)
+    both = [np.where(empty, starts, at) for at in (at_low, at_high)]
+    kept = np.unique(np.concatenate(both))
+    return x[kept], y[kept]
+
+
+def line(x: Floats, y: Floats, breaks: NDArray[np.bool_] | None = None) -> str:
+    """Path data through points; NaN and `breaks` (True: nothing leads here) interrupt it."""
+    parts: list[str] = []
+    pen = "M"
+    px = py = 0
+    for i, (a, b) in enumerate(zip((10 * x).tolist(), (10 * y).tolist(), strict=True)):
+        if b != b:
+            pen = "M"
+            continue
+        if breaks is not None and breaks[i]:
+            pen = "M"
+        ia, ib = round(a), round(b)
+        if pen == "M":
+            parts.append(f"M{_tenth(ia)} {_tenth(ib)}l0 0")
+            pen = "l"
+        else:
+            parts.append(f" {_tenth(ia - px)} {_tenth(ib - py)}")
+        px, py = ia, ib
+    return "".join(parts).replace(" -", "-")
+
+
+def gaps(x: Floats, least: float) -> NDArray[np.bool_]:
+    """True at points that follow a gap: ten times the usual distance, and at least `least`."""
+    out = np.zeros(len(x), dtype=bool)
+    if len(x) > 2:
+        step = np.diff(x)
+        out[1:] = step > max(least, 10.0 * float(np.median(step)))
+    return out
+
+
+def rect(
+    ends: tuple[float, float],
+    y: float,
+    height: float,
+    css: str,
+    title: str = "",
+    least: float = 1.0,
+) -> str:
+    """A box between two `x`, at least `least` wide; `title` is escaped already."""
+    inner = f"><title>{title}</title></rect>" if title else "/>"
+    x0, x1 = ends
+    width = max(x1 - x0, least)
+    return (
+        f'<rect class="{css}" x="{x0:.1f}" y="{y:g}" width="{width:.1f}" height="{height:g}"{inner}'
+    )
+
+
+def _tenth(n: int) -> str:
+    """`n / 10` in as few characters as can be."""
+    whole, rest = divmod(abs(n), 10)
+    text = f"{whole or ''}.{rest}" if rest else str(whole)
+    return f"-{text}" if n < 0 else text

@@ -1,0 +1,203 @@
+"""Time line of one key: severity and evidence over time, and three lanes below."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ember_core.fleet import FleetModel
+from stream.report._facts import Episode, KeyFacts
+from stream.report._svg import Scale, decimate, gaps, line, rect
+from stream.report._words import When, esc, odds, plural
+
+WIDTH, HEIGHT = 1000, 214
+LEFT, RIGHT, TOP, BOTTOM = 62, 918, 10, 142
+LANES = {"labelled": 152, "firing": 167, "anomalies": 182}
+LANE = 10
+_COLUMNS = 560
+_MOST_TICKS = 400
+_MOST_TITLES = 300
+_LEAST_FALSE = 4.0  # its outline needs room
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What all time lines share.
+
+    Args:
+        high: Top of the severity axis.
+        anomaly: Severity of an anomaly.
+        on: Evidence that fires.
+        off: Evidence that resolves.
+    """
+
+    high: float
+    anomaly: float
+    on: float
+    off: float
+
+    @classmethod
+    def of(cls, facts: list[KeyFacts], model: FleetModel) -> Axes:
+        """Axes that hold every key and both thresholds."""
+        motor, anomaly = model.pipeline.motor, model.pipeline.config.anomaly_severity
+        top = max((float(f.scores.severity.max(initial=0.0)) for f in facts), default=0.0)
+        high = float(np.ceil(max(top, motor.on + 0.5, anomaly + 0.5, 4.0)))
+        return cls(high, anomaly, motor.on, motor.off)
+
+    @property
+    def y(self) -> Scale:
+        """Severity to drawing units."""
+        return Scale(0.0, self.high, BOTTOM, TOP)
+
+
+def time_scale(facts: KeyFacts) -> Scale:
+    """Event time to drawing units."""
+    t = facts.scores.time_us
+    return Scale(float(t[0]), float(max(t[-1], t[0] + 1)), LEFT, RIGHT)
+
+
+def timeline(facts: KeyFacts, axes: Axes, when: When, index: int) -> str:
+    """The drawing.
+
+    Args:
+        facts: The key; with at least one scored row.
+        axes: Axes of all keys.
+        when: How times are written.
+        index: The key's number on the page; its firing lane is what the script redraws.
+    """
+    time, x = facts.scores.time_us, time_scale(facts)
+    said = esc(_said(facts))
+    parts = [
+        f'<svg class="timeline" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{said}">'
+    ]
+    parts += [
+        rect(x.ends(time[a], time[b - 1]), TOP, BOTTOM - TOP, "label-bg")
+        for a, b in facts.spans.tolist()
+    ]
+    parts += [
+        rect(x.ends(time[e.first], time[e.last]), TOP, BOTTOM - TOP, "fire-bg")
+        for e in facts.episodes
+    ]
+    parts += _grid(axes)
+    parts += _curves(facts, axes, x)
+    parts += _thresholds(axes)
+    parts += _lanes(facts, when, x, index)
+    parts += _time_axis(facts, when, x)
+    parts.append("</svg>")
+    return "".join(parts)
+
+
+def _said(facts: KeyFacts) -> str:
+    return (
+        f"Time line of {facts.name}: {plural(len(facts.episodes), 'episode')}, "
+        f"{plural(len(facts.anomalies), 'anomaly', 'anomalies')}"
+    )
+
+
+def _grid(axes: Axes) -> list[str]:
+    step = 1 if axes.high <= 6 else 2 if axes.high <= 10 else 3
+    out = []
+    for value in range(0, int(axes.high) + 1, step):
+        y = axes.y.at(value)
+        out.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{RIGHT}"/>')
+        out.append(
+            f'<text class="tick" x="{LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{value}</text>'
+        )
+    middle = (TOP + BOTTOM) / 2
+    out.append(
+        f'<text class="tick" x="14" y="{middle}" text-anchor="middle" '
+        f'transform="rotate(-90 14 {middle})">severity</text>'
+    )
+    return out
+
+
+def _curves(facts: KeyFacts, axes: Axes, x: Scale) -> list[str]:
+    """Severity of the rows as hair lines, evidence as the line that counts."""
+    at = x(facts.scores.time_us.astype(np.float64))
+    out = []
+    for css, values in (("severity", facts.scores.severity), ("evidence", facts.trace.evidence)):
+        px, py = decimate(at, values.astype(np.float64), _COLUMNS)
+        out.append(f'<path class="{css}" d="{line(px, axes.y(py), gaps(px, 6.0))}"/>')
+    return out
+
+
+def _thresholds(axes: Axes) -> list[str]:
+    out = []
+    above = axes.y.at(axes.anomaly) - axes.y.at(axes.on)
+    # The anomaly's name stands inside, those of the evidence outside: they cannot collide.
+    for css, value, text, x, dy in (
+        ("anomaly-line", axes.anomaly, "anomaly", LEFT + 4, 10.0 if 0 < above < 15 else -3.0),
+        ("on-line", axes.on, "fires", RIGHT + 5, 3.5),
+        ("off-line", axes.off, "resolves", RIGHT + 5, 3.5),
+    ):
+        y = axes.y.at(value)
+        out.append(
+            f'<g class="{css}"><path d="M{LEFT} {y:.1f}H{RIGHT}"/>'
+            f'<text x="{x}" y="{y + dy:.1f}">{text} {value:.2f}</text></g>'
+        )
+    return out
+
+
+def _lanes(facts: KeyFacts, when: When, x: Scale, index: int) -> list[str]:
+    out = []
+    for name, y in LANES.items():
+        if name == "labelled" and facts.label is None:
+            continue
+        out.append(
+            f'<text class="lane" x="{LEFT - 6}" y="{y + 8.5}" text-anchor="end">{name}</text>'
+        )
+        out.append(f'<path class="lane-base" d="M{LEFT} {y + LANE}H{RIGHT}"/>')
+    out.append(f'<g class="labels" data-key="{index}">')
+    out += _labelled(facts, when, x)
+    out.append("</g>")
+    for since, until in facts.silences:
+        ends = x.ends(since, x.high if until is None else until)
+        text = esc(f"silent from {when.moment(since)}")
+        out.append(rect(ends, LANES["firing"], LANE, "silent", text))
+    out.append(f'<g class="fired" data-key="{index}">')
+    out += [_fired(e, facts, when, x) for e in facts.episodes]
+    out.append("</g>")
+    at = np.unique(np.round(x(np.asarray([float(t) for t, _ in facts.anomalies])), 0))
+    at = at[:: max(1, -(-at.size // _MOST_TICKS))]
+    y = LANES["anomalies"]
+    out.append(f'<path class="anomaly" d="{"".join(f"M{a:g} {y}v{LANE}" for a in at.tolist())}"/>')
+    return out
+
+
+def _labelled(facts: KeyFacts, when: When, x: Scale) -> list[str]:
+    """Labelled events; one that was missed is low and pale, however narrow."""
+    out, time = [], facts.scores.time_us
+    for (a, b), delay in zip(facts.spans.tolist(), facts.delays.tolist(), strict=True):
+        missed = delay != delay
+        title = ""
+        if len(facts.spans) <= _MOST_TITLES:
+            fate = "missed" if missed else f"caught after {plural(int(delay), 'row')}"
+            title = esc(f"{when.moment(int(time[a]))}, {plural(b - a, 'row')}: {fate}")
+        height = LANE // 2 if missed else LANE
+        y = LANES["labelled"] + LANE - height
+        css = "missed" if missed else "event"
+        out.append(rect(x.ends(time[a], time[b - 1]), y, height, css, title))
+    return out
+
+
+def _fired(episode: Episode, facts: KeyFacts, when: When, x: Scale) -> str:
+    time, false = facts.scores.time_us, episode.true is False
+    text = f"{when.moment(episode.start_us)}, peak {episode.peak:.1f} ({odds(episode.peak)})"
+    return rect(
+        x.ends(time[episode.first], time[episode.last]),
+        LANES["firing"],
+        LANE,
+        "fire false" if false else "fire",
+        esc(text) if len(facts.episodes) <= _MOST_TITLES else "",
+        least=_LEAST_FALSE if false else 1.0,
+    )
+
+
+def _time_axis(facts: KeyFacts, when: When, x: Scale) -> list[str]:
+    time = facts.scores.time_us
+    return [
+        f'<text class="tick" x="{x.at(us):.1f}" y="{HEIGHT - 6}" text-anchor="middle">{text}</text>'
+        f'<path class="grid" d="M{x.at(us):.1f} {LANES["anomalies"] + LANE}v4"/>'
+        for us, text in when.ticks(int(time[0]), int(time[-1]))
+    ]

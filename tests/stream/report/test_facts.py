@@ -1,0 +1,56 @@
+"""What the report reads out of a backtest."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stream.report._facts import gather
+from tests.stream.report import small
+
+
+def test_the_fault_is_one_true_episode_with_its_channel_first() -> None:
+    faulty = gather(small.result(), small.model())[0]
+    begin = small.FAULT.start - small.TRAIN
+    hits = [e for e in faulty.episodes if e.true]
+    assert len(hits) == 1
+    assert begin <= hits[0].first <= begin + 5
+    assert hits[0].first <= hits[0].peak_row <= hits[0].last
+    assert hits[0].channels[0].name == small.CHANNELS[1]
+    assert faulty.caught == 1
+    assert faulty.delays.tolist() == [hits[0].first - begin]
+    assert faulty.known is not None
+
+
+def test_an_episode_that_ends_in_silence_ends_at_its_last_row() -> None:
+    evil = gather(small.result(), small.model())[1]
+    ended = [e for e in evil.episodes if e.stale]
+    assert len(ended) == 1
+    assert ended[0].last == small.SILENCE - small.TRAIN - 1
+    assert len(evil.silences) == 1
+    assert evil.silences[0][1] == small.dataset().tables[1].time_us[small.SILENCE]
+
+
+def test_a_key_that_only_warmed_up_has_nothing_to_show() -> None:
+    new = gather(small.result(), small.model())[2]
+    assert new.known is None
+    assert not len(new.scores.score)
+    assert (new.episodes, new.top, new.fired) == ([], 0.0, 0)
+
+
+def test_without_labels_nothing_is_judged() -> None:
+    facts = gather(small.result(labelled=False), small.model())
+    assert all(f.label is None and f.worth is None for f in facts)
+    assert {e.true for f in facts for e in f.episodes} == {None}
+
+
+def test_counts_are_those_of_the_figures() -> None:
+    result = small.result()
+    figures = result.figures()["per_key"]
+    faulty = gather(result, small.model())[0]
+    row = figures[faulty.name]
+    assert (row["caught"], row["episodes"], row["false_episodes"]) == (
+        faulty.caught,
+        faulty.fired,
+        faulty.false,
+    )
+    assert np.isclose(row["delay_records"], np.nanmean(faulty.delays))

@@ -1,0 +1,95 @@
+"""Other thresholds, replayed from the evidence alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import stream.report
+from ember_core.detect import MotorNeuron
+from stream.report._facts import gather
+from stream.report._motor import trace
+from stream.report._sweep import _payload, sweep
+from stream.report._timeline import Axes
+from tests.stream.report import small
+
+
+def _neuron(severity: np.ndarray, motor: MotorNeuron, resets: list[int], free: int) -> list:
+    """The motor neuron itself, row by row; a silence does to it what the engine does."""
+    names = {f.name: np.zeros(1, dtype=f.dtype) for f in motor.state_fields()}
+    out, begun = [], None
+    for i, s in enumerate(severity):
+        if i in resets:
+            if names["firing"][0]:
+                out.append((begun, i - 1))
+                names["firing"][:] = 0
+                names["refractory"][:] = motor.refractory_rows
+            names["evidence"][:] = 0
+        names, fires, resolves = motor(names, np.array([s], np.float32), np.array([i >= free]))
+        if fires[0]:
+            begun = i
+        if resolves[0]:
+            out.append((begun, i))
+    if names["firing"][0]:
+        out.append((begun, len(severity) - 1))
+    return out
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("on", [1.3, 2.0, 3.1])
+def test_episodes_are_those_of_the_motor_neuron(seed: int, on: float) -> None:
+    rng = np.random.default_rng(seed)
+    severity = (0.4 + rng.exponential(0.6, 997) * (1 + 3 * (rng.random(997) > 0.9))).astype("f4")
+    severity[300:340] = 5.0
+    motor = MotorNeuron(on=on, off=1.1, time_constant_rows=3.0, refractory_rows=7)
+    resets, free = [320, 611], 31
+    found = trace(severity, motor, resets, free)
+    assert _neuron(severity, motor, resets, free) == found.episodes(on)
+    assert found.episodes(on)
+
+
+def test_nothing_was_scored() -> None:
+    found = trace(np.zeros(0, dtype=np.float32), MotorNeuron())
+    assert found.episodes(2.0) == []
+    assert found.spans.shape == (0, 2)
+
+
+def test_at_the_run_s_own_threshold_it_gives_the_run_s_own_episodes() -> None:
+    on = small.model().pipeline.motor.on
+    facts = gather(small.result(), small.model())
+    assert any(f.episodes for f in facts)
+    for f in facts:
+        assert [(e.first, e.last) for e in f.episodes] == f.trace.episodes(on)
+
+
+def test_the_page_s_script_counts_as_python_does() -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not there to run the page's script")
+    facts = gather(small.result(), small.model())
+    axes = Axes.of(facts, small.model())
+    drawn = [f for f in facts if len(f.scores.score)]
+    _, data = _payload(facts, drawn, axes, small.model())
+    thresholds = np.round(np.arange(axes.off + 0.1, axes.high, 0.07), 2).tolist()
+    script = Path(stream.report.__file__).with_name("report.js")
+    program = f"""
+    const page = require({json.dumps(str(script))});
+    const data = {data};
+    for (const key of data.keys) key.e = page.unpack(key.e);
+    console.log(JSON.stringify({json.dumps(thresholds)}.map((on) => {{
+      const total = [0, 0, 0];
+      for (const key of data.keys) {{
+        page.judge(key, page.episodes(key, on * data.steps)).forEach((n, i) => total[i] += n);
+      }}
+      return total;
+    }})));
+    """
+    done = subprocess.run([node, "-e", program], capture_output=True, text=True, check=True)
+    points = [sweep(facts, on) for on in thresholds]
+    assert [[p.episodes, p.caught, p.false] for p in points] == json.loads(done.stdout)
+    assert points[0].episodes > points[-1].episodes
