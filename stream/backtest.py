@@ -28,13 +28,7 @@ class KeyScores:
     severity: NDArray[np.float32]
     anomaly: NDArray[np.bool_]
     trigger: NDArray[np.int8]
-
-    @property
-    def firing(self) -> NDArray[np.bool_]:
-        """True from the row that fires to the one that resolves, inclusive."""
-        level = np.cumsum(self.trigger.astype(np.int64))
-        out: NDArray[np.bool_] = (level > 0) | (self.trigger != 0)
-        return out
+    firing: NDArray[np.bool_]
 
 
 @dataclass
@@ -161,9 +155,7 @@ def _passes(data: Dataset, warm: bool, batch_rows: int) -> Iterator[tuple[bool, 
         yield True, chunk
 
 
-def _decoded(
-    keys: list[bytes], time_us: NDArray[np.int64], values: NDArray[np.float64]
-) -> Decoded:
+def _decoded(keys: list[bytes], time_us: NDArray[np.int64], values: NDArray[np.float64]) -> Decoded:
     """Rows as the codec would hand them on: what it refuses is refused here for the same reason."""
     rejected = []
     beyond = np.abs(values) > MAX_ABS_VALUE
@@ -181,7 +173,7 @@ def _decoded(
 
 def _by_key(parts: list[tuple[NDArray[np.int64], Any]], keys: int) -> list[KeyScores]:
     """Scored rows of all steps, apart by key, each in its own order."""
-    names = ("time_us", "score", "probability", "severity", "anomaly", "trigger")
+    names = ("time_us", "score", "probability", "severity", "anomaly", "trigger", "firing")
     owner = np.concatenate([k for k, _ in parts]) if parts else np.zeros(0, dtype=np.int64)
     columns = {
         name: np.concatenate([getattr(s, name) for _, s in parts]) if parts else np.zeros(0)

@@ -88,9 +88,11 @@ class Decider:
         """
         warm = [np.flatnonzero(g.observed.scored) for g in groups]
         visible = [g.observed.visible[w] for g, w in zip(groups, warm, strict=True)]
-        scores = self.pipeline.score(
-            visible[0] if len(visible) == 1 else np.concatenate(visible)
-        ) if visible else np.zeros(0, dtype=np.float32)
+        scores = (
+            self.pipeline.score(visible[0] if len(visible) == 1 else np.concatenate(visible))
+            if visible
+            else np.zeros(0, dtype=np.float32)
+        )
         columns: list[tuple[Any, ...]] = []
         begin = 0
         for group, chosen in zip(groups, warm, strict=True):
@@ -104,23 +106,14 @@ class Decider:
         for row in list(batch.silences):
             self._interrupt(batch, row, len(batch.times))
         if columns:
-            sample, time_us, score, severity, anomaly, trigger = map(
-                np.concatenate, zip(*columns, strict=True)
-            )
-            order = np.argsort(sample, kind="stable")
-            result.scores = ScoreColumns(
-                sample[order],
-                time_us[order],
-                score[order],
-                severity[order],
-                anomaly[order],
-                trigger[order],
-            )
+            whole = [np.concatenate(parts) for parts in zip(*columns, strict=True)]
+            order = np.argsort(whole[0], kind="stable")
+            result.scores = ScoreColumns(*(column[order] for column in whole))
 
     def _decide(
         self, batch: Batch, group: RowGroup, chosen: NDArray[np.int64], score: Any
     ) -> tuple[Any, ...]:
-        """One row per key: severity, evidence, events."""
+        """One row per key: severity, evidence, events; columns as in `ScoreColumns`."""
         views, rows = batch.views, group.rows[chosen]
         seen = group.observed
         state = {name: views[name][rows] for name in self._store.decided}
@@ -150,7 +143,15 @@ class Decider:
                 where = int(chosen[i]), int(rows[i]), i
                 self._tell(batch, group, where, because, decision, score, anomaly, peak)
         trigger = fires.astype(np.int8) - resolves.astype(np.int8)
-        return (group.sample[chosen], group.time_us[chosen], score, severity, anomaly, trigger)
+        return (
+            group.sample[chosen],
+            group.time_us[chosen],
+            score,
+            severity,
+            anomaly,
+            trigger,
+            inside,
+        )
 
     def _tell(
         self,

@@ -150,7 +150,7 @@ class Engine:
             elif value is not None:
                 try:
                     meta = MetaRow.decode(value)
-                except msgspec.DecodeError as error:
+                except (msgspec.DecodeError, UnicodeError) as error:
                     damaged.append((key, f"not a meta row: {error}"))
                     continue
                 if meta.absorbed >= part.meta.absorbed:

@@ -133,7 +133,7 @@ class RowLayout:
 
     def describe(self) -> list[dict[str, Any]]:
         """One entry per field: name, type, shape, byte offset and meaning."""
-        placed = self.dtype.fields or {}
+        placed: Any = self.dtype.fields
         return [
             {
                 "name": f.name,

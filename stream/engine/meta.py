@@ -57,5 +57,6 @@ class MetaRow(msgspec.Struct, kw_only=True):
 
         Raises:
             msgspec.DecodeError: If the value is not a meta row.
+            UnicodeError: If its text is not UTF-8.
         """
         return msgspec.json.decode(value, type=cls)

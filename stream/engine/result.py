@@ -33,6 +33,8 @@ class ScoreColumns:
     anomaly: NDArray[np.bool_]
     trigger: NDArray[np.int8]
     """1 fires, -1 resolves, 0 neither."""
+    firing: NDArray[np.bool_]
+    """True from the row that fires to the one that resolves, inclusive."""
 
     @property
     def probability(self) -> NDArray[np.float64]:
@@ -45,7 +47,8 @@ class ScoreColumns:
         """No rows."""
         i8 = np.zeros(0, dtype=np.int64)
         f4 = np.zeros(0, dtype=np.float32)
-        return cls(i8, i8, f4, f4, np.zeros(0, dtype=bool), np.zeros(0, dtype=np.int8))
+        no = np.zeros(0, dtype=bool)
+        return cls(i8, i8, f4, f4, no, np.zeros(0, dtype=np.int8), no)
 
 
 @dataclass

@@ -59,7 +59,9 @@ class Stepper:
         self._store, self._decider, self._limits = store, decider, limits
         self._pipeline = decider.pipeline
         self._window = window
-        self._tumbling = Tumbling(window, self._pipeline.config.channels) if window.mode == "time" else None
+        self._tumbling = (
+            Tumbling(window, self._pipeline.config.channels) if window.mode == "time" else None
+        )
 
     def step(self, part: Partition, batch: Decoded, fetch: Fetch) -> StepResult:
         """Absorb one fetch of a partition whole.
@@ -79,8 +81,8 @@ class Stepper:
         if refused:
             fate[list(refused)] = _REFUSED
             keep &= fate[batch.message] != _REFUSED
-        slots, over = self._store.slots(part, batch.keys, keep)
-        for message in {int(batch.message[i]) for i in over}:
+        slots, over = self._store.slots(part, batch.keys, batch.message, keep)
+        for message in over:
             refused[message] = self._store.too_many(message)
             fate[message] = _REFUSED
         if over:
@@ -141,10 +143,10 @@ class Stepper:
             if not rows.size:
                 continue
             self._round(block, views, rows, sample, times, values, code, groups)
+            views["offset"][rows] = offsets[sample]  # late ones too: they count once
             taken = code[sample] != _LATE
             rows, sample = rows[taken], sample[taken]
             views["seen"][rows] = clock[sample]
-            views["offset"][rows] = offsets[sample]
             patience[sample] = self._patience(views, rows)
         about = Batch(part, uniq, views, times)
         self._silences(about, inverse, order, clock, patience, code)
@@ -157,13 +159,14 @@ class Stepper:
             code[group.sample] = np.maximum(
                 code[group.sample], np.where(group.observed.scored, _SCORED, _WARMING)
             )
-        about.out.sort(key=lambda e: e[:2])
+        # keys fall silent together: their order must not depend on which of them are in the batch
+        about.out.sort(key=lambda e: (e[0], e[1], e[2].time_us, e[2].key))
         result.events = [event for _, _, event in about.out]
         result.scores.sample = index[result.scores.sample]
         np.maximum.at(fate, batch.message[index], code)
         self._store.scatter(uniq, block)
         part.meta.clock_us = int(clock[-1])
-        result.missing = int(np.isnan(values).sum())
+        result.missing = sum(int(np.isnan(group.values).sum()) for group in groups)
 
     def _round(
         self,

@@ -58,30 +58,44 @@ class Store:
         return rows
 
     def slots(
-        self, part: Partition, keys: Sequence[bytes], keep: NDArray[np.bool_]
+        self,
+        part: Partition,
+        keys: Sequence[bytes],
+        message: NDArray[np.int32],
+        keep: NDArray[np.bool_],
     ) -> tuple[NDArray[np.int64], list[int]]:
         """Slot of every sample's key; new keys get one.
 
         Args:
             part: The partition.
             keys: Key of each sample.
+            message: Message of each sample, never falling.
             keep: False for samples that are not wanted; they make no new key.
 
         Returns:
-            Slots, `(n,)`, -1 where there is none; and the samples that found all slots taken.
+            Slots, `(n,)`, -1 where there is none; and the messages that found all slots taken,
+            which leave none behind.
         """
         index = part.index
         slots = np.fromiter(map(index.get, keys, repeat(-1)), dtype=np.int64, count=len(keys))
         over: list[int] = []
+        at, made = -1, list[bytes]()  # the message at hand, and the keys it is the first to send
         for i in np.flatnonzero((slots < 0) & keep).tolist():
+            if message[i] != at:
+                at, made = int(message[i]), []
+            elif over and over[-1] == at:
+                continue
             key = keys[i]
             slot = index.get(key, -1)
             if slot < 0:
                 if self.slab.full():
-                    over.append(i)
+                    over.append(at)
+                    for own in made:
+                        self.slab.free(index.pop(own))
                     continue
                 slot = self.slab.allocate(key, part.number)
                 index[key] = slot
+                made.append(key)
                 known = self._row_of_key.get(key)
                 self.slab.rows[slot] = self._new[0] if known is None else self._known[known]
             slots[i] = slot

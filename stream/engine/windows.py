@@ -33,7 +33,8 @@ class Tumbling:
 
     def late(self, views: dict[str, Any], time_us: NDArray[np.int64]) -> NDArray[np.bool_]:
         """True where a sample's interval has closed; shape `(B,)`."""
-        return self._end(self._start(time_us)) <= views["max_time"]
+        closed: NDArray[np.bool_] = self._end(self._start(time_us)) <= views["max_time"]
+        return closed
 
     def due(
         self, views: dict[str, Any], time_us: NDArray[np.int64]
@@ -98,9 +99,7 @@ class Tumbling:
         views["window_open"][every, at] = 1
         views["window_value"][every, at] = np.where(has, new, total)
         views["window_count"][every, at] = count + has
-        views["window_time"][every, at] = np.where(
-            has, np.maximum(last, time_us[:, None]), last
-        )
+        views["window_time"][every, at] = np.where(has, np.maximum(last, time_us[:, None]), last)
 
     def _start(self, time_us: Any) -> Any:
         return time_us - time_us % self.spec.interval_us

@@ -20,7 +20,9 @@ def _environment() -> dict[str, str]:
     return own | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
 
 
-def ember(*arguments: str | Path, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+def ember(
+    *arguments: str | Path, cwd: Path, check: bool = True
+) -> subprocess.CompletedProcess[str]:
     """Run one command to its end."""
     done = subprocess.run(
         [sys.executable, "-m", "stream.cli", *map(str, arguments)],
@@ -90,7 +92,9 @@ class Service:
             self.kill()
 
 
-def wait_until(what: str, holds: Callable[[], bool], service: Service, seconds: float = 120) -> None:
+def wait_until(
+    what: str, holds: Callable[[], bool], service: Service, seconds: float = 120
+) -> None:
     """Wait for a condition; fails with the worker's log when it does not come."""
     end = time.monotonic() + seconds
     while not holds():

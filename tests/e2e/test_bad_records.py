@@ -118,7 +118,11 @@ def test_every_bad_record_ends_in_the_dead_letters_and_the_stream_goes_on(
         assert headers["__connect.errors.topic"].decode() == topic
         assert reason in b" ".join(headers.values()).decode()
         assert letter.key == key
-        assert value.startswith(letter.value) if b"ember.truncated" in headers else letter.value == value
+        assert (
+            value.startswith(letter.value)
+            if b"ember.truncated" in headers
+            else letter.value == value
+        )
     for reason in BAD:
         assert f'reason="{reason}"' in metrics
         line = next(x for x in metrics.splitlines() if "rejected_total" in x and f'"{reason}"' in x)

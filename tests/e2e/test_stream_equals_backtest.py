@@ -68,19 +68,25 @@ class Stage:
 
     def events(self) -> list[tuple[str, bytes]]:
         """Everything published: id and body, stale ones left out (they need all partitions)."""
-        found = []
-        for kind in ("anomalies", "triggers"):
-            for record in self.broker.consume_all(f"{self.topic}.{kind}"):
-                if b'"reason":"stale"' not in record.value and b'"returned"' not in record.value:
-                    found.append((dict(record.headers)["ce_id"].decode(), record.value))
-        return found
+        records = [
+            record
+            for kind in ("anomalies", "triggers")
+            for record in self.broker.consume_all(f"{self.topic}.{kind}")
+        ]
+        return [
+            (dict(r.headers)["ce_id"].decode(), r.value)
+            for r in records
+            if b'"reason":"stale"' not in r.value and b'"returned"' not in r.value
+        ]
 
     def counts(self) -> tuple[int, int]:
         """Sum of all fates in the meta rows, and of the offsets absorbed."""
         rows = self.broker.read_changelog(self.changelog)
         metas = [json.loads(v) for (_, key), v in rows.items() if key == META]
         total = sum(sum(m["counts"].values()) for m in metas)
-        return total, sum(m["absorbed"] + 1 - m["first_offset"] for m in metas if m["absorbed"] >= 0)
+        return total, sum(
+            m["absorbed"] + 1 - m["first_offset"] for m in metas if m["absorbed"] >= 0
+        )
 
     def state(self) -> dict[bytes, bytes]:
         """Last row of every key."""

@@ -1,0 +1,165 @@
+"""Silent keys: one firing and one resolved, by the partition's clock and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ember_core.fleet import FleetModel
+from stream.engine import Limits
+from stream.records import rfc3339
+from tests.stream.engine.conftest import (
+    INTERVAL,
+    SECOND,
+    START,
+    Run,
+    Sent,
+    cuts_of,
+    interleaved,
+    rows_of,
+    run,
+    same,
+    sent,
+    signal,
+)
+
+LIMITS = Limits(max_keys=64, stale_intervals=5.0)
+SIZES = pytest.mark.parametrize("size", [1, 4, 1000])
+STALE = "EmberKeyStale"
+
+
+def without(feed: list[Sent], begin: int, end: int) -> list[Sent]:
+    return feed[:begin] + feed[end:]
+
+
+def patience_us(model: FleetModel, key: bytes) -> int:
+    return int(model.key_state["interval"][model.keys.index(key)] * 5.0 * 1e6)
+
+
+def stale(done: Run, key: bytes) -> list[tuple[str, str]]:
+    return [(b["status"], b["reason"]) for b in done.triggers(key, STALE)]
+
+
+@SIZES
+def test_a_silent_key_fires_once_and_resolves_once(model: FleetModel, size: int) -> None:
+    """From the clock's passing its patience to its next record; both events name one episode."""
+    b = without(rows_of(b"b", signal(60, 3, 1)), 20, 45)
+    feed = interleaved(rows_of(b"a", signal(60, 3, 0)), b)
+    done = run(model, feed, cuts_of(size, len(feed)), limits=LIMITS)
+    assert stale(done, b"b") == [("firing", "stale"), ("resolved", "returned")]
+    assert stale(done, b"a") == []
+    fired, back = done.triggers(b"b", STALE)
+    since = START + 19 * INTERVAL * SECOND + patience_us(model, b"b")
+    assert fired["startsAt"] == back["startsAt"] == rfc3339(since)
+    assert fired["endsAt"] is None
+    assert back["endsAt"] == rfc3339(START + 45 * INTERVAL * SECOND)
+    assert fired["fingerprint"] == back["fingerprint"]
+    same(done, run(model, feed, limits=LIMITS))
+
+
+@SIZES
+def test_a_key_that_never_returns_stays_silent(model: FleetModel, size: int) -> None:
+    feed = interleaved(rows_of(b"a", signal(90, 3, 0)), rows_of(b"b", signal(9, 3, 1)))
+    done = run(model, feed, cuts_of(size, len(feed)), limits=LIMITS)
+    assert stale(done, b"b") == [("firing", "stale")]
+
+
+@SIZES
+def test_a_key_may_fall_silent_again_and_again(model: FleetModel, size: int) -> None:
+    """Also twice within one batch."""
+    b = rows_of(b"b", signal(90, 3, 1))
+    b = b[:10] + b[30:31] + b[50:52] + b[80:]
+    feed = interleaved(rows_of(b"a", signal(90, 3, 0)), b)
+    done = run(model, feed, cuts_of(size, len(feed)), limits=LIMITS)
+    assert stale(done, b"b") == [("firing", "stale"), ("resolved", "returned")] * 3
+    assert len({e.id for e in done.events}) == len(done.events)
+
+
+@SIZES
+def test_a_laggard_that_keeps_sending_is_never_silent(model: FleetModel, size: int) -> None:
+    """Its event times are an hour behind the partition's; patience counts from when it sent."""
+    ahead = rows_of(b"a", signal(60, 3, 0), START + 3_600 * SECOND)
+    behind = rows_of(b"b", signal(60, 3, 1))
+    feed = [m for pair in zip(ahead, behind, strict=True) for m in pair]
+    done = run(model, feed, cuts_of(size, len(feed)), limits=LIMITS)
+    assert stale(done, b"b") == stale(done, b"a") == []
+
+
+@SIZES
+def test_alone_in_its_partition_no_key_falls_silent(model: FleetModel, size: int) -> None:
+    """Nothing says that time has passed before the key itself does."""
+    feed = without(rows_of(b"b", signal(90, 3, 1)), 20, 80)
+    done = run(model, feed, cuts_of(size, len(feed)), limits=LIMITS)
+    assert done.triggers(name=STALE) == []
+
+
+@SIZES
+def test_late_and_refused_records_keep_no_key_alive_and_move_no_other(
+    model: FleetModel, size: int
+) -> None:
+    """A clock stuck in the past is silence; a time in the future is not the partition's."""
+    a, b = rows_of(b"a", signal(40, 3, 0)), rows_of(b"b", signal(10, 3, 1))
+    stuck = sent(b"b", START, (1.0, 1.0, 1.0))
+    feed = [m for message in interleaved(a, b) for m in (message, stuck)]
+    done = run(model, feed, cuts_of(size, len(feed)), limits=LIMITS)
+    assert stale(done, b"b") == [("firing", "stale")]
+    ahead = sent(b"a", START + 10**6 * SECOND, (0.0,) * 3, timestamp_ms=START // 1000)
+    feed = [*interleaved(a[:10], b), ahead]
+    done = run(model, feed, cuts_of(size, len(feed)), limits=LIMITS)
+    assert done.counts()["future"] == 1
+    assert done.triggers(name=STALE) == []
+
+
+@SIZES
+def test_a_firing_key_that_falls_silent_is_resolved_as_stale(model: FleetModel, size: int) -> None:
+    """Evidence begins anew when it returns, after the refractory rows."""
+    values = signal(60, 3, 1)
+    values[16:20] += 70.0
+    b = without(rows_of(b"b", values), 20, 45)
+    feed = interleaved(rows_of(b"a", signal(60, 3, 0)), b)
+    done = run(model, feed, cuts_of(size, len(feed)), limits=LIMITS)
+    fired, resolved, *_ = done.triggers(b"b")
+    assert (fired["status"], fired["reason"]) == ("firing", "evidence")
+    assert (resolved["status"], resolved["reason"]) == ("resolved", "stale")
+    since = rfc3339(START + 19 * INTERVAL * SECOND + patience_us(model, b"b"))
+    assert resolved["endsAt"] == since
+    assert resolved["startsAt"] == fired["startsAt"]
+    assert resolved["rows"] == 4
+    assert stale(done, b"b") == [("firing", "stale"), ("resolved", "returned")]
+    order = [e.id for e in done.events if e.key == b"b" and e.kind == "trigger"]
+    assert len(set(order)) == len(order)
+
+
+@SIZES
+def test_keys_that_fall_silent_together_are_told_in_one_order(model: FleetModel, size: int) -> None:
+    """By deadline, then key: not by who was in the batch or where the rows lie."""
+    ends = {b"c": 12, b"b": 12, b"y": 79, b"x": 79}
+    feeds = [rows_of(k, signal(n, 3, i)) for i, (k, n) in enumerate(ends.items())]
+    feed = [*interleaved(*feeds), sent(b"a", START + 10_000 * SECOND, (0.0, 0.0, 0.0))]
+    done = run(model, feed, cuts_of(size, len(feed)), limits=LIMITS)
+    silent = [e for e in done.events if e.kind == "trigger" and b'"stale"' in e.body]
+    silent = [e for e in silent if b"EmberKeyStale" in e.body]
+    assert {e.key for e in silent} == set(ends)
+    same(done, run(model, feed, limits=LIMITS))
+
+
+def test_a_key_that_still_warms_up_is_never_silent(model: FleetModel) -> None:
+    """Its usual interval is not known yet."""
+    feed = interleaved(rows_of(b"a", signal(90, 3, 0)), rows_of(b"new", signal(9, 3, 1)))
+    assert run(model, feed, limits=LIMITS).triggers(name=STALE) == []
+
+
+def test_patience_of_zero_intervals_is_endless(model: FleetModel) -> None:
+    feed = interleaved(rows_of(b"a", signal(90, 3, 0)), rows_of(b"b", signal(9, 3, 1)))
+    done = run(model, feed, limits=Limits(max_keys=64, stale_intervals=0))
+    assert done.triggers(name=STALE) == []
+
+
+def test_silence_and_return_change_no_score(model: FleetModel) -> None:
+    """Scores are the key's own; what the partition's clock does stands apart."""
+    b = without(rows_of(b"b", signal(60, 3, 1)), 20, 45)
+    alone = run(model, b, limits=LIMITS)
+    among = run(model, interleaved(rows_of(b"a", signal(60, 3, 0)), b), limits=LIMITS)
+    assert stale(among, b"b")
+    assert [s[:4] for s in alone.scores[b"b"]] == [s[:4] for s in among.scores[b"b"]]
+    assert np.isfinite([s[1] for s in among.scores[b"b"]]).all()
