@@ -1,0 +1,1 @@
+"""The pipeline's maths: features, liquid networks, RBM, decision. Knows nothing of Kafka."""

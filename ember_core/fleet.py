@@ -116,7 +116,7 @@ class FleetModel:
             "config": p.config.as_json(),
             "tail": p.tail.get_config(),
             "motor": p.motor.get_config(),
-            "keys": [k.decode("utf-8", "surrogateescape") for k in self.keys],
+            "keys": [_key_text(k) for k in self.keys],
             "report": self.report,
         }
         save_bundle(directory, arrays, card)
@@ -136,7 +136,7 @@ class FleetModel:
             pipeline.motor = MotorNeuron(**card["motor"])
             weights = {k[8:]: v for k, v in arrays.items() if k.startswith("weights.")}
             pipeline.load_state_dict(weights)
-            keys = [k.encode("utf-8", "surrogateescape") for k in card["keys"]]
+            keys = [_key_bytes(k) for k in card["keys"]]
             states = []
             for prefix, batch in (("key", len(keys)), ("new", 1)):
                 state = pipeline.initial_state(batch)
@@ -160,3 +160,17 @@ class FleetModel:
             version=str(card.get("version", "1")),
             sha256=bundle_digest(directory),
         )
+
+
+def _key_text(key: bytes) -> str:
+    """A key as JSON can hold it: its text, or NUL and hexadecimal where it is none."""
+    try:
+        text = key.decode()
+    except UnicodeDecodeError:
+        return "\0" + key.hex()
+    return "\0" + key.hex() if text.startswith("\0") else text
+
+
+def _key_bytes(text: str) -> bytes:
+    """Inverse of `_key_text`."""
+    return bytes.fromhex(text[1:]) if text.startswith("\0") else text.encode()

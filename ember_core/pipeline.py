@@ -22,6 +22,7 @@ from ember_core.nn import Module
 from ember_core.state import State, StateField, zero_state
 
 SETTLING_ROWS = 64  # of an unknown key: the normaliser alone learns
+CLOCK_SCALE = 3.0  # of the clock among many visible units: at 1 the RBM hardly learns it
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,10 @@ class PipelineConfig:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> PipelineConfig:
         """Inverse of `as_json`."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        plain: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**plain)
 
 
 @dataclass
@@ -232,11 +236,14 @@ class Pipeline(Module):
         usual = usual + step * (bounded - usual)
         new["interval"] = usual
         elapsed = ops.where(usual > 0, seconds / ops.maximum(usual, 1e-6), 1.0)
-        elapsed = ops.astype(ops.clip(ops.where(first, 0.0, elapsed), 0.0, 1e4), "float32")
+        # A known key begins at its usual level: begun at its first row, its slow windows would
+        # call the next forty rows unusual. One never seen has no level but that row.
+        bare = first & unknown
+        elapsed = ops.where(first, ops.where(bare, 0.0, 1.0), elapsed)
+        elapsed = ops.astype(ops.clip(elapsed, 0.0, 1e4), "float32")
 
         if bool(ops.max(warming)):
-            weight = ops.where(warming, 1.0 / (n + 1.0), 0.0)
-            new |= self.normaliser.learn(state, values, weight)
+            new |= self.normaliser.learn(state, values, warming)
         else:
             new |= {f.name: state[f.name] for f in self.normaliser.state_fields()}
         z = self.normaliser(new, values)
@@ -246,15 +253,13 @@ class Pipeline(Module):
         z = ops.where(missing, carry, z)
         new |= {"age": age, "carried": ops.where(missing, state["carried"], z)}
 
-        moved, features = self.windows(state, z, elapsed, first)
+        moved, features = self.windows(state, z, elapsed, bare)
         new |= moved
         clock = self.clock(time_us)
-        moved, due, basis = self.liquid(state, z, clock, elapsed, first, rows)
+        moved, due, basis = self.liquid(state, z, clock, elapsed, bare, rows)
         new |= moved
-        blocks = [features]
-        for i in self._residual_at:
-            blocks.append(z - due[:, i])
-        raw = ops.concatenate(blocks, axis=1) if len(blocks) > 1 else features
+        residuals = [z - due[:, i] for i in self._residual_at]
+        raw = ops.concatenate([features, *residuals], axis=1) if residuals else features
 
         learns = warming & (rows >= SETTLING_ROWS)
         if bool(ops.max(learns)):
@@ -262,9 +267,7 @@ class Pipeline(Module):
             new |= self.scaler.learn(state, raw, ops.astype(share, "float32"))
         else:
             new |= {f.name: state[f.name] for f in self.scaler.state_fields()}
-        visible = self.scaler(new, raw)
-        if config.clock_visible and self.clock.n_features:
-            visible = ops.concatenate([visible, clock], axis=1)
+        visible = self.visible_units(new, raw, clock)
 
         scored = ~unknown | (rows >= config.warmup_score)
         gained = ops.maximum(n - config.warmup_score, 0.0)
@@ -280,6 +283,22 @@ class Pipeline(Module):
             raw=raw,
             basis=basis,
         )
+
+    def visible_units(self, state: State, raw: Any, clock: Any) -> Any:
+        """The RBM's visible units: scaled features, and the clock where it is one of them.
+
+        Args:
+            state: Fields of the feature scaler.
+            raw: Unscaled features, shape `(B, D)`.
+            clock: Clock features, shape `(B, n_clock)`.
+
+        Returns:
+            Shape `(B, V)`, float32.
+        """
+        visible = self.scaler(state, raw)
+        if not (self.config.clock_visible and self.clock.n_features):
+            return visible
+        return ops.concatenate([visible, CLOCK_SCALE * clock], axis=1)
 
     def score(self, visible: Any) -> Any:
         """RBM free energy of each row: higher is more improbable.
@@ -345,9 +364,7 @@ class Pipeline(Module):
         state = self.initial_state(1) if state is None else state
         scores, severities, triggers = [], [], []
         for t in range(values.shape[0]):
-            state, seen, score, decision = self.step(
-                state, values[t : t + 1], time_us[t : t + 1]
-            )
+            state, seen, score, decision = self.step(state, values[t : t + 1], time_us[t : t + 1])
             warm = bool(seen.scored[0])
             scores.append(float(score[0]) if warm else float("nan"))
             severities.append(float(decision.severity[0]) if warm else 0.0)

@@ -144,7 +144,11 @@ def fit_tail(log_scores: Any) -> dict[str, float]:
     # excesses, times the constant that makes it the mean again, is robust against them
     part = over[: max(1, int(0.8 * over.size))] if over.size else np.asarray([MIN_EXCESS])
     correction = 1.0 - 0.2 * np.log(5.0) / 0.8  # mean of the lower 80 % of Exp(1)
-    excess = float(part.mean()) / correction if over.size >= 20 else float(over.mean() if over.size else 0)
+    excess = (
+        float(part.mean()) / correction
+        if over.size >= 20
+        else float(over.mean() if over.size else 0)
+    )
     return {
         "tail_mid": float(np.quantile(s, 0.5)),
         "tail_high": high,

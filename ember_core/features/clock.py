@@ -9,6 +9,8 @@ import numpy as np
 from ember_core import ops
 from ember_core.nn import Module
 
+NEARLY = 0.8  # of the largest peak's correlation: what makes an earlier peak the period itself
+
 
 class Clock(Module):
     """`sin(2 pi k t / P)` and `cos(2 pi k t / P)` for each period `P` and harmonic `k`.
@@ -48,12 +50,14 @@ class Clock(Module):
         return ops.astype(ops.stack(columns, axis=1), "float32")
 
 
-def find_period(series: Any, minimum: int = 8, strength: float = 0.3) -> int | None:
+def find_period(series: Any, minimum: int = 8, strength: float = 0.3) -> float | None:
     """Dominant period of a group of evenly sampled series, in rows.
 
-    The candidate is the largest peak of the mean autocorrelation beyond its first zero crossing;
-    it counts when its correlation reaches `strength`, at least three cycles fit in, and it stands
-    above the autocorrelation half a period away.
+    A periodic group correlates with itself at every multiple of its period, so the largest peak
+    of the mean autocorrelation may be a multiple: the period is the first peak that comes near
+    the largest. It counts when its correlation reaches `strength`, twice the period correlates
+    too, it stands above the autocorrelation half a period away, and at least four cycles fit in.
+    The multiples then sharpen it: a clock that runs one row a day wrong is useless in a month.
 
     Args:
         series: Shape `(T, K)`: standardised series, NaN-free.
@@ -61,36 +65,56 @@ def find_period(series: Any, minimum: int = 8, strength: float = 0.3) -> int | N
         strength: Smallest autocorrelation at the peak.
 
     Returns:
-        The period in rows, or None where there is none.
+        The period in rows, to a fraction of a row, or None where there is none.
     """
     x = np.asarray(series, dtype=np.float64)
     n = x.shape[0]
     if n < 4 * minimum or x.shape[1] == 0:
         return None
-    # the trend would hide the period behind a slowly falling autocorrelation
-    width = max(3, n // 3)
-    kernel_sum = np.cumsum(np.vstack([np.zeros((1, x.shape[1])), x]), axis=0)
-    half = width // 2
-    lo, hi = np.maximum(np.arange(n) - half, 0), np.minimum(np.arange(n) + half + 1, n)
-    x = x - (kernel_sum[hi] - kernel_sum[lo]) / (hi - lo)[:, None]
-    size = 1 << (2 * n - 1).bit_length()
-    spectrum = np.fft.rfft(x, size, axis=0)
-    correlation = np.fft.irfft(np.abs(spectrum) ** 2, size, axis=0)[:n]
-    power = correlation[0]
-    alive = power > 1e-9
-    if not alive.any():
+    mean = _autocorrelation(x)
+    if mean is None:
         return None
-    unbiased = correlation[:, alive] / power[alive] * (n / (n - np.arange(n)))[:, None]
-    mean = unbiased.mean(axis=1)
-    limit = n // 3
+    limit = n // 4  # a random walk has its false peaks where few cycles fit in
     below = np.flatnonzero(mean[:limit] < 0)
-    if below.size == 0:
-        return None
-    start = max(minimum, int(below[0]))
+    start = max(minimum, int(below[0])) if below.size else limit
     if start >= limit:
         return None
     peak = start + int(np.argmax(mean[start:limit]))
-    trough = mean[peak // 2]
-    if mean[peak] < strength or mean[peak] - trough < strength:
+    if mean[peak] < strength:
         return None
-    return peak
+    for shorter in range(peak // start, 1, -1):
+        near = _top(mean, peak / shorter, 0.05)
+        if near >= start and mean[near] >= NEARLY * mean[peak]:
+            peak = near
+            break
+    twice = mean[_top(mean, 2.0 * peak, 0.05)]
+    if mean[peak] - mean[peak // 2] < strength or twice < 0.5 * strength:
+        return None
+    period = float(peak)
+    for cycles in range(2, limit // peak + 1):
+        period = _top(mean, cycles * period, 0.1 / cycles) / cycles
+    return period
+
+
+def _top(correlation: Any, lag: float, share: float) -> int:
+    """Lag of the largest correlation within `share` of a lag."""
+    lo = int(lag * (1.0 - share))
+    return lo + int(np.argmax(correlation[lo : int(lag * (1.0 + share)) + 2]))
+
+
+def _autocorrelation(x: Any) -> Any:
+    """Mean autocorrelation of the detrended series that move, `(T,)`; None if none moves."""
+    n = x.shape[0]
+    # the trend would hide the period behind a slowly falling autocorrelation
+    total = np.cumsum(np.vstack([np.zeros((1, x.shape[1])), x]), axis=0)
+    half = max(3, n // 3) // 2
+    lo, hi = np.maximum(np.arange(n) - half, 0), np.minimum(np.arange(n) + half + 1, n)
+    x = x - (total[hi] - total[lo]) / (hi - lo)[:, None]
+    size = 1 << (2 * n - 1).bit_length()
+    spectrum = np.fft.rfft(x, size, axis=0)
+    correlation = np.fft.irfft(np.abs(spectrum) ** 2, size, axis=0)[:n]
+    alive = correlation[0] > 1e-9
+    if not alive.any():
+        return None
+    unbiased = correlation[:, alive] / correlation[0, alive] * (n / (n - np.arange(n)))[:, None]
+    return unbiased.mean(axis=1)

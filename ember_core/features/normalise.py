@@ -27,41 +27,43 @@ class Normaliser(Module):
         self.n_channels = n_channels
 
     def state_fields(self) -> tuple[StateField, ...]:
-        """Mean, variance and range of each channel."""
+        """Mean, variance and range of each channel, and of how many values."""
         c = (self.n_channels,)
         return (
             StateField("norm_mean", "<f8", c, "mean of each channel, in its own unit"),
             StateField("norm_var", "<f8", c, "variance of each channel, unit squared"),
             StateField("norm_low", "<f8", c, "smallest value learnt, in its own unit"),
             StateField("norm_high", "<f8", c, "largest value learnt, in its own unit"),
+            StateField("norm_count", "<i4", c, "values learnt of each channel"),
         )
 
-    def learn(self, state: State, values: Any, weight: Any) -> State:
-        """Take one row per key into the moments.
+    def learn(self, state: State, values: Any, learns: Any) -> State:
+        """Take one row per key into the moments; a channel counts its own values only.
 
         Args:
             state: This component's fields.
             values: Shape `(B, C)`, float64; NaN where a channel is missing.
-            weight: Shape `(B,)`, float64: share of the new row, `1/n` for the n-th; 0 learns
-                nothing, 1 starts anew.
+            learns: True where the key learns this row, shape `(B,)`.
 
         Returns:
-            The four fields after the row.
+            The five fields after the row.
         """
-        w = weight[:, None] * ops.astype(ops.isfinite(values), "float64")
-        x = ops.where(w > 0, values, state["norm_mean"])
-        first = w >= 1.0
+        taken = learns[:, None] & ops.isfinite(values)
+        count = state["norm_count"] + ops.astype(taken, "int32")
+        first = taken & (count == 1)
+        x = ops.where(taken, values, state["norm_mean"])
+        w = ops.where(taken, 1.0 / ops.maximum(ops.astype(count, "float64"), 1.0), 0.0)
         delta = x - state["norm_mean"]
         mean = state["norm_mean"] + w * delta
         var = state["norm_var"] + w * (delta * (x - mean) - state["norm_var"])
         low = ops.where(first, x, ops.minimum(state["norm_low"], x))
         high = ops.where(first, x, ops.maximum(state["norm_high"], x))
-        learns = w > 0
         return {
             "norm_mean": mean,
             "norm_var": ops.where(first, 0.0 * var, var),
-            "norm_low": ops.where(learns, low, state["norm_low"]),
-            "norm_high": ops.where(learns, high, state["norm_high"]),
+            "norm_low": ops.where(taken, low, state["norm_low"]),
+            "norm_high": ops.where(taken, high, state["norm_high"]),
+            "norm_count": count,
         }
 
     def scale(self, state: State) -> Any:

@@ -29,6 +29,8 @@ class ExponentialWindows(Module):
             the same departure thrice: ASD .39 against .41, SMD equal).
     """
 
+    rate: Any
+
     def __init__(
         self,
         n_channels: int,

@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 from ._frozen_rbm import FrozenRBM as FrozenRBM
-from .rbm import RBM as RBM
 from .liquid import LiquidNetwork as LiquidNetwork
+from .rbm import RBM as RBM

@@ -42,6 +42,8 @@ class LiquidNetwork(Module):
         seed: Seed of wiring and of the untrained weights.
     """
 
+    tau: Any
+
     def __init__(
         self,
         n_channels: int,

@@ -22,6 +22,14 @@ from ember_core.train._rbm import fit_rbm
 FloatArray = NDArray[np.float64]
 SETTLE = 64  # rows at the start of a series that no fit uses: windows still fill
 MIN_ROWS = 2 * SETTLE
+LEARNING_RATE = 4e-2  # 1e-2 needs four times the epochs for the same
+
+DAY = 86_400.0  # seconds
+
+# How slowly the tail follows, and how long an alarm keeps it still: rows, no shorter than so many
+# periods of the data (which hold where times are mere record numbers), no longer than so long.
+HALF_LIFE = (4320, 3.0, 7 * DAY)
+FREEZE = (720, 0.5, DAY)
 
 
 class Series(NamedTuple):
@@ -38,7 +46,7 @@ def fit_pipeline(
     *,
     epochs: int = 20,
     max_rows: int = 120_000,
-    budget_per_week: float = 1.0,
+    budget_per_week: float | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> FleetModel:
     """Train on the history of a fleet; no labels are used.
@@ -49,7 +57,8 @@ def fit_pipeline(
             unless it is given.
         epochs: Passes over the rows for the RBM.
         max_rows: Rows the weights are fitted on, spread evenly over all keys.
-        budget_per_week: False triggers accepted per key and week; sets the on-threshold.
+        budget_per_week: False triggers accepted per key and week; sets the on-threshold. Default:
+            the evidence that 3 training rows in 1,000 reach.
         progress: Called with a stage's name and the share done.
 
     Returns:
@@ -68,9 +77,9 @@ def fit_pipeline(
         )
     usable.sort(key=lambda s: -len(s.time_us))  # the running batch is a prefix
     tell("scales", 0.0)
-    scales = _fit_scales(usable)
+    scales = fit_scales(usable)
     if not config.periods_seconds:
-        config = replace(config, periods_seconds=_periods(usable, scales))
+        config = replace(config, periods_seconds=find_periods(usable, scales))
     pipeline = Pipeline(config)
     state = pipeline.initial_state(len(usable))
     for name, value in scales.items():
@@ -80,14 +89,14 @@ def fit_pipeline(
 
     lengths = np.array([len(s.time_us) for s in usable])
     stride = max(1, int(np.ceil(lengths.sum() / max_rows)))
-    gathered = _gather(pipeline, usable, lengths, state, stride, tell)
+    gathered = gather(pipeline, usable, lengths, state, stride, tell)
 
     tell("liquid network", 0.0)
     fit_liquid(pipeline.liquid, gathered.sequences)
     if config.residuals:
         # residuals exist only once the read-out does: run again with it
         state = {name: value.copy() for name, value in first.items()}
-        gathered = _gather(pipeline, usable, lengths, state, stride, tell)
+        gathered = gather(pipeline, usable, lengths, state, stride, tell)
 
     mean, var = gathered.feature_moments(len(usable))
     first["feature_mean"][...] = mean
@@ -101,7 +110,7 @@ def fit_pipeline(
         visible,
         epochs=epochs,
         batch_size=128,
-        learning_rate=1e-2,
+        learning_rate=LEARNING_RATE,
         momentum=0.5,
         weight_decay=1e-4,
         generator=generator,
@@ -113,7 +122,12 @@ def fit_pipeline(
         [pipeline.score(visible[i : i + 4096]) for i in range(0, len(visible), 4096)]
     )
     low, mid = np.quantile(scores, [0.001, 0.5])
-    pipeline.tail = Tail(floor=float(low - 0.25 * (mid - low)))
+    interval = float(np.median(first["interval"]))
+    pipeline.tail = Tail(
+        floor=float(low - 0.25 * (mid - low)),
+        half_life_rows=_rows(*HALF_LIFE, config.periods_seconds, interval),
+        freeze_rows=_rows(*FREEZE, config.periods_seconds, interval),
+    )
     logs = pipeline.tail.log_score(scores)
     for k in range(len(usable)):
         own = logs[gathered.owner == k]
@@ -123,9 +137,10 @@ def fit_pipeline(
     for name, value in fit_tail(logs).items():
         new_state[name][0] = value
     calibration = _calibrate(pipeline, first, gathered, logs, stride)
-    pipeline.motor = MotorNeuron(
-        on=calibration.at_budget(budget_per_week), off=calibration.off
-    )
+    on = calibration.level
+    if budget_per_week is not None:
+        on = calibration.at_budget(budget_per_week)
+    pipeline.motor = MotorNeuron(on=on, off=calibration.off)
     tell("done", 1.0)
     report = {
         "keys": len(usable),
@@ -141,7 +156,16 @@ def fit_pipeline(
     return FleetModel(pipeline, [s.key for s in usable], first, new_state, report)
 
 
-def _fit_scales(series: Sequence[Series]) -> State:
+def _rows(
+    usual: int, cycles: float, most_seconds: float, periods: tuple[float, ...], interval: float
+) -> int:
+    """Rows of a span: as many as usual, at least so many of the longest period, bounded in time."""
+    interval = max(interval, 1e-6)
+    least = cycles * max(periods, default=0.0) / interval
+    return max(1, int(min(max(usual, least), most_seconds / interval)))
+
+
+def fit_scales(series: Sequence[Series]) -> State:
     """Mean, variance, range and usual interval of every key, from its own rows."""
     columns = series[0].values.shape[1]
     seen = np.zeros(columns, dtype=bool)
@@ -166,7 +190,7 @@ def _fit_scales(series: Sequence[Series]) -> State:
     return {name: np.asarray(rows) for name, rows in out.items()}
 
 
-def _periods(series: Sequence[Series], scales: State, most: int = 24) -> tuple[float, ...]:
+def find_periods(series: Sequence[Series], scales: State, most: int = 24) -> tuple[float, ...]:
     """The fleet's common period in seconds, where most of the looked-at keys agree on one."""
     found = []
     for k, s in enumerate(series[:most]):
@@ -188,7 +212,10 @@ def _periods(series: Sequence[Series], scales: State, most: int = 24) -> tuple[f
         return ()
     middle = float(np.median(found))
     near = [p for p in found if abs(p / middle - 1.0) < 0.1]
-    return (float(np.median(near)),) if 2 * len(near) >= len(found) else ()
+    if 2 * len(near) < len(found):
+        return ()
+    period = float(np.median(near))
+    return (DAY if abs(period / DAY - 1.0) < 0.01 else period,)
 
 
 @dataclass
@@ -217,14 +244,12 @@ class _Gathered:
             part = slice(i, i + 8192)
             who = self.owner[part]
             own = {n: first[n][who] for n in ("feature_mean", "feature_var")}
-            scaled = pipeline.scaler(own, self.raw[part])
-            out[part, : scaled.shape[1]] = scaled
-            if out.shape[1] > scaled.shape[1]:
-                out[part, scaled.shape[1] :] = pipeline.clock(self.time_us[part])
+            clock = pipeline.clock(self.time_us[part])
+            out[part] = pipeline.visible_units(own, self.raw[part], clock)
         return out
 
 
-def _lockstep(
+def lockstep(
     pipeline: Pipeline, series: Sequence[Series], lengths: Any, state: State
 ) -> Iterator[tuple[int, int, Any]]:
     """All keys one row at a time: `(t, keys still running, observation)`; state in place."""
@@ -239,22 +264,24 @@ def _lockstep(
         yield t, n, seen
 
 
-def _gather(
+def gather(
     pipeline: Pipeline,
     series: Sequence[Series],
     lengths: Any,
     state: State,
     stride: int,
-    tell: Callable[[str, float], None],
+    tell: Callable[[str, float], None] | None = None,
+    *,
+    sequences: bool = True,
 ) -> _Gathered:
     """Run the history through the recurrent parts and keep every `stride`-th row of a key."""
     owner, times, raw = [], [], []
     basis: list[list[Any]] = [[] for _ in series]
     z: list[list[Any]] = [[] for _ in series]
     anchor: list[list[Any]] = [[] for _ in series]
-    sequenced = max(1, min(len(series), 2_000_000 // max(1, int(lengths[0]))))
-    for t, n, seen in _lockstep(pipeline, series, lengths, state):
-        if t % 512 == 0:
+    sequenced = max(1, min(len(series), 2_000_000 // max(1, int(lengths[0])))) * sequences
+    for t, n, seen in lockstep(pipeline, series, lengths, state):
+        if tell and t % 512 == 0:
             tell("history", t / int(lengths[0]))
         m = min(n, sequenced)
         for k in range(m):
@@ -268,12 +295,14 @@ def _gather(
             owner.append(kept)
             times.append(seen.state["last_time"][kept])
             raw.append(seen.raw[kept])
-    sequences = [
+    kept_sequences = [
         (np.stack(b[SETTLE:]), np.stack(v[SETTLE:]), np.stack(a[SETTLE:]))
         for b, v, a in zip(basis, z, anchor, strict=True)
         if len(b) > SETTLE
     ]
-    return _Gathered(np.concatenate(owner), np.concatenate(times), np.concatenate(raw), sequences)
+    return _Gathered(
+        np.concatenate(owner), np.concatenate(times), np.concatenate(raw), kept_sequences
+    )
 
 
 def _prime_windows(pipeline: Pipeline, first: State) -> None:
@@ -287,7 +316,9 @@ def _prime_windows(pipeline: Pipeline, first: State) -> None:
     first["ewvar"][...] = usual.reshape(-1, strides, c) ** 2
 
 
-def _calibrate(pipeline: Pipeline, first: State, gathered: _Gathered, logs: Any, stride: int) -> Any:
+def _calibrate(
+    pipeline: Pipeline, first: State, gathered: _Gathered, logs: Any, stride: int
+) -> Any:
     """How high training evidence rises, and how often."""
     traces = []
     for k in range(len(first["known"])):
