@@ -74,7 +74,7 @@ class FleetModel:
             evidence_rows: Time constant of the evidence, in rows.
             refractory_rows: Rows without a new firing after a resolve.
             config: Fields of `PipelineConfig` that shape nothing: `warmup_score`,
-                `warmup_alarm`, `max_gap`, `anomaly_severity`.
+                `warmup_alarm`, `quiet_rows`, `max_gap`, `anomaly_severity`.
 
         Returns:
             This model.
@@ -82,7 +82,7 @@ class FleetModel:
         Raises:
             ValueError: If a field of `config` shapes weights or state.
         """
-        free = {"warmup_score", "warmup_alarm", "max_gap", "anomaly_severity"}
+        free = {"warmup_score", "warmup_alarm", "quiet_rows", "max_gap", "anomaly_severity"}
         if not config.keys() <= free:
             raise ValueError(
                 f"These fields are fixed by training. Expected some of {sorted(free)}. "

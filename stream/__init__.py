@@ -1,0 +1,1 @@
+"""Ember Stream: anomaly detection for keyed telemetry on Kafka."""

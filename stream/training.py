@@ -10,10 +10,9 @@ import numpy as np
 from ember_core.features.sources import Dataset
 from ember_core.fleet import FleetModel
 from ember_core.pipeline import PipelineConfig
-from ember_core.train import Series, fit_pipeline
+from ember_core.train import Series, choose_blocks, fit_pipeline
 from stream.errors import UserError
 from stream.records import MAX_ABS_VALUE
-
 
 
 def history(dataset: Dataset) -> list[Series]:
@@ -27,11 +26,11 @@ def history(dataset: Dataset) -> list[Series]:
         rows = dataset.rows(i, "train")
         times = table.time_us[rows]
         values = table.values[rows]
-        newest = np.maximum.accumulate(times) if len(times) else times
-        newer = np.ones(len(times), dtype=bool)
-        newer[1:] = times[1:] > newest[:-1]
         values = np.where(np.abs(values) <= MAX_ABS_VALUE, values, np.nan)
-        newer &= np.isfinite(values).any(axis=1)
+        taken = np.isfinite(values).any(axis=1)  # first: the time of a refused row counts nowhere
+        times, values = times[taken], values[taken]
+        newer = np.ones(len(times), dtype=bool)
+        newer[1:] = times[1:] > np.maximum.accumulate(times)[:-1]
         out.append(Series(table.key, times[newer], np.ascontiguousarray(values[newer])))
     return out
 
@@ -41,7 +40,8 @@ def train(
     *,
     seed: int = 0,
     epochs: int = 20,
-    budget_per_week: float = 1.0,
+    budget_per_week: float | None = None,
+    choose: bool = False,
     name: str = "model",
     progress: Callable[[str, float], None] | None = None,
     **config: Any,
@@ -52,7 +52,10 @@ def train(
         dataset: The history; where nothing divides it, all of it.
         seed: Seed of all weights.
         epochs: Passes of the RBM over the rows.
-        budget_per_week: False triggers accepted per key and week.
+        budget_per_week: False triggers accepted per key and week. Default: the on-threshold is
+            the evidence that 3 training rows in 1,000 reach.
+        choose: Settle levels, clock and residuals by injected faults, see `choose_blocks`; the
+            table of what each block brought is in the report, under `blocks`.
         name: Name of the model.
         progress: Called with a stage's name and the share done.
         config: Further fields of `PipelineConfig`.
@@ -63,14 +66,21 @@ def train(
     if not dataset.channels:
         raise UserError("The data hold no numeric channel to train on. Name some with --channels.")
     try:
+        series = history(dataset)
+        shape = PipelineConfig(channels=dataset.channels, seed=seed, **config)
+        blocks: list[dict[str, Any]] = []
+        if choose:
+            shape, blocks = choose_blocks(series, shape, progress=progress)
         model = fit_pipeline(
-            history(dataset),
-            PipelineConfig(channels=dataset.channels, seed=seed, **config),
+            series,
+            shape,
             epochs=epochs,
             budget_per_week=budget_per_week,
             progress=progress,
         )
     except ValueError as error:
         raise UserError(str(error)) from error
+    if blocks:
+        model.report["blocks"] = blocks
     model.name = name
     return model

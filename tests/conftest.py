@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import os
+
+# As the command line does, before NumPy is imported: BLAS threads only get in each other's way.
+# ruff: noqa: E402
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
 from pathlib import Path
 from typing import NoReturn
 
+import hypothesis
 import pytest
+
+# A busy machine is no failure; what is slow is for the benchmarks to say.
+hypothesis.settings.register_profile("ember", deadline=None)
+hypothesis.settings.load_profile("ember")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 REQUIRED = {name for name in os.environ.get("EMBER_REQUIRE", "").split(",") if name}

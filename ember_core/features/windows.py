@@ -121,8 +121,7 @@ class RowWindows(Module):
         super().__init__()
         if mode not in ("dilated", "hop"):
             raise ValueError(
-                "Unknown window mode. Expected 'dilated' or 'hop'. "
-                f"Received: mode={mode!r}."
+                f"Unknown window mode. Expected 'dilated' or 'hop'. Received: mode={mode!r}."
             )
         if size < 2 or min(strides) < 1:
             raise ValueError(

@@ -67,7 +67,7 @@ def choose_blocks(
     Returns:
         The configuration, and a row per block tried: `block`, `auc_pr` with it, `gain`, `error`
         of the gain, `kept`, and the AUC-PR of each kind of fault. With too little history, the
-        configuration as it was and no rows.
+    configuration as it was and no rows.
     """
     tell = progress or (lambda _stage, _share: None)
     usable = [s for s in series if len(s.time_us) >= 8 * MIN_ROWS]
@@ -79,6 +79,8 @@ def choose_blocks(
     full = replace(config, levels=True, horizons=tuple(sorted({1, *horizons})), residuals=horizons)
     tell("blocks", 0.0)
     trial, columns = _trial(some, full)
+    if not trial.held:
+        return config, []
     tried: list[dict[str, Any]] = []
     chosen = ["departures"]
     best = _judge(trial, columns, chosen, config)
@@ -136,12 +138,16 @@ def _trial(series: list[Series], config: PipelineConfig) -> tuple[_Trial, dict[s
     for k, s in enumerate(held):
         for _ in range(REPEATS):
             values, kind = inject(s.values, scale[k], rng)
+            if not (kind >= 0).any():
+                continue
             faulty.append(Series(s.key, s.time_us, values))
             kinds.append(kind)
             owner.append(k)
+    if not faulty:
+        return _Trial(np.empty((0, 0), dtype=np.float32), [], []), {}
     order = np.argsort([-len(s.time_us) for s in faulty], kind="stable")
     faulty, kinds = [faulty[i] for i in order], [kinds[i] for i in order]
-    who = np.asarray(owner)[order]
+    who = np.asarray(owner, dtype=np.int64)[order]
     running = {name: value[who].copy() for name, value in state.items()}
     units: list[list[Any]] = [[] for _ in faulty]
     sizes = np.array([len(s.time_us) for s in faulty])
@@ -196,5 +202,6 @@ def _row(result: NDArray[np.float64]) -> dict[str, float]:
     table = {"auc_pr": float(np.nanmean(result))}
     for j, name in enumerate(KINDS):
         known = result[np.isfinite(result[:, j]), j]
-        table[name] = float(known.mean()) if known.size else 0.0
+        if known.size:
+            table[name] = float(known.mean())
     return table

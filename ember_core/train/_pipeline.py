@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ember_core import ops
-from ember_core.detect import MotorNeuron, Tail, calibrate, fit_tail, leaky
+from ember_core.detect import Calibration, MotorNeuron, Tail, calibrate, fit_tail, leaky
 from ember_core.features import find_period
 from ember_core.fleet import FleetModel
 from ember_core.pipeline import Pipeline, PipelineConfig
@@ -22,6 +22,11 @@ from ember_core.train._rbm import fit_rbm
 FloatArray = NDArray[np.float64]
 SETTLE = 64  # rows at the start of a series that no fit uses: windows still fill
 MIN_ROWS = 2 * SETTLE
+EVIDENCE_ROWS = 0.5
+BLOCKS = 8  # of a key's rows, to tell how uncertain its moments are
+MIN_FLEET = 8  # keys that make a fleet to lean on
+SEQUENCED_ROWS = 100_000  # the liquid read-out is fitted on
+POOLED_EXCESSES = 20.0  # weight of the fleet's mean excess beside a key's own excesses
 LEARNING_RATE = 4e-2  # 1e-2 needs four times the epochs for the same
 
 DAY = 86_400.0  # seconds
@@ -47,6 +52,8 @@ def fit_pipeline(
     epochs: int = 20,
     max_rows: int = 120_000,
     budget_per_week: float | None = None,
+    evidence_rows: float = EVIDENCE_ROWS,
+    adapt: bool = True,
     progress: Callable[[str, float], None] | None = None,
 ) -> FleetModel:
     """Train on the history of a fleet; no labels are used.
@@ -59,6 +66,9 @@ def fit_pipeline(
         max_rows: Rows the weights are fitted on, spread evenly over all keys.
         budget_per_week: False triggers accepted per key and week; sets the on-threshold. Default:
             the evidence that 3 training rows in 1,000 reach.
+        evidence_rows: Time constant of the motor neuron's evidence, in rows: short follows every
+            fault by itself, long adds up faults that are mild but last.
+        adapt: Let each key's tail follow slowly on the stream (not while it alarms).
         progress: Called with a stage's name and the share done.
 
     Returns:
@@ -104,6 +114,9 @@ def fit_pipeline(
     _prime_windows(pipeline, first)
     tell("RBM", 0.0)
     visible = gathered.visible(pipeline, first)
+    if config.whiten:
+        pipeline.whiten_by(visible)
+        visible = np.concatenate([pipeline.whiten(part) for part in _tiles(visible)])
     generator = ops.generator(config.seed)
     fit_rbm(
         pipeline.rbm,
@@ -118,29 +131,26 @@ def fit_pipeline(
     pipeline.frozen()
 
     tell("thresholds", 0.0)
-    scores = np.concatenate(
-        [pipeline.score(visible[i : i + 4096]) for i in range(0, len(visible), 4096)]
-    )
+    scores = np.concatenate([pipeline.score(part) for part in _tiles(visible)])
     low, mid = np.quantile(scores, [0.001, 0.5])
     interval = float(np.median(first["interval"]))
     pipeline.tail = Tail(
         floor=float(low - 0.25 * (mid - low)),
-        half_life_rows=_rows(*HALF_LIFE, config.periods_seconds, interval),
+        half_life_rows=_rows(*HALF_LIFE, config.periods_seconds, interval) if adapt else 0,
         freeze_rows=_rows(*FREEZE, config.periods_seconds, interval),
     )
     logs = pipeline.tail.log_score(scores)
-    for k in range(len(usable)):
-        own = logs[gathered.owner == k]
-        for name, value in fit_tail(own if own.size else logs).items():
-            first[name][k] = value
+    _fit_tails(first, gathered.owner, logs)
     new_state = pipeline.initial_state(1)
     for name, value in fit_tail(logs).items():
         new_state[name][0] = value
-    calibration = _calibrate(pipeline, first, gathered, logs, stride)
+    pipeline.motor = MotorNeuron(time_constant_rows=evidence_rows)
+    assert gathered.whole is not None
+    calibration = _calibrate(pipeline, first, gathered.whole)
     on = calibration.level
     if budget_per_week is not None:
         on = calibration.at_budget(budget_per_week)
-    pipeline.motor = MotorNeuron(on=on, off=calibration.off)
+    pipeline.motor = MotorNeuron(on=on, off=calibration.off, time_constant_rows=evidence_rows)
     tell("done", 1.0)
     report = {
         "keys": len(usable),
@@ -219,26 +229,43 @@ def find_periods(series: Sequence[Series], scales: State, most: int = 24) -> tup
 
 
 @dataclass
-class _Gathered:
-    """Rows kept from one pass over the history."""
+class _Rows:
+    """Rows of the history: whose, when, unscaled features."""
 
     owner: NDArray[np.int64]
     time_us: NDArray[np.int64]
     raw: NDArray[np.float32]
-    sequences: list[tuple[Any, Any, Any]]
+
+    @classmethod
+    def joined(cls, parts: list[tuple[Any, Any, Any]]) -> Any:
+        """Rows of all parts, in order."""
+        return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def feature_moments(self, keys: int) -> tuple[Any, Any]:
-        """Mean and variance of each feature per key, `(K, D)` each."""
-        mean = np.zeros((keys, self.raw.shape[1]), dtype=np.float32)
-        var = np.ones_like(mean)
+        """Mean and variance of each feature per key, `(K, D)` each, float32.
+
+        Each leans on the fleet's as far as a key's own rows leave it uncertain (empirical Bayes):
+        rows follow each other closely, so the uncertainty is taken from the means of blocks. On
+        1,500 rows a key, its own moments alone made healthy rows to come look improbable.
+        """
+        d = self.raw.shape[1]
+        means, logs = np.zeros((keys, BLOCKS, d)), np.zeros((keys, BLOCKS, d))
+        mean, var = np.zeros((keys, d)), np.ones((keys, d))
         for k in range(keys):
-            rows = self.raw[self.owner == k]
-            if len(rows):
-                mean[k], var[k] = rows.mean(axis=0), rows.var(axis=0)
-        return mean, var
+            rows = self.raw[self.owner == k].astype(np.float64)
+            if len(rows) < BLOCKS:
+                continue
+            mean[k], var[k] = rows.mean(axis=0), rows.var(axis=0)
+            for i, block in enumerate(np.array_split(rows, BLOCKS)):
+                means[k, i] = block.mean(axis=0)
+                spread = ((block - mean[k]) ** 2).mean(axis=0)
+                logs[k, i] = np.log(spread + 1e-6)
+        shrunk = _lean(mean, means)
+        log_var = _lean(np.log(var + 1e-6), logs)
+        return shrunk.astype(np.float32), np.exp(log_var).astype(np.float32)
 
     def visible(self, pipeline: Pipeline, first: State) -> NDArray[np.float32]:
-        """Visible units of the kept rows, `(R, V)`."""
+        """Visible units of the rows, not yet whitened unless the pipeline is, `(R, V)`."""
         out = np.empty((len(self.owner), pipeline.n_visible), dtype=np.float32)
         for i in range(0, len(out), 8192):
             part = slice(i, i + 8192)
@@ -247,6 +274,39 @@ class _Gathered:
             clock = pipeline.clock(self.time_us[part])
             out[part] = pipeline.visible_units(own, self.raw[part], clock)
         return out
+
+
+@dataclass
+class _Gathered(_Rows):
+    """Rows kept from one pass over the history.
+
+    Attributes:
+        sequences: Per key what the liquid read-out is fitted on.
+        whole: All rows of some keys, to calibrate alarms on.
+    """
+
+    sequences: list[tuple[Any, Any, Any]] = field(default_factory=list)
+    whole: _Rows | None = None
+
+
+def _lean(own: Any, blocks: Any) -> Any:
+    """Draw a key's values, `(K, D)`, to the fleet's mean as far as they are uncertain.
+
+    By the share of their variance over keys that the variance over each key's blocks,
+    `(K, BLOCKS, D)`, explains.
+    """
+    if len(own) < MIN_FLEET:
+        return own
+    uncertain = blocks.var(axis=1, ddof=1).mean(axis=0) / BLOCKS
+    across = own.var(axis=0, ddof=1)
+    keep = np.clip(1.0 - uncertain / np.maximum(across, 1e-12), 0.0, 1.0)
+    fleet = own.mean(axis=0)
+    return fleet + keep * (own - fleet)
+
+
+def _tiles(rows: Any, size: int = 8192) -> list[Any]:
+    """Rows in pieces that fit the cache."""
+    return [rows[i : i + size] for i in range(0, len(rows), size)]
 
 
 def lockstep(
@@ -275,11 +335,13 @@ def gather(
     sequences: bool = True,
 ) -> _Gathered:
     """Run the history through the recurrent parts and keep every `stride`-th row of a key."""
-    owner, times, raw = [], [], []
+    parts: list[tuple[Any, Any, Any]] = []
+    every: list[tuple[Any, Any, Any]] = []
     basis: list[list[Any]] = [[] for _ in series]
     z: list[list[Any]] = [[] for _ in series]
     anchor: list[list[Any]] = [[] for _ in series]
-    sequenced = max(1, min(len(series), 2_000_000 // max(1, int(lengths[0])))) * sequences
+    sequenced = max(1, min(len(series), SEQUENCED_ROWS // max(1, int(lengths[0])))) * sequences
+    watched = sequenced
     for t, n, seen in lockstep(pipeline, series, lengths, state):
         if tell and t % 512 == 0:
             tell("history", t / int(lengths[0]))
@@ -292,17 +354,18 @@ def gather(
             continue
         kept = np.flatnonzero((np.arange(n) + t) % stride == 0)
         if kept.size:
-            owner.append(kept)
-            times.append(seen.state["last_time"][kept])
-            raw.append(seen.raw[kept])
+            parts.append((kept, seen.state["last_time"][kept], seen.raw[kept]))
+        if watched:
+            now = min(n, watched)
+            every.append((np.arange(now), seen.state["last_time"][:now], seen.raw[:now]))
     kept_sequences = [
         (np.stack(b[SETTLE:]), np.stack(v[SETTLE:]), np.stack(a[SETTLE:]))
         for b, v, a in zip(basis, z, anchor, strict=True)
         if len(b) > SETTLE
     ]
-    return _Gathered(
-        np.concatenate(owner), np.concatenate(times), np.concatenate(raw), kept_sequences
-    )
+    rows = _Rows.joined(parts)
+    whole = _Rows.joined(every) if every else None
+    return _Gathered(rows.owner, rows.time_us, rows.raw, kept_sequences, whole)
 
 
 def _prime_windows(pipeline: Pipeline, first: State) -> None:
@@ -316,17 +379,37 @@ def _prime_windows(pipeline: Pipeline, first: State) -> None:
     first["ewvar"][...] = usual.reshape(-1, strides, c) ** 2
 
 
-def _calibrate(
-    pipeline: Pipeline, first: State, gathered: _Gathered, logs: Any, stride: int
-) -> Any:
-    """How high training evidence rises, and how often."""
+def _fit_tails(state: State, owner: Any, logs: Any) -> None:
+    """Tail of every key; its mean excess leans on the fleet's where it has few rows of its own."""
+    keys = len(state["known"])
+    for k in range(keys):
+        own = logs[owner == k]
+        for name, value in fit_tail(own if own.size else logs).items():
+            state[name][k] = value
+    # a key's few excesses come in a handful of episodes: its own large ones would mask themselves
+    excesses = 0.02 * np.bincount(owner, minlength=keys)
+    common = float(np.mean(state["tail_excess"]))
+    pooled = excesses * state["tail_excess"] + POOLED_EXCESSES * common
+    state["tail_excess"][...] = pooled / (excesses + POOLED_EXCESSES)
+
+
+def _calibrate(pipeline: Pipeline, first: State, rows: _Rows) -> Calibration:
+    """How high evidence rises, and how often, on consecutive rows as the stream has them."""
+    logs = _log_scores(pipeline, rows, first)
     traces = []
-    for k in range(len(first["known"])):
+    for k in np.unique(rows.owner):
         tail = {n: first[n][k : k + 1] for n in ("tail_mid", "tail_high", "tail_excess")}
-        severity = pipeline.tail.severity(tail, logs[gathered.owner == k])
-        if len(severity):
-            traces.append(leaky(severity, pipeline.motor.time_constant_rows))
-    return calibrate(traces, float(np.median(first["interval"])), stride)
+        severity = pipeline.tail.severity(tail, logs[rows.owner == k])
+        traces.append(leaky(severity, pipeline.motor.time_constant_rows))
+    return calibrate(traces, float(np.median(first["interval"])))
+
+
+def _log_scores(pipeline: Pipeline, rows: _Rows, state: State) -> Any:
+    """Log scores of rows under a state's feature scales."""
+    visible = rows.visible(pipeline, state)
+    return np.concatenate(
+        [pipeline.tail.log_score(pipeline.score(part)) for part in _tiles(visible)]
+    )
 
 
 def _digest(series: Sequence[Series]) -> str:

@@ -66,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 1 the work failed, 2 wrong use.
     """
+    _one_thread_for_blas()
     app = build()
     try:
         result = app(
@@ -91,6 +92,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     return result if isinstance(result, int) else 0
+
+
+def _one_thread_for_blas() -> None:
+    """Before NumPy is imported: the products are small, and BLAS threads spin on other cores.
+
+    Measured beside a broker on two cores: four times the records per second. No result depends
+    on it.
+    """
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 
 def _is_about_files(error: ValueError) -> bool:

@@ -66,6 +66,12 @@ def backtest(
             f"Received: --report {report}.",
             exit_code=2,
         )
+    if scores and scores.suffix not in (".csv", ".parquet"):
+        raise UserError(
+            f"Scores are written as CSV or Parquet. Expected a name ending in .csv or .parquet. "
+            f"Received: --scores {scores}.",
+            exit_code=2,
+        )
     settings = Settings.load(
         config,
         window={
@@ -126,19 +132,18 @@ def backtest(
 
 
 def write_scores(path: Path, result: Backtest) -> None:
-    """One row per scored record, in the order of keys and of each key's records."""
+    """One row per scored record, in the order of keys and of each key's records.
+
+    Args:
+        path: Parquet where it ends in .parquet, else CSV.
+        result: The replay.
+    """
     rows = list(_rows(result))
     if path.suffix == ".parquet":
         import pandas as pd
 
         pd.DataFrame(rows, columns=COLUMNS).to_parquet(path, index=False)
         return
-    if path.suffix != ".csv":
-        raise UserError(
-            f"Scores are written as CSV or Parquet. Expected a name ending in .csv or .parquet. "
-            f"Received: {path}.",
-            exit_code=2,
-        )
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -147,8 +152,9 @@ def write_scores(path: Path, result: Backtest) -> None:
 
 def _rows(result: Backtest) -> Any:
     """Score rows with the time as it stood in the input."""
-    for table, s in zip(result.dataset.tables, result.scores, strict=True):
-        text = dict(zip(table.time_us.tolist(), table.time_text.tolist(), strict=True))
+    for i, (table, s) in enumerate(zip(result.dataset.tables, result.scores, strict=True)):
+        rows = result.dataset.rows(i, "scored")[::-1]  # of two at one time the first is scored
+        text = dict(zip(table.time_us[rows].tolist(), table.time_text[rows].tolist(), strict=True))
         name = table.key.decode("utf-8", "backslashreplace")
         for t, score, p, severity, anomaly, trigger in zip(
             s.time_us.tolist(),

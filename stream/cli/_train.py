@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress
 
 from ember_core.features.sources import DataOptions, read
+from stream.errors import UserError
 from stream.settings import AlertsSection
 from stream.training import train as fit
 
@@ -31,7 +33,8 @@ def train(
     windows: str = "exponential",
     hidden: int = 32,
     rbm_hidden: int = 128,
-    budget: str = "1/week",
+    budget: str = "",
+    choose: bool = False,
     json: bool = False,
 ) -> None:
     """Train a model on recorded telemetry; labels are never read for it.
@@ -49,10 +52,14 @@ def train(
         windows: exponential (in time), dilated or hop (windows of rows).
         hidden: Neurons of the liquid network.
         rbm_hidden: Hidden units of the RBM.
-        budget: False triggers accepted per key, for example 2/day.
+        budget: False triggers accepted per key, for example 2/day. Default: fire where 3 rows in
+            1,000 of the training data would.
+        choose: Settle levels, clock and liquid residuals by faults injected into held-back training
+            rows; overrides --levels.
         json: Print the summary as one JSON object.
     """
     began = time.perf_counter()
+    budget_per_week = _per_week(budget) if budget else None
     dataset = read(data, options)
     with Progress(
         console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
@@ -61,7 +68,8 @@ def train(
             dataset,
             seed=seed,
             epochs=epochs,
-            budget_per_week=AlertsSection(budget=budget).budget_per_week,
+            budget_per_week=budget_per_week,
+            choose=choose,
             name=name or out.resolve().name,
             progress=_reporter(bar),
             levels=levels,
@@ -87,6 +95,18 @@ def train(
         f"in {seconds:.1f} s; fires at evidence {model.pipeline.motor.on:.2f}, resolves below "
         f"{model.pipeline.motor.off:.2f}."
     )
+
+
+def _per_week(budget: str) -> float:
+    """False triggers per week of a budget such as 2/day."""
+    try:
+        return AlertsSection(budget=budget).budget_per_week
+    except ValidationError as error:
+        raise UserError(
+            "The budget is not understood. Expected NUMBER/PERIOD such as 1/week or 2/day. "
+            f"Received: --budget {budget}.",
+            exit_code=2,
+        ) from error
 
 
 def _reporter(bar: Progress) -> Callable[[str, float], None]:

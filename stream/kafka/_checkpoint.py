@@ -7,8 +7,11 @@ dirty rows. Then, and never in another order:
 2. the rows, the meta row last, are written to the changelog and acknowledged,
 3. the input offsets are committed, as the member of the group that took them.
 
-With transactions 2 and 3 (and 1, exactly once) are one fenced transaction. The stream goes on
-meanwhile. A checkpoint that fails is the end of the process: memory is ahead of the log.
+With transactions 2 and 3 are one fenced transaction. Exactly once, 1 is part of it too and then
+comes after 2: all of it becomes readable at once, and a transaction left open by a death shows in
+the changelog, where the next owner looks for it and ends it; events alone would stay unreadable
+until the broker's timeout. The stream goes on meanwhile. A checkpoint that fails is the end of the
+process: memory is ahead of the log.
 """
 
 from __future__ import annotations
@@ -148,9 +151,9 @@ class Checkpoint:
             await self._settle_dead_letters()
         await self._log.begin()
         try:
+            stored = await settled([self._append(part) for part in parts])
             if self._outbox.held:
                 await self._send_held(parts)
-            stored = await settled([self._append(part) for part in parts])
             await self._log.commit({part.tp: part.position for part in parts}, membership)
         except BaseException:
             await self._log.abort()

@@ -156,7 +156,10 @@ class AlertsSection(Section):
         default="1/week", description="False triggers accepted per key, for example `2/day`."
     )
     evidence_rows: float = Field(
-        default=3.0, gt=0, description="Time constant, in rows, of the motor neuron's evidence."
+        default=0.5,
+        gt=0,
+        description="Time constant, in rows, of the motor neuron's evidence. Set, it replaces that "
+        "of the model; the on-threshold was calibrated for the model's own.",
     )
     refractory_rows: int | None = Field(
         default=None, ge=0, description="Rows without a new firing after one; unset: as trained."
@@ -229,7 +232,9 @@ class StateSection(Section):
         default=Path(".ember"), description="Folder for what does not fit in memory."
     )
     max_keys: int = Field(
-        default=1_000_000, ge=1, description="Keys in memory; older ones go to disk."
+        default=1_000_000,
+        ge=1,
+        description="Keys held; a new key beyond them is refused (`key_limit`).",
     )
     max_disk_bytes: int = Field(
         default=10_737_418_240,

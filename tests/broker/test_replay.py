@@ -60,7 +60,7 @@ def test_every_scored_row_arrives_once_in_the_order_of_its_key(
     for number, key in enumerate((b"a-1", b"b-2", b"c-3")):
         mine = [i for i, record in enumerate(records) if record.key == key]
         assert len({records[i].partition for i in mine}) == 1
-        assert decoded.time_us[mine].tolist() == [i * 1_000_000 for i in range(5, 17)]
+        assert decoded.time_us[mine].tolist() == [i * 60_000_000 for i in range(5, 17)]
         expected = [[float(f"{i * 0.1 + number}"), float(f"{i / 3}")] for i in range(5, 17)]
         assert decoded.values[mine].tolist() == expected
 
@@ -211,7 +211,7 @@ class _Shaped:
 
 def _seconds(value: bytes | None) -> int:
     decoded = make_codec("json", ["u", "v"]).decode([_Shaped(_record(value))])
-    return int(decoded.time_us[0]) // 1_000_000
+    return int(decoded.time_us[0]) // 60_000_000
 
 
 def _record(value: bytes | None) -> kafka_client.Record:

@@ -62,7 +62,8 @@ class CsvFrames:
             "skipinitialspace": True,
         }
         columns = list(pd.read_csv(self._path, nrows=0, **common).columns)
-        with pd.read_csv(
+        read: Any = pd.read_csv  # its overloads know no dictionary of options
+        with read(
             self._path,
             chunksize=self._chunk_rows,
             low_memory=False,  # or a column's type may change within a chunk

@@ -76,13 +76,13 @@ def test_how_the_keys_are_mixed_changes_no_score_and_no_event_of_a_key(
     """Each key keeps its own order; nothing is said of silences, which are the partition's."""
     feeds = []
     for number, key in enumerate((*KNOWN, b"new")):
-        values = signal(83, 3, number)
-        values[40:47] += 70.0
+        values = signal(97, 3, number)
+        values[80:87] += 70.0
         feeds.append(rows_of(key, values))
     limits = Limits(max_keys=64, stale_intervals=0)
     tidy = run(model, interleaved(*feeds), limits=limits)
     rng = np.random.default_rng(seed)
-    turns = rng.permutation(np.repeat(np.arange(4), 83))
+    turns = rng.permutation(np.repeat(np.arange(4), 97))
     queues = [iter(f) for f in feeds]
     mixed = [next(queues[k]) for k in turns.tolist()]
     other = run(model, mixed, cuts_of(size, len(mixed)), limits=limits)

@@ -12,9 +12,11 @@ from tests.stream.engine.conftest import (
     INTERVAL,
     SECOND,
     START,
+    TP,
     Run,
     Sent,
     cuts_of,
+    feed_into,
     interleaved,
     rows_of,
     run,
@@ -113,15 +115,15 @@ def test_late_and_refused_records_keep_no_key_alive_and_move_no_other(
 @SIZES
 def test_a_firing_key_that_falls_silent_is_resolved_as_stale(model: FleetModel, size: int) -> None:
     """Evidence begins anew when it returns, after the refractory rows."""
-    values = signal(60, 3, 1)
-    values[16:20] += 70.0
-    b = without(rows_of(b"b", values), 20, 45)
-    feed = interleaved(rows_of(b"a", signal(60, 3, 0)), b)
+    values = signal(130, 3, 1)
+    values[86:90] += 70.0
+    b = without(rows_of(b"b", values), 90, 115)
+    feed = interleaved(rows_of(b"a", signal(130, 3, 0)), b)
     done = run(model, feed, cuts_of(size, len(feed)), limits=LIMITS)
     fired, resolved, *_ = done.triggers(b"b")
     assert (fired["status"], fired["reason"]) == ("firing", "evidence")
     assert (resolved["status"], resolved["reason"]) == ("resolved", "stale")
-    since = rfc3339(START + 19 * INTERVAL * SECOND + patience_us(model, b"b"))
+    since = rfc3339(START + 89 * INTERVAL * SECOND + patience_us(model, b"b"))
     assert resolved["endsAt"] == since
     assert resolved["startsAt"] == fired["startsAt"]
     assert resolved["rows"] == 4
@@ -130,17 +132,42 @@ def test_a_firing_key_that_falls_silent_is_resolved_as_stale(model: FleetModel, 
     assert len(set(order)) == len(order)
 
 
-@SIZES
-def test_keys_that_fall_silent_together_are_told_in_one_order(model: FleetModel, size: int) -> None:
+def test_keys_that_fall_silent_together_are_told_in_one_order(model: FleetModel) -> None:
     """By deadline, then key: not by who was in the batch or where the rows lie."""
-    ends = {b"c": 12, b"b": 12, b"y": 79, b"x": 79}
-    feeds = [rows_of(k, signal(n, 3, i)) for i, (k, n) in enumerate(ends.items())]
-    feed = [*interleaved(*feeds), sent(b"a", START + 10_000 * SECOND, (0.0, 0.0, 0.0))]
+    b, c = rows_of(b"b", signal(12, 3, 1)), rows_of(b"c", signal(12, 3, 2))
+    both = [m for pair in zip(b, c, strict=True) for m in pair]
+    both[-2:] = both[:-3:-1]  # b came first, and is the last to send
+    feed = [*both, sent(b"a", START + 10_000 * SECOND, (0.0, 0.0, 0.0))]
+    whole = run(model, feed, limits=LIMITS)
+    told = [(e.time_us, e.key) for e in whole.events if b"EmberKeyStale" in e.body]
+    assert {key for _, key in told} == {b"b", b"c"}
+    assert told == sorted(told)
+    for cut in range(1, len(feed)):
+        same(run(model, feed, [cut, len(feed)], limits=LIMITS), whole)
+
+
+def test_a_key_that_is_loaded_later_falls_silent_in_time(model: FleetModel) -> None:
+    """Rows that arrive from the changelog after the partition has moved on are looked at again."""
+    b = run(model, rows_of(b"b", signal(3, 3, 1), START - 40 * SECOND), limits=LIMITS)
+    done = run(model, rows_of(b"a", signal(4, 3, 0)), [1, 2, 3, 4], limits=LIMITS)
+    assert done.engine.load(TP, [b"b"], [b.engine.row(TP, b"b")]).accepted == 1
+    more = sent(b"a", START + 40 * SECOND, (0.0, 0.0, 0.0))
+    feed_into(done, [more], first_offset=900)
+    assert stale(done, b"b") == [("firing", "stale")]
+
+
+@SIZES
+def test_silence_leaves_a_motor_neuron_at_rest(model: FleetModel, size: int) -> None:
+    """No evidence, no open episode, and the refractory rows before it."""
+    values = signal(90, 3, 1)
+    values[86:] += 70.0
+    feed = interleaved(rows_of(b"a", signal(130, 3, 0)), rows_of(b"b", values))
     done = run(model, feed, cuts_of(size, len(feed)), limits=LIMITS)
-    silent = [e for e in done.events if e.kind == "trigger" and b'"stale"' in e.body]
-    silent = [e for e in silent if b"EmberKeyStale" in e.body]
-    assert {e.key for e in silent} == set(ends)
-    same(done, run(model, feed, limits=LIMITS))
+    assert [b["reason"] for b in done.triggers(b"b")] == ["evidence", "stale"]
+    row = np.frombuffer(done.engine.row(TP, b"b") or b"", dtype=np.uint8)[None].copy()
+    views = done.engine.layout.views(row)
+    assert (views["evidence"][0], views["firing"][0], views["stale"][0]) == (0.0, 0, 1)
+    assert views["refractory"][0] == model.pipeline.motor.refractory_rows
 
 
 def test_a_key_that_still_warms_up_is_never_silent(model: FleetModel) -> None:

@@ -58,7 +58,7 @@ def long(seed: int, rows: int) -> tuple[list[Sent], list[Sent]]:
     for number, key in enumerate(KEYS):
         values = signal(rows, 3, number)
         if number == 0:
-            values[30:36] += 50.0
+            values[70:76] += 50.0
         values[rng.random(values.shape) < 0.1] = np.nan
         values[np.isnan(values).all(axis=1), 0] = 1.0
         keep = rng.random(rows) > 0.05
@@ -82,7 +82,7 @@ def test_single_channel_records_in_any_order_within_the_lateness_equal_the_wide_
     model: FleetModel, seed: int, size: int
 ) -> None:
     """Bit for bit, for every interval that has closed; nothing is late."""
-    wide, single = long(seed, 80)
+    wide, single = long(seed, 83)
     flush = [sent(key, at(200), (0.0,) * 3) for key in KEYS]  # closes what is open
     limits = Limits(max_keys=8, stale_intervals=0)  # silence is the partition's clock, not a key's
     reference = run(model, wide, limits=limits)

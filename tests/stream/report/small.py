@@ -54,7 +54,7 @@ def model() -> FleetModel:
     """Trained in a second."""
     known = replace(dataset(), tables=dataset().tables[:2])
     fitted = train(known, epochs=3, hidden=13, rbm_hidden=11, name="small <fleet>")
-    return fitted.configure(warmup_score=500, warmup_alarm=500)
+    return fitted.configure(warmup_score=500, warmup_alarm=500, quiet_rows=64)
 
 
 @functools.cache

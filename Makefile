@@ -1,0 +1,50 @@
+# Ember Stream. `make` alone lists the targets.
+#
+# A target that needs Python makes .venv first, with uv where there is one, else with venv and pip;
+# a second call finds it done. PYTHON=python3.12 chooses another Python. stdout belongs to the
+# command that is run: everything else is said on stderr.
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+MAKEFLAGS += --no-print-directory
+
+ARGS ?=
+PYTHON ?=
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test test-all check fix bench docs clean
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.ready-run  ## See it work: embedded broker, simulated fleet, faults (ARGS="--headless --seconds 60 --json")
+	@$(BIN)/ember demo $(ARGS)
+
+test: $(VENV)/.ready-test  ## Fast tests; what this machine lacks is skipped with the reason (ARGS="-k word")
+	@$(BIN)/python -m pytest -m "not kafka and not slow" $(ARGS)
+
+test-all: $(VENV)/.ready-test  ## All tests, also slow ones and those on a real Kafka (needs Java 17 and Maven)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.ready-dev  ## Lint, formatting, types, import contracts; all of them, whatever fails
+	@failed=; for tool in "ruff check ." "ruff format --check ." mypy lint-imports; do \
+		echo "$$tool"; $(BIN)/$$tool || failed="$$failed, $$tool"; \
+	done; test -z "$$failed" || { echo "Failed: $${failed#, }"; exit 1; }
+
+fix: $(VENV)/.ready-dev  ## Mend what ruff can mend, and format
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.ready-test  ## One benchmark (ARGS="throughput --json"); without ARGS their names
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(VENV)/.ready-run  ## Write the tables of docs/ that are made from the code
+	@$(BIN)/python docs/generate.py
+
+clean:  ## Remove .venv and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+# run: the package; test: and what the tests need; dev: and the linters.
+$(VENV)/.ready-%: pyproject.toml .ci/venv
+	@PYTHON="$(PYTHON)" .ci/venv $*

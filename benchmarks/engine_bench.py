@@ -1,0 +1,131 @@
+"""The engine alone, fed with batches of a fleet whose windows are full."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.fleet import INTERVAL_US, Block, Fleet
+from benchmarks.stages import Stages
+from ember_core.fleet import FleetModel
+from stream.codecs import make_codec
+from stream.engine import Engine, Fetch
+from stream.records import Decoded
+
+TP: Final = ("telemetry", 0)
+START_US: Final = 1_700_000_000_000_000
+_WARM_ROUNDS: Final = 60  # until the windows of every key are full
+
+
+class Wire(NamedTuple):
+    """A message as a consumer hands it over."""
+
+    key: bytes | None
+    value: bytes | None
+    timestamp: int
+    offset: int
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Bench:
+    """An engine and its next offset.
+
+    Args:
+        model: The model.
+        fleet: Its keys.
+    """
+
+    def __init__(self, model: FleetModel, fleet: Fleet) -> None:
+        self.engine = Engine(model)
+        self.engine.attach(TP)
+        self.fleet = fleet
+        self.events = 0
+        self._offset = 0
+
+    def step(self, key: NDArray[np.int64], time_us: NDArray[np.int64], values: Any) -> float:
+        """One step; gives its seconds."""
+        n = len(key)
+        names = self.fleet.keys
+        message = np.arange(n, dtype=np.int32)
+        batch = Decoded([names[k] for k in key.tolist()], time_us, values, message, [])
+        offsets = np.arange(self._offset, self._offset + n, dtype=np.int64)
+        fetch = Fetch(offsets, time_us // 1000)
+        self._offset += n
+        started = time.perf_counter()
+        result = self.engine.step(TP, batch, fetch)
+        took = time.perf_counter() - started
+        self.events += len(result.events)
+        return took
+
+    def warm(self) -> int:
+        """Fill the windows of every key; gives the event time after it."""
+        for block in self.fleet.rounds(_WARM_ROUNDS, START_US):
+            for part in batches(block, 4096):
+                self.step(*part)
+        self.events = 0
+        return START_US + _WARM_ROUNDS * INTERVAL_US
+
+    def run(self, blocks: Iterator[Block], size: int, seconds: float) -> list[float]:
+        """Microseconds per record of every full batch, until the time is up."""
+        took: list[float] = []
+        deadline = time.perf_counter() + seconds
+        for block in blocks:
+            for part in batches(block, size):
+                if len(part.key) == size:
+                    took.append(1e6 * self.step(*part) / size)  # until the deadline
+                if time.perf_counter() > deadline:
+                    return took
+        return took
+
+    def watched(self) -> Stages:
+        """Timers on the parts of the engine from now on."""
+        stages = Stages()
+        stepper = self.engine._stepper
+        store, decider = stepper._store, stepper._decider
+        pipeline = decider.pipeline
+        for owner, method, stage in (
+            (self.engine, "step", "rest of the step"),
+            (store, "slots", "slots"),
+            (store, "gather", "gather"),
+            (store, "scatter", "scatter"),
+            (stepper, "_silences", "silences"),
+            (pipeline, "observe", "observe: rest"),
+            (pipeline.normaliser, "forward", "observe: normalise"),
+            (pipeline.windows, "forward", "observe: features"),
+            (pipeline.scaler, "forward", "observe: features"),
+            (pipeline.clock, "forward", "observe: features"),
+            (pipeline.liquid, "forward", "observe: liquid"),
+            (pipeline, "score", "RBM"),
+            (decider, "run", "decide"),
+            (decider._events, "why", "events"),
+            (decider, "_tell", "events"),
+        ):
+            stages.watch(owner, method, stage)
+        return stages
+
+
+def batches(block: Block, size: int) -> Iterator[Block]:
+    """A block in parts of some size, in order."""
+    for begin in range(0, len(block.key), size):
+        part = slice(begin, begin + size)
+        yield Block(block.key[part], block.time_us[part], block.values[part])
+
+
+def decode_us(fleet: Fleet, size: int, seconds: float) -> list[float]:
+    """Microseconds per record of the JSON codec, per batch."""
+    block = next(fleet.rounds(1, START_US, seed=5))
+    wires = [Wire(key, value, 0, i) for i, (key, value) in enumerate(fleet.encoded(block))]
+    codec = make_codec("json", fleet.channels)
+    took = []
+    deadline = time.perf_counter() + seconds
+    while time.perf_counter() < deadline:
+        for begin in range(0, len(wires) - size + 1, size):
+            part = wires[begin : begin + size]
+            started = time.perf_counter()
+            codec.decode(part)
+            took.append(1e6 * (time.perf_counter() - started) / size)
+    return took

@@ -1,0 +1,133 @@
+"""The frame of all benchmarks: their names, their options, and what a result looks like.
+
+A benchmark is a module with `add_options(parser)` and `run(options) -> figures`. The frame adds
+machine and settings, so that a figure never stands without them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from benchmarks.kafka_jars import KafkaUnavailableError
+from benchmarks.kafka_server import KafkaFailedError
+from benchmarks.machine import describe
+
+RESULTS: Final = Path(__file__).parent / "results"
+
+
+class Benchmark(NamedTuple):
+    """Where a benchmark lives, and what it measures."""
+
+    module: str
+    help: str
+
+
+BENCHMARKS: Final[Mapping[str, Benchmark]] = {
+    "throughput": Benchmark(
+        "benchmarks.throughput", "records/s of one worker from a real Kafka, beside its peers"
+    ),
+    "model": Benchmark(
+        "benchmarks.model", "microseconds a record of the engine alone, stage by stage"
+    ),
+    "skew": Benchmark(
+        "benchmarks.skew", "microseconds a record of one hot key and of Zipf against even keys"
+    ),
+    "latency": Benchmark(
+        "benchmarks.latency", "seconds from a record's production to its alert, by load"
+    ),
+}
+
+
+class BenchmarkError(Exception):
+    """A measurement that could not be made; the text says why."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one benchmark, or list them.
+
+    Args:
+        arguments: What follows `python -m benchmarks`; None takes the process's own.
+
+    Returns:
+        0 done, 1 it could not be measured, 2 wrong use.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print("python -m benchmarks NAME [--json] [--save]")
+        for name, benchmark in BENCHMARKS.items():
+            print(f"  {name:<12}{benchmark.help}")
+        return 0
+    name = words.pop(0)
+    if name not in BENCHMARKS:
+        print(
+            f"Unknown benchmark. Expected one of {', '.join(BENCHMARKS)}. "
+            f"Received: {name!r}. Call `python -m benchmarks` for the list.",
+            file=sys.stderr,
+        )
+        return 2
+    module = importlib.import_module(BENCHMARKS[name].module)
+    parser = argparse.ArgumentParser(
+        prog=f"python -m benchmarks {name}",
+        description=BENCHMARKS[name].help,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object, the last line")
+    parser.add_argument("--save", action="store_true", help="keep it in benchmarks/results/")
+    module.add_options(parser)
+    options = parser.parse_args(words)
+    started = time.monotonic()
+    try:
+        figures = module.run(options)
+    except (BenchmarkError, KafkaUnavailableError, KafkaFailedError) as error:
+        print(f"{name} could not be measured: {error}", file=sys.stderr)
+        return 1
+    result = {
+        "benchmark": name,
+        **figures,
+        "settings": settings(options),
+        "machine": describe(),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    if options.save:
+        print(f"kept in {save(name, result)}", file=sys.stderr)
+    print(json.dumps(result) if options.json else "\n".join(lines(result)))
+    return 0
+
+
+def settings(options: argparse.Namespace) -> dict[str, Any]:
+    """The options that shape the measurement."""
+    given = vars(options)
+    return {name: given[name] for name in given if name not in ("json", "save")}
+
+
+def save(name: str, result: Mapping[str, Any], folder: Path = RESULTS) -> Path:
+    """Keep a result, in place of the last one of this name."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    return path
+
+
+def lines(result: Mapping[str, Any], indent: str = "") -> list[str]:
+    """A result for people: one line per figure."""
+    out: list[str] = []
+    for name, value in result.items():
+        if isinstance(value, Mapping) and value:
+            out += [f"{indent}{name}:", *lines(value, indent + "  ")]
+        else:
+            shown = f"{value:,.4g}" if isinstance(value, float) and value < 1e4 else value
+            shown = f"{shown:,.0f}" if isinstance(shown, float) else shown
+            out.append(f"{indent}{name:<24} {shown}")
+    return out
+
+
+def say(text: str) -> None:
+    """Progress, on stderr."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,38 @@
+"""What a figure was measured on: without it, it says nothing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from benchmarks.kafka_jars import VERSION as KAFKA_VERSION
+
+_PACKAGES: Final = ("numpy", "aiokafka", "confluent-kafka", "faust-streaming", "msgspec")
+
+
+def describe() -> dict[str, Any]:
+    """Processor, memory, system and versions; nothing that names the host."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "load_1m": round(os.getloadavg()[0], 2),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "kafka": KAFKA_VERSION,
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+    }
+
+
+def _cpu_model() -> str:
+    table = Path("/proc/cpuinfo")
+    if table.is_file():
+        for line in table.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

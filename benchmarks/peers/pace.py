@@ -1,0 +1,28 @@
+"""A peer's count and its end."""
+
+from __future__ import annotations
+
+import time
+
+from benchmarks.peers import Job
+
+
+class Pace:
+    """Records read, and whether that is enough.
+
+    Args:
+        job: Says how many records, or how long.
+    """
+
+    __slots__ = ("_records", "_seconds", "_until", "count")
+
+    def __init__(self, job: Job) -> None:
+        self.count = 0
+        self._records, self._seconds = job.records, job.seconds
+        self._until = float("inf")
+
+    def over(self) -> bool:
+        """True when all records are read, or the time since the first is up."""
+        if self.count and self._until == float("inf"):
+            self._until = time.monotonic() + self._seconds
+        return self.count >= self._records or time.monotonic() > self._until

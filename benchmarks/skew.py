@@ -1,0 +1,66 @@
+"""Microseconds a record when keys are not even: one hot key, and Zipf 1.2."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from benchmarks.engine_bench import Bench
+from benchmarks.fleet import INTERVAL_US, Block, Fleet
+from benchmarks.frame import say
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The size of the measurement."""
+    parser.add_argument("--batch", type=int, default=4_096)
+    parser.add_argument("--keys", type=int, default=10_000)
+    parser.add_argument("--channels", type=int, default=8)
+    parser.add_argument("--exponent", type=float, default=1.2, help="of Zipf's law")
+    parser.add_argument("--kinds", type=int, default=64, help="kinds of keys in the fleet")
+    parser.add_argument("--rows", type=int, default=2_000, help="of training history, each kind")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each order")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure.
+
+    Returns:
+        `microseconds_per_record` and `ratios` to even keys, of `even`, `zipf` and `hot`.
+    """
+    fleet = Fleet(options.keys, options.channels, kinds=options.kinds)
+    say("training")
+    model = fleet.model(rows=options.rows)
+    rank = np.arange(1, options.keys + 1, dtype=np.float64)
+    zipf = rank**-options.exponent
+    hot = (rank == 1).astype(np.float64)
+    took: dict[str, float] = {}
+    size = min(options.batch, options.keys)
+    for name in ("even", "zipf", "hot"):
+        say(name)
+        bench = Bench(model, fleet)
+        now = bench.warm()
+        if name == "even":
+            blocks = fleet.rounds(10**9, now, seed=2)
+        elif name == "zipf":
+            # So slow that no rare key falls silent: those events are another measurement.
+            blocks = _drawn(fleet, zipf / zipf.sum(), size, now, 1)
+        else:
+            # From the last of the even rounds the clock goes on at the key's own pace; the others
+            # fall silent once, before the measurement.
+            blocks = _drawn(fleet, hot, size, now, INTERVAL_US)
+            bench.run(blocks, size, 0.0)
+        times = bench.run(blocks, size, options.seconds)
+        took[name] = round(float(np.median(times)), 3)
+    return {
+        "microseconds_per_record": took,
+        "ratios": {name: round(took[name] / took["even"], 2) for name in ("zipf", "hot")},
+    }
+
+
+def _drawn(fleet: Fleet, share: Any, size: int, start_us: int, step_us: int) -> Iterator[Block]:
+    for turn in itertools.count():
+        yield fleet.drawn(share, size, start_us + turn * size * step_us, step_us, seed=turn)

@@ -1,0 +1,215 @@
+"""Faults put into the live stream of a simulated fleet, drawn from a seed.
+
+Sizes are in the channel's own normal deviations. Two kinds cannot be seen in any one channel's
+level: a channel that no longer follows its partner, and a cycle with another period.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .fleet import CHANNELS, CYCLE_CHANNEL, PAIR, Fleet
+
+
+class Kind(StrEnum):
+    """What goes wrong."""
+
+    SPIKE = "spike"
+    DRIFT = "drift"
+    STUCK = "stuck"
+    SILENT = "silent"
+    CORRELATION = "correlation"
+    FREQUENCY = "frequency"
+
+
+ROWS = {  # from, to: how long a fault lasts
+    Kind.SPIKE: (4, 6),
+    Kind.DRIFT: (80, 140),
+    Kind.STUCK: (80, 120),
+    Kind.SILENT: (50, 80),
+    Kind.CORRELATION: (80, 120),
+    Kind.FREQUENCY: (100, 140),
+}
+LEAD_ROWS = 140  # of healthy live stream before the first fault: windows fill
+TAIL_ROWS = 30  # after the last one's end, so that it can still be caught
+SPIKE_SIZE = (4.0, 6.0)
+DRIFT_SIZE = 3.0
+SPEED = (2.5, 3.5)  # factor on the frequency
+LIVELY = tuple(  # never still for long by themselves; the others are half noise
+    map(CHANNELS.index, ("cpu", "load", "requests", "temperature", "network"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One injected fault.
+
+    Attributes:
+        kind: what goes wrong.
+        key: index of the machine in the fleet.
+        name: its name, the stream key.
+        channel: index of the channel, None when the machine falls silent.
+        onset: first row of it, counted from the first row of the history.
+        end: first row after it.
+        size: deviations (spike, drift; with sign) or the factor on the frequency.
+    """
+
+    kind: Kind
+    key: int
+    name: str
+    channel: int | None
+    onset: int
+    end: int
+    size: float = 0.0
+
+    @property
+    def channel_name(self) -> str:
+        """The channel's name; empty when the machine falls silent."""
+        return "" if self.channel is None else CHANNELS[self.channel]
+
+
+def shortest_live(count: int) -> int:
+    """Return the fewest live rows into which `count` faults fit."""
+    longest = max(last for _, last in ROWS.values())
+    return LEAD_ROWS + longest + TAIL_ROWS + count
+
+
+def plan_faults(
+    seed: int, names: Sequence[str], first_row: int, rows: int, per_kind: int = 3
+) -> list[Fault]:
+    """Draw faults for a live stream; never two on one machine.
+
+    Args:
+        seed: the same faults for the same seed and sizes.
+        names: the machines.
+        first_row: first row of the live stream.
+        rows: rows of the live stream.
+        per_kind: faults of every kind.
+
+    Returns:
+        The faults by onset, spread evenly over the live stream; the first is a spike.
+
+    Raises:
+        ValueError: too few machines or rows.
+    """
+    count = per_kind * len(Kind)
+    if len(names) < 2 * count or rows < shortest_live(count):
+        msg = (
+            f"{count} faults do not fit into the live stream. Expected at least {2 * count} keys "
+            f"and {shortest_live(count)} rows. Received: keys={len(names)}, rows={rows}. "
+            "Use more keys, more seconds, or fewer faults of a kind."
+        )
+        raise ValueError(msg)
+    rng = np.random.default_rng([seed, 2])
+    order: list[Kind] = []
+    for _ in range(per_kind):
+        block = list(Kind)[1:]
+        rng.shuffle(block)
+        order += [Kind.SPIKE, *block]
+    keys = rng.choice(len(names), size=count, replace=False)
+    last_onset = rows - TAIL_ROWS - max(last for _, last in ROWS.values())
+    onsets = first_row + np.linspace(LEAD_ROWS, last_onset, count).astype(int)
+    return [
+        _draw(rng, kind, int(key), names[key], int(onset))
+        for kind, key, onset in zip(order, keys, onsets, strict=True)
+    ]
+
+
+def _draw(rng: np.random.Generator, kind: Kind, key: int, name: str, onset: int) -> Fault:
+    """Draw the rest of one fault."""
+    shortest, longest = ROWS[kind]
+    end = onset + int(rng.integers(shortest, longest + 1))
+    channel: int | None = int(rng.integers(len(CHANNELS)))
+    sign = float(rng.choice((-1.0, 1.0)))
+    size = 0.0
+    if kind is Kind.SPIKE:
+        size = sign * float(rng.uniform(*SPIKE_SIZE))
+    elif kind is Kind.DRIFT:
+        size = sign * DRIFT_SIZE
+    elif kind is Kind.STUCK:
+        channel = int(rng.choice(LIVELY))
+    elif kind is Kind.SILENT:
+        channel = None
+    elif kind is Kind.CORRELATION:
+        channel = int(rng.choice(PAIR))
+    elif kind is Kind.FREQUENCY:
+        channel, size = CYCLE_CHANNEL, float(rng.uniform(*SPEED))
+    return Fault(kind, key, name, channel, onset, end, size)
+
+
+class Injector:
+    """Puts faults into the rows of a live stream, which must come in order.
+
+    Args:
+        fleet: where the rows come from.
+        faults: what to put in.
+        deviation: the normal deviation of every channel (K, C), from the history.
+    """
+
+    def __init__(
+        self, fleet: Fleet, faults: Sequence[Fault], deviation: NDArray[np.float64]
+    ) -> None:
+        self._fleet = fleet
+        self._faults = list(faults)
+        self._deviation = deviation
+        self._frozen: dict[Fault, float] = {}
+        self._twins: dict[Fault, Fleet] = {}
+
+    def apply(
+        self, first_row: int, values: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the rows as the machines report them.
+
+        Args:
+            first_row: number of the first row.
+            values: healthy rows (rows, K, C); not changed.
+
+        Returns:
+            The values (rows, K, C), and whether each record is sent at all (rows, K).
+        """
+        values = values.copy()
+        sent = np.ones(values.shape[:2], dtype=np.bool_)
+        for fault in self._faults:
+            for row in range(max(fault.onset, first_row), min(fault.end, first_row + len(values))):
+                if fault.channel is None:
+                    sent[row - first_row, fault.key] = False
+                else:
+                    healthy = float(values[row - first_row, fault.key, fault.channel])
+                    values[row - first_row, fault.key, fault.channel] = self._value(
+                        fault, fault.channel, row, healthy
+                    )
+        return values, sent
+
+    def _value(self, fault: Fault, channel: int, row: int, healthy: float) -> float:
+        """Return what the faulty channel reports instead of `healthy`."""
+        unit = fault.size * float(self._deviation[fault.key, channel])
+        match fault.kind:
+            case Kind.SPIKE:
+                return healthy + unit
+            case Kind.DRIFT:
+                # The last fifth stands at the full size.
+                grown = (row - fault.onset + 1) / (0.8 * (fault.end - fault.onset))
+                return healthy + unit * min(grown, 1.0)
+            case Kind.STUCK:
+                return self._frozen.setdefault(fault, healthy)
+            case Kind.FREQUENCY:
+                return (
+                    healthy
+                    - self._fleet.cycle(row, fault.key)
+                    + self._fleet.cycle(row, fault.key, fault.size, since=fault.onset)
+                )
+            case _:
+                return self._twin_value(fault, channel)
+
+    def _twin_value(self, fault: Fault, channel: int) -> float:
+        """Return what a machine of the same habits reports: the same marginal, no partner."""
+        if fault not in self._twins:
+            seed = self._fleet.seed * 1_000_003 + fault.onset * 1_009 + fault.key
+            self._twins[fault] = self._fleet.twin(fault.key, seed, fault.onset)
+        _, values = self._twins[fault].history(1)
+        return float(values[0, 0, channel])

@@ -1,0 +1,94 @@
+"""The play: a fleet's history, its live rows with faults in them, and the detector to beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .faults import Fault, Injector, plan_faults
+from .fleet import Fleet
+from .judge import GRACE_ROWS, Alarm, Judgement, judge
+from .opponent import LargestZ
+
+DIGITS = 4  # of the values on the wire; the model is trained on what is sent
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some rows of the whole fleet: times (n,), values (n, K, C), sent (n, K)."""
+
+    time_us: NDArray[np.int64]
+    values: NDArray[np.float64]
+    sent: NDArray[np.bool_]
+
+
+class Stage:
+    """Everything of the demo that a seed decides.
+
+    Args:
+        seed: draws fleet and faults.
+        keys: machines.
+        history_rows: rows of each before the live part.
+        live_rows: rows of each in the live part.
+        faults_per_kind: faults of every kind.
+        interval_seconds: event time between two rows.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        keys: int = 240,
+        history_rows: int = 1500,
+        live_rows: int = 700,
+        faults_per_kind: int = 3,
+        interval_seconds: float = 10.0,
+    ) -> None:
+        self.fleet = Fleet(seed, keys, interval_seconds)
+        self.first_row, self.live_rows = history_rows, live_rows
+        self.faults: list[Fault] = plan_faults(
+            seed, self.fleet.names, history_rows, live_rows, faults_per_kind
+        )
+        times, values = self.fleet.history(history_rows)
+        self.history_us, self.history = times, np.round(values, DIGITS)
+        mean, deviation = self.history.mean(axis=0), self.history.std(axis=0)
+        self._injector = Injector(self.fleet, self.faults, deviation)
+        self._opponent = LargestZ(self.fleet.names, mean, deviation)
+
+    @property
+    def played(self) -> int:
+        """Live rows so far."""
+        return self.fleet.row - self.first_row
+
+    @property
+    def over(self) -> bool:
+        """Whether the last live row has been played."""
+        return self.played >= self.live_rows
+
+    @property
+    def injecting(self) -> bool:
+        """Whether a faulty row has been played."""
+        return self.fleet.row > self.faults[0].onset
+
+    def play(self, rows: int) -> Rows:
+        """Return the next live rows, fewer at the end."""
+        first = self.fleet.row
+        times, healthy = self.fleet.history(min(rows, self.live_rows - self.played))
+        values, sent = self._injector.apply(first, healthy)
+        values = np.round(values, DIGITS)
+        self._opponent.feed(first, values, sent)
+        return Rows(times, values, sent)
+
+    def had_their_time(self, row: int) -> list[Fault]:
+        """Return the faults whose window is over before `row`: the others cannot be judged."""
+        return [f for f in self.faults if f.end - 1 + GRACE_ROWS < row]
+
+    def judge(self, alarms: list[Alarm]) -> Judgement:
+        """Judge our alarms; one within the window of a fault cut short is not false."""
+        return judge(self.faults, alarms, self.fleet.interval_us, self.fleet.names)
+
+    def judge_opponent(self, false_triggers: int) -> tuple[Judgement, float]:
+        """Judge the largest z-score on the same rows, with as many false triggers."""
+        return self._opponent.judge(self.faults, self.fleet.interval_us, false_triggers)

@@ -1,0 +1,140 @@
+"""The demo's worker: what `ember run` runs, in a child process that never outlives the demo."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+import stream
+from stream.errors import UserError
+
+from .link import TOPIC
+
+GROUP = "ember-demo"
+CHECKPOINT_SECONDS = 0.5  # the demo reads its progress off the committed offsets
+_STOP_SECONDS = 1.5
+
+
+def settings_file(folder: Path, bootstrap: str, model: Path) -> Path:
+    """Write the worker's settings.
+
+    Args:
+        folder: where; the worker's working directory too.
+        bootstrap: the broker's address.
+        model: the bundle.
+    """
+    sections: dict[str, dict[str, object]] = {
+        "kafka": {"bootstrap_servers": bootstrap, "group": GROUP},
+        "input": {"topics": [TOPIC], "time_unit": "us"},
+        "model": {"path": str(model)},
+        "checkpoint": {"interval_seconds": CHECKPOINT_SECONDS},
+        "state": {"directory": str(folder / "state"), "standby_replicas": 0},
+        "http": {"port": 0},
+        "log": {"level": "warning"},
+    }
+    lines = []
+    for section, values in sections.items():
+        lines.append(f"[{section}]")
+        # A JSON string, number or list of strings is TOML as well.
+        lines += [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+    path = folder / "ember.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+class DemoWorker:
+    """The child process.
+
+    Args:
+        config: the settings file; its folder becomes the working directory and gets the log.
+    """
+
+    def __init__(self, config: Path) -> None:
+        self._log = config.with_name("worker.log")
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("EMBER_")}
+        root = str(Path(stream.__file__).parents[1])
+        environment["PYTHONPATH"] = os.pathsep.join(
+            filter(None, (root, environment.get("PYTHONPATH")))
+        )
+        environment.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in the demo itself
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603  # our own module
+                [sys.executable, "-m", "stream.demo.worker", str(config)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                cwd=config.parent,
+                env=environment,
+                start_new_session=True,  # Ctrl-C is for the demo, which then ends the worker
+            )
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    def check(self) -> None:
+        """Raise UserError with the last thing it said, if it has ended."""
+        code = self._process.poll()
+        if code is None:
+            return
+        said = self._log.read_text(errors="replace").strip().splitlines()
+        raise UserError(
+            f"The demo's worker ended unasked (exit code {code}): "
+            f"{said[-1] if said else 'it said nothing'}"
+        )
+
+    def ask_to_stop(self) -> None:
+        """Ask it to end, without waiting."""
+        if self._process.poll() is None:
+            self._process.terminate()
+
+    def stop(self, seconds: float = _STOP_SECONDS) -> None:
+        """End it, by force after `seconds`. No-op when it has ended."""
+        self.ask_to_stop()
+        if self._process.poll() is None:
+            try:
+                self._process.wait(max(seconds, 0.05))
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+
+def _end_with_parent() -> None:
+    """Stop once the demo, which holds the other end of stdin, is gone."""
+    # Not sys.stdin: a thread that holds its lock would crash the interpreter's own end.
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    threading.Event().wait(_STOP_SECONDS)
+    os._exit(1)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    """Until the worker has a handler of its own."""
+    raise SystemExit(0)
+
+
+def main() -> None:
+    """Run the worker: `python -m stream.demo.worker ember.toml`."""
+    signal.signal(signal.SIGTERM, _terminate)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    from stream.app import run  # after the watch on the parent began: it takes a second
+    from stream.settings import Settings
+
+    try:
+        run(Settings.load(Path(sys.argv[1])))
+    except UserError as error:
+        sys.exit(error.message)
+
+
+if __name__ == "__main__":
+    main()

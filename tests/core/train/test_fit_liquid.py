@@ -1,0 +1,84 @@
+"""The ridge read-out: forecasts better than none, of the right rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ember_core.models import LiquidNetwork
+from ember_core.state import zero_state
+from ember_core.train import fit_liquid
+
+C = 3
+
+
+def network(horizons=(1, 2, 5)):
+    return LiquidNetwork(C, 0, 16, horizons, tau_max=50.0, seed=1)
+
+
+def trace(net, z):
+    """What the network gives for one key: `(basis, z, anchor)`, and the forecasts due."""
+    state, out, due = zero_state(net.state_fields(), 1), [], []
+    for t, row in enumerate(z):
+        rows = np.array([t])
+        elapsed = np.array([float(t > 0)], dtype=np.float32)
+        state, d, basis = net(state, row[None], row[None, :0], elapsed, rows == 0, rows)
+        out.append((basis[0], row, state["anchor"][0]))
+        due.append(d[0])
+    basis, values, anchor = (np.stack(x) for x in zip(*out, strict=True))
+    return (basis, values, anchor), np.stack(due)
+
+
+def sine(rows, shift=0.0, noise=0.02):
+    t = np.arange(rows)[:, None]
+    rng = np.random.default_rng(int(shift * 10))
+    x = np.sin(2 * np.pi * t / 29 + np.arange(C) + shift) + noise * rng.standard_normal((rows, C))
+    return x.astype(np.float32)
+
+
+def test_it_beats_persistence_on_a_sine():
+    """By far, at every horizon, also on rows it was not fitted on; the report says the same."""
+    net = network()
+    report = fit_liquid(net, [trace(net, sine(400, s))[0] for s in (0.0, 1.3)])
+    fresh = sine(300, 4.0)
+    _, due = trace(net, fresh)
+    for i, horizon in enumerate(net.horizons):
+        assert report[f"mse_{horizon}"] < 0.2 * report[f"persistence_{horizon}"]
+        error = ((due[100:, i] - fresh[100:]) ** 2).mean()
+        still = ((fresh[100 - horizon : -horizon] - fresh[100:]) ** 2).mean()
+        assert error < 0.3 * still
+        assert error < 2.0 * report[f"mse_{horizon}"]
+
+
+def test_the_read_out_is_the_ridge_solution():
+    """Of the normal equations with the constant, all keys together."""
+    net = network((2,))
+    parts = [trace(net, sine(90, s, 0.3))[0] for s in (0.0, 2.0)]
+    fit_liquid(net, parts, ridge=0.01)
+    x = np.vstack([np.hstack([b[:-2], np.ones((len(b) - 2, 1))]) for b, _, _ in parts])
+    y = np.vstack([z[2:] - a[:-2] for _, z, a in parts])
+    gram = x.astype(np.float64).T @ x
+    penalty = 0.01 * np.trace(gram) / len(gram) * np.eye(len(gram))
+    np.testing.assert_allclose(
+        net.readout.data, np.linalg.solve(gram + penalty, x.T @ y), rtol=1e-3, atol=1e-5
+    )
+
+
+def test_the_cell_stays_as_it_was():
+    net = network()
+    before = {n: np.array(v) for n, v in net.state_dict().items() if n != "readout"}
+    fit_liquid(net, [trace(net, sine(100))[0]])
+    after = net.state_dict()
+    assert all((after[n] == v).all() for n, v in before.items())
+    assert np.abs(after["readout"]).max() > 0
+
+
+def test_a_history_shorter_than_the_horizon_is_refused():
+    """With the numbers; shorter keys beside a long one are left out."""
+    net = network((1, 5))
+    short = trace(net, sine(5))[0]
+    with pytest.raises(ValueError, match=r"more than 5 rows.*Received: 5"):
+        fit_liquid(net, [short])
+    with pytest.raises(ValueError, match="Received: 0"):
+        fit_liquid(net, [])
+    fit_liquid(net, [short, trace(net, sine(80))[0]])

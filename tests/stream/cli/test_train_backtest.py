@@ -1,0 +1,264 @@
+"""`ember train` and `ember backtest` from the command line: files in, files and figures out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ember_core.fleet import FleetModel
+from stream import cli
+from tests.stream.engine.conftest import signal
+
+ROWS, HEAD = 320, 220
+DATA = ("--time", "at", "--label", "fault")
+FAST = ("--epochs", "1", "--hidden", "8", "--rbm-hidden", "11")
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in os.environ:
+        if name.startswith("EMBER_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def ember(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    code = cli.main([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def write(path: Path, values: np.ndarray, fault: slice, names: tuple[str, ...]) -> None:
+    """Times are ISO 8601 with a space and an offset, as no one would write them back."""
+    rows = [",".join(("at", *names, "fault"))]
+    for i, row in enumerate(values):
+        at = f"2024-03-01 {i // 360:02}:{i // 6 % 60:02}:{i % 6}0+00:00"
+        cells = ["" if np.isnan(v) else repr(float(v)) for v in row]
+        rows.append(",".join((at, *cells, str(int(fault.start <= i < fault.stop)))))
+    path.write_text("\n".join(rows) + "\n")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two machines; a fault in the last rows of each."""
+    folder = tmp_path_factory.mktemp("data")
+    for n, name in enumerate(("boiler", "pump")):
+        values = signal(ROWS, 3, n)
+        values[300:310] += 70.0
+        values[40, 1] = np.nan
+        write(folder / f"{name}.csv", values, slice(300, 310), ("load", "heat", "flow"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundle(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out") / "boilers"
+    head = ("--train-head", str(HEAD))
+    assert cli.main(["train", str(data), "--out", str(out), *DATA, *head, *FAST]) == 0
+    return out
+
+
+def scores_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_train_writes_a_bundle_and_says_what_it_learnt(
+    capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path
+) -> None:
+    code, out, err = ember(
+        capsys, "train", data, "--out", "m/boilers", *DATA, "--train-head", HEAD, *FAST, "--json"
+    )
+    assert (code, err) == (0, "")
+    said = json.loads(out.splitlines()[-1])
+    assert (said["keys"], said["rows"], said["channels"]) == (2, 2 * HEAD, 3)
+    model = FleetModel.load(tmp_path / "m" / "boilers")
+    assert said["sha256"] == model.sha256
+    assert model.name == said["name"] == "boilers"
+    assert model.channels == ("load", "heat", "flow")  # neither the time nor the label
+    assert model.keys == [b"boiler", b"pump"]
+    code, out, _ = ember(
+        capsys, "train", data, "--out", "n", *DATA, "--train-head", HEAD, *FAST, "--name", "boilers"
+    )
+    assert code == 0
+    assert "2 keys, 440 rows, 3 channels" in out
+    assert FleetModel.load(tmp_path / "n").sha256 == model.sha256  # nothing of time or place
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--train-head", "100"), "Too little history"),
+        (("--train-head", "0%"), "Too little history"),
+        (("--windows", "sliding"), "mode='sliding'"),
+        (("--hidden", "3"), "hidden=3"),
+        (("--channels", "load,colour"), "colour"),
+        (("--budget", "now and then"), "budget"),
+    ],
+)
+def test_train_refuses_with_one_sentence_and_writes_nothing(
+    capsys: pytest.CaptureFixture[str],
+    data: Path,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    words: str,
+) -> None:
+    code, out, err = ember(capsys, "train", data, "--out", "m", *DATA, "--epochs", "1", *arguments)
+    assert code in (1, 2)
+    assert out == ""
+    assert words in err
+    assert "Traceback" not in err
+    assert len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "m").exists()
+
+
+def test_train_refuses_an_empty_file_with_one_sentence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "none.csv").write_text("at,load\n")
+    code, _, err = ember(capsys, "train", "none.csv", "--out", "m", "--time", "at")
+    assert code == 1
+    assert "empty" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_backtest_scores_the_rows_not_trained_on_with_time_as_it_stood(
+    capsys: pytest.CaptureFixture[str], data: Path, bundle: Path, tmp_path: Path
+) -> None:
+    """Columns in their order, key by key; events as they would be published."""
+    head = ("--train-head", HEAD)
+    arguments = ("--warm", "--scores", "s.csv", "--events", "e.jsonl", "--json")
+    code, out, err = ember(capsys, "backtest", data, "--model", bundle, *DATA, *head, *arguments)
+    assert (code, err) == (0, "")
+    said = json.loads(out.splitlines()[-1])
+    assert said["counts"] == {"scored": 200}
+    assert said["records"] == said["scored"] == 200
+    assert {"mean", "per_key", "baselines"} <= said.keys()
+    rows = scores_of(tmp_path / "s.csv")
+    first = ["key", "time", "score", "probability", "severity", "anomaly", "trigger"]
+    assert list(rows[0])[:7] == first
+    assert [r["key"] for r in rows] == ["boiler"] * 100 + ["pump"] * 100
+    assert rows[0]["time"] == "2024-03-01 00:36:40+00:00"
+    assert [r["time"] for r in rows[:100]] == [r["time"] for r in rows[100:]]
+    for r in rows:
+        assert 0.0 <= float(r["severity"]) <= 12.0
+        assert float(r["probability"]) == pytest.approx(10.0 ** -float(r["severity"]), rel=1e-5)
+    marks = [int(r["trigger"]) for r in rows]
+    assert marks.count(1) == said["triggers"]
+    assert sum(int(r["anomaly"]) for r in rows) == said["anomalies"] > 0
+    events = [json.loads(line) for line in (tmp_path / "e.jsonl").read_text().splitlines()]
+    kinds = [e["kind"] for e in events]
+    assert kinds.count("anomaly") == said["anomalies"]
+    assert len({e["id"] for e in events}) == len(events)
+    assert all(e["body"]["labels"]["key"] == e["key"] for e in events)
+
+
+def test_scores_as_parquet_are_the_scores_as_csv(
+    capsys: pytest.CaptureFixture[str], data: Path, bundle: Path, tmp_path: Path
+) -> None:
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    for name in ("s.csv", "s.parquet"):
+        code, *_ = ember(capsys, "backtest", data, "--model", bundle, *DATA, "--scores", name)
+        assert code == 0
+    table = pd.read_parquet(tmp_path / "s.parquet")
+    rows = scores_of(tmp_path / "s.csv")
+    assert list(table.columns) == list(rows[0])
+    assert table["time"].tolist() == [r["time"] for r in rows]
+    assert table["score"].tolist() == [float(r["score"]) for r in rows]
+
+
+def test_neither_labels_nor_batches_change_the_files(
+    capsys: pytest.CaptureFixture[str], data: Path, bundle: Path, tmp_path: Path
+) -> None:
+    """Without the label column, and three rows at a time: the same bytes."""
+    common = ("backtest", data, "--model", bundle, "--time", "at")
+    plain = ("--scores", "a.csv", "--events", "a.jsonl")
+    other = ("--scores", "b.csv", "--events", "b.jsonl", "--batch-rows", 3)
+    assert ember(capsys, *common, "--label", "fault", *plain)[0] == 0
+    assert ember(capsys, *common, "--drop", "fault", *other)[0] == 0
+    for ending in ("csv", "jsonl"):
+        a, b = (tmp_path / f"{n}.{ending}" for n in "ab")
+        assert a.read_bytes() == b.read_bytes() != b""
+
+
+def test_warm_feeds_the_training_rows_first(
+    capsys: pytest.CaptureFixture[str], data: Path, bundle: Path, tmp_path: Path
+) -> None:
+    """As many rows are written, and the first of them differ."""
+    head = ("--train-head", HEAD, "--scores")
+    common = ("backtest", data, "--model", bundle, *DATA)
+    assert ember(capsys, *common, *head, "cold.csv")[0] == 0
+    assert ember(capsys, *common, *head, "warm.csv", "--warm")[0] == 0
+    assert ember(capsys, *common, "--scores", "all.csv")[0] == 0
+    cold, warm, every = (scores_of(tmp_path / f"{n}.csv") for n in ("cold", "warm", "all"))
+    assert [r["time"] for r in warm] == [r["time"] for r in cold]
+    assert warm[0]["score"] != cold[0]["score"]
+    after = [r for r in every if r["time"] >= warm[0]["time"]]
+    assert [r["score"] for r in warm] == [r["score"] for r in after]
+
+
+def test_data_without_the_models_channels_are_one_clear_error(
+    capsys: pytest.CaptureFixture[str], bundle: Path, tmp_path: Path
+) -> None:
+    """Which channels it wants, and which there are."""
+    write(tmp_path / "x.csv", signal(9, 2, 0), slice(0, 1), ("volts", "amps"))
+    code, out, err = ember(capsys, "backtest", "x.csv", "--model", bundle, *DATA)
+    assert (code, out) == (1, "")
+    assert len(err.strip().splitlines()) == 1
+    for word in ("load", "heat", "flow", "volts", "amps"):
+        assert word in err
+
+
+def test_infinite_values_are_refused_and_counted_as_in_the_stream(
+    capsys: pytest.CaptureFixture[str], bundle: Path, tmp_path: Path
+) -> None:
+    """Two rows of nine are not scored; the rest are, with finite scores."""
+    values = signal(9, 3, 0)
+    values[3, 1], values[6, 0] = np.inf, 1e200
+    write(tmp_path / "boiler.csv", values, slice(0, 1), ("load", "heat", "flow"))
+    arguments = ("--scores", "s.csv", "--json")
+    code, out, _ = ember(capsys, "backtest", "boiler.csv", "--model", bundle, *DATA, *arguments)
+    assert code == 0
+    said = json.loads(out.splitlines()[-1])
+    assert said["counts"] == {"scored": 7, "out_of_range": 2}
+    rows = scores_of(tmp_path / "s.csv")
+    assert len(rows) == 7
+    assert all(np.isfinite(float(r["score"])) for r in rows)
+
+
+def test_of_two_records_at_one_time_the_first_is_scored_under_its_own_text(
+    capsys: pytest.CaptureFixture[str], bundle: Path, tmp_path: Path
+) -> None:
+    """The second, late one wrote the time another way."""
+    lines = ["at,load,heat,flow"]
+    lines += ["2024-03-01T00:00:00Z,1,2,3", "2024-03-01 00:00:00+00:00,4,5,6"]
+    (tmp_path / "boiler.csv").write_text("\n".join(lines) + "\n")
+    code, *_ = ember(
+        capsys, "backtest", "boiler.csv", "--model", bundle, "--time", "at", "--scores", "s.csv"
+    )
+    assert code == 0
+    assert [r["time"] for r in scores_of(tmp_path / "s.csv")] == ["2024-03-01T00:00:00Z"]
+
+
+def test_scores_of_an_unknown_format_are_refused_before_the_work(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Wrong use: neither the model nor the data have been looked at yet."""
+    arguments = ("nowhere.csv", "--model", "nowhere", "--scores", "s.xlsx")
+    code, out, err = ember(capsys, "backtest", *arguments)
+    assert (code, out) == (2, "")
+    assert "s.xlsx" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_missing_bundle_is_one_sentence(capsys: pytest.CaptureFixture[str], data: Path) -> None:
+    code, out, err = ember(capsys, "backtest", data, "--model", "nowhere", *DATA)
+    assert (code, out) == (1, "")
+    assert "nowhere" in err
+    assert len(err.strip().splitlines()) == 1

@@ -1,0 +1,116 @@
+"""The live table and the report."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from stream.demo.faults import Kind
+from stream.demo.fleet import START_US
+from stream.demo.judge import Alarm
+from stream.demo.link import Heard
+from stream.demo.report import Course, as_table, make_report
+from stream.demo.stage import Stage
+from stream.demo.view import BARS, BUCKETS, render, sparkline
+
+INTERVAL = 10_000_000
+
+
+@pytest.fixture(scope="module")
+def stage() -> Stage:
+    """A small stage, played to its end."""
+    stage = Stage(3, keys=37, history_rows=211, live_rows=331, faults_per_kind=2)
+    while not stage.over:
+        stage.play(17)
+    return stage
+
+
+@pytest.fixture
+def alarms(stage) -> list[Alarm]:
+    """Every second fault caught, and one false alarm."""
+    found = [
+        Alarm(
+            key=f.name,
+            time_us=START_US + (f.onset + 1) * INTERVAL,
+            top=(f.channel_name,),
+            stale=f.kind is Kind.SILENT,
+            why=f"{f.channel_name} is odd",
+            heard_at=30.0 + i,
+        )
+        for i, f in enumerate(stage.faults)
+        if i % 2
+    ]
+    return [*found, Alarm(stage.faults[0].name, START_US, ("cpu",))]
+
+
+def text(renderable) -> str:
+    """What a wide terminal would show."""
+    console = Console(width=150, file=io.StringIO())
+    console.print(renderable)
+    return console.file.getvalue()
+
+
+def test_a_sparkline_shows_the_latest_at_the_right():
+    """One bar per stretch of time, from nothing to full."""
+    line = sparkline(
+        [(0, 12.0), (INTERVAL * 5 * 3, 6.0), (-(10**12), 12.0)], INTERVAL * 16, INTERVAL
+    )
+    assert len(line) == BUCKETS
+    assert line[-1] == BARS[4]
+    assert line[-4] == BARS[-1]
+    assert set(line[:-4]) | set(line[-3:-1]) == {BARS[0]}
+
+
+def test_the_report_counts_by_kind(stage, alarms):
+    """Caught, false, first catch, and the detector to beat."""
+    course = Course(
+        alarms=alarms,
+        judged=stage.faults,
+        records=20_000,
+        live_seconds=10.0,
+        injected_at=29.5,
+        anomalies=17,
+        triggers=19,
+        training_seconds=3.0,
+    )
+    report = make_report(stage, course)
+    assert report.faults_injected == 12
+    assert report.faults_caught == 6
+    assert report.false_triggers == 1
+    assert report.false_triggers_per_10000 == 0.5
+    assert report.seconds_to_first_catch == 1.5
+    assert report.records_per_second == 2000
+    assert sum(kind["caught"] for kind in report.by_kind.values()) == 6
+    assert all(kind["injected"] == 2 for kind in report.by_kind.values())
+    assert report.z_score["false_triggers"] <= 1
+    assert len(report.z_score["missed_kinds"]) >= 2
+    shown = text(as_table(report))
+    assert "0.50 in 10,000 records" in shown
+    assert "First catch after 1.5 s" in shown
+
+
+def test_faults_cut_short_do_not_count(stage, alarms):
+    """Neither as injected nor as caught."""
+    judged = stage.faults[:3]
+    report = make_report(stage, Course(alarms, judged, 10_000, 10.0, 29.5, 0, 0, 3.0))
+    assert report.faults_injected == 3
+    assert report.faults_caught == 1
+
+
+def test_the_live_table_names_faults_and_reasons(stage, alarms):
+    """Keys in trouble first, healthy ones below, every fault with what was found."""
+    heard = Heard(alarms=alarms, state={stage.faults[1].name: "firing"})
+    now_us = START_US + stage.fleet.row * INTERVAL
+    heard.severity["db-002"] = [(now_us - INTERVAL, 5.0)]
+    shown = text(render(stage, heard, "host/here", "a headline"))
+    assert "a headline" in shown
+    assert "host/here" in shown
+    for fault in stage.faults:
+        assert fault.name in shown
+    assert shown.count("after 2 rows") == 6
+    assert shown.count("missed") == 6
+    assert "1 false triggers" in shown
+    assert "anomalous" in shown
+    assert f"{stage.faults[1].channel_name or ''} is odd" in shown

@@ -1,0 +1,204 @@
+"""The backtest: the engine's own results, in the order of recorded time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ember_core.features.sources import Dataset, KeyTable
+from ember_core.fleet import FleetModel
+from stream.backtest import backtest
+from stream.engine import Limits, WindowSpec
+from tests.stream.engine.conftest import (
+    CHANNELS,
+    INTERVAL,
+    KNOWN,
+    SECOND,
+    START,
+    fit,
+    interleaved,
+    rows_of,
+    run,
+    signal,
+)
+
+ROWS = 113
+LIMITS = Limits(max_keys=16, stale_intervals=5.0)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> FleetModel:
+    fitted = fit(KNOWN, CHANNELS)
+    fitted.save(tmp_path_factory.mktemp("bundles"))
+    return fitted
+
+
+def values_of(number: int) -> np.ndarray:
+    values = signal(ROWS, 3, number)
+    values[80:90] += 70.0
+    values[5, 1] = np.nan
+    return values
+
+
+def made(*, split: int = 0, names: tuple[str, ...] = CHANNELS) -> Dataset:
+    """Two known keys and a new one; the first `split` rows of each are for training."""
+    tables = []
+    for number, key in enumerate((b"a", b"b", b"new")):
+        label = np.zeros(ROWS, dtype=np.int8)
+        label[80:90] = 1
+        times = START + np.arange(ROWS, dtype=np.int64) * INTERVAL * SECOND
+        text = np.array([f"t{i}" for i in range(ROWS)], dtype=object)
+        tables.append(KeyTable(key, times, text, values_of(number), np.arange(ROWS) < split, label))
+    return Dataset(names, tuple(tables), divided=split > 0)
+
+
+def test_it_gives_what_the_engine_gives(model: FleetModel) -> None:
+    """Scores, probabilities and events, bit for bit, in global order of time."""
+    feed = interleaved(*(rows_of(k, values_of(n)) for n, k in enumerate((b"a", b"b", b"new"))))
+    stream = run(model, feed, limits=LIMITS)
+    result = backtest(model, made(), topic="telemetry", limits=LIMITS)
+    for table, s in zip(result.dataset.tables, result.scores, strict=True):
+        got = list(
+            zip(
+                *(
+                    getattr(s, n).tolist()
+                    for n in ("time_us", "score", "probability", "severity", "anomaly", "trigger")
+                ),
+                strict=True,
+            )
+        )
+        assert got == stream.scores[table.key]
+    assert result.events == stream.events
+    assert result.counts == stream.counts() == {"scored": 3 * ROWS - 66, "warming": 66}
+    assert result.triggers() == sum(b["status"] == "firing" for b in stream.triggers()) > 0
+    assert result.anomalies() == sum(e.kind == "anomaly" for e in stream.events) > 0
+
+
+@pytest.mark.parametrize("batch_rows", [1, 17, 10**6])
+def test_the_size_of_a_batch_changes_nothing(model: FleetModel, batch_rows: int) -> None:
+    a = backtest(model, made(), limits=LIMITS)
+    b = backtest(model, made(), limits=LIMITS, batch_rows=batch_rows)
+    assert a.events == b.events
+    assert a.counts == b.counts
+    for s, t in zip(a.scores, b.scores, strict=True):
+        assert all(getattr(s, n).tobytes() == getattr(t, n).tobytes() for n in vars(s))
+
+
+def test_labels_never_change_a_score(model: FleetModel) -> None:
+    """They only ever judge."""
+    data = made()
+    tables = tuple(replace(t, label=1 - t.label) for t in data.tables)
+    a, b = backtest(model, data), backtest(model, replace(data, tables=tables))
+    bare = backtest(model, replace(data, tables=tuple(replace(t, label=None) for t in data.tables)))
+    for other in (b, bare):
+        assert other.events == a.events
+        for s, t in zip(a.scores, other.scores, strict=True):
+            assert s.score.tobytes() == t.score.tobytes()
+    assert a.figures()["mean"] != b.figures()["mean"]
+    assert bare.figures() == bare.baseline_figures() == {}
+
+
+def test_only_rows_not_for_training_are_scored_from_fresh_state(model: FleetModel) -> None:
+    result = backtest(model, made(split=30))
+    assert result.counts == {"scored": 2 * (ROWS - 30) + 17, "warming": 66}
+    assert [len(s.score) for s in result.scores] == [ROWS - 30, ROWS - 30, 17]
+    assert result.scores[0].time_us[0] == START + 30 * INTERVAL * SECOND
+    alone = run(model, rows_of(b"a", values_of(0))[30:])
+    assert [s[1] for s in alone.scores[b"a"]] == result.scores[0].score.tolist()
+
+
+def test_warm_feeds_the_training_rows_first_and_keeps_none_of_their_results(
+    model: FleetModel,
+) -> None:
+    """The scored rows have the scores they have after all rows; a new key is warmer."""
+    warm = backtest(model, made(split=30), warm=True)
+    whole = run(model, rows_of(b"a", values_of(0)))
+    assert warm.scores[0].score.tolist() == [s[1] for s in whole.scores[b"a"]][30:]
+    assert len(warm.scores[2].score) == ROWS - 66
+    assert sum(warm.counts.values()) == 3 * (ROWS - 30)
+    assert all(e.time_us >= START + 30 * INTERVAL * SECOND for e in warm.events)
+    cold = backtest(model, made(split=30))
+    assert cold.scores[0].score[0] != warm.scores[0].score[0]
+
+
+def test_rows_the_codec_would_refuse_are_refused_for_the_same_reason(model: FleetModel) -> None:
+    """Infinite and huge values, and rows with nothing; the rows around them do not notice."""
+    data = made()
+    table = data.tables[0]
+    spoilt = table.values.copy()
+    spoilt[3, 0], spoilt[8, 2] = np.inf, -1.1e150
+    spoilt[11] = np.nan
+    clean = backtest(model, replace(data, tables=(table,)))
+    result = backtest(model, replace(data, tables=(replace(table, values=spoilt),)))
+    assert result.counts == {"scored": ROWS - 3, "out_of_range": 2, "no_channels": 1}
+    assert np.isfinite(result.scores[0].score).all()
+    gone = START + np.array([3, 8, 11]) * INTERVAL * SECOND
+    assert not np.isin(gone, result.scores[0].time_us).any()
+    assert result.scores[0].score[:3].tolist() == clean.scores[0].score[:3].tolist()
+
+
+def test_channels_come_by_name(model: FleetModel) -> None:
+    """In any order, beside others; one the data lack is missing in every row."""
+    data = made()
+    order = ("flow", "more", "load", "heat")
+    at = [2, 0, 0, 1]
+    mixed = replace(
+        data, channels=order, tables=tuple(replace(t, values=t.values[:, at]) for t in data.tables)
+    )
+    a, b = backtest(model, data), backtest(model, mixed)
+    assert a.events == b.events
+    assert b.dataset.channels == CHANNELS
+    lacking = replace(
+        data,
+        channels=CHANNELS[:2],
+        tables=tuple(replace(t, values=t.values[:, :2]) for t in data.tables),
+    )
+    c = backtest(model, lacking)
+    assert c.counts["scored"] == a.counts["scored"]
+    assert not np.array_equal(c.scores[0].score, a.scores[0].score)
+
+
+def test_records_out_of_order_are_late(model: FleetModel) -> None:
+    data = made()
+    table = data.tables[0]
+    times = table.time_us.copy()
+    times[40] = times[20]
+    result = backtest(model, replace(data, tables=(replace(table, time_us=times),)))
+    assert result.counts == {"scored": ROWS - 1, "late": 1}
+
+
+def test_time_mode_gives_a_row_per_interval(model: FleetModel) -> None:
+    """Labelled where any of its records is."""
+    spec = WindowSpec("time", 3 * INTERVAL * SECOND, 0)
+    result = backtest(model, made(), window=spec)
+    s = result.scores[0]
+    starts = np.unique(made().tables[0].time_us // (3 * INTERVAL * SECOND)) * 3 * INTERVAL * SECOND
+    assert s.time_us.tolist() == starts[:-1].tolist()  # the last is still open
+    label = result.labels(0)
+    assert label is not None
+    marked = s.time_us[label > 0]
+    begin, end = START + 80 * INTERVAL * SECOND, START + 90 * INTERVAL * SECOND
+    assert ((marked + 3 * INTERVAL * SECOND > begin) & (marked < end)).all()
+    assert len(marked) in (4, 5)
+
+
+def test_figures_stand_beside_the_baselines_on_the_same_rows(model: FleetModel) -> None:
+    """Per key, mean and worst; a clear fault is found better than by chance."""
+    result = backtest(model, made(split=30))
+    figures, beside = result.figures(buffer=5), result.baseline_figures(buffer=5)
+    assert set(figures["per_key"]) == {"a", "b", "new"}
+    assert {"random", "pca"} <= {n.split("_")[0] for n in beside} or len(beside) >= 3
+    assert all("vus_pr" in row for row in beside.values())
+    assert figures["mean"]["vus_pr"] > beside["random"]["vus_pr"]
+    assert 0.0 <= figures["mean"]["vus_pr"] <= 1.0
+    assert backtest(model, made()).baseline_figures() == {}
+
+
+def test_no_record_gives_an_empty_result(model: FleetModel) -> None:
+    data = made(split=ROWS)
+    result = backtest(model, data)
+    assert result.counts == {}
+    assert [len(s.score) for s in result.scores] == [0, 0, 0]
+    assert (result.events, result.triggers(), result.figures()) == ([], 0, {})

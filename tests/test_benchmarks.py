@@ -1,0 +1,236 @@
+"""The frame of the benchmarks; how quick anything is, is not tested."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from benchmarks import frame
+from benchmarks.engine_bench import Bench, Wire, batches
+from benchmarks.fleet import Fleet
+from benchmarks.latency import faulty
+from benchmarks.machine import describe
+from benchmarks.model import measure
+from benchmarks.peers import PEERS, Peer, lacking
+from benchmarks.processes import Child
+from benchmarks.progress import Sample, rate_between, reached, read_samples
+from benchmarks.stages import Stages
+from benchmarks.worker import parse_metrics, settings_file, stage_shares
+from ember_core.fleet import FleetModel
+from stream.codecs import make_codec
+from stream.settings import Settings
+
+KEYS, CHANNELS = 13, 3
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Fleet:
+    return Fleet(KEYS, CHANNELS, kinds=5)
+
+
+@pytest.fixture(scope="module")
+def model(fleet: Fleet) -> FleetModel:
+    return fleet.model(rows=150, epochs=1)
+
+
+def test_without_a_name_all_benchmarks_are_listed(capsys):
+    assert frame.main([]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in ("throughput", "model", "skew", "latency"))
+
+
+def test_an_unknown_name_is_one_sentence_and_wrong_use(capsys):
+    assert frame.main(["thruput", "--json"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "thruput" in said.err
+    assert "throughput" in said.err
+
+
+def test_the_result_is_the_last_line_and_names_settings_and_machine(capsys):
+    words = "--json --keys 13 --channels 3 --kinds 5 --rows 150 --batches 7,11 --seconds 0.1"
+    assert frame.main(["model", *words.split()]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["benchmark"] == "model"
+    assert set(result["batches"]) == {"7", "11"}
+    assert result["microseconds_per_record"] == result["batches"]["11"]["microseconds_per_record"]
+    assert result["settings"]["keys"] == KEYS
+    assert result["machine"].keys() == describe().keys()
+
+
+def test_skew_gives_the_ratios_to_even_keys(capsys):
+    words = "--json --keys 13 --channels 3 --kinds 5 --rows 150 --batch 7 --seconds 0.05"
+    assert frame.main(["skew", *words.split()]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    took = result["microseconds_per_record"]
+    assert result["ratios"] == {
+        name: round(took[name] / took["even"], 2) for name in ("zipf", "hot")
+    }
+
+
+def test_a_benchmark_that_fails_ends_with_one_and_says_why(capsys):
+    assert frame.main(["throughput", "--peers", "flink"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "flink" in said.err
+
+
+def test_save_writes_the_whole_result(tmp_path):
+    path = frame.save("model", {"benchmark": "model", "figure": 1.5}, tmp_path / "results")
+    assert json.loads(path.read_text()) == {"benchmark": "model", "figure": 1.5}
+
+
+def test_settings_leave_out_where_the_result_goes():
+    given = argparse.Namespace(json=True, save=False, records=7)
+    assert frame.settings(given) == {"records": 7}
+
+
+def test_a_rate_leaves_out_both_ends_of_a_run():
+    samples = [Sample(0.0, 0, 1.0), Sample(5.0, 10, 2.0), Sample(13.0, 90, 6.0), Sample(99.0, 100)]
+    rate = rate_between(samples, 100)
+    assert rate is not None
+    assert rate == pytest.approx((10.0, 8.0, 50_000.0))
+
+
+def test_a_moment_between_two_samples_is_on_a_straight_line():
+    samples = [Sample(1.0, 0), Sample(3.0, 20, 4.0)]
+    assert reached(samples, 15) == pytest.approx((2.5, 15, 3.0))
+    assert reached(samples, 21) is None
+    assert rate_between(samples[:1], 20) is None
+
+
+def test_only_a_reporters_lines_are_samples():
+    text = 'loading\n[1.5, 3, 0.5]\n{"no": 1}\n[2.5, 7, 0.7]\n[3.5, '
+    assert read_samples(text) == [Sample(1.5, 3, 0.5), Sample(2.5, 7, 0.7)]
+
+
+def test_a_stage_does_not_count_what_another_counts():
+    class Machine:
+        def outer(self) -> int:
+            return self.inner() + 1
+
+        def inner(self) -> int:
+            return sum(range(1000))
+
+    machine, stages = Machine(), Stages()
+    stages.watch(machine, "outer", "outer")
+    stages.watch(machine, "inner", "inner")
+    with stages.measure("all"):
+        assert machine.outer() == sum(range(1000)) + 1
+    assert set(stages.seconds) == {"all", "outer", "inner"}
+    assert all(seconds >= 0 for seconds in stages.seconds.values())
+    with pytest.raises(AttributeError):
+        stages.watch(machine, "absent", "x")
+
+
+def test_records_of_a_fleet_are_read_back_exactly(fleet):
+    block = next(fleet.rounds(1, 1_700_000_000_000_000))
+    records = list(fleet.encoded(block))
+    wires = [Wire(key, value, 0, i) for i, (key, value) in enumerate(records)]
+    decoded = make_codec("json", fleet.channels).decode(wires)
+    assert decoded.rejected == []
+    assert decoded.keys == [fleet.keys[k] for k in block.key.tolist()]
+    assert np.array_equal(decoded.values, block.values)
+    assert np.array_equal(decoded.time_us, block.time_us)
+
+
+def test_every_round_has_every_key_once_and_later_than_before(fleet):
+    last = np.full(KEYS, -1)
+    for block in fleet.rounds(4, 1_700_000_000_000_000):
+        assert sorted(block.key.tolist()) == list(range(KEYS))
+        assert (block.time_us > last[block.key]).all()
+        last[block.key] = block.time_us
+
+
+def test_the_same_seed_gives_the_same_records():
+    one, other = (next(Fleet(KEYS, CHANNELS, kinds=5).rounds(1, 0)) for _ in range(2))
+    assert np.array_equal(one.values, other.values)
+    assert np.array_equal(one.key, other.key)
+
+
+def test_the_model_knows_all_keys_and_scores_their_first_rows(fleet, model):
+    assert model.keys == fleet.keys
+    bench = Bench(model, fleet)
+    block = next(fleet.rounds(1, 1_700_000_000_000_000))
+    for part in batches(block, 5):
+        bench.step(*part)
+    assert bench.engine.meta(("telemetry", 0)).counts == {"scored": KEYS}
+
+
+def test_stages_add_up_to_the_step(fleet, model):
+    found = measure(model, fleet, 11, 0.1)
+    assert {"observe: liquid", "RBM", "slots", "decide", "scatter"} <= found["stages"].keys()
+
+
+def test_prepared_records_take_any_time(fleet):
+    key, head, tail = next(faulty(fleet, 0.5))
+    wire = Wire(key, head + b"1700000000123" + tail, 0, 0)
+    decoded = make_codec("json", fleet.channels).decode([wire])
+    assert decoded.time_us.tolist() == [1_700_000_000_123_000]
+
+
+def test_the_workers_settings_file_is_valid(tmp_path):
+    path = tmp_path / "ember.toml"
+    path.write_text(settings_file("127.0.0.1:9", "telemetry", tmp_path / "m", "g", 1.5, 7))
+    settings = Settings.load(path)
+    assert settings.kafka.group == "g"
+    assert list(settings.input.topics) == ["telemetry"]
+    assert settings.checkpoint.interval_seconds == 1.5
+    assert settings.model.path == tmp_path / "m"
+
+
+def test_metrics_are_read_by_name_and_labels():
+    text = '# HELP a b\na_total 3.0\nb_sum{stage="step"} 1e-05\nb_sum{stage="checkpoint"} 2.5\n'
+    found = parse_metrics(text)
+    assert found == {
+        "a_total": 3.0,
+        'b_sum{stage="step"}': 1e-05,
+        'b_sum{stage="checkpoint"}': 2.5,
+    }
+    assert stage_shares({}, {"process_cpu_seconds_total": 7.0})["cpu_seconds"] == 7.0
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_every_peer_is_a_function_of_its_module(name):
+    module, _, function = PEERS[name].function.partition(":")
+    path = Path(frame.__file__).parent / "peers" / f"{module}.py"
+    assert f"def {function}(job: Job)" in path.read_text()
+
+
+def test_a_peer_says_what_it_lacks():
+    assert lacking(Peer("m:f", "x", ("json", "no_such_package"))) == ["no_such_package"]
+
+
+def test_a_child_that_fails_is_reported_with_its_last_words(tmp_path):
+    with (
+        Child(["benchmarks.peers", "no_such_peer", "{}"], tmp_path, "peer") as child,
+        pytest.raises(frame.BenchmarkError, match="no_such_peer"),
+    ):
+        child.finished(60)
+
+
+def test_a_child_does_not_outlive_its_block(tmp_path):
+    with Child(["http.server", "0", "--bind", "127.0.0.1"], tmp_path, "server") as child:
+        pid = child.pid
+        assert psutil.pid_exists(pid)
+    assert not psutil.pid_exists(pid)
+
+
+def test_the_module_runs_as_a_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks"],
+        cwd=Path(frame.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "throughput" in done.stdout
