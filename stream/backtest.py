@@ -41,6 +41,7 @@ class Backtest:
         events: Anomalies and triggers, in the order of the replay.
         counts: What became of every record.
         window: How samples became rows.
+        warm: The training rows were fed first.
     """
 
     dataset: Dataset
@@ -48,6 +49,7 @@ class Backtest:
     events: list[Event] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     window: WindowSpec = field(default_factory=WindowSpec)
+    warm: bool = False
 
     def triggers(self) -> int:
         """Episodes that began by evidence."""
@@ -127,7 +129,7 @@ def backtest(
     engine = Engine(model, window, limits)
     tp = (topic, 0)
     engine.attach(tp)
-    result = Backtest(data, [], window=window)
+    result = Backtest(data, [], window=window, warm=warm and data.divided)
     parts: list[tuple[NDArray[np.int64], Any]] = []
     offset = 0
     for kept, chunk in _passes(data, warm, batch_rows):

@@ -135,8 +135,10 @@ def _facts(
             silences.append((since, event.time_us))
     resets = np.searchsorted(scores.time_us, [s for s, _ in silences], side="right").tolist()
     pipeline = model.pipeline
+    config = pipeline.config
     waits = known is None and len(scores.score) < len(result.dataset.rows(number, "scored"))
-    free = pipeline.config.warmup_alarm - pipeline.config.warmup_score if waits else 0
+    quiet = config.quiet_rows if known is not None and not result.warm else 0
+    free = max(config.warmup_alarm, config.quiet_rows) - config.warmup_score if waits else quiet
     facts = KeyFacts(
         table=number,
         name=table.key.decode("utf-8", "backslashreplace"),

@@ -86,7 +86,7 @@ def test_long_and_shuffled(embedded: Broker, data: list[str]) -> None:
         to=topic,
         options=OPTIONS,
         long=True,
-        shuffle_seconds=4.0,
+        shuffle_seconds=240.0,
         seed=5,
         flat_out=True,
         bootstrap_servers=embedded.bootstrap,

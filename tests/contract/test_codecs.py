@@ -1,6 +1,6 @@
 """What every codec must do, and what each format means.
 
-Long because it is one contract: a codec is added to the table of codecs and every claim is then held
+It is long because it is one contract: a codec is added to the table of codecs and every claim is then held
 against it; the tables of formats stand beside the claims they are for.
 """
 
