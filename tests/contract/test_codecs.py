@@ -1,7 +1,7 @@
 """What every codec must do, and what each format means.
 
-It is long because it is one contract: a codec is added to the table of codecs and every claim is then held
-against it; the tables of formats stand beside the claims they are for.
+It is long because it is one contract: a codec is added to the table of codecs and every claim is
+then held against it; the tables of formats stand beside the claims they are for.
 """
 
 from __future__ import annotations
