@@ -9,9 +9,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import kafka_client
+from ember_core.features.sources import DataOptions, interleaved, read
+from stream.configure import load_model, make_engine
+from stream.engine import Fetch
+from stream.records import Decoded
+from stream.settings import Settings
 from tests.broker.conftest import Broker
 from tests.e2e.conftest import FLAGS, MACHINES
 from tests.e2e.service import Service, ember, last_json, wait_until
@@ -112,8 +118,41 @@ def test_events_of_the_stream_are_those_of_the_backtest(
     published = stage.events()
     assert len(published) == len(dict(published)), "no event twice without a crash"
     assert dict(published) == expected
+    _assert_same_memory(stage, telemetry)
     total, absorbed = stage.counts()
     assert total == absorbed == sent
+
+
+def _assert_same_memory(stage: Stage, telemetry: Path) -> None:
+    """Every score leaves its mark in the key's row: the rows are those of the engine on the file.
+
+    But for where a message lay in its partition, whom its clock showed silent, and intervals
+    still open, whose place in the row depends on the order in which they were opened.
+    """
+    settings = Settings.load(stage.config)
+    model = load_model(settings)
+    options = DataOptions(time="t", time_unit="index", split="split", label="label")
+    data = read([telemetry], options).select(model.channels)
+    engine, tp, offset = make_engine(settings, model), (stage.topic, 0), 0
+    engine.attach(tp)
+    for rows in interleaved(data, "scored", 1000):
+        n = len(rows.time_us)
+        keys = [data.tables[k].key for k in rows.key_index]
+        batch = Decoded(keys, rows.time_us, rows.values, np.arange(n, dtype=np.int32), [])
+        engine.step(tp, batch, Fetch(np.arange(offset, offset + n), np.full(n, 2**43)))
+        offset += n
+    streamed = stage.state()
+    assert set(streamed) == {table.key for table in data.tables}
+    own = {"offset", "seen", "stale", "stale_since"} | {
+        name for name in engine.layout.dtype.names if "window_" in name
+    }
+    for key, row in streamed.items():
+        there, here = (
+            engine.layout.views(np.frombuffer(bytes_, np.uint8)[None, :].copy())
+            for bytes_ in (row, engine.row(tp, key) or b"")
+        )
+        for name in there.keys() - own:
+            assert there[name].tobytes() == here[name].tobytes(), (key, name)
 
 
 @pytest.mark.data
