@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ember_core.fleet import FleetModel
-from stream.codecs import Codec, make_codec
+from stream.codecs import make_codec
 from stream.configure import load_model, make_engine
 from stream.engine import Engine
 from stream.kafka import WorkerConfig
@@ -46,7 +46,7 @@ class Application:
         self.config = WorkerConfig.from_settings(settings)
         self.worker = Worker(
             self.config,
-            make_settings_codec(settings, self.model.channels),
+            make_codec(settings.input.codec, self.model.channels, **settings.input.codec_options()),
             self.engine,
             Observer(self.metrics, self.health),
         )
@@ -89,25 +89,6 @@ class Application:
             await self.worker.run()
         finally:
             await self.http.stop()
-
-
-def make_settings_codec(settings: Settings, channels: tuple[str, ...]) -> Codec:
-    """The codec of `[input]` for a model's channels."""
-    given = settings.input
-    return make_codec(
-        given.codec,
-        channels,
-        key=given.key,
-        time=given.time,
-        time_unit=given.time_unit,
-        values=given.values,
-        fields=given.fields,
-        max_message_bytes=given.max_message_bytes,
-        max_key_bytes=given.max_key_bytes,
-        schema_registry_url=given.schema_registry_url,
-        schema_registry_username=given.schema_registry_username,
-        schema_registry_password=given.schema_registry_password.get_secret_value(),
-    )
 
 
 def run(settings: Settings) -> None:

@@ -53,7 +53,7 @@ class Calibration:
         return self.threshold(per_week * self.interval_seconds / 604_800.0)
 
 
-def calibrate(traces: list[Any], interval_seconds: float, stride: int = 1) -> Calibration:
+def calibrate(traces: list[Any], interval_seconds: float) -> Calibration:
     """Fit the peaks of training evidence.
 
     The largest few peaks may be faults of the training data: the slope comes from the middle of
@@ -62,7 +62,6 @@ def calibrate(traces: list[Any], interval_seconds: float, stride: int = 1) -> Ca
     Args:
         traces: Evidence per key, each `(T,)`.
         interval_seconds: Usual interval between rows.
-        stride: Rows of the stream per row of the traces.
     """
     every = np.concatenate(traces)
     off, level = (float(q) for q in np.quantile(every, [0.95, 1.0 - USUAL_SHARE]))
@@ -72,7 +71,7 @@ def calibrate(traces: list[Any], interval_seconds: float, stride: int = 1) -> Ca
         return Calibration(off, off + 1.0, 0.5, few, interval_seconds, max(level, off + 0.5))
     half, quarter = np.quantile(peaks, [0.5, 0.75])
     slope = max(float(quarter - half) / float(np.log(2.0)), 0.05)
-    rate = peaks.size / (every.size * stride)
+    rate = peaks.size / every.size
     return Calibration(off, float(half), slope, rate, interval_seconds, max(level, off + 0.5))
 
 

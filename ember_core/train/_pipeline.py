@@ -341,7 +341,6 @@ def gather(
     z: list[list[Any]] = [[] for _ in series]
     anchor: list[list[Any]] = [[] for _ in series]
     sequenced = max(1, min(len(series), SEQUENCED_ROWS // max(1, int(lengths[0])))) * sequences
-    watched = sequenced
     for t, n, seen in lockstep(pipeline, series, lengths, state):
         if tell and t % 512 == 0:
             tell("history", t / int(lengths[0]))
@@ -355,8 +354,8 @@ def gather(
         kept = np.flatnonzero((np.arange(n) + t) % stride == 0)
         if kept.size:
             parts.append((kept, seen.state["last_time"][kept], seen.raw[kept]))
-        if watched:
-            now = min(n, watched)
+        if sequenced:
+            now = min(n, sequenced)
             every.append((np.arange(now), seen.state["last_time"][:now], seen.raw[:now]))
     kept_sequences = [
         (np.stack(b[SETTLE:]), np.stack(v[SETTLE:]), np.stack(a[SETTLE:]))

@@ -172,11 +172,6 @@ def _published(message: Message) -> Found | None:
     return Found(headers["ce_id"], kind, key, message.value() or b"")
 
 
-def clean(text: Any) -> str:
-    """Text without control characters: a foreign key or value may not reach the terminal."""
-    return "".join(char if char.isprintable() else "\ufffd" for char in str(text))
-
-
 def moment(text: Any) -> int:
     """Microseconds of an RFC 3339 time; 0 for anything else."""
     try:

@@ -75,11 +75,11 @@ def event_line(record: dict[str, Any]) -> Text:
     if isinstance(severity, int | float):
         style = next(style for floor, style in _LEVELS if severity >= floor or floor == 0)
         line.append(f"{severity:4.1f} ", style)
-    line.append(f" {_clean(record['key'] or '-')} ", "bold cyan")
+    line.append(f" {clean(record['key'] or '-')} ", "bold cyan")
     line.append(f" {str(record['time']).replace('T', ' ')} ", "dim")
     reason = record.get("reason")
     if reason and reason != "evidence":
-        line.append(f" {_clean(reason)} ", "magenta")
+        line.append(f" {clean(reason)} ", "magenta")
     channels = record.get("top_channels") or []
     for channel in channels[:_SHOWN_CHANNELS]:
         line.append_text(_channel(channel))
@@ -92,10 +92,10 @@ def dead_letter_line(record: dict[str, Any]) -> Text:
     """Reason, key, where it came from, what was wrong, and the head of the value."""
     source = record["source"]
     line = Text(no_wrap=True, overflow="ellipsis")
-    line.append(f"{_clean(record['reason']):<12} ", "bold yellow")
-    line.append(f" {_clean(record['key'] or '-')} ", "bold cyan")
+    line.append(f"{clean(record['reason']):<12} ", "bold yellow")
+    line.append(f" {clean(record['key'] or '-')} ", "bold cyan")
     line.append(f" {source['topic']}[{source['partition']}]@{source['offset']} ", "dim")
-    line.append(f" {_clean(record['detail'])} ")
+    line.append(f" {clean(record['detail'])} ")
     line.append(f" {_shortened(record.get('value', record.get('value_base64')))}", "dim")
     return line
 
@@ -103,7 +103,7 @@ def dead_letter_line(record: dict[str, Any]) -> Text:
 def _channel(channel: dict[str, Any]) -> Text:
     share, value, expected = (channel.get(name) for name in ("share", "value", "expected"))
     part = Text("  ")
-    part.append(_clean(channel.get("name", "?")), "bold")
+    part.append(clean(channel.get("name", "?")), "bold")
     if isinstance(share, int | float):
         part.append(f" {share:.0%}")
     if value is None:
@@ -137,11 +137,11 @@ def _number(text: str | None) -> int | None:
     return int(text) if text is not None and text.lstrip("-").isdecimal() else None
 
 
-def _clean(text: Any) -> str:
+def clean(text: Any) -> str:
     """No control characters of a foreign key or value may reach the terminal."""
     return "".join(char if char.isprintable() else "\ufffd" for char in str(text))
 
 
 def _shortened(value: Any) -> str:
-    text = _clean("" if value is None else value)
+    text = clean("" if value is None else value)
     return text if len(text) <= _SHOWN_VALUE else f"{text[:_SHOWN_VALUE]}\u2026"

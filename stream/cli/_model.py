@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ember_core.fleet import FleetModel
 from ember_core.serialize import ARRAYS_FILE, load_bundle
-from stream.cli._event_log import clean
+from stream.cli._lines import clean
 from stream.configure import engine_settings, load_model
 from stream.engine import Engine
 from stream.settings import Settings

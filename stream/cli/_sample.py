@@ -211,20 +211,7 @@ def fit(topic: str, decoded: Decoded, channels: Sequence[str]) -> Check:
 
 def _decode(settings: Settings, channels: Sequence[str], messages: Sequence[Sampled]) -> Decoded:
     source = settings.input
-    codec = make_codec(
-        source.codec,
-        channels,
-        key=source.key,
-        time=source.time,
-        time_unit=source.time_unit,
-        values=source.values,
-        fields=source.fields,
-        max_message_bytes=source.max_message_bytes,
-        max_key_bytes=source.max_key_bytes,
-        schema_registry_url=source.schema_registry_url,
-        schema_registry_username=source.schema_registry_username,
-        schema_registry_password=source.schema_registry_password.get_secret_value(),
-    )
+    codec = make_codec(source.codec, channels, **source.codec_options())
     return codec.decode(messages)
 
 
