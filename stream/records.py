@@ -168,7 +168,8 @@ class Trigger(_Body, frozen=True, kw_only=True):
     """The beginning (`firing`) or the end (`resolved`) of an episode.
 
     `threshold` is in evidence, `peak` the largest severity of the episode so far, `rows` its
-    length so far, `reason` what moved the neuron (`evidence`, or `stale` for a silent key).
+    length so far, `reason` what moved it: `evidence`, or `stale` and `returned` where the key fell
+    silent and sent again.
     """
 
     reason: str

@@ -147,6 +147,8 @@ def _how_rare(card: Card) -> str:
     verb = "fell below" if body.get("status") == "resolved" else "reached"
     if body.get("reason") == "stale":
         return f"{text} It ended because the key fell silent."
+    if body.get("reason") == "returned":
+        return f"{text} It goes on after the key was silent."
     return f"{text} The evidence {verb} {body.get('threshold'):.2f}."
 
 

@@ -166,6 +166,8 @@ class Link:
             return
         stale = said.reason == "stale"
         self.heard.state[key] = "stale" if stale else "firing"
+        if said.reason == "returned":  # the episode is known
+            return
         self.heard.alarms.append(
             Alarm(
                 key=key,

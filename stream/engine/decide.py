@@ -198,10 +198,7 @@ class Decider:
             event = self._trigger(batch, row, about, why, on, resolved=False, reason="evidence")
             batch.out.append((sample, _ROW, event))
         elif decision.resolves[i]:
-            then = self._peak(views, row)
-            event = self._trigger(
-                batch, row, about, then, pipeline.motor.off, resolved=True, reason="evidence"
-            )
+            event = self._episode(batch, row, about, resolved=True, reason="evidence")
             batch.out.append((sample, _ROW, event))
 
     def _trigger(
@@ -268,52 +265,48 @@ class Decider:
         )
 
     def _fall_silent(self, batch: Batch, row: int, silence: Silent) -> None:
-        """Close what is open, and say that the key is silent."""
-        views, motor = batch.views, self.pipeline.motor
+        """Say that the key is silent, and that an open episode is over for now.
+
+        The motor neuron is left as it is: what it does next depends on the key's own rows only.
+        """
+        views = batch.views
         about = self._about(batch, row, silence.deadline_us)
         if views["firing"][row]:
-            event = self._trigger(
-                batch,
-                row,
-                about,
-                self._peak(views, row),
-                motor.off,
-                resolved=True,
-                reason="stale",
-            )
+            event = self._episode(batch, row, about, resolved=True, reason="stale")
             batch.out.append((silence.at, _SILENT, event))
-            views["firing"][row] = 0
-            views["refractory"][row] = motor.refractory_rows
-        views["evidence"][row] = 0.0
         views["stale"][row] = 1
         views["stale_since"][row] = silence.deadline_us
-        event = self._events.trigger(
+        batch.out.append((silence.at, _SILENT, self._silence(batch, row, about, resolved=False)))
+
+    def _come_back(self, batch: Batch, row: int, sample: int) -> None:
+        """A silent key has sent again; an episode that was open is open again."""
+        views = batch.views
+        about = self._about(batch, row, int(batch.times[sample]))
+        views["stale"][row] = 0
+        batch.out.append((sample, _RETURN, self._silence(batch, row, about, resolved=True)))
+        if views["firing"][row]:
+            event = self._episode(batch, row, about, resolved=False, reason="returned")
+            batch.out.append((sample, _RETURN, event))
+
+    def _episode(self, batch: Batch, row: int, about: Row, *, resolved: bool, reason: str) -> Event:
+        """End or going on of the open episode, of which its peak tells."""
+        motor = self.pipeline.motor
+        threshold = motor.off if resolved else motor.on
+        why = self._peak(batch.views, row)
+        return self._trigger(batch, row, about, why, threshold, resolved=resolved, reason=reason)
+
+    def _silence(self, batch: Batch, row: int, about: Row, *, resolved: bool) -> Event:
+        """Begin or end of a silence."""
+        return self._events.trigger(
             about,
             NOTHING,
             0.0,
-            resolved=False,
-            reason="stale_key",
-            started_us=silence.deadline_us,
+            resolved=resolved,
+            reason="silence_over" if resolved else "silence",
+            started_us=int(batch.views["stale_since"][row]),
             peak=0.0,
             rows=0,
         )
-        batch.out.append((silence.at, _SILENT, event))
-
-    def _come_back(self, batch: Batch, row: int, sample: int) -> None:
-        """A silent key has sent again."""
-        views = batch.views
-        views["stale"][row] = 0
-        event = self._events.trigger(
-            self._about(batch, row, int(batch.times[sample])),
-            NOTHING,
-            0.0,
-            resolved=True,
-            reason="returned",
-            started_us=int(views["stale_since"][row]),
-            peak=0.0,
-            rows=0,
-        )
-        batch.out.append((sample, _RETURN, event))
 
     def absent(self, part: Partition, slot: int, silence: Silent, out: list[Any]) -> None:
         """A key that is not in the batch falls silent; its row is written at once."""

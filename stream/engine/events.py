@@ -22,6 +22,8 @@ from stream.records import (
 )
 
 SHOWN = 5  # channels named in an event
+# Of episodes that are a silence: what moves them -> the `reason` that is published.
+_SILENCE = {"silence": "stale", "silence_over": "returned"}
 
 
 @dataclass
@@ -122,17 +124,20 @@ class EventBuilder:
             why: Its explanation, or that of the episode's peak.
             threshold: Evidence the neuron was held against.
             resolved: The episode ends.
-            reason: `evidence`, `stale` or `returned`.
+            reason: What ends or begins it: `evidence`; `stale` and `returned` where the key of an
+                open episode falls silent and sends again; `silence` and `silence_over` where the
+                episode is the silence itself.
             started_us: Event time the episode began.
             peak: Largest severity of the episode.
             rows: Its rows so far.
         """
-        name = "EmberKeyStale" if reason in ("stale_key", "returned") else "EmberFiring"
+        name = "EmberKeyStale" if reason in _SILENCE else "EmberFiring"
         said = {
             "evidence": "behaves unlike itself" if not resolved else "is itself again",
             "stale": "fell silent while it fired",
-            "stale_key": "has fallen silent",
-            "returned": "sends again",
+            "returned": "sends again and still fires",
+            "silence": "has fallen silent",
+            "silence_over": "sends again",
         }[reason]
         labels = self._labels(name, row)
         body = Trigger(
@@ -143,7 +148,7 @@ class EventBuilder:
             ends_at=rfc3339(row.time_us) if resolved else None,
             fingerprint=fingerprint(labels),
             threshold=threshold,
-            reason="stale" if reason == "stale_key" else reason,
+            reason=_SILENCE.get(reason, reason),
             peak=peak,
             rows=rows,
             **self._common(row, why),

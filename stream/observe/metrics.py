@@ -31,7 +31,8 @@ _SEVERITIES = range(13)  # -log10 of a probability, 0 to 12
 _STAGES = ("step", "checkpoint", "checkpoint_stall")
 _TRIGGERS = (
     *(("firing", "evidence"), ("resolved", "evidence")),
-    *(("firing", "stale"), ("resolved", "stale"), ("resolved", "returned")),
+    *(("firing", "stale"), ("resolved", "stale")),
+    *(("firing", "returned"), ("resolved", "returned")),
 )
 _OUTCOMES = ("written", "cut", "coordinates", "dropped", "failed")
 _REASONS = frozenset(reason.value for reason in Reason)

@@ -33,7 +33,7 @@ def _row(episode: Episode, facts: KeyFacts, when: When, judged: bool) -> str:
     if episode.end_us is None:
         end = "still open at the end"
     else:
-        end = when.moment(episode.end_us) + (" (fell silent)" if episode.stale else "")
+        end = when.moment(episode.end_us)
     verdict = ""
     if judged:
         css = "verdict-true" if episode.true else "verdict-false"

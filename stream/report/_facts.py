@@ -34,7 +34,6 @@ class Episode:
         peak: Largest severity.
         peak_row: Scored row of the peak.
         channels: What made it improbable, at the peak where that is known.
-        stale: It ended because the key fell silent.
         true: It holds a labelled row; None without labels.
     """
 
@@ -45,7 +44,6 @@ class Episode:
     peak: float
     peak_row: int
     channels: tuple[TopChannel, ...]
-    stale: bool = False
     true: bool | None = None
 
 
@@ -127,13 +125,13 @@ def _facts(
             continue
         body = _trigger.decode(event.body)
         if body.labels.get("alertname") != _SILENT:
-            fired.append((event, body))
+            if body.reason == "evidence":  # silences are told by themselves
+                fired.append((event, body))
         elif body.status == "firing":
             silences.append((event.time_us, None))
         else:
             since = silences.pop()[0] if silences else _micros(body.starts_at)
             silences.append((since, event.time_us))
-    resets = np.searchsorted(scores.time_us, [s for s, _ in silences], side="right").tolist()
     pipeline = model.pipeline
     config = pipeline.config
     waits = known is None and len(scores.score) < len(result.dataset.rows(number, "scored"))
@@ -143,7 +141,7 @@ def _facts(
         table=number,
         name=table.key.decode("utf-8", "backslashreplace"),
         scores=scores,
-        trace=trace(scores.severity, pipeline.motor, resets, max(free, 0)),
+        trace=trace(scores.severity, pipeline.motor, max(free, 0)),
         episodes=_episodes(fired, scores),
         silences=silences,
         anomalies=anomalies,
@@ -190,7 +188,6 @@ def _episode(
         peak=float(inside.max()) if inside.size else body.peak,
         peak_row=first + (int(inside.argmax()) if inside.size else 0),
         channels=tuple(named.top_channels),
-        stale=ended is not None and ended.reason == "stale",
     )
 
 

@@ -6,9 +6,7 @@ of rows whose evidence is not below the off-threshold. Only those rows matter.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +23,6 @@ class Trace:
     Attributes:
         evidence: Shape `(T,)`.
         spans: First row of each excursion and the one after its last, shape `(X, 2)`.
-        cut: True where the key fell silent at its end, shape `(X,)`.
         peaks: Largest evidence of each, shape `(X,)`.
         free: First row that may fire; before it the key warms up.
         refractory: Rows without a new firing after a resolve.
@@ -33,7 +30,6 @@ class Trace:
 
     evidence: NDArray[np.float64]
     spans: NDArray[np.int64]
-    cut: NDArray[np.bool_]
     peaks: NDArray[np.float64]
     free: int
     refractory: int
@@ -52,37 +48,26 @@ class Trace:
             over = np.flatnonzero(self.evidence[begin:end] >= on)
             if not over.size:
                 continue
-            # The row that resolves belongs to the episode; a silence ends it before the next row.
-            last = end - 1 if self.cut[x] else min(end, size - 1)
-            out.append((begin + int(over[0]), last))
-            free = end + self.refractory + (0 if self.cut[x] else 1)
+            # The row that resolves belongs to the episode.
+            out.append((begin + int(over[0]), min(end, size - 1)))
+            free = end + self.refractory + 1
         return out
 
 
-def trace(
-    severity: NDArray[np.float32], motor: MotorNeuron, resets: Sequence[int] = (), free: int = 0
-) -> Trace:
+def trace(severity: NDArray[np.float32], motor: MotorNeuron, free: int = 0) -> Trace:
     """Evidence of one key's rows, from rest.
 
     Args:
         severity: Shape `(T,)`.
         motor: Its thresholds and leak.
-        resets: Rows before which the key had fallen silent: evidence begins anew.
         free: First row that may fire.
     """
-    edges = sorted({0, *(r for r in resets if 0 < r < len(severity)), len(severity)})
-    pieces = [leaky(severity[a:b], motor.time_constant_rows) for a, b in pairwise(edges)]
-    evidence = np.concatenate(pieces) if pieces else np.zeros(0)
+    evidence = leaky(severity, motor.time_constant_rows)
     above = np.concatenate([[False], evidence >= motor.off, [False]])
     change = above[1:] != above[:-1]
-    starts, ends = np.flatnonzero(change)[::2], np.flatnonzero(change)[1::2]
-    inner = [r for r in edges[1:-1] if evidence[r] >= motor.off and evidence[r - 1] >= motor.off]
-    starts = np.sort(np.append(starts, inner)).astype(np.int64)
-    ends = np.sort(np.append(ends, inner)).astype(np.int64)
-    spans = np.stack([starts, ends], axis=1)
+    spans = np.flatnonzero(change).reshape(-1, 2).astype(np.int64)
     peaks = np.array([evidence[a:b].max() for a, b in spans.tolist()])
-    cut = np.isin(ends, edges[1:-1])
-    return Trace(evidence, spans, cut, peaks, free, motor.refractory_rows)
+    return Trace(evidence, spans, peaks, free, motor.refractory_rows)
 
 
 def packed(evidence: NDArray[np.float64]) -> NDArray[np.uint16]:

@@ -159,9 +159,7 @@ def _key(f: KeyFacts, place: int | None) -> dict[str, Any]:
         ends = np.round(10 * x(time[np.stack([t.spans[:, 0], last], axis=1)])).astype(np.int64)
         sizes = np.diff(t.spans, axis=1)
         excursions = (
-            np.concatenate([t.spans[:, :1], sizes, t.cut[:, None], ends], axis=1, dtype=np.int64)
-            .ravel()
-            .tolist()
+            np.concatenate([t.spans[:, :1], sizes, ends], axis=1, dtype=np.int64).ravel().tolist()
         )
     inside = [t.evidence[a:b] for a, b in t.spans.tolist()]
     raw = packed(np.concatenate(inside) if inside else np.zeros(0)).tobytes()

@@ -17,18 +17,18 @@ function episodes(key, on) {
   const out = [];
   let free = key.free;
   let at = 0;
-  for (let i = 0; i < key.x.length; i += 5) {
-    const [start, size, cut, x0, x1] = key.x.slice(i, i + 5);
+  for (let i = 0; i < key.x.length; i += 4) {
+    const [start, size, x0, x1] = key.x.slice(i, i + 4);
     const end = start + size;
     const from = at;
     at += size;
     let row = Math.max(start, free);
     while (row < end && key.e[from + row - start] < on) row++;
     if (row >= end) continue;
-    const last = cut ? end - 1 : Math.min(end, key.n - 1);
+    const last = Math.min(end, key.n - 1);
     const x = x0 + ((row - start) / Math.max(size, 1)) * (x1 - x0);
     out.push([row, last, x / 10, x1 / 10]);
-    free = end + key.rest + (cut ? 0 : 1);
+    free = end + key.rest + 1;
   }
   return out;
 }

@@ -113,23 +113,48 @@ def test_late_and_refused_records_keep_no_key_alive_and_move_no_other(
 
 
 @SIZES
-def test_a_firing_key_that_falls_silent_is_resolved_as_stale(model: FleetModel, size: int) -> None:
-    """Evidence begins anew when it returns, after the refractory rows."""
-    values = signal(130, 3, 1)
+def test_an_episode_is_over_while_its_key_is_silent(model: FleetModel, size: int) -> None:
+    """Every firing has its resolved, and both halves of the episode say when it began."""
+    values = signal(260, 3, 1)
     values[86:90] += 70.0
     b = without(rows_of(b"b", values), 90, 115)
-    feed = interleaved(rows_of(b"a", signal(130, 3, 0)), b)
+    feed = interleaved(rows_of(b"a", signal(260, 3, 0)), b)
     done = run(model, feed, cuts_of(size, len(feed)), limits=LIMITS)
-    fired, resolved, *_ = done.triggers(b"b")
-    assert (fired["status"], fired["reason"]) == ("firing", "evidence")
-    assert (resolved["status"], resolved["reason"]) == ("resolved", "stale")
+    told = done.triggers(b"b")
+    assert [(e["status"], e["reason"]) for e in told[:4]] == [
+        ("firing", "evidence"),
+        ("resolved", "stale"),
+        ("firing", "returned"),
+        ("resolved", "evidence"),
+    ]
     since = rfc3339(START + 89 * INTERVAL * SECOND + patience_us(model, b"b"))
-    assert resolved["endsAt"] == since
-    assert resolved["startsAt"] == fired["startsAt"]
-    assert resolved["rows"] == 4
+    assert told[1]["endsAt"] == since
+    assert {e["startsAt"] for e in told[:4]} == {told[0]["startsAt"]}
+    assert told[1]["rows"] == told[2]["rows"] == 4
     assert stale(done, b"b") == [("firing", "stale"), ("resolved", "returned")]
     order = [e.id for e in done.events if e.key == b"b" and e.kind == "trigger"]
     assert len(set(order)) == len(order)
+
+
+@SIZES
+@pytest.mark.parametrize("shown", [70.0, 5.0, 0.0])
+def test_silence_changes_no_other_event(model: FleetModel, size: int, shown: float) -> None:
+    """What a key alone would tell, it tells among others too, before, in and after a silence."""
+    values = signal(130, 3, 1)
+    values[86:90] += shown
+    values[118:121] -= shown
+    b = without(rows_of(b"b", values), 90, 115)
+    alone = run(model, b, limits=LIMITS)
+    feed = interleaved(rows_of(b"a", signal(130, 3, 0)), b)
+    among = run(model, feed, cuts_of(size, len(feed)), limits=LIMITS)
+    assert stale(among, b"b")
+    assert not stale(alone, b"b")
+    evidence = [
+        [(e.id, e.body) for e in done.events if e.key == b"b" and b'"evidence"' in e.body]
+        for done in (alone, among)
+    ]
+    assert evidence[0] == evidence[1]
+    assert alone.scores[b"b"] == among.scores[b"b"]
 
 
 def test_keys_that_fall_silent_together_are_told_in_one_order(model: FleetModel) -> None:
@@ -154,20 +179,6 @@ def test_a_key_that_is_loaded_later_falls_silent_in_time(model: FleetModel) -> N
     more = sent(b"a", START + 40 * SECOND, (0.0, 0.0, 0.0))
     feed_into(done, [more], first_offset=900)
     assert stale(done, b"b") == [("firing", "stale")]
-
-
-@SIZES
-def test_silence_leaves_a_motor_neuron_at_rest(model: FleetModel, size: int) -> None:
-    """No evidence, no open episode, and the refractory rows before it."""
-    values = signal(90, 3, 1)
-    values[86:] += 70.0
-    feed = interleaved(rows_of(b"a", signal(130, 3, 0)), rows_of(b"b", values))
-    done = run(model, feed, cuts_of(size, len(feed)), limits=LIMITS)
-    assert [b["reason"] for b in done.triggers(b"b")] == ["evidence", "stale"]
-    row = np.frombuffer(done.engine.row(TP, b"b") or b"", dtype=np.uint8)[None].copy()
-    views = done.engine.layout.views(row)
-    assert (views["evidence"][0], views["firing"][0], views["stale"][0]) == (0.0, 0, 1)
-    assert views["refractory"][0] == model.pipeline.motor.refractory_rows
 
 
 def test_a_key_that_still_warms_up_is_never_silent(model: FleetModel) -> None:

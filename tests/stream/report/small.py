@@ -59,5 +59,5 @@ def model() -> FleetModel:
 
 @functools.cache
 def result(labelled: bool = True) -> Backtest:
-    """Episodes by evidence, one ended by silence, silences, warming rows."""
+    """Episodes by evidence, one with a silence in it, silences, warming rows."""
     return backtest(model(), dataset(labelled))

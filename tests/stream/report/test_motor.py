@@ -19,17 +19,11 @@ from stream.report._timeline import Axes
 from tests.stream.report import small
 
 
-def _neuron(severity: np.ndarray, motor: MotorNeuron, resets: list[int], free: int) -> list:
-    """The motor neuron itself, row by row; a silence does to it what the engine does."""
+def _neuron(severity: np.ndarray, motor: MotorNeuron, free: int) -> list:
+    """The motor neuron itself, row by row."""
     names = {f.name: np.zeros(1, dtype=f.dtype) for f in motor.state_fields()}
     out, begun = [], None
     for i, s in enumerate(severity):
-        if i in resets:
-            if names["firing"][0]:
-                out.append((begun, i - 1))
-                names["firing"][:] = 0
-                names["refractory"][:] = motor.refractory_rows
-            names["evidence"][:] = 0
         names, fires, resolves = motor(names, np.array([s], np.float32), np.array([i >= free]))
         if fires[0]:
             begun = i
@@ -47,9 +41,9 @@ def test_episodes_are_those_of_the_motor_neuron(seed: int, on: float) -> None:
     severity = (0.4 + rng.exponential(0.6, 997) * (1 + 3 * (rng.random(997) > 0.9))).astype("f4")
     severity[300:340] = 5.0
     motor = MotorNeuron(on=on, off=1.1, time_constant_rows=3.0, refractory_rows=7)
-    resets, free = [320, 611], 31
-    found = trace(severity, motor, resets, free)
-    assert _neuron(severity, motor, resets, free) == found.episodes(on)
+    free = 31
+    found = trace(severity, motor, free)
+    assert _neuron(severity, motor, free) == found.episodes(on)
     assert found.episodes(on)
 
 
