@@ -74,14 +74,14 @@ class NCP(Wiring):
         rng = np.random.RandomState(self.seed)
         inter, command, motor = (ids.tolist() for ids in self.layers.values())
         inputs = list(range(input_dim))
-        _fan(rng, inputs, inter, self.sensory_fanout, self.add_sensory_synapse)
-        _fan(rng, inter, command, self.inter_fanout, self.add_synapse)
+        _fan(rng, inputs, inter, self.sensory_fanout, self._join_input)
+        _fan(rng, inter, command, self.inter_fanout, self._join)
         for _ in range(self.recurrent_command_synapses):
             source, target = int(rng.choice(command)), int(rng.choice(command))
-            self.add_synapse(source, target, _polarity(rng))
+            self._join(source, target, _polarity(rng))
 
         def drive(target: int, source: int, polarity: int) -> None:
-            self.add_synapse(source, target, polarity)
+            self._join(source, target, polarity)
 
         _fan(rng, motor, command, self.motor_fanin, drive)
 

@@ -34,12 +34,12 @@ class FullyConnected(Wiring):
         for source in range(units):
             for target in range(units):
                 if source != target or self_connections:
-                    self.add_synapse(source, target, int(self._rng.choice(_POLARITIES)))
+                    self._join(source, target, int(self._rng.choice(_POLARITIES)))
 
     def _wire(self, input_dim: int) -> None:
         for source in range(input_dim):
             for target in range(self.units):
-                self.add_sensory_synapse(source, target, int(self._rng.choice(_POLARITIES)))
+                self._join_input(source, target, int(self._rng.choice(_POLARITIES)))
 
 
 class Random(Wiring):
@@ -69,7 +69,7 @@ class Random(Wiring):
         self.random_seed = random_seed
         self._rng = np.random.default_rng(random_seed)
         for source, target in self._choose(units):
-            self.add_synapse(source, target, int(self._rng.choice(_POLARITIES)))
+            self._join(source, target, int(self._rng.choice(_POLARITIES)))
 
     def _choose(self, sources: int) -> list[tuple[int, int]]:
         """(source, target) of the synapses that are there, in random order."""
@@ -81,4 +81,4 @@ class Random(Wiring):
     def _wire(self, input_dim: int) -> None:
         for source, target in self._choose(input_dim):
             self._rng.choice(_POLARITIES)  # ncps draws twice here and keeps the second
-            self.add_sensory_synapse(source, target, int(self._rng.choice(_POLARITIES)))
+            self._join_input(source, target, int(self._rng.choice(_POLARITIES)))

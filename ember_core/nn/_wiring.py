@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._config import constructor_config, find_class
+from ._drawing import draw
 
 
 class Wiring:
@@ -27,6 +28,7 @@ class Wiring:
         input_dim: Inputs D, or `None` before `build`.
         adjacency_matrix: int8 `(U, U)`, row = source, column = target: 1 excites, -1 inhibits.
         sensory_adjacency_matrix: int8 `(D, U)`, or `None` before `build`.
+        edits: Changes by hand, `[sensory, source, target, polarity]` each, 0 for a removal.
     """
 
     units: int
@@ -34,6 +36,7 @@ class Wiring:
     input_dim: int | None
     adjacency_matrix: NDArray[np.int8]
     sensory_adjacency_matrix: NDArray[np.int8] | None
+    edits: list[tuple[bool, int, int, int]]
 
     def __init__(self, units: int, output_dim: int | None) -> None:
         output_dim = units if output_dim is None else output_dim
@@ -47,6 +50,7 @@ class Wiring:
         self.input_dim = None
         self.adjacency_matrix = np.zeros((units, units), np.int8)
         self.sensory_adjacency_matrix = None
+        self.edits = []
 
     def build(self, input_dim: int) -> Self:
         """Wire the inputs; a second call with the same number changes nothing.
@@ -64,6 +68,8 @@ class Wiring:
             self.input_dim = input_dim
             self.sensory_adjacency_matrix = np.zeros((input_dim, self.units), np.int8)
             self._wire(input_dim)
+            for edit in self.edits:  # what was changed by hand stays so
+                self._apply(*edit)
         return self
 
     def _wire(self, input_dim: int) -> None:
@@ -71,12 +77,65 @@ class Wiring:
         raise NotImplementedError(f"{type(self).__name__} wires no inputs. Write _wire.")
 
     def add_synapse(self, source: int, target: int, polarity: int) -> None:
-        """Let neuron `source` drive neuron `target`; `polarity` is 1 or -1."""
-        _add(self.adjacency_matrix, source, target, polarity)
+        """Let neuron `source` drive neuron `target`; `polarity` is 1 or -1.
+
+        Changes by hand are part of the configuration. Make them before a cell is made of the
+        wiring: a cell takes its masks then.
+
+        Raises:
+            ValueError: If there is no such neuron or polarity.
+        """
+        self._edit(False, source, target, polarity, allowed=(-1, 1))
 
     def add_sensory_synapse(self, source: int, target: int, polarity: int) -> None:
-        """Let input `source` drive neuron `target`; `polarity` is 1 or -1. Only after `build`."""
-        _add(self.sensory(), source, target, polarity)
+        """Let input `source` drive neuron `target`; `polarity` is 1 or -1. Only after `build`.
+
+        Raises:
+            ValueError: If there is no such input, neuron or polarity, or no input yet.
+        """
+        self._edit(True, source, target, polarity, allowed=(-1, 1))
+
+    def remove_synapse(self, source: int, target: int) -> None:
+        """Take away what neuron `source` does to neuron `target`.
+
+        Raises:
+            ValueError: If there is no such neuron.
+        """
+        self._edit(False, source, target, 0, allowed=(0,))
+
+    def remove_sensory_synapse(self, source: int, target: int) -> None:
+        """Take away what input `source` does to neuron `target`. Only after `build`.
+
+        Raises:
+            ValueError: If there is no such input or neuron, or no input yet.
+        """
+        self._edit(True, source, target, 0, allowed=(0,))
+
+    def _edit(
+        self, sensory: bool, source: int, target: int, polarity: int, allowed: tuple[int, ...]
+    ) -> None:
+        sources = len(self.sensory()) if sensory else self.units
+        fits = 0 <= source < sources and 0 <= target < self.units
+        if polarity not in allowed or not fits:
+            raise ValueError(
+                f"There can be no such synapse. Expected 0 <= source < {sources}, "
+                f"0 <= target < {self.units} and polarity 1 or -1. "
+                f"Received: source={source}, target={target}, polarity={polarity}."
+            )
+        self.edits.append((sensory, source, target, polarity))
+        self._apply(sensory, source, target, polarity)
+
+    def _apply(self, sensory: bool, source: int, target: int, polarity: int) -> None:
+        matrix = self.sensory() if sensory else self.adjacency_matrix
+        matrix[source, target] = polarity
+
+    def _join(self, source: int, target: int, polarity: int) -> None:
+        """A synapse the wiring makes itself."""
+        self._apply(False, source, target, polarity)
+
+    def _join_input(self, source: int, target: int, polarity: int) -> None:
+        """A synapse from an input the wiring makes itself."""
+        self._apply(True, source, target, polarity)
 
     def sensory(self) -> NDArray[np.int8]:
         """`sensory_adjacency_matrix`, which has to be there.
@@ -145,10 +204,32 @@ class Wiring:
         ]
         return {"nodes": nodes, "edges": edges}
 
+    def to_svg(self, title: str | None = None) -> str:
+        """The wiring as a picture, in SVG.
+
+        Sensory, inter, command and motor neurons stand in columns; synapses that excite are green,
+        those that inhibit red. Within a column neurons are ordered so that few synapses cross.
+        Names of neurons and synapses show under the pointer. Equal wirings give equal text.
+
+        Args:
+            title: Caption; the class's name where not given.
+
+        Returns:
+            The text of an SVG document.
+
+        Example:
+            >>> from ember_core.nn import AutoNCP
+            >>> svg = AutoNCP(19, 3).build(5).to_svg()
+            >>> svg.count("<circle"), svg.startswith("<svg")
+            (24, True)
+        """
+        return draw(self, title)
+
     def get_config(self) -> dict[str, Any]:
-        """The class, the constructor's arguments, and `input_dim`, as JSON values."""
-        arguments = constructor_config(self, skip=frozenset())
-        return {"class": type(self).__name__, **arguments, "input_dim": self.input_dim}
+        """The class, the constructor's arguments, `input_dim` and edits, as JSON values."""
+        config = {"class": type(self).__name__, **constructor_config(self, skip=frozenset())}
+        config["input_dim"] = self.input_dim
+        return config | ({"edits": [list(edit) for edit in self.edits]} if self.edits else {})
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -159,17 +240,10 @@ class Wiring:
         """
         arguments = dict(config)
         made_by = find_class(arguments.pop("class", cls.__name__), cls)
-        input_dim = arguments.pop("input_dim", None)
+        input_dim, edits = arguments.pop("input_dim", None), arguments.pop("edits", ())
         wiring: Self = made_by(**arguments)
-        return wiring if input_dim is None else wiring.build(input_dim)
-
-
-def _add(matrix: NDArray[np.int8], source: int, target: int, polarity: int) -> None:
-    sources, targets = matrix.shape
-    if polarity not in (-1, 1) or not (0 <= source < sources and 0 <= target < targets):
-        raise ValueError(
-            f"There can be no such synapse. Expected 0 <= source < {sources}, "
-            f"0 <= target < {targets} and polarity 1 or -1. "
-            f"Received: source={source}, target={target}, polarity={polarity}."
-        )
-    matrix[source, target] = polarity
+        if input_dim is not None:
+            wiring.build(input_dim)
+        for sensory, source, target, polarity in edits:
+            wiring._edit(sensory, source, target, polarity, allowed=(-1, 0, 1))
+        return wiring

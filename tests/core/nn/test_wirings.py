@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from xml.etree import ElementTree as ET
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -104,13 +107,81 @@ def test_unbuilt_wiring_says_what_to_do():
         MAKERS["AutoNCP"]().sensory()
 
 
-def test_synapses_can_be_added_by_hand():
-    wiring = MAKERS["Random"]()
+def test_synapses_can_be_changed_by_hand():
+    wiring = MAKERS["Random"]().build(5)
     wiring.add_synapse(3, 7, -1)
+    wiring.add_sensory_synapse(4, 2, 1)
+    wiring.add_sensory_synapse(0, 9, -1)
+    wiring.remove_sensory_synapse(0, 9)
     assert wiring.adjacency_matrix[3, 7] == -1
-    for source, target, polarity in ((11, 0, 1), (0, -1, 1), (0, 0, 2)):
+    assert (wiring.sensory()[4, 2], wiring.sensory()[0, 9]) == (1, 0)
+    wiring.remove_synapse(3, 7)
+    assert wiring.adjacency_matrix[3, 7] == 0
+    for source, target, polarity in ((11, 0, 1), (0, -1, 1), (0, 0, 2), (0, 0, 0)):
         with pytest.raises(ValueError, match="no such synapse"):
             wiring.add_synapse(source, target, polarity)
+    with pytest.raises(ValueError, match=r"0 <= source < 5.*source=5"):
+        wiring.remove_sensory_synapse(5, 0)
+    with pytest.raises(ValueError, match="no inputs yet"):
+        MAKERS["Random"]().add_sensory_synapse(0, 0, 1)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_changes_by_hand_outlive_building_and_configuration(name):
+    wiring = MAKERS[name]()
+    wiring.add_synapse(0, 6, -1)
+    wiring.remove_synapse(5, 1)
+    wiring.build(5)
+    wiring.add_sensory_synapse(4, 0, 1)
+    again = Wiring.from_config(wiring.get_config())
+    for one in (wiring, again):
+        assert (one.adjacency_matrix[0, 6], one.adjacency_matrix[5, 1]) == (-1, 0)
+        assert one.sensory()[4, 0] == 1
+    assert again.get_config() == wiring.get_config()
+    assert np.array_equal(again.adjacency_matrix, wiring.adjacency_matrix)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_drawing_shows_every_neuron_and_synapse_in_its_column(name):
+    wiring = MAKERS[name]().build(5)
+    root = ET.fromstring(wiring.to_svg("A <wiring>"))
+    tag = "{http://www.w3.org/2000/svg}"
+    assert root.find(f"{tag}title").text == "A <wiring>"
+    columns = {}
+    for group in root.iter(f"{tag}g"):
+        circle = group.find(f"{tag}circle")
+        if circle is not None:
+            layer = group.find(f"{tag}title").text.rpartition("_")[0]
+            columns.setdefault(layer, []).append((float(circle.get("cx")), circle.get("cy")))
+    places = {layer: {x for x, _ in places} for layer, places in columns.items()}
+    assert {len(xs) for xs in places.values()} == {1}  # a layer stands in one column
+    order = [layer for layer in ("sensory", "inter", "command", "motor") if layer in places]
+    assert set(order) == set(places)
+    assert order == sorted(order, key=lambda layer: max(places[layer]))
+    assert sum(len(set(found)) for found in columns.values()) == wiring.units + 5
+    inks = {}
+    for path in root.iter(f"{tag}path"):
+        kind = path.find(f"{tag}title").text.rpartition(", ")[2]
+        inks.setdefault((kind, path.get("stroke")), []).append(path)
+    assert len({ink for _, ink in inks}) == len({kind for kind, _ in inks}) == len(inks) == 2
+    drawn = sum(len(paths) for paths in inks.values())
+    assert drawn == wiring.synapse_count + wiring.sensory_synapse_count
+
+
+@pytest.mark.parametrize("units", [19, 64])
+def test_drawing_is_the_same_each_time_and_neurons_do_not_touch(units):
+    drawings = {AutoNCP(units, 3).build(5).to_svg() for _ in range(2)}
+    assert len(drawings) == 1
+    circles = re.findall(r'cx="([\d.]+)" cy="([\d.]+)" r="([\d.]+)"', drawings.pop())
+    assert len(circles) == units + 5
+    for i, (x, y, radius) in enumerate(circles):
+        for other_x, other_y, _ in circles[:i]:
+            apart = np.hypot(float(x) - float(other_x), float(y) - float(other_y))
+            assert apart > 2.0 * float(radius)
+
+
+def test_drawing_before_build_shows_the_neurons_alone():
+    assert FullyConnected(7, 3).to_svg().count("<circle") == 7
 
 
 @pytest.mark.parametrize(
