@@ -43,7 +43,7 @@ def model(fleet: Fleet) -> FleetModel:
 def test_without_a_name_all_benchmarks_are_listed(capsys):
     assert frame.main([]) == 0
     said = capsys.readouterr().out
-    assert all(name in said for name in ("throughput", "model", "skew", "latency"))
+    assert all(name in said for name in ("throughput", "model", "skew", "latency", "quality"))
 
 
 def test_an_unknown_name_is_one_sentence_and_wrong_use(capsys):

@@ -1,0 +1,92 @@
+"""`python -m benchmarks quality`: what is caught on labelled telemetry, and what it costs.
+
+Every set goes through the product: trained as `ember train` does, scored record by record by the
+engine of the stream. Thresholds come from training scores alone, no label reaches the detector,
+and no point is adjusted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.frame import BenchmarkError, say
+from benchmarks.quality.product import Recipe
+from benchmarks.quality.sets import FAMILIES, SHARED, load
+from benchmarks.quality.shown import lines as lines
+from benchmarks.quality.table import judged
+from benchmarks.quality.telemetry import PARTS, telemetry
+
+QUICK = ("conditions",)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of this benchmark."""
+    parser.add_argument(
+        "--set", dest="sets", action="append", choices=tuple(FAMILIES), help="only this set"
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="models per set")
+    parser.add_argument("--quick", action="store_true", help=f"one seed, --parts {','.join(QUICK)}")
+    parser.add_argument("--parts", help=f"beside the figures, some of {','.join(PARTS)} (all)")
+    parser.add_argument("--ablations", action="store_true", help="also the chain without its parts")
+    parser.add_argument(
+        "--with",
+        dest="options",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="argument of stream.training.train, its value as JSON; may be given several times",
+    )
+    parser.add_argument("--warm", action="store_true", help="feed the training rows first")
+    parser.add_argument("--data", type=Path, default=SHARED, help="folder of the sets")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure the sets asked for, and hold the figures against what must be reached.
+
+    Raises:
+        BenchmarkError: If a set is not there or the product refuses what it is given.
+    """
+    recipe = Recipe(dict(map(_named, options.options)), options.warm)
+    seeds = list(range(1 if options.quick else options.seeds))
+    parts = _parts(options)
+    sets: dict[str, Any] = {}
+    for name in options.sets or FAMILIES:
+        say(f"{name}: {', '.join(parts) or 'figures'}, {len(seeds)} seed(s)")
+        data = load(FAMILIES[name], options.data)
+        sets[name] = telemetry(FAMILIES[name], data, recipe, seeds, parts)
+    options.data = str(options.data)  # settings are kept as JSON
+    return {"table": judged(sets), "sets": sets}
+
+
+def _parts(options: argparse.Namespace) -> tuple[str, ...]:
+    """Which parts are asked for, in the order they are measured."""
+    if options.parts is None:
+        wanted = set(QUICK) if options.quick else set(PARTS) - {"ablations"}
+    else:
+        wanted = {name for name in options.parts.split(",") if name}
+    if options.ablations:
+        wanted.add("ablations")
+    if unknown := wanted - set(PARTS):
+        raise BenchmarkError(
+            f"there is no such part. Expected some of {', '.join(PARTS)}. "
+            f"Received: --parts {','.join(sorted(unknown))}."
+        )
+    return tuple(name for name in PARTS if name in wanted)
+
+
+def _named(text: str) -> tuple[str, Any]:
+    """`NAME=VALUE` with the value as JSON; a list is a tuple, as settings have it."""
+    name, equals, value = text.partition("=")
+    try:
+        given = json.loads(value)
+    except ValueError:
+        equals = ""
+    if not equals:
+        raise BenchmarkError(
+            f"an argument is not understood. Expected NAME=VALUE such as levels=false or "
+            f'windows="dilated". Received: --with {text}.'
+        )
+    return name, tuple(given) if isinstance(given, list) else given

@@ -1,0 +1,101 @@
+"""What must be reached, and what was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+Path = tuple[str, ...]
+
+
+class Goal(NamedTuple):
+    """A figure that must reach a value."""
+
+    set: str
+    figure: str
+    path: Path
+    """Where it stands in the result of its set."""
+    must: float
+    aim: float
+    at_most: bool = False
+    """Less is better."""
+
+
+_PRODUCT: Final = ("product", "mean")
+
+GOALS: Final = (
+    Goal("smd", "VUS-PR", (*_PRODUCT, "vus_pr"), 0.62, 0.68),
+    Goal("smd", "AUC-PR", (*_PRODUCT, "auc_pr"), 0.54, 0.62),
+    Goal("smd", "alarm-episode F1", (*_PRODUCT, "ef1"), 0.60, 0.72),
+    Goal("smd", "false episodes per 1,000", (*_PRODUCT, "false_episodes_per_1000"), 0.8, 0.5, True),
+    Goal("smd", "trigger's share of the best F1", (*_PRODUCT, "f1_of_best"), 0.6, 0.8),
+    Goal("asd", "VUS-PR", (*_PRODUCT, "vus_pr"), 0.49, 0.58),
+    Goal("asd", "VUS-PR, half lost", ("conditions", "half lost", "mean", "vus_pr"), 0.46, 0.52),
+    Goal("asd", "VUS-PR, outages", ("conditions", "outages", "mean", "vus_pr"), 0.32, 0.40),
+    Goal(
+        "asd",
+        "VUS-PR, half lost, trained on all",
+        ("conditions", "live: half lost", "mean", "vus_pr"),
+        0.46,
+        0.52,
+    ),
+    Goal(
+        "asd",
+        "VUS-PR, outages, trained on all",
+        ("conditions", "live: outages", "mean", "vus_pr"),
+        0.32,
+        0.40,
+    ),
+    Goal("asd", "causal point F1", (*_PRODUCT, "f1"), 0.36, 0.45),
+    Goal("asd", "alarm-episode F1", (*_PRODUCT, "ef1"), 0.60, 0.72),
+    Goal("asd", "false episodes per 1,000", (*_PRODUCT, "false_episodes_per_1000"), 0.3, 0.1, True),
+    Goal("asd", "trigger's share of the best F1", (*_PRODUCT, "f1_of_best"), 0.6, 0.8),
+    Goal("skab", "pooled point F1", ("product", "pooled", "f1"), 0.76, 0.82),
+    Goal(
+        "skab",
+        "pooled false episodes per 1,000",
+        ("product", "pooled", "false_episodes_per_1000"),
+        float("inf"),
+        2.0,
+        True,
+    ),
+    Goal("skab", "trigger's share of the best F1", (*_PRODUCT, "f1_of_best"), 0.6, 0.8),
+)
+
+
+def judged(sets: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every goal whose figure was measured: `set`, `figure`, `value`, `must`, `aim`, `reached`.
+
+    `reached` is `aim`, `must` or `below`; None stands for a goal that has no must.
+    """
+    rows = []
+    for goal in GOALS:
+        value = _at(sets.get(goal.set), goal.path)
+        if value is None:
+            continue
+        sign = -1.0 if goal.at_most else 1.0
+        reached = "below"
+        if sign * value >= sign * goal.aim:
+            reached = "aim"
+        elif sign * value >= sign * goal.must:
+            reached = "must"
+        rows.append(
+            {
+                "set": goal.set,
+                "figure": goal.figure,
+                "value": value,
+                "must": None if goal.must == float("inf") else goal.must,
+                "aim": goal.aim,
+                "at_most": goal.at_most,
+                "reached": reached,
+            }
+        )
+    return rows
+
+
+def _at(tree: Any, path: Path) -> float | None:
+    for name in path:
+        if not isinstance(tree, Mapping) or name not in tree:
+            return None
+        tree = tree[name]
+    return None if tree is None else float(tree)
