@@ -1,0 +1,134 @@
+"""Statistics of every window of rows, for whole series at once.
+
+A window's statistics are merged from those of its halves (Chan, Golub and LeVeque 1979), log2(W)
+times: nothing is added and taken off again, so there is no drift and no cancellation, and a
+window's bits depend on its own rows only, however the series was cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ember_core import ops
+from ember_core.ops import Array
+
+Statistic = Literal["mean", "std", "min", "max", "slope", "departure"]
+STATISTICS: tuple[str, ...] = get_args(Statistic)
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Of every run of `size` rows, `dilation` apart: arrays `(n, C)`, None where not asked for."""
+
+    size: int
+    total: Array | None = None
+    squares: Array | None = None  # sum of squared departures from the mean
+    trend: Array | None = None  # sum of (place - mean place) * (value - mean)
+    low: Array | None = None
+    high: Array | None = None
+
+    def joined(self, later: _Runs, dilation: int) -> _Runs:
+        """Runs of these rows and the `later.size` rows after them."""
+        p, q, shift = self.size, later.size, self.size * dilation
+        total = squares = trend = low = high = None
+        if self.total is not None and later.total is not None:
+            after = later.total[shift:]
+            before = self.total[: after.shape[0]]
+            total = before + after
+            if self.squares is not None and later.squares is not None:
+                step = after - before if p == q else after * (1.0 / q) - before * (1.0 / p)
+                weight = 1.0 / (2 * p) if p == q else p * q / (p + q)
+                squares = _head(self.squares, after) + later.squares[shift:] + weight * step * step
+            if self.trend is not None and later.trend is not None:
+                step = after * (1.0 / q) - before * (1.0 / p)
+                trend = _head(self.trend, after) + later.trend[shift:] + (p * q / 2) * step
+        if self.low is not None and later.low is not None:
+            after = later.low[shift:]
+            low = ops.minimum(_head(self.low, after), after)
+        if self.high is not None and later.high is not None:
+            after = later.high[shift:]
+            high = ops.maximum(_head(self.high, after), after)
+        return _Runs(p + q, total, squares, trend, low, high)
+
+
+def _head(x: Array, like: Array) -> Array:
+    return x[: like.shape[0]]
+
+
+def rolling(
+    x: Array,
+    window: int,
+    statistics: Sequence[str],
+    *,
+    dilation: int = 1,
+    hop: int = 1,
+) -> dict[str, Array]:
+    """Statistics of each window of `window` rows, `dilation` rows apart.
+
+    Args:
+        x: Rows `(n, C)` of any backend, floating point.
+        window: Rows in a window, `W`, at least 2.
+        statistics: Of `mean`, `std` (divided by `W`), `min`, `max`, `slope` (least squares, per
+            row of the window) and `departure` (newest row minus mean).
+        dilation: Distance of a window's rows.
+        hop: Distance of the windows.
+
+    Returns:
+        By name, `(n_windows, C)` with `n_windows = (n - (W - 1) * dilation - 1) // hop + 1`;
+        window `k` begins at row `k * hop`.
+
+    Example:
+        >>> from ember_core import ops
+        >>> x = ops.asarray([[1.0], [2.0], [6.0], [7.0]], dtype="float32")
+        >>> rolling(x, 3, ["mean", "departure"])["departure"].tolist()
+        [[3.0], [2.0]]
+    """
+    span = (window - 1) * dilation + 1
+    n = x.shape[0]
+    if n < span:
+        return dict.fromkeys(statistics, x[:0])
+    wanted = frozenset(statistics)
+    whole = _windows(x, window, wanted, dilation)
+    out: dict[str, Array] = {}
+    mean = None
+    if whole.total is not None:
+        mean = whole.total[::hop] * (1.0 / window)
+    for name in statistics:
+        if name == "mean":
+            out[name] = mean
+        elif name == "departure":
+            out[name] = x[span - 1 :: hop] - mean
+        elif name == "std" and whole.squares is not None:
+            out[name] = ops.sqrt(whole.squares[::hop] * (1.0 / window))
+        elif name == "slope" and whole.trend is not None:
+            out[name] = whole.trend[::hop] * (12.0 / (window * (window * window - 1.0)))
+        elif name == "min" and whole.low is not None:
+            out[name] = whole.low[::hop]
+        elif name == "max" and whole.high is not None:
+            out[name] = whole.high[::hop]
+    return out
+
+
+def _windows(x: Array, window: int, wanted: frozenset[str], dilation: int) -> _Runs:
+    """Runs of `window` rows, by the binary digits of `window`."""
+    moments = wanted & {"mean", "std", "slope", "departure"}
+    zeros = ops.zeros_like(x)
+    power = _Runs(
+        1,
+        total=x if moments else None,
+        squares=zeros if "std" in wanted else None,
+        trend=zeros if "slope" in wanted else None,
+        low=x if "min" in wanted else None,
+        high=x if "max" in wanted else None,
+    )
+    whole: _Runs | None = None
+    while True:
+        if window & power.size:
+            whole = power if whole is None else whole.joined(power, dilation)
+        if 2 * power.size > window:
+            break
+        power = power.joined(power, dilation)
+    assert whole is not None
+    return whole
