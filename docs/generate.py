@@ -15,10 +15,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ember_core.pipeline import Pipeline, PipelineConfig
 from stream.engine.layout import RowLayout, WindowSpec, engine_fields
+from stream.observe import Metrics
 from stream.settings import json_schema
 
 FOLDER = Path(__file__).resolve().parent
-PAGES = ("architecture.md", "running.md")
+PAGES = ("architecture.md", "metrics.md", "running.md")
 CHANNELS = tuple(f"channel_{n}" for n in range(8))
 
 _PART = re.compile(r"(<!-- made by docs/generate\.py: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -78,6 +79,15 @@ def settings() -> str:
     return "\n".join(parts)
 
 
+def metrics() -> str:
+    """Every metric of a worker."""
+    rows = (
+        (f"`{name}`", kind, ", ".join(f"`{label}`" for label in labels), _cell(text))
+        for name, kind, labels, text in Metrics(["telemetry"]).describe()
+    )
+    return _table(("metric", "type", "labels", "meaning"), rows)
+
+
 def _default(field: Mapping[str, Any]) -> str:
     value = field.get("default")
     if value is None:
@@ -110,7 +120,12 @@ def _cell(text: str) -> str:
     return "".join(p if p.startswith("`") else p.replace("<", "&lt;") for p in parts)
 
 
-PARTS = {"row-layout": row_layout, "window-fields": window_fields, "settings": settings}
+PARTS = {
+    "row-layout": row_layout,
+    "window-fields": window_fields,
+    "settings": settings,
+    "metrics": metrics,
+}
 
 
 def render(text: str) -> str:

@@ -37,6 +37,8 @@ class Application:
             settings.input.topics,
             version=version(),
             model=f"{self.model.name} {self.model.version}".strip(),
+            channels=self.model.channels,
+            threshold=settings.alerts.anomaly_severity,
         )
         self.health = Health(
             time.monotonic(),
@@ -49,6 +51,14 @@ class Application:
             make_codec(settings.input.codec, self.model.channels, **settings.input.codec_options()),
             self.engine,
             Observer(self.metrics, self.health),
+        )
+        self.metrics.watch(
+            keys=lambda: self.engine.active_keys,
+            firing=lambda: self.engine.flagged("firing"),
+            stale=lambda: self.engine.flagged("stale"),
+            state_bytes=lambda: self.engine.active_keys * self.engine.row_bytes,
+            in_flight=lambda: self.worker.events_in_flight,
+            max_keys=settings.state.max_keys,
         )
         self.http = HttpServer(
             self.metrics,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -61,6 +62,13 @@ class Engine:
     def active_keys(self) -> int:
         """Keys held, over all partitions."""
         return self._store.slab.used
+
+    def flagged(self, field: Literal["firing", "stale"]) -> int:
+        """Keys in memory that fire now, or count as silent."""
+        slab, at = self._store.slab, self._store.layout.dtype.fields
+        assert at is not None
+        column = slab.rows[: slab.high, at[field][1]]
+        return int(np.count_nonzero(column[slab.owner[: slab.high] >= 0]))
 
     def attached(self) -> list[TP]:
         """Partitions owned."""

@@ -200,6 +200,9 @@ class Observer(Protocol):
     def stepped(self, tp: TP, decoded: Decoded, result: Any, messages: int, seconds: float) -> None:
         """One slice was processed."""
 
+    def timed(self, stage: str, seconds: float) -> None:
+        """A stage within a slice (decode, engine) took so long."""
+
     def fetched(self, tp: TP, next_offset: int, highwater: int | None) -> None:
         """The position in an input partition, and the end of its log."""
 
@@ -223,6 +226,9 @@ class Silent:
     """An observer that ignores everything; a base for those that care about little."""
 
     def stepped(self, tp: TP, decoded: Decoded, result: Any, messages: int, seconds: float) -> None:
+        """Ignore."""
+
+    def timed(self, stage: str, seconds: float) -> None:
         """Ignore."""
 
     def fetched(self, tp: TP, next_offset: int, highwater: int | None) -> None:

@@ -108,7 +108,10 @@ class Processor:
             np.fromiter((m.timestamp for m in messages), np.int64, count),
         )
         decoded = self._codec.decode(messages)
+        read = self._clock()
         result = self._engine.step(tp, decoded, fetch)
+        self._observer.timed("decode", read - started)
+        self._observer.timed("engine", self._clock() - read)
         self._ledger.advance(tp, messages[-1].offset + 1)
         if result.events:
             self._outbox.add(tp, (self._outgoing(tp, event) for event in result.events))

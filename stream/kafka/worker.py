@@ -72,6 +72,12 @@ class Worker:
         self._observer = observer or Silent()
         self._exit = exit_process
         self._stop = asyncio.Event()
+        self._edge: Edge | None = None
+
+    @property
+    def events_in_flight(self) -> int:
+        """Events not yet acknowledged, or held for the next checkpoint."""
+        return 0 if self._edge is None else self._edge.outbox.pending
 
     def stop(self) -> None:
         """Ask `run` to end, after a last checkpoint."""
@@ -92,6 +98,7 @@ class Worker:
             return
         cluster = preparing.result()
         sinks, edge = await self._connect(cluster)
+        self._edge = edge
         app = self._app(edge, cluster)
         self._observer.phase("joining", f"group {self.config.group}")
         starting = asyncio.ensure_future(app.start())

@@ -7,13 +7,23 @@ Known label values are shown as zeros from the start, so that `rate()` sees the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client import Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
+from prometheus_client import (
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import CollectorRegistry
 
 from stream.records import Event, Reason
@@ -22,13 +32,23 @@ from ._batch_histogram import BatchHistogram
 
 TP = tuple[str, int]
 
-# A bucket edge on every objective: 0.2 s a record, 15 % of a 2 s checkpoint interval.
+# A bucket edge on every objective: an event loop held for 0.05 s, 15 % of a 2 s checkpoint
+# interval, a recovery of a million keys within 8 s, at most 30 s.
 _DURATION_BUCKETS = (
-    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0),
+    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 8.0),
+    *(15.0, 30.0),
 )
-_DELAY_BUCKETS = (0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 3_600.0)
+_DELAY_BUCKETS = (0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 3_600.0)  # 0.05 aim, 0.2 must
+_SEVERITY_BUCKETS = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 9.0, 12.0)  # and the threshold of the settings
+_SCORE_BUCKETS = (
+    *(-300.0, -100.0, -50.0, -30.0, -20.0, -10.0, -5.0, 0.0),
+    *(5.0, 10.0, 20.0, 30.0, 50.0, 100.0, 300.0, 1_000.0, 10_000.0),
+)
+_EPISODE_BUCKETS = (10.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0)
 _SEVERITIES = range(13)  # -log10 of a probability, 0 to 12
-_STAGES = ("step", "checkpoint", "checkpoint_stall")
+_STAGES = ("decode", "engine", "step", "checkpoint", "checkpoint_stall", "recovery")
+_MOST_CHANNELS = 50
+_OTHER_CHANNEL = "other"
 _TRIGGERS = (
     *(("firing", "evidence"), ("resolved", "evidence")),
     *(("firing", "stale"), ("resolved", "stale")),
@@ -41,15 +61,26 @@ _RESTORED = ("accepted", "stale", "damaged")
 _FATES = ("scored", "warming", "windowed", "late", "repeated", "absent")
 PHASES = ("waiting", "unfit", "joining", "recovering", "running", "stopping", "failed")
 
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody asks for
+
+
+class _Blamed(msgspec.Struct):
+    """One of the channels an event names; the first has the largest share."""
+
+    name: str = ""
+
 
 class _Said(msgspec.Struct):
-    """What of a trigger's body is counted."""
+    """What of an event's body is counted."""
 
     status: str = ""
     reason: str = ""
+    startsAt: datetime | None = None  # noqa: N815  # the wire's name
+    endsAt: datetime | None = None  # noqa: N815
+    top_channels: list[_Blamed] = []  # msgspec copies defaults
 
 
-_trigger_decoder = msgspec.json.Decoder(_Said)
+_body_decoder = msgspec.json.Decoder(_Said)
 
 
 class Metrics:
@@ -60,6 +91,8 @@ class Metrics:
         version: Of the distribution.
         backend: numpy, torch or mlx.
         model: Name and version of the model.
+        channels: The model's channels; what exceeds the first 50 is counted as `other`.
+        threshold: Severity of an anomaly; an edge of the severity's histogram.
         process: Whether to add the process's own CPU, memory and file descriptors.
     """
 
@@ -70,6 +103,8 @@ class Metrics:
         version: str = "",
         backend: str = "numpy",
         model: str = "",
+        channels: Sequence[str] = (),
+        threshold: float = 3.0,
         process: bool = True,
     ) -> None:
         self.registry = registry = CollectorRegistry()
@@ -88,6 +123,7 @@ class Metrics:
             return BatchHistogram(name, text, buckets=buckets, topics=topics, registry=registry)
 
         self._records = counter("ember_records", "Messages consumed.", "topic")
+        self._samples = counter("ember_samples", "Samples the messages held.", "topic")
         self._fates = counter(
             "ember_record_fates", "Messages by what became of them.", "topic", "fate"
         )
@@ -103,9 +139,22 @@ class Metrics:
         )
         self._triggers = counter("ember_triggers", "Trigger events.", "status", "reason")
         self._dead_letters = counter("ember_dead_letters", "Dead letters, by outcome.", "outcome")
+        self._blamed = counter(
+            "ember_blamed_channels",
+            "Anomalies and firing triggers, by the channel with the largest share.",
+            "kind",
+            "channel",
+        )
+        self._episodes = Histogram(
+            "ember_episode_duration_seconds",
+            "Event time from firing to resolved.",
+            buckets=_EPISODE_BUCKETS,
+            registry=registry,
+        )
         self._duration = Histogram(
             "ember_process_duration_seconds",
-            "Time a stage took for one fetch or checkpoint.",
+            "Time of a stage: decode and engine within step, for a slice; checkpoint, and how long "
+            "it held the stream up; recovery of state.",
             ["stage"],
             buckets=_DURATION_BUCKETS,
             registry=registry,
@@ -116,7 +165,13 @@ class Metrics:
         self._severity = columns(
             "ember_severity",
             "Severity of scored rows, -log10 of their probability.",
-            (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 9.0, 12.0),
+            sorted({*_SEVERITY_BUCKETS, threshold}),
+        )
+        self._score = columns(
+            "ember_score",
+            "RBM free energy of scored rows, higher is more improbable; negative too, so that "
+            "there are buckets and no sum.",
+            _SCORE_BUCKETS,
         )
         self._lag = gauge("ember_consumer_lag_records", "Messages left.", "topic", "partition")
         self._last_event = gauge(
@@ -125,12 +180,20 @@ class Metrics:
         self._partitions = gauge("ember_partitions", "Partitions held, by role.", "role")
         self._phase = gauge("ember_phase", "1 for what the worker is doing, else 0.", "phase")
         self._keys = gauge("ember_active_keys", "Stream keys in memory.")
+        self._alarmed = gauge(
+            "ember_alarmed_keys", "Keys in memory that fire now, or are silent.", "reason"
+        )
         self._state_bytes = gauge("ember_state_bytes", "Bytes of the keys' state in memory.")
+        self._max_keys = gauge("ember_state_max_keys", "Keys that may be held: state.max_keys.")
+        self._in_flight = gauge("ember_events_in_flight", "Events not yet acknowledged.")
         self._evictions = counter("ember_state_evictions", "Keys moved out, by reason.", "reason")
         self._restored = counter("ember_restored_rows", "Changelog rows, by result.", "result")
-        self._commits = counter("ember_commits", "Checkpoints, by result.", "result")
+        self._commits = counter(
+            "ember_commits", "Checkpoints made durable; one that fails ends the process."
+        )
         self._checkpoint_rows = counter("ember_checkpoint_rows", "Rows written by checkpoints.")
         self._rebalances = counter("ember_rebalances", "Assignments received from the group.")
+        self._channels = frozenset(channels[:_MOST_CHANNELS])
         self._held: set[TP] = set()
         self._newest: dict[str, int] = {}
         self._cached_lag = cache(lambda topic, partition: self._lag.labels(topic, partition))
@@ -139,7 +202,7 @@ class Metrics:
     def _zeros(self, topics: Sequence[str]) -> None:
         """Show known label values before anything has happened."""
         for topic in topics:
-            for plain in (self._records, self._scored, self._missing):
+            for plain in (self._records, self._samples, self._scored, self._missing):
                 plain.labels(topic)
             for reason in Reason:
                 self._rejected.labels(topic, reason.value)
@@ -153,13 +216,16 @@ class Metrics:
             (self._phase, PHASES),
             (self._evictions, _EVICTIONS),
             (self._restored, _RESTORED),
-            (self._commits, ("success", "failure")),
+            (self._alarmed, ("evidence", "stale")),
         ]
         for metric, values in known:
             for value in values:
                 metric.labels(value)
         for status, reason_text in _TRIGGERS:
             self._triggers.labels(status, reason_text)
+        for kind in ("anomaly", "trigger"):
+            for channel in (*sorted(self._channels), _OTHER_CHANNEL):
+                self._blamed.labels(kind, channel)
 
     def consumed(
         self,
@@ -180,10 +246,11 @@ class Metrics:
             counts: Messages by fate, or by reason where they were refused.
             time_us: `(n,)` event times of the samples.
             now_seconds: Wall time, for the delay only.
-            seconds: How long the engine took.
+            seconds: How long all of it took.
             missing: Channel values imputed.
         """
         self._records.labels(topic).inc(messages)
+        self._samples.labels(topic).inc(time_us.size)
         self._duration.labels("step").observe(seconds)
         self._missing.labels(topic).inc(missing)
         for fate, number in counts.items():
@@ -195,14 +262,23 @@ class Metrics:
             self._newest[topic] = newest
             self._last_event.labels(topic).set(newest / 1e6)
 
+    def timed(self, stage: str, seconds: float) -> None:
+        """A stage was gone through: `decode`, `engine` or `recovery`."""
+        self._duration.labels(stage).observe(seconds)
+
     def scored(
-        self, topic: str, severity: NDArray[np.floating], anomaly: NDArray[np.bool_]
+        self,
+        topic: str,
+        score: NDArray[np.floating],
+        severity: NDArray[np.floating],
+        anomaly: NDArray[np.bool_],
     ) -> None:
-        """Rows were scored: `(n,)` severities, and which of them are anomalies."""
+        """Rows were scored: `(n,)` scores, severities, and which of them are anomalies."""
         if not severity.size:
             return
         self._scored.labels(topic).inc(severity.size)
         self._severity.observe(topic, severity)
+        self._score.observe(topic, score)
         if anomaly.any():
             whole = np.clip(severity[anomaly], 0, _SEVERITIES[-1]).astype(np.int64)
             for value, number in enumerate(np.bincount(whole).tolist()):
@@ -210,11 +286,17 @@ class Metrics:
                     self._anomalies.labels(str(value)).inc(number)
 
     def emitted(self, events: Sequence[Event]) -> None:
-        """Events were sent; anomalies are counted by `scored`."""
+        """Events were sent; how many anomalies, is counted by `scored`."""
         for event in events:
+            said = _body_decoder.decode(event.body)
             if event.kind == "trigger":
-                said = _trigger_decoder.decode(event.body)
                 self._triggers.labels(said.status, said.reason).inc()
+            if said.status == "firing" and said.top_channels:
+                channel = said.top_channels[0].name
+                known = channel if channel in self._channels else _OTHER_CHANNEL
+                self._blamed.labels(event.kind, known).inc()
+            elif said.status == "resolved" and said.startsAt and said.endsAt:
+                self._episodes.observe((said.endsAt - said.startsAt).total_seconds())
 
     def lag(self, tp: TP, records: int) -> None:
         """Messages of a partition that are still to be read."""
@@ -241,14 +323,10 @@ class Metrics:
 
     def checkpointed(self, seconds: float, stalled: float, rows: int) -> None:
         """A checkpoint is durable: its whole duration, how long the stream waited, its rows."""
-        self._commits.labels("success").inc()
+        self._commits.inc()
         self._duration.labels("checkpoint").observe(seconds)
         self._duration.labels("checkpoint_stall").observe(stalled)
         self._checkpoint_rows.inc(rows)
-
-    def checkpoint_failed(self) -> None:
-        """A checkpoint did not become durable."""
-        self._commits.labels("failure").inc()
 
     def dead_letters(self, outcome: str, count: int) -> None:
         """Dead letters written, cut, reduced to coordinates, dropped or failed."""
@@ -263,10 +341,40 @@ class Metrics:
         """Keys left memory for the disk, were forgotten, or expired."""
         self._evictions.labels(reason).inc(keys)
 
-    def watch(self, *, keys: Callable[[], float], state_bytes: Callable[[], float]) -> None:
-        """Functions to ask at every scrape."""
+    def watch(
+        self,
+        *,
+        keys: Callable[[], float],
+        firing: Callable[[], float],
+        stale: Callable[[], float],
+        state_bytes: Callable[[], float],
+        in_flight: Callable[[], float],
+        max_keys: int,
+    ) -> None:
+        """Functions to ask at every scrape, and the bound of the first."""
         self._keys.set_function(keys)
+        self._alarmed.labels("evidence").set_function(firing)
+        self._alarmed.labels("stale").set_function(stale)
         self._state_bytes.set_function(state_bytes)
+        self._in_flight.set_function(in_flight)
+        self._max_keys.set(max_keys)
+
+    def describe(self) -> list[tuple[str, str, tuple[str, ...], str]]:
+        """Name as exposed, type, labels and meaning of every metric, by name."""
+        known: dict[str, tuple[str, ...]] = {}
+        for collector in vars(self).values():
+            if isinstance(collector, MetricWrapperBase):
+                known[collector._name] = collector._labelnames  # noqa: SLF001  # no public way
+        found = []
+        for family in self.registry.collect():
+            if not family.name.startswith("ember_"):
+                continue
+            ending = {"counter": "_total", "info": "_info"}.get(family.type, "")
+            labels = known.get(family.name) or tuple(
+                sorted({name for s in family.samples for name in s.labels} - {"le"})
+            )
+            found.append((f"{family.name}{ending}", family.type, labels, str(family.documentation)))
+        return sorted(found)
 
     def render(self) -> bytes:
         """Prometheus' text format."""

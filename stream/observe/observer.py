@@ -42,6 +42,7 @@ class Observer:
         self.health = health
         self._clock = clock
         self._wall_clock = wall_clock
+        self._recovering_since: float | None = None
         self._since = {"messages": 0, "rejected": 0, "scored": 0, "events": 0}
 
     def stepped(self, tp: TP, decoded: Decoded, result: Any, messages: int, seconds: float) -> None:
@@ -58,7 +59,7 @@ class Observer:
         )
         scores = getattr(result, "scores", None)
         if scores is not None:
-            self.metrics.scored(topic, scores.severity, scores.anomaly)
+            self.metrics.scored(topic, scores.score, scores.severity, scores.anomaly)
             self._since["scored"] += len(scores.severity)
         self.metrics.emitted(result.events)
         fitted = not self.health.unfit()
@@ -68,6 +69,10 @@ class Observer:
         self._since["messages"] += messages
         self._since["rejected"] += len(result.rejected)
         self._since["events"] += len(result.events)
+
+    def timed(self, stage: str, seconds: float) -> None:
+        """A stage within a slice took so long."""
+        self.metrics.timed(stage, seconds)
 
     def fetched(self, tp: TP, next_offset: int, highwater: int | None) -> None:
         """The position in an input partition, and the end of its log."""
@@ -101,8 +106,16 @@ class Observer:
 
     def phase(self, phase: str, detail: str) -> None:
         """What the worker is doing."""
+        now = self._clock()
         self.metrics.phase(phase)
-        self.health.phase(phase, detail, self._clock())
+        self.health.phase(phase, detail, now)
+        if phase == "recovering":
+            if self._recovering_since is None:
+                self._recovering_since = now
+        elif self._recovering_since is not None:
+            if phase == "running":
+                self.metrics.timed("recovery", now - self._recovering_since)
+            self._recovering_since = None
         log = _log.error if phase == "failed" else _log.info
         log("phase", phase=phase, detail=detail)
 

@@ -47,7 +47,12 @@ def test_known_labels_are_zeros_before_anything_happens() -> None:
         assert found["ember_records_rejected_total", labels] == 0
     for name in ("ember_records_total", "ember_event_delay_seconds_count", "ember_severity_sum"):
         assert found[name, (("topic", "telemetry"),)] == 0
-    assert found["ember_commits_total", (("result", "failure"),)] == 0
+    assert found["ember_commits_total", ()] == 0
+    assert found["ember_alarmed_keys", (("reason", "stale"),)] == 0
+    for stage in ("decode", "engine", "step", "checkpoint", "checkpoint_stall", "recovery"):
+        assert found["ember_process_duration_seconds_count", (("stage", stage),)] == 0
+    blamed = (("channel", "other"), ("kind", "trigger"))
+    assert found["ember_blamed_channels_total", blamed] == 0
     assert found["ember_triggers_total", (("reason", "stale"), ("status", "firing"))] == 0
 
 
@@ -59,6 +64,7 @@ def test_a_fetch_is_one_update() -> None:
     consume(metrics, time_us=np.array([500_000]), counts={}, now_seconds=0.55)
     topic = {"topic": "telemetry"}
     assert value(metrics, "ember_records_total", **topic) == 15
+    assert value(metrics, "ember_samples_total", **topic) == 4
     assert value(metrics, "ember_record_fates_total", fate="scored", **topic) == 3
     assert value(metrics, "ember_records_rejected_total", reason="not_json", **topic) == 2
     assert value(metrics, "ember_last_event_timestamp_seconds", **topic) == 3.0
@@ -73,7 +79,8 @@ def test_a_fetch_is_one_update() -> None:
 def test_a_bucket_holds_its_own_edge() -> None:
     """Prometheus' `le`: less or equal."""
     metrics = Metrics(["telemetry"], process=False)
-    metrics.scored("telemetry", np.array([3.0, 3.01, 12.5]), np.array([True, True, True]))
+    severity = np.array([3.0, 3.01, 12.5])
+    metrics.scored("telemetry", np.array([-7.0, 20.0, 1e6]), severity, np.full(3, True))
     assert value(metrics, "ember_severity_bucket", le="2.0", topic="telemetry") == 0
     assert value(metrics, "ember_severity_bucket", le="3.0", topic="telemetry") == 1
     assert value(metrics, "ember_severity_bucket", le="4.0", topic="telemetry") == 2
@@ -81,16 +88,44 @@ def test_a_bucket_holds_its_own_edge() -> None:
     assert value(metrics, "ember_anomalies_total", severity="3") == 2
     assert value(metrics, "ember_anomalies_total", severity="12") == 1
     assert value(metrics, "ember_windows_scored_total", topic="telemetry") == 3
+    for edge, count in (("-10.0", 0), ("-5.0", 1), ("20.0", 2), ("10000.0", 2), ("+Inf", 3)):
+        assert value(metrics, "ember_score_bucket", le=edge, topic="telemetry") == count
+
+
+def test_the_threshold_is_an_edge_of_the_severity() -> None:
+    """So that the share of rows above it can be read off, whatever the setting."""
+    metrics = Metrics(["telemetry"], threshold=2.7, process=False)
+    metrics.scored("telemetry", np.zeros(2), np.array([2.7, 2.8]), np.array([True, True]))
+    assert value(metrics, "ember_severity_bucket", le="2.7", topic="telemetry") == 1
+    assert value(metrics, "ember_severity_bucket", le="3.0", topic="telemetry") == 2
 
 
 def test_triggers_are_counted_by_what_they_say() -> None:
-    """Status and reason are read from the body; anomalies are counted elsewhere."""
+    """Status and reason are read from the body, and for how long it went on."""
     metrics = Metrics(["telemetry"], process=False)
-    firing = b'{"status":"firing","reason":"evidence","peak":1}'
-    metrics.emitted(
-        [Event("trigger", b"k", "1", 0, firing), Event("anomaly", b"k", "2", 0, b"not looked at")]
+    firing = b'{"status":"firing","reason":"evidence","startsAt":"2026-01-31T00:00:00Z","peak":1}'
+    resolved = (
+        b'{"status":"resolved","reason":"stale","startsAt":"2026-01-31T00:00:00Z",'
+        b'"endsAt":"2026-01-31T00:01:00.500000Z"}'
     )
+    metrics.emitted([Event("trigger", b"k", "1", 0, body) for body in (firing, resolved)])
     assert value(metrics, "ember_triggers_total", status="firing", reason="evidence") == 1
+    assert value(metrics, "ember_triggers_total", status="resolved", reason="stale") == 1
+    assert value(metrics, "ember_episode_duration_seconds_sum") == 60.5
+    assert value(metrics, "ember_episode_duration_seconds_bucket", le="60.0") == 0
+    assert value(metrics, "ember_episode_duration_seconds_bucket", le="300.0") == 1
+
+
+def test_channels_are_counted_within_a_bound() -> None:
+    """The one with the largest share; beyond fifty, and unknown ones, `other`."""
+    metrics = Metrics(["telemetry"], channels=[f"c{n}" for n in range(53)], process=False)
+    body = b'{"status":"firing","top_channels":[{"name":"%s","share":1},{"name":"c2"}]}'
+    for kind in ("anomaly", "trigger"):
+        metrics.emitted([Event(kind, b"k", "1", 0, body % name) for name in (b"c7", b"c51", b"?")])
+    name = "ember_blamed_channels_total"
+    assert value(metrics, name, kind="anomaly", channel="c7") == 1
+    assert value(metrics, name, kind="trigger", channel="other") == 2
+    assert sum(1 for found, _ in samples(metrics) if found == name) == 2 * 51
 
 
 def test_lag_is_shown_for_partitions_held_and_no_others() -> None:
@@ -114,15 +149,27 @@ def test_everything_else_moves() -> None:
     """Checkpoints, restores, dead letters, evictions, phases and watched values."""
     metrics = Metrics(["telemetry"], version="1.2", model="m", process=False)
     metrics.checkpointed(0.4, 0.01, 11)
-    metrics.checkpoint_failed()
+    metrics.timed("recovery", 8.0)
     metrics.restored(5, 3, 1)
     metrics.dead_letters("written", 2)
     metrics.evicted("ttl", 4)
     metrics.phase("joining")
     metrics.phase("running")
-    metrics.watch(keys=lambda: 17, state_bytes=lambda: 1900)
-    assert value(metrics, "ember_commits_total", result="success") == 1
-    assert value(metrics, "ember_commits_total", result="failure") == 1
+    metrics.watch(
+        keys=lambda: 17,
+        firing=lambda: 3,
+        stale=lambda: 2,
+        state_bytes=lambda: 1900,
+        in_flight=lambda: 5,
+        max_keys=23,
+    )
+    assert value(metrics, "ember_commits_total") == 1
+    recovery = {"stage": "recovery"}
+    assert value(metrics, "ember_process_duration_seconds_bucket", le="8.0", **recovery) == 1
+    assert value(metrics, "ember_alarmed_keys", reason="evidence") == 3
+    assert value(metrics, "ember_alarmed_keys", reason="stale") == 2
+    assert value(metrics, "ember_events_in_flight") == 5
+    assert value(metrics, "ember_state_max_keys") == 23
     assert value(metrics, "ember_checkpoint_rows_total") == 11
     assert value(metrics, "ember_restored_rows_total", result="stale") == 3
     assert value(metrics, "ember_dead_letters_total", outcome="written") == 2
@@ -147,7 +194,23 @@ def test_names_follow_the_conventions() -> None:
             assert set(sample.labels) <= {
                 *("topic", "reason", "fate", "severity", "status", "outcome", "stage", "le"),
                 *("partition", "role", "phase", "result", "version", "backend", "model"),
+                *("kind", "channel"),
             }
+
+
+def test_the_catalogue_is_described_as_it_is_exposed() -> None:
+    """Names with their endings and labels, whether or not anything has happened."""
+    metrics = Metrics(["telemetry"])
+    found = {name: (kind, labels) for name, kind, labels, _ in metrics.describe()}
+    assert found["ember_records_total"] == ("counter", ("topic",))
+    assert found["ember_consumer_lag_records"] == ("gauge", ("topic", "partition"))
+    assert found["ember_event_delay_seconds"] == ("histogram", ("topic",))
+    assert found["ember_episode_duration_seconds"] == ("histogram", ())
+    assert found["ember_build_info"] == ("info", ("backend", "model", "version"))
+    metrics.assigned([("telemetry", 0)], [])
+    consume(metrics)
+    exposed = {re.sub("_(bucket|count|sum)$", "", name) for name, _ in samples(metrics)}
+    assert {name for name in exposed if name.startswith("ember_")} == set(found)
 
 
 def test_promtool_has_nothing_to_say() -> None:

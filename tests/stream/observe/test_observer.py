@@ -31,7 +31,9 @@ def test_a_slice_reaches_everything_and_a_checkpoint_is_one_line() -> None:
         events=[Event("anomaly", b"a", "1", 0, b"{}")],
         missing=4,
         scores=SimpleNamespace(
-            severity=np.array([3.5, 0.1], dtype=np.float32), anomaly=np.array([True, False])
+            score=np.array([31.0, -2.0], dtype=np.float32),
+            severity=np.array([3.5, 0.1], dtype=np.float32),
+            anomaly=np.array([True, False]),
         ),
     )
     observer.phase("running", "1 partition")
@@ -61,6 +63,25 @@ def test_a_slice_reaches_everything_and_a_checkpoint_is_one_line() -> None:
     assert found["ember_missing_values_total", "telemetry"] == 4
     assert found["ember_consumer_lag_records", "3", "telemetry"] == 4
     assert found["ember_anomalies_total", "3"] == 1
-    assert found["ember_commits_total", "success"] == 2
+    assert found["ember_commits_total",] == 2
+    assert found["ember_score_bucket", "0.0", "telemetry"] == 1
     assert health.ready(2.0).ok
     assert not health.ready(100.0).ok
+
+
+def test_a_recovery_is_timed_from_its_first_word_to_running() -> None:
+    """Progress within it is no new beginning; what ends otherwise is no recovery."""
+    now = 10.0
+    metrics = Metrics(["telemetry"], process=False)
+    observer = Observer(metrics, Health(0.0), clock=lambda: now)
+    observer.phase("recovering", "partitions were assigned")
+    now = 13.0
+    observer.phase("recovering", "5 records to go")
+    now = 17.5
+    observer.phase("running", "")
+    observer.phase("running", "")
+    observer.phase("recovering", "again")
+    observer.phase("stopping", "")
+    lines = metrics.render().decode().splitlines()
+    assert 'ember_process_duration_seconds_count{stage="recovery"} 1.0' in lines
+    assert 'ember_process_duration_seconds_sum{stage="recovery"} 7.5' in lines
