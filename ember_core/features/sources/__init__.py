@@ -1,16 +1,21 @@
-"""Telemetry from files and queries: what `train`, `backtest` and `replay` call DATA.
+"""Tables from files, queries, memory and BigQuery: what `train`, `backtest` and `replay` call DATA.
 
+`open_frames` gives any of them as tables in chunks, for what works on columns (`ColumnFeatures`).
 `read` gives one table per key in memory, `open_sources` the same records in chunks of constant
 memory, `interleaved` the records of all keys in one order of time.
 """
 
 from __future__ import annotations
 
+from ember_core.features.sources._bigquery import BigQueryFrames as BigQueryFrames
 from ember_core.features.sources._chunk import (
     CHUNK_ROWS as CHUNK_ROWS,
 )
 from ember_core.features.sources._chunk import (
     Chunk as Chunk,
+)
+from ember_core.features.sources._chunk import (
+    Frames as Frames,
 )
 from ember_core.features.sources._chunk import (
     Source as Source,
@@ -38,6 +43,9 @@ from ember_core.features.sources._open import (
     Opener as Opener,
 )
 from ember_core.features.sources._open import (
+    open_frames as open_frames,
+)
+from ember_core.features.sources._open import (
     open_sources as open_sources,
 )
 from ember_core.features.sources._options import (
@@ -46,4 +54,5 @@ from ember_core.features.sources._options import (
 from ember_core.features.sources._options import (
     TimeUnit as TimeUnit,
 )
+from ember_core.features.sources._query import DuckDBFrames as DuckDBFrames
 from ember_core.features.sources._time import to_microseconds as to_microseconds

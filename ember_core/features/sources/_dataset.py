@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +98,7 @@ class _Parts:
 
 
 def read(
-    data: Sequence[str | Path],
+    data: Sequence[Any],
     options: DataOptions | None = None,
     *,
     chunk_rows: int = CHUNK_ROWS,
@@ -136,7 +135,7 @@ def read(
                 known = parts.setdefault(key, _Parts(source.name))
                 if known.source != source.name and plain and not options.key:
                     raise DataError(
-                        f"Two files give the key {key.decode('utf-8', 'replace')!r}. Expected "
+                        f"Two sources give the key {key.decode('utf-8', 'replace')!r}. Expected "
                         f"names that differ before the first dot. Received: {known.source} and "
                         f"{source.name}. Name the column that tells them apart with --key COL."
                     )

@@ -6,15 +6,18 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from ember_core.features.sources._bigquery import BigQueryFrames
 from ember_core.features.sources._chunk import CHUNK_ROWS, Chunk, Frames, Source
 from ember_core.features.sources._csv import CsvFrames
 from ember_core.features.sources._errors import DataError
 from ember_core.features.sources._interpret import Interpreter, with_head
 from ember_core.features.sources._json import JsonFrames
+from ember_core.features.sources._memory import memory_frames
 from ember_core.features.sources._options import DataOptions
 from ember_core.features.sources._parquet import ParquetFrames
-from ember_core.features.sources._query import BigQueryFrames, DuckDBFrames
+from ember_core.features.sources._query import DuckDBFrames
 
 Opener = Callable[[str, DataOptions], Source]
 """Opens what stands behind a scheme's colon: the hook for sources that live elsewhere."""
@@ -78,8 +81,53 @@ def head_rows(head: tuple[float, bool], rows: int) -> int:
     return int(rows * amount / 100.0) if percent else min(int(amount), rows)
 
 
+class JoinedFrames:
+    """Tables of several readers, one reader after the other.
+
+    Args:
+        readers: At least one.
+    """
+
+    def __init__(self, readers: Sequence[Frames]) -> None:
+        self.name = ", ".join(reader.name for reader in readers[:3])
+        self.default_key = readers[0].default_key
+        self._readers = readers
+
+    def frames(self) -> Iterator[Any]:
+        """DataFrames as each reader gives them."""
+        for reader in self._readers:
+            yield from reader.frames()
+
+
+def open_frames(
+    data: Any, options: DataOptions | None = None, *, chunk_rows: int = CHUNK_ROWS
+) -> Frames:
+    """Whatever holds a table, as one reader of it in chunks of constant memory.
+
+    Args:
+        data: One of what `open_sources` takes, or a list of such: the tables follow each other.
+        options: What is to be known about the columns; `text_columns` are left as they stand.
+        chunk_rows: Rows of a chunk.
+
+    Raises:
+        DataError: If something is not there or of no known kind. Contents are read later.
+
+    Example:
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"x": [1.0, 2.0, 3.0]})
+        >>> [len(part) for part in open_frames(frame, chunk_rows=2).frames()]
+        [2, 1]
+    """
+    options = options or DataOptions()
+    items = data if isinstance(data, (list, tuple)) else [data]
+    if not items:
+        raise DataError("No data is named. Expected at least one table. Received: none.")
+    readers = [frames for item in items for frames in _readers(item, options, chunk_rows)]
+    return readers[0] if len(readers) == 1 else JoinedFrames(readers)
+
+
 def open_sources(
-    data: Sequence[str | Path],
+    data: Sequence[Any],
     options: DataOptions | None = None,
     *,
     chunk_rows: int = CHUNK_ROWS,
@@ -91,7 +139,9 @@ def open_sources(
         data: Each a file (.csv .tsv .txt .dat, .jsonl .ndjson .json, packed as .gz .bz2 .xz or
             not; .parquet .pq), a directory of such (searched through, in order of names),
             `duckdb:PATH?SELECT ...`, a bare `SELECT ...` (run by DuckDB over files), or
-            `bigquery:project.dataset.table`.
+            `bigquery:project.dataset.table`; or a table in memory (pandas, polars, pyarrow), a
+            list of them, a function that returns an iterator of them, or any object with `name`,
+            `default_key` and `frames()`.
         options: What is to be known about the columns.
         chunk_rows: Rows read at once.
         schemes: Further `scheme:` names and what opens them, such as `kafka`.
@@ -100,31 +150,44 @@ def open_sources(
         DataError: If something is not there or of no known kind. Contents are read later.
     """
     options = options or DataOptions()
-    if not data:
+    if not len(data):
         raise DataError("No data is named. Expected at least one file or query. Received: none.")
     sources: list[Source] = []
     for item in data:
-        sources.extend(_open(str(item), options, chunk_rows, schemes or {}))
+        scheme, colon, rest = str(item).partition(":") if isinstance(item, str) else ("", "", "")
+        if colon and schemes and scheme in schemes:
+            sources.append(schemes[scheme](rest, options))
+        else:
+            frames = _readers(item, options, chunk_rows)
+            sources.extend(TableSource(reader, options) for reader in frames)
     return sources
 
 
-def _open(
-    item: str, options: DataOptions, chunk_rows: int, schemes: Mapping[str, Opener]
-) -> list[Source]:
+def _readers(item: Any, options: DataOptions, chunk_rows: int) -> list[Frames]:
+    if isinstance(item, (str, Path)):
+        return _open(str(item), options, chunk_rows)
+    found = memory_frames(item, chunk_rows)
+    if found is None:
+        raise DataError(
+            "The data are of no known kind. Expected a path, a query, a table or chunks of "
+            f"tables. Received: {type(item).__module__}.{type(item).__name__}."
+        )
+    return [found]
+
+
+def _open(item: str, options: DataOptions, chunk_rows: int) -> list[Frames]:
     scheme, colon, rest = item.partition(":")
-    if colon and scheme in schemes:
-        return [schemes[scheme](rest, options)]
     if scheme == "duckdb" and colon:
-        return [TableSource(DuckDBFrames(rest, chunk_rows), options)]
+        return [DuckDBFrames(rest, chunk_rows)]
     if scheme == "bigquery" and colon:
-        return [TableSource(BigQueryFrames(rest, options, chunk_rows), options)]
+        return [BigQueryFrames(rest, options, chunk_rows)]
     if scheme == "kafka" and colon:
         raise DataError(
             "A Kafka topic cannot be read here. Expected a file or a query; a topic's history "
             f"needs a command that connects to the broker. Received: {item}."
         )
     if re.match(r"\s*(select|with)\s", item, re.IGNORECASE):
-        return [TableSource(DuckDBFrames(f"?{item}", chunk_rows), options)]
+        return [DuckDBFrames(f"?{item}", chunk_rows)]
     path = Path(item)
     if path.is_dir():
         return _directory(path, options, chunk_rows)
@@ -140,17 +203,17 @@ def _open(
             f"{', '.join((*_CSV, *_CSV_IF_NAMED, *_JSON, *_JSON_IF_NAMED, *_PARQUET))} (text also "
             f"{', '.join(_PACKED)}). Received: {path.name}."
         )
-    return [TableSource(frames, options)]
+    return [frames]
 
 
-def _directory(path: Path, options: DataOptions, chunk_rows: int) -> list[Source]:
-    found: list[Source] = []
+def _directory(path: Path, options: DataOptions, chunk_rows: int) -> list[Frames]:
+    found: list[Frames] = []
     for file in sorted(path.rglob("*")):
         hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
         if file.is_file() and not hidden:
             frames = _reader(file, options, chunk_rows, named=False)
             if frames is not None:
-                found.append(TableSource(frames, options))
+                found.append(frames)
     if not found:
         raise DataError(
             f"{path} holds no data. Expected files that end in "
