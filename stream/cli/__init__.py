@@ -22,6 +22,7 @@ _COMMANDS = {
     "backtest": "Score recorded telemetry exactly as the service would.",
     "run": "Run the service: telemetry in, alerts out.",
     "replay": "Send recorded telemetry to a topic.",
+    "simulate": "Send the telemetry of a simulated fleet, faults and all.",
     "tail": "Follow anomalies, triggers or dead letters.",
     "explain": "Say why an event was published: rarity, channels, episode.",
     "doctor": "Check cluster, topics, records and model, and name what to mend.",

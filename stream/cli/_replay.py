@@ -78,7 +78,7 @@ def replay(
     if shuffle_seconds:
         records = _recorded.shuffled(records, shuffle_seconds, seed)
     metadata = _clients.fetch_metadata(settings.kafka)
-    count = _ensure_topic(settings.kafka, metadata, to, partitions)
+    count = ensure_topic(settings.kafka, metadata, to, partitions)
     producer = _clients.open_producer(settings.kafka)
     gate = None
     if max_lag is not None or _clients.is_embedded(metadata):
@@ -137,9 +137,14 @@ def _check(**values: float | None) -> None:
         )
 
 
-def _ensure_topic(
+def ensure_topic(
     kafka: KafkaSection, metadata: ClusterMetadata, topic: str, partitions: int | None
 ) -> int:
+    """Number of partitions of a topic, which is created where that is asked for and allowed.
+
+    Raises:
+        UserError: If there is no such topic.
+    """
     counts = _clients.partition_counts(metadata)
     if topic in counts:
         return counts[topic]

@@ -1,0 +1,98 @@
+"""The demo's fleet without end, in real time: for trying the service, its dashboards and alerts."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.kafka._replay import Outbound
+
+from .faults import Fault, Injector, Kind, plan_faults
+from .fleet import CHANNELS, START_US, Fleet
+from .stage import DIGITS
+
+ACT_ROWS = 600  # faults are drawn for so many rows at a time
+LEAST_KEYS = 2 * len(Kind)
+_LEARN_ROWS = 500  # from which a channel's normal deviation is taken
+
+
+class Simulation:
+    """A fleet whose newest row is of now.
+
+    Args:
+        seed: draws the machines, what they do, and the faults.
+        keys: machines.
+        interval_seconds: between two rows of a machine.
+        now_us: microseconds since the epoch; the rows stand on whole intervals.
+    """
+
+    def __init__(self, seed: int, keys: int, interval_seconds: float, now_us: int) -> None:
+        self._seed = seed
+        self.fleet = Fleet(seed, keys, interval_seconds)
+        self._now_row = (now_us - START_US) // self.fleet.interval_us
+
+    def history(self, rows: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the healthy rows before now: times (rows,) and values (rows, K, C)."""
+        self.fleet.row = self._now_row - rows
+        time_us, values = self.fleet.history(rows)
+        return time_us, np.round(values, DIGITS)
+
+    def write_history(self, path: Path, rows: int) -> int:
+        """Write them as CSV with the columns `ts` (milliseconds), `key` and the channels.
+
+        Returns:
+            How many lines.
+        """
+        time_us, values = self.history(rows)
+        with path.open("w", newline="", encoding="utf-8") as file:
+            out = csv.writer(file)
+            out.writerow(("ts", "key", *CHANNELS))
+            for at, row in zip(time_us.tolist(), values.tolist(), strict=True):
+                for name, channels in zip(self.fleet.names, row, strict=True):
+                    out.writerow((at // 1000, name, *channels))
+        return len(time_us) * len(self.fleet.names)
+
+    def records(
+        self, *, healthy: bool = False, tell: Callable[[Fault], None] = lambda _fault: None
+    ) -> Iterator[Outbound]:
+        """Return records from now on, row by row and without end.
+
+        Args:
+            healthy: without faults.
+            tell: told of each fault when it begins.
+        """
+        _, learnt = self.history(_LEARN_ROWS)
+        deviation = learnt.std(axis=0)
+        encode = msgspec.json.Encoder().encode
+        names = [name.encode() for name in self.fleet.names]
+        act = 0
+        while True:
+            first = self.fleet.row
+            faults = [] if healthy else self._faults(act, first)
+            injector = Injector(self.fleet, faults, deviation)
+            for row in range(first, first + ACT_ROWS):
+                for fault in faults:
+                    if fault.onset == row:
+                        tell(fault)
+                times, plain = self.fleet.history(1)
+                values, sent = injector.apply(row, plain)
+                time_us = int(times[0])
+                for name, channels, is_sent in zip(
+                    names, np.round(values[0], DIGITS).tolist(), sent[0].tolist(), strict=True
+                ):
+                    if is_sent:
+                        body = {
+                            "ts": time_us // 1000,
+                            "values": dict(zip(CHANNELS, channels, strict=True)),
+                        }
+                        yield Outbound(name, time_us, encode(body))
+            act += 1
+
+    def _faults(self, act: int, first_row: int) -> list[Fault]:
+        seed = self._seed * 1_000_003 + act
+        return plan_faults(seed, self.fleet.names, first_row, ACT_ROWS, per_kind=1)
