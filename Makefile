@@ -39,8 +39,9 @@ fix: $(VENV)/.ready-dev  ## Mend what ruff can mend, and format
 bench: $(VENV)/.ready-test  ## One benchmark (ARGS="throughput --json"); without ARGS their names
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-docs: $(VENV)/.ready-run  ## Write the tables of docs/ that are made from the code
+docs: $(VENV)/.ready-run  ## Write what is made from the code: tables of docs/, Grafana's dashboards
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/python deploy/grafana/generate.py
 
 clean:  ## Remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

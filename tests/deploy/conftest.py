@@ -9,7 +9,8 @@ import pytest
 from tests.conftest import lacking
 
 
-def _program(*names: str) -> str:
+def program(*names: str) -> str:
+    """The first of these that is installed."""
     found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
         lacking("prometheus", f"{names[0]} is not installed (Debian has packages)")
@@ -19,22 +20,22 @@ def _program(*names: str) -> str:
 @pytest.fixture
 def promtool() -> str:
     """Path of promtool."""
-    return _program("promtool")
+    return program("promtool")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def prometheus() -> str:
     """Path of Prometheus."""
-    return _program("prometheus")
+    return program("prometheus")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def alertmanager() -> str:
     """Path of Alertmanager, whose Debian package has a name of its own for it."""
-    return _program("prometheus-alertmanager", "alertmanager")
+    return program("prometheus-alertmanager", "alertmanager")
 
 
 @pytest.fixture
 def amtool() -> str:
     """Path of Alertmanager's tool."""
-    return _program("amtool")
+    return program("amtool")

@@ -1,0 +1,221 @@
+"""Grafana's JSON, as far as these dashboards need it: rows of panels with PromQL in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+WHO = 'job=~"$job", instance=~"$instance"'
+TOPIC = f'{WHO}, topic=~"$topic"'
+WIDTH = 24
+
+
+def rate(metric: str, by: str = "", where: str = WHO, function: str = "rate") -> str:
+    """Sum over workers of a counter's rate."""
+    grouped = f" by ({by})" if by else ""
+    return f"sum{grouped} ({function}({metric}{{{where}}}[$__rate_interval]))"
+
+
+def quantile(q: float, metric: str, by: str = "", where: str = WHO) -> str:
+    """Quantile of a histogram over workers."""
+    labels = f"le, {by}" if by else "le"
+    return f"histogram_quantile({q}, {rate(f'{metric}_bucket', labels, where)})"
+
+
+@dataclass
+class Panel:
+    """One panel.
+
+    Args:
+        title: Short.
+        text: What it shows, and what to make of it.
+        unit: Grafana's name of the unit.
+        asks: PromQL and legend of each query.
+        kind: `timeseries`, `stat`, `heatmap`, `bargauge` or `table`.
+        width: Of 24.
+        stacked: Areas on top of each other.
+        steps: Value from which a stat is orange, and red.
+    """
+
+    title: str
+    text: str
+    unit: str
+    asks: Sequence[tuple[str, str]]
+    kind: str = "timeseries"
+    width: int = 12
+    stacked: bool = False
+    steps: tuple[float, float] | None = None
+
+    @property
+    def height(self) -> int:
+        """In Grafana's grid."""
+        return 4 if self.kind == "stat" else 8
+
+    def as_json(self, number: int, x: int, y: int) -> dict[str, Any]:
+        """The panel at a place."""
+        now = self.kind in ("stat", "bargauge", "table")
+        targets = [
+            {
+                "datasource": SOURCE,
+                "expr": expr,
+                "legendFormat": legend,
+                "refId": chr(ord("A") + at),
+                "instant": now,
+                "range": not now,
+                "format": {"heatmap": "heatmap", "table": "table"}.get(self.kind, "time_series"),
+            }
+            for at, (expr, legend) in enumerate(self.asks)
+        ]
+        return {
+            "id": number,
+            "type": self.kind,
+            "title": self.title,
+            "description": self.text,
+            "datasource": SOURCE,
+            "gridPos": {"x": x, "y": y, "w": self.width, "h": self.height},
+            "targets": targets,
+            "fieldConfig": {"defaults": self._defaults(), "overrides": []},
+            "options": self._options(),
+        }
+
+    def _defaults(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"unit": self.unit, "min": 0}
+        if self.unit == "none" and self.kind == "timeseries":
+            del found["min"]  # scores may be negative
+        if self.kind == "timeseries":
+            found["custom"] = {
+                "fillOpacity": 30 if self.stacked else 8,
+                "showPoints": "never",
+                "stacking": {"mode": "normal" if self.stacked else "none"},
+            }
+        if self.steps is not None:
+            orange, red = self.steps
+            found["thresholds"] = {
+                "mode": "absolute",
+                "steps": [
+                    {"color": "green", "value": None},
+                    {"color": "orange", "value": orange},
+                    {"color": "red", "value": red},
+                ],
+            }
+        return found
+
+    def _options(self) -> dict[str, Any]:
+        last = {"calcs": ["lastNotNull"], "fields": "", "values": False}
+        match self.kind:
+            case "stat":
+                return {"reduceOptions": last, "colorMode": "value", "graphMode": "none"}
+            case "bargauge":
+                return {"reduceOptions": last, "orientation": "horizontal", "displayMode": "basic"}
+            case "heatmap":
+                return {"calculate": False, "yAxis": {"unit": "none"}}
+            case "table":
+                return {"showHeader": True}
+            case _:
+                return {
+                    "legend": {"displayMode": "list", "placement": "bottom"},
+                    "tooltip": {"mode": "multi", "sort": "desc"},
+                }
+
+
+@dataclass
+class Dashboard:
+    """One dashboard: sections of panels, from left to right and downwards."""
+
+    uid: str
+    title: str
+    text: str
+    sections: dict[str, list[Panel]] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """What Grafana imports."""
+        panels: list[dict[str, Any]] = []
+        y = 0
+        for name, members in self.sections.items():
+            panels.append(
+                {
+                    "id": len(panels) + 1,
+                    "type": "row",
+                    "title": name,
+                    "collapsed": False,
+                    "gridPos": {"x": 0, "y": y, "w": WIDTH, "h": 1},
+                    "panels": [],
+                }
+            )
+            y += 1
+            x = tallest = 0
+            for panel in members:
+                if x + panel.width > WIDTH:
+                    x, y, tallest = 0, y + tallest, 0
+                panels.append(panel.as_json(len(panels) + 1, x, y))
+                x, tallest = x + panel.width, max(tallest, panel.height)
+            y += tallest
+        return {
+            "uid": self.uid,
+            "title": self.title,
+            "description": self.text,
+            "tags": ["ember-stream"],
+            "editable": False,
+            "graphTooltip": 1,
+            "refresh": "30s",
+            "schemaVersion": 39,
+            "time": {"from": "now-1h", "to": "now"},
+            "timezone": "browser",
+            "links": [
+                {
+                    "type": "dashboards",
+                    "title": "Ember Stream",
+                    "tags": ["ember-stream"],
+                    "asDropdown": False,
+                    "includeVars": True,
+                    "keepTime": True,
+                }
+            ],
+            "annotations": {"list": [_MODEL_CHANGES]},
+            "templating": {"list": _VARIABLES},
+            "panels": panels,
+        }
+
+
+def _variable(name: str, label: str, query: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "label": label,
+        "type": "query",
+        "datasource": SOURCE,
+        "query": {"query": query, "refId": name},
+        "definition": query,
+        "refresh": 2,
+        "multi": True,
+        "includeAll": True,
+        "allValue": ".+",
+        "current": {"text": ["All"], "value": ["$__all"]},
+        "sort": 1,
+    }
+
+
+_VARIABLES = [
+    {
+        "name": "datasource",
+        "label": "Data source",
+        "type": "datasource",
+        "query": "prometheus",
+        "current": {"text": "Prometheus", "value": "prometheus"},
+    },
+    _variable("job", "Job", "label_values(ember_build_info, job)"),
+    _variable("instance", "Worker", 'label_values(ember_build_info{job=~"$job"}, instance)'),
+    _variable("topic", "Topic", 'label_values(ember_records_total{job=~"$job"}, topic)'),
+]
+
+_MODEL_CHANGES = {
+    "name": "New model",
+    "datasource": SOURCE,
+    "enable": True,
+    "iconColor": "purple",
+    "expr": f"count by (model) (ember_build_info{{{WHO}}}) unless "
+    f"count by (model) (ember_build_info{{{WHO}}} offset 5m)",
+    "titleFormat": "New model {{model}}",
+    "step": "60s",
+}

@@ -1,0 +1,198 @@
+"""Stage by stage."""
+
+from __future__ import annotations
+
+from dashboard import TOPIC, WHO, Dashboard, Panel, quantile, rate
+
+DURATION = "ember_process_duration_seconds"
+
+PIPELINE = Dashboard(
+    "ember-pipeline",
+    "Ember / Pipeline",
+    "Stage by stage: what goes in, what comes out, how long it takes, and what the state costs.",
+    {
+        "Decode": [
+            Panel(
+                "Messages and samples",
+                "A message may hold several samples, or none when it is refused.",
+                "cps",
+                [
+                    (rate("ember_records_total", where=TOPIC), "messages"),
+                    (rate("ember_samples_total", where=TOPIC), "samples"),
+                ],
+                width=8,
+            ),
+            Panel(
+                "Refused, by reason",
+                "Messages a second that never reach the model. ember tail dead-letters shows them.",
+                "cps",
+                [(rate("ember_records_rejected_total", "reason", TOPIC), "{{reason}}")],
+                width=8,
+                stacked=True,
+            ),
+            Panel(
+                "Dead letters, by outcome",
+                "Written; cut, being too large; coordinates only, above the rate; dropped or failed: lost, and counted.",
+                "cps",
+                [(rate("ember_dead_letters_total", "outcome"), "{{outcome}}")],
+                width=8,
+            ),
+        ],
+        "Engine": [
+            Panel(
+                "What became of the messages",
+                "Scored, warming up, gathered into an open interval, too late, or absorbed before.",
+                "cps",
+                [(rate("ember_record_fates_total", "fate", TOPIC), "{{fate}}")],
+                width=8,
+                stacked=True,
+            ),
+            Panel(
+                "Time of a worker, by stage",
+                "Share of one core that each stage takes. Near 1 in sum: the worker is full, add another.",
+                "percentunit",
+                [
+                    (
+                        f"sum by (stage) (rate({DURATION}_sum"
+                        f'{{{WHO}, stage=~"decode|engine|checkpoint_stall"}}[$__rate_interval]))'
+                        f" / scalar(count(ember_build_info{{{WHO}}}))",
+                        "{{stage}}",
+                    )
+                ],
+                width=8,
+                stacked=True,
+            ),
+            Panel(
+                "Duration, 99 %",
+                "Of one slice (decode, engine) and of one checkpoint. A slice should hold the event loop no longer than 0.05 s.",
+                "s",
+                [
+                    (
+                        quantile(0.99, DURATION, "stage", f'{WHO}, stage!="recovery"'),
+                        "{{stage}}",
+                    )
+                ],
+                width=8,
+            ),
+        ],
+        "Events and lag": [
+            Panel(
+                "Events in flight",
+                "Sent and not yet acknowledged. At 20,000 reading waits for them.",
+                "short",
+                [(f"sum by (instance) (ember_events_in_flight{{{WHO}}})", "{{instance}}")],
+                width=8,
+            ),
+            Panel(
+                "Lag, by partition",
+                "The twenty longest. One alone: a hot key, or a producer that does not spread.",
+                "short",
+                [
+                    (
+                        f"topk(20, sum by (topic, partition) (ember_consumer_lag_records{{{TOPIC}}}))",
+                        "{{topic}}-{{partition}}",
+                    )
+                ],
+                width=8,
+            ),
+            Panel(
+                "Age of the newest event",
+                "Now less the largest event time seen. Grows when nothing comes.",
+                "s",
+                [
+                    (
+                        f"time() - max by (topic) (ember_last_event_timestamp_seconds{{{TOPIC}}})",
+                        "{{topic}}",
+                    )
+                ],
+                width=8,
+            ),
+        ],
+        "State": [
+            Panel(
+                "Checkpoints",
+                "Checkpoints a minute, by worker. None while records are read: see EmberCheckpointsStopped.",
+                "short",
+                [(f"60 * {rate('ember_commits_total', 'instance')}", "{{instance}}")],
+                width=8,
+            ),
+            Panel(
+                "Rows to the changelog",
+                "Rows written a second: keys that changed between two checkpoints.",
+                "cps",
+                [(rate("ember_checkpoint_rows_total"), "rows")],
+                width=8,
+            ),
+            Panel(
+                "Bytes to the changelog",
+                "Rows a second times the bytes of a row.",
+                "Bps",
+                [
+                    (
+                        f"{rate('ember_checkpoint_rows_total')} * sum(ember_state_bytes{{{WHO}}})"
+                        f" / sum(ember_active_keys{{{WHO}}})",
+                        "bytes",
+                    )
+                ],
+                width=8,
+            ),
+            Panel(
+                "Partitions",
+                "Held, by role. A change of the sum is a rebalance.",
+                "short",
+                [(f"sum by (role) (ember_partitions{{{WHO}}})", "{{role}}")],
+                width=8,
+            ),
+            Panel(
+                "Rebalances",
+                "Assignments received in the last half hour.",
+                "short",
+                [
+                    (
+                        f"sum by (instance) (increase(ember_rebalances_total{{{WHO}}}[30m]))",
+                        "{{instance}}",
+                    )
+                ],
+                width=8,
+            ),
+            Panel(
+                "Recovered rows",
+                "Rows read back from the changelog a second: accepted, older than what is there, damaged.",
+                "cps",
+                [(rate("ember_restored_rows_total", "result"), "{{result}}")],
+                width=8,
+            ),
+        ],
+        "Process": [
+            Panel(
+                "CPU",
+                "Cores used by each worker. One is the most.",
+                "short",
+                [(rate("process_cpu_seconds_total", "instance"), "{{instance}}")],
+                width=8,
+            ),
+            Panel(
+                "Resident memory",
+                "Of each worker, and the part of it that is state.",
+                "bytes",
+                [
+                    (f"sum by (instance) (process_resident_memory_bytes{{{WHO}}})", "{{instance}}"),
+                    (f"sum by (instance) (ember_state_bytes{{{WHO}}})", "state {{instance}}"),
+                ],
+                width=8,
+            ),
+            Panel(
+                "Uptime",
+                "Since the process began. A saw is a worker that restarts.",
+                "s",
+                [
+                    (
+                        f"time() - max by (instance) (process_start_time_seconds{{{WHO}}})",
+                        "{{instance}}",
+                    )
+                ],
+                width=8,
+            ),
+        ],
+    },
+)
