@@ -9,11 +9,15 @@ import os
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
 import hypothesis
 import pytest
+
+from ember_core import ops
 
 # A busy machine is no failure; what is slow is for the benchmarks to say.
 hypothesis.settings.register_profile("ember", deadline=None)
@@ -53,3 +57,21 @@ def shared_golden() -> Path:
     if not path.is_dir():
         lacking("golden", "../shared/golden is not there")
     return path
+
+
+@pytest.fixture(params=["numpy", "torch", "mlx"])
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each backend in turn, as the default one of the test."""
+    name: str = request.param
+    if find_spec(name) is None:
+        lacking(name, f"{name} is not installed")
+    with ops.default_backend(name):
+        yield name
+
+
+@pytest.fixture
+def gradients(backend: str) -> str:
+    """As `backend`, where it can differentiate."""
+    if backend == "numpy" and find_spec("autograd") is None:
+        lacking("autograd", "autograd is not installed")
+    return backend

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._select import BY_TYPE, Array, of_first
+from ._select import BY_TYPE, Array, together
 
 
 def exp(x: Array) -> Array:
@@ -33,6 +33,41 @@ def sin(x: Array) -> Array:
 def cos(x: Array) -> Array:
     """Cosine of `x` in radians."""
     return BY_TYPE[type(x)].cos(x)
+
+
+def tan(x: Array) -> Array:
+    """Tangent of `x` in radians."""
+    return BY_TYPE[type(x)].tan(x)
+
+
+def arcsin(x: Array) -> Array:
+    """Inverse sine, in radians."""
+    return BY_TYPE[type(x)].arcsin(x)
+
+
+def arccos(x: Array) -> Array:
+    """Inverse cosine, in radians."""
+    return BY_TYPE[type(x)].arccos(x)
+
+
+def arctan(x: Array) -> Array:
+    """Inverse tangent, in radians."""
+    return BY_TYPE[type(x)].arctan(x)
+
+
+def arctan2(y: Array | float, x: Array | float) -> Array:
+    """Angle of the point `(x, y)` in radians, from -pi to pi."""
+    return together(y, x).arctan2(y, x)
+
+
+def sinh(x: Array) -> Array:
+    """Hyperbolic sine."""
+    return BY_TYPE[type(x)].sinh(x)
+
+
+def cosh(x: Array) -> Array:
+    """Hyperbolic cosine."""
+    return BY_TYPE[type(x)].cosh(x)
 
 
 def tanh(x: Array) -> Array:
@@ -92,6 +127,11 @@ def floor(x: Array) -> Array:
     return BY_TYPE[type(x)].floor(x)
 
 
+def ceil(x: Array) -> Array:
+    """Smallest whole number not below `x`, in the dtype of `x`."""
+    return BY_TYPE[type(x)].ceil(x)
+
+
 def round(x: Array) -> Array:  # noqa: A001
     """Nearest whole number, halves to the even one, in the dtype of `x`."""
     return BY_TYPE[type(x)].round(x)
@@ -99,22 +139,46 @@ def round(x: Array) -> Array:  # noqa: A001
 
 def clip(x: Array, low: float | Array, high: float | Array) -> Array:
     """`x` held between `low` and `high`; NaN stays NaN."""
-    return BY_TYPE[type(x)].clip(x, low, high)
+    return together(x, low, high).clip(x, low, high)
 
 
 def where(condition: Array, x: Array | float, y: Array | float) -> Array:
     """`x` where `condition` holds, else `y`."""
-    return BY_TYPE[type(condition)].where(condition, x, y)
+    return together(condition, x, y).where(condition, x, y)
 
 
 def minimum(x: Array | float, y: Array | float) -> Array:
     """The smaller of two; NaN where either is NaN."""
-    return of_first(x, y).minimum(x, y)
+    return together(x, y).minimum(x, y)
 
 
 def maximum(x: Array | float, y: Array | float) -> Array:
     """The larger of two; NaN where either is NaN."""
-    return of_first(x, y).maximum(x, y)
+    return together(x, y).maximum(x, y)
+
+
+def power(x: Array | float, y: Array | float) -> Array:
+    """`x ** y`; of whole numbers only with `y` not negative."""
+    return together(x, y).power(x, y)
+
+
+def logaddexp(x: Array, y: Array) -> Array:
+    """`log(exp(x) + exp(y))` without overflow."""
+    return together(x, y).logaddexp(x, y)
+
+
+def isclose(x: Array, y: Array | float, rtol: float = 1e-5, atol: float = 1e-8) -> Array:
+    """Whether `|x - y| <= atol + rtol |y|` (bool); infinities are close to equal ones only."""
+    module = together(x, y)
+    x, y = module.asarray(x), module.asarray(y)
+    finite = module.isfinite(x) & module.isfinite(y)
+    a, b = module.where(finite, x, 0.0), module.where(finite, y, 0.0)
+    return (finite & (module.abs(a - b) <= atol + rtol * module.abs(b))) | (x == y)
+
+
+def allclose(x: Array, y: Array | float, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
+    """Whether `isclose` holds of every element."""
+    return bool(isclose(x, y, rtol, atol).all())
 
 
 def isfinite(x: Array) -> Array:

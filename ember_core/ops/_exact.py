@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._select import BY_TYPE, Array
+from ._select import BY_TYPE, Array, together
 
 INPUT_BITS = 17
 INPUT_LIMIT = 32.0 - 2.0**-INPUT_BITS
 WEIGHT_BITS = 20
 WEIGHT_LIMIT = 8.0 - 2.0**-WEIGHT_BITS
 BLOCK_TERMS = 128
+GRID = 1.5 * 2.0 ** (23 - INPUT_BITS)
+"""Adding and subtracting it rounds a float32 to `2^-INPUT_BITS`, halves to even."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +68,19 @@ def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
         >>> ops.exact_matmul(ops.asarray([[2.0, 4.0]], dtype="float32"), w).tolist()
         [[-4.0]]
     """
-    return BY_TYPE[type(x)].exact_matmul(x, w)
+    if isinstance(w, ExactWeight):
+        return together(x, w.blocks[0] if w.blocks else x).exact_matmul(x, w)
+    return together(x, w).exact_matmul(x, w)
+
+
+def check_fits(x_shape: tuple[int, ...], w: ExactWeight) -> None:
+    """Refuse operands whose shapes do not fit.
+
+    Raises:
+        ValueError: If the last axis of `x` is not `V`.
+    """
+    if not x_shape or x_shape[-1] != w.shape[0]:
+        raise ValueError(
+            "The operands of exact_matmul do not fit. Expected the last axis of x to be "
+            f"V={w.shape[0]} of w. Received: x.shape={x_shape}, w.shape={w.shape}."
+        )

@@ -1,27 +1,62 @@
-"""The operations on NumPy arrays. What they mean is said once, in the public functions."""
+"""The operations on NumPy arrays. What they mean is said in the public ones.
+
+A backend is one file, whatever its length.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from ._exact import (
     BLOCK_TERMS,
-    INPUT_BITS,
+    GRID,
     INPUT_LIMIT,
     WEIGHT_BITS,
     WEIGHT_LIMIT,
     ExactWeight,
+    check_fits,
 )
 from ._reduction import Axis
-from ._select import Array, Shape
+from ._select import Array, Shape, load_extra, unknown_device, wanted_device
 
-# Adding and subtracting 1.5 * 2^(23 - bits) rounds a float32 to 2^-bits, halves to even.
-_GRID = np.float32(1.5 * 2.0 ** (23 - INPUT_BITS))
+_GRID = np.float32(GRID)
 _LIMIT = np.float32(INPUT_LIMIT)
 _TILE_ROWS = 256  # keeps a tile's temporaries in the second-level cache
+
+# --- devices
+
+BACKEND = "numpy"
+HAS_DEVICES = False
+
+
+def check_device(name: str) -> str:
+    if name != "cpu":
+        raise unknown_device(BACKEND, name, ["cpu"])
+    return name
+
+
+def on_device(name: str) -> Any:
+    return nullcontext()
+
+
+def _here(device: str | None) -> None:
+    wanted = device or wanted_device()
+    if wanted is not None:
+        check_device(wanted)
+
+
+def device(x: Array) -> str:
+    return "cpu"
+
+
+def move(x: Array, device: str) -> Array:
+    check_device(device)
+    return x
+
 
 # --- creation
 
@@ -30,7 +65,8 @@ def asarray(x: Any, dtype: str | None = None) -> Array:
     return np.asarray(x, dtype=dtype)
 
 
-def from_numpy(x: Any) -> Array:
+def from_numpy(x: Any, *, device: str | None = None, like: Array | None = None) -> Array:
+    _here(device)
     return np.asarray(x)
 
 
@@ -38,24 +74,75 @@ def to_numpy(x: Array) -> Any:
     return np.asarray(x)
 
 
-def zeros(shape: Shape, dtype: str = "float32") -> Array:
+def zeros(
+    shape: Shape,
+    dtype: str = "float32",
+    *,
+    device: str | None = None,
+    like: Array | None = None,
+) -> Array:
+    _here(device)
     return np.zeros(shape, dtype)
 
 
-def ones(shape: Shape, dtype: str = "float32") -> Array:
+def ones(
+    shape: Shape,
+    dtype: str = "float32",
+    *,
+    device: str | None = None,
+    like: Array | None = None,
+) -> Array:
+    _here(device)
     return np.ones(shape, dtype)
 
 
-def full(shape: Shape, value: float, dtype: str = "float32") -> Array:
+def full(
+    shape: Shape,
+    value: float,
+    dtype: str = "float32",
+    *,
+    device: str | None = None,
+    like: Array | None = None,
+) -> Array:
+    _here(device)
     return np.full(shape, value, dtype)
 
 
-def arange(start: float, stop: float | None = None, step: float = 1, dtype: str = "int64") -> Array:
+def arange(
+    start: float,
+    stop: float | None = None,
+    step: float = 1,
+    dtype: str = "int64",
+    *,
+    device: str | None = None,
+    like: Array | None = None,
+) -> Array:
+    _here(device)
     first, last = (0, start) if stop is None else (start, stop)
     return np.arange(first, last, step, dtype=dtype)
 
 
-def eye(n: int, dtype: str = "float32") -> Array:
+def linspace(
+    start: float,
+    stop: float,
+    num: int,
+    dtype: str = "float32",
+    *,
+    device: str | None = None,
+    like: Array | None = None,
+) -> Array:
+    _here(device)
+    return np.linspace(start, stop, num, dtype=dtype)
+
+
+def eye(
+    n: int,
+    dtype: str = "float32",
+    *,
+    device: str | None = None,
+    like: Array | None = None,
+) -> Array:
+    _here(device)
     return np.eye(n, dtype=dtype)
 
 
@@ -69,33 +156,14 @@ def ones_like(x: Array) -> Array:
 
 # --- each element
 
-
-def exp(x: Array) -> Array:
-    return np.exp(x)
-
-
-def expm1(x: Array) -> Array:
-    return np.expm1(x)
-
-
-def log(x: Array) -> Array:
-    return np.log(x)
-
-
-def log1p(x: Array) -> Array:
-    return np.log1p(x)
-
-
-def sin(x: Array) -> Array:
-    return np.sin(x)
-
-
-def cos(x: Array) -> Array:
-    return np.cos(x)
-
-
-def tanh(x: Array) -> Array:
-    return np.tanh(x)
+exp, expm1, log, log1p = np.exp, np.expm1, np.log, np.log1p
+sin, cos, tan = np.sin, np.cos, np.tan
+arcsin, arccos, arctan, arctan2 = np.arcsin, np.arccos, np.arctan, np.arctan2
+sinh, cosh, tanh = np.sinh, np.cosh, np.tanh
+sqrt, square, abs, sign = np.sqrt, np.square, np.abs, np.sign  # noqa: A001
+floor, ceil, round = np.floor, np.ceil, np.rint  # noqa: A001
+minimum, maximum, power, logaddexp = np.minimum, np.maximum, np.power, np.logaddexp
+isfinite, isnan = np.isfinite, np.isnan
 
 
 def sigmoid(x: Array) -> Array:
@@ -115,52 +183,12 @@ def relu(x: Array) -> Array:
     return np.maximum(x, 0)
 
 
-def sqrt(x: Array) -> Array:
-    return np.sqrt(x)
-
-
-def square(x: Array) -> Array:
-    return np.square(x)
-
-
-def abs(x: Array) -> Array:  # noqa: A001
-    return np.abs(x)
-
-
-def sign(x: Array) -> Array:
-    return np.sign(x)
-
-
-def floor(x: Array) -> Array:
-    return np.floor(x)
-
-
-def round(x: Array) -> Array:  # noqa: A001
-    return np.rint(x)
-
-
 def clip(x: Array, low: float | Array, high: float | Array) -> Array:
     return np.minimum(np.maximum(x, low), high)  # np.clip costs microseconds more per call
 
 
 def where(condition: Array, x: Array | float, y: Array | float) -> Array:
     return np.where(condition, x, y)
-
-
-def minimum(x: Array | float, y: Array | float) -> Array:
-    return np.minimum(x, y)
-
-
-def maximum(x: Array | float, y: Array | float) -> Array:
-    return np.maximum(x, y)
-
-
-def isfinite(x: Array) -> Array:
-    return np.isfinite(x)
-
-
-def isnan(x: Array) -> Array:
-    return np.isnan(x)
 
 
 def astype(x: Array, dtype: str) -> Array:
@@ -202,6 +230,18 @@ def all(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:  # noqa: 
     return np.all(x, axis=axis, keepdims=keepdims)
 
 
+def prod(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+    return np.prod(x, axis=axis, keepdims=keepdims)
+
+
+def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    top = np.max(x, axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, np.zeros_like(top))  # -inf - -inf would be NaN
+    with np.errstate(divide="ignore"):
+        out = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+    return out if keepdims else np.squeeze(out, axis)
+
+
 def cumsum(x: Array, axis: int) -> Array:
     return np.cumsum(x, axis=axis, dtype=np.asarray(x).dtype)
 
@@ -210,12 +250,22 @@ def argmax(x: Array, axis: int | None = None) -> Array:
     return np.argmax(x, axis=axis)
 
 
+def argmin(x: Array, axis: int | None = None) -> Array:
+    return np.argmin(x, axis=axis)
+
+
+def sort(x: Array, axis: int = -1) -> Array:
+    return np.sort(x, axis=axis)
+
+
 def argsort(x: Array, axis: int = -1) -> Array:
     return np.argsort(x, axis=axis, kind="stable")
 
 
 def quantile(x: Array, q: float | Array, axis: int | None = None) -> Array:
-    return np.quantile(x, q, axis=axis)
+    out = np.quantile(x, q, axis=axis)
+    kind = np.asarray(x).dtype
+    return out.astype(kind) if kind.kind == "f" else out
 
 
 # --- shape
@@ -237,6 +287,10 @@ def expand_dims(x: Array, axis: int) -> Array:
     return np.expand_dims(x, axis)
 
 
+def squeeze(x: Array, axis: int) -> Array:
+    return np.squeeze(x, axis)
+
+
 def broadcast_to(x: Array, shape: Shape) -> Array:
     return np.broadcast_to(x, shape)
 
@@ -249,8 +303,44 @@ def stack(arrays: Sequence[Array], axis: int = 0) -> Array:
     return np.stack(arrays, axis=axis)
 
 
+def tile(x: Array, repeats: Sequence[int]) -> Array:
+    return np.tile(x, repeats)
+
+
+def repeat(x: Array, repeats: int, axis: int) -> Array:
+    return np.repeat(x, repeats, axis)
+
+
+def flip(x: Array, axis: int) -> Array:
+    return np.flip(x, axis)
+
+
+def roll(x: Array, shift: int, axis: int) -> Array:
+    return np.roll(x, shift, axis)
+
+
+def pad(x: Array, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Array:
+    return np.pad(x, widths, mode="constant", constant_values=value)
+
+
+def tril(x: Array, k: int = 0) -> Array:
+    return np.tril(x, k)
+
+
+def triu(x: Array, k: int = 0) -> Array:
+    return np.triu(x, k)
+
+
+def diagonal(x: Array) -> Array:
+    return np.diagonal(x)
+
+
 def take(x: Array, indices: Array, axis: int = 0) -> Array:
     return np.take(x, indices, axis=axis)
+
+
+def take_along_axis(x: Array, indices: Array, axis: int) -> Array:
+    return np.take_along_axis(x, indices, axis)
 
 
 def ascontiguous(x: Array) -> Array:
@@ -266,6 +356,27 @@ def copy(x: Array) -> Array:
 
 def matmul(x: Array, y: Array) -> Array:
     return np.matmul(x, y)
+
+
+def einsum(subscripts: str, *operands: Array) -> Array:
+    return np.einsum(subscripts, *operands)
+
+
+def det(a: Array) -> Array:
+    return np.linalg.det(a)
+
+
+def inv(a: Array) -> Array:
+    return np.linalg.inv(a)
+
+
+def pinv(a: Array) -> Array:
+    return np.linalg.pinv(a)
+
+
+def qr(a: Array) -> tuple[Array, Array]:
+    q, r = np.linalg.qr(a)
+    return q, r
 
 
 def solve(a: Array, b: Array) -> Array:
@@ -308,12 +419,8 @@ def exact_weight(w: Array) -> ExactWeight:
 def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
     w = w if isinstance(w, ExactWeight) else exact_weight(w)
     x = np.asarray(x, np.float32)
+    check_fits(x.shape, w)
     terms, width = w.shape
-    if not x.ndim or x.shape[-1] != terms:
-        raise ValueError(
-            "The operands of exact_matmul do not fit. Expected the last axis of x to be "
-            f"V={terms} of w. Received: x.shape={x.shape}, w.shape={w.shape}."
-        )
     rows = x.reshape(-1, terms)
     out = np.zeros((len(rows), width), np.float32)
     for start in range(0, len(rows) if w.blocks else 0, _TILE_ROWS):
@@ -333,7 +440,10 @@ def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
 # --- random
 
 
-def generator(seed: int | None = None) -> Any:
+def generator(
+    seed: int | None = None, *, device: str | None = None, like: Array | None = None
+) -> Any:
+    _here(device)
     return np.random.default_rng(seed)
 
 
@@ -350,5 +460,45 @@ def bernoulli(generator: Any, probability: Array) -> Array:
     return (p > generator.random(p.shape, p.dtype)).astype(p.dtype)
 
 
+def integers(generator: Any, low: int, high: int, shape: Shape) -> Array:
+    return generator.integers(low, high, shape)
+
+
+def exponential(generator: Any, shape: Shape, dtype: str = "float32") -> Array:
+    return generator.standard_exponential(shape, dtype)
+
+
+def gamma(generator: Any, concentration: Array) -> Array:
+    concentration = np.asarray(concentration)
+    return generator.standard_gamma(concentration).astype(concentration.dtype)
+
+
+def poisson(generator: Any, rate: Array) -> Array:
+    rate = np.asarray(rate)
+    return generator.poisson(rate).astype(rate.dtype)
+
+
 def permutation(generator: Any, n: int) -> Array:
     return generator.permutation(n)
+
+
+# --- spectrum, gradients
+
+
+def rfft(x: Array, axis: int = -1) -> Array:
+    return np.fft.rfft(x, axis=axis)
+
+
+def irfft(x: Array, n: int, axis: int = -1) -> Array:
+    return np.fft.irfft(x, n, axis=axis)
+
+
+def stop_gradient(x: Array) -> Array:
+    return x
+
+
+def value_and_grads(
+    function: Callable[[list[Array]], tuple[Array, Any]], leaves: list[Array]
+) -> tuple[Array, Any, list[Array]]:
+    traced = load_extra("autograd", "ember_core.ops._autograd")
+    return traced.value_and_grads(function, leaves)  # type: ignore[no-any-return]

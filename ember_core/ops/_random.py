@@ -10,8 +10,15 @@ from typing import Any
 from ._select import BY_TYPE, Array, Shape, default_module
 
 
-def generator(seed: int | None = None) -> Any:
-    """A generator of the default backend; `None` seeds it from the system.
+def generator(
+    seed: int | None = None, *, device: str | None = None, like: Array | None = None
+) -> Any:
+    """A generator of random numbers.
+
+    Args:
+        seed: Where its sequence begins; `None` seeds it from the system.
+        device: Device of its numbers; the default one without it.
+        like: An array whose backend and device it has, instead of the default ones.
 
     Example:
         >>> from ember_core import ops
@@ -19,7 +26,8 @@ def generator(seed: int | None = None) -> Any:
         >>> bool((ops.uniform(a, (3,)) == ops.uniform(b, (3,))).all())
         True
     """
-    return default_module().generator(seed)
+    module = default_module() if like is None else BY_TYPE[type(like)]
+    return module.generator(seed, device=device, like=like)
 
 
 def normal(generator: Any, shape: Shape, dtype: str = "float32") -> Array:
@@ -38,6 +46,47 @@ def bernoulli(generator: Any, probability: Array) -> Array:
     One uniform number `u` is drawn for each element, and it is 1 where `probability > u`.
     """
     return BY_TYPE[type(generator)].bernoulli(generator, probability)
+
+
+def integers(generator: Any, low: int, high: int, shape: Shape) -> Array:
+    """Whole numbers from `low` to `high - 1`, each as likely (int64)."""
+    return BY_TYPE[type(generator)].integers(generator, low, high, shape)
+
+
+def exponential(generator: Any, shape: Shape, dtype: str = "float32") -> Array:
+    """Exponential numbers of mean 1: divide by the rate."""
+    return BY_TYPE[type(generator)].exponential(generator, shape, dtype)
+
+
+def gamma(generator: Any, concentration: Array) -> Array:
+    """Gamma numbers of scale 1, in the shape and dtype of `concentration` (above 0)."""
+    return BY_TYPE[type(generator)].gamma(generator, concentration)
+
+
+def poisson(generator: Any, rate: Array) -> Array:
+    """Counts of mean `rate` (not negative), in its shape and dtype."""
+    return BY_TYPE[type(generator)].poisson(generator, rate)
+
+
+def categorical(generator: Any, logits: Array) -> Array:
+    """One class of each row, drawn with probability `softmax(logits)`.
+
+    Args:
+        generator: From `ops.generator`.
+        logits: Shape `(..., N)`; minus infinity for what must not be drawn.
+
+    Returns:
+        int64 of shape `(...)`: the class of the largest `logit + Gumbel noise` (Gumbel, 1954).
+    """
+    module = BY_TYPE[type(generator)]
+    noise = module.exponential(generator, tuple(logits.shape), module.dtype(logits))
+    return module.argmax(logits - module.log(noise), -1)
+
+
+def shuffle(generator: Any, x: Array, axis: int = 0) -> Array:
+    """`x` in random order along `axis`; a new array."""
+    module = BY_TYPE[type(generator)]
+    return module.take(x, module.permutation(generator, x.shape[axis]), axis)
 
 
 def permutation(generator: Any, n: int) -> Array:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -21,11 +22,16 @@ Shape: TypeAlias = "int | tuple[int, ...]"
 
 # Backend name -> (root module of its arrays, module that implements the operations).
 BACKENDS: dict[str, tuple[str, str]] = {
+    "mlx": ("mlx", "ember_core.ops._mlx"),
     "numpy": ("numpy", "ember_core.ops._numpy"),
+    "torch": ("torch", "ember_core.ops._torch"),
 }
+# NumPy's arrays while the `autograd` package follows them have a type of their own.
+_TRACED = ("autograd", "ember_core.ops._autograd")
 
 _PLAIN = frozenset({bool, int, float, complex, list, tuple, range})
 _default: ContextVar[str | None] = ContextVar("ember_backend", default=None)
+_device: ContextVar[str | None] = ContextVar("ember_device", default=None)
 
 
 def load_backend(name: str) -> ModuleType:
@@ -33,13 +39,35 @@ def load_backend(name: str) -> ModuleType:
 
     Raises:
         ValueError: If there is no backend of that name.
+        ImportError: If its package is not installed.
     """
     if name not in BACKENDS:
         raise ValueError(
             f"There is no such array backend. Expected one of: {', '.join(sorted(BACKENDS))}. "
             f"Received: backend={name!r}. Check EMBER_BACKEND and ops.default_backend(...)."
         )
-    return import_module(BACKENDS[name][1])
+    return load_extra(name, BACKENDS[name][1])
+
+
+def load_extra(package: str, module: str) -> ModuleType:
+    """Import `module`, which needs the optional `package`, an extra of the same name.
+
+    Raises:
+        ImportError: If the package is not installed.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != package:
+            raise
+        raise ImportError(
+            f'This needs {package}. Install it with: pip install "ember-stream[{package}]".'
+        ) from error
+
+
+def available_backends() -> list[str]:
+    """Names of the backends whose packages are installed."""
+    return [name for name, (root, _) in sorted(BACKENDS.items()) if find_spec(root) is not None]
 
 
 def default_name() -> str:
@@ -52,17 +80,24 @@ def default_module() -> ModuleType:
     return load_backend(default_name())
 
 
+def wanted_device() -> str | None:
+    """Device of new arrays here, where one was asked for."""
+    return _device.get() or os.environ.get("EMBER_DEVICE") or None
+
+
 @contextmanager
-def default_backend(name: str) -> Iterator[None]:
+def default_backend(name: str, device: str | None = None) -> Iterator[None]:
     """Make `name` the backend of new arrays inside a `with` block, in this thread and task.
 
     Outside such a block the environment variable `EMBER_BACKEND` decides, else NumPy.
 
     Args:
-        name: A backend's name, such as `"numpy"`.
+        name: A backend's name: `"numpy"`, `"torch"` or `"mlx"`.
+        device: Device of new arrays, as `default_device`; unchanged without one.
 
     Raises:
-        ValueError: If there is no backend of that name.
+        ValueError: If there is no backend or device of that name.
+        ImportError: If the backend's package is not installed.
 
     Example:
         >>> from ember_core import ops
@@ -73,20 +108,64 @@ def default_backend(name: str) -> Iterator[None]:
     load_backend(name)
     token = _default.set(name)
     try:
-        yield
+        if device is None:
+            yield
+        else:
+            with default_device(device):
+                yield
     finally:
         _default.reset(token)
+
+
+@contextmanager
+def default_device(name: str) -> Iterator[None]:
+    """Make `name` the device of new arrays of the default backend inside a `with` block.
+
+    Outside such a block the environment variable `EMBER_DEVICE` decides, else the backend's own
+    choice: the CPU for NumPy and PyTorch, for MLX what `mlx.core.default_device()` says.
+
+    Args:
+        name: `"cpu"`; with PyTorch also `"cuda"`, `"cuda:1"` or `"mps"`, with MLX `"gpu"`. MLX
+            places operations, not arrays: there it is where all of the block is computed.
+
+    Raises:
+        ValueError: If the default backend has no such device on this machine.
+
+    Example:
+        >>> from ember_core import ops
+        >>> with ops.default_device("cpu"):
+        ...     ops.device(ops.zeros((2, 3)))
+        'cpu'
+    """
+    module = default_module()
+    module.check_device(name)
+    token = _device.set(name)
+    try:
+        with module.on_device(name):
+            yield
+    finally:
+        _device.reset(token)
+
+
+def unknown_device(backend: str, name: str, known: list[str]) -> ValueError:
+    """The error for a device a backend does not have here."""
+    return ValueError(
+        f"The {backend} backend has no such device here. Expected one of: {', '.join(known)}. "
+        f"Received: device={name!r}. Check EMBER_DEVICE and ops.default_device(...)."
+    )
 
 
 class _ByType(dict[type, ModuleType]):
     """Array type -> backend module; a type is resolved once, then it is one dict lookup."""
 
     def __missing__(self, cls: type) -> ModuleType:
-        roots = {root: name for name, (root, _) in BACKENDS.items()}
+        roots = dict((*BACKENDS.values(), _TRACED))
         for base in cls.__mro__:
-            name = roots.get(base.__module__.partition(".")[0])
-            if name is not None:
-                self[cls] = load_backend(name)
+            path = roots.get(base.__module__.partition(".")[0])
+            if path is None and base.__module__ in roots.values():
+                path = base.__module__  # a backend's own type, such as a generator
+            if path is not None:
+                self[cls] = import_module(path)
                 return self[cls]
             if base in _PLAIN:  # the default may change, so this answer is not kept
                 return default_module()
@@ -100,14 +179,51 @@ class _ByType(dict[type, ModuleType]):
 BY_TYPE = _ByType()
 
 
-def of_first(x: Array, y: Array) -> ModuleType:
-    """Backend of `x`, or of `y` where `x` is a plain number."""
-    return BY_TYPE[type(y) if type(x) in _PLAIN else type(x)]
+def together(*arrays: Array) -> ModuleType:
+    """The one backend of several arrays; plain numbers go with any.
+
+    Raises:
+        TypeError: If the arrays are of two backends.
+        ValueError: If they are on two devices.
+    """
+    first, *rest = arrays
+    kind = type(first)
+    module = None if kind in _PLAIN else BY_TYPE[kind]
+    for other in rest:
+        cls = type(other)
+        if cls is kind or cls in _PLAIN:
+            continue
+        found = BY_TYPE[cls]
+        if module is not None and found is not module:
+            module = _wider(module, found, first, other)
+        else:
+            module, kind, first = found, cls, other
+    if module is None:
+        return default_module()
+    if module.HAS_DEVICES:
+        devices = {str(x.device) for x in arrays if type(x) not in _PLAIN}
+        if len(devices) > 1:
+            raise ValueError(
+                f"The arrays of one operation are on two devices. Expected one device. "
+                f"Received: {', '.join(sorted(devices))}. Move them with ops.to(x, device=...)."
+            )
+    return module
+
+
+def _wider(a: ModuleType, b: ModuleType, x: Array, y: Array) -> ModuleType:
+    """NumPy's arrays may meet ones that autograd follows; no others mix."""
+    if a.BACKEND == b.BACKEND:
+        return a if a.__name__ == _TRACED[1] else b
+    if getattr(x, "shape", None) == () and a.BACKEND == "numpy":
+        return b  # a NumPy scalar is a number
+    if getattr(y, "shape", None) == () and b.BACKEND == "numpy":
+        return a
+    raise TypeError(
+        f"The arrays of one operation are of two backends. Expected all of one. Received: "
+        f"{a.BACKEND} and {b.BACKEND}. Convert one with ops.to(x, backend={a.BACKEND!r})."
+    )
 
 
 def backend_name(x: Array | None = None) -> str:
     """Name of the backend of `x`, or of the default one without an argument."""
-    if x is None:
-        return default_name()
-    module = BY_TYPE[type(x)].__name__
-    return next(name for name, (_, path) in BACKENDS.items() if path == module)
+    return default_name() if x is None else str(BY_TYPE[type(x)].BACKEND)
