@@ -1,0 +1,152 @@
+"""Compose file and image, as far as that can be told without a container engine."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from benchmarks.kafka_jars import VERSION as KAFKA_VERSION
+from stream.cli import build
+from stream.settings import Settings
+from tests.deploy.promql import DEPLOY, ROOT
+
+COMPOSE = ROOT / "docker-compose.yml"
+DOCKERFILE = DEPLOY / "docker" / "Dockerfile"
+LOCK = DEPLOY / "docker" / "requirements.txt"
+TEXT = COMPOSE.read_text(encoding="utf-8")
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
+OURS = {name: s for name, s in SERVICES.items() if s["image"].startswith("ember-stream")}
+
+
+def program(name: str) -> Path:
+    """A tool of the test environment."""
+    path = Path(sys.executable).with_name(name)
+    if not path.exists():
+        pytest.skip(f"{name} is not installed in this environment")
+    return path
+
+
+def filled(text: str) -> str:
+    """A value with the defaults of its variables."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+
+
+def test_the_compose_file_follows_the_specification() -> None:
+    command = [program("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", COMPOSE]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_hadolint_has_nothing_to_say() -> None:
+    command = [program("hadolint"), DOCKERFILE]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_services_are_pinned_and_kept_small(name: str) -> None:
+    """A version for every image; what is not Kafka's may write nowhere but where it must."""
+    service = SERVICES[name]
+    assert re.search(r":v?\d+\.\d+\.\d+$|:local$", service["image"])
+    assert "container_name" not in service
+    assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", []))
+    if not service["image"].startswith("apache/kafka"):
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    for needed, how in service.get("depends_on", {}).items():
+        once = "restart" not in SERVICES[needed]
+        expected = "service_completed_successfully" if once else "service_healthy"
+        assert how["condition"] == expected
+    for volume in service.get("volumes", []):
+        source = volume.partition(":")[0]
+        assert (ROOT / source).exists() if source.startswith(".") else source in TEXT
+
+
+def test_kafka_is_the_one_the_tests_run_on() -> None:
+    for name in ("kafka", "topics"):
+        assert SERVICES[name]["image"] == f"apache/kafka:{KAFKA_VERSION}"
+
+
+def commands() -> list[list[str]]:
+    """What our containers run."""
+    found = []
+    for service in OURS.values():
+        if "entrypoint" in service:
+            lines = filled(service["command"][0]).splitlines()
+            found += [shlex.split(line)[1:] for line in lines if line.startswith("ember ")]
+        else:
+            found.append([filled(part) for part in service["command"]])
+    return found
+
+
+@pytest.mark.parametrize("command", commands(), ids=lambda command: command[0])
+def test_containers_run_commands_that_are_there(command: list[str]) -> None:
+    called, *_ = build().parse_args(command, exit_on_error=False, print_error=False)
+    assert callable(called)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_containers_are_given_settings_that_are_there(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Those of the image too; a misspelt one is a mistake, not a surprise."""
+    monkeypatch.chdir(tmp_path)
+    image = dict(re.findall(r"(EMBER_\w+)=(\S+)", DOCKERFILE.read_text(encoding="utf-8")))
+    for variable, value in {**image, **OURS[name]["environment"]}.items():
+        monkeypatch.setenv(variable, filled(str(value)))
+    settings = Settings.load()
+    assert settings.http.host == "0.0.0.0"
+    assert settings.kafka.servers == ["kafka:19092"]
+    (listener,) = re.findall(r"PLAINTEXT://(kafka:\d+)", TEXT)
+    assert settings.kafka.servers == [listener]
+    assert f"EXPOSE {settings.http.port}" in DOCKERFILE.read_text(encoding="utf-8")
+
+
+def test_a_worker_may_finish_before_it_is_killed() -> None:
+    """Its own patience ends first: 30 s each to stop and to deliver."""
+    assert SERVICES["worker"]["stop_grace_period"] == "75s"
+
+
+def test_every_variable_is_explained() -> None:
+    """.env.example holds each, with the default of the compose file."""
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    given = dict(re.findall(r"^(\w+)=(.*)$", example, re.MULTILINE))
+    assert given == dict(re.findall(r"\$\{(\w+):-([^}]*)\}", TEXT))
+
+
+def test_the_image_runs_as_nobody_special() -> None:
+    """Two stages, a user by number, a health check that does not ask for the broker."""
+    text = DOCKERFILE.read_text(encoding="utf-8")
+    assert text.count("\nFROM python:${PYTHON}") == 2
+    assert re.search(r"^USER 10001:10001$", text, re.MULTILINE)
+    assert "/livez" in text.partition("HEALTHCHECK")[2]
+    assert "--require-hashes" in text
+    ignored = DOCKERFILE.with_name("Dockerfile.dockerignore").read_text(encoding="utf-8")
+    kept = [line[1:] for line in ignored.splitlines() if line.startswith("!")]
+    copied = re.findall(r"^COPY (?!--)(.+) \S+$", text, re.MULTILINE)
+    assert sorted(" ".join(copied).split()) == sorted(kept)
+
+
+def test_locked_packages_are_those_that_are_asked_for() -> None:
+    """Every base dependency is locked, with a version that pyproject allows, and hashes."""
+    lines = LOCK.read_text(encoding="utf-8")
+    locked = dict(re.findall(r"^([\w.-]+)==([\w.+!]+)", lines, re.MULTILINE))
+    versions = {canonicalize_name(name): version for name, version in locked.items()}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for entry in project["dependencies"]:
+        wanted = Requirement(entry)
+        assert wanted.specifier.contains(versions[canonicalize_name(wanted.name)]), entry
+    for block in re.split(r"\n(?=\S)", lines):
+        if "==" in block.splitlines()[0]:
+            assert "--hash=sha256:" in block
