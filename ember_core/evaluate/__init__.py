@@ -35,6 +35,15 @@ from ember_core.evaluate._episodes import (
 from ember_core.evaluate._episodes import (
     episode_scores as episode_scores,
 )
+from ember_core.evaluate._kmeans import (
+    kmeans as kmeans,
+)
+from ember_core.evaluate._kmeans import (
+    nearest as nearest,
+)
+from ember_core.evaluate._kmeans import (
+    nearest_distance as nearest_distance,
+)
 from ember_core.evaluate._points import (
     BestF1 as BestF1,
 )
@@ -50,6 +59,7 @@ from ember_core.evaluate._points import (
 from ember_core.evaluate._points import (
     point_f1 as point_f1,
 )
+from ember_core.evaluate._silhouette import silhouette as silhouette
 from ember_core.evaluate._summary import (
     COUNTS as COUNTS,
 )

@@ -24,10 +24,10 @@ def kmeans(points: Floats, clusters: int, rng: np.random.Generator, steps: int =
     centres = _start(points, norms, clusters, rng)
     owner = np.full(len(points), -1)
     for _ in range(steps):
-        nearest = _squared(points, norms, centres).argmin(axis=1)
-        if np.array_equal(nearest, owner):
+        closest = _squared(points, norms, centres).argmin(axis=1)
+        if np.array_equal(closest, owner):
             break
-        owner = nearest
+        owner = closest
         members = np.zeros((len(centres), len(points)))
         members[owner, np.arange(len(points))] = 1.0
         size = members.sum(axis=1)
@@ -35,6 +35,12 @@ def kmeans(points: Floats, clusters: int, rng: np.random.Generator, steps: int =
         held = size > 0
         centres[held] = (members @ points)[held] / size[held, None]
     return centres
+
+
+def nearest(points: Floats, centres: Floats) -> NDArray[np.int64]:
+    """Number of the centre nearest to each point, shape `(n,)`."""
+    owner: NDArray[np.int64] = _squared(points, _norms(points), centres).argmin(axis=1)
+    return owner
 
 
 def nearest_distance(points: Floats, centres: Floats) -> Floats:

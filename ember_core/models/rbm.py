@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from ember_core import ops
@@ -28,6 +30,7 @@ class RBM(Module):
         n_hidden: Hidden units N.
         visible: `"gaussian"` for real values (standardised ones want the unit `sigma`),
             `"binary"` for values in [0, 1].
+        learn_sigma: Whether Gaussian units have their `sigma` learnt.
         generator: Of the initial weights, from `ops.generator(seed)`; without one they are those
             of seed 0.
 
@@ -35,7 +38,9 @@ class RBM(Module):
         weights: `(V, N)`.
         visible_bias: `(V,)`.
         hidden_bias: `(N,)`.
-        sigma: Buffer `(V,)`, the visible units' standard deviations; ones, and unused for binary.
+        log_sigma: `(V,)`, only where sigma is learnt.
+        sigma: `(V,)`, the visible units' standard deviations, at first ones: what is learnt, else
+            a buffer; unused for binary.
 
     Example:
         >>> from ember_core import ops
@@ -50,7 +55,8 @@ class RBM(Module):
     weights: Parameter
     visible_bias: Parameter
     hidden_bias: Parameter
-    sigma: Array
+    log_sigma: Parameter | None
+    learn_sigma: bool
 
     def __init__(
         self,
@@ -58,6 +64,7 @@ class RBM(Module):
         n_hidden: int,
         *,
         visible: Visible = "gaussian",
+        learn_sigma: bool = False,
         generator: Any = None,
     ) -> None:
         if min(n_visible, n_hidden) < 1 or visible not in ("gaussian", "binary"):
@@ -66,14 +73,34 @@ class RBM(Module):
                 f"'gaussian' or 'binary'. Received: n_visible={n_visible}, n_hidden={n_hidden}, "
                 f"visible={visible!r}."
             )
+        if learn_sigma and visible == "binary":
+            raise ValueError(
+                "Binary units have no sigma. Expected learn_sigma=False, or visible='gaussian'. "
+                "Received: learn_sigma=True, visible='binary'."
+            )
         self.n_visible = n_visible
         self.n_hidden = n_hidden
         self.visible = visible
+        self.learn_sigma = learn_sigma
         generator = ops.generator(0) if generator is None else generator
         self.weights = Parameter(0.01 * ops.normal(generator, (n_visible, n_hidden)))
         self.visible_bias = Parameter(ops.zeros((n_visible,)))
         self.hidden_bias = Parameter(ops.zeros((n_hidden,)))
-        self.register_buffer("sigma", ops.ones((n_visible,)))
+        self.log_sigma = Parameter(ops.zeros((n_visible,))) if learn_sigma else None
+        if not learn_sigma:
+            self.register_buffer("sigma", ops.ones((n_visible,)))
+
+    @property
+    def sigma(self) -> Array:
+        """Standard deviations of the visible units, `(V,)`."""
+        return self._sigma if self.log_sigma is None else ops.exp(self.log_sigma.data)
+
+    @sigma.setter
+    def sigma(self, value: Array) -> None:
+        if self.log_sigma is None:
+            self._sigma = value
+        else:
+            self.log_sigma.data = ops.log(value)
 
     def forward(self, v: Array) -> Array:
         """Probability that each hidden unit is on, `(B, N)`, for visible values `v` `(B, V)`."""
@@ -132,6 +159,69 @@ class RBM(Module):
         if self.visible == "binary":
             return ops.bernoulli(generator, mean)
         return mean + self.sigma * ops.normal(generator, ops.shape(mean), ops.dtype(mean))
+
+    def sample(
+        self, count: int, generator: Any, *, steps: int = 1000, start: Array | None = None
+    ) -> Array:
+        """Visible values the model finds likely, by Gibbs sampling.
+
+        Args:
+            count: Rows B, each a chain of its own.
+            generator: Of the draws.
+            steps: Gibbs steps; few leave the chains near their start.
+            start: Visible values `(B, V)` to begin at; noise without one.
+
+        Returns:
+            `(B, V)`.
+        """
+        v = self._noise(count, generator) if start is None else start
+        return deque(self._gibbs(v, generator, steps), maxlen=1).pop() if steps else v
+
+    def dream(
+        self, steps: int, generator: Any, *, start: Array | None = None, count: int = 1
+    ) -> Array:
+        """What the visible units go through in a Gibbs chain.
+
+        Args:
+            steps: Steps to follow, T.
+            generator: Of the draws.
+            start: Visible values `(B, V)` to begin at; `count` rows of noise without one.
+            count: Chains, where they begin at noise.
+
+        Returns:
+            `(T + 1, B, V)`, the start first.
+        """
+        v = self._noise(count, generator) if start is None else start
+        return ops.stack([v, *self._gibbs(v, generator, steps)])
+
+    def _gibbs(self, v: Array, generator: Any, steps: int) -> Iterator[Array]:
+        for _ in range(steps):
+            v = self.sample_visible(self.sample_hidden(v, generator), generator)
+            yield v
+
+    def _noise(self, count: int, generator: Any) -> Array:
+        """Rows of independent units: coins, or normal with the units' sigma."""
+        shape, dtype = (count, self.n_visible), ops.dtype(self.weights.data)
+        if self.visible == "binary":
+            return ops.round(ops.uniform(generator, shape, dtype))
+        return self.sigma * ops.normal(generator, shape, dtype)
+
+    def summary(self) -> str:
+        """What the model is and how large its weights have become, a few lines of text."""
+        w = self.weights.data
+        lines = [
+            f"RBM: {self.n_visible} {self.visible} visible units, {self.n_hidden} hidden units",
+            f"parameters: {sum(ops.to_numpy(p.data).size for p in self.parameters()):,}",
+        ]
+        mean, deviation, largest = (
+            float(x) for x in (ops.mean(w), ops.std(w), ops.max(ops.abs(w)))
+        )
+        lines.append(f"weights: mean {mean:.4g}, deviation {deviation:.4g}, largest {largest:.4g}")
+        if self.visible == "gaussian":
+            low, high = float(ops.min(self.sigma)), float(ops.max(self.sigma))
+            kind = "learnt" if self.learn_sigma else "fixed"
+            lines.append(f"sigma: {kind}, {low:.4g} to {high:.4g}")
+        return "\n".join(lines)
 
     def frozen(self) -> FrozenRBM:
         """The form for inference: rows scored one by one or by the thousand give the same bits.

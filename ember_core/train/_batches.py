@@ -1,34 +1,48 @@
-"""Batches of rows, epoch after epoch, from an array or from a source that can start again."""
+"""Batches of rows, epoch after epoch, from what can be read again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from ember_core import ops
 from ember_core.ops import Array
 
-Rows = Array | Iterable[Array] | Callable[[], Iterable[Array]]
-"""An array `(rows, V)`, an iterable of batches `(B, V)`, or a function that returns one."""
+Rows = Array | Iterable[Any] | Callable[[], Iterable[Any]]
+"""An array or frame, an iterable of them, or a function that returns one.
+
+An array has shape `(rows, ...)`; a frame of pandas, polars or pyarrow counts as one of
+`(rows, columns)`, float32. Where a model takes several arrays (inputs and targets), a tuple of
+them, all with the same rows, stands for one.
+"""
 
 
 class Batches:
     """The batches of each epoch.
 
     Args:
-        data: Rows. An array is cut into batches in a new random order each epoch; the batches of
-            an iterable are taken as they come.
-        width: Columns every batch must have, V.
-        batch_size: Rows of a batch cut from an array.
+        data: Rows. An array is cut into batches in a new random order each epoch. The items of
+            an iterable come in their order; one of more than `batch_size` rows, such as the
+            chunk of a file, is cut like an array.
+        width: Columns every batch must have, V; of any shape without one.
+        batch_size: Most rows of a batch.
         epochs: Epochs that will be asked for.
-        generator: Of the order.
+        generator: Of the order; without one an array is cut as it stands.
 
     Raises:
         ValueError: If `data` is an iterator, which can be read once, and `epochs` is above 1.
     """
 
     def __init__(
-        self, data: Rows, *, width: int, batch_size: int, epochs: int, generator: Any
+        self,
+        data: Rows,
+        *,
+        width: int | None = None,
+        batch_size: int,
+        epochs: int,
+        generator: Any,
     ) -> None:
         if batch_size < 1:
             raise ValueError(
@@ -46,23 +60,17 @@ class Batches:
         self._generator = generator
         self._epoch = 0
 
-    def epoch(self) -> Iterator[Array]:
-        """Batches `(B, V)` of the next epoch.
+    def epoch(self) -> Iterator[Any]:
+        """Batches of the next epoch: arrays `(B, ...)`, or tuples of them.
 
         Raises:
             ValueError: If a batch has another shape, or there is none.
         """
         self._epoch += 1
         rows = 0
-        for batch in self._source():
-            shape = ops.shape(batch)
-            if len(shape) != 2 or shape[1] != self._width:
-                raise ValueError(
-                    f"A training batch does not fit the model. Expected shape (B, {self._width}). "
-                    f"Received: shape={shape}."
-                )
-            rows += shape[0]
-            if shape[0]:
+        for batch in self._batches():
+            rows += row_count(batch)
+            if row_count(batch):
                 yield batch
         if not rows:
             raise ValueError(
@@ -71,21 +79,58 @@ class Batches:
                 f"each time it is called, and data must not be empty."
             )
 
-    def _source(self) -> Iterable[Array]:
-        data: Any = self._data
-        if callable(data):
-            return data()  # type: ignore[no-any-return]
-        if hasattr(data, "shape"):
-            return self._cut(data)
-        return data  # type: ignore[no-any-return]
+    def _batches(self) -> Iterator[Any]:
+        data: Any = self._data() if callable(self._data) else self._data
+        if hasattr(data, "shape") or isinstance(data, tuple):
+            yield from self._cut(self._checked(data))
+            return
+        for item in data:
+            batch = self._checked(item)
+            if row_count(batch) <= self._batch_size:
+                yield batch
+            else:
+                yield from self._cut(batch)
 
-    def _cut(self, data: Array) -> Iterator[Array]:
-        if len(data.shape) != 2:
-            raise ValueError(
-                f"The training data are no table. Expected shape (rows, {self._width}). "
-                f"Received: shape={tuple(data.shape)}."
-            )
-        count = data.shape[0]
-        order = ops.permutation(self._generator, count)
+    def _cut(self, rows: Any) -> Iterator[Any]:
+        """Batches of rows, in random order."""
+        count = row_count(rows)
+        order = None if self._generator is None else ops.permutation(self._generator, count)
         for start in range(0, count, self._batch_size):
-            yield data[order[start : start + self._batch_size]]
+            span = slice(start, start + self._batch_size)
+            picked = span if order is None else order[span]
+            yield tuple(x[picked] for x in rows) if isinstance(rows, tuple) else rows[picked]
+
+    def _checked(self, item: Any) -> Any:
+        """An item as arrays that fit."""
+        item = _arrays_of(item)
+        if isinstance(item, tuple):
+            rows = {ops.shape(x)[:1] for x in item}
+            if len(rows) != 1 or () in rows:
+                raise ValueError(
+                    "The arrays of a batch do not belong together. Expected the same number of "
+                    f"rows in each. Received: shapes={[ops.shape(x) for x in item]}."
+                )
+            return item
+        shape = ops.shape(item)
+        if self._width is not None and (len(shape) != 2 or shape[1] != self._width):
+            raise ValueError(
+                f"A training batch does not fit the model. Expected shape (B, {self._width}). "
+                f"Received: shape={shape}."
+            )
+        return item
+
+
+def row_count(batch: Any) -> int:
+    """Rows of a batch."""
+    return int(ops.shape(batch[0] if isinstance(batch, tuple) else batch)[0])
+
+
+def _arrays_of(item: Any) -> Any:
+    """A batch as arrays; frames become float32."""
+    if isinstance(item, tuple):
+        return tuple(_arrays_of(x) for x in item)
+    if hasattr(item, "column_names"):  # pyarrow
+        return np.column_stack([np.asarray(c, np.float32) for c in item.columns])
+    if hasattr(item, "columns") and hasattr(item, "to_numpy"):  # pandas, polars
+        return np.asarray(item.to_numpy(), np.float32)
+    return item

@@ -4,13 +4,17 @@
     parameters, state = optimizer.update(parameters, gradients, state)
 
 with parameters and gradients as dicts by name; gradients point uphill of what is to become small.
+A state is the number of steps and dicts of arrays, so that a checkpoint can hold it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+import numpy as np
 
 from ember_core import ops
 from ember_core.ops import Array
@@ -39,36 +43,45 @@ class SGD:
 
     Attributes:
         learning_rate: A number or a schedule.
-        momentum: Share of the last step kept, in [0, 1).
+        momentum: Share of the last step kept, in [0, 1); a number or a schedule.
         weight_decay: Pull towards 0 of matrices; vectors (biases) are left alone.
+        nesterov: Whether to look ahead: `p <- p - rate (g + momentum m + decay p)` with the new
+            `m` (Sutskever et al., "On the importance of initialization and momentum", 2013).
     """
 
     learning_rate: float | Schedule
-    momentum: float = 0.0
+    momentum: float | Schedule = 0.0
     weight_decay: float = 0.0
+    nesterov: bool = False
 
     def init(self, parameters: Mapping[str, Array]) -> State:
         """State before the first step."""
-        return {"step": 0, "momentum": {n: ops.zeros_like(p) for n, p in parameters.items()}}
+        kept = callable(self.momentum) or self.momentum != 0.0
+        return {"step": 0, "momentum": _zeros(parameters) if kept else {}}
 
     def update(
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State
     ) -> tuple[Arrays, State]:
         """Parameters and state after one step; the given ones are left as they are."""
-        rate = as_schedule(self.learning_rate)(state["step"])
+        rate = float(as_schedule(self.learning_rate)(state["step"]))
+        keep = float(self.momentum(state["step"]) if callable(self.momentum) else self.momentum)
         moved: Arrays = {}
         momenta: Arrays = {}
         for name, p in parameters.items():
-            m = self.momentum * state["momentum"][name] + gradients[name]
-            step = m + self.weight_decay * p if _decays(p) and self.weight_decay else m
-            momenta[name] = m
+            step = gradients[name]
+            if state["momentum"]:
+                m = keep * state["momentum"][name] + step
+                momenta[name] = m
+                step = step + keep * m if self.nesterov else m
+            if self.weight_decay and _decays(p):
+                step = step + self.weight_decay * p
             moved[name] = p - rate * step
         return moved, {"step": state["step"] + 1, "momentum": momenta}
 
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam with decoupled weight decay (AdamW where `weight_decay` is not 0).
+    """Adam (Kingma and Ba, 2015); weight decay is part of the gradient, as in the paper's L2.
 
     Attributes:
         learning_rate: A number or a schedule.
@@ -84,37 +97,155 @@ class Adam:
 
     def init(self, parameters: Mapping[str, Array]) -> State:
         """State before the first step."""
-        zeros = {name: ops.zeros_like(p) for name, p in parameters.items()}
-        return {"step": 0, "first": zeros, "second": dict(zeros)}
+        return {"step": 0, "first": _zeros(parameters), "second": _zeros(parameters)}
 
     def update(
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State
     ) -> tuple[Arrays, State]:
         """Parameters and state after one step; the given ones are left as they are."""
-        rate = as_schedule(self.learning_rate)(state["step"])
-        count = state["step"] + 1
-        b1, b2 = self.betas
-        first: Arrays = {}
-        second: Arrays = {}
+        pulled = {
+            name: gradients[name] + self.weight_decay * p
+            if self.weight_decay and _decays(p)
+            else gradients[name]
+            for name, p in parameters.items()
+        }
+        return _adam(self, parameters, pulled, state, decay=0.0)
+
+
+@dataclass(frozen=True)
+class AdamW:
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
+
+    Attributes:
+        learning_rate: A number or a schedule.
+        betas: Shares of the first and second moment kept.
+        epsilon: Added to the root of the second moment.
+        weight_decay: Pull towards 0 of matrices, times the rate; vectors are left alone.
+    """
+
+    learning_rate: float | Schedule = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+    weight_decay: float = 1e-2
+
+    def init(self, parameters: Mapping[str, Array]) -> State:
+        """State before the first step."""
+        return {"step": 0, "first": _zeros(parameters), "second": _zeros(parameters)}
+
+    def update(
+        self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State
+    ) -> tuple[Arrays, State]:
+        """Parameters and state after one step; the given ones are left as they are."""
+        return _adam(self, parameters, gradients, state, decay=self.weight_decay)
+
+
+@dataclass(frozen=True)
+class RMSprop:
+    """Gradients over the root of their mean square (Tieleman and Hinton, 2012).
+
+    Attributes:
+        learning_rate: A number or a schedule.
+        decay: Share of the mean square kept.
+        epsilon: Added to the root of the mean square.
+        momentum: Share of the last step kept, in [0, 1).
+        weight_decay: Pull towards 0 of matrices, part of the gradient.
+    """
+
+    learning_rate: float | Schedule = 1e-2
+    decay: float = 0.99
+    epsilon: float = 1e-8
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+
+    def init(self, parameters: Mapping[str, Array]) -> State:
+        """State before the first step."""
+        momenta = _zeros(parameters) if self.momentum else {}
+        return {"step": 0, "square": _zeros(parameters), "momentum": momenta}
+
+    def update(
+        self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State
+    ) -> tuple[Arrays, State]:
+        """Parameters and state after one step; the given ones are left as they are."""
+        rate = float(as_schedule(self.learning_rate)(state["step"]))
         moved: Arrays = {}
+        squares: Arrays = {}
+        momenta: Arrays = {}
         for name, p in parameters.items():
             g = gradients[name]
-            first[name] = b1 * state["first"][name] + (1.0 - b1) * g
-            second[name] = b2 * state["second"][name] + (1.0 - b2) * ops.square(g)
-            root = ops.sqrt(second[name] / (1.0 - b2**count)) + self.epsilon
-            step = first[name] / (1.0 - b1**count) / root
             if self.weight_decay and _decays(p):
-                step = step + self.weight_decay * p
+                g = g + self.weight_decay * p
+            squares[name] = self.decay * state["square"][name] + (1.0 - self.decay) * ops.square(g)
+            step = g / (ops.sqrt(squares[name]) + self.epsilon)
+            if self.momentum:
+                step = momenta[name] = self.momentum * state["momentum"][name] + step
             moved[name] = p - rate * step
-        return moved, {"step": count, "first": first, "second": second}
+        return moved, {"step": state["step"] + 1, "square": squares, "momentum": momenta}
 
 
-def clip_by_norm(gradients: Mapping[str, Array], limit: float) -> Arrays:
-    """Gradients shortened together to a Euclidean length of at most `limit`."""
-    squares = [float(ops.sum(ops.square(g))) for g in gradients.values()]
-    norm = sum(squares) ** 0.5
+def global_norm(gradients: Mapping[str, Array]) -> float:
+    """Euclidean length of all gradients together; not finite where any of them is not."""
+    with np.errstate(over="ignore"):
+        norm = _norm(gradients)
+    if math.isfinite(norm):
+        return norm
+    largest = max(float(ops.max(ops.abs(g))) for g in gradients.values())
+    if not math.isfinite(largest):
+        return norm
+    return largest * _norm({name: g / largest for name, g in gradients.items()})  # squares overflow
+
+
+def clip_by_norm(
+    gradients: Mapping[str, Array], limit: float, *, norm: float | None = None
+) -> Arrays:
+    """Gradients shortened together to a Euclidean length of at most `limit`.
+
+    Args:
+        gradients: By name.
+        limit: Longest that is left as it is.
+        norm: Their `global_norm`, where it is known.
+    """
+    norm = global_norm(gradients) if norm is None else norm
     factor = min(1.0, limit / norm) if norm > 0.0 else 1.0
     return {name: g * factor if factor < 1.0 else g for name, g in gradients.items()}
+
+
+def clip_by_value(gradients: Mapping[str, Array], limit: float) -> Arrays:
+    """Every element of the gradients held within `-limit` and `limit`."""
+    return {name: ops.clip(g, -limit, limit) for name, g in gradients.items()}
+
+
+def _adam(
+    how: Adam | AdamW,
+    parameters: Mapping[str, Array],
+    gradients: Mapping[str, Array],
+    state: State,
+    decay: float,
+) -> tuple[Arrays, State]:
+    """The step that both have; `decay` acts on the parameters directly."""
+    rate = float(as_schedule(how.learning_rate)(state["step"]))
+    count = state["step"] + 1
+    b1, b2 = how.betas
+    first: Arrays = {}
+    second: Arrays = {}
+    moved: Arrays = {}
+    for name, p in parameters.items():
+        g = gradients[name]
+        first[name] = b1 * state["first"][name] + (1.0 - b1) * g
+        second[name] = b2 * state["second"][name] + (1.0 - b2) * ops.square(g)
+        root = ops.sqrt(second[name] / (1.0 - b2**count)) + how.epsilon
+        step = first[name] / (1.0 - b1**count) / root
+        if decay and _decays(p):
+            step = step + decay * p
+        moved[name] = p - rate * step
+    return moved, {"step": count, "first": first, "second": second}
+
+
+def _norm(gradients: Mapping[str, Array]) -> float:
+    return math.sqrt(sum(float(ops.sum(ops.square(g))) for g in gradients.values()))
+
+
+def _zeros(parameters: Mapping[str, Array]) -> Arrays:
+    return {name: ops.zeros_like(p) for name, p in parameters.items()}
 
 
 def _decays(parameter: Array) -> bool:

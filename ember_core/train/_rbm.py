@@ -1,47 +1,115 @@
-"""Contrastive divergence: how an RBM learns."""
+"""How an RBM learns."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from ember_core import ops
 from ember_core.models import RBM
 from ember_core.ops import Array
 
-from ._batches import Batches, Rows
-from ._optimizers import SGD, Arrays, clip_by_norm
+from ._batches import Batches, Rows, row_count
+from ._callbacks import Callback
+from ._contrastive import Sample, contrastive_divergence
+from ._history import History
+from ._loop import Run, fit
+from ._optimizers import SGD, Arrays, Optimizer
 from ._schedules import Schedule
-
-Sample = Literal["hidden", "all", "none"]
+from ._strategy import Share, Strategy
 
 # Exact inference takes weights below 8, both over and times sigma.
 _LARGEST_WEIGHT = 7.99
+_SIGMA = (0.05, 20.0)  # where a learnt one is held
+_MEASURED = 8  # batches of a persistent chain from one measured error to the next
 
 
-@dataclass
-class History:
-    """What a training has done so far.
+class ContrastiveDivergence:
+    """CD-k as a step of `fit`.
 
-    Attributes:
-        reconstruction_error: Of each epoch, the mean over its batches of `contrastive_divergence`'s
-            error, each measured before its step.
-        steps: Batches learnt from.
+    Args:
+        k: Gibbs steps in each batch.
+        persistent: Whether the chain goes on from batch to batch (PCD) instead of starting at the
+            data.
+        sample: What the chain draws: `"hidden"` states, `"all"` (visible ones too), or `"none"`.
+        sparsity_target: Mean activation of hidden units to pull to; free without one.
+        sparsity_cost: Strength of that pull.
+
+    Raises:
+        ValueError: If a setting is out of range.
     """
 
-    reconstruction_error: list[float] = field(default_factory=list)
-    steps: int = 0
+    def __init__(
+        self,
+        k: int = 1,
+        persistent: bool = False,
+        sample: Sample = "hidden",
+        sparsity_target: float | None = None,
+        sparsity_cost: float = 0.1,
+    ) -> None:
+        if k < 1 or sample not in ("hidden", "all", "none"):
+            raise ValueError(
+                "The RBM cannot be trained so. Expected k >= 1 and sample 'hidden', 'all' or "
+                f"'none'. Received: k={k}, sample={sample!r}."
+            )
+        if sparsity_target is not None and not 0.0 < sparsity_target < 1.0:
+            raise ValueError(
+                "Hidden units cannot be so active. Expected 0 < sparsity_target < 1. "
+                f"Received: sparsity_target={sparsity_target}."
+            )
+        self.k = k
+        self.persistent = persistent
+        self.sample = sample
+        self.sparsity_target = sparsity_target
+        self.sparsity_cost = sparsity_cost
 
-    @property
-    def epochs(self) -> int:
-        """Epochs done."""
-        return len(self.reconstruction_error)
+    def __call__(self, rbm: RBM, v: Array, run: Run) -> tuple[Arrays, Mapping[str, float]]:
+        """Gradients of a batch `(B, V)`, and its `reconstruction_error`.
 
+        With a persistent chain the error of every eighth batch is measured: it is a product more.
+        """
+        if rbm.log_sigma is not None and self.sample != "all":
+            raise ValueError(
+                "Sigma cannot be learnt from visible means. Expected sample='all'. "
+                f"Received: sample={self.sample!r}."
+            )
+        like = rbm.weights.data
+        if ops.dtype(v) != ops.dtype(like):
+            v = ops.astype(v, ops.dtype(like))
+        chain = chain_share = None
+        if self.persistent:
+            chain, chain_share = self._chain(rbm, v, run)
+        found = contrastive_divergence(
+            rbm,
+            v,
+            k=self.k,
+            sample=self.sample,
+            chain=chain,
+            generator=run.generator,
+            sparsity_target=self.sparsity_target,
+            sparsity_cost=self.sparsity_cost,
+            share=run.share,
+            chain_share=chain_share,
+            measure=run.batch % _MEASURED == 0,
+        )
+        if self.persistent:
+            run.memory["chain"] = found.states
+        figures = {} if found.error is None else {"reconstruction_error": found.error}
+        return found.gradients, figures
 
-Callback = Callable[[RBM, History], bool | None]
-"""Called after each epoch with the model and the history; a true result ends the training."""
+    def _chain(self, rbm: RBM, v: Array, run: Run) -> tuple[Array, Share]:
+        """The chain's hidden states, at first those of the first batch, and whose they are."""
+        if "chain" not in run.memory:
+            share = run.share
+            drawn = ops.uniform(
+                run.generator, (share.total, rbm.n_hidden), ops.dtype(rbm.weights.data)
+            )
+            on = rbm(v) > drawn[share.rows]
+            run.memory["chain"] = ops.astype(on, ops.dtype(rbm.weights.data))
+            run.memory["chain_total"] = ops.full((1,), share.total, "int64")
+        total = int(run.memory["chain_total"][0])
+        return run.memory["chain"], Share.of(total, run.strategy.rank, run.strategy.size)
 
 
 def fit_rbm(
@@ -53,159 +121,117 @@ def fit_rbm(
     learning_rate: float | Schedule = 1e-2,
     k: int = 1,
     persistent: bool = False,
-    momentum: float = 0.5,
+    momentum: float | Schedule = 0.5,
     weight_decay: float = 1e-4,
-    sample: Sample = "hidden",
+    optimizer: Optimizer | None = None,
+    sample: Sample | None = None,
+    sparsity_target: float | None = None,
+    sparsity_cost: float = 0.1,
     max_gradient_norm: float = 100.0,
+    validation: Rows | None = None,
     generator: Any,
     callbacks: Sequence[Callback] = (),
+    strategy: Strategy | None = None,
 ) -> History:
     """Train an RBM in place by contrastive divergence.
 
     Gradients are shortened to `max_gradient_norm` and weights held below 8, so that no data of
-    finite values make it diverge. `sigma` is left as it is.
+    finite values make it diverge. `sigma` is learnt where the RBM says so, else left as it is.
 
     Args:
         rbm: The model; training goes on from its weights.
-        data: An array `(rows, V)`, cut into shuffled batches; or batches `(B, V)` from an iterable
-            that can be read again or from a function that returns a new iterator each time.
+        data: An array `(rows, V)` or frame, cut into shuffled batches; or batches `(B, V)` from an
+            iterable that can be read again or from a function that returns a new one each time,
+            such as `lambda: pandas.read_csv(path, chunksize=100_000)`.
         epochs: Times the data are gone through.
-        batch_size: Rows of a batch, where `data` is an array.
+        batch_size: Most rows of a batch.
         learning_rate: A number, or a schedule over the batches.
         k: Gibbs steps in each batch.
         persistent: Whether the chain goes on from batch to batch (PCD) instead of starting at the
             data.
-        momentum: Share of the last step kept, in [0, 1).
+        momentum: Share of the last step kept, in [0, 1); a number or a schedule.
         weight_decay: Pull of the weights, not the biases, towards 0.
-        sample: What the chain draws: `"hidden"` states, `"all"` (visible ones too), or `"none"`.
+        optimizer: Instead of gradient descent by the three settings above.
+        sample: What the chain draws: `"hidden"` states, `"all"` (visible ones too), or `"none"`;
+            without one `"all"` where sigma is learnt, else `"hidden"`.
+        sparsity_target: Mean activation of hidden units to pull to; free without one.
+        sparsity_cost: Strength of that pull.
         max_gradient_norm: Longest step before the learning rate, over all parameters.
+        validation: Rows whose `validation_error` and `validation_free_energy` (mean over rows) are
+            measured after each epoch.
         generator: Of order and draws, from `ops.generator(seed)`.
-        callbacks: Called after each epoch as `callback(rbm, history)`; true ends the training.
+        callbacks: Told of every epoch; `EarlyStop`, `Checkpoint`, `Progress` or one's own.
+        strategy: Of processes; one without it.
 
     Returns:
-        The errors of each epoch.
+        Figures of each epoch; `reconstruction_error` is the mean over its batches, each measured
+        before its step.
 
     Raises:
         ValueError: If a setting is out of range, the data cannot be read for every epoch, or a
             batch is of another width or not finite.
     """
-    if epochs < 1 or k < 1 or not 0.0 <= momentum < 1.0 or sample not in ("hidden", "all", "none"):
+    if not callable(momentum) and not 0.0 <= momentum < 1.0:
         raise ValueError(
-            "The RBM cannot be trained so. Expected epochs >= 1, k >= 1, 0 <= momentum < 1 and "
-            f"sample 'hidden', 'all' or 'none'. Received: epochs={epochs}, k={k}, "
-            f"momentum={momentum}, sample={sample!r}."
+            f"Momentum is out of range. Expected 0 <= momentum < 1. Received: momentum={momentum}."
         )
-    batches = Batches(
-        data, width=rbm.n_visible, batch_size=batch_size, epochs=epochs, generator=generator
+    if sample is None:
+        sample = "hidden" if rbm.log_sigma is None else "all"
+    return fit(
+        rbm,
+        data,
+        step=ContrastiveDivergence(k, persistent, sample, sparsity_target, sparsity_cost),
+        optimizer=optimizer or SGD(learning_rate, momentum, weight_decay),
+        epochs=epochs,
+        batch_size=batch_size,
+        max_gradient_norm=max_gradient_norm,
+        constrain=_within_limits(rbm),
+        evaluate=None if validation is None else _measured(validation, rbm, batch_size, epochs),
+        generator=generator,
+        callbacks=callbacks,
+        strategy=strategy,
+        width=rbm.n_visible,
     )
-    optimizer = SGD(learning_rate, momentum, weight_decay)
-    parameters = {name: parameter.data for name, parameter in rbm.named_parameters()}
-    state = optimizer.init(parameters)
-    limit = _weight_limit(rbm)
-    chain: Array | None = None
-    history = History()
-    for epoch in range(epochs):
-        errors: list[float] = []
-        for batch in batches.epoch():
-            if persistent and chain is None:
-                chain = rbm.sample_hidden(batch, generator)
-            gradients, error, states = contrastive_divergence(
-                rbm, batch, k=k, sample=sample, chain=chain, generator=generator
-            )
-            if not math.isfinite(error):
-                raise ValueError(
-                    "A training batch is not finite. Expected numbers without NaN and infinity. "
-                    f"Received: batch {len(errors) + 1} of epoch {epoch + 1}. "
-                    "Impute or drop such rows first; the model is as it was before this batch."
-                )
-            gradients = clip_by_norm(gradients, max_gradient_norm)
-            parameters, state = optimizer.update(parameters, gradients, state)
-            parameters["weights"] = ops.clip(parameters["weights"], -limit, limit)
-            rbm.assign(parameters)
-            chain = states if persistent else None
-            errors.append(error)
-        history.steps += len(errors)
-        history.reconstruction_error.append(sum(errors) / len(errors))
-        answers = [callback(rbm, history) for callback in callbacks]
-        if any(answers):
-            break
-    return history
 
 
-def contrastive_divergence(
-    rbm: RBM,
-    v: Array,
-    *,
-    k: int = 1,
-    sample: Sample = "hidden",
-    chain: Array | None = None,
-    generator: Any,
-) -> tuple[Arrays, float, Array]:
-    """Gradients of one batch by CD-k, without changing the model.
+def _within_limits(rbm: RBM) -> Callable[[Arrays], Arrays]:
+    """Hold weights where they can still be frozen, and a learnt sigma where it can be one."""
+    fixed = None if rbm.log_sigma is not None else _weight_limit(rbm, rbm.sigma)
 
-    Args:
-        rbm: The model.
-        v: Visible values, `(B, V)`.
-        k: Gibbs steps of the negative phase.
-        sample: What is drawn in the chain: `"hidden"` states only (visible ones are means),
-            `"all"`, or `"none"` (mean field).
-        chain: Hidden states `(B', N)` that the chain goes on from (persistent CD); it starts at
-            the hidden units of `v` where not given.
-        generator: Of the draws.
+    def constrain(parameters: Arrays) -> Arrays:
+        limit = fixed
+        if limit is None:
+            log_sigma = ops.clip(parameters["log_sigma"], *map(math.log, _SIGMA))
+            parameters["log_sigma"] = log_sigma
+            limit = _weight_limit(rbm, ops.exp(log_sigma))
+        parameters["weights"] = ops.clip(parameters["weights"], -limit, limit)
+        return parameters
 
-    Returns:
-        Gradients by parameter name, to be descended; the error, which is the mean over the rows of
-        the summed squared difference between `v` and the chain's last visible means (between `v`
-        and its own reconstruction where a `chain` is given); the chain's last hidden states.
-    """
-    gaussian = rbm.visible == "gaussian"
-    w, w_back, c = rbm.weights.data, ops.transpose(rbm.weights.data), rbm.hidden_bias.data
-    # In units of sigma both kinds of visible units share their formulas.
-    seen, b = (
-        (v / rbm.sigma, rbm.visible_bias.data / rbm.sigma)
-        if gaussian
-        else (
-            v,
-            rbm.visible_bias.data,
-        )
-    )
-    positive = ops.sigmoid(ops.matmul(seen, w) + c)
-    states = _draw(positive, sample, generator) if chain is None else chain
-    for step in range(k):
-        mean = ops.matmul(states, w_back) + b
-        mean = mean if gaussian else ops.sigmoid(mean)
-        visible = _draw_visible(mean, gaussian, generator) if sample == "all" else mean
-        negative = ops.sigmoid(ops.matmul(visible, w) + c)
-        if step < k - 1 or chain is not None:
-            states = _draw(negative, sample, generator)
-    rows, chain_rows = ops.shape(seen)[0], ops.shape(visible)[0]
-    bias = ops.sum(visible, axis=0) / chain_rows - ops.sum(seen, axis=0) / rows
-    gradients = {
-        "weights": ops.matmul(ops.transpose(visible), negative) / chain_rows
-        - ops.matmul(ops.transpose(seen), positive) / rows,
-        "visible_bias": bias / rbm.sigma if gaussian else bias,
-        "hidden_bias": ops.sum(negative, axis=0) / chain_rows - ops.sum(positive, axis=0) / rows,
-    }
-    if chain is not None:
-        error = float(rbm.reconstruction_error(v, per_sample=False))
-    else:
-        difference = (mean - seen) * rbm.sigma if gaussian else mean - seen
-        error = float(ops.sum(ops.square(difference))) / rows
-    return gradients, error, states
+    return constrain
 
 
-def _draw(probability: Array, sample: Sample, generator: Any) -> Array:
-    return probability if sample == "none" else ops.bernoulli(generator, probability)
-
-
-def _draw_visible(mean: Array, gaussian: bool, generator: Any) -> Array:
-    """Visible values around their means, in units of sigma."""
-    if gaussian:
-        return mean + ops.normal(generator, ops.shape(mean), ops.dtype(mean))
-    return ops.bernoulli(generator, mean)
-
-
-def _weight_limit(rbm: RBM) -> Array:
-    """Largest weight of each visible unit that can still be frozen, `(V, 1)`."""
-    sigma = rbm.sigma if rbm.visible == "gaussian" else ops.ones_like(rbm.sigma)
+def _weight_limit(rbm: RBM, sigma: Array) -> Array | float:
+    """Largest weight of each visible unit that can still be frozen, `(V, 1)` or for all."""
+    if rbm.visible == "binary":
+        return _LARGEST_WEIGHT
     return ops.reshape(_LARGEST_WEIGHT * ops.minimum(sigma, 1.0 / sigma), (-1, 1))
+
+
+def _measured(
+    validation: Rows, rbm: RBM, batch_size: int, epochs: int
+) -> Callable[[RBM], dict[str, float]]:
+    """Figures of rows that are kept from training."""
+    rows = Batches(
+        validation, width=rbm.n_visible, batch_size=batch_size, epochs=epochs, generator=None
+    )
+
+    def evaluate(rbm: RBM) -> dict[str, float]:
+        error = free = 0.0
+        count = 0
+        for v in rows.epoch():
+            error += float(ops.sum(rbm.reconstruction_error(v)))
+            free += float(ops.sum(rbm.free_energy(v)))
+            count += row_count(v)
+        return {"validation_error": error / count, "validation_free_energy": free / count}
+
+    return evaluate

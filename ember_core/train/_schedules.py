@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 Schedule = Callable[[int], float]
-"""Learning rate of a step, counted from 0."""
+"""Value of a step, counted from 0: a learning rate or a momentum."""
 
 
 def as_schedule(rate: float | Schedule) -> Schedule:
@@ -20,7 +20,7 @@ def as_schedule(rate: float | Schedule) -> Schedule:
 
 def constant(rate: float) -> Schedule:
     """The same rate at every step."""
-    _check_rate(rate)
+    check_rate(rate)
     return lambda step: rate
 
 
@@ -32,7 +32,7 @@ def cosine(rate: float, steps: int, final: float = 0.0) -> Schedule:
         >>> [round(cosine(0.1, 4)(step), 3) for step in (0, 2, 4, 9)]
         [0.1, 0.05, 0.0, 0.0]
     """
-    _check_rate(rate)
+    check_rate(rate)
     _check_steps(steps)
     return lambda step: (
         final + (rate - final) * 0.5 * (1.0 + math.cos(math.pi * min(step, steps) / steps))
@@ -41,9 +41,22 @@ def cosine(rate: float, steps: int, final: float = 0.0) -> Schedule:
 
 def exponential(rate: float, steps: int, factor: float) -> Schedule:
     """`rate` times `factor` for every `steps` steps, smoothly."""
-    _check_rate(rate)
+    check_rate(rate)
     _check_steps(steps)
     return lambda step: rate * factor ** (step / steps)
+
+
+def stepwise(rate: float, milestones: Sequence[int], factor: float = 0.1) -> Schedule:
+    """`rate`, times `factor` from each of the steps `milestones` on.
+
+    Example:
+        >>> from ember_core.train import stepwise
+        >>> [round(stepwise(0.1, [3, 5])(step), 4) for step in (0, 2, 3, 5)]
+        [0.1, 0.1, 0.01, 0.001]
+    """
+    check_rate(rate)
+    passed = sorted(milestones)
+    return lambda step: rate * factor ** sum(step >= milestone for milestone in passed)
 
 
 def warmup(schedule: float | Schedule, steps: int) -> Schedule:
@@ -53,7 +66,12 @@ def warmup(schedule: float | Schedule, steps: int) -> Schedule:
     return lambda step: inner(step) * min(1.0, (step + 1) / steps)
 
 
-def _check_rate(rate: float) -> None:
+def check_rate(rate: float) -> None:
+    """Refuse a learning rate that is none.
+
+    Raises:
+        ValueError: If it is not positive and finite.
+    """
     if not 0.0 < rate < math.inf:
         raise ValueError(
             "The learning rate is out of range. Expected a positive number. "

@@ -116,7 +116,7 @@ def assert_learnt(rbm, history, original, prefix):
             rbm.state_dict()[name], original[f"{prefix}/{key}"], **CLOSE, err_msg=name
         )
     errors = original[f"{prefix}/errors"]
-    assert history.reconstruction_error == pytest.approx([errors.mean()], rel=1e-9)
+    assert history["reconstruction_error"] == pytest.approx([errors.mean()], rel=1e-9)
 
 
 @pytest.mark.parametrize("k", [1, 3])
@@ -146,7 +146,7 @@ def test_training_and_thresholds_are_the_originals_on_the_right_tail(original, s
     batches = [x[i : i + 16] for i in range(0, 48, 16)]
     options = {"epochs": 5, "learning_rate": 0.05, "momentum": 0.5, "weight_decay": 1e-4}
     history = fit_rbm(rbm, batches, sample="none", generator=np.random.default_rng(0), **options)
-    np.testing.assert_allclose(history.reconstruction_error, original["train/errors"], **CLOSE)
+    np.testing.assert_allclose(history["reconstruction_error"], original["train/errors"], **CLOSE)
     for name, key in (("weights", "W"), ("visible_bias", "bv"), ("hidden_bias", "bh")):
         np.testing.assert_allclose(rbm.state_dict()[name], original[f"train/{key}"], **CLOSE)
     errors, free = rbm.reconstruction_error(x), rbm.free_energy(x)

@@ -168,3 +168,57 @@ def test_freezing_takes_a_copy():
     rbm.visible_bias.data += 1.0
     rbm.hidden_bias.data += 1.0
     assert np.array_equal(frozen.free_energy(v), before)
+
+
+def probabilities(rbm, values):
+    """Exact `p(v)` of a small binary model."""
+    logs = -rbm.free_energy(values)
+    return np.exp(logs - np.logaddexp.reduce(logs))
+
+
+def test_samples_from_noise_come_as_often_as_the_model_says():
+    """Against full enumeration of the binary model."""
+    rbm = trained(visible="binary")
+    values = np.array(list(itertools.product((0, 1), repeat=V)), "float32")
+    drawn = rbm.sample(20_000, ops.generator(3), steps=30)
+    index = (drawn @ (2 ** np.arange(V)[::-1])).astype(int)
+    found = np.bincount(index, minlength=2**V) / len(drawn)
+    np.testing.assert_allclose(found, probabilities(rbm, values), atol=0.015)
+
+
+def test_samples_may_begin_at_given_rows():
+    rbm, start = trained(), rows(7)
+    near = rbm.sample(7, ops.generator(3), steps=0, start=start)
+    assert np.array_equal(near, start)
+    drawn = rbm.sample(7, ops.generator(3), steps=5, start=start)
+    assert drawn.shape == (7, V)
+    assert drawn.dtype == np.float32
+    assert np.array_equal(drawn, rbm.sample(7, ops.generator(3), steps=5, start=start))
+
+
+@pytest.mark.parametrize("visible", ["gaussian", "binary"])
+def test_a_dream_is_the_whole_way(visible):
+    rbm = trained(visible=visible)
+    start = rows(2) if visible == "gaussian" else (rows(2) > 0).astype("float32")
+    path = rbm.dream(11, ops.generator(5), start=start)
+    assert path.shape == (12, 2, V)
+    assert np.array_equal(path[0], start)
+    assert np.array_equal(path[-1], rbm.sample(2, ops.generator(5), steps=11, start=start))
+    assert rbm.dream(3, ops.generator(5), count=7).shape == (4, 7, V)
+
+
+def test_learnt_sigma_is_saved_and_loaded(tmp_path):
+    rbm = RBM(V, N, learn_sigma=True)
+    rbm.sigma = np.linspace(0.5, 2.0, V).astype("float32")
+    rbm.save(tmp_path / "rbm.safetensors")
+    again = RBM.load(tmp_path / "rbm.safetensors")
+    np.testing.assert_allclose(again.sigma, np.linspace(0.5, 2.0, V), rtol=1e-6)
+    assert np.array_equal(again.free_energy(rows(7)), rbm.free_energy(rows(7)))
+    assert "log_sigma" in dict(again.named_parameters())
+
+
+def test_a_summary_says_kind_and_sizes():
+    assert "5 gaussian visible units, 3 hidden units" in trained().summary()
+    assert "parameters: 23" in trained().summary()
+    assert "sigma: learnt" in RBM(V, N, learn_sigma=True).summary()
+    assert "sigma" not in trained(visible="binary").summary()

@@ -1,0 +1,47 @@
+"""How well clusters stand apart."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def silhouette(points: Floats, labels: NDArray[np.int64]) -> float:
+    """Mean silhouette (Rousseeuw, 1987): near 1 apart, near 0 touching, below 0 mixed up.
+
+    Of each point `(b - a) / max(a, b)`, with `a` the mean distance to its own cluster's others
+    and `b` the smallest mean distance to another cluster's points; 0 in a cluster of one.
+
+    Args:
+        points: Shape `(n, D)`. Memory and time grow with `n` squared.
+        labels: Cluster of each point, shape `(n,)`.
+
+    Raises:
+        ValueError: If there are fewer than two clusters.
+
+    Example:
+        >>> import numpy as np
+        >>> points = np.array([[0.0], [1.0], [10.0], [11.0]])
+        >>> round(silhouette(points, np.array([0, 0, 1, 1])), 3)
+        0.9
+    """
+    kinds, own = np.unique(labels, return_inverse=True)
+    if len(kinds) < 2:
+        raise ValueError(
+            f"A silhouette compares clusters. Expected two or more. Received: {len(kinds)}."
+        )
+    norms = np.einsum("nd,nd->n", points, points)
+    squared = np.maximum(norms[:, None] + norms - 2.0 * (points @ points.T), 0.0)
+    np.fill_diagonal(squared, 0.0)
+    member = np.eye(len(kinds))[own]
+    sizes = member.sum(axis=0)
+    sums = np.sqrt(squared) @ member
+    rows = np.arange(len(points))
+    inside = sums[rows, own] / np.maximum(sizes[own] - 1, 1)
+    means = sums / sizes
+    means[rows, own] = np.inf
+    outside = means.min(axis=1)
+    value = (outside - inside) / np.maximum(np.maximum(inside, outside), np.finfo(float).tiny)
+    return float(np.where(sizes[own] > 1, value, 0.0).mean())

@@ -1,0 +1,152 @@
+"""Contrastive divergence: the gradients an RBM learns from."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+from ember_core import ops
+from ember_core.models import RBM
+from ember_core.ops import Array
+
+from ._optimizers import Arrays
+from ._strategy import Share
+
+Sample = Literal["hidden", "all", "none"]
+
+
+class Divergence(NamedTuple):
+    """What contrastive divergence found for one batch.
+
+    Attributes:
+        gradients: By parameter name, to be descended; means over the rows.
+        error: Mean over the rows of the summed squared difference between `v` and the chain's
+            last visible means, or, of a persistent chain, `v`'s own reconstruction. `None` where
+            it was not measured.
+        states: The chain's last hidden states, `(B, N)` or as many rows as the chain had.
+    """
+
+    gradients: Arrays
+    error: float | None
+    states: Array
+
+
+def contrastive_divergence(
+    rbm: RBM,
+    v: Array,
+    *,
+    k: int = 1,
+    sample: Sample = "hidden",
+    chain: Array | None = None,
+    generator: Any,
+    sparsity_target: float | None = None,
+    sparsity_cost: float = 0.1,
+    share: Share | None = None,
+    chain_share: Share | None = None,
+    measure: bool = True,
+) -> Divergence:
+    """Gradients of one batch by CD-k, without changing the model.
+
+    After Hinton, "Training products of experts by minimizing contrastive divergence" (2002), and
+    with a `chain` Tieleman, "Training restricted Boltzmann machines using approximations to the
+    likelihood gradient" (2008).
+
+    Args:
+        rbm: The model.
+        v: Visible values, `(B, V)`.
+        k: Gibbs steps of the negative phase.
+        sample: What is drawn in the chain: `"hidden"` states only (visible ones are means),
+            `"all"`, or `"none"` (mean field).
+        chain: Hidden states `(B', N)` that the chain goes on from (persistent CD); it starts at
+            the hidden units of `v` where not given.
+        generator: Of the draws.
+        sparsity_target: Mean activation each hidden unit is pulled to by its bias (Lee et al.,
+            2008); free without one.
+        sparsity_cost: Strength of that pull.
+        share: Which rows of a joined batch these are, where several processes share one: draws
+            are those of the joined batch.
+        chain_share: The same for `chain`.
+        measure: Whether to find the error where that takes a product of its own.
+    """
+    gaussian = rbm.visible == "gaussian"
+    w, c = rbm.weights.data, rbm.hidden_bias.data
+    w_back = ops.transpose(w)
+    # In units of sigma both kinds of visible units share their formulas.
+    seen = v / rbm.sigma if gaussian else v
+    b = rbm.visible_bias.data / rbm.sigma if gaussian else rbm.visible_bias.data
+    rows = ops.shape(seen)[0]
+    share = Share.of(rows) if share is None else share
+    draws = _Draws(sample, generator, share if chain is None else chain_share)
+    positive = ops.sigmoid(ops.matmul(seen, w) + c)
+    states = draws.hidden(positive) if chain is None else chain
+    for step in range(k):
+        mean = ops.matmul(states, w_back) + b
+        if not gaussian:
+            mean = ops.sigmoid(mean)
+        visible = draws.visible(mean, gaussian)
+        negative = ops.sigmoid(ops.matmul(visible, w) + c)
+        if step < k - 1 or chain is not None:
+            states = draws.hidden(negative)
+    # Of a persistent chain this process may hold another share than of the batch.
+    chain_rows = ops.shape(visible)[0] * share.weight
+    chain_rows /= share.weight if chain_share is None else chain_share.weight
+    bias = ops.sum(visible, axis=0) / chain_rows - ops.sum(seen, axis=0) / rows
+    gradients = {
+        "weights": ops.matmul(ops.transpose(visible), negative / chain_rows)
+        - ops.matmul(ops.transpose(seen), positive / rows),
+        "visible_bias": bias / rbm.sigma if gaussian else bias,
+        "hidden_bias": ops.sum(negative, axis=0) / chain_rows - ops.sum(positive, axis=0) / rows,
+    }
+    if rbm.log_sigma is not None:
+        down = _sigma_energy(seen, ops.matmul(positive, w_back), b) / rows
+        up = _sigma_energy(visible, ops.matmul(negative, w_back), b) / chain_rows
+        gradients["log_sigma"] = down - up
+    if sparsity_target is not None:
+        excess = ops.sum(positive, axis=0) / rows - sparsity_target
+        gradients["hidden_bias"] = gradients["hidden_bias"] + sparsity_cost * excess
+    error = None
+    if chain is None or measure:
+        if chain is not None:
+            mean = ops.matmul(positive, w_back) + b
+            mean = mean if gaussian else ops.sigmoid(mean)
+        difference = (mean - seen) * rbm.sigma if gaussian else mean - seen
+        error = float(ops.sum(ops.square(difference))) / rows
+    return Divergence(gradients, error, states)
+
+
+def _sigma_energy(scaled: Array, drive: Array, b: Array) -> Array:
+    """Sum over rows of the energy's slope in `log sigma`, `(V,)`, all in units of sigma.
+
+    `E = (s - b)^2 / 2 - s (W h)` with `s = v / sigma` and the bias as `b / sigma`, and so
+    `dE / dlog(sigma) = -(s - b)^2 + s (W h)` at fixed `v` and bias.
+    """
+    return ops.sum(scaled * drive - ops.square(scaled - b), axis=0)
+
+
+class _Draws:
+    """Draws of the chain; of a joined batch, those of the own rows."""
+
+    def __init__(self, sample: Sample, generator: Any, share: Share | None) -> None:
+        self._sample = sample
+        self._generator = generator
+        self._share = None if share is None or share.is_whole else share
+
+    def hidden(self, probability: Array) -> Array:
+        if self._sample == "none":
+            return probability
+        if self._share is None:
+            return ops.bernoulli(self._generator, probability)
+        drawn = ops.uniform(self._generator, self._joined(probability), ops.dtype(probability))
+        return ops.astype(probability > drawn[self._share.rows], ops.dtype(probability))
+
+    def visible(self, mean: Array, gaussian: bool) -> Array:
+        """Visible values around their means, in units of sigma."""
+        if self._sample != "all":
+            return mean
+        if not gaussian:
+            return self.hidden(mean)
+        noise = ops.normal(self._generator, self._joined(mean), ops.dtype(mean))
+        return mean + (noise if self._share is None else noise[self._share.rows])
+
+    def _joined(self, like: Array) -> tuple[int, int]:
+        rows, width = ops.shape(like)
+        return (rows if self._share is None else self._share.total, width)
