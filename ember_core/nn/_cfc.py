@@ -18,6 +18,7 @@ import numpy as np
 from ember_core import ops
 from ember_core.ops import Array
 
+from ._cell import Cell, check_step, check_units
 from ._layers import Activation, Linear, Sequential, glorot
 from ._module import Module, Parameter
 from ._wiring import Wiring
@@ -95,7 +96,7 @@ class CfCHead(Module):
         return f1 + gate * f2 if self.mode == "no_gate" else f1 + gate * (f2 - f1)
 
 
-class CfCCell(Module):
+class CfCCell(Cell):
     """A CfC cell whose neurons are all joined, behind a small feed-forward backbone.
 
     Args:
@@ -115,7 +116,6 @@ class CfCCell(Module):
         ((2, 11), (2, 11))
     """
 
-    input_size: int
     hidden_size: int
     mode: Mode
     backbone_units: int
@@ -135,6 +135,7 @@ class CfCCell(Module):
         *,
         generator: Any = None,
     ) -> None:
+        check_units(input_size=input_size, hidden_size=hidden_size)
         generator = ops.generator(0) if generator is None else generator
         self.input_size = input_size
         self.hidden_size = hidden_size
@@ -150,6 +151,16 @@ class CfCCell(Module):
         self.backbone = Sequential(layers) if layers else None
         self.head = CfCHead(width, hidden_size, mode, generator=generator)
 
+    @property
+    def state_size(self) -> int:
+        """Columns of the state, H."""
+        return self.hidden_size
+
+    @property
+    def output_size(self) -> int:
+        """Columns of the output, H."""
+        return self.hidden_size
+
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One step.
 
@@ -162,16 +173,16 @@ class CfCCell(Module):
             The output and the state after the step, both `(B, H)` and the same.
 
         Raises:
-            ValueError: If `elapsed` has another shape, which would broadcast to something else.
+            ValueError: If a shape does not fit, which would broadcast to something else.
         """
-        check_elapsed(x, elapsed)
+        check_step(self, x, state, elapsed)
         joined = ops.concatenate([x, state], axis=1)
         joined = joined if self.backbone is None else self.backbone(joined)
         state = self.head(joined, elapsed)
         return state, state
 
 
-class WiredCfCCell(Module):
+class WiredCfCCell(Cell):
     """A CfC cell whose layers of neurons are joined as a wiring says.
 
     Args:
@@ -181,7 +192,6 @@ class WiredCfCCell(Module):
         generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
     """
 
-    input_size: int
     wiring: Wiring
     mode: Mode
     layers: list[CfCHead]
@@ -205,6 +215,16 @@ class WiredCfCCell(Module):
             self.layers.append(head)
             synapses = wiring.adjacency_matrix[ids]
 
+    @property
+    def state_size(self) -> int:
+        """Columns of the state: the neurons, U."""
+        return self.wiring.units
+
+    @property
+    def output_size(self) -> int:
+        """Columns of the output: the motor neurons."""
+        return self.wiring.output_dim
+
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One step, layer after layer.
 
@@ -217,9 +237,9 @@ class WiredCfCCell(Module):
             The motor neurons, `(B, output_dim)`, and the state after the step, `(B, U)`.
 
         Raises:
-            ValueError: If `elapsed` has another shape, which would broadcast to something else.
+            ValueError: If a shape does not fit, which would broadcast to something else.
         """
-        check_elapsed(x, elapsed)
+        check_step(self, x, state, elapsed)
         states: list[Array] = []
         start = 0
         for layer in self.layers:
@@ -228,17 +248,3 @@ class WiredCfCCell(Module):
             states.append(x)
             start += layer.hidden_size
         return x, ops.concatenate(states, axis=1)
-
-
-def check_elapsed(x: Array, elapsed: Array) -> None:
-    """Refuse elapsed times that are not one per row.
-
-    Raises:
-        ValueError: If the shape is not `(B, 1)`.
-    """
-    expected = (ops.shape(x)[0], 1)
-    if ops.shape(elapsed) != expected:
-        raise ValueError(
-            f"The elapsed times are not one per row. Expected shape {expected}. "
-            f"Received: elapsed.shape={ops.shape(elapsed)}. Reshape with elapsed[:, None]."
-        )

@@ -16,8 +16,8 @@ import numpy as np
 from ember_core import ops
 from ember_core.ops import Array
 
-from ._cfc import check_elapsed
-from ._module import Module, Parameter
+from ._cell import Cell, check_step
+from ._module import Parameter
 from ._wiring import Wiring
 
 # Ranges of the first values; conductances and capacities are positive.
@@ -31,7 +31,7 @@ _RANGES = {
 }
 
 
-class LTCCell(Module):
+class LTCCell(Cell):
     """An LTC cell over a wiring.
 
     Args:
@@ -52,7 +52,6 @@ class LTCCell(Module):
         output_w, output_b: `(output_dim,)`, one of the motor neurons.
     """
 
-    input_size: int
     wiring: Wiring
     ode_unfolds: int
     epsilon: float
@@ -113,21 +112,31 @@ class LTCCell(Module):
         self.output_w = Parameter(ops.ones((wiring.output_dim,)))
         self.output_b = Parameter(ops.zeros((wiring.output_dim,)))
 
+    @property
+    def state_size(self) -> int:
+        """Columns of the state: the potentials, U."""
+        return self.wiring.units
+
+    @property
+    def output_size(self) -> int:
+        """Columns of the output: the motor neurons."""
+        return self.wiring.output_dim
+
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One step.
 
         Args:
             x: Input, `(B, F)`.
             state: Potentials before the step, `(B, U)`, by neuron id: motor neurons first.
-            elapsed: Time since the step before, `(B, 1)`, above 0, in units of `cm / gleak`.
+            elapsed: Time since the step before, `(B, 1)`, 0 or more, in units of `cm / gleak`.
 
         Returns:
             The mapped motor neurons, `(B, output_dim)`, and the potentials after it, `(B, U)`.
 
         Raises:
-            ValueError: If `elapsed` has another shape, which would broadcast to something else.
+            ValueError: If a shape does not fit, which would broadcast to something else.
         """
-        check_elapsed(x, elapsed)
+        check_step(self, x, state, elapsed)
         inputs = x * self.input_w.data + self.input_b.data
         sensory = self._positive(self.sensory_w.data) * self.sensory_mask
         pull_in, hold_in = _currents(
@@ -135,12 +144,14 @@ class LTCCell(Module):
         )
         w = self._positive(self.w.data) * self.mask
         gleak = self._positive(self.gleak.data)
-        inertia = self._positive(self.cm.data) * self.ode_unfolds / elapsed
+        # Both sides of the solver's step times the time: a step of no time leaves the state.
+        inertia = self._positive(self.cm.data) * self.ode_unfolds
         pull_in = pull_in + gleak * self.vleak.data
-        hold_in = hold_in + gleak + inertia + self.epsilon
+        hold_in = hold_in + gleak + self.epsilon
         for _ in range(self.ode_unfolds):
             pull, hold = _currents(state, w, self.sigma.data, self.mu.data, self.erev.data)
-            state = (inertia * state + pull_in + pull) / (hold_in + hold)
+            gain = inertia * state + elapsed * (pull_in + pull)
+            state = gain / (inertia + elapsed * (hold_in + hold))
         motor = state[:, : self.wiring.output_dim]
         return motor * self.output_w.data + self.output_b.data, state
 
