@@ -1,0 +1,41 @@
+{{- define "ember.name" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "ember.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "ember.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "ember.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- define "ember.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- .Values.serviceAccount.name | default (include "ember.name" .) -}}
+{{- else -}}
+{{- .Values.serviceAccount.name | default "default" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* ember.toml: strings, numbers, booleans and lists are written alike in JSON and TOML. */}}
+{{- define "ember.toml" -}}
+{{- range $section, $table := .Values.settings }}
+[{{ $section }}]
+{{- range $key, $value := $table }}
+{{- if kindIs "map" $value }}
+{{ $key }} = { {{- range $i, $name := keys $value | sortAlpha }}{{ if $i }},{{ end }} {{ $name | quote }} = {{ get $value $name | toJson }}{{ end }} }
+{{- else }}
+{{ $key }} = {{ toJson $value }}
+{{- end }}
+{{- end }}
+{{ end }}
+{{- end -}}

@@ -1,0 +1,205 @@
+"""The chart, rendered by Helm: lint, schema of the values, and what must be in it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stream.settings import Settings
+from tests.conftest import lacking
+from tests.deploy.promql import DEPLOY, alerts
+
+CHART = DEPLOY / "helm" / "ember-stream"
+MODEL = "model.volume.persistentVolumeClaim.claimName=fleet"
+EVERYTHING = ",".join(
+    f"{part}.enabled=true"
+    for part in (
+        *("serviceMonitor", "prometheusRule", "dashboards"),
+        *("autoscaling", "networkPolicy", "podDisruptionBudget"),
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def helm() -> str:
+    """Path of Helm, version 3 or later."""
+    found = shutil.which("helm")
+    if found is None:
+        lacking("helm", "helm is not installed (go install helm.sh/helm/v3/cmd/helm@latest)")
+    return found
+
+
+def run(helm: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([helm, *arguments], capture_output=True, text=True, check=False)
+
+
+def template(helm: str, *sets: str) -> subprocess.CompletedProcess[str]:
+    flags = [flag for value in (MODEL, *sets) for flag in ("--set", value)]
+    return run(helm, "template", "fleet", str(CHART), "--kube-version", "1.31.0", *flags)
+
+
+def rendered(helm: str, *sets: str) -> dict[str, dict[str, Any]]:
+    """What would be installed, by kind; the ConfigMap of the dashboards as `Dashboards`."""
+    done = template(helm, *sets)
+    assert done.returncode == 0, done.stderr
+    found = {}
+    for each in yaml.safe_load_all(done.stdout):
+        kind = "Dashboards" if each["metadata"]["name"].endswith("-dashboards") else each["kind"]
+        assert kind not in found
+        found[kind] = each
+    return found
+
+
+def worker(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The one container."""
+    (container,) = found["StatefulSet"]["spec"]["template"]["spec"]["containers"]
+    assert isinstance(container, dict)
+    return container
+
+
+@pytest.mark.parametrize("sets", [MODEL, f"{MODEL},{EVERYTHING}"])
+def test_helm_lint_has_nothing_to_say(helm: str, sets: str) -> None:
+    done = run(helm, "lint", "--strict", str(CHART), "--set", sets)
+    assert done.returncode == 0, done.stdout
+    assert "[WARNING]" not in done.stdout
+
+
+def test_workers_keep_their_names_and_are_asked_how_they_are(helm: str) -> None:
+    """Static membership by pod name; alive is not ready; nothing restarts for the broker."""
+    found = rendered(helm)
+    assert set(found) == {
+        *("StatefulSet", "Service", "ConfigMap", "ServiceAccount", "PodDisruptionBudget"),
+    }
+    spec = found["StatefulSet"]["spec"]
+    assert spec["replicas"] == 2
+    assert spec["serviceName"] == found["Service"]["metadata"]["name"]
+    assert found["Service"]["spec"]["clusterIP"] == "None"
+    container = worker(found)
+    env = {each["name"]: each for each in container["env"]}
+    path = env["EMBER_KAFKA__INSTANCE_ID"]["valueFrom"]["fieldRef"]["fieldPath"]
+    assert path == "metadata.name"
+    assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    assert "startupProbe" not in container
+    assert found["PodDisruptionBudget"]["spec"]["maxUnavailable"] == 1
+    labels = spec["template"]["metadata"]["labels"].items()
+    for selector in (spec["selector"], found["PodDisruptionBudget"]["spec"]["selector"]):
+        assert selector["matchLabels"].items() <= labels
+
+
+def test_a_worker_may_do_little(helm: str) -> None:
+    """No root, no writing, no privileges, no token, and time to stop."""
+    found = rendered(helm)
+    pod = found["StatefulSet"]["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["terminationGracePeriodSeconds"] > 2 * 30
+    own = worker(found)["securityContext"]
+    assert own["readOnlyRootFilesystem"] is True
+    assert own["allowPrivilegeEscalation"] is False
+    assert own["capabilities"] == {"drop": ["ALL"]}
+    mounts = {mount["mountPath"]: mount for mount in worker(found)["volumeMounts"]}
+    writable = {path for path, mount in mounts.items() if not mount.get("readOnly")}
+    assert writable == {"/tmp", "/var/lib/ember/state"}
+    user = re.search(r"USER (\d+)", (DEPLOY / "docker" / "Dockerfile").read_text())
+    assert user is not None
+    assert pod["securityContext"]["runAsUser"] == int(user[1])
+
+
+def test_settings_are_those_of_the_service(
+    helm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rendered ember.toml and the container's variables are read by the service itself."""
+    found = rendered(
+        helm,
+        "settings.input.topics={cpu,disk}",
+        "settings.input.max_message_bytes=4194304",
+        "settings.input.fields.latency=p99 <ms>",
+        "settings.alerts.budget=2/day",
+        "settings.checkpoint.interval_seconds=1.5",
+        "settings.kafka.security_protocol=SASL_SSL",
+        "settings.kafka.sasl_mechanism=SCRAM-SHA-512",
+        "settings.kafka.sasl_username=ember",
+        f"settings.kafka.sasl_password_file={tmp_path / 'password'}",
+        "secretName=ember-kafka",
+    )
+    (tmp_path / "password").write_text("hunter2\n")
+    path = tmp_path / "ember.toml"
+    path.write_text(found["ConfigMap"]["data"]["ember.toml"])
+    for variable in worker(found)["env"]:
+        monkeypatch.setenv(variable["name"], variable.get("value", "fleet-0"))
+    settings = Settings.load(path)
+    assert settings.input.topics == ("cpu", "disk")
+    assert settings.input.max_message_bytes == 4_194_304
+    assert settings.input.fields == {"latency": "p99 <ms>"}
+    assert settings.checkpoint.interval_seconds == 1.5
+    assert settings.kafka.sasl_password.get_secret_value() == "hunter2"
+    assert settings.kafka.instance_id == "fleet-0"
+    assert settings.state.standby_replicas == 1
+    assert str(settings.model.path) in {m["mountPath"] for m in worker(found)["volumeMounts"]}
+    assert "/run/secrets/ember" in {m["mountPath"] for m in worker(found)["volumeMounts"]}
+
+
+def test_keda_scales_by_lag_within_bounds(helm: str) -> None:
+    """A trigger for each topic; the number of workers is KEDA's alone, and never zero."""
+    found = rendered(
+        helm, EVERYTHING, "settings.input.topics={cpu,disk}", "autoscaling.maxReplicas=8"
+    )
+    assert "replicas" not in found["StatefulSet"]["spec"]
+    spec = found["ScaledObject"]["spec"]
+    assert spec["scaleTargetRef"]["name"] == found["StatefulSet"]["metadata"]["name"]
+    assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (1, 8)
+    triggers = [trigger["metadata"] for trigger in spec["triggers"]]
+    assert [trigger["topic"] for trigger in triggers] == ["cpu", "disk"]
+    for trigger in triggers:
+        assert all(isinstance(value, str) for value in trigger.values())
+        assert trigger["consumerGroup"] == "ember"
+        assert trigger["allowIdleConsumers"] == "false"
+
+
+def test_monitoring_is_that_of_the_repository(helm: str) -> None:
+    """The same rules and dashboards, and the job's name that the rules ask for."""
+    found = rendered(helm, EVERYTHING)
+    groups = found["PrometheusRule"]["spec"]["groups"]
+    named = {rule["alert"]: rule for g in groups for rule in g["rules"] if "alert" in rule}
+    assert named == alerts()
+    boards = found["Dashboards"]["data"]
+    for path in (DEPLOY / "grafana" / "dashboards").glob("*.json"):
+        assert json.loads(boards[f"ember-{path.name}"]) == json.loads(path.read_text())
+    (endpoint,) = found["ServiceMonitor"]["spec"]["endpoints"]
+    assert {"targetLabel": "job", "replacement": "ember"} in endpoint["relabelings"]
+    ports = {port["name"] for port in found["Service"]["spec"]["ports"]}
+    assert endpoint["port"] in ports
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "replicas=none",
+        "replica=3",
+        "autoscaling.minReplicas=0",
+        "terminationGracePeriodSeconds=30",
+        "settings.kafka.sasl_password=hunter2",
+        "settings.nonsense.a=1",
+        "settings.input.topics=cpu",
+    ],
+)
+def test_wrong_values_are_refused(helm: str, wrong: str) -> None:
+    """By the schema, before anything is installed."""
+    done = template(helm, wrong)
+    assert done.returncode != 0
+    assert "schema" in done.stderr
+
+
+def test_a_model_is_asked_for(helm: str) -> None:
+    done = run(helm, "template", "fleet", str(CHART), "--kube-version", "1.31.0")
+    assert done.returncode != 0
+    assert "There is no model. Expected model.volume" in done.stderr
