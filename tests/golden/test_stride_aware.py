@@ -42,29 +42,35 @@ class Leaky(nn.Cell):
 
 @pytest.mark.parametrize("stride", [1, 3, 5])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_stride_aware_cell_is_the_first_version_run_by_tensorflow(shared_golden, stride, dtype):
+def test_stride_aware_cell_is_the_first_version_run_by_tensorflow(
+    there, shared_golden, stride, dtype
+):
     golden = np.load(shared_golden / "ember_stride_cfc_cell_TF_original.npz")
     w = {name: golden[f"s{stride}/{name}"] for name in ("kernel", "recurrent_kernel", "bias")}
     cell = nn.StrideAwareCfCCell(4, 6, stride)
-    assert np.array_equal(cell.head.stride_scale.data, golden[f"s{stride}/stride_scale"])
-    cell.assign(
+    assert np.array_equal(
+        ops.to_numpy(cell.head.stride_scale.data), golden[f"s{stride}/stride_scale"]
+    )
+    there.put(
+        cell,
         {
             "head.weight": np.concatenate([w["kernel"], w["recurrent_kernel"]]),
             "head.bias": w["bias"],
             "head.time_scale": golden[f"s{stride}/time_scale"],
-        }
+        },
     )
     cell.astype(dtype)
     x = golden["x"].astype(dtype)
     state = np.concatenate([golden["h0"], golden["t0"]], axis=1).astype(dtype)
     time = np.ones((3, 1), dtype)
     for t in range(20):
-        out, state = (ops.to_numpy(v) for v in cell(x[:, t], state, time))
+        out, state = there.run(cell, x[:, t], state, time)
         np.testing.assert_allclose(out, golden[f"s{stride}/h"][:, t], **FLOAT32)
         np.testing.assert_allclose(state[:, 6:], golden[f"s{stride}/t"][:, t], **FLOAT32)
 
 
 def test_hidden_states_over_time_are_the_later_versions_whose_motor_output_was_always_zero(
+    there,
     shared_golden,
 ):
     """The same cell with elapsed times. Its motor neurons are the last two; the older code took
@@ -75,9 +81,9 @@ def test_hidden_states_over_time_are_the_later_versions_whose_motor_output_was_a
     masked = golden["recurrent_kernel"].reshape(10, 10, 4) * golden["recurrent_mask"][:, :, None]
     cell = nn.StrideAwareCfCCell(4, 10, time_scale_factor=float(golden["time_scale_factor"]))
     weight = np.concatenate([golden["kernel"], masked.reshape(10, 40)])
-    cell.astype("float64").assign({"head.weight": weight, "head.bias": golden["bias"]})
+    there.put(cell.astype("float64"), {"head.weight": weight, "head.bias": golden["bias"]})
     layer = nn.Recurrent(cell)
-    out, state = layer(golden["x"], elapsed=golden["dt"][:, :, 0])
+    out, state = there.run(layer, golden["x"], elapsed=golden["dt"][:, :, 0])
     np.testing.assert_allclose(out, golden["h"], **FLOAT64)
     np.testing.assert_allclose(state[:, 10:], golden["c_final"], **FLOAT64)
 
@@ -91,7 +97,7 @@ def test_hidden_states_over_time_are_the_later_versions_whose_motor_output_was_a
 
 @pytest.mark.parametrize("stride", [1, 3])
 @pytest.mark.parametrize("mode", ["default", "pure", "no_gate"])
-def test_time_gate_cell_is_the_later_stride_aware_version(shared_golden, mode, stride):
+def test_time_gate_cell_is_the_later_stride_aware_version(there, shared_golden, mode, stride):
     """Its masks were random, no wiring, and one was used as a weight matrix: they are folded in."""
     golden = np.load(shared_golden / "ember_stride_aware_cfc_HEAD_shim.npz")
     prefix = f"{mode}_s{stride}/"
@@ -112,8 +118,8 @@ def test_time_gate_cell_is_the_later_stride_aware_version(shared_golden, mode, s
         gate = np.concatenate([w["gate_kernel"], w["gate_recurrent_kernel"]])
         arrays |= {"gate.weight": gate, "gate.bias_vector": w["gate_bias"]}
     assert arrays.keys() == cell.state_dict().keys()
-    cell.assign(arrays)
-    out, state = nn.Recurrent(cell)(golden["x"], elapsed=golden["dt"][:, :, 0])
+    there.put(cell, arrays)
+    out, state = there.run(nn.Recurrent(cell), golden["x"], elapsed=golden["dt"][:, :, 0])
     np.testing.assert_allclose(out, w["h"], **FLOAT64)
     np.testing.assert_allclose(state, w["h"][:, -1], **FLOAT64)
     np.testing.assert_allclose(out * w["output_mask"], w["out"], **FLOAT64)
@@ -124,11 +130,12 @@ def later(shared_golden):
     return np.load(shared_golden / "ember_motor_gate_multistride_HEAD_shim.npz")
 
 
-def test_gated_merge_of_liquid_cell_and_lstm_is_the_later_versions(later):
+def test_gated_merge_of_liquid_cell_and_lstm_is_the_later_versions(there, later):
     g = {k.removeprefix("gated/"): later[k] for k in later if k.startswith("gated/")}
-    cell = nn.LSTMGatedCell(4, Leaky(g["cfc_W"]), Leaky(g["lstm_W"]))
+    cell = nn.LSTMGatedCell(4, Leaky(there.array(g["cfc_W"])), Leaky(there.array(g["lstm_W"])))
     layer = nn.Recurrent(cell, proj_size=2)
-    layer.assign(
+    there.put(
+        layer,
         {
             "cell.projection.weight": g["cfc_in_W"],
             "cell.projection.bias_vector": g["cfc_in_b"],
@@ -136,18 +143,18 @@ def test_gated_merge_of_liquid_cell_and_lstm_is_the_later_versions(later):
             "cell.gate.bias_vector": g["gate_b"],
             "projection.weight": g["out_W"],
             "projection.bias_vector": g["out_b"],
-        }
+        },
     )
-    np.testing.assert_allclose(layer(g["x"])[0], g["output"], **FLOAT64)
+    np.testing.assert_allclose(there.run(layer, g["x"])[0], g["output"], **FLOAT64)
 
 
-def test_multi_stride_merge_is_the_later_versions(later):
+def test_multi_stride_merge_is_the_later_versions(there, later):
     g = {k.removeprefix("multistride/"): later[k] for k in later if k.startswith("multistride/")}
-    cells = [Leaky(np.eye(4), float(leak)) for leak in g["leak"]]
+    cells = [Leaky(there.array(np.eye(4)), float(leak)) for leak in g["leak"]]
     layer = nn.Recurrent(nn.MultiStrideCell(4, cells, (1, 3, 5)), proj_size=2)
     arrays = {"projection.weight": g["out_W"], "projection.bias_vector": g["out_b"]}
     for i, stride in enumerate((1, 3, 5)):
         arrays[f"cell.projections.{i}.weight"] = g[f"proj{stride}_W"]
         arrays[f"cell.projections.{i}.bias_vector"] = g[f"proj{stride}_b"]
-    layer.assign(arrays)
-    np.testing.assert_allclose(layer(g["x"])[0], g["output"], **FLOAT64)
+    there.put(layer, arrays)
+    np.testing.assert_allclose(there.run(layer, g["x"])[0], g["output"], **FLOAT64)

@@ -25,6 +25,11 @@ LAYERS = {
 EACH = pytest.mark.parametrize("name", LAYERS)
 
 
+@pytest.fixture(autouse=True)
+def on_every_backend(backend):
+    """Each test runs on NumPy, PyTorch and MLX."""
+
+
 def sequences(rows=B, steps=T, seed=1):
     """Inputs `(rows, steps, F)` and irregular times `(rows, steps)`."""
     g = ops.generator(seed)
@@ -144,6 +149,7 @@ def test_steps_before_the_first_have_no_output():
 
 
 @EACH
+@pytest.mark.parametrize("backend", ["numpy"], indirect=True)
 def test_file_brings_back_the_layer(name, tmp_path):
     layer = LAYERS[name](proj_size=3)
     layer.save(tmp_path / "layer.safetensors")
