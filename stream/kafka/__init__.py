@@ -15,12 +15,14 @@ from ._group import GroupView as GroupView
 from ._ledger import Ledger as Ledger
 from ._outbox import Outbox as Outbox
 from ._ports import TP as TP
+from ._ports import Administration as Administration
 from ._ports import FencedError as FencedError
 from ._ports import Membership as Membership
 from ._ports import Observer as Observer
 from ._ports import Outgoing as Outgoing
 from ._ports import RefusedError as RefusedError
 from ._ports import Silent as Silent
+from ._ports import TopicFacts as TopicFacts
 from ._processor import Processor as Processor
 from ._resume import Facts as Facts
 from ._resume import Start as Start

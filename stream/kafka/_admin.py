@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import ConnectionGroup
 
-from ._ports import Observer
+from ._ports import Observer, TopicFacts
 from ._requests import CreateTopics, TopicIds
 
 log = logging.getLogger(__name__)
@@ -20,13 +20,6 @@ _CREATE_TOPICS: Final = 19
 _TXN_OFFSET_COMMIT: Final = 28
 _FENCED_VERSION: Final = 3
 _WAIT_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
-
-
-class TopicFacts(NamedTuple):
-    """A topic as the broker knows it; `topic_id` is empty where it has none."""
-
-    partitions: int
-    topic_id: str
 
 
 class Admin:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from stream.engine import META_KEY
+import msgspec
+
+from stream.engine import META_KEY, MetaRow
 
 from ._checkpoint import COMMITTED_HEADER
 from ._ports import TP, Engine, Observer
@@ -51,6 +53,7 @@ class Changelog:
         self._on_damaged = on_damaged
         self._stored: dict[TP, int] = {}
         self._committed: dict[TP, int] = {}
+        self._absorbed: dict[TP, int] = {}  # by the meta row that `_committed` came with
 
     def stored(self, tp: TP) -> int | None:
         """Last changelog offset contained in memory; None: nothing."""
@@ -61,10 +64,18 @@ class Changelog:
         if offset > self._stored.get(tp, -1):
             self._stored[tp] = offset
 
-    def wrote(self, tp: TP, offset: int, committed_before: int) -> None:
-        """Our own rows are in the log up to `offset`; -1: the broker did not say."""
+    def wrote(self, tp: TP, offset: int, committed_before: int, position: int) -> None:
+        """Our own rows are in the log.
+
+        Args:
+            tp: The input partition.
+            offset: Changelog offset of the last of them; -1: the broker did not say.
+            committed_before: What the group had committed before.
+            position: Next input offset to absorb after them.
+        """
         self.reached(tp, offset)
         self._committed[tp] = committed_before
+        self._absorbed[tp] = position - 1
 
     def committed_before(self, tp: TP) -> int | None:
         """What the group had committed when the last meta row was written; None: not known."""
@@ -72,7 +83,7 @@ class Changelog:
 
     def drop(self, tp: TP) -> None:
         """Forget a partition: its slots are gone."""
-        for known in (self._stored, self._committed):
+        for known in (self._stored, self._committed, self._absorbed):
             known.pop(tp, None)
 
     def load(self, tp: TP, records: Sequence[ChangelogRecord]) -> int:
@@ -96,8 +107,8 @@ class Changelog:
                 continue
             keys.append(record.key)
             values.append(record.value)
-            if record.key == META_KEY:
-                self._read_headers(tp, record.headers)
+            if record.key == META_KEY and record.value is not None:
+                self._read_headers(tp, record.value, record.headers)
         if records:
             self.reached(tp, records[-1].offset)
         if not keys:
@@ -108,9 +119,16 @@ class Changelog:
         self._observer.loaded(tp, report.accepted, report.stale, len(report.damaged))
         return report.accepted
 
-    def _read_headers(self, tp: TP, headers: Sequence[tuple[str, bytes]]) -> None:
-        found = dict(headers)
-        committed = found.get(COMMITTED_HEADER, b"")
+    def _read_headers(self, tp: TP, value: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
+        """Note what goes with the newest meta row: a suspended worker may have written late."""
+        try:
+            absorbed = MetaRow.decode(value).absorbed
+        except (msgspec.DecodeError, UnicodeError):
+            return  # the engine says that it is damaged
+        if absorbed < self._absorbed.get(tp, -1):
+            return
+        self._absorbed[tp] = absorbed
+        committed = dict(headers).get(COMMITTED_HEADER, b"")
         if committed.lstrip(b"-").isdigit():
             self._committed[tp] = int(committed)
         else:

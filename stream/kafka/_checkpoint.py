@@ -56,8 +56,8 @@ class Checkpoint:
         group: Says as whom to commit, and whether that still holds.
         clock: For durations only.
         observer: Told of every checkpoint.
-        on_written: Called with partition, changelog offset of its last row in the log now, and what
-            the group had committed before.
+        on_written: Called with partition, changelog offset of its last row in the log now, what
+            the group had committed before, and the position that is committed now.
         settle_dead_letters: Awaited before the offsets go; must be bounded in time, never raises.
     """
 
@@ -71,7 +71,7 @@ class Checkpoint:
         group: Group,
         clock: Clock,
         observer: Observer,
-        on_written: Callable[[TP, int, int], None] = lambda _tp, _offset, _before: None,
+        on_written: Callable[[TP, int, int, int], None] = lambda *_: None,
         settle_dead_letters: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._engine = engine
@@ -160,7 +160,7 @@ class Checkpoint:
             raise
         for part, offset in zip(parts, stored, strict=True):
             self._ledger.confirm(part.tp, part.position)
-            self._on_written(part.tp, offset, part.committed)
+            self._on_written(part.tp, offset, part.committed, part.position)
 
     async def _send_held(self, parts: list[Part]) -> None:
         acks = []

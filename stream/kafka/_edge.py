@@ -18,6 +18,8 @@ from ._ledger import Ledger
 from ._outbox import Outbox
 from ._ports import (
     TP,
+    Administration,
+    Clock,
     Codec,
     Engine,
     EventSink,
@@ -43,10 +45,12 @@ class Edge:
         observer: Told of everything.
         transactional_id: This worker's; empty: without transactions.
         log_factory: Makes the state log, given this edge.
+        administration: Asks the cluster, and ends what a former worker left open.
         events: Sink for events that do not wait; None: they wait for the checkpoint.
         dead_letters: Sink for dead letters; None: they are only counted.
         too_large: Tells refusals for size.
         exit_process: Ends the process at once with a code.
+        clock: Seconds that go on while the process is suspended.
     """
 
     def __init__(
@@ -58,10 +62,12 @@ class Edge:
         observer: Observer,
         transactional_id: str,
         log_factory: Callable[[Edge], StateLog],
+        administration: Administration,
         events: EventSink | None,
         dead_letters: EventSink | None,
         too_large: Callable[[BaseException], bool],
         exit_process: Callable[[int], Any],
+        clock: Clock = time.monotonic,
     ) -> None:
         self.config = config
         self.engine = engine
@@ -69,6 +75,8 @@ class Edge:
         self.consumer: Any = None
         self.sources = {config.changelog(topic): topic for topic in config.topics}
         self.transactional_id = transactional_id
+        self.administration = administration
+        self.clock = clock
         self._exit = exit_process
         self._wake = asyncio.Event()
         self.ledger = Ledger()
@@ -77,8 +85,9 @@ class Edge:
         self.group = GroupView(
             lambda: self.consumer.thread.membership(),
             lambda: self.consumer.thread.heard_at,
-            time.monotonic,
-            None if transactional_id else config.session_timeout_seconds,
+            clock,
+            config.session_timeout_seconds,
+            fenced=bool(transactional_id),
         )
         self._dead_letters: DeadLetters | None = None
         if dead_letters is not None:
@@ -88,7 +97,7 @@ class Edge:
                 group=config.group,
                 max_per_second=config.dead_letters_per_second,
                 observer=observer,
-                clock=time.monotonic,
+                clock=clock,
                 too_large=too_large,
             )
         self.checkpoint = Checkpoint(
@@ -97,7 +106,7 @@ class Edge:
             outbox=self.outbox,
             log=log_factory(self),
             group=self.group,
-            clock=time.monotonic,
+            clock=clock,
             observer=observer,
             on_written=self.changelog.wrote,
             settle_dead_letters=None if self._dead_letters is None else self._dead_letters.settle,
@@ -111,7 +120,7 @@ class Edge:
             topics=config.output_topic,
             source=config.source,
             observer=observer,
-            clock=time.monotonic,
+            clock=clock,
             late=config.dead_letters_late,
         )
 
@@ -229,6 +238,10 @@ class Edge:
         try:
             await take_positions(self, [tp for tp in assignment if tp.topic in self.config.topics])
         except RefusedError as error:
+            try:  # a worker that was suspended holds old state against new offsets
+                await self.group.confirmed()
+            except FencedError as fenced:
+                self.fatal(f"This worker is fenced: {fenced}.")
             self.fatal(str(error))
 
     def _damaged(self, tp: TP, key: bytes, why: str) -> None:

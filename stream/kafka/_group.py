@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from ._ports import Clock, FencedError, Membership
+
+_POLL_SECONDS = 0.1
 
 
 class GroupView:
@@ -14,8 +17,8 @@ class GroupView:
         current: The membership the group's client has now.
         heard: When the group last confirmed this worker, on `clock`.
         clock: Seconds; must go on while the process is suspended.
-        lease: Seconds without confirmation after which the group must be assumed to have moved
-            on; None where the broker fences by itself.
+        session: Seconds without confirmation after which the group takes a worker for dead.
+        fenced: Whether the broker refuses what such a worker writes by itself.
     """
 
     def __init__(
@@ -23,12 +26,15 @@ class GroupView:
         current: Callable[[], Membership],
         heard: Callable[[], float],
         clock: Clock,
-        lease: float | None,
+        session: float,
+        *,
+        fenced: bool,
     ) -> None:
         self._current = current
         self._heard = heard
         self._clock = clock
-        self._lease = lease
+        self._session = session
+        self._fenced = fenced
         self._joined: Membership | None = None
 
     def joined(self) -> None:
@@ -50,11 +56,28 @@ class GroupView:
                 f"the group has moved on: generation {joined.generation} was missed "
                 f"(now {current.generation})"
             )
-        if self._lease is not None:
-            silence = self._clock() - self._heard()
-            if silence > self._lease:
-                raise FencedError(
-                    f"the group has not answered for {silence:.1f} s, longer than the session "
-                    f"timeout of {self._lease:g} s: another worker may own the partitions"
-                )
+        silence = self._clock() - self._heard()
+        if not self._fenced and silence > self._session:
+            raise FencedError(self._unanswered(silence))
         return joined
+
+    async def confirmed(self) -> None:
+        """Wait until the group confirms that this worker is still who it was.
+
+        Raises:
+            FencedError: If the group has moved on, or does not answer.
+        """
+        asked = self._clock()
+        while self._heard() <= asked:
+            self.membership()
+            silence = self._clock() - asked
+            if silence > self._session:
+                raise FencedError(self._unanswered(silence))
+            await asyncio.sleep(_POLL_SECONDS)
+        self.membership()
+
+    def _unanswered(self, silence: float) -> str:
+        return (
+            f"the group has not answered for {silence:.1f} s, longer than the session timeout of "
+            f"{self._session:g} s: another worker may own the partitions"
+        )

@@ -35,9 +35,17 @@ class Ledger:
     def __iter__(self) -> Iterator[TP]:
         return iter(tuple(self._entries))
 
-    def start(self, tp: TP, position: int, committed: int) -> None:
-        """Own a partition from `position` on; a group that lags behind it counts as unsaved."""
-        saved = position if committed < 0 else min(position, committed)
+    def start(self, tp: TP, position: int, committed: int, *, fresh: bool = False) -> None:
+        """Own a partition from `position` on.
+
+        Args:
+            tp: The partition.
+            position: Next offset to absorb.
+            committed: What the group has; -1 nothing. A group that lags behind the state counts
+                as unsaved: its writer died before the commit.
+            fresh: There is no state yet, so nothing that the group could lag behind.
+        """
+        saved = position if fresh else min(position, committed)
         self._entries[tp] = Entry(position, saved, committed)
 
     def drop(self, tp: TP) -> None:

@@ -176,6 +176,23 @@ class StateLog(Protocol):
         """Give the transaction up; best effort, never raises."""
 
 
+class TopicFacts(NamedTuple):
+    """A topic as the broker knows it; `topic_id` is empty where it has none."""
+
+    partitions: int
+    topic_id: str
+
+
+class Administration(Protocol):
+    """What is asked of the cluster between an assignment and the first record."""
+
+    async def describe(self, topics: Sequence[str]) -> Mapping[str, TopicFacts]:
+        """Describe those of `topics` that exist."""
+
+    async def take_over(self, transactional_id: str) -> None:
+        """End what a former worker left open, and fence it if it should still live."""
+
+
 class Group(Protocol):
     """The consumer group, seen from a checkpoint."""
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import errors as kafka_errors
 
-from ._admin import Admin
-from ._fence import take_over
 from ._ports import TP
 from ._resume import Facts, resume
 from ._thread import LogFacts
@@ -31,7 +28,7 @@ async def settled_ends(edge: Edge, tps: set[Any]) -> dict[Any, int]:
     is named with the group's offset; it is taken over, which ends it.
     """
     thread = edge.consumer.thread
-    started = time.monotonic()
+    started = edge.clock()
     fenced: set[str] = {edge.transactional_id, ""}
     while True:
         try:
@@ -45,13 +42,13 @@ async def settled_ends(edge: Edge, tps: set[Any]) -> dict[Any, int]:
         hanging = [tp for tp in tps if ends[tp].end < real[tp]]
         if not hanging:
             return {tp: ends[tp].end for tp in tps}
-        waited = time.monotonic() - started
+        waited = edge.clock() - started
         if waited > _TAKE_OVER_SECONDS and edge.transactional_id:
             sources = await thread.facts([edge.source(tp) for tp in hanging])
             for writer in sorted({facts.writer for facts in sources.values()} - fenced):
                 fenced.add(writer)
                 log.warning("Ending the open transaction of former worker %r.", writer)
-                await take_over(writer, edge.config.client_settings())
+                await edge.administration.take_over(writer)
         edge.observer.phase("recovering", f"waiting for open transactions in {len(hanging)}")
         await asyncio.sleep(_SETTLE_POLL_SECONDS)
 
@@ -65,14 +62,14 @@ async def take_positions(edge: Edge, tps: list[Any]) -> None:
     sources: list[TP] = [(tp.topic, tp.partition) for tp in tps]
     if sources:
         facts = await edge.consumer.thread.facts(sources)
-        async with Admin(edge.config.client_settings()) as admin:
-            topics = await admin.describe(sorted({topic for topic, _ in sources}))
+        topics = await edge.administration.describe(sorted({topic for topic, _ in sources}))
         starts = {}
         for tp, faust_tp in zip(sources, tps, strict=True):
             starts[faust_tp] = _start(edge, tp, facts[tp], topics[tp[0]])
         await edge.consumer.seek_wait(starts)
         for tp, faust_tp in zip(sources, tps, strict=True):
-            edge.ledger.start(tp, starts[faust_tp], facts[tp].committed)
+            fresh = edge.engine.meta(tp).absorbed < 0
+            edge.ledger.start(tp, starts[faust_tp], facts[tp].committed, fresh=fresh)
     standbys = edge.consumer.app.tables.recovery.standby_tps
     edge.observer.assigned(sources, [edge.source(tp) for tp in standbys])
     edge.observer.phase("running", f"{len(sources)} partitions")

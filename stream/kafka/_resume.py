@@ -18,7 +18,7 @@ class Facts(NamedTuple):
         log_start: First offset still there.
         log_end: Offset of the next record to come.
         committed: The group's; -1 none.
-        committed_before: What the writer of the meta row found committed; None: not known.
+        committed_before: What the writer of the newest meta row found committed; None: not known.
     """
 
     topic_id: str
@@ -40,8 +40,9 @@ def resume(group: str, tp: TP, meta: MetaRow, facts: Facts) -> Start:
     """Find the position that continues the state exactly.
 
     The state decides, not the group's offset: rows, meta row and position were written together.
-    The group's offset is honest at two values only: what the last checkpoint committed, and what
-    it found (when it died before committing).
+    The group's offset is honest between what the last checkpoint found (it died before its commit)
+    and what it committed; in between where another worker committed less than a suspended one
+    had absorbed.
 
     Args:
         group: Consumer group, for the sentence.
@@ -76,8 +77,8 @@ def resume(group: str, tp: TP, meta: MetaRow, facts: Facts) -> Start:
             f"The log of {where} ends before what the state has absorbed: it was truncated. "
             f"Expected an end of at least {position}. Received: log_end={facts.log_end}. {MEND}"
         )
-    honest = {position, -1 if facts.committed_before is None else facts.committed_before}
-    if facts.committed >= 0 and facts.committed not in honest:
+    before = position if facts.committed_before is None else facts.committed_before
+    if facts.committed >= 0 and not before <= facts.committed <= position:
         raise RefusedError(
             f"The offset of group {group!r} in {where} was moved by hand. Expected {position}. "
             f"Received: committed={facts.committed}. {MEND}"

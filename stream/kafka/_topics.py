@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from aiokafka import errors as kafka_errors
 
-from ._admin import Admin, TopicFacts, connect, wait_for_topics
+from ._admin import Admin, connect, wait_for_topics
 from ._config import WorkerConfig
-from ._ports import Observer, RefusedError
+from ._ports import Observer, RefusedError, TopicFacts
 
 log = logging.getLogger(__name__)
 

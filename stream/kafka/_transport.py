@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from faust.transport.drivers import aiokafka as driver
 from mode import Service
 
+from ._flow import Flow
 from ._thread import ConsumerThread
 
 _POLL_SECONDS = 0.25
@@ -29,7 +30,11 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self.edge = self.app.edge
         self.edge.consumer = self
-        self._batch = asyncio.Lock()
+        self._flow = Flow(
+            self.edge,
+            lambda: int(self.app.consumer_generation_id),
+            lambda: self.flow_active and not self.app.should_stop,
+        )
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._fetch_generation = -1
@@ -56,8 +61,6 @@ class Consumer(driver.Consumer):
             self.edge.fatal(f"The stream broke: {type(error).__name__}: {error}", error)
 
     async def _getmany(self, active_partitions: set[Any] | None, timeout: float) -> Any:  # noqa: ASYNC109
-        # The generation of the fetch, not of the wait for the flow before it: fetches of this
-        # generation come after its seeks, and what they bring must not be dropped.
         self._fetch_generation = self.app.consumer_generation_id
         self._quiet.clear()
         try:
@@ -77,32 +80,15 @@ class Consumer(driver.Consumer):
         records, active = await self._wait_next_records(
             _RECOVERY_POLL_SECONDS if recovering else _POLL_SECONDS
         )
-        async with self._batch:
-            generation = self._fetch_generation
-            if generation != self.app.consumer_generation_id:
-                return  # all positions are set anew before the flow is resumed
-            for tp, batch in (records or {}).items():
-                if tp.topic in self.edge.sources:
-                    self.edge.load_changelog(self.app.tables.recovery, tp, batch)
-                else:
-                    await self.edge.process(tp, batch, lambda: self._going_on(generation))
-            if self.flow_active:
-                self.edge.follow_recovery(self.app.tables.recovery, active or ())
-        await asyncio.sleep(0)
-
-    def _going_on(self, generation: int) -> bool:
-        return (
-            self.flow_active
-            and generation == self.app.consumer_generation_id
-            and not self.app.should_stop
+        await self._flow.take(
+            self.app.tables.recovery, records or {}, active or (), self._fetch_generation
         )
+        await asyncio.sleep(0)
 
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
         """Finish the slice in hand, bring everything to the log, then let go."""
         self.stop_flow()
-        async with self._batch:
-            pass
-        await self.edge.let_go("revoke")
+        await self._flow.let_go("revoke")
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[Any], generation_id: int = 0) -> None:
@@ -118,9 +104,7 @@ class Consumer(driver.Consumer):
 
     async def wait_empty(self) -> None:
         """The stop: one last checkpoint."""
-        async with self._batch:
-            pass
-        await self.edge.let_go("stop")
+        await self._flow.let_go("stop")
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Do nothing: offsets are committed by checkpoints only."""

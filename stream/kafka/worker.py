@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import faust
@@ -14,12 +14,13 @@ from aiokafka import AIOKafkaProducer
 from faust import stores
 from faust.transport import drivers
 
+from ._admin import Admin
 from ._config import WorkerConfig
 from ._edge import Edge
-from ._fence import FencedProducer
+from ._fence import FencedProducer, take_over
 from ._fit import wait_for_fit
 from ._logs import PlainLog, ProducerSink, TransactionalLog, too_large
-from ._ports import Codec, Engine, Observer, Silent, StateLog
+from ._ports import Codec, Engine, Observer, Silent, StateLog, TopicFacts
 from ._topics import Cluster, prepare
 
 log = logging.getLogger(__name__)
@@ -160,6 +161,7 @@ class Worker:
             observer=self._observer,
             transactional_id=transactional_id,
             log_factory=state_log,
+            administration=_Administration(config),
             events=plain if config.guarantee == "at_least_once" else None,
             dead_letters=letters,
             too_large=too_large,
@@ -207,6 +209,20 @@ class Worker:
                 store="slab://local",
             )
         return app
+
+
+class _Administration:
+    """Connects anew for each question: they are rare."""
+
+    def __init__(self, config: WorkerConfig) -> None:
+        self._settings = config.client_settings()
+
+    async def describe(self, topics: Sequence[str]) -> Mapping[str, TopicFacts]:
+        async with Admin(self._settings) as admin:
+            return await admin.describe(list(topics))
+
+    async def take_over(self, transactional_id: str) -> None:
+        await take_over(transactional_id, self._settings)
 
 
 def _raise_to(edge: Edge, task: asyncio.Future[Any]) -> None:

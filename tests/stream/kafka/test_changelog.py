@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from stream.engine import META_KEY
+from stream.engine import META_KEY, MetaRow
 from stream.kafka import Changelog, Silent
 from tests.broker.counting import CountingEngine
 
@@ -23,8 +23,9 @@ class Engine:
         return SimpleNamespace(accepted=len(keys), stale=0, damaged=[(b"bad", "short")])
 
 
-def record(offset: int, key: bytes | None = b"k", headers: Any = ()) -> Any:
-    return SimpleNamespace(offset=offset, key=key, value=b"v", headers=headers)
+def record(offset: int, key: bytes | None = b"k", headers: Any = (), absorbed: int = 0) -> Any:
+    value = MetaRow(absorbed=absorbed).encode() if key == META_KEY else b"v"
+    return SimpleNamespace(offset=offset, key=key, value=value, headers=headers)
 
 
 def test_records_already_in_memory_are_not_loaded_again() -> None:
@@ -39,12 +40,12 @@ def test_records_already_in_memory_are_not_loaded_again() -> None:
 
 def test_own_writes_and_markers_count_as_read() -> None:
     changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
-    changelog.wrote(TP, 40, 7)
+    changelog.wrote(TP, 40, 7, 3)
     changelog.reached(TP, 41)
     changelog.reached(TP, 12)
     assert changelog.stored(TP) == 41
     assert changelog.committed_before(TP) == 7
-    changelog.wrote(TP, -1, 9)
+    changelog.wrote(TP, -1, 9, 4)
     assert changelog.stored(TP) == 41
 
 
@@ -56,6 +57,17 @@ def test_the_meta_rows_header_says_what_was_committed_before() -> None:
     assert changelog.committed_before(TP) == -1
     changelog.load(TP, [record(3, META_KEY, [])])
     assert changelog.committed_before(TP) is None
+
+
+def test_a_late_meta_row_does_not_say_what_was_committed() -> None:
+    """A suspended worker may write after its successor: what it had found is long past."""
+    changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
+    changelog.load(TP, [record(1, META_KEY, [("ember.committed", b"50")], absorbed=99)])
+    changelog.load(TP, [record(2, META_KEY, [("ember.committed", b"40")], absorbed=60)])
+    assert changelog.committed_before(TP) == 50
+    changelog.wrote(TP, 3, 100, 120)
+    changelog.load(TP, [record(4, META_KEY, [("ember.committed", b"100")], absorbed=110)])
+    assert changelog.committed_before(TP) == 100
 
 
 def test_damaged_rows_are_told_and_do_no_more_harm() -> None:

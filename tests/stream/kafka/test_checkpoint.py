@@ -67,7 +67,7 @@ async def test_events_then_rows_then_offsets() -> None:
         b"e2",
     }
     assert rig.journal[-1] == ("commit", {A: 15, B: 12}, ME)
-    assert rig.written == [(A, 100, 10), (B, 100, 10)]
+    assert rig.written == [(A, 100, 10, 15), (B, 100, 10, 12)]
     assert rig.ledger.committed(A) == 15
 
 
@@ -199,3 +199,16 @@ async def test_a_group_that_lags_behind_the_state_is_brought_up() -> None:
     rig.ledger.start(A, 40, 30)
     await rig.checkpoint.run("interval")
     assert rig.journal[-1] == ("commit", {A: 40}, ME)
+
+
+async def test_a_group_without_an_offset_is_given_that_of_the_state() -> None:
+    rig = Rig()
+    rig.ledger.start(A, 40, -1)
+    await rig.checkpoint.run("interval")
+    assert rig.journal[-1] == ("commit", {A: 40}, ME)
+
+
+async def test_a_partition_without_state_has_nothing_to_commit() -> None:
+    rig = Rig()
+    rig.ledger.start(A, 40, -1, fresh=True)
+    assert await rig.checkpoint.run("interval") == 0

@@ -16,26 +16,27 @@ class Client:
         self.heard = 0.0
 
 
-def make(lease: float | None) -> tuple[GroupView, Client, FakeClock]:
+def make(*, fenced: bool = False) -> tuple[GroupView, Client, FakeClock]:
     client, clock = Client(), FakeClock()
-    return GroupView(lambda: client.now, lambda: client.heard, clock, lease), client, clock
+    view = GroupView(lambda: client.now, lambda: client.heard, clock, 12.0, fenced=fenced)
+    return view, client, clock
 
 
 def test_a_member_commits_as_who_it_was_when_it_joined() -> None:
-    view, _, _ = make(12.0)
+    view, _, _ = make()
     view.joined()
     assert view.membership() == Membership(5, "me", None)
 
 
 def test_without_an_assignment_there_is_nobody_to_commit_as() -> None:
-    view, _, _ = make(12.0)
+    view, _, _ = make()
     with pytest.raises(FencedError, match="no assignment"):
         view.membership()
 
 
 @pytest.mark.parametrize("now", [Membership(6, "me"), Membership(5, "other"), Membership(-1, "")])
 def test_a_missed_generation_is_fenced(now: Membership) -> None:
-    view, client, _ = make(None)
+    view, client, _ = make(fenced=True)
     view.joined()
     client.now = now
     with pytest.raises(FencedError, match="moved on"):
@@ -43,14 +44,37 @@ def test_a_missed_generation_is_fenced(now: Membership) -> None:
 
 
 def test_a_silence_longer_than_the_session_is_fenced_where_the_broker_does_not() -> None:
-    view, client, clock = make(12.0)
+    view, client, clock = make()
     view.joined()
     clock.now = 12.5
     with pytest.raises(FencedError, match=r"not answered for 12\.5 s"):
         view.membership()
     client.heard = 3.0
     view.membership()
-    fenced_by_the_broker, _, late = make(None)
+    fenced_by_the_broker, _, late = make(fenced=True)
     fenced_by_the_broker.joined()
     late.now = 1e6
     fenced_by_the_broker.membership()
+
+
+@pytest.mark.parametrize("answer", ["confirmed", "moved on", "silent"])
+async def test_whether_it_still_belongs_is_waited_for(
+    answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view, client, clock = make(fenced=True)
+    view.joined()
+
+    async def pass_time(seconds: float) -> None:
+        clock.now += seconds
+        if clock.now > 3.0 and answer == "confirmed":
+            client.heard = clock.now
+        elif clock.now > 3.0 and answer == "moved on":
+            client.now = Membership(6, "me")
+
+    monkeypatch.setattr("asyncio.sleep", pass_time)
+    if answer == "confirmed":
+        await view.confirmed()
+        assert 3.0 < clock.now < 4.0
+    else:
+        with pytest.raises(FencedError, match="moved on" if answer == "moved on" else "12"):
+            await view.confirmed()

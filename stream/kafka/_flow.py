@@ -1,0 +1,63 @@
+"""From fetches to the edge: one at a time, and none while partitions are given away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ._edge import Edge
+
+
+class Flow:
+    """Hands fetches over, unless they are of an earlier assignment.
+
+    Args:
+        edge: Takes them.
+        generation: The app's count of assignments.
+        open_: Whether fetches may be handed over at all.
+    """
+
+    def __init__(
+        self, edge: Edge, generation: Callable[[], int], open_: Callable[[], bool]
+    ) -> None:
+        self._edge = edge
+        self._generation = generation
+        self._open = open_
+        self._batch = asyncio.Lock()
+
+    async def take(
+        self,
+        recovery: Any,
+        records: Mapping[Any, Sequence[Any]],
+        active: Iterable[Any],
+        generation: int,
+    ) -> None:
+        """Hand a fetch over.
+
+        Args:
+            recovery: Faust's, told of changelog records.
+            records: By partition; inputs and changelogs.
+            active: Partitions that were asked for.
+            generation: Of the fetch, not of the wait for the flow before it: fetches of this
+                generation come after its seeks, and what they bring must not be dropped.
+        """
+        async with self._batch:
+            if generation != self._generation():
+                return  # all positions are set anew before the flow is resumed
+            for tp, batch in records.items():
+                if tp.topic in self._edge.sources:
+                    self._edge.load_changelog(recovery, tp, batch)
+                else:
+                    await self._edge.process(tp, batch, lambda: self._going_on(generation))
+            if self._open():
+                self._edge.follow_recovery(recovery, active)
+
+    def _going_on(self, generation: int) -> bool:
+        return self._open() and generation == self._generation()
+
+    async def let_go(self, reason: str) -> None:
+        """Finish the slice in hand, bring everything to the log, own nothing any more."""
+        async with self._batch:
+            pass
+        await self._edge.let_go(reason)
