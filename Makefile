@@ -13,7 +13,7 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-all check fix bench docs clean
+.PHONY: help demo test test-all simulate check fix bench docs clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,9 @@ test: $(VENV)/.ready-test  ## Fast tests; what this machine lacks is skipped wit
 
 test-all: $(VENV)/.ready-test  ## All tests, also slow ones and those on a real Kafka (needs Java 17 and Maven)
 	@$(BIN)/python -m pytest $(ARGS)
+
+simulate: $(VENV)/.ready-test  ## Check the protocol in simulated clusters (ARGS="--schedules 1000 --seed 1")
+	@$(BIN)/python -m tests.simulation $(ARGS)
 
 check: $(VENV)/.ready-dev  ## Lint, formatting, types, import contracts; all of them, whatever fails
 	@failed=; for tool in "ruff check ." "ruff format --check ." mypy lint-imports; do \

@@ -1,0 +1,386 @@
+"""A worker: the production edge, with a model of Faust and aiokafka's consumer around it.
+
+The production parts are `Edge` and all it joins (ledger, changelog, outbox, checkpoint, group
+view, processor, recovery, resume), `Flow`, `SlabStore`, both state logs and the sink.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from stream.kafka import TP, FencedError, Membership, Outgoing, Silent, WorkerConfig
+from stream.kafka._edge import Edge
+from stream.kafka._flow import Flow
+from stream.kafka._logs import PlainLog, ProducerSink, TransactionalLog, too_large
+from stream.kafka._store import SlabStore
+from stream.kafka._thread import LogFacts
+
+from .broker import Broker, Producer
+from .group import Assignment, Coordinator
+from .machine import Process
+from .tiny import TinyCodec, TinyEngine
+
+HEARTBEAT_SECONDS = 0.4
+POLL_SECONDS = 0.2
+"""How long a fetch waits at the broker for something to come."""
+
+
+class Faust(NamedTuple):
+    """Faust's topic and partition."""
+
+    topic: str
+    partition: int
+
+
+class Recovery:
+    """The part of Faust's recovery that the edge is told to fill."""
+
+    def __init__(self) -> None:
+        self.active_tps: set[Faust] = set()
+        self.standby_tps: set[Faust] = set()
+        self.active_offsets: dict[Faust, int | None] = {}
+        self.standby_offsets: dict[Faust, int | None] = {}
+        self.active_highwaters: dict[Faust, int] = {}
+        self.in_recovery = False
+        self.signal_recovery_end = asyncio.Event()
+
+    def need_recovery(self) -> bool:
+        offsets = self.active_offsets
+        return any(
+            end > (offsets.get(tp) if offsets.get(tp) is not None else -1)  # type: ignore[operator]
+            for tp, end in self.active_highwaters.items()
+        )
+
+
+class Watch(Silent):
+    """Keeps the last words of a worker."""
+
+    last_words = ""
+
+    def phase(self, phase: str, detail: str) -> None:
+        if phase == "failed":
+            self.last_words = detail
+
+
+class Thread:
+    """What is asked of the consumer directly."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self.heard_at = float("-inf")
+
+    def heard(self) -> None:
+        self.heard_at = self._worker.process.machine.now
+
+    def membership(self) -> Membership:
+        self._worker.on_request("checkpoint")  # that is what asks first
+        return Membership(self._worker.generation, self._worker.member)
+
+    def position_now(self, tp: Any) -> int | None:
+        return self._worker.positions.get(tp)
+
+    def highwater_now(self, tp: TP) -> int | None:
+        return None
+
+    async def facts(self, tps: Iterable[TP]) -> dict[TP, LogFacts]:
+        broker = self._worker.broker
+        asked = sorted(tps)
+        ends = await self._worker.process.ask(
+            lambda answer: answer([broker.log(*tp).stable for tp in asked])
+        )
+        offsets = await self._worker.process.ask(
+            lambda answer: answer([broker.offsets.get((tp[0], tp[1]), (-1, "")) for tp in asked])
+        )
+        return {
+            tp: LogFacts(0, end, *offset)
+            for tp, end, offset in zip(asked, ends, offsets, strict=True)
+        }
+
+    async def uncommitted_ends(self, tps: Iterable[TP]) -> dict[TP, int]:
+        broker = self._worker.broker
+        ends: dict[TP, int] = await self._worker.process.ask(
+            lambda answer: answer({tp: broker.log(*tp).end for tp in tps})
+        )
+        return ends
+
+    async def commit_exactly(self, offsets: Mapping[TP, int], membership: Membership) -> None:
+        worker = self._worker
+        if self.membership() != membership:
+            raise FencedError("the group has moved on before the commit")
+        worker.on_request("offsets")
+        if (
+            await worker.process.ask(
+                lambda answer: worker.group.commit(offsets, membership, answer)
+            )
+            != "ok"
+        ):
+            raise FencedError("the group refused the commit")
+
+
+class DuplicatingSink:
+    """A producer that is not always careful: some events come twice."""
+
+    def __init__(self, sink: ProducerSink, worker: Worker) -> None:
+        self._sink = sink
+        self._rng = worker.process.machine.rng
+
+    async def send(self, message: Outgoing) -> Any:
+        ack = await self._sink.send(message)
+        if self._rng.random() < 0.02:
+            await self._sink.send(message)
+        return ack
+
+
+class Worker:
+    """One life of a worker process.
+
+    Args:
+        process: Where it runs.
+        broker: The brokers.
+        group: The coordinator.
+        config: As in production.
+        transactions: Whether checkpoints are transactions.
+        transactional_id: Of this life.
+        on_request: Told of the kind of every request.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        broker: Broker,
+        group: Coordinator,
+        config: WorkerConfig,
+        *,
+        transactional_id: str,
+        on_request: Callable[[str], None],
+    ) -> None:
+        self.process = process
+        self.broker = broker
+        self.group = group
+        self.config = config
+        self.on_request = on_request
+        self.transactional_id = transactional_id
+        self.engine = TinyEngine()
+        self.thread = Thread(self)
+        self.generation, self.member = -1, ""
+        self.positions: dict[Any, int] = {}
+        self.recovery = Recovery()
+        self.stopping = False
+        self.watch = Watch()
+        self._moved = asyncio.Event()  # the group has, or the worker shall stop
+        self._count = 0  # of assignments
+        self._fetchable: list[Faust] = []
+        self._open = False
+        self._opened = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self._owned: set[Faust] = set()
+        self._assignment: list[Faust] = []
+        self._recovering: asyncio.Task[None] | None = None
+        self.app = SimpleNamespace(tables=SimpleNamespace(recovery=self.recovery))
+
+    # -- what the edge asks of its surroundings
+
+    async def describe(self, topics: Iterable[str]) -> Any:
+        return await self.process.ask(
+            lambda answer: answer({topic: self.broker.topic(topic) for topic in topics})
+        )
+
+    async def take_over(self, transactional_id: str) -> None:
+        await Producer(self.broker, self.process, transactional_id).start()
+
+    async def seek_wait(self, starts: Mapping[Faust, int]) -> None:
+        self.positions.update(starts)
+
+    def _state_log(self, edge: Edge) -> Any:
+        if self.transactional_id:
+            return TransactionalLog(self._producer, self.config.changelog, self.config.group)  # type: ignore[arg-type]
+        return PlainLog(self._producer, self.config.changelog, edge.commit_plainly)  # type: ignore[arg-type]
+
+    async def run(self) -> None:
+        """From start to stop."""
+        self._producer = Producer(self.broker, self.process, self.transactional_id, self.on_request)
+        await self._producer.start()
+        events: Any = None
+        if self.config.guarantee == "at_least_once":
+            producer = (
+                Producer(self.broker, self.process, "", self.on_request)
+                if self.transactional_id
+                else self._producer
+            )
+            events = DuplicatingSink(ProducerSink(producer, started=True), self)  # type: ignore[arg-type]
+        self.edge = Edge(
+            config=self.config,
+            codec=TinyCodec(),
+            engine=self.engine,
+            observer=self.watch,
+            transactional_id=self.transactional_id,
+            log_factory=self._state_log,
+            administration=self,
+            events=events,
+            dead_letters=None,
+            too_large=too_large,
+            exit_process=lambda code: None,
+            clock=self.process.time,
+        )
+        self.edge.consumer = self
+        self._store = SlabStore.__new__(SlabStore)
+        self._store.app = SimpleNamespace(edge=self.edge)
+        self._tables = {
+            topic: SimpleNamespace(
+                changelog_topic=SimpleNamespace(get_topic_name=lambda name=name: name)
+            )
+            for name, topic in self.edge.sources.items()
+        }
+        self._flow = Flow(self.edge, lambda: self._count, lambda: self._open and not self.stopping)
+        draining = asyncio.ensure_future(self._drain())
+        writing = asyncio.ensure_future(self.edge.checkpoint_forever(lambda: self.stopping))
+        beating = asyncio.ensure_future(self._beat())
+        await self._belong()
+        draining.cancel()
+        self._cancel_recovery()
+        await self._flow.let_go("stop")
+        writing.cancel()
+        beating.cancel()
+        await self.process.ask(lambda answer: self.group.leave(self.member, answer))
+
+    def stop(self) -> None:
+        """SIGTERM."""
+        self.stopping = True
+        self._moved.set()
+
+    # -- the group
+
+    async def _belong(self) -> None:
+        """Join, work, let go, join again."""
+        while not self.stopping:
+            self._moved.clear()
+            try:
+                got: Assignment = await self.process.ask(
+                    lambda answer: self.group.join(self.member, answer)
+                )
+            except KeyError:
+                self.member, self.generation = "", -1
+                continue
+            self.generation, self.member = got.generation, got.member
+            await self._assigned(got)
+            if not self.stopping:
+                await self._moved.wait()
+            if self.stopping:
+                return
+            self._cancel_recovery()
+            await self._flow.let_go("revoke")
+
+    async def _beat(self) -> None:
+        """Heartbeats, also while a revoke goes on."""
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            if self.generation < 0:
+                continue
+            generation = self.generation
+            answer = await self.process.ask(
+                lambda reply: self.group.heartbeat(self.member, self.generation, reply)
+            )
+            if generation != self.generation:
+                continue
+            if answer == "ok":
+                self.thread.heard()
+            else:
+                if answer == "unknown":
+                    self.generation, self.member = -1, ""
+                self._moved.set()
+
+    async def _assigned(self, got: Assignment) -> None:
+        self._count += 1
+        self.edge.joined()
+        changelogs = {t: n for n, t in self.edge.sources.items()}
+        active = [Faust(changelogs[t], p) for t, p in got.active]
+        standby = [Faust(changelogs[t], p) for t, p in got.standby]
+        assigned = {*active, *standby}
+        for table in self._tables.values():
+            self._store.table = table
+            await self._store.on_rebalance(
+                assigned, self._owned - assigned, assigned - self._owned, got.generation
+            )
+        self._owned = assigned
+        self._assignment = [Faust(*tp) for tp in got.active]
+        self._recovering = asyncio.ensure_future(self._recover(active, standby))
+
+    def _cancel_recovery(self) -> None:
+        if self._recovering is not None:
+            self._recovering.cancel()
+        self._let([])
+
+    # -- recovery, as Faust goes about it
+
+    async def _recover(self, active: list[Faust], standby: list[Faust]) -> None:
+        recovery = self.recovery
+        recovery.active_tps, recovery.standby_tps = set(active), set(standby)
+        recovery.in_recovery = True
+        recovery.signal_recovery_end.clear()
+        await self._quiet.wait()
+        ends = await self.edge.settled_ends(set(active))
+        recovery.active_highwaters = {tp: end - 1 for tp, end in sorted(ends.items())}
+        recovery.active_offsets = {tp: self._seek(tp) for tp in active}
+        recovery.standby_offsets = {tp: self._seek(tp) for tp in standby}
+        if recovery.need_recovery():
+            self._let(active)
+            await recovery.signal_recovery_end.wait()
+        recovery.in_recovery = False
+        self._let([])
+        await self._quiet.wait()
+        await self.edge.resume(self._assignment)
+        self._let([*self._assignment, *standby])
+
+    def _seek(self, tp: Faust) -> int | None:
+        persisted = self._store.persisted_offset(tp)
+        self.positions[tp] = 0 if persisted is None else persisted + 1
+        return persisted
+
+    # -- fetching
+
+    def _let(self, fetchable: list[Faust]) -> None:
+        """Let these partitions be fetched, or none."""
+        self._fetchable = fetchable
+        self._open = bool(fetchable)
+        if self._open:
+            self._opened.set()
+        else:
+            self._opened.clear()
+
+    async def _drain(self) -> None:
+        while True:
+            await self._opened.wait()
+            generation = self._count
+            asked = list(self._fetchable)
+            self._quiet.clear()
+            try:
+                records = await self._fetch(asked)
+            finally:
+                self._quiet.set()
+            await self._flow.take(self.recovery, records, asked, generation)
+
+    async def _fetch(self, asked: list[Faust]) -> dict[Faust, Any]:
+        machine = self.process.machine
+        most = 1 + int(machine.rng.random() * 12)
+        positions = [self.positions[tp] for tp in asked]
+        logs = [self.broker.log(*tp) for tp in asked]
+
+        def arrive(answer: Any) -> None:
+            if all(log.stable <= at for log, at in zip(logs, positions, strict=True)):
+                machine.after(POLL_SECONDS, lambda: send(answer))
+            else:
+                send(answer)
+
+        def send(answer: Any) -> None:
+            answer([log.read(at, most) for log, at in zip(logs, positions, strict=True)])
+
+        records = {}
+        for tp, (batch, position) in zip(asked, await self.process.ask(arrive), strict=True):
+            self.positions[tp] = position
+            if batch:
+                records[tp] = batch
+        return records
