@@ -90,6 +90,7 @@ def _start(edge: Edge, tp: TP, found: LogFacts, topic: Any) -> int:
             committed=found.committed,
             committed_before=edge.changelog.committed_before(tp),
         ),
+        between=not edge.transactional_id,
     )
     meta.topic_id = meta.topic_id or topic.topic_id
     meta.partition_count = meta.partition_count or topic.partitions

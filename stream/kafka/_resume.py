@@ -36,19 +36,20 @@ class Start(NamedTuple):
     lost: int
 
 
-def resume(group: str, tp: TP, meta: MetaRow, facts: Facts) -> Start:
+def resume(group: str, tp: TP, meta: MetaRow, facts: Facts, *, between: bool = False) -> Start:
     """Find the position that continues the state exactly.
 
     The state decides, not the group's offset: rows, meta row and position were written together.
-    The group's offset is honest between what the last checkpoint found (it died before its commit)
-    and what it committed; in between where another worker committed less than a suspended one
-    had absorbed.
+    The group's offset is honest at two values only: what the last checkpoint committed, and what
+    it found (when it died before committing).
 
     Args:
         group: Consumer group, for the sentence.
         tp: Input partition.
         meta: The engine's meta row after recovery; `absorbed` -1: no state.
         facts: From broker and group.
+        between: Accept what lies between these two as well. Where nothing fences, a suspended
+            worker's late rows may be ahead of what its successor has committed.
 
     Raises:
         RefusedError: State and log contradict each other.
@@ -78,7 +79,8 @@ def resume(group: str, tp: TP, meta: MetaRow, facts: Facts) -> Start:
             f"Expected an end of at least {position}. Received: log_end={facts.log_end}. {MEND}"
         )
     before = position if facts.committed_before is None else facts.committed_before
-    if facts.committed >= 0 and not before <= facts.committed <= position:
+    honest = facts.committed in (-1, before, position)
+    if not honest and not (between and before < facts.committed < position):
         raise RefusedError(
             f"The offset of group {group!r} in {where} was moved by hand. Expected {position}. "
             f"Received: committed={facts.committed}. {MEND}"

@@ -28,7 +28,6 @@ def facts(**changes: Any) -> Facts:
     [
         (Meta(), facts(), 100, 0),
         (Meta(), facts(committed=40), 100, 0),  # died between rows and commit
-        (Meta(), facts(committed=70), 100, 0),  # a suspended worker's late meta row is ahead of it
         (Meta(), facts(committed=-1), 100, 0),  # the group's offsets expired
         (Meta(), facts(topic_id=""), 100, 0),
         (Meta(), facts(log_start=130), 130, 30),
@@ -46,6 +45,7 @@ def test_position_follows_the_state(meta: Meta, found: Facts, position: int, los
         (Meta(), facts(topic_id="bb"), "topic_id=bb"),
         (Meta(), facts(partition_count=11), "partitions=11"),
         (Meta(), facts(log_end=99), "log_end=99"),
+        (Meta(), facts(committed=70), "committed=70"),
         (Meta(), facts(committed=39), "committed=39"),
         (Meta(), facts(committed=101), "committed=101"),
         (Meta(), facts(committed=40, committed_before=None), "committed=40"),
@@ -56,3 +56,10 @@ def test_contradictions_are_refused_with_the_mend(meta: Meta, found: Facts, word
     with pytest.raises(RefusedError, match="ember state rebase") as caught:
         resume("g", TP, meta, found)  # type: ignore[arg-type]
     assert word in str(caught.value)
+
+
+def test_where_nothing_fences_a_successor_may_have_committed_less_than_a_late_row_says() -> None:
+    assert resume("g", TP, Meta(), facts(committed=70), between=True).position == 100  # type: ignore[arg-type]
+    for moved in (39, 101):
+        with pytest.raises(RefusedError, match="moved by hand"):
+            resume("g", TP, Meta(), facts(committed=moved), between=True)  # type: ignore[arg-type]
