@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.frame import BenchmarkError, say
+from benchmarks.quality.nab import nab
 from benchmarks.quality.product import Recipe
 from benchmarks.quality.sets import FAMILIES, SHARED, load
 from benchmarks.quality.shown import lines as lines
 from benchmarks.quality.table import judged
 from benchmarks.quality.telemetry import PARTS, telemetry
 
+SETS = (*FAMILIES, "nab")
 QUICK = ("conditions",)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of this benchmark."""
-    parser.add_argument(
-        "--set", dest="sets", action="append", choices=tuple(FAMILIES), help="only this set"
-    )
+    parser.add_argument("--set", dest="sets", action="append", choices=SETS, help="only this set")
     parser.add_argument("--seeds", type=int, default=3, help="models per set")
     parser.add_argument("--quick", action="store_true", help=f"one seed, --parts {','.join(QUICK)}")
     parser.add_argument("--parts", help=f"beside the figures, some of {','.join(PARTS)} (all)")
@@ -53,10 +53,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     seeds = list(range(1 if options.quick else options.seeds))
     parts = _parts(options)
     sets: dict[str, Any] = {}
-    for name in options.sets or FAMILIES:
+    for name in options.sets or SETS:
         say(f"{name}: {', '.join(parts) or 'figures'}, {len(seeds)} seed(s)")
-        data = load(FAMILIES[name], options.data)
-        sets[name] = telemetry(FAMILIES[name], data, recipe, seeds, parts)
+        if name == "nab":
+            sets[name] = nab(options.data, recipe, seeds, parts)
+        else:
+            data = load(FAMILIES[name], options.data)
+            sets[name] = telemetry(FAMILIES[name], data, recipe, seeds, parts)
     options.data = str(options.data)  # settings are kept as JSON
     return {"table": judged(sets), "sets": sets}
 

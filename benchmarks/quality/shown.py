@@ -23,7 +23,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     """Tables of every set, then the goals."""
     out: list[str] = []
     for name, measured in result["sets"].items():
-        out += ["", *_set(name, measured)]
+        out += ["", *(_nab(measured) if name == "nab" else _set(name, measured))]
     out += ["", f"{'':44}{'value':>8}{'must':>8}{'aim':>8}"]
     for row in result["table"]:
         label = f"{row['set']}: {row['figure']}"
@@ -51,6 +51,20 @@ def _set(name: str, measured: Mapping[str, Any]) -> list[str]:
         for label, figures in measured.get(part, {}).items():
             out.append(_row(f"  {label}", figures["mean"]))
     return out
+
+
+def _nab(measured: Mapping[str, Any]) -> list[str]:
+    head = f"nab ({measured['series']} series, {measured['seeds']} seed(s))"
+    rows = {"product": measured["product"], **measured.get("baselines", {})}
+    profiles = list(measured["product"])
+    return [
+        f"{head:44}" + "".join(f"{profile:>20}" for profile in profiles),
+        *(
+            f"  {label:42}" + "".join(f"{row[profile]['score']:>20.1f}" for profile in profiles)
+            for label, row in rows.items()
+        ),
+        *(f"  at {budget:39}{score:>20.1f}" for budget, score in measured["budgets"].items()),
+    ]
 
 
 def _row(label: str, figures: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Figures of detection quality: VUS-PR, AUC-PR, alarm episodes; and the baselines beside them.
+"""Figures of detection quality: VUS-PR, AUC-PR, alarm episodes, NAB; and baselines beside them.
 
 Nothing here adjusts points: a fault counts as found only where a record inside it is flagged.
 """
@@ -23,6 +23,15 @@ from ember_core.evaluate._baselines import (
 from ember_core.evaluate._baselines import (
     baselines as baselines,
 )
+from ember_core.evaluate._calibration import (
+    LEVELS as LEVELS,
+)
+from ember_core.evaluate._calibration import (
+    Exceedance as Exceedance,
+)
+from ember_core.evaluate._calibration import (
+    exceedances as exceedances,
+)
 from ember_core.evaluate._episodes import (
     EpisodeScores as EpisodeScores,
 )
@@ -35,6 +44,15 @@ from ember_core.evaluate._episodes import (
 from ember_core.evaluate._episodes import (
     episode_scores as episode_scores,
 )
+from ember_core.evaluate._explanations import (
+    chance_in_first as chance_in_first,
+)
+from ember_core.evaluate._explanations import (
+    hit_in_first as hit_in_first,
+)
+from ember_core.evaluate._explanations import (
+    hit_rate as hit_rate,
+)
 from ember_core.evaluate._kmeans import (
     kmeans as kmeans,
 )
@@ -43,6 +61,24 @@ from ember_core.evaluate._kmeans import (
 )
 from ember_core.evaluate._kmeans import (
     nearest_distance as nearest_distance,
+)
+from ember_core.evaluate._nab import (
+    NAB_PROFILES as NAB_PROFILES,
+)
+from ember_core.evaluate._nab import (
+    NabCosts as NabCosts,
+)
+from ember_core.evaluate._nab import (
+    NabScore as NabScore,
+)
+from ember_core.evaluate._nab import (
+    NabSeries as NabSeries,
+)
+from ember_core.evaluate._nab import (
+    nab_probation as nab_probation,
+)
+from ember_core.evaluate._nab import (
+    nab_score as nab_score,
 )
 from ember_core.evaluate._points import (
     BestF1 as BestF1,
