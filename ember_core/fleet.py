@@ -6,12 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from ember_core import ops
 from ember_core.detect import Calibration, MotorNeuron, Tail
 from ember_core.pipeline import Pipeline, PipelineConfig
 from ember_core.serialize import BundleError, bundle_digest, load_bundle, save_bundle
-from ember_core.state import State
+from ember_core.state import State, zero_state
 
 # What training learns of a key; every other field of its state begins at zero.
 LEARNT = (
@@ -100,6 +99,26 @@ class FleetModel:
         p.motor = MotorNeuron(**motor)
         return self
 
+    def to(self, *, backend: str | None = None, device: str | None = None) -> FleetModel:
+        """Move weights and states to another backend or device.
+
+        Args:
+            backend: `"numpy"`, `"torch"` or `"mlx"`; unchanged without one.
+            device: A device of that backend; unchanged without one.
+
+        Returns:
+            This model, its pipeline ready for inference.
+
+        Raises:
+            ValueError: If there is no such backend or device.
+            ImportError: If the backend's package is not installed.
+        """
+        self.pipeline.to(backend=backend, device=device).frozen()
+        for state in (self.key_state, self.new_state):
+            for name, value in state.items():
+                state[name] = ops.to(value, backend=backend, device=device)
+        return self
+
     def save(self, directory: str | Path) -> None:
         """Write the bundle: `model.safetensors` and `model.json`.
 
@@ -107,9 +126,9 @@ class FleetModel:
             directory: Folder; made if it is not there.
         """
         p = self.pipeline
-        arrays = {f"weights.{k}": np.asarray(v) for k, v in p.state_dict().items()}
+        arrays = {f"weights.{k}": ops.to_numpy(v) for k, v in p.state_dict().items()}
         for prefix, state in (("key", self.key_state), ("new", self.new_state)):
-            arrays |= {f"{prefix}.{n}": state[n] for n in LEARNT if n in state}
+            arrays |= {f"{prefix}.{n}": ops.to_numpy(state[n]) for n in LEARNT if n in state}
         card = {
             "name": self.name,
             "version": self.version,
@@ -123,12 +142,25 @@ class FleetModel:
         self.sha256 = bundle_digest(directory)
 
     @classmethod
-    def load(cls, directory: str | Path) -> FleetModel:
-        """Read a bundle.
+    def load(
+        cls, directory: str | Path, *, backend: str | None = None, device: str | None = None
+    ) -> FleetModel:
+        """Read a bundle, on any backend.
+
+        Args:
+            directory: Folder of the bundle.
+            backend: Backend of its arrays; the default one without it.
+            device: Their device; the default one without it.
 
         Raises:
             BundleError: If it is missing, damaged, foreign, or of a newer format.
+            ValueError: If there is no such backend or device.
         """
+        with ops.default_backend(backend or ops.backend_name(), device):
+            return cls._load(directory)
+
+    @classmethod
+    def _load(cls, directory: str | Path) -> FleetModel:
         arrays, card = load_bundle(directory)
         try:
             pipeline = Pipeline(PipelineConfig.from_json(card["config"]))
@@ -139,11 +171,11 @@ class FleetModel:
             keys = [_key_bytes(k) for k in card["keys"]]
             states = []
             for prefix, batch in (("key", len(keys)), ("new", 1)):
-                state = pipeline.initial_state(batch)
+                state = zero_state(pipeline.state_fields(), batch)
                 for name in LEARNT:
                     if name in state:
                         state[name][...] = arrays[f"{prefix}.{name}"]
-                states.append(state)
+                states.append({n: ops.from_numpy(v) for n, v in state.items()})
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(
                 f"The bundle does not hold a pipeline of this version. Received: {directory}: "

@@ -179,7 +179,7 @@ class Pipeline(Module):
         self._frozen_rbm: Any = None
         self._exact_whitener: Any = None
         if config.whiten:
-            self.register_buffer("whitener", np.eye(len(owners), dtype=np.float32))
+            self.register_buffer("whitener", ops.eye(len(owners)))
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make an equal pipeline (weights and thresholds apart)."""
@@ -213,7 +213,12 @@ class Pipeline(Module):
 
     def initial_state(self, batch: int = 1) -> State:
         """State of keys never seen."""
-        return zero_state(self.state_fields(), batch)
+        return zero_state(self.state_fields(), batch, like=self.rbm.weights.data)
+
+    def arrays_changed(self) -> None:
+        """What was prepared from the arrays is prepared anew at the next use."""
+        self._frozen_rbm = None
+        self._exact_whitener = None
 
     def frozen(self) -> None:
         """Prepare exact weights for inference; needed again after any change of a parameter."""
@@ -252,7 +257,7 @@ class Pipeline(Module):
         elapsed = ops.where(usual > 0, seconds / ops.maximum(usual, 1e-6), 1.0)
         elapsed = ops.astype(ops.clip(ops.where(first, 0.0, elapsed), 0.0, 1e4), "float32")
 
-        if bool(ops.max(warming)):
+        if bool(ops.any(warming)):
             new |= self.normaliser.learn(state, values, warming)
         else:
             new |= {f.name: state[f.name] for f in self.normaliser.state_fields()}
@@ -272,7 +277,7 @@ class Pipeline(Module):
         raw = ops.concatenate([features, *residuals], axis=1) if residuals else features
 
         learns = warming & (rows >= SETTLING_ROWS)
-        if bool(ops.max(learns)):
+        if bool(ops.any(learns)):
             share = ops.where(learns, 1.0 / ops.maximum(n - (SETTLING_ROWS - 1.0), 1.0), 0.0)
             new |= self.scaler.learn(state, raw, ops.astype(share, "float32"))
         else:
@@ -329,10 +334,10 @@ class Pipeline(Module):
 
     def whiten_by(self, visible: Any) -> None:
         """Fit the whitening matrix on training rows, shape `(R, V)`."""
-        covariance = np.cov(np.asarray(visible, dtype=np.float64), rowvar=False)
+        covariance = np.cov(ops.to_numpy(visible).astype(np.float64), rowvar=False)
         values, vectors = np.linalg.eigh(covariance)
         whitener = (vectors / np.sqrt(values + self.config.whiten)) @ vectors.T
-        self.whitener = whitener.astype(np.float32)
+        self.whitener = ops.from_numpy(whitener.astype(np.float32), like=self.whitener)
         self._exact_whitener = None
 
     def score(self, visible: Any) -> Any:
@@ -406,9 +411,9 @@ class Pipeline(Module):
             fired = int(decision.fires[0]) - int(decision.resolves[0])
             triggers.append(fired if warm else 0)
         return {
-            "score": np.asarray(scores, dtype=np.float32),
-            "severity": np.asarray(severities, dtype=np.float32),
-            "trigger": np.asarray(triggers, dtype=np.int8),
+            "score": ops.from_numpy(np.asarray(scores, np.float32), like=values),
+            "severity": ops.from_numpy(np.asarray(severities, np.float32), like=values),
+            "trigger": ops.from_numpy(np.asarray(triggers, np.int8), like=values),
             "state": state,
         }
 

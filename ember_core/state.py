@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from ember_core import ops
+
 State = dict[str, Any]
 """Field name -> array of shape `(B, *field.shape)`, one row per key."""
 
@@ -40,14 +42,16 @@ class StateField:
         return np.dtype(self.dtype).itemsize * prod(self.shape)
 
 
-def zero_state(fields: Iterable[StateField], batch: int) -> State:
+def zero_state(fields: Iterable[StateField], batch: int, like: Any = None) -> State:
     """Fresh state for `batch` keys: every field zero.
 
     Args:
         fields: The fields to make.
         batch: Number of keys, `B`.
+        like: An array whose backend and device the state has; NumPy's without one.
 
     Returns:
         Field name -> zero array of shape `(B, *field.shape)`.
     """
-    return {f.name: np.zeros((batch, *f.shape), dtype=f.dtype) for f in fields}
+    state = {f.name: np.zeros((batch, *f.shape), dtype=f.dtype) for f in fields}
+    return state if like is None else {n: ops.from_numpy(v, like=like) for n, v in state.items()}

@@ -22,7 +22,7 @@ def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
         UserError: If the bundle cannot be used.
     """
     try:
-        model = FleetModel.load(path or settings.model.path)
+        model = FleetModel.load(path or settings.model.path, backend="numpy")
     except BundleError as error:
         raise UserError(str(error)) from error
     chosen = settings.alerts.model_fields_set

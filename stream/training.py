@@ -77,7 +77,7 @@ def train(
             epochs=epochs,
             budget_per_week=budget_per_week,
             progress=progress,
-        )
+        ).to(backend="numpy")  # the engine's
     except ValueError as error:
         raise UserError(str(error)) from error
     if blocks:

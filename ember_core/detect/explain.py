@@ -43,8 +43,8 @@ class Explainer(Module):
         """Take the weights of a Gaussian RBM; again after they change."""
         frozen = rbm.frozen()
         owner = np.asarray(self.channel_of_visible)
-        weights = np.asarray(rbm.weights.data, dtype=np.float64)
-        sigma = np.asarray(rbm.sigma, dtype=np.float64)[:, None]
+        weights = ops.to_numpy(rbm.weights.data).astype(np.float64)
+        sigma = ops.to_numpy(rbm.sigma).astype(np.float64)[:, None]
         self._rbm = frozen
         self._parts = []
         for channel in range(self.n_channels):
@@ -52,13 +52,17 @@ class Explainer(Module):
             if at.size == 0:
                 self._parts.append(None)
                 continue
+            columns, into, back = (
+                ops.from_numpy(x, like=rbm.sigma)
+                for x in (at, weights[at] / sigma[at], (weights[at] * sigma[at]).T)
+            )
             self._parts.append(
                 _Part(
-                    at,
-                    ops.exact_weight(weights[at] / sigma[at]),
-                    ops.exact_weight((weights[at] * sigma[at]).T.copy()),
-                    frozen.visible_bias[at],
-                    frozen.precision[at],
+                    columns,
+                    ops.exact_weight(into),
+                    ops.exact_weight(back),
+                    ops.take(frozen.visible_bias, columns),
+                    ops.take(frozen.precision, columns),
                 )
             )
 
@@ -79,7 +83,7 @@ class Explainer(Module):
             if part is None:
                 gains.append(0.0 * energy)
                 continue
-            own = ops.ascontiguous(visible[:, part.columns])
+            own = ops.ascontiguous(ops.take(visible, part.columns, 1))
             without = drive - ops.exact_matmul(own, part.into)
             expected = ops.exact_matmul(ops.sigmoid(without), part.back) + part.bias
             then = without + ops.exact_matmul(expected, part.into)

@@ -42,7 +42,7 @@ class ExponentialWindows(Module):
         self.n_channels = n_channels
         self.half_lives = tuple(float(h) for h in half_lives)
         rate = [-np.log(2.0) / h for h in self.half_lives]
-        self.register_buffer("rate", np.asarray(rate, dtype=np.float32))
+        self.register_buffer("rate", ops.asarray(rate, "float32"))
         self.levels = levels
         self.n_features = n_channels * (1 + 2 * len(self.half_lives) + int(levels))
 

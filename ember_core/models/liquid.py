@@ -79,17 +79,16 @@ class LiquidNetwork(Module):
         inner = np.abs(np.asarray(self.wiring.adjacency_matrix)).astype(np.float32)
         own = np.maximum(inner, np.eye(hidden, dtype=np.float32))
         rng = np.random.default_rng(seed)
-        self.synapses = Parameter(
-            np.concatenate([_fan_in(rng, sensory, 0.5), _spectral(rng, inner, 0.9)], axis=0)
-        )
-        self.bias = Parameter((0.1 * rng.standard_normal(hidden)).astype(np.float32))
-        self.content_gate = Parameter(
-            np.concatenate([_fan_in(rng, own, 1.5), _fan_in(rng, own, 0.5)], axis=1)
-        )
+        synapses = np.concatenate([_fan_in(rng, sensory, 0.5), _spectral(rng, inner, 0.9)], axis=0)
+        self.synapses = Parameter(ops.from_numpy(synapses))
+        bias = (0.1 * rng.standard_normal(hidden)).astype(np.float32)
+        self.bias = Parameter(ops.from_numpy(bias))
+        gates = np.concatenate([_fan_in(rng, own, 1.5), _fan_in(rng, own, 0.5)], axis=1)
+        self.content_gate = Parameter(ops.from_numpy(gates))
         tau = np.exp(np.linspace(0.0, np.log(max(self.tau_max, 2.0)), hidden))
-        self.register_buffer("tau", rng.permutation(tau).astype(np.float32))
+        self.register_buffer("tau", ops.from_numpy(rng.permutation(tau).astype(np.float32)))
         n_out = n_channels * len(self.horizons)
-        self.readout = Parameter(np.zeros((hidden + n_in + 1, n_out), dtype=np.float32))
+        self.readout = Parameter(ops.zeros((hidden + n_in + 1, n_out)))
         self._exact: tuple[Any, Any, Any] | None = None
 
     def get_config(self) -> dict[str, Any]:
@@ -117,6 +116,10 @@ class LiquidNetwork(Module):
                 "forecasts not yet due, a ring per horizon, in usual deviations",
             ),
         )
+
+    def arrays_changed(self) -> None:
+        """Exact weights are prepared anew at the next use."""
+        self._exact = None
 
     def frozen(self) -> None:
         """Prepare the weights for exact products; call again after changing a parameter."""
@@ -151,7 +154,7 @@ class LiquidNetwork(Module):
         fresh = first[:, None]
         anchor_before = ops.where(fresh, z, state["anchor"])
         due, slots = [], []
-        which = ops.arange(z.shape[0])
+        which = ops.arange(z.shape[0], like=z)
         offset = 0
         for horizon in self.horizons:
             slot = offset + rows % horizon
@@ -175,7 +178,7 @@ class LiquidNetwork(Module):
         ones = ops.ones_like(basis[:, :1])
         ahead = ops.exact_matmul(ops.concatenate([basis, ones], axis=1), readout)
         pending = state["pending"]
-        ring = ops.arange(sum(self.horizons))
+        ring = ops.arange(sum(self.horizons), like=z)
         for i, slot in enumerate(slots):
             block = ahead[:, i * self.n_channels : (i + 1) * self.n_channels]
             here = (ring[None, :] == slot[:, None])[:, :, None]

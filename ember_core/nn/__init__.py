@@ -6,7 +6,10 @@ from ._cell import Cell as Cell
 from ._cfc import CfCCell as CfCCell
 from ._cfc import WiredCfCCell as WiredCfCCell
 from ._gated import LSTMGatedCell as LSTMGatedCell
+from ._gradient import value_and_grad as value_and_grad
 from ._layers import Activation as Activation
+from ._layers import Dropout as Dropout
+from ._layers import LayerNorm as LayerNorm
 from ._layers import Linear as Linear
 from ._layers import Sequential as Sequential
 from ._layers import activation as activation

@@ -60,7 +60,8 @@ class Activation(Module):
     """A function of each element as a module, by name.
 
     Args:
-        name: One of `relu`, `sigmoid`, `softplus`, `tanh`, `lecun_tanh`, `identity`.
+        name: One of `elu`, `gelu`, `hard_sigmoid`, `identity`, `leaky_relu`, `lecun_tanh`, `relu`,
+            `sigmoid`, `silu`, `softmax`, `softplus`, `tanh`.
     """
 
     name: str
@@ -72,6 +73,70 @@ class Activation(Module):
     def forward(self, x: Array) -> Array:
         """The function of `x`, in its shape."""
         return activation(self.name)(x)
+
+
+class Dropout(Module):
+    """Leaves out a share of its input while it trains, and makes up for it in the rest.
+
+    Args:
+        rate: Share left out, in [0, 1).
+        generator: Of the choice, from `ops.generator(seed)`; seed 0 on the input's backend
+            without one.
+
+    Example:
+        >>> from ember_core import nn, ops
+        >>> sorted(set(nn.Dropout(0.5)(ops.ones((200,))).tolist()))
+        [0.0, 2.0]
+    """
+
+    rate: float
+
+    def __init__(self, rate: float, *, generator: Any = None) -> None:
+        if not 0.0 <= rate < 1.0:
+            raise ValueError(
+                f"A share cannot be left out. Expected 0 <= rate < 1. Received: rate={rate}."
+            )
+        self.rate = rate
+        self._generator = generator
+
+    def forward(self, x: Array) -> Array:
+        """`x / (1 - rate)` where kept, else 0; `x` itself after `eval()`."""
+        if not self.training or self.rate == 0.0:
+            return x
+        if self._generator is None:
+            self._generator = ops.generator(0, like=x)
+        drawn = ops.uniform(self._generator, ops.shape(x), ops.dtype(x))
+        return ops.where(drawn >= self.rate, x / (1.0 - self.rate), 0.0 * x)
+
+
+class LayerNorm(Module):
+    """Every row to mean 0 and variance 1, then a scale and a shift (Ba et al., 2016).
+
+    Args:
+        features: Columns of the input, F.
+        epsilon: Added to the variance.
+
+    Attributes:
+        scale: `(F,)`, at first 1.
+        shift: `(F,)`, at first 0.
+    """
+
+    features: int
+    epsilon: float
+    scale: Parameter
+    shift: Parameter
+
+    def __init__(self, features: int, epsilon: float = 1e-5) -> None:
+        self.features = features
+        self.epsilon = epsilon
+        self.scale = Parameter(ops.ones((features,)))
+        self.shift = Parameter(ops.zeros((features,)))
+
+    def forward(self, x: Array) -> Array:
+        """Normalise `x` `(..., F)` over its last axis."""
+        centred = x - ops.mean(x, -1, keepdims=True)
+        size = ops.sqrt(ops.mean(ops.square(centred), -1, keepdims=True) + self.epsilon)
+        return centred / size * self.scale.data + self.shift.data
 
 
 class Sequential(Module):
@@ -136,7 +201,13 @@ def glorot(generator: Any, fan_in: int, fan_out: int) -> Array:
 
 
 _ACTIVATIONS = {
+    "elu": ops.elu,
+    "gelu": ops.gelu,
+    "hard_sigmoid": ops.hard_sigmoid,
+    "leaky_relu": ops.leaky_relu,
     "relu": ops.relu,
+    "silu": ops.silu,
+    "softmax": ops.softmax,
     "sigmoid": ops.sigmoid,
     "softplus": ops.softplus,
     "tanh": ops.tanh,

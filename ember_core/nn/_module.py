@@ -11,7 +11,7 @@ from ember_core import ops
 from ember_core.ops import Array
 
 from ._config import constructor_config, decode, encode
-from ._state import check_state, read_config, read_state, write_state
+from ._state import check_state, read_config, read_state, take_over, write_state
 
 
 class Parameter:
@@ -19,18 +19,39 @@ class Parameter:
 
     Args:
         data: The array, or what `ops.asarray` makes one of.
+        trainable: Whether `nn.value_and_grad` differentiates by it; false freezes it.
 
     Attributes:
         data: The array; training puts another one in its place.
+        trainable: Whether it is differentiated by.
+        grad: Its gradient in the last `nn.value_and_grad`, in its shape and dtype; None before.
     """
 
-    __slots__ = ("data",)
+    __slots__ = ("data", "grad", "trainable")
 
-    def __init__(self, data: Any) -> None:
+    def __init__(self, data: Any, trainable: bool = True) -> None:
         self.data: Array = ops.asarray(data)
+        self.trainable = trainable
+        self.grad: Array | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+        return ops.shape(self.data)
+
+    @property
+    def dtype(self) -> str:
+        """Name of the element type, such as `"float32"`."""
+        return ops.dtype(self.data)
+
+    @property
+    def device(self) -> str:
+        """Name of the device it is on, such as `"cpu"`."""
+        return ops.device(self.data)
 
     def __repr__(self) -> str:
-        return f"Parameter({ops.dtype(self.data)}, shape={ops.shape(self.data)})"
+        frozen = "" if self.trainable else ", trainable=False"
+        return f"Parameter({self.dtype}, shape={self.shape}{frozen})"
 
 
 class Module:
@@ -110,6 +131,12 @@ class Module:
         parameters = {name: parameter.data for name, parameter in self.named_parameters()}
         return parameters | dict(self.named_buffers())
 
+    def arrays_changed(self) -> None:
+        """Told when `assign`, `load_state_dict` or `to` has put other arrays in place.
+
+        A module that keeps something made of its arrays drops it here.
+        """
+
     def assign(self, values: Mapping[str, Array]) -> None:
         """Put arrays in place of the parameters or buffers of these names, as they are.
 
@@ -125,28 +152,57 @@ class Module:
                 parameters[name].data = value
             else:
                 setattr(*buffers[name], value)
+        for _, module in self.named_modules():
+            module.arrays_changed()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over copies of all arrays, in the module's own dtypes.
+        """Take over copies of all arrays, on the module's own backend, device and dtypes.
+
+        Args:
+            state: Arrays of any backend by name, as `state_dict` gives them.
 
         Raises:
-            ValueError: With every name that is missing, unexpected or of another shape; nothing
-                is taken over then.
+            ValueError: With every name that is missing, unexpected, of another shape or of a dtype
+                that would lose what it holds; nothing is taken over then.
         """
         own = self.state_dict()
         check_state(type(self).__name__, own, state)
-        self.assign(
-            {
-                name: ops.copy(ops.astype(ops.asarray(state[name]), ops.dtype(value)))
-                for name, value in own.items()
-            }
-        )
+        self.assign({name: take_over(state[name], value) for name, value in own.items()})
+
+    def to(
+        self, *, backend: str | None = None, device: str | None = None, dtype: str | None = None
+    ) -> Self:
+        """Move all parameters and buffers, in place.
+
+        Args:
+            backend: `"numpy"`, `"torch"` or `"mlx"`; unchanged without one.
+            device: A device of that backend, such as `"cuda"`; unchanged without one.
+            dtype: Element type of what is of floating point; unchanged without one.
+
+        Returns:
+            This module. Gradients are dropped.
+
+        Raises:
+            ValueError: If there is no such backend or device; nothing is moved then.
+            ImportError: If the backend's package is not installed.
+
+        Example:
+            >>> from ember_core import nn
+            >>> nn.Linear(5, 3).to(backend="numpy", dtype="float64").weight
+            Parameter(float64, shape=(5, 3))
+        """
+        moved = {}
+        for name, value in self.state_dict().items():
+            kind = dtype if ops.dtype(value).startswith("float") else None
+            moved[name] = ops.to(value, backend=backend, device=device, dtype=kind)
+        self.assign(moved)
+        for parameter in self.parameters():
+            parameter.grad = None
+        return self
 
     def astype(self, dtype: str) -> Self:
-        """Convert all floating-point parameters and buffers to `dtype`, in place."""
-        floating = {n: x for n, x in self.state_dict().items() if ops.dtype(x).startswith("float")}
-        self.assign({name: ops.astype(value, dtype) for name, value in floating.items()})
-        return self
+        """`to(dtype=dtype)`."""
+        return self.to(dtype=dtype)
 
     def train(self, mode: bool = True) -> Self:
         """Set `training` here and in all modules inside."""
@@ -175,11 +231,19 @@ class Module:
         write_state(Path(path), self.state_dict(), header)
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """The module that `save` wrote.
+    def load(
+        cls, path: str | Path, *, backend: str | None = None, device: str | None = None
+    ) -> Self:
+        """The module that `save` wrote, on any backend.
+
+        Args:
+            path: Its file.
+            backend: Backend of its arrays; the default one without it.
+            device: Their device; the default one without it.
 
         Raises:
-            ValueError: If the file cannot be read or holds another class.
+            ValueError: If the file cannot be read or holds another class, or there is no such
+                backend or device.
         """
         state, header = read_state(Path(path))
         name, config = read_config(Path(path), header)
@@ -188,8 +252,9 @@ class Module:
                 f"The file holds another module. Expected {cls.__name__}. Received: "
                 f"class={name!r} in {str(path)!r}. Load it with {name}.load."
             )
-        module = cls.from_config(config)
-        module.load_state_dict(state)
+        with ops.default_backend(backend or ops.backend_name(), device):
+            module = cls.from_config(config)
+            module.load_state_dict(state)
         return module
 
 

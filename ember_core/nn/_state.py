@@ -13,12 +13,26 @@ import safetensors.numpy
 from ember_core import ops
 from ember_core._files import write_atomically
 
+# What fits into what: a truth value into a whole number, that into floating point.
+_KINDS = ("bool", "int", "float", "complex")
+
+
+def _rank(dtype: str) -> int:
+    return next((i for i, kind in enumerate(_KINDS) if kind in dtype), len(_KINDS))
+
+
+def take_over(value: Any, own: Any) -> Any:
+    """A copy of `value` on the backend and device of `own`, with its dtype."""
+    moved = ops.from_numpy(ops.to_numpy(ops.asarray(value)), like=own)
+    return ops.copy(ops.astype(moved, ops.dtype(own)))
+
 
 def check_state(owner: str, expected: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """Compare names and shapes.
 
     Raises:
-        ValueError: With everything that is missing, unexpected or of another shape.
+        ValueError: With everything that is missing, unexpected, of another shape or of a dtype
+            that would lose what it holds.
     """
     faults = []
     if missing := [name for name in expected if name not in given]:
@@ -32,6 +46,13 @@ def check_state(owner: str, expected: Mapping[str, Any], given: Mapping[str, Any
     ]
     if shapes:
         faults.append(f"Wrong shape: {'; '.join(shapes)}.")
+    kinds = [
+        f"{name} {ops.dtype(given[name])} instead of {ops.dtype(value)}"
+        for name, value in expected.items()
+        if name in given and _rank(ops.dtype(given[name])) > _rank(ops.dtype(value))
+    ]
+    if kinds:
+        faults.append(f"Wrong dtype: {'; '.join(kinds)}.")
     if faults:
         raise ValueError(
             f"The state does not fit {owner}. Expected its {len(expected)} arrays. "

@@ -43,7 +43,7 @@ def on_device(name: str) -> Any:
 
 
 def _place(device: str | None) -> Any:
-    wanted = device or wanted_device()
+    wanted = device or wanted_device(BACKEND)
     return nullcontext() if wanted is None else on_device(wanted)
 
 

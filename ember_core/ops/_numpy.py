@@ -44,7 +44,7 @@ def on_device(name: str) -> Any:
 
 
 def _here(device: str | None) -> None:
-    wanted = device or wanted_device()
+    wanted = device or wanted_device(BACKEND)
     if wanted is not None:
         check_device(wanted)
 

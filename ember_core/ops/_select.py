@@ -31,7 +31,7 @@ _TRACED = ("autograd", "ember_core.ops._autograd")
 
 _PLAIN = frozenset({bool, int, float, complex, list, tuple, range})
 _default: ContextVar[str | None] = ContextVar("ember_backend", default=None)
-_device: ContextVar[str | None] = ContextVar("ember_device", default=None)
+_device: ContextVar[tuple[str, str] | None] = ContextVar("ember_device", default=None)
 
 
 def load_backend(name: str) -> ModuleType:
@@ -80,9 +80,13 @@ def default_module() -> ModuleType:
     return load_backend(default_name())
 
 
-def wanted_device() -> str | None:
-    """Device of new arrays here, where one was asked for."""
-    return _device.get() or os.environ.get("EMBER_DEVICE") or None
+def wanted_device(backend: str) -> str | None:
+    """Device of new arrays of `backend` here, where one was asked for."""
+    of, name = _device.get() or (None, None)
+    if of == backend:
+        return name
+    of = os.environ.get("EMBER_BACKEND") or "numpy"
+    return (os.environ.get("EMBER_DEVICE") or None) if of == backend else None
 
 
 @contextmanager
@@ -139,7 +143,7 @@ def default_device(name: str) -> Iterator[None]:
     """
     module = default_module()
     module.check_device(name)
-    token = _device.set(name)
+    token = _device.set((default_name(), name))
     try:
         with module.on_device(name):
             yield

@@ -44,7 +44,7 @@ def _place(device: str | None, like: Array | None) -> Any:
     """Device of a new tensor."""
     if device is None and like is not None:
         return like.device
-    wanted = device or wanted_device()
+    wanted = device or wanted_device(BACKEND)
     return None if wanted is None else check_device(wanted)
 
 

@@ -45,6 +45,7 @@ class _Trial(NamedTuple):
     kinds: list[NDArray[np.int8]]
 
 
+@ops.default_backend("numpy")  # a history is read on the host
 def choose_blocks(
     series: Sequence[Series],
     config: PipelineConfig,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ember_core import ops
 from ember_core.models import LiquidNetwork
 
 RIDGE = 1e-3  # of the mean diagonal: neurons are correlated by construction
@@ -61,7 +62,7 @@ def fit_liquid(
             count += y.size
         report[f"mse_{horizon}"] = error / count
         report[f"persistence_{horizon}"] = still / count
-    network.readout.data = readout.astype(np.float32)
+    network.readout.data = ops.from_numpy(readout.astype(np.float32), like=network.readout.data)
     network.frozen()
     return report
 

@@ -72,7 +72,7 @@ def fit_pipeline(
         progress: Called with a stage's name and the share done.
 
     Returns:
-        The fitted pipeline.
+        The fitted pipeline, on the default backend, which has also trained the RBM.
 
     Raises:
         ValueError: If no series is long enough, or a channel holds no finite value at all.
@@ -90,7 +90,7 @@ def fit_pipeline(
     scales = fit_scales(usable)
     if not config.periods_seconds:
         config = replace(config, periods_seconds=find_periods(usable, scales))
-    pipeline = Pipeline(config)
+    pipeline = Pipeline(config).to(backend="numpy")  # a history is read on the host
     state = pipeline.initial_state(len(usable))
     for name, value in scales.items():
         state[name][...] = value
@@ -117,17 +117,19 @@ def fit_pipeline(
     if config.whiten:
         pipeline.whiten_by(visible)
         visible = np.concatenate([pipeline.whiten(part) for part in _tiles(visible)])
-    generator = ops.generator(config.seed)
+    backend = ops.backend_name()
+    rbm = pipeline.rbm.to(backend=backend)
     fit_rbm(
-        pipeline.rbm,
-        visible,
+        rbm,
+        ops.to(visible, backend=backend),
         epochs=epochs,
         batch_size=128,
         learning_rate=LEARNING_RATE,
         momentum=0.5,
         weight_decay=1e-4,
-        generator=generator,
+        generator=ops.generator(config.seed),
     )
+    rbm.to(backend="numpy")
     pipeline.frozen()
 
     tell("thresholds", 0.0)
@@ -163,7 +165,8 @@ def fit_pipeline(
         "off": pipeline.motor.off,
         "score_quantiles": {str(q): float(np.quantile(scores, q)) for q in (0.5, 0.9, 0.99, 0.999)},
     }
-    return FleetModel(pipeline, [s.key for s in usable], first, new_state, report)
+    model = FleetModel(pipeline, [s.key for s in usable], first, new_state, report)
+    return model.to(backend=backend)
 
 
 def _rows(

@@ -90,7 +90,7 @@ def _models(settings: Settings) -> Iterator[tuple[Check, Sequence[str] | None]]:
     for label, path in paths.items():
         name = f"model {label}"
         try:
-            found = FleetModel.load(path)
+            found = FleetModel.load(path, backend="numpy")
         except (BundleError, OSError) as error:
             mend = "Train one (`ember train DATA... --out DIR`), or set model.path or --model."
             yield Check(name, "fail", str(error), mend), None
