@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,13 +100,18 @@ class JoinedFrames:
 
 
 def open_frames(
-    data: Any, options: DataOptions | None = None, *, chunk_rows: int = CHUNK_ROWS
+    data: Any,
+    options: DataOptions | None = None,
+    *,
+    text: Collection[str] = (),
+    chunk_rows: int = CHUNK_ROWS,
 ) -> Frames:
     """Whatever holds a table, as one reader of it in chunks of constant memory.
 
     Args:
         data: One of what `open_sources` takes, or a list of such: the tables follow each other.
-        options: What is to be known about the columns; `text_columns` are left as they stand.
+        options: What is to be known about the columns (separator, order of a BigQuery table).
+        text: Columns of a text file whose values are left as they stand.
         chunk_rows: Rows of a chunk.
 
     Raises:
@@ -122,7 +127,7 @@ def open_frames(
     items = data if isinstance(data, (list, tuple)) else [data]
     if not items:
         raise DataError("No data is named. Expected at least one table. Received: none.")
-    readers = [frames for item in items for frames in _readers(item, options, chunk_rows)]
+    readers = [frames for item in items for frames in _readers(item, options, text, chunk_rows)]
     return readers[0] if len(readers) == 1 else JoinedFrames(readers)
 
 
@@ -158,14 +163,16 @@ def open_sources(
         if colon and schemes and scheme in schemes:
             sources.append(schemes[scheme](rest, options))
         else:
-            frames = _readers(item, options, chunk_rows)
+            frames = _readers(item, options, options.text_columns(), chunk_rows)
             sources.extend(TableSource(reader, options) for reader in frames)
     return sources
 
 
-def _readers(item: Any, options: DataOptions, chunk_rows: int) -> list[Frames]:
+def _readers(
+    item: Any, options: DataOptions, text: Collection[str], chunk_rows: int
+) -> list[Frames]:
     if isinstance(item, (str, Path)):
-        return _open(str(item), options, chunk_rows)
+        return _open(str(item), options, text, chunk_rows)
     found = memory_frames(item, chunk_rows)
     if found is None:
         raise DataError(
@@ -175,7 +182,7 @@ def _readers(item: Any, options: DataOptions, chunk_rows: int) -> list[Frames]:
     return [found]
 
 
-def _open(item: str, options: DataOptions, chunk_rows: int) -> list[Frames]:
+def _open(item: str, options: DataOptions, text: Collection[str], chunk_rows: int) -> list[Frames]:
     scheme, colon, rest = item.partition(":")
     if scheme == "duckdb" and colon:
         return [DuckDBFrames(rest, chunk_rows)]
@@ -190,13 +197,13 @@ def _open(item: str, options: DataOptions, chunk_rows: int) -> list[Frames]:
         return [DuckDBFrames(f"?{item}", chunk_rows)]
     path = Path(item)
     if path.is_dir():
-        return _directory(path, options, chunk_rows)
+        return _directory(path, options, text, chunk_rows)
     if not path.exists():
         raise DataError(
             f"There is no file {item!r}. Expected a file, a directory, duckdb:PATH?SELECT ... or "
             f"bigquery:project.dataset.table. Received: {item}."
         )
-    frames = _reader(path, options, chunk_rows, named=True)
+    frames = _reader(path, options, text, chunk_rows, named=True)
     if frames is None:
         raise DataError(
             f"{item} is of no known kind. Expected a name that ends in "
@@ -206,12 +213,14 @@ def _open(item: str, options: DataOptions, chunk_rows: int) -> list[Frames]:
     return [frames]
 
 
-def _directory(path: Path, options: DataOptions, chunk_rows: int) -> list[Frames]:
+def _directory(
+    path: Path, options: DataOptions, text: Collection[str], chunk_rows: int
+) -> list[Frames]:
     found: list[Frames] = []
     for file in sorted(path.rglob("*")):
         hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
         if file.is_file() and not hidden:
-            frames = _reader(file, options, chunk_rows, named=False)
+            frames = _reader(file, options, text, chunk_rows, named=False)
             if frames is not None:
                 found.append(frames)
     if not found:
@@ -222,12 +231,13 @@ def _directory(path: Path, options: DataOptions, chunk_rows: int) -> list[Frames
     return found
 
 
-def _reader(path: Path, options: DataOptions, chunk_rows: int, *, named: bool) -> Frames | None:
+def _reader(
+    path: Path, options: DataOptions, text: Collection[str], chunk_rows: int, *, named: bool
+) -> Frames | None:
     """The reader for a file's ending; None for another. Doubtful ones only where `named`."""
     stem = path.name.lower()
     for ending in _PACKED:
         stem = stem.removesuffix(ending)
-    text = options.text_columns()
     key = file_key(path)
     if stem.endswith((*_CSV, *_CSV_IF_NAMED) if named else _CSV):
         return CsvFrames(path, key, text, options.sep, chunk_rows)
