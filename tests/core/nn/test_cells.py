@@ -115,7 +115,6 @@ def test_no_time_leaves_the_neurons_as_they_are(name):
 
 
 @CELLS
-@pytest.mark.parametrize("backend", ["numpy"], indirect=True)
 def test_file_brings_back_the_cell(name, tmp_path):
     cell = MAKERS[name](generator=ops.generator(3))
     cell.save(tmp_path / "cell.safetensors")

@@ -89,7 +89,6 @@ def test_every_kind_of_cell_carries_a_motor_neuron_over_sequences(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("backend", ["numpy"], indirect=True)
 def test_file_brings_back_cell_threshold_and_motor_neuron(kind, tmp_path):
     cell = nn.MotorCell(nn.liquid_cell(kind, F, H, seed=3), 3, nn.AdaptiveThreshold(0.3, 0.2, 7))
     cell.save(tmp_path / "cell.safetensors")

@@ -149,7 +149,6 @@ def test_steps_before_the_first_have_no_output():
 
 
 @EACH
-@pytest.mark.parametrize("backend", ["numpy"], indirect=True)
 def test_file_brings_back_the_layer(name, tmp_path):
     layer = LAYERS[name](proj_size=3)
     layer.save(tmp_path / "layer.safetensors")
