@@ -499,6 +499,14 @@ class Generator:
         self._key, given = mx.random.split(self._key)
         return given
 
+    def get_state(self) -> Array:
+        """Where the sequence stands, as PyTorch's generators say it."""
+        return self._key
+
+    def set_state(self, state: Array) -> None:
+        """Go on from what `get_state` gave."""
+        self._key = state
+
     def host(self) -> np.random.Generator:
         """A NumPy generator for a draw MLX does not have."""
         return np.random.default_rng(np.array(self.key()))

@@ -94,11 +94,12 @@ class Batches:
     def _cut(self, rows: Any) -> Iterator[Any]:
         """Batches of rows, in random order."""
         count = row_count(rows)
+        tupled = isinstance(rows, tuple)
         order = None if self._generator is None else ops.permutation(self._generator, count)
         for start in range(0, count, self._batch_size):
             span = slice(start, start + self._batch_size)
             picked = span if order is None else order[span]
-            yield tuple(x[picked] for x in rows) if isinstance(rows, tuple) else rows[picked]
+            yield tuple(_pick(x, picked) for x in rows) if tupled else _pick(rows, picked)
 
     def _checked(self, item: Any) -> Any:
         """An item as arrays that fit."""
@@ -123,6 +124,24 @@ class Batches:
 def row_count(batch: Any) -> int:
     """Rows of a batch."""
     return int(ops.shape(batch[0] if isinstance(batch, tuple) else batch)[0])
+
+
+def placed(batch: Any, like: Array) -> Any:
+    """A batch on the backend and device of `like`, its floats of that dtype."""
+    if isinstance(batch, tuple):
+        return tuple(placed(x, like) for x in batch)
+    x = batch
+    if ops.backend_name(x) != ops.backend_name(like) or ops.device(x) != ops.device(like):
+        x = ops.from_numpy(ops.to_numpy(x), like=like)
+    kind = ops.dtype(like)
+    return ops.astype(x, kind) if ops.dtype(x).startswith("float") and ops.dtype(x) != kind else x
+
+
+def _pick(x: Array, picked: Any) -> Array:
+    """Rows of `x` by a slice or by numbers of whatever backend."""
+    if not isinstance(picked, slice) and ops.backend_name(picked) != ops.backend_name(x):
+        picked = ops.from_numpy(ops.to_numpy(picked), like=x)
+    return x[picked]
 
 
 def _arrays_of(item: Any) -> Any:

@@ -164,8 +164,7 @@ def _whole(
         if not isinstance(value, dict):
             found[name] = value
         elif value.keys() == {"array"}:
-            with ops.default_backend(ops.backend_name(like)):
-                found[name] = ops.from_numpy(arrays[value["array"]])
+            found[name] = ops.from_numpy(arrays[value["array"]], like=like)
         else:
             found[name] = _whole(f"{path}/{name}", value, arrays, like)
     return found
@@ -175,7 +174,7 @@ def _generator_state(generator: Any) -> dict[str, Any]:
     """Where a generator stands: NumPy's numbers, or the array of PyTorch and MLX."""
     if hasattr(generator, "bit_generator"):
         return {"numpy": generator.bit_generator.state}
-    return {"state": generator.get_state()}
+    return {"state": ops.copy(generator.get_state())}
 
 
 def _set_generator_state(generator: Any, state: Mapping[str, Any]) -> None:
@@ -187,4 +186,5 @@ def _set_generator_state(generator: Any, state: Mapping[str, Any]) -> None:
     if "numpy" in state:
         generator.bit_generator.state = state["numpy"]
     else:
-        generator.set_state(state["state"])
+        # PyTorch wants it on the CPU, wherever the generator is.
+        generator.set_state(ops.to(state["state"], device="cpu"))

@@ -11,7 +11,7 @@ from ember_core import ops
 from ember_core.nn import Module
 from ember_core.ops import Array
 
-from ._batches import Batches, Rows, row_count
+from ._batches import Batches, Rows, placed, row_count
 from ._callbacks import Callback
 from ._history import History
 from ._optimizers import Adam, Arrays, Optimizer, State, clip_by_norm, global_norm
@@ -202,9 +202,11 @@ def _epoch(
     """All batches once."""
     totals: dict[str, float] = {}
     counts: dict[str, int] = {}
+    like = next(iter(run.parameters.values()))
     for run.batch, batch in enumerate(batches.epoch()):
         run.share = Share.of(row_count(batch), run.strategy.rank, run.strategy.size)
-        gradients, figures = step(run.module, take_rows(batch, run.share), run)
+        own = placed(take_rows(batch, run.share), like)
+        gradients, figures = step(run.module, own, run)
         if run.strategy.size > 1:
             gradients, figures = _joined(run, gradients, figures)
         norm = global_norm(gradients)
@@ -249,10 +251,11 @@ def _measured(
 
     def evaluate(module: Any) -> dict[str, float]:
         total, count = 0.0, 0
+        like = next(iter(module.parameters())).data
         module.eval()
         try:
             for batch in rows.epoch():
-                total += float(loss(module, batch)) * row_count(batch)
+                total += float(loss(module, placed(batch, like))) * row_count(batch)
                 count += row_count(batch)
         finally:
             module.train()

@@ -60,6 +60,5 @@ class MLXDistributed:
         total = mx.distributed.all_sum(message * weight, group=self._group)
         mx.eval(total)  # every process has to send at the same point of its program
         if not isinstance(vector, mx.array):
-            with ops.default_backend(ops.backend_name(vector)):
-                total = ops.from_numpy(np.array(total))
+            total = ops.from_numpy(np.array(total), like=vector)
         return unflatten(total, arrays)

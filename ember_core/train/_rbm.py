@@ -10,7 +10,7 @@ from ember_core import ops
 from ember_core.models import RBM
 from ember_core.ops import Array
 
-from ._batches import Batches, Rows, row_count
+from ._batches import Batches, Rows, placed, row_count
 from ._callbacks import Callback
 from ._contrastive import Sample, contrastive_divergence
 from ._history import History
@@ -228,7 +228,8 @@ def _measured(
     def evaluate(rbm: RBM) -> dict[str, float]:
         error = free = 0.0
         count = 0
-        for v in rows.epoch():
+        for batch in rows.epoch():
+            v = ops.astype(placed(batch, rbm.weights.data), ops.dtype(rbm.weights.data))
             error += float(ops.sum(rbm.reconstruction_error(v)))
             free += float(ops.sum(rbm.free_energy(v)))
             count += row_count(v)

@@ -82,5 +82,4 @@ class TorchDistributed:
         first = next(iter(like.values()))
         if isinstance(first, self._torch.Tensor):
             return message.to(first.device)
-        with ops.default_backend(ops.backend_name(first)):
-            return ops.from_numpy(message.cpu().numpy())
+        return ops.from_numpy(message.cpu().numpy(), like=first)
