@@ -15,6 +15,7 @@ from ._contrastive import Divergence as Divergence
 from ._contrastive import contrastive_divergence as contrastive_divergence
 from ._detector import fit_detector as fit_detector
 from ._history import History as History
+from ._launch import launch as launch
 from ._liquid import fit_liquid as fit_liquid
 from ._loop import Run as Run
 from ._loop import fit as fit
