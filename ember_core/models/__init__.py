@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from ._categories import Categories as Categories
 from ._categories import categorize_anomalies as categorize_anomalies
+from ._detector_bundle import DETECTOR as DETECTOR
+from ._detector_bundle import load_detector as load_detector
+from ._detector_bundle import save_detector as save_detector
 from ._frozen_rbm import FrozenRBM as FrozenRBM
+from ._original import read_original as read_original
 from .detector import RBMDetector as RBMDetector
 from .liquid import LiquidNetwork as LiquidNetwork
 from .rbm import RBM as RBM

@@ -12,6 +12,10 @@ from .rbm import RBM
 
 Score = Literal["free_energy", "reconstruction"]
 _CLIP = 10.0
+_UNFITTED = (
+    "The detector has not seen rows to judge by yet. Expected a fitted one. Received: {}. Use "
+    "ember_core.train.fit_detector, or ember_core.train.set_thresholds for one with weights."
+)
 
 
 class RBMDetector(Module):
@@ -29,7 +33,8 @@ class RBMDetector(Module):
         scale: Buffer `(V,)`, what each column is divided by.
         thresholds: Buffer `(2,)`, of free energy and of reconstruction error: infinite until
             fitted.
-        score_mean, score_std: Buffers `(2,)`, of the same scores over the training rows.
+        score_mean, score_std: Buffers `(2,)`, of the same scores over the training rows; zeros
+            until fitted.
     """
 
     rbm: RBM
@@ -48,7 +53,7 @@ class RBMDetector(Module):
         self.register_buffer("scale", ops.ones((rbm.n_visible,)))
         self.register_buffer("thresholds", ops.full((2,), float("inf")))
         self.register_buffer("score_mean", ops.zeros((2,)))
-        self.register_buffer("score_std", ops.ones((2,)))
+        self.register_buffer("score_std", ops.zeros((2,)))
 
     def scaled(self, rows: Array) -> Array:
         """Rows `(B, V)` as the RBM sees them, `(B, V)`; Gaussian ones within 10 deviations."""
@@ -76,7 +81,8 @@ class RBMDetector(Module):
         Raises:
             ValueError: If the detector is not fitted.
         """
-        return self.score(rows, method) > self._fitted()[_index(method or self.method)]
+        threshold = self._fitted(_index(method or self.method))
+        return self.score(rows, method) > threshold
 
     def probability(self, rows: Array, method: Score | None = None) -> Array:
         """A figure in (0, 1) for each row, `(B,)`: sigmoid of the score in its deviations.
@@ -86,8 +92,9 @@ class RBMDetector(Module):
         Raises:
             ValueError: If the detector is not fitted.
         """
-        self._fitted()
         i = _index(method or self.method)
+        if float(self.score_std[i]) <= 0.0:
+            raise ValueError(_UNFITTED.format("score_std=0"))
         return ops.sigmoid((self.score(rows, method) - self.score_mean[i]) / self.score_std[i])
 
     def reconstruct(self, rows: Array) -> Array:
@@ -102,13 +109,10 @@ class RBMDetector(Module):
             f"thresholds: free energy {free:.4g}, reconstruction error {error:.4g}"
         )
 
-    def _fitted(self) -> Array:
-        if not bool(ops.all(ops.isfinite(self.thresholds))):
-            raise ValueError(
-                "The detector has no thresholds yet. Expected a fitted one. Received: "
-                "thresholds=inf. Use ember_core.train.fit_detector, or load one that was saved."
-            )
-        return self.thresholds
+    def _fitted(self, i: int) -> Array:
+        if not bool(ops.isfinite(self.thresholds[i])):
+            raise ValueError(_UNFITTED.format("threshold=inf"))
+        return self.thresholds[i]
 
 
 def _index(method: str) -> int:

@@ -14,6 +14,7 @@ from ._checkpoint import Checkpoint as Checkpoint
 from ._contrastive import Divergence as Divergence
 from ._contrastive import contrastive_divergence as contrastive_divergence
 from ._detector import fit_detector as fit_detector
+from ._detector import set_thresholds as set_thresholds
 from ._history import History as History
 from ._launch import launch as launch
 from ._liquid import fit_liquid as fit_liquid

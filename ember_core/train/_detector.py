@@ -67,9 +67,30 @@ def fit_detector(
     detector.centre, detector.scale = ops.from_numpy(centre), ops.from_numpy(scale)
     scaled = _Scaled(detector, data, batch_size, reads, generator)
     fit_rbm(rbm, scaled.epoch, batch_size=batch_size, generator=generator, **options)
+    set_thresholds(detector, source.epoch, percentile=percentile)
+    return detector
+
+
+def set_thresholds(
+    detector: RBMDetector, data: Rows, *, percentile: float = 95.0, batch_size: int = 4096
+) -> None:
+    """Say from where on a row is unusual: the percentile of both scores over rows of normal life.
+
+    Args:
+        detector: With weights; its thresholds and the moments of its scores are replaced.
+        data: Rows `(B, V)`, read once.
+        percentile: Percent of the rows below the thresholds.
+        batch_size: Most rows scored at a time.
+
+    Raises:
+        ValueError: If there are no rows, or of another width.
+    """
+    rows = Batches(
+        data, width=detector.rbm.n_visible, batch_size=batch_size, epochs=1, generator=None
+    )
     parts: list[tuple[Any, Any]] = []
-    for rows in source.epoch():
-        scores = (detector.score(rows, "free_energy"), detector.score(rows, "reconstruction"))
+    for batch in rows.epoch():
+        scores = (detector.score(batch, "free_energy"), detector.score(batch, "reconstruction"))
         parts.append((ops.to_numpy(scores[0]), ops.to_numpy(scores[1])))
     both = np.stack([np.concatenate(x) for x in zip(*parts, strict=True)])
     for name, value in (
@@ -78,7 +99,6 @@ def fit_detector(
         ("score_std", np.maximum(both.std(axis=1), 1e-6)),
     ):
         setattr(detector, name, ops.from_numpy(value.astype(np.float32)))
-    return detector
 
 
 class _Scaled:

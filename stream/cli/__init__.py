@@ -41,6 +41,11 @@ def build() -> App:
         app.command(f"stream.cli._{name}:{name}", name=name, help=text)
     model = App(name="model", help="Look at model bundles.")
     model.command("stream.cli._model:show", name="show", help="Print a bundle's card.")
+    model.command(
+        "stream.cli._model_import:import_",
+        name="import",
+        help="Bring an RBM of the older pipeline into a bundle, without running its pickle.",
+    )
     app.command(model)
     config = App(name="config", help="Look at the settings.")
     for name, text in (

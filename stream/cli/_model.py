@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ember_core.fleet import FleetModel
+from ember_core.models import DETECTOR, load_detector
 from ember_core.serialize import ARRAYS_FILE, load_bundle
 from stream.cli._lines import clean
 from stream.configure import engine_settings, load_model
@@ -33,6 +34,13 @@ def show(directory: Path, /, *, json: bool = False, config: Path | None = None) 
         json: Print the card as one JSON object, with all keys.
         config: Settings file; default ember.toml where there is one.
     """
+    _, stored = load_bundle(directory)
+    if stored.get("kind") == DETECTOR:
+        detector = load_detector(directory)
+        about = {"kind": DETECTOR, "name": stored["name"], "training": stored["report"]}
+        text = json_.dumps(about | detector.get_config()) if json else detector.summary()
+        sys.stdout.write(text + "\n")
+        return
     settings = Settings.load(config)
     model = load_model(settings, directory)
     found = card(model, directory, settings)

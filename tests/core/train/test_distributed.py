@@ -154,7 +154,7 @@ def test_two_processes_of_a_ring_are_one(backend):
 
 
 def cut_and_resumed(folder):
-    """A training of three processes that is cut off, and what it becomes when resumed."""
+    """A training of two processes that is cut off, and what it becomes when resumed."""
     strategy = TorchDistributed()
     states = []
     for name, epochs, resume in (("whole", 4, False), ("cut", 2, False), ("cut", 4, True)):
@@ -174,11 +174,11 @@ def cut_and_resumed(folder):
 
 
 @pytest.mark.slow
-def test_a_resumed_training_of_three_processes_ends_with_the_same_bits(tmp_path):
+def test_a_resumed_training_of_two_processes_ends_with_the_same_bits(tmp_path):
     need("torch")
-    for whole, _, resumed in launch(cut_and_resumed, 3, str(tmp_path)):
+    for whole, _, resumed in launch(cut_and_resumed, 2, str(tmp_path)):
         assert np.array_equal(whole, resumed)
-    assert {p.name for p in tmp_path.iterdir()} >= {"cut", "cut.1", "cut.2"}
+    assert {p.name for p in tmp_path.iterdir()} >= {"cut", "cut.1"}
 
 
 def fails():
@@ -186,7 +186,7 @@ def fails():
 
 
 def test_a_process_that_fails_ends_all():
-    with pytest.raises(RuntimeError, match="Process [01] of 2 failed: ValueError: on purpose"):
+    with pytest.raises(RuntimeError, match=r"Process [01] of 2 failed: ValueError: on purpose"):
         launch(fails, 2)
 
 

@@ -88,5 +88,5 @@ def test_what_cannot_be_is_refused():
     x[3, 2] = np.nan
     with pytest.raises(ValueError, match=r"not finite.*columns \[2\]"):
         fit_detector(x)
-    with pytest.raises(ValueError, match="no thresholds yet"):
+    with pytest.raises(ValueError, match=r"not seen rows.*threshold=inf"):
         RBMDetector(fit_detector(rows(50), epochs=1).rbm).predict(rows(2))
