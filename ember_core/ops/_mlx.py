@@ -2,8 +2,9 @@
 
 A backend is one file, whatever its length.
 
-MLX has float64 on its CPU device only, and some of its float64 functions are right to float32
-only (0.32: exp, sin, cos, sigmoid, logaddexp): those are put together here from exact ones.
+MLX has float64 on its CPU device only, and some of its float64 functions and derivatives are right
+to float32 only (0.32: exp, sin, cos, sigmoid, logaddexp): those are put together here from exact
+ones.
 """
 
 from __future__ import annotations
@@ -173,8 +174,8 @@ def _lengths(shape: Shape) -> tuple[int, ...]:
 
 # --- each element
 
-expm1, log, log1p = mx.expm1, mx.log, mx.log1p
-tan, arcsin, arccos, arctan, arctan2 = mx.tan, mx.arcsin, mx.arccos, mx.arctan, mx.arctan2
+log, log1p = mx.log, mx.log1p
+arcsin, arccos, arctan, arctan2 = mx.arcsin, mx.arccos, mx.arctan, mx.arctan2
 sinh, cosh, tanh = mx.sinh, mx.cosh, mx.tanh
 sqrt, square, abs = mx.sqrt, mx.square, mx.abs  # noqa: A001
 floor, ceil, round = mx.floor, mx.ceil, mx.round  # noqa: A001
@@ -186,6 +187,18 @@ def _wide(x: Array) -> bool:
     return isinstance(x, mx.array) and x.dtype == mx.float64
 
 
+def _with_derivative(function: Any, derivative: Any) -> Any:
+    """`function` with another derivative: of inputs, what comes back, and the output."""
+    made = mx.custom_function(function)
+    made.vjp(derivative)
+    return made
+
+
+# MLX's own derivatives go through its cos and its exp.
+tan = _with_derivative(lambda x: mx.tan(x), lambda x, back, out: back * (1.0 + out * out))
+expm1 = _with_derivative(lambda x: mx.expm1(x), lambda x, back, out: back * (out + 1.0))
+
+
 def exp(x: Array) -> Array:
     return mx.power(mx.array(np.e, mx.float64), x) if _wide(x) else mx.exp(x)
 
@@ -193,14 +206,14 @@ def exp(x: Array) -> Array:
 def sin(x: Array) -> Array:
     if not _wide(x):
         return mx.sin(x)
-    t = mx.tan(0.5 * x)
+    t = tan(0.5 * x)
     return 2.0 * t / (1.0 + t * t)
 
 
 def cos(x: Array) -> Array:
     if not _wide(x):
         return mx.cos(x)
-    t = mx.tan(0.5 * x)
+    t = tan(0.5 * x)
     return (1.0 - t) * (1.0 + t) / (1.0 + t * t)
 
 
@@ -431,17 +444,14 @@ def qr(a: Array) -> tuple[Array, Array]:
     return q, r
 
 
-@mx.custom_function
-def _solve(a: Array, b: Array) -> Array:
-    return mx.linalg.solve(a, b, stream=mx.cpu)
-
-
-@_solve.vjp
-def _solve_vjp(primals: Any, cotangent: Array, output: Array) -> tuple[Array, Array]:
-    """Derivative of `x` in `a x = b`, which MLX has none of: `g = a^-T c`, `-g x^T`."""
-    grad = mx.linalg.solve(mx.transpose(primals[0]), cotangent, stream=mx.cpu)
-    x, g = (output, grad) if output.ndim == 2 else (output[:, None], grad[:, None])
+def _solve_derivative(inputs: Any, back: Array, out: Array) -> tuple[Array, Array]:
+    """Of `x` in `a x = b`, which MLX has none of: `g = a^-T back`, and `-g x^T`."""
+    grad = mx.linalg.solve(mx.transpose(inputs[0]), back, stream=mx.cpu)
+    x, g = (out, grad) if out.ndim == 2 else (out[:, None], grad[:, None])
     return -(g @ mx.transpose(x)), grad
+
+
+_solve = _with_derivative(lambda a, b: mx.linalg.solve(a, b, stream=mx.cpu), _solve_derivative)
 
 
 def solve(a: Array, b: Array) -> Array:

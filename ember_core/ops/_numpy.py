@@ -457,7 +457,7 @@ def uniform(generator: Any, shape: Shape, dtype: str = "float32") -> Array:
 
 def bernoulli(generator: Any, probability: Array) -> Array:
     p = np.asarray(probability)
-    return (p > generator.random(p.shape, p.dtype)).astype(p.dtype)
+    return (p > uniform(generator, p.shape, p.dtype.name)).astype(p.dtype)
 
 
 def integers(generator: Any, low: int, high: int, shape: Shape) -> Array:
