@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ember_core import ops
-from ember_core.detect import Calibration, MotorNeuron, Tail
-from ember_core.pipeline import Pipeline, PipelineConfig
+from ember_core.detect import Calibration, MotorNeuron
+from ember_core.pipeline import Pipeline
 from ember_core.serialize import BundleError, bundle_digest, load_bundle, save_bundle
 from ember_core.state import State, zero_state
 
@@ -163,9 +163,7 @@ class FleetModel:
     def _load(cls, directory: str | Path) -> FleetModel:
         arrays, card = load_bundle(directory)
         try:
-            pipeline = Pipeline(PipelineConfig.from_json(card["config"]))
-            pipeline.tail = Tail(**card["tail"])
-            pipeline.motor = MotorNeuron(**card["motor"])
+            pipeline = Pipeline.from_config(card)
             weights = {k[8:]: v for k, v in arrays.items() if k.startswith("weights.")}
             pipeline.load_state_dict(weights)
             keys = [_key_bytes(k) for k in card["keys"]]

@@ -9,6 +9,7 @@ nothing but the row, so that a batch is scored in one go. `step` is the three of
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -182,8 +183,20 @@ class Pipeline(Module):
             self.register_buffer("whitener", ops.eye(len(owners)))
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal pipeline (weights and thresholds apart)."""
-        return {"config": self.config}
+        """Shape and thresholds as JSON values (weights apart)."""
+        return {
+            "config": self.config.as_json(),
+            "tail": self.tail.get_config(),
+            "motor": self.motor.get_config(),
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Pipeline:
+        """A pipeline made anew from `get_config`, with fresh weights."""
+        pipeline = cls(PipelineConfig.from_json(config["config"]))
+        pipeline.tail = Tail(**config["tail"])
+        pipeline.motor = MotorNeuron(**config["motor"])
+        return pipeline
 
     @property
     def n_visible(self) -> int:

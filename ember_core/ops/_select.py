@@ -15,6 +15,8 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, TypeAlias
 
+import numpy as np
+
 Array: TypeAlias = Any
 """An array of any backend; shapes are in the docstrings."""
 
@@ -183,29 +185,22 @@ class _ByType(dict[type, ModuleType]):
 BY_TYPE = _ByType()
 
 
+_BY_TYPES: dict[tuple[type, ...], ModuleType] = {}  # as `BY_TYPE`, of several arrays
+
+
 def together(*arrays: Array) -> ModuleType:
-    """The one backend of several arrays; plain numbers go with any.
+    """The one backend of several arrays; plain numbers and NumPy's scalars go with any.
 
     Raises:
         TypeError: If the arrays are of two backends.
         ValueError: If they are on two devices.
     """
-    first, *rest = arrays
-    kind = type(first)
-    module = None if kind in _PLAIN else BY_TYPE[kind]
-    for other in rest:
-        cls = type(other)
-        if cls is kind or cls in _PLAIN:
-            continue
-        found = BY_TYPE[cls]
-        if module is not None and found is not module:
-            module = _wider(module, found, first, other)
-        else:
-            module, kind, first = found, cls, other
+    types = tuple(map(type, arrays))
+    module = _BY_TYPES.get(types)
     if module is None:
-        return default_module()
+        module = _common(types)
     if module.HAS_DEVICES:
-        devices = {str(x.device) for x in arrays if type(x) not in _PLAIN}
+        devices = {str(x.device) for x in arrays if type(x) not in _PLAIN and x.ndim}
         if len(devices) > 1:
             raise ValueError(
                 f"The arrays of one operation are on two devices. Expected one device. "
@@ -214,18 +209,25 @@ def together(*arrays: Array) -> ModuleType:
     return module
 
 
-def _wider(a: ModuleType, b: ModuleType, x: Array, y: Array) -> ModuleType:
-    """NumPy's arrays may meet ones that autograd follows; no others mix."""
-    if a.BACKEND == b.BACKEND:
-        return a if a.__name__ == _TRACED[1] else b
-    if getattr(x, "shape", None) == () and a.BACKEND == "numpy":
-        return b  # a NumPy scalar is a number
-    if getattr(y, "shape", None) == () and b.BACKEND == "numpy":
-        return a
-    raise TypeError(
-        f"The arrays of one operation are of two backends. Expected all of one. Received: "
-        f"{a.BACKEND} and {b.BACKEND}. Convert one with ops.to(x, backend={a.BACKEND!r})."
-    )
+def _common(types: tuple[type, ...]) -> ModuleType:
+    """Backend of arrays of these types."""
+    found = {BY_TYPE[cls] for cls in types if cls not in _PLAIN}
+    if not found:
+        return default_module()
+    backends = {module.BACKEND for module in found}
+    if len(backends) > 1:  # a scalar of NumPy is a number
+        arrays = (c for c in types if c not in _PLAIN and not issubclass(c, np.generic))
+        found = {BY_TYPE[cls] for cls in arrays}
+        backends = {module.BACKEND for module in found}
+    if len(backends) > 1:
+        raise TypeError(
+            "The arrays of one operation are of two backends. Expected all of one. Received: "
+            f"{' and '.join(sorted(backends))}. Convert with ops.to(x, backend=...)."
+        )
+    # NumPy's arrays may meet ones that autograd follows, which then decide.
+    module = next((m for m in found if m.__name__ == _TRACED[1]), None) or found.pop()
+    _BY_TYPES[types] = module
+    return module
 
 
 def backend_name(x: Array | None = None) -> str:

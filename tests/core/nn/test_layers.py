@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ember_core import nn, ops
+from ember_core.nn import _layers
 
 B, F, H = 2, 5, 11
 
@@ -24,6 +25,38 @@ def test_first_weights_are_the_generators_and_bounded():
     assert np.array_equal(weights[0], weights[1])
     assert not np.array_equal(weights[0], weights[2])
     assert np.abs(weights[0]).max() <= (6 / (F + H)) ** 0.5
+
+
+def test_dropout_leaves_out_its_share_and_keeps_the_mean(backend):
+    drop = nn.Dropout(0.25, generator=ops.generator(5))
+    x = ops.full((200, 101), 3.0)
+    one, other = ops.to_numpy(drop(x)), ops.to_numpy(drop(x))
+    assert set(np.unique(one).tolist()) == {0.0, 4.0}
+    assert (one == 0).mean() == pytest.approx(0.25, abs=0.02)
+    assert not np.array_equal(one, other)
+    again = nn.Dropout(0.25, generator=ops.generator(5))
+    assert np.array_equal(ops.to_numpy(again(x)), one)
+    assert drop.eval()(x) is x
+    with pytest.raises(ValueError, match="rate=1"):
+        nn.Dropout(1)
+
+
+def test_layer_norm_gives_every_row_mean_zero_and_variance_one(backend):
+    layer = nn.LayerNorm(F)
+    x = 7.0 + 3.0 * ops.normal(ops.generator(1), (B, F))
+    y = ops.to_numpy(layer(x))
+    np.testing.assert_allclose(y.mean(1), 0.0, atol=1e-6)
+    np.testing.assert_allclose(y.var(1), 1.0, rtol=1e-4)
+    layer.scale.data, layer.shift.data = ops.full((F,), 2.0), ops.ones((F,))
+    np.testing.assert_allclose(ops.to_numpy(layer(x)), 2 * y + 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(_layers._ACTIVATIONS))
+def test_every_activation_keeps_shape_and_dtype(backend, name):
+    x = ops.normal(ops.generator(1), (B, F))
+    y = nn.Activation(name)(x)
+    assert (ops.shape(y), ops.dtype(y)) == ((B, F), "float32")
+    assert name == "identity" or not np.array_equal(ops.to_numpy(y), ops.to_numpy(x))
 
 
 def test_lecun_tanh_is_one_at_one():

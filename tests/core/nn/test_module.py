@@ -122,6 +122,77 @@ def test_file_brings_back_class_configuration_and_weights(tmp_path):
     assert np.array_equal(again(x), net(x))
 
 
+def test_a_module_moves_between_backends_and_keeps_its_kinds(backend):
+    with ops.default_backend("numpy"):
+        tree = Tree(2)
+    tree.first.register_buffer("order", np.array([3, 1, 2]))
+    before = {name: ops.to_numpy(x) for name, x in tree.state_dict().items()}
+    assert tree.to(backend=backend) is tree
+    state = tree.state_dict()
+    assert {ops.backend_name(x) for x in state.values()} == {backend}
+    assert {name: ops.dtype(x) for name, x in state.items()} == {
+        name: x.dtype.name for name, x in before.items()
+    }
+    for name, value in state.items():
+        assert np.array_equal(ops.to_numpy(value), before[name])
+    tree.to(dtype="float64", device="cpu")
+    assert tree.first.weight.dtype == "float64"
+    assert ops.dtype(tree.first.order) == "int64"
+    assert (tree.first.weight.device, tree.first.weight.shape) == ("cpu", (2,))
+    assert ops.to_numpy(tree.first(ops.full((3, 2), 5.0, "float64"))).tolist() == [[10.0] * 2] * 3
+
+
+def test_a_move_that_fails_moves_nothing(backend):
+    tree = Tree(2)
+    before = tree.state_dict()
+    with pytest.raises(ValueError, match="device='abacus'"):
+        tree.to(device="abacus")
+    with pytest.raises(ValueError, match="backend='abacus'"):
+        tree.to(backend="abacus")
+    assert all(value is before[name] for name, value in tree.state_dict().items())
+
+
+def test_a_state_of_any_backend_is_taken_over_and_saved(backend, tmp_path):
+    net = nn.Linear(5, 3, generator=ops.generator(1))
+    with ops.default_backend("numpy"):
+        other = nn.Linear(5, 3)
+    other.load_state_dict(net.state_dict())
+    assert ops.backend_name(other.weight.data) == "numpy"
+    assert np.array_equal(other.weight.data, ops.to_numpy(net.weight.data))
+    net.load_state_dict(other.state_dict())
+    assert ops.backend_name(net.weight.data) == backend
+    net.save(tmp_path / "net")
+    for name in {"numpy", backend}:
+        again = nn.Linear.load(tmp_path / "net", backend=name)
+        assert ops.backend_name(again.weight.data) == name
+        assert np.array_equal(ops.to_numpy(again.weight.data), other.weight.data)
+
+
+def test_a_dtype_that_would_lose_something_is_refused(backend):
+    leaf = Leaf(3)
+    leaf.register_buffer("mask", ops.arange(3))
+    state = leaf.state_dict()
+    leaf.load_state_dict(state | {"weight": ops.arange(3)})
+    assert ops.to_numpy(leaf.weight.data).tolist() == [0.0, 1.0, 2.0]
+    with pytest.raises(ValueError, match=r"Wrong dtype: mask float32 instead of int64\."):
+        leaf.load_state_dict(state | {"mask": ops.ones((3,))})
+
+
+def test_what_a_module_keeps_of_its_arrays_is_dropped_with_them():
+    class Keeping(Leaf):
+        changes = 0
+
+        def arrays_changed(self):
+            self.changes += 1
+
+    keeping = Keeping(3)
+    tree = Tree(3)
+    tree.first = keeping
+    tree.load_state_dict(tree.state_dict())
+    tree.to(dtype="float64")
+    assert keeping.changes == 2
+
+
 def test_file_of_another_class_is_refused(tmp_path):
     nn.Linear(5, 3).save(tmp_path / "a")
     with pytest.raises(ValueError, match=r"Expected Sequential\. Received: class='Linear'"):
