@@ -13,15 +13,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import numpy as np
-
 from ember_core import ops
 from ember_core.ops import Array
 
 from ._cell import Cell, check_step, check_units
 from ._layers import Activation, Linear, Sequential, glorot
 from ._module import Module, Parameter
-from ._wiring import Wiring
+from ._wiring import Wiring, layer_masks
 
 Mode = Literal["default", "pure", "no_gate"]
 
@@ -203,17 +201,10 @@ class WiredCfCCell(Cell):
         self.input_size = input_size
         self.wiring = wiring.build(input_size)
         self.mode = mode
-        self.layers = []
-        synapses = wiring.sensory()
-        for ids in wiring.layers.values():
-            # A layer's neurons all see each other; the wiring decides what reaches the layer.
-            own = np.ones((len(ids), len(ids)))
-            mask = np.concatenate([np.abs(synapses[:, ids]), own]).astype(np.float32)
-            head = CfCHead(
-                len(mask), len(ids), mode, mask=ops.from_numpy(mask), generator=generator
-            )
-            self.layers.append(head)
-            synapses = wiring.adjacency_matrix[ids]
+        self.layers = [
+            CfCHead(len(mask), mask.shape[1], mode, mask=ops.from_numpy(mask), generator=generator)
+            for mask in layer_masks(wiring)
+        ]
 
     @property
     def state_size(self) -> int:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ember_core import ops
 from ember_core.ops import Array
 
 from ._cell import Cell, check_step, check_units
 from ._layers import glorot
 from ._module import Module, Parameter
-from ._wiring import Wiring
+from ._wiring import Wiring, layer_masks
 
 TIME_SCALES = (0.01, 10.0)
 STRIDE_SCALES = (0.1, 100.0)
@@ -71,6 +69,10 @@ class StrideAwareHead(Module):
         generator = ops.generator(0) if generator is None else generator
         self.hidden_size = hidden_size
         gates = [glorot(generator, input_size + hidden_size, hidden_size) for _ in range(4)]
+        if mask is not None:  # a neuron of few synapses hears as much by stronger ones
+            synapses = ops.maximum(ops.sum(mask, axis=0, keepdims=True), 1.0)
+            strength = ops.sqrt((input_size + hidden_size) / synapses)
+            gates = [gate * strength for gate in gates]
         self.weight = Parameter(ops.concatenate(gates, axis=1))
         self.bias = Parameter(ops.zeros((4 * hidden_size,)))
         self.time_scale = Parameter(ops.full((hidden_size,), float(time_scale_factor)))
@@ -163,7 +165,7 @@ class StrideAwareCfCCell(Cell):
 
 
 class StrideAwareWiredCfCCell(Cell):
-    """A stride-aware cell whose neurons are joined as a wiring says, all updated at once.
+    """A stride-aware cell whose layers of neurons are joined as a wiring says.
 
     Args:
         input_size: Columns of the input, F.
@@ -176,7 +178,7 @@ class StrideAwareWiredCfCCell(Cell):
     wiring: Wiring
     stride_length: int
     time_scale_factor: float
-    head: StrideAwareHead
+    layers: list[StrideAwareHead]
 
     def __init__(
         self,
@@ -187,23 +189,26 @@ class StrideAwareWiredCfCCell(Cell):
         *,
         generator: Any = None,
     ) -> None:
+        generator = ops.generator(0) if generator is None else generator
         self.input_size = input_size
         self.wiring = wiring.build(input_size)
         self.stride_length = stride_length
         self.time_scale_factor = time_scale_factor
-        synapses = np.concatenate([wiring.sensory(), wiring.adjacency_matrix])
-        self.head = StrideAwareHead(
-            input_size,
-            wiring.units,
-            stride_length,
-            time_scale_factor,
-            mask=ops.from_numpy(np.abs(synapses).astype(np.float32)),
-            generator=generator,
-        )
+        self.layers = [
+            StrideAwareHead(
+                len(mask) - mask.shape[1],
+                mask.shape[1],
+                stride_length,
+                time_scale_factor,
+                mask=ops.from_numpy(mask),
+                generator=generator,
+            )
+            for mask in layer_masks(wiring)
+        ]
 
     @property
     def state_size(self) -> int:
-        """Columns of the state: `[h, m]`, 2 U."""
+        """Columns of the state: `[h, m]` of each layer, 2 U."""
         return 2 * self.wiring.units
 
     @property
@@ -212,16 +217,22 @@ class StrideAwareWiredCfCCell(Cell):
         return self.wiring.output_dim
 
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
-        """One step: the motor neurons `(B, output_dim)`, and the state `[h, m]` `(B, 2 U)`.
+        """One step, layer after layer: the motor neurons `(B, output_dim)`, and the state.
 
         Args:
             x: Input, `(B, F)`.
-            state: `[h, m]` before the step, `(B, 2 U)`, by neuron id: motor neurons first.
+            state: `[h, m]` of each layer before the step, `(B, 2 U)`, in the wiring's order.
             elapsed: Time since the step before, `(B, 1)`, in units of the time scale.
 
         Raises:
             ValueError: If a shape does not fit.
         """
         check_step(self, x, state, elapsed)
-        state = self.head(x, state, elapsed)
-        return state[:, : self.wiring.output_dim], state
+        states, start = [], 0
+        for layer in self.layers:
+            end = start + 2 * layer.hidden_size
+            moved = layer(x, state[:, start:end], elapsed)
+            x = moved[:, : layer.hidden_size]
+            states.append(moved)
+            start = end
+        return x, ops.concatenate(states, axis=1)

@@ -247,3 +247,20 @@ class Wiring:
         for sensory, source, target, polarity in edits:
             wiring._edit(sensory, source, target, polarity, allowed=(-1, 0, 1))
         return wiring
+
+
+def layer_masks(wiring: Wiring) -> list[NDArray[np.float32]]:
+    """Masks of a cell that updates layer after layer: what each neuron of a layer hears.
+
+    Returns:
+        For each layer of n neurons, float32 `(sources + n, n)` of 0 and 1: synapses from the layer
+        before (the inputs before the first), then the layer itself, whose neurons all hear each
+        other.
+    """
+    masks = []
+    synapses = wiring.sensory()
+    for ids in wiring.layers.values():
+        own = np.ones((len(ids), len(ids)))
+        masks.append(np.concatenate([np.abs(synapses[:, ids]), own]).astype(np.float32))
+        synapses = wiring.adjacency_matrix[ids]
+    return masks

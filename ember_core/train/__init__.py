@@ -39,6 +39,8 @@ from ._schedules import cosine as cosine
 from ._schedules import exponential as exponential
 from ._schedules import stepwise as stepwise
 from ._schedules import warmup as warmup
+from ._sequences import calibrate_sequences as calibrate_sequences
+from ._sequences import fit_sequences as fit_sequences
 from ._strategy import OneProcess as OneProcess
 from ._strategy import Share as Share
 from ._strategy import Strategy as Strategy

@@ -190,9 +190,11 @@ def test_an_input_of_a_stride_aware_wiring_moves_its_inter_neurons_alone():
     x, state, dt = step_inputs(cell)
     other = ops.to_numpy(x).copy()
     other[:, 2] += 1.0
-    states = [ops.to_numpy(cell(v, state, dt)[1])[:, :H] for v in (x, ops.from_numpy(other))]
-    moved = (states[0] != states[1]).any(axis=0)
-    assert np.array_equal(moved, cell.wiring.sensory()[2] != 0)
+    inter = cell.wiring.layers["inter"]
+    states = [ops.to_numpy(cell(v, state, dt)[1]) for v in (x, ops.from_numpy(other))]
+    moved = (states[0] != states[1])[:, : len(inter)].any(axis=0)
+    assert 0 < moved.sum() < len(inter)
+    assert np.array_equal(moved, cell.wiring.sensory()[2, inter] != 0)
 
 
 def test_every_input_reaches_every_motor_neuron_of_a_wiring():
