@@ -406,8 +406,8 @@ class Pipeline(Module):
         """Run a whole series of one key.
 
         Args:
-            values: Shape `(T, C)`.
-            time_us: Shape `(T,)`, int64, increasing.
+            values: Shape `(T, C)`, of any backend.
+            time_us: Shape `(T,)`, int64, increasing, of any backend.
             state: State to begin with, batch 1; default: a key never seen.
 
         Returns:
@@ -415,6 +415,9 @@ class Pipeline(Module):
             the final `state`.
         """
         state = self.initial_state(1) if state is None else state
+        own = self.rbm.weights.data
+        place = {"backend": ops.backend_name(own), "device": ops.device(own)}
+        values, time_us = ops.to(values, **place), ops.to(time_us, **place)
         scores, severities, triggers = [], [], []
         for t in range(values.shape[0]):
             state, seen, score, decision = self.step(state, values[t : t + 1], time_us[t : t + 1])

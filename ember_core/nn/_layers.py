@@ -51,7 +51,16 @@ class Linear(Module):
         self.bias_vector = Parameter(ops.zeros((out_features,))) if bias else None
 
     def forward(self, x: Array) -> Array:
-        """Map `x` `(..., F)` to `(..., H)`."""
+        """Map `x` `(..., F)` to `(..., H)`.
+
+        Raises:
+            ValueError: If `x` has another number of columns.
+        """
+        if ops.shape(x)[-1:] != (self.in_features,):
+            raise ValueError(
+                f"The input does not fit the layer. Expected shape (..., {self.in_features}). "
+                f"Received: shape={ops.shape(x)}."
+            )
         y = ops.matmul(x, self.weight.data)
         return y if self.bias_vector is None else y + self.bias_vector.data
 

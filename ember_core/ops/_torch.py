@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -399,12 +400,21 @@ def copy(x: Array) -> Array:
 # --- matrices
 
 
+def _one_dtype(*arrays: Array) -> Sequence[Array]:
+    """Tensors of the dtype that holds all of them, which PyTorch does not see to in products."""
+    kinds = {x.dtype for x in arrays}
+    if len(kinds) == 1:
+        return arrays
+    kind = reduce(torch.promote_types, kinds)
+    return [x.to(kind) for x in arrays]
+
+
 def matmul(x: Array, y: Array) -> Array:
-    return torch.matmul(x, y)
+    return torch.matmul(*_one_dtype(x, y))
 
 
 def einsum(subscripts: str, *operands: Array) -> Array:
-    return torch.einsum(subscripts, *operands)
+    return torch.einsum(subscripts, *_one_dtype(*operands))
 
 
 def det(a: Array) -> Array:
@@ -425,11 +435,11 @@ def qr(a: Array) -> tuple[Array, Array]:
 
 
 def solve(a: Array, b: Array) -> Array:
-    return torch.linalg.solve(a, b)
+    return torch.linalg.solve(*_one_dtype(a, b))
 
 
 def lstsq(a: Array, b: Array) -> Array:
-    return torch.linalg.lstsq(a, b).solution
+    return torch.linalg.lstsq(*_one_dtype(a, b)).solution
 
 
 def cholesky(a: Array) -> Array:

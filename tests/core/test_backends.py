@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -126,7 +129,7 @@ def test_a_whole_series_runs_and_its_results_are_of_the_backend(bundles, backend
     folder, _, _ = bundles["exponential"]
     pipeline = FleetModel.load(folder).pipeline
     values, times = gappy(2)
-    got = pipeline(ops.from_numpy(values), ops.from_numpy(times))
+    got = pipeline(values, times)  # NumPy's, taken to the backend of the weights
     assert ops.backend_name(got["score"]) == backend
     score = ops.to_numpy(got["score"])
     assert np.isnan(score[: SMALL["warmup_score"]]).all()
@@ -145,3 +148,14 @@ def test_a_pipeline_is_trained_on_every_backend(backend, tmp_path):
     reference, _ = run(FleetModel.load(tmp_path, backend="numpy"))
     assert_same_scores(got, reference)
     assert np.array_equal(got["fires"], reference["fires"])
+
+
+@pytest.mark.parametrize("backend", ["torch"], indirect=True)
+def test_the_example_of_the_architecture_runs(backend):
+    page = (Path(__file__).resolve().parents[2] / "docs/architecture.md").read_text("utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    names: dict[str, object] = {}
+    exec(compile(example, "architecture.md", "exec"), names)
+    assert names["gradients"].keys() == {"weight", "bias_vector"}
+    assert ops.backend_name(names["gradients"]["weight"]) == "torch"
+    assert ops.backend_name(names["layer"].weight.data) == "numpy"

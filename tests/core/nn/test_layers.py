@@ -72,3 +72,15 @@ def test_empty_layers_are_refused(make):
 def test_unknown_activation_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"lecun_tanh.*Received: activation='wavy'"):
         nn.Activation("wavy")
+
+
+def test_input_of_another_width_is_refused(backend):
+    with pytest.raises(
+        ValueError, match=r"Expected shape \(\.\.\., 5\)\. Received: shape=\(2, 7\)"
+    ):
+        nn.Linear(F, H)(ops.ones((B, 7)))
+
+
+def test_a_wider_dtype_widens_the_result_on_every_backend(backend):
+    wide = nn.Linear(F, H)(ops.ones((B, F), "float64"))
+    assert ops.dtype(wide) == "float64"
