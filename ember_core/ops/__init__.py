@@ -1,8 +1,8 @@
 """Array functions, the same names on every backend.
 
-A function runs on the backend of the array it is given; functions that make arrays use the
-default backend (`EMBER_BACKEND` and `EMBER_DEVICE`, or a block
-`with ops.default_backend("torch", "cuda"):`), or that of the array they are given as `like`. Arithmetic, comparison, logic and indexing are the
+A function runs on the backend of the array it is given. Functions that make arrays use the default
+backend (`EMBER_BACKEND` and `EMBER_DEVICE`, or `with ops.default_backend("torch", "cuda"):`), or
+that of the array they are given as `like`. Arithmetic, comparison, logic and indexing are the
 arrays' own operators.
 """
 
