@@ -79,14 +79,24 @@ class RealKafka:
     Args:
         config: Server properties beside, or in place of, the ones for tests.
         heap_mb: The JVM's heap, MiB.
+        listeners: More listeners, name -> protocol (`SASL_SSL`), each on a port of its own.
 
     Example:
         with RealKafka() as kafka:
             producer = Producer({"bootstrap.servers": kafka.bootstrap})
     """
 
-    def __init__(self, config: Mapping[str, str] | None = None, *, heap_mb: int = 512) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, str] | None = None,
+        *,
+        heap_mb: int = 512,
+        listeners: Mapping[str, str] | None = None,
+    ) -> None:
         self._config = dict(config or {})
+        self._listeners = dict(listeners or {})
+        self.ports: dict[str, int] = {}
+        """Port of each of the further listeners."""
         self._heap_mb = heap_mb
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -125,7 +135,8 @@ class RealKafka:
         command = [java(), f"-Xms{self._heap_mb}m", f"-Xmx{self._heap_mb}m", "-cp", f"{jars()}/*"]
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="ember-kafka-"))
-            self._port, self._controller_port = _free_ports(2)
+            self._port, self._controller_port, *others = _free_ports(2 + len(self._listeners))
+            self.ports = dict(zip(self._listeners, others, strict=True))
             self._format(command)
         try:
             self._spawn(command)
@@ -165,12 +176,16 @@ class RealKafka:
 
     def _format(self, command: list[str]) -> None:
         assert self._folder is not None
+        ports = {"PLAINTEXT": self._port, **self.ports}
+        public = ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
+        protocols = "".join(f",{name}:{protocol}" for name, protocol in self._listeners.items())
         settings = {
             **_SERVER,
-            "listeners": (
-                f"PLAINTEXT://127.0.0.1:{self._port},CONTROLLER://127.0.0.1:{self._controller_port}"
+            "listeners": f"{public},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "advertised.listeners": public,
+            "listener.security.protocol.map": (
+                f"{_SERVER['listener.security.protocol.map']}{protocols}"
             ),
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self._port}",
             "controller.quorum.bootstrap.servers": f"127.0.0.1:{self._controller_port}",
             "log.dirs": str(self._folder / "data"),
             **self._config,

@@ -66,6 +66,7 @@ class Application:
             info=self.info,
             host=settings.http.host,
             port=settings.http.port,
+            token=settings.http.token.get_secret_value(),
         )
 
     def info(self) -> Mapping[str, Any]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Mapping
 from typing import Any, Final, Self
 
 from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import ConnectionGroup
+from aiokafka.conn import collect_hosts, create_conn
 
-from ._ports import Observer, TopicFacts
+from ._config import login_refused, not_safe
+from ._ports import Observer, RefusedError, TopicFacts
 from ._requests import CreateTopics, TopicIds
 
 log = logging.getLogger(__name__)
@@ -19,6 +22,12 @@ log = logging.getLogger(__name__)
 _CREATE_TOPICS: Final = 19
 _TXN_OFFSET_COMMIT: Final = 28
 _FENCED_VERSION: Final = 3
+_LOGIN_ERRORS: Final = (
+    kafka_errors.SaslAuthenticationFailed,
+    kafka_errors.AuthenticationFailedError,
+    kafka_errors.AuthenticationMethodNotSupported,
+    kafka_errors.UnsupportedSaslMechanismError,
+)
 _WAIT_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -89,16 +98,45 @@ class Admin:
 
 
 async def connect(settings: Mapping[str, Any], observer: Observer) -> Admin:
-    """Connect, waiting for a broker that is not there yet."""
+    """Connect, waiting for a broker that is not there yet.
+
+    Raises:
+        RefusedError: If a broker is there, and refuses the login or cannot be trusted.
+    """
     for attempt in range(1_000_000):
         admin = Admin(settings)
         try:
             return await admin.__aenter__()
         except kafka_errors.KafkaConnectionError as error:
             await admin.__aexit__()
+            await _raise_if_refused(settings)
             servers = ",".join(settings["bootstrap_servers"])
             await _wait(attempt, f"no broker answers at {servers} ({error})", observer)
     raise AssertionError
+
+
+async def _raise_if_refused(settings: Mapping[str, Any]) -> None:
+    """Ask one broker after the other by hand: the client only says that none would do."""
+    if settings.get("security_protocol", "PLAINTEXT") == "PLAINTEXT":
+        return
+    own = {name: value for name, value in settings.items() if name != "bootstrap_servers"}
+    for host, port, _ in collect_hosts(list(settings["bootstrap_servers"]), randomize=False):
+        try:
+            connection = await create_conn(host, port, **own)
+        except _LOGIN_ERRORS as error:
+            raise RefusedError(
+                login_refused(
+                    settings.get("sasl_mechanism", ""),
+                    settings.get("sasl_plain_username", ""),
+                    str(error),
+                )
+            ) from None
+        except ssl.SSLCertVerificationError as error:
+            raise RefusedError(not_safe(error.verify_message)) from None
+        except (OSError, TimeoutError, kafka_errors.KafkaError):
+            continue
+        connection.close()
+        return
 
 
 async def wait_for_topics(

@@ -21,6 +21,8 @@ from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.cimpl import NewTopic
 
 from stream.errors import UserError
+from stream.kafka._config import login_refused, not_safe
+from stream.kafka._oauth import TokenSource
 from stream.settings import KafkaSection
 
 REQUEST_SECONDS: Final = 10.0
@@ -57,6 +59,9 @@ def client_config(kafka: KafkaSection, **more: Any) -> dict[str, Any]:
         plain = value.get_secret_value() if hasattr(value, "get_secret_value") else value
         if plain:
             config[name] = str(plain)
+    if kafka.sasl_mechanism == "OAUTHBEARER":
+        source = TokenSource(kafka)
+        config["oauth_cb"] = lambda _config: source.token()
     config.update({name.replace("__", "."): value for name, value in more.items()})
     return config
 
@@ -102,10 +107,20 @@ def fetch_metadata(kafka: KafkaSection, seconds: float = REQUEST_SECONDS) -> Clu
     Raises:
         UserError: If no broker answers in time.
     """
-    client = AdminClient(client_config(kafka))
+    said: list[KafkaError] = []
+    client = AdminClient(client_config(kafka, error_cb=said.append))
+    if kafka.sasl_mechanism == "OAUTHBEARER":
+        client.poll(seconds)  # asks for the token; without it no request gets through
     try:
         return client.list_topics(timeout=seconds)
     except KafkaException as error:
+        client.poll(0)
+        for each in said:
+            if each.code() == KafkaError._AUTHENTICATION:
+                name, mechanism = kafka.sasl_username, kafka.sasl_mechanism
+                raise UserError(login_refused(mechanism, name, each.str())) from None
+            if each.code() == KafkaError._SSL:
+                raise UserError(not_safe(each.str())) from None
         _unreachable(kafka, error)
 
 

@@ -13,6 +13,8 @@ from aiokafka.helpers import create_ssl_context
 from stream.errors import UserError
 from stream.settings import KafkaSection, Settings
 
+from ._oauth import AsyncTokens, TokenSource
+
 
 def security(kafka: KafkaSection) -> dict[str, Any]:
     """Aiokafka's security keywords.
@@ -23,8 +25,11 @@ def security(kafka: KafkaSection) -> dict[str, Any]:
     found: dict[str, Any] = {"security_protocol": kafka.security_protocol}
     if kafka.security_protocol.startswith("SASL_"):
         found["sasl_mechanism"] = kafka.sasl_mechanism
-        found["sasl_plain_username"] = kafka.sasl_username
-        found["sasl_plain_password"] = kafka.sasl_password.get_secret_value()
+        if kafka.sasl_mechanism == "OAUTHBEARER":
+            found["sasl_oauth_token_provider"] = AsyncTokens(TokenSource(kafka))
+        else:
+            found["sasl_plain_username"] = kafka.sasl_username
+            found["sasl_plain_password"] = kafka.sasl_password.get_secret_value()
     if kafka.security_protocol.endswith("SSL"):
         try:
             found["ssl_context"] = create_ssl_context(
@@ -40,6 +45,23 @@ def security(kafka: KafkaSection) -> dict[str, Any]:
                 exit_code=2,
             ) from error
     return found
+
+
+def login_refused(mechanism: str, username: str, why: str) -> str:
+    """The sentence for credentials a broker does not accept."""
+    return (
+        "The broker refused the login. Expected credentials it knows. Received: "
+        f"sasl_mechanism={mechanism!r}, sasl_username={username!r} ({why}). "
+        "Check kafka.sasl_mechanism, kafka.sasl_username and kafka.sasl_password (or its file)."
+    )
+
+
+def not_safe(why: str) -> str:
+    """The sentence for a broker whose certificate nobody vouches for."""
+    return (
+        "The connection is not safe. Expected a certificate of the broker that "
+        f"kafka.ssl_ca_location vouches for, with the broker's name in it. Received: {why}."
+    )
 
 
 def _path(path: Path | None) -> str | None:

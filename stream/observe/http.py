@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -21,6 +22,7 @@ from .health import Health, Report
 from .metrics import Metrics
 
 _TICK_SECONDS = 1.0
+_PROBES = ("/livez", "/readyz", "/startupz")
 
 
 class HttpServer:
@@ -32,6 +34,7 @@ class HttpServer:
         info: What `/info` shows; called at every request.
         host: Address to listen on.
         port: Port to listen on; 0: any free one.
+        token: What everything but the probes asks for as a bearer token; empty: nothing.
         clock: The clock `health` was made with.
     """
 
@@ -43,6 +46,7 @@ class HttpServer:
         info: Callable[[], Mapping[str, Any]] = dict,
         host: str = "127.0.0.1",
         port: int = 6066,
+        token: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._metrics = metrics
@@ -50,6 +54,7 @@ class HttpServer:
         self._info = info
         self._host = host
         self._port = port
+        self._token = token.encode()
         self._clock = clock
         self._runner: web.AppRunner | None = None
         self._heart: asyncio.Task[None] | None = None
@@ -64,16 +69,25 @@ class HttpServer:
 
     def application(self) -> web.Application:
         """The routes, to be mounted elsewhere."""
-        app = web.Application()
+        app = web.Application(middlewares=[self._guard])
         app.router.add_get("/metrics", self._get_metrics)
         app.router.add_get("/info", self._get_info)
-        for path, report in (
-            ("/livez", self._health.live),
-            ("/readyz", self._health.ready),
-            ("/startupz", self._health.started),
-        ):
+        reports = (self._health.live, self._health.ready, self._health.started)
+        for path, report in zip(_PROBES, reports, strict=True):
             app.router.add_get(path, self._probe(report))
         return app
+
+    @web.middleware
+    async def _guard(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Ask for the token; the kubelet's probes bring none, and learn little."""
+        if self._token and request.path not in _PROBES:
+            scheme, _, brought = request.headers.get("Authorization", "").partition(" ")
+            same = hmac.compare_digest(brought.strip().encode(), self._token)
+            if scheme.lower() != "bearer" or not same:
+                raise web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Bearer realm="ember"'})
+        return await handler(request)
 
     async def start(self) -> None:
         """Listen.

@@ -24,6 +24,11 @@ _KAFKA_NAMES: dict[str, str] = {
     "sasl.username": "sasl_username",
     "sasl.password": "sasl_password",
     "sasl.password.file": "sasl_password_file",
+    "sasl.oauthbearer.token.endpoint.url": "sasl_oauth_token_url",
+    "sasl.oauthbearer.client.id": "sasl_oauth_client_id",
+    "sasl.oauthbearer.client.secret": "sasl_oauth_client_secret",
+    "sasl.oauthbearer.client.secret.file": "sasl_oauth_client_secret_file",
+    "sasl.oauthbearer.scope": "sasl_oauth_scope",
     "ssl.ca.location": "ssl_ca_location",
     "ssl.certificate.location": "ssl_certificate_location",
     "ssl.key.location": "ssl_key_location",
@@ -100,13 +105,31 @@ class KafkaSection(Section):
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         default="PLAINTEXT", description="How to talk to the brokers."
     )
-    sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+    sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
         default="", description="Needed with SASL_PLAINTEXT and SASL_SSL."
     )
     sasl_username: str = Field(default="", description="User of the SASL mechanism.")
     sasl_password: SecretStr = Field(default=SecretStr(""), description="Password of that user.")
     sasl_password_file: Path | None = Field(
         default=None, description="File that holds the password."
+    )
+    sasl_oauth_token_url: str = Field(
+        default="",
+        pattern=r"^(https?://.+)?$",
+        description="OAUTHBEARER: endpoint that gives tokens for client id and secret.",
+    )
+    sasl_oauth_client_id: str = Field(default="", description="Client id at that endpoint.")
+    sasl_oauth_client_secret: SecretStr = Field(
+        default=SecretStr(""), description="Secret of that client."
+    )
+    sasl_oauth_client_secret_file: Path | None = Field(
+        default=None, description="File that holds the client's secret."
+    )
+    sasl_oauth_scope: str = Field(default="", description="Scope to ask for; empty: none.")
+    sasl_oauth_token_file: Path | None = Field(
+        default=None,
+        description="OAUTHBEARER: file with a token that something else keeps fresh, in place of "
+        "an endpoint.",
     )
     ssl_ca_location: Path | None = Field(
         default=None, description="PEM file of the authorities to trust; unset: the system's."
@@ -154,11 +177,16 @@ class KafkaSection(Section):
     @model_validator(mode="after")
     def _sasl_is_complete(self) -> Self:
         if self.security_protocol.startswith("SASL_"):
-            given = {
-                "sasl_mechanism": self.sasl_mechanism,
-                "sasl_username": self.sasl_username,
-                "sasl_password": self.sasl_password.get_secret_value(),
-            }
+            given: dict[str, object] = {"sasl_mechanism": self.sasl_mechanism}
+            if self.sasl_mechanism == "OAUTHBEARER":
+                if self.sasl_oauth_token_file is None:
+                    given["sasl_oauth_token_url"] = self.sasl_oauth_token_url
+                    given["sasl_oauth_client_id"] = self.sasl_oauth_client_id
+                    secret = self.sasl_oauth_client_secret.get_secret_value()
+                    given["sasl_oauth_client_secret"] = secret
+            else:
+                given["sasl_username"] = self.sasl_username
+                given["sasl_password"] = self.sasl_password.get_secret_value()
             lacking = [name for name, value in given.items() if not value]
             if lacking:
                 names = ", ".join(f"`{name}`" for name in lacking)

@@ -256,6 +256,11 @@ class HttpSection(Section):
     port: int = Field(
         default=6066, ge=0, le=65535, description="Port to listen on; 0: any free one."
     )
+    token: SecretStr = Field(
+        default=SecretStr(""),
+        description="Bearer token asked for by everything but the probes; empty: none is.",
+    )
+    token_file: Path | None = Field(default=None, description="File that holds the token.")
     live_seconds: float = Field(
         default=10.0,
         gt=0,

@@ -53,6 +53,29 @@ async def test_probes_answer_with_their_checks(server: HttpServer) -> None:
     assert (status, '"failing"' in text) == (503, True)
 
 
+async def test_a_token_guards_everything_but_the_probes() -> None:
+    """Prometheus brings it; whoever does not, learns nothing but alive and ready."""
+    server = HttpServer(Metrics([], process=False), Health(0.0), port=0, token="sesame é")
+    await server.start()
+    base = f"http://127.0.0.1:{server.port}"
+    try:
+        async with aiohttp.ClientSession() as session:
+            for path in ("/metrics", "/info", "/unknown"):
+                for header in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic x"}):
+                    async with session.get(base + path, headers=header) as answer:
+                        assert answer.status == 401
+                        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+            async with session.get(base + "/livez") as answer:
+                assert answer.status in (200, 503)
+            right = {"Authorization": "bearer sesame é"}
+            async with session.get(base + "/metrics", headers=right) as answer:
+                assert answer.status == 200
+            async with session.post(base + "/metrics", headers=right) as answer:
+                assert answer.status == 405
+    finally:
+        await server.stop()
+
+
 async def test_info_and_unknown_paths(server: HttpServer) -> None:
     """Whatever the composition root says; 404 elsewhere."""
     assert (await get(server, "/info"))[2] == '{"version": "1"}'
