@@ -37,6 +37,9 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "model": Benchmark(
         "benchmarks.model", "microseconds a record of the engine alone, stage by stage"
     ),
+    "library": Benchmark(
+        "benchmarks.library", "CfC step, RBM training and features beside ncps, sklearn and pandas"
+    ),
     "skew": Benchmark(
         "benchmarks.skew", "microseconds a record of one hot key and of Zipf against even keys"
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ._cell import Cell as Cell
 from ._cfc import CfCCell as CfCCell
 from ._cfc import WiredCfCCell as WiredCfCCell
+from ._fused import FusedCfC as FusedCfC
 from ._gated import LSTMGatedCell as LSTMGatedCell
 from ._gradient import value_and_grad as value_and_grad
 from ._kinds import CellKind as CellKind

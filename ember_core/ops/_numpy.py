@@ -170,7 +170,7 @@ def sigmoid(x: Array) -> Array:
     with np.errstate(over="ignore"):  # exp(-x) = inf gives the right 0, faster than a clip
         z = np.exp(np.negative(x))
     z += 1
-    return np.divide(1, z)
+    return np.reciprocal(z, out=z) if isinstance(z, np.ndarray) else np.divide(1, z)
 
 
 def softplus(x: Array) -> Array:
