@@ -214,6 +214,8 @@ class Schedule:
         words = worker.watch.last_words
         if process.code == 2:
             self._wrong = self._wrong or f"a worker broke: {process.error!r}"
+        if "the recovery broke" in words:
+            self._wrong = self._wrong or words
         if "rebase" in words:
             self._wrong = self._wrong or f"a start was refused: {words}"
         if process.code == 1 and self._calm:

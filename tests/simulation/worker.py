@@ -237,7 +237,7 @@ class Worker:
         }
         self._flow = Flow(self.edge, lambda: self._count, lambda: self._open and not self.stopping)
         draining = asyncio.ensure_future(self._drain())
-        writing = asyncio.ensure_future(self.edge.checkpoint_forever(lambda: self.stopping))
+        writing = asyncio.ensure_future(self.edge.checkpoint_forever(lambda: False))
         beating = asyncio.ensure_future(self._beat())
         await self._belong()
         draining.cancel()
@@ -308,6 +308,11 @@ class Worker:
         self._owned = assigned
         self._assignment = [Faust(*tp) for tp in got.active]
         self._recovering = asyncio.ensure_future(self._recover(active, standby))
+        self._recovering.add_done_callback(self._recovered)
+
+    def _recovered(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self.edge.fatal(f"the recovery broke: {task.exception()!r}")
 
     def _cancel_recovery(self) -> None:
         if self._recovering is not None:
