@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from ember_core.fleet import FleetModel
+from stream.engine.adopt import describe, mark_of
 from stream.engine.decide import Decider
 from stream.engine.layout import RowLayout, WindowSpec
 from stream.engine.meta import META_KEY, MetaRow
@@ -80,7 +81,7 @@ class Engine:
         if tp not in self._parts:
             self._numbers += 1
             part = Partition(tp, self._numbers)
-            part.meta.model = self.model.sha256
+            self._describe(part.meta)
             self._parts[tp] = part
 
     def detach(self, tp: TP) -> None:
@@ -155,13 +156,30 @@ class Engine:
         for key, value in zip(keys, values, strict=True):
             if key != META_KEY:
                 rows.append((key, value))
-            elif value is not None:
+            elif value is None:
+                part.meta = MetaRow()  # the partition begins anew
+                self._describe(part.meta)
+            else:
                 try:
                     meta = MetaRow.decode(value)
                 except (msgspec.DecodeError, UnicodeError) as error:
                     damaged.append((key, f"not a meta row: {error}"))
                     continue
+                described = describe(meta)
+                if described is not None and meta.model:
+                    part.described[mark_of(meta.model)] = described
                 if meta.absorbed >= part.meta.absorbed:
                     part.meta = meta
+                    self._describe(meta)
         accepted, stale, broken = self._store.merge(part, rows)
         return LoadReport(accepted, stale, damaged + broken)
+
+    def _describe(self, meta: MetaRow) -> None:
+        """What this worker's rows are: what it writes from now on."""
+        meta.model = self.model.sha256
+        meta.fields, meta.channels = self._store.layout.spec, list(self.channels)
+
+    def adopt(self, tp: TP) -> LoadReport:
+        """After all rows are loaded: take over those of another layout or model, by field name."""
+        made, damaged = self._store.adopt(self._parts[tp[0], tp[1]])
+        return LoadReport(made, 0, damaged)

@@ -6,6 +6,7 @@ aligned record: what lies in memory is what is written to the changelog.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +95,16 @@ def engine_fields(channels: int, window: WindowSpec) -> tuple[StateField, ...]:
     return tuple(fields)
 
 
+def dtype_of(spec: Sequence[tuple[str, str, tuple[int, ...]]]) -> np.dtype[np.void]:
+    """The record that fields of these names, types and shapes make, in this order.
+
+    Raises:
+        TypeError: If a type is none.
+        ValueError: If a name occurs twice.
+    """
+    return np.dtype([(name, kind, tuple(shape)) for name, kind, shape in spec], align=True)
+
+
 class RowLayout:
     """Where each field lies in a row.
 
@@ -115,8 +126,8 @@ class RowLayout:
             key=lambda f: -np.dtype(f.dtype).itemsize,
         )
         self.fields = (*head, *rest)
-        spec = [(f.name, f.dtype, f.shape) for f in self.fields]
-        self.dtype = np.dtype(spec, align=True)
+        self.spec = [(f.name, f.dtype, f.shape) for f in self.fields]
+        self.dtype = dtype_of(self.spec)
         self.nbytes = self.dtype.itemsize
 
     def views(self, rows: NDArray[np.uint8]) -> dict[str, Any]:

@@ -41,6 +41,10 @@ class MetaRow(msgspec.Struct, kw_only=True):
     model: str = ""
     """SHA-256 of the model that wrote the rows."""
     counts: dict[str, int] = {}
+    fields: list[tuple[str, str, tuple[int, ...]]] = []
+    """Name, type and shape of every field of the rows, in the order they lie in."""
+    channels: list[str] = []
+    """The model's channels, in the order of the fields that have one number each."""
 
     def add(self, fate: str, messages: int) -> None:
         """Count messages under a fate."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from stream.engine.adopt import Description
 from stream.engine.meta import MetaRow
 from stream.engine.result import TP
 
@@ -18,6 +19,8 @@ class Partition:
         index: Stream key -> slot.
         meta: Counts and the partition's clock.
         next_silence: No key falls silent before the clock passes this, microseconds.
+        foreign: Changelog rows of another layout or model, by key, until they are adopted.
+        described: What such rows are, by their model's mark; from the meta rows that were read.
     """
 
     tp: TP
@@ -25,3 +28,5 @@ class Partition:
     index: dict[bytes, int] = field(default_factory=dict)
     meta: MetaRow = field(default_factory=MetaRow)
     next_silence: int = -(2**62)
+    foreign: dict[bytes, bytes] = field(default_factory=dict)
+    described: dict[int, Description] = field(default_factory=dict)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.fleet import FleetModel
+from stream.engine.adopt import HEAD_BYTES, Adopter, mark_in, mark_of, offset_in
 from stream.engine.layout import LAYOUT_VERSION, RowLayout, WindowSpec, engine_fields
 from stream.engine.partition import Partition
 from stream.engine.slabs import Slab
@@ -32,7 +33,7 @@ class Store:
         fields = pipeline.state_fields()
         self.layout = RowLayout((*fields, *engine_fields(len(model.channels), window)))
         self.slab = Slab(self.layout.nbytes, max_keys)
-        self.model_mark = int.from_bytes(bytes.fromhex(model.sha256 or "00" * 8)[:8], "little")
+        self.model_mark = mark_of(model.sha256)
         decided = {f.name for f in (*pipeline.tail.state_fields(), *pipeline.motor.state_fields())}
         self.observed = [f.name for f in fields if f.name not in decided]
         self.decided = [f.name for f in fields if f.name in decided]
@@ -41,6 +42,16 @@ class Store:
         self._known = self._first_rows(model.key_state, len(model.keys))
         self._new = self._first_rows(model.new_state, 1)
         self._all = self.layout.views(self.slab.rows)
+        windows = (*pipeline.normaliser.state_fields(), *pipeline.windows.state_fields())
+        measured = {f.name for f in (*windows, *engine_fields(len(model.channels), window))}
+        self._adopter = Adopter(
+            self.layout,
+            self.model_mark,
+            tuple(model.channels),
+            frozenset(measured | {"carried", "age", "firing"}),
+            self._warm_rows,
+            pipeline.config.quiet_rows,
+        )
 
     def _first_rows(self, state: dict[str, Any], n: int) -> NDArray[np.uint8]:
         """Rows that keys begin with, `(n, nbytes)`."""
@@ -96,10 +107,15 @@ class Store:
                 slot = self.slab.allocate(key, part.number)
                 index[key] = slot
                 made.append(key)
-                known = self._row_of_key.get(key)
-                self.slab.rows[slot] = self._new[0] if known is None else self._known[known]
+                self.slab.rows[slot] = self._first(key)
             slots[i] = slot
         return slots, over
+
+    def _first(self, key: bytes) -> NDArray[np.uint8]:
+        """The row a key begins with, `(nbytes,)`."""
+        known = self._row_of_key.get(key)
+        row: NDArray[np.uint8] = self._new[0] if known is None else self._known[known]
+        return row
 
     def gather(self, slots: NDArray[np.int64]) -> NDArray[np.uint8]:
         """A copy of rows, `(B, nbytes)`."""
@@ -150,25 +166,68 @@ class Store:
     ) -> tuple[int, int, list[tuple[bytes, str]]]:
         """Take changelog rows in; a row counts only if its source offset is not older.
 
+        Rows of another layout or model are put aside for `adopt`. A damaged row takes the older
+        one of its key with it: half of a memory is worse than none.
+
         Returns:
             How many were taken, how many were older than what was there, and the damaged ones.
         """
         accepted = old = 0
         damaged: list[tuple[bytes, str]] = []
-        wrong = self._wrong
-        offset_at = self.layout.dtype.fields["offset"][1]  # type: ignore[index]
         slab, index = self.slab, part.index
         for key, value in rows:
             slot = index.get(key)
-            if value is None:
-                accepted += 1
+            if value is None or len(value) < HEAD_BYTES:
+                part.foreign.pop(key, None)
                 if slot is not None:
                     slab.free(slot)
                     del index[key]
+                if value is None:
+                    accepted += 1
+                else:
+                    damaged.append((key, f"{len(value)} bytes are no row"))
                 continue
-            why = wrong(value)
+            offset = offset_in(value)
+            if slot is not None and offset < int(self._all["offset"][slot]):
+                old += 1
+                continue
+            if key in part.foreign and offset < offset_in(part.foreign[key]):
+                old += 1
+                continue
+            if not self._ours(value):
+                part.foreign[key] = value
+                accepted += 1
+                continue
+            part.foreign.pop(key, None)
+            if slot is None:
+                if slab.full():
+                    damaged.append((key, f"all {slab.max_keys} rows of state.max_keys are taken"))
+                    continue
+                slot = slab.allocate(key, part.number)
+                index[key] = slot
+            slab.rows[slot] = np.frombuffer(value, dtype=np.uint8)
+            accepted += 1
+        part.next_silence = -(2**62)
+        return accepted, old, damaged
+
+    def adopt(self, part: Partition) -> tuple[int, list[tuple[bytes, str]]]:
+        """Make rows of ours from those of another layout or model; they are dirty then.
+
+        Returns:
+            How many were made, and those that could not be.
+        """
+        made = 0
+        damaged: list[tuple[bytes, str]] = []
+        slab, index = self.slab, part.index
+        for key, value in part.foreign.items():
+            row = self._first(key).copy()
+            why = self._adopter.adopt(value, part.described.get(mark_in(value)), row)
+            slot = index.get(key)
             if why:
                 damaged.append((key, why))
+                if slot is not None:
+                    slab.free(slot)
+                    del index[key]
                 continue
             if slot is None:
                 if slab.full():
@@ -176,27 +235,20 @@ class Store:
                     continue
                 slot = slab.allocate(key, part.number)
                 index[key] = slot
-            elif int.from_bytes(value[offset_at : offset_at + 8], "little", signed=True) < int(
-                self._all["offset"][slot]
-            ):
-                old += 1
-                continue
-            slab.rows[slot] = np.frombuffer(value, dtype=np.uint8)
-            accepted += 1
+            slab.rows[slot] = row
+            slab.dirty[slot] = True
+            made += 1
+        part.foreign.clear()
         part.next_silence = -(2**62)
-        return accepted, old, damaged
+        return made, damaged
 
-    def _wrong(self, value: bytes) -> str:
-        """Why a changelog value is not a row of this layout and model; empty if it is."""
-        if len(value) != self.layout.nbytes:
-            return f"{len(value)} bytes where a row has {self.layout.nbytes}"
-        version = int.from_bytes(value[:2], "little")
-        if version != LAYOUT_VERSION:
-            return f"layout {version}; this worker reads {LAYOUT_VERSION}"
-        at = self.layout.dtype.fields["model"][1]  # type: ignore[index]
-        if int.from_bytes(value[at : at + 8], "little") != self.model_mark:
-            return "written under another model"
-        return ""
+    def _ours(self, value: bytes) -> bool:
+        """Whether a changelog value is a row of this layout and model."""
+        return (
+            len(value) == self.layout.nbytes
+            and int.from_bytes(value[:2], "little") == LAYOUT_VERSION
+            and mark_in(value) == self.model_mark
+        )
 
     def too_many(self, message: int) -> Rejected:
         """Why a new key found no room."""

@@ -10,7 +10,7 @@ import msgspec
 from stream.engine import META_KEY, MetaRow
 
 from ._checkpoint import COMMITTED_HEADER
-from ._ports import TP, Engine, Observer
+from ._ports import TP, Engine, LoadReport, Observer
 
 
 class ChangelogRecord(Protocol):
@@ -113,7 +113,17 @@ class Changelog:
             self.reached(tp, records[-1].offset)
         if not keys:
             return 0
-        report = self._engine.load(tp, keys, values)
+        return self._report(tp, self._engine.load(tp, keys, values))
+
+    def complete(self, tp: TP) -> int:
+        """The whole changelog is in memory: take over rows of another layout or model.
+
+        Returns:
+            Rows taken over.
+        """
+        return self._report(tp, self._engine.adopt(tp))
+
+    def _report(self, tp: TP, report: LoadReport) -> int:
         for key, why in report.damaged:
             self._on_damaged(tp, key, why)
         self._observer.loaded(tp, report.accepted, report.stale, len(report.damaged))

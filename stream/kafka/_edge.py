@@ -34,6 +34,9 @@ from ._restore import settled_ends, take_positions
 
 log = logging.getLogger(__name__)
 
+_DAMAGED_SHOWN = 20
+"""Damaged rows of a partition that are named one by one."""
+
 
 class Edge:
     """What Faust's extension points talk to.
@@ -79,6 +82,7 @@ class Edge:
         self.clock = clock
         self._exit = exit_process
         self._wake = asyncio.Event()
+        self._damaged_rows: dict[TP, int] = {}
         self.ledger = Ledger()
         self.changelog = Changelog(engine, observer, self._damaged)
         self.outbox = Outbox(events, limit=config.events_in_flight, on_full=self._wake.set)
@@ -244,8 +248,19 @@ class Edge:
                 self.fatal(f"This worker is fenced: {fenced}.")
             self.fatal(str(error))
 
+    def complete(self, tp: TP) -> None:
+        """A changelog is in memory whole: take over what is of another layout, and sum up."""
+        adopted = self.changelog.complete(tp)
+        if adopted:
+            log.warning("%s-%d: %d keys were taken over from another model or layout.", *tp, adopted)
+        damaged = self._damaged_rows.pop(tp, 0)
+        if damaged > _DAMAGED_SHOWN:
+            log.error("%s-%d: %d damaged rows in all; their keys start anew.", *tp, damaged)
+
     def _damaged(self, tp: TP, key: bytes, why: str) -> None:
-        log.error("%s-%d: state of key %r is damaged and starts anew: %s", *tp, key, why)
+        self._damaged_rows[tp] = self._damaged_rows.get(tp, 0) + 1
+        if self._damaged_rows[tp] <= _DAMAGED_SHOWN:
+            log.error("%s-%d: state of key %r is damaged and starts anew: %s", *tp, key, why)
 
     # -- the end
 

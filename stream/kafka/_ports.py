@@ -127,6 +127,9 @@ class Engine(Protocol):
     def load(self, tp: TP, keys: list[bytes], values: list[bytes | None]) -> LoadReport:
         """Merge changelog rows."""
 
+    def adopt(self, tp: TP) -> LoadReport:
+        """After all rows are loaded: take over those of another layout or model."""
+
     def meta(self, tp: TP) -> MetaRow:
         """The partition's meta row."""
 

@@ -60,6 +60,8 @@ async def take_positions(edge: Edge, tps: list[Any]) -> None:
         RefusedError: If state and log contradict each other.
     """
     sources: list[TP] = [(tp.topic, tp.partition) for tp in tps]
+    for tp in sources:
+        edge.complete(tp)
     if sources:
         facts = await edge.consumer.thread.facts(sources)
         topics = await edge.administration.describe(sorted({topic for topic, _ in sources}))

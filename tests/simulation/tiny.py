@@ -37,9 +37,9 @@ class TinyPipeline:
     """State is a chain over every value seen: any loss, repetition or swap shows in it."""
 
     def __init__(self) -> None:
-        self.config = SimpleNamespace(channels=("x",), warmup_alarm=WARM_ROWS)
+        self.config = SimpleNamespace(channels=("x",), warmup_alarm=WARM_ROWS, quiet_rows=0)
         nothing = SimpleNamespace(state_fields=lambda: ())
-        self.tail = self.motor = nothing
+        self.tail = self.motor = self.normaliser = self.windows = nothing
 
     def state_fields(self) -> tuple[StateField, ...]:
         return (

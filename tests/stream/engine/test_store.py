@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,13 +106,15 @@ def test_damaged_rows_are_named_and_nothing_else_suffers(
     keys = [b"a", *wrong, *[META_KEY] * len(metas), b"b", META_KEY]
     values = [good, *wrong.values(), *metas, new[b"b"], new[META_KEY]]
     report = engine.load(TP, keys, values)
-    assert report.accepted == 2
     assert [k for k, _ in report.damaged].count(META_KEY) == 1 + len(metas)
-    why = dict(report.damaged)
+    adopted = engine.adopt(TP)  # what is no row of ours may be one of another layout
+    why = dict([*report.damaged, *adopted.damaged])
     assert set(why) == set(wrong)
-    assert f"{len(good) - 1} bytes where a row has {len(good)}" in why[b"cut"]
+    assert f"{len(good) - 1} bytes where a row of its model has {len(good)}" in why[b"cut"]
     assert "layout 9" in why[b"layout"]
     assert "another model" in why[b"model"]
+    assert engine.keys(TP) == 2
+    assert adopted.accepted == 0
     clean = Engine(model)
     clean.load(TP, [b"a", b"b", META_KEY], [new[b"a"], new[b"b"], new[META_KEY]])
     more = rows_of(b"a", signal(9, 3, 5), START + 10**4 * SECOND)
@@ -119,22 +122,111 @@ def test_damaged_rows_are_named_and_nothing_else_suffers(
     same(*ends)
 
 
-def test_rows_of_another_model_or_shape_are_refused_with_a_reason(
-    model: FleetModel, old_and_new: tuple[dict, dict], tmp_path: object
+def test_a_damaged_row_takes_the_older_one_of_its_key_along(
+    model: FleetModel, old_and_new: tuple[dict, dict]
 ) -> None:
-    """Retrained: same shape, other digest. More channels, or another window mode: other bytes."""
+    """Half of a memory is worse than none: messages between the two would be missing."""
+    old, new = old_and_new
+    for broken in (b"short", new[b"a"][:-1]):
+        engine = Engine(model)
+        engine.load(TP, [b"a", b"b", b"a"], [old[b"a"], new[b"b"], broken])
+        engine.adopt(TP)
+        assert engine.row(TP, b"a") is None
+        assert engine.row(TP, b"b") == new[b"b"]
+
+
+@pytest.fixture
+def retrained(tmp_path: Path) -> FleetModel:
+    """Same shapes, other weights."""
+    found = fit(KNOWN, CHANNELS, rows=150, seed=1)
+    found.save(tmp_path)
+    return found
+
+
+def test_rows_that_no_meta_row_describes_are_not_taken_over(
+    model: FleetModel, retrained: FleetModel, old_and_new: tuple[dict, dict]
+) -> None:
     _, new = old_and_new
-    retrained = fit(KNOWN, CHANNELS, rows=150, seed=1)
-    retrained.save(tmp_path)  # type: ignore[arg-type]
-    for engine, word in (
-        (Engine(retrained), "another model"),
-        (Engine(model, WindowSpec("time")), "bytes"),
-    ):
-        report = engine.load(TP, [b"a", b"b"], [new[b"a"], new[b"b"]])
+    for engine in (Engine(retrained), Engine(model, WindowSpec("time"))):
+        engine.load(TP, [b"a", b"b"], [new[b"a"], new[b"b"]])
+        report = engine.adopt(TP)
         assert report.accepted == 0
         assert [key for key, _ in report.damaged] == [b"a", b"b"]
-        assert all(word in why for _, why in report.damaged)
+        assert all("no meta row describes" in why for _, why in report.damaged)
         assert engine.keys(TP) == 0
+
+
+def fields_of(engine: Engine, key: bytes) -> dict[str, np.ndarray]:
+    row = np.frombuffer(engine.row(TP, key) or b"", dtype=np.uint8)[None]
+    return {name: value[0].copy() for name, value in engine.layout.views(row).items()}
+
+
+def test_another_window_mode_keeps_every_field_of_equal_name_and_shape(
+    model: FleetModel, old_and_new: tuple[dict, dict]
+) -> None:
+    _, new = old_and_new
+    before = Engine(model)
+    before.load(TP, list(new), list(new.values()))
+    after = Engine(model, WindowSpec("time"))
+    after.load(TP, list(new), list(new.values()))
+    assert after.keys(TP) == 0  # until it is known what they are
+    assert after.adopt(TP) == (2, 0, [])
+    old, now = fields_of(before, b"a"), fields_of(after, b"a")
+    assert set(now) - set(old) > {"max_time", "window_start"}
+    for name, value in old.items():
+        np.testing.assert_array_equal(now[name], value, err_msg=name)
+    assert set(after.take_dirty(TP).keys) == {b"a", b"b", META_KEY}  # written anew at once
+
+
+def test_a_new_model_keeps_what_was_measured_and_begins_the_rest_anew(
+    model: FleetModel, retrained: FleetModel, old_and_new: tuple[dict, dict]
+) -> None:
+    _, new = old_and_new
+    before = Engine(model)
+    before.load(TP, list(new), list(new.values()))
+    after = Engine(retrained)
+    after.load(TP, list(new), list(new.values()))
+    assert after.adopt(TP).accepted == 2
+    fresh = Engine(retrained)
+    feed_into(Run(fresh), rows_of(b"a", signal(1, 3, 0)))
+    old, now = fields_of(before, b"a"), fields_of(after, b"a")
+    for name in ("offset", "seq", "last_time", "norm_mean", "ewma", "interval"):
+        np.testing.assert_array_equal(now[name], old[name], err_msg=name)
+    for name in ("liquid", "evidence"):
+        assert not np.any(now[name]), name
+    assert now["rows"] == 0  # known to the bundle: quiet until its windows have found their level
+    assert int(now["model"]) == int(fields_of(fresh, b"a")["model"]) != int(old["model"])
+    later = rows_of(b"a", signal(40, 3, 0) * 50.0, START + 10**4 * SECOND)
+    assert feed_into(Run(after), later, first_offset=500).events == []  # no storm at a swap
+
+
+def test_a_new_model_gives_an_unknown_key_a_short_warm_up(
+    model: FleetModel, retrained: FleetModel
+) -> None:
+    config = model.pipeline.config
+    done = run(model, rows_of(b"new", signal(config.warmup_alarm + 9, 3, 11)))
+    written = taken(done)
+    after = Engine(retrained)
+    after.load(TP, list(written), list(written.values()))
+    after.adopt(TP)
+    assert fields_of(after, b"new")["rows"] == config.warmup_alarm - config.quiet_rows
+
+
+def test_other_channels_keep_only_the_place_in_the_log(
+    model: FleetModel, old_and_new: tuple[dict, dict]
+) -> None:
+    """Equal shapes, but other names: a mean of one is none of the other."""
+    _, new = old_and_new
+    other = fit(KNOWN, ("load", "heat", "level"), rows=150, seed=1)
+    other.sha256 = "ab" * 32
+    after = Engine(other)
+    after.load(TP, list(new), list(new.values()))
+    assert after.adopt(TP).accepted == 2
+    before = Engine(model)
+    before.load(TP, list(new), list(new.values()))
+    old, now = fields_of(before, b"a"), fields_of(after, b"a")
+    assert now["offset"] == old["offset"]
+    assert not np.array_equal(now["norm_mean"], old["norm_mean"])
 
 
 def test_rows_beyond_the_key_limit_are_reported(

@@ -1,0 +1,119 @@
+"""Rows of another layout or model: what of them is kept.
+
+Names are the identity of fields: a field of equal name, type and shape is the same field. Where
+the model is another one, only what was measured of the key is kept (its scales, its windows, its
+place in the log); what the old weights had made of it begins anew, behind a quiet time.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stream.engine.layout import LAYOUT_VERSION, RowLayout, dtype_of
+from stream.engine.meta import MetaRow
+
+HEAD_BYTES = 32
+"""Of every row of every layout: `layout`, `stale`, `model`, `offset`, `last_time`."""
+_PLACE = frozenset(
+    {"offset", "seq", "late", "seen", "stale", "stale_since", "last_time", "interval"}
+)
+"""What is kept under whatever model: where the key stands, not how it behaves."""
+
+
+class Description(NamedTuple):
+    """What rows of a model are: their record, and the channels their numbers stand for."""
+
+    dtype: np.dtype[np.void]
+    channels: tuple[str, ...]
+
+
+def describe(meta: MetaRow) -> Description | None:
+    """What a meta row says of its rows; None where it says nothing that can be used."""
+    try:
+        dtype = dtype_of(meta.fields)
+    except (TypeError, ValueError):
+        return None
+    if not {"layout", "model", "offset"} <= set(dtype.names or ()):
+        return None
+    return Description(dtype, tuple(meta.channels))
+
+
+def mark_of(sha256: str) -> int:
+    """The mark of a model in its rows: the first 8 bytes of its digest."""
+    return int.from_bytes(bytes.fromhex(sha256 or "00" * 8)[:8], "little")
+
+
+def mark_in(row: bytes) -> int:
+    """The mark a row carries."""
+    return int.from_bytes(row[8:16], "little")
+
+
+def offset_in(row: bytes) -> int:
+    """The source offset a row has absorbed."""
+    return int.from_bytes(row[16:24], "little", signed=True)
+
+
+class Adopter:
+    """Makes rows of ours from rows of others.
+
+    Args:
+        layout: Ours.
+        mark: Of our model.
+        channels: Of our model.
+        measured: Fields that hold what was measured of a key, in units of its own.
+        warm_rows: Rows from which a key may alarm.
+        quiet_rows: Rows for which a key with new weights may not.
+    """
+
+    def __init__(
+        self,
+        layout: RowLayout,
+        mark: int,
+        channels: tuple[str, ...],
+        measured: frozenset[str],
+        warm_rows: int,
+        quiet_rows: int,
+    ) -> None:
+        self._layout = layout
+        self._mark = mark
+        self._channels = channels
+        self._measured = measured
+        self._begin_rows = max(warm_rows - quiet_rows, 0)
+
+    def adopt(self, row: bytes, description: Description | None, fresh: Any) -> str:
+        """Write what is kept of a row over a fresh one.
+
+        Args:
+            row: As it was in the changelog.
+            description: Of its model's rows; None: not known.
+            fresh: Our row for this key, shape `(nbytes,)`, written to.
+
+        Returns:
+            Why nothing could be kept; empty when it was.
+        """
+        version = int.from_bytes(row[:2], "little")
+        if version > LAYOUT_VERSION:
+            return f"layout {version}; this worker reads {LAYOUT_VERSION}"
+        if description is None:
+            return "written under another model or layout that no meta row describes"
+        if len(row) != description.dtype.itemsize:
+            return f"{len(row)} bytes where a row of its model has {description.dtype.itemsize}"
+        old = np.frombuffer(row, dtype=description.dtype)[0]
+        new = self._layout.views(fresh[None])
+        same_model = int(old["model"]) == self._mark
+        same_channels = description.channels == self._channels
+        for name in description.dtype.names or ():
+            if name in ("layout", "model") or name not in new:
+                continue
+            if not (same_model or name in _PLACE or (same_channels and name in self._measured)):
+                continue
+            theirs, ours = old[name], new[name][0]
+            if theirs.dtype == ours.dtype and theirs.shape == ours.shape:
+                new[name][0] = theirs
+        counted = "rows" in (description.dtype.names or ())
+        if not same_model and same_channels and counted and not new["known"][0]:
+            new["rows"][0] = min(int(old["rows"]), self._begin_rows)
+        new["layout"][0], new["model"][0] = LAYOUT_VERSION, self._mark
+        return ""
