@@ -55,6 +55,24 @@ def build() -> App:
     ):
         config.command(f"stream.cli._config:{name}", name=name, help=text)
     app.command(config)
+    state = App(name="state", help="Look at what the service remembers; forget, carry over, mend.")
+    for name, where, text in (
+        ("show", "_state:show", "Print what is remembered of a key, field by field."),
+        ("reset", "_state:reset", "Forget keys: they begin anew."),
+        ("export", "_state_files:export", "Write all state to a file."),
+        (
+            "import",
+            "_state_files:import_",
+            "Take state from such a file into a group that has none.",
+        ),
+        (
+            "rebase",
+            "_state:rebase",
+            "Accept the log as it is: keys keep their memory, offsets start anew.",
+        ),
+    ):
+        state.command(f"stream.cli.{where}", name=name, help=text)
+    app.command(state)
     app.command(
         "stream.cli._schema:schema",
         name="schema",

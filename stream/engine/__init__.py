@@ -5,6 +5,9 @@ No event loop, no Kafka, no clock, no metrics: time enters as event times, offse
 
 from __future__ import annotations
 
+from stream.engine.adopt import Description as Description
+from stream.engine.adopt import describe as describe
+from stream.engine.adopt import offset_in as offset_in
 from stream.engine.engine import Engine as Engine
 from stream.engine.layout import RowLayout as RowLayout
 from stream.engine.layout import WindowSpec as WindowSpec

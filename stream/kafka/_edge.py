@@ -252,7 +252,9 @@ class Edge:
         """A changelog is in memory whole: take over what is of another layout, and sum up."""
         adopted = self.changelog.complete(tp)
         if adopted:
-            log.warning("%s-%d: %d keys were taken over from another model or layout.", *tp, adopted)
+            log.warning(
+                "%s-%d: %d keys were taken over from another model or layout.", *tp, adopted
+            )
         damaged = self._damaged_rows.pop(tp, 0)
         if damaged > _DAMAGED_SHOWN:
             log.error("%s-%d: %d damaged rows in all; their keys start anew.", *tp, damaged)

@@ -20,7 +20,7 @@ from stream.records import Decoded, Event, Message, Reason, Rejected
 
 META_KEY = b"\x00ember.meta"
 EVERY = 50
-_ROW = struct.Struct("<qqQ")
+_ROW = struct.Struct("<16xqqQ")  # the offset lies where the real engine has it
 _VALUE = struct.Struct("<q")
 _MASK = 2**64 - 1
 
@@ -145,8 +145,11 @@ class CountingEngine:
         damaged = []
         for key, value in zip(keys, values, strict=True):
             if key == META_KEY:
-                assert value is not None
-                meta = Meta(**json.loads(value))
+                if value is None:
+                    slab.meta = Meta()
+                    continue
+                names = Meta.__dataclass_fields__
+                meta = Meta(**{k: v for k, v in json.loads(value).items() if k in names})
                 if meta.absorbed >= slab.meta.absorbed:
                     slab.meta = meta
                 continue

@@ -93,8 +93,8 @@ def test_a_zombies_late_row_does_not_replace_a_newer_one() -> None:
     engine = CountingEngine()
     engine.attach(TP)
     changelog = Changelog(engine, Silent())
-    newer, older = bytes(8) + bytes(8) + bytes(8), bytes(24)
-    newer = (9).to_bytes(8, "little") + bytes(16)
+    older = bytes(40)
+    newer = bytes(16) + (9).to_bytes(8, "little") + bytes(16)
     changelog.load(
         TP,
         [

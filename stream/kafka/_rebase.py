@@ -1,0 +1,229 @@
+"""`ember state rebase`: the log as it is becomes what the state belongs to.
+
+Keys keep their memory; only where they stand in the log begins anew. A row's source offset and the
+meta row would be older than what the changelog holds, and a merge would refuse them: a tombstone
+goes before each.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from stream.engine import META_KEY, MetaRow
+from stream.errors import UserError
+
+from ._checkpoint import COMMITTED_HEADER
+from ._partitioners import PARTITIONERS, which
+from ._ports import RefusedError, TopicFacts
+from ._resume import Facts, resume
+from ._state_log import PartitionState, StateLog, Writer
+
+At = Literal["auto", "earliest", "latest", "committed"]
+
+_OFFSET_AT = 16
+
+
+@dataclass(frozen=True)
+class Move:
+    """What is to become of one input partition.
+
+    Attributes:
+        partition: Its number.
+        was: The offset after the last absorbed one; None without state.
+        position: Where it goes on.
+        why: What does not fit now; empty where everything does.
+        committed: The group's offset now; -1 none.
+    """
+
+    partition: int
+    was: int | None
+    position: int
+    why: str
+    committed: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to become of one input topic.
+
+    Attributes:
+        topic: Input topic.
+        facts: What it is now.
+        moves: One for each partition.
+        states: What the changelog holds.
+        partitioner: By which keys change their partition; empty where none does.
+    """
+
+    topic: str
+    facts: TopicFacts
+    moves: list[Move]
+    states: list[PartitionState]
+    partitioner: str = ""
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.partitioner and not any(move.why for move in self.moves)
+
+    @property
+    def keys(self) -> int:
+        """Keys with state."""
+        return sum(len(state.rows) for state in self.states)
+
+
+def plan(log: StateLog, topic: str, at: At = "auto") -> Plan:
+    """Compare state and log of a topic, and find where to go on.
+
+    Args:
+        log: The group's changelogs.
+        topic: Input topic.
+        at: Where to go on: auto goes by what has happened (a topic made again is read from its
+            beginning, a truncated one from its end, a group moved by hand from where it was moved
+            to); the others hold for all partitions.
+
+    Raises:
+        UserError: If the partitions changed and it cannot be told where the keys have gone.
+    """
+    facts = log.facts(topic)
+    states = log.read(topic)
+    count = len(states)
+    if facts.partitions < count:
+        raise UserError(
+            f"Topic {topic!r} has fewer partitions than its state. Expected at least {count}. "
+            f"Received: partitions={facts.partitions}. Export the state, and start a new group."
+        )
+    partitioner = ""
+    if facts.partitions > count:
+        placed = [(key, state.partition) for state in states for key in state.rows]
+        found = which(placed, count)
+        if found is None:
+            raise UserError(
+                f"Topic {topic!r} has {facts.partitions} partitions, its state {count}, and "
+                "producers use neither murmur2 nor crc32 of the key, so it cannot be told where "
+                "the keys have gone. Start a new group, or a new topic."
+            )
+        partitioner = found
+        states += [PartitionState(n) for n in range(count, facts.partitions)]
+    marks = log.marks(topic, facts.partitions)
+    committed = log.committed(topic, facts.partitions)
+    moves = [
+        _move(log.kafka.group, topic, state, facts, mark, offset, at)
+        for state, mark, offset in zip(states, marks, committed, strict=True)
+    ]
+    return Plan(topic, facts, moves, states, partitioner)
+
+
+def _move(
+    group: str,
+    topic: str,
+    state: PartitionState,
+    facts: TopicFacts,
+    mark: tuple[int, int],
+    committed: int,
+    at: At,
+) -> Move:
+    meta = state.meta or MetaRow()
+    low, high = mark
+    was = meta.absorbed + 1 if state.meta is not None else None
+    another = bool(facts.topic_id and meta.topic_id and facts.topic_id != meta.topic_id)
+    why, position = "", meta.absorbed + 1
+    seen = Facts(
+        facts.topic_id,
+        meta.partition_count or facts.partitions,
+        low,
+        high,
+        committed,
+        state.committed_before,
+    )
+    try:
+        position = resume(group, (topic, state.partition), meta, seen).position
+    except RefusedError:
+        if another:
+            why, position = "the topic was made again", low
+        elif high < position:
+            why, position = "the log was truncated", high
+        elif state.meta is None:
+            why, position = "there is no state, but the group has an offset", committed
+        else:
+            why, position = "the group was moved by hand", committed
+    forced = {"earliest": low, "latest": high, "committed": committed}.get(at, position)
+    if at != "auto" and forced != position and state.meta is not None:
+        why = why or f"--at {at}"
+    if at != "auto" and why:
+        position = forced
+    if position < 0:
+        raise UserError(
+            f"The group has no offset of {topic}-{state.partition} to go on at. Expected --at "
+            "earliest or latest."
+        )
+    return Move(state.partition, was, min(max(position, low), high), why, committed)
+
+
+def carry_out(log: StateLog, made: Plan) -> int:
+    """Write the state as the plan says, then set the group's offsets.
+
+    Args:
+        log: The group's changelogs; no worker may run.
+        made: The plan.
+
+    Returns:
+        Records written.
+    """
+    log.require_idle()
+    if made.partitioner:
+        log.grow(made.topic, made.facts.partitions)
+    with log.writing() as writer:
+        for state, move in zip(made.states, made.moves, strict=True):
+            _write(log.changelog(made.topic), made, state, move, writer)
+    log.commit(
+        made.topic,
+        {move.partition: move.position for move in made.moves if move.why or made.partitioner},
+    )
+    return writer.written
+
+
+def _write(changelog: str, made: Plan, state: PartitionState, move: Move, writer: Writer) -> None:
+    count = made.facts.partitions
+    for key, row in state.rows.items():
+        home = state.partition
+        if made.partitioner:
+            home = PARTITIONERS[made.partitioner](key, count)
+        if home == state.partition and not move.why:
+            continue
+        writer.put(changelog, state.partition, key, None)
+        writer.put(changelog, home, key, anew(row))
+    if not (move.why or made.partitioner):
+        return
+    meta = MetaRow(topic_id=made.facts.topic_id, partition_count=count, absorbed=move.position - 1)
+    old = state.meta
+    if old is not None:
+        meta.model, meta.fields, meta.channels = old.model, old.fields, old.channels
+        meta.clock_us = old.clock_us
+        if not move.why:  # it only has more neighbours now
+            meta.first_offset, meta.counts = old.first_offset, old.counts
+    else:
+        _describe_like(meta, made.states)
+    headers: list[tuple[str, str | bytes | None]] = [
+        (COMMITTED_HEADER, str(move.committed).encode())
+    ]
+    writer.put(changelog, state.partition, META_KEY, None)
+    writer.put(changelog, state.partition, META_KEY, meta.encode(), headers)
+
+
+def _describe_like(meta: MetaRow, states: Sequence[PartitionState]) -> None:
+    """A partition that had no meta row gets the description of rows that come to it."""
+    for state in states:
+        if state.meta is not None:
+            meta.model, meta.fields = state.meta.model, state.meta.fields
+            meta.channels = state.meta.channels
+            return
+
+
+def anew(row: bytes) -> bytes:
+    """A row that has absorbed nothing of the log yet, and remembers all the same."""
+    changed = bytearray(row)
+    struct.pack_into("<q", changed, _OFFSET_AT, -1)
+    return bytes(changed)

@@ -1,0 +1,180 @@
+"""`ember state` on changelogs that the real engine wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.kafka_client import Send
+from stream.cli._state import rebase, reset, show
+from stream.cli._state_files import export, import_
+from stream.engine import META_KEY, Engine, Fetch
+from stream.errors import UserError
+from stream.kafka import Changelog, Silent
+from stream.records import Decoded
+from tests.broker.conftest import Broker
+from tests.stream.report import small
+
+pytestmark = pytest.mark.broker
+
+ROWS = 5
+
+
+class Group:
+    """A group whose changelog holds some rows of two partitions."""
+
+    def __init__(self, broker: Broker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.chdir(tmp_path)  # no settings but these
+        self.broker = broker
+        self.model = small.model()
+        self.use(broker.name("g"), monkeypatch)
+        self.topic = broker.topic("in", 2)
+        monkeypatch.setenv("EMBER_INPUT__TOPICS", json.dumps([self.topic]))
+        broker.create({self.changelog: 2})
+        self.engine = Engine(self.model)
+        self.broker.produce(
+            self.topic, [Send(b"x", b"y", 0, p) for p in (0, 1) for _ in range(2 * ROWS)]
+        )
+        for partition, keys in ((0, (b"db-1", b"db-2")), (1, (b"web-1",))):
+            self._absorb(partition, keys)
+
+    def use(self, group: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.group = group
+        monkeypatch.setenv("EMBER_KAFKA__GROUP", group)
+        monkeypatch.setenv("EMBER_KAFKA__BOOTSTRAP_SERVERS", self.broker.bootstrap)
+
+    @property
+    def changelog(self) -> str:
+        return f"{self.group}-state-{self.topic}-changelog"
+
+    def _absorb(self, partition: int, keys: tuple[bytes, ...]) -> None:
+        tp = self.topic, partition
+        self.engine.attach(tp)
+        n = ROWS * len(keys)
+        channels = len(self.model.channels)
+        rng = np.random.default_rng(partition)
+        batch = Decoded(
+            [keys[i % len(keys)] for i in range(n)],
+            1_700_000_000_000_000 + np.arange(n) * 10_000_000,
+            rng.standard_normal((n, channels)),
+            np.arange(n, dtype=np.int32),
+            [],
+        )
+        stamps = np.full(n, 1_700_000_000_000, dtype=np.int64)
+        self.engine.step(tp, batch, Fetch(np.arange(n, dtype=np.int64), stamps))
+        meta = self.engine.meta(tp)
+        meta.topic_id, meta.partition_count = "", 2
+        dirty = self.engine.take_dirty(tp)
+        headers = [("ember.committed", b"-1")]
+        self.broker.produce(
+            self.changelog,
+            [
+                Send(k, r, 0, partition, headers if k == META_KEY else ())
+                for k, r in zip(dirty.keys, dirty.rows, strict=True)
+            ],
+        )
+
+    def recovered(self, partitions: Iterable[int] = (0, 1)) -> Engine:
+        """What a worker would find."""
+        engine = Engine(self.model)
+        for partition in partitions:
+            engine.attach((self.topic, partition))
+            records: list[Any] = [
+                record
+                for record in self.broker.consume_all(self.changelog)
+                if record.partition == partition
+            ]
+            Changelog(engine, Silent()).load((self.topic, partition), records)
+        return engine
+
+
+@pytest.fixture
+def group(broker: Broker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Group:
+    return Group(broker, monkeypatch, tmp_path)
+
+
+def test_a_key_is_shown_field_by_field(group: Group, capsys: pytest.CaptureFixture[str]) -> None:
+    show("db-2", json=True)
+    (line,) = capsys.readouterr().out.splitlines()
+    found = json.loads(line)
+    assert (found["topic"], found["partition"], found["offset"]) == (group.topic, 0, 2 * ROWS - 1)
+    assert found["fields"]["rows"] == ROWS
+    assert len(found["fields"]["norm_mean"]) == len(group.model.channels)
+    assert found["channels"] == list(group.model.channels)
+    show("db-2")
+    assert "norm_mean" in capsys.readouterr().out
+    with pytest.raises(UserError, match="Nothing is remembered of key 'db-3'"):
+        show("db-3")
+
+
+def test_a_key_that_is_reset_is_forgotten_and_no_other(group: Group) -> None:
+    with pytest.raises(UserError, match="--yes"):
+        reset(["db-1"])
+    assert group.recovered().row((group.topic, 0), b"db-1") is not None
+    with pytest.raises(UserError, match="nobody"):
+        reset(["db-1", "nobody"], yes=True)
+    reset(["db-1"], yes=True)
+    engine = group.recovered()
+    assert engine.row((group.topic, 0), b"db-1") is None
+    for partition, key in ((0, b"db-2"), (1, b"web-1")):
+        tp = group.topic, partition
+        assert engine.row(tp, key) == group.engine.row(tp, key)
+
+
+def test_a_file_brings_the_state_to_another_group(
+    group: Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "state.jsonl"
+    export(file)
+    with pytest.raises(UserError, match="there already"):
+        export(file)
+    with pytest.raises(UserError, match="has state"):
+        import_(file, yes=True)
+    group.use(group.broker.name("other"), monkeypatch)
+    group.broker.create({group.changelog: 2})
+    with pytest.raises(UserError, match="--yes"):
+        import_(file)
+    import_(file, yes=True)
+    engine = group.recovered()
+    for partition, key in ((0, b"db-1"), (0, b"db-2"), (1, b"web-1")):
+        tp = group.topic, partition
+        assert engine.row(tp, key) == group.engine.row(tp, key) is not None
+        assert engine.meta(tp) == group.engine.meta(tp)
+
+
+def test_a_file_that_is_none_is_named_with_its_line(group: Group, tmp_path: Path) -> None:
+    file = tmp_path / "wrong.jsonl"
+    file.write_text('{"topic": "in", "partition": 0, "key": "eA==", "row": "?"}\n')
+    with pytest.raises(UserError, match="line 1"):
+        import_(file, yes=True)
+
+
+def test_what_fits_is_left_alone(group: Group, capsys: pytest.CaptureFixture[str]) -> None:
+    before = group.broker.consume_all(group.changelog)
+    rebase(yes=True)
+    assert "nothing to do" in capsys.readouterr().err
+    assert len(group.broker.consume_all(group.changelog)) == len(before)
+
+
+def test_after_a_rebase_keys_remember_and_stand_where_they_are_told(
+    group: Group, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UserError, match="3 keys would keep their memory"):
+        rebase(at="earliest")
+    assert "goes on at 0" in capsys.readouterr().err
+    rebase(at="earliest", yes=True)
+    engine = group.recovered()
+    for partition, key in ((0, b"db-1"), (0, b"db-2"), (1, b"web-1")):
+        tp = group.topic, partition
+        assert engine.meta(tp).absorbed == -1
+        assert engine.meta(tp).counts == {}
+        row, old = engine.row(tp, key), group.engine.row(tp, key)
+        assert row is not None
+        assert old is not None
+        assert int.from_bytes(row[16:24], "little", signed=True) == -1
+        assert (row[:16], row[24:]) == (old[:16], old[24:])
