@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -96,11 +97,24 @@ class StateLog:
     def require_idle(self) -> None:
         """Refuse while workers of the group run: they would write over what is written here.
 
+        One that was killed, or has refused to start, is still a member until its session ends;
+        that long it is waited for.
+
         Raises:
             UserError: If a member is there, or the broker does not say.
         """
         if self.embedded:
             return  # it does not tell who is in a group
+        deadline = time.monotonic() + self.kafka.session_timeout_seconds + 3.0
+        while members := self._members():
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"Workers of group {self.kafka.group!r} are running. Expected none, because "
+                    f"they would write over the change. Received: members={members}. Stop them."
+                )
+            time.sleep(0.5)
+
+    def _members(self) -> int:
         group = self.kafka.group
         client = AdminClient(_clients.client_config(self.kafka))
         try:
@@ -110,12 +124,7 @@ class StateLog:
                 f"The broker does not say who is in group {group!r}: {error.args[0].str()}. "
                 "Expected the right to describe it."
             ) from None
-        if found.members:
-            raise UserError(
-                f"Workers of group {group!r} are running. Expected none, because they would write "
-                f"over the change. Received: members={len(found.members)}. Stop them, and wait for "
-                "kafka.session_timeout_seconds where one was killed."
-            )
+        return len(found.members)
 
     def commit(self, topic: str, positions: dict[int, int]) -> None:
         """Set the group's offsets of an input topic."""

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks import kafka_client
+from stream.cli._state import rebase, reset
+from stream.errors import UserError
 from tests.broker.conftest import Broker
+from tests.broker.counting import META_KEY, read_row
 from tests.broker.test_worker import Bench
-from tests.broker.workers import WorkerProcess, wait_committed
+from tests.broker.workers import WorkerProcess, expected, wait_committed
 
 pytestmark = pytest.mark.kafka
 
@@ -23,8 +26,8 @@ def refusal(worker: WorkerProcess) -> str:
 
 def absorbed(kafka: Broker, directory: Path) -> Bench:
     """A group that has absorbed a topic and stopped."""
-    bench = Bench(kafka, directory, 4_000)
-    bench.feed()
+    bench = Bench(kafka, directory, 6_000)
+    bench.feed(4_000)
     with bench.worker() as worker:
         wait_committed(worker, kafka, bench.changelog, 4_000)
         worker.stop()
@@ -39,6 +42,30 @@ def test_a_topic_made_again_is_refused(kafka: Broker, tmp_path: Path) -> None:
         sentence = refusal(worker)
     assert "another topic of this name" in sentence
     assert "ember state rebase" in sentence
+
+
+def test_after_a_rebase_a_topic_made_again_is_read_and_nothing_is_forgotten(
+    kafka: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = absorbed(kafka, tmp_path)
+    monkeypatch.chdir(tmp_path)  # no ember.toml here
+    monkeypatch.setenv("EMBER_KAFKA__GROUP", bench.group)
+    monkeypatch.setenv("EMBER_KAFKA__SESSION_TIMEOUT_SECONDS", "6")
+    kafka_client.delete_topics(kafka.bootstrap, [bench.topic])
+    kafka.create({bench.topic: 3})
+    bench.feed(2_000)
+    with bench.worker() as worker:
+        assert "ember state rebase" in refusal(worker)
+    rebase(yes=True, topic=bench.topic, bootstrap_servers=kafka.bootstrap)
+    with bench.worker() as worker:
+        wait_committed(worker, kafka, bench.changelog, 2_000)
+        with pytest.raises(UserError, match="are running"):
+            reset(["key-00001"], yes=True, topic=bench.topic, bootstrap_servers=kafka.bootstrap)
+        worker.stop()
+    rows = kafka.read_changelog(bench.changelog)
+    found = {key: read_row(row)[1:] for (_, key), row in rows.items() if key != META_KEY}
+    state, _ = expected(bench.records)  # of both topics, one after the other
+    assert found == state
 
 
 def test_more_partitions_are_refused(kafka: Broker, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from stream.cli._state_files import export, import_
 from stream.engine import META_KEY, Engine, Fetch
 from stream.errors import UserError
 from stream.kafka import Changelog, Silent
+from stream.kafka._partitioners import murmur2
 from stream.records import Decoded
 from tests.broker.conftest import Broker
 from tests.stream.report import small
@@ -178,3 +179,23 @@ def test_after_a_rebase_keys_remember_and_stand_where_they_are_told(
         assert old is not None
         assert int.from_bytes(row[16:24], "little", signed=True) == -1
         assert (row[:16], row[24:]) == (old[:16], old[24:])
+
+
+def test_keys_follow_their_partition_when_the_topic_has_more(
+    kafka: Broker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from confluent_kafka.admin import AdminClient, NewPartitions
+
+    group = Group(kafka, monkeypatch, tmp_path)  # keys where murmur2 puts them
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
+    for done in admin.create_partitions([NewPartitions(group.topic, 7)]).values():
+        done.result(20)
+    rebase(yes=True)
+    engine = group.recovered(range(7))
+    for key in (b"db-1", b"db-2", b"web-1"):
+        old = group.engine.row((group.topic, murmur2(key, 2)), key)
+        row = engine.row((group.topic, murmur2(key, 7)), key)
+        assert row is not None
+        assert old is not None
+        assert row[24:] == old[24:]
+    assert engine.active_keys == 3  # and nowhere else
