@@ -117,6 +117,7 @@ class AdaptiveThreshold(Threshold):
 
     def forward(self, x: Array, output: Array, state: Array) -> tuple[Array, Array]:
         """The threshold before this row, `(B, 1)`, and the state after it; see the module."""
+        output = ops.stop_gradient(output)  # a statistic: it is not trained
         n = self.history_length
         place, count, moved = state[:, n : n + 1], state[:, n + 1 : n + 2], state[:, n + 2 :]
         before = self.threshold + moved

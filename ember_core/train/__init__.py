@@ -10,6 +10,10 @@ from ._callbacks import Callback as Callback
 from ._callbacks import EarlyStop as EarlyStop
 from ._callbacks import Plateau as Plateau
 from ._callbacks import Progress as Progress
+from ._cascade import CascadeReport as CascadeReport
+from ._cascade import fit_cascade as fit_cascade
+from ._cascade import fit_cascade_liquid as fit_cascade_liquid
+from ._cascade import fit_cascade_rbm as fit_cascade_rbm
 from ._checkpoint import Checkpoint as Checkpoint
 from ._contrastive import Divergence as Divergence
 from ._contrastive import contrastive_divergence as contrastive_divergence
