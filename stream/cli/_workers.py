@@ -3,60 +3,107 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import sys
+import threading
 import time
+from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
 from stream.errors import UserError
 from stream.settings import Settings
 
-_RESTARTS = 5
-_PER_SECONDS = 60.0
+WRONG_USE = 2
+"""Exit code of a worker whose settings are wrong: starting it again would not help."""
+
+_DELAYS_SECONDS = (0.0, 1.0, 2.0, 5.0, 15.0, 30.0)
+_HEALTHY_SECONDS = 120.0
 _POLL_SECONDS = 0.2
-_STOP_SECONDS = 40.0
+_STOP_SECONDS = 70.0  # a last checkpoint and the way out of the group may take 30 s each
+
+
+class Patience:
+    """How long to wait before a worker is started again, and when not to any more.
+
+    A worker ends by itself when it must not go on (fenced, broken), so restarting is part of the
+    plan; one that ends again and again, without ever lasting, is not.
+    """
+
+    def __init__(self) -> None:
+        self._failures = 0
+
+    def after(self, lived_seconds: float) -> float | None:
+        """Seconds to wait after a worker that lived so long has failed; None: give up."""
+        if lived_seconds >= _HEALTHY_SECONDS:
+            self._failures = 0
+        if self._failures >= len(_DELAYS_SECONDS):
+            return None
+        delay = _DELAYS_SECONDS[self._failures]
+        self._failures += 1
+        return delay
+
+
+@dataclass
+class _Place:
+    """One of the workers: its process, or when it is started next."""
+
+    index: int
+    patience: Patience
+    process: BaseProcess | None = None
+    started: float = 0.0
+    due: float = 0.0
 
 
 def supervise(settings: Settings, workers: int) -> int:
     """Run workers in processes of their own; one that ends with an error is started again.
 
-    A worker ends by itself when it must not go on (fenced, broken), so restarting is part of the
-    plan; more than five restarts in a minute are not.
-
     Returns:
-        0 when stopped by a signal, 1 when the workers kept failing.
+        0 when stopped by a signal, or when all workers ended well; 1 when one kept failing, 2 when
+        its settings are wrong. The others are stopped first.
     """
-    running: dict[int, BaseProcess] = {}
-    restarts: list[float] = []
-    asked: list[int] = []
-    wrong_use = 0
+    asked = threading.Event()
 
-    def stop(number: int, _frame: FrameType | None) -> None:
-        asked.append(number)
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        asked.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    for index in range(workers):
-        running[index] = _start(settings, index)
-    while running and not asked:
-        time.sleep(_POLL_SECONDS)
-        for index, process in list(running.items()):
-            if process.is_alive():
-                continue
-            code = process.exitcode
-            del running[index]
+    places = [_Place(index, Patience()) for index in range(workers)]
+    while places and not asked.is_set():
+        now = time.monotonic()
+        for place in list(places):
+            code = _look_after(settings, place, now)
             if code == 0:
-                continue
-            now = time.monotonic()
-            restarts = [*(t for t in restarts if now - t < _PER_SECONDS), now]
-            wrong_use = 2 if code == 2 else wrong_use
-            if wrong_use or len(restarts) > _RESTARTS:
-                _stop(running)
-                return wrong_use or 1
-            print(f"Worker {index} ended with code {code} and is started again.", file=sys.stderr)
-            running[index] = _start(settings, index)
-    return _stop(running)
+                places.remove(place)
+            elif code is not None:
+                _stop(places)
+                return code
+        asked.wait(_POLL_SECONDS)
+    return _stop(places)
+
+
+def _look_after(settings: Settings, place: _Place, now: float) -> int | None:
+    """Start a worker that is due; the exit code when nothing more is to be done for it."""
+    if place.process is None:
+        if now >= place.due:
+            place.process, place.started = _start(settings, place.index), now
+        return None
+    code = place.process.exitcode
+    if code is None or code == 0:
+        return code
+    place.process = None
+    delay = place.patience.after(now - place.started)
+    if code == WRONG_USE or delay is None:
+        print(f"Worker {place.index} ended with code {code}: giving up.", file=sys.stderr)
+        return WRONG_USE if code == WRONG_USE else 1
+    place.due = now + delay
+    print(
+        f"Worker {place.index} ended with code {code} and is started again in {delay:g} s.",
+        file=sys.stderr,
+    )
+    return None
 
 
 def _start(settings: Settings, index: int) -> BaseProcess:
@@ -76,9 +123,10 @@ def _start(settings: Settings, index: int) -> BaseProcess:
 
 
 def _run(settings: Settings) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent stops us
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     from stream.app import run
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent stops us
     try:
         run(settings)
     except UserError as error:
@@ -86,12 +134,21 @@ def _run(settings: Settings) -> None:
         sys.exit(error.exit_code)
 
 
-def _stop(running: dict[int, BaseProcess]) -> int:
-    for process in running.values():
+def _end_with_parent() -> None:
+    """Stop when whoever would restart and stop this worker has been killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _stop(places: list[_Place]) -> int:
+    running = [place.process for place in places if place.process is not None]
+    for process in running:
         process.terminate()
     deadline = time.monotonic() + _STOP_SECONDS
     clean = True
-    for process in running.values():
+    for process in running:
         process.join(max(deadline - time.monotonic(), 0.1))
         if process.is_alive():
             process.kill()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from benchmarks.kafka_jars import KafkaUnavailableError
 from benchmarks.kafka_server import RealKafka
 from stream.kafka.embedded import EmbeddedBroker
 from tests.conftest import lacking
+from tests.e2e.service import ember
 
 
 @dataclass
@@ -103,3 +105,13 @@ def broker(request: pytest.FixtureRequest) -> Broker:
     found = request.getfixturevalue("embedded" if request.param == "embedded" else "kafka")
     assert isinstance(found, Broker)
     return found
+
+
+@pytest.fixture(scope="session")
+def fleet_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a small model of the simulated fleet."""
+    folder = tmp_path_factory.mktemp("fleet")
+    ember("simulate", "--history", "h.csv", "--rows", "300", "--keys", "13", cwd=folder)
+    read = ("--time", "ts", "--key", "key", "--epochs", "1")
+    ember("train", "h.csv", *read, "--out", "model", cwd=folder)
+    return folder / "model"

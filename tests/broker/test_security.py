@@ -117,19 +117,9 @@ def settings(secure: RealKafka, certificates: Path, mechanism: str, **more: str)
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small model of the simulated fleet."""
-    folder = tmp_path_factory.mktemp("bundle")
-    ember("simulate", "--history", "h.csv", "--rows", "300", "--keys", "13", cwd=folder)
-    read = ("--time", "ts", "--key", "key", "--epochs", "1")
-    ember("train", "h.csv", *read, "--out", "model", cwd=folder)
-    return folder / "model"
-
-
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 def test_worker_and_commands_log_in(
-    secure: RealKafka, certificates: Path, bundle: Path, tmp_path: Path, mechanism: str
+    secure: RealKafka, certificates: Path, fleet_model: Path, tmp_path: Path, mechanism: str
 ) -> None:
     """The service runs, checkpoints and writes; so do replays and the doctor."""
     topic = f"safe-{mechanism.lower()}"
@@ -138,7 +128,7 @@ def test_worker_and_commands_log_in(
     sections = {
         "kafka": kafka,
         "input": {"topics": [topic]},
-        "model": {"path": str(bundle)},
+        "model": {"path": str(fleet_model)},
         "checkpoint": {"interval_seconds": 0.3},
         "state": {"standby_replicas": 0},
         "http": {"port": 0},
@@ -171,12 +161,14 @@ def _committed(secure: RealKafka, topic: str) -> int:
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
 def test_a_wrong_password_is_one_sentence(
-    secure: RealKafka, certificates: Path, bundle: Path, tmp_path: Path, mechanism: str
+    secure: RealKafka, certificates: Path, fleet_model: Path, tmp_path: Path, mechanism: str
 ) -> None:
     """Worker and commands end with 1 and say so; the password is not shown."""
     kafka = settings(secure, certificates, mechanism, sasl_password="guessed wrong")
     lines = [f"{name} = {json.dumps(value)}" for name, value in kafka.items()]
-    text = "\n".join(["[kafka]", *lines, "[model]", f'path = "{bundle}"', "[http]", "port = 0"])
+    text = "\n".join(
+        ["[kafka]", *lines, "[model]", f'path = "{fleet_model}"', "[http]", "port = 0"]
+    )
     (tmp_path / "ember.toml").write_text(text)
     for command in (("run",), ("tail", "triggers")):
         done = ember(*command, cwd=tmp_path, check=False)

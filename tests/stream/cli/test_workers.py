@@ -1,0 +1,110 @@
+"""Several workers on one host: back-off, giving up, stopping."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stream.cli import _workers
+from stream.settings import Settings
+
+
+def test_waits_grow_and_end() -> None:
+    """At once, then longer and longer; not for ever."""
+    patience = _workers.Patience()
+    waits = [patience.after(1.0) for _ in range(7)]
+    assert waits == [0.0, 1.0, 2.0, 5.0, 15.0, 30.0, None]
+
+
+def test_a_worker_that_lasted_is_a_new_worker() -> None:
+    """Two failures a day apart are no loop."""
+    patience = _workers.Patience()
+    assert [patience.after(1.0), patience.after(1.0)] == [0.0, 1.0]
+    assert patience.after(3_600.0) == 0.0
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, Any]]]:
+    """Processes that were started, as (index, stand-in); nothing waits."""
+    found: list[tuple[int, Any]] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def start(_settings: Settings, index: int) -> Any:
+        process = SimpleNamespace(exitcode=None, asked=False)
+
+        def terminate() -> None:
+            process.asked, process.exitcode = True, 0
+
+        process.terminate = terminate
+        process.join = lambda _seconds=None: None
+        process.is_alive = lambda: process.exitcode is None
+        found.append((index, process))
+        return process
+
+    monkeypatch.setattr(_workers, "_start", start)
+    monkeypatch.setattr(_workers, "_POLL_SECONDS", 0.001)
+    monkeypatch.setattr(_workers, "_DELAYS_SECONDS", (0.0, 0.0))
+    yield found
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def fail(started: list[tuple[int, Any]], index: int, code: int, times: int) -> None:
+    """Let a worker end with a code, so many times."""
+    done = 0
+    while done < times:
+        for which, process in list(started):
+            if which == index and process.exitcode is None:
+                process.exitcode = code
+                done += 1
+
+
+def test_one_that_keeps_failing_ends_all(
+    started: list[tuple[int, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The other is stopped in order; the exit code says that the work failed."""
+    breaking = threading.Thread(target=fail, args=(started, 1, 1, 3), daemon=True)
+    breaking.start()
+    assert _workers.supervise(Settings(), 2) == 1
+    breaking.join()
+    assert [index for index, _ in started] == [0, 1, 1, 1]
+    assert started[0][1].asked
+    assert "Worker 1 ended with code 1: giving up." in capsys.readouterr().err
+
+
+def test_wrong_settings_are_not_tried_again(started: list[tuple[int, Any]]) -> None:
+    breaking = threading.Thread(target=fail, args=(started, 0, 2, 1), daemon=True)
+    breaking.start()
+    assert _workers.supervise(Settings(), 2) == 2
+    breaking.join()
+    assert len(started) == 2
+
+
+def test_workers_that_end_well_end_it(started: list[tuple[int, Any]]) -> None:
+    breaking = threading.Thread(target=fail, args=(started, 0, 0, 1), daemon=True)
+    breaking.start()
+    assert _workers.supervise(Settings(), 1) == 0
+    breaking.join()
+
+
+def test_each_has_a_port_and_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted up; port 0 and no name stay as they are."""
+    made: list[Settings] = []
+
+    class Context:
+        def Process(self, *, target: Any, args: tuple[Settings], daemon: bool) -> Any:
+            assert not daemon
+            made.append(args[0])
+            return SimpleNamespace(start=lambda: None)
+
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _method: Context())
+    named = Settings(http={"port": 7000}, kafka={"instance_id": "a"})
+    _workers._start(named, 2)
+    _workers._start(Settings(http={"port": 0}), 2)
+    assert [(s.http.port, s.kafka.instance_id) for s in made] == [(7002, "a-2"), (0, "")]
