@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._select import BY_TYPE, Array, together
+from ._select import BY_TYPE, BY_TYPES, Array
 
 
 def exp(x: Array) -> Array:
@@ -57,7 +57,7 @@ def arctan(x: Array) -> Array:
 
 def arctan2(y: Array | float, x: Array | float) -> Array:
     """Angle of the point `(x, y)` in radians, from -pi to pi."""
-    return together(y, x).arctan2(y, x)
+    return BY_TYPES[type(y), type(x)].arctan2(y, x)
 
 
 def sinh(x: Array) -> Array:
@@ -139,37 +139,37 @@ def round(x: Array) -> Array:  # noqa: A001
 
 def clip(x: Array, low: float | Array, high: float | Array) -> Array:
     """`x` held between `low` and `high`; NaN stays NaN."""
-    return together(x, low, high).clip(x, low, high)
+    return BY_TYPES[type(x), type(low), type(high)].clip(x, low, high)
 
 
 def where(condition: Array, x: Array | float, y: Array | float) -> Array:
     """`x` where `condition` holds, else `y`."""
-    return together(condition, x, y).where(condition, x, y)
+    return BY_TYPES[type(condition), type(x), type(y)].where(condition, x, y)
 
 
 def minimum(x: Array | float, y: Array | float) -> Array:
     """The smaller of two; NaN where either is NaN."""
-    return together(x, y).minimum(x, y)
+    return BY_TYPES[type(x), type(y)].minimum(x, y)
 
 
 def maximum(x: Array | float, y: Array | float) -> Array:
     """The larger of two; NaN where either is NaN."""
-    return together(x, y).maximum(x, y)
+    return BY_TYPES[type(x), type(y)].maximum(x, y)
 
 
 def power(x: Array | float, y: Array | float) -> Array:
     """`x ** y`; of whole numbers only with `y` not negative."""
-    return together(x, y).power(x, y)
+    return BY_TYPES[type(x), type(y)].power(x, y)
 
 
 def logaddexp(x: Array, y: Array) -> Array:
     """`log(exp(x) + exp(y))` without overflow."""
-    return together(x, y).logaddexp(x, y)
+    return BY_TYPES[type(x), type(y)].logaddexp(x, y)
 
 
 def isclose(x: Array, y: Array | float, rtol: float = 1e-5, atol: float = 1e-8) -> Array:
     """Whether `|x - y| <= atol + rtol |y|` (bool); infinities are close to equal ones only."""
-    module = together(x, y)
+    module = BY_TYPES[type(x), type(y)]
     x, y = module.asarray(x), module.asarray(y)
     finite = module.isfinite(x) & module.isfinite(y)
     a, b = module.where(finite, x, 0.0), module.where(finite, y, 0.0)

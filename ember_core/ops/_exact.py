@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._select import BY_TYPE, Array, together
+from ._select import BY_TYPE, BY_TYPES, Array
 
 INPUT_BITS = 17
 INPUT_LIMIT = 32.0 - 2.0**-INPUT_BITS
@@ -69,8 +69,8 @@ def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
         [[-4.0]]
     """
     if isinstance(w, ExactWeight):
-        return together(x, w.blocks[0] if w.blocks else x).exact_matmul(x, w)
-    return together(x, w).exact_matmul(x, w)
+        return BY_TYPES[type(x), type(w.blocks[0] if w.blocks else x)].exact_matmul(x, w)
+    return BY_TYPES[type(x), type(w)].exact_matmul(x, w)
 
 
 def check_fits(x_shape: tuple[int, ...], w: ExactWeight) -> None:

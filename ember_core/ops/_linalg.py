@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._elementwise import abs, sqrt, square  # noqa: A004
 from ._reduction import Axis, max, sum  # noqa: A004
-from ._select import BY_TYPE, Array, together
+from ._select import BY_TYPE, BY_TYPES, Array
 
 
 def matmul(x: Array, y: Array) -> Array:
@@ -19,12 +19,12 @@ def matmul(x: Array, y: Array) -> Array:
     Returns:
         Array of shape `(..., B, N)`.
     """
-    return together(x, y).matmul(x, y)
+    return BY_TYPES[type(x), type(y)].matmul(x, y)
 
 
 def einsum(subscripts: str, *operands: Array) -> Array:
     """Sum of products by Einstein's convention, such as `einsum("bv,vn->bn", x, w)`."""
-    return together(*operands).einsum(subscripts, *operands)
+    return BY_TYPES[tuple(map(type, operands))].einsum(subscripts, *operands)
 
 
 def outer(x: Array, y: Array) -> Array:
@@ -84,12 +84,12 @@ def qr(a: Array) -> tuple[Array, Array]:
 
 def solve(a: Array, b: Array) -> Array:
     """`x` such that `a @ x = b`, for `a` of shape `(N, N)` and `b` of shape `(N, K)`."""
-    return together(a, b).solve(a, b)
+    return BY_TYPES[type(a), type(b)].solve(a, b)
 
 
 def lstsq(a: Array, b: Array) -> Array:
     """`x` of shape `(N, K)` of least `|a @ x - b|`, for `a` of `(B, N)` and `b` of `(B, K)`."""
-    return together(a, b).lstsq(a, b)
+    return BY_TYPES[type(a), type(b)].lstsq(a, b)
 
 
 def cholesky(a: Array) -> Array:

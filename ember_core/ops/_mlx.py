@@ -22,8 +22,7 @@ from ._exact import BLOCK_TERMS, GRID, INPUT_LIMIT, ExactWeight, check_fits
 from ._reduction import Axis, quantile_by_sorting
 from ._select import Array, Shape, unknown_device, wanted_device
 
-BACKEND = "mlx"
-HAS_DEVICES = False  # MLX's memory is shared: a device is where an operation runs
+BACKEND = "mlx"  # memory is shared: a device is where an operation runs
 
 # --- devices
 

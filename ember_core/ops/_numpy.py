@@ -30,7 +30,6 @@ _TILE_ROWS = 256  # keeps a tile's temporaries in the second-level cache
 # --- devices
 
 BACKEND = "numpy"
-HAS_DEVICES = False
 
 
 def check_device(name: str) -> str:

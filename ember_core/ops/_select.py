@@ -185,49 +185,29 @@ class _ByType(dict[type, ModuleType]):
 BY_TYPE = _ByType()
 
 
-_BY_TYPES: dict[tuple[type, ...], ModuleType] = {}  # as `BY_TYPE`, of several arrays
+class _ByTypes(dict[tuple[type, ...], ModuleType]):
+    """Types of several arrays -> their one backend; numbers and NumPy's scalars go with any."""
 
-
-def together(*arrays: Array) -> ModuleType:
-    """The one backend of several arrays; plain numbers and NumPy's scalars go with any.
-
-    Raises:
-        TypeError: If the arrays are of two backends.
-        ValueError: If they are on two devices.
-    """
-    types = tuple(map(type, arrays))
-    module = _BY_TYPES.get(types)
-    if module is None:
-        module = _common(types)
-    if module.HAS_DEVICES:
-        devices = {str(x.device) for x in arrays if type(x) not in _PLAIN and x.ndim}
-        if len(devices) > 1:
-            raise ValueError(
-                f"The arrays of one operation are on two devices. Expected one device. "
-                f"Received: {', '.join(sorted(devices))}. Move them with ops.to(x, device=...)."
+    def __missing__(self, types: tuple[type, ...]) -> ModuleType:
+        found = {BY_TYPE[cls] for cls in types if cls not in _PLAIN}
+        if not found:  # the default may change, so this answer is not kept
+            return default_module()
+        if len({module.BACKEND for module in found}) > 1:
+            arrays = (c for c in types if c not in _PLAIN and not issubclass(c, np.generic))
+            found = {BY_TYPE[cls] for cls in arrays}
+        backends = sorted({module.BACKEND for module in found})
+        if len(backends) > 1:
+            raise TypeError(
+                "The arrays of one operation are of two backends. Expected all of one. "
+                f"Received: {' and '.join(backends)}. Convert with ops.to(x, backend=...)."
             )
-    return module
+        # NumPy's arrays may meet ones that autograd follows, which then decide.
+        traced = next((m for m in found if m.__name__ == _TRACED[1]), None)
+        self[types] = traced or found.pop()
+        return self[types]
 
 
-def _common(types: tuple[type, ...]) -> ModuleType:
-    """Backend of arrays of these types."""
-    found = {BY_TYPE[cls] for cls in types if cls not in _PLAIN}
-    if not found:
-        return default_module()
-    backends = {module.BACKEND for module in found}
-    if len(backends) > 1:  # a scalar of NumPy is a number
-        arrays = (c for c in types if c not in _PLAIN and not issubclass(c, np.generic))
-        found = {BY_TYPE[cls] for cls in arrays}
-        backends = {module.BACKEND for module in found}
-    if len(backends) > 1:
-        raise TypeError(
-            "The arrays of one operation are of two backends. Expected all of one. Received: "
-            f"{' and '.join(sorted(backends))}. Convert with ops.to(x, backend=...)."
-        )
-    # NumPy's arrays may meet ones that autograd follows, which then decide.
-    module = next((m for m in found if m.__name__ == _TRACED[1]), None) or found.pop()
-    _BY_TYPES[types] = module
-    return module
+BY_TYPES = _ByTypes()
 
 
 def backend_name(x: Array | None = None) -> str:

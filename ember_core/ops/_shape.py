@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from ._select import BY_TYPE, Array, Shape, together
+from ._select import BY_TYPE, BY_TYPES, Array, Shape
 
 
 def shape(x: Array) -> tuple[int, ...]:
@@ -50,12 +50,12 @@ def concatenate(arrays: Sequence[Array], axis: int = 0) -> Array:
         arrays: At least one array; all of one backend, equal in shape but for `axis`.
         axis: Axis to join along.
     """
-    return together(*arrays).concatenate(arrays, axis)
+    return BY_TYPES[tuple(map(type, arrays))].concatenate(arrays, axis)
 
 
 def stack(arrays: Sequence[Array], axis: int = 0) -> Array:
     """Arrays of one shape joined along a new axis."""
-    return together(*arrays).stack(arrays, axis)
+    return BY_TYPES[tuple(map(type, arrays))].stack(arrays, axis)
 
 
 def split(x: Array, sections: int | Sequence[int], axis: int = 0) -> list[Array]:

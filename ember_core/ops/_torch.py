@@ -20,7 +20,6 @@ from ._reduction import Axis, quantile_by_sorting
 from ._select import Array, Shape, unknown_device, wanted_device
 
 BACKEND = "torch"
-HAS_DEVICES = True
 
 
 # --- devices
@@ -182,8 +181,23 @@ round, relu = map(_unary, (torch.round, torch.relu))  # noqa: A001
 isfinite, isnan = map(_unary, (torch.isfinite, torch.isnan))
 
 
+def _one_device(*arrays: Array) -> None:
+    """Refuse tensors of two devices; numbers go with any.
+
+    Raises:
+        ValueError: If there are two.
+    """
+    devices = {x.device for x in arrays if isinstance(x, torch.Tensor) and x.ndim}
+    if len(devices) > 1:
+        raise ValueError(
+            "The arrays of one operation are on two devices. Expected one device. Received: "
+            f"{', '.join(sorted(map(str, devices)))}. Move them with ops.to(x, device=...)."
+        )
+
+
 def _pair(x: Array | float, y: Array | float) -> tuple[Array, Array]:
-    """Two tensors of one dtype; a plain number takes that of the other."""
+    """Two tensors on one device; a plain number takes the dtype of the other."""
+    _one_device(x, y)
     if not isinstance(x, torch.Tensor):
         if isinstance(y, torch.Tensor):
             return _number(x, y), y
@@ -209,6 +223,7 @@ def clip(x: Array, low: float | Array, high: float | Array) -> Array:
 
 
 def where(condition: Array, x: Array | float, y: Array | float) -> Array:
+    _one_device(condition, x, y)
     return torch.where(condition, x, y)
 
 
@@ -340,10 +355,12 @@ def broadcast_to(x: Array, shape: Shape) -> Array:
 
 
 def concatenate(arrays: Sequence[Array], axis: int = 0) -> Array:
+    _one_device(*arrays)
     return torch.cat(tuple(arrays), axis)
 
 
 def stack(arrays: Sequence[Array], axis: int = 0) -> Array:
+    _one_device(*arrays)
     return torch.stack(tuple(arrays), axis)
 
 
@@ -402,6 +419,7 @@ def copy(x: Array) -> Array:
 
 def _one_dtype(*arrays: Array) -> Sequence[Array]:
     """Tensors of the dtype that holds all of them, which PyTorch does not see to in products."""
+    _one_device(*arrays)
     kinds = {x.dtype for x in arrays}
     if len(kinds) == 1:
         return arrays
@@ -466,6 +484,7 @@ def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
     x = asarray(x, "float32")
     w = w if isinstance(w, ExactWeight) else exact_weight(w)
     check_fits(tuple(x.shape), w)
+    _one_device(x, *w.blocks)
     wide = (torch.clamp(x, -INPUT_LIMIT, INPUT_LIMIT) + GRID - GRID).to(torch.float64)
     total = torch.zeros((*x.shape[:-1], w.shape[1]), dtype=torch.float64, device=x.device)
     for i, block in enumerate(w.blocks):
