@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ember_core import ops
 from ember_core.features.windows import ExponentialWindows
@@ -52,72 +51,83 @@ def exponential_series(
                 f"Received: shape={ops.shape(z)}."
             )
         return state, ops.broadcast_to(z[:, :1], (0, windows.n_features))
-    factors = tuple(0.5 ** (1.0 / half_life) for half_life in windows.half_lives)
-    keep = _as(z, np.asarray(factors)[:, None, None])
-    gain = 1.0 - keep
-    # Axes: half-life, row, channel. The averages run on differences from the first row, so that
+    keep = tuple(0.5 ** (1.0 / half_life) for half_life in windows.half_lives)
+    # Axes: half-life, channel, row. The averages run on differences from the first row, so that
     # large levels cost no digits.
-    origin = z[:1]
-    moved = (z - origin)[None]
-    start = (origin if state is None else ops.transpose(state["ewma"], (1, 0, 2))) - origin
-    start = start + ops.zeros_like(gain)
-    spread = 0.0 * start if state is None else ops.transpose(state["ewvar"], (1, 0, 2))
-    average = _scan(gain * moved, factors, start)
+    rows = ops.ascontiguous(ops.transpose(z))
+    origin = rows[:, :1]
+    moved = (rows - origin)[None]
+    if state is None:
+        start = ops.zeros_like(origin)[None] + _column(z, keep) * 0.0
+        spread = start
+    else:
+        start, spread = state["ewma"][0, :, :, None] - origin, state["ewvar"][0, :, :, None]
+    average = _scan(moved, keep, tuple(1.0 - k for k in keep), start)
     departure = moved - average
-    # departure = keep * (z - ewma before), and the variance takes in keep * gain * (...)^2.
-    variance = _scan((gain / keep) * departure * departure, factors, spread)
-    ewma = origin + average[:, -1:]
-    blocks = [z, *departure, *ops.sqrt(variance)]
+    # departure = keep * (z - ewma before), and the variance takes in keep (1 - keep) (...)^2.
+    variance = _scan(ops.square(departure), keep, tuple((1.0 - k) / k for k in keep), spread)
+    blocks = [rows, *departure, *ops.sqrt(variance)]
     if windows.levels:
         blocks.append(average[-1] + origin)
     after = {
-        "ewma": ops.transpose(ewma, (1, 0, 2)),
-        "ewvar": ops.transpose(variance[:, -1:], (1, 0, 2)),
+        "ewma": (origin + average[:, :, -1:])[None, :, :, 0],
+        "ewvar": variance[None, :, :, -1],
     }
-    return after, ops.concatenate(blocks, axis=1)
+    return after, ops.transpose(ops.concatenate(blocks, axis=0))
 
 
-def _scan(u: Array, keep: tuple[float, ...], start: Array) -> Array:
-    """`y[s, t] = keep[s] * y[s, t - 1] + u[s, t]` along the rows of `u` `(S, n, C)`.
+def _scan(u: Array, keep: tuple[float, ...], gain: tuple[float, ...], start: Array) -> Array:
+    """`y[s, c, t] = keep[s] * y[s, c, t - 1] + gain[s] * u[s, c, t]`.
 
     Rows are taken in blocks, each one product with a triangle of powers; the blocks' last values
     follow the same recursion with `keep ** _BLOCK`.
 
     Args:
-        u: What comes in.
+        u: What comes in, `(S, C, n)`, or `(1, C, n)` where it is the same for all.
         keep: Factor per `s`.
-        start: `y` before the first row, `(S, 1, C)`.
+        gain: Factor per `s`.
+        start: `y` before the first row, `(S, C, 1)`.
+
+    Returns:
+        `(S, C, n)`.
     """
-    n = u.shape[1]
+    n = u.shape[2]
     size = min(n, _BLOCK)
     count = n // size
-    triangle = _triangle(keep, size, ops.backend_name(u), ops.dtype(u))
-    blocks = ops.reshape(u[:, : count * size], (len(keep), count, size, -1))
-    before = start[:, None]
+    triangle, powers = _matrices(keep, gain, size, ops.backend_name(u), ops.dtype(u))
+    blocks = ops.reshape(u[:, :, : count * size], (u.shape[0], -1, count, size))
+    before = start[:, :, None]
     if count > 1:
-        ends = ops.matmul(triangle[:, :, -1:, 1:], blocks)[:, :, 0]
-        ends = _scan(ends[:, :-1], tuple(k**size for k in keep), start)
-        before = ops.concatenate([start, ends], axis=1)[:, :, None]
-    y = ops.matmul(triangle, ops.concatenate([before, blocks], axis=2))
-    y = ops.reshape(y, (len(keep), count * size, -1))
+        ends = ops.matmul(blocks[:, :, :-1], triangle[:, :, :, -1:])[:, :, :, 0]
+        ends = _scan(ends, tuple(k**size for k in keep), (1.0,) * len(keep), start)
+        before = ops.concatenate([start, ends], axis=2)[:, :, :, None]
+    y = ops.matmul(blocks, triangle)
+    y += ops.matmul(before, powers)
+    y = ops.reshape(y, (len(keep), -1, count * size))
     if count * size == n:
         return y
-    return ops.concatenate([y, _scan(u[:, count * size :], keep, y[:, -1:])], axis=1)
+    rest = _scan(u[:, :, count * size :], keep, gain, y[:, :, -1:])
+    return ops.concatenate([y, rest], axis=2)
 
 
 @lru_cache(maxsize=64)
-def _triangle(keep: tuple[float, ...], size: int, backend: str, dtype: str) -> Array:
-    """`keep ** (i - j + 1)` for `j` in 0 .. `size`, 0 above, `(S, 1, size, size + 1)`.
-
-    The first column carries on what was before the block.
-    """
-    apart = np.arange(size)[:, None] - np.arange(size + 1)[None, :] + 1.0
-    powers = np.asarray(keep)[:, None, None, None] ** np.maximum(apart, 0.0)
+def _matrices(
+    keep: tuple[float, ...], gain: tuple[float, ...], size: int, backend: str, dtype: str
+) -> tuple[Array, Array]:
+    """`gain * keep ** (j - i)`, 0 below, `(S, 1, size, size)`, and `keep ** (j + 1)`."""
+    place = np.arange(float(size))
+    factor = np.asarray(keep)[:, None, None, None]
+    apart = place[None, :] - place[:, None]
+    triangle = np.where(apart >= 0, factor ** np.maximum(apart, 0.0), 0.0)
+    triangle = np.asarray(gain)[:, None, None, None] * triangle
     with ops.default_backend(backend):
-        return ops.from_numpy(np.where(apart >= 0, powers, 0.0).astype(dtype))
+        return (
+            ops.from_numpy(triangle.astype(dtype)),
+            ops.from_numpy((factor ** (place[None, :] + 1.0)).astype(dtype)),
+        )
 
 
-def _as(like: Array, x: NDArray[np.float64]) -> Array:
-    """A NumPy array on the backend and in the dtype of `like`."""
+def _column(like: Array, values: tuple[float, ...]) -> Array:
+    """Numbers `(S, 1, 1)` on the backend and in the dtype of `like`."""
     with ops.default_backend(ops.backend_name(like)):
-        return ops.from_numpy(x.astype(ops.dtype(like)))
+        return ops.from_numpy(np.asarray(values, ops.dtype(like))[:, None, None])

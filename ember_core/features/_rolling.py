@@ -29,7 +29,7 @@ class _Runs:
     low: Array | None = None
     high: Array | None = None
 
-    def joined(self, later: _Runs, dilation: int) -> _Runs:
+    def joined(self, later: _Runs, wanted: frozenset[str], dilation: int) -> _Runs:
         """Runs of these rows and the `later.size` rows after them."""
         p, q, shift = self.size, later.size, self.size * dilation
         total = squares = trend = low = high = None
@@ -37,13 +37,16 @@ class _Runs:
             after = later.total[shift:]
             before = self.total[: after.shape[0]]
             total = before + after
-            if self.squares is not None and later.squares is not None:
-                step = after - before if p == q else after * (1.0 / q) - before * (1.0 / p)
-                weight = 1.0 / (2 * p) if p == q else p * q / (p + q)
-                squares = _head(self.squares, after) + later.squares[shift:] + weight * step * step
-            if self.trend is not None and later.trend is not None:
-                step = after * (1.0 / q) - before * (1.0 / p)
-                trend = _head(self.trend, after) + later.trend[shift:] + (p * q / 2) * step
+            if wanted & {"std", "slope"}:
+                # Of the means, times p. What is fresh is changed in place: half the time.
+                step = after - before if p == q else after * (p / q) - before
+                if "std" in wanted:
+                    squares = ops.square(step)
+                    squares *= q / (p * (p + q))
+                    squares = _added(squares, self.squares, later.squares, shift)
+                if "slope" in wanted:
+                    step *= q / 2
+                    trend = _added(step, self.trend, later.trend, shift)
         if self.low is not None and later.low is not None:
             after = later.low[shift:]
             low = ops.minimum(_head(self.low, after), after)
@@ -51,6 +54,15 @@ class _Runs:
             after = later.high[shift:]
             high = ops.maximum(_head(self.high, after), after)
         return _Runs(p + q, total, squares, trend, low, high)
+
+
+def _added(x: Array, before: Array | None, after: Array | None, shift: int) -> Array:
+    """`x`, and added to it what the two parts had; a single row has nothing."""
+    if before is not None:
+        x += _head(before, x)
+    if after is not None:
+        x += after[shift:]
+    return x
 
 
 def _head(x: Array, like: Array) -> Array:
@@ -114,21 +126,18 @@ def rolling(
 def _windows(x: Array, window: int, wanted: frozenset[str], dilation: int) -> _Runs:
     """Runs of `window` rows, by the binary digits of `window`."""
     moments = wanted & {"mean", "std", "slope", "departure"}
-    zeros = ops.zeros_like(x)
     power = _Runs(
         1,
         total=x if moments else None,
-        squares=zeros if "std" in wanted else None,
-        trend=zeros if "slope" in wanted else None,
         low=x if "min" in wanted else None,
         high=x if "max" in wanted else None,
     )
     whole: _Runs | None = None
     while True:
         if window & power.size:
-            whole = power if whole is None else whole.joined(power, dilation)
+            whole = power if whole is None else whole.joined(power, wanted, dilation)
         if 2 * power.size > window:
             break
-        power = power.joined(power, dilation)
+        power = power.joined(power, wanted, dilation)
     assert whole is not None
     return whole

@@ -282,7 +282,7 @@ class TemporalStrides(Module):
             rows = joined[min(begin - origin, joined.shape[0]) :]
             out.append(StrideWindows(summarise(rows, i), first, first + span - 1))
             needed = min(needed, begin + hop * count)
-        return StrideState(ops.copy(joined[needed - origin :]), seen), out
+        return StrideState(joined[needed - origin :], seen), out
 
     def _flat(self, rows: Array, i: int) -> Array:
         """Windows that begin at the first of `rows`, `(n_windows, W * C)`."""

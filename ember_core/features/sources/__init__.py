@@ -1,12 +1,14 @@
 """Tables from files, queries, memory and BigQuery: what `train`, `backtest` and `replay` call DATA.
 
-`open_frames` gives any of them as tables in chunks, for what works on columns (`ColumnFeatures`).
+`open_frames` gives any of them as tables in chunks, for what works on columns (`ColumnFeatures`);
+`array_chunks` gives columns of numbers as arrays.
 `read` gives one table per key in memory, `open_sources` the same records in chunks of constant
 memory, `interleaved` the records of all keys in one order of time.
 """
 
 from __future__ import annotations
 
+from ember_core.features.sources._arrays import array_chunks as array_chunks
 from ember_core.features.sources._bigquery import BigQueryFrames as BigQueryFrames
 from ember_core.features.sources._chunk import (
     CHUNK_ROWS as CHUNK_ROWS,

@@ -7,8 +7,12 @@ import gzip
 import lzma
 import warnings
 from collections.abc import Collection, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ember_core.features.sources._errors import DataError
 
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 # What stands for "no value" in a channel. Text columns are kept as they are: a key may be "NA".
 _MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "NULL", "null", "None"]
 _SEPARATORS = (",", ";", "\t", "|")
+_BLOCK_BYTES = 1 << 20
 _OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
@@ -47,14 +52,65 @@ class CsvFrames:
                 return
             yield frame
 
-    def _read(self) -> Iterator[pd.DataFrame]:
-        import pandas as pd
+    def arrays(self, columns: tuple[str, ...], dtype: str) -> Iterator[NDArray[Any]] | None:
+        """Columns of numbers by pyarrow, see `array_chunks`.
 
+        None where pyarrow is not installed, the file is packed, a column is not there, or the
+        first rows do not tell which columns are numbers: then frames give what there is to say.
+        """
+        if self._path.suffix.lower() in _OPENERS or find_spec("pyarrow") is None:
+            return None
+        sep = self._separator()
+        names = self._columns(columns)
+        return None if sep is None or not names else self._by_arrow(sep, names, dtype)
+
+    def _columns(self, wanted: tuple[str, ...]) -> tuple[str, ...]:
+        """Those wanted if all are there, else none; without wish the numbers of the first rows."""
+        frame = next(CsvFrames(self._path, b"", (), self._sep, 1000).frames(), None)
+        if frame is None or not set(wanted) <= set(frame.columns):
+            return ()
+        numbers = (n for n in frame.columns if getattr(frame[n].dtype, "kind", "O") in "iuf")
+        return wanted or tuple(numbers)
+
+    def _by_arrow(self, sep: str, names: tuple[str, ...], dtype: str) -> Iterator[NDArray[Any]]:
+        import pyarrow as pa
+        from pyarrow import csv
+
+        kind = pa.from_numpy_dtype(np.dtype(dtype))
+        with (
+            as_data_error(self.name),
+            csv.open_csv(
+                self._path,
+                # One thread: reading is beside the caller's work already.
+                read_options=csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
+                parse_options=csv.ParseOptions(delimiter=sep),
+                convert_options=csv.ConvertOptions(
+                    column_types=dict.fromkeys(names, kind),
+                    include_columns=list(names),
+                    null_values=_MISSING,
+                ),
+            ) as reader,
+        ):
+            for batch in reader:
+                out = np.empty((len(names), batch.num_rows), dtype).T
+                for place, column in enumerate(batch.columns):
+                    out[:, place] = column.to_numpy(zero_copy_only=False)
+                yield out
+
+    def _separator(self) -> str | None:
+        """What parts the columns; None for an empty file."""
         with open_text(self._path) as lines:
             header = lines.readline()
         if not header.strip():
+            return None
+        return self._sep or max(_SEPARATORS, key=header.count)
+
+    def _read(self) -> Iterator[pd.DataFrame]:
+        import pandas as pd
+
+        sep = self._separator()
+        if sep is None:
             return
-        sep = self._sep or max(_SEPARATORS, key=header.count)
         common: dict[str, Any] = {
             "sep": sep,
             "encoding": "utf-8-sig",

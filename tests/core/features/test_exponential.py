@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ember_core import ops
 from ember_core.features import ExponentialWindows, exponential_series
 from ember_core.state import zero_state
 
@@ -81,3 +82,14 @@ def test_no_rows_change_nothing():
 def test_what_cannot_be_followed_is_refused(z, said):
     with pytest.raises(ValueError, match=said):
         exponential_series(ExponentialWindows(3), None, z)
+
+
+def test_every_backend_gives_the_same_features(backend):
+    windows = ExponentialWindows(3)
+    _, wanted = exponential_series(windows, None, series(257))
+    z = ops.from_numpy(series(257))
+    state, first = exponential_series(windows, None, z[:100])
+    _, second = exponential_series(windows, state, z[100:])
+    assert ops.backend_name(second) == backend
+    found = np.concatenate([ops.to_numpy(first), ops.to_numpy(second)])
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=5e-6)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
+from ember_core import ops
 from ember_core.features import StrideState, TemporalStrides, rolling
 
 STRIDES = (1, 3, (2, 5), (17, 1))
@@ -197,3 +198,32 @@ def test_an_unknown_stride_and_a_question_about_what_is_not_fitted_are_refused()
         strides.feature_names(2)
     with pytest.raises(ValueError, match="Only components are fitted"):
         strides.explained_variance(1)
+
+
+@pytest.mark.parametrize("summary", ["pca", "rows", STATISTICS])
+def test_every_backend_gives_the_same_windows(backend, summary):
+    strides = TemporalStrides(3, 5, STRIDES, summary=summary).fit(series())
+    wanted = strides.transform(series(seed=1))
+    x = ops.from_numpy(series(seed=1))
+    state, parts = StrideState(), []
+    for chunk in (x[:31], x[31:40], x[40:]):
+        state, out = strides.forward(state, chunk)
+        parts.append(out)
+    for s in STRIDES:
+        assert ops.backend_name(parts[-1][s].values) == backend
+        values = np.concatenate([ops.to_numpy(part[s].values) for part in parts])
+        np.testing.assert_allclose(values, wanted[s].values, rtol=1e-5, atol=5e-5)
+
+
+def test_strides_fitted_on_a_backend_and_moved_to_it_are_the_same(backend):
+    wanted = TemporalStrides(3, 5, (1, 3), n_components=2).fit(series())
+    found = TemporalStrides(3, 5, (1, 3), n_components=2).fit(ops.from_numpy(series()))
+    found.to(backend=backend, dtype="float32")
+    out = found.transform(ops.from_numpy(series(seed=1)))
+    for s in (1, 3):
+        np.testing.assert_allclose(
+            ops.to_numpy(out[s].values), wanted.transform(series(seed=1))[s].values, atol=5e-4
+        )
+        np.testing.assert_allclose(
+            found.explained_variance(s), wanted.explained_variance(s), rtol=1e-5
+        )

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import impute, preprocessing
 
+from ember_core import ops
 from ember_core.features import Imputer, MinMaxScaler, RobustScaler, StandardScaler
 
 SCALERS = {
@@ -138,3 +139,13 @@ def test_a_column_of_gaps_is_an_error_unless_a_constant_fills_it():
 def test_an_unknown_way_to_fill_is_refused():
     with pytest.raises(ValueError, match="Expected one of median, mean"):
         Imputer("mode")
+
+
+@pytest.mark.parametrize("kind", [*SCALERS, *STRATEGIES, "forward"])
+def test_every_backend_scales_and_fills_alike(backend, kind):
+    made = Imputer(kind) if isinstance(kind, str) else kind()
+    x, y = (table(seed=seed).astype(np.float32) for seed in (0, 1))
+    wanted = made.fit(x)(y)
+    found = made.fit(ops.from_numpy(x))(ops.from_numpy(y))
+    assert ops.backend_name(found) == backend
+    np.testing.assert_allclose(ops.to_numpy(found), wanted, rtol=1e-5, atol=1e-5)

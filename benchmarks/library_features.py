@@ -1,0 +1,220 @@
+"""Rolling and exponential features of a CSV larger than the memory cap, beside pandas.
+
+The same statistics of the same file, each contestant in a process of its own: mean, deviation and
+departure (value minus mean) of windows of 10 rows that are 1, 3 and 5 rows apart, and departure
+and deviation of exponential windows of three half-lives. The library reads and computes in
+chunks; so does pandas, in chunks of a million rows, with `rolling` on every `s`-th row and `ewm`.
+Pandas begins its windows anew in each chunk and leaves them by phase, where the library carries
+them over and gives them in the order of the rows: that work pandas is spared. Both keep some
+rows, which must agree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.frame import BenchmarkError, say
+from benchmarks.processes import Child
+
+CHANNELS = 8
+WINDOW = 10
+STRIDES = (1, 3, 5)
+HALF_LIVES = (3.5, 10.0, 17.0)
+CAP_GIB = 1.0
+SAMPLE = 97
+CLOSE = 2e-3
+"""float32 against float64, in units of a channel of deviation 3 on a level of 50."""
+
+_CHUNK_ROWS = 8192
+_PANDAS_ROWS = 1_000_000
+_SETTLED = 1_000  # rows after which an exponential window has forgotten how it began
+_WRITE_ROWS = 500_000
+_SECONDS = 3600.0
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Write the file, let both read it, compare.
+
+    Args:
+        options: `rows` of the file.
+
+    Returns:
+        `ratios.features_vs_pandas` by elapsed time, the same by processor time, and the figures
+        of both.
+
+    Raises:
+        BenchmarkError: If the results differ, or the library goes beyond the cap.
+    """
+    with tempfile.TemporaryDirectory(prefix="ember-bench-") as folder:
+        path = Path(folder) / "telemetry.csv"
+        say(f"writing {options.rows:,} rows")
+        write(path, options.rows)
+        figures = {name: _contest(name, path, options.rows) for name in CONTESTANTS}
+        worst = _difference(Path(folder))
+    ours, theirs = figures["ember"], figures["pandas"]
+    if not worst <= CLOSE:
+        raise BenchmarkError(f"the features differ by {worst:g}, more than {CLOSE}")
+    if ours["peak_gib"] > CAP_GIB:
+        raise BenchmarkError(f"{ours['peak_gib']} GiB were resident, more than {CAP_GIB}")
+    return {
+        "ratios": {
+            "features_vs_pandas": round(ours["rows_per_second"] / theirs["rows_per_second"], 2)
+        },
+        "by_cpu_time": round(theirs["cpu_seconds"] / ours["cpu_seconds"], 2),
+        "largest_difference": worst,
+        "cap_gib": CAP_GIB,
+        "ember": ours,
+        "pandas": theirs,
+    }
+
+
+def write(path: Path, rows: int, seed: int = 0) -> None:
+    """A CSV of `rows` rows of 8 channels that drift around a level."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    rng = np.random.default_rng(seed)
+    names = [f"c{c}" for c in range(CHANNELS)]
+    schema = pa.schema([(name, pa.float64()) for name in names])
+    with csv.CSVWriter(path, schema) as writer:
+        for start in range(0, rows, _WRITE_ROWS):
+            size = min(_WRITE_ROWS, rows - start)
+            slow = np.sin((start + np.arange(size)) / 5000.0)[:, None]
+            x = np.round(50.0 + 5.0 * slow + 3.0 * rng.standard_normal((size, CHANNELS)), 3)
+            writer.write_table(pa.table(list(x.T), names=names))
+
+
+def _contest(name: str, path: Path, rows: int) -> dict[str, Any]:
+    say(f"{name} reads it")
+    words = ["benchmarks.library_features", name, str(path), str(rows)]
+    with Child(words, path.parent, name) as child:
+        child.finished(_SECONDS)
+        found: dict[str, Any] = json.loads(child.output().splitlines()[-1])
+    return found
+
+
+def _difference(folder: Path) -> float:
+    """The largest between the rows that both kept."""
+    ours, theirs = (np.load(folder / f"{name}.npz") for name in CONTESTANTS)
+    if sorted(ours) != sorted(theirs):
+        raise BenchmarkError(f"other features: {sorted(ours)} and {sorted(theirs)}")
+    differences = [np.abs(ours[name] - theirs[name]).max() for name in ours]
+    return float(np.max(differences))
+
+
+def sampled(rows: int) -> NDArray[np.int64]:
+    """Numbers of the rows that are compared: none where pandas' windows begin anew."""
+    places = np.linspace(0, rows - 1, SAMPLE).astype(np.int64)
+    begin = places - places % _PANDAS_ROWS
+    return np.unique(np.minimum(np.maximum(places, begin + _SETTLED), rows - 1))
+
+
+Kept = dict[str, list[NDArray[Any]]]
+
+
+def ember(path: Path, rows: int) -> Kept:
+    """By the library, chunk by chunk."""
+    from ember_core.features import (
+        ExponentialWindows,
+        StrideState,
+        TemporalStrides,
+        exponential_series,
+    )
+    from ember_core.features.sources import array_chunks
+
+    dilated = tuple((1, s) for s in STRIDES)
+    kinds = ("mean", "std", "departure")
+    strides = TemporalStrides(CHANNELS, WINDOW, dilated, summary=kinds)
+    windows = ExponentialWindows(CHANNELS, HALF_LIVES, levels=False)
+    state, moments, begin = StrideState(), None, 0
+    wanted, kept = sampled(rows), Kept()
+    for x in array_chunks(path, chunk_rows=_CHUNK_ROWS):
+        state, found = strides.forward(state, x)
+        moments, features = exponential_series(windows, moments, x)
+        for row in wanted[(wanted >= begin) & (wanted < begin + len(x))].tolist():
+            for s, stride in zip(STRIDES, dilated, strict=True):
+                values = found[stride].values[row - found[stride].last[0]]
+                for kind, value in zip(kinds, np.split(values, len(kinds)), strict=True):
+                    kept.setdefault(f"{kind}_{s}", []).append(value.copy())
+            blocks = np.split(features[row - begin], 1 + 2 * len(HALF_LIVES))[1:]
+            for place, value in enumerate(blocks):
+                kind = "ewm_departure" if place < len(HALF_LIVES) else "ewm_std"
+                name = f"{kind}_{HALF_LIVES[place % len(HALF_LIVES)]}"
+                kept.setdefault(name, []).append(value.copy())
+        begin += len(x)
+    return kept
+
+
+def pandas(path: Path, rows: int) -> Kept:
+    """By pandas, in chunks as long as its memory may be; windows begin anew in each."""
+    import pandas as pd
+
+    wanted, kept = sampled(rows), Kept()
+    with pd.read_csv(path, chunksize=_PANDAS_ROWS) as reader:
+        for frame in reader:
+            begin = int(frame.index[0])
+            places = wanted[(wanted >= begin) & (wanted < begin + len(frame))] - begin
+            for s in STRIDES:
+                _rolling_by_pandas(frame, s, places, kept)
+            for half_life in HALF_LIVES:
+                ewm = frame.ewm(halflife=half_life, adjust=False)
+                for kind, table in (
+                    ("ewm_departure", frame - ewm.mean()),
+                    ("ewm_std", ewm.std(bias=True)),
+                ):
+                    values = table.iloc[places].to_numpy()
+                    kept.setdefault(f"{kind}_{half_life}", []).extend(values)
+    return kept
+
+
+def _rolling_by_pandas(frame: Any, s: int, places: NDArray[np.int64], kept: Kept) -> None:
+    found: dict[tuple[str, int], NDArray[Any]] = {}
+    for phase in range(s):
+        part = frame.iloc[phase::s]
+        rolling = part.rolling(WINDOW)
+        mean = rolling.mean()
+        for kind, table in (
+            ("mean", mean),
+            ("std", rolling.std(ddof=0)),
+            ("departure", part - mean),
+        ):
+            for place in places[places % s == phase].tolist():
+                found[kind, place] = table.iloc[place // s].to_numpy()
+    for kind in ("mean", "std", "departure"):
+        kept.setdefault(f"{kind}_{s}", []).extend(found[kind, p] for p in places.tolist())
+
+
+CONTESTANTS: dict[str, Callable[[Path, int], Kept]] = {"ember": ember, "pandas": pandas}
+
+
+def main(name: str, path: Path, rows: int) -> None:
+    """One contestant: prints its figures, and writes the rows it kept beside the file."""
+    begin, cpu = time.perf_counter(), time.process_time()
+    kept = CONTESTANTS[name](path, rows)
+    seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
+    np.savez(path.parent / f"{name}.npz", **{key: np.array(value) for key, value in kept.items()})
+    # ru_maxrss: bytes on macOS, KiB elsewhere.
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    figures = {
+        "rows_per_second": round(rows / seconds),
+        "seconds": round(seconds, 2),
+        "cpu_seconds": round(cpu, 2),
+        "peak_gib": round(peak / 2**30, 3),
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
