@@ -6,40 +6,22 @@ They go into a cache outside the repository: `$EMBER_KAFKA_JARS` where set, else
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Final
+
+from benchmarks.maven import MavenError, fetched
 
 VERSION: Final = "4.1.1"
 _LOG4J_BINDING: Final = "2.24.3"
 _JAVA_MAJOR: Final = 17
-_FETCH_SECONDS: Final = 600.0
-
-_POM = f"""\
-<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>dev.ember</groupId>
-  <artifactId>kafka-jars</artifactId>
-  <version>1</version>
-  <dependencies>
-    <dependency>
-      <groupId>org.apache.kafka</groupId>
-      <artifactId>kafka_2.13</artifactId>
-      <version>{VERSION}</version>
-    </dependency>
-    <dependency>
-      <groupId>org.apache.logging.log4j</groupId>
-      <artifactId>log4j-slf4j-impl</artifactId>
-      <version>{_LOG4J_BINDING}</version>
-    </dependency>
-  </dependencies>
-</project>
-"""
+_JARS: Final = (
+    f"org.apache.kafka:kafka_2.13:{VERSION}",
+    f"org.apache.logging.log4j:log4j-slf4j-impl:{_LOG4J_BINDING}",
+)
 
 
 class KafkaUnavailableError(RuntimeError):
@@ -60,33 +42,10 @@ def jars() -> Path:
                 f"Received: EMBER_KAFKA_JARS={given}."
             )
         return Path(given)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    target = cache / "ember-stream" / f"kafka-{VERSION}"
-    if target.is_dir():
-        return target
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise KafkaUnavailableError("no Kafka jars in the cache and no Maven (mvn) to fetch them")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        (Path(scratch) / "pom.xml").write_text(_POM)
-        try:
-            done = subprocess.run(
-                [maven, "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=jars"],
-                cwd=scratch,
-                capture_output=True,
-                text=True,
-                timeout=_FETCH_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise KafkaUnavailableError("Maven did not fetch Kafka in ten minutes") from None
-        if done.returncode != 0:
-            last = (done.stdout + done.stderr).strip().splitlines()[-1:] or ["no output"]
-            raise KafkaUnavailableError(f"Maven could not fetch Kafka: {last[0]}")
-        with contextlib.suppress(OSError):  # another process was faster
-            (Path(scratch) / "jars").rename(target)
-    return target
+    try:
+        return fetched(f"kafka-{VERSION}", _JARS)
+    except MavenError as error:
+        raise KafkaUnavailableError(str(error)) from error
 
 
 def java() -> str:

@@ -14,14 +14,14 @@ from typing import Any
 
 from benchmarks.frame import BenchmarkError, say
 from benchmarks.quality.nab import nab
-from benchmarks.quality.product import Recipe
-from benchmarks.quality.sets import FAMILIES, SHARED, load
+from benchmarks.quality.product import Recipe, Subject
+from benchmarks.quality.sets import FAMILIES, SHARED, interpretations, load
 from benchmarks.quality.shown import lines as lines
 from benchmarks.quality.table import judged
 from benchmarks.quality.telemetry import PARTS, telemetry
 
 SETS = (*FAMILIES, "nab")
-QUICK = ("conditions",)
+QUICK = ("conditions", "explanations", "calibration")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -58,8 +58,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         if name == "nab":
             sets[name] = nab(options.data, recipe, seeds, parts)
         else:
-            data = load(FAMILIES[name], options.data)
-            sets[name] = telemetry(FAMILIES[name], data, recipe, seeds, parts)
+            family = FAMILIES[name]
+            truth = interpretations(family, options.data)
+            subject = Subject(family, load(family, options.data), recipe, truth)
+            sets[name] = telemetry(subject, seeds, parts)
     options.data = str(options.data)  # settings are kept as JSON
     return {"table": judged(sets), "sets": sets}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ def outages(table: KeyTable, rng: np.random.Generator) -> NDArray[np.bool_]:
 def thinned(dataset: Dataset, kept: Kept, seed: int) -> Dataset:
     """The data without what is gone, in the training part as in the scored one."""
     rng = np.random.default_rng([seed, 20])
-    return replace(dataset, tables=tuple(_only(t, kept(t, rng)) for t in dataset.tables))
+    return replace(dataset, tables=tuple(kept_of(t, kept(t, rng)) for t in dataset.tables))
 
 
 def jittered(dataset: Dataset, seed: int) -> Dataset:
@@ -54,7 +54,8 @@ CONDITIONS: Final[dict[str, Callable[[Dataset, int], Dataset]]] = {
 }
 
 
-def _only(table: KeyTable, kept: NDArray[np.bool_]) -> KeyTable:
+def kept_of(table: KeyTable, kept: NDArray[Any]) -> KeyTable:
+    """The records of a key that are kept: a mask, or their numbers."""
     return replace(
         table,
         time_us=table.time_us[kept],

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.frame import BenchmarkError
-from benchmarks.quality.sets import Family
+from benchmarks.quality.sets import Family, Interpretation
 from ember_core.features.sources import Dataset
 from ember_core.fleet import FleetModel
 from stream.backtest import Backtest, backtest
@@ -47,6 +47,25 @@ class Run:
     def figures(self) -> dict[str, Any]:
         """Figures per key, their mean, the worst key, and pooled; see `evaluate.summarise`."""
         return self.result.figures(buffer=self.family.buffer)
+
+
+@dataclass
+class Subject:
+    """A set under measurement, and what every part of the measurement needs.
+
+    Attributes:
+        family: The set.
+        dataset: Its records.
+        recipe: What training is given.
+        truth: Channels at fault in each labelled event, per key; empty where it is not known.
+        runs: One model per seed, and what it said.
+    """
+
+    family: Family
+    dataset: Dataset
+    recipe: Recipe
+    truth: dict[str, list[Interpretation]]
+    runs: list[Run] = field(default_factory=list)
 
 
 def fitted(dataset: Dataset, recipe: Recipe, seed: int) -> FleetModel:

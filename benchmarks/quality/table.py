@@ -50,6 +50,31 @@ GOALS: Final = (
     Goal("asd", "alarm-episode F1", (*_PRODUCT, "ef1"), 0.60, 0.72),
     Goal("asd", "false episodes per 1,000", (*_PRODUCT, "false_episodes_per_1000"), 0.3, 0.1, True),
     Goal("asd", "trigger's share of the best F1", (*_PRODUCT, "f1_of_best"), 0.6, 0.8),
+    *(
+        goal
+        for name in ("smd", "asd")
+        for goal in (
+            Goal(
+                name,
+                "true channel among the first three",
+                ("explanations", "hit_in_first"),
+                0.6,
+                0.8,
+            ),
+            Goal(name, "cold start, share of VUS-PR", ("cold start", "share"), 0.8, 0.95),
+            *(
+                Goal(
+                    name,
+                    f"false triggers, times the budget of {budget}",
+                    ("budgets", budget, "times"),
+                    3.0,
+                    1.0,
+                    True,
+                )
+                for budget in ("1 a day", "1 a week", "1 a month")
+            ),
+        )
+    ),
     Goal("skab", "pooled point F1", ("product", "pooled", "f1"), 0.76, 0.82),
     Goal(
         "skab",
@@ -64,14 +89,22 @@ GOALS: Final = (
 )
 
 
+# The chain's VUS-PR less that of the best ablation.
+FULL_CHAIN: Final = tuple(
+    Goal(name, "VUS-PR ahead of the best ablation", (), -0.01, 0.0)
+    for name in ("smd", "asd", "skab")
+)
+
+
 def judged(sets: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every goal whose figure was measured: `set`, `figure`, `value`, `must`, `aim`, `reached`.
 
     `reached` is `aim`, `must` or `below`; None stands for a goal that has no must.
     """
     rows = []
-    for goal in GOALS:
-        value = _at(sets.get(goal.set), goal.path)
+    for goal in (*GOALS, *FULL_CHAIN):
+        measured = sets.get(goal.set, {})
+        value = _at(measured, goal.path) if goal.path else _ahead(measured)
         if value is None:
             continue
         sign = -1.0 if goal.at_most else 1.0
@@ -92,6 +125,12 @@ def judged(sets: Mapping[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _ahead(measured: Mapping[str, Any]) -> float | None:
+    """How far the product's VUS-PR lies above the best ablation's, by the first seed of each."""
+    rivals = [a["mean"]["vus_pr"] for a in measured.get("ablations", {}).values()]
+    return measured["product"]["mean"]["vus_pr"] - max(rivals) if rivals else None
 
 
 def _at(tree: Any, path: Path) -> float | None:

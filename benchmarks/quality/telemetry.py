@@ -6,26 +6,21 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from benchmarks.frame import say
+from benchmarks.quality.ablations import ablations
+from benchmarks.quality.blame import explanations
+from benchmarks.quality.budget import budgets, calibration
+from benchmarks.quality.cold import cold_start
 from benchmarks.quality.conditions import CONDITIONS
-from benchmarks.quality.product import Recipe, Run, run, scored
+from benchmarks.quality.others import others
+from benchmarks.quality.product import Subject, run, scored
 from benchmarks.quality.seeds import over_seeds
-from benchmarks.quality.sets import Family
-from ember_core.features.sources import Dataset
 
 
-def telemetry(
-    family: Family,
-    dataset: Dataset,
-    recipe: Recipe,
-    seeds: Sequence[int],
-    parts: Sequence[str],
-) -> dict[str, Any]:
+def telemetry(subject: Subject, seeds: Sequence[int], parts: Sequence[str]) -> dict[str, Any]:
     """Figures of the product on a set.
 
     Args:
-        family: The set.
-        dataset: Its records.
-        recipe: What training is given.
+        subject: The set; gets its runs.
         seeds: One model each.
         parts: Which of `PARTS` are measured beside the figures.
 
@@ -33,49 +28,56 @@ def telemetry(
         `seeds`, `recipe`, `seconds` of training and scoring, `product` (see `over_seeds`), `on`
         and `off` of the first model, and what each part gives under its name.
     """
-    runs = []
     for seed in seeds:
-        one = run(family, dataset, recipe, seed)
+        one = run(subject.family, subject.dataset, subject.recipe, seed)
         say(f"  seed {seed}: train {one.train_seconds:.0f} s, score {one.score_seconds:.0f} s")
-        runs.append(one)
+        subject.runs.append(one)
+    runs = subject.runs
     out: dict[str, Any] = {
         "seeds": len(seeds),
-        "recipe": recipe.options,
-        "keys": len(dataset.tables),
-        "channels": len(dataset.channels),
+        "recipe": subject.recipe.options,
+        "keys": len(subject.dataset.tables),
+        "channels": len(subject.dataset.channels),
         "train_seconds": runs[0].train_seconds,
         "score_seconds": runs[0].score_seconds,
         "product": over_seeds([one.figures for one in runs]),
     }
     for name in parts:
-        measured = PARTS[name](runs, recipe)
+        measured = PARTS[name](subject)
         if measured is not None:
             out[name] = measured
     return out
 
 
-def conditions(runs: Sequence[Run], recipe: Recipe) -> dict[str, Any] | None:
+def conditions(subject: Subject) -> dict[str, Any] | None:
     """The product where records are lost or their clock is off; of the set of 5 minutes only.
 
     Under a condition's own name the model was trained under it too; under `live: ` it was trained
     on the whole history, and only what is scored has suffered.
     """
-    family, dataset = runs[0].family, runs[0].dataset
+    family, dataset, recipe = subject.family, subject.dataset, subject.recipe
     if family.name != "asd":
         return None
     out = {}
     for name, change in CONDITIONS.items():
         say(f"  {name}")
-        changed = [change(dataset, seed) for seed in range(len(runs))]
+        changed = [change(dataset, seed) for seed in range(len(subject.runs))]
         own = [run(family, data, recipe, seed) for seed, data in enumerate(changed)]
         live = [
-            scored(family, data, one.model, recipe) for one, data in zip(runs, changed, strict=True)
+            scored(family, data, one.model, recipe)
+            for one, data in zip(subject.runs, changed, strict=True)
         ]
         out[name] = over_seeds([one.figures for one in own])
         out[f"live: {name}"] = over_seeds([one.figures for one in live])
     return out
 
 
-PARTS: Final[dict[str, Callable[[Sequence[Run], Recipe], dict[str, Any] | None]]] = {
+PARTS: Final[dict[str, Callable[[Subject], dict[str, Any] | None]]] = {
     "conditions": conditions,
+    "explanations": explanations,
+    "calibration": calibration,
+    "budgets": budgets,
+    "cold start": cold_start,
+    "baselines": others,
+    "ablations": ablations,
 }

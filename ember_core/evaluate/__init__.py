@@ -80,6 +80,21 @@ from ember_core.evaluate._nab import (
 from ember_core.evaluate._nab import (
     nab_score as nab_score,
 )
+from ember_core.evaluate._peers import (
+    BernoulliRBMScore as BernoulliRBMScore,
+)
+from ember_core.evaluate._peers import (
+    HalfSpaceTreesScore as HalfSpaceTreesScore,
+)
+from ember_core.evaluate._peers import (
+    IsolationForestScore as IsolationForestScore,
+)
+from ember_core.evaluate._peers import (
+    Mahalanobis as Mahalanobis,
+)
+from ember_core.evaluate._peers import (
+    peers as peers,
+)
 from ember_core.evaluate._points import (
     BestF1 as BestF1,
 )

@@ -66,7 +66,7 @@ class ZScore:
                 f"Received: over={over!r}."
             )
         self._largest = over == "largest"
-        self._standard = _Standard(clip=np.inf if self._largest else 10.0)
+        self._standard = Standard(clip=np.inf if self._largest else 10.0)
 
     def fit(self, train: Floats) -> None:
         """Learn mean and deviation of each channel."""
@@ -90,7 +90,7 @@ class PCAWindows:
     def __init__(self, window: int = WINDOW, explained: float = 0.9) -> None:
         self.window = window
         self.explained = explained
-        self._standard = _Standard()
+        self._standard = Standard()
         self._mean = np.empty(0)
         self._components = np.empty((0, 0))
 
@@ -133,7 +133,7 @@ class KMeansWindows:
         self.window = window
         self.clusters = clusters
         self.seed = seed
-        self._standard = _Standard()
+        self._standard = Standard()
         self._centres = np.empty((0, 0))
 
     def fit(self, train: Floats) -> None:
@@ -152,7 +152,7 @@ class KMeansWindows:
         return np.concatenate(parts) if parts else np.empty(0)
 
 
-class _Standard:
+class Standard:
     """`(x - mean) / max(std, 1 % of the range)` per channel, learnt from the training part.
 
     The floor of 1 % (the product has 5 %) is that of the prototypes the table of known figures

@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 
 from benchmarks import frame
-from benchmarks.quality import lines
+from benchmarks.quality import budget, lines, others
 from benchmarks.quality.conditions import CONDITIONS, JITTER
+from benchmarks.quality.cut_forest import CutForestUnavailableError
+from benchmarks.quality.product import Recipe, run
 from benchmarks.quality.seeds import over_seeds
 from benchmarks.quality.sets import FAMILIES, interpretations, load
 from benchmarks.quality.table import judged
+from benchmarks.quality.trace import scored_series, trace
 
-TRAIN, TEST, CHANNELS = 307, 211, 3
+TRAIN, TEST, CHANNELS = 607, 211, 3
 MINUTE = 60_000_000  # a record number, in microseconds
 EVENTS = {"omi-1": (97, 113), "omi-2": (151, 154)}
 
@@ -58,6 +61,45 @@ def test_it_trains_scores_and_judges(data: Path, capsys: pytest.CaptureFixture[s
     shown = "\n".join(lines(result))
     assert "omi-2" in shown
     assert "asd: VUS-PR, half lost" in shown
+
+
+def test_every_part_gives_its_figures(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(seed: int) -> None:
+        raise CutForestUnavailableError("not in a test")
+
+    monkeypatch.setattr(others, "CutForest", absent)
+    monkeypatch.setattr(budget, "LEAST_DAYS", 0.1)
+    monkeypatch.setattr(others, "LEAST_DAYS", 0.1)
+    words = ["quality", "--set", "asd", "--seeds", "1", "--ablations", "--json"]
+    parts = "explanations,calibration,budgets,cold start,baselines"
+    words += ["--data", str(data), "--with", "epochs=2", "--parts", parts]
+    assert frame.main(words) == 0
+    result = json.loads(capsys.readouterr().out)
+    measured = result["sets"]["asd"]
+    assert measured["explanations"]["events"] == len(EVENTS)
+    assert measured["explanations"]["hit_in_first"] == 1.0, "of three channels three are named"
+    assert measured["cold start"]["per_key"].keys() == EVENTS.keys()
+    assert measured["calibration"]["0.1"]["expected"] > 0
+    assert measured["budgets"].keys() == measured["baselines"]["pca"]["budgets"].keys()
+    for one in (*measured["baselines"].values(), *measured["ablations"].values()):
+        assert 0.0 <= one["mean"]["vus_pr"] <= 1.01
+    assert {"features only", "RBM only", "liquid only", "linear VAR"} <= set(measured["ablations"])
+    assert measured["baselines"]["random"]["mean"]["vus_pr"] < 0.5
+    assert "VUS-PR ahead of the best ablation" in {row["figure"] for row in result["table"]}
+    assert "features only" in "\n".join(lines(result))
+
+
+def test_the_trace_sees_what_the_engine_scores(data: Path) -> None:
+    """The scores of traced visible units are those of the replay, bit for bit."""
+    family = FAMILIES["asd"]
+    one = run(family, load(family, data), Recipe({"epochs": 2}), 0)
+    for seen, scores in zip(
+        trace(one.model, scored_series(one.dataset)), one.result.scores, strict=True
+    ):
+        np.testing.assert_array_equal(seen.time_us, scores.time_us)
+        np.testing.assert_array_equal(one.model.pipeline.score(seen.visible), scores.score)
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ import pytest
 
 from ember_core.evaluate import (
     Baseline,
+    HalfSpaceTreesScore,
     KMeansWindows,
     PCAWindows,
     ZScore,
     baselines,
+    peers,
     summarise,
     summary,
 )
@@ -20,6 +22,7 @@ from ember_core.evaluate._kmeans import kmeans
 from ember_core.features.sources import DataOptions, read
 
 NAMES = tuple(baselines())
+PEERS = tuple(peers())  # those whose package is installed
 
 
 def telemetry(n: int = 307, channels: int = 3) -> np.ndarray:
@@ -29,12 +32,12 @@ def telemetry(n: int = 307, channels: int = 3) -> np.ndarray:
 
 
 def fitted(name: str) -> Baseline:
-    baseline = baselines(seed=3)[name]
+    baseline = (baselines(seed=3) | peers(seed=3))[name]
     baseline.fit(telemetry())
     return baseline
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", (*NAMES, *PEERS))
 def test_a_score_depends_on_no_later_record(name: str) -> None:
     test = telemetry(101)
     whole = fitted(name).score(test)
@@ -42,14 +45,20 @@ def test_a_score_depends_on_no_later_record(name: str) -> None:
     np.testing.assert_allclose(fitted(name).score(test[:59]), whole[:59], rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", (*NAMES, *PEERS))
 def test_the_same_seed_gives_the_same_scores(name: str) -> None:
     np.testing.assert_array_equal(
         fitted(name).score(telemetry(67)), fitted(name).score(telemetry(67))
     )
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "random"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(name for name in NAMES if name != "random"),
+        *(name for name in PEERS if name in ("isolation_forest", "mahalanobis")),
+    ],
+)
 def test_a_record_unlike_the_training_scores_highest(name: str) -> None:
     test = telemetry(101)
     test[71] += [5.0, -5.0, 5.0]
@@ -57,13 +66,13 @@ def test_a_record_unlike_the_training_scores_highest(name: str) -> None:
     assert 71 <= score.argmax() < 71 + 10
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", (*NAMES, *PEERS))
 def test_missing_values_and_still_channels_give_finite_scores(name: str) -> None:
     train, test = telemetry(), telemetry(61)
     train[:, 1] = 7.0
     train[::5, 0] = test[::3, 2] = np.nan
     test[:, 1] = np.nan
-    baseline = baselines()[name]
+    baseline = (baselines() | peers())[name]
     baseline.fit(train)
     assert np.isfinite(baseline.score(test)).all()
 
@@ -103,6 +112,18 @@ def test_fewer_records_than_clusters_or_window_are_enough() -> None:
 def test_nothing_to_learn_from_is_refused() -> None:
     with pytest.raises(ValueError, match=r"shape=\(0, 3\)"):
         ZScore().fit(np.empty((0, 3)))
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_a_peer_scores_no_records(name: str) -> None:
+    assert fitted(name).score(np.empty((0, 3))).shape == (0,)
+
+
+def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    assert peers() == {}
+    with pytest.raises(ImportError, match='pip install "river"'):
+        HalfSpaceTreesScore()
 
 
 def test_an_unknown_join_is_refused() -> None:

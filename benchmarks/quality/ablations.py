@@ -1,0 +1,177 @@
+"""The chain without one of its parts, each trained and thresholded with the same effort.
+
+What a setting of training leaves out goes through the product. The rest is put together here from
+parts of the library on what the product's own `observe` saw, and thresholded as the baselines are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.frame import BenchmarkError, say
+from benchmarks.quality.others import judged_scores
+from benchmarks.quality.product import Run, Subject, run
+from benchmarks.quality.seeds import over_seeds
+from benchmarks.quality.trace import Trace, scored_series, trace
+from ember_core import ops
+from ember_core.evaluate import summarise, summary
+from ember_core.models import RBM
+from ember_core.train import fit_rbm
+from stream.training import history
+
+Floats = NDArray[np.float32]
+
+RBM_ROWS: Final = 120_000  # as in training
+LAGS: Final = 10  # rows that the linear forecaster looks back
+RIDGE: Final = 1.0
+CLIP: Final = 10.0
+
+# Through the product: what training is told otherwise.
+SWITCHES: Final[dict[str, dict[str, Any]]] = {
+    "without stride": {"half_lives": (10.0,)},
+    "without levels": {"levels": False},
+    "without liquid residual": {"residuals": ()},
+    "with liquid residual": {"residuals": (1,)},
+    "windows of rows": {"windows": "dilated"},
+}
+
+
+def ablations(subject: Subject) -> dict[str, Any]:
+    """Figures of each arrangement; those of the first seed."""
+    out = {}
+    chosen = subject.runs[0].model.pipeline.config
+    for name, options in SWITCHES.items():
+        same = {k: v for k, v in options.items() if getattr(chosen, k) == v}
+        if same == options:
+            continue  # the product's own choice
+        if name == "with liquid residual" and chosen.residuals:
+            continue
+        say(f"  {name}")
+        try:
+            one = run(subject.family, subject.dataset, subject.recipe.also(**options), 0)
+        except BenchmarkError as error:
+            say(f"  {name} is left out: {error}")
+            continue
+        out[name] = over_seeds([one.figures])
+    first = subject.runs[0]
+    train = trace(first.model, history(subject.dataset))
+    test = trace(first.model, scored_series(subject.dataset))
+    for name, build in COMPOSED.items():
+        say(f"  {name}")
+        learnt, judged = build(train, test)
+        out[name] = judged_scores(subject, learnt, judged)
+    out["without tail"] = _plain_threshold(subject, first, train)
+    out["without motor hysteresis"] = _flags_alone(subject, first)
+    return out
+
+
+def _by_rbm(train: list[Floats], test: list[Floats]) -> tuple[list[Any], list[Any]]:
+    """Free energy of an RBM trained as the product's."""
+    rows = np.concatenate(train)
+    stride = max(1, -(-len(rows) // RBM_ROWS))
+    generator = ops.generator(0)
+    rbm = RBM(rows.shape[1], 128, visible="gaussian", generator=generator)
+    fit_rbm(
+        rbm,
+        np.ascontiguousarray(rows[::stride]),
+        epochs=20,
+        batch_size=128,
+        learning_rate=4e-2,
+        momentum=0.5,
+        weight_decay=1e-4,
+        generator=generator,
+    )
+
+    def score(rows: Floats) -> Any:
+        return np.asarray(rbm.free_energy(rows), dtype=np.float64)
+
+    return [score(x) for x in train], [score(x) for x in test]
+
+
+def _features_only(train: list[Trace], test: list[Trace]) -> tuple[list[Any], list[Any]]:
+    """Mean square of the scaled features: no RBM."""
+    return [_mean_square(one.visible) for one in train], [_mean_square(one.visible) for one in test]
+
+
+def _rbm_only(train: list[Trace], test: list[Trace]) -> tuple[list[Any], list[Any]]:
+    """The RBM on the normalised record alone."""
+    return _by_rbm([one.z for one in train], [one.z for one in test])
+
+
+def _liquid_only(train: list[Trace], test: list[Trace]) -> tuple[list[Any], list[Any]]:
+    """Mean square of the liquid network's one-row residual, each over its usual size."""
+    learnt, judged = _usual(
+        [one.z - one.expected for one in train], [one.z - one.expected for one in test]
+    )
+    return [_mean_square(x) for x in learnt], [_mean_square(x) for x in judged]
+
+
+def _linear_var(train: list[Trace], test: list[Trace]) -> tuple[list[Any], list[Any]]:
+    """The chain with the residual of a linear VAR(10) of the fleet beside its features."""
+    inputs = np.concatenate([_lagged(one.z)[LAGS:] for one in train]).astype(np.float64)
+    wanted = np.concatenate([one.z[LAGS:] for one in train]).astype(np.float64)
+    gram = inputs.T @ inputs + RIDGE * np.eye(inputs.shape[1])
+    weights = np.linalg.solve(gram, inputs.T @ wanted)
+    learnt, judged = _usual(
+        [one.z - (_lagged(one.z) @ weights).astype(np.float32) for one in train],
+        [one.z - (_lagged(one.z) @ weights).astype(np.float32) for one in test],
+    )
+    return _by_rbm(
+        [np.hstack([one.visible, r]) for one, r in zip(train, learnt, strict=True)],
+        [np.hstack([one.visible, r]) for one, r in zip(test, judged, strict=True)],
+    )
+
+
+COMPOSED: Final[dict[str, Callable[[list[Trace], list[Trace]], tuple[list[Any], list[Any]]]]] = {
+    "features only": _features_only,
+    "RBM only": _rbm_only,
+    "liquid only": _liquid_only,
+    "linear VAR": _linear_var,
+}
+
+
+def _mean_square(rows: Floats) -> NDArray[np.float64]:
+    return np.asarray(np.mean(np.square(rows, dtype=np.float64), axis=1))
+
+
+def _lagged(z: Floats) -> Floats:
+    """The `LAGS` rows before each, the first row repeated before it, `(T, LAGS * C)`."""
+    padded = np.concatenate([np.repeat(z[:1], LAGS, axis=0), z])
+    return np.hstack([padded[LAGS - lag : LAGS - lag + len(z)] for lag in range(1, LAGS + 1)])
+
+
+def _usual(train: list[Floats], test: list[Floats]) -> tuple[list[Floats], list[Floats]]:
+    """Residuals over their usual size, per key and channel, clipped."""
+    learnt, judged = [], []
+    for own, new in zip(train, test, strict=True):
+        mean, std = own.mean(axis=0), np.maximum(own.std(axis=0), 1e-3)
+        learnt.append(np.clip((own - mean) / std, -CLIP, CLIP))
+        judged.append(np.clip((new - mean) / std, -CLIP, CLIP))
+    return learnt, judged
+
+
+def _plain_threshold(subject: Subject, first: Run, train: list[Trace]) -> dict[str, Any]:
+    """The product's score against the 99.7 % quantile of each key's training scores."""
+    score = first.model.pipeline.score
+    learnt = [np.asarray(score(one.visible), dtype=np.float64) for one in train]
+    judged = [s.score.astype(np.float64) for s in first.result.scores]
+    flags = [x >= np.quantile(own, 0.997) for own, x in zip(learnt, judged, strict=True)]
+    return judged_scores(subject, learnt, judged, flags)
+
+
+def _flags_alone(subject: Subject, first: Run) -> dict[str, Any]:
+    """The product's severity against its on-threshold, record by record."""
+    on = first.model.pipeline.motor.on
+    per_key = {}
+    for k, table in enumerate(subject.dataset.tables):
+        label, scores = first.result.labels(k), first.result.scores[k]
+        assert label is not None
+        flags = scores.severity >= on
+        per_key[table.key.decode()] = summary(
+            label, scores.score, flags, buffer=subject.family.buffer
+        )
+    return over_seeds([summarise(per_key)])

@@ -1,0 +1,89 @@
+"""Other detectors on the same records, thresholded with the same effort."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.frame import say
+from benchmarks.quality.alarms import Alarms
+from benchmarks.quality.budget import BUDGETS, LEAST_DAYS, fault_free_days, realised
+from benchmarks.quality.cut_forest import CutForest, CutForestUnavailableError
+from benchmarks.quality.product import Subject
+from benchmarks.quality.seeds import over_seeds
+from ember_core.evaluate import Baseline, baselines, peers, summarise, summary
+
+Scores = tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]
+
+
+def makers(seed: int = 0) -> dict[str, Callable[[], Baseline]]:
+    """Every detector that this machine can run, by name; each call makes a fresh one."""
+    out: dict[str, Callable[[], Baseline]] = {
+        name: lambda name=name: baselines(seed)[name]  # type: ignore[misc]
+        for name in baselines(seed)
+    }
+    out |= {name: lambda name=name: peers(seed)[name] for name in peers(seed)}  # type: ignore[misc]
+    try:
+        CutForest(seed)
+    except CutForestUnavailableError as error:
+        say(f"  Random Cut Forest is left out: {error}")
+    else:
+        out["random_cut_forest"] = lambda: CutForest(seed)
+    return out
+
+
+def others(subject: Subject) -> dict[str, Any]:
+    """Figures of each detector, and under `budgets` what it comes to at the product's budgets."""
+    out = {}
+    for name, make in makers().items():
+        began = time.perf_counter()
+        train, test = scores_of(subject, make)
+        out[name] = judged_scores(subject, train, test)
+        say(f"  {name}: {time.perf_counter() - began:.0f} s")
+    return out
+
+
+def scores_of(subject: Subject, make: Callable[[], Baseline]) -> Scores:
+    """Training and scored part of every key, by a detector of its own."""
+    train, test = [], []
+    for k, table in enumerate(subject.dataset.tables):
+        detector = make()
+        head = table.values[subject.dataset.rows(k, "train")]
+        detector.fit(head)
+        train.append(detector.score(head))
+        test.append(detector.score(table.values[subject.dataset.rows(k, "scored")]))
+    return train, test
+
+
+def judged_scores(
+    subject: Subject, train: Sequence[Any], test: Sequence[Any], flags: Sequence[Any] | None = None
+) -> dict[str, Any]:
+    """Figures of a detector's scores, with thresholds made as the product makes its own.
+
+    Args:
+        subject: The set, with the product's runs.
+        train: Scores of the training records, per key.
+        test: Scores of the scored records.
+        flags: What is flagged where the detector has thresholds of its own; then no budgets.
+    """
+    alarms = Alarms(train, subject.runs[0].model)
+    fired = alarms(test) if flags is None else flags
+    labels, per_key = [], {}
+    for k, table in enumerate(subject.dataset.tables):
+        assert table.label is not None
+        label = table.label[subject.dataset.rows(k, "scored")]
+        labels.append(label)
+        per_key[table.key.decode()] = summary(
+            label, test[k], fired[k], buffer=subject.family.buffer
+        )
+    out = over_seeds([summarise(per_key)])
+    if flags is None and fault_free_days(subject.family, labels) >= LEAST_DAYS:
+        out["budgets"] = {}
+        for name, a_day in BUDGETS.items():
+            at = alarms(test, subject.family.budget_per_week(a_day))
+            out["budgets"][name] = realised(subject.family, a_day, labels, at)
+    return out
