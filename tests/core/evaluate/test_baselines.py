@@ -37,7 +37,7 @@ def fitted(name: str) -> Baseline:
     return baseline
 
 
-@pytest.mark.parametrize("name", (*NAMES, *PEERS))
+@pytest.mark.parametrize("name", [*NAMES, *PEERS])
 def test_a_score_depends_on_no_later_record(name: str) -> None:
     test = telemetry(101)
     whole = fitted(name).score(test)
@@ -45,7 +45,7 @@ def test_a_score_depends_on_no_later_record(name: str) -> None:
     np.testing.assert_allclose(fitted(name).score(test[:59]), whole[:59], rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", (*NAMES, *PEERS))
+@pytest.mark.parametrize("name", [*NAMES, *PEERS])
 def test_the_same_seed_gives_the_same_scores(name: str) -> None:
     np.testing.assert_array_equal(
         fitted(name).score(telemetry(67)), fitted(name).score(telemetry(67))
@@ -66,7 +66,7 @@ def test_a_record_unlike_the_training_scores_highest(name: str) -> None:
     assert 71 <= score.argmax() < 71 + 10
 
 
-@pytest.mark.parametrize("name", (*NAMES, *PEERS))
+@pytest.mark.parametrize("name", [*NAMES, *PEERS])
 def test_missing_values_and_still_channels_give_finite_scores(name: str) -> None:
     train, test = telemetry(), telemetry(61)
     train[:, 1] = 7.0
