@@ -43,7 +43,7 @@ class AutoencoderCell(Cell):
         self.n_targets = n_targets
         self.code = Linear(encoder.output_size, decoder.input_size, generator=generator)
         self.readout = Linear(decoder.output_size, n_targets, generator=generator)
-        self.scale = ElapsedScale()
+        self.scale = ElapsedScale(n_targets)
 
     @property
     def state_size(self) -> int:
@@ -61,9 +61,10 @@ class AutoencoderCell(Cell):
         seen, first = self.encoder(x[:, :inputs], state[:, :own], elapsed)
         said, second = self.decoder(ops.tanh(self.code(seen)), state[:, own:], elapsed)
         again = self.readout(said)
-        error = ops.mean(ops.square(x[:, inputs:] - again), axis=1, keepdims=True)
+        missed = x[:, inputs:] - again
+        error = ops.mean(ops.square(missed), axis=1, keepdims=True)
         return (
-            ops.concatenate([again, error, self.scale(error, elapsed)], axis=1),
+            ops.concatenate([again, error, self.scale(missed, elapsed)], axis=1),
             ops.concatenate([first, second], axis=1),
         )
 

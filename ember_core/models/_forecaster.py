@@ -34,7 +34,7 @@ class ForecastCell(Cell):
         self.cell = cell
         self.n_targets = n_targets
         self.readout = Linear(cell.output_size, n_targets, generator=generator)
-        self.scale = ElapsedScale()
+        self.scale = ElapsedScale(n_targets)
 
     @property
     def state_size(self) -> int:
@@ -51,7 +51,7 @@ class ForecastCell(Cell):
         own, inputs = self.cell.state_size, self.cell.input_size
         target, due, begun = x[:, inputs:], state[:, own:-1], state[:, -1:]
         error = begun * ops.mean(ops.square(target - due), axis=1, keepdims=True)
-        score = begun * self.scale(error, elapsed)
+        score = begun * self.scale(target - due, elapsed)
         seen, moved = self.cell(x[:, :inputs], state[:, :own], elapsed)
         # The next row is forecast as a departure from this one: levels may drift.
         ahead = target + self.readout(seen)

@@ -18,6 +18,7 @@ from ._optimizers import Adam, Optimizer
 from ._strategy import Strategy
 
 SequenceModel = LiquidForecaster | LiquidAutoencoder
+LEAST_DEVIATION = 0.05  # of a column's error, as a share of the largest column's
 LEAST_SPREAD = 0.1  # of the logarithm of an error, so that near-constant errors do not explode
 
 
@@ -89,28 +90,48 @@ def fit_sequences(
 def calibrate_sequences(
     model: SequenceModel, x: Array, elapsed: Array, mask: Array, target: Array
 ) -> None:
-    """Measure which error is usual after how much time, on sequences as `fit_sequences` has them.
+    """Measure which error is usual, of each column and after how much time.
 
-    Least squares of the logarithm of the error on `log(1 + elapsed)`; without irregular times
+    On sequences as `fit_sequences` has them: the root mean square of each column's errors; then
+    least squares of the logarithm of a row's error on `log(1 + elapsed)`. Without irregular times
     the growth is 0.
+
+    Raises:
+        ValueError: If there is nothing to compare, as in sequences of one step for a forecaster.
     """
     reading, _ = model(x, None, elapsed, mask, target)
-    error, time = ops.to_numpy(reading.error), ops.to_numpy(elapsed)
-    known = (ops.to_numpy(mask) != 0) & (error > 0.0)
-    y = np.log(error[known].astype(np.float64))
-    t = np.log1p(time[known].astype(np.float64))
-    if not y.size:
+    there = ops.to_numpy(mask) != 0
+    said, true = ops.to_numpy(reading.output), ops.to_numpy(target)
+    if isinstance(model, LiquidForecaster):  # what was said of a row was said one row before
+        missed, known = true[:, 1:] - said[:, :-1], there[:, 1:] & there[:, :-1]
+    else:
+        missed, known = true - said, there
+    if not known.any():
         raise ValueError(
             "There is no error to calibrate scores by. Expected sequences of two or more steps. "
             f"Received: shape={ops.shape(x)}."
         )
+    deviation = np.sqrt(np.mean(missed[known].astype(np.float64) ** 2, axis=0))
+    deviation = np.maximum(deviation, LEAST_DEVIATION * max(float(deviation.max()), 1e-6))
+    plain = {"deviation": deviation, "usual": np.asarray([0.0, 0.0, 1.0])}
+    _set_scale(model, plain, x)
+    reading, _ = model(x, None, elapsed, mask, target)
+    error, time = ops.to_numpy(reading.score), ops.to_numpy(elapsed)
+    known = there & (ops.to_numpy(reading.error) > 0.0)
+    y = error[known].astype(np.float64)
+    t = np.log1p(time[known].astype(np.float64))
     moved = t - t.mean()
     size = float(moved @ moved)
     growth = float(moved @ y) / size if size > 1e-9 * max(t.size, 1) else 0.0
     level = float(y.mean() - growth * t.mean())
     spread = max(float(np.std(y - level - growth * t)), LEAST_SPREAD)
-    usual = np.asarray([level, growth, spread], np.float32)
-    model.scale.assign({"usual": ops.from_numpy(usual, like=x)})
+    _set_scale(model, {"usual": np.asarray([level, growth, spread])}, x)
+
+
+def _set_scale(model: SequenceModel, arrays: dict[str, Any], like: Array) -> None:
+    model.scale.assign(
+        {name: ops.from_numpy(v.astype(np.float32), like=like) for name, v in arrays.items()}
+    )
 
 
 def _masked_error(model: Any, batch: Any) -> Array:

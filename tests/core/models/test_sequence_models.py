@@ -127,12 +127,14 @@ def test_masked_steps_teach_nothing():
 
 
 def test_after_a_gap_the_same_error_is_less_unusual(backend):
-    scale = ElapsedScale()
-    scale.assign({"usual": ops.asarray([-2.0, 1.5, 0.5], dtype="float32")})
-    error = ops.full((2,), 0.3)
-    near, far = scale(error, ops.asarray([1.0, 20.0], dtype="float32"))
-    assert float(near) == pytest.approx((np.log(0.3) + 2.0 - 1.5 * np.log(2.0)) / 0.5, rel=1e-5)
-    assert float(far) < float(near)
+    scale = ElapsedScale(2)
+    usual = {"usual": [-2.0, 1.5, 0.5], "deviation": [0.5, 2.0]}
+    scale.assign({name: ops.asarray(v, dtype="float32") for name, v in usual.items()})
+    errors = ops.asarray([[0.3, 0.4]] * 2, dtype="float32")
+    near, far = scale(errors, ops.asarray([[1.0], [20.0]], dtype="float32"))
+    mean = 0.5 * (0.6**2 + 0.2**2)
+    assert float(near[0]) == pytest.approx((np.log(mean) + 2.0 - 1.5 * np.log(2.0)) / 0.5, rel=1e-5)
+    assert float(far[0]) < float(near[0])
 
 
 def test_scores_are_calibrated_for_the_time_that_passed():
