@@ -45,7 +45,6 @@ def close(actual, expected):
 @pytest.fixture(scope="module")
 def fitted():
     pipeline = CascadePipeline(C, network_type="cfc", threshold_type="adaptive", **SMALL)
-    pytest.importorskip("autograd")
     report = fit_cascade(
         pipeline, machine(1201), rbm_epochs=5, liquid_epochs=8, generator=ops.generator(1)
     )
@@ -140,7 +139,6 @@ def test_backends_say_the_same(fitted, backend, tmp_path):
 
 
 def test_a_table_goes_through_the_extractor_that_is_kept_with_the_rest(tmp_path):
-    pytest.importorskip("autograd")
     rng = np.random.default_rng(1)
     table = pd.DataFrame({"load": rng.standard_normal(201), "rack": rng.choice(["a", "b"], 201)})
     extractor = ColumnFeatures().fit(table)
@@ -155,7 +153,6 @@ def test_a_table_goes_through_the_extractor_that_is_kept_with_the_rest(tmp_path)
 
 @pytest.mark.parametrize("threshold", ["fixed", "adaptive", "learned"])
 def test_labels_teach_the_motor_neuron_and_its_threshold(threshold):
-    pytest.importorskip("autograd")
     x, marks = machine(401), np.zeros(401)
     for start in range(40, 401, 80):
         x[start : start + 13] += np.asarray([0.0, 0.0, 250.0])
