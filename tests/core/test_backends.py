@@ -10,6 +10,7 @@ import pytest
 
 from ember_core import ops
 from ember_core.fleet import FleetModel
+from ember_core.models import RBM
 from ember_core.pipeline import PipelineConfig
 from ember_core.train import fit_pipeline
 from tests.core.conftest import CHANNELS, ROW_US, SMALL, START, fit, history, signal
@@ -159,3 +160,12 @@ def test_the_example_of_the_architecture_runs(backend):
     assert names["gradients"].keys() == {"weight", "bias_vector"}
     assert ops.backend_name(names["gradients"]["weight"]) == "torch"
     assert ops.backend_name(names["layer"].weight.data) == "numpy"
+
+
+def test_a_rows_score_has_the_same_bits_in_every_batch(backend):
+    frozen = RBM(83, 61, generator=ops.generator(1)).frozen()
+    v = ops.normal(ops.generator(2), (257, 83))
+    whole = ops.to_numpy(frozen.free_energy(v))
+    for size in (1, 2, 7, 64):
+        parts = [frozen.free_energy(v[i : i + size]) for i in range(0, 257, size)]
+        assert np.array_equal(ops.to_numpy(ops.concatenate(parts)), whole), size
