@@ -234,3 +234,19 @@ def test_the_module_runs_as_a_command():
     )
     assert done.returncode == 0
     assert "throughput" in done.stdout
+
+
+def test_the_library_is_measured_beside_its_peers(capsys):
+    """Outputs are compared before anything is timed; both RBMs become about as good."""
+    for package in ("torch", "ncps", "sklearn"):
+        pytest.importorskip(package)
+    words = "--json --parts cfc,rbm --keys 37 --neurons 13 --motors 2 --hidden 11 --epochs 2"
+    assert frame.main(["library", *words.split(), "--turns", "1"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["ratios"].keys() == {"cfc_step_vs_ncps", "rbm_vs_sklearn"}
+    assert result["cfc"]["largest_difference"] < 1e-5
+    quality = result["rbm"]["quality"]
+    assert quality["ours"]["reconstruction_error"] == pytest.approx(
+        quality["sklearn"]["reconstruction_error"], rel=0.2
+    )
+    assert frame.main(["library", "--parts", "cfg"]) == 1

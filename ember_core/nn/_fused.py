@@ -23,6 +23,7 @@ from ember_core.ops import Array
 from ._cell import check_step
 from ._cfc import WiredCfCCell
 
+_PADDING = 16  # numbers of a line of the cache
 _TILE_ROWS = 1024  # of a step: its arrays stay in the second-level cache
 
 
@@ -61,6 +62,8 @@ class FusedCfC:
             _stacked(ops.to_numpy(x.weight.data), ops.to_numpy(x.bias.data), x.mask)
             for x in cell.layers
         ]
+        for weights, before in zip(self._layers[1:], cell.layers, strict=False):
+            weights[:, : before.hidden_size] *= 0.5  # it gets twice the state of the layer before
         self._room = threading.local()  # of each thread: arrays that every step fills anew
 
     def __call__(self, x: Array, state: Array, elapsed: Array) -> tuple[Any, Any]:
@@ -78,7 +81,8 @@ class FusedCfC:
         check_step(self._cell, x, state, elapsed)
         rows = len(x)
         x_t, before, dt = (np.asarray(a, np.float32).T for a in (x, state, elapsed))
-        after = np.empty((self._cell.state_size, rows), np.float32)
+        # Neurons a power of two apart would share the same few lines of the cache.
+        after = np.empty((self._cell.state_size, rows + _PADDING), np.float32)[:, :rows]
         for start in range(0, rows, _TILE_ROWS):
             tile = slice(start, min(start + _TILE_ROWS, rows))
             self._step(x_t[:, tile], before[:, tile], dt[:, tile], after[:, tile])
@@ -97,13 +101,17 @@ class FusedCfC:
             gate += y[3 * n :]
             np.tanh(y[: 3 * n], out=y[: 3 * n])
             f1, f2, x = y[:n], y[n : 2 * n], after[first : first + n]
-            gate += 1.0
-            gate *= 0.5
+            # Twice the state for now, which the next layer's weights are made for.
             if self._gated:
+                np.add(f1, f2, out=x)
                 f2 -= f1
-            gate *= f2
-            np.add(f1, gate, out=x)
+            else:
+                np.add(f1, f1, out=x)
+                x += f2
+            f2 *= gate
+            x += f2
             first += n
+        after *= 0.5
 
     def _buffers(self, columns: int) -> list[tuple[Any, Any]]:
         """For each layer what goes into its product and what comes out, `columns` rows wide."""
@@ -125,4 +133,4 @@ def _stacked(weight: Any, bias: Any, mask: Array | None) -> Any:
     stacked = np.concatenate([weight, bias[None]]).T.astype(np.float32)
     half = len(stacked) // 2
     stacked[half:] *= 0.5
-    return np.ascontiguousarray(stacked)
+    return np.asfortranarray(stacked)  # the order in which the product is quickest

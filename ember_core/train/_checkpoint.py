@@ -118,7 +118,8 @@ def _restore(run: Run, path: Path) -> None:
         return _whole(name, found, arrays, like)
 
     run.module.load_state_dict(part("module", numbers["module"]))
-    run.parameters = {n: p.data for n, p in run.module.named_parameters()}
+    held = dict(run.module.named_parameters())
+    run.parameters = {name: held[name].data for name in run.parameters}
     run.state = part("state", numbers["state"])
     run.memory = part("memory", numbers["memory"])
     _set_generator_state(run.generator, part("generator", numbers["generator"]))

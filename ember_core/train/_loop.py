@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ember_core import ops
-from ember_core.nn import Module
+from ember_core.nn import Module, value_and_grad
 from ember_core.ops import Array
 
 from ._batches import Batches, Rows, placed, row_count
@@ -88,11 +88,12 @@ def fit(
     """Train a module in place, by the gradient of a loss or by a step of one's own.
 
     Args:
-        module: Any module with parameters; training goes on from their values.
+        module: Any module with parameters; training goes on from their values, and leaves those
+            alone that are not `trainable`.
         data: An array or frame, cut into shuffled batches; a tuple of arrays with the same rows;
             an iterable of batches that can be read again; or a function that returns one.
         loss: `loss(module, batch)`, the mean over a batch's rows; differentiated by
-            `ops.value_and_grad`.
+            `nn.value_and_grad`.
         step: Instead of a loss: `step(module, batch, run)` gives gradients and figures.
         optimizer: How parameters move; `Adam()` without one.
         epochs: Times the data are gone through.
@@ -144,7 +145,12 @@ def fit(
     assert step is not None
     optimizer = Adam() if optimizer is None else optimizer
     strategy = OneProcess() if strategy is None else strategy
-    held = dict(module.named_parameters())
+    held = {name: p for name, p in module.named_parameters() if p.trainable}
+    if not held:
+        raise ValueError(
+            "There is nothing to train. Expected a module with trainable parameters. Received: "
+            f"{type(module).__name__} with {len(module.parameters())} parameters, all frozen."
+        )
     parameters = strategy.broadcast({name: p.data for name, p in held.items()})
     run = Run(
         module=module,
@@ -175,16 +181,7 @@ def by_gradient(loss: Loss) -> Step:
     """A step that descends a loss."""
 
     def step(module: Any, batch: Any, run: Run) -> tuple[Arrays, Mapping[str, float]]:
-        held = dict(module.named_parameters())
-
-        def of(parameters: Arrays) -> Array:
-            _put(held, parameters)
-            return loss(module, batch)
-
-        try:
-            value, gradients = ops.value_and_grad(of)(run.parameters)
-        finally:
-            _put(held, run.parameters)
+        value, gradients = value_and_grad(module, loss)(module, batch)
         return gradients, {"loss": float(value)}
 
     return step
@@ -206,7 +203,8 @@ def _epoch(
     for run.batch, batch in enumerate(batches.epoch()):
         run.share = Share.of(row_count(batch), run.strategy.rank, run.strategy.size)
         own = placed(take_rows(batch, run.share), like)
-        gradients, figures = step(run.module, own, run)
+        found, figures = step(run.module, own, run)
+        gradients = {name: found[name] for name in run.parameters}
         if run.strategy.size > 1:
             gradients, figures = _joined(run, gradients, figures)
         norm = global_norm(gradients)

@@ -196,15 +196,16 @@ def fit_rbm(
 
 def _within_limits(rbm: RBM) -> Callable[[Arrays], Arrays]:
     """Hold weights where they can still be frozen, and a learnt sigma where it can be one."""
-    fixed = None if rbm.log_sigma is not None else _weight_limit(rbm, rbm.sigma)
+    fixed = _weight_limit(rbm, rbm.sigma)
 
     def constrain(parameters: Arrays) -> Arrays:
         limit = fixed
-        if limit is None:
+        if "log_sigma" in parameters:
             log_sigma = ops.clip(parameters["log_sigma"], *map(math.log, _SIGMA))
             parameters["log_sigma"] = log_sigma
             limit = _weight_limit(rbm, ops.exp(log_sigma))
-        parameters["weights"] = ops.clip(parameters["weights"], -limit, limit)
+        if "weights" in parameters:
+            parameters["weights"] = ops.clip(parameters["weights"], -limit, limit)
         return parameters
 
     return constrain

@@ -156,3 +156,32 @@ def test_a_loss_that_is_no_number_is_refused_before_the_step():
         fit(net, (x, y), loss=squared, generator=ops.generator(1))
     for name, value in network().state_dict().items():
         assert np.array_equal(net.state_dict()[name], value)
+
+
+def test_frozen_parameters_stay_and_the_others_learn(gradients):
+    with ops.default_backend(gradients):
+        net = network()
+        net.layers[0].weight.trainable = False
+        before = numpy_state(net)
+        before = {name: value.copy() for name, value in before.items()}
+        fit(net, data(), loss=squared, epochs=2, generator=np.random.default_rng(4))
+        after = numpy_state(net)
+    moved = {name for name in after if not np.array_equal(after[name], before[name])}
+    assert moved == set(after) - {"layers.0.weight"}
+
+
+def test_an_rbm_may_keep_its_weights_and_learn_biases_only():
+    rbm = RBM(F, H, learn_sigma=True)
+    before = rbm.weights.data.copy()
+    rbm.weights.trainable = False
+    fit_rbm(rbm, data()[0], epochs=2, generator=ops.generator(1))
+    assert np.array_equal(rbm.weights.data, before)
+    assert np.abs(rbm.visible_bias.data).max() > 0
+
+
+def test_a_module_without_anything_to_train_is_refused():
+    rbm = RBM(F, H)
+    for parameter in rbm.parameters():
+        parameter.trainable = False
+    with pytest.raises(ValueError, match="RBM with 3 parameters, all frozen"):
+        fit_rbm(rbm, data()[0], generator=ops.generator(1))
