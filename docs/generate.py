@@ -5,6 +5,7 @@ A part stands between `<!-- made by docs/generate.py: NAME -->` and `<!-- end --
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -13,13 +14,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.quality import page
 from ember_core.pipeline import Pipeline, PipelineConfig
 from stream.engine.layout import RowLayout, WindowSpec, engine_fields
 from stream.observe import Metrics
 from stream.settings import json_schema
 
 FOLDER = Path(__file__).resolve().parent
-PAGES = ("architecture.md", "metrics.md", "running.md")
+PAGES = ("architecture.md", "metrics.md", "quality.md", "running.md")
 CHANNELS = tuple(f"channel_{n}" for n in range(8))
 
 _PART = re.compile(r"(<!-- made by docs/generate\.py: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -125,6 +127,7 @@ PARTS = {
     "window-fields": window_fields,
     "settings": settings,
     "metrics": metrics,
+    **{name: functools.partial(page.part, name, page.kept()) for name in page.TABLES},
 }
 
 

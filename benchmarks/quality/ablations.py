@@ -6,6 +6,7 @@ parts of the library on what the product's own `observe` saw, and thresholded as
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -18,9 +19,10 @@ from benchmarks.quality.product import Run, Subject, run
 from benchmarks.quality.seeds import over_seeds
 from benchmarks.quality.trace import Trace, scored_series, trace
 from ember_core import ops
+from ember_core.cascade import CascadePipeline
 from ember_core.evaluate import summarise, summary
 from ember_core.models import RBM
-from ember_core.train import fit_rbm
+from ember_core.train import fit_cascade, fit_rbm
 from stream.training import history
 
 Floats = NDArray[np.float32]
@@ -62,8 +64,9 @@ def ablations(subject: Subject) -> dict[str, Any]:
     test = trace(first.model, scored_series(subject.dataset))
     for name, build in COMPOSED.items():
         say(f"  {name}")
-        learnt, judged = build(train, test)
-        out[name] = judged_scores(subject, learnt, judged)
+        scores = build(train, test)
+        if scores is not None:
+            out[name] = judged_scores(subject, *scores)
     out["without tail"] = _plain_threshold(subject, first, train)
     out["without motor hysteresis"] = _flags_alone(subject, first)
     return out
@@ -126,11 +129,31 @@ def _linear_var(train: list[Trace], test: list[Trace]) -> tuple[list[Any], list[
     )
 
 
-COMPOSED: Final[dict[str, Callable[[list[Trace], list[Trace]], tuple[list[Any], list[Any]]]]] = {
+def _cascade(train: list[Trace], test: list[Trace]) -> tuple[list[Any], list[Any]] | None:
+    """The older arrangement: the RBM's hidden probabilities into the liquid network.
+
+    Its gradients need PyTorch; without it there is nothing to show.
+    """
+    if importlib.util.find_spec("torch") is None:
+        say("  cascade is left out: no PyTorch")
+        return None
+    series = [np.asarray(one.z, dtype=np.float64) for one in train]
+    with ops.default_backend("torch"):
+        cascade = CascadePipeline(series[0].shape[1], network_type="cfc", units=32)
+        fit_cascade(cascade, series, liquid_epochs=6, generator=ops.generator(0))
+        learnt = [np.asarray(cascade.score(x), dtype=np.float64) for x in series]
+        judged = [np.asarray(cascade.score(one.z), dtype=np.float64) for one in test]
+    return learnt, judged
+
+
+COMPOSED: Final[
+    dict[str, Callable[[list[Trace], list[Trace]], tuple[list[Any], list[Any]] | None]]
+] = {
     "features only": _features_only,
     "RBM only": _rbm_only,
     "liquid only": _liquid_only,
     "linear VAR": _linear_var,
+    "cascade": _cascade,
 }
 
 

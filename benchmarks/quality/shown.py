@@ -50,7 +50,18 @@ def _set(name: str, measured: Mapping[str, Any]) -> list[str]:
     for part in ("conditions", "baselines", "ablations"):
         for label, figures in measured.get(part, {}).items():
             out.append(_row(f"  {label}", figures["mean"]))
+    for part in ("explanations", "calibration", "budgets", "cold start"):
+        for label, value in measured.get(part, {}).items():
+            if isinstance(value, Mapping):
+                value = ", ".join(f"{k} {v:.3g}" for k, v in value.items() if _is_number(v))
+            else:
+                value = f"{value:.3g}"
+            out.append(f"  {part}, {label}: {value}")
     return out
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float))
 
 
 def _nab(measured: Mapping[str, Any]) -> list[str]:

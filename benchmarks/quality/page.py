@@ -1,0 +1,208 @@
+"""Tables of docs/quality.md, made of a kept result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.frame import RESULTS
+
+Result = Mapping[str, Any]
+
+UNMEASURED: Final = "Not measured yet: `python -m benchmarks quality --save` does it.\n"
+NAMES: Final = {"smd": "SMD", "asd": "ASD", "skab": "SKAB valve1", "nab": "NAB"}
+FIGURES: Final = {
+    "vus_pr": "VUS-PR",
+    "auc_pr": "AUC-PR",
+    "best_f1": "best F1",
+    "f1": "causal F1",
+    "ef1": "episode F1",
+    "event_recall": "events caught",
+    "false_episodes_per_1000": "false episodes per 1,000",
+    "delay_records": "delay, records",
+}
+_REACHED: Final = {"aim": "aim", "must": "must", "below": "**below**"}
+
+
+def kept(folder: Path = RESULTS) -> Result | None:
+    """The result that was kept, or None."""
+    path = folder / "quality.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def goals(result: Result) -> str:
+    """Every figure beside what it must reach."""
+    rows = [
+        (
+            NAMES[row["set"]],
+            row["figure"],
+            _number(row["value"]),
+            _bound(row, "must"),
+            _bound(row, "aim"),
+            _REACHED[row["reached"]],
+        )
+        for row in result["table"]
+    ]
+    below = sum(row["reached"] == "below" for row in result["table"])
+    said = f"{below} of {len(rows)} figures are below what they must reach."
+    return _table(("set", "figure", "measured", "must", "aim", "reached"), rows) + f"\n{said}\n"
+
+
+def sets(result: Result) -> str:
+    """The product, its worst key, other detectors and the chain's parts, per set."""
+    parts = []
+    for name, one in _telemetry(result):
+        rows = [_row("**product**", one["product"]["mean"])]
+        worst = {figure: at["value"] for figure, at in one["product"]["worst"].items()}
+        rows.append(_row("its worst key", worst))
+        for part in ("conditions", "baselines", "ablations"):
+            rows += [_row(label, figures["mean"]) for label, figures in one.get(part, {}).items()]
+        head = f"### {NAMES[name]}\n\n{one['keys']} keys, {one['channels']} channels, "
+        head += f"{one['seeds']} seeds; means over the keys.\n\n"
+        parts.append(head + _table(("", *FIGURES.values()), rows))
+    return "\n".join(parts) or UNMEASURED
+
+
+def worst(result: Result) -> str:
+    """Which keys are served worst: what is missed there."""
+    rows = [
+        (
+            NAMES[name],
+            f"`{key}`",
+            _number(row.get("vus_pr")),
+            f"{row.get('caught') or 0:.0f} of {row.get('events') or 0:.0f}",
+            _number(row.get("false_episodes_per_1000")),
+        )
+        for name, one in _telemetry(result)
+        for key, row in sorted(one["product"]["per_key"].items(), key=_by_vus)[:3]
+    ]
+    return _table(("set", "key", "VUS-PR", "events caught", "false episodes per 1,000"), rows)
+
+
+def budgets(result: Result) -> str:
+    """Budgets against what there was, also of other detectors."""
+    rows = []
+    for name, one in _telemetry(result):
+        sources = {"product": one.get("budgets", {})}
+        sources |= {k: v.get("budgets", {}) for k, v in one.get("baselines", {}).items()}
+        rows += [
+            (
+                NAMES[name],
+                source,
+                budget,
+                _number(row["realised"]),
+                _number(row["times"]),
+                _number(row["event_recall"]),
+            )
+            for source, found in sources.items()
+            for budget, row in found.items()
+        ]
+    head = ("set", "detector", "budget", "false a key and day", "times the budget", "events caught")
+    return _table(head, rows) if rows else UNMEASURED
+
+
+def calibration(result: Result) -> str:
+    """Probabilities against how often they came."""
+    rows = [
+        (
+            NAMES[name],
+            level,
+            f"{row['expected']:,.0f}",
+            f"{row['realised']:,.0f}",
+            _number(row["times"]),
+        )
+        for name, one in _telemetry(result)
+        for level, row in one.get("calibration", {}).items()
+    ]
+    head = ("set", "probability at most", "records expected", "records there were", "ratio")
+    return _table(head, rows) if rows else UNMEASURED
+
+
+def explanations(result: Result) -> str:
+    """Channels named, against the true ones."""
+    rows = []
+    for name, one in _telemetry(result):
+        told = one.get("explanations")
+        if told:
+            ours = ("hit_in_first", "hit_rate_100", "hit_rate_150")
+            rows.append((NAMES[name], "product", *(_number(told[n]) for n in ours)))
+            rows.append((NAMES[name], "z-score", *(_number(told[f"z_{n}"]) for n in ours)))
+            rows.append((NAMES[name], "chance", _number(told["chance_in_first"]), "", ""))
+    head = ("set", "ranking", "true channel among the first three", "HitRate@100", "HitRate@150")
+    return _table(head, rows) if rows else UNMEASURED
+
+
+def cold_start(result: Result) -> str:
+    """A key never seen, against the same key known."""
+    rows = [
+        (NAMES[name], *(_number(one["cold start"][w]) for w in ("cold", "known", "share")))
+        for name, one in _telemetry(result)
+        if "cold start" in one
+    ]
+    return _table(("set", "VUS-PR, never seen", "known", "share"), rows) if rows else UNMEASURED
+
+
+def nab(result: Result) -> str:
+    """Scores of NAB by profile."""
+    one = result["sets"].get("nab")
+    if not one:
+        return UNMEASURED
+    found = {"product": one["product"], **one.get("baselines", {})}
+    rows = [
+        (label, *(f"{row[profile]['score']:.1f}" for profile in one["product"]))
+        for label, row in found.items()
+    ]
+    return _table(("detector", *(f"`{p}`" for p in one["product"])), rows)
+
+
+TABLES: Final[dict[str, Callable[[Result], str]]] = {
+    f"quality-{name.replace('_', '-')}": make
+    for name, make in {
+        "goals": goals,
+        "sets": sets,
+        "worst": worst,
+        "budgets": budgets,
+        "calibration": calibration,
+        "explanations": explanations,
+        "cold_start": cold_start,
+        "nab": nab,
+    }.items()
+}
+
+
+def part(name: str, result: Result | None) -> str:
+    """A table by its name, or that nothing was measured."""
+    return UNMEASURED if result is None else TABLES[name](result)
+
+
+def _telemetry(result: Result) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(name, one) for name, one in result["sets"].items() if name != "nab"]
+
+
+def _by_vus(item: tuple[str, Mapping[str, Any]]) -> float:
+    value = item[1].get("vus_pr")
+    return float("inf") if value is None else float(value)
+
+
+def _row(label: str, figures: Mapping[str, Any]) -> tuple[str, ...]:
+    return (label.replace("_", " "), *(_number(figures.get(name)) for name in FIGURES))
+
+
+def _number(value: float | None) -> str:
+    if value is None or value != value:
+        return ""
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def _bound(row: Mapping[str, Any], which: str) -> str:
+    if row[which] is None:
+        return ""
+    return ("at most " if row["at_most"] else "") + _number(row[which])
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
