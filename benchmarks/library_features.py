@@ -190,7 +190,7 @@ def _rolling_by_pandas(frame: Any, s: int, places: NDArray[np.int64], kept: Kept
             ("departure", part - mean),
         ):
             for place in places[places % s == phase].tolist():
-                found[kind, place] = table.iloc[place // s].to_numpy()
+                found[kind, place] = table.iloc[place // s].to_numpy(copy=True)
     for kind in ("mean", "std", "departure"):
         kept.setdefault(f"{kind}_{s}", []).extend(found[kind, p] for p in places.tolist())
 

@@ -21,6 +21,7 @@ SAYS = {
     "liquid_network": r"loss 0\.1\d+ -> 0\.0\d+\non other sequences: 0\.0\d+\n.*\(1, 22\)",
     "pipeline_on_a_dataframe": r"2026-01-03 10:2\d:00\+00:00 +150\.0 +\d",
     "custom_step": r"kept \d\d%\nfree energy of rows that counted -?\d+\.\d+",
+    "table_features": r"fan +boolean .*\nmean score: -1\d\.\d\d as a rule, -?\d\.\d\d while",
     "two_processes": r"process 0: differs .* by (0\.0e\+00|\d\.\de-0[789])\nprocess 1: ",
 }
 
