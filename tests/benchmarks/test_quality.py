@@ -63,6 +63,7 @@ def test_it_trains_scores_and_judges(data: Path, capsys: pytest.CaptureFixture[s
     assert "asd: VUS-PR, half lost" in shown
 
 
+@pytest.mark.slow
 def test_every_part_gives_its_figures(
     data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
