@@ -162,10 +162,14 @@ def test_the_example_of_the_architecture_runs(backend):
     assert ops.backend_name(names["layer"].weight.data) == "numpy"
 
 
-def test_a_rows_score_has_the_same_bits_in_every_batch(backend):
+def test_a_rows_score_does_not_depend_on_its_batch(backend):
+    """Bit for bit on NumPy, where the worker runs; PyTorch's softplus and sums are not so strict."""
     frozen = RBM(83, 61, generator=ops.generator(1)).frozen()
     v = ops.normal(ops.generator(2), (257, 83))
     whole = ops.to_numpy(frozen.free_energy(v))
     for size in (1, 2, 7, 64):
         parts = [frozen.free_energy(v[i : i + size]) for i in range(0, 257, size)]
-        assert np.array_equal(ops.to_numpy(ops.concatenate(parts)), whole), size
+        apart = ops.to_numpy(ops.concatenate(parts))
+        if backend == "numpy":
+            assert np.array_equal(apart, whole), size
+        np.testing.assert_allclose(apart, whole, rtol=2e-6)
