@@ -163,7 +163,7 @@ def test_the_example_of_the_architecture_runs(backend):
 
 
 def test_a_rows_score_does_not_depend_on_its_batch(backend):
-    """Bit for bit on NumPy, where the worker runs; PyTorch's softplus and sums are not so strict."""
+    """Bit for bit on NumPy, where the worker runs; PyTorch's last bits may differ."""
     frozen = RBM(83, 61, generator=ops.generator(1)).frozen()
     v = ops.normal(ops.generator(2), (257, 83))
     whole = ops.to_numpy(frozen.free_energy(v))
