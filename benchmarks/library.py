@@ -106,7 +106,7 @@ def cfc(options: argparse.Namespace) -> dict[str, Any]:
     took = alternate(
         {
             "ncps": their_step,
-            "fused": lambda: fused(x, own_state, elapsed),
+            "fused": lambda: fused(x, own_state, elapsed, own_state),  # in its place, as a stream
             "cell": lambda: ours(x, own_state, elapsed),
         },
         options.turns,

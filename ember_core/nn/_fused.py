@@ -66,13 +66,16 @@ class FusedCfC:
             weights[:, : before.hidden_size] *= 0.5  # it gets twice the state of the layer before
         self._room = threading.local()  # of each thread: arrays that every step fills anew
 
-    def __call__(self, x: Array, state: Array, elapsed: Array) -> tuple[Any, Any]:
+    def __call__(
+        self, x: Array, state: Array, elapsed: Array, out: Array | None = None
+    ) -> tuple[Any, Any]:
         """One step, as the cell's.
 
         Args:
             x: Input, `(B, F)` float32.
             state: Neurons before the step, `(B, U)` float32; fastest as the last step gave it.
             elapsed: Time since the step before, `(B, 1)`.
+            out: Where the state after the step goes, `(B, U)` float32; it may be `state` itself.
 
         Returns:
             The motor neurons `(B, output_dim)` and the state after the step `(B, U)`: views of
@@ -81,8 +84,11 @@ class FusedCfC:
         check_step(self._cell, x, state, elapsed)
         rows = len(x)
         x_t, before, dt = (np.asarray(a, np.float32).T for a in (x, state, elapsed))
-        # Neurons a power of two apart would share the same few lines of the cache.
-        after = np.empty((self._cell.state_size, rows + _PADDING), np.float32)[:, :rows]
+        if out is None:
+            # Neurons a power of two apart would share the same few lines of the cache.
+            after = np.empty((self._cell.state_size, rows + _PADDING), np.float32)[:, :rows]
+        else:
+            after = _checked(out, (rows, self._cell.state_size)).T
         for start in range(0, rows, _TILE_ROWS):
             tile = slice(start, min(start + _TILE_ROWS, rows))
             self._step(x_t[:, tile], before[:, tile], dt[:, tile], after[:, tile])
@@ -100,18 +106,20 @@ class FusedCfC:
             gate *= dt
             gate += y[3 * n :]
             np.tanh(y[: 3 * n], out=y[: 3 * n])
-            f1, f2, x = y[:n], y[n : 2 * n], after[first : first + n]
-            # Twice the state for now, which the next layer's weights are made for.
+            # Twice the state, which the next layer's weights are made for; and it is in the cache.
+            f1, f2, moved = y[:n], y[n : 2 * n], y[3 * n :]
             if self._gated:
-                np.add(f1, f2, out=x)
-                f2 -= f1
+                np.subtract(f2, f1, out=moved)
+                f1 += f2
             else:
-                np.add(f1, f1, out=x)
-                x += f2
-            f2 *= gate
-            x += f2
+                np.copyto(moved, f2)
+                f1 += f1
+                f1 += f2
+            moved *= gate
+            f1 += moved
+            np.multiply(f1, 0.5, out=after[first : first + n])
+            x = f1
             first += n
-        after *= 0.5
 
     def _buffers(self, columns: int) -> list[tuple[Any, Any]]:
         """For each layer what goes into its product and what comes out, `columns` rows wide."""
@@ -125,6 +133,15 @@ class FusedCfC:
             ]
             self._room.columns = columns
         return self._room.buffers  # type: ignore[no-any-return]
+
+
+def _checked(out: Any, shape: tuple[int, int]) -> Any:
+    if out.shape != shape or out.dtype != np.float32:
+        raise ValueError(
+            f"The state does not go there. Expected out of shape {shape}, float32. "
+            f"Received: shape={out.shape}, dtype={out.dtype}."
+        )
+    return out
 
 
 def _stacked(weight: Any, bias: Any, mask: Array | None) -> Any:

@@ -35,6 +35,20 @@ def test_it_gives_the_cells_numbers(mode, rows):
         assert output.dtype == state.dtype == np.float32
 
 
+def test_the_state_may_be_replaced_in_place():
+    """Over several tiles, in either layout."""
+    cell, (x, state, elapsed) = made(rows=5_003)
+    fused = nn.FusedCfC(cell)
+    _, expected = fused(x, state, elapsed)
+    for order in "CF":
+        own = np.array(state, order=order)
+        _, after = fused(x, own, elapsed, out=own)
+        assert np.shares_memory(after, own)
+        assert np.array_equal(own, expected)
+    with pytest.raises(ValueError, match=r"shape \(5003, 23\).*dtype=float64"):
+        fused(x, state, elapsed, out=state.astype("float64"))
+
+
 def test_weights_are_copied():
     cell, step = made()
     fused = nn.FusedCfC(cell)
