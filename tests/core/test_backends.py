@@ -172,4 +172,4 @@ def test_a_rows_score_does_not_depend_on_its_batch(backend):
         apart = ops.to_numpy(ops.concatenate(parts))
         if backend == "numpy":
             assert np.array_equal(apart, whole), size
-        np.testing.assert_allclose(apart, whole, rtol=2e-6)
+        np.testing.assert_allclose(apart, whole, atol=2e-5)  # a few last bits of terms around 42
