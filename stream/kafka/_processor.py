@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 import numpy as np
@@ -15,6 +15,7 @@ from ._dead_letters import DeadLetters
 from ._ledger import Ledger
 from ._outbox import Outbox
 from ._ports import TP, Clock, Codec, Engine, Headers, Observer, Outgoing
+from ._trace import trace_headers
 
 SLICE = 4096
 """Most messages in one step."""
@@ -114,7 +115,14 @@ class Processor:
         self._observer.timed("engine", self._clock() - read)
         self._ledger.advance(tp, messages[-1].offset + 1)
         if result.events:
-            self._outbox.add(tp, (self._outgoing(tp, event) for event in result.events))
+            traces = trace_headers(messages, decoded, result.events)
+            self._outbox.add(
+                tp,
+                (
+                    self._outgoing(tp, event, traces.get((event.key, event.time_us), ()))
+                    for event in result.events
+                ),
+            )
         if self._dead_letters is not None:
             refused = list(result.rejected)
             if self._late:
@@ -134,11 +142,12 @@ class Processor:
         elif seconds < _HOLD_SECONDS / 4 and count == self._slice:
             self._slice = min(self._most, 2 * self._slice)
 
-    def _outgoing(self, tp: TP, event: Event) -> Outgoing:
+    def _outgoing(self, tp: TP, event: Event, trace: Iterable[tuple[str, bytes]]) -> Outgoing:
         headers: Headers = [
             *cloudevent_headers(event, self._source),
             ("ember.topic", tp[0].encode()),
             ("ember.partition", str(tp[1]).encode()),
+            *trace,
         ]
         topic = self._topics(event.kind, tp[0])
         return Outgoing(topic, event.key, event.body, headers)
