@@ -55,6 +55,12 @@ def build() -> App:
     ):
         config.command(f"stream.cli._config:{name}", name=name, help=text)
     app.command(config)
+    topics = App(name="topics", help="The topics and rights the service needs.")
+    topics.command(
+        "stream.cli._topics:plan", name="plan", help="Print the commands that make them."
+    )
+    topics.command("stream.cli._topics:create", name="create", help="Create the missing topics.")
+    app.command(topics)
     state = App(name="state", help="Look at what the service remembers; forget, carry over, mend.")
     for name, where, text in (
         ("show", "_state:show", "Print what is remembered of a key, field by field."),

@@ -198,6 +198,9 @@ def read_range(
         messages = consumer.consume(1_000, timeout=0.2)
         silent = 0.0 if messages else silent + 0.2
         for message in messages:
+            if message.topic() is None:  # about the client or its group, not about a partition
+                raise_unless_passing(message)
+                continue
             at = place(message)
             end = open_ends.get(at)
             if end is None:

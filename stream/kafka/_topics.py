@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiokafka import errors as kafka_errors
@@ -67,14 +68,30 @@ def _transactions(config: WorkerConfig, admin: Admin) -> bool:
     return wanted
 
 
-async def _make(admin: Admin, config: WorkerConfig, inputs: dict[str, TopicFacts]) -> None:
-    """Create what is missing; where that is not allowed, say what to create."""
+def own_topics(
+    config: WorkerConfig, partitions: Mapping[str, int]
+) -> dict[str, tuple[int, dict[str, str]]]:
+    """The topics that Ember writes to.
+
+    Args:
+        config: Names.
+        partitions: Input topic -> its number of partitions.
+
+    Returns:
+        Name -> number of partitions and topic settings.
+    """
     wanted: dict[str, tuple[int, dict[str, str]]] = {}
-    for topic, facts in inputs.items():
-        wanted[config.changelog(topic)] = (facts.partitions, {"cleanup.policy": "compact"})
+    for topic, count in partitions.items():
+        wanted[config.changelog(topic)] = (count, {"cleanup.policy": "compact"})
         for kind in config.output:
             if kind != "dead_letters" or config.dead_letters:
-                wanted.setdefault(config.output_topic(kind, topic), (facts.partitions, {}))
+                wanted.setdefault(config.output_topic(kind, topic), (count, {}))
+    return wanted
+
+
+async def _make(admin: Admin, config: WorkerConfig, inputs: dict[str, TopicFacts]) -> None:
+    """Create what is missing; where that is not allowed, say what to create."""
+    wanted = own_topics(config, {topic: facts.partitions for topic, facts in inputs.items()})
     found = await admin.describe(list(wanted))
     missing = [name for name in wanted if name not in found]
     if not missing:
@@ -91,6 +108,6 @@ async def _make(admin: Admin, config: WorkerConfig, inputs: dict[str, TopicFacts
         raise RefusedError(
             f"Topics could not be created ({error}). Expected the right to create them, or that "
             "they exist, with as many partitions as the input and the changelog compacted. "
-            f"Received: missing={missing}."
+            f"Received: missing={missing}. `ember topics plan` prints the commands."
         ) from error
     log.info("Created topics %s.", ", ".join(missing))

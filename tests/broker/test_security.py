@@ -9,10 +9,17 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
     AdminClient,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
     ScramCredentialInfo,
     ScramMechanism,
     UserScramCredentialUpsertion,
@@ -22,8 +29,9 @@ from benchmarks import kafka_client
 from benchmarks.kafka_jars import KafkaUnavailableError
 from benchmarks.kafka_server import RealKafka
 from stream.errors import UserError
-from stream.kafka import _clients
-from stream.settings import KafkaSection
+from stream.kafka import WorkerConfig, _clients
+from stream.kafka._admin import Admin
+from stream.settings import KafkaSection, Settings
 from tests.conftest import lacking
 from tests.e2e.service import Service, ember, wait_until
 
@@ -61,6 +69,8 @@ def secure(certificates: Path) -> Iterator[RealKafka]:
     """Kafka with a listener that asks for TLS and a login."""
     listener = "listener.name.safe."
     config = {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",  # whoever comes by the plain listener
         f"{listener}ssl.keystore.location": str(certificates / "broker.p12"),
         f"{listener}ssl.keystore.type": "PKCS12",
         f"{listener}ssl.keystore.password": _STORE,
@@ -117,11 +127,55 @@ def settings(secure: RealKafka, certificates: Path, mechanism: str, **more: str)
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
 
 
+def allow(secure: RealKafka, plan: dict[str, Any]) -> None:
+    """Do what `ember topics plan` says, as the cluster's own people would."""
+    admin = AdminClient({"bootstrap.servers": secure.bootstrap})
+    for topic in plan["topics"]:
+        if not topic["exists"]:
+            made = NewTopic(topic["name"], topic["partitions"], config=topic["config"])
+            admin.create_topics([made])[topic["name"]].result(30)
+    bindings = [
+        AclBinding(
+            ResourceType[right["kind"].replace("-", "_").upper()],
+            right["name"],
+            ResourcePatternType.PREFIXED if right["prefixed"] else ResourcePatternType.LITERAL,
+            plan["principal"],
+            "*",
+            _OPERATIONS[operation],
+            AclPermissionType.ALLOW,
+        )
+        for right in plan["rights"]
+        for operation in right["operations"]
+    ]
+    for made in admin.create_acls(bindings).values():
+        made.result(30)
+
+
+_OPERATIONS = {
+    "Read": AclOperation.READ,
+    "Write": AclOperation.WRITE,
+    "Describe": AclOperation.DESCRIBE,
+    "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS,
+}
+
+
 @pytest.mark.parametrize("mechanism", MECHANISMS)
+async def test_both_clients_know_every_mechanism(
+    secure: RealKafka, certificates: Path, mechanism: str
+) -> None:
+    """librdkafka for the commands, aiokafka for the worker."""
+    section = KafkaSection(**settings(secure, certificates, mechanism))
+    assert _clients.fetch_metadata(section).brokers
+    config = WorkerConfig.from_settings(Settings(kafka=section))
+    async with Admin(config.client_settings()) as admin:
+        assert admin.can_fence
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "OAUTHBEARER"])
 def test_worker_and_commands_log_in(
     secure: RealKafka, certificates: Path, fleet_model: Path, tmp_path: Path, mechanism: str
 ) -> None:
-    """The service runs, checkpoints and writes; so do replays and the doctor."""
+    """With the rights of `ember topics plan` and no others, the service runs and the doctor too."""
     topic = f"safe-{mechanism.lower()}"
     kafka = settings(secure, certificates, mechanism, group=topic)
     kafka_client.create_topics(secure.bootstrap, {topic: 2})
@@ -139,10 +193,18 @@ def test_worker_and_commands_log_in(
         lines += [f"{name} = {json.dumps(value)}" for name, value in values.items()]
     config = tmp_path / "ember.toml"
     config.write_text("\n".join(lines))
+    outside = tmp_path / "outside"  # without this ember.toml, and by the plain listener
+    outside.mkdir()
+    plain = ("--bootstrap-servers", secure.bootstrap)
+    (outside / "ember.toml").write_text(
+        f'[kafka]\ngroup = "{topic}"\n[input]\ntopics = ["{topic}"]\n'
+    )
+    planned = ember("topics", "plan", "--json", *plain, cwd=outside)
+    allow(secure, json.loads(planned.stdout))
     read = ("--time", "ts", "--key", "key")
-    ember("simulate", "--history", "h.csv", "--rows", "30", "--keys", "13", cwd=tmp_path)
+    ember("simulate", "--history", "h.csv", "--rows", "30", "--keys", "13", cwd=outside)
     with Service(tmp_path, config) as service:
-        ember("replay", "h.csv", *read, "--to", topic, "--flat-out", cwd=tmp_path)
+        ember("replay", "h.csv", *read, "--to", topic, "--flat-out", *plain, cwd=outside)
         wait_until("the commit", lambda: _committed(secure, topic) == 13 * 30, service)
         report = ember("doctor", "--json", cwd=tmp_path)
         assert json.loads(report.stdout.splitlines()[-1])["ok"]

@@ -1,0 +1,72 @@
+"""`ember topics`: what is needed, and what is missing."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from stream.cli._topics import create, plan
+from stream.errors import UserError
+from tests.broker.conftest import Broker
+
+pytestmark = pytest.mark.broker
+
+
+def settings(broker: Broker, topic: str, tmp_path: Path) -> Path:
+    path = tmp_path / "ember.toml"
+    path.write_text(
+        f'[kafka]\nbootstrap_servers = "{broker.bootstrap}"\ngroup = "{broker.name("g")}"\n'
+        f'[input]\ntopics = ["{topic}"]\n'
+    )
+    return path
+
+
+def test_the_plan_is_commands_for_what_is_missing(
+    broker: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As many partitions as the input; the changelog compacted; rights for all of it."""
+    topic = broker.topic("telemetry", 5)
+    config = settings(broker, topic, tmp_path)
+    plan(config=config, principal="User:watch it")
+    lines = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
+    made = {line[line.index("--topic") + 1]: line for line in lines if "--create" in line}
+    changelog = f"{broker.name('g')}-state-{topic}-changelog"
+    assert set(made) == {
+        *(f"{topic}.{kind}" for kind in ("anomalies", "triggers", "dead-letters")),
+        changelog,
+    }
+    assert all(line[line.index("--partitions") + 1] == "5" for line in made.values())
+    assert "cleanup.policy=compact" in made[changelog]
+    rights = [line for line in lines if line[0] == "kafka-acls.sh"]
+    assert len(rights) == 7
+    assert all("User:watch it" in line for line in rights)
+    of = {line[line.index("--topic") + 1]: line for line in rights if "--topic" in line}
+    assert set(of) == {topic, *made}
+    assert "Write" in of[changelog]
+    assert "Read" in of[topic]
+    assert "Write" not in of[topic]
+
+
+def test_create_makes_what_is_missing_once(
+    kafka: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topic = kafka.topic("telemetry", 3)
+    config = settings(kafka, topic, tmp_path)
+    create(config=config, json=True)
+    created = json.loads(capsys.readouterr().out)["created"]
+    assert len(created) == 4
+    create(config=config, json=True)
+    assert json.loads(capsys.readouterr().out)["created"] == []
+    plan(config=config, json=True)
+    planned = json.loads(capsys.readouterr().out)
+    assert all(each["exists"] for each in planned["topics"])
+    assert {each["partitions"] for each in planned["topics"]} == {3}
+
+
+def test_inputs_must_be_there_or_sized(embedded: Broker, tmp_path: Path) -> None:
+    config = settings(embedded, "nowhere", tmp_path)
+    with pytest.raises(UserError, match=r"no topic 'nowhere'.*say --partitions N"):
+        plan(config=config)
