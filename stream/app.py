@@ -14,7 +14,15 @@ from stream.configure import load_model, make_engine
 from stream.engine import Engine
 from stream.kafka import WorkerConfig
 from stream.kafka.worker import Worker
-from stream.observe import Health, HttpServer, Metrics, Observer, configure_logs
+from stream.observe import (
+    Health,
+    HttpServer,
+    Metrics,
+    Observer,
+    Traces,
+    configure_logs,
+    make_traces,
+)
 from stream.settings import Settings
 from stream.version import version
 
@@ -46,11 +54,14 @@ class Application:
             stalled_seconds=settings.http.stalled_seconds,
         )
         self.config = WorkerConfig.from_settings(settings)
+        self.traces: Traces | None = None
+        if settings.traces.enabled:
+            self.traces = make_traces(settings.kafka.group, version())
         self.worker = Worker(
             self.config,
             make_codec(settings.input.codec, self.model.channels, **settings.input.codec_options()),
             self.engine,
-            Observer(self.metrics, self.health),
+            Observer(self.metrics, self.health, self.traces),
         )
         self.metrics.watch(
             keys=lambda: self.engine.active_keys,
@@ -100,6 +111,8 @@ class Application:
             await self.worker.run()
         finally:
             await self.http.stop()
+            if self.traces is not None:
+                await asyncio.to_thread(self.traces.close)
 
 
 def run(settings: Settings) -> None:

@@ -10,5 +10,17 @@ from .http import HttpServer as HttpServer
 from .logs import configure as configure_logs
 from .metrics import Metrics as Metrics
 from .observer import Observer as Observer
+from .traces import Traces as Traces
+from .traces import make_traces as make_traces
 
-__all__ = ["Check", "Health", "HttpServer", "Metrics", "Observer", "Report", "configure_logs"]
+__all__ = [
+    "Check",
+    "Health",
+    "HttpServer",
+    "Metrics",
+    "Observer",
+    "Report",
+    "Traces",
+    "configure_logs",
+    "make_traces",
+]

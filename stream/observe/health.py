@@ -145,8 +145,13 @@ class Health:
             )
         return Check("model", ok=True, detail="fits the input")
 
+    @property
+    def lag(self) -> int:
+        """Messages left in all partitions held."""
+        return sum(self._lag.values())
+
     def _progress(self, now: float) -> Check:
-        lag, silent = sum(self._lag.values()), now - self._progressed
+        lag, silent = self.lag, now - self._progressed
         if not lag:
             return Check("progress", ok=True, detail="nothing left to read")
         detail = f"{lag} messages to read, last progress {max(silent, 0.0):.1f} s ago"

@@ -12,6 +12,7 @@ from stream.records import Decoded, Reason
 
 from .health import Health
 from .metrics import Metrics
+from .traces import Traces
 
 TP = tuple[str, int]
 
@@ -26,6 +27,7 @@ class Observer:
     Args:
         metrics: To update.
         health: To update.
+        traces: To write spans to; None: none.
         clock: The clock `health` was made with.
         wall_clock: Seconds since the epoch; for the age of events only.
     """
@@ -34,12 +36,14 @@ class Observer:
         self,
         metrics: Metrics,
         health: Health,
+        traces: Traces | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.metrics = metrics
         self.health = health
+        self._traces = traces
         self._clock = clock
         self._wall_clock = wall_clock
         self._recovering_since: float | None = None
@@ -66,6 +70,14 @@ class Observer:
         self.health.progressed(messages, len(decoded), result.rejected, self._clock())
         if fitted and self.health.unfit():
             _log.error("model_does_not_fit", topic=topic, detail=result.rejected[-1].detail)
+        if self._traces is not None:
+            self._traces.slice(
+                tp,
+                messages=messages,
+                events=len(result.events),
+                refused=len(result.rejected),
+                seconds=seconds,
+            )
         self._since["messages"] += messages
         self._since["rejected"] += len(result.rejected)
         self._since["events"] += len(result.events)
@@ -84,6 +96,8 @@ class Observer:
     def checkpointed(self, reason: str, seconds: float, stalled: float, rows: int) -> None:
         """A checkpoint is done: its whole duration, and how long it held the stream up."""
         self.metrics.checkpointed(seconds, stalled, rows)
+        if self._traces is not None:
+            self._traces.checkpoint(reason, seconds=seconds, rows=rows)
         since, self._since = self._since, dict.fromkeys(self._since, 0)
         if rows or since["messages"] or reason != "interval":
             _log.info(
@@ -92,6 +106,7 @@ class Observer:
                 rows=rows,
                 seconds=round(seconds, 4),
                 stalled_seconds=round(stalled, 4),
+                lag=self.health.lag,
                 **since,
             )
 

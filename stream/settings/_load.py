@@ -29,6 +29,7 @@ from ._sections import (
     ModelSection,
     OutputSection,
     StateSection,
+    TracesSection,
     WindowSection,
 )
 
@@ -71,6 +72,7 @@ class Settings(BaseSettings):
         default=DeadLettersSection(), description="Refused messages."
     )
     log: LogSection = Field(default=LogSection(), description="Messages on stderr.")
+    traces: TracesSection = Field(default=TracesSection(), description="OpenTelemetry.")
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
 

@@ -285,6 +285,14 @@ class DeadLettersSection(Section):
     late: bool = Field(default=False, description="Write rows that came too late there as well.")
 
 
+class TracesSection(Section):
+    """Spans for OpenTelemetry (extra `otel`); where they go, say its own variables, OTEL_*."""
+
+    enabled: bool = Field(
+        default=False, description="Write a span for each slice of records and each checkpoint."
+    )
+
+
 class LogSection(Section):
     """Messages on stderr."""
 

@@ -47,6 +47,7 @@ def test_a_slice_reaches_everything_and_a_checkpoint_is_one_line() -> None:
         observer.checkpointed("interval", 0.5, 0.1, 2)
         observer.checkpointed("interval", 0.5, 0.1, 0)
     assert [line["event"] for line in logs] == ["checkpoint"]
+    assert logs[0]["lag"] == 4
     assert {key: logs[0][key] for key in ("messages", "rejected", "scored", "events", "rows")} == {
         "messages": 3,
         "rejected": 1,

@@ -1,0 +1,93 @@
+"""Spans of what a worker does, for OpenTelemetry: one a slice of records, one a checkpoint.
+
+Never one a record. Where they go is said by OpenTelemetry's own variables (`OTEL_EXPORTER_OTLP_*`,
+`OTEL_SERVICE_NAME`). A record's trace goes on in the headers of its events, whether or not these
+spans are written. Attributes follow the messaging conventions, which are still in development.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from stream.errors import UserError
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+TP = tuple[str, int]
+
+
+class Traces:
+    """Writes the spans.
+
+    Args:
+        provider: Where tracers come from.
+        group: Consumer group.
+        clock_ns: Nanoseconds since the epoch.
+    """
+
+    def __init__(
+        self, provider: TracerProvider, group: str, *, clock_ns: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._provider = provider
+        self._tracer = provider.get_tracer("ember")
+        self._group = group
+        self._clock_ns = clock_ns
+
+    def slice(self, tp: TP, *, messages: int, events: int, refused: int, seconds: float) -> None:
+        """A slice of an input partition has been processed, just now."""
+        topic, partition = tp
+        self._write(
+            f"process {topic}",
+            seconds,
+            {
+                "messaging.system": "kafka",
+                "messaging.operation.name": "process",
+                "messaging.operation.type": "process",
+                "messaging.destination.name": topic,
+                "messaging.destination.partition.id": str(partition),
+                "messaging.consumer.group.name": self._group,
+                "messaging.batch.message_count": messages,
+                "ember.events": events,
+                "ember.records.rejected": refused,
+            },
+        )
+
+    def checkpoint(self, reason: str, *, seconds: float, rows: int) -> None:
+        """A checkpoint is durable, just now."""
+        self._write("checkpoint", seconds, {"ember.reason": reason, "ember.rows": rows})
+
+    def _write(self, name: str, seconds: float, attributes: dict[str, Any]) -> None:
+        end = self._clock_ns()
+        begin = end - round(seconds * 1e9)
+        self._tracer.start_span(name, start_time=begin, attributes=attributes).end(end)
+
+    def close(self) -> None:
+        """Send what is left."""
+        self._provider.shutdown()
+
+
+def make_traces(group: str, version: str) -> Traces:
+    """Traces that go where OpenTelemetry's variables say, over OTLP and HTTP.
+
+    Raises:
+        UserError: If the extra is not installed.
+    """
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError:
+        raise UserError(
+            "Traces need OpenTelemetry. Expected its SDK and OTLP exporter. Received: "
+            'traces.enabled=true. Install them with: pip install "ember-stream[otel]".'
+        ) from None
+    resource = Resource.create({"service.version": version})
+    if str(resource.attributes["service.name"]).startswith("unknown_service"):
+        resource = resource.merge(Resource({"service.name": "ember-stream"}))
+    provider = TracerProvider(resource=resource)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return Traces(provider, group)
