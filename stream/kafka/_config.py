@@ -84,7 +84,7 @@ class WorkerConfig:
         replication_factor: Of topics created here; -1: the broker's default.
         fetch_max_bytes: Bytes in one answer of a broker.
         partition_max_bytes: Bytes of one partition in it.
-        start: Where a group without state begins.
+        start: Where a group without state begins: at an end of the log, or so many seconds ago.
         interval_seconds: Between checkpoints.
         guarantee: Whether events wait for the checkpoint's transaction.
         transactions: auto: on where the broker has them.
@@ -114,7 +114,7 @@ class WorkerConfig:
     replication_factor: int = -1
     fetch_max_bytes: int = 52_428_800
     partition_max_bytes: int = 4_194_304
-    start: Literal["earliest", "latest"] = "earliest"
+    start: Literal["earliest", "latest"] | float = "earliest"
     interval_seconds: float = 2.0
     guarantee: Literal["at_least_once", "exactly_once"] = "at_least_once"
     transactions: Literal["auto", "on", "off"] = "auto"
@@ -145,7 +145,7 @@ class WorkerConfig:
             },
             replication_factor=kafka.replication_factor,
             fetch_max_bytes=kafka.fetch_max_bytes,
-            start=kafka.offset_reset,
+            start=kafka.start,
             interval_seconds=settings.checkpoint.interval_seconds,
             guarantee=settings.checkpoint.guarantee,
             transactions=settings.checkpoint.transactions,

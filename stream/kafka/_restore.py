@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import errors as kafka_errors
@@ -65,9 +66,12 @@ async def take_positions(edge: Edge, tps: list[Any]) -> None:
     if sources:
         facts = await edge.consumer.thread.facts(sources)
         topics = await edge.administration.describe(sorted({topic for topic, _ in sources}))
+        began = await _began(edge, sources)
         starts = {}
         for tp, faust_tp in zip(sources, tps, strict=True):
-            starts[faust_tp] = _start(edge, tp, facts[tp], topics[tp[0]])
+            starts[faust_tp] = _start(
+                edge, tp, facts[tp], topics[tp[0]], began.get(tp, facts[tp].end)
+            )
         await edge.consumer.seek_wait(starts)
         for tp, faust_tp in zip(sources, tps, strict=True):
             fresh = edge.engine.meta(tp).absorbed < 0
@@ -78,7 +82,17 @@ async def take_positions(edge: Edge, tps: list[Any]) -> None:
     log.info("Running with %d input partitions.", len(sources))
 
 
-def _start(edge: Edge, tp: TP, found: LogFacts, topic: Any) -> int:
+async def _began(edge: Edge, sources: list[TP]) -> dict[TP, int]:
+    """Offsets from which a group without state is to begin; absent: at the end."""
+    start = edge.config.start
+    if isinstance(start, float):
+        since_ms = round((time.time() - start) * 1000)
+        found: dict[TP, int] = await edge.consumer.thread.offsets_at(sources, since_ms)
+        return found
+    return {} if start == "latest" else dict.fromkeys(sources, -1)
+
+
+def _start(edge: Edge, tp: TP, found: LogFacts, topic: Any, began: int) -> int:
     meta = edge.engine.meta(tp)
     start = resume(
         edge.config.group,
@@ -99,4 +113,4 @@ def _start(edge: Edge, tp: TP, found: LogFacts, topic: Any) -> int:
     if start.lost:
         log.error("%s-%d: retention removed %d messages unread.", *tp, start.lost)
     fresh = meta.absorbed < 0 and found.committed < 0
-    return found.end if fresh and edge.config.start == "latest" else start.position
+    return max(began, start.position) if fresh else start.position

@@ -121,6 +121,16 @@ class ConsumerThread(AIOKafkaConsumerThread):
             facts[tp] = LogFacts(starts[partition], ends[partition], committed, writer)
         return facts
 
+    async def offsets_at(self, tps: Iterable[TP], timestamp_ms: int) -> dict[TP, int]:
+        """First offsets that are not older by Kafka's timestamp; partitions without are absent."""
+        result: dict[TP, int] = await self.call_thread(self._offsets_at, list(tps), timestamp_ms)
+        return result
+
+    async def _offsets_at(self, tps: list[TP], timestamp_ms: int) -> dict[TP, int]:
+        asked = {TopicPartition(*tp): timestamp_ms for tp in tps}
+        found = await self._ensure_consumer().offsets_for_times(asked)
+        return {(at.topic, at.partition): each.offset for at, each in found.items() if each}
+
     async def uncommitted_ends(self, tps: Iterable[TP]) -> dict[TP, int]:
         """Log ends including open transactions."""
         result: dict[TP, int] = await self.call_thread(self._uncommitted_ends, list(tps))

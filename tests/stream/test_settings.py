@@ -248,3 +248,18 @@ def test_the_codec_gets_what_it_asks_for() -> None:
     for codec in CODECS:
         if codec != "avro":
             make_codec(codec, ["cpu"], **options)
+
+
+@pytest.mark.parametrize(
+    ("written", "start"),
+    [("earliest", "earliest"), ("LATEST", "latest"), ("-24h", 86_400.0), ("-1.5d", 129_600.0)],
+)
+def test_a_group_may_begin_some_time_ago(written: str, start: object) -> None:
+    """Under Kafka's own name too."""
+    assert Settings.load(kafka={"auto.offset.reset": written}).kafka.start == start
+
+
+@pytest.mark.parametrize("written", ["24h", "-24", "-h", "yesterday"])
+def test_what_is_no_beginning_is_refused(written: str) -> None:
+    with pytest.raises(SettingsError, match="Expected earliest, latest, or how far back"):
+        Settings.load(kafka={"offset_reset": written})
