@@ -12,7 +12,7 @@ from ember_core.fleet import FleetModel
 from stream.codecs import make_codec
 from stream.configure import load_model, make_engine
 from stream.engine import Engine
-from stream.kafka import WorkerConfig
+from stream.kafka import SpillFiles, WorkerConfig
 from stream.kafka.worker import Worker
 from stream.observe import (
     Health,
@@ -40,7 +40,10 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.model: FleetModel = load_model(settings)
-        self.engine: Engine = make_engine(settings, self.model)
+        spill = None
+        if settings.state.max_disk_bytes:
+            spill = SpillFiles(settings.state.directory / "spill", settings.state.max_disk_bytes)
+        self.engine: Engine = make_engine(settings, self.model, spill)
         self.metrics = Metrics(
             settings.input.topics,
             version=version(),
@@ -94,6 +97,7 @@ class Application:
                 "channels": list(self.model.channels),
             },
             "active_keys": self.engine.active_keys,
+            "moved_rows": self.engine.moved._asdict(),
             "row_bytes": self.engine.row_bytes,
         }
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ember_core.fleet import FleetModel
 from ember_core.serialize import BundleError
 from stream.engine import Engine, Limits, WindowSpec
+from stream.engine.spill import Spill
 from stream.errors import UserError
 from stream.settings import Settings
 
@@ -55,6 +57,14 @@ def engine_settings(settings: Settings) -> tuple[WindowSpec, Limits]:
     return spec, limits
 
 
-def make_engine(settings: Settings, model: FleetModel) -> Engine:
-    """An engine with no partitions yet."""
-    return Engine(model, *engine_settings(settings))
+def make_engine(
+    settings: Settings, model: FleetModel, spill: Callable[[], Spill] | None = None
+) -> Engine:
+    """An engine with no partitions yet.
+
+    Args:
+        settings: Sections `window`, `state` and `input`.
+        model: The model.
+        spill: Makes a place for the rows of a partition that memory does not hold.
+    """
+    return Engine(model, *engine_settings(settings), spill)

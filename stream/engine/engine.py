@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -14,7 +14,8 @@ from stream.engine.decide import Decider
 from stream.engine.layout import RowLayout, WindowSpec
 from stream.engine.meta import META_KEY, MetaRow
 from stream.engine.partition import Partition
-from stream.engine.result import TP, DirtyRows, Fetch, LoadReport, StepResult
+from stream.engine.result import TP, DirtyRows, Fetch, LoadReport, Moved, StepResult
+from stream.engine.spill import Spill
 from stream.engine.step import Limits, Stepper
 from stream.engine.store import Store
 from stream.records import Decoded
@@ -27,6 +28,8 @@ class Engine:
         model: The fleet's model.
         window: How samples become rows.
         limits: Bounds of what may come in.
+        spill: Makes a place for rows of a partition that memory does not hold; None: a new key
+            beyond `limits.max_keys` is refused.
     """
 
     def __init__(
@@ -34,10 +37,12 @@ class Engine:
         model: FleetModel,
         window: WindowSpec | None = None,
         limits: Limits | None = None,
+        spill: Callable[[], Spill] | None = None,
     ) -> None:
         window, limits = window or WindowSpec(), limits or Limits()
         self.model = model
-        self._store = Store(model, window, limits.max_keys)
+        self._store = Store(model, window, limits.max_keys, limits.stale_intervals)
+        self._spill = spill
         row_us = window.interval_us if window.mode == "time" else 0
         decider = Decider(model, self._store, row_us)
         self._stepper = Stepper(self._store, decider, window, limits)
@@ -82,6 +87,9 @@ class Engine:
             self._numbers += 1
             part = Partition(tp, self._numbers)
             self._describe(part.meta)
+            if self._spill is not None:
+                part.spill = self._spill()
+            self._store.overflow.opened(part)
             self._parts[tp] = part
 
     def detach(self, tp: TP) -> None:
@@ -107,14 +115,30 @@ class Engine:
         """Meta row of a partition; may be written to."""
         return self._parts[tp[0], tp[1]].meta
 
+    def room(self) -> int:
+        """New keys that find room now: slots that are free, or whose rows may leave memory."""
+        slab = self._store.slab
+        if self._spill is None:
+            return slab.max_keys  # nothing would be gained by waiting
+        return slab.max_keys - int(np.count_nonzero(slab.dirty[: slab.high]))
+
+    @property
+    def moved(self) -> Moved:
+        """Rows moved out of memory, back, and forgotten for want of disk, so far."""
+        overflow = self._store.overflow
+        return Moved(overflow.evicted, overflow.returned, overflow.forgotten)
+
     def keys(self, tp: TP) -> int:
-        """Number of keys of a partition."""
+        """Number of keys of a partition that are in memory."""
         return len(self._parts[tp[0], tp[1]].index)
 
     def row(self, tp: TP, key: bytes) -> bytes | None:
         """Bytes of a key's row, or None."""
-        slot = self._parts[tp[0], tp[1]].index.get(key)
-        return None if slot is None else self._store.slab.rows[slot].tobytes()
+        part = self._parts[tp[0], tp[1]]
+        slot = part.index.get(key)
+        if slot is None:
+            return self._store.overflow.away(part, [key]).get(key)
+        return bytes(self._store.slab.rows[slot])
 
     def take_dirty(self, tp: TP, limit: int | None = None) -> DirtyRows:
         """Copy rows changed since they were last taken, and mark them clean.
@@ -133,6 +157,8 @@ class Engine:
         n = self.row_bytes
         rows: list[bytes | None] = [flat[i : i + n] for i in range(0, len(flat), n)]
         keys = [slab.key(slot) for slot in slots.tolist()]
+        gone, part.tombstones = [k for k in part.tombstones if k not in part.index], []
+        keys, rows = [*gone, *keys], [*[None] * len(gone), *rows]
         return DirtyRows([*keys, META_KEY], [*rows, part.meta.encode()])
 
     def mark_dirty(self, tp: TP, keys: Iterable[bytes]) -> None:

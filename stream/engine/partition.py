@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from stream.engine.adopt import Description
 from stream.engine.meta import MetaRow
 from stream.engine.result import TP
+from stream.engine.spill import Spill
 
 
 @dataclass
@@ -20,6 +21,9 @@ class Partition:
         meta: Counts and the partition's clock.
         next_silence: No key falls silent before the clock passes this, microseconds.
         foreign: Changelog rows of another layout or model, by key, until they are adopted.
+        spill: Where rows go that memory does not hold; None: nowhere.
+        overdue: Keys put away that are silent, and found no room to say so.
+        tombstones: Keys forgotten for want of room, to be written.
         described: What such rows are, by their model's mark; from the meta rows that were read.
     """
 
@@ -28,5 +32,8 @@ class Partition:
     index: dict[bytes, int] = field(default_factory=dict)
     meta: MetaRow = field(default_factory=MetaRow)
     next_silence: int = -(2**62)
+    spill: Spill | None = None
+    overdue: list[bytes] = field(default_factory=list)
+    tombstones: list[bytes] = field(default_factory=list)
     foreign: dict[bytes, bytes] = field(default_factory=dict)
     described: dict[int, Description] = field(default_factory=dict)

@@ -85,3 +85,11 @@ class LoadReport(NamedTuple):
     accepted: int
     stale: int
     damaged: list[tuple[bytes, str]]
+
+
+class Moved(NamedTuple):
+    """Rows that went out of memory, that came back, and that were forgotten for want of disk."""
+
+    evicted: int
+    returned: int
+    forgotten: int

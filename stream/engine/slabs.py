@@ -27,6 +27,8 @@ class Slab:
         self.nbytes, self.max_keys = nbytes, max_keys
         self.rows = _reserve(max_keys, nbytes)
         self.dirty = np.zeros(max_keys, dtype=bool)
+        self.touched = np.zeros(max_keys, dtype=np.int64)  # step that last needed the row
+        self.tick = 0
         self.owner = np.full(max_keys, -1, dtype=np.int32)  # number of the partition; -1 free
         self._keys: list[bytes | None] = []
         self._free: list[int] = []
@@ -61,6 +63,7 @@ class Slab:
             raise MemoryError(f"All {self.max_keys} rows of the slab are in use.")
         self.owner[slot] = owner
         self.dirty[slot] = False
+        self.touched[slot] = self.tick
         return slot
 
     def free(self, slot: int) -> None:

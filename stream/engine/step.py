@@ -276,9 +276,7 @@ class Stepper:
         for row in np.flatnonzero((batch.views["stale"] > 0) & (first < n)).tolist():
             batch.silences[row] = [Silent(-1, 0, int(first[row]))]  # silent since an earlier batch
         part = batch.part
-        for slot, deadline, at in self._store.silent_before(
-            part, clock, self._limits.stale_intervals
-        ):
+        for slot, deadline, at in self._store.silent_before(part, clock, batch.slots):
             row = int(np.searchsorted(batch.slots, slot))
             if row < batch.slots.size and batch.slots[row] == slot:
                 if at < first[row]:

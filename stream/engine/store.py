@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from ember_core.fleet import FleetModel
 from stream.engine.adopt import HEAD_BYTES, Adopter, mark_in, mark_of, offset_in
 from stream.engine.layout import LAYOUT_VERSION, RowLayout, WindowSpec, engine_fields
+from stream.engine.overflow import Overflow
 from stream.engine.partition import Partition
 from stream.engine.slabs import Slab
 from stream.engine.stale import deadlines
 from stream.engine.windows import NEVER
 from stream.records import Reason, Rejected
+
+_NO_SLOTS = np.zeros(0, dtype=np.int64)
 
 
 class Store:
@@ -25,10 +28,17 @@ class Store:
     Args:
         model: The model; it says what a key remembers and how a known key begins.
         window: How samples become rows.
-        max_keys: Most keys held.
+        max_keys: Most keys held in memory.
+        stale_intervals: Usual intervals after which a key is silent; 0: never.
     """
 
-    def __init__(self, model: FleetModel, window: WindowSpec, max_keys: int) -> None:
+    def __init__(
+        self,
+        model: FleetModel,
+        window: WindowSpec,
+        max_keys: int,
+        stale_intervals: float = 0.0,
+    ) -> None:
         pipeline = model.pipeline
         fields = pipeline.state_fields()
         self.layout = RowLayout((*fields, *engine_fields(len(model.channels), window)))
@@ -42,6 +52,8 @@ class Store:
         self._known = self._first_rows(model.key_state, len(model.keys))
         self._new = self._first_rows(model.new_state, 1)
         self._all = self.layout.views(self.slab.rows)
+        self._stale_intervals = stale_intervals
+        self.overflow = Overflow(self.slab, self._due)
         windows = (*pipeline.normaliser.state_fields(), *pipeline.windows.state_fields())
         measured = {f.name for f in (*windows, *engine_fields(len(model.channels), window))}
         self._adopter = Adopter(
@@ -88,7 +100,9 @@ class Store:
             which leave none behind.
         """
         index = part.index
+        self.slab.tick += 1
         slots = np.fromiter(map(index.get, keys, repeat(-1)), dtype=np.int64, count=len(keys))
+        away = self._make_room(part, keys, slots, keep)
         over: list[int] = []
         at, made = -1, list[bytes]()  # the message at hand, and the keys it is the first to send
         for i in np.flatnonzero((slots < 0) & keep).tolist():
@@ -104,12 +118,39 @@ class Store:
                     for own in made:
                         self.slab.free(index.pop(own))
                     continue
-                slot = self.slab.allocate(key, part.number)
-                index[key] = slot
                 made.append(key)
-                self.slab.rows[slot] = self._first(key)
+                back = away.get(key)
+                if back is not None:
+                    slot = self.overflow.take_in(part, key, back)
+                else:
+                    slot = self.slab.allocate(key, part.number)
+                    index[key] = slot
+                    self.slab.rows[slot] = self._first(key)
             slots[i] = slot
         return slots, over
+
+    def _make_room(
+        self,
+        part: Partition,
+        keys: Sequence[bytes],
+        slots: NDArray[np.int64],
+        keep: NDArray[np.bool_],
+    ) -> dict[bytes, bytes]:
+        """Slots for the keys of a batch that have none; rows of those that were put away."""
+        if part.spill is None:
+            return {}
+        absent = list(dict.fromkeys(keys[i] for i in np.flatnonzero((slots < 0) & keep).tolist()))
+        if absent:
+            self.overflow.make_room(len(absent), slots)
+        return self.overflow.away(part, absent)
+
+    def _due(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Clock at which the keys of slots fall silent; far off for those that are."""
+        if self._stale_intervals <= 0:
+            return np.full(slots.size, 2**62, dtype=np.int64)
+        ends = self.patience(self._all, slots, self._stale_intervals)
+        ends[self._all["stale"][slots] > 0] = 2**62
+        return ends
 
     def _first(self, key: bytes) -> NDArray[np.uint8]:
         """The row a key begins with, `(nbytes,)`."""
@@ -125,6 +166,7 @@ class Store:
         """Write rows back and mark them dirty."""
         self.slab.rows[slots] = block
         self.slab.dirty[slots] = True
+        self.slab.touched[slots] = self.slab.tick
 
     def patience(
         self, views: dict[str, Any], rows: NDArray[np.int64], intervals: float
@@ -137,9 +179,14 @@ class Store:
         return np.where(able, deadlines(views["seen"][rows], interval, intervals), 2**62)
 
     def silent_before(
-        self, part: Partition, clock: NDArray[np.int64], intervals: float
+        self, part: Partition, clock: NDArray[np.int64], batch: NDArray[np.int64]
     ) -> Iterator[tuple[int, int, int]]:
         """Keys whose patience, as stored, ends within the clock of a batch.
+
+        Args:
+            part: The partition.
+            clock: Its clock after each sample of the batch, `(n,)`.
+            batch: Slots of the batch, which must stay where they are.
 
         Yields:
             Slot, deadline, and the sample index at which the clock passes it.
@@ -147,11 +194,17 @@ class Store:
         now = int(clock[-1])
         if now <= part.next_silence:
             return
+        if part.spill is not None:
+            due_away = [*part.overdue, *part.spill.due(now)]
+            part.overdue = self.overflow.bring_back(part, due_away, batch)
         slots = self.slab.slots_of(part.number)
-        ends = self.patience(self._all, slots, intervals)
-        ends[self._all["stale"][slots] > 0] = 2**62
+        ends = self._due(slots)
         due = ends < now
         part.next_silence = int(ends[~due].min(initial=2**62))
+        if part.spill is not None:
+            part.next_silence = min(part.next_silence, part.spill.next_due())
+            if part.overdue:
+                part.next_silence = -(2**62)  # with the next batch, when there is room
         for slot, end in zip(slots[due].tolist(), ends[due].tolist(), strict=True):
             yield slot, end, int(np.searchsorted(clock, end, side="right"))
 
@@ -160,6 +213,7 @@ class Store:
         for slot in part.index.values():
             self.slab.free(slot)
         part.index.clear()
+        self.overflow.closed(part)
 
     def merge(
         self, part: Partition, rows: Iterable[tuple[bytes, bytes | None]]
@@ -174,9 +228,18 @@ class Store:
         """
         accepted = old = 0
         damaged: list[tuple[bytes, str]] = []
-        slab, index = self.slab, part.index
+        slab, index, overflow = self.slab, part.index, self.overflow
+        slab.tick += 1
         for key, value in rows:
             slot = index.get(key)
+            if slot is None and part.spill is not None and len(part.spill):
+                away = overflow.away(part, [key]).get(key)
+                if away is not None and value is not None and len(value) >= HEAD_BYTES:
+                    if offset_in(value) < offset_in(away):
+                        old += 1
+                        continue
+                elif away is not None:
+                    part.spill.remove([key])
             if value is None or len(value) < HEAD_BYTES:
                 part.foreign.pop(key, None)
                 if slot is not None:
@@ -200,6 +263,8 @@ class Store:
                 continue
             part.foreign.pop(key, None)
             if slot is None:
+                if slab.full():
+                    overflow.make_room(1, _NO_SLOTS)
                 if slab.full():
                     damaged.append((key, f"all {slab.max_keys} rows of state.max_keys are taken"))
                     continue
@@ -230,6 +295,8 @@ class Store:
                     del index[key]
                 continue
             if slot is None:
+                if slab.full():
+                    self.overflow.make_room(1, _NO_SLOTS)
                 if slab.full():
                     damaged.append((key, f"all {slab.max_keys} rows of state.max_keys are taken"))
                     continue

@@ -27,3 +27,4 @@ from ._processor import Processor as Processor
 from ._resume import Facts as Facts
 from ._resume import Start as Start
 from ._resume import resume as resume
+from ._spill_file import SpillFiles as SpillFiles

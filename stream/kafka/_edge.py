@@ -126,6 +126,7 @@ class Edge:
             observer=observer,
             clock=clock,
             late=config.dead_letters_late,
+            make_room=lambda: self._checkpoint("full"),
         )
 
     # -- records

@@ -136,6 +136,9 @@ class Engine(Protocol):
     def keys(self, tp: TP) -> int:
         """Number of keys held."""
 
+    def room(self) -> int:
+        """New keys that find room now; a checkpoint makes more."""
+
 
 class Codec(Protocol):
     """Bytes to columns: `stream.codecs`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import cast
 
 import numpy as np
@@ -44,6 +44,7 @@ class Processor:
         clock: For durations only.
         late: Whether late messages are dead letters too.
         slice_messages: Most messages in one step.
+        make_room: Makes a checkpoint, after which rows can leave memory.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Processor:
         clock: Clock,
         late: bool = False,
         slice_messages: int = SLICE,
+        make_room: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._codec = codec
         self._engine = engine
@@ -71,6 +73,7 @@ class Processor:
         self._observer = observer
         self._clock = clock
         self._late = late
+        self._make_room = make_room
         self._most = self._slice = slice_messages
 
     async def process(
@@ -91,9 +94,11 @@ class Processor:
         begin = 0
         while begin < len(records):
             await self._outbox.room()
+            if self._make_room is not None and self._engine.room() < self._slice:
+                await self._make_room()
             if not going_on() or tp not in self._ledger:
                 return
-            end = begin + self._slice
+            end = begin + max(1, min(self._slice, self._engine.room()))
             self._step(tp, records[begin:end])
             begin = end
             await self._outbox.pump()

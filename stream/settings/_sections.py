@@ -234,12 +234,13 @@ class StateSection(Section):
     max_keys: int = Field(
         default=1_000_000,
         ge=1,
-        description="Keys held; a new key beyond them is refused (`key_limit`).",
+        description="Keys held in memory; the rows of others, longest not seen, go to disk.",
     )
     max_disk_bytes: int = Field(
         default=10_737_418_240,
         ge=0,
-        description="Bytes on disk; beyond it the oldest keys are forgotten.",
+        description="Bytes of a worker on disk; beyond them the keys longest put away are "
+        "forgotten. 0: none, and a new key beyond `max_keys` is refused (`key_limit`).",
     )
     ttl_seconds: float = Field(
         default=0.0, ge=0, description="Event time after which a silent key is forgotten; 0: never."

@@ -96,6 +96,7 @@ class Schedule:
         self._zombies = self.mode != "plain" or risky
         self._compacts = (self.mode != "plain" or not risky) and rng.random() < 0.6
         self._calm = self.faults == 0 and self.broker.failures == 0
+        self._max_keys = rng.choice((3, 5, 64))
         self._lives = 0
         self._live: dict[Process, Worker] = {}
         self._ending = False
@@ -183,6 +184,7 @@ class Schedule:
             self.config,
             transactional_id="" if self.mode == "plain" else f"g-{self._lives}",
             on_request=on_request,
+            max_keys=self._max_keys,
         )
         self._live[process] = worker
         process.start(worker.run())

@@ -85,7 +85,7 @@ class TinyDecider:
 class TinyEngine(Engine):
     """The production engine around `TinyPipeline`."""
 
-    def __init__(self, max_keys: int = 64) -> None:
+    def __init__(self, max_keys: int = 64, spill: Any = None) -> None:
         pipeline: Any = TinyPipeline()
         model: Any = SimpleNamespace(
             pipeline=pipeline, channels=("x",), keys=[], key_state={}, new_state={}, sha256="7" * 64
@@ -95,6 +95,7 @@ class TinyEngine(Engine):
         self._store = Store(model, window, max_keys)
         decider: Any = TinyDecider(self._store, pipeline)
         self._stepper = Stepper(self._store, decider, window, limits)
+        self._spill = spill
         self._parts = {}
         self._numbers = 0
 

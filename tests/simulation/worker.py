@@ -21,6 +21,7 @@ from stream.kafka._thread import LogFacts
 from .broker import Broker, Producer
 from .group import Assignment, Coordinator
 from .machine import Process
+from .spill import DictSpill
 from .tiny import TinyCodec, TinyEngine
 
 HEARTBEAT_SECONDS = 0.4
@@ -142,9 +143,9 @@ class Worker:
         broker: The brokers.
         group: The coordinator.
         config: As in production.
-        transactions: Whether checkpoints are transactions.
         transactional_id: Of this life.
         on_request: Told of the kind of every request.
+        max_keys: Keys in memory; others are put away.
     """
 
     def __init__(
@@ -156,6 +157,7 @@ class Worker:
         *,
         transactional_id: str,
         on_request: Callable[[str], None],
+        max_keys: int = 64,
     ) -> None:
         self.process = process
         self.broker = broker
@@ -163,7 +165,7 @@ class Worker:
         self.config = config
         self.on_request = on_request
         self.transactional_id = transactional_id
-        self.engine = TinyEngine()
+        self.engine = TinyEngine(max_keys, DictSpill)
         self.thread = Thread(self)
         self.generation, self.member = -1, ""
         self.positions: dict[Any, int] = {}

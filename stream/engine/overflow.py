@@ -1,0 +1,120 @@
+"""Room in a full slab: rows least recently used go to their partition's spill, and come back.
+
+Only rows that were written out go: their bytes are in the changelog, or on their way there. A row
+comes back before its key is touched, as it left; no result depends on where it was meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.engine.partition import Partition
+from stream.engine.slabs import Slab
+from stream.engine.spill import Spilled
+
+_SHARE, _MOST = 16, 16_384
+"""Rows put away at once: this part of the slab, and at most so many. Finding them costs a scan."""
+
+
+class Overflow:
+    """Moves rows between a slab and the spills of its partitions.
+
+    Args:
+        slab: Rows in memory.
+        due: From slots to the clock at which each key falls silent, microseconds.
+    """
+
+    def __init__(self, slab: Slab, due: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> None:
+        self._slab = slab
+        self._due = due
+        self._parts: dict[int, Partition] = {}
+        self.evicted = 0
+        self.returned = 0
+        self.forgotten = 0
+
+    def opened(self, part: Partition) -> None:
+        """A partition is owned now."""
+        self._parts[part.number] = part
+
+    def closed(self, part: Partition) -> None:
+        """A partition is given up."""
+        self._parts.pop(part.number, None)
+        if part.spill is not None:
+            part.spill.close()
+            part.spill = None
+
+    def away(self, part: Partition, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Rows of those of `keys`, none of them in memory, that were put away."""
+        if part.spill is None or not len(part.spill) or not keys:
+            return {}
+        return part.spill.get(keys)
+
+    def bring_back(
+        self, part: Partition, keys: Sequence[bytes], protect: NDArray[np.int64]
+    ) -> list[bytes]:
+        """Put rows back into memory.
+
+        Returns:
+            Keys for which there was no room.
+        """
+        absent = [key for key in keys if key not in part.index]
+        found = self.away(part, absent)
+        self.make_room(len(found), protect)
+        left = []
+        for key, row in found.items():
+            if self._slab.full():
+                left.append(key)
+            else:
+                self.take_in(part, key, row)
+        return left
+
+    def take_in(self, part: Partition, key: bytes, row: bytes) -> int:
+        """Put one row back; there must be room. Gives its slot."""
+        slot = self._slab.allocate(key, part.number)
+        part.index[key] = slot
+        self._slab.rows[slot] = np.frombuffer(row, dtype=np.uint8)
+        self.returned += 1
+        return slot
+
+    def make_room(self, need: int, protect: NDArray[np.int64]) -> None:
+        """Free so many slots, or as many as may be freed.
+
+        Args:
+            need: Slots wanted.
+            protect: Slots that must stay.
+        """
+        slab = self._slab
+        need -= slab.max_keys - slab.used
+        if need <= 0 or not any(part.spill is not None for part in self._parts.values()):
+            return
+        n = slab.high
+        free_to_go = (slab.owner[:n] >= 0) & ~slab.dirty[:n]
+        free_to_go[protect[(protect >= 0) & (protect < n)]] = False
+        slots = np.flatnonzero(free_to_go)
+        count = min(slots.size, max(need, min(slab.max_keys // _SHARE, _MOST)))
+        if not count:
+            return
+        slots = slots[np.argpartition(slab.touched[slots], count - 1)[:count]]
+        slots = slots[np.argsort(slab.touched[slots], kind="stable")]
+        by_part: dict[int, list[Spilled]] = defaultdict(list)
+        for slot, due in zip(slots.tolist(), self._due(slots).tolist(), strict=True):
+            part = self._parts[int(slab.owner[slot])]
+            if part.spill is None:
+                continue
+            key = slab.key(slot)
+            by_part[part.number].append(Spilled(key, slab.rows[slot].tobytes(), due))
+            del part.index[key]
+            slab.free(slot)
+        for number, rows in by_part.items():
+            self._put_away(self._parts[number], rows)
+
+    def _put_away(self, part: Partition, rows: list[Spilled]) -> None:
+        assert part.spill is not None
+        self.evicted += len(rows)
+        gone = [key for key in part.spill.put(rows) if key not in part.index]
+        part.tombstones += gone
+        self.forgotten += len(gone)

@@ -1,0 +1,163 @@
+"""Rows beyond `state.max_keys`: an SQLite file per partition, without a name and without a journal.
+
+Nothing here outlives the process: the changelog is the state, this is memory that is not in RAM.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from stream.engine.spill import Spilled
+from stream.errors import UserError
+
+NEVER_US = 2**62
+_ASKED = 500
+"""Keys in one question; SQLite's own limit is at least 999."""
+_FORGOTTEN = 256
+"""Rows forgotten at once where the disk is full."""
+
+
+class SpillFiles:
+    """Makes a file per partition; all together stay within a number of bytes.
+
+    Args:
+        directory: Where to; made if it is not there.
+        max_bytes: Of all files together.
+
+    Raises:
+        UserError: If nothing can be written there.
+    """
+
+    def __init__(self, directory: Path, max_bytes: int) -> None:
+        self._directory = directory
+        self.max_bytes = max_bytes
+        self._open: list[SpillFile] = []
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=directory):
+                pass
+        except OSError as error:
+            raise UserError(
+                "Nothing can be written to state.directory. Expected a folder for rows beyond "
+                f"state.max_keys. Received: {directory} ({error.strerror})."
+            ) from None
+
+    def __call__(self) -> SpillFile:
+        """A file for one more partition."""
+        made = SpillFile(self._directory, self)
+        self._open.append(made)
+        return made
+
+    def used(self) -> int:
+        """Bytes of all files."""
+        return sum(file.used() for file in self._open)
+
+    def closed(self, file: SpillFile) -> None:
+        """One less."""
+        self._open.remove(file)
+
+
+class SpillFile:
+    """Rows of one partition.
+
+    Args:
+        directory: Where to.
+        files: All files of this worker.
+    """
+
+    def __init__(self, directory: Path, files: SpillFiles) -> None:
+        self._files = files
+        self._rows = 0
+        with tempfile.NamedTemporaryFile(dir=directory, prefix="rows-", delete=False) as made:
+            path = Path(made.name)
+        self._db = sqlite3.connect(path, isolation_level=None)
+        for pragma in ("journal_mode=off", "synchronous=off", "locking_mode=exclusive"):
+            self._db.execute(f"pragma {pragma}")
+        self._db.execute("create table rows (key blob unique, row blob, due integer)")
+        self._db.execute("create index due on rows (due) where due is not null")
+        path.unlink()  # it lives as long as it is open
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def used(self) -> int:
+        """Bytes in use: pages that hold something."""
+        (pages,) = self._db.execute("pragma page_count").fetchone()
+        (free,) = self._db.execute("pragma freelist_count").fetchone()
+        (size,) = self._db.execute("pragma page_size").fetchone()
+        return int((pages - free) * size)
+
+    def put(self, rows: Sequence[Spilled]) -> list[bytes]:
+        """As `stream.engine.spill.Spill`."""
+        try:
+            self._db.execute("begin")
+            self._db.executemany(
+                "insert or replace into rows values (?, ?, ?)",
+                [(r.key, r.row, r.due_us if r.due_us < NEVER_US else None) for r in rows],
+            )
+            self._db.execute("commit")
+        except sqlite3.OperationalError as error:
+            raise UserError(
+                f"Rows beyond state.max_keys could not be written to state.directory: {error}. "
+                "Free disk space, lower state.max_disk_bytes, or raise state.max_keys."
+            ) from error
+        self._count()
+        forgotten: list[bytes] = []
+        while self._rows and self._files.used() > self._files.max_bytes:
+            forgotten += self._forget_oldest()
+        return forgotten
+
+    def _forget_oldest(self) -> list[bytes]:
+        oldest = self._db.execute(
+            "select key from rows order by rowid limit ?", (_FORGOTTEN,)
+        ).fetchall()
+        keys = [key for (key,) in oldest]
+        self.remove(keys)
+        return keys
+
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """As `stream.engine.spill.Spill`."""
+        found: dict[bytes, bytes] = {}
+        if not self._rows:
+            return found
+        for begin in range(0, len(keys), _ASKED):
+            asked = keys[begin : begin + _ASKED]
+            marks = ",".join("?" * len(asked))
+            query = f"select key, row from rows where key in ({marks})"  # noqa: S608  # marks only
+            found.update(self._db.execute(query, asked).fetchall())
+        return found
+
+    def remove(self, keys: Sequence[bytes]) -> None:
+        """As `stream.engine.spill.Spill`."""
+        if not self._rows or not keys:
+            return
+        self._db.execute("begin")
+        self._db.executemany("delete from rows where key = ?", [(key,) for key in keys])
+        self._db.execute("commit")
+        self._count()
+
+    def due(self, before_us: int) -> list[bytes]:
+        """As `stream.engine.spill.Spill`."""
+        if not self._rows:
+            return []
+        found = self._db.execute("select key from rows where due < ?", (before_us,)).fetchall()
+        self._db.execute("update rows set due = null where due < ?", (before_us,))
+        return [key for (key,) in found]
+
+    def next_due(self) -> int:
+        """As `stream.engine.spill.Spill`."""
+        if not self._rows:
+            return NEVER_US
+        (found,) = self._db.execute("select min(due) from rows where due is not null").fetchone()
+        return NEVER_US if found is None else int(found)
+
+    def _count(self) -> None:
+        (self._rows,) = self._db.execute("select count(*) from rows").fetchone()
+
+    def close(self) -> None:
+        """As `stream.engine.spill.Spill`."""
+        self._db.close()
+        self._files.closed(self)
