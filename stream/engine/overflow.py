@@ -110,9 +110,10 @@ class Overflow:
             del part.index[key]
             slab.free(slot)
         for number, rows in by_part.items():
-            self._put_away(self._parts[number], rows)
+            self.put_away(self._parts[number], rows)
 
-    def _put_away(self, part: Partition, rows: list[Spilled]) -> None:
+    def put_away(self, part: Partition, rows: list[Spilled]) -> None:
+        """Give rows to their partition's spill."""
         assert part.spill is not None
         self.evicted += len(rows)
         gone = [key for key in part.spill.put(rows) if key not in part.index]

@@ -15,11 +15,13 @@ from stream.engine.layout import LAYOUT_VERSION, RowLayout, WindowSpec, engine_f
 from stream.engine.overflow import Overflow
 from stream.engine.partition import Partition
 from stream.engine.slabs import Slab
+from stream.engine.spill import Spilled
 from stream.engine.stale import deadlines
 from stream.engine.windows import NEVER
 from stream.records import Reason, Rejected
 
 _NO_SLOTS = np.zeros(0, dtype=np.int64)
+_FIRST = np.zeros(1, dtype=np.int64)
 
 
 class Store:
@@ -144,12 +146,20 @@ class Store:
             self.overflow.make_room(len(absent), slots)
         return self.overflow.away(part, absent)
 
-    def _due(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Clock at which the keys of slots fall silent; far off for those that are."""
+    def _due(
+        self, slots: NDArray[np.int64], views: dict[str, Any] | None = None
+    ) -> NDArray[np.int64]:
+        """Clock at which the keys of rows fall silent; far off for those that are.
+
+        Args:
+            slots: Which rows, `(n,)`.
+            views: Of which block; None: of the slab.
+        """
         if self._stale_intervals <= 0:
             return np.full(slots.size, 2**62, dtype=np.int64)
-        ends = self.patience(self._all, slots, self._stale_intervals)
-        ends[self._all["stale"][slots] > 0] = 2**62
+        views = self._all if views is None else views
+        ends = self.patience(views, slots, self._stale_intervals)
+        ends[views["stale"][slots] > 0] = 2**62
         return ends
 
     def _first(self, key: bytes) -> NDArray[np.uint8]:
@@ -265,6 +275,12 @@ class Store:
             if slot is None:
                 if slab.full():
                     overflow.make_room(1, _NO_SLOTS)
+                if slab.full() and part.spill is not None:  # of rows that are not written out yet
+                    block = np.frombuffer(value, dtype=np.uint8)[None]
+                    (due,) = self._due(_FIRST, self.layout.views(block)).tolist()
+                    overflow.put_away(part, [Spilled(key, value, due)])
+                    accepted += 1
+                    continue
                 if slab.full():
                     damaged.append((key, f"all {slab.max_keys} rows of state.max_keys are taken"))
                     continue

@@ -94,6 +94,20 @@ def test_recovery_puts_rows_away_too(model: FleetModel, spill: Callable[[], Spil
     assert after.rows() == free.rows()
 
 
+def test_what_is_loaded_while_memory_waits_to_be_written_is_put_away_at_once(
+    model: FleetModel, spill: Callable[[], Spill]
+) -> None:
+    """A standby beside a busy partition: none of its rows may be dropped for want of room."""
+    wrote = Checkpointed(Engine(model)).feed(feed_of(KEYS), 11)
+    engine = Engine(model, None, Limits(max_keys=3), spill)
+    feed_into(Run(engine), feed_of(KEYS[:3], 1), [1, 2, 3])
+    assert engine.room() == 0
+    other = ("telemetry", 5)
+    keys, values = zip(*wrote.log, strict=True)
+    assert engine.load(other, list(keys), list(values)).damaged == []
+    assert {key: engine.row(other, key) for key in KEYS} == wrote.rows()
+
+
 def test_a_tombstone_forgets_a_row_that_is_away(
     model: FleetModel, spill: Callable[[], Spill]
 ) -> None:
