@@ -60,7 +60,7 @@ class PipelineConfig:
 
     channels: tuple[str, ...]
     windows: str = "exponential"
-    half_lives: tuple[float, ...] = (3.5, 10.0, 17.0)
+    half_lives: tuple[float, ...] = (2.0, 5.0, 15.0)
     strides: tuple[int, ...] = (1, 3, 5)
     window_size: int = 10
     levels: bool = True

@@ -39,7 +39,7 @@ def train(
     dataset: Dataset,
     *,
     seed: int = 0,
-    epochs: int = 20,
+    epochs: int = 12,
     budget_per_week: float | None = None,
     choose: bool = False,
     name: str = "model",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ember_core import ops
 from ember_core.nn import Module
 from ember_core.state import State, StateField
@@ -13,15 +15,25 @@ FLOOR = 0.05  # smallest deviation of a feature, in usual deviations of its chan
 
 
 class FeatureScaler(Module):
-    """`f = clip((f - mean) / max(std, 0.05), -10, 10)` with each key's own moments.
+    """`f = clip((f - mean) / (max(std, 0.05) heavy), -10, 10)` with each key's own moments.
+
+    `heavy` is how much farther than a Gaussian's the fleet's extremes of a feature lie, as the
+    geometric mean of 1 and that: bursts that are usual for a channel would otherwise outweigh
+    faults of the calm ones.
 
     Args:
         n_features: Number of feature columns `D`.
+
+    Attributes:
+        heavy: Buffer `(D,)`, at least 1.
     """
+
+    heavy: Any
 
     def __init__(self, n_features: int) -> None:
         super().__init__()
         self.n_features = n_features
+        self.register_buffer("heavy", np.ones(n_features, dtype=np.float32))
 
     def state_fields(self) -> tuple[StateField, ...]:
         """Mean and variance of each feature."""
@@ -51,5 +63,5 @@ class FeatureScaler(Module):
 
     def forward(self, state: State, features: Any) -> Any:
         """Scaled features, shape `(B, D)`, float32, within +-10."""
-        std = ops.maximum(ops.sqrt(ops.maximum(state["feature_var"], 0.0)), FLOOR)
+        std = ops.maximum(ops.sqrt(ops.maximum(state["feature_var"], 0.0)), FLOOR) * self.heavy
         return ops.clip((features - state["feature_mean"]) / std, -CLIP, CLIP)

@@ -19,6 +19,7 @@ from ._contrastive import Divergence as Divergence
 from ._contrastive import contrastive_divergence as contrastive_divergence
 from ._detector import fit_detector as fit_detector
 from ._detector import set_thresholds as set_thresholds
+from ._gather import Series as Series
 from ._history import History as History
 from ._launch import launch as launch
 from ._liquid import fit_liquid as fit_liquid
@@ -33,7 +34,6 @@ from ._optimizers import RMSprop as RMSprop
 from ._optimizers import clip_by_norm as clip_by_norm
 from ._optimizers import clip_by_value as clip_by_value
 from ._optimizers import global_norm as global_norm
-from ._pipeline import Series as Series
 from ._pipeline import fit_pipeline as fit_pipeline
 from ._rbm import ContrastiveDivergence as ContrastiveDivergence
 from ._rbm import fit_rbm as fit_rbm

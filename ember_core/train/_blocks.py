@@ -14,17 +14,11 @@ from ember_core.evaluate import auc_pr
 from ember_core.models import RBM
 from ember_core.pipeline import CLOCK_SCALE, Pipeline, PipelineConfig
 from ember_core.train._faults import GAP, KINDS, inject
+from ember_core.train._gather import Series, gather, lockstep
 from ember_core.train._liquid import fit_liquid
-from ember_core.train._pipeline import (
-    LEARNING_RATE,
-    MIN_ROWS,
-    Series,
-    find_periods,
-    fit_scales,
-    gather,
-    lockstep,
-)
+from ember_core.train._pipeline import LEARNING_RATE, MIN_ROWS
 from ember_core.train._rbm import fit_rbm
+from ember_core.train._scales import feature_scales, find_periods, fit_scales
 
 KEYS = 8  # looked at, spread over the fleet
 HEAD_ROWS = 6000  # of a key that a trial learns from, and then is judged on
@@ -130,8 +124,9 @@ def _trial(series: list[Series], config: PipelineConfig) -> tuple[_Trial, dict[s
     fit_liquid(pipeline.liquid, gather(pipeline, heads, lengths, state, 64).sequences)
     state = {name: value.copy() for name, value in begin.items()}
     known = gather(pipeline, heads, lengths, state, stride, sequences=False)
-    mean, var = known.feature_moments(len(heads))
-    scaler = {"feature_mean": mean, "feature_var": var}
+    scales = feature_scales(known, len(heads))
+    scaler = {"feature_mean": scales.mean, "feature_var": scales.var}
+    pipeline.scaler.assign({"heavy": scales.heavy})
     scale = pipeline.normaliser.scale(begin)
 
     rng = np.random.default_rng(config.seed)

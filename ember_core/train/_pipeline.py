@@ -3,53 +3,38 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ember_core import ops
 from ember_core.detect import Calibration, MotorNeuron, Tail, calibrate, fit_tail, leaky
-from ember_core.features import find_period
 from ember_core.fleet import FleetModel
 from ember_core.pipeline import Pipeline, PipelineConfig
 from ember_core.state import State
+from ember_core.train._gather import SETTLE, Rows, Series, gather, tiles
 from ember_core.train._liquid import fit_liquid
 from ember_core.train._rbm import fit_rbm
+from ember_core.train._scales import DAY, feature_scales, find_periods, fit_scales
 
-FloatArray = NDArray[np.float64]
-SETTLE = 64  # rows at the start of a series that no fit uses: windows still fill
 MIN_ROWS = 2 * SETTLE
 EVIDENCE_ROWS = 0.5
-BLOCKS = 8  # of a key's rows, to tell how uncertain its moments are
-MIN_FLEET = 8  # keys that make a fleet to lean on
-SEQUENCED_ROWS = 100_000  # the liquid read-out is fitted on
 POOLED_EXCESSES = 20.0  # weight of the fleet's mean excess beside a key's own excesses
 LEARNING_RATE = 4e-2  # 1e-2 needs four times the epochs for the same
 
-DAY = 86_400.0  # seconds
-
-# How slowly the tail follows, and how long an alarm keeps it still: rows, no shorter than so many
-# periods of the data (which hold where times are mere record numbers), no longer than so long.
-HALF_LIFE = (4320, 3.0, 7 * DAY)
-FREEZE = (720, 0.5, DAY)
-
-
-class Series(NamedTuple):
-    """History of one key: times `(T,)` int64 microseconds, values `(T, C)` float64."""
-
-    key: bytes
-    time_us: NDArray[np.int64]
-    values: FloatArray
+# How slowly the tail follows, and how long an alarm keeps it still: periods of the data, which
+# hold where times are mere record numbers; rows where there is no period; no longer than so long.
+HALF_LIFE = (7.0, 10_080, 7 * DAY)
+FREEZE = (0.5, 720, DAY)
 
 
 def fit_pipeline(
     series: Sequence[Series],
     config: PipelineConfig,
     *,
-    epochs: int = 20,
+    epochs: int = 12,
     max_rows: int = 120_000,
     budget_per_week: float | None = None,
     evidence_rows: float = EVIDENCE_ROWS,
@@ -108,15 +93,16 @@ def fit_pipeline(
         state = {name: value.copy() for name, value in first.items()}
         gathered = gather(pipeline, usable, lengths, state, stride, tell)
 
-    mean, var = gathered.feature_moments(len(usable))
-    first["feature_mean"][...] = mean
-    first["feature_var"][...] = var
+    of_features = feature_scales(gathered, len(usable))
+    first["feature_mean"][...] = of_features.mean
+    first["feature_var"][...] = of_features.var
+    pipeline.scaler.assign({"heavy": of_features.heavy})
     _prime_windows(pipeline, first)
     tell("RBM", 0.0)
     visible = gathered.visible(pipeline, first)
     if config.whiten:
         pipeline.whiten_by(visible)
-        visible = np.concatenate([pipeline.whiten(part) for part in _tiles(visible)])
+        visible = np.concatenate([pipeline.whiten(part) for part in tiles(visible)])
     backend = ops.backend_name()
     rbm = pipeline.rbm.to(backend=backend)
     fit_rbm(
@@ -133,7 +119,7 @@ def fit_pipeline(
     pipeline.frozen()
 
     tell("thresholds", 0.0)
-    scores = np.concatenate([pipeline.score(part) for part in _tiles(visible)])
+    scores = np.concatenate([pipeline.score(part) for part in tiles(visible)])
     low, mid = np.quantile(scores, [0.001, 0.5])
     interval = float(np.median(first["interval"]))
     pipeline.tail = Tail(
@@ -170,204 +156,12 @@ def fit_pipeline(
 
 
 def _rows(
-    usual: int, cycles: float, most_seconds: float, periods: tuple[float, ...], interval: float
+    cycles: float, usual: int, most_seconds: float, periods: tuple[float, ...], interval: float
 ) -> int:
-    """Rows of a span: as many as usual, at least so many of the longest period, bounded in time."""
+    """Rows of a span: so many of the longest period, or as many as usual; bounded in time."""
     interval = max(interval, 1e-6)
-    least = cycles * max(periods, default=0.0) / interval
-    return max(1, int(min(max(usual, least), most_seconds / interval)))
-
-
-def fit_scales(series: Sequence[Series]) -> State:
-    """Mean, variance, range and usual interval of every key, from its own rows."""
-    columns = series[0].values.shape[1]
-    seen = np.zeros(columns, dtype=bool)
-    out: State = {n: [] for n in ("norm_mean", "norm_var", "norm_low", "norm_high", "interval")}
-    for s in series:
-        finite = np.isfinite(s.values)
-        seen |= finite.any(axis=0)
-        x = np.where(finite, s.values, 0.0)
-        n = np.maximum(finite.sum(axis=0), 1)
-        mean = x.sum(axis=0) / n
-        out["norm_mean"].append(mean)
-        out["norm_var"].append((np.where(finite, x - mean, 0.0) ** 2).sum(axis=0) / n)
-        held = finite.any(axis=0)
-        out["norm_low"].append(np.where(held, np.where(finite, x, np.inf).min(axis=0), 0.0))
-        out["norm_high"].append(np.where(held, np.where(finite, x, -np.inf).max(axis=0), 0.0))
-        out["interval"].append(float(np.median(np.diff(s.time_us))) * 1e-6)
-    if not seen.all():
-        raise ValueError(
-            "Every channel needs at least one finite value in the training data. "
-            f"Received: none in column(s) {np.flatnonzero(~seen).tolist()}."
-        )
-    return {name: np.asarray(rows) for name, rows in out.items()}
-
-
-def find_periods(series: Sequence[Series], scales: State, most: int = 24) -> tuple[float, ...]:
-    """The fleet's common period in seconds, where most of the looked-at keys agree on one."""
-    found = []
-    for k, s in enumerate(series[:most]):
-        interval = float(scales["interval"][k])
-        if interval <= 0:
-            continue
-        grid = np.arange(s.time_us[0] * 1e-6, s.time_us[-1] * 1e-6, interval)
-        if not 64 <= len(grid) <= 200_000:
-            continue
-        at = np.searchsorted(s.time_us * 1e-6, grid + 0.5 * interval, side="right") - 1
-        z = np.nan_to_num(
-            (s.values[at] - scales["norm_mean"][k]) / np.sqrt(scales["norm_var"][k] + 1e-12)
-        )
-        moves = scales["norm_var"][k] > 1e-12
-        rows = find_period(np.clip(z[:, moves], -5, 5))
-        if rows is not None:
-            found.append(rows * interval)
-    if len(found) < max(1, (min(len(series), most) + 1) // 2):
-        return ()
-    middle = float(np.median(found))
-    near = [p for p in found if abs(p / middle - 1.0) < 0.1]
-    if 2 * len(near) < len(found):
-        return ()
-    period = float(np.median(near))
-    return (DAY if abs(period / DAY - 1.0) < 0.01 else period,)
-
-
-@dataclass
-class _Rows:
-    """Rows of the history: whose, when, unscaled features."""
-
-    owner: NDArray[np.int64]
-    time_us: NDArray[np.int64]
-    raw: NDArray[np.float32]
-
-    @classmethod
-    def joined(cls, parts: list[tuple[Any, Any, Any]]) -> Any:
-        """Rows of all parts, in order."""
-        return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-    def feature_moments(self, keys: int) -> tuple[Any, Any]:
-        """Mean and variance of each feature per key, `(K, D)` each, float32.
-
-        Each leans on the fleet's as far as a key's own rows leave it uncertain (empirical Bayes):
-        rows follow each other closely, so the uncertainty is taken from the means of blocks. On
-        1,500 rows a key, its own moments alone made healthy rows to come look improbable.
-        """
-        d = self.raw.shape[1]
-        means, logs = np.zeros((keys, BLOCKS, d)), np.zeros((keys, BLOCKS, d))
-        mean, var = np.zeros((keys, d)), np.ones((keys, d))
-        for k in range(keys):
-            rows = self.raw[self.owner == k].astype(np.float64)
-            if len(rows) < BLOCKS:
-                continue
-            mean[k], var[k] = rows.mean(axis=0), rows.var(axis=0)
-            for i, block in enumerate(np.array_split(rows, BLOCKS)):
-                means[k, i] = block.mean(axis=0)
-                spread = ((block - mean[k]) ** 2).mean(axis=0)
-                logs[k, i] = np.log(spread + 1e-6)
-        shrunk = _lean(mean, means)
-        log_var = _lean(np.log(var + 1e-6), logs)
-        return shrunk.astype(np.float32), np.exp(log_var).astype(np.float32)
-
-    def visible(self, pipeline: Pipeline, first: State) -> NDArray[np.float32]:
-        """Visible units of the rows, not yet whitened unless the pipeline is, `(R, V)`."""
-        out = np.empty((len(self.owner), pipeline.n_visible), dtype=np.float32)
-        for i in range(0, len(out), 8192):
-            part = slice(i, i + 8192)
-            who = self.owner[part]
-            own = {n: first[n][who] for n in ("feature_mean", "feature_var")}
-            clock = pipeline.clock(self.time_us[part])
-            out[part] = pipeline.visible_units(own, self.raw[part], clock)
-        return out
-
-
-@dataclass
-class _Gathered(_Rows):
-    """Rows kept from one pass over the history.
-
-    Attributes:
-        sequences: Per key what the liquid read-out is fitted on.
-        whole: All rows of some keys, to calibrate alarms on.
-    """
-
-    sequences: list[tuple[Any, Any, Any]] = field(default_factory=list)
-    whole: _Rows | None = None
-
-
-def _lean(own: Any, blocks: Any) -> Any:
-    """Draw a key's values, `(K, D)`, to the fleet's mean as far as they are uncertain.
-
-    By the share of their variance over keys that the variance over each key's blocks,
-    `(K, BLOCKS, D)`, explains.
-    """
-    if len(own) < MIN_FLEET:
-        return own
-    uncertain = blocks.var(axis=1, ddof=1).mean(axis=0) / BLOCKS
-    across = own.var(axis=0, ddof=1)
-    keep = np.clip(1.0 - uncertain / np.maximum(across, 1e-12), 0.0, 1.0)
-    fleet = own.mean(axis=0)
-    return fleet + keep * (own - fleet)
-
-
-def _tiles(rows: Any, size: int = 8192) -> list[Any]:
-    """Rows in pieces that fit the cache."""
-    return [rows[i : i + size] for i in range(0, len(rows), size)]
-
-
-def lockstep(
-    pipeline: Pipeline, series: Sequence[Series], lengths: Any, state: State
-) -> Iterator[tuple[int, int, Any]]:
-    """All keys one row at a time: `(t, keys still running, observation)`; state in place."""
-    pipeline.frozen()
-    for t in range(int(lengths[0])):
-        n = int(np.count_nonzero(lengths > t))
-        values = np.stack([s.values[t] for s in series[:n]])
-        times = np.array([s.time_us[t] for s in series[:n]], dtype=np.int64)
-        seen = pipeline.observe({k: v[:n] for k, v in state.items()}, values, times)
-        for name, value in seen.state.items():
-            state[name][:n] = value
-        yield t, n, seen
-
-
-def gather(
-    pipeline: Pipeline,
-    series: Sequence[Series],
-    lengths: Any,
-    state: State,
-    stride: int,
-    tell: Callable[[str, float], None] | None = None,
-    *,
-    sequences: bool = True,
-) -> _Gathered:
-    """Run the history through the recurrent parts and keep every `stride`-th row of a key."""
-    parts: list[tuple[Any, Any, Any]] = []
-    every: list[tuple[Any, Any, Any]] = []
-    basis: list[list[Any]] = [[] for _ in series]
-    z: list[list[Any]] = [[] for _ in series]
-    anchor: list[list[Any]] = [[] for _ in series]
-    sequenced = max(1, min(len(series), SEQUENCED_ROWS // max(1, int(lengths[0])))) * sequences
-    for t, n, seen in lockstep(pipeline, series, lengths, state):
-        if tell and t % 512 == 0:
-            tell("history", t / int(lengths[0]))
-        m = min(n, sequenced)
-        for k in range(m):
-            basis[k].append(seen.basis[k])
-            z[k].append(seen.z[k])
-            anchor[k].append(seen.state["anchor"][k])
-        if t < SETTLE:
-            continue
-        kept = np.flatnonzero((np.arange(n) + t) % stride == 0)
-        if kept.size:
-            parts.append((kept, seen.state["last_time"][kept], seen.raw[kept]))
-        if sequenced:
-            now = min(n, sequenced)
-            every.append((np.arange(now), seen.state["last_time"][:now], seen.raw[:now]))
-    kept_sequences = [
-        (np.stack(b[SETTLE:]), np.stack(v[SETTLE:]), np.stack(a[SETTLE:]))
-        for b, v, a in zip(basis, z, anchor, strict=True)
-        if len(b) > SETTLE
-    ]
-    rows = _Rows.joined(parts)
-    whole = _Rows.joined(every) if every else None
-    return _Gathered(rows.owner, rows.time_us, rows.raw, kept_sequences, whole)
+    rows = cycles * max(periods) / interval if periods else usual
+    return max(1, int(min(rows, most_seconds / interval)))
 
 
 def _prime_windows(pipeline: Pipeline, first: State) -> None:
@@ -395,7 +189,7 @@ def _fit_tails(state: State, owner: Any, logs: Any) -> None:
     state["tail_excess"][...] = pooled / (excesses + POOLED_EXCESSES)
 
 
-def _calibrate(pipeline: Pipeline, first: State, rows: _Rows) -> Calibration:
+def _calibrate(pipeline: Pipeline, first: State, rows: Rows) -> Calibration:
     """How high evidence rises, and how often, on consecutive rows as the stream has them."""
     logs = _log_scores(pipeline, rows, first)
     traces = []
@@ -406,11 +200,11 @@ def _calibrate(pipeline: Pipeline, first: State, rows: _Rows) -> Calibration:
     return calibrate(traces, float(np.median(first["interval"])))
 
 
-def _log_scores(pipeline: Pipeline, rows: _Rows, state: State) -> Any:
+def _log_scores(pipeline: Pipeline, rows: Rows, state: State) -> Any:
     """Log scores of rows under a state's feature scales."""
     visible = rows.visible(pipeline, state)
     return np.concatenate(
-        [pipeline.tail.log_score(pipeline.score(part)) for part in _tiles(visible)]
+        [pipeline.tail.log_score(pipeline.score(part)) for part in tiles(visible)]
     )
 
 

@@ -28,7 +28,7 @@ def train(
     options: Annotated[DataOptions, Parameter(name="*")] = DataOptions(),  # noqa: B008 - frozen
     name: str = "",
     seed: int = 0,
-    epochs: int = 20,
+    epochs: int = 12,
     levels: Annotated[bool, Parameter(negative="--no-levels")] = True,
     windows: str = "exponential",
     hidden: int = 32,
