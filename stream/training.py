@@ -39,7 +39,7 @@ def train(
     dataset: Dataset,
     *,
     seed: int = 0,
-    epochs: int = 12,
+    epochs: int | None = None,
     budget_per_week: float | None = None,
     choose: bool = False,
     name: str = "model",
@@ -51,7 +51,7 @@ def train(
     Args:
         dataset: The history; where nothing divides it, all of it.
         seed: Seed of all weights.
-        epochs: Passes of the RBM over the rows.
+        epochs: Passes of the RBM over the rows. Default: 5 to 40, see `fit_pipeline`.
         budget_per_week: False triggers accepted per key and week. Default: the on-threshold is
             the evidence that 3 training rows in 1,000 reach.
         choose: Settle levels, clock and residuals by injected faults, see `choose_blocks`; the

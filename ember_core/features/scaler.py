@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ember_core import ops
 from ember_core.nn import Module
 from ember_core.state import State, StateField
@@ -33,7 +31,7 @@ class FeatureScaler(Module):
     def __init__(self, n_features: int) -> None:
         super().__init__()
         self.n_features = n_features
-        self.register_buffer("heavy", np.ones(n_features, dtype=np.float32))
+        self.register_buffer("heavy", ops.ones((n_features,)))
 
     def state_fields(self) -> tuple[StateField, ...]:
         """Mean and variance of each feature."""

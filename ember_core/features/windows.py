@@ -34,7 +34,7 @@ class ExponentialWindows(Module):
     def __init__(
         self,
         n_channels: int,
-        half_lives: tuple[float, ...] = (2.0, 5.0, 15.0),
+        half_lives: tuple[float, ...] = (1.5, 5.0, 15.0),
         *,
         levels: bool = True,
     ) -> None:

@@ -23,6 +23,7 @@ from ember_core.nn import AutoNCP, Module, Parameter
 from ember_core.state import State, StateField
 
 MOTOR_SHARE = 4  # one neuron in four is a motor neuron
+GAPS = 8  # elapsed times whose residuals' sizes are known: 1, 2, 4 ... 128 usual intervals
 
 
 class LiquidNetwork(Module):
@@ -43,6 +44,7 @@ class LiquidNetwork(Module):
     """
 
     tau: Any
+    growth: Any
 
     def __init__(
         self,
@@ -89,6 +91,7 @@ class LiquidNetwork(Module):
         self.register_buffer("tau", ops.from_numpy(rng.permutation(tau).astype(np.float32)))
         n_out = n_channels * len(self.horizons)
         self.readout = Parameter(ops.zeros((hidden + n_in + 1, n_out)))
+        self.register_buffer("growth", ops.ones((len(self.horizons), GAPS, n_channels)))
         self._exact: tuple[Any, Any, Any] | None = None
 
     def get_config(self) -> dict[str, Any]:
@@ -188,6 +191,31 @@ class LiquidNetwork(Module):
             ops.stack(due, axis=1),
             basis,
         )
+
+    def residual(self, z: Any, due: Any, elapsed: Any) -> Any:
+        """What came against what was forecast, over its usual size for the time that has passed.
+
+        A forecast for the next row says less the longer that row keeps one waiting: without this
+        the first row after every outage is a surprise.
+
+        Args:
+            z: Normalised rows, shape `(B, C)`, float32.
+            due: What `forward` says was forecast for them, shape `(B, P, C)`.
+            elapsed: Time since the key's previous row, in usual intervals, shape `(B,)`.
+
+        Returns:
+            Shape `(B, P, C)`, in usual deviations; unchanged at one usual interval or less.
+        """
+        place = ops.clip(ops.log(ops.maximum(elapsed, 1.0)) / float(np.log(2.0)), 0.0, GAPS - 1.0)
+        low = ops.minimum(ops.floor(place), GAPS - 2.0)
+        share = (place - low)[:, None]
+        at = ops.astype(low, "int64")
+        departures = []
+        for i in range(len(self.horizons)):
+            sizes = self.growth[i]
+            size = sizes[at] + share * (sizes[at + 1] - sizes[at])
+            departures.append((z - due[:, i]) / size)
+        return ops.stack(departures, axis=1)
 
 
 def _fan_in(rng: np.random.Generator, mask: Any, gain: float) -> Any:

@@ -22,6 +22,7 @@ from ember_core.train._scales import DAY, feature_scales, find_periods, fit_scal
 MIN_ROWS = 2 * SETTLE
 EVIDENCE_ROWS = 0.5
 POOLED_EXCESSES = 20.0  # weight of the fleet's mean excess beside a key's own excesses
+BATCH, STEPS = 128, 8_000  # of the RBM's training
 LEARNING_RATE = 4e-2  # 1e-2 needs four times the epochs for the same
 
 # How slowly the tail follows, and how long an alarm keeps it still: periods of the data, which
@@ -34,7 +35,7 @@ def fit_pipeline(
     series: Sequence[Series],
     config: PipelineConfig,
     *,
-    epochs: int = 12,
+    epochs: int | None = None,
     max_rows: int = 120_000,
     budget_per_week: float | None = None,
     evidence_rows: float = EVIDENCE_ROWS,
@@ -47,7 +48,8 @@ def fit_pipeline(
         series: One per key, times increasing.
         config: Shape of the pipeline; `periods_seconds` is replaced by what the data shows
             unless it is given.
-        epochs: Passes over the rows for the RBM.
+        epochs: Passes over the rows for the RBM. Default: as many as make 8,000 steps, 5 to 40:
+            with fewer it hardly knows what goes together, with more it learns the faults too.
         max_rows: Rows the weights are fitted on, spread evenly over all keys.
         budget_per_week: False triggers accepted per key and week; sets the on-threshold. Default:
             the evidence that 3 training rows in 1,000 reach.
@@ -108,8 +110,8 @@ def fit_pipeline(
     fit_rbm(
         rbm,
         ops.to(visible, backend=backend),
-        epochs=epochs,
-        batch_size=128,
+        epochs=epochs or int(np.clip(round(STEPS * BATCH / len(visible)), 5, 40)),
+        batch_size=BATCH,
         learning_rate=LEARNING_RATE,
         momentum=0.5,
         weight_decay=1e-4,

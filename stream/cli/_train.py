@@ -28,7 +28,7 @@ def train(
     options: Annotated[DataOptions, Parameter(name="*")] = DataOptions(),  # noqa: B008 - frozen
     name: str = "",
     seed: int = 0,
-    epochs: int = 12,
+    epochs: int | None = None,
     levels: Annotated[bool, Parameter(negative="--no-levels")] = True,
     windows: str = "exponential",
     hidden: int = 32,
@@ -47,7 +47,7 @@ def train(
         options: How the files are read.
         name: Name of the model. Default: that of the folder.
         seed: Of all weights.
-        epochs: Passes over the rows.
+        epochs: Passes over the rows. Default: 5 to 40, the more the fewer rows there are.
         levels: Use the level of each channel; without, only its departures.
         windows: exponential (in time), dilated or hop (windows of rows).
         hidden: Neurons of the liquid network.

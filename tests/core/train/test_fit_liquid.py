@@ -66,7 +66,7 @@ def test_the_read_out_is_the_ridge_solution():
 
 def test_the_cell_stays_as_it_was():
     net = network()
-    before = {n: np.array(v) for n, v in net.state_dict().items() if n != "readout"}
+    before = {n: np.array(v) for n, v in net.state_dict().items() if n not in ("readout", "growth")}
     fit_liquid(net, [trace(net, sine(100))[0]])
     after = net.state_dict()
     assert all((after[n] == v).all() for n, v in before.items())
@@ -82,3 +82,21 @@ def test_a_history_shorter_than_the_horizon_is_refused():
     with pytest.raises(ValueError, match="Received: 0"):
         fit_liquid(net, [])
     fit_liquid(net, [short, trace(net, sine(80))[0]])
+
+
+def test_residuals_are_held_against_their_usual_size_for_the_time_that_passed():
+    """A walk's departures grow with the root of the time; none is shrunk at the usual interval."""
+    net = network()
+    walk = np.cumsum(np.random.default_rng(3).standard_normal((3001, 3)), axis=0) * 0.05
+    fit_liquid(net, [trace(net, walk.astype(np.float32))[0]])
+    growth = np.asarray(net.growth)[0]
+    assert (growth[0] == 1.0).all()
+    assert (np.diff(growth, axis=0) >= 0).all()
+    assert (growth[3] > 1.8).all()  # after 8 intervals; 8 ** 0.5 where nothing can be forecast
+    z = np.full((4, 3), 2.0, dtype=np.float32)
+    due = np.zeros((4, len(net.horizons), 3), dtype=np.float32)
+    elapsed = np.array([0.5, 1.0, 8.0, 1e4], dtype=np.float32)
+    got = net.residual(z, due, elapsed)[:, 0]
+    np.testing.assert_array_equal(got[:2], 2.0)
+    np.testing.assert_allclose(got[2], 2.0 / growth[3], rtol=1e-6)
+    np.testing.assert_allclose(got[3], 2.0 / growth[-1], rtol=1e-6)
