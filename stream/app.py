@@ -72,6 +72,7 @@ class Application:
             stale=lambda: self.engine.flagged("stale"),
             state_bytes=lambda: self.engine.active_keys * self.engine.row_bytes,
             in_flight=lambda: self.worker.events_in_flight,
+            moved=lambda: self.engine.moved,
             max_keys=settings.state.max_keys,
         )
         self.http = HttpServer(

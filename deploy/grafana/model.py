@@ -109,9 +109,12 @@ MODEL = Dashboard(
             ),
             Panel(
                 "Evictions",
-                "Keys a second that leave memory, are forgotten on disk, or expire.",
+                "Keys a second that leave memory for the disk, come back, or are forgotten on it.",
                 "cps",
-                [(rate("ember_state_evictions_total", "reason"), "{{reason}}")],
+                [
+                    (rate("ember_state_evictions_total", "reason"), "out of {{reason}}"),
+                    (rate("ember_state_returned_keys_total"), "back"),
+                ],
                 width=8,
             ),
         ],

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Literal
 
 import msgspec
 import numpy as np
@@ -56,7 +55,7 @@ _TRIGGERS = (
 )
 _OUTCOMES = ("written", "cut", "coordinates", "dropped", "failed")
 _REASONS = frozenset(reason.value for reason in Reason)
-_EVICTIONS = ("memory", "disk", "ttl")
+_EVICTIONS = ("memory", "disk")
 _RESTORED = ("accepted", "stale", "damaged")
 _FATES = ("scored", "warming", "windowed", "late", "repeated", "absent")
 PHASES = ("waiting", "unfit", "joining", "recovering", "running", "stopping", "failed")
@@ -186,7 +185,12 @@ class Metrics:
         self._state_bytes = gauge("ember_state_bytes", "Bytes of the keys' state in memory.")
         self._max_keys = gauge("ember_state_max_keys", "Keys that may be held: state.max_keys.")
         self._in_flight = gauge("ember_events_in_flight", "Events not yet acknowledged.")
-        self._evictions = counter("ember_state_evictions", "Keys moved out, by reason.", "reason")
+        self._evictions = counter(
+            "ember_state_evictions",
+            "Keys moved out: of memory, to the disk; of the disk, forgotten.",
+            "reason",
+        )
+        self._returned = counter("ember_state_returned_keys", "Keys read back from the disk.")
         self._restored = counter("ember_restored_rows", "Changelog rows, by result.", "result")
         self._commits = counter(
             "ember_commits", "Checkpoints made durable; one that fails ends the process."
@@ -194,6 +198,8 @@ class Metrics:
         self._checkpoint_rows = counter("ember_checkpoint_rows", "Rows written by checkpoints.")
         self._rebalances = counter("ember_rebalances", "Assignments received from the group.")
         self._channels = frozenset(channels[:_MOST_CHANNELS])
+        self._ask_moved: Callable[[], tuple[int, int, int]] | None = None
+        self._moved = (0, 0, 0)
         self._held: set[TP] = set()
         self._newest: dict[str, int] = {}
         self._cached_lag = cache(lambda topic, partition: self._lag.labels(topic, partition))
@@ -337,10 +343,6 @@ class Metrics:
         for result, number in zip(_RESTORED, (accepted, stale, damaged), strict=True):
             self._restored.labels(result).inc(number)
 
-    def evicted(self, reason: Literal["memory", "disk", "ttl"], keys: int) -> None:
-        """Keys left memory for the disk, were forgotten, or expired."""
-        self._evictions.labels(reason).inc(keys)
-
     def watch(
         self,
         *,
@@ -349,9 +351,14 @@ class Metrics:
         stale: Callable[[], float],
         state_bytes: Callable[[], float],
         in_flight: Callable[[], float],
+        moved: Callable[[], tuple[int, int, int]],
         max_keys: int,
     ) -> None:
-        """Functions to ask at every scrape, and the bound of the first."""
+        """Functions to ask at every scrape, and the bound of the first.
+
+        `moved` gives keys evicted to the disk, returned from it, and forgotten, so far.
+        """
+        self._ask_moved = moved
         self._keys.set_function(keys)
         self._alarmed.labels("evidence").set_function(firing)
         self._alarmed.labels("stale").set_function(stale)
@@ -378,4 +385,10 @@ class Metrics:
 
     def render(self) -> bytes:
         """Prometheus' text format."""
+        if self._ask_moved is not None:
+            before, self._moved = self._moved, self._ask_moved()
+            evicted, returned, forgotten = np.subtract(self._moved, before).tolist()
+            self._evictions.labels("memory").inc(evicted)
+            self._evictions.labels("disk").inc(forgotten)
+            self._returned.inc(returned)
         return generate_latest(self.registry)

@@ -150,3 +150,13 @@ def test_locked_packages_are_those_that_are_asked_for() -> None:
     for block in re.split(r"\n(?=\S)", lines):
         if "==" in block.splitlines()[0]:
             assert "--hash=sha256:" in block
+
+
+def test_workflows_run_what_was_looked_at() -> None:
+    """Actions by commit, with the version beside it; no credentials left in the checkout."""
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        text = path.read_text(encoding="utf-8")
+        for used in re.findall(r"uses: (.*)", text):
+            assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", used), used
+        assert text.count("actions/checkout@") == text.count("persist-credentials: false")
+        assert re.search(r"^permissions:\n  contents: read$", text, re.MULTILINE)
