@@ -46,6 +46,10 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "latency": Benchmark(
         "benchmarks.latency", "seconds from a record's production to its alert, by load"
     ),
+    "recovery": Benchmark(
+        "benchmarks.recovery",
+        "seconds until the state of all keys is back, and a checkpoint's pause",
+    ),
     "quality": Benchmark(
         "benchmarks.quality", "faults caught and false alarms on labelled telemetry, beside others"
     ),

@@ -1,0 +1,177 @@
+"""Seconds to recover the state of many keys from the changelog, and what a checkpoint holds up.
+
+The rows are those of the real engine, written as a checkpoint writes them and read as a worker's
+recovery reads them: whole fetches of committed records, merged into the slab. Faust's rebalance
+before it is not part of the figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import time
+from typing import Any, Final
+
+import numpy as np
+import psutil
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from benchmarks.fleet import Fleet
+from benchmarks.frame import BenchmarkError, say
+from benchmarks.kafka_client import create_topics
+from benchmarks.kafka_server import RealKafka
+from ember_core.fleet import FleetModel
+from stream.engine import Engine, Fetch, Limits
+from stream.kafka import Changelog, Silent
+from stream.kafka._logs import append_rows
+from stream.records import Decoded
+
+_TOPIC: Final = "telemetry"
+_CHANGELOG: Final = "recovery-changelog"
+_START_US: Final = 1_700_000_000_000_000
+_STEP: Final = 4096
+_WRITTEN: Final = 20_000
+"""Rows of one checkpoint, as of a worker that makes them every other second."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """How many keys, and of what."""
+    parser.add_argument("--keys", type=int, default=1_000_000)
+    parser.add_argument("--channels", type=int, default=8)
+    parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument("--dirty", type=int, default=10_000, help="keys of the checkpoint timed")
+    parser.add_argument("--repeats", type=int, default=5, help="checkpoints timed")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure.
+
+    Returns:
+        `recovery_seconds` and its rates, `write_seconds`, and the pause of a checkpoint.
+
+    Raises:
+        BenchmarkError: If a row is lost on the way.
+    """
+    fleet = Fleet(options.keys, options.channels)
+    say("training")
+    model = fleet.model(rows=600, epochs=1)
+    with RealKafka() as kafka:
+        create_topics(
+            kafka.bootstrap, {_CHANGELOG: options.partitions}, {"cleanup.policy": "compact"}
+        )
+        say("writing")
+        written = asyncio.run(_write(kafka.bootstrap, model, fleet, options))
+        gc.collect()
+        say("recovering")
+        found = asyncio.run(_recover(kafka.bootstrap, model, options))
+    if found["keys"] != options.keys:
+        raise BenchmarkError(f"{found['keys']:,} keys came back of {options.keys:,}.")
+    return {**found, **written}
+
+
+async def _write(
+    bootstrap: str, model: FleetModel, fleet: Fleet, options: argparse.Namespace
+) -> dict[str, Any]:
+    """One row of every key, in checkpoints; and how long the copy of a checkpoint takes."""
+    engine = Engine(model, limits=Limits(max_keys=options.keys))
+    names = np.arange(options.keys)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap,
+        enable_idempotence=True,
+        max_batch_size=786_432,
+        max_request_size=4 * 1_048_576,
+    )
+    await producer.start()
+    spent, sent = 0.0, 0
+    pauses: list[float] = []
+    try:
+        for partition in range(options.partitions):
+            tp = _TOPIC, partition
+            engine.attach(tp)
+            mine = names[partition :: options.partitions]
+            for begin in range(0, mine.size, _STEP):
+                _step(engine, tp, fleet, mine[begin : begin + _STEP], begin)
+            left = mine.size
+            while left > 0:
+                dirty = engine.take_dirty(tp, _WRITTEN)
+                started = time.perf_counter()
+                await append_rows(producer, _CHANGELOG, partition, dirty.keys, dirty.rows, [])
+                spent += time.perf_counter() - started
+                left -= len(dirty.keys) - 1
+                sent += len(dirty.keys) - 1
+        first = names[:: options.partitions][: options.dirty]
+        for repeat in range(options.repeats):
+            tp, offset = (_TOPIC, 0), 10**9 + repeat * options.dirty
+            for begin in range(0, first.size, _STEP):
+                _step(engine, tp, fleet, first[begin : begin + _STEP], offset + begin, repeat + 1)
+            started = time.perf_counter()
+            engine.take_dirty(tp)
+            pauses.append(time.perf_counter() - started)
+    finally:
+        await producer.stop()
+    return {
+        "write_seconds": round(spent, 2),
+        "written_rows_per_second": round(sent / spent),
+        "row_bytes": engine.row_bytes,
+        "checkpoint_rows": int(first.size),
+        "checkpoint_pause_seconds": round(float(np.median(pauses)), 4),
+        "checkpoint_longest_pause_seconds": round(max(pauses), 4),
+    }
+
+
+def _step(
+    engine: Engine, tp: Any, fleet: Fleet, keys: Any, first_offset: int, turn: int = 0
+) -> None:
+    n = len(keys)
+    rng = np.random.default_rng((turn, first_offset))
+    times = np.full(n, _START_US + turn * 10_000_000, dtype=np.int64)
+    batch = Decoded(
+        [fleet.keys[k] for k in keys.tolist()],
+        times,
+        rng.standard_normal((n, len(fleet.channels))) + 50.0,
+        np.arange(n, dtype=np.int32),
+        [],
+    )
+    offsets = np.arange(first_offset, first_offset + n, dtype=np.int64)
+    engine.step(tp, batch, Fetch(offsets, times // 1000))
+
+
+async def _recover(
+    bootstrap: str, model: FleetModel, options: argparse.Namespace
+) -> dict[str, Any]:
+    engine = Engine(model, limits=Limits(max_keys=options.keys))
+    changelog = Changelog(engine, Silent())
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        fetch_max_bytes=52_428_800,
+        max_partition_fetch_bytes=4_194_304,
+    )
+    await consumer.start()
+    try:
+        tps = [TopicPartition(_CHANGELOG, n) for n in range(options.partitions)]
+        for tp in tps:
+            engine.attach((_TOPIC, tp.partition))
+        consumer.assign(tps)
+        ends = await consumer.end_offsets(tps)
+        await consumer.seek_to_beginning(*tps)
+        merging = 0.0
+        began = time.perf_counter()
+        while any([(await consumer.position(tp)) < ends[tp] for tp in tps]):
+            for tp, records in (await consumer.getmany(timeout_ms=200)).items():
+                started = time.perf_counter()
+                changelog.load((_TOPIC, tp.partition), records)
+                merging += time.perf_counter() - started
+        took = time.perf_counter() - began
+    finally:
+        await consumer.stop()
+    return {
+        "keys": engine.active_keys,
+        "recovery_seconds": round(took, 2),
+        "keys_per_second": round(options.keys / took),
+        "mib_per_second": round(options.keys * engine.row_bytes / took / 2**20, 1),
+        "of_it_merging_seconds": round(merging, 2),
+        "resident_gib": round(psutil.Process().memory_info().rss / 2**30, 2),
+    }
