@@ -23,31 +23,21 @@ _FORGOTTEN = 256
 class SpillFiles:
     """Makes a file per partition; all together stay within a number of bytes.
 
-    Args:
-        directory: Where to; made if it is not there.
-        max_bytes: Of all files together.
+    Nothing is written before a row has to go: a fleet that fits into memory needs no disk.
 
-    Raises:
-        UserError: If nothing can be written there.
+    Args:
+        directory: Where to; made when it is needed.
+        max_bytes: Of all files together.
     """
 
     def __init__(self, directory: Path, max_bytes: int) -> None:
-        self._directory = directory
+        self.directory = directory
         self.max_bytes = max_bytes
         self._open: list[SpillFile] = []
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=directory):
-                pass
-        except OSError as error:
-            raise UserError(
-                "Nothing can be written to state.directory. Expected a folder for rows beyond "
-                f"state.max_keys. Received: {directory} ({error.strerror})."
-            ) from None
 
     def __call__(self) -> SpillFile:
         """A file for one more partition."""
-        made = SpillFile(self._directory, self)
+        made = SpillFile(self)
         self._open.append(made)
         return made
 
@@ -64,27 +54,27 @@ class SpillFile:
     """Rows of one partition.
 
     Args:
-        directory: Where to.
         files: All files of this worker.
     """
 
-    def __init__(self, directory: Path, files: SpillFiles) -> None:
+    def __init__(self, files: SpillFiles) -> None:
         self._files = files
         self._rows = 0
-        with tempfile.NamedTemporaryFile(dir=directory, prefix="rows-", delete=False) as made:
-            path = Path(made.name)
-        self._db = sqlite3.connect(path, isolation_level=None)
-        for pragma in ("journal_mode=off", "synchronous=off", "locking_mode=exclusive"):
-            self._db.execute(f"pragma {pragma}")
-        self._db.execute("create table rows (key blob unique, row blob, due integer)")
-        self._db.execute("create index due on rows (due) where due is not null")
-        path.unlink()  # it lives as long as it is open
+        self._made: sqlite3.Connection | None = None
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        if self._made is None:
+            self._made = _make(self._files.directory)
+        return self._made
 
     def __len__(self) -> int:
         return self._rows
 
     def used(self) -> int:
         """Bytes in use: pages that hold something."""
+        if self._made is None:
+            return 0
         (pages,) = self._db.execute("pragma page_count").fetchone()
         (free,) = self._db.execute("pragma freelist_count").fetchone()
         (size,) = self._db.execute("pragma page_size").fetchone()
@@ -159,5 +149,27 @@ class SpillFile:
 
     def close(self) -> None:
         """As `stream.engine.spill.Spill`."""
-        self._db.close()
+        if self._made is not None:
+            self._made.close()
         self._files.closed(self)
+
+
+def _make(directory: Path) -> sqlite3.Connection:
+    """An empty file without a name: it lives as long as it is open."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=directory, prefix="rows-", delete=False) as made:
+            path = Path(made.name)
+    except OSError as error:
+        raise UserError(
+            "Rows beyond state.max_keys cannot be put away. Expected state.directory to be a "
+            f"folder that can be written to. Received: {directory} ({error.strerror}). Raise "
+            "state.max_keys, or set state.max_disk_bytes = 0 to refuse new keys."
+        ) from error
+    db = sqlite3.connect(path, isolation_level=None)
+    for pragma in ("journal_mode=off", "synchronous=off", "locking_mode=exclusive"):
+        db.execute(f"pragma {pragma}")
+    db.execute("create table rows (key blob unique, row blob, due integer)")
+    db.execute("create index due on rows (due) where due is not null")
+    path.unlink()
+    return db

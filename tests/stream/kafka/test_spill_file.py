@@ -51,7 +51,19 @@ def test_beyond_its_bytes_the_oldest_rows_are_forgotten(tmp_path: Path) -> None:
     assert set(file.get([b"0000", b"0999"])) == {b"0999"}
 
 
-def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_is_named_when_it_is_needed(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
+    file = SpillFiles(tmp_path / "file" / "spill", 1)()
+    assert file.get([b"a"]) == {}
+    assert file.due(3) == []
     with pytest.raises(UserError, match=r"state\.directory"):
-        SpillFiles(tmp_path / "file" / "spill", 1)
+        file.put([Spilled(b"a", b"row", NEVER_US)])
+
+
+def test_nothing_is_on_disk_before_a_row_has_to_go(tmp_path: Path) -> None:
+    files = SpillFiles(tmp_path / "spill", 1)
+    file = files()
+    file.remove([b"a"])
+    assert files.used() == 0
+    assert not (tmp_path / "spill").exists()
+    file.close()
