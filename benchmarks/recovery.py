@@ -145,6 +145,7 @@ async def _recover(
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
+        auto_offset_reset="earliest",
         isolation_level="read_committed",
         fetch_max_bytes=52_428_800,
         max_partition_fetch_bytes=4_194_304,
@@ -156,7 +157,6 @@ async def _recover(
             engine.attach((_TOPIC, tp.partition))
         consumer.assign(tps)
         ends = await consumer.end_offsets(tps)
-        await consumer.seek_to_beginning(*tps)
         merging = 0.0
         began = time.perf_counter()
         while any([(await consumer.position(tp)) < ends[tp] for tp in tps]):
