@@ -13,7 +13,7 @@ from .stage import Stage
 EPOCHS = 6
 MAX_ROWS = 60_000
 BUDGET_PER_WEEK = (
-    0.5  # false triggers of a key; the history is short, healthy rows to come vary more
+    0.25  # false triggers of a key; the history is short, healthy rows to come vary more
 )
 HORIZONS = (1, 6, 24)
 EVIDENCE_ROWS = 3.0  # half of the faults are mild and last
