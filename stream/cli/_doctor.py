@@ -65,10 +65,8 @@ def doctor(
 
 def examine(settings: Settings) -> Iterator[Check]:
     """All checks in order, each as soon as it is known."""
-    channels: Sequence[str] | None = None
-    for check, found in _models(settings):
-        yield check
-        channels = channels or found
+    check, channels = _model(settings)
+    yield check
     try:
         metadata = _clients.fetch_metadata(settings.kafka, _BROKER_SECONDS)
     except UserError as error:
@@ -81,22 +79,18 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield from sample(cluster, channels, int(time.time() * 1000))
 
 
-def _models(settings: Settings) -> Iterator[tuple[Check, Sequence[str] | None]]:
+def _model(settings: Settings) -> tuple[Check, Sequence[str] | None]:
     from ember_core.fleet import FleetModel
     from ember_core.serialize import BundleError
 
-    paths = {str(settings.model.path): settings.model.path}
-    paths |= {pattern: Path(path) for pattern, path in settings.model.profiles.items()}
-    for label, path in paths.items():
-        name = f"model {label}"
-        try:
-            found = FleetModel.load(path, backend="numpy")
-        except (BundleError, OSError) as error:
-            mend = "Train one (`ember train DATA... --out DIR`), or set model.path or --model."
-            yield Check(name, "fail", str(error), mend), None
-            continue
-        detail = f"{found.name} {found.version}: {len(found.channels)} channels, "
-        yield Check(name, "ok", f"{detail}{len(found.keys)} keys."), found.channels
+    name = f"model {settings.model.path}"
+    try:
+        found = FleetModel.load(settings.model.path, backend="numpy")
+    except (BundleError, OSError) as error:
+        mend = "Train one (`ember train DATA... --out DIR`), or set model.path or --model."
+        return Check(name, "fail", str(error), mend), None
+    detail = f"{found.name} {found.version}: {len(found.channels)} channels, "
+    return Check(name, "ok", f"{detail}{len(found.keys)} keys."), found.channels
 
 
 def _line(check: Check) -> Text:

@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     kafka: KafkaSection = Field(default=KafkaSection(), description="The cluster.")
     input: InputSection = Field(default=InputSection(), description="What is read, and how.")
     window: WindowSection = Field(default=WindowSection(), description="How samples become rows.")
-    model: ModelSection = Field(default=ModelSection(), description="The bundles that judge.")
+    model: ModelSection = Field(default=ModelSection(), description="The bundle that judges.")
     alerts: AlertsSection = Field(default=AlertsSection(), description="When to speak.")
     output: OutputSection = Field(default=OutputSection(), description="Where events go.")
     checkpoint: CheckpointSection = Field(default=CheckpointSection(), description="Durability.")

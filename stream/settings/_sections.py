@@ -129,12 +129,9 @@ class WindowSection(Section):
 
 
 class ModelSection(Section):
-    """The bundles that judge."""
+    """The bundle that judges."""
 
     path: Path = Field(default=Path("model"), description="Folder of the model bundle.")
-    profiles: Table = Field(
-        default={}, description="Other bundles by key pattern: `{ pattern = path }`."
-    )
     warmup_rows: int = Field(
         default=500, ge=0, description="Rows before a key unknown to the bundle is scored."
     )
@@ -193,14 +190,11 @@ class OutputSection(Section):
     dead_letters: str = Field(
         default="<input>.dead-letters", min_length=1, description="Topic of refused messages."
     )
-    scores: str = Field(
-        default="", description="Topic of all scores, columnar; empty: not written."
-    )
 
     def topic(
-        self, kind: Literal["anomalies", "triggers", "dead_letters", "scores"], input_topic: str
+        self, kind: Literal["anomalies", "triggers", "dead_letters"], input_topic: str
     ) -> str:
-        """Name of an output topic of an input topic; empty: not written."""
+        """Name of an output topic of an input topic."""
         template: str = getattr(self, kind)
         return template.replace("<input>", input_topic)
 

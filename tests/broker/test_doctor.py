@@ -27,7 +27,7 @@ def _model(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bundle of three channels, without training one."""
     found = SimpleNamespace(name="fleet", version="1", channels=CHANNELS, keys=[b"k"])
     check = Check("model", "ok", "fleet")
-    monkeypatch.setattr(_doctor, "_models", lambda _settings: [(check, found.channels)])
+    monkeypatch.setattr(_doctor, "_model", lambda _settings: (check, found.channels))
 
 
 def _settings(broker: Broker, topic: str, **more: Any) -> Settings:

@@ -54,7 +54,6 @@ def test_defaults_are_those_of_the_design() -> None:
     assert settings.window.mode == "count"
     assert settings.alerts.budget_per_week == 1.0
     assert settings.output.topic("dead_letters", "t") == "t.dead-letters"
-    assert settings.output.topic("scores", "t") == ""
     assert settings.checkpoint.interval_seconds == 2.0
     assert settings.state.max_keys == 1_000_000
     assert settings.http.port == 6066
@@ -91,13 +90,13 @@ def test_settings_are_frozen() -> None:
 def test_lists_and_tables_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """With commas, or as JSON."""
     monkeypatch.setenv("EMBER_INPUT__TOPICS", "a, b")
-    monkeypatch.setenv("EMBER_MODEL__PROFILES", "db-*=models/db")
+    monkeypatch.setenv("EMBER_WINDOW__AGGREGATES", "cpu=max")
     assert Settings.load().input.topics == ("a", "b")
-    assert Settings.load().model.profiles == {"db-*": "models/db"}
+    assert Settings.load().window.aggregates == {"cpu": "max"}
     monkeypatch.setenv("EMBER_INPUT__TOPICS", '["a"]')
-    monkeypatch.setenv("EMBER_MODEL__PROFILES", '{"x": "y"}')
+    monkeypatch.setenv("EMBER_WINDOW__AGGREGATES", '{"x": "mean"}')
     assert Settings.load().input.topics == ("a",)
-    assert Settings.load().model.profiles == {"x": "y"}
+    assert Settings.load().window.aggregates == {"x": "mean"}
 
 
 @pytest.mark.parametrize(
@@ -154,7 +153,7 @@ def test_every_mistake_is_one_sentence_and_all_are_told(monkeypatch: pytest.Monk
         '[alerts]\nbudget = "often"\n'
     )
     monkeypatch.setenv("EMBER_INPUT__CODEC", "jsno")
-    monkeypatch.setenv("EMBER_OUTPTU__SCORES", "x")
+    monkeypatch.setenv("EMBER_OUTPTU__TRIGGERS", "x")
     monkeypatch.setenv("EMBER_STATE_DIRECTORY", "x")
     monkeypatch.setenv("EMBER_WINDOW", "x")
     told = "\n".join(found := mistakes(config))
@@ -163,8 +162,8 @@ def test_every_mistake_is_one_sentence_and_all_are_told(monkeypatch: pytest.Monk
     assert "`[inptu]` is not a section of the settings (ember.toml). Did you mean `input`?" in told
     assert "Received: port=70000 (ember.toml)." in told
     assert "codec='jsno' (EMBER_INPUT__CODEC). Did you mean `json`?" in told
-    assert "`EMBER_OUTPTU__SCORES` names no section" in told
-    assert "Did you mean `EMBER_OUTPUT__SCORES`?" in told
+    assert "`EMBER_OUTPTU__TRIGGERS` names no section" in told
+    assert "Did you mean `EMBER_OUTPUT__TRIGGERS`?" in told
     assert "`EMBER_STATE_DIRECTORY` is not a setting. Did you mean `EMBER_STATE__DIRECT" in told
     assert "`window` is a section, not a value." in told
     assert "expected number/period" in told.lower()
@@ -217,9 +216,16 @@ def test_budgets(budget: str, per_week: float) -> None:
     assert Settings.load(None, alerts__budget=budget).alerts.budget_per_week == per_week
 
 
+def test_what_has_no_effect_is_no_setting() -> None:
+    """Topics of all scores and bundles by key are not built: refused, not ignored."""
+    told = mistakes(write('[model]\nprofiles = { x = "y" }\n[output]\nscores = "x"\n'))
+    assert [line.split(".")[0] for line in told] == ["`model", "`output"]
+    assert all("is not a setting" in line for line in told)
+
+
 def test_what_is_shown_can_be_read_back() -> None:
     """`config show` is a file one can start from."""
-    settings = Settings.load(None, model__profiles={'a "b"': "c"}, input__topics=["x", "y"])
+    settings = Settings.load(None, window__aggregates={'a "b"': "max"}, input__topics=["x", "y"])
     again = Settings.load(write(render_toml(settings), "again.toml"))
     assert again.model_dump() == settings.model_dump()
     assert "# default" in render_toml(settings)
