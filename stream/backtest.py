@@ -123,6 +123,9 @@ def backtest(
         limits: Bounds, as the stream has them.
         warm: Feed the training rows first, without keeping their scores and events.
         batch_rows: Rows a step takes; the results do not depend on it.
+
+    Raises:
+        ValueError: If the model is not on NumPy's arrays.
     """
     window = window or WindowSpec()
     data = dataset.select(model.channels)

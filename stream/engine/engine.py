@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from ember_core import ops
 from ember_core.fleet import FleetModel
 from stream.engine.adopt import describe, mark_of
 from stream.engine.decide import Decider
@@ -30,6 +31,9 @@ class Engine:
         limits: Bounds of what may come in.
         spill: Makes a place for rows of a partition that memory does not hold; None: a new key
             beyond `limits.max_keys` is refused.
+
+    Raises:
+        ValueError: If the model is not on NumPy's arrays, which rows of state are.
     """
 
     def __init__(
@@ -39,6 +43,14 @@ class Engine:
         limits: Limits | None = None,
         spill: Callable[[], Spill] | None = None,
     ) -> None:
+        backend = ops.backend_name(model.pipeline.rbm.weights.data)
+        if backend != "numpy":
+            raise ValueError(
+                "The engine scores on NumPy, where a row's bits do not depend on its batch. "
+                f"Expected a model on numpy. Received: backend={backend!r}. "
+                'Move it with model.to(backend="numpy"), or load it so: '
+                'FleetModel.load(folder, backend="numpy").'
+            )
         window, limits = window or WindowSpec(), limits or Limits()
         self.model = model
         self._store = Store(model, window, limits.max_keys, limits.stale_intervals)

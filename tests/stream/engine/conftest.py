@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from ember_core import ops
 from ember_core.detect import Calibration, MotorNeuron, Tail
 from ember_core.fleet import FleetModel
 from ember_core.pipeline import PipelineConfig
@@ -82,7 +83,8 @@ def fit(keys: Iterable[bytes], channels: Sequence[str], rows: int = 307, **confi
         for number, key in enumerate(keys)
     ]
     config = PipelineConfig(channels=tuple(channels), **(SMALL | config))
-    model = fit_pipeline(series, config, epochs=10)
+    with ops.default_backend("numpy"):
+        model = fit_pipeline(series, config, epochs=10)
     pipeline = model.pipeline
     pipeline.tail = Tail(pipeline.tail.floor, half_life_rows=200, freeze_rows=9)
     pipeline.motor = MotorNeuron(on=2.2, off=1.4, time_constant_rows=3.0, refractory_rows=10)
@@ -101,13 +103,13 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def model(bundle: Path) -> FleetModel:
     """The small bundle; not to be configured."""
-    return FleetModel.load(bundle)
+    return FleetModel.load(bundle, backend="numpy")
 
 
 @pytest.fixture
 def touchy(bundle: Path) -> FleetModel:
     """The same, firing at every little thing; a test's own."""
-    model = FleetModel.load(bundle)
+    model = FleetModel.load(bundle, backend="numpy")
     model.pipeline.motor = MotorNeuron(on=1.3, off=1.0, time_constant_rows=3.0, refractory_rows=7)
     return model
 

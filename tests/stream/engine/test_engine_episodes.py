@@ -124,7 +124,7 @@ def test_resolved_tells_of_the_whole_episode(touchy: FleetModel) -> None:
 
 
 def test_an_anomaly_is_a_row_whose_severity_reaches_the_setting(bundle: Path) -> None:
-    model = FleetModel.load(bundle).configure(anomaly_severity=1.25)
+    model = FleetModel.load(bundle, backend="numpy").configure(anomaly_severity=1.25)
     done = run(model, rows_of(b"a", signal(300, 3, 0)))
     scores = [s for s in done.scores[b"a"] if s[0] >= at(70)]  # its windows are full
     expected = [s[0] for s in scores if s[3] >= 1.25]
@@ -146,7 +146,7 @@ def test_a_lower_budget_fires_less(bundle: Path) -> None:
     feed = interleaved(*(rows_of(k, signal(400, 3, n)) for n, k in enumerate(KNOWN)))
     fired = []
     for budget in (1e6, 1.0, 0.01):
-        model = FleetModel.load(bundle).configure(budget_per_week=budget)
+        model = FleetModel.load(bundle, backend="numpy").configure(budget_per_week=budget)
         done = run(model, feed, limits=Limits(max_keys=8, stale_intervals=0))
         fired.append(len([b for b in done.triggers() if b["status"] == "firing"]))
     assert fired[0] > fired[1] >= fired[2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from ember_core.fleet import FleetModel
 from stream.engine import META_KEY, Engine, Limits, MetaRow, WindowSpec
+from tests.conftest import lacking
 from tests.stream.engine.conftest import (
     CHANNELS,
     KNOWN,
@@ -270,3 +272,14 @@ def test_a_freed_slot_keeps_nothing_of_its_last_key(model: FleetModel) -> None:
     reference = run(model, fresh)
     assert done.scores[b"new"] == reference.scores[b"new"]
     assert done.rows() == reference.rows()
+
+
+@pytest.mark.parametrize("backend", ["torch", "mlx"])
+def test_a_model_on_other_arrays_is_refused_with_the_mend(bundle: Path, backend: str) -> None:
+    """State is rows of NumPy: said at once, not by another library at the first record."""
+    if find_spec(backend) is None:
+        lacking(backend, f"{backend} is not installed")
+    away = FleetModel.load(bundle, backend=backend)
+    with pytest.raises(ValueError, match=rf"Received: backend='{backend}'.*to\(backend=\"numpy\""):
+        Engine(away)
+    Engine(away.to(backend="numpy"))
