@@ -42,13 +42,14 @@ fix: $(VENV)/.ready-dev  ## Mend what ruff can mend, and format
 bench: $(VENV)/.ready-test  ## One benchmark (ARGS="throughput --json"); without ARGS their names
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-docs: $(VENV)/.ready-run  ## Write what is made from the code: tables of docs/, Grafana's dashboards
+docs: $(VENV)/.ready-docs  ## Write what is made from the code (pages, dashboards), and build the site into site/
 	@$(BIN)/python docs/generate.py
 	@$(BIN)/python deploy/grafana/generate.py
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 clean:  ## Remove .venv and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-# run: the package; test: and what the tests need; dev: and the linters.
+# run: the package; docs: and what builds the site; test: what the tests need; dev: and the linters.
 $(VENV)/.ready-%: pyproject.toml .ci/venv
 	@PYTHON="$(PYTHON)" .ci/venv $*

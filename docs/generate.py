@@ -1,11 +1,14 @@
 """The parts of docs/ that are made from the code: `make docs` writes them, a test compares them.
 
-A part stands between `<!-- made by docs/generate.py: NAME -->` and `<!-- end -->`.
+A part stands between `<!-- made by docs/generate.py: NAME -->` and `<!-- end -->`. The pages of
+docs/reference and the drawing of a wiring are made whole.
 """
 
 from __future__ import annotations
 
+import ast
 import functools
+import importlib.util
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -15,6 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.quality import page
+from ember_core import nn
 from ember_core.pipeline import Pipeline, PipelineConfig
 from stream.engine.layout import RowLayout, WindowSpec, engine_fields
 from stream.observe import Metrics
@@ -23,6 +27,26 @@ from stream.settings import json_schema
 FOLDER = Path(__file__).resolve().parent
 PAGES = ("architecture.md", "metrics.md", "quality.md", "running.md")
 CHANNELS = tuple(f"channel_{n}" for n in range(8))
+REFERENCE = (
+    "ember_core.ops",
+    "ember_core.nn",
+    "ember_core.features",
+    "ember_core.features.columns",
+    "ember_core.features.sources",
+    "ember_core.models",
+    "ember_core.detect",
+    "ember_core.train",
+    "ember_core.evaluate",
+    "ember_core.pipeline",
+    "ember_core.cascade",
+    "ember_core.fleet",
+    "ember_core.serialize",
+    "stream.records",
+    "stream.engine",
+    "stream.codecs",
+    "stream.settings",
+)
+"""Public modules; each has a page of docs/reference."""
 
 _PART = re.compile(r"(<!-- made by docs/generate\.py: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -136,13 +160,54 @@ def render(text: str) -> str:
     return _PART.sub(lambda match: f"{match[1]}\n{PARTS[match[2]]()}\n{match[3]}", text)
 
 
+def surface(module: str) -> list[str]:
+    """Public names of a module in alphabetical order.
+
+    Those it defines, and of a package what its `__init__` hands on (`from ._x import X as X`).
+    """
+    spec = importlib.util.find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    names: set[str] = set()
+    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.ImportFrom):
+            names.update(alias.name for alias in node.names if alias.asname == alias.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names.update(target.id for target in targets if isinstance(target, ast.Name))
+    return sorted((n for n in names if not n.startswith("_")), key=str.lower)
+
+
+def reference(module: str) -> str:
+    """The page of a module: what mkdocstrings is to show of it."""
+    members = "".join(f"        - {name}\n" for name in surface(module))
+    return f"# {module}\n\n::: {module}\n    options:\n      members:\n{members}"
+
+
+def wiring() -> str:
+    """A small AutoNCP wiring, drawn."""
+    return nn.AutoNCP(13, 2, seed=3).build(5).to_svg("Five channels to two motor neurons") + "\n"
+
+
+def files() -> dict[str, str]:
+    """Text of every file that is made, by its name in docs/."""
+    pages = {name: render((FOLDER / name).read_text(encoding="utf-8")) for name in PAGES}
+    return {
+        **pages,
+        **{f"reference/{module}.md": reference(module) for module in REFERENCE},
+        "wiring.svg": wiring(),
+    }
+
+
 def main() -> None:
-    """Write the pages that have changed."""
-    for name in PAGES:
-        page = FOLDER / name
-        text = page.read_text(encoding="utf-8")
-        if (made := render(text)) != text:
-            page.write_text(made, encoding="utf-8")
+    """Write the files that have changed."""
+    for name, text in files().items():
+        path = FOLDER / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
             sys.stderr.write(f"docs/{name} is new\n")
 
 

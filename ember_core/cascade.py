@@ -83,7 +83,7 @@ class CascadePipeline(Module):
         mean, deviation: Buffers `(C,)`, scale of the channels.
         feature_mean, feature_deviation: Buffers `(V,)`, scale of the features.
 
-    Example:
+    Examples:
         >>> from ember_core import ops
         >>> from ember_core.cascade import CascadePipeline
         >>> pipeline = CascadePipeline(5, units=13, network_type="cfc")

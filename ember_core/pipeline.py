@@ -398,6 +398,11 @@ class Pipeline(Module):
 
         Rows of keys that still warm up get a score too; use `Observation.scored` to leave them
         out. Their decision leaves the state as it was.
+
+        Args:
+            state: State of the keys, fields of shape `(B, ...)`.
+            values: `(B, C)`, NaN where a channel is missing.
+            time_us: Event times `(B,)`, int64 microseconds.
         """
         seen = self.observe(state, values, time_us)
         score = self.score(seen.visible)

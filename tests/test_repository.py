@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SKIPPED = re.compile(r"(?:^|/)(?:__pycache__|build|dist|site|\.(?!ci/|github/)[^/]+)/")
 LONG_LINES = 500
+SOURCE = re.compile(r"https://github\.com/ember-stream/ember-stream/(?:tree|blob)/main/")
 
 # In halves, so that this file keeps the rule too.
 FORBIDDEN = {
@@ -185,20 +186,20 @@ def test_links_lead_somewhere() -> None:
     broken = []
     for page in [*PAGES, ROOT / "CHANGELOG.md"]:
         links = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
-        broken += [
-            f"{page.relative_to(ROOT)}: {link}"
-            for link in links
-            if "://" not in link and not (page.parent / link).exists()
-        ]
+        for link in links:
+            here = SOURCE.match(link)  # pages of the site lead to other files by their address
+            place = ROOT / link[here.end() :] if here else page.parent / link
+            if (here or "://" not in link) and not place.exists():
+                broken.append(f"{page.relative_to(ROOT)}: {link}")
     assert not broken
 
 
 def test_made_parts_of_the_docs_are_current() -> None:
     """`make docs` would change nothing."""
     made = load(ROOT / "docs" / "generate.py")
-    for name in made.PAGES:
+    for name, wanted in made.files().items():
         text = (ROOT / "docs" / name).read_text(encoding="utf-8")
-        assert made.render(text) == text, f"docs/{name} is out of date: run `make docs`"
+        assert text == wanted, f"docs/{name} is out of date: run `make docs`"
 
 
 def requirement_rows() -> dict[str, list[str]]:

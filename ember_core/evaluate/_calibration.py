@@ -47,7 +47,7 @@ def exceedances(
     Raises:
         ValueError: If shapes differ, or a probability or level lies outside its bounds.
 
-    Example:
+    Examples:
         >>> exceedances([0.5, 0.05, 0.9, 0.001], [0, 0, 0, 1], levels=(0.1,))[0].realised
         1
     """

@@ -47,7 +47,7 @@ def alarm_episodes(flags: ArrayLike, merge: int = 10) -> list[tuple[int, int]]:
     Raises:
         ValueError: If `flags` is not a 0/1 series or `merge` is less than 1.
 
-    Example:
+    Examples:
         >>> alarm_episodes([0, 1, 1, 0, 1, 0, 0, 0, 1], merge=2)
         [(1, 5), (8, 9)]
     """

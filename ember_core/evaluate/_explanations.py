@@ -26,7 +26,7 @@ def hit_rate(ranking: ArrayLike, true: Collection[int], at: float = 1.0) -> floa
     Raises:
         ValueError: If no channel is true, a channel is ranked twice, or `at` is not positive.
 
-    Example:
+    Examples:
         >>> hit_rate([4, 0, 2, 1], {0, 2})
         0.5
         >>> hit_rate([4, 0, 2, 1], {0, 2}, at=1.5)
@@ -67,7 +67,7 @@ def chance_in_first(channels: int, true: int, first: int = 3) -> float:
         true: How many of them are at fault.
         first: How many ranked channels are looked at.
 
-    Example:
+    Examples:
         >>> round(chance_in_first(4, 1, first=3), 3)
         0.75
     """

@@ -81,7 +81,7 @@ def nab_score(
     Raises:
         ValueError: If a score is NaN, or windows overlap, fall or reach beyond their series.
 
-    Example:
+    Examples:
         >>> found = [0.0] * 60 + [1.0] + [0.0] * 39
         >>> nab_score([NabSeries(found, [(60, 79)])]).score
         100.0

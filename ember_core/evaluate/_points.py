@@ -45,7 +45,7 @@ def auc_pr(label: ArrayLike, score: ArrayLike) -> float:
     Raises:
         ValueError: If shapes differ or a score is NaN.
 
-    Example:
+    Examples:
         >>> round(auc_pr([0, 1, 0, 1], [0.1, 0.4, 0.35, 0.8]), 3)
         1.0
     """

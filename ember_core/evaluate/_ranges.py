@@ -64,7 +64,7 @@ def runs(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
     Returns:
         int64 array of shape `(R, 2)`: first record of each run and the one *after* its last.
 
-    Example:
+    Examples:
         >>> runs(np.array([0, 1, 1, 0, 1], bool)).tolist()
         [[1, 3], [4, 5]]
     """

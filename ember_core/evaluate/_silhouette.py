@@ -21,7 +21,7 @@ def silhouette(points: Floats, labels: NDArray[np.int64]) -> float:
     Raises:
         ValueError: If there are fewer than two clusters.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> points = np.array([[0.0], [1.0], [10.0], [11.0]])
         >>> round(silhouette(points, np.array([0, 0, 1, 1])), 3)

@@ -34,7 +34,7 @@ def vus_pr(label: ArrayLike, score: ArrayLike, buffer: int, thresholds: int = 25
         ValueError: If shapes differ, a score is NaN, the series is empty, `buffer` is negative or
             `thresholds` is less than 1.
 
-    Example:
+    Examples:
         >>> label = [0, 0, 1, 1, 0, 0]
         >>> vus_pr(label, [0.1, 0.2, 0.9, 0.8, 0.2, 0.1], buffer=0, thresholds=6)
         1.0

@@ -91,7 +91,7 @@ def rolling(
         By name, `(n_windows, C)` with `n_windows = (n - (W - 1) * dilation - 1) // hop + 1`;
         window `k` begins at row `k * hop`.
 
-    Example:
+    Examples:
         >>> from ember_core import ops
         >>> x = ops.asarray([[1.0], [2.0], [6.0], [7.0]], dtype="float32")
         >>> rolling(x, 3, ["mean", "departure"])["departure"].tolist()

@@ -62,7 +62,7 @@ class TemporalStrides(Module):
     Attributes:
         windows_seen: Buffer `(S,)`, windows each stride was fitted on; 0 is unfitted.
 
-    Example:
+    Examples:
         >>> from ember_core import ops
         >>> strides = TemporalStrides(2, window=4, strides=(1, 3), summary=("mean", "departure"))
         >>> x = ops.reshape(ops.arange(0, 20, dtype="float32"), (10, 2))

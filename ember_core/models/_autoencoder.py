@@ -78,7 +78,7 @@ class LiquidAutoencoder(Module):
         n_targets: Columns O that are reconstructed; those of the input where not given.
         generator: Of the initial weights of code and read-out; seed 0 without one.
 
-    Example:
+    Examples:
         >>> from ember_core import nn, ops
         >>> from ember_core.models import LiquidAutoencoder
         >>> model = LiquidAutoencoder(nn.liquid_cell("cfc", 5, 13), nn.liquid_cell("cfc", 2, 13))

@@ -59,7 +59,7 @@ def categorize_anomalies(
     Raises:
         ValueError: If `flagged` is not one boolean per row.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from ember_core.models import RBM, categorize_anomalies
         >>> rbm = RBM(3, 2)

@@ -69,7 +69,7 @@ class LiquidForecaster(Module):
         n_targets: Columns O that are forecast.
         generator: Of the read-out's initial weights; seed 0 without one.
 
-    Example:
+    Examples:
         >>> from ember_core import nn, ops
         >>> from ember_core.models import LiquidForecaster
         >>> model = LiquidForecaster(nn.liquid_cell("ncp", 5, units=13), n_targets=5)

@@ -42,7 +42,7 @@ class RBM(Module):
         sigma: `(V,)`, the visible units' standard deviations, at first ones: what is learnt, else
             a buffer; unused for binary.
 
-    Example:
+    Examples:
         >>> from ember_core import ops
         >>> rbm = RBM(5, 3)
         >>> rbm(ops.zeros((2, 5))).shape, rbm.free_energy(ops.zeros((2, 5))).shape

@@ -106,7 +106,7 @@ class CfCCell(Cell):
         backbone_activation: Its activation, by name.
         generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
 
-    Example:
+    Examples:
         >>> from ember_core import nn, ops
         >>> cell = nn.CfCCell(5, 11)
         >>> output, state = cell(ops.ones((2, 5)), ops.zeros((2, 11)), ops.ones((2, 1)))

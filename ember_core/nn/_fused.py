@@ -38,7 +38,7 @@ class FusedCfC:
     Raises:
         ValueError: If the cell is of mode `"pure"`, which has other formulas.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from ember_core import nn
         >>> cell = nn.WiredCfCCell(5, nn.AutoNCP(11, 2))

@@ -29,7 +29,7 @@ def value_and_grad(
         ValueError: Of that function: if no parameter is trainable, or `function` gives no scalar.
         ImportError: Of that function: for NumPy's arrays, if `autograd` is not installed.
 
-    Example:
+    Examples:
         >>> from ember_core import nn, ops
         >>> layer = nn.Linear(5, 3)
         >>> def loss(x, y):

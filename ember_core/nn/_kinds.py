@@ -62,7 +62,7 @@ def liquid_cell(
     Raises:
         ValueError: If there is no such kind, or the sizes do not fit it.
 
-    Example:
+    Examples:
         >>> from ember_core import nn
         >>> cell = nn.liquid_cell("multi_stride", 5, units=33, strides=(1, 3, 5))
         >>> type(cell).__name__, cell.output_size

@@ -24,7 +24,7 @@ class Linear(Module):
         weight: `(F, H)`, at first uniform within `sqrt(6 / (F + H))` of 0.
         bias_vector: `(H,)`, at first 0; `None` without bias.
 
-    Example:
+    Examples:
         >>> from ember_core import nn, ops
         >>> nn.Linear(5, 3)(ops.ones((2, 5))).shape
         (2, 3)
@@ -92,7 +92,7 @@ class Dropout(Module):
         generator: Of the choice, from `ops.generator(seed)`; seed 0 on the input's backend
             without one.
 
-    Example:
+    Examples:
         >>> from ember_core import nn, ops
         >>> sorted(set(nn.Dropout(0.5)(ops.ones((200,))).tolist()))
         [0.0, 2.0]
@@ -154,7 +154,7 @@ class Sequential(Module):
     Args:
         layers: The modules, at least one.
 
-    Example:
+    Examples:
         >>> from ember_core import nn, ops
         >>> net = nn.Sequential([nn.Linear(5, 7), nn.Activation("tanh"), nn.Linear(7, 3)])
         >>> net(ops.zeros((2, 5))).shape

@@ -32,7 +32,7 @@ class LSTMCell(Cell):
         weight: `(F + H, 4 H)`, the columns of `i`, `g`, `f` and `o`.
         bias: `(4 H,)`.
 
-    Example:
+    Examples:
         >>> from ember_core import nn, ops
         >>> cell = nn.LSTMCell(5, 11)
         >>> x = ops.ones((2, 5))

@@ -62,7 +62,7 @@ class Module:
     are saved but not trained. What changes while it runs is no part of a module: a recurrent cell
     is given its state and gives it back.
 
-    Example:
+    Examples:
         >>> from ember_core import nn, ops
         >>> class Scale(nn.Module):
         ...     width: int
@@ -186,7 +186,7 @@ class Module:
             ValueError: If there is no such backend or device; nothing is moved then.
             ImportError: If the backend's package is not installed.
 
-        Example:
+        Examples:
             >>> from ember_core import nn
             >>> nn.Linear(5, 3).to(backend="numpy", dtype="float64").weight
             Parameter(float64, shape=(5, 3))

@@ -41,7 +41,7 @@ class MotorHead(Module):
     Attributes:
         synapses: From what it sees to its drive.
 
-    Example:
+    Examples:
         >>> from ember_core import nn, ops
         >>> head = nn.MotorHead(5, nn.AdaptiveThreshold())
         >>> x = ops.ones((2, 5))

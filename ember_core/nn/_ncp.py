@@ -98,7 +98,7 @@ class AutoNCP(NCP):
     Raises:
         ValueError: If there are too many outputs, or the sparsity is out of range.
 
-    Example:
+    Examples:
         >>> from ember_core.nn import AutoNCP
         >>> wiring = AutoNCP(19, 3, seed=7).build(5)
         >>> {name: len(ids) for name, ids in wiring.layers.items()}

@@ -123,7 +123,7 @@ class Recurrent(SequenceLayer):
         return_sequences: Whether every step's output is returned, or the last one's.
         generator: Of the map's initial weights; seed 0 without one.
 
-    Example:
+    Examples:
         >>> from ember_core import nn, ops
         >>> layer = nn.Recurrent(nn.LSTMCell(5, 11), proj_size=3)
         >>> output, state = layer(ops.ones((2, 7, 5)))

@@ -32,7 +32,7 @@ class CfC(SequenceLayer):
         backbone_activation: Activation of the backbone; a wiring has none.
         generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
 
-    Example:
+    Examples:
         >>> from ember_core import nn, ops
         >>> layer = nn.CfC(5, nn.AutoNCP(11, 3), mixed_memory=True)
         >>> output, state = layer(ops.ones((2, 7, 5)), elapsed=ops.full((2, 7), 0.5))

@@ -107,7 +107,7 @@ class StrideAwareCfCCell(Cell):
         time_scale_factor: First time scale of every neuron, 0.01 to 10.
         generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
 
-    Example:
+    Examples:
         >>> from ember_core import nn, ops
         >>> cell = nn.StrideAwareCfCCell(5, 11, stride_length=3)
         >>> x = ops.ones((2, 5))

@@ -22,7 +22,7 @@ class StridedCell(Cell):
         cell: The cell, of S state and O output columns.
         stride: Rows from one step to the next.
 
-    Example:
+    Examples:
         >>> from ember_core import nn, ops
         >>> cell = nn.StridedCell(nn.CfCCell(5, 11), stride=3)
         >>> x, time = ops.ones((2, 5)), ops.ones((2, 1))
@@ -117,7 +117,7 @@ class MultiStrideCell(Cell):
     Raises:
         ValueError: If there is not one stride per cell, or none.
 
-    Example:
+    Examples:
         >>> from ember_core import nn, ops
         >>> cells = [nn.StrideAwareCfCCell(5, 7, stride_length=s) for s in (1, 3, 5)]
         >>> cell = nn.MultiStrideCell(2, cells, (1, 3, 5))

@@ -1,9 +1,4 @@
-"""Thresholds of a motor neuron: fixed, learned from its input, or adapted to its own output.
-
-All are called alike, with what the neuron sees `(B, F)`, its output `(B, 1)` and their state
-`(B, state_size)`, and return the threshold for this row `(B, 1)` and the state after it. A fresh
-state is zeros.
-"""
+"""Thresholds of a motor neuron: fixed, learned from its input, or adapted to its own output."""
 
 from __future__ import annotations
 
@@ -18,7 +13,12 @@ from ._module import Module
 
 
 class Threshold(Module):
-    """What a motor neuron's output has to exceed. Abstract: a subclass has `forward`."""
+    """What a motor neuron's output has to exceed. Abstract: a subclass has `forward`.
+
+    A threshold's `forward(x, output, state)` takes what the neuron sees `(B, F)`, its output
+    `(B, 1)` and the threshold's state `(B, state_size)`, and returns the threshold for this row
+    `(B, 1)` and the state after it. A fresh state is zeros.
+    """
 
     @property
     def state_size(self) -> int:
@@ -40,7 +40,7 @@ class FixedThreshold(Threshold):
         self.threshold = threshold
 
     def forward(self, x: Array, output: Array, state: Array) -> tuple[Array, Array]:
-        """The threshold `(B, 1)` and the state as it is; see the module."""
+        """The threshold `(B, 1)` and the state as it is; arguments as `Threshold`."""
         return 0.0 * output + self.threshold, state
 
 
@@ -66,7 +66,7 @@ class LearnedThreshold(Threshold):
         self.projection.assign({"bias_vector": ops.full((1,), logit)})
 
     def forward(self, x: Array, output: Array, state: Array) -> tuple[Array, Array]:
-        """The threshold `(B, 1)` and the state as it is; see the module."""
+        """The threshold `(B, 1)` and the state as it is; arguments as `Threshold`."""
         return ops.sigmoid(self.projection(x)), state
 
 
@@ -81,7 +81,7 @@ class AdaptiveThreshold(Threshold):
         adaptation_rate: Share of the way moved at each row, in [0, 1].
         history_length: Outputs the statistics are of.
 
-    Example:
+    Examples:
         >>> from ember_core import nn, ops
         >>> adaptive, state = nn.AdaptiveThreshold(0.5, adaptation_rate=0.5), ops.zeros((1, 103))
         >>> for output in (0.9, 0.9, 0.9):
@@ -116,7 +116,7 @@ class AdaptiveThreshold(Threshold):
         return self.history_length + 3
 
     def forward(self, x: Array, output: Array, state: Array) -> tuple[Array, Array]:
-        """The threshold before this row, `(B, 1)`, and the state after it; see the module."""
+        """The threshold before this row and the state after it; arguments as `Threshold`."""
         output = ops.stop_gradient(output)  # a statistic: it is not trained
         n = self.history_length
         place, count, moved = state[:, n : n + 1], state[:, n + 1 : n + 2], state[:, n + 2 :]

@@ -217,7 +217,7 @@ class Wiring:
         Returns:
             The text of an SVG document.
 
-        Example:
+        Examples:
             >>> from ember_core.nn import AutoNCP
             >>> svg = AutoNCP(19, 3).build(5).to_svg()
             >>> svg.count("<circle"), svg.startswith("<svg")

@@ -41,7 +41,7 @@ def hard_sigmoid(x: Array) -> Array:
 def softmax(x: Array, axis: int = -1) -> Array:
     """`exp(x)` over its sum along `axis`: probabilities that sum to 1.
 
-    Example:
+    Examples:
         >>> from ember_core import ops
         >>> ops.softmax(ops.asarray([1000.0, 1000.0])).tolist()
         [0.5, 0.5]

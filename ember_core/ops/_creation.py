@@ -22,7 +22,7 @@ def asarray(x: Any, dtype: str | None = None) -> Array:
     Returns:
         `x` itself where nothing has to change.
 
-    Example:
+    Examples:
         >>> from ember_core import ops
         >>> ops.asarray([[1, 2], [3, 5]], dtype="float32").shape
         (2, 2)
@@ -61,7 +61,7 @@ def to(
         ValueError: If there is no such backend or device.
         ImportError: If the backend's package is not installed.
 
-    Example:
+    Examples:
         >>> from ember_core import ops
         >>> ops.dtype(ops.to(ops.ones((2, 3)), backend="numpy", dtype="float64"))
         'float64'
@@ -128,7 +128,16 @@ def arange(
     device: str | None = None,
     like: Array | None = None,
 ) -> Array:
-    """`start, start + step, ...` below `stop`; from 0 where only one bound is given."""
+    """`start, start + step, ...` below `stop`; from 0 where only one bound is given.
+
+    Args:
+        start: First number, or the bound where `stop` is not given.
+        stop: Bound, not included.
+        step: Distance.
+        dtype: Of the numbers.
+        device: As of `zeros`.
+        like: As of `zeros`.
+    """
     return _maker(like).arange(start, stop, step, dtype, device=device, like=like)
 
 
@@ -141,7 +150,10 @@ def linspace(
     device: str | None = None,
     like: Array | None = None,
 ) -> Array:
-    """`num` numbers at equal distances from `start` to `stop`, both included."""
+    """`num` numbers at equal distances from `start` to `stop`, both included.
+
+    Other arguments as `zeros`.
+    """
     return _maker(like).linspace(start, stop, num, dtype, device=device, like=like)
 
 

@@ -78,7 +78,7 @@ def tanh(x: Array) -> Array:
 def sigmoid(x: Array) -> Array:
     """`1 / (1 + exp(-x))` without overflow, and exact in both tails.
 
-    Example:
+    Examples:
         >>> from ember_core import ops
         >>> ops.sigmoid(ops.asarray([-1000.0, 0.0, 1000.0])).tolist()[1:]
         [0.5, 1.0]
@@ -89,7 +89,7 @@ def sigmoid(x: Array) -> Array:
 def softplus(x: Array) -> Array:
     """`log(1 + exp(x))` without overflow.
 
-    Example:
+    Examples:
         >>> from ember_core import ops
         >>> ops.softplus(ops.asarray([-1000.0, 1000.0])).tolist()
         [0.0, 1000.0]
@@ -177,7 +177,10 @@ def isclose(x: Array, y: Array | float, rtol: float = 1e-5, atol: float = 1e-8) 
 
 
 def allclose(x: Array, y: Array | float, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
-    """Whether `isclose` holds of every element."""
+    """Whether `isclose` holds of every element.
+
+    Arguments as `isclose`.
+    """
     return bool(isclose(x, y, rtol, atol).all())
 
 

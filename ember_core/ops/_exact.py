@@ -62,7 +62,7 @@ def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
     Raises:
         ValueError: If the last axis of `x` is not `V`, or `w` is refused by `exact_weight`.
 
-    Example:
+    Examples:
         >>> from ember_core import ops
         >>> w = ops.exact_weight(ops.asarray([[0.5], [-1.25]]))
         >>> ops.exact_matmul(ops.asarray([[2.0, 4.0]], dtype="float32"), w).tolist()

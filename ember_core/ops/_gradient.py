@@ -34,7 +34,7 @@ def value_and_grad(function: Callable[..., Any]) -> Callable[..., tuple[Any, Any
             `function` gives no scalar.
         ImportError: Of that function: for NumPy's arrays, if `autograd` is not installed.
 
-    Example:
+    Examples:
         >>> from ember_core import ops
         >>> def loss(weights, x):
         ...     return ops.sum(ops.square(x * weights["w"]))

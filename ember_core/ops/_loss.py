@@ -26,7 +26,14 @@ def mean_absolute_error(prediction: Array, target: Array, axis: Axis = None) -> 
 
 
 def huber(prediction: Array, target: Array, delta: float = 1.0, axis: Axis = None) -> Array:
-    """Mean of half the square of the difference, straight beyond `delta` (Huber, 1964)."""
+    """Mean of half the square of the difference, straight beyond `delta` (Huber, 1964).
+
+    Args:
+        prediction: Any shape.
+        target: The same shape.
+        delta: Difference beyond which the loss is straight.
+        axis: Axes of the mean; None for all elements.
+    """
     _same_shape(prediction, target)
     size = abs(prediction - target)
     inner = minimum(size, delta)
@@ -37,6 +44,8 @@ def log_cosh(prediction: Array, target: Array, axis: Axis = None) -> Array:
     """Mean of `log(cosh(prediction - target))`, square for small differences, straight for large.
 
     Computed as `d + softplus(-2 d) - log(2)`, which does not overflow.
+
+    Arguments as `huber`.
     """
     _same_shape(prediction, target)
     d = prediction - target

@@ -20,7 +20,7 @@ def generator(
         device: Device of its numbers; the default one without it.
         like: An array whose backend and device it has, instead of the default ones.
 
-    Example:
+    Examples:
         >>> from ember_core import ops
         >>> a, b = ops.generator(7), ops.generator(7)
         >>> bool((ops.uniform(a, (3,)) == ops.uniform(b, (3,))).all())
@@ -31,12 +31,21 @@ def generator(
 
 
 def normal(generator: Any, shape: Shape, dtype: str = "float32") -> Array:
-    """Standard normal numbers of `shape`."""
+    """Standard normal numbers of `shape`.
+
+    Other arguments as `uniform`.
+    """
     return BY_TYPE[type(generator)].normal(generator, shape, dtype)
 
 
 def uniform(generator: Any, shape: Shape, dtype: str = "float32") -> Array:
-    """Numbers in [0, 1) of `shape`."""
+    """Numbers in [0, 1) of `shape`.
+
+    Args:
+        generator: From `ops.generator(seed)`; the backend is its own.
+        shape: Of the result.
+        dtype: A float type.
+    """
     return BY_TYPE[type(generator)].uniform(generator, shape, dtype)
 
 
@@ -49,12 +58,18 @@ def bernoulli(generator: Any, probability: Array) -> Array:
 
 
 def integers(generator: Any, low: int, high: int, shape: Shape) -> Array:
-    """Whole numbers from `low` to `high - 1`, each as likely (int64)."""
+    """Whole numbers from `low` to `high - 1`, each as likely (int64).
+
+    Other arguments as `uniform`.
+    """
     return BY_TYPE[type(generator)].integers(generator, low, high, shape)
 
 
 def exponential(generator: Any, shape: Shape, dtype: str = "float32") -> Array:
-    """Exponential numbers of mean 1: divide by the rate."""
+    """Exponential numbers of mean 1: divide by the rate.
+
+    Other arguments as `uniform`.
+    """
     return BY_TYPE[type(generator)].exponential(generator, shape, dtype)
 
 
@@ -84,7 +99,10 @@ def categorical(generator: Any, logits: Array) -> Array:
 
 
 def shuffle(generator: Any, x: Array, axis: int = 0) -> Array:
-    """`x` in random order along `axis`; a new array."""
+    """`x` in random order along `axis`; a new array.
+
+    Other arguments as `uniform`.
+    """
     module = BY_TYPE[type(generator)]
     return module.take(x, module.permutation(generator, x.shape[axis]), axis)
 

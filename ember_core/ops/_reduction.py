@@ -15,32 +15,53 @@ Axis = int | tuple[int, ...] | None
 
 
 def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:  # noqa: A001
-    """Sum over `axis`, in the dtype of `x`."""
+    """Sum over `axis`, in the dtype of `x`.
+
+    Args:
+        x: Array.
+        axis: One axis or several; None for all elements.
+        keepdims: Whether the axes stay, of length 1.
+    """
     return BY_TYPE[type(x)].sum(x, axis, keepdims)
 
 
 def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Mean over `axis`."""
+    """Mean over `axis`.
+
+    Arguments as `sum`.
+    """
     return BY_TYPE[type(x)].mean(x, axis, keepdims)
 
 
 def var(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Variance over `axis`, divided by the number of elements."""
+    """Variance over `axis`, divided by the number of elements.
+
+    Arguments as `sum`.
+    """
     return BY_TYPE[type(x)].var(x, axis, keepdims)
 
 
 def std(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Standard deviation over `axis`, with the divisor of `var`."""
+    """Standard deviation over `axis`, with the divisor of `var`.
+
+    Arguments as `sum`.
+    """
     return BY_TYPE[type(x)].std(x, axis, keepdims)
 
 
 def prod(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
-    """Product over one axis, or of all elements."""
+    """Product over one axis, or of all elements.
+
+    Arguments as `sum`.
+    """
     return BY_TYPE[type(x)].prod(x, axis, keepdims)
 
 
 def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """`log(sum(exp(x)))` over `axis` without overflow; minus infinity where all of `x` is that."""
+    """`log(sum(exp(x)))` over `axis` without overflow; minus infinity where all of `x` is that.
+
+    Arguments as `sum`.
+    """
     return BY_TYPE[type(x)].logsumexp(x, axis, keepdims)
 
 
@@ -76,22 +97,34 @@ def array_equal(x: Array, y: Array) -> bool:
 
 
 def max(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:  # noqa: A001
-    """Largest element over `axis`; NaN where there is one."""
+    """Largest element over `axis`; NaN where there is one.
+
+    Arguments as `sum`.
+    """
     return BY_TYPE[type(x)].max(x, axis, keepdims)
 
 
 def min(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:  # noqa: A001
-    """Smallest element over `axis`; NaN where there is one."""
+    """Smallest element over `axis`; NaN where there is one.
+
+    Arguments as `sum`.
+    """
     return BY_TYPE[type(x)].min(x, axis, keepdims)
 
 
 def any(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:  # noqa: A001
-    """Whether any element over `axis` is true (bool)."""
+    """Whether any element over `axis` is true (bool).
+
+    Arguments as `sum`.
+    """
     return BY_TYPE[type(x)].any(x, axis, keepdims)
 
 
 def all(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:  # noqa: A001
-    """Whether every element over `axis` is true (bool)."""
+    """Whether every element over `axis` is true (bool).
+
+    Arguments as `sum`.
+    """
     return BY_TYPE[type(x)].all(x, axis, keepdims)
 
 
@@ -116,7 +149,13 @@ def sort(x: Array, axis: int = -1) -> Array:
 
 
 def topk(x: Array, k: int, axis: int = -1) -> tuple[Array, Array]:
-    """The `k` largest elements along `axis`, falling, and their indices (int64)."""
+    """The `k` largest elements along `axis`, falling, and their indices (int64).
+
+    Args:
+        x: Array.
+        k: How many, at most the length of `axis`.
+        axis: The axis they are sought along.
+    """
     module = BY_TYPE[type(x)]
     order = module.argsort(-x, axis)
     first = module.take(order, module.arange(k, like=x), axis)
@@ -136,7 +175,7 @@ def quantile(x: Array, q: float | Array, axis: int | None = None) -> Array:
         q: Quantile or quantiles in [0, 1]; the axis of several comes first in the result.
         axis: Axis to reduce; `None` takes all elements.
 
-    Example:
+    Examples:
         >>> from ember_core import ops
         >>> float(ops.quantile(ops.asarray([1.0, 2.0, 4.0]), 0.75))
         3.0

@@ -105,7 +105,7 @@ def default_backend(name: str, device: str | None = None) -> Iterator[None]:
         ValueError: If there is no backend or device of that name.
         ImportError: If the backend's package is not installed.
 
-    Example:
+    Examples:
         >>> from ember_core import ops
         >>> with ops.default_backend("numpy"):
         ...     ops.backend_name(ops.zeros((2, 3)))
@@ -137,7 +137,7 @@ def default_device(name: str) -> Iterator[None]:
     Raises:
         ValueError: If the default backend has no such device on this machine.
 
-    Example:
+    Examples:
         >>> from ember_core import ops
         >>> with ops.default_device("cpu"):
         ...     ops.device(ops.zeros((2, 3)))

@@ -133,7 +133,7 @@ def one_hot(labels: Array, classes: int, dtype: str = "float32") -> Array:
     Returns:
         Array of the shape of `labels` and one axis of N more.
 
-    Example:
+    Examples:
         >>> from ember_core import ops
         >>> ops.one_hot(ops.asarray([2, 0]), 3).tolist()
         [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]

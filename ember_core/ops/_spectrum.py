@@ -14,5 +14,11 @@ def rfft(x: Array, axis: int = -1) -> Array:
 
 
 def irfft(x: Array, n: int, axis: int = -1) -> Array:
-    """The real series of length `n` whose amplitudes are `x`: the inverse of `rfft`."""
+    """The real series of length `n` whose amplitudes are `x`: the inverse of `rfft`.
+
+    Args:
+        x: Complex amplitudes, `n // 2 + 1` along `axis`.
+        n: Length of the series.
+        axis: The axis of the amplitudes.
+    """
     return BY_TYPE[type(x)].irfft(x, n, axis)

@@ -20,7 +20,7 @@ class Callback:
     In a training over several processes every process tells its own callbacks, all of the same
     figures, so that they decide alike; what writes or prints looks at `run.strategy.rank`.
 
-    Example:
+    Examples:
         >>> from ember_core import ops
         >>> from ember_core.models import RBM
         >>> from ember_core.train import Callback, fit_rbm
@@ -126,7 +126,7 @@ class Plateau(Callback):
         smallest: Where it stays.
         figure: As of `EarlyStop`.
 
-    Example:
+    Examples:
         >>> from ember_core.train import Adam, Plateau
         >>> rate = Plateau(1e-3, factor=0.5)
         >>> Adam(rate).learning_rate(0)  # and fit(..., callbacks=[rate])

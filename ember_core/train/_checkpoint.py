@@ -34,7 +34,7 @@ class Checkpoint(Callback):
         every: Epochs from one to the next; the last one is always kept.
         resume: Whether to go on from the file where it is there. Else it is overwritten.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from ember_core import ops
         >>> from ember_core.models import RBM

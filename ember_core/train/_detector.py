@@ -43,7 +43,7 @@ def fit_detector(
     Raises:
         ValueError: If a setting is out of range, or `data` cannot be read again.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from ember_core.train import fit_detector
         >>> rng = np.random.default_rng(1)

@@ -15,7 +15,7 @@ class History:
             with validation data `validation_loss`.
         steps: Batches learnt from.
 
-    Example:
+    Examples:
         >>> from ember_core.train import History
         >>> history = History({"loss": [3.0, 1.5]}, steps=8)
         >>> history["loss"][-1], history.epochs

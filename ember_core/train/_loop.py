@@ -114,7 +114,7 @@ def fit(
         ValueError: If a setting is out of range, the data cannot be read for every epoch, or a
             batch's gradients are not finite.
 
-    Example:
+    Examples:
         >>> from ember_core import nn, ops
         >>> from ember_core.train import SGD, fit
         >>> x = ops.normal(ops.generator(1), (211, 3))

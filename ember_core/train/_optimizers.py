@@ -34,7 +34,13 @@ class Optimizer(Protocol):
     def update(
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State
     ) -> tuple[Arrays, State]:
-        """Parameters and state after one step; the given ones are left as they are."""
+        """Parameters and state after one step; the given ones are left as they are.
+
+        Args:
+            parameters: By name.
+            gradients: Of each parameter, under its name and of its shape.
+            state: From `init`, or of the step before.
+        """
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class SGD:
     def update(
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State
     ) -> tuple[Arrays, State]:
-        """Parameters and state after one step; the given ones are left as they are."""
+        """Parameters and state after one step; arguments as `Optimizer`."""
         rate = float(as_schedule(self.learning_rate)(state["step"]))
         keep = float(self.momentum(state["step"]) if callable(self.momentum) else self.momentum)
         moved: Arrays = {}
@@ -102,7 +108,7 @@ class Adam:
     def update(
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State
     ) -> tuple[Arrays, State]:
-        """Parameters and state after one step; the given ones are left as they are."""
+        """Parameters and state after one step; arguments as `Optimizer`."""
         pulled = {
             name: gradients[name] + self.weight_decay * p
             if self.weight_decay and _decays(p)
@@ -135,7 +141,7 @@ class AdamW:
     def update(
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State
     ) -> tuple[Arrays, State]:
-        """Parameters and state after one step; the given ones are left as they are."""
+        """Parameters and state after one step; arguments as `Optimizer`."""
         return _adam(self, parameters, gradients, state, decay=self.weight_decay)
 
 
@@ -165,7 +171,7 @@ class RMSprop:
     def update(
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State
     ) -> tuple[Arrays, State]:
-        """Parameters and state after one step; the given ones are left as they are."""
+        """Parameters and state after one step; arguments as `Optimizer`."""
         rate = float(as_schedule(self.learning_rate)(state["step"]))
         moved: Arrays = {}
         squares: Arrays = {}

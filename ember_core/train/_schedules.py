@@ -27,7 +27,7 @@ def constant(rate: float) -> Schedule:
 def cosine(rate: float, steps: int, final: float = 0.0) -> Schedule:
     """From `rate` down half a cosine wave to `final` at step `steps`, and `final` from there.
 
-    Example:
+    Examples:
         >>> from ember_core.train import cosine
         >>> [round(cosine(0.1, 4)(step), 3) for step in (0, 2, 4, 9)]
         [0.1, 0.05, 0.0, 0.0]
@@ -49,7 +49,7 @@ def exponential(rate: float, steps: int, factor: float) -> Schedule:
 def stepwise(rate: float, milestones: Sequence[int], factor: float = 0.1) -> Schedule:
     """`rate`, times `factor` from each of the steps `milestones` on.
 
-    Example:
+    Examples:
         >>> from ember_core.train import stepwise
         >>> [round(stepwise(0.1, [3, 5])(step), 4) for step in (0, 2, 3, 5)]
         [0.1, 0.1, 0.01, 0.001]

@@ -96,6 +96,13 @@ def calibrate_sequences(
     least squares of the logarithm of a row's error on `log(1 + elapsed)`. Without irregular times
     the growth is 0.
 
+    Args:
+        model: The model, fitted; it keeps what is measured.
+        x: Sequences, `(B, T, F)`.
+        elapsed: Time since the step before, `(B, T)`.
+        mask: `(B, T)`, true where a step is there.
+        target: Rows to forecast or to say again, `(B, T, O)`.
+
     Raises:
         ValueError: If there is nothing to compare, as in sequences of one step for a forecaster.
     """

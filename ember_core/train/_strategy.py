@@ -46,6 +46,11 @@ class Share(NamedTuple):
         """Rows of process `rank` of `size`: even parts, the first ones a row longer.
 
         A batch of fewer rows than processes is computed whole by each of them.
+
+        Args:
+            total: Rows of the batch.
+            rank: Number of this process, from 0.
+            size: Number of processes.
         """
         if total < size:
             return cls(0, total, total, 1.0 / size)

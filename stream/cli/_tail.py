@@ -103,7 +103,7 @@ def parse_since(text: str, now: float) -> float:
     Raises:
         UserError: If it is neither.
 
-    Example:
+    Examples:
         >>> parse_since("90s", 1000.0)
         910.0
     """

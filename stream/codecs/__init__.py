@@ -1,6 +1,6 @@
 """Bytes to columns of samples: one codec per format that telemetry comes in.
 
-Example:
+Examples:
     >>> from types import SimpleNamespace
     >>> from stream.codecs import encode_json, make_codec
     >>> channels = ["cpu", "memory"]

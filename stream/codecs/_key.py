@@ -38,7 +38,7 @@ class KeyExpression:
     Raises:
         UserError: If the text is no expression.
 
-    Example:
+    Examples:
         >>> expression = KeyExpression('tags.host + "/" + name')
         >>> expression.paths
         [('tags', 'host'), ('name',)]

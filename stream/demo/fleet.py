@@ -97,7 +97,7 @@ class Fleet:
         machines: use these machines instead of drawing them.
         day_shift: rows by which the daily pattern is moved.
 
-    Example:
+    Examples:
         >>> fleet = Fleet(seed=1, keys=3)
         >>> time_us, values = fleet.history(5)
         >>> values.shape

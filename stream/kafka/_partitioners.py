@@ -16,7 +16,7 @@ _MASK: Final = 0xFFFFFFFF
 def murmur2(key: bytes, partitions: int) -> int:
     """Kafka's own (Java clients, librdkafka's `murmur2_random`).
 
-    Example:
+    Examples:
         >>> murmur2(b"web-1", 7)
         2
     """
@@ -35,7 +35,7 @@ def murmur2(key: bytes, partitions: int) -> int:
 def crc32(key: bytes, partitions: int) -> int:
     """The default of librdkafka (`consistent_random`).
 
-    Example:
+    Examples:
         >>> crc32(b"web-1", 7)
         5
     """

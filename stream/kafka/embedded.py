@@ -63,7 +63,7 @@ class EmbeddedBroker:
         brokers: Number of brokers (nodes) of the cluster.
         rebalance_delay_ms: How long a new consumer group waits for more members.
 
-    Example:
+    Examples:
         with EmbeddedBroker({"telemetry": 4}) as broker:
             producer = Producer({"bootstrap.servers": broker.bootstrap})
     """
@@ -242,7 +242,7 @@ def parse_topics(specs: Sequence[str]) -> dict[str, int]:
     Raises:
         ValueError: If a count is not a whole number of at least 1.
 
-    Example:
+    Examples:
         >>> parse_topics(["telemetry:8", "telemetry.triggers"])
         {'telemetry': 8, 'telemetry.triggers': 4}
     """

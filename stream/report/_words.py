@@ -41,7 +41,7 @@ def plural(n: int, noun: str, many: str = "") -> str:
 def odds(severity: float) -> str:
     """How rare a row of this severity is for its key.
 
-    Example:
+    Examples:
         >>> odds(4.08)
         'one row in 12,000'
     """

@@ -4,7 +4,7 @@ Flags beat the environment (`EMBER_SECTION__KEY`), which beats the file (`ember.
 the defaults. `Settings.load()` reads them all; `Settings()` is the defaults, whatever the
 environment says.
 
-Example:
+Examples:
     >>> from stream.settings import Settings
     >>> Settings(input={"topics": ["metrics"]}).output.topic("anomalies", "metrics")
     'metrics.anomalies'

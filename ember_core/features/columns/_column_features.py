@@ -59,7 +59,7 @@ class ColumnFeatures(Module):
         blocks: What `fit` has made, as `get_config` gives it.
         reports: What `fit` has seen, as `get_config` gives it.
 
-    Example:
+    Examples:
         >>> import pandas as pd
         >>> train = pd.DataFrame({"load": [1.0, None, 3.0], "rack": ["a", "b", "a"]})
         >>> features = ColumnFeatures(impute="mean", numeric="minmax").fit(train)

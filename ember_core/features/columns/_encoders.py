@@ -119,7 +119,7 @@ class OneHotEncoder(Encoder):
         handle_unknown: See `Encoder`.
         missing: Give a column to missing values.
 
-    Example:
+    Examples:
         >>> OneHotEncoder().fit(["b", "a", "b"])(["a", "c", None]).tolist()
         [[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
     """
@@ -151,7 +151,7 @@ class OneHotEncoder(Encoder):
 class OrdinalEncoder(Encoder):
     """The category's place among the known ones; -1 for an unseen, -2 for a missing one.
 
-    Example:
+    Examples:
         >>> OrdinalEncoder().fit(["b", "a", "b"])(["b", "c", None]).ravel().tolist()
         [1.0, -1.0, -2.0]
     """
@@ -168,7 +168,7 @@ class HashEncoder(Module):
         width: Columns `K`.
         seed: Of the hash.
 
-    Example:
+    Examples:
         >>> bool((HashEncoder(4)(["db-1"]) == HashEncoder(4)(["db-1"])).all())
         True
     """
@@ -205,7 +205,7 @@ class TargetEncoder(Encoder):
     Attributes:
         values: Buffer `(K + 1,)`: of each level, and last the mean of all.
 
-    Example:
+    Examples:
         >>> encoder = TargetEncoder(smoothing=1.0).fit(["a", "a", "b"], np.array([1.0, 0.0, 0.5]))
         >>> encoder(["a", "b", "c"]).ravel().tolist()
         [0.5, 0.5, 0.5]

@@ -24,7 +24,7 @@ class QuantileSketch:
     Args:
         size: Values of a level.
 
-    Example:
+    Examples:
         >>> sketch = QuantileSketch()
         >>> sketch.add(np.array([3.0, np.nan, 1.0, 2.0]))
         >>> sketch.quantiles([0.25, 0.5]).tolist(), sketch.count

@@ -101,7 +101,7 @@ class Imputer(_Fitted):
     Attributes:
         fill: Buffer `(C,)`, what stands for a gap.
 
-    Example:
+    Examples:
         >>> x = np.array([[1.0], [np.nan], [4.0]])
         >>> Imputer("mean").fit(x)(x).ravel().tolist()
         [1.0, 2.5, 4.0]
@@ -263,7 +263,7 @@ class Scaler(_Fitted):
 class StandardScaler(Scaler):
     """Mean 0 and standard deviation 1 (divided by the count).
 
-    Example:
+    Examples:
         >>> scaler = StandardScaler().fit(np.array([[1.0], [3.0]]))
         >>> scaler(np.array([[5.0]])).tolist(), scaler.inverse(np.array([[3.0]])).tolist()
         ([[3.0]], [[5.0]])

@@ -35,7 +35,7 @@ def split(
     Raises:
         ValueError: If the shares are none, both ways are asked for, or a time is missing.
 
-    Example:
+    Examples:
         >>> [part.tolist() for part in split(np.arange(10), (0.6, 0.2, 0.2))]
         [[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]]
         >>> [len(part) for part in split(np.arange(10), (0.5, 0.5), seed=7)]

@@ -23,7 +23,7 @@ def text_basics(texts: Sequence[str]) -> NDArray[np.float64]:
         float64 `(n, 7)`: characters, words, mean characters of a word, and of all characters the
         shares that are digits, upper case, white space and punctuation; 0 for an empty text.
 
-    Example:
+    Examples:
         >>> text_basics(["Disk 7 full!"]).round(2).tolist()
         [[12.0, 3.0, 3.33, 0.08, 0.08, 0.17, 0.08]]
     """
@@ -53,7 +53,7 @@ def stable_hash(text: str, seed: int = 0) -> int:
     BLAKE2b of the UTF-8 text with the seed as salt (Python's own `hash` of text is salted anew
     in every process).
 
-    Example:
+    Examples:
         >>> stable_hash("db-1") == stable_hash("db-1"), stable_hash("db-1") == stable_hash("db-2")
         (True, False)
     """
@@ -93,6 +93,11 @@ def n_grams(text: str) -> list[str]:
 
 def hashed_text(texts: Sequence[str], width: int, seed: int = 0) -> NDArray[np.float64]:
     """Words and pairs of words of each text, hashed, each row of length 1 (or 0 if empty).
+
+    Args:
+        texts: n texts.
+        width: Columns K.
+        seed: Of the hash.
 
     Returns:
         float64 `(n, K)`.

@@ -36,7 +36,7 @@ def cyclical(time_us: NDArray[np.int64]) -> NDArray[np.float64]:
         float64 `(n, 8)`: sine and cosine of each of `CYCLES`; 0, the middle of the circle, where
         there is no time.
 
-    Example:
+    Examples:
         >>> noon = 43_200_000_000  # Thursday, 1 January 1970
         >>> cyclical(np.array([noon]))[0, :2].round(6).tolist()
         [0.0, -1.0]

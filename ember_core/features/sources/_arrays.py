@@ -43,7 +43,7 @@ def array_chunks(
     Raises:
         DataError: If the data cannot be read, a column is not there, or a value is no number.
 
-    Example:
+    Examples:
         >>> import pandas as pd
         >>> frame = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "z"], "c": [0.5, None, 2.5]})
         >>> [chunk.tolist() for chunk in array_chunks(frame, chunk_rows=2)]

@@ -118,7 +118,7 @@ def read(
     Raises:
         DataError: If it cannot be read as asked, or two files without a key column have one name.
 
-    Example:
+    Examples:
         >>> read(["host-7.csv"], DataOptions(time="t", drop="note")).keys  # doctest: +SKIP
         (b'host-7',)
     """

@@ -117,7 +117,7 @@ def open_frames(
     Raises:
         DataError: If something is not there or of no known kind. Contents are read later.
 
-    Example:
+    Examples:
         >>> import pandas as pd
         >>> frame = pd.DataFrame({"x": [1.0, 2.0, 3.0]})
         >>> [len(part) for part in open_frames(frame, chunk_rows=2).frames()]

@@ -1,0 +1,124 @@
+"""The documents: their code runs, the site builds, and what is public is documented."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import lacking
+from tests.test_repository import PAGES, ROOT, blocks, load
+
+MADE = load(ROOT / "docs" / "generate.py")
+WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
+NEEDS = {"docs/architecture.md": ("torch",), "docs/extending.md": ("autograd",)}
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=name_of)
+def test_python_in_the_pages_runs(page: Path, tmp_path: Path) -> None:
+    """Blocks of a page one after the other in one folder, each from nothing; warnings fail it."""
+    for need in NEEDS.get(name_of(page), ()):
+        if find_spec(need) is None:
+            lacking(need, f"{need} is not installed")
+    for number, block in enumerate(blocks(page, "python"), 1):
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", block],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, f"block {number} of {name_of(page)}:\n{done.stderr}"
+        for stated in re.findall(r"# within (\d+) to (\d+)$", block, re.MULTILINE):
+            rows = [int(word) for word in re.findall(r"\d+", done.stdout)]
+            assert rows, f"block {number} of {name_of(page)} found nothing"
+            assert all(int(stated[0]) <= row < int(stated[1]) for row in rows), done.stdout
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_warnings(tmp_path: Path) -> None:
+    for package in ("mkdocs", "material", "mkdocstrings"):
+        if find_spec(package) is None:
+            lacking("docs", f"{package} is not installed (make docs installs it)")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site"],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "site" / "reference" / "ember_core.nn" / "index.html").read_text("utf-8")
+    for name in ("AutoNCP", "CfCCell", "Recurrent"):
+        assert f'id="ember_core.nn.{name}"' in page
+    for made in (tmp_path / "site").rglob("*.html"):
+        foreign = re.findall(r'<(?:script|img|iframe)[^>]*src="(https?:)', made.read_text("utf-8"))
+        assert not foreign, f"{made} loads something from another host"
+
+
+def members(module: str) -> Iterator[tuple[str, object]]:
+    """Public classes, functions and methods of a module, each by its full name."""
+    for name in MADE.surface(module):
+        thing = getattr(importlib.import_module(module), name)
+        if inspect.isfunction(thing):
+            yield f"{module}.{name}", thing
+        if not inspect.isclass(thing):
+            continue
+        yield f"{module}.{name}", thing
+        for attribute, member in vars(thing).items():
+            plain = member.__func__ if isinstance(member, classmethod | staticmethod) else member
+            if isinstance(plain, property):
+                plain = plain.fget
+            if inspect.isfunction(plain) and not attribute.startswith("_"):
+                yield f"{module}.{name}.{attribute}", plain
+
+
+@pytest.mark.parametrize("module", MADE.REFERENCE)
+def test_what_is_public_is_documented(module: str) -> None:
+    """Each has a docstring of its own or, where it overrides, its base class's."""
+    found = list(members(module))
+    assert found
+    silent = [name for name, thing in found if not inspect.getdoc(thing)]
+    assert not silent
+
+
+@pytest.mark.parametrize("module", MADE.REFERENCE)
+def test_arguments_are_documented(module: str) -> None:
+    """A function of several arguments names each, or says where they are: "as `Cell` says"."""
+    wrong = []
+    for name, thing in members(module):
+        if inspect.isclass(thing):
+            continue
+        text = inspect.getdoc(thing) or ""
+        arguments = [
+            argument
+            for argument in inspect.signature(thing).parameters
+            if argument not in ("self", "cls") and not argument.startswith("_")
+        ]
+        if name == "stream.settings.Settings.settings_customise_sources":
+            continue  # pydantic's
+        lists = re.search(r"^Args:$(.*?)(?=^\S|\Z)", text, re.DOTALL | re.MULTILINE)
+        if lists is None and len(arguments) < 3:
+            continue  # one sentence can say what one or two arguments are
+        if re.search(r"\b(?:arguments|returns) as (?:of )?`[\w.]+`", text, re.IGNORECASE):
+            continue
+        said = set(re.findall(r"\w+", lists[1] if lists else text))
+        wrong += [f"{name}: {a}" for a in arguments if a not in said]
+    assert not wrong, "\n".join(wrong)
