@@ -177,7 +177,7 @@ def surface(module: str) -> list[str]:
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names.update(target.id for target in targets if isinstance(target, ast.Name))
-    return sorted((n for n in names if not n.startswith("_")), key=str.lower)
+    return sorted((n for n in names if not n.startswith("_")), key=lambda n: (n.lower(), n))
 
 
 def reference(module: str) -> str:

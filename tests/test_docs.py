@@ -50,6 +50,14 @@ def test_python_in_the_pages_runs(page: Path, tmp_path: Path) -> None:
             assert all(int(stated[0]) <= row < int(stated[1]) for row in rows), done.stdout
 
 
+def test_targets_of_make_in_the_pages_are_there() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for target in re.findall(r"(?:^ {0,4}|`)make ([a-z][a-z-]*)", text, re.MULTILINE):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{page}: make {target}"
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_warnings(tmp_path: Path) -> None:
     for package in ("mkdocs", "material", "mkdocstrings"):
