@@ -109,6 +109,7 @@ class Observation:
         learning: Share with which the tail learns this row during warm-up, shape `(B,)`.
         raw: Unscaled features, shape `(B, D)`, for fitting.
         basis: Input of the liquid read-out, for fitting.
+        elapsed: Time since the key's row before, in usual intervals, shape `(B,)`.
     """
 
     state: State
@@ -120,6 +121,7 @@ class Observation:
     learning: Any
     raw: Any = field(repr=False)
     basis: Any = field(repr=False)
+    elapsed: Any = field(repr=False)
 
 
 @dataclass
@@ -316,6 +318,7 @@ class Pipeline(Module):
             learning=ops.astype(learning, "float32"),
             raw=raw,
             basis=basis,
+            elapsed=elapsed,
         )
 
     def visible_units(self, state: State, raw: Any, clock: Any) -> Any:

@@ -32,6 +32,10 @@ class LiquidNetwork(Module):
     Inputs are each channel's departure from its own slow average and the clock; forecasts are
     departures from that same average, so a drifting level does not unsettle it.
 
+    Products are exact (`ops.exact_matmul`), so that a row's bits do not depend on its batch, and
+    have no gradient; after `train()` they are the backend's own, which can be differentiated.
+    Other than in modules at large, `training` is false until then.
+
     Args:
         n_channels: Channels forecast, `C`.
         n_clock: Clock columns appended to the input.
@@ -45,6 +49,7 @@ class LiquidNetwork(Module):
 
     tau: Any
     growth: Any
+    training: bool = False
 
     def __init__(
         self,
@@ -92,7 +97,7 @@ class LiquidNetwork(Module):
         n_out = n_channels * len(self.horizons)
         self.readout = Parameter(ops.zeros((hidden + n_in + 1, n_out)))
         self.register_buffer("growth", ops.ones((len(self.horizons), GAPS, n_channels)))
-        self._exact: tuple[Any, Any, Any] | None = None
+        self._exact: dict[str, Any] = {}
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make an equal network (weights apart)."""
@@ -122,15 +127,54 @@ class LiquidNetwork(Module):
 
     def arrays_changed(self) -> None:
         """Exact weights are prepared anew at the next use."""
-        self._exact = None
+        self._exact = {}
 
     def frozen(self) -> None:
         """Prepare the weights for exact products; call again after changing a parameter."""
-        self._exact = (
-            ops.exact_weight(self.synapses.data),
-            ops.exact_weight(self.content_gate.data),
-            ops.exact_weight(self.readout.data),
+        self._exact = {
+            name: ops.exact_weight(getattr(self, name).data)
+            for name in ("synapses", "content_gate", "readout")
+        }
+
+    def _product(self, x: Any, name: str) -> Any:
+        """`x` times a weight: exact, or differentiable while training."""
+        if self.training:
+            self._exact = {}  # weights move without `assign` now
+            return ops.matmul(x, getattr(self, name).data)
+        if not self._exact:
+            self.frozen()
+        return ops.exact_matmul(x, self._exact[name])
+
+    def advance(self, x: Any, h: Any, elapsed: Any) -> Any:
+        """The cell alone.
+
+        Args:
+            x: Its input, departures from the slow average and the clock, `(B, C + n_clock)`.
+            h: Liquid state before, shape `(B, H)`.
+            elapsed: Time since the row before, in usual intervals, shape `(B,)`.
+
+        Returns:
+            Liquid state after the row, shape `(B, H)`.
+        """
+        inner = ops.tanh(
+            self._product(ops.concatenate([x, h], axis=1), "synapses") + self.bias.data
         )
+        both = self._product(inner, "content_gate")
+        rate = ops.exp(ops.clip(both[:, self.hidden :], -2.0, 2.0)) / self.tau
+        decay = ops.exp(-elapsed[:, None] * rate)
+        return decay * h + (1.0 - decay) * ops.tanh(both[:, : self.hidden])
+
+    def ahead(self, basis: Any) -> Any:
+        """Departures forecast from the slow average, the horizons one after the other.
+
+        Args:
+            basis: Liquid state and input, as `forward` gives them, `(..., H + C + n_clock)`.
+
+        Returns:
+            Shape `(..., P * C)`, in usual deviations.
+        """
+        ones = ops.ones_like(basis[..., :1])
+        return self._product(ops.concatenate([basis, ones], axis=-1), "readout")
 
     def forward(
         self, state: State, z: Any, clock: Any, elapsed: Any, first: Any, rows: Any
@@ -150,10 +194,6 @@ class LiquidNetwork(Module):
             horizon, shape `(B, P, C)`, in usual deviations; the network input with the liquid
             state, shape `(B, H + C + n_clock)`, which a read-out is fitted on.
         """
-        if self._exact is None:
-            self.frozen()
-        assert self._exact is not None
-        synapses, content_gate, readout = self._exact
         fresh = first[:, None]
         anchor_before = ops.where(fresh, z, state["anchor"])
         due, slots = [], []
@@ -170,16 +210,9 @@ class LiquidNetwork(Module):
         anchor = anchor_before + (1.0 - keep) * (z - anchor_before)
         x = ops.concatenate([z - anchor, clock], axis=1)
         h = ops.where(fresh, 0.0 * state["liquid"], state["liquid"])
-        inner = ops.tanh(
-            ops.exact_matmul(ops.concatenate([x, h], axis=1), synapses) + self.bias.data
-        )
-        both = ops.exact_matmul(inner, content_gate)
-        rate = ops.exp(ops.clip(both[:, self.hidden :], -2.0, 2.0)) / self.tau
-        decay = ops.exp(-elapsed[:, None] * rate)
-        h = decay * h + (1.0 - decay) * ops.tanh(both[:, : self.hidden])
+        h = self.advance(x, h, elapsed)
         basis = ops.concatenate([h, x], axis=1)
-        ones = ops.ones_like(basis[:, :1])
-        ahead = ops.exact_matmul(ops.concatenate([basis, ones], axis=1), readout)
+        ahead = self.ahead(basis)
         pending = state["pending"]
         ring = ops.arange(sum(self.horizons), like=z)
         for i, slot in enumerate(slots):

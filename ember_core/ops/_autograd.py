@@ -71,6 +71,14 @@ def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:  # noqa: 
     return anp.sum(x, axis=axis, keepdims=keepdims)
 
 
+def where(condition: Array, x: Any, y: Any) -> Array:
+    condition = to_numpy(condition)
+    shape = np.broadcast_shapes(condition.shape, np.shape(to_numpy(x)), np.shape(to_numpy(y)))
+    # autograd's derivative does not sum over axes along which a branch was repeated
+    x, y = (anp.broadcast_to(v, shape) if isinstance(v, ArrayBox) else v for v in (x, y))
+    return anp.where(condition, x, y)
+
+
 def cumsum(x: Array, axis: int) -> Array:
     return anp.cumsum(x, axis=axis)
 

@@ -59,7 +59,7 @@ class Gathered(Rows):
         whole: All rows of some keys, to calibrate alarms on.
     """
 
-    sequences: list[tuple[Any, Any, Any]] = field(default_factory=list)
+    sequences: list[tuple[Any, Any, Any, Any]] = field(default_factory=list)
     whole: Rows | None = None
 
 
@@ -99,6 +99,7 @@ def gather(
     basis: list[list[Any]] = [[] for _ in series]
     z: list[list[Any]] = [[] for _ in series]
     anchor: list[list[Any]] = [[] for _ in series]
+    elapsed: list[list[Any]] = [[] for _ in series]
     sequenced = max(1, min(len(series), SEQUENCED_ROWS // max(1, int(lengths[0])))) * sequences
     for t, n, seen in lockstep(pipeline, series, lengths, state):
         if tell and t % 512 == 0:
@@ -108,6 +109,7 @@ def gather(
             basis[k].append(seen.basis[k])
             z[k].append(seen.z[k])
             anchor[k].append(seen.state["anchor"][k])
+            elapsed[k].append(seen.elapsed[k])
         if t < SETTLE:
             continue
         kept = np.flatnonzero((np.arange(n) + t) % stride == 0)
@@ -117,8 +119,8 @@ def gather(
             now = min(n, sequenced)
             every.append((np.arange(now), seen.state["last_time"][:now], seen.raw[:now]))
     kept_sequences = [
-        (np.stack(b[SETTLE:]), np.stack(v[SETTLE:]), np.stack(a[SETTLE:]))
-        for b, v, a in zip(basis, z, anchor, strict=True)
+        (np.stack(b[SETTLE:]), np.stack(v[SETTLE:]), np.stack(a[SETTLE:]), np.stack(e[SETTLE:]))
+        for b, v, a, e in zip(basis, z, anchor, elapsed, strict=True)
         if len(b) > SETTLE
     ]
     rows = Rows.joined(parts)

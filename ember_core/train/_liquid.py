@@ -1,8 +1,8 @@
-"""Fit the liquid network's motor read-out by ridge regression: seconds, no gradients."""
+"""Fit the liquid network: its read-out by ridge regression, on demand the cell by gradients."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,28 +11,78 @@ from ember_core import ops
 from ember_core.models import LiquidNetwork
 from ember_core.models.liquid import GAPS
 
+from ._callbacks import Callback
+from ._optimizers import Optimizer
+from ._refine import refine_cell, split
+
 RIDGE = 1e-3  # of the mean diagonal: neurons are correlated by construction
 
 
 def fit_liquid(
-    network: LiquidNetwork, sequences: Iterable[tuple[Any, Any, Any]], *, ridge: float = RIDGE
+    network: LiquidNetwork,
+    sequences: Iterable[tuple[Any, ...]],
+    *,
+    ridge: float = RIDGE,
+    refine: int = 0,
+    optimizer: Optimizer | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> dict[str, float]:
-    """Least squares from the frozen cell's state to the coming departures of each channel.
+    """Least squares from the cell's state to the coming departures of each channel.
+
+    That takes seconds and leaves the cell as it was made. With `refine` the error of the forecasts
+    is propagated back through time into the cell first, see `refine_cell`, and the read-out is
+    fitted on the states of the refined cell.
 
     Args:
-        network: The network; its `readout` and `growth` are replaced.
+        network: The network; its `readout` and `growth` are replaced, and with `refine` its cell.
         sequences: Per key `(basis, z, anchor)`: `(T, H + inputs)`, `(T, C)`, `(T, C)` of
-            consecutive rows, as `LiquidNetwork.forward` gives them.
+            consecutive rows, as `LiquidNetwork.forward` gives them; NumPy's. A fourth, `(T,)`, is
+            the elapsed time of each row, in usual intervals; 1 without it.
         ridge: Penalty, as a share of the mean diagonal of the normal equations.
+        refine: Most epochs of gradient descent on the cell; 0 leaves it alone.
+        optimizer: How its parameters move; `Adam(3e-3)` without one.
+        callbacks: Told of the refinement, beside the early stop it always has.
 
     Returns:
         Mean squared error of each horizon (`"mse_1"` ...) and of forecasting no change of the
-        anchor's departure (`"persistence_1"` ...), in usual deviations squared.
+        anchor's departure (`"persistence_1"` ...), in usual deviations squared; of a refinement
+        also the mean error over held-back rows without and with it (`"held_ridge"`,
+        `"held_refined"`; equal where it did not help and was taken back).
 
     Raises:
-        ValueError: If no sequence is longer than the longest horizon.
+        ValueError: If no sequence is longer than the longest horizon, or long enough to refine on.
+        ImportError: If a network on NumPy's arrays is to be refined without `autograd`.
+
+    Example:
+        >>> import numpy as np
+        >>> from ember_core.models import LiquidNetwork
+        >>> from ember_core.state import zero_state
+        >>> from ember_core.train import fit_liquid
+        >>> net = LiquidNetwork(3, hidden=8, horizons=(1, 2))
+        >>> state, rows = zero_state(net.state_fields(), 1), []
+        >>> z = np.sin(np.arange(211)[:, None] / 5 + np.arange(3)).astype("float32")
+        >>> for t in range(211):
+        ...     at, once = np.array([t]), np.ones(1, "float32")
+        ...     state, _, basis = net(state, z[t : t + 1], z[:1, :0], once, at == 0, at)
+        ...     rows.append((basis[0], z[t], state["anchor"][0]))
+        >>> report = fit_liquid(net, [tuple(map(np.stack, zip(*rows)))])
+        >>> report["mse_1"] < 0.1 * report["persistence_1"]
+        True
     """
-    sequences = list(sequences)
+    whole = [s if len(s) > 3 else (*s, np.ones(len(s[0]), dtype=np.float32)) for s in sequences]
+    found: dict[str, float] = {}
+    if refine:
+        _read_out(network, split(whole, network)[0], ridge)
+        whole, found = refine_cell(
+            network, whole, epochs=refine, optimizer=optimizer, callbacks=callbacks
+        )
+    return _read_out(network, whole, ridge) | found
+
+
+def _read_out(
+    network: LiquidNetwork, sequences: list[tuple[Any, ...]], ridge: float
+) -> dict[str, float]:
+    """Ridge regression of the read-out, and how its errors grow with time."""
     c = network.n_channels
     width = network.readout.data.shape[0]
     readout = np.zeros((width, c * len(network.horizons)), dtype=np.float64)
@@ -48,7 +98,7 @@ def fit_liquid(
                 f"Expected more than {horizon} rows. Received: "
                 f"{max((len(s[0]) for s in sequences), default=0)} rows."
             )
-        for basis, z, anchor in parts:
+        for basis, z, anchor, _ in parts:
             x = _with_ones(basis[:-horizon])
             y = (z[horizon:] - anchor[:-horizon]).astype(np.float64)
             gram += x.T @ x
@@ -58,7 +108,7 @@ def fit_liquid(
         readout[:, i * c : (i + 1) * c] = weights
         still = 0.0
         spread, rows = np.zeros((GAPS, c)), np.zeros((GAPS, 1))
-        for basis, z, anchor in parts:
+        for basis, z, anchor, _ in parts:
             ahead = anchor + _with_ones(basis) @ weights
             for k in range(GAPS):
                 wait = horizon - 1 + 2**k

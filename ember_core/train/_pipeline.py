@@ -40,6 +40,7 @@ def fit_pipeline(
     budget_per_week: float | None = None,
     evidence_rows: float = EVIDENCE_ROWS,
     adapt: bool = True,
+    refine: int = 0,
     progress: Callable[[str, float], None] | None = None,
 ) -> FleetModel:
     """Train on the history of a fleet; no labels are used.
@@ -56,6 +57,8 @@ def fit_pipeline(
         evidence_rows: Time constant of the motor neuron's evidence, in rows: short follows every
             fault by itself, long adds up faults that are mild but last.
         adapt: Let each key's tail follow slowly on the stream (not while it alarms).
+        refine: Most epochs of gradient descent on the liquid cell, see `fit_liquid`; 0 leaves it as
+            it was made.
         progress: Called with a stage's name and the share done.
 
     Returns:
@@ -89,7 +92,11 @@ def fit_pipeline(
     gathered = gather(pipeline, usable, lengths, state, stride, tell)
 
     tell("liquid network", 0.0)
-    fit_liquid(pipeline.liquid, gathered.sequences)
+    backend = ops.backend_name()
+    if refine:
+        pipeline.liquid.to(backend=backend)
+    fit_liquid(pipeline.liquid, gathered.sequences, refine=refine)
+    pipeline.liquid.to(backend="numpy")
     if config.residuals:
         # residuals exist only once the read-out does: run again with it
         state = {name: value.copy() for name, value in first.items()}
@@ -105,7 +112,6 @@ def fit_pipeline(
     if config.whiten:
         pipeline.whiten_by(visible)
         visible = np.concatenate([pipeline.whiten(part) for part in tiles(visible)])
-    backend = ops.backend_name()
     rbm = pipeline.rbm.to(backend=backend)
     fit_rbm(
         rbm,

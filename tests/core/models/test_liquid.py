@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ember_core import nn, ops
 from ember_core.models import LiquidNetwork
 from ember_core.state import zero_state
 
@@ -185,3 +186,34 @@ def test_what_makes_no_network_is_refused():
     for wrong in ({"hidden": 4}, {"horizons": ()}, {"horizons": (0, 1)}):
         with pytest.raises(ValueError, match="Received"):
             LiquidNetwork(2, **wrong)
+
+
+def test_gradients_through_the_streaming_step_are_differences(gradients):
+    """After `train()`, of every parameter, through the forecasts that came due."""
+    net = LiquidNetwork(C, K, H, (1, 2), seed=3).to(dtype="float64")
+    rng = np.random.default_rng(2)
+    net.readout.data = ops.from_numpy(0.3 * rng.standard_normal(net.readout.shape))
+    z, clock, elapsed = (x.astype(np.float64) for x in inputs(7))
+    net.train()
+
+    def loss():
+        zero = zero_state(net.state_fields(), B)
+        state = {n: ops.from_numpy(v.astype(np.float64)) for n, v in zero.items()}
+        total = 0.0
+        for t in range(7):
+            row, rows = ops.from_numpy(z[t]), ops.from_numpy(np.full(B, t))
+            at = (ops.from_numpy(clock[t]), ops.from_numpy(elapsed[t]), rows == 0, rows)
+            state, due, _ = net(state, row, *at)
+            total = total + ops.sum(ops.square(row[:, None] - due))
+        return total
+
+    _, grads = nn.value_and_grad(net, loss)()
+    for name, parameter in net.named_parameters():
+        before, way = parameter.data, rng.standard_normal(parameter.shape)
+        ends = []
+        for step in (1e-6, -1e-6):
+            parameter.data = before + ops.from_numpy(step * way)
+            ends.append(float(loss()))
+        parameter.data = before
+        got = float(np.sum(ops.to_numpy(grads[name]) * way))
+        assert got == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-4, abs=1e-5), name

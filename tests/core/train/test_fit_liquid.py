@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ember_core import ops
 from ember_core.models import LiquidNetwork
 from ember_core.state import zero_state
 from ember_core.train import fit_liquid
@@ -100,3 +101,39 @@ def test_residuals_are_held_against_their_usual_size_for_the_time_that_passed():
     np.testing.assert_array_equal(got[:2], 2.0)
     np.testing.assert_allclose(got[2], 2.0 / growth[3], rtol=1e-6)
     np.testing.assert_allclose(got[3], 2.0 / growth[-1], rtol=1e-6)
+
+
+def mix(rows, seed):
+    """Channels that multiply: an oscillation whose size follows a slow noise with a memory."""
+    rng = np.random.default_rng(seed)
+    noise = np.zeros((rows, C))
+    for t in range(1, rows):
+        noise[t] = 0.9 * noise[t - 1] + 0.3 * rng.standard_normal(C)
+    t = np.arange(rows)[:, None]
+    x = np.sin(2 * np.pi * t / np.array([23.0, 31.0, 11.0])) * (1.0 + noise[:, [1, 2, 0]])
+    return (x + 0.3 * noise).astype(np.float32)
+
+
+def held_out_error(net):
+    fresh = mix(701, 9)
+    _, due = trace(net, fresh)
+    return float(((due[100:] - fresh[100:, None]) ** 2).mean())
+
+
+def test_a_refined_cell_forecasts_better_than_the_ridge_alone(gradients):
+    """On rows of no training; the wiring and the time constants stay."""
+    with ops.default_backend("numpy"):
+        plain, net = network(), network()
+        parts = [trace(net, mix(1009, s))[0] for s in (1, 2, 3)]
+        fit_liquid(plain, parts)
+    net.to(backend=gradients)
+    report = fit_liquid(net, parts, refine=10)
+    net.to(backend="numpy")
+    assert not net.training
+    assert report["held_refined"] < report["held_ridge"]
+    assert held_out_error(net) < 0.97 * held_out_error(plain)
+    for name in ("synapses", "content_gate"):
+        before, after = plain.state_dict()[name], net.state_dict()[name]
+        assert ((before == 0) == (after == 0)).all()
+        assert (before != after).any()
+    assert (plain.tau == net.tau).all()
