@@ -23,6 +23,7 @@ from ember_core.cascade import CascadePipeline
 from ember_core.evaluate import summarise, summary
 from ember_core.models import RBM
 from ember_core.train import fit_cascade, fit_rbm
+from ember_core.train._pipeline import BATCH, LEARNING_RATE, epochs_for
 from stream.training import history
 
 Floats = NDArray[np.float32]
@@ -81,9 +82,9 @@ def _by_rbm(train: list[Floats], test: list[Floats]) -> tuple[list[Any], list[An
     fit_rbm(
         rbm,
         np.ascontiguousarray(rows[::stride]),
-        epochs=20,
-        batch_size=128,
-        learning_rate=4e-2,
+        epochs=epochs_for(-(-len(rows) // stride)),
+        batch_size=BATCH,
+        learning_rate=LEARNING_RATE,
         momentum=0.5,
         weight_decay=1e-4,
         generator=generator,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -41,7 +42,11 @@ def others(subject: Subject) -> dict[str, Any]:
     out = {}
     for name, make in makers().items():
         began = time.perf_counter()
-        train, test = scores_of(subject, make)
+        try:
+            train, test = scores_of(subject, make)
+        except subprocess.TimeoutExpired as error:
+            say(f"  {name} is left out: it took longer than {error.timeout:.0f} s")
+            continue
         out[name] = judged_scores(subject, train, test)
         say(f"  {name}: {time.perf_counter() - began:.0f} s")
     return out

@@ -116,7 +116,7 @@ def fit_pipeline(
     fit_rbm(
         rbm,
         ops.to(visible, backend=backend),
-        epochs=epochs or int(np.clip(round(STEPS * BATCH / len(visible)), 5, 40)),
+        epochs=epochs or epochs_for(len(visible)),
         batch_size=BATCH,
         learning_rate=LEARNING_RATE,
         momentum=0.5,
@@ -161,6 +161,11 @@ def fit_pipeline(
     }
     model = FleetModel(pipeline, [s.key for s in usable], first, new_state, report)
     return model.to(backend=backend)
+
+
+def epochs_for(rows: int) -> int:
+    """Passes over so many rows that make about 8,000 steps of the RBM, 5 to 40."""
+    return int(np.clip(round(STEPS * BATCH / rows), 5, 40))
 
 
 def _rows(
