@@ -134,7 +134,7 @@ def _growth(spread: Any, rows: Any) -> Any:
     wait before where no sequence is long enough.
     """
     size = np.where(rows > 0, np.sqrt(spread / np.maximum(rows, 1.0)), 0.0)
-    return np.maximum.accumulate(size / np.maximum(size[:1], 1e-3), axis=0).clip(1.0)
+    return np.sqrt(np.maximum.accumulate(size / np.maximum(size[:1], 1e-3), axis=0).clip(1.0))
 
 
 def _with_ones(basis: Any) -> Any:
