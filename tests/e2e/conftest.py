@@ -18,7 +18,7 @@ MACHINES = ("machine-1-6", "machine-2-1", "machine-2-7")
 
 @pytest.fixture(scope="session")
 def telemetry(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with some rows of three machines: 1,500 to train on, 700 to score."""
+    """A folder with some rows of three machines: 1,500 to train on, 1,000 to score."""
     folder = tmp_path_factory.mktemp("telemetry")
     for name in MACHINES:
         rows = pd.read_csv(shared_data / "smd" / f"{name}.csv.gz", dtype=str)
@@ -26,7 +26,7 @@ def telemetry(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         test = rows[(rows["split"] == "test")]
         at = int(test["label"].astype(int).to_numpy().argmax())
         begin = max(0, at - 350)
-        pd.concat([train, test.iloc[begin : begin + 700]]).to_csv(
+        pd.concat([train, test.iloc[begin : begin + 1000]]).to_csv(
             folder / f"{name}.csv", index=False
         )
     return folder
