@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             truth = interpretations(family, options.data)
             subject = Subject(family, load(family, options.data), recipe, truth)
             sets[name] = telemetry(subject, seeds, parts)
-    options.data = str(options.data)  # settings are kept as JSON
+    options.data = options.data.name  # kept as JSON, without a path of this machine
     return {"table": judged(sets), "sets": sets}
 
 

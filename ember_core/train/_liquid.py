@@ -53,7 +53,7 @@ def fit_liquid(
         ValueError: If no sequence is longer than the longest horizon, or long enough to refine on.
         ImportError: If a network on NumPy's arrays is to be refined without `autograd`.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from ember_core.models import LiquidNetwork
         >>> from ember_core.state import zero_state

@@ -43,7 +43,7 @@ class WorkerProcess:
             "group": group,
             "directory": str(directory),
             "standby_replicas": 0,
-            "session_timeout_seconds": 10.0,
+            "session_timeout_seconds": 6.0,
             "interval_seconds": 0.3,
             **options,
         }

@@ -93,7 +93,7 @@ def test_residuals_are_held_against_their_usual_size_for_the_time_that_passed():
     growth = np.asarray(net.growth)[0]
     assert (growth[0] == 1.0).all()
     assert (np.diff(growth, axis=0) >= 0).all()
-    assert (growth[3] > 1.8).all()  # after 8 intervals; 8 ** 0.5 where nothing can be forecast
+    assert (growth[3] > 1.3).all()  # after 8 intervals; 8 ** 0.25 where nothing can be forecast
     z = np.full((4, 3), 2.0, dtype=np.float32)
     due = np.zeros((4, len(net.horizons), 3), dtype=np.float32)
     elapsed = np.array([0.5, 1.0, 8.0, 1e4], dtype=np.float32)

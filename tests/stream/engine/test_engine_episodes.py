@@ -75,7 +75,7 @@ def test_a_warm_new_key_alarms(model: FleetModel) -> None:
 def test_episodes_alternate_and_respect_the_refractory_rows(touchy: FleetModel) -> None:
     """Exactly one firing, one resolved, in turn; thresholds by hysteresis."""
     rest = touchy.pipeline.motor.refractory_rows
-    feed = interleaved(*(rows_of(k, signal(500, 3, n)) for n, k in enumerate(KNOWN)))
+    feed = interleaved(*(rows_of(k, signal(800, 3, n)) for n, k in enumerate(KNOWN)))
     done = run(touchy, feed, [333, len(feed)], limits=Limits(max_keys=8, stale_intervals=0))
     episodes = 0
     for key in KNOWN:
