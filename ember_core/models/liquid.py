@@ -23,7 +23,7 @@ from ember_core.nn import AutoNCP, Module, Parameter
 from ember_core.state import State, StateField
 
 MOTOR_SHARE = 4  # one neuron in four is a motor neuron
-GAPS = 8  # elapsed times whose residuals' sizes are known: 1, 2, 4 ... 128 usual intervals
+GAPS = 8  # elapsed times whose growth of residuals is known: 1, 2, 4 ... 128 usual intervals
 
 
 class LiquidNetwork(Module):
@@ -226,7 +226,7 @@ class LiquidNetwork(Module):
         )
 
     def residual(self, z: Any, due: Any, elapsed: Any) -> Any:
-        """What came against what was forecast, over its usual size for the time that has passed.
+        """What came against what was forecast, over how it usually grows with the time passed.
 
         A forecast for the next row says less the longer that row keeps one waiting: without this
         the first row after every outage is a surprise.

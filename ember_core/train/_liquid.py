@@ -128,10 +128,11 @@ def _read_out(
 
 
 def _growth(spread: Any, rows: Any) -> Any:
-    """Size of the residual after each wait over that after the shortest, `(GAPS, C)`.
+    """Root of the residual's size after each wait over that after the shortest, `(GAPS, C)`.
 
-    Never shrinking, from the summed squares `(GAPS, C)` over so many rows `(GAPS, 1)`; as after the
-    wait before where no sequence is long enough.
+    The root, for the whole growth hid faults too (ASD with half of the rows lost, two seeds: .457
+    against .471 VUS-PR). Never shrinking, from the summed squares `(GAPS, C)` over so many rows
+    `(GAPS, 1)`; as after the wait before where no sequence is long enough.
     """
     size = np.where(rows > 0, np.sqrt(spread / np.maximum(rows, 1.0)), 0.0)
     return np.sqrt(np.maximum.accumulate(size / np.maximum(size[:1], 1e-3), axis=0).clip(1.0))
