@@ -92,6 +92,7 @@ bootstrap_servers = "{bootstrap}"
 group = "{group}"
 [input]
 topics = ["{topic}"]
+start = "earliest"
 [model]
 path = '{model}'
 [checkpoint]

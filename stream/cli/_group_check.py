@@ -44,7 +44,7 @@ def _lag(
             "Give the topic a longer retention, or the service more workers.",
         )
     if all(at is None for at in done):
-        return Check(name, "ok", "Has not read yet: it starts by kafka.offset_reset.")
+        return Check(name, "ok", "Has not read yet: it starts by input.start.")
     lag = sum(
         high - (low if at is None else at) for (low, high), at in zip(marks, done, strict=True)
     )

@@ -31,6 +31,8 @@ def event_record(message: Message) -> dict[str, Any]:
         "time": headers.get("ce_time") or _moment(message.timestamp()[1]),
         **_coordinates(message),
     }
+    if "ember.backlog" in headers:
+        record["backlog"] = True
     try:
         body = msgspec.json.decode(message.value() or b"null")
     except msgspec.DecodeError:
@@ -80,6 +82,8 @@ def event_line(record: dict[str, Any]) -> Text:
     reason = record.get("reason")
     if reason and reason != "evidence":
         line.append(f" {clean(reason)} ", "magenta")
+    if record.get("backlog"):
+        line.append(" backlog ", "magenta")
     channels = record.get("top_channels") or []
     for channel in channels[:_SHOWN_CHANNELS]:
         line.append_text(_channel(channel))

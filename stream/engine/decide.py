@@ -20,6 +20,8 @@ from stream.records import Event
 NOTHING = Why([], [], [], [])
 # Order of events at one sample: a key's return, its rows, then whom the sample shows silent.
 _RETURN, _ROW, _SILENT = range(3)
+TOLD, UNTOLD = 1, 2
+"""A silent key: the silence was said, or began while nothing was said."""
 
 
 @dataclass
@@ -51,6 +53,7 @@ class Batch:
         slots: Slot of each row of the block.
         views: Fields of the block, written to.
         times: Event time of each sample.
+        quiet: True for samples that only warm up: whatever they bring about is not said.
         silences: Row of the block -> its silences, in order.
         out: Events so far: sample, order at the sample, event.
     """
@@ -59,6 +62,7 @@ class Batch:
     slots: NDArray[np.int64]
     views: dict[str, Any]
     times: NDArray[np.int64]
+    quiet: NDArray[np.bool_]
     silences: dict[int, list[Silent]] = field(default_factory=dict)
     out: list[tuple[int, int, Event]] = field(default_factory=list)
 
@@ -117,7 +121,7 @@ class Decider:
         views, rows = batch.views, group.rows[chosen]
         seen = group.observed
         state = {name: views[name][rows] for name in self._store.decided}
-        may_fire = seen.may_fire[chosen]
+        may_fire = seen.may_fire[chosen] & ~batch.quiet[group.sample[chosen]]
         decision = self.pipeline.decide(state, score, may_fire, seen.learning[chosen])
         for name, value in decision.state.items():
             views[name][rows] = value
@@ -274,16 +278,21 @@ class Decider:
         if views["firing"][row]:
             event = self._episode(batch, row, about, resolved=True, reason="stale")
             batch.out.append((silence.at, _SILENT, event))
-        views["stale"][row] = 1
         views["stale_since"][row] = silence.deadline_us
+        if batch.quiet[silence.at]:
+            views["stale"][row] = UNTOLD
+            return
+        views["stale"][row] = TOLD
         batch.out.append((silence.at, _SILENT, self._silence(batch, row, about, resolved=False)))
 
     def _come_back(self, batch: Batch, row: int, sample: int) -> None:
         """A silent key has sent again; an episode that was open is open again."""
         views = batch.views
         about = self._about(batch, row, int(batch.times[sample]))
+        told = views["stale"][row] == TOLD
         views["stale"][row] = 0
-        batch.out.append((sample, _RETURN, self._silence(batch, row, about, resolved=True)))
+        if told:
+            batch.out.append((sample, _RETURN, self._silence(batch, row, about, resolved=True)))
         if views["firing"][row]:
             event = self._episode(batch, row, about, resolved=False, reason="returned")
             batch.out.append((sample, _RETURN, event))
@@ -308,11 +317,20 @@ class Decider:
             rows=0,
         )
 
-    def absent(self, part: Partition, slot: int, silence: Silent, out: list[Any]) -> None:
+    def absent(
+        self,
+        part: Partition,
+        slot: int,
+        silence: Silent,
+        quiet: NDArray[np.bool_],
+        out: list[Any],
+    ) -> None:
         """A key that is not in the batch falls silent; its row is written at once."""
         slots = np.asarray([slot])
         block = self._store.gather(slots)
-        lone = Batch(part, slots, self._store.layout.views(block), np.zeros(0, dtype=np.int64))
+        lone = Batch(
+            part, slots, self._store.layout.views(block), np.zeros(0, dtype=np.int64), quiet
+        )
         self._fall_silent(lone, 0, silence)
         self._store.scatter(slots, block)
         out += lone.out

@@ -123,6 +123,26 @@ class Engine:
         """
         return self._stepper.step(self._parts[tp[0], tp[1]], batch, fetch)
 
+    def open(self, tp: TP, position: int, events_from: int) -> bool:
+        """Say where absorbing goes on, before it does.
+
+        Args:
+            tp: The partition; its rows are loaded.
+            position: Next offset to absorb.
+            events_from: Where there is no state yet: the offset before which records warm keys up
+                and give no events; -1: every record may.
+
+        Returns:
+            Whether the meta row says something new, to be written before the next record: a
+            replay must find it.
+        """
+        meta = self.meta(tp)
+        if meta.first_offset >= 0 or events_from <= position:
+            return False
+        meta.first_offset, meta.absorbed = position, position - 1
+        meta.events_from = events_from
+        return True
+
     def meta(self, tp: TP) -> MetaRow:
         """Meta row of a partition; may be written to."""
         return self._parts[tp[0], tp[1]].meta

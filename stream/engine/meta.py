@@ -36,6 +36,8 @@ class MetaRow(msgspec.Struct, kw_only=True):
     """Offset the counting began at; -1 before the first message."""
     absorbed: int = -1
     """Highest source offset absorbed; -1 none."""
+    events_from: int = -1
+    """Records below this offset warm keys up and give no events."""
     clock_us: int = -(2**62)
     """Largest event time of the partition."""
     model: str = ""

@@ -57,6 +57,7 @@ class StepResult:
 
     Attributes:
         events: Anomalies and triggers, in arrival order.
+        sources: Message that brought each event about, by index in the fetch.
         rejected: Messages to set aside: the codec's and the engine's own.
         counts: Messages by fate, this step only.
         scores: Scored rows.
@@ -65,6 +66,7 @@ class StepResult:
     """
 
     events: list[Event] = field(default_factory=list)
+    sources: list[int] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     scores: ScoreColumns = field(default_factory=ScoreColumns.empty)

@@ -148,7 +148,7 @@ class Stepper:
             rows, sample = rows[taken], sample[taken]
             views["seen"][rows] = clock[sample]
             patience[sample] = self._patience(views, rows)
-        about = Batch(part, uniq, views, times)
+        about = Batch(part, uniq, views, times, offsets < part.meta.events_from)
         self._silences(about, inverse, order, clock, patience, code)
         late = code == _LATE
         if late.any():
@@ -162,6 +162,7 @@ class Stepper:
         # keys fall silent together: their order must not depend on which of them are in the batch
         about.out.sort(key=lambda e: (e[0], e[1], e[2].time_us, e[2].key))
         result.events = [event for _, _, event in about.out]
+        result.sources = batch.message[index[[at for at, _, _ in about.out]]].tolist()
         result.scores.sample = index[result.scores.sample]
         np.maximum.at(fate, batch.message[index], code)
         self._store.scatter(uniq, block)
@@ -282,7 +283,7 @@ class Stepper:
                 if at < first[row]:
                     batch.silences[row] = [Silent(at, deadline, int(first[row]))]
             else:
-                self._decider.absent(part, slot, Silent(at, deadline, n), batch.out)
+                self._decider.absent(part, slot, Silent(at, deadline, n), batch.quiet, batch.out)
         silent = fallen_silent(clock, patience[taken], until)
         for which, at, deadline in zip(*(x.tolist() for x in silent), strict=True):
             batch.silences.setdefault(int(of[which]), []).append(

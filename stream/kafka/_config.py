@@ -84,12 +84,14 @@ class WorkerConfig:
         replication_factor: Of topics created here; -1: the broker's default.
         fetch_max_bytes: Bytes in one answer of a broker.
         partition_max_bytes: Bytes of one partition in it.
-        start: Where a group without state begins: at an end of the log, or so many seconds ago.
+        start: Where a group without state begins: at an end of the log, or so many seconds ago,
+            then without events up to the end of the log.
         interval_seconds: Between checkpoints.
         guarantee: Whether events wait for the checkpoint's transaction.
         transactions: auto: on where the broker has them.
         standby_replicas: Copies of each state on other workers.
         events_in_flight: Events not yet acknowledged above which reading waits.
+        max_age_seconds: Age of a record from which on events about it are backlog.
         dead_letters: Whether refused messages are written.
         dead_letters_per_second: Above it only coordinates.
         dead_letters_late: Whether late messages are dead letters too.
@@ -120,6 +122,7 @@ class WorkerConfig:
     transactions: Literal["auto", "on", "off"] = "auto"
     standby_replicas: int = 1
     events_in_flight: int = 20_000
+    max_age_seconds: float = 3_600.0
     dead_letters: bool = True
     dead_letters_per_second: int = 100
     dead_letters_late: bool = False
@@ -145,11 +148,12 @@ class WorkerConfig:
             },
             replication_factor=kafka.replication_factor,
             fetch_max_bytes=kafka.fetch_max_bytes,
-            start=kafka.start,
+            start=settings.input.begin,
             interval_seconds=settings.checkpoint.interval_seconds,
             guarantee=settings.checkpoint.guarantee,
             transactions=settings.checkpoint.transactions,
             standby_replicas=settings.state.standby_replicas,
+            max_age_seconds=settings.alerts.max_age_seconds,
             dead_letters=settings.dead_letters.enabled,
             dead_letters_per_second=settings.dead_letters.max_per_second,
             dead_letters_late=settings.dead_letters.late,

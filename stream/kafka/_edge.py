@@ -54,6 +54,7 @@ class Edge:
         too_large: Tells refusals for size.
         exit_process: Ends the process at once with a code.
         clock: Seconds that go on while the process is suspended.
+        started: When the process was asked to start, seconds since the epoch.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class Edge:
         too_large: Callable[[BaseException], bool],
         exit_process: Callable[[int], Any],
         clock: Clock = time.monotonic,
+        started: float | None = None,
     ) -> None:
         self.config = config
+        self.started = time.time() if started is None else started
         self.engine = engine
         self.observer = observer
         self.consumer: Any = None
@@ -126,6 +129,7 @@ class Edge:
             observer=observer,
             clock=clock,
             late=config.dead_letters_late,
+            max_age_seconds=config.max_age_seconds,
             make_room=lambda: self._checkpoint("full"),
         )
 
@@ -175,6 +179,10 @@ class Edge:
                 reason = "interval"
             self._wake.clear()
             await self._checkpoint(reason)
+
+    async def write_ahead(self) -> None:
+        """Write meta rows that must be in the log before the next record is absorbed."""
+        await self._checkpoint("start")
 
     async def let_go(self, reason: str) -> None:
         """Bring everything to the log, in bounded time, and own nothing any more."""

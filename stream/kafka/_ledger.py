@@ -35,7 +35,15 @@ class Ledger:
     def __iter__(self) -> Iterator[TP]:
         return iter(tuple(self._entries))
 
-    def start(self, tp: TP, position: int, committed: int, *, fresh: bool = False) -> None:
+    def start(
+        self,
+        tp: TP,
+        position: int,
+        committed: int,
+        *,
+        fresh: bool = False,
+        unwritten: bool = False,
+    ) -> None:
         """Own a partition from `position` on.
 
         Args:
@@ -44,8 +52,11 @@ class Ledger:
             committed: What the group has; -1 nothing. A group that lags behind the state counts
                 as unsaved: its writer died before the commit.
             fresh: There is no state yet, so nothing that the group could lag behind.
+            unwritten: The meta row has to be written whatever the position.
         """
         saved = position if fresh else min(position, committed)
+        if unwritten:
+            saved = -1
         self._entries[tp] = Entry(position, saved, committed)
 
     def drop(self, tp: TP) -> None:

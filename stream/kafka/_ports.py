@@ -53,6 +53,10 @@ class MetaRow(Protocol):
     partition_count: int
 
     @property
+    def events_from(self) -> int:
+        """Offset from which on records may give events."""
+
+    @property
     def absorbed(self) -> int:
         """Highest absorbed source offset; -1 none."""
 
@@ -97,6 +101,10 @@ class StepResult(Protocol):
         """In arrival order."""
 
     @property
+    def sources(self) -> Sequence[int]:
+        """The message that brought each event about, by index in the slice."""
+
+    @property
     def rejected(self) -> list[Rejected]:
         """Messages refused by codec or engine."""
 
@@ -117,6 +125,9 @@ class Engine(Protocol):
 
     def detach(self, tp: TP) -> None:
         """Free a partition's slots."""
+
+    def open(self, tp: TP, position: int, events_from: int) -> bool:
+        """Say where absorbing goes on; whether the meta row must be written first."""
 
     def step(self, tp: TP, batch: Decoded, fetch: Fetch) -> StepResult:
         """Absorb the messages of one slice whole."""

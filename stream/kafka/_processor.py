@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import cast
 
@@ -26,6 +28,10 @@ _HOLD_SECONDS = 0.05
 _YIELDS = 3
 """Turns of the event loop after a step: a broker's reply takes more than one to get through."""
 
+BACKLOG_HEADER = "ember.backlog"
+"""On events about records that were old when the worker came to them. A header, not the body:
+how late a worker is does not change what it says."""
+
 _LATE = cast("Reason", Fate.LATE)  # a fate of the engine, not a refusal; here it is treated alike
 
 
@@ -45,6 +51,9 @@ class Processor:
         late: Whether late messages are dead letters too.
         slice_messages: Most messages in one step.
         make_room: Makes a checkpoint, after which rows can leave memory.
+        max_age_seconds: Age of a record, by Kafka's timestamp, from which on its events are
+            backlog.
+        wall_clock: Seconds since the epoch; for that age only.
     """
 
     def __init__(
@@ -62,6 +71,8 @@ class Processor:
         late: bool = False,
         slice_messages: int = SLICE,
         make_room: Callable[[], Awaitable[None]] | None = None,
+        max_age_seconds: float = math.inf,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._codec = codec
         self._engine = engine
@@ -74,6 +85,8 @@ class Processor:
         self._clock = clock
         self._late = late
         self._make_room = make_room
+        self._max_age_ms = 1000 * max_age_seconds
+        self._wall_clock = wall_clock
         self._most = self._slice = slice_messages
 
     async def process(
@@ -121,13 +134,12 @@ class Processor:
         self._ledger.advance(tp, messages[-1].offset + 1)
         if result.events:
             traces = trace_headers(messages, decoded, result.events)
-            self._outbox.add(
-                tp,
-                (
-                    self._outgoing(tp, event, traces.get((event.key, event.time_us), ()))
-                    for event in result.events
-                ),
-            )
+            oldest_ms = 1000 * self._wall_clock() - self._max_age_ms
+            for event, source in zip(result.events, result.sources, strict=True):
+                more = list(traces.get((event.key, event.time_us), ()))
+                if messages[source].timestamp < oldest_ms:
+                    more.append((BACKLOG_HEADER, b"true"))
+                self._outbox.add(tp, [self._outgoing(tp, event, more)])
         if self._dead_letters is not None:
             refused = list(result.rejected)
             if self._late:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka import errors as kafka_errors
 
@@ -66,30 +66,66 @@ async def take_positions(edge: Edge, tps: list[Any]) -> None:
     if sources:
         facts = await edge.consumer.thread.facts(sources)
         topics = await edge.administration.describe(sorted({topic for topic, _ in sources}))
-        began = await _began(edge, sources)
+        began = await _began(edge, sources, facts)
         starts = {}
         for tp, faust_tp in zip(sources, tps, strict=True):
-            starts[faust_tp] = _start(
-                edge, tp, facts[tp], topics[tp[0]], began.get(tp, facts[tp].end)
-            )
+            starts[faust_tp] = _start(edge, tp, facts[tp], topics[tp[0]], began[tp].offset)
         await edge.consumer.seek_wait(starts)
         for tp, faust_tp in zip(sources, tps, strict=True):
-            fresh = edge.engine.meta(tp).absorbed < 0
-            edge.ledger.start(tp, starts[faust_tp], facts[tp].committed, fresh=fresh)
+            _open(edge, tp, starts[faust_tp], facts[tp], began[tp])
+        await edge.write_ahead()
     standbys = edge.consumer.app.tables.recovery.standby_tps
     edge.observer.assigned(sources, [edge.source(tp) for tp in standbys])
     edge.observer.phase("running", f"{len(sources)} partitions")
     log.info("Running with %d input partitions.", len(sources))
 
 
-async def _began(edge: Edge, sources: list[TP]) -> dict[TP, int]:
-    """Offsets from which a group without state is to begin; absent: at the end."""
+class _Began(NamedTuple):
+    """Where a partition without state begins, and below which offset it gives no events."""
+
+    offset: int
+    events_from: int
+
+
+async def _began(edge: Edge, sources: list[TP], facts: Mapping[TP, LogFacts]) -> dict[TP, _Began]:
+    """Where a group without state is to begin in each partition.
+
+    History is what was sent before this process was asked to start: what comes while it still
+    joins is news.
+    """
     start = edge.config.start
-    if isinstance(start, float):
-        since_ms = round((time.time() - start) * 1000)
-        found: dict[TP, int] = await edge.consumer.thread.offsets_at(sources, since_ms)
-        return found
-    return {} if start == "latest" else dict.fromkeys(sources, -1)
+    if start == "latest":
+        return {tp: _Began(facts[tp].end, -1) for tp in sources}
+    if start == "earliest":
+        return {tp: _Began(-1, -1) for tp in sources}
+    asked = edge.consumer.thread.offsets_at
+    since: dict[TP, int] = await asked(sources, round((edge.started - start) * 1000))
+    news: dict[TP, int] = await asked(sources, round(edge.started * 1000))
+    dated: dict[TP, int] = await asked(sources, 0)
+    began = {}
+    for tp in sources:
+        end = facts[tp].end
+        if end > facts[tp].start and tp not in dated:  # the embedded broker looks up no times
+            began[tp] = _Began(-1, -1)
+        else:
+            began[tp] = _Began(since.get(tp, end), min(news.get(tp, end), end))
+    return began
+
+
+def _open(edge: Edge, tp: TP, position: int, found: LogFacts, began: _Began) -> None:
+    """Own a partition; what its meta row says anew is written before its first record."""
+    fresh = edge.engine.meta(tp).absorbed < 0
+    new = fresh and found.committed < 0
+    unwritten = edge.engine.open(tp, position, began.events_from if new else -1)
+    edge.ledger.start(tp, position, found.committed, fresh=fresh, unwritten=unwritten)
+    until = edge.engine.meta(tp).events_from
+    if until > position:
+        log.warning(
+            "%s-%d: offsets %d to %d warm up and give no events (input.start).",
+            *tp,
+            position,
+            until - 1,
+        )
 
 
 def _start(edge: Edge, tp: TP, found: LogFacts, topic: Any, began: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -72,6 +73,7 @@ class Worker:
         self._engine = engine
         self._observer = observer or Silent()
         self._exit = exit_process
+        self._started = time.time()
         self._stop = asyncio.Event()
         self._edge: Edge | None = None
 
@@ -166,6 +168,7 @@ class Worker:
             dead_letters=letters,
             too_large=too_large,
             exit_process=self._exit,
+            started=self._started,
         )
         return sinks, edge
 

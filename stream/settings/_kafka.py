@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -10,15 +9,11 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from ._base import Section
 
-_BACK = re.compile(r"-(\d+(?:\.\d+)?)([smhd])")
-_UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
-
 _KAFKA_NAMES: dict[str, str] = {
     "bootstrap.servers": "bootstrap_servers",
     "group.id": "group",
     "client.id": "client_id",
     "group.instance.id": "instance_id",
-    "auto.offset.reset": "offset_reset",
     "fetch.max.bytes": "fetch_max_bytes",
     "replication.factor": "replication_factor",
     "session.timeout.ms": "session_timeout_seconds",
@@ -97,11 +92,6 @@ class KafkaSection(Section):
         le=1800,
         description="Silence after which the group declares a worker dead.",
     )
-    offset_reset: str = Field(
-        default="earliest",
-        description="Where a group without committed offsets starts: `earliest`, `latest`, or how "
-        "far back by Kafka's timestamps, for example `-24h` (s, m, h, d).",
-    )
     fetch_max_bytes: int = Field(
         default=52_428_800, ge=1024, description="Most bytes in one answer of a broker."
     )
@@ -174,22 +164,6 @@ class KafkaSection(Section):
             if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
                 raise ValueError("every broker is `host:port`, for example `kafka-1:9092`")
         return value
-
-    @field_validator("offset_reset")
-    @classmethod
-    def _reset(cls, value: str) -> str:
-        value = value.lower()
-        if value not in ("earliest", "latest") and _BACK.fullmatch(value) is None:
-            raise ValueError("expected earliest, latest, or how far back, for example `-24h`")
-        return value
-
-    @property
-    def start(self) -> Literal["earliest", "latest"] | float:
-        """`offset_reset`, with seconds in place of how far back."""
-        back = _BACK.fullmatch(self.offset_reset)
-        if back is not None:
-            return float(back[1]) * _UNIT_SECONDS[back[2]]
-        return "latest" if self.offset_reset == "latest" else "earliest"
 
     @field_validator("security_protocol", "sasl_mechanism", mode="before")
     @classmethod

@@ -35,6 +35,8 @@ from ._sections import (
 
 DEFAULT_FILE = Path("ember.toml")
 _PREFIX = "EMBER_"
+_MOVED = {"kafka.offset_reset": "input.start", "kafka.auto.offset.reset": "input.start"}
+"""What older versions called it -> what it is now."""
 
 
 def env_name(section: str, key: str) -> str:
@@ -223,7 +225,8 @@ def _sentences(error: ValidationError, sources: Mapping[str, str]) -> list[str]:
         origin = f" ({sources[name]})" if name in sources else ""
         fields = cast("type[BaseModel]", Settings.model_fields[section].annotation).model_fields
         if problem["type"] == "extra_forbidden":
-            sentences.append(f"`{name}` is not a setting{origin}.{_close(key, fields)}")
+            moved = f" It is `{_MOVED[name]}` now." if name in _MOVED else _close(key, fields)
+            sentences.append(f"`{name}` is not a setting{origin}.{moved}")
             continue
         why = problem["msg"].removeprefix("Value error, ")
         why = why[0].upper() + why[1:]

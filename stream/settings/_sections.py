@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from ._base import Names, Section, Table
+from ._durations import seconds_of
 
 _WEEK_SECONDS = 604_800.0
 _PERIOD_SECONDS = {
@@ -28,6 +29,12 @@ class InputSection(Section):
         default=("telemetry",),
         min_length=1,
         description="Input topics; each is a stream of its own.",
+    )
+    start: str = Field(
+        default="-1h",
+        description="Where a group without state starts. `earliest` and `latest`: with all there "
+        "is, or with what comes from now on, and events for all of it. `-24h` (s, m, h, d): so "
+        "far back by Kafka's timestamps; what is there already warms keys up and gives no events.",
     )
     codec: Literal["json", "telegraf", "prometheus", "otlp", "otlp_proto", "otlp_json", "avro"] = (
         Field(default="json", description="Format of the values.")
@@ -81,6 +88,23 @@ class InputSection(Section):
         options = {name: getattr(self, name) for name in (*names, *limits, *registry)}
         password = self.schema_registry_password.get_secret_value()
         return {**options, "schema_registry_password": password}
+
+    @field_validator("start")
+    @classmethod
+    def _start(cls, value: str) -> str:
+        value = value.lower()
+        back = value.startswith("-") and seconds_of(value[1:]) is not None
+        if value not in ("earliest", "latest") and not back:
+            raise ValueError("expected earliest, latest, or how far back, for example `-24h`")
+        return value
+
+    @property
+    def begin(self) -> Literal["earliest", "latest"] | float:
+        """`start`, with seconds in place of how far back."""
+        back = seconds_of(self.start.removeprefix("-"))
+        if back is not None:
+            return back
+        return "latest" if self.start == "latest" else "earliest"
 
     @model_validator(mode="after")
     def _avro_needs_a_registry(self) -> Self:
@@ -161,6 +185,11 @@ class AlertsSection(Section):
     refractory_rows: int | None = Field(
         default=None, ge=0, description="Rows without a new firing after one; unset: as trained."
     )
+    max_alert_age: str = Field(
+        default="1h",
+        description="Events about records older than this by Kafka's timestamp when they are sent "
+        "carry the header `ember.backlog`: to be kept, not to wake anybody (s, m, h, d).",
+    )
 
     @field_validator("budget")
     @classmethod
@@ -170,6 +199,18 @@ class AlertsSection(Section):
             periods = ", ".join(_PERIOD_SECONDS)
             raise ValueError(f"expected NUMBER/PERIOD above zero, with a period of {periods}")
         return f"{match[1]}/{match[2]}"
+
+    @field_validator("max_alert_age")
+    @classmethod
+    def _age(cls, value: str) -> str:
+        if seconds_of(value) is None:
+            raise ValueError("expected a length of time, for example `1h` (s, m, h, d)")
+        return value
+
+    @property
+    def max_age_seconds(self) -> float:
+        """`max_alert_age` in seconds."""
+        return seconds_of(self.max_alert_age) or 0.0
 
     @property
     def budget_per_week(self) -> float:

@@ -52,6 +52,7 @@ class Meta:
     partition_count: int = 0
     first_offset: int = -1
     absorbed: int = -1
+    events_from: int = -1
     counts: dict[str, int] = field(default_factory=dict)
 
     def add(self, fate: str, n: int) -> None:
@@ -92,10 +93,17 @@ class CountingEngine:
     def detach(self, tp: Any) -> None:
         self.slabs.pop(tuple(tp), None)
 
+    def open(self, tp: Any, position: int, events_from: int) -> bool:
+        meta = self.slabs[tuple(tp)].meta
+        if meta.first_offset >= 0 or events_from <= position:
+            return False
+        meta.first_offset, meta.absorbed, meta.events_from = position, position - 1, events_from
+        return True
+
     def step(self, tp: Any, batch: Decoded, fetch: Any) -> Any:
         slab = self.slabs[tuple(tp)]
         rows, dirty = slab.rows, slab.dirty
-        events = []
+        events, sources = [], []
         offsets = fetch.offsets.tolist()
         repeated = 0
         for key, value, index in zip(
@@ -110,10 +118,11 @@ class CountingEngine:
             digest = (digest * 1_000_003 + int(value)) & _MASK
             rows[key] = (offset, count, digest)
             dirty.add(key)
-            if count % EVERY == 0:
+            if count % EVERY == 0 and offset >= slab.meta.events_from:
                 body = json.dumps({"key": key.decode(), "count": count, "digest": digest}).encode()
                 name = hashlib.blake2b(body, digest_size=16).hexdigest()
                 events.append(Event("trigger", key, name, 0, body))
+                sources.append(index)
         meta = slab.meta
         first = offsets[0] if meta.absorbed < 0 else meta.absorbed + 1
         if meta.first_offset < 0:
@@ -125,7 +134,9 @@ class CountingEngine:
         counts["absent"] = offsets[-1] + 1 - first - len(offsets)
         for fate, n in counts.items():
             meta.add(fate, n)
-        return SimpleNamespace(events=events, rejected=batch.rejected, counts=counts, late=[])
+        return SimpleNamespace(
+            events=events, sources=sources, rejected=batch.rejected, counts=counts, late=[]
+        )
 
     def take_dirty(self, tp: Any, limit: int | None = None) -> Dirty:
         slab = self.slabs[tuple(tp)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from benchmarks.kafka_client import Send
 from tests.broker.conftest import Broker
-from tests.broker.counting import value_of
+from tests.broker.counting import EVERY, META_KEY, value_of
 from tests.broker.workers import WorkerProcess, wait_committed
 
 HOURS_MS = 3_600_000
@@ -48,3 +49,29 @@ def test_a_new_group_begins_where_it_is_told(
         metas = wait_committed(worker, kafka, changelog, read + 2 * LATER)
         worker.stop()
     assert sum(sum(meta["counts"].values()) for meta in metas.values()) == read + 2 * LATER
+
+
+@pytest.mark.kafka
+def test_history_warms_up_and_gives_no_events_whatever_happens_within_it(
+    kafka: Broker, tmp_path: Path
+) -> None:
+    """Killed in the middle of it, the worker still speaks from the same offset on."""
+    topic, group = kafka.topic("history", 1), kafka.name("history")
+    changelog, per_key = f"{group}-state-{topic}-changelog", 2 * EVERY + 7
+    key, size = b"k", 4 * EVERY
+    kafka.produce(topic, [Send(key, value_of(i)) for i in range(per_key)])
+    options: dict[str, Any] = {"start": 3600.0, "transactions": "on"}
+    with WorkerProcess(kafka, topic, group, tmp_path, interval_seconds=3600, **options) as worker:
+        worker.running().kill()  # the meta row is in the log; the history is not absorbed in it
+    (meta,) = [
+        json.loads(value)
+        for (_, name), value in kafka.read_changelog(changelog).items()
+        if name == META_KEY
+    ]
+    assert meta["events_from"] == per_key
+    kafka.produce(topic, [Send(key, value_of(i)) for i in range(per_key, size)])
+    with WorkerProcess(kafka, topic, group, tmp_path, **options) as worker:
+        wait_committed(worker, kafka, changelog, size)
+        worker.stop()
+    events = [json.loads(e.value or b"") for e in kafka.consume_all(f"{topic}.triggers")]
+    assert [event["count"] for event in events] == [3 * EVERY, 4 * EVERY]

@@ -261,11 +261,26 @@ def test_the_codec_gets_what_it_asks_for() -> None:
     [("earliest", "earliest"), ("LATEST", "latest"), ("-24h", 86_400.0), ("-1.5d", 129_600.0)],
 )
 def test_a_group_may_begin_some_time_ago(written: str, start: object) -> None:
-    """Under Kafka's own name too."""
-    assert Settings.load(kafka={"auto.offset.reset": written}).kafka.start == start
+    """By an end of the log, or by how long ago."""
+    assert Settings.load(input={"start": written}).input.begin == start
 
 
 @pytest.mark.parametrize("written", ["24h", "-24", "-h", "yesterday"])
 def test_what_is_no_beginning_is_refused(written: str) -> None:
     with pytest.raises(SettingsError, match="Expected earliest, latest, or how far back"):
-        Settings.load(kafka={"offset_reset": written})
+        Settings.load(input={"start": written})
+
+
+@pytest.mark.parametrize("name", ["offset_reset", "auto.offset.reset"])
+def test_what_was_renamed_is_pointed_to(name: str) -> None:
+    with pytest.raises(SettingsError, match=r"is not a setting .* It is `input.start` now"):
+        Settings.load(kafka={name: "earliest"})
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"), [("90s", 90.0), ("1.5H", 5_400.0), ("2d", 172_800)]
+)
+def test_the_age_of_a_backlog_is_a_length_of_time(written: str, seconds: float) -> None:
+    assert Settings.load(alerts={"max_alert_age": written}).alerts.max_age_seconds == seconds
+    with pytest.raises(SettingsError, match="Expected a length of time"):
+        Settings.load(alerts={"max_alert_age": f"-{written}"})

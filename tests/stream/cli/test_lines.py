@@ -34,6 +34,11 @@ def test_a_reason_that_is_not_evidence_is_shown() -> None:
     assert "evidence" not in _lines.event_line(RECORD).plain
 
 
+def test_backlog_is_said_to_be_that() -> None:
+    assert " backlog " in _lines.event_line({**RECORD, "backlog": True}).plain
+    assert "backlog" not in _lines.event_line(RECORD).plain
+
+
 def test_a_foreign_message_does_not_break_the_line() -> None:
     text = _lines.event_line({"key": None, "time": "x", "value": "hello"}).plain
     assert "?" in text

@@ -29,7 +29,7 @@ def records(count: int, first: int = 0) -> list[Any]:
 
 
 class Rig:
-    def __init__(self, slice_messages: int) -> None:
+    def __init__(self, slice_messages: int, **more: Any) -> None:
         self.engine = CountingEngine()
         self.engine.attach(TP)
         self.ledger = Ledger()
@@ -47,6 +47,7 @@ class Rig:
             observer=Silent(),
             clock=FakeClock(),
             slice_messages=slice_messages,
+            **more,
         )
 
     def outcome(self) -> Any:
@@ -112,3 +113,30 @@ async def test_events_carry_cloudevents_headers_and_their_source() -> None:
     assert headers["ce_type"] == b"dev.ember.trigger.v1"
     assert headers["ce_source"] == b"/ember-stream/g"
     assert headers["ember.partition"] == b"0"
+
+
+async def test_events_about_old_records_are_marked_as_backlog() -> None:
+    """By the age of the record that brought them about, in a header: the bytes stay the same."""
+    sent: list[Any] = []
+
+    class Sink(FakeSink):
+        async def send(self, message: Any) -> Any:
+            sent.append(message)
+            return await super().send(message)
+
+    bodies = []
+    for now_ms in (700, 500_000):
+        rig = Rig(100, max_age_seconds=0.3, wall_clock=lambda now_ms=now_ms: now_ms / 1000)
+        rig.outbox._sink = Sink([])
+        await rig.processor.process(TP, records(1009))  # record i has timestamp i ms
+        marked = [dict(message.headers).get("ember.backlog") for message in sent]
+        bodies.append([message.value for message in sent])
+        sent.clear()
+        if now_ms == 700:
+            first_new = marked.index(None)
+            assert 0 < first_new < len(marked)
+            assert set(marked[:first_new]) == {b"true"}
+            assert set(marked[first_new:]) == {None}
+        else:
+            assert set(marked) == {b"true"}
+    assert bodies[0] == bodies[1]
