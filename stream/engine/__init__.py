@@ -20,4 +20,6 @@ from stream.engine.result import Fetch as Fetch
 from stream.engine.result import LoadReport as LoadReport
 from stream.engine.result import ScoreColumns as ScoreColumns
 from stream.engine.result import StepResult as StepResult
+from stream.engine.snapshot import RowBlock as RowBlock
+from stream.engine.snapshot import Walk as Walk
 from stream.engine.step import Limits as Limits

@@ -16,6 +16,7 @@ from stream.engine.layout import RowLayout, WindowSpec
 from stream.engine.meta import META_KEY, MetaRow
 from stream.engine.partition import Partition
 from stream.engine.result import TP, DirtyRows, Fetch, LoadReport, Moved, StepResult
+from stream.engine.snapshot import RowBlock, Walk
 from stream.engine.spill import Spill
 from stream.engine.step import Limits, Stepper
 from stream.engine.store import Store
@@ -231,6 +232,19 @@ class Engine:
                     self._describe(meta)
         accepted, stale, broken = self._store.merge(part, rows)
         return LoadReport(accepted, stale, damaged + broken)
+
+    def row_kind(self) -> tuple[str, list[tuple[str, str, tuple[int, ...]]]]:
+        """What rows are: SHA-256 of their model; name, type and shape of every field."""
+        return self.model.sha256, self._store.layout.spec
+
+    def walk(self, tp: TP) -> Walk:
+        """Begin to copy the rows of a partition; only one walk of a partition at a time."""
+        store = self._store
+        return Walk(store.slab, store.overflow, self._parts[tp[0], tp[1]])
+
+    def load_block(self, tp: TP, block: RowBlock) -> LoadReport:
+        """Merge rows of a walk in, into a partition that is attached."""
+        return LoadReport(*self._store.load_block(self._parts[tp[0], tp[1]], block))
 
     def _describe(self, meta: MetaRow) -> None:
         """What this worker's rows are: what it writes from now on."""

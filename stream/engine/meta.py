@@ -42,6 +42,8 @@ class MetaRow(msgspec.Struct, kw_only=True):
     """Largest event time of the partition."""
     model: str = ""
     """SHA-256 of the model that wrote the rows."""
+    rebased: int = 0
+    """How often `ember state rebase` has written all rows anew: copies from before do not fit."""
     counts: dict[str, int] = {}
     fields: list[tuple[str, str, tuple[int, ...]]] = []
     """Name, type and shape of every field of the rows, in the order they lie in."""

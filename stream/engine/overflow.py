@@ -115,6 +115,8 @@ class Overflow:
     def put_away(self, part: Partition, rows: list[Spilled]) -> None:
         """Give rows to their partition's spill."""
         assert part.spill is not None
+        if part.departed is not None:
+            part.departed += [row.key for row in rows]
         self.evicted += len(rows)
         gone = [key for key in part.spill.put(rows) if key not in part.index]
         part.tombstones += gone

@@ -24,6 +24,8 @@ class Partition:
         spill: Where rows go that memory does not hold; None: nowhere.
         overdue: Keys put away that are silent, and found no room to say so.
         tombstones: Keys forgotten for want of room, to be written.
+        gone: Whether it is owned no longer.
+        departed: Keys put away since a walk through the rows began; None: there is none.
         described: What such rows are, by their model's mark; from the meta rows that were read.
     """
 
@@ -35,5 +37,7 @@ class Partition:
     spill: Spill | None = None
     overdue: list[bytes] = field(default_factory=list)
     tombstones: list[bytes] = field(default_factory=list)
+    gone: bool = False
+    departed: list[bytes] | None = None
     foreign: dict[bytes, bytes] = field(default_factory=dict)
     described: dict[int, Description] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,18 @@ class Slab:
         self.dirty[slot] = False
         self.touched[slot] = self.tick
         return slot
+
+    def extend(self, keys: Sequence[bytes], owner: int) -> slice | None:
+        """Slots in a row for new keys, all of them never used before; None: there are too few."""
+        begin, end = len(self._keys), len(self._keys) + len(keys)
+        if end > self.max_keys:
+            return None
+        self._keys += keys
+        slots = slice(begin, end)
+        self.owner[slots] = owner
+        self.dirty[slots] = False
+        self.touched[slots] = self.tick
+        return slots
 
     def free(self, slot: int) -> None:
         """Give a slot back."""

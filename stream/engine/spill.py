@@ -42,6 +42,12 @@ class Spill(Protocol):
     def next_due(self) -> int:
         """When the next key falls silent, microseconds; far off where none does."""
 
+    def page(self, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+        """Rows behind a place, in the order they were put away: place (from 1 on), key, row."""
+
+    def last(self) -> int:
+        """Place of the row put away last; 0 where there is none."""
+
     def __len__(self) -> int:
         """Rows here; some may have come back to memory since."""
 

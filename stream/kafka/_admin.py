@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 
 from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import ConnectionGroup
 from aiokafka.conn import collect_hosts, create_conn
 
@@ -80,6 +81,21 @@ class Admin:
             name: TopicFacts(len(partitions), topic_id)
             for error, name, topic_id, _, partitions, *_ in answer.topics
             if error == 0
+        }
+
+    async def tombstones_kept(self, topics: list[str]) -> dict[str, float]:
+        """Seconds for which tombstones stay; topics of which the broker does not say are absent."""
+        name = "delete.retention.ms"
+        wanted = [ConfigResource(ConfigResourceType.TOPIC, t, {name: None}) for t in topics]
+        try:
+            answers = await self._client.describe_configs(wanted)
+        except (kafka_errors.KafkaError, NotImplementedError):
+            return {}
+        return {
+            topic: int(entries[0][1]) / 1000
+            for answer in answers
+            for code, _, _, topic, entries in answer.resources
+            if not code and entries and entries[0][1]
         }
 
     async def create(self, topics: list[tuple[str, int, int, dict[str, str]]]) -> None:

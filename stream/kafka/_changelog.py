@@ -54,6 +54,8 @@ class Changelog:
         self._stored: dict[TP, int] = {}
         self._committed: dict[TP, int] = {}
         self._absorbed: dict[TP, int] = {}  # by the meta row that `_committed` came with
+        self._metas: dict[TP, bytes] = {}
+        self._trusted: dict[TP, int] = {}  # `rebased` of the copy on disk that was loaded
 
     def stored(self, tp: TP) -> int | None:
         """Last changelog offset contained in memory; None: nothing."""
@@ -64,7 +66,9 @@ class Changelog:
         if offset > self._stored.get(tp, -1):
             self._stored[tp] = offset
 
-    def wrote(self, tp: TP, offset: int, committed_before: int, position: int) -> None:
+    def wrote(
+        self, tp: TP, offset: int, committed_before: int, position: int, meta: bytes = b""
+    ) -> None:
         """Our own rows are in the log.
 
         Args:
@@ -72,19 +76,64 @@ class Changelog:
             offset: Changelog offset of the last of them; -1: the broker did not say.
             committed_before: What the group had committed before.
             position: Next input offset to absorb after them.
+            meta: The meta row, last of them.
         """
         self.reached(tp, offset)
         self._committed[tp] = committed_before
         self._absorbed[tp] = position - 1
+        self._metas[tp] = meta
 
     def committed_before(self, tp: TP) -> int | None:
         """What the group had committed when the last meta row was written; None: not known."""
         return self._committed.get(tp)
 
+    def meta(self, tp: TP) -> bytes:
+        """The newest meta row in the log, as far as it was read or written; empty: none."""
+        return self._metas.get(tp, b"")
+
+    def restored(self, tp: TP, offset: int, meta: bytes, committed_before: int | None) -> None:
+        """A copy from the disk is in memory: the changelog up to `offset`, or some rows beyond.
+
+        Args:
+            tp: The input partition.
+            offset: Changelog offset the copy began at.
+            meta: Its meta row.
+            committed_before: What the group had committed before that.
+
+        Raises:
+            msgspec.DecodeError: If the meta row is none.
+        """
+        row = MetaRow.decode(meta)
+        self._report(tp, self._engine.load(tp, [META_KEY], [meta]))
+        self.reached(tp, offset)
+        self._absorbed[tp], self._metas[tp] = row.absorbed, meta
+        self._trusted[tp] = row.rebased
+        if committed_before is not None:
+            self._committed[tp] = committed_before
+
     def drop(self, tp: TP) -> None:
         """Forget a partition: its slots are gone."""
-        for known in (self._stored, self._committed, self._absorbed):
-            known.pop(tp, None)
+        self._stored.pop(tp, None)
+        self._trusted.pop(tp, None)
+        self._begins_anew(tp)
+
+    def overtaken(self, tp: TP, records: Sequence[ChangelogRecord]) -> bool:
+        """Whether records tell that the state was rebased after the copy on disk was made.
+
+        Rows written by a rebase seem older than those of the copy, so the two do not merge.
+        """
+        trusted = self._trusted.get(tp)
+        if trusted is None:
+            return False
+        for record in records:
+            if record.key != META_KEY:
+                continue
+            if record.value is None:
+                return True
+            meta = _decoded(record.value)
+            if meta is not None and meta.rebased != trusted:
+                return True
+        return False
 
     def load(self, tp: TP, records: Sequence[ChangelogRecord]) -> int:
         """Merge records of one changelog partition that are newer than what memory holds.
@@ -107,7 +156,7 @@ class Changelog:
                 continue
             keys.append(record.key)
             values.append(record.value)
-            if record.key == META_KEY and record.value is not None:
+            if record.key == META_KEY:
                 self._read_headers(tp, record.value, record.headers)
         if records:
             self.reached(tp, records[-1].offset)
@@ -129,17 +178,32 @@ class Changelog:
         self._observer.loaded(tp, report.accepted, report.stale, len(report.damaged))
         return report.accepted
 
-    def _read_headers(self, tp: TP, value: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
+    def _begins_anew(self, tp: TP) -> None:
+        for known in (self._committed, self._absorbed, self._metas):
+            known.pop(tp, None)
+
+    def _read_headers(
+        self, tp: TP, value: bytes | None, headers: Sequence[tuple[str, bytes]]
+    ) -> None:
         """Note what goes with the newest meta row: a suspended worker may have written late."""
-        try:
-            absorbed = MetaRow.decode(value).absorbed
-        except (msgspec.DecodeError, UnicodeError):
-            return  # the engine says that it is damaged
-        if absorbed < self._absorbed.get(tp, -1):
+        if value is None:  # the partition begins anew
+            self._begins_anew(tp)
             return
-        self._absorbed[tp] = absorbed
+        meta = _decoded(value)
+        if meta is None:
+            return  # the engine says that it is damaged
+        if meta.absorbed < self._absorbed.get(tp, -1):
+            return
+        self._absorbed[tp], self._metas[tp] = meta.absorbed, value
         committed = dict(headers).get(COMMITTED_HEADER, b"")
         if committed.lstrip(b"-").isdigit():
             self._committed[tp] = int(committed)
         else:
             self._committed.pop(tp, None)
+
+
+def _decoded(value: bytes) -> MetaRow | None:
+    try:
+        return MetaRow.decode(value)
+    except (msgspec.DecodeError, UnicodeError):
+        return None

@@ -48,6 +48,9 @@ class Part:
 class Checkpoint:
     """Brings what is in memory to the log; at most one at a time.
 
+    Attributes:
+        taken: How often the dirty rows of each partition were taken.
+
     Args:
         engine: Whose dirty rows are written.
         ledger: Positions; confirmed when a checkpoint is done.
@@ -57,7 +60,7 @@ class Checkpoint:
         clock: For durations only.
         observer: Told of every checkpoint.
         on_written: Called with partition, changelog offset of its last row in the log now, what
-            the group had committed before, and the position that is committed now.
+            the group had committed before, the position that is committed now, and the meta row.
         settle_dead_letters: Awaited before the offsets go; must be bounded in time, never raises.
     """
 
@@ -71,7 +74,7 @@ class Checkpoint:
         group: Group,
         clock: Clock,
         observer: Observer,
-        on_written: Callable[[TP, int, int, int], None] = lambda *_: None,
+        on_written: Callable[[TP, int, int, int, bytes], None] = lambda *_: None,
         settle_dead_letters: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._engine = engine
@@ -84,6 +87,7 @@ class Checkpoint:
         self._on_written = on_written
         self._settle_dead_letters = settle_dead_letters
         self._lock = asyncio.Lock()
+        self.taken: dict[TP, int] = {}
         self._failed: BaseException | None = None
 
     async def run(self, reason: str) -> int:
@@ -134,6 +138,7 @@ class Checkpoint:
         if tp not in self._ledger or not self._ledger.moved(tp):
             return None
         dirty = self._engine.take_dirty(tp)
+        self.taken[tp] = self.taken.get(tp, 0) + 1
         return Part(
             tp=tp,
             position=self._ledger.position(tp),
@@ -160,7 +165,8 @@ class Checkpoint:
             raise
         for part, offset in zip(parts, stored, strict=True):
             self._ledger.confirm(part.tp, part.position)
-            self._on_written(part.tp, offset, part.committed, part.position)
+            meta = part.rows[-1] or b""
+            self._on_written(part.tp, offset, part.committed, part.position, meta)
 
     async def _send_held(self, parts: list[Part]) -> None:
         acks = []

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import quote
 
 from aiokafka.helpers import create_ssl_context
 
@@ -95,7 +96,8 @@ class WorkerConfig:
         dead_letters: Whether refused messages are written.
         dead_letters_per_second: Above it only coordinates.
         dead_letters_late: Whether late messages are dead letters too.
-        directory: For what Faust keeps on disk.
+        directory: For what is kept on disk.
+        snapshot_seconds: Between copies of the state on the disk; 0: none.
         patience_seconds: How long a revoke or a stop may take before the process is ended.
     """
 
@@ -127,6 +129,7 @@ class WorkerConfig:
     dead_letters_per_second: int = 100
     dead_letters_late: bool = False
     directory: Path = Path(".ember")
+    snapshot_seconds: float = 0.0
     patience_seconds: float = 30.0
 
     @classmethod
@@ -158,6 +161,7 @@ class WorkerConfig:
             dead_letters_per_second=settings.dead_letters.max_per_second,
             dead_letters_late=settings.dead_letters.late,
             directory=settings.state.directory,
+            snapshot_seconds=settings.state.snapshot_interval_seconds,
         )
 
     @property
@@ -168,6 +172,11 @@ class WorkerConfig:
     def output_topic(self, kind: str, input_topic: str) -> str:
         """Output topic of a kind (`anomaly`, `trigger`, `dead_letters`) for an input topic."""
         return self.output[kind].replace("<input>", input_topic)
+
+    @property
+    def snapshot_directory(self) -> Path:
+        """Folder of the copies of this group's state."""
+        return self.directory / "snapshots" / quote(self.group, safe="")
 
     def table(self, input_topic: str) -> str:
         """Name of the state table of an input topic."""

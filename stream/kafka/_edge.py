@@ -31,6 +31,7 @@ from ._ports import (
 )
 from ._processor import Processor
 from ._restore import settled_ends, take_positions
+from ._snapshots import Snapshots
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ class Edge:
         self.transactional_id = transactional_id
         self.administration = administration
         self.clock = clock
+        self.snapshots: Snapshots | None = None
         self._exit = exit_process
         self._wake = asyncio.Event()
         self._damaged_rows: dict[TP, int] = {}
@@ -130,7 +132,7 @@ class Edge:
             clock=clock,
             late=config.dead_letters_late,
             max_age_seconds=config.max_age_seconds,
-            make_room=lambda: self._checkpoint("full"),
+            make_room=lambda: self.checkpoint_now("full"),
         )
 
     # -- records
@@ -143,7 +145,7 @@ class Edge:
             highwater = self.consumer.thread.highwater_now(source)
             self.observer.fetched(source, self.ledger.position(source), highwater)
 
-    def load_changelog(self, recovery: Any, tp: Any, records: Sequence[Any]) -> None:
+    async def load_changelog(self, recovery: Any, tp: Any, records: Sequence[Any]) -> None:
         """Merge a fetch of a changelog partition, and tell Faust's recovery."""
         if tp in recovery.active_tps:
             offsets = recovery.active_offsets
@@ -151,7 +153,13 @@ class Edge:
             offsets = recovery.standby_offsets
         else:
             return
-        self.changelog.load(self.source(tp), records)
+        source = self.source(tp)
+        if self.snapshots is not None and self.changelog.overtaken(source, records):
+            await self.snapshots.overtaken(source)
+            offsets[tp] = -1
+            await self.consumer.seek_wait({tp: 0})
+            return
+        self.changelog.load(source, records)
         offsets[tp] = max(offsets.get(tp) or -1, records[-1].offset)
 
     def follow_recovery(self, recovery: Any, active: Iterable[Any]) -> None:
@@ -178,7 +186,12 @@ class Edge:
             except TimeoutError:
                 reason = "interval"
             self._wake.clear()
-            await self._checkpoint(reason)
+            await self.checkpoint_now(reason)
+
+    async def snapshot_forever(self, stopped: Callable[[], bool]) -> None:
+        """Copy the state to the disk at the interval."""
+        if self.snapshots is not None:
+            await self.snapshots.forever(stopped)
 
     async def write_ahead(self) -> None:
         """Write meta rows that must be in the log before the next record is absorbed."""
@@ -189,17 +202,20 @@ class Edge:
         if any(True for _ in self.ledger):
             try:
                 self.group.membership()
-                await asyncio.wait_for(self._checkpoint(reason), self.config.patience_seconds)
+                await asyncio.wait_for(self.checkpoint_now(reason), self.config.patience_seconds)
             except FencedError as error:
                 self.fatal(f"This worker is fenced: {error}.")
             except TimeoutError:
                 self.fatal(
                     f"A checkpoint ({reason}) took longer than {self.config.patience_seconds:g} s."
                 )
+        if self.snapshots is not None:
+            self.snapshots.letting_go(self.ledger)
         for tp in self.ledger:
             self.ledger.drop(tp)
 
-    async def _checkpoint(self, reason: str) -> None:
+    async def checkpoint_now(self, reason: str) -> None:
+        """Make a checkpoint, or end the process."""
         try:
             await self.checkpoint.run(reason)
         except CheckpointError as error:
@@ -245,6 +261,21 @@ class Edge:
     async def settled_ends(self, tps: set[Any]) -> dict[Any, int]:
         """Ends of changelog partitions in which no transaction of a former owner is open."""
         return await settled_ends(self, tps)
+
+    async def restore(self, recovery: Any, ends: Mapping[Any, int]) -> None:
+        """Load what this host has of partitions of which nothing is in memory.
+
+        Args:
+            recovery: Faust's, told how far they go.
+            ends: Ends of the changelogs of active partitions.
+        """
+        if self.snapshots is None:
+            return
+        standbys = await self.consumer.thread.facts(recovery.standby_tps)
+        wanted = {**ends, **{tp: facts.end for tp, facts in standbys.items()}}
+        for tp, offset in (await self.snapshots.restore(wanted)).items():
+            active = tp in recovery.active_tps
+            (recovery.active_offsets if active else recovery.standby_offsets)[tp] = offset
 
     async def resume(self, assignment: Iterable[Any]) -> None:
         """Find, check and take the positions in all input partitions owned."""

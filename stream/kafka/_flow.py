@@ -47,7 +47,7 @@ class Flow:
                 return  # all positions are set anew before the flow is resumed
             for tp, batch in records.items():
                 if tp.topic in self._edge.sources:
-                    self._edge.load_changelog(recovery, tp, batch)
+                    await self._edge.load_changelog(recovery, tp, batch)
                 else:
                     await self._edge.process(tp, batch, lambda: self._going_on(generation))
             if self._open():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from stream.engine import Fetch
+from stream.engine import Fetch, RowBlock, Walk
 from stream.errors import UserError
 from stream.records import Decoded, Event, Message, Reason, Rejected
 
@@ -147,6 +147,22 @@ class Engine(Protocol):
     def keys(self, tp: TP) -> int:
         """Number of keys held."""
 
+    def attached(self) -> Sequence[TP]:
+        """Partitions owned."""
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row."""
+
+    def row_kind(self) -> tuple[str, list[tuple[str, str, tuple[int, ...]]]]:
+        """Digest of the model of the rows, and their fields."""
+
+    def walk(self, tp: TP) -> Walk:
+        """Begin to copy the rows of a partition."""
+
+    def load_block(self, tp: TP, block: RowBlock) -> LoadReport:
+        """Merge rows of such a copy."""
+
     def room(self) -> int:
         """New keys that find room now; a checkpoint makes more."""
 
@@ -205,6 +221,9 @@ class Administration(Protocol):
 
     async def describe(self, topics: Sequence[str]) -> Mapping[str, TopicFacts]:
         """Describe those of `topics` that exist."""
+
+    async def tombstones_kept(self, topics: Sequence[str]) -> Mapping[str, float]:
+        """Seconds for which tombstones stay, by topic; absent where the broker does not say."""
 
     async def take_over(self, transactional_id: str) -> None:
         """End what a former worker left open, and fence it if it should still live."""

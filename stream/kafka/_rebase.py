@@ -201,7 +201,7 @@ def _write(changelog: str, made: Plan, state: PartitionState, move: Move, writer
     old = state.meta
     if old is not None:
         meta.model, meta.fields, meta.channels = old.model, old.fields, old.channels
-        meta.clock_us = old.clock_us
+        meta.clock_us, meta.rebased = old.clock_us, old.rebased + 1
         if not move.why:  # it only has more neighbours now
             meta.first_offset, meta.counts = old.first_offset, old.counts
     else:

@@ -144,6 +144,20 @@ class SpillFile:
         (found,) = self._db.execute("select min(due) from rows where due is not null").fetchone()
         return NEVER_US if found is None else int(found)
 
+    def page(self, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+        """As `stream.engine.spill.Spill`."""
+        if not self._rows:
+            return []
+        query = "select rowid, key, row from rows where rowid > ? order by rowid limit ?"
+        return self._db.execute(query, (after, limit)).fetchall()
+
+    def last(self) -> int:
+        """As `stream.engine.spill.Spill`."""
+        if not self._rows:
+            return 0
+        (found,) = self._db.execute("select max(rowid) from rows").fetchone()
+        return int(found or 0)
+
     def _count(self) -> None:
         (self._rows,) = self._db.execute("select count(*) from rows").fetchone()
 

@@ -110,6 +110,7 @@ class SlabRecovery(Recovery):
             self.signal_recovery_end.clear()  # of an earlier recovery
             await consumer.quiet()
             ends = await self.app.edge.settled_ends(tps)
+            await self.app.edge.restore(self, ends)
         else:
             ends = await consumer.highwaters(*tps)
         destination.clear()

@@ -123,6 +123,10 @@ class Consumer(driver.Consumer):
     async def _checkpointer(self) -> None:
         await self.edge.checkpoint_forever(lambda: self.should_stop)
 
+    @Service.task
+    async def _snapshotter(self) -> None:
+        await self.edge.snapshot_forever(lambda: self.should_stop)
+
 
 class Producer(driver.Producer):
     """Faust's own producer, which nothing here uses: it never connects."""

@@ -22,6 +22,8 @@ from ._fence import FencedProducer, take_over
 from ._fit import wait_for_fit
 from ._logs import PlainLog, ProducerSink, TransactionalLog, too_large
 from ._ports import Codec, Engine, Observer, Silent, StateLog, TopicFacts
+from ._snapshot_file import SnapshotFiles
+from ._snapshots import Snapshots
 from ._topics import Cluster, prepare
 
 log = logging.getLogger(__name__)
@@ -110,6 +112,7 @@ class Worker:
         self._observer.phase("stopping", "")
         try:
             await asyncio.wait_for(self._shut_down(app, starting), self.config.patience_seconds)
+            await self._copy(edge)
             for sink in sinks:
                 await asyncio.wait_for(sink.stop(), self.config.patience_seconds)
         except TimeoutError:
@@ -119,6 +122,15 @@ class Worker:
         cluster = await prepare(self.config, self._observer)
         await wait_for_fit(self.config, self._codec, self._engine.channels, self._observer)
         return cluster
+
+    async def _copy(self, edge: Edge) -> None:
+        """Copy the state to the disk; where that takes too long, the former copy has to do."""
+        if edge.snapshots is None:
+            return
+        try:
+            await asyncio.wait_for(edge.snapshots.last(), self.config.patience_seconds / 2)
+        except TimeoutError:
+            log.warning("The state was not copied to the disk in time.")
 
     async def _shut_down(self, app: Any, starting: asyncio.Future[Any]) -> None:
         await app.stop()
@@ -170,6 +182,8 @@ class Worker:
             exit_process=self._exit,
             started=self._started,
         )
+        if config.snapshot_seconds:
+            edge.snapshots = Snapshots(edge, SnapshotFiles(config.snapshot_directory))
         return sinks, edge
 
     def _producer(self, **settings: Any) -> AIOKafkaProducer:
@@ -223,6 +237,10 @@ class _Administration:
     async def describe(self, topics: Sequence[str]) -> Mapping[str, TopicFacts]:
         async with Admin(self._settings) as admin:
             return await admin.describe(list(topics))
+
+    async def tombstones_kept(self, topics: Sequence[str]) -> Mapping[str, float]:
+        async with Admin(self._settings) as admin:
+            return await admin.tombstones_kept(list(topics))
 
     async def take_over(self, transactional_id: str) -> None:
         await take_over(transactional_id, self._settings)

@@ -264,7 +264,14 @@ class StateSection(Section):
     """What each worker remembers."""
 
     directory: Path = Field(
-        default=Path(".ember"), description="Folder for what does not fit in memory."
+        default=Path(".ember"),
+        description="Folder for what does not fit in memory, and for copies of the state.",
+    )
+    snapshot_interval_seconds: float = Field(
+        default=300.0,
+        ge=0,
+        description="Time between copies of the state in `directory`, from which a restart on this "
+        "host reads; one is made at the stop too. 0: none.",
     )
     max_keys: int = Field(
         default=1_000_000,

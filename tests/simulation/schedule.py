@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from stream.engine import META_KEY, Fetch
 from stream.kafka import TP, Changelog, Silent, WorkerConfig
 
 from .broker import Broker, Log, Record
+from .disk import Disk
 from .group import Coordinator
 from .machine import Machine, Process, StuckError
 from .tiny import TinyCodec, TinyEngine
@@ -96,6 +98,9 @@ class Schedule:
         self._zombies = self.mode != "plain" or risky
         self._compacts = (self.mode != "plain" or not risky) and rng.random() < 0.6
         self._calm = self.faults == 0 and self.broker.failures == 0
+        copies = rng.choice((0.0, 0.3, 1.0))
+        self.disk = Disk() if copies else None  # all workers are on one host
+        self.config = replace(self.config, snapshot_seconds=copies)
         self._max_keys = rng.choice((3, 5, 64))
         self._lives = 0
         self._live: dict[Process, Worker] = {}
@@ -185,6 +190,7 @@ class Schedule:
             transactional_id="" if self.mode == "plain" else f"g-{self._lives}",
             on_request=on_request,
             max_keys=self._max_keys,
+            disk=self.disk,
         )
         self._live[process] = worker
         process.start(worker.run())

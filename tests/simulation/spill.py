@@ -17,13 +17,15 @@ class DictSpill:
     """
 
     def __init__(self, limit: int = 2**62) -> None:
-        self.rows: dict[bytes, tuple[bytes, int]] = {}
+        self.rows: dict[bytes, tuple[bytes, int, int]] = {}
+        self._place = 0
         self._limit = limit
 
     def put(self, rows: Sequence[Spilled]) -> list[bytes]:
         for key, row, due in rows:
             self.rows.pop(key, None)
-            self.rows[key] = row, due
+            self._place += 1
+            self.rows[key] = row, due, self._place
         forgotten = list(self.rows)[: max(0, len(self.rows) - self._limit)]
         self.remove(forgotten)
         return forgotten
@@ -36,13 +38,21 @@ class DictSpill:
             self.rows.pop(key, None)
 
     def due(self, before_us: int) -> list[bytes]:
-        found = [key for key, (_, due) in self.rows.items() if due < before_us]
+        found = [key for key, (_, due, _) in self.rows.items() if due < before_us]
         for key in found:
-            self.rows[key] = self.rows[key][0], NEVER_US
+            row, _, place = self.rows[key]
+            self.rows[key] = row, NEVER_US, place
         return found
 
     def next_due(self) -> int:
-        return min((due for _, due in self.rows.values()), default=NEVER_US)
+        return min((due for _, due, _ in self.rows.values()), default=NEVER_US)
+
+    def page(self, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+        found = [(place, key, row) for key, (row, _, place) in self.rows.items() if place > after]
+        return found[:limit]
+
+    def last(self) -> int:
+        return self._place
 
     def __len__(self) -> int:
         return len(self.rows)

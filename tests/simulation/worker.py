@@ -15,10 +15,12 @@ from stream.kafka import TP, FencedError, Membership, Outgoing, Silent, WorkerCo
 from stream.kafka._edge import Edge
 from stream.kafka._flow import Flow
 from stream.kafka._logs import PlainLog, ProducerSink, TransactionalLog, too_large
+from stream.kafka._snapshots import Snapshots
 from stream.kafka._store import SlabStore
 from stream.kafka._thread import LogFacts
 
 from .broker import Broker, Producer
+from .disk import Disk
 from .group import Assignment, Coordinator
 from .machine import Process
 from .spill import DictSpill
@@ -146,6 +148,7 @@ class Worker:
         transactional_id: Of this life.
         on_request: Told of the kind of every request.
         max_keys: Keys in memory; others are put away.
+        disk: For copies of the state.
     """
 
     def __init__(
@@ -158,6 +161,7 @@ class Worker:
         transactional_id: str,
         on_request: Callable[[str], None],
         max_keys: int = 64,
+        disk: Disk | None = None,
     ) -> None:
         self.process = process
         self.broker = broker
@@ -172,6 +176,7 @@ class Worker:
         self.recovery = Recovery()
         self.stopping = False
         self.watch = Watch()
+        self._disk = disk
         self._moved = asyncio.Event()  # the group has, or the worker shall stop
         self._count = 0  # of assignments
         self._fetchable: list[Faust] = []
@@ -190,6 +195,13 @@ class Worker:
         return await self.process.ask(
             lambda answer: answer({topic: self.broker.topic(topic) for topic in topics})
         )
+
+    async def tombstones_kept(self, topics: Iterable[str]) -> Any:
+        return dict.fromkeys(topics, 1e9)
+
+    async def offload(self, do: Callable[[], Any]) -> Any:
+        """The disk: it may be done when the process is no more."""
+        return await self.process.ask(lambda answer: answer(do()))
 
     async def take_over(self, transactional_id: str) -> None:
         await Producer(self.broker, self.process, transactional_id).start()
@@ -228,6 +240,10 @@ class Worker:
             exit_process=lambda code: None,
             clock=self.process.time,
         )
+        if self._disk is not None:
+            files: Any = self._disk
+            clock = self.process.time
+            self.edge.snapshots = Snapshots(self.edge, files, self.offload, clock)
         self.edge.consumer = self
         self._store = SlabStore.__new__(SlabStore)
         self._store.app = SimpleNamespace(edge=self.edge)
@@ -240,14 +256,18 @@ class Worker:
         self._flow = Flow(self.edge, lambda: self._count, lambda: self._open and not self.stopping)
         draining = asyncio.ensure_future(self._drain())
         writing = asyncio.ensure_future(self.edge.checkpoint_forever(lambda: False))
+        copying = asyncio.ensure_future(self.edge.snapshot_forever(lambda: False))
         beating = asyncio.ensure_future(self._beat())
         await self._belong()
         draining.cancel()
         self._cancel_recovery()
         await self._flow.let_go("stop")
         writing.cancel()
+        copying.cancel()
         beating.cancel()
         await self.process.ask(lambda answer: self.group.leave(self.member, answer))
+        if self.edge.snapshots is not None:
+            await self.edge.snapshots.last()
 
     def stop(self) -> None:
         """SIGTERM."""
@@ -330,6 +350,7 @@ class Worker:
         recovery.signal_recovery_end.clear()
         await self._quiet.wait()
         ends = await self.edge.settled_ends(set(active))
+        await self.edge.restore(recovery, ends)
         recovery.active_highwaters = {tp: end - 1 for tp, end in sorted(ends.items())}
         recovery.active_offsets = {tp: self._seek(tp) for tp in active}
         recovery.standby_offsets = {tp: self._seek(tp) for tp in standby}
