@@ -195,7 +195,7 @@ class Edge:
 
     async def write_ahead(self) -> None:
         """Write meta rows that must be in the log before the next record is absorbed."""
-        await self._checkpoint("start")
+        await self.checkpoint_now("start")
 
     async def let_go(self, reason: str) -> None:
         """Bring everything to the log, in bounded time, and own nothing any more."""
@@ -272,8 +272,8 @@ class Edge:
         if self.snapshots is None:
             return
         standbys = await self.consumer.thread.facts(recovery.standby_tps)
-        wanted = {**ends, **{tp: facts.end for tp, facts in standbys.items()}}
-        for tp, offset in (await self.snapshots.restore(wanted)).items():
+        behind = {tp: facts.end for tp, facts in standbys.items()}
+        for tp, offset in (await self.snapshots.restore(ends, behind)).items():
             active = tp in recovery.active_tps
             (recovery.active_offsets if active else recovery.standby_offsets)[tp] = offset
 

@@ -150,11 +150,13 @@ class Snapshots:
 
     # -- reading
 
-    async def restore(self, ends: Mapping[Any, int]) -> dict[Any, int]:
+    async def restore(self, ends: Mapping[Any, int], standbys: Mapping[Any, int]) -> dict[Any, int]:
         """Load copies of partitions of which nothing is in memory.
 
         Args:
             ends: Changelog partition -> end of its log.
+            standbys: The same of partitions that another worker processes. A transaction open
+                there may hide what a copy holds, which then waits for another time.
 
         Returns:
             Changelog partition -> offset that is contained now; those without a copy are absent.
@@ -163,7 +165,7 @@ class Snapshots:
         if not self._swept:
             self._swept = True
             await self._offload(self._files.sweep)
-        names = sorted({tp.topic for tp in ends} - self._ids.keys())
+        names = sorted({tp.topic for tp in (*ends, *standbys)} - self._ids.keys())
         try:
             facts = await edge.administration.describe(names) if names else {}
         except kafka_errors.KafkaError as error:
@@ -172,19 +174,21 @@ class Snapshots:
         self._ids |= {name: found.topic_id for name, found in facts.items()}
         deadline = edge.clock() + _RESTORE_SECONDS
         found: dict[Any, int] = {}
-        for tp, end in ends.items():
+        for tp, end in {**ends, **standbys}.items():
             source = edge.source(tp)
             if edge.changelog.stored(source) is None:
-                offset = await self._restore(tp, source, end, deadline)
+                offset = await self._restore(tp, source, end, deadline, hidden=tp in standbys)
                 if offset is not None:
                     found[tp] = offset
         return found
 
-    async def _restore(self, tp: Any, source: TP, end: int, deadline: float) -> int | None:
+    async def _restore(
+        self, tp: Any, source: TP, end: int, deadline: float, *, hidden: bool
+    ) -> int | None:
         reader: SnapshotReader | None = None
         try:
             reader = await self._offload(lambda: self._files.read(source))
-            if reader is None:
+            if reader is None or (hidden and reader.head.offset >= end):
                 return None
             why = await self._unfit(reader.head, tp.topic, end)
             if not why:

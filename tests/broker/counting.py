@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stream.engine import RowBlock
 from stream.records import Decoded, Event, Message, Reason, Rejected
 
 META_KEY = b"\x00ember.meta"
@@ -178,6 +179,20 @@ class CountingEngine:
                 stale += 1
         return Report(accepted, stale, damaged)
 
+    row_bytes = property(lambda self: _ROW.size + len(self._pad))
+
+    def attached(self) -> list[Any]:
+        return list(self.slabs)
+
+    def row_kind(self) -> tuple[str, list[Any]]:
+        return "counting", []
+
+    def walk(self, tp: Any) -> _Walk:
+        return _Walk(self, tuple(tp))
+
+    def load_block(self, tp: Any, block: RowBlock) -> Report:
+        return self.load(tp, block.keys, [row.tobytes() for row in block.rows])
+
     def room(self) -> int:
         return 1_000_000
 
@@ -189,6 +204,35 @@ class CountingEngine:
 
     def keys(self, tp: Any) -> int:
         return len(self.slabs[tuple(tp)].rows)
+
+
+class _Walk:
+    """Clean rows, a few keys at a time."""
+
+    def __init__(self, engine: CountingEngine, tp: Any) -> None:
+        self._engine, self._tp, self._slab = engine, tp, engine.slabs[tp]
+        self._left = sorted(self._slab.rows)
+        self.waiting = 0
+
+    @property
+    def gone(self) -> bool:
+        return self._engine.slabs.get(self._tp) is not self._slab
+
+    def take(self, limit: int) -> RowBlock | None:
+        limit = min(limit, 17)
+        while self._left:
+            keys, self._left = self._left[:limit], self._left[limit:]
+            clean = [key for key in keys if key not in self._slab.dirty]
+            self.waiting += len(keys) - len(clean)
+            if clean:
+                pad = self._engine._pad
+                flat = b"".join(_ROW.pack(*self._slab.rows[key]) + pad for key in clean)
+                rows = np.frombuffer(flat, dtype=np.uint8).reshape(len(clean), -1)
+                return RowBlock(clean, rows)
+        return None
+
+    def close(self) -> None:
+        """Nothing to do."""
 
 
 def value_of(number: int) -> bytes:

@@ -85,9 +85,18 @@ def test_restart_goes_on_where_the_state_ends(broker: Broker, tmp_path: Path) ->
 
 
 @pytest.mark.kafka
+@pytest.mark.parametrize("copies", [0.0, 0.1])
 @pytest.mark.parametrize("guarantee", GUARANTEES)
-def test_kills_leave_no_trace(kafka: Broker, tmp_path: Path, guarantee: str) -> None:
-    bench = Bench(kafka, tmp_path, 200_000, guarantee=guarantee, interval_seconds=0.1)
+def test_kills_leave_no_trace(kafka: Broker, tmp_path: Path, guarantee: str, copies: float) -> None:
+    """With copies of the state on the disk as without."""
+    bench = Bench(
+        kafka,
+        tmp_path,
+        200_000,
+        guarantee=guarantee,
+        interval_seconds=0.1,
+        snapshot_seconds=copies,
+    )
     rng = random.Random(11)
     for _ in range(4):
         bench.feed(40_000)
@@ -100,6 +109,30 @@ def test_kills_leave_no_trace(kafka: Broker, tmp_path: Path, guarantee: str) -> 
     with bench.worker() as worker:
         bench.finish(worker)
         worker.stop()
+
+
+@pytest.mark.kafka
+def test_a_restart_on_the_same_host_reads_only_the_tail(kafka: Broker, tmp_path: Path) -> None:
+    bench = Bench(kafka, tmp_path, 90_000, interval_seconds=0.1, snapshot_seconds=600.0)
+    bench.feed(30_000)
+    with bench.worker() as first:
+        wait_committed(first, kafka, bench.changelog, 30_000)
+        first.stop()
+    copies = list((tmp_path / "snapshots" / bench.group).glob("*.snapshot"))
+    assert len(copies) == PARTITIONS
+    bench.feed(30_000)
+    with bench.worker(snapshot_seconds=0.0) as elsewhere:  # it knows nothing of the copies
+        wait_committed(elsewhere, kafka, bench.changelog, 60_000)
+        elsewhere.kill()
+    written = len(kafka.consume_all(bench.changelog))
+    bench.feed()
+    with bench.worker() as second:
+        bench.finish(second)
+        second.stop()
+    read = [line for line in second.errors if "keys were read from the disk" in line]
+    assert len(read) == PARTITIONS
+    loaded = sum(line["accepted"] + line["stale"] for line in second.said("loaded"))
+    assert KEYS < loaded < written + KEYS
 
 
 @pytest.mark.kafka

@@ -67,7 +67,7 @@ async def test_events_then_rows_then_offsets() -> None:
         b"e2",
     }
     assert rig.journal[-1] == ("commit", {A: 15, B: 12}, ME)
-    assert rig.written == [(A, 100, 10, 15), (B, 100, 10, 12)]
+    assert rig.written == [(A, 100, 10, 15, b"meta-row"), (B, 100, 10, 12, b"meta-row")]
     assert rig.ledger.committed(A) == 15
 
 
