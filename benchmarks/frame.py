@@ -40,6 +40,9 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "library": Benchmark(
         "benchmarks.library", "CfC step, RBM training and features beside ncps, sklearn and pandas"
     ),
+    "gpu": Benchmark(
+        "benchmarks.gpu", "PyTorch on an accelerator beside NumPy: speed by batch size, and scores"
+    ),
     "skew": Benchmark(
         "benchmarks.skew", "microseconds a record of one hot key and of Zipf against even keys"
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -12,7 +13,14 @@ import psutil
 
 from benchmarks.kafka_jars import VERSION as KAFKA_VERSION
 
-_PACKAGES: Final = ("numpy", "aiokafka", "confluent-kafka", "faust-streaming", "msgspec")
+_PACKAGES: Final = (
+    "numpy",
+    "aiokafka",
+    "confluent-kafka",
+    "faust-streaming",
+    "msgspec",
+    "torch",
+)
 
 
 def describe() -> dict[str, Any]:
@@ -25,8 +33,17 @@ def describe() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "kafka": KAFKA_VERSION,
-        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "packages": _versions(),
     }
+
+
+def _versions() -> dict[str, str]:
+    """Of the packages that are installed."""
+    found = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def _cpu_model() -> str:

@@ -94,7 +94,8 @@ def _scan(u: Array, keep: tuple[float, ...], gain: tuple[float, ...], start: Arr
     n = u.shape[2]
     size = min(n, _BLOCK)
     count = n // size
-    triangle, powers = _matrices(keep, gain, size, ops.backend_name(u), ops.dtype(u))
+    place = (ops.backend_name(u), ops.device(u), ops.dtype(u))
+    triangle, powers = _matrices(keep, gain, size, *place)
     blocks = ops.reshape(u[:, :, : count * size], (u.shape[0], -1, count, size))
     before = start[:, :, None]
     if count > 1:
@@ -112,7 +113,12 @@ def _scan(u: Array, keep: tuple[float, ...], gain: tuple[float, ...], start: Arr
 
 @lru_cache(maxsize=64)
 def _matrices(
-    keep: tuple[float, ...], gain: tuple[float, ...], size: int, backend: str, dtype: str
+    keep: tuple[float, ...],
+    gain: tuple[float, ...],
+    size: int,
+    backend: str,
+    device: str,
+    dtype: str,
 ) -> tuple[Array, Array]:
     """`gain * keep ** (j - i)`, 0 below, `(S, 1, size, size)`, and `keep ** (j + 1)`."""
     place = np.arange(float(size))
@@ -120,14 +126,11 @@ def _matrices(
     apart = place[None, :] - place[:, None]
     triangle = np.where(apart >= 0, factor ** np.maximum(apart, 0.0), 0.0)
     triangle = np.asarray(gain)[:, None, None, None] * triangle
-    with ops.default_backend(backend):
-        return (
-            ops.from_numpy(triangle.astype(dtype)),
-            ops.from_numpy((factor ** (place[None, :] + 1.0)).astype(dtype)),
-        )
+    powers = factor ** (place[None, :] + 1.0)
+    with ops.default_backend(backend, device):
+        return ops.from_numpy(triangle.astype(dtype)), ops.from_numpy(powers.astype(dtype))
 
 
 def _column(like: Array, values: tuple[float, ...]) -> Array:
-    """Numbers `(S, 1, 1)` on the backend and in the dtype of `like`."""
-    with ops.default_backend(ops.backend_name(like)):
-        return ops.from_numpy(np.asarray(values, ops.dtype(like))[:, None, None])
+    """Numbers `(S, 1, 1)` on the backend and device and in the dtype of `like`."""
+    return ops.from_numpy(np.asarray(values, ops.dtype(like))[:, None, None], like=like)

@@ -80,7 +80,7 @@ def categorize_anomalies(
     if not flags.any():
         none = np.zeros((0, rbm.n_visible))
         return Categories(labels, 0.0, np.zeros((0, rbm.n_hidden)), none.astype(np.int64), none)
-    hidden = np.asarray(ops.to_numpy(rbm(ops.asarray(rows))), np.float64)[flags]
+    hidden = np.asarray(ops.to_numpy(rbm(ops.to(rows, like=rbm.weights.data))), np.float64)[flags]
     found, quality = _divide(hidden, most, least_rows, np.random.default_rng(seed))
     order = np.argsort(-np.bincount(found), kind="stable")  # the largest kind is number 0
     labels[flags] = np.argsort(order)[found]

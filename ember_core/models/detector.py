@@ -57,7 +57,8 @@ class RBMDetector(Module):
 
     def scaled(self, rows: Array) -> Array:
         """Rows `(B, V)` as the RBM sees them, `(B, V)`; Gaussian ones within 10 deviations."""
-        values = (ops.astype(ops.asarray(rows), "float32") - self.centre) / self.scale
+        rows = ops.to(rows, like=self.centre, dtype="float32")
+        values = (rows - self.centre) / self.scale
         return ops.clip(values, -_CLIP, _CLIP) if self.rbm.visible == "gaussian" else values
 
     def score(self, rows: Array, method: Score | None = None) -> Array:

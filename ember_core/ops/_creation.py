@@ -47,7 +47,12 @@ def to_numpy(x: Array) -> Any:
 
 
 def to(
-    x: Array, *, backend: str | None = None, device: str | None = None, dtype: str | None = None
+    x: Array,
+    *,
+    backend: str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    like: Array | None = None,
 ) -> Array:
     """`x` on another backend, on another device, with another dtype; itself where it is so already.
 
@@ -56,6 +61,7 @@ def to(
         backend: Name of a backend; that of `x` without it.
         device: Name of a device; that of `x` without it, of another backend its default one.
         dtype: Type of the elements; that of `x` without it.
+        like: An array to whose backend and device `x` goes, instead of both names.
 
     Raises:
         ValueError: If there is no such backend or device.
@@ -68,6 +74,12 @@ def to(
     """
     module = BY_TYPE[type(x)]
     x = module.asarray(x, dtype)
+    if like is not None:
+        other = BY_TYPE[type(like)]
+        if other.BACKEND != module.BACKEND:
+            return other.from_numpy(module.to_numpy(x), like=like)
+        device = other.device(like)
+        return x if module.device(x) == device else module.move(x, device)
     if backend is not None and backend != module.BACKEND:
         return load_backend(backend).from_numpy(module.to_numpy(x), device=device)
     return x if device is None else module.move(x, device)

@@ -74,7 +74,9 @@ def asarray(x: Any, dtype: str | None = None) -> Array:
 
 def from_numpy(x: Any, *, device: str | None = None, like: Array | None = None) -> Array:
     x = np.require(x, requirements=["C", "W"])  # PyTorch takes no read-only or reversed memory
-    return torch.as_tensor(x, device=_place(device, like))
+    made = torch.as_tensor(x)
+    place = _place(device, like)
+    return made if place is None else made.to(place)
 
 
 def to_numpy(x: Array) -> Any:
@@ -209,7 +211,8 @@ def _number(value: Any, like: Array) -> Array:
     kind = like.dtype
     if not kind.is_floating_point and isinstance(value, float):
         kind = torch.get_default_dtype()
-    return torch.as_tensor(value, dtype=kind, device=like.device)
+    number = value.item() if hasattr(value, "item") else value
+    return torch.full((), number, dtype=kind, device=like.device)  # without waiting for a copy
 
 
 def softplus(x: Array) -> Array:

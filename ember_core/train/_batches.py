@@ -130,18 +130,14 @@ def placed(batch: Any, like: Array) -> Any:
     """A batch on the backend and device of `like`, its floats of that dtype."""
     if isinstance(batch, tuple):
         return tuple(placed(x, like) for x in batch)
-    x = batch
-    if ops.backend_name(x) != ops.backend_name(like) or ops.device(x) != ops.device(like):
-        x = ops.from_numpy(ops.to_numpy(x), like=like)
+    x = ops.to(batch, like=like)
     kind = ops.dtype(like)
     return ops.astype(x, kind) if ops.dtype(x).startswith("float") and ops.dtype(x) != kind else x
 
 
 def _pick(x: Array, picked: Any) -> Array:
-    """Rows of `x` by a slice or by numbers of whatever backend."""
-    if not isinstance(picked, slice) and ops.backend_name(picked) != ops.backend_name(x):
-        picked = ops.from_numpy(ops.to_numpy(picked), like=x)
-    return x[picked]
+    """Rows of `x` by a slice or by numbers of whatever backend and device."""
+    return x[picked if isinstance(picked, slice) else ops.to(picked, like=x)]
 
 
 def _arrays_of(item: Any) -> Any:

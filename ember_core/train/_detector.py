@@ -64,7 +64,7 @@ def fit_detector(
     generator = ops.generator(seed)
     rbm = RBM(len(centre), hidden, visible=visible, generator=generator)
     detector = RBMDetector(rbm, method)
-    detector.centre, detector.scale = ops.from_numpy(centre), ops.from_numpy(scale)
+    detector.assign({"centre": ops.from_numpy(centre), "scale": ops.from_numpy(scale)})
     scaled = _Scaled(detector, data, batch_size, reads, generator)
     fit_rbm(rbm, scaled.epoch, batch_size=batch_size, generator=generator, **options)
     set_thresholds(detector, source.epoch, percentile=percentile)
@@ -98,7 +98,8 @@ def set_thresholds(
         ("score_mean", both.mean(axis=1)),
         ("score_std", np.maximum(both.std(axis=1), 1e-6)),
     ):
-        setattr(detector, name, ops.from_numpy(value.astype(np.float32)))
+        like = getattr(detector, name)
+        detector.assign({name: ops.from_numpy(value.astype(np.float32), like=like)})
 
 
 class _Scaled:

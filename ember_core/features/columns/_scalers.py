@@ -292,8 +292,5 @@ class MinMaxScaler(Scaler):
 
 
 def like(x: Array, value: Any) -> Array:
-    """A fitted array on the backend and in the dtype of `x`."""
-    if ops.backend_name(value) != ops.backend_name(x):
-        with ops.default_backend(ops.backend_name(x)):
-            value = ops.from_numpy(np.asarray(ops.to_numpy(value)).astype(ops.dtype(x)))
-    return ops.astype(value, ops.dtype(x))
+    """A fitted array on the backend and device and in the dtype of `x`."""
+    return ops.to(value, like=x, dtype=ops.dtype(x))

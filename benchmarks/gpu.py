@@ -1,0 +1,368 @@
+"""PyTorch on an accelerator beside NumPy and PyTorch on the processor: speed, and how far apart.
+
+Rows a second of a CfC step and of the pipeline's whole step by batch size, of the RBM's training
+and of a liquid network's; state stays where it is computed. `kept`: the rows are there too, one
+call follows the other. `fed`: rows come from the host and scores go back, as a service has it.
+`--device cpu` goes the same way without an accelerator.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.frame import BenchmarkError, say
+from ember_core import nn, ops
+from ember_core.fleet import FleetModel
+from ember_core.models import RBM, LiquidForecaster
+from ember_core.pipeline import PipelineConfig
+from ember_core.train import Series, fit_pipeline, fit_rbm, fit_sequences
+
+PARTS = ("cfc", "pipeline", "rbm", "liquid")
+CHANNELS = 8
+NEURONS, MOTORS = 32, 8
+ROW_US = 10_000_000
+COMPARED_ROWS, COMPARED_STEPS = 4_096, 16
+
+
+class Place(NamedTuple):
+    """A backend and its device."""
+
+    name: str
+    backend: str
+    device: str
+
+    def default(self) -> AbstractContextManager[None]:
+        """New arrays are made there."""
+        return ops.default_backend(self.backend, self.device)
+
+    def there(self, x: Any) -> Any:
+        """An array, moved there."""
+        with self.default():
+            return ops.from_numpy(x)
+
+    def quiet(self) -> AbstractContextManager[Any]:
+        """Nothing is kept for gradients."""
+        if self.backend != "torch":
+            return nullcontext()
+        import torch
+
+        return torch.inference_mode()
+
+    def wait(self) -> None:
+        """Until all that was asked of the device is done."""
+        if self.device.startswith("cuda"):
+            import torch
+
+            torch.cuda.synchronize()
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The size of the measurement."""
+    parser.add_argument("--device", default="cuda", help="PyTorch's, such as cuda, cuda:1 or cpu")
+    parser.add_argument("--parts", default=",".join(PARTS), help="of it, with commas")
+    parser.add_argument(
+        "--batches", default="256,1024,4096,16384,65536,262144", help="rows of a step, with commas"
+    )
+    parser.add_argument("--seconds", type=float, default=0.6, help="of each figure")
+    parser.add_argument("--threads", type=int, default=1, help="of PyTorch on the processor")
+    parser.add_argument("--keys", type=int, default=16, help="keys the pipeline is trained on")
+    parser.add_argument("--rows", type=int, default=1_000, help="of history, each key")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure.
+
+    Returns:
+        For each part rows a second by place and batch size, the batch size from which the device
+        is quicker than both others (`pays_from`), and the largest relative difference of scores.
+
+    Raises:
+        BenchmarkError: If PyTorch or the device is not there.
+    """
+    parts = options.parts.split(",")
+    if not set(parts) <= set(PARTS):
+        raise BenchmarkError(f"parts are some of {', '.join(PARTS)}. Received: {options.parts!r}")
+    places = _places(options)
+    batches = sorted(int(size) for size in options.batches.split(","))
+    found: dict[str, Any] = {"device": _device_name(options.device), "threads": options.threads}
+    if "cfc" in parts:
+        say("CfC step")
+        found["cfc"] = cfc(places, batches, options.seconds)
+    if "pipeline" in parts:
+        found["pipeline"] = pipeline(places, batches, options)
+    if "rbm" in parts:
+        say("RBM training")
+        found["rbm"] = rbm(places)
+    if "liquid" in parts:
+        say("liquid training")
+        found["liquid"] = liquid(places)
+    return found
+
+
+def _places(options: argparse.Namespace) -> list[Place]:
+    """NumPy, PyTorch on the processor, and the device, which is the last."""
+    if find_spec("torch") is None:
+        raise BenchmarkError("torch is not installed. Install the extra 'torch'")
+    import torch
+
+    torch.set_num_threads(options.threads)
+    if options.device.startswith("cuda") and not torch.cuda.is_available():
+        raise BenchmarkError(
+            "CUDA is not available to PyTorch here. Run it where there is a GPU, or with "
+            "--device cpu to try the benchmark itself"
+        )
+    places = [Place("numpy", "numpy", "cpu"), Place("torch-cpu", "torch", "cpu")]
+    if options.device == "cpu":
+        return places
+    return [*places, Place(f"torch-{options.device}", "torch", options.device)]
+
+
+def _device_name(device: str) -> str:
+    if not device.startswith("cuda"):
+        return device
+    import torch
+
+    return torch.cuda.get_device_name(device)
+
+
+def cfc(places: Sequence[Place], batches: Sequence[int], seconds: float) -> dict[str, Any]:
+    """One step of a wired CfC cell; on NumPy its fused form, which is the quicker one there."""
+    with ops.default_backend("numpy"):
+        weights = _cell().state_dict()
+    rates: dict[str, dict[str, int]] = {}
+    states: list[Any] = []
+    for place in places:
+        with place.default(), place.quiet():
+            cell = _cell()
+            cell.load_state_dict(weights)
+            step: Any = nn.FusedCfC(cell) if place.backend == "numpy" else cell
+            rates[place.name] = {}
+            for size in batches:
+                x, h, dt = _cell_rows(place, size)
+                kept = {"h": h}
+
+                def once(step: Any = step, x: Any = x, dt: Any = dt, kept: Any = kept) -> None:
+                    kept["h"] = step(x, kept["h"], dt)[1]
+
+                rates[place.name][str(size)] = rate(once, size, place, seconds)
+            states.append(ops.to_numpy(step(*_cell_rows(place, 997))[1]))
+    return {
+        "rows_per_second": rates,
+        "pays_from": pays_from(rates, places),
+        "largest_difference": float(np.abs(states[-1] - states[0]).max()),
+    }
+
+
+def _cell() -> nn.WiredCfCCell:
+    return nn.WiredCfCCell(CHANNELS, nn.AutoNCP(NEURONS, MOTORS, seed=3))
+
+
+def _cell_rows(place: Place, size: int) -> tuple[Any, Any, Any]:
+    """Input, state and elapsed times, the same in every place."""
+    rng = np.random.default_rng(size)
+    arrays = (
+        rng.standard_normal((size, CHANNELS)),
+        0.3 * rng.standard_normal((size, NEURONS)),
+        rng.exponential(size=(size, 1)),
+    )
+    x, h, dt = (place.there(a.astype(np.float32)) for a in arrays)
+    return x, h, dt
+
+
+def pipeline(
+    places: Sequence[Place], batches: Sequence[int], options: argparse.Namespace
+) -> dict[str, Any]:
+    """The whole step of a trained pipeline, one row per key."""
+    say("training a pipeline")
+    trained = _trained(options.keys, options.rows)
+    rates: dict[str, dict[str, dict[str, int]]] = {"kept": {}, "fed": {}}
+    scores = {}
+    for place in places:
+        say(f"pipeline on {place.name}")
+        with place.default(), place.quiet():
+            model = _moved(trained, place)
+            for way in rates:
+                rates[way][place.name] = {
+                    str(size): _steps(model, place, size, options.seconds, fed=way == "fed")
+                    for size in batches
+                }
+            scores[place.name] = _scores(model, place)
+    first, last = scores["numpy"], scores[places[-1].name]
+    apart = np.abs(last["score"] - first["score"])
+    return {
+        "rows_per_second": rates,
+        "pays_from": {way: pays_from(found, places) for way, found in rates.items()},
+        "largest_relative_difference": float((apart / np.abs(first["score"])).max()),
+        "largest_difference_of_terms": float((apart / first["terms"]).max()),
+        "same_triggers": bool(np.array_equal(first["fires"], last["fires"])),
+    }
+
+
+def _values(keys: int, rows: int, seed: int) -> Any:
+    """Noise with a memory `(rows, keys, CHANNELS)`, each key on a level of its own."""
+    own, rng = np.random.default_rng(5), np.random.default_rng([5, seed])
+    level, size = own.normal(0, 100, (keys, CHANNELS)), own.uniform(2, 9, (keys, CHANNELS))
+    x = rng.standard_normal((rows, keys, CHANNELS))
+    for t in range(1, rows):
+        x[t] += 0.7 * x[t - 1]
+    return level + size * x
+
+
+def _trained(keys: int, rows: int) -> FleetModel:
+    """A model of the default chain, trained on NumPy."""
+    history, times = _values(keys, rows, 0), np.arange(rows, dtype=np.int64) * ROW_US
+    series = [Series(b"key-%d" % k, times, history[:, k].copy()) for k in range(keys)]
+    config = PipelineConfig(channels=tuple(f"c{i}" for i in range(CHANNELS)))
+    with ops.default_backend("numpy"):
+        return fit_pipeline(series, config, epochs=5)
+
+
+def _moved(trained: FleetModel, place: Place) -> FleetModel:
+    """A copy of a model, elsewhere."""
+    copy = type(trained.pipeline).from_config(trained.pipeline.get_config())
+    copy.load_state_dict(trained.pipeline.state_dict())
+    states = (
+        {name: place.there(value) for name, value in state.items()}
+        for state in (trained.key_state, trained.new_state)
+    )
+    model = FleetModel(copy, trained.keys, *states, report={})
+    model.pipeline.frozen()
+    return model
+
+
+def _state_of(model: FleetModel, place: Place, size: int) -> Any:
+    """State of many keys, each like one of the model's."""
+    which = place.there(np.arange(size) % len(model.keys))
+    return {name: ops.take(value, which) for name, value in model.key_state.items()}
+
+
+def _steps(model: FleetModel, place: Place, size: int, seconds: float, *, fed: bool) -> int:
+    """Rows a second of `Pipeline.step`."""
+    values = _values(len(model.keys), 2, 1)[1][np.arange(size) % len(model.keys)]
+    kept: dict[str, Any] = {"state": _state_of(model, place, size), "row": 2_000}
+    there = place.there(values)
+    ones = place.there(np.ones(size, np.int64))
+
+    def once() -> None:
+        kept["row"] += 1
+        when = kept["row"] * ROW_US
+        if fed:
+            rows = place.there(values)
+            times = place.there(np.full(size, when, np.int64))
+        else:
+            rows, times = there, ones * when
+        kept["state"], _, score, decision = model.pipeline.step(kept["state"], rows, times)
+        if fed:
+            ops.to_numpy(score), ops.to_numpy(decision.fires)
+
+    return rate(once, size, place, seconds)
+
+
+def _scores(model: FleetModel, place: Place) -> dict[str, Any]:
+    """Scores of the same rows, what they are the difference of, and the triggers."""
+    size, keys = COMPARED_ROWS, len(model.keys)
+    series = _values(keys, COMPARED_STEPS, 2)
+    noise = np.random.default_rng(3)
+    state, out = _state_of(model, place, size), []
+    for t in range(COMPARED_STEPS):
+        values = series[t][np.arange(size) % keys] + noise.standard_normal((size, CHANNELS))
+        if t == COMPARED_STEPS - 3:
+            values[::5] += 60.0
+        times = np.full(size, (2_000 + t) * ROW_US, np.int64)
+        state, seen, score, decision = model.pipeline.step(
+            state, place.there(values), place.there(times)
+        )
+        bias = model.pipeline.rbm.visible_bias.data
+        squares = 0.5 * ops.sum(ops.square(seen.visible - bias), axis=1)
+        out.append([ops.to_numpy(x) for x in (score, squares, decision.fires)])
+    score, squares, fires = (np.stack(x) for x in zip(*out, strict=True))
+    return {"score": score, "terms": squares + np.abs(squares - score), "fires": fires}
+
+
+def rbm(places: Sequence[Place]) -> dict[str, Any]:
+    """Rows a second of CD-1 on rows that lie there, by batch size."""
+    rows = np.random.default_rng(0).standard_normal((131_072, 64)).astype(np.float32)
+    rates: dict[str, dict[str, int]] = {}
+    for place in places:
+        rates[place.name] = {}
+        with place.default():
+            there = place.there(rows)
+            for size in (128, 1_024, 8_192):
+                count = min(len(rows), 200 * size)
+
+                def train(size: int = size, count: int = count, there: Any = there) -> None:
+                    model = RBM(64, 128, generator=ops.generator(0))
+                    fit_rbm(
+                        model,
+                        there[:count],
+                        epochs=1,
+                        batch_size=size,
+                        generator=ops.generator(1),
+                    )
+
+                rates[place.name][str(size)] = rate(train, count, place, 0.0)
+    return {"rows_per_second": rates, "pays_from": pays_from(rates, places)}
+
+
+def liquid(places: Sequence[Place]) -> dict[str, Any]:
+    """Rows a second of a liquid forecaster's training by gradients, by sequences of a batch."""
+    steps = 32
+    rng = np.random.default_rng(0)
+    rates: dict[str, dict[str, int]] = {}
+    for place in places:
+        if place.backend == "numpy" and find_spec("autograd") is None:
+            say("NumPy is left out: the package autograd is not installed")
+            continue
+        rates[place.name] = {}
+        for size in (32, 512, 4_096):
+            x = rng.standard_normal((size, steps, CHANNELS)).astype(np.float32)
+            with place.default():
+                there = place.there(x)
+
+                def train(size: int = size, there: Any = there) -> None:
+                    cell = nn.WiredCfCCell(CHANNELS, nn.AutoNCP(NEURONS, MOTORS, seed=3))
+                    fit_sequences(
+                        LiquidForecaster(cell, CHANNELS),
+                        there,
+                        epochs=3,
+                        batch_size=size,
+                        generator=ops.generator(0),
+                    )
+
+                rates[place.name][str(size)] = rate(train, 3 * size * steps, place, 0.0)
+    return {"rows_per_second": rates, "pays_from": pays_from(rates, places)}
+
+
+def rate(call: Callable[[], Any], rows: int, place: Place, seconds: float) -> int:
+    """Rows a second of a call over so many rows, after one that is not counted."""
+    call()
+    place.wait()
+    calls, began = 0, time.perf_counter()
+    while True:
+        call()
+        calls += 1
+        if calls % 8 and time.perf_counter() - began < seconds:
+            continue
+        place.wait()
+        took = time.perf_counter() - began
+        if took >= seconds:
+            return round(calls * rows / took)
+
+
+def pays_from(rates: dict[str, dict[str, int]], places: Sequence[Place]) -> int | None:
+    """Smallest size from which on, also for all larger ones, the last place is the quickest."""
+    last = rates[places[-1].name]
+    others = [found for name, found in rates.items() if name != places[-1].name]
+    begin = None
+    for size in sorted(last, key=int, reverse=True):
+        if any(last[size] <= found[size] for found in others):
+            break
+        begin = int(size)
+    return begin
