@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ember_core.fleet import FleetModel
-from stream.codecs import make_codec
+from stream.codecs import Codec, make_codec
 from stream.configure import load_model, make_engine
-from stream.engine import Engine
+from stream.engine import TP, Engine, Judge, judge_of
+from stream.errors import UserError
 from stream.kafka import SpillFiles, WorkerConfig
 from stream.kafka.worker import Worker
 from stream.observe import (
@@ -23,6 +24,7 @@ from stream.observe import (
     configure_logs,
     make_traces,
 )
+from stream.reload import Reloader, load_shadow
 from stream.settings import Settings
 from stream.version import version
 
@@ -37,6 +39,8 @@ class Application:
         UserError: If the bundle or a setting cannot be used.
     """
 
+    _pair: tuple[Judge, Judge] | None = None
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.model: FleetModel = load_model(settings)
@@ -44,10 +48,11 @@ class Application:
         if settings.state.max_disk_bytes:
             spill = SpillFiles(settings.state.directory / "spill", settings.state.max_disk_bytes)
         self.engine: Engine = make_engine(settings, self.model, spill)
+        self._shadow_by(load_shadow(settings))
         self.metrics = Metrics(
             settings.input.topics,
             version=version(),
-            model=f"{self.model.name} {self.model.version}".strip(),
+            model=_named(self.model),
             channels=self.model.channels,
             threshold=settings.alerts.anomaly_severity,
         )
@@ -62,7 +67,7 @@ class Application:
             self.traces = make_traces(settings.kafka.group, version())
         self.worker = Worker(
             self.config,
-            make_codec(settings.input.codec, self.model.channels, **settings.input.codec_options()),
+            self._codec(self.model),
             self.engine,
             Observer(self.metrics, self.health, self.traces),
         )
@@ -75,14 +80,55 @@ class Application:
             moved=lambda: self.engine.moved,
             max_keys=settings.state.max_keys,
         )
+        self.reloader = Reloader(
+            settings, self.model, self._judge_by, self._shadow_by, self.metrics.reloaded
+        )
         self.http = HttpServer(
             self.metrics,
             self.health,
             info=self.info,
+            shadow=self.shadow,
+            reload=self._reload,
             host=settings.http.host,
             port=settings.http.port,
             token=settings.http.token.get_secret_value(),
         )
+
+    def _codec(self, model: FleetModel) -> Codec:
+        given = self.settings.input
+        return make_codec(given.codec, model.channels, **given.codec_options())
+
+    async def _judge_by(self, model: FleetModel) -> dict[TP, int]:
+        offsets = await self.worker.judge_by(model, self._codec(model))
+        self.model = model
+        self.metrics.model(_named(model))
+        return offsets
+
+    def _shadow_by(self, candidate: FleetModel | None) -> None:
+        """Begin a comparison, unless it is of the two that are compared already."""
+        pair = None if candidate is None else (judge_of(self.model), judge_of(candidate))
+        if pair == self._pair and (pair is None or self.engine.comparison is not None):
+            return
+        try:
+            self.engine.shadow_by(candidate)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        self._pair = pair
+
+    async def _reload(self) -> tuple[bool, Mapping[str, Any]]:
+        found = await self.reloader.reload()
+        return found.result != "refused", found.body()
+
+    def shadow(self) -> Mapping[str, Any] | None:
+        """What `/shadow` shows."""
+        if self.engine.comparison is None or self._pair is None:
+            return None
+        live, candidate = self._pair
+        return {
+            "live": live.model,
+            "candidate": candidate.model,
+            **self.engine.comparison.body(),
+        }
 
     def info(self) -> Mapping[str, Any]:
         """What `/info` shows."""
@@ -96,10 +142,22 @@ class Application:
                 "version": self.model.version,
                 "sha256": self.model.sha256,
                 "channels": list(self.model.channels),
+                "thresholds": self.engine.judge.thresholds,
             },
+            "partitions": {f"{t}-{n}": self._about((t, n)) for t, n in self.engine.attached()},
             "active_keys": self.engine.active_keys,
             "moved_rows": self.engine.moved._asdict(),
             "row_bytes": self.engine.row_bytes,
+        }
+
+    def _about(self, tp: TP) -> dict[str, Any]:
+        """A partition: how far it is, whether it only warms up, and who judged since when."""
+        meta = self.engine.meta(tp)
+        return {
+            "absorbed": meta.absorbed,
+            "warming_up": meta.absorbed + 1 < meta.events_from,
+            "events_from": max(meta.events_from, meta.first_offset),
+            "judges": [{"from": each.offset, "model": each.judge.model} for each in meta.judges],
         }
 
     async def serve(self) -> None:
@@ -111,6 +169,14 @@ class Application:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.worker.stop)
+        reloads = set[asyncio.Task[Any]]()
+
+        def hang_up() -> None:
+            task = loop.create_task(self.reloader.reload())
+            reloads.add(task)
+            task.add_done_callback(reloads.discard)
+
+        loop.add_signal_handler(signal.SIGHUP, hang_up)
         await self.http.start()
         try:
             await self.worker.run()
@@ -118,6 +184,10 @@ class Application:
             await self.http.stop()
             if self.traces is not None:
                 await asyncio.to_thread(self.traces.close)
+
+
+def _named(model: FleetModel) -> str:
+    return f"{model.name} {model.version}".strip()
 
 
 def run(settings: Settings) -> None:
@@ -129,6 +199,7 @@ def run(settings: Settings) -> None:
     Raises:
         UserError: If it cannot start.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the worker listens to it
     log = settings.log
     configure_logs(level=log.level, format=log.format, repeat_seconds=log.repeat_seconds)
     application = Application(settings)

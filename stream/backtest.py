@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,7 @@ def backtest(
     limits: Limits | None = None,
     warm: bool = False,
     batch_rows: int = 4096,
+    changes: Mapping[int, FleetModel] | None = None,
 ) -> Backtest:
     """Score the rows not used for training, from fresh state, in order of time.
 
@@ -123,6 +125,8 @@ def backtest(
         limits: Bounds, as the stream has them.
         warm: Feed the training rows first, without keeping their scores and events.
         batch_rows: Rows a step takes; the results do not depend on it.
+        changes: Models, or the same one under other thresholds, by the record from which each
+            judges, counted from 0: as a reload of the service notes it per partition.
 
     Raises:
         ValueError: If the model is not on NumPy's arrays.
@@ -134,10 +138,13 @@ def backtest(
     engine.attach(tp)
     result = Backtest(data, [], window=window, warm=warm and data.divided)
     parts: list[tuple[NDArray[np.int64], Any]] = []
-    offset = 0
-    for kept, chunk in _passes(data, warm, batch_rows):
-        keys = [data.tables[k].key for k in chunk.key_index.tolist()]
-        decoded, n = _decoded(keys, chunk.time_us, chunk.values), len(keys)
+    offset, changes = 0, changes or {}
+    for kept, key_index, time_us, values in _pieces(data, warm, batch_rows, changes):
+        if offset in changes:
+            engine.announce(tp, offset, changes[offset])
+            engine.judge_by(changes[offset])
+        keys = [data.tables[k].key for k in key_index.tolist()]
+        decoded, n = _decoded(keys, time_us, values), len(keys)
         fetch = Fetch(np.arange(offset, offset + n), np.full(n, _NOW_MS))
         step = engine.step(tp, decoded, fetch)
         offset += n
@@ -146,7 +153,7 @@ def backtest(
         result.events += step.events
         for fate, number in step.counts.items():
             result.counts[fate] = result.counts.get(fate, 0) + number
-        parts.append((chunk.key_index[decoded.message[step.scores.sample]], step.scores))
+        parts.append((key_index[decoded.message[step.scores.sample]], step.scores))
     result.scores = _by_key(parts, len(data.tables))
     return result
 
@@ -158,6 +165,20 @@ def _passes(data: Dataset, warm: bool, batch_rows: int) -> Iterator[tuple[bool, 
             yield False, chunk
     for chunk in interleaved(data, "scored", batch_rows):
         yield True, chunk
+
+
+def _pieces(
+    data: Dataset, warm: bool, batch_rows: int, cuts: Iterable[int]
+) -> Iterator[tuple[bool, NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
+    """Batches of the replay, none across a cut."""
+    offset, cuts = 0, sorted(cuts)
+    for kept, chunk in _passes(data, warm, batch_rows):
+        end = offset + len(chunk.key_index)
+        edges = [offset, *(cut for cut in cuts if offset < cut < end), end]
+        for begin, until in pairwise(edge - offset for edge in edges):
+            piece = slice(begin, until)
+            yield kept, chunk.key_index[piece], chunk.time_us[piece], chunk.values[piece]
+        offset = end
 
 
 def _decoded(keys: list[bytes], time_us: NDArray[np.int64], values: NDArray[np.float64]) -> Decoded:

@@ -39,8 +39,16 @@ def build() -> App:
     )
     for name, text in _COMMANDS.items():
         app.command(f"stream.cli._{name}:{name}", name=name, help=text)
-    model = App(name="model", help="Look at model bundles.")
-    model.command("stream.cli._model:show", name="show", help="Print a bundle's card.")
+    model = App(name="model", help="Look at model bundles, compare them, bring one into service.")
+    for name, where, text in (
+        ("show", "_model:show", "Print a bundle's card."),
+        ("diff", "_model_diff:diff", "Say what differs between two bundles."),
+        ("deploy", "_model_deploy:deploy", "Put a bundle in the place of the service's."),
+        ("rollback", "_model_deploy:rollback", "Take the bundle before back."),
+        ("reload", "_model_deploy:reload", "Let running workers read settings and model again."),
+        ("shadow", "_model_shadow:shadow", "Compare the candidate with the model in service."),
+    ):
+        model.command(f"stream.cli.{where}", name=name, help=text)
     model.command(
         "stream.cli._model_import:import_",
         name="import",

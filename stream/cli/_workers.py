@@ -63,15 +63,22 @@ def supervise(settings: Settings, workers: int) -> int:
         0 when stopped by a signal, or when all workers ended well; 1 when one kept failing, 2 when
         its settings are wrong. The others are stopped first.
     """
-    asked = threading.Event()
+    asked, again = threading.Event(), threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         asked.set()
 
+    def reload(_number: int, _frame: FrameType | None) -> None:
+        again.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    signal.signal(signal.SIGHUP, reload)
     places = [_Place(index, Patience()) for index in range(workers)]
     while places and not asked.is_set():
+        if again.is_set():
+            again.clear()
+            _hang_up(places)
         now = time.monotonic()
         for place in list(places):
             code = _look_after(settings, place, now)
@@ -82,6 +89,13 @@ def supervise(settings: Settings, workers: int) -> int:
                 return code
         asked.wait(_POLL_SECONDS)
     return _stop(places)
+
+
+def _hang_up(places: list[_Place]) -> None:
+    """Let every worker read settings and model again."""
+    for place in places:
+        if place.process is not None and place.process.pid is not None and place.process.is_alive():
+            os.kill(place.process.pid, signal.SIGHUP)
 
 
 def _look_after(settings: Settings, place: _Place, now: float) -> int | None:
@@ -124,6 +138,7 @@ def _start(settings: Settings, index: int) -> BaseProcess:
 
 def _run(settings: Settings) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent stops us
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the worker listens to it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from stream.app import run
 

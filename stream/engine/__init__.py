@@ -9,6 +9,8 @@ from stream.engine.adopt import Description as Description
 from stream.engine.adopt import describe as describe
 from stream.engine.adopt import offset_in as offset_in
 from stream.engine.engine import Engine as Engine
+from stream.engine.judge import Judge as Judge
+from stream.engine.judge import judge_of as judge_of
 from stream.engine.layout import RowLayout as RowLayout
 from stream.engine.layout import WindowSpec as WindowSpec
 from stream.engine.meta import META_KEY as META_KEY
@@ -20,6 +22,8 @@ from stream.engine.result import Fetch as Fetch
 from stream.engine.result import LoadReport as LoadReport
 from stream.engine.result import ScoreColumns as ScoreColumns
 from stream.engine.result import StepResult as StepResult
+from stream.engine.shadow import EDGES as EDGES
+from stream.engine.shadow import Comparison as Comparison
 from stream.engine.snapshot import RowBlock as RowBlock
 from stream.engine.snapshot import Walk as Walk
 from stream.engine.step import Limits as Limits

@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from stream.engine.judge import Former
 from stream.engine.layout import LAYOUT_VERSION, RowLayout, dtype_of
 from stream.engine.meta import MetaRow
 
@@ -29,7 +31,7 @@ class Description(NamedTuple):
     channels: tuple[str, ...]
 
 
-def describe(meta: MetaRow) -> Description | None:
+def describe(meta: MetaRow | Former) -> Description | None:
     """What a meta row says of its rows; None where it says nothing that can be used."""
     try:
         dtype = dtype_of(meta.fields)
@@ -100,20 +102,33 @@ class Adopter:
             return "written under another model or layout that no meta row describes"
         if len(row) != description.dtype.itemsize:
             return f"{len(row)} bytes where a row of its model has {description.dtype.itemsize}"
-        old = np.frombuffer(row, dtype=description.dtype)[0]
-        new = self._layout.views(fresh[None])
-        same_model = int(old["model"]) == self._mark
+        self.take_over(np.frombuffer(row, dtype=np.uint8)[None], description, fresh[None])
+        return ""
+
+    def take_over(
+        self, rows: NDArray[np.uint8], description: Description, fresh: NDArray[np.uint8]
+    ) -> None:
+        """Write what is kept of rows of one model over fresh ones.
+
+        Args:
+            rows: Shape `(n, bytes of theirs)`, n at least 1.
+            description: What they are.
+            fresh: Our rows for the same keys, shape `(n, nbytes)`, written to.
+        """
+        old = np.ascontiguousarray(rows).view(description.dtype)[:, 0]
+        new = self._layout.views(fresh)
+        same_model = int(old["model"][0]) == self._mark
         same_channels = description.channels == self._channels
         for name in description.dtype.names or ():
             if name in ("layout", "model") or name not in new:
                 continue
             if not (same_model or name in _PLACE or (same_channels and name in self._measured)):
                 continue
-            theirs, ours = old[name], new[name][0]
+            theirs, ours = old[name], new[name]
             if theirs.dtype == ours.dtype and theirs.shape == ours.shape:
-                new[name][0] = theirs
+                ours[...] = theirs
         counted = "rows" in (description.dtype.names or ())
-        if not same_model and same_channels and counted and not new["known"][0]:
-            new["rows"][0] = min(int(old["rows"]), self._begin_rows)
-        new["layout"][0], new["model"][0] = LAYOUT_VERSION, self._mark
-        return ""
+        if not same_model and same_channels and counted:
+            begun = np.minimum(old["rows"], self._begin_rows)
+            new["rows"][...] = np.where(new["known"] > 0, new["rows"], begun)
+        new["layout"][...], new["model"][...] = LAYOUT_VERSION, self._mark

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import msgspec
@@ -10,21 +11,30 @@ import numpy as np
 
 from ember_core import ops
 from ember_core.fleet import FleetModel
-from stream.engine.adopt import describe, mark_of
+from stream.engine.adopt import Description, describe, mark_of
 from stream.engine.decide import Decider
+from stream.engine.judge import KEPT, Former, Judge, Judged, judge_of
 from stream.engine.layout import RowLayout, WindowSpec
 from stream.engine.meta import META_KEY, MetaRow
 from stream.engine.partition import Partition
 from stream.engine.result import TP, DirtyRows, Fetch, LoadReport, Moved, StepResult
+from stream.engine.shadow import Comparison
 from stream.engine.snapshot import RowBlock, Walk
 from stream.engine.spill import Spill
 from stream.engine.step import Limits, Stepper
 from stream.engine.store import Store
 from stream.records import Decoded
 
+_FORMER = 8
+"""Earlier models whose rows can still be read where they lie unchanged in the changelog."""
+
 
 class Engine:
     """State and decisions of all partitions a worker owns. Pure: no clock, no I/O, no threads.
+
+    Attributes:
+        model: The model that judges.
+        comparison: What it and a candidate have said of the same rows; None without one.
 
     Args:
         model: The fleet's model.
@@ -37,6 +47,9 @@ class Engine:
         ValueError: If the model is not on NumPy's arrays, which rows of state are.
     """
 
+    comparison: Comparison | None = None
+    _candidate: Engine | None = None
+
     def __init__(
         self,
         model: FleetModel,
@@ -44,6 +57,13 @@ class Engine:
         limits: Limits | None = None,
         spill: Callable[[], Spill] | None = None,
     ) -> None:
+        self._window, self._limits = window or WindowSpec(), limits or Limits()
+        self._spill = spill
+        self._parts: dict[TP, Partition] = {}
+        self._numbers = 0
+        self._use(model, self._new_store(model))
+
+    def _new_store(self, model: FleetModel) -> Store:
         backend = ops.backend_name(model.pipeline.rbm.weights.data)
         if backend != "numpy":
             raise ValueError(
@@ -52,15 +72,66 @@ class Engine:
                 'Move it with model.to(backend="numpy"), or load it so: '
                 'FleetModel.load(folder, backend="numpy").'
             )
-        window, limits = window or WindowSpec(), limits or Limits()
-        self.model = model
-        self._store = Store(model, window, limits.max_keys, limits.stale_intervals)
-        self._spill = spill
+        return Store(model, self._window, self._limits.max_keys, self._limits.stale_intervals)
+
+    def _use(self, model: FleetModel, store: Store) -> None:
+        window = self._window
         row_us = window.interval_us if window.mode == "time" else 0
-        decider = Decider(model, self._store, row_us)
-        self._stepper = Stepper(self._store, decider, window, limits)
-        self._parts: dict[TP, Partition] = {}
-        self._numbers = 0
+        self.model, self._store = model, store
+        self._judge = judge_of(model)
+        self._stepper = Stepper(store, Decider(model, store, row_us), window, self._limits)
+
+    @property
+    def judge(self) -> Judge:
+        """The model and thresholds that judge now."""
+        return self._judge
+
+    def announce(self, tp: TP, offset: int, model: FleetModel) -> None:
+        """Note in the meta row that from an offset on a model judges: `judge_by` must follow.
+
+        The meta row has to be written before it does, so that a replay changes at this record.
+
+        Args:
+            tp: The partition.
+            offset: Next offset to absorb.
+            model: The model, configured.
+        """
+        self._note(self.meta(tp), offset, judge_of(model))
+
+    def _note(self, meta: MetaRow, offset: int, judge: Judge) -> bool:
+        """Whether the judge was not the one of the record before."""
+        last = meta.judges[-1] if meta.judges else None
+        if last is not None and last.judge == judge:
+            return False
+        before = [each for each in meta.judges if each.offset < offset][-KEPT + 1 :]
+        meta.judges = [*before, Judged(offset, judge)]
+        return True
+
+    def judge_by(self, model: FleetModel, written_by_us: Collection[TP] = ()) -> None:
+        """Let a model judge from the next record on, in all partitions.
+
+        Under the same weights nothing but the thresholds changes. Of another model's rows what was
+        measured of the key is kept, as at a start (`stream.engine.adopt`), and the key stays
+        without events for `quiet_rows` rows.
+
+        Args:
+            model: The model, configured.
+            written_by_us: Partitions whose rows this worker writes to the changelog.
+
+        Raises:
+            ValueError: If the model is not on NumPy's arrays.
+        """
+        store, former = self._new_store(model), self._store
+        self.shadow_by(None)  # who was compared is not who judges now
+        for tp, part in self._parts.items():
+            self._parts[tp] = replace(
+                part, departed=None
+            )  # whoever still walks through the old rows ends there
+            part.gone = True
+        store.take_over(former, self._parts.values(), written_by_us)
+        self._use(model, store)
+        for part in self._parts.values():
+            self._describe(part.meta)
 
     @property
     def layout(self) -> RowLayout:
@@ -93,6 +164,52 @@ class Engine:
         """Partitions owned."""
         return list(self._parts)
 
+    def shadow_by(self, candidate: FleetModel | None) -> None:
+        """Let a candidate score the same records from now on, without events; None: nobody.
+
+        It begins with what the rows have measured of each key. No result depends on it.
+
+        Args:
+            candidate: The model, configured; its channels must be those of the model.
+
+        Raises:
+            ValueError: If it has other channels, or is not on NumPy's arrays.
+        """
+        self._candidate, self.comparison = None, None
+        if candidate is None:
+            return
+        if candidate.channels != self.channels:
+            raise ValueError(
+                "A candidate is shown the records of the model that judges. Expected its channels, "
+                f"{list(self.channels)}. Received: channels={list(candidate.channels)}."
+            )
+        self._candidate = Engine(candidate, self._window, self._limits)
+        self.comparison = Comparison()
+
+    def _follow(self, candidate: Engine, part: Partition) -> None:
+        """Give a candidate the rows of a partition it sees for the first time."""
+        if part.tp in candidate._parts:
+            return
+        candidate.attach(part.tp)
+        twin = candidate._parts[part.tp]
+        twin.meta.clock_us, twin.meta.events_from = part.meta.clock_us, part.meta.events_from
+        twin.meta.absorbed, twin.meta.first_offset = part.meta.absorbed, part.meta.first_offset
+        twin.index = dict(part.index)
+        theirs = Description(self.layout.dtype, self._store.channels)
+        candidate._store.copy(twin, self._store, theirs, dirty=False)
+
+    def _compare(self, part: Partition, batch: Decoded, fetch: Fetch, live: StepResult) -> None:
+        """Show a candidate what was judged; one that fails is given up, and nothing else is."""
+        candidate, comparison = self._candidate, self.comparison
+        if candidate is None or comparison is None:
+            return
+        try:
+            found = candidate.step(part.tp, batch, fetch)
+            comparison.add(batch.keys, live.scores, found.scores)
+        except Exception as error:  # noqa: BLE001  # a candidate must not end the worker
+            self._candidate = None
+            comparison.failed = f"{type(error).__name__}: {error}"
+
     def attach(self, tp: TP) -> None:
         """Begin owning a partition, with no keys and a fresh meta row. No-op when owned."""
         tp = (tp[0], tp[1])
@@ -110,6 +227,8 @@ class Engine:
         part = self._parts.pop((tp[0], tp[1]), None)
         if part is not None:
             self._store.drop(part)
+        if self._candidate is not None:
+            self._candidate.detach(tp)
 
     def step(self, tp: TP, batch: Decoded, fetch: Fetch) -> StepResult:
         """Absorb a fetch of a partition.
@@ -122,7 +241,12 @@ class Engine:
         Raises:
             KeyError: If the partition is not attached.
         """
-        return self._stepper.step(self._parts[tp[0], tp[1]], batch, fetch)
+        part = self._parts[tp[0], tp[1]]
+        if self._candidate is not None:
+            self._follow(self._candidate, part)
+        result = self._stepper.step(part, batch, fetch)
+        self._compare(part, batch, fetch, result)
+        return result
 
     def open(self, tp: TP, position: int, events_from: int) -> bool:
         """Say where absorbing goes on, before it does.
@@ -138,11 +262,12 @@ class Engine:
             replay must find it.
         """
         meta = self.meta(tp)
-        if meta.first_offset >= 0 or events_from <= position:
-            return False
-        meta.first_offset, meta.absorbed = position, position - 1
-        meta.events_from = events_from
-        return True
+        begun = meta.absorbed >= 0
+        if meta.first_offset < 0 and events_from > position:
+            meta.first_offset, meta.absorbed = position, position - 1
+            meta.events_from = events_from
+            begun = True
+        return self._note(meta, position, self._judge) and begun
 
     def meta(self, tp: TP) -> MetaRow:
         """Meta row of a partition; may be written to."""
@@ -224,9 +349,11 @@ class Engine:
                 except (msgspec.DecodeError, UnicodeError) as error:
                     damaged.append((key, f"not a meta row: {error}"))
                     continue
-                described = describe(meta)
-                if described is not None and meta.model:
-                    part.described[mark_of(meta.model)] = described
+                written: list[Former | MetaRow] = [*meta.former, meta]
+                for each in written:
+                    described = describe(each)
+                    if described is not None and each.model:
+                        part.described[mark_of(each.model)] = described
                 if meta.absorbed >= part.meta.absorbed:
                     part.meta = meta
                     self._describe(meta)
@@ -248,6 +375,10 @@ class Engine:
 
     def _describe(self, meta: MetaRow) -> None:
         """What this worker's rows are: what it writes from now on."""
+        if meta.model not in ("", self.model.sha256) and meta.fields:
+            others = [each for each in meta.former if each.model != meta.model]
+            former = Former(meta.model, meta.fields, meta.channels)
+            meta.former = [*others[-_FORMER + 1 :], former]
         meta.model = self.model.sha256
         meta.fields, meta.channels = self._store.layout.spec, list(self.channels)
 

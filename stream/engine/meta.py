@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from stream.engine.judge import Former, Judged
 from stream.records import RESERVED_KEY_PREFIX
 
 META_KEY = RESERVED_KEY_PREFIX + b"meta"
@@ -49,6 +50,10 @@ class MetaRow(msgspec.Struct, kw_only=True):
     """Name, type and shape of every field of the rows, in the order they lie in."""
     channels: list[str] = []
     """The model's channels, in the order of the fields that have one number each."""
+    judges: list[Judged] = []
+    """Which model judged from which offset on, under which thresholds; newest last."""
+    former: list[Former] = []
+    """What rows of earlier models are; newest last."""
 
     def add(self, fate: str, messages: int) -> None:
         """Count messages under a fate."""

@@ -26,15 +26,27 @@ class Overflow:
     Args:
         slab: Rows in memory.
         due: From slots to the clock at which each key falls silent, microseconds.
+        ours: Makes a row of this slab from one that was put away, maybe under an earlier model.
     """
 
-    def __init__(self, slab: Slab, due: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> None:
+    def __init__(
+        self,
+        slab: Slab,
+        due: Callable[[NDArray[np.int64]], NDArray[np.int64]],
+        ours: Callable[[Partition, bytes, bytes], NDArray[np.uint8]],
+    ) -> None:
         self._slab = slab
         self._due = due
+        self._ours = ours
         self._parts: dict[int, Partition] = {}
         self.evicted = 0
         self.returned = 0
         self.forgotten = 0
+
+    def go_on_from(self, former: Overflow) -> None:
+        """Count on where another one ended."""
+        self.evicted, self.returned = former.evicted, former.returned
+        self.forgotten = former.forgotten
 
     def opened(self, part: Partition) -> None:
         """A partition is owned now."""
@@ -76,7 +88,7 @@ class Overflow:
         """Put one row back; there must be room. Gives its slot."""
         slot = self._slab.allocate(key, part.number)
         part.index[key] = slot
-        self._slab.rows[slot] = np.frombuffer(row, dtype=np.uint8)
+        self._slab.rows[slot] = self._ours(part, key, row)
         self.returned += 1
         return slot
 

@@ -24,8 +24,8 @@ class Partition:
         spill: Where rows go that memory does not hold; None: nowhere.
         overdue: Keys put away that are silent, and found no room to say so.
         tombstones: Keys forgotten for want of room, to be written.
-        gone: Whether it is owned no longer.
         departed: Keys put away since a walk through the rows began; None: there is none.
+        gone: Whether it is owned no longer, or by another object.
         described: What such rows are, by their model's mark; from the meta rows that were read.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.fleet import FleetModel
-from stream.engine.adopt import HEAD_BYTES, Adopter, mark_in, mark_of, offset_in
+from stream.engine.adopt import HEAD_BYTES, Adopter, Description, mark_in, mark_of, offset_in
 from stream.engine.layout import LAYOUT_VERSION, RowLayout, WindowSpec, engine_fields
 from stream.engine.overflow import Overflow
 from stream.engine.partition import Partition
+from stream.engine.result import TP
 from stream.engine.slabs import Slab
 from stream.engine.snapshot import RowBlock
 from stream.engine.spill import Spilled
@@ -23,6 +24,8 @@ from stream.records import Reason, Rejected
 
 _NO_SLOTS = np.zeros(0, dtype=np.int64)
 _FIRST = np.zeros(1, dtype=np.int64)
+_COPIED = 16_384
+"""Rows that go from one model to another at once."""
 
 
 class Store:
@@ -45,7 +48,7 @@ class Store:
         pipeline = model.pipeline
         fields = pipeline.state_fields()
         self.layout = RowLayout((*fields, *engine_fields(len(model.channels), window)))
-        self.slab = Slab(self.layout.nbytes, max_keys)
+        self.channels = tuple(model.channels)
         self.model_mark = mark_of(model.sha256)
         decided = {f.name for f in (*pipeline.tail.state_fields(), *pipeline.motor.state_fields())}
         self.observed = [f.name for f in fields if f.name not in decided]
@@ -54,19 +57,23 @@ class Store:
         self._row_of_key = {key: i for i, key in enumerate(model.keys)}
         self._known = self._first_rows(model.key_state, len(model.keys))
         self._new = self._first_rows(model.new_state, 1)
-        self._all = self.layout.views(self.slab.rows)
         self._stale_intervals = stale_intervals
-        self.overflow = Overflow(self.slab, self._due)
+        self._use(Slab(self.layout.nbytes, max_keys))
         windows = (*pipeline.normaliser.state_fields(), *pipeline.windows.state_fields())
         measured = {f.name for f in (*windows, *engine_fields(len(model.channels), window))}
         self._adopter = Adopter(
             self.layout,
             self.model_mark,
-            tuple(model.channels),
+            self.channels,
             frozenset(measured | {"carried", "age", "firing"}),
             self._warm_rows,
             pipeline.config.quiet_rows,
         )
+
+    def _use(self, slab: Slab) -> None:
+        self.slab = slab
+        self._all = self.layout.views(slab.rows)
+        self.overflow = Overflow(slab, self._due, self._ours_of)
 
     def _first_rows(self, state: dict[str, Any], n: int) -> NDArray[np.uint8]:
         """Rows that keys begin with, `(n, nbytes)`."""
@@ -349,6 +356,58 @@ class Store:
         part.foreign.clear()
         part.next_silence = -(2**62)
         return made, damaged
+
+    def take_over(
+        self, old: Store, parts: Iterable[Partition], written_by_us: Collection[TP]
+    ) -> None:
+        """Make the rows of another store ours; that one is not to be used any more.
+
+        Args:
+            old: Rows of another model, or of the same one under other thresholds.
+            parts: All partitions.
+            written_by_us: Those whose rows are to be written to the changelog as ours.
+        """
+        same = self.layout.spec == old.layout.spec and self.model_mark == old.model_mark
+        if same:
+            self._use(old.slab)
+        self.overflow.go_on_from(old.overflow)
+        theirs = Description(old.layout.dtype, old.channels)
+        self.slab.tick = old.slab.tick
+        for part in parts:
+            self.overflow.opened(part)
+            part.next_silence = -(2**62)
+            if same:
+                continue
+            part.described[old.model_mark] = theirs
+            self.copy(part, old, theirs, dirty=part.tp in written_by_us)
+
+    def copy(self, part: Partition, old: Store, theirs: Description, *, dirty: bool) -> None:
+        """Copy a partition's rows from another store's slab into ours.
+
+        Args:
+            part: Its index has the slots of the other store, and has ours afterwards.
+            old: The other store.
+            theirs: What its rows are.
+            dirty: Whether ours have to be written.
+        """
+        keys, slots = list(part.index), np.fromiter(part.index.values(), np.int64)
+        ours = [self.slab.allocate(key, part.number) for key in keys]
+        part.index = dict(zip(keys, ours, strict=True))
+        for begin in range(0, len(keys), _COPIED):
+            piece = slice(begin, begin + _COPIED)
+            fresh = np.stack([self._first(key) for key in keys[piece]])
+            self._adopter.take_over(old.slab.rows[slots[piece]], theirs, fresh)
+            self.slab.rows[ours[piece]] = fresh
+            self.slab.touched[ours[piece]] = old.slab.touched[slots[piece]]
+            self.slab.dirty[ours[piece]] = dirty
+
+    def _ours_of(self, part: Partition, key: bytes, value: bytes) -> NDArray[np.uint8]:
+        """The row of a key that was put away, maybe under an earlier model."""
+        if self._ours(value):
+            return np.frombuffer(value, dtype=np.uint8)
+        row = self._first(key).copy()
+        self._adopter.adopt(value, part.described.get(mark_in(value)), row)
+        return row
 
     def _ours(self, value: bytes) -> bool:
         """Whether a changelog value is a row of this layout and model."""

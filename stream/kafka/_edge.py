@@ -197,6 +197,24 @@ class Edge:
         """Write meta rows that must be in the log before the next record is absorbed."""
         await self.checkpoint_now("start")
 
+    async def judge_by(self, model: Any, codec: Codec) -> dict[TP, int]:
+        """Let another model, or other thresholds, judge from the next record on.
+
+        Each partition's meta row says so before that record is absorbed: a replay changes there.
+
+        Returns:
+            The first offset they judge, by partition.
+        """
+        async with self.consumer.flow.between():
+            offsets = {tp: self.ledger.position(tp) for tp in self.ledger}
+            for tp, offset in offsets.items():
+                self.engine.announce(tp, offset, model)
+                self.ledger.reopen(tp)
+            await self.checkpoint_now("switch")
+            self.engine.judge_by(model, offsets)  # no await in between: nothing else was written
+            self._processor.codec = codec
+        return offsets
+
     async def let_go(self, reason: str) -> None:
         """Bring everything to the log, in bounded time, and own nothing any more."""
         if any(True for _ in self.ledger):

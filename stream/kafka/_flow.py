@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from ._edge import Edge
@@ -55,6 +56,12 @@ class Flow:
 
     def _going_on(self, generation: int) -> bool:
         return self._open() and generation == self._generation()
+
+    @asynccontextmanager
+    async def between(self) -> AsyncIterator[None]:
+        """While no fetch is in hand, and none is taken."""
+        async with self._batch:
+            yield
 
     async def let_go(self, reason: str) -> None:
         """Finish the slice in hand, bring everything to the log, own nothing any more."""

@@ -81,6 +81,10 @@ class Ledger:
             )
         entry.position = position
 
+    def reopen(self, tp: TP) -> None:
+        """The next checkpoint writes this partition, moved or not."""
+        self._entries[tp].saved = -1
+
     def confirm(self, tp: TP, committed: int) -> None:
         """A checkpoint up to `committed` is done."""
         entry = self._entries.get(tp)

@@ -6,7 +6,7 @@ broker, group and clock in the place of the real ones.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from stream.engine import Fetch, RowBlock, Walk
@@ -128,6 +128,12 @@ class Engine(Protocol):
 
     def open(self, tp: TP, position: int, events_from: int) -> bool:
         """Say where absorbing goes on; whether the meta row must be written first."""
+
+    def announce(self, tp: TP, offset: int, model: Any) -> None:
+        """Note in the meta row that from an offset on a model judges."""
+
+    def judge_by(self, model: Any, written_by_us: Collection[TP] = ()) -> None:
+        """Let it judge from the next record on."""
 
     def step(self, tp: TP, batch: Decoded, fetch: Fetch) -> StepResult:
         """Absorb the messages of one slice whole."""

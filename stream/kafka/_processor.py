@@ -74,7 +74,7 @@ class Processor:
         max_age_seconds: float = math.inf,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self._codec = codec
+        self.codec = codec
         self._engine = engine
         self._ledger = ledger
         self._outbox = outbox
@@ -126,7 +126,7 @@ class Processor:
             np.fromiter((m.offset for m in messages), np.int64, count),
             np.fromiter((m.timestamp for m in messages), np.int64, count),
         )
-        decoded = self._codec.decode(messages)
+        decoded = self.codec.decode(messages)
         read = self._clock()
         result = self._engine.step(tp, decoded, fetch)
         self._observer.timed("decode", read - started)

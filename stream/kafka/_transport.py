@@ -30,7 +30,7 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self.edge = self.app.edge
         self.edge.consumer = self
-        self._flow = Flow(
+        self.flow = Flow(
             self.edge,
             lambda: int(self.app.consumer_generation_id),
             lambda: self.flow_active and not self.app.should_stop,
@@ -80,7 +80,7 @@ class Consumer(driver.Consumer):
         records, active = await self._wait_next_records(
             _RECOVERY_POLL_SECONDS if recovering else _POLL_SECONDS
         )
-        await self._flow.take(
+        await self.flow.take(
             self.app.tables.recovery, records or {}, active or (), self._fetch_generation
         )
         await asyncio.sleep(0)
@@ -88,7 +88,7 @@ class Consumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
         """Finish the slice in hand, bring everything to the log, then let go."""
         self.stop_flow()
-        await self._flow.let_go("revoke")
+        await self.flow.let_go("revoke")
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[Any], generation_id: int = 0) -> None:
@@ -104,7 +104,7 @@ class Consumer(driver.Consumer):
 
     async def wait_empty(self) -> None:
         """The stop: one last checkpoint."""
-        await self._flow.let_go("stop")
+        await self.flow.let_go("stop")
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Do nothing: offsets are committed by checkpoints only."""

@@ -15,13 +15,15 @@ from aiokafka import AIOKafkaProducer
 from faust import stores
 from faust.transport import drivers
 
+from ember_core.fleet import FleetModel
+
 from ._admin import Admin
 from ._config import WorkerConfig
 from ._edge import Edge
 from ._fence import FencedProducer, take_over
 from ._fit import wait_for_fit
 from ._logs import PlainLog, ProducerSink, TransactionalLog, too_large
-from ._ports import Codec, Engine, Observer, Silent, StateLog, TopicFacts
+from ._ports import TP, Codec, Engine, Observer, Silent, StateLog, TopicFacts
 from ._snapshot_file import SnapshotFiles
 from ._snapshots import Snapshots
 from ._topics import Cluster, prepare
@@ -87,6 +89,22 @@ class Worker:
     def stop(self) -> None:
         """Ask `run` to end, after a last checkpoint."""
         self._stop.set()
+
+    async def judge_by(self, model: FleetModel, codec: Codec) -> dict[TP, int]:
+        """Let another model, or other thresholds, judge from the next record on.
+
+        Args:
+            model: The model, configured.
+            codec: For its channels.
+
+        Returns:
+            The first offset they judge, by partition; none before the worker runs.
+        """
+        self._codec = codec
+        if self._edge is not None and self._edge.consumer is not None:
+            return await self._edge.judge_by(model, codec)
+        self._engine.judge_by(model)
+        return {}
 
     async def run(self) -> None:
         """Work until `stop`.

@@ -1,4 +1,6 @@
-"""`/metrics`, `/livez`, `/readyz`, `/startupz` and `/info`, on a port of their own.
+"""`/metrics`, `/livez`, `/readyz`, `/startupz`, `/info` and `/shadow`, on a port of their own.
+
+`POST /reload` is the only thing that changes anything, and asks for the token.
 
 It runs beside the worker, so that a worker that still restores its state, or waits for the broker,
 can be asked how it is.
@@ -32,6 +34,8 @@ class HttpServer:
         metrics: What `/metrics` shows.
         health: What the probes answer from.
         info: What `/info` shows; called at every request.
+        shadow: What `/shadow` shows; None: there is no candidate.
+        reload: Reads settings and model again; gives whether that worked, and what came of it.
         host: Address to listen on.
         port: Port to listen on; 0: any free one.
         token: What everything but the probes asks for as a bearer token; empty: nothing.
@@ -44,6 +48,8 @@ class HttpServer:
         health: Health,
         *,
         info: Callable[[], Mapping[str, Any]] = dict,
+        shadow: Callable[[], Mapping[str, Any] | None] = lambda: None,
+        reload: Callable[[], Awaitable[tuple[bool, Mapping[str, Any]]]] | None = None,
         host: str = "127.0.0.1",
         port: int = 6066,
         token: str = "",
@@ -52,6 +58,8 @@ class HttpServer:
         self._metrics = metrics
         self._health = health
         self._info = info
+        self._shadow = shadow
+        self._reload = reload
         self._host = host
         self._port = port
         self._token = token.encode()
@@ -72,6 +80,9 @@ class HttpServer:
         app = web.Application(middlewares=[self._guard])
         app.router.add_get("/metrics", self._get_metrics)
         app.router.add_get("/info", self._get_info)
+        app.router.add_get("/shadow", self._get_shadow)
+        if self._reload is not None:
+            app.router.add_post("/reload", self._post_reload)
         reports = (self._health.live, self._health.ready, self._health.started)
         for path, report in zip(_PROBES, reports, strict=True):
             app.router.add_get(path, self._probe(report))
@@ -137,6 +148,19 @@ class HttpServer:
     async def _get_metrics(self, request: web.Request) -> web.Response:
         headers = {"Content-Type": CONTENT_TYPE_LATEST}
         return web.Response(body=self._metrics.render(), headers=headers)
+
+    async def _get_shadow(self, request: web.Request) -> web.Response:
+        found = self._shadow()
+        if found is None:
+            raise web.HTTPNotFound(text="There is no candidate: model.shadow is not set.\n")
+        return web.json_response(dict(found))
+
+    async def _post_reload(self, request: web.Request) -> web.Response:
+        if not self._token:  # any page in a browser on this host could ask for it
+            raise web.HTTPForbidden(text="Set http.token, or send the process SIGHUP.\n")
+        assert self._reload is not None
+        worked, found = await self._reload()
+        return web.json_response(dict(found), status=200 if worked else 409)
 
     async def _get_info(self, request: web.Request) -> web.Response:
         return web.json_response(dict(self._info()))

@@ -57,6 +57,7 @@ _OUTCOMES = ("written", "cut", "coordinates", "dropped", "failed")
 _REASONS = frozenset(reason.value for reason in Reason)
 _EVICTIONS = ("memory", "disk")
 _RESTORED = ("accepted", "stale", "damaged")
+_RELOADS = ("applied", "unchanged", "refused")
 _FATES = ("scored", "warming", "windowed", "late", "repeated", "absent")
 PHASES = ("waiting", "unfit", "joining", "recovering", "running", "stopping", "failed")
 
@@ -109,8 +110,11 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         if process:
             ProcessCollector(registry=registry)
-        info = Info("ember_build", "Version, backend and model of this worker.", registry=registry)
-        info.info({"version": version, "backend": backend, "model": model})
+        self._build = Info(
+            "ember_build", "Version, backend and model of this worker.", registry=registry
+        )
+        self._about = {"version": version, "backend": backend}
+        self.model(model)
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(name, text, labels, registry=registry)
@@ -196,6 +200,9 @@ class Metrics:
             "ember_commits", "Checkpoints made durable; one that fails ends the process."
         )
         self._checkpoint_rows = counter("ember_checkpoint_rows", "Rows written by checkpoints.")
+        self._reloads = counter(
+            "ember_reloads", "Times settings and model were read again, by result.", "result"
+        )
         self._rebalances = counter("ember_rebalances", "Assignments received from the group.")
         self._channels = frozenset(channels[:_MOST_CHANNELS])
         self._ask_moved: Callable[[], tuple[int, int, int]] | None = None
@@ -222,6 +229,7 @@ class Metrics:
             (self._phase, PHASES),
             (self._evictions, _EVICTIONS),
             (self._restored, _RESTORED),
+            (self._reloads, _RELOADS),
             (self._alarmed, ("evidence", "stale")),
         ]
         for metric, values in known:
@@ -303,6 +311,14 @@ class Metrics:
                 self._blamed.labels(event.kind, known).inc()
             elif said.status == "resolved" and said.startsAt and said.endsAt:
                 self._episodes.observe((said.endsAt - said.startsAt).total_seconds())
+
+    def model(self, name: str) -> None:
+        """Another model judges: its name and version."""
+        self._build.info({**self._about, "model": name})
+
+    def reloaded(self, result: str) -> None:
+        """Settings and model were read again: `applied`, `unchanged` or `refused`."""
+        self._reloads.labels(result).inc()
 
     def lag(self, tp: TP, records: int) -> None:
         """Messages of a partition that are still to be read."""

@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     traces: TracesSection = Field(default=TracesSection(), description="OpenTelemetry.")
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
+    _origin: tuple[Path | None, dict[str, Any]] = PrivateAttr(default=(None, {}))
 
     @classmethod
     def settings_customise_sources(
@@ -121,7 +122,17 @@ class Settings(BaseSettings):
         if mistakes or settings is None:
             raise SettingsError(mistakes)
         settings._sources.update(sources)  # noqa: SLF001  # our own
+        settings._origin = (config, overrides)  # noqa: SLF001
         return settings
+
+    def reread(self) -> Self:
+        """Read the same flags, the environment and the file again.
+
+        Raises:
+            SettingsError: One sentence for each mistake.
+        """
+        config, overrides = self._origin
+        return self.load(config, **overrides)
 
     def source(self, section: str, key: str) -> str:
         """Where a value is from: a flag, a variable's name, a file's, or `default`."""

@@ -156,6 +156,11 @@ class ModelSection(Section):
     """The bundle that judges."""
 
     path: Path = Field(default=Path("model"), description="Folder of the model bundle.")
+    shadow: Path | None = Field(
+        default=None,
+        description="Folder of a candidate that scores the same records without events; `ember "
+        "model shadow` compares. Costs as much as the model itself.",
+    )
     warmup_rows: int = Field(
         default=500, ge=0, description="Rows before a key unknown to the bundle is scored."
     )

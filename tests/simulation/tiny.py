@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ember_core.state import StateField
-from stream.engine import Engine, Limits, WindowSpec
+from stream.engine import Engine, Judge, Limits, WindowSpec
 from stream.engine.decide import Batch, RowGroup
 from stream.engine.result import StepResult
 from stream.engine.step import Stepper
@@ -92,6 +92,7 @@ class TinyEngine(Engine):
         )
         window, limits = WindowSpec(), Limits(max_keys=max_keys, stale_intervals=0.0)
         self.model = model
+        self._judge = Judge(model.sha256, {})
         self._store = Store(model, window, max_keys)
         decider: Any = TinyDecider(self._store, pipeline)
         self._stepper = Stepper(self._store, decider, window, limits)

@@ -17,6 +17,7 @@ from tests.stream.engine.conftest import (
     KNOWN,
     SECOND,
     START,
+    feed_into,
     fit,
     interleaved,
     rows_of,
@@ -84,6 +85,21 @@ def test_the_size_of_a_batch_changes_nothing(model: FleetModel, batch_rows: int)
     assert a.counts == b.counts
     for s, t in zip(a.scores, b.scores, strict=True):
         assert all(getattr(s, n).tobytes() == getattr(t, n).tobytes() for n in vars(s))
+
+
+@pytest.mark.parametrize("batch_rows", [7, 4096])
+def test_a_change_of_model_is_the_streams(model: FleetModel, batch_rows: int) -> None:
+    """From the record a reload noted, whatever the size of a batch."""
+    other, at = fit(KNOWN[:2], CHANNELS, hidden=13), 131
+    feed = interleaved(*(rows_of(k, values_of(n)) for n, k in enumerate((b"a", b"b", b"new"))))
+    stream = run(model, feed[:at], limits=LIMITS)
+    stream.engine.judge_by(other)
+    feed_into(stream, feed, begin=at)
+    data = made()
+    found = backtest(model, data, limits=LIMITS, batch_rows=batch_rows, changes={at: other})
+    assert found.events == stream.events
+    for table, scores in zip(data.tables, found.scores, strict=True):
+        assert scores.score.tolist() == [row[1] for row in stream.scores[table.key]]
 
 
 def test_labels_never_change_a_score(model: FleetModel) -> None:

@@ -97,3 +97,42 @@ async def test_stop_twice_and_the_heart_stops() -> None:
     await server.stop()
     await server.stop()
     assert [task for task in asyncio.all_tasks() if task.get_name() == "ember-heartbeat"] == []
+
+
+async def test_a_reload_needs_a_token_and_answers_with_what_came_of_it() -> None:
+    """Without one any page in a browser on this host could ask for it."""
+    worked = True
+
+    async def reload() -> tuple[bool, dict[str, str]]:
+        return worked, {"result": "applied" if worked else "refused"}
+
+    for token in ("", "sesame"):
+        health, metrics = Health(0.0), Metrics([], process=False)
+        server = HttpServer(metrics, health, port=0, token=token, reload=reload)
+        await server.start()
+        url = f"http://127.0.0.1:{server.port}/reload"
+        try:
+            async with aiohttp.ClientSession() as session:
+                async with session.post(url) as answer:
+                    assert answer.status == (401 if token else 403)
+                if not token:
+                    continue
+                right = {"Authorization": f"Bearer {token}"}
+                async with session.get(url, headers=right) as answer:
+                    assert answer.status == 405
+                async with session.post(url, headers=right) as answer:
+                    assert (answer.status, await answer.json()) == (200, {"result": "applied"})
+                worked = False
+                async with session.post(url, headers=right) as answer:
+                    assert (answer.status, await answer.json()) == (409, {"result": "refused"})
+        finally:
+            await server.stop()
+
+
+async def test_the_comparison_is_shown_where_there_is_one(server: HttpServer) -> None:
+    status, _, text = await get(server, "/shadow")
+    assert status == 404
+    assert "model.shadow is not set" in text
+    server._shadow = lambda: {"rows": 7}
+    status, _, text = await get(server, "/shadow")
+    assert (status, text) == (200, '{"rows": 7}')

@@ -1,0 +1,51 @@
+"""What commands ask of running workers."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from typing import Any
+
+from stream.errors import UserError
+from stream.settings import Settings
+
+_SECONDS = 60.0  # a checkpoint, and reading a bundle
+
+
+def urls_of(settings: Settings, given: Sequence[str], workers: int) -> list[str]:
+    """Addresses of workers: those given, or this host's by the settings."""
+    if given:
+        for url in given:
+            if not url.startswith(("http://", "https://")):
+                raise UserError(
+                    "A worker cannot be asked. Expected an address such as http://host:6066. "
+                    f"Received: url={url!r}.",
+                    exit_code=2,
+                )
+        return [url.rstrip("/") for url in given]
+    host = settings.http.host
+    host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  # not listened on
+    return [f"http://{host}:{settings.http.port + index}" for index in range(workers)]
+
+
+def ask(url: str, settings: Settings, *, method: str = "GET") -> dict[str, Any]:
+    """A worker's answer; of one that has none, `detail` says why."""
+    request = urllib.request.Request(url, method=method)  # noqa: S310  # http and https only
+    token = settings.http.token.get_secret_value()
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
+            found: dict[str, Any] = json.load(answer)
+            return found
+    except urllib.error.HTTPError as error:
+        text = error.read().decode("utf-8", "replace").strip()
+        try:
+            found = json.loads(text)
+        except json.JSONDecodeError:
+            return {"result": "refused", "detail": f"{error.code}: {text}"}
+        return found
+    except (OSError, ValueError) as error:
+        return {"result": "unreachable", "detail": f"No answer: {error}"}

@@ -1,0 +1,46 @@
+"""Who judges the records of a partition from which offset on: a model, under its thresholds."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ember_core.fleet import FleetModel
+
+KEPT = 16
+"""Judges a meta row remembers, newest last."""
+
+
+class Judge(msgspec.Struct, frozen=True):
+    """A model and the thresholds it was given.
+
+    Two judges that compare equal give the same results from the same state.
+    """
+
+    model: str
+    """SHA-256 of the bundle."""
+    thresholds: dict[str, float]
+    """What settings decide without training, by name."""
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """From an input offset on, this judge."""
+
+    offset: int
+    judge: Judge
+
+
+class Former(msgspec.Struct, frozen=True):
+    """What rows of an earlier model are: some may still lie in the changelog."""
+
+    model: str
+    fields: list[tuple[str, str, tuple[int, ...]]]
+    channels: list[str]
+
+
+def judge_of(model: FleetModel) -> Judge:
+    """The judge a model is, configured as it is."""
+    config = model.pipeline.config
+    names = ("anomaly_severity", "max_gap", "warmup_score", "warmup_alarm", "quiet_rows")
+    thresholds = {name: float(getattr(config, name)) for name in names}
+    motor = model.pipeline.motor.get_config()
+    return Judge(model.sha256, thresholds | {name: float(v) for name, v in motor.items()})

@@ -1,0 +1,128 @@
+"""A candidate beside the model that judges: the same records, scores compared, no events.
+
+It begins with what the live rows have measured of each key, keeps its own state in memory only,
+and begins anew after a restart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.engine.result import ScoreColumns
+
+EDGES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
+"""Upper edges of the histogram of how far two severities are apart; the last bin is open."""
+_KEPT = 10
+
+
+@dataclass
+class Comparison:
+    """What two models said of the same rows; sums, so that those of several workers add up.
+
+    Attributes:
+        rows: Rows both scored.
+        only_live: Rows only the live model scored: the candidate still warms up.
+        only_candidate: The reverse.
+        anomalies: Anomalies by who saw one: `both`, `live`, `candidate`.
+        firing: Rows within an episode, likewise.
+        triggers: Firings: `live`, `candidate`.
+        sums: Of severities: live, candidate, their squares and their product.
+        apart: Rows by distance of the two severities, one more than `EDGES`.
+        furthest: The rows furthest apart: distance, key, event time (microseconds), severities.
+        failed: Why the candidate was given up; empty while it runs.
+    """
+
+    rows: int = 0
+    only_live: int = 0
+    only_candidate: int = 0
+    anomalies: dict[str, int] = field(default_factory=lambda: _zeros("both", "live", "candidate"))
+    firing: dict[str, int] = field(default_factory=lambda: _zeros("both", "live", "candidate"))
+    triggers: dict[str, int] = field(default_factory=lambda: _zeros("live", "candidate"))
+    sums: list[float] = field(default_factory=lambda: [0.0] * 5)
+    apart: list[int] = field(default_factory=lambda: [0] * (len(EDGES) + 1))
+    furthest: list[tuple[float, str, int, float, float]] = field(default_factory=list)
+    failed: str = ""
+
+    def add(self, keys: list[bytes], live: ScoreColumns, candidate: ScoreColumns) -> None:
+        """Compare the scored rows of one step.
+
+        Args:
+            keys: Key of each sample of the batch.
+            live: What the live model gave.
+            candidate: What the candidate gave.
+        """
+        a, b = _matched(live, candidate)
+        self.rows += a.size
+        self.only_live += live.score.size - a.size
+        self.only_candidate += candidate.score.size - b.size
+        self.triggers["live"] += int((live.trigger > 0).sum())
+        self.triggers["candidate"] += int((candidate.trigger > 0).sum())
+        if not a.size:
+            return
+        _count(self.anomalies, live.anomaly[a], candidate.anomaly[b])
+        _count(self.firing, live.firing[a], candidate.firing[b])
+        x, y = live.severity[a].astype(np.float64), candidate.severity[b].astype(np.float64)
+        for i, total in enumerate((x, y, x * x, y * y, x * y)):
+            self.sums[i] += float(total.sum())
+        distance = np.abs(x - y)
+        bins = np.bincount(np.searchsorted(EDGES, distance, side="left"), minlength=len(self.apart))
+        self.apart = [old + int(new) for old, new in zip(self.apart, bins, strict=True)]
+        for i in np.argsort(-distance, kind="stable")[:_KEPT].tolist():
+            key = keys[int(live.sample[a[i]])].decode("utf-8", "backslashreplace")
+            at = int(live.time_us[a[i]])
+            self.furthest.append((float(distance[i]), key, at, float(x[i]), float(y[i])))
+        self.furthest = sorted(self.furthest, key=lambda row: -row[0])[:_KEPT]
+
+    def merge(self, other: Comparison) -> None:
+        """Add what another worker compared."""
+        self.rows += other.rows
+        self.only_live += other.only_live
+        self.only_candidate += other.only_candidate
+        for mine, theirs in (
+            (self.anomalies, other.anomalies),
+            (self.firing, other.firing),
+            (self.triggers, other.triggers),
+        ):
+            for name, number in theirs.items():
+                mine[name] += number
+        self.sums = [a + b for a, b in zip(self.sums, other.sums, strict=True)]
+        self.apart = [a + b for a, b in zip(self.apart, other.apart, strict=True)]
+        rows = [*self.furthest, *other.furthest]
+        self.furthest = sorted(rows, key=lambda row: -row[0])[:_KEPT]
+        self.failed = self.failed or other.failed
+
+    @property
+    def correlation(self) -> float:
+        """Pearson's, of the severities; NaN where one of them never changed."""
+        x, y, xx, yy, xy = self.sums
+        n = float(self.rows)
+        spread = (n * xx - x * x) * (n * yy - y * y)
+        return (n * xy - x * y) / spread**0.5 if spread > 0 else float("nan")
+
+    def body(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def _zeros(*names: str) -> dict[str, int]:
+    return dict.fromkeys(names, 0)
+
+
+def _count(into: dict[str, int], live: NDArray[np.bool_], candidate: NDArray[np.bool_]) -> None:
+    into["both"] += int((live & candidate).sum())
+    into["live"] += int((live & ~candidate).sum())
+    into["candidate"] += int((~live & candidate).sum())
+
+
+def _matched(a: ScoreColumns, b: ScoreColumns) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of the rows both have: of the same sample and time."""
+    sample = np.concatenate([a.sample, b.sample])
+    time_us = np.concatenate([a.time_us, b.time_us])
+    order = np.lexsort((time_us, sample))  # stable: of equal rows the live one comes first
+    first, second = order[:-1], order[1:]
+    same = (sample[first] == sample[second]) & (time_us[first] == time_us[second])
+    return first[same], second[same] - a.sample.size

@@ -1,0 +1,117 @@
+"""Settings and bundle read again by a worker that goes on."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ember_core.fleet import FleetModel
+from stream.configure import load_model
+from stream.engine import TP, judge_of
+from stream.reload import Reloader, changed
+from stream.settings import Settings
+from tests.stream.engine.conftest import CHANNELS, KNOWN, fit
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two models of the same channels."""
+    folder = tmp_path_factory.mktemp("bundles")
+    for name, hidden in (("one", 8), ("two", 13)):
+        fit(KNOWN, CHANNELS, rows=211, hidden=hidden).save(folder / name)
+    return [folder / "one", folder / "two"]
+
+
+class Worker:
+    """A settings file, a bundle, and what a reload would apply to the engine."""
+
+    def __init__(self, folder: Path, bundle: Path) -> None:
+        self.config, self.bundle = folder / "ember.toml", folder / "model"
+        shutil.copytree(bundle, self.bundle)
+        self.write()
+        settings = Settings.load(self.config, model={"path": self.bundle})
+        self.applied: list[FleetModel] = []
+        self.candidates: list[FleetModel | None] = []
+        self.results: list[str] = []
+        self.reloader = Reloader(
+            settings,
+            load_model(settings),
+            self.apply,
+            self.candidates.append,
+            self.results.append,
+        )
+
+    def write(self, text: str = "") -> None:
+        self.config.write_text(text)
+
+    async def apply(self, model: FleetModel) -> dict[TP, int]:
+        self.applied.append(model)
+        return {("telemetry", 1): 17, ("telemetry", 0): 5}
+
+
+@pytest.fixture
+def worker(tmp_path: Path, bundles: list[Path]) -> Worker:
+    return Worker(tmp_path, bundles[0])
+
+
+async def test_nothing_new_changes_nothing(worker: Worker) -> None:
+    found = await worker.reloader.reload()
+    assert (found.result, worker.applied, worker.results) == ("unchanged", [], ["unchanged"])
+
+
+async def test_a_new_bundle_judges_from_its_offsets_on(worker: Worker, bundles: list[Path]) -> None:
+    shutil.copytree(bundles[1], worker.bundle, dirs_exist_ok=True)
+    found = await worker.reloader.reload()
+    assert found.result == "applied"
+    assert found.offsets == {"telemetry-0": 5, "telemetry-1": 17}
+    assert [m.sha256 for m in worker.applied] == [FleetModel.load(bundles[1]).sha256]
+    assert (await worker.reloader.reload()).result == "unchanged"
+
+
+async def test_new_thresholds_are_taken_from_the_file_and_others_are_named(
+    worker: Worker,
+) -> None:
+    """Flags of the start still hold; what needs a restart is said, and not done."""
+    worker.write("[alerts]\nanomaly_severity = 4.5\nmax_alert_age = '2h'\n[http]\nport = 7000\n")
+    found = await worker.reloader.reload()
+    assert found.result == "applied"
+    assert "thresholds" in found.detail
+    assert judge_of(worker.applied[0]).thresholds["anomaly_severity"] == 4.5
+    assert found.waiting == ("alerts.max_alert_age", "http.port")
+
+
+@pytest.mark.parametrize("what", ["settings", "bundle", "candidate"])
+async def test_what_cannot_be_used_is_refused_and_changes_nothing(
+    worker: Worker, what: str
+) -> None:
+    if what == "settings":
+        worker.write("[alerts]\nanomaly_severity = 99\n")
+    elif what == "bundle":
+        (worker.bundle / "model.safetensors").write_bytes(b"half of it")
+    else:
+        worker.write("[model]\nshadow = '/nowhere'\n")
+    before = worker.reloader.model
+    found = await worker.reloader.reload()
+    assert found.result == "refused"
+    assert found.detail
+    assert (worker.applied, worker.candidates, worker.results) == ([], [], ["refused"])
+    assert worker.reloader.model is before
+
+
+async def test_a_candidate_comes_and_goes(worker: Worker, bundles: list[Path]) -> None:
+    worker.write(f"[model]\nshadow = '{bundles[1]}'\n")
+    assert (await worker.reloader.reload()).result == "unchanged"
+    worker.write()
+    await worker.reloader.reload()
+    first, last = worker.candidates
+    assert first is not None
+    assert first.sha256 == FleetModel.load(bundles[1]).sha256
+    assert last is None
+
+
+def test_every_changed_setting_is_named() -> None:
+    more: dict[str, Any] = {"kafka": {"group": "x"}, "window": {"max_gap": 7}}
+    assert changed(Settings(), Settings(**more)) == ["kafka.group", "window.max_gap"]
