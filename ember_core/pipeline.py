@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 
 from ember_core import ops
-from ember_core.detect import Explainer, MotorNeuron, Tail
+from ember_core.detect import Explainer, MotorNeuron, Tail, decide_turns
 from ember_core.features import Clock, ExponentialWindows, FeatureScaler, Normaliser, RowWindows
 from ember_core.models import RBM, LiquidNetwork
 from ember_core.nn import Module
 from ember_core.state import State, StateField, zero_state
+from ember_core.turns import Turns
 
 SETTLING_ROWS = 64  # of an unknown key: the normaliser alone learns
+_SERIES_ROWS = 4096  # of a series that `forward` takes in one go
 CLOCK_SCALE = 3.0  # of the clock among many visible units: at 1 the RBM hardly learns it
 
 
@@ -97,10 +99,10 @@ class PipelineConfig:
 
 @dataclass
 class Observation:
-    """What `observe` saw of one row per key.
+    """What `observe` saw of rows.
 
     Attributes:
-        state: State after the row.
+        state: State of the keys after their rows.
         visible: The RBM's visible units, shape `(B, V)`, float32.
         z: Normalised rows, shape `(B, C)`; missing channels carried or at their mean.
         expected: What the liquid network expected of the row, shape `(B, C)`, same scale as `z`.
@@ -110,6 +112,7 @@ class Observation:
         raw: Unscaled features, shape `(B, D)`, for fitting.
         basis: Input of the liquid read-out, for fitting.
         elapsed: Time since the key's row before, in usual intervals, shape `(B,)`.
+        interval: The key's usual interval after the row, in seconds, shape `(B,)`, float64.
     """
 
     state: State
@@ -122,15 +125,18 @@ class Observation:
     raw: Any = field(repr=False)
     basis: Any = field(repr=False)
     elapsed: Any = field(repr=False)
+    interval: Any = field(repr=False)
 
 
 @dataclass
 class Decision:
-    """What `decide` made of one scored row per key; arrays of shape `(B,)`."""
+    """What `decide` made of scored rows: state of the keys, and arrays of shape `(B,)`."""
 
     state: State
     severity: Any
     evidence: Any
+    firing: Any
+    """Whether an episode is open after the row."""
     fires: Any
     resolves: Any
 
@@ -244,51 +250,60 @@ class Pipeline(Module):
         self._exact_whitener = None
         self.explainer.prepare(self.rbm)
 
-    def observe(self, state: State, values: Any, time_us: Any) -> Observation:
-        """Normalise, window, and run the liquid network over one row per key.
+    def observe(
+        self, state: State, values: Any, time_us: Any, turns: Turns | None = None
+    ) -> Observation:
+        """Normalise, window, and run the liquid network over one row per key, or several.
 
         Args:
-            state: Fields of `state_fields`, each `(B, ...)`.
+            state: Fields of `state_fields`, each `(B, ...)`, or `(K, ...)` with turns.
             values: Shape `(B, C)`, float64; NaN where a channel is missing.
             time_us: Event times, shape `(B,)`, int64; later than each key's last row.
+            turns: Which key each row is of, on NumPy's arrays; without them, rows and fields of
+                the state are one to one. The numbers are those of one row at a time.
 
         Returns:
-            The observation, with the state after the row.
+            The observation, with the state after the rows.
         """
         config = self.config
-        rows = state["rows"]
-        first = rows == 0
-        unknown = state["known"] == 0
+        turns = turns or Turns([len(time_us)])
+        rows = turns.spread(state["rows"]) + turns.turn if not turns.once else state["rows"]
+        known = turns.spread(state["known"])
+        first, unknown = rows == 0, known == 0
+        warming = unknown & (rows < config.warmup_alarm)
+        learning = bool(ops.any(warming))
         n = ops.astype(rows, "float64")
-        seconds = ops.astype(time_us - state["last_time"], "float64") * 1e-6
-        seconds = ops.where(first, state["interval"], seconds)
-        new: State = {"rows": rows + 1, "known": state["known"], "last_time": time_us}
+        seconds = ops.astype(time_us - turns.before(state["last_time"], time_us), "float64") * 1e-6
+        seconds = ops.where(first, turns.spread(state["interval"]), seconds)
 
         # usual interval: running mean of the gaps, a gap counting at most five times the usual
-        warming = unknown & (rows < config.warmup_alarm)
-        usual = state["interval"]
-        bounded = ops.where(usual > 0, ops.minimum(seconds, 5.0 * usual), seconds)
-        step = ops.where(warming & ~first, 1.0 / ops.maximum(n, 1.0), 0.0)
-        usual = usual + step * (bounded - usual)
-        new["interval"] = usual
+        share = ops.where(warming & ~first, 1.0 / ops.maximum(n, 1.0), 0.0)
+        usual = turns.spread(state["interval"])
+        if learning:
+            usual = turns.scan(_pace, {"interval": state["interval"]}, seconds, share)["interval"]
         elapsed = ops.where(usual > 0, seconds / ops.maximum(usual, 1e-6), 1.0)
         elapsed = ops.astype(ops.clip(ops.where(first, 0.0, elapsed), 0.0, 1e4), "float32")
+        new: State = {
+            "rows": turns.ends(rows + 1),
+            "known": state["known"],
+            "last_time": turns.ends(time_us),
+            "interval": turns.ends(usual),
+        }
 
-        if bool(ops.any(warming)):
-            new |= self.normaliser.learn(state, values, warming)
+        own = {f.name: state[f.name] for f in self.normaliser.state_fields()}
+        if learning:
+            own = turns.scan(self.normaliser.learn, own, values, warming)
+            new |= {name: turns.ends(value) for name, value in own.items()}
         else:
-            new |= {f.name: state[f.name] for f in self.normaliser.state_fields()}
-        z = self.normaliser(new, values)
-        missing = ~ops.isfinite(z)
-        age = ops.where(missing, state["age"] + elapsed[:, None], 0.0 * state["age"])
-        carry = ops.where(age <= config.max_gap, state["carried"], 0.0 * state["carried"])
-        z = ops.where(missing, carry, z)
-        new |= {"age": age, "carried": ops.where(missing, state["carried"], z)}
+            new |= own
+            own = {name: turns.spread(value) for name, value in own.items()}
+        z, moved = self._filled(state, self.normaliser(own, values), elapsed, turns)
+        new |= moved
 
-        moved, features = self.windows(state, z, elapsed, first)
+        moved, features = self.windows(state, z, elapsed, first, turns)
         new |= moved
         clock = self.clock(time_us)
-        moved, due, basis = self.liquid(state, z, clock, elapsed, first, rows)
+        moved, due, basis = self.liquid(state, z, clock, elapsed, first, rows, turns)
         new |= moved
         raw = features
         if self._residual_at:
@@ -297,17 +312,20 @@ class Pipeline(Module):
             raw = ops.concatenate([features, *blocks], axis=1)
 
         learns = warming & (rows >= SETTLING_ROWS)
+        scales = {f.name: state[f.name] for f in self.scaler.state_fields()}
         if bool(ops.any(learns)):
             share = ops.where(learns, 1.0 / ops.maximum(n - (SETTLING_ROWS - 1.0), 1.0), 0.0)
-            new |= self.scaler.learn(state, raw, ops.astype(share, "float32"))
+            scales = turns.scan(self.scaler.learn, scales, raw, ops.astype(share, "float32"))
+            new |= {name: turns.ends(value) for name, value in scales.items()}
         else:
-            new |= {f.name: state[f.name] for f in self.scaler.state_fields()}
-        visible = self.visible_units(new, raw, clock)
+            new |= scales
+            scales = {name: turns.spread(value) for name, value in scales.items()}
+        visible = self.visible_units(scales, raw, clock)
 
         settled = rows >= config.quiet_rows  # slow windows begun at one row call the next unusual
         scored = ~unknown | (rows >= config.warmup_score)
         gained = ops.maximum(n - config.warmup_score, 0.0)
-        learning = ops.where(warming & scored, 1.0 / (gained + 25.0), 0.0)
+        gains = ops.where(warming & scored, 1.0 / (gained + 25.0), 0.0)
         return Observation(
             state=new,
             visible=visible,
@@ -315,11 +333,29 @@ class Pipeline(Module):
             expected=due[:, 0],
             scored=scored,
             may_fire=settled & (~unknown | (rows >= config.warmup_alarm)),
-            learning=ops.astype(learning, "float32"),
+            learning=ops.astype(gains, "float32"),
             raw=raw,
             basis=basis,
             elapsed=elapsed,
+            interval=usual,
         )
+
+    def _filled(self, state: State, z: Any, elapsed: Any, turns: Turns) -> tuple[Any, State]:
+        """Rows with missing channels carried forward for a while, then at their mean."""
+        missing = ~ops.isfinite(z)
+        start = {"age": state["age"], "carried": state["carried"]}
+        if not turns.once and not bool(ops.any(missing)):
+            return z, {"age": 0.0 * start["age"], "carried": turns.ends(z)}
+
+        def step(before: State, z: Any, missing: Any, elapsed: Any) -> State:
+            age = ops.where(missing, before["age"] + elapsed[:, None], 0.0 * before["age"])
+            return {"age": age, "carried": ops.where(missing, before["carried"], z)}
+
+        after = turns.scan(step, start, z, missing, elapsed)
+        carried = turns.before(start["carried"], after["carried"])
+        carry = ops.where(after["age"] <= self.config.max_gap, carried, 0.0 * carried)
+        ends = {name: turns.ends(value) for name, value in after.items()}
+        return ops.where(missing, carry, z), ends
 
     def visible_units(self, state: State, raw: Any, clock: Any) -> Any:
         """The RBM's visible units: scaled features, and the clock where it is one of them.
@@ -374,15 +410,22 @@ class Pipeline(Module):
             self.frozen()
         return ops.astype(self._frozen_rbm.free_energy(visible), "float32")
 
-    def decide(self, state: State, score: Any, may_fire: Any, learning: Any) -> Decision:
-        """Tail probability and motor neuron of one scored row per key.
+    def decide(
+        self, state: State, score: Any, may_fire: Any, learning: Any, turns: Turns | None = None
+    ) -> Decision:
+        """Tail probability and motor neuron of one scored row per key, or several.
 
         Args:
             state: Fields of tail and motor neuron.
             score: Free energy, shape `(B,)`.
             may_fire: True where the key may alarm, shape `(B,)`.
             learning: Share with which the tail learns the row, shape `(B,)`.
+            turns: Which key each row is of, as in `observe`.
         """
+        if turns is not None and not turns.once:
+            return Decision(
+                *decide_turns(self.tail, self.motor, state, score, may_fire, learning, turns)
+            )
         alarming = state["firing"] > 0
         tail, severity = self.tail(state, score, alarming, learning)
         motor, fires, resolves = self.motor(state, severity, may_fire)
@@ -390,6 +433,7 @@ class Pipeline(Module):
             state=tail | motor,
             severity=severity,
             evidence=motor["evidence"],
+            firing=motor["firing"] > 0,
             fires=fires,
             resolves=resolves,
         )
@@ -431,20 +475,46 @@ class Pipeline(Module):
         own = self.rbm.weights.data
         place = {"backend": ops.backend_name(own), "device": ops.device(own)}
         values, time_us = ops.to(values, **place), ops.to(time_us, **place)
-        scores, severities, triggers = [], [], []
-        for t in range(values.shape[0]):
-            state, seen, score, decision = self.step(state, values[t : t + 1], time_us[t : t + 1])
-            warm = bool(seen.scored[0])
-            scores.append(float(score[0]) if warm else float("nan"))
-            severities.append(float(decision.severity[0]) if warm else 0.0)
-            fired = int(decision.fires[0]) - int(decision.resolves[0])
-            triggers.append(fired if warm else 0)
+        size = _SERIES_ROWS if place["backend"] == "numpy" else 1
+        columns: list[tuple[Any, ...]] = []
+        for begin in range(0, values.shape[0], size):
+            part = slice(begin, begin + size)
+            state, *said = self._series(state, values[part], time_us[part])
+            columns.append(tuple(map(ops.to_numpy, said)))
+        whole = [np.concatenate(parts) for parts in zip(*columns, strict=True)]
+        scores, severities, triggers = whole or [np.zeros(0)] * 3
         return {
-            "score": ops.from_numpy(np.asarray(scores, np.float32), like=values),
-            "severity": ops.from_numpy(np.asarray(severities, np.float32), like=values),
-            "trigger": ops.from_numpy(np.asarray(triggers, np.int8), like=values),
+            "score": ops.from_numpy(scores.astype(np.float32), like=values),
+            "severity": ops.from_numpy(severities.astype(np.float32), like=values),
+            "trigger": ops.from_numpy(triggers.astype(np.int8), like=values),
             "state": state,
         }
+
+    def _series(self, state: State, values: Any, time_us: Any) -> tuple[State, Any, Any, Any]:
+        """Rows of one key: its state after them; score, severity and trigger of each."""
+        n = values.shape[0]
+        seen = self.observe(state, values, time_us, Turns([1] * n))
+        score = self.score(seen.visible)
+        cold = int(n - ops.sum(ops.astype(seen.scored, "int64")))  # once scored, always scored
+        blank = ops.astype(0.0 * score[:cold], "float32")
+        if cold == n:
+            return state | seen.state, blank + float("nan"), blank, blank
+        fields = (*self.tail.state_fields(), *self.motor.state_fields())
+        before = {f.name: state[f.name] for f in fields}
+        decision = self.decide(
+            before,
+            score[cold:],
+            seen.may_fire[cold:],
+            seen.learning[cold:],
+            Turns([1] * (n - cold)),
+        )
+        trigger = ops.astype(decision.fires, "float32") - ops.astype(decision.resolves, "float32")
+        return (
+            seen.state | decision.state,
+            ops.concatenate([blank + float("nan"), score[cold:]]),
+            ops.concatenate([blank, decision.severity]),
+            ops.concatenate([blank, trigger]),
+        )
 
     def explain(self, visible: Any) -> Any:
         """Share of each channel in the free energy of rows.
@@ -458,3 +528,10 @@ class Pipeline(Module):
         if self._frozen_rbm is None:
             self.frozen()
         return self.explainer(visible)
+
+
+def _pace(before: State, seconds: Any, share: Any) -> State:
+    """The usual interval after one row per key; fields and arrays of shape `(B,)`, float64."""
+    usual = before["interval"]
+    bounded = ops.where(usual > 0, ops.minimum(seconds, 5.0 * usual), seconds)
+    return {"interval": usual + share * (bounded - usual)}

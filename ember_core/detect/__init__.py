@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ember_core.detect._rows import decide_turns as decide_turns
 from ember_core.detect.explain import Explainer as Explainer
 from ember_core.detect.motor import Calibration as Calibration
 from ember_core.detect.motor import MotorNeuron as MotorNeuron

@@ -129,6 +129,11 @@ class MotorNeuron(Module):
             "refractory_rows": self.refractory_rows,
         }
 
+    @property
+    def leak(self) -> float:
+        """Share of a row's severity in the evidence."""
+        return float(1.0 - np.exp(-1.0 / self.time_constant_rows))
+
     def state_fields(self) -> tuple[StateField, ...]:
         """Evidence, whether it fires, and the rest it still needs."""
         return (
@@ -151,8 +156,7 @@ class MotorNeuron(Module):
         Returns:
             The state after the row, where it fires now, and where it resolves now, shape `(B,)`.
         """
-        leak = float(1.0 - np.exp(-1.0 / self.time_constant_rows))
-        evidence = state["evidence"] + leak * (severity - state["evidence"])
+        evidence = state["evidence"] + self.leak * (severity - state["evidence"])
         open_now = state["firing"] > 0
         rested = state["refractory"] <= 0
         fires = ~open_now & rested & may_fire & (evidence >= self.on + state["feedback"])

@@ -22,9 +22,9 @@ from ember_core.state import State, StateField
 QUANTILE = 0.98
 MAX_SEVERITY = 12.0
 MIN_EXCESS = 0.02  # log units: a score that never varies must not make every row certain
-_LN10 = float(np.log(10.0))
-_TOP = float(-np.log(1.0 - QUANTILE))
-_HALF = float(np.log(2.0))
+LN10 = float(np.log(10.0))
+TOP = float(-np.log(1.0 - QUANTILE))
+HALF = float(np.log(2.0))
 
 
 class Tail(Module):
@@ -55,6 +55,11 @@ class Tail(Module):
             "freeze_rows": self.freeze_rows,
         }
 
+    @property
+    def rate(self) -> float:
+        """Share with which it follows a row."""
+        return float(1.0 - 2.0 ** (-1.0 / self.half_life_rows)) if self.half_life_rows > 0 else 0.0
+
     def state_fields(self) -> tuple[StateField, ...]:
         """Median, high quantile, mean excess, and how long the tail has been held."""
         return (
@@ -73,9 +78,9 @@ class Tail(Module):
         above = log_score - state["tail_high"]
         excess = ops.maximum(state["tail_excess"], MIN_EXCESS)
         width = ops.maximum(state["tail_high"] - state["tail_mid"], MIN_EXCESS)
-        below = _HALF + (_TOP - _HALF) * (log_score - state["tail_mid"]) / width
-        surprise = ops.where(above > 0, _TOP + above / excess, below)
-        return ops.clip(surprise / _LN10, 0.0, MAX_SEVERITY)
+        below = HALF + (TOP - HALF) * (log_score - state["tail_mid"]) / width
+        surprise = ops.where(above > 0, TOP + above / excess, below)
+        return ops.clip(surprise / LN10, 0.0, MAX_SEVERITY)
 
     def learn(self, state: State, log_score: Any, weight: Any) -> State:
         """Follow the log score by stochastic approximation of quantiles.
@@ -122,9 +127,8 @@ class Tail(Module):
         held = ops.where(alarming, state["tail_held"] + 1, 0 * state["tail_held"])
         weight = learning
         if self.half_life_rows > 0:
-            rate = float(1.0 - 2.0 ** (-1.0 / self.half_life_rows))
             gate = (held == 0) | ((held > self.freeze_rows) if self.freeze_rows else (held < 0))
-            weight = ops.maximum(weight, rate * ops.astype(gate, "float32"))
+            weight = ops.maximum(weight, self.rate * ops.astype(gate, "float32"))
         return self.learn(state, log_score, weight) | {"tail_held": held}, severity
 
 

@@ -21,6 +21,9 @@ import numpy as np
 from ember_core import ops
 from ember_core.nn import AutoNCP, Module, Parameter
 from ember_core.state import State, StateField
+from ember_core.turns import Turns
+
+from ._liquid_turns import LiquidTurns
 
 MOTOR_SHARE = 4  # one neuron in four is a motor neuron
 GAPS = 8  # elapsed times whose growth of residuals is known: 1, 2, 4 ... 128 usual intervals
@@ -98,6 +101,7 @@ class LiquidNetwork(Module):
         self.readout = Parameter(ops.zeros((hidden + n_in + 1, n_out)))
         self.register_buffer("growth", ops.ones((len(self.horizons), GAPS, n_channels)))
         self._exact: dict[str, Any] = {}
+        self._of_turns: LiquidTurns | None = None
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make an equal network (weights apart)."""
@@ -128,6 +132,7 @@ class LiquidNetwork(Module):
     def arrays_changed(self) -> None:
         """Exact weights are prepared anew at the next use."""
         self._exact = {}
+        self._of_turns = None
 
     def frozen(self) -> None:
         """Prepare the weights for exact products; call again after changing a parameter."""
@@ -135,6 +140,7 @@ class LiquidNetwork(Module):
             name: ops.exact_weight(getattr(self, name).data)
             for name in ("synapses", "content_gate", "readout")
         }
+        self._of_turns = None
 
     def _product(self, x: Any, name: str) -> Any:
         """`x` times a weight: exact, or differentiable while training."""
@@ -177,9 +183,16 @@ class LiquidNetwork(Module):
         return self._product(ops.concatenate([basis, ones], axis=-1), "readout")
 
     def forward(
-        self, state: State, z: Any, clock: Any, elapsed: Any, first: Any, rows: Any
+        self,
+        state: State,
+        z: Any,
+        clock: Any,
+        elapsed: Any,
+        first: Any,
+        rows: Any,
+        turns: Turns | None = None,
     ) -> tuple[State, Any, Any]:
-        """One row per key: what was forecast for it, then the step, then new forecasts.
+        """What was forecast for each row, then the step, then new forecasts.
 
         Args:
             state: This component's fields.
@@ -188,12 +201,16 @@ class LiquidNetwork(Module):
             elapsed: Time since the key's previous row, in usual intervals, shape `(B,)`.
             first: True where the key has no previous row, shape `(B,)`.
             rows: Rows the key's liquid state had absorbed before, shape `(B,)`, int64.
+            turns: Which key each row is of, on NumPy's arrays; without them, rows and fields of
+                the state are one to one.
 
         Returns:
-            The state after the row; the forecasts made for this row, one block of `C` per
+            The state after the rows; the forecasts made for each row, one block of `C` per
             horizon, shape `(B, P, C)`, in usual deviations; the network input with the liquid
             state, shape `(B, H + C + n_clock)`, which a read-out is fitted on.
         """
+        if turns is not None and not turns.once:
+            return self._turns(state, z, clock, elapsed, first, rows, turns)
         fresh = first[:, None]
         anchor_before = ops.where(fresh, z, state["anchor"])
         due, slots = [], []
@@ -206,8 +223,7 @@ class LiquidNetwork(Module):
             due.append(ops.where(ready, made, anchor_before))
             slots.append(slot)
             offset += horizon
-        keep = ops.exp(elapsed * float(-np.log(2.0) / self.anchor_half_life))[:, None]
-        anchor = anchor_before + (1.0 - keep) * (z - anchor_before)
+        anchor = anchor_before + (1.0 - self._kept(elapsed)) * (z - anchor_before)
         x = ops.concatenate([z - anchor, clock], axis=1)
         h = ops.where(fresh, 0.0 * state["liquid"], state["liquid"])
         h = self.advance(x, h, elapsed)
@@ -224,6 +240,58 @@ class LiquidNetwork(Module):
             ops.stack(due, axis=1),
             basis,
         )
+
+    def _kept(self, elapsed: Any) -> Any:
+        """What the slow average keeps of itself, shape `(B, 1)`."""
+        return ops.exp(elapsed * float(-np.log(2.0) / self.anchor_half_life))[:, None]
+
+    def _turns(
+        self, state: State, z: Any, clock: Any, elapsed: Any, first: Any, rows: Any, turns: Turns
+    ) -> tuple[State, Any, Any]:
+        """`forward` of several rows a key: only averages and neurons run in turns."""
+        c, fresh = self.n_channels, first[: turns.keys, None]
+        start = np.where(fresh, z[: turns.keys], state["anchor"])
+        gain = np.repeat(1.0 - self._kept(elapsed), c, axis=1)
+        anchor, _ = turns.follow(start, z, gain)
+        x = np.concatenate([z - anchor, clock], axis=1)
+        h = np.where(fresh, 0.0 * state["liquid"], state["liquid"])
+        h = self._neurons(x, h, elapsed, turns)
+        basis = np.concatenate([h, x], axis=1)
+        ahead = self.ahead(basis)
+        anchor_before = turns.before(start, anchor)
+        pending = state["pending"].copy()
+        still = turns.turn[turns.last][turns.key] - turns.turn  # rows of the key that follow
+        due, offset = [], 0
+        for i, horizon in enumerate(self.horizons):
+            made = anchor + ahead[:, i * c : (i + 1) * c]
+            slot = offset + rows % horizon
+            earlier = turns.back(horizon)
+            here = len(rows) - len(earlier)
+            old = state["pending"][turns.key[:here], slot[:here]]
+            ready = (rows >= horizon)[:, None]
+            due.append(np.where(ready, np.concatenate([old, made[earlier]]), anchor_before))
+            kept = still < horizon
+            pending[turns.key[kept], slot[kept]] = made[kept]
+            offset += horizon
+        after = {"anchor": turns.ends(anchor), "liquid": turns.ends(h), "pending": pending}
+        return after, np.stack(due, axis=1), basis
+
+    def _neurons(self, x: Any, h: Any, elapsed: Any, turns: Turns) -> Any:
+        """Liquid state after each row, `(R, H)`."""
+        if not self.training and not self._exact:
+            self.frozen()
+        if self._of_turns is None and not self.training:
+            exact = self._exact
+            self._of_turns = LiquidTurns(
+                exact["synapses"], exact["content_gate"], self.bias.data, self.tau
+            )
+        if not self.training and self._of_turns is not None and self._of_turns.can(h):
+            return self._of_turns(x, h, elapsed, turns)
+
+        def step(before: State, x: Any, elapsed: Any) -> State:
+            return {"h": self.advance(x, before["h"], elapsed)}
+
+        return turns.scan(step, {"h": h}, x, elapsed)["h"]
 
     def residual(self, z: Any, due: Any, elapsed: Any) -> Any:
         """What came against what was forecast, over how it usually grows with the time passed.

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.fleet import FleetModel
-from ember_core.pipeline import Observation
+from ember_core.turns import Turns
 from stream.engine.events import EventBuilder, Row, Why
 from stream.engine.layout import TOP
 from stream.engine.partition import Partition
-from stream.engine.result import ScoreColumns, StepResult
+from stream.engine.result import StepResult
+from stream.engine.rows import Completed, Seen
 from stream.engine.store import Store
+from stream.engine.verdicts import Verdicts
 from stream.records import Event
 
 NOTHING = Why([], [], [], [])
@@ -22,17 +24,6 @@ NOTHING = Why([], [], [], [])
 _RETURN, _ROW, _SILENT = range(3)
 TOLD, UNTOLD = 1, 2
 """A silent key: the silence was said, or began while nothing was said."""
-
-
-@dataclass
-class RowGroup:
-    """Rows of different keys, one each: which rows of the block, completed by which sample."""
-
-    rows: NDArray[np.int64]
-    sample: NDArray[np.int64]
-    time_us: NDArray[np.int64]
-    values: NDArray[np.float64]
-    observed: Observation
 
 
 @dataclass
@@ -82,115 +73,93 @@ class Decider:
         self._events = EventBuilder(model)
         self._normaliser = [f.name for f in model.pipeline.normaliser.state_fields()]
 
-    def run(self, batch: Batch, groups: list[RowGroup], result: StepResult) -> None:
-        """Decide every row of the groups, in order, and close the batch's silences.
+    def run(self, batch: Batch, seen: Seen | None, result: StepResult) -> None:
+        """Decide every row, each key's in its own order, and close the batch's silences.
 
         Args:
             batch: The batch.
-            groups: Rows completed, each key's in its own order.
+            seen: Rows completed, if any.
             result: Gets the scored rows.
         """
-        warm = [np.flatnonzero(g.observed.scored) for g in groups]
-        visible = [g.observed.visible[w] for g, w in zip(groups, warm, strict=True)]
-        scores = (
-            self.pipeline.score(visible[0] if len(visible) == 1 else np.concatenate(visible))
-            if visible
-            else np.zeros(0, dtype=np.float32)
-        )
-        columns: list[tuple[Any, ...]] = []
-        begin = 0
-        for group, chosen in zip(groups, warm, strict=True):
-            score = scores[begin : begin + chosen.size]
-            begin += chosen.size
-            if batch.silences:
-                for row, sample in zip(group.rows.tolist(), group.sample.tolist(), strict=True):
-                    self._interrupt(batch, row, sample)
-            if chosen.size:
-                columns.append(self._decide(batch, group, chosen, score))
+        if seen is not None:
+            made = self._decide(batch, seen)
+            self._speak(batch, seen, made)
+            if made is not None:
+                made.close(batch.views)
+                result.scores = made.columns(seen.rows)
         for row in list(batch.silences):
             self._interrupt(batch, row, len(batch.times))
-        if columns:
-            whole = [np.concatenate(parts) for parts in zip(*columns, strict=True)]
-            order = np.argsort(whole[0], kind="stable")
-            result.scores = ScoreColumns(*(column[order] for column in whole))
 
-    def _decide(
-        self, batch: Batch, group: RowGroup, chosen: NDArray[np.int64], score: Any
-    ) -> tuple[Any, ...]:
-        """One row per key: severity, evidence, events; columns as in `ScoreColumns`."""
-        views, rows = batch.views, group.rows[chosen]
-        seen = group.observed
-        state = {name: views[name][rows] for name in self._store.decided}
-        may_fire = seen.may_fire[chosen] & ~batch.quiet[group.sample[chosen]]
-        decision = self.pipeline.decide(state, score, may_fire, seen.learning[chosen])
-        for name, value in decision.state.items():
-            views[name][rows] = value
-        views["seq"][rows] += 1
-        severity = decision.severity
-        anomaly = may_fire & (severity >= self.pipeline.config.anomaly_severity)
-        fires, resolves = decision.fires, decision.resolves
-        inside = (views["firing"][rows] > 0) | resolves
-        views["episode_rows"][rows] = np.where(
-            fires, 1, np.where(inside, views["episode_rows"][rows] + 1, 0)
-        )
-        peak = inside & (fires | (severity > views["peak_severity"][rows]))
-        told = np.flatnonzero(anomaly | fires | resolves | peak)
-        if told.size:
-            at = chosen[told]
-            why = self._events.why(
-                seen.visible[at],
-                group.values[at],
-                {name: views[name][rows[told]] for name in self._normaliser},
-                seen.expected[at],
-            )
-            for i, because in zip(told.tolist(), why, strict=True):
-                where = int(chosen[i]), int(rows[i]), i
-                self._tell(batch, group, where, because, decision, score, anomaly, peak)
-        trigger = fires.astype(np.int8) - resolves.astype(np.int8)
-        return (
-            group.sample[chosen],
-            group.time_us[chosen],
-            score,
-            severity,
-            anomaly,
-            trigger,
-            inside,
-        )
+    def _decide(self, batch: Batch, seen: Seen) -> Verdicts | None:
+        """Score and decide the rows that are warm; fields of tail and motor neuron in place."""
+        rows, observed, views = seen.rows, seen.observed, batch.views
+        if observed.scored.all():
+            chosen, turns, keys = np.arange(rows.sample.size), rows.turns, rows.keys
+        else:
+            chosen = np.flatnonzero(observed.scored)
+            if not chosen.size:
+                return None
+            turns, keys, order = Turns.of(rows.who[chosen])
+            chosen = chosen[order]
+        score = self.pipeline.score(observed.visible[chosen])
+        state = {name: views[name][keys] for name in self._store.decided}
+        may_fire = observed.may_fire[chosen] & ~batch.quiet[rows.sample[chosen]]
+        decision = self.pipeline.decide(state, score, may_fire, observed.learning[chosen], turns)
+        anomaly = may_fire & (decision.severity >= self.pipeline.config.anomaly_severity)
+        return Verdicts.of(views, turns, keys, chosen, score, decision, anomaly)
+
+    def _speak(self, batch: Batch, seen: Seen, made: Verdicts | None) -> None:
+        """Events of the rows that have any, and of silences that begin or end before them."""
+        rows, observed, views = seen.rows, seen.observed, batch.views
+        who = rows.who
+        place = np.full(who.size, -1, dtype=np.int64)  # of a row among the scored
+        told = np.zeros(who.size, dtype=bool)
+        why: dict[int, Why] = {}
+        if made is not None:
+            place[made.chosen] = np.arange(made.chosen.size)
+            at = np.sort(made.chosen[made.told])
+            if at.size:
+                told[at] = True
+                normaliser = {name: views[name][who[at]] for name in self._normaliser}
+                parts = observed.visible[at], rows.values[at], normaliser, observed.expected[at]
+                why = dict(zip(at.tolist(), self._events.why(*parts), strict=True))
+        if batch.silences:
+            told |= np.isin(who, list(batch.silences))
+        for i in np.flatnonzero(told).tolist():
+            row, scored = int(who[i]), int(place[i])
+            if row in batch.silences:
+                self._interrupt(batch, row, int(rows.sample[i]))
+            if made is not None and scored >= 0:
+                made.recall(views, row, scored)
+                if i in why:
+                    self._tell(batch, rows, (i, row, scored), why[i], made)
 
     def _tell(
-        self,
-        batch: Batch,
-        group: RowGroup,
-        where: tuple[int, int, int],
-        why: Why,
-        decision: Any,
-        score: Any,
-        anomaly: Any,
-        peak: Any,
+        self, batch: Batch, rows: Completed, where: tuple[int, int, int], why: Why, made: Verdicts
     ) -> None:
         """Events of one row, and the memory of its episode's peak."""
-        views, pipeline = batch.views, self.pipeline
-        at, row, i = where  # in the group, in the block, among the scored
-        time_us, sample = int(group.time_us[at]), int(group.sample[at])
+        views, pipeline, decision = batch.views, self.pipeline, made.decision
+        at, row, i = where  # among the rows, in the block, among the scored
+        time_us, sample = int(rows.time_us[at]), int(rows.sample[at])
         about = Row(
             topic=batch.part.tp[0],
             key=self._store.slab.key(int(batch.slots[row])),
             time_us=time_us,
             end_us=time_us + self._row_us,
             seq=int(views["seq"][row]),
-            score=float(score[i]),
+            score=float(made.score[i]),
             severity=float(decision.severity[i]),
             evidence=float(decision.evidence[i]),
         )
         on = pipeline.motor.on + float(views["feedback"][row])
-        if anomaly[i]:
+        if made.anomaly[i]:
             threshold = pipeline.config.anomaly_severity
             batch.out.append((sample, _ROW, self._events.anomaly(about, why, threshold)))
         if decision.fires[i]:
             views["episode_start"][row] = time_us
-        if peak[i]:
+        if made.peak[i]:
             views["peak_severity"][row] = decision.severity[i]
-            views["peak_score"][row] = score[i]
+            views["peak_score"][row] = made.score[i]
             for name, values, empty in (
                 ("peak_channel", why.channel, -1),
                 ("peak_share", why.share, 0.0),

@@ -1,10 +1,10 @@
 """The engine: one vectorised pass over a batch of one partition.
 
-    slots -> rows of each key in rounds -> free energy of all rows at once -> decisions -> events
+    slots -> rows -> recurrent part in turns -> free energy of all rows -> decisions -> events
 
-Only what is recurrent runs in *rounds*, one row per key: a batch in which every key occurs once
-has one round. A row's result does not depend on its neighbours, so however the log is cut into
-batches, scores and events are the same, bit for bit.
+Everything is computed for all rows at once but for the few numbers that a key's row needs of the
+row before it (`ember_core.turns`). A row's result does not depend on its neighbours, so however
+the log is cut into batches, scores and events are the same, bit for bit.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.engine.decide import Batch, Decider, RowGroup, Silent
+from stream.engine.decide import Batch, Decider, Silent
 from stream.engine.layout import WindowSpec
 from stream.engine.meta import Fate
 from stream.engine.partition import Partition
 from stream.engine.result import Fetch, StepResult
+from stream.engine.rows import Completed, Seen, known_at, of_intervals, of_samples
 from stream.engine.stale import fallen_silent
 from stream.engine.store import Store
 from stream.engine.windows import NEVER, Tumbling
@@ -126,39 +127,23 @@ class Stepper:
         uniq, inverse = np.unique(slots[index], return_inverse=True)
         block = self._store.gather(uniq)
         views = self._store.layout.views(block)
-        order = np.argsort(inverse, kind="stable")
-        sizes = np.bincount(inverse, minlength=uniq.size)
-        begin = np.cumsum(sizes) - sizes
-        repeated = offsets <= views["offset"][inverse]
-
-        code = np.zeros(index.size, dtype=np.uint8)
-        code[repeated] = _REPEATED
+        code = np.full(index.size, _REPEATED, dtype=np.uint8)
+        fresh = np.flatnonzero(offsets > views["offset"][inverse])
         patience = np.full(index.size, NEVER, dtype=np.int64)  # when the key falls silent again
-        groups: list[RowGroup] = []
-        for turn in range(int(sizes.max())):
-            rows = np.flatnonzero(sizes > turn)
-            sample = order[begin[rows] + turn]
-            fresh = ~repeated[sample]
-            rows, sample = rows[fresh], sample[fresh]
-            if not rows.size:
-                continue
-            self._round(block, views, rows, sample, times, values, code, groups)
-            views["offset"][rows] = offsets[sample]  # late ones too: they count once
-            taken = code[sample] != _LATE
-            rows, sample = rows[taken], sample[taken]
-            views["seen"][rows] = clock[sample]
-            patience[sample] = self._patience(views, rows)
+        seen = self._rows(views, inverse, fresh, times, values, code, clock, patience)
+        views["offset"][inverse[fresh]] = offsets[fresh]  # of late ones too: they count once
         about = Batch(part, uniq, views, times, offsets < part.meta.events_from)
-        self._silences(about, inverse, order, clock, patience, code)
+        self._silences(about, inverse, clock, patience, code)
         late = code == _LATE
         if late.any():
             np.add.at(views["late"], inverse[late], 1)
             result.late = sorted({int(m) for m in batch.message[index[late]]})
-        self._decider.run(about, groups, result)
-        for group in groups:
-            code[group.sample] = np.maximum(
-                code[group.sample], np.where(group.observed.scored, _SCORED, _WARMING)
-            )
+        self._decider.run(about, seen, result)
+        if seen is not None:
+            by = seen.rows.sample
+            code[by] = _WARMING
+            code[by[seen.observed.scored]] = _SCORED
+            result.missing = int(np.isnan(seen.rows.values).sum())
         # keys fall silent together: their order must not depend on which of them are in the batch
         about.out.sort(key=lambda e: (e[0], e[1], e[2].time_us, e[2].key))
         result.events = [event for _, _, event in about.out]
@@ -167,99 +152,53 @@ class Stepper:
         np.maximum.at(fate, batch.message[index], code)
         self._store.scatter(uniq, block)
         part.meta.clock_us = int(clock[-1])
-        result.missing = sum(int(np.isnan(group.values).sum()) for group in groups)
 
-    def _round(
+    def _rows(
         self,
-        block: NDArray[np.uint8],
         views: dict[str, Any],
-        rows: NDArray[np.int64],
-        sample: NDArray[np.int64],
+        inverse: NDArray[np.int64],
+        fresh: NDArray[np.int64],
         times: NDArray[np.int64],
         values: NDArray[np.float64],
         code: NDArray[np.uint8],
-        groups: list[RowGroup],
-    ) -> None:
-        """One sample per key: late or absorbed, and the rows it completes."""
-        t = times[sample]
-        if self._tumbling is None:
-            ok = (views["rows"][rows] == 0) | (t > views["last_time"][rows])
-            code[sample[~ok]] = _LATE
-            rows, sample = rows[ok], sample[ok]
-            if rows.size:
-                groups.append(
-                    self._observe(block, views, rows, sample, times[sample], values[sample])
-                )
-            return
-        own, held = self._part_of(block, views, rows)
-        ok = ~self._tumbling.late(own, t)
-        code[sample[~ok]] = _LATE
-        if not ok.all():
-            rows, sample, t = rows[ok], sample[ok], t[ok]
-            if not rows.size:
-                return
-            own, held = self._part_of(block, views, rows)
-        for who, start, row in self._tumbling.due(own, t):
-            inner = self._store.layout.views(np.ascontiguousarray(held[who]))
-            group = self._observe_views(inner, rows[who], sample[who], start, row)
-            for name in group.observed.state:
-                own[name][who] = inner[name]
-            groups.append(group)
-        self._tumbling.absorb(own, t, values[sample])
-        code[sample] = _WINDOWED
-        if held is not block:
-            block[rows] = held
+        clock: NDArray[np.int64],
+        patience: NDArray[np.int64],
+    ) -> Seen | None:
+        """Fresh samples are late or taken; the rows that these complete go through the pipeline."""
+        if not fresh.size:
+            return None
+        given = views, inverse[fresh], fresh, times, values
+        tumbling = self._tumbling
+        late, taken, rows = (
+            of_samples(*given) if tumbling is None else of_intervals(tumbling, *given)
+        )
+        code[late] = _LATE
+        code[taken.sample] = _WINDOWED
+        before = views["rows"].copy(), views["interval"].copy()
+        seen = self._observe(views, rows) if rows.sample.size else None
+        views["seen"][taken.keys] = clock[taken.turns.ends(taken.sample)]
+        if self._limits.stale_intervals > 0:
+            count, interval = known_at(taken, seen, *before)
+            known = taken.turns.spread(views["known"][taken.keys])
+            patience[taken.sample] = self._store.patience(
+                interval, count, known, clock[taken.sample]
+            )
+        return seen
 
-    def _part_of(
-        self, block: NDArray[np.uint8], views: dict[str, Any], rows: NDArray[np.int64]
-    ) -> tuple[dict[str, Any], NDArray[np.uint8]]:
-        """Views of some rows of the block; without a copy when it is all of them."""
-        if rows.size == len(block):
-            return views, block
-        held = block[rows]
-        return self._store.layout.views(held), held
-
-    def _observe(
-        self,
-        block: NDArray[np.uint8],
-        views: dict[str, Any],
-        rows: NDArray[np.int64],
-        sample: NDArray[np.int64],
-        time_us: NDArray[np.int64],
-        values: NDArray[np.float64],
-    ) -> RowGroup:
-        own, held = self._part_of(block, views, rows)
-        group = self._observe_views(own, rows, sample, time_us, values)
-        if held is not block:
-            block[rows] = held
-        return group
-
-    def _observe_views(
-        self,
-        own: dict[str, Any],
-        rows: NDArray[np.int64],
-        sample: NDArray[np.int64],
-        time_us: NDArray[np.int64],
-        values: NDArray[np.float64],
-    ) -> RowGroup:
-        """Run the recurrent part over one row per key, state in place."""
-        state = {name: np.ascontiguousarray(own[name]) for name in self._store.observed}
-        seen = self._pipeline.observe(state, values, time_us)
+    def _observe(self, views: dict[str, Any], rows: Completed) -> Seen:
+        """Run the recurrent part over all rows, state in place."""
+        every = rows.keys.size == len(views["rows"]) and rows.turns.once
+        at = slice(None) if every else rows.keys
+        state = {name: np.ascontiguousarray(views[name][at]) for name in self._store.observed}
+        seen = self._pipeline.observe(state, rows.values, rows.time_us, rows.turns)
         for name, value in seen.state.items():
-            own[name][...] = value
-        return RowGroup(rows, sample, time_us, values, seen)
-
-    def _patience(self, views: dict[str, Any], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Clock at which each key falls silent if it sends nothing more."""
-        if self._limits.stale_intervals <= 0:
-            return np.full(rows.size, 2**62, dtype=np.int64)
-        return self._store.patience(views, rows, self._limits.stale_intervals)
+            views[name][at] = value
+        return Seen(rows, seen)
 
     def _silences(
         self,
         batch: Batch,
         inverse: NDArray[np.int64],
-        order: NDArray[np.int64],
         clock: NDArray[np.int64],
         patience: NDArray[np.int64],
         code: NDArray[np.uint8],
@@ -268,6 +207,7 @@ class Stepper:
         if self._limits.stale_intervals <= 0:
             return
         n = len(clock)
+        order = np.argsort(inverse, kind="stable")
         taken = order[(code[order] != _LATE) & (code[order] != _REPEATED)]  # by key, then time
         of = inverse[taken]
         until = np.full(taken.size, n, dtype=np.int64)

@@ -163,10 +163,9 @@ class Store:
             slots: Which rows, `(n,)`.
             views: Of which block; None: of the slab.
         """
-        if self._stale_intervals <= 0:
-            return np.full(slots.size, 2**62, dtype=np.int64)
         views = self._all if views is None else views
-        ends = self.patience(views, slots, self._stale_intervals)
+        fields = (views[name][slots] for name in ("interval", "rows", "known", "seen"))
+        ends = self.patience(*fields)
         ends[views["stale"][slots] > 0] = 2**62
         return ends
 
@@ -187,14 +186,25 @@ class Store:
         self.slab.touched[slots] = self.slab.tick
 
     def patience(
-        self, views: dict[str, Any], rows: NDArray[np.int64], intervals: float
+        self,
+        interval: NDArray[np.float64],
+        rows: NDArray[np.int64],
+        known: NDArray[np.uint8],
+        seen: NDArray[np.int64],
     ) -> NDArray[np.int64]:
-        """Clock at which keys fall silent if they send nothing more; far off while they warm up."""
-        interval = views["interval"][rows]
-        count = views["rows"][rows]
-        warm = (views["known"][rows] > 0) | (count >= self._warm_rows)
-        able = warm & (count > 0) & (interval > 0)
-        return np.where(able, deadlines(views["seen"][rows], interval, intervals), 2**62)
+        """Clock at which keys fall silent if they send nothing more; far off while they warm up.
+
+        Args:
+            interval: Usual interval, seconds; all of shape `(n,)`.
+            rows: Rows absorbed.
+            known: 1 where the bundle knows the key.
+            seen: The clock when the key last sent.
+        """
+        if self._stale_intervals <= 0:
+            return np.full(seen.size, 2**62, dtype=np.int64)
+        warm = (known > 0) | (rows >= self._warm_rows)
+        able = warm & (rows > 0) & (interval > 0)
+        return np.where(able, deadlines(seen, interval, self._stale_intervals), 2**62)
 
     def silent_before(
         self, part: Partition, clock: NDArray[np.int64], batch: NDArray[np.int64]

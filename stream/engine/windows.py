@@ -10,6 +10,14 @@ from numpy.typing import NDArray
 
 from stream.engine.layout import WindowSpec
 
+_FIELDS = (
+    "max_time",
+    "window_start",
+    "window_open",
+    "window_value",
+    "window_count",
+    "window_time",
+)
 NEVER = -(2**62)  # the key has sent nothing yet
 _FAR = 2**62
 
@@ -23,7 +31,12 @@ class Tumbling:
     Args:
         spec: Length, lateness and aggregates.
         channels: Names of the channels, in column order.
+
+    Attributes:
+        fields: Fields of a row that are its own.
     """
+
+    fields = _FIELDS
 
     def __init__(self, spec: WindowSpec, channels: tuple[str, ...]) -> None:
         self.spec = spec
