@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ember_core.fleet import FleetModel
 from ember_core.serialize import BundleError
+from stream import bundles
 from stream.engine import Engine, Limits, WindowSpec
 from stream.engine.spill import Spill
 from stream.errors import UserError
@@ -18,13 +19,16 @@ def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
 
     Args:
         settings: Sections `model`, `alerts` and `window`.
-        path: Folder of the bundle; default `model.path`.
+        path: Folder of the bundle; default that of `model.path`, which must have `model.sha256`
+            where one is set.
 
     Raises:
         UserError: If the bundle cannot be used.
     """
     try:
-        model = FleetModel.load(path or settings.model.path, backend="numpy")
+        folder = path or bundle_folder(settings)
+        bundles.check(folder, "" if path else settings.model.sha256, settings.model.public_key)
+        model = FleetModel.load(folder, backend="numpy")
     except BundleError as error:
         raise UserError(str(error)) from error
     chosen = settings.alerts.model_fields_set
@@ -37,6 +41,21 @@ def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
         max_gap=float(settings.window.max_gap),
         anomaly_severity=settings.alerts.anomaly_severity,
     )
+
+
+def bundle_folder(settings: Settings) -> Path:
+    """Folder of the bundle of `model.path`, fetched first where that is an address.
+
+    Raises:
+        UserError: If it cannot be had.
+        BundleError: If what came is no bundle.
+    """
+    at = settings.model.path
+    if isinstance(at, Path):
+        return at
+    signed = settings.model.public_key is not None
+    cache = settings.state.directory / "models"
+    return bundles.fetch(at, settings.model.sha256, cache, signed=signed)
 
 
 def engine_settings(settings: Settings) -> tuple[WindowSpec, Limits]:

@@ -46,6 +46,8 @@ def build() -> App:
         ("deploy", "_model_deploy:deploy", "Put a bundle in the place of the service's."),
         ("rollback", "_model_deploy:rollback", "Take the bundle before back."),
         ("reload", "_model_deploy:reload", "Let running workers read settings and model again."),
+        ("sign", "_model_sign:sign", "Sign a bundle."),
+        ("verify", "_model_sign:verify", "Check a bundle's signature."),
         ("shadow", "_model_shadow:shadow", "Compare the candidate with the model in service."),
     ):
         model.command(f"stream.cli.{where}", name=name, help=text)

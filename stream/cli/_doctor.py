@@ -80,13 +80,12 @@ def examine(settings: Settings) -> Iterator[Check]:
 
 
 def _model(settings: Settings) -> tuple[Check, Sequence[str] | None]:
-    from ember_core.fleet import FleetModel
-    from ember_core.serialize import BundleError
+    from stream.configure import load_model
 
     name = f"model {settings.model.path}"
     try:
-        found = FleetModel.load(settings.model.path, backend="numpy")
-    except (BundleError, OSError) as error:
+        found = load_model(settings)
+    except (UserError, OSError) as error:
         mend = "Train one (`ember train DATA... --out DIR`), or set model.path or --model."
         return Check(name, "fail", str(error), mend), None
     detail = f"{found.name} {found.version}: {len(found.channels)} channels, "

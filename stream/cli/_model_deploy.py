@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ember_core.serialize import ARRAYS_FILE, CARD_FILE
+from stream.bundles import SIGNATURE_FILE
 from stream.cli._model_diff import compare
 from stream.cli._workers_http import ask, urls_of
 from stream.configure import load_model
@@ -112,7 +113,14 @@ def reload(
 
 
 def _home(settings: Settings) -> Path:
-    return Path(settings.model.path)
+    home = settings.model.path
+    if not isinstance(home, Path) or settings.model.sha256:
+        raise UserError(
+            "The service's bundle is named by its digest. Expected a folder in model.path without "
+            f"model.sha256. Received: model.path={str(home)!r}. Change both settings, and run "
+            "`ember model reload`."
+        )
+    return home
 
 
 def _previous(home: Path) -> Path:
@@ -122,7 +130,10 @@ def _previous(home: Path) -> Path:
 def _copy(bundle: Path, to: Path) -> None:
     """Both files, each in one stroke, the card last: between the two a reader finds a mismatch."""
     to.mkdir(parents=True, exist_ok=True)
-    for name in (ARRAYS_FILE, CARD_FILE):
+    for name in (SIGNATURE_FILE, ARRAYS_FILE, CARD_FILE):
+        if name == SIGNATURE_FILE and not (bundle / name).exists():
+            (to / name).unlink(missing_ok=True)
+            continue
         new = to / f".{name}.new"
         shutil.copyfile(bundle / name, new)
         new.replace(to / name)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from ._base import Names, Section, Table
 from ._durations import seconds_of
@@ -152,10 +152,36 @@ class WindowSection(Section):
         return value
 
 
+def _bundle_path(value: Any) -> Any:
+    """A folder, or an https address as it is: a path would lose one of its slashes."""
+    if not isinstance(value, str) or value.startswith("https://"):
+        return value
+    if "://" in value:
+        raise ValueError("expected a folder or an https address")
+    return Path(value)
+
+
+BundlePath = Annotated[Path | str, BeforeValidator(_bundle_path)]
+
+
 class ModelSection(Section):
     """The bundle that judges."""
 
-    path: Path = Field(default=Path("model"), description="Folder of the model bundle.")
+    path: BundlePath = Field(
+        default=Path("model"),
+        description="Folder of the model bundle, or its https address; that needs `sha256`, and is "
+        "fetched once, into `state.directory`.",
+    )
+    sha256: str = Field(
+        default="",
+        pattern=r"^([0-9a-f]{64})?$",
+        description="Digest the bundle must have, as `ember model show` prints it; empty: any.",
+    )
+    public_key: Path | None = Field(
+        default=None,
+        description="PEM file of an Ed25519 key that the bundle must be signed with (`ember model "
+        "sign`, extra `signatures`); unset: no signature is asked for.",
+    )
     shadow: Path | None = Field(
         default=None,
         description="Folder of a candidate that scores the same records without events; `ember "
@@ -167,6 +193,12 @@ class ModelSection(Section):
     alarm_warmup_rows: int = Field(
         default=2_000, ge=0, description="Rows before a key unknown to the bundle may alarm."
     )
+
+    @model_validator(mode="after")
+    def _an_address_needs_a_digest(self) -> Self:
+        if isinstance(self.path, str) and not self.sha256:
+            raise ValueError("An address in `path` also needs `sha256`")
+        return self
 
 
 class AlertsSection(Section):
