@@ -22,6 +22,8 @@ VERSION: Final = "4.3.0"
 TREES: Final = 30
 SAMPLE: Final = 256
 SHINGLE: Final = 4  # records looked at together; ASD VUS-PR .22, one alone .17
+WIDEST: Final = 100  # numbers looked at together; wider records one by one: they take too long
+LEARNT: Final = 4_000  # last records of training it is fed before those scored: it holds 256
 _SECONDS: Final = 900.0
 
 _PROGRAM: Final = """\
@@ -29,11 +31,12 @@ import com.amazon.randomcutforest.RandomCutForest;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 
-public class CutForestSHINGLE {
+public class CutForest {
     public static void main(String[] words) throws Exception {
         int dimensions = Integer.parseInt(words[0]);
+        int shingle = Integer.parseInt(words[4]);
         RandomCutForest forest = RandomCutForest.builder()
-            .dimensions(dimensions * SHINGLE).shingleSize(SHINGLE).internalShinglingEnabled(true)
+            .dimensions(dimensions * shingle).shingleSize(shingle).internalShinglingEnabled(true)
             .numberOfTrees(Integer.parseInt(words[1])).sampleSize(Integer.parseInt(words[2]))
             .randomSeed(Long.parseLong(words[3])).parallelExecutionEnabled(false).build();
         BufferedReader rows = new BufferedReader(new InputStreamReader(System.in), 1 << 20);
@@ -71,18 +74,20 @@ class CutForest:
         self._train: Floats = np.empty((0, 0))
 
     def fit(self, train: Floats) -> None:
-        """Keep the records: the forest is fed from the start at every scoring."""
-        self._train = train
+        """Keep the last records: the forest is fed from there at every scoring."""
+        self._train = train[-LEARNT:]
 
     def score(self, test: Floats) -> Floats:
-        """Score of each record before it is learnt, after all of training, shape `(T,)`."""
+        """Score of each record before it is learnt, after those kept, shape `(T,)`."""
         rows = np.concatenate([self._train, test])
         center = np.nanmean(self._train, axis=0)
         rows = np.where(np.isfinite(rows), rows, center)
         text = "\n".join(",".join(map(repr, row)) for row in rows.tolist())
-        words = [str(rows.shape[1]), str(TREES), str(SAMPLE), str(self.seed)]
+        width = rows.shape[1]
+        shingle = SHINGLE if SHINGLE * width <= WIDEST else 1
+        words = [str(n) for n in (width, TREES, SAMPLE, self.seed, shingle)]
         done = subprocess.run(
-            [java(), "-Xmx1g", "-cp", self._classes, f"CutForest{SHINGLE}", *words],
+            [java(), "-Xmx1g", "-cp", self._classes, "CutForest", *words],
             input=text,
             capture_output=True,
             text=True,
@@ -102,10 +107,10 @@ def _compiled() -> str:
     compiler = shutil.which("javac") or str(Path(runs).with_name("javac"))
     if not Path(compiler).is_file():
         raise CutForestUnavailableError("no Java compiler (javac)")
-    if not (jars / f"CutForest{SHINGLE}.class").is_file():
+    if not (jars / "CutForest.class").is_file():
         with tempfile.TemporaryDirectory() as scratch:
-            source = Path(scratch) / f"CutForest{SHINGLE}.java"
-            source.write_text(_PROGRAM.replace("SHINGLE", str(SHINGLE)))
+            source = Path(scratch) / "CutForest.java"
+            source.write_text(_PROGRAM)
             words = [compiler, "-cp", str(jars / "*"), "-d", str(jars), str(source)]
             done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.frame import RESULTS
+from benchmarks.quality.sets import FAMILIES
 
 Result = Mapping[str, Any]
 
@@ -21,6 +22,7 @@ FIGURES: Final = {
     "ef1": "episode F1",
     "event_recall": "events caught",
     "false_episodes_per_1000": "false episodes per 1,000",
+    "false_episodes_a_day": "a key and day",
     "delay_records": "delay, records",
 }
 _REACHED: Final = {"aim": "aim", "must": "must", "below": "**below**"}
@@ -54,11 +56,13 @@ def sets(result: Result) -> str:
     """The product, its worst key, other detectors and the chain's parts, per set."""
     parts = []
     for name, one in _telemetry(result):
-        rows = [_row("**product**", one["product"]["mean"])]
         worst = {figure: at["value"] for figure, at in one["product"]["worst"].items()}
-        rows.append(_row("its worst key", worst))
+        found = [("**product**", one["product"]["mean"]), ("its worst key", worst)]
+        if one["seeds"] > 1:
+            found.append(("spread of the seeds", one["product"]["spread"]))
         for part in ("conditions", "baselines", "ablations"):
-            rows += [_row(label, figures["mean"]) for label, figures in one.get(part, {}).items()]
+            found += [(label, row["mean"]) for label, row in one.get(part, {}).items()]
+        rows = [_row(name, label, figures) for label, figures in found]
         head = f"### {NAMES[name]}\n\n{one['keys']} keys, {one['channels']} channels, "
         head += f"{one['seeds']} seeds; means over the keys.\n\n"
         parts.append(head + _table(("", *FIGURES.values()), rows))
@@ -186,8 +190,12 @@ def _by_vus(item: tuple[str, Mapping[str, Any]]) -> float:
     return float("inf") if value is None else float(value)
 
 
-def _row(label: str, figures: Mapping[str, Any]) -> tuple[str, ...]:
-    return (label.replace("_", " "), *(_number(figures.get(name)) for name in FIGURES))
+def _row(name: str, label: str, figures: Mapping[str, Any]) -> tuple[str, ...]:
+    """A line of the table of the set `name`."""
+    a_day = figures.get("false_episodes_per_1000")
+    if a_day is not None and name in FAMILIES:
+        figures = {**figures, "false_episodes_a_day": a_day * FAMILIES[name].records_a_day / 1000}
+    return (label.replace("_", " "), *(_number(figures.get(n)) for n in FIGURES))
 
 
 def _number(value: float | None) -> str:

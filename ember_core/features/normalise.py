@@ -17,14 +17,21 @@ class Normaliser(Module):
 
     Values enter as float64, are centred, and leave as float32. While a key learns (warm-up),
     mean, variance and range follow its own rows (Welford's update); after that they stand still.
+    The variance that a key begins with counts as much as `prior_rows` rows of its own.
 
     Args:
         n_channels: Number of channels `C`.
+
+    Attributes:
+        prior_rows: Buffer `(C,)`; 0: a key begins with nothing.
     """
+
+    prior_rows: Any
 
     def __init__(self, n_channels: int) -> None:
         super().__init__()
         self.n_channels = n_channels
+        self.register_buffer("prior_rows", ops.zeros((n_channels,)))
 
     def state_fields(self) -> tuple[StateField, ...]:
         """Mean, variance and range of each channel, and of how many values."""
@@ -55,12 +62,15 @@ class Normaliser(Module):
         w = ops.where(taken, 1.0 / ops.maximum(ops.astype(count, "float64"), 1.0), 0.0)
         delta = x - state["norm_mean"]
         mean = state["norm_mean"] + w * delta
-        var = state["norm_var"] + w * (delta * (x - mean) - state["norm_var"])
+        prior = ops.astype(self.prior_rows, "float64")
+        seen = ops.maximum(ops.astype(count, "float64") + prior, 1.0)
+        share = ops.where(taken, 1.0 / seen, 0.0)
+        var = state["norm_var"] + share * (delta * (x - mean) - state["norm_var"])
         low = ops.where(first, x, ops.minimum(state["norm_low"], x))
         high = ops.where(first, x, ops.maximum(state["norm_high"], x))
         return {
             "norm_mean": mean,
-            "norm_var": ops.where(first, 0.0 * var, var),
+            "norm_var": ops.where(first, (1.0 - share) * state["norm_var"], var),
             "norm_low": ops.where(taken, low, state["norm_low"]),
             "norm_high": ops.where(taken, high, state["norm_high"]),
             "norm_count": count,

@@ -24,14 +24,17 @@ class FeatureScaler(Module):
 
     Attributes:
         heavy: Buffer `(D,)`, at least 1.
+        prior_rows: Buffer `(D,)`: as how many rows the moments count that a key begins with.
     """
 
     heavy: Any
+    prior_rows: Any
 
     def __init__(self, n_features: int) -> None:
         super().__init__()
         self.n_features = n_features
         self.register_buffer("heavy", ops.ones((n_features,)))
+        self.register_buffer("prior_rows", ops.zeros((n_features,)))
 
     def state_fields(self) -> tuple[StateField, ...]:
         """Mean and variance of each feature."""
@@ -47,12 +50,12 @@ class FeatureScaler(Module):
         Args:
             state: This component's fields.
             features: Shape `(B, D)`, float32.
-            weight: Shape `(B,)`, float32: share of the new row; 0 learns nothing.
+            weight: Shape `(B,)`, float32: share of the new row among its own; 0 learns nothing.
 
         Returns:
             The two fields after the row.
         """
-        w = weight[:, None]
+        w = weight[:, None] / (1.0 + weight[:, None] * self.prior_rows)
         delta = features - state["feature_mean"]
         mean = state["feature_mean"] + w * delta
         spread = delta * (features - mean)

@@ -17,7 +17,7 @@ from ember_core.state import State
 from ember_core.train._gather import SETTLE, Rows, Series, gather, tiles
 from ember_core.train._liquid import fit_liquid
 from ember_core.train._rbm import fit_rbm
-from ember_core.train._scales import DAY, feature_scales, find_periods, fit_scales
+from ember_core.train._scales import DAY, feature_scales, find_periods, fit_scales, scale_prior
 
 MIN_ROWS = 2 * SETTLE
 EVIDENCE_ROWS = 0.5
@@ -102,10 +102,12 @@ def fit_pipeline(
         state = {name: value.copy() for name, value in first.items()}
         gathered = gather(pipeline, usable, lengths, state, stride, tell)
 
-    of_features = feature_scales(gathered, len(usable))
+    of_features = feature_scales(gathered, len(usable), stride)
     first["feature_mean"][...] = of_features.mean
     first["feature_var"][...] = of_features.var
-    pipeline.scaler.assign({"heavy": of_features.heavy})
+    pipeline.scaler.assign({"heavy": of_features.heavy, "prior_rows": of_features.prior_rows})
+    prior = scale_prior(usable, pipeline.normaliser.scale(first))
+    pipeline.normaliser.assign({"prior_rows": prior.rows.astype(np.float32)})
     _prime_windows(pipeline, first)
     tell("RBM", 0.0)
     visible = gathered.visible(pipeline, first)
@@ -138,6 +140,9 @@ def fit_pipeline(
     logs = pipeline.tail.log_score(scores)
     _fit_tails(first, gathered.owner, logs)
     new_state = pipeline.initial_state(1)
+    new_state["norm_var"][0] = prior.var
+    new_state["feature_mean"][0] = of_features.new_mean
+    new_state["feature_var"][0] = of_features.new_var
     for name, value in fit_tail(logs).items():
         new_state[name][0] = value
     pipeline.motor = MotorNeuron(time_constant_rows=evidence_rows)

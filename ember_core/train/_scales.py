@@ -14,11 +14,16 @@ from ember_core.state import State
 from ember_core.train._gather import Rows, Series
 
 BLOCKS = 8  # of a key's rows, to tell how uncertain its moments are
+USUAL_FACTOR = 2.0  # between the scales of two keys, before a fleet has shown more or less
+MOST_PRIOR = 2000.0  # rows that the fleet's scales count at most beside a new key's own
+MOST_OF_FEATURES = 250.0  # the same of its features, which keys differ in more than a few show
 MIN_FLEET = 8  # keys that make a fleet to lean on
 EXTREME = 0.9999  # quantile of a feature's departure that tells how heavy its tails are
 GAUSSIAN = 3.3  # deviations that a Gaussian feature's extremes reach
 EXTREME_ROWS = 2000.0  # rows from which a key's own extremes count half
 DAY = 86_400.0  # seconds
+
+FloatArray = NDArray[np.float64]
 
 
 def fit_scales(series: Sequence[Series]) -> State:
@@ -44,6 +49,58 @@ def fit_scales(series: Sequence[Series]) -> State:
             f"Received: none in column(s) {np.flatnonzero(~seen).tolist()}."
         )
     return {name: np.asarray(rows) for name, rows in out.items()}
+
+
+class Prior(NamedTuple):
+    """What a key never seen begins with; each `(C,)`.
+
+    Attributes:
+        var: Variance of each channel.
+        rows: As how many rows of its own it counts.
+    """
+
+    var: FloatArray
+    rows: FloatArray
+
+
+def scale_prior(series: Sequence[Series], scale: FloatArray) -> Prior:
+    """The fleet's usual scales, and how far they are to be trusted for another key.
+
+    Args:
+        series: The fleet.
+        scale: Usual deviation of each key's channels, floored, `(K, C)`.
+    """
+    sizes = np.zeros((len(series), BLOCKS, scale.shape[1]))
+    for k, s in enumerate(series):
+        for i, block in enumerate(np.array_split(s.values, BLOCKS)):
+            held = np.isfinite(block)
+            n = np.maximum(held.sum(axis=0), 1)
+            x = np.where(held, block, 0.0)
+            from_mean = np.where(held, x - x.sum(axis=0) / n, 0.0)
+            spread = (from_mean**2).sum(axis=0) / n
+            sizes[k, i] = 0.5 * np.log(spread + (FLOOR * scale[k]) ** 2)
+    own = np.log(scale)
+    rows = float(np.mean([len(s.values) for s in series])) / BLOCKS
+    # variances add up: beside keys a hundred times larger a small one would hardly be seen
+    alike = np.exp(-own.var(axis=0))
+    return Prior(np.exp(2.0 * own.mean(axis=0)), alike * _prior_rows(own, sizes, rows, MOST_PRIOR))
+
+
+def _prior_rows(own: Any, blocks: Any, rows: float, most: float) -> Any:
+    """Rows of a new key that say as much of a log size as knowing the fleet's, `(D,)`.
+
+    By empirical Bayes: how far blocks of a key lie from the key's own value, against how far the
+    keys lie apart. Few where keys differ, many where a size takes long to show.
+
+    Args:
+        own: Log size of each key, `(K, D)`.
+        blocks: The same of its blocks, `(K, BLOCKS, D)`.
+        rows: Rows of a block.
+        most: Where it ends.
+    """
+    uncertain = ((blocks - own[:, None]) ** 2).mean(axis=(0, 1)) * rows
+    apart = ((own - own.mean(axis=0)) ** 2).sum(axis=0) + np.log(USUAL_FACTOR) ** 2
+    return np.clip(uncertain / (apart / len(own)), 0.0, most)
 
 
 def find_periods(series: Sequence[Series], scales: State, most: int = 24) -> tuple[float, ...]:
@@ -82,15 +139,21 @@ class FeatureScales(NamedTuple):
         var: Variance per key, `(K, D)`, float32, larger where its own tails are heavier than
             the fleet's, smaller where they are lighter.
         heavy: How heavy the fleet's tails are, `(D,)`, at least 1; see `FeatureScaler`.
+        new_mean: Mean that a key never seen begins with, `(D,)`.
+        new_var: Its variance, `(D,)`.
+        prior_rows: As how many rows of its own they count, `(D,)`.
     """
 
     mean: NDArray[np.float32]
     var: NDArray[np.float32]
     heavy: NDArray[np.float32]
+    new_mean: NDArray[np.float32]
+    new_var: NDArray[np.float32]
+    prior_rows: NDArray[np.float32]
 
 
-def feature_scales(rows: Rows, keys: int) -> FeatureScales:
-    """Mean, variance and heaviness of each feature per key.
+def feature_scales(rows: Rows, keys: int, stride: int = 1) -> FeatureScales:
+    """Mean, variance and heaviness of each feature per key, of every `stride`-th row.
 
     Mean and variance lean on the fleet's as far as a key's own rows leave them uncertain
     (empirical Bayes): rows follow each other closely, so the uncertainty is taken from the means
@@ -115,12 +178,19 @@ def feature_scales(rows: Rows, keys: int) -> FeatureScales:
     fleet = np.median(log_heavy[counts[:, 0] >= BLOCKS], axis=0)
     trust = counts / (counts + EXTREME_ROWS)
     departs = np.exp(2.0 * trust * (log_heavy - fleet))
-    log_var = _lean(np.log(var + 1e-6), logs)
-    return FeatureScales(
-        _lean(mean, means).astype(np.float32),
-        (np.maximum(np.exp(log_var), FLOOR**2) * departs).astype(np.float32),
-        np.exp(fleet).astype(np.float32),
+    own_log = np.log(var + 1e-6)
+    log_var = _lean(own_log, logs)
+    used = counts[:, 0] >= BLOCKS
+    block = float(counts[used].mean()) / BLOCKS * stride
+    out = (
+        _lean(mean, means),
+        np.maximum(np.exp(log_var), FLOOR**2) * departs,
+        np.exp(fleet),
+        mean[used].mean(axis=0),
+        np.exp(own_log[used].mean(axis=0)),
+        _prior_rows(own_log[used], logs[used], block, MOST_OF_FEATURES),
     )
+    return FeatureScales(*(x.astype(np.float32) for x in out))
 
 
 def _lean(own: Any, blocks: Any) -> Any:

@@ -19,6 +19,7 @@ def result() -> dict[str, Any]:
     figures = {
         "mean": FOUND,
         "worst": {"vus_pr": {"key": "b", "value": 0.31}},
+        "spread": {"vus_pr": 0.012},
         "per_key": {"a": FOUND, "b": FOUND | {"vus_pr": 0.31}, "c": {"vus_pr": None}},
     }
     budget = {"1 a day": {"realised": 0.5, "times": 0.5, "event_recall": 0.8}}
@@ -64,6 +65,9 @@ def test_every_table_has_its_rows(result: dict[str, Any]) -> None:
     assert "| z mean | 0.20 |" in part("quality-sets", result)
     assert "| features only | 0.60 |" in part("quality-sets", result)
     assert "| its worst key | 0.31 |" in part("quality-sets", result)
+    assert "| spread of the seeds | 0.01 |" in part("quality-sets", result)
+    product = part("quality-sets", result).splitlines()[6]
+    assert "| 0.90 | 1.30 |" in product, "of 1,440 records a day"
     first = part("quality-worst", result).splitlines()[2]
     assert first == "| SMD | `b` | 0.31 | 3 of 7 | 0.90 |"
     assert "| SMD | z_mean | 1 a day | 0.50 | 0.50 | 0.80 |" in part("quality-budgets", result)

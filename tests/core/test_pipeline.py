@@ -117,7 +117,11 @@ def test_a_new_key_learns_its_own_scale_then_stands_still(fitted):
     values[alarm:] *= 3.0
     _, state = trace(fitted, values, times(len(values)), first_state(fitted, None))
     np.testing.assert_allclose(state["norm_mean"][0], np.nanmean(values[:alarm], axis=0))
-    np.testing.assert_allclose(state["norm_var"][0], np.nanvar(values[:alarm], axis=0))
+    prior, own = fitted.pipeline.normaliser.prior_rows, np.isfinite(values[:alarm]).sum(axis=0)
+    usual = prior * fitted.new_state["norm_var"][0]  # the fleet's, as so many rows
+    wanted = (usual + own * np.nanvar(values[:alarm], axis=0)) / (prior + own)
+    assert (usual > 0).all()
+    np.testing.assert_allclose(state["norm_var"][0], wanted)
     assert state["interval"][0] == pytest.approx(ROW_US * 1e-6)
 
 

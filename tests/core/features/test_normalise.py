@@ -50,6 +50,21 @@ def test_missing_values_are_no_part_of_the_moments(start):
     assert (state["norm_count"] == np.isfinite(x).sum(axis=0)).all()
 
 
+def test_the_variance_a_key_begins_with_counts_as_so_many_rows():
+    """The mean is its own from the first row; a channel without such rows has its own variance."""
+    x = telemetry()
+    n = Normaliser(C)
+    n.assign({"prior_rows": np.array([0, 29, 29, 43, 0], dtype=np.float32)})
+    usual = np.array([0.0, 2.0, 3.0, 1e12, 0.0])
+    state = zero_state(n.state_fields(), B) | {"norm_var": np.tile(usual, (B, 1))}
+    for row in x:
+        state = n.learn(state, row, np.ones(B, dtype=bool))
+    prior = n.prior_rows.astype(np.float64)
+    wanted = (prior * usual + T * x.var(axis=0)) / (prior + T)
+    np.testing.assert_allclose(state["norm_var"], wanted, rtol=1e-7)
+    np.testing.assert_allclose(state["norm_mean"], x.mean(axis=0), rtol=1e-12)
+
+
 def test_a_key_that_does_not_learn_keeps_its_bits():
     """Beside one that does: what stands still must not depend on its neighbours."""
     x = telemetry()

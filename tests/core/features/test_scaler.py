@@ -36,6 +36,20 @@ def test_warm_up_moments_equal_those_of_numpy():
     assert all(v.dtype == np.float32 for v in state.values())
 
 
+def test_the_moments_a_key_begins_with_count_as_so_many_rows():
+    f = features()
+    s = FeatureScaler(D)
+    prior = np.array([0, 1, 3, 31, 0, 59, 5], dtype=np.float32)
+    s.assign({"prior_rows": prior})
+    state = {n: np.full_like(v, 4.0) for n, v in zero_state(s.state_fields(), B).items()}
+    for t, row in enumerate(f):
+        state = s.learn(state, row, np.full(B, 1.0 / (t + 1), dtype=np.float32))
+    mean = (4.0 * prior + T * f.mean(0)) / (prior + T)
+    np.testing.assert_allclose(state["feature_mean"], mean, rtol=1e-4, atol=1e-4)
+    square = (prior * (4.0 + 4.0**2) + T * (f.var(0) + f.mean(0) ** 2)) / (prior + T)
+    np.testing.assert_allclose(state["feature_var"], square - mean**2, rtol=1e-3)
+
+
 def test_weight_zero_learns_nothing():
     s, state = learnt(features())
     after = s.learn(state, features(1)[0], np.array([0.0, 0.5], dtype=np.float32))

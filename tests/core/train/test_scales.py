@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ember_core.train._gather import Rows
-from ember_core.train._scales import EXTREME_ROWS, feature_scales
+from ember_core.train._gather import Rows, Series
+from ember_core.train._scales import EXTREME_ROWS, MOST_PRIOR, feature_scales, scale_prior
 
 
 def rows_of(*features):
@@ -55,3 +55,55 @@ def test_a_feature_that_never_moves_has_a_finite_scale():
     assert np.isfinite(scales.var).all()
     assert (scales.var > 0).all()
     assert scales.heavy.tolist() == [1.0]
+
+
+def fleet(sizes, bursts=False):
+    """Series of one channel each, of these deviations; with `bursts` most rows hardly move."""
+    rng = np.random.default_rng(3)
+    out = []
+    for k, size in enumerate(sizes):
+        x = rng.standard_normal((4001, 1))
+        if bursts:
+            x[np.arange(4001) % 2003 > 150] *= 0.01
+        out.append(Series(b"%d" % k, np.arange(4001), size * x / x.std()))
+    return out
+
+
+def prior_of(series):
+    return scale_prior(series, np.stack([s.values.std(axis=0) for s in series]))
+
+
+def test_a_new_key_leans_on_the_fleet_s_scale_where_it_takes_long_to_show():
+    """Bursts in a few rows only: what 500 rows say of the deviation is worth little."""
+    steady, burst = prior_of(fleet([2.0] * 5)), prior_of(fleet([2.0] * 5, bursts=True))
+    np.testing.assert_allclose([steady.var[0], burst.var[0]], 4.0)
+    assert steady.rows[0] < 50
+    assert burst.rows[0] == MOST_PRIOR
+
+
+def test_a_new_key_is_left_alone_where_keys_are_of_different_sizes():
+    """From 1 to 10,000 times: the fleet's middle would blind the small ones."""
+    other = prior_of(fleet([1.0, 10.0, 100.0, 1000.0, 10000.0], bursts=True))
+    np.testing.assert_allclose(other.var[0], 100.0**2)
+    assert other.rows[0] < 0.1
+
+
+def test_channels_without_values_or_movement_have_a_finite_prior():
+    values = np.full((701, 2), np.nan)
+    values[:, 1] = 3.0
+    prior = scale_prior([Series(b"a", np.arange(701), values)], np.full((1, 2), 1e-3))
+    assert np.isfinite(prior.var).all()
+    assert np.isfinite(prior.rows).all()
+
+
+def test_features_whose_size_takes_long_to_show_begin_at_the_fleet_s():
+    """Every `stride`-th row was kept: the rows are counted as the key will send them."""
+    rng = np.random.default_rng(4)
+    keys = [rng.standard_normal((4003, 2)) for _ in range(3)]
+    for x in keys:
+        x[np.arange(4003) % 2003 > 150, 1] *= 0.01
+    scales, halved = feature_scales(rows_of(*keys), 3), feature_scales(rows_of(*keys), 3, 2)
+    assert scales.prior_rows[0] < 50 < scales.prior_rows[1]
+    np.testing.assert_allclose(halved.prior_rows[0], 2.0 * scales.prior_rows[0], rtol=1e-5)
+    own = [np.log(x.var(axis=0)) for x in keys]
+    np.testing.assert_allclose(np.log(scales.new_var), np.mean(own, axis=0), atol=0.02)
