@@ -175,20 +175,21 @@ def feature_scales(rows: Rows, keys: int, stride: int = 1) -> FeatureScales:
             means[k, i] = block.mean(axis=0)
             spread = ((block - mean[k]) ** 2).mean(axis=0)
             logs[k, i] = np.log(spread + 1e-6)
-    fleet = np.median(log_heavy[counts[:, 0] >= BLOCKS], axis=0)
+    used = counts[:, 0] >= BLOCKS
+    used |= ~used.any()  # too few rows of every key: there is nothing to leave out
+    fleet = np.median(log_heavy[used], axis=0)
     trust = counts / (counts + EXTREME_ROWS)
     departs = np.exp(2.0 * trust * (log_heavy - fleet))
     own_log = np.log(var + 1e-6)
     log_var = _lean(own_log, logs)
-    used = counts[:, 0] >= BLOCKS
-    block = float(counts[used].mean()) / BLOCKS * stride
+    block_rows = float(counts[used].mean()) / BLOCKS * stride
     out = (
         _lean(mean, means),
         np.maximum(np.exp(log_var), FLOOR**2) * departs,
         np.exp(fleet),
         mean[used].mean(axis=0),
         np.exp(own_log[used].mean(axis=0)),
-        _prior_rows(own_log[used], logs[used], block, MOST_OF_FEATURES),
+        _prior_rows(own_log[used], logs[used], block_rows, MOST_OF_FEATURES),
     )
     return FeatureScales(*(x.astype(np.float32) for x in out))
 

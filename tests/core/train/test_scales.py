@@ -107,3 +107,8 @@ def test_features_whose_size_takes_long_to_show_begin_at_the_fleet_s():
     np.testing.assert_allclose(halved.prior_rows[0], 2.0 * scales.prior_rows[0], rtol=1e-5)
     own = [np.log(x.var(axis=0)) for x in keys]
     np.testing.assert_allclose(np.log(scales.new_var), np.mean(own, axis=0), atol=0.02)
+
+
+def test_too_few_rows_of_every_key_give_finite_scales():
+    scales = feature_scales(rows_of(np.ones((3, 2)), np.zeros((5, 2))), 2)
+    assert all(np.isfinite(part).all() for part in scales)
