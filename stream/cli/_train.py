@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from pydantic import ValidationError
@@ -55,7 +55,7 @@ def train(
         budget: False triggers accepted per key, for example 2/day. Default: fire where 3 rows in
             1,000 of the training data would.
         choose: Settle levels, clock and liquid residuals by faults injected into held-back training
-            rows; overrides --levels.
+            rows, and print what each brought; overrides --levels.
         json: Print the summary as one JSON object.
     """
     began = time.perf_counter()
@@ -95,6 +95,23 @@ def train(
         f"in {seconds:.1f} s; fires at evidence {model.pipeline.motor.on:.2f}, resolves below "
         f"{model.pipeline.motor.off:.2f}."
     )
+    if choose:
+        print("\n".join(_blocks(model.report.get("blocks", []))))
+
+
+def _blocks(rows: list[dict[str, Any]]) -> list[str]:
+    """What each block brought against injected faults, one line each."""
+    if not rows:
+        return ["Blocks as given: too little history to try them on injected faults."]
+    kinds = [n for n in rows[0] if n not in ("block", "auc_pr", "gain", "error", "kept")]
+    lines = [f"{'block':14}{'kept':>5}{'gain':>8}{'+-':>7}{'AUC-PR':>8}  by kind of fault"]
+    for row in rows:
+        each = ", ".join(f"{kind} {row[kind]:.2f}" for kind in kinds if kind in row)
+        lines.append(
+            f"{row['block']:14}{'yes' if row['kept'] else 'no':>5}{row['gain']:>8.3f}"
+            f"{row['error']:>7.3f}{row['auc_pr']:>8.3f}  {each}"
+        )
+    return lines
 
 
 def _per_week(budget: str) -> float:

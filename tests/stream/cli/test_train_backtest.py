@@ -90,6 +90,30 @@ def test_train_writes_a_bundle_and_says_what_it_learnt(
     assert FleetModel.load(tmp_path / "n").sha256 == model.sha256  # nothing of time or place
 
 
+def test_choose_prints_what_each_block_brought(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """And the model has the blocks that are said to be kept."""
+    write(tmp_path / "mill.csv", signal(1511, 3, 4), slice(0, 0), ("load", "heat", "flow"))
+    code, out, _ = ember(capsys, "train", "mill.csv", "--out", "m", *DATA, *FAST, "--choose")
+    assert code == 0
+    rows = {line[:14].strip(): line[14:].split() for line in out.splitlines()[-5:]}
+    assert list(rows) == ["departures", "levels", "residual 1", "residual 6", "residual 24"]
+    assert "level shift" in out
+    config = FleetModel.load(tmp_path / "m").pipeline.config
+    assert config.levels == (rows["levels"][0] == "yes")
+    kept = tuple(h for h in (1, 6, 24) if rows[f"residual {h}"][0] == "yes")
+    assert config.residuals == kept
+
+
+def test_choose_without_enough_history_says_so(
+    capsys: pytest.CaptureFixture[str], data: Path
+) -> None:
+    code, out, _ = ember(capsys, "train", data, "--out", "c", *DATA, *FAST, "--choose")
+    assert code == 0
+    assert "too little history to try them" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
