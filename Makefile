@@ -12,8 +12,9 @@ ARGS ?=
 PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 
-.PHONY: help demo test test-all simulate check fix bench docs clean
+.PHONY: help demo test test-all simulate check fix bench peers docs clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -42,13 +43,20 @@ fix: $(VENV)/.ready-dev  ## Mend what ruff can mend, and format
 bench: $(VENV)/.ready-test  ## One benchmark (ARGS="throughput --json"); without ARGS their names
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+peers:  ## An environment beside .venv with the peers of `throughput` that want other versions
+	@if command -v uv >/dev/null; then uv venv -q --clear $(PEERS) && \
+		uv pip install -q --python $(PEERS)/bin/python --group peers >&2; \
+	else python3 -m venv --clear $(PEERS) && \
+		$(PEERS)/bin/python -m pip install -q --upgrade pip && \
+		$(PEERS)/bin/python -m pip install -q --group peers >&2; fi
+
 docs: $(VENV)/.ready-docs  ## Write what is made from the code (pages, dashboards), and build the site into site/
 	@$(BIN)/python docs/generate.py
 	@$(BIN)/python deploy/grafana/generate.py
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 clean:  ## Remove .venv and caches
-	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 # run: the package; docs: and what builds the site; test: what the tests need; dev: and the linters.
 $(VENV)/.ready-%: pyproject.toml .ci/venv

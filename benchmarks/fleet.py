@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,12 +117,13 @@ class Fleet:
             key = self.keys[k]
             yield key, encode_json(key, time_us, self.channels, values)
 
-    def model(self, *, rows: int = 2000, epochs: int = 3) -> FleetModel:
+    def model(self, *, rows: int = 2000, epochs: int = 3, **shape: Any) -> FleetModel:
         """A model of the whole chain that knows every key of the fleet.
 
         Args:
             rows: Rows of history of each kind.
             epochs: Passes of the RBM; its weights do not change what a record costs.
+            shape: More of `PipelineConfig`.
         """
         kinds = len(self._mean)
         rng = np.random.default_rng((self._seed, 3))
@@ -135,7 +136,8 @@ class Fleet:
             history[t] = self._values(np.arange(kinds), t, factors, rng)
         time_us = np.arange(rows, dtype=np.int64) * INTERVAL_US
         series = [Series(b"%d" % i, time_us, history[:, i].copy()) for i in range(kinds)]
-        learnt = fit_pipeline(series, PipelineConfig(channels=self.channels), epochs=epochs)
+        config = PipelineConfig(channels=self.channels, **shape)
+        learnt = fit_pipeline(series, config, epochs=epochs)
         place = {key: i for i, key in enumerate(learnt.keys)}
         chosen = np.asarray([place[b"%d" % kind] for kind in self.kind.tolist()])
         state = {name: value[chosen] for name, value in learnt.key_state.items()}

@@ -49,6 +49,12 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "latency": Benchmark(
         "benchmarks.latency", "seconds from a record's production to its alert, by load"
     ),
+    "memory": Benchmark(
+        "benchmarks.memory", "bytes that a million keys take, against those of their rows"
+    ),
+    "scale": Benchmark(
+        "benchmarks.scale", "cost of a record as keys, channels, neurons and workers grow"
+    ),
     "recovery": Benchmark(
         "benchmarks.recovery",
         "seconds until the state of all keys is back, and a checkpoint's pause",

@@ -34,9 +34,12 @@ _FAULT_SCALES: Final = 15.0
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The load and its length."""
-    parser.add_argument("--rate", type=int, default=10_000, help="records/s: half of the maximum")
-    parser.add_argument("--seconds", type=float, default=15.0, help="measured")
-    parser.add_argument("--warm-seconds", type=float, default=10.0, help="before")
+    parser.add_argument(
+        "--maximum", type=int, default=60_000, help="records/s: what `throughput` found"
+    )
+    parser.add_argument("--loads", default="10,50,90", help="percent of it, with commas")
+    parser.add_argument("--seconds", type=float, default=10.0, help="measured, each load")
+    parser.add_argument("--warm-seconds", type=float, default=6.0, help="before, each load")
     parser.add_argument("--faults", type=float, default=0.005, help="share of records far off")
     parser.add_argument("--keys", type=int, default=10_000)
     parser.add_argument("--channels", type=int, default=8)
@@ -48,12 +51,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure.
 
     Returns:
-        `p50_seconds`, `p99_seconds`, `max_seconds`, and how many alerts were timed.
+        By load, in percent: `p50_seconds`, `p99_seconds`, `max_seconds`, and how many alerts were
+        timed; and `p99_seconds` of the load nearest to half.
 
     Raises:
         BenchmarkError: If producer or worker do not keep up, or no alert comes.
     """
     fleet = Fleet(options.keys, options.channels, kinds=options.kinds)
+    loads = [int(word) for word in options.loads.split(",")]
+    found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="ember-bench-") as scratch, RealKafka() as kafka:
         folder = Path(scratch)
         say("training")
@@ -62,32 +68,42 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             kafka.bootstrap,
             {TOPIC: options.partitions, f"{TOPIC}.anomalies": options.partitions},
         )
-        with EmberWorker(
-            folder, bootstrap=kafka.bootstrap, topic=TOPIC, model=folder / "model"
-        ) as worker:
-            say("producing")
-            alerts = Alerts(kafka.bootstrap, f"{TOPIC}.anomalies", options.partitions)
-            with alerts:
-                records = faulty(fleet, options.faults)
-                first = produce_steadily(
-                    kafka.bootstrap, records, options.rate, options.warm_seconds
-                )
+        records, sent = faulty(fleet, options.faults), 0
+        with (
+            EmberWorker(
+                folder, bootstrap=kafka.bootstrap, topic=TOPIC, model=folder / "model"
+            ) as worker,
+            Alerts(kafka.bootstrap, f"{TOPIC}.anomalies", options.partitions) as alerts,
+        ):
+            for load in loads:
+                say(f"{load} % of {options.maximum:,} records/s")
+                rate = options.maximum * load // 100
+                sent += produce_steadily(kafka.bootstrap, records, rate, options.warm_seconds)
                 worker.until(worker.records, _START_SECONDS)
-                worker.watch(first, _START_SECONDS)
+                worker.watch(sent, _START_SECONDS)
                 alerts.forget()
-                sent = produce_steadily(kafka.bootstrap, records, options.rate, options.seconds)
-                worker.watch(first + sent, _START_SECONDS)
+                sent += produce_steadily(kafka.bootstrap, records, rate, options.seconds)
+                worker.watch(sent, _START_SECONDS)
                 time.sleep(1.0)
+                found[str(load)] = {"records_per_second": rate, **quantiles(alerts.delays)}
             worker.stop()
-    delays = np.asarray(alerts.delays)
-    if delays.size == 0:
+    half = min(loads, key=lambda load: abs(load - 50))
+    return {"p99_seconds": found[str(half)]["p99_seconds"], "loads": found}
+
+
+def quantiles(delays: list[float]) -> dict[str, Any]:
+    """Median, 99 % and largest of delays, in seconds.
+
+    Raises:
+        BenchmarkError: If there are none.
+    """
+    if not delays:
         raise BenchmarkError("No alert came. Raise --faults or --seconds.")
     return {
         "p50_seconds": round(float(np.quantile(delays, 0.5)), 4),
         "p99_seconds": round(float(np.quantile(delays, 0.99)), 4),
-        "max_seconds": round(float(delays.max()), 4),
-        "alerts": int(delays.size),
-        "records_per_second": round(sent / options.seconds),
+        "max_seconds": round(max(delays), 4),
+        "alerts": len(delays),
     }
 
 

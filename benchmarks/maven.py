@@ -17,12 +17,13 @@ class MavenError(RuntimeError):
     """Jars could not be fetched; the text says why."""
 
 
-def fetched(name: str, artefacts: tuple[str, ...]) -> Path:
+def fetched(name: str, artefacts: tuple[str, ...], alone: tuple[str, ...] = ()) -> Path:
     """Folder of artefacts and all they need, fetched at the first call.
 
     Args:
         name: Of the folder, below `~/.cache/ember-stream` (or `$XDG_CACHE_HOME`).
         artefacts: `group:artefact:version` of each.
+        alone: More of them, without what they say they need.
 
     Raises:
         MavenError: If there is no Maven or the fetch fails.
@@ -36,7 +37,7 @@ def fetched(name: str, artefacts: tuple[str, ...]) -> Path:
         raise MavenError(f"no jars of {name} in the cache and no Maven (mvn) to fetch them")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        (Path(scratch) / "pom.xml").write_text(_pom(artefacts))
+        (Path(scratch) / "pom.xml").write_text(_pom(artefacts, alone))
         try:
             done = subprocess.run(
                 [maven, "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=jars"],
@@ -56,11 +57,15 @@ def fetched(name: str, artefacts: tuple[str, ...]) -> Path:
     return target
 
 
-def _pom(artefacts: tuple[str, ...]) -> str:
+def _pom(artefacts: tuple[str, ...], alone: tuple[str, ...]) -> str:
+    nothing = (
+        "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion>"
+        "</exclusions>"
+    )
     needed = "".join(
         "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version>"
-        "</dependency>".format(*artefact.split(":"))
-        for artefact in artefacts
+        "{}</dependency>".format(*artefact.split(":"), nothing if artefact in alone else "")
+        for artefact in (*artefacts, *alone)
     )
     return (
         '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'

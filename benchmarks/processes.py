@@ -31,6 +31,7 @@ class Child:
         folder: For its output; it works there.
         name: Of the files of its output.
         environment: Variables beside this process's.
+        python: The interpreter; this process's without one.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Child:
         folder: Path,
         name: str,
         environment: Mapping[str, str] | None = None,
+        python: str | None = None,
     ) -> None:
         self.name = name
         self._out, self._errors = folder / f"{name}.out", folder / f"{name}.err"
@@ -46,7 +48,7 @@ class Child:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("EMBER_")}
         with self._out.open("wb") as out, self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *words],
+                [python or sys.executable, "-m", *words],
                 cwd=folder,
                 env={**kept, **ONE_THREAD, "PYTHONPATH": path, **(environment or {})},
                 stdin=subprocess.DEVNULL,

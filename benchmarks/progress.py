@@ -75,10 +75,13 @@ class Reporter:
 
     Args:
         count: Records done so far.
+        cpu: Seconds of CPU so far, where it is not this process's own.
     """
 
-    def __init__(self, count: Callable[[], int]) -> None:
-        self._count = count
+    def __init__(
+        self, count: Callable[[], int], cpu: Callable[[], float] = time.process_time
+    ) -> None:
+        self._count, self._cpu = count, cpu
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._report, daemon=True)
 
@@ -93,7 +96,7 @@ class Reporter:
     def _report(self) -> None:
         while True:
             over = self._over.wait(_SAMPLE_SECONDS)
-            print(json.dumps([time.monotonic(), self._count(), time.process_time()]))
+            print(json.dumps([time.monotonic(), self._count(), self._cpu()]))
             sys.stdout.flush()
             if over:
                 return

@@ -74,7 +74,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         **ours,
         "peers": {name: round(rate.records_per_second) for name, rate in theirs.items()},
         "ratios": {
-            name: round(speed / rate.records_per_second, 3) for name, rate in theirs.items()
+            name: round(speed / theirs[name].records_per_second, 3) if name in theirs else None
+            for name in PEERS
         },
         "peers_cpu_us_per_record": {
             name: round(rate.cpu_us_per_record, 2) for name, rate in theirs.items()

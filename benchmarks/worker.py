@@ -68,14 +68,17 @@ class EmberWorker(Child):
         samples: list[Sample] = []
 
         def done() -> bool:
-            now = self.metrics()
-            count = int(now.get(self._counter, 0))
-            cpu = now.get("process_cpu_seconds_total", 0.0)
-            samples.append(Sample(time.monotonic(), count, cpu))
-            return count >= records
+            samples.append(self.look())
+            return samples[-1].records >= records
 
         self.until(done, seconds, _ASK_SECONDS)
         return samples
+
+    def look(self) -> Sample:
+        """Its progress now; zeros while it does not answer."""
+        now = self.metrics()
+        count = int(now.get(self._counter, 0))
+        return Sample(time.monotonic(), count, now.get("process_cpu_seconds_total", 0.0))
 
     def records(self) -> int:
         """Messages processed so far."""

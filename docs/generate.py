@@ -17,6 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks import performance_page
 from benchmarks.quality import page
 from ember_core import nn
 from ember_core.pipeline import Pipeline, PipelineConfig
@@ -25,7 +26,7 @@ from stream.observe import Metrics
 from stream.settings import json_schema
 
 FOLDER = Path(__file__).resolve().parent
-PAGES = ("architecture.md", "metrics.md", "quality.md", "running.md")
+PAGES = ("architecture.md", "metrics.md", "performance.md", "quality.md", "running.md")
 CHANNELS = tuple(f"channel_{n}" for n in range(8))
 REFERENCE = (
     "ember_core.ops",
@@ -152,6 +153,7 @@ PARTS = {
     "settings": settings,
     "metrics": metrics,
     **{name: functools.partial(page.part, name, page.kept()) for name in page.TABLES},
+    **{name: functools.partial(performance_page.part, name) for name in performance_page.PARTS},
 }
 
 
@@ -197,6 +199,7 @@ def files() -> dict[str, str]:
     return {
         **pages,
         **{f"reference/{module}.md": reference(module) for module in REFERENCE},
+        "scale.svg": performance_page.curves(),
         "wiring.svg": wiring(),
     }
 

@@ -12,13 +12,13 @@ import numpy as np
 import psutil
 import pytest
 
-from benchmarks import frame
+from benchmarks import frame, performance_page
 from benchmarks.engine_bench import Bench, Wire, batches
 from benchmarks.fleet import Fleet
-from benchmarks.latency import faulty
+from benchmarks.latency import faulty, quantiles
 from benchmarks.machine import describe
 from benchmarks.model import measure
-from benchmarks.peers import PEERS, Peer, lacking
+from benchmarks.peers import PEERS, Peer, compare, lacking
 from benchmarks.processes import Child
 from benchmarks.progress import Sample, rate_between, reached, read_samples
 from benchmarks.stages import Stages
@@ -74,6 +74,63 @@ def test_skew_gives_the_ratios_to_even_keys(capsys):
     assert result["ratios"] == {
         name: round(took[name] / took["even"], 2) for name in ("zipf", "hot")
     }
+
+
+def test_memory_counts_every_key_and_its_rows(capsys):
+    words = "--json --keys 211 --channels 3 --kinds 5 --rows 150 --rounds 2"
+    assert frame.main(["memory", *words.split()]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["keys"] == 211
+    assert result["slab_mib"] == round(211 * result["row_bytes"] / 2**20, 1)
+    assert result["resident_mib"] > result["grown_mib"] >= 0
+
+
+def test_scale_follows_what_grows(capsys):
+    """More channels and neurons make longer rows; no worker is asked for."""
+    words = "--json --keys 11,23 --channels 2,3 --hidden 8,13 --workers= --kinds 3 --rows 150"
+    assert frame.main(["scale", *words.split(), "--seconds", "0.05"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["keys"].keys() == {"11", "23"}
+    assert result["workers"] == {}
+    for axis in ("channels", "hidden"):
+        small, large = result[axis].values()
+        assert small["row_bytes"] < large["row_bytes"]
+    drawn = performance_page.PARTS["performance-scale"](result)
+    assert drawn.count("\n") == 2 + 6
+
+
+def test_what_a_peer_counted_is_held_against_what_it_read():
+    def said(records: int, read: int) -> str:
+        return json.dumps({"counted": {"keys": 3, "records": records, "read": read}})
+
+    compare("quix", f"[1, 2, 3]\n{said(7, 7)}\n")
+    with pytest.raises(frame.BenchmarkError, match="did not count"):
+        compare("quix", said(6, 7))
+    with pytest.raises(frame.BenchmarkError, match="did not count"):
+        compare("quix", "[1, 2, 3]")
+
+
+@pytest.mark.parametrize("name", performance_page.PARTS)
+def test_what_was_not_measured_says_how_to(name, tmp_path):
+    assert "--save" in performance_page.part(name, tmp_path)
+
+
+def test_a_peer_that_is_missing_is_a_line_and_no_ratio():
+    result = {
+        "records_per_second": 1000,
+        "peers": {"quix": 100},
+        "ratios": {"quix": 10.0, "rcf": None},
+        "left_out": {"rcf": "no Java"},
+    }
+    table = performance_page.PARTS["performance-throughput"](result)
+    assert "| 100 | 10.00 |" in table
+    assert "- (no Java) | - |" in table
+
+
+def test_delays_become_quantiles():
+    assert quantiles([0.1] * 99 + [0.9])["p50_seconds"] == 0.1
+    with pytest.raises(frame.BenchmarkError, match="No alert"):
+        quantiles([])
 
 
 def test_a_benchmark_that_fails_ends_with_one_and_says_why(capsys):

@@ -36,12 +36,13 @@ def agent(job: Job) -> None:
                 counts[key] = counts.get(key, 0) + 1
                 pace.count += 1
 
-    _run(job, "faust-agent", declare, pace)
+    _run(job, "faust-agent", declare, pace, counts)
 
 
 def table(job: Job) -> None:
     """The same, with the count in a table and one send a record."""
     pace = Pace(job)
+    seen: dict[bytes, int] = {}
     decode = msgspec.json.decode
     create_topics(job.bootstrap, {"faust-counts": job.partitions})
 
@@ -55,13 +56,16 @@ def table(job: Job) -> None:
             async for key, value in stream.items():
                 decode(value)
                 counts[key] += 1
-                await out.send(key=key, value=b"%d" % counts[key])
+                seen[key] = counts[key]
+                await out.send(key=key, value=b"%d" % seen[key])
                 pace.count += 1
 
-    _run(job, "faust-table", declare, pace)
+    _run(job, "faust-table", declare, pace, seen)
 
 
-def _run(job: Job, name: str, declare: Callable[[Any], None], pace: Pace) -> None:
+def _run(
+    job: Job, name: str, declare: Callable[[Any], None], pace: Pace, counts: dict[bytes, int]
+) -> None:
     logging.basicConfig(level=logging.ERROR)
     app = faust.App(
         name,
@@ -88,4 +92,5 @@ def _run(job: Job, name: str, declare: Callable[[Any], None], pace: Pace) -> Non
     with Reporter(lambda: pace.count):
         loop = asyncio.new_event_loop()
         loop.run_until_complete(work())
+    pace.say(counts)
     os._exit(0)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from benchmarks.peers import Job
 
@@ -26,3 +29,8 @@ class Pace:
         if self.count and self._until == float("inf"):
             self._until = time.monotonic() + self._seconds
         return self.count >= self._records or time.monotonic() > self._until
+
+    def say(self, counts: Mapping[Any, int]) -> None:
+        """Print what the peer counted, to be held against what was in the topic."""
+        counted = {"keys": len(counts), "records": sum(counts.values()), "read": self.count}
+        print(json.dumps({"counted": counted}), flush=True)

@@ -1,0 +1,69 @@
+"""Quix Streams: librdkafka below, a dataframe above; values as bytes, decoded with msgspec."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import msgspec
+
+from benchmarks.peers import Job
+from benchmarks.peers.pace import Pace
+from benchmarks.progress import Reporter
+
+
+def quix(job: Job) -> None:
+    """Decode, and count each key's records in a dict."""
+    counts: dict[bytes, int] = {}
+    decode = msgspec.json.decode
+    pace = Pace(job)
+
+    def count(value: bytes, key: bytes, _timestamp: int, _headers: Any) -> None:
+        decode(value)
+        counts[key] = counts.get(key, 0) + 1
+        pace.count += 1
+
+    _run(job, "quix", pace, count, stateful=False)
+    pace.say(counts)
+
+
+def quix_state(job: Job) -> None:
+    """The same, the count in its state: RocksDB with a changelog topic."""
+    counts: dict[bytes, int] = {}
+    decode = msgspec.json.decode
+    pace = Pace(job)
+
+    def count(value: bytes, key: bytes, _timestamp: int, _headers: Any, state: Any) -> None:
+        decode(value)
+        number = state.get("count", 0) + 1
+        state.set("count", number)
+        counts[key] = number
+        pace.count += 1
+
+    _run(job, "quix-state", pace, count, stateful=True)
+    pace.say(counts)
+
+
+def _run(job: Job, name: str, pace: Pace, count: Any, *, stateful: bool) -> None:
+    from quixstreams import Application
+
+    app = Application(
+        broker_address=job.bootstrap,
+        consumer_group=name,
+        auto_offset_reset="earliest",
+        state_dir=f"{job.folder}/{name}",
+        loglevel="ERROR",
+    )
+    topic = app.topic(job.topic, key_deserializer="bytes", value_deserializer="bytes")
+    frame = app.dataframe(topic)
+    frame.update(count, metadata=True, stateful=stateful)
+
+    def watch() -> None:
+        while not pace.over():
+            time.sleep(0.05)
+        app.stop()
+
+    threading.Thread(target=watch, daemon=True).start()
+    with Reporter(lambda: pace.count):
+        app.run()

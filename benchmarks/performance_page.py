@@ -1,0 +1,178 @@
+"""Tables and curves of docs/performance.md, made of kept results."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.frame import RESULTS
+from benchmarks.peers import PEERS
+
+Result = Mapping[str, Any]
+
+_AXES: Final = {"keys": "keys", "channels": "channels", "hidden": "neurons"}
+
+
+def part(name: str, folder: Path = RESULTS) -> str:
+    """One part of the page, from the result of the benchmark it belongs to."""
+    benchmark = name.removeprefix("performance-").partition("-")[0]
+    path = folder / f"{benchmark}.json"
+    if not path.is_file():
+        return f"Not measured yet: `python -m benchmarks {benchmark} --save` does it.\n"
+    result = json.loads(path.read_text(encoding="utf-8"))
+    return PARTS[name](result) + "\n" + _machine(result)
+
+
+def _throughput(result: Result) -> str:
+    rows = [("**one worker, whole model**", f"{result['records_per_second']:,}", "1")]
+    for name, peer in PEERS.items():
+        ratio = result["ratios"].get(name)
+        speed = result["peers"].get(name)
+        why = result["left_out"].get(name, "not asked for")
+        if ratio is None:
+            rows.append((peer.help, f"- ({why})", "-"))
+        else:
+            rows.append((peer.help, f"{speed:,}", f"{ratio:.2f}"))
+    return _table(("", "records/s", "worker over it"), rows)
+
+
+def _model(result: Result) -> str:
+    sizes = list(result["batches"])
+    of = [result["batches"][size] for size in sizes]
+    stages = sorted({name for one in of for name in one["stages"]}, key=_place(of[-1]["stages"]))
+    rows = [("decode JSON", *(f"{one['decode']:.2f}" for one in of))]
+    rows += [(name, *(f"{one['stages'].get(name, 0.0):.2f}" for one in of)) for name in stages]
+    total = (f"**{one['microseconds_per_record']:.2f}**" for one in of)
+    rows.append(("**the step, without timers**", *total))
+    return _table(("microseconds a record", *(f"batches of {size}" for size in sizes)), rows)
+
+
+def _place(stages: Mapping[str, float]) -> Callable[[str], float]:
+    return lambda name: -stages.get(name, 0.0)
+
+
+def _skew(result: Result) -> str:
+    names = {"even": "even", "zipf": "Zipf 1.2", "hot": "one hot key"}
+    rows = [
+        (names[name], f"{took:.2f}", f"{result['ratios'].get(name, 1.0):.2f}")
+        for name, took in result["microseconds_per_record"].items()
+    ]
+    return _table(("keys", "microseconds a record", "over even"), rows)
+
+
+def _latency(result: Result) -> str:
+    rows = [
+        (
+            f"{load} %",
+            f"{one['records_per_second']:,}",
+            *(f"{1000 * one[f'{q}_seconds']:.0f}" for q in ("p50", "p99", "max")),
+        )
+        for load, one in result["loads"].items()
+    ]
+    return _table(("load", "records/s", "p50, ms", "p99, ms", "longest, ms"), rows)
+
+
+def _memory(result: Result) -> str:
+    ratios = result["ratios"]
+    rows = [
+        ("rows", f"{result['slab_mib']:,.0f}", "1"),
+        ("all that grew", f"{result['grown_mib']:,.0f}", f"{ratios['grown_to_slab']:.2f}"),
+        ("the process", f"{result['resident_mib']:,.0f}", f"{ratios['resident_to_slab']:.2f}"),
+    ]
+    head = f"{result['keys']:,} keys of {result['row_bytes']:,} bytes", "MiB", "over the rows"
+    return _table(head, rows)
+
+
+def _scale(result: Result) -> str:
+    rows = [
+        (
+            _AXES[axis],
+            f"{int(number):,}",
+            f"{one['microseconds_per_record']:.2f}",
+            f"{one['bytes_per_key']:,}",
+            f"{one['row_bytes']:,}",
+        )
+        for axis in _AXES
+        for number, one in result[axis].items()
+    ]
+    text = _table(("what grows", "to", "microseconds a record", "bytes a key", "of a row"), rows)
+    workers = [(n, f"{one['records_per_second']:,}") for n, one in result["workers"].items()]
+    return text + ("\n" + _table(("workers", "records/s"), workers) if workers else "")
+
+
+def _machine(result: Result) -> str:
+    of = result["machine"]
+    return (
+        f"{of['cpu']}, {of['cores']} cores, {of['memory_gib']} GiB, {of['system']}, Python "
+        f"{of['python']}, Kafka {of['kafka']}, NumPy {of['packages']['numpy']}; one thread of "
+        "BLAS, broker and producer on the same machine.\n"
+    )
+
+
+PARTS: Final[Mapping[str, Callable[[Result], str]]] = {
+    "performance-throughput": _throughput,
+    "performance-model": _model,
+    "performance-skew": _skew,
+    "performance-latency": _latency,
+    "performance-memory": _memory,
+    "performance-scale": _scale,
+}
+
+
+def curves(folder: Path = RESULTS) -> str:
+    """Microseconds a record over keys, channels and neurons, as SVG."""
+    path = folder / "scale.json"
+    result = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    panels = [
+        _panel(60 + 260 * i, label, _points(result.get(axis, {})))
+        for i, (axis, label) in enumerate(_AXES.items())
+    ]
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 820 240" font-family="sans-serif" '
+        'font-size="11" role="img">\n<title>Microseconds a record as keys, channels and neurons '
+        'grow</title>\n<rect width="820" height="240" fill="white"/>\n'
+        + "".join(panels)
+        + "</svg>\n"
+    )
+
+
+def _points(found: Mapping[str, Any]) -> list[tuple[float, float]]:
+    return [(float(n), float(one["microseconds_per_record"])) for n, one in found.items()]
+
+
+def _panel(left: int, label: str, points: Sequence[tuple[float, float]]) -> str:
+    """One curve: what grows on a logarithmic axis, microseconds from zero."""
+    width, top, bottom = 200, 30, 190
+    parts = [
+        f'<path d="M{left} {top}V{bottom}H{left + width}" fill="none" stroke="#666"/>\n',
+        f'<text x="{left + width / 2:g}" y="228" text-anchor="middle">{label}</text>\n',
+        f'<text x="{left}" y="18">microseconds a record</text>\n',
+    ]
+    if points:
+        low, high = math.log(points[0][0]), math.log(points[-1][0])
+        most = 1.1 * max(y for _, y in points)
+        at = [
+            (
+                left + width * (math.log(x) - low) / max(high - low, 1e-9),
+                bottom - (bottom - top) * y / most,
+            )
+            for x, y in points
+        ]
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in at)
+        parts.append(f'<polyline points="{line}" fill="none" stroke="#c2410c" stroke-width="2"/>\n')
+        for (x, y), (n, cost) in zip(at, points, strict=True):
+            parts += [
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#c2410c"/>\n',
+                f'<text x="{x:.1f}" y="{y - 8:.1f}" text-anchor="middle">{cost:.1f}</text>\n',
+                f'<text x="{x:.1f}" y="206" text-anchor="middle">{n:,.0f}</text>\n',
+            ]
+    return "".join(parts)
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = list(head)
+    lines = [head, ["---"] * len(head), *(list(row) for row in rows)]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
