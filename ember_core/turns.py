@@ -10,7 +10,7 @@ loop over slices. The numbers are those of one row at a time, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,20 @@ class Turns:
     def spans(self) -> Iterator[tuple[int, int]]:
         """Where each turn begins, and how many keys it has."""
         return zip(self.begins, self.sizes, strict=True)
+
+    def runs(self) -> Iterator[tuple[slice, tuple[int, ...]]]:
+        """Turns in a row that have the same keys.
+
+        Yields:
+            Their rows, and the shape of these: `(turns, keys)`, or `(turns,)` where one key is
+            left, so that an operation has one axis less to go over.
+        """
+        turn = 0
+        for n, equal in groupby(self.sizes):
+            count = len(list(equal))
+            begin = self.begins[turn]
+            yield slice(begin, begin + n * count), (count,) if n == 1 else (count, n)
+            turn += count
 
     def spread(self, start: Any) -> Any:
         """What each key has, `(K, ...)`, for each of its rows, `(R, ...)`."""
@@ -169,28 +183,16 @@ class Turns:
             The averages after each row and the departures from those before it, `(R, W)`.
         """
         after, departure = np.empty_like(x), np.empty_like(x)
-        moved = np.empty_like(start)
-        before = start
-        for begin, n in self.spans():
-            if n == 1:
-                self._follow_one(begin, before[0], x, gain, after, departure)
-                break
-            part = slice(begin, begin + n)
-            np.subtract(x[part], before[:n], out=departure[part])
-            np.multiply(gain[part], departure[part], out=moved[:n])
-            before = np.add(before[:n], moved[:n], out=after[part])
+        subtract, multiply, add, before = np.subtract, np.multiply, np.add, start
+        for part, shape in self.runs():
+            before = before[: shape[1]] if len(shape) == 2 else before[0]
+            moved = np.empty_like(before)
+            columns = (c[part].reshape(*shape, -1) for c in (x, gain, departure, after))
+            for value, share, apart, now in zip(*columns, strict=True):
+                subtract(value, before, apart)
+                multiply(share, apart, moved)
+                before = add(before, moved, now)
         return after, departure
-
-    def _follow_one(
-        self, begin: int, before: Rows, x: Rows, gain: Rows, after: Rows, departure: Rows
-    ) -> None:
-        """The rows that one key alone has left."""
-        subtract, multiply, add, moved = np.subtract, np.multiply, np.add, np.empty_like(before)
-        rest = (x[begin:], gain[begin:], departure[begin:], after[begin:])
-        for value, share, apart, now in zip(*rest, strict=True):
-            subtract(value, before, apart)
-            multiply(share, apart, moved)
-            before = add(before, moved, now)
 
     def fade(self, start: Rows, x: Rows, keep: Rows) -> Rows:
         """Sums that fade: `sum' = keep (sum + x)`.
@@ -204,15 +206,11 @@ class Turns:
             The sums after each row, `(R, W)`.
         """
         after = np.empty_like(x)
-        before = start
-        for begin, n in self.spans():
-            if n == 1:
-                add, multiply, last = np.add, np.multiply, before[0]
-                for value, share, now in zip(x[begin:], keep[begin:], after[begin:], strict=True):
-                    add(last, value, now)
-                    last = multiply(share, now, now)
-                break
-            part = slice(begin, begin + n)
-            np.add(before[:n], x[part], out=after[part])
-            before = np.multiply(keep[part], after[part], out=after[part])
+        multiply, add, before = np.multiply, np.add, start
+        for part, shape in self.runs():
+            before = before[: shape[1]] if len(shape) == 2 else before[0]
+            columns = (c[part].reshape(*shape, -1) for c in (x, keep, after))
+            for value, share, now in zip(*columns, strict=True):
+                add(before, value, now)
+                before = multiply(share, now, now)
         return after

@@ -65,22 +65,15 @@ class LiquidTurns:
         out = np.empty((turns.rows, self._hidden), dtype=np.float32)
         passed = np.repeat(-elapsed[:, None], self._hidden, axis=1)
         before = h
-        for begin, n in turns.spans():
-            part = slice(begin, begin + n)
-            if n == 1:
-                rest = slice(begin, None)
-                self._loop(before[0], drive[rest], passed[rest], out[rest], (self._hidden,))
-                break
-            whole = (n, self._hidden)
-            self._loop(before[:n], drive[part][None], passed[part][None], out[part][None], whole)
-            before = out[part]
+        for part, shape in turns.runs():
+            before = before[: shape[1]] if len(shape) == 2 else before[0]
+            columns = (c[part].reshape(*shape, self._hidden) for c in (drive, passed, out))
+            before = self._loop(before, *columns)
         return out
 
-    def _loop(
-        self, h: Floats, drive: Doubles, passed: Floats, out: Floats, shape: tuple[int, ...]
-    ) -> None:
-        """Rows of one key, `shape` `(H,)`, or one row each of several, `(n, H)`, in turn."""
-        hidden = self._hidden
+    def _loop(self, h: Floats, drive: Doubles, passed: Floats, out: Floats) -> Floats:
+        """Turns of the same keys: `h` is `(H,)` of one or `(n, H)` of several; gives the last."""
+        hidden, shape = self._hidden, h.shape
         grid, one = np.full(shape, _GRID), np.ones(shape, dtype=np.float32)
         low, high = np.full(shape, -2.0, np.float32), np.full(shape, 2.0, np.float32)
         bias, tau = self._bias, self._tau
@@ -110,3 +103,4 @@ class LiquidTurns:
             exp(multiply(time, rate, rate), rate)  # what is kept
             multiply(subtract(one, rate, inner), content, inner)
             h = add(multiply(rate, h, rate), inner, now)
+        return h
