@@ -67,8 +67,9 @@ class LiquidTurns:
         before = h
         for part, shape in turns.runs():
             before = before[: shape[1]] if len(shape) == 2 else before[0]
-            columns = (c[part].reshape(*shape, self._hidden) for c in (drive, passed, out))
-            before = self._loop(before, *columns)
+            whole = (*shape, self._hidden)
+            now = (column[part].reshape(whole) for column in (passed, out))
+            before = self._loop(before, drive[part].reshape(whole), *now)
         return out
 
     def _loop(self, h: Floats, drive: Doubles, passed: Floats, out: Floats) -> Floats:
