@@ -64,7 +64,7 @@ def sets(result: Result) -> str:
             found += [(label, row["mean"]) for label, row in one.get(part, {}).items()]
         rows = [_row(name, label, figures) for label, figures in found]
         head = f"### {NAMES[name]}\n\n{one['keys']} keys, {one['channels']} channels, "
-        head += f"{one['seeds']} seeds; means over the keys.\n\n"
+        head += f"{one['seeds']} seed{'s' * (one['seeds'] > 1)}; means over the keys.\n\n"
         parts.append(head + _table(("", *FIGURES.values()), rows))
     return "\n".join(parts) or UNMEASURED
 
