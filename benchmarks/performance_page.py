@@ -45,8 +45,9 @@ def _model(result: Result) -> str:
     stages = sorted({name for one in of for name in one["stages"]}, key=_place(of[-1]["stages"]))
     rows = [("decode JSON", *(f"{one['decode']:.2f}" for one in of))]
     rows += [(name, *(f"{one['stages'].get(name, 0.0):.2f}" for one in of)) for name in stages]
+    said = (f"{one['events_per_1000']:.1f}" for one in of)
     total = (f"**{one['microseconds_per_record']:.2f}**" for one in of)
-    rows.append(("**the step, without timers**", *total))
+    rows += [("**the step, without timers**", *total), ("events in 1,000 records", *said)]
     return _table(("microseconds a record", *(f"batches of {size}" for size in sizes)), rows)
 
 
