@@ -1,8 +1,9 @@
-"""Seconds to recover the state of many keys from the changelog, and what a checkpoint holds up.
+"""Seconds to recover the state of many keys, and what checkpoints and copies hold up.
 
 The rows are those of the real engine, written as a checkpoint writes them and read as a worker's
-recovery reads them: whole fetches of committed records, merged into the slab. Faust's rebalance
-before it is not part of the figure.
+recovery reads them: whole fetches of committed records, merged into the slab; or the copies on
+local disk, written and read by the worker's own code. Faust's rebalance before it is not part of
+the figures. The checkpoints' share is measured by steps at full load, with and without them.
 """
 
 from __future__ import annotations
@@ -10,17 +11,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import tempfile
 import time
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from benchmarks.checkpoint_share import share
 from benchmarks.fleet import Fleet
 from benchmarks.frame import BenchmarkError, say
 from benchmarks.kafka_client import create_topics
 from benchmarks.kafka_server import RealKafka
+from benchmarks.local_copies import copy, restore
 from ember_core.fleet import FleetModel
 from stream.engine import Engine, Fetch, Limits
 from stream.kafka import Changelog, Silent
@@ -41,6 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--channels", type=int, default=8)
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--dirty", type=int, default=10_000, help="keys of the checkpoint timed")
+    parser.add_argument("--load-seconds", type=float, default=8.0, help="of each load")
     parser.add_argument("--repeats", type=int, default=5, help="checkpoints timed")
 
 
@@ -48,7 +54,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure.
 
     Returns:
-        `recovery_seconds` and its rates, `write_seconds`, and the pause of a checkpoint.
+        `recovery_seconds` and its rates, `write_seconds`, the pause of a checkpoint, `local_disk`
+        (seconds to write and to load copies), and `load` (share and pauses of checkpoints at full
+        load, by number of keys).
 
     Raises:
         BenchmarkError: If a row is lost on the way.
@@ -60,20 +68,32 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         create_topics(
             kafka.bootstrap, {_CHANGELOG: options.partitions}, {"cleanup.policy": "compact"}
         )
-        say("writing")
-        written = asyncio.run(_write(kafka.bootstrap, model, fleet, options))
-        gc.collect()
-        say("recovering")
-        found = asyncio.run(_recover(kafka.bootstrap, model, options))
-    if found["keys"] != options.keys:
-        raise BenchmarkError(f"{found['keys']:,} keys came back of {options.keys:,}.")
-    return {**found, **written}
+        with tempfile.TemporaryDirectory(prefix="ember-copies-") as folder:
+            say("writing")
+            written = asyncio.run(_write(kafka.bootstrap, model, fleet, options, Path(folder)))
+            gc.collect()
+            say("recovering")
+            found = asyncio.run(_recover(kafka.bootstrap, model, options))
+            gc.collect()
+            say("recovering from local disk")
+            engine = Engine(model, limits=Limits(max_keys=options.keys))
+            local = asyncio.run(restore(engine, Path(folder), _TOPIC, options.partitions))
+        for keys in (found["keys"], engine.active_keys):
+            if keys != options.keys:
+                raise BenchmarkError(f"{keys:,} keys came back of {options.keys:,}.")
+        say("checkpoints at full load")
+        loads = {
+            str(keys): asyncio.run(share(kafka.bootstrap, engine, fleet, keys, options))
+            for keys in sorted({min(10_000, options.keys), options.keys})
+        }
+    copied = written.pop("local_disk")
+    return {**found, **written, "local_disk": {**copied, **local}, "load": loads}
 
 
 async def _write(
-    bootstrap: str, model: FleetModel, fleet: Fleet, options: argparse.Namespace
+    bootstrap: str, model: FleetModel, fleet: Fleet, options: argparse.Namespace, folder: Path
 ) -> dict[str, Any]:
-    """One row of every key, in checkpoints; and how long the copy of a checkpoint takes."""
+    """One row of every key, in checkpoints and on disk; how long a checkpoint's copy takes."""
     engine = Engine(model, limits=Limits(max_keys=options.keys))
     names = np.arange(options.keys)
     producer = AIOKafkaProducer(
@@ -100,6 +120,8 @@ async def _write(
                 spent += time.perf_counter() - started
                 left -= len(dirty.keys) - 1
                 sent += len(dirty.keys) - 1
+        say("copying to local disk")
+        local = await copy(engine, folder)
         first = names[:: options.partitions][: options.dirty]
         for repeat in range(options.repeats):
             tp, offset = (_TOPIC, 0), 10**9 + repeat * options.dirty
@@ -111,6 +133,7 @@ async def _write(
     finally:
         await producer.stop()
     return {
+        "local_disk": local,
         "write_seconds": round(spent, 2),
         "written_rows_per_second": round(sent / spent),
         "row_bytes": engine.row_bytes,

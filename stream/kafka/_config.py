@@ -98,6 +98,8 @@ class WorkerConfig:
         dead_letters_late: Whether late messages are dead letters too.
         directory: For what is kept on disk.
         snapshot_seconds: Between copies of the state on the disk; 0: none.
+        hang_seconds: Without a turn of the event loop until the process ends; 0: never.
+        stuck_seconds: With messages and without a step in a partition until it ends; 0: never.
         patience_seconds: How long a revoke or a stop may take before the process is ended.
     """
 
@@ -130,6 +132,8 @@ class WorkerConfig:
     dead_letters_late: bool = False
     directory: Path = Path(".ember")
     snapshot_seconds: float = 0.0
+    hang_seconds: float = 120.0
+    stuck_seconds: float = 300.0
     patience_seconds: float = 30.0
 
     @classmethod
@@ -162,6 +166,8 @@ class WorkerConfig:
             dead_letters_late=settings.dead_letters.late,
             directory=settings.state.directory,
             snapshot_seconds=settings.state.snapshot_interval_seconds,
+            hang_seconds=settings.supervision.hang_seconds,
+            stuck_seconds=settings.supervision.stuck_seconds,
         )
 
     @property

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from aiokafka import errors as kafka_errors
+
 from ._changelog import Changelog
 from ._checkpoint import Checkpoint, CheckpointError
 from ._config import WorkerConfig
@@ -32,8 +34,12 @@ from ._ports import (
 from ._processor import Processor
 from ._restore import settled_ends, take_positions
 from ._snapshots import Snapshots
+from ._watchdog import STOOD_STILL, Progress
 
 log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 10.0
+"""Between looks at the ends of the logs."""
 
 _DAMAGED_SHOWN = 20
 """Damaged rows of a partition that are named one by one."""
@@ -193,6 +199,26 @@ class Edge:
         if self.snapshots is not None:
             await self.snapshots.forever(stopped)
 
+    async def watch(self, stopped: Callable[[], bool]) -> None:
+        """End the process when a partition has messages and does not move."""
+        seconds = self.config.stuck_seconds
+        progress = Progress(seconds)
+        while seconds and not stopped():
+            await asyncio.sleep(min(_LOOK_SECONDS, seconds / 4))
+            asked = list(self.ledger)
+            try:
+                facts = await asyncio.wait_for(self.consumer.thread.facts(asked), seconds)
+            except TimeoutError:
+                self.fatal(f"The consumer has not answered for {seconds:g} s.", code=STOOD_STILL)
+            except kafka_errors.KafkaError:
+                facts = {}  # without a broker nothing can move, and nothing is known
+            positions = {tp: self.ledger.position(tp) for tp in asked if tp in self.ledger}
+            ends = {tp: found.end for tp, found in facts.items()}
+            for tp in positions.keys() & ends.keys():
+                self.observer.fetched(tp, positions[tp], ends[tp])
+            if stuck := progress.look(self.clock(), positions, ends):
+                self.fatal(stuck, code=STOOD_STILL)
+
     async def write_ahead(self) -> None:
         """Write meta rows that must be in the log before the next record is absorbed."""
         await self.checkpoint_now("start")
@@ -324,11 +350,11 @@ class Edge:
 
     # -- the end
 
-    def fatal(self, sentence: str, cause: BaseException | None = None) -> NoReturn:
+    def fatal(self, sentence: str, cause: BaseException | None = None, code: int = 1) -> NoReturn:
         """End the process at once: nothing more may reach the log."""
         self.observer.phase("failed", sentence)
         log.critical("%s The process ends now.", sentence.rstrip(), exc_info=cause)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        self._exit(1)
-        raise SystemExit(1)
+        self._exit(code)
+        raise SystemExit(code)

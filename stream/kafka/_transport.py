@@ -124,6 +124,10 @@ class Consumer(driver.Consumer):
         await self.edge.checkpoint_forever(lambda: self.should_stop)
 
     @Service.task
+    async def _watcher(self) -> None:
+        await self.edge.watch(lambda: self.should_stop)
+
+    @Service.task
     async def _snapshotter(self) -> None:
         await self.edge.snapshot_forever(lambda: self.should_stop)
 

@@ -27,6 +27,7 @@ from ._ports import TP, Codec, Engine, Observer, Silent, StateLog, TopicFacts
 from ._snapshot_file import SnapshotFiles
 from ._snapshots import Snapshots
 from ._topics import Cluster, prepare
+from ._watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +113,10 @@ class Worker:
         Raises:
             RefusedError: Before joining, when topics or broker do not allow to start.
         """
+        with Watchdog(self.config.hang_seconds, self._exit):
+            await self._run()
+
+    async def _run(self) -> None:
         preparing = asyncio.ensure_future(self._prepare())
         stopping = asyncio.ensure_future(self._stop.wait())
         await asyncio.wait({preparing, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -25,6 +25,7 @@ from ._sections import LogSection as LogSection
 from ._sections import ModelSection as ModelSection
 from ._sections import OutputSection as OutputSection
 from ._sections import StateSection as StateSection
+from ._sections import SupervisionSection as SupervisionSection
 from ._sections import TracesSection as TracesSection
 from ._sections import WindowSection as WindowSection
 from ._show import json_schema as json_schema

@@ -29,6 +29,7 @@ from ._sections import (
     ModelSection,
     OutputSection,
     StateSection,
+    SupervisionSection,
     TracesSection,
     WindowSection,
 )
@@ -69,6 +70,9 @@ class Settings(BaseSettings):
     output: OutputSection = Field(default=OutputSection(), description="Where events go.")
     checkpoint: CheckpointSection = Field(default=CheckpointSection(), description="Durability.")
     state: StateSection = Field(default=StateSection(), description="What each worker remembers.")
+    supervision: SupervisionSection = Field(
+        default=SupervisionSection(), description="Ending when nothing moves."
+    )
     http: HttpSection = Field(default=HttpSection(), description="Metrics and health.")
     dead_letters: DeadLettersSection = Field(
         default=DeadLettersSection(), description="Refused messages."

@@ -329,6 +329,22 @@ class StateSection(Section):
     )
 
 
+class SupervisionSection(Section):
+    """When a worker that stands still ends itself, with exit code 3, to be started again."""
+
+    hang_seconds: float = Field(
+        default=120.0,
+        ge=0,
+        description="Time without a turn of the event loop after which the process ends; 0: never.",
+    )
+    stuck_seconds: float = Field(
+        default=300.0,
+        ge=0,
+        description="Time with messages to read and no step in a partition after which the process "
+        "ends; 0: never.",
+    )
+
+
 class HttpSection(Section):
     """Metrics and health."""
 

@@ -11,11 +11,12 @@ import json
 import logging
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from stream.errors import UserError
-from stream.kafka import Silent, WorkerConfig
+from stream.kafka import Processor, Silent, WorkerConfig
 from stream.kafka.worker import Worker
 from tests.broker.counting import CountingCodec, CountingEngine
 
@@ -56,10 +57,15 @@ class Printing(Silent):
 async def main(options: dict[str, Any]) -> int:
     """Work until a signal."""
     padding = options.pop("row_padding", 0)
+    hangs, stalls = options.pop("hangs", False), options.pop("stalls", False)
     for name in ("bootstrap_servers", "topics"):
         options[name] = tuple(options[name])
     options["directory"] = Path(options["directory"])
     engine = CountingEngine(padding)
+    if hangs:
+        engine.step = lambda *_: time.sleep(600)  # type: ignore[method-assign]
+    if stalls:
+        Processor.process = lambda *_: asyncio.sleep(600)  # type: ignore[method-assign]
     worker = Worker(WorkerConfig(**options), CountingCodec(), engine, Printing())
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, worker.stop)

@@ -1,0 +1,144 @@
+"""What checkpoints take of a worker's time at full load: the same steps with and without them."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.fleet import Fleet
+from benchmarks.kafka_client import create_topics
+from stream.engine import TP, Engine, Fetch
+from stream.kafka import Checkpoint, Ledger, Membership, Outbox, Silent
+from stream.kafka._fence import FencedProducer
+from stream.kafka._logs import TransactionalLog
+from stream.records import Decoded
+
+_INTERVAL_SECONDS: Final = 2.0
+_STEP: Final = 4096
+_START_US: Final = 1_800_000_000_000_000
+_GROUP: Final = "share"
+
+
+class _Pauses(Silent):
+    """Notes what checkpoints said of themselves."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.stalled: list[float] = []
+        self.rows = 0
+
+    def checkpointed(self, reason: str, seconds: float, stalled: float, rows: int) -> None:
+        self.seconds.append(seconds)
+        self.stalled.append(stalled)
+        self.rows += rows
+
+
+class _Member:
+    def membership(self) -> Membership:
+        return Membership(-1, "")
+
+
+class _Load:
+    """Steps over keys in turn, one partition after the other, as fast as they go."""
+
+    def __init__(self, engine: Engine, fleet: Fleet, keys: int, ledger: Ledger) -> None:
+        self._engine, self._ledger = engine, ledger
+        self._tps: list[TP] = engine.attached()
+        n = len(self._tps)
+        names = [np.arange(keys)[part::n] for part in range(n)]
+        self._turns = [
+            (tp, [fleet.keys[k] for k in chosen[begin : begin + _STEP].tolist()])
+            for tp, chosen in zip(self._tps, names, strict=True)
+            for begin in range(0, chosen.size, _STEP)
+        ]
+        rng = np.random.default_rng(3)
+        self._values = rng.standard_normal((_STEP, len(fleet.channels))) + 50.0
+        self._at = 0
+        for tp in self._tps:
+            ledger.start(tp, engine.meta(tp).absorbed + 1, -1)
+
+    async def run(self, seconds: float) -> float:
+        """Rows a second."""
+        started, rows = time.perf_counter(), 0
+        while (took := time.perf_counter() - started) < seconds:
+            turn, place = divmod(self._at, len(self._turns))
+            tp, keys = self._turns[place]
+            self._at += 1
+            n, first = len(keys), self._ledger.position(tp)
+            times = np.full(n, _START_US + turn * 10_000_000, dtype=np.int64)
+            batch = Decoded(keys, times, self._values[:n], np.arange(n, dtype=np.int32), [])
+            fetch = Fetch(np.arange(first, first + n, dtype=np.int64), times // 1000)
+            self._engine.step(tp, batch, fetch)
+            self._ledger.advance(tp, first + n)
+            rows += n
+            for _ in range(3):
+                await asyncio.sleep(0)
+        return rows / took
+
+
+async def share(
+    bootstrap: str, engine: Engine, fleet: Fleet, keys: int, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Measure.
+
+    Args:
+        bootstrap: A real broker.
+        engine: Has all keys.
+        fleet: Their names.
+        keys: Those that send.
+        options: `load_seconds`.
+    """
+    topics = {f"share-{keys}": len(engine.attached())}
+    create_topics(bootstrap, topics, {"cleanup.policy": "compact"})
+    (changelog,) = topics
+    producer = FencedProducer(
+        transactional_id=f"share-{keys}",
+        bootstrap_servers=bootstrap,
+        max_batch_size=786_432,
+        max_request_size=4 * 1_048_576,
+    )
+    await producer.start()
+    ledger, pauses = Ledger(), _Pauses()
+    checkpoint = Checkpoint(
+        engine=engine,
+        ledger=ledger,
+        outbox=Outbox(None, limit=1000, on_full=lambda: None),
+        log=TransactionalLog(producer, lambda _: changelog, _GROUP),
+        group=_Member(),
+        clock=time.perf_counter,
+        observer=pauses,
+    )
+    load = _Load(engine, fleet, keys, ledger)
+
+    async def checkpoints() -> None:
+        while True:
+            await asyncio.sleep(_INTERVAL_SECONDS)
+            await checkpoint.run("interval")
+
+    try:
+        await load.run(1.0)
+        free = [await load.run(options.load_seconds / 2)]
+        await checkpoint.run("interval")
+        pauses.seconds, pauses.stalled, pauses.rows = [], [], 0
+        writing = asyncio.ensure_future(checkpoints())
+        busy = await load.run(options.load_seconds)
+        writing.cancel()
+        await asyncio.wait({writing})
+        free.append(await load.run(options.load_seconds / 2))
+        await checkpoint.run("interval")
+    finally:
+        await producer.stop()
+    without = sum(free) / len(free)
+    return {
+        "rows_per_second_without": round(without),
+        "rows_per_second": round(busy),
+        "checkpoint_share": round(max(0.0, 1 - busy / without), 4),
+        "checkpoints": len(pauses.seconds),
+        "rows_a_checkpoint": round(pauses.rows / max(len(pauses.seconds), 1)),
+        "checkpoint_seconds": round(float(np.median(pauses.seconds)), 3),
+        "longest_pause_seconds": round(max(pauses.stalled), 4),
+    }

@@ -1,0 +1,96 @@
+"""Copies of an engine's state on local disk, by the worker's own code, with no broker to ask."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from benchmarks.frame import BenchmarkError
+from stream.engine import TP, Engine, MetaRow, RowBlock, Walk
+from stream.kafka import Changelog, Silent, TopicFacts
+from stream.kafka._snapshot_file import SnapshotFiles
+from stream.kafka._snapshots import Snapshots
+
+
+class _Changelog(NamedTuple):
+    topic: str
+    partition: int
+
+
+class _Timed(Walk):
+    """A walk that notes the longest time it held the stream up."""
+
+    longest = 0.0
+
+    def take(self, limit: int) -> RowBlock | None:
+        started = time.perf_counter()
+        try:
+            return super().take(limit)
+        finally:
+            _Timed.longest = max(_Timed.longest, time.perf_counter() - started)
+
+
+class _Host:
+    """What copies ask of a worker."""
+
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self.engine: Any = engine
+        self.changelog = Changelog(self.engine, Silent())
+        self.observer = Silent()
+        self.checkpoint = SimpleNamespace(taken={})
+        self.config = SimpleNamespace(changelog=lambda topic: f"{topic}-changelog")
+        self.administration = self
+        self.clock = time.monotonic
+        edge: Any = self
+        self.copies = Snapshots(edge, SnapshotFiles(folder))
+
+    def source(self, tp: _Changelog) -> TP:
+        return tp.topic.removesuffix("-changelog"), tp.partition
+
+    async def describe(self, topics: Sequence[str]) -> Mapping[str, TopicFacts]:
+        return {topic: TopicFacts(0, "here") for topic in topics}
+
+    async def tombstones_kept(self, topics: Sequence[str]) -> Mapping[str, float]:
+        return dict.fromkeys(topics, 86_400.0)
+
+
+async def copy(engine: Engine, folder: Path) -> dict[str, Any]:
+    """Write copies of all partitions, whose rows are all clean."""
+    host = _Host(engine, folder)
+    store = engine._store
+    host.engine.walk = lambda tp: _Timed(store.slab, store.overflow, engine._parts[tp])
+    nothing = {_Changelog(f"{topic}-changelog", 0): 0 for topic, _ in engine.attached()}
+    await host.copies.restore(nothing, {})  # asks what the changelogs are
+    _Timed.longest = 0.0
+    started = time.perf_counter()
+    for tp in engine.attached():
+        meta: MetaRow = engine.meta(tp)
+        host.changelog.wrote(tp, 1, 0, meta.absorbed + 1, meta.encode())
+        if not await host.copies.write(tp):
+            raise BenchmarkError(f"No copy of {tp} was written.")
+    took = time.perf_counter() - started
+    del host.engine.walk
+    size = sum(path.stat().st_size for path in folder.iterdir())  # noqa: ASYNC240  # nobody waits
+    return {
+        "write_seconds": round(took, 2),
+        "write_longest_pause_seconds": round(_Timed.longest, 4),
+        "mib": round(size / 2**20, 1),
+    }
+
+
+async def restore(engine: Engine, folder: Path, topic: str, partitions: int) -> dict[str, Any]:
+    """Load the copies into an engine."""
+    host = _Host(engine, folder)
+    ends = {_Changelog(f"{topic}-changelog", n): 10 for n in range(partitions)}
+    for tp in ends:
+        engine.attach(host.source(tp))
+    started = time.perf_counter()
+    await host.copies.restore(ends, {})
+    took = time.perf_counter() - started
+    return {
+        "recovery_seconds": round(took, 2),
+        "keys_per_second": round(engine.active_keys / took),
+    }
