@@ -72,6 +72,7 @@ def engine_settings(settings: Settings) -> tuple[WindowSpec, Limits]:
         max_keys=settings.state.max_keys,
         future_us=round(settings.input.future_seconds * 1e6),
         stale_intervals=window.stale_intervals,
+        ttl_us=round(settings.state.ttl_seconds * 1e6),
     )
     return spec, limits
 

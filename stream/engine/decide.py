@@ -286,6 +286,19 @@ class Decider:
             rows=0,
         )
 
+    def forget(self, part: Partition, slot: int, deadline_us: int) -> list[Event]:
+        """What the open alerts of a key come to that is forgotten at a time."""
+        slots = np.asarray([slot])
+        views = self._store.layout.views(self._store.gather(slots))
+        none = np.zeros(0, dtype=np.int64)
+        lone = Batch(part, slots, views, none, none.astype(bool))
+        about = self._about(lone, 0, deadline_us)
+        if views["stale"][0] == TOLD:
+            return [self._silence(lone, 0, about, resolved=True)]
+        if views["firing"][0] and not views["stale"][0]:
+            return [self._episode(lone, 0, about, resolved=True, reason="stale")]
+        return []
+
     def absent(
         self,
         part: Partition,

@@ -72,7 +72,8 @@ class Engine:
                 'Move it with model.to(backend="numpy"), or load it so: '
                 'FleetModel.load(folder, backend="numpy").'
             )
-        return Store(model, self._window, self._limits.max_keys, self._limits.stale_intervals)
+        limits = self._limits
+        return Store(model, self._window, limits.max_keys, limits.stale_intervals, limits.ttl_us)
 
     def _use(self, model: FleetModel, store: Store) -> None:
         window = self._window
@@ -282,9 +283,9 @@ class Engine:
 
     @property
     def moved(self) -> Moved:
-        """Rows moved out of memory, back, and forgotten for want of disk, so far."""
+        """Rows moved out of memory, back, and forgotten, so far."""
         overflow = self._store.overflow
-        return Moved(overflow.evicted, overflow.returned, overflow.forgotten)
+        return Moved(overflow.evicted, overflow.returned, overflow.forgotten, overflow.expired)
 
     def keys(self, tp: TP) -> int:
         """Number of keys of a partition that are in memory."""

@@ -42,6 +42,7 @@ class Overflow:
         self.evicted = 0
         self.returned = 0
         self.forgotten = 0
+        self.expired = 0
 
     def go_on_from(self, former: Overflow) -> None:
         """Count on where another one ended."""

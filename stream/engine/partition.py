@@ -20,6 +20,7 @@ class Partition:
         index: Stream key -> slot.
         meta: Counts and the partition's clock.
         next_silence: No key falls silent before the clock passes this, microseconds.
+        next_expiry: No sweep for keys to be forgotten before the clock passes this, microseconds.
         foreign: Changelog rows of another layout or model, by key, until they are adopted.
         spill: Where rows go that memory does not hold; None: nowhere.
         overdue: Keys put away that are silent, and found no room to say so.
@@ -34,6 +35,7 @@ class Partition:
     index: dict[bytes, int] = field(default_factory=dict)
     meta: MetaRow = field(default_factory=MetaRow)
     next_silence: int = -(2**62)
+    next_expiry: int = -(2**62)
     spill: Spill | None = None
     overdue: list[bytes] = field(default_factory=list)
     tombstones: list[bytes] = field(default_factory=list)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +41,14 @@ class ScoreColumns:
         """Tail probability of each row for its key."""
         out: NDArray[np.float64] = 10.0 ** (-self.severity.astype(np.float64))
         return out
+
+    def and_then(self, more: ScoreColumns) -> ScoreColumns:
+        """These rows, and others after them."""
+        if not self.sample.size:
+            return more
+        names = [each.name for each in fields(self)]
+        pairs = ((getattr(self, name), getattr(more, name)) for name in names)
+        return ScoreColumns(*(np.concatenate(pair) for pair in pairs))
 
     @classmethod
     def empty(cls) -> ScoreColumns:
@@ -90,8 +98,16 @@ class LoadReport(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """Rows that went out of memory, that came back, and that were forgotten for want of disk."""
+    """Rows moved so far.
+
+    Attributes:
+        evicted: Out of memory, to the disk.
+        returned: Back from it.
+        forgotten: For want of disk.
+        expired: Because their keys were silent for too long.
+    """
 
     evicted: int
     returned: int
     forgotten: int
+    expired: int

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.engine.decide import Batch, Decider, Silent
+from stream.engine.expiry import Expiry
 from stream.engine.layout import WindowSpec
 from stream.engine.meta import Fate
 from stream.engine.partition import Partition
@@ -24,7 +25,7 @@ from stream.engine.rows import Completed, Seen, known_at, of_intervals, of_sampl
 from stream.engine.stale import fallen_silent
 from stream.engine.store import Store
 from stream.engine.windows import NEVER, Tumbling
-from stream.records import Decoded, Reason, Rejected
+from stream.records import Decoded, Event, Reason, Rejected
 
 _FATES = (Fate.ABSENT, Fate.REPEATED, Fate.LATE, Fate.WINDOWED, Fate.WARMING, Fate.SCORED)
 _REPEATED, _LATE, _WINDOWED, _WARMING, _SCORED = range(1, 6)
@@ -39,11 +40,13 @@ class Limits:
         max_keys: Keys held in memory.
         future_us: How far an event time may lie after Kafka's own timestamp.
         stale_intervals: Usual intervals without a record after which a key is silent; 0: never.
+        ttl_us: Silence after which a key is forgotten, by its partition's clock; 0: never.
     """
 
     max_keys: int = 1_000_000
     future_us: int = 3_600_000_000
     stale_intervals: float = 20.0
+    ttl_us: int = 0
 
 
 class Stepper:
@@ -59,6 +62,7 @@ class Stepper:
     def __init__(self, store: Store, decider: Decider, window: WindowSpec, limits: Limits) -> None:
         self._store, self._decider, self._limits = store, decider, limits
         self._pipeline = decider.pipeline
+        self._expiry = Expiry(store, decider, limits.ttl_us)
         self._window = window
         self._tumbling = (
             Tumbling(window, self._pipeline.config.channels) if window.mode == "time" else None
@@ -90,10 +94,23 @@ class Stepper:
             keep &= fate[batch.message] != _REFUSED
         result.rejected = [refused[m] for m in sorted(refused)]
         index = np.flatnonzero(keep)
+        message = batch.message[index]
+        for piece in self._expiry.pieces(part, batch.time_us[index], message, slots[index]):
+            self._say(part, fetch, int(message[piece.begin]), piece.events, result)
+            held = index[piece.begin : piece.end]
+            self._absorb(part, batch, fetch, held, slots, fate, result)
         if index.size:
-            self._absorb(part, batch, fetch, index, slots, fate, result)
+            self._say(part, fetch, int(message[-1]), self._expiry.sweep(part), result)
         self._count(part, fetch, fate, result)
         return result
+
+    def _say(
+        self, part: Partition, fetch: Fetch, message: int, events: list[Event], result: StepResult
+    ) -> None:
+        """Events that a message brings about, of other keys; none where it only warms up."""
+        if events and fetch.offsets[message] >= part.meta.events_from:
+            result.events += events
+            result.sources += [message] * len(events)
 
     def _too_far_ahead(
         self, batch: Decoded, fetch: Fetch, ahead: NDArray[np.bool_], refused: dict[int, Rejected]
@@ -137,18 +154,20 @@ class Stepper:
         late = code == _LATE
         if late.any():
             np.add.at(views["late"], inverse[late], 1)
-            result.late = sorted({int(m) for m in batch.message[index[late]]})
-        self._decider.run(about, seen, result)
+            result.late = sorted({*result.late, *batch.message[index[late]].tolist()})
+        mine = StepResult()
+        self._decider.run(about, seen, mine)
         if seen is not None:
             by = seen.rows.sample
             code[by] = _WARMING
             code[by[seen.observed.scored]] = _SCORED
-            result.missing = int(np.isnan(seen.rows.values).sum())
+            result.missing += int(np.isnan(seen.rows.values).sum())
         # keys fall silent together: their order must not depend on which of them are in the batch
         about.out.sort(key=lambda e: (e[0], e[1], e[2].time_us, e[2].key))
-        result.events = [event for _, _, event in about.out]
-        result.sources = batch.message[index[[at for at, _, _ in about.out]]].tolist()
-        result.scores.sample = index[result.scores.sample]
+        result.events += [event for _, _, event in about.out]
+        result.sources += batch.message[index[[at for at, _, _ in about.out]]].tolist()
+        mine.scores.sample = index[mine.scores.sample]
+        result.scores = result.scores.and_then(mine.scores)
         np.maximum.at(fate, batch.message[index], code)
         self._store.scatter(uniq, block)
         part.meta.clock_us = int(clock[-1])

@@ -36,6 +36,7 @@ class Store:
         window: How samples become rows.
         max_keys: Most keys held in memory.
         stale_intervals: Usual intervals after which a key is silent; 0: never.
+        ttl_us: Silence after which a key is forgotten, microseconds; 0: never.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Store:
         window: WindowSpec,
         max_keys: int,
         stale_intervals: float = 0.0,
+        ttl_us: int = 0,
     ) -> None:
         pipeline = model.pipeline
         fields = pipeline.state_fields()
@@ -57,7 +59,7 @@ class Store:
         self._row_of_key = {key: i for i, key in enumerate(model.keys)}
         self._known = self._first_rows(model.key_state, len(model.keys))
         self._new = self._first_rows(model.new_state, 1)
-        self._stale_intervals = stale_intervals
+        self._stale_intervals, self._ttl_us = stale_intervals, ttl_us
         self._use(Slab(self.layout.nbytes, max_keys))
         windows = (*pipeline.normaliser.state_fields(), *pipeline.windows.state_fields())
         measured = {f.name for f in (*windows, *engine_fields(len(model.channels), window))}
@@ -157,12 +159,23 @@ class Store:
     def _due(
         self, slots: NDArray[np.int64], views: dict[str, Any] | None = None
     ) -> NDArray[np.int64]:
-        """Clock at which the keys of rows fall silent; far off for those that are.
+        """Clock at which the keys of rows fall silent, or are forgotten; far off where neither.
 
         Args:
             slots: Which rows, `(n,)`.
             views: Of which block; None: of the slab.
         """
+        views = self._all if views is None else views
+        ends = self._silent(slots, views)
+        if self._ttl_us:
+            seen = views["seen"][slots]
+            ends = np.where(seen > NEVER, np.minimum(ends, seen + self._ttl_us), ends)
+        return ends
+
+    def _silent(
+        self, slots: NDArray[np.int64], views: dict[str, Any] | None = None
+    ) -> NDArray[np.int64]:
+        """Clock at which the keys of rows fall silent; far off for those that are."""
         views = self._all if views is None else views
         fields = (views[name][slots] for name in ("interval", "rows", "known", "seen"))
         ends = self.patience(*fields)
@@ -174,6 +187,18 @@ class Store:
         known = self._row_of_key.get(key)
         row: NDArray[np.uint8] = self._new[0] if known is None else self._known[known]
         return row
+
+    def seen(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The partition's clock when keys last sent."""
+        found: NDArray[np.int64] = self._all["seen"][slots]
+        return found
+
+    def renew(self, slots: NDArray[np.int64]) -> None:
+        """Let keys begin anew; what they have absorbed of the log stays absorbed."""
+        for slot in slots.tolist():
+            offset = int(self._all["offset"][slot])
+            self.slab.rows[slot] = self._first(self.slab.key(slot))
+            self._all["offset"][slot] = offset
 
     def gather(self, slots: NDArray[np.int64]) -> NDArray[np.uint8]:
         """A copy of rows, `(B, nbytes)`."""
@@ -226,7 +251,7 @@ class Store:
             due_away = [*part.overdue, *part.spill.due(now)]
             part.overdue = self.overflow.bring_back(part, due_away, batch)
         slots = self.slab.slots_of(part.number)
-        ends = self._due(slots)
+        ends = self._silent(slots)
         due = ends < now
         part.next_silence = int(ends[~due].min(initial=2**62))
         if part.spill is not None:

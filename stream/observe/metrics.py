@@ -55,7 +55,7 @@ _TRIGGERS = (
 )
 _OUTCOMES = ("written", "cut", "coordinates", "dropped", "failed")
 _REASONS = frozenset(reason.value for reason in Reason)
-_EVICTIONS = ("memory", "disk")
+_EVICTIONS = ("memory", "disk", "ttl")
 _RESTORED = ("accepted", "stale", "damaged")
 _RELOADS = ("applied", "unchanged", "refused")
 _FATES = ("scored", "warming", "windowed", "late", "repeated", "absent")
@@ -191,7 +191,7 @@ class Metrics:
         self._in_flight = gauge("ember_events_in_flight", "Events not yet acknowledged.")
         self._evictions = counter(
             "ember_state_evictions",
-            "Keys moved out: of memory, to the disk; of the disk, forgotten.",
+            "Keys moved out: of memory, to the disk; of the disk, forgotten; forgotten by ttl.",
             "reason",
         )
         self._returned = counter("ember_state_returned_keys", "Keys read back from the disk.")
@@ -205,8 +205,8 @@ class Metrics:
         )
         self._rebalances = counter("ember_rebalances", "Assignments received from the group.")
         self._channels = frozenset(channels[:_MOST_CHANNELS])
-        self._ask_moved: Callable[[], tuple[int, int, int]] | None = None
-        self._moved = (0, 0, 0)
+        self._ask_moved: Callable[[], tuple[int, int, int, int]] | None = None
+        self._moved = (0, 0, 0, 0)
         self._held: set[TP] = set()
         self._newest: dict[str, int] = {}
         self._cached_lag = cache(lambda topic, partition: self._lag.labels(topic, partition))
@@ -367,12 +367,13 @@ class Metrics:
         stale: Callable[[], float],
         state_bytes: Callable[[], float],
         in_flight: Callable[[], float],
-        moved: Callable[[], tuple[int, int, int]],
+        moved: Callable[[], tuple[int, int, int, int]],
         max_keys: int,
     ) -> None:
         """Functions to ask at every scrape, and the bound of the first.
 
-        `moved` gives keys evicted to the disk, returned from it, and forgotten, so far.
+        `moved` gives keys evicted to the disk, returned from it, forgotten for want of it, and
+        forgotten because they were silent, so far.
         """
         self._ask_moved = moved
         self._keys.set_function(keys)
@@ -403,8 +404,9 @@ class Metrics:
         """Prometheus' text format."""
         if self._ask_moved is not None:
             before, self._moved = self._moved, self._ask_moved()
-            evicted, returned, forgotten = np.subtract(self._moved, before).tolist()
+            evicted, returned, forgotten, expired = np.subtract(self._moved, before).tolist()
             self._evictions.labels("memory").inc(evicted)
             self._evictions.labels("disk").inc(forgotten)
+            self._evictions.labels("ttl").inc(expired)
             self._returned.inc(returned)
         return generate_latest(self.registry)

@@ -322,7 +322,10 @@ class StateSection(Section):
         "forgotten. 0: none, and a new key beyond `max_keys` is refused (`key_limit`).",
     )
     ttl_seconds: float = Field(
-        default=0.0, ge=0, description="Event time after which a silent key is forgotten; 0: never."
+        default=0.0,
+        ge=0,
+        description="Silence, by the event time of its partition, after which a key is forgotten "
+        "and begins anew; 0: never.",
     )
     standby_replicas: int = Field(
         default=1, ge=0, description="Workers that keep a copy of each state."

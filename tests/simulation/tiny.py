@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ember_core.state import StateField
+from ember_core.turns import Turns
 from stream.engine import Engine, Judge, Limits, WindowSpec
-from stream.engine.decide import Batch, RowGroup
+from stream.engine.decide import Batch
+from stream.engine.partition import Partition
 from stream.engine.result import StepResult
+from stream.engine.rows import Seen
 from stream.engine.step import Stepper
 from stream.engine.store import Store
 from stream.records import Decoded, Event, Message, Reason, Rejected
@@ -26,10 +29,11 @@ _STEP = np.uint64(1442695040888963407)
 
 
 @dataclass
-class Seen:
-    """What `TinyPipeline.observe` gives: new state, and which rows count."""
+class Looked:
+    """What `TinyPipeline.observe` gives: new state of each key; chain and worth of each row."""
 
     state: dict[str, Any]
+    chain: Any
     scored: Any
 
 
@@ -45,13 +49,22 @@ class TinyPipeline:
         return (
             StateField("last_time", "<i8", (), "event time of the last row, microseconds"),
             StateField("rows", "<i8", (), "rows absorbed"),
+            StateField("interval", "<f8", (), "usual interval; none here"),
+            StateField("known", "<u1", (), "1 where the bundle knows the key; it knows none"),
             StateField("chain", "<u8", (), "all values, in order"),
         )
 
-    def observe(self, state: dict[str, Any], values: Any, time_us: Any) -> Seen:
-        chain = (state["chain"] ^ values[:, 0].astype(np.uint64)) * _FACTOR + _STEP
-        rows = state["rows"] + 1
-        return Seen({"chain": chain, "rows": rows, "last_time": time_us}, rows > WARM_ROWS)
+    def observe(self, state: dict[str, Any], values: Any, time_us: Any, turns: Turns) -> Looked:
+        chain, rows = np.zeros(turns.rows, np.uint64), np.zeros(turns.rows, np.int64)
+        own, last = state["chain"].copy(), state["last_time"].copy()
+        for turn in range(len(turns.sizes)):
+            at = turns.turn == turn
+            keys = turns.key[at]
+            own[keys] = (own[keys] ^ values[at, 0].astype(np.uint64)) * _FACTOR + _STEP
+            chain[at], rows[at] = own[keys], state["rows"][keys] + turn + 1
+            last[keys] = time_us[at]
+        new = {"chain": own, "rows": rows[turns.last], "last_time": last}
+        return Looked(new, chain, rows > WARM_ROWS)
 
 
 class TinyDecider:
@@ -61,39 +74,43 @@ class TinyDecider:
         self.pipeline = pipeline
         self._store = store
 
-    def run(self, batch: Batch, groups: list[RowGroup], result: StepResult) -> None:
-        views = batch.views
+    def run(self, batch: Batch, seen: Seen | None, result: StepResult) -> None:
+        if seen is None:
+            return
+        views, looked, rows = batch.views, cast("Looked", seen.observed), seen.rows
         topic, partition = batch.part.tp
-        for group in groups:
-            scored = group.observed.scored
-            views["seq"][group.rows[scored]] += 1
-            fires = scored & ((group.observed.state["chain"] >> np.uint64(62)) > 0)
-            for at in np.flatnonzero(fires).tolist():
-                row = int(group.rows[at])
-                key = self._store.slab.key(int(batch.slots[row]))
-                seq = int(views["seq"][row])
-                event = Event(
-                    kind="anomaly",
-                    key=key,
-                    id=f"{topic}/{key.decode()}/{seq}",
-                    time_us=int(group.time_us[at]),
-                    body=b"%d/%d" % (partition, int(group.observed.state["chain"][at])),
-                )
-                batch.out.append((int(group.sample[at]), 1, event))
+        for at in np.flatnonzero(looked.scored).tolist():  # turn by turn: each key's in order
+            row, chain = int(rows.who[at]), int(looked.chain[at])
+            views["seq"][row] += 1
+            if not chain >> 62:
+                continue
+            key = self._store.slab.key(int(batch.slots[row]))
+            event = Event(
+                kind="anomaly",
+                key=key,
+                id=f"{topic}/{key.decode()}/{int(rows.time_us[at])}.{int(views['seq'][row])}",
+                time_us=int(rows.time_us[at]),
+                body=b"%d/%d" % (partition, chain),
+            )
+            batch.out.append((int(rows.sample[at]), 1, event))
+
+    def forget(self, part: Partition, slot: int, deadline_us: int) -> list[Event]:
+        """Nothing is open here."""
+        return []
 
 
 class TinyEngine(Engine):
     """The production engine around `TinyPipeline`."""
 
-    def __init__(self, max_keys: int = 64, spill: Any = None) -> None:
+    def __init__(self, max_keys: int = 64, spill: Any = None, ttl_us: int = 0) -> None:
         pipeline: Any = TinyPipeline()
         model: Any = SimpleNamespace(
             pipeline=pipeline, channels=("x",), keys=[], key_state={}, new_state={}, sha256="7" * 64
         )
-        window, limits = WindowSpec(), Limits(max_keys=max_keys, stale_intervals=0.0)
+        window, limits = WindowSpec(), Limits(max_keys=max_keys, stale_intervals=0.0, ttl_us=ttl_us)
         self.model = model
         self._judge = Judge(model.sha256, {})
-        self._store = Store(model, window, max_keys)
+        self._store = Store(model, window, max_keys, ttl_us=ttl_us)
         decider: Any = TinyDecider(self._store, pipeline)
         self._stepper = Stepper(self._store, decider, window, limits)
         self._spill = spill

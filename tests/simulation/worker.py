@@ -148,6 +148,7 @@ class Worker:
         transactional_id: Of this life.
         on_request: Told of the kind of every request.
         max_keys: Keys in memory; others are put away.
+        ttl_us: Silence after which a key is forgotten; 0: never.
         disk: For copies of the state.
     """
 
@@ -161,6 +162,7 @@ class Worker:
         transactional_id: str,
         on_request: Callable[[str], None],
         max_keys: int = 64,
+        ttl_us: int = 0,
         disk: Disk | None = None,
     ) -> None:
         self.process = process
@@ -169,7 +171,7 @@ class Worker:
         self.config = config
         self.on_request = on_request
         self.transactional_id = transactional_id
-        self.engine = TinyEngine(max_keys, DictSpill)
+        self.engine = TinyEngine(max_keys, DictSpill, ttl_us)
         self.thread = Thread(self)
         self.generation, self.member = -1, ""
         self.positions: dict[Any, int] = {}

@@ -150,7 +150,7 @@ def test_everything_else_moves() -> None:
     metrics = Metrics(["telemetry"], version="1.2", model="m", process=False)
     metrics.checkpointed(0.4, 0.01, 11)
     metrics.timed("recovery", 8.0)
-    moved = (7, 5, 0)
+    moved = (7, 5, 0, 0)
     metrics.restored(5, 3, 1)
     metrics.dead_letters("written", 2)
     metrics.phase("joining")
@@ -176,9 +176,10 @@ def test_everything_else_moves() -> None:
     assert value(metrics, "ember_dead_letters_total", outcome="written") == 2
     assert value(metrics, "ember_state_evictions_total", reason="memory") == 7
     assert value(metrics, "ember_state_returned_keys_total") == 5
-    moved = (9, 6, 2)
+    moved = (9, 6, 2, 4)
     assert value(metrics, "ember_state_evictions_total", reason="memory") == 9
     assert value(metrics, "ember_state_evictions_total", reason="disk") == 2
+    assert value(metrics, "ember_state_evictions_total", reason="ttl") == 4
     assert value(metrics, "ember_phase", phase="running") == 1
     assert value(metrics, "ember_phase", phase="joining") == 0
     assert value(metrics, "ember_active_keys") == 17
