@@ -59,6 +59,9 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
         "benchmarks.recovery",
         "seconds until the state of all keys is back, and a checkpoint's pause",
     ),
+    "eviction": Benchmark(
+        "benchmarks.eviction", "memory and returning keys when there are more than memory holds"
+    ),
     "quality": Benchmark(
         "benchmarks.quality", "faults caught and false alarms on labelled telemetry, beside others"
     ),

@@ -38,6 +38,9 @@ from ._watchdog import STOOD_STILL, Progress
 
 log = logging.getLogger(__name__)
 
+_MESSAGE_BYTES = 1_048_588
+"""Kafka's default; batches of rows are smaller."""
+
 _LOOK_SECONDS = 10.0
 """Between looks at the ends of the logs."""
 
@@ -92,6 +95,7 @@ class Edge:
         self.clock = clock
         self.snapshots: Snapshots | None = None
         self._exit = exit_process
+        self._too_large = too_large
         self._wake = asyncio.Event()
         self._damaged_rows: dict[TP, int] = {}
         self.ledger = Ledger()
@@ -266,6 +270,12 @@ class Edge:
             cause = error.__cause__
             if isinstance(cause, FencedError):
                 self.fatal(f"This worker is fenced: {cause}.")
+            if cause is not None and self._too_large(cause):
+                self.fatal(
+                    f"The broker refused what a checkpoint ({reason}) wrote as too large. Expected "
+                    f"max.message.bytes of at least {_MESSAGE_BYTES} on the changelogs "
+                    f"({', '.join(self.sources)}) and the output topics. Raise it; nothing is lost."
+                )
             self.fatal(f"{error}", cause)
 
     async def commit_plainly(self, offsets: Mapping[TP, int], membership: Membership) -> None:

@@ -94,7 +94,8 @@ async def append_rows(
             acks.append(await producer.send_batch(batch, topic, partition=partition))
             counts.append(batch.record_count())
             batch = producer.create_batch()
-            batch.append(timestamp=now, key=key, value=row, headers=headers)
+            if batch.append(timestamp=now, key=key, value=row, headers=headers) is None:
+                raise kafka_errors.MessageSizeTooLargeError(f"a row of {len(row or b'')} bytes")
     batch.close()
     counts.append(batch.record_count())
     acks.append(await producer.send_batch(batch, topic, partition=partition))

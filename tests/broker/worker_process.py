@@ -61,6 +61,9 @@ async def main(options: dict[str, Any]) -> int:
     for name in ("bootstrap_servers", "topics"):
         options[name] = tuple(options[name])
     options["directory"] = Path(options["directory"])
+    if options.pop("clock_back", False):
+        real, begun = time.time, time.monotonic()
+        time.time = lambda: real() - (3600.0 if time.monotonic() > begun + 2.0 else 0.0)
     engine = CountingEngine(padding)
     if hangs:
         engine.step = lambda *_: time.sleep(600)  # type: ignore[method-assign]

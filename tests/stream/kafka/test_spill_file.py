@@ -67,3 +67,12 @@ def test_nothing_is_on_disk_before_a_row_has_to_go(tmp_path: Path) -> None:
     assert files.used() == 0
     assert not (tmp_path / "spill").exists()
     file.close()
+
+
+def test_a_full_disk_is_named_and_what_was_there_stays(tmp_path: Path) -> None:
+    file = SpillFiles(tmp_path, 2**40)()
+    file.put([Spilled(b"a", bytes(1000), NEVER_US)])
+    file._db.execute("pragma max_page_count = 8")  # SQLite's own word for a full disk
+    with pytest.raises(UserError, match=r"(?s)full.*Free disk space"):
+        file.put([Spilled(b"%d" % i, bytes(1000), NEVER_US) for i in range(50)])
+    file.close()
