@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import subprocess
 import sys
@@ -12,10 +13,11 @@ import numpy as np
 import psutil
 import pytest
 
-from benchmarks import frame, performance_page
+from benchmarks import frame, performance_page, recovery
 from benchmarks.engine_bench import Bench, Wire, batches
 from benchmarks.fleet import Fleet
 from benchmarks.latency import faulty, quantiles
+from benchmarks.local_copies import copy, restore
 from benchmarks.machine import describe
 from benchmarks.model import measure
 from benchmarks.peers import PEERS, Peer, compare, lacking
@@ -25,6 +27,7 @@ from benchmarks.stages import Stages
 from benchmarks.worker import parse_metrics, settings_file, stage_shares
 from ember_core.fleet import FleetModel
 from stream.codecs import make_codec
+from stream.engine import Engine, Limits
 from stream.settings import Settings
 
 KEYS, CHANNELS = 13, 3
@@ -131,6 +134,30 @@ def test_delays_become_quantiles():
     assert quantiles([0.1] * 99 + [0.9])["p50_seconds"] == 0.1
     with pytest.raises(frame.BenchmarkError, match="No alert"):
         quantiles([])
+
+
+def test_twice_the_keys_of_memory_are_all_remembered(capsys):
+    words = "--json --keys 7000 --max-keys 3000 --channels 3 --sample 500"
+    assert frame.main(["eviction", *words.split()]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["active_keys"] == 3000
+    assert result["evicted"] >= 7000 - 3000
+    assert result["returned"] > 0
+    assert result["forgotten"] == 0
+    assert result["keys_that_went_on"] == 500
+
+
+def test_copies_on_local_disk_bring_every_key_back(tmp_path):
+    fleet = Fleet(700, 3)
+    model = fleet.model(rows=200, epochs=1)
+    engine, copied = (Engine(model, limits=Limits(max_keys=700)) for _ in range(2))
+    engine.attach(("telemetry", 0))
+    recovery._step(engine, ("telemetry", 0), fleet, np.arange(700), 0)
+    engine.take_dirty(("telemetry", 0))
+    assert asyncio.run(copy(engine, tmp_path))["mib"] > 0
+    asyncio.run(restore(copied, tmp_path, "telemetry", 1))
+    for key in fleet.keys:
+        assert copied.row(("telemetry", 0), key) == engine.row(("telemetry", 0), key) is not None
 
 
 def test_a_benchmark_that_fails_ends_with_one_and_says_why(capsys):
