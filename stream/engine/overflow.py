@@ -37,7 +37,7 @@ class Overflow:
     ) -> None:
         self._slab = slab
         self._due = due
-        self._ours = ours
+        self.ours = ours
         self._parts: dict[int, Partition] = {}
         self.evicted = 0
         self.returned = 0
@@ -47,7 +47,7 @@ class Overflow:
     def go_on_from(self, former: Overflow) -> None:
         """Count on where another one ended."""
         self.evicted, self.returned = former.evicted, former.returned
-        self.forgotten = former.forgotten
+        self.forgotten, self.expired = former.forgotten, former.expired
 
     def opened(self, part: Partition) -> None:
         """A partition is owned now."""
@@ -89,7 +89,7 @@ class Overflow:
         """Put one row back; there must be room. Gives its slot."""
         slot = self._slab.allocate(key, part.number)
         part.index[key] = slot
-        self._slab.rows[slot] = self._ours(part, key, row)
+        self._slab.rows[slot] = self.ours(part, key, row)
         self.returned += 1
         return slot
 

@@ -117,5 +117,5 @@ class Walk:
     def _block(self, rows: list[tuple[bytes, bytes]]) -> RowBlock | None:
         if not rows:
             return None
-        flat = np.frombuffer(b"".join(row for _, row in rows), dtype=np.uint8)
-        return RowBlock([key for key, _ in rows], flat.reshape(len(rows), self._slab.nbytes))
+        ours = [self._overflow.ours(self._part, key, row) for key, row in rows]
+        return RowBlock([key for key, _ in rows], np.stack(ours))
