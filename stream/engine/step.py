@@ -94,13 +94,13 @@ class Stepper:
             keep &= fate[batch.message] != _REFUSED
         result.rejected = [refused[m] for m in sorted(refused)]
         index = np.flatnonzero(keep)
-        message = batch.message[index]
-        for piece in self._expiry.pieces(part, batch.time_us[index], message, slots[index]):
-            self._say(part, fetch, int(message[piece.begin]), piece.events, result)
+        sent = batch.message[index]
+        for piece in self._expiry.pieces(part, batch.time_us[index], sent, slots[index]):
+            self._say(part, fetch, int(sent[piece.begin]), piece.events, result)
             held = index[piece.begin : piece.end]
             self._absorb(part, batch, fetch, held, slots, fate, result)
         if index.size:
-            self._say(part, fetch, int(message[-1]), self._expiry.sweep(part), result)
+            self._say(part, fetch, int(sent[-1]), self._expiry.sweep(part), result)
         self._count(part, fetch, fate, result)
         return result
 
