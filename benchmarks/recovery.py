@@ -66,7 +66,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     model = fleet.model(rows=600, epochs=1)
     with RealKafka() as kafka:
         create_topics(
-            kafka.bootstrap, {_CHANGELOG: options.partitions}, {"cleanup.policy": "compact"}
+            kafka.bootstrap,
+            dict.fromkeys((_TOPIC, _CHANGELOG), options.partitions),
+            {"cleanup.policy": "compact"},
         )
         with tempfile.TemporaryDirectory(prefix="ember-copies-") as folder:
             say("writing")
