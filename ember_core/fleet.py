@@ -29,6 +29,10 @@ LEARNT = (
 )
 
 
+_FOREIGN = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
+"""What a card leads to whose values are not those that `save` writes."""
+
+
 @dataclass
 class FleetModel:
     """Weights and thresholds of a fleet, and the first state of each of its keys.
@@ -163,6 +167,7 @@ class FleetModel:
     def _load(cls, directory: str | Path) -> FleetModel:
         arrays, card = load_bundle(directory)
         try:
+            _check_sizes(card["config"], sum(value.size for value in arrays.values()))
             pipeline = Pipeline.from_config(card)
             weights = {k[8:]: v for k, v in arrays.items() if k.startswith("weights.")}
             pipeline.load_state_dict(weights)
@@ -174,12 +179,12 @@ class FleetModel:
                     if name in state:
                         state[name][...] = arrays[f"{prefix}.{name}"]
                 states.append({n: ops.from_numpy(v) for n, v in state.items()})
-        except (KeyError, TypeError, ValueError) as error:
+            pipeline.frozen()
+        except _FOREIGN as error:
             raise BundleError(
                 f"The bundle does not hold a pipeline of this version. Received: {directory}: "
                 f"{type(error).__name__}: {error}. Train it again with 'ember train'."
             ) from error
-        pipeline.frozen()
         return cls(
             pipeline,
             keys,
@@ -190,6 +195,17 @@ class FleetModel:
             version=str(card.get("version", "1")),
             sha256=bundle_digest(directory),
         )
+
+
+def _check_sizes(config: dict[str, Any], numbers: int) -> None:
+    """Refuse sizes that the bundle's arrays cannot have, before memory is asked for them.
+
+    Raises:
+        ValueError: If a layer has more units than all arrays have numbers.
+    """
+    for name in ("hidden", "rbm_hidden"):
+        if config[name] > numbers:
+            raise ValueError(f"{name}={config[name]}, but the arrays hold {numbers} numbers")
 
 
 def _key_text(key: bytes) -> str:

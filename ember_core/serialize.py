@@ -111,7 +111,7 @@ def bundle_digest(directory: str | Path) -> str:
     card = _read_card(Path(directory))
     card.pop("library_version", None)
     text = json.dumps(card, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def library_version() -> str:

@@ -1,0 +1,237 @@
+"""A service on a real Kafka, disturbed in every way there is; recorded telemetry, real models.
+
+The undisturbed run is that of codec and engine over the same log: events by id and body, rows of
+state bit for bit, and the counts of every partition's meta row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from benchmarks import kafka_client
+from benchmarks.kafka_server import RealKafka
+from stream.configure import load_model
+from stream.settings import Settings
+
+from . import truth
+from .cluster import CHANGELOG, GROUP, KINDS, TOPIC, Cluster, a_moment
+from .fleet import RecordedFleet
+from .frame import Refuted
+
+SESSION_SECONDS = 6.0
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """How large, and how rough."""
+    parser.add_argument(
+        "--guarantee", choices=("at_least_once", "exactly_once"), default="at_least_once"
+    )
+    parser.add_argument("--keys", type=int, default=2_000)
+    parser.add_argument("--rows", type=int, default=120, help="of each key")
+    parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument("--kills", type=int, default=30, help="SIGKILLs at random moments")
+    parser.add_argument("--joins", type=int, default=10, help="joins and leaves of a second worker")
+    parser.add_argument("--broker-restarts", type=int, default=3, help="every other one by SIGKILL")
+    parser.add_argument("--stops", type=int, default=2, help="SIGSTOPs beyond the group's timeout")
+    parser.add_argument("--per-second", type=float, default=3_000.0, help="records sent")
+    parser.add_argument("--keep", help="folder for settings and logs, not taken away")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Disturb, and compare.
+
+    Raises:
+        Refuted: If anything is not as undisturbed.
+    """
+    rng = random.Random(options.seed)
+    fleet = RecordedFleet(options.keys, options.rows, options.seed)
+    scratch = Path(options.keep or tempfile.mkdtemp(prefix="ember-prove-"))
+    scratch.mkdir(exist_ok=True)
+    try:
+        _say("training")
+        fleet.model().save(scratch / "model")
+        with RealKafka() as kafka:
+            cluster = Cluster(
+                kafka,
+                scratch,
+                scratch / "model",
+                options.partitions,
+                interval_seconds=0.4,
+                guarantee=options.guarantee,
+            )
+            try:
+                return Series(cluster, fleet, rng, options).run()
+            finally:
+                for worker in cluster.workers:
+                    if worker.service.alive():
+                        worker.kill()
+    finally:
+        if not options.keep:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+class Series:
+    """The disturbances, one after another in an order that the seed chooses."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        fleet: RecordedFleet,
+        rng: random.Random,
+        options: argparse.Namespace,
+    ) -> None:
+        self.cluster, self.rng, self.options = cluster, rng, options
+        self.sends = fleet.sends()
+        self.total = options.keys * options.rows  # and some damaged ones
+        self.done: Counter[str] = Counter()
+
+    def run(self) -> dict[str, Any]:
+        """All of it."""
+        options, cluster = self.options, self.cluster
+        plan = [
+            *[self.kill] * options.kills,
+            *[self.join_and_leave] * options.joins,
+            *[self.restart_broker] * options.broker_restarts,
+            *[self.suspend] * options.stops,
+        ]
+        self.rng.shuffle(plan)
+        # The last tenth comes after everything, to show what was remembered.
+        chunk = int(0.85 * self.total) // max(1, len(plan))
+        self.first = cluster.worker("first")
+        self._start()
+        for number, disturb in enumerate(plan, 1):
+            _say(f"{number} of {len(plan)}: {disturb.__name__}, {cluster.committed():,} committed")
+            cluster.feed(self.sends, chunk, options.per_second)
+            disturb()
+            self.done[disturb.__name__] += 1
+        return self._finish()
+
+    def _start(self) -> None:
+        self.cluster.feed(self.sends, self.total // 20, self.options.per_second)
+        self.cluster.goes_on()
+
+    # -- disturbances
+
+    def kill(self) -> None:
+        """SIGKILL while it works, or while it starts and recovers; another takes its place."""
+        if self.rng.random() < 0.75:
+            self.cluster.goes_on()
+            a_moment(self.rng, 1.5)
+        else:
+            a_moment(self.rng, 5.0)
+        self.first.kill()
+        self.first.start()
+
+    def join_and_leave(self) -> None:
+        """A second worker takes half of the partitions, and gives them back."""
+        second = self.cluster.worker(f"second-{self.done['join_and_leave']}")
+        self.cluster.until("the second's share", lambda: second.said('"phase": "running"'))
+        a_moment(self.rng, 3.0)
+        self.cluster.dismiss(second)
+        if second.service.alive():
+            second.stop()
+        self.done["restarts_of_second"] += second.restarts
+
+    def restart_broker(self) -> None:
+        """The broker ends, by SIGTERM or SIGKILL, and comes back with the same data."""
+        a_moment(self.rng, 2.0)
+        self.cluster.kafka.restart(kill=self.done["restart_broker"] % 2 == 1)
+        self.cluster.goes_on()
+
+    def suspend(self) -> None:
+        """SIGSTOP for longer than the session; another works on; SIGCONT wakes a zombie.
+
+        Meanwhile all keys of the zombie are written anew, then fall idle; the cleaner runs; and
+        what comes after has only the log to recover from.
+        """
+        cluster, zombie = self.cluster, self.first
+        cluster.goes_on()
+        a_moment(self.rng, 1.0)
+        zombie.signal(signal.SIGSTOP)
+        cluster.dismiss(zombie)
+        self.first = cluster.worker(f"heir-{self.done['suspend']}")
+        began = time.monotonic()
+        cluster.until("the heir", lambda: self.first.said('"phase": "running"'))
+        cluster.caught_up()
+        self._clean()
+        time.sleep(max(0.0, began + SESSION_SECONDS + 2 - time.monotonic()))
+        zombie.signal(signal.SIGCONT)
+        assert zombie.service.process is not None
+        deadline = time.monotonic() + 10
+        while zombie.service.alive() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.done["zombies_that_ended_themselves"] += not zombie.service.alive()
+        self._clean()
+        if zombie.service.alive():  # it joined again as a new member, which is as good
+            zombie.stop()
+        self._forget()
+
+    def _clean(self) -> None:
+        """Wait until the cleaner has been through the changelog, or has had its time."""
+        before = self.cluster.changelog_records()
+        deadline = time.monotonic() + 8
+        while time.monotonic() < deadline:
+            time.sleep(1.0)
+            now = self.cluster.changelog_records()
+            if now < before:
+                self.done["cleaned_records"] += before - now
+                return
+
+    def _forget(self) -> None:
+        """The worker dies, and its successor finds nothing on its disk."""
+        self.first.kill()
+        shutil.rmtree(self.first.folder / ".ember", ignore_errors=True)
+        self.first.start()
+        self.done["recoveries_from_the_log_alone"] += 1
+
+    # -- the end
+
+    def _finish(self) -> dict[str, Any]:
+        cluster, options = self.cluster, self.options
+        cluster.caught_up()
+        self._forget()
+        cluster.feed(self.sends, 2 * self.total, 4 * options.per_second)
+        cluster.caught_up()
+        self.first.stop()
+        _say("comparing")
+        bootstrap = cluster.kafka.bootstrap
+        log = kafka_client.consume_all(bootstrap, TOPIC)
+        settings = Settings.load(cluster.config)
+        expected = truth.of(log, TOPIC, settings, load_model(settings))
+        figures: dict[str, Any] = {
+            "guarantee": options.guarantee,
+            "records": len(log),
+            "disturbances": dict(sorted(self.done.items())),
+            "restarts_by_itself": sum(w.restarts for w in cluster.workers),
+        }
+        if len(log) != cluster.sent:
+            raise Refuted(f"{cluster.sent} records were sent, {len(log)} are in the log.", figures)
+        offsets = kafka_client.committed_offsets(bootstrap, GROUP, TOPIC)
+        try:
+            figures |= truth.compare(
+                expected,
+                {kind: kafka_client.consume_all(bootstrap, t) for kind, t in KINDS.items()},
+                kafka_client.read_changelog(bootstrap, CHANGELOG),
+                exactly_once=options.guarantee == "exactly_once",
+            )
+        except Refuted as error:
+            raise Refuted(str(error), figures) from None
+        counts: Counter[str] = Counter()
+        for partition, meta in expected.metas.items():
+            if sum(meta["counts"].values()) != (offsets[partition] or 0) - meta["first_offset"]:
+                raise Refuted(f"The counts of partition {partition} do not add up.", figures)
+            counts.update(meta["counts"])
+        return {**figures, "fates": dict(counts)}
+
+
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)

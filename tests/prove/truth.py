@@ -1,0 +1,138 @@
+"""What a log must come to: every record once, in order, through codec and engine, undisturbed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from benchmarks.kafka_client import Record
+from ember_core.fleet import FleetModel
+from stream.codecs import make_codec
+from stream.configure import make_engine
+from stream.engine import META_KEY, Fetch
+from stream.settings import Settings
+
+from .frame import Refuted
+
+
+class _Message(NamedTuple):
+    key: bytes | None
+    value: bytes | None
+    timestamp: int
+    offset: int
+    headers: list[tuple[str, bytes]]
+
+
+MOST_SILENT = 20
+"""Fewer events than these show nothing."""
+
+Event = tuple[str, bytes]
+"""Id and body."""
+
+
+class Truth(NamedTuple):
+    """What an undisturbed run gives."""
+
+    events: dict[tuple[str, bytes], list[Event]]
+    """By kind and key, in the order of its records."""
+    rows: dict[tuple[int, bytes], bytes]
+    metas: dict[int, Any]
+
+
+def of(log: Sequence[Record], topic: str, settings: Settings, model: FleetModel) -> Truth:
+    """Backtest a log.
+
+    Args:
+        log: All records of an input topic.
+        topic: Its name.
+        settings: Those of the service.
+        model: As the service has it.
+    """
+    engine = make_engine(settings, model)
+    codec = make_codec(settings.input.codec, model.channels, **settings.input.codec_options())
+    events: dict[tuple[str, bytes], list[Event]] = defaultdict(list)
+    rows, metas = {}, {}
+    by_partition: dict[int, list[Record]] = defaultdict(list)
+    for record in log:
+        by_partition[record.partition].append(record)
+    for partition, records in by_partition.items():
+        tp = topic, partition
+        engine.attach(tp)
+        for begin in range(0, len(records), 4096):
+            part = records[begin : begin + 4096]
+            messages = [_Message(r.key, r.value, r.timestamp_ms, r.offset, r.headers) for r in part]
+            fetch = Fetch(
+                np.array([m.offset for m in messages]), np.array([m.timestamp for m in messages])
+            )
+            for event in engine.step(tp, codec.decode(messages), fetch).events:
+                events[event.kind, event.key].append((event.id, event.body))
+        dirty = engine.take_dirty(tp)
+        for key, row in zip(dirty.keys, dirty.rows, strict=True):
+            if key == META_KEY:
+                metas[partition] = msgspec.json.decode(row or b"{}")
+            elif row is not None:
+                rows[partition, key] = row
+        engine.detach(tp)
+    return Truth(dict(events), rows, metas)
+
+
+def compare(
+    truth: Truth,
+    published: Mapping[str, Sequence[Record]],
+    changelog: Mapping[tuple[int, bytes], bytes],
+    *,
+    exactly_once: bool,
+) -> dict[str, int]:
+    """Hold what a service published and remembers against the truth.
+
+    Args:
+        truth: The undisturbed run.
+        published: All records of the output topics by kind, read committed.
+        changelog: Rows by partition and key.
+        exactly_once: Events must be the same list, not only the same set.
+
+    Returns:
+        Counts of events, repeated ones, and rows.
+
+    Raises:
+        Refuted: At the first difference.
+    """
+    seen: dict[tuple[str, bytes], list[Event]] = defaultdict(list)
+    for kind, records in published.items():
+        for record in records:
+            name = dict(record.headers)["ce_id"].decode()
+            seen[kind, record.key or b""].append((name, record.value or b""))
+    expected = {event for events in truth.events.values() for event in events}
+    found = {event for events in seen.values() for event in events}
+    if found != expected:
+        raise Refuted(
+            f"Events differ: {len(expected - found)} of {len(expected)} are missing, "
+            f"{len(found - expected)} are not of the backtest, for example "
+            f"{sorted(expected - found)[:2]} and {sorted(found - expected)[:2]}."
+        )
+    events = sum(map(len, truth.events.values()))
+    if events < MOST_SILENT:
+        raise Refuted(f"Only {events} events: too few to show anything. Give it more rows.")
+    repeated = sum(map(len, seen.values())) - events
+    if exactly_once and repeated:
+        raise Refuted(f"{repeated} events were published twice where it should be exactly once.")
+    if exactly_once and seen != truth.events:
+        raise Refuted("The events of a key are not in the order of its records.")
+    rows = {at: row for at, row in changelog.items() if at[1] != META_KEY}
+    if rows.keys() != truth.rows.keys():
+        raise Refuted(f"{len(rows)} rows of state instead of {len(truth.rows)}.")
+    if wrong := [at for at, row in truth.rows.items() if rows[at] != row]:
+        raise Refuted(f"{len(wrong)} of {len(rows)} rows of state differ, the first of {wrong[0]}.")
+    metas = {p: msgspec.json.decode(v) for (p, key), v in changelog.items() if key == META_KEY}
+    for partition, meta in truth.metas.items():
+        for name in ("absorbed", "first_offset", "counts"):
+            if metas[partition][name] != meta[name]:
+                raise Refuted(
+                    f"Partition {partition} has {name} {metas[partition][name]} "
+                    f"instead of {meta[name]}."
+                )
+    return {"events": events, "repeated_events": repeated, "rows": len(rows)}
