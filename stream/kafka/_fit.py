@@ -14,6 +14,7 @@ from aiokafka import errors as kafka_errors
 from stream.records import Message, Reason
 
 from ._config import WorkerConfig
+from ._markers import accept_empty_markers
 from ._ports import Codec, Observer
 
 NEWEST = 100
@@ -65,6 +66,7 @@ def misfit(
 
 async def newest(config: WorkerConfig, topic: str) -> list[Any]:
     """Read the newest records of a topic, outside of any group."""
+    accept_empty_markers()
     consumer = AIOKafkaConsumer(
         **config.client_settings(),
         group_id=None,

@@ -13,6 +13,7 @@ from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, logger
 
+from ._markers import accept_empty_markers
 from ._ports import TP, FencedError, Membership
 
 _READ_UNCOMMITTED = 0
@@ -36,6 +37,7 @@ class ConsumerThread(AIOKafkaConsumerThread):
     heard_at: float = float("-inf")
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        accept_empty_markers()
         config = self.app.edge.config
         self._assignor = self.app.assignor
         session_ms = int(config.session_timeout_seconds * 1000)

@@ -1,0 +1,191 @@
+"""Changes to the checkpoint code, each held against the simulation and the fast tests.
+
+A change that both let pass is a survivor. It must be explained in `survivors.json`: why what it
+does cannot be seen, or where it would be (a real Kafka, Faust). One that is not explained, and an
+explanation of what does not survive any more, refute the claim.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.abc
+import importlib.machinery
+import json
+import logging
+import os
+import random
+import resource
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any, Final
+
+from .frame import Refuted
+from .mutate import Mutant, mutants
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+FILES: Final = (
+    "_checkpoint.py",
+    "_ledger.py",
+    "_outbox.py",
+    "_changelog.py",
+    "_resume.py",
+    "_restore.py",
+    "_flow.py",
+    "_group.py",
+    "_logs.py",
+)
+TESTS: Final = ("checkpoint", "outbox", "changelog", "resume", "group", "processor")
+SURVIVORS: Final = Path(__file__).with_name("survivors.json")
+_FIRST: Final = 30
+"""Schedules before the tests: most changes do not outlive them."""
+_LONGEST_SECONDS: Final = 150
+_MEMORY_BYTES: Final = 8 * 2**30
+_NOTICED, _SURVIVED = 1, 0
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which, and against what."""
+    parser.add_argument("--files", default=",".join(FILES), help="of stream/kafka, with commas")
+    parser.add_argument("--schedules", type=int, default=200, help="simulated for each change")
+    parser.add_argument("--sample", type=int, default=0, help="only so many, drawn; 0: all")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Try them all.
+
+    Raises:
+        Refuted: If something survives that nobody explains.
+    """
+    folder = ROOT / "stream" / "kafka"
+    every = [(name, m) for name in options.files.split(",") for m in mutants(folder / name)]
+    if options.sample:
+        every = random.Random(options.seed).sample(every, options.sample)
+    _preload()
+    unchanged = folder / "_checkpoint.py"
+    same = Mutant("unchanged", unchanged.read_text())
+    if (how := _try(unchanged.name, same, options)) != "survived":
+        raise Refuted(f"The unchanged code does not pass: {how}.")
+    explained: dict[str, str] = json.loads(SURVIVORS.read_text())
+    ends: Counter[str] = Counter()
+    survivors = []
+    for number, (name, mutant) in enumerate(every, 1):
+        how = _try(name, mutant, options)
+        ends[how] += 1
+        if how == "survived":
+            survivors.append(mutant.name)
+            print(mutant.name, file=sys.stderr, flush=True)
+        if number % 25 == 0:
+            print(f"{number} of {len(every)}: {dict(ends)}", file=sys.stderr, flush=True)
+    figures = {
+        "mutants": len(every),
+        "noticed": len(every) - len(survivors),
+        "how": dict(ends),
+        "survivors": {name: explained.get(name, "NOT EXPLAINED") for name in survivors},
+    }
+    if unexplained := [name for name in survivors if name not in explained]:
+        raise Refuted(f"{len(unexplained)} survive unexplained: {unexplained[0]}", figures)
+    known = {mutant.name for _, mutant in every}
+    if gone := [name for name in explained if name in known and name not in survivors]:
+        raise Refuted(f"Explained, but noticed: {gone[0]}", figures)
+    return figures
+
+
+def _preload() -> None:
+    """Import what is slow to import and not under test; every child has it then."""
+    import aiokafka.admin  # noqa: F401
+    import confluent_kafka.admin  # noqa: F401
+    import faust  # noqa: F401
+    import hypothesis  # noqa: F401
+    import msgspec  # noqa: F401
+    import numpy  # noqa: F401
+    import pydantic_settings  # noqa: F401
+    import pytest  # noqa: F401
+    import structlog  # noqa: F401
+
+    import ember_core.state  # noqa: F401
+
+    for name in [name for name in sys.modules if name.split(".")[0] == "stream"]:
+        del sys.modules[name]
+
+
+def _try(file: str, mutant: Mutant, options: argparse.Namespace) -> str:
+    """Run one change in a process of its own; says how it ended."""
+    pid = os.fork()
+    if pid == 0:
+        code = _NOTICED
+        try:
+            code = _child(f"stream.kafka.{Path(file).stem}", mutant, options)
+        finally:
+            os._exit(code)
+    deadline = time.monotonic() + _LONGEST_SECONDS
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            break
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return "took too long"
+        time.sleep(0.02)
+    if os.WIFSIGNALED(status):
+        return "died"
+    return {0: "survived", 1: "broke", 2: "simulation", 3: "tests"}[os.WEXITSTATUS(status)]
+
+
+def _child(module: str, mutant: Mutant, options: argparse.Namespace) -> int:
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+    logging.disable(logging.CRITICAL)
+    sys.meta_path.insert(0, _Changed(module, compile(mutant.source, mutant.name, "exec")))
+    if not _schedules(range(options.seed, options.seed + min(_FIRST, options.schedules))):
+        return 2
+    if not _tests():
+        return 3
+    logging.disable(logging.CRITICAL)
+    rest = range(options.seed + _FIRST, options.seed + options.schedules)
+    return 0 if _schedules(rest) else 2
+
+
+def _schedules(seeds: Sequence[int]) -> bool:
+    from tests.simulation.schedule import Schedule, quiet_unraisable
+
+    before = sys.unraisablehook
+    quiet_unraisable()
+    try:
+        return all(not Schedule(seed).run().violation for seed in seeds)
+    finally:
+        sys.unraisablehook = before
+
+
+def _tests() -> bool:
+    import pytest
+
+    logging.disable(logging.NOTSET)
+    paths = [str(ROOT / "tests" / "stream" / "kafka" / f"test_{name}.py") for name in TESTS]
+    quiet = ["-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", "--tb=no"]
+    with contextlib.suppress(SystemExit):
+        return pytest.main([*quiet, "-m", "not kafka and not slow", *paths]) == 0
+    return False
+
+
+class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Gives one module with other code."""
+
+    def __init__(self, name: str, code: CodeType) -> None:
+        self._name, self._code = name, code
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
+        if name != self._name:
+            return None
+        return importlib.machinery.ModuleSpec(name, self)
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(self._code, module.__dict__)
