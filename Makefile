@@ -14,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
 
-.PHONY: help demo test test-all simulate check fix bench peers docs clean
+.PHONY: help demo test test-all simulate prove check fix bench peers docs clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,9 @@ test-all: $(VENV)/.ready-test  ## All tests, also slow ones and those on a real 
 
 simulate: $(VENV)/.ready-test  ## Check the protocol in simulated clusters (ARGS="--schedules 1000 --seed 1")
 	@$(BIN)/python -m tests.simulation $(ARGS)
+
+prove: $(VENV)/.ready-test  ## A long proof (ARGS="series --seed 1"); without ARGS their claims
+	@$(BIN)/python -m tests.prove $(ARGS)
 
 check: $(VENV)/.ready-dev  ## Lint, formatting, types, import contracts; all of them, whatever fails
 	@failed=; for tool in "ruff check ." "ruff format --check ." mypy lint-imports; do \

@@ -83,7 +83,9 @@ def test_what_shapes_weights_cannot_be_configured(fitted):
         fitted.configure(hidden=64)
 
 
-@pytest.mark.parametrize("damage", ["config", "tail", "weight", "array"])
+@pytest.mark.parametrize(
+    "damage", ["config", "tail", "weight", "array", "kinds", "size", "key", "infinite"]
+)
 def test_a_bundle_that_holds_no_pipeline_is_refused_with_one_sentence(fitted, tmp_path, damage):
     """Which folder, what is missing, what to do; never a traceback of its insides."""
     from ember_core.serialize import load_bundle, save_bundle
@@ -96,6 +98,14 @@ def test_a_bundle_that_holds_no_pipeline_is_refused_with_one_sentence(fitted, tm
         del card["tail"]
     elif damage == "weight":
         del arrays[next(n for n in arrays if n.startswith("weights."))]
+    elif damage == "kinds":
+        card["config"] = 7
+    elif damage == "size":
+        card["config"]["hidden"] = 1_700_000_000
+    elif damage == "key":
+        card["keys"][0] = 7
+    elif damage == "infinite":
+        arrays["weights.rbm.weights"] = np.full_like(arrays["weights.rbm.weights"], np.inf)
     else:
         arrays["key.tail_mid"] = np.zeros(7, dtype=np.float32)
     save_bundle(tmp_path, arrays, card)

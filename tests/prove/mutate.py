@@ -27,6 +27,8 @@ _TOLD = re.compile(
 """What is told to people is no part of the protocol."""
 _SIMPLE = (ast.Expr, ast.Assign, ast.AugAssign, ast.Raise, ast.Return, ast.Continue, ast.Break)
 _FIXED = (ast.Return, ast.Raise, ast.FunctionDef, ast.AsyncFunctionDef, ast.Continue, ast.Break)
+_OPPOSITE = (ast.Eq, ast.NotEq, ast.Is, ast.IsNot, ast.In, ast.NotIn)
+"""Compared in another way they are negated."""
 
 
 class Mutant(NamedTuple):
@@ -65,7 +67,7 @@ def _within(node: ast.AST, where: str) -> Iterator[_Change]:
     if isinstance(node, ast.ClassDef):
         for child in node.body:
             yield from _within(child, f"{node.name}.")
-    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name != "__init__":
         yield from _body(node.body, f"{where}{node.name}")
 
 
@@ -80,7 +82,7 @@ def _body(body: list[ast.stmt], where: str) -> Iterator[_Change]:
             yield where, _short(statement), lambda at=at: _put(body, at, ast.Pass())
         if at + 1 < len(body) and not _untouched(body[at + 1]):
             pair = statement, body[at + 1]
-            if not any(isinstance(each, _FIXED) for each in pair):
+            if all(_calls(each) for each in pair):
                 before = f"{_short(pair[0])}; {_short(pair[1])}"
                 yield where, before, lambda at=at: _swap(body, at)
         for field in ("body", "orelse", "finalbody"):
@@ -88,6 +90,13 @@ def _body(body: list[ast.stmt], where: str) -> Iterator[_Change]:
         for handler in getattr(statement, "handlers", []):
             yield from _body(handler.body, where)
         yield from _expressions(statement, where)
+
+
+def _calls(statement: ast.stmt) -> bool:
+    """Whether its place may matter."""
+    return not isinstance(statement, _FIXED) and any(
+        isinstance(node, ast.Call) for node in ast.walk(statement)
+    )
 
 
 def _untouched(statement: ast.stmt) -> bool:
@@ -100,16 +109,17 @@ def _untouched(statement: ast.stmt) -> bool:
 
 
 def _expressions(statement: ast.stmt, where: str) -> Iterator[_Change]:
-    if isinstance(statement, ast.If | ast.While):
+    if isinstance(statement, ast.If | ast.While) and not _opposite(statement.test):
         yield where, _short(statement.test), lambda: _negate(statement)
     if isinstance(statement, ast.Raise):
         return
     for node in _nodes(statement):
-        if isinstance(node, ast.IfExp):
+        if isinstance(node, ast.IfExp) and not _opposite(node.test):
             yield where, _short(node.test), lambda node=node: _negate(node)
         elif isinstance(node, ast.comprehension):
             for n in range(len(node.ifs)):
-                yield where, _short(node.ifs[n]), lambda node=node, n=n: _negate_if(node, n)
+                if not _opposite(node.ifs[n]):
+                    yield where, _short(node.ifs[n]), lambda node=node, n=n: _negate_if(node, n)
         elif isinstance(node, ast.Compare) and len(node.ops) == 1:
             yield where, _short(node), lambda node=node: _compare(node)
         elif isinstance(node, ast.BoolOp):
@@ -122,6 +132,12 @@ def _expressions(statement: ast.stmt, where: str) -> Iterator[_Change]:
             yield where, _short(statement), lambda node=node: _constant(node, statement)
 
 
+def _opposite(test: ast.expr) -> bool:
+    return (
+        isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], _OPPOSITE)
+    )
+
+
 def _nodes(statement: ast.stmt) -> Iterator[ast.AST]:
     """Expressions of a statement, without the statements in it and without texts."""
     stack: list[ast.AST] = [statement]
@@ -131,10 +147,13 @@ def _nodes(statement: ast.stmt) -> Iterator[ast.AST]:
             if name == "annotation":
                 continue
             for child in value if isinstance(value, list) else [value]:
+                if isinstance(child, ast.keyword) and child.arg == "strict":
+                    continue  # of zip: an assertion
+                if isinstance(child, ast.JoinedStr):
+                    continue  # a text
                 if isinstance(child, ast.expr | ast.comprehension | ast.keyword | ast.withitem):
-                    if not isinstance(child, ast.JoinedStr):
-                        yield child
-                        stack.append(child)
+                    yield child
+                    stack.append(child)
 
 
 def _named(call: ast.Call, *names: str) -> bool:
