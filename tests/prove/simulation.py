@@ -1,0 +1,86 @@
+"""Many schedules of the simulation, and how soon it finds each of the known bugs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from .frame import Refuted
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+BUGS: Final = ROOT / "tests" / "simulation" / "bugs"
+_PART: Final = 4_000
+"""Schedules of one process."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """How many."""
+    parser.add_argument("--schedules", type=int, default=100_000)
+    parser.add_argument("--bug-schedules", type=int, default=10_000, help="for each bug at most")
+    parser.add_argument("--bugs", help="only these, with commas; empty: none. Default: all")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Run them.
+
+    Raises:
+        Refuted: At a violation, or when a bug is not found.
+    """
+    figures: dict[str, Any] = {"schedules": 0, "deaths": 0, "callbacks": 0, "violations": 0}
+    left, seed = options.schedules, options.seed
+    while left:
+        part = simulate(ROOT, min(left, _PART), seed)
+        left, seed = left - part["schedules"], seed + part["schedules"]
+        for name in figures:
+            figures[name] += part[name]
+        print(f"{figures}", file=sys.stderr, flush=True)
+        if part["found"]:
+            raise Refuted(f"{part['found'][0]}", figures)
+    names = None if options.bugs is None else [name for name in options.bugs.split(",") if name]
+    found = {}
+    for patch in sorted(BUGS.glob("*.patch")):
+        if names is None or patch.stem in names:
+            found[patch.stem] = found_after(patch, options.bug_schedules, options.seed)
+            print(f"{patch.stem}: {found[patch.stem]}", file=sys.stderr, flush=True)
+    figures["bugs_found_after_schedules"] = found
+    if missed := [name for name, after in found.items() if after is None]:
+        raise Refuted(f"Not found within {options.bug_schedules} schedules: {missed}.", figures)
+    return figures
+
+
+def simulate(tree: Path, schedules: int, seed: int, *more: str) -> dict[str, Any]:
+    """Run schedules on the code of a tree, in a process of its own; stops at a violation."""
+    words = ["--schedules", str(schedules), "--seed", str(seed), *more]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.simulation", *words],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(tree)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode not in (0, 1):
+        raise RuntimeError(done.stderr)
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def found_after(patch: Path, most: int, seed: int) -> int | None:
+    """Schedules until a bug put into a copy of the tree is seen; None when it is not."""
+    git = shutil.which("git")
+    if git is None:
+        raise RuntimeError("git applies the patches, and there is none.")
+    with tempfile.TemporaryDirectory(prefix="ember-bug-") as scratch:
+        for package in ("ember_core", "stream", "tests/simulation"):
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / package, Path(scratch) / package, ignore=ignored)
+        subprocess.run([git, "apply", str(patch)], cwd=scratch, check=True)
+        result = simulate(Path(scratch), most, seed)
+    return result["schedules"] if result["violations"] else None
