@@ -32,9 +32,13 @@ EAGER_CLEANER = {
     "min.cleanable.dirty.ratio": "0",
     "min.compaction.lag.ms": "0",
     "max.compaction.lag.ms": "1000",
-    "delete.retention.ms": "1000",
+    "delete.retention.ms": "15000",
 }
-"""Small segments, and a cleaner that never finds a log clean enough."""
+"""Small segments, and a cleaner that never finds a log clean enough.
+
+Tombstones and markers go after the time that also bounds the age of the copies of the state on
+disk, so that a restart reads sometimes a copy and sometimes the whole log.
+"""
 
 
 class Supervised:
@@ -108,7 +112,8 @@ class Cluster:
             "session_timeout_seconds = 6\n"
             f'[input]\ntopics = ["{TOPIC}"]\n[model]\npath = "{model}"\n'
             f"[checkpoint]\n{section}"
-            "[state]\nmax_keys = 100000\nstandby_replicas = 1\n[http]\nport = 0\n"
+            "[state]\nmax_keys = 100000\nstandby_replicas = 1\n"
+            "snapshot_interval_seconds = 5\n[http]\nport = 0\n"
         )
         kafka_client.create_topics(kafka.bootstrap, {TOPIC: partitions})
         kafka_client.create_topics(kafka.bootstrap, {CHANGELOG: partitions}, EAGER_CLEANER)
