@@ -18,6 +18,7 @@ from benchmarks.frame import RESULTS, save, settings
 from benchmarks.machine import describe
 
 FOLDER: Final = RESULTS / "prove"
+ROOT: Final = RESULTS.parents[1]
 
 
 class Proof(NamedTuple):
@@ -101,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         nargs="?",
         const=name,
         metavar="FILE",
-        help=f"keep the result in {FOLDER.relative_to(RESULTS.parents[1])}/FILE.json",
+        help=f"keep the result in {FOLDER.relative_to(ROOT)}/FILE.json",
     )
     module.add_options(parser)
     options = parser.parse_args(words)

@@ -25,10 +25,9 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, Final
 
-from .frame import Refuted
+from .frame import ROOT, Refuted
 from .mutate import Mutant, mutants
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 FILES: Final = (
     "_checkpoint.py",
     "_ledger.py",

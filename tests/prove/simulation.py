@@ -12,9 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from .frame import Refuted
+from .frame import ROOT, Refuted
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 BUGS: Final = ROOT / "tests" / "simulation" / "bugs"
 _PART: Final = 4_000
 """Schedules of one process."""

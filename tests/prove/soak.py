@@ -24,7 +24,6 @@ from benchmarks.worker import EmberWorker
 from .frame import Refuted
 
 PARTITIONS: Final = 4
-MOST_MIB_A_MINUTE: Final = 1.0
 MOST_LAG_SECONDS: Final = 30.0
 _KEPT: Final = {"retention.bytes": "100000000", "segment.bytes": "50000000"}
 _PART: Final = 500
@@ -44,6 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--warm-up-minutes", type=float, default=5.0)
     parser.add_argument("--per-second", type=float, default=5_000.0, help="records sent")
     parser.add_argument("--keys", type=int, default=5_000)
+    parser.add_argument("--most-mib-a-minute", type=float, default=1.0, help="growth allowed")
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two looks")
 
 
@@ -107,7 +107,7 @@ def judged(
         ),
         "warnings": complaints[:20],
     }
-    if slope >= MOST_MIB_A_MINUTE:
+    if slope >= options.most_mib_a_minute:
         raise Refuted(f"Memory grows by {slope:.2f} MiB a minute.", figures)
     if lag_seconds > MOST_LAG_SECONDS:
         raise Refuted(f"The worker was {lag_seconds:.1f} s of records behind.", figures)

@@ -27,7 +27,7 @@ class _Message(NamedTuple):
     headers: list[tuple[str, bytes]]
 
 
-MOST_SILENT = 20
+LEAST_EVENTS = 20
 """Fewer events than these show nothing."""
 
 Event = tuple[str, bytes]
@@ -115,7 +115,7 @@ def compare(
             f"{sorted(expected - found)[:2]} and {sorted(found - expected)[:2]}."
         )
     events = sum(map(len, truth.events.values()))
-    if events < MOST_SILENT:
+    if events < LEAST_EVENTS:
         raise Refuted(f"Only {events} events: too few to show anything. Give it more rows.")
     repeated = sum(map(len, seen.values())) - events
     if exactly_once and repeated:

@@ -1,0 +1,201 @@
+"""A sample of every long proof, and that none of them is blind."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.kafka_client import Record
+from benchmarks.kafka_jars import KafkaUnavailableError, jars, java
+from tests.conftest import lacking
+from tests.prove import frame, mutate, soak, truth
+from tests.prove.frame import ROOT, Refuted
+
+
+def prove(*words: str) -> dict[str, Any]:
+    """Run one as its users do, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.prove", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout, done.stderr[-3000:]
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert result["holds"], result["refuted"]
+    assert done.returncode == 0
+    return result
+
+
+@pytest.fixture
+def real_kafka() -> None:
+    """Whether there is what a proof needs that starts a Kafka of its own."""
+    try:
+        java(), jars()
+    except KafkaUnavailableError as error:
+        lacking("kafka", str(error))
+
+
+def test_without_a_name_all_claims_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert frame.main([]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said and proof.claim in said for name, proof in frame.PROOFS.items())
+
+
+def test_an_unknown_name_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
+    assert frame.main(["serie"]) == 2
+    assert "'serie'" in capsys.readouterr().err
+
+
+# -- samples
+
+
+def test_sample_of_the_simulation() -> None:
+    result = prove("simulation", "--schedules", "30", "--bugs", "")
+    assert result["schedules"] == 30
+
+
+def test_sample_of_fuzzing() -> None:
+    result = prove("fuzz", "--inputs", "7000", "--settings", "200", "--bundles", "100")
+    assert result["inputs"] >= 7_300
+    assert result["past_the_first_stage"] >= 0.3
+
+
+@pytest.mark.slow
+def test_sample_of_the_mutants() -> None:
+    files = ("--files", "_checkpoint.py,_ledger.py")
+    result = prove("mutants", *files, "--sample", "6", "--schedules", "30")
+    assert result["mutants"] == 6
+
+
+@pytest.mark.kafka
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.usefixtures("real_kafka", "shared_data")
+def test_sample_of_the_series() -> None:
+    few = "--keys 60 --rows 150 --kills 2 --joins 1 --broker-restarts 1 --stops 1"
+    result = prove("series", "--guarantee", "exactly_once", "--per-second", "600", *few.split())
+    assert result["disturbances"]["kill"] == 2
+    assert result["events"] >= truth.LEAST_EVENTS
+    assert result["rows"] == 60
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+@pytest.mark.usefixtures("real_kafka")
+def test_sample_of_the_soak() -> None:
+    """Too short to say anything of memory: that is the long run's."""
+    short = "--minutes 0.3 --warm-up-minutes 0.1 --every 1 --keys 200 --per-second 1000"
+    result = prove("soak", *short.split(), "--most-mib-a-minute", "1000")
+    assert result["records"] > 5_000
+
+
+# -- none is blind
+
+
+def _event(kind: str, name: str, body: bytes = b"{}", key: bytes = b"k") -> Record:
+    return Record(0, 0, 0, key, body, [("ce_id", name.encode())])
+
+
+EVENTS = [(f"id-{n}", b"{}") for n in range(truth.LEAST_EVENTS)]
+META = {"absorbed": 6, "first_offset": 0, "counts": {"scored": 7}}
+TRUTH = truth.Truth({("anomaly", b"k"): EVENTS}, {(0, b"k"): b"row"}, {0: META})
+
+
+def _compare(
+    events: list[tuple[str, bytes]], row: bytes = b"row", exactly_once: bool = True, **meta: Any
+) -> dict[str, int]:
+    published = {"anomaly": [_event("anomaly", *event) for event in events]}
+    changelog = {(0, b"k"): row, (0, truth.META_KEY): json.dumps({**META, **meta}).encode()}
+    return truth.compare(TRUTH, published, changelog, exactly_once=exactly_once)
+
+
+def test_what_is_equal_is_taken() -> None:
+    assert _compare(EVENTS)["repeated_events"] == 0
+    assert _compare([*EVENTS, EVENTS[3]], exactly_once=False)["repeated_events"] == 1
+
+
+@pytest.mark.parametrize(
+    ("seen", "more", "says"),
+    [
+        (EVENTS[1:], {}, "missing"),
+        ([*EVENTS, ("id-x", b"{}")], {}, "not of the backtest"),
+        ([(EVENTS[0][0], b"{ }"), *EVENTS[1:]], {}, "missing"),
+        ([*EVENTS, EVENTS[3]], {}, "twice"),
+        (EVENTS[::-1], {}, "order"),
+        (EVENTS, {"row": b"wor"}, "rows of state differ"),
+        (EVENTS, {"absorbed": 5}, "absorbed"),
+        (EVENTS, {"counts": {"scored": 6}}, "counts"),
+    ],
+)
+def test_what_differs_is_seen(seen: Any, more: dict[str, Any], says: str) -> None:
+    with pytest.raises(Refuted, match=says):
+        _compare(seen, **more)
+
+
+def test_too_few_events_show_nothing() -> None:
+    few = truth.Truth({("anomaly", b"k"): EVENTS[:5]}, {}, {})
+    published = [_event("anomaly", *event) for event in EVENTS[:5]]
+    with pytest.raises(Refuted, match="too few"):
+        truth.compare(few, {"anomaly": published}, {}, exactly_once=True)
+
+
+CODE = '''
+class Account:
+    def __init__(self):
+        self.total = 0
+
+    async def pay(self, amount):
+        """Pay."""
+        if amount < 0 or self.closed:
+            raise ValueError("no")
+        await self.check(amount)
+        self.log(amount)
+        self.total = self.total + 1
+        log.info("paid")
+'''
+
+
+def test_mutants_change_one_thing_each(tmp_path: Path) -> None:
+    """Statements, order, conditions, bounds, numbers; not what is only told, nor what begins."""
+    path = tmp_path / "account.py"
+    path.write_text(CODE)
+    changes = [mutant.name.partition(":")[2] for mutant in mutate.mutants(path)]
+    pay = "Account.pay: "
+    assert set(changes) == {
+        pay + "`raise ValueError('no')` -> `pass`",
+        pay + "`if amount < 0 or self.closed:; await self.check(amount)` -> `swapped`",
+        pay + "`amount < 0 or self.closed` -> `not (amount < 0 or self.closed)`",
+        pay + "`amount < 0 or self.closed` -> `amount < 0 and self.closed`",
+        pay + "`amount < 0` -> `amount <= 0`",
+        pay + "`if amount < 0 or self.closed:` -> `if amount < 1 or self.closed:`",
+        pay + "`await self.check(amount)` -> `pass`",
+        pay + "`await self.check(amount); self.log(amount)` -> `swapped`",
+        pay + "`self.log(amount)` -> `pass`",
+        pay + "`self.total = self.total + 1` -> `pass`",
+        pay + "`self.total + 1` -> `self.total - 1`",
+        pay + "`self.total = self.total + 1` -> `self.total = self.total + 2`",
+    }
+    sources = [mutant.source for mutant in mutate.mutants(path)]
+    assert len(set(sources)) == len(sources)
+    assert all("log.info" in source and "self.total = 0" in source for source in sources)
+
+
+@pytest.mark.parametrize(
+    ("growth", "lag", "warnings", "says"),
+    [(2.0, 0, [], "MiB"), (0.0, 10**9, [], "behind"), (0.0, 0, ["{}"], "1 warnings")],
+)
+def test_a_soak_is_refuted(growth: float, lag: int, warnings: list[str], says: str) -> None:
+    looks = [soak.Look(10.0 * n, 100 + growth * n / 6, lag) for n in range(60)]
+    options = argparse.Namespace(warm_up_minutes=1.0, per_second=1000.0, most_mib_a_minute=1.0)
+    with pytest.raises(Refuted, match=says):
+        soak.judged(looks, warnings, {}, options)
+    calm = [soak.Look(10.0 * n, 100.0, 5) for n in range(60)]
+    assert soak.judged(calm, [], {}, options)["resident_mib_a_minute"] == 0.0
