@@ -24,9 +24,17 @@ from ember_core.pipeline import Pipeline, PipelineConfig
 from stream.engine.layout import RowLayout, WindowSpec, engine_fields
 from stream.observe import Metrics
 from stream.settings import json_schema
+from tests.prove import page as proofs
 
 FOLDER = Path(__file__).resolve().parent
-PAGES = ("architecture.md", "metrics.md", "performance.md", "quality.md", "running.md")
+PAGES = (
+    "architecture.md",
+    "metrics.md",
+    "performance.md",
+    "proofs.md",
+    "quality.md",
+    "running.md",
+)
 CHANNELS = tuple(f"channel_{n}" for n in range(8))
 REFERENCE = (
     "ember_core.ops",
@@ -154,6 +162,7 @@ PARTS = {
     "metrics": metrics,
     **{name: functools.partial(page.part, name, page.kept()) for name in page.TABLES},
     **{name: functools.partial(performance_page.part, name) for name in performance_page.PARTS},
+    **{name: functools.partial(proofs.part, name, proofs.kept()) for name in proofs.TABLES},
 }
 
 
