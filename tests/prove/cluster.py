@@ -110,7 +110,7 @@ class Cluster:
         self.config.write_text(
             f'[kafka]\nbootstrap_servers = "{kafka.bootstrap}"\ngroup = "{GROUP}"\n'
             "session_timeout_seconds = 6\n"
-            f'[input]\ntopics = ["{TOPIC}"]\n[model]\npath = "{model}"\n'
+            f'[input]\ntopics = ["{TOPIC}"]\nstart = "earliest"\n[model]\npath = "{model}"\n'
             f"[checkpoint]\n{section}"
             "[state]\nmax_keys = 100000\nstandby_replicas = 1\n"
             "snapshot_interval_seconds = 5\n[http]\nport = 0\n"
