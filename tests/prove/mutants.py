@@ -39,7 +39,16 @@ FILES: Final = (
     "_group.py",
     "_logs.py",
 )
-TESTS: Final = ("checkpoint", "outbox", "changelog", "resume", "group", "processor")
+TESTS: Final = (
+    "checkpoint",
+    "ledger",
+    "outbox",
+    "changelog",
+    "resume",
+    "group",
+    "processor",
+    "snapshots",
+)
 SURVIVORS: Final = Path(__file__).with_name("survivors.json")
 _LONGEST_SECONDS: Final = 150
 _MEMORY_BYTES: Final = 8 * 2**30

@@ -212,3 +212,44 @@ async def test_a_partition_without_state_has_nothing_to_commit() -> None:
     rig = Rig()
     rig.ledger.start(A, 40, -1, fresh=True)
     assert await rig.checkpoint.run("interval") == 0
+
+
+async def test_dead_letters_are_settled_before_the_offsets_go() -> None:
+    rig = Rig()
+
+    async def settle() -> None:
+        await asyncio.sleep(0)
+        rig.journal.append(("dead letters",))
+
+    rig.checkpoint._settle_dead_letters = settle
+    rig.absorb(A, 13)
+    await rig.checkpoint.run("interval")
+    steps = rig.steps()
+    assert steps.index("dead letters") < steps.index("commit")
+
+
+async def test_each_part_taken_is_counted() -> None:
+    """By the count a copy of the state on disk knows that no checkpoint came between."""
+    rig = Rig()
+    for turn in (1, 2, 3):
+        rig.absorb(A, 10 + turn)
+        await rig.checkpoint.run("interval")
+        assert rig.checkpoint.taken == {A: turn}
+
+
+async def test_an_observer_hears_how_long_the_stream_was_held_up() -> None:
+    """The longest of the parts, not the whole: the stream goes on between them."""
+    heard: list[tuple[str, float, float, int]] = []
+
+    class Hearing(Silent):
+        def checkpointed(self, reason: str, seconds: float, stalled: float, rows: int) -> None:
+            heard.append((reason, seconds, stalled, rows))
+
+    rig = Rig()
+    ticks = iter((100.0, 101.0, 102.0, 105.0, 107.0, 120.0))
+    rig.checkpoint._observer = Hearing()
+    rig.checkpoint._clock = lambda: next(ticks)
+    rig.absorb(A, 13)
+    rig.absorb(B, 13)
+    written = await rig.checkpoint.run("interval")
+    assert heard == [("interval", 20.0, 2.0, written)]

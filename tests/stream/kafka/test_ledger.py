@@ -1,0 +1,50 @@
+"""Where a worker stands, and when that has to be written."""
+
+from __future__ import annotations
+
+import pytest
+
+from stream.kafka import Ledger
+
+TP = ("in", 0)
+
+
+def test_a_position_never_goes_back() -> None:
+    ledger = Ledger()
+    ledger.start(TP, 7, 7)
+    ledger.advance(TP, 7)  # a slice in which nothing was new
+    with pytest.raises(ValueError, match="never goes back"):
+        ledger.advance(TP, 6)
+
+
+@pytest.mark.parametrize(
+    ("position", "committed", "flags", "moved"),
+    [
+        (7, 7, {}, False),
+        (7, 5, {}, True),  # its writer died before the commit
+        (7, -1, {}, True),
+        (7, -1, {"fresh": True}, False),
+        (0, -1, {"fresh": True, "unwritten": True}, True),
+        (7, 7, {"unwritten": True}, True),
+    ],
+)
+def test_what_a_start_leaves_to_write(
+    position: int, committed: int, flags: dict[str, bool], moved: bool
+) -> None:
+    ledger = Ledger()
+    ledger.start(TP, position, committed, **flags)
+    assert ledger.moved(TP) is moved
+    ledger.confirm(TP, position)
+    assert not ledger.moved(TP)
+    assert ledger.committed(TP) == position
+
+
+def test_a_dropped_partition_is_not_processed_any_more() -> None:
+    ledger = Ledger()
+    ledger.start(TP, 7, 7)
+    ledger.drop(TP)
+    ledger.drop(TP)
+    assert TP not in ledger
+    assert list(ledger) == []
+    ledger.confirm(TP, 9)
+    assert TP not in ledger
