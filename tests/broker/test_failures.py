@@ -7,9 +7,91 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import kafka_client
 from tests.broker.conftest import Broker
-from tests.broker.test_worker import Bench
+from tests.broker.test_refusals import absorbed, grow, refusal
+from tests.broker.test_worker import PARTITIONS, Bench
 from tests.broker.workers import wait_committed
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_a_broker_that_goes_away_and_comes_back(kafka: Broker, tmp_path: Path) -> None:
+    """The worker waits, or ends and waits at its next start; nothing is lost or counted twice."""
+    if kafka.server is None:
+        pytest.skip("this broker is not ours to stop")
+    bench = Bench(kafka, tmp_path, 60_000, snapshot_seconds=0.5)
+    bench.feed(30_000)
+    worker = bench.worker()
+    try:
+        worker.until(lambda: worker.absorbed() > 0)
+        kafka.server.kill()
+        time.sleep(4.0)
+        if worker._process.poll() is not None:
+            worker = bench.worker()
+            worker.until(lambda: worker.said("phase", phase="waiting"))
+        kafka.server.start()
+        bench.feed()
+        for _ in range(3):
+            try:
+                bench.finish(worker)
+                break
+            except AssertionError:
+                if worker._process.poll() is None:
+                    raise
+                worker = bench.worker()
+        else:
+            pytest.fail(f"no worker came through: {worker.tail()}")
+        worker.stop()
+    finally:
+        worker.__exit__(None, None, None)
+
+
+@pytest.mark.kafka
+def test_a_changelog_with_other_partitions_is_refused(kafka: Broker, tmp_path: Path) -> None:
+    bench = absorbed(kafka, tmp_path)
+    grow(kafka.bootstrap, bench.changelog, PARTITIONS + 2)
+    with bench.worker() as worker:
+        sentence = refusal(worker)
+    assert "does not fit its input topic" in sentence
+    assert f"Expected {PARTITIONS} partitions" in sentence
+    assert "ember state rebase" in sentence
+
+
+@pytest.mark.kafka
+def test_a_changelog_deleted_in_mid_stream_is_not_taken_for_an_empty_one(
+    kafka: Broker, tmp_path: Path
+) -> None:
+    """Also where a copy of the state is on the disk: it belongs to another changelog."""
+    bench = Bench(kafka, tmp_path, 6_000, snapshot_seconds=0.2)
+    bench.feed(3_000)
+    with bench.worker() as worker:
+        wait_committed(worker, kafka, bench.changelog, 3_000)
+        worker.until(lambda: list(tmp_path.glob("snapshots/*/*.snapshot")))
+        kafka_client.delete_topics(kafka.bootstrap, [bench.changelog])
+        worker.kill()
+    bench.feed()
+    with bench.worker() as worker:
+        sentence = refusal(worker)
+    assert "no state for it" in sentence
+    assert "ember state rebase" in sentence
+
+
+@pytest.mark.kafka
+def test_rows_larger_than_the_broker_allows_are_named(kafka: Broker, tmp_path: Path) -> None:
+    bench = Bench(kafka, tmp_path, 3_000, row_padding=2_000)
+    limited = {"max.message.bytes": "20000", "cleanup.policy": "compact"}
+    kafka.create({bench.changelog: PARTITIONS}, limited)
+    bench.feed()
+    with bench.worker() as worker:
+        sentence = refusal(worker)
+    assert "as too large" in sentence
+    assert "max.message.bytes" in sentence
+    assert bench.changelog in sentence
+    allow(kafka.bootstrap, bench.changelog, 1_048_588)
+    with bench.worker() as worker:
+        bench.finish(worker)
+        worker.stop()
 
 
 @pytest.mark.broker
@@ -22,3 +104,20 @@ def test_a_clock_set_back_an_hour_changes_nothing(embedded: Broker, tmp_path: Pa
         bench.feed()
         assert bench.finish(worker)["duplicates"] == 0
         worker.stop()
+
+
+def allow(bootstrap: str, topic: str, size: int) -> None:
+    """Let a topic take messages of this size."""
+    from confluent_kafka.admin import (
+        AdminClient,
+        AlterConfigOpType,
+        ConfigEntry,
+        ConfigResource,
+        ResourceType,
+    )
+
+    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    for done in admin.incremental_alter_configs([resource]).values():
+        done.result(20)
