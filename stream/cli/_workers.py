@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
+from stream.cli._workers_http import urls_of
 from stream.errors import UserError
+from stream.observe import HostMetrics
 from stream.settings import Settings
 
 WRONG_USE = 2
@@ -74,7 +76,34 @@ def supervise(settings: Settings, workers: int) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     signal.signal(signal.SIGHUP, reload)
+    page = _one_page(settings, workers)
     places = [_Place(index, Patience()) for index in range(workers)]
+    try:
+        return _watch(settings, places, asked, again)
+    finally:
+        if page is not None:
+            page.close()
+
+
+def _one_page(settings: Settings, workers: int) -> HostMetrics | None:
+    """Metrics of all workers on the port after theirs; none where theirs are any free ones."""
+    http = settings.http
+    if not http.port:
+        return None
+    addresses = urls_of(settings, (), workers)
+    try:
+        token = http.token.get_secret_value()
+        return HostMetrics(http.host, http.port + workers, addresses, token)
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"The port for the metrics of all workers cannot be listened on: {error}. Received: "
+            f"http.port={http.port} and {workers} workers, so port {http.port + workers}."
+        ) from None
+
+
+def _watch(
+    settings: Settings, places: list[_Place], asked: threading.Event, again: threading.Event
+) -> int:
     while places and not asked.is_set():
         if again.is_set():
             again.clear()

@@ -47,6 +47,11 @@ def mark_of(sha256: str) -> int:
     return int.from_bytes(bytes.fromhex(sha256 or "00" * 8)[:8], "little")
 
 
+def version_in(row: bytes) -> int:
+    """The layout version a row carries."""
+    return int.from_bytes(row[:2], "little")
+
+
 def mark_in(row: bytes) -> int:
     """The mark a row carries."""
     return int.from_bytes(row[8:16], "little")
@@ -95,7 +100,7 @@ class Adopter:
         Returns:
             Why nothing could be kept; empty when it was.
         """
-        version = int.from_bytes(row[:2], "little")
+        version = version_in(row)
         if version > LAYOUT_VERSION:
             return f"layout {version}; this worker reads {LAYOUT_VERSION}"
         if description is None:

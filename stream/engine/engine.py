@@ -11,10 +11,10 @@ import numpy as np
 
 from ember_core import ops
 from ember_core.fleet import FleetModel
-from stream.engine.adopt import Description, describe, mark_of
+from stream.engine.adopt import Description, describe, mark_of, version_in
 from stream.engine.decide import Decider
 from stream.engine.judge import KEPT, Former, Judge, Judged, judge_of
-from stream.engine.layout import RowLayout, WindowSpec
+from stream.engine.layout import LAYOUT_VERSION, RowLayout, WindowSpec
 from stream.engine.meta import META_KEY, MetaRow
 from stream.engine.partition import Partition
 from stream.engine.result import TP, DirtyRows, Fetch, LoadReport, Moved, StepResult
@@ -382,6 +382,12 @@ class Engine:
             meta.former = [*others[-_FORMER + 1 :], former]
         meta.model = self.model.sha256
         meta.fields, meta.channels = self._store.layout.spec, list(self.channels)
+
+    def newer(self, tp: TP) -> int:
+        """The highest layout version of loaded rows, where this engine does not read it; else 0."""
+        versions = [version_in(row) for row in self._parts[tp[0], tp[1]].foreign.values()]
+        highest = max(versions, default=0)
+        return highest if highest > LAYOUT_VERSION else 0
 
     def adopt(self, tp: TP) -> LoadReport:
         """After all rows are loaded: take over those of another layout or model, by field name."""

@@ -144,6 +144,9 @@ class Engine(Protocol):
     def load(self, tp: TP, keys: list[bytes], values: list[bytes | None]) -> LoadReport:
         """Merge changelog rows."""
 
+    def newer(self, tp: TP) -> int:
+        """Layout version of loaded rows that this engine does not read; 0: there are none."""
+
     def adopt(self, tp: TP) -> LoadReport:
         """After all rows are loaded: take over those of another layout or model."""
 

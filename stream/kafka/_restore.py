@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka import errors as kafka_errors
 
-from ._ports import TP
+from ._ports import TP, RefusedError
 from ._resume import Facts, resume
 from ._thread import LogFacts
 
@@ -62,6 +62,7 @@ async def take_positions(edge: Edge, tps: list[Any]) -> None:
     """
     sources: list[TP] = [(tp.topic, tp.partition) for tp in tps]
     for tp in sources:
+        _refuse_newer(edge, tp)
         edge.complete(tp)
     if sources:
         facts = await edge.consumer.thread.facts(sources)
@@ -78,6 +79,17 @@ async def take_positions(edge: Edge, tps: list[Any]) -> None:
     edge.observer.assigned(sources, [edge.source(tp) for tp in standbys])
     edge.observer.phase("running", f"{len(sources)} partitions")
     log.info("Running with %d input partitions.", len(sources))
+
+
+def _refuse_newer(edge: Edge, tp: TP) -> None:
+    """Rows that a newer version wrote are not this worker's to forget."""
+    version = edge.engine.newer(tp)
+    if version:
+        raise RefusedError(
+            f"The state of {tp[0]}-{tp[1]} was written by a newer version of Ember Stream, in row "
+            f"layout {version}, which this one does not read. Start that version again; or, to "
+            "begin anew, use another kafka.group."
+        )
 
 
 class _Began(NamedTuple):

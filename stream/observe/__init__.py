@@ -6,6 +6,7 @@
 from .health import Check as Check
 from .health import Health as Health
 from .health import Report as Report
+from .host import HostMetrics as HostMetrics
 from .http import HttpServer as HttpServer
 from .logs import configure as configure_logs
 from .metrics import Metrics as Metrics

@@ -196,6 +196,9 @@ class CountingEngine:
     def room(self) -> int:
         return 1_000_000
 
+    def newer(self, tp: Any) -> int:
+        return 0
+
     def adopt(self, tp: Any) -> Report:
         return Report(0, 0, [])
 
