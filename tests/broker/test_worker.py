@@ -166,6 +166,8 @@ def test_a_standby_takes_over_without_reading_again(
         bench.feed()
         bench.finish(second)
         second.stop()
+    read = sum(line["accepted"] + line["stale"] for line in second.said("loaded"))
+    assert 0 < read <= len(kafka.consume_all(bench.changelog))  # no record of it twice
 
 
 @pytest.mark.kafka
