@@ -78,7 +78,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             found = asyncio.run(_recover(kafka.bootstrap, model, options))
             gc.collect()
             say("recovering from local disk")
-            engine = Engine(model, limits=Limits(max_keys=options.keys))
+            # the load goes on years later: who fell silent meanwhile is not what is measured
+            engine = Engine(model, limits=Limits(max_keys=options.keys, stale_intervals=0.0))
             local = asyncio.run(restore(engine, Path(folder), _TOPIC, options.partitions))
         for keys in (found["keys"], engine.active_keys):
             if keys != options.keys:
