@@ -133,7 +133,7 @@ def _device_name(device: str) -> str:
 
 
 def cfc(places: Sequence[Place], batches: Sequence[int], seconds: float) -> dict[str, Any]:
-    """One step of a wired CfC cell; on NumPy its fused form, which is the quicker one there."""
+    """One step of a wired CfC cell in its fused form."""
     with ops.default_backend("numpy"):
         weights = _cell().state_dict()
     rates: dict[str, dict[str, int]] = {}
@@ -142,7 +142,7 @@ def cfc(places: Sequence[Place], batches: Sequence[int], seconds: float) -> dict
         with place.default(), place.quiet():
             cell = _cell()
             cell.load_state_dict(weights)
-            step: Any = nn.FusedCfC(cell) if place.backend == "numpy" else cell
+            step = nn.FusedCfC(cell)
             rates[place.name] = {}
             for size in batches:
                 x, h, dt = _cell_rows(place, size)

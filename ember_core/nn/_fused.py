@@ -1,13 +1,14 @@
 """A wired CfC cell for inference on many rows: weights stacked once, neurons along the first axis.
 
 The cell's own `forward` is written to be read and differentiated. This form gives the same numbers
-to float32's rounding, several times faster on a CPU:
+to float32's rounding, several times faster:
 
 - masks are applied once, and the bias is a row of the weights;
-- with `sigmoid(u) = (1 + tanh(u / 2)) / 2` all of a step is one product, one tanh and sums:
-  `h' = f1 + (1 + tanh((a dt + b) / 2)) / 2 (f2 - f1)`;
 - arrays are `(neurons, rows)`, so that `f1`, `f2`, `a` and `b` are contiguous blocks, and rows are
-  taken by tiles that stay in the cache, in arrays that are filled anew and not made anew.
+  taken by tiles that stay in the cache, in arrays that are filled anew and not made anew;
+- on NumPy, with `sigmoid(u) = (1 + tanh(u / 2)) / 2`, all of a step is one product, one tanh and
+  sums: `h' = f1 + (1 + tanh((a dt + b) / 2)) / 2 (f2 - f1)`; PyTorch brings the sums and the
+  interpolation as one pass each.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _TILE_ROWS = 1024  # of a step: its arrays stay in the second-level cache
 
 
 class FusedCfC:
-    """The step of a `WiredCfCCell`, for float32 rows of NumPy.
+    """The step of a `WiredCfCCell`, for float32 rows on the cell's backend, NumPy or PyTorch.
 
     A copy of the weights is taken: fuse again after training. No gradient goes through it.
 
@@ -36,7 +37,8 @@ class FusedCfC:
         cell: The cell, of mode `"default"` or `"no_gate"`.
 
     Raises:
-        ValueError: If the cell is of mode `"pure"`, which has other formulas.
+        ValueError: If the cell is of mode `"pure"`, which has other formulas, or on a backend
+            without such a form.
 
     Examples:
         >>> import numpy as np
@@ -57,14 +59,25 @@ class FusedCfC:
                 "Received: mode='pure'. Use the cell itself."
             )
         self._cell = cell
-        self._gated = cell.mode == "default"
-        self._layers = [
+        self._like = cell.layers[0].weight.data
+        backend = ops.backend_name(self._like)
+        layers = [
             _stacked(ops.to_numpy(x.weight.data), ops.to_numpy(x.bias.data), x.mask)
             for x in cell.layers
         ]
-        for weights, before in zip(self._layers[1:], cell.layers, strict=False):
-            weights[:, : before.hidden_size] *= 0.5  # it gets twice the state of the layer before
-        self._room = threading.local()  # of each thread: arrays that every step fills anew
+        gated = cell.mode == "default"
+        self._tiles: Any
+        if backend == "numpy":
+            self._tiles = _Tiles(layers, gated)
+        elif backend == "torch":
+            from ._fused_torch import TorchTiles
+
+            self._tiles = TorchTiles(layers, gated, self._like)
+        else:
+            raise ValueError(
+                "This cell cannot be fused. Expected arrays of NumPy or PyTorch. "
+                f"Received: backend={backend!r}. Use the cell itself, or cell.to(backend=...)."
+            )
 
     def __call__(
         self, x: Array, state: Array, elapsed: Array, out: Array | None = None
@@ -80,21 +93,61 @@ class FusedCfC:
         Returns:
             The motor neurons `(B, output_dim)` and the state after the step `(B, U)`: views of
             one array of `(U, B)`.
-        """
-        check_step(self._cell, x, state, elapsed)
-        rows = len(x)
-        x_t, before, dt = (np.asarray(a, np.float32).T for a in (x, state, elapsed))
-        if out is None:
-            # Neurons a power of two apart would share the same few lines of the cache.
-            after = np.empty((self._cell.state_size, rows + _PADDING), np.float32)[:, :rows]
-        else:
-            after = _checked(out, (rows, self._cell.state_size)).T
-        for start in range(0, rows, _TILE_ROWS):
-            tile = slice(start, min(start + _TILE_ROWS, rows))
-            self._step(x_t[:, tile], before[:, tile], dt[:, tile], after[:, tile])
-        return after[len(after) - self._cell.output_size :].T, after.T
 
-    def _step(self, x: Any, before: Any, dt: Any, after: Any) -> None:
+        Raises:
+            ValueError: If a shape does not fit, or `out` is no float32.
+            TypeError: If an array is of another backend.
+        """
+        cell = self._cell
+        check_step(cell, x, state, elapsed)
+        rows = len(x)
+        if out is None:
+            after = self._tiles.empty(cell.state_size, rows)
+        else:
+            after = _checked(out, (rows, cell.state_size)).T
+        self._check_backend(x, state, elapsed, after)
+        x_t, before, dt = (ops.astype(a, "float32").T for a in (x, state, elapsed))
+        size = self._tiles.rows or max(rows, 1)
+        for start in range(0, rows, size):
+            tile = slice(start, min(start + size, rows))
+            self._tiles.step(x_t[:, tile], before[:, tile], dt[:, tile], after[:, tile])
+        return after[len(after) - cell.output_size :].T, after.T
+
+    def _check_backend(self, *arrays: Array) -> None:
+        own = ops.backend_name(self._like)
+        other = next((n for n in map(ops.backend_name, arrays) if n != own), None)
+        if other is not None:
+            raise TypeError(
+                "The rows are not on the cell's backend. "
+                f"Expected: {own}. Received: {other}. Convert with ops.to(x, backend=...)."
+            )
+
+
+class _Tiles:
+    """Tiles of rows on NumPy.
+
+    Args:
+        layers: Weights of each layer, `(4 H, F + H + 1)`, the bias last.
+        gated: Whether `f1` fades as the gate opens.
+    """
+
+    rows = _TILE_ROWS
+
+    def __init__(self, layers: list[Any], gated: bool) -> None:
+        self._gated = gated
+        for weights in layers:
+            weights[len(weights) // 2 :] *= 0.5  # of the gate, for its tanh
+        for weights, before in zip(layers[1:], layers, strict=False):
+            weights[:, : len(before) // 4] *= 0.5  # it gets twice the state of the layer before
+        self._layers = layers
+        self._room = threading.local()  # of each thread: arrays that every step fills anew
+
+    def empty(self, units: int, rows: int) -> Any:
+        """Room for a state, `(U, B)`."""
+        # Neurons a power of two apart would share the same few lines of the cache.
+        return np.empty((units, rows + _PADDING), np.float32)[:, :rows]
+
+    def step(self, x: Any, before: Any, dt: Any, after: Any) -> None:
         """One tile: `(F, b)`, `(U, b)`, `(1, b)` in, `(U, b)` out."""
         first = 0
         for weights, (joined, y) in zip(self._layers, self._buffers(dt.shape[1]), strict=True):
@@ -136,18 +189,16 @@ class FusedCfC:
 
 
 def _checked(out: Any, shape: tuple[int, int]) -> Any:
-    if out.shape != shape or out.dtype != np.float32:
+    if ops.shape(out) != shape or ops.dtype(out) != "float32":
         raise ValueError(
             f"The state does not go there. Expected out of shape {shape}, float32. "
-            f"Received: shape={out.shape}, dtype={out.dtype}."
+            f"Received: shape={ops.shape(out)}, dtype={ops.dtype(out)}."
         )
     return out
 
 
 def _stacked(weight: Any, bias: Any, mask: Array | None) -> Any:
-    """Weights `(4 H, F + 1)` with the bias last; those of the gate halved, for its tanh."""
+    """Weights `(4 H, F + 1)` with the bias last."""
     weight = weight if mask is None else weight * ops.to_numpy(mask)
     stacked = np.concatenate([weight, bias[None]]).T.astype(np.float32)
-    half = len(stacked) // 2
-    stacked[half:] *= 0.5
     return np.asfortranarray(stacked)  # the order in which the product is quickest
