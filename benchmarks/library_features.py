@@ -4,7 +4,8 @@ The same statistics of the same file, each contestant in a process of its own: m
 departure (value minus mean) of windows of 10 rows that are 1, 3 and 5 rows apart, and departure
 and deviation of exponential windows of three half-lives. The library reads and computes in
 chunks; so does pandas, in chunks of a million rows, with `rolling` on every `s`-th row and `ewm`.
-Pandas begins its windows anew in each chunk and leaves them by phase, where the library carries
+Pandas, the slower one, reads the first two million rows only: its time grows with them alone.
+It begins its windows anew in each chunk and leaves them by phase, where the library carries
 them over and gives them in the order of the rows: that work pandas is spared. Both keep some
 rows, which must agree.
 """
@@ -12,13 +13,15 @@ rows, which must agree.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import re
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,21 +41,22 @@ CLOSE = 2e-3
 """float32 against float64, in units of a channel of deviation 3 on a level of 50."""
 
 _CHUNK_ROWS = 8192
-_PANDAS_ROWS = 1_000_000
+_PANDAS_ROWS = 1_000_000  # of a chunk
 _SETTLED = 1_000  # rows after which an exponential window has forgotten how it began
-_WRITE_ROWS = 500_000
-_SECONDS = 3600.0
+_BLOCK_ROWS = 1_000_000  # after which the file begins anew
+_SECONDS = 500.0
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Write the file, let both read it, compare.
 
     Args:
-        options: `rows` of the file.
+        options: `rows` of the file, and `pandas_rows`, of which pandas is timed.
 
     Returns:
         `ratios.features_vs_pandas` by elapsed time, the same by processor time, and the figures
-        of both.
+        of both: time by part in processor seconds, of which reading has a thread of its own in
+        the library; and the most memory that was resident, beside that of the packages alone.
 
     Raises:
         BenchmarkError: If the results differ, or the library goes beyond the cap.
@@ -61,7 +65,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         path = Path(folder) / "telemetry.csv"
         say(f"writing {options.rows:,} rows")
         write(path, options.rows)
-        figures = {name: _contest(name, path, options.rows) for name in CONTESTANTS}
+        reads = {"ember": options.rows, "pandas": min(options.rows, options.pandas_rows)}
+        compared = min(reads.values())
+        figures = {name: _contest(name, path, rows, compared) for name, rows in reads.items()}
         worst = _difference(Path(folder))
     ours, theirs = figures["ember"], figures["pandas"]
     if not worst <= CLOSE:
@@ -72,7 +78,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "ratios": {
             "features_vs_pandas": round(ours["rows_per_second"] / theirs["rows_per_second"], 2)
         },
-        "by_cpu_time": round(theirs["cpu_seconds"] / ours["cpu_seconds"], 2),
+        "by_cpu_time": round(
+            theirs["cpu_seconds"] / theirs["rows"] / (ours["cpu_seconds"] / ours["rows"]), 2
+        ),
         "largest_difference": worst,
         "cap_gib": CAP_GIB,
         "ember": ours,
@@ -81,24 +89,34 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def write(path: Path, rows: int, seed: int = 0) -> None:
-    """A CSV of `rows` rows of 8 channels that drift around a level."""
+    """A CSV of `rows` rows of 8 channels that drift around a level, the same every million rows.
+
+    Printing numbers takes longer than reading them: a million rows are printed once.
+    """
     import pyarrow as pa
     from pyarrow import csv
 
     rng = np.random.default_rng(seed)
+    size = min(rows, _BLOCK_ROWS)
+    slow = np.sin(2.0 * np.pi * np.arange(size) * 31 / size)[:, None]
+    x = np.round(50.0 + 5.0 * slow + 3.0 * rng.standard_normal((size, CHANNELS)), 3)
     names = [f"c{c}" for c in range(CHANNELS)]
-    schema = pa.schema([(name, pa.float64()) for name in names])
-    with csv.CSVWriter(path, schema) as writer:
-        for start in range(0, rows, _WRITE_ROWS):
-            size = min(_WRITE_ROWS, rows - start)
-            slow = np.sin((start + np.arange(size)) / 5000.0)[:, None]
-            x = np.round(50.0 + 5.0 * slow + 3.0 * rng.standard_normal((size, CHANNELS)), 3)
-            writer.write_table(pa.table(list(x.T), names=names))
+    sink = pa.BufferOutputStream()
+    csv.write_csv(pa.table(list(x.T), names=names), sink, csv.WriteOptions(include_header=False))
+    block = sink.getvalue().to_pybytes()
+    with path.open("wb") as file:
+        file.write(",".join(names).encode() + b"\n")
+        for _ in range(rows // size):
+            file.write(block)
+        rest = rows % size
+        if rest:
+            ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
+            file.write(block[: ends[rest - 1] + 1])
 
 
-def _contest(name: str, path: Path, rows: int) -> dict[str, Any]:
-    say(f"{name} reads it")
-    words = ["benchmarks.library_features", name, str(path), str(rows)]
+def _contest(name: str, path: Path, rows: int, compared: int) -> dict[str, Any]:
+    say(f"{name} reads {rows:,} rows")
+    words = ["benchmarks.library_features", name, str(path), str(rows), str(compared)]
     with Child(words, path.parent, name) as child:
         child.finished(_SECONDS)
         found: dict[str, Any] = json.loads(child.output().splitlines()[-1])
@@ -124,7 +142,21 @@ def sampled(rows: int) -> NDArray[np.int64]:
 Kept = dict[str, list[NDArray[Any]]]
 
 
-def ember(path: Path, rows: int) -> Kept:
+class Parts:
+    """Processor seconds of the calling thread, by part."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Count a block under a name."""
+        began = time.thread_time()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.thread_time() - began
+
+
+def ember(path: Path, rows: int, compared: int, parts: Parts) -> Kept:
     """By the library, chunk by chunk."""
     from ember_core.features import (
         ExponentialWindows,
@@ -139,10 +171,12 @@ def ember(path: Path, rows: int) -> Kept:
     strides = TemporalStrides(CHANNELS, WINDOW, dilated, summary=kinds)
     windows = ExponentialWindows(CHANNELS, HALF_LIVES, levels=False)
     state, moments, begin = StrideState(), None, 0
-    wanted, kept = sampled(rows), Kept()
+    wanted, kept = sampled(compared), Kept()
     for x in array_chunks(path, chunk_rows=_CHUNK_ROWS):
-        state, found = strides.forward(state, x)
-        moments, features = exponential_series(windows, moments, x)
+        with parts.part("strides"):
+            state, found = strides.forward(state, x)
+        with parts.part("exponential"):
+            moments, features = exponential_series(windows, moments, x)
         for row in wanted[(wanted >= begin) & (wanted < begin + len(x))].tolist():
             for s, stride in zip(STRIDES, dilated, strict=True):
                 values = found[stride].values[row - found[stride].last[0]]
@@ -154,28 +188,32 @@ def ember(path: Path, rows: int) -> Kept:
                 name = f"{kind}_{HALF_LIVES[place % len(HALF_LIVES)]}"
                 kept.setdefault(name, []).append(value.copy())
         begin += len(x)
+    if begin != rows:
+        raise BenchmarkError(f"{begin:,} of {rows:,} rows were read")
     return kept
 
 
-def pandas(path: Path, rows: int) -> Kept:
+def pandas(path: Path, rows: int, compared: int, parts: Parts) -> Kept:
     """By pandas, in chunks as long as its memory may be; windows begin anew in each."""
     import pandas as pd
 
-    wanted, kept = sampled(rows), Kept()
-    with pd.read_csv(path, chunksize=_PANDAS_ROWS) as reader:
+    wanted, kept = sampled(compared), Kept()
+    with pd.read_csv(path, chunksize=_PANDAS_ROWS, nrows=rows) as reader:
         for frame in reader:
             begin = int(frame.index[0])
             places = wanted[(wanted >= begin) & (wanted < begin + len(frame))] - begin
-            for s in STRIDES:
-                _rolling_by_pandas(frame, s, places, kept)
-            for half_life in HALF_LIVES:
-                ewm = frame.ewm(halflife=half_life, adjust=False)
-                for kind, table in (
-                    ("ewm_departure", frame - ewm.mean()),
-                    ("ewm_std", ewm.std(bias=True)),
-                ):
-                    values = table.iloc[places].to_numpy()
-                    kept.setdefault(f"{kind}_{half_life}", []).extend(values)
+            with parts.part("strides"):
+                for s in STRIDES:
+                    _rolling_by_pandas(frame, s, places, kept)
+            with parts.part("exponential"):
+                for half_life in HALF_LIVES:
+                    ewm = frame.ewm(halflife=half_life, adjust=False)
+                    for kind, table in (
+                        ("ewm_departure", frame - ewm.mean()),
+                        ("ewm_std", ewm.std(bias=True)),
+                    ):
+                        values = table.iloc[places].to_numpy()
+                        kept.setdefault(f"{kind}_{half_life}", []).extend(values)
     return kept
 
 
@@ -196,38 +234,44 @@ def _rolling_by_pandas(frame: Any, s: int, places: NDArray[np.int64], kept: Kept
         kept.setdefault(f"{kind}_{s}", []).extend(found[kind, p] for p in places.tolist())
 
 
-CONTESTANTS: dict[str, Callable[[Path, int], Kept]] = {"ember": ember, "pandas": pandas}
+CONTESTANTS: dict[str, Callable[[Path, int, int, Parts], Kept]] = {"ember": ember, "pandas": pandas}
 
 
-def _peak_bytes() -> int:
-    """Most memory this process had resident.
+def _resident_bytes(most: bool) -> int:
+    """Memory this process has resident, or the most it had.
 
     Linux counts what the parent had at the fork in `ru_maxrss`, but not in `VmHWM`.
     """
     status = Path("/proc/self/status")
     if status.exists():
-        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        found = re.search(rf"{'VmHWM' if most else 'VmRSS'}:\s+(\d+) kB", status.read_text())
         if found:
             return int(found[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def main(name: str, path: Path, rows: int) -> None:
+def main(name: str, path: Path, rows: int, compared: int) -> None:
     """One contestant: prints its figures, and writes the rows it kept beside the file."""
+    for module in ("pandas", "pyarrow.csv", "ember_core.features.sources"):
+        importlib.import_module(module)
+    packages, parts = _resident_bytes(most=False), Parts()
     begin, cpu = time.perf_counter(), time.process_time()
-    kept = CONTESTANTS[name](path, rows)
+    kept = CONTESTANTS[name](path, rows, compared, parts)
     seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
     np.savez(path.parent / f"{name}.npz", **{key: np.array(value) for key, value in kept.items()})
-    peak = _peak_bytes()
+    parts.seconds["reading"] = cpu - sum(parts.seconds.values())
     figures = {
+        "rows": rows,
         "rows_per_second": round(rows / seconds),
         "seconds": round(seconds, 2),
         "cpu_seconds": round(cpu, 2),
-        "peak_gib": round(peak / 2**30, 3),
+        "cpu_seconds_by_part": {part: round(spent, 2) for part, spent in parts.seconds.items()},
+        "peak_gib": round(_resident_bytes(most=True) / 2**30, 3),
+        "packages_gib": round(packages / 2**30, 3),
     }
     print(json.dumps(figures))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

@@ -94,17 +94,17 @@ def _scan(u: Array, keep: tuple[float, ...], gain: tuple[float, ...], start: Arr
     n = u.shape[2]
     size = min(n, _BLOCK)
     count = n // size
-    place = (ops.backend_name(u), ops.device(u), ops.dtype(u))
-    triangle, powers = _matrices(keep, gain, size, *place)
+    triangle, carry = _matrices(keep, gain, size, ops.backend_name(u), ops.device(u), ops.dtype(u))
     blocks = ops.reshape(u[:, :, : count * size], (u.shape[0], -1, count, size))
-    before = start[:, :, None]
+    before = start
     if count > 1:
         ends = ops.matmul(blocks[:, :, :-1], triangle[:, :, :, -1:])[:, :, :, 0]
         ends = _scan(ends, tuple(k**size for k in keep), (1.0,) * len(keep), start)
-        before = ops.concatenate([start, ends], axis=2)[:, :, :, None]
-    y = ops.matmul(blocks, triangle)
-    y += ops.matmul(before, powers)
-    y = ops.reshape(y, (len(keep), -1, count * size))
+        before = ops.concatenate([start, ends], axis=2)
+    # What a block begins with is given to it as a part of its first row.
+    given = ops.broadcast_to(blocks, (len(keep), *blocks.shape[1:])) + 0.0
+    given[:, :, :, 0] += before * carry
+    y = ops.reshape(ops.matmul(given, triangle), (len(keep), -1, count * size))
     if count * size == n:
         return y
     rest = _scan(u[:, :, count * size :], keep, gain, y[:, :, -1:])
@@ -120,15 +120,15 @@ def _matrices(
     device: str,
     dtype: str,
 ) -> tuple[Array, Array]:
-    """`gain * keep ** (j - i)`, 0 below, `(S, 1, size, size)`, and `keep ** (j + 1)`."""
+    """`gain * keep ** (j - i)`, 0 below, `(S, 1, size, size)`, and `keep / gain`, `(S, 1, 1)`."""
     place = np.arange(float(size))
     factor = np.asarray(keep)[:, None, None, None]
     apart = place[None, :] - place[:, None]
     triangle = np.where(apart >= 0, factor ** np.maximum(apart, 0.0), 0.0)
     triangle = np.asarray(gain)[:, None, None, None] * triangle
-    powers = factor ** (place[None, :] + 1.0)
+    carry = (np.asarray(keep) / np.asarray(gain))[:, None, None]
     with ops.default_backend(backend, device):
-        return ops.from_numpy(triangle.astype(dtype)), ops.from_numpy(powers.astype(dtype))
+        return ops.from_numpy(triangle.astype(dtype)), ops.from_numpy(carry.astype(dtype))
 
 
 def _column(like: Array, values: tuple[float, ...]) -> Array:

@@ -55,8 +55,9 @@ def array_chunks(
     if found is None:
         found = _from_frames(reader, tuple(columns), dtype)
     for chunk in ahead(found):
-        for start in range(0, len(chunk), chunk_rows):
-            yield chunk[start : start + chunk_rows]
+        step = -(-len(chunk) // max(1, -(-len(chunk) // chunk_rows)))  # pieces of one size
+        for start in range(0, len(chunk), max(1, step)):
+            yield chunk[start : start + step]
 
 
 def _from_frames(reader: Any, columns: tuple[str, ...], dtype: str) -> Iterator[NDArray[Any]]:
