@@ -46,6 +46,8 @@ class ColumnFeatures(Module):
         datetime: `cyclical`, `components` or `both`.
         text: `basic` (lengths and shares), `hash` (of words and pairs of words) or `both`.
         target: Column that is predicted: never a feature, and what `categorical="target"` needs.
+        key: Column that says whose row it is: never a feature, and `impute="forward"` fills each
+            key's gaps with its own last value.
         drop: Columns to leave out.
         types: Type of columns by name, where what is found would be wrong: `numeric`, `boolean`,
             `categorical`, `datetime`, `text` or `identifier`.
@@ -83,6 +85,7 @@ class ColumnFeatures(Module):
         datetime: Literal["cyclical", "components", "both"] = "cyclical",
         text: Literal["basic", "hash", "both"] = "basic",
         target: str = "",
+        key: str = "",
         drop: Sequence[str] = (),
         types: Mapping[str, str] | None = None,
         null_threshold: float = 0.9,
@@ -97,7 +100,7 @@ class ColumnFeatures(Module):
     ) -> None:
         self.numeric, self.impute, self.fill_value = numeric, impute, fill_value
         self.categorical, self.datetime, self.text = categorical, datetime, text
-        self.target = target
+        self.target, self.key = target, key
         self.drop = tuple([drop] if isinstance(drop, str) else drop)
         self.types = dict(types or {})
         self.null_threshold, self.drop_constant = null_threshold, drop_constant
@@ -147,7 +150,7 @@ class ColumnFeatures(Module):
             if y is not None:
                 total, known = total + float(np.nansum(y)), known + int((~np.isnan(y)).sum())
             for name, root in found.items():
-                if root == self.target or root in self.drop or name in self.drop:
+                if root in (self.target, self.key, *self.drop) or name in self.drop:
                     continue
                 if name not in profiles:
                     roots[name] = root
@@ -232,7 +235,8 @@ class ColumnFeatures(Module):
     def transform(self, data: Any) -> Any:
         """The same as the kind of table that `data` is, float32, its rows (and index) as they are.
 
-        Rows stand alone, but `impute="forward"` carries values from row to row of one table.
+        Rows stand alone, but `impute="forward"` carries values from row to row of one table, where
+        there is a `key` from row to row of each key.
         """
         return like_frame(data, self._carry({}, as_frame(data))[1], self.feature_names_out)
 
@@ -250,14 +254,36 @@ class ColumnFeatures(Module):
         Yields:
             float32 `(n, D)` of the default backend, a chunk's rows each.
         """
-        state: dict[int, Any] = {}
+        state: dict[Any, Any] = {}
         for frame in self._frames(data, chunk_rows):
             state, values = self._carry(state, frame)
             yield ops.from_numpy(values)
 
     def _carry(
+        self, state: Mapping[Any, Any], frame: pd.DataFrame
+    ) -> tuple[dict[Any, Any], NDArray[np.float32]]:
+        """The next rows of all keys: what to carry on, and the features."""
+        if not self.key or self.impute != "forward":
+            return self._carry_one(state, frame)
+        self._fitted()
+        if self.key not in frame.columns:
+            raise ValueError(
+                f"The key is not there. Expected one of {', '.join(frame.columns)}. "
+                f"Received: key={self.key!r}."
+            )
+        names, owner = np.unique(frame[self.key].astype(str).to_numpy(str), return_inverse=True)
+        order = np.argsort(owner, kind="stable")
+        ends = np.cumsum(np.bincount(owner, minlength=len(names)))
+        after = dict(state)
+        out = np.empty((len(frame), len(self.feature_names_out)), np.float32)
+        for name, rows in zip(names.tolist(), np.split(order, ends[:-1]), strict=False):
+            after[name], out[rows] = self._carry_one(after.get(name, {}), frame.iloc[rows])
+        return after, out
+
+    def _carry_one(
         self, state: Mapping[int, Any], frame: pd.DataFrame
     ) -> tuple[dict[int, Any], NDArray[np.float32]]:
+        """The next rows of one key."""
         blocks = self._fitted()
         roots = {report["column"]: report["root"] for report in self.reports}
         lacking = dict.fromkeys(
@@ -312,4 +338,7 @@ class ColumnFeatures(Module):
     def columns_in(self) -> tuple[str, ...]:
         """Columns that `transform` needs."""
         roots = {report["column"]: report["root"] for report in self.reports}
-        return tuple(dict.fromkeys(roots[block.column] for block in self._fitted()))
+        needed = dict.fromkeys(roots[block.column] for block in self._fitted())
+        if self.key and self.impute == "forward":
+            needed[self.key] = None
+        return tuple(needed)

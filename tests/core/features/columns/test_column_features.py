@@ -408,3 +408,34 @@ def test_unfitted_use_says_so(use):
         getattr(ColumnFeatures(), use)(table())
     with pytest.raises(ValueError, match="not fitted"):
         _ = ColumnFeatures().feature_names_out
+
+
+def test_gaps_are_filled_forward_within_each_key():
+    """However keys are mixed and chunks are cut; a key's first gap gets the median."""
+    rng = np.random.default_rng(7)
+    rows, names = 211, np.array(["pump", "fan", "mill"])
+    frame = pd.DataFrame(
+        {
+            "machine": names[rng.integers(0, 3, rows)],
+            "load": np.where(rng.random(rows) < 0.3, np.nan, rng.normal(5.0, 2.0, rows)),
+            "heat": rng.normal(0.0, 1.0, rows),
+        }
+    )
+    features = ColumnFeatures(impute="forward", numeric="none", key="machine").fit(frame)
+    assert features.feature_names_out == ("load", "heat")
+    assert set(features.columns_in) == {"machine", "load", "heat"}
+    filled = frame.groupby("machine")["load"].ffill().fillna(frame["load"].median())
+    np.testing.assert_allclose(features.transform(frame)["load"], filled, rtol=1e-6)
+    for chunk_rows in (1, 13, 97):
+        parts = list(features.transform_chunks(frame, chunk_rows=chunk_rows))
+        np.testing.assert_array_equal(np.concatenate(parts), features(frame))
+    again = ColumnFeatures.from_config(features.get_config())
+    assert again.key == "machine"
+    with pytest.raises(ValueError, match="key is not there"):
+        features.transform(frame.drop(columns="machine"))
+
+
+def test_a_key_is_no_feature_whatever_fills_the_gaps():
+    frame = pd.DataFrame({"machine": [1, 2, 1, 2], "load": [1.0, np.nan, 3.0, 5.0]})
+    features = ColumnFeatures(impute="mean", numeric="none", key="machine").fit(frame)
+    assert features.transform(frame[["load"]])["load"].tolist() == [1.0, 3.0, 3.0, 5.0]
