@@ -42,6 +42,7 @@ def train(
     epochs: int | None = None,
     budget_per_week: float | None = None,
     choose: bool = False,
+    refine: int = 0,
     name: str = "model",
     progress: Callable[[str, float], None] | None = None,
     **config: Any,
@@ -56,12 +57,15 @@ def train(
             the evidence that 3 training rows in 1,000 reach.
         choose: Settle levels, clock and residuals by injected faults, see `choose_blocks`; the
             table of what each block brought is in the report, under `blocks`.
+        refine: Most epochs of gradient descent on the liquid cell; 0 leaves it as it was made. What
+            it brought is in the report, under `liquid`.
         name: Name of the model.
         progress: Called with a stage's name and the share done.
         config: Further fields of `PipelineConfig`.
 
     Raises:
-        UserError: If the history is too short, or a channel holds nothing.
+        UserError: If the history is too short, a channel holds nothing, or a package is missing
+            that the backend differentiates with.
     """
     if not dataset.channels:
         raise UserError("The data hold no numeric channel to train on. Name some with --channels.")
@@ -76,9 +80,10 @@ def train(
             shape,
             epochs=epochs,
             budget_per_week=budget_per_week,
+            refine=refine,
             progress=progress,
         ).to(backend="numpy")  # the engine's
-    except ValueError as error:
+    except (ImportError, ValueError) as error:
         raise UserError(str(error)) from error
     if blocks:
         model.report["blocks"] = blocks

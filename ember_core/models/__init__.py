@@ -13,6 +13,7 @@ from ._frozen_rbm import FrozenRBM as FrozenRBM
 from ._original import read_original as read_original
 from ._reading import ElapsedScale as ElapsedScale
 from ._reading import Reading as Reading
+from ._reading import ReadingModel as ReadingModel
 from .detector import RBMDetector as RBMDetector
 from .liquid import LiquidNetwork as LiquidNetwork
 from .rbm import RBM as RBM

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ember_core import ops
-from ember_core.nn import Cell, Linear, Module, Recurrent
+from ember_core.nn import Cell, Linear
 from ember_core.ops import Array
 
-from ._reading import ElapsedScale, Reading
+from ._reading import ElapsedScale, ReadingModel
 
 
 class ForecastCell(Cell):
@@ -61,7 +61,7 @@ class ForecastCell(Cell):
         )
 
 
-class LiquidForecaster(Module):
+class LiquidForecaster(ReadingModel):
     """Forecasts of the next row, and how surprising each row was.
 
     Args:
@@ -78,55 +78,5 @@ class LiquidForecaster(Module):
         ((2, 7, 5), (2, 7))
     """
 
-    n_targets: int
-    sequence: Recurrent
-
     def __init__(self, cell: Cell, n_targets: int, *, generator: Any = None) -> None:
-        self.n_targets = n_targets
-        self.sequence = Recurrent(ForecastCell(cell, n_targets, generator=generator))
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON values."""
-        config = self.sequence.cell.get_config()
-        return {name: config[name] for name in ("cell", "n_targets")}
-
-    @property
-    def state_size(self) -> int:
-        """Columns of the state."""
-        return self.sequence.cell.state_size
-
-    @property
-    def scale(self) -> ElapsedScale:
-        """What error is usual after how much time."""
-        scale: ElapsedScale = self.sequence.cell.scale  # type: ignore[attr-defined]
-        return scale
-
-    def forward(
-        self,
-        x: Array,
-        state: Array | None = None,
-        elapsed: Array | float = 1.0,
-        mask: Array | None = None,
-        target: Array | None = None,
-    ) -> tuple[Reading, Array]:
-        """Go through sequences; one row at a time where T is 1 and the state is handed along.
-
-        Args:
-            x: Input, `(B, T, F)`.
-            state: State before them, `(B, state_size)`; zeros where not given.
-            elapsed: Time since the step before, a number or `(B, T)`.
-            mask: `(B, T)`, true where a step is there; see `nn.SequenceLayer`.
-            target: Rows to be forecast, `(B, T, O)`; `x` where not given.
-
-        Returns:
-            Per step: the forecast of the next row, the error of the forecast of this one and its
-            score; and the state after the sequences.
-
-        Raises:
-            ValueError: If a shape does not fit.
-        """
-        target = x if target is None else target
-        both = ops.concatenate([x, target], axis=2)
-        output, state = self.sequence(both, state, elapsed, mask)
-        n = self.n_targets
-        return Reading(output[:, :, :n], output[:, :, n], output[:, :, n + 1]), state
+        super().__init__(ForecastCell(cell, n_targets, generator=generator), n_targets)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ember_core import ops
-from ember_core.nn import Module
+from ember_core.nn import Cell, Module, Recurrent
 from ember_core.ops import Array
 
 TINY = 1e-12  # added to an error before its logarithm
@@ -24,6 +24,72 @@ class Reading(NamedTuple):
     output: Array
     error: Array
     score: Array
+
+
+class ReadingModel(Module):
+    """What forecasters and autoencoders share: a cell that reads out, run over sequences.
+
+    The cell takes `[input, targets]`, gives `[what it says of the targets, error, score]`, and has
+    a field `scale`.
+    """
+
+    n_targets: int
+    sequence: Recurrent
+
+    def __init__(self, cell: Cell, n_targets: int) -> None:
+        self.n_targets = n_targets
+        self.sequence = Recurrent(cell)
+
+    @property
+    def state_size(self) -> int:
+        """Columns of the state."""
+        return self.sequence.cell.state_size
+
+    @property
+    def scale(self) -> ElapsedScale:
+        """What error is usual after how much time."""
+        scale: ElapsedScale = self.sequence.cell.scale  # type: ignore[attr-defined]
+        return scale
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON values: those of the cell of the same names."""
+        return self.sequence.cell.get_config()
+
+    def forward(
+        self,
+        x: Array,
+        state: Array | None = None,
+        elapsed: Array | float = 1.0,
+        mask: Array | None = None,
+        target: Array | None = None,
+    ) -> tuple[Reading, Array]:
+        """Go through sequences; one row at a time where T is 1 and the state is handed along.
+
+        Args:
+            x: Input, `(B, T, F)`.
+            state: State before them, `(B, state_size)`; zeros where not given.
+            elapsed: Time since the step before, a number or `(B, T)`.
+            mask: `(B, T)`, true where a step is there; see `nn.SequenceLayer`.
+            target: Rows to forecast or to say again, `(B, T, O)`; `x` where not given.
+
+        Returns:
+            Per step what the model says, its error and its score (see `Reading`), and the state
+            after the sequences.
+
+        Raises:
+            ValueError: If a shape does not fit.
+        """
+        shape, n = ops.shape(x), self.n_targets
+        wanted = (*shape[:2], n)
+        if len(shape) != 3 or ops.shape(x if target is None else target) != wanted:
+            raise ValueError(
+                f"The sequences do not fit the model. Expected x of shape (B, T, F) and targets "
+                f"of shape (B, T, {n}); x itself where there are none. Received: x.shape={shape}, "
+                f"target.shape={None if target is None else ops.shape(target)}."
+            )
+        both = ops.concatenate([x, x if target is None else target], axis=2)
+        output, state = self.sequence(both, state, elapsed, mask)
+        return Reading(output[:, :, :n], output[:, :, n], output[:, :, n + 1]), state
 
 
 class ElapsedScale(Module):

@@ -107,12 +107,33 @@ class RBM(Module):
         return ops.sigmoid(self.drive(v))
 
     def drive(self, v: Array) -> Array:
-        """Input of the hidden units before the sigmoid, `(B, N)`: `c + (v / sigma) W`."""
+        """Input of the hidden units before the sigmoid, `(B, N)`: `c + (v / sigma) W`.
+
+        Raises:
+            ValueError: If `v` has another number of columns than V.
+            TypeError: If it is of another backend.
+        """
+        self._check("Visible values", v, self.n_visible)
         scaled = v / self.sigma if self.visible == "gaussian" else v
         return ops.matmul(scaled, self.weights.data) + self.hidden_bias.data
 
+    def _check(self, what: str, x: Array, width: int) -> None:
+        """Refuse rows that do not fit, before they broadcast to something else."""
+        if ops.shape(x)[-1:] != (width,):
+            raise ValueError(
+                f"{what} do not fit the RBM. Expected shape (B, {width}). "
+                f"Received: shape={ops.shape(x)}."
+            )
+        own, other = ops.backend_name(self.weights.data), ops.backend_name(x)
+        if own != other:
+            raise TypeError(
+                f"{what} are of another backend than the RBM. Expected: {own}. "
+                f"Received: {other}. Convert with ops.to(x, backend=...)."
+            )
+
     def visible_mean(self, h: Array) -> Array:
         """Expected visible values `(B, V)` given hidden ones `h` `(B, N)`."""
+        self._check("Hidden values", h, self.n_hidden)
         drive = ops.matmul(h, ops.transpose(self.weights.data))
         if self.visible == "gaussian":
             return self.visible_bias.data + self.sigma * drive

@@ -95,7 +95,7 @@ def fit_pipeline(
     backend = ops.backend_name()
     if refine:
         pipeline.liquid.to(backend=backend)
-    fit_liquid(pipeline.liquid, gathered.sequences, refine=refine)
+    of_liquid = fit_liquid(pipeline.liquid, gathered.sequences, refine=refine)
     pipeline.liquid.to(backend="numpy")
     if config.residuals:
         # residuals exist only once the read-out does: run again with it
@@ -162,6 +162,7 @@ def fit_pipeline(
         "calibration": asdict(calibration),
         "on": pipeline.motor.on,
         "off": pipeline.motor.off,
+        "liquid": of_liquid,
         "score_quantiles": {str(q): float(np.quantile(scores, q)) for q in (0.5, 0.9, 0.99, 0.999)},
     }
     model = FleetModel(pipeline, [s.key for s in usable], first, new_state, report)

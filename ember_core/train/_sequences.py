@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ember_core import ops
-from ember_core.models import LiquidAutoencoder, LiquidForecaster
+from ember_core.models import LiquidForecaster, ReadingModel
 from ember_core.ops import Array
 
 from ._callbacks import Callback
@@ -17,13 +17,12 @@ from ._loop import fit
 from ._optimizers import Adam, Optimizer
 from ._strategy import Strategy
 
-SequenceModel = LiquidForecaster | LiquidAutoencoder
 LEAST_DEVIATION = 0.05  # of a column's error, as a share of the largest column's
 LEAST_SPREAD = 0.1  # of the logarithm of an error, so that near-constant errors do not explode
 
 
 def fit_sequences(
-    model: SequenceModel,
+    model: ReadingModel,
     x: Array,
     *,
     elapsed: Array | float = 1.0,
@@ -64,6 +63,11 @@ def fit_sequences(
     Raises:
         ValueError: If the sequences do not fit the model or are not finite.
     """
+    if len(ops.shape(x)) != 3:
+        raise ValueError(
+            "Sequences have three axes. Expected x of shape (B, T, F). "
+            f"Received: shape={ops.shape(x)}. A single sequence (T, F) needs x[None]."
+        )
     rows = ops.shape(x)[0]
     whole = ops.zeros_like(x[:, :, 0]) + 1.0
     times = whole * elapsed
@@ -88,7 +92,7 @@ def fit_sequences(
 
 
 def calibrate_sequences(
-    model: SequenceModel, x: Array, elapsed: Array, mask: Array, target: Array
+    model: ReadingModel, x: Array, elapsed: Array, mask: Array, target: Array
 ) -> None:
     """Measure which error is usual, of each column and after how much time.
 
@@ -135,7 +139,7 @@ def calibrate_sequences(
     _set_scale(model, {"usual": np.asarray([level, growth, spread])}, x)
 
 
-def _set_scale(model: SequenceModel, arrays: dict[str, Any], like: Array) -> None:
+def _set_scale(model: ReadingModel, arrays: dict[str, Any], like: Array) -> None:
     model.scale.assign(
         {name: ops.from_numpy(v.astype(np.float32), like=like) for name, v in arrays.items()}
     )

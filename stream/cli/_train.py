@@ -5,15 +5,17 @@ from __future__ import annotations
 import json as json_
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress
 
+from ember_core import ops
 from ember_core.features.sources import DataOptions, read
 from stream.errors import UserError
 from stream.settings import AlertsSection
@@ -35,6 +37,8 @@ def train(
     rbm_hidden: int = 128,
     budget: str = "",
     choose: bool = False,
+    refine: int = 0,
+    backend: Literal["numpy", "torch", "mlx"] | None = None,
     json: bool = False,
 ) -> None:
     """Train a model on recorded telemetry; labels are never read for it.
@@ -56,20 +60,32 @@ def train(
             1,000 of the training data would.
         choose: Settle levels, clock and liquid residuals by faults injected into held-back training
             rows, and print what each brought; overrides --levels.
+        refine: Most epochs of gradient descent on the liquid cell, which is random otherwise; ends
+            when forecasts of held-back rows get no better.
+        backend: That computes it; the bundle runs on all three. Default: EMBER_BACKEND, else numpy.
         json: Print the summary as one JSON object.
     """
     began = time.perf_counter()
     budget_per_week = _per_week(budget) if budget else None
+    if refine < 0:
+        raise UserError(
+            f"Epochs are counted from 0. Expected --refine 0 or more. Received: --refine {refine}.",
+            exit_code=2,
+        )
     dataset = read(data, options)
-    with Progress(
-        console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
-    ) as bar:
+    with (
+        _on(backend),
+        Progress(
+            console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+        ) as bar,
+    ):
         model = fit(
             dataset,
             seed=seed,
             epochs=epochs,
             budget_per_week=budget_per_week,
             choose=choose,
+            refine=refine,
             name=name or out.resolve().name,
             progress=_reporter(bar),
             levels=levels,
@@ -112,6 +128,17 @@ def _blocks(rows: list[dict[str, Any]]) -> list[str]:
             f"{row['error']:>7.3f}{row['auc_pr']:>8.3f}  {each}"
         )
     return lines
+
+
+@contextmanager
+def _on(backend: str | None) -> Iterator[None]:
+    """New arrays are of this backend."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(ops.default_backend(backend or ops.backend_name()))
+        except (ImportError, ValueError) as error:
+            raise UserError(str(error), exit_code=2) from error
+        yield
 
 
 def _per_week(budget: str) -> float:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ember_core import ops
 from ember_core.pipeline import PipelineConfig
 from ember_core.train import Series, fit_pipeline
 from tests.core.conftest import ROW_US, START, fit, history, signal, times
+from tests.core.train.test_fit_liquid import mix
 
 
 def test_each_key_brings_its_own_scale(fitted):
@@ -143,3 +145,41 @@ def test_a_budget_sets_the_on_threshold():
 def test_history_before_the_epoch_is_history():
     series = [s._replace(time_us=s.time_us - 2 * START) for s in history((150,))]
     assert fit(series, epochs=1).keys == [b"key-0"]
+
+
+def test_the_liquid_cell_is_refined_where_asked_for(gradients):
+    """By the backend of the training; the report says what it brought, the rest follows it."""
+    series = [Series(b"%d" % n, times(701), mix(701, n).astype(np.float64)) for n in (1, 2)]
+    plain, refined = (
+        fit_pipeline(
+            series,
+            PipelineConfig(channels=("a", "b", "c"), hidden=8, rbm_hidden=5),
+            epochs=1,
+            refine=epochs,
+        )
+        for epochs in (0, 3)
+    )
+    assert "held_refined" not in plain.report["liquid"]
+    brought = refined.report["liquid"]
+    better = brought["held_refined"] < brought["held_ridge"]
+    assert better or brought["held_refined"] == brought["held_ridge"]  # what is worse is dropped
+    changed = {
+        name
+        for name, value in plain.pipeline.liquid.state_dict().items()
+        if not np.array_equal(
+            ops.to_numpy(value), ops.to_numpy(refined.pipeline.liquid.state_dict()[name])
+        )
+    }
+    assert changed >= ({"synapses", "content_gate", "readout"} if better else set())
+    assert "tau" not in changed
+    assert ops.backend_name(refined.pipeline.liquid.readout.data) == gradients
+    key = {name: value[:1] for name, value in refined.key_state.items()}
+    own = refined.pipeline.liquid.readout.data
+    _, seen, score, _ = refined.pipeline.step(
+        key,
+        ops.from_numpy(series[0].values[-1:], like=own),
+        ops.from_numpy(series[0].time_us[-1:] + ROW_US, like=own),
+    )
+    assert not refined.pipeline.liquid.training
+    assert np.isfinite(ops.to_numpy(score)).all()
+    assert np.isfinite(ops.to_numpy(seen.expected)).all()

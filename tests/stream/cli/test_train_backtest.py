@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,8 @@ def test_choose_without_enough_history_says_so(
         (("--hidden", "3"), "hidden=3"),
         (("--channels", "load,colour"), "colour"),
         (("--budget", "now and then"), "budget"),
+        (("--refine", "-3"), "--refine -3"),
+        (("--refine", "5", "--train-head", "200"), "too short to refine"),
     ],
 )
 def test_train_refuses_with_one_sentence_and_writes_nothing(
@@ -139,6 +142,36 @@ def test_train_refuses_with_one_sentence_and_writes_nothing(
     assert "Traceback" not in err
     assert len(err.strip().splitlines()) == 1
     assert not (tmp_path / "m").exists()
+
+
+def test_train_refines_the_liquid_cell_and_says_what_that_brought(
+    capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    words = ("train", data, *DATA, *FAST, "--json")
+    found = []
+    for out, refine in (("plain", ()), ("refined", ("--refine", "2", "--backend", "torch"))):
+        code, said, err = ember(capsys, *words, "--out", out, *refine)
+        assert (code, err) == (0, "")
+        found.append(json.loads(said.splitlines()[-1])["liquid"])
+    assert "held_refined" not in found[0]
+    assert found[1]["held_refined"] <= found[1]["held_ridge"]
+    plain, refined = (
+        FleetModel.load(tmp_path / out).pipeline.liquid for out in ("plain", "refined")
+    )
+    assert (np.asarray(plain.synapses.data) != np.asarray(refined.synapses.data)).any()
+
+
+def test_a_backend_that_is_not_installed_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mlx", None)
+    monkeypatch.setitem(sys.modules, "mlx.core", None)
+    monkeypatch.delitem(sys.modules, "ember_core.ops._mlx", raising=False)
+    code, out, err = ember(capsys, "train", data, "--out", "m", *DATA, "--backend", "mlx")
+    assert (code, out) == (2, "")
+    assert 'pip install "ember-stream[mlx]"' in err
+    assert len(err.strip().splitlines()) == 1
 
 
 def test_train_refuses_an_empty_file_with_one_sentence(
