@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import performance_page
+from benchmarks import library_page, performance_page
 from benchmarks.quality import page
 from ember_core import nn
 from ember_core.pipeline import Pipeline, PipelineConfig
@@ -29,6 +29,7 @@ from tests.prove import page as proofs
 FOLDER = Path(__file__).resolve().parent
 PAGES = (
     "architecture.md",
+    "implementation.md",
     "metrics.md",
     "performance.md",
     "proofs.md",
@@ -160,6 +161,7 @@ PARTS = {
     "window-fields": window_fields,
     "settings": settings,
     "metrics": metrics,
+    "library": lambda: library_page.page(library_page.kept()),
     **{name: functools.partial(page.part, name, page.kept()) for name in page.TABLES},
     **{name: functools.partial(performance_page.part, name) for name in performance_page.PARTS},
     **{name: functools.partial(proofs.part, name, proofs.kept()) for name in proofs.TABLES},

@@ -41,6 +41,12 @@ class Pipeline(Module):
 
     def __init__(self, config: PipelineConfig) -> None:
         super().__init__()
+        if not config.channels or not set(config.residuals) <= set(config.horizons):
+            raise ValueError(
+                "A pipeline cannot be made so. Expected at least one channel, and residuals that "
+                f"are some of the horizons. Received: channels={config.channels}, "
+                f"horizons={config.horizons}, residuals={config.residuals}."
+            )
         self.config = config
         c = len(config.channels)
         self.normaliser = Normaliser(c)
@@ -148,7 +154,11 @@ class Pipeline(Module):
 
         Returns:
             The observation, with the state after the rows.
+
+        Raises:
+            ValueError: If values, times and state are not those of as many rows.
         """
+        self._check(values, time_us, len(time_us) if turns is not None else ops.shape(state["rows"])[0])
         config = self.config
         turns = turns or Turns([len(time_us)])
         rows = turns.spread(state["rows"]) + turns.turn if not turns.once else state["rows"]
@@ -354,7 +364,16 @@ class Pipeline(Module):
         Returns:
             `score`, `severity`, `firing` (trigger: 1 fires, -1 resolves, 0), each `(T,)`, and
             the final `state`.
+
+        Raises:
+            ValueError: If a shape does not fit, or times do not increase.
         """
+        self._check(values, time_us, len(values))
+        if not bool(ops.all(time_us[1:] > time_us[:-1])):
+            raise ValueError(
+                "The times of a series must increase. Expected each later than the one before. "
+                "Received: times that stand still or go back. Sort the rows; keep one of each time."
+            )
         state = self.initial_state(1) if state is None else state
         own = self.rbm.weights.data
         place = {"backend": ops.backend_name(own), "device": ops.device(own)}
@@ -399,6 +418,21 @@ class Pipeline(Module):
             ops.concatenate([blank, decision.severity]),
             ops.concatenate([blank, trigger]),
         )
+
+    def _check(self, values: Any, time_us: Any, rows: int) -> None:
+        """Refuse rows of other channels or times of other rows."""
+        wanted = (rows, len(self.config.channels))
+        if ops.shape(values) != wanted or ops.shape(time_us) != (rows,):
+            raise ValueError(
+                f"The rows do not fit the pipeline. Expected values of shape {wanted} and times "
+                f"of shape ({rows},). Received: values.shape={ops.shape(values)}, "
+                f"time_us.shape={ops.shape(time_us)}."
+            )
+        if ops.dtype(time_us) != "int64":
+            raise ValueError(
+                "Times are whole microseconds since the epoch. Expected int64. "
+                f"Received: dtype={ops.dtype(time_us)}."
+            )
 
     def explain(self, visible: Any) -> Any:
         """Share of each channel in the free energy of rows.

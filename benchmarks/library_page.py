@@ -1,0 +1,101 @@
+"""The table of the library's figures in docs/implementation.md, made of a kept result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from benchmarks.frame import RESULTS
+
+UNMEASURED: Final = "Not measured yet: `python -m benchmarks library --save` does it.\n"
+
+
+_PARTS: Final = ("reading", "strides", "exponential")
+
+
+class Budget(NamedTuple):
+    """What a ratio to a peer must reach, and aims at; None where any is welcome."""
+
+    must: float
+    aim: float | None
+
+
+BUDGETS: Final[Mapping[str, Budget]] = {
+    "cfc_step_vs_ncps": Budget(3.0, 10.0),
+    "rbm_vs_sklearn": Budget(1.0, 3.0),
+    "features_vs_pandas": Budget(5.0, None),
+}
+
+
+def kept(folder: Path = RESULTS) -> dict[str, Any] | None:
+    """The result that was kept, or None."""
+    path = folder / "library.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def reached(name: str, ratio: float) -> str:
+    """Which of its bounds a ratio reaches."""
+    budget = BUDGETS[name]
+    if budget.aim is not None and ratio >= budget.aim:
+        return "aim"
+    return "must" if ratio >= budget.must else "**below**"
+
+
+def page(result: Mapping[str, Any] | None) -> str:
+    """The figures beside their peers', and time and memory by part."""
+    if result is None:
+        return UNMEASURED
+    ratios, settings = result["ratios"], result["settings"]
+    cfc, rbm, features = result["cfc"], result["rbm"], result["features"]
+    ours, theirs = features["ember"], features["pandas"]
+    fastest = cfc["fastest_backend"]
+    rows = [
+        (
+            f"CfC step, {settings['keys']:,} keys, ncps on PyTorch",
+            f"{cfc['microseconds'][f'fused_{fastest}']:,.0f} us ({fastest})",
+            f"{cfc['microseconds']['ncps']:,.0f} us",
+            "cfc_step_vs_ncps",
+        ),
+        (
+            f"RBM, a batch of {settings['batch']}, scikit-learn's BernoulliRBM",
+            f"{rbm['microseconds_per_batch']['ours']:,.0f} us",
+            f"{rbm['microseconds_per_batch']['sklearn']:,.0f} us",
+            "rbm_vs_sklearn",
+        ),
+        (
+            f"features of a CSV of {ours['rows']:,} rows, pandas",
+            f"{ours['rows_per_second']:,} rows/s",
+            f"{theirs['rows_per_second']:,} rows/s",
+            "features_vs_pandas",
+        ),
+    ]
+    lines = [
+        "| what, beside whom | here | there | times | must | aim | reached |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for what, here, there, name in rows:
+        budget = BUDGETS[name]
+        aim = "" if budget.aim is None else f"{budget.aim:g}"
+        lines.append(
+            f"| {what} | {here} | {there} | {ratios[name]:.2f} | {budget.must:g} | {aim} "
+            f"| {reached(name, ratios[name])} |"
+        )
+    head = ("features", "rows", "seconds", "processor seconds: " + ", ".join(_PARTS))
+    lines += ["", f"| {' | '.join((*head, 'most memory', 'of it packages'))} |"]
+    lines.append("| --- " * (len(head) + 2) + "|")
+    for who, one in (("ember_core", ours), ("pandas", theirs)):
+        spent = ", ".join(f"{one['cpu_seconds_by_part'][name]:.1f}" for name in _PARTS)
+        lines.append(
+            f"| {who} | {one['rows']:,} | {one['seconds']:.1f} | {spent} "
+            f"| {one['peak_gib']:.2f} GiB | {one['packages_gib']:.2f} GiB |"
+        )
+    machine = result["machine"]
+    said = (
+        f"Measured on {machine['cpu']}, {machine['cores']} cores, a load of "
+        f"{machine['load_1m']:g} beside it; one thread each, but that the library reads ahead in a "
+        f"second one: by processor time the features are {features['by_cpu_time']:g} times as "
+        "fast. `python -m benchmarks library --save` measures anew."
+    )
+    return "\n".join((*lines, "", said)) + "\n"
