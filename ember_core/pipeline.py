@@ -158,7 +158,9 @@ class Pipeline(Module):
         Raises:
             ValueError: If values, times and state are not those of as many rows.
         """
-        self._check(values, time_us, len(time_us) if turns is not None else ops.shape(state["rows"])[0])
+        self._check(
+            values, time_us, len(time_us) if turns is not None else ops.shape(state["rows"])[0]
+        )
         config = self.config
         turns = turns or Turns([len(time_us)])
         rows = turns.spread(state["rows"]) + turns.turn if not turns.once else state["rows"]
