@@ -25,7 +25,7 @@ from ._cell import check_step
 from ._cfc import WiredCfCCell
 
 _PADDING = 16  # numbers of a line of the cache
-_TILE_ROWS = 1024  # of a step: its arrays stay in the second-level cache
+_TILE_ROWS = 512  # of a step: its arrays stay in the second-level cache
 
 
 class FusedCfC:
@@ -140,7 +140,7 @@ class _Tiles:
         for weights, before in zip(layers[1:], layers, strict=False):
             weights[:, : len(before) // 4] *= 0.5  # it gets twice the state of the layer before
         self._layers = layers
-        self._room = threading.local()  # of each thread: arrays that every step fills anew
+        self._local = threading.local()  # of each thread: arrays that every step fills anew
 
     def empty(self, units: int, rows: int) -> Any:
         """Room for a state, `(U, B)`."""
@@ -149,18 +149,15 @@ class _Tiles:
 
     def step(self, x: Any, before: Any, dt: Any, after: Any) -> None:
         """One tile: `(F, b)`, `(U, b)`, `(1, b)` in, `(U, b)` out."""
-        first = 0
-        for weights, (joined, y) in zip(self._layers, self._buffers(dt.shape[1]), strict=True):
-            n = len(weights) // 4
-            joined[: len(x)] = x
-            joined[len(x) : -1] = before[first : first + n]  # and the last row is of ones
-            np.matmul(weights, joined, out=y)
-            gate = y[2 * n : 3 * n]
+        rooms = self._rooms(dt.shape[1])
+        np.copyto(rooms[0].given, x)
+        for weights, room in zip(self._layers, rooms, strict=True):
+            f1, f2, gate, moved = room.f1, room.f2, room.gate, room.moved
+            np.copyto(room.before, before[room.units])
+            np.matmul(weights, room.joined, out=room.y)
             gate *= dt
-            gate += y[3 * n :]
-            np.tanh(y[: 3 * n], out=y[: 3 * n])
-            # Twice the state, which the next layer's weights are made for; and it is in the cache.
-            f1, f2, moved = y[:n], y[n : 2 * n], y[3 * n :]
+            gate += moved  # b, not needed afterwards
+            np.tanh(room.squashed, out=room.squashed)
             if self._gated:
                 np.subtract(f2, f1, out=moved)
                 f1 += f2
@@ -169,23 +166,45 @@ class _Tiles:
                 f1 += f1
                 f1 += f2
             moved *= gate
-            f1 += moved
-            np.multiply(f1, 0.5, out=after[first : first + n])
-            x = f1
-            first += n
+            # Twice the state, which the next layer's weights are made for; and it is in the cache.
+            f1 = np.add(f1, moved, out=room.handed_on)
+            np.multiply(f1, 0.5, out=after[room.units])
 
-    def _buffers(self, columns: int) -> list[tuple[Any, Any]]:
-        """For each layer what goes into its product and what comes out, `columns` rows wide."""
-        if getattr(self._room, "columns", None) != columns:
-            self._room.buffers = [
-                (
-                    np.ones((w.shape[1], columns), np.float32),
-                    np.empty((len(w), columns), np.float32),
-                )
-                for w in self._layers
-            ]
-            self._room.columns = columns
-        return self._room.buffers  # type: ignore[no-any-return]
+    def _rooms(self, columns: int) -> list[_Room]:
+        """Arrays of every layer, `columns` rows wide."""
+        if getattr(self._local, "columns", None) != columns:
+            rooms: list[_Room] = []
+            for weights in reversed(self._layers):
+                handed_on = rooms[-1].given if rooms else None
+                rooms.append(_Room(weights.shape, columns, handed_on))
+            first = 0
+            for room in reversed(rooms):
+                room.units = slice(first, first + len(room.f1))
+                first += len(room.f1)
+            self._local.rooms, self._local.columns = rooms[::-1], columns
+        return self._local.rooms  # type: ignore[no-any-return]
+
+
+class _Room:
+    """A layer's arrays of one tile, and views of them.
+
+    Args:
+        shape: Of its weights, `(4 n, F + n + 1)`.
+        columns: Rows of the tile.
+        handed_on: Where its neurons go, `(n, columns)`: into what the next layer is given.
+    """
+
+    units: slice  # its neurons among all
+
+    def __init__(self, shape: tuple[int, int], columns: int, handed_on: Any) -> None:
+        n = shape[0] // 4
+        self.joined = np.ones((shape[1], columns), np.float32)  # and the last row stays of ones
+        self.given = self.joined[: shape[1] - n - 1]
+        self.before = self.joined[shape[1] - n - 1 : -1]
+        self.y = np.empty((4 * n, columns), np.float32)
+        self.f1, self.f2, self.gate, self.moved = np.split(self.y, 4)
+        self.squashed = self.y[: 3 * n]
+        self.handed_on = self.f1 if handed_on is None else handed_on
 
 
 def _checked(out: Any, shape: tuple[int, int]) -> Any:

@@ -28,7 +28,7 @@ class TorchTiles:
         self._device = like.device
         self._layers = [torch.from_numpy(np.ascontiguousarray(w)).to(like.device) for w in layers]
         self.rows = _TILE_ROWS if like.device.type == "cpu" else 0
-        self._room = threading.local()  # of each thread: tensors that every step fills anew
+        self._local = threading.local()  # of each thread: tensors that every step fills anew
 
     def empty(self, units: int, rows: int) -> Any:
         """Room for a state, `(U, B)`."""
@@ -36,34 +36,45 @@ class TorchTiles:
 
     def step(self, x: Any, before: Any, dt: Any, after: Any) -> None:
         """One tile: `(F, b)`, `(U, b)`, `(1, b)` in, `(U, b)` out."""
-        first = 0
+        blend = torch.lerp if self._gated else torch.addcmul
         with torch.no_grad():
-            for weights, (joined, y) in zip(self._layers, self._buffers(dt.shape[1]), strict=True):
-                n = len(weights) // 4
-                own = slice(first, first + n)
-                joined[: len(x)].copy_(x)
-                joined[len(x) : -1].copy_(before[own])  # and the last row is of ones
-                torch.mm(weights, joined, out=y)
-                f1, f2, gate = y[:n], y[n : 2 * n], y[2 * n : 3 * n]
-                torch.addcmul(y[3 * n :], gate, dt, out=gate)
-                gate.sigmoid_()
-                y[: 2 * n].tanh_()
-                x = after[own]
-                if self._gated:
-                    torch.lerp(f1, f2, gate, out=x)
-                else:
-                    torch.addcmul(f1, f2, gate, out=x)
-                first += n
+            for weights, room in zip(self._layers, self._rooms(dt.shape[1]), strict=True):
+                room.given.copy_(x)
+                room.before.copy_(before[room.units])
+                torch.mm(weights, room.joined, out=room.y)
+                torch.addcmul(room.b, room.gate, dt, out=room.gate)
+                room.gate.sigmoid_()
+                room.squashed.tanh_()
+                x = after[room.units]
+                blend(room.f1, room.f2, room.gate, out=x)
 
-    def _buffers(self, columns: int) -> list[tuple[Any, Any]]:
-        """For each layer what goes into its product and what comes out, `columns` rows wide."""
-        if getattr(self._room, "columns", None) != columns:
-            self._room.buffers = [
-                (
-                    torch.ones((w.shape[1], columns), device=self._device),
-                    torch.empty((len(w), columns), device=self._device),
-                )
-                for w in self._layers
-            ]
-            self._room.columns = columns
-        return self._room.buffers  # type: ignore[no-any-return]
+    def _rooms(self, columns: int) -> list[_Room]:
+        """Arrays of every layer, `columns` rows wide."""
+        if getattr(self._local, "columns", None) != columns:
+            first, rooms = 0, []
+            for weights in self._layers:
+                rooms.append(_Room(weights, columns, first))
+                first += len(weights) // 4
+            self._local.rooms, self._local.columns = rooms, columns
+        return self._local.rooms  # type: ignore[no-any-return]
+
+
+class _Room:
+    """A layer's arrays of one tile, and views of them: a view costs as much as a small sum.
+
+    Args:
+        weights: The layer's, `(4 n, F + n + 1)`.
+        columns: Rows of the tile.
+        first: Its first neuron among all.
+    """
+
+    def __init__(self, weights: Any, columns: int, first: int) -> None:
+        outputs, inputs = weights.shape
+        n = outputs // 4
+        self.units = slice(first, first + n)
+        self.joined = torch.ones((inputs, columns), device=weights.device)  # the last row stays
+        self.given = self.joined[: inputs - n - 1]
+        self.before = self.joined[inputs - n - 1 : -1]
+        self.y = torch.empty((outputs, columns), device=weights.device)
+        self.f1, self.f2, self.gate, self.b = self.y.split(n)
+        self.squashed = self.y[: 2 * n]
