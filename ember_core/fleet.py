@@ -33,6 +33,18 @@ _FOREIGN = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError
 """What a card leads to whose values are not those that `save` writes."""
 
 
+_SIZES = (
+    "hidden",
+    "rbm_hidden",
+    "window_size",
+    "harmonics",
+    "strides",
+    "horizons",
+    "residuals",
+)
+"""Settings of a pipeline that memory grows with."""
+
+
 @dataclass
 class FleetModel:
     """Weights and thresholds of a fleet, and the first state of each of its keys.
@@ -201,11 +213,13 @@ def _check_sizes(config: dict[str, Any], numbers: int) -> None:
     """Refuse sizes that the bundle's arrays cannot have, before memory is asked for them.
 
     Raises:
-        ValueError: If a layer has more units than all arrays have numbers.
+        ValueError: If a size is larger than the count of numbers in all arrays.
     """
-    for name in ("hidden", "rbm_hidden"):
-        if config[name] > numbers:
-            raise ValueError(f"{name}={config[name]}, but the arrays hold {numbers} numbers")
+    for name in _SIZES:
+        value = config.get(name, 0)
+        for size in value if isinstance(value, list) else [value]:
+            if size > numbers:
+                raise ValueError(f"{name}={value}, but the arrays hold {numbers} numbers")
 
 
 def _key_text(key: bytes) -> str:
