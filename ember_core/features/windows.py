@@ -28,6 +28,9 @@ class ExponentialWindows(Module):
         half_lives: One per stride, in usual intervals of the key.
         levels: Also give the slowest moving average itself (three levels beside `z` only count
             the same departure thrice: ASD .39 against .41, SMD equal).
+
+    Raises:
+        ValueError: If a half-life is not above 0.
     """
 
     rate: Any
@@ -42,6 +45,11 @@ class ExponentialWindows(Module):
         super().__init__()
         self.n_channels = n_channels
         self.half_lives = tuple(float(h) for h in half_lives)
+        if not all(h > 0.0 for h in self.half_lives):
+            raise ValueError(
+                "Half-lives do not fit. Expected numbers above 0. "
+                f"Received: half_lives={self.half_lives}."
+            )
         rate = [-np.log(2.0) / h for h in self.half_lives]
         self.register_buffer("rate", ops.asarray(rate, "float32"))
         self.levels = levels

@@ -152,3 +152,9 @@ def test_what_cannot_be_a_window_is_refused():
     for wrong in ({"size": 1}, {"strides": (0, 3)}):
         with pytest.raises(ValueError, match="Received"):
             RowWindows(C, **wrong)
+
+
+@pytest.mark.parametrize("wrong", [(0.0, 3.0), (2.0, -1.0), (float("nan"),)])
+def test_half_lives_that_are_not_above_zero_are_refused(wrong):
+    with pytest.raises(ValueError, match=r"Expected numbers above 0.*Received: half_lives="):
+        ExponentialWindows(3, wrong)
