@@ -106,8 +106,8 @@ class _OneKey:
         firing, refractory = bool(state["firing"][key]), int(state["refractory"][key])
         on, off = _F(_F(self._motor.on) + state["feedback"][key]), _F(self._motor.off)
         leak, rest = _F(self._motor.leak), self._motor.refractory_rows
-        rate, freeze = _F(self._tail.rate), self._tail.freeze_rows
-        follows = self._tail.half_life_rows > 0
+        rate, new_rate = _F(self._tail.rate), _F(self._tail.accept_rate)
+        freeze = self._tail.freeze_rows
         severities, evidences = [], []
         logs, may_fire, learning = columns
         rows = zip(
@@ -126,9 +126,13 @@ class _OneKey:
             severity = _ZERO if severity < _ZERO else severity
             severity = _MAX_SEVERITY if severity > _MAX_SEVERITY else severity
             # Tail.forward
-            held = held + 1 if firing else 0
-            if follows and weight < rate and (held == 0 or 0 < freeze < held):
-                weight = rate
+            if firing:
+                held += 1
+            else:
+                held = held - 1 if 0 < freeze < held - 1 else 0
+            follow = rate if held == 0 else new_rate if held > freeze else _ZERO
+            if weight < follow:
+                weight = follow
             if weight > _ZERO:  # Tail.learn
                 over = x > high
                 spread = high - mid

@@ -30,13 +30,15 @@ HALF = float(np.log(2.0))
 class Tail(Module):
     """Running tail of the log score of a key.
 
-    Adaptation is gated: the tail learns only from rows that are not alarming, slowly, and again
-    once an alarm has lasted `freeze_rows`, so that a level shift is in time accepted.
+    Adaptation is gated: the tail learns from rows that are not alarming, slowly. Once an alarm has
+    lasted `freeze_rows` it is taken for a new level and learnt with a half-life of as many rows,
+    until it ends and then for as long again as it was learnt, so that the median arrives too:
+    a level shift is reported, and in time accepted.
 
     Args:
         floor: Constant taken off the score before the log: the smallest score of training.
         half_life_rows: How slowly the tail follows; 0 keeps it frozen.
-        freeze_rows: Rows of alarm after which it learns again.
+        freeze_rows: Rows of alarm after which it learns again; 0: never in an alarm.
     """
 
     def __init__(
@@ -60,13 +62,20 @@ class Tail(Module):
         """Share with which it follows a row."""
         return float(1.0 - 2.0 ** (-1.0 / self.half_life_rows)) if self.half_life_rows > 0 else 0.0
 
+    @property
+    def accept_rate(self) -> float:
+        """Share with which it follows a row of a new level."""
+        if self.freeze_rows <= 0 or self.half_life_rows <= 0:
+            return 0.0
+        return max(self.rate, float(1.0 - 2.0 ** (-1.0 / self.freeze_rows)))
+
     def state_fields(self) -> tuple[StateField, ...]:
         """Median, high quantile, mean excess, and how long the tail has been held."""
         return (
             StateField("tail_mid", "<f4", (), "median of the log score"),
             StateField("tail_high", "<f4", (), "98 % quantile of the log score"),
             StateField("tail_excess", "<f4", (), "mean excess of the log score over it"),
-            StateField("tail_held", "<i4", (), "rows of alarm the tail has not learnt from"),
+            StateField("tail_held", "<i4", (), "rows of the alarm; after a long one, counted down"),
         )
 
     def log_score(self, score: Any) -> Any:
@@ -124,11 +133,14 @@ class Tail(Module):
         """
         log_score = self.log_score(score)
         severity = self.severity(state, log_score)
-        held = ops.where(alarming, state["tail_held"] + 1, 0 * state["tail_held"])
+        held = state["tail_held"]
+        accepted = (held - 1 > self.freeze_rows) & (self.freeze_rows > 0)
+        held = ops.where(alarming, held + 1, ops.where(accepted, held - 1, 0 * held))
         weight = learning
         if self.half_life_rows > 0:
-            gate = (held == 0) | ((held > self.freeze_rows) if self.freeze_rows else (held < 0))
-            weight = ops.maximum(weight, self.rate * ops.astype(gate, "float32"))
+            usual = self.rate * ops.astype(held == 0, "float32")
+            new = self.accept_rate * ops.astype(held > self.freeze_rows, "float32")
+            weight = ops.maximum(weight, ops.maximum(usual, new))
         return self.learn(state, log_score, weight) | {"tail_held": held}, severity
 
 

@@ -114,15 +114,28 @@ def test_warming_rows_are_learnt_without_a_half_life():
 
 
 def test_with_a_half_life_it_adapts_but_not_while_an_alarm_is_young():
-    """It stands still in an alarm, learns again after `freeze_rows`, and at once when it ends."""
+    """It stands still in an alarm and learns again after `freeze_rows`, for some rows beyond it."""
     tail = Tail(half_life_rows=100.0, freeze_rows=3)
     state = state_of(BASE, 1)
     seen = []
-    for alarming in (False, True, True, True, True, True, False, True):
+    for alarming in (False, True, True, True, True, True, False, False, False, True):
         new, _ = step(tail, state, alarming=alarming)
         seen.append(moved(new, state))
         state = new
-    assert seen == [True, False, False, False, True, True, True, False]
+    assert seen == [True, False, False, False, True, True, True, True, True, False]
+
+
+def test_a_new_level_is_learnt_faster_than_a_drift():
+    """With the half-life of `freeze_rows`, until it was counted down again."""
+    tail = Tail(half_life_rows=1000.0, freeze_rows=10)
+    quiet, old = ({**state_of(BASE, 1), "tail_held": np.array([n], np.int32)} for n in (0, 13))
+    steps = [
+        float(abs(step(tail, state, alarming=alarming)[0]["tail_mid"][0] - BASE["tail_mid"]))
+        for state, alarming in ((quiet, False), (old, True), (old, False))
+    ]
+    assert steps[1] == steps[2]
+    assert steps[1] / steps[0] == pytest.approx(tail.accept_rate / tail.rate, rel=1e-3)
+    assert tail.accept_rate == pytest.approx(1.0 - 0.5 ** (1 / 10))
 
 
 def test_without_freeze_rows_an_alarm_holds_it_for_good():

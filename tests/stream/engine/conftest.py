@@ -86,7 +86,7 @@ def fit(keys: Iterable[bytes], channels: Sequence[str], rows: int = 307, **confi
     with ops.default_backend("numpy"):
         model = fit_pipeline(series, config, epochs=10)
     pipeline = model.pipeline
-    pipeline.tail = Tail(pipeline.tail.floor, half_life_rows=200, freeze_rows=9)
+    pipeline.tail = Tail(pipeline.tail.floor, half_life_rows=200, freeze_rows=40)
     pipeline.motor = MotorNeuron(on=2.2, off=1.4, time_constant_rows=3.0, refractory_rows=10)
     model.report["calibration"] = asdict(Calibration(1.0, 1.5, 0.3, 0.02, float(INTERVAL)))
     return model
