@@ -104,6 +104,31 @@ def _scale(result: Result) -> str:
     return text + ("\n" + _table(("workers", "records/s"), workers) if workers else "")
 
 
+def _gpu(result: Result) -> str:
+    """Rows a second by batch size, on the device and on the quicker of NumPy and PyTorch here."""
+    rates = {
+        "CfC step": result["cfc"]["rows_per_second"],
+        "a record's whole way, rows there": result["pipeline"]["rows_per_second"]["kept"],
+        "the same, rows sent and scores fetched": result["pipeline"]["rows_per_second"]["fed"],
+        "RBM training": result["rbm"]["rows_per_second"],
+        "liquid training by gradients": result["liquid"]["rows_per_second"],
+    }
+    rows = []
+    for what, places in rates.items():
+        *here, device = places.values()
+        for size, there in device.items():
+            best = max(place[size] for place in here)
+            rows.append((what, f"{int(size):,}", f"{best:,}", f"{there:,}", f"{there / best:.1f}"))
+    table = _table(("what", "rows at once", "processor", result["device"], "times"), rows)
+    pipeline = result["pipeline"]
+    same = "the same" if pipeline["same_triggers"] else "other"
+    return (
+        f"{table}\nIt pays from {pipeline['pays_from']['fed']:,} rows at once. Scores differ from "
+        f"NumPy's by {pipeline['largest_relative_difference']:.1e} of their size at most, with "
+        f"{same} triggers.\n"
+    )
+
+
 def _machine(result: Result) -> str:
     of = result["machine"]
     return (
@@ -120,6 +145,7 @@ PARTS: Final[Mapping[str, Callable[[Result], str]]] = {
     "performance-latency": _latency,
     "performance-memory": _memory,
     "performance-scale": _scale,
+    "performance-gpu": _gpu,
 }
 
 

@@ -334,3 +334,12 @@ def test_the_library_is_measured_beside_its_peers(capsys):
         quality["sklearn"]["reconstruction_error"], rel=0.2
     )
     assert frame.main(["library", "--parts", "cfg"]) == 1
+
+
+def test_the_kept_run_on_an_accelerator_gave_numpys_scores_and_triggers():
+    """A GPU is no part of any test: what was measured on one is kept."""
+    path = frame.RESULTS / "gpu.json"
+    result = json.loads(path.read_text(encoding="utf-8"))
+    assert result["pipeline"]["largest_relative_difference"] < 1e-5
+    assert result["pipeline"]["same_triggers"]
+    assert result["device"] in performance_page.part("performance-gpu")
