@@ -160,7 +160,7 @@ def test_a_standby_takes_over_without_reading_again(
     bench.feed(60_000)
     with bench.worker() as first, bench.worker() as second:
         first.until(lambda: first.said("assigned") and second.said("assigned"))
-        first.until(lambda: first.absorbed() + second.absorbed() > 0)
+        first.until(lambda: first.absorbed() > 0)  # and its rows are in the changelog
         time.sleep(1.5)
         first.kill()
         bench.feed()
