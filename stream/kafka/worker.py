@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ from faust import stores
 from faust.transport import drivers
 
 from ember_core.fleet import FleetModel
+from stream import STARTED
 
 from ._admin import Admin
 from ._config import WorkerConfig
@@ -78,7 +78,8 @@ class Worker:
         self._engine = engine
         self._observer = observer or Silent()
         self._exit = exit_process
-        self._started = time.time()
+        # What was sent while the process was still loading is news too.
+        self._started = STARTED
         self._stop = asyncio.Event()
         self._edge: Edge | None = None
 

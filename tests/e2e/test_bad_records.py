@@ -74,7 +74,7 @@ def _settings(broker: Broker, folder: Path, model: Path, topic: str, port: int) 
     config = folder / "ember.toml"
     config.write_text(
         f'[kafka]\nbootstrap_servers = "{broker.bootstrap}"\ngroup = "{group}"\n'
-        f'[input]\ntopics = ["{topic}"]\n[model]\npath = "{model}"\n'
+        f'[input]\ntopics = ["{topic}"]\nstart = "earliest"\n[model]\npath = "{model}"\n'
         "[checkpoint]\ninterval_seconds = 0.4\n[state]\nmax_keys = 100\nstandby_replicas = 0\n"
         f"[http]\nport = {port}\n"
     )

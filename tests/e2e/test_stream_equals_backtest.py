@@ -42,7 +42,7 @@ class Stage:
         self.config.write_text(
             f'[kafka]\nbootstrap_servers = "{broker.bootstrap}"\ngroup = "{self.group}"\n'
             "session_timeout_seconds = 6\n"
-            f'[input]\ntopics = ["{self.topic}"]\n'
+            f'[input]\ntopics = ["{self.topic}"]\nstart = "earliest"\n'
             f'[model]\npath = "{model}"\n'
             f'[window]\nmode = "{window}"\ninterval_seconds = 60\nallowed_lateness_seconds = 180\n'
             f"[checkpoint]\ninterval_seconds = 0.4\n{checkpoint}"
