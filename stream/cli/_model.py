@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from ember_core.fleet import FleetModel
 from ember_core.models import DETECTOR, load_detector
 from ember_core.serialize import ARRAYS_FILE, load_bundle
 from stream.cli._lines import clean
+from stream.cli._named import print_named
 from stream.configure import engine_settings, load_model
 from stream.engine import Engine
 from stream.settings import Settings
@@ -47,7 +45,7 @@ def show(directory: Path, /, *, json: bool = False, config: Path | None = None) 
     if json:
         sys.stdout.write(json_.dumps(found) + "\n")
     else:
-        Console(highlight=False, soft_wrap=True).print(_table(found))
+        print_named(_lines(found))
 
 
 def card(model: FleetModel, directory: Path, settings: Settings) -> dict[str, Any]:
@@ -84,15 +82,6 @@ def card(model: FleetModel, directory: Path, settings: Settings) -> dict[str, An
         "training": model.report,
         "row_bytes": row_bytes,
     }
-
-
-def _table(found: dict[str, Any]) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in _lines(found):
-        table.add_row(name, Text(value))
-    return table
 
 
 def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:

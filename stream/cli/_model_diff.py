@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from ember_core.fleet import FleetModel
 from stream.cli._lines import clean
+from stream.cli._named import print_named
 from stream.configure import load_model
 from stream.engine import judge_of
 from stream.settings import Settings
@@ -37,7 +35,7 @@ def diff(before: Path, after: Path, /, *, json: bool = False, config: Path | Non
     if json:
         sys.stdout.write(json_.dumps(found) + "\n")
     else:
-        Console(highlight=False, soft_wrap=True).print(_table(found))
+        print_named(_lines(found))
 
 
 def compare(before: FleetModel, after: FleetModel) -> dict[str, Any]:
@@ -118,15 +116,6 @@ def _distances(before: dict[str, Any], after: dict[str, Any]) -> dict[str, float
 
 def _text(key: bytes) -> str:
     return key.decode("utf-8", "backslashreplace")
-
-
-def _table(found: dict[str, Any]) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in _lines(found):
-        table.add_row(name, Text(value))
-    return table
 
 
 def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:

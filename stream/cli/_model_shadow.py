@@ -8,11 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from stream.cli._lines import clean
+from stream.cli._named import print_named
 from stream.cli._workers_http import ask, urls_of
 from stream.engine import EDGES, Comparison
 from stream.errors import UserError
@@ -56,12 +53,7 @@ def shadow(
         about = {"live": live, "candidate": candidate}
         sys.stdout.write(json_.dumps(about | whole.body() | more) + "\n")
         return
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, text in lines(live, candidate, whole):
-        table.add_row(name, Text(text))
-    Console(highlight=False, soft_wrap=True).print(table)
+    print_named(lines(live, candidate, whole))
 
 
 def lines(live: str, candidate: str, found: Comparison) -> list[tuple[str, str]]:

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from stream.cli._lines import clean
+from stream.cli._named import print_named
 from stream.engine import MetaRow, describe, offset_in
 from stream.errors import UserError
 from stream.kafka import _rebase
@@ -80,7 +78,7 @@ def show(
         if json:
             sys.stdout.write(json_.dumps(entry) + "\n")
         else:
-            Console(highlight=False, soft_wrap=True).print(_table(entry))
+            print_named(_lines(entry))
 
 
 def card(key: str, topic: str, partition: int, row: bytes, meta: MetaRow | None) -> dict[str, Any]:
@@ -119,16 +117,13 @@ def _plain(value: Any) -> Any:
     return None if isinstance(number, float) and not np.isfinite(number) else number
 
 
-def _table(entry: dict[str, Any]) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_row("key", Text(clean(entry["key"])))
-    table.add_row("place", f"{entry['topic']}-{entry['partition']}, offset {entry['offset']:,}")
-    table.add_row("model", entry["model"])
-    for name, value in entry["fields"].items():
-        table.add_row(name, _short(value))
-    return table
+def _lines(entry: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("key", clean(entry["key"])),
+        ("place", f"{entry['topic']}-{entry['partition']}, offset {entry['offset']:,}"),
+        ("model", entry["model"]),
+        *((name, _short(value)) for name, value in entry["fields"].items()),
+    ]
 
 
 def _short(value: Any) -> str:
