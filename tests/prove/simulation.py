@@ -9,13 +9,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 from .frame import ROOT, Refuted
 
 BUGS: Final = ROOT / "tests" / "simulation" / "bugs"
-_PART: Final = 4_000
+_PART: Final = 2_000
 """Schedules of one process."""
 
 
@@ -23,6 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """How many."""
     parser.add_argument("--schedules", type=int, default=100_000)
     parser.add_argument("--bug-schedules", type=int, default=10_000, help="for each bug at most")
+    parser.add_argument("--processes", type=int, default=2, help="at a time")
     parser.add_argument("--bugs", help="only these, with commas; empty: none. Default: all")
 
 
@@ -33,25 +36,44 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         Refuted: At a violation, or when a bug is not found.
     """
     figures: dict[str, Any] = {"schedules": 0, "deaths": 0, "callbacks": 0, "violations": 0}
-    left, seed = options.schedules, options.seed
-    while left:
-        part = simulate(ROOT, min(left, _PART), seed)
-        left, seed = left - part["schedules"], seed + part["schedules"]
+    names = None if options.bugs is None else [name for name in options.bugs.split(",") if name]
+    with ThreadPoolExecutor(options.processes) as pool:
+        bugs = {
+            patch.stem: pool.submit(found_after, patch, options.bug_schedules, options.seed)
+            for patch in sorted(BUGS.glob("*.patch"))
+            if names is None or patch.stem in names
+        }
+        parts = [
+            pool.submit(simulate, ROOT, schedules, seed)
+            for schedules, seed in _cut(options.schedules, options.seed)
+        ]
+        try:
+            _add(figures, parts)
+        except Refuted:
+            pool.shutdown(cancel_futures=True)
+            raise
+    found = {name: after.result() for name, after in bugs.items()}
+    figures["bugs_found_after_schedules"] = found
+    if missed := [name for name, after in found.items() if after is None]:
+        raise Refuted(f"Not found within {options.bug_schedules} schedules: {missed}.", figures)
+    return figures
+
+
+def _cut(schedules: int, seed: int) -> Iterator[tuple[int, int]]:
+    """Number and first seed of each part."""
+    for begin in range(0, schedules, _PART):
+        yield min(_PART, schedules - begin), seed + begin
+
+
+def _add(figures: dict[str, Any], parts: list[Future[dict[str, Any]]]) -> None:
+    """Add the parts up, in order: the seed that is told is the first that is wrong."""
+    for future in parts:
+        part = future.result()
         for name in figures:
             figures[name] += part[name]
         print(f"{figures}", file=sys.stderr, flush=True)
         if part["found"]:
             raise Refuted(f"{part['found'][0]}", figures)
-    names = None if options.bugs is None else [name for name in options.bugs.split(",") if name]
-    found = {}
-    for patch in sorted(BUGS.glob("*.patch")):
-        if names is None or patch.stem in names:
-            found[patch.stem] = found_after(patch, options.bug_schedules, options.seed)
-            print(f"{patch.stem}: {found[patch.stem]}", file=sys.stderr, flush=True)
-    figures["bugs_found_after_schedules"] = found
-    if missed := [name for name, after in found.items() if after is None]:
-        raise Refuted(f"Not found within {options.bug_schedules} schedules: {missed}.", figures)
-    return figures
 
 
 def simulate(tree: Path, schedules: int, seed: int, *more: str) -> dict[str, Any]:
