@@ -76,6 +76,7 @@ class Reason(StrEnum):
     TOO_DEEP = "too_deep"
     EMPTY = "empty"  # null value
     KEY_LIMIT = "key_limit"  # found by the engine: a new key beyond state.max_keys
+    WRONG_PARTITION = "wrong_partition"  # found by the engine: the key's state is in another one
 
 
 class Rejected(NamedTuple):

@@ -60,6 +60,16 @@ class Overflow:
             part.spill.close()
             part.spill = None
 
+    def elsewhere(self, part: Partition, keys: Sequence[bytes]) -> dict[bytes, int]:
+        """Those of `keys` that another partition of the same topic has, and which one."""
+        found: dict[bytes, int] = {}
+        for other in self._parts.values():
+            if other is not part and other.tp[0] == part.tp[0]:
+                index = other.index
+                found.update((key, other.tp[1]) for key in keys if key in index)
+                found.update(dict.fromkeys(self.away(other, keys), other.tp[1]))
+        return found
+
     def away(self, part: Partition, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Rows of those of `keys`, none of them in memory, that were put away."""
         if part.spill is None or not len(part.spill) or not keys:

@@ -86,11 +86,10 @@ class Stepper:
         if refused:
             fate[list(refused)] = _REFUSED
             keep &= fate[batch.message] != _REFUSED
-        slots, over = self._store.slots(part, batch.keys, batch.message, keep)
-        for message in over:
-            refused[message] = self._store.too_many(message)
-            fate[message] = _REFUSED
-        if over:
+        slots, homeless = self._store.slots(part, batch.keys, batch.message, keep)
+        if homeless:
+            refused.update(homeless)
+            fate[list(homeless)] = _REFUSED
             keep &= fate[batch.message] != _REFUSED
         result.rejected = [refused[m] for m in sorted(refused)]
         index = np.flatnonzero(keep)

@@ -98,7 +98,7 @@ class Store:
         keys: Sequence[bytes],
         message: NDArray[np.int32],
         keep: NDArray[np.bool_],
-    ) -> tuple[NDArray[np.int64], list[int]]:
+    ) -> tuple[NDArray[np.int64], dict[int, Rejected]]:
         """Slot of every sample's key; new keys get one.
 
         Args:
@@ -108,25 +108,35 @@ class Store:
             keep: False for samples that are not wanted; they make no new key.
 
         Returns:
-            Slots, `(n,)`, -1 where there is none; and the messages that found all slots taken,
-            which leave none behind.
+            Slots, `(n,)`, -1 where there is none; and the messages refused, which leave no key
+            behind: they found all slots taken, or have a key whose state is in another partition.
         """
         index = part.index
         self.slab.tick += 1
         slots = np.fromiter(map(index.get, keys, repeat(-1)), dtype=np.int64, count=len(keys))
-        away = self._make_room(part, keys, slots, keep)
-        over: list[int] = []
+        new = np.flatnonzero((slots < 0) & keep).tolist()
+        refused: dict[int, Rejected] = {}
+        if not new:
+            return slots, refused
+        away, elsewhere = self._look_for(part, list(dict.fromkeys(keys[i] for i in new)), slots)
         at, made = -1, list[bytes]()  # the message at hand, and the keys it is the first to send
-        for i in np.flatnonzero((slots < 0) & keep).tolist():
+        for i in new:
             if message[i] != at:
                 at, made = int(message[i]), []
-            elif over and over[-1] == at:
+            elif at in refused:
                 continue
             key = keys[i]
             slot = index.get(key, -1)
             if slot < 0:
-                if self.slab.full():
-                    over.append(at)
+                why = (
+                    _strayed(at, key, elsewhere[key], part.tp[1])
+                    if key in elsewhere
+                    else self._too_many(at)
+                    if self.slab.full()
+                    else None
+                )
+                if why is not None:
+                    refused[at] = why
                     for own in made:
                         self.slab.free(index.pop(own))
                     continue
@@ -139,22 +149,20 @@ class Store:
                     index[key] = slot
                     self.slab.rows[slot] = self._first(key)
             slots[i] = slot
-        return slots, over
+        return slots, refused
 
-    def _make_room(
-        self,
-        part: Partition,
-        keys: Sequence[bytes],
-        slots: NDArray[np.int64],
-        keep: NDArray[np.bool_],
-    ) -> dict[bytes, bytes]:
-        """Slots for the keys of a batch that have none; rows of those that were put away."""
-        if part.spill is None:
-            return {}
-        absent = list(dict.fromkeys(keys[i] for i in np.flatnonzero((slots < 0) & keep).tolist()))
-        if absent:
+    def _look_for(
+        self, part: Partition, absent: list[bytes], slots: NDArray[np.int64]
+    ) -> tuple[dict[bytes, bytes], dict[bytes, int]]:
+        """Of keys that are not in memory: rows that were put away, and those of other partitions.
+
+        Makes room for them, but not of the rows at `slots`.
+        """
+        away: dict[bytes, bytes] = {}
+        if part.spill is not None:
             self.overflow.make_room(len(absent), slots)
-        return self.overflow.away(part, absent)
+            away = self.overflow.away(part, absent)
+        return away, self.overflow.elsewhere(part, [key for key in absent if key not in away])
 
     def _due(
         self, slots: NDArray[np.int64], views: dict[str, Any] | None = None
@@ -452,7 +460,7 @@ class Store:
             and mark_in(value) == self.model_mark
         )
 
-    def too_many(self, message: int) -> Rejected:
+    def _too_many(self, message: int) -> Rejected:
         """Why a new key found no room."""
         return Rejected(
             message,
@@ -460,3 +468,16 @@ class Store:
             f"All {self.slab.max_keys} keys of state.max_keys are in use and this key is new. "
             "Raise state.max_keys, or run more workers.",
         )
+
+
+def _strayed(message: int, key: bytes, home: int, partition: int) -> Rejected:
+    """Why a key is not taken in where it came."""
+    return Rejected(
+        message,
+        Reason.WRONG_PARTITION,
+        f"Key {key.decode('utf-8', 'replace')!r} has its state in another partition: producers "
+        f"choose partitions in different ways. Expected partition {home}. Received: "
+        f"partition={partition}. Use one partitioner for all producers (Kafka's default is "
+        "murmur2; librdkafka needs partitioner=murmur2_random). Where keys have moved for good, "
+        "run `ember state rebase --partitioner`.",
+    )

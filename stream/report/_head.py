@@ -20,6 +20,7 @@ FATES = {
     Reason.NO_CHANNELS: "refused: none of the model's channels had a value",
     Reason.OUT_OF_RANGE: "refused: a value beyond any physical range",
     Reason.KEY_LIMIT: "refused: more keys than state.max_keys allows",
+    Reason.WRONG_PARTITION: "refused: the key's state is in another partition",
 }
 
 

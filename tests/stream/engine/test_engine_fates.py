@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ember_core.fleet import FleetModel
-from stream.engine import Engine, Fate, Limits, WindowSpec
+from stream.engine import Engine, Fate, Fetch, Limits, WindowSpec
 from stream.records import Reason
 from tests.stream.engine.conftest import (
     INTERVAL,
@@ -19,6 +19,7 @@ from tests.stream.engine.conftest import (
     Run,
     Sent,
     cuts_of,
+    decoded,
     feed_into,
     rows_of,
     run,
@@ -158,3 +159,30 @@ def test_missing_values_are_counted_where_they_are_filled_in(model: FleetModel) 
     ]
     window = WindowSpec("time", INTERVAL * SECOND, 0)
     assert run(model, long, window=window).steps[0].missing == 3
+
+
+def test_a_key_is_refused_where_another_partition_has_its_state(model: FleetModel) -> None:
+    """In the same topic only; the message leaves nothing behind, and its key goes on at home."""
+    good = signal(4, 3, 0)
+    home, other, another = TP, (TP[0], TP[1] + 1), ("elsewhere", TP[1] + 1)
+    engine = Engine(model)
+    done = feed_into(Run(engine), rows_of(b"a", good[:2]))
+    before = done.rows()
+    for tp in (other, another):
+        engine.attach(tp)
+    both = Sent(((b"b", START, tuple(good[0])), (b"a", START, tuple(good[0]))))
+    feed = [both, sent(b"c", START, good[0])]
+    stamps = np.array([m.timestamp_ms for m in feed], dtype=np.int64)
+    found = engine.step(other, decoded(feed, 3), Fetch(np.arange(5, 7), stamps))
+    ((message, reason, why),) = found.rejected
+    assert (message, reason) == (0, Reason.WRONG_PARTITION)
+    assert f"Expected partition {home[1]}. Received: partition={other[1]}." in why
+    assert "rebase --partitioner" in why
+    assert engine.meta(other).counts == {"wrong_partition": 1, "scored": 1}
+    assert engine.row(other, b"b") is None
+    assert done.rows() == before
+    found = engine.step(another, decoded(feed, 3), Fetch(np.arange(2), stamps))
+    assert not found.rejected
+    engine.detach(home)
+    again = engine.step(other, decoded(feed[:1], 3), Fetch(np.arange(7, 8), stamps[:1]))
+    assert not again.rejected  # nobody here knows of another place

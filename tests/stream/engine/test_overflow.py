@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ember_core.fleet import FleetModel
-from stream.engine import META_KEY, Engine, Limits
+from stream.engine import META_KEY, Engine, Fetch, Limits
 from stream.engine.spill import Spill
 from stream.kafka import SpillFiles
 from stream.records import Reason
@@ -17,6 +18,7 @@ from tests.simulation.spill import DictSpill
 from tests.stream.engine.conftest import (
     TP,
     Run,
+    decoded,
     eventful,
     feed_into,
     interleaved,
@@ -153,3 +155,18 @@ def test_files_are_gone_with_the_partition(model: FleetModel, tmp_path: Path) ->
     engine.run.engine.detach(TP)
     assert files.used() == 0
     assert list((tmp_path / "spill").iterdir()) == []
+
+
+def test_a_key_put_away_is_known_to_the_other_partitions(
+    model: FleetModel, spill: Callable[[], Spill]
+) -> None:
+    done = Checkpointed(Engine(model, limits=Limits(max_keys=3), spill=spill))
+    done.feed(interleaved(*(rows_of(key, signal(2, 3, 0)) for key in KEYS[:7])), 2)
+    engine, other = done.run.engine, (TP[0], TP[1] + 1)
+    away = [key for key in KEYS[:7] if key not in engine._parts[TP].index]
+    assert len(away) >= 4
+    engine.attach(other)
+    feed = [m for key in away for m in rows_of(key, signal(1, 3, 0))]
+    stamps = np.array([m.timestamp_ms for m in feed], dtype=np.int64)
+    found = engine.step(other, decoded(feed, 3), Fetch(np.arange(len(feed)), stamps))
+    assert [r.reason for r in found.rejected] == [Reason.WRONG_PARTITION] * len(away)
