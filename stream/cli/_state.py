@@ -6,7 +6,7 @@ import json as json_
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -177,6 +177,7 @@ def reset(
 def rebase(
     *,
     at: _rebase.At = "auto",
+    partitioner: Literal["murmur2", "crc32"] | None = None,
     yes: bool = False,
     topic: str | None = None,
     bootstrap_servers: str | None = None,
@@ -185,19 +186,22 @@ def rebase(
     """Accept the log as it is: keys keep their memory, offsets and counts start anew.
 
     For when a start is refused: the topic was made again or truncated, has more partitions, or
-    the group's offsets were moved by hand. Without --yes it only says what it would do. All
-    workers of the group must be stopped.
+    the group's offsets were moved by hand. And, with --partitioner, for when records are refused
+    because producers give keys other partitions than before. Without --yes it only says what it
+    would do. All workers of the group must be stopped.
 
     Args:
         at: Where to go on. auto: a topic made again from its beginning, a truncated one from its
             end, a group moved by hand from where it was moved to.
+        partitioner: What producers choose partitions by now: murmur2 (Kafka's own, librdkafka's
+            murmur2_random) or crc32 (librdkafka's default). Keys go where it puts them.
         yes: Do it.
         topic: Input topic; default all of the settings.
         bootstrap_servers: Brokers, host:port with commas between.
         config: Settings file; default ember.toml where there is one.
     """
     log = open_log(topic, bootstrap_servers, config)
-    plans = [_rebase.plan(log, name, at) for name in log.topics]
+    plans = [_rebase.plan(log, name, at, partitioner or "") for name in log.topics]
     for made in plans:
         for move in made.moves:
             if move.why:
@@ -210,6 +214,11 @@ def rebase(
             say(
                 f"{made.topic}: has {made.facts.partitions} partitions now; its {made.keys:,} keys "
                 f"go where {made.partitioner} puts them."
+            )
+        if made.left:
+            say(
+                f"{made.topic}: {len(made.left):,} keys have several rows; of each the one with "
+                "the newest event stays."
             )
     plans = [made for made in plans if not made.fits]
     if not plans:

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from stream.engine import META_KEY, MetaRow
 from stream.errors import UserError
 
 from ._checkpoint import COMMITTED_HEADER
-from ._partitioners import PARTITIONERS, which
+from ._partitioners import PARTITIONERS, Partitioner, which
 from ._ports import RefusedError, TopicFacts
 from ._resume import Facts, resume
 from ._state_log import PartitionState, StateLog, Writer
 
 At = Literal["auto", "earliest", "latest", "committed"]
 
-_OFFSET_AT = 16
+_OFFSET_AT, _TIME_AT = 16, 24
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class Plan:
         moves: One for each partition.
         states: What the changelog holds.
         partitioner: By which keys change their partition; empty where none does.
+        left: Partition and key of rows that an event of their key in another partition is newer
+            than: they are forgotten.
     """
 
     topic: str
@@ -62,6 +64,7 @@ class Plan:
     moves: list[Move]
     states: list[PartitionState]
     partitioner: str = ""
+    left: list[tuple[int, bytes]] = field(default_factory=list)
 
     @property
     def fits(self) -> bool:
@@ -74,7 +77,7 @@ class Plan:
         return sum(len(state.rows) for state in self.states)
 
 
-def plan(log: StateLog, topic: str, at: At = "auto") -> Plan:
+def plan(log: StateLog, topic: str, at: At = "auto", partitioner: str = "") -> Plan:
     """Compare state and log of a topic, and find where to go on.
 
     Args:
@@ -83,6 +86,8 @@ def plan(log: StateLog, topic: str, at: At = "auto") -> Plan:
         at: Where to go on: auto goes by what has happened (a topic made again is read from its
             beginning, a truncated one from its end, a group moved by hand from where it was moved
             to); the others hold for all partitions.
+        partitioner: Name of the one that producers use now, where keys have moved; empty: the one
+            that fits where they are.
 
     Raises:
         UserError: If the partitions changed and it cannot be told where the keys have gone.
@@ -95,25 +100,50 @@ def plan(log: StateLog, topic: str, at: At = "auto") -> Plan:
             f"Topic {topic!r} has fewer partitions than its state. Expected at least {count}. "
             f"Received: partitions={facts.partitions}. Export the state, and start a new group."
         )
-    partitioner = ""
     if facts.partitions > count:
-        placed = [(key, state.partition) for state in states for key in state.rows]
-        found = which(placed, count)
-        if found is None:
-            raise UserError(
-                f"Topic {topic!r} has {facts.partitions} partitions, its state {count}, and "
-                "producers use neither murmur2 nor crc32 of the key, so it cannot be told where "
-                "the keys have gone. Start a new group, or a new topic."
-            )
-        partitioner = found
+        partitioner = partitioner or _of_producers(topic, facts, states)
         states += [PartitionState(n) for n in range(count, facts.partitions)]
+    elif partitioner and not _moves(states, PARTITIONERS[partitioner]):
+        partitioner = ""
+    left = _leave_older(states) if partitioner else []
     marks = log.marks(topic, facts.partitions)
     committed = log.committed(topic, facts.partitions)
     moves = [
         _move(log.kafka.group, topic, state, facts, mark, offset, at)
         for state, mark, offset in zip(states, marks, committed, strict=True)
     ]
-    return Plan(topic, facts, moves, states, partitioner)
+    return Plan(topic, facts, moves, states, partitioner, left)
+
+
+def _of_producers(topic: str, facts: TopicFacts, states: Sequence[PartitionState]) -> str:
+    """Name of the partitioner that gave every key its place."""
+    placed = [(key, state.partition) for state in states for key in state.rows]
+    found = which(placed, len(states))
+    if found is None:
+        raise UserError(
+            f"Topic {topic!r} has {facts.partitions} partitions, its state {len(states)}, and "
+            "keys are neither where murmur2 nor where crc32 puts them, so it cannot be told where "
+            "they have gone. Name what producers use now with --partitioner, or start a new group."
+        )
+    return found
+
+
+def _moves(states: Sequence[PartitionState], partitioner: Partitioner) -> bool:
+    """Whether a key is not where a partitioner puts it."""
+    return any(partitioner(key, len(states)) != s.partition for s in states for key in s.rows)
+
+
+def _leave_older(states: Sequence[PartitionState]) -> list[tuple[int, bytes]]:
+    """Of keys in several partitions keep the row whose last event is the newest."""
+    found: dict[bytes, list[tuple[int, int]]] = {}
+    for state in states:
+        for key, row in state.rows.items():
+            (time_us,) = struct.unpack_from("<q", row, _TIME_AT)
+            found.setdefault(key, []).append((time_us, state.partition))
+    left = [(part, key) for key, places in found.items() for _, part in sorted(places)[:-1]]
+    for partition, key in left:
+        del states[partition].rows[key]
+    return left
 
 
 def _move(
@@ -173,11 +203,14 @@ def carry_out(log: StateLog, made: Plan) -> int:
         Records written.
     """
     log.require_idle()
-    if made.partitioner:
+    changelog = log.changelog(made.topic)
+    if made.facts.partitions > log.counts[changelog]:
         log.grow(made.topic, made.facts.partitions)
     with log.writing() as writer:
+        for partition, key in made.left:
+            writer.put(changelog, partition, key, None)
         for state, move in zip(made.states, made.moves, strict=True):
-            _write(log.changelog(made.topic), made, state, move, writer)
+            _write(changelog, made, state, move, writer)
     log.commit(
         made.topic,
         {move.partition: move.position for move in made.moves if move.why or made.partitioner},

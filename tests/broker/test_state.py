@@ -16,7 +16,7 @@ from stream.cli._state_files import export, import_
 from stream.engine import META_KEY, Engine, Fetch
 from stream.errors import UserError
 from stream.kafka import Changelog, Silent
-from stream.kafka._partitioners import murmur2
+from stream.kafka._partitioners import crc32, murmur2
 from stream.records import Decoded
 from tests.broker.conftest import Broker
 from tests.stream.report import small
@@ -179,6 +179,36 @@ def test_after_a_rebase_keys_remember_and_stand_where_they_are_told(
         assert old is not None
         assert int.from_bytes(row[16:24], "little", signed=True) == -1
         assert (row[:16], row[24:]) == (old[:16], old[24:])
+
+
+def test_keys_go_where_producers_put_them_now(
+    group: Group, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They were where murmur2 puts them; one has begun anew elsewhere already, with older events.
+
+    The chosen key's newest row is the one that stays, also where the other one is at home.
+    """
+    earlier = group.engine
+    strayed = next(key for key in (b"db-1", b"db-2") if crc32(key, 2) == 1)
+    group.engine = Engine(group.model)
+    group._absorb(1, (strayed,))
+    with pytest.raises(UserError, match="3 keys would keep their memory"):
+        rebase(partitioner="crc32")
+    said = capsys.readouterr().err
+    assert "go where crc32 puts them" in said
+    assert "1 keys have several rows" in said
+    rebase(partitioner="crc32", yes=True)
+    engine = group.recovered()
+    assert engine.active_keys == 3
+    for key in (b"db-1", b"db-2", b"web-1"):
+        row = engine.row((group.topic, crc32(key, 2)), key)
+        old = earlier.row((group.topic, murmur2(key, 2)), key)
+        assert row is not None
+        assert old is not None
+        assert row[24:] == old[24:]
+    capsys.readouterr()
+    rebase(partitioner="crc32", yes=True)
+    assert "nothing to do" in capsys.readouterr().err
 
 
 def test_keys_follow_their_partition_when_the_topic_has_more(
