@@ -2,7 +2,8 @@
 
 The rows are those of the real engine, written as a checkpoint writes them and read as a worker's
 recovery reads them: whole fetches of committed records, merged into the slab; or the copies on
-local disk, written and read by the worker's own code. Faust's rebalance before it is not part of
+local disk, written and read by the worker's own code. Kafka Streams restores the same changelog
+into RocksDB beside it. Faust's rebalance before it is not part of
 the figures. The checkpoints' share is measured by steps at full load, with and without them.
 """
 
@@ -26,6 +27,7 @@ from benchmarks.frame import BenchmarkError, say
 from benchmarks.kafka_client import create_topics
 from benchmarks.kafka_server import RealKafka
 from benchmarks.local_copies import copy, restore
+from benchmarks.streams_restore import CHANGELOG, streams
 from ember_core.fleet import FleetModel
 from stream.engine import Engine, Fetch, Limits
 from stream.kafka import Changelog, Silent
@@ -33,7 +35,6 @@ from stream.kafka._logs import append_rows
 from stream.records import Decoded
 
 _TOPIC: Final = "telemetry"
-_CHANGELOG: Final = "recovery-changelog"
 _START_US: Final = 1_700_000_000_000_000
 _STEP: Final = 4096
 _WRITTEN: Final = 20_000
@@ -54,9 +55,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure.
 
     Returns:
-        `recovery_seconds` and its rates, `write_seconds`, the pause of a checkpoint, `local_disk`
-        (seconds to write and to load copies), and `load` (share and pauses of checkpoints at full
-        load, by number of keys).
+        `recovery_seconds` and its rates, `kafka_streams` beside it, `write_seconds`, the pause of
+        a checkpoint, `local_disk` (seconds to write and to load copies), and `load` (share and
+        pauses of checkpoints at full load, by number of keys).
 
     Raises:
         BenchmarkError: If a row is lost on the way.
@@ -67,7 +68,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     with RealKafka() as kafka:
         create_topics(
             kafka.bootstrap,
-            dict.fromkeys((_TOPIC, _CHANGELOG), options.partitions),
+            dict.fromkeys((_TOPIC, CHANGELOG), options.partitions),
             {"cleanup.policy": "compact"},
         )
         with tempfile.TemporaryDirectory(prefix="ember-copies-") as folder:
@@ -81,6 +82,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             # the load goes on years later: who fell silent meanwhile is not what is measured
             engine = Engine(model, limits=Limits(max_keys=options.keys, stale_intervals=0.0))
             local = asyncio.run(restore(engine, Path(folder), _TOPIC, options.partitions))
+        with tempfile.TemporaryDirectory(prefix="ember-streams-") as folder:
+            say("recovering with Kafka Streams")
+            peer = streams(kafka.bootstrap, _TOPIC, Path(folder))
         for keys in (found["keys"], engine.active_keys):
             if keys != options.keys:
                 raise BenchmarkError(f"{keys:,} keys came back of {options.keys:,}.")
@@ -90,7 +94,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             for keys in sorted({min(10_000, options.keys), options.keys})
         }
     copied = written.pop("local_disk")
-    return {**found, **written, "local_disk": {**copied, **local}, "load": loads}
+    ratio = peer["seconds"] / found["recovery_seconds"] if "seconds" in peer else None
+    return {
+        **found,
+        "kafka_streams": peer,
+        "kafka_streams_over_it": None if ratio is None else round(ratio, 2),
+        **written,
+        "local_disk": {**copied, **local},
+        "load": loads,
+    }
 
 
 async def _write(
@@ -119,7 +131,7 @@ async def _write(
             while left > 0:
                 dirty = engine.take_dirty(tp, _WRITTEN)
                 started = time.perf_counter()
-                await append_rows(producer, _CHANGELOG, partition, dirty.keys, dirty.rows, [])
+                await append_rows(producer, CHANGELOG, partition, dirty.keys, dirty.rows, [])
                 spent += time.perf_counter() - started
                 left -= len(dirty.keys) - 1
                 sent += len(dirty.keys) - 1
@@ -178,7 +190,7 @@ async def _recover(
     )
     await consumer.start()
     try:
-        tps = [TopicPartition(_CHANGELOG, n) for n in range(options.partitions)]
+        tps = [TopicPartition(CHANGELOG, n) for n in range(options.partitions)]
         for tp in tps:
             engine.attach((_TOPIC, tp.partition))
         consumer.assign(tps)
