@@ -87,6 +87,80 @@ def _memory(result: Result) -> str:
     return _table(head, rows)
 
 
+def _recovery(result: Result) -> str:
+    """Seconds until the state is back, beside Kafka Streams."""
+    local, peer = result["local_disk"], result["kafka_streams"]
+    rows = [
+        (
+            "from the changelog",
+            f"{result['recovery_seconds']:.1f}",
+            f"{result['keys_per_second']:,}",
+        ),
+        (
+            "from copies on local disk",
+            f"{local['recovery_seconds']:.1f}",
+            f"{local['keys_per_second']:,}",
+        ),
+    ]
+    if "left_out" in peer:
+        rows.append((f"Kafka Streams: left out ({peer['left_out']})", "-", "-"))
+    else:
+        rows.append(
+            (
+                "Kafka Streams, the same changelog into RocksDB",
+                f"{peer['seconds']:.1f}",
+                f"{peer['records_per_second']:,}",
+            )
+        )
+    head = f"{result['keys']:,} keys of {result['row_bytes']:,} bytes", "seconds", "keys/s"
+    return _table(head, rows)
+
+
+def _checkpoints(result: Result) -> str:
+    """What checkpoints every two seconds take at full load."""
+    loads = result["load"].values()
+    rows = [
+        ("rows/s without", *(f"{one['rows_per_second_without']:,}" for one in loads)),
+        ("rows/s with", *(f"{one['rows_per_second']:,}" for one in loads)),
+        ("**share of checkpoints**", *(f"**{one['checkpoint_share']:.1%}**" for one in loads)),
+        ("rows a checkpoint", *(f"{one['rows_a_checkpoint']:,}" for one in loads)),
+        ("seconds until one is in the log", *(f"{one['checkpoint_seconds']:.2f}" for one in loads)),
+        (
+            "longest pause of the stream, ms",
+            *(f"{1000 * one['longest_pause_seconds']:.0f}" for one in loads),
+        ),
+    ]
+    return _table(("", *(f"{int(keys):,} keys" for keys in result["load"])), rows)
+
+
+def _eviction(result: Result) -> str:
+    """Twice as many keys as memory holds."""
+    rows = [
+        ("MiB of the rows that memory holds", f"{result['slab_bytes'] / 2**20:,.0f}"),
+        ("MiB of the process when they were all there", f"{_mib(result, '_when_full')}"),
+        ("MiB of the process at the end", f"{_mib(result, '')}"),
+        ("rows put away", f"{result['evicted']:,}"),
+        ("rows brought back", f"{result['returned']:,}"),
+        ("keys forgotten", f"{result['forgotten']:,}"),
+        ("MiB on disk", f"{result['disk_bytes'] / 2**20:,.0f}"),
+        ("rows/s while all keys are new, and while all return", _pair(result["rows_per_second"])),
+        (
+            "keys compared, and found as if never put away",
+            _pair((result["keys_compared"], result["keys_that_went_on"])),
+        ),
+    ]
+    head = f"{result['keys']:,} keys, `max_keys = {result['max_keys']:,}`", ""
+    return _table(head, rows)
+
+
+def _mib(result: Result, when: str) -> str:
+    return f"{result['resident_bytes' + when] / 2**20:,.0f}"
+
+
+def _pair(numbers: Iterable[int]) -> str:
+    return ", ".join(f"{number:,}" for number in numbers)
+
+
 def _scale(result: Result) -> str:
     rows = [
         (
@@ -144,6 +218,9 @@ PARTS: Final[Mapping[str, Callable[[Result], str]]] = {
     "performance-skew": _skew,
     "performance-latency": _latency,
     "performance-memory": _memory,
+    "performance-recovery": _recovery,
+    "performance-recovery-checkpoints": _checkpoints,
+    "performance-eviction": _eviction,
     "performance-scale": _scale,
     "performance-gpu": _gpu,
 }

@@ -281,6 +281,11 @@ class Engine:
             return slab.max_keys  # nothing would be gained by waiting
         return slab.max_keys - int(np.count_nonzero(slab.dirty[: slab.high]))
 
+    def unwritten_bytes(self) -> int:
+        """Bytes of the rows that have changed since they were last taken."""
+        slab = self._store.slab
+        return self.row_bytes * int(np.count_nonzero(slab.dirty[: slab.high]))
+
     @property
     def moved(self) -> Moved:
         """Rows moved out of memory, back, and forgotten, so far."""

@@ -88,6 +88,7 @@ class WorkerConfig:
         start: Where a group without state begins: at an end of the log, or so many seconds ago,
             then without events up to the end of the log.
         interval_seconds: Between checkpoints.
+        checkpoint_bytes: Bytes of changed rows from which on one does not wait for the interval.
         guarantee: Whether events wait for the checkpoint's transaction.
         transactions: auto: on where the broker has them.
         standby_replicas: Copies of each state on other workers.
@@ -122,6 +123,7 @@ class WorkerConfig:
     partition_max_bytes: int = 4_194_304
     start: Literal["earliest", "latest"] | float = "earliest"
     interval_seconds: float = 2.0
+    checkpoint_bytes: int = 268_435_456
     guarantee: Literal["at_least_once", "exactly_once"] = "at_least_once"
     transactions: Literal["auto", "on", "off"] = "auto"
     standby_replicas: int = 1
@@ -157,6 +159,7 @@ class WorkerConfig:
             fetch_max_bytes=kafka.fetch_max_bytes,
             start=settings.input.begin,
             interval_seconds=settings.checkpoint.interval_seconds,
+            checkpoint_bytes=settings.checkpoint.max_bytes,
             guarantee=settings.checkpoint.guarantee,
             transactions=settings.checkpoint.transactions,
             standby_replicas=settings.state.standby_replicas,

@@ -154,6 +154,8 @@ class Edge:
         if source in self.ledger:
             highwater = self.consumer.thread.highwater_now(source)
             self.observer.fetched(source, self.ledger.position(source), highwater)
+        if self.engine.unwritten_bytes() >= self.config.checkpoint_bytes:
+            self._wake.set()
 
     async def load_changelog(self, recovery: Any, tp: Any, records: Sequence[Any]) -> None:
         """Merge a fetch of a changelog partition, and tell Faust's recovery."""
@@ -188,7 +190,7 @@ class Edge:
     # -- checkpoints
 
     async def checkpoint_forever(self, stopped: Callable[[], bool]) -> None:
-        """Make checkpoints at the interval, and early when the outbox is full."""
+        """Make checkpoints at the interval, and early when there is much to write."""
         while not stopped():
             try:
                 await asyncio.wait_for(self._wake.wait(), self.config.interval_seconds)
@@ -247,6 +249,8 @@ class Edge:
 
     async def let_go(self, reason: str) -> None:
         """Bring everything to the log, in bounded time, and own nothing any more."""
+        if reason == "revoke":
+            self.observer.phase("joining", "the group divides its partitions anew")
         if any(True for _ in self.ledger):
             try:
                 self.group.membership()

@@ -172,6 +172,9 @@ class Engine(Protocol):
     def load_block(self, tp: TP, block: RowBlock) -> LoadReport:
         """Merge rows of such a copy."""
 
+    def unwritten_bytes(self) -> int:
+        """Bytes of rows that the next checkpoint has to write."""
+
     def room(self) -> int:
         """New keys that find room now; a checkpoint makes more."""
 

@@ -45,7 +45,7 @@ _SCORE_BUCKETS = (
 )
 _EPISODE_BUCKETS = (10.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0)
 _SEVERITIES = range(13)  # -log10 of a probability, 0 to 12
-_STAGES = ("decode", "engine", "step", "checkpoint", "checkpoint_stall", "recovery")
+_STAGES = ("decode", "engine", "step", "checkpoint", "checkpoint_stall", "recovery", "rebalance")
 _MOST_CHANNELS = 50
 _OTHER_CHANNEL = "other"
 _TRIGGERS = (
@@ -157,7 +157,8 @@ class Metrics:
         self._duration = Histogram(
             "ember_process_duration_seconds",
             "Time of a stage: decode and engine within step, for a slice; checkpoint, and how long "
-            "it held the stream up; recovery of state.",
+            "it held the stream up; recovery of state; rebalance, from giving partitions back to "
+            "running again.",
             ["stage"],
             buckets=_DURATION_BUCKETS,
             registry=registry,
@@ -277,7 +278,7 @@ class Metrics:
             self._last_event.labels(topic).set(newest / 1e6)
 
     def timed(self, stage: str, seconds: float) -> None:
-        """A stage was gone through: `decode`, `engine` or `recovery`."""
+        """A stage was gone through: `decode`, `engine`, `recovery` or `rebalance`."""
         self._duration.labels(stage).observe(seconds)
 
     def scored(

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from stream.records import Decoded, Reason
+from stream.records import Decoded, Reason, Rejected
 
 from .health import Health
 from .metrics import Metrics
@@ -17,6 +17,9 @@ from .traces import Traces
 TP = tuple[str, int]
 
 _log = structlog.stdlib.get_logger("ember")
+
+_AGAIN_SECONDS = 60.0
+"""Between two words about the same thing."""
 
 
 class Observer:
@@ -47,6 +50,9 @@ class Observer:
         self._clock = clock
         self._wall_clock = wall_clock
         self._recovering_since: float | None = None
+        self._standing_since: float | None = None
+        self._phase = ""
+        self._strayed_at = float("-inf")
         self._since = {"messages": 0, "rejected": 0, "scored": 0, "events": 0}
 
     def stepped(self, tp: TP, decoded: Decoded, result: Any, messages: int, seconds: float) -> None:
@@ -70,6 +76,7 @@ class Observer:
         self.health.progressed(messages, len(decoded), result.rejected, self._clock())
         if fitted and self.health.unfit():
             _log.error("model_does_not_fit", topic=topic, detail=result.rejected[-1].detail)
+        self._strays(topic, result.rejected)
         if self._traces is not None:
             self._traces.slice(
                 tp,
@@ -81,6 +88,16 @@ class Observer:
         self._since["messages"] += messages
         self._since["rejected"] += len(result.rejected)
         self._since["events"] += len(result.events)
+
+    def _strays(self, topic: str, rejected: Sequence[Rejected]) -> None:
+        """Keys in two partitions are said to people: every producer would have to be looked at."""
+        now = self._clock()
+        if not rejected or now < self._strayed_at + _AGAIN_SECONDS:
+            return
+        detail = next((r.detail for r in rejected if r.reason is Reason.WRONG_PARTITION), None)
+        if detail is not None:
+            self._strayed_at = now
+            _log.error("keys_in_two_partitions", topic=topic, detail=detail)
 
     def timed(self, stage: str, seconds: float) -> None:
         """A stage within a slice took so long."""
@@ -124,6 +141,7 @@ class Observer:
         now = self._clock()
         self.metrics.phase(phase)
         self.health.phase(phase, detail, now)
+        self._stands(phase, now)
         if phase == "recovering":
             if self._recovering_since is None:
                 self._recovering_since = now
@@ -133,6 +151,16 @@ class Observer:
             self._recovering_since = None
         log = _log.error if phase == "failed" else _log.info
         log("phase", phase=phase, detail=detail)
+
+    def _stands(self, phase: str, now: float) -> None:
+        """A rebalance is timed from what it interrupts to the next record."""
+        if phase in ("joining", "recovering") and self._phase == "running":
+            self._standing_since = now
+        elif phase not in ("joining", "recovering"):
+            if phase == "running" and self._standing_since is not None:
+                self.metrics.timed("rebalance", now - self._standing_since)
+            self._standing_since = None
+        self._phase = phase
 
     def assigned(self, active: Sequence[TP], standby: Sequence[TP]) -> None:
         """The partitions owned after a rebalance."""

@@ -281,6 +281,12 @@ class CheckpointSection(Section):
     """How often, and how firmly, state and offsets are made durable."""
 
     interval_seconds: float = Field(default=2.0, gt=0, description="Time between checkpoints.")
+    max_bytes: int = Field(
+        default=268_435_456,
+        ge=1,
+        description="Bytes of changed rows from which on a checkpoint does not wait for the "
+        "interval.",
+    )
     guarantee: Literal["at_least_once", "exactly_once"] = Field(
         default="at_least_once",
         description="Whether events go out at once, or with the checkpoint's transaction.",

@@ -193,6 +193,10 @@ class CountingEngine:
     def load_block(self, tp: Any, block: RowBlock) -> Report:
         return self.load(tp, block.keys, [row.tobytes() for row in block.rows])
 
+    def unwritten_bytes(self) -> int:
+        size = _ROW.size + len(self._pad)
+        return size * sum(len(slab.dirty) for slab in self.slabs.values())
+
     def room(self) -> int:
         return 1_000_000
 

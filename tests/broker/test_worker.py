@@ -84,6 +84,16 @@ def test_restart_goes_on_where_the_state_ends(broker: Broker, tmp_path: Path) ->
         second.stop()
 
 
+@pytest.mark.broker
+def test_much_to_write_does_not_wait_for_the_interval(broker: Broker, tmp_path: Path) -> None:
+    bench = Bench(broker, tmp_path, 5_000, interval_seconds=3_600.0, checkpoint_bytes=1)
+    bench.feed()
+    with bench.worker() as worker:
+        assert bench.finish(worker)["duplicates"] == 0
+        assert {said["reason"] for said in worker.said("checkpoint")} == {"full"}
+        worker.stop()
+
+
 @pytest.mark.kafka
 @pytest.mark.parametrize("copies", [0.0, 0.1])
 @pytest.mark.parametrize("guarantee", GUARANTEES)

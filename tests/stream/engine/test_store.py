@@ -259,6 +259,17 @@ def test_loading_makes_nothing_dirty_and_a_known_key_begins_with_its_scales(
     assert row["norm_mean"][0].tolist() == model.key_state["norm_mean"][number].tolist()
 
 
+def test_what_has_changed_since_it_was_taken_is_known_in_bytes(model: FleetModel) -> None:
+    engine = Engine(model)
+    assert engine.unwritten_bytes() == 0
+    done = feed_into(Run(engine), FEED)
+    assert engine.unwritten_bytes() == engine.row_bytes * len(done.rows())
+    engine.take_dirty(TP, 1)
+    assert engine.unwritten_bytes() == engine.row_bytes * (len(done.rows()) - 1)
+    engine.take_dirty(TP)
+    assert engine.unwritten_bytes() == 0
+
+
 def test_a_freed_slot_keeps_nothing_of_its_last_key(model: FleetModel) -> None:
     """After a partition is given up, another's keys begin as in a fresh engine."""
     engine = Engine(model, limits=Limits(max_keys=2))

@@ -70,6 +70,41 @@ def test_a_slice_reaches_everything_and_a_checkpoint_is_one_line() -> None:
     assert not health.ready(100.0).ok
 
 
+def test_a_key_in_two_partitions_is_said_and_not_at_every_slice() -> None:
+    now = 0.0
+    observer = Observer(Metrics(["telemetry"], process=False), Health(0.0), clock=lambda: now)
+    decoded = Decoded([], np.zeros(0, np.int64), np.zeros((0, 5)), np.zeros(0, np.int32), [])
+    rejected = [Rejected(0, Reason.NOT_JSON, ""), Rejected(1, Reason.WRONG_PARTITION, "of 'a'")]
+    result = SimpleNamespace(counts={"wrong_partition": 1}, rejected=rejected, events=[])
+    with structlog.testing.capture_logs() as logs:
+        for at in (10.0, 30.0, 69.0, 71.0):
+            now = at
+            observer.stepped(TP, decoded, result, 2, 0.01)
+    assert [line["detail"] for line in logs] == ["of 'a'"] * 2
+
+
+def test_a_rebalance_is_timed_from_what_it_interrupts() -> None:
+    now = 10.0
+    metrics = Metrics(["telemetry"], process=False)
+    observer = Observer(metrics, Health(0.0), clock=lambda: now)
+    for at, phase in (
+        (10.0, "joining"),
+        (11.0, "recovering"),
+        (13.0, "running"),  # a start is no rebalance
+        (20.0, "joining"),
+        (21.5, "recovering"),
+        (22.0, "recovering"),
+        (24.0, "running"),
+        (30.0, "joining"),
+        (31.0, "stopping"),
+    ):
+        now = at
+        observer.phase(phase, "")
+    lines = metrics.render().decode().splitlines()
+    assert 'ember_process_duration_seconds_count{stage="rebalance"} 1.0' in lines
+    assert 'ember_process_duration_seconds_sum{stage="rebalance"} 4.0' in lines
+
+
 def test_a_recovery_is_timed_from_its_first_word_to_running() -> None:
     """Progress within it is no new beginning; what ends otherwise is no recovery."""
     now = 10.0
