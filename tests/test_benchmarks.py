@@ -145,6 +145,34 @@ def test_twice_the_keys_of_memory_are_all_remembered(capsys):
     assert result["returned"] > 0
     assert result["forgotten"] == 0
     assert result["keys_that_went_on"] == 500
+    assert "| rows put away | " in performance_page.PARTS["performance-eviction"](result)
+
+
+def test_a_recovery_is_a_table_also_without_its_peer():
+    load = {
+        "rows_per_second_without": 1_000,
+        "rows_per_second": 950,
+        "checkpoint_share": 0.05,
+        "rows_a_checkpoint": 700,
+        "checkpoint_seconds": 0.25,
+        "longest_pause_seconds": 0.003,
+    }
+    result = {
+        "keys": 7_000,
+        "row_bytes": 1_512,
+        "recovery_seconds": 0.5,
+        "keys_per_second": 14_000,
+        "kafka_streams": {"records": 7_004, "seconds": 1.0, "records_per_second": 7_004},
+        "local_disk": {"recovery_seconds": 0.1, "keys_per_second": 70_000},
+        "load": {"7000": load},
+    }
+    drawn = performance_page.PARTS["performance-recovery"](result)
+    assert "| Kafka Streams, the same changelog into RocksDB | 1.0 | 7,004 |" in drawn
+    result["kafka_streams"] = {"left_out": "no Java"}
+    assert "left out (no Java)" in performance_page.PARTS["performance-recovery"](result)
+    drawn = performance_page.PARTS["performance-recovery-checkpoints"](result)
+    assert "| **share of checkpoints** | **5.0%** |" in drawn
+    assert "| longest pause of the stream, ms | 3 |" in drawn
 
 
 def test_copies_on_local_disk_bring_every_key_back(tmp_path):

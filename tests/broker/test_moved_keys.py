@@ -51,6 +51,9 @@ def test_what_comes_in_another_partition_is_refused_until_the_keys_have_moved(
         "[state]\nstandby_replicas = 0\nsnapshot_interval_seconds = 0\n"
     )
     changelog = f"{group}-state-{topic}-changelog"
+    if not broker.real:
+        outputs = [f"{topic}.{kind}" for kind in ("anomalies", "triggers", "dead-letters")]
+        broker.create(dict.fromkeys([changelog, *outputs], PARTITIONS))
 
     def counts() -> dict[str, int]:
         total: dict[str, int] = {}
@@ -93,6 +96,8 @@ def test_what_comes_in_another_partition_is_refused_until_the_keys_have_moved(
     assert len(refused) == counts()["wrong_partition"] == ROWS * len(MOVED)
     assert {key for key, row in rows().items() if row == before[key]} == MOVED
 
+    if not broker.real:
+        return  # its groups take no offsets from somebody who is no member
     rebase = ("state", "rebase", "--partitioner", "crc32", "--config", config)
     ember(*rebase, "--yes", cwd=tmp_path)
     moved = rows()
