@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import kafka_client
+from benchmarks.kafka_client import Send
 from tests.broker.conftest import Broker
+from tests.broker.small_service import SmallService, body
 from tests.broker.test_refusals import absorbed, grow, refusal
 from tests.broker.test_worker import PARTITIONS, Bench
 from tests.broker.workers import wait_committed
@@ -75,6 +77,24 @@ def test_a_changelog_deleted_in_mid_stream_is_not_taken_for_an_empty_one(
         sentence = refusal(worker)
     assert "no state for it" in sentence
     assert "ember state rebase" in sentence
+
+
+@pytest.mark.broker
+def test_a_damaged_row_costs_its_key_only(broker: Broker, tmp_path: Path) -> None:
+    """It is named and warms up anew; the rows of all others stay bit for bit."""
+    service = SmallService(broker, tmp_path, 2)
+    names = [b"machine-%d" % number for number in range(7)]
+    service.run(
+        [Send(n, body(row), partition=i % 2) for row in (0, 1) for i, n in enumerate(names)]
+    )
+    before = service.rows()
+    broker.produce(service.changelog, [Send(names[3], before[names[3]][1][:100], partition=1)])
+    said = service.run([Send(names[3], body(2), partition=1)])
+    assert "state of key b'machine-3' is damaged and starts anew" in said
+    after = service.rows()
+    assert {name for name in names if after[name] != before[name]} == {names[3]}
+    assert len(after[names[3]][1]) == len(before[names[3]][1])
+    assert service.counts() == {"warming": 15}
 
 
 @pytest.mark.kafka

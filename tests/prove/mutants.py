@@ -25,7 +25,9 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, Final
 
-from .frame import ROOT, Refuted
+import psutil
+
+from .frame import FOLDER, ROOT, Refuted
 from .mutate import Mutant, mutants
 
 FILES: Final = (
@@ -50,7 +52,10 @@ TESTS: Final = (
     "snapshots",
 )
 SURVIVORS: Final = Path(__file__).with_name("survivors.json")
-_LONGEST_SECONDS: Final = 150.0
+_QUICK: Final = 20
+"""Schedules before the tests: they are soon done, and most changes do not get further."""
+_MOST_CPU_SECONDS: Final = 150
+_MOST_ASLEEP_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.02
 _MEMORY_BYTES: Final = 8 * 2**30
 _NOTICED, _SURVIVED = 1, 0
@@ -60,6 +65,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Which, and against what."""
     parser.add_argument("--files", default=",".join(FILES), help="of stream/kafka, with commas")
     parser.add_argument("--schedules", type=int, default=200, help="simulated for each change")
+    parser.add_argument(
+        "--again",
+        metavar="FILE",
+        help="try only what survived in this kept result, and take the rest from it",
+    )
     parser.add_argument("--sample", type=int, default=0, help="only so many, drawn; 0: all")
 
 
@@ -71,15 +81,17 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """
     folder = ROOT / "stream" / "kafka"
     every = [(name, m) for name in options.files.split(",") for m in mutants(folder / name)]
+    asked, ends = every, Counter[str]()
+    if options.again:
+        every, ends = _again(options.again, every)
     if options.sample:
-        every = random.Random(options.seed).sample(every, options.sample)
+        every = asked = random.Random(options.seed).sample(every, options.sample)
     _preload()
     unchanged = folder / "_checkpoint.py"
     same = Mutant("unchanged", unchanged.read_text())
     if (how := _try(unchanged.name, same, options)) != "survived":
         raise Refuted(f"The unchanged code does not pass: {how}.")
     explained: dict[str, str] = json.loads(SURVIVORS.read_text())
-    ends: Counter[str] = Counter()
     survivors = []
     for number, (name, mutant) in enumerate(every, 1):
         how = _try(name, mutant, options)
@@ -90,17 +102,28 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         if number % 25 == 0:
             print(f"{number} of {len(every)}: {dict(ends)}", file=sys.stderr, flush=True)
     figures = {
-        "mutants": len(every),
-        "noticed": len(every) - len(survivors),
+        "mutants": ends.total(),
+        "noticed": ends.total() - len(survivors),
         "how": dict(ends),
         "survivors": {name: explained.get(name, "NOT EXPLAINED") for name in survivors},
     }
     if unexplained := [name for name in survivors if name not in explained]:
         raise Refuted(f"{len(unexplained)} survive unexplained: {unexplained[0]}", figures)
-    known = {mutant.name for _, mutant in every}
+    known = {mutant.name for _, mutant in asked}
     if gone := [name for name in explained if name in known and name not in survivors]:
         raise Refuted(f"Explained, but noticed: {gone[0]}", figures)
     return figures
+
+
+def _again(
+    name: str, every: Sequence[tuple[str, Mutant]]
+) -> tuple[list[tuple[str, Mutant]], Counter[str]]:
+    """What survived before, and how the others ended then."""
+    kept = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    left = [(file, mutant) for file, mutant in every if mutant.name in kept["survivors"]]
+    if kept["mutants"] != len(every) or len(left) != len(kept["survivors"]):
+        raise Refuted(f"{name}.json is of other code: try all of it.")
+    return left, Counter({how: n for how, n in kept["how"].items() if how != "survived"})
 
 
 def _preload() -> None:
@@ -121,39 +144,48 @@ def _preload() -> None:
 
 
 def _try(file: str, mutant: Mutant, options: argparse.Namespace) -> str:
+    """Run one change: in a few schedules, then in the tests and all schedules."""
+    last = options.seed + options.schedules
+    quick = min(options.seed + _QUICK, last)
+    how = _fork(file, mutant, range(options.seed, quick), tests=False)
+    return how if how != "survived" else _fork(file, mutant, range(quick, last), tests=True)
+
+
+def _fork(file: str, mutant: Mutant, seeds: Sequence[int], *, tests: bool) -> str:
     """Run one change in a process of its own; says how it ended."""
     pid = os.fork()
     if pid == 0:
         code = _NOTICED
         try:
-            code = _child(f"stream.kafka.{Path(file).stem}", mutant, options)
+            code = _child(f"stream.kafka.{Path(file).stem}", mutant, seeds, tests)
         finally:
             os._exit(code)
-    for _ in range(round(_LONGEST_SECONDS / _LOOK_SECONDS)):  # of own time: both may be suspended
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            break
+    asleep = 0.0  # who waits for a processor, or is suspended, is not taken for stuck
+    while not (found := os.waitpid(pid, os.WNOHANG))[0]:
+        if asleep > _MOST_ASLEEP_SECONDS:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return "took too long"
         time.sleep(_LOOK_SECONDS)
-    else:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        return "took too long"
+        asleep += _LOOK_SECONDS * (psutil.Process(pid).status() == psutil.STATUS_SLEEPING)
+    status = found[1]
     if os.WIFSIGNALED(status):
-        return "died"
+        return "took too long" if os.WTERMSIG(status) == signal.SIGXCPU else "died"
     return {0: "survived", 1: "broke", 2: "simulation", 3: "tests"}[os.WEXITSTATUS(status)]
 
 
-def _child(module: str, mutant: Mutant, options: argparse.Namespace) -> int:
+def _child(module: str, mutant: Mutant, seeds: Sequence[int], tests: bool) -> int:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (_MOST_CPU_SECONDS, _MOST_CPU_SECONDS + 5))
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
     os.dup2(nothing, 2)
     logging.disable(logging.CRITICAL)
     sys.meta_path.insert(0, _Changed(module, compile(mutant.source, mutant.name, "exec")))
-    if not _tests():
+    if tests and not _tests():
         return 3
     logging.disable(logging.CRITICAL)
-    return 0 if _schedules(range(options.seed, options.seed + options.schedules)) else 2
+    return 0 if _schedules(seeds) else 2
 
 
 def _schedules(seeds: Sequence[int]) -> bool:

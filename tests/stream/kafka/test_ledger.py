@@ -39,6 +39,16 @@ def test_what_a_start_leaves_to_write(
     assert ledger.committed(TP) == position
 
 
+def test_a_reopened_partition_is_written_though_it_has_not_moved() -> None:
+    ledger = Ledger()
+    for position in (0, 7):
+        ledger.start(TP, position, position)
+        ledger.reopen(TP)
+        assert ledger.moved(TP)
+        ledger.confirm(TP, position)
+        assert not ledger.moved(TP)
+
+
 def test_a_dropped_partition_is_not_processed_any_more() -> None:
     ledger = Ledger()
     ledger.start(TP, 7, 7)
