@@ -159,6 +159,34 @@ def test_a_second_worker_joins_and_leaves(kafka: Broker, tmp_path: Path, guarant
         bench.feed()
         bench.finish(first)
         first.stop()
+    after = first.lines[first.lines.index(first.said("assigned")[0]) :]
+    owned = [{tuple(tp) for tp in line["active"]} for line in first.said("assigned")]
+    kept = set.intersection(*owned)
+    assert kept
+    again = [line for line in after if line["what"] == "loaded" and tuple(line["tp"]) in kept]
+    assert sum(line["accepted"] + line["stale"] for line in again) == 0
+
+
+@pytest.mark.kafka
+def test_a_static_member_comes_back_without_a_rebalance(kafka: Broker, tmp_path: Path) -> None:
+    """Killed and started again within the session: its partitions are its own, others go on."""
+    bench = Bench(kafka, tmp_path, 20_000, session_timeout_seconds=45.0)
+    bench.feed(5_000)
+    with bench.worker(instance_id="one") as other, bench.worker(instance_id="two") as first:
+        other.until(lambda: [len(w.said("assigned")[-1:]) for w in (first, other)] == [1, 1])
+        other.until(lambda: first.said("assigned")[-1]["active"] != [])
+        wait_committed(other, kafka, bench.changelog, 5_000)
+        first.kill()
+        before = len(other.said("assigned"))
+        bench.feed(5_000)
+        with bench.worker(instance_id="two") as again:
+            again.running()
+            assert again.said("assigned")[-1] == first.said("assigned")[-1]
+            bench.feed()
+            bench.finish(again)
+            assert len(other.said("assigned")) == before
+            again.stop()
+        other.stop()
 
 
 @pytest.mark.kafka
