@@ -21,8 +21,9 @@ from benchmarks import library_page, performance_page
 from benchmarks.quality import page
 from ember_core import nn
 from ember_core.pipeline import Pipeline, PipelineConfig
+from stream.bridge import OUTCOMES, RESULTS
 from stream.engine.layout import RowLayout, WindowSpec, engine_fields
-from stream.observe import Metrics
+from stream.observe import BridgeMetrics, Metrics
 from stream.settings import json_schema
 from tests.prove import page as proofs
 
@@ -115,11 +116,11 @@ def settings() -> str:
     return "\n".join(parts)
 
 
-def metrics() -> str:
-    """Every metric of a worker."""
+def metrics(shown: Metrics | BridgeMetrics) -> str:
+    """Every metric of a worker, or of the bridge."""
     rows = (
         (f"`{name}`", kind, ", ".join(f"`{label}`" for label in labels), _cell(text))
-        for name, kind, labels, text in Metrics(["telemetry"]).describe()
+        for name, kind, labels, text in shown.describe()
     )
     return _table(("metric", "type", "labels", "meaning"), rows)
 
@@ -160,7 +161,8 @@ PARTS = {
     "row-layout": row_layout,
     "window-fields": window_fields,
     "settings": settings,
-    "metrics": metrics,
+    "metrics": lambda: metrics(Metrics(["telemetry"])),
+    "bridge-metrics": lambda: metrics(BridgeMetrics(OUTCOMES, RESULTS)),
     "library": lambda: library_page.page(library_page.kept()),
     **{name: functools.partial(page.part, name, page.kept()) for name in page.TABLES},
     **{name: functools.partial(performance_page.part, name) for name in performance_page.PARTS},

@@ -57,6 +57,13 @@ def build() -> App:
         help="Bring an RBM of the older pipeline into a bundle, without running its pickle.",
     )
     app.command(model)
+    bridge = App(name="bridge", help="Take triggers to whoever wakes people up.")
+    bridge.command(
+        "stream.cli._bridge:alertmanager",
+        name="alertmanager",
+        help="Send what fires to Alertmanager.",
+    )
+    app.command(bridge)
     config = App(name="config", help="Look at the settings.")
     for name, text in (
         ("show", "Print the effective settings, secrets masked, and where each is from."),

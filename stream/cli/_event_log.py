@@ -12,7 +12,6 @@ from typing import Any, Protocol
 import msgspec
 from confluent_kafka import Message
 
-from stream.cli._lines import headers_of
 from stream.errors import UserError
 from stream.kafka import _clients
 from stream.settings import Settings
@@ -163,7 +162,7 @@ class TopicLog:
 
 
 def _published(message: Message) -> Found | None:
-    headers = headers_of(message)
+    headers = _clients.headers_of(message)
     parts = headers.get("ce_type", "").split(".")
     kind = next((part for part in parts if part in _KINDS), None)
     if kind is None or "ce_id" not in headers:

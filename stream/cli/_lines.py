@@ -10,16 +10,12 @@ import msgspec
 from confluent_kafka import Message
 from rich.text import Text
 
+from stream.kafka._clients import headers_of
+
 _CONNECT = "__connect.errors."
 _SHOWN_CHANNELS = 3
 _SHOWN_VALUE = 120
 _LEVELS = ((6.0, "bold red"), (4.0, "red"), (0.0, "yellow"))
-
-
-def headers_of(message: Message) -> dict[str, str]:
-    """Headers as text; of a repeated name the last one, which is the one that was added last."""
-    pairs: Any = message.headers() or []
-    return {name: (value or b"").decode("utf-8", "replace") for name, value in pairs}
 
 
 def event_record(message: Message) -> dict[str, Any]:

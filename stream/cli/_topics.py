@@ -42,6 +42,7 @@ def plan(
     *,
     principal: str = "User:ember",
     partitions: int | None = None,
+    bridge: bool = False,
     json: bool = False,
     bootstrap_servers: str | None = None,
     config: Path | None = None,
@@ -54,12 +55,13 @@ def plan(
     Args:
         principal: Who the service logs in as.
         partitions: Of input topics that are missing. Default: they must be there.
+        bridge: The principal runs `ember bridge` too.
         json: Print one JSON object: topics and rights.
         bootstrap_servers: Brokers, host:port with commas between.
         config: Settings file; default ember.toml where there is one.
     """
     settings = Settings.load(config, kafka={"bootstrap_servers": bootstrap_servers})
-    topics, rights = _topics(settings, partitions), _rights(settings)
+    topics, rights = _topics(settings, partitions), _rights(settings, bridge=bridge)
     if json:
         answer = {"principal": principal, "topics": topics, "rights": rights}
         sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
@@ -136,17 +138,19 @@ def _topics(settings: Settings, partitions: int | None) -> list[Topic]:
     return [Topic(name, count, config, name in there) for name, (count, config) in wanted.items()]
 
 
-def _rights(settings: Settings) -> list[Right]:
-    """The least that the service, `doctor` included, gets by with."""
+def _rights(settings: Settings, *, bridge: bool) -> list[Right]:
+    """The least that the service, `doctor` included, gets by with; and the bridge."""
     config = WorkerConfig.from_settings(settings)
     inputs = dict.fromkeys(config.topics, 1)
-    logs = {config.changelog(topic) for topic in inputs}
+    read = {config.changelog(topic) for topic in inputs}
+    if bridge:
+        read |= {settings.output.topic("triggers", topic) for topic in inputs}
     look = ("Describe", "DescribeConfigs")
     rights = [Right("topic", topic, False, ("Read", *look)) for topic in inputs]
     for name in own_topics(config, inputs):
-        operations = ("Read", "Write") if name in logs else ("Write",)
+        operations = ("Read", "Write") if name in read else ("Write",)
         rights.append(Right("topic", name, False, (*operations, *look)))
-    # A prefix: commands that only read call themselves `<group>-reader`.
+    # A prefix: the bridge is `<group>-alertmanager`, commands that only read `<group>-reader`.
     rights.append(Right("group", config.group, True, ("Read", "Describe")))
     if config.transactions != "off":
         rights.append(Right("transactional-id", config.group, True, ("Write", "Describe")))

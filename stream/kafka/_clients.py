@@ -279,9 +279,21 @@ def place(message: Message) -> tuple[str, int]:
     return topic, partition
 
 
+def headers_of(message: Message) -> dict[str, str]:
+    """Headers as text; of a repeated name the last one, which is the one that was added last."""
+    pairs: Any = message.headers() or []
+    return {name: (value or b"").decode("utf-8", "replace") for name, value in pairs}
+
+
 def order(message: Message) -> tuple[int, str, int, int]:
     """Sort key: Kafka's timestamp, then the coordinates."""
     return (message.timestamp()[1], *place(message), message.offset() or 0)
+
+
+def is_end(message: Message) -> bool:
+    """Whether it only says that a partition has been read to its end, at the message's offset."""
+    error = message.error()
+    return error is not None and error.code() == KafkaError._PARTITION_EOF
 
 
 def raise_unless_passing(message: Message) -> None:

@@ -3,18 +3,22 @@
 `app.py` joins these to the Kafka edge; nothing here knows it.
 """
 
+from .health import BridgeHealth as BridgeHealth
 from .health import Check as Check
 from .health import Health as Health
 from .health import Report as Report
 from .host import HostMetrics as HostMetrics
 from .http import HttpServer as HttpServer
 from .logs import configure as configure_logs
+from .metrics import BridgeMetrics as BridgeMetrics
 from .metrics import Metrics as Metrics
 from .observer import Observer as Observer
 from .traces import Traces as Traces
 from .traces import make_traces as make_traces
 
 __all__ = [
+    "BridgeHealth",
+    "BridgeMetrics",
     "Check",
     "Health",
     "HttpServer",

@@ -158,5 +158,20 @@ class Health:
         return Check("progress", silent <= self._stalled_seconds, detail)
 
 
+class BridgeHealth(Health):
+    """Of a bridge: ready when it reads the triggers and Alertmanager takes alerts."""
+
+    _trouble = ""
+
+    def alertmanager(self, trouble: str) -> None:
+        """Why alerts wait; empty: they do not."""
+        self._trouble = trouble
+
+    def ready(self, now: float) -> Report:
+        """Whether what fires reaches somebody at this moment."""
+        taken = Check("alertmanager", not self._trouble, self._trouble or "nothing waits")
+        return Report((self._partitions_check(), self._state_check(), taken))
+
+
 def _phase_text(phase: str, detail: str) -> str:
     return f"{phase}: {detail}" if detail else phase

@@ -386,20 +386,7 @@ class Metrics:
 
     def describe(self) -> list[tuple[str, str, tuple[str, ...], str]]:
         """Name as exposed, type, labels and meaning of every metric, by name."""
-        known: dict[str, tuple[str, ...]] = {}
-        for collector in vars(self).values():
-            if isinstance(collector, MetricWrapperBase):
-                known[collector._name] = collector._labelnames  # noqa: SLF001  # no public way
-        found = []
-        for family in self.registry.collect():
-            if not family.name.startswith("ember_"):
-                continue
-            ending = {"counter": "_total", "info": "_info"}.get(family.type, "")
-            labels = known.get(family.name) or tuple(
-                sorted({name for s in family.samples for name in s.labels} - {"le"})
-            )
-            found.append((f"{family.name}{ending}", family.type, labels, str(family.documentation)))
-        return sorted(found)
+        return _described(self)
 
     def render(self) -> bytes:
         """Prometheus' text format."""
@@ -411,3 +398,90 @@ class Metrics:
             self._evictions.labels("ttl").inc(expired)
             self._returned.inc(returned)
         return generate_latest(self.registry)
+
+
+class BridgeMetrics:
+    """What `ember bridge` shows of itself.
+
+    Args:
+        outcomes: What may become of a trigger.
+        results: What may become of a request.
+        process: Whether to add the process's own CPU, memory and file descriptors.
+    """
+
+    def __init__(
+        self, outcomes: Sequence[str], results: Sequence[str], *, process: bool = True
+    ) -> None:
+        self.registry = registry = CollectorRegistry()
+        if process:
+            ProcessCollector(registry=registry)
+        self._triggers = Counter(
+            "ember_bridge_triggers", "Triggers read, by outcome.", ["outcome"], registry=registry
+        )
+        self._requests = Counter(
+            "ember_bridge_requests",
+            "Requests to Alertmanager, by result.",
+            ["result"],
+            registry=registry,
+        )
+        self._firing = Gauge("ember_bridge_firing_alerts", "Alerts that fire.", registry=registry)
+        self._untold = Gauge(
+            "ember_bridge_untold_alerts",
+            "Alerts that no Alertmanager has accepted yet, or not again.",
+            registry=registry,
+        )
+        self._told = Gauge(
+            "ember_bridge_last_accepted_timestamp_seconds",
+            "When an Alertmanager last accepted alerts.",
+            registry=registry,
+        )
+        self._lag = Gauge(
+            "ember_bridge_lag_records", "Triggers still to be read.", registry=registry
+        )
+        for outcome in outcomes:
+            self._triggers.labels(outcome)
+        for result in results:
+            self._requests.labels(result)
+
+    def trigger(self, outcome: str) -> None:
+        """A trigger was read."""
+        self._triggers.labels(outcome).inc()
+
+    def posted(self, result: str) -> None:
+        """A request was made."""
+        self._requests.labels(result).inc()
+
+    def accepted(self) -> None:
+        """Alerts were accepted."""
+        self._told.set_to_current_time()
+
+    def state(self, firing: int, untold: int, lag: int) -> None:
+        """What is held, what is not told yet, and what is not read yet."""
+        self._firing.set(firing)
+        self._untold.set(untold)
+        self._lag.set(lag)
+
+    def describe(self) -> list[tuple[str, str, tuple[str, ...], str]]:
+        """Name as exposed, type, labels and meaning of every metric, by name."""
+        return _described(self)
+
+    def render(self) -> bytes:
+        """Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+def _described(metrics: Metrics | BridgeMetrics) -> list[tuple[str, str, tuple[str, ...], str]]:
+    known: dict[str, tuple[str, ...]] = {}
+    for collector in vars(metrics).values():
+        if isinstance(collector, MetricWrapperBase):
+            known[collector._name] = collector._labelnames  # noqa: SLF001  # no public way
+    found = []
+    for family in metrics.registry.collect():
+        if not family.name.startswith("ember_"):
+            continue
+        ending = {"counter": "_total", "info": "_info"}.get(family.type, "")
+        labels = known.get(family.name) or tuple(
+            sorted({name for s in family.samples for name in s.labels} - {"le"})
+        )
+        found.append((f"{family.name}{ending}", family.type, labels, str(family.documentation)))
+    return sorted(found)

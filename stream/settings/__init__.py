@@ -10,6 +10,7 @@ Examples:
     'metrics.anomalies'
 """
 
+from ._alertmanager import AlertmanagerSection as AlertmanagerSection
 from ._base import Section as Section
 from ._base import SettingsError as SettingsError
 from ._kafka import KafkaSection as KafkaSection

@@ -17,6 +17,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from ._alertmanager import AlertmanagerSection
 from ._base import SettingsError
 from ._kafka import KafkaSection, plain_names
 from ._sections import (
@@ -79,6 +80,9 @@ class Settings(BaseSettings):
     )
     log: LogSection = Field(default=LogSection(), description="Messages on stderr.")
     traces: TracesSection = Field(default=TracesSection(), description="OpenTelemetry.")
+    alertmanager: AlertmanagerSection = Field(
+        default=AlertmanagerSection(), description="Where `ember bridge` takes triggers to."
+    )
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
     _origin: tuple[Path | None, dict[str, Any]] = PrivateAttr(default=(None, {}))

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from stream.observe import Metrics
+from stream.bridge import OUTCOMES, RESULTS
+from stream.observe import BridgeMetrics, Metrics
 
 pytest.importorskip("promql_parser", reason="promql-parser is not installed")
 pytest.importorskip("yaml", reason="PyYAML is not installed")
@@ -84,7 +85,7 @@ def alerts() -> dict[str, dict[str, Any]]:
 
 @cache
 def exposed() -> dict[str, tuple[str, set[str]]]:
-    """Sample name -> type of its metric and its labels, of a worker and of the recording rules."""
+    """Sample name -> type and labels, of a worker, of the bridge and of the recording rules."""
     metrics = Metrics(["telemetry"])
     metrics.assigned([("telemetry", 0)], [])
     metrics.consumed(
@@ -95,9 +96,10 @@ def exposed() -> dict[str, tuple[str, set[str]]]:
         now_seconds=1.0,
         seconds=0.1,
     )
+    pages = metrics.render() + BridgeMetrics(OUTCOMES, RESULTS, process=False).render()
     found = {
         sample.name: (family.type, set(sample.labels) | ADDED)
-        for family in text_string_to_metric_families(metrics.render().decode())
+        for family in text_string_to_metric_families(pages.decode())
         for sample in family.samples
     }
     recorded = {rule["record"] for rule in rules() if "record" in rule}

@@ -1,0 +1,52 @@
+"""The bridge put together: Kafka in a thread, metrics and health beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import time
+
+from stream.observe import BridgeHealth, BridgeMetrics, HttpServer, configure_logs
+from stream.settings import Settings
+
+from ._alertmanager import RESULTS
+from ._alerts import OUTCOMES
+from ._bridge import Bridge
+
+
+def serve(settings: Settings) -> None:
+    """Take triggers to Alertmanager until SIGTERM or SIGINT.
+
+    Args:
+        settings: All of them.
+
+    Raises:
+        UserError: If it cannot start, or may not go on.
+    """
+    log = settings.log
+    configure_logs(level=log.level, format=log.format, repeat_seconds=log.repeat_seconds)
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    metrics = BridgeMetrics(OUTCOMES, RESULTS)
+    health = BridgeHealth(time.monotonic(), live_seconds=settings.http.live_seconds)
+    bridge = Bridge(settings, metrics, health)
+    stop = threading.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    http = HttpServer(
+        metrics,
+        health,
+        info=lambda: {"group": bridge.group, "urls": list(settings.alertmanager.urls)},
+        host=settings.http.host,
+        port=settings.alertmanager.port,
+        token=settings.http.token.get_secret_value(),
+    )
+    await http.start()
+    try:
+        await asyncio.to_thread(bridge.run, stop)
+    finally:
+        await http.stop()

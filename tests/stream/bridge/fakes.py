@@ -1,0 +1,108 @@
+"""An Alertmanager that keeps what it is sent, and triggers to send it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from stream.records import ModelRef, TopChannel, Trigger, Window, encode_body, fingerprint
+
+
+class FakeAlertmanager(ThreadingHTTPServer):
+    """Answers with `status`, or with what `answer` says of the alerts."""
+
+    status = 200
+    answer: Callable[[list[dict[str, Any]]], int] | None = None
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.posts: list[list[dict[str, Any]]] = []
+        self.seen: list[str] = []
+        self.authorization: list[str | None] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    @property
+    def accepted(self) -> list[dict[str, Any]]:
+        """Alerts of all requests that were answered well."""
+        return [alert for post in list(self.posts) for alert in post]
+
+    def of(self, key: str) -> list[dict[str, Any]]:
+        """Those of a key."""
+        return [alert for alert in self.accepted if alert["labels"]["key"] == key]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: FakeAlertmanager
+
+    def do_POST(self) -> None:
+        alerts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        fake = self.server
+        fake.seen.append(self.path)
+        fake.authorization.append(self.headers["Authorization"])
+        status = fake.answer(alerts) if fake.answer else fake.status
+        if status == 200:
+            fake.posts.append(alerts)
+        self.send_response(status)
+        if status == 302:
+            self.send_header("Location", fake.url + "/elsewhere")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_POST
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def alertmanager() -> Iterator[FakeAlertmanager]:
+    with FakeAlertmanager() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def trigger(
+    key: str,
+    *,
+    resolved: bool = False,
+    starts: str = "2026-01-31T00:00:00Z",
+    ends: str = "2026-01-31T00:05:00Z",
+    name: str = "EmberFiring",
+) -> bytes:
+    """A trigger's body, as the engine writes it."""
+    labels = {"alertname": name, "key": key, "topic": "telemetry"}
+    return encode_body(
+        Trigger(
+            status="resolved" if resolved else "firing",
+            labels=labels,
+            annotations={"summary": f"{key} behaves unlike itself", "description": "cpu 0.9"},
+            starts_at=starts,
+            ends_at=ends if resolved else None,
+            fingerprint=fingerprint(labels),
+            score=float("nan"),
+            probability=1e-7,
+            severity=7.0,
+            threshold=2.0,
+            window=Window(start=starts, end=ends, size=23, stride=[3, 7]),
+            top_channels=[
+                TopChannel("cpu", 0.9, 0.2, 0.71, "above"),
+                TopChannel("disk", None, None, 0.29, "below"),
+            ],
+            model=ModelRef("fleet", "1", "ab" * 32),
+            reason="evidence",
+            peak=7.0,
+            rows=1,
+        )
+    )

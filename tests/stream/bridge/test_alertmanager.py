@@ -1,0 +1,146 @@
+"""Requests to Alertmanager: who asks, what is tried again, what is given up."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from stream.bridge._alertmanager import Cluster
+from stream.errors import UserError
+from stream.settings import AlertmanagerSection, Settings, SettingsError
+from tests.stream.bridge.fakes import FakeAlertmanager, alertmanager
+
+ALERTS = [{"labels": {"key": key}} for key in "abcdefg"]
+
+
+@pytest.fixture
+def server() -> Iterator[FakeAlertmanager]:
+    with alertmanager() as found:
+        yield found
+
+
+class Asked:
+    """A cluster with a clock of its own, and what it said of its requests."""
+
+    def __init__(self, *servers: FakeAlertmanager, **settings: Any) -> None:
+        self.now = 0.0
+        self.results: list[str] = []
+        urls = tuple(server.url for server in servers)
+        section = AlertmanagerSection(urls=urls, **settings)
+        self.cluster = Cluster(section, lambda: self.now, self.results.append)
+
+    def deliver(self) -> bool:
+        return self.cluster.deliver(ALERTS)
+
+
+def test_alerts_go_to_version_2_of_the_api(server: FakeAlertmanager) -> None:
+    asked = Asked(server)
+    assert asked.deliver()
+    assert server.seen == ["/api/v2/alerts"]
+    assert server.posts == [ALERTS]
+    assert server.authorization == [None]
+    assert asked.results == ["accepted"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"token": "t0k"}, "Bearer t0k"),
+        (
+            {"username": "ember", "password": "pä:ss"},
+            "Basic " + base64.b64encode("ember:pä:ss".encode()).decode(),
+        ),
+    ],
+)
+def test_credentials_are_brought(
+    server: FakeAlertmanager, settings: dict[str, Any], expected: str
+) -> None:
+    Asked(server, **settings).deliver()
+    assert server.authorization == [expected]
+
+
+@pytest.mark.parametrize("status", [401, 404, 429, 500, 503, 302])
+def test_what_may_pass_is_tried_again_later_and_later(
+    server: FakeAlertmanager, status: int
+) -> None:
+    """Not at every turn; and a redirect would take the credentials elsewhere."""
+    asked = Asked(server)
+    server.status = status
+    assert not asked.deliver()
+    assert str(status) in asked.cluster.trouble()
+    assert not asked.deliver()
+    assert len(server.seen) == 1
+    tries = []
+    for second in range(100):
+        asked.now = float(second)
+        before = len(server.seen)
+        asked.deliver()
+        if len(server.seen) > before:
+            tries.append(second)
+    assert tries == [1, 3, 8, 18, 48, 78]
+    server.status = 200
+    asked.now = 200.0
+    assert asked.deliver()
+    assert asked.cluster.trouble() == ""
+    assert set(server.seen) == {"/api/v2/alerts"}
+
+
+def test_one_bad_alert_does_not_keep_the_others(server: FakeAlertmanager) -> None:
+    """Alertmanager refuses a request for one of its alerts."""
+    server.answer = lambda alerts: 400 if {"labels": {"key": "c"}} in alerts else 200
+    asked = Asked(server)
+    assert asked.deliver()
+    assert sorted(a["labels"]["key"] for a in server.accepted) == list("abdefg")
+    assert asked.results.count("refused") == 1
+
+
+def test_every_member_is_told_and_one_is_enough(server: FakeAlertmanager) -> None:
+    """Members do not tell each other of alerts; one that is away is left alone for a while."""
+    with alertmanager() as other:
+        asked = Asked(server, other)
+        other.status = 503
+        assert asked.deliver()
+        assert asked.cluster.trouble() == ""
+        assert asked.deliver()
+        assert (len(server.seen), len(other.seen)) == (2, 1)
+        other.status = 200
+        asked.now = 1.0
+        assert asked.deliver()
+        assert len(other.accepted) == len(ALERTS)
+
+
+def test_nobody_there_is_trouble_and_no_error() -> None:
+    with alertmanager() as gone:
+        pass
+    asked = Asked(gone)
+    assert not asked.deliver()
+    assert gone.url in asked.cluster.trouble()
+    assert asked.results == ["failed"]
+
+
+def test_authorities_that_cannot_be_read_are_said_at_once(tmp_path: Any) -> None:
+    section = AlertmanagerSection(urls=("https://a:9093",), ca_location=tmp_path / "none.pem")
+    with pytest.raises(UserError, match=r"alertmanager\.ca_location") as caught:
+        Cluster(section, float, lambda _: None)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"urls": "alertmanager:9093"}, "http://host:9093"),
+        ({"urls": "http://me:pw@host:9093"}, "without user"),
+        ({"urls": "ftp://host"}, "http://host:9093"),
+        ({"labels": "key=x"}, "other than alertname, key, topic"),
+        ({"labels": "a-b=x"}, "names of labels"),
+        ({"username": "me"}, "need each other"),
+        ({"username": "me", "password": "a", "token": "b"}, "keep one of them"),
+        ({"link": "grafana"}, "link"),
+    ],
+)
+def test_settings_are_checked(settings: dict[str, str], sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        Settings.load(alertmanager=settings)
