@@ -68,11 +68,18 @@ _RAN = {
         f"{r['inputs']:,} inputs, {r['past_the_first_stage']:.0%} past the first stage"
     ),
     "soak": lambda r: (
-        f"{r['minutes']:.0f} minutes at {r['settings']['per_second']:,.0f} records/s: "
+        f"{r['minutes']:.0f} minutes at {_load(r)}: "
         f"{r['resident_mib_last']:.0f} MiB, {r['resident_mib_a_minute']:+.2f} MiB a minute, "
         f"longest lag {r['longest_lag_seconds']:.1f} s, {len(r['warnings'])} warnings"
     ),
 }
+
+
+def _load(result: Mapping[str, Any]) -> str:
+    if "most_per_second" not in result:
+        return f"{result['settings']['per_second']:,.0f} records/s"
+    share = f"{result['settings']['share']:.0%} of the {result['most_per_second']:,}"
+    return f"{result['per_second']:,} records/s ({share} that this machine does)"
 
 
 def _disturbances(results: Mapping[str, Any]) -> Iterator[list[str]]:

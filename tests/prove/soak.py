@@ -27,6 +27,9 @@ PARTITIONS: Final = 4
 MOST_LAG_SECONDS: Final = 30.0
 _KEPT: Final = {"retention.bytes": "100000000", "segment.bytes": "50000000"}
 _PART: Final = 500
+_AHEAD: Final = 200_000  # records sent and not processed at full load: retention must not get them
+_NO_MACHINE_DOES: Final = 150_000
+_LOOK_SECONDS: Final = 0.25
 
 
 class Look(NamedTuple):
@@ -41,7 +44,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """How long, and how much."""
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--warm-up-minutes", type=float, default=5.0)
-    parser.add_argument("--per-second", type=float, default=5_000.0, help="records sent")
+    parser.add_argument(
+        "--per-second", type=float, default=0.0, help="records sent; 0: `share` of the most"
+    )
+    parser.add_argument("--share", type=float, default=0.5, help="of the most this machine does")
+    parser.add_argument(
+        "--measure-seconds", type=float, default=60.0, help="at full load, to know the most"
+    )
     parser.add_argument("--keys", type=int, default=5_000)
     parser.add_argument("--most-mib-a-minute", type=float, default=1.0, help="growth allowed")
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two looks")
@@ -67,13 +76,18 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             try:
                 worker.until(worker.records, 60)
                 said = log.stat().st_size  # a broker that has just begun has no coordinator yet
+                most = 0.0
+                if not options.per_second:
+                    most = _most(worker, source, options.measure_seconds)
+                    source.pace(most * options.share)
                 looks = _watch(worker, source, options)
                 metrics = worker.metrics()
             finally:
                 source.stop()
             worker.stop()
         complaints = _complaints(log.read_bytes()[said:].decode(errors="replace"))
-    return judged(looks, complaints, metrics, options)
+    found = judged(looks, complaints, metrics, options, source.per_second)
+    return {**found, **({"most_per_second": round(most)} if most else {})}
 
 
 def judged(
@@ -81,8 +95,16 @@ def judged(
     complaints: list[str],
     metrics: dict[str, float],
     options: argparse.Namespace,
+    per_second: float,
 ) -> dict[str, Any]:
     """The figures, held against what is claimed.
+
+    Args:
+        looks: At the worker.
+        complaints: Of its log.
+        metrics: Its own, at the end.
+        options: What is allowed.
+        per_second: Records sent.
 
     Raises:
         Refuted: If they do not hold.
@@ -91,17 +113,16 @@ def judged(
     minutes = np.array([look.seconds for look in warm]) / 60
     resident = np.array([look.resident_mib for look in warm])
     slope = float(np.polyfit(minutes, resident, 1)[0])
-    lag_seconds = max(look.lag for look in warm) / options.per_second
+    lag_seconds = max(look.lag for look in warm) / per_second
     figures = {
+        "per_second": round(per_second),
         "minutes": round(looks[-1].seconds / 60, 1),
         "records": int(sum(v for n, v in metrics.items() if n.startswith("ember_records_total"))),
         "resident_mib_first": round(float(resident[0]), 1),
         "resident_mib_last": round(float(resident[-1]), 1),
         "resident_mib_a_minute": round(slope, 3),
         "longest_lag_seconds": round(lag_seconds, 2),
-        "mean_lag_seconds": round(
-            float(np.mean([look.lag for look in warm])) / options.per_second, 2
-        ),
+        "mean_lag_seconds": round(float(np.mean([look.lag for look in warm])) / per_second, 2),
         "worker_cpu_share": round(
             metrics.get("process_cpu_seconds_total", 0.0) / looks[-1].seconds, 3
         ),
@@ -117,29 +138,37 @@ def judged(
 
 
 class Source(threading.Thread):
-    """Sends a fleet's records at a steady rate, beside everything else."""
+    """Sends a fleet's records at a steady rate, beside everything else.
+
+    Without a rate it sends what the worker takes, never far ahead of `done`.
+    """
 
     def __init__(self, bootstrap: str, fleet: Fleet, options: argparse.Namespace) -> None:
         super().__init__(daemon=True)
         self._broker = bootstrap
-        self._per_second = options.per_second
-        seconds = 60 * options.minutes + 120
-        rounds = 1 + int(seconds * options.per_second / options.keys)
+        self.per_second: float = options.per_second
+        seconds = 60 * options.minutes + options.measure_seconds + 120
+        rounds = 1 + int(seconds * (self.per_second or _NO_MACHINE_DOES) / options.keys)
         start_us = time.time_ns() // 1000 - rounds * INTERVAL_US
         self._blocks = fleet.rounds(rounds, start_us - start_us % INTERVAL_US)
         self._fleet = fleet
         self._ended = threading.Event()
+        self._since = (time.monotonic(), 0)
         self.sent = 0
+        self.done = 0
+
+    def pace(self, per_second: float) -> None:
+        """From now on so many a second."""
+        self._since = (time.monotonic(), self.sent)
+        self.per_second = per_second
 
     def run(self) -> None:
-        began = time.monotonic()
+        self.pace(self.per_second)
         sends = self._sends()
 
         def paced() -> Iterator[Send]:
             while not self._ended.is_set():
-                ahead = self.sent / self._per_second - (time.monotonic() - began)
-                if ahead > 0:
-                    time.sleep(ahead)
+                self._wait()
                 some = list(islice(sends, _PART))
                 if not some:
                     return
@@ -147,6 +176,16 @@ class Source(threading.Thread):
                 self.sent += len(some)
 
         produce(self._broker, TOPIC, paced())
+
+    def _wait(self) -> None:
+        if not self.per_second:
+            while self.sent - self.done > _AHEAD and not self._ended.is_set():
+                time.sleep(0.05)
+            return
+        began, sent = self._since
+        ahead = (self.sent - sent) / self.per_second - (time.monotonic() - began)
+        if ahead > 0:
+            time.sleep(ahead)
 
     def _sends(self) -> Iterator[Send]:
         for block in self._blocks:
@@ -157,6 +196,21 @@ class Source(threading.Thread):
         """No more."""
         self._ended.set()
         self.join()
+
+
+def _most(worker: EmberWorker, source: Source, seconds: float) -> float:
+    """Records a second of the worker when it always has some to read, with all others beside."""
+    looks = []
+    began = time.monotonic()
+    while (now := time.monotonic() - began) < seconds:
+        source.done = worker.records()
+        looks.append((now, source.done))
+        time.sleep(_LOOK_SECONDS)
+    warm = [look for look in looks if look[0] > seconds / 4]
+    (first, before), (last, after) = warm[0], warm[-1]
+    most = (after - before) / (last - first)
+    print(f"at most {most:,.0f} records/s", file=sys.stderr, flush=True)
+    return most
 
 
 def _watch(worker: EmberWorker, source: Source, options: argparse.Namespace) -> list[Look]:
