@@ -181,7 +181,7 @@ def test_worker_and_commands_log_in(
     kafka_client.create_topics(secure.bootstrap, {topic: 2})
     sections = {
         "kafka": kafka,
-        "input": {"topics": [topic]},
+        "input": {"topics": [topic], "start": "earliest"},
         "model": {"path": str(fleet_model)},
         "checkpoint": {"interval_seconds": 0.3},
         "state": {"standby_replicas": 0},

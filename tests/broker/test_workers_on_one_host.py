@@ -62,7 +62,7 @@ def test_the_dead_are_replaced_and_none_is_orphaned(
     port = two_ports()
     (tmp_path / "ember.toml").write_text(
         f'[kafka]\nbootstrap_servers = "{kafka.bootstrap}"\ngroup = "{group}"\n'
-        f'[input]\ntopics = ["{topic}"]\n[model]\npath = "{fleet_model}"\n'
+        f'[input]\ntopics = ["{topic}"]\nstart = "earliest"\n[model]\npath = "{fleet_model}"\n'
         f"[state]\nstandby_replicas = 0\n[http]\nport = {port}\n"
     )
     log = tmp_path / "log"

@@ -98,6 +98,7 @@ def _settings(folder: Path, bootstrap: str, port: int) -> Path:
 bootstrap_servers = "{bootstrap}"
 [input]
 topics = ["{TOPIC}"]
+start = "earliest"
 [model]
 path = "model"
 [checkpoint]
