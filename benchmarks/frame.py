@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 from benchmarks.kafka_jars import KafkaUnavailableError
@@ -81,26 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 done, 1 it could not be measured, 2 wrong use.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] in ("-h", "--help"):
-        print("python -m benchmarks NAME [--json] [--save]")
-        for name, benchmark in BENCHMARKS.items():
-            print(f"  {name:<12}{benchmark.help}")
-        return 0
-    name = words.pop(0)
-    if name not in BENCHMARKS:
-        print(
-            f"Unknown benchmark. Expected one of {', '.join(BENCHMARKS)}. "
-            f"Received: {name!r}. Call `python -m benchmarks` for the list.",
-            file=sys.stderr,
-        )
-        return 2
-    module = importlib.import_module(BENCHMARKS[name].module)
-    parser = argparse.ArgumentParser(
-        prog=f"python -m benchmarks {name}",
-        description=BENCHMARKS[name].help,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    picked = pick("benchmark", "benchmarks", BENCHMARKS, arguments)
+    if isinstance(picked, int):
+        return picked
+    name, module, parser, words = picked
     parser.add_argument("--json", action="store_true", help="one JSON object, the last line")
     parser.add_argument("--save", action="store_true", help="keep it in benchmarks/results/")
     module.add_options(parser)
@@ -123,6 +108,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     shown = getattr(module, "lines", lines)
     print(json.dumps(result) if options.json else "\n".join(shown(result)))
     return 0
+
+
+def pick(
+    kind: str,
+    program: str,
+    known: Mapping[str, tuple[str, str]],
+    arguments: Sequence[str] | None,
+) -> tuple[str, ModuleType, argparse.ArgumentParser, list[str]] | int:
+    """What the first word names: a benchmark, or a proof.
+
+    Args:
+        kind: What they are called.
+        program: What follows `python -m`.
+        known: Module and sentence by name.
+        arguments: What follows the program; None takes the process's own.
+
+    Returns:
+        Name, module, a parser without options, and the other words; or the exit code, when the
+        list was asked for or there is no such name.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(f"python -m {program} NAME [--help] [--save]")
+        for name, (_, text) in known.items():
+            print(f"  {name:<12}{text}")
+        return 0
+    name = words.pop(0)
+    if name not in known:
+        print(
+            f"Unknown {kind}. Expected one of {', '.join(known)}. "
+            f"Received: {name!r}. Call `python -m {program}` for the list.",
+            file=sys.stderr,
+        )
+        return 2
+    module, text = known[name]
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {program} {name}",
+        description=text,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    return name, importlib.import_module(module), parser, words
 
 
 def settings(options: argparse.Namespace) -> dict[str, Any]:

@@ -6,15 +6,13 @@ when its claim does not hold, with what was seen and how to see it again.
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from benchmarks.frame import RESULTS, save, settings
+from benchmarks.frame import RESULTS, pick, save, settings
 from benchmarks.machine import describe
 
 FOLDER: Final = RESULTS / "prove"
@@ -77,25 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 it holds, 1 it does not, 2 wrong use.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] in ("-h", "--help"):
-        print("python -m tests.prove NAME [--seed S] [--save]")
-        for name, proof in PROOFS.items():
-            print(f"  {name:<12}{proof.claim}.")
-        return 0
-    name = words.pop(0)
-    if name not in PROOFS:
-        print(
-            f"Unknown proof. Expected one of {', '.join(PROOFS)}. Received: {name!r}.",
-            file=sys.stderr,
-        )
-        return 2
-    module = importlib.import_module(PROOFS[name].module)
-    parser = argparse.ArgumentParser(
-        prog=f"python -m tests.prove {name}",
-        description=PROOFS[name].claim + ".",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    picked = pick("proof", "tests.prove", PROOFS, arguments)
+    if isinstance(picked, int):
+        return picked
+    name, module, parser, words = picked
     parser.add_argument("--seed", type=int, default=1, help="all chance follows from it")
     parser.add_argument(
         "--save",
