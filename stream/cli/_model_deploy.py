@@ -6,7 +6,7 @@ two files and then tell the workers.
 
 from __future__ import annotations
 
-import json as json_
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -15,21 +15,13 @@ from typing import Any
 from ember_core.serialize import ARRAYS_FILE, CARD_FILE
 from stream.bundles import SIGNATURE_FILE
 from stream.cli._model_diff import compare
-from stream.cli._workers_http import ask, urls_of
+from stream.cli._workers_http import THE_ONE_HERE, ToWorkers, WorkerOptions, ask
 from stream.configure import load_model
 from stream.errors import UserError
 from stream.settings import Settings
 
 
-def deploy(
-    bundle: Path,
-    /,
-    *,
-    url: tuple[str, ...] = (),
-    workers: int = 1,
-    config: Path | None = None,
-    json: bool = False,
-) -> int:
+def deploy(bundle: Path, /, *, options: ToWorkers = THE_ONE_HERE) -> int:
     """Put a bundle in the place of the service's, and let the workers take it over.
 
     The bundle before is kept beside it (`<model.path>.previous`) for `ember model rollback`.
@@ -38,12 +30,9 @@ def deploy(
 
     Args:
         bundle: Folder of the bundle.
-        url: Addresses of workers, http://host:port; default http.host and http.port.
-        workers: Workers on this host, at consecutive ports.
-        config: Settings file; default ember.toml where there is one.
-        json: Print one JSON object.
+        options: The workers to tell.
     """
-    settings = Settings.load(config)
+    settings = Settings.load(options.config)
     home = _home(settings)
     new = load_model(settings, bundle)
     found: dict[str, Any] = {"deployed": new.sha256, "before": None}
@@ -55,25 +44,16 @@ def deploy(
             raise UserError(f"The service's bundle in {str(home)!r} is this one already.")
         _copy(home, _previous(home))
     _copy(bundle, home)
-    return _tell(settings, found, url, workers, json=json)
+    return _tell(settings, found, options)
 
 
-def rollback(
-    *,
-    url: tuple[str, ...] = (),
-    workers: int = 1,
-    config: Path | None = None,
-    json: bool = False,
-) -> int:
+def rollback(*, options: ToWorkers = THE_ONE_HERE) -> int:
     """Take the bundle before the last deploy back; twice is where it began.
 
     Args:
-        url: Addresses of workers, http://host:port; default http.host and http.port.
-        workers: Workers on this host, at consecutive ports.
-        config: Settings file; default ember.toml where there is one.
-        json: Print one JSON object.
+        options: The workers to tell.
     """
-    settings = Settings.load(config)
+    settings = Settings.load(options.config)
     home = _home(settings)
     previous = _previous(home)
     if not (previous / CARD_FILE).exists():
@@ -88,28 +68,19 @@ def rollback(
     _copy(aside, previous)
     shutil.rmtree(aside)
     found = {"deployed": new.sha256, "before": old.sha256, "state": compare(old, new)["state"]}
-    return _tell(settings, found, url, workers, json=json)
+    return _tell(settings, found, options)
 
 
-def reload(
-    *,
-    url: tuple[str, ...] = (),
-    workers: int = 1,
-    config: Path | None = None,
-    json: bool = False,
-) -> int:
+def reload(*, options: ToWorkers = THE_ONE_HERE) -> int:
     """Let running workers read settings and model again, as SIGHUP does.
 
     Taken over are the model, its thresholds (`alerts`, warm-ups, `window.max_gap`) and the
     candidate; whatever else changed is named and waits for a restart.
 
     Args:
-        url: Addresses of workers, http://host:port; default http.host and http.port.
-        workers: Workers on this host, at consecutive ports.
-        config: Settings file; default ember.toml where there is one.
-        json: Print one JSON object.
+        options: The workers to tell.
     """
-    return _tell(Settings.load(config), {}, url, workers, json=json)
+    return _tell(Settings.load(options.config), {}, options)
 
 
 def _home(settings: Settings) -> Path:
@@ -139,17 +110,15 @@ def _copy(bundle: Path, to: Path) -> None:
         new.replace(to / name)
 
 
-def _tell(
-    settings: Settings, found: dict[str, Any], url: tuple[str, ...], workers: int, *, json: bool
-) -> int:
+def _tell(settings: Settings, found: dict[str, Any], options: WorkerOptions) -> int:
     """Ask the workers to reload, and say what came of it."""
     answers = {
         address: ask(f"{address}/reload", settings, method="POST")
-        for address in urls_of(settings, url, workers)
+        for address in options.urls(settings)
     }
     failed = [a for a in answers.values() if a.get("result") not in ("applied", "unchanged")]
-    if json:
-        sys.stdout.write(json_.dumps({**found, "workers": answers}) + "\n")
+    if options.json:
+        sys.stdout.write(json.dumps({**found, "workers": answers}) + "\n")
         return 1 if failed else 0
     if found:
         before = (found["before"] or "nothing")[:12]

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import json as json_
+import json
 import math
 import sys
-from pathlib import Path
 from typing import Any
 
 from stream.cli._lines import clean
 from stream.cli._named import print_named
-from stream.cli._workers_http import ask, urls_of
+from stream.cli._workers_http import THE_ONE_HERE, ToWorkers, ask
 from stream.engine import EDGES, Comparison
 from stream.errors import UserError
 from stream.records import rfc3339
 from stream.settings import Settings
 
 
-def shadow(
-    *,
-    url: tuple[str, ...] = (),
-    workers: int = 1,
-    config: Path | None = None,
-    json: bool = False,
-) -> None:
+def shadow(*, options: ToWorkers = THE_ONE_HERE) -> None:
     """Compare the candidate with the model in service, over all records since it was set.
 
     Args:
-        url: Addresses of workers, http://host:port; default http.host and http.port.
-        workers: Workers on this host, at consecutive ports.
-        config: Settings file; default ember.toml where there is one.
-        json: Print one JSON object.
+        options: The workers to ask.
     """
-    settings = Settings.load(config)
+    settings = Settings.load(options.config)
     whole, names = Comparison(), set()
-    for address in urls_of(settings, url, workers):
+    for address in options.urls(settings):
         found = ask(f"{address}/shadow", settings)
         if "candidate" not in found:
             raise UserError(f"{address} compares nothing. {found.get('detail', '')}")
@@ -47,11 +37,11 @@ def shadow(
             + ". Reload all of them."
         )
     ((live, candidate),) = names
-    if json:
+    if options.json:
         correlation = whole.correlation
         more = {"correlation": None if math.isnan(correlation) else correlation}
         about = {"live": live, "candidate": candidate}
-        sys.stdout.write(json_.dumps(about | whole.body() | more) + "\n")
+        sys.stdout.write(json.dumps(about | whole.body() | more) + "\n")
         return
     print_named(lines(live, candidate, whole))
 

@@ -6,12 +6,44 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from stream.errors import UserError
 from stream.settings import Settings
 
 _SECONDS = 60.0  # a checkpoint, and reading a bundle
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """Which workers a command speaks to, and how it answers.
+
+    Attributes:
+        url: Addresses of workers, http://host:port; default http.host and http.port.
+        workers: Workers on this host, at consecutive ports.
+        config: Settings file; default ember.toml where there is one.
+        json: Print one JSON object.
+    """
+
+    url: tuple[str, ...] = ()
+    workers: int = 1
+    config: Path | None = None
+    json: bool = False
+
+    def urls(self, settings: Settings) -> list[str]:
+        """Their addresses."""
+        return urls_of(settings, self.url, self.workers)
+
+
+ToWorkers = Annotated[WorkerOptions, Parameter(name="*")]
+"""Of a command's options: those above, by their own names."""
+
+THE_ONE_HERE = WorkerOptions()
+"""One worker on this host, as the settings say."""
 
 
 def urls_of(settings: Settings, given: Sequence[str], workers: int) -> list[str]:
