@@ -14,7 +14,7 @@ from ember_core.evaluate import baselines, summarise, summary
 from ember_core.features.sources import Dataset, interleaved
 from ember_core.fleet import FleetModel
 from stream.engine import Engine, Fetch, Limits, WindowSpec
-from stream.records import MAX_ABS_VALUE, Decoded, Event, Reason, Rejected
+from stream.records import MAX_ABS_VALUE, Decoded, Event, Reason, Rejected, text_of
 
 _NOW_MS = 2**43  # Kafka's timestamp of recorded data: no event time lies in its future
 
@@ -78,7 +78,7 @@ class Backtest:
             label = self.labels(i)
             if label is None or not len(label):
                 continue
-            name = table.key.decode("utf-8", "backslashreplace")
+            name = text_of(table.key)
             per_key[name] = summary(label, s.score, s.firing, buffer=buffer)
         return summarise(per_key) if per_key else {}
 
@@ -97,7 +97,7 @@ class Backtest:
                 detector.fit(_filled(table.values[train]))
                 rows = self.dataset.rows(i, "scored")
                 score = detector.score(_filled(table.values[rows]))
-                key = table.key.decode("utf-8", "backslashreplace")
+                key = text_of(table.key)
                 per_key[key] = summary(label[rows], score, buffer=buffer)
             if per_key:
                 out[name] = summarise(per_key)["mean"]

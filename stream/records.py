@@ -189,6 +189,16 @@ class Event:
     body: bytes
 
 
+def text_of(data: bytes) -> str:
+    r"""A key, or other bytes, as text; what is no UTF-8 in it shows as `\xNN`.
+
+    Examples:
+        >>> text_of(b"rack\xff7")
+        'rack\\xff7'
+    """
+    return data.decode("utf-8", "backslashreplace")
+
+
 def rfc3339(time_us: int) -> str:
     """Render an event time, in UTC.
 

@@ -14,6 +14,7 @@ from stream.backtest import Backtest
 from stream.backtest import backtest as run
 from stream.configure import engine_settings, load_model
 from stream.errors import UserError
+from stream.records import text_of
 from stream.report import render
 from stream.settings import Settings
 
@@ -103,7 +104,7 @@ def backtest(
     if events:
         with events.open("wb") as file:
             for e in result.events:
-                key = e.key.decode("utf-8", "backslashreplace")
+                key = text_of(e.key)
                 head = json_.dumps({"id": e.id, "kind": e.kind, "key": key})
                 file.write(head[:-1].encode() + b', "body": ' + e.body + b"}\n")
     summary: dict[str, Any] = {
@@ -155,7 +156,7 @@ def _rows(result: Backtest) -> Any:
     for i, (table, s) in enumerate(zip(result.dataset.tables, result.scores, strict=True)):
         rows = result.dataset.rows(i, "scored")[::-1]  # of two at one time the first is scored
         text = dict(zip(table.time_us[rows].tolist(), table.time_text[rows].tolist(), strict=True))
-        name = table.key.decode("utf-8", "backslashreplace")
+        name = text_of(table.key)
         for t, score, p, severity, anomaly, trigger in zip(
             s.time_us.tolist(),
             s.score.tolist(),

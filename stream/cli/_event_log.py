@@ -14,6 +14,7 @@ from confluent_kafka import Message
 
 from stream.errors import UserError
 from stream.kafka import _clients
+from stream.records import text_of
 from stream.settings import Settings
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -167,7 +168,7 @@ def _published(message: Message) -> Found | None:
     kind = next((part for part in parts if part in _KINDS), None)
     if kind is None or "ce_id" not in headers:
         return None
-    key = (message.key() or b"").decode("utf-8", "backslashreplace")
+    key = text_of(message.key() or b"")
     return Found(headers["ce_id"], kind, key, message.value() or b"")
 
 

@@ -11,6 +11,7 @@ from confluent_kafka import Message
 from rich.text import Text
 
 from stream.kafka._clients import headers_of
+from stream.records import text_of
 
 _CONNECT = "__connect.errors."
 _SHOWN_CHANNELS = 3
@@ -130,7 +131,7 @@ def _moment(timestamp_ms: int) -> str:
 
 
 def _text(data: bytes | None) -> str | None:
-    return None if data is None else data.decode("utf-8", "backslashreplace")
+    return None if data is None else text_of(data)
 
 
 def _number(text: str | None) -> int | None:

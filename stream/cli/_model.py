@@ -17,6 +17,7 @@ from stream.cli._lines import clean
 from stream.cli._named import print_named
 from stream.configure import engine_settings, load_model
 from stream.engine import Engine
+from stream.records import text_of
 from stream.settings import Settings
 
 _SHOWN = 12  # names of channels and keys on a terminal
@@ -73,7 +74,7 @@ def card(model: FleetModel, directory: Path, settings: Settings) -> dict[str, An
         "visible_units": pipeline.n_visible,
         "channels": list(model.channels),
         "config": {k: v for k, v in pipeline.config.as_json().items() if k != "channels"},
-        "keys": [key.decode("utf-8", "backslashreplace") for key in model.keys],
+        "keys": [text_of(key) for key in model.keys],
         "thresholds": {
             "anomaly_severity": pipeline.config.anomaly_severity,
             **pipeline.motor.get_config(),

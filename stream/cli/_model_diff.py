@@ -14,6 +14,7 @@ from stream.cli._lines import clean
 from stream.cli._named import print_named
 from stream.configure import load_model
 from stream.engine import judge_of
+from stream.records import text_of
 from stream.settings import Settings
 
 _SHOWN = 12  # weights and names on a terminal
@@ -60,7 +61,7 @@ def compare(before: FleetModel, after: FleetModel) -> dict[str, Any]:
         "thresholds": _changed(judge_of(before).thresholds, judge_of(after).thresholds),
         "tail": _changed(a.tail.get_config(), b.tail.get_config()),
         "weights": _distances(a.state_dict(), b.state_dict()),
-        "keys": _sets(map(_text, before.keys), map(_text, after.keys)),
+        "keys": _sets(map(text_of, before.keys), map(text_of, after.keys)),
         "training": _changed(_figures(before), _figures(after)),
         "state": (
             "all of it"
@@ -112,10 +113,6 @@ def _distances(before: dict[str, Any], after: dict[str, Any]) -> dict[str, float
             size = float(np.linalg.norm(x))
             found[name] = float(np.linalg.norm(y - x)) / size if size else float("inf")
     return found
-
-
-def _text(key: bytes) -> str:
-    return key.decode("utf-8", "backslashreplace")
 
 
 def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:

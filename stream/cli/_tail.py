@@ -22,6 +22,7 @@ from rich.console import Console
 from stream.cli import _lines
 from stream.errors import UserError
 from stream.kafka import _clients
+from stream.records import text_of
 from stream.settings import Settings
 
 _DEFAULT_LINES = 10
@@ -189,7 +190,7 @@ def _matcher(pattern: str | None) -> Callable[[bytes | None], bool] | None:
     wanted = pattern
 
     def matches(key: bytes | None) -> bool:
-        text = "" if key is None else key.decode("utf-8", "backslashreplace")
+        text = text_of(key or b"")
         return text == wanted or fnmatch.fnmatchcase(text, wanted)
 
     return matches

@@ -19,6 +19,7 @@ from stream.records import (
     event_id,
     fingerprint,
     rfc3339,
+    text_of,
 )
 
 SHOWN = 5  # channels named in an event
@@ -166,7 +167,7 @@ class EventBuilder:
         )
 
     def _labels(self, name: str, row: Row) -> dict[str, str]:
-        return {"alertname": name, "key": _text(row.key), "topic": row.topic}
+        return {"alertname": name, "key": text_of(row.key), "topic": row.topic}
 
     def _annotations(self, row: Row, why: Why, said: str) -> dict[str, str]:
         parts = [
@@ -177,7 +178,7 @@ class EventBuilder:
         ]
         first = f": {parts[0]}" if parts else ""
         return {
-            "summary": f"{_text(row.key)} {said}{first}",
+            "summary": f"{text_of(row.key)} {said}{first}",
             "description": "; ".join(parts) or f"Last record at {rfc3339(row.time_us)}.",
         }
 
@@ -204,10 +205,6 @@ class EventBuilder:
             ],
             "model": self._ref,
         }
-
-
-def _text(key: bytes) -> str:
-    return key.decode("utf-8", "backslashreplace")
 
 
 def _number(x: float) -> str:

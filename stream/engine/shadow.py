@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.engine.result import ScoreColumns
+from stream.records import text_of
 
 EDGES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 """Upper edges of the histogram of how far two severities are apart; the last bin is open."""
@@ -72,7 +73,7 @@ class Comparison:
         bins = np.bincount(np.searchsorted(EDGES, distance, side="left"), minlength=len(self.apart))
         self.apart = [old + int(new) for old, new in zip(self.apart, bins, strict=True)]
         for i in np.argsort(-distance, kind="stable")[:_KEPT].tolist():
-            key = keys[int(live.sample[a[i]])].decode("utf-8", "backslashreplace")
+            key = text_of(keys[int(live.sample[a[i]])])
             at = int(live.time_us[a[i]])
             self.furthest.append((float(distance[i]), key, at, float(x[i]), float(y[i])))
         self.furthest = sorted(self.furthest, key=lambda row: -row[0])[:_KEPT]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ember_core.evaluate import EpisodeScores, detection_delay, episode_scores
 from ember_core.fleet import FleetModel
 from stream.backtest import Backtest, KeyScores
-from stream.records import Anomaly, Event, TopChannel, Trigger
+from stream.records import Anomaly, Event, TopChannel, Trigger, text_of
 from stream.report._motor import Trace, trace
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -139,7 +139,7 @@ def _facts(
     free = max(config.warmup_alarm, config.quiet_rows) - config.warmup_score if waits else quiet
     facts = KeyFacts(
         table=number,
-        name=table.key.decode("utf-8", "backslashreplace"),
+        name=text_of(table.key),
         scores=scores,
         trace=trace(scores.severity, pipeline.motor, max(free, 0)),
         episodes=_episodes(fired, scores),
