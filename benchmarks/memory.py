@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +16,7 @@ import psutil
 from benchmarks.engine_bench import START_US, TP
 from benchmarks.fleet import INTERVAL_US, Fleet
 from benchmarks.frame import say
+from ember_core.fleet import FleetModel
 from stream.engine import Engine, Fetch, Limits
 from stream.records import Decoded
 
@@ -25,6 +29,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--channels", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=2, help="records of each key")
     parser.add_argument("--kinds", type=int, default=16, help="kinds of keys in the fleet")
+    parser.add_argument(
+        "--second",
+        choices=("", "candidate", "change"),
+        default="",
+        help="a second model: beside the first, or in its place",
+    )
     parser.add_argument("--rows", type=int, default=600, help="of training history, each kind")
 
 
@@ -34,28 +44,23 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     Returns:
         `slab_mib`, what the rows are; `grown_mib`, what the process grew by from before the engine
         was made; `resident_mib`, all of it, interpreter and model included; both as a ratio to the
-        rows; `bytes_per_key`.
+        rows; `bytes_per_key`. With `--second candidate` also `candidate_mib`, what that adds;
+        with `--second change` `change_mib`, what is added for as long as the change takes, and
+        `after_change_mib`, what stays.
     """
     fleet = Fleet(options.kinds, options.channels, kinds=options.kinds)
     say("training")
     model = fleet.model(rows=options.rows)
+    other = None
+    if options.second:
+        other = replace(fleet.model(rows=options.rows + 1), sha256="ab" * 32)
     before = _resident()
     engine = Engine(model, limits=Limits(max_keys=options.keys))
     engine.attach(TP)
     say(f"{options.keys:,} keys")
-    rng = np.random.default_rng(1)
-    offset = 0
-    for turn in range(options.rounds):
-        for begin in range(0, options.keys, _BATCH):
-            number = np.arange(begin, min(begin + _BATCH, options.keys))
-            n = len(number)
-            time_us = START_US + turn * INTERVAL_US + number
-            values = rng.normal(100.0, 5.0, (n, options.channels))
-            names = [b"machine-%07d" % k for k in number.tolist()]
-            batch = Decoded(names, time_us, values, np.arange(n, dtype=np.int32), [])
-            fetch = Fetch(np.arange(offset, offset + n, dtype=np.int64), time_us // 1000)
-            engine.step(TP, batch, fetch)
-            offset += n
+    feed = _Feed(engine, options.keys, options.channels)
+    for _ in range(options.rounds):
+        feed.round()
     after = _resident()
     slab = options.keys * engine.row_bytes
     return {
@@ -69,6 +74,48 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             "grown_to_slab": round((after - before) / slab, 3),
             "resident_to_slab": round(after / slab, 3),
         },
+        **(_second(feed, other, options.second) if other else {}),
+    }
+
+
+class _Feed:
+    """Records of an engine's keys, a round of them at a time."""
+
+    def __init__(self, engine: Engine, keys: int, channels: int) -> None:
+        self.engine = engine
+        self._keys, self._channels = keys, channels
+        self._rng = np.random.default_rng(1)
+        self._turn = self._offset = 0
+
+    def round(self) -> None:
+        """One record of each key."""
+        for begin in range(0, self._keys, _BATCH):
+            number = np.arange(begin, min(begin + _BATCH, self._keys))
+            n = len(number)
+            time_us = START_US + self._turn * INTERVAL_US + number
+            values = self._rng.normal(100.0, 5.0, (n, self._channels))
+            names = [b"machine-%07d" % k for k in number.tolist()]
+            batch = Decoded(names, time_us, values, np.arange(n, dtype=np.int32), [])
+            offsets = np.arange(self._offset, self._offset + n, dtype=np.int64)
+            self.engine.step(TP, batch, Fetch(offsets, time_us // 1000))
+            self._offset += n
+        self._turn += 1
+
+
+def _second(feed: _Feed, other: FleetModel, kind: str) -> dict[str, float]:
+    """What a second model costs."""
+    before = _resident()
+    if kind == "candidate":
+        feed.engine.shadow_by(other)
+        feed.round()
+        return {"candidate_mib": round((_resident() - before) / 2**20, 1)}
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is that from here on
+    feed.engine.judge_by(other)
+    peak = int(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0]) * 1024
+    feed.round()
+    return {
+        "change_mib": round((peak - before) / 2**20, 1),
+        "after_change_mib": round((_resident() - before) / 2**20, 1),
     }
 
 

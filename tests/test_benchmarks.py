@@ -88,6 +88,14 @@ def test_memory_counts_every_key_and_its_rows(capsys):
     assert result["resident_mib"] > result["grown_mib"] >= 0
 
 
+def test_a_change_of_model_needs_room_for_the_rows_twice(capsys):
+    words = "--json --keys 20011 --channels 3 --kinds 5 --rows 150 --rounds 1 --second change"
+    assert frame.main(["memory", *words.split()]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["change_mib"] > 0.9 * result["slab_mib"]
+    assert result["change_mib"] > result["after_change_mib"]
+
+
 def test_scale_follows_what_grows(capsys):
     """More channels and neurons make longer rows; no worker is asked for."""
     words = "--json --keys 11,23 --channels 2,3 --hidden 8,13 --workers= --kinds 3 --rows 150"
