@@ -48,6 +48,11 @@ def test_the_plan_is_commands_for_what_is_missing(
     assert "Write" in of[changelog]
     assert "Read" in of[topic]
     assert "Write" not in of[topic]
+    assert "Read" not in of[f"{topic}.triggers"]
+    plan(config=config, bridge=True, json=True)
+    rights = json.loads(capsys.readouterr().out)["rights"]
+    (triggers,) = [right for right in rights if right["name"] == f"{topic}.triggers"]
+    assert {"Read", "Write"} <= set(triggers["operations"])
 
 
 def test_create_makes_what_is_missing_once(

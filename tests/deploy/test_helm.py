@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from stream.cli import build
 from stream.settings import Settings
 from tests.conftest import lacking
 from tests.deploy.promql import DEPLOY, alerts
@@ -22,7 +23,7 @@ EVERYTHING = ",".join(
     f"{part}.enabled=true"
     for part in (
         *("serviceMonitor", "prometheusRule", "dashboards"),
-        *("autoscaling", "networkPolicy", "podDisruptionBudget"),
+        *("autoscaling", "networkPolicy", "podDisruptionBudget", "bridge"),
     )
 )
 
@@ -180,6 +181,54 @@ def test_monitoring_is_that_of_the_repository(helm: str) -> None:
     assert endpoint["port"] in ports
 
 
+def test_the_bridge_is_a_deployment_of_its_own(
+    helm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As little rights, the same settings, and none of the workers' selectors finds it."""
+    found = rendered(
+        helm,
+        *("bridge.enabled=true", "bridge.replicas=2", "serviceMonitor.enabled=true"),
+        "settings.alertmanager.urls={http://a:9093,http://b:9093}",
+        "settings.alertmanager.labels.severity=page",
+        f"settings.alertmanager.token_file={tmp_path / 'token'}",
+        *("secretName=ember-kafka", "networkPolicy.enabled=true"),
+    )
+    workers, bridge = found["StatefulSet"]["spec"], found["Deployment"]["spec"]
+    assert bridge["replicas"] == 2
+    pod = bridge["template"]["spec"]
+    for same in ("securityContext", "automountServiceAccountToken", "serviceAccountName"):
+        assert pod[same] == workers["template"]["spec"][same]
+    (container,) = pod["containers"]
+    assert container["securityContext"] == worker(found)["securityContext"]
+    assert container["image"] == worker(found)["image"]
+    called, *_ = build().parse_args(container["args"], exit_on_error=False, print_error=False)
+    assert callable(called)
+    assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
+
+    labels = bridge["template"]["metadata"]["labels"].items()
+    assert bridge["selector"]["matchLabels"].items() <= labels
+    for theirs in (workers["selector"]["matchLabels"], found["Service"]["spec"]["selector"]):
+        assert not theirs.items() <= labels
+    both = found["NetworkPolicy"]["spec"]["podSelector"]["matchExpressions"]
+    for pod_labels in (dict(labels), workers["template"]["metadata"]["labels"]):
+        assert all(pod_labels[each["key"]] in each["values"] for each in both)
+    (endpoint,) = found["PodMonitor"]["spec"]["podMetricsEndpoints"]
+    assert {"targetLabel": "job", "replacement": "ember-bridge"} in endpoint["relabelings"]
+    assert found["PodMonitor"]["spec"]["selector"] == bridge["selector"]
+    assert endpoint["port"] in {port["name"] for port in container["ports"]}
+
+    (tmp_path / "token").write_text("hunter2")
+    path = tmp_path / "ember.toml"
+    path.write_text(found["ConfigMap"]["data"]["ember.toml"])
+    for variable in container["env"]:
+        monkeypatch.setenv(variable["name"], variable["value"])
+    settings = Settings.load(path).alertmanager
+    assert settings.urls == ("http://a:9093", "http://b:9093")
+    assert settings.labels == {"severity": "page"}
+    assert settings.token.get_secret_value() == "hunter2"
+    assert settings.port == container["ports"][0]["containerPort"]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -188,6 +237,8 @@ def test_monitoring_is_that_of_the_repository(helm: str) -> None:
         "autoscaling.minReplicas=0",
         "terminationGracePeriodSeconds=30",
         "settings.kafka.sasl_password=hunter2",
+        "settings.alertmanager.token=hunter2",
+        "bridge.replicas=0",
         "settings.nonsense.a=1",
         "settings.input.topics=cpu",
     ],

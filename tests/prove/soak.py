@@ -47,6 +47,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--per-second", type=float, default=0.0, help="records sent; 0: `share` of the most"
     )
+    parser.add_argument(
+        "--most", type=float, default=0.0, help="records/s this machine does; 0: measured first"
+    )
     parser.add_argument("--share", type=float, default=0.5, help="of the most this machine does")
     parser.add_argument(
         "--measure-seconds", type=float, default=60.0, help="at full load, to know the most"
@@ -76,8 +79,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             try:
                 worker.until(worker.records, 60)
                 said = log.stat().st_size  # a broker that has just begun has no coordinator yet
-                most = 0.0
-                if not options.per_second:
+                most = options.most
+                if not source.per_second:
                     most = _most(worker, source, options.measure_seconds)
                     source.pace(most * options.share)
                 looks = _watch(worker, source, options)
@@ -146,7 +149,7 @@ class Source(threading.Thread):
     def __init__(self, bootstrap: str, fleet: Fleet, options: argparse.Namespace) -> None:
         super().__init__(daemon=True)
         self._broker = bootstrap
-        self.per_second: float = options.per_second
+        self.per_second: float = options.per_second or options.most * options.share
         seconds = 60 * options.minutes + options.measure_seconds + 120
         rounds = 1 + int(seconds * (self.per_second or _NO_MACHINE_DOES) / options.keys)
         start_us = time.time_ns() // 1000 - rounds * INTERVAL_US
