@@ -75,7 +75,7 @@ class Bridge:
         """Work until `stop` is set.
 
         Raises:
-            UserError: If the broker refuses to be read, or does not answer at the start.
+            UserError: If the broker refuses the login, or to be read.
         """
         if not self._wait_for_topics(stop):
             return
@@ -98,17 +98,22 @@ class Bridge:
             consumer.close()
 
     def _wait_for_topics(self, stop: threading.Event) -> bool:
-        """Workers create them."""
-        said = False
+        """And for a broker; workers create the topics."""
+        said = ""
         while not stop.is_set():
-            there = _clients.partition_counts(_clients.fetch_metadata(self._settings.kafka))
-            missing = [topic for topic in self._topics if topic not in there]
-            if not missing:
-                return True
-            self._health.phase("waiting", f"there is no topic {missing[0]!r} yet", self._clock())
-            if not said:
-                log.info("waiting for topics that `ember run` creates", missing=missing)
-                said = True
+            try:
+                there = _clients.partition_counts(_clients.fetch_metadata(self._settings.kafka))
+            except _clients.UnreachableError as error:
+                why = error.message
+            else:
+                missing = [topic for topic in self._topics if topic not in there]
+                if not missing:
+                    return True
+                why = f"there is no topic {missing[0]!r} yet: `ember run` creates it"
+            self._health.phase("waiting", why, self._clock())
+            if why != said:
+                log.warning("waiting", why=why)
+                said = why
             stop.wait(_TOPIC_SECONDS)
         return False
 

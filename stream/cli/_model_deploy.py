@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from stream.configure import load_model
 from stream.errors import UserError
 from stream.settings import Settings
 
+_SHOWN_CHANNELS = 5
 
-def deploy(bundle: Path, /, *, options: ToWorkers = THE_ONE_HERE) -> int:
+
+def deploy(bundle: Path, /, *, force: bool = False, options: ToWorkers = THE_ONE_HERE) -> int:
     """Put a bundle in the place of the service's, and let the workers take it over.
 
     The bundle before is kept beside it (`<model.path>.previous`) for `ember model rollback`.
@@ -30,6 +33,7 @@ def deploy(bundle: Path, /, *, options: ToWorkers = THE_ONE_HERE) -> int:
 
     Args:
         bundle: Folder of the bundle.
+        force: Also where it has no channel in common with the service's.
         options: The workers to tell.
     """
     settings = Settings.load(options.config)
@@ -42,6 +46,12 @@ def deploy(bundle: Path, /, *, options: ToWorkers = THE_ONE_HERE) -> int:
         found["state"] = compare(old, new)["state"]
         if old.sha256 == new.sha256:
             raise UserError(f"The service's bundle in {str(home)!r} is this one already.")
+        if not force and not set(old.channels) & set(new.channels):
+            raise UserError(
+                "The bundle is of other telemetry: it would refuse every record. Expected a "
+                f"channel of {_some(old.channels)}. Received: {str(bundle)!r} with channels "
+                f"{_some(new.channels)}. Where that is meant, say --force."
+            )
         _copy(home, _previous(home))
     _copy(bundle, home)
     return _tell(settings, found, options)
@@ -92,6 +102,11 @@ def _home(settings: Settings) -> Path:
             "`ember model reload`."
         )
     return home
+
+
+def _some(channels: Sequence[str]) -> str:
+    more = ", ..." if len(channels) > _SHOWN_CHANNELS else ""
+    return ", ".join(channels[:_SHOWN_CHANNELS]) + more
 
 
 def _previous(home: Path) -> Path:

@@ -74,6 +74,8 @@ def ask(url: str, settings: Settings, *, method: str = "GET") -> dict[str, Any]:
             return found
     except urllib.error.HTTPError as error:
         text = error.read().decode("utf-8", "replace").strip()
+        if error.code == 401:
+            return {"result": "refused", "detail": "It asks for another token: http.token."}
         try:
             found = json.loads(text)
         except json.JSONDecodeError:

@@ -123,11 +123,12 @@ async def connect(settings: Mapping[str, Any], observer: Observer) -> Admin:
         admin = Admin(settings)
         try:
             return await admin.__aenter__()
-        except kafka_errors.KafkaConnectionError as error:
+        except kafka_errors.KafkaConnectionError:
             await admin.__aexit__()
             await _raise_if_refused(settings)
             servers = ",".join(settings["bootstrap_servers"])
-            await _wait(attempt, f"no broker answers at {servers} ({error})", observer)
+            why = f"no broker answers at kafka.bootstrap_servers, {servers}"
+            await _wait(attempt, why, observer)
     raise AssertionError
 
 

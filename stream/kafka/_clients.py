@@ -42,6 +42,10 @@ _LIBRDKAFKA_NAMES: Final[Mapping[str, str]] = {
 }
 
 
+class UnreachableError(UserError):
+    """No broker answers; another time one may."""
+
+
 def client_config(kafka: KafkaSection, **more: Any) -> dict[str, Any]:
     """Settings as librdkafka names them.
 
@@ -105,7 +109,8 @@ def fetch_metadata(kafka: KafkaSection, seconds: float = REQUEST_SECONDS) -> Clu
     """Brokers and topics of the cluster; asking does not create any topic.
 
     Raises:
-        UserError: If no broker answers in time.
+        UnreachableError: If no broker answers in time.
+        UserError: If one refuses the login, or cannot be trusted.
     """
     said: list[KafkaError] = []
     client = AdminClient(client_config(kafka, error_cb=said.append))
@@ -125,7 +130,7 @@ def fetch_metadata(kafka: KafkaSection, seconds: float = REQUEST_SECONDS) -> Clu
 
 
 def _unreachable(kafka: KafkaSection, error: KafkaException) -> NoReturn:
-    raise UserError(
+    raise UnreachableError(
         "No broker answers. Expected a Kafka broker at kafka.bootstrap_servers. "
         f"Received: bootstrap_servers={kafka.bootstrap_servers!r} ({error.args[0].str()}). "
         "Start one, or set --bootstrap-servers or EMBER_KAFKA__BOOTSTRAP_SERVERS."

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka import errors as kafka_errors
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.structs import OffsetAndMetadata
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, logger
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 
 from ._markers import accept_empty_markers
 from ._ports import TP, FencedError, Membership
@@ -32,7 +32,7 @@ class LogFacts(NamedTuple):
 class ConsumerThread(AIOKafkaConsumerThread):
     """Faust's consumer thread with our consumer: committed reads, own limits, raising commits."""
 
-    logger = logger
+    mundane_level = "debug"
     app: Any
     heard_at: float = float("-inf")
 

@@ -22,7 +22,7 @@ _RECOVERY_POLL_SECONDS = 0.1
 class Consumer(driver.Consumer):
     """Hands fetches of input topics to the processor and of changelogs to the store."""
 
-    logger = driver.logger  # Faust's own: as quiet as the rest of it
+    mundane_level = "debug"  # that it starts and stops is not worth a line
     app: Any
     _thread: ConsumerThread
 
@@ -135,7 +135,7 @@ class Consumer(driver.Consumer):
 class Producer(driver.Producer):
     """Faust's own producer, which nothing here uses: it never connects."""
 
-    logger = driver.logger
+    mundane_level = "debug"
 
     async def on_start(self) -> None:
         """Do not connect."""

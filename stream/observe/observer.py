@@ -53,6 +53,7 @@ class Observer:
         self._standing_since: float | None = None
         self._phase = ""
         self._strayed_at = float("-inf")
+        self._said = ("", "")
         self._since = {"messages": 0, "rejected": 0, "scored": 0, "events": 0}
 
     def stepped(self, tp: TP, decoded: Decoded, result: Any, messages: int, seconds: float) -> None:
@@ -149,8 +150,10 @@ class Observer:
             if phase == "running":
                 self.metrics.timed("recovery", now - self._recovering_since)
             self._recovering_since = None
-        log = _log.error if phase == "failed" else _log.info
-        log("phase", phase=phase, detail=detail)
+        if (phase, detail) != self._said:  # a broker that is away is tried again and again
+            self._said = (phase, detail)
+            log = _log.error if phase == "failed" else _log.info
+            log("phase", phase=phase, detail=detail)
 
     def _stands(self, phase: str, now: float) -> None:
         """A rebalance is timed from what it interrupts to the next record."""

@@ -20,12 +20,13 @@ from tests.stream.engine.conftest import CHANNELS, KNOWN, fit
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """One, another of the same channels, and one of others."""
+    """One, another of the same channels, one of some of them, and one of others."""
     folder = tmp_path_factory.mktemp("bundles")
     fit(KNOWN, CHANNELS, rows=211).save(folder / "one")
     fit(KNOWN[:2], CHANNELS, rows=211, hidden=13).save(folder / "two")
     fit(KNOWN, ("load", "heat"), rows=211).save(folder / "three")
-    return [folder / name for name in ("one", "two", "three")]
+    fit(KNOWN, ("wind", "rain"), rows=211).save(folder / "four")
+    return [folder / name for name in ("one", "two", "three", "four")]
 
 
 class Worker(HTTPServer):
@@ -104,6 +105,20 @@ def test_a_bundle_is_deployed_and_rolled_back(
     assert [path.name for path in service.iterdir() if path.is_dir()] == ["model", "model.previous"]
 
 
+def test_a_bundle_of_other_telemetry_is_asked_about(
+    service: Path, bundles: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would refuse every record, and nobody would be watched until somebody notices."""
+    before = digest(service / "model")
+    assert main(["model", "deploy", str(bundles[3])]) == 1
+    said = capsys.readouterr().err
+    assert "The bundle is of other telemetry" in said
+    assert "wind, rain" in said
+    assert digest(service / "model") == before
+    assert main(["model", "deploy", str(bundles[3]), "--force"]) == 0
+    assert digest(service / "model") == digest(bundles[3])
+
+
 def test_what_cannot_judge_is_not_deployed(
     service: Path, bundles: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,6 +140,9 @@ def test_a_worker_that_refuses_or_is_not_there_makes_the_command_fail(
     worker.answers["/reload"] = 403, b"Set http.token, or send the process SIGHUP.\n"
     assert main(["model", "reload"]) == 1
     assert "403: Set http.token" in capsys.readouterr().out
+    worker.answers["/reload"] = 401, b"401: Unauthorized"
+    assert main(["model", "reload"]) == 1
+    assert "asks for another token: http.token" in capsys.readouterr().out
     assert main(["model", "reload", "--url", "http://127.0.0.1:9"]) == 1
     assert "No answer" in capsys.readouterr().out
     assert main(["model", "reload", "--url", "here"]) == 2
@@ -134,7 +152,7 @@ def test_diff_names_what_differs(
     bundles: list[Path], capsys: pytest.CaptureFixture[str], monkeypatch: Any, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    one, two, three = map(str, bundles)
+    one, two, three, _ = map(str, bundles)
     assert main(["model", "diff", one, two, "--json"]) == 0
     found = said(capsys)
     assert not found["same"]

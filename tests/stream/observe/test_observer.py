@@ -14,6 +14,18 @@ from stream.records import Decoded, Event, Reason, Rejected
 TP = ("telemetry", 3)
 
 
+def test_a_phase_is_said_once_however_often_it_is_tried() -> None:
+    """A broker that is away for a night does not fill the log."""
+    health = Health(0.0)
+    observer = Observer(Metrics(["telemetry"], process=False), health, clock=lambda: 7.0)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(5):
+            observer.phase("waiting", "no broker answers")
+        observer.phase("joining", "group ember")
+        observer.phase("waiting", "no broker answers")
+    assert [line["phase"] for line in logs] == ["waiting", "joining", "waiting"]
+
+
 def test_a_slice_reaches_everything_and_a_checkpoint_is_one_line() -> None:
     """One canonical line with what happened since the last one."""
     metrics, health = Metrics(["telemetry"], process=False), Health(0.0)
