@@ -115,9 +115,12 @@ class Alerts:
             for place in [place for place in table if place.tp == tp]:
                 del table[place]
 
-    def oldest(self, tp: TP) -> int | None:
-        """Offset of the first trigger of a partition that still fires."""
-        return min((f.offset for place, f in self._firing.items() if place.tp == tp), default=None)
+    def oldest(self) -> dict[TP, int]:
+        """Offset of the first trigger that still fires, of each partition that has one."""
+        found: dict[TP, int] = {}
+        for place, firing in self._firing.items():
+            found[place.tp] = min(firing.offset, found.get(place.tp, firing.offset))
+        return found
 
     def remind(self) -> None:
         """Let everything that fires be told again."""

@@ -211,13 +211,14 @@ class Bridge:
         """Keep how far everything is told, and from where on something still fires."""
         if self._alerts.untold or self._behind:
             return
-        new = {tp: (position, self._alerts.oldest(tp)) for tp, position in self._positions.items()}
-        new = {tp: at for tp, at in new.items() if self._committed.get(tp) != at}
+        oldest = self._alerts.oldest()
+        now = {tp: (position, oldest.get(tp)) for tp, position in self._positions.items()}
+        new = {tp: at for tp, at in now.items() if self._committed.get(tp) != at}
         if not new:
             return
         offsets = [
-            TopicPartition(*tp, position, "" if oldest is None else f"firing-from={oldest}")
-            for tp, (position, oldest) in new.items()
+            TopicPartition(*tp, position, "" if first is None else f"firing-from={first}")
+            for tp, (position, first) in new.items()
         ]
         try:
             consumer.commit(offsets=offsets, asynchronous=False)

@@ -143,11 +143,11 @@ def test_the_oldest_that_fires_is_known_by_partition() -> None:
     for offset, key in ((11, "a"), (13, "b"), (17, "c")):
         take(held, trigger(key), offset)
     take(held, trigger("d"), 5, B)
-    assert (held.oldest(A), held.oldest(B)) == (11, 5)
+    assert held.oldest() == {A: 11, B: 5}
     take(held, trigger("a", resolved=True), 19)
-    assert held.oldest(A) == 13
+    assert held.oldest() == {A: 13, B: 5}
     held.drop(A)
-    assert (held.oldest(A), held.firing, held.untold) == (None, 1, 1)
+    assert (held.oldest(), held.firing, held.untold) == ({B: 5}, 1, 1)
 
 
 def test_there_is_a_bound_and_an_end_makes_room() -> None:
