@@ -145,8 +145,13 @@ class Bridge:
         if _clients.is_embedded(consumer.list_topics(timeout=seconds)):  # looks up no times
             return found + [TopicPartition(at.topic, at.partition, OFFSET_BEGINNING) for at in new]
         since = int(1000 * (time.time() - self._settings.alerts.max_age_seconds))
+        # The ends first: what is written between the two questions must not be passed over.
+        ends = [consumer.get_watermark_offsets(at, timeout=seconds)[1] for at in new]
         asked = [TopicPartition(at.topic, at.partition, since) for at in new]
-        return found + consumer.offsets_for_times(asked, timeout=seconds)
+        for at, end in zip(consumer.offsets_for_times(asked, timeout=seconds), ends, strict=True):
+            first = at.offset if at.offset >= 0 else end  # all of it is older
+            found.append(TopicPartition(at.topic, at.partition, first))
+        return found
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._commit(consumer)

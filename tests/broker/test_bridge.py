@@ -152,20 +152,19 @@ def test_nothing_is_committed_before_it_is_accepted(
     """Alertmanager is away: readiness says so, reading goes on, and all is told when it is back."""
     stage = Stage(broker, server)
     with Running(stage.settings) as running:
-        until("the first commit", stage.all_committed)
-        before = stage.committed()
+        until("readiness", lambda: running.health.ready(time.monotonic()).ok)
         server.status = 503
         stage.send(on(0, trigger("a")), on(1, trigger("b")))
         until("both read", lambda: running.value("ember_bridge_untold_alerts") == 2)
         stage.send(on(1, trigger("b", resolved=True)))
         until("b's end", lambda: running.value("ember_bridge_firing_alerts") == 1)
         until("the failure", lambda: not running.health.ready(time.monotonic()).ok)
-        assert stage.committed() == before
+        assert not any(stage.committed())
         assert server.accepted == []
         server.status = 200
         until("a", lambda: server.of("a"))
         until("the commit", stage.all_committed)
-        until("readiness", lambda: running.health.ready(time.monotonic()).ok)
+        until("readiness again", lambda: running.health.ready(time.monotonic()).ok)
         assert running.value("ember_bridge_untold_alerts") == 0
     assert all("00:05:" in alert["endsAt"] for alert in server.of("b"))
 
