@@ -6,8 +6,9 @@ to float32's rounding, several times faster:
 - masks are applied once, and the bias is a row of the weights;
 - arrays are `(neurons, rows)`, so that `f1`, `f2`, `a` and `b` are contiguous blocks, and rows are
   taken by tiles that stay in the cache, in arrays that are filled anew and not made anew;
-- on NumPy, with `sigmoid(u) = (1 + tanh(u / 2)) / 2`, all of a step is one product, one tanh and
-  sums: `h' = f1 + (1 + tanh((a dt + b) / 2)) / 2 (f2 - f1)`; PyTorch brings the sums and the
+- with `sigmoid(u) = (1 + tanh(u / 2)) / 2` there is one kind of squashing for a whole layer: tanh
+  on NumPy, `h' = f1 + (1 + tanh((a dt + b) / 2)) / 2 (f2 - f1)`, and the sigmoid on PyTorch, whose
+  tanh takes five times as long on some processors, and which brings the sums and the
   interpolation as one pass each.
 """
 
@@ -25,7 +26,8 @@ from ._cell import check_step
 from ._cfc import WiredCfCCell
 
 _PADDING = 16  # numbers of a line of the cache
-_TILE_ROWS = 512  # of a step: its arrays stay in the second-level cache
+_TILE_ROWS = 2048  # of a step: its arrays stay in the second-level cache
+_PRODUCT_ROWS = 512  # of one product: beyond, OpenBLAS copies its operands first
 
 
 class FusedCfC:
@@ -154,7 +156,8 @@ class _Tiles:
         for weights, room in zip(self._layers, rooms, strict=True):
             f1, f2, gate, moved = room.f1, room.f2, room.gate, room.moved
             np.copyto(room.before, before[room.units])
-            np.matmul(weights, room.joined, out=room.y)
+            for given, product in room.products:
+                np.matmul(weights, given, out=product)
             gate *= dt
             gate += moved  # b, not needed afterwards
             np.tanh(room.squashed, out=room.squashed)
@@ -174,9 +177,11 @@ class _Tiles:
         """Arrays of every layer, `columns` rows wide."""
         if getattr(self._local, "columns", None) != columns:
             rooms: list[_Room] = []
+            # One layer's products are gone when the next one's are made.
+            y = np.empty((max(map(len, self._layers)), columns), np.float32)
             for weights in reversed(self._layers):
                 handed_on = rooms[-1].given if rooms else None
-                rooms.append(_Room(weights.shape, columns, handed_on))
+                rooms.append(_Room(weights.shape, y, handed_on))
             first = 0
             for room in reversed(rooms):
                 room.units = slice(first, first + len(room.f1))
@@ -190,21 +195,30 @@ class _Room:
 
     Args:
         shape: Of its weights, `(4 n, F + n + 1)`.
-        columns: Rows of the tile.
+        y: Where its products go, `(4 n or more, columns)`.
         handed_on: Where its neurons go, `(n, columns)`: into what the next layer is given.
     """
 
     units: slice  # its neurons among all
 
-    def __init__(self, shape: tuple[int, int], columns: int, handed_on: Any) -> None:
+    def __init__(self, shape: tuple[int, int], y: Any, handed_on: Any) -> None:
         n = shape[0] // 4
-        self.joined = np.ones((shape[1], columns), np.float32)  # and the last row stays of ones
-        self.given = self.joined[: shape[1] - n - 1]
-        self.before = self.joined[shape[1] - n - 1 : -1]
-        self.y = np.empty((4 * n, columns), np.float32)
-        self.f1, self.f2, self.gate, self.moved = np.split(self.y, 4)
-        self.squashed = self.y[: 3 * n]
+        y = y[: shape[0]]
+        joined = np.ones((shape[1], y.shape[1]), np.float32)  # and the last row stays of ones
+        self.given = joined[: shape[1] - n - 1]
+        self.before = joined[shape[1] - n - 1 : -1]
+        self.products = list(zip(_pieces(joined), _pieces(y), strict=True))
+        self.f1, self.f2, self.gate, self.moved = np.split(y, 4)
+        self.squashed = y[: 3 * n]
         self.handed_on = self.f1 if handed_on is None else handed_on
+
+
+def _pieces(x: Any) -> list[Any]:
+    """Views of `(m, columns)` for products: one of all whole pieces `(p, m, 512)`, and the rest."""
+    count = x.shape[1] // _PRODUCT_ROWS
+    whole = count * _PRODUCT_ROWS
+    pieces = x[:, :whole].reshape(len(x), count, _PRODUCT_ROWS).swapaxes(0, 1)
+    return [part for part in (pieces, x[:, whole:]) if part.size]
 
 
 def _checked(out: Any, shape: tuple[int, int]) -> Any:
