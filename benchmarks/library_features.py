@@ -40,7 +40,7 @@ SAMPLE = 97
 CLOSE = 2e-3
 """float32 against float64, in units of a channel of deviation 3 on a level of 50."""
 
-_CHUNK_ROWS = 8192
+_CHUNK_ROWS = 16_384
 _PANDAS_ROWS = 1_000_000  # of a chunk
 _SETTLED = 1_000  # rows after which an exponential window has forgotten how it began
 _BLOCK_ROWS = 1_000_000  # after which the file begins anew

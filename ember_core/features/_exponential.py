@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from ember_core import ops
+from ember_core.features._exponential_numpy import series
 from ember_core.features.windows import ExponentialWindows
 from ember_core.ops import Array
 from ember_core.state import State
@@ -52,6 +53,13 @@ def exponential_series(
             )
         return state, ops.broadcast_to(z[:, :1], (0, windows.n_features))
     keep = tuple(0.5 ** (1.0 / half_life) for half_life in windows.half_lives)
+    if isinstance(z, np.ndarray):
+        ewma, ewvar = (None, None) if state is None else (state["ewma"][0], state["ewvar"][0])
+        levels = windows.levels
+        ewma, ewvar, features = series(
+            z, keep, ewma, ewvar, levels=levels, block=_BLOCK, scan=_scan
+        )
+        return {"ewma": ewma[None], "ewvar": ewvar[None]}, features
     # Axes: half-life, channel, row. The averages run on differences from the first row, so that
     # large levels cost no digits.
     rows = ops.ascontiguous(ops.transpose(z))
@@ -65,7 +73,8 @@ def exponential_series(
     average = _scan(moved, keep, tuple(1.0 - k for k in keep), start)
     departure = moved - average
     # departure = keep * (z - ewma before), and the variance takes in keep (1 - keep) (...)^2.
-    variance = _scan(ops.square(departure), keep, tuple((1.0 - k) / k for k in keep), spread)
+    squares, gain = ops.square(departure), tuple((1.0 - k) / k for k in keep)
+    variance = _scan(squares, keep, gain, spread, fresh=True)
     blocks = [rows, *departure, *ops.sqrt(variance)]
     if windows.levels:
         blocks.append(average[-1] + origin)
@@ -76,7 +85,14 @@ def exponential_series(
     return after, ops.transpose(ops.concatenate(blocks, axis=0))
 
 
-def _scan(u: Array, keep: tuple[float, ...], gain: tuple[float, ...], start: Array) -> Array:
+def _scan(
+    u: Array,
+    keep: tuple[float, ...],
+    gain: tuple[float, ...],
+    start: Array,
+    *,
+    fresh: bool = False,
+) -> Array:
     """`y[s, c, t] = keep[s] * y[s, c, t - 1] + gain[s] * u[s, c, t]`.
 
     Rows are taken in blocks, each one product with a triangle of powers; the blocks' last values
@@ -87,6 +103,7 @@ def _scan(u: Array, keep: tuple[float, ...], gain: tuple[float, ...], start: Arr
         keep: Factor per `s`.
         gain: Factor per `s`.
         start: `y` before the first row, `(S, C, 1)`.
+        fresh: Whether `u`, `(S, C, n)`, may be changed: it saves a copy.
 
     Returns:
         `(S, C, n)`.
@@ -99,10 +116,13 @@ def _scan(u: Array, keep: tuple[float, ...], gain: tuple[float, ...], start: Arr
     before = start
     if count > 1:
         ends = ops.matmul(blocks[:, :, :-1], triangle[:, :, :, -1:])[:, :, :, 0]
-        ends = _scan(ends, tuple(k**size for k in keep), (1.0,) * len(keep), start)
+        powers = tuple(k**size for k in keep)
+        ends = _scan(ends, powers, (1.0,) * len(keep), start, fresh=True)
         before = ops.concatenate([start, ends], axis=2)
     # What a block begins with is given to it as a part of its first row.
-    given = ops.broadcast_to(blocks, (len(keep), *blocks.shape[1:])) + 0.0
+    given = blocks
+    if not fresh:
+        given = ops.broadcast_to(blocks, (len(keep), *blocks.shape[1:])) + 0.0
     given[:, :, :, 0] += before * carry
     y = ops.reshape(ops.matmul(given, triangle), (len(keep), -1, count * size))
     if count * size == n:

@@ -7,9 +7,11 @@ window's bits depend on its own rows only, however the series was cut.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
+
+import numpy as np
 
 from ember_core import ops
 from ember_core.ops import Array
@@ -76,6 +78,7 @@ def rolling(
     *,
     dilation: int = 1,
     hop: int = 1,
+    out: Mapping[str, Array] | None = None,
 ) -> dict[str, Array]:
     """Statistics of each window of `window` rows, `dilation` rows apart.
 
@@ -86,6 +89,7 @@ def rolling(
             row of the window) and `departure` (newest row minus mean).
         dilation: Distance of a window's rows.
         hop: Distance of the windows.
+        out: Where they go, by name, `(n_windows, C)` each; for NumPy's arrays.
 
     Returns:
         By name, `(n_windows, C)` with `n_windows = (n - (W - 1) * dilation - 1) // hop + 1`;
@@ -103,24 +107,36 @@ def rolling(
         return dict.fromkeys(statistics, x[:0])
     wanted = frozenset(statistics)
     whole = _windows(x, window, wanted, dilation)
-    out: dict[str, Array] = {}
+    found: dict[str, Array] = {}
+    room = out or {}
     mean = None
     if whole.total is not None:
-        mean = whole.total[::hop] * (1.0 / window)
+        mean = _times(whole.total[::hop], 1.0 / window, room.get("mean"))
     for name in statistics:
         if name == "mean":
-            out[name] = mean
+            found[name] = mean
         elif name == "departure":
-            out[name] = x[span - 1 :: hop] - mean
+            newest = x[span - 1 :: hop]
+            found[name] = _less(newest, mean, room.get(name))
         elif name == "std" and whole.squares is not None:
-            out[name] = ops.sqrt(whole.squares[::hop] * (1.0 / window))
+            variance = _times(whole.squares[::hop], 1.0 / window, room.get(name))
+            found[name] = ops.sqrt(variance) if name not in room else np.sqrt(variance, variance)
         elif name == "slope" and whole.trend is not None:
-            out[name] = whole.trend[::hop] * (12.0 / (window * (window * window - 1.0)))
+            factor = 12.0 / (window * (window * window - 1.0))
+            found[name] = _times(whole.trend[::hop], factor, room.get(name))
         elif name == "min" and whole.low is not None:
-            out[name] = whole.low[::hop]
+            found[name] = _times(whole.low[::hop], 1.0, room.get(name))
         elif name == "max" and whole.high is not None:
-            out[name] = whole.high[::hop]
-    return out
+            found[name] = _times(whole.high[::hop], 1.0, room.get(name))
+    return found
+
+
+def _times(x: Array, factor: float, out: Array | None) -> Array:
+    return x * factor if out is None else np.multiply(x, factor, out=out)
+
+
+def _less(x: Array, y: Array, out: Array | None) -> Array:
+    return x - y if out is None else np.subtract(x, y, out=out)
 
 
 def _windows(x: Array, window: int, wanted: frozenset[str], dilation: int) -> _Runs:

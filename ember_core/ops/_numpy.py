@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -271,7 +272,12 @@ def quantile(x: Array, q: float | Array, axis: int | None = None) -> Array:
 
 
 def dtype(x: Array) -> str:
-    return np.asarray(x).dtype.name
+    return _name(np.asarray(x).dtype)
+
+
+@lru_cache(maxsize=64)
+def _name(kind: Any) -> str:
+    return str(kind.name)  # which NumPy puts together anew each time
 
 
 def transpose(x: Array, axes: Sequence[int] | None = None) -> Array:

@@ -16,6 +16,9 @@ from ember_core.features.sources._open import open_frames
 from ember_core.features.sources._values import as_numbers, is_empty, is_numeric
 
 _AHEAD = 2  # chunks that wait while the caller works
+# glibc gives freed memory back to the system, to be zeroed page by page for the next chunk, beyond
+# twice the largest block it has seen freed; blocks from 32 MiB on do not count.
+_KEPT_BYTES = 31 << 20
 T = TypeVar("T")
 
 
@@ -49,6 +52,7 @@ def array_chunks(
         >>> [chunk.tolist() for chunk in array_chunks(frame, chunk_rows=2)]
         [[[1.0, 0.5], [2.0, nan]], [[3.0, 2.5]]]
     """
+    np.empty(_KEPT_BYTES, np.uint8)  # freed at once, its pages never touched
     reader: Any = open_frames(data, chunk_rows=chunk_rows)
     arrays = getattr(reader, "arrays", None)
     found = arrays(tuple(columns), dtype) if arrays is not None else None

@@ -92,7 +92,10 @@ class CsvFrames:
             ) as reader,
         ):
             for batch in reader:
-                out = np.empty((len(names), batch.num_rows), dtype).T
+                # Of pyarrow's memory, which it keeps for the next one: what malloc gives in one
+                # thread and gets back in another goes to the system each time.
+                room = pa.allocate_buffer(len(names) * batch.num_rows * np.dtype(dtype).itemsize)
+                out = np.frombuffer(room, dtype).reshape(len(names), batch.num_rows).T
                 for place, column in enumerate(batch.columns):
                     out[:, place] = column.to_numpy(zero_copy_only=False)
                 yield out
