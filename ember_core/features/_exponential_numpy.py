@@ -69,16 +69,16 @@ def series(
     given = np.empty((channels, count, block + strides), z.dtype)
     moved, begins = given[:, :, :block], given[:, :, block:]
     np.subtract(rows.reshape(channels, count, block), origin[:, :, None], out=moved)
-    flat = given.reshape(channels * count, -1)
-    ends = (flat[:, :block] @ to_ends).T.reshape(strides, channels, count)
-    begins[...] = np.moveaxis(before(ends, start), 0, 2)
-    np.matmul(flat, to_departures, out=departure.reshape(strides, len(flat), block))
+    begins[...] = np.moveaxis(before(np.moveaxis(moved @ to_ends, 2, 0), start), 0, 2)
+    # A product for each channel: small enough for a BLAS to stay in this thread.
+    blocks = (strides, channels, count, block)
+    np.matmul(given, to_departures[:, None], out=departure.reshape(blocks))
 
-    squares = np.square(departure).reshape(strides, len(flat), block)
-    ends = np.matmul(squares, to_variances[:, :, -1:]).reshape(strides, channels, count)
+    squares = np.square(departure).reshape(blocks)
+    ends = np.matmul(squares, to_variances[:, None, :, -1:])[..., 0]
     # What a block begins with is given to it as a part of its first row.
-    squares.reshape(strides, channels, count, block)[..., 0] += before(ends, spread) * carry
-    np.matmul(squares, to_variances, out=variance.reshape(squares.shape))
+    squares[..., 0] += before(ends, spread) * carry
+    np.matmul(squares, to_variances[:, None], out=variance.reshape(blocks))
     average = rows[:, n - 1] - departure[:, :, n - 1]
     last = variance[:, :, n - 1].copy()
     np.sqrt(variance, out=variance)

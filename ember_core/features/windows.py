@@ -98,7 +98,7 @@ class ExponentialWindows(Module):
         new = ops.reshape(z, (-1, 1, self.n_channels))
         fresh = ops.reshape(first, (-1, 1, 1))
         ewma = ops.where(fresh, new, state["ewma"])
-        keep = ops.exp(elapsed[:, None] * self.rate[None, :])[:, :, None]
+        keep = ops.exact_exp(elapsed[:, None] * self.rate[None, :])[:, :, None]
         departure = new - ewma
         gain = 1.0 - keep
         ewma = ewma + gain * departure
@@ -115,7 +115,7 @@ class ExponentialWindows(Module):
         k, c, strides = turns.keys, self.n_channels, len(self.half_lives)
         x = ops.tile(z, (1, strides))
         start = ops.where(first[:k, None], x[:k], self._flat(state["ewma"]))
-        keep = ops.repeat(ops.exp(elapsed[:, None] * self.rate[None, :]), c, 1)
+        keep = ops.repeat(ops.exact_exp(elapsed[:, None] * self.rate[None, :]), c, 1)
         gain = 1.0 - keep
         ewma, departure = turns.follow(start, x, gain)
         var = turns.fade(self._flat(state["ewvar"]), gain * departure * departure, keep)

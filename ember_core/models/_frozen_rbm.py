@@ -92,10 +92,24 @@ class FrozenRBM:
         return tiles[0] if len(tiles) == 1 else ops.concatenate(tiles)
 
     def _free_energy(self, v: Array) -> Array:
-        hidden = ops.sum(ops.softplus(self.drive(v)), axis=-1)
+        hidden = _sum_of_softplus(self.drive(v))
         if not self.gaussian:
             return -ops.sum(v * self.visible_bias, axis=-1) - hidden
         return 0.5 * ops.sum(ops.square((v - self.visible_bias) * self.precision), axis=-1) - hidden
+
+
+def _sum_of_softplus(x: Array) -> Array:
+    """Of each row, `(B, N)` to `(B,)`: `max(x, 0)` and the log of products of `1 + exp(-|x|)`.
+
+    Products of eight numbers from 1 to 2: where a processor has no fast logarithm, a third of the
+    time; no slower where it has.
+    """
+    factors = ops.exp(-ops.abs(x)) + 1.0
+    for _ in range(3):
+        half = factors.shape[1] // 2
+        pairs, rest = factors[:, :half] * factors[:, half : 2 * half], factors[:, 2 * half :]
+        factors = ops.concatenate([pairs, rest], axis=1) if rest.shape[1] else pairs
+    return ops.sum(ops.maximum(x, 0.0), axis=-1) + ops.sum(ops.log(factors), axis=-1)
 
 
 def _rows(v: Array) -> Array:

@@ -93,15 +93,18 @@ class LiquidTurns:
             dot(from_state, total)
             add(total, moved, total)
             inner[...] = total
-            tanh(add(inner, bias, inner), inner)
+            wide[...] = add(inner, bias, inner)
+            inner[...] = tanh(wide, wide)
             subtract(add(inner, grid, inner), grid, inner)
             wide[...] = inner
             dot(gates, both64)
             both[...] = both64
-            tanh(left, content)
-            minimum(maximum(right, low, out=rate), high, out=rate)
-            divide(exp(rate, rate), tau, rate)
-            exp(multiply(time, rate, rate), rate)  # what is kept
+            wide[...] = left
+            content[...] = tanh(wide, wide)
+            wide[...] = minimum(maximum(right, low, out=rate), high, out=rate)
+            rate[...] = exp(wide, wide)
+            wide[...] = multiply(time, divide(rate, tau, rate), rate)
+            rate[...] = exp(wide, wide)  # what is kept
             multiply(subtract(one, rate, inner), content, inner)
             h = add(multiply(rate, h, rate), inner, now)
         return h

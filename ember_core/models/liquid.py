@@ -35,8 +35,9 @@ class LiquidNetwork(Module):
     Inputs are each channel's departure from its own slow average and the clock; forecasts are
     departures from that same average, so a drifting level does not unsettle it.
 
-    Products are exact (`ops.exact_matmul`), so that a row's bits do not depend on its batch, and
-    have no gradient; after `train()` they are the backend's own, which can be differentiated.
+    Products, tanh and exponentials are exact (`ops.exact_matmul`, `ops.exact_tanh`), so that a
+    row's bits depend neither on its batch nor on the backend, and have no gradient; after
+    `train()` they are the backend's own, which can be differentiated.
     Other than in modules at large, `training` is false until then.
 
     Args:
@@ -162,13 +163,12 @@ class LiquidNetwork(Module):
         Returns:
             Liquid state after the row, shape `(B, H)`.
         """
-        inner = ops.tanh(
-            self._product(ops.concatenate([x, h], axis=1), "synapses") + self.bias.data
-        )
+        tanh, exp = (ops.tanh, ops.exp) if self.training else (ops.exact_tanh, ops.exact_exp)
+        inner = tanh(self._product(ops.concatenate([x, h], axis=1), "synapses") + self.bias.data)
         both = self._product(inner, "content_gate")
-        rate = ops.exp(ops.clip(both[:, self.hidden :], -2.0, 2.0)) / self.tau
-        decay = ops.exp(-elapsed[:, None] * rate)
-        return decay * h + (1.0 - decay) * ops.tanh(both[:, : self.hidden])
+        rate = exp(ops.clip(both[:, self.hidden :], -2.0, 2.0)) / self.tau
+        decay = exp(-elapsed[:, None] * rate)
+        return decay * h + (1.0 - decay) * tanh(both[:, : self.hidden])
 
     def ahead(self, basis: Any) -> Any:
         """Departures forecast from the slow average, the horizons one after the other.
@@ -243,7 +243,8 @@ class LiquidNetwork(Module):
 
     def _kept(self, elapsed: Any) -> Any:
         """What the slow average keeps of itself, shape `(B, 1)`."""
-        return ops.exp(elapsed * float(-np.log(2.0) / self.anchor_half_life))[:, None]
+        fading = elapsed * float(-np.log(2.0) / self.anchor_half_life)
+        return (ops.exp(fading) if self.training else ops.exact_exp(fading))[:, None]
 
     def _turns(
         self, state: State, z: Any, clock: Any, elapsed: Any, first: Any, rows: Any, turns: Turns

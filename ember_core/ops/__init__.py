@@ -64,7 +64,9 @@ from ._elementwise import tan as tan
 from ._elementwise import tanh as tanh
 from ._elementwise import where as where
 from ._exact import ExactWeight as ExactWeight
+from ._exact import exact_exp as exact_exp
 from ._exact import exact_matmul as exact_matmul
+from ._exact import exact_tanh as exact_tanh
 from ._exact import exact_weight as exact_weight
 from ._gradient import stop_gradient as stop_gradient
 from ._gradient import value_and_grad as value_and_grad

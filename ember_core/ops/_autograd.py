@@ -113,6 +113,14 @@ def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
     return _numpy.exact_matmul(to_numpy(x), w if isinstance(w, ExactWeight) else to_numpy(w))
 
 
+def exact_tanh(x: Array) -> Array:
+    return _numpy.exact_tanh(to_numpy(x))
+
+
+def exact_exp(x: Array) -> Array:
+    return _numpy.exact_exp(to_numpy(x))
+
+
 def value_and_grads(
     function: Callable[[list[Array]], tuple[Array, Any]], leaves: list[Array]
 ) -> tuple[Array, Any, list[Array]]:

@@ -73,6 +73,38 @@ def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
     return BY_TYPES[type(x), type(w)].exact_matmul(x, w)
 
 
+def exact_tanh(x: Array) -> Array:
+    """Hyperbolic tangent in float32, with the same bits on every backend.
+
+    Computed in float64 and rounded once, where the backends' own float32 functions differ in the
+    last bits, which the grid of `exact_matmul` would turn into its steps. On a device without
+    float64 it is the device's own.
+
+    Args:
+        x: Array of any shape; taken as float32.
+
+    Examples:
+        >>> from ember_core import ops
+        >>> ops.exact_tanh(ops.asarray([0.0, 100.0], dtype="float32")).tolist()
+        [0.0, 1.0]
+    """
+    return BY_TYPE[type(x)].exact_tanh(x)
+
+
+def exact_exp(x: Array) -> Array:
+    """`e` to the power of `x` in float32, with the same bits on every backend; see `exact_tanh`.
+
+    Args:
+        x: Array of any shape; taken as float32.
+
+    Examples:
+        >>> from ember_core import ops
+        >>> ops.exact_exp(ops.asarray([0.0], dtype="float32")).tolist()
+        [1.0]
+    """
+    return BY_TYPE[type(x)].exact_exp(x)
+
+
 def check_fits(x_shape: tuple[int, ...], w: ExactWeight) -> None:
     """Refuse operands whose shapes do not fit.
 

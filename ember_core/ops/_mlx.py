@@ -494,6 +494,20 @@ def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
         return total.astype(mx.float32)
 
 
+def exact_tanh(x: Array) -> Array:
+    return _rounded(mx.tanh, x)
+
+
+def exact_exp(x: Array) -> Array:
+    return _rounded(exp, x)
+
+
+def _rounded(function: Callable[[Array], Array], x: Array) -> Array:
+    with mx.stream(mx.cpu):
+        wide = asarray(x).astype(mx.float32).astype(mx.float64)
+        return function(wide).astype(mx.float32)
+
+
 # --- random
 
 

@@ -442,6 +442,20 @@ def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
     return out.reshape(*x.shape[:-1], width)
 
 
+def exact_tanh(x: Array) -> Array:
+    return _rounded(np.tanh, x)
+
+
+def exact_exp(x: Array) -> Array:
+    return _rounded(np.exp, x)
+
+
+def _rounded(function: np.ufunc, x: Array) -> Array:
+    x = np.asarray(x, np.float32)
+    # NumPy converts, computes and rounds by pieces that stay in the cache.
+    return function(x, out=np.empty_like(x), dtype=np.float64, casting="unsafe")
+
+
 # --- random
 
 

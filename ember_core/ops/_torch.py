@@ -495,6 +495,20 @@ def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
     return total.to(torch.float32)
 
 
+def exact_tanh(x: Array) -> Array:
+    return _rounded(torch.tanh, x)
+
+
+def exact_exp(x: Array) -> Array:
+    return _rounded(torch.exp, x)
+
+
+def _rounded(function: Callable[[Array], Array], x: Array) -> Array:
+    x = asarray(x, "float32")
+    wide = torch.float32 if x.device.type == "mps" else torch.float64
+    return function(x.to(wide)).to(torch.float32)
+
+
 # --- random
 
 

@@ -372,6 +372,16 @@ CASES = {
         lambda x, w: [_numpy_exact(x, w), _numpy_exact(x, w)[:1]],
         (X, TALL),
     ),
+    "exact_tanh": (
+        lambda o, x: o.exact_tanh(x),
+        lambda x: np.tanh(np.float64(np.float32(x))).astype("float32"),
+        (X,),
+    ),
+    "exact_exp": (
+        lambda o, x: o.exact_exp(x),
+        lambda x: np.exp(np.float64(np.float32(x))).astype("float32"),
+        (X,),
+    ),
     # losses
     "mean_squared_error": (
         lambda o, x, y: [o.mean_squared_error(x, y), o.mean_squared_error(x, y, -1)],
