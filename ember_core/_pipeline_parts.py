@@ -41,6 +41,9 @@ class PipelineConfig:
         max_gap: How long a missing channel is carried forward, in usual intervals.
         anomaly_severity: Severity from which a row is an anomaly.
         seed: Seed of all weights.
+
+    Raises:
+        ValueError: If there is no channel, or one is there twice.
     """
 
     channels: tuple[str, ...]
@@ -64,6 +67,14 @@ class PipelineConfig:
     max_gap: float = 10.0
     anomaly_severity: float = 3.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse channels that cannot be told apart."""
+        if not self.channels or len(set(self.channels)) < len(self.channels):
+            raise ValueError(
+                "A pipeline needs channels of different names. Expected one or more. "
+                f"Received: channels={self.channels}."
+            )
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for `model.json`."""

@@ -71,6 +71,11 @@ def fit_liquid(
     """
     whole = [s if len(s) > 3 else (*s, np.ones(len(s[0]), dtype=np.float32)) for s in sequences]
     found: dict[str, float] = {}
+    if refine < 0:
+        raise ValueError(
+            "The cell cannot be refined so. Expected epochs, or 0 for none. "
+            f"Received: refine={refine}."
+        )
     if refine:
         _read_out(network, split(whole, network)[0], ridge)
         whole, found = refine_cell(

@@ -19,7 +19,7 @@ import numpy as np
 from ember_core import ops
 from ember_core.ops import Array
 
-from ._schedules import Schedule, as_schedule
+from ._schedules import Schedule, as_schedule, check_rate
 
 Arrays = dict[str, Array]
 State = dict[str, Any]
@@ -53,12 +53,20 @@ class SGD:
         weight_decay: Pull towards 0 of matrices; vectors (biases) are left alone.
         nesterov: Whether to look ahead: `p <- p - rate (g + momentum m + decay p)` with the new
             `m` (Sutskever et al., "On the importance of initialization and momentum", 2013).
+
+    Raises:
+        ValueError: If a setting is out of range.
     """
 
     learning_rate: float | Schedule
     momentum: float | Schedule = 0.0
     weight_decay: float = 0.0
     nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what would not descend."""
+        kept = 0.0 if callable(self.momentum) else self.momentum
+        _check(self.learning_rate, self.weight_decay, momentum=kept)
 
     def init(self, parameters: Mapping[str, Array]) -> State:
         """State before the first step."""
@@ -94,12 +102,20 @@ class Adam:
         betas: Shares of the first and second moment kept.
         epsilon: Added to the root of the second moment.
         weight_decay: Pull towards 0 of matrices; vectors (biases) are left alone.
+
+    Raises:
+        ValueError: If a setting is out of range.
     """
 
     learning_rate: float | Schedule = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
     weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what would not descend."""
+        first, second = self.betas
+        _check(self.learning_rate, self.weight_decay, self.epsilon, first=first, second=second)
 
     def init(self, parameters: Mapping[str, Array]) -> State:
         """State before the first step."""
@@ -127,12 +143,20 @@ class AdamW:
         betas: Shares of the first and second moment kept.
         epsilon: Added to the root of the second moment.
         weight_decay: Pull towards 0 of matrices, times the rate; vectors are left alone.
+
+    Raises:
+        ValueError: If a setting is out of range.
     """
 
     learning_rate: float | Schedule = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
     weight_decay: float = 1e-2
+
+    def __post_init__(self) -> None:
+        """Refuse what would not descend."""
+        first, second = self.betas
+        _check(self.learning_rate, self.weight_decay, self.epsilon, first=first, second=second)
 
     def init(self, parameters: Mapping[str, Array]) -> State:
         """State before the first step."""
@@ -155,6 +179,9 @@ class RMSprop:
         epsilon: Added to the root of the mean square.
         momentum: Share of the last step kept, in [0, 1).
         weight_decay: Pull towards 0 of matrices, part of the gradient.
+
+    Raises:
+        ValueError: If a setting is out of range.
     """
 
     learning_rate: float | Schedule = 1e-2
@@ -162,6 +189,11 @@ class RMSprop:
     epsilon: float = 1e-8
     momentum: float = 0.0
     weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what would not descend."""
+        kept = {"decay": self.decay, "momentum": self.momentum}
+        _check(self.learning_rate, self.weight_decay, self.epsilon, **kept)
 
     def init(self, parameters: Mapping[str, Array]) -> State:
         """State before the first step."""
@@ -244,6 +276,20 @@ def _adam(
             step = step + decay * p
         moved[name] = p - rate * step
     return moved, {"step": count, "first": first, "second": second}
+
+
+def _check(
+    rate: float | Schedule, weight_decay: float, epsilon: float = 1.0, **shares: float
+) -> None:
+    if not callable(rate):
+        check_rate(rate)
+    in_range = all(0.0 <= share < 1.0 for share in shares.values())
+    if not (in_range and 0.0 <= weight_decay < math.inf and 0.0 < epsilon < math.inf):
+        given = {**shares, "epsilon": epsilon, "weight_decay": weight_decay}
+        raise ValueError(
+            "The optimiser cannot be set so. Expected shares kept in [0, 1), epsilon > 0 and "
+            f"weight_decay >= 0. Received: {', '.join(f'{k}={v}' for k, v in given.items())}."
+        )
 
 
 def _norm(gradients: Mapping[str, Array]) -> float:

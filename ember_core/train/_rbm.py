@@ -68,6 +68,9 @@ class ContrastiveDivergence:
         """Gradients of a batch `(B, V)`, and its `reconstruction_error`.
 
         With a persistent chain the error of every eighth batch is measured: it is a product more.
+
+        Raises:
+            ValueError: If binary units are given other values than 0 to 1.
         """
         if rbm.log_sigma is not None and self.sample != "all":
             raise ValueError(
@@ -77,6 +80,12 @@ class ContrastiveDivergence:
         like = rbm.weights.data
         if ops.dtype(v) != ops.dtype(like):
             v = ops.astype(v, ops.dtype(like))
+        if rbm.visible == "binary" and bool(ops.any(ops.abs(v - 0.5) > 0.5)):
+            raise ValueError(
+                "Binary units are 0, 1 or a probability. Expected values in [0, 1]. Received: a "
+                f"batch from {float(ops.min(v)):g} to {float(ops.max(v)):g}. Use "
+                "visible='gaussian', or scale the rows (MinMaxScaler)."
+            )
         chain = chain_share = None
         if self.persistent:
             chain, chain_share = self._chain(rbm, v, run)

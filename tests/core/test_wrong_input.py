@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ember_core import nn, ops
-from ember_core.models import RBM, LiquidForecaster, RBMDetector
+from ember_core.models import RBM, LiquidForecaster, LiquidNetwork, RBMDetector
 from ember_core.pipeline import Pipeline, PipelineConfig
-from ember_core.train import fit_rbm, fit_sequences
+from ember_core.train import SGD, Adam, AdamW, RMSprop, fit_liquid, fit_rbm, fit_sequences
 
 B, T, F, H = 7, 5, 3, 11
 
@@ -20,6 +20,46 @@ def rows(backend, *shape, dtype=np.float32):
 def others(backend):
     """A backend that is not this one."""
     return next(n for n in ops.available_backends() if n != backend)
+
+
+@pytest.mark.parametrize("made", [SGD, Adam, AdamW, RMSprop])
+@pytest.mark.parametrize("rate", [0.0, -1.0, np.nan, np.inf])
+def test_an_optimiser_refuses_a_rate_that_does_not_descend(made, rate):
+    with pytest.raises(ValueError, match="learning_rate"):
+        made(learning_rate=rate)
+
+
+@pytest.mark.parametrize(
+    ("made", "wrong"),
+    [
+        (SGD, {"momentum": 1.0}),
+        (SGD, {"weight_decay": -1e-3}),
+        (Adam, {"betas": (0.9, 1.0)}),
+        (AdamW, {"epsilon": 0.0}),
+        (RMSprop, {"decay": -0.1}),
+    ],
+)
+def test_an_optimiser_refuses_shares_out_of_range(made, wrong):
+    with pytest.raises(ValueError, match=r"cannot be set so.*Received:"):
+        made(learning_rate=0.1, **wrong)
+
+
+def test_a_binary_rbm_refuses_to_train_on_other_values(backend):
+    x = np.ones((B, F), np.float32)
+    x[2, 1] = 3.5
+    with pytest.raises(ValueError, match=r"Expected values in \[0, 1\].*from 1 to 3.5"):
+        fit_rbm(RBM(F, H, visible="binary"), ops.to(x, backend=backend), generator=ops.generator(1))
+
+
+@pytest.mark.parametrize("channels", [(), ("a", "b", "a")])
+def test_channels_have_different_names(channels):
+    with pytest.raises(ValueError, match="different names"):
+        PipelineConfig(channels=channels)
+
+
+def test_a_cell_is_not_refined_for_fewer_than_no_epochs():
+    with pytest.raises(ValueError, match="refine=-1"):
+        fit_liquid(LiquidNetwork(F), [], refine=-1)
 
 
 METHODS = ("forward", "drive", "free_energy", "reconstruct", "reconstruction_error")
