@@ -50,6 +50,7 @@ class _Place(NamedTuple):
 class _Firing(NamedTuple):
     offset: int
     alert: dict[str, Any]
+    told: bool
 
 
 class Alerts:
@@ -76,11 +77,19 @@ class Alerts:
         return len(self._untold)
 
     def take(
-        self, tp: TP, offset: int, headers: Mapping[str, str], body: bytes, now: datetime
+        self,
+        tp: TP,
+        offset: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        now: datetime,
+        *,
+        told: bool = False,
     ) -> Outcome:
         """Take over a trigger.
 
         What was backlog when it was written opens nothing. An end always counts: it wakes nobody.
+        Of what ends before it was told nothing is told, so that what waits is bounded.
 
         Args:
             tp: Its topic and partition.
@@ -88,6 +97,7 @@ class Alerts:
             headers: Its headers.
             body: Its value.
             now: For times that would lie in the future.
+            told: It is known to have been accepted, before a restart.
         """
         try:
             said = self._decode(body)
@@ -95,8 +105,12 @@ class Alerts:
             return "invalid"
         place = _Place(tp, tuple(sorted(said.labels.items())))
         if said.status == "resolved":
-            if self._firing.pop(place, None) is None:
+            was = self._firing.pop(place, None)
+            if was is None:
                 return "unknown"
+            if not was.told:
+                self._untold.pop(place, None)
+                return "resolved"
             # What began in the future ends at once: an end before the beginning is refused.
             ends = max(min(_aware(said.endsAt or now), now), min(_aware(said.startsAt), now))
             self._untold[place] = {**self._alert(said, headers, now), "endsAt": _text(ends)}
@@ -105,8 +119,10 @@ class Alerts:
             return "backlog"
         if place not in self._firing and self.firing >= self._settings.max_alerts:
             return "withheld"
-        self._firing[place] = _Firing(offset, self._alert(said, headers, now))
-        self._untold[place] = self._firing[place].alert
+        known = self._firing.get(place)
+        alert = self._alert(said, headers, now)
+        self._firing[place] = _Firing(offset, alert, told or (known is not None and known.told))
+        self._untold[place] = alert
         return "firing"
 
     def drop(self, tp: TP) -> None:
@@ -135,6 +151,8 @@ class Alerts:
         """Alertmanager knows of these, or will not have them."""
         for place in places:
             self._untold.pop(place, None)
+            if place in self._firing:
+                self._firing[place] = self._firing[place]._replace(told=True)
 
     def payload(self, places: Sequence[_Place], now: datetime) -> list[dict[str, Any]]:
         """Alerts as the API takes them; what fires, fires for some time from now."""

@@ -62,6 +62,7 @@ class Bridge:
         self._topics = sorted({settings.output.topic("triggers", t) for t in settings.input.topics})
         self._positions: dict[TP, int] = {}
         self._committed: dict[TP, tuple[int, int | None]] = {}
+        self._accepted: dict[TP, int] = {}  # offsets as of the assignment
         self._behind: set[TP] = set()
         self._caught_up = True
         self._remind_at = 0.0
@@ -138,6 +139,7 @@ class Bridge:
                 continue
             oldest = _OLDEST.fullmatch(at.metadata or "")
             self._committed[at.topic, at.partition] = (at.offset, oldest and int(oldest[1]))
+            self._accepted[at.topic, at.partition] = at.offset
             first = min(int(oldest[1]), at.offset) if oldest else at.offset
             found.append(TopicPartition(at.topic, at.partition, first))
         if not new:
@@ -161,6 +163,7 @@ class Bridge:
             self._behind.discard(tp)
             self._positions.pop(tp, None)
             self._committed.pop(tp, None)
+            self._accepted.pop(tp, None)
         self._tell_partitions(consumer)
 
     def _tell_partitions(self, consumer: Consumer) -> None:
@@ -183,7 +186,9 @@ class Bridge:
             tp, offset = _clients.place(message), message.offset()
             assert offset is not None
             headers = _clients.headers_of(message)
-            outcome = self._alerts.take(tp, offset, headers, message.value() or b"", now)
+            told = offset < self._accepted.get(tp, 0)
+            body = message.value() or b""
+            outcome = self._alerts.take(tp, offset, headers, body, now, told=told)
             self._positions[tp] = offset + 1
             self._metrics.trigger(outcome)
             if outcome == "invalid":
