@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
@@ -37,6 +38,10 @@ class Bench:
     Args:
         model: The model.
         fleet: Its keys.
+
+    Attributes:
+        events: Events since the warm-up.
+        now_us: Event time after the warm-up.
     """
 
     def __init__(self, model: FleetModel, fleet: Fleet) -> None:
@@ -44,6 +49,7 @@ class Bench:
         self.engine.attach(TP)
         self.fleet = fleet
         self.events = 0
+        self.now_us = START_US
         self._offset = 0
 
     def step(self, key: NDArray[np.int64], time_us: NDArray[np.int64], values: Any) -> float:
@@ -61,13 +67,15 @@ class Bench:
         self.events += len(result.events)
         return took
 
-    def warm(self, rounds: int = _WARM_ROUNDS) -> int:
-        """Some records of every key, in order; gives the event time after them."""
-        for block in self.fleet.rounds(rounds, START_US):
+    def warm(self, rounds: int = _WARM_ROUNDS) -> Iterator[Block]:
+        """Some records of every key, in order; gives the rounds that follow on them."""
+        blocks = self.fleet.rounds(10**9, START_US)
+        for block in itertools.islice(blocks, rounds):
             for part in batches(block, 4096):
                 self.step(*part)
         self.events = 0
-        return START_US + rounds * INTERVAL_US
+        self.now_us = START_US + rounds * INTERVAL_US
+        return blocks
 
     def run(self, blocks: Iterator[Block], size: int, seconds: float) -> list[float]:
         """Microseconds per record of every full batch, until the time is up."""

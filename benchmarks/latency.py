@@ -1,12 +1,21 @@
-"""Seconds from a record's production to its alert in the anomaly topic, at a steady load."""
+"""Seconds from a record's production to its alert in the anomaly topic, at a steady load.
+
+The fleet's event times are its own: ten seconds from a key's record to its next, whatever the load,
+so that the model sees what it was trained on. They also number the records, and the moment of an
+alert's record is looked up by its number.
+"""
 
 from __future__ import annotations
 
 import argparse
+import bisect
 import itertools
+import json
+import os
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -16,30 +25,30 @@ import msgspec
 import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from benchmarks.fleet import Fleet
-from benchmarks.frame import BenchmarkError, say
-from benchmarks.kafka_client import create_topics
+from benchmarks.fleet import INTERVAL_US, Block, Fleet
+from benchmarks.frame import RESULTS, BenchmarkError, say
+from benchmarks.kafka_client import Send, create_topics, produce
 from benchmarks.kafka_server import RealKafka
+from benchmarks.processes import cpu_seconds
 from benchmarks.topic import TOPIC
 from benchmarks.worker import EmberWorker
-from stream.codecs import encode_json
 
-_MARK_US: Final = 1_111_111_111_000_000
-_MARK: Final = b"1111111111000"
-_START_SECONDS: Final = 60.0
-_TICK_SECONDS: Final = 0.005
-_PREPARED_ROUNDS: Final = 20
+_START_SECONDS: Final = 120.0
+_TICK_SECONDS: Final = 0.002
+_HISTORY_ROUNDS: Final = 140  # until the keys may alarm
 _FAULT_SCALES: Final = 15.0
+_PARTIES: Final = ("worker", "broker", "producer")
+_MAXIMUM: Final = 60_000  # records/s, where no throughput was kept
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The load and its length."""
     parser.add_argument(
-        "--maximum", type=int, default=60_000, help="records/s: what `throughput` found"
+        "--maximum", type=int, default=0, help="records/s; 0: what `throughput` has kept"
     )
     parser.add_argument("--loads", default="10,50,90", help="percent of it, with commas")
-    parser.add_argument("--seconds", type=float, default=10.0, help="measured, each load")
-    parser.add_argument("--warm-seconds", type=float, default=6.0, help="before, each load")
+    parser.add_argument("--seconds", type=float, default=15.0, help="measured, each load")
+    parser.add_argument("--warm-seconds", type=float, default=5.0, help="before, each load")
     parser.add_argument("--faults", type=float, default=0.005, help="share of records far off")
     parser.add_argument("--keys", type=int, default=10_000)
     parser.add_argument("--channels", type=int, default=8)
@@ -51,14 +60,19 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure.
 
     Returns:
-        By load, in percent: `p50_seconds`, `p99_seconds`, `max_seconds`, and how many alerts were
-        timed; and `p99_seconds` of the load nearest to half.
+        By load, in percent: `p50_seconds`, `p99_seconds`, `max_seconds`, how many alerts were
+        timed, and `cpu_shares`, what worker, broker and this producer took of one processor; and
+        `p99_seconds` of the load nearest to half.
 
     Raises:
         BenchmarkError: If producer or worker do not keep up, or no alert comes.
     """
     fleet = Fleet(options.keys, options.channels, kinds=options.kinds)
     loads = [int(word) for word in options.loads.split(",")]
+    maximum = options.maximum or kept_maximum()
+    longest = options.warm_seconds + options.seconds
+    ahead = sum(maximum * load // 100 * longest for load in loads) / options.keys + 2
+    rounds = _HISTORY_ROUNDS + round(ahead)
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="ember-bench-") as scratch, RealKafka() as kafka:
         folder = Path(scratch)
@@ -68,27 +82,58 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             kafka.bootstrap,
             {TOPIC: options.partitions, f"{TOPIC}.anomalies": options.partitions},
         )
-        records, sent = faulty(fleet, options.faults), 0
+        start_us = time.time_ns() // 1000 - rounds * INTERVAL_US
+        blocks = fleet.rounds(10**9, start_us - start_us % INTERVAL_US)
+        say("writing the history")
+        history = itertools.islice(blocks, _HISTORY_ROUNDS)
+        sent = produce(
+            kafka.bootstrap,
+            TOPIC,
+            (Send(*pair) for block in history for pair in fleet.encoded(block)),
+        )
+        source = Load(fleet, blocks, options.faults)
         with (
             EmberWorker(
                 folder, bootstrap=kafka.bootstrap, topic=TOPIC, model=folder / "model"
             ) as worker,
-            Alerts(kafka.bootstrap, f"{TOPIC}.anomalies", options.partitions) as alerts,
+            Alerts(kafka.bootstrap, f"{TOPIC}.anomalies", options.partitions, source) as alerts,
         ):
+            worker.until(worker.records, _START_SECONDS)
+            worker.watch(sent, _START_SECONDS)
             for load in loads:
-                say(f"{load} % of {options.maximum:,} records/s")
-                rate = options.maximum * load // 100
-                sent += produce_steadily(kafka.bootstrap, records, rate, options.warm_seconds)
-                worker.until(worker.records, _START_SECONDS)
-                worker.watch(sent, _START_SECONDS)
-                alerts.forget()
-                sent += produce_steadily(kafka.bootstrap, records, rate, options.seconds)
-                worker.watch(sent, _START_SECONDS)
+                rate = maximum * load // 100
+                say(f"{load} %: {rate:,} records/s")
+                source.prepare(round(rate * longest) + 2)
+                source.produce(kafka.bootstrap, rate, options.warm_seconds)
+                first, pids = source.sent, (worker.pid, kafka.pid, os.getpid())
+                began, before = time.monotonic(), list(map(cpu_seconds, pids))
+                source.produce(kafka.bootstrap, rate, options.seconds)
+                took, after = time.monotonic() - began, list(map(cpu_seconds, pids))
+                worker.watch(sent + source.sent, _START_SECONDS)
                 time.sleep(1.0)
-                found[str(load)] = {"records_per_second": rate, **quantiles(alerts.delays)}
+                found[str(load)] = {
+                    "records_per_second": rate,
+                    **quantiles(alerts.since(first)),
+                    "cpu_shares": {
+                        name: round((end - begin) / took, 3)
+                        for name, begin, end in zip(_PARTIES, before, after, strict=True)
+                    },
+                }
             worker.stop()
     half = min(loads, key=lambda load: abs(load - 50))
-    return {"p99_seconds": found[str(half)]["p99_seconds"], "loads": found}
+    return {
+        "p99_seconds": found[str(half)]["p99_seconds"],
+        "maximum_records_per_second": maximum,
+        "loads": found,
+    }
+
+
+def kept_maximum(folder: Path = RESULTS) -> int:
+    """Records per second of the kept throughput, or a usual figure where none is kept."""
+    path = folder / "throughput.json"
+    if not path.is_file():
+        return _MAXIMUM
+    return int(json.loads(path.read_text(encoding="utf-8"))["records_per_second"])
 
 
 def quantiles(delays: list[float]) -> dict[str, Any]:
@@ -107,6 +152,91 @@ def quantiles(delays: list[float]) -> dict[str, Any]:
     }
 
 
+class Load:
+    """Records of a fleet at a rate, and when each was handed over.
+
+    Args:
+        fleet: Whose records.
+        blocks: Its rounds without end; event times go on from the first of the first.
+        share: Share of records with one channel far off.
+
+    Attributes:
+        sent: Records handed over so far.
+    """
+
+    def __init__(self, fleet: Fleet, blocks: Iterator[Block], share: float) -> None:
+        self.sent = 0
+        self._fleet, self._blocks, self._share = fleet, blocks, share
+        self._rng = np.random.default_rng(11)
+        first = next(blocks)
+        self._start_us = int(first.time_us[0])
+        self._step_us = int(first.time_us[1]) - self._start_us
+        self._ready = deque(fleet.encoded(self._with_faults(first)))
+        self._moments: list[float] = []  # of each tick
+        self._firsts: list[int] = []  # first record of each tick
+
+    def prepare(self, count: int) -> None:
+        """Have records ready: encoding them costs more than a producer can spare at full load."""
+        while len(self._ready) < count:
+            self._ready.extend(self._fleet.encoded(self._with_faults(next(self._blocks))))
+
+    def _with_faults(self, block: Block) -> Block:
+        hit = np.flatnonzero(self._rng.random(len(block.key)) < self._share)
+        channel = self._rng.integers(len(self._fleet.channels), size=hit.size)
+        values = block.values.copy()
+        values[hit, channel] += _FAULT_SCALES * self._fleet.spread[block.key[hit], channel]
+        return block._replace(values=values)
+
+    def number(self, time_us: int) -> int:
+        """Which record has an event time; below 0: one before the first."""
+        turn, rest = divmod(time_us - self._start_us, INTERVAL_US)
+        return turn * len(self._fleet.keys) + rest // self._step_us
+
+    def handed_over(self, number: int) -> float:
+        """Moment of the monotonic clock at which a record was handed over; early by one tick."""
+        return self._moments[bisect.bisect_right(self._firsts, number) - 1]
+
+    def take(self, count: int) -> Iterator[tuple[bytes, bytes]]:
+        """The next records, handed over now."""
+        self._moments.append(time.monotonic())
+        self._firsts.append(self.sent)
+        for _ in range(count):
+            yield self._ready.popleft()
+            self.sent += 1
+
+    def produce(self, bootstrap: str, rate: int, seconds: float) -> None:
+        """Produce what is ready at a rate.
+
+        Raises:
+            BenchmarkError: If this process cannot keep up.
+        """
+        producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "acks": "all",
+                "partitioner": "murmur2_random",
+                "linger.ms": 1,
+                "queue.buffering.max.messages": 1_000_000,
+                "log_level": 0,
+            }
+        )
+        begin, total = self.sent, round(rate * seconds)
+        started = time.monotonic()
+        while self.sent - begin < total:
+            due = min(round((time.monotonic() - started) * rate), total)
+            for key, value in self.take(due - (self.sent - begin)):
+                producer.produce(TOPIC, key=key, value=value)
+            producer.poll(0)
+            time.sleep(_TICK_SECONDS)
+        took = time.monotonic() - started
+        producer.flush(30)
+        if took > 1.1 * seconds + 0.5:
+            raise BenchmarkError(
+                f"{total} records took {took:.1f} s to produce. Expected {seconds:.1f} s. "
+                "Lower --maximum."
+            )
+
+
 class _Body(msgspec.Struct):
     """What of an event's body is needed: the time of its row."""
 
@@ -114,16 +244,18 @@ class _Body(msgspec.Struct):
 
 
 class Alerts:
-    """Reads the anomaly topic from now on, and notes how old the row of each alert is.
+    """Reads the anomaly topic, and notes how long ago the row of each alert was handed over.
 
     Args:
         bootstrap: Broker.
         topic: Topic of anomalies.
         partitions: Its partitions.
+        load: Knows the moments; alerts of what came before it are passed over.
     """
 
-    def __init__(self, bootstrap: str, topic: str, partitions: int) -> None:
-        self.delays: list[float] = []
+    def __init__(self, bootstrap: str, topic: str, partitions: int, load: Load) -> None:
+        self._load = load
+        self._delays: list[tuple[int, float]] = []
         self._over = threading.Event()
         self._consumer = Consumer(
             {
@@ -146,68 +278,17 @@ class Alerts:
         self._thread.join()
         self._consumer.close()
 
-    def forget(self) -> None:
-        """Begin anew."""
-        self.delays.clear()
+    def since(self, number: int) -> list[float]:
+        """Seconds from production to alert, of the records from one on."""
+        return [delay for at, delay in self._delays if at >= number]
 
     def _read(self) -> None:
         decoder = msgspec.json.Decoder(_Body)
         while not self._over.is_set():
-            for message in self._consumer.consume(100, timeout=0.05):
+            for message in self._consumer.consume(100, timeout=0.01):
                 if message.error() is None:
+                    now = time.monotonic()
                     started = decoder.decode(message.value() or b"").started
-                    self.delays.append(time.time() - started.timestamp())
-
-
-def faulty(fleet: Fleet, share: float) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Key, and what stands before and after the event time in the JSON, without an end."""
-    rng = np.random.default_rng(11)
-    prepared = []
-    for block in fleet.rounds(_PREPARED_ROUNDS, 0):
-        hit = np.flatnonzero(rng.random(len(block.key)) < share)
-        channel = rng.integers(len(fleet.channels), size=hit.size)
-        spread = fleet.spread[block.key[hit], channel]
-        block.values[hit, channel] += _FAULT_SCALES * spread
-        for k, values in zip(block.key.tolist(), block.values.tolist(), strict=True):
-            key = fleet.keys[k]
-            text = encode_json(key, _MARK_US, fleet.channels, values)
-            head, tail = text.split(_MARK, 1)
-            prepared.append((key, head, tail))
-    return itertools.cycle(prepared)
-
-
-def produce_steadily(
-    bootstrap: str, records: Iterator[tuple[bytes, bytes, bytes]], rate: int, seconds: float
-) -> int:
-    """Produce at a rate, each record's event time being the moment it is handed over.
-
-    Returns:
-        How many were sent.
-
-    Raises:
-        BenchmarkError: If this process cannot keep up.
-    """
-    producer = Producer(
-        {
-            "bootstrap.servers": bootstrap,
-            "acks": "all",
-            "partitioner": "murmur2_random",
-            "linger.ms": 1,
-            "log_level": 0,
-        }
-    )
-    total, sent = round(rate * seconds), 0
-    started = time.monotonic()
-    while sent < total:
-        due = min(round((time.monotonic() - started) * rate), total)
-        now = b"%d" % (time.time_ns() // 1_000_000)
-        for key, head, tail in itertools.islice(records, due - sent):
-            producer.produce(TOPIC, key=key, value=head + now + tail)
-        sent = max(sent, due)
-        producer.poll(0)
-        time.sleep(_TICK_SECONDS)
-    producer.flush(30)
-    took = time.monotonic() - started
-    if took > 1.2 * seconds + 1.0:
-        raise BenchmarkError(f"{sent} records took {took:.1f} s to produce. Lower --rate.")
-    return sent
+                    number = self._load.number(round(started.timestamp() * 1e6))
+                    if number >= 0:
+                        self._delays.append((number, now - self._load.handed_over(number)))

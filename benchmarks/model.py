@@ -48,8 +48,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def measure(model: FleetModel, fleet: Fleet, size: int, seconds: float) -> dict[str, Any]:
     """Figures of one batch size; half of the time without stages, half with them."""
     bench = Bench(model, fleet)
-    now = bench.warm()
-    blocks = fleet.rounds(10**9, now, seed=2)
+    blocks = bench.warm()
     took = bench.run(blocks, size, seconds / 2)
     events = bench.events
     stages = bench.watched()

@@ -70,10 +70,12 @@ def _latency(result: Result) -> str:
             f"{load} %",
             f"{one['records_per_second']:,}",
             *(f"{1000 * one[f'{q}_seconds']:.0f}" for q in ("p50", "p99", "max")),
+            *(f"{100 * one['cpu_shares'][who]:.0f} %" for who in ("worker", "broker", "producer")),
         )
         for load, one in result["loads"].items()
     ]
-    return _table(("load", "records/s", "p50, ms", "p99, ms", "longest, ms"), rows)
+    head = "load", "records/s", "p50, ms", "p99, ms", "longest, ms", "worker", "broker", "producer"
+    return _table(head, rows)
 
 
 def _memory(result: Result) -> str:
@@ -161,6 +163,14 @@ def _pair(numbers: Iterable[int]) -> str:
     return ", ".join(f"{number:,}" for number in numbers)
 
 
+_OF_WORKERS: Final[Mapping[str, str]] = {
+    "records_per_second": "records/s",
+    "on_cores_of_their_own": "on cores of their own",
+    "cpu_us_per_record": "processor time a record, us",
+    "broker_cpu_us_per_record": "of the broker, us",
+}
+
+
 def _scale(result: Result) -> str:
     rows = [
         (
@@ -174,8 +184,11 @@ def _scale(result: Result) -> str:
         for number, one in result[axis].items()
     ]
     text = _table(("what grows", "to", "microseconds a record", "bytes a key", "of a row"), rows)
-    workers = [(n, f"{one['records_per_second']:,}") for n, one in result["workers"].items()]
-    return text + ("\n" + _table(("workers", "records/s"), workers) if workers else "")
+    workers = result["workers"]
+    known = [name for name in _OF_WORKERS if all(name in one for one in workers.values())]
+    head = "workers", *(_OF_WORKERS[name] for name in known)
+    of_each = [(n, *(f"{one[name]:,}" for name in known)) for n, one in workers.items()]
+    return text + ("\n" + _table(head, of_each) if workers else "")
 
 
 def _gpu(result: Result) -> str:

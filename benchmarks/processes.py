@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import psutil
+
 from benchmarks.frame import BenchmarkError
 
 ROOT: Final = Path(__file__).parents[1]
@@ -21,6 +23,12 @@ ONE_THREAD: Final[Mapping[str, str]] = dict.fromkeys(
     ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"
 )
 """A matrix library spinning on the broker's core would be measured instead of the worker."""
+
+
+def cpu_seconds(pid: int | None) -> float:
+    """Processor time that a process has taken so far, in user's and system's mode."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
 
 
 class Child:

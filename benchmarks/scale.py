@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import psutil
 
-from benchmarks.engine_bench import START_US, Bench
-from benchmarks.fleet import INTERVAL_US, Fleet
+from benchmarks.engine_bench import Bench
+from benchmarks.fleet import Fleet
 from benchmarks.frame import BenchmarkError, say
 from benchmarks.kafka_server import RealKafka
+from benchmarks.processes import cpu_seconds
 from benchmarks.progress import Sample, rate_between
 from benchmarks.topic import TOPIC, fill
 from benchmarks.worker import EmberWorker
@@ -44,7 +45,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
     Returns:
         By what grows and how far: `microseconds_per_record` of the engine, `bytes_per_key` it
-        grew by, and `row_bytes`; for workers `records_per_second` from the broker.
+        grew by, and `row_bytes`. For workers `records_per_second` from the broker; what a record
+        took of the processors, in all workers together (`cpu_us_per_record`) and in the broker
+        (`broker_cpu_us_per_record`); and `on_cores_of_their_own`, the records per second of as
+        many workers that never wait for a processor.
     """
     out: dict[str, Any] = {}
     for name in ("keys", "channels", "hidden"):
@@ -69,9 +73,8 @@ def _numbers(text: str) -> list[int]:
 def _point(model: FleetModel, fleet: Fleet, options: argparse.Namespace) -> dict[str, float]:
     before = _resident()
     bench = Bench(model, fleet)
-    bench.warm(rounds=1)
+    blocks = bench.warm(rounds=1)
     grown = _resident() - before
-    blocks = fleet.rounds(10**9, START_US + INTERVAL_US, seed=2)
     size = min(options.batch, len(fleet.keys))
     times = bench.run(blocks, size, options.seconds)
     return {
@@ -101,13 +104,20 @@ def _workers(numbers: list[int], options: argparse.Namespace) -> dict[str, Any]:
                     stack.enter_context(_worker(folder, kafka.bootstrap, number, i))
                     for i in range(number)
                 ]
+                before = cpu_seconds(kafka.pid)
                 samples = _watch(team, options.records)
+                broker = cpu_seconds(kafka.pid) - before
                 for worker in team:
                     worker.stop()
             rate = rate_between(samples, options.records, 0.2, 0.8)
             if rate is None:
                 raise BenchmarkError("The run was too short to be measured. Raise --records.")
-            found[str(number)] = {"records_per_second": round(rate.records_per_second)}
+            found[str(number)] = {
+                "records_per_second": round(rate.records_per_second),
+                "cpu_us_per_record": round(rate.cpu_us_per_record, 2),
+                "broker_cpu_us_per_record": round(1e6 * broker / options.records, 2),
+                "on_cores_of_their_own": round(number * 1e6 / rate.cpu_us_per_record),
+            }
     return found
 
 

@@ -42,16 +42,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     for name in ("even", "zipf", "hot"):
         say(name)
         bench = Bench(model, fleet)
-        now = bench.warm()
-        if name == "even":
-            blocks = fleet.rounds(10**9, now, seed=2)
-        elif name == "zipf":
+        blocks = bench.warm()
+        if name == "zipf":
             # So slow that no rare key falls silent: those events are another measurement.
-            blocks = _drawn(fleet, zipf / zipf.sum(), size, now, 1)
-        else:
+            blocks = _drawn(fleet, zipf / zipf.sum(), size, bench.now_us, 1)
+        elif name == "hot":
             # From the last of the even rounds the clock goes on at the key's own pace; the others
             # fall silent once, before the measurement.
-            blocks = _drawn(fleet, hot, size, now, INTERVAL_US)
+            blocks = _drawn(fleet, hot, size, bench.now_us, INTERVAL_US)
             bench.run(blocks, size, 0.0)
         times = bench.run(blocks, size, options.seconds)
         took[name] = round(float(np.median(times)), 3)

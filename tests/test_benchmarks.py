@@ -13,10 +13,10 @@ import numpy as np
 import psutil
 import pytest
 
-from benchmarks import frame, performance_page, recovery
+from benchmarks import frame, latency, performance_page, recovery
 from benchmarks.engine_bench import Bench, Wire, batches
 from benchmarks.fleet import Fleet
-from benchmarks.latency import faulty, quantiles
+from benchmarks.latency import Load, quantiles
 from benchmarks.local_copies import copy, restore
 from benchmarks.machine import describe
 from benchmarks.model import measure
@@ -290,11 +290,21 @@ def test_stages_add_up_to_the_step(fleet, model):
     assert {"observe: liquid", "RBM", "slots", "decide", "scatter"} <= found["stages"].keys()
 
 
-def test_prepared_records_take_any_time(fleet):
-    key, head, tail = next(faulty(fleet, 0.5))
-    wire = Wire(key, head + b"1700000000123" + tail, 0, 0)
-    decoded = make_codec("json", fleet.channels).decode([wire])
-    assert decoded.time_us.tolist() == [1_700_000_000_123_000]
+def test_a_loads_records_are_known_by_their_event_times(fleet, monkeypatch):
+    """The number of an alert's record says when it was handed over."""
+    now = [5.0]
+    monkeypatch.setattr(latency.time, "monotonic", lambda: now[0])
+    load = Load(fleet, fleet.rounds(10**9, 1_700_000_000_000_000), 0.5)
+    load.prepare(3 * KEYS)
+    sent = []
+    for count in (7, KEYS, 0, 11):
+        sent += [(now[0], Wire(key, value, 0, 0)) for key, value in load.take(count)]
+        now[0] += 1.0
+    times = make_codec("json", fleet.channels).decode([wire for _, wire in sent]).time_us
+    for number, time_us in enumerate(times.tolist()):
+        assert load.number(time_us) == number
+        assert load.handed_over(number) == sent[number][0]
+    assert load.number(1_699_999_999_000_000) < 0
 
 
 def test_the_workers_settings_file_is_valid(tmp_path):
