@@ -11,13 +11,14 @@ from ember_core.nn import Module
 
 
 class _Part(NamedTuple):
-    """Visible units of one channel and their weights, ready for exact products."""
+    """Channels with as many visible units each, stacked: `(S, ...)`."""
 
-    columns: Any
-    into: Any  # ExactWeight (V_c, N)
-    back: Any  # ExactWeight (N, V_c)
-    bias: Any
-    precision: Any
+    channels: list[int]
+    columns: Any  # (S * V_c,)
+    into: Any  # ExactWeight (S, V_c, N)
+    back: Any  # ExactWeight (S, N, V_c)
+    bias: Any  # (S, 1, V_c)
+    precision: Any  # (S, 1, V_c)
 
 
 class Explainer(Module):
@@ -36,7 +37,7 @@ class Explainer(Module):
         super().__init__()
         self.n_channels = n_channels
         self.channel_of_visible = list(channel_of_visible)
-        self._parts: list[_Part | None] = []
+        self._parts: list[_Part] = []
         self._rbm: Any = None
 
     def prepare(self, rbm: Any) -> None:
@@ -47,22 +48,26 @@ class Explainer(Module):
         sigma = ops.to_numpy(rbm.sigma).astype(np.float64)[:, None]
         self._rbm = frozen
         self._parts = []
-        for channel in range(self.n_channels):
-            at = np.flatnonzero(owner == channel)
-            if at.size == 0:
-                self._parts.append(None)
-                continue
+        of_channel = [np.flatnonzero(owner == channel) for channel in range(self.n_channels)]
+        for size in sorted({at.size for at in of_channel} - {0}):
+            channels = [c for c, at in enumerate(of_channel) if at.size == size]
+            at = np.stack([of_channel[c] for c in channels])
             columns, into, back = (
-                ops.from_numpy(x, like=rbm.sigma)
-                for x in (at, weights[at] / sigma[at], (weights[at] * sigma[at]).T)
+                ops.from_numpy(np.ascontiguousarray(x), like=rbm.sigma)
+                for x in (
+                    at.ravel(),
+                    (weights / sigma)[at],
+                    (weights * sigma)[at].transpose(0, 2, 1),
+                )
             )
             self._parts.append(
                 _Part(
+                    channels,
                     columns,
                     ops.exact_weight(into),
                     ops.exact_weight(back),
-                    ops.take(frozen.visible_bias, columns),
-                    ops.take(frozen.precision, columns),
+                    ops.reshape(ops.take(frozen.visible_bias, columns), (-1, 1, size)),
+                    ops.reshape(ops.take(frozen.precision, columns), (-1, 1, size)),
                 )
             )
 
@@ -78,19 +83,20 @@ class Explainer(Module):
         """
         drive = self._rbm.drive(visible)
         energy = ops.sum(ops.softplus(drive), axis=1)
-        gains = []
+        gains = [0.0 * energy] * self.n_channels  # of a channel without units
         for part in self._parts:
-            if part is None:
-                gains.append(0.0 * energy)
-                continue
-            own = ops.ascontiguous(ops.take(visible, part.columns, 1))
+            own = ops.take(visible, part.columns, 1)
+            own = ops.reshape(own, (len(own), len(part.channels), -1))
+            own = ops.ascontiguous(ops.transpose(own, (1, 0, 2)))
             without = drive - ops.exact_matmul(own, part.into)
             expected = ops.exact_matmul(ops.sigmoid(without), part.back) + part.bias
             then = without + ops.exact_matmul(expected, part.into)
             departure = ops.square((own - part.bias) * part.precision)
             usual = ops.square((expected - part.bias) * part.precision)
-            quadratic = 0.5 * ops.sum(departure - usual, axis=1)
-            gains.append(quadratic - energy + ops.sum(ops.softplus(then), axis=1))
+            quadratic = 0.5 * ops.sum(departure - usual, axis=-1)
+            gained = quadratic - energy + ops.sum(ops.softplus(then), axis=-1)
+            for i, channel in enumerate(part.channels):
+                gains[channel] = gained[i]
         gain = ops.maximum(ops.astype(ops.stack(gains, axis=1), "float64"), 0.0)
         total = ops.sum(gain, axis=1)[:, None]
         even = ops.where(total > 0, 0.0 * gain, 0.0 * gain + 1.0 / self.n_channels)

@@ -24,14 +24,14 @@ GRID = 1.5 * 2.0 ** (23 - INPUT_BITS)
 
 @dataclass(frozen=True, slots=True)
 class ExactWeight:
-    """A weight matrix made ready for `exact_matmul`, once.
+    """A weight matrix made ready for `exact_matmul`, once; or a stack of them.
 
     Attributes:
-        shape: `(V, N)` of the matrix.
+        shape: `(V, N)` of the matrix, `(S, V, N)` of a stack.
         blocks: The rounded rows, at most 128 at a time, float64.
     """
 
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     blocks: tuple[Array, ...]
 
 
@@ -39,10 +39,11 @@ def exact_weight(w: Array) -> ExactWeight:
     """Round a weight matrix to the grid of `exact_matmul`.
 
     Args:
-        w: Finite array of shape `(V, N)`; values of magnitude 8 and more are held just below it.
+        w: Finite array of shape `(V, N)`, or `(S, V, N)`; values of magnitude 8 and more are held
+            just below it.
 
     Raises:
-        ValueError: If `w` is not a matrix of finite numbers.
+        ValueError: If `w` is no matrix of finite numbers, and no stack of them.
     """
     return BY_TYPE[type(w)].exact_weight(w)  # type: ignore[no-any-return]
 
@@ -54,13 +55,15 @@ def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
         x: Array of shape `(..., V)`; taken as float32, held within |x| < 32 and rounded to 2^-17.
             A NaN makes its own row NaN and no other.
         w: Array of shape `(V, N)`, or the result of `exact_weight`, which saves rounding it anew.
+            With a stack `(S, V, N)`, `x` is `(S, B, V)`: the product of each with its own.
 
     Returns:
         float32 array of shape `(..., N)`: the exact product of the rounded operands up to 128
         terms; beyond, blocks of 128 are added in float64 in their order.
 
     Raises:
-        ValueError: If the last axis of `x` is not `V`, or `w` is refused by `exact_weight`.
+        ValueError: If the last axis of `x` is not `V`, if `x` is no such stack where `w` is one,
+            or if `w` is refused by `exact_weight`.
 
     Examples:
         >>> from ember_core import ops
@@ -109,10 +112,11 @@ def check_fits(x_shape: tuple[int, ...], w: ExactWeight) -> None:
     """Refuse operands whose shapes do not fit.
 
     Raises:
-        ValueError: If the last axis of `x` is not `V`.
+        ValueError: If the last axis of `x` is not `V`, or `x` is no stack where `w` is one.
     """
-    if not x_shape or x_shape[-1] != w.shape[0]:
+    stack, terms = w.shape[:-2], w.shape[-2]
+    if x_shape[-1:] != (terms,) or (stack and (len(x_shape) != 3 or x_shape[:1] != stack)):
         raise ValueError(
-            "The operands of exact_matmul do not fit. Expected the last axis of x to be "
-            f"V={w.shape[0]} of w. Received: x.shape={x_shape}, w.shape={w.shape}."
+            "The operands of exact_matmul do not fit. Expected a stack x where w is one, and the "
+            f"last axis of x to be V={terms} of w. Received: x.shape={x_shape}, w.shape={w.shape}."
         )

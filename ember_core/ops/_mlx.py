@@ -488,7 +488,7 @@ def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
     with mx.stream(mx.cpu):
         held = clip(x.astype(mx.float32), -INPUT_LIMIT, INPUT_LIMIT)
         wide = (held + GRID - GRID).astype(mx.float64)
-        total = mx.zeros((*x.shape[:-1], w.shape[1]), mx.float64)
+        total = mx.zeros((*x.shape[:-1], w.shape[-1]), mx.float64)
         for i, block in enumerate(w.blocks):
             total = total + wide[..., i * BLOCK_TERMS : (i + 1) * BLOCK_TERMS] @ block
         return total.astype(mx.float32)

@@ -408,33 +408,37 @@ def svd(a: Array) -> tuple[Array, Array, Array]:
 
 def exact_weight(w: Array) -> ExactWeight:
     w = np.asarray(w, np.float64)
-    if w.ndim != 2 or not np.isfinite(w).all():
+    if w.ndim not in (2, 3) or not np.isfinite(w).all():
         raise ValueError(
-            "An exact weight must be a matrix of finite numbers. Expected shape (V, N). "
+            "An exact weight must be a matrix of finite numbers. Expected shape (V, N) or "
+            "(S, V, N). "
             f"Received: shape={w.shape}, finite={bool(np.isfinite(w).all())}."
         )
     scale = 2.0**WEIGHT_BITS
     grid = np.rint(np.clip(w, -WEIGHT_LIMIT, WEIGHT_LIMIT) * scale) / scale
     blocks = tuple(
-        np.ascontiguousarray(grid[i : i + BLOCK_TERMS]) for i in range(0, len(grid), BLOCK_TERMS)
+        np.ascontiguousarray(grid[..., i : i + BLOCK_TERMS, :])
+        for i in range(0, w.shape[-2], BLOCK_TERMS)
     )
-    return ExactWeight((w.shape[0], w.shape[1]), blocks)
+    return ExactWeight(w.shape, blocks)
 
 
 def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
     w = w if isinstance(w, ExactWeight) else exact_weight(w)
     x = np.asarray(x, np.float32)
     check_fits(x.shape, w)
-    terms, width = w.shape
+    terms, width = w.shape[-2:]
+    if len(w.shape) == 3:
+        wide = _on_grid(x).astype(np.float64)
+        stack = np.zeros((*x.shape[:-1], width))
+        for i, block in enumerate(w.blocks):
+            stack += wide[..., i * BLOCK_TERMS : (i + 1) * BLOCK_TERMS] @ block
+        return stack.astype(np.float32)
     rows = x.reshape(-1, terms)
     out = np.zeros((len(rows), width), np.float32)
     for start in range(0, len(rows) if w.blocks else 0, _TILE_ROWS):
         stop = start + _TILE_ROWS
-        tile = np.minimum(rows[start:stop], _LIMIT)
-        np.maximum(tile, -_LIMIT, out=tile)
-        tile += _GRID
-        tile -= _GRID
-        wide = tile.astype(np.float64)
+        wide = _on_grid(rows[start:stop]).astype(np.float64)
         total = wide[:, :BLOCK_TERMS] @ w.blocks[0]
         for i, block in enumerate(w.blocks[1:], 1):
             total += wide[:, i * BLOCK_TERMS : (i + 1) * BLOCK_TERMS] @ block
@@ -454,6 +458,15 @@ def _rounded(function: np.ufunc, x: Array) -> Array:
     x = np.asarray(x, np.float32)
     # NumPy converts, computes and rounds by pieces that stay in the cache.
     return function(x, out=np.empty_like(x), dtype=np.float64, casting="unsafe")
+
+
+def _on_grid(x: Array) -> Array:
+    """Float32 held within the limits and rounded to the grid."""
+    x = np.minimum(x, _LIMIT)
+    np.maximum(x, -_LIMIT, out=x)
+    x += _GRID
+    x -= _GRID
+    return x
 
 
 # --- random

@@ -489,7 +489,7 @@ def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
     check_fits(tuple(x.shape), w)
     _one_device(x, *w.blocks)
     wide = (torch.clamp(x, -INPUT_LIMIT, INPUT_LIMIT) + GRID - GRID).to(torch.float64)
-    total = torch.zeros((*x.shape[:-1], w.shape[1]), dtype=torch.float64, device=x.device)
+    total = torch.zeros((*x.shape[:-1], w.shape[-1]), dtype=torch.float64, device=x.device)
     for i, block in enumerate(w.blocks):
         total = total + wide[..., i * BLOCK_TERMS : (i + 1) * BLOCK_TERMS] @ block
     return total.to(torch.float32)

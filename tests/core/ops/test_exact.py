@@ -147,6 +147,18 @@ def test_shapes_go_through():
     assert ops.exact_matmul(np.ones((2, 5)), w).dtype == np.float32
 
 
+def test_a_stack_gives_the_bits_of_its_matrices():
+    rng = np.random.default_rng(5)
+    x = (9.0 * rng.standard_normal((3, 11, 131))).astype(np.float32)
+    w = rng.standard_normal((3, 131, 7))
+    got = ops.exact_matmul(x, ops.exact_weight(w))
+    for i in range(3):
+        assert got[i].tobytes() == ops.exact_matmul(x[i], w[i]).tobytes()
+        assert got[i, 4].tobytes() == ops.exact_matmul(x[i, 4], w[i]).tobytes()
+    with pytest.raises(ValueError, match=r"x.shape=\(11, 131\), w.shape=\(3, 131, 7\)"):
+        ops.exact_matmul(x[0], w)
+
+
 def test_operands_that_do_not_fit_are_refused():
     with pytest.raises(
         ValueError, match=r"V=5 of w\. Received: x.shape=\(2, 7\), w.shape=\(5, 3\)"
