@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -32,7 +32,7 @@ TIME_MAX_US = 9_214_646_400_000_000
 MAX_ABS_VALUE = 1e150
 """Larger magnitudes are refused: their squares overflow a float64."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # UTC, without saying so
 
 
 class Message(Protocol):
@@ -211,17 +211,13 @@ def rfc3339(time_us: int) -> str:
     Raises:
         OverflowError: If the time is outside years 1 to 9999.
     """
-    moment = _EPOCH + timedelta(microseconds=int(time_us))
-    return moment.replace(tzinfo=None).isoformat() + "Z"
+    return (_EPOCH + timedelta(microseconds=int(time_us))).isoformat() + "Z"
 
 
 def fingerprint(labels: Mapping[str, str]) -> str:
     """16 hex digits that identify a set of labels, whatever their order."""
-    digest = hashlib.blake2b(digest_size=8)
-    for name in sorted(labels):
-        _update(digest, name.encode())
-        _update(digest, labels[name].encode())
-    return digest.hexdigest()
+    words = [word.encode() for name in sorted(labels) for word in (name, labels[name])]
+    return hashlib.blake2b(_prefixed(words), digest_size=8).hexdigest()
 
 
 def event_id(topic: str, key: bytes, time_us: int, row_seq: int, kind: str) -> str:
@@ -237,15 +233,13 @@ def event_id(topic: str, key: bytes, time_us: int, row_seq: int, kind: str) -> s
     Returns:
         32 hex digits. Fields are length-prefixed: ("a", b"bc") and ("ab", b"c") differ.
     """
-    digest = hashlib.blake2b(digest_size=16)
-    for field in (topic.encode(), key, b"%d" % time_us, b"%d" % row_seq, kind.encode()):
-        _update(digest, field)
-    return digest.hexdigest()
+    fields = topic.encode(), key, b"%d" % time_us, b"%d" % row_seq, kind.encode()
+    return hashlib.blake2b(_prefixed(fields), digest_size=16).hexdigest()
 
 
-def _update(digest: hashlib.blake2b, field: bytes) -> None:
-    digest.update(len(field).to_bytes(4, "big"))
-    digest.update(field)
+def _prefixed(fields: Sequence[bytes]) -> bytes:
+    """Fields one after the other, each behind its length."""
+    return b"".join([part for field in fields for part in (len(field).to_bytes(4, "big"), field)])
 
 
 def _plain(value: Any) -> Any:

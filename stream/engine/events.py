@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -94,15 +95,15 @@ class EventBuilder:
 
     def anomaly(self, row: Row, why: Why, threshold: float) -> Event:
         """One improbable row."""
-        labels = self._labels("EmberAnomaly", row)
+        labels, common = self._labels("EmberAnomaly", row), self._common(row, why)
         body = Anomaly(
             status="firing",
             labels=labels,
             annotations=self._annotations(row, why, "improbable for this key"),
-            starts_at=rfc3339(row.time_us),
+            starts_at=common["window"].start,
             fingerprint=fingerprint(labels),
             threshold=threshold,
-            **self._common(row, why),
+            **common,
         )
         return self._event("anomaly", "anomaly", row, encode_body(body))
 
@@ -183,23 +184,24 @@ class EventBuilder:
         }
 
     def _common(self, row: Row, why: Why) -> dict[str, Any]:
+        start = rfc3339(row.time_us)
         return {
             "score": row.score,
             "probability": 10.0**-row.severity,
             "severity": row.severity,
             "window": Window(
-                start=rfc3339(row.time_us),
-                end=rfc3339(row.end_us),
+                start=start,
+                end=start if row.end_us == row.time_us else rfc3339(row.end_us),
                 size=self._size,
                 stride=self._strides,
             ),
             "top_channels": [
                 TopChannel(
                     name=self._channels[c],
-                    value=None if np.isnan(v) else v,
-                    expected=None if np.isnan(e) else e,
+                    value=None if isnan(v) else v,
+                    expected=None if isnan(e) else e,
                     share=s,
-                    direction="above" if np.isnan(v) or v >= e else "below",
+                    direction="above" if isnan(v) or v >= e else "below",
                 )
                 for c, s, v, e in zip(why.channel, why.share, why.value, why.expected, strict=True)
             ],
@@ -208,4 +210,4 @@ class EventBuilder:
 
 
 def _number(x: float) -> str:
-    return "missing" if np.isnan(x) else f"{x:.4g}"
+    return "missing" if isnan(x) else f"{x:.4g}"
