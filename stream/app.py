@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import Mapping
@@ -203,4 +204,8 @@ def run(settings: Settings) -> None:
     log = settings.log
     configure_logs(level=log.level, format=log.format, repeat_seconds=log.repeat_seconds)
     application = Application(settings)
+    # What is there by now stays: no collection has to look at it again. What comes are records,
+    # which die young without a cycle.
+    gc.collect()
+    gc.freeze()
     asyncio.run(application.serve())

@@ -13,6 +13,7 @@ from faust.transport.drivers import aiokafka as driver
 from mode import Service
 
 from ._flow import Flow
+from ._pace import Pace
 from ._thread import ConsumerThread
 
 _POLL_SECONDS = 0.25
@@ -35,6 +36,7 @@ class Consumer(driver.Consumer):
             lambda: int(self.app.consumer_generation_id),
             lambda: self.flow_active and not self.app.should_stop,
         )
+        self._pace = Pace(self.edge.clock)
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._fetch_generation = -1
@@ -80,10 +82,12 @@ class Consumer(driver.Consumer):
         records, active = await self._wait_next_records(
             _RECOVERY_POLL_SECONDS if recovering else _POLL_SECONDS
         )
+        if not recovering:
+            self._pace.taken(sum(map(len, (records or {}).values())))
         await self.flow.take(
             self.app.tables.recovery, records or {}, active or (), self._fetch_generation
         )
-        await asyncio.sleep(0)
+        await asyncio.sleep(self._pace.pause())
 
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
         """Finish the slice in hand, bring everything to the log, then let go."""
