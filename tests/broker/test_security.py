@@ -229,10 +229,13 @@ def test_a_wrong_password_is_one_sentence(
     kafka = settings(secure, certificates, mechanism, sasl_password="guessed wrong")
     lines = [f"{name} = {json.dumps(value)}" for name, value in kafka.items()]
     text = "\n".join(
-        ["[kafka]", *lines, "[model]", f'path = "{fleet_model}"', "[http]", "port = 0"]
+        [
+            *("[kafka]", *lines, "[model]", f'path = "{fleet_model}"'),
+            *("[http]", "port = 0", "[alertmanager]", "port = 0"),
+        ]
     )
     (tmp_path / "ember.toml").write_text(text)
-    for command in (("run",), ("tail", "triggers")):
+    for command in (("run",), ("tail", "triggers"), ("bridge", "alertmanager")):
         done = ember(*command, cwd=tmp_path, check=False)
         assert done.returncode == 1
         assert "The broker refused the login." in done.stderr.splitlines()[-1]
