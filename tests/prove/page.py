@@ -37,8 +37,19 @@ def part(name: str, results: Mapping[str, Any]) -> str:
         "fuzzing": (("target", "inputs", "past the first stage", "growth, MiB"), _fuzzing),
         "survivors": (("change", "why it cannot be seen here"), _survivors),
     }[name]
+    if all(result["proof"] != _MADE_BY[name] for result in results.values()):
+        return f'No result is kept yet: `make prove ARGS="{_MADE_BY[name]} --save"` makes one.\n'
     lines = [head, ["---"] * len(head), *rows(results)]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+_MADE_BY = {
+    "proofs": "simulation",
+    "disturbances": "series",
+    "bugs": "simulation",
+    "fuzzing": "fuzz",
+    "survivors": "mutants",
+}
 
 
 def _series(results: Mapping[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ import pytest
 from benchmarks.kafka_client import Record
 from benchmarks.kafka_jars import KafkaUnavailableError, jars, java
 from tests.conftest import lacking
-from tests.prove import frame, mutate, soak, truth
+from tests.prove import frame, mutate, page, soak, truth
 from tests.prove.frame import ROOT, Refuted
 
 
@@ -146,6 +146,12 @@ def test_too_few_events_show_nothing() -> None:
     published = [_event("anomaly", *event) for event in EVENTS[:5]]
     with pytest.raises(Refuted, match="too few"):
         truth.compare(few, {"anomaly": published}, {}, exactly_once=True)
+
+
+def test_a_table_without_a_result_says_how_to_make_one() -> None:
+    assert 'ARGS="mutants --save"' in page.part("survivors", {})
+    found = {"proof": "mutants", "survivors": {"a -> b": "Nothing comes of it."}}
+    assert "| a -> b | Nothing comes of it. |" in page.part("survivors", {"mutants": found})
 
 
 CODE = '''
