@@ -213,8 +213,12 @@ def _check_sizes(config: dict[str, Any], numbers: int) -> None:
     """Refuse sizes that the bundle's arrays cannot have, before memory is asked for them.
 
     Raises:
-        ValueError: If a size is larger than the count of numbers in all arrays.
+        ValueError: If a size is larger than the count of numbers in all arrays, or what is true or
+            false is a number.
     """
+    for name in ("levels", "clock_visible"):
+        if not isinstance(config.get(name, True), bool):  # a number would be taken for how many
+            raise ValueError(f"{name}={config[name]}, but it is true or false")
     for name in _SIZES:
         value = config.get(name, 0)
         for size in value if isinstance(value, list) else [value]:

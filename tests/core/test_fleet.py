@@ -84,7 +84,7 @@ def test_what_shapes_weights_cannot_be_configured(fitted):
 
 
 @pytest.mark.parametrize(
-    "damage", ["config", "tail", "weight", "array", "kinds", "size", "key", "infinite"]
+    "damage", ["config", "tail", "weight", "array", "kinds", "size", "number", "key", "infinite"]
 )
 def test_a_bundle_that_holds_no_pipeline_is_refused_with_one_sentence(fitted, tmp_path, damage):
     """Which folder, what is missing, what to do; never a traceback of its insides."""
@@ -102,6 +102,8 @@ def test_a_bundle_that_holds_no_pipeline_is_refused_with_one_sentence(fitted, tm
         card["config"] = 7
     elif damage == "size":
         card["config"]["hidden"] = 1_700_000_000
+    elif damage == "number":  # in place of a true: once 16 GiB
+        card["config"]["levels"] = 2
     elif damage == "key":
         card["keys"][0] = 7
     elif damage == "infinite":
