@@ -37,6 +37,7 @@ _START_SECONDS: Final = 120.0
 _TICK_SECONDS: Final = 0.002
 _HISTORY_ROUNDS: Final = 140  # until the keys may alarm
 _FAULT_SCALES: Final = 15.0
+_FAULTS: Final = 0.0005  # windows hold a fault for rows: 4 alerts in 1,000 records
 _PARTIES: Final = ("worker", "broker", "producer")
 _MAXIMUM: Final = 60_000  # records/s, where no throughput was kept
 
@@ -49,7 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--loads", default="10,50,90", help="percent of it, with commas")
     parser.add_argument("--seconds", type=float, default=15.0, help="measured, each load")
     parser.add_argument("--warm-seconds", type=float, default=5.0, help="before, each load")
-    parser.add_argument("--faults", type=float, default=0.005, help="share of records far off")
+    parser.add_argument("--faults", type=float, default=_FAULTS, help="share of records far off")
     parser.add_argument("--keys", type=int, default=10_000)
     parser.add_argument("--channels", type=int, default=8)
     parser.add_argument("--partitions", type=int, default=4)
