@@ -23,6 +23,7 @@ from ._strategy import Share, Strategy
 _LARGEST_WEIGHT = 7.99
 _SIGMA = (0.05, 20.0)  # where a learnt one is held
 _MEASURED = 8  # batches of a persistent chain from one measured error to the next
+_HALF = 0.5 + 1e-6  # of the unit interval; rows scaled into it are off by rounding
 
 
 class ContrastiveDivergence:
@@ -80,7 +81,7 @@ class ContrastiveDivergence:
         like = rbm.weights.data
         if ops.dtype(v) != ops.dtype(like):
             v = ops.astype(v, ops.dtype(like))
-        if rbm.visible == "binary" and bool(ops.any(ops.abs(v - 0.5) > 0.5)):
+        if rbm.visible == "binary" and bool(ops.any(ops.abs(v - 0.5) > _HALF)):
             raise ValueError(
                 "Binary units are 0, 1 or a probability. Expected values in [0, 1]. Received: a "
                 f"batch from {float(ops.min(v)):g} to {float(ops.max(v)):g}. Use "
