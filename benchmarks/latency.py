@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import bisect
 import itertools
-import json
 import os
 import tempfile
 import threading
@@ -26,7 +25,7 @@ import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.fleet import INTERVAL_US, Block, Fleet
-from benchmarks.frame import RESULTS, BenchmarkError, say
+from benchmarks.frame import BenchmarkError, say
 from benchmarks.kafka_client import Send, create_topics, produce
 from benchmarks.kafka_server import RealKafka
 from benchmarks.processes import cpu_seconds
@@ -39,13 +38,13 @@ _HISTORY_ROUNDS: Final = 140  # until the keys may alarm
 _FAULT_SCALES: Final = 15.0
 _FAULTS: Final = 0.0005  # windows hold a fault for rows: 4 alerts in 1,000 records
 _PARTIES: Final = ("worker", "broker", "producer")
-_MAXIMUM: Final = 60_000  # records/s, where no throughput was kept
+_FLOOD: Final = 120_000  # records/s that are offered to find how many the worker takes
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The load and its length."""
     parser.add_argument(
-        "--maximum", type=int, default=0, help="records/s; 0: what `throughput` has kept"
+        "--maximum", type=int, default=0, help="records/s; 0: measured before the loads"
     )
     parser.add_argument("--loads", default="10,50,90", help="percent of it, with commas")
     parser.add_argument("--seconds", type=float, default=15.0, help="measured, each load")
@@ -70,9 +69,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """
     fleet = Fleet(options.keys, options.channels, kinds=options.kinds)
     loads = [int(word) for word in options.loads.split(",")]
-    maximum = options.maximum or kept_maximum()
     longest = options.warm_seconds + options.seconds
-    ahead = sum(maximum * load // 100 * longest for load in loads) / options.keys + 2
+    most = options.maximum or _FLOOD
+    rates = [most * load // 100 for load in loads] + [0 if options.maximum else _FLOOD]
+    ahead = sum(rate * longest for rate in rates) / options.keys + 2
     rounds = _HISTORY_ROUNDS + round(ahead)
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="ember-bench-") as scratch, RealKafka() as kafka:
@@ -101,6 +101,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         ):
             worker.until(worker.records, _START_SECONDS)
             worker.watch(sent, _START_SECONDS)
+            maximum = options.maximum or _taken(worker, source, kafka.bootstrap, options)
+            worker.watch(sent + source.sent, _START_SECONDS)
             for load in loads:
                 rate = maximum * load // 100
                 say(f"{load} %: {rate:,} records/s")
@@ -129,12 +131,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def kept_maximum(folder: Path = RESULTS) -> int:
-    """Records per second of the kept throughput, or a usual figure where none is kept."""
-    path = folder / "throughput.json"
-    if not path.is_file():
-        return _MAXIMUM
-    return int(json.loads(path.read_text(encoding="utf-8"))["records_per_second"])
+def _taken(worker: EmberWorker, source: Load, bootstrap: str, options: argparse.Namespace) -> int:
+    """Records a second that the worker takes while more are produced beside it."""
+    source.prepare(round(_FLOOD * (options.warm_seconds + options.seconds)) + 2)
+    source.produce(bootstrap, _FLOOD, options.warm_seconds)
+    began, before = time.monotonic(), worker.records()
+    source.produce(bootstrap, _FLOOD, options.seconds)
+    maximum = round((worker.records() - before) / (time.monotonic() - began))
+    say(f"takes {maximum:,} records/s")
+    return maximum
 
 
 def quantiles(delays: list[float]) -> dict[str, Any]:

@@ -57,8 +57,8 @@ def table(job: Job) -> None:
                 decode(value)
                 counts[key] += 1
                 seen[key] = counts[key]
+                pace.count += 1  # before the await: the end may come in it
                 await out.send(key=key, value=b"%d" % seen[key])
-                pace.count += 1
 
     _run(job, "faust-table", declare, pace, seen)
 
