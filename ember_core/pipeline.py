@@ -41,11 +41,10 @@ class Pipeline(Module):
 
     def __init__(self, config: PipelineConfig) -> None:
         super().__init__()
-        if not config.channels or not set(config.residuals) <= set(config.horizons):
+        if not set(config.residuals) <= set(config.horizons):
             raise ValueError(
-                "A pipeline cannot be made so. Expected at least one channel, and residuals that "
-                f"are some of the horizons. Received: channels={config.channels}, "
-                f"horizons={config.horizons}, residuals={config.residuals}."
+                "A pipeline cannot be made so. Expected residuals that are some of the horizons. "
+                f"Received: horizons={config.horizons}, residuals={config.residuals}."
             )
         self.config = config
         c = len(config.channels)

@@ -279,12 +279,11 @@ class Engine:
         slab = self._store.slab
         if self._spill is None:
             return slab.max_keys  # nothing would be gained by waiting
-        return slab.max_keys - int(np.count_nonzero(slab.dirty[: slab.high]))
+        return slab.max_keys - slab.dirty_count()
 
     def unwritten_bytes(self) -> int:
         """Bytes of the rows that have changed since they were last taken."""
-        slab = self._store.slab
-        return self.row_bytes * int(np.count_nonzero(slab.dirty[: slab.high]))
+        return self.row_bytes * self._store.slab.dirty_count()
 
     @property
     def moved(self) -> Moved:

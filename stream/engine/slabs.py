@@ -92,6 +92,10 @@ class Slab:
         assert key is not None
         return key
 
+    def dirty_count(self) -> int:
+        """Rows of all partitions that have changed since they were last taken."""
+        return int(np.count_nonzero(self.dirty[: self.high]))
+
     def dirty_slots(self, owner: int) -> NDArray[np.int64]:
         """Slots of a partition whose rows have changed since they were last taken."""
         n = self.high
