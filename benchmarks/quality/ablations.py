@@ -23,7 +23,7 @@ from ember_core.cascade import CascadePipeline
 from ember_core.evaluate import summarise, summary
 from ember_core.models import RBM
 from ember_core.train import fit_cascade, fit_rbm
-from ember_core.train._pipeline import BATCH, LEARNING_RATE, epochs_for
+from ember_core.train._pipeline import BATCH, GIBBS_STEPS, LEARNING_RATE, epochs_for
 from stream.training import history
 
 Floats = NDArray[np.float32]
@@ -87,6 +87,7 @@ def _by_rbm(train: list[Floats], test: list[Floats]) -> tuple[list[Any], list[An
         learning_rate=LEARNING_RATE,
         momentum=0.5,
         weight_decay=1e-4,
+        k=GIBBS_STEPS,
         generator=generator,
     )
 

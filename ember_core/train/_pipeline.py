@@ -24,6 +24,7 @@ EVIDENCE_ROWS = 0.5
 POOLED_EXCESSES = 20.0  # weight of the fleet's mean excess beside a key's own excesses
 BATCH, STEPS = 128, 8_000  # of the RBM's training
 LEARNING_RATE = 4e-2  # 1e-2 needs four times the epochs for the same
+GIBBS_STEPS = 3  # of its negative phase: CD-1 leaves improbable records probable; 10 bring no more
 
 # How slowly the tail follows, and how long an alarm keeps it still: periods of the data, which
 # hold where times are mere record numbers; rows where there is no period; no longer than so long.
@@ -123,6 +124,7 @@ def fit_pipeline(
         learning_rate=LEARNING_RATE,
         momentum=0.5,
         weight_decay=1e-4,
+        k=GIBBS_STEPS,
         generator=ops.generator(config.seed),
     )
     rbm.to(backend="numpy")
