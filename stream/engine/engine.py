@@ -17,7 +17,15 @@ from stream.engine.judge import KEPT, Former, Judge, Judged, judge_of
 from stream.engine.layout import LAYOUT_VERSION, RowLayout, WindowSpec
 from stream.engine.meta import META_KEY, MetaRow
 from stream.engine.partition import Partition
-from stream.engine.result import TP, DirtyRows, Fetch, LoadReport, Moved, StepResult
+from stream.engine.result import (
+    TP,
+    DirtyRows,
+    Fetch,
+    LoadReport,
+    Moved,
+    RowsTaken,
+    StepResult,
+)
 from stream.engine.shadow import Comparison
 from stream.engine.snapshot import RowBlock, Walk
 from stream.engine.spill import Spill
@@ -315,14 +323,11 @@ class Engine:
         """
         part, slab = self._parts[tp[0], tp[1]], self._store.slab
         slots = slab.dirty_slots(part.number)[:limit]
-        flat = slab.rows[slots].tobytes()
+        block = np.take(slab.rows, slots, axis=0)
         slab.dirty[slots] = False
-        n = self.row_bytes
-        rows: list[bytes | None] = [flat[i : i + n] for i in range(0, len(flat), n)]
-        keys = [slab.key(slot) for slot in slots.tolist()]
         gone, part.tombstones = [k for k in part.tombstones if k not in part.index], []
-        keys, rows = [*gone, *keys], [*[None] * len(gone), *rows]
-        return DirtyRows([*keys, META_KEY], [*rows, part.meta.encode()])
+        keys = [*gone, *slab.keys(slots), META_KEY]
+        return DirtyRows(keys, RowsTaken(len(gone), block, part.meta.encode()))
 
     def mark_dirty(self, tp: TP, keys: Iterable[bytes]) -> None:
         """Mark rows as changed again, after they could not be written."""

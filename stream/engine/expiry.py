@@ -109,7 +109,7 @@ class Expiry:
         now = np.full(slots.size, clock, dtype=np.int64)
         gone = slots[self._over(slots, now) & ~store.slab.dirty[slots]]
         events = self._say(part, gone)
-        keys = [store.slab.key(slot) for slot in gone.tolist()]
+        keys = store.slab.keys(gone)
         for key in keys:
             store.slab.free(part.index.pop(key))
         if part.spill is not None:

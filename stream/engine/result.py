@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from typing import NamedTuple
+from itertools import repeat
+from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,11 +84,47 @@ class StepResult:
     missing: int = 0
 
 
+class RowsTaken(Sequence[bytes | None]):
+    """Tombstones, rows and a meta row, in this order, over one block of memory.
+
+    A row becomes bytes only when it is asked for: while many are taken, the stream stands still.
+
+    Args:
+        tombstones: How many.
+        block: The rows, `(n, nbytes)`; nobody else's.
+        meta: The meta row.
+    """
+
+    def __init__(self, tombstones: int, block: NDArray[np.uint8], meta: bytes) -> None:
+        self._tombstones, self._block, self._meta = tombstones, block, meta
+
+    def __len__(self) -> int:
+        return self._tombstones + len(self._block) + 1
+
+    def __iter__(self) -> Iterator[bytes | None]:
+        yield from repeat(None, self._tombstones)
+        yield from (row.tobytes() for row in self._block)
+        yield self._meta
+
+    @overload
+    def __getitem__(self, at: int) -> bytes | None: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[bytes | None]: ...
+    def __getitem__(self, at: int | slice) -> bytes | list[bytes | None] | None:
+        places = range(len(self))[at]
+        if isinstance(places, range):
+            return [self[place] for place in places]
+        row = places - self._tombstones
+        if row < 0:
+            return None
+        return self._block[row].tobytes() if row < len(self._block) else self._meta
+
+
 class DirtyRows(NamedTuple):
     """A copy of changed rows; a None row is a tombstone. The last entry is the meta row."""
 
     keys: list[bytes]
-    rows: list[bytes | None]
+    rows: Sequence[bytes | None]
 
 
 class LoadReport(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +92,10 @@ class Slab:
         key = self._keys[slot]
         assert key is not None
         return key
+
+    def keys(self, slots: NDArray[np.int64]) -> list[bytes]:
+        """Keys of slots in use, `(n,)`."""
+        return cast("list[bytes]", list(map(self._keys.__getitem__, slots.tolist())))
 
     def dirty_count(self) -> int:
         """Rows of all partitions that have changed since they were last taken."""

@@ -93,7 +93,7 @@ class Walk:
             clean = mine[~slab.dirty[mine]]
             self.skipped += int(mine.size - clean.size)
             if clean.size:
-                return RowBlock([slab.key(slot) for slot in clean.tolist()], slab.rows[clean])
+                return RowBlock(slab.keys(clean), slab.rows[clean])
         return None
 
     def _from_departed(self, limit: int) -> RowBlock | None:

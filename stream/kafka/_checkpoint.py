@@ -17,7 +17,7 @@ process: memory is ahead of the log.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from ._ledger import Ledger
@@ -42,7 +42,7 @@ class Part:
     committed: int
     events: list[Entry]
     keys: list[bytes]
-    rows: list[bytes | None]
+    rows: Sequence[bytes | None]
 
 
 class Checkpoint:
@@ -144,8 +144,8 @@ class Checkpoint:
             position=self._ledger.position(tp),
             committed=self._ledger.committed(tp),
             events=self._outbox.take(tp),
-            keys=list(dirty.keys),
-            rows=list(dirty.rows),
+            keys=dirty.keys,
+            rows=dirty.rows,
         )
 
     async def _write(self, parts: list[Part]) -> None:

@@ -73,7 +73,7 @@ class DirtyRows(Protocol):
         """Changelog keys."""
 
     @property
-    def rows(self) -> list[bytes | None]:
+    def rows(self) -> Sequence[bytes | None]:
         """Changelog values; None is a tombstone."""
 
 

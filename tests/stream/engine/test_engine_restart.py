@@ -168,7 +168,7 @@ def test_rows_are_copies(model: FleetModel, feed: list[Sent]) -> None:
     dirty = done.engine.take_dirty(TP)
     before = list(dirty.rows)
     feed_into(done, feed, begin=40)
-    assert dirty.rows == before
+    assert list(dirty.rows) == before
     assert done.engine.row(TP, dirty.keys[0]) != before[0]
     assert np.frombuffer(before[0] or b"", dtype=np.uint8).size == done.engine.row_bytes
 
