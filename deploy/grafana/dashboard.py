@@ -9,6 +9,7 @@ from typing import Any
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 WHO = 'job=~"$job", instance=~"$instance"'
 TOPIC = f'{WHO}, topic=~"$topic"'
+BRIDGE = 'job="ember-bridge"'  # it has no worker's name; the alert rules ask for this job too
 WIDTH = 24
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboard import WHO, Dashboard, Panel, rate
+from dashboard import BRIDGE, WHO, Dashboard, Panel, rate
 
 KEYS = Dashboard(
     "ember-keys",
@@ -95,6 +95,51 @@ KEYS = Dashboard(
                     )
                 ],
                 "bargauge",
+            ),
+        ],
+        "Told to Alertmanager, where `ember bridge alertmanager` runs": [
+            Panel(
+                "Alerts that fire",
+                "Episodes the bridge keeps alive in Alertmanager. Fewer than fire above: the rest is backlog or withheld.",
+                "short",
+                [(f"sum(ember_bridge_firing_alerts{{{BRIDGE}}})", "")],
+                "stat",
+                8,
+            ),
+            Panel(
+                "Not told",
+                "Alerts that no Alertmanager has taken yet, or not again. For minutes: nobody is paged.",
+                "short",
+                [(f"sum(ember_bridge_untold_alerts{{{BRIDGE}}})", "")],
+                "stat",
+                8,
+                steps=(1, 100),
+            ),
+            Panel(
+                "Triggers to be read",
+                "The bridge's lag on the trigger topic.",
+                "short",
+                [(f"sum(ember_bridge_lag_records{{{BRIDGE}}})", "")],
+                "stat",
+                8,
+                steps=(1_000, 10_000),
+            ),
+            Panel(
+                "What became of triggers",
+                "Triggers an hour. Backlog is too old to tell; withheld is beyond alertmanager.max_alerts.",
+                "short",
+                [
+                    (
+                        f"3600 * {rate('ember_bridge_triggers_total', 'outcome', BRIDGE)}",
+                        "{{outcome}}",
+                    )
+                ],
+            ),
+            Panel(
+                "Requests to Alertmanager",
+                "A second, by result. Anything but accepted keeps the alerts waiting; they are sent again.",
+                "cps",
+                [(rate("ember_bridge_requests_total", "result", BRIDGE), "{{result}}")],
             ),
         ],
     },

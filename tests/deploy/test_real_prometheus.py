@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,7 +90,7 @@ class Watched:
         return found
 
 
-def _settings(folder: Path, bootstrap: str, port: int) -> Path:
+def _settings(folder: Path, bootstrap: str, ports: Sequence[int]) -> Path:
     path = folder / "ember.toml"
     path.write_text(
         f"""
@@ -106,13 +106,16 @@ interval_seconds = 0.5
 [state]
 standby_replicas = 0
 [http]
-port = {port}
+port = {ports[0]}
+[alertmanager]
+urls = ["http://127.0.0.1:{ports[1]}"]
+port = {ports[3]}
 """
     )
     return path
 
 
-def _prometheus_settings(folder: Path, worker: int, alertmanager: int) -> Path:
+def _prometheus_settings(folder: Path, ports: Sequence[int]) -> Path:
     """The repository's own, a sixtieth as slow, with these addresses."""
     rules = folder / "rules"
     rules.mkdir()
@@ -120,12 +123,13 @@ def _prometheus_settings(folder: Path, worker: int, alertmanager: int) -> Path:
         (rules / path.name).write_text(shortened(path.read_text()))
     made = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     made["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    job = next(j for j in made["scrape_configs"] if j["job_name"] == "ember")
-    del job["dns_sd_configs"]
-    job["static_configs"] = [{"targets": [f"127.0.0.1:{worker}"]}]
-    made["scrape_configs"] = [job]
+    jobs = {job["job_name"]: job for job in made["scrape_configs"]}
+    made["scrape_configs"] = [jobs["ember"], jobs["ember-bridge"]]
+    for job, port in zip(made["scrape_configs"], (ports[0], ports[3]), strict=True):
+        del job["dns_sd_configs"]
+        job["static_configs"] = [{"targets": [f"127.0.0.1:{port}"]}]
     (target,) = made["alerting"]["alertmanagers"]
-    target["static_configs"] = [{"targets": [f"127.0.0.1:{alertmanager}"]}]
+    target["static_configs"] = [{"targets": [f"127.0.0.1:{ports[1]}"]}]
     path = folder / "prometheus.yml"
     path.write_text(yaml.safe_dump(made))
     return path
@@ -133,7 +137,7 @@ def _prometheus_settings(folder: Path, worker: int, alertmanager: int) -> Path:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Any:
-    """Broker, fleet, worker, Prometheus, Alertmanager."""
+    """Broker, fleet, worker, bridge, Prometheus, Alertmanager."""
     folder = tmp_path_factory.mktemp("watched")
     programs = [request.getfixturevalue(name) for name in ("prometheus", "alertmanager")]
     with ExitStack() as stack:
@@ -148,7 +152,7 @@ def _watch(folder: Path, prometheus: str, alertmanager: str, stack: ExitStack) -
     ember("simulate", "--history", "history.csv", "--rows", "800", *fleet, cwd=folder)
     read = ("--time", "ts", "--key", "key", "--out", "model", "--epochs", "2")
     ember("train", "history.csv", *read, cwd=folder)
-    ports = [free_port() for _ in range(3)]
+    ports = [free_port() for _ in range(4)]  # worker, Alertmanager, Prometheus, bridge
 
     def run(name: str, *command: str | Path) -> subprocess.Popen[bytes]:
         log = stack.enter_context((folder / f"{name}.log").open("wb"))
@@ -160,7 +164,9 @@ def _watch(folder: Path, prometheus: str, alertmanager: str, stack: ExitStack) -
         return process
 
     cli = (sys.executable, "-m", "stream.cli")
-    worker = run("worker", *cli, "run", "--config", _settings(folder, broker.bootstrap, ports[0]))
+    settings = _settings(folder, broker.bootstrap, ports)
+    worker = run("worker", *cli, "run", "--config", settings)
+    run("bridge", *cli, "bridge", "alertmanager", "--config", settings)
     run(
         "alertmanager",
         alertmanager,
@@ -172,7 +178,7 @@ def _watch(folder: Path, prometheus: str, alertmanager: str, stack: ExitStack) -
     run(
         "prometheus",
         prometheus,
-        f"--config.file={_prometheus_settings(folder, ports[0], ports[1])}",
+        f"--config.file={_prometheus_settings(folder, ports)}",
         f"--storage.tsdb.path={folder / 'series'}",
         f"--web.listen-address=127.0.0.1:{ports[2]}",
     )
