@@ -96,6 +96,14 @@ def build() -> App:
     ):
         state.command(f"stream.cli.{where}", name=name, help=text)
     app.command(state)
+    letters = App(name="dead-letters", help="What was refused; send it once more.")
+    for name, where, text in (
+        ("list", "list_", "Count dead letters by reason."),
+        ("show", "show", "Show the newest dead letters."),
+        ("replay", "replay", "Send dead letters to the topic they came from once more."),
+    ):
+        letters.command(f"stream.cli._dead_letters:{where}", name=name, help=text)
+    app.command(letters)
     app.command(
         "stream.cli._schema:schema",
         name="schema",

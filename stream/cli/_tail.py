@@ -74,7 +74,7 @@ def tail(
     if lines is None and since is None:
         lines = _DEFAULT_LINES
     metadata = _clients.fetch_metadata(settings.kafka)
-    partitions = _partitions(metadata, settings, kind, topic)
+    partitions = output_topics(metadata, settings, kind, topic)
     show = _printer(kind, json=json)
     consumer = _clients.open_consumer(settings.kafka)
     try:
@@ -121,7 +121,14 @@ def parse_since(text: str, now: float) -> float:
         ) from None
 
 
-def _partitions(metadata: Any, settings: Settings, kind: Kind, topic: str | None) -> dict[str, int]:
+def output_topics(
+    metadata: Any, settings: Settings, kind: Kind, topic: str | None
+) -> dict[str, int]:
+    """Topics of a kind that are there, with the number of partitions.
+
+    Raises:
+        UserError: If none is.
+    """
     counts = _clients.partition_counts(metadata)
     field: Any = kind.replace("-", "_")
     wanted = [topic] if topic else [settings.output.topic(field, t) for t in settings.input.topics]

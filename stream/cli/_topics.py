@@ -43,6 +43,7 @@ def plan(
     principal: str = "User:ember",
     partitions: int | None = None,
     bridge: bool = False,
+    dead_letters: bool = False,
     json: bool = False,
     bootstrap_servers: str | None = None,
     config: Path | None = None,
@@ -56,12 +57,14 @@ def plan(
         principal: Who the service logs in as.
         partitions: Of input topics that are missing. Default: they must be there.
         bridge: The principal runs `ember bridge` too.
+        dead_letters: The principal runs `ember dead-letters` too, which writes to the inputs.
         json: Print one JSON object: topics and rights.
         bootstrap_servers: Brokers, host:port with commas between.
         config: Settings file; default ember.toml where there is one.
     """
     settings = Settings.load(config, kafka={"bootstrap_servers": bootstrap_servers})
-    topics, rights = _topics(settings, partitions), _rights(settings, bridge=bridge)
+    topics = _topics(settings, partitions)
+    rights = _rights(settings, bridge=bridge, dead_letters=dead_letters)
     if json:
         answer = {"principal": principal, "topics": topics, "rights": rights}
         sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
@@ -138,19 +141,23 @@ def _topics(settings: Settings, partitions: int | None) -> list[Topic]:
     return [Topic(name, count, config, name in there) for name, (count, config) in wanted.items()]
 
 
-def _rights(settings: Settings, *, bridge: bool) -> list[Right]:
-    """The least that the service, `doctor` included, gets by with; and the bridge."""
+def _rights(settings: Settings, *, bridge: bool, dead_letters: bool) -> list[Right]:
+    """The least that the service, `doctor` included, gets by with; and the commands beside it."""
     config = WorkerConfig.from_settings(settings)
     inputs = dict.fromkeys(config.topics, 1)
     read = {config.changelog(topic) for topic in inputs}
     if bridge:
         read |= {settings.output.topic("triggers", topic) for topic in inputs}
+    if dead_letters:
+        read |= {settings.output.topic("dead_letters", topic) for topic in inputs}
     look = ("Describe", "DescribeConfigs")
-    rights = [Right("topic", topic, False, ("Read", *look)) for topic in inputs]
+    ours = ("Read", "Write", *look) if dead_letters else ("Read", *look)
+    rights = [Right("topic", topic, False, ours) for topic in inputs]
     for name in own_topics(config, inputs):
         operations = ("Read", "Write") if name in read else ("Write",)
         rights.append(Right("topic", name, False, (*operations, *look)))
-    # A prefix: the bridge is `<group>-alertmanager`, commands that only read `<group>-reader`.
+    # A prefix: the bridge is `<group>-alertmanager`, commands that only read `<group>-reader`, and
+    # `<group>-dead-letters` remembers what was replayed.
     rights.append(Right("group", config.group, True, ("Read", "Describe")))
     if config.transactions != "off":
         rights.append(Right("transactional-id", config.group, True, ("Write", "Describe")))

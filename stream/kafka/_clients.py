@@ -5,7 +5,7 @@ Every failure to reach a broker is one sentence, not librdkafka's log.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NoReturn
 
 from confluent_kafka import (
@@ -287,7 +287,12 @@ def place(message: Message) -> tuple[str, int]:
 def headers_of(message: Message) -> dict[str, str]:
     """Headers as text; of a repeated name the last one, which is the one that was added last."""
     pairs: Any = message.headers() or []
-    return {name: (value or b"").decode("utf-8", "replace") for name, value in pairs}
+    return as_text(pairs)
+
+
+def as_text(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+    """Headers as text, the last one of a repeated name."""
+    return {name: (value or b"").decode("utf-8", "replace") for name, value in headers}
 
 
 def order(message: Message) -> tuple[int, str, int, int]:

@@ -19,10 +19,11 @@ from ._ports import TP, Clock, EventSink, Headers, Observer, Outgoing
 TRUNCATED_HEADER = "ember.truncated"
 REASON_HEADER = "ember.reason"
 OFFSETS_HEADER = "ember.offsets"
+CONNECT = "__connect.errors."
+"""What the names of Kafka Connect's own headers begin with."""
 
 _KEEP_BYTES = 65_536
 """Bytes of a value that is too large for the topic which are kept."""
-_CONNECT = "__connect.errors."
 _IMPATIENT_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ class DeadLetters:
 
     def _whole(self, tp: TP, message: Message, reason: Reason, detail: str) -> Outgoing:
         headers: Headers = [*message.headers, *self._headers(tp, reason, detail)]
-        headers.append((_CONNECT + "offset", str(message.offset).encode()))
+        headers.append((CONNECT + "offset", str(message.offset).encode()))
         value = message.value
         if value is None and message.key is None:
             value = b""  # Kafka's clients refuse a message with neither
@@ -141,7 +142,7 @@ class DeadLetters:
     def _coordinates(self, tp: TP, reason: Reason, offsets: list[int]) -> Outgoing:
         detail = f"{len(offsets)} messages, coordinates only: dead_letters.max_per_second"
         headers = self._headers(tp, reason, detail)
-        headers.append((_CONNECT + "offset", str(offsets[0]).encode()))
+        headers.append((CONNECT + "offset", str(offsets[0]).encode()))
         headers.append((OFFSETS_HEADER, str(len(offsets)).encode()))
         body = {"topic": tp[0], "partition": tp[1], "reason": str(reason), "offsets": offsets}
         value = json.dumps(body, separators=(",", ":")).encode()
@@ -149,12 +150,12 @@ class DeadLetters:
 
     def _headers(self, tp: TP, reason: Reason, detail: str) -> Headers:
         return [
-            (_CONNECT + "topic", tp[0].encode()),
-            (_CONNECT + "partition", str(tp[1]).encode()),
-            (_CONNECT + "connector.name", self._group.encode()),
-            (_CONNECT + "stage", b"VALUE_CONVERTER"),
-            (_CONNECT + "exception.class.name", f"dev.ember.{reason}".encode()),
-            (_CONNECT + "exception.message", detail[:1024].encode("utf-8", "replace")),
+            (CONNECT + "topic", tp[0].encode()),
+            (CONNECT + "partition", str(tp[1]).encode()),
+            (CONNECT + "connector.name", self._group.encode()),
+            (CONNECT + "stage", b"VALUE_CONVERTER"),
+            (CONNECT + "exception.class.name", f"dev.ember.{reason}".encode()),
+            (CONNECT + "exception.message", detail[:1024].encode("utf-8", "replace")),
             (REASON_HEADER, str(reason).encode()),
         ]
 
@@ -199,7 +200,7 @@ class DeadLetters:
 
 def _cut(message: Outgoing) -> Outgoing:
     """Keep the head of key and value, and no headers but ours."""
-    ours = [h for h in message.headers if h[0].startswith((_CONNECT, "ember."))]
+    ours = [h for h in message.headers if h[0].startswith((CONNECT, "ember."))]
     size = len(message.value or b"")
     return message._replace(
         key=None if message.key is None else message.key[:1024],

@@ -53,6 +53,10 @@ def test_the_plan_is_commands_for_what_is_missing(
     rights = json.loads(capsys.readouterr().out)["rights"]
     (triggers,) = [right for right in rights if right["name"] == f"{topic}.triggers"]
     assert {"Read", "Write"} <= set(triggers["operations"])
+    plan(config=config, dead_letters=True, json=True)
+    of = {r["name"]: set(r["operations"]) for r in json.loads(capsys.readouterr().out)["rights"]}
+    for name in (topic, f"{topic}.dead-letters"):
+        assert {"Read", "Write"} <= of[name]
 
 
 def test_create_makes_what_is_missing_once(
