@@ -17,7 +17,8 @@ from stream.codecs import make_codec
 from stream.engine import Engine, Fetch
 from stream.records import Decoded
 
-TP: Final = ("telemetry", 0)
+TOPIC: Final = "telemetry"
+TP: Final = (TOPIC, 0)
 START_US: Final = 1_700_000_000_000_000
 _WARM_ROUNDS: Final = 140  # until windows are full, and past the rows in which nothing may alarm
 
@@ -38,31 +39,61 @@ class Bench:
     Args:
         model: The model.
         fleet: Its keys.
+        partitions: Partitions that the keys are spread over.
+        one_by_one: A step for each partition of a batch, in place of one for all.
 
     Attributes:
         events: Events since the warm-up.
         now_us: Event time after the warm-up.
     """
 
-    def __init__(self, model: FleetModel, fleet: Fleet) -> None:
+    def __init__(
+        self, model: FleetModel, fleet: Fleet, partitions: int = 1, *, one_by_one: bool = False
+    ) -> None:
         self.engine = Engine(model)
-        self.engine.attach(TP)
+        for partition in range(partitions):
+            self.engine.attach((TOPIC, partition))
+        self._partitions, self._one_by_one = partitions, one_by_one
         self.fleet = fleet
         self.events = 0
         self.now_us = START_US
         self._offset = 0
 
     def step(self, key: NDArray[np.int64], time_us: NDArray[np.int64], values: Any) -> float:
-        """One step; gives its seconds."""
+        """One batch; gives its seconds."""
+        if self._partitions == 1:
+            return self._step([(0, len(key))], key, time_us, values)
+        of = key % self._partitions
+        order = np.argsort(of, kind="stable")
+        key, time_us, values = key[order], time_us[order], values[order]
+        number, count = (each.tolist() for each in np.unique(of, return_counts=True))
+        shares = list(zip(number, count, strict=True))
+        if not self._one_by_one:
+            return self._step(shares, key, time_us, values)
+        took, begin = 0.0, 0
+        for share in shares:
+            own = slice(begin, begin + share[1])
+            took += self._step([share], key[own], time_us[own], values[own])
+            begin += share[1]
+        return took
+
+    def _step(
+        self,
+        shares: list[tuple[int, int]],
+        key: NDArray[np.int64],
+        time_us: NDArray[np.int64],
+        values: Any,
+    ) -> float:
         n = len(key)
         names = self.fleet.keys
         message = np.arange(n, dtype=np.int32)
         batch = Decoded([names[k] for k in key.tolist()], time_us, values, message, [])
         offsets = np.arange(self._offset, self._offset + n, dtype=np.int64)
         fetch = Fetch(offsets, time_us // 1000)
+        own = [((TOPIC, partition), count) for partition, count in shares]
         self._offset += n
         started = time.perf_counter()
-        result = self.engine.step(TP, batch, fetch)
+        result = self.engine.step_all(own, batch, fetch)
         took = time.perf_counter() - started
         self.events += len(result.events)
         return took
@@ -96,7 +127,7 @@ class Bench:
         store, decider = stepper._store, stepper._decider
         pipeline = decider.pipeline
         for owner, method, stage in (
-            (self.engine, "step", "rest of the step"),
+            (self.engine, "step_all", "rest of the step"),
             (store, "slots", "slots"),
             (store, "gather", "gather"),
             (store, "scatter", "scatter"),

@@ -1,4 +1,4 @@
-"""Microseconds a record when keys are not even: one hot key, and Zipf 1.2."""
+"""Microseconds a record when keys are not even, or spread over partitions that bring little."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks.engine_bench import Bench
 from benchmarks.fleet import INTERVAL_US, Block, Fleet
 from benchmarks.frame import say
+from ember_core.fleet import FleetModel
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +23,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exponent", type=float, default=1.2, help="of Zipf's law")
     parser.add_argument("--kinds", type=int, default=64, help="kinds of keys in the fleet")
     parser.add_argument("--rows", type=int, default=2_000, help="of training history, each kind")
+    parser.add_argument("--partitions", type=int, default=64, help="that bring little each")
+    parser.add_argument("--few", type=int, default=4, help="records of such a partition, about")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each order")
 
 
@@ -29,7 +32,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure.
 
     Returns:
-        `microseconds_per_record` and `ratios` to even keys, of `even`, `zipf` and `hot`.
+        `microseconds_per_record` and `ratios` to even keys, of `even`, `zipf` and `hot`; and in
+        `partitions` the same of a few records from each of many partitions, `together` in a step
+        and `one_by_one`, over as many of `one` partition.
     """
     fleet = Fleet(options.keys, options.channels, kinds=options.kinds)
     say("training")
@@ -56,6 +61,26 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "microseconds_per_record": took,
         "ratios": {name: round(took[name] / took["even"], 2) for name in ("zipf", "hot")},
+        "partitions": _partitions(model, fleet, options),
+    }
+
+
+def _partitions(model: FleetModel, fleet: Fleet, options: argparse.Namespace) -> dict[str, Any]:
+    many, size = options.partitions, min(options.partitions * options.few, len(fleet.keys))
+    took: dict[str, float] = {}
+    for name, bench in (
+        ("one", Bench(model, fleet)),
+        ("together", Bench(model, fleet, many)),
+        ("one_by_one", Bench(model, fleet, many, one_by_one=True)),
+    ):
+        say(f"{many} partitions: {name}")
+        times = bench.run(bench.warm(), size, options.seconds)
+        took[name] = round(float(np.median(times)), 3)
+    return {
+        "records_per_partition": options.few,
+        "partitions": many,
+        "microseconds_per_record": took,
+        "ratios": {name: round(took[name] / took["one"], 2) for name in took if name != "one"},
     }
 
 

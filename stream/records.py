@@ -89,7 +89,7 @@ class Rejected(NamedTuple):
 
 @dataclass(slots=True)
 class Decoded:
-    """Samples of one fetch of one partition in columns, in arrival order.
+    """Samples of one fetch in columns, in arrival order; of several partitions one after the other.
 
     `n` samples, `C` channels. Every message of the fetch is either in `message` (once per sample)
     or in `rejected` (once), never in both and never in neither.

@@ -71,12 +71,27 @@ def test_the_result_is_the_last_line_and_names_settings_and_machine(capsys):
 
 def test_skew_gives_the_ratios_to_even_keys(capsys):
     words = "--json --keys 13 --channels 3 --kinds 5 --rows 150 --batch 7 --seconds 0.05"
+    words += " --partitions 3 --few 2"
     assert frame.main(["skew", *words.split()]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     took = result["microseconds_per_record"]
     assert result["ratios"] == {
         name: round(took[name] / took["even"], 2) for name in ("zipf", "hot")
     }
+    took = result["partitions"]["microseconds_per_record"]
+    assert result["partitions"]["ratios"] == {
+        name: round(took[name] / took["one"], 2) for name in ("together", "one_by_one")
+    }
+
+
+def test_records_spread_over_partitions_are_scored_as_in_one(fleet, model):
+    block = next(fleet.rounds(1, 1_700_000_000_000_000))
+    for one_by_one in (False, True):
+        bench = Bench(model, fleet, 3, one_by_one=one_by_one)
+        bench.step(*block)
+        found = [bench.engine.meta(("telemetry", p)).counts for p in range(3)]
+        assert sum(counts["scored"] for counts in found) == KEYS
+        assert all(counts["scored"] for counts in found)
 
 
 def test_memory_counts_every_key_and_its_rows(capsys):

@@ -40,7 +40,7 @@ class Batch:
     """What a decision needs to know of the batch around it.
 
     Attributes:
-        part: The partition.
+        topic: The input topic.
         slots: Slot of each row of the block.
         views: Fields of the block, written to.
         times: Event time of each sample.
@@ -49,7 +49,7 @@ class Batch:
         out: Events so far: sample, order at the sample, event.
     """
 
-    part: Partition
+    topic: str
     slots: NDArray[np.int64]
     views: dict[str, Any]
     times: NDArray[np.int64]
@@ -142,7 +142,7 @@ class Decider:
         at, row, i = where  # among the rows, in the block, among the scored
         time_us, sample = int(rows.time_us[at]), int(rows.sample[at])
         about = Row(
-            topic=batch.part.tp[0],
+            topic=batch.topic,
             key=self._store.slab.key(int(batch.slots[row])),
             time_us=time_us,
             end_us=time_us + self._row_us,
@@ -227,7 +227,7 @@ class Decider:
 
     def _about(self, batch: Batch, row: int, time_us: int) -> Row:
         return Row(
-            topic=batch.part.tp[0],
+            topic=batch.topic,
             key=self._store.slab.key(int(batch.slots[row])),
             time_us=time_us,
             end_us=time_us,
@@ -291,7 +291,7 @@ class Decider:
         slots = np.asarray([slot])
         views = self._store.layout.views(self._store.gather(slots))
         none = np.zeros(0, dtype=np.int64)
-        lone = Batch(part, slots, views, none, none.astype(bool))
+        lone = Batch(part.tp[0], slots, views, none, none.astype(bool))
         about = self._about(lone, 0, deadline_us)
         if views["stale"][0] == TOLD:
             return [self._silence(lone, 0, about, resolved=True)]
@@ -301,7 +301,7 @@ class Decider:
 
     def absent(
         self,
-        part: Partition,
+        topic: str,
         slot: int,
         silence: Silent,
         quiet: NDArray[np.bool_],
@@ -311,7 +311,7 @@ class Decider:
         slots = np.asarray([slot])
         block = self._store.gather(slots)
         lone = Batch(
-            part, slots, self._store.layout.views(block), np.zeros(0, dtype=np.int64), quiet
+            topic, slots, self._store.layout.views(block), np.zeros(0, dtype=np.int64), quiet
         )
         self._fall_silent(lone, 0, silence)
         self._store.scatter(slots, block)

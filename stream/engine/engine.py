@@ -207,13 +207,15 @@ class Engine:
         theirs = Description(self.layout.dtype, self._store.channels)
         candidate._store.copy(twin, self._store, theirs, dirty=False)
 
-    def _compare(self, part: Partition, batch: Decoded, fetch: Fetch, live: StepResult) -> None:
+    def _compare(
+        self, shares: Sequence[tuple[TP, int]], batch: Decoded, fetch: Fetch, live: StepResult
+    ) -> None:
         """Show a candidate what was judged; one that fails is given up, and nothing else is."""
         candidate, comparison = self._candidate, self.comparison
         if candidate is None or comparison is None:
             return
         try:
-            found = candidate.step(part.tp, batch, fetch)
+            found = candidate.step_all(shares, batch, fetch)
             comparison.add(batch.keys, live.scores, found.scores)
         except Exception as error:  # noqa: BLE001  # a candidate must not end the worker
             self._candidate = None
@@ -250,11 +252,31 @@ class Engine:
         Raises:
             KeyError: If the partition is not attached.
         """
-        part = self._parts[tp[0], tp[1]]
+        return self.step_all([(tp, len(fetch.offsets))], batch, fetch)
+
+    def step_all(
+        self, shares: Sequence[tuple[TP, int]], batch: Decoded, fetch: Fetch
+    ) -> StepResult:
+        """Absorb a fetch of several partitions of one topic at once.
+
+        State, and what is said of each partition, is what a step of each would give; of what the
+        step costs by itself they pay one share each.
+
+        Args:
+            shares: The partitions, all attached and none twice, and the messages of each.
+            batch: The fetch, decoded for `channels`: the messages of the first partition, then
+                those of the next.
+            fetch: Offsets and Kafka timestamps of its messages, rising within each partition.
+
+        Raises:
+            KeyError: If a partition is not attached.
+        """
+        parts = [(self._parts[tp[0], tp[1]], count) for tp, count in shares]
         if self._candidate is not None:
-            self._follow(self._candidate, part)
-        result = self._stepper.step(part, batch, fetch)
-        self._compare(part, batch, fetch, result)
+            for part, _ in parts:
+                self._follow(self._candidate, part)
+        result = self._stepper.step(parts, batch, fetch)
+        self._compare(shares, batch, fetch, result)
         return result
 
     def open(self, tp: TP, position: int, events_from: int) -> bool:

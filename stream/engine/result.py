@@ -17,7 +17,7 @@ TP = tuple[str, int]
 
 
 class Fetch(NamedTuple):
-    """Coordinates of the messages of one fetch, increasing; each of shape `(m,)`."""
+    """Coordinates of the messages of one fetch, of shape `(m,)`; offsets rise in a partition."""
 
     offsets: NDArray[np.int64]
     timestamps_ms: NDArray[np.int64]

@@ -1,15 +1,19 @@
-"""The engine: one vectorised pass over a batch of one partition.
+"""The engine: one vectorised pass over a batch of one partition, or of several.
 
     slots -> rows -> recurrent part in turns -> free energy of all rows -> decisions -> events
 
 Everything is computed for all rows at once but for the few numbers that a key's row needs of the
 row before it (`ember_core.turns`). A row's result does not depend on its neighbours, so however
-the log is cut into batches, scores and events are the same, bit for bit.
+the log is cut into batches, scores and events are the same, bit for bit. What a step costs by
+itself is the pipeline's, so that partitions that bring little share one: all that is a partition's
+own is its clock, its keys' slots and its counts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -17,19 +21,24 @@ from numpy.typing import NDArray
 
 from stream.engine.decide import Batch, Decider, Silent
 from stream.engine.expiry import Expiry
+from stream.engine.fates import (
+    LATE,
+    REFUSED,
+    REPEATED,
+    SCORED,
+    WARMING,
+    WINDOWED,
+    count_fates,
+)
 from stream.engine.layout import WindowSpec
-from stream.engine.meta import Fate
 from stream.engine.partition import Partition
 from stream.engine.result import Fetch, StepResult
 from stream.engine.rows import Completed, Seen, known_at, of_intervals, of_samples
+from stream.engine.shares import Share, samples_of, shares_of
 from stream.engine.stale import fallen_silent
 from stream.engine.store import Store
 from stream.engine.windows import NEVER, Tumbling
 from stream.records import Decoded, Event, Reason, Rejected
-
-_FATES = (Fate.ABSENT, Fate.REPEATED, Fate.LATE, Fate.WINDOWED, Fate.WARMING, Fate.SCORED)
-_REPEATED, _LATE, _WINDOWED, _WARMING, _SCORED = range(1, 6)
-_REFUSED = 6
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class Limits:
 
 
 class Stepper:
-    """One step of a partition.
+    """One step of the partitions of a topic.
 
     Args:
         store: Rows of all keys.
@@ -68,40 +77,75 @@ class Stepper:
             Tumbling(window, self._pipeline.config.channels) if window.mode == "time" else None
         )
 
-    def step(self, part: Partition, batch: Decoded, fetch: Fetch) -> StepResult:
-        """Absorb one fetch of a partition whole.
+    def step(
+        self, parts: Sequence[tuple[Partition, int]], batch: Decoded, fetch: Fetch
+    ) -> StepResult:
+        """Absorb one fetch whole.
 
         Args:
-            part: The partition; its meta row counts every message.
-            batch: The fetch, decoded.
+            parts: Partitions of one topic, and how many messages each has; their meta rows count
+                every message.
+            batch: The fetch, decoded: the messages of the first partition, then the next one's.
             fetch: Offsets and Kafka timestamps of its messages.
         """
         result = StepResult(rejected=[])
+        shares = list(shares_of([part for part, _ in parts], [count for _, count in parts]))
         fate = np.zeros(len(fetch.offsets), dtype=np.uint8)
-        known = fetch.offsets <= part.meta.absorbed
+        counts = [share.end - share.begin for share in shares]
+        known = fetch.offsets <= np.repeat([part.meta.absorbed for part, _ in parts], counts)
         refused = {r.message: r for r in batch.rejected if not known[r.message]}
         keep = ~known[batch.message]
         ahead = batch.time_us > fetch.timestamps_ms[batch.message] * 1000 + self._limits.future_us
         self._too_far_ahead(batch, fetch, ahead & keep, refused)
         if refused:
-            fate[list(refused)] = _REFUSED
-            keep &= fate[batch.message] != _REFUSED
-        slots, homeless = self._store.slots(part, batch.keys, batch.message, keep)
+            fate[list(refused)] = REFUSED
+            keep &= fate[batch.message] != REFUSED
+        slots, homeless = self._slots(shares, batch, keep)
         if homeless:
             refused.update(homeless)
-            fate[list(homeless)] = _REFUSED
-            keep &= fate[batch.message] != _REFUSED
+            fate[list(homeless)] = REFUSED
+            keep &= fate[batch.message] != REFUSED
         result.rejected = [refused[m] for m in sorted(refused)]
         index = np.flatnonzero(keep)
         sent = batch.message[index]
-        for piece in self._expiry.pieces(part, batch.time_us[index], sent, slots[index]):
-            self._say(part, fetch, int(sent[piece.begin]), piece.events, result)
-            held = index[piece.begin : piece.end]
-            self._absorb(part, batch, fetch, held, slots, fate, result)
-        if index.size:
-            self._say(part, fetch, int(sent[-1]), self._expiry.sweep(part), result)
-        self._count(part, fetch, fate, result)
+        samples = [
+            Share(part, begin, end) for part, begin, end in samples_of(shares, sent) if begin < end
+        ]
+        pieces = [
+            self._expiry.pieces(part, batch.time_us[held], batch.message[held], slots[held])
+            for part, begin, end in samples
+            for held in (index[begin:end],)
+        ]
+        for turn in zip_longest(*pieces):  # a piece of every partition that has one left
+            taken, held = [], []
+            for share, piece in zip(samples, turn, strict=True):
+                if piece is not None:
+                    begin = share.begin + piece.begin
+                    self._say(share.part, fetch, int(sent[begin]), piece.events, result)
+                    taken.append(share.part)
+                    held.append(index[begin : share.begin + piece.end])
+            self._absorb(taken, batch, fetch, held, slots, fate, result)
+        for share in samples:
+            events = self._expiry.sweep(share.part)
+            self._say(share.part, fetch, int(sent[share.end - 1]), events, result)
+        for share in shares:
+            count_fates(share, fetch.offsets, fate, result)
         return result
+
+    def _slots(
+        self, shares: list[Share], batch: Decoded, keep: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], dict[int, Rejected]]:
+        """Slot of every sample's key, and messages that find no room."""
+        slots = np.full(len(batch), -1, dtype=np.int64)
+        homeless: dict[int, Rejected] = {}
+        for part, begin, end in samples_of(shares, batch.message):
+            if begin == end:
+                continue
+            own = slice(begin, end)
+            keys, message = batch.keys[own], batch.message[own]
+            slots[own], more = self._store.slots(part, keys, message, keep[own], slots[:begin])
+            homeless |= more
+        return slots, homeless
 
     def _say(
         self, part: Partition, fetch: Fetch, message: int, events: list[Event], result: StepResult
@@ -127,30 +171,37 @@ class Stepper:
 
     def _absorb(
         self,
-        part: Partition,
+        parts: list[Partition],
         batch: Decoded,
         fetch: Fetch,
-        index: NDArray[np.int64],
+        held: list[NDArray[np.int64]],
         slots: NDArray[np.int64],
         fate: NDArray[np.uint8],
         result: StepResult,
     ) -> None:
-        """Samples `index` of the batch into their rows."""
+        """Samples of the batch into their rows: of each partition those that are `held`."""
+        sizes = [each.size for each in held]
+        shares = list(shares_of(parts, sizes))
+        index = np.concatenate(held)
         times = batch.time_us[index]
         values = np.ascontiguousarray(batch.values[index])
         offsets = fetch.offsets[batch.message[index]]
-        clock = np.maximum.accumulate(np.maximum(times, part.meta.clock_us))
+        clock = np.empty_like(times)
+        for part, begin, end in shares:
+            own = np.maximum(times[begin:end], part.meta.clock_us)
+            np.maximum.accumulate(own, out=clock[begin:end])
         uniq, inverse = np.unique(slots[index], return_inverse=True)
         block = self._store.gather(uniq)
         views = self._store.layout.views(block)
-        code = np.full(index.size, _REPEATED, dtype=np.uint8)
+        code = np.full(index.size, REPEATED, dtype=np.uint8)
         fresh = np.flatnonzero(offsets > views["offset"][inverse])
         patience = np.full(index.size, NEVER, dtype=np.int64)  # when the key falls silent again
         seen = self._rows(views, inverse, fresh, times, values, code, clock, patience)
         views["offset"][inverse[fresh]] = offsets[fresh]  # of late ones too: they count once
-        about = Batch(part, uniq, views, times, offsets < part.meta.events_from)
-        self._silences(about, inverse, clock, patience, code)
-        late = code == _LATE
+        quiet = offsets < np.repeat([part.meta.events_from for part in parts], sizes)
+        about = Batch(parts[0].tp[0], uniq, views, times, quiet)
+        self._silences(about, shares, slots, inverse, clock, patience, code)
+        late = code == LATE
         if late.any():
             np.add.at(views["late"], inverse[late], 1)
             result.late = sorted({*result.late, *batch.message[index[late]].tolist()})
@@ -158,8 +209,8 @@ class Stepper:
         self._decider.run(about, seen, mine)
         if seen is not None:
             by = seen.rows.sample
-            code[by] = _WARMING
-            code[by[seen.observed.scored]] = _SCORED
+            code[by] = WARMING
+            code[by[seen.observed.scored]] = SCORED
             result.missing += int(np.isnan(seen.rows.values).sum())
         # keys fall silent together: their order must not depend on which of them are in the batch
         about.out.sort(key=lambda e: (e[0], e[1], e[2].time_us, e[2].key))
@@ -169,7 +220,8 @@ class Stepper:
         result.scores = result.scores.and_then(mine.scores)
         np.maximum.at(fate, batch.message[index], code)
         self._store.scatter(uniq, block)
-        part.meta.clock_us = int(clock[-1])
+        for part, _, end in shares:
+            part.meta.clock_us = int(clock[end - 1])
 
     def _rows(
         self,
@@ -190,8 +242,8 @@ class Stepper:
         late, taken, rows = (
             of_samples(*given) if tumbling is None else of_intervals(tumbling, *given)
         )
-        code[late] = _LATE
-        code[taken.sample] = _WINDOWED
+        code[late] = LATE
+        code[taken.sample] = WINDOWED
         before = views["rows"].copy(), views["interval"].copy()
         seen = self._observe(views, rows) if rows.sample.size else None
         views["seen"][taken.keys] = clock[taken.turns.ends(taken.sample)]
@@ -217,6 +269,8 @@ class Stepper:
     def _silences(
         self,
         batch: Batch,
+        shares: list[Share],
+        slots: NDArray[np.int64],
         inverse: NDArray[np.int64],
         clock: NDArray[np.int64],
         patience: NDArray[np.int64],
@@ -227,7 +281,7 @@ class Stepper:
             return
         n = len(clock)
         order = np.argsort(inverse, kind="stable")
-        taken = order[(code[order] != _LATE) & (code[order] != _REPEATED)]  # by key, then time
+        taken = order[(code[order] != LATE) & (code[order] != REPEATED)]  # by key, then time
         of = inverse[taken]
         until = np.full(taken.size, n, dtype=np.int64)
         until[:-1] = np.where(of[1:] == of[:-1], taken[1:], n)
@@ -235,48 +289,28 @@ class Stepper:
         np.minimum.at(first, of, taken)
         for row in np.flatnonzero((batch.views["stale"] > 0) & (first < n)).tolist():
             batch.silences[row] = [Silent(-1, 0, int(first[row]))]  # silent since an earlier batch
-        part = batch.part
-        for slot, deadline, at in self._store.silent_before(part, clock, batch.slots):
-            row = int(np.searchsorted(batch.slots, slot))
-            if row < batch.slots.size and batch.slots[row] == slot:
-                if at < first[row]:
-                    batch.silences[row] = [Silent(at, deadline, int(first[row]))]
-            else:
-                self._decider.absent(part, slot, Silent(at, deadline, n), batch.quiet, batch.out)
-        silent = fallen_silent(clock, patience[taken], until)
-        for which, at, deadline in zip(*(x.tolist() for x in silent), strict=True):
-            batch.silences.setdefault(int(of[which]), []).append(
-                Silent(at, deadline, int(until[which]))
-            )
-        if taken.size:
-            part.next_silence = min(part.next_silence, int(patience[taken].min()))
-
-    def _count(
-        self,
-        part: Partition,
-        fetch: Fetch,
-        fate: NDArray[np.uint8],
-        result: StepResult,
-    ) -> None:
-        """Every offset up to the last one of the fetch gets exactly one name."""
-        meta = part.meta
-        new = fetch.offsets > meta.absorbed
-        if not new.any():
+        ends = [share.end for share in shares]
+        over = np.repeat(clock[np.asarray(ends) - 1], np.diff([0, *ends]))
+        passed = patience[taken] < over[taken]  # within its partition's part of the batch
+        lasts = np.full(n, 2**62, dtype=np.int64)
+        lasts[taken] = patience[taken]
+        for part, begin, end in shares:
+            own = clock[begin:end]
+            for slot, deadline, at in self._store.silent_before(part, own, slots):
+                row = int(np.searchsorted(batch.slots, slot))
+                if row < batch.slots.size and batch.slots[row] == slot:
+                    if begin + at < first[row]:
+                        batch.silences[row] = [Silent(begin + at, deadline, int(first[row]))]
+                else:
+                    silent = Silent(begin + at, deadline, n)
+                    self._decider.absent(batch.topic, slot, silent, batch.quiet, batch.out)
+            part.next_silence = min(part.next_silence, int(lasts[begin:end].min()))
+        if not passed.any():
             return
-        offsets = fetch.offsets[new]
-        if meta.first_offset < 0:
-            meta.first_offset = int(offsets[0])
-            meta.absorbed = int(offsets[0]) - 1
-        counts: dict[str, int] = {}
-        absent = int(offsets[-1]) - meta.absorbed - int(offsets.size)
-        if absent:
-            counts[Fate.ABSENT] = absent
-        for value, number in enumerate(np.bincount(fate[new], minlength=_REFUSED)[:_REFUSED]):
-            if number and value:
-                counts[_FATES[value]] = int(number)
-        for r in result.rejected:
-            counts[r.reason] = counts.get(r.reason, 0) + 1
-        for name, number in counts.items():
-            meta.add(str(name), number)
-        meta.absorbed = int(offsets[-1])
-        result.counts = {str(k): v for k, v in counts.items()}
+        for _, begin, end in shares:
+            which = np.flatnonzero(passed & (taken >= begin) & (taken < end))
+            fell = fallen_silent(clock[begin:end], patience[taken[which]], until[which] - begin)
+            for i, at, deadline in zip(*(x.tolist() for x in fell), strict=True):
+                batch.silences.setdefault(int(of[which[i]]), []).append(
+                    Silent(begin + at, deadline, int(until[which[i]]))
+                )

@@ -98,6 +98,7 @@ class Store:
         keys: Sequence[bytes],
         message: NDArray[np.int32],
         keep: NDArray[np.bool_],
+        others: NDArray[np.int64],
     ) -> tuple[NDArray[np.int64], dict[int, Rejected]]:
         """Slot of every sample's key; new keys get one.
 
@@ -106,6 +107,7 @@ class Store:
             keys: Key of each sample.
             message: Message of each sample, never falling.
             keep: False for samples that are not wanted; they make no new key.
+            others: Slots of other partitions in the same batch, which must stay where they are.
 
         Returns:
             Slots, `(n,)`, -1 where there is none; and the messages refused, which leave no key
@@ -118,7 +120,8 @@ class Store:
         refused: dict[int, Rejected] = {}
         if not new:
             return slots, refused
-        away, elsewhere = self._look_for(part, list(dict.fromkeys(keys[i] for i in new)), slots)
+        absent = list(dict.fromkeys(keys[i] for i in new))
+        away, elsewhere = self._look_for(part, absent, np.concatenate((others, slots)))
         at, made = -1, list[bytes]()  # the message at hand, and the keys it is the first to send
         for i in new:
             if message[i] != at:
@@ -247,7 +250,7 @@ class Store:
         Args:
             part: The partition.
             clock: Its clock after each sample of the batch, `(n,)`.
-            batch: Slots of the batch, which must stay where they are.
+            batch: Slots of the step, which must stay where they are; -1 is none.
 
         Yields:
             Slot, deadline, and the sample index at which the clock passes it.

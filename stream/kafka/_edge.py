@@ -147,13 +147,16 @@ class Edge:
 
     # -- records
 
-    async def process(self, tp: Any, records: Sequence[Any], going_on: Callable[[], bool]) -> None:
-        """Absorb a fetch of an input partition."""
-        source = (tp.topic, tp.partition)
-        await self._processor.process(source, records, going_on)
-        if source in self.ledger:
-            highwater = self.consumer.thread.highwater_now(source)
-            self.observer.fetched(source, self.ledger.position(source), highwater)
+    async def process(
+        self, fetch: Mapping[Any, Sequence[Any]], going_on: Callable[[], bool]
+    ) -> None:
+        """Absorb a fetch of input partitions."""
+        sources = {(tp.topic, tp.partition): records for tp, records in fetch.items()}
+        await self._processor.process(sources, going_on)
+        for source in sources:
+            if source in self.ledger:
+                highwater = self.consumer.thread.highwater_now(source)
+                self.observer.fetched(source, self.ledger.position(source), highwater)
         if self.engine.unwritten_bytes() >= self.config.checkpoint_bytes:
             self._wake.set()
 

@@ -46,11 +46,14 @@ class Flow:
         async with self._batch:
             if generation != self._generation():
                 return  # all positions are set anew before the flow is resumed
+            inputs = {}
             for tp, batch in records.items():
                 if tp.topic in self._edge.sources:
                     await self._edge.load_changelog(recovery, tp, batch)
                 else:
-                    await self._edge.process(tp, batch, lambda: self._going_on(generation))
+                    inputs[tp] = batch
+            if inputs:
+                await self._edge.process(inputs, lambda: self._going_on(generation))
             if self._open():
                 self._edge.follow_recovery(recovery, active)
 

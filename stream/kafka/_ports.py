@@ -135,8 +135,10 @@ class Engine(Protocol):
     def judge_by(self, model: Any, written_by_us: Collection[TP] = ()) -> None:
         """Let it judge from the next record on."""
 
-    def step(self, tp: TP, batch: Decoded, fetch: Fetch) -> StepResult:
-        """Absorb the messages of one slice whole."""
+    def step_all(
+        self, shares: Sequence[tuple[TP, int]], batch: Decoded, fetch: Fetch
+    ) -> StepResult:
+        """Absorb a slice whole: so many messages of each of these partitions of one topic."""
 
     def take_dirty(self, tp: TP, limit: int | None = None) -> DirtyRows:
         """Copy the dirty rows and mark them clean."""
@@ -262,8 +264,10 @@ class Clock(Protocol):
 class Observer(Protocol):
     """What the outside may want to know; `app.py` joins it to metrics and health."""
 
-    def stepped(self, tp: TP, decoded: Decoded, result: Any, messages: int, seconds: float) -> None:
-        """One slice was processed."""
+    def stepped(
+        self, tps: Sequence[TP], decoded: Decoded, result: Any, messages: int, seconds: float
+    ) -> None:
+        """One slice was processed, of partitions of one topic."""
 
     def timed(self, stage: str, seconds: float) -> None:
         """A stage within a slice (decode, engine) took so long."""
@@ -290,7 +294,9 @@ class Observer(Protocol):
 class Silent:
     """An observer that ignores everything; a base for those that care about little."""
 
-    def stepped(self, tp: TP, decoded: Decoded, result: Any, messages: int, seconds: float) -> None:
+    def stepped(
+        self, tps: Sequence[TP], decoded: Decoded, result: Any, messages: int, seconds: float
+    ) -> None:
         """Ignore."""
 
     def timed(self, stage: str, seconds: float) -> None:

@@ -1,11 +1,14 @@
-"""One fetch of one input partition through codec and engine."""
+"""Fetches of the input partitions through codec and engine."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import accumulate, chain, groupby
 from typing import cast
 
 import numpy as np
@@ -90,37 +93,65 @@ class Processor:
         self._most = self._slice = slice_messages
 
     async def process(
-        self, tp: TP, records: Sequence[Message], going_on: Callable[[], bool] = lambda: True
+        self,
+        fetch: Mapping[TP, Sequence[Message]],
+        going_on: Callable[[], bool] = lambda: True,
     ) -> None:
         """Absorb a fetch. May be cancelled at any await: what is absorbed is accounted for.
 
+        Partitions are gone through one after the other; what is left of a step of one is filled
+        up from the next, as a step costs as much as sixty records by itself.
+
         Args:
-            tp: Input partition.
-            records: In offset order; those below the position were absorbed before.
+            fetch: By input partition, in offset order; those below the position were absorbed
+                before.
             going_on: Asked between slices; what is left after False is read again later.
         """
-        if tp not in self._ledger:
-            return
-        position = self._ledger.position(tp)
-        if records and records[0].offset < position:
-            records = [record for record in records if record.offset >= position]
-        begin = 0
-        while begin < len(records):
+        waiting = deque(
+            (tp, self._new(tp, records))
+            for tp, records in sorted(fetch.items(), key=lambda item: item[0][0])
+            if tp in self._ledger
+        )
+        while waiting:
             await self._outbox.room()
             if self._make_room is not None and self._engine.room() < self._slice:
                 await self._make_room()
-            if not going_on() or tp not in self._ledger:
+            if not going_on():
                 return
-            end = begin + max(1, min(self._slice, self._engine.room()))
-            self._step(tp, records[begin:end])
-            begin = end
-            await self._outbox.pump()
-            for _ in range(_YIELDS):
-                await asyncio.sleep(0)
+            taken = self._take(waiting, max(1, min(self._slice, self._engine.room())))
+            if taken:
+                self._step(taken)
+                await self._outbox.pump()
+                for _ in range(_YIELDS):
+                    await asyncio.sleep(0)
 
-    def _step(self, tp: TP, messages: Sequence[Message]) -> None:
-        """State, position and events change together: no await in here."""
+    def _new(self, tp: TP, records: Sequence[Message]) -> Sequence[Message]:
+        position = self._ledger.position(tp)
+        if records and records[0].offset < position:
+            return [record for record in records if record.offset >= position]
+        return records
+
+    def _take(
+        self, waiting: deque[tuple[TP, Sequence[Message]]], most: int
+    ) -> dict[TP, Sequence[Message]]:
+        """The next slice, out of `waiting`: of one topic, and of nothing given away meanwhile."""
+        taken: dict[TP, Sequence[Message]] = {}
+        topic = waiting[0][0][0]
+        while most and waiting and waiting[0][0][0] == topic:
+            tp, records = waiting.popleft()
+            if not records or tp not in self._ledger:
+                continue
+            if len(records) > most:
+                waiting.appendleft((tp, records[most:]))
+            taken[tp] = records[:most]
+            most -= len(taken[tp])
+        return taken
+
+    def _step(self, taken: Mapping[TP, Sequence[Message]]) -> None:
+        """State, positions and events change together: no await in here."""
         started = self._clock()
+        shares = [(tp, len(records)) for tp, records in taken.items()]
+        messages = list(chain.from_iterable(taken.values()))
         count = len(messages)
         fetch = Fetch(
             np.fromiter((m.offset for m in messages), np.int64, count),
@@ -128,10 +159,16 @@ class Processor:
         )
         decoded = self.codec.decode(messages)
         read = self._clock()
-        result = self._engine.step(tp, decoded, fetch)
+        result = self._engine.step_all(shares, decoded, fetch)
         self._observer.timed("decode", read - started)
         self._observer.timed("engine", self._clock() - read)
-        self._ledger.advance(tp, messages[-1].offset + 1)
+        for tp, records in taken.items():
+            self._ledger.advance(tp, records[-1].offset + 1)
+        ends = list(accumulate(number for _, number in shares))
+
+        def source_of(message: int) -> TP:
+            return shares[bisect_right(ends, message)][0]
+
         if result.events:
             traces = trace_headers(messages, decoded, result.events)
             oldest_ms = 1000 * self._wall_clock() - self._max_age_ms
@@ -139,6 +176,7 @@ class Processor:
                 more = list(traces.get((event.key, event.time_us), ()))
                 if messages[source].timestamp < oldest_ms:
                     more.append((BACKLOG_HEADER, b"true"))
+                tp = source_of(source)
                 self._outbox.add(tp, [self._outgoing(tp, event, more)])
         if self._dead_letters is not None:
             refused = list(result.rejected)
@@ -146,11 +184,12 @@ class Processor:
                 refused += (
                     Rejected(i, _LATE, "older than its key's last row") for i in result.late
                 )
-            if refused:
-                self._dead_letters.add(tp, messages, refused)
+            refused.sort(key=lambda each: each.message)
+            for tp, own in groupby(refused, key=lambda each: source_of(each.message)):
+                self._dead_letters.add(tp, messages, list(own))
         seconds = self._clock() - started
         self._adapt(count, seconds)
-        self._observer.stepped(tp, decoded, result, count, seconds)
+        self._observer.stepped([tp for tp, _ in shares], decoded, result, count, seconds)
 
     def _adapt(self, count: int, seconds: float) -> None:
         """Slices as large as the time allows: shorter for a slow model, or one hot key."""

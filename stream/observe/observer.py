@@ -56,9 +56,11 @@ class Observer:
         self._said = ("", "")
         self._since = {"messages": 0, "rejected": 0, "scored": 0, "events": 0}
 
-    def stepped(self, tp: TP, decoded: Decoded, result: Any, messages: int, seconds: float) -> None:
-        """One slice was processed."""
-        topic = tp[0]
+    def stepped(
+        self, tps: Sequence[TP], decoded: Decoded, result: Any, messages: int, seconds: float
+    ) -> None:
+        """One slice was processed, of partitions of one topic."""
+        topic = tps[0][0]
         self.metrics.consumed(
             topic,
             messages=messages,
@@ -80,7 +82,7 @@ class Observer:
         self._strays(topic, result.rejected)
         if self._traces is not None:
             self._traces.slice(
-                tp,
+                tps,
                 messages=messages,
                 events=len(result.events),
                 refused=len(result.rejected),

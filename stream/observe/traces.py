@@ -8,7 +8,7 @@ spans are written. Attributes follow the messaging conventions, which are still 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stream.errors import UserError
@@ -36,9 +36,11 @@ class Traces:
         self._group = group
         self._clock_ns = clock_ns
 
-    def slice(self, tp: TP, *, messages: int, events: int, refused: int, seconds: float) -> None:
-        """A slice of an input partition has been processed, just now."""
-        topic, partition = tp
+    def slice(
+        self, tps: Sequence[TP], *, messages: int, events: int, refused: int, seconds: float
+    ) -> None:
+        """A slice of partitions of an input topic has been processed, just now."""
+        topic = tps[0][0]
         self._write(
             f"process {topic}",
             seconds,
@@ -47,7 +49,7 @@ class Traces:
                 "messaging.operation.name": "process",
                 "messaging.operation.type": "process",
                 "messaging.destination.name": topic,
-                "messaging.destination.partition.id": str(partition),
+                "messaging.destination.partition.id": ",".join(str(tp[1]) for tp in tps),
                 "messaging.consumer.group.name": self._group,
                 "messaging.batch.message_count": messages,
                 "ember.events": events,

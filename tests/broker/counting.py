@@ -101,11 +101,32 @@ class CountingEngine:
         meta.first_offset, meta.absorbed, meta.events_from = position, position - 1, events_from
         return True
 
-    def step(self, tp: Any, batch: Decoded, fetch: Any) -> Any:
+    def step_all(self, shares: Any, batch: Decoded, fetch: Any) -> Any:
+        """One partition after the other, which is what a joint step must come to."""
+        out = SimpleNamespace(events=[], sources=[], rejected=batch.rejected, counts={}, late=[])
+        begin = 0
+        for tp, count in shares:
+            end = begin + count
+            first, last = np.searchsorted(batch.message, [begin, end]).tolist()
+            own = Decoded(
+                batch.keys[first:last],
+                batch.time_us[first:last],
+                batch.values[first:last],
+                batch.message[first:last] - begin,
+                [r for r in batch.rejected if begin <= r.message < end],
+            )
+            events, sources, counts = self._step(tp, own, fetch.offsets[begin:end].tolist())
+            out.events += events
+            out.sources += [begin + source for source in sources]
+            for fate, number in counts.items():
+                out.counts[fate] = out.counts.get(fate, 0) + number
+            begin = end
+        return out
+
+    def _step(self, tp: Any, batch: Decoded, offsets: list[int]) -> Any:
         slab = self.slabs[tuple(tp)]
         rows, dirty = slab.rows, slab.dirty
         events, sources = [], []
-        offsets = fetch.offsets.tolist()
         repeated = 0
         for key, value, index in zip(
             batch.keys, batch.values[:, 0].tolist(), batch.message.tolist(), strict=True
@@ -135,9 +156,7 @@ class CountingEngine:
         counts["absent"] = offsets[-1] + 1 - first - len(offsets)
         for fate, n in counts.items():
             meta.add(fate, n)
-        return SimpleNamespace(
-            events=events, sources=sources, rejected=batch.rejected, counts=counts, late=[]
-        )
+        return events, sources, counts
 
     def take_dirty(self, tp: Any, limit: int | None = None) -> Dirty:
         slab = self.slabs[tuple(tp)]

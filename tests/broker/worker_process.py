@@ -33,7 +33,7 @@ class Printing(Silent):
         self.messages = 0
         self.busy = 0.0
 
-    def stepped(self, tp: Any, decoded: Any, result: Any, messages: int, seconds: float) -> None:
+    def stepped(self, tps: Any, decoded: Any, result: Any, messages: int, seconds: float) -> None:
         self.messages += messages
         self.busy += seconds
 

@@ -78,13 +78,14 @@ class TinyDecider:
         if seen is None:
             return
         views, looked, rows = batch.views, cast("Looked", seen.observed), seen.rows
-        topic, partition = batch.part.tp
         for at in np.flatnonzero(looked.scored).tolist():  # turn by turn: each key's in order
             row, chain = int(rows.who[at]), int(looked.chain[at])
             views["seq"][row] += 1
             if not chain >> 62:
                 continue
-            key = self._store.slab.key(int(batch.slots[row]))
+            slot = int(batch.slots[row])
+            key, owner = self._store.slab.key(slot), int(self._store.slab.owner[slot])
+            topic, partition = self._store.overflow._parts[owner].tp
             event = Event(
                 kind="anomaly",
                 key=key,

@@ -57,49 +57,49 @@ class Rig:
 
 async def whole() -> Any:
     rig = Rig(10_000)
-    await rig.processor.process(TP, records(1009))
+    await rig.processor.process({TP: records(1009)})
     return rig.outcome()
 
 
 @pytest.mark.parametrize("slice_messages", [1, 7, 256])
 async def test_results_do_not_depend_on_slices(slice_messages: int) -> None:
     rig = Rig(slice_messages)
-    await rig.processor.process(TP, records(1009))
+    await rig.processor.process({TP: records(1009)})
     assert rig.outcome() == await whole()
 
 
 async def test_a_fetch_delivered_again_changes_nothing() -> None:
     rig = Rig(64)
-    await rig.processor.process(TP, records(600))
-    await rig.processor.process(TP, records(700))
-    await rig.processor.process(TP, records(509, 500))
+    await rig.processor.process({TP: records(600)})
+    await rig.processor.process({TP: records(700)})
+    await rig.processor.process({TP: records(509, 500)})
     assert rig.outcome() == await whole()
 
 
 async def test_cancelled_in_the_middle_it_can_go_on() -> None:
     rig = Rig(16)
     for yields in range(13):
-        task = asyncio.ensure_future(rig.processor.process(TP, records(1009)))
+        task = asyncio.ensure_future(rig.processor.process({TP: records(1009)}))
         for _ in range(yields):
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait({task})
-    await rig.processor.process(TP, records(1009))
+    await rig.processor.process({TP: records(1009)})
     assert rig.outcome() == await whole()
 
 
 async def test_it_stops_between_slices_when_told() -> None:
     rig = Rig(16)
     answers = iter([True, True, False])
-    await rig.processor.process(TP, records(1009), lambda: next(answers))
+    await rig.processor.process({TP: records(1009)}, lambda: next(answers))
     assert rig.ledger.position(TP) == 32
-    await rig.processor.process(TP, records(977, 32))
+    await rig.processor.process({TP: records(977, 32)})
     assert rig.outcome() == await whole()
 
 
 async def test_a_partition_not_owned_is_left_alone() -> None:
     rig = Rig(16)
-    await rig.processor.process(("in", 1), records(17))
+    await rig.processor.process({("in", 1): records(17)})
     assert rig.ledger.position(TP) == 0
 
 
@@ -107,7 +107,7 @@ async def test_events_carry_cloudevents_headers_and_their_source() -> None:
     rig = Rig(512)
     taken: list[Any] = []
     rig.outbox.add = lambda tp, messages: taken.extend(messages)  # type: ignore[method-assign]
-    await rig.processor.process(TP, records(1009))
+    await rig.processor.process({TP: records(1009)})
     headers = dict(taken[0].headers)
     assert taken[0].topic == "in.triggers"
     assert headers["ce_type"] == b"dev.ember.trigger.v1"
@@ -128,7 +128,7 @@ async def test_events_about_old_records_are_marked_as_backlog() -> None:
     for now_ms in (700, 500_000):
         rig = Rig(100, max_age_seconds=0.3, wall_clock=lambda now_ms=now_ms: now_ms / 1000)
         rig.outbox._sink = Sink([])
-        await rig.processor.process(TP, records(1009))  # record i has timestamp i ms
+        await rig.processor.process({TP: records(1009)})  # record i has timestamp i ms
         marked = [dict(message.headers).get("ember.backlog") for message in sent]
         bodies.append([message.value for message in sent])
         sent.clear()
@@ -140,3 +140,79 @@ async def test_events_about_old_records_are_marked_as_backlog() -> None:
         else:
             assert set(marked) == {b"true"}
     assert bodies[0] == bodies[1]
+
+
+OTHER, ELSEWHERE = ("in", 1), ("elsewhere", 0)
+
+
+def rig_of(slice_messages: int, *tps: Any, **more: Any) -> Rig:
+    rig = Rig(slice_messages, **more)
+    for tp in tps:
+        rig.engine.attach(tp)
+        rig.ledger.start(tp, 0, -1)
+    return rig
+
+
+def told(rig: Rig, tp: Any) -> Any:
+    """What a partition has come to."""
+    return rig.engine.take_dirty(tp), rig.ledger.position(tp), [e.message for e in _sent(rig, tp)]
+
+
+def _sent(rig: Rig, tp: Any) -> Any:
+    return rig.outbox.take(tp)
+
+
+@pytest.mark.parametrize("slice_messages", [1, 64, 300, 10_000])
+async def test_partitions_of_a_fetch_share_slices_and_nothing_else(slice_messages: int) -> None:
+    fetch = {TP: records(211), ELSEWHERE: records(97), OTHER: records(503)}
+    joint = rig_of(slice_messages, OTHER, ELSEWHERE)
+    joint.outbox._sink = None  # events stay, by partition
+    shared: list[Any] = []
+    step_all = joint.engine.step_all
+    joint.engine.step_all = lambda shares, *more: shared.append(shares) or step_all(shares, *more)  # type: ignore[method-assign,func-returns-value]
+    await joint.processor.process(fetch)
+    for tp, own in fetch.items():
+        single = rig_of(10_000, OTHER, ELSEWHERE)
+        single.outbox._sink = None
+        await single.processor.process({tp: own})
+        assert told(joint, tp) == told(single, tp)
+    assert all(sum(count for _, count in shares) <= slice_messages for shares in shared)
+    assert all(len({tp[0] for tp, _ in shares}) == 1 for shares in shared)
+    if slice_messages == 300:
+        assert shared == [
+            [(ELSEWHERE, 97)],
+            [(TP, 211), (OTHER, 89)],
+            [(OTHER, 300)],
+            [(OTHER, 114)],
+        ]
+
+
+async def test_a_partition_given_away_between_slices_is_left_alone() -> None:
+    rig = rig_of(300, OTHER)
+    answers = 0
+
+    def going_on() -> bool:
+        nonlocal answers
+        answers += 1
+        if answers == 2:
+            rig.ledger.drop(TP)
+        return True
+
+    await rig.processor.process({TP: records(1009), OTHER: records(50)}, going_on)
+    assert rig.engine.slabs[TP].meta.absorbed == 299
+    assert rig.ledger.position(OTHER) == 50
+
+
+async def test_dead_letters_name_the_partition_they_came_from() -> None:
+    found: list[Any] = []
+
+    class Letters:
+        def add(self, tp: Any, messages: Any, refused: Any) -> None:
+            found.append((tp, [messages[each.message].offset for each in refused]))
+
+    rig = rig_of(10_000, OTHER)
+    rig.processor._dead_letters = Letters()  # type: ignore[assignment]
+    await rig.processor.process({TP: records(60, 5), OTHER: records(40)})
+    assert found == [(TP, [31, 62]), (OTHER, [0, 31])]
+    rig.processor._dead_letters = None
+    await rig.processor.process({TP: records(3, 65)})

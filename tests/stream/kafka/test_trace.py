@@ -73,7 +73,7 @@ async def test_the_event_is_sent_with_it() -> None:
     ledger.start(TP, 0, -1)
     processor = Processor(
         codec=SimpleNamespace(decode=lambda _: batch),  # type: ignore[arg-type]
-        engine=SimpleNamespace(step=lambda *_: result, room=lambda: 1_000),  # type: ignore[arg-type]
+        engine=SimpleNamespace(step_all=lambda *_: result, room=lambda: 1_000),  # type: ignore[arg-type]
         ledger=ledger,
         outbox=Outbox(Sink()),  # type: ignore[arg-type]
         dead_letters=None,
@@ -82,7 +82,7 @@ async def test_the_event_is_sent_with_it() -> None:
         observer=Silent(),
         clock=FakeClock(),
     )
-    await processor.process(TP, [message(0, traceparent=PARENT), message(1)])
+    await processor.process({TP: [message(0, traceparent=PARENT), message(1)]})
     first, second = (dict(outgoing.headers) for outgoing in sent)
     assert first["traceparent"] == PARENT
     assert first["ce_id"] == b"id"

@@ -50,7 +50,7 @@ def test_a_slice_reaches_everything_and_a_checkpoint_is_one_line() -> None:
     )
     observer.phase("running", "1 partition")
     observer.assigned([TP], [])
-    observer.stepped(TP, decoded, result, 3, 0.01)
+    observer.stepped([TP], decoded, result, 3, 0.01)
     observer.fetched(TP, 10, 14)
     observer.fetched(TP, 10, None)
     observer.loaded(TP, 1, 0, 0)
@@ -91,7 +91,7 @@ def test_a_key_in_two_partitions_is_said_and_not_at_every_slice() -> None:
     with structlog.testing.capture_logs() as logs:
         for at in (10.0, 30.0, 69.0, 71.0):
             now = at
-            observer.stepped(TP, decoded, result, 2, 0.01)
+            observer.stepped([TP], decoded, result, 2, 0.01)
     assert [line["detail"] for line in logs] == ["of 'a'"] * 2
 
 
