@@ -211,7 +211,8 @@ def _gpu(result: Result) -> str:
     same = "the same" if pipeline["same_triggers"] else "other"
     return (
         f"{table}\nIt pays from {pipeline['pays_from']['fed']:,} rows at once. Scores differ from "
-        f"NumPy's by {pipeline['largest_relative_difference']:.1e} of their size at most, with "
+        f"NumPy's by {pipeline['largest_relative_difference']:.1e} of their size (of 1 nat where "
+        "they are smaller) at most, with "
         f"{same} triggers.\n"
     )
 

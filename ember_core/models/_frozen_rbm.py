@@ -93,9 +93,11 @@ class FrozenRBM:
 
     def _free_energy(self, v: Array) -> Array:
         hidden = _sum_of_softplus(self.drive(v))
-        if not self.gaussian:
-            return -ops.sum(v * self.visible_bias, axis=-1) - hidden
-        return 0.5 * ops.sum(ops.square((v - self.visible_bias) * self.precision), axis=-1) - hidden
+        if self.gaussian:
+            own = 0.5 * ops.wide_sum(ops.square((v - self.visible_bias) * self.precision))
+        else:
+            own = -ops.wide_sum(v * self.visible_bias)
+        return ops.astype(own - hidden, "float32")  # of terms ten times as large
 
 
 def _sum_of_softplus(x: Array) -> Array:
@@ -109,7 +111,7 @@ def _sum_of_softplus(x: Array) -> Array:
         half = factors.shape[1] // 2
         pairs, rest = factors[:, :half] * factors[:, half : 2 * half], factors[:, 2 * half :]
         factors = ops.concatenate([pairs, rest], axis=1) if rest.shape[1] else pairs
-    return ops.sum(ops.maximum(x, 0.0), axis=-1) + ops.sum(ops.log(factors), axis=-1)
+    return ops.wide_sum(ops.maximum(x, 0.0)) + ops.wide_sum(ops.log(factors))
 
 
 def _rows(v: Array) -> Array:

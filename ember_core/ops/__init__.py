@@ -123,6 +123,7 @@ from ._reduction import std as std
 from ._reduction import sum as sum  # noqa: A004
 from ._reduction import topk as topk
 from ._reduction import var as var
+from ._reduction import wide_sum as wide_sum
 from ._select import Array as Array
 from ._select import available_backends as available_backends
 from ._select import backend_name as backend_name

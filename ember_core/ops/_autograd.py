@@ -121,6 +121,10 @@ def exact_exp(x: Array) -> Array:
     return _numpy.exact_exp(to_numpy(x))
 
 
+def wide_sum(x: Array) -> Array:
+    return _numpy.wide_sum(to_numpy(x))
+
+
 def value_and_grads(
     function: Callable[[list[Array]], tuple[Array, Any]], leaves: list[Array]
 ) -> tuple[Array, Any, list[Array]]:

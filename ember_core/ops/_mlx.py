@@ -266,6 +266,11 @@ def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:  # noqa: 
     return mx.sum(x, axis, keepdims)
 
 
+def wide_sum(x: Array) -> Array:
+    here = mx.default_device() == mx.Device(mx.cpu)  # MLX has float64 there only
+    return mx.sum(x.astype(mx.float64) if here else x, -1)
+
+
 def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return mx.mean(x, axis, keepdims)
 

@@ -202,6 +202,10 @@ def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:  # noqa: 
     return np.add.reduce(x, axis=axis, keepdims=bool(keepdims))  # type: ignore[call-overload]
 
 
+def wide_sum(x: Array) -> Array:
+    return np.add.reduce(x, axis=-1, dtype=np.float64)
+
+
 def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return np.mean(x, axis=axis, keepdims=keepdims)
 

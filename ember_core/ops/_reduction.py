@@ -25,6 +25,18 @@ def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:  # noqa: 
     return BY_TYPE[type(x)].sum(x, axis, keepdims)
 
 
+def wide_sum(x: Array) -> Array:
+    """Sum over the last axis in float64, so that a difference of such sums keeps its digits.
+
+    Args:
+        x: Array `(..., N)`, float32.
+
+    Returns:
+        `(...)`, float64; float32 on a device without float64.
+    """
+    return BY_TYPE[type(x)].wide_sum(x)
+
+
 def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """Mean over `axis`.
 

@@ -175,12 +175,19 @@ exp, expm1, log, log1p = map(_unary, (torch.exp, torch.expm1, torch.log, torch.l
 sin, cos, tan = map(_unary, (torch.sin, torch.cos, torch.tan))
 arcsin, arccos, arctan = map(_unary, (torch.arcsin, torch.arccos, torch.arctan))
 sinh, cosh, tanh = map(_unary, (torch.sinh, torch.cosh, torch.tanh))
-sigmoid, sqrt, square = map(_unary, (torch.sigmoid, torch.sqrt, torch.square))
+sigmoid, square = map(_unary, (torch.sigmoid, torch.square))
 abs, sign, floor, ceil = map(  # noqa: A001
     _unary, (torch.abs, torch.sgn, torch.floor, torch.ceil)
 )
 round, relu = map(_unary, (torch.round, torch.relu))  # noqa: A001
 isfinite, isnan = map(_unary, (torch.isfinite, torch.isnan))
+
+
+def sqrt(x: Array) -> Array:
+    x = asarray(x)
+    if x.dtype != torch.float32:
+        return torch.sqrt(x)
+    return _rounded(torch.sqrt, x)  # MKL's own in float32 is not always the nearest number
 
 
 def _one_device(*arrays: Array) -> None:
@@ -263,6 +270,10 @@ def _over(x: Array, axis: Axis) -> Any:
 
 def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:  # noqa: A001
     return torch.sum(x, _over(x, axis), keepdims)
+
+
+def wide_sum(x: Array) -> Array:
+    return torch.sum(x, -1, dtype=_wide(x))
 
 
 def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
@@ -505,8 +516,11 @@ def exact_exp(x: Array) -> Array:
 
 def _rounded(function: Callable[[Array], Array], x: Array) -> Array:
     x = asarray(x, "float32")
-    wide = torch.float32 if x.device.type == "mps" else torch.float64
-    return function(x.to(wide)).to(torch.float32)
+    return function(x.to(_wide(x))).to(torch.float32)
+
+
+def _wide(x: Array) -> torch.dtype:
+    return torch.float32 if x.device.type == "mps" else torch.float64
 
 
 # --- random

@@ -93,6 +93,15 @@ def test_every_backend_gives_the_bits_of_numpy(backend):
     assert np.array_equal(got, ops.exact_matmul(x, w))
 
 
+@pytest.mark.parametrize("name", ["sqrt", "exact_tanh", "exact_exp"])
+def test_every_backend_gives_the_bits_of_numpys_functions(backend, name):
+    """A last bit would become a step of the grid in the next product."""
+    x = np.random.default_rng(0).uniform(1e-3, 30, (601, 72)).astype("float32")
+    got = ops.to_numpy(getattr(ops, name)(ops.from_numpy(x)))
+    assert got.dtype == np.float32
+    assert np.array_equal(got, getattr(ops, name)(x))
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from([3, 80, 131, 418]),

@@ -372,6 +372,11 @@ CASES = {
         lambda x, w: [_numpy_exact(x, w), _numpy_exact(x, w)[:1]],
         (X, TALL),
     ),
+    "wide_sum": (
+        lambda o, x: o.wide_sum(o.astype(x, "float32")),
+        lambda x: x.astype("float32").astype("float64").sum(-1),
+        (X,),
+    ),
     "exact_tanh": (
         lambda o, x: o.exact_tanh(x),
         lambda x: np.tanh(np.float64(np.float32(x))).astype("float32"),
@@ -438,7 +443,7 @@ CASES = {
     "stop_gradient": (lambda o, x: o.stop_gradient(x), lambda x: x, (X,)),
 }
 # Their dtype is said, or their own, whatever the arrays' is.
-OWN_DTYPE = {"zeros", "ones", "full", "linspace", "eye", "from_numpy", "exact_weight"}
+OWN_DTYPE = {"zeros", "ones", "full", "linspace", "eye", "from_numpy", "exact_weight", "wide_sum"}
 FLOAT32 = {"mlx": {"rfft", "irfft"}}
 
 
