@@ -91,7 +91,7 @@ def show(
         bootstrap_servers: Brokers, host:port with commas between.
         config: Settings file; default ember.toml where there is one.
     """
-    choice, count = _choice(reason, since), 0
+    choice, count, limit = _choice(reason, since), 0, _at_least(0, "limit", limit)
     newest: list[tuple[Any, dict[str, Any]]] = []
     settings = Settings.load(config, kafka={"bootstrap_servers": bootstrap_servers})
     with _opened(settings, topic) as (log, _):
@@ -103,7 +103,7 @@ def show(
                 entry = _lines.dead_letter_record(message) | {"replays": letter.replays}
                 # coordinates differ, so that records are never compared
                 heapq.heappush(newest, (_clients.order(message), entry))
-                if len(newest) > _at_least(0, "limit", limit):
+                if len(newest) > limit:
                     heapq.heappop(newest)
     records = [entry for _, entry in sorted(newest, key=lambda pair: pair[0])]
     if json:

@@ -185,6 +185,21 @@ def committed(consumer: Consumer, topic: str, partitions: int) -> list[int | Non
     return [at.offset if at.offset >= 0 else None for at in answered]
 
 
+def commit(consumer: Consumer, offsets: list[TopicPartition]) -> None:
+    """Set offsets of the consumer's group.
+
+    Raises:
+        UserError: If the broker refuses.
+    """
+    try:
+        consumer.commit(offsets=offsets, asynchronous=False)
+    except KafkaException as error:
+        raise UserError(
+            f"The group's offsets were not set: {error.args[0].str()}. Expected a group without "
+            "running members, and the right to read with it. Run the command again."
+        ) from None
+
+
 def read_range(
     consumer: Consumer, ranges: Mapping[tuple[str, int], tuple[int, int]], seconds: float = 60.0
 ) -> Iterator[Message]:

@@ -169,4 +169,4 @@ class LetterLog:
         done = self.progress[at]
         metadata = json.dumps(done.ahead, separators=(",", ":")) if done.ahead else ""
         entry = TopicPartition(*at, done.floor, metadata)
-        self._consumer.commit(offsets=[entry], asynchronous=False)
+        _clients.commit(self._consumer, [entry])

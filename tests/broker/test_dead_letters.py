@@ -167,6 +167,20 @@ def test_what_is_not_delivered_is_not_done(
     assert set(topics.came_back()) == set(range(5))
 
 
+def test_offsets_that_are_refused_are_one_sentence(
+    embedded: Broker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And what was sent is sent again: at least once."""
+    topics = Topics(embedded, monkeypatch, tmp_path)
+    topics.write(range(5))
+    assert embedded.embedded is not None
+    embedded.embedded.push_errors("OffsetCommit", [30])  # no right to the group
+    with pytest.raises(UserError, match="offsets were not set"):
+        replay()
+    replay()
+    assert set(topics.came_back()) == set(range(5))
+
+
 def test_the_newest_are_shown(topics: Topics, capsys: pytest.CaptureFixture[str]) -> None:
     topics.write(range(13))
     show(limit=3, reason=["not_json"], json=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.kafka_client import Send
+from benchmarks.kafka_client import Send, committed_offsets
 from stream.cli._state import rebase, reset, show
 from stream.cli._state_files import export, import_
 from stream.engine import META_KEY, Engine, Fetch
@@ -179,6 +179,18 @@ def test_after_a_rebase_keys_remember_and_stand_where_they_are_told(
         assert old is not None
         assert int.from_bytes(row[16:24], "little", signed=True) == -1
         assert (row[:16], row[24:]) == (old[:16], old[24:])
+
+
+def test_the_group_goes_on_where_it_is_told(
+    group: Group, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the embedded broker takes no offsets from us, the state alone says so."""
+    rebase(at="earliest", yes=True)
+    offsets = committed_offsets(group.broker.bootstrap, group.group, group.topic)
+    assert offsets == ([0, 0] if group.broker.real else [None, None])
+    capsys.readouterr()
+    rebase(yes=True)
+    assert "nothing to do" in capsys.readouterr().err
 
 
 def test_keys_go_where_producers_put_them_now(
