@@ -199,6 +199,17 @@ def text_of(data: bytes) -> str:
     return data.decode("utf-8", "backslashreplace")
 
 
+def quoted(key: bytes) -> str:
+    r"""A key within a sentence: in quotes, without characters that would act on a terminal.
+
+    Examples:
+        >>> print(quoted(b"rack\xff7"), quoted(b"two\nlines"))
+        'rack\xff7' 'two\nlines'
+    """
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text_of(key))
+    return f"'{''.join(shown)}'"
+
+
 def rfc3339(time_us: int) -> str:
     """Render an event time, in UTC.
 

@@ -14,7 +14,7 @@ from stream.cli._findings import Check, Cluster
 from stream.codecs import make_codec
 from stream.errors import UserError
 from stream.kafka import _clients
-from stream.records import Decoded, Reason
+from stream.records import Decoded, Reason, quoted
 from stream.settings import Settings
 
 SAMPLE = 100
@@ -106,7 +106,7 @@ def keys(settings: Settings, topic: str, messages: Sequence[Sampled]) -> Check:
             "Cheaper: let the producer set the key.",
         )
     if scattered:
-        shown = ", ".join(repr(key.decode("utf-8", "replace")) for key in scattered[:_SHOWN])
+        shown = ", ".join(map(quoted, scattered[:_SHOWN]))
         return Check(
             name,
             "fail",

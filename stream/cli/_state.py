@@ -16,6 +16,7 @@ from stream.engine import MetaRow, describe, offset_in
 from stream.errors import UserError
 from stream.kafka import _rebase
 from stream.kafka._state_log import StateLog
+from stream.records import quoted
 from stream.settings import Settings
 
 _NUMBERS = 12
@@ -164,7 +165,7 @@ def reset(
     ]
     unknown = wanted - {key for _, _, key in places}
     if unknown:
-        names = ", ".join(sorted(clean(key.decode("utf-8", "replace")) for key in unknown))
+        names = ", ".join(sorted(map(quoted, unknown)))
         raise UserError(f"Nothing is remembered of: {names}. Nothing was changed.")
     confirmed(f"{len(places)} keys would be forgotten.", yes=yes)
     log.require_idle()

@@ -20,7 +20,7 @@ from stream.engine.snapshot import RowBlock
 from stream.engine.spill import Spilled
 from stream.engine.stale import deadlines
 from stream.engine.windows import NEVER
-from stream.records import Reason, Rejected
+from stream.records import Reason, Rejected, quoted
 
 _NO_SLOTS = np.zeros(0, dtype=np.int64)
 _FIRST = np.zeros(1, dtype=np.int64)
@@ -478,7 +478,7 @@ def _strayed(message: int, key: bytes, home: int, partition: int) -> Rejected:
     return Rejected(
         message,
         Reason.WRONG_PARTITION,
-        f"Key {key.decode('utf-8', 'replace')!r} has its state in another partition: producers "
+        f"Key {quoted(key)} has its state in another partition: producers "
         f"choose partitions in different ways. Expected partition {home}. Received: "
         f"partition={partition}. Use one partitioner for all producers (Kafka's default is "
         "murmur2; librdkafka needs partitioner=murmur2_random). Where keys have moved for good, "

@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 from aiokafka import errors as kafka_errors
 
+from stream.records import quoted
+
 from ._changelog import Changelog
 from ._checkpoint import Checkpoint, CheckpointError
 from ._config import WorkerConfig
@@ -363,7 +365,9 @@ class Edge:
     def _damaged(self, tp: TP, key: bytes, why: str) -> None:
         self._damaged_rows[tp] = self._damaged_rows.get(tp, 0) + 1
         if self._damaged_rows[tp] <= _DAMAGED_SHOWN:
-            log.error("%s-%d: state of key %r is damaged and starts anew: %s", *tp, key, why)
+            log.error(
+                "%s-%d: state of key %s is damaged and starts anew: %s", *tp, quoted(key), why
+            )
 
     # -- the end
 

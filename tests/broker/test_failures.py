@@ -90,7 +90,7 @@ def test_a_damaged_row_costs_its_key_only(broker: Broker, tmp_path: Path) -> Non
     before = service.rows()
     broker.produce(service.changelog, [Send(names[3], before[names[3]][1][:100], partition=1)])
     said = service.run([Send(names[3], body(2), partition=1)])
-    assert "state of key b'machine-3' is damaged and starts anew" in said
+    assert "state of key 'machine-3' is damaged and starts anew" in said
     after = service.rows()
     assert {name for name in names if after[name] != before[name]} == {names[3]}
     assert len(after[names[3]][1]) == len(before[names[3]][1])

@@ -163,14 +163,14 @@ def test_missing_values_are_counted_where_they_are_filled_in(model: FleetModel) 
 
 def test_a_key_is_refused_where_another_partition_has_its_state(model: FleetModel) -> None:
     """In the same topic only; the message leaves nothing behind, and its key goes on at home."""
-    good = signal(4, 3, 0)
+    good, odd = signal(4, 3, 0), b"rack\xff7"
     home, other, another = TP, (TP[0], TP[1] + 1), ("elsewhere", TP[1] + 1)
     engine = Engine(model)
-    done = feed_into(Run(engine), rows_of(b"a", good[:2]))
+    done = feed_into(Run(engine), rows_of(odd, good[:2]))
     before = done.rows()
     for tp in (other, another):
         engine.attach(tp)
-    both = Sent(((b"b", START, tuple(good[0])), (b"a", START, tuple(good[0]))))
+    both = Sent(((b"b", START, tuple(good[0])), (odd, START, tuple(good[0]))))
     feed = [both, sent(b"c", START, good[0])]
     stamps = np.array([m.timestamp_ms for m in feed], dtype=np.int64)
     found = engine.step(other, decoded(feed, 3), Fetch(np.arange(5, 7), stamps))
@@ -178,6 +178,7 @@ def test_a_key_is_refused_where_another_partition_has_its_state(model: FleetMode
     assert (message, reason) == (0, Reason.WRONG_PARTITION)
     assert f"Expected partition {home[1]}. Received: partition={other[1]}." in why
     assert "rebase --partitioner" in why
+    assert r"Key 'rack\xff7' has" in why
     assert engine.meta(other).counts == {"wrong_partition": 1, "scored": 1}
     assert engine.row(other, b"b") is None
     assert done.rows() == before
