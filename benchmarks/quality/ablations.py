@@ -44,9 +44,19 @@ SWITCHES: Final[dict[str, dict[str, Any]]] = {
 
 
 def ablations(subject: Subject) -> dict[str, Any]:
-    """Figures of each arrangement; those of the first seed."""
+    """Figures of each arrangement, over the seeds of the product's own runs."""
+    each = []
+    for seed, own in enumerate(subject.runs):
+        say(f"  seed {seed}")
+        each.append(_switched(subject, own, seed) | _composed(subject, own, seed))
+    in_all = [name for name in each[0] if all(name in one for one in each)]
+    return {name: over_seeds([one[name] for one in each]) for name in in_all}
+
+
+def _switched(subject: Subject, own: Run, seed: int) -> dict[str, Any]:
+    """What goes through the product."""
     out = {}
-    chosen = subject.runs[0].model.pipeline.config
+    chosen = own.model.pipeline.config
     for name, options in SWITCHES.items():
         same = {k: v for k, v in options.items() if getattr(chosen, k) == v}
         if same == options:
@@ -55,29 +65,34 @@ def ablations(subject: Subject) -> dict[str, Any]:
             continue
         say(f"  {name}")
         try:
-            one = run(subject.family, subject.dataset, subject.recipe.also(**options), 0)
+            one = run(subject.family, subject.dataset, subject.recipe.also(**options), seed)
         except BenchmarkError as error:
             say(f"  {name} is left out: {error}")
             continue
-        out[name] = over_seeds([one.figures])
-    first = subject.runs[0]
-    train = trace(first.model, history(subject.dataset))
-    test = trace(first.model, scored_series(subject.dataset))
-    for name, build in COMPOSED.items():
-        say(f"  {name}")
-        scores = build(train, test)
-        if scores is not None:
-            out[name] = judged_scores(subject, *scores)
-    out["without tail"] = _plain_threshold(subject, first, train)
-    out["without motor hysteresis"] = _flags_alone(subject, first)
+        out[name] = one.figures
     return out
 
 
-def _by_rbm(train: list[Floats], test: list[Floats]) -> tuple[list[Any], list[Any]]:
+def _composed(subject: Subject, own: Run, seed: int) -> dict[str, Any]:
+    """What is put together here."""
+    out = {}
+    train = trace(own.model, history(subject.dataset))
+    test = trace(own.model, scored_series(subject.dataset))
+    for name, build in COMPOSED.items():
+        say(f"  {name}")
+        scores = build(train, test, seed)
+        if scores is not None:
+            out[name] = judged_scores(subject, *scores)
+    out["without tail"] = _plain_threshold(subject, own, train)
+    out["without motor hysteresis"] = _flags_alone(subject, own)
+    return out
+
+
+def _by_rbm(train: list[Floats], test: list[Floats], seed: int) -> tuple[list[Any], list[Any]]:
     """Free energy of an RBM trained as the product's."""
     rows = np.concatenate(train)
     stride = max(1, -(-len(rows) // RBM_ROWS))
-    generator = ops.generator(0)
+    generator = ops.generator(seed)
     rbm = RBM(rows.shape[1], 128, visible="gaussian", generator=generator)
     fit_rbm(
         rbm,
@@ -97,17 +112,19 @@ def _by_rbm(train: list[Floats], test: list[Floats]) -> tuple[list[Any], list[An
     return [score(x) for x in train], [score(x) for x in test]
 
 
-def _features_only(train: list[Trace], test: list[Trace]) -> tuple[list[Any], list[Any]]:
+def _features_only(
+    train: list[Trace], test: list[Trace], _seed: int
+) -> tuple[list[Any], list[Any]]:
     """Mean square of the scaled features: no RBM."""
     return [_mean_square(one.visible) for one in train], [_mean_square(one.visible) for one in test]
 
 
-def _rbm_only(train: list[Trace], test: list[Trace]) -> tuple[list[Any], list[Any]]:
+def _rbm_only(train: list[Trace], test: list[Trace], seed: int) -> tuple[list[Any], list[Any]]:
     """The RBM on the normalised record alone."""
-    return _by_rbm([one.z for one in train], [one.z for one in test])
+    return _by_rbm([one.z for one in train], [one.z for one in test], seed)
 
 
-def _liquid_only(train: list[Trace], test: list[Trace]) -> tuple[list[Any], list[Any]]:
+def _liquid_only(train: list[Trace], test: list[Trace], _seed: int) -> tuple[list[Any], list[Any]]:
     """Mean square of the liquid network's one-row residual, each over its usual size."""
     learnt, judged = _usual(
         [one.z - one.expected for one in train], [one.z - one.expected for one in test]
@@ -115,7 +132,7 @@ def _liquid_only(train: list[Trace], test: list[Trace]) -> tuple[list[Any], list
     return [_mean_square(x) for x in learnt], [_mean_square(x) for x in judged]
 
 
-def _linear_var(train: list[Trace], test: list[Trace]) -> tuple[list[Any], list[Any]]:
+def _linear_var(train: list[Trace], test: list[Trace], seed: int) -> tuple[list[Any], list[Any]]:
     """The chain with the residual of a linear VAR(10) of the fleet beside its features."""
     inputs = np.concatenate([_lagged(one.z)[LAGS:] for one in train]).astype(np.float64)
     wanted = np.concatenate([one.z[LAGS:] for one in train]).astype(np.float64)
@@ -128,10 +145,13 @@ def _linear_var(train: list[Trace], test: list[Trace]) -> tuple[list[Any], list[
     return _by_rbm(
         [np.hstack([one.visible, r]) for one, r in zip(train, learnt, strict=True)],
         [np.hstack([one.visible, r]) for one, r in zip(test, judged, strict=True)],
+        seed,
     )
 
 
-def _cascade(train: list[Trace], test: list[Trace]) -> tuple[list[Any], list[Any]] | None:
+def _cascade(
+    train: list[Trace], test: list[Trace], seed: int
+) -> tuple[list[Any], list[Any]] | None:
     """The older arrangement: the RBM's hidden probabilities into the liquid network.
 
     Its gradients need PyTorch; without it there is nothing to show.
@@ -142,14 +162,14 @@ def _cascade(train: list[Trace], test: list[Trace]) -> tuple[list[Any], list[Any
     series = [np.asarray(one.z, dtype=np.float64) for one in train]
     with ops.default_backend("torch"):
         cascade = CascadePipeline(series[0].shape[1], network_type="cfc", units=32)
-        fit_cascade(cascade, series, liquid_epochs=6, generator=ops.generator(0))
+        fit_cascade(cascade, series, liquid_epochs=6, generator=ops.generator(seed))
         learnt = [np.asarray(cascade.score(x), dtype=np.float64) for x in series]
         judged = [np.asarray(cascade.score(one.z), dtype=np.float64) for one in test]
     return learnt, judged
 
 
 COMPOSED: Final[
-    dict[str, Callable[[list[Trace], list[Trace]], tuple[list[Any], list[Any]] | None]]
+    dict[str, Callable[[list[Trace], list[Trace], int], tuple[list[Any], list[Any]] | None]]
 ] = {
     "features only": _features_only,
     "RBM only": _rbm_only,
@@ -179,21 +199,21 @@ def _usual(train: list[Floats], test: list[Floats]) -> tuple[list[Floats], list[
     return learnt, judged
 
 
-def _plain_threshold(subject: Subject, first: Run, train: list[Trace]) -> dict[str, Any]:
+def _plain_threshold(subject: Subject, own: Run, train: list[Trace]) -> dict[str, Any]:
     """The product's score against the 99.7 % quantile of each key's training scores."""
-    score = first.model.pipeline.score
+    score = own.model.pipeline.score
     learnt = [np.asarray(score(one.visible), dtype=np.float64) for one in train]
-    judged = [s.score.astype(np.float64) for s in first.result.scores]
-    flags = [x >= np.quantile(own, 0.997) for own, x in zip(learnt, judged, strict=True)]
+    judged = [s.score.astype(np.float64) for s in own.result.scores]
+    flags = [x >= np.quantile(usual, 0.997) for usual, x in zip(learnt, judged, strict=True)]
     return judged_scores(subject, learnt, judged, flags)
 
 
-def _flags_alone(subject: Subject, first: Run) -> dict[str, Any]:
+def _flags_alone(subject: Subject, own: Run) -> dict[str, Any]:
     """The product's severity against its on-threshold, record by record."""
-    on = first.model.pipeline.motor.on
+    on = own.model.pipeline.motor.on
     per_key = {}
     for k, table in enumerate(subject.dataset.tables):
-        label, scores = first.result.labels(k), first.result.scores[k]
+        label, scores = own.result.labels(k), own.result.scores[k]
         assert label is not None
         flags = scores.severity >= on
         per_key[table.key.decode()] = summary(

@@ -128,7 +128,7 @@ def judged(sets: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _ahead(measured: Mapping[str, Any]) -> float | None:
-    """How far the product's VUS-PR lies above the best ablation's, by the first seed of each."""
+    """How far the product's VUS-PR lies above the best ablation's, in the mean over the seeds."""
     rivals = [a["mean"]["vus_pr"] for a in measured.get("ablations", {}).values()]
     return measured["product"]["mean"]["vus_pr"] - max(rivals) if rivals else None
 
