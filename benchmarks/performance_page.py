@@ -61,7 +61,23 @@ def _skew(result: Result) -> str:
         (names[name], f"{took:.2f}", f"{result['ratios'].get(name, 1.0):.2f}")
         for name, took in result["microseconds_per_record"].items()
     ]
-    return _table(("keys", "microseconds a record", "over even"), rows)
+    keys = _table(("keys", "microseconds a record", "over even"), rows)
+    spread = result.get("partitions")  # results kept before it was measured have none
+    return f"{keys}\n{_partitions(spread)}" if spread else keys
+
+
+def _partitions(spread: Result) -> str:
+    many, few = spread["partitions"], spread["records_per_partition"]
+    names = {
+        "one": f"{many * few} records of one partition",
+        "together": f"{few} each of {many} partitions, as a worker takes them",
+        "one_by_one": "the same, a step for each partition",
+    }
+    rows = [
+        (names[name], f"{took:.2f}", f"{spread['ratios'].get(name, 1.0):.2f}")
+        for name, took in spread["microseconds_per_record"].items()
+    ]
+    return _table(("partitions", "microseconds a record", "over one partition"), rows)
 
 
 def _latency(result: Result) -> str:
