@@ -19,6 +19,7 @@ from stream.engine.meta import MetaRow as MetaRow
 from stream.engine.result import TP as TP
 from stream.engine.result import DirtyRows as DirtyRows
 from stream.engine.result import Fetch as Fetch
+from stream.engine.result import Gone as Gone
 from stream.engine.result import LoadReport as LoadReport
 from stream.engine.result import ScoreColumns as ScoreColumns
 from stream.engine.result import StepResult as StepResult

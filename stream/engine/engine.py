@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -21,6 +21,7 @@ from stream.engine.result import (
     TP,
     DirtyRows,
     Fetch,
+    Gone,
     LoadReport,
     Moved,
     RowsTaken,
@@ -357,40 +358,44 @@ class Engine:
         slots = [index[k] for k in keys if k in index]
         self._store.slab.dirty[np.asarray(slots, dtype=np.int64)] = True
 
-    def load(self, tp: TP, keys: Sequence[bytes], values: Sequence[bytes | None]) -> LoadReport:
+    def load(
+        self, tp: TP, keys: Sequence[bytes], values: Sequence[bytes | Gone | None]
+    ) -> LoadReport:
         """Merge changelog rows in: a row is taken only if its source offset is not older.
 
         Args:
             tp: The partition; attached if it was not.
             keys: Stream keys, or `META_KEY`.
-            values: Rows; None is a tombstone.
+            values: Rows; None is a tombstone, as is `Gone`, which says up to when it holds.
         """
         self.attach(tp)
         part = self._parts[tp[0], tp[1]]
         damaged: list[tuple[bytes, str]] = []
-        rows: list[tuple[bytes, bytes | None]] = []
-        for key, value in zip(keys, values, strict=True):
-            if key != META_KEY:
-                rows.append((key, value))
-            elif value is None:
-                part.meta = MetaRow()  # the partition begins anew
-                self._describe(part.meta)
-            else:
-                try:
-                    meta = MetaRow.decode(value)
-                except (msgspec.DecodeError, UnicodeError) as error:
-                    damaged.append((key, f"not a meta row: {error}"))
-                    continue
-                written: list[Former | MetaRow] = [*meta.former, meta]
-                for each in written:
-                    described = describe(each)
-                    if described is not None and each.model:
-                        part.described[mark_of(each.model)] = described
-                if meta.absorbed >= part.meta.absorbed:
-                    part.meta = meta
-                    self._describe(meta)
-        accepted, stale, broken = self._store.merge(part, rows)
-        return LoadReport(accepted, stale, damaged + broken)
+        accepted = stale = 0
+        for rows, metas in _to_each_meta(keys, values):
+            taken, old, broken = self._store.merge(part, rows)
+            accepted, stale, damaged = accepted + taken, stale + old, damaged + broken
+            for meta in metas:
+                damaged += self._take_meta(part, meta)
+        return LoadReport(accepted, stale, damaged)
+
+    def _take_meta(self, part: Partition, value: bytes | None) -> list[tuple[bytes, str]]:
+        """A meta row that was read; with None the partition begins anew."""
+        try:
+            meta = MetaRow() if value is None else MetaRow.decode(value)
+        except (msgspec.DecodeError, UnicodeError) as error:
+            return [(META_KEY, f"not a meta row: {error}")]
+        if value is None or meta.rebased > part.meta.rebased:
+            part.graves.clear()  # offsets may begin anew
+        written: list[Former | MetaRow] = [*meta.former, meta]
+        for each in written:
+            described = describe(each)
+            if described is not None and each.model:
+                part.described[mark_of(each.model)] = described
+        if value is None or meta.absorbed >= part.meta.absorbed:
+            part.meta = meta
+            self._describe(meta)
+        return []
 
     def row_kind(self) -> tuple[str, list[tuple[str, str, tuple[int, ...]]]]:
         """What rows are: SHA-256 of their model; name, type and shape of every field."""
@@ -424,3 +429,17 @@ class Engine:
         """After all rows are loaded: take over those of another layout or model, by field name."""
         made, damaged = self._store.adopt(self._parts[tp[0], tp[1]])
         return LoadReport(made, 0, damaged)
+
+
+def _to_each_meta(
+    keys: Sequence[bytes], values: Sequence[bytes | Gone | None]
+) -> Iterator[tuple[list[tuple[bytes, bytes | Gone | None]], list[bytes | None]]]:
+    """The rows before each meta row, and that; then the rest."""
+    rows: list[tuple[bytes, bytes | Gone | None]] = []
+    for key, value in zip(keys, values, strict=True):
+        if key != META_KEY:
+            rows.append((key, value))
+            continue
+        yield rows, [None if isinstance(value, Gone) else value]
+        rows = []
+    yield rows, []

@@ -21,6 +21,7 @@ class Partition:
         meta: Counts and the partition's clock.
         next_silence: No key falls silent before the clock passes this, microseconds.
         next_expiry: No sweep for keys to be forgotten before the clock passes this, microseconds.
+        graves: Up to which offset rows of keys were forgotten, while a changelog is read.
         foreign: Changelog rows of another layout or model, by key, until they are adopted.
         spill: Where rows go that memory does not hold; None: nowhere.
         overdue: Keys put away that are silent, and found no room to say so.
@@ -41,5 +42,6 @@ class Partition:
     tombstones: list[bytes] = field(default_factory=list)
     gone: bool = False
     departed: list[bytes] | None = None
+    graves: dict[bytes, int] = field(default_factory=dict)
     foreign: dict[bytes, bytes] = field(default_factory=dict)
     described: dict[int, Description] = field(default_factory=dict)

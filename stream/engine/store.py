@@ -14,7 +14,7 @@ from stream.engine.adopt import HEAD_BYTES, Adopter, Description, mark_in, mark_
 from stream.engine.layout import LAYOUT_VERSION, RowLayout, WindowSpec, engine_fields
 from stream.engine.overflow import Overflow
 from stream.engine.partition import Partition
-from stream.engine.result import TP
+from stream.engine.result import TP, Gone
 from stream.engine.slabs import Slab
 from stream.engine.snapshot import RowBlock
 from stream.engine.spill import Spilled
@@ -24,6 +24,8 @@ from stream.records import Reason, Rejected, quoted
 
 _NO_SLOTS = np.zeros(0, dtype=np.int64)
 _FIRST = np.zeros(1, dtype=np.int64)
+_GRAVES = 10_000
+"""Forgotten keys that are remembered as such: a late row follows soon, if at all."""
 _COPIED = 16_384
 """Rows that go from one model to another at once."""
 
@@ -281,10 +283,11 @@ class Store:
         self.overflow.closed(part)
 
     def merge(
-        self, part: Partition, rows: Iterable[tuple[bytes, bytes | None]]
+        self, part: Partition, rows: Iterable[tuple[bytes, bytes | Gone | None]]
     ) -> tuple[int, int, list[tuple[bytes, str]]]:
         """Take changelog rows in; a row counts only if its source offset is not older.
 
+        A tombstone counts only if what is there is not newer, where it says up to when it holds.
         Rows of another layout or model are put aside for `adopt`. A damaged row takes the older
         one of its key with it: half of a memory is worse than none.
 
@@ -293,18 +296,33 @@ class Store:
         """
         accepted = old = 0
         damaged: list[tuple[bytes, str]] = []
-        slab, index, overflow = self.slab, part.index, self.overflow
+        slab, index, overflow, graves = self.slab, part.index, self.overflow, part.graves
         slab.tick += 1
         for key, value in rows:
             slot = index.get(key)
+            away = None
             if slot is None and part.spill is not None and len(part.spill):
                 away = overflow.away(part, [key]).get(key)
-                if away is not None and value is not None and len(value) >= HEAD_BYTES:
-                    if offset_in(value) < offset_in(away):
-                        old += 1
-                        continue
-                elif away is not None:
+            if isinstance(value, Gone):
+                if self._newest(part, key, away) > value.absorbed:
+                    old += 1
+                    continue
+                graves[key] = value.absorbed
+                if len(graves) > _GRAVES:
+                    del graves[next(iter(graves))]
+                value = None
+            elif graves and key in graves:
+                # a rebased row, -1, has absorbed nothing and is never late
+                if value and len(value) >= HEAD_BYTES and 0 <= offset_in(value) <= graves[key]:
+                    old += 1
+                    continue
+                del graves[key]
+            if away is not None and part.spill is not None:
+                if value is None or len(value) < HEAD_BYTES:
                     part.spill.remove([key])
+                elif offset_in(value) < offset_in(away):
+                    old += 1
+                    continue
             if value is None or len(value) < HEAD_BYTES:
                 part.foreign.pop(key, None)
                 if slot is not None:
@@ -346,6 +364,12 @@ class Store:
         part.next_silence = -(2**62)
         return accepted, old, damaged
 
+    def _newest(self, part: Partition, key: bytes, away: bytes | None) -> int:
+        """Source offset of what is there of a key; -1 where nothing is."""
+        slot, foreign = part.index.get(key), part.foreign.get(key)
+        here = -1 if slot is None else int(self._all["offset"][slot])
+        return max(here, *(-1 if row is None else offset_in(row) for row in (away, foreign)))
+
     def load_block(
         self, part: Partition, block: RowBlock
     ) -> tuple[int, int, list[tuple[bytes, str]]]:
@@ -378,6 +402,7 @@ class Store:
         made = 0
         damaged: list[tuple[bytes, str]] = []
         slab, index = self.slab, part.index
+        part.graves.clear()  # the whole changelog was read
         for key, value in part.foreign.items():
             row = self._first(key).copy()
             why = self._adopter.adopt(value, part.described.get(mark_in(value)), row)

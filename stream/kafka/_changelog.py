@@ -7,9 +7,9 @@ from typing import Protocol
 
 import msgspec
 
-from stream.engine import META_KEY, MetaRow
+from stream.engine import META_KEY, Gone, MetaRow
 
-from ._checkpoint import COMMITTED_HEADER
+from ._checkpoint import ABSORBED_HEADER, COMMITTED_HEADER
 from ._ports import TP, Engine, LoadReport, Observer
 
 
@@ -30,7 +30,7 @@ class ChangelogRecord(Protocol):
 
     @property
     def headers(self) -> Sequence[tuple[str, bytes]]:
-        """Ours are on meta rows only."""
+        """Ours are on meta rows and tombstones."""
 
 
 class Changelog:
@@ -147,7 +147,7 @@ class Changelog:
         """
         seen = self._stored.get(tp, -1)
         keys: list[bytes] = []
-        values: list[bytes | None] = []
+        values: list[bytes | Gone | None] = []
         for record in records:
             if record.offset <= seen:
                 continue
@@ -155,7 +155,7 @@ class Changelog:
                 self._on_damaged(tp, b"", "a changelog record without a key")
                 continue
             keys.append(record.key)
-            values.append(record.value)
+            values.append(_gone(record) if record.value is None else record.value)
             if record.key == META_KEY:
                 self._read_headers(tp, record.value, record.headers)
         if records:
@@ -207,3 +207,9 @@ def _decoded(value: bytes) -> MetaRow | None:
         return MetaRow.decode(value)
     except (msgspec.DecodeError, UnicodeError):
         return None
+
+
+def _gone(record: ChangelogRecord) -> Gone | None:
+    """A tombstone: of a checkpoint, or of a state tool, whose word is the last."""
+    absorbed = dict(record.headers).get(ABSORBED_HEADER, b"")
+    return Gone(int(absorbed)) if absorbed.isdigit() else None

@@ -27,6 +27,8 @@ from ._ports import TP, Clock, Engine, Group, Observer, StateLog
 COMMITTED_HEADER = "ember.committed"
 """On the meta row: what the group had committed before; next to the absorbed offset, the only
 value a group can honestly be found at."""
+ABSORBED_HEADER = "ember.absorbed"
+"""On a tombstone: up to which offset its writer had absorbed, which a row says by itself."""
 
 
 class CheckpointError(Exception):
@@ -178,4 +180,5 @@ class Checkpoint:
 
     async def _append(self, part: Part) -> int:
         headers = [(COMMITTED_HEADER, str(part.committed).encode())]
-        return await self._log.append(part.tp, part.keys, part.rows, headers)
+        gone = [(ABSORBED_HEADER, str(part.position - 1).encode())]
+        return await self._log.append(part.tp, part.keys, part.rows, headers, gone)

@@ -77,6 +77,7 @@ async def append_rows(
     keys: Sequence[bytes],
     rows: Sequence[bytes | None],
     last_headers: Headers,
+    gone_headers: Headers,
 ) -> int:
     """Write rows in as few batches as fit, and wait for every acknowledgement.
 
@@ -89,7 +90,7 @@ async def append_rows(
     acks: list[Awaitable[Any]] = []
     counts: list[int] = []
     for index, (key, row) in enumerate(zip(keys, rows, strict=True)):
-        headers = last_headers if index == last else []
+        headers = last_headers if index == last else gone_headers if row is None else []
         if batch.append(timestamp=now, key=key, value=row, headers=headers) is None:
             acks.append(await producer.send_batch(batch, topic, partition=partition))
             counts.append(batch.record_count())
@@ -130,12 +131,16 @@ class PlainLog:
         raise RuntimeError("The plain log holds no events. Expected guarantee=at_least_once.")
 
     async def append(
-        self, tp: TP, keys: Sequence[bytes], rows: Sequence[bytes | None], last_headers: Headers
+        self,
+        tp: TP,
+        keys: Sequence[bytes],
+        rows: Sequence[bytes | None],
+        last_headers: Headers,
+        gone_headers: Headers,
     ) -> int:
         """Write rows to the changelog."""
-        return await append_rows(
-            self._producer, self._changelog(tp[0]), tp[1], keys, rows, last_headers
-        )
+        to = self._changelog(tp[0]), tp[1]
+        return await append_rows(self._producer, *to, keys, rows, last_headers, gone_headers)
 
     async def commit(self, offsets: Mapping[TP, int], membership: Membership) -> None:
         """Commit through the consumer."""
@@ -174,12 +179,16 @@ class TransactionalLog:
         return await self._events.send(message)
 
     async def append(
-        self, tp: TP, keys: Sequence[bytes], rows: Sequence[bytes | None], last_headers: Headers
+        self,
+        tp: TP,
+        keys: Sequence[bytes],
+        rows: Sequence[bytes | None],
+        last_headers: Headers,
+        gone_headers: Headers,
     ) -> int:
         """Write rows within the transaction."""
-        return await append_rows(
-            self._producer, self._changelog(tp[0]), tp[1], keys, rows, last_headers
-        )
+        to = self._changelog(tp[0]), tp[1]
+        return await append_rows(self._producer, *to, keys, rows, last_headers, gone_headers)
 
     async def commit(self, offsets: Mapping[TP, int], membership: Membership) -> None:
         """Commit offsets and transaction.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from stream.engine import Fetch, RowBlock, Walk
+from stream.engine import Fetch, Gone, RowBlock, Walk
 from stream.errors import UserError
 from stream.records import Decoded, Event, Message, Reason, Rejected
 
@@ -143,7 +143,7 @@ class Engine(Protocol):
     def take_dirty(self, tp: TP, limit: int | None = None) -> DirtyRows:
         """Copy the dirty rows and mark them clean."""
 
-    def load(self, tp: TP, keys: list[bytes], values: list[bytes | None]) -> LoadReport:
+    def load(self, tp: TP, keys: list[bytes], values: list[bytes | Gone | None]) -> LoadReport:
         """Merge changelog rows."""
 
     def newer(self, tp: TP) -> int:
@@ -208,9 +208,21 @@ class StateLog(Protocol):
         """Send an event within the transaction."""
 
     async def append(
-        self, tp: TP, keys: Sequence[bytes], rows: Sequence[bytes | None], last_headers: Headers
+        self,
+        tp: TP,
+        keys: Sequence[bytes],
+        rows: Sequence[bytes | None],
+        last_headers: Headers,
+        gone_headers: Headers,
     ) -> int:
         """Write rows to the changelog of `tp`, wait for all acknowledgements.
+
+        Args:
+            tp: The input partition.
+            keys: Stream keys, and the meta row's.
+            rows: Rows; None is a tombstone.
+            last_headers: Of the last of them.
+            gone_headers: Of each tombstone.
 
         Returns:
             Changelog offset of the last row; -1 when the broker did not say.

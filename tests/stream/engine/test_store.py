@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from ember_core.fleet import FleetModel
-from stream.engine import META_KEY, Engine, Limits, MetaRow, WindowSpec
+from stream.engine import META_KEY, Engine, Gone, Limits, MetaRow, WindowSpec, offset_in
 from tests.conftest import lacking
+from tests.simulation.spill import DictSpill
 from tests.stream.engine.conftest import (
     CHANNELS,
     KNOWN,
@@ -86,6 +87,56 @@ def test_a_tombstone_forgets_a_key(model: FleetModel, old_and_new: tuple[dict, d
     assert (engine.row(TP, b"a"), engine.row(TP, b"b")) == (None, new[b"b"])
     again = feed_into(Run(engine), rows_of(b"a", signal(20, 3, 0)), first_offset=10**6)
     assert again.scores == run(model, rows_of(b"a", signal(20, 3, 0))).scores
+
+
+@pytest.mark.parametrize("max_keys", [64, 1])
+def test_a_tombstone_that_says_up_to_when_it_holds(
+    model: FleetModel, old_and_new: tuple[dict, dict], max_keys: int
+) -> None:
+    """A zombie's late row does not bring a forgotten key back, nor its late tombstone end a row."""
+    old, new = old_and_new
+    engine = Engine(model, None, Limits(max_keys=max_keys), DictSpill)
+    assert offset_in(old[b"a"]) < offset_in(old[b"b"]) < offset_in(new[b"a"]) < 10**6
+    until = Gone(offset_in(old[b"b"]))
+    keys = [b"a", b"b", b"b", b"b", b"a", b"a", b"a"]
+    values = [old[b"a"], old[b"b"], until, old[b"b"], new[b"a"], until, old[b"a"]]
+    report = engine.load(TP, keys, values)
+    assert (report.accepted, report.stale, report.damaged) == (4, 3, [])
+    assert {k: engine.row(TP, k) for k in (b"a", b"b")} == {b"a": new[b"a"], b"b": None}
+    assert engine.load(TP, [b"b"], [new[b"b"]]).accepted == 1  # it has come back
+    assert engine.row(TP, b"b") == new[b"b"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        pytest.param(b"b", None, id="a tombstone of a state tool"),
+        pytest.param(META_KEY, None, id="a partition that begins anew"),
+        pytest.param(META_KEY, MetaRow(rebased=1).encode(), id="a rebase"),
+    ],
+)
+def test_where_offsets_begin_anew_no_row_is_late(
+    model: FleetModel, old_and_new: tuple[dict, dict], key: bytes, value: bytes | None
+) -> None:
+    old, _ = old_and_new
+    engine = Engine(model)
+    keys = [b"b", b"b", META_KEY, key, b"b"]
+    meta = MetaRow(absorbed=10**6).encode()
+    report = engine.load(TP, keys, [old[b"b"], Gone(10**6), meta, value, old[b"b"]])
+    assert report.stale == 0
+    assert engine.row(TP, b"b") == old[b"b"]
+
+
+def test_only_so_many_forgotten_keys_are_remembered(
+    model: FleetModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.engine.store._GRAVES", 3)
+    engine = Engine(model)
+    keys = [b"%d" % i for i in range(7)]
+    assert engine.load(TP, keys, [Gone(5)] * 7).accepted == 7
+    assert list(engine._parts[TP].graves) == keys[-3:]
+    engine.adopt(TP)
+    assert not engine._parts[TP].graves
 
 
 def test_damaged_rows_are_named_and_nothing_else_suffers(

@@ -56,11 +56,16 @@ class FakeLog:
         return asyncio.ensure_future(ack())
 
     async def append(
-        self, tp: TP, keys: Sequence[bytes], rows: Sequence[bytes | None], last_headers: Any
+        self,
+        tp: TP,
+        keys: Sequence[bytes],
+        rows: Sequence[bytes | None],
+        last_headers: Any,
+        gone_headers: Any,
     ) -> int:
         if self.gate is not None:
             await self.gate.wait()
-        await self._step("rows", tp, list(keys), dict(last_headers))
+        await self._step("rows", tp, list(keys), dict(last_headers), dict(gone_headers))
         return 100
 
     async def commit(self, offsets: Mapping[TP, int], membership: Membership) -> None:

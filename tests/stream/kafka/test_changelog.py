@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from stream.engine import META_KEY, MetaRow
+from stream.engine import META_KEY, Gone, MetaRow
 from stream.kafka import Changelog, Silent
 from tests.broker.counting import CountingEngine
 
@@ -68,6 +68,21 @@ def test_a_late_meta_row_does_not_say_what_was_committed() -> None:
     changelog.wrote(TP, 3, 100, 120)
     changelog.load(TP, [record(4, META_KEY, [("ember.committed", b"100")], absorbed=110)])
     assert changelog.committed_before(TP) == 100
+
+
+def test_a_checkpoints_tombstone_says_up_to_when_it_holds() -> None:
+    """One of a state tool does not, nor one of an earlier version: it ends what is there."""
+    engine = Engine()
+    changelog = Changelog(engine, Silent())  # type: ignore[arg-type]
+    headers_of = [[("ember.absorbed", b"41")], [], [("ember.absorbed", b"?")]]
+    changelog.load(
+        TP,
+        [
+            SimpleNamespace(offset=at, key=b"k", value=None, headers=headers)
+            for at, headers in enumerate(headers_of)
+        ],
+    )
+    assert engine.loaded == [([b"k"] * 3, [Gone(41), None, None])]
 
 
 def test_damaged_rows_are_told_and_do_no_more_harm() -> None:

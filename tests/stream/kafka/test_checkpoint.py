@@ -79,12 +79,14 @@ async def test_exactly_once_events_are_in_the_transaction() -> None:
 
 
 async def test_meta_row_is_last_and_says_what_was_committed() -> None:
+    """And tombstones, what was absorbed."""
     rig = Rig()
     rig.absorb(A, 15)
     await rig.checkpoint.run("interval")
     rows = next(entry for entry in rig.journal if entry[0] == "rows")
     assert rows[2] == [b"key", b"meta"]
     assert rows[3] == {"ember.committed": b"10"}
+    assert rows[4] == {"ember.absorbed": b"14"}
 
 
 async def test_nothing_moved_writes_nothing() -> None:
