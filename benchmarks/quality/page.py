@@ -25,7 +25,7 @@ FIGURES: Final = {
     "false_episodes_a_day": "a key and day",
     "delay_records": "delay, records",
 }
-_REACHED: Final = {"aim": "aim", "must": "must", "below": "**below**"}
+_REACHED: Final = {"aim": "aim", "must": "must", "below": "**below**", "short": "short of the aim"}
 
 
 def kept(folder: Path = RESULTS) -> Result | None:

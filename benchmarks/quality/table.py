@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isinf
 from typing import Any, Final, NamedTuple
 
 Path = tuple[str, ...]
@@ -89,28 +90,38 @@ GOALS: Final = (
 )
 
 
-# The chain's VUS-PR less that of the best ablation.
+REPLACED: Final = {"windows of rows", "linear VAR"}
+"""Arrangements with another part in the place of the product's, instead of none."""
+
+# The chain's VUS-PR less that of the best arrangement without, or with another, of its parts.
 FULL_CHAIN: Final = tuple(
-    Goal(name, "VUS-PR ahead of the best ablation", (), -0.01, 0.0)
+    goal
     for name in ("smd", "asd", "skab")
+    for goal in (
+        Goal(name, "VUS-PR ahead of the best ablation", (), -0.01, 0.0),
+        Goal(name, "VUS-PR ahead of the best replacement", (), float("-inf"), 0.0),
+    )
 )
 
 
 def judged(sets: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every goal whose figure was measured: `set`, `figure`, `value`, `must`, `aim`, `reached`.
 
-    `reached` is `aim`, `must` or `below`; None stands for a goal that has no must.
+    `reached` is `aim`, `must` or `below`, and `short` of the aim where the must is None.
     """
     rows = []
     for goal in (*GOALS, *FULL_CHAIN):
         measured = sets.get(goal.set, {})
-        value = _at(measured, goal.path) if goal.path else _ahead(measured)
+        replaced = goal.figure.endswith("replacement")
+        value = _at(measured, goal.path) if goal.path else _ahead(measured, replaced=replaced)
         if value is None:
             continue
         sign = -1.0 if goal.at_most else 1.0
         reached = "below"
         if sign * value >= sign * goal.aim:
             reached = "aim"
+        elif isinf(goal.must):
+            reached = "short"
         elif sign * value >= sign * goal.must:
             reached = "must"
         rows.append(
@@ -118,7 +129,7 @@ def judged(sets: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "set": goal.set,
                 "figure": goal.figure,
                 "value": value,
-                "must": None if goal.must == float("inf") else goal.must,
+                "must": None if isinf(goal.must) else goal.must,
                 "aim": goal.aim,
                 "at_most": goal.at_most,
                 "reached": reached,
@@ -127,9 +138,10 @@ def judged(sets: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _ahead(measured: Mapping[str, Any]) -> float | None:
-    """How far the product's VUS-PR lies above the best ablation's, in the mean over the seeds."""
-    rivals = [a["mean"]["vus_pr"] for a in measured.get("ablations", {}).values()]
+def _ahead(measured: Mapping[str, Any], *, replaced: bool) -> float | None:
+    """How far the product's VUS-PR lies above the best such arrangement's, over the seeds."""
+    others = measured.get("ablations", {})
+    rivals = [others[name]["mean"]["vus_pr"] for name in others if (name in REPLACED) == replaced]
     return measured["product"]["mean"]["vus_pr"] - max(rivals) if rivals else None
 
 
