@@ -9,6 +9,10 @@ from stream.engine.adopt import Description as Description
 from stream.engine.adopt import describe as describe
 from stream.engine.adopt import offset_in as offset_in
 from stream.engine.engine import Engine as Engine
+from stream.engine.graves import ABSORBED_HEADER as ABSORBED_HEADER
+from stream.engine.graves import Gone as Gone
+from stream.engine.graves import Graves as Graves
+from stream.engine.graves import gone_by as gone_by
 from stream.engine.judge import Judge as Judge
 from stream.engine.judge import judge_of as judge_of
 from stream.engine.layout import RowLayout as RowLayout
@@ -19,7 +23,6 @@ from stream.engine.meta import MetaRow as MetaRow
 from stream.engine.result import TP as TP
 from stream.engine.result import DirtyRows as DirtyRows
 from stream.engine.result import Fetch as Fetch
-from stream.engine.result import Gone as Gone
 from stream.engine.result import LoadReport as LoadReport
 from stream.engine.result import ScoreColumns as ScoreColumns
 from stream.engine.result import StepResult as StepResult

@@ -13,6 +13,7 @@ from ember_core import ops
 from ember_core.fleet import FleetModel
 from stream.engine.adopt import Description, describe, mark_of, version_in
 from stream.engine.decide import Decider
+from stream.engine.graves import Gone
 from stream.engine.judge import KEPT, Former, Judge, Judged, judge_of
 from stream.engine.layout import LAYOUT_VERSION, RowLayout, WindowSpec
 from stream.engine.meta import META_KEY, MetaRow
@@ -21,7 +22,6 @@ from stream.engine.result import (
     TP,
     DirtyRows,
     Fetch,
-    Gone,
     LoadReport,
     Moved,
     RowsTaken,

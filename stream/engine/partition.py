@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from stream.engine.adopt import Description
+from stream.engine.graves import Graves
 from stream.engine.meta import MetaRow
 from stream.engine.result import TP
 from stream.engine.spill import Spill
@@ -21,7 +22,7 @@ class Partition:
         meta: Counts and the partition's clock.
         next_silence: No key falls silent before the clock passes this, microseconds.
         next_expiry: No sweep for keys to be forgotten before the clock passes this, microseconds.
-        graves: Up to which offset rows of keys were forgotten, while a changelog is read.
+        graves: Keys that were forgotten, while a changelog is read.
         foreign: Changelog rows of another layout or model, by key, until they are adopted.
         spill: Where rows go that memory does not hold; None: nowhere.
         overdue: Keys put away that are silent, and found no room to say so.
@@ -42,6 +43,6 @@ class Partition:
     tombstones: list[bytes] = field(default_factory=list)
     gone: bool = False
     departed: list[bytes] | None = None
-    graves: dict[bytes, int] = field(default_factory=dict)
+    graves: Graves = field(default_factory=Graves)
     foreign: dict[bytes, bytes] = field(default_factory=dict)
     described: dict[int, Description] = field(default_factory=dict)

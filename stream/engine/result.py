@@ -84,16 +84,6 @@ class StepResult:
     missing: int = 0
 
 
-class Gone(NamedTuple):
-    """A tombstone whose writer had absorbed its partition up to `absorbed`.
-
-    It says nothing of rows beyond that, and rows up to there say nothing after it: either comes
-    from a worker that was suspended, and writes where nothing fences it off.
-    """
-
-    absorbed: int
-
-
 class RowsTaken(Sequence[bytes | None]):
     """Tombstones, rows and a meta row, in this order, over one block of memory.
 

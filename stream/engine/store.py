@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from ember_core.fleet import FleetModel
 from stream.engine.adopt import HEAD_BYTES, Adopter, Description, mark_in, mark_of, offset_in
+from stream.engine.graves import Gone
 from stream.engine.layout import LAYOUT_VERSION, RowLayout, WindowSpec, engine_fields
 from stream.engine.overflow import Overflow
 from stream.engine.partition import Partition
-from stream.engine.result import TP, Gone
+from stream.engine.result import TP
 from stream.engine.slabs import Slab
 from stream.engine.snapshot import RowBlock
 from stream.engine.spill import Spilled
@@ -24,8 +25,6 @@ from stream.records import Reason, Rejected, quoted
 
 _NO_SLOTS = np.zeros(0, dtype=np.int64)
 _FIRST = np.zeros(1, dtype=np.int64)
-_GRAVES = 10_000
-"""Forgotten keys that are remembered as such: a late row follows soon, if at all."""
 _COPIED = 16_384
 """Rows that go from one model to another at once."""
 
@@ -303,20 +302,12 @@ class Store:
             away = None
             if slot is None and part.spill is not None and len(part.spill):
                 away = overflow.away(part, [key]).get(key)
-            if isinstance(value, Gone):
-                if self._newest(part, key, away) > value.absorbed:
+            if graves or isinstance(value, Gone):
+                if graves.late(key, value, self._newest(part, key, away)):
                     old += 1
                     continue
-                graves[key] = value.absorbed
-                if len(graves) > _GRAVES:
-                    del graves[next(iter(graves))]
-                value = None
-            elif graves and key in graves:
-                # a rebased row, -1, has absorbed nothing and is never late
-                if value and len(value) >= HEAD_BYTES and 0 <= offset_in(value) <= graves[key]:
-                    old += 1
-                    continue
-                del graves[key]
+                if isinstance(value, Gone):
+                    value = None
             if away is not None and part.spill is not None:
                 if value is None or len(value) < HEAD_BYTES:
                     part.spill.remove([key])

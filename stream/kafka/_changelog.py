@@ -7,9 +7,9 @@ from typing import Protocol
 
 import msgspec
 
-from stream.engine import META_KEY, Gone, MetaRow
+from stream.engine import META_KEY, Gone, MetaRow, gone_by
 
-from ._checkpoint import ABSORBED_HEADER, COMMITTED_HEADER
+from ._checkpoint import COMMITTED_HEADER
 from ._ports import TP, Engine, LoadReport, Observer
 
 
@@ -155,7 +155,8 @@ class Changelog:
                 self._on_damaged(tp, b"", "a changelog record without a key")
                 continue
             keys.append(record.key)
-            values.append(_gone(record) if record.value is None else record.value)
+            value = record.value
+            values.append(gone_by(dict(record.headers)) if value is None else value)
             if record.key == META_KEY:
                 self._read_headers(tp, record.value, record.headers)
         if records:
@@ -207,9 +208,3 @@ def _decoded(value: bytes) -> MetaRow | None:
         return MetaRow.decode(value)
     except (msgspec.DecodeError, UnicodeError):
         return None
-
-
-def _gone(record: ChangelogRecord) -> Gone | None:
-    """A tombstone: of a checkpoint, or of a state tool, whose word is the last."""
-    absorbed = dict(record.headers).get(ABSORBED_HEADER, b"")
-    return Gone(int(absorbed)) if absorbed.isdigit() else None

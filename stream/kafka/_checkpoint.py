@@ -20,6 +20,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from stream.engine import ABSORBED_HEADER
+
 from ._ledger import Ledger
 from ._outbox import Entry, Outbox, settled
 from ._ports import TP, Clock, Engine, Group, Observer, StateLog
@@ -27,8 +29,6 @@ from ._ports import TP, Clock, Engine, Group, Observer, StateLog
 COMMITTED_HEADER = "ember.committed"
 """On the meta row: what the group had committed before; next to the absorbed offset, the only
 value a group can honestly be found at."""
-ABSORBED_HEADER = "ember.absorbed"
-"""On a tombstone: up to which offset its writer had absorbed, which a row says by itself."""
 
 
 class CheckpointError(Exception):

@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.cimpl import NewPartitions
 
-from stream.engine import META_KEY, MetaRow, offset_in
+from stream.engine import META_KEY, Graves, MetaRow, gone_by, offset_in
 from stream.errors import UserError
 from stream.settings import Settings
 
@@ -37,12 +37,14 @@ class PartitionState:
         rows: Newest row of each key, as bytes.
         meta: The meta row; None where there is none.
         committed_before: What its writer had found committed; None: not known.
+        graves: Keys that were forgotten.
     """
 
     partition: int
     rows: dict[bytes, bytes] = field(default_factory=dict)
     meta: MetaRow | None = None
     committed_before: int | None = None
+    graves: Graves = field(default_factory=Graves)
 
 
 class StateLog:
@@ -281,18 +283,25 @@ def _take(state: PartitionState, message: Any, wanted: Callable[[bytes], bool]) 
     if key != META_KEY:
         if not wanted(key):
             return
+        newest = offset_in(state.rows[key]) if key in state.rows else -1
+        gone = gone_by(dict(message.headers() or [])) if value is None else None
+        if state.graves.late(key, gone or value, newest):
+            return
         if value is None or len(value) < 32:
             state.rows.pop(key, None)
-        elif key not in state.rows or offset_in(value) >= offset_in(state.rows[key]):
+        elif offset_in(value) >= newest:
             state.rows[key] = value
         return
     if value is None:
         state.meta = state.committed_before = None
+        state.graves.clear()
         return
     try:
         meta = MetaRow.decode(value)
     except (msgspec.DecodeError, UnicodeError):
         return
+    if meta.rebased > (state.meta.rebased if state.meta else 0):
+        state.graves.clear()
     if state.meta is None or meta.absorbed >= state.meta.absorbed:
         state.meta = meta
         found = dict(message.headers() or []).get(COMMITTED_HEADER)
