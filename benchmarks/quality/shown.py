@@ -16,7 +16,12 @@ SHOWN: Final = {
     "false_episodes_per_1000": "false/1k",
     "delay_records": "delay",
 }
-_MARK: Final = {"aim": "aim reached", "must": "must reached", "below": "BELOW"}
+_MARK: Final = {
+    "aim": "aim reached",
+    "must": "must reached",
+    "below": "BELOW",
+    "short": "short of the aim",
+}
 
 
 def lines(result: Mapping[str, Any]) -> list[str]:

@@ -299,15 +299,13 @@ class Store:
         slab.tick += 1
         for key, value in rows:
             slot = index.get(key)
-            away = None
-            if slot is None and part.spill is not None and len(part.spill):
-                away = overflow.away(part, [key]).get(key)
+            spilled = slot is None and part.spill is not None and len(part.spill) > 0
+            away = overflow.away(part, [key]).get(key) if spilled else None
             if graves or isinstance(value, Gone):
                 if graves.late(key, value, self._newest(part, key, away)):
                     old += 1
                     continue
-                if isinstance(value, Gone):
-                    value = None
+                value = None if isinstance(value, Gone) else value
             if away is not None and part.spill is not None:
                 if value is None or len(value) < HEAD_BYTES:
                     part.spill.remove([key])

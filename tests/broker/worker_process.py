@@ -66,7 +66,7 @@ async def main(options: dict[str, Any]) -> int:
         time.time = lambda: real() - (3600.0 if time.monotonic() > begun + 2.0 else 0.0)
     engine = CountingEngine(padding)
     if hangs:
-        engine.step = lambda *_: time.sleep(600)  # type: ignore[method-assign]
+        engine.step_all = lambda *_: time.sleep(600)  # type: ignore[method-assign]
     if stalls:
         Processor.process = lambda *_: asyncio.sleep(600)  # type: ignore[method-assign]
     worker = Worker(WorkerConfig(**options), CountingCodec(), engine, Printing())
