@@ -40,7 +40,7 @@ def goals(result: Result) -> str:
         (
             NAMES[row["set"]],
             row["figure"],
-            _number(row["value"]),
+            f"{row['value']:.3f}" if row["value"] < 10 else _number(row["value"]),
             _bound(row, "must"),
             _bound(row, "aim"),
             _REACHED[row["reached"]],
@@ -48,7 +48,7 @@ def goals(result: Result) -> str:
         for row in result["table"]
     ]
     below = sum(row["reached"] == "below" for row in result["table"])
-    said = f"{below} of {len(rows)} figures are below what they must reach."
+    said = f"Below what must be reached: {below} of {len(rows)}."
     return _table(("set", "figure", "measured", "must", "aim", "reached"), rows) + f"\n{said}\n"
 
 
