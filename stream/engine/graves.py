@@ -35,9 +35,6 @@ class Graves:
     def __init__(self) -> None:
         self._until: dict[bytes, int] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._until)
-
     def __contains__(self, key: bytes) -> bool:
         return key in self._until
 

@@ -301,7 +301,7 @@ class Store:
             slot = index.get(key)
             spilled = slot is None and part.spill is not None and len(part.spill) > 0
             away = overflow.away(part, [key]).get(key) if spilled else None
-            if graves or isinstance(value, Gone):
+            if isinstance(value, Gone) or key in graves:
                 if graves.late(key, value, self._newest(part, key, away)):
                     old += 1
                     continue
