@@ -104,15 +104,14 @@ class Link:
         if partition is None:
             partition = self._partition[key] = zlib.crc32(key.encode()) % PARTITIONS
         value = self._encode({"ts": time_us, "values": values})
-        while True:
-            try:
-                self._producer.produce(
-                    TOPIC, value, key, partition=partition, on_delivery=self._delivered
-                )
-            except BufferError:
-                self._producer.poll(0.05)
-            else:
-                break
+        _clients.put(
+            self._producer,
+            TOPIC,
+            value=value,
+            key=key,
+            partition=partition,
+            on_delivery=self._delivered,
+        )
         self.sent += 1
 
     def _delivered(self, error: object, _message: Message) -> None:

@@ -5,6 +5,7 @@ No event loop, no Kafka, no clock, no metrics: time enters as event times, offse
 
 from __future__ import annotations
 
+from stream.engine.adopt import HEAD_BYTES as HEAD_BYTES
 from stream.engine.adopt import Description as Description
 from stream.engine.adopt import describe as describe
 from stream.engine.adopt import offset_in as offset_in
@@ -13,6 +14,7 @@ from stream.engine.graves import ABSORBED_HEADER as ABSORBED_HEADER
 from stream.engine.graves import Gone as Gone
 from stream.engine.graves import Graves as Graves
 from stream.engine.graves import gone_by as gone_by
+from stream.engine.graves import number_in as number_in
 from stream.engine.judge import Judge as Judge
 from stream.engine.judge import judge_of as judge_of
 from stream.engine.layout import RowLayout as RowLayout

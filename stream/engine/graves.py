@@ -25,8 +25,16 @@ class Gone(NamedTuple):
 
 def gone_by(headers: Mapping[str, bytes | None]) -> Gone | None:
     """A tombstone: of a checkpoint, or, None, of a state tool, whose word is the last."""
-    absorbed = headers.get(ABSORBED_HEADER) or b""
-    return Gone(int(absorbed)) if absorbed.isdigit() else None
+    absorbed = number_in(headers.get(ABSORBED_HEADER))
+    return None if absorbed is None or absorbed < 0 else Gone(absorbed)
+
+
+def number_in(header: bytes | None) -> int | None:
+    """The number that a header is; None where there is none, or something else."""
+    try:
+        return None if header is None else int(header)
+    except ValueError:
+        return None
 
 
 class Graves:

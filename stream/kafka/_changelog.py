@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from stream.engine import META_KEY, Gone, MetaRow, gone_by
+from stream.engine import META_KEY, Gone, MetaRow, gone_by, number_in
 
 from ._checkpoint import COMMITTED_HEADER
 from ._ports import TP, Engine, LoadReport, Observer
@@ -196,11 +196,11 @@ class Changelog:
         if meta.absorbed < self._absorbed.get(tp, -1):
             return
         self._absorbed[tp], self._metas[tp] = meta.absorbed, value
-        committed = dict(headers).get(COMMITTED_HEADER, b"")
-        if committed.lstrip(b"-").isdigit():
-            self._committed[tp] = int(committed)
-        else:
+        committed = number_in(dict(headers).get(COMMITTED_HEADER))
+        if committed is None:
             self._committed.pop(tp, None)
+        else:
+            self._committed[tp] = committed
 
 
 def _decoded(value: bytes) -> MetaRow | None:

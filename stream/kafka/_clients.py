@@ -88,6 +88,21 @@ def open_producer(kafka: KafkaSection, **more: Any) -> Producer:
     return Producer(client_config(kafka, **{**bulk, **more}))
 
 
+def put(producer: Producer, topic: str, **record: Any) -> None:
+    """Hand a record over; while the producer's queue is full, wait for what is in it.
+
+    Raises:
+        KafkaException: If the producer refuses the record.
+    """
+    while True:
+        try:
+            producer.produce(topic, **record)
+        except BufferError:
+            producer.poll(0.05)
+        else:
+            return
+
+
 def open_consumer(kafka: KafkaSection, group: str = "", **more: Any) -> Consumer:
     """A consumer that never commits; `group` only names whose offsets it asks for."""
     return Consumer(

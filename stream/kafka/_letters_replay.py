@@ -77,23 +77,19 @@ class Sender:
     def put(self, letter: Letter) -> None:
         """Send one, as it was, with one more replay on it."""
         by_key = bool(self._target.topic or self._target.partitioner)
-        while True:
-            try:
-                self._producer.produce(
-                    self._target.topic or letter.topic,
-                    value=letter.value,
-                    key=letter.key,
-                    partition=-1 if by_key else letter.partition,
-                    timestamp=letter.timestamp_ms,
-                    headers=[*letter.headers, (REPLAYS_HEADER, b"%d" % (letter.replays + 1))],
-                    on_delivery=self._delivered,
-                )
-                break
-            except BufferError:
-                self._producer.poll(0.5)
-            except KafkaException as error:
-                self._failed = error.args[0].str()
-                break
+        try:
+            _clients.put(
+                self._producer,
+                self._target.topic or letter.topic,
+                value=letter.value,
+                key=letter.key,
+                partition=-1 if by_key else letter.partition,
+                timestamp=letter.timestamp_ms,
+                headers=[*letter.headers, (REPLAYS_HEADER, b"%d" % (letter.replays + 1))],
+                on_delivery=self._delivered,
+            )
+        except KafkaException as error:
+            self._failed = error.args[0].str()
         self.waiting += 1
 
     def _delivered(self, error: Any, _: Any) -> None:

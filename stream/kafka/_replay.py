@@ -214,7 +214,7 @@ def send(
         try:
             produce(topic, value, key, on_delivery=note)
         except BufferError:
-            _produce_when_room(producer, topic, key, value, note)
+            _clients.put(producer, topic, value=value, key=key, on_delivery=note)
         sent += 1
         if not sent % _POLL_EVERY:
             poll(0)
@@ -224,18 +224,6 @@ def send(
     flush()
     progress(sent)
     return Summary(sent, time.monotonic() - started, gate.waited_seconds if gate else 0.0)
-
-
-def _produce_when_room(
-    producer: Producer, topic: str, key: bytes, value: bytes, note: Callable[..., None]
-) -> None:
-    while True:
-        producer.poll(0.05)
-        try:
-            producer.produce(topic, value, key, on_delivery=note)
-            return
-        except BufferError:
-            continue
 
 
 def _idle(producer: Producer, seconds: float) -> None:

@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.cimpl import NewPartitions
 
-from stream.engine import META_KEY, Graves, MetaRow, gone_by, offset_in
+from stream.engine import HEAD_BYTES, META_KEY, Graves, MetaRow, gone_by, number_in, offset_in
 from stream.errors import UserError
 from stream.settings import Settings
 
@@ -239,19 +239,15 @@ class Writer:
         headers: list[tuple[str, str | bytes | None]] | None = None,
     ) -> None:
         """Write one record; None is a tombstone."""
-        while True:
-            try:
-                self._producer.produce(
-                    changelog,
-                    value=value,
-                    key=key,
-                    partition=partition,
-                    headers=headers or [],
-                    on_delivery=self._delivered,
-                )
-                break
-            except BufferError:
-                self._producer.poll(0.5)
+        _clients.put(
+            self._producer,
+            changelog,
+            value=value,
+            key=key,
+            partition=partition,
+            headers=headers or [],
+            on_delivery=self._delivered,
+        )
         self._producer.poll(0)
         self.written += 1
 
@@ -287,7 +283,7 @@ def _take(state: PartitionState, message: Any, wanted: Callable[[bytes], bool]) 
         gone = gone_by(dict(message.headers() or [])) if value is None else None
         if state.graves.late(key, gone or value, newest):
             return
-        if value is None or len(value) < 32:
+        if value is None or len(value) < HEAD_BYTES:
             state.rows.pop(key, None)
         elif offset_in(value) >= newest:
             state.rows[key] = value
@@ -304,5 +300,4 @@ def _take(state: PartitionState, message: Any, wanted: Callable[[bytes], bool]) 
         state.graves.clear()
     if state.meta is None or meta.absorbed >= state.meta.absorbed:
         state.meta = meta
-        found = dict(message.headers() or []).get(COMMITTED_HEADER)
-        state.committed_before = None if found is None else int(found)
+        state.committed_before = number_in(dict(message.headers() or []).get(COMMITTED_HEADER))

@@ -13,6 +13,7 @@ import importlib.abc
 import importlib.machinery
 import json
 import logging
+import multiprocessing
 import os
 import random
 import resource
@@ -21,6 +22,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, Final
@@ -31,25 +33,28 @@ from .frame import FOLDER, ROOT, Refuted
 from .mutate import Mutant, mutants
 
 FILES: Final = (
-    "_checkpoint.py",
-    "_ledger.py",
-    "_outbox.py",
-    "_changelog.py",
-    "_resume.py",
-    "_restore.py",
-    "_flow.py",
-    "_group.py",
-    "_logs.py",
+    "kafka/_checkpoint.py",
+    "kafka/_ledger.py",
+    "kafka/_outbox.py",
+    "kafka/_changelog.py",
+    "kafka/_resume.py",
+    "kafka/_restore.py",
+    "kafka/_flow.py",
+    "kafka/_group.py",
+    "kafka/_logs.py",
+    "engine/graves.py",
 )
 TESTS: Final = (
-    "checkpoint",
-    "ledger",
-    "outbox",
-    "changelog",
-    "resume",
-    "group",
-    "processor",
-    "snapshots",
+    "kafka/test_checkpoint.py",
+    "kafka/test_ledger.py",
+    "kafka/test_outbox.py",
+    "kafka/test_changelog.py",
+    "kafka/test_refused.py",
+    "kafka/test_resume.py",
+    "kafka/test_group.py",
+    "kafka/test_processor.py",
+    "kafka/test_snapshots.py",
+    "engine/test_store.py",
 )
 SURVIVORS: Final = Path(__file__).with_name("survivors.json")
 _QUICK: Final = 20
@@ -63,13 +68,14 @@ _NOTICED, _SURVIVED = 1, 0
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which, and against what."""
-    parser.add_argument("--files", default=",".join(FILES), help="of stream/kafka, with commas")
+    parser.add_argument("--files", default=",".join(FILES), help="of stream/, with commas")
     parser.add_argument("--schedules", type=int, default=200, help="simulated for each change")
     parser.add_argument(
         "--again",
         metavar="FILE",
         help="try only what survived in this kept result, and take the rest from it",
     )
+    parser.add_argument("--processes", type=int, default=2, help="at a time")
     parser.add_argument("--sample", type=int, default=0, help="only so many, drawn; 0: all")
 
 
@@ -79,28 +85,27 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         Refuted: If something survives that nobody explains.
     """
-    folder = ROOT / "stream" / "kafka"
-    every = [(name, m) for name in options.files.split(",") for m in mutants(folder / name)]
+    every = [(n, m) for n in options.files.split(",") for m in mutants(ROOT / "stream" / n)]
     asked, ends = every, Counter[str]()
     if options.again:
         every, ends = _again(options.again, every)
     if options.sample:
         every = asked = random.Random(options.seed).sample(every, options.sample)
     _preload()
-    unchanged = folder / "_checkpoint.py"
-    same = Mutant("unchanged", unchanged.read_text())
-    if (how := _try(unchanged.name, same, options)) != "survived":
+    same = Mutant("unchanged", (ROOT / "stream" / FILES[0]).read_text())
+    if (how := _try(options, (FILES[0], same))) != "survived":
         raise Refuted(f"The unchanged code does not pass: {how}.")
     explained: dict[str, str] = json.loads(SURVIVORS.read_text())
     survivors = []
-    for number, (name, mutant) in enumerate(every, 1):
-        how = _try(name, mutant, options)
-        ends[how] += 1
-        if how == "survived":
-            survivors.append(mutant.name)
-            print(mutant.name, file=sys.stderr, flush=True)
-        if number % 25 == 0:
-            print(f"{number} of {len(every)}: {dict(ends)}", file=sys.stderr, flush=True)
+    with multiprocessing.get_context("fork").Pool(options.processes) as pool:
+        tried = zip(every, pool.imap(partial(_try, options), every), strict=True)
+        for number, ((_, mutant), how) in enumerate(tried, 1):
+            ends[how] += 1
+            if how == "survived":
+                survivors.append(mutant.name)
+                print(mutant.name, file=sys.stderr, flush=True)
+            if number % 25 == 0:
+                print(f"{number} of {len(every)}: {dict(ends)}", file=sys.stderr, flush=True)
     figures = {
         "mutants": ends.total(),
         "noticed": ends.total() - len(survivors),
@@ -143,8 +148,9 @@ def _preload() -> None:
         del sys.modules[name]
 
 
-def _try(file: str, mutant: Mutant, options: argparse.Namespace) -> str:
+def _try(options: argparse.Namespace, change: tuple[str, Mutant]) -> str:
     """Run one change: in a few schedules, then in the tests and all schedules."""
+    file, mutant = change
     last = options.seed + options.schedules
     quick = min(options.seed + _QUICK, last)
     how = _fork(file, mutant, range(options.seed, quick), tests=False)
@@ -157,7 +163,8 @@ def _fork(file: str, mutant: Mutant, seeds: Sequence[int], *, tests: bool) -> st
     if pid == 0:
         code = _NOTICED
         try:
-            code = _child(f"stream.kafka.{Path(file).stem}", mutant, seeds, tests)
+            module = "stream." + file.removesuffix(".py").replace("/", ".")
+            code = _child(module, mutant, seeds, tests)
         finally:
             os._exit(code)
     asleep = 0.0  # who waits for a processor, or is suspended, is not taken for stuck
@@ -199,7 +206,7 @@ def _tests() -> bool:
     import pytest
 
     logging.disable(logging.NOTSET)
-    paths = [str(ROOT / "tests" / "stream" / "kafka" / f"test_{name}.py") for name in TESTS]
+    paths = [str(ROOT / "tests" / "stream" / name) for name in TESTS]
     quiet = ["-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", "--tb=no", "--assert=plain"]
     with contextlib.suppress(SystemExit):
         return pytest.main([*quiet, "-m", "not kafka and not slow", *paths]) == 0

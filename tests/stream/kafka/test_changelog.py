@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from stream.engine import META_KEY, Gone, MetaRow
 from stream.kafka import Changelog, Silent
 from tests.broker.counting import CountingEngine
@@ -59,6 +61,15 @@ def test_the_meta_rows_header_says_what_was_committed_before() -> None:
     assert changelog.committed_before(TP) is None
 
 
+@pytest.mark.parametrize("not_a_number", [b"--5", b"five", b"", b"9" * 5000])
+def test_a_header_that_is_no_number_says_nothing(not_a_number: bytes) -> None:
+    """Who may write to the changelog must not be able to keep a worker from starting."""
+    changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
+    changelog.load(TP, [record(1, META_KEY, [("ember.committed", b"55")])])
+    changelog.load(TP, [record(2, META_KEY, [("ember.committed", not_a_number)])])
+    assert changelog.committed_before(TP) is None
+
+
 def test_a_late_meta_row_does_not_say_what_was_committed() -> None:
     """A suspended worker may write after its successor: what it had found is long past."""
     changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
@@ -74,7 +85,7 @@ def test_a_checkpoints_tombstone_says_up_to_when_it_holds() -> None:
     """One of a state tool does not, nor one of an earlier version: it ends what is there."""
     engine = Engine()
     changelog = Changelog(engine, Silent())  # type: ignore[arg-type]
-    headers_of = [[("ember.absorbed", b"41")], [], [("ember.absorbed", b"?")]]
+    headers_of = [[("ember.absorbed", text)] for text in (b"41", b"?", b"-1")] + [[]]
     changelog.load(
         TP,
         [
@@ -82,7 +93,7 @@ def test_a_checkpoints_tombstone_says_up_to_when_it_holds() -> None:
             for at, headers in enumerate(headers_of)
         ],
     )
-    assert engine.loaded == [([b"k"] * 3, [Gone(41), None, None])]
+    assert engine.loaded == [([b"k"] * 4, [Gone(41), None, None, None])]
 
 
 def test_damaged_rows_are_told_and_do_no_more_harm() -> None:
