@@ -62,7 +62,8 @@ _QUICK: Final = 20
 _MOST_CPU_SECONDS: Final = 150
 _MOST_ASLEEP_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.02
-_MEMORY_BYTES: Final = 8 * 2**30
+_MEMORY_BYTES: Final = 20 * 2**30
+"""Of addresses: every engine reserves a million rows that it does not touch."""
 _NOTICED, _SURVIVED = 1, 0
 
 
