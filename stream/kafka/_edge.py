@@ -218,13 +218,12 @@ class Edge:
             await asyncio.sleep(min(_LOOK_SECONDS, seconds / 4))
             asked = list(self.ledger)
             try:
-                facts = await asyncio.wait_for(self.consumer.thread.facts(asked), seconds)
+                ends = await asyncio.wait_for(self.consumer.thread.ends(asked), seconds)
             except TimeoutError:
                 self.fatal(f"The consumer has not answered for {seconds:g} s.", code=STOOD_STILL)
             except kafka_errors.KafkaError:
-                facts = {}  # without a broker nothing can move, and nothing is known
+                ends = {}  # without a broker nothing can move, and nothing is known
             positions = {tp: self.ledger.position(tp) for tp in asked if tp in self.ledger}
-            ends = {tp: found.end for tp, found in facts.items()}
             for tp in positions.keys() & ends.keys():
                 self.observer.fetched(tp, positions[tp], ends[tp])
             if stuck := progress.look(self.clock(), positions, ends):

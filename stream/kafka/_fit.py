@@ -73,8 +73,8 @@ async def newest(config: WorkerConfig, topic: str) -> list[Any]:
         enable_auto_commit=False,
         isolation_level="read_committed",
     )
-    await consumer.start()
     try:
+        await consumer.start()
         partitions = await consumer._client._wait_on_metadata(topic)
         tps = [TopicPartition(topic, partition) for partition in sorted(partitions)]
         consumer.assign(tps)

@@ -123,6 +123,17 @@ class ConsumerThread(AIOKafkaConsumerThread):
             facts[tp] = LogFacts(starts[partition], ends[partition], committed, writer)
         return facts
 
+    async def ends(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """Log ends (committed reads). Unlike `facts` it needs no answer of the group's broker."""
+        result: dict[TP, int] = await self.call_thread(self._ends, list(tps))
+        return result
+
+    async def _ends(self, tps: list[TP]) -> dict[TP, int]:
+        if not tps:
+            return {}
+        found = await self._ensure_consumer().end_offsets([TopicPartition(*tp) for tp in tps])
+        return {(at.topic, at.partition): end for at, end in found.items()}
+
     async def offsets_at(self, tps: Iterable[TP], timestamp_ms: int) -> dict[TP, int]:
         """First offsets that are not older by Kafka's timestamp; partitions without are absent."""
         result: dict[TP, int] = await self.call_thread(self._offsets_at, list(tps), timestamp_ms)

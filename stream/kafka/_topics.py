@@ -105,6 +105,8 @@ async def _make(admin: Admin, config: WorkerConfig, inputs: dict[str, TopicFacts
             [(name, wanted[name][0], replication, wanted[name][1]) for name in missing]
         )
     except kafka_errors.KafkaError as error:
+        if error.retriable:
+            raise
         raise RefusedError(
             f"Topics could not be created ({error}). Expected the right to create them, or that "
             "they exist, with as many partitions as the input and the changelog compacted. "

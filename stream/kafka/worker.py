@@ -11,6 +11,7 @@ from typing import Any
 
 import faust
 from aiokafka import AIOKafkaProducer
+from aiokafka import errors as kafka_errors
 from faust import stores
 from faust.transport import drivers
 
@@ -35,6 +36,7 @@ _ROW_BATCH_BYTES = 786_432
 _EVENT_BATCH_BYTES = 65_536
 _MAX_REQUEST_BYTES = 4 * 1_048_576
 _TRANSACTION_SECONDS = 30.0
+_AGAIN_SECONDS = 1.0
 
 drivers.TRANSPORTS.aliases["ember"] = "stream.kafka._transport:Transport"
 stores.STORES.aliases["slab"] = "stream.kafka._store:SlabStore"
@@ -125,8 +127,7 @@ class Worker:
             preparing.cancel()
             await asyncio.wait({preparing})
             return
-        cluster = preparing.result()
-        sinks, edge = await self._connect(cluster)
+        cluster, sinks, edge = preparing.result()
         self._edge = edge
         app = self._app(edge, cluster)
         self._observer.phase("joining", f"group {self.config.group}")
@@ -142,10 +143,18 @@ class Worker:
         except TimeoutError:
             edge.fatal(f"Stopping took longer than {self.config.patience_seconds:g} s.")
 
-    async def _prepare(self) -> Cluster:
-        cluster = await prepare(self.config, self._observer)
-        await wait_for_fit(self.config, self._codec, self._engine.channels, self._observer)
-        return cluster
+    async def _prepare(self) -> tuple[Cluster, list[ProducerSink], Edge]:
+        """All that has to be there before joining; begun again where a broker went away in it."""
+        while True:
+            try:
+                cluster = await prepare(self.config, self._observer)
+                await wait_for_fit(self.config, self._codec, self._engine.channels, self._observer)
+                return cluster, *await self._connect(cluster)
+            except kafka_errors.KafkaError as error:
+                if not error.retriable:
+                    raise
+                log.warning("A broker went away while this worker began: %r.", error)
+                await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _copy(self, edge: Edge) -> None:
         """Copy the state to the disk; where that takes too long, the former copy has to do."""
@@ -181,8 +190,13 @@ class Worker:
             producer = self._producer(enable_idempotence=True, max_batch_size=size)
             plain = ProducerSink(producer)
             sinks.append(plain)
-        for sink in sinks:
-            await sink.start()
+        try:
+            for sink in sinks:
+                await sink.start()
+        except BaseException:
+            for sink in sinks:
+                await sink.stop()
+            raise
         letters = ProducerSink(self._producer(acks="all")) if config.dead_letters else None
         if letters is not None:
             sinks.append(letters)
