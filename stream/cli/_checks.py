@@ -14,6 +14,7 @@ from stream.cli._group_check import group
 from stream.kafka import _clients
 
 _TRANSACTION_SECONDS = 15.0
+_MOST_AHEAD_MS = 86_400_000
 
 
 def broker(cluster: Cluster) -> Iterator[Check]:
@@ -45,6 +46,7 @@ def topics(cluster: Cluster) -> Iterator[Check]:
             continue
         yield Check(name, "ok", f"{cluster.counts[topic]} partitions.")
         yield from _health(name, cluster.metadata.topics[topic])
+        yield from _timestamps(cluster, topic)
         yield _changelog(cluster, topic)
         yield from _outputs(cluster, topic)
 
@@ -65,6 +67,22 @@ def _health(name: str, topic: TopicMetadata) -> Iterator[Check]:
             "warn",
             f"Partitions with a replica behind: {behind}.",
             "Look at the brokers that hold them.",
+        )
+
+
+def _timestamps(cluster: Cluster, topic: str) -> Iterator[Check]:
+    """Kafka's timestamps bound event times, and with them who counts as silent."""
+    found = cluster.config(topic)
+    most = found.get("message.timestamp.after.max.ms", "")
+    theirs = found.get("message.timestamp.type") == "CreateTime"
+    if theirs and most.isdecimal() and int(most) > _MOST_AHEAD_MS:
+        yield Check(
+            f"topic {topic}",
+            "warn",
+            "The broker takes timestamps however far ahead: one producer with a wrong clock can "
+            "have all other keys of a partition taken for silent.",
+            f"`kafka-configs --alter --topic {topic} --add-config "
+            "message.timestamp.after.max.ms=3600000`, or message.timestamp.type=LogAppendTime.",
         )
 
 

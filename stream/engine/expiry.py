@@ -57,7 +57,7 @@ class Expiry:
 
         Args:
             part: The partition.
-            times: Event times of the samples kept, shape `(n,)` like the others.
+            times: What the samples kept tell the clock, shape `(n,)` like the others.
             message: Their messages, never falling.
             slots: Their keys' slots.
 

@@ -111,8 +111,9 @@ class Stepper:
         samples = [
             Share(part, begin, end) for part, begin, end in samples_of(shares, sent) if begin < end
         ]
+        told = _told(batch.time_us, fetch.timestamps_ms[batch.message])
         pieces = [
-            self._expiry.pieces(part, batch.time_us[held], batch.message[held], slots[held])
+            self._expiry.pieces(part, told[held], batch.message[held], slots[held])
             for part, begin, end in samples
             for held in (index[begin:end],)
         ]
@@ -186,9 +187,9 @@ class Stepper:
         times = batch.time_us[index]
         values = np.ascontiguousarray(batch.values[index])
         offsets = fetch.offsets[batch.message[index]]
-        clock = np.empty_like(times)
+        clock, told = np.empty_like(times), _told(times, fetch.timestamps_ms[batch.message[index]])
         for part, begin, end in shares:
-            own = np.maximum(times[begin:end], part.meta.clock_us)
+            own = np.maximum(told[begin:end], part.meta.clock_us)
             np.maximum.accumulate(own, out=clock[begin:end])
         uniq, inverse = np.unique(slots[index], return_inverse=True)
         block = self._store.gather(uniq)
@@ -314,3 +315,11 @@ class Stepper:
                 batch.silences.setdefault(int(of[which[i]]), []).append(
                     Silent(begin + at, deadline, int(until[which[i]]))
                 )
+
+
+def _told(times: NDArray[np.int64], timestamps_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What samples tell the partition's clock: their event times, but no later than Kafka's.
+
+    So a key with a clock that is ahead has no others taken for silent.
+    """
+    return np.minimum(times, timestamps_ms * 1000 + 999)

@@ -173,6 +173,24 @@ def test_a_changelog_that_is_deleted_from(kafka: Broker) -> None:
 
 
 @pytest.mark.kafka
+@pytest.mark.parametrize(
+    ("config", "status"),
+    [
+        ({"message.timestamp.after.max.ms": "9223372036854775807"}, ["ok", "warn"]),
+        ({"message.timestamp.after.max.ms": "3600000"}, ["ok"]),
+        ({"message.timestamp.type": "LogAppendTime"}, ["ok"]),
+    ],
+)
+def test_timestamps_that_nothing_bounds(
+    kafka: Broker, config: dict[str, str], status: list[str]
+) -> None:
+    topic = kafka.name("telemetry")
+    kafka.create({topic: 1}, config)
+    found = [c for c in _found(_settings(kafka, topic))["topic"] if c.name == f"topic {topic}"]
+    assert [check.status for check in found] == status
+
+
+@pytest.mark.kafka
 def test_one_copy_of_the_records_is_named(kafka: Broker) -> None:
     topic = kafka.topic("telemetry", 1)
     found = _found(_settings(kafka, topic))["durability"][0]

@@ -113,6 +113,28 @@ def test_late_and_refused_records_keep_no_key_alive_and_move_no_other(
 
 
 @SIZES
+def test_a_key_whose_clock_is_ahead_makes_no_other_silent(model: FleetModel, size: int) -> None:
+    """Fifty minutes ahead it is not refused; Kafka's timestamp says what the time is."""
+    a, b, c = (rows_of(key, signal(40, 3, seed)) for seed, key in enumerate((b"a", b"b", b"c")))
+    ahead = [
+        sent(b"c", time_us + 3_000 * SECOND, values)
+        for message in c
+        for _, time_us, values in message.samples
+    ]
+    feed = [
+        Sent(message.samples, timestamp_ms=START // 1000 + row * INTERVAL * 1000)
+        for row, messages in enumerate(zip(a, b, ahead, strict=True))
+        for message in messages
+    ]
+    done = run(model, feed, cuts_of(size, len(feed)), limits=LIMITS)
+    assert "future" not in done.counts()
+    assert done.triggers(name=STALE) == []
+    late = [m for m in feed if m.samples[0][0] != b"b" or m.timestamp_ms < START // 1000 + 200_000]
+    done = run(model, late, cuts_of(size, len(late)), limits=LIMITS)
+    assert stale(done, b"b") == [("firing", "stale")]
+
+
+@SIZES
 def test_an_episode_is_over_while_its_key_is_silent(model: FleetModel, size: int) -> None:
     """Every firing has its resolved, and both halves of the episode say when it began."""
     values = signal(260, 3, 1)
