@@ -15,7 +15,7 @@ import structlog
 
 from ember_core.fleet import FleetModel
 from stream.configure import load_model
-from stream.engine import TP, judge_of
+from stream.engine import TP, check_candidate, judge_of
 from stream.errors import UserError
 from stream.settings import Settings
 
@@ -101,6 +101,11 @@ class Reloader:
         settings = await asyncio.to_thread(self.settings.reread)
         model = await asyncio.to_thread(load_model, settings)
         candidate = await asyncio.to_thread(load_shadow, settings)
+        if candidate is not None:  # before anything is applied: what is refused changes nothing
+            try:
+                check_candidate(candidate, model.channels)
+            except ValueError as error:
+                raise UserError(str(error)) from None
         waiting = tuple(name for name in changed(self._started_with, settings) if name not in _HOT)
         new, old = judge_of(model), judge_of(self.model)
         offsets: dict[TP, int] = {}

@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
+import structlog
+
 from stream.cli._workers_http import urls_of
 from stream.errors import UserError
-from stream.observe import HostMetrics
+from stream.observe import HostMetrics, configure_logs
 from stream.settings import Settings
+
+_log = structlog.stdlib.get_logger("ember")
 
 WRONG_USE = 2
 """Exit code of a worker whose settings are wrong: starting it again would not help."""
@@ -59,12 +63,16 @@ class _Place:
 
 
 def supervise(settings: Settings, workers: int) -> int:
-    """Run workers in processes of their own; one that ends with an error is started again.
+    """Run workers in processes of their own; one that ends by itself is started again.
+
+    Whatever code it ends with: nobody asked it to, and its share of the work is left.
 
     Returns:
-        0 when stopped by a signal, or when all workers ended well; 1 when one kept failing, 2 when
-        its settings are wrong. The others are stopped first.
+        0 when stopped by a signal; 1 when one kept ending, 2 when its settings are wrong. The
+        others are stopped first.
     """
+    log = settings.log
+    configure_logs(level=log.level, format=log.format, repeat_seconds=log.repeat_seconds)
     asked, again = threading.Event(), threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -104,16 +112,14 @@ def _one_page(settings: Settings, workers: int) -> HostMetrics | None:
 def _watch(
     settings: Settings, places: list[_Place], asked: threading.Event, again: threading.Event
 ) -> int:
-    while places and not asked.is_set():
+    while not asked.is_set():
         if again.is_set():
             again.clear()
             _hang_up(places)
         now = time.monotonic()
-        for place in list(places):
+        for place in places:
             code = _look_after(settings, place, now)
-            if code == 0:
-                places.remove(place)
-            elif code is not None:
+            if code is not None:
                 _stop(places)
                 return code
         asked.wait(_POLL_SECONDS)
@@ -128,38 +134,26 @@ def _hang_up(places: list[_Place]) -> None:
 
 
 def _look_after(settings: Settings, place: _Place, now: float) -> int | None:
-    """Start a worker that is due; the exit code when nothing more is to be done for it."""
+    """Start a worker that is due; the exit code when it is not worth while any more."""
     if place.process is None:
         if now >= place.due:
             place.process, place.started = _start(settings, place.index), now
         return None
     code = place.process.exitcode
-    if code is None or code == 0:
-        return code
+    if code is None:
+        return None
     place.process = None
     delay = place.patience.after(now - place.started)
     if code == WRONG_USE or delay is None:
-        print(f"Worker {place.index} ended with code {code}: giving up.", file=sys.stderr)
+        _log.error("a worker keeps ending: giving up", worker=place.index, code=code)
         return WRONG_USE if code == WRONG_USE else 1
     place.due = now + delay
-    print(
-        f"Worker {place.index} ended with code {code} and is started again in {delay:g} s.",
-        file=sys.stderr,
-    )
+    _log.warning("a worker ended by itself", worker=place.index, code=code, again_in_seconds=delay)
     return None
 
 
 def _start(settings: Settings, index: int) -> BaseProcess:
-    """Start one worker: its own port, its own name in the group."""
-    port, instance = settings.http.port, settings.kafka.instance_id
-    own = settings.model_copy(
-        update={
-            "http": settings.http.model_copy(update={"port": port and port + index}),
-            "kafka": settings.kafka.model_copy(
-                update={"instance_id": instance and f"{instance}-{index}"}
-            ),
-        }
-    )
+    own = settings.for_worker(index)
     process = multiprocessing.get_context("spawn").Process(target=_run, args=(own,), daemon=False)
     process.start()
     return process
@@ -174,7 +168,7 @@ def _run(settings: Settings) -> None:
     try:
         run(settings)
     except UserError as error:
-        print(error.message, file=sys.stderr)
+        _log.error(error.message)  # the logs have been set up by `run`
         sys.exit(error.exit_code)
 
 

@@ -30,6 +30,7 @@ from stream.engine.result import ScoreColumns as ScoreColumns
 from stream.engine.result import StepResult as StepResult
 from stream.engine.shadow import EDGES as EDGES
 from stream.engine.shadow import Comparison as Comparison
+from stream.engine.shadow import check_candidate as check_candidate
 from stream.engine.snapshot import RowBlock as RowBlock
 from stream.engine.snapshot import Walk as Walk
 from stream.engine.step import Limits as Limits

@@ -27,7 +27,7 @@ from stream.engine.result import (
     RowsTaken,
     StepResult,
 )
-from stream.engine.shadow import Comparison
+from stream.engine.shadow import Comparison, check_candidate
 from stream.engine.snapshot import RowBlock, Walk
 from stream.engine.spill import Spill
 from stream.engine.step import Limits, Stepper
@@ -188,11 +188,7 @@ class Engine:
         self._candidate, self.comparison = None, None
         if candidate is None:
             return
-        if candidate.channels != self.channels:
-            raise ValueError(
-                "A candidate is shown the records of the model that judges. Expected its channels, "
-                f"{list(self.channels)}. Received: channels={list(candidate.channels)}."
-            )
+        check_candidate(candidate, self.channels)
         self._candidate = Engine(candidate, self._window, self._limits)
         self.comparison = Comparison()
 

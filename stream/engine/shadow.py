@@ -6,12 +6,14 @@ and begins anew after a restart.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ember_core.fleet import FleetModel
 from stream.engine.result import ScoreColumns
 from stream.records import text_of
 
@@ -107,6 +109,19 @@ class Comparison:
     def body(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
+
+
+def check_candidate(candidate: FleetModel, channels: Sequence[str]) -> None:
+    """Refuse a candidate that cannot read the records of the model that judges.
+
+    Raises:
+        ValueError: If it has other channels.
+    """
+    if tuple(candidate.channels) != tuple(channels):
+        raise ValueError(
+            "A candidate is shown the records of the model that judges. Expected its channels, "
+            f"{list(channels)}. Received: channels={list(candidate.channels)}."
+        )
 
 
 def _zeros(*names: str) -> dict[str, int]:

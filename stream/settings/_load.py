@@ -86,6 +86,7 @@ class Settings(BaseSettings):
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
     _origin: tuple[Path | None, dict[str, Any]] = PrivateAttr(default=(None, {}))
+    _worker: int | None = PrivateAttr(default=None)
 
     @classmethod
     def settings_customise_sources(
@@ -140,7 +141,22 @@ class Settings(BaseSettings):
             SettingsError: One sentence for each mistake.
         """
         config, overrides = self._origin
-        return self.load(config, **overrides)
+        settings = self.load(config, **overrides)
+        return settings if self._worker is None else settings.for_worker(self._worker)
+
+    def for_worker(self, index: int) -> Self:
+        """Those of one of several workers on a host: its own port, its own name in the group."""
+        port, instance = self.http.port, self.kafka.instance_id
+        own = self.model_copy(
+            update={
+                "http": self.http.model_copy(update={"port": port and port + index}),
+                "kafka": self.kafka.model_copy(
+                    update={"instance_id": instance and f"{instance}-{index}"}
+                ),
+            }
+        )
+        own._worker = index  # noqa: SLF001  # our own
+        return own
 
     def source(self, section: str, key: str) -> str:
         """Where a value is from: a flag, a variable's name, a file's, or `default`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,36 @@ async def test_a_candidate_comes_and_goes(worker: Worker, bundles: list[Path]) -
     assert first is not None
     assert first.sha256 == FleetModel.load(bundles[1]).sha256
     assert last is None
+
+
+async def test_a_candidate_of_other_channels_is_refused_before_the_model_changes(
+    worker: Worker, bundles: list[Path], tmp_path: Path
+) -> None:
+    """A refusal says that the worker goes on as it was: the new model must not judge by then."""
+    fit(KNOWN, CHANNELS[1:], rows=211, hidden=8).save(tmp_path / "other")
+    shutil.copytree(bundles[1], worker.bundle, dirs_exist_ok=True)
+    worker.write(f"[model]\nshadow = '{tmp_path / 'other'}'\n")
+    found = await worker.reloader.reload()
+    assert found.result == "refused"
+    assert "Expected its channels" in found.detail
+    assert (worker.applied, worker.candidates) == ([], [])
+
+
+async def test_one_of_several_workers_keeps_its_port_and_name(
+    bundles: list[Path], tmp_path: Path
+) -> None:
+    """What only this worker has is no change; what changes for all is one."""
+    config = tmp_path / "ember.toml"
+    config.write_text("[http]\nport = 7000\n[kafka]\ninstance_id = 'a'\n")
+    settings = Settings.load(config, model={"path": bundles[0]}).for_worker(2)
+    settings = pickle.loads(pickle.dumps(settings))  # as they reach the process
+    assert (settings.http.port, settings.kafka.instance_id) == (7002, "a-2")
+    worker = Worker(tmp_path / "w", bundles[0])
+    reloader = Reloader(settings, load_model(settings), worker.apply)
+    assert (await reloader.reload()).waiting == ()
+    assert (await reloader.reload()).waiting == ()
+    config.write_text("[http]\nport = 7010\n[kafka]\ninstance_id = 'a'\n")
+    assert (await reloader.reload()).waiting == ("http.port",)
 
 
 def test_every_changed_setting_is_named() -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import multiprocessing
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import structlog
 
 from stream.cli import _workers
+from stream.errors import UserError
+from stream.observe import configure_logs
 from stream.settings import Settings
 
 
@@ -30,7 +36,18 @@ def test_a_worker_that_lasted_is_a_new_worker() -> None:
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, Any]]]:
+def logs() -> Iterator[None]:
+    """The logging of the process is set up, and is what it was afterwards."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, logs: None) -> Iterator[list[tuple[int, Any]]]:
     """Processes that were started, as (index, stand-in); nothing waits."""
     found: list[tuple[int, Any]] = []
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -68,14 +85,18 @@ def fail(started: list[tuple[int, Any]], index: int, code: int, times: int) -> N
 def test_one_that_keeps_failing_ends_all(
     started: list[tuple[int, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The other is stopped in order; the exit code says that the work failed."""
+    """The other is stopped in order; the exit code says that the work failed, the log why."""
     breaking = threading.Thread(target=fail, args=(started, 1, 1, 3), daemon=True)
     breaking.start()
-    assert _workers.supervise(Settings(), 2) == 1
+    assert _workers.supervise(Settings(log={"format": "json"}), 2) == 1
     breaking.join()
     assert [index for index, _ in started] == [0, 1, 1, 1]
     assert started[0][1].asked
-    assert "Worker 1 ended with code 1: giving up." in capsys.readouterr().err
+    said = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["event"] for line in said] == ["a worker ended by itself"] * 2 + [
+        "a worker keeps ending: giving up"
+    ]
+    assert (said[-1]["worker"], said[-1]["code"], said[-1]["level"]) == (1, 1, "error")
 
 
 def test_wrong_settings_are_not_tried_again(started: list[tuple[int, Any]]) -> None:
@@ -86,11 +107,41 @@ def test_wrong_settings_are_not_tried_again(started: list[tuple[int, Any]]) -> N
     assert len(started) == 2
 
 
-def test_workers_that_end_well_end_it(started: list[tuple[int, Any]]) -> None:
-    breaking = threading.Thread(target=fail, args=(started, 0, 0, 1), daemon=True)
+def test_one_that_ends_well_without_being_told_is_started_again(
+    started: list[tuple[int, Any]],
+) -> None:
+    """Code 0 of a worker whose supervisor did not ask for it: its share of the work is left."""
+
+    def end() -> None:
+        fail(started, 1, 0, 1)
+        for _ in range(2_000):
+            if len(started) == 3:
+                break
+            time.sleep(0.005)
+        signal.raise_signal(signal.SIGTERM)
+
+    breaking = threading.Thread(target=end, daemon=True)
     breaking.start()
-    assert _workers.supervise(Settings(), 1) == 0
+    assert _workers.supervise(Settings(), 2) == 0
     breaking.join()
+    assert [index for index, _ in started] == [0, 1, 1]
+    assert [process.asked for _, process in started] == [True, False, True]
+
+
+def test_a_worker_says_what_is_wrong_in_the_form_of_the_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], logs: None
+) -> None:
+    def run(_settings: Settings) -> None:
+        configure_logs(format="json")
+        raise UserError("There is no model.", exit_code=2)
+
+    monkeypatch.setattr("stream.app.run", run)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(_workers, "_end_with_parent", lambda: None)
+    with pytest.raises(SystemExit) as ended:
+        _workers._run(Settings())
+    assert ended.value.code == 2
+    assert json.loads(capsys.readouterr().err)["event"] == "There is no model."
 
 
 def test_each_has_a_port_and_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
