@@ -9,7 +9,13 @@ from typing import Any
 from ember_core import ops
 from ember_core.detect import Calibration, MotorNeuron
 from ember_core.pipeline import Pipeline
-from ember_core.serialize import BundleError, bundle_digest, load_bundle, save_bundle
+from ember_core.serialize import (
+    BundleError,
+    bundle_digest,
+    card_digest,
+    load_bundle,
+    save_bundle,
+)
 from ember_core.state import State, zero_state
 
 # What training learns of a key; every other field of its state begins at zero.
@@ -178,6 +184,7 @@ class FleetModel:
     @classmethod
     def _load(cls, directory: str | Path) -> FleetModel:
         arrays, card = load_bundle(directory)
+        digest = card_digest(card)  # of the bytes read, not of what lies there by now
         try:
             _check_sizes(card["config"], sum(value.size for value in arrays.values()))
             pipeline = Pipeline.from_config(card)
@@ -205,7 +212,7 @@ class FleetModel:
             report=card.get("report", {}),
             name=str(card.get("name", "model")),
             version=str(card.get("version", "1")),
-            sha256=bundle_digest(directory),
+            sha256=digest,
         )
 
 

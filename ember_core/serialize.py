@@ -108,9 +108,13 @@ def bundle_digest(directory: str | Path) -> str:
     Raises:
         BundleError: If the card cannot be read.
     """
-    card = _read_card(Path(directory))
-    card.pop("library_version", None)
-    text = json.dumps(card, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return card_digest(_read_card(Path(directory)))
+
+
+def card_digest(card: Mapping[str, Any]) -> str:
+    """The same of a card that has been read already."""
+    counted = {name: value for name, value in card.items() if name != "library_version"}
+    text = json.dumps(counted, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

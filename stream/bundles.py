@@ -70,13 +70,16 @@ def fetch(address: str, sha256: str, cache: Path, *, signed: bool = False) -> Pa
     return folder
 
 
-def check(folder: Path, sha256: str, public_key: Path | None) -> None:
+def check(folder: Path, sha256: str, public_key: Path | None) -> str:
     """Refuse a bundle that is another one than expected, or not signed with a key.
 
     Args:
         folder: The bundle.
         sha256: Its digest; empty: any.
         public_key: PEM file of an Ed25519 key; None: no signature is asked for.
+
+    Returns:
+        The digest that was judged; what is read afterwards must have the same.
 
     Raises:
         UserError: If it is refused.
@@ -86,7 +89,7 @@ def check(folder: Path, sha256: str, public_key: Path | None) -> None:
     if sha256:
         _expect(sha256, found, f"{str(folder)!r} has another model")
     if public_key is None:
-        return
+        return found
     signatures, serialization, exceptions = _cryptography()
     key = _read_key(public_key, serialization.load_pem_public_key, signatures.Ed25519PublicKey)
     path = folder / SIGNATURE_FILE
@@ -104,6 +107,7 @@ def check(folder: Path, sha256: str, public_key: Path | None) -> None:
             "The bundle's signature is not by this key, or of another bundle. Expected one by "
             f"{str(public_key)!r} over {found}. Received: {str(path)!r}."
         ) from None
+    return found
 
 
 def sign(folder: Path, private_key: Path) -> str:

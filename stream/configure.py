@@ -27,8 +27,14 @@ def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
     """
     try:
         folder = path or bundle_folder(settings)
-        bundles.check(folder, "" if path else settings.model.sha256, settings.model.public_key)
+        expected = "" if path else settings.model.sha256
+        found = bundles.check(folder, expected, settings.model.public_key)
         model = FleetModel.load(folder, backend="numpy")
+        if model.sha256 != found:  # it was replaced meanwhile: what judges must be what was checked
+            raise BundleError(
+                f"The bundle changed while it was read. Expected sha256={found}. Received: "
+                f"sha256={model.sha256} of {str(folder)!r}. Read it again when it is written."
+            )
     except BundleError as error:
         raise UserError(str(error)) from error
     chosen = settings.alerts.model_fields_set

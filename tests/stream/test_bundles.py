@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
-from ember_core.serialize import BundleError, bundle_digest
+from ember_core.serialize import BundleError, bundle_digest, load_bundle
 from stream import bundles
 from stream.cli import main
 from stream.configure import load_model
@@ -228,6 +228,33 @@ def test_an_address_is_https_and_has_a_digest() -> None:
         Settings.load(model={"path": "https://models.example/fleet"})
     with pytest.raises(SettingsError, match="Expected a folder or an https address"):
         Settings.load(model={"path": "http://models.example/fleet", "sha256": "0" * 64})
+
+
+@pytest.mark.parametrize("when", ["checked", "read"])
+def test_a_bundle_replaced_while_it_is_read_judges_only_as_what_it_is(
+    when: str, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between check and reading it is refused; after reading, the digest is of what was read."""
+    good, folder = bundle_digest(bundle), tmp_path / "model"
+    shutil.copytree(bundle, folder)
+    fit(KNOWN, CHANNELS, rows=223).save(tmp_path / "other")
+
+    def then_replaced(work: Callable[..., Any]) -> Callable[..., Any]:
+        def both(*args: Any) -> Any:
+            done = work(*args)
+            shutil.copytree(tmp_path / "other", folder, dirs_exist_ok=True)
+            return done
+
+        return both
+
+    settings = Settings(model={"path": folder, "sha256": good})
+    if when == "checked":
+        monkeypatch.setattr(bundles, "check", then_replaced(bundles.check))
+        with pytest.raises(UserError, match="changed while it was read"):
+            load_model(settings)
+    else:
+        monkeypatch.setattr("ember_core.fleet.load_bundle", then_replaced(load_bundle))
+        assert load_model(settings).sha256 == good
 
 
 def test_a_folder_may_be_pinned_too(bundle: Path) -> None:
