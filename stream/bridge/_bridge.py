@@ -22,7 +22,7 @@ from stream.kafka import _clients
 from stream.observe import BridgeHealth, BridgeMetrics
 from stream.settings import Settings
 
-from ._alertmanager import Cluster
+from ._alertmanager import Cluster, Result
 from ._alerts import TP, Alerts
 
 log = structlog.stdlib.get_logger("ember")
@@ -57,7 +57,7 @@ class Bridge:
         self._metrics = metrics
         self._health = health
         self._clock = clock
-        self._cluster = Cluster(settings.alertmanager, clock, metrics.posted)
+        self._cluster = Cluster(settings.alertmanager, clock, self._posted)
         self._alerts = Alerts(settings.alertmanager)
         self._topics = sorted({settings.output.topic("triggers", t) for t in settings.input.topics})
         self._positions: dict[TP, int] = {}
@@ -91,6 +91,7 @@ class Bridge:
                 self._read(consumer.consume(500, timeout=_POLL_SECONDS))
                 self._send()
                 self._commit(consumer)
+                self._health.worked(self._clock())
                 self._metrics.state(self._alerts.firing, self._alerts.untold, self._lag(consumer))
             log.info("stopping", firing=self._alerts.firing, untold=self._alerts.untold)
         except KafkaException as error:
@@ -111,6 +112,7 @@ class Bridge:
                 if not missing:
                     return True
                 why = f"there is no topic {missing[0]!r} yet: `ember run` creates it"
+            self._health.worked(self._clock())
             self._health.phase("waiting", why, self._clock())
             if why != said:
                 log.warning("waiting", why=why)
@@ -216,6 +218,11 @@ class Bridge:
             self._alerts.told(places)
             self._metrics.accepted()
         self._health.alertmanager(self._cluster.trouble() if self._alerts.untold else "")
+
+    def _posted(self, result: Result) -> None:
+        """One request was made: of many, each is a step."""
+        self._metrics.posted(result)
+        self._health.worked(self._clock())
 
     def _commit(self, consumer: Consumer) -> None:
         """Keep how far everything is told, and from where on something still fires."""

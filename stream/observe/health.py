@@ -11,6 +11,9 @@ TP = tuple[str, int]
 UNFIT_AFTER = 100
 """Messages in a row without one of the model's channels, after which the model does not fit."""
 
+_THREAD_SECONDS = 120.0
+"""Silence of the bridge's thread; one request to a broker that is away may take a minute."""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -159,9 +162,33 @@ class Health:
 
 
 class BridgeHealth(Health):
-    """Of a bridge: ready when it reads the triggers and Alertmanager takes alerts."""
+    """Of a bridge: ready when it reads the triggers and Alertmanager takes alerts.
 
-    _trouble = ""
+    Its work is done in a thread, which the event loop says nothing about.
+
+    Args:
+        now: See `Health`.
+        live_seconds: See `Health`.
+    """
+
+    def __init__(self, now: float, *, live_seconds: float = 10.0) -> None:
+        super().__init__(now, live_seconds=live_seconds)
+        self._trouble = ""
+        self._worked = now
+        self._thread_seconds = max(live_seconds, _THREAD_SECONDS)
+
+    def worked(self, now: float) -> None:
+        """The thread is through with a step."""
+        self._worked = now
+
+    def live(self, now: float) -> Report:
+        """Whether to restart the process; never because of the broker, or of Alertmanager."""
+        return Report((*super().live(now).checks, self._thread_check(now)))
+
+    def _thread_check(self, now: float) -> Check:
+        silent = now - self._worked
+        detail = f"the thread took a step {max(silent, 0.0):.1f} s ago"
+        return Check("thread", silent <= self._thread_seconds, detail)
 
     def alertmanager(self, trouble: str) -> None:
         """Why alerts wait; empty: they do not."""
@@ -170,7 +197,8 @@ class BridgeHealth(Health):
     def ready(self, now: float) -> Report:
         """Whether what fires reaches somebody at this moment."""
         taken = Check("alertmanager", not self._trouble, self._trouble or "nothing waits")
-        return Report((self._partitions_check(), self._state_check(), taken))
+        thread = self._thread_check(now)
+        return Report((self._partitions_check(), self._state_check(), taken, thread))
 
 
 def _phase_text(phase: str, detail: str) -> str:
