@@ -45,7 +45,12 @@ def sample(cluster: Cluster, channels: Sequence[str] | None, now_ms: int) -> Ite
     consumer = _clients.open_consumer(cluster.settings.kafka)
     try:
         for topic, partitions in cluster.inputs.items():
-            found = _clients.newest(consumer, {topic: partitions}, SAMPLE)
+            try:
+                found = _clients.newest(consumer, {topic: partitions}, SAMPLE)
+            except UserError as error:
+                what, _, mend = error.message.rpartition(". ")
+                yield Check(f"records of {topic}", "fail", f"{what}.", mend)
+                continue
             yield from _topic(
                 cluster.settings, topic, [_as_sampled(m) for m in found], channels, now_ms
             )

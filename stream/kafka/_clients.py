@@ -26,6 +26,10 @@ from stream.kafka._oauth import TokenSource
 from stream.settings import KafkaSection
 
 REQUEST_SECONDS: Final = 10.0
+_AT_ONCE: Final = 1_000
+_POLL_SECONDS: Final = 0.2
+_NAMED: Final = 5
+"""Partitions named in an error."""
 _EMBEDDED_CLUSTER: Final = "mockCluster"
 _PASSING: Final = frozenset(
     {KafkaError._PARTITION_EOF, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN}
@@ -220,18 +224,24 @@ def read_range(
 ) -> Iterator[Message]:
     """Messages of [first, end) of some partitions, interleaved as they arrive.
 
-    Ends early where a partition ends before `end` (transaction markers, compaction), and after
-    `seconds` without any answer.
+    Ends early where a partition ends before `end` (transaction markers, compaction).
+
+    Raises:
+        UserError: If `seconds` pass without a word of what is left: a part is never the whole.
     """
     wanted = {at: span for at, span in ranges.items() if span[0] < span[1]}
     if not wanted:
         return
     consumer.assign([TopicPartition(*at, first) for at, (first, _) in wanted.items()])
+    reached = {at: first for at, (first, _) in wanted.items()}
     open_ends = {at: end for at, (_, end) in wanted.items()}
     silent = 0.0
-    while open_ends and silent < seconds:
-        messages = consumer.consume(1_000, timeout=0.2)
-        silent = 0.0 if messages else silent + 0.2
+    while open_ends:
+        if silent >= seconds:
+            _cut_off(open_ends, reached, seconds)
+        messages = consumer.consume(_AT_ONCE, timeout=_POLL_SECONDS)
+        if len(messages) < _AT_ONCE:  # a full batch takes no time
+            silent += _POLL_SECONDS
         for message in messages:
             if message.topic() is None:  # about the client or its group, not about a partition
                 raise_unless_passing(message)
@@ -245,14 +255,29 @@ def read_range(
                 raise_unless_passing(message)
                 if error.code() == KafkaError._PARTITION_EOF:
                     del open_ends[at]
+                    silent = 0.0
                 continue
+            silent = 0.0
             offset = message.offset()
             assert offset is not None
+            reached[at] = offset + 1
             if offset < end:
                 yield message
             if offset >= end - 1:
                 del open_ends[at]
     consumer.unassign()
+
+
+def _cut_off(
+    open_ends: Mapping[tuple[str, int], int], reached: Mapping[tuple[str, int], int], seconds: float
+) -> NoReturn:
+    left = [f"{t}-{p}: {reached[t, p]} of {open_ends[t, p]}" for t, p in sorted(open_ends)]
+    more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+    raise UserError(
+        f"A topic was read in part only: the broker has sent nothing for {seconds:g} s. Expected "
+        f"every record up to the end offset. Received: {', '.join(left[:_NAMED])}{more}. Look "
+        "whether the brokers are well, and run the command again."
+    )
 
 
 def newest(
