@@ -156,6 +156,8 @@ def reset(
         config: Settings file; default ember.toml where there is one.
     """
     log = open_log(topic, bootstrap_servers, config)
+    if yes:
+        log.require_idle()  # before reading: a worker that ends writes a last checkpoint
     wanted = {key.encode() for key in keys}
     places = [
         (log.changelog(name), state.partition, key)
@@ -202,6 +204,8 @@ def rebase(
         config: Settings file; default ember.toml where there is one.
     """
     log = open_log(topic, bootstrap_servers, config)
+    if yes:
+        log.require_idle()  # before reading: a worker that ends writes a last checkpoint
     plans = [_rebase.plan(log, name, at, partitioner or "") for name in log.topics]
     for made in plans:
         for move in made.moves:

@@ -69,6 +69,8 @@ def import_(
     """
     lines = _read(file)
     log = open_log(None, bootstrap_servers, config)
+    if yes:
+        log.require_idle()  # before reading: a worker that ends writes a last checkpoint
     for name in sorted({line["topic"] for line in lines}):
         if name not in log.topics:
             raise UserError(

@@ -17,6 +17,8 @@ from stream.engine import META_KEY, Engine, Fetch
 from stream.errors import UserError
 from stream.kafka import Changelog, Silent
 from stream.kafka._partitioners import crc32, murmur2
+from stream.kafka._rebase import anew
+from stream.kafka._state_log import StateLog
 from stream.records import Decoded
 from tests.broker.conftest import Broker
 from tests.stream.report import small
@@ -221,6 +223,33 @@ def test_keys_go_where_producers_put_them_now(
     capsys.readouterr()
     rebase(partitioner="crc32", yes=True)
     assert "nothing to do" in capsys.readouterr().err
+
+
+def test_what_a_worker_writes_as_it_ends_is_seen(
+    group: Group, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its session is waited out before anything is read."""
+    tp, keys = (group.topic, 0), [b"late-1", b"late-2"]
+    row = group.engine.row(tp, b"db-1")
+    assert row is not None
+
+    def last_checkpoint(_: StateLog) -> None:
+        if keys:
+            group.broker.produce(group.changelog, [Send(keys.pop(0), row, 0, 0)])
+
+    monkeypatch.setattr(StateLog, "require_idle", last_checkpoint)
+    reset(["late-1"], yes=True)
+    rebase(at="earliest", yes=True)
+    engine = group.recovered()
+    assert engine.row(tp, b"late-1") is None
+    assert engine.row(tp, b"late-2") == anew(row)
+    file = tmp_path / "state.jsonl"
+    export(file)
+    group.use(group.broker.name("other"), monkeypatch)
+    group.broker.create({group.changelog: 2})
+    keys.append(b"late-3")
+    with pytest.raises(UserError, match="has state"):
+        import_(file, yes=True)
 
 
 def test_keys_follow_their_partition_when_the_topic_has_more(
