@@ -114,11 +114,18 @@ class SnapshotFiles:
             self.path(tp).unlink(missing_ok=True)
 
     def sweep(self) -> None:
-        """Remove what writers that are dead now have left unfinished."""
-        for path in self.directory.glob("*.tmp"):
-            owner = path.suffixes[-2][1:] if len(path.suffixes) > 1 else ""
-            if owner.isdigit() and (int(owner) == os.getpid() or not psutil.pid_exists(int(owner))):
-                path.unlink(missing_ok=True)
+        """Remove what writers that are dead now have left unfinished, where that may be done."""
+        with contextlib.suppress(OSError):  # a disk to which no copy can be written is named then
+            for path in self.directory.glob("*.tmp"):
+                owner = path.suffixes[-2][1:] if len(path.suffixes) > 1 else ""
+                if owner.isdecimal() and _gone(int(owner)):
+                    with contextlib.suppress(OSError):
+                        path.unlink(missing_ok=True)
+
+
+def _gone(pid: int) -> bool:
+    """Whether a process writes no more; of this one's number it was an earlier one."""
+    return pid == os.getpid() or not psutil.pid_exists(pid)
 
 
 class SnapshotWriter:

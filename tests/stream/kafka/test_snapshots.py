@@ -126,6 +126,17 @@ def test_a_kill_in_mid_write_leaves_the_former_file_usable(tmp_path: Path) -> No
     assert not list(tmp_path.glob("*.tmp"))
 
 
+def test_what_cannot_be_swept_stays_and_stops_nothing(tmp_path: Path) -> None:
+    """As on a disk that is read-only, or another user's, and for root too."""
+    names = [tmp_path / f"{name}.snapshot.{os.getpid()}.tmp" for name in ("a", "b", "c")]
+    for path in names:
+        path.touch()
+    names[1].unlink()
+    names[1].mkdir()
+    SnapshotFiles(tmp_path).sweep()
+    assert list(tmp_path.iterdir()) == [names[1]]
+
+
 # -- the worker's side
 
 
