@@ -344,7 +344,7 @@ class Engine:
         slots = slab.dirty_slots(part.number)[:limit]
         block = np.take(slab.rows, slots, axis=0)
         slab.dirty[slots] = False
-        gone, part.tombstones = [k for k in part.tombstones if k not in part.index], []
+        gone, part.tombstones = [k for k in part.tombstones if k not in part.index], {}
         keys = [*gone, *slab.keys(slots), META_KEY]
         return DirtyRows(keys, RowsTaken(len(gone), block, part.meta.encode()))
 

@@ -114,7 +114,7 @@ class Expiry:
             store.slab.free(part.index.pop(key))
         if part.spill is not None:
             part.spill.remove(keys)  # copies that were left there
-        part.tombstones += keys
+        part.tombstones.update(dict.fromkeys(keys))
         store.overflow.expired += len(keys)
         return events
 

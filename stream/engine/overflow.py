@@ -142,5 +142,5 @@ class Overflow:
             part.departed += [row.key for row in rows]
         self.evicted += len(rows)
         gone = [key for key in part.spill.put(rows) if key not in part.index]
-        part.tombstones += gone
+        part.tombstones.update(dict.fromkeys(gone))
         self.forgotten += len(gone)

@@ -26,7 +26,7 @@ class Partition:
         foreign: Changelog rows of another layout or model, by key, until they are adopted.
         spill: Where rows go that memory does not hold; None: nowhere.
         overdue: Keys put away that are silent, and found no room to say so.
-        tombstones: Keys forgotten for want of room, to be written.
+        tombstones: Keys forgotten, in that order, of which nothing is held; to be written.
         departed: Keys put away since a walk through the rows began; None: there is none.
         gone: Whether it is owned no longer, or by another object.
         described: What such rows are, by their model's mark; from the meta rows that were read.
@@ -40,7 +40,7 @@ class Partition:
     next_expiry: int = -(2**62)
     spill: Spill | None = None
     overdue: list[bytes] = field(default_factory=list)
-    tombstones: list[bytes] = field(default_factory=list)
+    tombstones: dict[bytes, None] = field(default_factory=dict)
     gone: bool = False
     departed: list[bytes] | None = None
     graves: Graves = field(default_factory=Graves)

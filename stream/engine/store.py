@@ -329,6 +329,8 @@ class Store:
             if key in part.foreign and offset < offset_in(part.foreign[key]):
                 old += 1
                 continue
+            if part.tombstones:  # its owner has written it anew since it was forgotten here
+                part.tombstones.pop(key, None)
             if not self._ours(value):
                 part.foreign[key] = value
                 accepted += 1
@@ -370,6 +372,7 @@ class Store:
             rows.shape[1] == self.layout.nbytes
             and bool((rows[:, 8:16] == mark).all() and (rows[:, :2] == version).all())
             and not part.foreign
+            and not part.tombstones
             and not (part.spill is not None and len(part.spill))
             and part.index.keys().isdisjoint(keys)
             and len(set(keys)) == len(keys)

@@ -148,6 +148,21 @@ def test_without_room_on_disk_the_oldest_are_forgotten_and_their_tombstones_writ
     assert int(offsets_of(feed_of(KEYS, 1))[-1]) == engine.meta(TP).absorbed
 
 
+def test_a_standby_keeps_what_was_written_anew_after_it_had_forgotten_it(model: FleetModel) -> None:
+    wrote = Checkpointed(Engine(model)).feed(feed_of(KEYS), 1)
+    standby = Engine(model, None, Limits(max_keys=2), lambda: DictSpill(3))
+    keys, values = zip(*wrote.log[: 2 * len(KEYS)], strict=True)
+    standby.load(TP, list(keys), list(values))
+    assert standby.moved.forgotten > 0
+    newest = {key: row for key, row in wrote.log if key in KEYS[:5]}
+    standby.load(TP, list(newest), list(newest.values()))
+    assert {key for key in KEYS if standby.row(TP, key)} == set(KEYS[:5])
+    promoted = standby.take_dirty(TP)
+    assert [k for k, row in zip(promoted.keys, promoted.rows, strict=True) if row is None] == [
+        key for key in KEYS if key not in newest
+    ]
+
+
 def test_files_are_gone_with_the_partition(model: FleetModel, tmp_path: Path) -> None:
     files = SpillFiles(tmp_path / "spill", 2**40)
     engine = Checkpointed(Engine(model, None, Limits(max_keys=2), files)).feed(feed_of(KEYS), 1)
