@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -156,6 +156,17 @@ class RealKafka:
     def kill(self) -> None:
         """SIGKILL: the data stays, and `start` brings the same broker back."""
         self._end(signal.SIGKILL)
+
+    def empty(self, partitions: Iterable[str]) -> None:
+        """While it is down: take these logs (`topic-0`) away, as an unclean election may."""
+        assert self._folder is not None
+        data = self._folder / "data"
+        for name in partitions:
+            for file in (data / name).iterdir():
+                if file.suffix in {".log", ".index", ".timeindex", ".snapshot"}:
+                    file.unlink()
+        for name in ("recovery-point-offset", "replication-offset", "log-start-offset"):
+            (data / f"{name}-checkpoint").unlink(missing_ok=True)
 
     def restart(self, *, kill: bool = False) -> None:
         """End it (`kill`: by SIGKILL) and start it again with the same data and port."""

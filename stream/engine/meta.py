@@ -31,6 +31,8 @@ class MetaRow(msgspec.Struct, kw_only=True):
 
     topic_id: str = ""
     """Kafka's id of the input topic; empty where the broker has none."""
+    changelog_id: str = ""
+    """Of the changelog; empty where the broker has none, and until known."""
     partition_count: int = 0
     """Partitions of the input topic; 0 until known."""
     first_offset: int = -1

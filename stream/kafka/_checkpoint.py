@@ -52,6 +52,7 @@ class Checkpoint:
 
     Attributes:
         taken: How often the dirty rows of each partition were taken.
+        began: When the one on its way began, on the clock; None: there is none.
 
     Args:
         engine: Whose dirty rows are written.
@@ -90,6 +91,7 @@ class Checkpoint:
         self._settle_dead_letters = settle_dead_letters
         self._lock = asyncio.Lock()
         self.taken: dict[TP, int] = {}
+        self.began: float | None = None
         self._failed: BaseException | None = None
 
     async def run(self, reason: str) -> int:
@@ -112,7 +114,7 @@ class Checkpoint:
         async with self._lock:
             if self._failed is not None:
                 raise CheckpointError("An earlier checkpoint failed.") from self._failed
-            started = self._clock()
+            started = self.began = self._clock()
             stalled = 0.0
             parts: list[Part] = []
             try:
@@ -131,6 +133,8 @@ class Checkpoint:
                 raise CheckpointError(
                     f"A checkpoint ({reason}) failed: {type(error).__name__}: {error}"
                 ) from error
+            finally:
+                self.began = None
             rows = sum(len(part.keys) for part in parts)
             self._observer.checkpointed(reason, self._clock() - started, stalled, rows)
             return rows

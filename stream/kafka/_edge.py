@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from aiokafka import errors as kafka_errors
-
 from stream.records import quoted
 
 from ._changelog import Changelog
@@ -19,6 +17,7 @@ from ._config import WorkerConfig
 from ._dead_letters import DeadLetters
 from ._group import GroupView
 from ._ledger import Ledger
+from ._lookout import Lookout
 from ._outbox import Outbox
 from ._ports import (
     TP,
@@ -36,15 +35,11 @@ from ._ports import (
 from ._processor import Processor
 from ._restore import settled_ends, take_positions
 from ._snapshots import Snapshots
-from ._watchdog import STOOD_STILL, Progress
 
 log = logging.getLogger(__name__)
 
 _MESSAGE_BYTES = 1_048_588
 """Kafka's default; batches of rows are smaller."""
-
-_LOOK_SECONDS = 10.0
-"""Between looks at the ends of the logs."""
 
 _DAMAGED_SHOWN = 20
 """Damaged rows of a partition that are named one by one."""
@@ -100,6 +95,9 @@ class Edge:
         self._too_large = too_large
         self._wake = asyncio.Event()
         self._damaged_rows: dict[TP, int] = {}
+        self.remaining = 0  # changelog records that a recovery has to go
+        self.assignments = 0  # that were let go
+        self.running = False  # all partitions of this assignment are at work
         self.ledger = Ledger()
         self.changelog = Changelog(engine, observer, self._damaged)
         self.outbox = Outbox(events, limit=config.events_in_flight, on_full=self._wake.set)
@@ -211,23 +209,8 @@ class Edge:
             await self.snapshots.forever(stopped)
 
     async def watch(self, stopped: Callable[[], bool]) -> None:
-        """End the process when a partition has messages and does not move."""
-        seconds = self.config.stuck_seconds
-        progress = Progress(seconds)
-        while seconds and not stopped():
-            await asyncio.sleep(min(_LOOK_SECONDS, seconds / 4))
-            asked = list(self.ledger)
-            try:
-                ends = await asyncio.wait_for(self.consumer.thread.ends(asked), seconds)
-            except TimeoutError:
-                self.fatal(f"The consumer has not answered for {seconds:g} s.", code=STOOD_STILL)
-            except kafka_errors.KafkaError:
-                ends = {}  # without a broker nothing can move, and nothing is known
-            positions = {tp: self.ledger.position(tp) for tp in asked if tp in self.ledger}
-            for tp in positions.keys() & ends.keys():
-                self.observer.fetched(tp, positions[tp], ends[tp])
-            if stuck := progress.look(self.clock(), positions, ends):
-                self.fatal(stuck, code=STOOD_STILL)
+        """Look whether positions, logs and topics still hold; end the process where not."""
+        await Lookout(self).forever(stopped)
 
     async def write_ahead(self) -> None:
         """Write meta rows that must be in the log before the next record is absorbed."""
@@ -267,6 +250,8 @@ class Edge:
                 )
         if self.snapshots is not None:
             self.snapshots.letting_go(self.ledger)
+        self.assignments += 1
+        self.running = False
         for tp in self.ledger:
             self.ledger.drop(tp)
 
@@ -312,10 +297,12 @@ class Edge:
         """A new assignment came."""
         self.consumer.thread.heard()
         self.group.joined()
+        self.remaining, self.running = 0, False
         self.observer.phase("recovering", "partitions were assigned")
 
     def recovering(self, remaining: int) -> None:
         """Report progress."""
+        self.remaining = remaining
         sentence = f"{remaining} changelog records to go"
         self.observer.phase("recovering", sentence)
         log.info("Recovering state: %s.", sentence)

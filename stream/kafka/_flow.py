@@ -68,6 +68,10 @@ class Flow:
 
     async def let_go(self, reason: str) -> None:
         """Finish the slice in hand, bring everything to the log, own nothing any more."""
-        async with self._batch:
-            pass
+        seconds = self._edge.config.patience_seconds
+        try:
+            async with asyncio.timeout(seconds), self._batch:
+                pass
+        except TimeoutError:
+            self._edge.fatal(f"The records in hand ({reason}) took longer than {seconds:g} s.")
         await self._edge.let_go(reason)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -94,6 +95,7 @@ async def append_rows(
         if batch.append(timestamp=now, key=key, value=row, headers=headers) is None:
             acks.append(await producer.send_batch(batch, topic, partition=partition))
             counts.append(batch.record_count())
+            await asyncio.sleep(0)  # a batch takes milliseconds to build: the stream goes on
             batch = producer.create_batch()
             if batch.append(timestamp=now, key=key, value=row, headers=headers) is None:
                 raise kafka_errors.MessageSizeTooLargeError(f"a row of {len(row or b'')} bytes")
@@ -160,18 +162,26 @@ class TransactionalLog:
         producer: Started.
         changelog: From an input topic to its changelog topic.
         group: Consumer group.
+        seconds: After which the broker ends a transaction by itself.
     """
 
     def __init__(
-        self, producer: FencedProducer, changelog: Callable[[str], str], group: str
+        self,
+        producer: FencedProducer,
+        changelog: Callable[[str], str],
+        group: str,
+        seconds: float = math.inf,
     ) -> None:
         self._producer = producer
         self._changelog = changelog
         self._group = group
+        self._seconds = seconds
+        self._began = 0.0
         self._events = ProducerSink(producer, started=True)
 
     async def begin(self) -> None:
         """Begin a transaction; nothing is sent yet."""
+        self._began = time.monotonic()
         await self._producer.begin_transaction()
 
     async def send(self, message: Outgoing) -> Awaitable[Any]:
@@ -186,9 +196,14 @@ class TransactionalLog:
         last_headers: Headers,
         gone_headers: Headers,
     ) -> int:
-        """Write rows within the transaction."""
+        """Write rows within the transaction.
+
+        Raises:
+            FencedError: If another process of this name has moved on.
+        """
         to = self._changelog(tp[0]), tp[1]
-        return await append_rows(self._producer, *to, keys, rows, last_headers, gone_headers)
+        with self._fencing():
+            return await append_rows(self._producer, *to, keys, rows, last_headers, gone_headers)
 
     async def commit(self, offsets: Mapping[TP, int], membership: Membership) -> None:
         """Commit offsets and transaction.
@@ -196,15 +211,28 @@ class TransactionalLog:
         Raises:
             FencedError: If the group or another process of this name has moved on.
         """
-        try:
+        with self._fencing():
             await self._producer.commit_offsets(offsets, self._group, membership)
             await self._producer.commit_transaction()
-        except kafka_errors.ProducerFenced as error:
-            raise FencedError("another process uses this worker's transactional id") from error
+
+    @contextlib.contextmanager
+    def _fencing(self) -> Iterator[None]:
+        """Say of a producer that is fenced why it is."""
+        try:
+            yield
         except kafka_errors.KafkaError as error:
-            if isinstance(error.__cause__, kafka_errors.ProducerFenced):
-                raise FencedError("another process uses this worker's transactional id") from error
-            raise
+            if not any(
+                isinstance(e, kafka_errors.ProducerFenced) for e in (error, error.__cause__)
+            ):
+                raise
+            took, why = time.monotonic() - self._began, "another process uses its transactional id"
+            if took >= self._seconds:
+                why = (
+                    f"its checkpoint took {took:.0f} s, and the broker ends a transaction after "
+                    f"{self._seconds:g} s; write less at a time (checkpoint.max_bytes), or look "
+                    "why the broker is slow"
+                )
+            raise FencedError(why) from error
 
     async def abort(self) -> None:
         """Tell the broker, so that nobody has to wait for the transaction's timeout."""

@@ -50,6 +50,7 @@ class MetaRow(Protocol):
     """The engine's row about a whole input partition."""
 
     topic_id: str
+    changelog_id: str
     partition_count: int
 
     @property

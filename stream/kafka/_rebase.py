@@ -52,6 +52,7 @@ class Plan:
     Attributes:
         topic: Input topic.
         facts: What it is now.
+        changelog_id: Topic id of its changelog.
         moves: One for each partition.
         states: What the changelog holds.
         partitioner: By which keys change their partition; empty where none does.
@@ -61,6 +62,7 @@ class Plan:
 
     topic: str
     facts: TopicFacts
+    changelog_id: str
     moves: list[Move]
     states: list[PartitionState]
     partitioner: str = ""
@@ -106,13 +108,14 @@ def plan(log: StateLog, topic: str, at: At = "auto", partitioner: str = "") -> P
     elif partitioner and not _moves(states, PARTITIONERS[partitioner]):
         partitioner = ""
     left = _leave_older(states) if partitioner else []
+    changelog_id = log.facts(log.changelog(topic)).topic_id
     marks = log.marks(topic, facts.partitions)
     committed = log.committed(topic, facts.partitions)
     moves = [
-        _move(log.kafka.group, topic, state, facts, mark, offset, at)
+        _move(log.kafka.group, topic, state, facts, changelog_id, mark, offset, at)
         for state, mark, offset in zip(states, marks, committed, strict=True)
     ]
-    return Plan(topic, facts, moves, states, partitioner, left)
+    return Plan(topic, facts, changelog_id, moves, states, partitioner, left)
 
 
 def _of_producers(topic: str, facts: TopicFacts, states: Sequence[PartitionState]) -> str:
@@ -151,6 +154,7 @@ def _move(
     topic: str,
     state: PartitionState,
     facts: TopicFacts,
+    changelog_id: str,
     mark: tuple[int, int],
     committed: int,
     at: At,
@@ -167,12 +171,15 @@ def _move(
         high,
         committed,
         state.committed_before,
+        changelog_id,
     )
     try:
         position = resume(group, (topic, state.partition), meta, seen).position
     except RefusedError:
         if another:
             why, position = "the topic was made again", low
+        elif meta.changelog_id not in ("", changelog_id):
+            why = "the changelog was made again"
         elif high < position:
             why, position = "the log was truncated", high
         elif state.meta is None:
@@ -230,7 +237,12 @@ def _write(changelog: str, made: Plan, state: PartitionState, move: Move, writer
         writer.put(changelog, home, key, anew(row))
     if not (move.why or made.partitioner):
         return
-    meta = MetaRow(topic_id=made.facts.topic_id, partition_count=count, absorbed=move.position - 1)
+    meta = MetaRow(
+        topic_id=made.facts.topic_id,
+        changelog_id=made.changelog_id,
+        partition_count=count,
+        absorbed=move.position - 1,
+    )
     old = state.meta
     if old is not None:
         meta.model, meta.fields, meta.channels = old.model, old.fields, old.channels

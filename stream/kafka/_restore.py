@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka import errors as kafka_errors
 
-from ._ports import TP, RefusedError
+from ._ports import TP, RefusedError, TopicFacts
 from ._resume import Facts, resume
 from ._thread import LogFacts
 
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 _SETTLE_POLL_SECONDS = 0.1
 _TAKE_OVER_SECONDS = 1.5
+_TOPIC_SECONDS = 10.0
 
 
 async def settled_ends(edge: Edge, tps: set[Any]) -> dict[Any, int]:
@@ -57,28 +58,67 @@ async def settled_ends(edge: Edge, tps: set[Any]) -> dict[Any, int]:
 async def take_positions(edge: Edge, tps: list[Any]) -> None:
     """Find, check and take the positions of input partitions.
 
+    Where the partitions are let go meanwhile it stops: the next assignment asks anew.
+
     Raises:
         RefusedError: If state and log contradict each other.
     """
+    assignment = edge.assignments
     sources: list[TP] = [(tp.topic, tp.partition) for tp in tps]
     for tp in sources:
         _refuse_newer(edge, tp)
         edge.complete(tp)
     if sources:
-        facts = await edge.consumer.thread.facts(sources)
-        topics = await edge.administration.describe(sorted({topic for topic, _ in sources}))
+        facts, topics = await _ask(edge, sources)
         began = await _began(edge, sources, facts)
+        if edge.assignments != assignment:
+            return
         starts = {}
         for tp, faust_tp in zip(sources, tps, strict=True):
-            starts[faust_tp] = _start(edge, tp, facts[tp], topics[tp[0]], began[tp].offset)
+            starts[faust_tp] = _start(edge, tp, facts[tp], topics, began[tp].offset)
         await edge.consumer.seek_wait(starts)
+        if edge.assignments != assignment:
+            return
         for tp, faust_tp in zip(sources, tps, strict=True):
             _open(edge, tp, starts[faust_tp], facts[tp], began[tp])
         await edge.write_ahead()
     standbys = edge.consumer.app.tables.recovery.standby_tps
+    if edge.assignments != assignment:
+        return
+    edge.running = True
     edge.observer.assigned(sources, [edge.source(tp) for tp in standbys])
     edge.observer.phase("running", f"{len(sources)} partitions")
     log.info("Running with %d input partitions.", len(sources))
+
+
+async def _ask(
+    edge: Edge, sources: list[TP]
+) -> tuple[Mapping[TP, LogFacts], Mapping[str, TopicFacts]]:
+    """Facts of inputs, and topics with their changelogs; asked again while a broker is away.
+
+    Raises:
+        RefusedError: If a topic does not come back.
+    """
+    topics = sorted({topic for topic, _ in sources})
+    changelogs = [edge.config.changelog(topic) for topic in topics]
+    until = edge.clock() + _TOPIC_SECONDS
+    while True:
+        try:
+            facts = await edge.consumer.thread.facts(sources)
+            found = await edge.administration.describe([*topics, *changelogs])
+        except kafka_errors.KafkaError as error:
+            if not error.retriable:
+                raise
+        else:
+            missing = [topic for topic in (*topics, *changelogs) if topic not in found]
+            if not missing:
+                return facts, found
+            if edge.clock() > until:
+                raise RefusedError(
+                    f"Topic {missing[0]!r} does not exist any more. Expected the topics of this "
+                    "group to stay. Make it again, and run `ember state rebase`."
+                )
+        await asyncio.sleep(_SETTLE_POLL_SECONDS)
 
 
 def _refuse_newer(edge: Edge, tp: TP) -> None:
@@ -140,14 +180,18 @@ def _open(edge: Edge, tp: TP, position: int, found: LogFacts, began: _Began) -> 
         )
 
 
-def _start(edge: Edge, tp: TP, found: LogFacts, topic: Any, began: int) -> int:
-    meta = edge.engine.meta(tp)
+def _start(
+    edge: Edge, tp: TP, found: LogFacts, topics: Mapping[str, TopicFacts], began: int
+) -> int:
+    meta, topic = edge.engine.meta(tp), topics[tp[0]]
+    changelog = topics[edge.config.changelog(tp[0])]
     start = resume(
         edge.config.group,
         tp,
         meta,
         Facts(
             topic_id=topic.topic_id,
+            changelog_id=changelog.topic_id,
             partition_count=topic.partitions,
             log_start=found.start,
             log_end=found.end,
@@ -157,6 +201,7 @@ def _start(edge: Edge, tp: TP, found: LogFacts, topic: Any, began: int) -> int:
         between=not edge.transactional_id,
     )
     meta.topic_id = meta.topic_id or topic.topic_id
+    meta.changelog_id = meta.changelog_id or changelog.topic_id
     meta.partition_count = meta.partition_count or topic.partitions
     if start.lost:
         log.error("%s-%d: retention removed %d messages unread.", *tp, start.lost)

@@ -19,6 +19,7 @@ class Facts(NamedTuple):
         log_end: Offset of the next record to come.
         committed: The group's; -1 none.
         committed_before: What the writer of the newest meta row found committed; None: not known.
+        changelog_id: Of the changelog; empty where the broker does not tell.
     """
 
     topic_id: str
@@ -27,6 +28,7 @@ class Facts(NamedTuple):
     log_end: int
     committed: int
     committed_before: int | None
+    changelog_id: str = ""
 
 
 class Start(NamedTuple):
@@ -63,21 +65,19 @@ def resume(group: str, tp: TP, meta: MetaRow, facts: Facts, *, between: bool = F
             )
         return Start(max(facts.log_start, 0), 0)
     position = meta.absorbed + 1
-    if facts.topic_id and meta.topic_id and facts.topic_id != meta.topic_id:
+    if facts.changelog_id and meta.changelog_id and facts.changelog_id != meta.changelog_id:
         raise RefusedError(
-            f"The state of {where} belongs to another topic of this name: it was deleted and made "
-            f"again. Expected topic id {meta.topic_id}. Received: topic_id={facts.topic_id}. {MEND}"
+            changelog_made_again(tp, "its changelog", meta.changelog_id, facts.changelog_id)
         )
+    if facts.topic_id and meta.topic_id and facts.topic_id != meta.topic_id:
+        raise RefusedError(topic_made_again(tp, meta.topic_id, facts.topic_id))
     if meta.partition_count and facts.partition_count != meta.partition_count:
         raise RefusedError(
             f"Topic {tp[0]!r} has another number of partitions than its state, so keys have moved. "
             f"Expected {meta.partition_count}. Received: partitions={facts.partition_count}. {MEND}"
         )
     if facts.log_end < position:
-        raise RefusedError(
-            f"The log of {where} ends before what the state has absorbed: it was truncated. "
-            f"Expected an end of at least {position}. Received: log_end={facts.log_end}. {MEND}"
-        )
+        raise RefusedError(truncated(tp, position, facts.log_end))
     before = position if facts.committed_before is None else facts.committed_before
     honest = facts.committed in (-1, before, position)
     if not honest and not (between and before < facts.committed < position):
@@ -88,3 +88,28 @@ def resume(group: str, tp: TP, meta: MetaRow, facts: Facts, *, between: bool = F
     if facts.log_start > position:
         return Start(facts.log_start, facts.log_start - position)
     return Start(position, 0)
+
+
+def topic_made_again(tp: TP, was: str, now: str) -> str:
+    """What to say of an input topic that is another one now."""
+    return (
+        f"The state of {tp[0]}-{tp[1]} belongs to another topic of this name: it was deleted and "
+        f"made again. Expected topic id {was}. Received: topic_id={now}. {MEND}"
+    )
+
+
+def truncated(tp: TP, position: int, log_end: int) -> str:
+    """What to say of a log that ends before what was absorbed of it."""
+    return (
+        f"The log of {tp[0]}-{tp[1]} ends before what the state has absorbed: it was truncated. "
+        f"Expected an end of at least {position}. Received: log_end={log_end}. {MEND}"
+    )
+
+
+def changelog_made_again(tp: TP, changelog: str, was: str, now: str | None) -> str:
+    """What to say of a changelog that is another one now, or, None, none at all."""
+    what = "deleted" if now is None else "deleted and made again"
+    return (
+        f"{changelog} of {tp[0]}-{tp[1]} was {what}, and the state in it is gone. Expected topic "
+        f"id {was or 'of before'}. Received: topic_id={now or 'none'}. {MEND}"
+    )

@@ -252,7 +252,8 @@ class Writer:
         self.written += 1
 
     def put_meta(self, changelog: str, partition: int, meta: MetaRow) -> None:
-        """Write a meta row of before as the last word of a partition."""
+        """Write a meta row of before, maybe from another changelog, as a partition's last word."""
+        meta.changelog_id = ""
         self.put(changelog, partition, META_KEY, meta.encode())
 
     def _delivered(self, error: Any, _: Any) -> None:

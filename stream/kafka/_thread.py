@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -123,16 +124,23 @@ class ConsumerThread(AIOKafkaConsumerThread):
             facts[tp] = LogFacts(starts[partition], ends[partition], committed, writer)
         return facts
 
-    async def ends(self, tps: Iterable[TP]) -> dict[TP, int]:
-        """Log ends (committed reads). Unlike `facts` it needs no answer of the group's broker."""
-        result: dict[TP, int] = await self.call_thread(self._ends, list(tps))
+    async def turn(self) -> None:
+        """Return once the thread's event loop has turned, whatever else it waits for."""
+        turned = asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self.thread_loop)
+        await asyncio.wrap_future(turned)
+
+    async def bounds(self, tps: Iterable[TP]) -> dict[TP, tuple[int, int]]:
+        """Log starts and ends (committed reads); unlike by `facts`, the group is not asked."""
+        result: dict[TP, tuple[int, int]] = await self.call_thread(self._bounds, list(tps))
         return result
 
-    async def _ends(self, tps: list[TP]) -> dict[TP, int]:
+    async def _bounds(self, tps: list[TP]) -> dict[TP, tuple[int, int]]:
         if not tps:
             return {}
-        found = await self._ensure_consumer().end_offsets([TopicPartition(*tp) for tp in tps])
-        return {(at.topic, at.partition): end for at, end in found.items()}
+        consumer, asked = self._ensure_consumer(), [TopicPartition(*tp) for tp in tps]
+        starts = await consumer.beginning_offsets(asked)
+        ends = await consumer.end_offsets(asked)
+        return {(at.topic, at.partition): (starts[at], ends[at]) for at in asked}
 
     async def offsets_at(self, tps: Iterable[TP], timestamp_ms: int) -> dict[TP, int]:
         """First offsets that are not older by Kafka's timestamp; partitions without are absent."""

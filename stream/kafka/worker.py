@@ -203,7 +203,9 @@ class Worker:
 
         def state_log(edge: Edge) -> StateLog:
             if fenced is not None:
-                return TransactionalLog(fenced, config.changelog, config.group)
+                return TransactionalLog(
+                    fenced, config.changelog, config.group, _TRANSACTION_SECONDS
+                )
             return PlainLog(producer, config.changelog, edge.commit_plainly)
 
         edge = Edge(

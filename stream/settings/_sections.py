@@ -349,8 +349,8 @@ class SupervisionSection(Section):
     stuck_seconds: float = Field(
         default=300.0,
         ge=0,
-        description="Time with messages to read and no step in a partition after which the process "
-        "ends; 0: never.",
+        description="Time with messages to read and no step in a partition, or with a checkpoint "
+        "or a recovery that does not go on, after which the process ends; 0: never.",
     )
 
 

@@ -50,6 +50,7 @@ class CountingCodec:
 @dataclass
 class Meta:
     topic_id: str = ""
+    changelog_id: str = ""
     partition_count: int = 0
     first_offset: int = -1
     absorbed: int = -1

@@ -79,6 +79,58 @@ def test_a_changelog_deleted_in_mid_stream_is_not_taken_for_an_empty_one(
     assert "ember state rebase" in sentence
 
 
+@pytest.mark.kafka
+def test_a_changelog_made_again_in_mid_stream_is_not_taken_for_the_state(
+    kafka: Broker, tmp_path: Path
+) -> None:
+    """A running worker's next checkpoint writes what has changed to it, and nothing else."""
+    bench = Bench(kafka, tmp_path, 6_000)
+    bench.feed(3_000)
+    with bench.worker() as worker:
+        wait_committed(worker, kafka, bench.changelog, 3_000)
+        kafka_client.delete_topics(kafka.bootstrap, [bench.changelog])
+        _create(kafka, bench.changelog)
+        bench.feed(30)
+        wait_committed(worker, kafka, bench.changelog, 3_030)
+        worker.stop()
+    with bench.worker() as worker:
+        sentence = refusal(worker)
+    assert "was deleted and made again, and the state in it is gone" in sentence
+    assert "ember state rebase" in sentence
+
+
+def _create(kafka: Broker, changelog: str) -> None:
+    """As soon as the broker has forgotten the topic of this name."""
+    for _ in range(100):
+        try:
+            kafka.create({changelog: PARTITIONS}, {"cleanup.policy": "compact"})
+        except Exception:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail("the changelog was not made again")
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_a_log_truncated_in_mid_stream_is_not_read_past(kafka: Broker, tmp_path: Path) -> None:
+    """What an unclean election of a leader leaves; its new records have offsets absorbed before."""
+    if kafka.server is None:
+        pytest.skip("this broker is not ours to stop")
+    bench = Bench(kafka, tmp_path, 9_000, stuck_seconds=8.0)
+    bench.feed(6_000)
+    with bench.worker() as worker:
+        wait_committed(worker, kafka, bench.changelog, 6_000)
+        kafka.server.kill()
+        kafka.server.empty([f"{bench.topic}-{number}" for number in range(PARTITIONS)])
+        kafka.server.start()
+        bench.feed(1_500)
+        assert worker.wait(90) == 1, worker.tail()
+        assert "it was truncated" in worker.tail()
+    with bench.worker() as worker:
+        assert "it was truncated" in refusal(worker)
+
+
 @pytest.mark.broker
 def test_a_damaged_row_costs_its_key_only(broker: Broker, tmp_path: Path) -> None:
     """It is named and warms up anew; the rows of all others stay bit for bit."""

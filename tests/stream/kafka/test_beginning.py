@@ -1,28 +1,22 @@
-"""A broker that goes away while a worker begins, or answers only in part, is waited for."""
+"""A broker that goes away while a worker begins is waited for."""
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import logging
 import socket
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import errors as kafka_errors
 
-from stream.kafka import RefusedError, Silent, TopicFacts, WorkerConfig
+from stream.kafka import RefusedError, TopicFacts, WorkerConfig
 from stream.kafka import worker as worker_module
-from stream.kafka._edge import Edge
 from stream.kafka._fit import newest
-from stream.kafka._ledger import Ledger
 from stream.kafka._topics import Cluster, _make
 from stream.kafka.worker import Worker
 from tests.broker.counting import CountingCodec, CountingEngine
-
-TP = ("in", 0)
 
 
 @pytest.fixture
@@ -86,30 +80,3 @@ async def test_only_what_waiting_does_not_mend_refuses_the_start(
 
     with pytest.raises(raised):
         await _make(Admin(), nobody, {"in": TopicFacts("id", 1)})  # type: ignore[arg-type]
-
-
-async def test_a_group_that_does_not_answer_is_no_partition_that_stands_still() -> None:
-    """Offsets are asked of the group's broker, the ends of a log of its own."""
-    ledger = Ledger()
-    ledger.start(TP, 0, -1)
-    looks = itertools.count(1)
-
-    async def ends(tps: Any) -> dict[Any, int]:
-        ledger.advance(TP, next(looks))
-        return {TP: 1_000}
-
-    async def facts(tps: Any) -> Any:
-        await asyncio.Event().wait()
-
-    ended: list[str] = []
-    edge: Any = SimpleNamespace(
-        config=SimpleNamespace(stuck_seconds=0.2),
-        consumer=SimpleNamespace(thread=SimpleNamespace(ends=ends, facts=facts)),
-        ledger=ledger,
-        observer=Silent(),
-        clock=asyncio.get_running_loop().time,
-        fatal=lambda why, **_: ended.append(why),
-    )
-    await Edge.watch(edge, lambda: bool(ended) or ledger.position(TP) == 8)
-    assert ended == []
-    assert ledger.position(TP) == 8
