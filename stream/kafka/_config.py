@@ -178,6 +178,11 @@ class WorkerConfig:
         """CloudEvents source of the events."""
         return f"/ember-stream/{self.group}"
 
+    @property
+    def tools_transactional_id(self) -> str:
+        """Of the state tools, which write while no worker runs."""
+        return f"{self.group}-state"
+
     def output_topic(self, kind: str, input_topic: str) -> str:
         """Output topic of a kind (`anomaly`, `trigger`, `dead_letters`) for an input topic."""
         return self.output[kind].replace("<input>", input_topic)

@@ -27,7 +27,7 @@ async def settled_ends(edge: Edge, tps: set[Any]) -> dict[Any, int]:
     """Ends of changelog partitions when no transaction of a former owner is open in them.
 
     Such a transaction may still be committed: state read before would be too old. Its writer
-    is named with the group's offset; it is taken over, which ends it.
+    is named with the group's offset, or is a state tool; it is taken over, which ends it.
     """
     thread = edge.consumer.thread
     started = edge.clock()
@@ -47,9 +47,13 @@ async def settled_ends(edge: Edge, tps: set[Any]) -> dict[Any, int]:
         waited = edge.clock() - started
         if waited > _TAKE_OVER_SECONDS and edge.transactional_id:
             sources = await thread.facts([edge.source(tp) for tp in hanging])
-            for writer in sorted({facts.writer for facts in sources.values()} - fenced):
+            # A state tool begins when no worker is there, so this one died, or was too late: it is
+            # told so, and nothing of its one transaction stays.
+            writers = {facts.writer for facts in sources.values()}
+            writers.add(edge.config.tools_transactional_id)
+            for writer in sorted(writers - fenced):
                 fenced.add(writer)
-                log.warning("Ending the open transaction of former worker %r.", writer)
+                log.warning("Ending the open transaction of %r, if it has one.", writer)
                 await edge.administration.take_over(writer)
         edge.observer.phase("recovering", f"waiting for open transactions in {len(hanging)}")
         await asyncio.sleep(_SETTLE_POLL_SECONDS)

@@ -26,6 +26,8 @@ from ._config import WorkerConfig
 from ._ports import TopicFacts
 
 _TRANSACTION_MS = 900_000
+"""The most that brokers allow unless told otherwise: a rebase takes a minute or more per million
+keys. One that was killed is not waited for so long: the next worker or tool ends it."""
 
 
 @dataclass
@@ -201,7 +203,7 @@ class StateLog:
         more: dict[str, Any] = {}
         if not self.embedded:
             more = {
-                "transactional__id": f"{self.kafka.group}-state",
+                "transactional__id": self._config.tools_transactional_id,
                 "transaction__timeout__ms": _TRANSACTION_MS,
             }
         producer = _clients.open_producer(self.kafka, **more)
