@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from stream.engine import META_KEY, Gone, MetaRow
@@ -79,6 +80,75 @@ def test_a_late_meta_row_does_not_say_what_was_committed() -> None:
     changelog.wrote(TP, 3, 100, 120)
     changelog.load(TP, [record(4, META_KEY, [("ember.committed", b"100")], absorbed=110)])
     assert changelog.committed_before(TP) == 100
+
+
+@pytest.mark.parametrize(("absorbed", "committed"), [(118, 100), (119, 77)])
+def test_what_was_written_here_is_late_no_less(absorbed: int, committed: int) -> None:
+    """Up to offset 119 our own checkpoint had absorbed; a meta row of that or more is newer."""
+    changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
+    changelog.wrote(TP, 3, 100, 120, b"ours")
+    assert changelog.meta(TP) == b"ours"
+    row = record(4, META_KEY, [("ember.committed", b"77")], absorbed=absorbed)
+    changelog.load(TP, [row])
+    assert changelog.committed_before(TP) == committed
+
+
+def test_an_offset_that_the_broker_did_not_say_is_none() -> None:
+    changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
+    changelog.wrote(TP, -1, 100, 120)
+    assert changelog.stored(TP) is None
+
+
+def test_a_copy_from_the_disk_is_what_is_there() -> None:
+    engine = Engine()
+    changelog = Changelog(engine, Silent())  # type: ignore[arg-type]
+    meta = MetaRow(absorbed=99).encode()
+    changelog.restored(TP, 41, meta, 60)
+    assert engine.loaded == [([META_KEY], [meta])]
+    assert (changelog.stored(TP), changelog.meta(TP)) == (41, meta)
+    assert changelog.committed_before(TP) == 60
+    changelog.load(TP, [record(42, META_KEY, [("ember.committed", b"5")], absorbed=98)])
+    assert (changelog.meta(TP), changelog.committed_before(TP)) == (meta, 60)  # that came late
+    changelog.restored(TP, 43, MetaRow(absorbed=120).encode(), None)
+    assert changelog.committed_before(TP) == 60
+
+
+def test_a_copy_that_is_none_changes_nothing() -> None:
+    engine = Engine()
+    changelog = Changelog(engine, Silent())  # type: ignore[arg-type]
+    with pytest.raises(msgspec.DecodeError):
+        changelog.restored(TP, 41, b"garbage", 60)
+    assert engine.loaded == []
+    assert (changelog.stored(TP), changelog.meta(TP)) == (None, b"")
+
+
+def test_a_copy_from_before_a_rebase_is_overtaken() -> None:
+    """Rows of a rebase seem older than those of the copy."""
+    changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
+    same, other = (MetaRow(absorbed=9, rebased=n).encode() for n in (2, 3))
+    changelog.load(TP, [])
+    of_other = SimpleNamespace(offset=7, key=META_KEY, value=other, headers=())
+    assert not changelog.overtaken(TP, [of_other])  # nothing came from the disk
+    changelog.restored(TP, 5, same, None)
+    row = SimpleNamespace(offset=6, key=b"k", value=None, headers=())
+    of_same = SimpleNamespace(offset=6, key=META_KEY, value=same, headers=())
+    damaged = SimpleNamespace(offset=6, key=META_KEY, value=b"?", headers=())
+    assert not changelog.overtaken(TP, [row, of_same, damaged])
+    assert changelog.overtaken(TP, [row, of_same, of_other])
+    gone = SimpleNamespace(offset=6, key=META_KEY, value=None, headers=())
+    assert changelog.overtaken(TP, [row, gone])
+    changelog.drop(TP)
+    assert not changelog.overtaken(TP, [of_other])
+
+
+def test_a_meta_row_that_is_gone_leaves_nothing_of_it() -> None:
+    changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
+    changelog.load(TP, [record(1, META_KEY, [("ember.committed", b"50")], absorbed=99)])
+    gone = SimpleNamespace(offset=2, key=META_KEY, value=None, headers=())
+    changelog.load(TP, [gone])
+    assert (changelog.committed_before(TP), changelog.meta(TP)) == (None, b"")
+    changelog.load(TP, [record(3, META_KEY, [("ember.committed", b"7")], absorbed=4)])
+    assert changelog.committed_before(TP) == 7
 
 
 def test_a_checkpoints_tombstone_says_up_to_when_it_holds() -> None:

@@ -95,3 +95,79 @@ async def test_dropped_partitions_leave_nothing_behind() -> None:
     await outbox.pump()
     assert journal == []
     assert outbox.pending == 0
+
+
+class ByHand:
+    """A sink whose acknowledgements the test gives."""
+
+    def __init__(self) -> None:
+        self.acks: list[asyncio.Future[None]] = []
+
+    async def send(self, message: Any) -> asyncio.Future[None]:
+        self.acks.append(asyncio.get_running_loop().create_future())
+        return self.acks[-1]
+
+
+async def _sent(count: int, limit: int) -> tuple[Outbox, ByHand]:
+    sink = ByHand()
+    outbox = Outbox(sink, limit=limit)
+    outbox.add(A, [event(b"%d" % i) for i in range(count)])
+    await outbox.pump()
+    return outbox, sink
+
+
+async def test_an_acknowledged_event_is_pending_no_more() -> None:
+    outbox, sink = await _sent(3, limit=9)
+    sink.acks[1].set_result(None)
+    await asyncio.sleep(0)
+    assert outbox.pending == 2
+
+
+async def test_a_sent_event_keeps_no_message() -> None:
+    outbox, _ = await _sent(2, limit=9)
+    assert [entry.message for entry in outbox.take(A)] == [None, None]
+
+
+async def test_a_refused_event_is_told_while_there_is_no_room() -> None:
+    outbox, sink = await _sent(3, limit=2)
+    sink.acks[0].set_exception(Boom())
+    await asyncio.sleep(0)
+    with pytest.raises(Boom):
+        await asyncio.wait_for(outbox.room(), 5)
+
+
+async def test_a_refusal_that_makes_room_is_told() -> None:
+    outbox, sink = await _sent(2, limit=2)
+    waiting = asyncio.ensure_future(outbox.room())
+    await asyncio.sleep(0)
+    sink.acks[0].set_exception(Boom())
+    with pytest.raises(Boom):
+        await asyncio.wait_for(waiting, 5)
+
+
+async def test_an_acknowledgement_given_up_is_a_failure() -> None:
+    outbox, sink = await _sent(1, limit=9)
+    sink.acks[0].cancel()
+    await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await outbox.room()
+
+
+async def test_room_made_at_once_when_it_is_asked_for_is_seen() -> None:
+    outbox = Outbox(None, limit=1, on_full=lambda: outbox.take(A) and None)
+    outbox.add(A, [event(b"1")])
+    await asyncio.wait_for(outbox.room(), 5)
+
+
+async def test_a_failure_is_raised_when_all_are_settled() -> None:
+    """What is still on its way could otherwise arrive after the transaction was given up."""
+    outbox, sink = await _sent(2, limit=9)
+    settling = asyncio.ensure_future(outbox.settle(outbox.take(A)))
+    await asyncio.sleep(0)
+    sink.acks[0].set_exception(Boom())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not settling.done()
+    sink.acks[1].set_result(None)
+    with pytest.raises(Boom):
+        await settling
