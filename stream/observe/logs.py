@@ -7,21 +7,18 @@ come out in the same form; structlog's loggers and `logging.getLogger` may both 
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, Literal, TextIO
+from typing import Literal, TextIO
 
 import structlog
-from pydantic import SecretStr
-from structlog.types import EventDict, Processor, WrappedLogger
+from structlog.types import Processor
 
 from stream.settings import colours_wanted
 
-_SECRET = re.compile(r"passw|secret|token|credential|api_?key|authorization", re.IGNORECASE)
-_IN_TEXT = re.compile(r"(?i)\b(passw(?:or)?d|secret|token|api_?key)(\s*[=:]\s*)(\S+)")
-_MASK = "**********"
+from ._mask import mask_secrets
+
 _BURST = 5
 _REMEMBERED = 1_000
 _NOISY = ("aiokafka", "faust", "mode", "kafka", "asyncio", "aiohttp")
@@ -66,21 +63,6 @@ class RepeatFilter(logging.Filter):
         return count < _BURST
 
 
-def mask_secrets(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
-    """Processor: hide values that are secrets by type, by name, or by how they are written."""
-    return {key: _masked(key, value) for key, value in event.items()}
-
-
-def _masked(key: str, value: Any) -> Any:
-    if isinstance(value, SecretStr) or (_SECRET.search(key) and value):
-        return _MASK
-    if isinstance(value, str):
-        return _IN_TEXT.sub(rf"\1\2{_MASK}", value)
-    if isinstance(value, dict):
-        return {name: _masked(str(name), item) for name, item in value.items()}
-    return value
-
-
 def configure(
     *,
     level: Literal["debug", "info", "warning", "error"] = "info",
@@ -117,12 +99,19 @@ def configure(
     )
     last: list[Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
         mask_secrets,
     ]
     if pretty:
-        last.append(structlog.dev.ConsoleRenderer(colors=out.isatty() and colours_wanted()))
+        last.append(
+            structlog.dev.ConsoleRenderer(
+                colors=out.isatty() and colours_wanted(),
+                # Its own way shows the variables of every frame.
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        )
     else:
-        last += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        last.append(structlog.processors.JSONRenderer())
     handler = logging.StreamHandler(out)
     handler.addFilter(RepeatFilter(repeat_seconds))
     handler.setFormatter(

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 import structlog
@@ -80,6 +81,120 @@ def test_secrets_are_masked() -> None:
     assert lines(stream)[0]["keys"] == 5
     assert "user=me" in text
     assert '"group": "ember"' in text
+
+
+SPELLINGS = (
+    "password=hunter2",
+    "sasl_password=hunter2",
+    "sasl_plain_password='hunter2'",
+    "sasl.oauthbearer.client.secret=hunter2",
+    "EMBER_KAFKA__SASL_PASSWORD=hunter2",
+    "client_secret = hunter2",
+    "secret_access_key: hunter2",
+    "apiKey:hunter2",
+    "X-Api-Key: hunter2",
+    "KafkaSection(group='ember', sasl_password='hunter2, and more hunter2', servers=3)",
+    "{'password': 'hunter2', 'group': 'ember'}",
+    """{'password': "it's hunter2"}""",
+    r"""{'password': 'it\'s hunter2'}""",
+    "{'password': b'a hunter2'}",
+    '{"token": "hunter2"}',
+    r'{"body": "{\"token\": \"a hunter2\"}"}',
+    "credentials=('ember', 'hunter2')",
+    "password => hunter2",
+    "Authorization: Bearer hunter2",
+    "authorization: Basic hunter2==",
+    "{'Authorization': 'Bearer hunter2'}",
+    "[('Authorization', 'Bearer hunter2')]",
+    "sent Bearer eyJhbGciOiJIUzI1NiJ9.hunter2.c2ln",
+    "https://ember:hunter2@registry.example/schemas",
+    "/path?access_token=hunter2&more",
+    "password='cut, hunter2",
+)
+"""How a secret is written into a text."""
+
+
+@pytest.mark.parametrize("form", ["json", "pretty"])
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_secrets_are_masked_however_they_are_written(
+    spelling: str, form: Literal["json", "pretty"]
+) -> None:
+    """In the message, a field, a list, an object's repr, an exception and what it came from."""
+
+    class Thing:
+        def __repr__(self) -> str:
+            return f"Thing({spelling})"
+
+    stream = io.StringIO()
+    configure(stream=stream, format=form)
+    log = structlog.get_logger("ember")
+    log.warning(spelling, text=spelling, many=["fine", (spelling, 1)], thing=Thing())
+    logging.getLogger("x").warning("of the library: %s", spelling)
+    for logger in (log, logging.getLogger("x")):
+        try:
+            try:
+                raise KeyError(spelling)
+            except KeyError as error:
+                raise ValueError(spelling) from error
+        except ValueError:
+            logger.exception("failed")
+    text = stream.getvalue()
+    assert "hunter2" not in text
+    assert text.count("**********") >= 9
+    assert "ValueError" in text
+    assert "fine" in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "token bucket is empty: 5 left",
+        "password refused",
+        "the secret of it",
+        "max_tokens=100 token_count=7",
+        "bearer authentication is required",
+        "sasl_password_file=/run/secrets/kafka token_url=https://id.example/token",
+        "http://127.0.0.1:6066/metrics, user@example.com",
+    ],
+)
+def test_ordinary_words_are_left_alone(words: str) -> None:
+    stream = io.StringIO()
+    configure(stream=stream)
+    logging.getLogger("x").warning(words)
+    assert lines(stream)[0]["event"] == words
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [{"sasl_password": "hunter2"}],
+        ({"nested": [{"api_key": "hunter2"}]},),
+        [SecretStr("hunter2")],
+        [("sasl.password", "hunter2"), (b"authorization", b"Bearer hunter2")],
+    ],
+)
+@pytest.mark.parametrize("form", ["json", "pretty"])
+def test_secrets_are_masked_within_lists(value: object, form: Literal["json", "pretty"]) -> None:
+    stream = io.StringIO()
+    configure(stream=stream, format=form)
+    structlog.get_logger("ember").info("settings", value=value)
+    assert "hunter2" not in stream.getvalue()
+    assert "**********" in stream.getvalue()
+
+
+@pytest.mark.parametrize("form", ["json", "pretty", "auto"])
+def test_tracebacks_have_no_variables(form: Literal["json", "pretty", "auto"]) -> None:
+    """Also on a terminal: a frame of a client holds the password it logs in with."""
+    stream = Terminal()
+    configure(stream=stream, format=form)
+    held = "".join(["hunt", "er2"])
+    try:
+        raise ValueError(len(held))
+    except ValueError:
+        structlog.get_logger("ember").exception("failed")
+        logging.getLogger("x").exception("failed")
+    assert "hunter2" not in stream.getvalue()
+    assert stream.getvalue().count("ValueError: 7") == 2
 
 
 def test_exceptions_stay_on_one_line() -> None:

@@ -1,0 +1,67 @@
+"""Secrets in what is logged: hidden by type, by name, and by how they are written in a text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import SecretStr
+from structlog.types import EventDict, WrappedLogger
+
+_MASK = "**********"
+_NAMES = r"passw(?:or)?d|passphrase|secret|token|credentials?|api[_.-]?key|private[_.-]?key"
+_SECRET = re.compile(r"passw|passphrase|secret|token|credential|api[_.-]?key|authorization", re.I)
+# A name counts by its end (`sasl_plain_password`), and only where a value follows: "token bucket"
+# and "password refused" stay. The value is what stands in quotes or brackets, else all up to the
+# next space. Quantifiers are possessive: nothing is looked at twice.
+_IN_TEXT = re.compile(
+    rf"""
+    (
+      (?:{_NAMES}) (?:\d++|[_.-]?(?:access[_.-]?)?key|[_.-]?value)?+ \\*+["']?+ [ \t]*+ (?:=>|[:=])
+      | authorization \\*+["']?+ [ \t]*+ [:=,]  # , within a pair of a list of headers
+    )
+    [ \t]*+
+    (?:
+      [bru]?+ (?P<quote> \\*+["']) (?: (?!(?P=quote)) (?:\\++.|[^\n]) )*+ (?P=quote)
+      | [bru]?+ \\*+["'] [^\n]++  # it was cut
+      | [\[({{] [^\n\])}}]*+ [\])}}]
+      | (?:(?:bearer|basic|digest|negotiate)[ \t]++)?+ \S++
+    )
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_SCHEME = re.compile(r"\b((?:bearer|basic)[ \t]++)(?=[\w.~+/-]*\d)[\w.~+/-]{20,}+=*+", re.I)
+_LOGIN = re.compile(r"(://[^\s/:@\"']*+:)[^\s/@\"']++(?=@)")
+
+
+def mask_secrets(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    """Processor: hide values that are secrets by type, by name, or by how they are written.
+
+    Its place is after exceptions were made into text: that is searched like any other.
+    """
+    return {key: _masked(key, value) for key, value in event.items()}
+
+
+def _masked(key: str, value: Any) -> Any:
+    if isinstance(value, SecretStr) or (_SECRET.search(key) and value):
+        return _MASK
+    if isinstance(value, str):
+        return in_text(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {name: _masked(str(name), item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        if len(value) == 2 and isinstance(value[0], str | bytes):  # name and value
+            return [_masked("", value[0]), _masked(str(value[0]), value[1])]
+        return [_masked("", item) for item in value]
+    shown = repr(value)  # what a renderer will make of it
+    hidden = in_text(shown)
+    return value if hidden == shown else hidden
+
+
+def in_text(text: str) -> str:
+    """A text without the values of secrets that are named in it."""
+    text = _IN_TEXT.sub(rf"\1{_MASK}", text)
+    return _LOGIN.sub(rf"\1{_MASK}", _SCHEME.sub(rf"\1{_MASK}", text))
