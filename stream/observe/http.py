@@ -95,7 +95,9 @@ class HttpServer:
         """Ask for the token; the kubelet's probes bring none, and learn little."""
         if self._token and request.path not in _PROBES:
             scheme, _, brought = request.headers.get("Authorization", "").partition(" ")
-            same = hmac.compare_digest(brought.strip().encode(), self._token)
+            # aiohttp keeps bytes that are no UTF-8 as surrogates
+            found = brought.strip().encode("utf-8", "surrogateescape")
+            same = hmac.compare_digest(found, self._token)
             if scheme.lower() != "bearer" or not same:
                 raise web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Bearer realm="ember"'})
         return await handler(request)

@@ -76,6 +76,19 @@ async def test_a_token_guards_everything_but_the_probes() -> None:
         await server.stop()
 
 
+async def test_a_token_that_is_no_text_is_a_wrong_one() -> None:
+    server = HttpServer(Metrics([], process=False), Health(0.0), port=0, token="sesame é")
+    await server.start()
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /info HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sesame \xe9\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+        writer.close()
+        await writer.wait_closed()
+    finally:
+        await server.stop()
+
+
 async def test_info_and_unknown_paths(server: HttpServer) -> None:
     """Whatever the composition root says; 404 elsewhere."""
     assert (await get(server, "/info"))[2] == '{"version": "1"}'
