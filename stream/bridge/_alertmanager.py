@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from stream.errors import UserError
+from stream.http_client import bearer, opener
 from stream.settings import AlertmanagerSection
 
 log = structlog.stdlib.get_logger("ember")
@@ -38,13 +39,6 @@ class UnavailableError(Exception):
     """Alertmanager was not reached, is not well, or does not know who asks: later, perhaps."""
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirected POST becomes a GET, and takes the password along."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
 class Alertmanager:
     """One Alertmanager.
 
@@ -59,9 +53,7 @@ class Alertmanager:
     def __init__(self, url: str, settings: AlertmanagerSection) -> None:
         self.url = url
         self._headers = {"Content-Type": "application/json", **_authorization(settings)}
-        self._opener = urllib.request.build_opener(
-            _NoRedirects(), urllib.request.HTTPSHandler(context=_context(settings))
-        )
+        self._opener = opener(_context(settings))
 
     def post(self, alerts: Sequence[Mapping[str, Any]]) -> None:
         """Hand alerts over; done when this returns.
@@ -177,7 +169,7 @@ class _Member:
 def _authorization(settings: AlertmanagerSection) -> dict[str, str]:
     token = settings.token.get_secret_value()
     if token:
-        return {"Authorization": f"Bearer {token}"}
+        return {"Authorization": bearer(token)}
     if settings.username:
         pair = f"{settings.username}:{settings.password.get_secret_value()}".encode()
         return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}

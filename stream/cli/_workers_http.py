@@ -7,12 +7,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from stream.errors import UserError
+from stream.http_client import bearer, opener
 from stream.settings import Settings
 
 _SECONDS = 60.0  # a checkpoint, and reading a bundle
@@ -58,7 +60,8 @@ def urls_of(settings: Settings, given: Sequence[str], workers: int) -> list[str]
                 )
         return [url.rstrip("/") for url in given]
     host = settings.http.host
-    host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  # not listened on
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # not listened on
+    host = f"[{host}]" if ":" in host else host
     return [f"http://{host}:{settings.http.port + index}" for index in range(workers)]
 
 
@@ -67,9 +70,9 @@ def ask(url: str, settings: Settings, *, method: str = "GET") -> dict[str, Any]:
     request = urllib.request.Request(url, method=method)  # noqa: S310  # http and https only
     token = settings.http.token.get_secret_value()
     if token:
-        request.add_header("Authorization", f"Bearer {token}")
+        request.add_header("Authorization", bearer(token))
     try:
-        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
+        with opener().open(request, timeout=_SECONDS) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
     except urllib.error.HTTPError as error:
@@ -79,7 +82,7 @@ def ask(url: str, settings: Settings, *, method: str = "GET") -> dict[str, Any]:
         try:
             found = json.loads(text)
         except json.JSONDecodeError:
-            return {"result": "refused", "detail": f"{error.code}: {text}"}
+            return {"result": "refused", "detail": f"{error.code}: {text or error.reason}"}
         return found
-    except (OSError, ValueError) as error:
+    except (OSError, HTTPException, ValueError) as error:
         return {"result": "unreachable", "detail": f"No answer: {error}"}

@@ -6,9 +6,11 @@ import base64
 import json
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import Any
 
 from stream.errors import UserError
+from stream.http_client import opener
 
 _TIMEOUT_SECONDS = 5.0
 _NOT_FOUND = 404
@@ -45,6 +47,7 @@ class SchemaRegistry:
         if username:
             token = base64.b64encode(f"{username}:{password}".encode()).decode()
             self._headers["Authorization"] = f"Basic {token}"
+        self._opener = opener()
 
     def schema(self, schema_id: int) -> Any:
         """The parsed JSON of a schema; None when the registry has no Avro schema of this id.
@@ -55,7 +58,7 @@ class SchemaRegistry:
         address = f"{self._url}/schemas/ids/{schema_id}"
         request = urllib.request.Request(address, headers=self._headers)  # noqa: S310  # http(s) only
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
+            with self._opener.open(request, timeout=_TIMEOUT_SECONDS) as answer:
                 found = json.load(answer)
                 text = found["schema"] if found.get("schemaType", "AVRO") == "AVRO" else "null"
                 return json.loads(text)
@@ -63,8 +66,15 @@ class SchemaRegistry:
             with error:
                 if error.code == _NOT_FOUND:
                     return None
-            why = f"HTTP {error.code}"
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            why = f"HTTP {error.code} {error.reason}".rstrip()
+        except (
+            OSError,
+            HTTPException,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+        ) as error:
             why = str(error)
         raise RegistryUnavailable(
             f"The schema registry gave no schema {schema_id}: {why}. Expected an answer from "

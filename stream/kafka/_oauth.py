@@ -8,23 +8,32 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import ipaddress
 import json
+import logging
 import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
+from functools import cache
+from http.client import HTTPException
 from typing import Any, Final
 
 from aiokafka.abc import AbstractTokenProvider
 
 from stream.errors import UserError
+from stream.http_client import opener
 from stream.settings import KafkaSection
 
 _ANSWER_SECONDS: Final = 10.0
 _UNKNOWN_LIFE_SECONDS: Final = 60.0  # of a token that does not say
 _USED_SHARE: Final = 0.8
+_TRANSIENT: Final = frozenset({408, 425, 429})
+"""Below 500 and none the less said of this moment, not of this client."""
+
+log = logging.getLogger(__name__)
 
 
 class TokenSource:
@@ -41,6 +50,8 @@ class TokenSource:
         self._lock = threading.Lock()
         self._token = ""
         self._expires = self._renew = 0.0
+        if not kafka.sasl_oauth_token_file:
+            _warn_of_plain(kafka.sasl_oauth_token_url)
 
     def token(self) -> tuple[str, float]:
         """The token, and when it expires in seconds since the epoch.
@@ -85,24 +96,45 @@ class TokenSource:
             },
         )
         try:
-            with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310
+            with opener().open(request, timeout=_ANSWER_SECONDS) as answer:
                 said: dict[str, Any] = json.loads(answer.read(1_000_000))
             return str(said["access_token"]), float(said.get("expires_in", _UNKNOWN_LIFE_SECONDS))
         except urllib.error.HTTPError as error:
             error.close()
-            if error.code >= 500:
+            if error.code >= 500 or error.code in _TRANSIENT:
                 raise OSError(f"{kafka.sasl_oauth_token_url}: HTTP {error.code}") from None
             raise UserError(
                 "The token endpoint refused this client. Expected an access token for "
                 "kafka.sasl_oauth_client_id. Received: "
-                f"HTTP {error.code} from {kafka.sasl_oauth_token_url}. "
+                f"HTTP {error.code} {error.reason} from {kafka.sasl_oauth_token_url}. "
                 "Check kafka.sasl_oauth_client_id, its secret and kafka.sasl_oauth_scope."
             ) from None
+        except HTTPException as error:  # no HTTP, or cut off
+            raise OSError(f"{kafka.sasl_oauth_token_url}: {error!r}") from None
         except (ValueError, KeyError, TypeError):
             raise UserError(
                 "The token endpoint's answer cannot be read. Expected JSON with `access_token` "
                 f"and `expires_in`. Received it from: {kafka.sasl_oauth_token_url}."
             ) from None
+
+
+@cache  # a process makes several clients
+def _warn_of_plain(url: str) -> None:
+    """Say that a client's secret goes over the network in clear; on this host it does not."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme == "http" and not _loopback(parts.hostname or ""):
+        log.warning(
+            "The client's secret goes to %s without TLS, for everybody on the way to read. "
+            "Set kafka.sasl_oauth_token_url to an https address.",
+            parts.hostname,
+        )
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _life(token: str, now: float) -> float:

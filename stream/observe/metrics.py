@@ -60,6 +60,11 @@ _RESTORED = ("accepted", "stale", "damaged")
 _RELOADS = ("applied", "unchanged", "refused")
 _FATES = ("scored", "warming", "windowed", "late", "repeated", "absent")
 PHASES = ("waiting", "unfit", "joining", "recovering", "running", "stopping", "failed")
+WORKER_UP = (
+    "ember_worker_up",
+    "1 for a worker of this host that answered, else 0; on the page of all workers only.",
+    "worker",
+)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody asks for
 

@@ -16,6 +16,7 @@ import pytest
 import structlog
 
 from stream.cli import _workers
+from stream.cli._workers_http import urls_of
 from stream.errors import UserError
 from stream.observe import configure_logs
 from stream.settings import Settings
@@ -159,3 +160,19 @@ def test_each_has_a_port_and_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) 
     _workers._start(named, 2)
     _workers._start(Settings(http={"port": 0}), 2)
     assert [(s.http.port, s.kafka.instance_id) for s in made] == [(7002, "a-2"), (0, "")]
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:6067"),
+        ("0.0.0.0", "http://127.0.0.1:6067"),
+        ("::", "http://[::1]:6067"),
+        ("fd00::7", "http://[fd00::7]:6067"),
+        ("host.example", "http://host.example:6067"),
+    ],
+)
+def test_workers_are_asked_where_they_listen(host: str, url: str) -> None:
+    """Every address is this host's own; one of IPv6 stands in brackets."""
+    settings = Settings.load(http={"host": host, "port": 6066})
+    assert urls_of(settings, (), 2)[1] == url

@@ -16,7 +16,7 @@ import pytest
 from stream.errors import UserError
 from stream.kafka._clients import client_config
 from stream.kafka._config import security
-from stream.kafka._oauth import AsyncTokens, TokenSource
+from stream.kafka._oauth import AsyncTokens, TokenSource, _warn_of_plain
 from stream.settings import KafkaSection, Settings, SettingsError
 
 
@@ -77,20 +77,44 @@ async def test_a_token_is_used_for_four_fifths_of_its_life(kafka: KafkaSection) 
 
 
 def test_a_refusal_is_a_sentence_and_a_failure_is_tried_again(kafka: KafkaSection) -> None:
-    """4xx: this client; 5xx and no answer: later; nonsense: said so."""
+    """4xx: this client; what is of the moment, 5xx and no answer: later; nonsense: said so."""
     source = TokenSource(kafka)
     Endpoint.answer = (401, {"error": "invalid_client"})
     with pytest.raises(UserError, match=r"refused this client.*HTTP 401") as refused:
         source.token()
     assert "a+b" not in refused.value.message
-    Endpoint.answer = (503, {})
-    with pytest.raises(OSError, match="503"):
-        source.token()
+    for status in (408, 425, 429, 500, 503):
+        Endpoint.answer = (status, {})
+        with pytest.raises(OSError, match=str(status)):
+            source.token()
     Endpoint.answer = (200, {"token": 1})
     with pytest.raises(UserError, match="Expected JSON with `access_token`"):
         source.token()
     Endpoint.answer = (200, None)
     assert source.token()[0].startswith("token-")
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("http://id.example/token", True),
+        ("http://10.0.0.7:8080/token", True),
+        ("http://localhost.example/token", True),
+        ("https://id.example/token", False),
+        ("http://localhost:8080/token", False),
+        ("http://127.0.0.7/token", False),
+        ("http://[::1]:8080/token", False),
+    ],
+)
+def test_a_secret_in_clear_is_warned_of_once(
+    url: str, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without TLS, and not on this host."""
+    _warn_of_plain.cache_clear()
+    for _ in range(3):
+        TokenSource(KafkaSection(sasl_oauth_token_url=url))
+    assert len(caplog.messages) == warned
+    assert all("an https address" in message for message in caplog.messages)
 
 
 def test_a_file_is_read_again_when_its_token_grows_old(tmp_path: Path) -> None:

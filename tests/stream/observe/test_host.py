@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import socket
+import threading
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from stream.http_client import bearer
 from stream.observe import Health, HostMetrics, HttpServer, Metrics
+from stream.observe import host as host_module
 from stream.observe.host import merge
 
 
@@ -27,7 +33,6 @@ def test_every_sample_says_whose_it_is_and_none_is_lost() -> None:
     """Families once, samples of all, values as they were."""
     pages = [worker(n).render().decode() for n in (5, 7)]
     whole = merge([*pages, None]).decode()
-    assert whole.endswith("# worker 2 did not answer\n")
     for name in ("ember_records_total", "ember_process_duration_seconds"):
         assert whole.count(f"# TYPE {name} ") == 1
     found = {
@@ -40,12 +45,26 @@ def test_every_sample_says_whose_it_is_and_none_is_lost() -> None:
             for sample in family.samples:
                 labels = {**sample.labels, "worker": str(number)}
                 assert found.pop((sample.name, tuple(sorted(labels.items())))) == sample.value
+    up = {number: found.pop(("ember_worker_up", (("worker", str(number)),))) for number in range(3)}
+    assert up == {0: 1, 1: 1, 2: 0}
     assert found == {}
+
+
+def fetch(url: str, authorization: str = "") -> tuple[int, str]:
+    headers = {"Authorization": authorization} if authorization else {}
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(url, headers=headers), timeout=10
+        ) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code, ""
 
 
 @pytest.fixture
 async def two() -> AsyncIterator[list[HttpServer]]:
-    servers = [HttpServer(worker(n), Health(0.0), port=0, token="sesame") for n in (5, 7)]
+    servers = [HttpServer(worker(n), Health(0.0), port=0, token="sesame é") for n in (5, 7)]
     for server in servers:
         await server.start()
     yield servers
@@ -54,32 +73,106 @@ async def two() -> AsyncIterator[list[HttpServer]]:
 
 
 async def test_it_asks_the_workers_and_asks_for_their_token(two: list[HttpServer]) -> None:
-    import asyncio
-
     workers = [f"http://127.0.0.1:{server.port}" for server in two]
-    host = HostMetrics("127.0.0.1", 0, workers, "sesame")
+    host = HostMetrics("127.0.0.1", 0, workers, "sesame é")
 
-    def get(path: str, token: str) -> tuple[int, str]:
-        request = urllib.request.Request(f"http://127.0.0.1:{host.port}{path}")
-        if token:
-            request.add_header("Authorization", f"Bearer {token}")
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            error.close()
-            return error.code, ""
+    right = bearer("sesame é")
+
+    def get(path: str, authorization: str) -> tuple[int, str]:
+        return fetch(f"http://127.0.0.1:{host.port}{path}", authorization)
 
     try:
-        status, text = await asyncio.to_thread(get, "/metrics", "sesame")
+        status, text = await asyncio.to_thread(get, "/metrics", right)
         assert status == 200
         for number, records in enumerate((5.0, 7.0)):
             assert f'ember_records_total{{topic="telemetry",worker="{number}"}} {records}' in text
-        assert (await asyncio.to_thread(get, "/metrics", "wrong"))[0] == 401
-        assert (await asyncio.to_thread(get, "/other", "sesame"))[0] == 404
+        for wrong in ("Bearer wrong", "Bearer sesame \xe9", "Basic sesame", ""):
+            assert (await asyncio.to_thread(get, "/metrics", wrong))[0] == 401
+        assert (await asyncio.to_thread(get, "/other", right))[0] == 404
         await two[1].stop()
-        status, text = await asyncio.to_thread(get, "/metrics", "sesame")
+        status, text = await asyncio.to_thread(get, "/metrics", right)
         assert status == 200
-        assert "# worker 1 did not answer" in text
+        assert 'ember_worker_up{worker="0"} 1.0' in text
+        assert 'ember_worker_up{worker="1"} 0.0' in text
+        await two[0].stop()
+        status, text = await asyncio.to_thread(get, "/metrics", right)
+        assert status == 200
+        assert text.splitlines()[2:] == [f'ember_worker_up{{worker="{n}"}} 0.0' for n in (0, 1)]
     finally:
         await asyncio.to_thread(host.close)
+
+
+@contextlib.contextmanager
+def says(answer: bytes | None) -> Iterator[str]:
+    """Address of somebody who says this to whoever connects, and hangs up; None: says nothing."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(65536)
+                if answer is None:
+                    over.wait()
+                else:
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        over.set()
+        thread.join()
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        b"",
+        b"SSH-2.0-OpenSSH\r\n",
+        b"HTTP/1.1 503 no\r\n\r\n",
+        OK + b"Content-Length: 100\r\n\r\nember_phase 1\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        OK + b"\r\n\xff",
+        OK + b"\r\n<html>{{{",
+    ],
+    ids=["silence", "nothing", "no HTTP", "refusal", "cut", "chunks", "no UTF-8", "no metrics"],
+)
+def test_what_does_not_answer_as_a_worker_is_down(
+    answer: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the page is there all the same."""
+    monkeypatch.setattr(host_module, "_TIMEOUT_SECONDS", 0.2)
+    with says(answer) as url, contextlib.closing(HostMetrics("127.0.0.1", 0, [url])) as host:
+        status, text = fetch(f"http://127.0.0.1:{host.port}/metrics")
+    assert status == 200
+    assert text.splitlines()[2:] == ['ember_worker_up{worker="0"} 0.0']
+
+
+def test_who_connects_and_says_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_module, "_CLIENT_SECONDS", 0.1)
+    with (
+        contextlib.closing(HostMetrics("127.0.0.1", 0, [])) as host,
+        socket.create_connection(("127.0.0.1", host.port), timeout=60) as silent,
+    ):
+        assert silent.recv(1) == b""
+
+
+@pytest.mark.parametrize("address", ["::1", "::"])
+def test_it_listens_on_ipv6(address: str) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    with contextlib.closing(HostMetrics(address, 0, ["http://127.0.0.1:1"])) as host:
+        status, text = fetch(f"http://[::1]:{host.port}/metrics")
+    assert status == 200
+    assert 'ember_worker_up{worker="0"} 0.0' in text
+
+
+def test_a_taken_port_is_an_error() -> None:
+    with contextlib.closing(HostMetrics("127.0.0.1", 0, [])) as host, pytest.raises(OSError):
+        HostMetrics("127.0.0.1", host.port, [])
