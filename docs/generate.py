@@ -23,7 +23,7 @@ from ember_core import nn
 from ember_core.pipeline import Pipeline, PipelineConfig
 from stream.bridge import OUTCOMES, RESULTS
 from stream.engine.layout import RowLayout, WindowSpec, engine_fields
-from stream.observe import BridgeMetrics, Metrics
+from stream.observe import WORKER_UP, BridgeMetrics, Metrics
 from stream.settings import json_schema
 from tests.prove import page as proofs
 
@@ -118,9 +118,19 @@ def settings() -> str:
 
 def metrics(shown: Metrics | BridgeMetrics) -> str:
     """Every metric of a worker, or of the bridge."""
+    return _metric_table(shown.describe())
+
+
+def host_metrics() -> str:
+    """What the page of all workers of a host has besides theirs."""
+    name, text, label = WORKER_UP
+    return _metric_table([(name, "gauge", (label,), text)])
+
+
+def _metric_table(described: Iterable[tuple[str, str, tuple[str, ...], str]]) -> str:
     rows = (
         (f"`{name}`", kind, ", ".join(f"`{label}`" for label in labels), _cell(text))
-        for name, kind, labels, text in shown.describe()
+        for name, kind, labels, text in described
     )
     return _table(("metric", "type", "labels", "meaning"), rows)
 
@@ -162,6 +172,7 @@ PARTS = {
     "window-fields": window_fields,
     "settings": settings,
     "metrics": lambda: metrics(Metrics(["telemetry"])),
+    "host-metrics": host_metrics,
     "bridge-metrics": lambda: metrics(BridgeMetrics(OUTCOMES, RESULTS)),
     "library": lambda: library_page.page(library_page.kept()),
     **{name: functools.partial(page.part, name, page.kept()) for name in page.TABLES},

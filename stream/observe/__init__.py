@@ -10,6 +10,7 @@ from .health import Report as Report
 from .host import HostMetrics as HostMetrics
 from .http import HttpServer as HttpServer
 from .logs import configure as configure_logs
+from .metrics import WORKER_UP as WORKER_UP
 from .metrics import BridgeMetrics as BridgeMetrics
 from .metrics import Metrics as Metrics
 from .observer import Observer as Observer
@@ -17,10 +18,12 @@ from .traces import Traces as Traces
 from .traces import make_traces as make_traces
 
 __all__ = [
+    "WORKER_UP",
     "BridgeHealth",
     "BridgeMetrics",
     "Check",
     "Health",
+    "HostMetrics",
     "HttpServer",
     "Metrics",
     "Observer",

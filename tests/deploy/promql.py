@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from stream.bridge import OUTCOMES, RESULTS
 from stream.observe import BridgeMetrics, Metrics
+from stream.observe.host import merge
 
 pytest.importorskip("promql_parser", reason="promql-parser is not installed")
 pytest.importorskip("yaml", reason="PyYAML is not installed")
@@ -96,7 +97,11 @@ def exposed() -> dict[str, tuple[str, set[str]]]:
         now_seconds=1.0,
         seconds=0.1,
     )
-    pages = metrics.render() + BridgeMetrics(OUTCOMES, RESULTS, process=False).render()
+    pages = (
+        metrics.render()
+        + merge([None])  # of all workers of a host
+        + BridgeMetrics(OUTCOMES, RESULTS, process=False).render()
+    )
     found = {
         sample.name: (family.type, set(sample.labels) | ADDED)
         for family in text_string_to_metric_families(pages.decode())
