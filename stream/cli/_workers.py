@@ -27,7 +27,7 @@ WRONG_USE = 2
 _DELAYS_SECONDS = (0.0, 1.0, 2.0, 5.0, 15.0, 30.0)
 _HEALTHY_SECONDS = 120.0
 _POLL_SECONDS = 0.2
-_STOP_SECONDS = 70.0  # a last checkpoint and the way out of the group may take 30 s each
+_STOP_SECONDS = 140.0  # `Worker` takes 135 s at most: checkpoint, copy, three producers
 
 
 class Patience:

@@ -23,6 +23,7 @@ from tests.deploy.promql import DEPLOY, ROOT
 COMPOSE = ROOT / "docker-compose.yml"
 DOCKERFILE = DEPLOY / "docker" / "Dockerfile"
 LOCK = DEPLOY / "docker" / "requirements.txt"
+LOCK_BUILD = DEPLOY / "docker" / "requirements-build.txt"
 TEXT = COMPOSE.read_text(encoding="utf-8")
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
 OURS = {name: s for name, s in SERVICES.items() if s["image"].startswith("ember-stream")}
@@ -113,9 +114,26 @@ def test_containers_are_given_settings_that_are_there(
     assert f"EXPOSE {settings.http.port}" in DOCKERFILE.read_text(encoding="utf-8")
 
 
-def test_a_worker_may_finish_before_it_is_killed() -> None:
-    """Its own patience ends first: 30 s each to stop and to deliver."""
-    assert SERVICES["worker"]["stop_grace_period"] == "75s"
+def test_state_has_a_place_that_can_be_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The root is read-only: a volume or a tmpfs, in the compose file and as the docs run it."""
+    image = dict(re.findall(r"(EMBER_\w+)=(\S+)", DOCKERFILE.read_text(encoding="utf-8")))
+    variables = {**image, **SERVICES["worker"]["environment"]}
+    inside = Path(variables["EMBER_STATE__DIRECTORY"])
+    assert any(inside.is_relative_to(each) for each in SERVICES["worker"]["tmpfs"])
+
+    docs = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^ +docker (run .*)$", docs, re.MULTILINE)
+    assert "--read-only" in command
+    mounts = [each.split(":") for each in re.findall(r"-v (\S+)", command)]
+    writable = {mount[1] for mount in mounts if mount[2:] != ["ro"]}
+    state = Path(image["EMBER_STATE__DIRECTORY"])
+    assert str(state) in writable
+    # A new volume belongs to whom the folder in the image does.
+    owned = re.findall(r"--owner ember --group ember (.*)", DOCKERFILE.read_text(encoding="utf-8"))
+    assert str(state) in owned[0].split()
+    (work,) = re.findall(r"^WORKDIR (/var\S+)$", DOCKERFILE.read_text(), re.MULTILINE)
+    model = Path(work) / Settings().model.path
+    assert str(model) in {mount[1] for mount in mounts}
 
 
 def test_every_variable_is_explained() -> None:
@@ -131,25 +149,56 @@ def test_the_image_runs_as_nobody_special() -> None:
     assert text.count("\nFROM python:${PYTHON}") == 2
     assert re.search(r"^USER 10001:10001$", text, re.MULTILINE)
     assert "/livez" in text.partition("HEALTHCHECK")[2]
-    assert "--require-hashes" in text
+    for line in re.findall(r"pip (?:install|wheel) .*", text):
+        ours = " ." in line and "--no-build-isolation" in line
+        assert "--require-hashes" in line or "--no-index" in line or ours, line
+        assert "pip wheel" not in line or "--no-build-isolation" in line, line
     ignored = DOCKERFILE.with_name("Dockerfile.dockerignore").read_text(encoding="utf-8")
     kept = [line[1:] for line in ignored.splitlines() if line.startswith("!")]
     copied = re.findall(r"^COPY (?!--)(.+) \S+$", text, re.MULTILINE)
     assert sorted(" ".join(copied).split()) == sorted(kept)
 
 
-def test_locked_packages_are_those_that_are_asked_for() -> None:
-    """Every base dependency is locked, with a version that pyproject allows, and hashes."""
-    lines = LOCK.read_text(encoding="utf-8")
-    locked = dict(re.findall(r"^([\w.-]+)==([\w.+!]+)", lines, re.MULTILINE))
-    versions = {canonicalize_name(name): version for name, version in locked.items()}
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for entry in project["dependencies"]:
-        wanted = Requirement(entry)
-        assert wanted.specifier.contains(versions[canonicalize_name(wanted.name)]), entry
+def locked(path: Path) -> dict[str, str]:
+    """Versions by name, each with hashes."""
+    lines = path.read_text(encoding="utf-8")
     for block in re.split(r"\n(?=\S)", lines):
         if "==" in block.splitlines()[0]:
             assert "--hash=sha256:" in block
+    found = re.findall(r"^([\w.-]+)==([\w.+!]+)", lines, re.MULTILINE)
+    return {canonicalize_name(name): version for name, version in found}
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+SERVICE = [
+    *PROJECT["project"]["dependencies"],
+    *(
+        e
+        for x in ("avro", "otel", "signatures")
+        for e in PROJECT["project"]["optional-dependencies"][x]
+    ),
+]
+BUILDS = [*PROJECT["build-system"]["requires"], *PROJECT["dependency-groups"]["build"]]
+
+
+@pytest.mark.parametrize(
+    ("path", "entries"), [(LOCK, SERVICE), (LOCK_BUILD, BUILDS)], ids=["service", "build"]
+)
+def test_locked_packages_are_those_that_are_asked_for(path: Path, entries: list[str]) -> None:
+    """Dependencies and the extras of the service, and what builds: as pyproject allows."""
+    versions = locked(path)
+    for entry in entries:
+        wanted = Requirement(entry)
+        assert wanted.specifier.contains(versions[canonicalize_name(wanted.name)]), entry
+
+
+def test_what_is_not_proven_names_what_differs_from_the_tests() -> None:
+    """Prometheus and Alertmanager are others in the compose file than in the tests."""
+    docs = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
+    unproven = docs.partition("## What has not been proven")[2]
+    for name in ("prometheus", "alertmanager"):
+        version = SERVICES[name]["image"].partition(":v")[2]
+        assert version in unproven
 
 
 def test_workflows_run_what_was_looked_at() -> None:
