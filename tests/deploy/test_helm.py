@@ -19,13 +19,20 @@ from tests.deploy.promql import DEPLOY, alerts
 
 CHART = DEPLOY / "helm" / "ember-stream"
 MODEL = "model.volume.persistentVolumeClaim.claimName=fleet"
+PEERS = "networkPolicy.from[0].namespaceSelector.matchLabels.name=monitoring"
 EVERYTHING = ",".join(
-    f"{part}.enabled=true"
-    for part in (
-        *("serviceMonitor", "prometheusRule", "dashboards"),
-        *("autoscaling", "networkPolicy", "podDisruptionBudget", "bridge"),
-    )
+    [
+        PEERS,
+        *(
+            f"{part}.enabled=true"
+            for part in (
+                *("serviceMonitor", "prometheusRule", "dashboards"),
+                *("autoscaling", "networkPolicy", "podDisruptionBudget", "bridge"),
+            )
+        ),
+    ]
 )
+KUBERNETES = "1.31.0"
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +48,15 @@ def run(helm: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([helm, *arguments], capture_output=True, text=True, check=False)
 
 
-def template(helm: str, *sets: str) -> subprocess.CompletedProcess[str]:
-    flags = [flag for value in (MODEL, *sets) for flag in ("--set", value)]
-    return run(helm, "template", "fleet", str(CHART), "--kube-version", "1.31.0", *flags)
+def template(helm: str, *sets: str, model: str | None = MODEL) -> subprocess.CompletedProcess[str]:
+    given = sets if model is None else (model, *sets)
+    flags = [flag for value in given for flag in ("--set", value)]
+    return run(helm, "template", "fleet", str(CHART), "--kube-version", KUBERNETES, *flags)
 
 
-def rendered(helm: str, *sets: str) -> dict[str, dict[str, Any]]:
+def rendered(helm: str, *sets: str, model: str | None = MODEL) -> dict[str, dict[str, Any]]:
     """What would be installed, by kind; the ConfigMap of the dashboards as `Dashboards`."""
-    done = template(helm, *sets)
+    done = template(helm, *sets, model=model)
     assert done.returncode == 0, done.stderr
     found = {}
     for each in yaml.safe_load_all(done.stdout):
@@ -102,7 +110,6 @@ def test_a_worker_may_do_little(helm: str) -> None:
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert pod["automountServiceAccountToken"] is False
-    assert pod["terminationGracePeriodSeconds"] > 2 * 30
     own = worker(found)["securityContext"]
     assert own["readOnlyRootFilesystem"] is True
     assert own["allowPrivilegeEscalation"] is False
@@ -191,7 +198,7 @@ def test_the_bridge_is_a_deployment_of_its_own(
         "settings.alertmanager.urls={http://a:9093,http://b:9093}",
         "settings.alertmanager.labels.severity=page",
         f"settings.alertmanager.token_file={tmp_path / 'token'}",
-        *("secretName=ember-kafka", "networkPolicy.enabled=true"),
+        *("secretName=ember-kafka", "networkPolicy.enabled=true", PEERS),
     )
     workers, bridge = found["StatefulSet"]["spec"], found["Deployment"]["spec"]
     assert bridge["replicas"] == 2
@@ -240,6 +247,8 @@ def test_the_bridge_is_a_deployment_of_its_own(
         "settings.alertmanager.token=hunter2",
         "bridge.replicas=0",
         "settings.nonsense.a=1",
+        "settings.kafka.sasl.password=hunter2",
+        "stateSizeLimit=much",
         "settings.input.topics=cpu",
     ],
 )
@@ -250,7 +259,105 @@ def test_wrong_values_are_refused(helm: str, wrong: str) -> None:
     assert "schema" in done.stderr
 
 
-def test_a_model_is_asked_for(helm: str) -> None:
-    done = run(helm, "template", "fleet", str(CHART), "--kube-version", "1.31.0")
+@pytest.mark.parametrize(
+    ("model", "sets", "said"),
+    [
+        (None, "replicas=2", "There is no model. Expected model.volume"),
+        (MODEL, "settings.model.path=/models/fleet", "There are two models."),
+        (
+            MODEL,
+            "networkPolicy.enabled=true",
+            "would let everybody in. Expected networkPolicy.from",
+        ),
+        (
+            MODEL,
+            "serviceMonitor.enabled=true,settings.http.token_file=/run/secrets/ember/token",
+            "Prometheus would be refused. Expected serviceMonitor.tokenSecret",
+        ),
+    ],
+)
+def test_values_that_do_not_fit_together_are_refused(
+    helm: str, model: str | None, sets: str, said: str
+) -> None:
+    done = template(helm, sets, model=model)
     assert done.returncode != 0
-    assert "There is no model. Expected model.volume" in done.stderr
+    assert said in done.stderr
+
+
+def test_a_model_may_have_an_address(
+    helm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing overrides it, and no volume is asked for."""
+    address = "https://models.example/fleet/7"
+    sets = (f"settings.model.path={address}", f"settings.model.sha256={'0' * 64}")
+    found = rendered(helm, *sets, model=None)
+    path = tmp_path / "ember.toml"
+    path.write_text(found["ConfigMap"]["data"]["ember.toml"])
+    for variable in worker(found)["env"]:
+        monkeypatch.setenv(variable["name"], variable.get("value", "fleet-0"))
+    settings = Settings.load(path)
+    assert settings.model.path == address
+    writable = {m["mountPath"] for m in worker(found)["volumeMounts"] if not m.get("readOnly")}
+    assert str(settings.state.directory) in writable  # where it is fetched to
+    volumes = found["StatefulSet"]["spec"]["template"]["spec"]["volumes"]
+    assert "model" not in {volume["name"] for volume in volumes}
+
+
+def test_the_packaged_chart_is_whole(helm: str, tmp_path: Path) -> None:
+    """Rules and dashboards are links in the repository, and files in the package."""
+    command = [DEPLOY.parent / ".ci" / "release", "chart", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (package,) = tmp_path.glob("ember-stream-*.tgz")
+    flags = ("--kube-version", KUBERNETES, "--set", f"{MODEL},{EVERYTHING}")
+    packed = run(helm, "template", "fleet", str(package), *flags)
+    assert packed.returncode == 0, packed.stderr
+    assert packed.stdout == template(helm, EVERYTHING).stdout
+
+
+def test_a_scrape_brings_the_token(helm: str) -> None:
+    found = rendered(
+        helm,
+        *("serviceMonitor.enabled=true", "bridge.enabled=true", "secretName=ember"),
+        "settings.http.token_file=/run/secrets/ember/token",
+        "serviceMonitor.tokenSecret.name=ember",
+    )
+    endpoints = [
+        *found["ServiceMonitor"]["spec"]["endpoints"],
+        *found["PodMonitor"]["spec"]["podMetricsEndpoints"],
+    ]
+    assert len(endpoints) == 2
+    for endpoint in endpoints:
+        assert endpoint["authorization"] == {"credentials": {"name": "ember", "key": "token"}}
+
+
+def test_volumes_and_variables_of_ones_own_reach_workers_and_bridge(helm: str) -> None:
+    found = rendered(
+        helm,
+        "bridge.enabled=true",
+        *("extraEnv[0].name=SSL_CERT_FILE", "extraEnv[0].value=/etc/own/ca.pem"),
+        *("extraVolumes[0].name=own", "extraVolumes[0].configMap.name=own"),
+        *("extraVolumeMounts[0].name=own", "extraVolumeMounts[0].mountPath=/etc/own"),
+    )
+    for kind in ("StatefulSet", "Deployment"):
+        pod = found[kind]["spec"]["template"]["spec"]
+        assert {"name": "own", "configMap": {"name": "own"}} in pod["volumes"]
+        (container,) = pod["containers"]
+        assert {"name": "own", "mountPath": "/etc/own"} in container["volumeMounts"]
+        assert {"name": "SSL_CERT_FILE", "value": "/etc/own/ca.pem"} in container["env"]
+
+
+@pytest.mark.parametrize("sets", [MODEL, EVERYTHING])
+@pytest.mark.parametrize("version", ["1.25", "1.31", "1.37"])
+def test_objects_are_what_kubernetes_expects(helm: str, version: str, sets: str) -> None:
+    """Of its own kinds, strictly: a field that it does not know is a mistake."""
+    schemas = pytest.importorskip("kubernetes_validate")
+    kinds = set()
+    for each in yaml.safe_load_all(template(helm, sets).stdout):
+        if each["apiVersion"].partition("/")[0] in ("monitoring.coreos.com", "keda.sh"):
+            continue  # whose schemas are not at hand
+        schemas.validate(each, version, strict=True)
+        kinds.add(each["kind"])
+    assert {"StatefulSet", "Service", "ConfigMap", "ServiceAccount"} <= kinds
+    if sets is EVERYTHING:
+        assert {"Deployment", "NetworkPolicy"} <= kinds

@@ -61,18 +61,20 @@ def test_a_release_is_built_once_tried_described_and_vouched_for() -> None:
     """Wheel, image, what is in them, and where they came from."""
     release = jobs(ROOT / ".github" / "workflows" / "release.yml")
     said = RELEASE.read_text(encoding="utf-8")
-    steps = [step.get("run", "") for step in release["wheel"]["steps"]]
+    steps = [step.get("run", "") for j in ("wheel", "chart") for step in release[j]["steps"]]
     called = [re.match(r"\.ci/release (\w+)", step) for step in steps]
     names = [match[1] for match in called if match]
-    assert names == ["version", "build", "try", "sbom"]
+    assert names == ["version", "build", "try", "sbom", "chart"]
     for name in names:
         assert re.search(rf"^{name}\)", said, re.MULTILINE)
-    image = {step["uses"].split("@")[0]: step.get("with", {}) for step in release["image"]["steps"]}
+    uses = [step for step in release["image"]["steps"] if "uses" in step]
+    image = {step["uses"].split("@")[0]: step.get("with", {}) for step in uses}
     build = image["docker/build-push-action"]
     assert (ROOT / build["file"]).is_file()
     assert build["provenance"] == "mode=max"
     assert build["sbom"] is True
-    for job in ("image", "publish"):
+    assert set(release["publish"]["needs"]) == {"wheel", "image", "chart"}
+    for job in ("image", "chart", "publish"):
         assert any("attest-build-provenance" in s.get("uses", "") for s in release[job]["steps"])
 
 

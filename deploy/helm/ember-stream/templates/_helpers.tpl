@@ -53,6 +53,15 @@ capabilities: { drop: [ALL] }
 {{- end -}}
 {{- end -}}
 
+{{/* What a scrape brings: /metrics asks for http.token where there is one. */}}
+{{- define "ember.authorization" -}}
+{{- if .Values.serviceMonitor.tokenSecret.name -}}
+authorization: { credentials: {{ .Values.serviceMonitor.tokenSecret | toJson }} }
+{{- else if (.Values.settings.http | default dict).token_file -}}
+{{- fail "Prometheus would be refused. Expected serviceMonitor.tokenSecret where settings.http.token_file is set. Received: serviceMonitor.tokenSecret.name=\"\". Name the Secret that holds the token." -}}
+{{- end -}}
+{{- end -}}
+
 {{/* ember.toml: strings, numbers, booleans and lists are written alike in JSON and TOML. */}}
 {{- define "ember.toml" -}}
 {{- range $section, $table := .Values.settings }}
