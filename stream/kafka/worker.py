@@ -149,6 +149,8 @@ class Worker:
             try:
                 cluster = await prepare(self.config, self._observer)
                 await wait_for_fit(self.config, self._codec, self._engine.channels, self._observer)
+                what = "the transaction coordinator" if cluster.transactions else "a broker"
+                self._observer.phase("waiting", f"{what} has not answered the producers yet")
                 return cluster, *await self._connect(cluster)
             except kafka_errors.KafkaError as error:
                 if not error.retriable:
