@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import shutil
 import ssl
 import tempfile
@@ -25,6 +26,7 @@ SIGNATURE_FILE = "model.sig"
 _MOST_BYTES = {CARD_FILE: 64 << 20, ARRAYS_FILE: 2 << 30, SIGNATURE_FILE: 1 << 10}
 _TIMEOUT_SECONDS = 30.0
 _PIECE = 1 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _DOMAIN = b"ember-bundle-v1:"
 """Before the digest: a signature of these bytes can be meant for nothing else."""
 
@@ -44,9 +46,21 @@ def fetch(address: str, sha256: str, cache: Path, *, signed: bool = False) -> Pa
         signed: Fetch its signature too.
 
     Raises:
-        UserError: If it cannot be had, is too large, or is another one.
+        UserError: If it cannot be had or kept, is too large, or is another one.
         BundleError: If what came is no bundle.
     """
+    try:
+        return _fetched(address, sha256, cache, signed)
+    except OSError as error:
+        raise UserError(
+            f"The model cannot be kept on this host: {error.strerror or error}. Expected to write "
+            f"to state.directory, because model.path is an address. Received: {str(cache)!r}. Set "
+            "state.directory (EMBER_STATE__DIRECTORY) to a folder this user may write to, with "
+            "room for the model; in a container, to one of a volume."
+        ) from None
+
+
+def _fetched(address: str, sha256: str, cache: Path, signed: bool) -> Path:
     folder = cache / sha256
     names = [CARD_FILE, ARRAYS_FILE, *([SIGNATURE_FILE] if signed else [])]
     if all((folder / name).is_file() for name in names) and _whole(folder, sha256):
@@ -206,6 +220,8 @@ def _download(url: str, to: Path, most: int) -> None:
                 file.write(piece)
             declared = answer.headers.get("Content-Length")
     except (OSError, HTTPException) as error:
+        if getattr(error, "errno", None) in _FULL:
+            raise
         why = getattr(error, "reason", error)
         raise UserError(
             f"The model was not fetched ({why}). Expected the files of a bundle below model.path, "

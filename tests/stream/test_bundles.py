@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
+import io
 import ipaddress
 import shutil
 import ssl
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from cryptography import x509
@@ -221,6 +224,38 @@ def test_a_server_nobody_vouches_for_is_not_asked(
     with pytest.raises(UserError, match="certificate verify failed"):
         bundles.fetch(address(server), bundle_digest(bundle), tmp_path / "cache")
     assert server.asked == []
+
+
+@pytest.mark.parametrize("what", ["in the way", "read-only", "full"])
+def test_a_model_that_cannot_be_kept_is_one_sentence(
+    server: Server, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """`state.directory` is named, and that a container needs a volume there."""
+    settings = Settings.load(
+        model={"path": address(server), "sha256": bundle_digest(bundle)},
+        state={"directory": tmp_path / "state"},
+    )
+    if what == "in the way":
+        (tmp_path / "state").write_text("")
+    elif what == "read-only":
+        error = OSError(errno.EROFS, "Read-only file system")
+        monkeypatch.setattr(Path, "mkdir", mock.Mock(side_effect=error))
+    else:
+        opened = Path.open
+
+        def open_(path: Path, mode: str = "r", **options: Any) -> Any:
+            return FullDisk() if mode == "wb" else opened(path, mode, **options)
+
+        monkeypatch.setattr(Path, "open", open_)
+    with pytest.raises(UserError, match=r"cannot be kept on this host.*EMBER_STATE__DIRECTORY"):
+        load_model(settings)
+
+
+class FullDisk(io.BytesIO):
+    """A file for which there is no room."""
+
+    def write(self, _: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_an_address_is_https_and_has_a_digest() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from ember_core.fleet import FleetModel
 from stream.configure import load_model
@@ -100,6 +101,27 @@ async def test_what_cannot_be_used_is_refused_and_changes_nothing(
     assert found.detail
     assert (worker.applied, worker.candidates, worker.results) == ([], [], ["refused"])
     assert worker.reloader.model is before
+
+
+async def test_a_model_that_cannot_be_kept_is_refused(tmp_path: Path, bundles: list[Path]) -> None:
+    """A folder that cannot be written to is no traceback of a task."""
+    config = tmp_path / "ember.toml"
+    config.write_text(f"[model]\npath = '{bundles[0]}'\n")
+    settings = Settings.load(config)
+    (tmp_path / "file").write_text("")
+    address = f"[model]\npath = 'https://models.example/fleet'\nsha256 = '{'0' * 64}'\n"
+    config.write_text(f"{address}[state]\ndirectory = '{tmp_path / 'file'}'\n")
+    results: list[str] = []
+
+    async def apply(_: FleetModel) -> dict[TP, int]:
+        raise AssertionError
+
+    reloader = Reloader(settings, load_model(settings), apply, told=results.append)
+    with structlog.testing.capture_logs() as logged:
+        found = await reloader.reload()
+    assert (found.result, results) == ("refused", ["refused"])
+    assert "state.directory" in found.detail
+    assert [(line["event"], line["log_level"]) for line in logged] == [("reload", "error")]
 
 
 async def test_a_candidate_comes_and_goes(worker: Worker, bundles: list[Path]) -> None:
