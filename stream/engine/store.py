@@ -323,14 +323,11 @@ class Store:
                     damaged.append((key, f"{len(value)} bytes are no row"))
                 continue
             offset = offset_in(value)
-            if slot is not None and offset < int(self._all["offset"][slot]):
+            older = slot is not None and offset < int(self._all["offset"][slot])
+            if older or (key in part.foreign and offset < offset_in(part.foreign[key])):
                 old += 1
                 continue
-            if key in part.foreign and offset < offset_in(part.foreign[key]):
-                old += 1
-                continue
-            if part.tombstones:  # its owner has written it anew since it was forgotten here
-                part.tombstones.pop(key, None)
+            part.tombstones.pop(key, None)  # its owner has written it anew
             if not self._ours(value):
                 part.foreign[key] = value
                 accepted += 1
@@ -371,8 +368,7 @@ class Store:
         fits = (
             rows.shape[1] == self.layout.nbytes
             and bool((rows[:, 8:16] == mark).all() and (rows[:, :2] == version).all())
-            and not part.foreign
-            and not part.tombstones
+            and not (part.foreign or part.tombstones)
             and not (part.spill is not None and len(part.spill))
             and part.index.keys().isdisjoint(keys)
             and len(set(keys)) == len(keys)
