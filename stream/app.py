@@ -45,7 +45,7 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.model: FleetModel = load_model(settings)
-        spill = None
+        spill: SpillFiles | None = None
         if settings.state.max_disk_bytes:
             spill = SpillFiles(settings.state.directory / "spill", settings.state.max_disk_bytes)
         self.engine: Engine = make_engine(settings, self.model, spill)
@@ -77,6 +77,7 @@ class Application:
             firing=lambda: self.engine.flagged("firing"),
             stale=lambda: self.engine.flagged("stale"),
             state_bytes=lambda: self.engine.active_keys * self.engine.row_bytes,
+            disk_bytes=lambda: 0 if spill is None else spill.used(),
             in_flight=lambda: self.worker.events_in_flight,
             moved=lambda: self.engine.moved,
             max_keys=settings.state.max_keys,

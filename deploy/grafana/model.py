@@ -102,9 +102,12 @@ MODEL = Dashboard(
             ),
             Panel(
                 "State",
-                "Bytes that the keys' rows take in memory.",
+                "Bytes that the keys' rows take in memory, and on disk beyond state.max_keys.",
                 "bytes",
-                [(f"sum by (instance) (ember_state_bytes{{{WHO}}})", "{{instance}}")],
+                [
+                    (f"sum by (instance) (ember_state_bytes{{{WHO}}})", "{{instance}}"),
+                    (f"sum by (instance) (ember_state_disk_bytes{{{WHO}}})", "disk {{instance}}"),
+                ],
                 width=8,
             ),
             Panel(

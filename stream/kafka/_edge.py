@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from stream.errors import UserError
 from stream.records import quoted
 
 from ._changelog import Changelog
@@ -359,6 +360,8 @@ class Edge:
 
     def fatal(self, sentence: str, cause: BaseException | None = None, code: int = 1) -> NoReturn:
         """End the process at once: nothing more may reach the log."""
+        if isinstance(cause, UserError):  # its sentence is enough
+            sentence, cause = cause.message, None
         self.observer.phase("failed", sentence)
         log.critical("%s The process ends now.", sentence.rstrip(), exc_info=cause)
         for stream in (sys.stdout, sys.stderr):

@@ -5,13 +5,18 @@ Nothing here outlives the process: the changelog is the state, this is memory th
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 from stream.engine.spill import Spilled
 from stream.errors import UserError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 NEVER_US = 2**62
 _ASKED = 500
@@ -50,6 +55,25 @@ class SpillFiles:
         self._open.remove(file)
 
 
+def _told(
+    method: Callable[Concatenate[SpillFile, P], T],
+) -> Callable[Concatenate[SpillFile, P], T]:
+    """What the disk refuses, in a sentence for who can mend it.
+
+    Rows are put away only when they are in the changelog, and what failed in the middle is not
+    gone on with: the worker ends, and the next one has them from there.
+    """
+
+    @functools.wraps(method)
+    def tells(file: SpillFile, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(file, *args, **kwargs)
+        except (OSError, sqlite3.Error) as error:
+            raise file.refused(error) from error
+
+    return tells
+
+
 class SpillFile:
     """Rows of one partition.
 
@@ -71,6 +95,18 @@ class SpillFile:
     def __len__(self) -> int:
         return self._rows
 
+    def refused(self, error: OSError | sqlite3.Error) -> UserError:
+        """What to say of an error of the disk."""
+        why = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        directory, most = self._files.directory, self._files.max_bytes
+        return UserError(
+            f"Rows of keys beyond state.max_keys cannot be put on the disk: {why}. Expected a "
+            "state.directory that can be written to, with room for state.max_disk_bytes. "
+            f"Received: {directory}, max_disk_bytes={most}. Free disk space, name another folder, "
+            "lower max_disk_bytes, or raise state.max_keys; nothing is lost."
+        )
+
+    @_told
     def used(self) -> int:
         """Bytes in use: pages that hold something."""
         if self._made is None:
@@ -80,20 +116,15 @@ class SpillFile:
         (size,) = self._db.execute("pragma page_size").fetchone()
         return int((pages - free) * size)
 
+    @_told
     def put(self, rows: Sequence[Spilled]) -> list[bytes]:
         """As `stream.engine.spill.Spill`."""
-        try:
-            self._db.execute("begin")
-            self._db.executemany(
-                "insert or replace into rows values (?, ?, ?)",
-                [(r.key, r.row, r.due_us if r.due_us < NEVER_US else None) for r in rows],
-            )
-            self._db.execute("commit")
-        except sqlite3.OperationalError as error:
-            raise UserError(
-                f"Rows beyond state.max_keys could not be written to state.directory: {error}. "
-                "Free disk space, lower state.max_disk_bytes, or raise state.max_keys."
-            ) from error
+        self._db.execute("begin")
+        self._db.executemany(
+            "insert or replace into rows values (?, ?, ?)",
+            [(r.key, r.row, r.due_us if r.due_us < NEVER_US else None) for r in rows],
+        )
+        self._db.execute("commit")
         self._count()
         forgotten: list[bytes] = []
         while self._rows and self._files.used() > self._files.max_bytes:
@@ -108,6 +139,7 @@ class SpillFile:
         self.remove(keys)
         return keys
 
+    @_told
     def get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """As `stream.engine.spill.Spill`."""
         found: dict[bytes, bytes] = {}
@@ -120,6 +152,7 @@ class SpillFile:
             found.update(self._db.execute(query, asked).fetchall())
         return found
 
+    @_told
     def remove(self, keys: Sequence[bytes]) -> None:
         """As `stream.engine.spill.Spill`."""
         if not self._rows or not keys:
@@ -129,6 +162,7 @@ class SpillFile:
         self._db.execute("commit")
         self._count()
 
+    @_told
     def due(self, before_us: int) -> list[bytes]:
         """As `stream.engine.spill.Spill`."""
         if not self._rows:
@@ -137,6 +171,7 @@ class SpillFile:
         self._db.execute("update rows set due = null where due < ?", (before_us,))
         return [key for (key,) in found]
 
+    @_told
     def next_due(self) -> int:
         """As `stream.engine.spill.Spill`."""
         if not self._rows:
@@ -144,6 +179,7 @@ class SpillFile:
         (found,) = self._db.execute("select min(due) from rows where due is not null").fetchone()
         return NEVER_US if found is None else int(found)
 
+    @_told
     def page(self, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
         """As `stream.engine.spill.Spill`."""
         if not self._rows:
@@ -151,6 +187,7 @@ class SpillFile:
         query = "select rowid, key, row from rows where rowid > ? order by rowid limit ?"
         return self._db.execute(query, (after, limit)).fetchall()
 
+    @_told
     def last(self) -> int:
         """As `stream.engine.spill.Spill`."""
         if not self._rows:
@@ -170,20 +207,15 @@ class SpillFile:
 
 def _make(directory: Path) -> sqlite3.Connection:
     """An empty file without a name: it lives as long as it is open."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=directory, prefix="rows-", delete=False) as made:
+        path = Path(made.name)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=directory, prefix="rows-", delete=False) as made:
-            path = Path(made.name)
-    except OSError as error:
-        raise UserError(
-            "Rows beyond state.max_keys cannot be put away. Expected state.directory to be a "
-            f"folder that can be written to. Received: {directory} ({error.strerror}). Raise "
-            "state.max_keys, or set state.max_disk_bytes = 0 to refuse new keys."
-        ) from error
-    db = sqlite3.connect(path, isolation_level=None)
-    for pragma in ("journal_mode=off", "synchronous=off", "locking_mode=exclusive"):
-        db.execute(f"pragma {pragma}")
-    db.execute("create table rows (key blob unique, row blob, due integer)")
-    db.execute("create index due on rows (due) where due is not null")
-    path.unlink()
+        db = sqlite3.connect(path, isolation_level=None)
+        for pragma in ("journal_mode=off", "synchronous=off", "locking_mode=exclusive"):
+            db.execute(f"pragma {pragma}")
+        db.execute("create table rows (key blob unique, row blob, due integer)")
+        db.execute("create index due on rows (due) where due is not null")
+    finally:
+        path.unlink()
     return db

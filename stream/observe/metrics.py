@@ -193,6 +193,9 @@ class Metrics:
             "ember_alarmed_keys", "Keys in memory that fire now, or are silent.", "reason"
         )
         self._state_bytes = gauge("ember_state_bytes", "Bytes of the keys' state in memory.")
+        self._disk_bytes = gauge(
+            "ember_state_disk_bytes", "Bytes of rows on disk, within state.max_disk_bytes."
+        )
         self._max_keys = gauge("ember_state_max_keys", "Keys that may be held: state.max_keys.")
         self._in_flight = gauge("ember_events_in_flight", "Events not yet acknowledged.")
         self._evictions = counter(
@@ -372,6 +375,7 @@ class Metrics:
         firing: Callable[[], float],
         stale: Callable[[], float],
         state_bytes: Callable[[], float],
+        disk_bytes: Callable[[], float],
         in_flight: Callable[[], float],
         moved: Callable[[], tuple[int, int, int, int]],
         max_keys: int,
@@ -386,6 +390,7 @@ class Metrics:
         self._alarmed.labels("evidence").set_function(firing)
         self._alarmed.labels("stale").set_function(stale)
         self._state_bytes.set_function(state_bytes)
+        self._disk_bytes.set_function(disk_bytes)
         self._in_flight.set_function(in_flight)
         self._max_keys.set(max_keys)
 

@@ -56,7 +56,7 @@ def test_a_folder_that_cannot_be_written_to_is_named_when_it_is_needed(tmp_path:
     file = SpillFiles(tmp_path / "file" / "spill", 1)()
     assert file.get([b"a"]) == {}
     assert file.due(3) == []
-    with pytest.raises(UserError, match=r"state\.directory"):
+    with pytest.raises(UserError, match=r"Not a directory\. Expected a state\.directory"):
         file.put([Spilled(b"a", b"row", NEVER_US)])
 
 
@@ -73,6 +73,18 @@ def test_a_full_disk_is_named_and_what_was_there_stays(tmp_path: Path) -> None:
     file = SpillFiles(tmp_path, 2**40)()
     file.put([Spilled(b"a", bytes(1000), NEVER_US)])
     file._db.execute("pragma max_page_count = 8")  # SQLite's own word for a full disk
-    with pytest.raises(UserError, match=r"(?s)full.*Free disk space"):
+    with pytest.raises(UserError, match=rf"full\. .*Received: {tmp_path}, max.*Free disk space"):
         file.put([Spilled(b"%d" % i, bytes(1000), NEVER_US) for i in range(50)])
+    file.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "given"), [("get", [b"a"]), ("remove", [b"a"]), ("due", 13), ("page", 0)]
+)
+def test_whatever_the_disk_refuses_is_named(tmp_path: Path, name: str, given: object) -> None:
+    file = SpillFiles(tmp_path, 2**40)()
+    file.put([Spilled(b"a", b"row", 7)])
+    file._db.execute("drop table rows")  # the same kind of error as one of the disk
+    with pytest.raises(UserError, match=r"state\.directory"):
+        getattr(file, name)(*([given, 5] if name == "page" else [given]))
     file.close()

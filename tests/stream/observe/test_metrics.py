@@ -160,6 +160,7 @@ def test_everything_else_moves() -> None:
         firing=lambda: 3,
         stale=lambda: 2,
         state_bytes=lambda: 1900,
+        disk_bytes=lambda: 8192,
         in_flight=lambda: 5,
         moved=lambda: moved,
         max_keys=23,
@@ -184,6 +185,7 @@ def test_everything_else_moves() -> None:
     assert value(metrics, "ember_phase", phase="joining") == 0
     assert value(metrics, "ember_active_keys") == 17
     assert value(metrics, "ember_state_bytes") == 1900
+    assert value(metrics, "ember_state_disk_bytes") == 8192
     labels = {"version": "1.2", "backend": "numpy", "model": "m"}
     assert value(metrics, "ember_build_info", **labels) == 1
 
