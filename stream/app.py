@@ -98,7 +98,8 @@ class Application:
 
     def _codec(self, model: FleetModel) -> Codec:
         given = self.settings.input
-        return make_codec(given.codec, model.channels, **given.codec_options())
+        kept = self.settings.state.directory / "schemas"
+        return make_codec(given.codec, model.channels, **given.codec_options(), schema_folder=kept)
 
     async def _judge_by(self, model: FleetModel) -> dict[TP, int]:
         offsets = await self.worker.judge_by(model, self._codec(model))

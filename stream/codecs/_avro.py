@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import importlib
 import io
-from collections.abc import Callable, Mapping, Sequence
+import pathlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from stream.errors import UserError
-from stream.records import Reason
+from stream.records import Decoded, Message, Reason
 
 from ._base import Limits, Sample, SampleCodec, json_refusal, number
 from ._key import KeyExpression, Path, walk
 from ._refused import Refused
+from ._schemas import Schemas
 from ._time import TimeUnit, one_to_micros
 
 _HEADER_BYTES = 5
-_MAX_UNKNOWN = 10_000
-_ASK_AGAIN_AFTER = 1_000  # messages of an unknown id, so that garbage cannot flood the registry
 
 
 class AvroCodec(SampleCodec):
@@ -29,6 +30,8 @@ class AvroCodec(SampleCodec):
         key: Stream key where the Kafka key is null.
         limits: Sizes.
         fetch: Schema of an id, None when there is none; may raise `RegistryUnavailable`.
+        folder: Keeps schemas for the next start; None: they are fetched anew.
+        clock: Monotonic seconds, between questions to the registry.
         time: Path of the time.
         time_unit: Its unit; Avro's own timestamps need none.
         values: Name of the record that holds the channels.
@@ -45,6 +48,8 @@ class AvroCodec(SampleCodec):
         limits: Limits,
         *,
         fetch: Callable[[int], Any],
+        folder: pathlib.Path | None = None,
+        clock: Callable[[], float] = monotonic,
         time: Path = ("ts",),
         time_unit: TimeUnit = "auto",
         values: str = "values",
@@ -59,12 +64,50 @@ class AvroCodec(SampleCodec):
                 exit_code=2,
             ) from None
         self._fields = [(fields or {}).get(channel, channel) for channel in channels]
-        self._fetch = fetch
-        self._schemas: dict[int, Any] = {}
-        self._unknown: dict[int, int] = {}
+        self._schemas = Schemas(fetch, self._avro.parse_schema, folder, clock)
         self._time = time
         self._time_unit: TimeUnit = time_unit
         self._values = values
+
+    def decode(self, messages: Sequence[Message]) -> Decoded:
+        """See `Codec.decode`; asks the registry first, and may block."""
+        self.look_up(self.lacks(messages))
+        return self.decode_known(messages)
+
+    def decode_known(self, messages: Sequence[Message]) -> Decoded:
+        """The same without asking: what has no known schema is refused."""
+        return super().decode(messages)
+
+    def lacks(self, messages: Iterable[Message]) -> list[int]:
+        """Ids of schemas that should be looked up before these are decoded."""
+        heads = dict.fromkeys(m.value[:_HEADER_BYTES] for m in messages if m.value)
+        return self._schemas.lacks(
+            int.from_bytes(head[1:], "big")
+            for head in heads
+            if len(head) == _HEADER_BYTES and head[0] == 0
+        )
+
+    def look_up(self, ids: Iterable[int]) -> None:
+        """Find schemas on the disk or at the registry; blocks."""
+        self._schemas.look_up(ids)
+
+    def ready(self, messages: Sequence[Message]) -> int:
+        """How many, from the first on, do not wait for an answer of the registry."""
+        if self._schemas.waits:
+            for number, message in enumerate(messages):
+                value = message.value or b""
+                waits = self._schemas.is_awaited(int.from_bytes(value[1:_HEADER_BYTES], "big"))
+                if waits and len(value) >= _HEADER_BYTES and value[0] == 0:
+                    return number
+        return len(messages)
+
+    def retry(self) -> str:
+        """Ask again for what the registry did not answer; blocks.
+
+        Returns:
+            Why it still does not; empty when it does.
+        """
+        return self._schemas.retry()
 
     def _samples(self, value: bytes) -> list[Sample]:
         if len(value) < _HEADER_BYTES or value[0] != 0:
@@ -73,7 +116,10 @@ class AvroCodec(SampleCodec):
                 "The value is not in Confluent's wire format. Expected a zero byte and the id of "
                 "a schema.",
             )
-        schema = self._schema(int.from_bytes(value[1:_HEADER_BYTES], "big"))
+        schema_id = int.from_bytes(value[1:_HEADER_BYTES], "big")
+        schema = self._schemas.known(schema_id)
+        if schema is None:
+            raise Refused(Reason.NOT_JSON, self._schemas.why(schema_id))
         body = io.BytesIO(value)
         body.seek(_HEADER_BYTES)
         try:
@@ -89,23 +135,6 @@ class AvroCodec(SampleCodec):
         if not isinstance(record, dict):
             raise Refused(Reason.WRONG_TYPE, f"Expected a record, got `{type(record).__name__}`.")
         return [self._sample(record)]
-
-    def _schema(self, schema_id: int) -> Any:
-        if schema_id in self._schemas:
-            return self._schemas[schema_id]
-        if self._unknown.get(schema_id, 0) > 0:
-            self._unknown[schema_id] -= 1
-        else:
-            raw = self._fetch(schema_id)
-            try:
-                if raw is not None:
-                    return self._schemas.setdefault(schema_id, self._avro.parse_schema(raw))
-            except Exception:  # noqa: BLE001, S110  # no schema of fastavro's: like none at all
-                pass
-            if len(self._unknown) >= _MAX_UNKNOWN:
-                self._unknown.pop(next(iter(self._unknown)))
-            self._unknown[schema_id] = _ASK_AGAIN_AFTER
-        raise Refused(Reason.NOT_JSON, f"The schema registry has no Avro schema {schema_id}.")
 
     def _sample(self, record: dict[str, Any]) -> Sample:
         nested = record.get(self._values)

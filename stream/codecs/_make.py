@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from stream.errors import UserError
@@ -44,6 +46,7 @@ def make_codec(
     schema_registry_username: str = "",
     schema_registry_password: str = "",
     fetch_schema: Callable[[int], Any] | None = None,
+    schema_folder: Path | None = None,
 ) -> Codec:
     """Build a codec for a model's channels.
 
@@ -62,6 +65,7 @@ def make_codec(
         schema_registry_username: User of the registry.
         schema_registry_password: Password of the registry.
         fetch_schema: Takes the registry's place.
+        schema_folder: Keeps what the registry gave, for a start while it is away; None: nothing.
 
     Raises:
         UserError: If the name, the key or the time cannot be used, or a package is missing.
@@ -93,7 +97,11 @@ def make_codec(
             fetch_schema = SchemaRegistry(
                 schema_registry_url, schema_registry_username, schema_registry_password
             ).schema
-        return AvroCodec(channels, expression, limits, fetch=fetch_schema, **shape)
+        if schema_folder is not None:  # another registry means others by the same ids
+            schema_folder /= hashlib.sha256(schema_registry_url.encode()).hexdigest()[:16]
+        return AvroCodec(
+            channels, expression, limits, fetch=fetch_schema, folder=schema_folder, **shape
+        )
     raise UserError(
         f"There is no such codec. Expected one of {', '.join(CODECS)}. Received: "
         f"input.codec={name!r}.",

@@ -19,7 +19,7 @@ _NOT_FOUND = 404
 class RegistryUnavailable(UserError):  # noqa: N818  # a state, not a mistake
     """The registry does not answer and the schema is not known yet.
 
-    The messages are not to blame: the caller keeps its position and tries again.
+    The messages are not to blame: what needs the schema waits.
     """
 
 
@@ -78,6 +78,6 @@ class SchemaRegistry:
             why = str(error)
         raise RegistryUnavailable(
             f"The schema registry gave no schema {schema_id}: {why}. Expected an answer from "
-            f"{address}. Check input.schema_registry_url; nothing is lost, start again when it is "
-            "up."
+            f"{address}. Check input.schema_registry_url; nothing is lost: what needs the schema "
+            "waits for it."
         )

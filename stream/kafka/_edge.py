@@ -36,6 +36,7 @@ from ._ports import (
 from ._processor import Processor
 from ._restore import settled_ends, take_positions
 from ._snapshots import Snapshots
+from ._waiting import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +132,9 @@ class Edge:
             on_written=self.changelog.wrote,
             settle_dead_letters=None if self._dead_letters is None else self._dead_letters.settle,
         )
+        self.waiting = Waiting(
+            self.ledger, observer, lambda: self.consumer, lambda: self._processor.codec
+        )
         self._processor = Processor(
             codec=codec,
             engine=engine,
@@ -143,6 +147,7 @@ class Edge:
             clock=clock,
             late=config.dead_letters_late,
             max_age_seconds=config.max_age_seconds,
+            waiting=self.waiting,
             make_room=lambda: self.checkpoint_now("full"),
         )
 
@@ -209,6 +214,10 @@ class Edge:
         if self.snapshots is not None:
             await self.snapshots.forever(stopped)
 
+    async def look_up_forever(self, stopped: Callable[[], bool]) -> None:
+        """Ask again for what partitions wait for."""
+        await self.waiting.forever(stopped)
+
     async def watch(self, stopped: Callable[[], bool]) -> None:
         """Look whether positions, logs and topics still hold; end the process where not."""
         await Lookout(self).forever(stopped)
@@ -253,6 +262,7 @@ class Edge:
             self.snapshots.letting_go(self.ledger)
         self.assignments += 1
         self.running = False
+        self.waiting.forget()
         for tp in self.ledger:
             self.ledger.drop(tp)
 

@@ -35,7 +35,8 @@ async def wait_for_fit(
     while True:
         for topic in config.topics:
             records = await newest(config, topic)
-            sentence = misfit(topic, records, codec, channels)
+            # In a thread: the codec may have to ask for schemas.
+            sentence = await asyncio.to_thread(misfit, topic, records, codec, channels)
             if sentence:
                 break
         else:

@@ -71,7 +71,7 @@ class Lookout:
             # Without a broker nothing can move, and nothing is known.
             self._tell(f"the broker does not answer ({type(error).__name__})")
             return
-        self._tell(away or self._silence())
+        self._tell(away or self._silence() or edge.waiting.why)
         for tp, (_, end) in bounds.items():
             if tp in edge.ledger:
                 edge.observer.fetched(tp, edge.ledger.position(tp), end)
@@ -141,7 +141,11 @@ class Lookout:
         if not seconds:
             return
         now = edge.clock()
-        positions = {tp: edge.ledger.position(tp) for tp in bounds if tp in edge.ledger}
+        positions = {
+            tp: edge.ledger.position(tp)
+            for tp in bounds
+            if tp in edge.ledger and tp not in edge.waiting
+        }
         ends = {tp: end for tp, (_, end) in bounds.items()}
         if stuck := self._progress.look(now, positions, ends):
             edge.fatal(stuck, code=STOOD_STILL)

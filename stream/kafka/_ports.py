@@ -6,8 +6,8 @@ broker, group and clock in the place of the real ones.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from stream.engine import Fetch, Gone, RowBlock, Walk
 from stream.errors import UserError
@@ -187,6 +187,26 @@ class Codec(Protocol):
 
     def decode(self, messages: Sequence[Message]) -> Decoded:
         """Decode the messages of one slice."""
+
+
+@runtime_checkable
+class LookingUp(Codec, Protocol):
+    """A codec whose records name something that has to be asked for: schemas of a registry."""
+
+    def lacks(self, messages: Iterable[Message]) -> Sequence[int]:
+        """What should be looked up before these are decoded."""
+
+    def look_up(self, ids: Iterable[int]) -> None:
+        """Ask; blocks for seconds."""
+
+    def ready(self, messages: Sequence[Message]) -> int:
+        """How many, from the first on, do not wait for an answer."""
+
+    def decode_known(self, messages: Sequence[Message]) -> Decoded:
+        """Decode without asking."""
+
+    def retry(self) -> str:
+        """Ask again for what was not answered, blocking; why that failed, empty if it did not."""
 
 
 class EventSink(Protocol):

@@ -19,8 +19,9 @@ from stream.records import Event, Message, Reason, Rejected, cloudevent_headers
 from ._dead_letters import DeadLetters
 from ._ledger import Ledger
 from ._outbox import Outbox
-from ._ports import TP, Clock, Codec, Engine, Headers, Observer, Outgoing
+from ._ports import TP, Clock, Codec, Engine, Headers, LookingUp, Observer, Outgoing
 from ._trace import trace_headers
+from ._waiting import Waiting
 
 SLICE = 4096
 """Most messages in one step."""
@@ -54,6 +55,7 @@ class Processor:
         late: Whether late messages are dead letters too.
         slice_messages: Most messages in one step.
         make_room: Makes a checkpoint, after which rows can leave memory.
+        waiting: Partitions that wait for an answer of the codec's registry.
         max_age_seconds: Age of a record, by Kafka's timestamp, from which on its events are
             backlog.
         wall_clock: Seconds since the epoch; for that age only.
@@ -74,6 +76,7 @@ class Processor:
         late: bool = False,
         slice_messages: int = SLICE,
         make_room: Callable[[], Awaitable[None]] | None = None,
+        waiting: Waiting | None = None,
         max_age_seconds: float = math.inf,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -88,6 +91,7 @@ class Processor:
         self._clock = clock
         self._late = late
         self._make_room = make_room
+        self._waiting = waiting
         self._max_age_ms = 1000 * max_age_seconds
         self._wall_clock = wall_clock
         self._most = self._slice = slice_messages
@@ -107,11 +111,7 @@ class Processor:
                 before.
             going_on: Asked between slices; what is left after False is read again later.
         """
-        waiting = deque(
-            (tp, self._new(tp, records))
-            for tp, records in sorted(fetch.items(), key=lambda item: item[0][0])
-            if tp in self._ledger
-        )
+        waiting = deque((await self._decodable(fetch)).items())
         while waiting:
             await self._outbox.room()
             if self._make_room is not None and self._engine.room() < self._slice:
@@ -124,6 +124,26 @@ class Processor:
                 await self._outbox.pump()
                 for _ in range(_YIELDS):
                     await asyncio.sleep(0)
+
+    async def _decodable(
+        self, fetch: Mapping[TP, Sequence[Message]]
+    ) -> dict[TP, Sequence[Message]]:
+        """What is new in it; of a partition whose next record has to wait, what is before that."""
+        new = {
+            tp: self._new(tp, records)
+            for tp, records in sorted(fetch.items(), key=lambda item: item[0][0])
+            if tp in self._ledger and not (self._waiting and tp in self._waiting)
+        }
+        codec = self.codec
+        if not isinstance(codec, LookingUp):
+            return new
+        if lacking := codec.lacks(chain.from_iterable(new.values())):
+            await asyncio.to_thread(codec.look_up, lacking)
+        ready = {tp: records[: codec.ready(records)] for tp, records in new.items()}
+        held = [tp for tp in new if len(ready[tp]) < len(new[tp]) and tp in self._ledger]
+        if held and self._waiting is not None:
+            self._waiting.hold(held)
+        return ready
 
     def _new(self, tp: TP, records: Sequence[Message]) -> Sequence[Message]:
         position = self._ledger.position(tp)
@@ -157,7 +177,11 @@ class Processor:
             np.fromiter((m.offset for m in messages), np.int64, count),
             np.fromiter((m.timestamp for m in messages), np.int64, count),
         )
-        decoded = self.codec.decode(messages)
+        codec = self.codec
+        if isinstance(codec, LookingUp):  # it was asked for before: nothing may block in here
+            decoded = codec.decode_known(messages)
+        else:
+            decoded = codec.decode(messages)
         read = self._clock()
         result = self._engine.step_all(shares, decoded, fetch)
         self._observer.timed("decode", read - started)

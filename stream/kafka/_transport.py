@@ -132,6 +132,10 @@ class Consumer(driver.Consumer):
         await self.edge.watch(lambda: self.should_stop)
 
     @Service.task
+    async def _asker(self) -> None:
+        await self.edge.look_up_forever(lambda: self.should_stop)
+
+    @Service.task
     async def _snapshotter(self) -> None:
         await self.edge.snapshot_forever(lambda: self.should_stop)
 

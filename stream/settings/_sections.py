@@ -308,7 +308,8 @@ class StateSection(Section):
 
     directory: Path = Field(
         default=Path(".ember"),
-        description="Folder for what does not fit in memory, and for copies of the state.",
+        description="Folder for what does not fit in memory, for copies of the state, and for "
+        "schemas and bundles that were fetched.",
     )
     snapshot_interval_seconds: float = Field(
         default=300.0,

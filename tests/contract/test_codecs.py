@@ -746,20 +746,6 @@ def test_avro_flat_records_and_logical_times() -> None:
     assert asked == [1]
 
 
-@needs_avro
-def test_avro_of_an_unknown_schema_is_refused_without_flooding_the_registry() -> None:
-    """An id the registry does not know is asked for once in a thousand messages."""
-    asked = []
-
-    def fetch(schema_id: int) -> Any:
-        asked.append(schema_id)
-
-    codec = make_codec("avro", CHANNELS, fetch_schema=fetch)
-    decoded = codec.decode([Message(b"k", b"\x00\x00\x00\x00\x09rest")] * 1500)
-    assert {r.reason for r in decoded.rejected} == {Reason.NOT_JSON}
-    assert asked == [9, 9]
-
-
 def test_avro_without_its_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """One sentence with the command."""
     import sys

@@ -51,6 +51,12 @@ class Thread:
         return dict.fromkeys(tps, self.log)
 
 
+class Waiting(set[tuple[str, int]]):
+    """Partitions that wait for an answer."""
+
+    why = ""
+
+
 class Edge:
     """What a lookout sees of a worker."""
 
@@ -73,6 +79,7 @@ class Edge:
         self.administration = self
         self.observer = Observer()
         self.consumer = SimpleNamespace(thread=Thread())
+        self.waiting = Waiting()
         self.lookout = Lookout(self)  # type: ignore[arg-type]
 
     def clock(self) -> float:
@@ -228,6 +235,20 @@ async def test_a_consumer_whose_thread_hangs_ends_the_worker(edge: Edge) -> None
     edge.consumer.thread.turns.clear()
     with pytest.raises(EndError, match=rf"^{STOOD_STILL}: The consumer's thread has not turned"):
         await edge.look()
+
+
+async def test_a_partition_that_waits_for_an_answer_is_told_and_does_not_stand_still(
+    edge: Edge,
+) -> None:
+    edge.consumer.thread.log = (0, 900)
+    edge.waiting.add(TP)
+    edge.waiting.why = "in-0: the schema registry is away"
+    await edge.looks(100)
+    assert edge.observer.phases[-1] == "waiting"
+    edge.waiting.clear()
+    edge.waiting.why = ""
+    with pytest.raises(EndError, match="without a step"):
+        await edge.looks(100)
 
 
 async def test_without_a_limit_nothing_stands_still(edge: Edge) -> None:
