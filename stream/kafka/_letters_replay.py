@@ -134,25 +134,27 @@ def replay(
     outcome = Outcome()
     for at, done in log.progress.items():
         end = begin = 0 if again else done.floor
-        for message, letter in log.read(at, begin):
-            offset = message.offset() or 0
-            if choice.of_reason(letter) and (again or not done.done(letter.reason, offset)):
-                why = target.refuses(letter)
-                if letter.timestamp_ms < choice.since_ms:
-                    outcome.left_behind += 1
-                elif why:
-                    outcome.refused[why] += 1
-                elif limit is not None and outcome.sent.total() >= limit:
-                    break
-                else:
-                    outcome.sent[letter.reason] += 1
-                    if sender is not None:
-                        sender.put(letter)
-            end = offset + 1
-            if sender is not None and sender.waiting >= _BATCH:
+        try:
+            for message, letter in log.read(at, begin):
+                offset = message.offset() or 0
+                if choice.of_reason(letter) and (again or not done.done(letter.reason, offset)):
+                    why = target.refuses(letter)
+                    if letter.timestamp_ms < choice.since_ms:
+                        outcome.left_behind += 1
+                    elif why:
+                        outcome.refused[why] += 1
+                    elif limit is not None and outcome.sent.total() >= limit:
+                        break
+                    else:
+                        outcome.sent[letter.reason] += 1
+                        if sender is not None:
+                            sender.put(letter)
+                end = offset + 1
+                if sender is not None and sender.waiting >= _BATCH:
+                    _settle(log, sender, at, choice, end)
+        finally:  # also where the rest could not be read: what was sent is done
+            if sender is not None and end > begin:
                 _settle(log, sender, at, choice, end)
-        if sender is not None and end > begin:
-            _settle(log, sender, at, choice, end)
     return outcome
 
 

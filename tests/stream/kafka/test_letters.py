@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from confluent_kafka import TopicPartition
 
+from stream.errors import UserError
 from stream.kafka import Outgoing
-from stream.kafka._letters import REPLAYS_HEADER, Letter, Progress, letter_of
-from stream.kafka._letters_replay import Target
+from stream.kafka._letters import REPLAYS_HEADER, Choice, Letter, Progress, letter_of
+from stream.kafka._letters_replay import Target, replay
 from stream.records import Reason, Rejected
 from tests.stream.kafka.test_dead_letters import TP, Sink, make
 
@@ -115,3 +116,22 @@ def test_foreign_metadata_leaves_the_offset(metadata: str | None) -> None:
     at = TopicPartition("d", 0, 13, metadata) if metadata else TopicPartition("d", 0, 13)
     assert Progress.of(at) == Progress(13)
     assert Progress.of(TopicPartition("d", 0, -1001)) == Progress()
+
+
+def test_what_was_sent_is_done_also_where_the_rest_cannot_be_read() -> None:
+    (outgoing,) = written([RECORD])
+    at, sent = ("dead", 0), []
+    committed: list[int] = []
+
+    def reading(*_: Any) -> Iterator[tuple[Any, Letter]]:
+        for offset in (4, 5):
+            yield SimpleNamespace(offset=lambda offset=offset: offset), read(outgoing)
+        raise UserError("in part only")
+
+    log: Any = SimpleNamespace(progress={at: Progress(4)}, read=reading)
+    log.commit = lambda place: committed.append(log.progress[place].floor)
+    sender: Any = SimpleNamespace(put=sent.append, settle=lambda: None, waiting=0)
+    with pytest.raises(UserError, match="in part only"):
+        replay(log, sender, Target({TP[0]: TP[1] + 1}), Choice())
+    assert len(sent) == 2
+    assert committed == [6]
