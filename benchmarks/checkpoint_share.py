@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
 
 from benchmarks.fleet import Fleet
+from benchmarks.frame import BenchmarkError
 from benchmarks.kafka_client import create_topics
 from stream.engine import TP, Engine, Fetch
 from stream.kafka import Checkpoint, Ledger, Membership, Outbox, Silent
@@ -17,7 +20,6 @@ from stream.kafka._fence import FencedProducer
 from stream.kafka._logs import TransactionalLog
 from stream.records import Decoded
 
-_INTERVAL_SECONDS: Final = 2.0
 _STEP: Final = 4096
 _START_US: Final = 1_800_000_000_000_000
 _GROUP: Final = "share"
@@ -35,6 +37,40 @@ class _Pauses(Silent):
         self.seconds.append(seconds)
         self.stalled.append(stalled)
         self.rows += rows
+
+
+class Turns:
+    """The longest turn of the event loop: nothing else runs that long.
+
+    A turn holds what was ready together: a step, and what a checkpoint encodes between two of its
+    awaits.
+    """
+
+    def __init__(self) -> None:
+        self.longest = {False: 0.0, True: 0.0}
+        self._on_its_way = self._touched = False
+
+    @contextlib.contextmanager
+    def checkpoint(self) -> Iterator[None]:
+        """A checkpoint is on its way."""
+        self._on_its_way = self._touched = True
+        try:
+            yield
+        finally:
+            self._on_its_way = False
+
+    def begin(self) -> None:
+        """Forget what was seen before."""
+        self.longest = {False: 0.0, True: 0.0}
+
+    async def watch(self) -> None:
+        """Time every turn, and note it by whether a checkpoint had a part in it."""
+        last = time.perf_counter()
+        while True:
+            await asyncio.sleep(0)
+            now = time.perf_counter()
+            self.longest[self._touched] = max(self.longest[self._touched], now - last)
+            last, self._touched = now, self._on_its_way
 
 
 class _Member:
@@ -90,7 +126,16 @@ async def share(
         engine: Has all keys.
         fleet: Their names.
         keys: Those that send.
-        options: `load_seconds`.
+        options: `load_seconds` and `checkpoint_seconds`.
+
+    Returns:
+        Rows a second and what checkpoints said of themselves; `longest_pause_seconds` is the copy
+        of dirty rows alone, `longest_turn_seconds` the longest turn of the event loop while a
+        checkpoint was on its way, a step of the load included, and `longest_turn_seconds_without`
+        that of the load alone.
+
+    Raises:
+        BenchmarkError: If no checkpoint came to its end.
     """
     topics = {f"share-{keys}": len(engine.attached())}
     create_topics(bootstrap, topics, {"cleanup.policy": "compact"})
@@ -102,7 +147,7 @@ async def share(
         max_request_size=4 * 1_048_576,
     )
     await producer.start()
-    ledger, pauses = Ledger(), _Pauses()
+    ledger, pauses, turns = Ledger(), _Pauses(), Turns()
     checkpoint = Checkpoint(
         engine=engine,
         ledger=ledger,
@@ -116,11 +161,14 @@ async def share(
 
     async def checkpoints() -> None:
         while True:
-            await asyncio.sleep(_INTERVAL_SECONDS)
-            await checkpoint.run("interval")
+            await asyncio.sleep(options.checkpoint_seconds)
+            with turns.checkpoint():
+                await checkpoint.run("interval")
 
+    watching = asyncio.ensure_future(turns.watch())
     try:
         await load.run(1.0)
+        turns.begin()
         free = [await load.run(options.load_seconds / 2)]
         await checkpoint.run("interval")
         pauses.seconds, pauses.stalled, pauses.rows = [], [], 0
@@ -131,7 +179,15 @@ async def share(
         free.append(await load.run(options.load_seconds / 2))
         await checkpoint.run("interval")
     finally:
+        watching.cancel()
+        await asyncio.wait({watching})
         await producer.stop()
+    if not pauses.seconds:
+        raise BenchmarkError(
+            "No checkpoint came to its end. Expected some within the load. Received: "
+            f"load_seconds={options.load_seconds:g}, "
+            f"checkpoint_seconds={options.checkpoint_seconds:g}. Raise --load-seconds."
+        )
     without = sum(free) / len(free)
     return {
         "rows_per_second_without": round(without),
@@ -141,4 +197,6 @@ async def share(
         "rows_a_checkpoint": round(pauses.rows / max(len(pauses.seconds), 1)),
         "checkpoint_seconds": round(float(np.median(pauses.seconds)), 3),
         "longest_pause_seconds": round(max(pauses.stalled), 4),
+        "longest_turn_seconds": round(turns.longest[True], 4),
+        "longest_turn_seconds_without": round(turns.longest[False], 4),
     }

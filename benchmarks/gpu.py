@@ -53,7 +53,8 @@ class Place(NamedTuple):
             return nullcontext()
         import torch
 
-        return torch.inference_mode()
+        mode: AbstractContextManager[Any] = torch.inference_mode()
+        return mode
 
     def wait(self) -> None:
         """Until all that was asked of the device is done."""
@@ -129,7 +130,7 @@ def _device_name(device: str) -> str:
         return device
     import torch
 
-    return torch.cuda.get_device_name(device)
+    return str(torch.cuda.get_device_name(device))
 
 
 def cfc(places: Sequence[Place], batches: Sequence[int], seconds: float) -> dict[str, Any]:
@@ -230,11 +231,11 @@ def _moved(trained: FleetModel, place: Place) -> FleetModel:
     """A copy of a model, elsewhere."""
     copy = type(trained.pipeline).from_config(trained.pipeline.get_config())
     copy.load_state_dict(trained.pipeline.state_dict())
-    states = (
+    key_state, new_state = (
         {name: place.there(value) for name, value in state.items()}
         for state in (trained.key_state, trained.new_state)
     )
-    model = FleetModel(copy, trained.keys, *states, report={})
+    model = FleetModel(copy, trained.keys, key_state, new_state, report={})
     model.pipeline.frozen()
     return model
 

@@ -259,7 +259,8 @@ def main(name: str, path: Path, rows: int, compared: int) -> None:
     begin, cpu = time.perf_counter(), time.process_time()
     kept = CONTESTANTS[name](path, rows, compared, parts)
     seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
-    np.savez(path.parent / f"{name}.npz", **{key: np.array(value) for key, value in kept.items()})
+    arrays: dict[str, Any] = {key: np.array(value) for key, value in kept.items()}
+    np.savez(path.parent / f"{name}.npz", **arrays)
     parts.seconds["reading"] = cpu - sum(parts.seconds.values())
     figures = {
         "rows": rows,

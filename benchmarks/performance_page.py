@@ -134,6 +134,13 @@ def _recovery(result: Result) -> str:
     return _table(head, rows)
 
 
+_PAUSES: Final = {
+    "longest_pause_seconds": "longest copy of what a checkpoint writes, ms",
+    "longest_turn_seconds": "longest turn of the event loop with a checkpoint on its way, ms",
+    "longest_turn_seconds_without": "longest turn without one: a step of 4,096 records, ms",
+}
+
+
 def _checkpoints(result: Result) -> str:
     """What checkpoints every two seconds take at full load."""
     loads = result["load"].values()
@@ -143,9 +150,9 @@ def _checkpoints(result: Result) -> str:
         ("**share of checkpoints**", *(f"**{one['checkpoint_share']:.1%}**" for one in loads)),
         ("rows a checkpoint", *(f"{one['rows_a_checkpoint']:,}" for one in loads)),
         ("seconds until one is in the log", *(f"{one['checkpoint_seconds']:.2f}" for one in loads)),
-        (
-            "longest pause of the stream, ms",
-            *(f"{1000 * one['longest_pause_seconds']:.0f}" for one in loads),
+        *(
+            (text, *(f"{1000 * one[name]:.0f}" if name in one else "-" for one in loads))
+            for name, text in _PAUSES.items()
         ),
     ]
     return _table(("", *(f"{int(keys):,} keys" for keys in result["load"])), rows)

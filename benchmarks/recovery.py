@@ -48,6 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--dirty", type=int, default=10_000, help="keys of the checkpoint timed")
     parser.add_argument("--load-seconds", type=float, default=8.0, help="of each load")
+    parser.add_argument("--checkpoint-seconds", type=float, default=2.0, help="between two of them")
     parser.add_argument("--repeats", type=int, default=5, help="checkpoints timed")
 
 
@@ -56,8 +57,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
     Returns:
         `recovery_seconds` and its rates, `kafka_streams` beside it, `write_seconds`, the pause of
-        a checkpoint, `local_disk` (seconds to write and to load copies), and `load` (share and
-        pauses of checkpoints at full load, by number of keys).
+        the copy that a checkpoint takes, `local_disk` (seconds to write and to load copies), and
+        `load` (share of checkpoints at full load, their pauses and the longest turns of the event
+        loop, by number of keys).
 
     Raises:
         BenchmarkError: If a row is lost on the way.
@@ -131,7 +133,7 @@ async def _write(
             while left > 0:
                 dirty = engine.take_dirty(tp, _WRITTEN)
                 started = time.perf_counter()
-                await append_rows(producer, CHANGELOG, partition, dirty.keys, dirty.rows, [])
+                await append_rows(producer, CHANGELOG, partition, dirty.keys, dirty.rows, [], [])
                 spent += time.perf_counter() - started
                 left -= len(dirty.keys) - 1
                 sent += len(dirty.keys) - 1

@@ -17,6 +17,7 @@ from typing import NoReturn
 import hypothesis
 import pytest
 
+from benchmarks.kafka_jars import KafkaUnavailableError, jars, java
 from ember_core import ops
 
 # A busy machine is no failure; what is slow is for the benchmarks to say.
@@ -57,6 +58,15 @@ def shared_golden() -> Path:
     if not path.is_dir():
         lacking("golden", "../shared/golden is not there")
     return path
+
+
+@pytest.fixture(scope="session")
+def real_kafka() -> None:
+    """Whether there is what a test needs that starts a Kafka of its own."""
+    try:
+        java(), jars()
+    except KafkaUnavailableError as error:
+        lacking("kafka", str(error))
 
 
 @pytest.fixture(params=["numpy", "torch", "mlx"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from benchmarks import frame, latency, performance_page, recovery
+from benchmarks import checkpoint_share, frame, latency, performance_page, recovery
 from benchmarks.engine_bench import Bench, Wire, batches
 from benchmarks.fleet import Fleet
 from benchmarks.latency import Load, quantiles
@@ -179,6 +180,8 @@ def test_a_recovery_is_a_table_also_without_its_peer():
         "rows_a_checkpoint": 700,
         "checkpoint_seconds": 0.25,
         "longest_pause_seconds": 0.003,
+        "longest_turn_seconds": 0.07,
+        "longest_turn_seconds_without": 0.02,
     }
     result = {
         "keys": 7_000,
@@ -195,7 +198,29 @@ def test_a_recovery_is_a_table_also_without_its_peer():
     assert "left out (no Java)" in performance_page.PARTS["performance-recovery"](result)
     drawn = performance_page.PARTS["performance-recovery-checkpoints"](result)
     assert "| **share of checkpoints** | **5.0%** |" in drawn
-    assert "| longest pause of the stream, ms | 3 |" in drawn
+    assert "| longest copy of what a checkpoint writes, ms | 3 |" in drawn
+    assert "with a checkpoint on its way, ms | 70 |" in drawn
+    del load["longest_turn_seconds"]  # results kept before it was measured
+    drawn = performance_page.PARTS["performance-recovery-checkpoints"](result)
+    assert "with a checkpoint on its way, ms | - |" in drawn
+
+
+async def test_turns_of_the_loop_are_told_apart_by_checkpoints(monkeypatch):
+    """Also one in which a checkpoint begins and ends."""
+    now = [0.0]
+    monkeypatch.setattr(checkpoint_share.time, "perf_counter", lambda: now[0])
+    turns = checkpoint_share.Turns()
+    watching = asyncio.ensure_future(turns.watch())
+    await asyncio.sleep(0)
+    for seconds, during in ((2.0, False), (7.0, True), (5.0, False), (3.0, True)):
+        with turns.checkpoint() if during else contextlib.nullcontext():
+            now[0] += seconds
+        await asyncio.sleep(0)
+    assert turns.longest == {False: 5.0, True: 7.0}
+    turns.begin()
+    assert turns.longest == {False: 0.0, True: 0.0}
+    watching.cancel()
+    await asyncio.wait({watching})
 
 
 def test_copies_on_local_disk_bring_every_key_back(tmp_path):

@@ -30,7 +30,9 @@ def over_seeds(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
     worst = {}
     for name in mean:
-        known = {key: row[name] for key, row in per_key.items() if row.get(name) is not None}
+        known: dict[str, float] = {
+            key: value for key, row in per_key.items() if (value := row.get(name)) is not None
+        }
         pick = max if name in LOWER_IS_BETTER else min
         key = pick(known, key=known.__getitem__)
         worst[name] = {"key": key, "value": known[key]}

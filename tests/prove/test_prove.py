@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 
 from benchmarks.kafka_client import Record
-from benchmarks.kafka_jars import KafkaUnavailableError, jars, java
-from tests.conftest import lacking
 from tests.prove import frame, mutate, page, soak, truth
 from tests.prove.frame import ROOT, Refuted
 
@@ -32,15 +30,6 @@ def prove(*words: str) -> dict[str, Any]:
     assert result["holds"], result["refuted"]
     assert done.returncode == 0
     return result
-
-
-@pytest.fixture
-def real_kafka() -> None:
-    """Whether there is what a proof needs that starts a Kafka of its own."""
-    try:
-        java(), jars()
-    except KafkaUnavailableError as error:
-        lacking("kafka", str(error))
 
 
 def test_without_a_name_all_claims_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
