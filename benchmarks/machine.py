@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 import os
 import platform
+import subprocess
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,11 +22,13 @@ _PACKAGES: Final = (
     "msgspec",
     "torch",
 )
+_ROOT: Final = Path(__file__).resolve().parents[1]
 
 
 def describe() -> dict[str, Any]:
-    """Processor, memory, system and versions; nothing that names the host."""
+    """Commit, processor, memory, system and versions; nothing that names the host."""
     return {
+        "commit": commit(),
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
@@ -35,6 +38,36 @@ def describe() -> dict[str, Any]:
         "kafka": KAFKA_VERSION,
         "packages": _versions(),
     }
+
+
+def commit(root: Path = _ROOT) -> str:
+    """What a tree was checked out from; ` dirty` behind it where it is no longer that.
+
+    Results that are kept do not count, or the second one would always be dirty.
+
+    Args:
+        root: The repository.
+
+    Returns:
+        The commit; empty where there is no Git, or no repository.
+    """
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(root), *words],
+            capture_output=True,
+            text=True,
+            check=True,
+            # an unpacked archive within another repository is not of that one
+            env={**os.environ, "GIT_CEILING_DIRECTORIES": str(root.parent)},
+        ).stdout.strip()
+
+    try:
+        head = git("rev-parse", "HEAD")
+        changed = git("status", "--porcelain", "--", ".", ":(exclude)benchmarks/results")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return f"{head} dirty" if changed else head
 
 
 def _versions() -> dict[str, str]:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from benchmarks.engine_bench import Bench, Wire, batches
 from benchmarks.fleet import Fleet
 from benchmarks.latency import Load, quantiles
 from benchmarks.local_copies import copy, restore
-from benchmarks.machine import describe
+from benchmarks.machine import commit, describe
 from benchmarks.model import measure
 from benchmarks.peers import PEERS, Peer, compare, lacking
 from benchmarks.processes import Child
@@ -246,6 +247,35 @@ def test_a_benchmark_that_fails_ends_with_one_and_says_why(capsys):
 def test_save_writes_the_whole_result(tmp_path):
     path = frame.save("model", {"benchmark": "model", "figure": 1.5}, tmp_path / "results")
     assert json.loads(path.read_text()) == {"benchmark": "model", "figure": 1.5}
+
+
+def test_a_result_says_of_which_commit_it_is(tmp_path, monkeypatch):
+    """And whether the tree was still that; kept results do not change it."""
+    if shutil.which("git") is None:
+        pytest.skip("there is no Git")
+
+    def git(*words: str) -> str:
+        who = ("-c", "user.name=n", "-c", "user.email=e@example.org")
+        done = subprocess.run(["git", *who, *words], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    assert commit(tmp_path) == ""
+    git("init", "--quiet")
+    (tmp_path / "code.py").write_text("a = 1\n")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "Begin")
+    head = git("rev-parse", "HEAD")
+    (tmp_path / "benchmarks").mkdir()
+    frame.save("model", {}, tmp_path / "benchmarks" / "results")
+    assert commit(tmp_path) == head
+    (tmp_path / "code.py").write_text("a = 2\n")
+    assert commit(tmp_path) == f"{head} dirty"
+    inner = tmp_path / "unpacked"
+    inner.mkdir()
+    assert commit(inner) == ""
+    monkeypatch.setenv("PATH", str(inner))
+    assert commit(tmp_path) == ""
 
 
 def test_settings_leave_out_where_the_result_goes():

@@ -16,7 +16,8 @@ _DISTURBANCES = {
     "join_and_leave": "a second worker joins, works and leaves",
     "restart_broker": "the broker ends (in turn by SIGTERM and SIGKILL) and comes back",
     "suspend": "SIGSTOP beyond the session, another takes over, SIGCONT",
-    "zombies_that_ended_themselves": "of these, the suspended worker found itself fenced and ended",
+    "zombies_that_ended_themselves": "of these, the suspended worker ended by itself",
+    "zombies_that_were_fenced": "of these, it said that it was fenced",
     "recoveries_from_the_log_alone": "killed, and nothing left on its disk",
     "cleaned_records": "records that the cleaner was seen to take out of the changelog",
 }
@@ -61,12 +62,15 @@ def _proofs(results: Mapping[str, Any]) -> Iterator[list[str]]:
     for name, result in results.items():
         ran = _RAN[result["proof"]](result)
         claim = PROOFS[result["proof"]].claim
-        yield [f"`{name}`", claim, f"{ran}; {_time(result['seconds'])}", _yes(result["holds"])]
+        took = _time(result["seconds"]) + _at(result["machine"].get("commit", ""))
+        yield [f"`{name}`", claim, f"{ran}; {took}", _yes(result["holds"])]
 
 
 _RAN = {
     "simulation": lambda r: (
-        f"{r['schedules']:,} schedules, {r['deaths']:,} deaths, {r['violations']} violations"
+        f"{r['schedules']:,} schedules, {r['deaths']:,} deaths, {r['violations']} violations; "
+        f"about {r['schedules'] / r['seconds']:.0f} schedules a second in "
+        f"{r['settings']['processes']} processes"
     ),
     "mutants": lambda r: (
         f"{r['mutants']} changes, {r['noticed']} noticed, {len(r['survivors'])} explained"
@@ -96,7 +100,7 @@ def _load(result: Mapping[str, Any]) -> str:
 def _disturbances(results: Mapping[str, Any]) -> Iterator[list[str]]:
     found = [r["disturbances"] for r in results.values() if r["proof"] == "series"]
     for name, text in _DISTURBANCES.items():
-        yield [text, *(f"{r.get(name, 0):,}" for r in found)]
+        yield [text, *(f"{r[name]:,}" if name in r else "-" for r in found)]
 
 
 def _bugs(results: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -120,6 +124,12 @@ def _survivors(results: Mapping[str, Any]) -> Iterator[list[str]]:
 
 def _time(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} s"
+
+
+def _at(commit: str) -> str:
+    """Where a result says of which commit it is."""
+    head, _, dirty = commit.partition(" ")
+    return f"; at `{head[:10]}`{', changed' if dirty else ''}" if head else ""
 
 
 def _yes(holds: bool) -> str:

@@ -143,6 +143,23 @@ def test_a_table_without_a_result_says_how_to_make_one() -> None:
     assert "| a -> b | Nothing comes of it. |" in page.part("survivors", {"mutants": found})
 
 
+def test_a_table_says_of_which_commit_a_result_is() -> None:
+    """Those kept before results said so have none."""
+    fuzz = {"proof": "fuzz", "holds": True, "inputs": 7, "past_the_first_stage": 0.5, "seconds": 7}
+    found = {
+        "old": {**fuzz, "machine": {}},
+        "new": {**fuzz, "machine": {"commit": f"{'ab' * 20} dirty"}},
+        "simulation": {**fuzz, "proof": "simulation", "schedules": 1, "deaths": 2, "violations": 0}
+        | {"machine": {"commit": "cd" * 20}, "settings": {"processes": 2}},
+    }
+    lines = page.part("proofs", found).splitlines()[2:]
+    assert [line.split(" | ")[2].partition("; 7 s")[2] for line in lines] == [
+        "",
+        "; at `ababababab`, changed",
+        "; at `cdcdcdcdcd`",
+    ]
+
+
 CODE = '''
 class Account:
     def __init__(self):
