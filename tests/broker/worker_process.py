@@ -17,6 +17,7 @@ from typing import Any
 
 from stream.errors import UserError
 from stream.kafka import Processor, Silent, WorkerConfig
+from stream.kafka._edge import Edge
 from stream.kafka.worker import Worker
 from tests.broker.counting import CountingCodec, CountingEngine
 
@@ -54,6 +55,18 @@ class Printing(Silent):
         say("dead_letters", outcome=outcome, count=count)
 
 
+def tell_fetches() -> None:
+    """Say what is fetched of changelogs, also what memory has and a merge leaves out."""
+    load = Edge.load_changelog
+
+    async def told(edge: Edge, recovery: Any, tp: Any, records: Any) -> None:
+        first, last = records[0].offset, records[-1].offset
+        say("fetched", tp=list(edge.source(tp)), first=first, last=last)
+        await load(edge, recovery, tp, records)
+
+    Edge.load_changelog = told  # type: ignore[method-assign]
+
+
 async def main(options: dict[str, Any]) -> int:
     """Work until a signal."""
     padding = options.pop("row_padding", 0)
@@ -64,6 +77,7 @@ async def main(options: dict[str, Any]) -> int:
     if options.pop("clock_back", False):
         real, begun = time.time, time.monotonic()
         time.time = lambda: real() - (3600.0 if time.monotonic() > begun + 2.0 else 0.0)
+    tell_fetches()
     engine = CountingEngine(padding)
     if hangs:
         engine.step_all = lambda *_: time.sleep(600)  # type: ignore[method-assign]
