@@ -118,6 +118,7 @@ class Cluster:
         kafka_client.create_topics(kafka.bootstrap, {TOPIC: partitions})
         kafka_client.create_topics(kafka.bootstrap, {CHANGELOG: partitions}, EAGER_CLEANER)
         self.workers: list[Supervised] = []
+        self.everyone: list[Supervised] = []  # also those dismissed
         self.sent = 0
         self._feeding: threading.Thread | None = None
         self._failed: BaseException | None = None
@@ -126,6 +127,7 @@ class Cluster:
         """A worker, started."""
         worker = Supervised(self.folder / name, self.config).start()
         self.workers.append(worker)
+        self.everyone.append(worker)
         return worker
 
     def dismiss(self, worker: Supervised) -> None:
@@ -206,10 +208,10 @@ class Cluster:
         ends = kafka_client.end_offsets(self.kafka.bootstrap, TOPIC)
         self.until("the end of the input", lambda: self.committed() >= sum(ends), 240.0)
 
-    def changelog_records(self) -> int:
-        """Records in the changelog now: the cleaner takes some away."""
+    def changelog_records(self) -> set[tuple[int, int]]:
+        """Partition and offset of what is in the changelog now: the cleaner takes some away."""
         found = kafka_client.consume_all(self.kafka.bootstrap, CHANGELOG)
-        return len(found)
+        return {(record.partition, record.offset) for record in found}
 
 
 def a_moment(rng: random.Random, longest: float) -> None:

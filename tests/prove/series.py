@@ -28,6 +28,8 @@ from .fleet import RecordedFleet
 from .frame import Refuted
 
 SESSION_SECONDS = 6.0
+FENCED = "This worker is fenced"
+"""What a worker's last words begin with where it found that others work on without it."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +73,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             try:
                 return Series(cluster, fleet, rng, options).run()
             finally:
-                for worker in cluster.workers:
+                for worker in cluster.everyone:
                     if worker.service.alive():
                         worker.kill()
     finally:
@@ -93,6 +95,7 @@ class Series:
         self.sends = fleet.sends()
         self.total = options.keys * options.rows  # and some damaged ones
         self.done: Counter[str] = Counter()
+        self.seen: set[tuple[int, int]] = set()  # in the changelog, before the cleaner
 
     def run(self) -> dict[str, Any]:
         """All of it."""
@@ -139,7 +142,6 @@ class Series:
         self.cluster.dismiss(second)
         if second.service.alive():
             second.stop()
-        self.done["restarts_of_second"] += second.restarts
 
     def restart_broker(self) -> None:
         """The broker ends, by SIGTERM or SIGKILL, and comes back with the same data."""
@@ -155,7 +157,9 @@ class Series:
         """
         cluster, zombie = self.cluster, self.first
         cluster.goes_on()
+        self.seen = cluster.changelog_records()
         a_moment(self.rng, 1.0)
+        fenced_before = zombie.said(FENCED)
         zombie.signal(signal.SIGSTOP)
         cluster.dismiss(zombie)
         self.first = cluster.worker(f"heir-{self.done['suspend']}")
@@ -169,21 +173,23 @@ class Series:
         deadline = time.monotonic() + 10
         while zombie.service.alive() and time.monotonic() < deadline:
             time.sleep(0.1)
-        self.done["zombies_that_ended_themselves"] += not zombie.service.alive()
+        ended = not zombie.service.alive()
+        self.done["zombies_that_ended_themselves"] += ended
+        self.done["zombies_that_were_fenced"] += ended and zombie.said(FENCED) > fenced_before
         self._clean()
         if zombie.service.alive():  # it joined again as a new member, which is as good
             zombie.stop()
         self._forget()
 
     def _clean(self) -> None:
-        """Wait until the cleaner has been through the changelog, or has had its time."""
-        before = self.cluster.changelog_records()
+        """Wait until something seen before is cleaned away, or the cleaner has had its time."""
         deadline = time.monotonic() + 8
         while time.monotonic() < deadline:
             time.sleep(1.0)
             now = self.cluster.changelog_records()
-            if now < before:
-                self.done["cleaned_records"] += before - now
+            if gone := self.seen - now:
+                self.done["cleaned_records"] += len(gone)
+                self.seen = now
                 return
 
     def _forget(self) -> None:
@@ -211,7 +217,7 @@ class Series:
             "guarantee": options.guarantee,
             "records": len(log),
             "disturbances": dict(sorted(self.done.items())),
-            "restarts_by_itself": sum(w.restarts for w in cluster.workers),
+            "restarts_by_itself": sum(w.restarts for w in cluster.everyone),
         }
         if len(log) != cluster.sent:
             raise Refuted(f"{cluster.sent} records were sent, {len(log)} are in the log.", figures)
@@ -230,6 +236,12 @@ class Series:
             if sum(meta["counts"].values()) != (offsets[partition] or 0) - meta["first_offset"]:
                 raise Refuted(f"The counts of partition {partition} do not add up.", figures)
             counts.update(meta["counts"])
+        if options.stops and not self.done["cleaned_records"]:
+            raise Refuted(
+                "The cleaner was never seen to take anything out of the changelog, so that nothing "
+                "is shown of a compacted log. Give it more rows, or fewer partitions.",
+                figures,
+            )
         return {**figures, "fates": dict(counts)}
 
 

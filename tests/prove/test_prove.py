@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from benchmarks.kafka_client import Record
-from tests.prove import frame, mutate, page, soak, truth
+from tests.prove import frame, mutate, page, series, soak, truth
 from tests.prove.frame import ROOT, Refuted
 
 
@@ -69,9 +73,13 @@ def test_sample_of_the_mutants() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("real_kafka", "shared_data")
 def test_sample_of_the_series() -> None:
+    """Of one guarantee, which the seed of the tests chooses: both would take minutes."""
+    guarantee = random.choice(("at_least_once", "exactly_once"))
     few = "--keys 60 --rows 150 --kills 2 --joins 1 --broker-restarts 1 --stops 1"
-    result = prove("series", "--guarantee", "exactly_once", "--per-second", "600", *few.split())
+    result = prove("series", "--guarantee", guarantee, "--per-second", "600", *few.split())
+    assert result["guarantee"] == guarantee
     assert result["disturbances"]["kill"] == 2
+    assert result["disturbances"]["cleaned_records"] > 0
     assert result["events"] >= truth.LEAST_EVENTS
     assert result["rows"] == 60
 
@@ -158,6 +166,67 @@ def test_a_table_says_of_which_commit_a_result_is() -> None:
         "; at `ababababab`, changed",
         "; at `cdcdcdcdcd`",
     ]
+
+
+class _Cluster:
+    """One whose workers do nothing; `gone` of its ten records fall to the cleaner."""
+
+    def __init__(self, gone: int) -> None:
+        self.records = [(0, n) for n in range(10)]
+        self.gone = gone
+
+    def changelog_records(self) -> set[tuple[int, int]]:
+        found = set(self.records)
+        self.records, self.gone = self.records[self.gone :], 0
+        return found
+
+    def worker(self, name: str) -> Any:
+        return _worker([])
+
+    def goes_on(self) -> None: ...
+    def caught_up(self) -> None: ...
+    def dismiss(self, worker: Any) -> None: ...
+    def until(self, what: str, holds: Any) -> None: ...
+
+
+def _worker(words: list[str], alive: bool = True) -> Any:
+    """One that says `words` once it is woken."""
+    said: list[str] = []
+
+    def wake(number: int) -> None:
+        said.extend(words if number == signal.SIGCONT else [])
+
+    return SimpleNamespace(
+        said=lambda text: sum(text in line for line in said),
+        signal=wake,
+        service=SimpleNamespace(process=object(), alive=lambda: alive),
+        **dict.fromkeys(("kill", "start", "stop"), lambda: None),
+        folder=Path("nowhere"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "alive", "fenced"),
+    [(["This worker is fenced: x."], False, 1), (["Out of memory"], False, 0), ([], True, 0)],
+)
+@pytest.mark.parametrize("gone", [0, 3])
+def test_a_suspended_workers_end_is_told_by_its_words(
+    words: list[str], alive: bool, fenced: int, gone: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what was cleaned away by what is no longer there."""
+    now = itertools.count()
+    monkeypatch.setattr(
+        series, "time", SimpleNamespace(sleep=lambda _: None, monotonic=now.__next__)
+    )
+    monkeypatch.setattr(series, "a_moment", lambda *_: None)
+    options = argparse.Namespace(keys=1, rows=1)
+    fleet = SimpleNamespace(sends=lambda: iter(()))
+    one = series.Series(_Cluster(gone), fleet, random.Random(1), options)  # type: ignore[arg-type]
+    one.first = _worker(words, alive)
+    one.suspend()
+    assert one.done["zombies_that_ended_themselves"] == (not alive)
+    assert one.done["zombies_that_were_fenced"] == fenced
+    assert one.done["cleaned_records"] == gone
 
 
 CODE = '''
