@@ -110,3 +110,33 @@ def test_an_outage_of_the_registry_holds_up_only_what_needs_it(
             embedded.produce(topic, records(2, 1, 41, 1))
             wait_until("what comes then", lambda: absorbed(79), service)
             assert service.stop() == 0
+
+
+def test_partitions_that_wait_may_change_hands(embedded: Broker, tmp_path: Path) -> None:
+    """A second worker comes while they wait, and the first one goes: nothing is lost."""
+    small_service = SmallService(embedded, tmp_path, PARTITIONS)
+    config, topic = small_service.config, small_service.topic
+    with registry() as port:
+        pass  # nobody listens there yet
+    text = config.read_text().replace(
+        "[input]", f'[input]\ncodec = "avro"\nschema_registry_url = "http://127.0.0.1:{port}"'
+    )
+    config.write_text(text)
+    embedded.produce(topic, records(1, 0, 0, 7) + records(1, 1, 0, 5))
+    (tmp_path / "other").mkdir()
+    other = config.read_text().replace('path = "model"', f'path = "{tmp_path / "model"}"')
+    (tmp_path / "other" / "ember.toml").write_text(other)
+
+    def waits(service: Service) -> bool:
+        return "partitions wait" in service.log.read_text()
+
+    with Service(tmp_path, config) as first:
+        wait_until("the first", lambda: waits(first), first)
+        with Service(tmp_path / "other", tmp_path / "other" / "ember.toml") as second:
+            wait_until("the second", lambda: waits(second), second)
+            assert first.stop() == 0
+            embedded.produce(topic, records(1, 0, 7, 3) + records(2, 1, 5, 2))
+            with registry(port):
+                wait_until("all of it", lambda: sum(small_service.counts().values()) == 17, second)
+                assert second.stop() == 0
+    assert sum(small_service.counts().values()) == 17
