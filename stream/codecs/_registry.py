@@ -74,6 +74,7 @@ class SchemaRegistry:
             LookupError,
             TypeError,
             AttributeError,
+            RecursionError,
         ) as error:
             why = str(error)
         raise RegistryUnavailable(
