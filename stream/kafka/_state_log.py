@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.cimpl import NewPartitions
@@ -25,6 +25,15 @@ from ._checkpoint import COMMITTED_HEADER
 from ._config import WorkerConfig
 from ._ports import TopicFacts
 
+_LOOK_SECONDS = 0.5
+_MOVING = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
+"""A group's broker changes, or, on a new cluster, is found for the first time."""
 _TRANSACTION_MS = 900_000
 """The most that brokers allow unless told otherwise: a rebase takes a minute or more per million
 keys. One that was killed is not waited for so long: the next worker or tool ends it."""
@@ -116,19 +125,25 @@ class StateLog:
                     f"Workers of group {self.kafka.group!r} are running. Expected none, because "
                     f"they would write over the change. Received: members={members}. Stop them."
                 )
-            time.sleep(0.5)
+            time.sleep(_LOOK_SECONDS)
 
     def _members(self) -> int:
         group = self.kafka.group
         client = AdminClient(_clients.client_config(self.kafka))
-        try:
-            found = client.describe_consumer_groups([group], request_timeout=10)[group].result()
-        except KafkaException as error:
-            raise UserError(
-                f"The broker does not say who is in group {group!r}: {error.args[0].str()}. "
-                "Expected the right to describe it."
-            ) from None
-        return len(found.members)
+        deadline = time.monotonic() + _clients.REQUEST_SECONDS
+        while True:
+            try:
+                found = client.describe_consumer_groups([group], request_timeout=10)[group].result()
+            except KafkaException as error:
+                code = error.args[0].code()
+                if code not in _MOVING or time.monotonic() > deadline:
+                    raise UserError(
+                        f"The broker does not say who is in group {group!r} "
+                        f"({error.args[0].name()}). Expected the right to describe it."
+                    ) from None
+                time.sleep(_LOOK_SECONDS)
+            else:
+                return len(found.members)
 
     def commit(self, topic: str, positions: dict[int, int]) -> None:
         """Set the group's offsets of an input topic.

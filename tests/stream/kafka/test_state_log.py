@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
-from confluent_kafka import Message
+import pytest
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from stream.engine import META_KEY, MetaRow, offset_in
-from stream.kafka._state_log import PartitionState, _take
+from stream.errors import UserError
+from stream.kafka import _state_log
+from stream.kafka._state_log import PartitionState, StateLog, _take
+from stream.settings import KafkaSection
 
 
 class Record(Message):
@@ -63,3 +68,30 @@ def test_after_a_rebase_no_row_is_late() -> None:
     )
     assert set(state.rows) == {b"a", b"b"}
     assert state.committed_before == 7
+
+
+def test_a_group_whose_broker_is_not_known_yet_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers: list[Any] = [
+        KafkaException(KafkaError(KafkaError.NOT_COORDINATOR)),
+        SimpleNamespace(members=["worker"]),
+        KafkaException(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)),
+    ]
+
+    def result() -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    client = SimpleNamespace(
+        describe_consumer_groups=lambda *_, **__: {"g": SimpleNamespace(result=result)}
+    )
+    monkeypatch.setattr(_state_log, "AdminClient", lambda _: client)
+    monkeypatch.setattr(_state_log, "_LOOK_SECONDS", 0.0)
+    log: Any = SimpleNamespace(kafka=KafkaSection(group="g"))
+    assert StateLog._members(log) == 1
+    with pytest.raises(UserError, match="GROUP_AUTHORIZATION_FAILED"):
+        StateLog._members(log)
+    assert answers == []
