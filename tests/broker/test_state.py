@@ -20,7 +20,9 @@ from stream.kafka._partitioners import crc32, murmur2
 from stream.kafka._rebase import anew
 from stream.kafka._state_log import StateLog
 from stream.records import Decoded
+from stream.settings import Settings
 from tests.broker.conftest import Broker
+from tests.broker.workers import WorkerProcess
 from tests.stream.report import small
 
 pytestmark = pytest.mark.broker
@@ -270,3 +272,21 @@ def test_keys_follow_their_partition_when_the_topic_has_more(
         assert old is not None
         assert row[24:] == old[24:]
     assert engine.active_keys == 3  # and nowhere else
+
+
+@pytest.mark.kafka
+def test_a_tool_that_hangs_in_its_write_keeps_no_worker_from_starting(
+    kafka: Broker, tmp_path: Path
+) -> None:
+    """It learns that it was too late, and nothing of what it wrote is there."""
+    topic, group = kafka.topic("in", 1), kafka.name("g")
+    changelog = f"{group}-state-{topic}-changelog"
+    kafka.create({changelog: 1}, {"cleanup.policy": "compact"})
+    section = {"bootstrap_servers": kafka.bootstrap, "group": group}
+    log = StateLog(Settings.model_validate({"kafka": section, "input": {"topics": [topic]}}))
+    with pytest.raises(UserError, match="not written"), log.writing() as writer:
+        writer.put(changelog, 0, b"key", b"row")
+        writer.flush()
+        with WorkerProcess(kafka, topic, group, tmp_path) as worker:
+            worker.running().stop()
+    assert kafka.read_changelog(changelog) == {}
