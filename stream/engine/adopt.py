@@ -7,7 +7,9 @@ place in the log); what the old weights had made of it begins anew, behind a qui
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,26 +91,46 @@ class Adopter:
         self._measured = measured
         self._begin_rows = max(warm_rows - quiet_rows, 0)
 
-    def adopt(self, row: bytes, description: Description | None, fresh: Any) -> str:
-        """Write what is kept of a row over a fresh one.
+    def ours(self, row: bytes) -> bool:
+        """Whether a row is of our layout and model."""
+        return (
+            len(row) == self._layout.nbytes
+            and version_in(row) == LAYOUT_VERSION
+            and mark_in(row) == self._mark
+        )
+
+    def adopt(
+        self,
+        rows: Sequence[bytes],
+        described: Mapping[int, Description],
+        fresh: NDArray[np.uint8],
+    ) -> dict[int, str]:
+        """Write what is kept of rows over fresh ones; of ours all is.
 
         Args:
-            row: As it was in the changelog.
-            description: Of its model's rows; None: not known.
-            fresh: Our row for this key, shape `(nbytes,)`, written to.
+            rows: As they were in the changelog; n.
+            described: What rows are, by their model's mark, as far as it is known.
+            fresh: Our rows for the same keys, shape `(n, nbytes)`, written to.
 
         Returns:
-            Why nothing could be kept; empty when it was.
+            The places of rows of which nothing could be kept, and why.
         """
-        version = version_in(row)
-        if version > LAYOUT_VERSION:
-            return f"layout {version}; this worker reads {LAYOUT_VERSION}"
-        if description is None:
-            return "written under another model or layout that no meta row describes"
-        if len(row) != description.dtype.itemsize:
-            return f"{len(row)} bytes where a row of its model has {description.dtype.itemsize}"
-        self.take_over(np.frombuffer(row, dtype=np.uint8)[None], description, fresh[None])
-        return ""
+        whys: dict[int, str] = {}
+        alike: dict[int, list[int]] = defaultdict(list)
+        for place, row in enumerate(rows):
+            if self.ours(row):
+                fresh[place] = np.frombuffer(row, dtype=np.uint8)
+            elif why := _unfit(row, described.get(mark_in(row))):
+                whys[place] = why
+            else:
+                alike[mark_in(row)].append(place)
+        for mark, places in alike.items():
+            joined = b"".join(rows[place] for place in places)
+            theirs = np.frombuffer(joined, dtype=np.uint8).reshape(len(places), -1)
+            block = fresh[places]
+            self.take_over(theirs, described[mark], block)
+            fresh[places] = block
+        return whys
 
     def take_over(
         self, rows: NDArray[np.uint8], description: Description, fresh: NDArray[np.uint8]
@@ -137,3 +159,15 @@ class Adopter:
             begun = np.minimum(old["rows"], self._begin_rows)
             new["rows"][...] = np.where(new["known"] > 0, new["rows"], begun)
         new["layout"][...], new["model"][...] = LAYOUT_VERSION, self._mark
+
+
+def _unfit(row: bytes, description: Description | None) -> str:
+    """Why nothing can be kept of a row; empty where it can."""
+    version = version_in(row)
+    if version > LAYOUT_VERSION:
+        return f"layout {version}; this worker reads {LAYOUT_VERSION}"
+    if description is None:
+        return "written under another model or layout that no meta row describes"
+    if len(row) != description.dtype.itemsize:
+        return f"{len(row)} bytes where a row of its model has {description.dtype.itemsize}"
+    return ""

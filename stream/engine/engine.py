@@ -11,7 +11,7 @@ import numpy as np
 
 from ember_core import ops
 from ember_core.fleet import FleetModel
-from stream.engine.adopt import Description, describe, mark_of, version_in
+from stream.engine.adopt import Description, describe, mark_of
 from stream.engine.decide import Decider
 from stream.engine.graves import Gone
 from stream.engine.judge import KEPT, Former, Judge, Judged, judge_of
@@ -36,6 +36,8 @@ from stream.records import Decoded
 
 _FORMER = 8
 """Earlier models whose rows can still be read where they lie unchanged in the changelog."""
+_ADOPTED = 4096
+"""Rows looked at in one go, where all of them are to be adopted."""
 
 
 class Engine:
@@ -289,7 +291,9 @@ class Engine:
             Whether the meta row says something new, to be written before the next record: a
             replay must find it.
         """
-        meta = self.meta(tp)
+        part = self._parts[tp[0], tp[1]]
+        self._store.slab.write_adopted(part.number)
+        meta = part.meta
         begun = meta.absorbed >= 0
         if meta.first_offset < 0 and events_from > position:
             meta.first_offset, meta.absorbed = position, position - 1
@@ -327,7 +331,8 @@ class Engine:
         part = self._parts[tp[0], tp[1]]
         slot = part.index.get(key)
         if slot is None:
-            return self._store.overflow.away(part, [key]).get(key)
+            away = self._store.overflow.away(part, [key]).get(key)
+            return None if away is None else self._store.overflow.ours(part, key, away).tobytes()
         return bytes(self._store.slab.rows[slot])
 
     def take_dirty(self, tp: TP, limit: int | None = None) -> DirtyRows:
@@ -417,14 +422,31 @@ class Engine:
 
     def newer(self, tp: TP) -> int:
         """The highest layout version of loaded rows, where this engine does not read it; else 0."""
-        versions = [version_in(row) for row in self._parts[tp[0], tp[1]].foreign.values()]
-        highest = max(versions, default=0)
+        highest = self._store.foreign.newest(self._parts[tp[0], tp[1]])
         return highest if highest > LAYOUT_VERSION else 0
 
-    def adopt(self, tp: TP) -> LoadReport:
-        """After all rows are loaded: take over those of another layout or model, by field name."""
-        made, damaged = self._store.adopt(self._parts[tp[0], tp[1]])
-        return LoadReport(made, 0, damaged)
+    def adopt(self, tp: TP, limit: int | None = None) -> LoadReport:
+        """After all rows are loaded: take over those of another layout or model, by field name.
+
+        They are written to the changelog once the partition is open.
+
+        Args:
+            tp: The partition.
+            limit: Most rows to look at, the others wait for the next call; None: all of them.
+        """
+        part = self._parts[tp[0], tp[1]]
+        part.graves.clear()  # the whole changelog was read
+        part.next_silence = -(2**62)
+        made, damaged = 0, list[tuple[bytes, str]]()
+        while True:
+            more, broken = self._store.foreign.adopt(part, limit or _ADOPTED)
+            made, damaged = made + more, damaged + broken
+            if limit or not part.unadopted():
+                return LoadReport(made, 0, damaged)
+
+    def unadopted(self, tp: TP) -> int:
+        """Rows that wait for `adopt`; at most so many."""
+        return self._parts[tp[0], tp[1]].unadopted()
 
 
 def _to_each_meta(

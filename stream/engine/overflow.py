@@ -49,6 +49,10 @@ class Overflow:
         self.evicted, self.returned = former.evicted, former.returned
         self.forgotten, self.expired = former.forgotten, former.expired
 
+    def waiting(self) -> int:
+        """Rows of other layouts or models that wait in memory, over all partitions."""
+        return sum(len(part.foreign) for part in self._parts.values())
+
     def opened(self, part: Partition) -> None:
         """A partition is owned now."""
         self._parts[part.number] = part
@@ -141,6 +145,8 @@ class Overflow:
         if part.departed is not None:
             part.departed += [row.key for row in rows]
         self.evicted += len(rows)
-        gone = [key for key in part.spill.put(rows) if key not in part.index]
+        gone = [
+            key for key in part.spill.put(rows) if key not in part.index and key not in part.foreign
+        ]
         part.tombstones.update(dict.fromkeys(gone))
         self.forgotten += len(gone)

@@ -24,6 +24,8 @@ class Partition:
         next_expiry: No sweep for keys to be forgotten before the clock passes this, microseconds.
         graves: Keys that were forgotten, while a changelog is read.
         foreign: Changelog rows of another layout or model, by key, until they are adopted.
+        aside: Places in the spill behind which, and up to which, such rows wait as well.
+        newer_aside: Whether a row of a newer layout version has been among those.
         spill: Where rows go that memory does not hold; None: nowhere.
         overdue: Keys put away that are silent, and found no room to say so.
         tombstones: Keys forgotten, in that order, of which nothing is held; to be written.
@@ -45,4 +47,10 @@ class Partition:
     departed: list[bytes] | None = None
     graves: Graves = field(default_factory=Graves)
     foreign: dict[bytes, bytes] = field(default_factory=dict)
+    aside: tuple[int, int] = (0, 0)
+    newer_aside: bool = False
     described: dict[int, Description] = field(default_factory=dict)
+
+    def unadopted(self) -> int:
+        """Rows that wait to be adopted; of those in the spill the most there can be."""
+        return len(self.foreign) + self.aside[1] - self.aside[0]

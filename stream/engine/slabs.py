@@ -29,6 +29,7 @@ class Slab:
         self.nbytes, self.max_keys = nbytes, max_keys
         self.rows = _reserve(max_keys, nbytes)
         self.dirty = np.zeros(max_keys, dtype=bool)
+        self.adopted = np.zeros(max_keys, dtype=bool)  # dirty once its partition is processed
         self.touched = np.zeros(max_keys, dtype=np.int64)  # step that last needed the row
         self.tick = 0
         self.owner = np.full(max_keys, -1, dtype=np.int32)  # number of the partition; -1 free
@@ -64,7 +65,7 @@ class Slab:
         else:
             raise MemoryError(f"All {self.max_keys} rows of the slab are in use.")
         self.owner[slot] = owner
-        self.dirty[slot] = False
+        self.dirty[slot] = self.adopted[slot] = False
         self.touched[slot] = self.tick
         return slot
 
@@ -76,7 +77,7 @@ class Slab:
         self._keys += keys
         slots = slice(begin, end)
         self.owner[slots] = owner
-        self.dirty[slots] = False
+        self.dirty[slots] = self.adopted[slots] = False
         self.touched[slots] = self.tick
         return slots
 
@@ -84,7 +85,7 @@ class Slab:
         """Give a slot back."""
         self._keys[slot] = None
         self.owner[slot] = -1
-        self.dirty[slot] = False
+        self.dirty[slot] = self.adopted[slot] = False
         self._free.append(slot)
 
     def key(self, slot: int) -> bytes:
@@ -105,6 +106,13 @@ class Slab:
         """Slots of a partition whose rows have changed since they were last taken."""
         n = self.high
         return np.flatnonzero(self.dirty[:n] & (self.owner[:n] == owner))
+
+    def write_adopted(self, owner: int) -> None:
+        """Mark rows of a partition dirty that were made of rows of another layout or model."""
+        n = self.high
+        mine = self.adopted[:n] & (self.owner[:n] == owner)
+        self.dirty[:n] |= mine
+        self.adopted[:n] &= ~mine
 
     def slots_of(self, owner: int) -> NDArray[np.int64]:
         """All slots of a partition."""

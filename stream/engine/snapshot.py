@@ -68,7 +68,7 @@ class Walk:
     @property
     def waiting(self) -> int:
         """Rows and tombstones of which the changelog does not have the last version yet."""
-        return self.skipped + len(self._part.tombstones) + len(self._part.foreign)
+        return self.skipped + len(self._part.tombstones) + self._part.unadopted()
 
     def _from_spill(self, limit: int) -> RowBlock | None:
         part = self._part

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.fleet import FleetModel
-from stream.engine.adopt import HEAD_BYTES, Adopter, Description, mark_in, mark_of, offset_in
+from stream.engine.adopt import HEAD_BYTES, Adopter, Description, mark_of, offset_in
+from stream.engine.foreign import Foreign
 from stream.engine.graves import Gone
 from stream.engine.layout import LAYOUT_VERSION, RowLayout, WindowSpec, engine_fields
 from stream.engine.overflow import Overflow
@@ -24,7 +25,6 @@ from stream.engine.windows import NEVER
 from stream.records import Reason, Rejected, quoted
 
 _NO_SLOTS = np.zeros(0, dtype=np.int64)
-_FIRST = np.zeros(1, dtype=np.int64)
 _COPIED = 16_384
 """Rows that go from one model to another at once."""
 
@@ -61,7 +61,6 @@ class Store:
         self._known = self._first_rows(model.key_state, len(model.keys))
         self._new = self._first_rows(model.new_state, 1)
         self._stale_intervals, self._ttl_us = stale_intervals, ttl_us
-        self._use(Slab(self.layout.nbytes, max_keys))
         windows = (*pipeline.normaliser.state_fields(), *pipeline.windows.state_fields())
         measured = {f.name for f in (*windows, *engine_fields(len(model.channels), window))}
         self._adopter = Adopter(
@@ -72,11 +71,13 @@ class Store:
             self._warm_rows,
             pipeline.config.quiet_rows,
         )
+        self._use(Slab(self.layout.nbytes, max_keys))
 
     def _use(self, slab: Slab) -> None:
         self.slab = slab
         self._all = self.layout.views(slab.rows)
         self.overflow = Overflow(slab, self._due, self._ours_of)
+        self.foreign = Foreign(slab, self.overflow, self._adopter, self._first, self._due_of)
 
     def _first_rows(self, state: dict[str, Any], n: int) -> NDArray[np.uint8]:
         """Rows that keys begin with, `(n, nbytes)`."""
@@ -184,6 +185,11 @@ class Store:
             ends = np.where(seen > NEVER, np.minimum(ends, seen + self._ttl_us), ends)
         return ends
 
+    def _due_of(self, rows: NDArray[np.uint8]) -> list[int]:
+        """The same of rows that lie elsewhere, `(n, nbytes)`."""
+        due: list[int] = self._due(np.arange(len(rows)), self.layout.views(rows)).tolist()
+        return due
+
     def _silent(
         self, slots: NDArray[np.int64], views: dict[str, Any] | None = None
     ) -> NDArray[np.int64]:
@@ -287,7 +293,7 @@ class Store:
         """Take changelog rows in; a row counts only if its source offset is not older.
 
         A tombstone counts only if what is there is not newer, where it says up to when it holds.
-        Rows of another layout or model are put aside for `adopt`. A damaged row takes the older
+        Rows of another layout or model are put aside (`foreign`). A damaged row takes the older
         one of its key with it: half of a memory is worse than none.
 
         Returns:
@@ -299,8 +305,10 @@ class Store:
         slab.tick += 1
         for key, value in rows:
             slot = index.get(key)
-            spilled = slot is None and part.spill is not None and len(part.spill) > 0
-            away = overflow.away(part, [key]).get(key) if spilled else None
+            ends = value is None or isinstance(value, Gone) or len(value) < HEAD_BYTES
+            away = None  # a row in memory may have left an old copy, which ends with it
+            if slot is None or ends:
+                away = overflow.away(part, [key]).get(key)
             if isinstance(value, Gone) or key in graves:
                 if graves.late(key, value, self._newest(part, key, away)):
                     old += 1
@@ -323,12 +331,15 @@ class Store:
                     damaged.append((key, f"{len(value)} bytes are no row"))
                 continue
             offset = offset_in(value)
-            older = slot is not None and offset < int(self._all["offset"][slot])
-            if older or (key in part.foreign and offset < offset_in(part.foreign[key])):
+            if slot is not None and offset < int(self._all["offset"][slot]):
+                old += 1
+                continue
+            if key in part.foreign and offset < offset_in(part.foreign[key]):
                 old += 1
                 continue
             part.tombstones.pop(key, None)  # its owner has written it anew
-            if not self._ours(value):
+            if not self._adopter.ours(value):
+                part.foreign.pop(key, None)  # newest last
                 part.foreign[key] = value
                 accepted += 1
                 continue
@@ -337,8 +348,7 @@ class Store:
                 if slab.full():
                     overflow.make_room(1, _NO_SLOTS)
                 if slab.full() and part.spill is not None:  # of rows that are not written out yet
-                    block = np.frombuffer(value, dtype=np.uint8)[None]
-                    (due,) = self._due(_FIRST, self.layout.views(block)).tolist()
+                    (due,) = self._due_of(np.frombuffer(value, dtype=np.uint8)[None])
                     overflow.put_away(part, [Spilled(key, value, due)])
                     accepted += 1
                     continue
@@ -348,7 +358,9 @@ class Store:
                 slot = slab.allocate(key, part.number)
                 index[key] = slot
             slab.rows[slot] = np.frombuffer(value, dtype=np.uint8)
+            slab.adopted[slot] = False
             accepted += 1
+        self.foreign.put_aside(part)
         part.next_silence = -(2**62)
         return accepted, old, damaged
 
@@ -380,41 +392,6 @@ class Store:
         part.index.update(zip(keys, range(slots.start, slots.stop), strict=True))
         part.next_silence = -(2**62)
         return len(keys), 0, []
-
-    def adopt(self, part: Partition) -> tuple[int, list[tuple[bytes, str]]]:
-        """Make rows of ours from those of another layout or model; they are dirty then.
-
-        Returns:
-            How many were made, and those that could not be.
-        """
-        made = 0
-        damaged: list[tuple[bytes, str]] = []
-        slab, index = self.slab, part.index
-        part.graves.clear()  # the whole changelog was read
-        for key, value in part.foreign.items():
-            row = self._first(key).copy()
-            why = self._adopter.adopt(value, part.described.get(mark_in(value)), row)
-            slot = index.get(key)
-            if why:
-                damaged.append((key, why))
-                if slot is not None:
-                    slab.free(slot)
-                    del index[key]
-                continue
-            if slot is None:
-                if slab.full():
-                    self.overflow.make_room(1, _NO_SLOTS)
-                if slab.full():
-                    damaged.append((key, f"all {slab.max_keys} rows of state.max_keys are taken"))
-                    continue
-                slot = slab.allocate(key, part.number)
-                index[key] = slot
-            slab.rows[slot] = row
-            slab.dirty[slot] = True
-            made += 1
-        part.foreign.clear()
-        part.next_silence = -(2**62)
-        return made, damaged
 
     def take_over(
         self, old: Store, parts: Iterable[Partition], written_by_us: Collection[TP]
@@ -462,19 +439,10 @@ class Store:
 
     def _ours_of(self, part: Partition, key: bytes, value: bytes) -> NDArray[np.uint8]:
         """The row of a key that was put away, maybe under an earlier model."""
-        if self._ours(value):
-            return np.frombuffer(value, dtype=np.uint8)
-        row = self._first(key).copy()
-        self._adopter.adopt(value, part.described.get(mark_in(value)), row)
+        fresh = self._first(key)[None].copy()
+        self._adopter.adopt([value], part.described, fresh)
+        row: NDArray[np.uint8] = fresh[0]
         return row
-
-    def _ours(self, value: bytes) -> bool:
-        """Whether a changelog value is a row of this layout and model."""
-        return (
-            len(value) == self.layout.nbytes
-            and int.from_bytes(value[:2], "little") == LAYOUT_VERSION
-            and mark_in(value) == self.model_mark
-        )
 
     def _too_many(self, message: int) -> Rejected:
         """Why a new key found no room."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -11,6 +11,9 @@ from stream.engine import META_KEY, Gone, MetaRow, gone_by, number_in
 
 from ._checkpoint import COMMITTED_HEADER
 from ._ports import TP, Engine, LoadReport, Observer
+
+_ADOPTED_ROWS = 2048
+"""Rows taken over in one go: some tens of milliseconds."""
 
 
 class ChangelogRecord(Protocol):
@@ -31,6 +34,13 @@ class ChangelogRecord(Protocol):
     @property
     def headers(self) -> Sequence[tuple[str, bytes]]:
         """Ours are on meta rows and tombstones."""
+
+
+class Adopted(NamedTuple):
+    """Rows of another layout or model that were taken over so far, and how many may be left."""
+
+    rows: int
+    left: int
 
 
 class Changelog:
@@ -165,13 +175,19 @@ class Changelog:
             return 0
         return self._report(tp, self._engine.load(tp, keys, values))
 
-    def complete(self, tp: TP) -> int:
+    def complete(self, tp: TP) -> Iterator[Adopted]:
         """The whole changelog is in memory: take over rows of another layout or model.
 
-        Returns:
-            Rows taken over.
+        Yields:
+            How far it is, after every piece; nothing is left after the last.
         """
-        return self._report(tp, self._engine.adopt(tp))
+        adopted = 0
+        while True:
+            adopted += self._report(tp, self._engine.adopt(tp, _ADOPTED_ROWS))
+            left = self._engine.unadopted(tp)
+            yield Adopted(adopted, left)
+            if not left:
+                return
 
     def _report(self, tp: TP, report: LoadReport) -> int:
         for key, why in report.damaged:

@@ -100,6 +100,7 @@ class Edge:
         self.remaining = 0  # changelog records that a recovery has to go
         self.assignments = 0  # that were let go
         self.running = False  # all partitions of this assignment are at work
+        self.took_over_at = float("-inf")  # when rows of another model last became ours
         self.ledger = Ledger()
         self.changelog = Changelog(engine, observer, self._damaged)
         self.outbox = Outbox(events, limit=config.events_in_flight, on_full=self._wake.set)
@@ -339,6 +340,7 @@ class Edge:
 
     async def resume(self, assignment: Iterable[Any]) -> None:
         """Find, check and take the positions in all input partitions owned."""
+        self.remaining = 0  # all is read
         try:
             await take_positions(self, [tp for tp in assignment if tp.topic in self.config.topics])
         except RefusedError as error:
@@ -348,16 +350,33 @@ class Edge:
                 self.fatal(f"This worker is fenced: {fenced}.")
             self.fatal(str(error))
 
-    def complete(self, tp: TP) -> None:
-        """A changelog is in memory whole: take over what is of another layout, and sum up."""
-        adopted = self.changelog.complete(tp)
-        if adopted:
+    async def complete(self, tp: TP) -> bool:
+        """A changelog is in memory whole: take over what is of another layout, and sum up.
+
+        Returns:
+            False where the partition was given away meanwhile: what is left is taken over by
+            whoever owns it next.
+        """
+        assignment = self.assignments
+        for adopted in self.changelog.complete(tp):
+            if adopted.left:
+                done, of = adopted.rows, adopted.rows + adopted.left
+                self.observer.phase(
+                    "recovering",
+                    f"{tp[0]}-{tp[1]}: taking over rows of another model: {done} of {of}",
+                )
+                self.took_over_at = self.clock()
+                await asyncio.sleep(0)
+                if self.assignments != assignment or tp not in self.engine.attached():
+                    return False
+        if adopted.rows:
             log.warning(
-                "%s-%d: %d keys were taken over from another model or layout.", *tp, adopted
+                "%s-%d: %d keys were taken over from another model or layout.", *tp, adopted.rows
             )
         damaged = self._damaged_rows.pop(tp, 0)
         if damaged > _DAMAGED_SHOWN:
             log.error("%s-%d: %d damaged rows in all; their keys start anew.", *tp, damaged)
+        return True
 
     def _damaged(self, tp: TP, key: bytes, why: str) -> None:
         self._damaged_rows[tp] = self._damaged_rows.get(tp, 0) + 1

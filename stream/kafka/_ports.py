@@ -150,8 +150,11 @@ class Engine(Protocol):
     def newer(self, tp: TP) -> int:
         """Layout version of loaded rows that this engine does not read; 0: there are none."""
 
-    def adopt(self, tp: TP) -> LoadReport:
-        """After all rows are loaded: take over those of another layout or model."""
+    def adopt(self, tp: TP, limit: int | None = None) -> LoadReport:
+        """After all rows are loaded: take over some of another layout or model."""
+
+    def unadopted(self, tp: TP) -> int:
+        """Rows that wait for `adopt`; at most so many."""
 
     def meta(self, tp: TP) -> MetaRow:
         """The partition's meta row."""

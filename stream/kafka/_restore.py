@@ -71,7 +71,8 @@ async def take_positions(edge: Edge, tps: list[Any]) -> None:
     sources: list[TP] = [(tp.topic, tp.partition) for tp in tps]
     for tp in sources:
         _refuse_newer(edge, tp)
-        edge.complete(tp)
+        if not await edge.complete(tp):
+            return
     if sources:
         facts, topics = await _ask(edge, sources)
         began = await _began(edge, sources, facts)

@@ -223,8 +223,11 @@ class CountingEngine:
     def newer(self, tp: Any) -> int:
         return 0
 
-    def adopt(self, tp: Any) -> Report:
+    def adopt(self, tp: Any, limit: int | None = None) -> Report:
         return Report(0, 0, [])
+
+    def unadopted(self, tp: Any) -> int:
+        return 0
 
     def meta(self, tp: Any) -> Meta:
         return self.slabs[tuple(tp)].meta

@@ -228,6 +228,7 @@ def test_another_window_mode_keeps_every_field_of_equal_name_and_shape(
     assert set(now) - set(old) > {"max_time", "window_start"}
     for name, value in old.items():
         np.testing.assert_array_equal(now[name], value, err_msg=name)
+    after.open(TP, 40, -1)
     assert set(after.take_dirty(TP).keys) == {b"a", b"b", META_KEY}  # written anew at once
 
 

@@ -72,8 +72,9 @@ class Edge:
     def source(self, tp: Any) -> Any:
         return f"source of {tp}"
 
-    def complete(self, tp: Any) -> None:
+    async def complete(self, tp: Any) -> bool:
         self.done.append("complete")
+        return True
 
     async def write_ahead(self) -> None:
         self.done.append("written ahead")

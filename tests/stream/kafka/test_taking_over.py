@@ -1,0 +1,173 @@
+"""Rows of another model are taken over piece by piece: the loop turns, and a rebalance may come."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stream.engine import META_KEY, MetaRow
+from stream.engine.adopt import mark_of
+from stream.kafka import Silent, WorkerConfig
+from stream.kafka import _changelog as changelog
+from stream.kafka._edge import Edge
+from stream.kafka._store import SlabRecovery
+from tests.simulation.spill import DictSpill
+from tests.simulation.tiny import TinyEngine
+from tests.stream.kafka.fakes import FakeClock, FakeLog
+
+IN = ("in", 3)
+FORMER = "8" * 64
+KEYS = [b"k%02d" % i for i in range(11)]
+CONFIG = WorkerConfig(bootstrap_servers=("nobody:1",), group="g", topics=("in",))
+
+
+class Phases(Silent):
+    """What was said, in order."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def phase(self, phase: str, detail: str) -> None:
+        self.said.append(f"{phase}: {detail}")
+
+
+@pytest.fixture
+def edge(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A worker that has read the rows of another model; memory has room for three."""
+    monkeypatch.setattr(changelog, "_ADOPTED_ROWS", 2)
+    nobody: Any = None
+    log: Any = FakeLog([])
+    engine = TinyEngine(3, DictSpill)
+    made = Edge(
+        config=CONFIG,
+        codec=nobody,
+        engine=engine,
+        observer=Phases(),
+        transactional_id="",
+        log_factory=lambda _: log,
+        administration=nobody,
+        events=None,
+        dead_letters=None,
+        too_large=lambda _: False,
+        exit_process=nobody,
+    )
+    engine.attach(IN)
+    rows: list[Any] = []
+    for offset, key in enumerate(KEYS):
+        row = engine._store._first(key).copy()
+        views = engine.layout.views(row[None])
+        views["model"][0], views["offset"][0] = mark_of(FORMER), offset
+        rows.append(row.tobytes())
+    fields = engine.row_kind()[1]
+    meta = MetaRow(model=FORMER, fields=fields, channels=["x"], absorbed=len(KEYS))
+    engine.load(IN, [*KEYS, META_KEY], [*rows, meta.encode()])
+    return made
+
+
+def kept(edge: Edge) -> int:
+    engine: Any = edge.engine
+    return sum(engine.row(IN, key) is not None for key in KEYS)
+
+
+async def test_the_loop_turns_between_the_pieces_and_progress_is_told(edge: Any) -> None:
+    turns = 0
+
+    async def heart() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            assert IN not in edge.ledger
+            await asyncio.sleep(0)
+
+    beating = asyncio.ensure_future(heart())
+    assert await edge.complete(IN)
+    beating.cancel()
+    said = edge.observer.said
+    assert turns >= len(said) >= len(KEYS) // 2
+    assert said[0] == "recovering: in-3: taking over rows of another model: 2 of 11"
+    assert kept(edge) == len(KEYS)
+    assert edge.engine.unadopted(IN) == 0
+
+
+async def test_where_nothing_is_to_be_taken_over_nothing_waits(edge: Any) -> None:
+    other = ("in", 4)
+    edge.engine.attach(other)
+    coroutine = edge.complete(other)
+    with pytest.raises(StopIteration) as done:
+        coroutine.send(None)
+    assert done.value.value is True
+    assert edge.observer.said == []
+
+
+async def test_a_revoke_in_between_ends_it_and_the_next_assignment_goes_on(edge: Any) -> None:
+    taking = asyncio.ensure_future(edge.complete(IN))
+    await asyncio.sleep(0)
+    await edge.let_go("revoke")
+    assert await taking is False
+    assert 0 < edge.engine.unadopted(IN) < len(KEYS)
+    assert edge.engine.take_dirty(IN).keys == [META_KEY]
+    assert await edge.complete(IN)
+    assert edge.engine.unadopted(IN) == 0
+    assert kept(edge) == len(KEYS)
+
+
+async def test_a_partition_that_is_taken_away_in_between_is_left_alone(edge: Any) -> None:
+    taking = asyncio.ensure_future(edge.complete(IN))
+    await asyncio.sleep(0)
+    edge.detach(SimpleNamespace(topic=next(iter(edge.sources)), partition=IN[1]))
+    assert await taking is False
+    assert edge.engine.active_keys == 0
+
+
+async def test_a_partition_given_away_in_between_is_not_opened(edge: Any) -> None:
+    resuming = asyncio.ensure_future(edge.resume([SimpleNamespace(topic="in", partition=IN[1])]))
+    await asyncio.sleep(0)
+    await edge.let_go("revoke")
+    await resuming  # without a consumer to ask
+    assert IN not in edge.ledger
+    assert not edge.running
+
+
+async def test_when_all_is_read_no_record_is_to_go(edge: Any) -> None:
+    """What was told last is not held against the worker later."""
+    tables = SimpleNamespace(recovery=SimpleNamespace(standby_tps=set()))
+    edge.consumer = SimpleNamespace(app=SimpleNamespace(tables=tables))
+    edge.recovering(500)
+    await edge.resume([])
+    assert edge.remaining == 0
+    assert edge.running
+
+
+@pytest.mark.parametrize("pieces", [0, 3])
+async def test_a_step_may_take_longer_while_rows_are_taken_over(pieces: int) -> None:
+    """Faust gives it the time of a broker's answer; to take over millions of keys needs more."""
+    clock, done = FakeClock(), asyncio.Event()
+    worker = SimpleNamespace(clock=clock, took_over_at=float("-inf"))
+    recovery: Any = SimpleNamespace(
+        app=SimpleNamespace(edge=worker),
+        signal_recovery_start=asyncio.Event(),
+        _stopped=asyncio.Event(),
+    )
+    left = pieces
+
+    def now() -> float:
+        nonlocal left
+        clock.now += 1.0
+        if left:
+            left -= 1
+            worker.took_over_at = clock.now
+        elif pieces:
+            done.set()
+            worker.took_over_at = clock.now
+        return clock.now
+
+    worker.clock = now
+    waiting = SlabRecovery._wait(recovery, done.wait(), timeout=0.01)
+    if pieces:
+        await waiting
+    else:
+        with pytest.raises(TimeoutError):
+            await waiting
