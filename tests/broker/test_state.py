@@ -284,9 +284,14 @@ def test_a_tool_that_hangs_in_its_write_keeps_no_worker_from_starting(
     kafka.create({changelog: 1}, {"cleanup.policy": "compact"})
     section = {"bootstrap_servers": kafka.bootstrap, "group": group}
     log = StateLog(Settings.model_validate({"kafka": section, "input": {"topics": [topic]}}))
-    with pytest.raises(UserError, match="not written"), log.writing() as writer:
-        writer.put(changelog, 0, b"key", b"row")
-        writer.flush()
-        with WorkerProcess(kafka, topic, group, tmp_path) as worker:
-            worker.running().stop()
+
+    def write() -> None:
+        with log.writing() as writer:
+            writer.put(changelog, 0, b"key", b"row")
+            writer.flush()
+            with WorkerProcess(kafka, topic, group, tmp_path) as worker:
+                worker.running().stop()
+
+    with pytest.raises(UserError, match="not written"):
+        write()
     assert kafka.read_changelog(changelog) == {}
