@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 10.0
 """Between looks at the ends of the logs."""
-_ANSWER_SECONDS: Final = 60.0
-"""For a broker to answer; aiokafka's own limit is shorter."""
+_ANSWER_SECONDS: Final = 15.0
+"""For a broker to answer."""
 _TOPICS_SECONDS: Final = 30.0
 """Between questions for the topics; each takes a connection of its own."""
 

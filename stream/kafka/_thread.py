@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka import errors as kafka_errors
@@ -16,6 +16,8 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 
 from ._markers import accept_empty_markers
 from ._ports import TP, FencedError, Membership
+
+T = TypeVar("T")
 
 _READ_UNCOMMITTED = 0
 _LATEST = -1
@@ -125,14 +127,17 @@ class ConsumerThread(AIOKafkaConsumerThread):
         return facts
 
     async def turn(self) -> None:
-        """Return once the thread's event loop has turned, whatever else it waits for."""
-        turned = asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self.thread_loop)
-        await asyncio.wrap_future(turned)
+        """Return once the thread's event loop has turned."""
+        await self._beside(asyncio.sleep(0))
+
+    async def _beside(self, asking: Coroutine[Any, Any, T]) -> T:
+        """Run in the thread, whatever else it waits for; cancelled there where it is here."""
+        asked = asyncio.run_coroutine_threadsafe(asking, self.thread_loop)
+        return await asyncio.wrap_future(asked)
 
     async def bounds(self, tps: Iterable[TP]) -> dict[TP, tuple[int, int]]:
         """Log starts and ends (committed reads); unlike by `facts`, the group is not asked."""
-        result: dict[TP, tuple[int, int]] = await self.call_thread(self._bounds, list(tps))
-        return result
+        return await self._beside(self._bounds(list(tps)))
 
     async def _bounds(self, tps: list[TP]) -> dict[TP, tuple[int, int]]:
         if not tps:

@@ -27,7 +27,9 @@ def test_a_broker_that_goes_away_and_comes_back(kafka: Broker, tmp_path: Path) -
     with bench.worker() as worker:
         worker.until(lambda: worker.absorbed() > 0)
         kafka.server.kill()
-        worker.until(lambda: worker.said("phase", phase="waiting"), 90)
+        worker.until(
+            lambda: any("not answer" in p["detail"] for p in worker.said("phase", phase="waiting"))
+        )
         before = len(worker.said("phase", phase="running"))
         kafka.server.start()
         bench.feed()
