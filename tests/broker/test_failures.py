@@ -13,7 +13,7 @@ from tests.broker.conftest import Broker
 from tests.broker.small_service import SmallService, body
 from tests.broker.test_refusals import absorbed, grow, refusal
 from tests.broker.test_worker import PARTITIONS, Bench
-from tests.broker.workers import wait_committed
+from tests.broker.workers import WorkerProcess, wait_committed
 
 
 @pytest.mark.kafka
@@ -27,9 +27,7 @@ def test_a_broker_that_goes_away_and_comes_back(kafka: Broker, tmp_path: Path) -
     with bench.worker() as worker:
         worker.until(lambda: worker.absorbed() > 0)
         kafka.server.kill()
-        worker.until(
-            lambda: any("not answer" in p["detail"] for p in worker.said("phase", phase="waiting"))
-        )
+        worker.until(lambda: {"the broker", "the group"} & set(_waits(worker)))
         before = len(worker.said("phase", phase="running"))
         kafka.server.start()
         bench.feed()
@@ -86,6 +84,11 @@ def test_a_changelog_made_again_in_mid_stream_is_not_taken_for_the_state(
         sentence = refusal(worker)
     assert "was deleted and made again, and the state in it is gone" in sentence
     assert "ember state rebase" in sentence
+
+
+def _waits(worker: WorkerProcess) -> list[str]:
+    """For whom it said that it waits."""
+    return [said["detail"][:10].strip() for said in worker.said("phase", phase="waiting")]
 
 
 def _create(kafka: Broker, changelog: str) -> None:
