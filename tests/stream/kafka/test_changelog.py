@@ -133,7 +133,7 @@ def test_a_copy_from_before_a_rebase_is_overtaken() -> None:
     row = SimpleNamespace(offset=6, key=b"k", value=None, headers=())
     of_same = SimpleNamespace(offset=6, key=META_KEY, value=same, headers=())
     damaged = SimpleNamespace(offset=6, key=META_KEY, value=b"?", headers=())
-    assert not changelog.overtaken(TP, [row, of_same, damaged])
+    assert changelog.overtaken(TP, [row, of_same, damaged]) is False
     assert changelog.overtaken(TP, [row, of_same, of_other])
     gone = SimpleNamespace(offset=6, key=META_KEY, value=None, headers=())
     assert changelog.overtaken(TP, [row, gone])
@@ -168,13 +168,15 @@ def test_a_checkpoints_tombstone_says_up_to_when_it_holds() -> None:
 
 def test_damaged_rows_are_told_and_do_no_more_harm() -> None:
     told: list[Any] = []
+    engine = Engine()
     changelog = Changelog(
-        Engine(),  # type: ignore[arg-type]
+        engine,  # type: ignore[arg-type]
         Silent(),
         lambda *seen: told.append(seen),
     )
     changelog.load(TP, [record(1, None), record(2)])
     assert told == [(TP, b"", "a changelog record without a key"), (TP, b"bad", "short")]
+    assert engine.loaded == [([b"k"], [b"v"])]
 
 
 def test_a_dropped_partition_is_read_from_its_beginning() -> None:

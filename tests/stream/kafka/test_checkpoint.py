@@ -255,3 +255,19 @@ async def test_an_observer_hears_how_long_the_stream_was_held_up() -> None:
     rig.absorb(B, 13)
     written = await rig.checkpoint.run("interval")
     assert heard == [("interval", 20.0, 2.0, written)]
+
+
+@pytest.mark.parametrize("fail", ["", "rows"])
+async def test_since_when_one_is_on_its_way_can_be_asked(fail: str) -> None:
+    rig = Rig(fail=fail)
+    rig.log.gate = asyncio.Event()
+    assert rig.checkpoint.began is None
+    rig.absorb(A, 15)
+    running = asyncio.ensure_future(rig.checkpoint.run("interval"))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert rig.checkpoint.began == 0.0
+    rig.log.gate.set()
+    await asyncio.wait({running})
+    assert (running.exception() is not None) == bool(fail)
+    assert rig.checkpoint.began is None
