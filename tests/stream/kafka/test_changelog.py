@@ -141,6 +141,29 @@ def test_a_copy_from_before_a_rebase_is_overtaken() -> None:
     assert not changelog.overtaken(TP, [of_other])
 
 
+def test_a_meta_row_that_is_damaged_says_nothing() -> None:
+    """The engine says that it is; what was known before stays."""
+    changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
+    changelog.load(TP, [record(1, META_KEY, [("ember.committed", b"50")], absorbed=99)])
+    known = changelog.meta(TP)
+    for value in (b"garbage", b'"\xff"'):
+        damaged = SimpleNamespace(
+            offset=2, key=META_KEY, value=value, headers=[("ember.committed", b"7")]
+        )
+        changelog.load(TP, [damaged])
+        assert (changelog.committed_before(TP), changelog.meta(TP)) == (50, known)
+
+
+def test_without_anything_new_nothing_is_merged() -> None:
+    engine = Engine()
+    changelog = Changelog(engine, Silent())  # type: ignore[arg-type]
+    assert changelog.load(TP, []) == 0
+    assert changelog.load(TP, [record(4)]) == 1
+    engine.loaded.clear()
+    assert changelog.load(TP, [record(3), record(4)]) == 0
+    assert engine.loaded == []
+
+
 def test_a_meta_row_that_is_gone_leaves_nothing_of_it() -> None:
     changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
     changelog.load(TP, [record(1, META_KEY, [("ember.committed", b"50")], absorbed=99)])

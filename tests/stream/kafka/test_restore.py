@@ -81,6 +81,7 @@ class Edge:
 
     def _open(self, tp: Any, position: int, events_from: int) -> bool:
         self.opened.append((tp, position, events_from))
+        self.done.append("opened")
         self.meta.events_from = max(self.meta.events_from, events_from)
         return self.unwritten
 
@@ -120,7 +121,7 @@ async def test_a_new_group_begins_where_it_is_told_to(start: str, position: int)
     assert edge.opened == [(TP, position, -1)]
     assert (edge.meta.topic_id, edge.meta.changelog_id) == ("id", "changes")
     assert edge.meta.partition_count == 3
-    assert edge.done == ["complete", "written ahead"]
+    assert edge.done == ["complete", "opened", "written ahead"]
     assert edge.running
     assert edge.observer.said == [([TP], ["source of standby"]), "running: 1 partitions"]
     assert not edge.ledger.moved(TP)  # nothing to write before the first record
@@ -280,6 +281,21 @@ async def test_partitions_let_go_meanwhile_are_not_taken(
     assert edge.opened == []
     assert list(edge.ledger) == []
     assert edge.done == ["complete"]
+    assert edge.seeks == ([] if step == "_describe" else [[10]])
+    assert not edge.running
+    assert edge.observer.said == []
+
+
+async def test_partitions_let_go_while_the_first_rows_are_written_do_not_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    edge = Edge()
+
+    async def write_ahead() -> None:
+        edge.assignments += 1
+
+    monkeypatch.setattr(edge, "write_ahead", write_ahead)
+    await take_positions(edge, [FAUST])  # type: ignore[arg-type]
     assert not edge.running
     assert edge.observer.said == []
 

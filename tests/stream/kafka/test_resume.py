@@ -58,6 +58,11 @@ def test_contradictions_are_refused_with_the_mend(meta: Meta, found: Facts, word
     assert word in str(caught.value)
 
 
+def test_a_group_moved_by_hand_is_refused_where_retention_removed_records_too() -> None:
+    with pytest.raises(RefusedError, match="moved by hand"):
+        resume("g", TP, Meta(), facts(committed=70, log_start=500))  # type: ignore[arg-type]
+
+
 def test_where_nothing_fences_a_successor_may_have_committed_less_than_a_late_row_says() -> None:
     assert resume("g", TP, Meta(), facts(committed=70), between=True).position == 100  # type: ignore[arg-type]
     for moved in (39, 101):
