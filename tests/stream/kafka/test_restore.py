@@ -181,6 +181,23 @@ async def test_a_group_that_has_committed_is_not_new() -> None:
     assert edge.opened == [(TP, 10, -1)]
 
 
+async def test_the_first_record_absorbed_is_state_too() -> None:
+    edge = Edge(DAY)
+    edge.offsets = {0: 10, SINCE: 30, NOW: 80}
+    edge.meta, edge.facts = MetaRow(absorbed=0), LogFacts(0, 100, -1, "")
+    assert await taken(edge) == 1
+    assert edge.opened == [(TP, 1, -1)]
+    assert edge.ledger.moved(TP)  # the group's offset is gone, and comes back
+
+
+async def test_offset_0_committed_is_a_group_that_has_begun() -> None:
+    edge = Edge(DAY)
+    edge.offsets = {0: 10, SINCE: 30, NOW: 80}
+    edge.facts = LogFacts(0, 100, 0, "")
+    assert await taken(edge) == 0
+    assert edge.opened == [(TP, 0, -1)]
+
+
 async def test_a_meta_row_that_says_something_new_is_written_first() -> None:
     edge = Edge()
     edge.unwritten = True
