@@ -78,3 +78,47 @@ async def test_whether_it_still_belongs_is_waited_for(
     else:
         with pytest.raises(FencedError, match="moved on" if answer == "moved on" else "12"):
             await view.confirmed()
+
+
+def test_a_silence_as_long_as_the_session_is_none_yet() -> None:
+    view, _, clock = make()
+    view.joined()
+    clock.now = 12.0
+    view.membership()
+
+
+@pytest.mark.parametrize(("answers_after", "confirmed"), [(12.0, True), (12.25, False)])
+async def test_an_answer_is_waited_for_as_long_as_the_session(
+    answers_after: float, confirmed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view, client, clock = make(fenced=True)
+    view.joined()
+    clock.now = client.heard = 1_000.0
+    asked = clock.now
+
+    async def pass_time(_: float) -> None:
+        clock.now += 0.25
+        if clock.now - asked > answers_after:
+            client.heard = clock.now
+
+    monkeypatch.setattr("asyncio.sleep", pass_time)
+    if confirmed:
+        await view.confirmed()
+    else:
+        with pytest.raises(FencedError, match=r"not answered for 12\.2 s"):
+            await view.confirmed()
+
+
+async def test_an_answer_to_somebody_else_confirms_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    view, client, clock = make(fenced=True)
+    view.joined()
+
+    async def pass_time(seconds: float) -> None:
+        clock.now += seconds
+        client.heard, client.now = clock.now, Membership(6, "me")
+
+    monkeypatch.setattr("asyncio.sleep", pass_time)
+    with pytest.raises(FencedError, match="moved on"):
+        await view.confirmed()

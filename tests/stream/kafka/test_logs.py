@@ -162,6 +162,9 @@ async def test_a_sink_connects_once_when_it_is_first_needed() -> None:
     await sink.stop()
     assert producer.steps.count("start") == 1
     assert producer.steps[-1] == "stop"
+    first = Producer()
+    await ProducerSink(first).send(event(b"1"))  # type: ignore[arg-type]
+    assert [step if step == "start" else "send" for step in first.steps] == ["start", "send"]
     started = Producer()
     await ProducerSink(started, started=True).send(event(b"1"))  # type: ignore[arg-type]
     ((topic, more),) = started.steps
