@@ -89,21 +89,20 @@ async def append_rows(
     last = len(keys) - 1
     batch = producer.create_batch()
     acks: list[Awaitable[Any]] = []
-    counts: list[int] = []
     for index, (key, row) in enumerate(zip(keys, rows, strict=True)):
         headers = last_headers if index == last else gone_headers if row is None else []
         if batch.append(timestamp=now, key=key, value=row, headers=headers) is None:
             acks.append(await producer.send_batch(batch, topic, partition=partition))
-            counts.append(batch.record_count())
             await asyncio.sleep(0)  # a batch takes milliseconds to build: the stream goes on
             batch = producer.create_batch()
             if batch.append(timestamp=now, key=key, value=row, headers=headers) is None:
                 raise kafka_errors.MessageSizeTooLargeError(f"a row of {len(row or b'')} bytes")
     batch.close()
-    counts.append(batch.record_count())
     acks.append(await producer.send_batch(batch, topic, partition=partition))
     metadata = (await settled(acks))[-1]
-    return -1 if metadata is None or metadata.offset < 0 else metadata.offset + counts[-1] - 1
+    if metadata is None or metadata.offset < 0:
+        return -1
+    return metadata.offset + batch.record_count() - 1
 
 
 class PlainLog:
