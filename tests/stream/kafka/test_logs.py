@@ -56,6 +56,7 @@ class Producer:
 
     async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> Any:
         number = len(self.batches)
+        assert batch.closed or len(batch.rows) == batch.room  # nobody else may add to it
         self.batches.append((topic, partition, batch.rows))
         offset, self.end = self.end, self.end + len(batch.rows)
 
