@@ -102,8 +102,8 @@ async def append_rows(
     metadata = (await settled(acks))[-1]
     if metadata is None or metadata.offset < 0:
         return -1
-    first: int = metadata.offset
-    return first + batch.record_count() - 1
+    last_offset: int = metadata.offset + batch.record_count() - 1
+    return last_offset
 
 
 class PlainLog:

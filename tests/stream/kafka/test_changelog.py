@@ -178,7 +178,7 @@ def test_a_checkpoints_tombstone_says_up_to_when_it_holds() -> None:
     """One of a state tool does not, nor one of an earlier version: it ends what is there."""
     engine = Engine()
     changelog = Changelog(engine, Silent())  # type: ignore[arg-type]
-    headers_of = [[("ember.absorbed", text)] for text in (b"41", b"?", b"-1")] + [[]]
+    headers_of = [[("ember.absorbed", text)] for text in (b"41", b"?", b"-1", b"0")] + [[]]
     changelog.load(
         TP,
         [
@@ -186,7 +186,7 @@ def test_a_checkpoints_tombstone_says_up_to_when_it_holds() -> None:
             for at, headers in enumerate(headers_of)
         ],
     )
-    assert engine.loaded == [([b"k"] * 4, [Gone(41), None, None, None])]
+    assert engine.loaded == [([b"k"] * 5, [Gone(41), None, None, Gone(0), None])]
 
 
 def test_damaged_rows_are_told_and_do_no_more_harm() -> None:

@@ -132,6 +132,8 @@ async def test_a_broker_that_does_not_say_where() -> None:
     producer = Producer()
     producer.end = -1
     assert await _append(producer, [b"row"]) == -1
+    producer.end = 0  # said, and the first there is
+    assert await _append(producer, [b"row"]) == 0
 
 
 async def test_a_row_that_fits_no_batch_is_named() -> None:
@@ -241,6 +243,7 @@ async def test_who_is_fenced_says_why(
     with pytest.raises(FencedError, match=words):
         await log.commit({TP: 7}, ME)
     await log.abort()  # which fails as well, and says nothing
+    assert producer.steps[-1] == "abort"
 
 
 async def test_other_failures_are_told_as_they_are() -> None:
