@@ -59,6 +59,7 @@ TESTS: Final = (
     "kafka/test_processor.py",
     "kafka/test_snapshots.py",
     "kafka/test_taking_over.py",
+    "engine/test_graves.py",
     "engine/test_store.py",
 )
 SURVIVORS: Final = Path(__file__).with_name("survivors.json")
