@@ -150,6 +150,7 @@ async def test_after_a_failure_no_checkpoint_follows() -> None:
     with pytest.raises(CheckpointError):
         await rig.checkpoint.run("stop")
     assert len(rig.journal) == done
+    assert rig.checkpoint.began is None
 
 
 async def test_a_fenced_worker_writes_nothing() -> None:
