@@ -125,7 +125,7 @@ class Stepper:
                     self._say(share.part, fetch, int(sent[begin]), piece.events, result)
                     taken.append(share.part)
                     held.append(index[begin : share.begin + piece.end])
-            self._absorb(taken, batch, fetch, held, slots, fate, result)
+            self._absorb(taken, batch, fetch, held, told, slots, fate, result)
         for share in samples:
             events = self._expiry.sweep(share.part)
             self._say(share.part, fetch, int(sent[share.end - 1]), events, result)
@@ -176,6 +176,7 @@ class Stepper:
         batch: Decoded,
         fetch: Fetch,
         held: list[NDArray[np.int64]],
+        told: NDArray[np.int64],
         slots: NDArray[np.int64],
         fate: NDArray[np.uint8],
         result: StepResult,
@@ -187,9 +188,9 @@ class Stepper:
         times = batch.time_us[index]
         values = np.ascontiguousarray(batch.values[index])
         offsets = fetch.offsets[batch.message[index]]
-        clock, told = np.empty_like(times), _told(times, fetch.timestamps_ms[batch.message[index]])
+        clock = told[index]
         for part, begin, end in shares:
-            own = np.maximum(told[begin:end], part.meta.clock_us)
+            own = np.maximum(clock[begin:end], part.meta.clock_us)
             np.maximum.accumulate(own, out=clock[begin:end])
         uniq, inverse = np.unique(slots[index], return_inverse=True)
         block = self._store.gather(uniq)
