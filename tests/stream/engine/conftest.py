@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,10 @@ from ember_core.fleet import FleetModel
 from ember_core.pipeline import PipelineConfig
 from ember_core.train import Series, fit_pipeline
 from stream.engine import Engine, Fetch, Limits, StepResult, WindowSpec
+from stream.engine.spill import Spill
+from stream.kafka import SpillFiles
 from stream.records import Decoded, Event, Reason, Rejected
+from tests.simulation.spill import DictSpill
 
 QUICK = settings(  # examples are seeds and cuts: shrinking them tells nothing
     max_examples=8,
@@ -294,3 +297,9 @@ def eventful(seed: int = 0, rows: int = 131) -> Iterator[Sent]:
 def feed() -> list[Sent]:
     """The eventful feed."""
     return list(eventful())
+
+
+@pytest.fixture(params=["dictionary", "file"])
+def spill(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Spill]:
+    """Where rows go."""
+    return DictSpill if request.param == "dictionary" else SpillFiles(tmp_path / "spill", 2**40)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,6 @@ import pytest
 from ember_core.fleet import FleetModel
 from stream.engine import META_KEY, Engine, Gone, Limits, WindowSpec
 from stream.engine.spill import Spill
-from stream.kafka import SpillFiles
-from tests.simulation.spill import DictSpill
 from tests.stream.engine.conftest import (
     CHANNELS,
     KNOWN,
@@ -30,12 +27,6 @@ from tests.stream.engine.conftest import (
 STALE = 5.0
 KEYS = [b"k%d" % i for i in range(13)]
 Log = list[tuple[bytes, Any]]
-
-
-@pytest.fixture(params=["dictionary", "file"])
-def spill(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Spill]:
-    """Where rows go."""
-    return DictSpill if request.param == "dictionary" else SpillFiles(tmp_path / "spill", 2**40)
 
 
 @pytest.fixture(scope="module")

@@ -32,12 +32,6 @@ STALE = 5.0
 KEYS = [b"k%d" % i for i in range(13)]
 
 
-@pytest.fixture(params=["dictionary", "file"])
-def spill(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Spill]:
-    """Where rows go."""
-    return DictSpill if request.param == "dictionary" else SpillFiles(tmp_path, 2**40)
-
-
 class Checkpointed:
     """An engine whose dirty rows are written to a log after every batch."""
 
