@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +15,7 @@ from benchmarks.kafka_client import Send
 from tests.broker.conftest import Broker
 from tests.broker.small_service import SmallService
 from tests.e2e.service import Service, wait_until
+from tests.serving import serving
 from tests.stream.report import small
 
 fastavro = pytest.importorskip("fastavro")
@@ -62,14 +62,8 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def registry(port: int = 0) -> Iterator[int]:
     """One that knows the schemas 1 and 2; its port."""
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(ThreadingHTTPServer(("127.0.0.1", port), Handler)) as server:
+        yield server.server_port
 
 
 def test_an_outage_of_the_registry_holds_up_only_what_needs_it(

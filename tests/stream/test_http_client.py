@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -21,6 +19,7 @@ from stream.http_client import opener
 from stream.kafka._oauth import TokenSource
 from stream.observe import HostMetrics
 from stream.settings import AlertmanagerSection, KafkaSection, Settings
+from tests.serving import serving
 
 
 class Server(ThreadingHTTPServer):
@@ -58,28 +57,16 @@ class Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
 
-@contextlib.contextmanager
-def serve() -> Iterator[Server]:
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @pytest.fixture
 def here() -> Iterator[Server]:
     """Leads to `elsewhere`."""
-    with serve() as server:
+    with serving(Server()) as server:
         yield server
 
 
 @pytest.fixture
 def elsewhere(here: Server) -> Iterator[Server]:
-    with serve() as server:
+    with serving(Server()) as server:
         here.leads_to = server.url + "/elsewhere"
         yield server
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from stream.records import ModelRef, TopChannel, Trigger, Window, encode_body, fingerprint
+from tests.serving import serving
 
 
 class FakeAlertmanager(ThreadingHTTPServer):
@@ -63,14 +63,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def alertmanager() -> Iterator[FakeAlertmanager]:
-    with FakeAlertmanager() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(FakeAlertmanager()) as server:
+        yield server
 
 
 def trigger(
