@@ -15,9 +15,12 @@ from benchmarks.fleet import Fleet
 from benchmarks.frame import BenchmarkError
 from benchmarks.kafka_client import create_topics
 from stream.engine import TP, Engine, Fetch
-from stream.kafka import Checkpoint, Ledger, Membership, Outbox, Silent
-from stream.kafka._fence import FencedProducer
-from stream.kafka._logs import TransactionalLog
+from stream.kafka.client.fenced_producer import FencedProducer
+from stream.kafka.client.producers import TransactionalLog
+from stream.kafka.protocol.checkpoint import Checkpoint
+from stream.kafka.protocol.outbox import Outbox
+from stream.kafka.protocol.ports import Membership, Silent
+from stream.kafka.protocol.positions import Ledger
 from stream.records import Decoded
 
 _STEP: Final = 4096

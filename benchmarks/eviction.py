@@ -20,7 +20,7 @@ from benchmarks.fleet import Fleet
 from benchmarks.frame import BenchmarkError, say
 from ember_core.fleet import FleetModel
 from stream.engine import TP, Engine, Fetch, Limits
-from stream.kafka import SpillFiles
+from stream.kafka.recovery.spill_files import SpillFiles
 from stream.records import Decoded
 
 _TP: Final[TP] = ("telemetry", 0)

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 from benchmarks.frame import BenchmarkError
 from stream.engine import TP, Engine, MetaRow, RowBlock, Walk
-from stream.kafka import Changelog, Silent, TopicFacts
-from stream.kafka._snapshot_file import SnapshotFiles
-from stream.kafka._snapshots import Snapshots
+from stream.kafka.protocol.changelog import Changelog
+from stream.kafka.protocol.ports import Silent, TopicFacts
+from stream.kafka.recovery.snapshot_files import SnapshotFiles
+from stream.kafka.recovery.snapshots import Snapshots
 
 
 class _Changelog(NamedTuple):

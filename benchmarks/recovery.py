@@ -30,8 +30,9 @@ from benchmarks.local_copies import copy, restore
 from benchmarks.streams_restore import CHANGELOG, streams
 from ember_core.fleet import FleetModel
 from stream.engine import Engine, Fetch, Limits
-from stream.kafka import Changelog, Silent
-from stream.kafka._logs import append_rows
+from stream.kafka.client.producers import append_rows
+from stream.kafka.protocol.changelog import Changelog
+from stream.kafka.protocol.ports import Silent
 from stream.records import Decoded
 
 _TOPIC: Final = "telemetry"

@@ -14,7 +14,8 @@ from stream.codecs import Codec, make_codec
 from stream.configure import load_model, make_engine
 from stream.engine import TP, Engine, Judge, judge_of
 from stream.errors import UserError
-from stream.kafka import SpillFiles, WorkerConfig
+from stream.kafka.config import WorkerConfig
+from stream.kafka.recovery.spill_files import SpillFiles
 from stream.kafka.worker import Worker
 from stream.observe import (
     Health,

@@ -12,7 +12,7 @@ from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.admin._resource import ResourceType
 
 from stream.kafka import _clients
-from stream.kafka._config import WorkerConfig
+from stream.kafka.config import WorkerConfig
 from stream.settings import Settings
 
 Status = Literal["ok", "warn", "fail", "skip"]

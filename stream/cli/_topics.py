@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from stream.errors import UserError
-from stream.kafka import WorkerConfig, _clients
-from stream.kafka._topics import own_topics
+from stream.kafka import _clients
+from stream.kafka.config import WorkerConfig
+from stream.kafka.supervision.topics import own_topics
 from stream.settings import Settings
 
 _SERVERS = "--bootstrap-server"

@@ -21,9 +21,10 @@ from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.cimpl import NewTopic
 
 from stream.errors import UserError
-from stream.kafka._config import login_refused, not_safe
-from stream.kafka._oauth import TokenSource
+from stream.kafka.client.oauth import TokenSource
 from stream.settings import KafkaSection
+
+from .config import login_refused, not_safe
 
 REQUEST_SECONDS: Final = 10.0
 _AT_ONCE: Final = 1_000

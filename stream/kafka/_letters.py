@@ -14,7 +14,12 @@ from typing import Any, Final, NamedTuple
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from stream.kafka import _clients
-from stream.kafka._dead_letters import CONNECT, OFFSETS_HEADER, REASON_HEADER, TRUNCATED_HEADER
+from stream.kafka.runtime.dead_letters import (
+    CONNECT,
+    OFFSETS_HEADER,
+    REASON_HEADER,
+    TRUNCATED_HEADER,
+)
 from stream.records import Reason
 from stream.settings import KafkaSection
 

@@ -14,11 +14,11 @@ from typing import Literal
 
 from stream.engine import META_KEY, MetaRow
 from stream.errors import UserError
+from stream.kafka.protocol.checkpoint import COMMITTED_HEADER
+from stream.kafka.protocol.ports import RefusedError, TopicFacts
+from stream.kafka.protocol.start_offset import Facts, resume
 
-from ._checkpoint import COMMITTED_HEADER
 from ._partitioners import PARTITIONERS, Partitioner, which
-from ._ports import RefusedError, TopicFacts
-from ._resume import Facts, resume
 from ._state_log import PartitionState, StateLog, Writer
 
 At = Literal["auto", "earliest", "latest", "committed"]

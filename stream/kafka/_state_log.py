@@ -17,13 +17,13 @@ from confluent_kafka.cimpl import NewPartitions
 
 from stream.engine import HEAD_BYTES, META_KEY, Graves, MetaRow, gone_by, number_in, offset_in
 from stream.errors import UserError
+from stream.kafka.client.admin import Admin
+from stream.kafka.protocol.checkpoint import COMMITTED_HEADER
+from stream.kafka.protocol.ports import TopicFacts
 from stream.settings import Settings
 
 from . import _clients
-from ._admin import Admin
-from ._checkpoint import COMMITTED_HEADER
-from ._config import WorkerConfig
-from ._ports import TopicFacts
+from .config import WorkerConfig
 
 _LOOK_SECONDS = 0.5
 _MOVING = frozenset(

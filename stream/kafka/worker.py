@@ -17,18 +17,18 @@ from faust.transport import drivers
 
 from ember_core.fleet import FleetModel
 from stream import STARTED
+from stream.kafka.client.admin import Admin
+from stream.kafka.client.fenced_producer import FencedProducer, take_over
+from stream.kafka.client.producers import PlainLog, ProducerSink, TransactionalLog, too_large
+from stream.kafka.protocol.ports import TP, Codec, Engine, Observer, Silent, StateLog, TopicFacts
+from stream.kafka.recovery.snapshot_files import SnapshotFiles
+from stream.kafka.recovery.snapshots import Snapshots
+from stream.kafka.runtime.session import Edge
+from stream.kafka.supervision.model_fit import wait_for_fit
+from stream.kafka.supervision.topics import Cluster, prepare
+from stream.kafka.supervision.watchdog import Watchdog
 
-from ._admin import Admin
-from ._config import WorkerConfig
-from ._edge import Edge
-from ._fence import FencedProducer, take_over
-from ._fit import wait_for_fit
-from ._logs import PlainLog, ProducerSink, TransactionalLog, too_large
-from ._ports import TP, Codec, Engine, Observer, Silent, StateLog, TopicFacts
-from ._snapshot_file import SnapshotFiles
-from ._snapshots import Snapshots
-from ._topics import Cluster, prepare
-from ._watchdog import Watchdog
+from .config import WorkerConfig
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ _MAX_REQUEST_BYTES = 4 * 1_048_576
 _TRANSACTION_SECONDS = 30.0
 _AGAIN_SECONDS = 1.0
 
-drivers.TRANSPORTS.aliases["ember"] = "stream.kafka._transport:Transport"
-stores.STORES.aliases["slab"] = "stream.kafka._store:SlabStore"
+drivers.TRANSPORTS.aliases["ember"] = "stream.kafka.faust.transport:Transport"
+stores.STORES.aliases["slab"] = "stream.kafka.faust.tables:SlabStore"
 
 
 class _App(faust.App):
@@ -255,7 +255,7 @@ class Worker:
             broker_commit_interval=3600.0,
             stream_wait_empty=True,
             stream_recovery_delay=0,
-            TableManager="stream.kafka._store:SlabTables",
+            TableManager="stream.kafka.faust.tables:SlabTables",
         )
         app.edge = edge
         for topic, facts in cluster.inputs.items():

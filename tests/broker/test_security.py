@@ -29,8 +29,9 @@ from benchmarks import kafka_client
 from benchmarks.kafka_jars import KafkaUnavailableError
 from benchmarks.kafka_server import RealKafka
 from stream.errors import UserError
-from stream.kafka import WorkerConfig, _clients
-from stream.kafka._admin import Admin
+from stream.kafka import _clients
+from stream.kafka.client.admin import Admin
+from stream.kafka.config import WorkerConfig
 from stream.settings import KafkaSection, Settings
 from tests.conftest import lacking
 from tests.e2e.service import Service, ember, wait_until

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.kafka._watchdog import STOOD_STILL
+from stream.kafka.supervision.watchdog import STOOD_STILL
 from tests.broker.conftest import Broker
 from tests.broker.test_worker import Bench
 

@@ -13,7 +13,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, ProducerFenced
 
-from stream.kafka._fence import FencedProducer
+from stream.kafka.client.fenced_producer import FencedProducer
 from tests.broker.conftest import Broker
 from tests.broker.workers import WorkerProcess, check, make_records, wait_committed
 

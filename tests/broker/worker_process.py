@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from stream.errors import UserError
-from stream.kafka import Processor, Silent, WorkerConfig
-from stream.kafka._edge import Edge
+from stream.kafka.config import WorkerConfig
+from stream.kafka.protocol.ports import Silent
+from stream.kafka.runtime.processor import Processor
+from stream.kafka.runtime.session import Edge
 from stream.kafka.worker import Worker
 from tests.broker.counting import CountingCodec, CountingEngine
 

@@ -14,7 +14,7 @@ import yaml
 from pydantic import SecretStr
 
 from stream.cli import _workers
-from stream.kafka import WorkerConfig
+from stream.kafka.config import WorkerConfig
 from stream.settings import Settings
 from stream.settings._kafka import _KAFKA_NAMES
 from tests.deploy.promql import DEPLOY, ROOT

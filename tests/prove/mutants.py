@@ -33,15 +33,15 @@ from .frame import FOLDER, ROOT, Refuted
 from .mutate import Mutant, mutants
 
 FILES: Final = (
-    "kafka/_checkpoint.py",
-    "kafka/_ledger.py",
-    "kafka/_outbox.py",
-    "kafka/_changelog.py",
-    "kafka/_resume.py",
-    "kafka/_restore.py",
-    "kafka/_flow.py",
-    "kafka/_group.py",
-    "kafka/_logs.py",
+    "kafka/protocol/checkpoint.py",
+    "kafka/protocol/positions.py",
+    "kafka/protocol/outbox.py",
+    "kafka/protocol/changelog.py",
+    "kafka/protocol/start_offset.py",
+    "kafka/recovery/start.py",
+    "kafka/runtime/fetch_loop.py",
+    "kafka/protocol/membership.py",
+    "kafka/client/producers.py",
     "engine/graves.py",
 )
 TESTS: Final = (

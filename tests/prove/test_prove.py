@@ -63,7 +63,7 @@ def test_sample_of_fuzzing() -> None:
 
 @pytest.mark.slow
 def test_sample_of_the_mutants() -> None:
-    files = ("--files", "kafka/_checkpoint.py,kafka/_ledger.py")
+    files = ("--files", "kafka/protocol/checkpoint.py,kafka/protocol/positions.py")
     result = prove("mutants", *files, "--sample", "6", "--schedules", "30")
     assert result["mutants"] == 6
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from aiokafka import errors as kafka_errors
 
-from stream.kafka import TP, FencedError, Membership, TopicFacts
+from stream.kafka.protocol.ports import TP, FencedError, Membership, TopicFacts
 
 from .machine import Machine, Process
 

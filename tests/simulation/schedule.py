@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stream.engine import META_KEY, Fetch
-from stream.kafka import TP, Changelog, Silent, WorkerConfig
+from stream.kafka.config import WorkerConfig
+from stream.kafka.protocol.changelog import Changelog
+from stream.kafka.protocol.ports import TP, Silent
 
 from .broker import Broker, Log, Record
 from .disk import Disk

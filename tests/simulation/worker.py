@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from stream.kafka import TP, FencedError, Membership, Outgoing, Silent, WorkerConfig
-from stream.kafka._edge import Edge
-from stream.kafka._flow import Flow
-from stream.kafka._logs import PlainLog, ProducerSink, TransactionalLog, too_large
-from stream.kafka._snapshots import Snapshots
-from stream.kafka._store import SlabStore
-from stream.kafka._thread import LogFacts
+from stream.kafka.client.consumer import LogFacts
+from stream.kafka.client.producers import PlainLog, ProducerSink, TransactionalLog, too_large
+from stream.kafka.config import WorkerConfig
+from stream.kafka.faust.tables import SlabStore
+from stream.kafka.protocol.ports import TP, FencedError, Membership, Outgoing, Silent
+from stream.kafka.recovery.snapshots import Snapshots
+from stream.kafka.runtime.fetch_loop import Flow
+from stream.kafka.runtime.session import Edge
 
 from .broker import Broker, Producer
 from .disk import Disk

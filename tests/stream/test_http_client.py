@@ -16,7 +16,7 @@ from stream.codecs import RegistryUnavailable
 from stream.codecs._registry import SchemaRegistry
 from stream.errors import UserError
 from stream.http_client import opener
-from stream.kafka._oauth import TokenSource
+from stream.kafka.client.oauth import TokenSource
 from stream.observe import HostMetrics
 from stream.settings import AlertmanagerSection, KafkaSection, Settings
 from tests.serving import serving

@@ -12,7 +12,7 @@ import pytest
 from ember_core.fleet import FleetModel
 from stream.engine import META_KEY, Engine, Fetch, Limits
 from stream.engine.spill import Spill
-from stream.kafka import SpillFiles
+from stream.kafka.recovery.spill_files import SpillFiles
 from stream.records import Reason
 from tests.simulation.spill import DictSpill
 from tests.stream.engine.conftest import (

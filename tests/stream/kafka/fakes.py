@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from stream.kafka import TP, FencedError, Membership, Outgoing
+from stream.kafka.protocol.ports import TP, FencedError, Membership, Outgoing
 
 ME = Membership(3, "me", None)
 

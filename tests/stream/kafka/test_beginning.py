@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from aiokafka import errors as kafka_errors
 
-from stream.kafka import RefusedError, TopicFacts, WorkerConfig
 from stream.kafka import worker as worker_module
-from stream.kafka._fit import newest
-from stream.kafka._topics import Cluster, _make
+from stream.kafka.config import WorkerConfig
+from stream.kafka.protocol.ports import RefusedError, TopicFacts
+from stream.kafka.supervision.model_fit import newest
+from stream.kafka.supervision.topics import Cluster, _make
 from stream.kafka.worker import Worker
 from tests.broker.counting import CountingCodec, CountingEngine
 

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from stream.engine import META_KEY, Gone, MetaRow
-from stream.kafka import Changelog, Silent
+from stream.kafka.protocol.changelog import Changelog
+from stream.kafka.protocol.ports import Silent
 from tests.broker.counting import CountingEngine
 
 TP = ("in", 0)

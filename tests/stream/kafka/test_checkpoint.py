@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from stream.kafka import Checkpoint, CheckpointError, FencedError, Ledger, Outbox, Silent
+from stream.kafka.protocol.checkpoint import Checkpoint, CheckpointError
+from stream.kafka.protocol.outbox import Outbox
+from stream.kafka.protocol.ports import FencedError, Silent
+from stream.kafka.protocol.positions import Ledger
 from tests.stream.kafka.fakes import (
     ME,
     Boom,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stream.errors import UserError
-from stream.kafka import WorkerConfig
+from stream.kafka.config import WorkerConfig
 from stream.settings import Settings
 
 

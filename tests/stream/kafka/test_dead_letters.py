@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
-from stream.kafka import DeadLetters, Outgoing, Silent
+from stream.kafka.protocol.ports import Outgoing, Silent
+from stream.kafka.runtime.dead_letters import DeadLetters
 from stream.records import Reason, Rejected
 from tests.stream.kafka.fakes import Boom, FakeClock
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from stream.errors import UserError
-from stream.kafka import Silent
-from stream.kafka._edge import Edge
+from stream.kafka.protocol.ports import Silent
+from stream.kafka.runtime.session import Edge
 
 
 @pytest.mark.parametrize(

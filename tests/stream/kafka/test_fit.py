@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from stream.codecs import make_codec
-from stream.kafka._fit import misfit
+from stream.kafka.supervision.model_fit import misfit
 
 CHANNELS = ("cpu", "memory")
 CODEC = make_codec("json", CHANNELS)

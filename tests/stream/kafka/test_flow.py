@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import pytest
 from aiokafka import TopicPartition
 
-from stream.kafka._flow import Flow
+from stream.kafka.runtime.fetch_loop import Flow
 
 INPUT, CHANGES = TopicPartition("in", 0), TopicPartition("changes", 0)
 RECOVERY: Any = "recovery"

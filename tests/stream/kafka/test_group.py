@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from stream.kafka import FencedError, GroupView, Membership
+from stream.kafka.protocol.membership import GroupView
+from stream.kafka.protocol.ports import FencedError, Membership
 from tests.stream.kafka.fakes import FakeClock
 
 

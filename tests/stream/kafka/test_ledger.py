@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.kafka import Ledger
+from stream.kafka.protocol.positions import Ledger
 
 TP = ("in", 0)
 

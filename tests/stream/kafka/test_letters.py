@@ -11,9 +11,9 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from stream.errors import UserError
-from stream.kafka import Outgoing
 from stream.kafka._letters import REPLAYS_HEADER, Choice, Letter, Progress, letter_of
 from stream.kafka._letters_replay import Target, replay
+from stream.kafka.protocol.ports import Outgoing
 from stream.records import Reason, Rejected
 from tests.stream.kafka.test_dead_letters import TP, Sink, make
 

@@ -10,9 +10,15 @@ from typing import Any
 import pytest
 from aiokafka import errors as kafka_errors
 
-from stream.kafka import FencedError
-from stream.kafka import _logs as logs
-from stream.kafka._logs import PlainLog, ProducerSink, TransactionalLog, append_rows, too_large
+from stream.kafka.client import producers as logs
+from stream.kafka.client.producers import (
+    PlainLog,
+    ProducerSink,
+    TransactionalLog,
+    append_rows,
+    too_large,
+)
+from stream.kafka.protocol.ports import FencedError
 from tests.stream.kafka.fakes import ME, Boom, event
 
 TP = ("in", 3)

@@ -11,10 +11,10 @@ import pytest
 from aiokafka import errors as kafka_errors
 
 from stream.engine import MetaRow
-from stream.kafka import Silent, TopicFacts
-from stream.kafka._ledger import Ledger
-from stream.kafka._lookout import Lookout
-from stream.kafka._watchdog import STOOD_STILL
+from stream.kafka.protocol.ports import Silent, TopicFacts
+from stream.kafka.protocol.positions import Ledger
+from stream.kafka.supervision.cluster_monitor import Lookout
+from stream.kafka.supervision.watchdog import STOOD_STILL
 
 TP = ("in", 0)
 SECONDS, SESSION = 100.0, 30.0

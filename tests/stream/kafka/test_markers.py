@@ -12,7 +12,7 @@ from aiokafka.consumer import fetcher
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 
-from stream.kafka._markers import _Records, accept_empty_markers
+from stream.kafka.client.patches import _Records, accept_empty_markers
 
 PRODUCER = 5
 TRANSACTIONAL, CONTROL = 0x10, 0x20

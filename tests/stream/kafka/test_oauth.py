@@ -15,8 +15,8 @@ import pytest
 
 from stream.errors import UserError
 from stream.kafka._clients import client_config
-from stream.kafka._config import security
-from stream.kafka._oauth import AsyncTokens, TokenSource, _warn_of_plain
+from stream.kafka.client.oauth import AsyncTokens, TokenSource, _warn_of_plain
+from stream.kafka.config import security
 from stream.settings import KafkaSection, Settings, SettingsError
 
 

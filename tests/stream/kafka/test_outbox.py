@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stream.kafka import Outbox
+from stream.kafka.protocol.outbox import Outbox
 from tests.stream.kafka.fakes import Boom, FakeSink, event
 
 A, B = ("in", 0), ("in", 1)

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from stream.kafka import Ledger, Outbox, Processor, Silent
+from stream.kafka.protocol.outbox import Outbox
+from stream.kafka.protocol.ports import Silent
+from stream.kafka.protocol.positions import Ledger
+from stream.kafka.runtime.processor import Processor
 from tests.broker.counting import CountingCodec, CountingEngine, value_of
 from tests.stream.kafka.fakes import FakeClock, FakeSink
 

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from aiokafka import errors as kafka_errors
 
-from stream.kafka import CheckpointError, RefusedError, Silent, TopicFacts, WorkerConfig
-from stream.kafka import _topics as topics
-from stream.kafka._edge import Edge
-from stream.kafka._logs import too_large
+from stream.kafka.client.producers import too_large
+from stream.kafka.config import WorkerConfig
+from stream.kafka.protocol.checkpoint import CheckpointError
+from stream.kafka.protocol.ports import RefusedError, Silent, TopicFacts
+from stream.kafka.runtime.session import Edge
+from stream.kafka.supervision import topics as topics
 from tests.stream.kafka.fakes import FakeEngine, FakeLog
 
 CONFIG = WorkerConfig(bootstrap_servers=("nobody:1",), group="g", topics=("in",))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stream.kafka import Membership
-from stream.kafka._requests import CreateTopics, FencedOffsets, TopicIds
+from stream.kafka.client.requests import CreateTopics, FencedOffsets, TopicIds
+from stream.kafka.protocol.ports import Membership
 
 
 def test_offsets_of_a_transaction_carry_the_member() -> None:

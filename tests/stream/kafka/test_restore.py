@@ -12,11 +12,12 @@ from aiokafka import TopicPartition
 from aiokafka import errors as kafka_errors
 
 from stream.engine import MetaRow
-from stream.kafka import RefusedError, Silent, TopicFacts, WorkerConfig
-from stream.kafka import _restore as restore
-from stream.kafka._ledger import Ledger
-from stream.kafka._restore import take_positions
-from stream.kafka._thread import LogFacts
+from stream.kafka.client.consumer import LogFacts
+from stream.kafka.config import WorkerConfig
+from stream.kafka.protocol.ports import RefusedError, Silent, TopicFacts
+from stream.kafka.protocol.positions import Ledger
+from stream.kafka.recovery import start as restore
+from stream.kafka.recovery.start import take_positions
 
 TP = ("in", 0)
 FAUST = TopicPartition(*TP)

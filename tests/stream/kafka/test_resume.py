@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from stream.kafka import Facts, RefusedError, resume
+from stream.kafka.protocol.ports import RefusedError
+from stream.kafka.protocol.start_offset import Facts, resume
 
 TP = ("in", 5)
 

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import pytest
 from aiokafka import errors as kafka_errors
 
-from stream.kafka import Silent, WorkerConfig
-from stream.kafka import _restore as restore
-from stream.kafka._thread import LogFacts
+from stream.kafka.client.consumer import LogFacts
+from stream.kafka.config import WorkerConfig
+from stream.kafka.protocol.ports import Silent
+from stream.kafka.recovery import start as restore
 
 
 class Tp(NamedTuple):

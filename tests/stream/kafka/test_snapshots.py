@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 
 from stream.engine import META_KEY, MetaRow, RowBlock
-from stream.kafka import Changelog, Silent, TopicFacts
-from stream.kafka._ledger import Ledger
-from stream.kafka._snapshot_file import DamagedError, Head, SnapshotFiles
-from stream.kafka._snapshots import Snapshots
+from stream.kafka.protocol.changelog import Changelog
+from stream.kafka.protocol.ports import Silent, TopicFacts
+from stream.kafka.protocol.positions import Ledger
+from stream.kafka.recovery.snapshot_files import DamagedError, Head, SnapshotFiles
+from stream.kafka.recovery.snapshots import Snapshots
 from tests.simulation.tiny import TinyEngine
 
 IN = ("in", 3)
@@ -294,9 +295,9 @@ async def test_a_disk_that_is_full_or_closed_is_named_once(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(
-        "stream.kafka._snapshot_file.SnapshotWriter.append"
+        "stream.kafka.recovery.snapshot_files.SnapshotWriter.append"
         if number == errno.ENOSPC
-        else "stream.kafka._snapshot_file.SnapshotFiles.write",
+        else "stream.kafka.recovery.snapshot_files.SnapshotFiles.write",
         refuse,
     )
     for absorbed in (43, 45):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stream.engine.spill import Spilled
 from stream.errors import UserError
-from stream.kafka import SpillFiles
+from stream.kafka.recovery.spill_files import SpillFiles
 from tests.simulation.spill import NEVER_US, DictSpill
 
 KEYS = st.sampled_from([b"a", b"b", b"", b"\x00\xff", b"k" * 600])

@@ -10,10 +10,11 @@ import pytest
 
 from stream.engine import META_KEY, MetaRow
 from stream.engine.adopt import mark_of
-from stream.kafka import Silent, WorkerConfig
-from stream.kafka import _changelog as changelog
-from stream.kafka._edge import Edge
-from stream.kafka._store import SlabRecovery
+from stream.kafka.config import WorkerConfig
+from stream.kafka.faust.tables import SlabRecovery
+from stream.kafka.protocol import changelog as changelog
+from stream.kafka.protocol.ports import Silent
+from stream.kafka.runtime.session import Edge
 from tests.simulation.spill import DictSpill
 from tests.simulation.tiny import TinyEngine
 from tests.stream.kafka.fakes import FakeClock, FakeLog

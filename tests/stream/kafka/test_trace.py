@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream.kafka import Ledger, Outbox, Processor, Silent
-from stream.kafka._trace import trace_headers
+from stream.kafka.protocol.outbox import Outbox
+from stream.kafka.protocol.ports import Silent
+from stream.kafka.protocol.positions import Ledger
+from stream.kafka.runtime.processor import Processor
+from stream.kafka.runtime.trace_headers import trace_headers
 from stream.records import Decoded, Event
 from tests.stream.kafka.fakes import FakeClock
 

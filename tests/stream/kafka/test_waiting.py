@@ -8,8 +8,11 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from stream.kafka import TP, Ledger, Outbox, Processor, Silent
-from stream.kafka._waiting import Waiting
+from stream.kafka.protocol.outbox import Outbox
+from stream.kafka.protocol.ports import TP, Silent
+from stream.kafka.protocol.positions import Ledger
+from stream.kafka.runtime.paused_partitions import Waiting
+from stream.kafka.runtime.processor import Processor
 from stream.records import Decoded, Message
 from tests.broker.counting import CountingCodec, CountingEngine, value_of
 from tests.stream.kafka.fakes import FakeClock, FakeSink

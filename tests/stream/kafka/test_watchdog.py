@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from stream.kafka._watchdog import STOOD_STILL, Progress, Watchdog
+from stream.kafka.supervision.watchdog import STOOD_STILL, Progress, Watchdog
 
 A, B = ("in", 0), ("in", 1)
 

@@ -1,0 +1,1 @@
+"""Faust behind the worker: transport of whole fetches, tables of slabs."""

@@ -1,0 +1,188 @@
+"""The checkpoint: how memory reaches the log, in the one allowed order.
+
+Per partition one synchronous step takes the position, the events in flight and a copy of the
+dirty rows. Then, and never in another order:
+
+1. the events are acknowledged (or, exactly once, are part of the transaction),
+2. the rows, the meta row last, are written to the changelog and acknowledged,
+3. the input offsets are committed, as the member of the group that took them.
+
+With transactions 2 and 3 are one fenced transaction. Exactly once, 1 is part of it too and then
+comes after 2: all of it becomes readable at once, and a transaction left open by a death shows in
+the changelog, where the next owner looks for it and ends it; events alone would stay unreadable
+until the broker's timeout. The stream goes on meanwhile. A checkpoint that fails is the end of the
+process: memory is ahead of the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from stream.engine import ABSORBED_HEADER
+
+from .outbox import Entry, Outbox, settled
+from .ports import TP, Clock, Engine, Group, Observer, StateLog
+from .positions import Ledger
+
+COMMITTED_HEADER = "ember.committed"
+"""On the meta row: what the group had committed before; next to the absorbed offset, the only
+value a group can honestly be found at."""
+
+
+class CheckpointError(Exception):
+    """Memory could not be brought to the log; the process must end and recover."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a checkpoint took of one partition."""
+
+    tp: TP
+    position: int
+    committed: int
+    events: list[Entry]
+    keys: list[bytes]
+    rows: Sequence[bytes | None]
+
+
+class Checkpoint:
+    """Brings what is in memory to the log; at most one at a time.
+
+    Attributes:
+        taken: How often the dirty rows of each partition were taken.
+        began: When the one on its way began, on the clock; None: there is none.
+
+    Args:
+        engine: Whose dirty rows are written.
+        ledger: Positions; confirmed when a checkpoint is done.
+        outbox: Events in flight.
+        log: Changelog and offsets.
+        group: Says as whom to commit, and whether that still holds.
+        clock: For durations only.
+        observer: Told of every checkpoint.
+        on_written: Called with partition, changelog offset of its last row in the log now, what
+            the group had committed before, the position that is committed now, and the meta row.
+        settle_dead_letters: Awaited before the offsets go; must be bounded in time, never raises.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        ledger: Ledger,
+        outbox: Outbox,
+        log: StateLog,
+        group: Group,
+        clock: Clock,
+        observer: Observer,
+        on_written: Callable[[TP, int, int, int, bytes], None] = lambda *_: None,
+        settle_dead_letters: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._engine = engine
+        self._ledger = ledger
+        self._outbox = outbox
+        self._log = log
+        self._group = group
+        self._clock = clock
+        self._observer = observer
+        self._on_written = on_written
+        self._settle_dead_letters = settle_dead_letters
+        self._lock = asyncio.Lock()
+        self.taken: dict[TP, int] = {}
+        self.began: float | None = None
+        self._failed: BaseException | None = None
+
+    async def run(self, reason: str) -> int:
+        """Make one checkpoint of all that moved since the last.
+
+        Cancelling the caller does not cancel it: half a checkpoint would lose dirty marks.
+
+        Args:
+            reason: `interval`, `full`, `revoke` or `stop`; for logs and metrics.
+
+        Returns:
+            Rows written, meta rows included.
+
+        Raises:
+            CheckpointError: Memory is ahead of the log; also on every later call.
+        """
+        return await asyncio.shield(asyncio.ensure_future(self._run(reason)))
+
+    async def _run(self, reason: str) -> int:
+        async with self._lock:
+            if self._failed is not None:
+                raise CheckpointError("An earlier checkpoint failed.") from self._failed
+            started = self.began = self._clock()
+            stalled = 0.0
+            parts: list[Part] = []
+            try:
+                for tp in self._ledger:
+                    before = self._clock()
+                    part = self._take(tp)
+                    if part is not None:
+                        parts.append(part)
+                        stalled = max(stalled, self._clock() - before)
+                        await asyncio.sleep(0)  # partitions are independent: the stream goes on
+                if not parts:
+                    return 0
+                await self._write(parts)
+            except BaseException as error:
+                self._failed = error
+                raise CheckpointError(
+                    f"A checkpoint ({reason}) failed: {type(error).__name__}: {error}"
+                ) from error
+            finally:
+                self.began = None
+            rows = sum(len(part.keys) for part in parts)
+            self._observer.checkpointed(reason, self._clock() - started, stalled, rows)
+            return rows
+
+    def _take(self, tp: TP) -> Part | None:
+        """One synchronous step: position, events and rows of the same moment."""
+        if tp not in self._ledger or not self._ledger.moved(tp):
+            return None
+        dirty = self._engine.take_dirty(tp)
+        self.taken[tp] = self.taken.get(tp, 0) + 1
+        return Part(
+            tp=tp,
+            position=self._ledger.position(tp),
+            committed=self._ledger.committed(tp),
+            events=self._outbox.take(tp),
+            keys=dirty.keys,
+            rows=dirty.rows,
+        )
+
+    async def _write(self, parts: list[Part]) -> None:
+        membership = self._group.membership()
+        if not self._outbox.held:
+            await self._outbox.settle([entry for part in parts for entry in part.events])
+        if self._settle_dead_letters is not None:
+            await self._settle_dead_letters()
+        await self._log.begin()
+        try:
+            stored = await settled([self._append(part) for part in parts])
+            if self._outbox.held:
+                await self._send_held(parts)
+            await self._log.commit({part.tp: part.position for part in parts}, membership)
+        except BaseException:
+            await self._log.abort()
+            raise
+        for part, offset in zip(parts, stored, strict=True):
+            self._ledger.confirm(part.tp, part.position)
+            meta = part.rows[-1] or b""
+            self._on_written(part.tp, offset, part.committed, part.position, meta)
+
+    async def _send_held(self, parts: list[Part]) -> None:
+        acks = []
+        for part in parts:
+            for entry in part.events:
+                assert entry.message is not None
+                acks.append(await self._log.send(entry.message))
+        await settled(acks)
+
+    async def _append(self, part: Part) -> int:
+        headers = [(COMMITTED_HEADER, str(part.committed).encode())]
+        gone = [(ABSORBED_HEADER, str(part.position - 1).encode())]
+        return await self._log.append(part.tp, part.keys, part.rows, headers, gone)

@@ -1,0 +1,154 @@
+"""Events between engine and broker: which are in flight, and which a checkpoint has to wait for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+from .ports import TP, EventSink, Outgoing
+
+
+class Entry:
+    """One event on its way: its message until it is sent, its acknowledgement from then on."""
+
+    __slots__ = ("ack", "message")
+
+    def __init__(self, message: Outgoing) -> None:
+        self.message: Outgoing | None = message
+        self.ack: asyncio.Future[Any] | None = None
+
+
+class Outbox:
+    """Events of all partitions, in order.
+
+    With a sink, events are sent at once, by `pump`, and a checkpoint only waits for their
+    acknowledgement. Without one (exactly once) they stay here until a checkpoint takes them into
+    its transaction, so that events after the snapshot belong to the next one.
+
+    Args:
+        sink: Where events go at once; None holds them for the checkpoint.
+        limit: Events not yet acknowledged (or, held, not yet taken) above which `room` waits.
+        on_full: Called when `room` has to wait: an early checkpoint makes room in a held outbox.
+    """
+
+    def __init__(
+        self,
+        sink: EventSink | None,
+        *,
+        limit: int = 20_000,
+        on_full: Callable[[], None] = lambda: None,
+    ) -> None:
+        if limit < 1:
+            raise ValueError(f"An outbox needs room. Expected limit >= 1. Received: limit={limit}.")
+        self._sink = sink
+        self._limit = limit
+        self._on_full = on_full
+        self._entries: dict[TP, list[Entry]] = {}
+        self._unsent: deque[Entry] = deque()
+        self._pending = 0
+        self._sending = asyncio.Lock()
+        self._freed = asyncio.Event()
+        self._broken: BaseException | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether events wait for a checkpoint."""
+        return self._sink is None
+
+    @property
+    def pending(self) -> int:
+        """Events not yet acknowledged, or not yet taken."""
+        return self._pending
+
+    def add(self, tp: TP, messages: Iterable[Outgoing]) -> None:
+        """Take events of a partition over; nothing is awaited."""
+        entries = self._entries.setdefault(tp, [])
+        for message in messages:
+            entry = Entry(message)
+            entries.append(entry)
+            self._pending += 1
+            if not self.held:
+                self._unsent.append(entry)
+
+    def take(self, tp: TP) -> list[Entry]:
+        """Give all events of a partition since the last `take` to a checkpoint."""
+        entries = self._entries.pop(tp, [])
+        if self.held:
+            self._done(len(entries))
+        return entries
+
+    def drop(self, tp: TP) -> None:
+        """Forget a partition's events; those already sent stay sent."""
+        for entry in self._entries.pop(tp, []):
+            if entry.ack is None:
+                self._done(1)
+                if not self.held:
+                    self._unsent.remove(entry)
+
+    async def room(self) -> None:
+        """Wait until fewer than `limit` events are pending.
+
+        Raises:
+            Exception: What the broker said, when an event could not be delivered.
+        """
+        while self._pending >= self._limit:
+            self._raise_broken()
+            self._freed.clear()
+            self._on_full()
+            await self._freed.wait()
+        self._raise_broken()
+
+    async def pump(self) -> None:
+        """Send what was not sent yet, in order. May be cancelled at any await without loss."""
+        sink = self._sink
+        if sink is None or not self._unsent:
+            return
+        async with self._sending:
+            while self._unsent:
+                entry = self._unsent[0]
+                assert entry.message is not None
+                ack = asyncio.ensure_future(await sink.send(entry.message))
+                # No await between the hand-over and these lines: an event is sent once.
+                entry.ack = ack
+                entry.message = None
+                self._unsent.popleft()
+                ack.add_done_callback(self._acknowledged)
+
+    async def settle(self, entries: Sequence[Entry]) -> None:
+        """Wait until every one of these events is acknowledged.
+
+        Raises:
+            Exception: The first failure.
+        """
+        await self.pump()
+        await settled([entry.ack for entry in entries if entry.ack is not None])
+
+    def _acknowledged(self, ack: asyncio.Future[Any]) -> None:
+        self._done(1)
+        if ack.cancelled():
+            self._broken = asyncio.CancelledError()
+        elif ack.exception() is not None:
+            self._broken = ack.exception()
+
+    def _done(self, count: int) -> None:
+        self._pending -= count
+        self._freed.set()
+
+    def _raise_broken(self) -> None:
+        if self._broken is not None:
+            raise self._broken
+
+
+async def settled(acks: Sequence[Awaitable[Any]]) -> list[Any]:
+    """Results of all, in order; waits for all of them and then raises the first failure.
+
+    A plain `gather` returns at the first failure and leaves the others running; a flush reports
+    no failure at all.
+    """
+    results = await asyncio.gather(*acks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results

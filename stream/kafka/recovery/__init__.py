@@ -1,0 +1,1 @@
+"""State after an assignment: changelogs, local copies, files of evicted rows, start offsets."""

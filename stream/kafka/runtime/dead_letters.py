@@ -1,0 +1,208 @@
+"""Dead letters: refused messages, byte for byte, with the reason in Kafka Connect's headers.
+
+Nothing here may stop the stream or a checkpoint: what cannot be written is counted and logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from stream.kafka.protocol.ports import TP, Clock, EventSink, Headers, Observer, Outgoing
+from stream.records import Message, Reason, Rejected
+
+TRUNCATED_HEADER = "ember.truncated"
+REASON_HEADER = "ember.reason"
+OFFSETS_HEADER = "ember.offsets"
+CONNECT = "__connect.errors."
+"""What the names of Kafka Connect's own headers begin with."""
+
+_KEEP_BYTES = 65_536
+"""Bytes of a value that is too large for the topic which are kept."""
+_IMPATIENT_SECONDS = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class _Letter(NamedTuple):
+    message: Outgoing
+    reason: Reason
+    outcome: str
+
+
+class DeadLetters:
+    """Writes refused messages beside the stream.
+
+    Args:
+        sink: A producer of its own, which is not idempotent: there a message that the broker
+            refuses would take the following ones with it.
+        topic: From an input topic to its dead-letter topic.
+        group: Consumer group, named in the headers.
+        max_per_second: Above it only coordinates are written, one message per slice and reason.
+        observer: Told what became of them.
+        clock: For the rate.
+        too_large: Tells a refusal for size from other errors.
+        queue: Letters waiting to be sent; more are dropped and counted.
+        patience: Seconds a checkpoint waits for acknowledgements.
+    """
+
+    def __init__(
+        self,
+        sink: EventSink,
+        *,
+        topic: Callable[[str], str],
+        group: str,
+        max_per_second: int,
+        observer: Observer,
+        clock: Clock,
+        too_large: Callable[[BaseException], bool],
+        queue: int = 10_000,
+        patience: float = 2.0,
+    ) -> None:
+        self._sink = sink
+        self._topic = topic
+        self._group = group
+        self._rate = max_per_second
+        self._observer = observer
+        self._clock = clock
+        self._too_large = too_large
+        self._limit = queue
+        self._patience = patience
+        self._queue: deque[_Letter] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._flying: set[asyncio.Task[None]] = set()
+        self._second = -1
+        self._spent = 0
+        self._logged: dict[str, float] = {}
+        self._impatient_until = float("-inf")
+
+    def add(self, tp: TP, messages: Sequence[Message], rejected: Sequence[Rejected]) -> None:
+        """Take the refused messages of one slice; nothing is awaited.
+
+        Args:
+            tp: Input partition.
+            messages: The whole slice, which `rejected` indexes.
+            rejected: What was refused and why.
+        """
+        withheld: dict[Reason, list[int]] = {}
+        for index, reason, detail in rejected:
+            message = messages[index]
+            if self._allowed():
+                self._put(self._whole(tp, message, reason, detail), reason, "written")
+            else:
+                withheld.setdefault(reason, []).append(message.offset)
+        for reason, offsets in withheld.items():
+            self._put(self._coordinates(tp, reason, offsets), reason, "coordinates")
+        if self._queue and (self._task is None or self._task.done()):
+            self._task = asyncio.ensure_future(self._send_queue())
+
+    async def settle(self) -> None:
+        """Wait, but not long, and after a vain wait not at all for a while."""
+        if self._clock() < self._impatient_until:
+            return
+        deadline = asyncio.get_running_loop().time() + self._patience
+        while (self._task is not None and not self._task.done()) or self._flying:
+            waiting: set[asyncio.Task[None]] = set(self._flying)
+            if self._task is not None and not self._task.done():
+                waiting.add(self._task)
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0 or not waiting:
+                self._complain("slow", f"{len(waiting)} dead letters are not acknowledged yet")
+                self._impatient_until = self._clock() + _IMPATIENT_SECONDS
+                return
+            await asyncio.wait(waiting, timeout=left)
+
+    def _allowed(self) -> bool:
+        second = int(self._clock())
+        if second != self._second:
+            self._second, self._spent = second, 0
+        self._spent += 1
+        return self._spent <= self._rate
+
+    def _put(self, message: Outgoing, reason: Reason, outcome: str) -> None:
+        if len(self._queue) + len(self._flying) >= self._limit:
+            self._observer.dead_letters("dropped", reason, 1)
+            self._complain("dropped", "dead letters come faster than the broker takes them")
+            return
+        self._queue.append(_Letter(message, reason, outcome))
+
+    def _whole(self, tp: TP, message: Message, reason: Reason, detail: str) -> Outgoing:
+        headers: Headers = [*message.headers, *self._headers(tp, reason, detail)]
+        headers.append((CONNECT + "offset", str(message.offset).encode()))
+        value = message.value
+        if value is None and message.key is None:
+            value = b""  # Kafka's clients refuse a message with neither
+        return Outgoing(self._topic(tp[0]), message.key, value, headers, message.timestamp)
+
+    def _coordinates(self, tp: TP, reason: Reason, offsets: list[int]) -> Outgoing:
+        detail = f"{len(offsets)} messages, coordinates only: dead_letters.max_per_second"
+        headers = self._headers(tp, reason, detail)
+        headers.append((CONNECT + "offset", str(offsets[0]).encode()))
+        headers.append((OFFSETS_HEADER, str(len(offsets)).encode()))
+        body = {"topic": tp[0], "partition": tp[1], "reason": str(reason), "offsets": offsets}
+        value = json.dumps(body, separators=(",", ":")).encode()
+        return Outgoing(self._topic(tp[0]), None, value, headers)
+
+    def _headers(self, tp: TP, reason: Reason, detail: str) -> Headers:
+        return [
+            (CONNECT + "topic", tp[0].encode()),
+            (CONNECT + "partition", str(tp[1]).encode()),
+            (CONNECT + "connector.name", self._group.encode()),
+            (CONNECT + "stage", b"VALUE_CONVERTER"),
+            (CONNECT + "exception.class.name", f"dev.ember.{reason}".encode()),
+            (CONNECT + "exception.message", detail[:1024].encode("utf-8", "replace")),
+            (REASON_HEADER, str(reason).encode()),
+        ]
+
+    async def _send_queue(self) -> None:
+        while self._queue:
+            letter = self._queue.popleft()
+            try:
+                ack = await self._sink.send(letter.message)
+            except Exception as error:  # noqa: BLE001  # counted, never fatal
+                await self._retry_smaller(letter, error)
+            else:
+                task = asyncio.ensure_future(self._follow(letter, ack))
+                self._flying.add(task)
+                task.add_done_callback(self._flying.discard)
+
+    async def _follow(self, letter: _Letter, ack: Any) -> None:
+        try:
+            await ack
+        except Exception as error:  # noqa: BLE001
+            await self._retry_smaller(letter, error)
+        else:
+            self._observer.dead_letters(letter.outcome, letter.reason, 1)
+
+    async def _retry_smaller(self, letter: _Letter, error: BaseException) -> None:
+        if not self._too_large(error) or letter.outcome == "cut":
+            self._observer.dead_letters("failed", letter.reason, 1)
+            self._complain("failed", f"a dead letter was not written: {error!r}")
+            return
+        try:
+            await (await self._sink.send(_cut(letter.message)))
+        except Exception as again:  # noqa: BLE001
+            await self._retry_smaller(letter._replace(outcome="cut"), again)
+        else:
+            self._observer.dead_letters("cut", letter.reason, 1)
+
+    def _complain(self, kind: str, sentence: str) -> None:
+        now = self._clock()
+        if now - self._logged.get(kind, float("-inf")) >= 10.0:
+            self._logged[kind] = now
+            log.warning("Dead letters: %s.", sentence)
+
+
+def _cut(message: Outgoing) -> Outgoing:
+    """Keep the head of key and value, and no headers but ours."""
+    ours = [h for h in message.headers if h[0].startswith((CONNECT, "ember."))]
+    size = len(message.value or b"")
+    return message._replace(
+        key=None if message.key is None else message.key[:1024],
+        value=None if message.value is None else message.value[:_KEEP_BYTES],
+        headers=[*ours, (TRUNCATED_HEADER, str(size).encode())],
+    )
