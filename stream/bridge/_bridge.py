@@ -18,9 +18,9 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from stream.errors import UserError
-from stream.kafka import _clients
 from stream.observe import BridgeHealth, BridgeMetrics
 from stream.settings import Settings
+from stream.tools import clients
 
 from ._alertmanager import Cluster, Result
 from ._alerts import TP, Alerts
@@ -82,7 +82,7 @@ class Bridge:
             return
         kafka = self._settings.kafka
         session = round(1000 * kafka.session_timeout_seconds)
-        consumer = _clients.open_consumer(kafka, self.group, session__timeout__ms=session)
+        consumer = clients.open_consumer(kafka, self.group, session__timeout__ms=session)
         self._health.phase("joining", f"group {self.group}", self._clock())
         try:
             consumer.subscribe(self._topics, on_assign=self._assigned, on_revoke=self._revoked)
@@ -104,8 +104,8 @@ class Bridge:
         said = ""
         while not stop.is_set():
             try:
-                there = _clients.partition_counts(_clients.fetch_metadata(self._settings.kafka))
-            except _clients.UnreachableError as error:
+                there = clients.partition_counts(clients.fetch_metadata(self._settings.kafka))
+            except clients.UnreachableError as error:
                 why = error.message
             else:
                 missing = [topic for topic in self._topics if topic not in there]
@@ -132,7 +132,7 @@ class Bridge:
 
     def _starts(self, consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
         """Where the oldest firing trigger is; without a commit, where today's news begins."""
-        seconds = _clients.REQUEST_SECONDS
+        seconds = clients.REQUEST_SECONDS
         found = []
         new = []
         for at in consumer.committed(partitions, timeout=seconds):
@@ -146,7 +146,7 @@ class Bridge:
             found.append(TopicPartition(at.topic, at.partition, first))
         if not new:
             return found
-        if _clients.is_embedded(consumer.list_topics(timeout=seconds)):  # looks up no times
+        if clients.is_embedded(consumer.list_topics(timeout=seconds)):  # looks up no times
             return found + [TopicPartition(at.topic, at.partition, OFFSET_BEGINNING) for at in new]
         since = int(1000 * (time.time() - self._settings.alerts.max_age_seconds))
         # The ends first: what is written between the two questions must not be passed over.
@@ -178,16 +178,16 @@ class Bridge:
         now = datetime.now(UTC)
         for message in messages:
             if message.error() is not None:
-                if _clients.is_end(message):
-                    tp = _clients.place(message)
+                if clients.is_end(message):
+                    tp = clients.place(message)
                     self._behind.discard(tp)
                     self._positions[tp] = message.offset() or 0
                 else:
-                    _clients.raise_unless_passing(message)
+                    clients.raise_unless_passing(message)
                 continue
-            tp, offset = _clients.place(message), message.offset()
+            tp, offset = clients.place(message), message.offset()
             assert offset is not None
-            headers = _clients.headers_of(message)
+            headers = clients.headers_of(message)
             told = offset < self._accepted.get(tp, 0)
             body = message.value() or b""
             outcome = self._alerts.take(tp, offset, headers, body, now, told=told)

@@ -11,7 +11,7 @@ from confluent_kafka.admin._metadata import TopicMetadata
 
 from stream.cli._findings import Check, Cluster
 from stream.cli._group_check import group
-from stream.kafka import _clients
+from stream.tools import clients
 
 _TRANSACTION_SECONDS = 15.0
 _MOST_AHEAD_MS = 86_400_000
@@ -202,7 +202,7 @@ def _init(cluster: Cluster) -> str:
     kafka = cluster.settings.kafka
     name = f"{kafka.group}-doctor-{uuid.uuid4().hex[:8]}"
     try:
-        producer = _clients.open_producer(kafka, transactional__id=name)
+        producer = clients.open_producer(kafka, transactional__id=name)
         producer.init_transactions(_TRANSACTION_SECONDS)
     except KafkaException as error:
         return str(error.args[0].str())

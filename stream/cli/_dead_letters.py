@@ -16,12 +16,12 @@ from rich.console import Console
 from stream.cli import _lines
 from stream.cli._tail import output_topics, parse_since
 from stream.errors import UserError
-from stream.kafka import _clients
-from stream.kafka._letters import Choice, LetterLog
-from stream.kafka._letters_replay import Sender, Target
-from stream.kafka._letters_replay import replay as send_once_more
 from stream.records import Reason
 from stream.settings import Settings
+from stream.tools import clients
+from stream.tools.dead_letters import Choice, LetterLog
+from stream.tools.redrive import Sender, Target
+from stream.tools.redrive import replay as send_once_more
 
 
 def list_(
@@ -102,7 +102,7 @@ def show(
                 count += 1
                 entry = _lines.dead_letter_record(message) | {"replays": letter.replays}
                 # coordinates differ, so that records are never compared
-                heapq.heappush(newest, (_clients.order(message), entry))
+                heapq.heappush(newest, (clients.order(message), entry))
                 if len(newest) > limit:
                     heapq.heappop(newest)
     records = [entry for _, entry in sorted(newest, key=lambda pair: pair[0])]
@@ -191,10 +191,10 @@ def replay(
 @contextmanager
 def _opened(settings: Settings, topic: str | None) -> Iterator[tuple[LetterLog, Mapping[str, int]]]:
     """The letters, and how many partitions every topic has."""
-    metadata = _clients.fetch_metadata(settings.kafka)
+    metadata = clients.fetch_metadata(settings.kafka)
     topics = output_topics(metadata, settings, "dead-letters", topic)
     with closing(LetterLog(settings.kafka, topics)) as log:
-        yield log, _clients.partition_counts(metadata)
+        yield log, clients.partition_counts(metadata)
 
 
 def _choice(reasons: list[str] | None, since: str | None) -> Choice:

@@ -15,8 +15,8 @@ from stream.cli._checks import CLUSTER_CHECKS
 from stream.cli._findings import Check, Cluster
 from stream.cli._sample import sample
 from stream.errors import UserError
-from stream.kafka import _clients
 from stream.settings import Settings
+from stream.tools import clients
 
 _BROKER_SECONDS = 5.0
 _MARKS = {
@@ -68,7 +68,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     check, channels = _model(settings)
     yield check
     try:
-        metadata = _clients.fetch_metadata(settings.kafka, _BROKER_SECONDS)
+        metadata = clients.fetch_metadata(settings.kafka, _BROKER_SECONDS)
     except UserError as error:
         what, _, mend = error.message.rpartition(". ")
         yield Check("broker", "fail", f"{what}.", mend)

@@ -11,9 +11,9 @@ from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.admin._resource import ResourceType
 
-from stream.kafka import _clients
 from stream.kafka.config import WorkerConfig
 from stream.settings import Settings
+from stream.tools import clients
 
 Status = Literal["ok", "warn", "fail", "skip"]
 
@@ -43,9 +43,9 @@ class Cluster:
     embedded: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self.admin = AdminClient(_clients.client_config(self.settings.kafka))
-        self.counts = _clients.partition_counts(self.metadata)
-        self.embedded = _clients.is_embedded(self.metadata)
+        self.admin = AdminClient(clients.client_config(self.settings.kafka))
+        self.counts = clients.partition_counts(self.metadata)
+        self.embedded = clients.is_embedded(self.metadata)
 
     @property
     def inputs(self) -> dict[str, int]:

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from confluent_kafka import KafkaException
 
 from stream.cli._findings import Check, Cluster
-from stream.kafka import _clients
+from stream.tools import clients
 
 
 def group(cluster: Cluster) -> Iterator[Check]:
     """Where the consumer group stands."""
     kafka = cluster.settings.kafka
     members = _members(cluster)
-    consumer = _clients.open_consumer(kafka, kafka.group)
+    consumer = clients.open_consumer(kafka, kafka.group)
     try:
         for topic, partitions in cluster.inputs.items():
-            marks = _clients.watermarks(consumer, topic, partitions)
-            done = _clients.committed(consumer, topic, partitions)
+            marks = clients.watermarks(consumer, topic, partitions)
+            done = clients.committed(consumer, topic, partitions)
             yield _lag(f"group {kafka.group} on {topic}", marks, done, members)
     finally:
         consumer.close()

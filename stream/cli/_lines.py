@@ -10,8 +10,8 @@ import msgspec
 from confluent_kafka import Message
 from rich.text import Text
 
-from stream.kafka._clients import headers_of
 from stream.records import text_of
+from stream.tools.clients import headers_of
 
 _CONNECT = "__connect.errors."
 _SHOWN_CHANNELS = 3

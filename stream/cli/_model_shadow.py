@@ -9,11 +9,11 @@ from typing import Any
 
 from stream.cli._lines import clean
 from stream.cli._named import print_named
-from stream.cli._workers_http import THE_ONE_HERE, ToWorkers, ask
 from stream.engine import EDGES, Comparison
 from stream.errors import UserError
 from stream.records import rfc3339
 from stream.settings import Settings
+from stream.tools.workers_http import THE_ONE_HERE, ToWorkers, ask
 
 
 def shadow(*, options: ToWorkers = THE_ONE_HERE) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from ember_core.features.sources import Dataset, Rows, interleaved
 from stream.codecs import encode_json
 from stream.errors import UserError
-from stream.kafka._replay import Outbound
+from stream.tools.replay import Outbound
 
 
 def wide(dataset: Dataset, rows: Rows) -> Iterator[Outbound]:

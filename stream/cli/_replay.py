@@ -15,9 +15,9 @@ from cyclopts import Parameter
 from ember_core.features.sources import DataError, DataOptions, Dataset, read
 from stream.cli import _recorded
 from stream.errors import UserError
-from stream.kafka import _clients
-from stream.kafka._replay import Gate, Outbound, Pace, Summary, at_rate, at_speed, flat_out, send
 from stream.settings import KafkaSection, Settings
+from stream.tools import clients
+from stream.tools.replay import Gate, Outbound, Pace, Summary, at_rate, at_speed, flat_out, send
 
 _DEFAULT_RATE = 1_000.0
 _DEFAULT_SHUFFLE_SEED = 0
@@ -77,11 +77,11 @@ def replay(
     records = _recorded.checked(_records(dataset, warm=warm, long=long))
     if shuffle_seconds:
         records = _recorded.shuffled(records, shuffle_seconds, seed)
-    metadata = _clients.fetch_metadata(settings.kafka)
+    metadata = clients.fetch_metadata(settings.kafka)
     count = ensure_topic(settings.kafka, metadata, to, partitions)
-    producer = _clients.open_producer(settings.kafka)
+    producer = clients.open_producer(settings.kafka)
     gate = None
-    if max_lag is not None or _clients.is_embedded(metadata):
+    if max_lag is not None or clients.is_embedded(metadata):
         gate = Gate(
             settings.kafka,
             to,
@@ -145,13 +145,13 @@ def ensure_topic(
     Raises:
         UserError: If there is no such topic.
     """
-    counts = _clients.partition_counts(metadata)
+    counts = clients.partition_counts(metadata)
     if topic in counts:
         return counts[topic]
-    if partitions is None or _clients.is_embedded(metadata):
+    if partitions is None or clients.is_embedded(metadata):
         mend = (
             "Name it where the embedded broker is started: `--topics NAME:PARTITIONS`."
-            if _clients.is_embedded(metadata)
+            if clients.is_embedded(metadata)
             else "Create it with --partitions N, or with your cluster's own tools."
         )
         close = ", ".join(sorted(name for name in counts if not name.startswith("__"))) or "none"
@@ -159,7 +159,7 @@ def ensure_topic(
             f"There is no topic {topic!r} at {kafka.bootstrap_servers}. Expected one of: {close}. "
             f"Received: --to {topic}. {mend}"
         )
-    _clients.create_topic(kafka, topic, partitions)
+    clients.create_topic(kafka, topic, partitions)
     return partitions
 
 

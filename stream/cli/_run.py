@@ -38,7 +38,7 @@ def run(
     )
     # Late: the engine's imports cost half a second, and a mistake in the settings should not wait.
     if workers > 1:
-        from stream.cli._workers import supervise
+        from stream.tools.supervisor import supervise
 
         return supervise(settings, workers)
     from stream.app import run as run_worker

@@ -13,9 +13,9 @@ from confluent_kafka import Message
 from stream.cli._findings import Check, Cluster
 from stream.codecs import make_codec
 from stream.errors import UserError
-from stream.kafka import _clients
 from stream.records import Decoded, Reason, quoted
 from stream.settings import Settings
+from stream.tools import clients
 
 SAMPLE = 100
 _SKEW_MS = 5_000
@@ -42,11 +42,11 @@ def sample(cluster: Cluster, channels: Sequence[str] | None, now_ms: int) -> Ite
         channels: The model's; None where it could not be loaded.
         now_ms: This machine's clock.
     """
-    consumer = _clients.open_consumer(cluster.settings.kafka)
+    consumer = clients.open_consumer(cluster.settings.kafka)
     try:
         for topic, partitions in cluster.inputs.items():
             try:
-                found = _clients.newest(consumer, {topic: partitions}, SAMPLE)
+                found = clients.newest(consumer, {topic: partitions}, SAMPLE)
             except UserError as error:
                 what, _, mend = error.message.rpartition(". ")
                 yield Check(f"records of {topic}", "fail", f"{what}.", mend)
@@ -222,7 +222,7 @@ def _decode(settings: Settings, channels: Sequence[str], messages: Sequence[Samp
 
 def _as_sampled(message: Message) -> Sampled:
     headers: Any = message.headers() or ()
-    _, partition = _clients.place(message)
+    _, partition = clients.place(message)
     return Sampled(
         message.key(),
         message.value(),

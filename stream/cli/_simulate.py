@@ -12,9 +12,9 @@ from stream.cli._replay import ensure_topic
 from stream.demo.faults import Fault
 from stream.demo.simulate import LEAST_KEYS, Simulation
 from stream.errors import UserError
-from stream.kafka import _clients
-from stream.kafka._replay import send
 from stream.settings import Settings
+from stream.tools import clients
+from stream.tools.replay import send
 
 
 def simulate(
@@ -60,8 +60,8 @@ def simulate(
         _say(f"{count:,} records of {keys} machines written to {history}.")
         return
     kafka = Settings.load(config, kafka={"bootstrap_servers": bootstrap_servers}).kafka
-    ensure_topic(kafka, _clients.fetch_metadata(kafka), to, partitions)
-    producer = _clients.open_producer(kafka)
+    ensure_topic(kafka, clients.fetch_metadata(kafka), to, partitions)
+    producer = clients.open_producer(kafka)
     signal.signal(signal.SIGTERM, _interrupt)
     started_us = time.time_ns() / 1000
     try:

@@ -14,10 +14,11 @@ from stream.cli._lines import clean
 from stream.cli._named import print_named
 from stream.engine import MetaRow, describe, offset_in
 from stream.errors import UserError
-from stream.kafka import _rebase
-from stream.kafka._state_log import StateLog
 from stream.records import quoted
 from stream.settings import Settings
+from stream.tools.rebase import At, carry_out
+from stream.tools.rebase import plan as plan_rebase
+from stream.tools.state import StateLog
 
 _NUMBERS = 12
 """Of a field that are shown on a terminal."""
@@ -179,7 +180,7 @@ def reset(
 
 def rebase(
     *,
-    at: _rebase.At = "auto",
+    at: At = "auto",
     partitioner: Literal["murmur2", "crc32"] | None = None,
     yes: bool = False,
     topic: str | None = None,
@@ -206,7 +207,7 @@ def rebase(
     log = open_log(topic, bootstrap_servers, config)
     if yes:
         log.require_idle()  # before reading: a worker that ends writes a last checkpoint
-    plans = [_rebase.plan(log, name, at, partitioner or "") for name in log.topics]
+    plans = [plan_rebase(log, name, at, partitioner or "") for name in log.topics]
     for made in plans:
         for move in made.moves:
             if move.why:
@@ -231,5 +232,5 @@ def rebase(
         return
     keys = sum(made.keys for made in plans)
     confirmed(f"{keys:,} keys would keep their memory, their offsets start anew.", yes=yes)
-    written = sum(_rebase.carry_out(log, made) for made in plans)
+    written = sum(carry_out(log, made) for made in plans)
     say(f"Done: {written:,} records written. The next start goes on from here.")

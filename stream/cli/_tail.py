@@ -21,9 +21,9 @@ from rich.console import Console
 
 from stream.cli import _lines
 from stream.errors import UserError
-from stream.kafka import _clients
 from stream.records import text_of
 from stream.settings import Settings
+from stream.tools import clients
 
 _DEFAULT_LINES = 10
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -73,10 +73,10 @@ def tail(
         follow = lines is None and since is None
     if lines is None and since is None:
         lines = _DEFAULT_LINES
-    metadata = _clients.fetch_metadata(settings.kafka)
+    metadata = clients.fetch_metadata(settings.kafka)
     partitions = output_topics(metadata, settings, kind, topic)
     show = _printer(kind, json=json)
-    consumer = _clients.open_consumer(settings.kafka)
+    consumer = clients.open_consumer(settings.kafka)
     try:
         found = _messages(
             consumer,
@@ -85,7 +85,7 @@ def tail(
             since_ms=since_ms,
             follow=follow,
             matches=_matcher(key),
-            searchable=not _clients.is_embedded(metadata),
+            searchable=not clients.is_embedded(metadata),
         )
         for message in found:
             show(message)
@@ -129,7 +129,7 @@ def output_topics(
     Raises:
         UserError: If none is.
     """
-    counts = _clients.partition_counts(metadata)
+    counts = clients.partition_counts(metadata)
     field: Any = kind.replace("-", "_")
     wanted = [topic] if topic else [settings.output.topic(field, t) for t in settings.input.topics]
     there = {name: counts[name] for name in wanted if name in counts}
@@ -158,17 +158,17 @@ def _messages(
     if lines != 0:
         ranges = dict(spans)
         if since_ms is not None:
-            firsts = _clients.starts_since(consumer, partitions, since_ms, searchable=searchable)
+            firsts = clients.starts_since(consumer, partitions, since_ms, searchable=searchable)
             ranges = {at: (firsts[at], end) for at, (_, end) in spans.items()}
         elif lines is not None and matches is None:
             ranges = {at: (max(low, end - lines), end) for at, (low, end) in spans.items()}
         # Partitions arrive in any mixture: the last N of all are among the last N of each.
         kept: dict[tuple[str, int], deque[Message]] = defaultdict(lambda: deque(maxlen=lines))
-        for message in _clients.read_range(consumer, ranges):
+        for message in clients.read_range(consumer, ranges):
             recent = since_ms is None or message.timestamp()[1] >= since_ms
             if recent and (matches is None or matches(message.key())):
-                kept[_clients.place(message)].append(message)
-        found = sorted(chain.from_iterable(kept.values()), key=_clients.order)
+                kept[clients.place(message)].append(message)
+        found = sorted(chain.from_iterable(kept.values()), key=clients.order)
         yield from found[-lines:] if lines else found
     if not follow:
         return
@@ -176,7 +176,7 @@ def _messages(
     while True:
         for message in consumer.consume(500, timeout=0.2):
             if message.error() is not None:
-                _clients.raise_unless_passing(message)
+                clients.raise_unless_passing(message)
             elif matches is None or matches(message.key()):
                 yield message
 
@@ -187,7 +187,7 @@ def _spans(
     return {
         (topic, at): span
         for topic, number in partitions.items()
-        for at, span in enumerate(_clients.watermarks(consumer, topic, number))
+        for at, span in enumerate(clients.watermarks(consumer, topic, number))
     }
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from stream.errors import UserError
-from stream.kafka import _clients
 from stream.kafka.config import WorkerConfig
 from stream.kafka.supervision.topics import own_topics
 from stream.settings import Settings
+from stream.tools import clients
 
 _SERVERS = "--bootstrap-server"
 
@@ -111,7 +111,7 @@ def create(
     settings = Settings.load(config, kafka={"bootstrap_servers": bootstrap_servers})
     missing = [topic for topic in _topics(settings, partitions) if not topic.exists]
     for topic in missing:
-        _clients.create_topic(settings.kafka, topic.name, topic.partitions, **topic.config)
+        clients.create_topic(settings.kafka, topic.name, topic.partitions, **topic.config)
     if json:
         created: dict[str, Any] = {"created": [topic.name for topic in missing]}
         sys.stdout.write(msgspec.json.encode(created).decode() + "\n")
@@ -126,7 +126,7 @@ def _topics(settings: Settings, partitions: int | None) -> list[Topic]:
     Raises:
         UserError: If an input is missing and nobody says how many partitions it should have.
     """
-    there = _clients.partition_counts(_clients.fetch_metadata(settings.kafka))
+    there = clients.partition_counts(clients.fetch_metadata(settings.kafka))
     inputs = {topic: there.get(topic, partitions or 0) for topic in settings.input.topics}
     for topic, count in inputs.items():
         if not count:

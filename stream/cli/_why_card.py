@@ -9,9 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from stream.cli._event_log import Found, moment
 from stream.cli._lines import clean
 from stream.report import odds
+from stream.tools.event_lookup import Found, moment
 
 _BAR = 24  # cells
 _EIGHTHS = " ▏▎▍▌▋▊▉"

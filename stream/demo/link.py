@@ -13,9 +13,9 @@ import msgspec
 from confluent_kafka import Message, TopicPartition
 
 from stream.errors import UserError
-from stream.kafka import _clients
 from stream.records import TopChannel
 from stream.settings import KafkaSection
+from stream.tools import clients
 
 from .fleet import CHANNELS
 from .judge import NAMED, Alarm
@@ -66,8 +66,8 @@ class Link:
 
     def __init__(self, bootstrap: str, group: str) -> None:
         kafka = KafkaSection(bootstrap_servers=bootstrap, group=group)
-        self._producer = _clients.open_producer(kafka)
-        self._events = _clients.open_consumer(kafka, f"{group}-demo")
+        self._producer = clients.open_producer(kafka)
+        self._events = clients.open_consumer(kafka, f"{group}-demo")
         self._events.assign(
             [
                 TopicPartition(f"{TOPIC}.{kind}", partition, 0)
@@ -75,7 +75,7 @@ class Link:
                 for partition in range(PARTITIONS)
             ]
         )
-        self._group = _clients.open_consumer(kafka, group)
+        self._group = clients.open_consumer(kafka, group)
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(_Trigger).decode
         self._seen: set[object] = set()
@@ -104,7 +104,7 @@ class Link:
         if partition is None:
             partition = self._partition[key] = zlib.crc32(key.encode()) % PARTITIONS
         value = self._encode({"ts": time_us, "values": values})
-        _clients.put(
+        clients.put(
             self._producer,
             TOPIC,
             value=value,
@@ -123,7 +123,7 @@ class Link:
         now = time.monotonic()
         if now - self._asked >= _LAG_EVERY_SECONDS:
             self._asked = now
-            marks = _clients.committed(self._group, TOPIC, PARTITIONS)
+            marks = clients.committed(self._group, TOPIC, PARTITIONS)
             self.done = sum(mark or 0 for mark in marks)
         return self.sent - self.done
 
@@ -143,7 +143,7 @@ class Link:
                 self._take(message, now)
                 count += 1
             else:
-                _clients.raise_unless_passing(message)
+                clients.raise_unless_passing(message)
         return count
 
     def _take(self, message: Message, now: float) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.kafka._replay import Outbound
+from stream.tools.replay import Outbound
 
 from .faults import Fault, Injector, Kind, plan_faults
 from .fleet import CHANNELS, START_US, Fleet

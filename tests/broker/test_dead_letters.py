@@ -11,9 +11,9 @@ import pytest
 from benchmarks.kafka_client import Send
 from stream.cli._dead_letters import list_, replay, show
 from stream.errors import UserError
-from stream.kafka import _letters_replay
-from stream.kafka._letters import REPLAYS_HEADER
-from stream.kafka._partitioners import crc32
+from stream.tools import redrive
+from stream.tools.dead_letters import REPLAYS_HEADER
+from stream.tools.partitioners import crc32
 from tests.broker.conftest import Broker
 from tests.broker.small_service import SmallService, body
 from tests.e2e.service import ember, last_json
@@ -74,7 +74,7 @@ def test_a_letter_goes_back_as_it_was_and_only_once(
     topics: Topics, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Key, value, headers, timestamp, partition; in several batches."""
-    monkeypatch.setattr(_letters_replay, "_BATCH", 3)
+    monkeypatch.setattr(redrive, "_BATCH", 3)
     topics.write(range(13))
     assert replay(dry_run=True, json=True) == 0
     assert said(capsys)["reasons"] == {"empty": 5, "not_json": 8}

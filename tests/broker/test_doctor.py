@@ -13,8 +13,8 @@ from benchmarks.kafka_client import Send
 from stream.cli import _doctor
 from stream.cli._doctor import doctor, examine
 from stream.cli._findings import Check, Cluster
-from stream.kafka import _clients
 from stream.settings import Settings
+from stream.tools import clients
 from tests.broker.conftest import Broker
 
 pytestmark = pytest.mark.broker
@@ -57,7 +57,7 @@ def test_a_healthy_start(broker: Broker) -> None:
     topic = broker.topic("telemetry", 3)
     broker.produce(topic, _good())
     settings = _settings(broker, topic)
-    changelog = Cluster(settings, _clients.fetch_metadata(settings.kafka)).changelog(topic)
+    changelog = Cluster(settings, clients.fetch_metadata(settings.kafka)).changelog(topic)
     broker.create({changelog: 3}, {"cleanup.policy": "compact"})
     found = _found(settings)
     failed = [check for checks in found.values() for check in checks if check.status == "fail"]
@@ -153,7 +153,7 @@ def test_an_empty_topic_is_no_mistake(embedded: Broker) -> None:
 def test_a_changelog_that_does_not_fit(kafka: Broker) -> None:
     topic = kafka.topic("telemetry", 3)
     settings = _settings(kafka, topic)
-    changelog = Cluster(settings, _clients.fetch_metadata(settings.kafka)).changelog(topic)
+    changelog = Cluster(settings, clients.fetch_metadata(settings.kafka)).changelog(topic)
     kafka.create({changelog: 2}, {"cleanup.policy": "compact"})
     found = _found(settings)["changelog"][0]
     assert found.status == "fail"
@@ -165,7 +165,7 @@ def test_a_changelog_that_does_not_fit(kafka: Broker) -> None:
 def test_a_changelog_that_is_deleted_from(kafka: Broker) -> None:
     topic = kafka.topic("telemetry", 1)
     settings = _settings(kafka, topic)
-    changelog = Cluster(settings, _clients.fetch_metadata(settings.kafka)).changelog(topic)
+    changelog = Cluster(settings, clients.fetch_metadata(settings.kafka)).changelog(topic)
     kafka.create({changelog: 1}, {"cleanup.policy": "delete"})
     found = _found(settings)["changelog"][0]
     assert found.status == "fail"
@@ -212,7 +212,7 @@ def test_where_the_group_stands(embedded: Broker, offset: int | None) -> None:
     embedded.produce(topic, _good(10))
     settings = _settings(embedded, topic)
     if offset is not None:
-        consumer = _clients.open_consumer(settings.kafka, settings.kafka.group)
+        consumer = clients.open_consumer(settings.kafka, settings.kafka.group)
         consumer.commit(offsets=[TopicPartition(topic, 0, offset)], asynchronous=False)
         consumer.close()
     found = _found(settings)["group"][0]

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from benchmarks import kafka_client
 from benchmarks.kafka_client import Send
-from stream.kafka.embedded import EmbeddedBroker, EmbeddedBrokerError, parse_topics
+from stream.testing.embedded_broker import EmbeddedBroker, EmbeddedBrokerError, parse_topics
 
 pytestmark = pytest.mark.broker
 
@@ -136,7 +136,7 @@ def test_it_ends_with_stop() -> None:
 def test_it_ends_with_its_parent(fork: bool) -> None:
     script = (
         "import os, sys, time\n"
-        "from stream.kafka.embedded import EmbeddedBroker\n"
+        "from stream.testing.embedded_broker import EmbeddedBroker\n"
         "broker = EmbeddedBroker(); broker.start()\n"
         f"if {fork} and os.fork() == 0: time.sleep(8); os._exit(0)\n"
         "print(broker.pid, flush=True); time.sleep(60)\n"
@@ -158,7 +158,7 @@ def test_it_ends_with_its_parent(fork: bool) -> None:
 
 def test_the_command_prints_its_address_and_a_warning() -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "stream.kafka.embedded", "--topics", "t:2"],
+        [sys.executable, "-m", "stream.testing.embedded_broker", "--topics", "t:2"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

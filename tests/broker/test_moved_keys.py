@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.kafka_client import Send
-from stream.kafka._partitioners import Partitioner, crc32, murmur2
+from stream.tools.partitioners import Partitioner, crc32, murmur2
 from tests.broker.conftest import Broker
 from tests.broker.small_service import SmallService, body
 from tests.e2e.service import ember

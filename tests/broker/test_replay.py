@@ -15,9 +15,9 @@ from ember_core.features.sources import DataOptions
 from stream.cli._replay import replay
 from stream.codecs import make_codec
 from stream.errors import UserError
-from stream.kafka import _clients
-from stream.kafka._replay import Gate, Outbound, at_rate, at_speed, send
 from stream.settings import KafkaSection
+from stream.tools import clients
+from stream.tools.replay import Gate, Outbound, at_rate, at_speed, send
 from tests.broker.conftest import Broker
 
 pytestmark = pytest.mark.broker
@@ -136,14 +136,14 @@ def test_wrong_use_ends_with_2(data: list[str], flags: dict[str, float], sentenc
 
 def test_no_broker_is_one_sentence(data: list[str]) -> None:
     with pytest.raises(UserError, match=r"No broker answers.*127\.0\.0\.1:1"):
-        _clients.fetch_metadata(KafkaSection(bootstrap_servers="127.0.0.1:1"), seconds=0.5)
+        clients.fetch_metadata(KafkaSection(bootstrap_servers="127.0.0.1:1"), seconds=0.5)
 
 
 def test_a_refused_record_fails_the_replay(embedded: Broker) -> None:
     assert embedded.embedded is not None
     topic = embedded.topic("telemetry", 1)
     embedded.embedded.push_errors("Produce", [_TOO_LARGE])
-    producer = _clients.open_producer(KafkaSection(bootstrap_servers=embedded.bootstrap))
+    producer = clients.open_producer(KafkaSection(bootstrap_servers=embedded.bootstrap))
     with pytest.raises(UserError, match="did not take every record"):
         send(producer, topic, [Outbound(b"k", 0, b"x")])
 
@@ -158,7 +158,7 @@ def test_the_gate_holds_back_until_the_group_catches_up(embedded: Broker) -> Non
     reader.start()
     try:
         gate = Gate(kafka, topic, 2, group="slow", max_lag=100, complain=worst.append)  # type: ignore[arg-type]
-        summary = send(_clients.open_producer(kafka), topic, records, gate=gate)
+        summary = send(clients.open_producer(kafka), topic, records, gate=gate)
         gate.close()
     finally:
         stop.set()
@@ -171,7 +171,7 @@ def test_the_gate_holds_back_until_the_group_catches_up(embedded: Broker) -> Non
 def test_the_gate_says_so_when_nothing_moves(
     embedded: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stream.kafka._replay._COMPLAIN_AFTER_SECONDS", 0.2)
+    monkeypatch.setattr("stream.tools.replay._COMPLAIN_AFTER_SECONDS", 0.2)
     topic = embedded.topic("telemetry", 1)
     kafka = KafkaSection(bootstrap_servers=embedded.bootstrap)
 
@@ -184,7 +184,7 @@ def test_the_gate_says_so_when_nothing_moves(
     gate = Gate(kafka, topic, 1, group="nobody", max_lag=7, complain=complain)
     with pytest.raises(Complained, match="'nobody' is 7 records behind"):
         send(
-            _clients.open_producer(kafka),
+            clients.open_producer(kafka),
             topic,
             [Outbound(b"k", 0, b"x")] * 20,
             gate=gate,

@@ -29,10 +29,10 @@ from benchmarks import kafka_client
 from benchmarks.kafka_jars import KafkaUnavailableError
 from benchmarks.kafka_server import RealKafka
 from stream.errors import UserError
-from stream.kafka import _clients
 from stream.kafka.client.admin import Admin
 from stream.kafka.config import WorkerConfig
 from stream.settings import KafkaSection, Settings
+from stream.tools import clients
 from tests.conftest import lacking
 from tests.e2e.service import Service, ember, wait_until
 
@@ -166,7 +166,7 @@ async def test_both_clients_know_every_mechanism(
 ) -> None:
     """librdkafka for the commands, aiokafka for the worker."""
     section = KafkaSection(**settings(secure, certificates, mechanism))
-    assert _clients.fetch_metadata(section).brokers
+    assert clients.fetch_metadata(section).brokers
     config = WorkerConfig.from_settings(Settings(kafka=section))
     async with Admin(config.client_settings()) as admin:
         assert admin.can_fence
@@ -215,9 +215,9 @@ def test_worker_and_commands_log_in(
 
 def _committed(secure: RealKafka, topic: str) -> int:
     section = KafkaSection(bootstrap_servers=secure.bootstrap)
-    consumer = _clients.open_consumer(section, topic)
+    consumer = clients.open_consumer(section, topic)
     try:
-        return sum(mark or 0 for mark in _clients.committed(consumer, topic, 2))
+        return sum(mark or 0 for mark in clients.committed(consumer, topic, 2))
     finally:
         consumer.close()
 
@@ -250,4 +250,4 @@ def test_a_broker_nobody_vouches_for_is_not_talked_to(
 ) -> None:
     kafka = settings(secure, certificates, "PLAIN", ssl_ca_location=str(certificates / "other.pem"))
     with pytest.raises(UserError, match="The connection is not safe"):
-        _clients.fetch_metadata(KafkaSection(**kafka), 5)
+        clients.fetch_metadata(KafkaSection(**kafka), 5)

@@ -15,13 +15,13 @@ from stream.cli._state import rebase, reset, show
 from stream.cli._state_files import export, import_
 from stream.engine import META_KEY, Engine, Fetch
 from stream.errors import UserError
-from stream.kafka._partitioners import crc32, murmur2
-from stream.kafka._rebase import anew
-from stream.kafka._state_log import StateLog
 from stream.kafka.protocol.changelog import Changelog
 from stream.kafka.protocol.ports import Silent
 from stream.records import Decoded
 from stream.settings import Settings
+from stream.tools.partitioners import crc32, murmur2
+from stream.tools.rebase import anew
+from stream.tools.state import StateLog
 from tests.broker.conftest import Broker
 from tests.broker.workers import WorkerProcess
 from tests.stream.report import small

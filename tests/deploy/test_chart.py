@@ -13,10 +13,10 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from stream.cli import _workers
 from stream.kafka.config import WorkerConfig
 from stream.settings import Settings
 from stream.settings._kafka import _KAFKA_NAMES
+from stream.tools import supervisor
 from tests.deploy.promql import DEPLOY, ROOT
 
 CHART = DEPLOY / "helm" / "ember-stream"
@@ -111,14 +111,14 @@ def test_a_worker_has_time_to_stop_wherever_it_runs() -> None:
     patience = WorkerConfig.__dataclass_fields__["patience_seconds"].default
     assert isinstance(patience, float)
     worst = patience + patience / 2 + 3 * patience
-    given = [float(VALUES["terminationGracePeriodSeconds"]), _workers._STOP_SECONDS]
+    given = [float(VALUES["terminationGracePeriodSeconds"]), supervisor._STOP_SECONDS]
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
     given.append(float(compose["services"]["worker"]["stop_grace_period"].removesuffix("s")))
     docs = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
     said = re.findall(r"(?:--stop-timeout |TimeoutStopSec=)(\d+)", docs)
     assert len(said) == 2
     assert min(given + [float(each) for each in said]) > worst
-    assert float(said[1]) > _workers._STOP_SECONDS  # systemd waits for the parent
+    assert float(said[1]) > supervisor._STOP_SECONDS  # systemd waits for the parent
 
 
 def size(text: str) -> float:

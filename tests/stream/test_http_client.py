@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from stream.bridge._alertmanager import Alertmanager, UnavailableError
-from stream.cli._workers_http import ask
 from stream.codecs import RegistryUnavailable
 from stream.codecs._registry import SchemaRegistry
 from stream.errors import UserError
@@ -19,6 +18,7 @@ from stream.http_client import opener
 from stream.kafka.client.oauth import TokenSource
 from stream.observe import HostMetrics
 from stream.settings import AlertmanagerSection, KafkaSection, Settings
+from stream.tools.workers_http import ask
 from tests.serving import serving
 
 

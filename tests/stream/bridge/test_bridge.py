@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from stream.bridge import OUTCOMES, RESULTS, Bridge
-from stream.kafka import _clients
 from stream.observe import BridgeHealth, BridgeMetrics
 from stream.settings import Settings
+from stream.tools import clients
 
 
 class Hanging:
@@ -38,9 +38,9 @@ class Hanging:
 def test_a_thread_that_hangs_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     """The event loop beside it turns, and says nothing about it."""
     consumer, now = Hanging(), [1_000.0]
-    monkeypatch.setattr(_clients, "open_consumer", lambda *_, **__: consumer)
-    monkeypatch.setattr(_clients, "fetch_metadata", lambda _: SimpleNamespace())
-    monkeypatch.setattr(_clients, "partition_counts", lambda _: {"telemetry.triggers": 1})
+    monkeypatch.setattr(clients, "open_consumer", lambda *_, **__: consumer)
+    monkeypatch.setattr(clients, "fetch_metadata", lambda _: SimpleNamespace())
+    monkeypatch.setattr(clients, "partition_counts", lambda _: {"telemetry.triggers": 1})
     settings = Settings(alertmanager={"urls": "http://127.0.0.1:9"})
     health = BridgeHealth(0.0)
     metrics = BridgeMetrics(OUTCOMES, RESULTS, process=False)

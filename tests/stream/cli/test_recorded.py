@@ -11,7 +11,7 @@ import pytest
 from ember_core.features.sources import DataOptions, Dataset, read
 from stream.cli import _recorded
 from stream.errors import UserError
-from stream.kafka._replay import Outbound
+from stream.tools.replay import Outbound
 
 
 @pytest.fixture

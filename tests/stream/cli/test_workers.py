@@ -15,23 +15,23 @@ from typing import Any
 import pytest
 import structlog
 
-from stream.cli import _workers
-from stream.cli._workers_http import urls_of
 from stream.errors import UserError
 from stream.observe import configure_logs
 from stream.settings import Settings
+from stream.tools import supervisor
+from stream.tools.workers_http import urls_of
 
 
 def test_waits_grow_and_end() -> None:
     """At once, then longer and longer; not for ever."""
-    patience = _workers.Patience()
+    patience = supervisor.Patience()
     waits = [patience.after(1.0) for _ in range(7)]
     assert waits == [0.0, 1.0, 2.0, 5.0, 15.0, 30.0, None]
 
 
 def test_a_worker_that_lasted_is_a_new_worker() -> None:
     """Two failures a day apart are no loop."""
-    patience = _workers.Patience()
+    patience = supervisor.Patience()
     assert [patience.after(1.0), patience.after(1.0)] == [0.0, 1.0]
     assert patience.after(3_600.0) == 0.0
 
@@ -65,9 +65,9 @@ def started(monkeypatch: pytest.MonkeyPatch, logs: None) -> Iterator[list[tuple[
         found.append((index, process))
         return process
 
-    monkeypatch.setattr(_workers, "_start", start)
-    monkeypatch.setattr(_workers, "_POLL_SECONDS", 0.001)
-    monkeypatch.setattr(_workers, "_DELAYS_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(supervisor, "_start", start)
+    monkeypatch.setattr(supervisor, "_POLL_SECONDS", 0.001)
+    monkeypatch.setattr(supervisor, "_DELAYS_SECONDS", (0.0, 0.0))
     yield found
     for number, handler in handlers.items():
         signal.signal(number, handler)
@@ -89,7 +89,7 @@ def test_one_that_keeps_failing_ends_all(
     """The other is stopped in order; the exit code says that the work failed, the log why."""
     breaking = threading.Thread(target=fail, args=(started, 1, 1, 3), daemon=True)
     breaking.start()
-    assert _workers.supervise(Settings(log={"format": "json"}), 2) == 1
+    assert supervisor.supervise(Settings(log={"format": "json"}), 2) == 1
     breaking.join()
     assert [index for index, _ in started] == [0, 1, 1, 1]
     assert started[0][1].asked
@@ -103,7 +103,7 @@ def test_one_that_keeps_failing_ends_all(
 def test_wrong_settings_are_not_tried_again(started: list[tuple[int, Any]]) -> None:
     breaking = threading.Thread(target=fail, args=(started, 0, 2, 1), daemon=True)
     breaking.start()
-    assert _workers.supervise(Settings(), 2) == 2
+    assert supervisor.supervise(Settings(), 2) == 2
     breaking.join()
     assert len(started) == 2
 
@@ -123,7 +123,7 @@ def test_one_that_ends_well_without_being_told_is_started_again(
 
     breaking = threading.Thread(target=end, daemon=True)
     breaking.start()
-    assert _workers.supervise(Settings(), 2) == 0
+    assert supervisor.supervise(Settings(), 2) == 0
     breaking.join()
     assert [index for index, _ in started] == [0, 1, 1]
     assert [process.asked for _, process in started] == [True, False, True]
@@ -138,9 +138,9 @@ def test_a_worker_says_what_is_wrong_in_the_form_of_the_log(
 
     monkeypatch.setattr("stream.app.run", run)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(_workers, "_end_with_parent", lambda: None)
+    monkeypatch.setattr(supervisor, "_end_with_parent", lambda: None)
     with pytest.raises(SystemExit) as ended:
-        _workers._run(Settings())
+        supervisor._run(Settings())
     assert ended.value.code == 2
     assert json.loads(capsys.readouterr().err)["event"] == "There is no model."
 
@@ -157,8 +157,8 @@ def test_each_has_a_port_and_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(multiprocessing, "get_context", lambda _method: Context())
     named = Settings(http={"port": 7000}, kafka={"instance_id": "a"})
-    _workers._start(named, 2)
-    _workers._start(Settings(http={"port": 0}), 2)
+    supervisor._start(named, 2)
+    supervisor._start(Settings(http={"port": 0}), 2)
     assert [(s.http.port, s.kafka.instance_id) for s in made] == [(7002, "a-2"), (0, "")]
 
 

@@ -11,10 +11,10 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from stream.errors import UserError
-from stream.kafka._letters import REPLAYS_HEADER, Choice, Letter, Progress, letter_of
-from stream.kafka._letters_replay import Target, replay
 from stream.kafka.protocol.ports import Outgoing
 from stream.records import Reason, Rejected
+from stream.tools.dead_letters import REPLAYS_HEADER, Choice, Letter, Progress, letter_of
+from stream.tools.redrive import Target, replay
 from tests.stream.kafka.test_dead_letters import TP, Sink, make
 
 RECORD = SimpleNamespace(

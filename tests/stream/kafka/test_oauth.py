@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 import pytest
 
 from stream.errors import UserError
-from stream.kafka._clients import client_config
 from stream.kafka.client.oauth import AsyncTokens, TokenSource, _warn_of_plain
 from stream.kafka.config import security
 from stream.settings import KafkaSection, Settings, SettingsError
+from stream.tools.clients import client_config
 
 
 class Endpoint(BaseHTTPRequestHandler):

@@ -10,9 +10,9 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from stream.engine import META_KEY, MetaRow, offset_in
 from stream.errors import UserError
-from stream.kafka import _state_log
-from stream.kafka._state_log import PartitionState, StateLog, _take
 from stream.settings import KafkaSection
+from stream.tools import state
+from stream.tools.state import PartitionState, StateLog, _take
 
 
 class Record(Message):
@@ -88,8 +88,8 @@ def test_a_group_whose_broker_is_not_known_yet_is_asked_again(
     client = SimpleNamespace(
         describe_consumer_groups=lambda *_, **__: {"g": SimpleNamespace(result=result)}
     )
-    monkeypatch.setattr(_state_log, "AdminClient", lambda _: client)
-    monkeypatch.setattr(_state_log, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(state, "AdminClient", lambda _: client)
+    monkeypatch.setattr(state, "_LOOK_SECONDS", 0.0)
     log: Any = SimpleNamespace(kafka=KafkaSection(group="g"))
     assert StateLog._members(log) == 1
     with pytest.raises(UserError, match="GROUP_AUTHORIZATION_FAILED"):

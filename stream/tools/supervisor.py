@@ -14,10 +14,11 @@ from types import FrameType
 
 import structlog
 
-from stream.cli._workers_http import urls_of
 from stream.errors import UserError
 from stream.observe import HostMetrics, configure_logs
 from stream.settings import Settings
+
+from .workers_http import urls_of
 
 _log = structlog.stdlib.get_logger("ember")
 

@@ -11,9 +11,10 @@ from typing import Final, NamedTuple
 from confluent_kafka import Consumer, KafkaError, Message, Producer
 
 from stream.errors import UserError
-from stream.kafka import _clients
-from stream.kafka.embedded import MAX_BYTES_PER_PARTITION, MAX_RECORDS_PER_PARTITION
 from stream.settings import KafkaSection
+from stream.testing.embedded_broker import MAX_BYTES_PER_PARTITION, MAX_RECORDS_PER_PARTITION
+
+from . import clients
 
 _FLUSH_SECONDS: Final = 60.0
 _POLL_EVERY: Final = 512
@@ -95,7 +96,7 @@ class Gate:
         max_lag: int,
         complain: Callable[[str], None],
     ) -> None:
-        self._consumer: Consumer = _clients.open_consumer(kafka, group)
+        self._consumer: Consumer = clients.open_consumer(kafka, group)
         self._topic = topic
         self._partitions = partitions
         self._group = group
@@ -156,14 +157,14 @@ class Gate:
         return max(1, int(_SAFE_SHARE * min(by_bytes, MAX_RECORDS_PER_PARTITION)))
 
     def _lag(self) -> int:
-        done = _clients.committed(self._consumer, self._topic, self._partitions)
+        done = clients.committed(self._consumer, self._topic, self._partitions)
         worst = 0
         for (_, high), mark, base in zip(self._marks(), done, self._bases, strict=True):
             worst = max(worst, high - max(base, mark if mark is not None else base))
         return worst
 
     def _marks(self) -> list[tuple[int, int]]:
-        return _clients.watermarks(self._consumer, self._topic, self._partitions)
+        return clients.watermarks(self._consumer, self._topic, self._partitions)
 
 
 def send(
@@ -214,7 +215,7 @@ def send(
         try:
             produce(topic, value, key, on_delivery=note)
         except BufferError:
-            _clients.put(producer, topic, value=value, key=key, on_delivery=note)
+            clients.put(producer, topic, value=value, key=key, on_delivery=note)
         sent += 1
         if not sent % _POLL_EVERY:
             poll(0)

@@ -22,9 +22,8 @@ from confluent_kafka.cimpl import NewTopic
 
 from stream.errors import UserError
 from stream.kafka.client.oauth import TokenSource
+from stream.kafka.config import login_refused, not_safe
 from stream.settings import KafkaSection
-
-from .config import login_refused, not_safe
 
 REQUEST_SECONDS: Final = 10.0
 _AT_ONCE: Final = 1_000
@@ -158,7 +157,7 @@ def _unreachable(kafka: KafkaSection, error: KafkaException) -> NoReturn:
 
 
 def is_embedded(metadata: ClusterMetadata) -> bool:
-    """Whether the cluster is the in-memory one of `stream.kafka.embedded`."""
+    """Whether the cluster is the in-memory one of `stream.testing.embedded_broker`."""
     return str(metadata.cluster_id or "").startswith(_EMBEDDED_CLUSTER)
 
 

@@ -18,8 +18,8 @@ from stream.kafka.protocol.checkpoint import COMMITTED_HEADER
 from stream.kafka.protocol.ports import RefusedError, TopicFacts
 from stream.kafka.protocol.start_offset import Facts, resume
 
-from ._partitioners import PARTITIONERS, Partitioner, which
-from ._state_log import PartitionState, StateLog, Writer
+from .partitioners import PARTITIONERS, Partitioner, which
+from .state import PartitionState, StateLog, Writer
 
 At = Literal["auto", "earliest", "latest", "committed"]
 

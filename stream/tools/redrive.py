@@ -10,9 +10,10 @@ from typing import Any, Final
 from confluent_kafka import KafkaException, Producer
 
 from stream.errors import UserError
-from stream.kafka import _clients
-from stream.kafka._letters import REPLAYS_HEADER, Choice, Letter, LetterLog
 from stream.settings import KafkaSection
+
+from . import clients
+from .dead_letters import REPLAYS_HEADER, Choice, Letter, LetterLog
 
 _BATCH: Final = 1_000
 _FLUSH_SECONDS: Final = 60.0
@@ -69,7 +70,7 @@ class Sender:
 
     def __init__(self, kafka: KafkaSection, target: Target) -> None:
         name = _PARTITIONERS[target.partitioner or "murmur2"]
-        self._producer: Producer = _clients.open_producer(kafka, partitioner=name)
+        self._producer: Producer = clients.open_producer(kafka, partitioner=name)
         self._target = target
         self._failed = ""
         self.waiting = 0
@@ -78,7 +79,7 @@ class Sender:
         """Send one, as it was, with one more replay on it."""
         by_key = bool(self._target.topic or self._target.partitioner)
         try:
-            _clients.put(
+            clients.put(
                 self._producer,
                 self._target.topic or letter.topic,
                 value=letter.value,

@@ -195,7 +195,7 @@ class EmbeddedBroker:
             [
                 sys.executable,
                 "-P",
-                str(Path(__file__).with_name("_mock_cluster.py")),
+                str(Path(__file__).with_name("mock_cluster.py")),
                 f"--brokers={self._brokers}",
                 f"--rebalance-delay-ms={self._rebalance_delay_ms}",
             ],
@@ -256,9 +256,9 @@ def parse_topics(specs: Sequence[str]) -> dict[str, int]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one in the foreground: `python -m stream.kafka.embedded --topics telemetry:4`."""
+    """Run in the foreground: `python -m stream.testing.embedded_broker --topics telemetry:4`."""
     parser = argparse.ArgumentParser(
-        prog="python -m stream.kafka.embedded", description=NOT_FOR_PRODUCTION
+        prog="python -m stream.testing.embedded_broker", description=NOT_FOR_PRODUCTION
     )
     parser.add_argument("--topics", nargs="*", default=[], metavar="NAME:PARTITIONS")
     parser.add_argument("--brokers", type=int, default=1)

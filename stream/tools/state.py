@@ -18,12 +18,12 @@ from confluent_kafka.cimpl import NewPartitions
 from stream.engine import HEAD_BYTES, META_KEY, Graves, MetaRow, gone_by, number_in, offset_in
 from stream.errors import UserError
 from stream.kafka.client.admin import Admin
+from stream.kafka.config import WorkerConfig
 from stream.kafka.protocol.checkpoint import COMMITTED_HEADER
 from stream.kafka.protocol.ports import TopicFacts
 from stream.settings import Settings
 
-from . import _clients
-from .config import WorkerConfig
+from . import clients
 
 _LOOK_SECONDS = 0.5
 _MOVING = frozenset(
@@ -69,9 +69,9 @@ class StateLog:
     def __init__(self, settings: Settings, topics: Sequence[str] = ()) -> None:
         self.kafka = settings.kafka
         self._config = WorkerConfig.from_settings(settings)
-        self.metadata: ClusterMetadata = _clients.fetch_metadata(settings.kafka)
-        self.embedded = _clients.is_embedded(self.metadata)
-        self.counts = _clients.partition_counts(self.metadata)
+        self.metadata: ClusterMetadata = clients.fetch_metadata(settings.kafka)
+        self.embedded = clients.is_embedded(self.metadata)
+        self.counts = clients.partition_counts(self.metadata)
         self.topics = tuple(topics or settings.input.topics)
         missing = [topic for topic in self.topics if self.changelog(topic) not in self.counts]
         if missing:
@@ -97,12 +97,12 @@ class StateLog:
         """
         changelog = self.changelog(topic)
         states = [PartitionState(number) for number in range(self.counts[changelog])]
-        consumer = _clients.open_consumer(self.kafka, isolation__level="read_committed")
+        consumer = clients.open_consumer(self.kafka, isolation__level="read_committed")
         try:
-            marks = _clients.watermarks(consumer, changelog, len(states))
+            marks = clients.watermarks(consumer, changelog, len(states))
             ranges = {(changelog, n): mark for n, mark in enumerate(marks)}
-            for message in _clients.read_range(consumer, ranges):
-                _take(states[_clients.place(message)[1]], message, wanted)
+            for message in clients.read_range(consumer, ranges):
+                _take(states[clients.place(message)[1]], message, wanted)
         finally:
             consumer.close()
         return states
@@ -129,8 +129,8 @@ class StateLog:
 
     def _members(self) -> int:
         group = self.kafka.group
-        client = AdminClient(_clients.client_config(self.kafka))
-        deadline = time.monotonic() + _clients.REQUEST_SECONDS
+        client = AdminClient(clients.client_config(self.kafka))
+        deadline = time.monotonic() + clients.REQUEST_SECONDS
         while True:
             try:
                 found = client.describe_consumer_groups([group], request_timeout=10)[group].result()
@@ -155,27 +155,27 @@ class StateLog:
             # Of a group that ever had members it takes offsets from a member only. A worker goes on
             # without: the meta row says where, and what it will find committed instead.
             return
-        consumer = _clients.open_consumer(self.kafka, self.kafka.group)
+        consumer = clients.open_consumer(self.kafka, self.kafka.group)
         try:
             at = [TopicPartition(topic, p, offset) for p, offset in sorted(positions.items())]
-            _clients.commit(consumer, at)
+            clients.commit(consumer, at)
         finally:
             consumer.close()
 
     def committed(self, topic: str, partitions: int) -> list[int]:
         """The group's offsets of an input topic; -1 where there is none."""
-        consumer = _clients.open_consumer(self.kafka, self.kafka.group)
+        consumer = clients.open_consumer(self.kafka, self.kafka.group)
         try:
-            found = _clients.committed(consumer, topic, partitions)
+            found = clients.committed(consumer, topic, partitions)
         finally:
             consumer.close()
         return [-1 if offset is None else offset for offset in found]
 
     def marks(self, topic: str, partitions: int) -> list[tuple[int, int]]:
         """First and end offset of every partition of an input topic."""
-        consumer: Consumer = _clients.open_consumer(self.kafka)
+        consumer: Consumer = clients.open_consumer(self.kafka)
         try:
-            return _clients.watermarks(consumer, topic, partitions)
+            return clients.watermarks(consumer, topic, partitions)
         finally:
             consumer.close()
 
@@ -202,7 +202,7 @@ class StateLog:
             UserError: If the cluster refuses.
         """
         changelog = self.changelog(topic)
-        client = AdminClient(_clients.client_config(self.kafka))
+        client = AdminClient(clients.client_config(self.kafka))
         try:
             new = [NewPartitions(changelog, partitions)]
             client.create_partitions(new, request_timeout=10)[changelog].result()
@@ -221,7 +221,7 @@ class StateLog:
                 "transactional__id": self._config.tools_transactional_id,
                 "transaction__timeout__ms": _TRANSACTION_MS,
             }
-        producer = _clients.open_producer(self.kafka, **more)
+        producer = clients.open_producer(self.kafka, **more)
         writer = Writer(producer)
         try:
             if more:
@@ -256,7 +256,7 @@ class Writer:
         headers: list[tuple[str, str | bytes | None]] | None = None,
     ) -> None:
         """Write one record; None is a tombstone."""
-        _clients.put(
+        clients.put(
             self._producer,
             changelog,
             value=value,

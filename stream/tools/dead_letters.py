@@ -13,7 +13,6 @@ from typing import Any, Final, NamedTuple
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from stream.kafka import _clients
 from stream.kafka.runtime.dead_letters import (
     CONNECT,
     OFFSETS_HEADER,
@@ -22,6 +21,8 @@ from stream.kafka.runtime.dead_letters import (
 )
 from stream.records import Reason
 from stream.settings import KafkaSection
+
+from . import clients
 
 REPLAYS_HEADER: Final = "ember.replays"
 """On a record that was a dead letter: how often it has been sent once more."""
@@ -60,8 +61,8 @@ def letter_of(message: Message) -> Letter:
     # The letter's own headers stand behind the record's: from the last topic on.
     starts = [at for at, (name, _) in enumerate(headers) if name == f"{CONNECT}topic"]
     begin = starts[-1] if starts else len(headers)
-    ours = _clients.as_text(headers[begin:])
-    theirs = _clients.as_text(headers[:begin])
+    ours = clients.as_text(headers[begin:])
+    theirs = clients.as_text(headers[:begin])
     topic = ours.get(f"{CONNECT}topic", "")
     reason, lacks = ours.get(REASON_HEADER, ""), ""
     if not topic:
@@ -149,14 +150,14 @@ class LetterLog:
     """
 
     def __init__(self, kafka: KafkaSection, topics: Mapping[str, int]) -> None:
-        self._consumer: Consumer = _clients.open_consumer(kafka, f"{kafka.group}-dead-letters")
+        self._consumer: Consumer = clients.open_consumer(kafka, f"{kafka.group}-dead-letters")
         self.spans = {
             (topic, at): span
             for topic, number in topics.items()
-            for at, span in enumerate(_clients.watermarks(self._consumer, topic, number))
+            for at, span in enumerate(clients.watermarks(self._consumer, topic, number))
         }
         asked = [TopicPartition(*at) for at in self.spans]
-        answered = self._consumer.committed(asked, timeout=_clients.REQUEST_SECONDS)
+        answered = self._consumer.committed(asked, timeout=clients.REQUEST_SECONDS)
         self.progress = {(at.topic, at.partition): Progress.of(at) for at in answered}
 
     def close(self) -> None:
@@ -166,7 +167,7 @@ class LetterLog:
     def read(self, at: tuple[str, int], begin: int = 0) -> Iterator[tuple[Message, Letter]]:
         """The letters of a partition that were there when the log was opened."""
         low, high = self.spans[at]
-        for message in _clients.read_range(self._consumer, {at: (max(low, begin), high)}):
+        for message in clients.read_range(self._consumer, {at: (max(low, begin), high)}):
             yield message, letter_of(message)
 
     def commit(self, at: tuple[str, int]) -> None:
@@ -174,4 +175,4 @@ class LetterLog:
         done = self.progress[at]
         metadata = json.dumps(done.ahead, separators=(",", ":")) if done.ahead else ""
         entry = TopicPartition(*at, done.floor, metadata)
-        _clients.commit(self._consumer, [entry])
+        clients.commit(self._consumer, [entry])

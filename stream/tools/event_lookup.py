@@ -13,9 +13,10 @@ import msgspec
 from confluent_kafka import Message
 
 from stream.errors import UserError
-from stream.kafka import _clients
 from stream.records import text_of
 from stream.settings import Settings
+
+from . import clients
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KINDS = ("anomaly", "trigger")
@@ -124,13 +125,13 @@ class TopicLog:
 
     def __init__(self, settings: Settings, topic: str | None, since_ms: int | None) -> None:
         self._settings, self._since = settings, since_ms
-        metadata = _clients.fetch_metadata(settings.kafka)
-        counts = _clients.partition_counts(metadata)
+        metadata = clients.fetch_metadata(settings.kafka)
+        counts = clients.partition_counts(metadata)
         inputs = [topic] if topic else settings.input.topics
         wanted = [settings.output.topic("anomalies", t) for t in inputs]
         wanted += [settings.output.topic("triggers", t) for t in inputs]
         self._partitions = {name: counts[name] for name in wanted if name in counts}
-        self._searchable = not _clients.is_embedded(metadata)
+        self._searchable = not clients.is_embedded(metadata)
         self.where = ", ".join(self._partitions)
         if not self._partitions:
             names = ", ".join(repr(name) for name in wanted)
@@ -142,19 +143,19 @@ class TopicLog:
 
     def scan(self, *, id_prefix: str = "", key: str | None = None) -> Iterator[Found]:
         """Events whose id begins so and whose key is this one, in no order."""
-        consumer = _clients.open_consumer(self._settings.kafka)
+        consumer = clients.open_consumer(self._settings.kafka)
         try:
             spans = {
                 (topic, at): span
                 for topic, number in self._partitions.items()
-                for at, span in enumerate(_clients.watermarks(consumer, topic, number))
+                for at, span in enumerate(clients.watermarks(consumer, topic, number))
             }
             if self._since is not None:
-                firsts = _clients.starts_since(
+                firsts = clients.starts_since(
                     consumer, self._partitions, self._since, searchable=self._searchable
                 )
                 spans = {at: (firsts[at], end) for at, (_, end) in spans.items()}
-            for message in _clients.read_range(consumer, spans):
+            for message in clients.read_range(consumer, spans):
                 event = _published(message)
                 if event and event.id.startswith(id_prefix) and key in (None, event.key):
                     yield event
@@ -163,7 +164,7 @@ class TopicLog:
 
 
 def _published(message: Message) -> Found | None:
-    headers = _clients.headers_of(message)
+    headers = clients.headers_of(message)
     parts = headers.get("ce_type", "").split(".")
     kind = next((part for part in parts if part in _KINDS), None)
     if kind is None or "ce_id" not in headers:

@@ -1,0 +1,1 @@
+"""Brokers for tests: an embedded broker in a process of its own."""

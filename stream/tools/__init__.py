@@ -1,0 +1,1 @@
+"""Tools that operators run beside a worker: replay, redrive, state, rebase, lookups, workers."""
