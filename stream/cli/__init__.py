@@ -27,6 +27,7 @@ _COMMANDS = {
     "explain": "Say why an event was published: rarity, channels, episode.",
     "doctor": "Check cluster, topics, records and model, and name what to mend.",
 }
+_MODULES = {"doctor": "doctor.command"}
 
 
 def build() -> App:
@@ -38,28 +39,28 @@ def build() -> App:
         default_parameter=Parameter(negative=()),
     )
     for name, text in _COMMANDS.items():
-        app.command(f"stream.cli._{name}:{name}", name=name, help=text)
+        app.command(f"stream.cli.{_MODULES.get(name, name)}:{name}", name=name, help=text)
     model = App(name="model", help="Look at model bundles, compare them, bring one into service.")
     for name, where, text in (
-        ("show", "_model:show", "Print a bundle's card."),
-        ("diff", "_model_diff:diff", "Say what differs between two bundles."),
-        ("deploy", "_model_deploy:deploy", "Put a bundle in the place of the service's."),
-        ("rollback", "_model_deploy:rollback", "Take the bundle before back."),
-        ("reload", "_model_deploy:reload", "Let running workers read settings and model again."),
-        ("sign", "_model_sign:sign", "Sign a bundle."),
-        ("verify", "_model_sign:verify", "Check a bundle's signature."),
-        ("shadow", "_model_shadow:shadow", "Compare the candidate with the model in service."),
+        ("show", "show:show", "Print a bundle's card."),
+        ("diff", "diff:diff", "Say what differs between two bundles."),
+        ("deploy", "deploy:deploy", "Put a bundle in the place of the service's."),
+        ("rollback", "deploy:rollback", "Take the bundle before back."),
+        ("reload", "deploy:reload", "Let running workers read settings and model again."),
+        ("sign", "sign:sign", "Sign a bundle."),
+        ("verify", "sign:verify", "Check a bundle's signature."),
+        ("shadow", "shadow:shadow", "Compare the candidate with the model in service."),
     ):
-        model.command(f"stream.cli.{where}", name=name, help=text)
+        model.command(f"stream.cli.model.{where}", name=name, help=text)
     model.command(
-        "stream.cli._model_import:import_",
+        "stream.cli.model.import_:import_",
         name="import",
         help="Bring an RBM of the older pipeline into a bundle, without running its pickle.",
     )
     app.command(model)
     bridge = App(name="bridge", help="Take triggers to whoever wakes people up.")
     bridge.command(
-        "stream.cli._bridge:alertmanager",
+        "stream.cli.bridge:alertmanager",
         name="alertmanager",
         help="Send what fires to Alertmanager.",
     )
@@ -70,27 +71,25 @@ def build() -> App:
         ("check", "Check the settings and say what is wrong with them."),
         ("schema", "Print the JSON Schema of ember.toml."),
     ):
-        config.command(f"stream.cli._config:{name}", name=name, help=text)
+        config.command(f"stream.cli.config:{name}", name=name, help=text)
     app.command(config)
     topics = App(name="topics", help="The topics and rights the service needs.")
-    topics.command(
-        "stream.cli._topics:plan", name="plan", help="Print the commands that make them."
-    )
-    topics.command("stream.cli._topics:create", name="create", help="Create the missing topics.")
+    topics.command("stream.cli.topics:plan", name="plan", help="Print the commands that make them.")
+    topics.command("stream.cli.topics:create", name="create", help="Create the missing topics.")
     app.command(topics)
     state = App(name="state", help="Look at what the service remembers; forget, carry over, mend.")
     for name, where, text in (
-        ("show", "_state:show", "Print what is remembered of a key, field by field."),
-        ("reset", "_state:reset", "Forget keys: they begin anew."),
-        ("export", "_state_files:export", "Write all state to a file."),
+        ("show", "state:show", "Print what is remembered of a key, field by field."),
+        ("reset", "state:reset", "Forget keys: they begin anew."),
+        ("export", "state_files:export", "Write all state to a file."),
         (
             "import",
-            "_state_files:import_",
+            "state_files:import_",
             "Take state from such a file into a group that has none.",
         ),
         (
             "rebase",
-            "_state:rebase",
+            "state:rebase",
             "Accept the log as it is: keys keep their memory, offsets start anew.",
         ),
     ):
@@ -102,10 +101,10 @@ def build() -> App:
         ("show", "show", "Show the newest dead letters."),
         ("replay", "replay", "Send dead letters to the topic they came from once more."),
     ):
-        letters.command(f"stream.cli._dead_letters:{where}", name=name, help=text)
+        letters.command(f"stream.cli.dead_letters:{where}", name=name, help=text)
     app.command(letters)
     app.command(
-        "stream.cli._schema:schema",
+        "stream.cli.schema:schema",
         name="schema",
         help="Print the JSON Schema of the events.",
     )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.kafka_client import Send
-from stream.cli._dead_letters import list_, replay, show
+from stream.cli.dead_letters import list_, replay, show
 from stream.errors import UserError
 from stream.tools import redrive
 from stream.tools.dead_letters import REPLAYS_HEADER

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from benchmarks.kafka_client import Send
-from stream.cli import _doctor
-from stream.cli._doctor import doctor, examine
-from stream.cli._findings import Check, Cluster
+from stream.cli.doctor import command
+from stream.cli.doctor.command import doctor, examine
+from stream.cli.doctor.findings import Check, Cluster
 from stream.settings import Settings
 from stream.tools import clients
 from tests.broker.conftest import Broker
@@ -27,7 +27,7 @@ def _model(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bundle of three channels, without training one."""
     found = SimpleNamespace(name="fleet", version="1", channels=CHANNELS, keys=[b"k"])
     check = Check("model", "ok", "fleet")
-    monkeypatch.setattr(_doctor, "_model", lambda _settings: (check, found.channels))
+    monkeypatch.setattr(command, "_model", lambda _settings: (check, found.channels))
 
 
 def _settings(broker: Broker, topic: str, **more: Any) -> Settings:
@@ -76,7 +76,7 @@ def test_no_topic_and_no_broker(
     found = _found(_settings(embedded, "nowhere"))
     assert found["topic"][0].status == "fail"
     assert "nowhere" in found["topic"][0].detail
-    monkeypatch.setattr(_doctor, "_BROKER_SECONDS", 0.5)
+    monkeypatch.setattr(command, "_BROKER_SECONDS", 0.5)
     with pytest.raises(SystemExit) as caught:
         doctor(json=True, bootstrap_servers="127.0.0.1:1")
     assert caught.value.code == 1

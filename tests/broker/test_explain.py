@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.kafka_client import Send
-from stream.cli._explain import explain
+from stream.cli.explain import explain
 from stream.errors import UserError
 from stream.records import cloudevent_headers
 from tests.broker.conftest import Broker

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import kafka_client
-from stream.cli._state import rebase, reset
+from stream.cli.state import rebase, reset
 from stream.errors import UserError
 from tests.broker.conftest import Broker
 from tests.broker.counting import META_KEY, read_row

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer
 
 from benchmarks import kafka_client
 from ember_core.features.sources import DataOptions
-from stream.cli._replay import replay
+from stream.cli.replay import replay
 from stream.codecs import make_codec
 from stream.errors import UserError
 from stream.settings import KafkaSection

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from benchmarks.kafka_client import Send, committed_offsets
-from stream.cli._state import rebase, reset, show
-from stream.cli._state_files import export, import_
+from stream.cli.state import rebase, reset, show
+from stream.cli.state_files import export, import_
 from stream.engine import META_KEY, Engine, Fetch
 from stream.errors import UserError
 from stream.kafka.protocol.changelog import Changelog

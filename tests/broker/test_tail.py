@@ -14,8 +14,7 @@ import msgspec
 import pytest
 
 from benchmarks.kafka_client import Send
-from stream.cli import _tail
-from stream.cli._tail import parse_since, tail
+from stream.cli.tail import _matcher, parse_since, tail
 from stream.errors import UserError
 from tests.broker.conftest import Broker
 
@@ -105,7 +104,7 @@ def test_it_follows_until_ctrl_c(embedded: Broker) -> None:
     topic = embedded.topic("anomalies", 2)
     embedded.produce(topic, [_event(i) for i in range(13)])
     script = (
-        "import sys\nfrom stream.cli._tail import tail\n"
+        "import sys\nfrom stream.cli.tail import tail\n"
         "tail('anomalies', topic=sys.argv[1], bootstrap_servers=sys.argv[2])\n"
     )
     process = subprocess.Popen(
@@ -138,7 +137,7 @@ def test_times() -> None:
 
 
 def test_keys_match_whole_or_by_pattern() -> None:
-    matches = _tail._matcher("a[1]")
+    matches = _matcher("a[1]")
     assert matches is not None
     assert matches(b"a[1]")
     assert matches(b"a1")

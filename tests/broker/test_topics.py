@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.cli._topics import create, plan
+from stream.cli.topics import create, plan
 from stream.errors import UserError
 from tests.broker.conftest import Broker
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream.cli import _lines
+from stream.cli import lines
 
 RECORD = {
     "status": "firing",
@@ -20,7 +20,7 @@ RECORD = {
 
 
 def test_an_event_names_key_time_and_the_first_three_channels() -> None:
-    text = _lines.event_line(RECORD).plain
+    text = lines.event_line(RECORD).plain
     expected = (
         "FIRING    6.2  db-7  2026-01-31 00:00:00Z   cpu 71% 93.1\u2191 (expected 41)"
         "  mem 20% missing (expected 1.5)  io 5% 0.001\u2193"
@@ -30,17 +30,17 @@ def test_an_event_names_key_time_and_the_first_three_channels() -> None:
 
 
 def test_a_reason_that_is_not_evidence_is_shown() -> None:
-    assert " stale " in _lines.event_line({**RECORD, "reason": "stale"}).plain
-    assert "evidence" not in _lines.event_line(RECORD).plain
+    assert " stale " in lines.event_line({**RECORD, "reason": "stale"}).plain
+    assert "evidence" not in lines.event_line(RECORD).plain
 
 
 def test_backlog_is_said_to_be_that() -> None:
-    assert " backlog " in _lines.event_line({**RECORD, "backlog": True}).plain
-    assert "backlog" not in _lines.event_line(RECORD).plain
+    assert " backlog " in lines.event_line({**RECORD, "backlog": True}).plain
+    assert "backlog" not in lines.event_line(RECORD).plain
 
 
 def test_a_foreign_message_does_not_break_the_line() -> None:
-    text = _lines.event_line({"key": None, "time": "x", "value": "hello"}).plain
+    text = lines.event_line({"key": None, "time": "x", "value": "hello"}).plain
     assert "?" in text
     assert "hello" in text
 
@@ -53,7 +53,7 @@ def test_no_control_character_reaches_the_terminal() -> None:
         "source": {"topic": "t", "partition": 0, "offset": 7},
         "value": "\x07" * 500,
     }
-    text = _lines.dead_letter_line(letter).plain
+    text = lines.dead_letter_line(letter).plain
     assert text.isprintable()
     assert "t[0]@7" in text
     assert len(text) < 300

@@ -68,23 +68,23 @@ def test_a_user_error_is_one_sentence(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And its exit code."""
-    from stream.cli import _schema
+    from stream.cli import schema
 
     def fail(*arguments: object) -> None:
         raise UserError("The disk is full.", exit_code=1)
 
-    monkeypatch.setattr(_schema, "schema", fail)
+    monkeypatch.setattr(schema, "schema", fail)
     assert run(capsys, "schema") == (1, "", "The disk is full.\n")
 
 
 def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     """Anything else keeps its traceback."""
-    from stream.cli import _schema
+    from stream.cli import schema
 
     def fail(*arguments: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(_schema, "schema", fail)
+    monkeypatch.setattr(schema, "schema", fail)
     with pytest.raises(ZeroDivisionError):
         cli.main(["schema"])
 

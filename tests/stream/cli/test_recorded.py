@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from ember_core.features.sources import DataOptions, Dataset, read
-from stream.cli import _recorded
+from stream.cli import recorded
 from stream.errors import UserError
 from stream.tools.replay import Outbound
 
@@ -28,7 +28,7 @@ def dataset(tmp_path: Path) -> Dataset:
 
 
 def test_wide_sends_the_scored_rows_of_all_keys_in_order_of_time(dataset: Dataset) -> None:
-    records = list(_recorded.wide(dataset, "scored"))
+    records = list(recorded.wide(dataset, "scored"))
     assert len(records) == 18
     times = [record.time_us for record in records]
     assert times == sorted(times)
@@ -38,7 +38,7 @@ def test_wide_sends_the_scored_rows_of_all_keys_in_order_of_time(dataset: Datase
 
 
 def test_long_sends_every_value_by_itself(dataset: Dataset) -> None:
-    records = list(_recorded.long(dataset, "scored"))
+    records = list(recorded.long(dataset, "scored"))
     values = [msgspec.json.decode(record.value)["values"] for record in records]
     assert all(len(value) == 1 for value in values)
     names = Counter(name for value in values for name in value)
@@ -47,7 +47,7 @@ def test_long_sends_every_value_by_itself(dataset: Dataset) -> None:
 
 def test_shuffled_keeps_every_record_and_the_bound() -> None:
     records = [Outbound(b"k", 1_000_000 * (i // 3), b"%d" % i) for i in range(301)]
-    found = list(_recorded.shuffled(records, 5.0, seed=3))
+    found = list(recorded.shuffled(records, 5.0, seed=3))
     assert sorted(found) == sorted(records)
     assert found != records
     newest, latest = 0, 0
@@ -59,9 +59,9 @@ def test_shuffled_keeps_every_record_and_the_bound() -> None:
 
 def test_shuffling_is_repeatable() -> None:
     records = [Outbound(b"k", 1_000_000 * i, b"") for i in range(53)]
-    first = list(_recorded.shuffled(records, 7.0, seed=11))
-    assert first == list(_recorded.shuffled(records, 7.0, seed=11))
-    assert first != list(_recorded.shuffled(records, 7.0, seed=12))
+    first = list(recorded.shuffled(records, 7.0, seed=11))
+    assert first == list(recorded.shuffled(records, 7.0, seed=11))
+    assert first != list(recorded.shuffled(records, 7.0, seed=12))
 
 
 def test_a_time_that_cannot_be_written_is_the_users_error() -> None:
@@ -70,4 +70,4 @@ def test_a_time_that_cannot_be_written_is_the_users_error() -> None:
         yield
 
     with pytest.raises(UserError, match="cannot be sent"):
-        list(_recorded.checked(records()))  # type: ignore[arg-type]
+        list(recorded.checked(records()))  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stream.cli._simulate import simulate
+from stream.cli.simulate import simulate
 from stream.demo.faults import Fault, Kind
 from stream.demo.fleet import CHANNELS, START_US
 from stream.demo.simulate import ACT_ROWS, Simulation

@@ -12,11 +12,12 @@ import numpy as np
 from rich.console import Console
 
 from ember_core.features.sources import TimeUnit, to_microseconds
-from stream.cli._tail import parse_since
-from stream.cli._why_card import Card, drawing, related
 from stream.errors import UserError
 from stream.settings import Settings
 from stream.tools.event_lookup import EventLog, FileLog, Found, TopicLog
+
+from .tail import parse_since
+from .why_card import Card, drawing, related
 
 _ID_DIGITS = 32
 _LEAST_DIGITS = 6

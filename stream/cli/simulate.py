@@ -8,13 +8,14 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from stream.cli._replay import ensure_topic
 from stream.demo.faults import Fault
 from stream.demo.simulate import LEAST_KEYS, Simulation
 from stream.errors import UserError
 from stream.settings import Settings
 from stream.tools import clients
 from stream.tools.replay import send
+
+from .replay import ensure_topic
 
 
 def simulate(

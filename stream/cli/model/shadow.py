@@ -7,8 +7,8 @@ import math
 import sys
 from typing import Any
 
-from stream.cli._lines import clean
-from stream.cli._named import print_named
+from stream.cli.lines import clean
+from stream.cli.named import print_named
 from stream.engine import EDGES, Comparison
 from stream.errors import UserError
 from stream.records import rfc3339

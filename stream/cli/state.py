@@ -10,8 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from stream.cli._lines import clean
-from stream.cli._named import print_named
 from stream.engine import MetaRow, describe, offset_in
 from stream.errors import UserError
 from stream.records import quoted
@@ -19,6 +17,9 @@ from stream.settings import Settings
 from stream.tools.rebase import At, carry_out
 from stream.tools.rebase import plan as plan_rebase
 from stream.tools.state import StateLog
+
+from .lines import clean
+from .named import print_named
 
 _NUMBERS = 12
 """Of a field that are shown on a terminal."""

@@ -9,9 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from stream.cli._lines import clean
 from stream.report import odds
 from stream.tools.event_lookup import Found, moment
+
+from .lines import clean
 
 _BAR = 24  # cells
 _EIGHTHS = " ▏▎▍▌▋▊▉"

@@ -9,9 +9,10 @@ from typing import Literal
 from confluent_kafka import KafkaException
 from confluent_kafka.admin._metadata import TopicMetadata
 
-from stream.cli._findings import Check, Cluster
-from stream.cli._group_check import group
 from stream.tools import clients
+
+from .findings import Check, Cluster
+from .group_check import group
 
 _TRANSACTION_SECONDS = 15.0
 _MOST_AHEAD_MS = 86_400_000

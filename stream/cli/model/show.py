@@ -13,8 +13,8 @@ import numpy as np
 from ember_core.fleet import FleetModel
 from ember_core.models import DETECTOR, load_detector
 from ember_core.serialize import ARRAYS_FILE, load_bundle
-from stream.cli._lines import clean
-from stream.cli._named import print_named
+from stream.cli.lines import clean
+from stream.cli.named import print_named
 from stream.configure import engine_settings, load_model
 from stream.engine import Engine
 from stream.records import text_of

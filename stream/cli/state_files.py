@@ -7,9 +7,10 @@ import json as json_
 from pathlib import Path
 from typing import Any
 
-from stream.cli._state import confirmed, open_log, say
 from stream.engine import MetaRow
 from stream.errors import UserError
+
+from .state import confirmed, open_log, say
 
 
 def export(

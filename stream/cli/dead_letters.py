@@ -13,8 +13,6 @@ from typing import Any, Literal
 import msgspec
 from rich.console import Console
 
-from stream.cli import _lines
-from stream.cli._tail import output_topics, parse_since
 from stream.errors import UserError
 from stream.records import Reason
 from stream.settings import Settings
@@ -22,6 +20,9 @@ from stream.tools import clients
 from stream.tools.dead_letters import Choice, LetterLog
 from stream.tools.redrive import Sender, Target
 from stream.tools.redrive import replay as send_once_more
+
+from . import lines
+from .tail import output_topics, parse_since
 
 
 def list_(
@@ -49,7 +50,7 @@ def list_(
             for message, letter in log.read(at):
                 if letter.timestamp_ms < choice.since_ms:
                     continue
-                record = _lines.dead_letter_record(message)
+                record = lines.dead_letter_record(message)
                 seen = found.setdefault(letter.reason, {"letters": 0, "waiting": 0})
                 seen["letters"] += 1
                 seen["waiting"] += not done.done(letter.reason, message.offset() or 0)
@@ -64,7 +65,7 @@ def list_(
     for reason, seen in ordered.items():
         sys.stdout.write(
             f"{reason:<16} {seen['letters']:>9,}  {seen['waiting']:>9,} not replayed  newest "
-            f"{seen['newest']}  {_lines.clean(seen['example'])}\n"
+            f"{seen['newest']}  {lines.clean(seen['example'])}\n"
         )
     if not ordered:
         _say("There are no dead letters.")
@@ -100,7 +101,7 @@ def show(
                 if not choice.of_reason(letter) or letter.timestamp_ms < choice.since_ms:
                     continue
                 count += 1
-                entry = _lines.dead_letter_record(message) | {"replays": letter.replays}
+                entry = lines.dead_letter_record(message) | {"replays": letter.replays}
                 # coordinates differ, so that records are never compared
                 heapq.heappush(newest, (clients.order(message), entry))
                 if len(newest) > limit:
@@ -111,7 +112,7 @@ def show(
         return
     console = Console(soft_wrap=True, highlight=False)
     for record in records:
-        console.print(_lines.dead_letter_line(record))
+        console.print(lines.dead_letter_line(record))
     if count > len(records):
         _say(f"{count - len(records):,} older ones are not shown; --limit {count} shows all.")
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from confluent_kafka import KafkaException
 
-from stream.cli._findings import Check, Cluster
 from stream.tools import clients
+
+from .findings import Check, Cluster
 
 
 def group(cluster: Cluster) -> Iterator[Check]:

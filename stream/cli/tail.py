@@ -19,11 +19,12 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from cyclopts import Parameter
 from rich.console import Console
 
-from stream.cli import _lines
 from stream.errors import UserError
 from stream.records import text_of
 from stream.settings import Settings
 from stream.tools import clients
+
+from . import lines
 
 _DEFAULT_LINES = 10
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -205,8 +206,8 @@ def _matcher(pattern: str | None) -> Callable[[bytes | None], bool] | None:
 
 def _printer(kind: Kind, *, json: bool) -> Callable[[Message], None]:
     dead = kind == "dead-letters"
-    record = _lines.dead_letter_record if dead else _lines.event_record
-    line = _lines.dead_letter_line if dead else _lines.event_line
+    record = lines.dead_letter_record if dead else lines.event_record
+    line = lines.dead_letter_line if dead else lines.event_line
     console = Console(soft_wrap=True, highlight=False)
 
     def show_line(message: Message) -> None:

@@ -11,12 +11,13 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from stream.cli._checks import CLUSTER_CHECKS
-from stream.cli._findings import Check, Cluster
-from stream.cli._sample import sample
 from stream.errors import UserError
 from stream.settings import Settings
 from stream.tools import clients
+
+from .cluster_checks import CLUSTER_CHECKS
+from .findings import Check, Cluster
+from .sample import sample
 
 _BROKER_SECONDS = 5.0
 _MARKS = {

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ember_core.fleet import FleetModel
-from stream.cli._lines import clean
-from stream.cli._named import print_named
+from stream.cli.lines import clean
+from stream.cli.named import print_named
 from stream.configure import load_model
 from stream.engine import judge_of
 from stream.records import text_of

@@ -13,11 +13,12 @@ from confluent_kafka.admin._metadata import ClusterMetadata
 from cyclopts import Parameter
 
 from ember_core.features.sources import DataError, DataOptions, Dataset, read
-from stream.cli import _recorded
 from stream.errors import UserError
 from stream.settings import KafkaSection, Settings
 from stream.tools import clients
 from stream.tools.replay import Gate, Outbound, Pace, Summary, at_rate, at_speed, flat_out, send
+
+from . import recorded
 
 _DEFAULT_RATE = 1_000.0
 _DEFAULT_SHUFFLE_SEED = 0
@@ -74,9 +75,9 @@ def replay(
         dataset = read(data, options)
     except DataError as error:
         raise UserError(str(error)) from None
-    records = _recorded.checked(_records(dataset, warm=warm, long=long))
+    records = recorded.checked(_records(dataset, warm=warm, long=long))
     if shuffle_seconds:
-        records = _recorded.shuffled(records, shuffle_seconds, seed)
+        records = recorded.shuffled(records, shuffle_seconds, seed)
     metadata = clients.fetch_metadata(settings.kafka)
     count = ensure_topic(settings.kafka, metadata, to, partitions)
     producer = clients.open_producer(settings.kafka)
@@ -103,7 +104,7 @@ def replay(
 
 
 def _records(dataset: Dataset, *, warm: bool, long: bool) -> Iterator[Outbound]:
-    make = _recorded.long if long else _recorded.wide
+    make = recorded.long if long else recorded.wide
     if warm and dataset.divided:
         yield from make(dataset, "train")
     yield from make(dataset, "scored")

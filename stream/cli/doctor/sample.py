@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from confluent_kafka import Message
 
-from stream.cli._findings import Check, Cluster
 from stream.codecs import make_codec
 from stream.errors import UserError
 from stream.records import Decoded, Reason, quoted
 from stream.settings import Settings
 from stream.tools import clients
+
+from .findings import Check, Cluster
 
 SAMPLE = 100
 _SKEW_MS = 5_000

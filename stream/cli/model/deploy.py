@@ -15,11 +15,12 @@ from typing import Any
 
 from ember_core.serialize import ARRAYS_FILE, CARD_FILE
 from stream.bundles import SIGNATURE_FILE
-from stream.cli._model_diff import compare
 from stream.configure import load_model
 from stream.errors import UserError
 from stream.settings import Settings
 from stream.tools.workers_http import THE_ONE_HERE, ToWorkers, WorkerOptions, ask
+
+from .diff import compare
 
 _SHOWN_CHANNELS = 5
 

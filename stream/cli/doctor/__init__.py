@@ -1,0 +1,1 @@
+"""`ember doctor`: the checks, and the command that runs them."""

@@ -1,0 +1,1 @@
+"""`ember model`: show, compare, deploy, sign and import bundles."""
