@@ -22,7 +22,7 @@ from benchmarks.quality import page
 from ember_core import nn
 from ember_core.pipeline import Pipeline, PipelineConfig
 from stream.bridge import OUTCOMES, RESULTS
-from stream.engine.layout import RowLayout, WindowSpec, engine_fields
+from stream.engine.state.layout import RowLayout, WindowSpec, engine_fields
 from stream.observe import WORKER_UP, BridgeMetrics, Metrics
 from stream.settings import json_schema
 from tests.prove import page as proofs

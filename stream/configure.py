@@ -9,7 +9,7 @@ from ember_core.fleet import FleetModel
 from ember_core.serialize import BundleError
 from stream import bundles
 from stream.engine import Engine, Limits, WindowSpec
-from stream.engine.spill import Spill
+from stream.engine.state.spill import Spill
 from stream.errors import UserError
 from stream.settings import Settings
 

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from ember_core.fleet import FleetModel
 from ember_core.turns import Turns
 from stream.engine.events import EventBuilder, Row, Why
-from stream.engine.layout import TOP
-from stream.engine.partition import Partition
 from stream.engine.result import StepResult
 from stream.engine.rows import Completed, Seen
-from stream.engine.store import Store
-from stream.engine.verdicts import Verdicts
+from stream.engine.state.layout import TOP
+from stream.engine.state.partition import Partition
+from stream.engine.state.table import Store
 from stream.records import Event
+
+from .scored_rows import Verdicts
 
 NOTHING = Why([], [], [], [])
 # Order of events at one sample: a key's return, its rows, then whom the sample shows silent.

@@ -11,13 +11,7 @@ import numpy as np
 
 from ember_core import ops
 from ember_core.fleet import FleetModel
-from stream.engine.adopt import Description, describe, mark_of
 from stream.engine.decide import Decider
-from stream.engine.graves import Gone
-from stream.engine.judge import KEPT, Former, Judge, Judged, judge_of
-from stream.engine.layout import LAYOUT_VERSION, RowLayout, WindowSpec
-from stream.engine.meta import META_KEY, MetaRow
-from stream.engine.partition import Partition
 from stream.engine.result import (
     TP,
     DirtyRows,
@@ -28,10 +22,16 @@ from stream.engine.result import (
     StepResult,
 )
 from stream.engine.shadow import Comparison, check_candidate
-from stream.engine.snapshot import RowBlock, Walk
-from stream.engine.spill import Spill
+from stream.engine.state.layout import LAYOUT_VERSION, RowLayout, WindowSpec
+from stream.engine.state.meta import META_KEY, MetaRow
+from stream.engine.state.migration import Description, describe, mark_of
+from stream.engine.state.model_version import KEPT, Former, Judge, Judged, judge_of
+from stream.engine.state.partition import Partition
+from stream.engine.state.snapshot import RowBlock, Walk
+from stream.engine.state.spill import Spill
+from stream.engine.state.table import Store
+from stream.engine.state.tombstones import Gone
 from stream.engine.step import Limits, Stepper
-from stream.engine.store import Store
 from stream.records import Decoded
 
 _FORMER = 8
@@ -123,7 +123,7 @@ class Engine:
         """Let a model judge from the next record on, in all partitions.
 
         Under the same weights nothing but the thresholds changes. Of another model's rows what was
-        measured of the key is kept, as at a start (`stream.engine.adopt`), and the key stays
+        measured of the key is kept, as at a start (`state.migration`), and the key stays
         without events for `quiet_rows` rows.
 
         Args:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.engine.decide import Decider
-from stream.engine.partition import Partition
-from stream.engine.store import Store
+from stream.engine.state.partition import Partition
+from stream.engine.state.table import Store
 from stream.engine.windows import NEVER
 from stream.records import Event
 

@@ -21,24 +21,17 @@ from numpy.typing import NDArray
 
 from stream.engine.decide import Batch, Decider, Silent
 from stream.engine.expiry import Expiry
-from stream.engine.fates import (
-    LATE,
-    REFUSED,
-    REPEATED,
-    SCORED,
-    WARMING,
-    WINDOWED,
-    count_fates,
-)
-from stream.engine.layout import WindowSpec
-from stream.engine.partition import Partition
 from stream.engine.result import Fetch, StepResult
 from stream.engine.rows import Completed, Seen, known_at, of_intervals, of_samples
-from stream.engine.shares import Share, samples_of, shares_of
-from stream.engine.stale import fallen_silent
-from stream.engine.store import Store
+from stream.engine.state.layout import WindowSpec
+from stream.engine.state.partition import Partition
+from stream.engine.state.table import Store
 from stream.engine.windows import NEVER, Tumbling
 from stream.records import Decoded, Event, Reason, Rejected
+
+from .idle import fallen_silent
+from .outcomes import LATE, REFUSED, REPEATED, SCORED, WARMING, WINDOWED, count_fates
+from .slices import Share, samples_of, shares_of
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.engine.layout import WindowSpec
+from stream.engine.state.layout import WindowSpec
 
 _FIELDS = (
     "max_time",

@@ -42,7 +42,7 @@ FILES: Final = (
     "kafka/runtime/fetch_loop.py",
     "kafka/protocol/membership.py",
     "kafka/client/producers.py",
-    "engine/graves.py",
+    "engine/state/tombstones.py",
 )
 TESTS: Final = (
     "kafka/test_checkpoint.py",

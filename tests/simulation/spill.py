@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stream.engine.spill import Spilled
+from stream.engine.state.spill import Spilled
 
 NEVER_US = 2**62
 

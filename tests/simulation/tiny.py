@@ -16,11 +16,11 @@ from ember_core.state import StateField
 from ember_core.turns import Turns
 from stream.engine import Engine, Judge, Limits, WindowSpec
 from stream.engine.decide import Batch
-from stream.engine.partition import Partition
 from stream.engine.result import StepResult
 from stream.engine.rows import Seen
+from stream.engine.state.partition import Partition
+from stream.engine.state.table import Store
 from stream.engine.step import Stepper
-from stream.engine.store import Store
 from stream.records import Decoded, Event, Message, Reason, Rejected
 
 WARM_ROWS = 2

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from stream.engine.spill import Spilled
+from stream.engine.state.spill import Spilled
 from stream.errors import UserError
 
 P = ParamSpec("P")
@@ -118,7 +118,7 @@ class SpillFile:
 
     @_told
     def put(self, rows: Sequence[Spilled]) -> list[bytes]:
-        """As `stream.engine.spill.Spill`."""
+        """As `stream.engine.state.spill.Spill`."""
         self._db.execute("begin")
         self._db.executemany(
             "insert or replace into rows values (?, ?, ?)",
@@ -141,7 +141,7 @@ class SpillFile:
 
     @_told
     def get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """As `stream.engine.spill.Spill`."""
+        """As `stream.engine.state.spill.Spill`."""
         found: dict[bytes, bytes] = {}
         if not self._rows:
             return found
@@ -154,7 +154,7 @@ class SpillFile:
 
     @_told
     def remove(self, keys: Sequence[bytes]) -> None:
-        """As `stream.engine.spill.Spill`."""
+        """As `stream.engine.state.spill.Spill`."""
         if not self._rows or not keys:
             return
         self._db.execute("begin")
@@ -164,7 +164,7 @@ class SpillFile:
 
     @_told
     def due(self, before_us: int) -> list[bytes]:
-        """As `stream.engine.spill.Spill`."""
+        """As `stream.engine.state.spill.Spill`."""
         if not self._rows:
             return []
         found = self._db.execute("select key from rows where due < ?", (before_us,)).fetchall()
@@ -173,7 +173,7 @@ class SpillFile:
 
     @_told
     def next_due(self) -> int:
-        """As `stream.engine.spill.Spill`."""
+        """As `stream.engine.state.spill.Spill`."""
         if not self._rows:
             return NEVER_US
         (found,) = self._db.execute("select min(due) from rows where due is not null").fetchone()
@@ -181,7 +181,7 @@ class SpillFile:
 
     @_told
     def page(self, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
-        """As `stream.engine.spill.Spill`."""
+        """As `stream.engine.state.spill.Spill`."""
         if not self._rows:
             return []
         query = "select rowid, key, row from rows where rowid > ? order by rowid limit ?"
@@ -189,7 +189,7 @@ class SpillFile:
 
     @_told
     def last(self) -> int:
-        """As `stream.engine.spill.Spill`."""
+        """As `stream.engine.state.spill.Spill`."""
         if not self._rows:
             return 0
         (found,) = self._db.execute("select max(rowid) from rows").fetchone()
@@ -199,7 +199,7 @@ class SpillFile:
         (self._rows,) = self._db.execute("select count(*) from rows").fetchone()
 
     def close(self) -> None:
-        """As `stream.engine.spill.Spill`."""
+        """As `stream.engine.state.spill.Spill`."""
         if self._made is not None:
             self._made.close()
         self._files.closed(self)

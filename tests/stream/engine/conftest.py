@@ -18,7 +18,7 @@ from ember_core.fleet import FleetModel
 from ember_core.pipeline import PipelineConfig
 from ember_core.train import Series, fit_pipeline
 from stream.engine import Engine, Fetch, Limits, StepResult, WindowSpec
-from stream.engine.spill import Spill
+from stream.engine.state.spill import Spill
 from stream.kafka.recovery.spill_files import SpillFiles
 from stream.records import Decoded, Event, Reason, Rejected
 from tests.simulation.spill import DictSpill

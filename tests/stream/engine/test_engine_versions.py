@@ -16,8 +16,8 @@ import pytest
 from ember_core.fleet import FleetModel
 from ember_core.state import StateField
 from stream.engine import META_KEY, Engine, Limits
-from stream.engine import store as store_module
-from stream.engine.layout import LAYOUT_VERSION, engine_fields
+from stream.engine.state import table as store_module
+from stream.engine.state.layout import LAYOUT_VERSION, engine_fields
 from tests.stream.engine.conftest import TP, Run, Sent, feed_into, run
 
 LIMITS = Limits(max_keys=64, stale_intervals=5.0)

@@ -10,7 +10,7 @@ import pytest
 
 from ember_core.fleet import FleetModel
 from stream.engine import META_KEY, Engine, Gone, Limits, WindowSpec
-from stream.engine.spill import Spill
+from stream.engine.state.spill import Spill
 from tests.stream.engine.conftest import (
     CHANNELS,
     KNOWN,

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from stream.engine import Gone, Graves, gone_by, number_in
-from stream.engine import graves as module
+from stream.engine.state import tombstones as module
 
 KEY = b"key"
 

@@ -8,8 +8,8 @@ import pytest
 from ember_core.fleet import FleetModel
 from ember_core.state import StateField
 from stream.engine import Engine, RowLayout, WindowSpec
-from stream.engine.layout import LAYOUT_VERSION
-from stream.engine.slabs import Slab
+from stream.engine.state.layout import LAYOUT_VERSION
+from stream.engine.state.slab import Slab
 from tests.stream.engine.conftest import TP, rows_of, run, signal
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from ember_core.fleet import FleetModel
 from stream.engine import META_KEY, Engine, Fetch, Limits
-from stream.engine.spill import Spill
+from stream.engine.state.spill import Spill
 from stream.kafka.recovery.spill_files import SpillFiles
 from stream.records import Reason
 from tests.simulation.spill import DictSpill

@@ -11,8 +11,8 @@ import pytest
 
 from ember_core.fleet import FleetModel
 from stream.engine import META_KEY, Engine, Limits, RowBlock
-from stream.engine.snapshot import Walk
-from stream.engine.spill import Spill
+from stream.engine.state.snapshot import Walk
+from stream.engine.state.spill import Spill
 from stream.kafka.recovery.spill_files import SpillFiles
 from tests.simulation.spill import DictSpill
 from tests.stream.engine.conftest import TP, Run, feed_into, interleaved, rows_of, signal

@@ -130,7 +130,7 @@ def test_where_offsets_begin_anew_no_row_is_late(
 def test_only_so_many_forgotten_keys_are_remembered(
     model: FleetModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stream.engine.graves._MOST", 3)
+    monkeypatch.setattr("stream.engine.state.tombstones._MOST", 3)
     engine = Engine(model)
     keys = [b"%d" % i for i in range(7)]
     assert engine.load(TP, keys, [Gone(5)] * 7).accepted == 7

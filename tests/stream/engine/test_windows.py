@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ember_core.state import StateField
-from stream.engine.layout import RowLayout, WindowSpec, engine_fields
+from stream.engine.state.layout import RowLayout, WindowSpec, engine_fields
 from stream.engine.windows import NEVER, Tumbling
 
 CHANNELS = ("last", "mean", "max", "count")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.engine.spill import Spilled
+from stream.engine.state.spill import Spilled
 from stream.errors import UserError
 from stream.kafka.recovery.spill_files import SpillFiles
 from tests.simulation.spill import NEVER_US, DictSpill

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stream.engine import META_KEY, MetaRow
-from stream.engine.adopt import mark_of
+from stream.engine.state.migration import mark_of
 from stream.kafka.config import WorkerConfig
 from stream.kafka.faust.tables import SlabRecovery
 from stream.kafka.protocol import changelog as changelog

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.engine.judge import Former
-from stream.engine.layout import LAYOUT_VERSION, RowLayout, dtype_of
-from stream.engine.meta import MetaRow
+from .layout import LAYOUT_VERSION, RowLayout, dtype_of
+from .meta import MetaRow
+from .model_version import Former
 
 HEAD_BYTES = 32
 """Of every row of every layout: `layout`, `stale`, `model`, `offset`, `last_time`."""

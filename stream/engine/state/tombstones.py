@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from stream.engine.adopt import HEAD_BYTES, offset_in
+from .migration import HEAD_BYTES, offset_in
 
 ABSORBED_HEADER = "ember.absorbed"
 """On a tombstone: up to which offset its writer had absorbed, which a row says by itself."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from stream.engine.adopt import Description
-from stream.engine.graves import Graves
-from stream.engine.meta import MetaRow
 from stream.engine.result import TP
-from stream.engine.spill import Spill
+
+from .meta import MetaRow
+from .migration import Description
+from .spill import Spill
+from .tombstones import Graves
 
 
 @dataclass

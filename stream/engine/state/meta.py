@@ -6,8 +6,9 @@ from enum import StrEnum
 
 import msgspec
 
-from stream.engine.judge import Former, Judged
 from stream.records import RESERVED_KEY_PREFIX
+
+from .model_version import Former, Judged
 
 META_KEY = RESERVED_KEY_PREFIX + b"meta"
 

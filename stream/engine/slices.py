@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.engine.partition import Partition
+from stream.engine.state.partition import Partition
 
 
 class Share(NamedTuple):

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.engine.overflow import Overflow
-from stream.engine.partition import Partition
-from stream.engine.slabs import Slab
+from .eviction import Overflow
+from .partition import Partition
+from .slab import Slab
 
 _WINDOW = 65_536
 """Slots looked through at once."""

@@ -10,19 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.fleet import FleetModel
-from stream.engine.adopt import HEAD_BYTES, Adopter, Description, mark_of, offset_in
-from stream.engine.foreign import Foreign
-from stream.engine.graves import Gone
-from stream.engine.layout import LAYOUT_VERSION, RowLayout, WindowSpec, engine_fields
-from stream.engine.overflow import Overflow
-from stream.engine.partition import Partition
+from stream.engine.idle import deadlines
 from stream.engine.result import TP
-from stream.engine.slabs import Slab
-from stream.engine.snapshot import RowBlock
-from stream.engine.spill import Spilled
-from stream.engine.stale import deadlines
 from stream.engine.windows import NEVER
 from stream.records import Reason, Rejected, quoted
+
+from .eviction import Overflow
+from .layout import LAYOUT_VERSION, RowLayout, WindowSpec, engine_fields
+from .migration import HEAD_BYTES, Adopter, Description, mark_of, offset_in
+from .partition import Partition
+from .slab import Slab
+from .snapshot import RowBlock
+from .spill import Spilled
+from .tombstones import Gone
+from .unmigrated_rows import Foreign
 
 _NO_SLOTS = np.zeros(0, dtype=np.int64)
 _COPIED = 16_384

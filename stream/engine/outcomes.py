@@ -8,9 +8,10 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.engine.meta import Fate
 from stream.engine.result import StepResult
-from stream.engine.shares import Share
+from stream.engine.state.meta import Fate
+
+from .slices import Share
 
 REPEATED, LATE, WINDOWED, WARMING, SCORED = range(1, 6)
 """Of a message's samples the highest counts; 0: it had none."""

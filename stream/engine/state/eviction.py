@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.engine.partition import Partition
-from stream.engine.slabs import Slab
-from stream.engine.spill import Spilled
+from .partition import Partition
+from .slab import Slab
+from .spill import Spilled
 
 _SHARE, _MOST = 16, 16_384
 """Rows put away at once: this part of the slab, and at most so many. Finding them costs a scan."""

@@ -14,12 +14,12 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.engine.adopt import Adopter, version_in
-from stream.engine.layout import LAYOUT_VERSION
-from stream.engine.overflow import Overflow
-from stream.engine.partition import Partition
-from stream.engine.slabs import Slab
-from stream.engine.spill import Spilled
+from .eviction import Overflow
+from .layout import LAYOUT_VERSION
+from .migration import Adopter, version_in
+from .partition import Partition
+from .slab import Slab
+from .spill import Spilled
 
 _SHARE, _MOST = 16, 1024
 """Rows put aside at once, at least: this part of the slab, and no more than so many."""
