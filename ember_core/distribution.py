@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import metadata
 
-NAME = "ember-stream"
+NAME = "ember-anomaly"
 """The same name as in `pyproject.toml`, which is not there once the wheel is installed."""
 
 
