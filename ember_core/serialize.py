@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
+
+from ember_core.distribution import installed_version
 
 from ._files import write_atomically
 
@@ -120,10 +121,7 @@ def card_digest(card: Mapping[str, Any]) -> str:
 
 def library_version() -> str:
     """Version of the installed package, or `"0+unknown"` where it runs from a checkout."""
-    try:
-        return version("ember-stream")
-    except PackageNotFoundError:
-        return "0+unknown"
+    return installed_version() or "0+unknown"
 
 
 def _read(path: Path) -> bytes:

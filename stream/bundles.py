@@ -19,6 +19,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from ember_core.distribution import install_command
 from ember_core.serialize import ARRAYS_FILE, CARD_FILE, BundleError, bundle_digest, load_bundle
 from stream.errors import UserError
 
@@ -188,7 +189,7 @@ def _cryptography() -> tuple[Any, Any, Any]:
     except ImportError:
         raise UserError(
             "Signatures need the package cryptography. Install it with: "
-            'pip install "ember-stream[signatures]".'
+            f"{install_command('signatures')}."
         ) from None
     return ed25519, serialization, exceptions
 

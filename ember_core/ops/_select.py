@@ -17,6 +17,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ember_core.distribution import install_command
+
 Array: TypeAlias = Any
 """An array of any backend; shapes are in the docstrings."""
 
@@ -63,7 +65,7 @@ def load_extra(package: str, module: str) -> ModuleType:
         if (error.name or "").partition(".")[0] != package:
             raise
         raise ImportError(
-            f'This needs {package}. Install it with: pip install "ember-stream[{package}]".'
+            f"This needs {package}. Install it with: {install_command(package)}."
         ) from error
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ember_core import ops
+from ember_core.distribution import install_command
 from ember_core.ops import Array
 
 from ._strategy import Arrays, flatten, unflatten
@@ -31,7 +32,7 @@ class MLXDistributed:
             import mlx.core as mx
         except ImportError as error:
             raise RuntimeError(
-                'This needs mlx. Install it with: pip install "ember-stream[mlx]".'
+                f"This needs mlx. Install it with: {install_command('mlx')}."
             ) from error
         self._mx: Any = mx
         try:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ember_core import ops
+from ember_core.distribution import install_command
 from ember_core.ops import Array
 
 from ._strategy import Arrays, flatten, unflatten
@@ -37,7 +38,7 @@ class TorchDistributed:
             import torch.distributed as group
         except ImportError as error:
             raise RuntimeError(
-                'This needs torch. Install it with: pip install "ember-stream[torch]".'
+                f"This needs torch. Install it with: {install_command('torch')}."
             ) from error
         self._torch: Any = torch
         self._group: Any = group

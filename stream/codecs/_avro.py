@@ -10,6 +10,7 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
+from ember_core.distribution import install_command
 from stream.errors import UserError
 from stream.records import Decoded, Message, Reason
 
@@ -60,7 +61,7 @@ class AvroCodec(SampleCodec):
             self._avro = importlib.import_module("fastavro")
         except ImportError:
             raise UserError(
-                'The avro codec needs fastavro. Install it with: pip install "ember-stream[avro]".',
+                f"The avro codec needs fastavro. Install it with: {install_command('avro')}.",
                 exit_code=2,
             ) from None
         self._fields = [(fields or {}).get(channel, channel) for channel in channels]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ember_core.distribution import install_command
 from stream.errors import UserError
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def make_traces(group: str, version: str) -> Traces:
     except ImportError:
         raise UserError(
             "Traces need OpenTelemetry. Expected its SDK and OTLP exporter. Received: "
-            'traces.enabled=true. Install them with: pip install "ember-stream[otel]".'
+            f"traces.enabled=true. Install them with: {install_command('otel')}."
         ) from None
     resource = Resource.create({"service.version": version})
     if str(resource.attributes["service.name"]).startswith("unknown_service"):

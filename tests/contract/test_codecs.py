@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ember_core.distribution import NAME
 from stream.codecs import CODECS, Codec, encode_json, make_codec
 from stream.records import MAX_ABS_VALUE, TIME_MAX_US, TIME_MIN_US, Decoded, Reason
 
@@ -751,7 +752,7 @@ def test_avro_without_its_package_says_how_to_get_it(monkeypatch: pytest.MonkeyP
     import sys
 
     monkeypatch.setitem(sys.modules, "fastavro", None)
-    with pytest.raises(Exception, match=r"ember-stream\[avro\]"):
+    with pytest.raises(Exception, match=rf"{NAME}\[avro\]"):
         make_codec("avro", CHANNELS, fetch_schema=lambda schema_id: None)
 
 

@@ -13,13 +13,14 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
+from ember_core.distribution import NAME
 from stream.kafka.config import WorkerConfig
 from stream.settings import Settings
 from stream.settings._kafka import _KAFKA_NAMES
 from stream.tools import supervisor
 from tests.deploy.promql import DEPLOY, ROOT
 
-CHART = DEPLOY / "helm" / "ember-stream"
+CHART = DEPLOY / "helm" / NAME
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 DECLARED = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
@@ -88,20 +89,21 @@ def test_what_the_chart_sets_cannot_be_set_beside_it() -> None:
 
 
 def test_the_default_image_is_the_one_a_release_pushes() -> None:
-    """Name and tag; the chart's versions are those of the package."""
+    """Name and tag; the chart's name and versions are those of the package."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert DECLARED["name"] == NAME
     assert DECLARED["appVersion"] == DECLARED["version"] == project["version"]
     text = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
     release = yaml.safe_load(text)["jobs"]["image"]
     (push,) = [s for s in release["steps"] if "build-push-action" in s.get("uses", "")]
     (named,) = [s for s in release["steps"] if s.get("id") == "name"]
     assert push["with"]["tags"] == "${{ steps.name.outputs.image }}:${{ steps.name.outputs.tag }}"
-    assert 'image=ghcr.io/${GITHUB_REPOSITORY,,}"' in named["run"]
+    assert f'image=ghcr.io/${{GITHUB_REPOSITORY_OWNER,,}}/{NAME}"' in named["run"]
     assert 'tag=${GITHUB_REF_NAME#v}"' in named["run"]
-    owner = DECLARED["home"].removeprefix("https://github.com/")
+    owner = DECLARED["home"].removeprefix("https://github.com/").partition("/")[0]
     assert VALUES["image"] == {
         **VALUES["image"],
-        "repository": f"ghcr.io/{owner}",
+        "repository": f"ghcr.io/{owner}/{NAME}",
         "tag": "",
     }
 

@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from benchmarks.kafka_jars import VERSION as KAFKA_VERSION
+from ember_core.distribution import NAME
 from stream.cli import build
 from stream.settings import Settings
 from tests.deploy.promql import DEPLOY, ROOT
@@ -26,7 +27,7 @@ LOCK = DEPLOY / "docker" / "requirements.txt"
 LOCK_BUILD = DEPLOY / "docker" / "requirements-build.txt"
 TEXT = COMPOSE.read_text(encoding="utf-8")
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
-OURS = {name: s for name, s in SERVICES.items() if s["image"].startswith("ember-stream")}
+OURS = {name: s for name, s in SERVICES.items() if s["image"].startswith(NAME)}
 
 
 def program(name: str) -> Path:
@@ -190,6 +191,18 @@ def test_locked_packages_are_those_that_are_asked_for(path: Path, entries: list[
     for entry in entries:
         wanted = Requirement(entry)
         assert wanted.specifier.contains(versions[canonicalize_name(wanted.name)]), entry
+    asking = re.findall(r"([\w-]+) \(pyproject\.toml", path.read_text(encoding="utf-8"))
+    assert set(asking) == {NAME}
+
+
+def test_what_is_built_by_hand_has_the_name_of_the_distribution() -> None:
+    """The command in the Dockerfile, those in the docs, and the compose file's project."""
+    docs = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
+    texts = DOCKERFILE.read_text(encoding="utf-8") + docs
+    assert set(re.findall(r"docker build .*-t (\S+) \.", texts)) == {NAME}
+    assert re.findall(r"docker run .* (\S+)$", docs, re.MULTILINE) == [NAME]
+    assert yaml.safe_load(TEXT)["name"] == NAME
+    assert {service["image"] for service in OURS.values()} == {f"{NAME}:local"}
 
 
 def test_what_is_not_proven_names_what_differs_from_the_tests() -> None:

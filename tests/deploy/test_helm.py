@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 import yaml
 
+from ember_core.distribution import NAME
 from stream.cli import build
 from stream.settings import Settings
 from tests.conftest import lacking
 from tests.deploy.promql import DEPLOY, alerts
 
-CHART = DEPLOY / "helm" / "ember-stream"
+CHART = DEPLOY / "helm" / NAME
 MODEL = "model.volume.persistentVolumeClaim.claimName=fleet"
 PEERS = "networkPolicy.from[0].namespaceSelector.matchLabels.name=monitoring"
 EVERYTHING = ",".join(
@@ -308,7 +309,7 @@ def test_the_packaged_chart_is_whole(helm: str, tmp_path: Path) -> None:
     command = [DEPLOY.parent / ".ci" / "release", "chart", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    (package,) = tmp_path.glob("ember-stream-*.tgz")
+    (package,) = tmp_path.glob(f"{NAME}-*.tgz")
     flags = ("--kube-version", KUBERNETES, "--set", f"{MODEL},{EVERYTHING}")
     packed = run(helm, "template", "fleet", str(package), *flags)
     assert packed.returncode == 0, packed.stderr

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ember_core.distribution import NAME
 from tests.deploy.promql import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -64,7 +65,7 @@ def test_a_release_is_built_once_tried_described_and_vouched_for() -> None:
     steps = [step.get("run", "") for j in ("wheel", "chart") for step in release[j]["steps"]]
     called = [re.match(r"\.ci/release (\w+)", step) for step in steps]
     names = [match[1] for match in called if match]
-    assert names == ["version", "build", "try", "sbom", "chart"]
+    assert names == ["version", "build", "check", "try", "sbom", "chart"]
     for name in names:
         assert re.search(rf"^{name}\)", said, re.MULTILINE)
     uses = [step for step in release["image"]["steps"] if "uses" in step]
@@ -76,6 +77,16 @@ def test_a_release_is_built_once_tried_described_and_vouched_for() -> None:
     assert set(release["publish"]["needs"]) == {"wheel", "image", "chart"}
     for job in ("image", "chart", "publish"):
         assert any("attest-build-provenance" in s.get("uses", "") for s in release[job]["steps"])
+
+
+def test_files_of_another_name_are_refused(tmp_path: Path) -> None:
+    for name in ("another-1.0-py3-none-any.whl", "another-1.0.tar.gz"):
+        (tmp_path / name).touch()
+    command = [RELEASE, "check", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"Expected {NAME.replace('-', '_')}-" in done.stdout
+    assert "Received: another-1.0-py3-none-any.whl another-1.0.tar.gz." in done.stdout
 
 
 def test_a_tag_that_is_not_the_version_is_refused() -> None:

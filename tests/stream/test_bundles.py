@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
+from ember_core.distribution import install_command
 from ember_core.serialize import BundleError, bundle_digest, load_bundle
 from stream import bundles
 from stream.cli import main
@@ -363,4 +364,4 @@ def test_without_the_extra_the_mend_is_named(bundle: Path, tmp_path: Path) -> No
         f"bundles.check(Path({str(bundle)!r}), '', Path('key'))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert 'pip install "ember-stream[signatures]"' in done.stderr
+    assert install_command("signatures") in done.stderr

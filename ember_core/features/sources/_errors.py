@@ -7,6 +7,8 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
+from ember_core.distribution import install_command
+
 
 class DataError(ValueError):
     """Data that cannot be read as asked. The message is one for the user, with the mend in it."""
@@ -46,5 +48,5 @@ def extra(module: str, package: str, name: str, where: str) -> Any:
     except ImportError:
         raise DataError(
             f"{where} needs {package}, which is not installed. "
-            f'Install it with: pip install "ember-stream[{name}]".'
+            f"Install it with: {install_command(name)}."
         ) from None

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ember_core.distribution import NAME
 from ember_core.fleet import FleetModel
 from ember_core.models import DETECTOR, load_detector
 from ember_core.serialize import ARRAYS_FILE, load_bundle
@@ -93,7 +94,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("sha256", found["sha256"]),
         (
             "written by",
-            f"ember-stream {found['library_version']}, format {found['format_version']}",
+            f"{NAME} {found['library_version']}, format {found['format_version']}",
         ),
         (
             "size",

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ember_core.distribution import NAME
 from ember_core.features.sources import DataError, DataOptions, read
 
 ROWS = "ts,host,cpu,note\n10,a,0.5,x\n11,b,,y\n12,a,2,z\n"
@@ -150,7 +151,7 @@ def test_parquet_without_its_extra_says_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     path = write(tmp_path / "k.parquet", "")
-    with pytest.raises(DataError, match=r'pip install "ember-stream\[frames\]"'):
+    with pytest.raises(DataError, match=rf'pip install "{NAME}\[frames\]"'):
         read([path])
 
 

@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from ember_core.distribution import NAME
 from ember_core.features.sources import (
     BigQueryFrames,
     DataError,
@@ -103,7 +104,7 @@ def test_what_is_no_table_is_refused(data, said):
 def test_narwhals_is_named_where_it_lacks(monkeypatch):
     monkeypatch.setitem(sys.modules, "narwhals", None)
     assert len(list(open_frames(pd.DataFrame(COLUMNS)).frames())) == 1
-    with pytest.raises(DataError, match=r'needs narwhals.*pip install "ember-stream\[frames\]"'):
+    with pytest.raises(DataError, match=rf'needs narwhals.*pip install "{NAME}\[frames\]"'):
         list(open_frames(pl.DataFrame(COLUMNS)).frames())
 
 

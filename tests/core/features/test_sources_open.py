@@ -9,6 +9,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
+from ember_core.distribution import NAME
 from ember_core.features.sources import DataError, DataOptions, open_sources, read
 
 
@@ -112,7 +113,7 @@ def test_a_missing_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, module: str, spec: str, extra: str
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(DataError, match=rf'pip install "ember-stream\[{extra}\]"'):
+    with pytest.raises(DataError, match=rf'pip install "{NAME}\[{extra}\]"'):
         read([spec])
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ember_core import ops
+from ember_core.distribution import NAME
 
 B, F, H = 2, 5, 11
 
@@ -131,5 +132,5 @@ def test_what_has_no_gradient_is_refused(gradients):
 def test_numpy_without_autograd_names_the_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "autograd", None)
     monkeypatch.delitem(__import__("sys").modules, "ember_core.ops._autograd", raising=False)
-    with pytest.raises(ImportError, match=r'pip install "ember-stream\[autograd\]"'):
+    with pytest.raises(ImportError, match=rf'pip install "{NAME}\[autograd\]"'):
         ops.value_and_grad(lambda x: ops.sum(x))(np.ones(3))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ember_core import ops
+from ember_core.distribution import NAME
 
 
 def test_numpy_makes_arrays_by_default(monkeypatch):
@@ -79,7 +80,7 @@ def test_arrays_go_between_backends_and_keep_dtype_and_values(backend):
 def test_backend_that_is_not_installed_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
     monkeypatch.delitem(__import__("sys").modules, "ember_core.ops._torch", raising=False)
-    with pytest.raises(ImportError, match=r'needs torch.*pip install "ember-stream\[torch\]"'):
+    with pytest.raises(ImportError, match=rf'needs torch.*pip install "{NAME}\[torch\]"'):
         ops.to(np.ones(3), backend="torch")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ember_core.distribution import NAME
 from stream.errors import UserError
 from stream.observe import Traces, make_traces
 
@@ -77,5 +78,5 @@ def test_spans_go_where_the_variables_say(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_without_the_extra_the_mend_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
-    with pytest.raises(UserError, match=r"ember-stream\[otel\]"):
+    with pytest.raises(UserError, match=rf"{NAME}\[otel\]"):
         make_traces("g", "1")
