@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.fleet import INTERVAL_US, Block, Fleet
 from benchmarks.stages import Stages
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.codecs import make_codec
 from stream.engine import Engine, Fetch
 from stream.records import Decoded

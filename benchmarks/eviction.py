@@ -18,7 +18,7 @@ import psutil
 
 from benchmarks.fleet import Fleet
 from benchmarks.frame import BenchmarkError, say
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.engine import TP, Engine, Fetch, Limits
 from stream.kafka.recovery.spill_files import SpillFiles
 from stream.records import Decoded

@@ -14,9 +14,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.fleet import FleetModel
-from ember_core.pipeline import PipelineConfig
-from ember_core.train import Series, fit_pipeline
+from ember_core.pipeline import FleetModel, PipelineConfig
+from ember_core.pipeline.fit import Series, fit_pipeline
 from stream.codecs import encode_json
 
 INTERVAL_US: Final = 10_000_000

@@ -19,10 +19,10 @@ import numpy as np
 
 from benchmarks.frame import BenchmarkError, say
 from ember_core import nn, ops
-from ember_core.fleet import FleetModel
 from ember_core.models import RBM, LiquidForecaster
-from ember_core.pipeline import PipelineConfig
-from ember_core.train import Series, fit_pipeline, fit_rbm, fit_sequences
+from ember_core.pipeline import FleetModel, PipelineConfig
+from ember_core.pipeline.fit import Series, fit_pipeline
+from ember_core.training import fit_rbm, fit_sequences
 
 PARTS = ("cfc", "pipeline", "rbm", "liquid")
 CHANNELS = 8

@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.frame import BenchmarkError, say
 from ember_core import nn, ops
 from ember_core.models import RBM
-from ember_core.train import fit_rbm
+from ember_core.training import fit_rbm
 
 PARTS = ("cfc", "rbm", "features")
 CLOSE = 1e-5  # float32 over one step

@@ -158,13 +158,9 @@ class Parts:
 
 def ember(path: Path, rows: int, compared: int, parts: Parts) -> Kept:
     """By the library, chunk by chunk."""
-    from ember_core.features import (
-        ExponentialWindows,
-        StrideState,
-        TemporalStrides,
-        exponential_series,
-    )
-    from ember_core.features.sources import array_chunks
+    from ember_core.data.sources import array_chunks
+    from ember_core.data.strides._strides import StrideState, TemporalStrides
+    from ember_core.pipeline import ExponentialWindows, exponential_series
 
     dilated = tuple((1, s) for s in STRIDES)
     kinds = ("mean", "std", "departure")
@@ -253,7 +249,7 @@ def _resident_bytes(most: bool) -> int:
 
 def main(name: str, path: Path, rows: int, compared: int) -> None:
     """One contestant: prints its figures, and writes the rows it kept beside the file."""
-    for module in ("pandas", "pyarrow.csv", "ember_core.features.sources"):
+    for module in ("pandas", "pyarrow.csv", "ember_core.data.sources"):
         importlib.import_module(module)
     packages, parts = _resident_bytes(most=False), Parts()
     begin, cpu = time.perf_counter(), time.process_time()

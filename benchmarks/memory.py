@@ -16,7 +16,7 @@ import psutil
 from benchmarks.engine_bench import START_US, TP
 from benchmarks.fleet import INTERVAL_US, Fleet
 from benchmarks.frame import say
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.engine import Engine, Fetch, Limits
 from stream.records import Decoded
 

@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.engine_bench import Bench, decode_us
 from benchmarks.fleet import Fleet
 from benchmarks.frame import say
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -28,7 +28,7 @@ from benchmarks.kafka_client import create_topics
 from benchmarks.kafka_server import RealKafka
 from benchmarks.local_copies import copy, restore
 from benchmarks.streams_restore import CHANGELOG, streams
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.engine import Engine, Fetch, Limits
 from stream.kafka.client.producers import append_rows
 from stream.kafka.protocol.changelog import Changelog

@@ -21,7 +21,7 @@ from benchmarks.processes import cpu_seconds
 from benchmarks.progress import Sample, rate_between
 from benchmarks.topic import TOPIC, fill
 from benchmarks.worker import EmberWorker
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 
 _START_SECONDS = 60.0
 _ASK_SECONDS = 0.2

@@ -16,9 +16,8 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from ember_core.distribution import installed_version
-
-from ._files import write_atomically
+from .distribution import installed_version
+from .files import write_atomically
 
 FORMAT = "ember-bundle"
 FORMAT_VERSION = 1

@@ -11,7 +11,7 @@ import numpy as np
 
 from ember_core import ops
 from ember_core.models import RBM
-from ember_core.train import Adam, Run, contrastive_divergence, fit
+from ember_core.training import Adam, Run, contrastive_divergence, fit
 
 rng = np.random.default_rng(0)
 rows = rng.standard_normal((2_000, 5)).astype(np.float32)

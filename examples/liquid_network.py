@@ -9,7 +9,7 @@ import numpy as np
 
 from ember_core import nn, ops
 from ember_core.models import LiquidForecaster
-from ember_core.train import Adam, fit
+from ember_core.training import Adam, fit
 
 
 def series(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

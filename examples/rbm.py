@@ -6,7 +6,7 @@ import numpy as np
 
 from ember_core import ops
 from ember_core.models import RBM, categorize_anomalies
-from ember_core.train import EarlyStop, Progress, fit_rbm
+from ember_core.training import EarlyStop, Progress, fit_rbm
 
 rng = np.random.default_rng(0)
 load = rng.standard_normal((3_000, 2))  # of two machines, three sensors each

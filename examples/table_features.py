@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from ember_core import ops
-from ember_core.features import ColumnFeatures, TemporalStrides, split
+from ember_core.data.columns import ColumnFeatures, split
+from ember_core.data.strides._strides import TemporalStrides
 from ember_core.models import RBM
-from ember_core.train import fit_rbm
+from ember_core.training import fit_rbm
 
 
 def machines(rows: int = 3_000) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ember_core import ops
 from ember_core.models import RBM
-from ember_core.train import OneProcess, Strategy, TorchDistributed, fit_rbm, launch
+from ember_core.training import OneProcess, Strategy, TorchDistributed, fit_rbm, launch
 
 
 def train(strategy: Strategy | None = None) -> Any:

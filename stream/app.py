@@ -9,26 +9,19 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ember_core.fleet import FleetModel
-from stream.codecs import Codec, make_codec
-from stream.configure import load_model, make_engine
-from stream.engine import TP, Engine, Judge, judge_of
-from stream.errors import UserError
+from ember_core.pipeline import FleetModel
 from stream.kafka.config import WorkerConfig
 from stream.kafka.recovery.spill_files import SpillFiles
 from stream.kafka.worker import Worker
-from stream.observe import (
-    Health,
-    HttpServer,
-    Metrics,
-    Observer,
-    Traces,
-    configure_logs,
-    make_traces,
-)
-from stream.reload import Reloader, load_shadow
-from stream.settings import Settings
-from stream.version import version
+
+from .codecs import Codec, make_codec
+from .configure import load_model, make_engine
+from .engine import TP, Engine, Judge, judge_of
+from .errors import UserError
+from .observe import Health, HttpServer, Metrics, Observer, Traces, configure_logs, make_traces
+from .reload import Reloader, load_shadow
+from .settings import Settings
+from .version import version
 
 
 class Application:

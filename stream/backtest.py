@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ember_core.data.sources import Dataset, interleaved
 from ember_core.evaluate import baselines, summarise, summary
-from ember_core.features.sources import Dataset, interleaved
-from ember_core.fleet import FleetModel
-from stream.engine import Engine, Fetch, Limits, WindowSpec
-from stream.records import MAX_ABS_VALUE, Decoded, Event, Reason, Rejected, text_of
+from ember_core.pipeline import FleetModel
+
+from .engine import Engine, Fetch, Limits, WindowSpec
+from .records import MAX_ABS_VALUE, Decoded, Event, Reason, Rejected, text_of
 
 _NOW_MS = 2**43  # Kafka's timestamp of recorded data: no event time lies in its future
 

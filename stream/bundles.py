@@ -21,7 +21,8 @@ from typing import Any
 
 from ember_core.distribution import install_command
 from ember_core.serialize import ARRAYS_FILE, CARD_FILE, BundleError, bundle_digest, load_bundle
-from stream.errors import UserError
+
+from .errors import UserError
 
 SIGNATURE_FILE = "model.sig"
 _MOST_BYTES = {CARD_FILE: 64 << 20, ARRAYS_FILE: 2 << 30, SIGNATURE_FILE: 1 << 10}

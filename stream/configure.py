@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from ember_core.serialize import BundleError
 from stream import bundles
-from stream.engine import Engine, Limits, WindowSpec
 from stream.engine.state.spill import Spill
-from stream.errors import UserError
-from stream.settings import Settings
+
+from .engine import Engine, Limits, WindowSpec
+from .errors import UserError
+from .settings import Settings
 
 
 def load_model(settings: Settings, path: Path | None = None) -> FleetModel:

@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 import structlog
 
-from ember_core.fleet import FleetModel
-from stream.configure import load_model
-from stream.engine import TP, check_candidate, judge_of
-from stream.errors import UserError
-from stream.settings import Settings
+from ember_core.pipeline import FleetModel
+
+from .configure import load_model
+from .engine import TP, check_candidate, judge_of
+from .errors import UserError
+from .settings import Settings
 
 _log = structlog.stdlib.get_logger("ember")
 

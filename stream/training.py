@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ember_core.features.sources import Dataset
-from ember_core.fleet import FleetModel
-from ember_core.pipeline import PipelineConfig
-from ember_core.train import Series, choose_blocks, fit_pipeline
-from stream.errors import UserError
-from stream.records import MAX_ABS_VALUE
+from ember_core.data.sources import Dataset
+from ember_core.pipeline import FleetModel, PipelineConfig
+from ember_core.pipeline.fit import Series, choose_blocks, fit_pipeline
+
+from .errors import UserError
+from .records import MAX_ABS_VALUE
 
 
 def history(dataset: Dataset) -> list[Series]:

@@ -27,7 +27,7 @@ from benchmarks.processes import Child
 from benchmarks.progress import Sample, rate_between, reached, read_samples
 from benchmarks.stages import Stages
 from benchmarks.worker import parse_metrics, settings_file, stage_shares
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.codecs import make_codec
 from stream.engine import Engine, Limits
 from stream.settings import Settings

@@ -144,7 +144,7 @@ def test_packages_show_their_surface() -> None:
 
 
 def test_what_packages_show_is_there() -> None:
-    for package in ("ember_core.ops", "ember_core.nn", "ember_core.features", "ember_core.models"):
+    for package in ("ember_core.ops", "ember_core.nn", "ember_core.data", "ember_core.models"):
         module = importlib.import_module(package)
         shown = [name for name in vars(module) if not name.startswith("_")]
         assert shown

@@ -19,11 +19,12 @@ from benchmarks.quality.product import Run, Subject, run
 from benchmarks.quality.seeds import over_seeds
 from benchmarks.quality.trace import Trace, scored_series, trace
 from ember_core import ops
-from ember_core.cascade import CascadePipeline
 from ember_core.evaluate import summarise, summary
 from ember_core.models import RBM
-from ember_core.train import fit_cascade, fit_rbm
-from ember_core.train._pipeline import BATCH, GIBBS_STEPS, LEARNING_RATE, epochs_for
+from ember_core.pipeline import CascadePipeline
+from ember_core.pipeline.fit import fit_cascade
+from ember_core.pipeline.fit.trainer import BATCH, GIBBS_STEPS, LEARNING_RATE, epochs_for
+from ember_core.training import fit_rbm
 from stream.training import history
 
 Floats = NDArray[np.float32]

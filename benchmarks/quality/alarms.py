@@ -11,9 +11,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.detect import MotorNeuron, Tail, calibrate, fit_tail, leaky
-from ember_core.fleet import FleetModel
-from ember_core.state import zero_state
+from ember_core.pipeline import (
+    FleetModel,
+    MotorNeuron,
+    Tail,
+    calibrate,
+    fit_tail,
+    leaky,
+    zero_state,
+)
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

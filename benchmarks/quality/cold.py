@@ -11,8 +11,8 @@ from benchmarks.frame import say
 from benchmarks.quality.conditions import kept_of
 from benchmarks.quality.product import Subject, fitted
 from benchmarks.quality.sets import only
+from ember_core.data.sources import Dataset
 from ember_core.evaluate import vus_pr
-from ember_core.features.sources import Dataset
 from stream.backtest import backtest
 
 WARM_UP: Final = 500

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.features.sources import Dataset, KeyTable
+from ember_core.data.sources import Dataset, KeyTable
 
 OUTAGE: Final = 20  # records there, then as many gone
 JITTER: Final = 0.45  # of the usual interval, either way: the order of records stays

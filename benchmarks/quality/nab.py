@@ -22,9 +22,9 @@ from benchmarks.frame import BenchmarkError, say
 from benchmarks.quality.nab_detectors import candidates
 from benchmarks.quality.product import Recipe, fitted
 from benchmarks.quality.sets import divided_at
+from ember_core.data.sources import DataOptions, Dataset, read
 from ember_core.evaluate import NAB_PROFILES, NabScore, NabSeries, nab_probation, nab_score
-from ember_core.features.sources import DataOptions, Dataset, read
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.backtest import backtest
 
 WEEK_US: Final = 7 * 86_400 * 1_000_000

@@ -8,8 +8,8 @@ from typing import Any
 
 from benchmarks.frame import BenchmarkError
 from benchmarks.quality.sets import Family, Interpretation
-from ember_core.features.sources import Dataset
-from ember_core.fleet import FleetModel
+from ember_core.data.sources import Dataset
+from ember_core.pipeline import FleetModel
 from stream.backtest import Backtest, backtest
 from stream.errors import UserError
 from stream.training import train

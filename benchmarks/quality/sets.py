@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.frame import BenchmarkError
-from ember_core.features.sources import DataError, DataOptions, Dataset, read
+from ember_core.data.sources import DataError, DataOptions, Dataset, read
 
 SHARED: Final = Path(__file__).resolve().parents[3] / "shared" / "data"
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.features.sources import Dataset
-from ember_core.fleet import FleetModel
-from ember_core.train import Series
+from ember_core.data.sources import Dataset
+from ember_core.pipeline import FleetModel
+from ember_core.pipeline.fit import Series
 from stream.training import history
 
 Floats = NDArray[np.float32]

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.evaluate._kmeans import kmeans, nearest_distance
+from ._kmeans import kmeans, nearest_distance
 
 Floats = NDArray[np.float64]
 

@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ember_core.evaluate._points import ratio
-from ember_core.evaluate._ranges import as_label
+from ._points import ratio
+from ._ranges import as_label
 
 LEVELS: Final = (0.1, 0.01, 0.001, 0.0001)
 

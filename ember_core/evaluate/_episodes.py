@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ember_core.evaluate._points import _as_flags, ratio
-from ember_core.evaluate._ranges import as_label, runs
+from ._points import _as_flags, ratio
+from ._ranges import as_label, runs
 
 
 class EpisodeScores(NamedTuple):

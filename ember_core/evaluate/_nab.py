@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ember_core.evaluate._ranges import as_score
+from ._ranges import as_score
 
 _Floats = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.evaluate._baselines import Baseline, Standard
+from ._baselines import Baseline, Standard
 
 Floats = NDArray[np.float64]
 

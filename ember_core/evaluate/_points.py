@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ember_core.evaluate._ranges import as_label, as_score
+from ._ranges import as_label, as_score
 
 
 class BestF1(NamedTuple):

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ember_core.evaluate._episodes import episode_scores
-from ember_core.evaluate._points import auc_pr, best_f1, point_f1, point_scores, ratio
-from ember_core.evaluate._ranges import as_label
-from ember_core.evaluate._vus import vus_pr
+from ._episodes import episode_scores
+from ._points import auc_pr, best_f1, point_f1, point_scores, ratio
+from ._ranges import as_label
+from ._vus import vus_pr
 
 Figure = float | int | None
 

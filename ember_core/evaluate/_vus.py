@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ember_core.evaluate._ranges import as_label, as_score, runs
+from ._ranges import as_label, as_score, runs
 
 _Ints = NDArray[np.int64]
 _Floats = NDArray[np.float64]

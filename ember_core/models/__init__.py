@@ -15,5 +15,4 @@ from ._reading import ElapsedScale as ElapsedScale
 from ._reading import Reading as Reading
 from ._reading import ReadingModel as ReadingModel
 from .detector import RBMDetector as RBMDetector
-from .liquid import LiquidNetwork as LiquidNetwork
 from .rbm import RBM as RBM

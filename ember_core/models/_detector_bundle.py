@@ -53,7 +53,7 @@ def load_detector(directory: str | Path) -> RBMDetector:
         raise BundleError(
             f"The bundle holds no detector. Expected kind={DETECTOR!r}. Received: "
             f"kind={card.get('kind')!r} in {str(directory)!r}. A fleet's model is read by "
-            f"ember_core.fleet.FleetModel.load."
+            f"ember_core.pipeline.fleet.FleetModel.load."
         )
     try:
         detector = RBMDetector.from_config(card["config"])

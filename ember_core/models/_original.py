@@ -36,7 +36,7 @@ def read_original(path: str | Path) -> tuple[RBMDetector, dict[str, Any]]:
     Its units are binary, as they were; rows are not scaled, as the older pipeline scaled them
     outside. The threshold of the reconstruction error is taken over. That of the free energy is
     not: it was the 5th percentile, on the side of the most likely rows. Find a new one with
-    `ember_core.train.set_thresholds`.
+    `ember_core.training.set_thresholds`.
 
     Args:
         path: What `OptimizedRBM.save` (`.npy`) or `save_rbm` (JSON) wrote.

@@ -14,12 +14,12 @@ Score = Literal["free_energy", "reconstruction"]
 _CLIP = 10.0
 _UNFITTED = (
     "The detector has not seen rows to judge by yet. Expected a fitted one. Received: {}. Use "
-    "ember_core.train.fit_detector, or ember_core.train.set_thresholds for one with weights."
+    "ember_core.training.fit_detector, or ember_core.training.set_thresholds for one with weights."
 )
 
 
 class RBMDetector(Module):
-    """Rows in, anomalies out; `ember_core.train.fit_detector` fits it.
+    """Rows in, anomalies out; `ember_core.training.fit_detector` fits it.
 
     Rows are scaled, scored by the RBM, and held against thresholds that were met in training. Both
     scores have their unusual rows on the right: high is improbable.

@@ -11,7 +11,7 @@ import safetensors
 import safetensors.numpy
 
 from ember_core import ops
-from ember_core._files import write_atomically
+from ember_core.files import write_atomically
 
 # What fits into what: a truth value into a whole number, that into floating point.
 _KINDS = ("bool", "int", "float", "complex")

@@ -160,7 +160,7 @@ def _one_thread_for_blas() -> None:
 
 def _is_about_files(error: ValueError) -> bool:
     """True for the library's own sentences about data and bundles (which are not imported here)."""
-    kinds = (("ember_core.features.sources", "DataError"), ("ember_core.serialize", "BundleError"))
+    kinds = (("ember_core.data.sources", "DataError"), ("ember_core.serialize", "BundleError"))
     modules = ((sys.modules.get(module), name) for module, name in kinds)
     return any(m is not None and isinstance(error, getattr(m, name)) for m, name in modules)
 

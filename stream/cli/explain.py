@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from rich.console import Console
 
-from ember_core.features.sources import TimeUnit, to_microseconds
+from ember_core.data.sources import TimeUnit, to_microseconds
 from stream.errors import UserError
 from stream.settings import Settings
 from stream.tools.event_lookup import EventLog, FileLog, Found, TopicLog

@@ -6,7 +6,7 @@ import heapq
 import random
 from collections.abc import Iterable, Iterator
 
-from ember_core.features.sources import Dataset, Rows, interleaved
+from ember_core.data.sources import Dataset, Rows, interleaved
 from stream.codecs import encode_json
 from stream.errors import UserError
 from stream.tools.replay import Outbound

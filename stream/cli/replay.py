@@ -12,7 +12,7 @@ import msgspec
 from confluent_kafka.admin._metadata import ClusterMetadata
 from cyclopts import Parameter
 
-from ember_core.features.sources import DataError, DataOptions, Dataset, read
+from ember_core.data.sources import DataError, DataOptions, Dataset, read
 from stream.errors import UserError
 from stream.settings import KafkaSection, Settings
 from stream.tools import clients

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ember_core import ops
-from ember_core.features.sources import DataOptions, read
+from ember_core.data.sources import DataOptions, read
 from stream.errors import UserError
 from stream.settings import AlertsSection
 from stream.training import train as fit

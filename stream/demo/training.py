@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ember_core.pipeline import PipelineConfig
-from ember_core.train import Series, fit_pipeline
+from ember_core.pipeline.fit import Series, fit_pipeline
 
 from .fleet import CHANNELS
 from .stage import Stage

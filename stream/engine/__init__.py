@@ -5,18 +5,16 @@ No event loop, no Kafka, no clock, no metrics: time enters as event times, offse
 
 from __future__ import annotations
 
-from stream.engine.engine import Engine as Engine
-from stream.engine.result import TP as TP
-from stream.engine.result import DirtyRows as DirtyRows
-from stream.engine.result import Fetch as Fetch
-from stream.engine.result import LoadReport as LoadReport
-from stream.engine.result import ScoreColumns as ScoreColumns
-from stream.engine.result import StepResult as StepResult
-from stream.engine.shadow import EDGES as EDGES
-from stream.engine.shadow import Comparison as Comparison
-from stream.engine.shadow import check_candidate as check_candidate
-from stream.engine.step import Limits as Limits
-
+from .engine import Engine as Engine
+from .result import TP as TP
+from .result import DirtyRows as DirtyRows
+from .result import Fetch as Fetch
+from .result import LoadReport as LoadReport
+from .result import ScoreColumns as ScoreColumns
+from .result import StepResult as StepResult
+from .shadow import EDGES as EDGES
+from .shadow import Comparison as Comparison
+from .shadow import check_candidate as check_candidate
 from .state.layout import RowLayout as RowLayout
 from .state.layout import WindowSpec as WindowSpec
 from .state.meta import META_KEY as META_KEY
@@ -35,3 +33,4 @@ from .state.tombstones import Gone as Gone
 from .state.tombstones import Graves as Graves
 from .state.tombstones import gone_by as gone_by
 from .state.tombstones import number_in as number_in
+from .step import Limits as Limits

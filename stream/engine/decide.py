@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.fleet import FleetModel
-from ember_core.turns import Turns
-from stream.engine.events import EventBuilder, Row, Why
-from stream.engine.result import StepResult
-from stream.engine.rows import Completed, Seen
+from ember_core.pipeline import FleetModel, Turns
 from stream.engine.state.layout import TOP
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
 from stream.records import Event
 
+from .events import EventBuilder, Row, Why
+from .result import StepResult
+from .rows import Completed, Seen
 from .scored_rows import Verdicts
 
 NOTHING = Why([], [], [], [])

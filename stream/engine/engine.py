@@ -10,18 +10,7 @@ import msgspec
 import numpy as np
 
 from ember_core import ops
-from ember_core.fleet import FleetModel
-from stream.engine.decide import Decider
-from stream.engine.result import (
-    TP,
-    DirtyRows,
-    Fetch,
-    LoadReport,
-    Moved,
-    RowsTaken,
-    StepResult,
-)
-from stream.engine.shadow import Comparison, check_candidate
+from ember_core.pipeline import FleetModel
 from stream.engine.state.layout import LAYOUT_VERSION, RowLayout, WindowSpec
 from stream.engine.state.meta import META_KEY, MetaRow
 from stream.engine.state.migration import Description, describe, mark_of
@@ -31,8 +20,12 @@ from stream.engine.state.snapshot import RowBlock, Walk
 from stream.engine.state.spill import Spill
 from stream.engine.state.table import Store
 from stream.engine.state.tombstones import Gone
-from stream.engine.step import Limits, Stepper
 from stream.records import Decoded
+
+from .decide import Decider
+from .result import TP, DirtyRows, Fetch, LoadReport, Moved, RowsTaken, StepResult
+from .shadow import Comparison, check_candidate
+from .step import Limits, Stepper
 
 _FORMER = 8
 """Earlier models whose rows can still be read where they lie unchanged in the changelog."""

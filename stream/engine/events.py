@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.records import (
     Anomaly,
     Event,

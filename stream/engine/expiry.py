@@ -15,11 +15,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.engine.decide import Decider
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
-from stream.engine.windows import NEVER
 from stream.records import Event
+
+from .decide import Decider
+from .windows import NEVER
 
 _SWEEPS = 32
 """Sweeps in the time a key is kept."""

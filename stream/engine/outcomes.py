@@ -8,9 +8,9 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.engine.result import StepResult
 from stream.engine.state.meta import Fate
 
+from .result import StepResult
 from .slices import Share
 
 REPEATED, LATE, WINDOWED, WARMING, SCORED = range(1, 6)

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.pipeline import Observation
-from ember_core.turns import Turns
-from stream.engine.windows import NEVER, Tumbling
+from ember_core.pipeline import Observation, Turns
+
+from .windows import NEVER, Tumbling
 
 Indices = NDArray[np.int64]
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.pipeline import Decision
-from ember_core.turns import Turns
-from stream.engine.result import ScoreColumns
-from stream.engine.rows import Completed
+from ember_core.pipeline import Decision, Turns
+
+from .result import ScoreColumns
+from .rows import Completed
 
 
 @dataclass

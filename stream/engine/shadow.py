@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.fleet import FleetModel
-from stream.engine.result import ScoreColumns
+from ember_core.pipeline import FleetModel
 from stream.records import text_of
+
+from .result import ScoreColumns
 
 EDGES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 """Upper edges of the histogram of how far two severities are apart; the last bin is open."""

@@ -3,9 +3,9 @@
     slots -> rows -> recurrent part in turns -> free energy of all rows -> decisions -> events
 
 Everything is computed for all rows at once but for the few numbers that a key's row needs of the
-row before it (`ember_core.turns`). A row's result does not depend on its neighbours, so however
-the log is cut into batches, scores and events are the same, bit for bit. What a step costs by
-itself is the pipeline's, so that partitions that bring little share one: all that is a partition's
+row before it (`ember_core.pipeline.packing`). A row's result does not depend on its neighbours, so
+however the log is cut into batches, scores and events are the same, bit for bit. What a step costs
+by itself is the pipeline's, so that partitions that bring little share one: all that is a partition's
 own is its clock, its keys' slots and its counts.
 """
 
@@ -19,19 +19,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.engine.decide import Batch, Decider, Silent
-from stream.engine.expiry import Expiry
-from stream.engine.result import Fetch, StepResult
-from stream.engine.rows import Completed, Seen, known_at, of_intervals, of_samples
 from stream.engine.state.layout import WindowSpec
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
-from stream.engine.windows import NEVER, Tumbling
 from stream.records import Decoded, Event, Reason, Rejected
 
+from .decide import Batch, Decider, Silent
+from .expiry import Expiry
 from .idle import fallen_silent
 from .outcomes import LATE, REFUSED, REPEATED, SCORED, WARMING, WINDOWED, count_fates
+from .result import Fetch, StepResult
+from .rows import Completed, Seen, known_at, of_intervals, of_samples
 from .slices import Share, samples_of, shares_of
+from .windows import NEVER, Tumbling
 
 
 @dataclass(frozen=True)

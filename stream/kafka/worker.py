@@ -15,7 +15,7 @@ from aiokafka import errors as kafka_errors
 from faust import stores
 from faust.transport import drivers
 
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream import STARTED
 from stream.kafka.client.admin import Admin
 from stream.kafka.client.fenced_producer import FencedProducer, take_over

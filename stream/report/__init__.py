@@ -6,5 +6,5 @@ nothing, and needs its script only for the threshold slider.
 
 from __future__ import annotations
 
-from stream.report._page import render as render
-from stream.report._words import odds as odds
+from ._page import render as render
+from ._words import odds as odds

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from stream.records import TopChannel
-from stream.report._facts import Episode, KeyFacts
-from stream.report._words import When, esc, number, odds, plural
+
+from ._facts import Episode, KeyFacts
+from ._words import When, esc, number, odds, plural
 
 MOST = 12
 _CHANNELS = 5

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.evaluate import EpisodeScores, detection_delay, episode_scores
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.backtest import Backtest, KeyScores
 from stream.records import Anomaly, Event, TopChannel, Trigger, text_of
-from stream.report._motor import Trace, trace
+
+from ._motor import Trace, trace
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SILENT = "EmberKeyStale"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stream.report._words import esc
+from ._words import esc
 
 _SHOWN_KEYS = 40
 

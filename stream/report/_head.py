@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.backtest import Backtest
 from stream.records import Reason
-from stream.report._facts import KeyFacts
-from stream.report._words import When, esc, plural
+
+from ._facts import KeyFacts
+from ._words import When, esc, plural
 
 FATES = {
     "scored": "scored, judged by the model",

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.backtest import Backtest
 from stream.records import TopChannel
-from stream.report._facts import KeyFacts
-from stream.report._svg import Scale, decimate, gaps, line, rect
-from stream.report._words import When, esc, number
+
+from ._facts import KeyFacts
+from ._svg import Scale, decimate, gaps, line, rect
+from ._words import When, esc, number
 
 CHANNELS = 4
 MOMENTS = 3

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.detect import MotorNeuron, leaky
+from ember_core.pipeline import MotorNeuron, leaky
 
 STEPS = 1_000  # of evidence, in the numbers handed to the page
 

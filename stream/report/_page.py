@@ -8,16 +8,17 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.backtest import Backtest
-from stream.report._episodes import episode_list
-from stream.report._facts import KeyFacts, gather
-from stream.report._figures import figures_section
-from stream.report._head import head
-from stream.report._moments import small_multiples
-from stream.report._sweep import slider_section
-from stream.report._timeline import Axes, timeline
-from stream.report._words import When, esc, plural
+
+from ._episodes import episode_list
+from ._facts import KeyFacts, gather
+from ._figures import figures_section
+from ._head import head
+from ._moments import small_multiples
+from ._sweep import slider_section
+from ._timeline import Axes, timeline
+from ._words import When, esc, plural
 
 OPEN_KEYS = 8  # shown at once; the others unfold
 DRAWN_KEYS = 24

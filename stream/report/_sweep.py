@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ember_core.detect import Calibration
 from ember_core.evaluate import episode_scores
-from ember_core.fleet import FleetModel
-from stream.report._facts import KeyFacts, flagged
-from stream.report._motor import STEPS, packed
-from stream.report._timeline import LANE, LANES, Axes, time_scale
+from ember_core.pipeline import Calibration, FleetModel
+
+from ._facts import KeyFacts, flagged
+from ._motor import STEPS, packed
+from ._timeline import LANE, LANES, Axes, time_scale
 
 _POINTS = 28
 _MOST_VALUES = 500_000  # evidence handed to the script, over all keys: 1.3 MB of base64

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ember_core.fleet import FleetModel
-from stream.report._facts import Episode, KeyFacts
-from stream.report._svg import Scale, decimate, gaps, line, rect
-from stream.report._words import When, esc, odds, plural
+from ember_core.pipeline import FleetModel
+
+from ._facts import Episode, KeyFacts
+from ._svg import Scale, decimate, gaps, line, rect
+from ._words import When, esc, odds, plural
 
 WIDTH, HEIGHT = 1000, 214
 LEFT, RIGHT, TOP, BOTTOM = 62, 918, 10, 142

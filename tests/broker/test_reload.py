@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks.kafka_client import Send
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.codecs import make_codec
 from stream.configure import load_model, make_engine
 from stream.engine import META_KEY, Fetch

@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Consumer
 
 from benchmarks import kafka_client
-from ember_core.features.sources import DataOptions
+from ember_core.data.sources import DataOptions
 from stream.cli.replay import replay
 from stream.codecs import make_codec
 from stream.errors import UserError

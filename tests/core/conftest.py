@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ember_core.fleet import FleetModel
-from ember_core.pipeline import PipelineConfig
-from ember_core.train import Series, fit_pipeline
+from ember_core.pipeline import FleetModel, PipelineConfig
+from ember_core.pipeline.fit import Series, fit_pipeline
 
 START = 1_700_000_000_000_000
 ROW_US = 10_000_000

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from ember_core import ops
-from ember_core.fleet import FleetModel
 from ember_core.models import RBM
-from ember_core.pipeline import PipelineConfig
-from ember_core.train import fit_pipeline
+from ember_core.pipeline import FleetModel, PipelineConfig
+from ember_core.pipeline.fit import fit_pipeline
 from tests.core.conftest import CHANNELS, ROW_US, SMALL, START, fit, history, signal
 
 ROWS = 307

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from ember_core import ops
-from ember_core.cascade import CascadePipeline
-from ember_core.features import ColumnFeatures
+from ember_core.data.columns import ColumnFeatures
 from ember_core.nn import CellKind
-from ember_core.train import fit_cascade, fit_cascade_liquid, fit_cascade_rbm
+from ember_core.pipeline import CascadePipeline
+from ember_core.pipeline.fit import fit_cascade, fit_cascade_liquid, fit_cascade_rbm
 
 B, T, C, H, N = 2, 7, 3, 13, 5
 KINDS = get_args(CellKind)

@@ -7,7 +7,7 @@ import importlib
 import numpy as np
 import pytest
 
-from ember_core import detect, features, models, nn, ops
+from ember_core import models, nn, ops, pipeline
 from ember_core.nn import Module
 from ember_core.pipeline import Pipeline, PipelineConfig
 from tests.core.nn.test_cells import MAKERS
@@ -24,20 +24,20 @@ COMPONENTS = {
     "ltc": lambda: nn.LTC(F, nn.AutoNCP(H, 3)),
     "rbm": lambda: models.RBM(F, H),
     "binary rbm": lambda: models.RBM(F, H, visible="binary"),
-    "liquid": lambda: models.LiquidNetwork(C, 2, H, (1, 2)),
-    "tail": lambda: detect.Tail(1.5, 720.0, 12),
-    "motor": lambda: detect.MotorNeuron(3.5, 1.25),
-    "explainer": lambda: detect.Explainer([0, 1, 2, -1], C),
-    "normaliser": lambda: features.Normaliser(C),
-    "scaler": lambda: features.FeatureScaler(F),
-    "clock": lambda: features.Clock((86_400.0,), 3),
-    "exponential windows": lambda: features.ExponentialWindows(C, (2.0, 7.0)),
-    "row windows": lambda: features.RowWindows(C, 5, (1, 2), mode="hop"),
+    "liquid": lambda: pipeline.LiquidNetwork(C, 2, H, (1, 2)),
+    "tail": lambda: pipeline.Tail(1.5, 720.0, 12),
+    "motor": lambda: pipeline.MotorNeuron(3.5, 1.25),
+    "explainer": lambda: pipeline.Explainer([0, 1, 2, -1], C),
+    "normaliser": lambda: pipeline.Normaliser(C),
+    "scaler": lambda: pipeline.FeatureScaler(F),
+    "clock": lambda: pipeline.Clock((86_400.0,), 3),
+    "exponential windows": lambda: pipeline.ExponentialWindows(C, (2.0, 7.0)),
+    "row windows": lambda: pipeline.RowWindows(C, 5, (1, 2), mode="hop"),
     "pipeline": lambda: Pipeline(
         PipelineConfig(channels=("a", "b", "c"), hidden=8, rbm_hidden=7, whiten=0.02)
     ),
 }
-PACKAGES = ("nn", "models", "detect", "features", "pipeline")
+PACKAGES = ("nn", "models", "data", "pipeline")
 
 
 def subclasses(cls):

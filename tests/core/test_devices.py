@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ember_core import nn, ops
-from ember_core.features import ExponentialWindows, TemporalStrides, exponential_series
+from ember_core.data.strides._strides import TemporalStrides
 from ember_core.models import RBM, LiquidAutoencoder, LiquidForecaster, RBMDetector
-from ember_core.pipeline import Pipeline, PipelineConfig
-from ember_core.train._batches import _pick, placed
+from ember_core.pipeline import ExponentialWindows, Pipeline, PipelineConfig, exponential_series
+from ember_core.training._batches import _pick, placed
 
 torch = pytest.importorskip("torch")
 

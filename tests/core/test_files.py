@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ember_core._files import write_atomically
+from ember_core.files import write_atomically
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeypatch):

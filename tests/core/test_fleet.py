@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
+from ember_core.pipeline.fit import Series
 from ember_core.serialize import BundleError
-from ember_core.train import Series
 from tests.core.conftest import fit, signal, times
 
 

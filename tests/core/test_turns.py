@@ -7,11 +7,16 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ember_core.detect import MotorNeuron, Tail, decide_turns
-from ember_core.models import LiquidNetwork
-from ember_core.pipeline import Pipeline, PipelineConfig
-from ember_core.state import zero_state
-from ember_core.turns import Turns
+from ember_core.pipeline import (
+    LiquidNetwork,
+    MotorNeuron,
+    Pipeline,
+    PipelineConfig,
+    Tail,
+    Turns,
+    decide_turns,
+    zero_state,
+)
 from tests.core.conftest import CHANNELS, ROW_US, START, fit, history, signal
 
 QUICK = settings(

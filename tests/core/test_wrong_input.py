@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from ember_core import nn, ops
-from ember_core.models import RBM, LiquidForecaster, LiquidNetwork, RBMDetector
-from ember_core.pipeline import Pipeline, PipelineConfig
-from ember_core.train import SGD, Adam, AdamW, RMSprop, fit_liquid, fit_rbm, fit_sequences
+from ember_core.models import RBM, LiquidForecaster, RBMDetector
+from ember_core.pipeline import LiquidNetwork, Pipeline, PipelineConfig
+from ember_core.pipeline.fit import fit_liquid
+from ember_core.training import SGD, Adam, AdamW, RMSprop, fit_rbm, fit_sequences
 
 B, T, F, H = 7, 5, 3, 11
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks import kafka_client
-from ember_core.features.sources import DataOptions, interleaved, read
+from ember_core.data.sources import DataOptions, interleaved, read
 from stream.configure import load_model, make_engine
 from stream.engine import Fetch
 from stream.records import Decoded

@@ -11,7 +11,7 @@ import pytest
 from ember_core import ops
 from ember_core.models import RBM
 from ember_core.ops._select import load_backend
-from ember_core.train import fit_rbm
+from ember_core.training import fit_rbm
 
 pytestmark = pytest.mark.golden
 CLOSE = {"rtol": 1e-9, "atol": 1e-12}

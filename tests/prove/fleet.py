@@ -10,10 +10,9 @@ from typing import Final
 import numpy as np
 
 from benchmarks.kafka_client import Send
-from ember_core.features.sources import DataOptions, read
-from ember_core.fleet import FleetModel
-from ember_core.pipeline import PipelineConfig
-from ember_core.train import Series, fit_pipeline
+from ember_core.data.sources import DataOptions, read
+from ember_core.pipeline import FleetModel, PipelineConfig
+from ember_core.pipeline.fit import Series, fit_pipeline
 from stream.codecs import encode_json
 
 SMD: Final = Path(__file__).resolve().parents[3] / "shared" / "data" / "smd"

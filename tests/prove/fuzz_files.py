@@ -15,10 +15,9 @@ from typing import Any, Final
 import numpy as np
 import safetensors.numpy
 
-from ember_core.fleet import FleetModel
-from ember_core.pipeline import PipelineConfig
+from ember_core.pipeline import FleetModel, PipelineConfig
+from ember_core.pipeline.fit import Series, fit_pipeline
 from ember_core.serialize import ARRAYS_FILE, CARD_FILE, BundleError, load_bundle
-from ember_core.train import Series, fit_pipeline
 from stream.settings import Settings, SettingsError, json_schema
 
 from .mutators import as_json, bitten, leaf, mutated

@@ -149,7 +149,7 @@ def _preload() -> None:
     import pytest  # noqa: F401
     import structlog  # noqa: F401
 
-    import ember_core.state  # noqa: F401
+    import ember_core.pipeline.stage  # noqa: F401
 
     for name in [name for name in sys.modules if name.split(".")[0] == "stream"]:
         del sys.modules[name]

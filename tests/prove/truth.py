@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.kafka_client import Record
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.codecs import make_codec
 from stream.configure import make_engine
 from stream.engine import META_KEY, Fetch

@@ -12,8 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ember_core.state import StateField
-from ember_core.turns import Turns
+from ember_core.pipeline import StateField, Turns
 from stream.engine import Engine, Judge, Limits, WindowSpec
 from stream.engine.decide import Batch
 from stream.engine.result import StepResult

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ember_core.features.sources import Dataset, KeyTable
-from ember_core.fleet import FleetModel
+from ember_core.data.sources import Dataset, KeyTable
+from ember_core.pipeline import FleetModel
 from stream.backtest import backtest
 from stream.engine import Limits, WindowSpec
 from tests.stream.engine.conftest import (

@@ -289,7 +289,7 @@ def test_a_bundle_replaced_while_it_is_read_judges_only_as_what_it_is(
         with pytest.raises(UserError, match="changed while it was read"):
             load_model(settings)
     else:
-        monkeypatch.setattr("ember_core.fleet.load_bundle", then_replaced(load_bundle))
+        monkeypatch.setattr("ember_core.pipeline.fleet.load_bundle", then_replaced(load_bundle))
         assert load_model(settings).sha256 == good
 
 

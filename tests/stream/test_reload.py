@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.configure import load_model
 from stream.engine import TP, judge_of
 from stream.reload import Reloader, changed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ember_core.features.sources import Dataset, KeyTable
+from ember_core.data.sources import Dataset, KeyTable
 from stream.engine import Engine, Fetch
 from stream.errors import UserError
 from stream.records import Decoded

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.cli.lines import clean
 from stream.cli.named import print_named
 from stream.configure import load_model

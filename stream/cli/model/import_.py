@@ -20,7 +20,7 @@ def import_(
 
     The bundle holds a detector: ember_core.models.load_detector reads it. Its threshold of the
     reconstruction error is the old one; that of the free energy was on the wrong tail and has to
-    be found anew (ember_core.train.set_thresholds).
+    be found anew (ember_core.training.set_thresholds).
 
     Args:
         old: The file.

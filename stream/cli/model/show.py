@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ember_core.distribution import NAME
-from ember_core.fleet import FleetModel
 from ember_core.models import DETECTOR, load_detector
+from ember_core.pipeline import FleetModel
 from ember_core.serialize import ARRAYS_FILE, load_bundle
 from stream.cli.lines import clean
 from stream.cli.named import print_named

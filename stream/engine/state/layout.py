@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.state import StateField
+from ember_core.pipeline import StateField
 
 LAYOUT_VERSION = 1
 TOP = 3  # channels an open episode remembers of its peak

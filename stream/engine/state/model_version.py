@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 
 KEPT = 16
 """Judges a meta row remembers, newest last."""

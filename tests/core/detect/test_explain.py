@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ember_core import ops
-from ember_core.detect import Explainer
 from ember_core.models import RBM
+from ember_core.pipeline import Explainer
 
 OWNER = [0, 1, 2, 0, 1, 2, 2, -1]
 V, N, C = len(OWNER), 5, 3

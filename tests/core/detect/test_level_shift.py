@@ -5,10 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ember_core.detect import MotorNeuron, Tail, fit_tail
-from ember_core.detect._rows import decide_turns
-from ember_core.state import zero_state
-from ember_core.turns import Turns
+from ember_core.pipeline import MotorNeuron, Tail, Turns, decide_turns, fit_tail, zero_state
 
 BEFORE, AFTER, FREEZE = 997, 19_001, 211
 

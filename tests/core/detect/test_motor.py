@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ember_core.detect import MotorNeuron, calibrate, leaky
-from ember_core.state import zero_state
+from ember_core.pipeline import MotorNeuron, calibrate, leaky, zero_state
 
 
 def run(motor, severities, may_fire=True, feedback=0.0):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ember_core.detect import Tail, fit_tail
-from ember_core.state import zero_state
+from ember_core.pipeline import Tail, fit_tail, zero_state
 
 FIELDS = ("tail_mid", "tail_high", "tail_excess")
 

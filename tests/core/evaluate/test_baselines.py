@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ember_core.data.sources import DataOptions, read
 from ember_core.evaluate import (
     Baseline,
     HalfSpaceTreesScore,
@@ -19,7 +20,6 @@ from ember_core.evaluate import (
     summary,
 )
 from ember_core.evaluate._kmeans import kmeans
-from ember_core.features.sources import DataOptions, read
 
 NAMES = tuple(baselines())
 PEERS = tuple(peers())  # those whose package is installed

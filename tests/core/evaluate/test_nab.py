@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ember_core.data.sources import DataOptions, read
 from ember_core.evaluate import NAB_PROFILES, NabCosts, NabSeries, nab_probation, nab_score
-from ember_core.features.sources import DataOptions, read
 
 T, WINDOW = 101, (61, 80)  # 20 records; the first 15 are probation
 

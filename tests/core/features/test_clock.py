@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ember_core.features import Clock, find_period
+from ember_core.pipeline import Clock, find_period
 
 DAY = 86_400.0
 NOW = 1_700_000_000_123_456

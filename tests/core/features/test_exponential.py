@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ember_core import ops
-from ember_core.features import ExponentialWindows, exponential_series
-from ember_core.state import zero_state
+from ember_core.pipeline import ExponentialWindows, exponential_series, zero_state
 
 
 def series(rows, channels=3, level=0.0):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ember_core.features import Normaliser
-from ember_core.state import zero_state
+from ember_core.pipeline import Normaliser, zero_state
 
 B, C, T = 3, 5, 97
 

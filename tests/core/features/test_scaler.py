@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ember_core.features import FeatureScaler
-from ember_core.state import zero_state
+from ember_core.pipeline import FeatureScaler, zero_state
 
 B, D, T = 2, 7, 53
 

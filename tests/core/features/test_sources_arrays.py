@@ -10,8 +10,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from ember_core.features.sources import DataError, array_chunks
-from ember_core.features.sources._arrays import ahead
+from ember_core.data.sources import DataError, array_chunks
+from ember_core.data.sources._arrays import ahead
 
 ROWS = 2003
 
@@ -54,7 +54,7 @@ def test_every_way_gives_the_same_numbers(data, columns):
 def test_without_pyarrow_it_is_pandas_that_reads(tmp_path, monkeypatch):
     table().to_csv(tmp_path / "t.csv", index=False)
     fast = np.concatenate(list(array_chunks(tmp_path / "t.csv", dtype="float64")))
-    monkeypatch.setattr("ember_core.features.sources._csv.find_spec", lambda _name: None)
+    monkeypatch.setattr("ember_core.data.sources._csv.find_spec", lambda _name: None)
     slow = np.concatenate(list(array_chunks(tmp_path / "t.csv", dtype="float64")))
     np.testing.assert_array_equal(fast, slow)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ember_core.features.sources import DataError, DataOptions, open_sources, read
+from ember_core.data.sources import DataError, DataOptions, open_sources, read
 
 ROWS = "when,host,part,cpu,load,note,bad\n" + "".join(
     f"{t},{'ab'[t % 2]},{'train' if t < 4 else 'test'},{t / 4},{t * t},n{t},{int(t == 6)}\n"

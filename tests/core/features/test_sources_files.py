@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ember_core.data.sources import DataError, DataOptions, read
 from ember_core.distribution import NAME
-from ember_core.features.sources import DataError, DataOptions, read
 
 ROWS = "ts,host,cpu,note\n10,a,0.5,x\n11,b,,y\n12,a,2,z\n"
 

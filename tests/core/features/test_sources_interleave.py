@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ember_core.features.sources import Dataset, KeyTable, interleaved
+from ember_core.data.sources import Dataset, KeyTable, interleaved
 
 TIMES = st.lists(st.lists(st.integers(0, 11), max_size=13), min_size=1, max_size=5)
 

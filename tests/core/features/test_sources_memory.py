@@ -11,8 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from ember_core.distribution import NAME
-from ember_core.features.sources import (
+from ember_core.data.sources import (
     BigQueryFrames,
     DataError,
     DataOptions,
@@ -21,6 +20,7 @@ from ember_core.features.sources import (
     open_sources,
     read,
 )
+from ember_core.distribution import NAME
 
 COLUMNS = {
     "ts": [1.7e9 + t for t in range(7)],

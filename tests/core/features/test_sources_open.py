@@ -9,8 +9,8 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
+from ember_core.data.sources import DataError, DataOptions, open_sources, read
 from ember_core.distribution import NAME
-from ember_core.features.sources import DataError, DataOptions, open_sources, read
 
 
 def csv(path: Path, text: str = "ts,x\n1,2\n") -> Path:

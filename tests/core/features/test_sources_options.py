@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ember_core.features.sources import DataError, DataOptions
+from ember_core.data.sources import DataError, DataOptions
 
 
 def test_lists_are_split_at_commas_in_order_without_repeats() -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ember_core.features import ExponentialWindows, RowWindows
-from ember_core.state import zero_state
+from ember_core.pipeline import ExponentialWindows, RowWindows, zero_state
 
 B, C, T = 2, 3, 61
 HALF_LIVES = (3.5, 10.0, 17.0)

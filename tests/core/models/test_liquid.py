@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from ember_core import nn, ops
-from ember_core.models import LiquidNetwork
-from ember_core.state import zero_state
+from ember_core.pipeline import LiquidNetwork, zero_state
 
 B, C, K, H = 3, 5, 2, 13
 

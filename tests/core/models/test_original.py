@@ -12,7 +12,7 @@ import pytest
 
 from ember_core.models import load_detector, read_original, save_detector
 from ember_core.serialize import BundleError, save_bundle
-from ember_core.train import set_thresholds
+from ember_core.training import set_thresholds
 
 V, N = 5, 3
 

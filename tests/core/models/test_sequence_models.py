@@ -7,7 +7,7 @@ import pytest
 
 from ember_core import nn, ops
 from ember_core.models import ElapsedScale, LiquidAutoencoder, LiquidForecaster
-from ember_core.train import EarlyStop, fit_sequences
+from ember_core.training import EarlyStop, fit_sequences
 
 B, T, F, H = 3, 7, 2, 13
 MODELS = {

@@ -10,8 +10,8 @@ import pytest
 
 from ember_core import ops
 from ember_core.models import RBM
-from ember_core.train import fit_rbm
-from ember_core.train._batches import Batches
+from ember_core.training import fit_rbm
+from ember_core.training._batches import Batches
 
 V = 11
 

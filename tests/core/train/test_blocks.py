@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ember_core.pipeline import PipelineConfig
-from ember_core.train import Series, choose_blocks
-from ember_core.train._faults import GAP, KINDS, inject
+from ember_core.pipeline.fit import Series, choose_blocks
+from ember_core.pipeline.fit.injected_faults import GAP, KINDS, inject
 
 ROWS, CHANNELS = 3001, 3
 

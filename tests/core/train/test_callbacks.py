@@ -10,7 +10,7 @@ import pytest
 
 from ember_core import ops
 from ember_core.models import RBM
-from ember_core.train import (
+from ember_core.training import (
     SGD,
     Adam,
     Callback,

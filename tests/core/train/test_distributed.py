@@ -9,7 +9,7 @@ import pytest
 
 from ember_core import nn, ops
 from ember_core.models import RBM
-from ember_core.train import (
+from ember_core.training import (
     SGD,
     Adam,
     Checkpoint,

@@ -7,7 +7,7 @@ import pytest
 
 from ember_core import nn, ops
 from ember_core.models import RBM
-from ember_core.train import SGD, Adam, Checkpoint, EarlyStop, fit, fit_rbm
+from ember_core.training import SGD, Adam, Checkpoint, EarlyStop, fit, fit_rbm
 
 F, H, O = 5, 7, 3  # noqa: E741
 

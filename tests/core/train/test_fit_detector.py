@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ember_core.models import RBMDetector
-from ember_core.train import fit_detector
+from ember_core.training import fit_detector
 
 V = 7
 

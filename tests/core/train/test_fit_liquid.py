@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from ember_core import ops
-from ember_core.models import LiquidNetwork
-from ember_core.state import zero_state
-from ember_core.train import fit_liquid
+from ember_core.pipeline import LiquidNetwork, zero_state
+from ember_core.pipeline.fit import fit_liquid
 
 C = 3
 

@@ -7,7 +7,7 @@ import pytest
 
 from ember_core import ops
 from ember_core.pipeline import PipelineConfig
-from ember_core.train import Series, fit_pipeline
+from ember_core.pipeline.fit import Series, fit_pipeline
 from tests.core.conftest import ROW_US, START, fit, history, signal, times
 from tests.core.train.test_fit_liquid import mix
 

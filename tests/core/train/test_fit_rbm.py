@@ -7,7 +7,7 @@ import pytest
 
 from ember_core import ops
 from ember_core.models import RBM
-from ember_core.train import Adam, contrastive_divergence, cosine, fit_rbm
+from ember_core.training import Adam, contrastive_divergence, cosine, fit_rbm
 
 V, N = 11, 7
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ember_core import ops
-from ember_core.train import (
+from ember_core.training import (
     SGD,
     Adam,
     AdamW,

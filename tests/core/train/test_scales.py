@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ember_core.train._gather import Rows, Series
-from ember_core.train._scales import EXTREME_ROWS, MOST_PRIOR, feature_scales, scale_prior
+from ember_core.pipeline.fit.scales import EXTREME_ROWS, MOST_PRIOR, feature_scales, scale_prior
+from ember_core.pipeline.fit.series import Rows, Series
 
 
 def rows_of(*features):

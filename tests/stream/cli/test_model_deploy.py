@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.cli import main
 from stream.engine import Comparison
 from tests.stream.engine.conftest import CHANNELS, KNOWN, fit

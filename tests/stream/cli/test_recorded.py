@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ember_core.features.sources import DataOptions, Dataset, read
+from ember_core.data.sources import DataOptions, Dataset, read
 from stream.cli import recorded
 from stream.errors import UserError
 from stream.tools.replay import Outbound

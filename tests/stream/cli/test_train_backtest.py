@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ember_core.distribution import install_command
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream import cli
 from tests.stream.engine.conftest import signal
 

@@ -13,10 +13,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from ember_core import ops
-from ember_core.detect import Calibration, MotorNeuron, Tail
-from ember_core.fleet import FleetModel
-from ember_core.pipeline import PipelineConfig
-from ember_core.train import Series, fit_pipeline
+from ember_core.pipeline import Calibration, FleetModel, MotorNeuron, PipelineConfig, Tail
+from ember_core.pipeline.fit import Series, fit_pipeline
 from stream.engine import Engine, Fetch, Limits, StepResult, WindowSpec
 from stream.engine.state.spill import Spill
 from stream.kafka.recovery.spill_files import SpillFiles

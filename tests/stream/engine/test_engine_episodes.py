@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.engine import Limits
 from stream.records import fingerprint, rfc3339
 from tests.stream.engine.conftest import (

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.engine import Limits
 from tests.stream.engine.conftest import (
     KNOWN,

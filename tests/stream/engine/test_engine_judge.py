@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ember_core.detect import MotorNeuron
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel, MotorNeuron
 from stream.engine import META_KEY, Engine, Limits, MetaRow, judge_of
 from tests.simulation.spill import DictSpill
 from tests.stream.engine.conftest import (

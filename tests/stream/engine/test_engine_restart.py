@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.engine import META_KEY, Engine, Limits, MetaRow, WindowSpec
 from stream.records import Event
 from tests.stream.engine.conftest import (

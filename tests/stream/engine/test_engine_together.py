@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.engine import Engine, Fetch, Limits, WindowSpec
 from stream.records import Event, Reason
 from tests.simulation.spill import DictSpill

@@ -13,8 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ember_core.fleet import FleetModel
-from ember_core.state import StateField
+from ember_core.pipeline import FleetModel, StateField
 from stream.engine import META_KEY, Engine, Limits
 from stream.engine.state import table as store_module
 from stream.engine.state.layout import LAYOUT_VERSION, engine_fields

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.engine import META_KEY, Engine, Limits
 from stream.engine.state.spill import Spill
 from stream.kafka.recovery.spill_files import SpillFiles

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.engine import META_KEY, Engine, Gone, Limits, WindowSpec
 from stream.engine.state.spill import Spill
 from tests.stream.engine.conftest import (

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ember_core.fleet import FleetModel
-from ember_core.state import StateField
+from ember_core.pipeline import FleetModel, StateField
 from stream.engine import Engine, RowLayout, WindowSpec
 from stream.engine.state.layout import LAYOUT_VERSION
 from stream.engine.state.slab import Slab

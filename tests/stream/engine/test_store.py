@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ember_core.fleet import FleetModel
+from ember_core.pipeline import FleetModel
 from stream.engine import META_KEY, Engine, Gone, Limits, MetaRow, WindowSpec, offset_in
 from tests.conftest import lacking
 from tests.simulation.spill import DictSpill

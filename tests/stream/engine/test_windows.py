@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ember_core.state import StateField
+from ember_core.pipeline import StateField
 from stream.engine.state.layout import RowLayout, WindowSpec, engine_fields
 from stream.engine.windows import NEVER, Tumbling
 

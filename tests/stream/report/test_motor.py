@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import stream.report
-from ember_core.detect import MotorNeuron
+from ember_core.pipeline import MotorNeuron
 from stream.report._facts import gather
 from stream.report._motor import trace
 from stream.report._sweep import _payload, sweep

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from sklearn import impute, pipeline, preprocessing
 
 from ember_core import ops
-from ember_core.features import ColumnFeatures, StandardScaler, split
-from ember_core.features.sources import DataError
+from ember_core.data.columns import ColumnFeatures, StandardScaler, split
+from ember_core.data.sources import DataError
 
 ROWS = 211
 COMMENTS = ["disk is almost full", "fan runs at full speed", "all is well again"]

@@ -10,8 +10,17 @@ import pandas as pd
 import pytest
 from sklearn import preprocessing
 
-from ember_core.features import HashEncoder, OneHotEncoder, OrdinalEncoder, TargetEncoder
-from ember_core.features.columns import components, cyclical, hashed_text, stable_hash, text_basics
+from ember_core.data.columns import (
+    HashEncoder,
+    OneHotEncoder,
+    OrdinalEncoder,
+    TargetEncoder,
+    components,
+    cyclical,
+    hashed_text,
+    stable_hash,
+    text_basics,
+)
 
 RACKS = np.array([*"cabbacabccbaacb", None, "d"], dtype=object)
 UNSEEN = np.array(["a", "z", None, "d"], dtype=object)
@@ -94,7 +103,7 @@ def test_wrong_settings_are_refused(make, said):
 
 
 def test_a_hash_is_the_same_in_every_process():
-    code = "from ember_core.features.columns import stable_hash; print(stable_hash('db-1', 3))"
+    code = "from ember_core.data.columns import stable_hash; print(stable_hash('db-1', 3))"
     for seed in ("1", "2"):
         done = subprocess.run(
             [sys.executable, "-c", code],

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ember_core.features.columns import QuantileSketch
+from ember_core.data.columns import QuantileSketch
 
 Q = [0.0, 0.01, 0.25, 0.5, 0.9, 0.999, 1.0]
 

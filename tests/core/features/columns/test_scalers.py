@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import impute, preprocessing
 
 from ember_core import ops
-from ember_core.features import Imputer, MinMaxScaler, RobustScaler, StandardScaler
+from ember_core.data.columns import Imputer, MinMaxScaler, RobustScaler, StandardScaler
 
 SCALERS = {
     StandardScaler: preprocessing.StandardScaler,

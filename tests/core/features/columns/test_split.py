@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ember_core.features import split
+from ember_core.data.columns import split
 
 
 @given(

@@ -1,0 +1,192 @@
+"""All of DATA in memory, one table per key."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._chunk import CHUNK_ROWS, Chunk
+from ._errors import DataError, unknown_column
+from ._open import Opener, TableSource, head_rows, open_sources
+from ._options import DataOptions
+
+Rows = Literal["scored", "train", "all"]
+
+
+@dataclass(frozen=True, eq=False)
+class KeyTable:
+    """The records of one key, in the order of the input. `T` records, `C` channels."""
+
+    key: bytes
+    """The stream key."""
+    time_us: NDArray[np.int64]
+    """Event time in microseconds since the epoch, `(T,)`; may fall, as in the input."""
+    time_text: NDArray[np.object_]
+    """The time as it stood in the input (str), `(T,)`."""
+    values: NDArray[np.float64]
+    """`(T, C)`; NaN where missing. Infinities are kept as they stood."""
+    is_train: NDArray[np.bool_]
+    """Whether the record is one to train on, `(T,)`; all False where nothing divides them."""
+    label: NDArray[np.int8] | None
+    """1 for a known anomaly, `(T,)`; None where there is no such column."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Tables of all keys, in order of first appearance."""
+
+    channels: tuple[str, ...]
+    """Union over all sources in order of first appearance, or as the options name them."""
+    tables: tuple[KeyTable, ...]
+    divided: bool
+    """Whether some rows are set apart for training."""
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """The stream keys."""
+        return tuple(table.key for table in self.tables)
+
+    def rows(self, table: int, which: Rows = "scored") -> NDArray[np.int64]:
+        """Record numbers of one key's table.
+
+        Args:
+            table: Its place in `tables`.
+            which: `train`, `scored` (all others) or `all`. Where nothing is set apart for
+                training, all three mean all rows.
+
+        Returns:
+            int64 of shape `(n,)`, rising.
+        """
+        chosen = self.tables[table].is_train
+        if which == "all" or not self.divided:
+            return np.arange(chosen.size)
+        return np.flatnonzero(chosen if which == "train" else ~chosen)
+
+    def select(self, channels: Sequence[str]) -> Dataset:
+        """The same records with the channels in another order; one that is not there is NaN."""
+        place = {name: number for number, name in enumerate(self.channels)}
+        known = [number for number, name in enumerate(channels) if name in place]
+        origin = [place[channels[number]] for number in known]
+        tables = []
+        for table in self.tables:
+            values = np.full((len(table.values), len(channels)), np.nan)
+            values[:, known] = table.values[:, origin]
+            tables.append(replace(table, values=values))
+        return replace(self, channels=tuple(channels), tables=tuple(tables))
+
+    def digest(self) -> str:
+        """Hash of keys, channels, times, values and division (not of labels), for a bundle."""
+        total = hashlib.sha256(repr((self.channels, self.divided)).encode())
+        for table in self.tables:
+            total.update(repr((table.key, table.values.shape)).encode())
+            for array in (table.time_us, table.values, table.is_train):
+                total.update(np.ascontiguousarray(array).tobytes())
+        return total.hexdigest()
+
+
+@dataclass
+class _Parts:
+    """What has been read of one key."""
+
+    source: str
+    chunks: list[tuple[Chunk, NDArray[np.int64]]] = field(default_factory=list)
+
+
+def read(
+    data: Sequence[Any],
+    options: DataOptions | None = None,
+    *,
+    chunk_rows: int = CHUNK_ROWS,
+    schemes: Mapping[str, Opener] | None = None,
+) -> Dataset:
+    """Read all of DATA into memory; `open_sources` reads in constant memory instead.
+
+    Args:
+        data: See `open_sources`.
+        options: What is to be known about the columns.
+        chunk_rows: Rows read at once.
+        schemes: See `open_sources`.
+
+    Returns:
+        One table per key. A file that lacks a channel of another has NaN there.
+
+    Raises:
+        DataError: If it cannot be read as asked, or two files without a key column have one name.
+
+    Examples:
+        >>> read(["host-7.csv"], DataOptions(time="t", drop="note")).keys  # doctest: +SKIP
+        (b'host-7',)
+    """
+    options = options or DataOptions()
+    channels: dict[str, None] = {}
+    columns: dict[str, None] = {}
+    parts: dict[bytes, _Parts] = {}
+    sources = open_sources(data, options, chunk_rows=chunk_rows, schemes=schemes)
+    for source in sources:
+        plain = isinstance(source, TableSource)
+        for chunk in source.undivided() if isinstance(source, TableSource) else source.chunks():
+            channels |= dict.fromkeys(chunk.channels)
+            for key, rows in _by_key(chunk):
+                known = parts.setdefault(key, _Parts(source.name))
+                if known.source != source.name and plain and not options.key:
+                    raise DataError(
+                        f"Two sources give the key {key.decode('utf-8', 'replace')!r}. Expected "
+                        f"names that differ before the first dot. Received: {known.source} and "
+                        f"{source.name}. Name the column that tells them apart with --key COL."
+                    )
+                known.chunks.append((chunk, rows))
+        if isinstance(source, TableSource):
+            columns |= dict.fromkeys(source.columns)
+    if columns:
+        _check_names(options, columns)
+    names = options.channels or tuple(channels)
+    # Popped one by one, so that what is copied is let go.
+    tables = tuple(_table(key, parts.pop(key), names, options) for key in list(parts))
+    return Dataset(channels=names, tables=tables, divided=options.divided)
+
+
+def _by_key(chunk: Chunk) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
+    """Each key of a chunk with its rows there."""
+    order = np.argsort(chunk.key_index, kind="stable")
+    ends = np.bincount(chunk.key_index, minlength=len(chunk.keys)).cumsum()
+    yield from zip(chunk.keys, np.split(order, ends[:-1]), strict=True)
+
+
+def _check_names(options: DataOptions, columns: dict[str, None]) -> None:
+    """A channel, label or dropped column may be missing in some files, but not in all."""
+    named = [("--channels", name) for name in options.channels]
+    named += [("--drop", name) for name in options.drop]
+    named += [("--label", options.label)] if options.label else []
+    for flag, name in named:
+        if name not in columns:
+            raise unknown_column("The data", flag, name, columns)
+
+
+def _table(key: bytes, known: _Parts, names: tuple[str, ...], options: DataOptions) -> KeyTable:
+    size = sum(rows.size for _, rows in known.chunks)
+    time_us = np.empty(size, np.int64)
+    time_text = np.empty(size, object)
+    values = np.full((size, len(names)), np.nan)
+    is_train = np.empty(size, np.bool_)
+    label = np.zeros(size, np.int8)
+    place = {name: number for number, name in enumerate(names)}
+    start = 0
+    for chunk, rows in known.chunks:
+        part = slice(start, start + rows.size)
+        time_us[part] = chunk.time_us[rows]
+        time_text[part] = chunk.time_text[rows]
+        values[part, [place[name] for name in chunk.channels]] = chunk.values[rows]
+        is_train[part] = chunk.is_train[rows]
+        if chunk.label is not None:
+            label[part] = chunk.label[rows]
+        start = part.stop
+    head = options.head()
+    if head is not None:
+        is_train = np.arange(size) < head_rows(head, size)
+    labelled = any(chunk.label is not None for chunk, _ in known.chunks)
+    return KeyTable(key, time_us, time_text, values, is_train, label if labelled else None)

@@ -1,0 +1,204 @@
+"""Which features a fleet's RBM should see, settled by injected faults instead of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ember_core import ops
+from ember_core.evaluate import auc_pr
+from ember_core.models import RBM
+from ember_core.pipeline.pipeline import CLOCK_SCALE, Pipeline, PipelineConfig
+from ember_core.training._rbm import fit_rbm
+
+from .injected_faults import GAP, KINDS, inject
+from .liquid import fit_liquid
+from .scales import feature_scales, find_periods, fit_scales
+from .series import Series, gather, lockstep
+from .trainer import LEARNING_RATE, MIN_ROWS
+
+KEYS = 8  # looked at, spread over the fleet
+HEAD_ROWS = 6000  # of a key that a trial learns from, and then is judged on
+HELD_ROWS = 3000
+RBM_ROWS = 16_000  # of all keys together
+REPEATS = 3  # sets of faults put into each held-back part
+EPOCHS = 8
+MARGIN = 0.01  # mean AUC-PR a block must bring, and more than its standard error
+
+Floats = NDArray[np.float32]
+
+
+class _Trial(NamedTuple):
+    """Scaled units of the rows to learn from, and of the rows to judge, per key and repeat."""
+
+    head: Floats
+    held: list[Floats]
+    kinds: list[NDArray[np.int8]]
+
+
+@ops.default_backend("numpy")  # a history is read on the host
+def choose_blocks(
+    series: Sequence[Series],
+    config: PipelineConfig,
+    *,
+    horizons: tuple[int, ...] = (1, 6, 24),
+    progress: Callable[[str, float], None] | None = None,
+) -> tuple[PipelineConfig, list[dict[str, Any]]]:
+    """Decide on levels, clock and liquid residuals by faults put into held-back training rows.
+
+    A block stays when the mean AUC-PR over keys and kinds of fault rises by more than 0.01 and
+    more than the standard error of that rise. No labels are used.
+
+    Args:
+        series: History per key, times increasing.
+        config: Shape of the pipeline; its `levels`, `clock_visible`, `horizons` and `residuals`
+            are replaced.
+        horizons: Forecast horizons whose residuals are tried, in rows.
+        progress: Called with a stage's name and the share done.
+
+    Returns:
+        The configuration, and a row per block tried: `block`, `auc_pr` with it, `gain`, `error`
+        of the gain, `kept`, and the AUC-PR of each kind of fault. With too little history, the
+    configuration as it was and no rows.
+    """
+    tell = progress or (lambda _stage, _share: None)
+    usable = [s for s in series if len(s.time_us) >= 8 * MIN_ROWS]
+    if not usable:
+        return config, []
+    some = [usable[i] for i in np.unique(np.linspace(0, len(usable) - 1, KEYS).astype(int))]
+    if not config.periods_seconds:
+        config = replace(config, periods_seconds=find_periods(some, fit_scales(some)))
+    full = replace(config, levels=True, horizons=tuple(sorted({1, *horizons})), residuals=horizons)
+    tell("blocks", 0.0)
+    trial, columns = _trial(some, full)
+    if not trial.held:
+        return config, []
+    tried: list[dict[str, Any]] = []
+    chosen = ["departures"]
+    best = _judge(trial, columns, chosen, config)
+    tried.append({"block": "departures", "gain": 0.0, "error": 0.0, "kept": True, **_row(best)})
+    options = [name for name in columns if name != "departures"]
+    for i, name in enumerate(options):
+        tell("blocks", (i + 1) / (len(options) + 1))
+        result = _judge(trial, columns, [*chosen, name], config)
+        rise = np.nanmean(result, axis=1) - np.nanmean(best, axis=1)
+        gain, error = float(rise.mean()), float(rise.std() / np.sqrt(len(rise)))
+        kept = gain > max(MARGIN, error)
+        tried.append({"block": name, "gain": gain, "error": error, "kept": kept, **_row(result)})
+        if kept:
+            chosen.append(name)
+            best = result
+    residuals = tuple(h for h in horizons if f"residual {h}" in chosen)
+    return (
+        replace(
+            config,
+            levels="levels" in chosen,
+            clock_visible="clock" in chosen,
+            horizons=tuple(sorted({1, *config.horizons, *residuals})),
+            residuals=residuals,
+        ),
+        tried,
+    )
+
+
+def _trial(series: list[Series], config: PipelineConfig) -> tuple[_Trial, dict[str, Any]]:
+    """Run head and held-back parts once with every block, and where each block's columns are."""
+    heads, held = [], []
+    for s in sorted(series, key=lambda s: -len(s.time_us)):
+        after = min(HELD_ROWS, len(s.time_us) // 4)
+        cut = len(s.time_us) - after
+        first = max(0, cut - HEAD_ROWS)
+        heads.append(Series(s.key, s.time_us[first:cut], s.values[first:cut]))
+        held.append(Series(s.key, s.time_us[cut:], s.values[cut:]))
+    pipeline = Pipeline(config)
+    begin = pipeline.initial_state(len(heads))
+    for name, value in fit_scales(heads).items():
+        begin[name][...] = value
+    begin["known"][...] = 1
+    lengths = np.array([len(s.time_us) for s in heads])
+    stride = max(1, int(np.ceil(lengths.sum() / RBM_ROWS)))
+    state = {name: value.copy() for name, value in begin.items()}
+    fit_liquid(pipeline.liquid, gather(pipeline, heads, lengths, state, 64).sequences)
+    state = {name: value.copy() for name, value in begin.items()}
+    known = gather(pipeline, heads, lengths, state, stride, sequences=False)
+    scales = feature_scales(known, len(heads))
+    scaler = {"feature_mean": scales.mean, "feature_var": scales.var}
+    pipeline.scaler.assign({"heavy": scales.heavy})
+    scale = pipeline.normaliser.scale(begin)
+
+    rng = np.random.default_rng(config.seed)
+    faulty, kinds, owner = [], [], []
+    for k, s in enumerate(held):
+        for _ in range(REPEATS):
+            values, kind = inject(s.values, scale[k], rng)
+            if not (kind >= 0).any():
+                continue
+            faulty.append(Series(s.key, s.time_us, values))
+            kinds.append(kind)
+            owner.append(k)
+    if not faulty:
+        return _Trial(np.empty((0, 0), dtype=np.float32), [], []), {}
+    order = np.argsort([-len(s.time_us) for s in faulty], kind="stable")
+    faulty, kinds = [faulty[i] for i in order], [kinds[i] for i in order]
+    who = np.asarray(owner, dtype=np.int64)[order]
+    running = {name: value[who].copy() for name, value in state.items()}
+    units: list[list[Any]] = [[] for _ in faulty]
+    sizes = np.array([len(s.time_us) for s in faulty])
+    for t, n, seen in lockstep(pipeline, faulty, sizes, running):
+        del t
+        own = {name: value[who[:n]] for name, value in scaler.items()}
+        clock = pipeline.clock(seen.state["last_time"])
+        rows = np.hstack([pipeline.scaler(own, seen.raw), CLOCK_SCALE * clock])
+        for k in range(n):
+            units[k].append(rows[k])
+    own = {name: value[known.owner] for name, value in scaler.items()}
+    head = np.hstack([pipeline.scaler(own, known.raw), CLOCK_SCALE * pipeline.clock(known.time_us)])
+
+    c, width = len(config.channels), pipeline.windows.n_features
+    plain = Pipeline(replace(config, levels=False, residuals=())).windows.n_features
+    columns = {"departures": np.arange(plain), "levels": np.arange(plain, width)}
+    if pipeline.clock.n_features:
+        columns["clock"] = np.arange(pipeline.n_features, head.shape[1])
+    for i, h in enumerate(config.residuals):
+        columns[f"residual {h}"] = np.arange(width + i * c, width + (i + 1) * c)
+    return _Trial(head, [np.stack(u) for u in units], kinds), columns
+
+
+def _judge(
+    trial: _Trial, columns: dict[str, Any], blocks: list[str], config: PipelineConfig
+) -> NDArray[np.float64]:
+    """AUC-PR of each kind of fault in each held-back part, `(P, kinds)`; NaN where it has none."""
+    at = np.concatenate([columns[name] for name in blocks])
+    generator = ops.generator(config.seed)
+    rbm = RBM(len(at), config.rbm_hidden, visible="gaussian", generator=generator)
+    fit_rbm(
+        rbm,
+        np.ascontiguousarray(trial.head[:, at]),
+        epochs=EPOCHS,
+        learning_rate=LEARNING_RATE,
+        generator=generator,
+    )
+    out = np.full((len(trial.held), len(KINDS)), np.nan)
+    for p, (rows, kind) in enumerate(zip(trial.held, trial.kinds, strict=True)):
+        score = np.asarray(rbm.free_energy(np.ascontiguousarray(rows[:, at])))
+        near = np.convolve(kind >= 0, np.ones(GAP + 1), mode="full")[: len(kind)] > 0
+        for j in range(len(KINDS)):
+            mine = kind == j
+            used = mine | ~near  # windows still hold a fault that has just passed
+            if mine.any():
+                out[p, j] = auc_pr(mine[used].astype(np.int8), score[used])
+    return out
+
+
+def _row(result: NDArray[np.float64]) -> dict[str, float]:
+    """Mean AUC-PR, over all and of each kind of fault."""
+    table = {"auc_pr": float(np.nanmean(result))}
+    for j, name in enumerate(KINDS):
+        known = result[np.isfinite(result[:, j]), j]
+        if known.size:
+            table[name] = float(known.mean())
+    return table

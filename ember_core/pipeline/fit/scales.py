@@ -1,0 +1,210 @@
+"""What is usual for each key of a fleet: its channels' scales, its features' scales, its period."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ember_core.pipeline.clock import find_period
+from ember_core.pipeline.scaler import FLOOR
+from ember_core.pipeline.stage import State
+
+from .series import Rows, Series
+
+BLOCKS = 8  # of a key's rows, to tell how uncertain its moments are
+USUAL_FACTOR = 2.0  # between the scales of two keys, before a fleet has shown more or less
+MOST_PRIOR = 2000.0  # rows that the fleet's scales count at most beside a new key's own
+MOST_OF_FEATURES = 250.0  # the same of its features, which keys differ in more than a few show
+MIN_FLEET = 8  # keys that make a fleet to lean on
+EXTREME = 0.9999  # quantile of a feature's departure that tells how heavy its tails are
+GAUSSIAN = 3.3  # deviations that a Gaussian feature's extremes reach
+EXTREME_ROWS = 2000.0  # rows from which a key's own extremes count half
+DAY = 86_400.0  # seconds
+
+FloatArray = NDArray[np.float64]
+
+
+def fit_scales(series: Sequence[Series]) -> State:
+    """Mean, variance, range and usual interval of every key, from its own rows."""
+    columns = series[0].values.shape[1]
+    seen = np.zeros(columns, dtype=bool)
+    out: State = {n: [] for n in ("norm_mean", "norm_var", "norm_low", "norm_high", "interval")}
+    for s in series:
+        finite = np.isfinite(s.values)
+        seen |= finite.any(axis=0)
+        x = np.where(finite, s.values, 0.0)
+        n = np.maximum(finite.sum(axis=0), 1)
+        mean = x.sum(axis=0) / n
+        out["norm_mean"].append(mean)
+        out["norm_var"].append((np.where(finite, x - mean, 0.0) ** 2).sum(axis=0) / n)
+        held = finite.any(axis=0)
+        out["norm_low"].append(np.where(held, np.where(finite, x, np.inf).min(axis=0), 0.0))
+        out["norm_high"].append(np.where(held, np.where(finite, x, -np.inf).max(axis=0), 0.0))
+        out["interval"].append(float(np.median(np.diff(s.time_us))) * 1e-6)
+    if not seen.all():
+        raise ValueError(
+            "Every channel needs at least one finite value in the training data. "
+            f"Received: none in column(s) {np.flatnonzero(~seen).tolist()}."
+        )
+    return {name: np.asarray(rows) for name, rows in out.items()}
+
+
+class Prior(NamedTuple):
+    """What a key never seen begins with; each `(C,)`.
+
+    Attributes:
+        var: Variance of each channel.
+        rows: As how many rows of its own it counts.
+    """
+
+    var: FloatArray
+    rows: FloatArray
+
+
+def scale_prior(series: Sequence[Series], scale: FloatArray) -> Prior:
+    """The fleet's usual scales, and how far they are to be trusted for another key.
+
+    Args:
+        series: The fleet.
+        scale: Usual deviation of each key's channels, floored, `(K, C)`.
+    """
+    sizes = np.zeros((len(series), BLOCKS, scale.shape[1]))
+    for k, s in enumerate(series):
+        for i, block in enumerate(np.array_split(s.values, BLOCKS)):
+            held = np.isfinite(block)
+            n = np.maximum(held.sum(axis=0), 1)
+            x = np.where(held, block, 0.0)
+            from_mean = np.where(held, x - x.sum(axis=0) / n, 0.0)
+            spread = (from_mean**2).sum(axis=0) / n
+            sizes[k, i] = 0.5 * np.log(spread + (FLOOR * scale[k]) ** 2)
+    own = np.log(scale)
+    rows = float(np.mean([len(s.values) for s in series])) / BLOCKS
+    # variances add up: beside keys a hundred times larger a small one would hardly be seen
+    alike = np.exp(-own.var(axis=0))
+    return Prior(np.exp(2.0 * own.mean(axis=0)), alike * _prior_rows(own, sizes, rows, MOST_PRIOR))
+
+
+def _prior_rows(own: Any, blocks: Any, rows: float, most: float) -> Any:
+    """Rows of a new key that say as much of a log size as knowing the fleet's, `(D,)`.
+
+    By empirical Bayes: how far blocks of a key lie from the key's own value, against how far the
+    keys lie apart. Few where keys differ, many where a size takes long to show.
+
+    Args:
+        own: Log size of each key, `(K, D)`.
+        blocks: The same of its blocks, `(K, BLOCKS, D)`.
+        rows: Rows of a block.
+        most: Where it ends.
+    """
+    uncertain = ((blocks - own[:, None]) ** 2).mean(axis=(0, 1)) * rows
+    apart = ((own - own.mean(axis=0)) ** 2).sum(axis=0) + np.log(USUAL_FACTOR) ** 2
+    return np.clip(uncertain / (apart / len(own)), 0.0, most)
+
+
+def find_periods(series: Sequence[Series], scales: State, most: int = 24) -> tuple[float, ...]:
+    """The fleet's common period in seconds, where most of the looked-at keys agree on one."""
+    found = []
+    for k, s in enumerate(series[:most]):
+        interval = float(scales["interval"][k])
+        if interval <= 0:
+            continue
+        grid = np.arange(s.time_us[0] * 1e-6, s.time_us[-1] * 1e-6, interval)
+        if not 64 <= len(grid) <= 200_000:
+            continue
+        at = np.searchsorted(s.time_us * 1e-6, grid + 0.5 * interval, side="right") - 1
+        z = np.nan_to_num(
+            (s.values[at] - scales["norm_mean"][k]) / np.sqrt(scales["norm_var"][k] + 1e-12)
+        )
+        moves = scales["norm_var"][k] > 1e-12
+        rows = find_period(np.clip(z[:, moves], -5, 5))
+        if rows is not None:
+            found.append(rows * interval)
+    if len(found) < max(1, (min(len(series), most) + 1) // 2):
+        return ()
+    middle = float(np.median(found))
+    near = [p for p in found if abs(p / middle - 1.0) < 0.1]
+    if 2 * len(near) < len(found):
+        return ()
+    period = float(np.median(near))
+    return (DAY if abs(period / DAY - 1.0) < 0.01 else period,)
+
+
+class FeatureScales(NamedTuple):
+    """Scales of the features.
+
+    Attributes:
+        mean: Of each feature per key, `(K, D)`, float32.
+        var: Variance per key, `(K, D)`, float32, larger where its own tails are heavier than
+            the fleet's, smaller where they are lighter.
+        heavy: How heavy the fleet's tails are, `(D,)`, at least 1; see `FeatureScaler`.
+        new_mean: Mean that a key never seen begins with, `(D,)`.
+        new_var: Its variance, `(D,)`.
+        prior_rows: As how many rows of its own they count, `(D,)`.
+    """
+
+    mean: NDArray[np.float32]
+    var: NDArray[np.float32]
+    heavy: NDArray[np.float32]
+    new_mean: NDArray[np.float32]
+    new_var: NDArray[np.float32]
+    prior_rows: NDArray[np.float32]
+
+
+def feature_scales(rows: Rows, keys: int, stride: int = 1) -> FeatureScales:
+    """Mean, variance and heaviness of each feature per key, of every `stride`-th row.
+
+    Mean and variance lean on the fleet's as far as a key's own rows leave them uncertain
+    (empirical Bayes): rows follow each other closely, so the uncertainty is taken from the means
+    of blocks. On 1,500 rows a key, its own moments alone made healthy rows to come look improbable.
+    """
+    d = rows.raw.shape[1]
+    means, logs = np.zeros((keys, BLOCKS, d)), np.zeros((keys, BLOCKS, d))
+    mean, var, log_heavy = np.zeros((keys, d)), np.ones((keys, d)), np.zeros((keys, d))
+    counts = np.bincount(rows.owner, minlength=keys)[:, None]
+    for k in range(keys):
+        own = rows.raw[rows.owner == k].astype(np.float64)
+        if len(own) < BLOCKS:
+            continue
+        mean[k], var[k] = own.mean(axis=0), own.var(axis=0)
+        far = np.quantile(np.abs(own - mean[k]), EXTREME, axis=0)
+        usual = np.maximum(np.sqrt(var[k]), FLOOR)
+        log_heavy[k] = 0.5 * np.log(np.maximum(far / (GAUSSIAN * usual), 1.0))
+        for i, block in enumerate(np.array_split(own, BLOCKS)):
+            means[k, i] = block.mean(axis=0)
+            spread = ((block - mean[k]) ** 2).mean(axis=0)
+            logs[k, i] = np.log(spread + 1e-6)
+    used = counts[:, 0] >= BLOCKS
+    used |= ~used.any()  # too few rows of every key: there is nothing to leave out
+    fleet = np.median(log_heavy[used], axis=0)
+    trust = counts / (counts + EXTREME_ROWS)
+    departs = np.exp(2.0 * trust * (log_heavy - fleet))
+    own_log = np.log(var + 1e-6)
+    log_var = _lean(own_log, logs)
+    block_rows = float(counts[used].mean()) / BLOCKS * stride
+    out = (
+        _lean(mean, means),
+        np.maximum(np.exp(log_var), FLOOR**2) * departs,
+        np.exp(fleet),
+        mean[used].mean(axis=0),
+        np.exp(own_log[used].mean(axis=0)),
+        _prior_rows(own_log[used], logs[used], block_rows, MOST_OF_FEATURES),
+    )
+    return FeatureScales(*(x.astype(np.float32) for x in out))
+
+
+def _lean(own: Any, blocks: Any) -> Any:
+    """Draw a key's values, `(K, D)`, to the fleet's mean as far as they are uncertain.
+
+    By the share of their variance over keys that the variance over each key's blocks,
+    `(K, BLOCKS, D)`, explains.
+    """
+    if len(own) < MIN_FLEET:
+        return own
+    uncertain = blocks.var(axis=1, ddof=1).mean(axis=0) / BLOCKS
+    across = own.var(axis=0, ddof=1)
+    keep = np.clip(1.0 - uncertain / np.maximum(across, 1e-12), 0.0, 1.0)
+    fleet = own.mean(axis=0)
+    return fleet + keep * (own - fleet)

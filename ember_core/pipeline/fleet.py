@@ -1,0 +1,248 @@
+"""A fitted pipeline with what it knows of each key, and the bundle it is kept in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ember_core import ops
+from ember_core.serialize import (
+    BundleError,
+    bundle_digest,
+    card_digest,
+    load_bundle,
+    save_bundle,
+)
+
+from .motor import Calibration, MotorNeuron
+from .pipeline import Pipeline
+from .stage import State, zero_state
+
+# What training learns of a key; every other field of its state begins at zero.
+LEARNT = (
+    "known",
+    "interval",
+    "norm_mean",
+    "norm_var",
+    "norm_low",
+    "norm_high",
+    "feature_mean",
+    "feature_var",
+    "ewvar",
+    "tail_mid",
+    "tail_high",
+    "tail_excess",
+)
+
+
+_FOREIGN = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
+"""What a card leads to whose values are not those that `save` writes."""
+
+
+_SIZES = (
+    "hidden",
+    "rbm_hidden",
+    "window_size",
+    "harmonics",
+    "strides",
+    "horizons",
+    "residuals",
+)
+"""Settings of a pipeline that memory grows with."""
+
+
+@dataclass
+class FleetModel:
+    """Weights and thresholds of a fleet, and the first state of each of its keys.
+
+    Attributes:
+        pipeline: The chain; its weights are shared by all keys.
+        keys: Keys seen in training.
+        key_state: First state of each, fields of shape `(K, ...)`.
+        new_state: First state of a key never seen, fields of shape `(1, ...)`.
+        report: What training found: digest of the data, figures, thresholds.
+        name: Name of the bundle.
+        version: Version of the bundle, as the user counts.
+        sha256: Digest of the bundle's tensors; empty until saved or loaded.
+    """
+
+    pipeline: Pipeline
+    keys: list[bytes]
+    key_state: State
+    new_state: State
+    report: dict[str, Any] = field(default_factory=dict)
+    name: str = "model"
+    version: str = "1"
+    sha256: str = ""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels, in column order."""
+        return self.pipeline.config.channels
+
+    def configure(
+        self,
+        *,
+        budget_per_week: float | None = None,
+        evidence_rows: float | None = None,
+        refractory_rows: int | None = None,
+        **config: Any,
+    ) -> FleetModel:
+        """Apply settings that need no training.
+
+        Args:
+            budget_per_week: False triggers accepted per key and week: sets the on-threshold.
+            evidence_rows: Time constant of the evidence, in rows.
+            refractory_rows: Rows without a new firing after a resolve.
+            config: Fields of `PipelineConfig` that shape nothing: `warmup_score`,
+                `warmup_alarm`, `quiet_rows`, `max_gap`, `anomaly_severity`.
+
+        Returns:
+            This model.
+
+        Raises:
+            ValueError: If a field of `config` shapes weights or state.
+        """
+        free = {"warmup_score", "warmup_alarm", "quiet_rows", "max_gap", "anomaly_severity"}
+        if not config.keys() <= free:
+            raise ValueError(
+                f"These fields are fixed by training. Expected some of {sorted(free)}. "
+                f"Received: {sorted(config.keys() - free)}."
+            )
+        p = self.pipeline
+        p.config = replace(p.config, **config)
+        motor = p.motor.get_config()
+        if evidence_rows is not None:
+            motor["time_constant_rows"] = evidence_rows
+        if refractory_rows is not None:
+            motor["refractory_rows"] = refractory_rows
+        if budget_per_week is not None and "calibration" in self.report:
+            motor["on"] = Calibration(**self.report["calibration"]).at_budget(budget_per_week)
+        p.motor = MotorNeuron(**motor)
+        return self
+
+    def to(self, *, backend: str | None = None, device: str | None = None) -> FleetModel:
+        """Move weights and states to another backend or device.
+
+        Args:
+            backend: `"numpy"`, `"torch"` or `"mlx"`; unchanged without one.
+            device: A device of that backend; unchanged without one.
+
+        Returns:
+            This model, its pipeline ready for inference.
+
+        Raises:
+            ValueError: If there is no such backend or device.
+            ImportError: If the backend's package is not installed.
+        """
+        self.pipeline.to(backend=backend, device=device).frozen()
+        for state in (self.key_state, self.new_state):
+            for name, value in state.items():
+                state[name] = ops.to(value, backend=backend, device=device)
+        return self
+
+    def save(self, directory: str | Path) -> None:
+        """Write the bundle: `model.safetensors` and `model.json`.
+
+        Args:
+            directory: Folder; made if it is not there.
+        """
+        p = self.pipeline
+        arrays = {f"weights.{k}": ops.to_numpy(v) for k, v in p.state_dict().items()}
+        for prefix, state in (("key", self.key_state), ("new", self.new_state)):
+            arrays |= {f"{prefix}.{n}": ops.to_numpy(state[n]) for n in LEARNT if n in state}
+        card = {
+            "name": self.name,
+            "version": self.version,
+            "config": p.config.as_json(),
+            "tail": p.tail.get_config(),
+            "motor": p.motor.get_config(),
+            "keys": [_key_text(k) for k in self.keys],
+            "report": self.report,
+        }
+        save_bundle(directory, arrays, card)
+        self.sha256 = bundle_digest(directory)
+
+    @classmethod
+    def load(
+        cls, directory: str | Path, *, backend: str | None = None, device: str | None = None
+    ) -> FleetModel:
+        """Read a bundle, on any backend.
+
+        Args:
+            directory: Folder of the bundle.
+            backend: Backend of its arrays; the default one without it.
+            device: Their device; the default one without it.
+
+        Raises:
+            BundleError: If it is missing, damaged, foreign, or of a newer format.
+            ValueError: If there is no such backend or device.
+        """
+        with ops.default_backend(backend or ops.backend_name(), device):
+            return cls._load(directory)
+
+    @classmethod
+    def _load(cls, directory: str | Path) -> FleetModel:
+        arrays, card = load_bundle(directory)
+        digest = card_digest(card)  # of the bytes read, not of what lies there by now
+        try:
+            _check_sizes(card["config"], sum(value.size for value in arrays.values()))
+            pipeline = Pipeline.from_config(card)
+            weights = {k[8:]: v for k, v in arrays.items() if k.startswith("weights.")}
+            pipeline.load_state_dict(weights)
+            keys = [_key_bytes(k) for k in card["keys"]]
+            states = []
+            for prefix, batch in (("key", len(keys)), ("new", 1)):
+                state = zero_state(pipeline.state_fields(), batch)
+                for name in LEARNT:
+                    if name in state:
+                        state[name][...] = arrays[f"{prefix}.{name}"]
+                states.append({n: ops.from_numpy(v) for n, v in state.items()})
+            pipeline.frozen()
+        except _FOREIGN as error:
+            raise BundleError(
+                f"The bundle does not hold a pipeline of this version. Received: {directory}: "
+                f"{type(error).__name__}: {error}. Train it again with 'ember train'."
+            ) from error
+        return cls(
+            pipeline,
+            keys,
+            states[0],
+            states[1],
+            report=card.get("report", {}),
+            name=str(card.get("name", "model")),
+            version=str(card.get("version", "1")),
+            sha256=digest,
+        )
+
+
+def _check_sizes(config: dict[str, Any], numbers: int) -> None:
+    """Refuse sizes that the bundle's arrays cannot have, before memory is asked for them.
+
+    Raises:
+        ValueError: If a size is larger than the count of numbers in all arrays, or what is true or
+            false is a number.
+    """
+    for name in ("levels", "clock_visible"):
+        if not isinstance(config.get(name, True), bool):  # a number would be taken for how many
+            raise ValueError(f"{name}={config[name]}, but it is true or false")
+    for name in _SIZES:
+        value = config.get(name, 0)
+        for size in value if isinstance(value, list) else [value]:
+            if size > numbers:
+                raise ValueError(f"{name}={value}, but the arrays hold {numbers} numbers")
+
+
+def _key_text(key: bytes) -> str:
+    """A key as JSON can hold it: its text, or NUL and hexadecimal where it is none."""
+    try:
+        text = key.decode()
+    except UnicodeDecodeError:
+        return "\0" + key.hex()
+    return "\0" + key.hex() if text.startswith("\0") else text
+
+
+def _key_bytes(text: str) -> bytes:
+    """Inverse of `_key_text`."""
+    return bytes.fromhex(text[1:]) if text.startswith("\0") else text.encode()

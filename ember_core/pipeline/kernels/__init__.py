@@ -1,0 +1,1 @@
+"""Fast forms of components, held to the plain forms by tests."""

@@ -1,0 +1,180 @@
+"""Motor neuron: one `firing` and one `resolved` per episode.
+
+Its synapse is the severity, its membrane a leaky integral of it:
+`e' = e + (1 - exp(-1 / time_constant)) (severity - e)`. It fires when the evidence crosses the
+on-threshold, resolves when it falls below the lower off-threshold (hysteresis), and does not fire
+again within the refractory time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ember_core import ops
+from ember_core.nn import Module
+
+from .stage import State, StateField
+
+USUAL_SHARE = 3e-3  # of training rows above the on-threshold where no budget is given
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How often training evidence rises how high: what a budget of false triggers is set by.
+
+    Evidence peaks above `off` come `rate` times per row; above their median `half` they thin out
+    exponentially, by a factor e every `slope`.
+
+    Attributes:
+        off: The 95 % quantile of training evidence.
+        half: Median of the peaks above `off`.
+        slope: Evidence in which peaks become rarer by e.
+        rate: Peaks above `off` per row of a key.
+        interval_seconds: Usual interval between rows, median over keys.
+        level: Evidence that 3 training rows in 1,000 reach: the on-threshold without a budget.
+    """
+
+    off: float
+    half: float
+    slope: float
+    rate: float
+    interval_seconds: float
+    level: float = 4.0
+
+    def threshold(self, per_row: float) -> float:
+        """On-threshold at which a key's training peaks would have fired `per_row` times a row."""
+        on = self.half + self.slope * np.log(max(0.5 * self.rate / per_row, 1.0))
+        return float(min(max(on, self.off + 0.5), 11.0))
+
+    def at_budget(self, per_week: float) -> float:
+        """On-threshold for a number of false triggers per key and week."""
+        return self.threshold(per_week * self.interval_seconds / 604_800.0)
+
+
+def calibrate(traces: list[Any], interval_seconds: float) -> Calibration:
+    """Fit the peaks of training evidence.
+
+    The largest few peaks may be faults of the training data: the slope comes from the middle of
+    the peaks, not from their end.
+
+    Args:
+        traces: Evidence per key, each `(T,)`.
+        interval_seconds: Usual interval between rows.
+    """
+    every = np.concatenate(traces)
+    off, level = (float(q) for q in np.quantile(every, [0.95, 1.0 - USUAL_SHARE]))
+    peaks = np.asarray([p for trace in traces for p in _peaks(trace, off)])
+    if peaks.size < 8:
+        few = 1.0 / max(every.size, 1)
+        return Calibration(off, off + 1.0, 0.5, few, interval_seconds, max(level, off + 0.5))
+    half, quarter = np.quantile(peaks, [0.5, 0.75])
+    slope = max(float(quarter - half) / float(np.log(2.0)), 0.05)
+    rate = peaks.size / every.size
+    return Calibration(off, float(half), slope, rate, interval_seconds, max(level, off + 0.5))
+
+
+def leaky(severity: Any, time_constant_rows: float) -> Any:
+    """Evidence of a whole series of severities, `(T,)`, as the motor neuron integrates it."""
+    leak = float(1.0 - np.exp(-1.0 / time_constant_rows))
+    out = np.empty(len(severity))
+    e = 0.0
+    for i, s in enumerate(np.asarray(severity, dtype=np.float64).tolist()):
+        e += leak * (s - e)
+        out[i] = e
+    return out
+
+
+def _peaks(trace: Any, level: float) -> list[float]:
+    """Largest evidence of each excursion above `level`."""
+    above = np.concatenate([[False], trace > level, [False]])
+    edges = np.flatnonzero(above[1:] != above[:-1])
+    return [float(trace[a:b].max()) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+class MotorNeuron(Module):
+    """Untrained motor neuron over the tail's severity.
+
+    Args:
+        on: Evidence at which it fires.
+        off: Evidence below which it resolves; lower than `on`.
+        time_constant_rows: Leak, in rows; a long one merges neighbouring faults (3 rows instead of
+            0.5: alarm-episode F1 on SMD .42 against .60).
+        refractory_rows: Rows after a resolve in which it does not fire.
+    """
+
+    def __init__(
+        self,
+        on: float = 4.0,
+        off: float = 1.5,
+        time_constant_rows: float = 0.5,
+        refractory_rows: int = 10,
+    ) -> None:
+        super().__init__()
+        if not off < on:
+            raise ValueError(
+                f"The off-threshold must lie below the on-threshold. Received: on={on}, off={off}."
+            )
+        self.on, self.off = float(on), float(off)
+        self.time_constant_rows = float(time_constant_rows)
+        self.refractory_rows = int(refractory_rows)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make an equal component."""
+        return {
+            "on": self.on,
+            "off": self.off,
+            "time_constant_rows": self.time_constant_rows,
+            "refractory_rows": self.refractory_rows,
+        }
+
+    @property
+    def leak(self) -> float:
+        """Share of a row's severity in the evidence."""
+        return float(1.0 - np.exp(-1.0 / self.time_constant_rows))
+
+    def state_fields(self) -> tuple[StateField, ...]:
+        """Evidence, whether it fires, and the rest it still needs."""
+        return (
+            StateField("evidence", "<f4", (), "leaky integral of severity"),
+            StateField("firing", "<u1", (), "1 while an episode is open"),
+            StateField("refractory", "<i4", (), "rows until it may fire again"),
+            StateField(
+                "feedback", "<f4", (), "added to the on-threshold by an operator's feedback"
+            ),
+        )
+
+    def forward(self, state: State, severity: Any, may_fire: Any) -> tuple[State, Any, Any]:
+        """One scored row per key.
+
+        Args:
+            state: This component's fields.
+            severity: Shape `(B,)`, float32.
+            may_fire: False while the key warms up, shape `(B,)`.
+
+        Returns:
+            The state after the row, where it fires now, and where it resolves now, shape `(B,)`.
+        """
+        evidence = state["evidence"] + self.leak * (severity - state["evidence"])
+        open_now = state["firing"] > 0
+        rested = state["refractory"] <= 0
+        fires = ~open_now & rested & may_fire & (evidence >= self.on + state["feedback"])
+        resolves = open_now & (evidence < self.off)
+        firing = (open_now & ~resolves) | fires
+        refractory = ops.where(
+            resolves,
+            0 * state["refractory"] + self.refractory_rows,
+            ops.maximum(state["refractory"] - 1, 0),
+        )
+        return (
+            {
+                "evidence": evidence,
+                "firing": ops.astype(firing, "uint8"),
+                "refractory": ops.astype(refractory, "int32"),
+                "feedback": state["feedback"],
+            },
+            fires,
+            resolves,
+        )
