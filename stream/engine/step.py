@@ -5,8 +5,8 @@
 Everything is computed for all rows at once but for the few numbers that a key's row needs of the
 row before it (`ember_core.pipeline.packing`). A row's result does not depend on its neighbours, so
 however the log is cut into batches, scores and events are the same, bit for bit. What a step costs
-by itself is the pipeline's, so that partitions that bring little share one: all that is a partition's
-own is its clock, its keys' slots and its counts.
+by itself is the pipeline's, so that partitions that bring little share one: all that is a
+partition's own is its clock, its keys' slots and its counts.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from stream.kafka.protocol.ports import Outgoing
 from stream.records import Reason, Rejected
 from stream.tools.dead_letters import REPLAYS_HEADER, Choice, Letter, Progress, letter_of
 from stream.tools.redrive import Target, replay
-from tests.stream.kafka.test_dead_letters import TP, Sink, make
+from tests.stream.kafka.runtime.test_dead_letters import TP, Sink, make
 
 RECORD = SimpleNamespace(
     key=b"k\xff",

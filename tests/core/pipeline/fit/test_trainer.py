@@ -9,7 +9,7 @@ from ember_core import ops
 from ember_core.pipeline import PipelineConfig
 from ember_core.pipeline.fit import Series, fit_pipeline
 from tests.core.conftest import ROW_US, START, fit, history, signal, times
-from tests.core.train.test_fit_liquid import mix
+from tests.core.pipeline.fit.test_liquid import mix
 
 
 def test_each_key_brings_its_own_scale(fitted):

@@ -24,7 +24,7 @@ from stream.kafka.recovery.snapshots import Snapshots
 from tests.simulation.tiny import TinyEngine
 
 IN = ("in", 3)
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 class Tp(NamedTuple):
@@ -107,7 +107,7 @@ def test_a_kill_in_mid_write_leaves_the_former_file_usable(tmp_path: Path) -> No
     whole = written(files)
     script = (
         "from pathlib import Path; import sys, time\n"
-        "from tests.stream.kafka.test_snapshots import *\n"
+        "from tests.stream.kafka.recovery.test_snapshots import *\n"
         "writer = SnapshotFiles(Path(sys.argv[1])).write(IN, head(offset=9))\n"
         "for i in range(10_000): writer.append(block(0, 5))\n"
         "print('half', flush=True); time.sleep(60)\n"
