@@ -39,9 +39,9 @@ class Aim:
 
     def reached_by(self, value: float) -> bool:
         """Return whether a value lies inside the aim."""
-        above = self.most is not None and value > self.most
-        below = self.least is not None and value < self.least
-        return not above and not below
+        too_large = self.most is not None and value > self.most
+        too_small = self.least is not None and value < self.least
+        return not too_large and not too_small
 
     def __str__(self) -> str:
         if self.least is not None and self.most is not None:
@@ -104,13 +104,13 @@ class Figure:
         """Cells of the table: figure, by hand, before, now, aim."""
         aim, unit = self.aim, self.aim.unit
         values = (aim.by_hand, self.before, self.now)
-        shown = ["" if value is None else f"{_number(value)}{unit}" for value in values]
-        return [aim.title, *shown, f"{aim}{' (held)' if aim.enforced else ''}"]
+        cells = ["" if value is None else f"{_number(value)}{unit}" for value in values]
+        return [aim.title, *cells, f"{aim}{' (held)' if aim.enforced else ''}"]
 
 
 def _number(value: float) -> str:
-    whole = float(value).is_integer() or abs(value) >= 100
-    return f"{value:,.0f}" if whole else f"{value:.1f}"
+    rounded = float(value).is_integer() or abs(value) >= 100
+    return f"{value:,.0f}" if rounded else f"{value:.1f}"
 
 
 def figures_of(
@@ -123,15 +123,15 @@ def figures_of(
         values: Measured values, by the same names.
         group: `"language"` or `"structure"`; empty leaves the former values out.
     """
-    before = read_before().get(group, {})
-    return {name: Figure(aim, values[name], before.get(name)) for name, aim in aims.items()}
+    former = read_before().get(group, {})
+    return {name: Figure(aim, values[name], former.get(name)) for name, aim in aims.items()}
 
 
 @cache
 def read_before() -> dict[str, dict[str, float]]:
     """Return the kept figures by group."""
-    kept: dict[str, dict[str, float]] = json.loads(BEFORE.read_text(encoding="utf-8"))
-    return kept
+    groups: dict[str, dict[str, float]] = json.loads(BEFORE.read_text(encoding="utf-8"))
+    return groups
 
 
 def as_json(figures: Mapping[str, Figure]) -> dict[str, dict[str, Any]]:

@@ -50,6 +50,11 @@ class Source:
         """Lines without their ends."""
         return self.text.splitlines()
 
+    @cached_property
+    def tokens(self) -> list[tokenize.TokenInfo]:
+        """Tokens, comments included."""
+        return list(tokenize.generate_tokens(io.StringIO(self.text).readline))
+
     @property
     def module(self) -> str:
         """Dotted name; a package's is that of its folder."""
@@ -64,12 +69,11 @@ class Source:
     @cached_property
     def comments(self) -> list[Hit]:
         """Comments with a reason in them: neither a tool's mark nor a rule of dashes."""
-        tokens = tokenize.generate_tokens(io.StringIO(self.text).readline)
-        found = [token for token in tokens if token.type == tokenize.COMMENT]
+        comments = [token for token in self.tokens if token.type == tokenize.COMMENT]
         marks = ("# noqa", "# type:", "# pragma", "# fmt:", "#!", "# --")
         return [
             Hit(self.path, token.start[0], token.string)
-            for token in found
+            for token in comments
             if not token.string.startswith(marks)
         ]
 
@@ -85,7 +89,7 @@ class Source:
             tokenize.ENDMARKER,
         }
         lines: set[int] = set()
-        for token in tokenize.generate_tokens(io.StringIO(self.text).readline):
+        for token in self.tokens:
             if token.type not in skipped:
                 lines.update(range(token.start[0], token.end[0] + 1))
         for node in ast.walk(self.tree):
@@ -116,9 +120,9 @@ def is_text(node: ast.AST) -> TypeGuard[ast.Expr]:
 def parameters(function: Function | ast.Lambda) -> list[ast.arg]:
     """Return all parameters of a function, `self` and `cls` included."""
     arguments = function.args
-    named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    starred = [each for each in (arguments.vararg, arguments.kwarg) if each is not None]
-    return named + starred
+    by_name = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    starred = [arg for arg in (arguments.vararg, arguments.kwarg) if arg is not None]
+    return by_name + starred
 
 
 def sources(places: Sequence[str | Path] = CODE) -> list[Source]:
@@ -133,15 +137,15 @@ def texts(places: Sequence[str | Path] = TEXTS) -> dict[str, str]:
 
 def _files(places: Iterable[str | Path], suffix: str) -> Iterator[tuple[str, Path]]:
     """Files of the places with their names: relative to the repository, or else as they are."""
-    for place in places:
-        path = ROOT / place if (ROOT / place).exists() else Path(place).resolve()
+    for name in places:
+        path = ROOT / name if (ROOT / name).exists() else Path(name).resolve()
         if not path.exists():
             raise ValueError(
                 "There is no such file or folder. Expected a path of the repository. "
-                f"Received: {str(place)!r}."
+                f"Received: {str(name)!r}."
             )
-        inside = sorted(path.rglob(f"*{suffix}")) if path.is_dir() else [path]
-        for file in inside:
+        files = sorted(path.rglob(f"*{suffix}")) if path.is_dir() else [path]
+        for file in files:
             if file.suffix == suffix and "__pycache__" not in file.parts:
-                here = file.is_relative_to(ROOT)
-                yield (file.relative_to(ROOT) if here else file).as_posix(), file
+                in_repository = file.is_relative_to(ROOT)
+                yield (file.relative_to(ROOT) if in_repository else file).as_posix(), file

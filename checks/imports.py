@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from checks.files import Function, Hit, Source
@@ -27,9 +28,10 @@ class Import(NamedTuple):
     for_types: bool
 
 
-def imports(source: Source) -> list[Import]:
+@cache
+def imports(source: Source) -> tuple[Import, ...]:
     """Return all imports of a file, in order."""
-    return list(_imports(source.tree, source, deferred=False, for_types=False))
+    return tuple(_imports(source.tree, source, deferred=False, for_types=False))
 
 
 def _imports(node: ast.AST, source: Source, *, deferred: bool, for_types: bool) -> Iterator[Import]:
@@ -47,8 +49,10 @@ def _imports(node: ast.AST, source: Source, *, deferred: bool, for_types: bool) 
     deferred = deferred or isinstance(node, Function)
     types_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
     for child in ast.iter_child_nodes(node):
-        inside = types_only and isinstance(node, ast.If) and child in node.body
-        yield from _imports(child, source, deferred=deferred, for_types=for_types or inside)
+        if isinstance(child, ast.expr):
+            continue  # no import inside: half of the tree need not be visited
+        guarded = types_only and isinstance(node, ast.If) and child in node.body
+        yield from _imports(child, source, deferred=deferred, for_types=for_types or guarded)
 
 
 def graph(code: Sequence[Source], *, with_types: bool = False) -> dict[str, set[str]]:
@@ -63,9 +67,9 @@ def graph(code: Sequence[Source], *, with_types: bool = False) -> dict[str, set[
     for source in code:
         targets = {
             target
-            for each in imports(source)
-            if not each.deferred and (with_types or not each.for_types)
-            for target in [target_of(each, modules)]
+            for statement in imports(source)
+            if not statement.deferred and (with_types or not statement.for_types)
+            for target in [target_of(statement, modules)]
             if target is not None and target != source.module
         }
         edges[source.module] = targets
@@ -84,25 +88,25 @@ def circles(edges: Mapping[str, set[str]]) -> list[list[str]]:
     Args:
         edges: Imported modules by module.
     """
-    reached = {module: _reachable(module, edges) for module in edges}
+    reachable = {module: _reachable(module, edges) for module in edges}
     components = {
-        tuple(sorted(other for other in reached[module] if module in reached.get(other, ())))
+        tuple(sorted(name for name in reachable[module] if module in reachable.get(name, ())))
         for module in edges
-        if module in reached[module]
+        if module in reachable[module]
     }
-    return sorted((list(each) for each in components), key=lambda each: (-len(each), each))
+    return sorted(map(list, components), key=lambda circle: (-len(circle), circle))
 
 
 def _reachable(start: str, edges: Mapping[str, set[str]]) -> set[str]:
     """Modules that `start` reaches by one import or more."""
-    reached: set[str] = set()
+    visited: set[str] = set()
     pending = list(edges[start])
     while pending:
         module = pending.pop()
-        if module not in reached:
-            reached.add(module)
+        if module not in visited:
+            visited.add(module)
             pending += edges.get(module, ())
-    return reached
+    return visited
 
 
 def private_imports(code: Sequence[Source]) -> list[Hit]:
@@ -116,16 +120,16 @@ def private_imports(code: Sequence[Source]) -> list[Hit]:
     folders = {source.module: source.folder for source in code}
     names: dict[tuple[str, int, str], list[str]] = {}
     for source in code:
-        for each in imports(source):
-            target = target_of(each, folders)
+        for imported in imports(source):
+            target = target_of(imported, folders)
             if target is None:
                 continue
-            if _owner(target, each, folders[target]) not in ("", source.folder):
-                place = (source.path, each.line, each.module)
-                names.setdefault(place, []).append(each.name)
+            if _owner(target, imported, folders[target]) not in ("", source.folder):
+                statement = (source.path, imported.line, imported.module)
+                names.setdefault(statement, []).append(imported.name)
     return [
-        Hit(path, line, f"{module} {', '.join(imported)}".strip())
-        for (path, line, module), imported in names.items()
+        Hit(path, line, f"{module} {', '.join(private)}".strip())
+        for (path, line, module), private in names.items()
     ]
 
 

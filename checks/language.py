@@ -57,7 +57,10 @@ class Report:
                 continue
             yield f"\n{LANGUAGE[name].title}: {len(hits)}"
             if self.listed:
-                yield from (f"  {path}:{line}: {text[:_SHOWN]}" for path, line, text in hits)
+                counted = name in ("sentence_words", "paragraph_words")
+                for path, line, text in hits:
+                    count = f"{prose.words(text)} words: " if counted else ""
+                    yield f"  {path}:{line}: {count}{text[:_SHOWN]}"
             else:
                 yield from worst_files(hits, worst)
 
@@ -70,11 +73,11 @@ def worst_files(hits: Sequence[Hit], number: int) -> Iterator[str]:
         number: Number of files.
     """
     for path, count in Counter(hit.path for hit in hits).most_common(number):
-        inside = [hit for hit in hits if hit.path == path]
+        in_file = [hit for hit in hits if hit.path == path]
         common = ", ".join(
-            text[:60] for text, _ in Counter(hit.text for hit in inside).most_common(4)
+            text[:60] for text, _ in Counter(hit.text for hit in in_file).most_common(4)
         )
-        yield f"  {path}:{inside[0].line} ({count}): {common[:_SHOWN]}"
+        yield f"  {path}:{in_file[0].line} ({count}): {common[:_SHOWN]}"
 
 
 def measure(paths: Sequence[Path] = ()) -> Report:

@@ -73,14 +73,14 @@ def private_words(source: Source) -> set[str]:
     A word of plain English counts where the file defines it or reads it as an attribute, any other
     word wherever it stands as a name.
     """
-    met = {hit.text for hit in private_names(source)}
+    words = {hit.text for hit in private_names(source)}
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Attribute):
-            met.add(node.attr.strip("_"))
+            words.add(node.attr.strip("_"))
         elif isinstance(node, ast.Name) and node.id.strip("_") not in COMMON:
-            met.add(node.id.strip("_"))
+            words.add(node.id.strip("_"))
         elif isinstance(node, ast.ImportFrom | ast.Import):
-            met.update(alias.name.rpartition(".")[2].strip("_") for alias in node.names)
+            words.update(alias.name.rpartition(".")[2].strip("_") for alias in node.names)
             module = node.module if isinstance(node, ast.ImportFrom) else None
-            met.add((module or "").rpartition(".")[2].strip("_"))
-    return {word for word in met if _is_private(word, source)}
+            words.add((module or "").rpartition(".")[2].strip("_"))
+    return {word for word in words if _is_private(word, source)}

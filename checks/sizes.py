@@ -35,7 +35,7 @@ def long_signatures(code: Sequence[Source]) -> list[Hit]:
         if source.path.startswith(COMMANDS):
             continue
         for function in source.functions:
-            count = sum(1 for each in parameters(function) if each.arg not in ("self", "cls"))
+            count = sum(1 for p in parameters(function) if p.arg not in ("self", "cls"))
             if count > MOST_ARGUMENTS:
                 hits.append(Hit(source.path, function.lineno, f"{function.name} ({count})"))
     return hits

@@ -44,7 +44,7 @@ class Report:
             "circles": self.circles,
             **{name: [hit._asdict() for hit in hits] for name, hits in self.hits.items()},
             "longest_files": {source.path: len(source.lines) for source in self.longest},
-            "packages": {each.name: each._asdict() for each in self.packages},
+            "packages": {package.name: package._asdict() for package in self.packages},
             "way": WAY,
             "words": self.words,
         }
@@ -95,13 +95,13 @@ def measure(list_way: bool = False) -> Report:
     Raises:
         ValueError: If the calls declared in `checks/way.py` are out of date.
     """
-    code = sources(PACKAGES)
     all_code = sources(CODE)
+    code = [source for source in all_code if source.module.split(".")[0] in PACKAGES]
     way = files_of(WAY, code)
-    near = around(way, code)
-    words = {source.path: sorted(private_words(source)) for source in near}
-    on_way = {PRIVATE[word] for source in way for word in words[source.path]}
-    on_near = {PRIVATE[word] for inside in words.values() for word in inside}
+    neighbours = around(way, code)
+    words = {source.path: sorted(private_words(source)) for source in neighbours}
+    way_terms = {PRIVATE[word] for source in way for word in words[source.path]}
+    terms = {PRIVATE[word] for listed in words.values() for word in listed}
     types = circles(graph(code, with_types=True))
     hits = {
         "private_imports": private_imports(all_code),
@@ -116,16 +116,16 @@ def measure(list_way: bool = False) -> Report:
         "long_signatures": len(hits["long_signatures"]),
         "call_depth": len(WAY),
         "way_files": len(way),
-        "way_files_around": len(near),
-        "way_words": len(on_way),
-        "way_words_around": len(on_near),
+        "way_files_around": len(neighbours),
+        "way_words": len(way_terms),
+        "way_words_around": len(terms),
         "files": len(code),
         "file_median": percentile(lengths, 0.5),
         "file_p90": percentile(lengths, 0.9),
         "files_over_300": len(over(code, 300)),
         "files_over_500": len(over(code, 500)),
         "lines": sum(lengths),
-        "code_lines": sum(each.code_lines for each in sizes),
+        "code_lines": sum(package.code_lines for package in sizes),
     }
     figures = figures_of(STRUCTURE, values, "structure")
     return Report(

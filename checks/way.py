@@ -67,10 +67,10 @@ def around(files: Sequence[Source], code: Sequence[Source]) -> list[Source]:
         code: All files.
     """
     modules = {source.module: source for source in code}
-    near = {source.module for source in files}
+    names = {source.module for source in files}
     for source in files:
-        near |= {target_of(each, modules) or source.module for each in imports(source)}
-    return [modules[name] for name in sorted(near)]
+        names |= {target_of(item, modules) or source.module for item in imports(source)}
+    return [modules[name] for name in sorted(names)]
 
 
 def _find(name: str, modules: Mapping[str, Source]) -> tuple[Source, Function]:
@@ -90,9 +90,9 @@ def _find(name: str, modules: Mapping[str, Source]) -> tuple[Source, Function]:
 
 def _member(node: ast.AST | None, name: str) -> ast.AST | None:
     """Class or function of that name in a module or class."""
-    inside = node.body if isinstance(node, ast.Module | ast.ClassDef) else []
-    named = (each for each in inside if isinstance(each, (Function, ast.ClassDef)))
-    return next((each for each in named if each.name == name), None)
+    body = node.body if isinstance(node, ast.Module | ast.ClassDef) else []
+    members = (item for item in body if isinstance(item, (Function, ast.ClassDef)))
+    return next((member for member in members if member.name == name), None)
 
 
 def _mentions(caller: Function, name: str) -> bool:
