@@ -8,35 +8,45 @@ from collections.abc import Iterator
 from checks.files import Function, Hit, Source, parameters
 from checks.words import COMMON, PRIVATE, PRIVATE_IN, VAGUE
 
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
 def local_names(source: Source) -> list[Hit]:
     """Return every binding of a local variable.
 
     Assignments, loops, `with`, `except`, walrus, patterns and comprehensions bind names.
-    Parameters do not, nor do additions in place, nor names of a module or a class.
+    Parameters do not, even where a function assigns to one again; nor do additions in place, and
+    names of a module or a class.
     """
-    return list(_bindings(source.tree, source.path, local=False))
+    return list(_bindings(source.tree, source.path, None))
 
 
-def _bindings(node: ast.AST, path: str, *, local: bool) -> Iterator[Hit]:
+def _bindings(node: ast.AST, path: str, own_parameters: frozenset[str] | None) -> Iterator[Hit]:
+    """Bindings inside a node.
+
+    Args:
+        node: Part of a module.
+        path: Path of the file.
+        own_parameters: Parameters of the enclosing function; None outside of any.
+    """
     if isinstance(node, ast.ClassDef):
-        local = False
-    elif isinstance(node, (Function, ast.Lambda, *_COMPREHENSIONS)):
-        local = True
+        own_parameters = None
+    elif isinstance(node, Function):
+        own_parameters = frozenset(p.arg for p in parameters(node))
+    elif isinstance(node, ast.Lambda | _Comprehension):
+        own_parameters = own_parameters or frozenset()
     name = None
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
         name = node.id
     elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
         name = node.name
-    if local and name and name.strip("_"):
+    if own_parameters is not None and name and name.strip("_") and name not in own_parameters:
         assert isinstance(node, ast.Name | ast.ExceptHandler | ast.MatchAs | ast.MatchStar)
         yield Hit(path, node.lineno, name)
     for child in ast.iter_child_nodes(node):
         if isinstance(node, ast.AugAssign) and child is node.target:
-            continue
-        yield from _bindings(child, path, local=local)
+            continue  # the name has been bound before
+        yield from _bindings(child, path, own_parameters)
 
 
 def vague_names(source: Source) -> list[Hit]:
