@@ -34,8 +34,9 @@ simulate: $(VENV)/.ready-test  ## Check the protocol in simulated clusters (ARGS
 prove: $(VENV)/.ready-test  ## A long proof (ARGS="series --seed 1"); without ARGS their claims
 	@$(BIN)/python -m tests.prove $(ARGS)
 
-check: $(VENV)/.ready-dev  ## Lint, formatting, types, import contracts; all of them, whatever fails
-	@failed=; for tool in "ruff check ." "ruff format --check ." mypy lint-imports; do \
+check: $(VENV)/.ready-dev  ## Lint, formatting, types, import contracts, figures of the code; all of them, whatever fails
+	@failed=; for tool in "ruff check ." "ruff format --check ." mypy lint-imports \
+		"python -m checks language --worst 3" "python -m checks structure --worst 3"; do \
 		echo "$$tool"; $(BIN)/$$tool || failed="$$failed, $$tool"; \
 	done; test -z "$$failed" || { echo "Failed: $${failed#, }"; exit 1; }
 
