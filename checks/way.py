@@ -14,23 +14,23 @@ from checks.files import Function, Source
 from checks.imports import imports, target_of
 
 WAY: Final = (
-    "stream.kafka._transport.Consumer._drain_once",
-    "stream.kafka._flow.Flow.take",
-    "stream.kafka._edge.Edge.process",
-    "stream.kafka._processor.Processor.process",
-    "stream.kafka._processor.Processor._step",
+    "stream.kafka.faust.transport.Consumer._drain_once",
+    "stream.kafka.runtime.fetch_loop.Flow.take",
+    "stream.kafka.runtime.session.Edge.process",
+    "stream.kafka.runtime.processor.Processor.process",
+    "stream.kafka.runtime.processor.Processor._step",
     "stream.engine.engine.Engine.step_all",
     "stream.engine.step.Stepper.step",
     "stream.engine.step.Stepper._absorb",
     "stream.engine.step.Stepper._rows",
     "stream.engine.step.Stepper._observe",
-    "ember_core.pipeline.Pipeline.observe",
+    "ember_core.pipeline.pipeline.Pipeline.observe",
     "ember_core.nn._module.Module.__call__",
-    "ember_core.models.liquid.LiquidNetwork.forward",
-    "ember_core.models.liquid.LiquidNetwork._turns",
-    "ember_core.models.liquid.LiquidNetwork._neurons",
-    "ember_core.models._liquid_turns.LiquidTurns.__call__",
-    "ember_core.models._liquid_turns.LiquidTurns._loop",
+    "ember_core.pipeline.liquid.LiquidNetwork.forward",
+    "ember_core.pipeline.liquid.LiquidNetwork._turns",
+    "ember_core.pipeline.liquid.LiquidNetwork._neurons",
+    "ember_core.pipeline.kernels.liquid.LiquidTurns.__call__",
+    "ember_core.pipeline.kernels.liquid.LiquidTurns._loop",
 )
 """Functions from the fetch to the cell's arithmetic, each called by the one before it."""
 
