@@ -20,7 +20,7 @@ from stream.kafka.client.producers import TransactionalLog
 from stream.kafka.protocol.checkpoint import Checkpoint
 from stream.kafka.protocol.outbox import Outbox
 from stream.kafka.protocol.ports import Membership, Silent
-from stream.kafka.protocol.positions import Ledger
+from stream.kafka.protocol.positions import Positions
 from stream.records import Decoded
 
 _STEP: Final = 4096
@@ -84,7 +84,7 @@ class _Member:
 class _Load:
     """Steps over keys in turn, one partition after the other, as fast as they go."""
 
-    def __init__(self, engine: Engine, fleet: Fleet, keys: int, ledger: Ledger) -> None:
+    def __init__(self, engine: Engine, fleet: Fleet, keys: int, ledger: Positions) -> None:
         self._engine, self._ledger = engine, ledger
         self._tps: list[TP] = engine.attached()
         n = len(self._tps)
@@ -150,7 +150,7 @@ async def share(
         max_request_size=4 * 1_048_576,
     )
     await producer.start()
-    ledger, pauses, turns = Ledger(), _Pauses(), Turns()
+    ledger, pauses, turns = Positions(), _Pauses(), Turns()
     checkpoint = Checkpoint(
         engine=engine,
         ledger=ledger,

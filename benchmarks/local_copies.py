@@ -9,9 +9,9 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from benchmarks.frame import BenchmarkError
-from stream.engine import TP, Engine, MetaRow, RowBlock, Walk
+from stream.engine import TP, Engine, MetaRow, RowBlock, SnapshotScan
 from stream.kafka.protocol.changelog import Changelog
-from stream.kafka.protocol.ports import Silent, TopicFacts
+from stream.kafka.protocol.ports import Silent, TopicStatus
 from stream.kafka.recovery.snapshot_files import SnapshotFiles
 from stream.kafka.recovery.snapshots import Snapshots
 
@@ -21,7 +21,7 @@ class _Changelog(NamedTuple):
     partition: int
 
 
-class _Timed(Walk):
+class _Timed(SnapshotScan):
     """A walk that notes the longest time it held the stream up."""
 
     longest = 0.0
@@ -51,8 +51,8 @@ class _Host:
     def source(self, tp: _Changelog) -> TP:
         return tp.topic.removesuffix("-changelog"), tp.partition
 
-    async def describe(self, topics: Sequence[str]) -> Mapping[str, TopicFacts]:
-        return {topic: TopicFacts(0, "here") for topic in topics}
+    async def describe(self, topics: Sequence[str]) -> Mapping[str, TopicStatus]:
+        return {topic: TopicStatus(0, "here") for topic in topics}
 
     async def tombstones_kept(self, topics: Sequence[str]) -> Mapping[str, float]:
         return dict.fromkeys(topics, 86_400.0)

@@ -110,7 +110,7 @@ def _second(feed: _Feed, other: FleetModel, kind: str) -> dict[str, float]:
         feed.round()
         return {"candidate_mib": round((_resident() - before) / 2**20, 1)}
     Path("/proc/self/clear_refs").write_text("5")  # the peak is that from here on
-    feed.engine.judge_by(other)
+    feed.engine.switch_model(other)
     peak = int(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0]) * 1024
     feed.round()
     return {

@@ -108,17 +108,17 @@ def _worker(folder: Path, bootstrap: str, options: argparse.Namespace) -> dict[s
             "The run was over before it could be measured. Expected samples below 10 % and above "
             f"90 % of the log. Received: records={options.records}. Raise --records."
         )
-    fates = {
-        name.split('fate="')[1].split('"')[0]: round(value)
+    outcomes = {
+        name.split('outcome="')[1].split('"')[0]: round(value)
         for name, value in after.items()
-        if name.startswith("ember_record_fates_total{") and value
+        if name.startswith("ember_record_outcomes_total{") and value
     }
     watched = options.records - int(before.get(f'ember_records_total{{topic="{TOPIC}"}}', 0))
     stages = stage_shares(before, after)
     return {
         "records_per_second": round(rate.records_per_second),
         "measured_seconds": round(rate.seconds, 2),
-        "fates": fates,
+        "outcomes": outcomes,
         "anomalies": round(_sum(after, "ember_anomalies_total{")),
         "triggers": round(_sum(after, "ember_triggers_total{")),
         "resident_mib": round(after.get("process_resident_memory_bytes", 0) / 2**20),

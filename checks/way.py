@@ -15,8 +15,8 @@ from checks.imports import imports, target_of
 
 WAY: Final = (
     "stream.kafka.faust.transport.Consumer._drain_once",
-    "stream.kafka.runtime.fetch_loop.Flow.take",
-    "stream.kafka.runtime.session.Edge.process",
+    "stream.kafka.runtime.fetch_loop.FetchLoop.take",
+    "stream.kafka.runtime.session.Session.process",
     "stream.kafka.runtime.processor.Processor.process",
     "stream.kafka.runtime.processor.Processor._step",
     "stream.engine.engine.Engine.step_all",
@@ -29,8 +29,8 @@ WAY: Final = (
     "ember_core.pipeline.liquid.LiquidNetwork.forward",
     "ember_core.pipeline.liquid.LiquidNetwork._turns",
     "ember_core.pipeline.liquid.LiquidNetwork._neurons",
-    "ember_core.pipeline.kernels.liquid.LiquidTurns.__call__",
-    "ember_core.pipeline.kernels.liquid.LiquidTurns._loop",
+    "ember_core.pipeline.kernels.liquid.PackedLiquid.__call__",
+    "ember_core.pipeline.kernels.liquid.PackedLiquid._loop",
 )
 """Functions from the fetch to the cell's arithmetic, each called by the one before it."""
 

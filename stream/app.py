@@ -16,7 +16,7 @@ from stream.kafka.worker import Worker
 
 from .codecs import Codec, make_codec
 from .configure import load_model, make_engine
-from .engine import TP, Engine, Judge, judge_of
+from .engine import TP, Engine, ModelVersion, model_version_of
 from .errors import UserError
 from .observe import Health, HttpServer, Metrics, Observer, Traces, configure_logs, make_traces
 from .reload import Reloader, load_shadow
@@ -34,7 +34,7 @@ class Application:
         UserError: If the bundle or a setting cannot be used.
     """
 
-    _pair: tuple[Judge, Judge] | None = None
+    _pair: tuple[ModelVersion, ModelVersion] | None = None
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -96,14 +96,18 @@ class Application:
         return make_codec(given.codec, model.channels, **given.codec_options(), schema_folder=kept)
 
     async def _judge_by(self, model: FleetModel) -> dict[TP, int]:
-        offsets = await self.worker.judge_by(model, self._codec(model))
+        offsets = await self.worker.switch_model(model, self._codec(model))
         self.model = model
         self.metrics.model(_named(model))
         return offsets
 
     def _shadow_by(self, candidate: FleetModel | None) -> None:
         """Begin a comparison, unless it is of the two that are compared already."""
-        pair = None if candidate is None else (judge_of(self.model), judge_of(candidate))
+        pair = (
+            None
+            if candidate is None
+            else (model_version_of(self.model), model_version_of(candidate))
+        )
         if pair == self._pair and (pair is None or self.engine.comparison is not None):
             return
         try:

@@ -142,8 +142,8 @@ def backtest(
     offset, changes = 0, changes or {}
     for kept, key_index, time_us, values in _pieces(data, warm, batch_rows, changes):
         if offset in changes:
-            engine.announce(tp, offset, changes[offset])
-            engine.judge_by(changes[offset])
+            engine.schedule_switch(tp, offset, changes[offset])
+            engine.switch_model(changes[offset])
         keys = [data.tables[k].key for k in key_index.tolist()]
         decoded, n = _decoded(keys, time_us, values), len(keys)
         fetch = Fetch(np.arange(offset, offset + n), np.full(n, _NOW_MS))
@@ -152,8 +152,8 @@ def backtest(
         if not kept:
             continue
         result.events += step.events
-        for fate, number in step.counts.items():
-            result.counts[fate] = result.counts.get(fate, 0) + number
+        for outcome, number in step.counts.items():
+            result.counts[outcome] = result.counts.get(outcome, 0) + number
         parts.append((key_index[decoded.message[step.scores.sample]], step.scores))
     result.scores = _by_key(parts, len(data.tables))
     return result

@@ -80,7 +80,7 @@ class Reason(StrEnum):
 
 
 class Rejected(NamedTuple):
-    """A message that gave nothing: its index in the fetch, the named fate, and the sentence."""
+    """A message that gave nothing: its index in the fetch, the named outcome, and the sentence."""
 
     message: int
     reason: Reason

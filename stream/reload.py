@@ -16,7 +16,7 @@ import structlog
 from ember_core.pipeline import FleetModel
 
 from .configure import load_model
-from .engine import TP, check_candidate, judge_of
+from .engine import TP, check_candidate, model_version_of
 from .errors import UserError
 from .settings import Settings
 
@@ -108,7 +108,7 @@ class Reloader:
             except ValueError as error:
                 raise UserError(str(error)) from None
         waiting = tuple(name for name in changed(self._started_with, settings) if name not in _HOT)
-        new, old = judge_of(model), judge_of(self.model)
+        new, old = model_version_of(model), model_version_of(self.model)
         offsets: dict[TP, int] = {}
         if new != old:
             offsets = await self._apply(model)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ember_core.data.sources import Dataset
 from ember_core.pipeline import FleetModel, PipelineConfig
-from ember_core.pipeline.fit import Series, choose_blocks, fit_pipeline
+from ember_core.pipeline.fit import Series, choose_features, fit_pipeline
 
 from .errors import UserError
 from .records import MAX_ABS_VALUE
@@ -55,7 +55,7 @@ def train(
         epochs: Passes of the RBM over the rows. Default: 5 to 40, see `fit_pipeline`.
         budget_per_week: False triggers accepted per key and week. Default: the on-threshold is
             the evidence that 3 training rows in 1,000 reach.
-        choose: Settle levels, clock and residuals by injected faults, see `choose_blocks`; the
+        choose: Settle levels, clock and residuals by injected faults, see `choose_features`; the
             table of what each block brought is in the report, under `blocks`.
         refine: Most epochs of gradient descent on the liquid cell; 0 leaves it as it was made. What
             it brought is in the report, under `liquid`.
@@ -74,7 +74,7 @@ def train(
         shape = PipelineConfig(channels=dataset.channels, seed=seed, **config)
         blocks: list[dict[str, Any]] = []
         if choose:
-            shape, blocks = choose_blocks(series, shape, progress=progress)
+            shape, blocks = choose_features(series, shape, progress=progress)
         model = fit_pipeline(
             series,
             shape,

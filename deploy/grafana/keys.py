@@ -84,13 +84,13 @@ KEYS = Dashboard(
                 ],
             ),
             Panel(
-                "Channels blamed",
+                "Top channels",
                 "Firing triggers of the last six hours, by the channel with the largest share; the ten most frequent.",
                 "short",
                 [
                     (
                         "topk(10, sum by (channel) (increase("
-                        f'ember_blamed_channels_total{{{WHO}, kind="trigger"}}[6h])))',
+                        f'ember_top_channels_total{{{WHO}, kind="trigger"}}[6h])))',
                         "{{channel}}",
                     )
                 ],
@@ -110,7 +110,7 @@ KEYS = Dashboard(
                 "Not told",
                 "Alerts that no Alertmanager has taken yet, or not again. For minutes: nobody is paged.",
                 "short",
-                [(f"sum(ember_bridge_untold_alerts{{{BRIDGE}}})", "")],
+                [(f"sum(ember_bridge_unsent_alerts{{{BRIDGE}}})", "")],
                 "stat",
                 8,
                 steps=(1, 100),

@@ -68,20 +68,20 @@ MODEL = Dashboard(
                 "percentunit",
                 [
                     (
-                        rate("ember_record_fates_total", "topic", f'{TOPIC}, fate="warming"')
+                        rate("ember_record_outcomes_total", "topic", f'{TOPIC}, outcome="warming"')
                         + f" / ({rate('ember_records_total', 'topic', TOPIC)} > 0)",
                         "{{topic}}",
                     )
                 ],
             ),
             Panel(
-                "Channels blamed for anomalies",
+                "Top channels of anomalies",
                 "Anomalies a minute, by the channel with the largest share; the ten most frequent. One alone: a unit or a producer changed.",
                 "short",
                 [
                     (
                         "60 * topk(10, "
-                        + rate("ember_blamed_channels_total", "channel", f'{WHO}, kind="anomaly"')
+                        + rate("ember_top_channels_total", "channel", f'{WHO}, kind="anomaly"')
                         + ")",
                         "{{channel}}",
                     )

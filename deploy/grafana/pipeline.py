@@ -43,7 +43,7 @@ PIPELINE = Dashboard(
                 "What became of the messages",
                 "Scored, warming up, gathered into an open interval, too late, or absorbed before.",
                 "cps",
-                [(rate("ember_record_fates_total", "fate", TOPIC), "{{fate}}")],
+                [(rate("ember_record_outcomes_total", "outcome", TOPIC), "{{outcome}}")],
                 width=8,
                 stacked=True,
             ),

@@ -14,7 +14,7 @@ from .config import Observation as Observation
 from .config import PipelineConfig as PipelineConfig
 from .explain import Explainer as Explainer
 from .fleet import FleetModel as FleetModel
-from .kernels.decide import decide_turns as decide_turns
+from .kernels.decide import decide_packed as decide_packed
 from .kernels.exponential_series import exponential_series as exponential_series
 from .liquid import LiquidNetwork as LiquidNetwork
 from .motor import Calibration as Calibration
@@ -22,7 +22,7 @@ from .motor import MotorNeuron as MotorNeuron
 from .motor import calibrate as calibrate
 from .motor import leaky as leaky
 from .normaliser import Normaliser as Normaliser
-from .packing import Turns as Turns
+from .packing import PackedRows as PackedRows
 from .pipeline import CLOCK_SCALE as CLOCK_SCALE
 from .pipeline import Pipeline as Pipeline
 from .scaler import FeatureScaler as FeatureScaler

@@ -20,9 +20,9 @@ import numpy as np
 
 from ember_core import ops
 from ember_core.nn import AutoNCP, Module, Parameter
-from ember_core.pipeline.kernels.liquid import LiquidTurns
+from ember_core.pipeline.kernels.liquid import PackedLiquid
 
-from .packing import Turns
+from .packing import PackedRows
 from .stage import State, StateField
 
 MOTOR_SHARE = 4  # one neuron in four is a motor neuron
@@ -102,7 +102,7 @@ class LiquidNetwork(Module):
         self.readout = Parameter(ops.zeros((hidden + n_in + 1, n_out)))
         self.register_buffer("growth", ops.ones((len(self.horizons), GAPS, n_channels)))
         self._exact: dict[str, Any] = {}
-        self._of_turns: LiquidTurns | None = None
+        self._of_turns: PackedLiquid | None = None
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make an equal network (weights apart)."""
@@ -190,7 +190,7 @@ class LiquidNetwork(Module):
         elapsed: Any,
         first: Any,
         rows: Any,
-        turns: Turns | None = None,
+        turns: PackedRows | None = None,
     ) -> tuple[State, Any, Any]:
         """What was forecast for each row, then the step, then new forecasts.
 
@@ -247,7 +247,14 @@ class LiquidNetwork(Module):
         return (ops.exp(fading) if self.training else ops.exact_exp(fading))[:, None]
 
     def _turns(
-        self, state: State, z: Any, clock: Any, elapsed: Any, first: Any, rows: Any, turns: Turns
+        self,
+        state: State,
+        z: Any,
+        clock: Any,
+        elapsed: Any,
+        first: Any,
+        rows: Any,
+        turns: PackedRows,
     ) -> tuple[State, Any, Any]:
         """`forward` of several rows a key: only averages and neurons run in turns."""
         c, fresh = self.n_channels, first[: turns.keys, None]
@@ -277,13 +284,13 @@ class LiquidNetwork(Module):
         after = {"anchor": turns.ends(anchor), "liquid": turns.ends(h), "pending": pending}
         return after, np.stack(due, axis=1), basis
 
-    def _neurons(self, x: Any, h: Any, elapsed: Any, turns: Turns) -> Any:
+    def _neurons(self, x: Any, h: Any, elapsed: Any, turns: PackedRows) -> Any:
         """Liquid state after each row, `(R, H)`."""
         if not self.training and not self._exact:
             self.frozen()
         if self._of_turns is None and not self.training:
             exact = self._exact
-            self._of_turns = LiquidTurns(
+            self._of_turns = PackedLiquid(
                 exact["synapses"], exact["content_gate"], self.bias.data, self.tau
             )
         if not self.training and self._of_turns is not None and self._of_turns.can(h):

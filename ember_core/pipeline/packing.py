@@ -21,7 +21,7 @@ from .stage import State
 Rows = NDArray[np.float32]
 
 
-class Turns:
+class PackedRows:
     """Rows of keys, turn by turn. NumPy's arrays only.
 
     Args:
@@ -37,10 +37,10 @@ class Turns:
 
     Examples:
         >>> import numpy as np
-        >>> turns, keys, order = Turns.of(np.array([7, 4, 7, 7, 4, 9]))
+        >>> packed, keys, order = PackedRows.of(np.array([7, 4, 7, 7, 4, 9]))
         >>> keys.tolist(), order.tolist()  # key 7 has most rows
         ([7, 4, 9], [0, 1, 5, 2, 4, 3])
-        >>> turns.key.tolist(), turns.turn.tolist(), turns.last.tolist()
+        >>> packed.key.tolist(), packed.turn.tolist(), packed.last.tolist()
         ([0, 1, 2, 0, 1, 0], [0, 0, 0, 1, 1, 2], [5, 4, 2])
     """
 
@@ -61,7 +61,7 @@ class Turns:
         self.last[self.key] = np.arange(self.rows)  # later turns overwrite earlier ones
 
     @classmethod
-    def of(cls, who: NDArray[np.int64]) -> tuple[Turns, NDArray[np.int64], NDArray[np.int64]]:
+    def of(cls, who: NDArray[np.int64]) -> tuple[PackedRows, NDArray[np.int64], NDArray[np.int64]]:
         """Lay rows out.
 
         Args:

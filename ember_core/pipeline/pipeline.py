@@ -17,7 +17,7 @@ import numpy as np
 from ember_core import ops
 from ember_core.models import RBM
 from ember_core.nn import Module
-from ember_core.pipeline.kernels.decide import decide_turns
+from ember_core.pipeline.kernels.decide import decide_packed
 
 from .clock import Clock
 from .config import Decision as Decision
@@ -27,7 +27,7 @@ from .explain import Explainer
 from .liquid import LiquidNetwork
 from .motor import MotorNeuron
 from .normaliser import Normaliser
-from .packing import Turns
+from .packing import PackedRows
 from .scaler import FeatureScaler
 from .stage import State, StateField, zero_state
 from .tail import Tail
@@ -148,7 +148,7 @@ class Pipeline(Module):
         self.explainer.prepare(self.rbm)
 
     def observe(
-        self, state: State, values: Any, time_us: Any, turns: Turns | None = None
+        self, state: State, values: Any, time_us: Any, turns: PackedRows | None = None
     ) -> Observation:
         """Normalise, window, and run the liquid network over one row per key, or several.
 
@@ -169,7 +169,7 @@ class Pipeline(Module):
             values, time_us, len(time_us) if turns is not None else ops.shape(state["rows"])[0]
         )
         config = self.config
-        turns = turns or Turns([len(time_us)])
+        turns = turns or PackedRows([len(time_us)])
         rows = turns.spread(state["rows"]) + turns.turn if not turns.once else state["rows"]
         known = turns.spread(state["known"])
         first, unknown = rows == 0, known == 0
@@ -243,7 +243,7 @@ class Pipeline(Module):
             interval=usual,
         )
 
-    def _filled(self, state: State, z: Any, elapsed: Any, turns: Turns) -> tuple[Any, State]:
+    def _filled(self, state: State, z: Any, elapsed: Any, turns: PackedRows) -> tuple[Any, State]:
         """Rows with missing channels carried forward for a while, then at their mean."""
         missing = ~ops.isfinite(z)
         start = {"age": state["age"], "carried": state["carried"]}
@@ -314,7 +314,12 @@ class Pipeline(Module):
         return ops.astype(self._frozen_rbm.free_energy(visible), "float32")
 
     def decide(
-        self, state: State, score: Any, may_fire: Any, learning: Any, turns: Turns | None = None
+        self,
+        state: State,
+        score: Any,
+        may_fire: Any,
+        learning: Any,
+        turns: PackedRows | None = None,
     ) -> Decision:
         """Tail probability and motor neuron of one scored row per key, or several.
 
@@ -327,7 +332,7 @@ class Pipeline(Module):
         """
         if turns is not None and not turns.once:
             return Decision(
-                *decide_turns(self.tail, self.motor, state, score, may_fire, learning, turns)
+                *decide_packed(self.tail, self.motor, state, score, may_fire, learning, turns)
             )
         alarming = state["firing"] > 0
         tail, severity = self.tail(state, score, alarming, learning)
@@ -405,7 +410,7 @@ class Pipeline(Module):
     def _series(self, state: State, values: Any, time_us: Any) -> tuple[State, Any, Any, Any]:
         """Rows of one key: its state after them; score, severity and trigger of each."""
         n = values.shape[0]
-        seen = self.observe(state, values, time_us, Turns([1] * n))
+        seen = self.observe(state, values, time_us, PackedRows([1] * n))
         score = self.score(seen.visible)
         cold = int(n - ops.sum(ops.astype(seen.scored, "int64")))  # once scored, always scored
         blank = ops.astype(0.0 * score[:cold], "float32")
@@ -418,7 +423,7 @@ class Pipeline(Module):
             score[cold:],
             seen.may_fire[cold:],
             seen.learning[cold:],
-            Turns([1] * (n - cold)),
+            PackedRows([1] * (n - cold)),
         )
         trigger = ops.astype(decision.fires, "float32") - ops.astype(decision.resolves, "float32")
         return (

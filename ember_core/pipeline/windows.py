@@ -14,7 +14,7 @@ import numpy as np
 from ember_core import ops
 from ember_core.nn import Module
 
-from .packing import Turns
+from .packing import PackedRows
 from .stage import State, StateField
 
 
@@ -78,7 +78,7 @@ class ExponentialWindows(Module):
         return [c for _ in range(blocks) for c in range(self.n_channels)]
 
     def forward(
-        self, state: State, z: Any, elapsed: Any, first: Any, turns: Turns | None = None
+        self, state: State, z: Any, elapsed: Any, first: Any, turns: PackedRows | None = None
     ) -> tuple[State, Any]:
         """One row per key, or as many as the turns say.
 
@@ -110,7 +110,7 @@ class ExponentialWindows(Module):
         return {"ewma": ewma, "ewvar": var}, ops.concatenate(blocks, axis=1)
 
     def _turns(
-        self, state: State, z: Any, elapsed: Any, first: Any, turns: Turns
+        self, state: State, z: Any, elapsed: Any, first: Any, turns: PackedRows
     ) -> tuple[State, Any]:
         """`forward` of several rows a key: in turns run five operations, the rest at once."""
         k, c, strides = turns.keys, self.n_channels, len(self.half_lives)
@@ -200,7 +200,7 @@ class RowWindows(Module):
         return [c for _ in range(blocks) for c in range(self.n_channels)]
 
     def forward(
-        self, state: State, z: Any, elapsed: Any, first: Any, turns: Turns | None = None
+        self, state: State, z: Any, elapsed: Any, first: Any, turns: PackedRows | None = None
     ) -> tuple[State, Any]:
         """Rows of keys; arguments and returns as `ExponentialWindows.forward`.
 

@@ -64,7 +64,7 @@ class Alerts:
         self._settings = settings
         self._decode = msgspec.json.Decoder(_Said).decode
         self._firing: dict[_Place, _Firing] = {}
-        self._untold: dict[_Place, dict[str, Any]] = {}
+        self._unsent: dict[_Place, dict[str, Any]] = {}
 
     @property
     def firing(self) -> int:
@@ -72,9 +72,9 @@ class Alerts:
         return len(self._firing)
 
     @property
-    def untold(self) -> int:
+    def unsent(self) -> int:
         """How many Alertmanager has not been told of, or not again."""
-        return len(self._untold)
+        return len(self._unsent)
 
     def take(
         self,
@@ -109,11 +109,11 @@ class Alerts:
             if was is None:
                 return "unknown"
             if not was.told:
-                self._untold.pop(place, None)
+                self._unsent.pop(place, None)
                 return "resolved"
             # What began in the future ends at once: an end before the beginning is refused.
             ends = max(min(_aware(said.endsAt or now), now), min(_aware(said.startsAt), now))
-            self._untold[place] = {**self._alert(said, headers, now), "endsAt": _text(ends)}
+            self._unsent[place] = {**self._alert(said, headers, now), "endsAt": _text(ends)}
             return "resolved"
         if "ember.backlog" in headers:
             return "backlog"
@@ -122,12 +122,12 @@ class Alerts:
         known = self._firing.get(place)
         alert = self._alert(said, headers, now)
         self._firing[place] = _Firing(offset, alert, told or (known is not None and known.told))
-        self._untold[place] = alert
+        self._unsent[place] = alert
         return "firing"
 
     def drop(self, tp: TP) -> None:
         """Forget a partition that is another bridge's now."""
-        for table in (self._firing, self._untold):
+        for table in (self._firing, self._unsent):
             for place in [place for place in table if place.tp == tp]:
                 del table[place]
 
@@ -140,24 +140,24 @@ class Alerts:
 
     def remind(self) -> None:
         """Let everything that fires be told again."""
-        self._untold = {place: f.alert for place, f in self._firing.items()} | self._untold
+        self._unsent = {place: f.alert for place, f in self._firing.items()} | self._unsent
 
     def parts(self, size: int) -> Iterator[list[_Place]]:
         """What is to be told, in parts."""
-        places = list(self._untold)
+        places = list(self._unsent)
         yield from (places[at : at + size] for at in range(0, len(places), size))
 
     def told(self, places: Sequence[_Place]) -> None:
         """Alertmanager knows of these, or will not have them."""
         for place in places:
-            self._untold.pop(place, None)
+            self._unsent.pop(place, None)
             if place in self._firing:
                 self._firing[place] = self._firing[place]._replace(told=True)
 
     def payload(self, places: Sequence[_Place], now: datetime) -> list[dict[str, Any]]:
         """Alerts as the API takes them; what fires, fires for some time from now."""
         until = now + timedelta(seconds=_LIFETIMES * self._settings.resend_seconds)
-        return [{"endsAt": _text(until), **self._untold[place]} for place in places]
+        return [{"endsAt": _text(until), **self._unsent[place]} for place in places]
 
     def _alert(self, said: _Said, headers: Mapping[str, str], now: datetime) -> dict[str, Any]:
         notes = dict(said.annotations)

@@ -92,8 +92,8 @@ class Bridge:
                 self._send()
                 self._commit(consumer)
                 self._health.worked(self._clock())
-                self._metrics.state(self._alerts.firing, self._alerts.untold, self._lag(consumer))
-            log.info("stopping", firing=self._alerts.firing, untold=self._alerts.untold)
+                self._metrics.state(self._alerts.firing, self._alerts.unsent, self._lag(consumer))
+            log.info("stopping", firing=self._alerts.firing, unsent=self._alerts.unsent)
         except KafkaException as error:
             raise UserError(f"The broker refused the bridge: {error.args[0].str()}.") from None
         finally:
@@ -217,7 +217,7 @@ class Bridge:
                 break
             self._alerts.told(places)
             self._metrics.accepted()
-        self._health.alertmanager(self._cluster.trouble() if self._alerts.untold else "")
+        self._health.alertmanager(self._cluster.trouble() if self._alerts.unsent else "")
 
     def _posted(self, result: Result) -> None:
         """One request was made: of many, each is a step."""
@@ -226,7 +226,7 @@ class Bridge:
 
     def _commit(self, consumer: Consumer) -> None:
         """Keep how far everything is told, and from where on something still fires."""
-        if self._alerts.untold or self._behind:
+        if self._alerts.unsent or self._behind:
             return
         oldest = self._alerts.oldest()
         now = {tp: (position, oldest.get(tp)) for tp, position in self._positions.items()}

@@ -17,7 +17,7 @@ from stream.errors import UserError
 from stream.records import Reason
 from stream.settings import Settings
 from stream.tools import clients
-from stream.tools.dead_letters import Choice, LetterLog
+from stream.tools.dead_letters import Choice, DeadLetterLog
 from stream.tools.redrive import Sender, Target
 from stream.tools.redrive import replay as send_once_more
 
@@ -190,11 +190,13 @@ def replay(
 
 
 @contextmanager
-def _opened(settings: Settings, topic: str | None) -> Iterator[tuple[LetterLog, Mapping[str, int]]]:
+def _opened(
+    settings: Settings, topic: str | None
+) -> Iterator[tuple[DeadLetterLog, Mapping[str, int]]]:
     """The letters, and how many partitions every topic has."""
     metadata = clients.fetch_metadata(settings.kafka)
     topics = output_topics(metadata, settings, "dead-letters", topic)
-    with closing(LetterLog(settings.kafka, topics)) as log:
+    with closing(DeadLetterLog(settings.kafka, topics)) as log:
         yield log, clients.partition_counts(metadata)
 
 

@@ -10,7 +10,7 @@ MAX_DEPTH = 250
 """Levels of nesting accepted.
 
 A fixed bound, well below the interpreter's recursion limit: where that one strikes depends on the
-caller's stack, and the fate of a message must not.
+caller's stack, and the outcome of a message must not.
 """
 
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)

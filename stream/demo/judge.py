@@ -30,7 +30,7 @@ class Alarm:
     top: tuple[str, ...] = ()
     stale: bool = False
     why: str = field(default="", compare=False)
-    heard_at: float = field(default=0.0, compare=False)
+    last_heartbeat: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

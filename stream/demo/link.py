@@ -174,7 +174,7 @@ class Link:
                 top=tuple(channel.name for channel in said.top_channels),
                 stale=stale,
                 why="silent" if stale else _why(said.top_channels),
-                heard_at=now,
+                last_heartbeat=now,
             )
         )
 

@@ -76,7 +76,7 @@ def make_report(stage: Stage, course: Course) -> Report:
     theirs, threshold = stage.judge_opponent(len(ours.false))
     by_kind = _by_kind(stage.faults, course.judged, ours, theirs)
     caught_at = [
-        alarm.heard_at
+        alarm.last_heartbeat
         for fault, alarm in zip(stage.faults, ours.caught, strict=True)
         if alarm is not None and fault in course.judged
     ]

@@ -201,10 +201,10 @@ class _Live:
             self._worker.check()
             self._link.listen(self._clock(), 0.05)
             self._refresh()
-        heard_at = self._clock()
-        while self._clock() < min(heard_at + _QUIET_SECONDS, self._stop_at):
+        last_heartbeat = self._clock()
+        while self._clock() < min(last_heartbeat + _QUIET_SECONDS, self._stop_at):
             if self._link.listen(self._clock(), 0.1):
-                heard_at = self._clock()
+                last_heartbeat = self._clock()
 
     def _refresh(self) -> None:
         now = self._clock()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.pipeline import FleetModel, Turns
+from ember_core.pipeline import FleetModel, PackedRows
 from stream.engine.state.layout import TOP
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
@@ -17,7 +17,7 @@ from stream.records import Event
 from .events import EventBuilder, Row, Why
 from .result import StepResult
 from .rows import Completed, Seen
-from .scored_rows import Verdicts
+from .scored_rows import ScoredRows
 
 NOTHING = Why([], [], [], [])
 # Order of events at one sample: a key's return, its rows, then whom the sample shows silent.
@@ -27,7 +27,7 @@ TOLD, UNTOLD = 1, 2
 
 
 @dataclass
-class Silent:
+class IdleKey:
     """A key silent from sample `at` on; it returns with sample `until`, or not in this batch."""
 
     at: int
@@ -54,7 +54,7 @@ class Batch:
     views: dict[str, Any]
     times: NDArray[np.int64]
     quiet: NDArray[np.bool_]
-    silences: dict[int, list[Silent]] = field(default_factory=dict)
+    silences: dict[int, list[IdleKey]] = field(default_factory=dict)
     out: list[tuple[int, int, Event]] = field(default_factory=list)
 
 
@@ -90,7 +90,7 @@ class Decider:
         for row in list(batch.silences):
             self._interrupt(batch, row, len(batch.times))
 
-    def _decide(self, batch: Batch, seen: Seen) -> Verdicts | None:
+    def _decide(self, batch: Batch, seen: Seen) -> ScoredRows | None:
         """Score and decide the rows that are warm; fields of tail and motor neuron in place."""
         rows, observed, views = seen.rows, seen.observed, batch.views
         if observed.scored.all():
@@ -99,16 +99,16 @@ class Decider:
             chosen = np.flatnonzero(observed.scored)
             if not chosen.size:
                 return None
-            turns, keys, order = Turns.of(rows.who[chosen])
+            turns, keys, order = PackedRows.of(rows.who[chosen])
             chosen = chosen[order]
         score = self.pipeline.score(observed.visible[chosen])
         state = {name: views[name][keys] for name in self._store.decided}
         may_fire = observed.may_fire[chosen] & ~batch.quiet[rows.sample[chosen]]
         decision = self.pipeline.decide(state, score, may_fire, observed.learning[chosen], turns)
         anomaly = may_fire & (decision.severity >= self.pipeline.config.anomaly_severity)
-        return Verdicts.of(views, turns, keys, chosen, score, decision, anomaly)
+        return ScoredRows.of(views, turns, keys, chosen, score, decision, anomaly)
 
-    def _speak(self, batch: Batch, seen: Seen, made: Verdicts | None) -> None:
+    def _speak(self, batch: Batch, seen: Seen, made: ScoredRows | None) -> None:
         """Events of the rows that have any, and of silences that begin or end before them."""
         rows, observed, views = seen.rows, seen.observed, batch.views
         who = rows.who
@@ -135,7 +135,7 @@ class Decider:
                     self._tell(batch, rows, (i, row, scored), why[i], made)
 
     def _tell(
-        self, batch: Batch, rows: Completed, where: tuple[int, int, int], why: Why, made: Verdicts
+        self, batch: Batch, rows: Completed, where: tuple[int, int, int], why: Why, made: ScoredRows
     ) -> None:
         """Events of one row, and the memory of its episode's peak."""
         views, pipeline, decision = batch.views, self.pipeline, made.decision
@@ -237,7 +237,7 @@ class Decider:
             evidence=0.0,
         )
 
-    def _fall_silent(self, batch: Batch, row: int, silence: Silent) -> None:
+    def _fall_silent(self, batch: Batch, row: int, silence: IdleKey) -> None:
         """Say that the key is silent, and that an open episode is over for now.
 
         The motor neuron is left as it is: what it does next depends on the key's own rows only.
@@ -303,7 +303,7 @@ class Decider:
         self,
         topic: str,
         slot: int,
-        silence: Silent,
+        silence: IdleKey,
         quiet: NDArray[np.bool_],
         out: list[Any],
     ) -> None:

@@ -14,12 +14,18 @@ from ember_core.pipeline import FleetModel
 from stream.engine.state.layout import LAYOUT_VERSION, RowLayout, WindowSpec
 from stream.engine.state.meta import META_KEY, MetaRow
 from stream.engine.state.migration import Description, describe, mark_of
-from stream.engine.state.model_version import KEPT, Former, Judge, Judged, judge_of
+from stream.engine.state.model_version import (
+    KEPT,
+    FormerModel,
+    ModelEpoch,
+    ModelVersion,
+    model_version_of,
+)
 from stream.engine.state.partition import Partition
-from stream.engine.state.snapshot import RowBlock, Walk
+from stream.engine.state.snapshot import RowBlock, SnapshotScan
 from stream.engine.state.spill import Spill
 from stream.engine.state.table import Store
-from stream.engine.state.tombstones import Gone
+from stream.engine.state.tombstones import Tombstone
 from stream.records import Decoded
 
 from .decide import Decider
@@ -83,16 +89,16 @@ class Engine:
         window = self._window
         row_us = window.interval_us if window.mode == "time" else 0
         self.model, self._store = model, store
-        self._judge = judge_of(model)
+        self._judge = model_version_of(model)
         self._stepper = Stepper(store, Decider(model, store, row_us), window, self._limits)
 
     @property
-    def judge(self) -> Judge:
+    def judge(self) -> ModelVersion:
         """The model and thresholds that judge now."""
         return self._judge
 
-    def announce(self, tp: TP, offset: int, model: FleetModel) -> None:
-        """Note in the meta row that from an offset on a model judges: `judge_by` must follow.
+    def schedule_switch(self, tp: TP, offset: int, model: FleetModel) -> None:
+        """Note in the meta row that from an offset on a model judges: `switch_model` must follow.
 
         The meta row has to be written before it does, so that a replay changes at this record.
 
@@ -101,18 +107,18 @@ class Engine:
             offset: Next offset to absorb.
             model: The model, configured.
         """
-        self._note(self.meta(tp), offset, judge_of(model))
+        self._note(self.meta(tp), offset, model_version_of(model))
 
-    def _note(self, meta: MetaRow, offset: int, judge: Judge) -> bool:
+    def _note(self, meta: MetaRow, offset: int, judge: ModelVersion) -> bool:
         """Whether the judge was not the one of the record before."""
         last = meta.judges[-1] if meta.judges else None
         if last is not None and last.judge == judge:
             return False
         before = [each for each in meta.judges if each.offset < offset][-KEPT + 1 :]
-        meta.judges = [*before, Judged(offset, judge)]
+        meta.judges = [*before, ModelEpoch(offset, judge)]
         return True
 
-    def judge_by(self, model: FleetModel, written_by_us: Collection[TP] = ()) -> None:
+    def switch_model(self, model: FleetModel, written_by_us: Collection[TP] = ()) -> None:
         """Let a model judge from the next record on, in all partitions.
 
         Under the same weights nothing but the thresholds changes. Of another model's rows what was
@@ -353,14 +359,14 @@ class Engine:
         self._store.slab.dirty[np.asarray(slots, dtype=np.int64)] = True
 
     def load(
-        self, tp: TP, keys: Sequence[bytes], values: Sequence[bytes | Gone | None]
+        self, tp: TP, keys: Sequence[bytes], values: Sequence[bytes | Tombstone | None]
     ) -> LoadReport:
         """Merge changelog rows in: a row is taken only if its source offset is not older.
 
         Args:
             tp: The partition; attached if it was not.
             keys: Stream keys, or `META_KEY`.
-            values: Rows; None is a tombstone, as is `Gone`, which says up to when it holds.
+            values: Rows; None is a tombstone, as is `Tombstone`, which says up to when it holds.
         """
         self.attach(tp)
         part = self._parts[tp[0], tp[1]]
@@ -381,7 +387,7 @@ class Engine:
             return [(META_KEY, f"not a meta row: {error}")]
         if value is None or meta.rebased > part.meta.rebased:
             part.graves.clear()  # offsets may begin anew
-        written: list[Former | MetaRow] = [*meta.former, meta]
+        written: list[FormerModel | MetaRow] = [*meta.former, meta]
         for each in written:
             described = describe(each)
             if described is not None and each.model:
@@ -395,10 +401,10 @@ class Engine:
         """What rows are: SHA-256 of their model; name, type and shape of every field."""
         return self.model.sha256, self._store.layout.spec
 
-    def walk(self, tp: TP) -> Walk:
+    def walk(self, tp: TP) -> SnapshotScan:
         """Begin to copy the rows of a partition; only one walk of a partition at a time."""
         store = self._store
-        return Walk(store.slab, store.overflow, self._parts[tp[0], tp[1]])
+        return SnapshotScan(store.slab, store.overflow, self._parts[tp[0], tp[1]])
 
     def load_block(self, tp: TP, block: RowBlock) -> LoadReport:
         """Merge rows of a walk in, into a partition that is attached."""
@@ -408,7 +414,7 @@ class Engine:
         """What this worker's rows are: what it writes from now on."""
         if meta.model not in ("", self.model.sha256) and meta.fields:
             others = [each for each in meta.former if each.model != meta.model]
-            former = Former(meta.model, meta.fields, meta.channels)
+            former = FormerModel(meta.model, meta.fields, meta.channels)
             meta.former = [*others[-_FORMER + 1 :], former]
         meta.model = self.model.sha256
         meta.fields, meta.channels = self._store.layout.spec, list(self.channels)
@@ -418,7 +424,7 @@ class Engine:
         highest = self._store.foreign.newest(self._parts[tp[0], tp[1]])
         return highest if highest > LAYOUT_VERSION else 0
 
-    def adopt(self, tp: TP, limit: int | None = None) -> LoadReport:
+    def migrate(self, tp: TP, limit: int | None = None) -> LoadReport:
         """After all rows are loaded: take over those of another layout or model, by field name.
 
         They are written to the changelog once the partition is open.
@@ -432,25 +438,25 @@ class Engine:
         part.next_silence = -(2**62)
         made, damaged = 0, list[tuple[bytes, str]]()
         while True:
-            more, broken = self._store.foreign.adopt(part, limit or _ADOPTED)
+            more, broken = self._store.foreign.migrate(part, limit or _ADOPTED)
             made, damaged = made + more, damaged + broken
-            if limit or not part.unadopted():
+            if limit or not part.unmigrated():
                 return LoadReport(made, 0, damaged)
 
-    def unadopted(self, tp: TP) -> int:
-        """Rows that wait for `adopt`; at most so many."""
-        return self._parts[tp[0], tp[1]].unadopted()
+    def unmigrated(self, tp: TP) -> int:
+        """Rows that wait for `migrate`; at most so many."""
+        return self._parts[tp[0], tp[1]].unmigrated()
 
 
 def _to_each_meta(
-    keys: Sequence[bytes], values: Sequence[bytes | Gone | None]
-) -> Iterator[tuple[list[tuple[bytes, bytes | Gone | None]], list[bytes | None]]]:
+    keys: Sequence[bytes], values: Sequence[bytes | Tombstone | None]
+) -> Iterator[tuple[list[tuple[bytes, bytes | Tombstone | None]], list[bytes | None]]]:
     """The rows before each meta row, and that; then the rest."""
-    rows: list[tuple[bytes, bytes | Gone | None]] = []
+    rows: list[tuple[bytes, bytes | Tombstone | None]] = []
     for key, value in zip(keys, values, strict=True):
         if key != META_KEY:
             rows.append((key, value))
             continue
-        yield rows, [None if isinstance(value, Gone) else value]
+        yield rows, [None if isinstance(value, Tombstone) else value]
         rows = []
     yield rows, []

@@ -105,7 +105,7 @@ class Expiry:
         part.next_expiry = clock + max(self._ttl_us // _SWEEPS, 1)
         if part.spill is not None:
             away = [*part.overdue, *part.spill.due(clock)]
-            part.overdue = store.overflow.bring_back(part, away, _NO_SLOTS)
+            part.overdue = store.overflow.restore(part, away, _NO_SLOTS)
         slots = store.slab.slots_of(part.number)
         now = np.full(slots.size, clock, dtype=np.int64)
         gone = slots[self._over(slots, now) & ~store.slab.dirty[slots]]

@@ -29,7 +29,7 @@ def deadlines(
     return seen_us + patience.astype(np.int64)
 
 
-def fallen_silent(
+def find_idle(
     clock_us: NDArray[np.int64], deadline_us: NDArray[np.int64], until: NDArray[np.int64]
 ) -> Silence:
     """Which deadlines the clock passes before a sample index.

@@ -8,27 +8,37 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.engine.state.meta import Fate
+from stream.engine.state.meta import Outcome
 
 from .result import StepResult
-from .slices import Share
+from .slices import PartitionSlice
 
 REPEATED, LATE, WINDOWED, WARMING, SCORED = range(1, 6)
 """Of a message's samples the highest counts; 0: it had none."""
 REFUSED = 6
-_FATES = (Fate.ABSENT, Fate.REPEATED, Fate.LATE, Fate.WINDOWED, Fate.WARMING, Fate.SCORED)
+_OUTCOMES = (
+    Outcome.ABSENT,
+    Outcome.REPEATED,
+    Outcome.LATE,
+    Outcome.WINDOWED,
+    Outcome.WARMING,
+    Outcome.SCORED,
+)
 _message = attrgetter("message")
 
 
-def count_fates(
-    share: Share, offsets: NDArray[np.int64], fate: NDArray[np.uint8], result: StepResult
+def count_outcomes(
+    share: PartitionSlice,
+    offsets: NDArray[np.int64],
+    outcome: NDArray[np.uint8],
+    result: StepResult,
 ) -> None:
     """Give every offset up to the last one of a partition's share exactly one name.
 
     Args:
         share: The partition and its messages.
         offsets: Of all messages, `(m,)`.
-        fate: Code of all messages, `(m,)`.
+        outcome: Code of all messages, `(m,)`.
         result: Says why messages were refused; gets the counts.
     """
     meta = share.part.meta
@@ -43,11 +53,11 @@ def count_fates(
     counts: dict[str, int] = {}
     absent = int(offsets[-1]) - meta.absorbed - int(offsets.size)
     if absent:
-        counts[Fate.ABSENT] = absent
-    named = np.bincount(fate[own][new], minlength=REFUSED)[:REFUSED].tolist()
+        counts[Outcome.ABSENT] = absent
+    named = np.bincount(outcome[own][new], minlength=REFUSED)[:REFUSED].tolist()
     for value, number in enumerate(named):
         if number and value:
-            counts[_FATES[value]] = number
+            counts[_OUTCOMES[value]] = number
     bounds = (share.begin, share.end)
     first, last = (bisect_left(result.rejected, at, key=_message) for at in bounds)
     for r in result.rejected[first:last]:

@@ -69,7 +69,7 @@ class StepResult:
         events: Anomalies and triggers, in arrival order.
         sources: Message that brought each event about, by index in the fetch.
         rejected: Messages to set aside: the codec's and the engine's own.
-        counts: Messages by fate, this step only.
+        counts: Messages by outcome, this step only.
         scores: Scored rows.
         late: Messages with a late sample, by index in the fetch.
         missing: Channel values carried forward or set to their mean.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.pipeline import Observation, Turns
+from ember_core.pipeline import Observation, PackedRows
 
 from .windows import NEVER, Tumbling
 
@@ -24,7 +24,7 @@ class Taken(NamedTuple):
         sample: Index of each sample, `(n,)`.
     """
 
-    turns: Turns
+    turns: PackedRows
     keys: Indices
     sample: Indices
 
@@ -41,7 +41,7 @@ class Completed:
         values: `(R, C)`, NaN where a channel is missing.
     """
 
-    turns: Turns
+    turns: PackedRows
     keys: Indices
     sample: Indices
     time_us: Indices
@@ -81,7 +81,7 @@ def of_samples(
     Returns:
         The late samples; the others; and their rows.
     """
-    turns, keys, order = Turns.of(whose)
+    turns, keys, order = PackedRows.of(whose)
     time_us = times[sample[order]]
     before = np.where(views["rows"][keys] == 0, NEVER, views["last_time"][keys])
     late = time_us <= turns.before(before, time_us)
@@ -89,7 +89,7 @@ def of_samples(
         late = time_us <= turns.before(before, turns.accumulate(np.maximum, before, time_us))
         kept = np.sort(order[~late])
         none, sample = sample[order[late]], sample[kept]
-        turns, keys, order = Turns.of(whose[kept])
+        turns, keys, order = PackedRows.of(whose[kept])
     else:
         none = sample[:0]
     taken = Taken(turns, keys, sample[order])
@@ -109,7 +109,7 @@ def of_intervals(
 
     Arguments and returns as `of_samples`.
     """
-    turns, keys, order = Turns.of(whose)
+    turns, keys, order = PackedRows.of(whose)
     in_turn = sample[order]
     open_now = {name: views[name][keys] for name in tumbling.fields}
     late: list[Indices] = []
@@ -134,12 +134,16 @@ def of_intervals(
         views[name][keys] = value
     none = np.concatenate(late) if late else sample[:0]
     kept = ~np.isin(sample, none) if none.size else np.ones(sample.size, dtype=bool)
-    turns, keys, order = Turns.of(whose[kept])
+    turns, keys, order = PackedRows.of(whose[kept])
     taken = Taken(turns, keys, sample[kept][order])
     if not closed:
-        return none, taken, Completed(*Turns.of(whose[:0])[:2], sample[:0], times[:0], values[:0])
+        return (
+            none,
+            taken,
+            Completed(*PackedRows.of(whose[:0])[:2], sample[:0], times[:0], values[:0]),
+        )
     who, by, start, row = (np.concatenate(column) for column in zip(*closed, strict=True))
-    turns, keys, order = Turns.of(who)
+    turns, keys, order = PackedRows.of(who)
     return none, taken, Completed(turns, keys, by[order], start[order], row[order])
 
 

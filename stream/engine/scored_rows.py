@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.pipeline import Decision, Turns
+from ember_core.pipeline import Decision, PackedRows
 
 from .result import ScoreColumns
 from .rows import Completed
 
 
 @dataclass
-class Verdicts:
+class ScoredRows:
     """Scored rows, turn by turn; arrays of shape `(n,)`.
 
     Attributes:
@@ -31,7 +31,7 @@ class Verdicts:
         peak: Whether no row of the episode before it was as severe.
     """
 
-    turns: Turns
+    turns: PackedRows
     keys: NDArray[np.int64]
     chosen: NDArray[np.int64]
     score: NDArray[np.float32]
@@ -46,13 +46,13 @@ class Verdicts:
     def of(
         cls,
         views: dict[str, Any],
-        turns: Turns,
+        turns: PackedRows,
         keys: NDArray[np.int64],
         chosen: NDArray[np.int64],
         score: NDArray[np.float32],
         decision: Decision,
         anomaly: NDArray[np.bool_],
-    ) -> Verdicts:
+    ) -> ScoredRows:
         """Follow the episodes; `views` are the fields of the block before the batch."""
         inside = decision.firing | decision.resolves
         episode_rows = np.zeros(chosen.size, dtype=np.int64)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stream.engine.state.partition import Partition
 
 
-class Share(NamedTuple):
+class PartitionSlice(NamedTuple):
     """What of a batch is one partition's: items `begin` to `end`, messages or samples."""
 
     part: Partition
@@ -20,13 +20,15 @@ class Share(NamedTuple):
     end: int
 
 
-def shares_of(parts: Sequence[Partition], counts: Sequence[int]) -> Iterator[Share]:
+def slices_of(parts: Sequence[Partition], counts: Sequence[int]) -> Iterator[PartitionSlice]:
     """Shares of partitions whose items, so many of each, follow each other."""
     bounds = pairwise(accumulate(counts, initial=0))
-    return (Share(part, *pair) for part, pair in zip(parts, bounds, strict=True))
+    return (PartitionSlice(part, *pair) for part, pair in zip(parts, bounds, strict=True))
 
 
-def samples_of(messages: Sequence[Share], message: NDArray[np.int32]) -> Iterator[Share]:
+def samples_of(
+    messages: Sequence[PartitionSlice], message: NDArray[np.int32]
+) -> Iterator[PartitionSlice]:
     """Shares of samples, from those of their messages.
 
     Args:
@@ -35,4 +37,4 @@ def samples_of(messages: Sequence[Share], message: NDArray[np.int32]) -> Iterato
     """
     ends = np.searchsorted(message, [share.end for share in messages]).tolist()
     pairs = pairwise([0, *ends])
-    return (Share(share.part, *pair) for share, pair in zip(messages, pairs, strict=True))
+    return (PartitionSlice(share.part, *pair) for share, pair in zip(messages, pairs, strict=True))

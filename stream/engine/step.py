@@ -24,13 +24,13 @@ from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
 from stream.records import Decoded, Event, Reason, Rejected
 
-from .decide import Batch, Decider, Silent
+from .decide import Batch, Decider, IdleKey
 from .expiry import Expiry
-from .idle import fallen_silent
-from .outcomes import LATE, REFUSED, REPEATED, SCORED, WARMING, WINDOWED, count_fates
+from .idle import find_idle
+from .outcomes import LATE, REFUSED, REPEATED, SCORED, WARMING, WINDOWED, count_outcomes
 from .result import Fetch, StepResult
 from .rows import Completed, Seen, known_at, of_intervals, of_samples
-from .slices import Share, samples_of, shares_of
+from .slices import PartitionSlice, samples_of, slices_of
 from .windows import NEVER, Tumbling
 
 
@@ -82,8 +82,8 @@ class Stepper:
             fetch: Offsets and Kafka timestamps of its messages.
         """
         result = StepResult(rejected=[])
-        shares = list(shares_of([part for part, _ in parts], [count for _, count in parts]))
-        fate = np.zeros(len(fetch.offsets), dtype=np.uint8)
+        shares = list(slices_of([part for part, _ in parts], [count for _, count in parts]))
+        outcome = np.zeros(len(fetch.offsets), dtype=np.uint8)
         counts = [share.end - share.begin for share in shares]
         known = fetch.offsets <= np.repeat([part.meta.absorbed for part, _ in parts], counts)
         refused = {r.message: r for r in batch.rejected if not known[r.message]}
@@ -91,18 +91,20 @@ class Stepper:
         ahead = batch.time_us > fetch.timestamps_ms[batch.message] * 1000 + self._limits.future_us
         self._too_far_ahead(batch, fetch, ahead & keep, refused)
         if refused:
-            fate[list(refused)] = REFUSED
-            keep &= fate[batch.message] != REFUSED
+            outcome[list(refused)] = REFUSED
+            keep &= outcome[batch.message] != REFUSED
         slots, homeless = self._slots(shares, batch, keep)
         if homeless:
             refused.update(homeless)
-            fate[list(homeless)] = REFUSED
-            keep &= fate[batch.message] != REFUSED
+            outcome[list(homeless)] = REFUSED
+            keep &= outcome[batch.message] != REFUSED
         result.rejected = [refused[m] for m in sorted(refused)]
         index = np.flatnonzero(keep)
         sent = batch.message[index]
         samples = [
-            Share(part, begin, end) for part, begin, end in samples_of(shares, sent) if begin < end
+            PartitionSlice(part, begin, end)
+            for part, begin, end in samples_of(shares, sent)
+            if begin < end
         ]
         told = _told(batch.time_us, fetch.timestamps_ms[batch.message])
         pieces = [
@@ -118,16 +120,16 @@ class Stepper:
                     self._say(share.part, fetch, int(sent[begin]), piece.events, result)
                     taken.append(share.part)
                     held.append(index[begin : share.begin + piece.end])
-            self._absorb(taken, batch, fetch, held, told, slots, fate, result)
+            self._absorb(taken, batch, fetch, held, told, slots, outcome, result)
         for share in samples:
             events = self._expiry.sweep(share.part)
             self._say(share.part, fetch, int(sent[share.end - 1]), events, result)
         for share in shares:
-            count_fates(share, fetch.offsets, fate, result)
+            count_outcomes(share, fetch.offsets, outcome, result)
         return result
 
     def _slots(
-        self, shares: list[Share], batch: Decoded, keep: NDArray[np.bool_]
+        self, shares: list[PartitionSlice], batch: Decoded, keep: NDArray[np.bool_]
     ) -> tuple[NDArray[np.int64], dict[int, Rejected]]:
         """Slot of every sample's key, and messages that find no room."""
         slots = np.full(len(batch), -1, dtype=np.int64)
@@ -171,12 +173,12 @@ class Stepper:
         held: list[NDArray[np.int64]],
         told: NDArray[np.int64],
         slots: NDArray[np.int64],
-        fate: NDArray[np.uint8],
+        outcome: NDArray[np.uint8],
         result: StepResult,
     ) -> None:
         """Samples of the batch into their rows: of each partition those that are `held`."""
         sizes = [each.size for each in held]
-        shares = list(shares_of(parts, sizes))
+        shares = list(slices_of(parts, sizes))
         index = np.concatenate(held)
         times = batch.time_us[index]
         values = np.ascontiguousarray(batch.values[index])
@@ -213,7 +215,7 @@ class Stepper:
         result.sources += batch.message[index[[at for at, _, _ in about.out]]].tolist()
         mine.scores.sample = index[mine.scores.sample]
         result.scores = result.scores.and_then(mine.scores)
-        np.maximum.at(fate, batch.message[index], code)
+        np.maximum.at(outcome, batch.message[index], code)
         self._store.scatter(uniq, block)
         for part, _, end in shares:
             part.meta.clock_us = int(clock[end - 1])
@@ -264,7 +266,7 @@ class Stepper:
     def _silences(
         self,
         batch: Batch,
-        shares: list[Share],
+        shares: list[PartitionSlice],
         slots: NDArray[np.int64],
         inverse: NDArray[np.int64],
         clock: NDArray[np.int64],
@@ -283,7 +285,7 @@ class Stepper:
         first = np.full(batch.slots.size, n, dtype=np.int64)
         np.minimum.at(first, of, taken)
         for row in np.flatnonzero((batch.views["stale"] > 0) & (first < n)).tolist():
-            batch.silences[row] = [Silent(-1, 0, int(first[row]))]  # silent since an earlier batch
+            batch.silences[row] = [IdleKey(-1, 0, int(first[row]))]  # silent since an earlier batch
         ends = [share.end for share in shares]
         over = np.repeat(clock[np.asarray(ends) - 1], np.diff([0, *ends]))
         passed = patience[taken] < over[taken]  # within its partition's part of the batch
@@ -295,19 +297,19 @@ class Stepper:
                 row = int(np.searchsorted(batch.slots, slot))
                 if row < batch.slots.size and batch.slots[row] == slot:
                     if begin + at < first[row]:
-                        batch.silences[row] = [Silent(begin + at, deadline, int(first[row]))]
+                        batch.silences[row] = [IdleKey(begin + at, deadline, int(first[row]))]
                 else:
-                    silent = Silent(begin + at, deadline, n)
+                    silent = IdleKey(begin + at, deadline, n)
                     self._decider.absent(batch.topic, slot, silent, batch.quiet, batch.out)
             part.next_silence = min(part.next_silence, int(lasts[begin:end].min()))
         if not passed.any():
             return
         for _, begin, end in shares:
             which = np.flatnonzero(passed & (taken >= begin) & (taken < end))
-            fell = fallen_silent(clock[begin:end], patience[taken[which]], until[which] - begin)
+            fell = find_idle(clock[begin:end], patience[taken[which]], until[which] - begin)
             for i, at, deadline in zip(*(x.tolist() for x in fell), strict=True):
                 batch.silences.setdefault(int(of[which[i]]), []).append(
-                    Silent(begin + at, deadline, int(until[which[i]]))
+                    IdleKey(begin + at, deadline, int(until[which[i]]))
                 )
 
 

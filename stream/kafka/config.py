@@ -135,7 +135,7 @@ class WorkerConfig:
     snapshot_seconds: float = 0.0
     hang_seconds: float = 120.0
     stuck_seconds: float = 300.0
-    patience_seconds: float = 30.0
+    shutdown_timeout_seconds: float = 30.0
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:

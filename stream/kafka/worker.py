@@ -18,12 +18,12 @@ from faust.transport import drivers
 from ember_core.pipeline import FleetModel
 from stream import STARTED
 from stream.kafka.client.admin import Admin
-from stream.kafka.client.fenced_producer import FencedProducer, take_over
+from stream.kafka.client.fenced_producer import FencedProducer, fence_producer
 from stream.kafka.client.producers import PlainLog, ProducerSink, TransactionalLog, too_large
-from stream.kafka.protocol.ports import TP, Codec, Engine, Observer, Silent, StateLog, TopicFacts
+from stream.kafka.protocol.ports import TP, Codec, Engine, Observer, Silent, StateLog, TopicStatus
 from stream.kafka.recovery.snapshot_files import SnapshotFiles
 from stream.kafka.recovery.snapshots import Snapshots
-from stream.kafka.runtime.session import Edge
+from stream.kafka.runtime.session import Session
 from stream.kafka.supervision.model_fit import wait_for_fit
 from stream.kafka.supervision.topics import Cluster, prepare
 from stream.kafka.supervision.watchdog import Watchdog
@@ -47,7 +47,7 @@ class _App(faust.App):
 
     logger = logging.getLogger("faust")
 
-    edge: Edge
+    edge: Session
 
     def _create_directories(self) -> None:
         """Faust keeps nothing on disk here."""
@@ -83,7 +83,7 @@ class Worker:
         # What was sent while the process was still loading is news too.
         self._started = STARTED
         self._stop = asyncio.Event()
-        self._edge: Edge | None = None
+        self._edge: Session | None = None
 
     @property
     def events_in_flight(self) -> int:
@@ -94,7 +94,7 @@ class Worker:
         """Ask `run` to end, after a last checkpoint."""
         self._stop.set()
 
-    async def judge_by(self, model: FleetModel, codec: Codec) -> dict[TP, int]:
+    async def switch_model(self, model: FleetModel, codec: Codec) -> dict[TP, int]:
         """Let another model, or other thresholds, judge from the next record on.
 
         Args:
@@ -106,8 +106,8 @@ class Worker:
         """
         self._codec = codec
         if self._edge is not None and self._edge.consumer is not None:
-            return await self._edge.judge_by(model, codec)
-        self._engine.judge_by(model)
+            return await self._edge.switch_model(model, codec)
+        self._engine.switch_model(model)
         return {}
 
     async def run(self) -> None:
@@ -136,14 +136,16 @@ class Worker:
         await stopping
         self._observer.phase("stopping", "")
         try:
-            await asyncio.wait_for(self._shut_down(app, starting), self.config.patience_seconds)
+            await asyncio.wait_for(
+                self._shut_down(app, starting), self.config.shutdown_timeout_seconds
+            )
             await self._copy(edge)
             for sink in sinks:
-                await asyncio.wait_for(sink.stop(), self.config.patience_seconds)
+                await asyncio.wait_for(sink.stop(), self.config.shutdown_timeout_seconds)
         except TimeoutError:
-            edge.fatal(f"Stopping took longer than {self.config.patience_seconds:g} s.")
+            edge.fatal(f"Stopping took longer than {self.config.shutdown_timeout_seconds:g} s.")
 
-    async def _prepare(self) -> tuple[Cluster, list[ProducerSink], Edge]:
+    async def _prepare(self) -> tuple[Cluster, list[ProducerSink], Session]:
         """All that has to be there before joining; begun again where a broker went away in it."""
         while True:
             try:
@@ -158,12 +160,12 @@ class Worker:
                 log.warning("A broker went away while this worker began: %r.", error)
                 await asyncio.sleep(_AGAIN_SECONDS)
 
-    async def _copy(self, edge: Edge) -> None:
+    async def _copy(self, edge: Session) -> None:
         """Copy the state to the disk; where that takes too long, the former copy has to do."""
         if edge.snapshots is None:
             return
         try:
-            await asyncio.wait_for(edge.snapshots.last(), self.config.patience_seconds / 2)
+            await asyncio.wait_for(edge.snapshots.last(), self.config.shutdown_timeout_seconds / 2)
         except TimeoutError:
             log.warning("The state was not copied to the disk in time.")
 
@@ -172,7 +174,7 @@ class Worker:
         starting.cancel()
         await asyncio.wait({starting})
 
-    async def _connect(self, cluster: Cluster) -> tuple[list[ProducerSink], Edge]:
+    async def _connect(self, cluster: Cluster) -> tuple[list[ProducerSink], Session]:
         config, sinks = self.config, []
         fenced: FencedProducer | None = None
         transactional_id = ""
@@ -203,14 +205,14 @@ class Worker:
         if letters is not None:
             sinks.append(letters)
 
-        def state_log(edge: Edge) -> StateLog:
+        def state_log(edge: Session) -> StateLog:
             if fenced is not None:
                 return TransactionalLog(
                     fenced, config.changelog, config.group, _TRANSACTION_SECONDS
                 )
             return PlainLog(producer, config.changelog, edge.commit_plainly)
 
-        edge = Edge(
+        edge = Session(
             config=config,
             codec=self._codec,
             engine=self._engine,
@@ -236,7 +238,7 @@ class Worker:
             **self.config.client_settings(),
         )
 
-    def _app(self, edge: Edge, cluster: Cluster) -> _App:
+    def _app(self, edge: Session, cluster: Cluster) -> _App:
         config = self.config
         app = _App(
             config.group,
@@ -251,7 +253,7 @@ class Worker:
             consumer_group_instance_id=config.instance_id or None,
             broker_session_timeout=config.session_timeout_seconds,
             broker_request_timeout=90.0,
-            broker_rebalance_timeout=max(2 * config.patience_seconds, 60.0),
+            broker_rebalance_timeout=max(2 * config.shutdown_timeout_seconds, 60.0),
             broker_commit_interval=3600.0,
             stream_wait_empty=True,
             stream_recovery_delay=0,
@@ -276,7 +278,7 @@ class _Administration:
     def __init__(self, config: WorkerConfig) -> None:
         self._settings = config.client_settings()
 
-    async def describe(self, topics: Sequence[str]) -> Mapping[str, TopicFacts]:
+    async def describe(self, topics: Sequence[str]) -> Mapping[str, TopicStatus]:
         async with Admin(self._settings) as admin:
             return await admin.describe(list(topics))
 
@@ -284,11 +286,11 @@ class _Administration:
         async with Admin(self._settings) as admin:
             return await admin.tombstones_kept(list(topics))
 
-    async def take_over(self, transactional_id: str) -> None:
-        await take_over(transactional_id, self._settings)
+    async def fence_producer(self, transactional_id: str) -> None:
+        await fence_producer(transactional_id, self._settings)
 
 
-def _raise_to(edge: Edge, task: asyncio.Future[Any]) -> None:
+def _raise_to(edge: Session, task: asyncio.Future[Any]) -> None:
     """A worker that could not start ends; nobody awaits the start itself."""
     error = None if task.cancelled() else task.exception()
     if error is not None:

@@ -53,12 +53,12 @@ _TRIGGERS = (
     *(("firing", "stale"), ("resolved", "stale")),
     *(("firing", "returned"), ("resolved", "returned")),
 )
-_OUTCOMES = ("written", "cut", "coordinates", "dropped", "failed")
+_DEAD_LETTER_OUTCOMES = ("written", "cut", "coordinates", "dropped", "failed")
 _REASONS = frozenset(reason.value for reason in Reason)
 _EVICTIONS = ("memory", "disk", "ttl")
 _RESTORED = ("accepted", "stale", "damaged")
 _RELOADS = ("applied", "unchanged", "refused")
-_FATES = ("scored", "warming", "windowed", "late", "repeated", "absent")
+_RECORD_OUTCOMES = ("scored", "warming", "windowed", "late", "repeated", "absent")
 PHASES = ("waiting", "unfit", "joining", "recovering", "running", "stopping", "failed")
 WORKER_UP = (
     "ember_worker_up",
@@ -132,8 +132,8 @@ class Metrics:
 
         self._records = counter("ember_records", "Messages consumed.", "topic")
         self._samples = counter("ember_samples", "Samples the messages held.", "topic")
-        self._fates = counter(
-            "ember_record_fates", "Messages by what became of them.", "topic", "fate"
+        self._outcomes = counter(
+            "ember_record_outcomes", "Messages by what became of them.", "topic", "outcome"
         )
         self._rejected = counter(
             "ember_records_rejected", "Messages refused, by reason.", "topic", "reason"
@@ -148,7 +148,7 @@ class Metrics:
         self._triggers = counter("ember_triggers", "Trigger events.", "status", "reason")
         self._dead_letters = counter("ember_dead_letters", "Dead letters, by outcome.", "outcome")
         self._blamed = counter(
-            "ember_blamed_channels",
+            "ember_top_channels",
             "Anomalies and firing triggers, by the channel with the largest share.",
             "kind",
             "channel",
@@ -228,11 +228,11 @@ class Metrics:
                 plain.labels(topic)
             for reason in Reason:
                 self._rejected.labels(topic, reason.value)
-            for fate in _FATES:
-                self._fates.labels(topic, fate)
+            for outcome in _RECORD_OUTCOMES:
+                self._outcomes.labels(topic, outcome)
         known: list[tuple[Counter | Gauge | Histogram, Sequence[str]]] = [
             (self._anomalies, [str(severity) for severity in _SEVERITIES]),
-            (self._dead_letters, _OUTCOMES),
+            (self._dead_letters, _DEAD_LETTER_OUTCOMES),
             (self._duration, _STAGES),
             (self._partitions, ("active", "standby")),
             (self._phase, PHASES),
@@ -266,7 +266,7 @@ class Metrics:
         Args:
             topic: Input topic.
             messages: Messages in the fetch.
-            counts: Messages by fate, or by reason where they were refused.
+            counts: Messages by outcome, or by reason where they were refused.
             time_us: `(n,)` event times of the samples.
             now_seconds: Wall time, for the delay only.
             seconds: How long all of it took.
@@ -276,9 +276,9 @@ class Metrics:
         self._samples.labels(topic).inc(time_us.size)
         self._duration.labels("step").observe(seconds)
         self._missing.labels(topic).inc(missing)
-        for fate, number in counts.items():
-            named = self._rejected if fate in _REASONS else self._fates
-            named.labels(topic, fate).inc(number)
+        for outcome, number in counts.items():
+            named = self._rejected if outcome in _REASONS else self._outcomes
+            named.labels(topic, outcome).inc(number)
         if time_us.size:
             self._delay.observe(topic, now_seconds - time_us / 1e6)
             newest = max(int(time_us.max()), self._newest.get(topic, -(2**63)))
@@ -435,8 +435,8 @@ class BridgeMetrics:
             registry=registry,
         )
         self._firing = Gauge("ember_bridge_firing_alerts", "Alerts that fire.", registry=registry)
-        self._untold = Gauge(
-            "ember_bridge_untold_alerts",
+        self._unsent = Gauge(
+            "ember_bridge_unsent_alerts",
             "Alerts that no Alertmanager has accepted yet, or not again.",
             registry=registry,
         )
@@ -465,10 +465,10 @@ class BridgeMetrics:
         """Alerts were accepted."""
         self._told.set_to_current_time()
 
-    def state(self, firing: int, untold: int, lag: int) -> None:
+    def state(self, firing: int, unsent: int, lag: int) -> None:
         """What is held, what is not told yet, and what is not read yet."""
         self._firing.set(firing)
-        self._untold.set(untold)
+        self._unsent.set(unsent)
         self._lag.set(lag)
 
     def describe(self) -> list[tuple[str, str, tuple[str, ...], str]]:

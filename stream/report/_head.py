@@ -11,7 +11,7 @@ from stream.records import Reason
 from ._facts import KeyFacts
 from ._words import When, esc, plural
 
-FATES = {
+OUTCOMES = {
     "scored": "scored, judged by the model",
     "warming": "taken in while their key, unknown to the model, still warms up; not judged",
     "windowed": "taken into an interval that was still open at the end",
@@ -35,8 +35,8 @@ def head(
         f'<div class="tiles">{_tiles(result, facts)}</div>'
         '<section id="about"><h2>Model, data and records</h2><div class="about"><div>'
         f'<table class="facts"><tbody>{_about(result, model, facts, sources, when)}</tbody></table>'
-        '</div><div><table class="fates"><thead><tr><th colspan="3">What became of the '
-        f"records</th></tr></thead><tbody>{_fates(result)}</tbody></table></div></div></section>"
+        '</div><div><table class="outcomes"><thead><tr><th colspan="3">What became of the '
+        f"records</th></tr></thead><tbody>{_outcomes(result)}</tbody></table></div></div></section>"
     )
 
 
@@ -124,10 +124,10 @@ def _span(facts: list[KeyFacts], when: When) -> str:
     return f"{when.moment(first)} to {when.moment(last)} ({when.length(last - first)})"
 
 
-def _fates(result: Backtest) -> str:
+def _outcomes(result: Backtest) -> str:
     rows = []
     for name, n in sorted(result.counts.items(), key=lambda item: -item[1]):
-        text = FATES.get(name, "refused")
+        text = OUTCOMES.get(name, "refused")
         said = f'<td class="text soft">{text}</td>'
         rows.append(f'<tr><th scope="row">{esc(name)}</th><td>{n:,}</td>{said}</tr>')
     return "".join(rows)

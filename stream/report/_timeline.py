@@ -173,8 +173,8 @@ def _labelled(facts: KeyFacts, when: When, x: Scale) -> list[str]:
         missed = delay != delay
         title = ""
         if len(facts.spans) <= _MOST_TITLES:
-            fate = "missed" if missed else f"caught after {plural(int(delay), 'row')}"
-            title = esc(f"{when.moment(int(time[a]))}, {plural(b - a, 'row')}: {fate}")
+            outcome = "missed" if missed else f"caught after {plural(int(delay), 'row')}"
+            title = esc(f"{when.moment(int(time[a]))}, {plural(b - a, 'row')}: {outcome}")
         height = LANE // 2 if missed else LANE
         y = LANES["labelled"] + LANE - height
         css = "missed" if missed else "event"

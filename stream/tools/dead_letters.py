@@ -29,7 +29,7 @@ REPLAYS_HEADER: Final = "ember.replays"
 _REASONS: Final = frozenset(Reason)
 
 
-class Letter(NamedTuple):
+class DeadLetter(NamedTuple):
     """A dead letter, and the record it was.
 
     Attributes:
@@ -55,7 +55,7 @@ class Letter(NamedTuple):
     lacks: str
 
 
-def letter_of(message: Message) -> Letter:
+def letter_of(message: Message) -> DeadLetter:
     """Take a message of a dead-letter topic apart."""
     headers: Any = message.headers() or []
     # The letter's own headers stand behind the record's: from the last topic on.
@@ -71,7 +71,7 @@ def letter_of(message: Message) -> Letter:
         lacks = "coordinates_only"
     elif TRUNCATED_HEADER in ours:
         lacks = "cut_off"
-    return Letter(
+    return DeadLetter(
         reason if reason in _REASONS else "unknown",
         topic,
         _number(ours.get(f"{CONNECT}partition"), -1),
@@ -100,7 +100,7 @@ class Choice:
     reasons: Collection[str] = ()
     since_ms: int = 0
 
-    def of_reason(self, letter: Letter) -> bool:
+    def of_reason(self, letter: DeadLetter) -> bool:
         """Whether the reason is one of those."""
         return not self.reasons or letter.reason in self.reasons
 
@@ -141,7 +141,7 @@ class Progress:
             return cls(committed.offset)  # set by another tool
 
 
-class LetterLog:
+class DeadLetterLog:
     """The dead-letter topics of a group, and how far each is done.
 
     Args:
@@ -164,7 +164,7 @@ class LetterLog:
         """Leave the cluster."""
         self._consumer.close()
 
-    def read(self, at: tuple[str, int], begin: int = 0) -> Iterator[tuple[Message, Letter]]:
+    def read(self, at: tuple[str, int], begin: int = 0) -> Iterator[tuple[Message, DeadLetter]]:
         """The letters of a partition that were there when the log was opened."""
         low, high = self.spans[at]
         for message in clients.read_range(self._consumer, {at: (max(low, begin), high)}):

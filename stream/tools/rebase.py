@@ -15,8 +15,8 @@ from typing import Literal
 from stream.engine import META_KEY, MetaRow
 from stream.errors import UserError
 from stream.kafka.protocol.checkpoint import COMMITTED_HEADER
-from stream.kafka.protocol.ports import RefusedError, TopicFacts
-from stream.kafka.protocol.start_offset import Facts, resume
+from stream.kafka.protocol.ports import RefusedError, TopicStatus
+from stream.kafka.protocol.start_offset import PartitionStatus, resume
 
 from .partitioners import PARTITIONERS, Partitioner, which
 from .state import PartitionState, StateLog, Writer
@@ -61,7 +61,7 @@ class Plan:
     """
 
     topic: str
-    facts: TopicFacts
+    facts: TopicStatus
     changelog_id: str
     moves: list[Move]
     states: list[PartitionState]
@@ -118,7 +118,7 @@ def plan(log: StateLog, topic: str, at: At = "auto", partitioner: str = "") -> P
     return Plan(topic, facts, changelog_id, moves, states, partitioner, left)
 
 
-def _of_producers(topic: str, facts: TopicFacts, states: Sequence[PartitionState]) -> str:
+def _of_producers(topic: str, facts: TopicStatus, states: Sequence[PartitionState]) -> str:
     """Name of the partitioner that gave every key its place."""
     placed = [(key, state.partition) for state in states for key in state.rows]
     found = which(placed, len(states))
@@ -153,7 +153,7 @@ def _move(
     group: str,
     topic: str,
     state: PartitionState,
-    facts: TopicFacts,
+    facts: TopicStatus,
     changelog_id: str,
     mark: tuple[int, int],
     committed: int,
@@ -164,7 +164,7 @@ def _move(
     was = meta.absorbed + 1 if state.meta is not None else None
     another = bool(facts.topic_id and meta.topic_id and facts.topic_id != meta.topic_id)
     why, position = "", meta.absorbed + 1
-    seen = Facts(
+    seen = PartitionStatus(
         facts.topic_id,
         meta.partition_count or facts.partitions,
         low,

@@ -13,7 +13,7 @@ from stream.errors import UserError
 from stream.settings import KafkaSection
 
 from . import clients
-from .dead_letters import REPLAYS_HEADER, Choice, Letter, LetterLog
+from .dead_letters import REPLAYS_HEADER, Choice, DeadLetter, DeadLetterLog
 
 _BATCH: Final = 1_000
 _FLUSH_SECONDS: Final = 60.0
@@ -46,7 +46,7 @@ class Target:
     partitioner: str = ""
     max_replays: int = 3
 
-    def refuses(self, letter: Letter) -> str:
+    def refuses(self, letter: DeadLetter) -> str:
         """Why a letter cannot go; empty if it can."""
         if letter.lacks:
             return letter.lacks
@@ -75,7 +75,7 @@ class Sender:
         self._failed = ""
         self.waiting = 0
 
-    def put(self, letter: Letter) -> None:
+    def put(self, letter: DeadLetter) -> None:
         """Send one, as it was, with one more replay on it."""
         by_key = bool(self._target.topic or self._target.partitioner)
         try:
@@ -114,7 +114,7 @@ class Sender:
 
 
 def replay(
-    log: LetterLog,
+    log: DeadLetterLog,
     sender: Sender | None,
     target: Target,
     choice: Choice,
@@ -159,7 +159,9 @@ def replay(
     return outcome
 
 
-def _settle(log: LetterLog, sender: Sender, at: tuple[str, int], choice: Choice, end: int) -> None:
+def _settle(
+    log: DeadLetterLog, sender: Sender, at: tuple[str, int], choice: Choice, end: int
+) -> None:
     """First they arrive, then they are done: a death between the two sends some twice."""
     sender.settle()
     log.progress[at].move(choice.reasons, end)

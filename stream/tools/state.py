@@ -15,12 +15,20 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.cimpl import NewPartitions
 
-from stream.engine import HEAD_BYTES, META_KEY, Graves, MetaRow, gone_by, number_in, offset_in
+from stream.engine import (
+    HEAD_BYTES,
+    META_KEY,
+    MetaRow,
+    TombstoneIndex,
+    number_in,
+    offset_in,
+    tombstone_of,
+)
 from stream.errors import UserError
 from stream.kafka.client.admin import Admin
 from stream.kafka.config import WorkerConfig
 from stream.kafka.protocol.checkpoint import COMMITTED_HEADER
-from stream.kafka.protocol.ports import TopicFacts
+from stream.kafka.protocol.ports import TopicStatus
 from stream.settings import Settings
 
 from . import clients
@@ -55,7 +63,7 @@ class PartitionState:
     rows: dict[bytes, bytes] = field(default_factory=dict)
     meta: MetaRow | None = None
     committed_before: int | None = None
-    graves: Graves = field(default_factory=Graves)
+    graves: TombstoneIndex = field(default_factory=TombstoneIndex)
 
 
 class StateLog:
@@ -179,14 +187,14 @@ class StateLog:
         finally:
             consumer.close()
 
-    def facts(self, topic: str) -> TopicFacts:
+    def facts(self, topic: str) -> TopicStatus:
         """An input topic as the worker sees it.
 
         Raises:
             UserError: If it is not there.
         """
 
-        async def ask() -> TopicFacts | None:
+        async def ask() -> TopicStatus | None:
             async with Admin(self._config.client_settings()) as admin:
                 return (await admin.describe([topic])).get(topic)
 
@@ -298,7 +306,7 @@ def _take(state: PartitionState, message: Any, wanted: Callable[[bytes], bool]) 
         if not wanted(key):
             return
         newest = offset_in(state.rows[key]) if key in state.rows else -1
-        gone = gone_by(dict(message.headers() or [])) if value is None else None
+        gone = tombstone_of(dict(message.headers() or [])) if value is None else None
         if state.graves.late(key, gone or value, newest):
             return
         if value is None or len(value) < HEAD_BYTES:

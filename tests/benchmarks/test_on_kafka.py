@@ -42,7 +42,7 @@ def test_recovery(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_throughput(capsys: pytest.CaptureFixture[str]) -> None:
     result = measured(capsys, "throughput", f"{FLEET} --kinds 5 --records 300000 --peers=")
-    assert sum(result["fates"].values()) == 300_000
+    assert sum(result["outcomes"].values()) == 300_000
 
 
 def test_latency(capsys: pytest.CaptureFixture[str]) -> None:

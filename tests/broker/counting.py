@@ -57,9 +57,9 @@ class Meta:
     events_from: int = -1
     counts: dict[str, int] = field(default_factory=dict)
 
-    def add(self, fate: str, n: int) -> None:
+    def add(self, outcome: str, n: int) -> None:
         if n:
-            self.counts[fate] = self.counts.get(fate, 0) + n
+            self.counts[outcome] = self.counts.get(outcome, 0) + n
 
 
 class Dirty(NamedTuple):
@@ -119,8 +119,8 @@ class CountingEngine:
             events, sources, counts = self._step(tp, own, fetch.offsets[begin:end].tolist())
             out.events += events
             out.sources += [begin + source for source in sources]
-            for fate, number in counts.items():
-                out.counts[fate] = out.counts.get(fate, 0) + number
+            for outcome, number in counts.items():
+                out.counts[outcome] = out.counts.get(outcome, 0) + number
             begin = end
         return out
 
@@ -155,8 +155,8 @@ class CountingEngine:
         counts = {"scored": len(offsets) - refused - repeated, "repeated": repeated}
         counts["not_json"] = refused
         counts["absent"] = offsets[-1] + 1 - first - len(offsets)
-        for fate, n in counts.items():
-            meta.add(fate, n)
+        for outcome, n in counts.items():
+            meta.add(outcome, n)
         return events, sources, counts
 
     def take_dirty(self, tp: Any, limit: int | None = None) -> Dirty:
@@ -223,10 +223,10 @@ class CountingEngine:
     def newer(self, tp: Any) -> int:
         return 0
 
-    def adopt(self, tp: Any, limit: int | None = None) -> Report:
+    def migrate(self, tp: Any, limit: int | None = None) -> Report:
         return Report(0, 0, [])
 
-    def unadopted(self, tp: Any) -> int:
+    def unmigrated(self, tp: Any) -> int:
         return 0
 
     def meta(self, tp: Any) -> Meta:

@@ -50,8 +50,8 @@ class SmallService:
         total: dict[str, int] = {}
         for (_, key), row in self.broker.read_changelog(self.changelog).items():
             if key == META_KEY:
-                for fate, number in json.loads(row)["counts"].items():
-                    total[fate] = total.get(fate, 0) + number
+                for outcome, number in json.loads(row)["counts"].items():
+                    total[outcome] = total.get(outcome, 0) + number
         return total
 
     def rows(self) -> dict[bytes, tuple[int, bytes]]:

@@ -156,7 +156,7 @@ def test_nothing_is_committed_before_it_is_accepted(
         until("readiness", lambda: running.health.ready(time.monotonic()).ok)
         server.status = 503
         stage.send(on(0, trigger("a")), on(1, trigger("b")))
-        until("both read", lambda: running.value("ember_bridge_untold_alerts") == 2)
+        until("both read", lambda: running.value("ember_bridge_unsent_alerts") == 2)
         stage.send(on(1, trigger("b", resolved=True)))
         until("b's end", lambda: running.value("ember_bridge_firing_alerts") == 1)
         until("the failure", lambda: not running.health.ready(time.monotonic()).ok)
@@ -166,7 +166,7 @@ def test_nothing_is_committed_before_it_is_accepted(
         until("a", lambda: server.of("a"))
         until("the commit", stage.all_committed)
         until("readiness again", lambda: running.health.ready(time.monotonic()).ok)
-        assert running.value("ember_bridge_untold_alerts") == 0
+        assert running.value("ember_bridge_unsent_alerts") == 0
     assert server.of("b") == []
 
 

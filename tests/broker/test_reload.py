@@ -50,8 +50,8 @@ def judged(
     bodies: list[bytes] = []
     for record in log:
         if record.offset in changes and changes[record.offset] is not first:
-            engine.announce(tp, record.offset, changes[record.offset])
-            engine.judge_by(changes[record.offset])
+            engine.schedule_switch(tp, record.offset, changes[record.offset])
+            engine.switch_model(changes[record.offset])
         stamp = record.timestamp_ms
         fetch = Fetch(np.array([record.offset]), np.array([stamp]))
         read = codec.decode([SimpleNamespace(**record._asdict(), timestamp=stamp)])

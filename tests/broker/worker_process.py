@@ -19,7 +19,7 @@ from stream.errors import UserError
 from stream.kafka.config import WorkerConfig
 from stream.kafka.protocol.ports import Silent
 from stream.kafka.runtime.processor import Processor
-from stream.kafka.runtime.session import Edge
+from stream.kafka.runtime.session import Session
 from stream.kafka.worker import Worker
 from tests.broker.counting import CountingCodec, CountingEngine
 
@@ -59,14 +59,14 @@ class Printing(Silent):
 
 def tell_fetches() -> None:
     """Say what is fetched of changelogs, also what memory has and a merge leaves out."""
-    load = Edge.load_changelog
+    load = Session.load_changelog
 
-    async def told(edge: Edge, recovery: Any, tp: Any, records: Any) -> None:
+    async def told(edge: Session, recovery: Any, tp: Any, records: Any) -> None:
         first, last = records[0].offset, records[-1].offset
         say("fetched", tp=list(edge.source(tp)), first=first, last=last)
         await load(edge, recovery, tp, records)
 
-    Edge.load_changelog = told  # type: ignore[method-assign]
+    Session.load_changelog = told  # type: ignore[method-assign]
 
 
 async def main(options: dict[str, Any]) -> int:

@@ -86,7 +86,7 @@ class Stage:
         ]
 
     def counts(self) -> tuple[int, int]:
-        """Sum of all fates in the meta rows, and of the offsets absorbed."""
+        """Sum of all outcomes in the meta rows, and of the offsets absorbed."""
         rows = self.broker.read_changelog(self.changelog)
         metas = [json.loads(v) for (_, key), v in rows.items() if key == META]
         total = sum(sum(m["counts"].values()) for m in metas)

@@ -242,7 +242,7 @@ class Series:
                 "is shown of a compacted log. Give it more rows, or fewer partitions.",
                 figures,
             )
-        return {**figures, "fates": dict(counts)}
+        return {**figures, "outcomes": dict(counts)}
 
 
 def _say(text: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from aiokafka import errors as kafka_errors
 
-from stream.kafka.protocol.ports import TP, FencedError, Membership, TopicFacts
+from stream.kafka.protocol.ports import TP, FencedError, Membership, TopicStatus
 
 from .machine import Machine, Process
 
@@ -158,9 +158,9 @@ class Broker:
         """A partition's log; made when first asked for."""
         return self.logs.setdefault((topic, partition), Log())
 
-    def topic(self, name: str) -> TopicFacts:
+    def topic(self, name: str) -> TopicStatus:
         """What an admin client says of a topic."""
-        return TopicFacts(self.partitions, f"id-of-{name}")
+        return TopicStatus(self.partitions, f"id-of-{name}")
 
     def idle(self) -> bool:
         """Whether every transaction is decided and marked."""

@@ -12,8 +12,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from ember_core.pipeline import StateField, Turns
-from stream.engine import Engine, Judge, Limits, WindowSpec
+from ember_core.pipeline import PackedRows, StateField
+from stream.engine import Engine, Limits, ModelVersion, WindowSpec
 from stream.engine.decide import Batch
 from stream.engine.result import StepResult
 from stream.engine.rows import Seen
@@ -53,7 +53,9 @@ class TinyPipeline:
             StateField("chain", "<u8", (), "all values, in order"),
         )
 
-    def observe(self, state: dict[str, Any], values: Any, time_us: Any, turns: Turns) -> Looked:
+    def observe(
+        self, state: dict[str, Any], values: Any, time_us: Any, turns: PackedRows
+    ) -> Looked:
         chain, rows = np.zeros(turns.rows, np.uint64), np.zeros(turns.rows, np.int64)
         own, last = state["chain"].copy(), state["last_time"].copy()
         for turn in range(len(turns.sizes)):
@@ -109,7 +111,7 @@ class TinyEngine(Engine):
         )
         window, limits = WindowSpec(), Limits(max_keys=max_keys, stale_intervals=0.0, ttl_us=ttl_us)
         self.model = model
-        self._judge = Judge(model.sha256, {})
+        self._judge = ModelVersion(model.sha256, {})
         self._store = Store(model, window, max_keys, ttl_us=ttl_us)
         decider: Any = TinyDecider(self._store, pipeline)
         self._stepper = Stepper(self._store, decider, window, limits)

@@ -1,7 +1,7 @@
 """A worker: the production edge, with a model of Faust and aiokafka's consumer around it.
 
-The production parts are `Edge` and all it joins (ledger, changelog, outbox, checkpoint, group
-view, processor, recovery, resume), `Flow`, `SlabStore`, both state logs and the sink.
+The production parts are `Session` and all it joins (ledger, changelog, outbox, checkpoint, group
+view, processor, recovery, resume), `FetchLoop`, `SlabStore`, both state logs and the sink.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from stream.kafka.client.consumer import LogFacts
+from stream.kafka.client.consumer import LogStatus
 from stream.kafka.client.producers import PlainLog, ProducerSink, TransactionalLog, too_large
 from stream.kafka.config import WorkerConfig
 from stream.kafka.faust.tables import SlabStore
 from stream.kafka.protocol.ports import TP, FencedError, Membership, Outgoing, Silent
 from stream.kafka.recovery.snapshots import Snapshots
-from stream.kafka.runtime.fetch_loop import Flow
-from stream.kafka.runtime.session import Edge
+from stream.kafka.runtime.fetch_loop import FetchLoop
+from stream.kafka.runtime.session import Session
 
 from .broker import Broker, Producer
 from .disk import Disk
@@ -74,10 +74,10 @@ class Thread:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self.heard_at = float("-inf")
+        self.last_heartbeat = float("-inf")
 
     def heard(self) -> None:
-        self.heard_at = self._worker.process.machine.now
+        self.last_heartbeat = self._worker.process.machine.now
 
     def membership(self) -> Membership:
         self._worker.on_request("checkpoint")  # that is what asks first
@@ -89,7 +89,7 @@ class Thread:
     def highwater_now(self, tp: TP) -> int | None:
         return None
 
-    async def facts(self, tps: Iterable[TP]) -> dict[TP, LogFacts]:
+    async def facts(self, tps: Iterable[TP]) -> dict[TP, LogStatus]:
         broker = self._worker.broker
         asked = sorted(tps)
         ends = await self._worker.process.ask(
@@ -99,7 +99,7 @@ class Thread:
             lambda answer: answer([broker.offsets.get((tp[0], tp[1]), (-1, "")) for tp in asked])
         )
         return {
-            tp: LogFacts(0, end, *offset)
+            tp: LogStatus(0, end, *offset)
             for tp, end, offset in zip(asked, ends, offsets, strict=True)
         }
 
@@ -206,13 +206,13 @@ class Worker:
         """The disk: it may be done when the process is no more."""
         return await self.process.ask(lambda answer: answer(do()))
 
-    async def take_over(self, transactional_id: str) -> None:
+    async def fence_producer(self, transactional_id: str) -> None:
         await Producer(self.broker, self.process, transactional_id).start()
 
     async def seek_wait(self, starts: Mapping[Faust, int]) -> None:
         self.positions.update(starts)
 
-    def _state_log(self, edge: Edge) -> Any:
+    def _state_log(self, edge: Session) -> Any:
         if self.transactional_id:
             return TransactionalLog(self._producer, self.config.changelog, self.config.group)  # type: ignore[arg-type]
         return PlainLog(self._producer, self.config.changelog, edge.commit_plainly)  # type: ignore[arg-type]
@@ -229,7 +229,7 @@ class Worker:
                 else self._producer
             )
             events = DuplicatingSink(ProducerSink(producer, started=True), self)  # type: ignore[arg-type]
-        self.edge = Edge(
+        self.edge = Session(
             config=self.config,
             codec=TinyCodec(),
             engine=self.engine,
@@ -256,7 +256,9 @@ class Worker:
             )
             for name, topic in self.edge.sources.items()
         }
-        self._flow = Flow(self.edge, lambda: self._count, lambda: self._open and not self.stopping)
+        self._flow = FetchLoop(
+            self.edge, lambda: self._count, lambda: self._open and not self.stopping
+        )
         draining = asyncio.ensure_future(self._drain())
         writing = asyncio.ensure_future(self.edge.checkpoint_forever(lambda: False))
         copying = asyncio.ensure_future(self.edge.snapshot_forever(lambda: False))
@@ -264,7 +266,7 @@ class Worker:
         await self._belong()
         draining.cancel()
         self._cancel_recovery()
-        await self._flow.let_go("stop")
+        await self._flow.release("stop")
         writing.cancel()
         copying.cancel()
         beating.cancel()
@@ -297,7 +299,7 @@ class Worker:
             if self.stopping:
                 return
             self._cancel_recovery()
-            await self._flow.let_go("revoke")
+            await self._flow.release("revoke")
 
     async def _beat(self) -> None:
         """Heartbeats, also while a revoke goes on."""
@@ -352,7 +354,7 @@ class Worker:
         recovery.in_recovery = True
         recovery.signal_recovery_end.clear()
         await self._quiet.wait()
-        ends = await self.edge.settled_ends(set(active))
+        ends = await self.edge.wait_for_stable_offsets(set(active))
         await self.edge.restore(recovery, ends)
         recovery.active_highwaters = {tp: end - 1 for tp, end in sorted(ends.items())}
         recovery.active_offsets = {tp: self._seek(tp) for tp in active}

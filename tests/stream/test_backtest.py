@@ -93,7 +93,7 @@ def test_a_change_of_model_is_the_streams(model: FleetModel, batch_rows: int) ->
     other, at = fit(KNOWN[:2], CHANNELS, hidden=13), 131
     feed = interleaved(*(rows_of(k, values_of(n)) for n, k in enumerate((b"a", b"b", b"new"))))
     stream = run(model, feed[:at], limits=LIMITS)
-    stream.engine.judge_by(other)
+    stream.engine.switch_model(other)
     feed_into(stream, feed, begin=at)
     data = made()
     found = backtest(model, data, limits=LIMITS, batch_rows=batch_rows, changes={at: other})

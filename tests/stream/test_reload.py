@@ -12,7 +12,7 @@ import structlog
 
 from ember_core.pipeline import FleetModel
 from stream.configure import load_model
-from stream.engine import TP, judge_of
+from stream.engine import TP, model_version_of
 from stream.reload import Reloader, changed
 from stream.settings import Settings
 from tests.stream.engine.conftest import CHANNELS, KNOWN, fit
@@ -81,7 +81,7 @@ async def test_new_thresholds_are_taken_from_the_file_and_others_are_named(
     found = await worker.reloader.reload()
     assert found.result == "applied"
     assert "thresholds" in found.detail
-    assert judge_of(worker.applied[0]).thresholds["anomaly_severity"] == 4.5
+    assert model_version_of(worker.applied[0]).thresholds["anomaly_severity"] == 4.5
     assert found.waiting == ("alerts.max_alert_age", "http.port")
 
 

@@ -6,7 +6,7 @@ from .cascade import CascadeReport as CascadeReport
 from .cascade import fit_cascade as fit_cascade
 from .cascade import fit_cascade_liquid as fit_cascade_liquid
 from .cascade import fit_cascade_rbm as fit_cascade_rbm
-from .feature_choice import choose_blocks as choose_blocks
+from .feature_choice import choose_features as choose_features
 from .liquid import fit_liquid as fit_liquid
 from .series import Series as Series
 from .trainer import fit_pipeline as fit_pipeline

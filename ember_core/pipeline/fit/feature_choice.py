@@ -41,7 +41,7 @@ class _Trial(NamedTuple):
 
 
 @ops.default_backend("numpy")  # a history is read on the host
-def choose_blocks(
+def choose_features(
     series: Sequence[Series],
     config: PipelineConfig,
     *,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ember_core.pipeline.motor import MotorNeuron
-from ember_core.pipeline.packing import Turns
+from ember_core.pipeline.packing import PackedRows
 from ember_core.pipeline.stage import State
 from ember_core.pipeline.tail import HALF, LN10, MAX_SEVERITY, MIN_EXCESS, QUANTILE, TOP, Tail
 
@@ -31,14 +31,14 @@ class Decided(NamedTuple):
     resolves: Any
 
 
-def decide_turns(
+def decide_packed(
     tail: Tail,
     motor: MotorNeuron,
     state: State,
     score: Any,
     may_fire: Any,
     learning: Any,
-    turns: Turns,
+    turns: PackedRows,
 ) -> Decided:
     """Decide rows of keys in turn.
 

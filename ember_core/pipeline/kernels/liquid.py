@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ember_core.ops import ExactWeight
 from ember_core.ops._exact import GRID, INPUT_LIMIT
-from ember_core.pipeline.packing import Turns
+from ember_core.pipeline.packing import PackedRows
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -22,7 +22,7 @@ _GRID = np.float32(GRID)
 _LIMIT = np.float32(INPUT_LIMIT)
 
 
-class LiquidTurns:
+class PackedLiquid:
     """A frozen cell on NumPy's arrays.
 
     Args:
@@ -46,7 +46,7 @@ class LiquidTurns:
         """Whether the loop has the bits of `advance`: few enough terms, a state in its bounds."""
         return self._whole and bool((np.abs(h) <= 1.0).all())
 
-    def __call__(self, x: Floats, h: Floats, elapsed: Floats, turns: Turns) -> Floats:
+    def __call__(self, x: Floats, h: Floats, elapsed: Floats, turns: PackedRows) -> Floats:
         """Liquid state after each row.
 
         Args:

@@ -13,7 +13,7 @@ from ember_core.pipeline import FleetModel
 from stream.cli.lines import clean
 from stream.cli.named import print_named
 from stream.configure import load_model
-from stream.engine import judge_of
+from stream.engine import model_version_of
 from stream.records import text_of
 from stream.settings import Settings
 
@@ -51,14 +51,16 @@ def compare(before: FleetModel, after: FleetModel) -> dict[str, Any]:
     a, b = before.pipeline, after.pipeline
     same_channels = before.channels == after.channels
     return {
-        "same": judge_of(before) == judge_of(after),
+        "same": model_version_of(before) == model_version_of(after),
         "model": _changed(_named(before), _named(after)),
         "channels": {
             **_sets(before.channels, after.channels),
             "reordered": set(before.channels) == set(after.channels) and not same_channels,
         },
         "config": _changed(_shape(before), _shape(after)),
-        "thresholds": _changed(judge_of(before).thresholds, judge_of(after).thresholds),
+        "thresholds": _changed(
+            model_version_of(before).thresholds, model_version_of(after).thresholds
+        ),
         "tail": _changed(a.tail.get_config(), b.tail.get_config()),
         "weights": _distances(a.state_dict(), b.state_dict()),
         "keys": _sets(map(text_of, before.keys), map(text_of, after.keys)),
@@ -79,7 +81,7 @@ def _named(model: FleetModel) -> dict[str, Any]:
 
 def _shape(model: FleetModel) -> dict[str, Any]:
     """What training fixed: the rest of the config is thresholds and channels."""
-    free = {"channels", *judge_of(model).thresholds}
+    free = {"channels", *model_version_of(model).thresholds}
     return {k: v for k, v in model.pipeline.config.as_json().items() if k not in free}
 
 

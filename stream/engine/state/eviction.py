@@ -20,7 +20,7 @@ _SHARE, _MOST = 16, 16_384
 """Rows put away at once: this part of the slab, and at most so many. Finding them costs a scan."""
 
 
-class Overflow:
+class Evictor:
     """Moves rows between a slab and the spills of its partitions.
 
     Args:
@@ -44,7 +44,7 @@ class Overflow:
         self.forgotten = 0
         self.expired = 0
 
-    def go_on_from(self, former: Overflow) -> None:
+    def go_on_from(self, former: Evictor) -> None:
         """Count on where another one ended."""
         self.evicted, self.returned = former.evicted, former.returned
         self.forgotten, self.expired = former.forgotten, former.expired
@@ -80,7 +80,7 @@ class Overflow:
             return {}
         return part.spill.get(keys)
 
-    def bring_back(
+    def restore(
         self, part: Partition, keys: Sequence[bytes], protect: NDArray[np.int64]
     ) -> list[bytes]:
         """Put rows back into memory.
@@ -137,9 +137,9 @@ class Overflow:
             del part.index[key]
             slab.free(slot)
         for number, rows in by_part.items():
-            self.put_away(self._parts[number], rows)
+            self.evict(self._parts[number], rows)
 
-    def put_away(self, part: Partition, rows: list[Spilled]) -> None:
+    def evict(self, part: Partition, rows: list[Spilled]) -> None:
         """Give rows to their partition's spill."""
         assert part.spill is not None
         if part.departed is not None:

@@ -66,7 +66,7 @@ def engine_fields(channels: int, window: WindowSpec) -> tuple[StateField, ...]:
     """Fields the engine adds to those of the pipeline."""
     fields = [
         StateField("layout", "<u2", (), "version of this layout"),
-        StateField("stale", "<u1", (), "1 while the key counts as silent, 2: untold"),
+        StateField("stale", "<u1", (), "1 while the key counts as silent, 2: unsent"),
         StateField("model", "<u8", (), "first 8 bytes of the model's SHA-256"),
         StateField("offset", "<i8", (), "highest source offset absorbed"),
         StateField("seq", "<i8", (), "count of scored rows, row_seq"),

@@ -8,12 +8,12 @@ import msgspec
 
 from stream.records import RESERVED_KEY_PREFIX
 
-from .model_version import Former, Judged
+from .model_version import FormerModel, ModelEpoch
 
 META_KEY = RESERVED_KEY_PREFIX + b"meta"
 
 
-class Fate(StrEnum):
+class Outcome(StrEnum):
     """What became of a message that was not refused; refusals count under their `Reason`."""
 
     SCORED = "scored"  # gave at least one scored row
@@ -53,15 +53,15 @@ class MetaRow(msgspec.Struct, kw_only=True):
     """Name, type and shape of every field of the rows, in the order they lie in."""
     channels: list[str] = []
     """The model's channels, in the order of the fields that have one number each."""
-    judges: list[Judged] = []
+    judges: list[ModelEpoch] = []
     """Which model judged from which offset on, under which thresholds; newest last."""
-    former: list[Former] = []
+    former: list[FormerModel] = []
     """What rows of earlier models are; newest last."""
 
-    def add(self, fate: str, messages: int) -> None:
-        """Count messages under a fate."""
+    def add(self, outcome: str, messages: int) -> None:
+        """Count messages under a outcome."""
         if messages:
-            self.counts[fate] = self.counts.get(fate, 0) + messages
+            self.counts[outcome] = self.counts.get(outcome, 0) + messages
 
     def encode(self) -> bytes:
         """JSON, readable with any Kafka tool."""

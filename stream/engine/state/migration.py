@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .layout import LAYOUT_VERSION, RowLayout, dtype_of
 from .meta import MetaRow
-from .model_version import Former
+from .model_version import FormerModel
 
 HEAD_BYTES = 32
 """Of every row of every layout: `layout`, `stale`, `model`, `offset`, `last_time`."""
@@ -33,7 +33,7 @@ class Description(NamedTuple):
     channels: tuple[str, ...]
 
 
-def describe(meta: MetaRow | Former) -> Description | None:
+def describe(meta: MetaRow | FormerModel) -> Description | None:
     """What a meta row says of its rows; None where it says nothing that can be used."""
     try:
         dtype = dtype_of(meta.fields)
@@ -64,7 +64,7 @@ def offset_in(row: bytes) -> int:
     return int.from_bytes(row[16:24], "little", signed=True)
 
 
-class Adopter:
+class RowMigrator:
     """Makes rows of ours from rows of others.
 
     Args:
@@ -99,7 +99,7 @@ class Adopter:
             and mark_in(row) == self._mark
         )
 
-    def adopt(
+    def migrate(
         self,
         rows: Sequence[bytes],
         described: Mapping[int, Description],

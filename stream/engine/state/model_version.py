@@ -10,7 +10,7 @@ KEPT = 16
 """Judges a meta row remembers, newest last."""
 
 
-class Judge(msgspec.Struct, frozen=True):
+class ModelVersion(msgspec.Struct, frozen=True):
     """A model and the thresholds it was given.
 
     Two judges that compare equal give the same results from the same state.
@@ -22,14 +22,14 @@ class Judge(msgspec.Struct, frozen=True):
     """What settings decide without training, by name."""
 
 
-class Judged(msgspec.Struct, frozen=True):
+class ModelEpoch(msgspec.Struct, frozen=True):
     """From an input offset on, this judge."""
 
     offset: int
-    judge: Judge
+    judge: ModelVersion
 
 
-class Former(msgspec.Struct, frozen=True):
+class FormerModel(msgspec.Struct, frozen=True):
     """What rows of an earlier model are: some may still lie in the changelog."""
 
     model: str
@@ -37,10 +37,10 @@ class Former(msgspec.Struct, frozen=True):
     channels: list[str]
 
 
-def judge_of(model: FleetModel) -> Judge:
+def model_version_of(model: FleetModel) -> ModelVersion:
     """The judge a model is, configured as it is."""
     config = model.pipeline.config
     names = ("anomaly_severity", "max_gap", "warmup_score", "warmup_alarm", "quiet_rows")
     thresholds = {name: float(getattr(config, name)) for name in names}
     motor = model.pipeline.motor.get_config()
-    return Judge(model.sha256, thresholds | {name: float(v) for name, v in motor.items()})
+    return ModelVersion(model.sha256, thresholds | {name: float(v) for name, v in motor.items()})

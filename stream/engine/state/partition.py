@@ -9,7 +9,7 @@ from stream.engine.result import TP
 from .meta import MetaRow
 from .migration import Description
 from .spill import Spill
-from .tombstones import Graves
+from .tombstones import TombstoneIndex
 
 
 @dataclass
@@ -46,12 +46,12 @@ class Partition:
     tombstones: dict[bytes, None] = field(default_factory=dict)
     gone: bool = False
     departed: list[bytes] | None = None
-    graves: Graves = field(default_factory=Graves)
+    graves: TombstoneIndex = field(default_factory=TombstoneIndex)
     foreign: dict[bytes, bytes] = field(default_factory=dict)
     aside: tuple[int, int] = (0, 0)
     newer_aside: bool = False
     described: dict[int, Description] = field(default_factory=dict)
 
-    def unadopted(self) -> int:
+    def unmigrated(self) -> int:
         """Rows that wait to be adopted; of those in the spill the most there can be."""
         return len(self.foreign) + self.aside[1] - self.aside[0]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .eviction import Overflow
+from .eviction import Evictor
 from .partition import Partition
 from .slab import Slab
 
@@ -28,7 +28,7 @@ class RowBlock(NamedTuple):
     rows: NDArray[np.uint8]
 
 
-class Walk:
+class SnapshotScan:
     """One way through a partition: first what was put away, then memory, then who moved meanwhile.
 
     Args:
@@ -37,7 +37,7 @@ class Walk:
         part: The partition; only one walk at a time.
     """
 
-    def __init__(self, slab: Slab, overflow: Overflow, part: Partition) -> None:
+    def __init__(self, slab: Slab, overflow: Evictor, part: Partition) -> None:
         self._slab, self._overflow, self._part = slab, overflow, part
         self._cursor = 0
         self._page = 0
@@ -68,7 +68,7 @@ class Walk:
     @property
     def waiting(self) -> int:
         """Rows and tombstones of which the changelog does not have the last version yet."""
-        return self.skipped + len(self._part.tombstones) + self._part.unadopted()
+        return self.skipped + len(self._part.tombstones) + self._part.unmigrated()
 
     def _from_spill(self, limit: int) -> RowBlock | None:
         part = self._part

@@ -15,15 +15,15 @@ from stream.engine.result import TP
 from stream.engine.windows import NEVER
 from stream.records import Reason, Rejected, quoted
 
-from .eviction import Overflow
+from .eviction import Evictor
 from .layout import LAYOUT_VERSION, RowLayout, WindowSpec, engine_fields
-from .migration import HEAD_BYTES, Adopter, Description, mark_of, offset_in
+from .migration import HEAD_BYTES, Description, RowMigrator, mark_of, offset_in
 from .partition import Partition
 from .slab import Slab
 from .snapshot import RowBlock
 from .spill import Spilled
-from .tombstones import Gone
-from .unmigrated_rows import Foreign
+from .tombstones import Tombstone
+from .unmigrated_rows import UnmigratedRows
 
 _NO_SLOTS = np.zeros(0, dtype=np.int64)
 _COPIED = 16_384
@@ -64,7 +64,7 @@ class Store:
         self._stale_intervals, self._ttl_us = stale_intervals, ttl_us
         windows = (*pipeline.normaliser.state_fields(), *pipeline.windows.state_fields())
         measured = {f.name for f in (*windows, *engine_fields(len(model.channels), window))}
-        self._adopter = Adopter(
+        self._adopter = RowMigrator(
             self.layout,
             self.model_mark,
             self.channels,
@@ -77,8 +77,8 @@ class Store:
     def _use(self, slab: Slab) -> None:
         self.slab = slab
         self._all = self.layout.views(slab.rows)
-        self.overflow = Overflow(slab, self._due, self._ours_of)
-        self.foreign = Foreign(slab, self.overflow, self._adopter, self._first, self._due_of)
+        self.overflow = Evictor(slab, self._due, self._ours_of)
+        self.foreign = UnmigratedRows(slab, self.overflow, self._adopter, self._first, self._due_of)
 
     def _first_rows(self, state: dict[str, Any], n: int) -> NDArray[np.uint8]:
         """Rows that keys begin with, `(n, nbytes)`."""
@@ -268,7 +268,7 @@ class Store:
             return
         if part.spill is not None:
             due_away = [*part.overdue, *part.spill.due(now)]
-            part.overdue = self.overflow.bring_back(part, due_away, batch)
+            part.overdue = self.overflow.restore(part, due_away, batch)
         slots = self.slab.slots_of(part.number)
         ends = self._silent(slots)
         due = ends < now
@@ -289,7 +289,7 @@ class Store:
         self.overflow.closed(part)
 
     def merge(
-        self, part: Partition, rows: Iterable[tuple[bytes, bytes | Gone | None]]
+        self, part: Partition, rows: Iterable[tuple[bytes, bytes | Tombstone | None]]
     ) -> tuple[int, int, list[tuple[bytes, str]]]:
         """Take changelog rows in; a row counts only if its source offset is not older.
 
@@ -306,15 +306,15 @@ class Store:
         slab.tick += 1
         for key, value in rows:
             slot = index.get(key)
-            ends = value is None or isinstance(value, Gone) or len(value) < HEAD_BYTES
+            ends = value is None or isinstance(value, Tombstone) or len(value) < HEAD_BYTES
             away = None  # a row in memory may have left an old copy, which ends with it
             if slot is None or ends:
                 away = overflow.away(part, [key]).get(key)
-            if isinstance(value, Gone) or key in graves:
+            if isinstance(value, Tombstone) or key in graves:
                 if graves.late(key, value, self._newest(part, key, away)):
                     old += 1
                     continue
-                value = None if isinstance(value, Gone) else value
+                value = None if isinstance(value, Tombstone) else value
             if away is not None and part.spill is not None:
                 if value is None or len(value) < HEAD_BYTES:
                     part.spill.remove([key])
@@ -350,7 +350,7 @@ class Store:
                     overflow.make_room(1, _NO_SLOTS)
                 if slab.full() and part.spill is not None:  # of rows that are not written out yet
                     (due,) = self._due_of(np.frombuffer(value, dtype=np.uint8)[None])
-                    overflow.put_away(part, [Spilled(key, value, due)])
+                    overflow.evict(part, [Spilled(key, value, due)])
                     accepted += 1
                     continue
                 if slab.full():
@@ -441,7 +441,7 @@ class Store:
     def _ours_of(self, part: Partition, key: bytes, value: bytes) -> NDArray[np.uint8]:
         """The row of a key that was put away, maybe under an earlier model."""
         fresh = self._first(key)[None].copy()
-        self._adopter.adopt([value], part.described, fresh)
+        self._adopter.migrate([value], part.described, fresh)
         row: NDArray[np.uint8] = fresh[0]
         return row
 

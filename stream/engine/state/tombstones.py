@@ -13,7 +13,7 @@ _MOST = 10_000
 """Keys remembered: a late row follows soon, if at all."""
 
 
-class Gone(NamedTuple):
+class Tombstone(NamedTuple):
     """A tombstone whose writer had absorbed its partition up to `absorbed`.
 
     It says nothing of rows beyond that, and rows up to there say nothing after it: either comes
@@ -23,10 +23,10 @@ class Gone(NamedTuple):
     absorbed: int
 
 
-def gone_by(headers: Mapping[str, bytes | None]) -> Gone | None:
+def tombstone_of(headers: Mapping[str, bytes | None]) -> Tombstone | None:
     """A tombstone: of a checkpoint, or, None, of a state tool, whose word is the last."""
     absorbed = number_in(headers.get(ABSORBED_HEADER))
-    return None if absorbed is None or absorbed < 0 else Gone(absorbed)
+    return None if absorbed is None or absorbed < 0 else Tombstone(absorbed)
 
 
 def number_in(header: bytes | None) -> int | None:
@@ -37,7 +37,7 @@ def number_in(header: bytes | None) -> int | None:
         return None
 
 
-class Graves:
+class TombstoneIndex:
     """Up to which offset rows of keys were forgotten, of one partition."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Graves:
     def __contains__(self, key: bytes) -> bool:
         return key in self._until
 
-    def late(self, key: bytes, value: bytes | Gone | None, newest: int) -> bool:
+    def late(self, key: bytes, value: bytes | Tombstone | None, newest: int) -> bool:
         """Whether a record says nothing any more; else it is remembered, or ends what was.
 
         Args:
@@ -54,7 +54,7 @@ class Graves:
             value: A row, or a tombstone.
             newest: Source offset of what is there of the key; -1 where nothing is.
         """
-        if isinstance(value, Gone):
+        if isinstance(value, Tombstone):
             if newest > value.absorbed:
                 return True
             self._until[key] = value.absorbed

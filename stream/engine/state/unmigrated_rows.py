@@ -14,9 +14,9 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from .eviction import Overflow
+from .eviction import Evictor
 from .layout import LAYOUT_VERSION
-from .migration import Adopter, version_in
+from .migration import RowMigrator, version_in
 from .partition import Partition
 from .slab import Slab
 from .spill import Spilled
@@ -28,7 +28,7 @@ _PAGE = 4096
 _UNKNOWN_DUE = 2**62
 
 
-class Foreign:
+class UnmigratedRows:
     """Foreign rows of the partitions of a slab.
 
     Args:
@@ -42,8 +42,8 @@ class Foreign:
     def __init__(
         self,
         slab: Slab,
-        overflow: Overflow,
-        adopter: Adopter,
+        overflow: Evictor,
+        adopter: RowMigrator,
         first: Callable[[bytes], NDArray[np.uint8]],
         due: Callable[[NDArray[np.uint8]], list[int]],
     ) -> None:
@@ -68,7 +68,7 @@ class Foreign:
             slot = part.index.pop(key, None)  # an older row
             if slot is not None:
                 slab.free(slot)
-        self._overflow.put_away(part, rows)
+        self._overflow.evict(part, rows)
         after, until = part.aside
         part.aside = min(after, begin) if after < until else begin, spill.last()
 
@@ -81,7 +81,7 @@ class Foreign:
             versions += {version_in(row) for row in rows.values()}
         return max(versions, default=0)
 
-    def adopt(self, part: Partition, limit: int) -> tuple[int, list[tuple[bytes, str]]]:
+    def migrate(self, part: Partition, limit: int) -> tuple[int, list[tuple[bytes, str]]]:
         """Make rows of ours: first those that wait in memory, then those in the spill.
 
         Args:
@@ -99,7 +99,7 @@ class Foreign:
             return 0, []
         keys, values = list(found), list(found.values())
         rows = np.stack([self._first(key) for key in keys])
-        whys = self._adopter.adopt(values, part.described, rows)
+        whys = self._adopter.migrate(values, part.described, rows)
         damaged = [(keys[place], why) for place, why in whys.items()]
         self._forget(part, [key for key, _ in damaged])
         slab, index = self._slab, part.index
@@ -124,7 +124,7 @@ class Foreign:
         due = self._due(rows[left])
         away = [Spilled(keys[at], values[at], end) for at, end in zip(left, due, strict=True)]
         if away:
-            self._overflow.put_away(part, away)
+            self._overflow.evict(part, away)
         return len(here) + len(left), damaged
 
     def _page(self, part: Partition, after: int, limit: int) -> tuple[int, dict[bytes, bytes]]:

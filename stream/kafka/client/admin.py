@@ -15,7 +15,7 @@ from aiokafka.client import ConnectionGroup
 from aiokafka.conn import collect_hosts, create_conn
 
 from stream.kafka.config import login_refused, not_safe
-from stream.kafka.protocol.ports import Observer, RefusedError, TopicFacts
+from stream.kafka.protocol.ports import Observer, RefusedError, TopicStatus
 
 from .requests import CreateTopics, TopicIds
 
@@ -66,7 +66,7 @@ class Admin:
         _, newest = self._apis.get(_TXN_OFFSET_COMMIT, (0, -1))
         return self.can_create and newest >= _FENCED_VERSION
 
-    async def describe(self, topics: list[str]) -> dict[str, TopicFacts]:
+    async def describe(self, topics: list[str]) -> dict[str, TopicStatus]:
         """Describe those of `topics` that exist."""
         client = self._client._client
         try:
@@ -74,12 +74,12 @@ class Admin:
         except (NotImplementedError, kafka_errors.IncompatibleBrokerVersion):
             known = await self._client.describe_topics(topics)
             return {
-                t["topic"]: TopicFacts(len(t["partitions"]), "")
+                t["topic"]: TopicStatus(len(t["partitions"]), "")
                 for t in known
                 if t["error_code"] == 0
             }
         return {
-            name: TopicFacts(len(partitions), topic_id)
+            name: TopicStatus(len(partitions), topic_id)
             for error, name, topic_id, _, partitions, *_ in answer.topics
             if error == 0
         }
@@ -159,7 +159,7 @@ async def _raise_if_refused(settings: Mapping[str, Any]) -> None:
 
 async def wait_for_topics(
     admin: Admin, topics: tuple[str, ...], observer: Observer
-) -> dict[str, TopicFacts]:
+) -> dict[str, TopicStatus]:
     """Wait until every input topic exists."""
     for attempt in range(1_000_000):
         try:

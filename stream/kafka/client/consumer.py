@@ -24,7 +24,7 @@ _READ_UNCOMMITTED = 0
 _LATEST = -1
 
 
-class LogFacts(NamedTuple):
+class LogStatus(NamedTuple):
     """Ends of a partition's log and the group's offset in it (-1 none) with its metadata."""
 
     start: int
@@ -38,7 +38,7 @@ class ConsumerThread(AIOKafkaConsumerThread):
 
     mundane_level = "debug"
     app: Any
-    heard_at: float = float("-inf")
+    last_heartbeat: float = float("-inf")
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         accept_empty_markers()
@@ -60,7 +60,7 @@ class ConsumerThread(AIOKafkaConsumerThread):
             max_partition_fetch_bytes=config.partition_max_bytes,
             session_timeout_ms=session_ms,
             heartbeat_interval_ms=min(3000, session_ms // 4),
-            rebalance_timeout_ms=int(max(2 * config.patience_seconds, 60.0) * 1000),
+            rebalance_timeout_ms=int(max(2 * config.shutdown_timeout_seconds, 60.0) * 1000),
             metadata_max_age_ms=60_000,
         )
 
@@ -80,7 +80,7 @@ class ConsumerThread(AIOKafkaConsumerThread):
 
     def heard(self) -> None:
         """The group has confirmed this worker just now."""
-        self.heard_at = time.monotonic()
+        self.last_heartbeat = time.monotonic()
 
     def membership(self) -> Membership:
         """What the group's client believes now."""
@@ -107,12 +107,12 @@ class ConsumerThread(AIOKafkaConsumerThread):
             return None
         return highwater
 
-    async def facts(self, tps: Iterable[TP]) -> dict[TP, LogFacts]:
+    async def facts(self, tps: Iterable[TP]) -> dict[TP, LogStatus]:
         """Log ends (committed reads) and group offsets, asked from the brokers."""
-        result: dict[TP, LogFacts] = await self.call_thread(self._facts, list(tps))
+        result: dict[TP, LogStatus] = await self.call_thread(self._facts, list(tps))
         return result
 
-    async def _facts(self, tps: list[TP]) -> dict[TP, LogFacts]:
+    async def _facts(self, tps: list[TP]) -> dict[TP, LogStatus]:
         consumer = self._ensure_consumer()
         partitions = [TopicPartition(*tp) for tp in tps]
         if not partitions:
@@ -124,7 +124,7 @@ class ConsumerThread(AIOKafkaConsumerThread):
         for tp, partition in zip(tps, partitions, strict=True):
             known = offsets.get(partition)
             committed, writer = (known.offset, known.metadata or "") if known else (-1, "")
-            facts[tp] = LogFacts(starts[partition], ends[partition], committed, writer)
+            facts[tp] = LogStatus(starts[partition], ends[partition], committed, writer)
         return facts
 
     async def turn(self) -> None:

@@ -136,7 +136,7 @@ class FencedProducer(AIOKafkaProducer):
         )
 
 
-async def take_over(transactional_id: str, settings: Mapping[str, Any]) -> None:
+async def fence_producer(transactional_id: str, settings: Mapping[str, Any]) -> None:
     """End whatever transaction a former worker left open, and fence it if it should still live.
 
     Args:

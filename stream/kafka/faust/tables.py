@@ -109,7 +109,7 @@ class SlabRecovery(Recovery):
         if title == "active":
             self.signal_recovery_end.clear()  # of an earlier recovery
             await consumer.quiet()
-            ends = await self.app.edge.settled_ends(tps)
+            ends = await self.app.edge.wait_for_stable_offsets(tps)
             await self.app.edge.restore(self, ends)
         else:
             ends = await consumer.highwaters(*tps)

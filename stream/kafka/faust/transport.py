@@ -13,7 +13,7 @@ from faust.transport.drivers import aiokafka as driver
 from mode import Service
 
 from stream.kafka.client.consumer import ConsumerThread
-from stream.kafka.runtime.fetch_loop import Flow
+from stream.kafka.runtime.fetch_loop import FetchLoop
 from stream.kafka.runtime.pace import Pace
 
 _POLL_SECONDS = 0.25
@@ -31,7 +31,7 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self.edge = self.app.edge
         self.edge.consumer = self
-        self.flow = Flow(
+        self.flow = FetchLoop(
             self.edge,
             lambda: int(self.app.consumer_generation_id),
             lambda: self.flow_active and not self.app.should_stop,
@@ -92,7 +92,7 @@ class Consumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
         """Finish the slice in hand, bring everything to the log, then let go."""
         self.stop_flow()
-        await self.flow.let_go("revoke")
+        await self.flow.release("revoke")
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[Any], generation_id: int = 0) -> None:
@@ -108,7 +108,7 @@ class Consumer(driver.Consumer):
 
     async def wait_empty(self) -> None:
         """The stop: one last checkpoint."""
-        await self.flow.let_go("stop")
+        await self.flow.release("stop")
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Do nothing: offsets are committed by checkpoints only."""

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from stream.engine import META_KEY, Gone, MetaRow, gone_by, number_in
+from stream.engine import META_KEY, MetaRow, Tombstone, number_in, tombstone_of
 
 from .checkpoint import COMMITTED_HEADER
 from .ports import TP, Engine, LoadReport, Observer
@@ -157,7 +157,7 @@ class Changelog:
         """
         seen = self._stored.get(tp, -1)
         keys: list[bytes] = []
-        values: list[bytes | Gone | None] = []
+        values: list[bytes | Tombstone | None] = []
         for record in records:
             if record.offset <= seen:
                 continue
@@ -166,7 +166,7 @@ class Changelog:
                 continue
             keys.append(record.key)
             value = record.value
-            values.append(gone_by(dict(record.headers)) if value is None else value)
+            values.append(tombstone_of(dict(record.headers)) if value is None else value)
             if record.key == META_KEY:
                 self._read_headers(tp, record.value, record.headers)
         if records:
@@ -183,8 +183,8 @@ class Changelog:
         """
         adopted = 0
         while True:
-            adopted += self._report(tp, self._engine.adopt(tp, _ADOPTED_ROWS))
-            left = self._engine.unadopted(tp)
+            adopted += self._report(tp, self._engine.migrate(tp, _ADOPTED_ROWS))
+            left = self._engine.unmigrated(tp)
             yield Adopted(adopted, left)
             if not left:
                 return

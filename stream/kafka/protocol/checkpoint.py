@@ -24,7 +24,7 @@ from stream.engine import ABSORBED_HEADER
 
 from .outbox import Entry, Outbox, settled
 from .ports import TP, Clock, Engine, Group, Observer, StateLog
-from .positions import Ledger
+from .positions import Positions
 
 COMMITTED_HEADER = "ember.committed"
 """On the meta row: what the group had committed before; next to the absorbed offset, the only
@@ -71,7 +71,7 @@ class Checkpoint:
         self,
         *,
         engine: Engine,
-        ledger: Ledger,
+        ledger: Positions,
         outbox: Outbox,
         log: StateLog,
         group: Group,

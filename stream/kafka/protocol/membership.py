@@ -10,7 +10,7 @@ from .ports import Clock, FencedError, Membership
 _POLL_SECONDS = 0.1
 
 
-class GroupView:
+class GroupMembership:
     """The group as a checkpoint sees it: the membership at the last assignment, while it holds.
 
     Args:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from stream.engine import Fetch, Gone, RowBlock, Walk
+from stream.engine import Fetch, RowBlock, SnapshotScan, Tombstone
 from stream.errors import UserError
 from stream.records import Decoded, Event, Message, Reason, Rejected
 
@@ -130,10 +130,10 @@ class Engine(Protocol):
     def open(self, tp: TP, position: int, events_from: int) -> bool:
         """Say where absorbing goes on; whether the meta row must be written first."""
 
-    def announce(self, tp: TP, offset: int, model: Any) -> None:
+    def schedule_switch(self, tp: TP, offset: int, model: Any) -> None:
         """Note in the meta row that from an offset on a model judges."""
 
-    def judge_by(self, model: Any, written_by_us: Collection[TP] = ()) -> None:
+    def switch_model(self, model: Any, written_by_us: Collection[TP] = ()) -> None:
         """Let it judge from the next record on."""
 
     def step_all(
@@ -144,17 +144,17 @@ class Engine(Protocol):
     def take_dirty(self, tp: TP, limit: int | None = None) -> DirtyRows:
         """Copy the dirty rows and mark them clean."""
 
-    def load(self, tp: TP, keys: list[bytes], values: list[bytes | Gone | None]) -> LoadReport:
+    def load(self, tp: TP, keys: list[bytes], values: list[bytes | Tombstone | None]) -> LoadReport:
         """Merge changelog rows."""
 
     def newer(self, tp: TP) -> int:
         """Layout version of loaded rows that this engine does not read; 0: there are none."""
 
-    def adopt(self, tp: TP, limit: int | None = None) -> LoadReport:
+    def migrate(self, tp: TP, limit: int | None = None) -> LoadReport:
         """After all rows are loaded: take over some of another layout or model."""
 
-    def unadopted(self, tp: TP) -> int:
-        """Rows that wait for `adopt`; at most so many."""
+    def unmigrated(self, tp: TP) -> int:
+        """Rows that wait for `migrate`; at most so many."""
 
     def meta(self, tp: TP) -> MetaRow:
         """The partition's meta row."""
@@ -172,7 +172,7 @@ class Engine(Protocol):
     def row_kind(self) -> tuple[str, list[tuple[str, str, tuple[int, ...]]]]:
         """Digest of the model of the rows, and their fields."""
 
-    def walk(self, tp: TP) -> Walk:
+    def walk(self, tp: TP) -> SnapshotScan:
         """Begin to copy the rows of a partition."""
 
     def load_block(self, tp: TP, block: RowBlock) -> LoadReport:
@@ -259,7 +259,7 @@ class StateLog(Protocol):
         """Give the transaction up; best effort, never raises."""
 
 
-class TopicFacts(NamedTuple):
+class TopicStatus(NamedTuple):
     """A topic as the broker knows it; `topic_id` is empty where it has none."""
 
     partitions: int
@@ -269,13 +269,13 @@ class TopicFacts(NamedTuple):
 class Administration(Protocol):
     """What is asked of the cluster between an assignment and the first record."""
 
-    async def describe(self, topics: Sequence[str]) -> Mapping[str, TopicFacts]:
+    async def describe(self, topics: Sequence[str]) -> Mapping[str, TopicStatus]:
         """Describe those of `topics` that exist."""
 
     async def tombstones_kept(self, topics: Sequence[str]) -> Mapping[str, float]:
         """Seconds for which tombstones stay, by topic; absent where the broker does not say."""
 
-    async def take_over(self, transactional_id: str) -> None:
+    async def fence_producer(self, transactional_id: str) -> None:
         """End what a former worker left open, and fence it if it should still live."""
 
 

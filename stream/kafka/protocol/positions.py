@@ -23,7 +23,7 @@ class Entry:
     committed: int
 
 
-class Ledger:
+class Positions:
     """Positions by input partition. A partition that is not in it is not processed."""
 
     def __init__(self) -> None:

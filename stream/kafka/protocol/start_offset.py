@@ -9,7 +9,7 @@ from .ports import TP, MetaRow, RefusedError
 MEND = "Run `ember state rebase` to say what should hold."
 
 
-class Facts(NamedTuple):
+class PartitionStatus(NamedTuple):
     """What broker and group say about an input partition.
 
     Attributes:
@@ -38,7 +38,9 @@ class Start(NamedTuple):
     lost: int
 
 
-def resume(group: str, tp: TP, meta: MetaRow, facts: Facts, *, between: bool = False) -> Start:
+def resume(
+    group: str, tp: TP, meta: MetaRow, facts: PartitionStatus, *, between: bool = False
+) -> Start:
     """Find the position that continues the state exactly.
 
     The state decides, not the group's offset: rows, meta row and position were written together.

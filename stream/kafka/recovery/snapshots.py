@@ -23,7 +23,7 @@ from stream.kafka.protocol.ports import TP
 from .snapshot_files import DamagedError, Head, SnapshotFiles, SnapshotReader
 
 if TYPE_CHECKING:
-    from stream.kafka.runtime.session import Edge
+    from stream.kafka.runtime.session import Session
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Snapshots:
 
     def __init__(
         self,
-        edge: Edge,
+        edge: Session,
         files: SnapshotFiles,
         offload: Offload = asyncio.to_thread,
         wall_clock: Callable[[], float] = time.time,

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka import errors as kafka_errors
 
-from stream.kafka.client.consumer import LogFacts
-from stream.kafka.protocol.ports import TP, RefusedError, TopicFacts
-from stream.kafka.protocol.start_offset import Facts, resume
+from stream.kafka.client.consumer import LogStatus
+from stream.kafka.protocol.ports import TP, RefusedError, TopicStatus
+from stream.kafka.protocol.start_offset import PartitionStatus, resume
 
 if TYPE_CHECKING:
-    from stream.kafka.runtime.session import Edge
+    from stream.kafka.runtime.session import Session
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _TAKE_OVER_SECONDS = 1.5
 _TOPIC_SECONDS = 10.0
 
 
-async def settled_ends(edge: Edge, tps: set[Any]) -> dict[Any, int]:
+async def wait_for_stable_offsets(edge: Session, tps: set[Any]) -> dict[Any, int]:
     """Ends of changelog partitions when no transaction of a former owner is open in them.
 
     Such a transaction may still be committed: state read before would be too old. Its writer
@@ -54,12 +54,12 @@ async def settled_ends(edge: Edge, tps: set[Any]) -> dict[Any, int]:
             for writer in sorted(writers - fenced):
                 fenced.add(writer)
                 log.warning("Ending the open transaction of %r, if it has one.", writer)
-                await edge.administration.take_over(writer)
+                await edge.administration.fence_producer(writer)
         edge.observer.phase("recovering", f"waiting for open transactions in {len(hanging)}")
         await asyncio.sleep(_SETTLE_POLL_SECONDS)
 
 
-async def take_positions(edge: Edge, tps: list[Any]) -> None:
+async def take_positions(edge: Session, tps: list[Any]) -> None:
     """Find, check and take the positions of input partitions.
 
     Where the partitions are let go meanwhile it stops: the next assignment asks anew.
@@ -97,8 +97,8 @@ async def take_positions(edge: Edge, tps: list[Any]) -> None:
 
 
 async def _ask(
-    edge: Edge, sources: list[TP]
-) -> tuple[Mapping[TP, LogFacts], Mapping[str, TopicFacts]]:
+    edge: Session, sources: list[TP]
+) -> tuple[Mapping[TP, LogStatus], Mapping[str, TopicStatus]]:
     """Facts of inputs, and topics with their changelogs; asked again while a broker is away.
 
     Raises:
@@ -126,7 +126,7 @@ async def _ask(
         await asyncio.sleep(_SETTLE_POLL_SECONDS)
 
 
-def _refuse_newer(edge: Edge, tp: TP) -> None:
+def _refuse_newer(edge: Session, tp: TP) -> None:
     """Rows that a newer version wrote are not this worker's to forget."""
     version = edge.engine.newer(tp)
     if version:
@@ -144,7 +144,9 @@ class _Began(NamedTuple):
     events_from: int
 
 
-async def _began(edge: Edge, sources: list[TP], facts: Mapping[TP, LogFacts]) -> dict[TP, _Began]:
+async def _began(
+    edge: Session, sources: list[TP], facts: Mapping[TP, LogStatus]
+) -> dict[TP, _Began]:
     """Where a group without state is to begin in each partition.
 
     History is what was sent before this process was asked to start: what comes while it still
@@ -169,7 +171,7 @@ async def _began(edge: Edge, sources: list[TP], facts: Mapping[TP, LogFacts]) ->
     return began
 
 
-def _open(edge: Edge, tp: TP, position: int, found: LogFacts, began: _Began) -> None:
+def _open(edge: Session, tp: TP, position: int, found: LogStatus, began: _Began) -> None:
     """Own a partition; what its meta row says anew is written before its first record."""
     fresh = edge.engine.meta(tp).absorbed < 0
     new = fresh and found.committed < 0
@@ -186,7 +188,7 @@ def _open(edge: Edge, tp: TP, position: int, found: LogFacts, began: _Began) -> 
 
 
 def _start(
-    edge: Edge, tp: TP, found: LogFacts, topics: Mapping[str, TopicFacts], began: int
+    edge: Session, tp: TP, found: LogStatus, topics: Mapping[str, TopicStatus], began: int
 ) -> int:
     meta, topic = edge.engine.meta(tp), topics[tp[0]]
     changelog = topics[edge.config.changelog(tp[0])]
@@ -194,7 +196,7 @@ def _start(
         edge.config.group,
         tp,
         meta,
-        Facts(
+        PartitionStatus(
             topic_id=topic.topic_id,
             changelog_id=changelog.topic_id,
             partition_count=topic.partitions,

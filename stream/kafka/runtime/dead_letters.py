@@ -28,7 +28,7 @@ _IMPATIENT_SECONDS = 30.0
 log = logging.getLogger(__name__)
 
 
-class _Letter(NamedTuple):
+class _DeadLetter(NamedTuple):
     message: Outgoing
     reason: Reason
     outcome: str
@@ -72,7 +72,7 @@ class DeadLetters:
         self._too_large = too_large
         self._limit = queue
         self._patience = patience
-        self._queue: deque[_Letter] = deque()
+        self._queue: deque[_DeadLetter] = deque()
         self._task: asyncio.Task[None] | None = None
         self._flying: set[asyncio.Task[None]] = set()
         self._second = -1
@@ -128,7 +128,7 @@ class DeadLetters:
             self._observer.dead_letters("dropped", reason, 1)
             self._complain("dropped", "dead letters come faster than the broker takes them")
             return
-        self._queue.append(_Letter(message, reason, outcome))
+        self._queue.append(_DeadLetter(message, reason, outcome))
 
     def _whole(self, tp: TP, message: Message, reason: Reason, detail: str) -> Outgoing:
         headers: Headers = [*message.headers, *self._headers(tp, reason, detail)]
@@ -170,7 +170,7 @@ class DeadLetters:
                 self._flying.add(task)
                 task.add_done_callback(self._flying.discard)
 
-    async def _follow(self, letter: _Letter, ack: Any) -> None:
+    async def _follow(self, letter: _DeadLetter, ack: Any) -> None:
         try:
             await ack
         except Exception as error:  # noqa: BLE001
@@ -178,7 +178,7 @@ class DeadLetters:
         else:
             self._observer.dead_letters(letter.outcome, letter.reason, 1)
 
-    async def _retry_smaller(self, letter: _Letter, error: BaseException) -> None:
+    async def _retry_smaller(self, letter: _DeadLetter, error: BaseException) -> None:
         if not self._too_large(error) or letter.outcome == "cut":
             self._observer.dead_letters("failed", letter.reason, 1)
             self._complain("failed", f"a dead letter was not written: {error!r}")

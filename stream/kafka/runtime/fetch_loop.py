@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from .session import Edge
+from .session import Session
 
 
-class Flow:
+class FetchLoop:
     """Hands fetches over, unless they are of an earlier assignment.
 
     Args:
@@ -20,7 +20,7 @@ class Flow:
     """
 
     def __init__(
-        self, edge: Edge, generation: Callable[[], int], open_: Callable[[], bool]
+        self, edge: Session, generation: Callable[[], int], open_: Callable[[], bool]
     ) -> None:
         self._edge = edge
         self._generation = generation
@@ -66,12 +66,12 @@ class Flow:
         async with self._batch:
             yield
 
-    async def let_go(self, reason: str) -> None:
+    async def release(self, reason: str) -> None:
         """Finish the slice in hand, bring everything to the log, own nothing any more."""
-        seconds = self._edge.config.patience_seconds
+        seconds = self._edge.config.shutdown_timeout_seconds
         try:
             async with asyncio.timeout(seconds), self._batch:
                 pass
         except TimeoutError:
             self._edge.fatal(f"The records in hand ({reason}) took longer than {seconds:g} s.")
-        await self._edge.let_go(reason)
+        await self._edge.release(reason)

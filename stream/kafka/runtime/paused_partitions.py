@@ -15,14 +15,14 @@ from typing import Any
 from faust.types import TP as FaustTP  # noqa: N811  # ours is a plain tuple
 
 from stream.kafka.protocol.ports import TP, Codec, LookingUp, Observer
-from stream.kafka.protocol.positions import Ledger
+from stream.kafka.protocol.positions import Positions
 
 log = logging.getLogger(__name__)
 
 _BACK_OFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 
-class Waiting:
+class PausedPartitions:
     """Who waits, and the asking on their behalf.
 
     Args:
@@ -38,7 +38,7 @@ class Waiting:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: Positions,
         observer: Observer,
         consumer: Callable[[], Any],
         codec: Callable[[], Codec],

@@ -13,7 +13,7 @@ from typing import cast
 
 import numpy as np
 
-from stream.engine import Fate, Fetch
+from stream.engine import Fetch, Outcome
 from stream.kafka.protocol.outbox import Outbox
 from stream.kafka.protocol.ports import (
     TP,
@@ -25,11 +25,11 @@ from stream.kafka.protocol.ports import (
     Observer,
     Outgoing,
 )
-from stream.kafka.protocol.positions import Ledger
+from stream.kafka.protocol.positions import Positions
 from stream.records import Event, Message, Reason, Rejected, cloudevent_headers
 
 from .dead_letters import DeadLetters
-from .paused_partitions import Waiting
+from .paused_partitions import PausedPartitions
 from .trace_headers import trace_headers
 
 SLICE = 4096
@@ -45,7 +45,9 @@ BACKLOG_HEADER = "ember.backlog"
 """On events about records that were old when the worker came to them. A header, not the body:
 how late a worker is does not change what it says."""
 
-_LATE = cast("Reason", Fate.LATE)  # a fate of the engine, not a refusal; here it is treated alike
+_LATE = cast(
+    "Reason", Outcome.LATE
+)  # a outcome of the engine, not a refusal; here it is treated alike
 
 
 class Processor:
@@ -75,7 +77,7 @@ class Processor:
         *,
         codec: Codec,
         engine: Engine,
-        ledger: Ledger,
+        ledger: Positions,
         outbox: Outbox,
         dead_letters: DeadLetters | None,
         topics: Callable[[str, str], str],
@@ -85,7 +87,7 @@ class Processor:
         late: bool = False,
         slice_messages: int = SLICE,
         make_room: Callable[[], Awaitable[None]] | None = None,
-        waiting: Waiting | None = None,
+        waiting: PausedPartitions | None = None,
         max_age_seconds: float = math.inf,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:

@@ -13,7 +13,7 @@ from stream.errors import UserError
 from stream.kafka.config import WorkerConfig
 from stream.kafka.protocol.changelog import Changelog
 from stream.kafka.protocol.checkpoint import Checkpoint, CheckpointError
-from stream.kafka.protocol.membership import GroupView
+from stream.kafka.protocol.membership import GroupMembership
 from stream.kafka.protocol.outbox import Outbox
 from stream.kafka.protocol.ports import (
     TP,
@@ -28,14 +28,14 @@ from stream.kafka.protocol.ports import (
     RefusedError,
     StateLog,
 )
-from stream.kafka.protocol.positions import Ledger
+from stream.kafka.protocol.positions import Positions
 from stream.kafka.recovery.snapshots import Snapshots
-from stream.kafka.recovery.start import settled_ends, take_positions
-from stream.kafka.supervision.cluster_monitor import Lookout
+from stream.kafka.recovery.start import take_positions, wait_for_stable_offsets
+from stream.kafka.supervision.cluster_monitor import ClusterMonitor
 from stream.records import quoted
 
 from .dead_letters import DeadLetters
-from .paused_partitions import Waiting
+from .paused_partitions import PausedPartitions
 from .processor import Processor
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ _DAMAGED_SHOWN = 20
 """Damaged rows of a partition that are named one by one."""
 
 
-class Edge:
+class Session:
     """What Faust's extension points talk to.
 
     Args:
@@ -74,7 +74,7 @@ class Edge:
         engine: Engine,
         observer: Observer,
         transactional_id: str,
-        log_factory: Callable[[Edge], StateLog],
+        log_factory: Callable[[Session], StateLog],
         administration: Administration,
         events: EventSink | None,
         dead_letters: EventSink | None,
@@ -101,12 +101,12 @@ class Edge:
         self.assignments = 0  # that were let go
         self.running = False  # all partitions of this assignment are at work
         self.took_over_at = float("-inf")  # when rows of another model last became ours
-        self.ledger = Ledger()
+        self.ledger = Positions()
         self.changelog = Changelog(engine, observer, self._damaged)
         self.outbox = Outbox(events, limit=config.events_in_flight, on_full=self._wake.set)
-        self.group = GroupView(
+        self.group = GroupMembership(
             lambda: self.consumer.thread.membership(),
-            lambda: self.consumer.thread.heard_at,
+            lambda: self.consumer.thread.last_heartbeat,
             clock,
             config.session_timeout_seconds,
             fenced=bool(transactional_id),
@@ -133,7 +133,7 @@ class Edge:
             on_written=self.changelog.wrote,
             settle_dead_letters=None if self._dead_letters is None else self._dead_letters.settle,
         )
-        self.waiting = Waiting(
+        self.waiting = PausedPartitions(
             self.ledger, observer, lambda: self.consumer, lambda: self._processor.codec
         )
         self._processor = Processor(
@@ -221,13 +221,13 @@ class Edge:
 
     async def watch(self, stopped: Callable[[], bool]) -> None:
         """Look whether positions, logs and topics still hold; end the process where not."""
-        await Lookout(self).forever(stopped)
+        await ClusterMonitor(self).forever(stopped)
 
     async def write_ahead(self) -> None:
         """Write meta rows that must be in the log before the next record is absorbed."""
         await self.checkpoint_now("start")
 
-    async def judge_by(self, model: Any, codec: Codec) -> dict[TP, int]:
+    async def switch_model(self, model: Any, codec: Codec) -> dict[TP, int]:
         """Let another model, or other thresholds, judge from the next record on.
 
         Each partition's meta row says so before that record is absorbed: a replay changes there.
@@ -238,26 +238,31 @@ class Edge:
         async with self.consumer.flow.between():
             offsets = {tp: self.ledger.position(tp) for tp in self.ledger}
             for tp, offset in offsets.items():
-                self.engine.announce(tp, offset, model)
+                self.engine.schedule_switch(tp, offset, model)
                 self.ledger.reopen(tp)
             await self.checkpoint_now("switch")
-            self.engine.judge_by(model, offsets)  # no await in between: nothing else was written
+            self.engine.switch_model(
+                model, offsets
+            )  # no await in between: nothing else was written
             self._processor.codec = codec
         return offsets
 
-    async def let_go(self, reason: str) -> None:
+    async def release(self, reason: str) -> None:
         """Bring everything to the log, in bounded time, and own nothing any more."""
         if reason == "revoke":
             self.observer.phase("joining", "the group divides its partitions anew")
         if any(True for _ in self.ledger):
             try:
                 self.group.membership()
-                await asyncio.wait_for(self.checkpoint_now(reason), self.config.patience_seconds)
+                await asyncio.wait_for(
+                    self.checkpoint_now(reason), self.config.shutdown_timeout_seconds
+                )
             except FencedError as error:
                 self.fatal(f"This worker is fenced: {error}.")
             except TimeoutError:
                 self.fatal(
-                    f"A checkpoint ({reason}) took longer than {self.config.patience_seconds:g} s."
+                    f"A checkpoint ({reason}) took longer than "
+                    f"{self.config.shutdown_timeout_seconds:g} s."
                 )
         if self.snapshots is not None:
             self.snapshots.letting_go(self.ledger)
@@ -319,9 +324,9 @@ class Edge:
         self.observer.phase("recovering", sentence)
         log.info("Recovering state: %s.", sentence)
 
-    async def settled_ends(self, tps: set[Any]) -> dict[Any, int]:
+    async def wait_for_stable_offsets(self, tps: set[Any]) -> dict[Any, int]:
         """Ends of changelog partitions in which no transaction of a former owner is open."""
-        return await settled_ends(self, tps)
+        return await wait_for_stable_offsets(self, tps)
 
     async def restore(self, recovery: Any, ends: Mapping[Any, int]) -> None:
         """Load what this host has of partitions of which nothing is in memory.

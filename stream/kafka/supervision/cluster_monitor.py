@@ -19,7 +19,7 @@ from stream.kafka.protocol.start_offset import changelog_made_again, topic_made_
 from .watchdog import STOOD_STILL, Progress
 
 if TYPE_CHECKING:
-    from stream.kafka.runtime.session import Edge
+    from stream.kafka.runtime.session import Session
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +31,14 @@ _TOPICS_SECONDS: Final = 30.0
 """Between questions for the topics; each takes a connection of its own."""
 
 
-class Lookout:
+class ClusterMonitor:
     """Looks at the cluster for an edge.
 
     Args:
         edge: Whose positions are looked after.
     """
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: Session) -> None:
         self._edge = edge
         self._seconds = edge.config.stuck_seconds
         self._turn = min(_LOOK_SECONDS, self._seconds / 4) if self._seconds else _LOOK_SECONDS
@@ -96,7 +96,7 @@ class Lookout:
 
     def _silence(self) -> str:
         edge = self._edge
-        silence = edge.clock() - edge.consumer.thread.heard_at
+        silence = edge.clock() - edge.consumer.thread.last_heartbeat
         if silence <= edge.config.session_timeout_seconds:
             return ""
         return f"the group has not answered for {silence:.0f} s"

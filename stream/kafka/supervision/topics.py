@@ -10,7 +10,7 @@ from aiokafka import errors as kafka_errors
 
 from stream.kafka.client.admin import Admin, connect, wait_for_topics
 from stream.kafka.config import WorkerConfig
-from stream.kafka.protocol.ports import Observer, RefusedError, TopicFacts
+from stream.kafka.protocol.ports import Observer, RefusedError, TopicStatus
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class Cluster:
         transactions: Whether checkpoints are fenced transactions.
     """
 
-    inputs: dict[str, TopicFacts]
+    inputs: dict[str, TopicStatus]
     transactions: bool
 
 
@@ -89,7 +89,7 @@ def own_topics(
     return wanted
 
 
-async def _make(admin: Admin, config: WorkerConfig, inputs: dict[str, TopicFacts]) -> None:
+async def _make(admin: Admin, config: WorkerConfig, inputs: dict[str, TopicStatus]) -> None:
     """Create what is missing; where that is not allowed, say what to create."""
     wanted = own_topics(config, {topic: facts.partitions for topic, facts in inputs.items()})
     found = await admin.describe(list(wanted))

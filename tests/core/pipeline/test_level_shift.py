@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ember_core.pipeline import MotorNeuron, Tail, Turns, decide_turns, fit_tail, zero_state
+from ember_core.pipeline import MotorNeuron, PackedRows, Tail, decide_packed, fit_tail, zero_state
 
 BEFORE, AFTER, FREEZE = 997, 19_001, 211
 
@@ -22,14 +22,14 @@ def test_a_level_shift_is_reported_once_and_in_time_accepted(shift):
         state[name][:] = value
     scores[BEFORE:] += shift
     rows = len(scores)
-    got = decide_turns(
+    got = decide_packed(
         tail,
         motor,
         state,
         np.exp(scores).astype(np.float32),
         np.ones(rows, bool),
         np.zeros(rows, np.float32),
-        Turns([1] * rows),
+        PackedRows([1] * rows),
     )
     fired, resolved = np.flatnonzero(got.fires), np.flatnonzero(got.resolves)
     first = fired[fired >= BEFORE]

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from ember_core.pipeline import (
     LiquidNetwork,
     MotorNeuron,
+    PackedRows,
     Pipeline,
     PipelineConfig,
     Tail,
-    Turns,
-    decide_turns,
+    decide_packed,
     zero_state,
 )
 from tests.core.conftest import CHANNELS, ROW_US, START, fit, history, signal
@@ -31,7 +31,7 @@ WHO = st.lists(st.integers(0, 12), min_size=1, max_size=70)
 @given(who=WHO)
 def test_each_key_keeps_its_order_and_a_turn_has_a_key_once(who):
     who = np.array(who)
-    turns, keys, order = Turns.of(who)
+    turns, keys, order = PackedRows.of(who)
     assert sorted(order.tolist()) == list(range(who.size))
     assert (who[order] == keys[turns.key]).all()
     for key in set(who.tolist()):
@@ -44,7 +44,7 @@ def test_each_key_keeps_its_order_and_a_turn_has_a_key_once(who):
 
 @given(who=WHO, n=st.integers(1, 4))
 def test_rows_earlier_are_the_keys_own(who, n):
-    turns, _, _ = Turns.of(np.array(who))
+    turns, _, _ = PackedRows.of(np.array(who))
     later = turns.turn >= n
     assert (turns.key[turns.back(n)] == turns.key[later]).all()
     assert (turns.turn[turns.back(n)] == turns.turn[later] - n).all()
@@ -53,7 +53,7 @@ def test_rows_earlier_are_the_keys_own(who, n):
 @given(who=WHO)
 def test_recurrences_are_those_of_each_key_alone(who):
     """Averages, sums, counts and maxima: the same operations in the same order."""
-    turns, keys, _ = Turns.of(np.array(who))
+    turns, keys, _ = PackedRows.of(np.array(who))
     rng = np.random.default_rng(len(who))
     x, share, start = (
         rng.standard_normal((n, 3)).astype(np.float32) for n in (turns.rows, turns.rows, turns.keys)
@@ -77,7 +77,7 @@ def test_recurrences_are_those_of_each_key_alone(who):
 
 
 def test_nobody_has_no_rows():
-    turns, keys, order = Turns.of(np.zeros(0, dtype=np.int64))
+    turns, keys, order = PackedRows.of(np.zeros(0, dtype=np.int64))
     assert (turns.rows, turns.keys, keys.size, order.size) == (0, 0, 0, 0)
 
 
@@ -118,12 +118,12 @@ def test_rows_in_turns_have_the_bits_of_rows_one_at_a_time(model, seed, keys):
     """Observation, score, decision and every field of the state, of known and of new keys."""
     pipeline = model.pipeline
     who, values, time_us = fleet_rows(keys, 150, seed)
-    turns, names, order = Turns.of(who)
+    turns, names, order = PackedRows.of(who)
     states = {n: v[names] for n, v in beginnings(model, keys).items()}
     seen = pipeline.observe(states, values[order], time_us[order], turns)
     score = pipeline.score(seen.visible)
     chosen = np.flatnonzero(seen.scored)
-    warm, inner, at = Turns.of(turns.key[chosen])
+    warm, inner, at = PackedRows.of(turns.key[chosen])
     chosen = chosen[at]
     decision = pipeline.decide(
         {n: v[inner] for n, v in states.items()},
@@ -177,7 +177,7 @@ def test_decisions_in_turns_have_the_bits_of_one_at_a_time(seed, half_life, free
     tail = Tail(-3.0, half_life_rows=half_life, freeze_rows=freeze)
     motor = MotorNeuron(on=1.2, off=0.9, time_constant_rows=1.5, refractory_rows=2)
     rng = np.random.default_rng(seed)
-    turns, _, _ = Turns.of(np.r_[np.arange(keys), rng.integers(0, keys, 120)])
+    turns, _, _ = PackedRows.of(np.r_[np.arange(keys), rng.integers(0, keys, 120)])
     state = zero_state((*tail.state_fields(), *motor.state_fields()), keys)
     state["tail_high"][...] = rng.normal(1.0, 0.5, keys)
     state["tail_mid"][...] = state["tail_high"] - rng.choice([0.001, 1.0, -0.1], keys)
@@ -186,7 +186,7 @@ def test_decisions_in_turns_have_the_bits_of_one_at_a_time(seed, half_life, free
     score = np.exp(rng.standard_cauchy(turns.rows).clip(-9, 9)).astype(np.float32) - 3
     may_fire = rng.random(turns.rows) < 0.9
     learning = (0.05 * (rng.random(turns.rows) < 0.2)).astype(np.float32)
-    got = decide_turns(tail, motor, state, score, may_fire, learning, turns)
+    got = decide_packed(tail, motor, state, score, may_fire, learning, turns)
     for k in range(keys):
         own = {n: v[k : k + 1] for n, v in state.items()}
         for i in np.flatnonzero(turns.key == k).tolist():
@@ -210,7 +210,7 @@ def test_neurons_in_turns_have_the_bits_of_one_row_at_a_time(channels, hidden, b
     """Of one block of terms and of several, and from a state out of bounds."""
     net = LiquidNetwork(channels, 0, hidden, (1, 3), seed=2)
     rng = np.random.default_rng(1)
-    turns, names, _ = Turns.of(rng.integers(0, 4, 37))
+    turns, names, _ = PackedRows.of(rng.integers(0, 4, 37))
     state = zero_state(net.state_fields(), turns.keys)
     state["liquid"][...] = begin
     z = rng.standard_normal((turns.rows, channels)).astype(np.float32)

@@ -61,7 +61,7 @@ def test_the_end_has_the_same_labels_and_its_own_time() -> None:
     take(held, trigger("a"))
     (began,) = told(held)
     assert take(held, trigger("a", resolved=True), 1) == "resolved"
-    assert (held.firing, held.untold) == (0, 1)
+    assert (held.firing, held.unsent) == (0, 1)
     (ended,) = told(held)
     assert ended["labels"] == began["labels"]
     assert (ended["startsAt"], ended["endsAt"]) == (
@@ -155,7 +155,7 @@ def test_the_oldest_that_fires_is_known_by_partition() -> None:
     take(held, trigger("a", resolved=True), 19)
     assert held.oldest() == {A: 13, B: 5}
     held.drop(A)
-    assert (held.oldest(), held.firing, held.untold) == ({B: 5}, 1, 1)
+    assert (held.oldest(), held.firing, held.unsent) == ({B: 5}, 1, 1)
 
 
 def test_there_is_a_bound_and_an_end_makes_room() -> None:
@@ -173,4 +173,4 @@ def test_there_is_a_bound_and_an_end_makes_room() -> None:
 def test_what_is_no_trigger_is_left_out(body: bytes) -> None:
     held = alerts()
     assert take(held, body) == "invalid"
-    assert (held.firing, held.untold) == (0, 0)
+    assert (held.firing, held.unsent) == (0, 0)

@@ -37,7 +37,7 @@ def alarms(stage) -> list[Alarm]:
             top=(f.channel_name,),
             stale=f.kind is Kind.SILENT,
             why=f"{f.channel_name} is odd",
-            heard_at=30.0 + i,
+            last_heartbeat=30.0 + i,
         )
         for i, f in enumerate(stage.faults)
         if i % 2

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ember_core.pipeline import FleetModel, MotorNeuron
-from stream.engine import META_KEY, Engine, Limits, MetaRow, judge_of
+from stream.engine import META_KEY, Engine, Limits, MetaRow, model_version_of
 from tests.simulation.spill import DictSpill
 from tests.stream.engine.conftest import (
     CHANNELS,
@@ -59,8 +59,8 @@ def begun(model: FleetModel, feed: list[Sent], at: int = AT, size: int = 1000) -
 def changed(model: FleetModel, other: FleetModel, feed: list[Sent], size: int = 1000) -> Run:
     """A run in which the other one judges from `AT` on, without a restart."""
     done = begun(model, feed, size=size)
-    done.engine.announce(TP, offset(feed), other)
-    done.engine.judge_by(other, [TP])
+    done.engine.schedule_switch(TP, offset(feed), other)
+    done.engine.switch_model(other, [TP])
     return feed_into(done, feed, cuts_of(size, len(feed)), begin=AT)
 
 
@@ -69,7 +69,7 @@ def reloaded(engine: Engine, model: FleetModel) -> Engine:
     dirty = engine.take_dirty(TP)
     new = Engine(model, limits=LIMITS)
     assert new.load(TP, dirty.keys, dirty.rows).damaged == []
-    assert new.adopt(TP).damaged == []
+    assert new.migrate(TP).damaged == []
     return new
 
 
@@ -90,7 +90,10 @@ def test_every_event_names_the_model_of_its_record(
     assert later == {other.sha256}
     meta = done.engine.meta(TP)
     assert [each.offset for each in meta.judges] == [17, offset(feed)]
-    assert [each.judge for each in meta.judges] == [judge_of(model), judge_of(other)]
+    assert [each.judge for each in meta.judges] == [
+        model_version_of(model),
+        model_version_of(other),
+    ]
     assert meta.model == other.sha256
 
 
@@ -112,7 +115,7 @@ def test_a_crash_between_the_announcement_and_the_use_changes_nothing(
     """The log has the old rows and the new judge's name; the next worker takes over from there."""
     expected = changed(model, other, feed)
     crashed = begun(model, feed)
-    crashed.engine.announce(TP, offset(feed), other)
+    crashed.engine.schedule_switch(TP, offset(feed), other)
     second = reloaded(crashed.engine, other)
     assert not second.open(TP, offset(feed), -1), "it was written, so nothing is new"
     done = feed_into(Run(second, scores=crashed.scores, events=crashed.events), feed, begin=AT)
@@ -134,7 +137,7 @@ def test_a_roll_back_that_was_never_used_leaves_one_judge_per_offset(
     model: FleetModel, other: FleetModel, feed: list[Sent]
 ) -> None:
     crashed = begun(model, feed)
-    crashed.engine.announce(TP, offset(feed), other)
+    crashed.engine.schedule_switch(TP, offset(feed), other)
     back = reloaded(crashed.engine, model)
     assert back.open(TP, offset(feed), -1)
     judges = back.meta(TP).judges
@@ -152,8 +155,8 @@ def test_thresholds_change_what_is_said_and_nothing_else(
     touchy.pipeline.motor = MotorNeuron(on=1.3, off=1.0, time_constant_rows=3.0, refractory_rows=7)
     at = 101
     done = begun(model, feed, at)
-    done.engine.announce(TP, offset(feed, at), touchy)
-    done.engine.judge_by(touchy, [TP])
+    done.engine.schedule_switch(TP, offset(feed, at), touchy)
+    done.engine.switch_model(touchy, [TP])
     feed_into(done, feed, begin=at)
     whole = run(model, feed, limits=LIMITS)
     first = {key: [row[:3] for row in rows] for key, rows in whole.scores.items()}
@@ -176,8 +179,8 @@ def test_a_row_put_away_under_the_former_model_comes_back_as_if_it_had_been_in_m
     ends = cuts_of(1, len(feed))
     for begin, end in zip([0, *ends], ends, strict=False):
         if begin == AT:
-            engine.announce(TP, offset(feed), other)
-            engine.judge_by(other, [TP])
+            engine.schedule_switch(TP, offset(feed), other)
+            engine.switch_model(other, [TP])
             dirty = engine.take_dirty(TP)  # the processor asks for it: no row could leave memory
             written.update(zip(dirty.keys, dirty.rows, strict=True))
         feed_into(done, feed, [end], begin=begin)
@@ -186,7 +189,7 @@ def test_a_row_put_away_under_the_former_model_comes_back_as_if_it_had_been_in_m
         if end == AT + 7:
             twin = Engine(other, limits=LIMITS)
             assert twin.load(TP, list(written), list(written.values())).damaged == []
-            assert twin.adopt(TP).damaged == []
+            assert twin.migrate(TP).damaged == []
             late = feed_into(Run(twin), feed, begin=end)
     assert engine.moved.returned > 20
     assert done.events == expected.events
@@ -201,7 +204,7 @@ def test_only_rows_this_worker_writes_are_dirty_after_a_change(
     for owned in ([TP], []):
         done = begun(model, feed)
         done.engine.take_dirty(TP)
-        done.engine.judge_by(other, owned)
+        done.engine.switch_model(other, owned)
         keys = done.engine.take_dirty(TP).keys
         assert len(keys) == (1 + done.engine.keys(TP) if owned else 1)
         assert keys[-1] == META_KEY
@@ -213,8 +216,8 @@ def test_what_is_kept_of_judges_and_former_models_is_bounded(
     done = begun(model, feed, 5)
     for turn in range(40):
         for each in (other, model):
-            done.engine.announce(TP, 100 + turn, each)
-            done.engine.judge_by(each, [TP])
+            done.engine.schedule_switch(TP, 100 + turn, each)
+            done.engine.switch_model(each, [TP])
     meta = MetaRow.decode(done.engine.take_dirty(TP).rows[-1] or b"")
     assert len(meta.judges) <= 16
     assert [each.model for each in meta.former] == [model.sha256, other.sha256]

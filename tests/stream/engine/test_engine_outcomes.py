@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ember_core.pipeline import FleetModel
-from stream.engine import Engine, Fate, Fetch, Limits, WindowSpec
+from stream.engine import Engine, Fetch, Limits, Outcome, WindowSpec
 from stream.records import Reason
 from tests.stream.engine.conftest import (
     INTERVAL,
@@ -70,7 +70,7 @@ def test_counts_add_up_to_the_offsets_whatever_comes(
 
 
 def test_each_message_has_the_fate_it_should(model: FleetModel) -> None:
-    """One of every kind; a message takes the best fate of its samples."""
+    """One of every kind; a message takes the best outcome of its samples."""
     good = signal(90, 3, 0)
     at = [START + i * INTERVAL * SECOND for i in range(90)]
     feed = [
@@ -87,10 +87,10 @@ def test_each_message_has_the_fate_it_should(model: FleetModel) -> None:
     ]
     done = run(model, feed, limits=Limits(max_keys=2))
     assert done.counts() == {
-        Fate.SCORED: 3,
-        Fate.WARMING: 2,
-        Fate.LATE: 2,
-        Fate.ABSENT: 3,
+        Outcome.SCORED: 3,
+        Outcome.WARMING: 2,
+        Outcome.LATE: 2,
+        Outcome.ABSENT: 3,
         Reason.WRONG_TYPE: 1,
         Reason.FUTURE: 1,
         Reason.KEY_LIMIT: 1,

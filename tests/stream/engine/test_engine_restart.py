@@ -32,7 +32,7 @@ from tests.stream.engine.conftest import (
 
 LIMITS = Limits(max_keys=64, stale_intervals=5.0)
 LATENESS = WindowSpec("time", INTERVAL * SECOND, 25 * SECOND)
-OWN = {"scored", "warming", "windowed", "late", "repeated"}  # fates a key's own row decides
+OWN = {"scored", "warming", "windowed", "late", "repeated"}  # outcomes a key's own row decides
 
 
 class Log:

@@ -45,7 +45,7 @@ def read(engine: Engine, log: dict[bytes, bytes | None]) -> Engine:
     """A worker that reads the log whole, and takes over."""
     keys = sorted(log, key=lambda key: key == META_KEY)
     assert engine.load(TP, keys, [log[key] for key in keys]).damaged == []
-    assert engine.adopt(TP).damaged == []
+    assert engine.migrate(TP).damaged == []
     return engine
 
 

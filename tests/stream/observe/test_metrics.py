@@ -52,7 +52,7 @@ def test_known_labels_are_zeros_before_anything_happens() -> None:
     for stage in ("decode", "engine", "step", "checkpoint", "checkpoint_stall", "recovery"):
         assert found["ember_process_duration_seconds_count", (("stage", stage),)] == 0
     blamed = (("channel", "other"), ("kind", "trigger"))
-    assert found["ember_blamed_channels_total", blamed] == 0
+    assert found["ember_top_channels_total", blamed] == 0
     assert found["ember_triggers_total", (("reason", "stale"), ("status", "firing"))] == 0
 
 
@@ -65,7 +65,7 @@ def test_a_fetch_is_one_update() -> None:
     topic = {"topic": "telemetry"}
     assert value(metrics, "ember_records_total", **topic) == 15
     assert value(metrics, "ember_samples_total", **topic) == 4
-    assert value(metrics, "ember_record_fates_total", fate="scored", **topic) == 3
+    assert value(metrics, "ember_record_outcomes_total", outcome="scored", **topic) == 3
     assert value(metrics, "ember_records_rejected_total", reason="not_json", **topic) == 2
     assert value(metrics, "ember_last_event_timestamp_seconds", **topic) == 3.0
     delay = "ember_event_delay_seconds"
@@ -122,7 +122,7 @@ def test_channels_are_counted_within_a_bound() -> None:
     body = b'{"status":"firing","top_channels":[{"name":"%s","share":1},{"name":"c2"}]}'
     for kind in ("anomaly", "trigger"):
         metrics.emitted([Event(kind, b"k", "1", 0, body % name) for name in (b"c7", b"c51", b"?")])
-    name = "ember_blamed_channels_total"
+    name = "ember_top_channels_total"
     assert value(metrics, name, kind="anomaly", channel="c7") == 1
     assert value(metrics, name, kind="trigger", channel="other") == 2
     assert sum(1 for found, _ in samples(metrics) if found == name) == 2 * 51
@@ -200,7 +200,7 @@ def test_names_follow_the_conventions() -> None:
         assert not re.search(r"_(ms|us|ns|millis\w*|micros\w*|kb|mb)(_|$)", family.name)
         for sample in family.samples:
             assert set(sample.labels) <= {
-                *("topic", "reason", "fate", "severity", "status", "outcome", "stage", "le"),
+                *("topic", "reason", "outcome", "severity", "status", "outcome", "stage", "le"),
                 *("partition", "role", "phase", "result", "version", "backend", "model"),
                 *("kind", "channel"),
             }

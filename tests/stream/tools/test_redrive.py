@@ -13,7 +13,7 @@ from confluent_kafka import TopicPartition
 from stream.errors import UserError
 from stream.kafka.protocol.ports import Outgoing
 from stream.records import Reason, Rejected
-from stream.tools.dead_letters import REPLAYS_HEADER, Choice, Letter, Progress, letter_of
+from stream.tools.dead_letters import REPLAYS_HEADER, Choice, DeadLetter, Progress, letter_of
 from stream.tools.redrive import Target, replay
 from tests.stream.kafka.runtime.test_dead_letters import TP, Sink, make
 
@@ -40,7 +40,7 @@ def written(records: Sequence[Any], limit: int = 1 << 30, rate: int = 1000) -> l
     return asyncio.run(run())
 
 
-def read(outgoing: Any) -> Letter:
+def read(outgoing: Any) -> DeadLetter:
     """As it is read from the topic."""
     message: Any = SimpleNamespace(
         key=lambda: outgoing.key,
@@ -91,7 +91,7 @@ def test_what_was_not_kept_whole_says_so() -> None:
     ],
 )
 def test_a_target_refuses_by_name(change: dict[str, Any], why: str) -> None:
-    letter = Letter("not_json", "in", 3, None, b"", [], 0, 0, "")._replace(**change)
+    letter = DeadLetter("not_json", "in", 3, None, b"", [], 0, 0, "")._replace(**change)
     assert Target({"in": 5}).refuses(letter) == why
     if why in {"not_of_an_input", "no_such_partition"}:  # by key, and where we are told to
         assert Target({"other": 2}, "other").refuses(letter) == ""
@@ -123,7 +123,7 @@ def test_what_was_sent_is_done_also_where_the_rest_cannot_be_read() -> None:
     at, sent = ("dead", 0), []
     committed: list[int] = []
 
-    def reading(*_: Any) -> Iterator[tuple[Any, Letter]]:
+    def reading(*_: Any) -> Iterator[tuple[Any, DeadLetter]]:
         for offset in (4, 5):
             yield SimpleNamespace(offset=lambda offset=offset: offset), read(outgoing)
         raise UserError("in part only")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ember_core.pipeline import PipelineConfig
-from ember_core.pipeline.fit import Series, choose_blocks
+from ember_core.pipeline.fit import Series, choose_features
 from ember_core.pipeline.fit.injected_faults import GAP, KINDS, inject
 
 ROWS, CHANNELS = 3001, 3
@@ -42,8 +42,8 @@ def test_channels_that_never_move_get_no_fault():
 
 def test_choice_is_a_configuration_with_a_row_per_block():
     config = PipelineConfig(channels=("a", "b", "c"), hidden=8, rbm_hidden=5)
-    chosen, table = choose_blocks(fleet(), config, horizons=(1, 5))
-    again, same = choose_blocks(fleet(), config, horizons=(1, 5))
+    chosen, table = choose_features(fleet(), config, horizons=(1, 5))
+    again, same = choose_features(fleet(), config, horizons=(1, 5))
     assert (chosen, table) == (again, same)
     assert [row["block"] for row in table] == ["departures", "levels", "residual 1", "residual 5"]
     kept = {row["block"] for row in table if row["kept"]}
@@ -55,4 +55,4 @@ def test_choice_is_a_configuration_with_a_row_per_block():
 def test_too_little_history_changes_nothing():
     config = PipelineConfig(channels=("a", "b", "c"))
     short = [Series(s.key, s.time_us[:211], s.values[:211]) for s in fleet()]
-    assert choose_blocks(short, config) == (config, [])
+    assert choose_features(short, config) == (config, [])

@@ -11,7 +11,7 @@ import pytest
 
 from ember_core.pipeline import FleetModel
 from stream.engine import META_KEY, Engine, Limits, RowBlock
-from stream.engine.state.snapshot import Walk
+from stream.engine.state.snapshot import SnapshotScan
 from stream.engine.state.spill import Spill
 from stream.kafka.recovery.spill_files import SpillFiles
 from tests.simulation.spill import DictSpill
@@ -30,7 +30,7 @@ def feed_of(keys: list[bytes], rows: int = 5) -> list[Any]:
     return interleaved(*(rows_of(k, signal(rows, 3, n)) for n, k in enumerate(keys)))
 
 
-def blocks(walk: Walk, limit: int = 3) -> list[RowBlock]:
+def blocks(walk: SnapshotScan, limit: int = 3) -> list[RowBlock]:
     found = []
     while (block := walk.take(limit)) is not None:
         assert 0 < len(block.keys) <= limit

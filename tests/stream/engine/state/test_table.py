@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ember_core.pipeline import FleetModel
-from stream.engine import META_KEY, Engine, Gone, Limits, MetaRow, WindowSpec, offset_in
+from stream.engine import META_KEY, Engine, Limits, MetaRow, Tombstone, WindowSpec, offset_in
 from tests.conftest import lacking
 from tests.simulation.spill import DictSpill
 from tests.stream.engine.conftest import (
@@ -97,7 +97,7 @@ def test_a_tombstone_that_says_up_to_when_it_holds(
     old, new = old_and_new
     engine = Engine(model, None, Limits(max_keys=max_keys), DictSpill)
     assert offset_in(old[b"a"]) < offset_in(old[b"b"]) < offset_in(new[b"a"]) < 10**6
-    until = Gone(offset_in(old[b"b"]))
+    until = Tombstone(offset_in(old[b"b"]))
     keys = [b"a", b"b", b"b", b"b", b"a", b"a", b"a"]
     values = [old[b"a"], old[b"b"], until, old[b"b"], new[b"a"], until, old[b"a"]]
     report = engine.load(TP, keys, values)
@@ -122,7 +122,7 @@ def test_where_offsets_begin_anew_no_row_is_late(
     engine = Engine(model)
     keys = [b"b", b"b", META_KEY, key, b"b"]
     meta = MetaRow(absorbed=10**6).encode()
-    report = engine.load(TP, keys, [old[b"b"], Gone(10**6), meta, value, old[b"b"]])
+    report = engine.load(TP, keys, [old[b"b"], Tombstone(10**6), meta, value, old[b"b"]])
     assert report.stale == 0
     assert engine.row(TP, b"b") == old[b"b"]
 
@@ -133,9 +133,9 @@ def test_only_so_many_forgotten_keys_are_remembered(
     monkeypatch.setattr("stream.engine.state.tombstones._MOST", 3)
     engine = Engine(model)
     keys = [b"%d" % i for i in range(7)]
-    assert engine.load(TP, keys, [Gone(5)] * 7).accepted == 7
+    assert engine.load(TP, keys, [Tombstone(5)] * 7).accepted == 7
     assert [key in engine._parts[TP].graves for key in keys] == [False] * 4 + [True] * 3
-    engine.adopt(TP)
+    engine.migrate(TP)
     assert not any(key in engine._parts[TP].graves for key in keys)
 
 
@@ -160,7 +160,7 @@ def test_damaged_rows_are_named_and_nothing_else_suffers(
     values = [good, *wrong.values(), *metas, new[b"b"], new[META_KEY]]
     report = engine.load(TP, keys, values)
     assert [k for k, _ in report.damaged].count(META_KEY) == 1 + len(metas)
-    adopted = engine.adopt(TP)  # what is no row of ours may be one of another layout
+    adopted = engine.migrate(TP)  # what is no row of ours may be one of another layout
     why = dict([*report.damaged, *adopted.damaged])
     assert set(why) == set(wrong)
     assert f"{len(good) - 1} bytes where a row of its model has {len(good)}" in why[b"cut"]
@@ -183,7 +183,7 @@ def test_a_damaged_row_takes_the_older_one_of_its_key_along(
     for broken in (b"short", new[b"a"][:-1]):
         engine = Engine(model)
         engine.load(TP, [b"a", b"b", b"a"], [old[b"a"], new[b"b"], broken])
-        engine.adopt(TP)
+        engine.migrate(TP)
         assert engine.row(TP, b"a") is None
         assert engine.row(TP, b"b") == new[b"b"]
 
@@ -202,7 +202,7 @@ def test_rows_that_no_meta_row_describes_are_not_taken_over(
     _, new = old_and_new
     for engine in (Engine(retrained), Engine(model, WindowSpec("time"))):
         engine.load(TP, [b"a", b"b"], [new[b"a"], new[b"b"]])
-        report = engine.adopt(TP)
+        report = engine.migrate(TP)
         assert report.accepted == 0
         assert [key for key, _ in report.damaged] == [b"a", b"b"]
         assert all("no meta row describes" in why for _, why in report.damaged)
@@ -223,7 +223,7 @@ def test_another_window_mode_keeps_every_field_of_equal_name_and_shape(
     after = Engine(model, WindowSpec("time"))
     after.load(TP, list(new), list(new.values()))
     assert after.keys(TP) == 0  # until it is known what they are
-    assert after.adopt(TP) == (2, 0, [])
+    assert after.migrate(TP) == (2, 0, [])
     old, now = fields_of(before, b"a"), fields_of(after, b"a")
     assert set(now) - set(old) > {"max_time", "window_start"}
     for name, value in old.items():
@@ -240,7 +240,7 @@ def test_a_new_model_keeps_what_was_measured_and_begins_the_rest_anew(
     before.load(TP, list(new), list(new.values()))
     after = Engine(retrained)
     after.load(TP, list(new), list(new.values()))
-    assert after.adopt(TP).accepted == 2
+    assert after.migrate(TP).accepted == 2
     fresh = Engine(retrained)
     feed_into(Run(fresh), rows_of(b"a", signal(1, 3, 0)))
     old, now = fields_of(before, b"a"), fields_of(after, b"a")
@@ -262,7 +262,7 @@ def test_a_new_model_gives_an_unknown_key_a_short_warm_up(
     written = taken(done)
     after = Engine(retrained)
     after.load(TP, list(written), list(written.values()))
-    after.adopt(TP)
+    after.migrate(TP)
     assert fields_of(after, b"new")["rows"] == config.warmup_alarm - config.quiet_rows
 
 
@@ -275,7 +275,7 @@ def test_other_channels_keep_only_the_place_in_the_log(
     other.sha256 = "ab" * 32
     after = Engine(other)
     after.load(TP, list(new), list(new.values()))
-    assert after.adopt(TP).accepted == 2
+    assert after.migrate(TP).accepted == 2
     before = Engine(model)
     before.load(TP, list(new), list(new.values()))
     old, now = fields_of(before, b"a"), fields_of(after, b"a")

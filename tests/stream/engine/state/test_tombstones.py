@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from stream.engine import Gone, Graves, gone_by, number_in
+from stream.engine import Tombstone, TombstoneIndex, number_in, tombstone_of
 from stream.engine.state import tombstones as module
 
 KEY = b"key"
@@ -17,9 +17,9 @@ def row(offset: int) -> bytes:
     return bytes(16) + struct.pack("<q", offset) + bytes(8)
 
 
-def forgotten(absorbed: int) -> Graves:
-    graves = Graves()
-    assert not graves.late(KEY, Gone(absorbed), -1)
+def forgotten(absorbed: int) -> TombstoneIndex:
+    graves = TombstoneIndex()
+    assert not graves.late(KEY, Tombstone(absorbed), -1)
     return graves
 
 
@@ -42,8 +42,8 @@ def test_what_has_absorbed_nothing_is_never_late(value: bytes | None) -> None:
 
 @pytest.mark.parametrize(("newest", "late"), [(41, False), (42, True)])
 def test_a_tombstone_says_nothing_of_rows_beyond_it(newest: int, late: bool) -> None:
-    graves = Graves()
-    assert graves.late(KEY, Gone(41), newest) == late
+    graves = TombstoneIndex()
+    assert graves.late(KEY, Tombstone(41), newest) == late
     assert (KEY in graves) != late
 
 
@@ -57,11 +57,11 @@ def test_other_keys_are_not_concerned() -> None:
 
 def test_the_oldest_graves_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST", 2)
-    graves = Graves()
+    graves = TombstoneIndex()
     for key in (b"1", b"2"):
-        graves.late(key, Gone(41), -1)
+        graves.late(key, Tombstone(41), -1)
     assert b"1" in graves
-    graves.late(b"3", Gone(41), -1)
+    graves.late(b"3", Tombstone(41), -1)
     assert [key in graves for key in (b"1", b"2", b"3")] == [False, True, True]
 
 
@@ -73,7 +73,7 @@ def test_headers_that_are_numbers() -> None:
         None,
         None,
     ]
-    assert gone_by({"ember.absorbed": b"0"}) == Gone(0)
-    assert gone_by({"ember.absorbed": b"-1"}) is None
-    assert gone_by({"ember.absorbed": None}) is None
-    assert gone_by({}) is None
+    assert tombstone_of({"ember.absorbed": b"0"}) == Tombstone(0)
+    assert tombstone_of({"ember.absorbed": b"-1"}) is None
+    assert tombstone_of({"ember.absorbed": None}) is None
+    assert tombstone_of({}) is None

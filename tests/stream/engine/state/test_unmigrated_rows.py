@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ember_core.pipeline import FleetModel
-from stream.engine import META_KEY, Engine, Gone, Limits, WindowSpec
+from stream.engine import META_KEY, Engine, Limits, Tombstone, WindowSpec
 from stream.engine.state.spill import Spill
 from tests.stream.engine.conftest import (
     CHANNELS,
@@ -71,17 +71,17 @@ def test_every_key_is_kept_under_another_model(
 ) -> None:
     log = log_of(model, feed_of(KEYS))
     free = load(Engine(retrained), log)
-    assert free.adopt(TP).accepted == len(KEYS)
+    assert free.migrate(TP).accepted == len(KEYS)
     engine = Engine(retrained, None, Limits(max_keys=max_keys), spill)
     held = []
     for each in log:
         load(engine, [each])
         held.append(len(engine._parts[TP].foreign))
     assert max(held) <= max_keys
-    report = engine.adopt(TP, limit)
+    report = engine.migrate(TP, limit)
     accepted, damaged = report.accepted, list(report.damaged)
-    while engine.unadopted(TP):
-        report = engine.adopt(TP, limit)
+    while engine.unmigrated(TP):
+        report = engine.migrate(TP, limit)
         accepted += report.accepted
         damaged += report.damaged
     assert (accepted, damaged) == (len(KEYS), [])
@@ -130,7 +130,7 @@ def limits(max_keys: int) -> Limits:
 
 def go_on(engine: Engine, feed: Any, begin: int) -> Run:
     """Take rows over, then absorb what follows, with a checkpoint before every other message."""
-    assert engine.adopt(TP).damaged == []
+    assert engine.migrate(TP).damaged == []
     engine.open(TP, begin, -1)
     done = Run(engine)
     for at in range(begin, len(feed), 2):
@@ -151,7 +151,12 @@ def test_in_whatever_order_rows_of_two_models_come_the_same_is_kept(
         written = log_of(by, feed[: begin + 7], begin)
         log += [written[-1]] if begin == 0 else []
         log += [each for each in written if each[0] != META_KEY]
-    log += [(KEYS[0], Gone(9)), (KEYS[1], None), (KEYS[2], Gone(10**6)), (KEYS[3], Gone(17))]
+    log += [
+        (KEYS[0], Tombstone(9)),
+        (KEYS[1], None),
+        (KEYS[2], Tombstone(10**6)),
+        (KEYS[3], Tombstone(17)),
+    ]
     order = rng.permutation(len(log)).tolist()
     small = Engine(retrained, None, Limits(max_keys=int(rng.integers(1, 4))), spill)
     free = Engine(retrained, None, Limits(max_keys=64), spill)
@@ -163,10 +168,10 @@ def test_in_whatever_order_rows_of_two_models_come_the_same_is_kept(
             load(engine, [log[place]])
         if rng.random() < 0.2:
             for engine in (small, free):
-                assert engine.adopt(TP, 2).damaged == []
+                assert engine.migrate(TP, 2).damaged == []
     for engine in (small, free):
-        assert engine.adopt(TP).damaged == []
-        assert engine.unadopted(TP) == 0
+        assert engine.migrate(TP).damaged == []
+        assert engine.unmigrated(TP) == 0
     assert rows(small, KEYS[:7]) == rows(free, KEYS[:7])
 
 
@@ -178,7 +183,7 @@ def test_rows_are_written_once_their_partition_is_processed(
     engine = load(Engine(retrained), log)
     owner = load(Engine(retrained), log)
     for each in (engine, owner):
-        assert each.adopt(TP).accepted == 4
+        assert each.migrate(TP).accepted == 4
         assert each.room() == Limits().max_keys
         assert each.take_dirty(TP).keys == [META_KEY]
     owner.open(TP, 12, -1)
@@ -196,7 +201,7 @@ def test_rows_on_disk_that_nothing_describes_are_named_and_forgotten(
 ) -> None:
     log = [each for each in log_of(model, feed_of(KEYS)) if each[0] != META_KEY]
     engine = load(Engine(retrained, None, Limits(max_keys=3), spill), log)
-    report = engine.adopt(TP)
+    report = engine.migrate(TP)
     assert report.accepted == 0
     assert {key for key, _ in report.damaged} == set(KEYS)
     assert all("no meta row describes" in why for _, why in report.damaged)
@@ -217,7 +222,7 @@ def test_rows_of_a_newer_layout_are_known_on_the_disk_too(
     assert engine.newer(TP) == 0
 
 
-@pytest.mark.parametrize("gone", [None, Gone(10**6), b"short"])
+@pytest.mark.parametrize("gone", [None, Tombstone(10**6), b"short"])
 def test_what_ends_a_row_in_memory_ends_its_old_copy_on_the_disk(
     model: FleetModel, spill: Callable[[], Spill], gone: Any
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from stream.engine import META_KEY, Gone, MetaRow
+from stream.engine import META_KEY, MetaRow, Tombstone
 from stream.kafka.protocol.changelog import Changelog
 from stream.kafka.protocol.ports import Silent
 from tests.broker.counting import CountingEngine
@@ -187,7 +187,7 @@ def test_a_checkpoints_tombstone_says_up_to_when_it_holds() -> None:
             for at, headers in enumerate(headers_of)
         ],
     )
-    assert engine.loaded == [([b"k"] * 5, [Gone(41), None, None, Gone(0), None])]
+    assert engine.loaded == [([b"k"] * 5, [Tombstone(41), None, None, Tombstone(0), None])]
 
 
 def test_damaged_rows_are_told_and_do_no_more_harm() -> None:

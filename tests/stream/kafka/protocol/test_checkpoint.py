@@ -10,7 +10,7 @@ import pytest
 from stream.kafka.protocol.checkpoint import Checkpoint, CheckpointError
 from stream.kafka.protocol.outbox import Outbox
 from stream.kafka.protocol.ports import FencedError, Silent
-from stream.kafka.protocol.positions import Ledger
+from stream.kafka.protocol.positions import Positions
 from tests.stream.kafka.fakes import (
     ME,
     Boom,
@@ -31,7 +31,7 @@ class Rig:
     def __init__(self, *, held: bool = False, fail: str = "", **sink: Any) -> None:
         self.journal: list[Any] = []
         self.engine = FakeEngine()
-        self.ledger = Ledger()
+        self.ledger = Positions()
         self.sink = FakeSink(self.journal, **sink)
         self.outbox = Outbox(None if held else self.sink)
         self.log = FakeLog(self.journal, fail)

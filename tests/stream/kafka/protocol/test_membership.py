@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.kafka.protocol.membership import GroupView
+from stream.kafka.protocol.membership import GroupMembership
 from stream.kafka.protocol.ports import FencedError, Membership
 from tests.stream.kafka.fakes import FakeClock
 
@@ -17,9 +17,9 @@ class Client:
         self.heard = 0.0
 
 
-def make(*, fenced: bool = False) -> tuple[GroupView, Client, FakeClock]:
+def make(*, fenced: bool = False) -> tuple[GroupMembership, Client, FakeClock]:
     client, clock = Client(), FakeClock()
-    view = GroupView(lambda: client.now, lambda: client.heard, clock, 12.0, fenced=fenced)
+    view = GroupMembership(lambda: client.now, lambda: client.heard, clock, 12.0, fenced=fenced)
     return view, client, clock
 
 

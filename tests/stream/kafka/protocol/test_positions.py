@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from stream.kafka.protocol.positions import Ledger
+from stream.kafka.protocol.positions import Positions
 
 TP = ("in", 0)
 
 
 def test_a_position_never_goes_back() -> None:
-    ledger = Ledger()
+    ledger = Positions()
     ledger.start(TP, 7, 7)
     ledger.advance(TP, 7)  # a slice in which nothing was new
     with pytest.raises(ValueError, match="never goes back"):
@@ -31,7 +31,7 @@ def test_a_position_never_goes_back() -> None:
 def test_what_a_start_leaves_to_write(
     position: int, committed: int, flags: dict[str, bool], moved: bool
 ) -> None:
-    ledger = Ledger()
+    ledger = Positions()
     ledger.start(TP, position, committed, **flags)
     assert ledger.moved(TP) is moved
     ledger.confirm(TP, position)
@@ -40,7 +40,7 @@ def test_what_a_start_leaves_to_write(
 
 
 def test_a_reopened_partition_is_written_though_it_has_not_moved() -> None:
-    ledger = Ledger()
+    ledger = Positions()
     for position in (0, 7):
         ledger.start(TP, position, position)
         ledger.reopen(TP)
@@ -50,7 +50,7 @@ def test_a_reopened_partition_is_written_though_it_has_not_moved() -> None:
 
 
 def test_a_dropped_partition_is_not_processed_any_more() -> None:
-    ledger = Ledger()
+    ledger = Positions()
     ledger.start(TP, 7, 7)
     ledger.drop(TP)
     ledger.drop(TP)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stream.kafka.protocol.ports import RefusedError
-from stream.kafka.protocol.start_offset import Facts, resume
+from stream.kafka.protocol.start_offset import PartitionStatus, resume
 
 TP = ("in", 5)
 
@@ -20,8 +20,8 @@ class Meta:
     partition_count: int = 7
 
 
-def facts(**changes: Any) -> Facts:
-    return Facts("aa", 7, 0, 1000, 100, 40)._replace(**changes)
+def facts(**changes: Any) -> PartitionStatus:
+    return PartitionStatus("aa", 7, 0, 1000, 100, 40)._replace(**changes)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,9 @@ def facts(**changes: Any) -> Facts:
         (Meta(absorbed=-1), facts(committed=0), 0, 0),
     ],
 )
-def test_position_follows_the_state(meta: Meta, found: Facts, position: int, lost: int) -> None:
+def test_position_follows_the_state(
+    meta: Meta, found: PartitionStatus, position: int, lost: int
+) -> None:
     assert resume("g", TP, meta, found) == (position, lost)  # type: ignore[arg-type]
 
 
@@ -53,7 +55,9 @@ def test_position_follows_the_state(meta: Meta, found: Facts, position: int, los
         (Meta(absorbed=-1), facts(committed=10), "no state"),
     ],
 )
-def test_contradictions_are_refused_with_the_mend(meta: Meta, found: Facts, word: str) -> None:
+def test_contradictions_are_refused_with_the_mend(
+    meta: Meta, found: PartitionStatus, word: str
+) -> None:
     with pytest.raises(RefusedError, match="ember state rebase") as caught:
         resume("g", TP, meta, found)  # type: ignore[arg-type]
     assert word in str(caught.value)

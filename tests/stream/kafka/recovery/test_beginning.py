@@ -13,7 +13,7 @@ from aiokafka import errors as kafka_errors
 
 from stream.kafka import worker as worker_module
 from stream.kafka.config import WorkerConfig
-from stream.kafka.protocol.ports import RefusedError, TopicFacts
+from stream.kafka.protocol.ports import RefusedError, TopicStatus
 from stream.kafka.supervision.model_fit import newest
 from stream.kafka.supervision.topics import Cluster, _make
 from stream.kafka.worker import Worker
@@ -80,4 +80,4 @@ async def test_only_what_waiting_does_not_mend_refuses_the_start(
             raise error
 
     with pytest.raises(raised):
-        await _make(Admin(), nobody, {"in": TopicFacts("id", 1)})  # type: ignore[arg-type]
+        await _make(Admin(), nobody, {"in": TopicStatus("id", 1)})  # type: ignore[arg-type]

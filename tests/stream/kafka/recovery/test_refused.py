@@ -10,8 +10,8 @@ from aiokafka import errors as kafka_errors
 from stream.kafka.client.producers import too_large
 from stream.kafka.config import WorkerConfig
 from stream.kafka.protocol.checkpoint import CheckpointError
-from stream.kafka.protocol.ports import RefusedError, Silent, TopicFacts
-from stream.kafka.runtime.session import Edge
+from stream.kafka.protocol.ports import RefusedError, Silent, TopicStatus
+from stream.kafka.runtime.session import Session
 from stream.kafka.supervision import topics as topics
 from tests.stream.kafka.fakes import FakeEngine, FakeLog
 
@@ -34,7 +34,7 @@ async def test_what_is_too_large_is_said_with_the_setting_and_the_topics(
     engine: Any = FakeEngine()
     log: Any = FakeLog([])
     nobody: Any = None
-    edge = Edge(
+    edge = Session(
         config=CONFIG,
         codec=nobody,
         engine=engine,
@@ -65,8 +65,8 @@ async def test_a_changelog_with_other_partitions_is_refused_with_the_mend(
     class Admin:
         can_create = can_fence = True
 
-        async def describe(self, names: list[str]) -> dict[str, TopicFacts]:
-            return {n: TopicFacts(5 if n.endswith("changelog") else 3, "id") for n in names}
+        async def describe(self, names: list[str]) -> dict[str, TopicStatus]:
+            return {n: TopicStatus(5 if n.endswith("changelog") else 3, "id") for n in names}
 
         async def __aexit__(self, *_: object) -> None:
             """Nothing is open."""

@@ -17,8 +17,8 @@ import pytest
 
 from stream.engine import META_KEY, MetaRow, RowBlock
 from stream.kafka.protocol.changelog import Changelog
-from stream.kafka.protocol.ports import Silent, TopicFacts
-from stream.kafka.protocol.positions import Ledger
+from stream.kafka.protocol.ports import Silent, TopicStatus
+from stream.kafka.protocol.positions import Positions
 from stream.kafka.recovery.snapshot_files import DamagedError, Head, SnapshotFiles
 from stream.kafka.recovery.snapshots import Snapshots
 from tests.simulation.tiny import TinyEngine
@@ -151,7 +151,7 @@ class Worker:
         self.engine = TinyEngine(max_keys)
         self.engine.attach(IN)
         self.changelog = Changelog(self.engine, Silent())
-        self.ledger = Ledger()
+        self.ledger = Positions()
         self.checkpoint = SimpleNamespace(taken={})
         self.observer = Silent()
         self.config = SimpleNamespace(changelog=lambda _: LOG.topic, snapshot_seconds=1.0)
@@ -165,8 +165,8 @@ class Worker:
     async def offload(self, do: Callable[[], Any]) -> Any:
         return do()
 
-    async def describe(self, topics: Sequence[str]) -> Mapping[str, TopicFacts]:
-        return {topic: TopicFacts(4, self.topic_id) for topic in topics}
+    async def describe(self, topics: Sequence[str]) -> Mapping[str, TopicStatus]:
+        return {topic: TopicStatus(4, self.topic_id) for topic in topics}
 
     async def tombstones_kept(self, topics: Sequence[str]) -> Mapping[str, float]:
         return {} if self.kept is None else dict.fromkeys(topics, self.kept)

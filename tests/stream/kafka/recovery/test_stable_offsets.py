@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from aiokafka import errors as kafka_errors
 
-from stream.kafka.client.consumer import LogFacts
+from stream.kafka.client.consumer import LogStatus
 from stream.kafka.config import WorkerConfig
 from stream.kafka.protocol.ports import Silent
 from stream.kafka.recovery import start as restore
@@ -29,13 +29,13 @@ async def test_an_open_transaction_of_a_worker_or_a_state_tool_is_ended(
     """A tool that was killed is named nowhere; it would have kept workers for a quarter hour."""
     ended: list[str] = []
 
-    async def facts(tps: Any) -> dict[Any, LogFacts]:
-        return {tp: LogFacts(0, 9 if writer in ended else 5, 4, "g-former") for tp in tps}
+    async def facts(tps: Any) -> dict[Any, LogStatus]:
+        return {tp: LogStatus(0, 9 if writer in ended else 5, 4, "g-former") for tp in tps}
 
     async def uncommitted_ends(tps: Any) -> dict[Any, int]:
         return dict.fromkeys(tps, 9)
 
-    async def take_over(transactional_id: str) -> None:
+    async def fence_producer(transactional_id: str) -> None:
         ended.append(transactional_id)
 
     edge: Any = SimpleNamespace(
@@ -44,13 +44,13 @@ async def test_an_open_transaction_of_a_worker_or_a_state_tool_is_ended(
         consumer=SimpleNamespace(
             thread=SimpleNamespace(facts=facts, uncommitted_ends=uncommitted_ends)
         ),
-        administration=SimpleNamespace(take_over=take_over),
+        administration=SimpleNamespace(fence_producer=fence_producer),
         source=lambda tp: ("in", tp.partition),
         observer=Silent(),
         clock=iter(range(20)).__next__,  # seconds, at each look
     )
     monkeypatch.setattr(restore, "_SETTLE_POLL_SECONDS", 0.0)
-    assert await restore.settled_ends(edge, {LOG}) == {LOG: 9}
+    assert await restore.wait_for_stable_offsets(edge, {LOG}) == {LOG: 9}
     assert ended == ["g-former", "g-state"]  # each once
 
 
@@ -78,16 +78,16 @@ class Cluster:
         self.waits.append(seconds)
         self.now += 0.5  # to be told apart from rounding
 
-    async def facts(self, tps: Any) -> dict[Any, LogFacts]:
+    async def facts(self, tps: Any) -> dict[Any, LogStatus]:
         if self.answers:
             raise self.answers.pop(0)
         end = 9 if self.now >= self.closed_at else 5
-        return {tp: LogFacts(0, end, 4, "g-former") for tp in tps}
+        return {tp: LogStatus(0, end, 4, "g-former") for tp in tps}
 
     async def uncommitted_ends(self, tps: Any) -> dict[Any, int]:
         return dict.fromkeys(tps, 9)
 
-    async def take_over(self, transactional_id: str) -> None:
+    async def fence_producer(self, transactional_id: str) -> None:
         self.taken.append((self.now - 100.0, transactional_id))
 
 
@@ -96,7 +96,7 @@ async def test_a_transaction_that_ends_by_itself_is_only_waited_for(
 ) -> None:
     cluster = Cluster(monkeypatch)
     cluster.closed_at = 101.5
-    assert await restore.settled_ends(cluster.edge, {LOG}) == {LOG: 9}
+    assert await restore.wait_for_stable_offsets(cluster.edge, {LOG}) == {LOG: 9}
     assert cluster.taken == []
     assert cluster.waits == [restore._SETTLE_POLL_SECONDS] * 3
 
@@ -106,7 +106,7 @@ async def test_one_that_does_not_is_ended_after_a_while_and_each_writer_once(
 ) -> None:
     cluster = Cluster(monkeypatch)
     cluster.closed_at = 105.0
-    assert await restore.settled_ends(cluster.edge, {LOG}) == {LOG: 9}
+    assert await restore.wait_for_stable_offsets(cluster.edge, {LOG}) == {LOG: 9}
     assert cluster.taken == [(2.0, "g-former"), (2.0, "g-state")]
 
 
@@ -117,7 +117,7 @@ async def test_nobody_ends_their_own_transactions(
     """Without transactions of its own a worker cannot end another's either."""
     cluster = Cluster(monkeypatch, own)
     cluster.closed_at = 105.0
-    assert await restore.settled_ends(cluster.edge, {LOG}) == {LOG: 9}
+    assert await restore.wait_for_stable_offsets(cluster.edge, {LOG}) == {LOG: 9}
     assert [writer for _, writer in cluster.taken] == (["g-state"] if own else [])
 
 
@@ -125,8 +125,8 @@ async def test_a_broker_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPa
     cluster = Cluster(monkeypatch)
     cluster.closed_at = 0.0
     cluster.answers = [kafka_errors.NodeNotReadyError(), kafka_errors.RequestTimedOutError()]
-    assert await restore.settled_ends(cluster.edge, {LOG}) == {LOG: 9}
+    assert await restore.wait_for_stable_offsets(cluster.edge, {LOG}) == {LOG: 9}
     assert cluster.waits == [restore._SETTLE_POLL_SECONDS] * 2
     cluster.answers = [kafka_errors.TopicAuthorizationFailedError("g")]
     with pytest.raises(kafka_errors.TopicAuthorizationFailedError):
-        await restore.settled_ends(cluster.edge, {LOG})
+        await restore.wait_for_stable_offsets(cluster.edge, {LOG})

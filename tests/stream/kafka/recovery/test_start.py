@@ -12,10 +12,10 @@ from aiokafka import TopicPartition
 from aiokafka import errors as kafka_errors
 
 from stream.engine import MetaRow
-from stream.kafka.client.consumer import LogFacts
+from stream.kafka.client.consumer import LogStatus
 from stream.kafka.config import WorkerConfig
-from stream.kafka.protocol.ports import RefusedError, Silent, TopicFacts
-from stream.kafka.protocol.positions import Ledger
+from stream.kafka.protocol.ports import RefusedError, Silent, TopicStatus
+from stream.kafka.protocol.positions import Positions
 from stream.kafka.recovery import start as restore
 from stream.kafka.recovery.start import take_positions
 
@@ -36,7 +36,7 @@ class Observer(Silent):
         self.said.append(f"{phase}: {detail}")
 
 
-class Edge:
+class Session:
     """A worker that was given one partition; it says what was done to it."""
 
     def __init__(self, start: Any = "earliest", transactional_id: str = "me") -> None:
@@ -46,7 +46,7 @@ class Edge:
         self.started, self.now = STARTED, 0.0
         self.transactional_id = transactional_id
         self.assignments, self.running = 0, False
-        self.ledger, self.observer = Ledger(), Observer()
+        self.ledger, self.observer = Positions(), Observer()
         self.meta = MetaRow()
         self.layout, self.unwritten = 0, False
         self.engine = SimpleNamespace(
@@ -54,10 +54,10 @@ class Edge:
         )
         self.changelog = SimpleNamespace(committed_before=lambda _: self.committed_before)
         self.committed_before: int | None = None
-        self.facts = LogFacts(10, 100, -1, "")
+        self.facts = LogStatus(10, 100, -1, "")
         self.errors: list[Exception] = []
         self.offsets: dict[int, int] = {}  # by the timestamp asked for
-        self.topics = {"in": TopicFacts(3, "id"), CHANGELOG: TopicFacts(3, "changes")}
+        self.topics = {"in": TopicStatus(3, "id"), CHANGELOG: TopicStatus(3, "changes")}
         self.seeks: list[Any] = []
         self.opened: list[Any] = []
         self.done: list[str] = []
@@ -103,7 +103,7 @@ class Edge:
         self.seeks.append(list(offsets.values()))
 
 
-async def taken(edge: Edge, tps: Any = (FAUST,)) -> int:
+async def taken(edge: Session, tps: Any = (FAUST,)) -> int:
     """Position taken."""
     await take_positions(edge, list(tps))  # type: ignore[arg-type]
     assert edge.seeks == [[edge.ledger.position(TP)]]
@@ -117,7 +117,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("start", "position"), [("earliest", 10), ("latest", 100)])
 async def test_a_new_group_begins_where_it_is_told_to(start: str, position: int) -> None:
-    edge = Edge(start)
+    edge = Session(start)
     assert await taken(edge) == position
     assert edge.opened == [(TP, position, -1)]
     assert (edge.meta.topic_id, edge.meta.changelog_id) == ("id", "changes")
@@ -144,7 +144,7 @@ NOW, SINCE = round(STARTED * 1000), round((STARTED - DAY) * 1000)
 async def test_a_new_group_warms_up_by_history_without_events(
     offsets: dict[int, int], opened: tuple[int, int], caplog: pytest.LogCaptureFixture
 ) -> None:
-    edge = Edge(DAY)
+    edge = Session(DAY)
     edge.offsets = offsets
     with caplog.at_level(logging.WARNING):
         assert await taken(edge) == opened[0]
@@ -154,18 +154,18 @@ async def test_a_new_group_warms_up_by_history_without_events(
 
 
 async def test_an_empty_log_has_no_history() -> None:
-    edge = Edge(DAY)
-    edge.facts = LogFacts(10, 10, -1, "")
+    edge = Session(DAY)
+    edge.facts = LogStatus(10, 10, -1, "")
     assert await taken(edge) == 10
     assert edge.opened == [(TP, 10, 10)]
 
 
 @pytest.mark.parametrize("start", ["earliest", "latest", DAY])
 async def test_where_there_is_state_it_says_where_to_go_on(start: Any) -> None:
-    edge = Edge(start)
+    edge = Session(start)
     edge.offsets = {0: 10, SINCE: 30, NOW: 80}
     edge.meta = MetaRow(absorbed=41, topic_id="id", changelog_id="changes", partition_count=3)
-    edge.facts = LogFacts(10, 100, 30, "")
+    edge.facts = LogStatus(10, 100, 30, "")
     edge.committed_before = 30
     assert await taken(edge) == 42
     assert edge.opened == [(TP, 42, -1)]
@@ -175,32 +175,32 @@ async def test_where_there_is_state_it_says_where_to_go_on(start: Any) -> None:
 
 async def test_a_group_that_has_committed_is_not_new() -> None:
     """It had begun, at the log's start, and got nothing since: no history, and all gives events."""
-    edge = Edge(DAY)
+    edge = Session(DAY)
     edge.offsets = {0: 10, SINCE: 30, NOW: 80}
-    edge.facts = LogFacts(10, 100, 10, "")
+    edge.facts = LogStatus(10, 100, 10, "")
     assert await taken(edge) == 10
     assert edge.opened == [(TP, 10, -1)]
 
 
 async def test_the_first_record_absorbed_is_state_too() -> None:
-    edge = Edge(DAY)
+    edge = Session(DAY)
     edge.offsets = {0: 10, SINCE: 30, NOW: 80}
-    edge.meta, edge.facts = MetaRow(absorbed=0), LogFacts(0, 100, -1, "")
+    edge.meta, edge.facts = MetaRow(absorbed=0), LogStatus(0, 100, -1, "")
     assert await taken(edge) == 1
     assert edge.opened == [(TP, 1, -1)]
     assert edge.ledger.moved(TP)  # the group's offset is gone, and comes back
 
 
 async def test_offset_0_committed_is_a_group_that_has_begun() -> None:
-    edge = Edge(DAY)
+    edge = Session(DAY)
     edge.offsets = {0: 10, SINCE: 30, NOW: 80}
-    edge.facts = LogFacts(0, 100, 0, "")
+    edge.facts = LogStatus(0, 100, 0, "")
     assert await taken(edge) == 0
     assert edge.opened == [(TP, 0, -1)]
 
 
 async def test_a_meta_row_that_says_something_new_is_written_first() -> None:
-    edge = Edge()
+    edge = Session()
     edge.unwritten = True
     await taken(edge)
     assert edge.ledger.moved(TP)
@@ -208,13 +208,13 @@ async def test_a_meta_row_that_says_something_new_is_written_first() -> None:
 
 async def test_without_transactions_offsets_in_between_are_honest() -> None:
     """Where nothing fences, a suspended worker's late rows may be ahead of its successor's."""
-    edge = Edge(transactional_id="")
+    edge = Session(transactional_id="")
     edge.meta, edge.committed_before = MetaRow(absorbed=41), 20
-    edge.facts = LogFacts(10, 100, 30, "")
+    edge.facts = LogStatus(10, 100, 30, "")
     assert await taken(edge) == 42
-    edge = Edge()
+    edge = Session()
     edge.meta, edge.committed_before = MetaRow(absorbed=41), 20
-    edge.facts = LogFacts(10, 100, 30, "")
+    edge.facts = LogStatus(10, 100, 30, "")
     with pytest.raises(RefusedError, match="moved by hand"):
         await taken(edge)
 
@@ -228,7 +228,7 @@ async def test_without_transactions_offsets_in_between_are_honest() -> None:
     ],
 )
 async def test_what_contradicts_the_state_is_refused(known: dict[str, Any], words: str) -> None:
-    edge = Edge()
+    edge = Session()
     edge.meta = MetaRow(absorbed=41, **known)
     with pytest.raises(RefusedError, match=words):
         await taken(edge)
@@ -236,15 +236,15 @@ async def test_what_contradicts_the_state_is_refused(known: dict[str, Any], word
 
 
 async def test_records_that_retention_removed_are_told(caplog: pytest.LogCaptureFixture) -> None:
-    edge = Edge()
-    edge.meta, edge.facts = MetaRow(absorbed=1), LogFacts(10, 100, 2, "")
+    edge = Session()
+    edge.meta, edge.facts = MetaRow(absorbed=1), LogStatus(10, 100, 2, "")
     with caplog.at_level(logging.ERROR):
         assert await taken(edge) == 10
     assert "in-0: retention removed 8 messages unread." in caplog.text
 
 
 async def test_rows_of_a_newer_version_are_left_alone() -> None:
-    edge = Edge()
+    edge = Session()
     edge.layout = 9
     with pytest.raises(RefusedError, match=r"layout 9.*Start that version again"):
         await taken(edge)
@@ -252,10 +252,10 @@ async def test_rows_of_a_newer_version_are_left_alone() -> None:
 
 
 async def test_a_broker_that_is_not_there_yet_is_asked_again() -> None:
-    edge = Edge()
+    edge = Session()
     edge.errors = [kafka_errors.NodeNotReadyError(), kafka_errors.RequestTimedOutError()]
     assert await taken(edge) == 10
-    edge = Edge()
+    edge = Session()
     edge.errors = [kafka_errors.GroupAuthorizationFailedError("g")]
     with pytest.raises(kafka_errors.GroupAuthorizationFailedError):
         await taken(edge)
@@ -264,7 +264,7 @@ async def test_a_broker_that_is_not_there_yet_is_asked_again() -> None:
 @pytest.mark.parametrize("topic", ["in", CHANGELOG])
 async def test_a_topic_that_is_gone_is_named(topic: str) -> None:
     """A broker that has just come back may not know it for a moment."""
-    edge = Edge()
+    edge = Session()
     found = edge.topics.pop(topic)
 
     async def back() -> None:
@@ -274,7 +274,7 @@ async def test_a_topic_that_is_gone_is_named(topic: str) -> None:
     returning = asyncio.ensure_future(back())
     assert await taken(edge) == 10
     await returning
-    edge = Edge()
+    edge = Session()
     del edge.topics[topic]
     with pytest.raises(RefusedError, match=rf"Topic '{topic}' does not exist any more"):
         await taken(edge)
@@ -286,15 +286,15 @@ async def test_partitions_let_go_meanwhile_are_not_taken(
     step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a worker would own what another one processes."""
-    before = getattr(Edge, step)
+    before = getattr(Session, step)
 
-    async def let_go(edge: Edge, asked: Any) -> Any:
+    async def release(edge: Session, asked: Any) -> Any:
         found = await before(edge, asked)
         edge.assignments += 1
         return found
 
-    monkeypatch.setattr(Edge, step, let_go)
-    edge = Edge()
+    monkeypatch.setattr(Session, step, release)
+    edge = Session()
     await take_positions(edge, [FAUST])  # type: ignore[arg-type]
     assert edge.opened == []
     assert list(edge.ledger) == []
@@ -307,7 +307,7 @@ async def test_partitions_let_go_meanwhile_are_not_taken(
 async def test_partitions_let_go_while_the_first_rows_are_written_do_not_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    edge = Edge()
+    edge = Session()
 
     async def write_ahead() -> None:
         edge.assignments += 1
@@ -319,7 +319,7 @@ async def test_partitions_let_go_while_the_first_rows_are_written_do_not_run(
 
 
 async def test_a_spare_worker_runs_too() -> None:
-    edge = Edge()
+    edge = Session()
     await take_positions(edge, [])  # type: ignore[arg-type]
     assert edge.running
     assert edge.seeks == edge.done == []

@@ -10,7 +10,7 @@ import pytest
 
 from stream.errors import UserError
 from stream.kafka.protocol.ports import Silent
-from stream.kafka.runtime.session import Edge
+from stream.kafka.runtime.session import Session
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_what_the_user_can_mend_is_said_alone(
     codes: list[int] = []
     edge: Any = SimpleNamespace(observer=Silent(), _exit=codes.append)
     with caplog.at_level(logging.CRITICAL), pytest.raises(SystemExit):
-        Edge.fatal(edge, "The stream broke: full.", cause)
+        Session.fatal(edge, "The stream broke: full.", cause)
     (said,) = caplog.records
     assert said.getMessage() == f"{sentence} The process ends now."
     assert bool(said.exc_info) == trace

@@ -14,7 +14,7 @@ from stream.kafka.config import WorkerConfig
 from stream.kafka.faust.tables import SlabRecovery
 from stream.kafka.protocol import changelog as changelog
 from stream.kafka.protocol.ports import Silent
-from stream.kafka.runtime.session import Edge
+from stream.kafka.runtime.session import Session
 from tests.simulation.spill import DictSpill
 from tests.simulation.tiny import TinyEngine
 from tests.stream.kafka.fakes import FakeClock, FakeLog
@@ -42,7 +42,7 @@ def edge(monkeypatch: pytest.MonkeyPatch) -> Any:
     nobody: Any = None
     log: Any = FakeLog([])
     engine = TinyEngine(3, DictSpill)
-    made = Edge(
+    made = Session(
         config=CONFIG,
         codec=nobody,
         engine=engine,
@@ -68,7 +68,7 @@ def edge(monkeypatch: pytest.MonkeyPatch) -> Any:
     return made
 
 
-def kept(edge: Edge) -> int:
+def kept(edge: Session) -> int:
     engine: Any = edge.engine
     return sum(engine.row(IN, key) is not None for key in KEYS)
 
@@ -90,7 +90,7 @@ async def test_the_loop_turns_between_the_pieces_and_progress_is_told(edge: Any)
     assert turns >= len(said) >= len(KEYS) // 2
     assert said[0] == "recovering: in-3: taking over rows of another model: 2 of 11"
     assert kept(edge) == len(KEYS)
-    assert edge.engine.unadopted(IN) == 0
+    assert edge.engine.unmigrated(IN) == 0
 
 
 async def test_where_nothing_is_to_be_taken_over_nothing_waits(edge: Any) -> None:
@@ -106,12 +106,12 @@ async def test_where_nothing_is_to_be_taken_over_nothing_waits(edge: Any) -> Non
 async def test_a_revoke_in_between_ends_it_and_the_next_assignment_goes_on(edge: Any) -> None:
     taking = asyncio.ensure_future(edge.complete(IN))
     await asyncio.sleep(0)
-    await edge.let_go("revoke")
+    await edge.release("revoke")
     assert await taking is False
-    assert 0 < edge.engine.unadopted(IN) < len(KEYS)
+    assert 0 < edge.engine.unmigrated(IN) < len(KEYS)
     assert edge.engine.take_dirty(IN).keys == [META_KEY]
     assert await edge.complete(IN)
-    assert edge.engine.unadopted(IN) == 0
+    assert edge.engine.unmigrated(IN) == 0
     assert kept(edge) == len(KEYS)
 
 
@@ -126,7 +126,7 @@ async def test_a_partition_that_is_taken_away_in_between_is_left_alone(edge: Any
 async def test_a_partition_given_away_in_between_is_not_opened(edge: Any) -> None:
     resuming = asyncio.ensure_future(edge.resume([SimpleNamespace(topic="in", partition=IN[1])]))
     await asyncio.sleep(0)
-    await edge.let_go("revoke")
+    await edge.release("revoke")
     await resuming  # without a consumer to ask
     assert IN not in edge.ledger
     assert not edge.running

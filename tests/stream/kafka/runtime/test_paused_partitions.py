@@ -10,8 +10,8 @@ from typing import Any
 
 from stream.kafka.protocol.outbox import Outbox
 from stream.kafka.protocol.ports import TP, Silent
-from stream.kafka.protocol.positions import Ledger
-from stream.kafka.runtime.paused_partitions import Waiting
+from stream.kafka.protocol.positions import Positions
+from stream.kafka.runtime.paused_partitions import PausedPartitions
 from stream.kafka.runtime.processor import Processor
 from stream.records import Decoded, Message
 from tests.broker.counting import CountingCodec, CountingEngine, value_of
@@ -94,11 +94,11 @@ class Said(Silent):
 class Rig:
     def __init__(self) -> None:
         self.codec, self.consumer, self.said = Registry(), Consumer(), Said()
-        self.engine, self.ledger = CountingEngine(), Ledger()
+        self.engine, self.ledger = CountingEngine(), Positions()
         for tp in (A, B):
             self.engine.attach(tp)
             self.ledger.start(tp, 0, -1)
-        self.waiting = Waiting(
+        self.waiting = PausedPartitions(
             self.ledger, self.said, lambda: self.consumer, lambda: self.codec, (0.0,)
         )
         self.processor = Processor(

@@ -10,7 +10,7 @@ import pytest
 
 from stream.kafka.protocol.outbox import Outbox
 from stream.kafka.protocol.ports import Silent
-from stream.kafka.protocol.positions import Ledger
+from stream.kafka.protocol.positions import Positions
 from stream.kafka.runtime.processor import Processor
 from tests.broker.counting import CountingCodec, CountingEngine, value_of
 from tests.stream.kafka.fakes import FakeClock, FakeSink
@@ -35,7 +35,7 @@ class Rig:
     def __init__(self, slice_messages: int, **more: Any) -> None:
         self.engine = CountingEngine()
         self.engine.attach(TP)
-        self.ledger = Ledger()
+        self.ledger = Positions()
         self.ledger.start(TP, 0, -1)
         self.journal: list[Any] = []
         self.outbox = Outbox(FakeSink(self.journal))

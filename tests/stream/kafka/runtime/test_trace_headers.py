@@ -10,7 +10,7 @@ import pytest
 
 from stream.kafka.protocol.outbox import Outbox
 from stream.kafka.protocol.ports import Silent
-from stream.kafka.protocol.positions import Ledger
+from stream.kafka.protocol.positions import Positions
 from stream.kafka.runtime.processor import Processor
 from stream.kafka.runtime.trace_headers import trace_headers
 from stream.records import Decoded, Event
@@ -72,7 +72,7 @@ async def test_the_event_is_sent_with_it() -> None:
     result = SimpleNamespace(
         events=[event(b"a", 5), event(b"b", 6)], sources=[0, 1], rejected=[], late=[], counts={}
     )
-    ledger = Ledger()
+    ledger = Positions()
     ledger.start(TP, 0, -1)
     processor = Processor(
         codec=SimpleNamespace(decode=lambda _: batch),  # type: ignore[arg-type]

@@ -11,9 +11,9 @@ import pytest
 from aiokafka import errors as kafka_errors
 
 from stream.engine import MetaRow
-from stream.kafka.protocol.ports import Silent, TopicFacts
-from stream.kafka.protocol.positions import Ledger
-from stream.kafka.supervision.cluster_monitor import Lookout
+from stream.kafka.protocol.ports import Silent, TopicStatus
+from stream.kafka.protocol.positions import Positions
+from stream.kafka.supervision.cluster_monitor import ClusterMonitor
 from stream.kafka.supervision.watchdog import STOOD_STILL
 
 TP = ("in", 0)
@@ -38,7 +38,7 @@ class Thread:
     def __init__(self) -> None:
         self.log = (0, 500)
         self.error: Exception | None = None
-        self.heard_at = 0.0
+        self.last_heartbeat = 0.0
         self.turns = asyncio.Event()
         self.turns.set()
 
@@ -51,13 +51,13 @@ class Thread:
         return dict.fromkeys(tps, self.log)
 
 
-class Waiting(set[tuple[str, int]]):
+class PausedPartitions(set[tuple[str, int]]):
     """Partitions that wait for an answer."""
 
     why = ""
 
 
-class Edge:
+class Session:
     """What a lookout sees of a worker."""
 
     def __init__(self) -> None:
@@ -69,18 +69,18 @@ class Edge:
             changelog=lambda _: "changes",
         )
         self.sources = {"changes": "in"}
-        self.ledger = Ledger()
+        self.ledger = Positions()
         self.ledger.start(TP, 500, 500)
         self.running, self.remaining = True, 0
         self.checkpoint = SimpleNamespace(began=None)
         self.meta = MetaRow(topic_id="id", changelog_id="old")
         self.engine = SimpleNamespace(meta=lambda _tp: self.meta)
-        self.topics = {"in": TopicFacts(2, "id"), "changes": TopicFacts(2, "old")}
+        self.topics = {"in": TopicStatus(2, "id"), "changes": TopicStatus(2, "old")}
         self.administration = self
         self.observer = Observer()
         self.consumer = SimpleNamespace(thread=Thread())
-        self.waiting = Waiting()
-        self.lookout = Lookout(self)  # type: ignore[arg-type]
+        self.waiting = PausedPartitions()
+        self.lookout = ClusterMonitor(self)  # type: ignore[arg-type]
 
     def clock(self) -> float:
         return self.now
@@ -94,7 +94,7 @@ class Edge:
     async def look(self, seconds: float = 10.0) -> None:
         self.now += seconds
         if self.consumer.thread.error is None:
-            self.consumer.thread.heard_at = self.now
+            self.consumer.thread.last_heartbeat = self.now
         await self.lookout._look()
 
     async def looks(self, times: int) -> None:
@@ -103,11 +103,11 @@ class Edge:
 
 
 @pytest.fixture
-def edge() -> Edge:
-    return Edge()
+def edge() -> Session:
+    return Session()
 
 
-async def test_a_log_that_was_cut_is_not_read_past(edge: Edge) -> None:
+async def test_a_log_that_was_cut_is_not_read_past(edge: Session) -> None:
     """aiokafka begins such a log anew, and every record in it would count as absorbed."""
     edge.consumer.thread.log = (0, 120)
     await edge.look()  # a new leader may not know the end at once
@@ -115,14 +115,14 @@ async def test_a_log_that_was_cut_is_not_read_past(edge: Edge) -> None:
         await edge.look()
 
 
-async def test_an_end_that_comes_back_is_forgotten(edge: Edge) -> None:
+async def test_an_end_that_comes_back_is_forgotten(edge: Session) -> None:
     for end in (120, 500, 120, 500):
         edge.consumer.thread.log = (0, end)
         await edge.look()
 
 
 async def test_records_that_retention_removed_unread_are_told_once(
-    edge: Edge, caplog: pytest.LogCaptureFixture
+    edge: Session, caplog: pytest.LogCaptureFixture
 ) -> None:
     edge.consumer.thread.log = (600, 700)
     with caplog.at_level(logging.ERROR):
@@ -135,10 +135,10 @@ async def test_records_that_retention_removed_unread_are_told_once(
 
 @pytest.mark.parametrize(
     ("changelog", "words"),
-    [(None, "was deleted, and the state"), (TopicFacts(2, "new"), "was deleted and made again")],
+    [(None, "was deleted, and the state"), (TopicStatus(2, "new"), "was deleted and made again")],
 )
 async def test_a_changelog_that_is_another_one_ends_the_worker(
-    edge: Edge, changelog: TopicFacts | None, words: str
+    edge: Session, changelog: TopicStatus | None, words: str
 ) -> None:
     """It would only get the rows that change from now on."""
     await edge.look(40)
@@ -150,20 +150,20 @@ async def test_a_changelog_that_is_another_one_ends_the_worker(
         await edge.look(40)
 
 
-async def test_an_input_that_is_another_one_ends_the_worker(edge: Edge) -> None:
-    edge.topics["in"] = TopicFacts(2, "new")
+async def test_an_input_that_is_another_one_ends_the_worker(edge: Session) -> None:
+    edge.topics["in"] = TopicStatus(2, "new")
     with pytest.raises(EndError, match="belongs to another topic of this name"):
         await edge.look(40)
 
 
-async def test_a_changelog_of_unknown_id_is_left_alone(edge: Edge) -> None:
+async def test_a_changelog_of_unknown_id_is_left_alone(edge: Session) -> None:
     edge.meta.changelog_id = ""
     await edge.look(40)
-    edge.meta.changelog_id, edge.topics["changes"] = "old", TopicFacts(2, "")
+    edge.meta.changelog_id, edge.topics["changes"] = "old", TopicStatus(2, "")
     await edge.look(40)
 
 
-async def test_an_input_that_was_deleted_is_waited_for(edge: Edge) -> None:
+async def test_an_input_that_was_deleted_is_waited_for(edge: Session) -> None:
     found = edge.topics.pop("in")
     await edge.look(40)
     await edge.look(1)
@@ -175,7 +175,7 @@ async def test_an_input_that_was_deleted_is_waited_for(edge: Edge) -> None:
 
 @pytest.mark.parametrize("error", [kafka_errors.KafkaTimeoutError(), OSError("no route")])
 async def test_a_broker_that_is_away_is_told_and_ends_nothing(
-    edge: Edge, error: Exception, caplog: pytest.LogCaptureFixture
+    edge: Session, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     edge.consumer.thread.log = (0, 900)  # there is something to read
     edge.checkpoint.began = 0.0
@@ -189,7 +189,7 @@ async def test_a_broker_that_is_away_is_told_and_ends_nothing(
     assert len(caplog.records) == 2  # it went, it came back
 
 
-async def test_a_group_that_does_not_answer_is_told_and_ends_nothing(edge: Edge) -> None:
+async def test_a_group_that_does_not_answer_is_told_and_ends_nothing(edge: Session) -> None:
     edge.consumer.thread.log = (0, 10_000)
     for step in range(1, 31):
         edge.now = 10.0 * step
@@ -198,7 +198,7 @@ async def test_a_group_that_does_not_answer_is_told_and_ends_nothing(edge: Edge)
     assert edge.observer.phases[-1] == "waiting"
 
 
-async def test_nothing_is_told_before_partitions_are_at_work(edge: Edge) -> None:
+async def test_nothing_is_told_before_partitions_are_at_work(edge: Session) -> None:
     edge.running = False
     edge.ledger.drop(TP)
     edge.consumer.thread.error = kafka_errors.KafkaTimeoutError()
@@ -206,20 +206,20 @@ async def test_nothing_is_told_before_partitions_are_at_work(edge: Edge) -> None
     assert edge.observer.phases == []
 
 
-async def test_a_partition_that_does_not_move_ends_the_worker(edge: Edge) -> None:
+async def test_a_partition_that_does_not_move_ends_the_worker(edge: Session) -> None:
     edge.consumer.thread.log = (0, 501)
     with pytest.raises(EndError, match=rf"^{STOOD_STILL}: in-0 stands at offset 500"):
         await edge.looks(20)
 
 
-async def test_a_checkpoint_without_end_ends_the_worker(edge: Edge) -> None:
+async def test_a_checkpoint_without_end_ends_the_worker(edge: Session) -> None:
     edge.checkpoint.began = 0.0
     await edge.looks(10)
     with pytest.raises(EndError, match=rf"^{STOOD_STILL}: A checkpoint has been on its way"):
         await edge.look()
 
 
-async def test_a_recovery_that_gets_nothing_ends_the_worker(edge: Edge) -> None:
+async def test_a_recovery_that_gets_nothing_ends_the_worker(edge: Session) -> None:
     edge.running = False
     edge.ledger.drop(TP)
     for remaining in (900, 800, 700):
@@ -229,16 +229,16 @@ async def test_a_recovery_that_gets_nothing_ends_the_worker(edge: Edge) -> None:
         await edge.looks(3)
 
 
-async def test_a_consumer_whose_thread_hangs_ends_the_worker(edge: Edge) -> None:
+async def test_a_consumer_whose_thread_hangs_ends_the_worker(edge: Session) -> None:
     edge.config.stuck_seconds = 0.05
-    edge.lookout = Lookout(edge)  # type: ignore[arg-type]
+    edge.lookout = ClusterMonitor(edge)  # type: ignore[arg-type]
     edge.consumer.thread.turns.clear()
     with pytest.raises(EndError, match=rf"^{STOOD_STILL}: The consumer's thread has not turned"):
         await edge.look()
 
 
 async def test_a_partition_that_waits_for_an_answer_is_told_and_does_not_stand_still(
-    edge: Edge,
+    edge: Session,
 ) -> None:
     edge.consumer.thread.log = (0, 900)
     edge.waiting.add(TP)
@@ -251,9 +251,9 @@ async def test_a_partition_that_waits_for_an_answer_is_told_and_does_not_stand_s
         await edge.looks(100)
 
 
-async def test_without_a_limit_nothing_stands_still(edge: Edge) -> None:
+async def test_without_a_limit_nothing_stands_still(edge: Session) -> None:
     edge.config.stuck_seconds = 0.0
-    edge.lookout = Lookout(edge)  # type: ignore[arg-type]
+    edge.lookout = ClusterMonitor(edge)  # type: ignore[arg-type]
     edge.checkpoint.began = 0.0
     edge.consumer.thread.log = (0, 501)
     await edge.looks(50)
