@@ -110,7 +110,7 @@ def test_the_default_image_is_the_one_a_release_pushes() -> None:
 
 def test_a_worker_has_time_to_stop_wherever_it_runs() -> None:
     """The checkpoint, half as long for the copy, and three producers, one after the other."""
-    patience = WorkerConfig.__dataclass_fields__["patience_seconds"].default
+    patience = WorkerConfig.__dataclass_fields__["shutdown_timeout_seconds"].default
     assert isinstance(patience, float)
     worst = patience + patience / 2 + 3 * patience
     given = [float(VALUES["terminationGracePeriodSeconds"]), supervisor._STOP_SECONDS]
