@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from ember_core.pipeline import (
     FleetModel,
     MotorNeuron,
+    Observation,
+    PackedRows,
     Tail,
     calibrate,
     fit_tail,
@@ -78,9 +80,15 @@ class Alarms:
             part = {name: value[:n] for name, value in state.items()}
             score = np.array([s[t] for s in scores[:n]], dtype=np.float32)
             still = np.zeros(n, dtype=np.float32)
-            tail, severity = self._tail(part, score, part["firing"] > 0, still)
-            moved, _, resolves = motor(part, severity, np.ones(n, dtype=bool))
-            inside = (moved["firing"] > 0) | resolves
+            seen = Observation(
+                PackedRows([n]),
+                alarming=part["firing"] > 0,
+                learning=still,
+                may_fire=np.ones(n, dtype=bool),
+            )
+            tail, severity = self._tail.forward(part, score, seen)
+            moved, firing = motor.forward(part, severity, seen)
+            inside = (moved["firing"] > 0) | firing.resolves
             for k in np.flatnonzero(inside).tolist():
                 out[k][t] = True
             for name, value in (tail | moved).items():
