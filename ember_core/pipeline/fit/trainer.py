@@ -2,92 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ember_core import ops
 from ember_core.nn import Module
 from ember_core.pipeline.fleet import FleetModel
-from ember_core.pipeline.motor import Calibration, MotorNeuron, calibrate, leaky
+from ember_core.pipeline.motor import Calibration, MotorNeuron
 from ember_core.pipeline.pipeline import Pipeline, PipelineConfig
-from ember_core.pipeline.stage import Role, State, names_with
 from ember_core.pipeline.tail import Tail, fit_tail
-from ember_core.training._history import History
 from ember_core.training._rbm import fit_rbm
 
+from .fitted import LiquidFit, ScalesFit, ScoresFit, TailFit
 from .liquid import fit_liquid
-from .scales import DAY, Prior, feature_scales, find_periods, fit_scales, scale_prior
-from .series import SETTLE, Gathered, Rows, Series, gather, tiles
+from .scales import feature_scales, find_periods, fit_scales, scale_prior
+from .series import SETTLE, Gathered, Series, digest, gather, tiles
+from .thresholds import FREEZE, HALF_LIFE, calibrate_evidence, fit_tails, span_rows
 
 MIN_ROWS = 2 * SETTLE
 EVIDENCE_ROWS = 0.5
-POOLED_EXCESSES = 20.0  # weight of the fleet's mean excess beside a key's own excesses
 BATCH, STEPS = 128, 8_000  # of the RBM's training
 LEARNING_RATE = 4e-2  # 1e-2 needs four times the epochs for the same
 GIBBS_STEPS = 3  # of its negative phase: CD-1 leaves improbable records probable; 10 bring no more
-
-# Half-life of the tail, and the alarm that keeps it still: periods of the data, which hold where
-# times are mere record numbers; rows where there is no period; and a longest time in seconds.
-HALF_LIFE = (7.0, 10_080, 7 * DAY)
-FREEZE = (0.5, 720, DAY)
-
-
-class ScalesFit(NamedTuple):
-    """Scales of the channels.
-
-    Attributes:
-        first: First state of each key, `(K, ...)`, with the scales of its channels.
-        prior: Scales that a key never seen begins with.
-        periods_seconds: Periods of the clock.
-    """
-
-    first: State
-    prior: Prior
-    periods_seconds: tuple[float, ...]
-
-
-class LiquidFit(NamedTuple):
-    """Read-out of the liquid network.
-
-    Attributes:
-        rows: Rows of the history, as the fitted network leaves them.
-        report: Mean squared error of each horizon, as of `fit_liquid`.
-    """
-
-    rows: Gathered
-    report: dict[str, float]
-
-
-class ScoresFit(NamedTuple):
-    """Weights of the RBM, and the scores that follow from them.
-
-    Attributes:
-        history: Errors of each epoch.
-        scores: Free energy of each gathered row, `(R,)`.
-        new_features: First values of the feature scaler's fields for a key never seen.
-    """
-
-    history: History
-    scores: NDArray[np.float32]
-    new_features: State
-
-
-class TailFit(NamedTuple):
-    """Tails of all keys.
-
-    Attributes:
-        log_scores: Log score of each gathered row, `(R,)`.
-        new_state: First state of a key never seen, `(1, ...)`.
-    """
-
-    log_scores: Any
-    new_state: State
 
 
 class PipelineTrainer:
@@ -228,11 +167,11 @@ class PipelineTrainer:
         periods, interval = self._scales.periods_seconds, float(np.median(first["interval"]))
         self.pipeline.tail = Tail(
             floor=float(low - 0.25 * (mid - low)),
-            half_life_rows=_rows(*HALF_LIFE, periods, interval) if adapt else 0,
-            freeze_rows=_rows(*FREEZE, periods, interval),
+            half_life_rows=span_rows(*HALF_LIFE, periods, interval) if adapt else 0,
+            freeze_rows=span_rows(*FREEZE, periods, interval),
         )
         logs = self.pipeline.tail.log_score(scores)
-        _fit_tails(first, self._liquid.rows.owner, logs)
+        fit_tails(first, self._liquid.rows.owner, logs)
         new_state = self.pipeline.initial_state(1)
         values = {"norm_var": self._scales.prior.var, **self._scores.new_features, **fit_tail(logs)}
         for name, value in values.items():
@@ -252,7 +191,7 @@ class PipelineTrainer:
         """
         rows = self._liquid.rows.whole
         assert rows is not None
-        calibration = _calibrate(self.pipeline, self._scales.first, rows, evidence_rows)
+        calibration = calibrate_evidence(self.pipeline, self._scales.first, rows, evidence_rows)
         on = calibration.level
         if budget_per_week is not None:
             on = calibration.at_budget(budget_per_week)
@@ -270,7 +209,7 @@ class PipelineTrainer:
             "keys": len(self.series),
             "rows": int(self._lengths.sum()),
             "skipped_keys": self._skipped,
-            "digest": _digest(self.series),
+            "digest": digest(self.series),
             "periods_seconds": list(self._scales.periods_seconds),
             "calibration": asdict(self._calibration),
             "on": self.pipeline.motor.on,
@@ -351,57 +290,3 @@ def _moved(module: Module, backend: str) -> Iterator[None]:
     module.to(backend=backend)
     yield
     module.to(backend="numpy")
-
-
-def _rows(
-    cycles: float, usual: int, most_seconds: float, periods: tuple[float, ...], interval: float
-) -> int:
-    """Return the rows of a span: some cycles of the longest period, or as many as usual."""
-    interval = max(interval, 1e-6)
-    rows = cycles * max(periods) / interval if periods else usual
-    return max(1, int(min(rows, most_seconds / interval)))
-
-
-def _fit_tails(state: State, owner: Any, logs: Any) -> None:
-    """Fit every key's tail; its mean excess leans on the fleet's where it has few rows."""
-    keys = len(state["known"])
-    for k in range(keys):
-        key_logs = logs[owner == k]
-        for name, value in fit_tail(key_logs if key_logs.size else logs).items():
-            state[name][k] = value
-    # A key's few excesses come in a handful of episodes: large ones of its own would mask
-    # themselves, so the fleet's mean counts as some excesses beside them.
-    excesses = 0.02 * np.bincount(owner, minlength=keys)
-    common = float(np.mean(state["tail_excess"]))
-    pooled = excesses * state["tail_excess"] + POOLED_EXCESSES * common
-    state["tail_excess"][...] = pooled / (excesses + POOLED_EXCESSES)
-
-
-def _calibrate(pipeline: Pipeline, first: State, rows: Rows, evidence_rows: float) -> Calibration:
-    """Fit height and rate of evidence on consecutive rows, as the stream has them."""
-    logs = _log_scores(pipeline, rows, first)
-    learned = names_with(Role.LEARNED, pipeline.tail.state_fields())
-    traces = []
-    for k in np.unique(rows.owner):
-        tail = {name: first[name][k : k + 1] for name in learned}
-        severity = pipeline.tail.severity(tail, logs[rows.owner == k])
-        traces.append(leaky(severity, evidence_rows))
-    return calibrate(traces, float(np.median(first["interval"])))
-
-
-def _log_scores(pipeline: Pipeline, rows: Rows, state: State) -> Any:
-    """Return the log scores of rows under a state's feature scales."""
-    visible = rows.visible(pipeline, state)
-    return np.concatenate(
-        [pipeline.tail.log_score(pipeline.score(part)) for part in tiles(visible)]
-    )
-
-
-def _digest(series: Sequence[Series]) -> str:
-    """Return a SHA-256 over keys, times and values: the identity of the training data."""
-    h = hashlib.sha256()
-    for s in sorted(series, key=lambda s: s.key):
-        h.update(len(s.key).to_bytes(4, "big") + s.key)
-        h.update(np.ascontiguousarray(s.time_us).tobytes())
-        h.update(np.ascontiguousarray(s.values).tobytes())
-    return h.hexdigest()
