@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.pipeline.stage import State
-from ember_core.training._history import History
+from ember_core.training import History
 
 from .scales import Prior
 from .series import Gathered

@@ -14,7 +14,7 @@ from ember_core.pipeline.fleet import FleetModel
 from ember_core.pipeline.motor import Calibration, MotorNeuron
 from ember_core.pipeline.pipeline import Pipeline, PipelineConfig
 from ember_core.pipeline.tail import Tail, fit_tail
-from ember_core.training._rbm import fit_rbm
+from ember_core.training import fit_rbm
 
 from .fitted import LiquidFit, ScalesFit, ScoresFit, TailFit
 from .liquid import fit_liquid
