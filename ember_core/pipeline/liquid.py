@@ -192,7 +192,7 @@ class LiquidNetwork(Stage):
         constant = ops.ones_like(basis[..., :1])
         return self._product(ops.concatenate([basis, constant], axis=-1), "readout")
 
-    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Any]:
+    def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
         """Compare each row with its forecast, advance the cell, and forecast rows to come.
 
         Reads `z`, `clock`, `elapsed`, `first` and `rows` of the rows; adds `due`, the forecasts
@@ -201,30 +201,30 @@ class LiquidNetwork(Stage):
         Args:
             state: Fields of this stage, `(K, ...)`.
             x: Features, shape `(R, D)`, to which the residuals are appended.
-            seen: Columns of the rows.
+            observation: Columns of the rows.
 
         Returns:
             The state after the rows, and the features with the residuals.
         """
-        packed, z, elapsed = seen.packed, seen.z, seen.elapsed
+        packed, z, elapsed = observation.packed, observation.z, observation.elapsed
         # The first row of each key comes first; a new key's average begins at it.
-        fresh = seen.first[: packed.keys, None]
+        fresh = observation.first[: packed.keys, None]
         start = ops.where(fresh, z[: packed.keys], state["anchor"])
         gain = ops.repeat(1.0 - self._kept(elapsed), self.n_channels, 1)
         anchor, _ = packed.ewma(start, z, gain)
-        inputs = ops.concatenate([z - anchor, seen.clock], axis=1)
+        inputs = ops.concatenate([z - anchor, observation.clock], axis=1)
         h = ops.where(fresh, 0.0 * state["liquid"], state["liquid"])
         kernel = self.kernel(h, packed)
         if kernel is None:
             h = self.states(inputs, h, elapsed, packed)
         else:
             h = kernel.states(inputs, h, elapsed, packed)
-        seen.basis = ops.concatenate([h, inputs], axis=1)
-        forecasts = self.ahead(seen.basis)
+        observation.basis = ops.concatenate([h, inputs], axis=1)
+        forecasts = self.ahead(observation.basis)
         renew = self._renewed if packed.once else self._renewed_packed
-        seen.due, pending = renew(state["pending"], start, anchor, forecasts, seen)
+        observation.due, pending = renew(state["pending"], start, anchor, forecasts, observation)
         if self.residuals:
-            residual = self.residual(z, seen.due, elapsed)
+            residual = self.residual(z, observation.due, elapsed)
             blocks = [residual[:, self.horizons.index(h)] for h in self.residuals]
             x = ops.concatenate([x, *blocks], axis=1)
         return {"anchor": packed.last(anchor), "liquid": packed.last(h), "pending": pending}, x
@@ -269,7 +269,7 @@ class LiquidNetwork(Stage):
         return (ops.exp(exponent) if self.training else ops.exact_exp(exponent))[:, None]
 
     def _renewed(
-        self, pending: Any, start: Any, anchor: Any, forecasts: Any, seen: Observation
+        self, pending: Any, start: Any, anchor: Any, forecasts: Any, observation: Observation
     ) -> tuple[Any, Any]:
         """Take out the forecasts that are due and put new ones in, one row per key.
 
@@ -278,7 +278,7 @@ class LiquidNetwork(Stage):
             start: Slow average before the row, `(K, C)`.
             anchor: Slow average after it, `(K, C)`.
             forecasts: New forecasts, departures from it, `(K, P * C)`.
-            seen: Columns of the rows.
+            observation: Columns of the rows.
 
         Returns:
             Forecasts due at the row, `(K, P, C)`, and the renewed `pending`.
@@ -289,20 +289,20 @@ class LiquidNetwork(Stage):
         due, offset, renewed = [], 0, pending
         for i, horizon in enumerate(self.horizons):
             # Each horizon has a ring of as many slots: the one that is due is the next to fill.
-            slot = offset + seen.rows % horizon
-            ready = (seen.rows >= horizon)[:, None]
+            slot = offset + observation.rows % horizon
+            ready = (observation.rows >= horizon)[:, None]
             due.append(ops.where(ready, pending[key, slot], start))
-            here = (ring[None, :] == slot[:, None])[:, :, None]
+            is_slot = (ring[None, :] == slot[:, None])[:, :, None]
             block = anchor + forecasts[:, i * c : (i + 1) * c]
-            renewed = ops.where(here, block[:, None, :], renewed)
+            renewed = ops.where(is_slot, block[:, None, :], renewed)
             offset += horizon
         return ops.stack(due, axis=1), renewed
 
     def _renewed_packed(
-        self, pending: Any, start: Any, anchor: Any, forecasts: Any, seen: Observation
+        self, pending: Any, start: Any, anchor: Any, forecasts: Any, observation: Observation
     ) -> tuple[Any, Any]:
         """Do the same for several rows a key; anchors and forecasts are those of all rows."""
-        c, packed, rows = self.n_channels, seen.packed, seen.rows
+        c, packed, rows = self.n_channels, observation.packed, observation.rows
         renewed, previous = pending.copy(), packed.previous(start, anchor)
         rows_to_come = packed.step[packed.last_rows][packed.key] - packed.step
         due, offset = [], 0
