@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from benchmarks.frame import RESULTS
+from benchmarks.markdown import table
 
 UNMEASURED: Final = "Not measured yet: `python -m benchmarks library --save` does it.\n"
 
@@ -71,26 +72,28 @@ def page(result: Mapping[str, Any] | None) -> str:
             "features_vs_pandas",
         ),
     ]
-    lines = [
-        "| what, beside whom | here | there | times | must | aim | reached |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for what, here, there, name in rows:
+    ratio_rows = []
+    for comparison, here, there, name in rows:
         budget = BUDGETS[name]
         aim = "" if budget.aim is None else f"{budget.aim:g}"
-        lines.append(
-            f"| {what} | {here} | {there} | {ratios[name]:.2f} | {budget.must:g} | {aim} "
-            f"| {reached(name, ratios[name])} |"
+        reached_bound = reached(name, ratios[name])
+        ratio = f"{ratios[name]:.2f}"
+        ratio_rows.append((comparison, here, there, ratio, f"{budget.must:g}", aim, reached_bound))
+    head = ("what, beside whom", "here", "there", "times", "must", "aim", "reached")
+    ratio_table = table(head, ratio_rows)
+    spent_rows = [
+        (
+            library,
+            f"{run['rows']:,}",
+            f"{run['seconds']:.1f}",
+            ", ".join(f"{run['cpu_seconds_by_part'][name]:.1f}" for name in _PARTS),
+            f"{run['peak_gib']:.2f} GiB",
+            f"{run['packages_gib']:.2f} GiB",
         )
-    head = ("features", "rows", "seconds", "processor seconds: " + ", ".join(_PARTS))
-    lines += ["", f"| {' | '.join((*head, 'most memory', 'of it packages'))} |"]
-    lines.append("| --- " * (len(head) + 2) + "|")
-    for who, one in (("ember_core", ours), ("pandas", theirs)):
-        spent = ", ".join(f"{one['cpu_seconds_by_part'][name]:.1f}" for name in _PARTS)
-        lines.append(
-            f"| {who} | {one['rows']:,} | {one['seconds']:.1f} | {spent} "
-            f"| {one['peak_gib']:.2f} GiB | {one['packages_gib']:.2f} GiB |"
-        )
+        for library, run in (("ember_core", ours), ("pandas", theirs))
+    ]
+    spent_head = ("features", "rows", "seconds", "processor seconds: " + ", ".join(_PARTS))
+    spent_table = table((*spent_head, "most memory", "of it packages"), spent_rows)
     machine = result["machine"]
     said = (
         f"Measured on {machine['cpu']}, {machine['cores']} cores, a load of "
@@ -98,4 +101,4 @@ def page(result: Mapping[str, Any] | None) -> str:
         f"second one: by processor time the features are {features['by_cpu_time']:g} times as "
         "fast. `python -m benchmarks library --save` measures anew."
     )
-    return "\n".join((*lines, "", said)) + "\n"
+    return f"{ratio_table}\n{spent_table}\n{said}\n"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.frame import RESULTS
+from benchmarks.markdown import table
 from benchmarks.peers import PEERS
 
 Result = Mapping[str, Any]
@@ -36,7 +37,7 @@ def _throughput(result: Result) -> str:
             rows.append((peer.help, f"- ({why})", "-"))
         else:
             rows.append((peer.help, f"{speed:,}", f"{ratio:.2f}"))
-    return _table(("", "records/s", "worker over it"), rows)
+    return table(("", "records/s", "worker over it"), rows)
 
 
 def _model(result: Result) -> str:
@@ -48,7 +49,7 @@ def _model(result: Result) -> str:
     said = (f"{one['events_per_1000']:.1f}" for one in of)
     total = (f"**{one['microseconds_per_record']:.2f}**" for one in of)
     rows += [("**the step, without timers**", *total), ("events in 1,000 records", *said)]
-    return _table(("microseconds a record", *(f"batches of {size}" for size in sizes)), rows)
+    return table(("microseconds a record", *(f"batches of {size}" for size in sizes)), rows)
 
 
 def _place(stages: Mapping[str, float]) -> Callable[[str], float]:
@@ -61,7 +62,7 @@ def _skew(result: Result) -> str:
         (names[name], f"{took:.2f}", f"{result['ratios'].get(name, 1.0):.2f}")
         for name, took in result["microseconds_per_record"].items()
     ]
-    keys = _table(("keys", "microseconds a record", "over even"), rows)
+    keys = table(("keys", "microseconds a record", "over even"), rows)
     spread = result.get("partitions")  # results kept before it was measured have none
     return f"{keys}\n{_partitions(spread)}" if spread else keys
 
@@ -77,7 +78,7 @@ def _partitions(spread: Result) -> str:
         (names[name], f"{took:.2f}", f"{spread['ratios'].get(name, 1.0):.2f}")
         for name, took in spread["microseconds_per_record"].items()
     ]
-    return _table(("partitions", "microseconds a record", "over one partition"), rows)
+    return table(("partitions", "microseconds a record", "over one partition"), rows)
 
 
 def _latency(result: Result) -> str:
@@ -91,7 +92,7 @@ def _latency(result: Result) -> str:
         for load, one in result["loads"].items()
     ]
     head = "load", "records/s", "p50, ms", "p99, ms", "longest, ms", "worker", "broker", "producer"
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _memory(result: Result) -> str:
@@ -102,7 +103,7 @@ def _memory(result: Result) -> str:
         ("the process", f"{result['resident_mib']:,.0f}", f"{ratios['resident_to_slab']:.2f}"),
     ]
     head = f"{result['keys']:,} keys of {result['row_bytes']:,} bytes", "MiB", "over the rows"
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _recovery(result: Result) -> str:
@@ -131,7 +132,7 @@ def _recovery(result: Result) -> str:
             )
         )
     head = f"{result['keys']:,} keys of {result['row_bytes']:,} bytes", "seconds", "keys/s"
-    return _table(head, rows)
+    return table(head, rows)
 
 
 _PAUSES: Final = {
@@ -155,7 +156,7 @@ def _checkpoints(result: Result) -> str:
             for name, text in _PAUSES.items()
         ),
     ]
-    return _table(("", *(f"{int(keys):,} keys" for keys in result["load"])), rows)
+    return table(("", *(f"{int(keys):,} keys" for keys in result["load"])), rows)
 
 
 def _eviction(result: Result) -> str:
@@ -175,7 +176,7 @@ def _eviction(result: Result) -> str:
         ),
     ]
     head = f"{result['keys']:,} keys, `max_keys = {result['max_keys']:,}`", ""
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _mib(result: Result, when: str) -> str:
@@ -206,12 +207,12 @@ def _scale(result: Result) -> str:
         for axis in _AXES
         for number, one in result[axis].items()
     ]
-    text = _table(("what grows", "to", "microseconds a record", "bytes a key", "of a row"), rows)
+    text = table(("what grows", "to", "microseconds a record", "bytes a key", "of a row"), rows)
     workers = result["workers"]
     known = [name for name in _OF_WORKERS if all(name in one for one in workers.values())]
     head = "workers", *(_OF_WORKERS[name] for name in known)
     of_each = [(n, *(f"{one[name]:,}" for name in known)) for n, one in workers.items()]
-    return text + ("\n" + _table(head, of_each) if workers else "")
+    return text + ("\n" + table(head, of_each) if workers else "")
 
 
 def _gpu(result: Result) -> str:
@@ -229,11 +230,11 @@ def _gpu(result: Result) -> str:
         for size, there in device.items():
             best = max(place[size] for place in here)
             rows.append((what, f"{int(size):,}", f"{best:,}", f"{there:,}", f"{there / best:.1f}"))
-    table = _table(("what", "rows at once", "processor", result["device"], "times"), rows)
+    speeds = table(("what", "rows at once", "processor", result["device"], "times"), rows)
     pipeline = result["pipeline"]
     same = "the same" if pipeline["same_triggers"] else "other"
     return (
-        f"{table}\nIt pays from {pipeline['pays_from']['fed']:,} rows at once. Scores differ from "
+        f"{speeds}\nIt pays from {pipeline['pays_from']['fed']:,} rows at once. Scores differ from "
         f"NumPy's by {pipeline['largest_relative_difference']:.1e} of their size (of 1 nat where "
         "they are smaller) at most, with "
         f"{same} triggers.\n"
@@ -311,9 +312,3 @@ def _panel(left: int, label: str, points: Sequence[tuple[float, float]]) -> str:
                 f'<text x="{x:.1f}" y="206" text-anchor="middle">{n:,.0f}</text>\n',
             ]
     return "".join(parts)
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = list(head)
-    lines = [head, ["---"] * len(head), *(list(row) for row in rows)]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

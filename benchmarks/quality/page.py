@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.frame import RESULTS
+from benchmarks.markdown import table
 from benchmarks.quality.sets import FAMILIES
 
 Result = Mapping[str, Any]
@@ -49,7 +50,7 @@ def goals(result: Result) -> str:
     ]
     below = sum(row["reached"] == "below" for row in result["table"])
     said = f"Below what must be reached: {below} of {len(rows)}."
-    return _table(("set", "figure", "measured", "must", "aim", "reached"), rows) + f"\n{said}\n"
+    return table(("set", "figure", "measured", "must", "aim", "reached"), rows) + f"\n{said}\n"
 
 
 def sets(result: Result) -> str:
@@ -65,7 +66,7 @@ def sets(result: Result) -> str:
         rows = [_row(name, label, figures) for label, figures in found]
         head = f"### {NAMES[name]}\n\n{one['keys']} keys, {one['channels']} channels, "
         head += f"{one['seeds']} seed{'s' * (one['seeds'] > 1)}; means over the keys.\n\n"
-        parts.append(head + _table(("", *FIGURES.values()), rows))
+        parts.append(head + table(("", *FIGURES.values()), rows))
     return "\n".join(parts) or UNMEASURED
 
 
@@ -82,7 +83,7 @@ def worst(result: Result) -> str:
         for name, one in _telemetry(result)
         for key, row in sorted(one["product"]["per_key"].items(), key=_by_vus)[:3]
     ]
-    return _table(("set", "key", "VUS-PR", "events caught", "false episodes per 1,000"), rows)
+    return table(("set", "key", "VUS-PR", "events caught", "false episodes per 1,000"), rows)
 
 
 def budgets(result: Result) -> str:
@@ -104,7 +105,7 @@ def budgets(result: Result) -> str:
             for budget, row in found.items()
         ]
     head = ("set", "detector", "budget", "false a key and day", "times the budget", "events caught")
-    return _table(head, rows) if rows else UNMEASURED
+    return table(head, rows) if rows else UNMEASURED
 
 
 def calibration(result: Result) -> str:
@@ -121,7 +122,7 @@ def calibration(result: Result) -> str:
         for level, row in one.get("calibration", {}).items()
     ]
     head = ("set", "probability at most", "records expected", "records there were", "ratio")
-    return _table(head, rows) if rows else UNMEASURED
+    return table(head, rows) if rows else UNMEASURED
 
 
 def explanations(result: Result) -> str:
@@ -135,7 +136,7 @@ def explanations(result: Result) -> str:
             rows.append((NAMES[name], "z-score", *(_number(told[f"z_{n}"]) for n in ours)))
             rows.append((NAMES[name], "chance", _number(told["chance_in_first"]), "", ""))
     head = ("set", "ranking", "true channel among the first three", "HitRate@100", "HitRate@150")
-    return _table(head, rows) if rows else UNMEASURED
+    return table(head, rows) if rows else UNMEASURED
 
 
 def cold_start(result: Result) -> str:
@@ -145,7 +146,7 @@ def cold_start(result: Result) -> str:
         for name, one in _telemetry(result)
         if "cold start" in one
     ]
-    return _table(("set", "VUS-PR, never seen", "known", "share"), rows) if rows else UNMEASURED
+    return table(("set", "VUS-PR, never seen", "known", "share"), rows) if rows else UNMEASURED
 
 
 def nab(result: Result) -> str:
@@ -158,7 +159,7 @@ def nab(result: Result) -> str:
         (label, *(f"{row[profile]['score']:.1f}" for profile in one["product"]))
         for label, row in found.items()
     ]
-    return _table(("detector", *(f"`{p}`" for p in one["product"])), rows)
+    return table(("detector", *(f"`{p}`" for p in one["product"])), rows)
 
 
 TABLES: Final[dict[str, Callable[[Result], str]]] = {
@@ -208,9 +209,3 @@ def _bound(row: Mapping[str, Any], which: str) -> str:
     if row[which] is None:
         return ""
     return ("at most " if row["at_most"] else "") + _number(row[which])
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = list(head)
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
