@@ -36,9 +36,17 @@ class InputSection(Section):
         "is, or with what comes from now on, and events for all of it. `-24h` (s, m, h, d): so "
         "far back by Kafka's timestamps; what is there already warms keys up and gives no events.",
     )
-    codec: Literal["json", "telegraf", "prometheus", "otlp", "otlp_proto", "otlp_json", "avro"] = (
-        Field(default="json", description="Format of the values.")
-    )
+    codec: Literal[
+        "json",
+        "influx",
+        "telegraf",
+        "collectd",
+        "prometheus",
+        "otlp",
+        "otlp_proto",
+        "otlp_json",
+        "avro",
+    ] = Field(default="json", description="Format of the values.")
     key: str = Field(
         default="",
         description="Stream key where the Kafka key is null: fields joined by `+`, for example "
