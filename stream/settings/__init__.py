@@ -1,8 +1,8 @@
-"""Every setting: unit, default, description, environment name; the only reader of the environment.
+"""Settings of the service, and the only reader of its environment variables.
 
 Flags beat the environment (`EMBER_SECTION__KEY`), which beats the file (`ember.toml`), which beats
-the defaults. `Settings.load()` reads them all; `Settings()` is the defaults, whatever the
-environment says.
+the defaults. `Settings.load()` reads all of them; `Settings()` holds the defaults, whatever the
+environment contains.
 
 Examples:
     >>> from stream.settings import Settings

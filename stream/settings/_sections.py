@@ -23,7 +23,7 @@ _PERIOD_SECONDS = {
 
 
 class InputSection(Section):
-    """What is read, and how."""
+    """Input topics, codec, and limits of messages."""
 
     topics: Names = Field(
         default=("telemetry",),
@@ -32,9 +32,9 @@ class InputSection(Section):
     )
     start: str = Field(
         default="-1h",
-        description="Where a group without state starts. `earliest` and `latest`: with all there "
-        "is, or with what comes from now on, and events for all of it. `-24h` (s, m, h, d): so "
-        "far back by Kafka's timestamps; what is there already warms keys up and gives no events.",
+        description="Start of a group without state. `earliest`: all records. `latest`: new "
+        "records only. `-24h` (s, m, h, d): this far back by Kafka's timestamps; the records that "
+        "are there already warm keys up and give no events.",
     )
     codec: Literal["json", "telegraf", "prometheus", "otlp", "otlp_proto", "otlp_json", "avro"] = (
         Field(default="json", description="Format of the values.")
@@ -56,11 +56,13 @@ class InputSection(Section):
     values: str = Field(
         default="values",
         min_length=1,
-        description="Object that holds the channels (json and avro). Where a record has no such "
-        "object, its channels are looked for beside the time.",
+        description="Object that holds the channels (json and avro). In a record without such an "
+        "object the channels stand beside the time.",
     )
     fields: Table = Field(
-        default={}, description="Field name of a channel where it differs: `{ channel = field }`."
+        default={},
+        description="Field names of channels that are not named like their field: "
+        "`{ channel = field }`.",
     )
     max_message_bytes: int = Field(
         default=1_048_576, ge=1, description="Longer values are refused (`too_large`)."
@@ -69,7 +71,7 @@ class InputSection(Section):
     future_seconds: float = Field(
         default=3_600.0,
         ge=0,
-        description="Event times further ahead of the Kafka timestamp than this are refused.",
+        description="Event times that lie further ahead of the Kafka timestamp are refused.",
     )
     schema_registry_url: str = Field(default="", description="Schema registry of the avro codec.")
     schema_registry_username: str = Field(default="", description="User of the schema registry.")
@@ -81,7 +83,7 @@ class InputSection(Section):
     )
 
     def codec_options(self) -> dict[str, Any]:
-        """What `stream.codecs.make_codec` wants to know besides name and channels."""
+        """Return the arguments of `stream.codecs.make_codec`, except name and channels."""
         names = ("key", "time", "time_unit", "values", "fields")
         limits = ("max_message_bytes", "max_key_bytes")
         registry = ("schema_registry_url", "schema_registry_username")
@@ -93,17 +95,17 @@ class InputSection(Section):
     @classmethod
     def _start(cls, value: str) -> str:
         value = value.lower()
-        back = value.startswith("-") and seconds_of(value[1:]) is not None
-        if value not in ("earliest", "latest") and not back:
+        is_age = value.startswith("-") and seconds_of(value[1:]) is not None
+        if value not in ("earliest", "latest") and not is_age:
             raise ValueError("expected earliest, latest, or how far back, for example `-24h`")
         return value
 
     @property
     def begin(self) -> Literal["earliest", "latest"] | float:
-        """`start`, with seconds in place of how far back."""
-        back = seconds_of(self.start.removeprefix("-"))
-        if back is not None:
-            return back
+        """`start`, with an age in seconds in place of a duration."""
+        age_seconds = seconds_of(self.start.removeprefix("-"))
+        if age_seconds is not None:
+            return age_seconds
         return "latest" if self.start == "latest" else "earliest"
 
     @model_validator(mode="after")
@@ -114,7 +116,7 @@ class InputSection(Section):
 
 
 class WindowSection(Section):
-    """How samples become rows."""
+    """Windowing of samples into rows."""
 
     mode: Literal["count", "time"] = Field(
         default="count",
@@ -124,21 +126,24 @@ class WindowSection(Section):
         default=10.0, gt=0, description="Length of an interval of event time (mode time)."
     )
     allowed_lateness_seconds: float = Field(
-        default=5.0, ge=0, description="How late samples may come before their interval closes."
+        default=5.0, ge=0, description="Time for which an interval stays open for late samples."
     )
     aggregate: Literal["last", "mean", "max", "count"] = Field(
-        default="last", description="What a channel's samples of one interval become."
+        default="last", description="Aggregate of a channel's samples in one interval."
     )
     aggregates: Table = Field(
-        default={}, description="The same for single channels: `{ channel = aggregate }`."
+        default={}, description="Aggregates of single channels: `{ channel = aggregate }`."
     )
     max_gap: int = Field(
         default=10,
         ge=0,
-        description="Usual intervals for which a missing channel is carried forward.",
+        description="Longest gap over which a missing channel is carried forward, in usual "
+        "intervals of the key.",
     )
     stale_intervals: float = Field(
-        default=20.0, ge=0, description="Usual intervals of silence until a key is stale; 0: never."
+        default=20.0,
+        ge=0,
+        description="Silence until a key is stale, in usual intervals of the key; 0: never.",
     )
 
     @field_validator("aggregates")
@@ -153,7 +158,7 @@ class WindowSection(Section):
 
 
 def _bundle_path(value: Any) -> Any:
-    """A folder, or an https address as it is: a path would lose one of its slashes."""
+    """Convert to a path, except an https address: a path would lose one of its slashes."""
     if not isinstance(value, str) or value.startswith("https://"):
         return value
     if "://" in value:
@@ -165,33 +170,33 @@ BundlePath = Annotated[Path | str, BeforeValidator(_bundle_path)]
 
 
 class ModelSection(Section):
-    """The bundle that judges."""
+    """Model bundle and warm-up of unknown keys."""
 
     path: BundlePath = Field(
         default=Path("model"),
-        description="Folder of the model bundle, or its https address; that needs `sha256`, and is "
-        "fetched once, into `state.directory`.",
+        description="Folder of the model bundle, or its https address. An address needs `sha256`; "
+        "the bundle is fetched once, into `state.directory`.",
     )
     sha256: str = Field(
         default="",
         pattern=r"^([0-9a-f]{64})?$",
-        description="Digest the bundle must have, as `ember model show` prints it; empty: any.",
+        description="Expected digest of the bundle, as `ember model show` prints it; empty: any.",
     )
     public_key: Path | None = Field(
         default=None,
-        description="PEM file of an Ed25519 key that the bundle must be signed with (`ember model "
-        "sign`, extra `signatures`); unset: no signature is asked for.",
+        description="PEM file of the Ed25519 public key that verifies the bundle's signature "
+        "(`ember model sign`, extra `signatures`); unset: no signature is required.",
     )
     shadow: Path | None = Field(
         default=None,
-        description="Folder of a candidate that scores the same records without events; `ember "
-        "model shadow` compares. Costs as much as the model itself.",
+        description="Folder of a candidate bundle that scores the same records without events; "
+        "`ember model shadow` compares it. Costs as much as the model itself.",
     )
     warmup_rows: int = Field(
-        default=500, ge=0, description="Rows before a key unknown to the bundle is scored."
+        default=500, ge=0, description="Rows before a key that is not in the bundle is scored."
     )
     alarm_warmup_rows: int = Field(
-        default=2_000, ge=0, description="Rows before a key unknown to the bundle may alarm."
+        default=2_000, ge=0, description="Rows before a key that is not in the bundle may alarm."
     )
 
     @model_validator(mode="after")
@@ -202,7 +207,7 @@ class ModelSection(Section):
 
 
 class AlertsSection(Section):
-    """When to speak."""
+    """Thresholds and budget of alerts."""
 
     anomaly_severity: float = Field(
         default=3.0,
@@ -216,16 +221,18 @@ class AlertsSection(Section):
     evidence_rows: float = Field(
         default=0.5,
         gt=0,
-        description="Time constant, in rows, of the motor neuron's evidence. Set, it replaces that "
-        "of the model; the on-threshold was calibrated for the model's own.",
+        description="Time constant of the motor neuron's evidence, in rows. When set, it replaces "
+        "the model's own, for which the on-threshold was calibrated.",
     )
     refractory_rows: int | None = Field(
-        default=None, ge=0, description="Rows without a new firing after one; unset: as trained."
+        default=None,
+        ge=0,
+        description="Rows after an episode in which no new one fires; unset: as trained.",
     )
     max_alert_age: str = Field(
         default="1h",
-        description="Events about records older than this by Kafka's timestamp when they are sent "
-        "carry the header `ember.backlog`: to be kept, not to wake anybody (s, m, h, d).",
+        description="Events about older records, by Kafka's timestamp at the time of sending, "
+        "carry the header `ember.backlog`: to be kept, but not to page anybody (s, m, h, d).",
     )
 
     @field_validator("budget")
@@ -246,7 +253,7 @@ class AlertsSection(Section):
 
     @property
     def max_age_seconds(self) -> float:
-        """`max_alert_age` in seconds."""
+        """`max_alert_age`, in seconds."""
         return seconds_of(self.max_alert_age) or 0.0
 
     @property
@@ -257,7 +264,7 @@ class AlertsSection(Section):
 
 
 class OutputSection(Section):
-    """Where events go. `<input>` stands for the input topic."""
+    """Output topics. `<input>` stands for the input topic."""
 
     anomalies: str = Field(
         default="<input>.anomalies", min_length=1, description="Topic of anomalies."
@@ -272,24 +279,24 @@ class OutputSection(Section):
     def topic(
         self, kind: Literal["anomalies", "triggers", "dead_letters"], input_topic: str
     ) -> str:
-        """Name of an output topic of an input topic."""
+        """Return the name of an output topic of an input topic."""
         template: str = getattr(self, kind)
         return template.replace("<input>", input_topic)
 
 
 class CheckpointSection(Section):
-    """How often, and how firmly, state and offsets are made durable."""
+    """Durability of state and offsets."""
 
     interval_seconds: float = Field(default=2.0, gt=0, description="Time between checkpoints.")
     max_bytes: int = Field(
         default=268_435_456,
         ge=1,
-        description="Bytes of changed rows from which on a checkpoint does not wait for the "
-        "interval.",
+        description="Bytes of changed rows at which a checkpoint does not wait for the interval.",
     )
     guarantee: Literal["at_least_once", "exactly_once"] = Field(
         default="at_least_once",
-        description="Whether events go out at once, or with the checkpoint's transaction.",
+        description="at_least_once: events are sent at once. exactly_once: with the checkpoint's "
+        "transaction.",
     )
     transactions: Literal["auto", "on", "off"] = Field(
         default="auto",
@@ -304,35 +311,34 @@ class CheckpointSection(Section):
 
 
 class StateSection(Section):
-    """What each worker remembers."""
+    """Keyed state of a worker, in memory and on disk."""
 
     directory: Path = Field(
         default=Path(".ember"),
-        description="Folder for what does not fit in memory, for copies of the state, and for "
-        "schemas and bundles that were fetched.",
+        description="Folder of evicted rows, of snapshots, and of fetched schemas and bundles.",
     )
     snapshot_interval_seconds: float = Field(
         default=300.0,
         ge=0,
-        description="Time between copies of the state in `directory`, from which a restart on this "
-        "host reads; one is made at the stop too. 0: none.",
+        description="Time between snapshots of the state in `directory`, from which a restart on "
+        "this host recovers; the worker also takes one when it stops. 0: none.",
     )
     max_keys: int = Field(
         default=1_000_000,
         ge=1,
-        description="Keys held in memory; the rows of others, longest not seen, go to disk.",
+        description="Most keys in memory; beyond it the least recently used are evicted to disk.",
     )
     max_disk_bytes: int = Field(
         default=10_737_418_240,
         ge=0,
-        description="Bytes of a worker on disk; beyond them the keys longest put away are "
-        "forgotten. 0: none, and a new key beyond `max_keys` is refused (`key_limit`).",
+        description="Most bytes of evicted rows on disk; beyond it the keys evicted first are "
+        "forgotten. 0: no eviction, and a new key beyond `max_keys` is refused (`key_limit`).",
     )
     ttl_seconds: float = Field(
         default=0.0,
         ge=0,
-        description="Silence, by the event time of its partition, after which a key is forgotten "
-        "and begins anew; 0: never.",
+        description="Silence after which a key is forgotten, by the event time of its partition; "
+        "0: never.",
     )
     standby_replicas: int = Field(
         default=1, ge=0, description="Workers that keep a copy of each state."
@@ -340,18 +346,19 @@ class StateSection(Section):
 
 
 class SupervisionSection(Section):
-    """When a worker that stands still ends itself, with exit code 3, to be started again."""
+    """Limits after which a stuck worker ends itself, with exit code 3, to be started again."""
 
     hang_seconds: float = Field(
         default=120.0,
         ge=0,
-        description="Time without a turn of the event loop after which the process ends; 0: never.",
+        description="Time without an iteration of the event loop after which the process ends; 0: "
+        "never.",
     )
     stuck_seconds: float = Field(
         default=300.0,
         ge=0,
-        description="Time with messages to read and no step in a partition, or with a checkpoint "
-        "or a recovery that does not go on, after which the process ends; 0: never.",
+        description="Time without progress, in a partition that has messages, a checkpoint or a "
+        "recovery, after which the process ends; 0: never.",
     )
 
 
@@ -360,25 +367,27 @@ class HttpSection(Section):
 
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(
-        default=6066, ge=0, le=65535, description="Port to listen on; 0: any free one."
+        default=6066, ge=0, le=65535, description="Port to listen on; 0: any free port."
     )
     token: SecretStr = Field(
         default=SecretStr(""),
-        description="Bearer token asked for by everything but the probes; empty: none is.",
+        description="Bearer token required by all endpoints except the probes; empty: none.",
     )
     token_file: Path | None = Field(default=None, description="File that holds the token.")
     live_seconds: float = Field(
         default=10.0,
         gt=0,
-        description="/livez fails when the event loop has not ticked for this long.",
+        description="Time without an iteration of the event loop after which /livez fails.",
     )
     stalled_seconds: float = Field(
-        default=60.0, gt=0, description="/readyz fails with lag and no progress for this long."
+        default=60.0,
+        gt=0,
+        description="Time with lag and without progress after which /readyz fails.",
     )
 
 
 class DeadLettersSection(Section):
-    """What becomes of refused messages."""
+    """Dead-letter topic of refused messages."""
 
     enabled: bool = Field(
         default=True, description="Write refused messages to the dead-letter topic."
@@ -386,13 +395,13 @@ class DeadLettersSection(Section):
     max_per_second: int = Field(
         default=100,
         ge=0,
-        description="Whole messages per second; beyond it only their coordinates.",
+        description="Whole messages written per second; beyond it only their coordinates.",
     )
-    late: bool = Field(default=False, description="Write rows that came too late there as well.")
+    late: bool = Field(default=False, description="Write records that came too late as well.")
 
 
 class TracesSection(Section):
-    """Spans for OpenTelemetry (extra `otel`); where they go, say its own variables, OTEL_*."""
+    """Spans for OpenTelemetry (extra `otel`); its own variables, OTEL_*, set their destination."""
 
     enabled: bool = Field(
         default=False, description="Write a span for each slice of records and each checkpoint."
@@ -409,7 +418,9 @@ class LogSection(Section):
         default="auto", description="auto: pretty on a terminal, JSON lines elsewhere."
     )
     repeat_seconds: float = Field(
-        default=10.0, ge=0, description="A repeated message is shown once in this time; 0: always."
+        default=10.0,
+        ge=0,
+        description="Period in which a repeated warning is shown only a few times; 0: always.",
     )
 
     @field_validator("level", mode="before")
