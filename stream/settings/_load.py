@@ -19,20 +19,17 @@ from pydantic_settings import (
 
 from ._alertmanager import AlertmanagerSection
 from ._base import SettingsError
+from ._detection import AlertsSection, ModelSection, OutputSection
+from ._input import InputSection, WindowSection
 from ._kafka import KafkaSection, plain_names
-from ._sections import (
-    AlertsSection,
+from ._operation import (
     CheckpointSection,
     DeadLettersSection,
     HttpSection,
-    InputSection,
     LogSection,
-    ModelSection,
-    OutputSection,
     StateSection,
     SupervisionSection,
     TracesSection,
-    WindowSection,
 )
 
 DEFAULT_FILE = Path("ember.toml")
