@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stream.records import Reason, Rejected
-
-TP = tuple[str, int]
+from stream.records import TP, Reason, Rejected
 
 UNFIT_AFTER = 100
 """Messages in a row without one of the model's channels, after which the model does not fit."""

@@ -20,8 +20,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from stream.errors import UserError
 
+from ._metric_set import MetricSet
 from .health import Health, Report
-from .metrics import BridgeMetrics, Metrics
 
 _TICK_SECONDS = 1.0
 _PROBES = ("/livez", "/readyz", "/startupz")
@@ -44,7 +44,7 @@ class HttpServer:
 
     def __init__(
         self,
-        metrics: Metrics | BridgeMetrics,
+        metrics: MetricSet,
         health: Health,
         *,
         info: Callable[[], Mapping[str, Any]] = dict,
