@@ -50,7 +50,10 @@ class RecordMetrics(MetricSet):
         self._records = self._counter("ember_records", "Messages consumed.", "topic")
         self._samples = self._counter("ember_samples", "Samples decoded from messages.", "topic")
         self._outcomes = self._counter(
-            "ember_record_outcomes", "Messages that were not refused, by outcome.", "topic", "outcome"
+            "ember_record_outcomes",
+            "Messages that were not refused, by outcome.",
+            "topic",
+            "outcome",
         )
         self._rejected = self._counter(
             "ember_records_rejected", "Messages refused, by reason.", "topic", "reason"
