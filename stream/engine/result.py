@@ -10,10 +10,8 @@ from typing import NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.records import TP as TP
 from stream.records import Event, Rejected
-
-TP = tuple[str, int]
-"""Input topic and partition."""
 
 
 class Fetch(NamedTuple):
