@@ -39,6 +39,7 @@ PAGES = (
 )
 CHANNELS = tuple(f"channel_{n}" for n in range(8))
 REFERENCE = (
+    "ember_core",
     "ember_core.ops",
     "ember_core.nn",
     "ember_core.pipeline",
@@ -193,7 +194,11 @@ def surface(module: str) -> list[str]:
     assert spec is not None
     assert spec.origin is not None
     names: set[str] = set()
-    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+    body = ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body
+    # Names that are loaded at their first use; `from . import x` are packages with their own page.
+    lazy = [node for block in body if isinstance(block, ast.If) for node in block.body]
+    body += [node for node in lazy if isinstance(node, ast.ImportFrom) and node.module]
+    for node in body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             names.add(node.name)
         elif isinstance(node, ast.ImportFrom):

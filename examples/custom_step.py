@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ember_core import ops
-from ember_core.models import RBM
+from ember_core import RBM, ops
 from ember_core.training import Adam, Run, contrastive_divergence, fit
 
 rng = np.random.default_rng(0)
