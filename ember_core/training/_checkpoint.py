@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import safetensors
 import safetensors.numpy
@@ -13,11 +13,8 @@ import safetensors.numpy
 from ember_core import ops
 from ember_core.files import write_atomically
 
-from ._callbacks import Callback
 from ._history import History
-
-if TYPE_CHECKING:
-    from ._loop import Run
+from ._run import Callback, Run
 
 _FORMAT = "ember-checkpoint-1"
 
