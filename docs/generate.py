@@ -41,6 +41,10 @@ CHANNELS = tuple(f"channel_{n}" for n in range(8))
 REFERENCE = (
     "ember_core",
     "ember_core.ops",
+    "ember_core.ops.linalg",
+    "ember_core.ops.random",
+    "ember_core.ops.fft",
+    "ember_core.ops.losses",
     "ember_core.nn",
     "ember_core.pipeline",
     "ember_core.pipeline.fit",

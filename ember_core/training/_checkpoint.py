@@ -36,7 +36,7 @@ class Checkpoint(Callback):
         >>> from ember_core import ops
         >>> from ember_core.models import RBM
         >>> from ember_core.training import Checkpoint, fit_rbm
-        >>> rows = ops.normal(ops.generator(1), (29, 5))
+        >>> rows = ops.random.normal(ops.generator(1), (29, 5))
         >>> def train(epochs, folder, seed=3):
         ...     rbm = RBM(5, 3)
         ...     kept = Checkpoint(f"{folder}/rbm.checkpoint", resume=True)

@@ -77,7 +77,7 @@ def fit(
     Examples:
         >>> from ember_core import nn, ops
         >>> from ember_core.training import SGD, fit
-        >>> x = ops.normal(ops.generator(1), (211, 3))
+        >>> x = ops.random.normal(ops.generator(1), (211, 3))
         >>> y = x[:, :1] - 2.0 * x[:, 1:2]
         >>> def slope(module, batch, run):  # a step of one's own; a loss needs no such thing
         ...     x, y = batch

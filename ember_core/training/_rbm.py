@@ -112,7 +112,7 @@ class ContrastiveDivergence:
         """The chain's hidden states, at first those of the first batch, and whose they are."""
         if "chain" not in run.memory:
             share = run.share
-            drawn = ops.uniform(
+            drawn = ops.random.uniform(
                 run.generator, (share.total, rbm.n_hidden), ops.dtype(rbm.weights.data)
             )
             on = rbm(v) > drawn[share.rows]

@@ -27,7 +27,7 @@ class Callback:
         ...     def on_epoch(self, run):
         ...         if run.history.epochs == 3:
         ...             run.stop()
-        >>> rows = ops.normal(ops.generator(1), (29, 5))
+        >>> rows = ops.random.normal(ops.generator(1), (29, 5))
         >>> fit_rbm(RBM(5, 3), rows, generator=ops.generator(2), callbacks=[Three()]).epochs
         3
     """
