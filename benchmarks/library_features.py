@@ -164,7 +164,7 @@ class Parts:
 def ember(path: Path, rows: int, compared: int, parts: Parts) -> Kept:
     """By the library, chunk by chunk."""
     from ember_core.data.sources import array_chunks
-    from ember_core.data.strides._strides import StrideState, TemporalStrides
+    from ember_core.data.strides import StrideState, TemporalStrides
     from ember_core.pipeline import ExponentialWindows, exponential_series
 
     dilated = tuple((1, s) for s in STRIDES)

@@ -40,7 +40,12 @@ PAGES = (
 )
 CHANNELS = tuple(f"channel_{n}" for n in range(8))
 REFERENCE = (
+    "ember_core",
     "ember_core.ops",
+    "ember_core.ops.linalg",
+    "ember_core.ops.random",
+    "ember_core.ops.fft",
+    "ember_core.ops.losses",
     "ember_core.nn",
     "ember_core.pipeline",
     "ember_core.pipeline.fit",
@@ -188,7 +193,11 @@ def surface(module: str) -> list[str]:
     assert spec is not None
     assert spec.origin is not None
     names: set[str] = set()
-    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+    body = ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body
+    # Names that are loaded at their first use; `from . import x` are packages with their own page.
+    lazy = [node for block in body if isinstance(block, ast.If) for node in block.body]
+    body += [node for node in lazy if isinstance(node, ast.ImportFrom) and node.module]
+    for node in body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             names.add(node.name)
         elif isinstance(node, ast.ImportFrom):
