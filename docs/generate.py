@@ -1,4 +1,4 @@
-"""The parts of docs/ that are made from the code: `make docs` writes them, a test compares them.
+"""Parts of docs/ made from the code: `make docs` writes them, a test compares them.
 
 A part stands between `<!-- made by docs/generate.py: NAME -->` and `<!-- end -->`. The pages of
 docs/reference and the drawing of a wiring are made whole.
@@ -30,13 +30,12 @@ from tests.prove import page as proofs
 
 FOLDER = Path(__file__).resolve().parent
 PAGES = (
-    "architecture.md",
-    "implementation.md",
     "metrics.md",
     "performance.md",
     "proofs.md",
     "quality.md",
-    "running.md",
+    "row-layout.md",
+    "settings.md",
 )
 CHANNELS = tuple(f"channel_{n}" for n in range(8))
 REFERENCE = (

@@ -146,11 +146,11 @@ def test_a_pipeline_is_trained_on_every_backend(backend, tmp_path):
 
 
 @pytest.mark.parametrize("backend", ["torch"], indirect=True)
-def test_the_example_of_the_architecture_runs(backend):
-    page = (Path(__file__).resolve().parents[2] / "docs/architecture.md").read_text("utf-8")
+def test_the_example_of_the_backends_runs(backend):
+    page = (Path(__file__).resolve().parents[2] / "docs/backends.md").read_text("utf-8")
     (example,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     names: dict[str, object] = {}
-    exec(compile(example, "architecture.md", "exec"), names)
+    exec(compile(example, "backends.md", "exec"), names)
     assert names["gradients"].keys() == {"weight", "bias_vector"}
     assert ops.backend_name(names["gradients"]["weight"]) == "torch"
     assert ops.backend_name(names["layer"].weight.data) == "numpy"
