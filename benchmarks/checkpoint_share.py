@@ -19,8 +19,9 @@ from stream.kafka.client.fenced_producer import FencedProducer
 from stream.kafka.client.producers import TransactionalLog
 from stream.kafka.protocol.checkpoint import Checkpoint
 from stream.kafka.protocol.outbox import Outbox
-from stream.kafka.protocol.ports import Membership, Silent
+from stream.kafka.protocol.ports import Membership
 from stream.kafka.protocol.positions import Positions
+from stream.observer import Observer
 from stream.records import Decoded
 
 _STEP: Final = 4096
@@ -28,7 +29,7 @@ _START_US: Final = 1_800_000_000_000_000
 _GROUP: Final = "share"
 
 
-class _Pauses(Silent):
+class _Pauses(Observer):
     """Notes what checkpoints said of themselves."""
 
     def __init__(self) -> None:

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from benchmarks.frame import BenchmarkError
 from stream.engine import TP, Engine, MetaRow, RowBlock, SnapshotScan
 from stream.kafka.protocol.changelog import Changelog
-from stream.kafka.protocol.ports import Silent, TopicStatus
+from stream.kafka.protocol.ports import TopicStatus
 from stream.kafka.recovery.snapshot_files import SnapshotFiles
 from stream.kafka.recovery.snapshots import Snapshots
+from stream.observer import Observer
 
 
 class _Changelog(NamedTuple):
@@ -39,8 +40,8 @@ class _Host:
 
     def __init__(self, engine: Engine, folder: Path) -> None:
         self.engine: Any = engine
-        self.changelog = Changelog(self.engine, Silent())
-        self.observer = Silent()
+        self.changelog = Changelog(self.engine, Observer())
+        self.observer = Observer()
         self.checkpoint = SimpleNamespace(taken={})
         self.config = SimpleNamespace(changelog=lambda topic: f"{topic}-changelog")
         self.administration = self

@@ -32,7 +32,7 @@ from ember_core.pipeline import FleetModel
 from stream.engine import Engine, Fetch, Limits
 from stream.kafka.client.producers import append_rows
 from stream.kafka.protocol.changelog import Changelog
-from stream.kafka.protocol.ports import Silent
+from stream.observer import Observer
 from stream.records import Decoded
 
 _TOPIC: Final = "telemetry"
@@ -182,7 +182,7 @@ async def _recover(
     bootstrap: str, model: FleetModel, options: argparse.Namespace
 ) -> dict[str, Any]:
     engine = Engine(model, limits=Limits(max_keys=options.keys))
-    changelog = Changelog(engine, Silent())
+    changelog = Changelog(engine, Observer())
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
