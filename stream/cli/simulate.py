@@ -69,7 +69,7 @@ def simulate(
         send(
             producer,
             to,
-            simulation.records(healthy=healthy, tell=_tell),
+            simulation.records(healthy=healthy, on_fault=_tell),
             pace=lambda _index, time_us: (time_us - started_us) / 1e6,
         )
     except KeyboardInterrupt:

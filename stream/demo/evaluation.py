@@ -1,4 +1,4 @@
-"""What was caught: triggers laid beside the faults that were injected."""
+"""Evaluation of a detector: its alarms compared with the injected faults."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from dataclasses import dataclass, field
 from .faults import Fault, Kind
 from .fleet import START_US
 
-GRACE_ROWS = 10  # intervals after its end in which a fault may still be caught
-NAMED = 3  # the injected channel must be among so many of the first top channels
+GRACE_ROWS = 10  # intervals after its end in which a fault can still be caught
+NAMED = 3  # an alarm must name the injected channel among its first three
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """One episode that began, as a detector reported it.
+    """Start of an episode, as a detector reported it.
 
     Attributes:
-        key: the machine.
-        time_us: event time at which it fired.
-        top: names of the channels to blame, the most improbable first.
-        stale: the reason is silence.
-        why: the first channels with what was observed and expected, for people.
-        heard_at: when it came in, on the demo's own clock, in seconds.
+        key: Name of the machine.
+        time_us: Event time at which it fired.
+        top: Names of the top channels, the most improbable first.
+        stale: True if the key fell silent.
+        explanation: First channels with observed and expected values, for people.
+        received_at: Time of receipt on the demo's own clock, in seconds.
     """
 
     key: str
     time_us: int
     top: tuple[str, ...] = ()
     stale: bool = False
-    why: str = field(default="", compare=False)
-    last_heartbeat: float = field(default=0.0, compare=False)
+    explanation: str = field(default="", compare=False)
+    received_at: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The score of one detector.
+    """Result of one detector.
 
     Attributes:
-        caught: the alarm that caught each fault, None where none did; in the order of the faults.
-        false: alarms where nothing was wrong.
+        caught: First alarm that caught each fault, or None; in the order of the faults.
+        false: Alarms outside of any fault.
     """
 
     caught: tuple[Alarm | None, ...]
@@ -47,12 +47,12 @@ class Evaluation:
 
     @property
     def count(self) -> int:
-        """Faults caught."""
+        """Number of faults caught."""
         return sum(alarm is not None for alarm in self.caught)
 
 
 def window_us(fault: Fault, interval_us: int) -> tuple[int, int]:
-    """First and last event time at which an alarm belongs to a fault."""
+    """Return first and last event time at which an alarm belongs to a fault."""
     return (
         START_US + fault.onset * interval_us,
         START_US + (fault.end - 1 + GRACE_ROWS) * interval_us,
@@ -60,7 +60,7 @@ def window_us(fault: Fault, interval_us: int) -> tuple[int, int]:
 
 
 def catches(fault: Fault, alarm: Alarm) -> bool:
-    """Whether an alarm within a fault's window says what is wrong."""
+    """Tell if an alarm within a fault's window names the fault."""
     if fault.kind is Kind.SILENT:
         return alarm.stale
     return fault.channel_name in alarm.top[:NAMED]
@@ -69,22 +69,22 @@ def catches(fault: Fault, alarm: Alarm) -> bool:
 def evaluate(
     faults: Sequence[Fault], alarms: Iterable[Alarm], interval_us: int, own_keys: Iterable[str]
 ) -> Evaluation:
-    """Lay alarms beside faults.
+    """Compare alarms with faults.
 
     Args:
-        faults: at most one per key.
-        alarms: one for each episode, in any order.
-        interval_us: event time between two rows.
-        own_keys: the fleet; alarms of other keys (this host's) do not count.
+        faults: Injected faults, at most one per key.
+        alarms: Alarms, one for each episode, in any order.
+        interval_us: Event time between two rows.
+        own_keys: Keys of the fleet; alarms of other keys (this host's) do not count.
 
     Returns:
-        For each fault the first alarm that caught it. An alarm within a fault's window that blames
-        other channels catches nothing and is not false either.
+        The first alarm that caught each fault. An alarm within a fault's window that names other
+        channels catches nothing, and is not false either.
     """
     index = {fault.name: i for i, fault in enumerate(faults)}
     windows = [window_us(fault, interval_us) for fault in faults]
     fleet = frozenset(own_keys)
-    caught: list[Alarm | None] = [None] * len(faults)
+    first_alarms: list[Alarm | None] = [None] * len(faults)
     false = []
     for alarm in sorted(alarms, key=lambda a: (a.time_us, a.key)):
         if alarm.key not in fleet:
@@ -92,6 +92,6 @@ def evaluate(
         i = index.get(alarm.key)
         if i is None or not windows[i][0] <= alarm.time_us <= windows[i][1]:
             false.append(alarm)
-        elif caught[i] is None and catches(faults[i], alarm):
-            caught[i] = alarm
-    return Evaluation(tuple(caught), tuple(false))
+        elif first_alarms[i] is None and catches(faults[i], alarm):
+            first_alarms[i] = alarm
+    return Evaluation(tuple(first_alarms), tuple(false))

@@ -10,8 +10,8 @@ from rich.console import Console
 from stream.demo.evaluation import Alarm
 from stream.demo.faults import Kind
 from stream.demo.fleet import START_US
-from stream.demo.link import Heard
-from stream.demo.report import Course, as_table, make_report
+from stream.demo.link import Received
+from stream.demo.report import RunData, as_table, make_report
 from stream.demo.scenario import Scenario
 from stream.demo.view import BARS, BUCKETS, render, sparkline
 
@@ -36,8 +36,8 @@ def alarms(scenario) -> list[Alarm]:
             time_us=START_US + (f.onset + 1) * INTERVAL,
             top=(f.channel_name,),
             stale=f.kind is Kind.SILENT,
-            why=f"{f.channel_name} is odd",
-            last_heartbeat=30.0 + i,
+            explanation=f"{f.channel_name} is odd",
+            received_at=30.0 + i,
         )
         for i, f in enumerate(scenario.faults)
         if i % 2
@@ -65,9 +65,9 @@ def test_a_sparkline_shows_the_latest_at_the_right():
 
 def test_the_report_counts_by_kind(scenario, alarms):
     """Caught, false, first catch, and the detector to beat."""
-    course = Course(
+    run_data = RunData(
         alarms=alarms,
-        judged=scenario.faults,
+        evaluated=scenario.faults,
         records=20_000,
         live_seconds=10.0,
         injected_at=29.5,
@@ -75,7 +75,7 @@ def test_the_report_counts_by_kind(scenario, alarms):
         triggers=19,
         training_seconds=3.0,
     )
-    report = make_report(scenario, course)
+    report = make_report(scenario, run_data)
     assert report.faults_injected == 12
     assert report.faults_caught == 6
     assert report.false_triggers == 1
@@ -94,17 +94,17 @@ def test_the_report_counts_by_kind(scenario, alarms):
 def test_faults_cut_short_do_not_count(scenario, alarms):
     """Neither as injected nor as caught."""
     judged = scenario.faults[:3]
-    report = make_report(scenario, Course(alarms, judged, 10_000, 10.0, 29.5, 0, 0, 3.0))
+    report = make_report(scenario, RunData(alarms, judged, 10_000, 10.0, 29.5, 0, 0, 3.0))
     assert report.faults_injected == 3
     assert report.faults_caught == 1
 
 
 def test_the_live_table_names_faults_and_reasons(scenario, alarms):
     """Keys in trouble first, healthy ones below, every fault with what was found."""
-    heard = Heard(alarms=alarms, state={scenario.faults[1].name: "firing"})
+    received = Received(alarms=alarms, state={scenario.faults[1].name: "firing"})
     now_us = START_US + scenario.fleet.row * INTERVAL
-    heard.severity["db-002"] = [(now_us - INTERVAL, 5.0)]
-    shown = text(render(scenario, heard, "host/here", "a headline"))
+    received.severity["db-002"] = [(now_us - INTERVAL, 5.0)]
+    shown = text(render(scenario, received, "host/here", "a headline"))
     assert "a headline" in shown
     assert "host/here" in shown
     for fault in scenario.faults:
