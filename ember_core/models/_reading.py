@@ -80,15 +80,15 @@ class ReadingModel(Module):
             ValueError: If a shape does not fit.
         """
         shape, n = ops.shape(x), self.n_targets
-        wanted = (*shape[:2], n)
-        if len(shape) != 3 or ops.shape(x if target is None else target) != wanted:
+        expected = (*shape[:2], n)
+        if len(shape) != 3 or ops.shape(x if target is None else target) != expected:
             raise ValueError(
                 f"The sequences do not fit the model. Expected x of shape (B, T, F) and targets "
                 f"of shape (B, T, {n}); x itself where there are none. Received: x.shape={shape}, "
                 f"target.shape={None if target is None else ops.shape(target)}."
             )
-        both = ops.concatenate([x, x if target is None else target], axis=2)
-        output, state = self.sequence(both, state, elapsed, mask)
+        pairs = ops.concatenate([x, x if target is None else target], axis=2)
+        output, state = self.sequence(pairs, state, elapsed, mask)
         return Reading(output[:, :, :n], output[:, :, n], output[:, :, n + 1]), state
 
 

@@ -143,8 +143,8 @@ class Module:
         Raises:
             ValueError: If a name or a shape is not the module's; nothing is assigned then.
         """
-        own = self.state_dict()
-        check_state(type(self).__name__, {n: x for n, x in own.items() if n in values}, values)
+        current = self.state_dict()
+        check_state(type(self).__name__, {n: x for n, x in current.items() if n in values}, values)
         parameters = dict(self.named_parameters())
         buffers = {name: (module, field) for name, module, field in self._buffer_fields()}
         for name, value in values.items():
@@ -165,9 +165,9 @@ class Module:
             ValueError: With every name that is missing, unexpected, of another shape or of a dtype
                 that would lose what it holds; nothing is taken over then.
         """
-        own = self.state_dict()
-        check_state(type(self).__name__, own, state)
-        self.assign({name: take_over(state[name], value) for name, value in own.items()})
+        current = self.state_dict()
+        check_state(type(self).__name__, current, state)
+        self.assign({name: take_over(state[name], value) for name, value in current.items()})
 
     def to(
         self, *, backend: str | None = None, device: str | None = None, dtype: str | None = None
@@ -191,11 +191,11 @@ class Module:
             >>> nn.Linear(5, 3).to(backend="numpy", dtype="float64").weight
             Parameter(float64, shape=(5, 3))
         """
-        moved = {}
+        converted = {}
         for name, value in self.state_dict().items():
             kind = dtype if ops.dtype(value).startswith("float") else None
-            moved[name] = ops.to(value, backend=backend, device=device, dtype=kind)
-        self.assign(moved)
+            converted[name] = ops.to(value, backend=backend, device=device, dtype=kind)
+        self.assign(converted)
         for parameter in self.parameters():
             parameter.grad = None
         return self

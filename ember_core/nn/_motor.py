@@ -135,12 +135,12 @@ class MotorCell(Cell):
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One step; arguments and returns as `Cell` says."""
         check_step(self, x, state, elapsed)
-        own = self.cell.state_size
-        seen, moved = self.cell(x, state[:, :own], elapsed)
-        motor, kept = self.motor(seen, state[:, own:])
+        cell_size = self.cell.state_size
+        features, cell_state = self.cell(x, state[:, :cell_size], elapsed)
+        motor, motor_state = self.motor(features, state[:, cell_size:])
         return (
-            ops.concatenate([self.readout(seen), *motor], axis=1),
-            ops.concatenate([moved, kept], axis=1),
+            ops.concatenate([self.readout(features), *motor], axis=1),
+            ops.concatenate([cell_state, motor_state], axis=1),
         )
 
     def split(self, output: Array) -> tuple[Array, MotorOutput]:

@@ -23,8 +23,8 @@ def _rank(dtype: str) -> int:
 
 def take_over(value: Any, own: Any) -> Any:
     """A copy of `value` on the backend and device of `own`, with its dtype."""
-    moved = ops.from_numpy(ops.to_numpy(ops.asarray(value)), like=own)
-    return ops.copy(ops.astype(moved, ops.dtype(own)))
+    array = ops.from_numpy(ops.to_numpy(ops.asarray(value)), like=own)
+    return ops.copy(ops.astype(array, ops.dtype(own)))
 
 
 def check_state(owner: str, expected: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -231,8 +231,8 @@ class StrideAwareWiredCfCCell(Cell):
         states, start = [], 0
         for layer in self.layers:
             end = start + 2 * layer.hidden_size
-            moved = layer(x, state[:, start:end], elapsed)
-            x = moved[:, : layer.hidden_size]
-            states.append(moved)
+            layer_state = layer(x, state[:, start:end], elapsed)
+            x = layer_state[:, : layer.hidden_size]
+            states.append(layer_state)
             start = end
         return x, ops.concatenate(states, axis=1)

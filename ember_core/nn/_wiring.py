@@ -164,8 +164,8 @@ class Wiring:
     def layers(self) -> dict[str, NDArray[np.int64]]:
         """Neuron ids by layer, in the order they are updated; `"motor"` is always there."""
         ids = np.arange(self.units)
-        rest = {"inter": ids[self.output_dim :]} if self.output_dim < self.units else {}
-        return rest | {"motor": ids[: self.output_dim]}
+        inner = {"inter": ids[self.output_dim :]} if self.output_dim < self.units else {}
+        return inner | {"motor": ids[: self.output_dim]}
 
     def neuron_type(self, neuron: int) -> str:
         """Layer a neuron belongs to.
@@ -260,7 +260,7 @@ def layer_masks(wiring: Wiring) -> list[NDArray[np.float32]]:
     masks = []
     synapses = wiring.sensory()
     for ids in wiring.layers.values():
-        own = np.ones((len(ids), len(ids)))
-        masks.append(np.concatenate([np.abs(synapses[:, ids]), own]).astype(np.float32))
+        recurrent = np.ones((len(ids), len(ids)))
+        masks.append(np.concatenate([np.abs(synapses[:, ids]), recurrent]).astype(np.float32))
         synapses = wiring.adjacency_matrix[ids]
     return masks

@@ -98,8 +98,8 @@ class Batches:
         order = None if self._generator is None else ops.random.permutation(self._generator, count)
         for start in range(0, count, self._batch_size):
             span = slice(start, start + self._batch_size)
-            picked = span if order is None else order[span]
-            yield tuple(_pick(x, picked) for x in rows) if tupled else _pick(rows, picked)
+            indices = span if order is None else order[span]
+            yield tuple(_pick(x, indices) for x in rows) if tupled else _pick(rows, indices)
 
     def _checked(self, item: Any) -> Any:
         """An item as arrays that fit."""

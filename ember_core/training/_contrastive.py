@@ -71,12 +71,12 @@ def contrastive_divergence(
     w, c = rbm.weights.data, rbm.hidden_bias.data
     w_back = ops.transpose(w)
     # In units of sigma both kinds of visible units share their formulas.
-    seen = v / rbm.sigma if gaussian else v
+    scaled = v / rbm.sigma if gaussian else v
     b = rbm.visible_bias.data / rbm.sigma if gaussian else rbm.visible_bias.data
-    rows = ops.shape(seen)[0]
+    rows = ops.shape(scaled)[0]
     share = Share.of(rows) if share is None else share
     draws = _Draws(sample, generator, share if chain is None else chain_share)
-    positive = ops.sigmoid(ops.matmul(seen, w) + c)
+    positive = ops.sigmoid(ops.matmul(scaled, w) + c)
     states = draws.hidden(positive) if chain is None else chain
     for step in range(k):
         mean = ops.matmul(states, w_back) + b
@@ -89,17 +89,17 @@ def contrastive_divergence(
     # Of a persistent chain this process may hold another share than of the batch.
     chain_rows = ops.shape(visible)[0] * share.weight
     chain_rows /= share.weight if chain_share is None else chain_share.weight
-    bias = ops.sum(visible, axis=0) / chain_rows - ops.sum(seen, axis=0) / rows
+    bias = ops.sum(visible, axis=0) / chain_rows - ops.sum(scaled, axis=0) / rows
     gradients = {
         "weights": ops.matmul(ops.transpose(visible), negative / chain_rows)
-        - ops.matmul(ops.transpose(seen), positive / rows),
+        - ops.matmul(ops.transpose(scaled), positive / rows),
         "visible_bias": bias / rbm.sigma if gaussian else bias,
         "hidden_bias": ops.sum(negative, axis=0) / chain_rows - ops.sum(positive, axis=0) / rows,
     }
     if rbm.log_sigma is not None:
-        down = _sigma_energy(seen, ops.matmul(positive, w_back), b) / rows
-        up = _sigma_energy(visible, ops.matmul(negative, w_back), b) / chain_rows
-        gradients["log_sigma"] = down - up
+        positive_phase = _sigma_energy(scaled, ops.matmul(positive, w_back), b) / rows
+        negative_phase = _sigma_energy(visible, ops.matmul(negative, w_back), b) / chain_rows
+        gradients["log_sigma"] = positive_phase - negative_phase
     if sparsity_target is not None:
         excess = ops.sum(positive, axis=0) / rows - sparsity_target
         gradients["hidden_bias"] = gradients["hidden_bias"] + sparsity_cost * excess
@@ -108,7 +108,7 @@ def contrastive_divergence(
         if chain is not None:
             mean = ops.matmul(positive, w_back) + b
             mean = mean if gaussian else ops.sigmoid(mean)
-        difference = (mean - seen) * rbm.sigma if gaussian else mean - seen
+        difference = (mean - scaled) * rbm.sigma if gaussian else mean - scaled
         error = float(ops.sum(ops.square(difference))) / rows
     return Divergence(gradients, error, states)
 

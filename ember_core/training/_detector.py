@@ -92,11 +92,11 @@ def set_thresholds(
     for batch in rows.epoch():
         scores = (detector.score(batch, "free_energy"), detector.score(batch, "reconstruction"))
         parts.append((ops.to_numpy(scores[0]), ops.to_numpy(scores[1])))
-    both = np.stack([np.concatenate(x) for x in zip(*parts, strict=True)])
+    row_scores = np.stack([np.concatenate(x) for x in zip(*parts, strict=True)])
     for name, value in (
-        ("thresholds", np.percentile(both, percentile, axis=1)),
-        ("score_mean", both.mean(axis=1)),
-        ("score_std", np.maximum(both.std(axis=1), 1e-6)),
+        ("thresholds", np.percentile(row_scores, percentile, axis=1)),
+        ("score_mean", row_scores.mean(axis=1)),
+        ("score_std", np.maximum(row_scores.std(axis=1), 1e-6)),
     ):
         like = getattr(detector, name)
         detector.assign({name: ops.from_numpy(value.astype(np.float32), like=like)})

@@ -90,7 +90,7 @@ class ContrastiveDivergence:
         chain = chain_share = None
         if self.persistent:
             chain, chain_share = self._chain(rbm, v, run)
-        found = contrastive_divergence(
+        divergence = contrastive_divergence(
             rbm,
             v,
             k=self.k,
@@ -104,9 +104,9 @@ class ContrastiveDivergence:
             measure=run.batch % _MEASURED == 0,
         )
         if self.persistent:
-            run.memory["chain"] = found.states
-        figures = {} if found.error is None else {"reconstruction_error": found.error}
-        return found.gradients, figures
+            run.memory["chain"] = divergence.states
+        figures = {} if divergence.error is None else {"reconstruction_error": divergence.error}
+        return divergence.gradients, figures
 
     def _chain(self, rbm: RBM, v: Array, run: Run) -> tuple[Array, Share]:
         """The chain's hidden states, at first those of the first batch, and whose they are."""
@@ -115,8 +115,8 @@ class ContrastiveDivergence:
             drawn = ops.random.uniform(
                 run.generator, (share.total, rbm.n_hidden), ops.dtype(rbm.weights.data)
             )
-            on = rbm(v) > drawn[share.rows]
-            run.memory["chain"] = ops.astype(on, ops.dtype(rbm.weights.data))
+            active = rbm(v) > drawn[share.rows]
+            run.memory["chain"] = ops.astype(active, ops.dtype(rbm.weights.data))
             run.memory["chain_total"] = ops.full((1,), share.total, "int64")
         total = int(run.memory["chain_total"][0])
         return run.memory["chain"], Share.of(total, run.strategy.rank, run.strategy.size)

@@ -54,9 +54,9 @@ class Share(NamedTuple):
         """
         if total < size:
             return cls(0, total, total, 1.0 / size)
-        part, over = divmod(total, size)
-        start = rank * part + min(rank, over)
-        stop = start + part + (rank < over)
+        part, remainder = divmod(total, size)
+        start = rank * part + min(rank, remainder)
+        stop = start + part + (rank < remainder)
         return cls(start, stop, total, (stop - start) / total)
 
 

@@ -69,15 +69,15 @@ class Choices:
         Raises:
             ValueError: With the choices there are.
         """
-        for name, known in (
+        for name, allowed in (
             ("numeric", tuple(SCALERS)),
             ("categorical", CATEGORICAL),
             ("datetime", DATETIME),
             ("text", TEXT),
         ):
-            if getattr(self, name) not in known:
+            if getattr(self, name) not in allowed:
                 raise ValueError(
-                    f"Unknown choice. Expected {name} to be one of {', '.join(known)}. "
+                    f"Unknown choice. Expected {name} to be one of {', '.join(allowed)}. "
                     f"Received: {name}={getattr(self, name)!r}."
                 )
         Imputer(self.impute)
@@ -113,8 +113,8 @@ def plan(
     """
     kind = profile.type()
     missing = profile.missing / max(profile.rows, 1)
-    why = _refused(profile, kind, missing, choices)
-    block = None if why else _block(profile, kind, choices, prior)
+    refusal = _refused(profile, kind, missing, choices)
+    block = None if refusal else _block(profile, kind, choices, prior)
     report = ColumnReport(
         column=profile.name,
         root=root,
@@ -123,7 +123,7 @@ def plan(
         distinct=profile.distinct(),
         constant=profile.constant(),
         used=block is not None,
-        why=why or _how(block),
+        why=refusal or _how(block),
     )
     return report, block
 
@@ -189,8 +189,8 @@ def _encoder(profile: Profile, choices: Choices, prior: float | None) -> Any:
         return encoder.fit_levels(levels, prior)
     if choices.categorical == "ordinal":
         return OrdinalEncoder(levels.top(levels.distinct), handle_unknown=unknown)
-    many = levels.distinct > choices.max_categories or levels.overflowed
-    if choices.categorical == "hash" or many:
+    too_many = levels.distinct > choices.max_categories or levels.overflowed
+    if choices.categorical == "hash" or too_many:
         return HashEncoder(choices.n_hash)
-    known = levels.top(choices.max_categories)
-    return OneHotEncoder(known, handle_unknown=unknown, missing=profile.missing > 0)
+    categories = levels.top(choices.max_categories)
+    return OneHotEncoder(categories, handle_unknown=unknown, missing=profile.missing > 0)

@@ -59,8 +59,8 @@ class Profile:
         self.times = ColumnStats(len(COMPONENTS), quantiles=spread)
         self.basics = ColumnStats(len(BASICS), quantiles=spread)
         self.texts = Levels(_TEXT_LEVELS)
-        most = _FREQUENT_LEVELS if frequent else _NUMBER_LEVELS
-        self.numbers = Levels(_TEXT_LEVELS if forced == "categorical" else most)
+        max_levels = _FREQUENT_LEVELS if frequent else _NUMBER_LEVELS
+        self.numbers = Levels(_TEXT_LEVELS if forced == "categorical" else max_levels)
         self.max_categories = max_categories
         self.may_be_dates = True
         self.whole = True
@@ -108,8 +108,8 @@ class Profile:
         numbers = _required(values.numbers)
         self.stats.add(numbers[:, None])
         if self.whole:
-            there = numbers[~np.isnan(numbers)]
-            self.whole = bool((there == np.floor(there)).all())
+            present = numbers[~np.isnan(numbers)]
+            self.whole = bool((present == np.floor(present)).all())
         if self.numbers.overflowed and self.numbers.most == _NUMBER_LEVELS:
             self.numbers.total += values.size - values.missing
             return
@@ -157,10 +157,10 @@ class Profile:
         if not self.numbers.distinct:
             return self.texts
         write: Any = truth_text if self.kinds == {"boolean"} else number_text
-        found = self.numbers.as_text(write)
-        found.most = max(found.most, self.texts.most)
-        found.join(self.texts)
-        return found
+        levels = self.numbers.as_text(write)
+        levels.most = max(levels.most, self.texts.most)
+        levels.join(self.texts)
+        return levels
 
     def distinct(self) -> int:
         """Distinct values, as far as they were followed."""
@@ -200,8 +200,8 @@ class Profile:
         if self.kinds == {"boolean"}:
             return "boolean"
         if self._numeric():
-            named = self.whole and _ID_NAME.search(self.name) is not None
-            return "identifier" if named and self._all_different(self.numbers) else "numeric"
+            has_id_name = self.whole and _ID_NAME.search(self.name) is not None
+            return "identifier" if has_id_name and self._all_different(self.numbers) else "numeric"
         if self.kinds == {"datetime"} or (self.kinds <= {"text", "datetime"} and self.may_be_dates):
             return "datetime"
         return self._type_of_text()
@@ -211,8 +211,8 @@ class Profile:
         words = self._words / max(self.texts.total, 1)
         if self._all_different(levels):
             return "text" if words >= 2.0 else "identifier"
-        few = levels.distinct <= self.max_categories and not levels.overflowed
-        if words >= 3.0 and not (few and 2 * levels.distinct <= self.present):
+        few_levels = levels.distinct <= self.max_categories and not levels.overflowed
+        if words >= 3.0 and not (few_levels and 2 * levels.distinct <= self.present):
             return "text"
         return "categorical"
 

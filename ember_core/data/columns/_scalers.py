@@ -192,9 +192,9 @@ class Imputer(_Fitted):
             return fill, ops.where(ops.isnan(x), fill + ops.zeros_like(x), x)
         rows = ops.to_numpy(x)
         first = ops.to_numpy(fill if last is None else last)[None]
-        joined = np.concatenate([np.where(np.isnan(first), ops.to_numpy(fill), first), rows])
-        place = np.where(np.isnan(joined), 0, np.arange(len(joined))[:, None])
-        filled = np.take_along_axis(joined, np.maximum.accumulate(place, axis=0), axis=0)
+        extended = np.concatenate([np.where(np.isnan(first), ops.to_numpy(fill), first), rows])
+        last_present = np.where(np.isnan(extended), 0, np.arange(len(extended))[:, None])
+        filled = np.take_along_axis(extended, np.maximum.accumulate(last_present, axis=0), axis=0)
         return like(x, filled[-1]), like(x, filled[1:])
 
     def statistics(self, stats: ColumnStats) -> FilledStats:
@@ -237,11 +237,11 @@ class Scaler(_Fitted):
         """The same from what was gathered before."""
         center, scale = self._learn(stats)
         self.n_features = len(center)
-        known = stats.count > 0
-        self.center = np.where(known, center, 0.0)
+        has_values = stats.count > 0
+        self.center = np.where(has_values, center, 0.0)
         # Rounding leaves a constant column a deviation of some 1e-16 of its size.
         tiny = 1e-12 * np.maximum(np.abs(self.center), 1e-300)
-        self.scale = np.where(known & (scale > tiny), scale, 1.0)
+        self.scale = np.where(has_values & (scale > tiny), scale, 1.0)
         return self
 
     def _learn(self, stats: FilledStats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

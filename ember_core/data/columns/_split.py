@@ -81,8 +81,8 @@ def _by_time(
         )
     order = np.asarray(column.reset_index(drop=True).argsort(kind="stable"), np.int64)
     ordered = column.to_numpy()[order]
-    moved = [
+    boundaries = [
         int(np.searchsorted(ordered, ordered[end - 1], side="right")) if end > 0 else 0
         for end in ends
     ]
-    return order, np.array(moved, np.int64)
+    return order, np.array(boundaries, np.int64)

@@ -73,15 +73,15 @@ def hashed(words: Sequence[Sequence[str]], width: int, seed: int = 0) -> NDArray
     Returns:
         float64 `(n, K)`.
     """
-    known: dict[str, tuple[int, float]] = {}
+    cache: dict[str, tuple[int, float]] = {}
     out = np.zeros((len(words), width))
     for row, of_row in zip(out, words, strict=True):
         for word in of_row:
-            if word not in known:
+            if word not in cache:
                 value = stable_hash(word, seed)
-                known[word] = (value >> 1) % width, 1.0 if value & 1 else -1.0
-            place, sign = known[word]
-            row[place] += sign
+                cache[word] = (value >> 1) % width, 1.0 if value & 1 else -1.0
+            column, sign = cache[word]
+            row[column] += sign
     return out
 
 

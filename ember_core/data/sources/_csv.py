@@ -96,8 +96,8 @@ class CsvFrames:
                 # thread and gets back in another goes to the system each time.
                 room = pa.allocate_buffer(len(names) * batch.num_rows * np.dtype(dtype).itemsize)
                 out = np.frombuffer(room, dtype).reshape(len(names), batch.num_rows).T
-                for place, column in enumerate(batch.columns):
-                    out[:, place] = column.to_numpy(zero_copy_only=False)
+                for index, column in enumerate(batch.columns):
+                    out[:, index] = column.to_numpy(zero_copy_only=False)
                 yield out
 
     def _separator(self) -> str | None:
@@ -164,8 +164,8 @@ class as_data_error:  # noqa: N801 - reads as a statement
         if isinstance(error, (DataError, ImportError)) or error is None:
             return
         if isinstance(error, (ValueError, OSError, EOFError, Warning, lzma.LZMAError)):
-            why = " ".join(str(error).split()) or type(error).__name__
+            reason = " ".join(str(error).split()) or type(error).__name__
             raise DataError(
                 f"{self.name} cannot be read. Expected a sound file of the kind its name says. "
-                f"Received: {why}."
+                f"Received: {reason}."
             ) from error

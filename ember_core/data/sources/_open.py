@@ -159,9 +159,9 @@ def open_sources(
         raise DataError("No data is named. Expected at least one file or query. Received: none.")
     sources: list[Source] = []
     for item in data:
-        scheme, colon, rest = str(item).partition(":") if isinstance(item, str) else ("", "", "")
+        scheme, colon, address = str(item).partition(":") if isinstance(item, str) else ("", "", "")
         if colon and schemes and scheme in schemes:
-            sources.append(schemes[scheme](rest, options))
+            sources.append(schemes[scheme](address, options))
         else:
             frames = _readers(item, options, options.text_columns(), chunk_rows)
             sources.extend(TableSource(reader, options) for reader in frames)
@@ -173,21 +173,21 @@ def _readers(
 ) -> list[Frames]:
     if isinstance(item, (str, Path)):
         return _open(str(item), options, text, chunk_rows)
-    found = memory_frames(item, chunk_rows)
-    if found is None:
+    frames = memory_frames(item, chunk_rows)
+    if frames is None:
         raise DataError(
             "The data are of no known kind. Expected a path, a query, a table or chunks of "
             f"tables. Received: {type(item).__module__}.{type(item).__name__}."
         )
-    return [found]
+    return [frames]
 
 
 def _open(item: str, options: DataOptions, text: Collection[str], chunk_rows: int) -> list[Frames]:
-    scheme, colon, rest = item.partition(":")
+    scheme, colon, address = item.partition(":")
     if scheme == "duckdb" and colon:
-        return [DuckDBFrames(rest, chunk_rows)]
+        return [DuckDBFrames(address, chunk_rows)]
     if scheme == "bigquery" and colon:
-        return [BigQueryFrames(rest, options, chunk_rows)]
+        return [BigQueryFrames(address, options, chunk_rows)]
     if scheme == "kafka" and colon:
         raise DataError(
             "A Kafka topic cannot be read here. Expected a file or a query; a topic's history "
@@ -216,19 +216,19 @@ def _open(item: str, options: DataOptions, text: Collection[str], chunk_rows: in
 def _directory(
     path: Path, options: DataOptions, text: Collection[str], chunk_rows: int
 ) -> list[Frames]:
-    found: list[Frames] = []
+    readers: list[Frames] = []
     for file in sorted(path.rglob("*")):
         hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
         if file.is_file() and not hidden:
             frames = _reader(file, options, text, chunk_rows, named=False)
             if frames is not None:
-                found.append(frames)
-    if not found:
+                readers.append(frames)
+    if not readers:
         raise DataError(
             f"{path} holds no data. Expected files that end in "
             f"{', '.join((*_CSV, *_JSON, *_PARQUET))}. Received: none such."
         )
-    return found
+    return readers
 
 
 def _reader(

@@ -82,13 +82,13 @@ class DataOptions:
         """
         if not self.train_head:
             return None
-        found = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)\s*%", self.train_head)
-        if found is None or (found[2] and float(found[2]) > 100.0):
+        match = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)\s*%", self.train_head)
+        if match is None or (match[2] and float(match[2]) > 100.0):
             raise DataError(
                 "The training head is not understood. Expected a number of rows such as 5000, or "
                 f"a share such as 40%. Received: --train-head {self.train_head}."
             )
-        return (float(found[1]), False) if found[1] else (float(found[2]), True)
+        return (float(match[1]), False) if match[1] else (float(match[2]), True)
 
     def text_columns(self) -> frozenset[str]:
         """Columns whose values a reader must leave as they stand in the input."""
