@@ -36,7 +36,7 @@ def save_bundle(
     """Write a bundle; a reader sees the old one or the new one, or is told of a mismatch.
 
     Args:
-        directory: Where; made where it does not exist.
+        directory: Folder of the bundle; made if it does not exist.
         arrays: Arrays by name.
         card: JSON values that say what the model is. `format`, `format_version`,
             `library_version` and `sha256` are added, and replaced where they are there.

@@ -1,4 +1,4 @@
-"""What a detector must beat: five simple ones behind one interface, causal and deterministic."""
+"""Baselines a detector must beat: five simple ones, causal and deterministic."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from ._ranges import as_label, runs
 
 
 class EpisodeScores(NamedTuple):
-    """How alarm episodes meet labelled events."""
+    """Alarm episodes compared with labelled events."""
 
     events: int
     """Labelled events: maximal runs of label 1."""

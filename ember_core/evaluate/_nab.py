@@ -18,7 +18,7 @@ PROBATION_RECORDS: Final = 5000
 
 
 class NabCosts(NamedTuple):
-    """What outcomes weigh; the benchmark's profiles are in `NAB_PROFILES`."""
+    """Weights of the outcomes; the benchmark's profiles are in `NAB_PROFILES`."""
 
     true_positive: float = 1.0
     false_positive: float = 0.11
@@ -71,7 +71,7 @@ def nab_score(
 
     Args:
         series: Scores and windows.
-        costs: What outcomes weigh.
+        costs: Weights of the outcomes.
         threshold: Score from which a record is flagged; None takes the best one for the sum, as
             the benchmark does for every detector.
 
@@ -155,11 +155,11 @@ def _worth(series: NabSeries, costs: NabCosts) -> _Worth:
                 f"Received: window=({start}, {last})."
             )
         width = last - start + 1
-        within = np.arange(start, last + 1)
-        position = -(last - within + 1) / width
-        worth[within] = costs.true_positive * _sigmoid(position) / _sigmoid(-1.0)
-        window[within] = number
-        # up to the next window, which overwrites what is its own
+        records = np.arange(start, last + 1)
+        position = -(last - records + 1) / width
+        worth[records] = costs.true_positive * _sigmoid(position) / _sigmoid(-1.0)
+        window[records] = number
+        # up to the next window, which overwrites its own records
         later = np.arange(last + 1, size)
         distance = (later - last) / (width - 1) if width > 1 else np.full(later.size, 3.0)
         worth[later] = costs.false_positive * np.where(distance >= 3.0, -1.0, _sigmoid(distance))

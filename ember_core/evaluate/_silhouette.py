@@ -1,4 +1,4 @@
-"""How well clusters stand apart."""
+"""Silhouette: the separation of clusters."""
 
 from __future__ import annotations
 
@@ -39,9 +39,11 @@ def silhouette(points: Floats, labels: NDArray[np.int64]) -> float:
     sizes = member.sum(axis=0)
     sums = np.sqrt(squared) @ member
     rows = np.arange(len(points))
-    within = sums[rows, cluster] / np.maximum(sizes[cluster] - 1, 1)
+    own_distance = sums[rows, cluster] / np.maximum(sizes[cluster] - 1, 1)
     means = sums / sizes
     means[rows, cluster] = np.inf
     outside = means.min(axis=1)
-    value = (outside - within) / np.maximum(np.maximum(within, outside), np.finfo(float).tiny)
+    value = (outside - own_distance) / np.maximum(
+        np.maximum(own_distance, outside), np.finfo(float).tiny
+    )
     return float(np.where(sizes[cluster] > 1, value, 0.0).mean())

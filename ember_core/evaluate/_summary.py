@@ -1,4 +1,4 @@
-"""The row of figures per key, and what becomes of the rows of all keys."""
+"""Figures of each key, and their summary over all keys."""
 
 from __future__ import annotations
 

@@ -60,13 +60,13 @@ def vus_pr(label: ArrayLike, score: ArrayLike, buffer: int, thresholds: int = 25
     first = np.searchsorted(-levels, -values, side="left")
     predicted = _up_to(first, None, thresholds)
     positives = float(truth.sum())
-    within = _up_to(first[truth], None, thresholds)
+    event_hits = _up_to(first[truth], None, thresholds)
 
     areas = np.empty(buffer + 1)
     for window in range(buffer + 1):
         halo, weight = _halo(truth, ranges, window)
         partial = _up_to(first[halo], weight, thresholds)
-        hits = within + partial
+        hits = event_hits + partial
         # Half of the widened mass that was not found is forgiven: TSB-AD's (P + N_labels) / 2.
         expected = (2.0 * positives + partial) / 2.0
         touched = _touched(first, ranges, window, thresholds)
@@ -108,7 +108,7 @@ def _touched(first: _Ints, ranges: _Ints, window: int, thresholds: int) -> _Floa
 
 
 def _up_to(first: _Ints, weight: _Floats | None, thresholds: int) -> _Floats:
-    """Weight of what is predicted at each threshold; `first == thresholds` is never predicted."""
+    """Weight of the records predicted at each threshold; `first == thresholds` never is."""
     histogram = np.bincount(first, weights=weight, minlength=thresholds)[:thresholds]
     total: _Floats = histogram.cumsum(dtype=np.float64)
     return total

@@ -18,7 +18,7 @@ class AutoencoderCell(Cell):
         encoder: Cell over the input, F columns.
         decoder: Cell over the code; its `input_size` is the width of the narrow place.
         n_targets: Columns O that are reconstructed.
-        generator: Of the initial weights of code and read-out; seed 0 without one.
+        generator: Generator of the initial weights of code and read-out; seed 0 without one.
 
     Attributes:
         code: From the encoder's output to the code.
@@ -78,7 +78,7 @@ class LiquidAutoencoder(ReadingModel):
         encoder: Any recurrent cell, over F columns.
         decoder: Any recurrent cell; its `input_size` is the width of the narrow place.
         n_targets: Columns O that are reconstructed; those of the input where not given.
-        generator: Of the initial weights of code and read-out; seed 0 without one.
+        generator: Generator of the initial weights of code and read-out; seed 0 without one.
 
     Examples:
         >>> from ember_core import nn, ops

@@ -51,10 +51,10 @@ def categorize_anomalies(
     Args:
         rbm: The model.
         rows: Visible values, `(B, V)`.
-        flagged: Which rows are anomalies, `(B,)` of booleans.
+        flagged: True for rows that are anomalies, `(B,)`.
         most: Most kinds that are tried.
         least_rows: A division with a smaller kind than this is not taken.
-        seed: Of the starts.
+        seed: Seed of the starts.
 
     Raises:
         ValueError: If `flagged` is not one boolean per row.

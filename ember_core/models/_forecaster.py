@@ -17,7 +17,7 @@ class ForecastCell(Cell):
     Args:
         cell: The cell, over F columns.
         n_targets: Columns O that are forecast.
-        generator: Of the read-out's initial weights; seed 0 without one.
+        generator: Generator of the read-out's initial weights; seed 0 without one.
 
     Attributes:
         readout: From the cell's output to the change until the next row.
@@ -67,7 +67,7 @@ class LiquidForecaster(ReadingModel):
     Args:
         cell: Any recurrent cell, over F columns.
         n_targets: Columns O that are forecast.
-        generator: Of the read-out's initial weights; seed 0 without one.
+        generator: Generator of the read-out's initial weights; seed 0 without one.
 
     Examples:
         >>> from ember_core import nn, ops

@@ -1,4 +1,4 @@
-"""RBMs saved by the older pipeline, read without executing what is in their files.
+"""RBMs saved by the older pipeline, read without executing their files' contents.
 
 `OptimizedRBM.save` pickled a dict into an `.npy` file, `save_rbm` wrote JSON. A pickle is a
 program: here it may build arrays, numbers, strings, lists and dicts, and what else it names is
@@ -39,7 +39,7 @@ def read_original(path: str | Path) -> tuple[RBMDetector, dict[str, Any]]:
     `ember_core.training.set_thresholds`.
 
     Args:
-        path: What `OptimizedRBM.save` (`.npy`) or `save_rbm` (JSON) wrote.
+        path: File written by `OptimizedRBM.save` (`.npy`) or `save_rbm` (JSON).
 
     Raises:
         BundleError: If the file is neither, or names anything else than numbers and arrays.
@@ -127,7 +127,7 @@ class _Reader(pickle.Unpickler):
 
 
 def _empty_array(kind: Any, shape: Any, code: Any) -> Any:
-    """What an array's pickle begins with; its state follows, and brings shape and numbers."""
+    """Stand in for an array until its state brings shape and numbers."""
     if kind is not np.ndarray:
         raise _RefusedError("it makes an array of a foreign type")
     return _reconstruct(np.ndarray, (0,), b"b")

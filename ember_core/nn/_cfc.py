@@ -32,7 +32,7 @@ class CfCHead(Module):
         hidden_size: Neurons H.
         mode: `"default"`, `"pure"` or `"no_gate"`.
         mask: `(F, H)` of 0 and 1, the synapses of `f1` and `f2` that are there; all without one.
-        generator: Of the initial weights.
+        generator: Generator of the initial weights.
 
     Attributes:
         weight: `(F, 4 H)`, the columns of `f1`, `f2`, `a` and `b`; `(F, H)` where pure.
@@ -104,7 +104,7 @@ class CfCCell(Cell):
         backbone_units: Width of the backbone.
         backbone_layers: Its layers; 0 leaves it out.
         backbone_activation: Its activation, by name.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
 
     Examples:
         >>> from ember_core import nn, ops
@@ -187,7 +187,7 @@ class WiredCfCCell(Cell):
         input_size: Columns of the input, F.
         wiring: The wiring; it is built for the input where it was not.
         mode: `"default"`, `"pure"` or `"no_gate"`.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
     """
 
     wiring: Wiring

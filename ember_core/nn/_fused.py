@@ -90,7 +90,7 @@ class FusedCfC:
             x: Input, `(B, F)` float32.
             state: Neurons before the step, `(B, U)` float32; fastest as the last step gave it.
             elapsed: Time since the step before, `(B, 1)`.
-            out: Where the state after the step goes, `(B, U)` float32; it may be `state` itself.
+            out: Array for the state after the step, `(B, U)` float32; it may be `state` itself.
 
         Returns:
             The motor neurons `(B, output_dim)` and the state after the step `(B, U)`: views of
@@ -194,9 +194,9 @@ class _Room:
     """A layer's arrays of one tile, and views of them.
 
     Args:
-        shape: Of its weights, `(4 n, F + n + 1)`.
-        y: Where its products go, `(4 n or more, columns)`.
-        handed_on: Where its neurons go, `(n, columns)`: into what the next layer is given.
+        shape: Shape of the weights, `(4 n, F + n + 1)`.
+        y: Array that receives the products, `(4 n or more, columns)`.
+        handed_on: Array that receives the neurons, `(n, columns)`: part of the next layer's input.
     """
 
     units: slice  # its neurons among all

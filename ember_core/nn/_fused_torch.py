@@ -80,7 +80,7 @@ class _Room:
     Args:
         weights: The layer's, `(4 n, F + n + 1)`.
         columns: Rows of the tile.
-        handed_on: Where its neurons go, `(n, columns)`: into what the next layer is given.
+        handed_on: Array that receives the neurons, `(n, columns)`: part of the next layer's input.
     """
 
     units: slice  # its neurons among all

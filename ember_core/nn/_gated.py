@@ -21,7 +21,7 @@ class LSTMGatedCell(Cell):
         cell: The liquid cell; it sees a linear map of the input.
         memory: The cell that gates it, an `LSTMCell` as a rule; it sees the input, so its
             `input_size` is F.
-        generator: Of the maps' initial weights; seed 0 without one.
+        generator: Generator of the maps' initial weights; seed 0 without one.
 
     Raises:
         ValueError: If the memory takes another input.

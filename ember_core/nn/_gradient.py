@@ -17,7 +17,7 @@ def value_and_grad(
     """A function that gives what `function` gives, and its gradient by the module's parameters.
 
     Args:
-        module: Whose trainable parameters are differentiated by.
+        module: Module by whose trainable parameters the function is differentiated.
         function: Computes a scalar with the module, from any arguments; or a tuple of a scalar and
             anything else, which is handed through.
 

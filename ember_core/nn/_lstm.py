@@ -26,7 +26,7 @@ class LSTMCell(Cell):
         input_size: Columns of the input, F.
         hidden_size: Units H.
         forget_bias: Added to the forget gate, so that it begins open.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
 
     Attributes:
         weight: `(F + H, 4 H)`, the columns of `i`, `g`, `f` and `o`.
@@ -101,7 +101,7 @@ class MixedMemoryCell(Cell):
 
     Args:
         cell: The cell; its state, of S columns, is the LSTM's hidden state.
-        generator: Of the LSTM's initial weights; seed 0 without one.
+        generator: Generator of the LSTM's initial weights; seed 0 without one.
 
     Attributes:
         memory: The LSTM.

@@ -1,4 +1,4 @@
-"""The base of everything that holds weights."""
+"""Modules and parameters: the base of everything that holds weights."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class Module:
     """Arrays and modules under declared names, and a `forward` that uses them.
 
     A subclass declares its fields with types, takes its configuration in `__init__` under the same
-    names, and assigns `Parameter(array)` to what is trained. `register_buffer` holds arrays that
-    are saved but not trained. What changes while it runs is no part of a module: a recurrent cell
-    is given its state and gives it back.
+    names, and assigns `Parameter(array)` to fields that are trained. `register_buffer` holds arrays
+    that are saved but not trained. Values that change while it runs are no part of a module: the
+    state of a recurrent cell is an argument and a result.
 
     Examples:
         >>> from ember_core import nn, ops
@@ -89,7 +89,7 @@ class Module:
         setattr(self, name, ops.asarray(value))
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the module computes; every subclass that is called has its own."""
+        """Compute the module's output; every subclass that is called has its own."""
         raise NotImplementedError(f"{type(self).__name__} has no forward. Write one.")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -177,7 +177,7 @@ class Module:
         Args:
             backend: `"numpy"`, `"torch"` or `"mlx"`; unchanged without one.
             device: A device of that backend, such as `"cuda"`; unchanged without one.
-            dtype: Element type of what is of floating point; unchanged without one.
+            dtype: Element type of floating-point arrays; unchanged without one.
 
         Returns:
             This module. Gradients are dropped.

@@ -124,7 +124,7 @@ class Recurrent(SequenceLayer):
         cell: The cell.
         proj_size: Columns of a linear map of the output; none without it.
         return_sequences: Whether every step's output is returned, or the last one's.
-        generator: Of the map's initial weights; seed 0 without one.
+        generator: Generator of the map's initial weights; seed 0 without one.
 
     Examples:
         >>> from ember_core import nn, ops

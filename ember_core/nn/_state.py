@@ -13,7 +13,7 @@ import safetensors.numpy
 from ember_core import ops
 from ember_core.files import write_atomically
 
-# What fits into what: a truth value into a whole number, that into floating point.
+# A dtype fits into those after it: truth values into whole numbers, those into floating point.
 _KINDS = ("bool", "int", "float", "complex")
 
 

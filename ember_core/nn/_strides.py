@@ -112,7 +112,7 @@ class MultiStrideCell(Cell):
         input_size: Columns of the input, F.
         cells: One cell per stride; each sees a linear map of the input.
         strides: Rows from one step of each cell to its next.
-        generator: Of the maps' initial weights; seed 0 without one.
+        generator: Generator of the maps' initial weights; seed 0 without one.
 
     Raises:
         ValueError: If there is not one stride per cell, or none.

@@ -13,7 +13,7 @@ from ._module import Module
 
 
 class Threshold(Module):
-    """What a motor neuron's output has to exceed. Abstract: a subclass has `forward`.
+    """Threshold that a motor neuron's output has to exceed. Abstract: a subclass has `forward`.
 
     A threshold's `forward(x, output, state)` takes what the neuron sees `(B, F)`, its output
     `(B, 1)` and the threshold's state `(B, state_size)`, and returns the threshold for this row
@@ -50,7 +50,7 @@ class LearnedThreshold(Threshold):
     Args:
         input_size: Columns the motor neuron sees, F.
         threshold: Threshold of an input of zeros at first, in (0, 1).
-        generator: Of the initial weights; seed 0 without one.
+        generator: Generator of the initial weights; seed 0 without one.
     """
 
     input_size: int

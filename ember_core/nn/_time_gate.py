@@ -32,7 +32,7 @@ class TimeGateCfCCell(Cell):
         backbone_units: Width of the backbone.
         backbone_layers: Its layers after the first.
         backbone_activation: Its activation, by name.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
 
     Attributes:
         backbone: From `[x, h]`, `(F + H)` columns, to the candidate, H columns.

@@ -1,4 +1,4 @@
-"""Which backend serves an array, and which one makes new arrays.
+"""Dispatch of operations to the backend of an array, and the default backend for new arrays.
 
 An operation looks its backend up by the type of the array it is given, so arrays of several
 backends can live in one process. Only functions that make arrays from nothing ask for the default.

@@ -20,9 +20,9 @@ _FORMAT = "ember-checkpoint-1"
 
 
 class Checkpoint(Callback):
-    """Keep a training after each epoch, and go on from what was kept.
+    """Save a training after each epoch, and resume from the saved file.
 
-    What is kept is everything: weights and buffers, the optimiser's state, the generator's, the
+    The file holds everything: weights and buffers, the optimiser's state, the generator's, the
     persistent chain, what other callbacks know, and the history. A training that is cut off and
     resumed ends with the same bits as one that was not. Nothing is pickled.
 
@@ -169,7 +169,7 @@ def _whole(
 
 
 def _generator_state(generator: Any) -> dict[str, Any]:
-    """Where a generator stands: NumPy's numbers, or the array of PyTorch and MLX."""
+    """Return the position of a generator: NumPy's numbers, or the array of PyTorch and MLX."""
     if hasattr(generator, "bit_generator"):
         return {"numpy": generator.bit_generator.state}
     return {"state": ops.copy(generator.get_state())}

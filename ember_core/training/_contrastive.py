@@ -9,13 +9,13 @@ from ember_core.models import RBM
 from ember_core.ops import Array
 
 from ._optimizers import Arrays
-from ._strategy import Share
+from ._strategy import BatchSlice
 
 Sample = Literal["hidden", "all", "none"]
 
 
 class Divergence(NamedTuple):
-    """What contrastive divergence found for one batch.
+    """Result of contrastive divergence for one batch.
 
     Attributes:
         gradients: By parameter name, to be descended; means over the rows.
@@ -40,8 +40,8 @@ def contrastive_divergence(
     generator: Any,
     sparsity_target: float | None = None,
     sparsity_cost: float = 0.1,
-    share: Share | None = None,
-    chain_share: Share | None = None,
+    share: BatchSlice | None = None,
+    chain_share: BatchSlice | None = None,
     measure: bool = True,
 ) -> Divergence:
     """Gradients of one batch by CD-k, without changing the model.
@@ -54,15 +54,15 @@ def contrastive_divergence(
         rbm: The model.
         v: Visible values, `(B, V)`.
         k: Gibbs steps of the negative phase.
-        sample: What is drawn in the chain: `"hidden"` states only (visible ones are means),
+        sample: Units drawn in the chain: `"hidden"` states only (visible ones are means),
             `"all"`, or `"none"` (mean field).
         chain: Hidden states `(B', N)` that the chain goes on from (persistent CD); it starts at
             the hidden units of `v` where not given.
-        generator: Of the draws.
+        generator: Generator of the draws.
         sparsity_target: Mean activation each hidden unit is pulled to by its bias (Lee et al.,
             2008); free without one.
         sparsity_cost: Strength of that pull.
-        share: Which rows of a joined batch these are, where several processes share one: draws
+        share: Rows of a joined batch, where several processes share one: draws
             are those of the joined batch.
         chain_share: The same for `chain`.
         measure: Whether to find the error where that takes a product of its own.
@@ -74,7 +74,7 @@ def contrastive_divergence(
     scaled = v / rbm.sigma if gaussian else v
     b = rbm.visible_bias.data / rbm.sigma if gaussian else rbm.visible_bias.data
     rows = ops.shape(scaled)[0]
-    share = Share.of(rows) if share is None else share
+    share = BatchSlice.of(rows) if share is None else share
     draws = _Draws(sample, generator, share if chain is None else chain_share)
     positive = ops.sigmoid(ops.matmul(scaled, w) + c)
     states = draws.hidden(positive) if chain is None else chain
@@ -125,7 +125,7 @@ def _sigma_energy(scaled: Array, drive: Array, b: Array) -> Array:
 class _Draws:
     """Draws of the chain; of a joined batch, those of the own rows."""
 
-    def __init__(self, sample: Sample, generator: Any, share: Share | None) -> None:
+    def __init__(self, sample: Sample, generator: Any, share: BatchSlice | None) -> None:
         self._sample = sample
         self._generator = generator
         self._share = None if share is None or share.is_whole else share

@@ -27,9 +27,9 @@ def launch(
 
     Args:
         work: A function at the top of a module; it makes its strategy itself.
-        processes: How many.
-        *args: For `work`; they and the results are pickled.
-        group: Whose environment the processes get.
+        processes: Number of processes.
+        *args: Arguments of `work`; they and the results are pickled.
+        group: Library whose environment the processes get.
 
     Returns:
         What `work` returned in each process, by rank.

@@ -14,7 +14,7 @@ from ._batches import Batches, Rows, placed, row_count
 from ._history import History
 from ._optimizers import Adam, Arrays, Optimizer, clip_by_norm, global_norm
 from ._run import Callback, Run
-from ._strategy import OneProcess, Share, Strategy, take_rows
+from ._strategy import BatchSlice, OneProcess, Strategy, take_rows
 
 Loss = Callable[[Any, Any], Array]
 """`loss(module, batch)`: the mean over the rows of a batch, a scalar array."""
@@ -22,8 +22,8 @@ Loss = Callable[[Any, Any], Array]
 Step = Callable[[Any, Any, "Run"], tuple[Arrays, Mapping[str, float]]]
 """`step(module, batch, run)`: gradients by parameter name, to be descended, and figures.
 
-Both are means over the batch's rows. Draws come from `run.generator`; what has to last until the
-next batch is kept in `run.memory`.
+Both are means over the batch's rows. Draws come from `run.generator`; values that
+have to last until the next batch are kept in `run.memory`.
 """
 
 
@@ -55,16 +55,16 @@ def fit(
         loss: `loss(module, batch)`, the mean over a batch's rows; differentiated by
             `nn.value_and_grad`.
         step: Instead of a loss: `step(module, batch, run)` gives gradients and figures.
-        optimizer: How parameters move; `Adam()` without one.
+        optimizer: Optimiser of the parameters; `Adam()` without one.
         epochs: Times the data are gone through.
         batch_size: Most rows of a batch.
         max_gradient_norm: Gradients longer than this, all together, are shortened to it.
-        constrain: What is done to the parameters after each step.
+        constrain: Function applied to the parameters after each step.
         validation: Rows the loss is measured on after each epoch, as `validation_loss`.
         evaluate: Figures of each epoch, `evaluate(module)`.
-        generator: Of order and draws, from `ops.generator(seed)`.
-        callbacks: Told of the start, every batch, every epoch and the end.
-        strategy: Of processes; one without it. All processes need the same data and seed.
+        generator: Generator of order and draws, from `ops.generator(seed)`.
+        callbacks: Callbacks for the start, every batch, every epoch and the end.
+        strategy: Strategy over processes, which need the same data and seed; one without it.
         width: Columns every batch must have.
 
     Returns:
@@ -161,7 +161,7 @@ def _epoch(
     counts: dict[str, int] = {}
     like = next(iter(run.parameters.values()))
     for run.batch, batch in enumerate(batches.epoch()):
-        run.share = Share.of(row_count(batch), run.strategy.rank, run.strategy.size)
+        run.share = BatchSlice.of(row_count(batch), run.strategy.rank, run.strategy.size)
         local_rows = placed(take_rows(batch, run.share), like)
         step_gradients, figures = step(run.module, local_rows, run)
         gradients = {name: step_gradients[name] for name in run.parameters}

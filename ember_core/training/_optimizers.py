@@ -3,7 +3,7 @@
     state = optimizer.init(parameters)
     parameters, state = optimizer.update(parameters, gradients, state)
 
-with parameters and gradients as dicts by name; gradients point uphill of what is to become small.
+with parameters and gradients as dicts by name; gradients point uphill of the value to minimise.
 A state is the number of steps and dicts of arrays, so that a checkpoint can hold it.
 """
 
@@ -26,7 +26,7 @@ State = dict[str, Any]
 
 
 class Optimizer(Protocol):
-    """What every optimiser offers."""
+    """Interface of every optimiser."""
 
     def init(self, parameters: Mapping[str, Array]) -> State:
         """State before the first step."""
@@ -37,9 +37,9 @@ class Optimizer(Protocol):
         """Parameters and state after one step; the given ones are left as they are.
 
         Args:
-            parameters: By name.
-            gradients: Of each parameter, under its name and of its shape.
-            state: From `init`, or of the step before.
+            parameters: Parameters by name.
+            gradients: Gradient of each parameter, under its name and of its shape.
+            state: State from `init`, or from the step before.
         """
 
 
@@ -64,7 +64,7 @@ class SGD:
     nesterov: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what would not descend."""
+        """Refuse settings that would not descend."""
         fixed = 0.0 if callable(self.momentum) else self.momentum
         _check(self.learning_rate, self.weight_decay, momentum=fixed)
 
@@ -113,7 +113,7 @@ class Adam:
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what would not descend."""
+        """Refuse settings that would not descend."""
         first, second = self.betas
         _check(self.learning_rate, self.weight_decay, self.epsilon, first=first, second=second)
 
@@ -154,7 +154,7 @@ class AdamW:
     weight_decay: float = 1e-2
 
     def __post_init__(self) -> None:
-        """Refuse what would not descend."""
+        """Refuse settings that would not descend."""
         first, second = self.betas
         _check(self.learning_rate, self.weight_decay, self.epsilon, first=first, second=second)
 
@@ -191,7 +191,7 @@ class RMSprop:
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what would not descend."""
+        """Refuse settings that would not descend."""
         fixed = {"decay": self.decay, "momentum": self.momentum}
         _check(self.learning_rate, self.weight_decay, self.epsilon, **fixed)
 
@@ -238,7 +238,7 @@ def clip_by_norm(
     """Gradients shortened together to a Euclidean length of at most `limit`.
 
     Args:
-        gradients: By name.
+        gradients: Gradients by name.
         limit: Longest that is left as it is.
         norm: Their `global_norm`, where it is known.
     """

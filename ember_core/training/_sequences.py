@@ -1,4 +1,4 @@
-"""How models over sequences learn: forecasters and autoencoders."""
+"""Training of models over sequences: forecasters and autoencoders."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def fit_sequences(
         target: Rows to forecast or to say again, `(B, T, O)`; `x` where not given.
         epochs: Times the sequences are gone through.
         batch_size: Sequences of a batch.
-        optimizer: How parameters move; `Adam(1e-2)` without one.
+        optimizer: Optimiser of the parameters; `Adam(1e-2)` without one.
         max_gradient_norm: Longest gradient: through many steps some become very long.
         validation_share: Share of the sequences, the last ones, kept for `validation_loss`.
-        generator: Of the order, from `ops.generator(seed)`.
+        generator: Generator of the order, from `ops.generator(seed)`.
         callbacks: Such as `EarlyStop()`.
-        strategy: Of processes; one without it.
+        strategy: Strategy over processes; one process without it.
 
     Returns:
         The loss of each epoch.
@@ -69,9 +69,9 @@ def fit_sequences(
             f"Received: shape={ops.shape(x)}. A single sequence (T, F) needs x[None]."
         )
     rows = ops.shape(x)[0]
-    ones = ops.zeros_like(x[:, :, 0]) + 1.0
-    times = ones * elapsed
-    present = ones if mask is None else ops.astype(mask, ops.dtype(ones))
+    unit = ops.zeros_like(x[:, :, 0]) + 1.0
+    times = unit * elapsed
+    present = unit if mask is None else ops.astype(mask, ops.dtype(unit))
     arrays = (x, times, present, x if target is None else target)
     validation_rows = int(rows * validation_share)
     history = fit(
@@ -103,7 +103,7 @@ def calibrate_sequences(
     the growth is 0.
 
     Args:
-        model: The model, fitted; it keeps what is measured.
+        model: The fitted model; it stores the measured scale.
         x: Sequences, `(B, T, F)`.
         elapsed: Time since the step before, `(B, T)`.
         mask: `(B, T)`, true where a step is there.
@@ -115,7 +115,7 @@ def calibrate_sequences(
     reading, _ = model(x, None, elapsed, mask, target)
     present = ops.to_numpy(mask) != 0
     predicted, true = ops.to_numpy(reading.output), ops.to_numpy(target)
-    if isinstance(model, LiquidForecaster):  # what was said of a row was said one row before
+    if isinstance(model, LiquidForecaster):  # the forecast of a row was made one row before
         missed, valid = true[:, 1:] - predicted[:, :-1], present[:, 1:] & present[:, :-1]
     else:
         missed, valid = true - predicted, present

@@ -37,9 +37,9 @@ class ColumnFeatures(Module):
     not matter, and columns unknown from training are passed over.
 
     Args:
-        numeric: How numbers, text lengths and components of times are scaled: `standard`,
+        numeric: Scaler of numbers, text lengths and components of times: `standard`,
             `robust`, `minmax` or `none`.
-        impute: How gaps in numbers are filled: see `Imputer`.
+        impute: Filling of gaps in numbers: see `Imputer`.
         fill_value: The constant for `impute="constant"`.
         categorical: `onehot` (beyond `max_categories` distinct ones: hashed), `ordinal`, `hash`,
             or `target` (the smoothed mean of the target).
@@ -49,7 +49,7 @@ class ColumnFeatures(Module):
         key: Column that says whose row it is: never a feature, and `impute="forward"` fills each
             key's gaps with its own last value.
         drop: Columns to leave out.
-        types: Type of columns by name, where what is found would be wrong: `numeric`, `boolean`,
+        types: Type of columns by name, where the detected one would be wrong: `numeric`, `boolean`,
             `categorical`, `datetime`, `text` or `identifier`.
         null_threshold: Largest share of missing values of a column that is used.
         drop_constant: Leave out columns that never change.
@@ -57,9 +57,9 @@ class ColumnFeatures(Module):
         n_hash: Columns of a hash.
         smoothing: Rows the mean of all counts for in target encoding.
         indicate_missing: Also a column `NAME_missing` for each column of numbers.
-        handle_unknown: What an unseen category does: `ignore` or `error`.
-        blocks: What `fit` has made, as `get_config` gives it.
-        reports: What `fit` has seen, as `get_config` gives it.
+        handle_unknown: Treatment of an unseen category: `ignore` or `error`.
+        blocks: Fitted blocks, as `get_config` returns them.
+        reports: Fitted reports, as `get_config` returns them.
 
     Examples:
         >>> import pandas as pd
@@ -253,7 +253,7 @@ class ColumnFeatures(Module):
         """Features of data of any size.
 
         Args:
-            data: As in `fit`; filling forward goes on from chunk to chunk.
+            data: Table as for `fit`; filling forward goes on from chunk to chunk.
             chunk_rows: Rows read at once.
 
         Yields:
@@ -335,7 +335,7 @@ class ColumnFeatures(Module):
 
     @property
     def report(self) -> tuple[ColumnReport, ...]:
-        """What training saw of each column, and what became of it."""
+        """Reports of the columns: type, values seen and resulting features."""
         self._fitted()
         return tuple(ColumnReport(**report) for report in self.reports)
 

@@ -39,7 +39,7 @@ class Encoder(Module):
     Args:
         levels: The known categories in order; None until fitted.
         max_levels: Most categories to know, the most frequent ones.
-        handle_unknown: What an unseen category gives: `"ignore"` its neutral value, `"error"` a
+        handle_unknown: Result of an unseen category: `"ignore"` its neutral value, `"error"` a
             ValueError.
     """
 
@@ -166,7 +166,7 @@ class HashEncoder(Module):
 
     Args:
         width: Columns `K`.
-        seed: Of the hash.
+        seed: Seed of the hash.
 
     Examples:
         >>> bool((HashEncoder(4)(["db-1"]) == HashEncoder(4)(["db-1"])).all())
@@ -248,7 +248,7 @@ class TargetEncoder(Encoder):
         return self.fit_levels(counted, total / max(count, 1.0))
 
     def fit_levels(self, found: Levels, prior: float) -> Self:
-        """The same from what was counted before, `prior` being the target's mean."""
+        """Fit from counts made before, with `prior` the target's mean."""
         self.levels = found.top(self.max_levels)
         self.values = np.append(found.means(self.levels, self.smoothing, prior), prior)
         return self

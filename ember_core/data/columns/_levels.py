@@ -40,7 +40,7 @@ class Levels:
 
         Args:
             values: Different ones, in order of appearance.
-            counts: How often each occurs.
+            counts: Occurrences of each.
             sums: Sum of the target over the rows of each.
             targets: Rows of each whose target is there.
         """

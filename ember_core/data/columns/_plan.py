@@ -1,4 +1,4 @@
-"""From what was seen of a column to the block that turns it into features."""
+"""Plan of a column: from its profile to the block that turns it into features."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEXT = ("basic", "hash", "both")
 
 @dataclass(frozen=True)
 class ColumnReport:
-    """What training saw of a column, and what became of it."""
+    """Report of a column: its type, values seen in training and resulting features."""
 
     column: str
     root: str
@@ -47,7 +47,7 @@ class ColumnReport:
 
 @dataclass(frozen=True)
 class Choices:
-    """How columns of each type become features; the arguments of `ColumnFeatures`."""
+    """Choices of how columns of each type become features; arguments of `ColumnFeatures`."""
 
     numeric: str
     impute: Any
@@ -64,7 +64,7 @@ class Choices:
     handle_unknown: Any
 
     def check(self) -> None:
-        """Refuse what is none of the choices.
+        """Refuse values that are none of the choices.
 
         Raises:
             ValueError: With the choices there are.
@@ -91,7 +91,7 @@ class Choices:
 
     @property
     def quantiles(self) -> bool:
-        """Whether quantiles are needed."""
+        """True where quantiles are needed."""
         return self.numeric == "robust" or self.impute in ("median", "forward")
 
     def scaler(self) -> Scaler | None:
@@ -106,9 +106,9 @@ def plan(
     """Decide a column's type and make its block.
 
     Args:
-        profile: What one pass has told.
-        root: Where the column comes from.
-        choices: How types become features.
+        profile: Profile of the column from one pass.
+        root: Column of the table it is derived from.
+        choices: Features of each type.
         prior: The target's mean; None without a target.
     """
     kind = profile.type()

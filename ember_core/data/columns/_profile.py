@@ -1,4 +1,4 @@
-"""What one pass over chunks tells of a column, and the type that follows from it."""
+"""Profile of a column from one pass over chunks, and the type that follows from it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Profile:
     """Everything a column could turn out to be is gathered until all of it has been seen.
 
     Args:
-        name: Of the column.
+        name: Name of the column.
         forced: The type the user gave, or "".
         max_categories: Distinct texts beyond which it may be no category but text.
         quantiles: Keep quantiles of numbers.
@@ -124,14 +124,14 @@ class Profile:
             for text, count in zip(values.distinct, counts.tolist(), strict=True)
         )
         add_with_target(self.texts, codes, list(values.distinct), y)
-        # Costly for many different ones, so only for what may turn out to be text.
+        # Costly for many different values, so only for columns that may turn out to be text.
         if self._basics_on:
             self.basics.add(text_basics(values.distinct), counts)
         elif not self.may_be_dates and (self.forced == "text" or self._wordy()):
             self._begin_basics(values, counts)
 
     def _begin_basics(self, values: Values, counts: NDArray[np.int64]) -> None:
-        """From all texts so far; of more than are followed, from the first."""
+        """Count the words of all texts so far; where there are too many, of the first ones."""
         self._basics_on = True
         items = dict(self.texts.items())
         for text, count in zip(values.distinct, counts.tolist(), strict=True):
@@ -170,7 +170,7 @@ class Profile:
         return bool(self.times.low[-1] == self.times.high[-1])
 
     def constant(self) -> bool:
-        """Whether all rows that have a value have the same."""
+        """True where all rows that have a value have the same one."""
         if self._numeric():
             return self.numbers.distinct == 1
         if self.kinds == {"datetime"}:
@@ -190,7 +190,7 @@ class Profile:
         return items[0][1] == 1
 
     def type(self) -> ColumnType:
-        """What the column is: booleans before numbers, dates before texts."""
+        """Type of the column: booleans before numbers, dates before texts."""
         if self.forced:
             return self.forced  # type: ignore[return-value]
         if not self.kinds:

@@ -19,7 +19,7 @@ class QuantileSketch:
     Karnin, Lang and Liberty 2016, with the odd and the even ones taken in turn instead of by
     chance, so that a result repeats). Exact up to `size` values; beyond that the rank of a
     quantile of `n` values is off by at most `log2(n / size) / (2 size)` of `n`: 0.05 % for a
-    billion. What has been seen in which chunks makes no difference.
+    billion. The cut of the values into chunks makes no difference.
 
     Args:
         size: Values of a level.
@@ -94,7 +94,7 @@ class QuantileSketch:
         """Quantiles, linear between neighbours as in `numpy.quantile`.
 
         Args:
-            q: In [0, 1], `(Q,)`.
+            q: Quantiles in [0, 1], `(Q,)`.
             extra: A value and how often it counts besides, as if it had been added.
 
         Returns:

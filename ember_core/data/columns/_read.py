@@ -217,7 +217,7 @@ def _from_texts(name: str, texts: NDArray[Any]) -> Values:
 
 
 def all_dates(texts: tuple[str, ...]) -> bool:
-    """Whether every text is a date or time of ISO 8601."""
+    """Test whether every text is a date or time of ISO 8601."""
     import pandas as pd
 
     if not all(_DATE.match(text) for text in texts):

@@ -25,7 +25,7 @@ def split(
 
     Args:
         data: A DataFrame (pandas, polars, pyarrow), or an array `(n, ...)`.
-        shares: Of the rows, in order; they sum to 1.
+        shares: Shares of the rows, in order; they sum to 1.
         time: Column to order by; empty: the rows are in order already.
         seed: Divide at random instead, with this seed; rows keep their order within a part.
 

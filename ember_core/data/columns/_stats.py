@@ -1,4 +1,4 @@
-"""What is gathered of numeric columns in one pass over chunks."""
+"""Statistics of numeric columns, gathered in one pass over chunks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ColumnStats:
 
         Args:
             x: `(n, C)`.
-            times: How often each row counts, whole numbers `(n,)`; None for once.
+            times: Weight of each row, whole numbers `(n,)`; None for 1.
         """
         x = np.asarray(x, np.float64)
         present = ~np.isnan(x)
@@ -70,7 +70,7 @@ class ColumnStats:
         return FilledStats(self, fill, self.missing)
 
     def observed(self) -> FilledStats:
-        """The statistics of what is there."""
+        """Statistics of the present values."""
         return FilledStats(self, np.zeros_like(self.mean), np.zeros_like(self.missing))
 
 
@@ -78,9 +78,9 @@ class FilledStats:
     """Statistics of columns whose gaps are filled, without a second pass.
 
     Args:
-        stats: Of the values that are there.
-        fill: What stands in the gaps, `(C,)`.
-        gaps: How many gaps there are, `(C,)`.
+        stats: Statistics of the present values.
+        fill: Value put into gaps, `(C,)`.
+        gaps: Number of gaps, `(C,)`.
     """
 
     def __init__(self, stats: ColumnStats, fill: Numbers, gaps: Numbers) -> None:

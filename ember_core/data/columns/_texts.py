@@ -66,9 +66,9 @@ def hashed(words: Sequence[Sequence[str]], width: int, seed: int = 0) -> NDArray
     """Words by the hashing trick (Weinberger et al. 2009): each adds 1 or -1 to one column.
 
     Args:
-        words: Of each of `n` rows.
+        words: Words of each of `n` rows.
         width: Columns `K`.
-        seed: Of the hash.
+        seed: Seed of the hash.
 
     Returns:
         float64 `(n, K)`.
@@ -97,7 +97,7 @@ def hashed_text(texts: Sequence[str], width: int, seed: int = 0) -> NDArray[np.f
     Args:
         texts: n texts.
         width: Columns K.
-        seed: Of the hash.
+        seed: Seed of the hash.
 
     Returns:
         float64 `(n, K)`.

@@ -19,7 +19,7 @@ COMPONENTS = (
 )
 _DAY_US = 86_400_000_000
 MISSING = np.iinfo(np.int64).min
-"""What stands for no time (NumPy's NaT)."""
+"""Number that marks a missing time (NumPy's NaT)."""
 
 
 def cyclical(time_us: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -35,7 +35,7 @@ def array_chunks(
     where it is installed (extra `frames`), some times faster than by pandas.
 
     Args:
-        data: As `open_frames` takes it.
+        data: Data as for `open_frames`.
         columns: Their names; empty: every column of numbers of the first chunk.
         chunk_rows: Most rows of a chunk.
         dtype: Type of the arrays.

@@ -148,8 +148,8 @@ class BigQueryFrames:
         if not options.channels:
             return ()
         required = (*self._time(names)[:1], options.key, options.split, options.label)
-        needed = {*required, *options.channels}
-        return tuple(name for name in names if name in needed)
+        read_names = {*required, *options.channels}
+        return tuple(name for name in names if name in read_names)
 
 
 def _quoted(name: str) -> str:

@@ -91,7 +91,7 @@ class Dataset:
 
 @dataclass
 class _Parts:
-    """What has been read of one key."""
+    """Chunks read for one key."""
 
     source: str
     chunks: list[tuple[Chunk, NDArray[np.int64]]] = field(default_factory=list)
@@ -108,7 +108,7 @@ def read(
 
     Args:
         data: See `open_sources`.
-        options: What is to be known about the columns.
+        options: Meaning of the columns.
         chunk_rows: Rows read at once.
         schemes: See `open_sources`.
 
@@ -145,7 +145,7 @@ def read(
     if columns:
         _check_names(options, columns)
     names = options.channels or tuple(channels)
-    # Popped one by one, so that what is copied is let go.
+    # Popped one by one, so that copied chunks are released.
     tables = tuple(_table(key, parts.pop(key), names, options) for key in list(parts))
     return Dataset(channels=names, tables=tables, divided=options.divided)
 

@@ -15,7 +15,7 @@ class DataError(ValueError):
 
 
 def unknown_column(where: str, flag: str, name: str, columns: Iterable[str]) -> DataError:
-    """The error for a column that is not there: what is, and what was probably meant."""
+    """Make the error for a missing column, with the present ones and the likely meant one."""
     names = list(columns)
     close = get_close_matches(name, names, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
@@ -36,7 +36,7 @@ def extra(module: str, package: str, name: str, where: str) -> Any:
 
     Args:
         module: Module to import.
-        package: What the module's makers call it.
+        package: Name of the package that has the module.
         name: The extra of this distribution that brings it.
         where: The source that needs it.
 

@@ -32,7 +32,7 @@ def interleaved(dataset: Dataset, rows: Rows = "scored", batch_rows: int = 4096)
 
     Args:
         dataset: Tables of all keys.
-        rows: Which records, see `Dataset.rows`.
+        rows: Selection of records, see `Dataset.rows`.
         batch_rows: Records in a batch; the last may hold fewer.
 
     Raises:

@@ -1,4 +1,4 @@
-"""From a table of whatever columns to keys, times, channels, split and label."""
+"""Interpretation of a table's columns as keys, times, channels, split and label."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Interpreter:
     of them must be numbers. Text in it later on is an error, not a silent gap.
 
     Args:
-        options: What the user said about the columns.
+        options: Meaning of the columns, as the user gave it.
         name: The source, for messages.
         default_key: Key of every record where `options.key` is empty.
     """

@@ -1,4 +1,4 @@
-"""From the words after a command to sources."""
+"""Sources opened from the arguments of a command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ._query import DuckDBFrames
 from .memory import memory_frames
 
 Opener = Callable[[str, DataOptions], Source]
-"""Opens what stands behind a scheme's colon: the hook for sources that live elsewhere."""
+"""Function that opens the address after a scheme's colon: the hook for other sources."""
 
 _PACKED = (".gz", ".bz2", ".xz")
 _CSV = (".csv", ".tsv")
@@ -35,7 +35,7 @@ class TableSource:
 
     Args:
         frames: The reader.
-        options: What the user said about the columns.
+        options: Meaning of the columns, as the user gave it.
     """
 
     def __init__(self, frames: Frames, options: DataOptions) -> None:
@@ -76,7 +76,7 @@ class TableSource:
 
 
 def head_rows(head: tuple[float, bool], rows: int) -> int:
-    """How many of `rows` records a `DataOptions.head` sets apart; a share is rounded down."""
+    """Number of `rows` records that `DataOptions.head` sets apart; a share is rounded down."""
     amount, percent = head
     return int(rows * amount / 100.0) if percent else min(int(amount), rows)
 
@@ -85,7 +85,7 @@ class JoinedFrames:
     """Tables of several readers, one reader after the other.
 
     Args:
-        readers: At least one.
+        readers: Readers, at least one.
     """
 
     def __init__(self, readers: Sequence[Frames]) -> None:
@@ -110,7 +110,7 @@ def open_frames(
 
     Args:
         data: One of what `open_sources` takes, or a list of such: the tables follow each other.
-        options: What is to be known about the columns (separator, order of a BigQuery table).
+        options: Meaning of the columns (separator, order of a BigQuery table).
         text: Columns of a text file whose values are left as they stand.
         chunk_rows: Rows of a chunk.
 
@@ -147,7 +147,7 @@ def open_sources(
             `bigquery:project.dataset.table`; or a table in memory (pandas, polars, pyarrow), a
             list of them, a function that returns an iterator of them, or any object with `name`,
             `default_key` and `frames()`.
-        options: What is to be known about the columns.
+        options: Meaning of the columns.
         chunk_rows: Rows read at once.
         schemes: Further `scheme:` names and what opens them, such as `kafka`.
 

@@ -1,4 +1,4 @@
-"""How the columns of a table are to be understood: the same options for every command."""
+"""Options on the meaning of a table's columns, the same for every command."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class DataOptions:
 
     @property
     def divided(self) -> bool:
-        """Whether some rows are set apart for training."""
+        """True where some rows are set apart for training."""
         return bool(self.split or self.train_head)
 
     def head(self) -> tuple[float, bool] | None:

@@ -37,7 +37,7 @@ def to_microseconds(values: NDArray[Any], unit: TimeUnit) -> Times:
 
     Args:
         values: Shape `(n,)`: integers, floats, or text (object array of str).
-        unit: How numbers are to be read, or that it must be ISO 8601.
+        unit: Unit of numbers, or that times must be ISO 8601.
 
     Returns:
         int64 of shape `(n,)`.

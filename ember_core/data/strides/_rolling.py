@@ -22,7 +22,7 @@ STATISTICS: tuple[str, ...] = get_args(Statistic)
 
 @dataclass(frozen=True)
 class _Runs:
-    """Of every run of `size` rows, `dilation` apart: arrays `(n, C)`, None where not asked for."""
+    """Statistics of every run of `size` rows, `dilation` apart: arrays `(n, C)`, or None."""
 
     size: int
     total: Array | None = None
@@ -40,7 +40,7 @@ class _Runs:
             head = self.total[: shifted.shape[0]]
             total = head + shifted
             if wanted & {"std", "slope"}:
-                # Of the means, times p. What is fresh is changed in place: half the time.
+                # Of the means, times p. Fresh arrays are changed in place: half the time.
                 step = shifted - head if p == q else shifted * (p / q) - head
                 if "std" in wanted:
                     squares = ops.square(step)
@@ -85,11 +85,11 @@ def rolling(
     Args:
         x: Rows `(n, C)` of any backend, floating point.
         window: Rows in a window, `W`, at least 2.
-        statistics: Of `mean`, `std` (divided by `W`), `min`, `max`, `slope` (least squares, per
-            row of the window) and `departure` (newest row minus mean).
+        statistics: Names among `mean`, `std` (divided by `W`), `min`, `max`, `slope` (least
+            squares, per row of the window) and `departure` (newest row minus mean).
         dilation: Distance of a window's rows.
         hop: Distance of the windows.
-        out: Where they go, by name, `(n_windows, C)` each; for NumPy's arrays.
+        out: Arrays for the results, by name, `(n_windows, C)` each; for NumPy's arrays.
 
     Returns:
         By name, `(n_windows, C)` with `n_windows = (n - (W - 1) * dilation - 1) // hop + 1`;
@@ -105,8 +105,8 @@ def rolling(
     n = x.shape[0]
     if n < span:
         return dict.fromkeys(statistics, x[:0])
-    needed = frozenset(statistics)
-    runs = _windows(x, window, needed, dilation)
+    wanted_statistics = frozenset(statistics)
+    runs = _windows(x, window, wanted_statistics, dilation)
     results: dict[str, Array] = {}
     room = out or {}
     mean = None

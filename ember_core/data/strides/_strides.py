@@ -34,7 +34,7 @@ class StrideWindows:
 
 @dataclass(frozen=True)
 class StrideState:
-    """What a series has left behind: the rows that later windows still need."""
+    """State of a series: the rows that later windows still need."""
 
     rows: Array | None = None
     """The newest rows, `(m, C)`; None before the first."""
@@ -43,7 +43,7 @@ class StrideState:
 
 
 class TemporalStrides(Module):
-    """What a series looks like in windows of several strides.
+    """Windows of a series at several strides.
 
     A stride `s` is a hop: windows of `window` consecutive rows that begin at rows 0, s, 2s, ...
     A stride `(hop, dilation)` also leaves rows out: a window is every `dilation`-th row.
@@ -138,7 +138,7 @@ class TemporalStrides(Module):
     def fit(self, data: Rows) -> TemporalStrides:
         """Learn the components of every stride, in one pass; other summaries learn nothing.
 
-        Training data only: what is fitted here does not change again. Means and covariances are
+        Training data only: fitted values do not change again. Means and covariances are
         gathered in float64 on the host, chunk by chunk, so the result does not depend on the cuts.
 
         Args:
@@ -192,7 +192,7 @@ class TemporalStrides(Module):
         """The next rows of a series.
 
         Args:
-            state: What the last call gave back; `StrideState()` at the beginning.
+            state: State that the last call returned; `StrideState()` at the beginning.
             x: Rows `(T, C)`; NaN makes the windows it is in NaN.
 
         Returns:
@@ -250,7 +250,7 @@ class TemporalStrides(Module):
         return variance / total if total > 0 else np.zeros_like(variance)
 
     def importances(self, stride: int | tuple[int, int]) -> NDArray[np.float64]:
-        """How much each value of a window counts in the components: the sum of |loading|.
+        """Weight of each value of a window in the components: the sum of |loading|.
 
         Returns:
             `(W, C)`, oldest row first.
