@@ -23,9 +23,9 @@ def weighted(rbm: RBM, batch: Any, run: Run) -> tuple[dict[str, Any], dict[str, 
     """Rows are drawn in proportion to their weight, then learnt from as ever."""
     v, weight = batch
     chance = weight / ops.max(weight)
-    kept = v[ops.random.uniform(run.generator, ops.shape(chance)) < chance]
-    found = contrastive_divergence(rbm, kept, generator=run.generator)
-    return found.gradients, {"error": found.error or 0.0, "kept": len(kept) / len(v)}
+    sampled = v[ops.random.uniform(run.generator, ops.shape(chance)) < chance]
+    divergence = contrastive_divergence(rbm, sampled, generator=run.generator)
+    return divergence.gradients, {"error": divergence.error or 0.0, "kept": len(sampled) / len(v)}
 
 
 rbm = RBM(5, 12, generator=ops.generator(1))

@@ -48,8 +48,8 @@ def main() -> None:
     rows = test.index.to_numpy()[windows.last]
     failed = (rows >= 2_799) & (rows <= 2_840)
     usual = float(windows.values[~failed].mean())
-    found = float(windows.values[failed].mean())
-    print(f"mean score: {usual:.2f} as a rule, {found:.2f} while the fan stands still")
+    fault_score = float(windows.values[failed].mean())
+    print(f"mean score: {usual:.2f} as a rule, {fault_score:.2f} while the fan stands still")
 
 
 if __name__ == "__main__":

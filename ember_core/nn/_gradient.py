@@ -17,7 +17,7 @@ def value_and_grad(
     """A function that gives what `function` gives, and its gradient by the module's parameters.
 
     Args:
-        module: Whose trainable parameters are differentiated by.
+        module: Module by whose trainable parameters the function is differentiated.
         function: Computes a scalar with the module, from any arguments; or a tuple of a scalar and
             anything else, which is handed through.
 
@@ -41,7 +41,7 @@ def value_and_grad(
 
     def differentiated(*args: Any, **kwargs: Any) -> tuple[Any, dict[str, Array]]:
         parameters = {n: p for n, p in module.named_parameters() if p.trainable}
-        before = {name: parameter.data for name, parameter in parameters.items()}
+        originals = {name: parameter.data for name, parameter in parameters.items()}
 
         def of_arrays(arrays: dict[str, Array]) -> Any:
             for name, parameter in parameters.items():
@@ -49,10 +49,10 @@ def value_and_grad(
             return function(*args, **kwargs)
 
         try:
-            value, grads = ops.value_and_grad(of_arrays)(before)
+            value, grads = ops.value_and_grad(of_arrays)(originals)
         finally:
             for name, parameter in parameters.items():
-                parameter.data = before[name]
+                parameter.data = originals[name]
         for name, parameter in parameters.items():
             parameter.grad = grads[name]
         return value, grads

@@ -18,7 +18,7 @@ class Linear(Module):
         in_features: Columns of the input, F.
         out_features: Columns of the output, H.
         bias: Whether `b` is there.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
 
     Attributes:
         weight: `(F, H)`, at first uniform within `sqrt(6 / (F + H))` of 0.
@@ -80,7 +80,7 @@ class Activation(Module):
         self.name = name
 
     def forward(self, x: Array) -> Array:
-        """The function of `x`, in its shape."""
+        """Apply the function to `x`; the shape stays."""
         return activation(self.name)(x)
 
 
@@ -89,7 +89,7 @@ class Dropout(Module):
 
     Args:
         rate: Share left out, in [0, 1).
-        generator: Of the choice, from `ops.generator(seed)`; seed 0 on the input's backend
+        generator: Generator of the choice, `ops.generator(seed)`; seed 0 on the input's backend
             without one.
 
     Examples:
@@ -169,7 +169,7 @@ class Sequential(Module):
         self.layers = list(layers)
 
     def forward(self, x: Array) -> Array:
-        """What the last module makes of `x`."""
+        """Return the output of the last module."""
         for layer in self.layers:
             x = layer(x)
         return x

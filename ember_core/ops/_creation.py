@@ -153,9 +153,9 @@ def arange(
         start: First number, or the bound where `stop` is not given.
         stop: Bound, not included.
         step: Distance.
-        dtype: Of the numbers.
-        device: As of `zeros`.
-        like: As of `zeros`.
+        dtype: Type of the numbers.
+        device: Device of the result, as for `zeros`.
+        like: Array whose backend and device the result has, as for `zeros`.
     """
     module, resolved = _maker(device, like)
     return module.arange(start, stop, step, dtype, resolved)

@@ -113,12 +113,12 @@ def maximum(x: Array | float, y: Array | float) -> Array:
 
 
 def isfinite(x: Array) -> Array:
-    """Whether each element is neither NaN nor infinite (bool)."""
+    """Test each element for being neither NaN nor infinite (bool)."""
     return BY_TYPE[type(x)].isfinite(x)
 
 
 def isnan(x: Array) -> Array:
-    """Whether each element is NaN (bool)."""
+    """Test each element for NaN (bool)."""
     return BY_TYPE[type(x)].isnan(x)
 
 

@@ -73,7 +73,7 @@ def min(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:  # noqa: 
 
 
 def any(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:  # noqa: A001
-    """Whether any element over `axis` is true (bool).
+    """True where any element over `axis` is true (bool).
 
     Arguments as `sum`.
     """
@@ -81,7 +81,7 @@ def any(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:  # noqa: 
 
 
 def all(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:  # noqa: A001
-    """Whether every element over `axis` is true (bool).
+    """True where every element over `axis` is true (bool).
 
     Arguments as `sum`.
     """

@@ -41,7 +41,7 @@ def concatenate(arrays: Sequence[Array], axis: int = 0) -> Array:
     """Arrays joined along an axis they have.
 
     Args:
-        arrays: At least one array; all of one backend, equal in shape but for `axis`.
+        arrays: One array or more; all of one backend, equal in shape but for `axis`.
         axis: Axis to join along.
     """
     return BY_TYPES[tuple(map(type, arrays))].concatenate(arrays, axis)

@@ -1,4 +1,4 @@
-"""Which backend serves an array, and which one makes new arrays.
+"""Dispatch of operations to the backend of an array, and the default backend for new arrays.
 
 An operation looks its backend up by the type of the array it is given, so arrays of several
 backends can live in one process. Only functions that make arrays from nothing ask for the default.
@@ -87,11 +87,11 @@ def default_module() -> ModuleType:
 
 def wanted_device(backend: str) -> str | None:
     """Device of new arrays of `backend` here, where one was asked for."""
-    of, name = _device.get() or (None, None)
-    if of == backend:
+    owner, name = _device.get() or (None, None)
+    if owner == backend:
         return name
-    of = os.environ.get("EMBER_BACKEND") or "numpy"
-    return (os.environ.get("EMBER_DEVICE") or None) if of == backend else None
+    owner = os.environ.get("EMBER_BACKEND") or "numpy"
+    return (os.environ.get("EMBER_DEVICE") or None) if owner == backend else None
 
 
 @contextmanager
@@ -192,21 +192,21 @@ class _ByTypes(dict[tuple[type, ...], ModuleType]):
     """Types of several arrays -> their one backend; numbers and NumPy's scalars go with any."""
 
     def __missing__(self, types: tuple[type, ...]) -> ModuleType:
-        found = {BY_TYPE[cls] for cls in types if cls not in _PLAIN}
-        if not found:  # the default may change, so this answer is not kept
+        modules = {BY_TYPE[cls] for cls in types if cls not in _PLAIN}
+        if not modules:  # the default may change, so this answer is not kept
             return default_module()
-        if len({module.BACKEND for module in found}) > 1:
+        if len({module.BACKEND for module in modules}) > 1:
             arrays = (c for c in types if c not in _PLAIN and not issubclass(c, np.generic))
-            found = {BY_TYPE[cls] for cls in arrays}
-        backends = sorted({module.BACKEND for module in found})
+            modules = {BY_TYPE[cls] for cls in arrays}
+        backends = sorted({module.BACKEND for module in modules})
         if len(backends) > 1:
             raise TypeError(
                 "The arrays of one operation are of two backends. Expected all of one. "
                 f"Received: {' and '.join(backends)}. Convert with ops.to(x, backend=...)."
             )
         # NumPy's arrays may meet ones that autograd follows, which then decide.
-        traced = next((m for m in found if m.__name__ == _TRACED[1]), None)
-        self[types] = traced or found.pop()
+        traced = next((m for m in modules if m.__name__ == _TRACED[1]), None)
+        self[types] = traced or modules.pop()
         return self[types]
 
 

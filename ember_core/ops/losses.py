@@ -1,6 +1,6 @@
-"""Losses: how far a prediction is from what it should be.
+"""Losses: distances of predictions from their targets.
 
-`axis` is what the mean goes over, as in `ops.mean`: `None` gives one number, to train on, and
+`axis` names the axes of the mean, as in `ops.mean`: `None` gives one number, to train on, and
 `axis=-1` one for each row, to score with.
 """
 

@@ -1,4 +1,4 @@
-"""How models learn: one loop, its steps, optimisers, schedules, callbacks and processes.
+"""Training: one loop, its steps, optimisers, schedules, callbacks and processes.
 
 Models themselves hold none of it.
 """
@@ -37,7 +37,7 @@ from ._schedules import stepwise as stepwise
 from ._schedules import warmup as warmup
 from ._sequences import calibrate_sequences as calibrate_sequences
 from ._sequences import fit_sequences as fit_sequences
+from ._strategy import BatchSlice as BatchSlice
 from ._strategy import OneProcess as OneProcess
-from ._strategy import Share as Share
 from ._strategy import Strategy as Strategy
 from ._torch_distributed import TorchDistributed as TorchDistributed

@@ -1,4 +1,4 @@
-"""What is told of a training while it runs, and may end it: one protocol for every loop."""
+"""Callbacks that watch a training and may end it: early stop, plateau, progress."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class EarlyStop(Callback):
     Args:
         figure: Name of it; without one the first that begins with `validation`, else the first.
         patience: Epochs in a row without a smaller value that are waited for.
-        least: How much smaller counts.
+        least: Smallest decrease that counts.
         restore: Whether the model gets the weights of its best epoch back at the end.
     """
 
@@ -77,10 +77,10 @@ class Plateau(Callback):
 
     Args:
         rate: Learning rate at first.
-        factor: What it is multiplied with.
+        factor: Factor applied to the rate.
         patience: Epochs in a row without a smaller value before it falls.
-        smallest: Where it stays.
-        figure: As of `EarlyStop`.
+        smallest: Lowest rate.
+        figure: Figure to watch, as for `EarlyStop`.
 
     Examples:
         >>> from ember_core.training import Adam, Plateau

@@ -14,7 +14,7 @@ from ._batches import Batches, Rows, placed, row_count
 from ._history import History
 from ._optimizers import Adam, Arrays, Optimizer, clip_by_norm, global_norm
 from ._run import Callback, Run
-from ._strategy import OneProcess, Share, Strategy, take_rows
+from ._strategy import BatchSlice, OneProcess, Strategy, take_rows
 
 Loss = Callable[[Any, Any], Array]
 """`loss(module, batch)`: the mean over the rows of a batch, a scalar array."""
@@ -22,8 +22,8 @@ Loss = Callable[[Any, Any], Array]
 Step = Callable[[Any, Any, "Run"], tuple[Arrays, Mapping[str, float]]]
 """`step(module, batch, run)`: gradients by parameter name, to be descended, and figures.
 
-Both are means over the batch's rows. Draws come from `run.generator`; what has to last until the
-next batch is kept in `run.memory`.
+Both are means over the batch's rows. Draws come from `run.generator`; values that
+have to last until the next batch are kept in `run.memory`.
 """
 
 
@@ -55,16 +55,16 @@ def fit(
         loss: `loss(module, batch)`, the mean over a batch's rows; differentiated by
             `nn.value_and_grad`.
         step: Instead of a loss: `step(module, batch, run)` gives gradients and figures.
-        optimizer: How parameters move; `Adam()` without one.
+        optimizer: Optimiser of the parameters; `Adam()` without one.
         epochs: Times the data are gone through.
         batch_size: Most rows of a batch.
         max_gradient_norm: Gradients longer than this, all together, are shortened to it.
-        constrain: What is done to the parameters after each step.
+        constrain: Function applied to the parameters after each step.
         validation: Rows the loss is measured on after each epoch, as `validation_loss`.
         evaluate: Figures of each epoch, `evaluate(module)`.
-        generator: Of order and draws, from `ops.generator(seed)`.
-        callbacks: Told of the start, every batch, every epoch and the end.
-        strategy: Of processes; one without it. All processes need the same data and seed.
+        generator: Generator of order and draws, from `ops.generator(seed)`.
+        callbacks: Callbacks for the start, every batch, every epoch and the end.
+        strategy: Strategy over processes, which need the same data and seed; one without it.
         width: Columns every batch must have.
 
     Returns:
@@ -105,13 +105,13 @@ def fit(
     assert step is not None
     optimizer = Adam() if optimizer is None else optimizer
     strategy = OneProcess() if strategy is None else strategy
-    held = {name: p for name, p in module.named_parameters() if p.trainable}
-    if not held:
+    trainable = {name: p for name, p in module.named_parameters() if p.trainable}
+    if not trainable:
         raise ValueError(
             "There is nothing to train. Expected a module with trainable parameters. Received: "
             f"{type(module).__name__} with {len(module.parameters())} parameters, all frozen."
         )
-    parameters = strategy.broadcast({name: p.data for name, p in held.items()})
+    parameters = strategy.broadcast({name: p.data for name, p in trainable.items()})
     run = Run(
         module=module,
         optimizer=optimizer,
@@ -123,12 +123,12 @@ def fit(
         state=optimizer.init(parameters),
         callbacks=sorted(callbacks, key=lambda callback: callback.last),
     )
-    _put(held, parameters)
+    _put(trainable, parameters)
     try:
         for callback in run.callbacks:
             callback.on_start(run)
         while run.history.epochs < epochs and not run.stopped:
-            _epoch(run, batches, step, held, max_gradient_norm, constrain, measure)
+            _epoch(run, batches, step, trainable, max_gradient_norm, constrain, measure)
             for callback in run.callbacks:
                 callback.on_epoch(run)
     finally:
@@ -151,7 +151,7 @@ def _epoch(
     run: Run,
     batches: Batches,
     step: Step,
-    held: Mapping[str, Any],
+    trainable: Mapping[str, Any],
     limit: float | None,
     constrain: Callable[[Arrays], Arrays] | None,
     measure: Sequence[Callable[[Any], Mapping[str, float]]],
@@ -161,10 +161,10 @@ def _epoch(
     counts: dict[str, int] = {}
     like = next(iter(run.parameters.values()))
     for run.batch, batch in enumerate(batches.epoch()):
-        run.share = Share.of(row_count(batch), run.strategy.rank, run.strategy.size)
-        own = placed(take_rows(batch, run.share), like)
-        found, figures = step(run.module, own, run)
-        gradients = {name: found[name] for name in run.parameters}
+        run.share = BatchSlice.of(row_count(batch), run.strategy.rank, run.strategy.size)
+        local_rows = placed(take_rows(batch, run.share), like)
+        step_gradients, figures = step(run.module, local_rows, run)
+        gradients = {name: step_gradients[name] for name in run.parameters}
         if run.strategy.size > 1:
             gradients, figures = _joined(run, gradients, figures)
         norm = global_norm(gradients)
@@ -176,9 +176,9 @@ def _epoch(
             )
         if limit is not None:
             gradients = clip_by_norm(gradients, limit, norm=norm)
-        moved, run.state = run.optimizer.update(run.parameters, gradients, run.state)
-        run.parameters = moved if constrain is None else constrain(moved)
-        _put(held, run.parameters)
+        updated, run.state = run.optimizer.update(run.parameters, gradients, run.state)
+        run.parameters = updated if constrain is None else constrain(updated)
+        _put(trainable, run.parameters)
         run.figures = figures
         for name, value in figures.items():
             totals[name] = totals.get(name, 0.0) + value * run.share.total
@@ -195,9 +195,9 @@ def _joined(
     run: Run, gradients: Arrays, figures: Mapping[str, float]
 ) -> tuple[Arrays, dict[str, float]]:
     """Means of gradients and figures over the processes, in one message."""
-    one = ops.zeros_like(ops.reshape(next(iter(gradients.values())), (-1,))[:1])
-    sent = {f"figure {name}": one + value for name, value in figures.items()}
-    mean = run.strategy.average({**gradients, **sent}, run.share.weight)
+    zero = ops.zeros_like(ops.reshape(next(iter(gradients.values())), (-1,))[:1])
+    message = {f"figure {name}": zero + value for name, value in figures.items()}
+    mean = run.strategy.average({**gradients, **message}, run.share.weight)
     return {n: mean[n] for n in gradients}, {n: float(mean[f"figure {n}"][0]) for n in figures}
 
 
@@ -222,6 +222,6 @@ def _measured(
     return evaluate
 
 
-def _put(held: Mapping[str, Any], parameters: Mapping[str, Array]) -> None:
-    for name, parameter in held.items():
+def _put(trainable: Mapping[str, Any], parameters: Mapping[str, Array]) -> None:
+    for name, parameter in trainable.items():
         parameter.data = parameters[name]

@@ -10,14 +10,14 @@ from ember_core.ops import Array
 
 from ._history import History
 from ._optimizers import Arrays, Optimizer, State
-from ._strategy import Share, Strategy
+from ._strategy import BatchSlice, Strategy
 
 
 class Callback:
-    """Told at four moments; a subclass takes what it needs.
+    """Hooks at four moments of a training; a subclass overrides those it needs.
 
-    In a training over several processes every process tells its own callbacks, all of the same
-    figures, so that they decide alike; what writes or prints looks at `run.strategy.rank`.
+    In a training over several processes every process calls its own callbacks with the same
+    figures, so that they decide alike; one that writes or prints looks at `run.strategy.rank`.
 
     Examples:
         >>> from ember_core import ops
@@ -33,7 +33,7 @@ class Callback:
     """
 
     last: bool = False
-    """Whether it is told after the others, whatever their order, as what keeps their state."""
+    """Whether it is called after the others, whatever their order, as a checkpoint of them is."""
 
     def on_start(self, run: Run) -> None:
         """Before the first batch."""
@@ -48,11 +48,11 @@ class Callback:
         """After the last epoch, or after an error."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint has to keep: numbers, and arrays by name."""
+        """Return the state that a checkpoint keeps: numbers, and arrays by name."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take `state_dict` back."""
+        """Restore the state that `state_dict` returned."""
 
 
 @dataclass
@@ -60,18 +60,18 @@ class Run:
     """A training under way, as steps and callbacks see it.
 
     Attributes:
-        module: What learns.
-        optimizer: How its parameters move.
+        module: Module that learns.
+        optimizer: Optimiser of its parameters.
         epochs: Epochs that were asked for.
-        generator: Of order and draws.
-        strategy: Of processes.
+        generator: Generator of order and draws.
+        strategy: Strategy over processes.
         history: Figures of the epochs that are done.
         parameters: Array of each parameter.
-        state: The optimiser's.
-        memory: What a step keeps from batch to batch.
+        state: State of the optimiser.
+        memory: Arrays a step keeps from batch to batch.
         batch: Number of the batch in its epoch, from 0.
         share: Rows of the joined batch that this process computes.
-        figures: Of the newest batch.
+        figures: Figures of the newest batch.
     """
 
     module: Any
@@ -85,7 +85,7 @@ class Run:
     callbacks: Sequence[Callback] = ()
     memory: dict[str, Array] = field(default_factory=dict)
     batch: int = 0
-    share: Share = Share.of(0)  # noqa: RUF009
+    share: BatchSlice = BatchSlice.of(0)  # noqa: RUF009
     figures: Mapping[str, float] = field(default_factory=dict)
     stopped: bool = False
 

@@ -1,6 +1,6 @@
-"""Tables from files, queries, memory and BigQuery: what `train`, `backtest` and `replay` call DATA.
+"""Tables from files, queries, memory and BigQuery: the DATA of `train`, `backtest` and `replay`.
 
-`open_frames` gives any of them as tables in chunks, for what works on columns (`ColumnFeatures`);
+`open_frames` gives any of them as tables in chunks, for work on columns (`ColumnFeatures`);
 `array_chunks` gives columns of numbers as arrays.
 `read` gives one table per key in memory, `open_sources` the same records in chunks of constant
 memory, `interleaved` the records of all keys in one order of time.

@@ -16,7 +16,7 @@ _KEY = b"frame"
 
 
 def is_frame(item: Any) -> bool:
-    """Whether it is a table in memory: pandas, polars, pyarrow or what else narwhals knows."""
+    """Test for a table in memory: pandas, polars, pyarrow or another that narwhals supports."""
     kind = type(item)
     root = kind.__module__.partition(".")[0]
     return (root == "pandas" and kind.__name__ == "DataFrame") or (
@@ -89,7 +89,7 @@ class ChunkFrames:
 
     Args:
         chunks: A list of tables, or a function that returns a new iterator each time it is
-            called. An iterator is read once: what needs a second pass refuses it.
+            called. An iterator is read once: callers that need a second pass refuse it.
     """
 
     def __init__(self, chunks: Iterable[Any] | Callable[[], Iterable[Any]]) -> None:

@@ -37,7 +37,7 @@ def to_microseconds(values: NDArray[Any], unit: TimeUnit) -> Times:
 
     Args:
         values: Shape `(n,)`: integers, floats, or text (object array of str).
-        unit: How numbers are to be read, or that it must be ISO 8601.
+        unit: Unit of numbers, or that times must be ISO 8601.
 
     Returns:
         int64 of shape `(n,)`.
@@ -83,12 +83,12 @@ def _one(text: str, row: int, unit: TimeUnit) -> int:
                     raise BadTimeError(row) from None
     if unit in ("iso8601", "auto"):
         try:
-            when = datetime.fromisoformat(text.strip())
+            moment = datetime.fromisoformat(text.strip())
         except ValueError:
             raise BadTimeError(row) from None
-        when = when.replace(tzinfo=UTC) if when.tzinfo is None else when
-        since = when - datetime(1970, 1, 1, tzinfo=UTC)
-        return (since.days * 86_400 + since.seconds) * PER_SECOND + since.microseconds
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+        elapsed = moment - datetime(1970, 1, 1, tzinfo=UTC)
+        return (elapsed.days * 86_400 + elapsed.seconds) * PER_SECOND + elapsed.microseconds
     raise BadTimeError(row)
 
 
@@ -116,13 +116,15 @@ def _numbers(values: NDArray[Any], unit: TimeUnit) -> Times:
         factor = ladder[np.searchsorted(limits, np.abs(values), side="right")]
     else:
         factor = np.full(len(values), _US_PER_UNIT[unit])
-    about = values * factor
-    good = (about >= _EARLIEST_US) & (about < _LATEST_US)  # False for NaN and infinity too
+    microseconds = values * factor
+    good = (microseconds >= _EARLIEST_US) & (
+        microseconds < _LATEST_US
+    )  # False for NaN and infinity too
     if not bool(good.all()):
         raise BadTimeError(int(good.argmin()))
     if values.dtype.kind == "i":
         return np.where(factor < 1.0, values // 1000, values * np.maximum(factor, 1.0).astype("i8"))
-    rounded = np.where(factor < 1.0, np.floor(values / 1e3), np.rint(about))
+    rounded = np.where(factor < 1.0, np.floor(values / 1e3), np.rint(microseconds))
     return rounded.astype(np.int64)
 
 

@@ -45,7 +45,7 @@ def components(
     """Directions of the largest variance.
 
     Args:
-        moments: Of at least two vectors `(D,)`.
+        moments: Moments of at least two vectors `(D,)`.
         most: Components wanted; None for half of `D`, at most 32. Never more than the vectors
             allow: their number less one.
 
