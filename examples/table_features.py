@@ -8,11 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ember_core import ops
-from ember_core.data.columns import ColumnFeatures, split
-from ember_core.data.strides._strides import TemporalStrides
-from ember_core.models import RBM
-from ember_core.training import fit_rbm
+from ember_core import RBM, fit_rbm, ops
+from ember_core.data import ColumnFeatures, TemporalStrides, split
 
 
 def machines(rows: int = 3_000) -> pd.DataFrame:

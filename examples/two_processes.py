@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ember_core import ops
-from ember_core.models import RBM
-from ember_core.training import OneProcess, Strategy, TorchDistributed, fit_rbm, launch
+from ember_core import RBM, fit_rbm, ops
+from ember_core.training import OneProcess, Strategy, TorchDistributed, launch
 
 
 def train(strategy: Strategy | None = None) -> Any:

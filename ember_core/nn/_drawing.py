@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from html import escape
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from ._wiring import Wiring
+from typing import Any
 
 COLUMNS = ("sensory", "inter", "command", "motor")
 _FILL = {"sensory": "#7a8793", "inter": "#5b8def", "command": "#8a63d2", "motor": "#e08e2b"}
@@ -19,9 +17,8 @@ _MAX_HEIGHT = 760.0
 _LOOP = 15.0
 
 
-def draw(wiring: Wiring, title: str | None = None) -> str:
-    """The wiring as SVG text; see `Wiring.to_svg`."""
-    graph = wiring.to_graph()
+def draw(graph: Mapping[str, list[dict[str, Any]]], caption: str) -> str:
+    """Draw the graph of a wiring as SVG text; see `Wiring.to_svg`."""
     nodes = {layer: [n["id"] for n in graph["nodes"] if n["layer"] == layer] for layer in COLUMNS}
     columns = [layer for layer in COLUMNS if nodes[layer]]
     tallest = max(len(nodes[layer]) for layer in columns)
@@ -29,7 +26,6 @@ def draw(wiring: Wiring, title: str | None = None) -> str:
     places, radius, height = _places(nodes, columns, graph["edges"], apart)
     width = 2 * _MARGIN + apart * (len(columns) - 1) + 2 * _LOOP
     layer_of = {node["id"]: node["layer"] for node in graph["nodes"]}
-    caption = title if title is not None else type(wiring).__name__
     parts = [
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '

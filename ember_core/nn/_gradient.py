@@ -33,7 +33,7 @@ def value_and_grad(
         >>> from ember_core import nn, ops
         >>> layer = nn.Linear(5, 3)
         >>> def loss(x, y):
-        ...     return ops.mean_squared_error(layer(x), y)
+        ...     return ops.losses.mean_squared_error(layer(x), y)
         >>> value, grads = nn.value_and_grad(layer, loss)(ops.ones((2, 5)), ops.zeros((2, 3)))
         >>> sorted(grads), grads["weight"].shape
         (['bias_vector', 'weight'], (5, 3))

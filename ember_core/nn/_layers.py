@@ -114,7 +114,7 @@ class Dropout(Module):
             return x
         if self._generator is None:
             self._generator = ops.generator(0, like=x)
-        drawn = ops.uniform(self._generator, ops.shape(x), ops.dtype(x))
+        drawn = ops.random.uniform(self._generator, ops.shape(x), ops.dtype(x))
         return ops.where(drawn >= self.rate, x / (1.0 - self.rate), 0.0 * x)
 
 
@@ -206,7 +206,7 @@ def glorot(generator: Any, fan_in: int, fan_out: int) -> Array:
     """Uniform weights `(fan_in, fan_out)` within `sqrt(6 / (fan_in + fan_out))` of 0."""
     generator = ops.generator(0) if generator is None else generator
     limit = (6.0 / (fan_in + fan_out)) ** 0.5
-    return (2.0 * limit) * ops.uniform(generator, (fan_in, fan_out)) - limit
+    return (2.0 * limit) * ops.random.uniform(generator, (fan_in, fan_out)) - limit
 
 
 _ACTIVATIONS = {

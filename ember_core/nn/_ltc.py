@@ -168,4 +168,4 @@ def _currents(v: Array, w: Array, sigma: Array, mu: Array, erev: Array) -> tuple
 
 def _uniform(generator: Any, name: str, shape: tuple[int, ...]) -> Parameter:
     low, high = _RANGES[name]
-    return Parameter(low + (high - low) * ops.uniform(generator, shape))
+    return Parameter(low + (high - low) * ops.random.uniform(generator, shape))

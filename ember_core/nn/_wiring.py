@@ -223,7 +223,7 @@ class Wiring:
             >>> svg.count("<circle"), svg.startswith("<svg")
             (24, True)
         """
-        return draw(self, title)
+        return draw(self.to_graph(), type(self).__name__ if title is None else title)
 
     def get_config(self) -> dict[str, Any]:
         """The class, the constructor's arguments, `input_dim` and edits, as JSON values."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ._select import BY_TYPE, Array
+from .dispatch import BY_TYPE, Array
 
 
 def stop_gradient(x: Array) -> Array:

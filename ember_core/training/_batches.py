@@ -95,7 +95,7 @@ class Batches:
         """Batches of rows, in random order."""
         count = row_count(rows)
         tupled = isinstance(rows, tuple)
-        order = None if self._generator is None else ops.permutation(self._generator, count)
+        order = None if self._generator is None else ops.random.permutation(self._generator, count)
         for start in range(0, count, self._batch_size):
             span = slice(start, start + self._batch_size)
             picked = span if order is None else order[span]

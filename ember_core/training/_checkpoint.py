@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import safetensors
 import safetensors.numpy
@@ -13,11 +13,8 @@ import safetensors.numpy
 from ember_core import ops
 from ember_core.files import write_atomically
 
-from ._callbacks import Callback
 from ._history import History
-
-if TYPE_CHECKING:
-    from ._loop import Run
+from ._run import Callback, Run
 
 _FORMAT = "ember-checkpoint-1"
 
@@ -39,7 +36,7 @@ class Checkpoint(Callback):
         >>> from ember_core import ops
         >>> from ember_core.models import RBM
         >>> from ember_core.training import Checkpoint, fit_rbm
-        >>> rows = ops.normal(ops.generator(1), (29, 5))
+        >>> rows = ops.random.normal(ops.generator(1), (29, 5))
         >>> def train(epochs, folder, seed=3):
         ...     rbm = RBM(5, 3)
         ...     kept = Checkpoint(f"{folder}/rbm.checkpoint", resume=True)

@@ -134,8 +134,10 @@ class _Draws:
         if self._sample == "none":
             return probability
         if self._share is None:
-            return ops.bernoulli(self._generator, probability)
-        drawn = ops.uniform(self._generator, self._joined(probability), ops.dtype(probability))
+            return ops.random.bernoulli(self._generator, probability)
+        drawn = ops.random.uniform(
+            self._generator, self._joined(probability), ops.dtype(probability)
+        )
         return ops.astype(probability > drawn[self._share.rows], ops.dtype(probability))
 
     def visible(self, mean: Array, gaussian: bool) -> Array:
@@ -144,7 +146,7 @@ class _Draws:
             return mean
         if not gaussian:
             return self.hidden(mean)
-        noise = ops.normal(self._generator, self._joined(mean), ops.dtype(mean))
+        noise = ops.random.normal(self._generator, self._joined(mean), ops.dtype(mean))
         return mean + (noise if self._share is None else noise[self._share.rows])
 
     def _joined(self, like: Array) -> tuple[int, int]:

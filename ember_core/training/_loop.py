@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from ember_core import ops
@@ -12,9 +11,9 @@ from ember_core.nn import Module, value_and_grad
 from ember_core.ops import Array
 
 from ._batches import Batches, Rows, placed, row_count
-from ._callbacks import Callback
 from ._history import History
-from ._optimizers import Adam, Arrays, Optimizer, State, clip_by_norm, global_norm
+from ._optimizers import Adam, Arrays, Optimizer, clip_by_norm, global_norm
+from ._run import Callback, Run
 from ._strategy import OneProcess, Share, Strategy, take_rows
 
 Loss = Callable[[Any, Any], Array]
@@ -26,45 +25,6 @@ Step = Callable[[Any, Any, "Run"], tuple[Arrays, Mapping[str, float]]]
 Both are means over the batch's rows. Draws come from `run.generator`; what has to last until the
 next batch is kept in `run.memory`.
 """
-
-
-@dataclass
-class Run:
-    """A training under way, as steps and callbacks see it.
-
-    Attributes:
-        module: What learns.
-        optimizer: How its parameters move.
-        epochs: Epochs that were asked for.
-        generator: Of order and draws.
-        strategy: Of processes.
-        history: Figures of the epochs that are done.
-        parameters: Array of each parameter.
-        state: The optimiser's.
-        memory: What a step keeps from batch to batch.
-        batch: Number of the batch in its epoch, from 0.
-        share: Rows of the joined batch that this process computes.
-        figures: Of the newest batch.
-    """
-
-    module: Any
-    optimizer: Optimizer
-    epochs: int
-    generator: Any
-    strategy: Strategy
-    history: History
-    parameters: Arrays
-    state: State
-    callbacks: Sequence[Callback] = ()
-    memory: dict[str, Array] = field(default_factory=dict)
-    batch: int = 0
-    share: Share = Share.of(0)  # noqa: RUF009
-    figures: Mapping[str, float] = field(default_factory=dict)
-    stopped: bool = False
-
-    def stop(self) -> None:
-        """End the training after this epoch."""
-        self.stopped = True
 
 
 def fit(
@@ -117,7 +77,7 @@ def fit(
     Examples:
         >>> from ember_core import nn, ops
         >>> from ember_core.training import SGD, fit
-        >>> x = ops.normal(ops.generator(1), (211, 3))
+        >>> x = ops.random.normal(ops.generator(1), (211, 3))
         >>> y = x[:, :1] - 2.0 * x[:, 1:2]
         >>> def slope(module, batch, run):  # a step of one's own; a loss needs no such thing
         ...     x, y = batch

@@ -11,11 +11,11 @@ from ember_core.models import RBM
 from ember_core.ops import Array
 
 from ._batches import Batches, Rows, placed, row_count
-from ._callbacks import Callback
 from ._contrastive import Sample, contrastive_divergence
 from ._history import History
-from ._loop import Run, fit
+from ._loop import fit
 from ._optimizers import SGD, Arrays, Optimizer
+from ._run import Callback, Run
 from ._schedules import Schedule
 from ._strategy import Share, Strategy
 
@@ -112,7 +112,7 @@ class ContrastiveDivergence:
         """The chain's hidden states, at first those of the first batch, and whose they are."""
         if "chain" not in run.memory:
             share = run.share
-            drawn = ops.uniform(
+            drawn = ops.random.uniform(
                 run.generator, (share.total, rbm.n_hidden), ops.dtype(rbm.weights.data)
             )
             on = rbm(v) > drawn[share.rows]

@@ -11,10 +11,10 @@ from ember_core import ops
 from ember_core.models import LiquidForecaster, ReadingModel
 from ember_core.ops import Array
 
-from ._callbacks import Callback
 from ._history import History
 from ._loop import fit
 from ._optimizers import Adam, Optimizer
+from ._run import Callback
 from ._strategy import Strategy
 
 LEAST_DEVIATION = 0.05  # of a column's error, as a share of the largest column's

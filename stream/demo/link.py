@@ -17,9 +17,9 @@ from stream.records import TopChannel
 from stream.settings import KafkaSection
 from stream.tools import clients
 
+from .evaluation import NAMED, Alarm
 from .fleet import CHANNELS
-from .judge import NAMED, Alarm
-from .stage import Rows
+from .scenario import Rows
 
 TOPIC = "telemetry"
 PARTITIONS = 8

@@ -9,9 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from .evaluation import Alarm, Evaluation
 from .faults import Fault, Kind
-from .judge import Alarm, Judgement
-from .stage import Stage
+from .scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +70,14 @@ class Course:
     training_seconds: float
 
 
-def make_report(stage: Stage, course: Course) -> Report:
+def make_report(scenario: Scenario, course: Course) -> Report:
     """Judge a run, and the detector to beat on the same rows."""
-    ours = stage.judge(course.alarms)
-    theirs, threshold = stage.judge_opponent(len(ours.false))
-    by_kind = _by_kind(stage.faults, course.judged, ours, theirs)
+    ours = scenario.evaluate(course.alarms)
+    theirs, threshold = scenario.evaluate_baseline(len(ours.false))
+    by_kind = _by_kind(scenario.faults, course.judged, ours, theirs)
     caught_at = [
         alarm.last_heartbeat
-        for fault, alarm in zip(stage.faults, ours.caught, strict=True)
+        for fault, alarm in zip(scenario.faults, ours.caught, strict=True)
         if alarm is not None and fault in course.judged
     ]
     first = None
@@ -101,13 +101,13 @@ def make_report(stage: Stage, course: Course) -> Report:
             "threshold": round(threshold, 2),
         },
         training_seconds=round(course.training_seconds, 2),
-        seed=stage.fleet.seed,
-        keys=len(stage.fleet.names),
+        seed=scenario.fleet.seed,
+        keys=len(scenario.fleet.names),
     )
 
 
 def _by_kind(
-    faults: list[Fault], judged: list[Fault], ours: Judgement, theirs: Judgement
+    faults: list[Fault], judged: list[Fault], ours: Evaluation, theirs: Evaluation
 ) -> dict[str, dict[str, int]]:
     """Count by kind, of the faults that had their time."""
     counts = {

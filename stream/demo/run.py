@@ -16,7 +16,7 @@ from .faults import Kind, shortest_live
 from .host import HostProbe
 from .link import MAX_BEHIND, PARTITIONS, TOPIC, Heard, Link
 from .report import Course, Report, make_report
-from .stage import Stage
+from .scenario import Scenario
 from .training import train
 from .worker import GROUP, DemoWorker, settings_file
 
@@ -37,8 +37,8 @@ _TOPICS = (
     f"{GROUP}-state-{TOPIC}-changelog",
 )
 
-Show = Callable[[Stage, Heard, str, str], None]
-"""Stage, what was heard, this host's key, headline."""
+Show = Callable[[Scenario, Heard, str, str], None]
+"""Scenario, what was heard, this host's key, headline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def demo(options: Options, started: float, say: Callable[[str], None], show: Sho
     ):
         folder = Path(name)
         say(f"A fleet of {options.keys} machines, seed {options.seed}")
-        stage = Stage(
+        scenario = Scenario(
             options.seed,
             keys=options.keys,
             history_rows=options.history_rows,
@@ -108,16 +108,16 @@ def demo(options: Options, started: float, say: Callable[[str], None], show: Sho
         )
         say(f"Training on {options.history_rows} rows of each")
         began = time.monotonic()
-        model = train(stage, folder / "model")
+        model = train(scenario, folder / "model")
         training_seconds = time.monotonic() - began
         say(f"Trained in {training_seconds:.1f} s; starting the worker")
         worker = DemoWorker(settings_file(folder, broker.bootstrap, model))
         link = Link(broker.bootstrap, GROUP)
         try:
-            live = _Live(options, stage, link, worker, started, show)
+            live = _Live(options, scenario, link, worker, started, show)
             live.play()
             worker.ask_to_stop()
-            return make_report(stage, live.course(training_seconds))
+            return make_report(scenario, live.course(training_seconds))
         finally:
             link.close()
             worker.stop()
@@ -129,13 +129,13 @@ class _Live:
     def __init__(
         self,
         options: Options,
-        stage: Stage,
+        scenario: Scenario,
         link: Link,
         worker: DemoWorker,
         started: float,
         show: Show,
     ) -> None:
-        self._options, self._stage, self._link = options, stage, link
+        self._options, self._scenario, self._link = options, scenario, link
         self._worker, self._show = worker, show
         self._started = started
         self._stop_at = options.seconds - _CLOSE_SECONDS
@@ -151,9 +151,9 @@ class _Live:
         return time.monotonic() - self._started
 
     def play(self) -> None:
-        """Play the stage until it is over, the time is up, or Ctrl-C."""
+        """Play the scenario until it is over, the time is up, or Ctrl-C."""
         try:
-            while not self._stage.over and self._clock() < self._stop_at:
+            while not self._scenario.over and self._clock() < self._stop_at:
                 self._worker.check()
                 if self._may_send():
                     self._send()
@@ -181,17 +181,17 @@ class _Live:
         if not self._options.paced:
             return True
         share = (self._clock() - self._began) / (0.97 * self._stop_at - self._began)
-        return self._stage.played < share * self._stage.live_rows
+        return self._scenario.played < share * self._scenario.live_rows
 
     def _send(self) -> None:
         """Send the fleet's next rows, and this host's telemetry at the same event times."""
         now = self._clock()
         if now - self._host_at >= _HOST_SECONDS:
             self._host, self._host_at = self._probe.read(now), now
-        rows = self._stage.play(CHUNK_ROWS)
-        if self._injected_at is None and self._stage.injecting:
+        rows = self._scenario.play(CHUNK_ROWS)
+        if self._injected_at is None and self._scenario.injecting:
             self._injected_at = now
-        self._link.send(self._stage.fleet.names, rows)
+        self._link.send(self._scenario.fleet.names, rows)
         for time_us in rows.time_us.tolist():
             self._link.send_one(self._probe.key, time_us, self._host)
 
@@ -212,24 +212,24 @@ class _Live:
             return
         self._shown_at = now
         seconds = max(now - self._began, 1e-9)
-        event_seconds = self._stage.played * self._stage.fleet.interval_us / 1e6
+        event_seconds = self._scenario.played * self._scenario.fleet.interval_us / 1e6
         headline = (
             f"{now:4.0f} of {self._options.seconds:.0f} s   {self._link.sent:,} records sent, "
             f"{self._link.done / seconds:,.0f} a second judged   "
             f"event time × {event_seconds / seconds:,.0f}"
         )
-        self._show(self._stage, self._link.heard, self._probe.key, headline)
+        self._show(self._scenario, self._link.heard, self._probe.key, headline)
 
     def course(self, training_seconds: float) -> Course:
         """Return how it went."""
         sent, done = self._link.sent, self._link.done
-        row = self._stage.fleet.row
+        row = self._scenario.fleet.row
         if done < sent:  # the worker did not get to the end
-            row = self._stage.first_row + self._stage.played * done // sent
+            row = self._scenario.first_row + self._scenario.played * done // sent
         heard = self._link.heard
         return Course(
             alarms=heard.alarms,
-            judged=self._stage.had_their_time(row),
+            judged=self._scenario.had_their_time(row),
             records=done,
             live_seconds=self._ended - self._began,
             injected_at=self._injected_at,

@@ -14,7 +14,7 @@ from stream.tools.replay import Outbound
 
 from .faults import Fault, Injector, Kind, plan_faults
 from .fleet import CHANNELS, START_US, Fleet
-from .stage import DIGITS
+from .scenario import DIGITS
 
 ACT_ROWS = 600  # faults are drawn for so many rows at a time
 LEAST_KEYS = 2 * len(Kind)

@@ -8,7 +8,7 @@ from ember_core.pipeline import PipelineConfig
 from ember_core.pipeline.fit import Series, fit_pipeline
 
 from .fleet import CHANNELS
-from .stage import Stage
+from .scenario import Scenario
 
 EPOCHS = 6
 MAX_ROWS = 60_000
@@ -19,19 +19,19 @@ HORIZONS = (1, 6, 24)
 EVIDENCE_ROWS = 3.0  # half of the faults are mild and last
 
 
-def train(stage: Stage, folder: Path) -> Path:
-    """Fit the whole pipeline on the stage's history.
+def train(scenario: Scenario, folder: Path) -> Path:
+    """Fit the whole pipeline on the scenario's history.
 
     Args:
-        stage: gives history and machines.
+        scenario: gives history and machines.
         folder: where the bundle goes.
 
     Returns:
         The bundle's folder.
     """
     series = [
-        Series(name.encode(), stage.history_us, stage.history[:, k])
-        for k, name in enumerate(stage.fleet.names)
+        Series(name.encode(), scenario.history_us, scenario.history[:, k])
+        for k, name in enumerate(scenario.fleet.names)
     ]
     config = PipelineConfig(
         channels=CHANNELS,

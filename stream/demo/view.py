@@ -6,11 +6,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from .evaluation import GRACE_ROWS, Alarm
 from .faults import Fault, Kind
 from .fleet import START_US
-from .judge import GRACE_ROWS, Alarm
 from .link import Heard
-from .stage import Stage
+from .scenario import Scenario
 
 BARS = "▁▂▃▄▅▆▇█"
 BUCKETS, BUCKET_ROWS = 24, 5  # of a sparkline
@@ -37,21 +37,23 @@ def sparkline(severities: list[tuple[int, float]], now_us: int, interval_us: int
     return "".join(BARS[min(round(p / TOP_SEVERITY * top), top)] for p in peaks)
 
 
-def render(stage: Stage, heard: Heard, host: str, headline: str) -> RenderableType:
+def render(scenario: Scenario, heard: Heard, host: str, headline: str) -> RenderableType:
     """Return the whole picture.
 
     Args:
-        stage: what is played.
+        scenario: what is played.
         heard: what the worker has said.
         host: this host's key.
         headline: one line above it all.
     """
-    return Group(Text(headline, style="bold"), _keys(stage, heard, host), _faults(stage, heard))
+    return Group(
+        Text(headline, style="bold"), _keys(scenario, heard, host), _faults(scenario, heard)
+    )
 
 
-def _keys(stage: Stage, heard: Heard, host: str) -> Table:
-    now_us = START_US + stage.fleet.row * stage.fleet.interval_us
-    recent_us = now_us - BUCKETS * BUCKET_ROWS * stage.fleet.interval_us
+def _keys(scenario: Scenario, heard: Heard, host: str) -> Table:
+    now_us = START_US + scenario.fleet.row * scenario.fleet.interval_us
+    recent_us = now_us - BUCKETS * BUCKET_ROWS * scenario.fleet.interval_us
     said = {alarm.key: alarm.why for alarm in heard.alarms}
     weight: dict[str, tuple[bool, float]] = dict.fromkeys(heard.state, (True, 0.0))
     for key, severities in list(heard.severity.items()):
@@ -59,7 +61,7 @@ def _keys(stage: Stage, heard: Heard, host: str) -> Table:
         if time_us >= recent_us:
             weight[key] = (key in heard.state, severity)
     trouble = sorted(weight, key=lambda key: (weight[key], key), reverse=True)[:MOST_IN_TROUBLE]
-    healthy = [name for name in (host, *stage.fleet.names) if name not in weight][:HEALTHY]
+    healthy = [name for name in (host, *scenario.fleet.names) if name not in weight][:HEALTHY]
     table = Table(expand=True)
     table.add_column("key", no_wrap=True)
     table.add_column("state", width=9)
@@ -68,14 +70,14 @@ def _keys(stage: Stage, heard: Heard, host: str) -> Table:
     for key in (*trouble, *healthy):
         state = heard.state.get(key, "anomalous" if key in weight else "ok")
         style = _STYLES[state]
-        line = sparkline(heard.severity.get(key, []), now_us, stage.fleet.interval_us)
+        line = sparkline(heard.severity.get(key, []), now_us, scenario.fleet.interval_us)
         why = said.get(key, "") if key in weight else ""
         table.add_row(key, Text(state, style), Text(line, style), why)
     return table
 
 
-def _faults(stage: Stage, heard: Heard) -> Table:
-    caught = stage.judge(heard.alarms)
+def _faults(scenario: Scenario, heard: Heard) -> Table:
+    caught = scenario.evaluate(heard.alarms)
     table = Table(expand=True)
     for name in ("injected", "key", "channel"):
         table.add_column(name, no_wrap=True)
@@ -83,27 +85,27 @@ def _faults(stage: Stage, heard: Heard) -> Table:
     table.add_column("reason", ratio=1, no_wrap=True)
     begun = [
         (fault, alarm)
-        for fault, alarm in zip(stage.faults, caught.caught, strict=True)
-        if fault.onset < stage.fleet.row
+        for fault, alarm in zip(scenario.faults, caught.caught, strict=True)
+        if fault.onset < scenario.fleet.row
     ]
     for fault, alarm in begun[-MOST_FAULTS:]:
         table.add_row(
             fault.kind.value,
             fault.name,
             fault.channel_name or "(all)",
-            _found(stage, fault, alarm),
+            _found(scenario, fault, alarm),
             alarm.why if alarm is not None else "",
         )
     table.caption = f"{len(caught.false)} false triggers"
     return table
 
 
-def _found(stage: Stage, fault: Fault, alarm: Alarm | None) -> Text:
+def _found(scenario: Scenario, fault: Fault, alarm: Alarm | None) -> Text:
     """Say whether a fault was caught, and how soon."""
     if alarm is not None:
-        rows = (alarm.time_us - START_US) // stage.fleet.interval_us - fault.onset + 1
+        rows = (alarm.time_us - START_US) // scenario.fleet.interval_us - fault.onset + 1
         word = "stale" if fault.kind is Kind.SILENT else "caught"
         return Text(f"{word} after {rows} rows", "green")
-    if stage.fleet.row <= fault.end + GRACE_ROWS:
+    if scenario.fleet.row <= fault.end + GRACE_ROWS:
         return Text("…", "dim")
     return Text("missed", "red")

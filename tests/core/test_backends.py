@@ -159,7 +159,7 @@ def test_the_example_of_the_backends_runs(backend):
 def test_a_rows_score_does_not_depend_on_its_batch(backend):
     """Bit for bit on NumPy, where the worker runs; PyTorch's last bits may differ."""
     frozen = RBM(83, 61, generator=ops.generator(1)).frozen()
-    v = ops.normal(ops.generator(2), (257, 83))
+    v = ops.random.normal(ops.generator(2), (257, 83))
     whole = ops.to_numpy(frozen.free_energy(v))
     for size in (1, 2, 7, 64):
         parts = [frozen.free_energy(v[i : i + size]) for i in range(0, 257, size)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.data.sources._time import BadTimeError, datetime_microseconds, to_microseconds
+from ember_core.data.sources.times import BadTimeError, datetime_microseconds, to_microseconds
 
 from ._times import MISSING
 

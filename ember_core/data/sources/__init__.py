@@ -27,4 +27,4 @@ from ._open import open_sources as open_sources
 from ._options import DataOptions as DataOptions
 from ._options import TimeUnit as TimeUnit
 from ._query import DuckDBFrames as DuckDBFrames
-from ._time import to_microseconds as to_microseconds
+from .times import to_microseconds as to_microseconds

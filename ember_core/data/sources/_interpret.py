@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ._chunk import Chunk
 from ._errors import DataError, listed, unknown_column
 from ._options import TIME_NAMES, DataOptions
-from ._time import PER_SECOND, BadTimeError, datetime_microseconds, to_microseconds
 from ._values import as_numbers, as_texts, is_empty, is_numeric
+from .times import PER_SECOND, BadTimeError, datetime_microseconds, to_microseconds
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,10 +14,10 @@ from ._csv import CsvFrames
 from ._errors import DataError
 from ._interpret import Interpreter, with_head
 from ._json import JsonFrames
-from ._memory import memory_frames
 from ._options import DataOptions
 from ._parquet import ParquetFrames
 from ._query import DuckDBFrames
+from .memory import memory_frames
 
 Opener = Callable[[str, DataOptions], Source]
 """Opens what stands behind a scheme's colon: the hook for sources that live elsewhere."""

@@ -90,7 +90,7 @@ def workers(monkeypatch) -> list[FakeWorker]:
         made.append(FakeWorker(config))
         return made[-1]
 
-    monkeypatch.setattr(run_module, "train", lambda _stage, folder: folder)
+    monkeypatch.setattr(run_module, "train", lambda _scenario, folder: folder)
     monkeypatch.setattr(run_module, "DemoWorker", make)
     return made
 
@@ -136,7 +136,7 @@ def test_the_time_is_kept(workers, monkeypatch):
 
     def may_send(live) -> bool:
         live._link.behind()
-        return live._stage.played < 100
+        return live._scenario.played < 100
 
     def clock(live) -> float:
         return 1e6 if live._link.done == 100 * 38 else 0.0
@@ -153,7 +153,7 @@ def test_the_time_is_kept(workers, monkeypatch):
 def test_interrupted_it_still_reports_and_ends_the_worker(workers):
     """Ctrl-C in the live part ends that part."""
 
-    def interrupt(_stage, heard, _host, _headline) -> None:
+    def interrupt(_scenario, heard, _host, _headline) -> None:
         if heard.triggers:
             raise KeyboardInterrupt
 

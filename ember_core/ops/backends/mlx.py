@@ -1,4 +1,4 @@
-"""The operations on MLX's arrays. What they mean is said in the public ones.
+"""The operations on MLX's arrays; the public functions document them.
 
 A backend is one file, whatever its length.
 
@@ -9,7 +9,6 @@ ones.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -17,10 +16,10 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from . import _numpy
-from ._exact import BLOCK_TERMS, GRID, INPUT_LIMIT, ExactWeight, check_fits
-from ._reduction import Axis, quantile_by_sorting
-from ._select import Array, Shape, unknown_device, wanted_device
+from ember_core.ops.dispatch import Array, Axis, Shape, unknown_device, wanted_device
+from ember_core.ops.exact import BLOCK_TERMS, GRID, INPUT_LIMIT, ExactWeight, check_fits
+
+from . import numpy as host
 
 BACKEND = "mlx"  # memory is shared: a device is where an operation runs
 
@@ -42,9 +41,9 @@ def on_device(name: str) -> Any:
     return mx.stream(_devices()[check_device(name)])
 
 
-def _place(device: str | None) -> Any:
-    wanted = device or wanted_device(BACKEND)
-    return nullcontext() if wanted is None else on_device(wanted)
+def resolve_device(device: str | None, like: Array | None) -> Any:
+    requested = device or wanted_device(BACKEND)
+    return nullcontext() if requested is None else on_device(requested)
 
 
 def device(x: Array) -> str:
@@ -60,15 +59,15 @@ def move(x: Array, device: str) -> Array:
 
 
 def _dtype(name: str | None) -> Any:
-    found = None if name is None else getattr(mx, "bool_" if name == "bool" else name, None)
-    if name is not None and not isinstance(found, mx.Dtype):
+    dtype = None if name is None else getattr(mx, "bool_" if name == "bool" else name, None)
+    if name is not None and not isinstance(dtype, mx.Dtype):
         raise TypeError(f"MLX has no such dtype. Received: dtype={name!r}.")
     if name == "float64" and mx.default_device() != mx.Device(mx.cpu):
         raise TypeError(
             "MLX has float64 on the CPU only. Expected device 'cpu'. Received: dtype='float64' on "
             f"{mx.default_device()}. Set EMBER_DEVICE=cpu, or use ops.default_device('cpu')."
         )
-    return found
+    return dtype
 
 
 def asarray(x: Any, dtype: str | None = None) -> Array:
@@ -77,9 +76,9 @@ def asarray(x: Any, dtype: str | None = None) -> Array:
     return mx.array(x, _dtype(dtype))
 
 
-def from_numpy(x: Any, *, device: str | None = None, like: Array | None = None) -> Array:
+def from_numpy(x: Any, device: Any) -> Array:
     x = np.require(x, requirements="C")
-    with _place(device):
+    with device:
         return mx.array(x, _dtype(x.dtype.name))
 
 
@@ -87,75 +86,29 @@ def to_numpy(x: Array) -> Any:
     return np.array(x)
 
 
-def zeros(
-    shape: Shape,
-    dtype: str = "float32",
-    *,
-    device: str | None = None,
-    like: Array | None = None,
-) -> Array:
-    with _place(device):
+def zeros(shape: Shape, dtype: str, device: Any) -> Array:
+    with device:
         return mx.zeros(shape, _dtype(dtype))
 
 
-def ones(
-    shape: Shape,
-    dtype: str = "float32",
-    *,
-    device: str | None = None,
-    like: Array | None = None,
-) -> Array:
-    with _place(device):
+def ones(shape: Shape, dtype: str, device: Any) -> Array:
+    with device:
         return mx.ones(shape, _dtype(dtype))
 
 
-def full(
-    shape: Shape,
-    value: float,
-    dtype: str = "float32",
-    *,
-    device: str | None = None,
-    like: Array | None = None,
-) -> Array:
-    with _place(device):
+def full(shape: Shape, value: float, dtype: str, device: Any) -> Array:
+    with device:
         return mx.full(shape, mx.array(value, _dtype(dtype)))
 
 
-def arange(
-    start: float,
-    stop: float | None = None,
-    step: float = 1,
-    dtype: str = "int64",
-    *,
-    device: str | None = None,
-    like: Array | None = None,
-) -> Array:
+def arange(start: float, stop: float | None, step: float, dtype: str, device: Any) -> Array:
     first, last = (0, start) if stop is None else (start, stop)
-    with _place(device):
+    with device:
         return mx.arange(first, last, step, _dtype(dtype))
 
 
-def linspace(
-    start: float,
-    stop: float,
-    num: int,
-    dtype: str = "float32",
-    *,
-    device: str | None = None,
-    like: Array | None = None,
-) -> Array:
-    with _place(device):
-        return mx.linspace(start, stop, num, dtype=_dtype(dtype))
-
-
-def eye(
-    n: int,
-    dtype: str = "float32",
-    *,
-    device: str | None = None,
-    like: Array | None = None,
-) -> Array:
-    with _place(device):
+def eye(n: int, dtype: str, device: Any) -> Array:
+    with device:
         return mx.eye(n, dtype=_dtype(dtype))
 
 
@@ -174,11 +127,10 @@ def _lengths(shape: Shape) -> tuple[int, ...]:
 # --- each element
 
 log, log1p = mx.log, mx.log1p
-arcsin, arccos, arctan, arctan2 = mx.arcsin, mx.arccos, mx.arctan, mx.arctan2
-sinh, cosh, tanh = mx.sinh, mx.cosh, mx.tanh
+tanh = mx.tanh
 sqrt, square, abs = mx.sqrt, mx.square, mx.abs  # noqa: A001
-floor, ceil, round = mx.floor, mx.ceil, mx.round  # noqa: A001
-minimum, maximum, power = mx.minimum, mx.maximum, mx.power
+floor, round = mx.floor, mx.round  # noqa: A001
+minimum, maximum = mx.minimum, mx.maximum
 isfinite, isnan = mx.isfinite, mx.isnan
 
 
@@ -187,14 +139,14 @@ def _wide(x: Array) -> bool:
 
 
 def _with_derivative(function: Any, derivative: Any) -> Any:
-    """`function` with another derivative: of inputs, what comes back, and the output."""
-    made = mx.custom_function(function)
-    made.vjp(derivative)
-    return made
+    """Give `function` another derivative, a function of its inputs, gradient and output."""
+    custom = mx.custom_function(function)
+    custom.vjp(derivative)
+    return custom
 
 
 # MLX's own derivatives go through its cos and its exp.
-tan = _with_derivative(lambda x: mx.tan(x), lambda x, back, out: back * (1.0 + out * out))
+_tan = _with_derivative(lambda x: mx.tan(x), lambda x, back, out: back * (1.0 + out * out))
 expm1 = _with_derivative(lambda x: mx.expm1(x), lambda x, back, out: back * (out + 1.0))
 
 
@@ -205,14 +157,14 @@ def exp(x: Array) -> Array:
 def sin(x: Array) -> Array:
     if not _wide(x):
         return mx.sin(x)
-    t = tan(0.5 * x)
+    t = _tan(0.5 * x)
     return 2.0 * t / (1.0 + t * t)
 
 
 def cos(x: Array) -> Array:
     if not _wide(x):
         return mx.cos(x)
-    t = tan(0.5 * x)
+    t = _tan(0.5 * x)
     return (1.0 - t) * (1.0 + t) / (1.0 + t * t)
 
 
@@ -227,24 +179,12 @@ def softplus(x: Array) -> Array:
     if not _wide(x):
         return mx.logaddexp(x, 0.0)
     # Each half by itself, so that the gradient at 0 is the right one.
-    above, below = mx.where(x > 0, x, 0.0), mx.where(x > 0, 0.0, x)
-    return mx.where(x > 0, x + mx.log1p(exp(-above)), mx.log1p(exp(below)))
-
-
-def logaddexp(x: Array, y: Array) -> Array:
-    if not _wide(x) and not _wide(y):
-        return mx.logaddexp(x, y)
-    top = mx.maximum(x, y)
-    top = mx.stop_gradient(mx.where(mx.isinf(top), 0.0, top))
-    return mx.log(exp(x - top) + exp(y - top)) + top
+    positive, negative = mx.where(x > 0, x, 0.0), mx.where(x > 0, 0.0, x)
+    return mx.where(x > 0, x + mx.log1p(exp(-positive)), mx.log1p(exp(negative)))
 
 
 def relu(x: Array) -> Array:
     return mx.maximum(x, 0)
-
-
-def sign(x: Array) -> Array:
-    return mx.sign(x)
 
 
 def clip(x: Array, low: float | Array, high: float | Array) -> Array:
@@ -267,16 +207,12 @@ def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:  # noqa: 
 
 
 def wide_sum(x: Array) -> Array:
-    here = mx.default_device() == mx.Device(mx.cpu)  # MLX has float64 there only
-    return mx.sum(x.astype(mx.float64) if here else x, -1)
+    on_cpu = mx.default_device() == mx.Device(mx.cpu)  # MLX has float64 there only
+    return mx.sum(x.astype(mx.float64) if on_cpu else x, -1)
 
 
 def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return mx.mean(x, axis, keepdims)
-
-
-def var(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    return mx.var(x, axis, keepdims)
 
 
 def std(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
@@ -299,10 +235,6 @@ def all(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:  # noqa: 
     return mx.all(x, axis, keepdims)
 
 
-def prod(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
-    return mx.prod(x, axis, keepdims)
-
-
 def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     if not _wide(x):
         return mx.logsumexp(x, axis, keepdims)
@@ -312,28 +244,8 @@ def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return out if keepdims else mx.squeeze(out, axis)
 
 
-def cumsum(x: Array, axis: int) -> Array:
-    return mx.cumsum(x, axis)
-
-
 def argmax(x: Array, axis: int | None = None) -> Array:
     return mx.argmax(x, axis).astype(mx.int64)
-
-
-def argmin(x: Array, axis: int | None = None) -> Array:
-    return mx.argmin(x, axis).astype(mx.int64)
-
-
-def sort(x: Array, axis: int = -1) -> Array:
-    return mx.sort(x, axis)
-
-
-def argsort(x: Array, axis: int = -1) -> Array:
-    return mx.argsort(x, axis).astype(mx.int64)
-
-
-def quantile(x: Array, q: float | Array, axis: int | None = None) -> Array:
-    return quantile_by_sorting(sys.modules[__name__], asarray(x), q, axis)
 
 
 # --- shape
@@ -353,10 +265,6 @@ def reshape(x: Array, shape: Shape) -> Array:
 
 def expand_dims(x: Array, axis: int) -> Array:
     return mx.expand_dims(x, axis)
-
-
-def squeeze(x: Array, axis: int) -> Array:
-    return mx.squeeze(x, axis)
 
 
 def broadcast_to(x: Array, shape: Shape) -> Array:
@@ -379,36 +287,8 @@ def repeat(x: Array, repeats: int, axis: int) -> Array:
     return mx.repeat(x, repeats, axis)
 
 
-def flip(x: Array, axis: int) -> Array:
-    return mx.flip(x, axis)
-
-
-def roll(x: Array, shift: int, axis: int) -> Array:
-    return mx.roll(x, shift, axis)
-
-
-def pad(x: Array, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Array:
-    return mx.pad(x, list(widths), constant_values=mx.array(value, x.dtype))
-
-
-def tril(x: Array, k: int = 0) -> Array:
-    return mx.tril(x, k)
-
-
-def triu(x: Array, k: int = 0) -> Array:
-    return mx.triu(x, k)
-
-
-def diagonal(x: Array) -> Array:
-    return mx.diagonal(x)
-
-
 def take(x: Array, indices: Array, axis: int = 0) -> Array:
     return mx.take(x, asarray(indices), axis)
-
-
-def take_along_axis(x: Array, indices: Array, axis: int) -> Array:
-    return mx.take_along_axis(x, indices, axis)
 
 
 def ascontiguous(x: Array) -> Array:
@@ -426,30 +306,8 @@ def matmul(x: Array, y: Array) -> Array:
     return mx.matmul(x, y)
 
 
-def einsum(subscripts: str, *operands: Array) -> Array:
-    return mx.einsum(subscripts, *operands)
-
-
-def det(a: Array) -> Array:
-    sign, log_size = mx.linalg.slogdet(a, stream=mx.cpu)
-    return sign * exp(log_size)
-
-
-def inv(a: Array) -> Array:
-    return _solve(a, mx.eye(a.shape[-1], dtype=a.dtype))
-
-
-def pinv(a: Array) -> Array:
-    return mx.linalg.pinv(a, stream=mx.cpu)
-
-
-def qr(a: Array) -> tuple[Array, Array]:
-    q, r = mx.linalg.qr(a, stream=mx.cpu)
-    return q, r
-
-
 def _solve_derivative(inputs: Any, back: Array, out: Array) -> tuple[Array, Array]:
-    """Of `x` in `a x = b`, which MLX has none of: `g = a^-T back`, and `-g x^T`."""
+    """Differentiate `x` in `a x = b`, which MLX does not: `g = a^-T back`, and `-g x^T`."""
     grad = mx.linalg.solve(mx.transpose(inputs[0]), back, stream=mx.cpu)
     x, g = (out, grad) if out.ndim == 2 else (out[:, None], grad[:, None])
     return -(g @ mx.transpose(x)), grad
@@ -460,10 +318,6 @@ _solve = _with_derivative(lambda a, b: mx.linalg.solve(a, b, stream=mx.cpu), _so
 
 def solve(a: Array, b: Array) -> Array:
     return _solve(a, b)
-
-
-def lstsq(a: Array, b: Array) -> Array:
-    return mx.matmul(pinv(a), b)
 
 
 def cholesky(a: Array) -> Array:
@@ -482,7 +336,7 @@ def svd(a: Array) -> tuple[Array, Array, Array]:
 
 
 def exact_weight(w: Array) -> ExactWeight:
-    exact = _numpy.exact_weight(to_numpy(asarray(w)))
+    exact = host.exact_weight(to_numpy(asarray(w)))
     return ExactWeight(exact.shape, tuple(mx.array(b, mx.float64) for b in exact.blocks))
 
 
@@ -491,8 +345,8 @@ def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
     w = w if isinstance(w, ExactWeight) else exact_weight(w)
     check_fits(tuple(x.shape), w)
     with mx.stream(mx.cpu):
-        held = clip(x.astype(mx.float32), -INPUT_LIMIT, INPUT_LIMIT)
-        wide = (held + GRID - GRID).astype(mx.float64)
+        clipped = clip(x.astype(mx.float32), -INPUT_LIMIT, INPUT_LIMIT)
+        wide = (clipped + GRID - GRID).astype(mx.float64)
         total = mx.zeros((*x.shape[:-1], w.shape[-1]), mx.float64)
         for i, block in enumerate(w.blocks):
             total = total + wide[..., i * BLOCK_TERMS : (i + 1) * BLOCK_TERMS] @ block
@@ -517,70 +371,51 @@ def _rounded(function: Callable[[Array], Array], x: Array) -> Array:
 
 
 class Generator:
-    """A sequence of random numbers: each draw splits MLX's key."""
+    """Sequence of random numbers; each draw splits MLX's key."""
 
     def __init__(self, seed: int) -> None:
         self._key = mx.random.key(seed)
 
     def key(self) -> Array:
-        """A key that was not given out before."""
-        self._key, given = mx.random.split(self._key)
-        return given
+        """Return a key that was not returned before."""
+        self._key, subkey = mx.random.split(self._key)
+        return subkey
 
     def get_state(self) -> Array:
-        """Where the sequence stands, as PyTorch's generators say it."""
+        """Return the position of the sequence, as PyTorch's generators do."""
         return self._key
 
     def set_state(self, state: Array) -> None:
-        """Go on from what `get_state` gave."""
+        """Continue from a result of `get_state`."""
         self._key = state
 
     def host(self) -> np.random.Generator:
-        """A NumPy generator for a draw MLX does not have."""
+        """Make a NumPy generator for a draw that MLX lacks."""
         return np.random.default_rng(np.array(self.key()))
 
 
-def generator(
-    seed: int | None = None, *, device: str | None = None, like: Array | None = None
-) -> Any:
-    with _place(device):
+def generator(seed: int | None, device: Any) -> Any:
+    with device:
         return Generator(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]))
 
 
 def normal(generator: Any, shape: Shape, dtype: str = "float32") -> Array:
     kind = _dtype(dtype)
     if kind == mx.float64:  # MLX's own has the steps of a float32
-        return from_numpy(generator.host().standard_normal(shape))
+        return from_numpy(generator.host().standard_normal(shape), resolve_device(None, None))
     return mx.random.normal(_lengths(shape), kind, key=generator.key())
 
 
 def uniform(generator: Any, shape: Shape, dtype: str = "float32") -> Array:
     kind = _dtype(dtype)
     if kind == mx.float64:
-        return from_numpy(generator.host().random(shape))
+        return from_numpy(generator.host().random(shape), resolve_device(None, None))
     return mx.random.uniform(shape=_lengths(shape), dtype=kind, key=generator.key())
 
 
 def bernoulli(generator: Any, probability: Array) -> Array:
     p = asarray(probability)
     return (p > uniform(generator, tuple(p.shape), dtype(p))).astype(p.dtype)
-
-
-def integers(generator: Any, low: int, high: int, shape: Shape) -> Array:
-    return from_numpy(generator.host().integers(low, high, shape))
-
-
-def exponential(generator: Any, shape: Shape, dtype: str = "float32") -> Array:
-    return -mx.log1p(-uniform(generator, shape, dtype))
-
-
-def gamma(generator: Any, concentration: Array) -> Array:
-    drawn = generator.host().standard_gamma(to_numpy(concentration))
-    return mx.array(drawn, concentration.dtype)
-
-
-def poisson(generator: Any, rate: Array) -> Array:
-    return mx.array(generator.host().poisson(to_numpy(rate)).astype(np.float64), rate.dtype)
 
 
 def permutation(generator: Any, n: int) -> Array:
@@ -606,9 +441,9 @@ def value_and_grads(
     function: Callable[[list[Array]], tuple[Array, Any]], leaves: list[Array]
 ) -> tuple[Array, Any, list[Array]]:
     def scalar(values: list[Array]) -> tuple[Array, Any]:
-        value, rest = function(values)
-        return asarray(value), rest
+        value, extras = function(values)
+        return asarray(value), extras
 
-    (value, rest), grads = mx.value_and_grad(scalar)(list(leaves))
+    (value, extras), grads = mx.value_and_grad(scalar)(list(leaves))
     mx.eval(value, grads)
-    return value, rest, grads
+    return value, extras, grads

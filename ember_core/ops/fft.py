@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._select import BY_TYPE, Array
+from .dispatch import BY_TYPE, Array
 
 
 def rfft(x: Array, axis: int = -1) -> Array:

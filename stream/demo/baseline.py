@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from .evaluation import NAMED, Alarm, Evaluation, evaluate
 from .faults import Fault
 from .fleet import CHANNELS, START_US
-from .judge import NAMED, Alarm, Judgement, judge
 
 QUIET_ROWS = 10  # below the threshold until an episode is over
 
@@ -50,37 +50,37 @@ class LargestZ:
         self._top.append(order.astype(np.int8))
         self._largest.append(np.where(sent, z.max(axis=2), 0.0).astype(np.float32))
 
-    def judge(
+    def evaluate(
         self, faults: Sequence[Fault], interval_us: int, false_triggers: int
-    ) -> tuple[Judgement, float]:
+    ) -> tuple[Evaluation, float]:
         """Judge it at the lowest threshold with no more than `false_triggers` false alarms.
 
         Returns:
             Its judgement, and the threshold in deviations.
         """
         if self._first_row is None:
-            return judge(faults, (), interval_us, self._names), float("inf")
+            return evaluate(faults, (), interval_us, self._names), float("inf")
         largest, top = np.concatenate(self._largest), np.concatenate(self._top)
         levels = np.unique(largest)
         low, high = 0, len(levels) - 1  # firing is strictly above: at the last level nothing does
         while low < high:
             middle = (low + high) // 2
-            found = self._judge_at(float(levels[middle]), largest, top, faults, interval_us)
+            found = self._evaluate_at(float(levels[middle]), largest, top, faults, interval_us)
             if len(found.false) <= false_triggers:
                 high = middle
             else:
                 low = middle + 1
         threshold = float(levels[high])
-        return self._judge_at(threshold, largest, top, faults, interval_us), threshold
+        return self._evaluate_at(threshold, largest, top, faults, interval_us), threshold
 
-    def _judge_at(
+    def _evaluate_at(
         self,
         threshold: float,
         largest: NDArray[np.float32],
         top: NDArray[np.int8],
         faults: Sequence[Fault],
         interval_us: int,
-    ) -> Judgement:
+    ) -> Evaluation:
         first = self._first_row or 0
         alarms = [
             Alarm(
@@ -90,7 +90,7 @@ class LargestZ:
             )
             for row, key in zip(*np.nonzero(starts(largest > threshold)), strict=True)
         ]
-        return judge(faults, alarms, interval_us, self._names)
+        return evaluate(faults, alarms, interval_us, self._names)
 
 
 def starts(over: NDArray[np.bool_]) -> NDArray[np.bool_]:

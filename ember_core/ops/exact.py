@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._select import BY_TYPE, BY_TYPES, Array
+from .dispatch import BY_TYPE, BY_TYPES, Array
 
 INPUT_BITS = 17
 INPUT_LIMIT = 32.0 - 2.0**-INPUT_BITS

@@ -23,15 +23,16 @@ Array: TypeAlias = Any
 """An array of any backend; shapes are in the docstrings."""
 
 Shape: TypeAlias = "int | tuple[int, ...]"
+Axis: TypeAlias = "int | tuple[int, ...] | None"
 
 # Backend name -> (root module of its arrays, module that implements the operations).
 BACKENDS: dict[str, tuple[str, str]] = {
-    "mlx": ("mlx", "ember_core.ops._mlx"),
-    "numpy": ("numpy", "ember_core.ops._numpy"),
-    "torch": ("torch", "ember_core.ops._torch"),
+    "mlx": ("mlx", "ember_core.ops.backends.mlx"),
+    "numpy": ("numpy", "ember_core.ops.backends.numpy"),
+    "torch": ("torch", "ember_core.ops.backends.torch"),
 }
 # NumPy's arrays while the `autograd` package follows them have a type of their own.
-_TRACED = ("autograd", "ember_core.ops._autograd")
+_TRACED = ("autograd", "ember_core.ops.backends.autograd")
 
 _PLAIN = frozenset({bool, int, float, complex, list, tuple, range})
 _default: ContextVar[str | None] = ContextVar("ember_backend", default=None)

@@ -1,4 +1,4 @@
-"""The operations on NumPy arrays. What they mean is said in the public ones.
+"""The operations on NumPy arrays; the public functions document them.
 
 A backend is one file, whatever its length.
 """
@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ._exact import (
+from ember_core.ops.dispatch import Array, Axis, Shape, load_extra, unknown_device, wanted_device
+from ember_core.ops.exact import (
     BLOCK_TERMS,
     GRID,
     INPUT_LIMIT,
@@ -21,8 +22,6 @@ from ._exact import (
     ExactWeight,
     check_fits,
 )
-from ._reduction import Axis
-from ._select import Array, Shape, load_extra, unknown_device, wanted_device
 
 _GRID = np.float32(GRID)
 _LIMIT = np.float32(INPUT_LIMIT)
@@ -43,10 +42,10 @@ def on_device(name: str) -> Any:
     return nullcontext()
 
 
-def _here(device: str | None) -> None:
-    wanted = device or wanted_device(BACKEND)
-    if wanted is not None:
-        check_device(wanted)
+def resolve_device(device: str | None, like: Array | None) -> None:
+    requested = device or wanted_device(BACKEND)
+    if requested is not None:
+        check_device(requested)
 
 
 def device(x: Array) -> str:
@@ -65,8 +64,7 @@ def asarray(x: Any, dtype: str | None = None) -> Array:
     return np.asarray(x, dtype=dtype)
 
 
-def from_numpy(x: Any, *, device: str | None = None, like: Array | None = None) -> Array:
-    _here(device)
+def from_numpy(x: Any, device: Any) -> Array:
     return np.asarray(x)
 
 
@@ -74,75 +72,24 @@ def to_numpy(x: Array) -> Any:
     return np.asarray(x)
 
 
-def zeros(
-    shape: Shape,
-    dtype: str = "float32",
-    *,
-    device: str | None = None,
-    like: Array | None = None,
-) -> Array:
-    _here(device)
+def zeros(shape: Shape, dtype: str, device: Any) -> Array:
     return np.zeros(shape, dtype)
 
 
-def ones(
-    shape: Shape,
-    dtype: str = "float32",
-    *,
-    device: str | None = None,
-    like: Array | None = None,
-) -> Array:
-    _here(device)
+def ones(shape: Shape, dtype: str, device: Any) -> Array:
     return np.ones(shape, dtype)
 
 
-def full(
-    shape: Shape,
-    value: float,
-    dtype: str = "float32",
-    *,
-    device: str | None = None,
-    like: Array | None = None,
-) -> Array:
-    _here(device)
+def full(shape: Shape, value: float, dtype: str, device: Any) -> Array:
     return np.full(shape, value, dtype)
 
 
-def arange(
-    start: float,
-    stop: float | None = None,
-    step: float = 1,
-    dtype: str = "int64",
-    *,
-    device: str | None = None,
-    like: Array | None = None,
-) -> Array:
-    _here(device)
+def arange(start: float, stop: float | None, step: float, dtype: str, device: Any) -> Array:
     first, last = (0, start) if stop is None else (start, stop)
     return np.arange(first, last, step, dtype=dtype)
 
 
-def linspace(
-    start: float,
-    stop: float,
-    num: int,
-    dtype: str = "float32",
-    *,
-    device: str | None = None,
-    like: Array | None = None,
-) -> Array:
-    _here(device)
-    return np.linspace(start, stop, num, dtype=dtype)
-
-
-def eye(
-    n: int,
-    dtype: str = "float32",
-    *,
-    device: str | None = None,
-    like: Array | None = None,
-) -> Array:
-    _here(device)
+def eye(n: int, dtype: str, device: Any) -> Array:
     return np.eye(n, dtype=dtype)
 
 
@@ -157,12 +104,10 @@ def ones_like(x: Array) -> Array:
 # --- each element
 
 exp, expm1, log, log1p = np.exp, np.expm1, np.log, np.log1p
-sin, cos, tan = np.sin, np.cos, np.tan
-arcsin, arccos, arctan, arctan2 = np.arcsin, np.arccos, np.arctan, np.arctan2
-sinh, cosh, tanh = np.sinh, np.cosh, np.tanh
-sqrt, square, abs, sign = np.sqrt, np.square, np.abs, np.sign  # noqa: A001
-floor, ceil, round = np.floor, np.ceil, np.rint  # noqa: A001
-minimum, maximum, power, logaddexp = np.minimum, np.maximum, np.power, np.logaddexp
+sin, cos, tanh = np.sin, np.cos, np.tanh
+sqrt, square, abs = np.sqrt, np.square, np.abs  # noqa: A001
+floor, round = np.floor, np.rint  # noqa: A001
+minimum, maximum = np.minimum, np.maximum
 isfinite, isnan = np.isfinite, np.isnan
 
 
@@ -210,10 +155,6 @@ def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return np.mean(x, axis=axis, keepdims=keepdims)
 
 
-def var(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    return np.var(x, axis=axis, keepdims=keepdims)
-
-
 def std(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return np.std(x, axis=axis, keepdims=keepdims)
 
@@ -234,10 +175,6 @@ def all(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:  # noqa: 
     return np.all(x, axis=axis, keepdims=keepdims)
 
 
-def prod(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
-    return np.prod(x, axis=axis, keepdims=keepdims)
-
-
 def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     top = np.max(x, axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, np.zeros_like(top))  # -inf - -inf would be NaN
@@ -246,30 +183,8 @@ def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return out if keepdims else np.squeeze(out, axis)
 
 
-def cumsum(x: Array, axis: int) -> Array:
-    return np.cumsum(x, axis=axis, dtype=np.asarray(x).dtype)
-
-
 def argmax(x: Array, axis: int | None = None) -> Array:
     return np.argmax(x, axis=axis)
-
-
-def argmin(x: Array, axis: int | None = None) -> Array:
-    return np.argmin(x, axis=axis)
-
-
-def sort(x: Array, axis: int = -1) -> Array:
-    return np.sort(x, axis=axis)
-
-
-def argsort(x: Array, axis: int = -1) -> Array:
-    return np.argsort(x, axis=axis, kind="stable")
-
-
-def quantile(x: Array, q: float | Array, axis: int | None = None) -> Array:
-    out = np.quantile(x, q, axis=axis)
-    kind = np.asarray(x).dtype
-    return out.astype(kind) if kind.kind == "f" else out
 
 
 # --- shape
@@ -281,7 +196,7 @@ def dtype(x: Array) -> str:
 
 @lru_cache(maxsize=64)
 def _name(kind: Any) -> str:
-    return str(kind.name)  # which NumPy puts together anew each time
+    return str(kind.name)  # cached: NumPy builds the text anew at each access
 
 
 def transpose(x: Array, axes: Sequence[int] | None = None) -> Array:
@@ -294,10 +209,6 @@ def reshape(x: Array, shape: Shape) -> Array:
 
 def expand_dims(x: Array, axis: int) -> Array:
     return np.expand_dims(x, axis)
-
-
-def squeeze(x: Array, axis: int) -> Array:
-    return np.squeeze(x, axis)
 
 
 def broadcast_to(x: Array, shape: Shape) -> Array:
@@ -320,36 +231,8 @@ def repeat(x: Array, repeats: int, axis: int) -> Array:
     return np.repeat(x, repeats, axis)
 
 
-def flip(x: Array, axis: int) -> Array:
-    return np.flip(x, axis)
-
-
-def roll(x: Array, shift: int, axis: int) -> Array:
-    return np.roll(x, shift, axis)
-
-
-def pad(x: Array, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Array:
-    return np.pad(x, widths, mode="constant", constant_values=value)
-
-
-def tril(x: Array, k: int = 0) -> Array:
-    return np.tril(x, k)
-
-
-def triu(x: Array, k: int = 0) -> Array:
-    return np.triu(x, k)
-
-
-def diagonal(x: Array) -> Array:
-    return np.diagonal(x)
-
-
 def take(x: Array, indices: Array, axis: int = 0) -> Array:
     return np.take(x, indices, axis=axis)
-
-
-def take_along_axis(x: Array, indices: Array, axis: int) -> Array:
-    return np.take_along_axis(x, indices, axis)
 
 
 def ascontiguous(x: Array) -> Array:
@@ -367,33 +250,8 @@ def matmul(x: Array, y: Array) -> Array:
     return np.matmul(x, y)
 
 
-def einsum(subscripts: str, *operands: Array) -> Array:
-    return np.einsum(subscripts, *operands)
-
-
-def det(a: Array) -> Array:
-    return np.linalg.det(a)
-
-
-def inv(a: Array) -> Array:
-    return np.linalg.inv(a)
-
-
-def pinv(a: Array) -> Array:
-    return np.linalg.pinv(a)
-
-
-def qr(a: Array) -> tuple[Array, Array]:
-    q, r = np.linalg.qr(a)
-    return q, r
-
-
 def solve(a: Array, b: Array) -> Array:
     return np.linalg.solve(a, b)
-
-
-def lstsq(a: Array, b: Array) -> Array:
-    return np.linalg.lstsq(a, b, rcond=None)[0]
 
 
 def cholesky(a: Array) -> Array:
@@ -476,10 +334,7 @@ def _on_grid(x: Array) -> Array:
 # --- random
 
 
-def generator(
-    seed: int | None = None, *, device: str | None = None, like: Array | None = None
-) -> Any:
-    _here(device)
+def generator(seed: int | None, device: Any) -> Any:
     return np.random.default_rng(seed)
 
 
@@ -494,24 +349,6 @@ def uniform(generator: Any, shape: Shape, dtype: str = "float32") -> Array:
 def bernoulli(generator: Any, probability: Array) -> Array:
     p = np.asarray(probability)
     return (p > uniform(generator, p.shape, p.dtype.name)).astype(p.dtype)
-
-
-def integers(generator: Any, low: int, high: int, shape: Shape) -> Array:
-    return generator.integers(low, high, shape)
-
-
-def exponential(generator: Any, shape: Shape, dtype: str = "float32") -> Array:
-    return generator.standard_exponential(shape, dtype)
-
-
-def gamma(generator: Any, concentration: Array) -> Array:
-    concentration = np.asarray(concentration)
-    return generator.standard_gamma(concentration).astype(concentration.dtype)
-
-
-def poisson(generator: Any, rate: Array) -> Array:
-    rate = np.asarray(rate)
-    return generator.poisson(rate).astype(rate.dtype)
 
 
 def permutation(generator: Any, n: int) -> Array:
@@ -536,5 +373,5 @@ def stop_gradient(x: Array) -> Array:
 def value_and_grads(
     function: Callable[[list[Array]], tuple[Array, Any]], leaves: list[Array]
 ) -> tuple[Array, Any, list[Array]]:
-    traced = load_extra("autograd", "ember_core.ops._autograd")
+    traced = load_extra("autograd", "ember_core.ops.backends.autograd")
     return traced.value_and_grads(function, leaves)  # type: ignore[no-any-return]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .baseline import LargestZ
+from .evaluation import GRACE_ROWS, Alarm, Evaluation, evaluate
 from .faults import Fault, Injector, plan_faults
 from .fleet import Fleet
-from .judge import GRACE_ROWS, Alarm, Judgement, judge
-from .opponent import LargestZ
 
 DIGITS = 4  # of the values on the wire; the model is trained on what is sent
 
@@ -24,7 +24,7 @@ class Rows:
     sent: NDArray[np.bool_]
 
 
-class Stage:
+class Scenario:
     """Everything of the demo that a seed decides.
 
     Args:
@@ -55,7 +55,7 @@ class Stage:
         self.history_us, self.history = times, np.round(values, DIGITS)
         mean, deviation = self.history.mean(axis=0), self.history.std(axis=0)
         self._injector = Injector(self.fleet, self.faults, deviation)
-        self._opponent = LargestZ(self.fleet.names, mean, deviation)
+        self._baseline = LargestZ(self.fleet.names, mean, deviation)
 
     @property
     def played(self) -> int:
@@ -78,17 +78,17 @@ class Stage:
         times, healthy = self.fleet.history(min(rows, self.live_rows - self.played))
         values, sent = self._injector.apply(first, healthy)
         values = np.round(values, DIGITS)
-        self._opponent.feed(first, values, sent)
+        self._baseline.feed(first, values, sent)
         return Rows(times, values, sent)
 
     def had_their_time(self, row: int) -> list[Fault]:
         """Return the faults whose window is over before `row`: the others cannot be judged."""
         return [f for f in self.faults if f.end - 1 + GRACE_ROWS < row]
 
-    def judge(self, alarms: list[Alarm]) -> Judgement:
+    def evaluate(self, alarms: list[Alarm]) -> Evaluation:
         """Judge our alarms; one within the window of a fault cut short is not false."""
-        return judge(self.faults, alarms, self.fleet.interval_us, self.fleet.names)
+        return evaluate(self.faults, alarms, self.fleet.interval_us, self.fleet.names)
 
-    def judge_opponent(self, false_triggers: int) -> tuple[Judgement, float]:
+    def evaluate_baseline(self, false_triggers: int) -> tuple[Evaluation, float]:
         """Judge the largest z-score on the same rows, with as many false triggers."""
-        return self._opponent.judge(self.faults, self.fleet.interval_us, false_triggers)
+        return self._baseline.evaluate(self.faults, self.fleet.interval_us, false_triggers)

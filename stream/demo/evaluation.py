@@ -34,7 +34,7 @@ class Alarm:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Evaluation:
     """The score of one detector.
 
     Attributes:
@@ -66,9 +66,9 @@ def catches(fault: Fault, alarm: Alarm) -> bool:
     return fault.channel_name in alarm.top[:NAMED]
 
 
-def judge(
+def evaluate(
     faults: Sequence[Fault], alarms: Iterable[Alarm], interval_us: int, own_keys: Iterable[str]
-) -> Judgement:
+) -> Evaluation:
     """Lay alarms beside faults.
 
     Args:
@@ -94,4 +94,4 @@ def judge(
             false.append(alarm)
         elif caught[i] is None and catches(faults[i], alarm):
             caught[i] = alarm
-    return Judgement(tuple(caught), tuple(false))
+    return Evaluation(tuple(caught), tuple(false))

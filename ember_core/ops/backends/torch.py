@@ -1,11 +1,10 @@
-"""The operations on PyTorch's tensors. What they mean is said in the public ones.
+"""The operations on PyTorch's tensors; the public functions document them.
 
 A backend is one file, whatever its length.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import reduce
@@ -14,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import _numpy
-from ._exact import BLOCK_TERMS, GRID, INPUT_LIMIT, ExactWeight, check_fits
-from ._reduction import Axis, quantile_by_sorting
-from ._select import Array, Shape, unknown_device, wanted_device
+from ember_core.ops.dispatch import Array, Axis, Shape, unknown_device, wanted_device
+from ember_core.ops.exact import BLOCK_TERMS, GRID, INPUT_LIMIT, ExactWeight, check_fits
+
+from . import numpy as host
 
 BACKEND = "torch"
 
@@ -26,13 +25,13 @@ BACKEND = "torch"
 
 
 def check_device(name: str) -> str:
-    known = ["cpu"]
+    available = ["cpu"]
     if torch.cuda.is_available():
-        known += ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        available += ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
     if torch.backends.mps.is_available():
-        known.append("mps")
-    if name not in known:
-        raise unknown_device(BACKEND, name, known)
+        available.append("mps")
+    if name not in available:
+        raise unknown_device(BACKEND, name, available)
     return name
 
 
@@ -40,12 +39,11 @@ def on_device(name: str) -> Any:
     return nullcontext()
 
 
-def _place(device: str | None, like: Array | None) -> Any:
-    """Device of a new tensor."""
+def resolve_device(device: str | None, like: Array | None) -> Any:
     if device is None and like is not None:
         return like.device
-    wanted = device or wanted_device(BACKEND)
-    return None if wanted is None else check_device(wanted)
+    requested = device or wanted_device(BACKEND)
+    return None if requested is None else check_device(requested)
 
 
 def device(x: Array) -> str:
@@ -60,93 +58,47 @@ def move(x: Array, device: str) -> Array:
 
 
 def _dtype(name: str | None) -> Any:
-    found = None if name is None else getattr(torch, name, None)
-    if name is not None and not isinstance(found, torch.dtype):
+    dtype = None if name is None else getattr(torch, name, None)
+    if name is not None and not isinstance(dtype, torch.dtype):
         raise TypeError(f"PyTorch has no such dtype. Received: dtype={name!r}.")
-    return found
+    return dtype
 
 
 def asarray(x: Any, dtype: str | None = None) -> Array:
     if isinstance(x, torch.Tensor):
         return x if dtype is None else x.to(_dtype(dtype))
-    return torch.as_tensor(x, dtype=_dtype(dtype), device=_place(None, None))
+    return torch.as_tensor(x, dtype=_dtype(dtype), device=resolve_device(None, None))
 
 
-def from_numpy(x: Any, *, device: str | None = None, like: Array | None = None) -> Array:
+def from_numpy(x: Any, device: Any) -> Array:
     x = np.require(x, requirements=["C", "W"])  # PyTorch takes no read-only or reversed memory
-    made = torch.as_tensor(x)
-    place = _place(device, like)
-    return made if place is None else made.to(place)
+    tensor = torch.as_tensor(x)
+    return tensor if device is None else tensor.to(device)
 
 
 def to_numpy(x: Array) -> Any:
     return x.detach().cpu().numpy()
 
 
-def zeros(
-    shape: Shape,
-    dtype: str = "float32",
-    *,
-    device: str | None = None,
-    like: Array | None = None,
-) -> Array:
-    return torch.zeros(shape, dtype=_dtype(dtype), device=_place(device, like))
+def zeros(shape: Shape, dtype: str, device: Any) -> Array:
+    return torch.zeros(shape, dtype=_dtype(dtype), device=device)
 
 
-def ones(
-    shape: Shape,
-    dtype: str = "float32",
-    *,
-    device: str | None = None,
-    like: Array | None = None,
-) -> Array:
-    return torch.ones(shape, dtype=_dtype(dtype), device=_place(device, like))
+def ones(shape: Shape, dtype: str, device: Any) -> Array:
+    return torch.ones(shape, dtype=_dtype(dtype), device=device)
 
 
-def full(
-    shape: Shape,
-    value: float,
-    dtype: str = "float32",
-    *,
-    device: str | None = None,
-    like: Array | None = None,
-) -> Array:
-    return torch.full(_lengths(shape), value, dtype=_dtype(dtype), device=_place(device, like))
+def full(shape: Shape, value: float, dtype: str, device: Any) -> Array:
+    return torch.full(_lengths(shape), value, dtype=_dtype(dtype), device=device)
 
 
-def arange(
-    start: float,
-    stop: float | None = None,
-    step: float = 1,
-    dtype: str = "int64",
-    *,
-    device: str | None = None,
-    like: Array | None = None,
-) -> Array:
+def arange(start: float, stop: float | None, step: float, dtype: str, device: Any) -> Array:
     first, last = (0, start) if stop is None else (start, stop)
-    return torch.arange(first, last, step, dtype=_dtype(dtype), device=_place(device, like))
+    return torch.arange(first, last, step, dtype=_dtype(dtype), device=device)
 
 
-def linspace(
-    start: float,
-    stop: float,
-    num: int,
-    dtype: str = "float32",
-    *,
-    device: str | None = None,
-    like: Array | None = None,
-) -> Array:
-    return torch.linspace(start, stop, num, dtype=_dtype(dtype), device=_place(device, like))
-
-
-def eye(
-    n: int,
-    dtype: str = "float32",
-    *,
-    device: str | None = None,
-    like: Array | None = None,
-) -> Array:
-    return torch.eye(n, dtype=_dtype(dtype), device=_place(device, like))
+def eye(n: int, dtype: str, device: Any) -> Array:
+    return torch.eye(n, dtype=_dtype(dtype), device=device)
 
 
 def zeros_like(x: Array) -> Array:
@@ -172,13 +124,9 @@ def _unary(function: Any) -> Any:
 
 
 exp, expm1, log, log1p = map(_unary, (torch.exp, torch.expm1, torch.log, torch.log1p))
-sin, cos, tan = map(_unary, (torch.sin, torch.cos, torch.tan))
-arcsin, arccos, arctan = map(_unary, (torch.arcsin, torch.arccos, torch.arctan))
-sinh, cosh, tanh = map(_unary, (torch.sinh, torch.cosh, torch.tanh))
+sin, cos, tanh = map(_unary, (torch.sin, torch.cos, torch.tanh))
 sigmoid, square = map(_unary, (torch.sigmoid, torch.square))
-abs, sign, floor, ceil = map(  # noqa: A001
-    _unary, (torch.abs, torch.sgn, torch.floor, torch.ceil)
-)
+abs, floor = map(_unary, (torch.abs, torch.floor))  # noqa: A001
 round, relu = map(_unary, (torch.round, torch.relu))  # noqa: A001
 isfinite, isnan = map(_unary, (torch.isfinite, torch.isnan))
 
@@ -205,7 +153,7 @@ def _one_device(*arrays: Array) -> None:
 
 
 def _pair(x: Array | float, y: Array | float) -> tuple[Array, Array]:
-    """Two tensors on one device; a plain number takes the dtype of the other."""
+    """Return both as tensors on one device; a plain number takes the dtype of the other."""
     _one_device(x, y)
     if not isinstance(x, torch.Tensor):
         if isinstance(y, torch.Tensor):
@@ -245,18 +193,6 @@ def maximum(x: Array | float, y: Array | float) -> Array:
     return torch.maximum(*_pair(x, y))
 
 
-def power(x: Array | float, y: Array | float) -> Array:
-    return torch.pow(*_pair(x, y))
-
-
-def arctan2(y: Array | float, x: Array | float) -> Array:
-    return torch.arctan2(*_pair(y, x))
-
-
-def logaddexp(x: Array, y: Array) -> Array:
-    return torch.logaddexp(*_pair(x, y))
-
-
 def astype(x: Array, dtype: str) -> Array:
     return asarray(x, dtype)
 
@@ -280,10 +216,6 @@ def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return torch.mean(x, _over(x, axis), keepdims)
 
 
-def var(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    return torch.var(x, _over(x, axis), correction=0, keepdim=keepdims)
-
-
 def std(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return torch.std(x, _over(x, axis), correction=0, keepdim=keepdims)
 
@@ -304,39 +236,12 @@ def all(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:  # noqa: 
     return torch.all(x, _over(x, axis), keepdims)
 
 
-def prod(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
-    if axis is None:
-        out = torch.prod(x)
-        return out.reshape((1,) * x.ndim) if keepdims else out
-    return torch.prod(x, axis, keepdims)
-
-
 def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return torch.logsumexp(x, _over(x, axis), keepdims)
 
 
-def cumsum(x: Array, axis: int) -> Array:
-    return torch.cumsum(x, axis, dtype=x.dtype)
-
-
 def argmax(x: Array, axis: int | None = None) -> Array:
     return torch.argmax(x, axis)
-
-
-def argmin(x: Array, axis: int | None = None) -> Array:
-    return torch.argmin(x, axis)
-
-
-def sort(x: Array, axis: int = -1) -> Array:
-    return torch.sort(x, axis).values
-
-
-def argsort(x: Array, axis: int = -1) -> Array:
-    return torch.argsort(x, stable=True, dim=axis)
-
-
-def quantile(x: Array, q: float | Array, axis: int | None = None) -> Array:
-    return quantile_by_sorting(sys.modules[__name__], asarray(x), q, axis)
 
 
 # --- shape
@@ -356,12 +261,6 @@ def reshape(x: Array, shape: Shape) -> Array:
 
 def expand_dims(x: Array, axis: int) -> Array:
     return torch.unsqueeze(x, axis)
-
-
-def squeeze(x: Array, axis: int) -> Array:
-    if x.shape[axis] != 1:
-        raise ValueError(f"Only an axis of length 1 can go. Received: shape={tuple(x.shape)}.")
-    return torch.squeeze(x, axis)
 
 
 def broadcast_to(x: Array, shape: Shape) -> Array:
@@ -386,38 +285,9 @@ def repeat(x: Array, repeats: int, axis: int) -> Array:
     return torch.repeat_interleave(x, repeats, axis)
 
 
-def flip(x: Array, axis: int) -> Array:
-    return torch.flip(x, (axis,))
-
-
-def roll(x: Array, shift: int, axis: int) -> Array:
-    return torch.roll(x, shift, axis)
-
-
-def pad(x: Array, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Array:
-    flat = [n for pair in reversed(widths) for n in pair]
-    return torch.nn.functional.pad(x, flat, value=value)
-
-
-def tril(x: Array, k: int = 0) -> Array:
-    return torch.tril(x, k)
-
-
-def triu(x: Array, k: int = 0) -> Array:
-    return torch.triu(x, k)
-
-
-def diagonal(x: Array) -> Array:
-    return torch.diagonal(x)
-
-
 def take(x: Array, indices: Array, axis: int = 0) -> Array:
     indices = torch.as_tensor(indices, dtype=torch.int64, device=x.device)
     return x[(slice(None),) * (axis % x.ndim) + (indices,)]
-
-
-def take_along_axis(x: Array, indices: Array, axis: int) -> Array:
-    return torch.take_along_dim(x, indices, axis)
 
 
 def ascontiguous(x: Array) -> Array:
@@ -432,7 +302,7 @@ def copy(x: Array) -> Array:
 
 
 def _one_dtype(*arrays: Array) -> Sequence[Array]:
-    """Tensors of the dtype that holds all of them, which PyTorch does not see to in products."""
+    """Convert tensors to their common dtype, which PyTorch's products do not."""
     _one_device(*arrays)
     kinds = {x.dtype for x in arrays}
     if len(kinds) == 1:
@@ -445,33 +315,8 @@ def matmul(x: Array, y: Array) -> Array:
     return torch.matmul(*_one_dtype(x, y))
 
 
-def einsum(subscripts: str, *operands: Array) -> Array:
-    return torch.einsum(subscripts, *_one_dtype(*operands))
-
-
-def det(a: Array) -> Array:
-    return torch.linalg.det(a)
-
-
-def inv(a: Array) -> Array:
-    return torch.linalg.inv(a)
-
-
-def pinv(a: Array) -> Array:
-    return torch.linalg.pinv(a)
-
-
-def qr(a: Array) -> tuple[Array, Array]:
-    q, r = torch.linalg.qr(a)
-    return q, r
-
-
 def solve(a: Array, b: Array) -> Array:
     return torch.linalg.solve(*_one_dtype(a, b))
-
-
-def lstsq(a: Array, b: Array) -> Array:
-    return torch.linalg.lstsq(*_one_dtype(a, b)).solution
 
 
 def cholesky(a: Array) -> Array:
@@ -489,8 +334,8 @@ def svd(a: Array) -> tuple[Array, Array, Array]:
 
 
 def exact_weight(w: Array) -> ExactWeight:
-    exact = _numpy.exact_weight(to_numpy(asarray(w)))
-    blocks = tuple(from_numpy(block, like=asarray(w)) for block in exact.blocks)
+    exact = host.exact_weight(to_numpy(asarray(w)))
+    blocks = tuple(from_numpy(block, asarray(w).device) for block in exact.blocks)
     return ExactWeight(exact.shape, blocks)
 
 
@@ -526,15 +371,13 @@ def _wide(x: Array) -> torch.dtype:
 # --- random
 
 
-def generator(
-    seed: int | None = None, *, device: str | None = None, like: Array | None = None
-) -> Any:
-    made = torch.Generator(_place(device, like) or "cpu")
+def generator(seed: int | None, device: Any) -> Any:
+    generator = torch.Generator(device or "cpu")
     if seed is None:
-        made.seed()
+        generator.seed()
     else:
-        made.manual_seed(seed)
-    return made
+        generator.manual_seed(seed)
+    return generator
 
 
 def normal(generator: Any, shape: Shape, dtype: str = "float32") -> Array:
@@ -552,23 +395,6 @@ def uniform(generator: Any, shape: Shape, dtype: str = "float32") -> Array:
 def bernoulli(generator: Any, probability: Array) -> Array:
     p = asarray(probability)
     return (p > uniform(generator, tuple(p.shape), dtype(p))).to(p.dtype)
-
-
-def integers(generator: Any, low: int, high: int, shape: Shape) -> Array:
-    return torch.randint(low, high, _lengths(shape), generator=generator, device=generator.device)
-
-
-def exponential(generator: Any, shape: Shape, dtype: str = "float32") -> Array:
-    empty = torch.empty(_lengths(shape), dtype=_dtype(dtype), device=generator.device)
-    return empty.exponential_(generator=generator)
-
-
-def gamma(generator: Any, concentration: Array) -> Array:
-    return torch._standard_gamma(concentration, generator)  # noqa: SLF001  (no public one is seeded)
-
-
-def poisson(generator: Any, rate: Array) -> Array:
-    return torch.poisson(rate, generator)
 
 
 def permutation(generator: Any, n: int) -> Array:
@@ -595,16 +421,18 @@ def value_and_grads(
 ) -> tuple[Array, Any, list[Array]]:
     with torch.enable_grad():
         traced = [leaf.detach().requires_grad_() for leaf in leaves]
-        value, rest = function(traced)
+        value, extras = function(traced)
         if not isinstance(value, torch.Tensor) or not value.requires_grad:
-            return value, rest, [torch.zeros_like(leaf) for leaf in leaves]
-        found = torch.autograd.grad(value, traced, allow_unused=True)
-    grads = [torch.zeros_like(x) if g is None else g for g, x in zip(found, leaves, strict=True)]
-    return value.detach(), _detached(rest), grads
+            return value, extras, [torch.zeros_like(leaf) for leaf in leaves]
+        leaf_grads = torch.autograd.grad(value, traced, allow_unused=True)
+    grads = [
+        torch.zeros_like(x) if g is None else g for g, x in zip(leaf_grads, leaves, strict=True)
+    ]
+    return value.detach(), _detached(extras), grads
 
 
 def _detached(tree: Any) -> Any:
-    """A tree without its graph."""
+    """Detach the tensors of a tree from their graph."""
     if isinstance(tree, dict):
         return {name: _detached(item) for name, item in tree.items()}
     if isinstance(tree, (list, tuple)):
