@@ -1,4 +1,4 @@
-"""The table of the library's figures in docs/implementation.md, made of a kept result."""
+"""The table of the library's figures in docs/performance.md, made of a kept result."""
 
 from __future__ import annotations
 

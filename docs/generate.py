@@ -119,7 +119,7 @@ def metrics(shown: Metrics | BridgeMetrics) -> str:
 
 
 def host_metrics() -> str:
-    """What the page of all workers of a host has besides theirs."""
+    """Metrics of the page of all workers of a host, besides those of the workers."""
     name, text, label = WORKER_UP
     return _metric_table([(name, "gauge", (label,), text)])
 
@@ -154,8 +154,8 @@ def _meaning(field: Mapping[str, Any]) -> str:
     text = str(field["description"])
     if not choices:
         return text
-    shown = ", ".join(f"`{choice}`" if choice else "empty" for choice in choices)
-    return f"{text} One of {shown}."
+    names = ", ".join(f"`{choice}`" if choice else "empty" for choice in choices)
+    return f"{text} One of {names}."
 
 
 def _cell(text: str) -> str:

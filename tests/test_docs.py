@@ -107,6 +107,16 @@ def test_sections_that_pages_link_exist() -> None:
             assert section in slugs, f"{name_of(page)}: {file}#{section}"
 
 
+def test_files_that_pages_name_exist() -> None:
+    """Paths in code, from the repository's root; `name` stands for a file to be written."""
+    tops = "ember_core|stream|tests|deploy|benchmarks|examples|checks|docs"
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for path in re.findall(rf"`((?:{tops})/[\w./-]*)`", text):
+            exists = (ROOT / path).exists() or path.endswith("/name.py")
+            assert exists, f"{name_of(page)}: {path}"
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_warnings(tmp_path: Path) -> None:
     for package in ("mkdocs", "material", "mkdocstrings"):
