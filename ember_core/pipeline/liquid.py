@@ -268,7 +268,9 @@ class LiquidNetwork(Module):
         ahead = self.ahead(basis)
         anchor_before = packed.previous(start, anchor)
         pending = state["pending"].copy()
-        still = packed.step[packed.last_rows][packed.key] - packed.step  # rows of the key that follow
+        still = (
+            packed.step[packed.last_rows][packed.key] - packed.step
+        )  # rows of the key that follow
         due, offset = [], 0
         for i, horizon in enumerate(self.horizons):
             made = anchor + ahead[:, i * c : (i + 1) * c]

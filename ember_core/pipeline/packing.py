@@ -61,7 +61,9 @@ class PackedRows:
         self.last_rows[self.key] = np.arange(self.rows)  # later steps overwrite earlier ones
 
     @classmethod
-    def of(cls, owner: NDArray[np.int64]) -> tuple[PackedRows, NDArray[np.int64], NDArray[np.int64]]:
+    def of(
+        cls, owner: NDArray[np.int64]
+    ) -> tuple[PackedRows, NDArray[np.int64], NDArray[np.int64]]:
         """Lay rows out.
 
         Args:

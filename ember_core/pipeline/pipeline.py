@@ -176,7 +176,9 @@ class Pipeline(Module):
         warming = unknown & (rows < config.warmup_alarm)
         learning = bool(ops.any(warming))
         n = ops.astype(rows, "float64")
-        seconds = ops.astype(time_us - packed.previous(state["last_time"], time_us), "float64") * 1e-6
+        seconds = (
+            ops.astype(time_us - packed.previous(state["last_time"], time_us), "float64") * 1e-6
+        )
         seconds = ops.where(first, packed.expand(state["interval"]), seconds)
 
         # usual interval: running mean of the gaps, a gap counting at most five times the usual

@@ -56,7 +56,8 @@ def test_recurrences_are_those_of_each_key_alone(who):
     packed, keys, _ = PackedRows.of(np.array(who))
     rng = np.random.default_rng(len(who))
     x, share, start = (
-        rng.standard_normal((n, 3)).astype(np.float32) for n in (packed.rows, packed.rows, packed.keys)
+        rng.standard_normal((n, 3)).astype(np.float32)
+        for n in (packed.rows, packed.rows, packed.keys)
     )
     whole, first = rng.integers(0, 99, packed.rows), rng.integers(0, 99, packed.keys)
     after, departure = packed.ewma(start, x, share)
