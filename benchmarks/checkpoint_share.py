@@ -85,8 +85,8 @@ class _Member:
 class _Load:
     """Steps over keys in turn, one partition after the other, as fast as they go."""
 
-    def __init__(self, engine: Engine, fleet: Fleet, keys: int, ledger: Positions) -> None:
-        self._engine, self._ledger = engine, ledger
+    def __init__(self, engine: Engine, fleet: Fleet, keys: int, positions: Positions) -> None:
+        self._engine, self._positions = engine, positions
         self._tps: list[TP] = engine.attached()
         n = len(self._tps)
         names = [np.arange(keys)[part::n] for part in range(n)]
@@ -99,7 +99,7 @@ class _Load:
         self._values = rng.standard_normal((_STEP, len(fleet.channels))) + 50.0
         self._at = 0
         for tp in self._tps:
-            ledger.start(tp, engine.meta(tp).absorbed + 1, -1)
+            positions.start(tp, engine.meta(tp).absorbed + 1, -1)
 
     async def run(self, seconds: float) -> float:
         """Rows a second."""
@@ -108,12 +108,12 @@ class _Load:
             turn, place = divmod(self._at, len(self._turns))
             tp, keys = self._turns[place]
             self._at += 1
-            n, first = len(keys), self._ledger.position(tp)
+            n, first = len(keys), self._positions.position(tp)
             times = np.full(n, _START_US + turn * 10_000_000, dtype=np.int64)
             batch = Decoded(keys, times, self._values[:n], np.arange(n, dtype=np.int32), [])
             fetch = Fetch(np.arange(first, first + n, dtype=np.int64), times // 1000)
             self._engine.step(tp, batch, fetch)
-            self._ledger.advance(tp, first + n)
+            self._positions.advance(tp, first + n)
             rows += n
             for _ in range(3):
                 await asyncio.sleep(0)
@@ -151,17 +151,17 @@ async def share(
         max_request_size=4 * 1_048_576,
     )
     await producer.start()
-    ledger, pauses, turns = Positions(), _Pauses(), Turns()
+    positions, pauses, turns = Positions(), _Pauses(), Turns()
     checkpoint = Checkpoint(
         engine=engine,
-        ledger=ledger,
+        positions=positions,
         outbox=Outbox(None, limit=1000, on_full=lambda: None),
         log=TransactionalLog(producer, lambda _: changelog, _GROUP),
         group=_Member(),
         clock=time.perf_counter,
         observer=pauses,
     )
-    load = _Load(engine, fleet, keys, ledger)
+    load = _Load(engine, fleet, keys, positions)
 
     async def checkpoints() -> None:
         while True:
