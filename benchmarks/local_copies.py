@@ -37,7 +37,7 @@ class _Timed(SnapshotScan):
 
 
 class _Host:
-    """What copies ask of a worker."""
+    """Part of a session that snapshots use."""
 
     def __init__(self, engine: Engine, folder: Path, topics: Sequence[str]) -> None:
         self.engine: Any = engine
@@ -68,8 +68,8 @@ async def copy(engine: Engine, folder: Path) -> dict[str, Any]:
     host = _Host(engine, folder, [topic for topic, _ in engine.attached()])
     store = engine._store
     host.engine.walk = lambda tp: _Timed(store.slab, store.overflow, engine._parts[tp])
-    nothing = {(host.changelog_of(topic), 0): 0 for topic, _ in engine.attached()}
-    await host.copies.restore(nothing, {})  # asks what the changelogs are
+    start_offsets = {(host.changelog_of(topic), 0): 0 for topic, _ in engine.attached()}
+    await host.copies.restore(start_offsets, {})  # asks what the changelogs are
     _Timed.longest = 0.0
     started = time.perf_counter()
     for tp in engine.attached():
@@ -77,11 +77,11 @@ async def copy(engine: Engine, folder: Path) -> dict[str, Any]:
         host.changelog.wrote(tp, 1, 0, meta.absorbed + 1, meta.encode())
         if not await host.copies.write(tp):
             raise BenchmarkError(f"No copy of {tp} was written.")
-    took = time.perf_counter() - started
+    elapsed = time.perf_counter() - started
     del host.engine.walk
     size = sum(path.stat().st_size for path in folder.iterdir())  # noqa: ASYNC240  # nobody waits
     return {
-        "write_seconds": round(took, 2),
+        "write_seconds": round(elapsed, 2),
         "write_longest_pause_seconds": round(_Timed.longest, 4),
         "mib": round(size / 2**20, 1),
     }
@@ -95,8 +95,8 @@ async def restore(engine: Engine, folder: Path, topic: str, partitions: int) -> 
         engine.attach((topic, number))
     started = time.perf_counter()
     await host.copies.restore(ends, {})
-    took = time.perf_counter() - started
+    elapsed = time.perf_counter() - started
     return {
-        "recovery_seconds": round(took, 2),
-        "keys_per_second": round(engine.active_keys / took),
+        "recovery_seconds": round(elapsed, 2),
+        "keys_per_second": round(engine.active_keys / elapsed),
     }

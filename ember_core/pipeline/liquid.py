@@ -190,7 +190,7 @@ class LiquidNetwork(Module):
         elapsed: Any,
         first: Any,
         rows: Any,
-        turns: PackedRows | None = None,
+        packed: PackedRows | None = None,
     ) -> tuple[State, Any, Any]:
         """What was forecast for each row, then the step, then new forecasts.
 
@@ -201,7 +201,7 @@ class LiquidNetwork(Module):
             elapsed: Time since the key's previous row, in usual intervals, shape `(B,)`.
             first: True where the key has no previous row, shape `(B,)`.
             rows: Rows the key's liquid state had absorbed before, shape `(B,)`, int64.
-            turns: Which key each row is of, on NumPy's arrays; without them, rows and fields of
+            packed: Which key each row is of, on NumPy's arrays; without them, rows and fields of
                 the state are one to one.
 
         Returns:
@@ -209,8 +209,8 @@ class LiquidNetwork(Module):
             horizon, shape `(B, P, C)`, in usual deviations; the network input with the liquid
             state, shape `(B, H + C + n_clock)`, which a read-out is fitted on.
         """
-        if turns is not None and not turns.once:
-            return self._turns(state, z, clock, elapsed, first, rows, turns)
+        if packed is not None and not packed.once:
+            return self._turns(state, z, clock, elapsed, first, rows, packed)
         fresh = first[:, None]
         anchor_before = ops.where(fresh, z, state["anchor"])
         due, slots = [], []
@@ -254,37 +254,39 @@ class LiquidNetwork(Module):
         elapsed: Any,
         first: Any,
         rows: Any,
-        turns: PackedRows,
+        packed: PackedRows,
     ) -> tuple[State, Any, Any]:
-        """`forward` of several rows a key: only averages and neurons run in turns."""
-        c, fresh = self.n_channels, first[: turns.keys, None]
-        start = np.where(fresh, z[: turns.keys], state["anchor"])
+        """`forward` of several rows a key: only averages and neurons run in packed."""
+        c, fresh = self.n_channels, first[: packed.keys, None]
+        start = np.where(fresh, z[: packed.keys], state["anchor"])
         gain = np.repeat(1.0 - self._kept(elapsed), c, axis=1)
-        anchor, _ = turns.follow(start, z, gain)
+        anchor, _ = packed.ewma(start, z, gain)
         x = np.concatenate([z - anchor, clock], axis=1)
         h = np.where(fresh, 0.0 * state["liquid"], state["liquid"])
-        h = self._neurons(x, h, elapsed, turns)
+        h = self._neurons(x, h, elapsed, packed)
         basis = np.concatenate([h, x], axis=1)
         ahead = self.ahead(basis)
-        anchor_before = turns.before(start, anchor)
+        anchor_before = packed.previous(start, anchor)
         pending = state["pending"].copy()
-        still = turns.turn[turns.last][turns.key] - turns.turn  # rows of the key that follow
+        still = (
+            packed.step[packed.last_rows][packed.key] - packed.step
+        )  # rows of the key that follow
         due, offset = [], 0
         for i, horizon in enumerate(self.horizons):
             made = anchor + ahead[:, i * c : (i + 1) * c]
             slot = offset + rows % horizon
-            earlier = turns.back(horizon)
+            earlier = packed.earlier(horizon)
             here = len(rows) - len(earlier)
-            old = state["pending"][turns.key[:here], slot[:here]]
+            old = state["pending"][packed.key[:here], slot[:here]]
             ready = (rows >= horizon)[:, None]
             due.append(np.where(ready, np.concatenate([old, made[earlier]]), anchor_before))
             kept = still < horizon
-            pending[turns.key[kept], slot[kept]] = made[kept]
+            pending[packed.key[kept], slot[kept]] = made[kept]
             offset += horizon
-        after = {"anchor": turns.ends(anchor), "liquid": turns.ends(h), "pending": pending}
+        after = {"anchor": packed.last(anchor), "liquid": packed.last(h), "pending": pending}
         return after, np.stack(due, axis=1), basis
 
-    def _neurons(self, x: Any, h: Any, elapsed: Any, turns: PackedRows) -> Any:
+    def _neurons(self, x: Any, h: Any, elapsed: Any, packed: PackedRows) -> Any:
         """Liquid state after each row, `(R, H)`."""
         if not self.training and not self._exact:
             self.frozen()
@@ -294,12 +296,12 @@ class LiquidNetwork(Module):
                 exact["synapses"], exact["content_gate"], self.bias.data, self.tau
             )
         if not self.training and self._of_turns is not None and self._of_turns.can(h):
-            return self._of_turns(x, h, elapsed, turns)
+            return self._of_turns(x, h, elapsed, packed)
 
         def step(before: State, x: Any, elapsed: Any) -> State:
             return {"h": self.advance(x, before["h"], elapsed)}
 
-        return turns.scan(step, {"h": h}, x, elapsed)["h"]
+        return packed.scan(step, {"h": h}, x, elapsed)["h"]
 
     def residual(self, z: Any, due: Any, elapsed: Any) -> Any:
         """What came against what was forecast, over how it usually grows with the time passed.

@@ -148,15 +148,15 @@ class Pipeline(Module):
         self.explainer.prepare(self.rbm)
 
     def observe(
-        self, state: State, values: Any, time_us: Any, turns: PackedRows | None = None
+        self, state: State, values: Any, time_us: Any, packed: PackedRows | None = None
     ) -> Observation:
         """Normalise, window, and run the liquid network over one row per key, or several.
 
         Args:
-            state: Fields of `state_fields`, each `(B, ...)`, or `(K, ...)` with turns.
+            state: Fields of `state_fields`, each `(B, ...)`, or `(K, ...)` with packed.
             values: Shape `(B, C)`, float64; NaN where a channel is missing.
             time_us: Event times, shape `(B,)`, int64; later than each key's last row.
-            turns: Which key each row is of, on NumPy's arrays; without them, rows and fields of
+            packed: Which key each row is of, on NumPy's arrays; without them, rows and fields of
                 the state are one to one. The numbers are those of one row at a time.
 
         Returns:
@@ -166,47 +166,49 @@ class Pipeline(Module):
             ValueError: If values, times and state are not those of as many rows.
         """
         self._check(
-            values, time_us, len(time_us) if turns is not None else ops.shape(state["rows"])[0]
+            values, time_us, len(time_us) if packed is not None else ops.shape(state["rows"])[0]
         )
         config = self.config
-        turns = turns or PackedRows([len(time_us)])
-        rows = turns.spread(state["rows"]) + turns.turn if not turns.once else state["rows"]
-        known = turns.spread(state["known"])
+        packed = packed or PackedRows([len(time_us)])
+        rows = packed.expand(state["rows"]) + packed.step if not packed.once else state["rows"]
+        known = packed.expand(state["known"])
         first, unknown = rows == 0, known == 0
         warming = unknown & (rows < config.warmup_alarm)
         learning = bool(ops.any(warming))
         n = ops.astype(rows, "float64")
-        seconds = ops.astype(time_us - turns.before(state["last_time"], time_us), "float64") * 1e-6
-        seconds = ops.where(first, turns.spread(state["interval"]), seconds)
+        seconds = (
+            ops.astype(time_us - packed.previous(state["last_time"], time_us), "float64") * 1e-6
+        )
+        seconds = ops.where(first, packed.expand(state["interval"]), seconds)
 
         # usual interval: running mean of the gaps, a gap counting at most five times the usual
         share = ops.where(warming & ~first, 1.0 / ops.maximum(n, 1.0), 0.0)
-        usual = turns.spread(state["interval"])
+        usual = packed.expand(state["interval"])
         if learning:
-            usual = turns.scan(_pace, {"interval": state["interval"]}, seconds, share)["interval"]
+            usual = packed.scan(_pace, {"interval": state["interval"]}, seconds, share)["interval"]
         elapsed = ops.where(usual > 0, seconds / ops.maximum(usual, 1e-6), 1.0)
         elapsed = ops.astype(ops.clip(ops.where(first, 0.0, elapsed), 0.0, 1e4), "float32")
         new: State = {
-            "rows": turns.ends(rows + 1),
+            "rows": packed.last(rows + 1),
             "known": state["known"],
-            "last_time": turns.ends(time_us),
-            "interval": turns.ends(usual),
+            "last_time": packed.last(time_us),
+            "interval": packed.last(usual),
         }
 
         own = {f.name: state[f.name] for f in self.normaliser.state_fields()}
         if learning:
-            own = turns.scan(self.normaliser.learn, own, values, warming)
-            new |= {name: turns.ends(value) for name, value in own.items()}
+            own = packed.scan(self.normaliser.learn, own, values, warming)
+            new |= {name: packed.last(value) for name, value in own.items()}
         else:
             new |= own
-            own = {name: turns.spread(value) for name, value in own.items()}
-        z, moved = self._filled(state, self.normaliser(own, values), elapsed, turns)
+            own = {name: packed.expand(value) for name, value in own.items()}
+        z, moved = self._filled(state, self.normaliser(own, values), elapsed, packed)
         new |= moved
 
-        moved, features = self.windows(state, z, elapsed, first, turns)
+        moved, features = self.windows(state, z, elapsed, first, packed)
         new |= moved
         clock = self.clock(time_us)
-        moved, due, basis = self.liquid(state, z, clock, elapsed, first, rows, turns)
+        moved, due, basis = self.liquid(state, z, clock, elapsed, first, rows, packed)
         new |= moved
         raw = features
         if self._residual_at:
@@ -218,11 +220,11 @@ class Pipeline(Module):
         scales = {f.name: state[f.name] for f in self.scaler.state_fields()}
         if bool(ops.any(learns)):
             share = ops.where(learns, 1.0 / ops.maximum(n - (SETTLING_ROWS - 1.0), 1.0), 0.0)
-            scales = turns.scan(self.scaler.learn, scales, raw, ops.astype(share, "float32"))
-            new |= {name: turns.ends(value) for name, value in scales.items()}
+            scales = packed.scan(self.scaler.learn, scales, raw, ops.astype(share, "float32"))
+            new |= {name: packed.last(value) for name, value in scales.items()}
         else:
             new |= scales
-            scales = {name: turns.spread(value) for name, value in scales.items()}
+            scales = {name: packed.expand(value) for name, value in scales.items()}
         visible = self.visible_units(scales, raw, clock)
 
         settled = rows >= config.quiet_rows  # slow windows begun at one row call the next unusual
@@ -243,21 +245,21 @@ class Pipeline(Module):
             interval=usual,
         )
 
-    def _filled(self, state: State, z: Any, elapsed: Any, turns: PackedRows) -> tuple[Any, State]:
+    def _filled(self, state: State, z: Any, elapsed: Any, packed: PackedRows) -> tuple[Any, State]:
         """Rows with missing channels carried forward for a while, then at their mean."""
         missing = ~ops.isfinite(z)
         start = {"age": state["age"], "carried": state["carried"]}
-        if not turns.once and not bool(ops.any(missing)):
-            return z, {"age": 0.0 * start["age"], "carried": turns.ends(z)}
+        if not packed.once and not bool(ops.any(missing)):
+            return z, {"age": 0.0 * start["age"], "carried": packed.last(z)}
 
         def step(before: State, z: Any, missing: Any, elapsed: Any) -> State:
             age = ops.where(missing, before["age"] + elapsed[:, None], 0.0 * before["age"])
             return {"age": age, "carried": ops.where(missing, before["carried"], z)}
 
-        after = turns.scan(step, start, z, missing, elapsed)
-        carried = turns.before(start["carried"], after["carried"])
+        after = packed.scan(step, start, z, missing, elapsed)
+        carried = packed.previous(start["carried"], after["carried"])
         carry = ops.where(after["age"] <= self.config.max_gap, carried, 0.0 * carried)
-        ends = {name: turns.ends(value) for name, value in after.items()}
+        ends = {name: packed.last(value) for name, value in after.items()}
         return ops.where(missing, carry, z), ends
 
     def visible_units(self, state: State, raw: Any, clock: Any) -> Any:
@@ -319,7 +321,7 @@ class Pipeline(Module):
         score: Any,
         may_fire: Any,
         learning: Any,
-        turns: PackedRows | None = None,
+        packed: PackedRows | None = None,
     ) -> Decision:
         """Tail probability and motor neuron of one scored row per key, or several.
 
@@ -328,11 +330,11 @@ class Pipeline(Module):
             score: Free energy, shape `(B,)`.
             may_fire: True where the key may alarm, shape `(B,)`.
             learning: Share with which the tail learns the row, shape `(B,)`.
-            turns: Which key each row is of, as in `observe`.
+            packed: Which key each row is of, as in `observe`.
         """
-        if turns is not None and not turns.once:
+        if packed is not None and not packed.once:
             return Decision(
-                *decide_packed(self.tail, self.motor, state, score, may_fire, learning, turns)
+                *decide_packed(self.tail, self.motor, state, score, may_fire, learning, packed)
             )
         alarming = state["firing"] > 0
         tail, severity = self.tail(state, score, alarming, learning)

@@ -78,24 +78,24 @@ class ExponentialWindows(Module):
         return [c for _ in range(blocks) for c in range(self.n_channels)]
 
     def forward(
-        self, state: State, z: Any, elapsed: Any, first: Any, turns: PackedRows | None = None
+        self, state: State, z: Any, elapsed: Any, first: Any, packed: PackedRows | None = None
     ) -> tuple[State, Any]:
-        """One row per key, or as many as the turns say.
+        """One row per key, or as many as the packed say.
 
         Args:
             state: This component's fields.
             z: Normalised rows, shape `(B, C)`, float32.
             elapsed: Time since the key's previous row, in usual intervals, shape `(B,)`, float32.
             first: True where the key has no previous row, shape `(B,)`.
-            turns: Which key each row is of; without them, rows and fields of the state are one
+            packed: Which key each row is of; without them, rows and fields of the state are one
                 to one.
 
         Returns:
             The state after the rows, and the features, shape `(B, D)`, float32: `z`, the
             departures and the deviations of each stride, the level; blocks of `C` columns.
         """
-        if turns is not None and not turns.once:
-            return self._turns(state, z, elapsed, first, turns)
+        if packed is not None and not packed.once:
+            return self._turns(state, z, elapsed, first, packed)
         new = ops.reshape(z, (-1, 1, self.n_channels))
         fresh = ops.reshape(first, (-1, 1, 1))
         ewma = ops.where(fresh, new, state["ewma"])
@@ -110,21 +110,21 @@ class ExponentialWindows(Module):
         return {"ewma": ewma, "ewvar": var}, ops.concatenate(blocks, axis=1)
 
     def _turns(
-        self, state: State, z: Any, elapsed: Any, first: Any, turns: PackedRows
+        self, state: State, z: Any, elapsed: Any, first: Any, packed: PackedRows
     ) -> tuple[State, Any]:
-        """`forward` of several rows a key: in turns run five operations, the rest at once."""
-        k, c, strides = turns.keys, self.n_channels, len(self.half_lives)
+        """`forward` of several rows a key: in packed run five operations, the rest at once."""
+        k, c, strides = packed.keys, self.n_channels, len(self.half_lives)
         x = ops.tile(z, (1, strides))
         start = ops.where(first[:k, None], x[:k], self._flat(state["ewma"]))
         keep = ops.repeat(ops.exact_exp(elapsed[:, None] * self.rate[None, :]), c, 1)
         gain = 1.0 - keep
-        ewma, departure = turns.follow(start, x, gain)
-        var = turns.fade(self._flat(state["ewvar"]), gain * departure * departure, keep)
+        ewma, departure = packed.ewma(start, x, gain)
+        var = packed.decayed_sum(self._flat(state["ewvar"]), gain * departure * departure, keep)
         blocks = [z, keep * departure, ops.sqrt(var)]
         if self.levels:
             blocks.append(ewma[:, -c:])
         after = {
-            name: ops.reshape(turns.ends(value), (k, strides, c))
+            name: ops.reshape(packed.last(value), (k, strides, c))
             for name, value in (("ewma", ewma), ("ewvar", var))
         }
         return after, ops.concatenate(blocks, axis=1)
@@ -200,23 +200,23 @@ class RowWindows(Module):
         return [c for _ in range(blocks) for c in range(self.n_channels)]
 
     def forward(
-        self, state: State, z: Any, elapsed: Any, first: Any, turns: PackedRows | None = None
+        self, state: State, z: Any, elapsed: Any, first: Any, packed: PackedRows | None = None
     ) -> tuple[State, Any]:
         """Rows of keys; arguments and returns as `ExponentialWindows.forward`.
 
         `elapsed` is accepted for the common interface and not used: these windows count rows.
         """
         del elapsed
-        if turns is None or turns.once:
+        if packed is None or packed.once:
             return self._step(state, z, first)
 
         def step(before: State, z: Any, first: Any) -> State:
             after, features = self._step(before, z, first)
             return after | {"features": features}
 
-        after = turns.scan(step, state, z, first)
+        after = packed.scan(step, state, z, first)
         features = after.pop("features")
-        return {name: turns.ends(value) for name, value in after.items()}, features
+        return {name: packed.last(value) for name, value in after.items()}, features
 
     def _step(self, state: State, z: Any, first: Any) -> tuple[State, Any]:
         """One row per key."""

@@ -10,7 +10,7 @@ import pytest
 
 from ember_core import ops
 from ember_core.models import RBM
-from ember_core.ops._select import load_backend
+from ember_core.ops.dispatch import load_backend
 from ember_core.training import fit_rbm
 
 pytestmark = pytest.mark.golden

@@ -58,13 +58,13 @@ class TinyPipeline:
     ) -> Looked:
         chain, rows = np.zeros(turns.rows, np.uint64), np.zeros(turns.rows, np.int64)
         own, last = state["chain"].copy(), state["last_time"].copy()
-        for turn in range(len(turns.sizes)):
-            at = turns.turn == turn
+        for step in range(len(turns.sizes)):
+            at = turns.step == step
             keys = turns.key[at]
             own[keys] = (own[keys] ^ values[at, 0].astype(np.uint64)) * _FACTOR + _STEP
-            chain[at], rows[at] = own[keys], state["rows"][keys] + turn + 1
+            chain[at], rows[at] = own[keys], state["rows"][keys] + step + 1
             last[keys] = time_us[at]
-        new = {"chain": own, "rows": rows[turns.last], "last_time": last}
+        new = {"chain": own, "rows": rows[turns.last_rows], "last_time": last}
         return Looked(new, chain, rows > WARM_ROWS)
 
 

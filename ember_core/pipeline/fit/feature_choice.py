@@ -13,7 +13,7 @@ from ember_core import ops
 from ember_core.evaluate import auc_pr
 from ember_core.models import RBM
 from ember_core.pipeline.pipeline import CLOCK_SCALE, Pipeline, PipelineConfig
-from ember_core.training._rbm import fit_rbm
+from ember_core.training import fit_rbm
 
 from .injected_faults import GAP, KINDS, inject
 from .liquid import fit_liquid

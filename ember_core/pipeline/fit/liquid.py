@@ -9,8 +9,7 @@ import numpy as np
 
 from ember_core import ops
 from ember_core.pipeline.liquid import GAPS, LiquidNetwork
-from ember_core.training._callbacks import Callback
-from ember_core.training._optimizers import Optimizer
+from ember_core.training import Callback, Optimizer
 
 from .refine import refine_cell, split
 

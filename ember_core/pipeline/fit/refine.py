@@ -10,9 +10,7 @@ import numpy as np
 from ember_core import ops
 from ember_core.ops import Array
 from ember_core.pipeline.liquid import LiquidNetwork
-from ember_core.training._callbacks import Callback, EarlyStop
-from ember_core.training._loop import fit
-from ember_core.training._optimizers import Adam, Optimizer
+from ember_core.training import Adam, Callback, EarlyStop, Optimizer, fit
 
 SPAN = 32  # steps an error is followed back through
 HELD_SHARE = 0.2  # of each sequence, its end

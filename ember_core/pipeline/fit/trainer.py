@@ -15,7 +15,7 @@ from ember_core.pipeline.motor import Calibration, MotorNeuron, calibrate, leaky
 from ember_core.pipeline.pipeline import Pipeline, PipelineConfig
 from ember_core.pipeline.stage import State
 from ember_core.pipeline.tail import Tail, fit_tail
-from ember_core.training._rbm import fit_rbm
+from ember_core.training import fit_rbm
 
 from .liquid import fit_liquid
 from .scales import DAY, feature_scales, find_periods, fit_scales, scale_prior

@@ -38,7 +38,7 @@ def decide_packed(
     score: Any,
     may_fire: Any,
     learning: Any,
-    turns: PackedRows,
+    packed: PackedRows,
 ) -> Decided:
     """Decide rows of keys in turn.
 
@@ -49,14 +49,14 @@ def decide_packed(
         score: Free energies, `(R,)`, float32.
         may_fire: `(R,)`.
         learning: `(R,)`, float32.
-        turns: Which key each row is of.
+        packed: Which key each row is of.
     """
     fields = (*tail.state_fields(), *motor.state_fields())
     after = {field.name: state[field.name].copy() for field in fields}
-    numbers = (np.empty(turns.rows, np.float32) for _ in range(2))
-    out = Decided(after, *numbers, *(np.zeros(turns.rows, bool) for _ in range(3)))
+    numbers = (np.empty(packed.rows, np.float32) for _ in range(2))
+    out = Decided(after, *numbers, *(np.zeros(packed.rows, bool) for _ in range(3)))
     turn = 0
-    for begin, n in turns.spans():
+    for begin, n in packed.spans():
         if n < _FEW:
             break
         part = slice(begin, begin + n)
@@ -68,11 +68,11 @@ def decide_packed(
         for name, value in (learnt | moved).items():
             after[name][:n] = value
         turn += 1
-    if turn < len(turns.sizes):
-        begins = np.asarray(turns.begins[turn:])
-        sizes = np.asarray(turns.sizes[turn:])
+    if turn < len(packed.sizes):
+        begins = np.asarray(packed.starts[turn:])
+        sizes = np.asarray(packed.sizes[turn:])
         columns = tail.log_score(score), may_fire, learning
-        for key in range(turns.sizes[turn]):
+        for key in range(packed.sizes[turn]):
             at = begins[: int(np.count_nonzero(sizes > key))] + key
             _OneKey(tail, motor, after, key).run(at, columns, out)
     return out

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.ops import ExactWeight
-from ember_core.ops._exact import GRID, INPUT_LIMIT
+from ember_core.ops.exact import GRID, INPUT_LIMIT
 from ember_core.pipeline.packing import PackedRows
 
 Floats = NDArray[np.float32]
@@ -46,14 +46,14 @@ class PackedLiquid:
         """Whether the loop has the bits of `advance`: few enough terms, a state in its bounds."""
         return self._whole and bool((np.abs(h) <= 1.0).all())
 
-    def __call__(self, x: Floats, h: Floats, elapsed: Floats, turns: PackedRows) -> Floats:
+    def __call__(self, x: Floats, h: Floats, elapsed: Floats, packed: PackedRows) -> Floats:
         """Liquid state after each row.
 
         Args:
             x: Input of the cell, `(R, n_in)`.
             h: Liquid state before each key's first row, `(K, H)`, within +-1.
             elapsed: Time since the row before, in usual intervals, `(R,)`.
-            turns: Which key each row is of.
+            packed: Which key each row is of.
 
         Returns:
             `(R, H)`, float32.
@@ -62,10 +62,10 @@ class PackedLiquid:
         held += _GRID
         held -= _GRID
         drive = held.astype(np.float64) @ self._from_input
-        out = np.empty((turns.rows, self._hidden), dtype=np.float32)
+        out = np.empty((packed.rows, self._hidden), dtype=np.float32)
         passed = np.repeat(-elapsed[:, None], self._hidden, axis=1)
         before = h
-        for part, shape in turns.runs():
+        for part, shape in packed.runs():
             before = before[: shape[1]] if len(shape) == 2 else before[0]
             whole = (*shape, self._hidden)
             now = (column[part].reshape(whole) for column in (passed, out))

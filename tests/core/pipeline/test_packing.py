@@ -31,42 +31,43 @@ WHO = st.lists(st.integers(0, 12), min_size=1, max_size=70)
 @given(who=WHO)
 def test_each_key_keeps_its_order_and_a_turn_has_a_key_once(who):
     who = np.array(who)
-    turns, keys, order = PackedRows.of(who)
+    packed, keys, order = PackedRows.of(who)
     assert sorted(order.tolist()) == list(range(who.size))
-    assert (who[order] == keys[turns.key]).all()
+    assert (who[order] == keys[packed.key]).all()
     for key in set(who.tolist()):
-        assert order[keys[turns.key] == key].tolist() == np.flatnonzero(who == key).tolist()
-    for begin, n in turns.spans():
-        assert turns.key[begin : begin + n].tolist() == list(range(n))
-    assert turns.sizes == sorted(turns.sizes, reverse=True)
-    assert who[order[turns.last]].tolist() == keys.tolist()
+        assert order[keys[packed.key] == key].tolist() == np.flatnonzero(who == key).tolist()
+    for begin, n in packed.spans():
+        assert packed.key[begin : begin + n].tolist() == list(range(n))
+    assert packed.sizes == sorted(packed.sizes, reverse=True)
+    assert who[order[packed.last_rows]].tolist() == keys.tolist()
 
 
 @given(who=WHO, n=st.integers(1, 4))
 def test_rows_earlier_are_the_keys_own(who, n):
-    turns, _, _ = PackedRows.of(np.array(who))
-    later = turns.turn >= n
-    assert (turns.key[turns.back(n)] == turns.key[later]).all()
-    assert (turns.turn[turns.back(n)] == turns.turn[later] - n).all()
+    packed, _, _ = PackedRows.of(np.array(who))
+    later = packed.step >= n
+    assert (packed.key[packed.earlier(n)] == packed.key[later]).all()
+    assert (packed.step[packed.earlier(n)] == packed.step[later] - n).all()
 
 
 @given(who=WHO)
 def test_recurrences_are_those_of_each_key_alone(who):
     """Averages, sums, counts and maxima: the same operations in the same order."""
-    turns, keys, _ = PackedRows.of(np.array(who))
+    packed, keys, _ = PackedRows.of(np.array(who))
     rng = np.random.default_rng(len(who))
     x, share, start = (
-        rng.standard_normal((n, 3)).astype(np.float32) for n in (turns.rows, turns.rows, turns.keys)
+        rng.standard_normal((n, 3)).astype(np.float32)
+        for n in (packed.rows, packed.rows, packed.keys)
     )
-    whole, first = rng.integers(0, 99, turns.rows), rng.integers(0, 99, turns.keys)
-    after, departure = turns.follow(start, x, share)
-    faded = turns.fade(start, x, share)
-    added, top = (turns.accumulate(op, first, whole) for op in (np.add, np.maximum))
-    scanned = turns.scan(lambda s, x: {"s": s["s"] * x}, {"s": start}, x)["s"]
+    whole, first = rng.integers(0, 99, packed.rows), rng.integers(0, 99, packed.keys)
+    after, departure = packed.ewma(start, x, share)
+    faded = packed.decayed_sum(start, x, share)
+    added, top = (packed.accumulate(op, first, whole) for op in (np.add, np.maximum))
+    scanned = packed.scan(lambda s, x: {"s": s["s"] * x}, {"s": start}, x)["s"]
     for k in range(keys.size):
         average, total, product = start[k], start[k], start[k]
         count, most = first[k], first[k]
-        for i in np.flatnonzero(turns.key == k).tolist():
+        for i in np.flatnonzero(packed.key == k).tolist():
             assert (departure[i] == x[i] - average).all()
             average = average + share[i] * (x[i] - average)
             total = share[i] * (total + x[i])
@@ -77,8 +78,8 @@ def test_recurrences_are_those_of_each_key_alone(who):
 
 
 def test_nobody_has_no_rows():
-    turns, keys, order = PackedRows.of(np.zeros(0, dtype=np.int64))
-    assert (turns.rows, turns.keys, keys.size, order.size) == (0, 0, 0, 0)
+    packed, keys, order = PackedRows.of(np.zeros(0, dtype=np.int64))
+    assert (packed.rows, packed.keys, keys.size, order.size) == (0, 0, 0, 0)
 
 
 def beginnings(model, keys):
@@ -118,12 +119,12 @@ def test_rows_in_turns_have_the_bits_of_rows_one_at_a_time(model, seed, keys):
     """Observation, score, decision and every field of the state, of known and of new keys."""
     pipeline = model.pipeline
     who, values, time_us = fleet_rows(keys, 150, seed)
-    turns, names, order = PackedRows.of(who)
+    packed, names, order = PackedRows.of(who)
     states = {n: v[names] for n, v in beginnings(model, keys).items()}
-    seen = pipeline.observe(states, values[order], time_us[order], turns)
+    seen = pipeline.observe(states, values[order], time_us[order], packed)
     score = pipeline.score(seen.visible)
     chosen = np.flatnonzero(seen.scored)
-    warm, inner, at = PackedRows.of(turns.key[chosen])
+    warm, inner, at = PackedRows.of(packed.key[chosen])
     chosen = chosen[at]
     decision = pipeline.decide(
         {n: v[inner] for n, v in states.items()},
@@ -133,9 +134,9 @@ def test_rows_in_turns_have_the_bits_of_rows_one_at_a_time(model, seed, keys):
         warm,
     )
     place = {int(i): n for n, i in enumerate(chosen)}
-    for k in range(turns.keys):
+    for k in range(packed.keys):
         state = {n: v[k : k + 1].copy() for n, v in states.items()}
-        for i in np.flatnonzero(turns.key == k).tolist():
+        for i in np.flatnonzero(packed.key == k).tolist():
             at_i = slice(order[i], order[i] + 1)
             state, one, alone, said = pipeline.step(state, values[at_i], time_us[at_i])
             for name in ("visible", "z", "expected", "scored", "may_fire", "learning", "interval"):
@@ -177,19 +178,19 @@ def test_decisions_in_turns_have_the_bits_of_one_at_a_time(seed, half_life, free
     tail = Tail(-3.0, half_life_rows=half_life, freeze_rows=freeze)
     motor = MotorNeuron(on=1.2, off=0.9, time_constant_rows=1.5, refractory_rows=2)
     rng = np.random.default_rng(seed)
-    turns, _, _ = PackedRows.of(np.r_[np.arange(keys), rng.integers(0, keys, 120)])
+    packed, _, _ = PackedRows.of(np.r_[np.arange(keys), rng.integers(0, keys, 120)])
     state = zero_state((*tail.state_fields(), *motor.state_fields()), keys)
     state["tail_high"][...] = rng.normal(1.0, 0.5, keys)
     state["tail_mid"][...] = state["tail_high"] - rng.choice([0.001, 1.0, -0.1], keys)
     state["tail_excess"][...] = rng.choice([0.0, 0.3], keys)
     state["feedback"][...] = rng.choice([0.0, 0.25], keys)
-    score = np.exp(rng.standard_cauchy(turns.rows).clip(-9, 9)).astype(np.float32) - 3
-    may_fire = rng.random(turns.rows) < 0.9
-    learning = (0.05 * (rng.random(turns.rows) < 0.2)).astype(np.float32)
-    got = decide_packed(tail, motor, state, score, may_fire, learning, turns)
+    score = np.exp(rng.standard_cauchy(packed.rows).clip(-9, 9)).astype(np.float32) - 3
+    may_fire = rng.random(packed.rows) < 0.9
+    learning = (0.05 * (rng.random(packed.rows) < 0.2)).astype(np.float32)
+    got = decide_packed(tail, motor, state, score, may_fire, learning, packed)
     for k in range(keys):
         own = {n: v[k : k + 1] for n, v in state.items()}
-        for i in np.flatnonzero(turns.key == k).tolist():
+        for i in np.flatnonzero(packed.key == k).tolist():
             at = slice(i, i + 1)
             alarming = own["firing"] > 0
             learnt, severity = tail(own, score[at], alarming, learning[at])
@@ -210,16 +211,16 @@ def test_neurons_in_turns_have_the_bits_of_one_row_at_a_time(channels, hidden, b
     """Of one block of terms and of several, and from a state out of bounds."""
     net = LiquidNetwork(channels, 0, hidden, (1, 3), seed=2)
     rng = np.random.default_rng(1)
-    turns, names, _ = PackedRows.of(rng.integers(0, 4, 37))
-    state = zero_state(net.state_fields(), turns.keys)
+    packed, names, _ = PackedRows.of(rng.integers(0, 4, 37))
+    state = zero_state(net.state_fields(), packed.keys)
     state["liquid"][...] = begin
-    z = rng.standard_normal((turns.rows, channels)).astype(np.float32)
-    elapsed = rng.exponential(1.0, turns.rows).astype(np.float32)
-    clock, rows = z[:, :0], 2 + turns.turn
-    after, due, basis = net(state, z, clock, elapsed, rows == 0, rows, turns)
+    z = rng.standard_normal((packed.rows, channels)).astype(np.float32)
+    elapsed = rng.exponential(1.0, packed.rows).astype(np.float32)
+    clock, rows = z[:, :0], 2 + packed.step
+    after, due, basis = net(state, z, clock, elapsed, rows == 0, rows, packed)
     for k in range(names.size):
         own = {n: v[k : k + 1] for n, v in state.items()}
-        for i in np.flatnonzero(turns.key == k).tolist():
+        for i in np.flatnonzero(packed.key == k).tolist():
             at = slice(i, i + 1)
             own, said, inner = net(own, z[at], clock[at], elapsed[at], rows[at] == 0, rows[at])
             assert due[at].tobytes() == said.tobytes()
@@ -229,7 +230,7 @@ def test_neurons_in_turns_have_the_bits_of_one_row_at_a_time(channels, hidden, b
 
 
 def test_a_pipeline_that_is_refined_anew_uses_its_new_weights():
-    """What the loop over turns has prepared goes with the weights it was made of."""
+    """What the loop over packed has prepared goes with the weights it was made of."""
     pipeline = Pipeline(PipelineConfig(channels=CHANNELS, hidden=8, rbm_hidden=5))
     values, time_us = signal(20), START + ROW_US * np.arange(20)
     before = pipeline(values, time_us)["state"]["liquid"]
