@@ -82,7 +82,7 @@ async def test_new_thresholds_are_taken_from_the_file_and_others_are_named(
     assert found.result == "applied"
     assert "thresholds" in found.detail
     assert model_version_of(worker.applied[0]).thresholds["anomaly_severity"] == 4.5
-    assert found.waiting == ("alerts.max_alert_age", "http.port")
+    assert found.needs_restart == ("alerts.max_alert_age", "http.port")
 
 
 @pytest.mark.parametrize("what", ["settings", "bundle", "candidate"])
@@ -116,7 +116,7 @@ async def test_a_model_that_cannot_be_kept_is_refused(tmp_path: Path, bundles: l
     async def apply(_: FleetModel) -> dict[TP, int]:
         raise AssertionError
 
-    reloader = Reloader(settings, load_model(settings), apply, told=results.append)
+    reloader = Reloader(settings, load_model(settings), apply, on_result=results.append)
     with structlog.testing.capture_logs() as logged:
         found = await reloader.reload()
     assert (found.result, results) == ("refused", ["refused"])
@@ -159,10 +159,10 @@ async def test_one_of_several_workers_keeps_its_port_and_name(
     assert (settings.http.port, settings.kafka.instance_id) == (7002, "a-2")
     worker = Worker(tmp_path / "w", bundles[0])
     reloader = Reloader(settings, load_model(settings), worker.apply)
-    assert (await reloader.reload()).waiting == ()
-    assert (await reloader.reload()).waiting == ()
+    assert (await reloader.reload()).needs_restart == ()
+    assert (await reloader.reload()).needs_restart == ()
     config.write_text("[http]\nport = 7010\n[kafka]\ninstance_id = 'a'\n")
-    assert (await reloader.reload()).waiting == ("http.port",)
+    assert (await reloader.reload()).needs_restart == ("http.port",)
 
 
 def test_every_changed_setting_is_named() -> None:

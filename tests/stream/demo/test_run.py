@@ -71,7 +71,7 @@ class FakeWorker:
     def check(self) -> None:
         """It never fails."""
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
         """As the real one."""
         self.stopped.set()
 
@@ -90,7 +90,7 @@ def workers(monkeypatch) -> list[FakeWorker]:
         made.append(FakeWorker(config))
         return made[-1]
 
-    monkeypatch.setattr(run_module, "train", lambda _stage, folder: folder)
+    monkeypatch.setattr(run_module, "train", lambda _scenario, folder: folder)
     monkeypatch.setattr(run_module, "DemoWorker", make)
     return made
 
@@ -135,11 +135,11 @@ def test_the_time_is_kept(workers, monkeypatch):
     """When it is up, what was sent is judged, and only the faults that had their time."""
 
     def may_send(live) -> bool:
-        live._link.behind()
-        return live._stage.played < 100
+        live._link.lag()
+        return live._scenario.played < 100
 
     def clock(live) -> float:
-        return 1e6 if live._link.done == 100 * 38 else 0.0
+        return 1e6 if live._link.processed == 100 * 38 else 0.0
 
     monkeypatch.setattr(run_module._Live, "_may_send", may_send)
     monkeypatch.setattr(run_module._Live, "_clock", clock)
@@ -153,8 +153,8 @@ def test_the_time_is_kept(workers, monkeypatch):
 def test_interrupted_it_still_reports_and_ends_the_worker(workers):
     """Ctrl-C in the live part ends that part."""
 
-    def interrupt(_stage, heard, _host, _headline) -> None:
-        if heard.triggers:
+    def interrupt(_scenario, received, _host, _headline) -> None:
+        if received.triggers:
             raise KeyboardInterrupt
 
     report = run_module.demo(OPTIONS, LATER, print, interrupt)

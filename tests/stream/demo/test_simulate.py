@@ -13,7 +13,7 @@ import pytest
 from stream.cli.simulate import simulate
 from stream.demo.faults import Fault, Kind
 from stream.demo.fleet import CHANNELS, START_US
-from stream.demo.simulate import ACT_ROWS, Simulation
+from stream.demo.simulate import PERIOD_ROWS, Simulation
 from stream.errors import UserError
 
 NOW_US = 1_795_641_619_987_654
@@ -36,8 +36,8 @@ def test_records_go_on_from_now_with_faults_without_end() -> None:
     """Every act has one fault of each kind, the same for the same seed; a silent key is missing."""
     told: list[Fault] = []
     simulation = Simulation(3, KEYS, 1.0, NOW_US)
-    count = 2 * ACT_ROWS * KEYS - 200
-    records = list(itertools.islice(simulation.records(tell=told.append), count))
+    count = 2 * PERIOD_ROWS * KEYS - 200
+    records = list(itertools.islice(simulation.records(on_fault=told.append), count))
     assert abs(records[0].time_us - NOW_US) < 1_000_000
     assert [record.time_us for record in records] == sorted(record.time_us for record in records)
     body = json.loads(records[0].value)
@@ -56,8 +56,8 @@ def test_records_go_on_from_now_with_faults_without_end() -> None:
 
 def test_a_healthy_fleet_has_no_faults() -> None:
     told: list[Fault] = []
-    records = Simulation(3, KEYS, 1.0, NOW_US).records(healthy=True, tell=told.append)
-    assert len(list(itertools.islice(records, KEYS * ACT_ROWS))) == KEYS * ACT_ROWS
+    records = Simulation(3, KEYS, 1.0, NOW_US).records(healthy=True, on_fault=told.append)
+    assert len(list(itertools.islice(records, KEYS * PERIOD_ROWS))) == KEYS * PERIOD_ROWS
     assert told == []
 
 

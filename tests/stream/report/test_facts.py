@@ -38,7 +38,7 @@ def test_a_key_that_only_warmed_up_has_nothing_to_show() -> None:
 
 def test_without_labels_nothing_is_judged() -> None:
     facts = gather(small.result(labelled=False), small.model())
-    assert all(f.label is None and f.worth is None for f in facts)
+    assert all(f.label is None and f.evaluation is None for f in facts)
     assert {e.true for f in facts for e in f.episodes} == {None}
 
 

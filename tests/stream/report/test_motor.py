@@ -78,7 +78,7 @@ def test_the_page_s_script_counts_as_python_does() -> None:
     console.log(JSON.stringify({json.dumps(thresholds)}.map((on) => {{
       const total = [0, 0, 0];
       for (const key of data.keys) {{
-        page.judge(key, page.episodes(key, on * data.steps)).forEach((n, i) => total[i] += n);
+        page.evaluate(key, page.episodes(key, on * data.steps)).forEach((n, i) => total[i] += n);
       }}
       return total;
     }})));

@@ -95,8 +95,8 @@ def test_the_same_backtest_gives_the_same_bytes() -> None:
 def test_it_says_what_happened(page: str) -> None:
     text = " ".join(_Reader(page).text)
     assert "1 of 1 labelled event caught" in text
-    assert "What became of the records" in text
-    assert "taken in while their key, unknown to the model, still warms up" in text
+    assert "Records by outcome" in text
+    assert "absorbed while the key, unknown to the model, warms up" in text
     assert "true: 1 event" in text
     assert "silent from" in page
     assert "random scores" in text
@@ -167,4 +167,4 @@ def test_many_long_keys_stay_small() -> None:
     page = render(many, small.model())
     assert len(page) < 3_000_000
     text = " ".join(_Reader(page).text)
-    assert "Drawn are the 24 liveliest of 41 keys." in text
+    assert "The first 24 of 41 keys are drawn." in text

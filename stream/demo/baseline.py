@@ -1,4 +1,4 @@
-"""The detector to beat: the largest z-score of a row, with as many false alarms as we had."""
+"""Baseline detector: the largest z-score of a row, allowed as many false alarms as the worker."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from .evaluation import NAMED, Alarm, Evaluation, evaluate
 from .faults import Fault
 from .fleet import CHANNELS, START_US
-from .judge import NAMED, Alarm, Judgement, judge
 
-QUIET_ROWS = 10  # below the threshold until an episode is over
+QUIET_ROWS = 10  # rows below the threshold that end an episode
 
 
 class LargestZ:
-    """Scores the same live rows by the largest |z| of their channels.
+    """Detector that scores a row by the largest |z| of its channels.
 
     Args:
-        names: the machines, K.
-        mean: of each channel in the history (K, C).
-        deviation: of each channel in the history (K, C).
+        names: Names of the K machines.
+        mean: Mean of each channel in the history (K, C).
+        deviation: Standard deviation of each channel in the history (K, C).
     """
 
     def __init__(
@@ -36,12 +36,12 @@ class LargestZ:
         self._top: list[NDArray[np.int8]] = []
 
     def feed(self, first_row: int, values: NDArray[np.float64], sent: NDArray[np.bool_]) -> None:
-        """Score rows, which must come in order.
+        """Score rows, which must be passed in order.
 
         Args:
-            first_row: number of the first of them.
-            values: (rows, K, C).
-            sent: whether each record was sent (rows, K); one that was not scores nothing.
+            first_row: Number of the first row.
+            values: Values (rows, K, C).
+            sent: Mask of the records that were sent (rows, K); the others score 0.
         """
         if self._first_row is None:
             self._first_row = first_row
@@ -50,37 +50,39 @@ class LargestZ:
         self._top.append(order.astype(np.int8))
         self._largest.append(np.where(sent, z.max(axis=2), 0.0).astype(np.float32))
 
-    def judge(
+    def evaluate(
         self, faults: Sequence[Fault], interval_us: int, false_triggers: int
-    ) -> tuple[Judgement, float]:
-        """Judge it at the lowest threshold with no more than `false_triggers` false alarms.
+    ) -> tuple[Evaluation, float]:
+        """Evaluate at the lowest threshold with no more than `false_triggers` false alarms.
 
         Returns:
-            Its judgement, and the threshold in deviations.
+            The evaluation, and the threshold in deviations.
         """
         if self._first_row is None:
-            return judge(faults, (), interval_us, self._names), float("inf")
+            return evaluate(faults, (), interval_us, self._names), float("inf")
         largest, top = np.concatenate(self._largest), np.concatenate(self._top)
         levels = np.unique(largest)
-        low, high = 0, len(levels) - 1  # firing is strictly above: at the last level nothing does
+        # Bisection over the scores that occur. Firing is strictly above the threshold, so that
+        # nothing fires at the last level and the search always ends at a valid one.
+        low, high = 0, len(levels) - 1
         while low < high:
             middle = (low + high) // 2
-            found = self._judge_at(float(levels[middle]), largest, top, faults, interval_us)
-            if len(found.false) <= false_triggers:
+            evaluation = self._evaluate_at(float(levels[middle]), largest, top, faults, interval_us)
+            if len(evaluation.false) <= false_triggers:
                 high = middle
             else:
                 low = middle + 1
         threshold = float(levels[high])
-        return self._judge_at(threshold, largest, top, faults, interval_us), threshold
+        return self._evaluate_at(threshold, largest, top, faults, interval_us), threshold
 
-    def _judge_at(
+    def _evaluate_at(
         self,
         threshold: float,
         largest: NDArray[np.float32],
         top: NDArray[np.int8],
         faults: Sequence[Fault],
         interval_us: int,
-    ) -> Judgement:
+    ) -> Evaluation:
         first = self._first_row or 0
         alarms = [
             Alarm(
@@ -90,22 +92,24 @@ class LargestZ:
             )
             for row, key in zip(*np.nonzero(starts(largest > threshold)), strict=True)
         ]
-        return judge(faults, alarms, interval_us, self._names)
+        return evaluate(faults, alarms, interval_us, self._names)
 
 
 def starts(over: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Mark the first row of every episode.
 
     Args:
-        over: rows above the threshold (rows, K).
+        over: Rows above the threshold (rows, K).
 
     Returns:
-        Rows above it with none above it among the `QUIET_ROWS` before (rows, K).
+        Rows above the threshold with none above it among the `QUIET_ROWS` before (rows, K).
     """
+    # The running totals before a row, and before its quiet rows, are equal when all of those were
+    # below the threshold.
     total = np.cumsum(over, axis=0)
-    before = np.zeros_like(total)
-    before[1:] = total[:-1]
-    long_before = np.zeros_like(total)
-    long_before[QUIET_ROWS + 1 :] = total[: -(QUIET_ROWS + 1)]
-    first: NDArray[np.bool_] = over & (before == long_before)
+    previous_total = np.zeros_like(total)
+    previous_total[1:] = total[:-1]
+    earlier_total = np.zeros_like(total)
+    earlier_total[QUIET_ROWS + 1 :] = total[: -(QUIET_ROWS + 1)]
+    first: NDArray[np.bool_] = over & (previous_total == earlier_total)
     return first

@@ -1,4 +1,4 @@
-"""The play: a fleet's history, its live rows with faults in them, and the detector to beat."""
+"""Scenario of the demo: a fleet's history, its live rows with faults, and the baseline."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .baseline import LargestZ
+from .evaluation import GRACE_ROWS, Alarm, Evaluation, evaluate
 from .faults import Fault, Injector, plan_faults
 from .fleet import Fleet
-from .judge import GRACE_ROWS, Alarm, Judgement, judge
-from .opponent import LargestZ
 
-DIGITS = 4  # of the values on the wire; the model is trained on what is sent
+DIGITS = 4  # decimals of the values sent; the model is trained on the same rounded values
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Some rows of the whole fleet: times (n,), values (n, K, C), sent (n, K)."""
+    """Rows of the whole fleet: times (n,), values (n, K, C), mask of the records sent (n, K)."""
 
     time_us: NDArray[np.int64]
     values: NDArray[np.float64]
     sent: NDArray[np.bool_]
 
 
-class Stage:
-    """Everything of the demo that a seed decides.
+class Scenario:
+    """Fleet, faults and baseline of one seed.
 
     Args:
-        seed: draws fleet and faults.
-        keys: machines.
-        history_rows: rows of each before the live part.
-        live_rows: rows of each in the live part.
-        faults_per_kind: faults of every kind.
-        interval_seconds: event time between two rows.
+        seed: Seed of fleet and faults.
+        keys: Number of machines.
+        history_rows: Rows of each machine before the live part.
+        live_rows: Rows of each machine in the live part.
+        faults_per_kind: Number of faults of every kind.
+        interval_seconds: Event time between two rows.
     """
 
     def __init__(
@@ -55,40 +55,40 @@ class Stage:
         self.history_us, self.history = times, np.round(values, DIGITS)
         mean, deviation = self.history.mean(axis=0), self.history.std(axis=0)
         self._injector = Injector(self.fleet, self.faults, deviation)
-        self._opponent = LargestZ(self.fleet.names, mean, deviation)
+        self._baseline = LargestZ(self.fleet.names, mean, deviation)
 
     @property
     def played(self) -> int:
-        """Live rows so far."""
+        """Number of live rows so far."""
         return self.fleet.row - self.first_row
 
     @property
     def over(self) -> bool:
-        """Whether the last live row has been played."""
+        """True after the last live row."""
         return self.played >= self.live_rows
 
     @property
     def injecting(self) -> bool:
-        """Whether a faulty row has been played."""
+        """True after the first faulty row."""
         return self.fleet.row > self.faults[0].onset
 
     def play(self, rows: int) -> Rows:
-        """Return the next live rows, fewer at the end."""
+        """Return the next live rows; fewer at the end."""
         first = self.fleet.row
         times, healthy = self.fleet.history(min(rows, self.live_rows - self.played))
         values, sent = self._injector.apply(first, healthy)
         values = np.round(values, DIGITS)
-        self._opponent.feed(first, values, sent)
+        self._baseline.feed(first, values, sent)
         return Rows(times, values, sent)
 
-    def had_their_time(self, row: int) -> list[Fault]:
-        """Return the faults whose window is over before `row`: the others cannot be judged."""
+    def completed_faults(self, row: int) -> list[Fault]:
+        """Return the faults whose window ends before `row`; the others cannot be evaluated yet."""
         return [f for f in self.faults if f.end - 1 + GRACE_ROWS < row]
 
-    def judge(self, alarms: list[Alarm]) -> Judgement:
-        """Judge our alarms; one within the window of a fault cut short is not false."""
-        return judge(self.faults, alarms, self.fleet.interval_us, self.fleet.names)
+    def evaluate(self, alarms: list[Alarm]) -> Evaluation:
+        """Evaluate the worker's alarms; those within an unfinished fault's window are not false."""
+        return evaluate(self.faults, alarms, self.fleet.interval_us, self.fleet.names)
 
-    def judge_opponent(self, false_triggers: int) -> tuple[Judgement, float]:
-        """Judge the largest z-score on the same rows, with as many false triggers."""
-        return self._opponent.judge(self.faults, self.fleet.interval_us, false_triggers)
+    def evaluate_baseline(self, false_triggers: int) -> tuple[Evaluation, float]:
+        """Evaluate the baseline on the same rows, with as many false triggers."""
+        return self._baseline.evaluate(self.faults, self.fleet.interval_us, false_triggers)

@@ -1,14 +1,14 @@
-"""The judge, and the detector to beat."""
+"""Evaluation of alarms, and the baseline detector."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from stream.demo.baseline import QUIET_ROWS, LargestZ, starts
+from stream.demo.evaluation import GRACE_ROWS, Alarm, evaluate
 from stream.demo.faults import Fault, Injector, Kind, plan_faults
 from stream.demo.fleet import START_US, Fleet
-from stream.demo.judge import GRACE_ROWS, Alarm, judge
-from stream.demo.opponent import QUIET_ROWS, LargestZ, starts
 
 INTERVAL = 10_000_000
 SPIKE = Fault(Kind.SPIKE, 2, "web-001", 3, 101, 107, 5.0)
@@ -23,7 +23,7 @@ def at(row: int) -> int:
 
 def score(*alarms: Alarm) -> tuple[list[bool], int]:
     """Which of the two faults are caught, and how many alarms are false."""
-    found = judge([SPIKE, SILENT], alarms, INTERVAL, NAMES)
+    found = evaluate([SPIKE, SILENT], alarms, INTERVAL, NAMES)
     return [c is not None for c in found.caught], len(found.false)
 
 
@@ -50,7 +50,7 @@ def test_a_later_alarm_of_the_same_window_may_still_catch():
     """The first that is right counts."""
     wrong = Alarm("web-001", at(102), ("cpu",))
     right = Alarm("web-001", at(105), ("latency_p99",))
-    found = judge([SPIKE], [right, wrong], INTERVAL, NAMES)
+    found = evaluate([SPIKE], [right, wrong], INTERVAL, NAMES)
     assert found.caught == (right,)
     assert found.count == 1
 
@@ -82,7 +82,7 @@ def test_episodes_start_after_a_quiet_time():
     assert np.argwhere(starts(over)).tolist() == [[0, 1], [3, 0], [4 + 2 * QUIET_ROWS + 1, 0]]
 
 
-def test_the_opponent_has_no_more_false_alarms_and_a_threshold_no_higher_than_needed():
+def test_the_baseline_has_no_more_false_alarms_and_a_threshold_no_higher_than_needed():
     """With the same false alarms it sees large spikes, and neither correlation nor frequency."""
     fleet = Fleet(4, 37)
     _, history = fleet.history(499)
@@ -95,31 +95,31 @@ def test_the_opponent_has_no_more_false_alarms_and_a_threshold_no_higher_than_ne
         detector.feed(first, *injector.apply(first, healthy))
     thresholds = []
     for allowed in (0, 3, 11):
-        found, threshold = detector.judge(faults, INTERVAL, allowed)
+        found, threshold = detector.evaluate(faults, INTERVAL, allowed)
         assert len(found.false) <= allowed
         thresholds.append(threshold)
         missed = {f.kind for f, c in zip(faults, found.caught, strict=True) if c is None}
         assert {Kind.CORRELATION, Kind.FREQUENCY, Kind.SILENT} <= missed
     assert thresholds == sorted(thresholds, reverse=True)
     assert thresholds[-1] > 2
-    blind, _ = detector.judge(faults, INTERVAL, 10**6)
+    blind, _ = detector.evaluate(faults, INTERVAL, 10**6)
     assert len(blind.false) > 11
 
 
-def test_the_opponent_catches_what_stands_out():
+def test_the_baseline_catches_what_stands_out():
     """A single huge value, at the right channel, with no false alarm at all."""
     values = np.random.default_rng(0).normal(size=(211, 5, 8))
     values[101:107, 2, 3] += 20
     detector = LargestZ(NAMES, np.zeros((5, 8)), np.ones((5, 8)))
     detector.feed(0, values, np.ones((211, 5), dtype=bool))
-    found, threshold = detector.judge([SPIKE], INTERVAL, 0)
+    found, threshold = detector.evaluate([SPIKE], INTERVAL, 0)
     assert found.count == 1
     assert found.false == ()
     assert 2 < threshold < 20
 
 
-def test_an_opponent_that_saw_nothing_catches_nothing():
+def test_a_baseline_that_saw_nothing_catches_nothing():
     """Nor has it false alarms."""
     detector = LargestZ(NAMES, np.zeros((5, 8)), np.ones((5, 8)))
-    found, _ = detector.judge([SPIKE], INTERVAL, 3)
+    found, _ = detector.evaluate([SPIKE], INTERVAL, 3)
     assert found.count == len(found.false) == 0

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError
 from stream.cli.doctor import sample
 from stream.errors import UserError
 from stream.settings import Settings
-from stream.tools.clients import read_range
+from stream.tools.reading import read_range
 
 RANGES = {("state", 0): (2, 5), ("state", 1): (0, 3), ("state", 2): (7, 7)}
 
@@ -71,7 +71,7 @@ def test_the_doctor_says_so_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None
     def refuses(*_: Any) -> None:
         raise UserError("In part only. Look.")
 
-    monkeypatch.setattr(sample.clients, "newest", refuses)
+    monkeypatch.setattr(sample.reading, "newest", refuses)
     cluster: Any = SimpleNamespace(settings=Settings(), inputs={"a": 1, "b": 1})
-    found = [(c.name, c.status, c.mend) for c in sample.sample(cluster, None, 0)]
+    found = [(c.name, c.status, c.fix) for c in sample.sample(cluster, None, 0)]
     assert found == [(f"records of {topic}", "fail", "Look.") for topic in "ab"]
