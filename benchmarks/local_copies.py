@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from benchmarks.frame import BenchmarkError
 from stream.engine import TP, Engine, MetaRow, RowBlock, SnapshotScan
 from stream.kafka.protocol.changelog import Changelog
-from stream.kafka.protocol.ports import Silent, TopicStatus
+from stream.kafka.protocol.ports import TopicStatus
 from stream.kafka.recovery.snapshot_files import SnapshotFiles
 from stream.kafka.recovery.snapshots import Snapshots
+from stream.observer import Observer
 
 
 class _Changelog(NamedTuple):
@@ -35,12 +36,12 @@ class _Timed(SnapshotScan):
 
 
 class _Host:
-    """What copies ask of a worker."""
+    """Part of a session that snapshots use."""
 
     def __init__(self, engine: Engine, folder: Path) -> None:
         self.engine: Any = engine
-        self.changelog = Changelog(self.engine, Silent())
-        self.observer = Silent()
+        self.changelog = Changelog(self.engine, Observer())
+        self.observer = Observer()
         self.checkpoint = SimpleNamespace(taken={})
         self.config = SimpleNamespace(changelog=lambda topic: f"{topic}-changelog")
         self.administration = self
@@ -63,8 +64,8 @@ async def copy(engine: Engine, folder: Path) -> dict[str, Any]:
     host = _Host(engine, folder)
     store = engine._store
     host.engine.walk = lambda tp: _Timed(store.slab, store.overflow, engine._parts[tp])
-    nothing = {_Changelog(f"{topic}-changelog", 0): 0 for topic, _ in engine.attached()}
-    await host.copies.restore(nothing, {})  # asks what the changelogs are
+    start_offsets = {_Changelog(f"{topic}-changelog", 0): 0 for topic, _ in engine.attached()}
+    await host.copies.restore(start_offsets, {})  # asks what the changelogs are
     _Timed.longest = 0.0
     started = time.perf_counter()
     for tp in engine.attached():
@@ -72,11 +73,11 @@ async def copy(engine: Engine, folder: Path) -> dict[str, Any]:
         host.changelog.wrote(tp, 1, 0, meta.absorbed + 1, meta.encode())
         if not await host.copies.write(tp):
             raise BenchmarkError(f"No copy of {tp} was written.")
-    took = time.perf_counter() - started
+    elapsed = time.perf_counter() - started
     del host.engine.walk
     size = sum(path.stat().st_size for path in folder.iterdir())  # noqa: ASYNC240  # nobody waits
     return {
-        "write_seconds": round(took, 2),
+        "write_seconds": round(elapsed, 2),
         "write_longest_pause_seconds": round(_Timed.longest, 4),
         "mib": round(size / 2**20, 1),
     }
@@ -90,8 +91,8 @@ async def restore(engine: Engine, folder: Path, topic: str, partitions: int) -> 
         engine.attach(host.source(tp))
     started = time.perf_counter()
     await host.copies.restore(ends, {})
-    took = time.perf_counter() - started
+    elapsed = time.perf_counter() - started
     return {
-        "recovery_seconds": round(took, 2),
-        "keys_per_second": round(engine.active_keys / took),
+        "recovery_seconds": round(elapsed, 2),
+        "keys_per_second": round(engine.active_keys / elapsed),
     }

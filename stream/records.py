@@ -20,9 +20,6 @@ from numpy.typing import NDArray
 SCHEMA_VERSION = 1
 """Version of the event bodies; changes are additive only."""
 
-TP = tuple[str, int]
-"""Topic and partition."""
-
 RESERVED_KEY_PREFIX = b"\x00ember."
 """Keys of Ember's own rows in the changelog; a stream key must not begin with it."""
 

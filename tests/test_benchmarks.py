@@ -210,7 +210,7 @@ async def test_turns_of_the_loop_are_told_apart_by_checkpoints(monkeypatch):
     """Also one in which a checkpoint begins and ends."""
     now = [0.0]
     monkeypatch.setattr(checkpoint_share.time, "perf_counter", lambda: now[0])
-    turns = checkpoint_share.PackedRows()
+    turns = checkpoint_share.LoopTurns()
     watching = asyncio.ensure_future(turns.watch())
     await asyncio.sleep(0)
     for seconds, during in ((2.0, False), (7.0, True), (5.0, False), (3.0, True)):

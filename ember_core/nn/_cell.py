@@ -1,4 +1,4 @@
-"""What all recurrent cells share: one step, its state handed in and handed back."""
+"""Base of all recurrent cells: one step, with the state as argument and result."""
 
 from __future__ import annotations
 

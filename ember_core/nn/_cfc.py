@@ -32,7 +32,7 @@ class CfCHead(Module):
         hidden_size: Neurons H.
         mode: `"default"`, `"pure"` or `"no_gate"`.
         mask: `(F, H)` of 0 and 1, the synapses of `f1` and `f2` that are there; all without one.
-        generator: Of the initial weights.
+        generator: Generator of the initial weights.
 
     Attributes:
         weight: `(F, 4 H)`, the columns of `f1`, `f2`, `a` and `b`; `(F, H)` where pure.
@@ -88,8 +88,8 @@ class CfCHead(Module):
             decay = ops.exp(-elapsed * (ops.abs(self.w_tau.data) + ops.abs(y)))
             return self.amplitude.data * (1.0 - decay * y)
         n = self.hidden_size
-        both = ops.tanh(y[:, : 2 * n])
-        f1, f2 = both[:, :n], both[:, n:]
+        squashed = ops.tanh(y[:, : 2 * n])
+        f1, f2 = squashed[:, :n], squashed[:, n:]
         gate = ops.sigmoid(y[:, 2 * n : 3 * n] * elapsed + y[:, 3 * n :])
         return f1 + gate * f2 if self.mode == "no_gate" else f1 + gate * (f2 - f1)
 
@@ -104,7 +104,7 @@ class CfCCell(Cell):
         backbone_units: Width of the backbone.
         backbone_layers: Its layers; 0 leaves it out.
         backbone_activation: Its activation, by name.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
 
     Examples:
         >>> from ember_core import nn, ops
@@ -174,9 +174,9 @@ class CfCCell(Cell):
             ValueError: If a shape does not fit, which would broadcast to something else.
         """
         check_step(self, x, state, elapsed)
-        joined = ops.concatenate([x, state], axis=1)
-        joined = joined if self.backbone is None else self.backbone(joined)
-        state = self.head(joined, elapsed)
+        inputs = ops.concatenate([x, state], axis=1)
+        inputs = inputs if self.backbone is None else self.backbone(inputs)
+        state = self.head(inputs, elapsed)
         return state, state
 
 
@@ -187,7 +187,7 @@ class WiredCfCCell(Cell):
         input_size: Columns of the input, F.
         wiring: The wiring; it is built for the input where it was not.
         mode: `"default"`, `"pure"` or `"no_gate"`.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
     """
 
     wiring: Wiring
@@ -234,8 +234,8 @@ class WiredCfCCell(Cell):
         states: list[Array] = []
         start = 0
         for layer in self.layers:
-            own = state[:, start : start + layer.hidden_size]
-            x = layer(ops.concatenate([x, own], axis=1), elapsed)
+            layer_state = state[:, start : start + layer.hidden_size]
+            x = layer(ops.concatenate([x, layer_state], axis=1), elapsed)
             states.append(x)
             start += layer.hidden_size
         return x, ops.concatenate(states, axis=1)

@@ -53,11 +53,11 @@ def liquid_cell(
         units: Neurons.
         motor_units: Outputs of a wiring; a fourth of the units where not given.
         sparsity_level: Share of the synapses a wiring leaves out.
-        mode: Of CfC cells.
+        mode: Mode of CfC cells.
         lstm_units: Units of the LSTM beside an `"lstm_gated"` one.
         strides: Strides in rows; see `kind`.
         time_scale_factor: First time scale of stride-aware cells.
-        seed: Of wiring and weights.
+        seed: Seed of wiring and weights.
 
     Raises:
         ValueError: If there is no such kind, or the sizes do not fit it.

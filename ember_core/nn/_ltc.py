@@ -39,9 +39,9 @@ class LTCCell(Cell):
         wiring: The wiring; it is built for the input where it was not.
         ode_unfolds: Solver steps in a step.
         epsilon: Added to the denominator of the solver.
-        implicit_constraints: Whether positive parameters are a softplus of what is stored; else
+        implicit_constraints: Whether positive parameters are a softplus of the stored values; else
             whoever trains keeps them positive.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
 
     Attributes:
         gleak: `(U,)`, leak conductance; `vleak`: `(U,)`, its potential; `cm`: `(U,)`, capacity.
@@ -168,4 +168,4 @@ def _currents(v: Array, w: Array, sigma: Array, mu: Array, erev: Array) -> tuple
 
 def _uniform(generator: Any, name: str, shape: tuple[int, ...]) -> Parameter:
     low, high = _RANGES[name]
-    return Parameter(low + (high - low) * ops.uniform(generator, shape))
+    return Parameter(low + (high - low) * ops.random.uniform(generator, shape))

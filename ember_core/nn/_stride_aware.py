@@ -34,7 +34,7 @@ class StrideAwareHead(Module):
         stride_length: Rows from one step to the next; the first `stride_scale`.
         time_scale_factor: The first `time_scale`.
         mask: `(F + H, H)` of 0 and 1, the synapses that are there; all without one.
-        generator: Of the initial weights.
+        generator: Generator of the initial weights.
 
     Attributes:
         weight: `(F + H, 4 H)`, the columns of `i`, `f`, `o` and `c`.
@@ -105,7 +105,7 @@ class StrideAwareCfCCell(Cell):
         stride_length: Rows from one step to the next, of which the cell is told only here:
             `StridedCell` and `MultiStrideCell` leave the rows between out.
         time_scale_factor: First time scale of every neuron, 0.01 to 10.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
 
     Examples:
         >>> from ember_core import nn, ops
@@ -172,7 +172,7 @@ class StrideAwareWiredCfCCell(Cell):
         wiring: The wiring; it is built for the input where it was not.
         stride_length: Rows from one step to the next.
         time_scale_factor: First time scale of every neuron, 0.01 to 10.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
     """
 
     wiring: Wiring
@@ -231,8 +231,8 @@ class StrideAwareWiredCfCCell(Cell):
         states, start = [], 0
         for layer in self.layers:
             end = start + 2 * layer.hidden_size
-            moved = layer(x, state[:, start:end], elapsed)
-            x = moved[:, : layer.hidden_size]
-            states.append(moved)
+            layer_state = layer(x, state[:, start:end], elapsed)
+            x = layer_state[:, : layer.hidden_size]
+            states.append(layer_state)
             start = end
         return x, ops.concatenate(states, axis=1)

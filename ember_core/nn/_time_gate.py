@@ -32,7 +32,7 @@ class TimeGateCfCCell(Cell):
         backbone_units: Width of the backbone.
         backbone_layers: Its layers after the first.
         backbone_activation: Its activation, by name.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
 
     Attributes:
         backbone: From `[x, h]`, `(F + H)` columns, to the candidate, H columns.
@@ -113,14 +113,14 @@ class TimeGateCfCCell(Cell):
             ValueError: If a shape does not fit.
         """
         check_step(self, x, state, elapsed)
-        joined = ops.concatenate([x, state], axis=1)
-        candidate = self.backbone(joined)
+        inputs = ops.concatenate([x, state], axis=1)
+        candidate = self.backbone(inputs)
         time = elapsed * (self.stride_length * self.time_scale_factor)
         open_share = ops.exp(-time * ops.exp(self.time_kernel.data))
         if self.gate is None:
             state = candidate + open_share * (state - candidate)
         else:
-            gate = ops.sigmoid(self.gate(joined))
+            gate = ops.sigmoid(self.gate(inputs))
             if self.mode == "pure":
                 state = candidate + gate * open_share * (state - candidate)
             else:

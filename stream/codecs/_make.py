@@ -11,6 +11,8 @@ from stream.errors import UserError
 
 from ._avro import AvroCodec
 from ._base import Codec, Limits
+from ._collectd import CollectdCodec
+from ._influx import InfluxCodec
 from ._json import JsonCodec
 from ._key import KeyExpression, parse_path
 from ._otlp import OtlpCodec
@@ -19,11 +21,23 @@ from ._registry import SchemaRegistry
 from ._telegraf import TelegrafCodec
 from ._time import TimeUnit
 
-CODECS = ("json", "telegraf", "prometheus", "otlp", "otlp_proto", "otlp_json", "avro")
+CODECS = (
+    "json",
+    "influx",
+    "telegraf",
+    "collectd",
+    "prometheus",
+    "otlp",
+    "otlp_proto",
+    "otlp_json",
+    "avro",
+)
 """Names that `make_codec` accepts."""
 
 _EXAMPLE_KEYS = {
+    "influx": "tags.host",
     "telegraf": "tags.host",
+    "collectd": "host",
     "prometheus": "labels.instance",
     "otlp": 'resource["service.name"]',
     "otlp_proto": 'resource["service.name"]',
@@ -74,6 +88,10 @@ def make_codec(
     limits = Limits(max_message_bytes, max_key_bytes)
     if not channels:
         raise UserError("A codec needs the model's channels. Received: channels=[].")
+    if name == "influx":
+        return InfluxCodec(channels, expression, limits, time_unit=time_unit)
+    if name == "collectd":
+        return CollectdCodec(channels, expression, limits, time_unit=time_unit)
     if name == "telegraf":
         return TelegrafCodec(channels, expression, limits, time_unit=time_unit)
     if name == "prometheus":

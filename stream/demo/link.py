@@ -15,7 +15,7 @@ from confluent_kafka import Message, TopicPartition
 from stream.errors import UserError
 from stream.records import TopChannel
 from stream.settings import KafkaSection
-from stream.tools import clients
+from stream.tools import clients, reading
 
 from .evaluation import NAMED, Alarm
 from .fleet import CHANNELS
@@ -123,7 +123,7 @@ class Link:
         now = time.monotonic()
         if now - self._asked >= _LAG_EVERY_SECONDS:
             self._asked = now
-            marks = clients.committed(self._group, TOPIC, PARTITIONS)
+            marks = reading.committed(self._group, TOPIC, PARTITIONS)
             self.processed = sum(mark or 0 for mark in marks)
         return self.sent - self.processed
 
@@ -143,7 +143,7 @@ class Link:
                 self._take(message, now)
                 count += 1
             else:
-                clients.raise_unless_passing(message)
+                reading.raise_if_fatal(message)
         return count
 
     def _take(self, message: Message, now: float) -> None:

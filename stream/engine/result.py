@@ -10,8 +10,8 @@ from typing import NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.records import TP as TP
 from stream.records import Event, Rejected
+from stream.types import TP as TP
 
 
 class Fetch(NamedTuple):

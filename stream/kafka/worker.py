@@ -17,16 +17,20 @@ from faust.transport import drivers
 
 from ember_core.pipeline import FleetModel
 from stream import STARTED
+from stream.codecs import Codec
+from stream.engine import Engine
 from stream.kafka.client.admin import Admin
 from stream.kafka.client.fenced_producer import FencedProducer, fence_producer
 from stream.kafka.client.producers import PlainLog, ProducerSink, TransactionalLog, too_large
-from stream.kafka.protocol.ports import TP, Codec, Engine, Observer, Silent, StateLog, TopicStatus
+from stream.kafka.protocol.ports import StateLog, TopicStatus
 from stream.kafka.recovery.snapshot_files import SnapshotFiles
 from stream.kafka.recovery.snapshots import Snapshots
 from stream.kafka.runtime.session import Session
 from stream.kafka.supervision.model_fit import wait_for_fit
 from stream.kafka.supervision.topics import Cluster, prepare
 from stream.kafka.supervision.watchdog import Watchdog
+from stream.observer import Observer
+from stream.types import TP
 
 from .config import WorkerConfig
 
@@ -78,7 +82,7 @@ class Worker:
         self.config = config
         self._codec = codec
         self._engine = engine
-        self._observer = observer or Silent()
+        self._observer = observer or Observer()
         self._exit = exit_process
         # What was sent while the process was still loading is news too.
         self._started = STARTED

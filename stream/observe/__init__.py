@@ -13,7 +13,7 @@ from .http import HttpServer as HttpServer
 from .logs import configure as configure_logs
 from .metrics import WORKER_UP as WORKER_UP
 from .metrics import Metrics as Metrics
-from .observer import Observer as Observer
+from .observer import ServiceObserver as ServiceObserver
 from .traces import Traces as Traces
 from .traces import make_traces as make_traces
 
@@ -26,8 +26,8 @@ __all__ = [
     "HostMetrics",
     "HttpServer",
     "Metrics",
-    "Observer",
     "Report",
+    "ServiceObserver",
     "Traces",
     "configure_logs",
     "make_traces",

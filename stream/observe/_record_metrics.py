@@ -8,7 +8,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.records import TP, Reason
+from stream.records import Reason
+from stream.types import TP
 
 from ._batch_histogram import BatchHistogram
 from ._metric_set import MetricSet

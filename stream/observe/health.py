@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stream.records import TP, Reason, Rejected
+from stream.records import Reason, Rejected
+from stream.types import TP
 
 UNFIT_AFTER = 100
 """Consecutive messages without any of the model's channels after which the model does not fit."""

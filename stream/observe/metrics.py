@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from prometheus_client import Info
 
-from stream.records import TP
+from stream.types import TP
 
 from ._event_metrics import EventMetrics
 from ._record_metrics import RecordMetrics

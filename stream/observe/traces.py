@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ember_core.distribution import install_command
 from stream.errors import UserError
-from stream.records import TP
+from stream.types import TP
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

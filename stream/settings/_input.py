@@ -25,9 +25,17 @@ class InputSection(Section):
         "records only. `-24h` (s, m, h, d): this far back by Kafka's timestamps; the records that "
         "are there already warm keys up and give no events.",
     )
-    codec: Literal["json", "telegraf", "prometheus", "otlp", "otlp_proto", "otlp_json", "avro"] = (
-        Field(default="json", description="Format of the values.")
-    )
+    codec: Literal[
+        "json",
+        "influx",
+        "telegraf",
+        "collectd",
+        "prometheus",
+        "otlp",
+        "otlp_proto",
+        "otlp_json",
+        "avro",
+    ] = Field(default="json", description="Format of the values.")
     key: str = Field(
         default="",
         description="Stream key where the Kafka key is null: fields joined by `+`, for example "

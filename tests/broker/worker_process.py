@@ -17,10 +17,10 @@ from typing import Any
 
 from stream.errors import UserError
 from stream.kafka.config import WorkerConfig
-from stream.kafka.protocol.ports import Silent
 from stream.kafka.runtime.processor import Processor
 from stream.kafka.runtime.session import Session
 from stream.kafka.worker import Worker
+from stream.observer import Observer
 from tests.broker.counting import CountingCodec, CountingEngine
 
 
@@ -29,7 +29,7 @@ def say(what: str, **more: Any) -> None:
     print(json.dumps({"what": what, **more}), flush=True)
 
 
-class Printing(Silent):
+class Printing(Observer):
     """Prints what happens."""
 
     def __init__(self) -> None:

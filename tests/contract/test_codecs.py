@@ -103,6 +103,24 @@ def write(name: str, time_us: int, values: dict[str, float]) -> bytes:
             for channel, value in values.items()
         ]
         return msgspec.json.encode({"metrics": metrics})
+    if name == "influx":
+        fields = {"cpu": "cpu", "mem.used": "used", "disk": "disk"}
+        pairs = ",".join(f"{fields[channel]}={value!r}" for channel, value in values.items())
+        return f"mem,host=web-1 {pairs} {time_ns}\n".encode()
+    if name == "collectd":
+        parts = {"cpu": ("cpu", "cpu"), "mem.used": ("mem", "used"), "disk": ("disk", "disk")}
+        value_lists = [
+            {
+                "values": [value],
+                "dsnames": ["value"],
+                "time": time_us,
+                "host": "web-1",
+                "plugin": parts[channel][0],
+                "type": parts[channel][1],
+            }
+            for channel, value in values.items()
+        ]
+        return msgspec.json.encode(value_lists)
     if name == "prometheus":
         [(channel, value)] = values.items()
         timestamp = np.datetime64(time_us, "us").item().isoformat() + "Z"
@@ -306,7 +324,7 @@ def test_an_empty_fetch_gives_empty_columns(name: str) -> None:
 
 def test_an_unknown_codec_is_named() -> None:
     """The error lists the codecs."""
-    with pytest.raises(Exception, match="json, telegraf"):
+    with pytest.raises(Exception, match="json, influx"):
         make_codec("jsno", CHANNELS)
 
 

@@ -90,7 +90,7 @@ def test_alerts_say_what_to_do(name: str) -> None:
     expression = re.search(r"```promql\n(.*?)```", page, re.DOTALL)
     assert expression is not None
     assert expression[1].split() == alert["expr"].split()
-    for part in ("What it means", "What it costs", "Look", "Mend"):
+    for part in ("Meaning", "Impact", "Diagnosis", "Fix"):
         assert f"\n## {part}\n" in page
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,6 +14,7 @@ from tests.e2e.service import ember
 __all__ = ["_kafka", "broker", "embedded", "kafka"]
 
 FLAGS = ("--time", "t", "--time-unit", "index", "--split", "split", "--label", "label")
+CHANNELS = ("cpu", "load", "memory")
 MACHINES = ("machine-1-6", "machine-2-1", "machine-2-7")
 
 
@@ -38,3 +40,16 @@ def model(telemetry: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("model") / "machines"
     ember("train", telemetry, *FLAGS, "--epochs", "3", "--out", out, cwd=out.parent)
     return out
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of one made-up host."""
+    folder = tmp_path_factory.mktemp("small")
+    rng = np.random.default_rng(5)
+    with (folder / "host-1.csv").open("w") as file:
+        file.write("ts," + ",".join(CHANNELS) + "\n")
+        for t in range(400):
+            file.write(f"{1_700_000_000 + 10 * t}," + ",".join(map(str, rng.normal(size=3))) + "\n")
+    ember("train", folder / "host-1.csv", "--epochs", "2", "--out", folder / "model", cwd=folder)
+    return folder / "model"

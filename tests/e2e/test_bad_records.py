@@ -8,28 +8,14 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from benchmarks.kafka_client import Send
 from tests.broker.conftest import Broker
-from tests.e2e.service import Service, ember, wait_until
+from tests.e2e.conftest import CHANNELS
+from tests.e2e.service import Service, wait_until
 
-CHANNELS = ("cpu", "load", "memory")
 META = b"\x00ember.meta"
-
-
-@pytest.fixture(scope="module")
-def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of one made-up host."""
-    folder = tmp_path_factory.mktemp("small")
-    rng = np.random.default_rng(5)
-    with (folder / "host-1.csv").open("w") as file:
-        file.write("ts," + ",".join(CHANNELS) + "\n")
-        for t in range(400):
-            file.write(f"{1_700_000_000 + 10 * t}," + ",".join(map(str, rng.normal(size=3))) + "\n")
-    ember("train", folder / "host-1.csv", "--epochs", "2", "--out", folder / "model", cwd=folder)
-    return folder / "model"
 
 
 def _good(t: int) -> bytes:

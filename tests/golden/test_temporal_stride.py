@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ember_core.data.strides._strides import StrideState, TemporalStrides
+from ember_core.data.strides import StrideState, TemporalStrides
 
 pytestmark = pytest.mark.golden
 CLOSE = {"rtol": 1e-9, "atol": 1e-12}

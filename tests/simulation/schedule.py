@@ -15,7 +15,8 @@ import numpy as np
 from stream.engine import META_KEY, Fetch
 from stream.kafka.config import WorkerConfig
 from stream.kafka.protocol.changelog import Changelog
-from stream.kafka.protocol.ports import TP, Silent
+from stream.observer import Observer
+from stream.types import TP
 
 from .broker import Broker, Log, Record
 from .disk import Disk
@@ -294,7 +295,7 @@ class Schedule:
     def _check_state(self, tp: TP, expected: Reference) -> None:
         engine = TinyEngine()
         engine.attach(tp)
-        changelog = Changelog(engine, Silent(), on_damaged=_damaged)
+        changelog = Changelog(engine, Observer(), on_damaged=_damaged)
         records = self.broker.log(self.config.changelog(tp[0]), tp[1]).committed()
         changelog.load(tp, records)
         meta = engine.meta(tp)

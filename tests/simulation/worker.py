@@ -15,10 +15,12 @@ from stream.kafka.client.consumer import LogStatus
 from stream.kafka.client.producers import PlainLog, ProducerSink, TransactionalLog, too_large
 from stream.kafka.config import WorkerConfig
 from stream.kafka.faust.tables import SlabStore
-from stream.kafka.protocol.ports import TP, FencedError, Membership, Outgoing, Silent
+from stream.kafka.protocol.ports import FencedError, Membership, Outgoing
 from stream.kafka.recovery.snapshots import Snapshots
 from stream.kafka.runtime.fetch_loop import FetchLoop
 from stream.kafka.runtime.session import Session
+from stream.observer import Observer
+from stream.types import TP
 
 from .broker import Broker, Producer
 from .disk import Disk
@@ -59,7 +61,7 @@ class Recovery:
         )
 
 
-class Watch(Silent):
+class Watch(Observer):
     """Keeps the last words of a worker."""
 
     last_words = ""

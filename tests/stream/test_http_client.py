@@ -18,7 +18,7 @@ from stream.http_client import opener
 from stream.kafka.client.oauth import TokenSource
 from stream.observe import HostMetrics
 from stream.settings import AlertmanagerSection, KafkaSection, Settings
-from stream.tools.workers_http import ask
+from stream.tools.workers_http import request_worker
 from tests.serving import serving
 
 
@@ -91,7 +91,7 @@ def alertmanager(url: str) -> None:
 
 
 def worker(url: str) -> None:
-    answer = ask(url, Settings.load(http={"token": "word"}))
+    answer = request_worker(url, Settings.load(http={"token": "word"}))
     assert answer["result"] == "refused"
 
 
@@ -126,7 +126,7 @@ def test_a_redirect_says_whereto(here: Server, elsewhere: Server) -> None:
 def test_a_token_is_sent_as_utf_8(here: Server) -> None:
     """Tokens are sent as UTF-8, as `http.token` is compared."""
     settings: Any = Settings.load(http={"token": "sesame é"})
-    ask(here.url, settings)
+    request_worker(here.url, settings)
     [(_, authorization)] = here.seen
     assert authorization is not None
     assert authorization.encode("latin-1").decode() == "Bearer sesame é"

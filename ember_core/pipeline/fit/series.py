@@ -40,13 +40,13 @@ class Rows:
 
     def visible(self, pipeline: Pipeline, first: State) -> NDArray[np.float32]:
         """Visible units of the rows, not yet whitened unless the pipeline is, `(R, V)`."""
+        fields = pipeline.scaler.state_fields()
         out = np.empty((len(self.owner), pipeline.n_visible), dtype=np.float32)
         for i in range(0, len(out), 8192):
             part = slice(i, i + 8192)
-            who = self.owner[part]
-            own = {n: first[n][who] for n in ("feature_mean", "feature_var")}
-            clock = pipeline.clock(self.time_us[part])
-            out[part] = pipeline.visible_units(own, self.raw[part], clock)
+            scales = {f.name: first[f.name][self.owner[part]] for f in fields}
+            scaled = pipeline.scaler.scale(scales, self.raw[part])
+            out[part] = pipeline.visible.units(scaled, pipeline.clock.features(self.time_us[part]))
         return out
 
 
@@ -72,7 +72,7 @@ def lockstep(
     pipeline: Pipeline, series: Sequence[Series], lengths: Any, state: State
 ) -> Iterator[tuple[int, int, Any]]:
     """All keys one row at a time: `(t, keys still running, observation)`; state in place."""
-    pipeline.frozen()
+    pipeline.freeze()
     for t in range(int(lengths[0])):
         n = int(np.count_nonzero(lengths > t))
         values = np.stack([s.values[t] for s in series[:n]])

@@ -15,7 +15,7 @@ from ember_core.pipeline.motor import Calibration, MotorNeuron, calibrate, leaky
 from ember_core.pipeline.pipeline import Pipeline, PipelineConfig
 from ember_core.pipeline.stage import State
 from ember_core.pipeline.tail import Tail, fit_tail
-from ember_core.training._rbm import fit_rbm
+from ember_core.training import fit_rbm
 
 from .liquid import fit_liquid
 from .scales import DAY, feature_scales, find_periods, fit_scales, scale_prior
@@ -111,12 +111,13 @@ def fit_pipeline(
     pipeline.scaler.assign({"heavy": of_features.heavy, "prior_rows": of_features.prior_rows})
     prior = scale_prior(usable, pipeline.normaliser.scale(first))
     pipeline.normaliser.assign({"prior_rows": prior.rows.astype(np.float32)})
-    _prime_windows(pipeline, first)
+    for name, value in pipeline.windows.primed(first["feature_mean"]).items():
+        first[name][...] = value
     tell("RBM", 0.0)
     visible = gathered.visible(pipeline, first)
     if config.whiten:
-        pipeline.whiten_by(visible)
-        visible = np.concatenate([pipeline.whiten(part) for part in tiles(visible)])
+        pipeline.visible.fit_whitener(visible)
+        visible = np.concatenate([pipeline.visible.decorrelate(part) for part in tiles(visible)])
     rbm = pipeline.rbm.to(backend=backend)
     fit_rbm(
         rbm,
@@ -130,7 +131,7 @@ def fit_pipeline(
         generator=ops.generator(config.seed),
     )
     rbm.to(backend="numpy")
-    pipeline.frozen()
+    pipeline.freeze()
 
     tell("thresholds", 0.0)
     scores = np.concatenate([pipeline.score(part) for part in tiles(visible)])
@@ -185,17 +186,6 @@ def _rows(
     interval = max(interval, 1e-6)
     rows = cycles * max(periods) / interval if periods else usual
     return max(1, int(min(rows, most_seconds / interval)))
-
-
-def _prime_windows(pipeline: Pipeline, first: State) -> None:
-    """Begin a known key's moving variances at their usual size instead of zero."""
-    if "ewvar" not in first:
-        return
-    c = len(pipeline.config.channels)
-    strides = first["ewvar"].shape[1]
-    start = c * (1 + strides)
-    usual = first["feature_mean"][:, start : start + c * strides]
-    first["ewvar"][...] = usual.reshape(-1, strides, c) ** 2
 
 
 def _fit_tails(state: State, owner: Any, logs: Any) -> None:

@@ -15,7 +15,8 @@ from aiokafka.client import ConnectionGroup
 from aiokafka.conn import collect_hosts, create_conn
 
 from stream.kafka.config import login_refused, not_safe
-from stream.kafka.protocol.ports import Observer, RefusedError, TopicStatus
+from stream.kafka.protocol.ports import RefusedError, TopicStatus
+from stream.observer import Observer
 
 from .requests import CreateTopics, TopicIds
 

@@ -14,7 +14,8 @@ from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 
-from stream.kafka.protocol.ports import TP, FencedError, Membership
+from stream.kafka.protocol.ports import FencedError, Membership
+from stream.types import TP
 
 from .patches import accept_empty_markers
 

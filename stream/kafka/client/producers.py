@@ -14,7 +14,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 
 from stream.kafka.protocol.outbox import settled
-from stream.kafka.protocol.ports import TP, FencedError, Headers, Membership, Outgoing
+from stream.kafka.protocol.ports import FencedError, Headers, Membership, Outgoing
+from stream.types import TP
 
 from .fenced_producer import FencedProducer
 

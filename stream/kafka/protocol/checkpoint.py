@@ -20,10 +20,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from stream.engine import ABSORBED_HEADER
+from stream.engine import ABSORBED_HEADER, Engine
+from stream.observer import Observer
+from stream.types import TP
 
 from .outbox import Entry, Outbox, settled
-from .ports import TP, Clock, Engine, Group, Observer, StateLog
+from .ports import Clock, Group, StateLog
 from .positions import Positions
 
 COMMITTED_HEADER = "ember.committed"

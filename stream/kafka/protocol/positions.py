@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .ports import TP
+from stream.types import TP
 
 
 @dataclass(slots=True)

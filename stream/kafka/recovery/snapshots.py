@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aiokafka import errors as kafka_errors
 
-from stream.kafka.protocol.ports import TP
+from stream.types import TP
 
 from .snapshot_files import DamagedError, Head, SnapshotFiles, SnapshotReader
 

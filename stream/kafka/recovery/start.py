@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aiokafka import errors as kafka_errors
 
 from stream.kafka.client.consumer import LogStatus
-from stream.kafka.protocol.ports import TP, RefusedError, TopicStatus
+from stream.kafka.protocol.ports import RefusedError, TopicStatus
 from stream.kafka.protocol.start_offset import PartitionStatus, resume
+from stream.types import TP
 
 if TYPE_CHECKING:
     from stream.kafka.runtime.session import Session

@@ -12,8 +12,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from stream.kafka.protocol.ports import TP, Clock, EventSink, Headers, Observer, Outgoing
+from stream.kafka.protocol.ports import Clock, EventSink, Headers, Outgoing
+from stream.observer import Observer
 from stream.records import Message, Reason, Rejected
+from stream.types import TP
 
 TRUNCATED_HEADER = "ember.truncated"
 REASON_HEADER = "ember.reason"

@@ -14,8 +14,11 @@ from typing import Any
 
 from faust.types import TP as FaustTP  # noqa: N811  # ours is a plain tuple
 
-from stream.kafka.protocol.ports import TP, Codec, LookingUp, Observer
+from stream.codecs import Codec
+from stream.kafka.protocol.ports import LookingUp
 from stream.kafka.protocol.positions import Positions
+from stream.observer import Observer
+from stream.types import TP
 
 log = logging.getLogger(__name__)
 

@@ -13,20 +13,14 @@ from typing import cast
 
 import numpy as np
 
-from stream.engine import Fetch, Outcome
+from stream.codecs import Codec
+from stream.engine import Engine, Fetch, Outcome
 from stream.kafka.protocol.outbox import Outbox
-from stream.kafka.protocol.ports import (
-    TP,
-    Clock,
-    Codec,
-    Engine,
-    Headers,
-    LookingUp,
-    Observer,
-    Outgoing,
-)
+from stream.kafka.protocol.ports import Clock, Headers, LookingUp, Outgoing
 from stream.kafka.protocol.positions import Positions
+from stream.observer import Observer
 from stream.records import Event, Message, Reason, Rejected, cloudevent_headers
+from stream.types import TP
 
 from .dead_letters import DeadLetters
 from .paused_partitions import PausedPartitions

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from stream.codecs import Codec
+from stream.engine import Engine
 from stream.errors import UserError
 from stream.kafka.config import WorkerConfig
 from stream.kafka.protocol.changelog import Changelog
@@ -16,15 +18,11 @@ from stream.kafka.protocol.checkpoint import Checkpoint, CheckpointError
 from stream.kafka.protocol.membership import GroupMembership
 from stream.kafka.protocol.outbox import Outbox
 from stream.kafka.protocol.ports import (
-    TP,
     Administration,
     Clock,
-    Codec,
-    Engine,
     EventSink,
     FencedError,
     Membership,
-    Observer,
     RefusedError,
     StateLog,
 )
@@ -32,7 +30,9 @@ from stream.kafka.protocol.positions import Positions
 from stream.kafka.recovery.snapshots import Snapshots
 from stream.kafka.recovery.start import take_positions, wait_for_stable_offsets
 from stream.kafka.supervision.cluster_monitor import ClusterMonitor
+from stream.observer import Observer
 from stream.records import quoted
+from stream.types import TP
 
 from .dead_letters import DeadLetters
 from .paused_partitions import PausedPartitions

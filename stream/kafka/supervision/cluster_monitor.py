@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from aiokafka import errors as kafka_errors
 
-from stream.kafka.protocol.ports import TP
 from stream.kafka.protocol.start_offset import changelog_made_again, topic_made_again, truncated
+from stream.types import TP
 
 from .watchdog import STOOD_STILL, Progress
 

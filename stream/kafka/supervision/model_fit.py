@@ -11,9 +11,10 @@ import numpy as np
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka import errors as kafka_errors
 
+from stream.codecs import Codec
 from stream.kafka.client.patches import accept_empty_markers
 from stream.kafka.config import WorkerConfig
-from stream.kafka.protocol.ports import Codec, Observer
+from stream.observer import Observer
 from stream.records import Message, Reason
 
 NEWEST = 100

@@ -10,7 +10,8 @@ from aiokafka import errors as kafka_errors
 
 from stream.kafka.client.admin import Admin, connect, wait_for_topics
 from stream.kafka.config import WorkerConfig
-from stream.kafka.protocol.ports import Observer, RefusedError, TopicStatus
+from stream.kafka.protocol.ports import RefusedError, TopicStatus
+from stream.observer import Observer
 
 log = logging.getLogger(__name__)
 

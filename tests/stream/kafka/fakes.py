@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from stream.kafka.protocol.ports import TP, FencedError, Membership, Outgoing
+from stream.kafka.protocol.ports import FencedError, Membership, Outgoing
+from stream.types import TP
 
 ME = Membership(3, "me", None)
 

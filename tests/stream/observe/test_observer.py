@@ -8,7 +8,7 @@ import numpy as np
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
-from stream.observe import Health, Metrics, Observer
+from stream.observe import Health, Metrics, ServiceObserver
 from stream.records import Decoded, Event, Reason, Rejected
 
 TP = ("telemetry", 3)
@@ -17,7 +17,7 @@ TP = ("telemetry", 3)
 def test_a_phase_is_said_once_however_often_it_is_tried() -> None:
     """A broker that is down for a night does not fill the log."""
     health = Health(0.0)
-    observer = Observer(Metrics(["telemetry"], process=False), health, clock=lambda: 7.0)
+    observer = ServiceObserver(Metrics(["telemetry"], process=False), health, clock=lambda: 7.0)
     with structlog.testing.capture_logs() as logs:
         for _ in range(5):
             observer.phase("waiting", "no broker answers")
@@ -29,7 +29,7 @@ def test_a_phase_is_said_once_however_often_it_is_tried() -> None:
 def test_a_slice_reaches_everything_and_a_checkpoint_is_one_line() -> None:
     """One canonical line counts the messages, rows and events since the last one."""
     metrics, health = Metrics(["telemetry"], process=False), Health(0.0)
-    observer = Observer(metrics, health, clock=lambda: 1.0, wall_clock=lambda: 2.0)
+    observer = ServiceObserver(metrics, health, clock=lambda: 1.0, wall_clock=lambda: 2.0)
     decoded = Decoded(
         keys=[b"a", b"b"],
         time_us=np.array([1_000_000, 1_500_000]),
@@ -84,7 +84,9 @@ def test_a_slice_reaches_everything_and_a_checkpoint_is_one_line() -> None:
 
 def test_a_key_in_two_partitions_is_said_and_not_at_every_slice() -> None:
     now = 0.0
-    observer = Observer(Metrics(["telemetry"], process=False), Health(0.0), clock=lambda: now)
+    observer = ServiceObserver(
+        Metrics(["telemetry"], process=False), Health(0.0), clock=lambda: now
+    )
     decoded = Decoded([], np.zeros(0, np.int64), np.zeros((0, 5)), np.zeros(0, np.int32), [])
     rejected = [Rejected(0, Reason.NOT_JSON, ""), Rejected(1, Reason.WRONG_PARTITION, "of 'a'")]
     result = SimpleNamespace(counts={"wrong_partition": 1}, rejected=rejected, events=[])
@@ -98,7 +100,7 @@ def test_a_key_in_two_partitions_is_said_and_not_at_every_slice() -> None:
 def test_a_rebalance_is_timed_from_what_it_interrupts() -> None:
     now = 10.0
     metrics = Metrics(["telemetry"], process=False)
-    observer = Observer(metrics, Health(0.0), clock=lambda: now)
+    observer = ServiceObserver(metrics, Health(0.0), clock=lambda: now)
     for seconds, phase in (
         (10.0, "joining"),
         (11.0, "recovering"),
@@ -121,7 +123,7 @@ def test_a_recovery_is_timed_from_its_first_word_to_running() -> None:
     """Progress is no new start, and only a completed recovery is timed."""
     now = 10.0
     metrics = Metrics(["telemetry"], process=False)
-    observer = Observer(metrics, Health(0.0), clock=lambda: now)
+    observer = ServiceObserver(metrics, Health(0.0), clock=lambda: now)
     observer.phase("recovering", "partitions were assigned")
     now = 13.0
     observer.phase("recovering", "5 records to go")

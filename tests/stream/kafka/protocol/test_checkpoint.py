@@ -9,8 +9,9 @@ import pytest
 
 from stream.kafka.protocol.checkpoint import Checkpoint, CheckpointError
 from stream.kafka.protocol.outbox import Outbox
-from stream.kafka.protocol.ports import FencedError, Silent
+from stream.kafka.protocol.ports import FencedError
 from stream.kafka.protocol.positions import Positions
+from stream.observer import Observer
 from tests.stream.kafka.fakes import (
     ME,
     Boom,
@@ -44,7 +45,7 @@ class Rig:
             log=self.log,
             group=self.group,
             clock=FakeClock(),
-            observer=Silent(),
+            observer=Observer(),
             on_written=lambda *seen: self.written.append(seen),
         )
         for tp in (A, B):
@@ -247,7 +248,7 @@ async def test_an_observer_hears_how_long_the_stream_was_held_up() -> None:
     """The longest of the parts, not the whole: the stream goes on between them."""
     heard: list[tuple[str, float, float, int]] = []
 
-    class Hearing(Silent):
+    class Hearing(Observer):
         def checkpointed(self, reason: str, seconds: float, stalled: float, rows: int) -> None:
             heard.append((reason, seconds, stalled, rows))
 

@@ -10,15 +10,16 @@ from aiokafka import errors as kafka_errors
 from stream.kafka.client.producers import too_large
 from stream.kafka.config import WorkerConfig
 from stream.kafka.protocol.checkpoint import CheckpointError
-from stream.kafka.protocol.ports import RefusedError, Silent, TopicStatus
+from stream.kafka.protocol.ports import RefusedError, TopicStatus
 from stream.kafka.runtime.session import Session
 from stream.kafka.supervision import topics as topics
+from stream.observer import Observer
 from tests.stream.kafka.fakes import FakeEngine, FakeLog
 
 CONFIG = WorkerConfig(bootstrap_servers=("nobody:1",), group="g", topics=("in",))
 
 
-class Words(Silent):
+class Words(Observer):
     """The last thing that was said."""
 
     said = ""
@@ -76,4 +77,4 @@ async def test_a_changelog_with_other_partitions_is_refused_with_the_mend(
 
     monkeypatch.setattr(topics, "connect", connect)
     with pytest.raises(RefusedError, match=r"Expected 3 partitions.*ember state rebase"):
-        await topics.prepare(CONFIG, Silent())
+        await topics.prepare(CONFIG, Observer())

@@ -17,10 +17,11 @@ import pytest
 
 from stream.engine import META_KEY, MetaRow, RowBlock
 from stream.kafka.protocol.changelog import Changelog
-from stream.kafka.protocol.ports import Silent, TopicStatus
+from stream.kafka.protocol.ports import TopicStatus
 from stream.kafka.protocol.positions import Positions
 from stream.kafka.recovery.snapshot_files import DamagedError, Head, SnapshotFiles
 from stream.kafka.recovery.snapshots import Snapshots
+from stream.observer import Observer
 from tests.simulation.tiny import TinyEngine
 
 IN = ("in", 3)
@@ -150,10 +151,10 @@ class Worker:
         self.kept: float | None = 86_400.0
         self.engine = TinyEngine(max_keys)
         self.engine.attach(IN)
-        self.changelog = Changelog(self.engine, Silent())
+        self.changelog = Changelog(self.engine, Observer())
         self.ledger = Positions()
         self.checkpoint = SimpleNamespace(taken={})
-        self.observer = Silent()
+        self.observer = Observer()
         self.config = SimpleNamespace(changelog=lambda _: LOG.topic, snapshot_seconds=1.0)
         self.administration = self
         self.files = SnapshotFiles(directory)

@@ -10,8 +10,8 @@ from aiokafka import errors as kafka_errors
 
 from stream.kafka.client.consumer import LogStatus
 from stream.kafka.config import WorkerConfig
-from stream.kafka.protocol.ports import Silent
 from stream.kafka.recovery import start as restore
+from stream.observer import Observer
 
 
 class Tp(NamedTuple):
@@ -46,7 +46,7 @@ async def test_an_open_transaction_of_a_worker_or_a_state_tool_is_ended(
         ),
         administration=SimpleNamespace(fence_producer=fence_producer),
         source=lambda tp: ("in", tp.partition),
-        observer=Silent(),
+        observer=Observer(),
         clock=iter(range(20)).__next__,  # seconds, at each look
     )
     monkeypatch.setattr(restore, "_SETTLE_POLL_SECONDS", 0.0)
@@ -69,7 +69,7 @@ class Cluster:
             consumer=SimpleNamespace(thread=self),
             administration=self,
             source=lambda tp: ("in", tp.partition),
-            observer=Silent(),
+            observer=Observer(),
             clock=lambda: self.now,
         )
         monkeypatch.setattr(restore, "asyncio", SimpleNamespace(sleep=self._sleep))

@@ -14,10 +14,11 @@ from aiokafka import errors as kafka_errors
 from stream.engine import MetaRow
 from stream.kafka.client.consumer import LogStatus
 from stream.kafka.config import WorkerConfig
-from stream.kafka.protocol.ports import RefusedError, Silent, TopicStatus
+from stream.kafka.protocol.ports import RefusedError, TopicStatus
 from stream.kafka.protocol.positions import Positions
 from stream.kafka.recovery import start as restore
 from stream.kafka.recovery.start import take_positions
+from stream.observer import Observer
 
 TP = ("in", 0)
 FAUST = TopicPartition(*TP)
@@ -25,7 +26,7 @@ CHANGELOG = "g-state-in-changelog"
 STARTED = 1_000_000.0
 
 
-class Observer(Silent):
+class Notes(Observer):
     def __init__(self) -> None:
         self.said: list[Any] = []
 
@@ -46,7 +47,7 @@ class Session:
         self.started, self.now = STARTED, 0.0
         self.transactional_id = transactional_id
         self.assignments, self.running = 0, False
-        self.ledger, self.observer = Positions(), Observer()
+        self.ledger, self.observer = Positions(), Notes()
         self.meta = MetaRow()
         self.layout, self.unwritten = 0, False
         self.engine = SimpleNamespace(

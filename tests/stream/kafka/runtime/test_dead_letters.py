@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
-from stream.kafka.protocol.ports import Outgoing, Silent
+from stream.kafka.protocol.ports import Outgoing
 from stream.kafka.runtime.dead_letters import DeadLetters
+from stream.observer import Observer
 from stream.records import Reason, Rejected
 from tests.stream.kafka.fakes import Boom, FakeClock
 
@@ -45,7 +46,7 @@ class Sink:
         return asyncio.ensure_future(ack())
 
 
-class Counting(Silent):
+class Counting(Observer):
     """Counts what became of letters."""
 
     def __init__(self) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from stream.errors import UserError
-from stream.kafka.protocol.ports import Silent
 from stream.kafka.runtime.session import Session
+from stream.observer import Observer
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_what_the_user_can_mend_is_said_alone(
     cause: Exception, sentence: str, trace: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     codes: list[int] = []
-    edge: Any = SimpleNamespace(observer=Silent(), _exit=codes.append)
+    edge: Any = SimpleNamespace(observer=Observer(), _exit=codes.append)
     with caplog.at_level(logging.CRITICAL), pytest.raises(SystemExit):
         Session.fatal(edge, "The stream broke: full.", cause)
     (said,) = caplog.records

@@ -13,8 +13,8 @@ from stream.engine.state.migration import mark_of
 from stream.kafka.config import WorkerConfig
 from stream.kafka.faust.tables import SlabRecovery
 from stream.kafka.protocol import changelog as changelog
-from stream.kafka.protocol.ports import Silent
 from stream.kafka.runtime.session import Session
+from stream.observer import Observer
 from tests.simulation.spill import DictSpill
 from tests.simulation.tiny import TinyEngine
 from tests.stream.kafka.fakes import FakeClock, FakeLog
@@ -25,7 +25,7 @@ KEYS = [b"k%02d" % i for i in range(11)]
 CONFIG = WorkerConfig(bootstrap_servers=("nobody:1",), group="g", topics=("in",))
 
 
-class Phases(Silent):
+class Phases(Observer):
     """What was said, in order."""
 
     def __init__(self) -> None:

@@ -9,11 +9,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from stream.kafka.protocol.outbox import Outbox
-from stream.kafka.protocol.ports import TP, Silent
 from stream.kafka.protocol.positions import Positions
 from stream.kafka.runtime.paused_partitions import PausedPartitions
 from stream.kafka.runtime.processor import Processor
+from stream.observer import Observer
 from stream.records import Decoded, Message
+from stream.types import TP
 from tests.broker.counting import CountingCodec, CountingEngine, value_of
 from tests.stream.kafka.fakes import FakeClock, FakeSink
 
@@ -83,7 +84,7 @@ class Consumer:
         yield
 
 
-class Said(Silent):
+class Said(Observer):
     def __init__(self) -> None:
         self.phases: list[tuple[str, str]] = []
 

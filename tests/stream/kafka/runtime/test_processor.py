@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from stream.kafka.protocol.outbox import Outbox
-from stream.kafka.protocol.ports import Silent
 from stream.kafka.protocol.positions import Positions
 from stream.kafka.runtime.processor import Processor
+from stream.observer import Observer
 from tests.broker.counting import CountingCodec, CountingEngine, value_of
 from tests.stream.kafka.fakes import FakeClock, FakeSink
 
@@ -47,7 +47,7 @@ class Rig:
             dead_letters=None,
             topics=lambda kind, topic: f"{topic}.{kind}s",
             source="/ember-stream/g",
-            observer=Silent(),
+            observer=Observer(),
             clock=FakeClock(),
             slice_messages=slice_messages,
             **more,

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from stream.kafka.protocol.outbox import Outbox
-from stream.kafka.protocol.ports import Silent
 from stream.kafka.protocol.positions import Positions
 from stream.kafka.runtime.processor import Processor
 from stream.kafka.runtime.trace_headers import trace_headers
+from stream.observer import Observer
 from stream.records import Decoded, Event
 from tests.stream.kafka.fakes import FakeClock
 
@@ -82,7 +82,7 @@ async def test_the_event_is_sent_with_it() -> None:
         dead_letters=None,
         topics=lambda kind, topic: f"{topic}.{kind}",
         source="/s",
-        observer=Silent(),
+        observer=Observer(),
         clock=FakeClock(),
     )
     await processor.process({TP: [message(0, traceparent=PARENT), message(1)]})

@@ -11,10 +11,11 @@ import pytest
 from aiokafka import errors as kafka_errors
 
 from stream.engine import MetaRow
-from stream.kafka.protocol.ports import Silent, TopicStatus
+from stream.kafka.protocol.ports import TopicStatus
 from stream.kafka.protocol.positions import Positions
 from stream.kafka.supervision.cluster_monitor import ClusterMonitor
 from stream.kafka.supervision.watchdog import STOOD_STILL
+from stream.observer import Observer
 
 TP = ("in", 0)
 SECONDS, SESSION = 100.0, 30.0
@@ -24,7 +25,7 @@ class EndError(Exception):
     """The process ended."""
 
 
-class Observer(Silent):
+class Notes(Observer):
     def __init__(self) -> None:
         self.phases: list[str] = []
 
@@ -77,7 +78,7 @@ class Session:
         self.engine = SimpleNamespace(meta=lambda _tp: self.meta)
         self.topics = {"in": TopicStatus(2, "id"), "changes": TopicStatus(2, "old")}
         self.administration = self
-        self.observer = Observer()
+        self.observer = Notes()
         self.consumer = SimpleNamespace(thread=Thread())
         self.waiting = PausedPartitions()
         self.lookout = ClusterMonitor(self)  # type: ignore[arg-type]
