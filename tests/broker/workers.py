@@ -43,7 +43,8 @@ class WorkerProcess:
             "group": group,
             "directory": str(directory),
             "standby_replicas": 0,
-            "session_timeout_seconds": 6.0,
+            # A restart waits out the session on the embedded broker; real ones take no shorter one.
+            "session_timeout_seconds": 6.0 if broker.real else 2.5,
             "interval_seconds": 0.3,
             **options,
         }
@@ -193,7 +194,7 @@ def wait_committed(
             return metas
         if worker._process.poll() is not None:
             raise AssertionError(f"the worker ended: {worker.tail()}")
-        time.sleep(0.2)
+        time.sleep(0.05)
     raise AssertionError(f"{metas} do not reach {messages}: {worker.tail()}")
 
 
@@ -204,7 +205,7 @@ def read_events(broker: Broker, topic: str, count: int) -> list[Record]:
         events = broker.consume_all(topic)
         if len(events) >= count or time.monotonic() > deadline:
             return events
-        time.sleep(0.2)
+        time.sleep(0.05)
 
 
 def check(

@@ -111,7 +111,7 @@ def test_events_of_the_stream_are_those_of_the_backtest(
     expected = stage.backtest(telemetry, model)
     assert len(expected) >= 10, "the rows chosen hold faults"
     shuffled = ("--long", "--shuffle-seconds", "150") if window == "time" else ()
-    with Service(tmp_path, stage.config) as service:
+    with Service(tmp_path, stage.config, embedded=not broker.real) as service:
         sent = stage.replay(telemetry, *shuffled)
         wait_until("all records", lambda: stage.committed() == sent, service)
         assert service.stop() == 0
