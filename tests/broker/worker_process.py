@@ -20,6 +20,7 @@ from stream.kafka import Processor, Silent, WorkerConfig
 from stream.kafka._edge import Edge
 from stream.kafka.worker import Worker
 from tests.broker.counting import CountingCodec, CountingEngine
+from tests.e2e.short_sessions import shorten_fetches
 
 
 def say(what: str, **more: Any) -> None:
@@ -67,6 +68,13 @@ def tell_fetches() -> None:
     Edge.load_changelog = told  # type: ignore[method-assign]
 
 
+def set_clock_back() -> None:
+    """By an hour."""
+    now = time.time
+    time.time = lambda: now() - 3600.0
+    say("clock set back")
+
+
 async def main(options: dict[str, Any]) -> int:
     """Work until a signal."""
     padding = options.pop("row_padding", 0)
@@ -74,9 +82,8 @@ async def main(options: dict[str, Any]) -> int:
     for name in ("bootstrap_servers", "topics"):
         options[name] = tuple(options[name])
     options["directory"] = Path(options["directory"])
-    if options.pop("clock_back", False):
-        real, begun = time.time, time.monotonic()
-        time.time = lambda: real() - (3600.0 if time.monotonic() > begun + 2.0 else 0.0)
+    if options.pop("quick_fetches"):
+        shorten_fetches()
     tell_fetches()
     engine = CountingEngine(padding)
     if hangs:
@@ -84,6 +91,7 @@ async def main(options: dict[str, Any]) -> int:
     if stalls:
         Processor.process = lambda *_: asyncio.sleep(600)  # type: ignore[method-assign]
     worker = Worker(WorkerConfig(**options), CountingCodec(), engine, Printing())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, set_clock_back)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, worker.stop)
     try:

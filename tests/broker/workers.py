@@ -18,6 +18,7 @@ from typing import Any, Self
 from benchmarks.kafka_client import Record, Send
 from tests.broker.conftest import Broker
 from tests.broker.counting import EVERY, META_KEY, read_row, value_of
+from tests.e2e.short_sessions import SESSION_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 _MASK = 2**64 - 1
@@ -43,8 +44,9 @@ class WorkerProcess:
             "group": group,
             "directory": str(directory),
             "standby_replicas": 0,
-            # A restart waits out the session on the embedded broker; real ones take no shorter one.
-            "session_timeout_seconds": 6.0 if broker.real else 2.5,
+            # Real brokers take no shorter session; see `short_sessions` for the embedded one.
+            "session_timeout_seconds": 6.0 if broker.real else SESSION_SECONDS,
+            "quick_fetches": not broker.real,
             "interval_seconds": 0.3,
             **options,
         }

@@ -100,7 +100,6 @@ class Stage:
         return {key: value for (_, key), value in rows.items() if key != META}
 
 
-@pytest.mark.data
 @pytest.mark.broker
 @pytest.mark.parametrize("window", ["count", "time"])
 def test_events_of_the_stream_are_those_of_the_backtest(
@@ -155,7 +154,6 @@ def _assert_same_memory(stage: Stage, telemetry: Path) -> None:
             assert there[name].tobytes() == here[name].tobytes(), (key, name)
 
 
-@pytest.mark.data
 @pytest.mark.kafka
 @pytest.mark.slow
 @pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once"])
