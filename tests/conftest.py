@@ -21,8 +21,8 @@ from benchmarks.kafka_jars import KafkaUnavailableError, jars, java
 from ember_core import ops
 
 # A busy machine is no failure; what is slow is for the benchmarks to say.
-hypothesis.settings.register_profile("ember", deadline=None)
-hypothesis.settings.load_profile("ember")
+hypothesis.settings.register_profile("full", deadline=None, max_examples=100)
+hypothesis.settings.register_profile("fast", deadline=None, max_examples=25)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 NEED_KAFKA = {"kafka", "_kafka", "real_kafka"}
@@ -43,6 +43,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if NEED_KAFKA & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.kafka)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw fewer examples where slow tests are left out."""
+    fast = "not slow" in config.getoption("markexpr")
+    hypothesis.settings.load_profile("fast" if fast else "full")
+
+
+def examples(full: int) -> int:
+    """As many of `full` examples as the present tier draws of a hundred."""
+    return max(1, full * hypothesis.settings.default.max_examples // 100)
 
 
 def lacking(what: str, why: str) -> NoReturn:

@@ -12,10 +12,11 @@ from ember_core.models import LiquidNetwork
 from ember_core.pipeline import Pipeline, PipelineConfig
 from ember_core.state import zero_state
 from ember_core.turns import Turns
+from tests.conftest import examples
 from tests.core.conftest import CHANNELS, ROW_US, START, fit, history, signal
 
 QUICK = settings(
-    max_examples=12,
+    max_examples=examples(12),
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # examples are seeds
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

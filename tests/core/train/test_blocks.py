@@ -8,7 +8,7 @@ from ember_core.pipeline import PipelineConfig
 from ember_core.train import Series, choose_blocks
 from ember_core.train._faults import GAP, KINDS, inject
 
-ROWS, CHANNELS = 3001, 3
+ROWS, CHANNELS = 1501, 3
 
 
 def fleet(keys=2, seed=0):
