@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks import kafka_client
 from ember_core.features.sources import DataOptions, interleaved, read
+from stream.cli import main
 from stream.configure import load_model, make_engine
 from stream.engine import Fetch
 from stream.records import Decoded
@@ -54,7 +55,8 @@ class Stage:
         """Events the backtest expects: id -> body."""
         out = self.folder / "events.jsonl"
         flags = ("--topic", self.topic, "--config", self.config, "--events", out)
-        ember("backtest", telemetry, *FLAGS, "--model", model, *flags, cwd=self.folder)
+        words = ("backtest", telemetry, *FLAGS, "--model", model, *flags)
+        assert main([str(word) for word in words]) == 0
         events = {}
         for line in out.read_bytes().splitlines():
             events[json.loads(line)["id"]] = line.split(b', "body": ', 1)[1][:-1]
