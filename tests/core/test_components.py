@@ -72,7 +72,7 @@ def made_anew(component):
     generator = ops.generator(17)
     component.assign(
         {
-            name: ops.normal(generator, ops.shape(x))
+            name: ops.random.normal(generator, ops.shape(x))
             for name, x in component.state_dict().items()
             if ops.dtype(x) == "float32" and ops.shape(x)
         }

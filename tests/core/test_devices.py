@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ember_core import nn, ops
-from ember_core.data.strides._strides import TemporalStrides
+from ember_core.data.strides import TemporalStrides
 from ember_core.models import RBM, LiquidAutoencoder, LiquidForecaster, RBMDetector
 from ember_core.pipeline import ExponentialWindows, Pipeline, PipelineConfig, exponential_series
 from ember_core.training._batches import _pick, placed

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.ops import ExactWeight
-from ember_core.ops._exact import GRID, INPUT_LIMIT
+from ember_core.ops.exact import GRID, INPUT_LIMIT
 from ember_core.pipeline.packing import PackedRows
 
 Floats = NDArray[np.float32]
