@@ -70,6 +70,19 @@ class Arrival(Stage):
         }, x
 
 
+class Start(Stage):
+    """First stage where rows need no warm-up: it tells a first row from the others."""
+
+    def state_fields(self) -> tuple[StateField, ...]:
+        """Mark of a key that has rows."""
+        return (StateField("rows", "<f4", (), "1 once a row was seen"),)
+
+    def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
+        """Mark first rows, one row per key; values pass unchanged."""
+        observation.first = state["rows"] < 0.5
+        return {"rows": 0.0 * state["rows"] + 1.0}, x
+
+
 def _learn_interval(state: State, seconds: Any, weight: Any) -> State:
     """Update the running mean of the gaps; arrays of shape `(B,)`, float64."""
     interval = state["interval"]

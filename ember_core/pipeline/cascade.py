@@ -33,12 +33,11 @@ from ember_core.nn import (
 )
 from ember_core.ops import Array
 
+from .arrangements import cascade_stages
 from .observation import Observation
 from .packing import PackedRows
-from .stage import State, StateField, zero_state
-from .windows import ExponentialWindows
-
-CLIP = 10.0  # in usual deviations, of channels and of features
+from .stage import Stage, State, StateField, zero_state
+from .standardiser import Standardiser
 
 
 class CascadeOutput(NamedTuple):
@@ -84,8 +83,8 @@ class CascadePipeline(Module):
         seed: Seed of all weights.
 
     Attributes:
-        mean, deviation: Buffers `(C,)`, scale of the channels.
-        feature_mean, feature_deviation: Buffers `(V,)`, scale of the features.
+        channels: Scale of the channels, a stage.
+        features: Scale of the features, a stage.
 
     Examples:
         >>> from ember_core import ops
@@ -97,14 +96,11 @@ class CascadePipeline(Module):
     """
 
     extractor: ColumnFeatures | None
-    windows: ExponentialWindows | None
+    channels: Standardiser
+    features: Standardiser
     rbm: RBM
     network: LiquidForecaster | Recurrent
     motor: MotorHead | None
-    mean: Array
-    deviation: Array
-    feature_mean: Array
-    feature_deviation: Array
 
     def __init__(
         self,
@@ -146,11 +142,11 @@ class CascadePipeline(Module):
         self.adaptation_rate = adaptation_rate
         self.history_length = history_length
         self.seed = seed
-        self.windows = ExponentialWindows(n_channels, self.half_lives) if self.half_lives else None
-        visible = n_channels if self.windows is None else self.windows.n_features
-        for name, columns in (("", n_channels), ("feature_", visible)):
-            self.register_buffer(f"{name}mean", ops.zeros((columns,)))
-            self.register_buffer(f"{name}deviation", ops.ones((columns,)))
+        stages = cascade_stages(n_channels, self.half_lives)
+        self._names = tuple(stages)
+        for stage_name, stage in stages.items():
+            setattr(self, stage_name, stage)
+        visible = self.features.n_columns
         self.rbm = RBM(visible, rbm_hidden, generator=ops.generator(seed))
         cell = liquid_cell(
             network_type,
@@ -175,22 +171,25 @@ class CascadePipeline(Module):
             self.network = Recurrent(MotorCell(cell, 1, limit, generator=g))
             self.motor = None  # it is the cell's
 
+    @property
+    def stages(self) -> dict[str, Stage]:
+        """Stages up to the RBM by name, in the order a row meets them."""
+        return {name: getattr(self, name) for name in self._names}
+
     def state_fields(self) -> tuple[StateField, ...]:
         """Every field one series remembers."""
         network: Any = self.network
         liquid = network.state_size if self.motor is not None else network.cell.state_size
         motor = 0 if self.motor is None else self.motor.state_size
         return (
-            StateField("rows", "<f4", (), "1 once a row was seen"),
-            StateField("carried", "<f4", (self.n_channels,), "last value of each channel, scaled"),
-            *(() if self.windows is None else self.windows.state_fields()),
+            *(field for stage in self.stages.values() for field in stage.state_fields()),
             StateField("liquid", "<f4", (liquid,), "state of the liquid network"),
             StateField("motor", "<f4", (motor,), "state of the motor neuron's threshold"),
         )
 
     def initial_state(self, batch: int = 1) -> State:
         """State of series never seen, on the backend and device of the weights."""
-        return zero_state(self.state_fields(), batch, like=self.mean)
+        return zero_state(self.state_fields(), batch, like=self.channels.mean)
 
     def rows(self, table: Any) -> Array:
         """Return rows as numbers `(T, C)`, float32, from an array or by the extractor from a table.
@@ -206,7 +205,7 @@ class CascadePipeline(Module):
                 f"The rows do not fit the cascade. Expected shape (T, {self.n_channels}). "
                 f"Received: shape={values.shape}."
             )
-        return ops.from_numpy(values, like=self.mean)
+        return ops.from_numpy(values, like=self.channels.mean)
 
     def recognise(
         self, x: Array, state: State | None = None, elapsed: Array | float = 1.0
@@ -230,23 +229,16 @@ class CascadePipeline(Module):
             )
         state = self.initial_state(shape[0]) if state is None else state
         times = ops.zeros_like(x[:, :, 0]) + elapsed
-        z = ops.clip((x - self.mean) / self.deviation, -CLIP, CLIP)
-        filled, started = state["carried"], state["rows"]
-        window = {name: value for name, value in state.items() if name in ("ewma", "ewvar")}
-        packed = PackedRows([shape[0]])
+        packed, stages = PackedRows([shape[0]]), list(self.stages.values())
         rows, features = [], []
         for t in range(shape[1]):
-            filled = ops.where(ops.isfinite(z[:, t]), z[:, t], filled)
-            row_features = filled
-            if self.windows is not None:
-                columns = Observation(packed, elapsed=times[:, t], first=started < 0.5)
-                window, row_features = self.windows.forward(window, filled, columns)
-            started = 0.0 * started + 1.0
-            rows.append(filled)
-            features.append(row_features)
-        scaled = (ops.stack(features, axis=1) - self.feature_mean) / self.feature_deviation
-        new_state = {**state, **window, "carried": filled, "rows": started}
-        return ops.stack(rows, axis=1), ops.clip(scaled, -CLIP, CLIP), new_state
+            observation, row = Observation(packed, elapsed=times[:, t]), x[:, t]
+            for stage in stages:
+                fields, row = stage.forward(state, row, observation)
+                state = state | fields
+            rows.append(observation.z)
+            features.append(row)
+        return ops.stack(rows, axis=1), ops.stack(features, axis=1), state
 
     def hidden(self, features: Array) -> Array:
         """Return the RBM's hidden probabilities `(B, T, N)` of features `(B, T, V)`."""

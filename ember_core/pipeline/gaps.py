@@ -13,6 +13,8 @@ from .stage import Role, Stage, State, StateField
 class GapFiller(Stage):
     """Replaces a missing channel by its last value, and after `max_gap` by its mean, 0.
 
+    Without a configuration the last value holds for ever.
+
     Args:
         n_channels: Number of channels `C`.
     """
@@ -50,8 +52,9 @@ class GapFiller(Stage):
             return {"age": 0.0 * start["age"], "carried": packed.last(x)}, x
         fields = packed.scan(_carry, start, x, missing, observation.elapsed)
         carried = packed.previous(start["carried"], fields["carried"])
-        assert observation.config is not None
-        carried = ops.where(fields["age"] <= observation.config.max_gap, carried, 0.0 * carried)
+        if observation.config is not None:
+            recent = fields["age"] <= observation.config.max_gap
+            carried = ops.where(recent, carried, 0.0 * carried)
         observation.z = ops.where(missing, carried, x)
         return {name: packed.last(value) for name, value in fields.items()}, observation.z
 

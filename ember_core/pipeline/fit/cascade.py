@@ -12,6 +12,7 @@ from ember_core import ops
 from ember_core.models import LiquidForecaster
 from ember_core.ops import Array
 from ember_core.pipeline.cascade import CascadePipeline
+from ember_core.pipeline.standardiser import Standardiser
 from ember_core.training import (
     Adam,
     Callback,
@@ -114,26 +115,24 @@ def fit_cascade_rbm(
     """
     rows = _rows(pipeline, series)
     values = np.concatenate([ops.to_numpy(x) for x in rows]).astype(np.float64)
-    _set_scale(pipeline, "", values)
-    pipeline.assign(
-        {
-            "feature_mean": ops.zeros_like(pipeline.feature_mean),
-            "feature_deviation": ops.ones_like(pipeline.feature_deviation),
-        }
-    )
+    _set_scale(pipeline.channels, values)
+    mean, deviation = pipeline.features.mean, pipeline.features.deviation
+    # The features' own scale is fitted on features as they are.
+    pipeline.features.assign({"mean": ops.zeros_like(mean), "deviation": ops.ones_like(deviation)})
     features = []
     for x, dt in zip(rows, _times(rows, elapsed), strict=True):
         series_features = ops.to_numpy(pipeline.recognise(x[None], elapsed=dt[None])[1][0])
         features.append(series_features[SETTLE if len(series_features) > 2 * SETTLE else 0 :])
     table = np.concatenate(features).astype(np.float64)
-    _set_scale(pipeline, "feature_", table)
-    scaled = (table - ops.to_numpy(pipeline.feature_mean)) / ops.to_numpy(
-        pipeline.feature_deviation
+    _set_scale(pipeline.features, table)
+    mean, deviation = (
+        ops.to_numpy(x) for x in (pipeline.features.mean, pipeline.features.deviation)
     )
+    scaled = (table - mean) / deviation
     visible = np.clip(scaled, -10.0, 10.0).astype(np.float32)
     return fit_rbm(
         pipeline.rbm,
-        ops.from_numpy(visible, like=pipeline.mean),
+        ops.from_numpy(visible, like=pipeline.channels.mean),
         epochs=epochs,
         batch_size=batch_size,
         generator=generator,
@@ -196,7 +195,8 @@ def fit_cascade_liquid(
         parts.append((hidden, ops.to_numpy(dt), ops.to_numpy(z[0]), mark))
     cut = [_cut(part, steps) for part in parts]
     hidden, gaps, mask, z, mark = (
-        ops.from_numpy(np.concatenate([c[i] for c in cut]), like=pipeline.mean) for i in range(5)
+        ops.from_numpy(np.concatenate([c[i] for c in cut]), like=pipeline.channels.mean)
+        for i in range(5)
     )
     n_validation = int(len(hidden) * validation_share)
     stop = [EarlyStop("validation_loss", patience=patience)] if n_validation else []
@@ -277,7 +277,7 @@ def _labels(
     return marks
 
 
-def _set_scale(pipeline: CascadePipeline, prefix: str, table: Any) -> None:
+def _set_scale(scale: Standardiser, table: Any) -> None:
     """Set mean and deviation of columns; columns without a value have 0 and 1."""
     finite = np.isfinite(table)
     count = np.maximum(finite.sum(axis=0), 1)
@@ -288,9 +288,9 @@ def _set_scale(pipeline: CascadePipeline, prefix: str, table: Any) -> None:
     span = np.ptp(departures, axis=0)
     deviation = np.maximum(deviation, FLOOR * span)
     deviation = np.where(deviation > 1e-9 * (1.0 + np.abs(mean)), deviation, 1.0)
-    pipeline.assign(
+    scale.assign(
         {
-            f"{prefix}{name}": ops.from_numpy(value.astype(np.float32), like=pipeline.mean)
+            name: ops.from_numpy(value.astype(np.float32), like=scale.mean)
             for name, value in (("mean", mean), ("deviation", deviation))
         }
     )
@@ -319,15 +319,21 @@ def _calibrate(
     hidden, dt, mask, z, _ = (np.concatenate([p[i] for p in padded]) for i in range(5))
     settled = mask.copy()
     settled[:, : min(SETTLE, longest // 2)] = 0.0
-    arrays = [ops.from_numpy(v, like=pipeline.mean) for v in (hidden, dt, z)]
+    arrays = [ops.from_numpy(v, like=pipeline.channels.mean) for v in (hidden, dt, z)]
     calibrate_sequences(
-        network, arrays[0], arrays[1], ops.from_numpy(settled, like=pipeline.mean), arrays[2]
+        network,
+        arrays[0],
+        arrays[1],
+        ops.from_numpy(settled, like=pipeline.channels.mean),
+        arrays[2],
     )
     reading, _ = network(arrays[0], None, arrays[1], target=arrays[2])
     scores = ops.to_numpy(reading.score)[settled > 0]
     assert pipeline.motor is not None
     bias = np.asarray([-np.quantile(scores, quantile)], np.float32)
-    pipeline.motor.synapses.assign({"bias_vector": ops.from_numpy(bias, like=pipeline.mean)})
+    pipeline.motor.synapses.assign(
+        {"bias_vector": ops.from_numpy(bias, like=pipeline.channels.mean)}
+    )
 
 
 def _label_loss(pipeline: CascadePipeline, module: Any, batch: Any, weight: float) -> Array:
