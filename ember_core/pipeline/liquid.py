@@ -228,7 +228,7 @@ class LiquidNetwork(Stage):
         )
         if self.residuals:
             residual = self.residual(z, observation.due, elapsed)
-            blocks = [residual[:, self.horizons.index(h)] for h in self.residuals]
+            blocks = [residual[:, self.horizons.index(horizon)] for horizon in self.residuals]
             x = ops.concatenate([x, *blocks], axis=1)
         return {"anchor": packed.last(anchor), "liquid": packed.last(h), "pending": pending}, x
 
