@@ -188,7 +188,7 @@ class CascadePipeline(Module):
         )
 
     def initial_state(self, batch: int = 1) -> State:
-        """State of series never seen, on the backend and device of the weights."""
+        """Return the state of series never seen, on the backend and device of the weights."""
         return zero_state(self.state_fields(), batch, like=self.channels.mean)
 
     def rows(self, table: Any) -> Array:

@@ -115,7 +115,7 @@ class LiquidNetwork(Stage):
         self._kernel: Any = None
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal network (weights apart)."""
+        """Return the arguments that make an equal network (weights apart)."""
         return {
             "n_channels": self.n_channels,
             "n_clock": self.n_clock,
