@@ -101,7 +101,7 @@ class RBM(Module):
             self.log_sigma.data = ops.log(value)
 
     def forward(self, v: Array) -> Array:
-        """Return the probability that each hidden unit is on, `(B, N)`, for visible values `v` `(B, V)`."""
+        """Return the probability that each hidden unit is on, `(B, N)`, for values `v` `(B, V)`."""
         return ops.sigmoid(self.drive(v))
 
     def drive(self, v: Array) -> Array:
@@ -156,11 +156,11 @@ class RBM(Module):
         )
 
     def reconstruct(self, v: Array) -> Array:
-        """Return the expected visible values `(B, V)` given the hidden probabilities of `v` `(B, V)`."""
+        """Return the expected visible values `(B, V)` given the hidden units of `v` `(B, V)`."""
         return self.visible_mean(self.forward(v))
 
     def reconstruction_error(self, v: Array, per_sample: bool = True) -> Array:
-        """Return the squared difference between `v` `(B, V)` and its reconstruction, summed over the units.
+        """Return the summed squared difference between `v` `(B, V)` and its reconstruction.
 
         Returns:
             `(B,)`, or the mean over the rows where `per_sample` is false.

@@ -141,7 +141,7 @@ def _matrices(
     device: str,
     dtype: str,
 ) -> tuple[Array, Array]:
-    """Return `gain * keep ** (j - i)`, 0 below, `(S, 1, size, size)`, and `keep / gain`, `(S, 1, 1)`."""
+    """Return `gain * keep ** (j - i)`, 0 below, `(S, 1, size, size)`, and `keep / gain`."""
     position = np.arange(float(size))
     factor = np.asarray(keep)[:, None, None, None]
     distance = position[None, :] - position[:, None]
