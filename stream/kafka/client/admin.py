@@ -58,12 +58,12 @@ class Admin:
 
     @property
     def can_create(self) -> bool:
-        """Whether the broker makes topics when asked; the embedded one does not."""
+        """Ability of the broker to make topics; the embedded one has none."""
         return _CREATE_TOPICS in self._apis
 
     @property
     def can_fence(self) -> bool:
-        """Whether the broker has transactions that are fenced by the group's generation."""
+        """Ability of the broker to fence transactions by the group's generation."""
         _, newest = self._apis.get(_TXN_OFFSET_COMMIT, (0, -1))
         return self.can_create and newest >= _FENCED_VERSION
 
@@ -88,9 +88,9 @@ class Admin:
     async def tombstones_kept(self, topics: list[str]) -> dict[str, float]:
         """Return the seconds for which tombstones stay; topics without an answer are absent."""
         name = "delete.retention.ms"
-        wanted = [ConfigResource(ConfigResourceType.TOPIC, t, {name: None}) for t in topics]
+        resources = [ConfigResource(ConfigResourceType.TOPIC, t, {name: None}) for t in topics]
         try:
-            answers = await self._client.describe_configs(wanted)
+            answers = await self._client.describe_configs(resources)
         except (kafka_errors.KafkaError, NotImplementedError):
             return {}
         return {
@@ -164,7 +164,14 @@ async def connect(settings: Mapping[str, Any], on_wait: Callable[[str], None]) -
 
 
 async def _raise_if_refused(settings: Mapping[str, Any]) -> None:
-    """Ask one broker after the other by hand: the client only says that none would do."""
+    """Ask one broker after the other by hand: the client only says that none can be used.
+
+    Args:
+        settings: Keywords of aiokafka's clients.
+
+    Raises:
+        RefusedError: If one refuses the login, or its certificate is not trusted.
+    """
     if settings.get("security_protocol", "PLAINTEXT") == "PLAINTEXT":
         return
     keywords = {name: value for name, value in settings.items() if name != "bootstrap_servers"}

@@ -146,7 +146,7 @@ class GroupConsumer:
     async def _offsets_for_time(self, tps: list[TP], timestamp_ms: int) -> dict[TP, int]:
         times = {TopicPartition(*tp): timestamp_ms for tp in tps}
         offsets = await self._consumer.offsets_for_times(times)
-        return {(tp.topic, tp.partition): each.offset for tp, each in offsets.items() if each}
+        return {(tp.topic, tp.partition): entry.offset for tp, entry in offsets.items() if entry}
 
     async def uncommitted_ends(self, tps: Iterable[TP]) -> dict[TP, int]:
         """Ask for log ends that include open transactions."""

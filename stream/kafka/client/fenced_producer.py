@@ -1,4 +1,4 @@
-"""A transactional producer whose offsets are fenced by the group's generation (KIP-447).
+"""Transactional producer whose offsets are fenced by the group's generation (KIP-447).
 
 aiokafka commits a transaction's offsets without generation and member id, so a worker that lost
 its partitions could still commit. This sends version 3 of that request. Private parts of aiokafka
@@ -75,7 +75,7 @@ class _FencedOffsetsHandler(TxnOffsetCommitHandler):
         manager._pending_txn_offsets.clear()
         waiter = manager._transaction_waiter
         waiter.set_exception(error)
-        waiter.exception()  # seen: it is raised by the offsets' own future
+        waiter.exception()  # marked as retrieved: the offsets' own future raises it
 
 
 class _Plain:
@@ -101,8 +101,8 @@ class FencedProducer(AIOKafkaProducer):
     """`AIOKafkaProducer` with a transactional id, committing offsets as a group member.
 
     Args:
-        transactional_id: Unique per worker.
-        settings: As `AIOKafkaProducer`.
+        transactional_id: Transactional id, unique per worker.
+        settings: Keywords of `AIOKafkaProducer`.
     """
 
     def __init__(self, *, transactional_id: str, **settings: Any) -> None:
@@ -126,7 +126,8 @@ class FencedProducer(AIOKafkaProducer):
             FencedError: If the group has moved on to another generation.
         """
         self._sender.membership = membership
-        writer = self._txn_manager.transactional_id  # whom the next owner has to fence
+        # The next owner reads it from the offset's metadata, and knows whom to fence.
+        writer = self._txn_manager.transactional_id
         await self.send_offsets_to_transaction(
             {
                 TopicPartition(*tp): OffsetAndMetadata(offset, writer)
@@ -137,11 +138,11 @@ class FencedProducer(AIOKafkaProducer):
 
 
 async def fence_producer(transactional_id: str, settings: Mapping[str, Any]) -> None:
-    """End whatever transaction a former worker left open, and fence it if it should still live.
+    """End the open transaction of a former worker, and fence the worker if it still lives.
 
     Args:
-        transactional_id: Of the former worker.
-        settings: For the connection.
+        transactional_id: Transactional id of the former worker.
+        settings: Keywords of aiokafka's clients.
 
     Raises:
         KafkaError: If the transaction coordinator refused.

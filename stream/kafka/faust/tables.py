@@ -134,18 +134,18 @@ class SlabRecovery(Recovery):
         ]
         tasks = [asyncio.ensure_future(wait) for wait in waits]
         try:
-            done: set[Any] = set()
-            while not done:
-                done, _ = await asyncio.wait(
+            finished: set[Any] = set()
+            while not finished:
+                finished, _ = await asyncio.wait(
                     tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
                 )
                 session: Session = self.app.session
                 if session.context.clock() - session.loader.migrated_at >= (timeout or 0.0):
                     break  # else it has not stood still: rows of another model are migrated
-            work, again, stopped = tasks
+            work, restarted, stopped = tasks
             if stopped.done():
                 raise ServiceStopped
-            if again.done():
+            if restarted.done():
                 raise RebalanceAgain
             if not work.done():
                 raise TimeoutError(f"Recovery: a step took longer than {timeout} s.")

@@ -50,19 +50,19 @@ class GroupMembership:
         Raises:
             FencedError: If the group has moved on, or may have.
         """
-        joined = self._joined
-        if joined is None:
+        expected = self._joined
+        if expected is None:
             raise FencedError("this worker has no assignment")
         current = self._member.membership()
-        if current != joined:
+        if current != expected:
             raise FencedError(
-                f"the group has moved on: generation {joined.generation} was missed "
+                f"the group has moved on: generation {expected.generation} was missed "
                 f"(now {current.generation})"
             )
         silence = self._clock() - self._member.last_heartbeat
         if not self._fenced and silence > self._session_timeout:
             raise FencedError(self._unanswered(silence))
-        return joined
+        return expected
 
     async def confirmed(self) -> None:
         """Wait until the group confirms the membership.

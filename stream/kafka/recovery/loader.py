@@ -103,7 +103,7 @@ class StateLoader:
         if self.snapshots is None:
             return
         status = await self._client.log_status(recovery.standby_tps)
-        standby_ends = {tp: each.end for tp, each in status.items()}
+        standby_ends = {tp: log_status.end for tp, log_status in status.items()}
         for tp, offset in (await self.snapshots.restore(ends, standby_ends)).items():
             active = tp in recovery.active_tps
             (recovery.active_offsets if active else recovery.standby_offsets)[tp] = offset

@@ -43,7 +43,7 @@ class Checkpointer:
             self._wake.clear()
             await self.run(reason)
 
-    async def make_room(self) -> None:
+    async def free_slots(self) -> None:
         """Make a checkpoint, after which rows can leave memory."""
         await self.run("full")
 

@@ -52,7 +52,7 @@ class Processor:
         outbox: Receiver of events.
         dead_letters: Receiver of refused messages; None: they are only counted.
         paused: Partitions that wait for a schema; None: the codec needs none.
-        make_room: Function that makes a checkpoint, after which rows can leave memory.
+        free_slots: Function that makes a checkpoint, after which rows can leave memory.
         slice_messages: Most messages in one step.
 
     Attributes:
@@ -69,7 +69,7 @@ class Processor:
         *,
         dead_letters: DeadLetters | None = None,
         paused: PausedPartitions | None = None,
-        make_room: Callable[[], Awaitable[None]] | None = None,
+        free_slots: Callable[[], Awaitable[None]] | None = None,
         slice_messages: int = SLICE,
     ) -> None:
         self.codec = codec
@@ -82,7 +82,7 @@ class Processor:
         self._outbox = outbox
         self._dead_letters = dead_letters
         self._paused = paused
-        self._make_room = make_room
+        self._free_slots = free_slots
         self._most = self._slice = slice_messages
 
     async def process(
@@ -103,8 +103,8 @@ class Processor:
         batches = deque((await self._decodable(fetch)).items())
         while batches:
             await self._outbox.room()
-            if self._make_room is not None and self._engine.room() < self._slice:
-                await self._make_room()
+            if self._free_slots is not None and self._engine.room() < self._slice:
+                await self._free_slots()
             if not goes_on():
                 return
             slices = self._take(batches, max(1, min(self._slice, self._engine.room())))
@@ -129,8 +129,8 @@ class Processor:
         codec = self.codec
         if not isinstance(codec, LookupCodec):
             return new
-        if lacking := codec.lacks(chain.from_iterable(new.values())):
-            await asyncio.to_thread(codec.look_up, lacking)
+        if missing_ids := codec.lacks(chain.from_iterable(new.values())):
+            await asyncio.to_thread(codec.look_up, missing_ids)
         ready = {tp: records[: codec.ready(records)] for tp, records in new.items()}
         waiting = [tp for tp in new if len(ready[tp]) < len(new[tp]) and tp in self._positions]
         if waiting and self._paused is not None:
