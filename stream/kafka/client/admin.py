@@ -49,6 +49,7 @@ class Admin:
         await self._client.start()
         client = self._client._client
         node = client.get_random_node()
+        # The versions tell what the broker can do; aiokafka keeps them per connection.
         if await client.ready(node):
             self._apis = client._conns[(node, ConnectionGroup.DEFAULT)]._versions
         return self
@@ -72,6 +73,7 @@ class Admin:
         client = self._client._client
         try:
             answer = await client.send(client.get_random_node(), TopicIds(topics))
+        # The embedded broker and old ones have no topic ids.
         except (NotImplementedError, kafka_errors.IncompatibleBrokerVersion):
             described = await self._client.describe_topics(topics)
             return {
@@ -111,6 +113,7 @@ class Admin:
         answer = await self._client._send_to_controller(CreateTopics(topics))
         for name, code, message, *_ in answer.topic_errors:
             error = kafka_errors.for_code(code)
+            # Workers of a group start together, and another one may have been faster.
             if code and error is not kafka_errors.TopicAlreadyExistsError:
                 raise error(f"Topic {name!r} was not created: {message or error.__name__}.")
 
@@ -188,6 +191,7 @@ async def _raise_if_refused(settings: Mapping[str, Any]) -> None:
             ) from None
         except ssl.SSLCertVerificationError as error:
             raise RefusedError(not_safe(error.verify_message)) from None
+        # Not reachable is no refusal: it may be up soon.
         except (OSError, TimeoutError, kafka_errors.KafkaError):
             continue
         connection.close()

@@ -55,6 +55,7 @@ class _FencedOffsetsHandler(TxnOffsetCommitHandler):
             if error in _MOVED_ON:
                 self._refuse(FencedError(f"the group has moved on ({error.__name__})"))
                 return None
+        # aiokafka's handler reads responses without tags.
         plain = [
             (topic, [(partition, code) for partition, code, *_ in errors])
             for topic, errors, *_ in resp.errors
@@ -107,6 +108,7 @@ class FencedProducer(AIOKafkaProducer):
 
     def __init__(self, *, transactional_id: str, **settings: Any) -> None:
         super().__init__(transactional_id=transactional_id, **settings)
+        # aiokafka offers no way to choose the sender, so this one takes over its parts.
         plain: Any = self._sender
         self._sender: Any = _FencedSender(
             plain.client,
@@ -147,6 +149,7 @@ async def fence_producer(transactional_id: str, settings: Mapping[str, Any]) -> 
     Raises:
         KafkaError: If the transaction coordinator refused.
     """
+    # Starting with the same id raises the epoch: the coordinator then aborts the open transaction.
     producer = AIOKafkaProducer(transactional_id=transactional_id, **settings)
     try:
         await asyncio.wait_for(producer.start(), timeout=30.0)

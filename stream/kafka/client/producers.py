@@ -91,6 +91,7 @@ async def append_rows(
     batch = producer.create_batch()
     acks: list[Awaitable[Any]] = []
     for index, (key, row) in enumerate(zip(keys, rows, strict=True)):
+        # Headers cost bytes in every row: only tombstones and the meta row, the last one, have any.
         headers = last_headers if index == last else gone_headers if row is None else []
         if batch.append(timestamp=now, key=key, value=row, headers=headers) is None:
             acks.append(await producer.send_batch(batch, topic, partition=partition))
@@ -101,6 +102,7 @@ async def append_rows(
     batch.close()
     acks.append(await producer.send_batch(batch, topic, partition=partition))
     metadata = (await settled(acks))[-1]
+    # With acks but without an offset: some brokers do not say where a batch lies.
     if metadata is None or metadata.offset < 0:
         return -1
     last_offset: int = metadata.offset + batch.record_count() - 1
@@ -226,6 +228,7 @@ class TransactionalLog:
         try:
             yield
         except kafka_errors.KafkaError as error:
+            # aiokafka raises some of its own errors from the broker's.
             if not any(
                 isinstance(e, kafka_errors.ProducerFenced) for e in (error, error.__cause__)
             ):

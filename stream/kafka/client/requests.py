@@ -31,6 +31,7 @@ class _Uuid:
 
     @classmethod
     def decode(cls, data: Any) -> str:
+        # Kafka writes a missing id as sixteen zero bytes.
         raw = data.read(16)
         return raw.hex() if any(raw) else ""
 
@@ -220,6 +221,7 @@ class TopicIds(Request[MetadataRequestV12]):
 
     def build(self, request_struct_class: type[MetadataRequestV12]) -> MetadataRequestV12:
         """Make the wire form."""
+        # An empty id asks by name.
         return request_struct_class([("", name, {}) for name in self._topics], False, False, {})
 
 

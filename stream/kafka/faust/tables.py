@@ -112,18 +112,21 @@ class SlabRecovery(Recovery):
     ) -> None:
         if title == "active":
             self.signal_recovery_end.clear()  # of an earlier recovery
+            # Faust seeks next: a fetch on its way would move the positions again.
             await consumer.quiet()
             session: Session = self.app.session
             ends = await wait_for_stable_offsets(session.context, consumer.thread.client, tps)
             await session.loader.restore(self, ends)
         else:
             ends = await consumer.highwaters(*tps)
+        # Faust's highwaters are the last offsets to read, not the ends.
         destination.clear()
         destination.update({tp: end - 1 for tp, end in ends.items()})
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ASYNC109  # Faust's signature
         """Wait; unlike Faust's own, let no failure and no timeout pass for success."""
         if self.signal_recovery_start.is_set():
+            # Closed, so that Python does not warn of a coroutine that was never awaited.
             if asyncio.iscoroutine(coro):
                 coro.close()
             raise RebalanceAgain

@@ -74,6 +74,7 @@ class Changelog:
 
     def reached(self, tp: TP, offset: int) -> None:
         """Note that memory contains the changelog up to `offset`: written here, or markers."""
+        # Never back: records may be delivered again after a seek.
         if offset > self._stored.get(tp, -1):
             self._stored[tp] = offset
 
@@ -160,6 +161,7 @@ class Changelog:
         keys: list[bytes] = []
         values: list[bytes | Tombstone | None] = []
         for record in records:
+            # Memory has it: the record was written here, or read as a standby.
             if record.offset <= stored:
                 continue
             if record.key is None:
@@ -186,6 +188,7 @@ class Changelog:
             Progress after every piece; nothing is left after the last.
         """
         rows = 0
+        # At least one piece, so that the caller always sees the result.
         while True:
             rows += self._report(tp, self._engine.migrate(tp, _MIGRATED_ROWS))
             remaining = self._engine.unmigrated(tp)
@@ -213,6 +216,7 @@ class Changelog:
         meta = _decoded(value)
         if meta is None:
             return  # the engine reports the damage
+        # A meta row with fewer absorbed records is of a worker that had lost the partition.
         if meta.absorbed < self._absorbed.get(tp, -1):
             return
         self._absorbed[tp], self._metas[tp] = meta.absorbed, value

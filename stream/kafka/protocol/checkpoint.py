@@ -111,6 +111,7 @@ class Checkpoint:
         Raises:
             CheckpointError: Memory is ahead of the log; also on every later call.
         """
+        # A cancelled caller leaves the checkpoint running; the lock makes the next one wait.
         return await asyncio.shield(asyncio.ensure_future(self._run(reason)))
 
     async def _run(self, reason: str) -> int:
@@ -166,14 +167,17 @@ class Checkpoint:
         await self._log.begin()
         try:
             stored = await settled([self._append(part) for part in parts])
+            # After the rows: a transaction left open by a death then shows in the changelog.
             if self._outbox.held:
                 await self._send_held(parts)
             await self._log.commit({part.tp: part.position for part in parts}, membership)
         except BaseException:
+            # Without it the next owner would have to wait for the broker's transaction timeout.
             await self._log.abort()
             raise
         for part, offset in zip(parts, stored, strict=True):
             self._positions.confirm(part.tp, part.position)
+            # `take_dirty` puts the meta row last.
             meta = part.rows[-1] or b""
             self._on_written(part.tp, offset, part.committed, part.position, meta)
 

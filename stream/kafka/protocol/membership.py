@@ -60,6 +60,7 @@ class GroupMembership:
                 f"(now {current.generation})"
             )
         silence = self._clock() - self._member.last_heartbeat
+        # A broker that fences refuses the write itself; then a long silence is no reason to end.
         if not self._fenced and silence > self._session_timeout:
             raise FencedError(self._unanswered(silence))
         return expected
@@ -71,6 +72,7 @@ class GroupMembership:
             FencedError: If the group has moved on, or does not answer.
         """
         started = self._clock()
+        # A heartbeat from before the question proves nothing: the process may have been suspended.
         while self._member.last_heartbeat <= started:
             self.membership()
             silence = self._clock() - started

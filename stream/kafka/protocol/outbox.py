@@ -78,6 +78,7 @@ class Outbox:
     def take(self, tp: TP) -> list[Entry]:
         """Give all events of a partition since the last `take` to a checkpoint."""
         entries = self._entries.pop(tp, [])
+        # Held events are the checkpoint's from now on; others count until they are acknowledged.
         if self.held:
             self._done(len(entries))
         return entries
@@ -98,6 +99,7 @@ class Outbox:
         """
         while self._pending >= self._limit:
             self._raise_broken()
+            # Cleared before the call: an acknowledgement in between sets it again.
             self._freed.clear()
             self._on_full()
             await self._freed.wait()

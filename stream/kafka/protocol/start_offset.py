@@ -63,6 +63,7 @@ def resume(
         RefusedError: State and log contradict each other.
     """
     name = f"{tp[0]}-{tp[1]}"
+    # Committed records without state would be lost for the keys they belong to.
     if meta.absorbed < 0:
         if status.committed > status.log_start:
             raise RefusedError(
@@ -84,6 +85,7 @@ def resume(
         )
     if status.log_end < position:
         raise RefusedError(truncated(tp, position, status.log_end))
+    # The writer may have died between its rows and its commit.
     previous = position if status.committed_before is None else status.committed_before
     honest = status.committed in (-1, previous, position)
     if not honest and not (between and previous < status.committed < position):
@@ -91,6 +93,7 @@ def resume(
             f"The offset of group {group!r} in {name} was moved by hand. Expected {position}. "
             f"Received: committed={status.committed}. {FIX}"
         )
+    # Retention was faster than this group; the gap is reported, not refused.
     if status.log_start > position:
         return Start(status.log_start, status.log_start - position)
     return Start(position, 0)

@@ -186,7 +186,9 @@ class SnapshotWriter:
         size = self._file.tell()
         os.fsync(self._file.fileno())
         self._file.close()
+        # The name appears only now, when all bytes are on the disk.
         self._temporary.replace(self._path)
+        # The new name itself has to reach the disk too.
         directory = os.open(self._path.parent, os.O_RDONLY)
         try:
             os.fsync(directory)

@@ -129,6 +129,7 @@ class Snapshots:
         try:
             writer = await self._offload(lambda: self._files.write(tp, head))
             while (block := walk.take(_BLOCK_ROWS)) is not None:
+                # Off the event loop: a disk can take seconds.
                 await self._offload(partial(writer.append, block))
                 if walk.gone:
                     return False
@@ -185,6 +186,7 @@ class Snapshots:
         except KafkaError as error:
             log.warning("The broker does not say which changelogs these are: %s.", error)
             return {}
+        # A topic id proves later that a copy belongs to this changelog.
         self._ids |= {name: topic.topic_id for name, topic in topics.items()}
         deadline = self._context.clock() + _RESTORE_SECONDS
         offsets: dict[TP, int] = {}

@@ -127,6 +127,7 @@ class SpillFile:
         self._db.execute("commit")
         self._count()
         forgotten: list[bytes] = []
+        # Row ids rise with every eviction, so the lowest are the longest idle.
         while self._rows and self._files.used() > self._files.max_bytes:
             forgotten += self._forget_oldest()
         return forgotten
@@ -213,10 +214,12 @@ def _open_database(directory: Path) -> sqlite3.Connection:
         path = Path(file.name)
     try:
         db = sqlite3.connect(path, isolation_level=None)
+        # No crash safety is needed, since the file dies with the process.
         for pragma in ("journal_mode=off", "synchronous=off", "locking_mode=exclusive"):
             db.execute(f"pragma {pragma}")
         db.execute("create table rows (key blob unique, row blob, due integer)")
         db.execute("create index due on rows (due) where due is not null")
     finally:
+        # The open file stays usable on POSIX, and nothing is left behind by a kill.
         path.unlink()
     return db

@@ -45,6 +45,7 @@ async def wait_for_stable_offsets(
         tps: Changelog partitions.
     """
     started = context.clock()
+    # Its own id would fence this worker; an empty one means an untransactional writer.
     fenced: set[str] = {context.transactional_id, ""}
     while True:
         try:
@@ -216,6 +217,7 @@ class Starter:
         self, assignment: Assignment, tp: TP, position: int, status: LogStatus, begin: _Begin
     ) -> None:
         """Own a partition; its new meta row is written before its first record."""
+        # A group that has committed has begun, even where nothing was absorbed.
         fresh = self._engine.meta(tp).absorbed < 0
         new = fresh and status.committed < 0
         unwritten = self._engine.open(tp, position, begin.events_from if new else -1)
@@ -247,6 +249,7 @@ class Starter:
                 committed=status.committed,
                 committed_before=self._loader.changelog.committed_before(tp),
             ),
+            # Where nothing fences, a suspended worker may have written late rows.
             between=not self._context.transactional_id,
         )
         meta.topic_id = meta.topic_id or topic.topic_id

@@ -40,6 +40,7 @@ class Checkpointer:
                 reason = "full"
             except TimeoutError:
                 reason = "interval"
+            # Cleared before the checkpoint: a wish that comes during it is for the next one.
             self._wake.clear()
             await self.run(reason)
 

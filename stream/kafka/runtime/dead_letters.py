@@ -85,6 +85,7 @@ class DeadLetters:
             if self._allowed():
                 self._put(self._whole(tp, message, reason, detail), reason, "written")
             else:
+                # Above the rate one message lists the offsets, so that a flood stays small.
                 withheld.setdefault(reason, []).append(message.offset)
         for reason, offsets in withheld.items():
             self._put(self._coordinates(tp, reason, offsets), reason, "coordinates")
@@ -179,6 +180,7 @@ class DeadLetters:
             self._observer.dead_letters(letter.outcome, letter.reason, 1)
 
     async def _retry_smaller(self, letter: _DeadLetter, error: BaseException) -> None:
+        # A cut letter that is still too large is given up.
         if not is_too_large(error) or letter.outcome == "cut":
             self._observer.dead_letters("failed", letter.reason, 1)
             self._warn("failed", f"a dead letter was not written: {error!r}")

@@ -107,6 +107,7 @@ class FetchLoop:
             if inputs:
                 await self._processor.process(inputs, lambda: self._goes_on(generation))
                 self._on_processed(inputs)
+            # While the flow is stopped, partitions are being given back.
             if self._fetching.is_open:
                 self._loader.follow(recovery, active)
 

@@ -103,10 +103,12 @@ class Processor:
         batches = deque((await self._decodable(fetch)).items())
         while batches:
             await self._outbox.room()
+            # Rows leave memory only when they are in the changelog.
             if self._free_slots is not None and self._engine.room() < self._slice:
                 await self._free_slots()
             if not goes_on():
                 return
+            # A slice with more new keys than free slots could not be absorbed whole.
             slices = self._take(batches, max(1, min(self._slice, self._engine.room())))
             if slices:
                 self._step(slices)
@@ -180,6 +182,7 @@ class Processor:
         self._observer.timed("engine", self._clock() - decoded_at)
         for tp, records in slices.items():
             self._positions.advance(tp, records[-1].offset + 1)
+        # Messages of a slice lie one partition after the other; a bisection finds theirs.
         ends = list(accumulate(number for _, number in shares))
 
         def partition_of(message: int) -> TP:
@@ -219,6 +222,7 @@ class Processor:
         refused = list(result.rejected)
         if self._config.dead_letters_late:
             refused += (Rejected(i, _LATE, "older than its key's last row") for i in result.late)
+        # `groupby` needs the partitions together, and they lie in message order.
         refused.sort(key=lambda each: each.message)
         for tp, rejected in groupby(refused, key=lambda each: partition_of(each.message)):
             dead_letters.add(tp, messages, list(rejected))

@@ -31,6 +31,7 @@ def trace_headers(
         Headers by stream key and event time, for records with a valid `traceparent`.
     """
     traced = {index: headers for index, message in enumerate(messages) if (headers := _of(message))}
+    # The usual case: nobody traces, and nothing more is done.
     if not traced:
         return {}
     event_samples = {(event.key, event.time_us) for event in events}

@@ -46,6 +46,7 @@ async def prepare(config: WorkerConfig, lifecycle: Lifecycle) -> Cluster:
         described = await admin.describe(list(changelogs.values()))
         for topic, status in inputs.items():
             changelog = described.get(changelogs[topic])
+            # A changelog that is still missing is refused after the assignment.
             if changelog is not None and changelog.partitions != status.partitions:
                 raise RefusedError(
                     f"Changelog {changelogs[topic]!r} does not fit its input topic {topic!r}. "

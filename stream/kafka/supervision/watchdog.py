@@ -49,6 +49,7 @@ class Watchdog:
         if self._seconds:
             self._main = threading.get_ident()
             self._heart = asyncio.ensure_future(self._beat())
+            # A daemon: it must not keep an ending process alive.
             threading.Thread(target=self._watch, name="ember-watchdog", daemon=True).start()
         return self
 
@@ -121,6 +122,7 @@ class Progress:
         Returns:
             Sentence on a stuck partition; empty when there is none.
         """
+        # An end that is not known is below every position.
         lagging = {tp: offset for tp, offset in positions.items() if ends.get(tp, -1) > offset}
         passed = min(max(now - self._last, 0.0), self._seconds / 4)  # it may have been suspended
         self._last, former = now, self._waited
