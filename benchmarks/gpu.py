@@ -239,7 +239,7 @@ def _moved(trained: FleetModel, place: Place) -> FleetModel:
         for state in (trained.key_state, trained.new_state)
     )
     model = FleetModel(copy, trained.keys, key_state, new_state, report={})
-    model.pipeline.frozen()
+    model.pipeline.freeze()
     return model
 
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from ember_core.pipeline import (
     FleetModel,
     MotorNeuron,
+    Observation,
+    PackedRows,
     Tail,
     calibrate,
     fit_tail,
@@ -80,9 +82,15 @@ class Alarms:
             part = {name: value[:n] for name, value in state.items()}
             score = np.array([s[t] for s in scores[:n]], dtype=np.float32)
             zeros = np.zeros(n, dtype=np.float32)
-            tail, severity = self._tail(part, score, part["firing"] > 0, zeros)
-            motor_state, _, resolves = motor(part, severity, np.ones(n, dtype=bool))
-            in_episode = (motor_state["firing"] > 0) | resolves
+            observation = Observation(
+                PackedRows([n]),
+                alarming=part["firing"] > 0,
+                learning=zeros,
+                may_fire=np.ones(n, dtype=bool),
+            )
+            tail, severity = self._tail.forward(part, score, observation)
+            motor_state, firing = motor.forward(part, severity, observation)
+            in_episode = (motor_state["firing"] > 0) | firing.resolves
             for k in np.flatnonzero(in_episode).tolist():
                 out[k][t] = True
             for name, value in (tail | motor_state).items():

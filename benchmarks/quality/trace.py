@@ -56,7 +56,7 @@ def trace(
     lengths = np.array([len(series[k].time_us) for k in order])
     wanted_times = None if keep is None else [set(keep[k].tolist()) for k in order]
     kept_rows: list[list[tuple[Any, Any, Any, Any]]] = [[] for _ in order]
-    model.pipeline.frozen()
+    model.pipeline.freeze()
     for t in range(int(lengths[0]) if len(lengths) else 0):
         n = int(np.count_nonzero(lengths > t))
         values = np.stack([series[k].values[t] for k in order[:n]])

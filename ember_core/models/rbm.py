@@ -10,8 +10,6 @@ from ember_core import ops
 from ember_core.nn import Module, Parameter
 from ember_core.ops import Array
 
-from ._frozen_rbm import FrozenRBM
-
 Visible = Literal["gaussian", "binary"]
 
 
@@ -243,11 +241,3 @@ class RBM(Module):
             kind = "learnt" if self.learn_sigma else "fixed"
             lines.append(f"sigma: {kind}, {low:.4g} to {high:.4g}")
         return "\n".join(lines)
-
-    def frozen(self) -> FrozenRBM:
-        """The form for inference: rows scored one by one or by the thousand give the same bits.
-
-        Raises:
-            ValueError: If a weight is not finite or too large for `ops.exact_matmul`.
-        """
-        return FrozenRBM.of(self)

@@ -10,7 +10,7 @@ import pytest
 
 from ember_core import ops
 from ember_core.models import RBM
-from ember_core.pipeline import FleetModel, PipelineConfig
+from ember_core.pipeline import FleetModel, PipelineConfig, freeze_rbm
 from ember_core.pipeline.fit import fit_pipeline
 from tests.core.conftest import CHANNELS, ROW_US, SMALL, START, fit, history, signal
 
@@ -158,7 +158,7 @@ def test_the_example_of_the_backends_runs(backend):
 
 def test_a_rows_score_does_not_depend_on_its_batch(backend):
     """Bit for bit on NumPy, where the worker runs; PyTorch's last bits may differ."""
-    frozen = RBM(83, 61, generator=ops.generator(1)).frozen()
+    frozen = freeze_rbm(RBM(83, 61, generator=ops.generator(1)))
     v = ops.random.normal(ops.generator(2), (257, 83))
     whole = ops.to_numpy(frozen.free_energy(v))
     for size in (1, 2, 7, 64):

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ember_core.pipeline import PackedRows, StateField
+from ember_core.pipeline import PackedRows, Role, StateField
 from stream.engine import Engine, Limits, ModelVersion, WindowSpec
 from stream.engine.decide import Batch
 from stream.engine.result import StepResult
@@ -41,14 +41,14 @@ class TinyPipeline:
 
     def __init__(self) -> None:
         self.config = SimpleNamespace(channels=("x",), warmup_alarm=WARM_ROWS, quiet_rows=0)
-        nothing = SimpleNamespace(state_fields=lambda: ())
-        self.tail = self.motor = self.normaliser = self.windows = nothing
 
     def state_fields(self) -> tuple[StateField, ...]:
         return (
-            StateField("last_time", "<i8", (), "event time of the last row, microseconds"),
+            StateField(
+                "last_time", "<i8", (), "event time of the last row, microseconds", Role.POSITION
+            ),
             StateField("rows", "<i8", (), "rows absorbed"),
-            StateField("interval", "<f8", (), "usual interval; none here"),
+            StateField("interval", "<f8", (), "usual interval; none here", Role.POSITION),
             StateField("known", "<u1", (), "1 where the bundle knows the key; it knows none"),
             StateField("chain", "<u8", (), "all values, in order"),
         )

@@ -100,7 +100,7 @@ def refine_cell(
     if after >= before:
         network.load_state_dict(begin)
         return sequences, {"held_ridge": before, "held_refined": before}
-    network.frozen()
+    network.freeze()
     states = _run(network, sequences)
     width = network.hidden
     again = [
@@ -135,7 +135,7 @@ def _held_error(network: LiquidNetwork, held: Sequences) -> float:
     """Error on the held-back rows, as inference would make it."""
     network.eval()
     try:
-        network.frozen()
+        network.freeze()
         return float(forecast_error(network, _spans(network, held)))
     finally:
         network.train()

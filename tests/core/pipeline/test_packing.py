@@ -8,19 +8,17 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ember_core.pipeline import (
-    LiquidNetwork,
     MotorNeuron,
     PackedRows,
     Pipeline,
     PipelineConfig,
     Tail,
-    decide_packed,
-    zero_state,
 )
+from tests.conftest import examples
 from tests.core.conftest import CHANNELS, ROW_US, START, fit, history, signal
 
 QUICK = settings(
-    max_examples=12,
+    max_examples=examples(12),
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # examples are seeds
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -164,69 +162,6 @@ def test_the_rows_above_fire_and_resolve(model):
         got = model.pipeline(values, time_us, {n: v[:1] for n, v in model.key_state.items()})
         said |= set(got["trigger"].tolist())
     assert said == {-1, 0, 1}
-
-
-@QUICK
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    half_life=st.sampled_from([0, 3, 400]),
-    freeze=st.sampled_from([0, 4]),
-    keys=st.sampled_from([1, 5, 40]),
-)
-def test_decisions_in_turns_have_the_bits_of_one_at_a_time(seed, half_life, freeze, keys):
-    """Few keys are decided number by number, many as arrays; extremes and thin tails too."""
-    tail = Tail(-3.0, half_life_rows=half_life, freeze_rows=freeze)
-    motor = MotorNeuron(on=1.2, off=0.9, time_constant_rows=1.5, refractory_rows=2)
-    rng = np.random.default_rng(seed)
-    packed, _, _ = PackedRows.of(np.r_[np.arange(keys), rng.integers(0, keys, 120)])
-    state = zero_state((*tail.state_fields(), *motor.state_fields()), keys)
-    state["tail_high"][...] = rng.normal(1.0, 0.5, keys)
-    state["tail_mid"][...] = state["tail_high"] - rng.choice([0.001, 1.0, -0.1], keys)
-    state["tail_excess"][...] = rng.choice([0.0, 0.3], keys)
-    state["feedback"][...] = rng.choice([0.0, 0.25], keys)
-    score = np.exp(rng.standard_cauchy(packed.rows).clip(-9, 9)).astype(np.float32) - 3
-    may_fire = rng.random(packed.rows) < 0.9
-    learning = (0.05 * (rng.random(packed.rows) < 0.2)).astype(np.float32)
-    got = decide_packed(tail, motor, state, score, may_fire, learning, packed)
-    for k in range(keys):
-        own = {n: v[k : k + 1] for n, v in state.items()}
-        for i in np.flatnonzero(packed.key == k).tolist():
-            at = slice(i, i + 1)
-            alarming = own["firing"] > 0
-            learnt, severity = tail(own, score[at], alarming, learning[at])
-            moved, fires, resolves = motor(own, severity, may_fire[at])
-            own = learnt | moved
-            assert got.severity[at].tobytes() == severity.tobytes()
-            assert got.evidence[at].tobytes() == own["evidence"].tobytes()
-            assert (got.fires[i], got.resolves[i]) == (fires[0], resolves[0])
-            assert got.firing[i] == (own["firing"][0] > 0)
-        for name, value in own.items():
-            assert got.state[name][k : k + 1].tobytes() == value.tobytes(), name
-
-
-@pytest.mark.parametrize(
-    ("channels", "hidden", "begin"), [(5, 13, 0.0), (131, 11, 0.0), (5, 13, 1.5)]
-)
-def test_neurons_in_turns_have_the_bits_of_one_row_at_a_time(channels, hidden, begin):
-    """Of one block of terms and of several, and from a state out of bounds."""
-    net = LiquidNetwork(channels, 0, hidden, (1, 3), seed=2)
-    rng = np.random.default_rng(1)
-    packed, names, _ = PackedRows.of(rng.integers(0, 4, 37))
-    state = zero_state(net.state_fields(), packed.keys)
-    state["liquid"][...] = begin
-    z = rng.standard_normal((packed.rows, channels)).astype(np.float32)
-    elapsed = rng.exponential(1.0, packed.rows).astype(np.float32)
-    clock, rows = z[:, :0], 2 + packed.step
-    after, due, basis = net(state, z, clock, elapsed, rows == 0, rows, packed)
-    for k in range(names.size):
-        own = {n: v[k : k + 1] for n, v in state.items()}
-        for i in np.flatnonzero(packed.key == k).tolist():
-            at = slice(i, i + 1)
-            own, said, inner = net(own, z[at], clock[at], elapsed[at], rows[at] == 0, rows[at])
-            assert due[at].tobytes() == said.tobytes()
-            assert basis[at].tobytes() == inner.tobytes()
-        for name, value in own.items():
-            assert after[name][k : k + 1].tobytes() == value.tobytes(), name
 
 
 def test_a_pipeline_that_is_refined_anew_uses_its_new_weights():
