@@ -13,7 +13,7 @@ from typing import Any
 from ember_core.pipeline import FleetModel
 from stream.codecs import Codec
 from stream.engine import Engine
-from stream.kafka.client.admin import ClusterQuestions
+from stream.kafka.client.admin import OnDemandAdmin
 from stream.kafka.client.errors import KafkaError, is_retriable
 from stream.kafka.client.producer_set import ProducerSet
 from stream.kafka.faust.app import App, make_app
@@ -59,7 +59,7 @@ class Worker:
             config=config,
             observer=observer,
             lifecycle=Lifecycle(observer),
-            admin=ClusterQuestions(config.client_settings()),
+            admin=OnDemandAdmin(config.client_settings()),
             exit_process=exit_process,
         )
         self._codec = codec

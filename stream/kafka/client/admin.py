@@ -118,7 +118,7 @@ class Admin:
                 raise error(f"Topic {name!r} was not created: {message or error.__name__}.")
 
 
-class ClusterQuestions:
+class OnDemandAdmin:
     """Cluster admin that connects anew for each question: they are rare.
 
     Args:
