@@ -1,4 +1,4 @@
-"""Restricted Boltzmann machine: how improbable is a vector, and which units make it so."""
+"""Restricted Boltzmann machine: improbability of vectors, and its samples."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class RBM(Module):
         visible: `"gaussian"` for real values (standardised ones want the unit `sigma`),
             `"binary"` for values in [0, 1].
         learn_sigma: Whether Gaussian units have their `sigma` learnt.
-        generator: Of the initial weights, from `ops.generator(seed)`; without one they are those
-            of seed 0.
+        generator: Random generator of the initial weights, from `ops.generator(seed)`; that of
+            seed 0 without one.
 
     Attributes:
         weights: `(V, N)`.
         visible_bias: `(V,)`.
         hidden_bias: `(N,)`.
         log_sigma: `(V,)`, only where sigma is learnt.
-        sigma: `(V,)`, the visible units' standard deviations, at first ones: what is learnt, else
+        sigma: `(V,)`, the visible units' standard deviations, at first ones: learnt, or else
             a buffer; unused for binary.
 
     Examples:
@@ -122,11 +122,11 @@ class RBM(Module):
                 f"{what} do not fit the RBM. Expected shape (B, {width}). "
                 f"Received: shape={ops.shape(x)}."
             )
-        own, other = ops.backend_name(self.weights.data), ops.backend_name(x)
-        if own != other:
+        backend, received = ops.backend_name(self.weights.data), ops.backend_name(x)
+        if backend != received:
             raise TypeError(
-                f"{what} are of another backend than the RBM. Expected: {own}. "
-                f"Received: {other}. Convert with ops.to(x, backend=...)."
+                f"{what} are of another backend than the RBM. Expected: {backend}. "
+                f"Received: {received}. Convert with ops.to(x, backend=...)."
             )
 
     def visible_mean(self, h: Array) -> Array:
@@ -182,11 +182,11 @@ class RBM(Module):
     def sample(
         self, count: int, generator: Any, *, steps: int = 1000, start: Array | None = None
     ) -> Array:
-        """Visible values the model finds likely, by Gibbs sampling.
+        """Draw visible values that the model finds likely, by Gibbs sampling.
 
         Args:
             count: Rows B, each a chain of its own.
-            generator: Of the draws.
+            generator: Random generator of the draws.
             steps: Gibbs steps; few leave the chains near their start.
             start: Visible values `(B, V)` to begin at; noise without one.
 
@@ -199,11 +199,11 @@ class RBM(Module):
     def dream(
         self, steps: int, generator: Any, *, start: Array | None = None, count: int = 1
     ) -> Array:
-        """What the visible units go through in a Gibbs chain.
+        """Return the visible units along a Gibbs chain.
 
         Args:
             steps: Steps to follow, T.
-            generator: Of the draws.
+            generator: Random generator of the draws.
             start: Visible values `(B, V)` to begin at; `count` rows of noise without one.
             count: Chains, where they begin at noise.
 
@@ -226,7 +226,7 @@ class RBM(Module):
         return self.sigma * ops.random.normal(generator, shape, dtype)
 
     def summary(self) -> str:
-        """What the model is and how large its weights have become, a few lines of text."""
+        """Return sizes of the model and of its weights, a few lines of text."""
         w = self.weights.data
         lines = [
             f"RBM: {self.n_visible} {self.visible} visible units, {self.n_hidden} hidden units",

@@ -6,8 +6,10 @@ a key's state is handed in and handed back. `fit` learns them from history.
 
 from __future__ import annotations
 
+from .arrangements import cascade_stages as cascade_stages
 from .arrangements import service_stages as service_stages
 from .arrival import Arrival as Arrival
+from .arrival import Start as Start
 from .cascade import CascadePipeline as CascadePipeline
 from .clock import Clock as Clock
 from .clock import find_period as find_period
@@ -37,6 +39,7 @@ from .stage import State as State
 from .stage import StateField as StateField
 from .stage import names_with as names_with
 from .stage import zero_state as zero_state
+from .standardiser import Standardiser as Standardiser
 from .tail import Tail as Tail
 from .tail import fit_tail as fit_tail
 from .visible_units import CLOCK_SCALE as CLOCK_SCALE

@@ -6,9 +6,10 @@ ask the stages; no other code knows them by name.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from .arrival import Arrival
+from .arrival import Arrival, Start
 from .clock import Clock
 from .config import PipelineConfig
 from .gaps import GapFiller
@@ -18,6 +19,7 @@ from .normaliser import Normaliser
 from .rbm_score import RBMScore
 from .scaler import FeatureScaler
 from .stage import Stage
+from .standardiser import Standardiser
 from .tail import Tail
 from .visible_units import VisibleUnits
 from .windows import ExponentialWindows, RowWindows
@@ -80,3 +82,28 @@ def service_stages(config: PipelineConfig) -> dict[str, Stage]:
         "tail": Tail(),
         "motor": MotorNeuron(),
     }
+
+
+def cascade_stages(n_channels: int, half_lives: Sequence[float]) -> dict[str, Stage]:
+    """Return the older pipeline's chain up to the RBM: scales are shared, rows need no warm-up.
+
+    Its hidden units, liquid network and motor neuron follow on whole sequences, through which the
+    network is trained.
+
+    Args:
+        n_channels: Numbers in a row, `C`.
+        half_lives: Half-life of each exponential window; none for the rows as they are.
+
+    Returns:
+        Stages by name, in the order a row meets them; the last gives the RBM's visible units.
+    """
+    stages: dict[str, Stage] = {
+        "start": Start(),
+        "channels": Standardiser(n_channels),
+        "gaps": GapFiller(n_channels),
+    }
+    n_features = n_channels
+    if half_lives:
+        windows = ExponentialWindows(n_channels, tuple(half_lives))
+        stages["windows"], n_features = windows, windows.n_features
+    return stages | {"features": Standardiser(n_features)}

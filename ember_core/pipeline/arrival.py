@@ -34,9 +34,9 @@ class Arrival(Stage):
             ),
         )
 
-    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Any]:
+    def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
         """Count rows and measure the time that has passed; values pass unchanged."""
-        packed, config, time_us = seen.packed, seen.config, seen.time_us
+        packed, config, time_us = observation.packed, observation.config, observation.time_us
         assert config is not None
         rows = state["rows"] if packed.once else packed.expand(state["rows"]) + packed.step
         unknown = packed.expand(state["known"]) == 0
@@ -58,16 +58,29 @@ class Arrival(Stage):
         weights = ops.where(warming & scored, 1.0 / (scored_rows + 25.0), 0.0)
         # The slow windows that begin at one row call the next rows unusual.
         settled = rows >= config.quiet_rows
-        seen.rows, seen.first, seen.warming = rows, first, warming
-        seen.elapsed, seen.interval = ops.astype(elapsed, "float32"), interval
-        seen.scored, seen.learning = scored, ops.astype(weights, "float32")
-        seen.may_fire = settled & (~unknown | (rows >= config.warmup_alarm))
+        observation.rows, observation.first, observation.warming = rows, first, warming
+        observation.elapsed, observation.interval = ops.astype(elapsed, "float32"), interval
+        observation.scored, observation.learning = scored, ops.astype(weights, "float32")
+        observation.may_fire = settled & (~unknown | (rows >= config.warmup_alarm))
         return {
             "rows": packed.last(rows + 1),
             "known": state["known"],
             "last_time": packed.last(time_us),
             "interval": packed.last(interval),
         }, x
+
+
+class Start(Stage):
+    """First stage where rows need no warm-up: it tells a first row from the others."""
+
+    def state_fields(self) -> tuple[StateField, ...]:
+        """Mark of a key that has rows."""
+        return (StateField("rows", "<f4", (), "1 once a row was seen"),)
+
+    def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
+        """Mark first rows, one row per key; values pass unchanged."""
+        observation.first = state["rows"] < 0.5
+        return {"rows": 0.0 * state["rows"] + 1.0}, x
 
 
 def _learn_interval(state: State, seconds: Any, weight: Any) -> State:

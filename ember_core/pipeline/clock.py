@@ -32,9 +32,9 @@ class Clock(Stage):
         """Arguments that make an equal component."""
         return {"periods_seconds": list(self.periods_seconds), "harmonics": self.harmonics}
 
-    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Any]:
+    def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
         """Add the clock features of the rows; the input passes unchanged."""
-        seen.clock = self.features(seen.time_us)
+        observation.clock = self.features(observation.time_us)
         return {}, x
 
     def features(self, time_us: Any) -> Any:
@@ -82,17 +82,17 @@ def find_period(series: Any, minimum: int = 8, strength: float = 0.3) -> float |
     if mean is None:
         return None
     limit = n // 4  # a random walk has its false peaks where few cycles fit in
-    below = np.flatnonzero(mean[:limit] < 0)
-    start = max(minimum, int(below[0])) if below.size else limit
+    negative = np.flatnonzero(mean[:limit] < 0)
+    start = max(minimum, int(negative[0])) if negative.size else limit
     if start >= limit:
         return None
     peak = start + int(np.argmax(mean[start:limit]))
     if mean[peak] < strength:
         return None
     for shorter in range(peak // start, 1, -1):
-        near = _top(mean, peak / shorter, 0.05)
-        if near >= start and mean[near] >= NEARLY * mean[peak]:
-            peak = near
+        candidate = _top(mean, peak / shorter, 0.05)
+        if candidate >= start and mean[candidate] >= NEARLY * mean[peak]:
+            peak = candidate
             break
     twice = mean[_top(mean, 2.0 * peak, 0.05)]
     if mean[peak] - mean[peak // 2] < strength or twice < 0.5 * strength:

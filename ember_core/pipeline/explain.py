@@ -55,7 +55,7 @@ class Explainer(Stage):
         for size in sorted({units.size for units in of_channel} - {0}):
             channels = [c for c, units in enumerate(of_channel) if units.size == size]
             units = np.stack([of_channel[c] for c in channels])
-            columns, into, back = (
+            columns, to_hidden, to_visible = (
                 ops.from_numpy(np.ascontiguousarray(x), like=rbm.sigma)
                 for x in (
                     units.ravel(),
@@ -67,18 +67,18 @@ class Explainer(Stage):
                 _Part(
                     channels,
                     columns,
-                    ops.exact_weight(into),
-                    ops.exact_weight(back),
+                    ops.exact_weight(to_hidden),
+                    ops.exact_weight(to_visible),
                     ops.reshape(ops.take(frozen.visible_bias, columns), (-1, 1, size)),
                     ops.reshape(ops.take(frozen.precision, columns), (-1, 1, size)),
                 )
             )
 
-    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Any]:
+    def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
         """Return the shares `(R, C)` of the channels in rows of visible units `(R, V)`."""
-        return {}, self.shares(x)
+        return {}, self.attribute(x)
 
-    def shares(self, visible: Any) -> Any:
+    def attribute(self, visible: Any) -> Any:
         """Return the shares of the channels in the free energy of rows.
 
         Args:
@@ -95,9 +95,9 @@ class Explainer(Stage):
             values = ops.take(visible, part.columns, 1)
             values = ops.reshape(values, (len(values), len(part.channels), -1))
             values = ops.ascontiguous(ops.transpose(values, (1, 0, 2)))
-            without = drive - ops.exact_matmul(values, part.into)
-            expected = ops.exact_matmul(ops.sigmoid(without), part.back) + part.bias
-            replaced = without + ops.exact_matmul(expected, part.into)
+            drive_without = drive - ops.exact_matmul(values, part.into)
+            expected = ops.exact_matmul(ops.sigmoid(drive_without), part.back) + part.bias
+            replaced = drive_without + ops.exact_matmul(expected, part.into)
             departure = ops.square((values - part.bias) * part.precision)
             expected_departure = ops.square((expected - part.bias) * part.precision)
             quadratic = 0.5 * ops.sum(departure - expected_departure, axis=-1)

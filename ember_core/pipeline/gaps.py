@@ -13,6 +13,8 @@ from .stage import Role, Stage, State, StateField
 class GapFiller(Stage):
     """Replaces a missing channel by its last value, and after `max_gap` by its mean, 0.
 
+    Without a configuration the last value holds for ever.
+
     Args:
         n_channels: Number of channels `C`.
     """
@@ -41,19 +43,20 @@ class GapFiller(Stage):
             ),
         )
 
-    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Any]:
+    def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
         """Fill the gaps of normalised rows `(R, C)`."""
-        packed, missing = seen.packed, ~ops.isfinite(x)
+        packed, missing = observation.packed, ~ops.isfinite(x)
         start = {"age": state["age"], "carried": state["carried"]}
         if not packed.once and not bool(ops.any(missing)):
-            seen.z = x
+            observation.z = x
             return {"age": 0.0 * start["age"], "carried": packed.last(x)}, x
-        fields = packed.scan(_carry, start, x, missing, seen.elapsed)
+        fields = packed.scan(_carry, start, x, missing, observation.elapsed)
         carried = packed.previous(start["carried"], fields["carried"])
-        assert seen.config is not None
-        carried = ops.where(fields["age"] <= seen.config.max_gap, carried, 0.0 * carried)
-        seen.z = ops.where(missing, carried, x)
-        return {name: packed.last(value) for name, value in fields.items()}, seen.z
+        if observation.config is not None:
+            recent = fields["age"] <= observation.config.max_gap
+            carried = ops.where(recent, carried, 0.0 * carried)
+        observation.z = ops.where(missing, carried, x)
+        return {name: packed.last(value) for name, value in fields.items()}, observation.z
 
 
 def _carry(state: State, z: Any, missing: Any, elapsed: Any) -> State:

@@ -22,6 +22,7 @@ from ember_core import ops
 from ember_core.nn import AutoNCP, Parameter
 from ember_core.pipeline.kernels import KERNELS
 
+from .forecasts import renew_forecasts, renew_packed_forecasts
 from .observation import Observation
 from .packing import PackedRows
 from .stage import Stage, State, StateField
@@ -192,7 +193,7 @@ class LiquidNetwork(Stage):
         constant = ops.ones_like(basis[..., :1])
         return self._product(ops.concatenate([basis, constant], axis=-1), "readout")
 
-    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Any]:
+    def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
         """Compare each row with its forecast, advance the cell, and forecast rows to come.
 
         Reads `z`, `clock`, `elapsed`, `first` and `rows` of the rows; adds `due`, the forecasts
@@ -201,30 +202,32 @@ class LiquidNetwork(Stage):
         Args:
             state: Fields of this stage, `(K, ...)`.
             x: Features, shape `(R, D)`, to which the residuals are appended.
-            seen: Columns of the rows.
+            observation: Columns of the rows.
 
         Returns:
             The state after the rows, and the features with the residuals.
         """
-        packed, z, elapsed = seen.packed, seen.z, seen.elapsed
+        packed, z, elapsed = observation.packed, observation.z, observation.elapsed
         # The first row of each key comes first; a new key's average begins at it.
-        fresh = seen.first[: packed.keys, None]
+        fresh = observation.first[: packed.keys, None]
         start = ops.where(fresh, z[: packed.keys], state["anchor"])
         gain = ops.repeat(1.0 - self._kept(elapsed), self.n_channels, 1)
         anchor, _ = packed.ewma(start, z, gain)
-        inputs = ops.concatenate([z - anchor, seen.clock], axis=1)
+        inputs = ops.concatenate([z - anchor, observation.clock], axis=1)
         h = ops.where(fresh, 0.0 * state["liquid"], state["liquid"])
         kernel = self.kernel(h, packed)
         if kernel is None:
             h = self.states(inputs, h, elapsed, packed)
         else:
             h = kernel.states(inputs, h, elapsed, packed)
-        seen.basis = ops.concatenate([h, inputs], axis=1)
-        forecasts = self.ahead(seen.basis)
-        renew = self._renewed if packed.once else self._renewed_packed
-        seen.due, pending = renew(state["pending"], start, anchor, forecasts, seen)
+        observation.basis = ops.concatenate([h, inputs], axis=1)
+        forecasts = self.ahead(observation.basis)
+        renew = renew_forecasts if packed.once else renew_packed_forecasts
+        observation.due, pending = renew(
+            self.horizons, state["pending"], start, anchor, forecasts, observation
+        )
         if self.residuals:
-            residual = self.residual(z, seen.due, elapsed)
+            residual = self.residual(z, observation.due, elapsed)
             blocks = [residual[:, self.horizons.index(h)] for h in self.residuals]
             x = ops.concatenate([x, *blocks], axis=1)
         return {"anchor": packed.last(anchor), "liquid": packed.last(h), "pending": pending}, x
@@ -267,58 +270,6 @@ class LiquidNetwork(Stage):
         """Return the share that the slow average keeps of itself, shape `(B, 1)`."""
         exponent = elapsed * float(-np.log(2.0) / self.anchor_half_life)
         return (ops.exp(exponent) if self.training else ops.exact_exp(exponent))[:, None]
-
-    def _renewed(
-        self, pending: Any, start: Any, anchor: Any, forecasts: Any, seen: Observation
-    ) -> tuple[Any, Any]:
-        """Take out the forecasts that are due and put new ones in, one row per key.
-
-        Args:
-            pending: Forecasts not yet due, `(K, sum(horizons), C)`.
-            start: Slow average before the row, `(K, C)`.
-            anchor: Slow average after it, `(K, C)`.
-            forecasts: New forecasts, departures from it, `(K, P * C)`.
-            seen: Columns of the rows.
-
-        Returns:
-            Forecasts due at the row, `(K, P, C)`, and the renewed `pending`.
-        """
-        c = self.n_channels
-        key = ops.arange(anchor.shape[0], like=anchor)
-        ring = ops.arange(sum(self.horizons), like=anchor)
-        due, offset, renewed = [], 0, pending
-        for i, horizon in enumerate(self.horizons):
-            # Each horizon has a ring of as many slots: the one that is due is the next to fill.
-            slot = offset + seen.rows % horizon
-            ready = (seen.rows >= horizon)[:, None]
-            due.append(ops.where(ready, pending[key, slot], start))
-            here = (ring[None, :] == slot[:, None])[:, :, None]
-            block = anchor + forecasts[:, i * c : (i + 1) * c]
-            renewed = ops.where(here, block[:, None, :], renewed)
-            offset += horizon
-        return ops.stack(due, axis=1), renewed
-
-    def _renewed_packed(
-        self, pending: Any, start: Any, anchor: Any, forecasts: Any, seen: Observation
-    ) -> tuple[Any, Any]:
-        """Do the same for several rows a key; anchors and forecasts are those of all rows."""
-        c, packed, rows = self.n_channels, seen.packed, seen.rows
-        renewed, previous = pending.copy(), packed.previous(start, anchor)
-        rows_to_come = packed.step[packed.last_rows][packed.key] - packed.step
-        due, offset = [], 0
-        for i, horizon in enumerate(self.horizons):
-            block = anchor + forecasts[:, i * c : (i + 1) * c]
-            slot = offset + rows % horizon
-            # A key's first rows take forecasts from before the batch, the others from inside it.
-            earlier = packed.earlier(horizon)
-            n_first = len(rows) - len(earlier)
-            stored = pending[packed.key[:n_first], slot[:n_first]]
-            ready = (rows >= horizon)[:, None]
-            due.append(np.where(ready, np.concatenate([stored, block[earlier]]), previous))
-            stays = rows_to_come < horizon
-            renewed[packed.key[stays], slot[stays]] = block[stays]
-            offset += horizon
-        return np.stack(due, axis=1), renewed
 
     def residual(self, z: Any, due: Any, elapsed: Any) -> Any:
         """Return the difference between rows and forecasts, over its usual growth with time.

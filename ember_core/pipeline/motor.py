@@ -155,13 +155,13 @@ class MotorNeuron(Stage):
             StateField("feedback", "<f4", (), feedback, role),
         )
 
-    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Firing]:
-        """Integrate the severity `(B,)` of one row per key; fire only where `seen.may_fire`."""
+    def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Firing]:
+        """Integrate the severity `(B,)` of one row per key, and fire where it may."""
         evidence = state["evidence"] + self.leak * (x - state["evidence"])
         is_open = state["firing"] > 0
         rested = state["refractory"] <= 0
         threshold = self.on + state["feedback"]
-        fires = ~is_open & rested & seen.may_fire & (evidence >= threshold)
+        fires = ~is_open & rested & observation.may_fire & (evidence >= threshold)
         resolves = is_open & (evidence < self.off)
         firing = (is_open & ~resolves) | fires
         refractory = ops.where(

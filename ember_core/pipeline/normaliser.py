@@ -85,12 +85,12 @@ class Normaliser(Stage):
         usual = ops.maximum(sigma, floor)
         return ops.where(usual > 0, usual, tiny)
 
-    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Any]:
+    def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
         """Normalise rows `(R, C)`, float64; keys that warm up learn them first."""
-        packed = seen.packed
+        packed = observation.packed
         moments = {f.name: state[f.name] for f in self.state_fields()}
-        if bool(ops.any(seen.warming)):
-            per_row = packed.scan(self.learn, moments, x, seen.warming)
+        if bool(ops.any(observation.warming)):
+            per_row = packed.scan(self.learn, moments, x, observation.warming)
             moments = {name: packed.last(value) for name, value in per_row.items()}
         else:  # the very same arrays, so that a caller need not write them back
             per_row = {name: packed.expand(value) for name, value in moments.items()}

@@ -144,14 +144,14 @@ class Pipeline(Module):
         self._check(
             values, time_us, len(time_us) if packed is not None else ops.shape(state["rows"])[0]
         )
-        seen = Observation(packed or PackedRows([len(time_us)]), self.config, time_us)
+        observation = Observation(packed or PackedRows([len(time_us)]), self.config, time_us)
         x = values
         for stage in self.stages.values():
             if stage is self.rbm_score:
                 break
-            fields, x = stage.forward(state, x, seen)
-            seen.state |= fields
-        return seen
+            fields, x = stage.forward(state, x, observation)
+            observation.state |= fields
+        return observation
 
     def score(self, visible: Any) -> Any:
         """Return the free energy of each row: higher is more improbable.
@@ -184,13 +184,15 @@ class Pipeline(Module):
             learning: Weight with which the tail learns the row, shape `(B,)`.
             packed: Key of each row, as in `observe`.
         """
-        seen = Observation(packed or PackedRows([len(score)]), learning=learning, may_fire=may_fire)
-        if not seen.packed.once:
-            decision: Decision = KERNELS["decide"](self.tail, self.motor, state, score, seen)
+        observation = Observation(
+            packed or PackedRows([len(score)]), learning=learning, may_fire=may_fire
+        )
+        if not observation.packed.once:
+            decision: Decision = KERNELS["decide"](self.tail, self.motor, state, score, observation)
             return decision
-        seen.alarming = state["firing"] > 0
-        tail, severity = self.tail.forward(state, score, seen)
-        motor, firing = self.motor.forward(state, severity, seen)
+        observation.alarming = state["firing"] > 0
+        tail, severity = self.tail.forward(state, score, observation)
+        motor, firing = self.motor.forward(state, severity, observation)
         return Decision(tail | motor, severity, motor["evidence"], motor["firing"] > 0, *firing)
 
     def step(
@@ -206,13 +208,15 @@ class Pipeline(Module):
             values: `(B, C)`, NaN where a channel is missing.
             time_us: Event times `(B,)`, int64 microseconds.
         """
-        seen = self.observe(state, values, time_us)
-        score = self.score(seen.visible)
-        decision = self.decide(state, score, seen.may_fire & seen.scored, seen.learning)
-        new = dict(seen.state)
+        observation = self.observe(state, values, time_us)
+        score = self.score(observation.visible)
+        decision = self.decide(
+            state, score, observation.may_fire & observation.scored, observation.learning
+        )
+        new = dict(observation.state)
         for name, value in decision.state.items():
-            new[name] = ops.where(seen.scored, value, state[name])
-        return new, seen, score, decision
+            new[name] = ops.where(observation.scored, value, state[name])
+        return new, observation, score, decision
 
     def forward(self, values: Any, time_us: Any, state: State | None = None) -> dict[str, Any]:
         """Run a whole series of one key.
@@ -257,24 +261,24 @@ class Pipeline(Module):
     def _series(self, state: State, values: Any, time_us: Any) -> tuple[State, Any, Any, Any]:
         """Return the state after rows of one key, and score, severity and trigger of each."""
         n = values.shape[0]
-        seen = self.observe(state, values, time_us, PackedRows([1] * n))
-        score = self.score(seen.visible)
+        observation = self.observe(state, values, time_us, PackedRows([1] * n))
+        score = self.score(observation.visible)
         # Once scored, always scored: the rows without a score are the first ones.
-        cold = int(n - ops.sum(ops.astype(seen.scored, "int64")))
+        cold = int(n - ops.sum(ops.astype(observation.scored, "int64")))
         blank = ops.astype(0.0 * score[:cold], "float32")
         if cold == n:
-            return state | seen.state, blank + float("nan"), blank, blank
+            return state | observation.state, blank + float("nan"), blank, blank
         decided = names_with(Role.DECIDED, self.state_fields())
         decision = self.decide(
             {name: state[name] for name in decided},
             score[cold:],
-            seen.may_fire[cold:],
-            seen.learning[cold:],
+            observation.may_fire[cold:],
+            observation.learning[cold:],
             PackedRows([1] * (n - cold)),
         )
         trigger = ops.astype(decision.fires, "float32") - ops.astype(decision.resolves, "float32")
         return (
-            seen.state | decision.state,
+            observation.state | decision.state,
             ops.concatenate([blank + float("nan"), score[cold:]]),
             ops.concatenate([blank, decision.severity]),
             ops.concatenate([blank, trigger]),
@@ -306,4 +310,4 @@ class Pipeline(Module):
         """
         if not self.rbm_score.prepared:
             self.freeze()
-        return self.explainer.shares(visible)
+        return self.explainer.attribute(visible)

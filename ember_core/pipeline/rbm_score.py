@@ -97,8 +97,8 @@ def freeze_rbm(rbm: RBM) -> FrozenRBM:
     gaussian = rbm.visible == "gaussian"
     sigma = ops.reshape(ops.astype(rbm.sigma, "float64"), (-1, 1))
     w = ops.astype(rbm.weights.data, "float64")
-    forward, back = (w / sigma, w * sigma) if gaussian else (w, w)
-    largest = max(float(ops.max(ops.abs(forward))), float(ops.max(ops.abs(back))))
+    forward, backward = (w / sigma, w * sigma) if gaussian else (w, w)
+    largest = max(float(ops.max(ops.abs(forward))), float(ops.max(ops.abs(backward))))
     if not largest < _WEIGHT_LIMIT:
         raise ValueError(
             "The RBM's weights are outside the grid of exact inference. Expected finite "
@@ -108,7 +108,7 @@ def freeze_rbm(rbm: RBM) -> FrozenRBM:
     return FrozenRBM(
         gaussian=gaussian,
         weights=ops.exact_weight(forward),
-        weights_back=ops.exact_weight(ops.transpose(back)),
+        weights_back=ops.exact_weight(ops.transpose(backward)),
         visible_bias=ops.copy(ops.astype(rbm.visible_bias.data, "float32")),
         hidden_bias=ops.copy(ops.astype(rbm.hidden_bias.data, "float32")),
         precision=ops.astype(1.0 / rbm.sigma, "float32"),
@@ -131,7 +131,7 @@ class RBMScore(Stage):
         """Freeze an RBM's weights, anew after they have changed; drop them without an RBM."""
         self._frozen = None if rbm is None else freeze_rbm(rbm)
 
-    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Any]:
+    def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
         """Return the score of each row, `(R,)`, float32, for visible units `(R, V)`."""
         assert self._frozen is not None
         return {}, ops.astype(self._frozen.free_energy(x), "float32")
@@ -148,8 +148,8 @@ def _sum_of_softplus(x: Array) -> Array:
     factors = ops.exp(-ops.abs(x)) + 1.0
     for _ in range(3):
         half = factors.shape[1] // 2
-        pairs, rest = factors[:, :half] * factors[:, half : 2 * half], factors[:, 2 * half :]
-        factors = ops.concatenate([pairs, rest], axis=1) if rest.shape[1] else pairs
+        pairs, remainder = factors[:, :half] * factors[:, half : 2 * half], factors[:, 2 * half :]
+        factors = ops.concatenate([pairs, remainder], axis=1) if remainder.shape[1] else pairs
     return ops.wide_sum(ops.maximum(x, 0.0)) + ops.wide_sum(ops.log(factors))
 
 

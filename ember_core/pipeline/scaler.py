@@ -64,13 +64,13 @@ class FeatureScaler(Stage):
         var = ops.where(w >= 1.0, 0.0 * spread, state["feature_var"] * (1.0 - w) + w * spread)
         return {"feature_mean": mean, "feature_var": var}
 
-    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Any]:
+    def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
         """Scale features `(R, D)`; keys that warm up learn them first."""
-        packed, seen.raw = seen.packed, x
+        packed, observation.raw = observation.packed, x
         moments = {f.name: state[f.name] for f in self.state_fields()}
-        learns = seen.warming & (seen.rows >= SETTLING_ROWS)
+        learns = observation.warming & (observation.rows >= SETTLING_ROWS)
         if bool(ops.any(learns)):
-            count = ops.astype(seen.rows, "float64") - (SETTLING_ROWS - 1.0)
+            count = ops.astype(observation.rows, "float64") - (SETTLING_ROWS - 1.0)
             weight = ops.where(learns, 1.0 / ops.maximum(count, 1.0), 0.0)
             per_row = packed.scan(self.learn, moments, x, ops.astype(weight, "float32"))
             moments = {name: packed.last(value) for name, value in per_row.items()}

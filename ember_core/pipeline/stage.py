@@ -75,13 +75,13 @@ class Stage(Module):
         """Fields of one key that this stage reads and writes."""
         return ()
 
-    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Any]:
-        """Process rows of keys, one per key or as many as `seen.packed` says.
+    def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
+        """Process rows of keys, one per key or as many as `observation.packed` says.
 
         Args:
             state: Fields of the keys before their rows, `(K, ...)`; at least this stage's own.
             x: Output of the stage before, one row each, `(R, ...)`.
-            seen: Columns of the rows from earlier stages; this stage adds its own.
+            observation: Columns of the rows from earlier stages; this stage adds its own.
 
         Returns:
             Fields of this stage after the rows, `(K, ...)`, and its output, `(R, ...)`.

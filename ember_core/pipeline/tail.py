@@ -127,7 +127,7 @@ class Tail(Stage):
             "tail_excess": ops.where(is_excess, ops.maximum(new_excess, MIN_EXCESS), excess),
         }
 
-    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Any]:
+    def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
         """Return the severity of one score per key, `(B,)`, *before* the row is learnt.
 
         The columns `alarming` and `learning` say how the tail follows the row.
@@ -137,11 +137,11 @@ class Tail(Stage):
         alarm_rows = state["tail_held"]
         accepted = (alarm_rows - 1 > self.freeze_rows) & (self.freeze_rows > 0)
         alarm_rows = ops.where(
-            seen.alarming,
+            observation.alarming,
             alarm_rows + 1,
             ops.where(accepted, alarm_rows - 1, 0 * alarm_rows),
         )
-        weight = seen.learning
+        weight = observation.learning
         if self.half_life_rows > 0:
             usual = self.rate * ops.astype(alarm_rows == 0, "float32")
             new_level = self.accept_rate * ops.astype(alarm_rows > self.freeze_rows, "float32")

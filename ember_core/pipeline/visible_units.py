@@ -41,10 +41,10 @@ class VisibleUnits(Stage):
         """Drop the exact matrix; it is prepared again at the next use."""
         self._exact_whitener = None
 
-    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Any]:
+    def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
         """Return visible units `(R, V)`, float32, for scaled features `(R, D)`."""
-        seen.visible = self.units(x, seen.clock)
-        return {}, seen.visible
+        observation.visible = self.units(x, observation.clock)
+        return {}, observation.visible
 
     def units(self, scaled: Any, clock: Any) -> Any:
         """Return visible units.

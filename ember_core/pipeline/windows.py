@@ -93,19 +93,19 @@ class ExponentialWindows(Stage):
         usual = feature_mean[:, deviations : deviations + c * strides]
         return {"ewvar": usual.reshape(-1, strides, c) ** 2}
 
-    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Any]:
+    def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
         """Return features of normalised rows `(R, C)`, float32.
 
         Returns:
             The state after the rows, and the features, shape `(R, D)`, float32: `z`, the
             departures and the deviations of each stride, the level; blocks of `C` columns.
         """
-        packed, c, strides = seen.packed, self.n_channels, len(self.half_lives)
+        packed, c, strides = observation.packed, self.n_channels, len(self.half_lives)
         # The first row of each key comes first; a new key's averages begin at it.
-        fresh = seen.first[: packed.keys, None]
+        fresh = observation.first[: packed.keys, None]
         z = ops.tile(x, (1, strides))
         start = ops.where(fresh, z[: packed.keys], self._flat(state["ewma"]))
-        keep = ops.exact_exp(seen.elapsed[:, None] * self.rate[None, :])
+        keep = ops.exact_exp(observation.elapsed[:, None] * self.rate[None, :])
         keep = ops.repeat(keep, c, 1)
         gain = 1.0 - keep
         average, departure = packed.ewma(start, z, gain)
@@ -195,18 +195,18 @@ class RowWindows(Stage):
         """Return no field: a ring fills with a key's own rows."""
         return {}
 
-    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Any]:
+    def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
         """Return features `(R, D)` of normalised rows `(R, C)`; these windows count rows."""
-        packed = seen.packed
+        packed = observation.packed
         if packed.once:
-            return self._step(state, x, seen.first)
+            return self._step(state, x, observation.first)
 
         def advance(state: State, z: Any, first: Any) -> State:
             new, features = self._step(state, z, first)
             return new | {"features": features}
 
         fields = {f.name: state[f.name] for f in self.state_fields()}
-        per_row = packed.scan(advance, fields, x, seen.first)
+        per_row = packed.scan(advance, fields, x, observation.first)
         features = per_row.pop("features")
         return {name: packed.last(value) for name, value in per_row.items()}, features
 

@@ -26,6 +26,8 @@ COMPONENTS = {
     "binary rbm": lambda: models.RBM(F, H, visible="binary"),
     "liquid": lambda: pipeline.LiquidNetwork(C, 2, H, (1, 2)),
     "arrival": lambda: pipeline.Arrival(),
+    "start": lambda: pipeline.Start(),
+    "standardiser": lambda: pipeline.Standardiser(F),
     "gap filler": lambda: pipeline.GapFiller(C),
     "visible units": lambda: pipeline.VisibleUnits(F, 2, 0.02),
     "rbm score": lambda: pipeline.RBMScore(),

@@ -94,10 +94,10 @@ def lockstep(
         n = int(np.count_nonzero(lengths > t))
         values = np.stack([s.values[t] for s in series[:n]])
         times = np.array([s.time_us[t] for s in series[:n]], dtype=np.int64)
-        seen = pipeline.observe({k: v[:n] for k, v in state.items()}, values, times)
-        for name, value in seen.state.items():
+        observation = pipeline.observe({k: v[:n] for k, v in state.items()}, values, times)
+        for name, value in observation.state.items():
             state[name][:n] = value
-        yield t, n, seen
+        yield t, n, observation
 
 
 def gather(
@@ -128,23 +128,25 @@ def gather(
     anchor: list[list[Any]] = [[] for _ in series]
     elapsed: list[list[Any]] = [[] for _ in series]
     sequenced = max(1, min(len(series), SEQUENCED_ROWS // max(1, int(lengths[0])))) * sequences
-    for t, n, seen in lockstep(pipeline, series, lengths, state):
+    for t, n, observation in lockstep(pipeline, series, lengths, state):
         if progress and t % 512 == 0:
             progress("history", t / int(lengths[0]))
         m = min(n, sequenced)
         for k in range(m):
-            basis[k].append(seen.basis[k])
-            z[k].append(seen.z[k])
-            anchor[k].append(seen.state["anchor"][k])
-            elapsed[k].append(seen.elapsed[k])
+            basis[k].append(observation.basis[k])
+            z[k].append(observation.z[k])
+            anchor[k].append(observation.state["anchor"][k])
+            elapsed[k].append(observation.elapsed[k])
         if t < SETTLE:
             continue
-        chosen = np.flatnonzero((np.arange(n) + t) % stride == 0)
-        if chosen.size:
-            parts.append((chosen, seen.state["last_time"][chosen], seen.raw[chosen]))
+        indices = np.flatnonzero((np.arange(n) + t) % stride == 0)
+        if indices.size:
+            parts.append(
+                (indices, observation.state["last_time"][indices], observation.raw[indices])
+            )
         if sequenced:
-            times = seen.state["last_time"][:m]
-            consecutive.append((np.arange(m), times, seen.raw[:m]))
+            times = observation.state["last_time"][:m]
+            consecutive.append((np.arange(m), times, observation.raw[:m]))
     kept_sequences = [
         (np.stack(b[SETTLE:]), np.stack(v[SETTLE:]), np.stack(a[SETTLE:]), np.stack(e[SETTLE:]))
         for b, v, a, e in zip(basis, z, anchor, elapsed, strict=True)

@@ -33,7 +33,7 @@ class PipelineTrainer:
     """Fits a pipeline step by step; each step needs the ones before it.
 
     `fit_scales`, `fit_liquid`, `fit_scores`, `fit_tail`, `calibrate`, then `model`. All arrays of
-    the pipeline stay with NumPy, where a history is read; only what is trained by gradients moves
+    the pipeline stay with NumPy, where a history is read; only weights trained by gradients move
     to the default backend for as long as that takes.
 
     Args:
@@ -192,11 +192,11 @@ class PipelineTrainer:
         rows = self._liquid.rows.whole
         assert rows is not None
         calibration = calibrate_evidence(self.pipeline, self._scales.first, rows, evidence_rows)
-        on = calibration.level
+        threshold = calibration.level
         if budget_per_week is not None:
-            on = calibration.at_budget(budget_per_week)
+            threshold = calibration.at_budget(budget_per_week)
         self.pipeline.motor = MotorNeuron(
-            on=on, off=calibration.off, time_constant_rows=evidence_rows
+            on=threshold, off=calibration.off, time_constant_rows=evidence_rows
         )
         self._calibration = calibration
         self._report_progress("done", 1.0)

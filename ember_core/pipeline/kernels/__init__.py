@@ -1,6 +1,7 @@
 """Fast forms of stages for several rows a key, by the name of the stage they replace.
 
 Each has the bits of its plain form; one test holds every entry of the table to it.
+`exponential_series` stands apart: it is equal to the windows' steps up to rounding.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ _FEW = 16  # keys in a step from which an array's operations are cheaper than nu
 
 
 def decide_packed(
-    tail: Tail, motor: MotorNeuron, state: State, score: Any, seen: Observation
+    tail: Tail, motor: MotorNeuron, state: State, score: Any, observation: Observation
 ) -> Decision:
     """Decide several rows of keys, in order.
 
@@ -31,12 +31,12 @@ def decide_packed(
         motor: The motor neuron.
         state: Fields of both before each key's first row, `(K, ...)`.
         score: Free energies, `(R,)`, float32.
-        seen: Columns of the rows: `may_fire`, and the weights `learning`.
+        observation: Columns of the rows: `may_fire`, and the weights `learning`.
 
     Returns:
         The decision on every row; its state holds each key's fields after its last row.
     """
-    packed, fields = seen.packed, (*tail.state_fields(), *motor.state_fields())
+    packed, fields = observation.packed, (*tail.state_fields(), *motor.state_fields())
     current = {field.name: state[field.name].copy() for field in fields}
     numbers = (np.empty(packed.rows, np.float32) for _ in range(2))
     out = Decision(current, *numbers, *(np.zeros(packed.rows, bool) for _ in range(3)))
@@ -45,15 +45,15 @@ def decide_packed(
         if n < _FEW:
             break
         part = slice(start, start + n)
-        before = {name: value[:n] for name, value in current.items()}
+        step_state = {name: value[:n] for name, value in current.items()}
         columns = Observation(
             PackedRows([n]),
-            alarming=before["firing"] > 0,
-            learning=seen.learning[part],
-            may_fire=seen.may_fire[part],
+            alarming=step_state["firing"] > 0,
+            learning=observation.learning[part],
+            may_fire=observation.may_fire[part],
         )
-        tail_state, severity = tail.forward(before, score[part], columns)
-        motor_state, firing = motor.forward(before, severity, columns)
+        tail_state, severity = tail.forward(step_state, score[part], columns)
+        motor_state, firing = motor.forward(step_state, severity, columns)
         out.fires[part], out.resolves[part] = firing
         out.severity[part], out.evidence[part] = severity, motor_state["evidence"]
         out.firing[part] = motor_state["firing"] > 0
@@ -63,7 +63,7 @@ def decide_packed(
     if step < len(packed.sizes):
         starts = np.asarray(packed.starts[step:])
         sizes = np.asarray(packed.sizes[step:])
-        series = tail.log_score(score), seen.may_fire, seen.learning
+        series = tail.log_score(score), observation.may_fire, observation.learning
         for key in range(packed.sizes[step]):
             rows = starts[: int(np.count_nonzero(sizes > key))] + key
             _OneKey(tail, motor, current, key).run(rows, series, out)
