@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: one sentence on stderr, never a traceback."""
+"""Errors that the user can fix: one sentence on stderr, never a traceback."""
 
 from __future__ import annotations
 

@@ -182,9 +182,11 @@ class Alerts:
             notes["channels"] = ", ".join(f"{c.name} {c.share:.0%}" for c in trigger.top_channels)
         if headers.get("ce_id"):
             notes["explain"] = f"ember explain {headers['ce_id'][:_SHOWN_ID]}"
+        # The settings' labels win: routes depend on them.
         alert: dict[str, Any] = {
             "labels": {**trigger.labels, **self._settings.labels},
             "annotations": notes,
+            # A producer's clock may be ahead of ours.
             "startsAt": _text(min(_aware(trigger.startsAt), now)),
         }
         if self._settings.link:

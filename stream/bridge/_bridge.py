@@ -30,6 +30,7 @@ log = structlog.stdlib.get_logger("ember")
 _BATCH = 250  # alerts in a request: some 300 KiB
 _POLL_SECONDS = 0.5
 _TOPIC_RETRY_SECONDS = 5.0
+# Metadata of a commit; other tools may have set the offset without it.
 _OLDEST = re.compile(r"firing-from=(\d+)")
 
 
@@ -90,6 +91,7 @@ class Bridge:
         try:
             consumer.subscribe(self._topics, on_assign=self._assigned, on_revoke=self._revoked)
             log.info("started", group=self.group, topics=self._topics)
+            # Read, send, commit, in this order: a commit never passes an unsent alert.
             while not stop.is_set():
                 self._read(consumer.consume(500, timeout=_POLL_SECONDS))
                 self._send()
@@ -168,6 +170,7 @@ class Bridge:
         return starts
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # The partitions are still assigned during the callback: the next member starts here.
         self._commit(consumer)
         for revoked in partitions:
             tp = (revoked.topic, revoked.partition)

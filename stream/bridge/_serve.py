@@ -47,6 +47,7 @@ async def _serve(settings: Settings) -> None:
     )
     await http.start()
     try:
+        # librdkafka blocks: the event loop stays free for /livez and /metrics.
         await asyncio.to_thread(bridge.run, stop)
     finally:
         await http.stop()

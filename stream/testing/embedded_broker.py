@@ -124,7 +124,7 @@ class EmbeddedBroker:
             return
         assert process.stdin is not None
         assert process.stdout is not None
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # the end of stdin ends the process
             process.stdin.close()
         try:
             process.wait(_STOP_SECONDS)
@@ -218,7 +218,7 @@ class EmbeddedBroker:
             raise
 
     def _call(self, name: str, **args: Any) -> Any:
-        with self._lock:
+        with self._lock:  # answers carry no id: one call at a time
             if self._process is None:
                 raise EmbeddedBrokerError("The embedded broker is not running. Call start() first.")
             assert self._process.stdin is not None

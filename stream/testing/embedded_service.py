@@ -118,17 +118,17 @@ class EmbeddedService:
         if isinstance(path, FleetModel):
             path.save(folder / "model")
             path = folder / "model"
-        needed: dict[str, dict[str, Any]] = {
+        sections: dict[str, dict[str, Any]] = {
             "kafka": {"bootstrap_servers": self.broker.bootstrap},
             "input": {"start": "earliest"},  # records may be sent before the worker has joined
             "model": {"path": str(Path(path).resolve())},
-            "http": {"port": 0},
+            "http": {"port": 0},  # any free one: tests may run in parallel
             "checkpoint": {"interval_seconds": 0.2},
             "state": {"directory": str(folder / "state"), "standby_replicas": 0},
         }
         for section, values in self._overrides.items():
-            needed.setdefault(section, {}).update(values)
-        return needed
+            sections.setdefault(section, {}).update(values)
+        return sections
 
     @property
     def _log(self) -> Path:
@@ -201,20 +201,21 @@ class EmbeddedService:
         topics = {self.settings.output.topic(output, t) for t in self.settings.input.topics}
         consumer = self._consumer("ember-test-reader")
         partitions = [(t, n) for t in sorted(topics) for n in range(self._partitions)]
+        # Read to the end of every partition, from the beginning each time: no offset is kept.
         consumer.assign([TopicPartition(*tp, OFFSET_BEGINNING) for tp in partitions])
-        found: dict[tuple[str, int], list[Event]] = {tp: [] for tp in partitions}
+        events: dict[tuple[str, int], list[Event]] = {tp: [] for tp in partitions}
         unread = set(partitions)
         try:
             while unread:
                 for message in consumer.consume(1_000, timeout=1.0):
                     tp, error = (str(message.topic()), message.partition() or 0), message.error()
                     if error is None:
-                        found[tp].append(_event(message, output))
+                        events[tp].append(_event(message, output))
                     elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
                         unread.discard(tp)
         finally:
             consumer.close()
-        return [event for tp in partitions for event in found[tp]]
+        return [event for tp in partitions for event in events[tp]]
 
     def wait_for(
         self, output: Output = "triggers", count: int = 1, seconds: float = 60.0
