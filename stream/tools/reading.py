@@ -127,11 +127,13 @@ def _raise_incomplete(
     open_ends: Mapping[TP, int], positions: Mapping[TP, int], seconds: float
 ) -> NoReturn:
     unread = [f"{t}-{p}: {positions[t, p]} of {open_ends[t, p]}" for t, p in sorted(open_ends)]
-    rest = f" and {len(unread) - _NAMED_PARTITIONS} more" if len(unread) > _NAMED_PARTITIONS else ""
+    suffix = (
+        f" and {len(unread) - _NAMED_PARTITIONS} more" if len(unread) > _NAMED_PARTITIONS else ""
+    )
     raise UserError(
         f"A topic was read in part only: the broker has sent nothing for {seconds:g} s. Expected "
         f"every record up to the end offset. Received: {', '.join(unread[:_NAMED_PARTITIONS])}"
-        f"{rest}. Look whether the brokers are well, and run the command again."
+        f"{suffix}. Look whether the brokers are well, and run the command again."
     )
 
 

@@ -147,7 +147,7 @@ def redrive(
                     elif cause:
                         summary.refused[cause] += 1
                     elif limit is not None and summary.sent.total() >= limit:
-                        break
+                        break  # `end` stays: the next redrive begins with this one
                     else:
                         summary.sent[letter.reason] += 1
                         if sender is not None:
@@ -155,7 +155,7 @@ def redrive(
                 end = offset + 1
                 if sender is not None and sender.unflushed >= _BATCH:
                     _commit(log, sender, tp, selection, end)
-        finally:  # what was sent before the rest could not be read counts as handled
+        finally:  # records sent before a failed read count as handled
             if sender is not None and end > start:
                 _commit(log, sender, tp, selection, end)
     return summary
