@@ -22,6 +22,7 @@ _FIELD = re.compile(
     r'((?:\\.|[^\\,= ])+)=("(?:\\.|[^"\\])*"|[^",\s]+)(?=[, \r\n]|$)(,?)', re.DOTALL
 )
 _TIME = re.compile(r"[ ]+(-?\d+)[ \r]*(?:\n|$)")
+# Without a timestamp a line ends after its fields.
 _NO_TIME = re.compile(r"[ \r]*(?:\n|$)")
 _ESCAPE = re.compile(r"\\([,= \\])")
 _NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)([iu]?)")
