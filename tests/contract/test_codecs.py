@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from ember_core.distribution import NAME
 from stream.codecs import CODECS, Codec, encode_json, make_codec
 from stream.records import MAX_ABS_VALUE, TIME_MAX_US, TIME_MIN_US, Decoded, Reason
+from tests.conftest import examples
 
 CHANNELS = ("cpu", "mem.used", "disk")
 T0 = 1_700_000_000_123_456
@@ -242,7 +243,7 @@ def snippets(name: str) -> st.SearchStrategy[bytes | None]:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("key", ["", "host", 'tags.host + "/" + name'])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_bytes_end_in_exactly_one_place(name: str, key: str, data: st.DataObject) -> None:
     """Nothing raises, nothing is lost or invented, and neighbours do not matter."""
@@ -262,7 +263,7 @@ def test_any_bytes_end_in_exactly_one_place(name: str, key: str, data: st.DataOb
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     records=st.lists(
         st.tuples(
@@ -552,7 +553,7 @@ def test_time_units(unit: Any, text: str, time_us: int | None) -> None:
         assert decoded.time_us.tolist() == [time_us]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     time_us=st.integers(TIME_MIN_US, TIME_MAX_US - 1),
     values=st.lists(st.floats(width=64), min_size=3, max_size=3),

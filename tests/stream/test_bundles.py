@@ -113,7 +113,7 @@ def server(
     shutil.copytree(bundle, server.folder)
     server.asked, server.redirect, server.short = [], "", False
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield server
     server.shutdown()
