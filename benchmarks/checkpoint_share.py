@@ -154,7 +154,7 @@ async def share(
     positions, pauses, turns = Positions(), _Pauses(), LoopTurns()
     checkpoint = Checkpoint(
         engine=engine,
-        ledger=positions,
+        positions=positions,
         outbox=Outbox(None, limit=1000, on_full=lambda: None),
         log=TransactionalLog(producer, lambda _: changelog, _GROUP),
         group=_Member(),

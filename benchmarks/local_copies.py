@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 from benchmarks.frame import BenchmarkError
-from stream.engine import TP, Engine, MetaRow, RowBlock, SnapshotScan
+from stream.engine import Engine, MetaRow, RowBlock, SnapshotScan
+from stream.kafka.config import WorkerConfig
+from stream.kafka.context import Context
+from stream.kafka.lifecycle import Lifecycle
 from stream.kafka.protocol.changelog import Changelog
 from stream.kafka.protocol.ports import TopicStatus
+from stream.kafka.protocol.positions import Positions
 from stream.kafka.recovery.snapshot_files import SnapshotFiles
 from stream.kafka.recovery.snapshots import Snapshots
 from stream.observer import Observer
-
-
-class _Changelog(NamedTuple):
-    topic: str
-    partition: int
+from stream.settings import Settings
 
 
 class _Timed(SnapshotScan):
@@ -38,22 +39,25 @@ class _Timed(SnapshotScan):
 class _Host:
     """Part of a session that snapshots use."""
 
-    def __init__(self, engine: Engine, folder: Path) -> None:
+    def __init__(self, engine: Engine, folder: Path, topics: Sequence[str]) -> None:
         self.engine: Any = engine
         self.changelog = Changelog(self.engine, Observer())
-        self.observer = Observer()
-        self.checkpoint = SimpleNamespace(taken={})
-        self.config = SimpleNamespace(changelog=lambda topic: f"{topic}-changelog")
-        self.administration = self
-        self.clock = time.monotonic
-        edge: Any = self
-        self.copies = Snapshots(edge, SnapshotFiles(folder))
-
-    def source(self, tp: _Changelog) -> TP:
-        return tp.topic.removesuffix("-changelog"), tp.partition
+        config = replace(WorkerConfig.from_settings(Settings()), topics=tuple(topics))
+        observer = Observer()
+        context = Context(
+            config=config, observer=observer, lifecycle=Lifecycle(observer), admin=self
+        )
+        checkpoint: Any = SimpleNamespace(taken={})
+        self.changelog_of = config.changelog
+        self.copies = Snapshots(
+            context, SnapshotFiles(folder), engine, self.changelog, Positions(), checkpoint
+        )
 
     async def describe(self, topics: Sequence[str]) -> Mapping[str, TopicStatus]:
         return {topic: TopicStatus(0, "here") for topic in topics}
+
+    async def fence_producer(self, transactional_id: str) -> None:
+        raise AssertionError("nobody writes here")
 
     async def tombstones_kept(self, topics: Sequence[str]) -> Mapping[str, float]:
         return dict.fromkeys(topics, 86_400.0)
@@ -61,10 +65,10 @@ class _Host:
 
 async def copy(engine: Engine, folder: Path) -> dict[str, Any]:
     """Write copies of all partitions, whose rows are all clean."""
-    host = _Host(engine, folder)
+    host = _Host(engine, folder, [topic for topic, _ in engine.attached()])
     store = engine._store
     host.engine.walk = lambda tp: _Timed(store.slab, store.overflow, engine._parts[tp])
-    start_offsets = {_Changelog(f"{topic}-changelog", 0): 0 for topic, _ in engine.attached()}
+    start_offsets = {(host.changelog_of(topic), 0): 0 for topic, _ in engine.attached()}
     await host.copies.restore(start_offsets, {})  # asks what the changelogs are
     _Timed.longest = 0.0
     started = time.perf_counter()
@@ -85,10 +89,10 @@ async def copy(engine: Engine, folder: Path) -> dict[str, Any]:
 
 async def restore(engine: Engine, folder: Path, topic: str, partitions: int) -> dict[str, Any]:
     """Load the copies into an engine."""
-    host = _Host(engine, folder)
-    ends = {_Changelog(f"{topic}-changelog", n): 10 for n in range(partitions)}
-    for tp in ends:
-        engine.attach(host.source(tp))
+    host = _Host(engine, folder, [topic])
+    ends = {(host.changelog_of(topic), n): 10 for n in range(partitions)}
+    for number in range(partitions):
+        engine.attach((topic, number))
     started = time.perf_counter()
     await host.copies.restore(ends, {})
     elapsed = time.perf_counter() - started

@@ -16,7 +16,6 @@ from checks.imports import imports, target_of
 WAY: Final = (
     "stream.kafka.faust.transport.Consumer._drain_once",
     "stream.kafka.runtime.fetch_loop.FetchLoop.take",
-    "stream.kafka.runtime.session.Session.process",
     "stream.kafka.runtime.processor.Processor.process",
     "stream.kafka.runtime.processor.Processor._step",
     "stream.engine.engine.Engine.step_all",

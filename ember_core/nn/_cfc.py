@@ -16,8 +16,8 @@ from typing import Any, Literal
 from ember_core import ops
 from ember_core.ops import Array
 
-from ._cell import Cell, check_step, check_units
-from ._layers import Activation, Linear, Sequential, glorot
+from ._cell import JoinedCell, WiredCell, check_step, check_units
+from ._layers import Sequential, backbone, glorot
 from ._module import Module, Parameter
 from ._wiring import Wiring, layer_masks
 
@@ -94,7 +94,7 @@ class CfCHead(Module):
         return f1 + gate * f2 if self.mode == "no_gate" else f1 + gate * (f2 - f1)
 
 
-class CfCCell(Cell):
+class CfCCell(JoinedCell):
     """A CfC cell whose neurons are all joined, behind a small feed-forward backbone.
 
     Args:
@@ -114,7 +114,6 @@ class CfCCell(Cell):
         ((2, 11), (2, 11))
     """
 
-    hidden_size: int
     mode: Mode
     backbone_units: int
     backbone_layers: int
@@ -141,23 +140,15 @@ class CfCCell(Cell):
         self.backbone_units = backbone_units
         self.backbone_layers = backbone_layers
         self.backbone_activation = backbone_activation
-        width, layers = input_size + hidden_size, list[Module]()
-        for _ in range(backbone_layers):
-            layers.append(Linear(width, backbone_units, generator=generator))
-            layers.append(Activation(backbone_activation))
-            width = backbone_units
+        layers, width = backbone(
+            input_size + hidden_size,
+            backbone_units,
+            backbone_layers,
+            backbone_activation,
+            generator=generator,
+        )
         self.backbone = Sequential(layers) if layers else None
         self.head = CfCHead(width, hidden_size, mode, generator=generator)
-
-    @property
-    def state_size(self) -> int:
-        """Columns of the state, H."""
-        return self.hidden_size
-
-    @property
-    def output_size(self) -> int:
-        """Columns of the output, H."""
-        return self.hidden_size
 
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One step.
@@ -180,7 +171,7 @@ class CfCCell(Cell):
         return state, state
 
 
-class WiredCfCCell(Cell):
+class WiredCfCCell(WiredCell):
     """A CfC cell whose layers of neurons are joined as a wiring says.
 
     Args:
@@ -190,7 +181,6 @@ class WiredCfCCell(Cell):
         generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
     """
 
-    wiring: Wiring
     mode: Mode
     layers: list[CfCHead]
 
@@ -205,16 +195,6 @@ class WiredCfCCell(Cell):
             CfCHead(len(mask), mask.shape[1], mode, mask=ops.from_numpy(mask), generator=generator)
             for mask in layer_masks(wiring)
         ]
-
-    @property
-    def state_size(self) -> int:
-        """Columns of the state: the neurons, U."""
-        return self.wiring.units
-
-    @property
-    def output_size(self) -> int:
-        """Columns of the output: the motor neurons."""
-        return self.wiring.output_dim
 
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One step, layer after layer.

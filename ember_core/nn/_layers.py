@@ -175,6 +175,22 @@ class Sequential(Module):
         return x
 
 
+def backbone(
+    input_size: int, units: int, depth: int, activation: str, *, generator: Any
+) -> tuple[list[Module], int]:
+    """Make the layers of a feed-forward backbone.
+
+    Returns:
+        `depth` linear layers, an activation behind each, and the columns of their output.
+    """
+    layers: list[Module] = []
+    width = input_size
+    for _ in range(depth):
+        layers += [Linear(width, units, generator=generator), Activation(activation)]
+        width = units
+    return layers, width
+
+
 def lecun_tanh(x: Array) -> Array:
     """`1.7159 tanh(0.666 x)`: unit variance in, about unit variance out (LeCun, 1998).
 

@@ -7,12 +7,12 @@ from typing import Any
 from ember_core import ops
 from ember_core.ops import Array
 
-from ._cell import Cell, check_step, check_units
+from ._cell import Cell, JoinedCell, check_step, check_units
 from ._layers import glorot
 from ._module import Parameter
 
 
-class LSTMCell(Cell):
+class LSTMCell(JoinedCell):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997) with a forget bias.
 
     With `i, g, f, o` linear in input and hidden state:
@@ -41,7 +41,7 @@ class LSTMCell(Cell):
         ((2, 11), (2, 22))
     """
 
-    hidden_size: int
+    states_per_neuron = 2  # [h, c]
     forget_bias: float
     weight: Parameter
     bias: Parameter
@@ -57,16 +57,6 @@ class LSTMCell(Cell):
         gates = [glorot(generator, input_size + hidden_size, hidden_size) for _ in range(4)]
         self.weight = Parameter(ops.concatenate(gates, axis=1))
         self.bias = Parameter(ops.zeros((4 * hidden_size,)))
-
-    @property
-    def state_size(self) -> int:
-        """Columns of the state: `[h, c]`, 2 H."""
-        return 2 * self.hidden_size
-
-    @property
-    def output_size(self) -> int:
-        """Columns of the output, H."""
-        return self.hidden_size
 
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One step.

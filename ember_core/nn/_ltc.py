@@ -16,7 +16,7 @@ import numpy as np
 from ember_core import ops
 from ember_core.ops import Array
 
-from ._cell import Cell, check_step
+from ._cell import WiredCell, check_step
 from ._module import Parameter
 from ._wiring import Wiring
 
@@ -31,7 +31,7 @@ _RANGES = {
 }
 
 
-class LTCCell(Cell):
+class LTCCell(WiredCell):
     """An LTC cell over a wiring.
 
     Args:
@@ -52,7 +52,6 @@ class LTCCell(Cell):
         output_w, output_b: `(output_dim,)`, one of the motor neurons.
     """
 
-    wiring: Wiring
     ode_unfolds: int
     epsilon: float
     implicit_constraints: bool
@@ -111,16 +110,6 @@ class LTCCell(Cell):
         self.input_b = Parameter(ops.zeros((inputs,)))
         self.output_w = Parameter(ops.ones((wiring.output_dim,)))
         self.output_b = Parameter(ops.zeros((wiring.output_dim,)))
-
-    @property
-    def state_size(self) -> int:
-        """Columns of the state: the potentials, U."""
-        return self.wiring.units
-
-    @property
-    def output_size(self) -> int:
-        """Columns of the output: the motor neurons."""
-        return self.wiring.output_dim
 
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One step.

@@ -9,7 +9,9 @@ from ._callbacks import EarlyStop as EarlyStop
 from ._callbacks import Plateau as Plateau
 from ._callbacks import Progress as Progress
 from ._checkpoint import Checkpoint as Checkpoint
+from ._contrastive import Chain as Chain
 from ._contrastive import Divergence as Divergence
+from ._contrastive import Sparsity as Sparsity
 from ._contrastive import contrastive_divergence as contrastive_divergence
 from ._detector import fit_detector as fit_detector
 from ._detector import set_thresholds as set_thresholds

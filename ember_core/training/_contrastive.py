@@ -30,18 +30,40 @@ class Divergence(NamedTuple):
     states: Array
 
 
+class Chain(NamedTuple):
+    """Persistent chain of hidden states.
+
+    Attributes:
+        states: Hidden states `(B', N)` that the chain continues from.
+        share: Rows of the joined chain, where several processes share one.
+    """
+
+    states: Array
+    share: BatchSlice | None = None
+
+
+class Sparsity(NamedTuple):
+    """Pull of the hidden units towards a mean activation (Lee et al., 2008).
+
+    Attributes:
+        target: Mean activation each hidden unit is pulled to by its bias.
+        cost: Strength of that pull.
+    """
+
+    target: float
+    cost: float = 0.1
+
+
 def contrastive_divergence(
     rbm: RBM,
     v: Array,
     *,
     k: int = 1,
     sample: Sample = "hidden",
-    chain: Array | None = None,
+    chain: Chain | None = None,
     generator: Any,
-    sparsity_target: float | None = None,
-    sparsity_cost: float = 0.1,
+    sparsity: Sparsity | None = None,
     share: BatchSlice | None = None,
-    chain_share: BatchSlice | None = None,
     measure: bool = True,
 ) -> Divergence:
     """Gradients of one batch by CD-k, without changing the model.
@@ -56,15 +78,11 @@ def contrastive_divergence(
         k: Gibbs steps of the negative phase.
         sample: Units drawn in the chain: `"hidden"` states only (visible ones are means),
             `"all"`, or `"none"` (mean field).
-        chain: Hidden states `(B', N)` that the chain goes on from (persistent CD); it starts at
-            the hidden units of `v` where not given.
+        chain: Persistent chain to continue; without one it starts at the hidden units of `v`.
         generator: Generator of the draws.
-        sparsity_target: Mean activation each hidden unit is pulled to by its bias (Lee et al.,
-            2008); free without one.
-        sparsity_cost: Strength of that pull.
+        sparsity: Pull of the hidden units; free without one.
         share: Rows of a joined batch, where several processes share one: draws
             are those of the joined batch.
-        chain_share: The same for `chain`.
         measure: Whether to find the error where that takes a product of its own.
     """
     gaussian = rbm.visible == "gaussian"
@@ -75,9 +93,9 @@ def contrastive_divergence(
     b = rbm.visible_bias.data / rbm.sigma if gaussian else rbm.visible_bias.data
     rows = ops.shape(scaled)[0]
     share = BatchSlice.of(rows) if share is None else share
-    draws = _Draws(sample, generator, share if chain is None else chain_share)
+    draws = _Draws(sample, generator, share if chain is None else chain.share)
     positive = ops.sigmoid(ops.matmul(scaled, w) + c)
-    states = draws.hidden(positive) if chain is None else chain
+    states = draws.hidden(positive) if chain is None else chain.states
     for step in range(k):
         mean = ops.matmul(states, w_back) + b
         if not gaussian:
@@ -88,7 +106,7 @@ def contrastive_divergence(
             states = draws.hidden(negative)
     # Of a persistent chain this process may hold another share than of the batch.
     chain_rows = ops.shape(visible)[0] * share.weight
-    chain_rows /= share.weight if chain_share is None else chain_share.weight
+    chain_rows /= share.weight if chain is None or chain.share is None else chain.share.weight
     bias = ops.sum(visible, axis=0) / chain_rows - ops.sum(scaled, axis=0) / rows
     gradients = {
         "weights": ops.matmul(ops.transpose(visible), negative / chain_rows)
@@ -100,9 +118,9 @@ def contrastive_divergence(
         positive_phase = _sigma_energy(scaled, ops.matmul(positive, w_back), b) / rows
         negative_phase = _sigma_energy(visible, ops.matmul(negative, w_back), b) / chain_rows
         gradients["log_sigma"] = positive_phase - negative_phase
-    if sparsity_target is not None:
-        excess = ops.sum(positive, axis=0) / rows - sparsity_target
-        gradients["hidden_bias"] = gradients["hidden_bias"] + sparsity_cost * excess
+    if sparsity is not None:
+        excess = ops.sum(positive, axis=0) / rows - sparsity.target
+        gradients["hidden_bias"] = gradients["hidden_bias"] + sparsity.cost * excess
     error = None
     if chain is None or measure:
         if chain is not None:

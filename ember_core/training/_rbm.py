@@ -11,7 +11,7 @@ from ember_core.models import RBM
 from ember_core.ops import Array
 
 from ._batches import Batches, Rows, placed, row_count
-from ._contrastive import Sample, contrastive_divergence
+from ._contrastive import Chain, Sample, Sparsity, contrastive_divergence
 from ._history import History
 from ._loop import fit
 from ._optimizers import SGD, Arrays, Optimizer
@@ -87,20 +87,16 @@ class ContrastiveDivergence:
                 f"batch from {float(ops.min(v)):g} to {float(ops.max(v)):g}. Use "
                 "visible='gaussian', or scale the rows (MinMaxScaler)."
             )
-        chain = chain_share = None
-        if self.persistent:
-            chain, chain_share = self._chain(rbm, v, run)
+        target = self.sparsity_target
         divergence = contrastive_divergence(
             rbm,
             v,
             k=self.k,
             sample=self.sample,
-            chain=chain,
+            chain=self._chain(rbm, v, run) if self.persistent else None,
             generator=run.generator,
-            sparsity_target=self.sparsity_target,
-            sparsity_cost=self.sparsity_cost,
+            sparsity=None if target is None else Sparsity(target, self.sparsity_cost),
             share=run.share,
-            chain_share=chain_share,
             measure=run.batch % _MEASURED == 0,
         )
         if self.persistent:
@@ -108,8 +104,8 @@ class ContrastiveDivergence:
         figures = {} if divergence.error is None else {"reconstruction_error": divergence.error}
         return divergence.gradients, figures
 
-    def _chain(self, rbm: RBM, v: Array, run: Run) -> tuple[Array, BatchSlice]:
-        """The chain's hidden states, at first those of the first batch, and whose they are."""
+    def _chain(self, rbm: RBM, v: Array, run: Run) -> Chain:
+        """Return the chain; its hidden states are at first those of the first batch."""
         if "chain" not in run.memory:
             share = run.share
             drawn = ops.random.uniform(
@@ -119,7 +115,8 @@ class ContrastiveDivergence:
             run.memory["chain"] = ops.astype(active, ops.dtype(rbm.weights.data))
             run.memory["chain_total"] = ops.full((1,), share.total, "int64")
         total = int(run.memory["chain_total"][0])
-        return run.memory["chain"], BatchSlice.of(total, run.strategy.rank, run.strategy.size)
+        share = BatchSlice.of(total, run.strategy.rank, run.strategy.size)
+        return Chain(run.memory["chain"], share)
 
 
 def fit_rbm(

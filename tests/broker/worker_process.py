@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from stream.errors import UserError
-from stream.kafka.config import WorkerConfig
+from stream.kafka.recovery.loader import StateLoader
 from stream.kafka.runtime.processor import Processor
-from stream.kafka.runtime.session import Session
 from stream.kafka.worker import Worker
 from stream.observer import Observer
 from tests.broker.counting import CountingCodec, CountingEngine
+from tests.worker_config import worker_config
 
 
 def say(what: str, **more: Any) -> None:
@@ -59,14 +59,15 @@ class Printing(Observer):
 
 def tell_fetches() -> None:
     """Say what is fetched of changelogs, also what memory has and a merge leaves out."""
-    load = Session.load_changelog
+    load = StateLoader.load
 
-    async def told(edge: Session, recovery: Any, tp: Any, records: Any) -> None:
+    async def told(loader: StateLoader, recovery: Any, tp: Any, records: Any) -> None:
         first, last = records[0].offset, records[-1].offset
-        say("fetched", tp=list(edge.source(tp)), first=first, last=last)
-        await load(edge, recovery, tp, records)
+        source = loader._context.config.source_of(tp)
+        say("fetched", tp=list(source), first=first, last=last)
+        await load(loader, recovery, tp, records)
 
-    Session.load_changelog = told  # type: ignore[method-assign]
+    StateLoader.load = told  # type: ignore[method-assign]
 
 
 async def main(options: dict[str, Any]) -> int:
@@ -85,7 +86,7 @@ async def main(options: dict[str, Any]) -> int:
         engine.step_all = lambda *_: time.sleep(600)  # type: ignore[method-assign]
     if stalls:
         Processor.process = lambda *_: asyncio.sleep(600)  # type: ignore[method-assign]
-    worker = Worker(WorkerConfig(**options), CountingCodec(), engine, Printing())
+    worker = Worker(worker_config(**options), CountingCodec(), engine, Printing())
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, worker.stop)
     try:

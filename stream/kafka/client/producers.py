@@ -63,16 +63,6 @@ class ProducerSink:
         return future
 
 
-def too_large(error: BaseException) -> bool:
-    """Whether client or broker refused a message for its size."""
-    return isinstance(
-        error,
-        kafka_errors.MessageSizeTooLargeError
-        | kafka_errors.RecordListTooLargeError
-        | kafka_errors.InvalidMessageError,
-    )
-
-
 async def append_rows(
     producer: AIOKafkaProducer,
     topic: str,

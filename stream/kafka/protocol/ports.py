@@ -1,12 +1,12 @@
-"""What the edge's protocol classes need from outside: engine, codec, broker, group, clock.
+"""Interfaces that a test replaces: log, sinks, cluster admin, group, consumer, clock, schemas.
 
-The checkpoint and everything around it know only these, so that a simulation can put a model of
-broker, group and clock in the place of the real ones.
+The protocol classes know nothing else of Kafka, so a simulation can drive the production code with
+a model of broker, group and clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from stream.codecs import Codec
@@ -18,15 +18,15 @@ Headers = list[tuple[str, bytes]]
 
 
 class RefusedError(UserError):
-    """The state and the log contradict each other: the start is refused. One sentence."""
+    """Contradiction between state and log, for which the start is refused. One sentence."""
 
 
 class FencedError(Exception):
-    """This process is no longer the owner of what it would write. It must end at once."""
+    """Loss of the ownership of what this process would write. It must end at once."""
 
 
 class Outgoing(NamedTuple):
-    """A message for an output topic; `partition` None leaves it to the partitioner."""
+    """Message for an output topic; `partition` None leaves it to the partitioner."""
 
     topic: str
     key: bytes | None
@@ -37,38 +37,54 @@ class Outgoing(NamedTuple):
 
 
 class Membership(NamedTuple):
-    """Who this worker is in its consumer group, as of its last assignment."""
+    """Identity of this worker in its consumer group, as of its last assignment."""
 
     generation: int
     member_id: str
     instance_id: str | None = None
 
 
+class LogStatus(NamedTuple):
+    """Ends of a partition's log, and the group's offset in it (-1 none) with its metadata."""
+
+    start: int
+    end: int
+    committed: int
+    writer: str
+
+
+class TopicStatus(NamedTuple):
+    """Topic as the broker describes it; `topic_id` is empty where it has none."""
+
+    partitions: int
+    topic_id: str
+
+
 @runtime_checkable
-class LookingUp(Codec, Protocol):
-    """A codec whose records name something that has to be asked for: schemas of a registry."""
+class LookupCodec(Codec, Protocol):
+    """Codec whose records name schemas that have to be looked up in a registry."""
 
     def lacks(self, messages: Iterable[Message]) -> Sequence[int]:
-        """What should be looked up before these are decoded."""
+        """Return the ids to look up before these messages are decoded."""
 
     def look_up(self, ids: Iterable[int]) -> None:
-        """Ask; blocks for seconds."""
+        """Ask the registry; blocks for seconds."""
 
     def ready(self, messages: Sequence[Message]) -> int:
-        """How many, from the first on, do not wait for an answer."""
+        """Count the messages, from the first on, that wait for no answer."""
 
     def decode_known(self, messages: Sequence[Message]) -> Decoded:
         """Decode without asking."""
 
     def retry(self) -> str:
-        """Ask again for what was not answered, blocking; why that failed, empty if it did not."""
+        """Ask again for missing answers; blocks. Returns the reason of a failure, else empty."""
 
 
 class EventSink(Protocol):
-    """Where messages go that do not wait for a checkpoint."""
+    """Destination of messages that do not wait for a checkpoint."""
 
     async def send(self, message: Outgoing) -> Awaitable[Any]:
-        """Hand a message over; what it returns completes when the broker has acknowledged it."""
+        """Hand a message over; the result completes when the broker has acknowledged it."""
 
 
 class StateLog(Protocol):
@@ -94,11 +110,11 @@ class StateLog(Protocol):
         """Write rows to the changelog of `tp`, wait for all acknowledgements.
 
         Args:
-            tp: The input partition.
-            keys: Stream keys, and the meta row's.
+            tp: Input partition.
+            keys: Stream keys, and the key of the meta row.
             rows: Rows; None is a tombstone.
-            last_headers: Of the last of them.
-            gone_headers: Of each tombstone.
+            last_headers: Headers of the last row.
+            gone_headers: Headers of each tombstone.
 
         Returns:
             Changelog offset of the last row; -1 when the broker did not say.
@@ -111,39 +127,129 @@ class StateLog(Protocol):
         """Give the transaction up; best effort, never raises."""
 
 
-class TopicStatus(NamedTuple):
-    """A topic as the broker knows it; `topic_id` is empty where it has none."""
-
-    partitions: int
-    topic_id: str
-
-
-class Administration(Protocol):
-    """What is asked of the cluster between an assignment and the first record."""
+class ClusterAdmin(Protocol):
+    """Questions to the cluster between an assignment and the first record."""
 
     async def describe(self, topics: Sequence[str]) -> Mapping[str, TopicStatus]:
         """Describe those of `topics` that exist."""
 
     async def tombstones_kept(self, topics: Sequence[str]) -> Mapping[str, float]:
-        """Seconds for which tombstones stay, by topic; absent where the broker does not say."""
+        """Return the seconds for which tombstones stay; topics without an answer are absent."""
 
     async def fence_producer(self, transactional_id: str) -> None:
-        """End what a former worker left open, and fence it if it should still live."""
+        """End the open transaction of a former worker, and fence the worker if it still lives."""
 
 
 class Group(Protocol):
-    """The consumer group, seen from a checkpoint."""
+    """Consumer group, as a checkpoint sees it."""
 
     def membership(self) -> Membership:
-        """As of the last assignment.
+        """Return the membership of the last assignment.
 
         Raises:
             FencedError: If the group has, or must be assumed to have, moved on without this worker.
         """
 
 
+class GroupClient(Protocol):
+    """Member of the consumer group, and its questions to the brokers."""
+
+    last_heartbeat: float
+
+    def note_heartbeat(self) -> None:
+        """Note that the group has confirmed this worker just now."""
+
+    def membership(self) -> Membership:
+        """Return the membership that the group's client has now."""
+
+    def fetch_position(self, tp: TP) -> int | None:
+        """Return the next offset to hand out; None where it is not known."""
+
+    def highwater(self, tp: TP) -> int | None:
+        """Return the end of the log as of the last fetch; None where it is not known."""
+
+    async def log_status(self, tps: Iterable[TP]) -> Mapping[TP, LogStatus]:
+        """Ask for log ends (committed reads) and the group's offsets."""
+
+    async def log_bounds(self, tps: Iterable[TP]) -> Mapping[TP, tuple[int, int]]:
+        """Ask for log starts and ends (committed reads)."""
+
+    async def uncommitted_ends(self, tps: Iterable[TP]) -> Mapping[TP, int]:
+        """Ask for log ends that include open transactions."""
+
+    async def offsets_for_time(self, tps: Iterable[TP], timestamp_ms: int) -> Mapping[TP, int]:
+        """Ask for the first offsets that are not older by Kafka's timestamp."""
+
+    async def commit(self, offsets: Mapping[TP, int], membership: Membership) -> None:
+        """Commit input offsets as a member of the group.
+
+        Raises:
+            FencedError: If the group has moved on.
+        """
+
+    async def ping(self) -> None:
+        """Return once the client's own event loop has turned."""
+
+
+class FetchControl(Protocol):
+    """Control of the fetches of one worker."""
+
+    @property
+    def generation(self) -> int:
+        """Number of the assignments so far."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether fetches may be processed now."""
+
+    async def quiet(self) -> None:
+        """Wait until no fetch is on its way: only then may positions be set."""
+
+    async def seek(self, positions: Mapping[TP, int]) -> None:
+        """Set the next offsets to fetch."""
+
+    def pause(self, tps: Iterable[TP]) -> None:
+        """Fetch these partitions no more."""
+
+    def resume(self, tps: Iterable[TP]) -> None:
+        """Fetch these partitions again."""
+
+
+class Recovery(Protocol):
+    """Progress of a recovery by changelog partition, kept by Faust and filled in here."""
+
+    in_recovery: bool
+
+    @property
+    def active_offsets(self) -> MutableMapping[Any, Any]:
+        """Offsets reached by the active partitions."""
+
+    @property
+    def standby_offsets(self) -> MutableMapping[Any, Any]:
+        """Offsets reached by the standby partitions."""
+
+    @property
+    def active_tps(self) -> Collection[TP]:
+        """Changelog partitions whose input partitions this worker processes."""
+
+    @property
+    def standby_tps(self) -> Collection[TP]:
+        """Changelog partitions that this worker only keeps a copy of."""
+
+    @property
+    def active_highwaters(self) -> Mapping[Any, int]:
+        """Last offsets that the active partitions have to reach."""
+
+    @property
+    def signal_recovery_end(self) -> Any:
+        """Event that ends the recovery."""
+
+    def need_recovery(self) -> bool:
+        """Return whether an active partition has not reached its last offset."""
+
+
 class Clock(Protocol):
-    """Seconds that never go back."""
+    """Monotonic clock, in seconds."""
 
     def __call__(self) -> float:
-        """Now."""
+        """Return the time now."""

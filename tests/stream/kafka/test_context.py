@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from stream.errors import UserError
-from stream.kafka.runtime.session import Session
-from stream.observer import Observer
+from tests.stream.kafka.fakes import make_context
 
 
 @pytest.mark.parametrize(
@@ -24,10 +21,11 @@ def test_what_the_user_can_mend_is_said_alone(
     cause: Exception, sentence: str, trace: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     codes: list[int] = []
-    edge: Any = SimpleNamespace(observer=Observer(), _exit=codes.append)
+    context = make_context(exit_process=codes.append)
     with caplog.at_level(logging.CRITICAL), pytest.raises(SystemExit):
-        Session.fatal(edge, "The stream broke: full.", cause)
+        context.fail("The stream broke: full.", cause)
     (said,) = caplog.records
     assert said.getMessage() == f"{sentence} The process ends now."
     assert bool(said.exc_info) == trace
     assert codes == [1]
+    assert context.lifecycle.phase == "failed"
