@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 _QUIET: Final = {"log_level": 0}
 _REQUEST_SECONDS: Final = 20.0
+_END_OF_LOG_MS: Final = 10  # how long a broker with no more records holds its answer back
 _PRODUCER: Final = {
     "partitioner": "murmur2_random",
     "linger.ms": 5,
@@ -149,6 +150,7 @@ def consume_all(
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed" if committed else "read_uncommitted",
             "enable.partition.eof": True,
+            "fetch.wait.max.ms": _END_OF_LOG_MS,
             **_QUIET,
         }
     )

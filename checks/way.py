@@ -24,11 +24,8 @@ WAY: Final = (
     "stream.engine.step.Stepper._rows",
     "stream.engine.step.Stepper._observe",
     "ember_core.pipeline.pipeline.Pipeline.observe",
-    "ember_core.nn._module.Module.__call__",
     "ember_core.pipeline.liquid.LiquidNetwork.forward",
-    "ember_core.pipeline.liquid.LiquidNetwork._turns",
-    "ember_core.pipeline.liquid.LiquidNetwork._neurons",
-    "ember_core.pipeline.kernels.liquid.PackedLiquid.__call__",
+    "ember_core.pipeline.kernels.liquid.PackedLiquid.states",
     "ember_core.pipeline.kernels.liquid.PackedLiquid._loop",
 )
 """Functions from the fetch to the cell's arithmetic, each called by the one before it."""

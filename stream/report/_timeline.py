@@ -201,7 +201,8 @@ def _fired(episode: Episode, facts: KeyFacts, time_format: TimeFormat, x: Scale)
 def _time_axis(facts: KeyFacts, time_format: TimeFormat, x: Scale) -> list[str]:
     time = facts.scores.time_us
     return [
-        f'<text class="tick" x="{x.at(us):.1f}" y="{HEIGHT - 6}" text-anchor="middle">{text}</text>'
-        f'<path class="grid" d="M{x.at(us):.1f} {LANES["anomalies"] + LANE}v4"/>'
-        for us, text in time_format.ticks(int(time[0]), int(time[-1]))
+        f'<text class="tick" x="{x.at(tick):.1f}" y="{HEIGHT - 6}" text-anchor="middle">'
+        f"{text}</text>"
+        f'<path class="grid" d="M{x.at(tick):.1f} {LANES["anomalies"] + LANE}v4"/>'
+        for tick, text in time_format.ticks(int(time[0]), int(time[-1]))
     ]

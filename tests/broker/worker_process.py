@@ -21,6 +21,7 @@ from stream.kafka.runtime.processor import Processor
 from stream.kafka.worker import Worker
 from stream.observer import Observer
 from tests.broker.counting import CountingCodec, CountingEngine
+from tests.e2e.short_sessions import shorten_fetches
 from tests.worker_config import worker_config
 
 
@@ -70,6 +71,13 @@ def tell_fetches() -> None:
     StateLoader.load = told  # type: ignore[method-assign]
 
 
+def set_clock_back() -> None:
+    """By an hour."""
+    now = time.time
+    time.time = lambda: now() - 3600.0
+    say("clock set back")
+
+
 async def main(options: dict[str, Any]) -> int:
     """Work until a signal."""
     padding = options.pop("row_padding", 0)
@@ -77,9 +85,8 @@ async def main(options: dict[str, Any]) -> int:
     for name in ("bootstrap_servers", "topics"):
         options[name] = tuple(options[name])
     options["directory"] = Path(options["directory"])
-    if options.pop("clock_back", False):
-        real, begun = time.time, time.monotonic()
-        time.time = lambda: real() - (3600.0 if time.monotonic() > begun + 2.0 else 0.0)
+    if options.pop("quick_fetches"):
+        shorten_fetches()
     tell_fetches()
     engine = CountingEngine(padding)
     if hangs:
@@ -87,6 +94,7 @@ async def main(options: dict[str, Any]) -> int:
     if stalls:
         Processor.process = lambda *_: asyncio.sleep(600)  # type: ignore[method-assign]
     worker = Worker(worker_config(**options), CountingCodec(), engine, Printing())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, set_clock_back)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, worker.stop)
     try:

@@ -39,6 +39,7 @@ def test_promtool_accepts_the_rules(promtool: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_every_fault_fires_its_alert_and_no_other(promtool: str) -> None:
     """`promtool test rules`: made-up series in, alerts out; a healthy worker gives none."""
     done = run(promtool, "test", "rules", SCENARIOS)

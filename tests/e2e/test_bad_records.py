@@ -79,7 +79,7 @@ def test_every_bad_record_ends_in_the_dead_letters_and_the_stream_goes_on(
         sends.append(Send(b"host-1", _good(1_700_010_000 + 10 * i)))
         sends.append(Send(key, value))
     sends.append(Send(b"host-1", _good(1_700_020_000)))
-    with Service(tmp_path, config) as service:
+    with Service(tmp_path, config, embedded=not broker.real) as service:
         broker.produce(topic, sends)
         changelog = f"{broker.name('group')}-state-{topic}-changelog"
 
@@ -124,7 +124,7 @@ def test_a_model_that_fits_nothing_is_said_and_not_ready(
     config = _settings(broker, tmp_path, small_model, topic, port)
     wrong = json.dumps({"ts": 1_700_010_000, "values": {"rpm": 1.0, "torque": 2.0}}).encode()
     broker.produce(topic, [Send(b"host-1", wrong)] * 120)
-    with Service(tmp_path, config) as service:
+    with Service(tmp_path, config, embedded=not broker.real) as service:
         said = "none of its newest 100 records has any of the model's channels"
         wait_until("not ready", lambda: said in _get(port, "/readyz")[1], service)
         assert _get(port, "/readyz")[0] == 503

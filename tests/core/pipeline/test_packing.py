@@ -14,10 +14,11 @@ from ember_core.pipeline import (
     PipelineConfig,
     Tail,
 )
+from tests.conftest import examples
 from tests.core.conftest import CHANNELS, ROW_US, START, fit, history, signal
 
 QUICK = settings(
-    max_examples=12,
+    max_examples=examples(12),
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # examples are seeds
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

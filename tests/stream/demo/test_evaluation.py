@@ -22,9 +22,9 @@ def at(row: int) -> int:
 
 
 def score(*alarms: Alarm) -> tuple[list[bool], int]:
-    """Which of the two faults are caught, and how many alarms are false."""
-    found = evaluate([SPIKE, SILENT], alarms, INTERVAL, NAMES)
-    return [c is not None for c in found.caught], len(found.false)
+    """Mask of the two faults caught, and number of false alarms."""
+    evaluation = evaluate([SPIKE, SILENT], alarms, INTERVAL, NAMES)
+    return [c is not None for c in evaluation.caught], len(evaluation.false)
 
 
 @pytest.mark.parametrize(
@@ -32,14 +32,14 @@ def score(*alarms: Alarm) -> tuple[list[bool], int]:
     [(100, False), (101, True), (106, True), (106 + GRACE_ROWS, True), (107 + GRACE_ROWS, False)],
 )
 def test_the_window_ends_ten_intervals_after_the_fault(row, inside):
-    """From the onset on, both ends included; outside it the alarm is false."""
-    caught, false = score(Alarm("web-001", at(row), ("cpu", "errors", "latency_p99")))
-    assert caught == [inside, False]
+    """The window includes both ends; outside of it the alarm is false."""
+    caught_count, false = score(Alarm("web-001", at(row), ("cpu", "errors", "latency_p99")))
+    assert caught_count == [inside, False]
     assert false == (not inside)
 
 
 def test_the_channel_must_be_among_the_first_three():
-    """An alarm that blames others within the window is neither caught nor false."""
+    """An alarm within the window for other channels is neither caught nor false."""
     assert score(Alarm("web-001", at(103), ("cpu", "load", "errors", "latency_p99"))) == (
         [False, False],
         0,
@@ -47,16 +47,16 @@ def test_the_channel_must_be_among_the_first_three():
 
 
 def test_a_later_alarm_of_the_same_window_may_still_catch():
-    """The first that is right counts."""
+    """The first alarm that names the channel counts."""
     wrong = Alarm("web-001", at(102), ("cpu",))
     right = Alarm("web-001", at(105), ("latency_p99",))
-    found = evaluate([SPIKE], [right, wrong], INTERVAL, NAMES)
-    assert found.caught == (right,)
-    assert found.count == 1
+    evaluation = evaluate([SPIKE], [right, wrong], INTERVAL, NAMES)
+    assert evaluation.caught == (right,)
+    assert evaluation.count == 1
 
 
 def test_silence_is_caught_by_stale_only():
-    """And stale does not catch anything else."""
+    """A silent key is caught by stale alarms only, and these catch no other kind."""
     assert score(Alarm("edge-001", at(231), (), stale=True)) == ([False, True], 0)
     assert score(Alarm("edge-001", at(275), ("cpu", "load", "memory"))) == ([False, False], 0)
     assert score(Alarm("web-001", at(103), (), stale=True)) == ([False, False], 0)
@@ -64,7 +64,7 @@ def test_silence_is_caught_by_stale_only():
 
 
 def test_each_episode_elsewhere_is_false_and_the_host_does_not_count():
-    """Healthy keys, and faulty ones at other times."""
+    """Alarms of healthy keys, and of faulty ones at other times, are false."""
     alarms = [
         Alarm("db-001", at(10), ("cpu",)),
         Alarm("db-001", at(50), ("cpu",)),
@@ -76,14 +76,14 @@ def test_each_episode_elsewhere_is_false_and_the_host_does_not_count():
 
 def test_episodes_start_after_a_quiet_time():
     """Rows close to the last one above belong to its episode."""
-    over = np.zeros((53, 2), dtype=bool)
-    over[[3, 4, 4 + QUIET_ROWS, 4 + 2 * QUIET_ROWS + 1], 0] = True
-    over[0, 1] = True
-    assert np.argwhere(starts(over)).tolist() == [[0, 1], [3, 0], [4 + 2 * QUIET_ROWS + 1, 0]]
+    above = np.zeros((53, 2), dtype=bool)
+    above[[3, 4, 4 + QUIET_ROWS, 4 + 2 * QUIET_ROWS + 1], 0] = True
+    above[0, 1] = True
+    assert np.argwhere(starts(above)).tolist() == [[0, 1], [3, 0], [4 + 2 * QUIET_ROWS + 1, 0]]
 
 
 def test_the_baseline_has_no_more_false_alarms_and_a_threshold_no_higher_than_needed():
-    """With the same false alarms it sees large spikes, and neither correlation nor frequency."""
+    """With the same false alarms it catches large spikes, but neither correlation nor frequency."""
     fleet = Fleet(4, 37)
     _, history = fleet.history(499)
     mean, deviation = history.mean(0), history.std(0)
@@ -95,10 +95,10 @@ def test_the_baseline_has_no_more_false_alarms_and_a_threshold_no_higher_than_ne
         detector.feed(first, *injector.apply(first, healthy))
     thresholds = []
     for allowed in (0, 3, 11):
-        found, threshold = detector.evaluate(faults, INTERVAL, allowed)
-        assert len(found.false) <= allowed
+        evaluation, threshold = detector.evaluate(faults, INTERVAL, allowed)
+        assert len(evaluation.false) <= allowed
         thresholds.append(threshold)
-        missed = {f.kind for f, c in zip(faults, found.caught, strict=True) if c is None}
+        missed = {f.kind for f, c in zip(faults, evaluation.caught, strict=True) if c is None}
         assert {Kind.CORRELATION, Kind.FREQUENCY, Kind.SILENT} <= missed
     assert thresholds == sorted(thresholds, reverse=True)
     assert thresholds[-1] > 2
@@ -107,19 +107,19 @@ def test_the_baseline_has_no_more_false_alarms_and_a_threshold_no_higher_than_ne
 
 
 def test_the_baseline_catches_what_stands_out():
-    """A single huge value, at the right channel, with no false alarm at all."""
+    """A single huge value is caught at its channel, without any false alarm."""
     values = np.random.default_rng(0).normal(size=(211, 5, 8))
     values[101:107, 2, 3] += 20
     detector = LargestZ(NAMES, np.zeros((5, 8)), np.ones((5, 8)))
     detector.feed(0, values, np.ones((211, 5), dtype=bool))
-    found, threshold = detector.evaluate([SPIKE], INTERVAL, 0)
-    assert found.count == 1
-    assert found.false == ()
+    evaluation, threshold = detector.evaluate([SPIKE], INTERVAL, 0)
+    assert evaluation.count == 1
+    assert evaluation.false == ()
     assert 2 < threshold < 20
 
 
 def test_a_baseline_that_saw_nothing_catches_nothing():
-    """Nor has it false alarms."""
+    """Without rows it has neither catches nor false alarms."""
     detector = LargestZ(NAMES, np.zeros((5, 8)), np.ones((5, 8)))
-    found, _ = detector.evaluate([SPIKE], INTERVAL, 3)
-    assert found.count == len(found.false) == 0
+    evaluation, _ = detector.evaluate([SPIKE], INTERVAL, 3)
+    assert evaluation.count == len(evaluation.false) == 0

@@ -52,7 +52,7 @@ def scenario(request) -> Scenario:
 
 
 def test_the_plan_is_drawn_from_the_seed():
-    """The same seed gives the same faults, another one others."""
+    """Equal seeds give equal faults, other seeds other ones."""
     names = Fleet(1, KEYS).names
     plan = plan_faults(1, names, BEFORE, LIVE)
     assert plan == plan_faults(1, names, BEFORE, LIVE)
@@ -76,7 +76,7 @@ def test_every_kind_comes_and_no_key_twice(per_kind):
 
 
 def test_too_small_a_scenario_is_refused():
-    """The sentence says what would do."""
+    """The error names sizes that would fit."""
     names = Fleet(1, KEYS).names
     with pytest.raises(ValueError, match=r"Expected at least 36 keys .*keys=5, rows=409"):
         plan_faults(1, names[:5], BEFORE, LIVE)
@@ -86,7 +86,7 @@ def test_too_small_a_scenario_is_refused():
 
 
 def test_nothing_else_is_touched(scenario):
-    """Outside its key, channel and rows a fault changes nothing, and before the live part too."""
+    """A fault changes only its key, channel and rows, all of them in the live part."""
     changed = scenario.values != scenario.healthy
     for f in scenario.faults:
         if f.channel is not None:
@@ -96,7 +96,7 @@ def test_nothing_else_is_touched(scenario):
 
 
 def test_chunks_do_not_matter(scenario):
-    """Row by row the same values come out."""
+    """Chunks of one row give the same values."""
     fleet = Fleet(scenario.fleet.seed, KEYS)
     fleet.history(BEFORE)
     injector = Injector(fleet, scenario.faults, scenario.deviation)
@@ -108,7 +108,7 @@ def test_chunks_do_not_matter(scenario):
 
 
 def test_spikes_measure_four_to_six_deviations(scenario):
-    """Over a few rows, in either direction."""
+    """Spikes last a few rows, in either direction."""
     for f in scenario.of(Kind.SPIKE):
         added = (
             scenario.during(f, scenario.values - scenario.healthy)
@@ -131,7 +131,7 @@ def test_drifts_grow_slowly_to_their_size(scenario):
 
 
 def test_a_stuck_sensor_repeats_its_last_value(scenario):
-    """The value is the healthy one of its onset."""
+    """The value is the healthy one of the onset."""
     for f in scenario.of(Kind.STUCK):
         assert np.ptp(scenario.during(f, scenario.values)) == 0
         assert scenario.during(f, scenario.values)[0] == scenario.during(f, scenario.healthy)[0]
@@ -139,7 +139,7 @@ def test_a_stuck_sensor_repeats_its_last_value(scenario):
 
 
 def test_a_silent_key_sends_nothing(scenario):
-    """Only silent keys leave records out, and all of them while it lasts."""
+    """Only silent keys send no records, and none at all during the fault."""
     left_out = np.zeros_like(scenario.sent)
     for f in scenario.of(Kind.SILENT):
         assert f.channel is None
@@ -157,19 +157,19 @@ def test_z_scores_cannot_see_correlation_and_frequency(scenario, kind):
 
 
 def test_a_changed_correlation_loses_its_partner(scenario):
-    """What was nearly one is far from it."""
+    """A correlation of nearly one is lost."""
     for f in scenario.of(Kind.CORRELATION):
         assert f.channel in PAIR
         partner = sum(PAIR) - f.channel
-        other = scenario.z[f.onset - BEFORE : f.end - BEFORE, f.key, partner]
-        assert (scenario.during(f, scenario.z) - other).std() > 0.5
+        partner_z = scenario.z[f.onset - BEFORE : f.end - BEFORE, f.key, partner]
+        assert (scenario.during(f, scenario.z) - partner_z).std() > 0.5
         usual = scenario.history[:, f.key, f.channel] / scenario.deviation[f.key, f.channel]
         usual = usual - scenario.history[:, f.key, partner] / scenario.deviation[f.key, partner]
         assert usual.std() < 0.2
 
 
 def test_a_changed_frequency_keeps_the_amplitude(scenario):
-    """Some three times as fast, as large as before, and without a jump."""
+    """The cycle is about three times as fast, of the same size, and has no jump."""
     for f in scenario.of(Kind.FREQUENCY):
         assert f.channel == CYCLE_CHANNEL
         assert 2.5 <= f.size <= 3.5
@@ -177,8 +177,8 @@ def test_a_changed_frequency_keeps_the_amplitude(scenario):
         usual = scenario.history[:, f.key, CYCLE_CHANNEL]
         assert rows.std() == pytest.approx(usual.std(), rel=0.25)
         crossings = (np.diff(np.sign(rows - usual.mean())) != 0).mean()
-        before = (np.diff(np.sign(usual - usual.mean())) != 0).mean()
-        assert 2 < crossings / before < 4.5
+        usual_changes = (np.diff(np.sign(usual - usual.mean())) != 0).mean()
+        assert 2 < crossings / usual_changes < 4.5
         i = f.onset - BEFORE
         assert rows[0] == pytest.approx(scenario.healthy[i, f.key, f.channel])
 

@@ -30,7 +30,7 @@ def scenario() -> Scenario:
 @pytest.fixture
 def alarms(scenario) -> list[Alarm]:
     """Every second fault caught, and one false alarm."""
-    found = [
+    alarms = [
         Alarm(
             key=f.name,
             time_us=START_US + (f.onset + 1) * INTERVAL,
@@ -42,18 +42,18 @@ def alarms(scenario) -> list[Alarm]:
         for i, f in enumerate(scenario.faults)
         if i % 2
     ]
-    return [*found, Alarm(scenario.faults[0].name, START_US, ("cpu",))]
+    return [*alarms, Alarm(scenario.faults[0].name, START_US, ("cpu",))]
 
 
 def text(renderable) -> str:
-    """What a wide terminal would show."""
+    """Render as a wide terminal would show it."""
     console = Console(width=150, file=io.StringIO())
     console.print(renderable)
     return console.file.getvalue()
 
 
 def test_a_sparkline_shows_the_latest_at_the_right():
-    """One bar per stretch of time, from nothing to full."""
+    """Each bucket of time has one bar, from empty to full."""
     line = sparkline(
         [(0, 12.0), (INTERVAL * 5 * 3, 6.0), (-(10**12), 12.0)], INTERVAL * 16, INTERVAL
     )
@@ -64,7 +64,7 @@ def test_a_sparkline_shows_the_latest_at_the_right():
 
 
 def test_the_report_counts_by_kind(scenario, alarms):
-    """Caught, false, first catch, and the detector to beat."""
+    """The report has catches, false alarms, the first catch, and the baseline."""
     run_data = RunData(
         alarms=alarms,
         evaluated=scenario.faults,
@@ -86,31 +86,31 @@ def test_the_report_counts_by_kind(scenario, alarms):
     assert all(kind["injected"] == 2 for kind in report.by_kind.values())
     assert report.z_score["false_triggers"] <= 1
     assert len(report.z_score["missed_kinds"]) >= 2
-    shown = text(as_table(report))
-    assert "0.50 in 10,000 records" in shown
-    assert "First catch after 1.5 s" in shown
+    rendered = text(as_table(report))
+    assert "0.50 in 10,000 records" in rendered
+    assert "First catch after 1.5 s" in rendered
 
 
 def test_faults_cut_short_do_not_count(scenario, alarms):
-    """Neither as injected nor as caught."""
-    judged = scenario.faults[:3]
-    report = make_report(scenario, RunData(alarms, judged, 10_000, 10.0, 29.5, 0, 0, 3.0))
+    """Unfinished faults count neither as injected nor as caught."""
+    evaluated = scenario.faults[:3]
+    report = make_report(scenario, RunData(alarms, evaluated, 10_000, 10.0, 29.5, 0, 0, 3.0))
     assert report.faults_injected == 3
     assert report.faults_caught == 1
 
 
 def test_the_live_table_names_faults_and_reasons(scenario, alarms):
-    """Keys in trouble first, healthy ones below, every fault with what was found."""
+    """Keys in trouble come first, then healthy ones; every fault has its alarm."""
     received = Received(alarms=alarms, state={scenario.faults[1].name: "firing"})
     now_us = START_US + scenario.fleet.row * INTERVAL
     received.severity["db-002"] = [(now_us - INTERVAL, 5.0)]
-    shown = text(render(scenario, received, "host/here", "a headline"))
-    assert "a headline" in shown
-    assert "host/here" in shown
+    rendered = text(render(scenario, received, "host/here", "a headline"))
+    assert "a headline" in rendered
+    assert "host/here" in rendered
     for fault in scenario.faults:
-        assert fault.name in shown
-    assert shown.count("after 2 rows") == 6
-    assert shown.count("missed") == 6
-    assert "1 false triggers" in shown
-    assert "anomalous" in shown
-    assert f"{scenario.faults[1].channel_name or ''} is odd" in shown
+        assert fault.name in rendered
+    assert rendered.count("after 2 rows") == 6
+    assert rendered.count("missed") == 6
+    assert "1 false triggers" in rendered
+    assert "anomalous" in rendered
+    assert f"{scenario.faults[1].channel_name or ''} is odd" in rendered

@@ -1,4 +1,4 @@
-"""Numbers and times as a reader wants them."""
+"""Numbers and times for readers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_ticks_are_few_and_inside(span: int) -> None:
     start, end = 1_767_225_601_000_000, (1_767_225_601 + span) * 1_000_000
     ticks = TimeFormat().ticks(start, end)
     assert len(ticks) <= 8
-    assert all(start <= us <= end and text for us, text in ticks)
+    assert all(start <= time_us <= end and text for time_us, text in ticks)
 
 
 def test_lengths_of_time() -> None:

@@ -121,6 +121,7 @@ def held_out_error(net):
     return float(((due[100:] - fresh[100:, None]) ** 2).mean())
 
 
+@pytest.mark.slow
 def test_a_refined_cell_forecasts_better_than_the_ridge_alone(gradients):
     """On rows of no training; the wiring and the time constants stay."""
     with ops.default_backend("numpy"):
