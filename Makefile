@@ -42,7 +42,7 @@ check: $(VENV)/.ready-dev  ## Lint, formatting, types, import contracts, figures
 		echo "$$tool"; $(BIN)/$$tool || failed="$$failed, $$tool"; \
 	done; test -z "$$failed" || { echo "Failed: $${failed#, }"; exit 1; }
 
-fix: $(VENV)/.ready-dev  ## Mend what ruff can mend, and format
+fix: $(VENV)/.ready-dev  ## Fix what ruff can fix, and format
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 

@@ -59,6 +59,7 @@ REFERENCE = (
     "stream.engine",
     "stream.codecs",
     "stream.settings",
+    "stream.testing",
 )
 """Public modules; each has a page of docs/reference."""
 

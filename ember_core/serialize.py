@@ -61,6 +61,7 @@ def save_bundle(
         "library_version": library_version(),
         "sha256": hashlib.sha256(data).hexdigest(),
     }
+    # The bundle's own keys cannot be overwritten by the card.
     extras = {key: value for key, value in card.items() if key not in _OWN_KEYS}
     try:
         text = json.dumps(header | extras, indent=2, ensure_ascii=False, allow_nan=False)

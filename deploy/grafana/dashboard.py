@@ -69,6 +69,7 @@ class Panel:
                 "expr": expr,
                 "legendFormat": legend,
                 "refId": chr(ord("A") + index),
+                # A panel of the current value needs one sample, not a series.
                 "instant": now,
                 "range": not now,
                 "format": {"heatmap": "heatmap", "table": "table"}.get(self.kind, "time_series"),

@@ -101,6 +101,7 @@ class PCAWindows:
         size = self.window * rows.shape[1]
         total, outer, n = np.zeros(size), np.zeros((size, size)), 0
         for block in _windows(rows, self.window):
+            # Sums of blocks: all windows at once would need `window` times the rows' memory.
             total += block.sum(axis=0)
             outer += block.T @ block
             n += len(block)
@@ -141,6 +142,7 @@ class KMeansWindows:
         self._standard.fit(train)
         rows = self._standard(train)
         indices = np.unique(np.linspace(0, len(rows) - 1, min(_FITTED, len(rows))).astype(np.int64))
+        # The first windows repeat the first row instead of reaching before the series.
         window_rows = np.maximum(indices[:, None] + np.arange(1 - self.window, 1), 0)
         points = rows[window_rows].reshape(len(indices), -1)
         self._centres = kmeans(points, self.clusters, np.random.default_rng(self.seed))

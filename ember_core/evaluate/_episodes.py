@@ -79,6 +79,7 @@ def detection_delay(label: ArrayLike, flags: ArrayLike) -> NDArray[np.float64]:
         ValueError: If the shapes differ.
     """
     events = runs(as_label(label))
+    # A sentinel behind the last flag, so that the search always finds one.
     positions = np.append(np.flatnonzero(_as_flags(flags, label)), np.iinfo(np.int64).max)
     first = positions[np.searchsorted(positions, events[:, 0])]
     return np.where(first < events[:, 1], (first - events[:, 0]).astype(np.float64), np.nan)
@@ -105,6 +106,7 @@ def episode_scores(label: ArrayLike, flags: ArrayLike, merge: int = 10) -> Episo
     delays = detection_delay(truth, raised)
     detected = ~np.isnan(delays)
     episodes = alarm_episodes(raised, merge)
+    # Prefix sums: hits within an episode are a difference of two.
     hits = np.append(0, (truth & raised).cumsum(dtype=np.int64))
     true = sum(bool(hits[end] > hits[start]) for start, end in episodes)
     recall = ratio(int(detected.sum()), delays.size)

@@ -28,6 +28,7 @@ def kmeans(points: Floats, clusters: int, rng: np.random.Generator, steps: int =
         if np.array_equal(closest, owner):
             break
         owner = closest
+        # Sums per cluster as one matrix product, which is quicker than a loop.
         members = np.zeros((len(centres), len(points)))
         members[owner, np.arange(len(points))] = 1.0
         size = members.sum(axis=1)
@@ -58,6 +59,7 @@ def _start(points: Floats, norms: Floats, clusters: int, rng: np.random.Generato
         if total[-1] <= 0.0:
             break
         pick = int(np.searchsorted(total, rng.random() * total[-1], side="right"))
+        # Rounding may put the drawn number behind the last sum.
         centres.append(points[min(pick, len(points) - 1)])
         distance = np.minimum(distance, _squared(points, norms, centres[-1][None])[:, 0])
     return np.stack(centres)

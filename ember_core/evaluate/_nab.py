@@ -108,6 +108,7 @@ def nab_score(
     for number in windows:
         records = np.flatnonzero(window == number)
         best = np.maximum.accumulate(np.append(-costs.false_negative, worth[records]))
+        # A window counts once: a later record adds only the gain over the best one so far.
         change[records] = np.diff(best)
     # The last record of each distinct score; in front the threshold that flags nothing.
     ends = np.flatnonzero(np.append(score[1:] != score[:-1], True)) if score.size else order
@@ -156,6 +157,7 @@ def _worth(series: NabSeries, costs: NabCosts) -> _Worth:
             )
         width = last - start + 1
         records = np.arange(start, last + 1)
+        # -1 at the first record of the window, nearly 0 at its last.
         position = -(last - records + 1) / width
         worth[records] = costs.true_positive * _sigmoid(position) / _sigmoid(-1.0)
         window[records] = number

@@ -39,6 +39,7 @@ def silhouette(points: Floats, labels: NDArray[np.int64]) -> float:
     sizes = member.sum(axis=0)
     sums = np.sqrt(squared) @ member
     rows = np.arange(len(points))
+    # A point's distance to itself is 0, so its own cluster has one term less.
     own_distance = sums[rows, cluster] / np.maximum(sizes[cluster] - 1, 1)
     means = sums / sizes
     means[rows, cluster] = np.inf

@@ -103,6 +103,7 @@ def _touched(first: _Ints, ranges: _Ints, window: int, thresholds: int) -> _Floa
     ends = np.minimum(ranges[np.concatenate((separate, [True])), 1] + half, first.size)
     # reduceat takes [start, end) pairs from the even places; the sentinel allows end == T.
     padded = np.append(first, thresholds)
+    # A range is touched at the first threshold that predicts any of its records.
     earliest = np.minimum.reduceat(padded, np.stack([starts, ends], axis=1).ravel())[::2]
     return _up_to(earliest, None, thresholds) / len(starts)
 

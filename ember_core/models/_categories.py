@@ -84,6 +84,7 @@ def categorize_anomalies(
         )
     hidden = np.asarray(ops.to_numpy(rbm(ops.to(rows, like=rbm.weights.data))), np.float64)[flags]
     clusters, quality = _divide(hidden, most, least_rows, np.random.default_rng(seed))
+    # k-means numbers clusters arbitrarily; numbers by size have a meaning.
     order = np.argsort(-np.bincount(clusters), kind="stable")  # the largest kind is number 0
     labels[flags] = np.argsort(order)[clusters]
     usual = values[~flags] if (~flags).any() else values

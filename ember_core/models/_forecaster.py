@@ -50,10 +50,12 @@ class ForecastCell(Cell):
         """One row; `x` is `[input, targets]`, `(B, F + O)`, the rest as `Cell` says."""
         cell_size, inputs = self.cell.state_size, self.cell.input_size
         target, due, started = x[:, inputs:], state[:, cell_size:-1], state[:, -1:]
+        # Before the first forecast there is nothing to compare: `started` is 0 there.
         error = started * ops.mean(ops.square(target - due), axis=1, keepdims=True)
         score = started * self.scale(target - due, elapsed)
         features, cell_state = self.cell(x[:, :inputs], state[:, :cell_size], elapsed)
         # The next row is forecast as a departure from this one: levels may drift.
+        # The read-out learns the change from this row to the next.
         forecast = target + self.readout(features)
         return (
             ops.concatenate([forecast, error, score], axis=1),

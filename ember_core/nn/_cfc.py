@@ -85,9 +85,11 @@ class CfCHead(Module):
         weight = self.weight.data if self.mask is None else self.weight.data * self.mask
         y = ops.matmul(x, weight) + self.bias.data
         if self.w_tau is not None and self.amplitude is not None:
+            # Absolute values keep the rate positive, and so the state bounded.
             decay = ops.exp(-elapsed * (ops.abs(self.w_tau.data) + ops.abs(y)))
             return self.amplitude.data * (1.0 - decay * y)
         n = self.hidden_size
+        # One call for both halves: each call has a cost of its own.
         squashed = ops.tanh(y[:, : 2 * n])
         f1, f2 = squashed[:, :n], squashed[:, n:]
         gate = ops.sigmoid(y[:, 2 * n : 3 * n] * elapsed + y[:, 3 * n :])

@@ -104,6 +104,7 @@ def _order(
         neighbours[edge["source"]].append(edge["target"])
         neighbours[edge["target"]].append(edge["source"])
     order = {layer: list(names) for layer, names in nodes.items()}
+    # Sweeps go forward and back in turn, each fixing the column before.
     for sweep in range(4):
         forward = sweep % 2 == 0
         walk = columns if forward else columns[::-1]

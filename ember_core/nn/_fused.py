@@ -138,6 +138,7 @@ class _Tiles:
     def __init__(self, layers: list[Any], gated: bool) -> None:
         self._gated = gated
         for weights in layers:
+            # sigmoid(u) = (1 + tanh(u / 2)) / 2: one tanh serves the candidates and the gate.
             weights[len(weights) // 2 :] *= 0.5  # of the gate, for its tanh
         for weights, previous in zip(layers[1:], layers, strict=False):
             weights[:, : len(previous) // 4] *= 0.5  # it gets twice the state of the layer before
@@ -151,16 +152,16 @@ class _Tiles:
 
     def step(self, x: Any, before: Any, dt: Any, after: Any) -> None:
         """One tile: `(F, b)`, `(U, b)`, `(1, b)` in, `(U, b)` out."""
-        rooms = self._rooms(dt.shape[1])
-        np.copyto(rooms[0].given, x)
-        for weights, room in zip(self._layers, rooms, strict=True):
-            f1, f2, gate, change = room.f1, room.f2, room.gate, room.moved
-            np.copyto(room.before, before[room.units])
-            for inputs, product in room.products:
+        buffers = self._layer_buffers(dt.shape[1])
+        np.copyto(buffers[0].input, x)
+        for weights, buffer in zip(self._layers, buffers, strict=True):
+            f1, f2, gate, change = buffer.f1, buffer.f2, buffer.gate, buffer.offset
+            np.copyto(buffer.state, before[buffer.units])
+            for inputs, product in buffer.products:
                 np.matmul(weights, inputs, out=product)
             gate *= dt
             gate += change  # b, not needed afterwards
-            np.tanh(room.squashed, out=room.squashed)
+            np.tanh(buffer.squashed, out=buffer.squashed)
             if self._gated:
                 np.subtract(f2, f1, out=change)
                 f1 += f2
@@ -170,47 +171,49 @@ class _Tiles:
                 f1 += f2
             change *= gate
             # Twice the state, which the next layer's weights are made for; and it is in the cache.
-            f1 = np.add(f1, change, out=room.handed_on)
-            np.multiply(f1, 0.5, out=after[room.units])
+            f1 = np.add(f1, change, out=buffer.output)
+            np.multiply(f1, 0.5, out=after[buffer.units])
 
-    def _rooms(self, columns: int) -> list[_Room]:
+    def _layer_buffers(self, columns: int) -> list[_Buffers]:
         """Arrays of every layer, `columns` rows wide."""
         if getattr(self._local, "columns", None) != columns:
-            rooms: list[_Room] = []
+            buffers: list[_Buffers] = []
             # One layer's products are gone when the next one's are made.
+            # The largest layer sets the size; the others use the first rows.
             y = np.empty((max(map(len, self._layers)), columns), np.float32)
+            # From the last layer to the first: each needs the input array of the next.
             for weights in reversed(self._layers):
-                handed_on = rooms[-1].given if rooms else None
-                rooms.append(_Room(weights.shape, y, handed_on))
+                output = buffers[-1].input if buffers else None
+                buffers.append(_Buffers(weights.shape, y, output))
             first = 0
-            for room in reversed(rooms):
-                room.units = slice(first, first + len(room.f1))
-                first += len(room.f1)
-            self._local.rooms, self._local.columns = rooms[::-1], columns
-        return self._local.rooms  # type: ignore[no-any-return]
+            for buffer in reversed(buffers):
+                buffer.units = slice(first, first + len(buffer.f1))
+                first += len(buffer.f1)
+            self._local.layers, self._local.columns = buffers[::-1], columns
+        return self._local.layers  # type: ignore[no-any-return]
 
 
-class _Room:
+class _Buffers:
     """A layer's arrays of one tile, and views of them.
 
     Args:
         shape: Shape of the weights, `(4 n, F + n + 1)`.
         y: Array that receives the products, `(4 n or more, columns)`.
-        handed_on: Array that receives the neurons, `(n, columns)`: part of the next layer's input.
+        output: Array that receives the neurons, `(n, columns)`: part of the next layer's input.
     """
 
     units: slice  # its neurons among all
 
-    def __init__(self, shape: tuple[int, int], y: Any, handed_on: Any) -> None:
+    def __init__(self, shape: tuple[int, int], y: Any, output: Any) -> None:
         n = shape[0] // 4
         y = y[: shape[0]]
         inputs = np.ones((shape[1], y.shape[1]), np.float32)  # and the last row stays of ones
-        self.given = inputs[: shape[1] - n - 1]
-        self.before = inputs[shape[1] - n - 1 : -1]
+        self.input = inputs[: shape[1] - n - 1]
+        self.state = inputs[shape[1] - n - 1 : -1]
         self.products = list(zip(_pieces(inputs), _pieces(y), strict=True))
-        self.f1, self.f2, self.gate, self.moved = np.split(y, 4)
+        self.f1, self.f2, self.gate, self.offset = np.split(y, 4)
         self.squashed = y[: 3 * n]
-        self.handed_on = self.f1 if handed_on is None else handed_on
+        self.output = self.f1 if output is None else output
 
 
 def _pieces(x: Any) -> list[Any]:

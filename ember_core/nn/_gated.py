@@ -65,6 +65,7 @@ class LSTMGatedCell(Cell):
         cell_size = self.cell.state_size
         liquid, cell_state = self.cell(self.projection(x), state[:, :cell_size], elapsed)
         memory, memory_state = self.memory(x, state[:, cell_size:], elapsed)
+        # The memory itself is part of the output, so a closed gate hides nothing of it.
         gated = ops.sigmoid(self.gate(memory)) * liquid
         return (
             ops.concatenate([gated, memory], axis=1),

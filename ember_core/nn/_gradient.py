@@ -49,6 +49,7 @@ def value_and_grad(
             return function(*args, **kwargs)
 
         try:
+            # The parameters hold traced arrays meanwhile; `finally` puts the originals back.
             value, grads = ops.value_and_grad(of_arrays)(originals)
         finally:
             for name, parameter in parameters.items():

@@ -115,6 +115,7 @@ class Dropout(Module):
         if self._generator is None:
             self._generator = ops.generator(0, like=x)
         drawn = ops.random.uniform(self._generator, ops.shape(x), ops.dtype(x))
+        # `0.0 * x` keeps dtype and device, and lets NaN through.
         return ops.where(drawn >= self.rate, x / (1.0 - self.rate), 0.0 * x)
 
 
@@ -144,6 +145,7 @@ class LayerNorm(Module):
     def forward(self, x: Array) -> Array:
         """Normalise `x` `(..., F)` over its last axis."""
         centred = x - ops.mean(x, -1, keepdims=True)
+        # Epsilon is inside the root, so that a constant row has a finite gradient.
         size = ops.sqrt(ops.mean(ops.square(centred), -1, keepdims=True) + self.epsilon)
         return centred / size * self.scale.data + self.shift.data
 

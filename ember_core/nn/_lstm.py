@@ -119,6 +119,8 @@ class MixedMemoryCell(Cell):
         """One step of the LSTM, then one of the cell; arguments and returns as `Cell` says."""
         check_step(self, x, state, elapsed)
         cell_size = self.cell.state_size
+        # The state's first half is the cell's own and, at the same time, the LSTM's hidden state.
         hidden, memory_state = self.memory(x, state, elapsed)
         output, cell_state = self.cell(x, hidden, elapsed)
+        # The LSTM's hidden half is replaced by the cell's state; its `c` half stays.
         return output, ops.concatenate([cell_state, memory_state[:, cell_size:]], axis=1)

@@ -97,6 +97,7 @@ class LTCCell(WiredCell):
         units, inputs = wiring.units, input_size
         for name in ("gleak", "vleak", "cm"):
             setattr(self, name, _uniform(generator, name, (units,)))
+        # The order of draws is part of a seed's meaning: it must not change.
         for prefix, sources, synapses in (
             ("", units, wiring.adjacency_matrix),
             ("sensory_", inputs, wiring.sensory()),
@@ -139,6 +140,7 @@ class LTCCell(WiredCell):
         hold_in = hold_in + gleak + self.epsilon
         for _ in range(self.ode_unfolds):
             pull, hold = _currents(state, w, self.sigma.data, self.mu.data, self.erev.data)
+            # Semi-implicit Euler: conductances of the old state, the potential of the new one.
             gain = inertia * state + elapsed * (pull_in + pull)
             state = gain / (inertia + elapsed * (hold_in + hold))
         motor = state[:, : self.wiring.output_dim]

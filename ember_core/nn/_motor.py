@@ -136,6 +136,7 @@ class MotorCell(Cell):
         """One step; arguments and returns as `Cell` says."""
         check_step(self, x, state, elapsed)
         cell_size = self.cell.state_size
+        # The state is the cell's columns, then those of the threshold.
         features, cell_state = self.cell(x, state[:, :cell_size], elapsed)
         motor, motor_state = self.motor(features, state[:, cell_size:])
         return (

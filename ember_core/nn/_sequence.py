@@ -76,6 +76,7 @@ class SequenceLayer(Module):
         times: Array = elapsed
         constant = None if len(ops.shape(elapsed)) == 2 else column + elapsed
         output = ops.broadcast_to(column, (rows, self.cell.output_size))
+        # False and 0 as arrays, which depend on `x` and so are on its backend and device.
         started, pending_time = column > 1.0, column
         outputs = []
         for t in range(steps):
@@ -87,6 +88,7 @@ class SequenceLayer(Module):
                 step_time = ops.where(started, pending_time, 0.0 * column) + dt
                 # What padding holds, NaN even, must reach neither value nor gradient.
                 inputs = ops.where(present, x[:, t], ops.zeros_like(x[:, t]))
+                # Absent steps run with a time of 1, a harmless value: their result is not used.
                 stepped = self.cell(inputs, state, ops.where(present, step_time, column + 1.0))
                 output, state = (
                     ops.where(present, stepped[0], output),

@@ -24,6 +24,7 @@ def _rank(dtype: str) -> int:
 def take_over(value: Any, own: Any) -> Any:
     """A copy of `value` on the backend and device of `own`, with its dtype."""
     array = ops.from_numpy(ops.to_numpy(ops.asarray(value)), like=own)
+    # A copy: the module must not share memory with the state it was loaded from.
     return ops.copy(ops.astype(array, ops.dtype(own)))
 
 

@@ -57,8 +57,10 @@ class StridedCell(Cell):
         cell_size = self.cell.state_size
         inner, held_output = state[:, :cell_size], state[:, cell_size:-2]
         row, cell_time = state[:, -2:-1], state[:, -1:]
+        # Counters are floats among floats of the state: compared between whole numbers.
         due = row < 0.5
         cell_time = cell_time + elapsed
+        # The cell runs for all rows of the batch; only rows that are due keep the result.
         output, new_state = self.cell(x, inner, cell_time)
         inner, held_output = ops.where(due, new_state, inner), ops.where(due, output, held_output)
         row = ops.where(row + 1.5 > self.stride, 0.0 * row, row + 1.0)

@@ -122,6 +122,7 @@ class AdaptiveThreshold(Threshold):
         slot, count, offset = state[:, n : n + 1], state[:, n + 1 : n + 2], state[:, n + 2 :]
         threshold = self.threshold + offset
         slots = ops.reshape(ops.arange(n, dtype="float32", like=state), (1, n))
+        # The history is a ring: the oldest output is overwritten.
         history = ops.where(ops.abs(slots - slot) < 0.5, output, state[:, :n])
         count = ops.minimum(count + 1.0, float(n))
         slot = ops.where(slot + 1.5 > n, 0.0 * slot, slot + 1.0)

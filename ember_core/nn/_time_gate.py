@@ -89,6 +89,7 @@ class TimeGateCfCCell(JoinedCell):
         self.gate = None
         if mode != "no_gate":
             self.gate = Linear(input_size + hidden_size, hidden_size, generator=generator)
+            # Open at first, so that an untrained cell mostly keeps its state.
             self.gate.assign({"bias_vector": ops.ones((hidden_size,))})
         self.time_kernel = Parameter(ops.zeros((hidden_size,)))
 

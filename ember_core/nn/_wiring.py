@@ -261,6 +261,7 @@ def layer_masks(wiring: Wiring) -> list[NDArray[np.float32]]:
     synapses = wiring.sensory()
     for ids in wiring.layers.values():
         recurrent = np.ones((len(ids), len(ids)))
+        # Neurons of a layer are all joined to each other, as in `ncps`.
         masks.append(np.concatenate([np.abs(synapses[:, ids]), recurrent]).astype(np.float32))
         synapses = wiring.adjacency_matrix[ids]
     return masks

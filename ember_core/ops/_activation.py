@@ -46,6 +46,7 @@ def softmax(x: Array, axis: int = -1) -> Array:
         >>> ops.softmax(ops.asarray([1000.0, 1000.0])).tolist()
         [0.5, 0.5]
     """
+    # Through the logarithm, so that large inputs do not overflow.
     return exp(log_softmax(x, axis))
 
 

@@ -39,6 +39,7 @@ def cross_entropy(
     _same_shape(logits, target)
     if label_smoothing:
         target = target * (1.0 - label_smoothing) + label_smoothing / classes
+    # The sum over classes keeps its axis, so that `axis=-1` gives the loss of each row.
     return mean(-sum(target * log_softmax(logits), -1, keepdims=True), axis)
 
 

@@ -86,6 +86,7 @@ class Batches:
             return
         for item in data:
             batch = self._checked(item)
+            # Batches from outside keep their order; only those that are too large are cut.
             if row_count(batch) <= self._batch_size:
                 yield batch
             else:
@@ -95,6 +96,7 @@ class Batches:
         """Batches of rows, in random order."""
         count = row_count(rows)
         tupled = isinstance(rows, tuple)
+        # A new permutation each epoch: the generator goes on.
         order = None if self._generator is None else ops.random.permutation(self._generator, count)
         for start in range(0, count, self._batch_size):
             span = slice(start, start + self._batch_size)

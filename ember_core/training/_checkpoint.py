@@ -77,6 +77,7 @@ class Checkpoint(Callback):
 
     def _file(self, run: Run) -> Path:
         rank = run.strategy.rank
+        # Each process holds its own rows of a persistent chain, and so has its own file.
         return self.path if rank == 0 else self.path.with_name(f"{self.path.name}.{rank}")
 
 
@@ -114,6 +115,7 @@ def _restore(run: Run, path: Path) -> None:
     def part(name: str, saved: Mapping[str, Any]) -> dict[str, Any]:
         return _whole(name, saved, arrays, like)
 
+    # The module first: the run's parameters are the module's own arrays.
     run.module.load_state_dict(part("module", numbers["module"]))
     parameters = dict(run.module.named_parameters())
     run.parameters = {name: parameters[name].data for name in run.parameters}

@@ -122,6 +122,7 @@ def contrastive_divergence(
         excess = ops.sum(positive, axis=0) / rows - sparsity.target
         gradients["hidden_bias"] = gradients["hidden_bias"] + sparsity.cost * excess
     error = None
+    # Without a chain the reconstruction is a by-product; with one it costs a product more.
     if chain is None or measure:
         if chain is not None:
             mean = ops.matmul(positive, w_back) + b

@@ -167,6 +167,7 @@ def _epoch(
         gradients = {name: step_gradients[name] for name in run.parameters}
         if run.strategy.size > 1:
             gradients, figures = _joined(run, gradients, figures)
+        # After the mean over processes, so that all of them clip, or fail, alike.
         norm = global_norm(gradients)
         if not math.isfinite(norm):
             raise ValueError(
@@ -182,6 +183,7 @@ def _epoch(
         run.figures = figures
         for name, value in figures.items():
             totals[name] = totals.get(name, 0.0) + value * run.share.total
+            # Figures may be missing in some batches, so each has a count of its own.
             counts[name] = counts.get(name, 0) + run.share.total
         for callback in run.callbacks:
             callback.on_batch(run)
@@ -195,6 +197,7 @@ def _joined(
     run: Run, gradients: Arrays, figures: Mapping[str, float]
 ) -> tuple[Arrays, dict[str, float]]:
     """Means of gradients and figures over the processes, in one message."""
+    # Figures travel with the gradients: one message costs less than two.
     zero = ops.zeros_like(ops.reshape(next(iter(gradients.values())), (-1,))[:1])
     message = {f"figure {name}": zero + value for name, value in figures.items()}
     mean = run.strategy.average({**gradients, **message}, run.share.weight)

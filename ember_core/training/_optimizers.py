@@ -226,6 +226,7 @@ def global_norm(gradients: Mapping[str, Array]) -> float:
         norm = _norm(gradients)
     if math.isfinite(norm):
         return norm
+    # Finite gradients may have infinite squares: scale by the largest, then back.
     largest = max(float(ops.max(ops.abs(g))) for g in gradients.values())
     if not math.isfinite(largest):
         return norm
@@ -270,6 +271,7 @@ def _adam(
         g = gradients[name]
         first[name] = b1 * state["first"][name] + (1.0 - b1) * g
         second[name] = b2 * state["second"][name] + (1.0 - b2) * ops.square(g)
+        # The averages start at 0; the divisors take that bias out.
         root = ops.sqrt(second[name] / (1.0 - b2**count)) + how.epsilon
         step = first[name] / (1.0 - b1**count) / root
         if decay and _decays(p):

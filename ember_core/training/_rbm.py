@@ -113,6 +113,7 @@ class ContrastiveDivergence:
             )
             active = rbm(v) > drawn[share.rows]
             run.memory["chain"] = ops.astype(active, ops.dtype(rbm.weights.data))
+            # Kept with the chain, because a later batch may be smaller than the first.
             run.memory["chain_total"] = ops.full((1,), share.total, "int64")
         total = int(run.memory["chain_total"][0])
         share = BatchSlice.of(total, run.strategy.rank, run.strategy.size)

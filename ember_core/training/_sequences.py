@@ -115,6 +115,7 @@ def calibrate_sequences(
     reading, _ = model(x, None, elapsed, mask, target)
     present = ops.to_numpy(mask) != 0
     predicted, true = ops.to_numpy(reading.output), ops.to_numpy(target)
+    # A forecast needs both rows: the one it was made at and the one it is for.
     if isinstance(model, LiquidForecaster):  # the forecast of a row was made one row before
         missed, valid = true[:, 1:] - predicted[:, :-1], present[:, 1:] & present[:, :-1]
     else:

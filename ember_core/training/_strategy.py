@@ -53,8 +53,10 @@ class BatchSlice(NamedTuple):
             size: Number of processes.
         """
         if total < size:
+            # Every process computes the same gradient then, and the mean leaves it as it is.
             return cls(0, total, total, 1.0 / size)
         part, remainder = divmod(total, size)
+        # The first `remainder` processes have a row more.
         start = rank * part + min(rank, remainder)
         stop = start + part + (rank < remainder)
         return cls(start, stop, total, (stop - start) / total)

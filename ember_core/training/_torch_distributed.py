@@ -65,6 +65,7 @@ class TorchDistributed:
 
     def broadcast(self, arrays: Mapping[str, Array]) -> Arrays:
         """The arrays of process 0."""
+        # A copy, because broadcast writes into the tensor it is given.
         message = self._tensor(flatten(arrays)).clone()
         self._group.broadcast(message, 0)
         return unflatten(self._back(message, arrays), arrays)

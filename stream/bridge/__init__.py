@@ -1,6 +1,6 @@
-"""`ember bridge`: triggers from their topics to whoever wakes people up.
+"""`ember bridge`: sends triggers from their topics to Alertmanager.
 
-A composition root of its own, beside `stream.app`: it joins the Kafka edge to metrics and health.
+A composition root of its own, beside `stream.app`: it connects Kafka with metrics and health.
 """
 
 from ._alertmanager import RESULTS as RESULTS

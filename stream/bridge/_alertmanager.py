@@ -1,4 +1,4 @@
-"""Alertmanager's API v2, as far as a client needs it that sends alerts."""
+"""Client of Alertmanager's API v2 that sends alerts to all members of a cluster."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = structlog.stdlib.get_logger("ember")
 
 Result = Literal["accepted", "refused", "failed"]
 RESULTS: tuple[Result, ...] = ("accepted", "refused", "failed")
-"""What becomes of a request; `refused` is an alert that Alertmanager will never have."""
+"""Outcome of a request; `refused` counts alerts that Alertmanager will never accept."""
 
 _TIMEOUT_SECONDS = 10.0
 _BACK_OFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -29,22 +29,22 @@ _NOT_ACCEPTABLE = frozenset({400, 413, 422})
 
 
 class NotAcceptedError(Exception):
-    """Alertmanager looked at these alerts and does not want one of them: as a part of fewer it may.
+    """Alertmanager refuses one of these alerts; it may accept the others in a smaller request.
 
-    Sending the same again would not help.
+    Sending the same alerts again would not help.
     """
 
 
 class UnavailableError(Exception):
-    """Alertmanager was not reached, is not well, or does not know who asks: later, perhaps."""
+    """Alertmanager was not reached, is not well, or refuses the login: try again later."""
 
 
 class Alertmanager:
     """One Alertmanager.
 
     Args:
-        url: Its address, without `/api/v2`.
-        settings: Credentials and whom to trust.
+        url: Address, without `/api/v2`.
+        settings: Credentials and certificate authorities.
 
     Raises:
         UserError: If the authorities cannot be read.
@@ -56,14 +56,14 @@ class Alertmanager:
         self._opener = opener(_context(settings))
 
     def post(self, alerts: Sequence[Mapping[str, Any]]) -> None:
-        """Hand alerts over; done when this returns.
+        """Send alerts in one request, and wait for the answer.
 
         Args:
-            alerts: As the API names their fields.
+            alerts: Alerts with the fields of the API.
 
         Raises:
-            NotAcceptedError: If it does not want one of them; the others may be there or not.
-            UnavailableError: If none was taken.
+            NotAcceptedError: If one is refused; some of the others may have been accepted.
+            UnavailableError: If none was accepted.
         """
         request = urllib.request.Request(  # noqa: S310  # http and https only, by the settings
             f"{self.url}/api/v2/alerts", msgspec.json.encode(alerts), self._headers, method="POST"
@@ -73,23 +73,22 @@ class Alertmanager:
                 answer.read()
         except urllib.error.HTTPError as error:
             with error:
-                said = error.read(500).decode("utf-8", "replace").strip()
-            why = f"{error.code} {error.reason}: {said}"
+                body = error.read(500).decode("utf-8", "replace").strip()
             kind = NotAcceptedError if error.code in _NOT_ACCEPTABLE else UnavailableError
-            raise kind(why) from None
+            raise kind(f"{error.code} {error.reason}: {body}") from None
         except (OSError, HTTPException) as error:
             raise UnavailableError(str(getattr(error, "reason", error))) from None
 
 
 class Cluster:
-    """All members of a cluster: each is sent everything, one that takes it is enough.
+    """All members of an Alertmanager cluster: each is sent every alert, one that accepts is enough.
 
-    They tell each other of notifications, not of alerts, so that nobody may choose one of them.
+    The members share their notifications but not their alerts, so a client must send to all.
 
     Args:
-        settings: Addresses, credentials and whom to trust.
-        clock: Monotonic seconds.
-        told: Told of what became of every request.
+        settings: Addresses, credentials and certificate authorities.
+        clock: Monotonic clock, in seconds.
+        on_result: Called with the outcome of every request.
 
     Raises:
         UserError: If the authorities cannot be read.
@@ -99,71 +98,74 @@ class Cluster:
         self,
         settings: AlertmanagerSection,
         clock: Callable[[], float],
-        told: Callable[[Result], None],
+        on_result: Callable[[Result], None],
     ) -> None:
         self._members = [_Member(Alertmanager(url, settings)) for url in settings.urls]
         self._clock = clock
-        self._told = told
+        self._on_result = on_result
 
     def trouble(self) -> str:
-        """Why nothing can be delivered now; empty when one takes alerts, as far as is known."""
+        """Return the error of the first member if all have failed, else an empty string."""
         if all(member.failures for member in self._members):
-            return self._members[0].why
+            return self._members[0].error
         return ""
 
     def deliver(self, alerts: Sequence[Mapping[str, Any]]) -> bool:
-        """Send alerts to every member that is not being left alone after a failure.
+        """Send alerts to every member that is not in back-off after a failure.
+
+        Args:
+            alerts: Alerts with the fields of the API.
 
         Returns:
-            Whether one of them took the alerts, apart from those it will never have.
+            True if one member accepted them, apart from alerts it refuses for good.
         """
-        taken = False
+        accepted = False
         for member in self._members:
-            if self._clock() < member.due:
+            if self._clock() < member.next_attempt:
                 continue
             try:
-                self._give(member.client, alerts)
+                self._post(member.client, alerts)
             except UnavailableError as error:
                 member.failed(self._clock(), f"{member.client.url} takes no alerts: {error}")
-                self._told("failed")
-                log.warning("Alertmanager takes no alerts", url=member.client.url, why=str(error))
+                self._on_result("failed")
+                log.warning("Alertmanager takes no alerts", url=member.client.url, error=str(error))
             else:
                 if member.failures:
                     log.info("Alertmanager takes alerts again", url=member.client.url)
                 member.failures = 0
-                taken = True
-        return taken
+                accepted = True
+        return accepted
 
-    def _give(self, client: Alertmanager, alerts: Sequence[Mapping[str, Any]]) -> None:
-        """Where one of several is not acceptable, find out which."""
+    def _post(self, client: Alertmanager, alerts: Sequence[Mapping[str, Any]]) -> None:
+        """Post alerts; halve a refused request until the refused alert stands alone."""
         try:
             client.post(alerts)
         except NotAcceptedError as error:
             if len(alerts) == 1:
-                self._told("refused")
+                self._on_result("refused")
                 labels = alerts[0]["labels"]
-                log.error("Alertmanager refuses an alert", labels=labels, why=str(error))
+                log.error("Alertmanager refuses an alert", labels=labels, error=str(error))
                 return
             half = len(alerts) // 2
-            self._give(client, alerts[:half])
-            self._give(client, alerts[half:])
+            self._post(client, alerts[:half])
+            self._post(client, alerts[half:])
         else:
-            self._told("accepted")
+            self._on_result("accepted")
 
 
 class _Member:
-    """An Alertmanager, and when it is asked again."""
+    """A member of the cluster, with its back-off after failures."""
 
     def __init__(self, client: Alertmanager) -> None:
         self.client = client
         self.failures = 0
-        self.due = float("-inf")
-        self.why = ""
+        self.next_attempt = float("-inf")
+        self.error = ""
 
-    def failed(self, now: float, why: str) -> None:
-        self.due = now + _BACK_OFF_SECONDS[min(self.failures, len(_BACK_OFF_SECONDS) - 1)]
+    def failed(self, now: float, error: str) -> None:
+        self.next_attempt = now + _BACK_OFF_SECONDS[min(self.failures, len(_BACK_OFF_SECONDS) - 1)]
         self.failures += 1
-        self.why = why
+        self.error = error
 
 
 def _authorization(settings: AlertmanagerSection) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What fires now, and what Alertmanager has not been told yet. No Kafka, no network, no clock."""
+"""Table of firing alerts, and of those to send to Alertmanager. No Kafka, no network, no clock."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from stream.settings import AlertmanagerSection
-
-TP = tuple[str, int]
+from stream.types import TP
 
 Outcome = Literal["firing", "resolved", "backlog", "unknown", "withheld", "invalid"]
 OUTCOMES: tuple[Outcome, ...] = (
     *("firing", "resolved", "backlog"),
     *("unknown", "withheld", "invalid"),
 )
-"""What becomes of a trigger; `unknown`: the end of what was never sent."""
+"""Outcome of a trigger; `unknown` is a resolved trigger of an alert that was never sent."""
 
-_LIFETIMES = 4  # of what fires, in intervals of sending it again, as Prometheus does it
+_LIFETIME_INTERVALS = (
+    4  # an alert expires after as many intervals without a resend, as Prometheus's
+)
 _SHOWN_ID = 12
 
 
@@ -29,8 +30,8 @@ class _Channel(msgspec.Struct):
     share: float = 0.0
 
 
-class _Said(msgspec.Struct):
-    """What of a trigger's body goes on."""
+class _Trigger(msgspec.Struct):
+    """Fields of a trigger's body that an alert has too."""
 
     status: Literal["firing", "resolved"]
     labels: dict[str, str]
@@ -40,8 +41,8 @@ class _Said(msgspec.Struct):
     top_channels: list[_Channel] = []
 
 
-class _Place(NamedTuple):
-    """Where an alert comes from, and which it is."""
+class _AlertId(NamedTuple):
+    """Identity of an alert: the partition of its trigger, and its labels."""
 
     tp: TP
     labels: tuple[tuple[str, str], ...]
@@ -50,30 +51,30 @@ class _Place(NamedTuple):
 class _Firing(NamedTuple):
     offset: int
     alert: dict[str, Any]
-    told: bool
+    is_sent: bool
 
 
 class Alerts:
-    """Alerts of all partitions that this bridge has.
+    """Alerts of all partitions that are assigned to this bridge.
 
     Args:
-        settings: Labels, links, how many, how long.
+        settings: Section `alertmanager`: labels, link, limits, interval of resending.
     """
 
     def __init__(self, settings: AlertmanagerSection) -> None:
         self._settings = settings
-        self._decode = msgspec.json.Decoder(_Said).decode
-        self._firing: dict[_Place, _Firing] = {}
-        self._unsent: dict[_Place, dict[str, Any]] = {}
+        self._decode = msgspec.json.Decoder(_Trigger).decode
+        self._firing: dict[_AlertId, _Firing] = {}
+        self._unsent: dict[_AlertId, dict[str, Any]] = {}
 
     @property
     def firing(self) -> int:
-        """How many fire."""
+        """Number of firing alerts."""
         return len(self._firing)
 
     @property
     def unsent(self) -> int:
-        """How many Alertmanager has not been told of, or not again."""
+        """Number of alerts to send, for the first time or again."""
         return len(self._unsent)
 
     def take(
@@ -84,94 +85,111 @@ class Alerts:
         body: bytes,
         now: datetime,
         *,
-        told: bool = False,
+        is_sent: bool = False,
     ) -> Outcome:
-        """Take over a trigger.
+        """Apply a trigger to the table.
 
-        What was backlog when it was written opens nothing. An end always counts: it wakes nobody.
-        Of what ends before it was told nothing is told, so that what waits is bounded.
+        A firing trigger marked as backlog opens no alert. A resolved one always counts, backlog or
+        not. An alert that resolves before it was sent is not sent at all, so that the number of
+        unsent alerts is bounded.
 
         Args:
-            tp: Its topic and partition.
-            offset: Its offset there.
-            headers: Its headers.
-            body: Its value.
-            now: For times that would lie in the future.
-            told: It is known to have been accepted, before a restart.
+            tp: Topic and partition of the trigger.
+            offset: Offset of the trigger.
+            headers: Headers of the trigger.
+            body: Value of the trigger.
+            now: Current time, the upper bound of all times sent.
+            is_sent: True if Alertmanager accepted the alert before a restart.
+
+        Returns:
+            The outcome, for the metrics.
         """
         try:
-            said = self._decode(body)
+            trigger = self._decode(body)
         except msgspec.DecodeError:
             return "invalid"
-        place = _Place(tp, tuple(sorted(said.labels.items())))
-        if said.status == "resolved":
-            was = self._firing.pop(place, None)
-            if was is None:
+        alert_id = _AlertId(tp, tuple(sorted(trigger.labels.items())))
+        firing = self._firing.get(alert_id)
+        if trigger.status == "resolved":
+            if firing is None:
                 return "unknown"
-            if not was.told:
-                self._unsent.pop(place, None)
+            del self._firing[alert_id]
+            if not firing.is_sent:
+                self._unsent.pop(alert_id, None)
                 return "resolved"
-            # What began in the future ends at once: an end before the beginning is refused.
-            ends = max(min(_aware(said.endsAt or now), now), min(_aware(said.startsAt), now))
-            self._unsent[place] = {**self._alert(said, headers, now), "endsAt": _text(ends)}
+            # Alertmanager refuses an end before the start, so that one in the future ends at once.
+            ends = max(min(_aware(trigger.endsAt or now), now), min(_aware(trigger.startsAt), now))
+            self._unsent[alert_id] = {**self._alert(trigger, headers, now), "endsAt": _text(ends)}
             return "resolved"
         if "ember.backlog" in headers:
             return "backlog"
-        if place not in self._firing and self.firing >= self._settings.max_alerts:
+        if firing is None and self.firing >= self._settings.max_alerts:
             return "withheld"
-        known = self._firing.get(place)
-        alert = self._alert(said, headers, now)
-        self._firing[place] = _Firing(offset, alert, told or (known is not None and known.told))
-        self._unsent[place] = alert
+        alert = self._alert(trigger, headers, now)
+        was_sent = firing is not None and firing.is_sent
+        self._firing[alert_id] = _Firing(offset, alert, is_sent or was_sent)
+        self._unsent[alert_id] = alert
         return "firing"
 
     def drop(self, tp: TP) -> None:
-        """Forget a partition that is another bridge's now."""
+        """Drop the alerts of a partition that was revoked."""
         for table in (self._firing, self._unsent):
-            for place in [place for place in table if place.tp == tp]:
-                del table[place]
+            for alert_id in [alert_id for alert_id in table if alert_id.tp == tp]:
+                del table[alert_id]
 
     def oldest(self) -> dict[TP, int]:
-        """Offset of the first trigger that still fires, of each partition that has one."""
-        found: dict[TP, int] = {}
-        for place, firing in self._firing.items():
-            found[place.tp] = min(firing.offset, found.get(place.tp, firing.offset))
-        return found
+        """Return the offset of the oldest firing trigger, for each partition that has one."""
+        offsets: dict[TP, int] = {}
+        for alert_id, firing in self._firing.items():
+            offsets[alert_id.tp] = min(firing.offset, offsets.get(alert_id.tp, firing.offset))
+        return offsets
 
-    def remind(self) -> None:
-        """Let everything that fires be told again."""
-        self._unsent = {place: f.alert for place, f in self._firing.items()} | self._unsent
+    def resend(self) -> None:
+        """Mark all firing alerts as unsent; resolved ones that are still unsent stay."""
+        self._unsent = {i: firing.alert for i, firing in self._firing.items()} | self._unsent
 
-    def parts(self, size: int) -> Iterator[list[_Place]]:
-        """What is to be told, in parts."""
-        places = list(self._unsent)
-        yield from (places[at : at + size] for at in range(0, len(places), size))
+    def batches(self, size: int) -> Iterator[list[_AlertId]]:
+        """Yield the unsent alerts in batches."""
+        alert_ids = list(self._unsent)
+        yield from (alert_ids[i : i + size] for i in range(0, len(alert_ids), size))
 
-    def told(self, places: Sequence[_Place]) -> None:
-        """Alertmanager knows of these, or will not have them."""
-        for place in places:
-            self._unsent.pop(place, None)
-            if place in self._firing:
-                self._firing[place] = self._firing[place]._replace(told=True)
+    def sent(self, alert_ids: Sequence[_AlertId]) -> None:
+        """Mark alerts as sent: Alertmanager has accepted them, or refuses them for good."""
+        for alert_id in alert_ids:
+            self._unsent.pop(alert_id, None)
+            if alert_id in self._firing:
+                self._firing[alert_id] = self._firing[alert_id]._replace(is_sent=True)
 
-    def payload(self, places: Sequence[_Place], now: datetime) -> list[dict[str, Any]]:
-        """Alerts as the API takes them; what fires, fires for some time from now."""
-        until = now + timedelta(seconds=_LIFETIMES * self._settings.resend_seconds)
-        return [{"endsAt": _text(until), **self._unsent[place]} for place in places]
+    def payload(self, alert_ids: Sequence[_AlertId], now: datetime) -> list[dict[str, Any]]:
+        """Return unsent alerts as the API takes them.
 
-    def _alert(self, said: _Said, headers: Mapping[str, str], now: datetime) -> dict[str, Any]:
-        notes = dict(said.annotations)
-        if said.top_channels:
-            notes["channels"] = ", ".join(f"{c.name} {c.share:.0%}" for c in said.top_channels)
+        Args:
+            alert_ids: Alerts to send.
+            now: Current time.
+
+        Returns:
+            The alerts; the end of a firing one is in the future, until it is sent again.
+        """
+        expiry = now + timedelta(seconds=_LIFETIME_INTERVALS * self._settings.resend_seconds)
+        return [{"endsAt": _text(expiry), **self._unsent[alert_id]} for alert_id in alert_ids]
+
+    def _alert(
+        self, trigger: _Trigger, headers: Mapping[str, str], now: datetime
+    ) -> dict[str, Any]:
+        notes = dict(trigger.annotations)
+        if trigger.top_channels:
+            notes["channels"] = ", ".join(f"{c.name} {c.share:.0%}" for c in trigger.top_channels)
         if headers.get("ce_id"):
             notes["explain"] = f"ember explain {headers['ce_id'][:_SHOWN_ID]}"
+        # The settings' labels win: routes depend on them.
         alert: dict[str, Any] = {
-            "labels": {**said.labels, **self._settings.labels},
+            "labels": {**trigger.labels, **self._settings.labels},
             "annotations": notes,
-            "startsAt": _text(min(_aware(said.startsAt), now)),
+            # A producer's clock may be ahead of ours.
+            "startsAt": _text(min(_aware(trigger.startsAt), now)),
         }
         if self._settings.link:
-            alert["generatorURL"] = self._link(said.labels)
+            alert["generatorURL"] = self._link(trigger.labels)
         return alert
 
     def _link(self, labels: Mapping[str, str]) -> str:

@@ -1,9 +1,9 @@
-"""Triggers from the topic to Alertmanager: at least once, and only what is so now.
+"""Bridge from trigger topics to Alertmanager: at least once, and the present state only.
 
 The group's offset of a partition is committed when Alertmanager has accepted everything before it;
-in the commit's metadata stands the offset of the oldest trigger that still fires. After a restart,
-or on another member of the group, reading begins there, so that what fires is known again.
-Nothing is sent while there is more to read: who failed and recovered meanwhile wakes nobody.
+the commit's metadata has the offset of the oldest trigger that still fires. After a restart, or on
+another member of the group, reading starts there, so that all firing alerts are known again.
+Nothing is sent while there is more to read: an alert that resolved meanwhile notifies nobody.
 """
 
 from __future__ import annotations
@@ -21,29 +21,31 @@ from stream.errors import UserError
 from stream.observe import BridgeHealth, BridgeMetrics
 from stream.settings import Settings
 from stream.tools import clients, reading
+from stream.types import TP
 
 from ._alertmanager import Cluster, Result
-from ._alerts import TP, Alerts
+from ._alerts import Alerts
 
 log = structlog.stdlib.get_logger("ember")
 
-_PART = 250  # alerts in a request: some 300 KiB
+_BATCH = 250  # alerts in a request: some 300 KiB
 _POLL_SECONDS = 0.5
-_TOPIC_SECONDS = 5.0
+_TOPIC_RETRY_SECONDS = 5.0
+# Metadata of a commit; other tools may have set the offset without it.
 _OLDEST = re.compile(r"firing-from=(\d+)")
 
 
 class Bridge:
-    """One member of the bridge's group.
+    """One member of the bridge's consumer group.
 
     Args:
-        settings: All of them.
-        metrics: What it counts.
-        health: What it tells of itself.
-        clock: Monotonic seconds.
+        settings: Settings of the service.
+        metrics: Metrics of the bridge.
+        health: Health of the bridge.
+        clock: Monotonic clock, in seconds.
 
     Raises:
-        UserError: If the settings name files that cannot be read.
+        UserError: If a file named in the settings cannot be read.
     """
 
     def __init__(
@@ -57,23 +59,26 @@ class Bridge:
         self._metrics = metrics
         self._health = health
         self._clock = clock
-        self._cluster = Cluster(settings.alertmanager, clock, self._posted)
+        self._cluster = Cluster(settings.alertmanager, clock, self._on_result)
         self._alerts = Alerts(settings.alertmanager)
         self._topics = sorted({settings.output.topic("triggers", t) for t in settings.input.topics})
         self._positions: dict[TP, int] = {}
         self._committed: dict[TP, tuple[int, int | None]] = {}
-        self._accepted: dict[TP, int] = {}  # offsets as of the assignment
-        self._behind: set[TP] = set()
+        self._accepted: dict[TP, int] = {}  # committed offsets at the assignment
+        self._catching_up: set[TP] = set()
         self._caught_up = True
-        self._remind_at = 0.0
+        self._next_resend = 0.0
 
     @property
     def group(self) -> str:
-        """Its consumer group."""
+        """Consumer group of the bridge."""
         return f"{self._settings.kafka.group}-alertmanager"
 
     def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set.
+        """Run until an event is set.
+
+        Args:
+            stop: Event that stops the bridge.
 
         Raises:
             UserError: If the broker refuses the login, or to be read.
@@ -87,6 +92,7 @@ class Bridge:
         try:
             consumer.subscribe(self._topics, on_assign=self._assigned, on_revoke=self._revoked)
             log.info("started", group=self.group, topics=self._topics)
+            # Read, send, commit, in this order: a commit never passes an unsent alert.
             while not stop.is_set():
                 self._read(consumer.consume(500, timeout=_POLL_SECONDS))
                 self._send()
@@ -100,24 +106,24 @@ class Bridge:
             consumer.close()
 
     def _wait_for_topics(self, stop: threading.Event) -> bool:
-        """And for a broker; workers create the topics."""
-        said = ""
+        """Wait for a broker and the trigger topics, which workers create; False if stopped."""
+        logged_reason = ""
         while not stop.is_set():
             try:
-                there = clients.partition_counts(clients.fetch_metadata(self._settings.kafka))
+                counts = clients.partition_counts(clients.fetch_metadata(self._settings.kafka))
             except clients.UnreachableError as error:
-                why = error.message
+                reason = error.message
             else:
-                missing = [topic for topic in self._topics if topic not in there]
+                missing = [topic for topic in self._topics if topic not in counts]
                 if not missing:
                     return True
-                why = f"there is no topic {missing[0]!r} yet: `ember run` creates it"
+                reason = f"there is no topic {missing[0]!r} yet: `ember run` creates it"
             self._health.worked(self._clock())
-            self._health.phase("waiting", why, self._clock())
-            if why != said:
-                log.warning("waiting", why=why)
-                said = why
-            stop.wait(_TOPIC_SECONDS)
+            self._health.phase("waiting", reason, self._clock())
+            if reason != logged_reason:
+                log.warning("waiting", reason=reason)
+                logged_reason = reason
+            stop.wait(_TOPIC_RETRY_SECONDS)
         return False
 
     # -- the group
@@ -125,52 +131,60 @@ class Bridge:
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         starts = self._starts(consumer, partitions)
         consumer.assign(starts)
-        self._behind |= {(at.topic, at.partition) for at in starts}
-        self._tell_partitions(consumer)
+        self._catching_up |= {(tp.topic, tp.partition) for tp in starts}
+        self._report_partitions(consumer)
         self._caught_up = False
-        self._health.phase("recovering", "reads what fires", self._clock())
+        self._health.phase("recovering", "reads firing triggers", self._clock())
 
     def _starts(self, consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
-        """Where the oldest firing trigger is; without a commit, where today's news begins."""
+        """Return the offsets to start at: the oldest firing trigger of each partition.
+
+        A partition without a commit starts at the first trigger within `alerts.max_age_seconds`.
+        """
         seconds = clients.REQUEST_SECONDS
-        found = []
-        new = []
-        for at in consumer.committed(partitions, timeout=seconds):
-            if at.offset < 0:
-                new.append(at)
+        starts = []
+        uncommitted = []
+        for tp in consumer.committed(partitions, timeout=seconds):
+            if tp.offset < 0:
+                uncommitted.append(tp)
                 continue
-            oldest = _OLDEST.fullmatch(at.metadata or "")
-            self._committed[at.topic, at.partition] = (at.offset, oldest and int(oldest[1]))
-            self._accepted[at.topic, at.partition] = at.offset
-            first = min(int(oldest[1]), at.offset) if oldest else at.offset
-            found.append(TopicPartition(at.topic, at.partition, first))
-        if not new:
-            return found
-        if clients.is_embedded(consumer.list_topics(timeout=seconds)):  # looks up no times
-            return found + [TopicPartition(at.topic, at.partition, OFFSET_BEGINNING) for at in new]
-        since = int(1000 * (time.time() - self._settings.alerts.max_age_seconds))
-        # The ends first: what is written between the two questions must not be passed over.
-        ends = [consumer.get_watermark_offsets(at, timeout=seconds)[1] for at in new]
-        asked = [TopicPartition(at.topic, at.partition, since) for at in new]
-        for at, end in zip(consumer.offsets_for_times(asked, timeout=seconds), ends, strict=True):
-            first = at.offset if at.offset >= 0 else end  # all of it is older
-            found.append(TopicPartition(at.topic, at.partition, first))
-        return found
+            oldest = _OLDEST.fullmatch(tp.metadata or "")
+            self._committed[tp.topic, tp.partition] = (tp.offset, oldest and int(oldest[1]))
+            self._accepted[tp.topic, tp.partition] = tp.offset
+            first = min(int(oldest[1]), tp.offset) if oldest else tp.offset
+            starts.append(TopicPartition(tp.topic, tp.partition, first))
+        if not uncommitted:
+            return starts
+        if clients.is_embedded(consumer.list_topics(timeout=seconds)):
+            # The embedded broker cannot look up offsets by time.
+            return starts + [
+                TopicPartition(tp.topic, tp.partition, OFFSET_BEGINNING) for tp in uncommitted
+            ]
+        since_ms = int(1000 * (time.time() - self._settings.alerts.max_age_seconds))
+        # End offsets first: a trigger written between the two requests must not be skipped.
+        ends = [consumer.get_watermark_offsets(tp, timeout=seconds)[1] for tp in uncommitted]
+        requests = [TopicPartition(tp.topic, tp.partition, since_ms) for tp in uncommitted]
+        answers = consumer.offsets_for_times(requests, timeout=seconds)
+        for tp, end in zip(answers, ends, strict=True):
+            first = tp.offset if tp.offset >= 0 else end  # negative: all triggers are older
+            starts.append(TopicPartition(tp.topic, tp.partition, first))
+        return starts
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # The partitions are still assigned during the callback: the next member starts here.
         self._commit(consumer)
-        for at in partitions:
-            tp = (at.topic, at.partition)
+        for revoked in partitions:
+            tp = (revoked.topic, revoked.partition)
             self._alerts.drop(tp)
-            self._behind.discard(tp)
+            self._catching_up.discard(tp)
             self._positions.pop(tp, None)
             self._committed.pop(tp, None)
             self._accepted.pop(tp, None)
-        self._tell_partitions(consumer)
+        self._report_partitions(consumer)
 
-    def _tell_partitions(self, consumer: Consumer) -> None:
-        held = {(at.topic, at.partition) for at in consumer.assignment()}
-        self._health.assigned(held, self._clock())
+    def _report_partitions(self, consumer: Consumer) -> None:
+        assigned = {(tp.topic, tp.partition) for tp in consumer.assignment()}
+        self._health.assigned(assigned, self._clock())
 
     # -- reading
 
@@ -180,7 +194,7 @@ class Bridge:
             if message.error() is not None:
                 if reading.is_partition_end(message):
                     tp = reading.partition_of(message)
-                    self._behind.discard(tp)
+                    self._catching_up.discard(tp)
                     self._positions[tp] = message.offset() or 0
                 else:
                     reading.raise_if_fatal(message)
@@ -188,66 +202,67 @@ class Bridge:
             tp, offset = reading.partition_of(message), message.offset()
             assert offset is not None
             headers = reading.headers_of(message)
-            told = offset < self._accepted.get(tp, 0)
+            # Read again after a restart: its alert was accepted before the commit.
+            is_sent = offset < self._accepted.get(tp, 0)
             body = message.value() or b""
-            outcome = self._alerts.take(tp, offset, headers, body, now, told=told)
+            outcome = self._alerts.take(tp, offset, headers, body, now, is_sent=is_sent)
             self._positions[tp] = offset + 1
             self._metrics.trigger(outcome)
             if outcome == "invalid":
                 log.warning("not a trigger", topic=tp[0], partition=tp[1], offset=offset)
             elif outcome == "withheld":
-                log.warning("more alerts than alertmanager.max_alerts", held=self._alerts.firing)
+                log.warning("more alerts than alertmanager.max_alerts", firing=self._alerts.firing)
 
     # -- sending
 
     def _send(self) -> None:
-        """Tell what is to be told, once everything is read."""
-        if self._behind:
+        """Send the unsent alerts, once all partitions are read to their ends."""
+        if self._catching_up:
             return
         now = self._clock()
         if not self._caught_up:
             self._caught_up = True
             self._health.phase("running", "", now)
             log.info("caught up", firing=self._alerts.firing, partitions=len(self._positions))
-        if now >= self._remind_at:
-            self._alerts.remind()
-            self._remind_at = now + self._settings.alertmanager.resend_seconds
-        for places in list(self._alerts.parts(_PART)):
-            if not self._cluster.deliver(self._alerts.payload(places, datetime.now(UTC))):
+        if now >= self._next_resend:
+            self._alerts.resend()
+            self._next_resend = now + self._settings.alertmanager.resend_seconds
+        for batch in list(self._alerts.batches(_BATCH)):
+            if not self._cluster.deliver(self._alerts.payload(batch, datetime.now(UTC))):
                 break
-            self._alerts.told(places)
+            self._alerts.sent(batch)
             self._metrics.accepted()
         self._health.alertmanager(self._cluster.trouble() if self._alerts.unsent else "")
 
-    def _posted(self, result: Result) -> None:
-        """One request was made: of many, each is a step."""
+    def _on_result(self, result: Result) -> None:
+        """Count a request; each of many is a sign of life."""
         self._metrics.posted(result)
         self._health.worked(self._clock())
 
     def _commit(self, consumer: Consumer) -> None:
-        """Keep how far everything is told, and from where on something still fires."""
-        if self._alerts.unsent or self._behind:
+        """Commit the positions and the oldest firing triggers, once every alert is sent."""
+        if self._alerts.unsent or self._catching_up:
             return
         oldest = self._alerts.oldest()
-        now = {tp: (position, oldest.get(tp)) for tp, position in self._positions.items()}
-        new = {tp: at for tp, at in now.items() if self._committed.get(tp) != at}
-        if not new:
+        current = {tp: (position, oldest.get(tp)) for tp, position in self._positions.items()}
+        changed = {tp: entry for tp, entry in current.items() if self._committed.get(tp) != entry}
+        if not changed:
             return
         offsets = [
             TopicPartition(*tp, position, "" if first is None else f"firing-from={first}")
-            for tp, (position, first) in new.items()
+            for tp, (position, first) in changed.items()
         ]
         try:
             consumer.commit(offsets=offsets, asynchronous=False)
-        except KafkaException as error:  # a rebalance, or a broker that is away: again soon
-            log.info("not committed", why=error.args[0].str())
+        except KafkaException as error:  # a rebalance or an absent broker: the next loop retries
+            log.info("not committed", error=error.args[0].str())
         else:
-            self._committed |= new
+            self._committed |= changed
 
     def _lag(self, consumer: Consumer) -> int:
-        """Triggers to be read, as far as the last answers of the brokers tell."""
+        """Return the number of unread triggers, by the watermarks of the last fetches."""
         lag = 0
         for tp, position in self._positions.items():
-            marks = consumer.get_watermark_offsets(TopicPartition(*tp), cached=True)
-            lag += max(0, marks[1] - position) if marks else 0
+            watermarks = consumer.get_watermark_offsets(TopicPartition(*tp), cached=True)
+            lag += max(0, watermarks[1] - position) if watermarks else 0
         return lag

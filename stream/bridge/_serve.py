@@ -1,4 +1,4 @@
-"""The bridge put together: Kafka in a thread, metrics and health beside it."""
+"""Process of the bridge: Kafka in a thread, metrics and health in the event loop."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ._bridge import Bridge
 
 
 def serve(settings: Settings) -> None:
-    """Take triggers to Alertmanager until SIGTERM or SIGINT.
+    """Send triggers to Alertmanager until SIGTERM or SIGINT.
 
     Args:
-        settings: All of them.
+        settings: Settings of the service.
 
     Raises:
-        UserError: If it cannot start, or may not go on.
+        UserError: If the bridge cannot start, or must not go on.
     """
     log = settings.log
     configure_logs(level=log.level, format=log.format, repeat_seconds=log.repeat_seconds)
@@ -47,6 +47,7 @@ async def _serve(settings: Settings) -> None:
     )
     await http.start()
     try:
+        # librdkafka blocks: the event loop stays free for /livez and /metrics.
         await asyncio.to_thread(bridge.run, stop)
     finally:
         await http.stop()

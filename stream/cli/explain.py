@@ -83,7 +83,7 @@ def _checked_prefix(event_id: str | None, key: str | None, at: str | None) -> st
             f"Received: {names or 'neither'}.",
             exit_code=2,
         )
-    prefix = (event_id or "").strip().lower()
+    prefix = (event_id or "").strip().lower()  # ids are hexadecimal in lower case
     if event_id is not None and len(prefix) < _LEAST_DIGITS:
         raise UserError(
             f"The id is too short to be told from others. Expected at least {_LEAST_DIGITS} of its "

@@ -37,7 +37,7 @@ def event_record(message: Message) -> dict[str, Any]:
     except msgspec.DecodeError:
         body = None
     if isinstance(body, dict):
-        return {**body, **record}
+        return {**body, **record}  # coordinates win over fields of a foreign body
     return {**record, "value": _text(message.value())}  # a foreign producer wrote into the topic
 
 
@@ -74,6 +74,7 @@ def event_line(record: dict[str, Any]) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append(f"{status:<8} ", "bold green" if status == "RESOLVED" else "bold red")
     if isinstance(severity, int | float):
+        # The last level is the style of all others.
         style = next(style for floor, style in _LEVELS if severity >= floor or floor == 0)
         line.append(f"{severity:4.1f} ", style)
     line.append(f" {clean(record['key'] or '-')} ", "bold cyan")

@@ -39,5 +39,5 @@ def clean(text: Any) -> str:
 
 def shortened(names: list[str], most: int) -> str:
     """Return the first names, without control characters, and the number of the others."""
-    rest = f", and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(clean(name) for name in names[:most]) + rest
+    suffix = f", and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(clean(name) for name in names[:most]) + suffix

@@ -14,7 +14,7 @@ from ember_core.data.sources import DataError, Dataset, read
 from stream.errors import UserError
 from stream.settings import KafkaSection
 from stream.tools import clients
-from stream.tools.replay import Gate, Outbound, Pace, Summary, at_rate, at_speed, flat_out, send
+from stream.tools.replay import Gate, Outbound, Schedule, Summary, at_rate, at_speed, flat_out, send
 
 from . import recorded
 from .data_options import DataArgs, DataFiles, DataOptions
@@ -61,14 +61,14 @@ def replay(
         shuffle_seconds: Send out of order, at most this much event time late.
         seed: Seed of the shuffled order.
         partitions: Create a missing topic with this number of partitions.
-        group: Consumer group of the service, for --max-lag. Default kafka.group.
+        group: Consumer group of the service, for --max-lag. Default: kafka.group.
         max_lag: Wait while the group lags by more records in a partition. Default: no limit on a
             real broker, the records it keeps on the embedded one.
         json: Print the summary as one JSON object.
         cluster: Kafka cluster.
     """
     settings = cluster.settings()
-    pace = _pace(speed, rate, flat_out)
+    schedule = _schedule(speed, rate, flat_out)
     _check(shuffle_seconds=shuffle_seconds, max_lag=max_lag, partitions=partitions)
     try:
         dataset = read(data, options)
@@ -92,7 +92,7 @@ def replay(
         )
     try:
         with _progress() as progress:
-            summary = send(producer, to, records, pace=pace, gate=gate, progress=progress)
+            summary = send(producer, to, records, schedule=schedule, gate=gate, progress=progress)
     except KeyboardInterrupt:
         producer.flush(5)
         raise UserError("Interrupted: the rest of the data was not sent.") from None
@@ -109,13 +109,13 @@ def _records(dataset: Dataset, *, warm: bool, long: bool) -> Iterator[Outbound]:
     yield from make(dataset, "scored")
 
 
-def _pace(speed: float | None, rate: float | None, at_once: bool) -> Pace:
+def _schedule(speed: float | None, rate: float | None, at_once: bool) -> Schedule:
     options = {"--speed": speed, "--rate": rate, "--flat-out": at_once or None}
-    chosen = [name for name, value in options.items() if value is not None]
-    if len(chosen) > 1:
+    given_names = [name for name, value in options.items() if value is not None]
+    if len(given_names) > 1:
         raise UserError(
             "The pace is given twice. Expected one of --speed, --rate, --flat-out. "
-            f"Received: {' and '.join(chosen)}.",
+            f"Received: {' and '.join(given_names)}.",
             exit_code=2,
         )
     _check(speed=speed, rate=rate)
@@ -154,16 +154,17 @@ def ensure_topic(
     counts = clients.partition_counts(metadata)
     if topic in counts:
         return counts[topic]
+    # The embedded broker has no admin API.
     if partitions is None or clients.is_embedded(metadata):
         fix = (
             "Name it where the embedded broker is started: `--topics NAME:PARTITIONS`."
             if clients.is_embedded(metadata)
             else "Create it with --partitions N, or with your cluster's own tools."
         )
-        others = ", ".join(sorted(name for name in counts if not name.startswith("__"))) or "none"
+        existing = ", ".join(sorted(name for name in counts if not name.startswith("__"))) or "none"
         raise UserError(
-            f"There is no topic {topic!r} at {kafka.bootstrap_servers}. Expected one of: {others}. "
-            f"Received: --to {topic}. {fix}"
+            f"There is no topic {topic!r} at {kafka.bootstrap_servers}. Expected one of: "
+            f"{existing}. Received: --to {topic}. {fix}"
         )
     clients.create_topic(kafka, topic, partitions)
     return partitions

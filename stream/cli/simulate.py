@@ -53,6 +53,7 @@ def simulate(
         cluster: Kafka cluster.
     """
     _check(to, history, keys=keys, interval=interval, rows=rows)
+    # From now on: the history, by the same seed, ends where the live records begin.
     simulation = Simulation(seed, keys, interval, time.time_ns() // 1000)
     if history is not None:
         count = simulation.write_history(history, rows)
@@ -68,9 +69,9 @@ def simulate(
             producer,
             to,
             simulation.records(healthy=healthy, on_fault=_print_fault),
-            pace=lambda _index, time_us: (time_us - started_us) / 1e6,
+            schedule=lambda _index, time_us: (time_us - started_us) / 1e6,
         )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # the normal end: hand over the last records
         producer.flush(5)
 
 

@@ -58,6 +58,7 @@ def show(
     """
     log = open_log(source)
     encoded_key = key.encode()
+    # Several cards: a key may have state of several topics.
     cards = [
         card(key, name, state.partition, row, state.meta)
         for name in log.topics

@@ -121,6 +121,7 @@ def _topics(settings: Settings, partitions: int | None) -> list[Topic]:
         UserError: If an input topic is missing and `partitions` is None.
     """
     counts = clients.partition_counts(clients.fetch_metadata(settings.kafka))
+    # Outputs and changelogs have the partitions of their input; 0 stands for an unknown number.
     inputs = {topic: counts.get(topic, partitions or 0) for topic in settings.input.topics}
     for topic, count in inputs.items():
         if not count:

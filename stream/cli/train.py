@@ -136,6 +136,7 @@ def _blocks(rows: list[dict[str, Any]]) -> list[str]:
 @contextmanager
 def _use_backend(backend: str | None) -> Iterator[None]:
     """Make arrays on this backend inside the `with` block."""
+    # A stack: only errors of the backend are the user's, not those of the training.
     with ExitStack() as stack:
         try:
             stack.enter_context(ops.default_backend(backend or ops.backend_name()))

@@ -47,13 +47,13 @@ class Card:
             "rarity": self.rarity or None,
             "related": [
                 {
-                    "id": other.id,
-                    "kind": other.kind,
-                    "status": other.body.get("status"),
-                    "time": (other.body.get("window") or {}).get("start"),
-                    "severity": other.body.get("severity"),
+                    "id": e.id,
+                    "kind": e.kind,
+                    "status": e.body.get("status"),
+                    "time": (e.body.get("window") or {}).get("start"),
+                    "severity": e.body.get("severity"),
                 }
-                for other in self.related
+                for e in self.related
             ],
         }
 
@@ -73,24 +73,24 @@ def related(event: PublishedEvent, events: list[PublishedEvent]) -> list[Publish
     if span is None:
         return []
     name, start, end = span
-    others = [
-        other
-        for other in events
-        if other.id != event.id
+    members = [
+        e
+        for e in events
+        if e.id != event.id
         and (
-            (other.kind == "trigger" and other.name == name and _start(other) == start)
-            or (other.kind == "anomaly" and name == _FIRING and start <= other.time_us <= end)
+            (e.kind == "trigger" and e.name == name and _start(e) == start)
+            or (e.kind == "anomaly" and name == _FIRING and start <= e.time_us <= end)
         )
     ]
-    return sorted(others, key=lambda e: (e.time_us, e.kind, e.id))
+    return sorted(members, key=lambda e: (e.time_us, e.kind, e.id))
 
 
 def _span(event: PublishedEvent, events: list[PublishedEvent]) -> tuple[str, int, float] | None:
     """Return alert name, start and end of the episode that an event belongs to."""
     ends = {(e.name, _start(e)): _end(e) for e in events if e.kind == "trigger"}
-    for other in events:  # only the resolved trigger has the end
-        if other.kind == "trigger" and other.body.get("status") == "resolved":
-            ends[other.name, _start(other)] = _end(other)
+    for e in events:  # only the resolved trigger has the end
+        if e.kind == "trigger" and e.body.get("status") == "resolved":
+            ends[e.name, _start(e)] = _end(e)
     if event.kind == "trigger":
         episode = (event.name, _start(event))
         return (*episode, ends.get(episode, float("inf")))
@@ -173,6 +173,7 @@ def _channels(channels: list[dict[str, Any]]) -> Table:
 
 
 def _bar(share: float) -> str:
+    # Unicode has blocks of an eighth, so that small shares differ too.
     eighths = round(max(0.0, min(share, 1.0)) * _BAR * 8)
     return ("█" * (eighths // 8) + _EIGHTHS[eighths % 8]).strip().ljust(_BAR)
 
@@ -180,6 +181,7 @@ def _bar(share: float) -> str:
 def _episode(card: Card) -> Table:
     """Return a table of the episode: its triggers and the strongest anomalies."""
     events = sorted([card.event, *card.related], key=lambda e: (e.time_us, e.kind, e.id))
+    # Triggers first, then anomalies by severity.
     strongest = sorted(events, key=lambda e: (e.kind == "anomaly", -_severity(e)))
     shown_ids = {id(e) for e in strongest[:_MOST_RELATED]} | {id(card.event)}
     hidden = len(events) - len(shown_ids)

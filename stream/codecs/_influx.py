@@ -1,19 +1,19 @@
-"""InfluxDB line protocol: what Telegraf writes unless it is told otherwise."""
+"""Codec of the InfluxDB line protocol, Telegraf's default format."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 from stream.records import MAX_ABS_VALUE, Reason
 
-from ._base import NAN, Limits, Sample, SampleCodec, out_of_range
-from ._channels import ChannelIndex
-from ._key import KeyExpression, walk
+from ._base import NAN, Sample, out_of_range
+from ._key import walk
+from ._measurements import MeasurementCodec
 from ._refused import Refused
-from ._time import TimeUnit, one_to_micros
+from ._time import one_to_micros
 
 _NAME = re.compile(r"(?:\\.|[^\\, ])+", re.DOTALL)
 """A measurement ends at the first comma or space without a backslash before it."""
@@ -22,6 +22,7 @@ _FIELD = re.compile(
     r'((?:\\.|[^\\,= ])+)=("(?:\\.|[^"\\])*"|[^",\s]+)(?=[, \r\n]|$)(,?)', re.DOTALL
 )
 _TIME = re.compile(r"[ ]+(-?\d+)[ \r]*(?:\n|$)")
+# Without a timestamp a line ends after its fields.
 _NO_TIME = re.compile(r"[ \r]*(?:\n|$)")
 _ESCAPE = re.compile(r"\\([,= \\])")
 _NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)([iu]?)")
@@ -32,7 +33,7 @@ _BOOLEANS = {
 
 
 class Line(NamedTuple):
-    """One line: measurement, tags, fields as they are written, and the timestamp."""
+    """A line: measurement, tags, fields as written, and timestamp."""
 
     name: str
     tags: Mapping[str, str]
@@ -41,15 +42,15 @@ class Line(NamedTuple):
 
 
 def parse_lines(text: str) -> Iterator[Line]:
-    """Read line protocol.
+    """Parse line protocol.
 
     The grammar is that of https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol.
 
     Args:
-        text: Lines; a text field may hold a line break. Comments and empty lines are skipped.
+        text: Lines; a text field may contain a line break. Comments and empty lines are skipped.
 
     Raises:
-        Refused: `NOT_JSON`, with the number of the line, where the text is no line protocol.
+        Refused: `NOT_JSON`, with the number of the line, if the text is not line protocol.
 
     Examples:
         >>> next(parse_lines(r"cpu,host=web-1 usage=0.5,cores=4i 1700000000000000000"))
@@ -110,7 +111,7 @@ def _refused(number: int, expected: str, text: str, position: int) -> Refused:
 
 
 def field_value(text: str, where: str) -> float:
-    """Value of a field: numbers, and booleans as 0 and 1; a text or NaN is no value and gives NaN.
+    """Convert a field's value: numbers as they are, booleans to 0 and 1, texts and NaN to NaN.
 
     Raises:
         Refused: If it is none of these, or too large.
@@ -131,31 +132,14 @@ def field_value(text: str, where: str) -> float:
     return value
 
 
-class InfluxCodec(SampleCodec):
-    """One sample per line. The field `f` of measurement `m` is the channel `m.f`, or else `f`.
+class InfluxCodec(MeasurementCodec):
+    """Codec with one sample per line.
 
-    Fields the model does not know are ignored, whatever they hold. A text in a known channel is no
-    value. A message of several lines is taken whole or refused whole. The key expression sees
-    `name`, `tags`, `fields` and `timestamp`.
-
-    Args:
-        channels: `C` channel names, in the model's order.
-        key: Stream key where the Kafka key is null.
-        limits: Sizes.
-        time_unit: Unit of the timestamp; line protocol has nanoseconds unless its writer rounds.
+    The field `f` of measurement `m` is the channel `m.f`, or else `f`. Fields that the model does
+    not know are ignored, whatever they hold. A text in a known channel is a missing value. A
+    message of several lines is accepted or refused as a whole. Timestamps are in nanoseconds unless
+    the writer rounds them. The key expression reads `name`, `tags`, `fields` and `timestamp`.
     """
-
-    def __init__(
-        self,
-        channels: Sequence[str],
-        key: KeyExpression,
-        limits: Limits,
-        *,
-        time_unit: TimeUnit = "auto",
-    ) -> None:
-        super().__init__(channels, key, limits)
-        self._index = ChannelIndex(channels)
-        self._time_unit: TimeUnit = time_unit
 
     def _samples(self, value: bytes) -> list[Sample]:
         try:
@@ -170,9 +154,7 @@ class InfluxCodec(SampleCodec):
     def _sample(self, line: Line) -> Sample | None:
         cells = []
         for field, text in line.fields.items():
-            column = self._index.find(f"{line.name}.{field}", line.tags)
-            if column is None:
-                column = self._index.find(field, line.tags)
+            column = self._column(line.name, field, line.tags)
             if column is not None:
                 cells.append((column, field_value(text, f"{line.name}.{field}")))
         if not cells:

@@ -55,6 +55,7 @@ class Layout:
         outer = {path[0] for path in (time, *paths) if not nested or path[0] != values}
         inner = {path[1] for path in (time, *paths) if nested and path[0] == values and path[1:]}
         siblings = inner if nested else outer
+        # Columns come first in the struct: `matrix` cuts the extras off by their position.
         columns = _channel_fields(channels, fields, taken=siblings)
         extras: _Fields = [
             (f"f{i}", Any, msgspec.field(name=name, default=None))

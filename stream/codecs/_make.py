@@ -15,6 +15,7 @@ from ._collectd import CollectdCodec
 from ._influx import InfluxCodec
 from ._json import JsonCodec
 from ._key import KeyExpression, parse_path
+from ._measurements import MeasurementCodec
 from ._otlp import OtlpCodec
 from ._prometheus import PrometheusCodec
 from ._registry import SchemaRegistry
@@ -42,6 +43,13 @@ _EXAMPLE_KEYS = {
     "otlp": 'resource["service.name"]',
     "otlp_proto": 'resource["service.name"]',
     "otlp_json": 'resource["service.name"]',
+}
+
+_MEASUREMENT_CODECS: dict[str, type[MeasurementCodec]] = {
+    "influx": InfluxCodec,
+    "collectd": CollectdCodec,
+    "telegraf": TelegrafCodec,
+    "prometheus": PrometheusCodec,
 }
 
 
@@ -88,14 +96,9 @@ def make_codec(
     limits = Limits(max_message_bytes, max_key_bytes)
     if not channels:
         raise UserError("A codec needs the model's channels. Received: channels=[].")
-    if name == "influx":
-        return InfluxCodec(channels, expression, limits, time_unit=time_unit)
-    if name == "collectd":
-        return CollectdCodec(channels, expression, limits, time_unit=time_unit)
-    if name == "telegraf":
-        return TelegrafCodec(channels, expression, limits, time_unit=time_unit)
-    if name == "prometheus":
-        return PrometheusCodec(channels, expression, limits, time_unit=time_unit)
+    if name in _MEASUREMENT_CODECS:
+        codec = _MEASUREMENT_CODECS[name]
+        return codec(channels, expression, limits, time_unit=time_unit)
     if name == "otlp":
         return OtlpCodec(channels, expression, limits)
     if name == "otlp_proto":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -11,11 +10,11 @@ import msgspec
 
 from stream.records import Reason
 
-from ._base import Limits, Sample, SampleCodec, decode_json, number
-from ._channels import ChannelIndex
-from ._key import KeyExpression, walk
+from ._base import Sample, decode_json, number
+from ._key import walk
+from ._measurements import MeasurementCodec
 from ._refused import Refused
-from ._time import TimeUnit, one_to_micros
+from ._time import one_to_micros
 
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 _INFINITE = re.compile(r"[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
@@ -28,33 +27,18 @@ class _Sample(msgspec.Struct):
     timestamp: Any = None
 
 
-class PrometheusCodec(SampleCodec):
+_decoder = msgspec.json.Decoder(_Sample)
+
+
+class PrometheusCodec(MeasurementCodec):
     """Codec whose channel is the metric's `name`, or `name{label="value"}`.
 
-    The key expression reads `name`, `labels` and `timestamp`.
-
-    Args:
-        channels: `C` channel names, in the model's order.
-        key: Stream key where the Kafka key is null.
-        limits: Sizes.
-        time_unit: Unit of `timestamp`; the adapter writes ISO 8601.
+    The adapter writes `timestamp` in ISO 8601. The key expression reads `name`, `labels` and
+    `timestamp`.
     """
 
-    def __init__(
-        self,
-        channels: Sequence[str],
-        key: KeyExpression,
-        limits: Limits,
-        *,
-        time_unit: TimeUnit = "auto",
-    ) -> None:
-        super().__init__(channels, key, limits)
-        self._index = ChannelIndex(channels)
-        self._time_unit: TimeUnit = time_unit
-        self._decoder = msgspec.json.Decoder(_Sample)
-
     def _samples(self, value: bytes) -> list[Sample]:
-        sample: _Sample = decode_json(self._decoder, value)
+        sample: _Sample = decode_json(_decoder, value)
         labels = sample.labels or {}
         column = self._index.find(sample.name, labels)
         if column is None:

@@ -184,10 +184,10 @@ class Schemas:
         except FileNotFoundError:
             return False
         except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-            _log.warning("stored schema cannot be read", path=str(path), cause=str(error))
+            _log.warning("stored_schema_unreadable", path=str(path), cause=str(error))
             return False
         if not intact or not self._take(schema_id, stored["schema"]):
-            _log.warning("stored schema is damaged", path=str(path))
+            _log.warning("stored_schema_damaged", path=str(path))
             return False
         return True
 
@@ -201,7 +201,7 @@ class Schemas:
             temporary.write_text(json.dumps(stored))
             temporary.replace(self._folder / f"{schema_id}.json")  # readers see all of it, or none
         except OSError as error:  # the next start asks the registry
-            _log.warning("schema was not stored", folder=str(self._folder), cause=str(error))
+            _log.warning("schema_not_stored", folder=str(self._folder), cause=str(error))
 
 
 def _digest(schema: Any) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream.errors import UserError
-from stream.testing.embedded_broker import EmbeddedBroker
+from stream.testing import EmbeddedBroker
 
 from .faults import Kind, shortest_live
 from .host import HostProbe

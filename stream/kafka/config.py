@@ -183,6 +183,7 @@ class WorkerConfig:
             "enable_auto_commit": False,
             "auto_offset_reset": "earliest",  # never otherwise: it also governs the changelogs
             "isolation_level": "read_committed",
+            # A fetch is taken whole; the processor cuts it into slices.
             "max_poll_records": None,
             "max_poll_interval_ms": 300_000,
             "fetch_max_wait_ms": 500,

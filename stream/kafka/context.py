@@ -64,7 +64,9 @@ class Context:
             sentence, cause = cause.message, None
         self.lifecycle.fail(sentence)
         log.critical("%s The process ends now.", sentence.rstrip(), exc_info=cause)
+        # `os._exit` flushes nothing, and the last line says why the process ended.
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         self.exit_process(code)
+        # Reached in tests only, where `exit_process` returns.
         raise SystemExit(code)

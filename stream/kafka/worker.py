@@ -13,7 +13,7 @@ from typing import Any
 from ember_core.pipeline import FleetModel
 from stream.codecs import Codec
 from stream.engine import Engine
-from stream.kafka.client.admin import ClusterQuestions
+from stream.kafka.client.admin import OnDemandAdmin
 from stream.kafka.client.errors import KafkaError, is_retriable
 from stream.kafka.client.producer_set import ProducerSet
 from stream.kafka.faust.app import App, make_app
@@ -59,7 +59,7 @@ class Worker:
             config=config,
             observer=observer,
             lifecycle=Lifecycle(observer),
-            admin=ClusterQuestions(config.client_settings()),
+            admin=OnDemandAdmin(config.client_settings()),
             exit_process=exit_process,
         )
         self._codec = codec
@@ -105,6 +105,7 @@ class Worker:
         preparing = asyncio.ensure_future(self._prepare())
         stopping = asyncio.ensure_future(self._stop.wait())
         await asyncio.wait({preparing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        # Asked to stop before it has joined: there is nothing to bring to the log.
         if not preparing.done():
             preparing.cancel()
             await asyncio.wait({preparing})
@@ -143,6 +144,7 @@ class Worker:
     async def _connect(self, cluster: Cluster) -> tuple[Context, Cluster, ProducerSet]:
         config, transactional_id = self._context.config, ""
         if cluster.transactions:
+            # Unique per life, unless the member is static: then it fences off its own former life.
             transactional_id = f"{config.group}-{config.instance_id or uuid.uuid4().hex}"
         producers = ProducerSet(
             config.client_settings(),
@@ -164,6 +166,7 @@ class Worker:
             )
             return self._session
 
+        # The session is opened when Faust makes its consumer.
         partitions = {topic: status.partitions for topic, status in cluster.inputs.items()}
         return make_app(context, partitions, open_session)
 

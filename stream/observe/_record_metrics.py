@@ -141,6 +141,7 @@ class RecordMetrics(MetricSet):
             counter.labels(topic, outcome).inc(number)
         if time_us.size:
             self._delay.observe(topic, now_seconds - time_us / 1e6)
+            # Late samples must not move the newest time back.
             newest = max(int(time_us.max()), self._newest.get(topic, -(2**63)))
             self._newest[topic] = newest
             self._last_event.labels(topic).set(newest / 1e6)

@@ -46,6 +46,7 @@ class RepeatFilter(logging.Filter):
         """Tell if a record is shown; it carries `repeats` when others were held back before it."""
         if self._seconds <= 0 or record.levelno < logging.WARNING:
             return True
+        # structlog passes its event dictionary as the message, the standard library a text.
         text = record.msg.get("event", "") if isinstance(record.msg, dict) else record.msg
         identity = (record.name, record.levelno, str(text))
         now = self._clock()

@@ -207,6 +207,8 @@ def _evaluate(facts: KeyFacts) -> None:
     if facts.label is None:
         return
     flags = flagged(len(facts.label), [(e.first, e.last) for e in facts.episodes])
+    # With a zero on either side every run of labels has a rising and a falling edge: pairs of its
+    # first row and the row after its last.
     edges = np.flatnonzero(np.diff(np.concatenate(([0], facts.label, [0]))))
     facts.spans = edges.reshape(-1, 2).astype(np.int64)
     facts.delays = detection_delay(facts.label, flags)

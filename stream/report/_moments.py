@@ -121,6 +121,7 @@ def _expected(
         for top in body.top_channels
         if top.name == name and top.expected is not None
     ]
+    # Thinned to a few dots: every n-th, with n rounded up.
     points = points[:: max(1, -(-len(points) // _MOST_EXPECTED))]
     pairs = np.asarray(points, dtype=np.float64).reshape(-1, 2)
     return pairs[:, 0], pairs[:, 1]

@@ -50,6 +50,7 @@ class Trace:
                 continue
             # The row that resolves belongs to the episode.
             out.append((begin + int(firing_rows[0]), min(end, size - 1)))
+            # The row at `end` resolves; the refractory rows begin after it.
             free = end + self.refractory + 1
         return out
 
@@ -63,6 +64,7 @@ def trace(severity: NDArray[np.float32], motor: MotorNeuron, free: int = 0) -> T
         free: First row that may fire.
     """
     evidence = leaky(severity, motor.time_constant_rows)
+    # Padded by False on either side, changes come in pairs: the start and the end of a run.
     excited = np.concatenate([[False], evidence >= motor.off, [False]])
     edges = excited[1:] != excited[:-1]
     spans = np.flatnonzero(edges).reshape(-1, 2).astype(np.int64)

@@ -64,6 +64,7 @@ def render(
         HTML that loads nothing. All text of the data is escaped.
     """
     facts, time_format = gather(result, model), TimeFormat.of(result)
+    # The name decides last, so that equal input gives equal bytes.
     order = sorted(facts, key=lambda f: (-bool(f.episodes), -f.top, f.name))
     drawn = [f for f in order if len(f.scores.score)][:DRAWN_KEYS]
     axes = Axes.of(facts, model)

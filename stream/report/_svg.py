@@ -57,6 +57,8 @@ def decimate(x: Floats, y: Floats, columns: int) -> tuple[Floats, Floats]:
         return x, y
     width = max(float(x[-1] - x[0]), 1e-300) / columns
     column = np.minimum(((x - x[0]) / width).astype(np.int64), columns - 1)
+    # `reduceat` works on runs: the first point of each column that has any, and for every point
+    # the number of its column among those.
     starts = np.flatnonzero(np.diff(column, prepend=-1))
     owner = np.repeat(np.arange(starts.size), np.diff(np.append(starts, len(x))))
     nan = np.isnan(y)
@@ -65,6 +67,7 @@ def decimate(x: Floats, y: Floats, columns: int) -> tuple[Floats, Floats]:
     largest = np.maximum.reduceat(high, starts)[owner]
     index = np.arange(len(x))
     end = len(x)
+    # The first point in each column that has the extreme value.
     at_low = np.minimum.reduceat(np.where(~nan & (y == smallest), index, end), starts)
     at_high = np.minimum.reduceat(np.where(~nan & (y == largest), index, end), starts)
     empty = np.logical_and.reduceat(nan, starts)

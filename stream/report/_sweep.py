@@ -96,6 +96,7 @@ def _table(points: list[Point], labelled: bool) -> str:
     """Render the results as a table; thresholds that change nothing are left out."""
     rows, last = [], None
     for point in points:
+        # The counts are step functions of the threshold: most neighbours are equal.
         key = (point.episodes, point.caught, point.false)
         if key == last:
             continue
@@ -130,6 +131,7 @@ def _payload(
     rate = None
     if calibration:
         c = Calibration(**calibration)
+        # The script computes the expected false triggers per key and week from an exponential tail.
         rate = [c.half, c.slope, 0.5 * c.rate * 604_800.0 / max(c.interval_seconds, 1e-9)]
     data = {
         "steps": STEPS,

@@ -160,6 +160,7 @@ def _lanes(facts: KeyFacts, time_format: TimeFormat, x: Scale, index: int) -> li
     out.append(f'<g class="fired" data-key="{index}">')
     out += [_fired(e, facts, time_format, x) for e in facts.episodes]
     out.append("</g>")
+    # Ticks closer than a drawing unit look alike: one per unit is enough.
     positions = np.unique(np.round(x(np.asarray([float(t) for t, _ in facts.anomalies])), 0))
     positions = positions[:: max(1, -(-positions.size // _MOST_TICKS))]
     y = LANES["anomalies"]
@@ -173,7 +174,7 @@ def _labelled(facts: KeyFacts, time_format: TimeFormat, x: Scale) -> list[str]:
     """Draw labelled events; a missed one is low and pale."""
     out, time = [], facts.scores.time_us
     for (a, b), delay in zip(facts.spans.tolist(), facts.delays.tolist(), strict=True):
-        missed = delay != delay
+        missed = delay != delay  # NaN
         title = ""
         if len(facts.spans) <= _MOST_TITLES:
             outcome = "missed" if missed else f"caught after {plural(int(delay), 'row')}"

@@ -107,6 +107,7 @@ class TimeFormat:
         else:
             longest = _STEPS[-1] * math.ceil(span / _STEPS[-1] / most)
             step = next((s for s in _STEPS if span / s <= most), longest)
+        # Rounded up to a multiple of the step, so that ticks lie on full hours and days.
         first = -(-start_us // step) * step
         return [
             (time_us, self._tick(time_us, step, span)) for time_us in range(first, end_us + 1, step)

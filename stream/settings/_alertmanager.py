@@ -65,6 +65,7 @@ class AlertmanagerSection(Section):
     @classmethod
     def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for url in value:
+            # Credentials have settings of their own: in an address they would end up in logs.
             if not re.fullmatch(r"https?://[^/@\s]+(/[^?#\s]*)?", url):
                 raise ValueError(
                     "expected addresses such as `http://host:9093`, without user or query, "

@@ -39,6 +39,7 @@ class Section(BaseModel):
     def _read_secret_files(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
+        # Before validation, so that a secret from a file passes the same checks as any other.
         data = dict(data)
         for name in [name for name in cls.model_fields if f"{name}_file" in cls.model_fields]:
             path = data.get(f"{name}_file")

@@ -103,6 +103,7 @@ class AlertsSection(Section):
     @field_validator("budget")
     @classmethod
     def _budget(cls, value: str) -> str:
+        # The lazy group leaves the plural's "s" out: "2/days" is "2/day".
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*/\s*([a-z]+?)s?", value.strip())
         if match is None or match[2] not in _PERIOD_SECONDS or float(match[1]) <= 0:
             periods = ", ".join(_PERIOD_SECONDS)

@@ -50,6 +50,7 @@ def plain_names(section: dict[str, Any]) -> dict[str, Any]:
             if isinstance(value, dict):
                 flatten(f"{path}.", value)
                 continue
+            # Environment variables and TOML keys may write Kafka's dots as underscores.
             dotted = path.replace("_", ".")
             if path in KafkaSection.model_fields or dotted not in _KAFKA_NAMES:
                 flat[path] = value
@@ -154,6 +155,7 @@ class KafkaSection(Section):
     @field_validator("bootstrap_servers", mode="before")
     @classmethod
     def _join(cls, value: Any) -> Any:
+        # TOML users write a list; librdkafka and aiokafka take one string.
         return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
 
     @field_validator("bootstrap_servers")

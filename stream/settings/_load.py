@@ -113,6 +113,7 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: One sentence for each mistake, in any of the layers.
         """
+        # All layers are read before anything is validated, so that one run reports every mistake.
         merged: dict[str, dict[str, Any]] = {}
         sources: dict[str, str] = {}
         mistakes: list[str] = []
@@ -148,6 +149,7 @@ class Settings(BaseSettings):
     def for_worker(self, index: int) -> Self:
         """Return the settings of one of several workers on a host: own port, own instance id."""
         port, instance = self.http.port, self.kafka.instance_id
+        # Port 0 (any free port) and an empty instance id (dynamic membership) stay as they are.
         settings = self.model_copy(
             update={
                 "http": self.http.model_copy(update={"port": port and port + index}),
@@ -232,6 +234,7 @@ def _lost_variables() -> list[str]:
         for section, field in Settings.model_fields.items()
         for key in cast("type[BaseModel]", field.annotation).model_fields
     }
+    # Names written with one underscore in place of two: `EMBER_KAFKA_GROUP`.
     blurred = {name.replace("__", "_"): name for name in names}
     mistakes = []
     for name, value in os.environ.items():
@@ -265,7 +268,7 @@ def _sentences(error: ValidationError, sources: Mapping[str, str]) -> list[str]:
             sentences.append(f"`{name}` is not a setting{origin}.{hint}")
             continue
         cause = problem["msg"].removeprefix("Value error, ")
-        cause = cause[0].upper() + cause[1:]
+        cause = cause[0].upper() + cause[1:]  # messages of our own validators begin in lower case
         if not key:
             sentences.append(f"`[{section}]` cannot be used. {cause}.")
             continue

@@ -22,6 +22,7 @@ def render_toml(settings: Settings) -> str:
         entries = []
         for key in type(table).model_fields:
             value = getattr(table, key)
+            # TOML has no null: an unset value is a comment.
             text = f"# {key} =" if value is None else f"{key} = {_toml(value)}"
             entries.append((text, settings.source(section, key)))
         width = max(len(text) for text, _ in entries)

@@ -1,8 +1,8 @@
-"""The embedded broker: librdkafka's mock cluster on localhost, in a process of its own.
+"""Embedded broker: librdkafka's mock cluster on localhost, in a process of its own.
 
-For `ember demo` and the fast tests only. It keeps the last 100,000 records or 5 MiB of each
-partition in memory, forgets everything at its end, neither fences nor stores transactional
-offsets, and has no admin API: topics are made here, before the clients come.
+It is for `ember demo` and tests only. It keeps the last 100,000 records or 5 MiB of each partition
+in memory, loses everything when it stops, neither fences nor stores transactional offsets, and has
+no admin API: topics are created here, before the clients start.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ class EmbeddedBrokerError(RuntimeError):
 class EmbeddedBroker:
     """A Kafka broker in memory, for demos and tests.
 
-    The process ends with `stop`, with the `with` block, and with the process that started it,
-    however that one ends.
+    The process ends with `stop`, with the `with` block, and with the process that started it, even
+    if that one is killed.
 
     Args:
-        topics: Partition count of every topic to create at the start.
+        topics: Number of partitions of every topic to create at the start.
         brokers: Number of brokers (nodes) of the cluster.
-        rebalance_delay_ms: How long a new consumer group waits for more members.
+        rebalance_delay_ms: Time that a new consumer group waits for more members, in milliseconds.
 
     Examples:
         with EmbeddedBroker({"telemetry": 4}) as broker:
@@ -84,7 +84,7 @@ class EmbeddedBroker:
 
     @property
     def bootstrap(self) -> str:
-        """`host:port` of the brokers, comma separated.
+        """Addresses of the brokers, `host:port` separated by commas.
 
         Raises:
             EmbeddedBrokerError: If it is not running.
@@ -102,29 +102,29 @@ class EmbeddedBroker:
         """Start the process and create the topics.
 
         Args:
-            topics: More topics, beside those given to the constructor.
+            topics: Further topics, with their numbers of partitions.
 
         Returns:
-            The bootstrap string; where it runs already, that of the running one.
+            The addresses of the brokers, also if the process is running already.
 
         Raises:
-            EmbeddedBrokerError: If it does not come up.
+            EmbeddedBrokerError: If the process does not start.
         """
-        wanted = {**self._topics, **(topics or {})}
+        all_topics = {**self._topics, **(topics or {})}
         if self._process is None:
             self._spawn()
-        if wanted:
-            self.create_topics(wanted)
+        if all_topics:
+            self.create_topics(all_topics)
         return self._bootstrap
 
     def stop(self) -> None:
-        """End the process; everything it held is gone. No-op when stopped."""
+        """Stop the process; all records are lost. No-op when stopped."""
         process, self._process, self._bootstrap = self._process, None, ""
         if process is None:
             return
         assert process.stdin is not None
         assert process.stdout is not None
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # the end of stdin ends the process
             process.stdin.close()
         try:
             process.wait(_STOP_SECONDS)
@@ -146,7 +146,7 @@ class EmbeddedBroker:
         self.stop()
 
     def create_topics(self, topics: Mapping[str, int]) -> None:
-        """Create topics (name -> partitions); one that exists keeps what it has."""
+        """Create topics with their numbers of partitions; existing ones stay as they are."""
         for name, partitions in topics.items():
             if partitions < 1:
                 raise EmbeddedBrokerError(
@@ -156,11 +156,17 @@ class EmbeddedBroker:
         self._call("create_topics", topics=dict(topics))
 
     def delete_topic(self, topic: str) -> None:
-        """Delete a topic; created again it starts at offset 0."""
+        """Delete a topic; a topic created under the name again starts at offset 0."""
         self._call("delete_topic", topic=topic)
 
     def delete_records(self, topic: str, partition: int, before: int) -> None:
-        """Drop the records of a partition below offset `before`, as retention would."""
+        """Delete the records of a partition before an offset, as retention would.
+
+        Args:
+            topic: Name of the topic.
+            partition: Number of the partition.
+            before: First offset to keep.
+        """
         self._call("delete_records", topic=topic, partition=partition, before=before)
 
     def push_errors(self, api: str, errors: Sequence[int]) -> None:
@@ -173,7 +179,7 @@ class EmbeddedBroker:
         self._call("push_errors", api_key=API_KEYS[api], errors=list(errors))
 
     def clear_errors(self, api: str) -> None:
-        """Forget the errors still waiting for a kind of request."""
+        """Drop the pushed errors of one kind of request."""
         self._call("clear_errors", api_key=API_KEYS[api])
 
     def set_rtt(self, rtt_ms: int, broker: int = -1) -> None:
@@ -212,7 +218,7 @@ class EmbeddedBroker:
             raise
 
     def _call(self, name: str, **args: Any) -> Any:
-        with self._lock:
+        with self._lock:  # answers carry no id: one call at a time
             if self._process is None:
                 raise EmbeddedBrokerError("The embedded broker is not running. Call start() first.")
             assert self._process.stdin is not None
@@ -237,7 +243,7 @@ class EmbeddedBroker:
 
 
 def parse_topics(specs: Sequence[str]) -> dict[str, int]:
-    """Read `name:partitions` (or `name`, for 4) into a mapping.
+    """Return the number of partitions by topic name, from `name:partitions` (or `name`, for 4).
 
     Raises:
         ValueError: If a count is not a whole number of at least 1.
@@ -256,9 +262,9 @@ def parse_topics(specs: Sequence[str]) -> dict[str, int]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run in the foreground: `python -m stream.testing.embedded_broker --topics telemetry:4`."""
+    """Run a broker in the foreground: `python -m stream.testing --topics telemetry:4`."""
     parser = argparse.ArgumentParser(
-        prog="python -m stream.testing.embedded_broker", description=NOT_FOR_PRODUCTION
+        prog="python -m stream.testing", description=NOT_FOR_PRODUCTION
     )
     parser.add_argument("--topics", nargs="*", default=[], metavar="NAME:PARTITIONS")
     parser.add_argument("--brokers", type=int, default=1)
@@ -276,7 +282,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         stopped.wait()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""librdkafka's mock cluster by ctypes, as a process that serves one line of JSON per call.
+"""Process of the embedded broker: librdkafka's mock cluster by ctypes, one line of JSON per call.
 
 Run by path, never imported by the service: it must start in a fraction of a second, so it imports
 nothing of this package. Each line on stdin is `{"call": NAME, "args": {...}}` and is answered by
@@ -38,33 +38,34 @@ class MockError(Exception):
 
 
 class Cluster(Protocol):
-    """What both ways to a mock cluster give."""
+    """Interface of a mock cluster."""
 
     bootstrap: str
 
     def call(self, name: str, args: dict[str, Any]) -> Any:
-        """Do one control call."""
+        """Carry out one control call."""
 
 
 def library_path() -> Path | None:
-    """The librdkafka bundled with the confluent-kafka wheel, or None where it is not found."""
+    """Return the path of the librdkafka in the confluent-kafka wheel, or None."""
     spec = importlib.util.find_spec("confluent_kafka")
     if spec is None or spec.origin is None:
         return None
     package = Path(spec.origin).parent
     for folder in (package.parent / "confluent_kafka.libs", package / ".dylibs"):
         for pattern in ("librdkafka-*.so*", "librdkafka.so*", "librdkafka*.dylib"):
-            found = sorted(folder.glob(pattern))
-            if found:
-                return found[0]
+            libraries = sorted(folder.glob(pattern))
+            if libraries:
+                return libraries[0]
     return None
 
 
 class CtypesCluster:
-    """A mock cluster made by the C API: chosen partition counts and fault injection."""
+    """Mock cluster by the C API: numbers of partitions can be chosen and faults injected."""
 
     def __init__(self, path: Path, brokers: int, rebalance_delay_ms: int) -> None:
         lib = ctypes.CDLL(str(path))
+        # Pointers need a declared type: by default ctypes cuts results to a 32-bit int.
         lib.rd_kafka_new.restype = ctypes.c_void_p
         lib.rd_kafka_new.argtypes = [
             ctypes.c_int,
@@ -86,13 +87,13 @@ class CtypesCluster:
             ctypes.c_char_p,
             ctypes.c_size_t,
         ]
-        why = ctypes.create_string_buffer(512)
+        error = ctypes.create_string_buffer(512)
         conf = lib.rd_kafka_conf_new()
         # The handle only hosts the cluster: without this it warns that it has no broker itself.
-        lib.rd_kafka_conf_set(conf, b"log_level", b"0", why, len(why))
-        handle = lib.rd_kafka_new(_PRODUCER, conf, why, len(why))
+        lib.rd_kafka_conf_set(conf, b"log_level", b"0", error, len(error))
+        handle = lib.rd_kafka_new(_PRODUCER, conf, error, len(error))
         if not handle:
-            raise MockError(f"librdkafka gave no handle: {why.value.decode()}")
+            raise MockError(f"librdkafka gave no handle: {error.value.decode()}")
         cluster = lib.rd_kafka_mock_cluster_new(handle, brokers)
         if not cluster:
             raise MockError("librdkafka could not start its mock cluster on 127.0.0.1")
@@ -106,7 +107,7 @@ class CtypesCluster:
         self.bootstrap = lib.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
 
     def call(self, name: str, args: dict[str, Any]) -> Any:
-        """Do one control call; raises MockError where librdkafka refuses it."""
+        """Carry out one control call; raises MockError if librdkafka refuses it."""
         method = getattr(self, f"_do_{name}", None)
         if method is None:
             raise MockError(f"unknown call {name!r}")
@@ -173,7 +174,7 @@ class CtypesCluster:
 
 
 class ClientCluster:
-    """The short form, by a client setting: topics get the partitions of the mock's default."""
+    """Mock cluster by a client setting: topics have the mock's default number of partitions."""
 
     def __init__(self, brokers: int) -> None:
         from confluent_kafka import Producer
@@ -183,7 +184,7 @@ class ClientCluster:
         self.bootstrap = ",".join(f"{node.host}:{node.port}" for node in nodes)
 
     def call(self, name: str, args: dict[str, Any]) -> Any:
-        """Create topics by asking for them; everything else needs the C API."""
+        """Create topics by a metadata request; all other calls need the C API."""
         if name != "create_topics":
             raise MockError(f"{name!r} needs librdkafka's C API, which was not found in the wheel")
         for topic in args["topics"]:
@@ -191,7 +192,7 @@ class ClientCluster:
 
 
 def open_cluster(brokers: int, rebalance_delay_ms: int) -> Cluster:
-    """The fuller way where the symbols are there, else the short form."""
+    """Open a cluster by the C API, or by the client setting if the library lacks it."""
     path = library_path()
     if path is not None:
         try:
@@ -202,7 +203,7 @@ def open_cluster(brokers: int, rebalance_delay_ms: int) -> Cluster:
 
 
 def serve(cluster: Cluster) -> None:
-    """Answer calls until stdin, or the parent, ends."""
+    """Answer calls until stdin or the parent process ends."""
     parent = os.getppid()
     pending = b""
     _answer({"bootstrap": cluster.bootstrap})
@@ -231,7 +232,7 @@ def _answer(answer: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Entry of the process."""
+    """Run the process."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--brokers", type=int, default=1)
     parser.add_argument("--rebalance-delay-ms", type=int, default=0)
@@ -240,7 +241,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     serve(open_cluster(options.brokers, options.rebalance_delay_ms))
     sys.stdout.flush()
-    # librdkafka's threads need no farewell: everything is in memory and goes with the process.
+    # librdkafka's threads need no shutdown: everything is in memory and ends with the process.
     os._exit(0)
 
 

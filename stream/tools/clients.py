@@ -56,6 +56,7 @@ def client_config(kafka: KafkaSection, **more: Any) -> dict[str, Any]:
         if text:
             config[name] = str(text)
     if kafka.sasl_mechanism == "OAUTHBEARER":
+        # librdkafka asks for a new token through this callback before the old one expires.
         source = TokenSource(kafka)
         config["oauth_cb"] = lambda _config: source.token()
     config.update({name.replace("__", "."): value for name, value in more.items()})
@@ -71,6 +72,7 @@ def open_producer(kafka: KafkaSection, **more: Any) -> Producer:
         kafka: The `[kafka]` section.
         **more: librdkafka's own settings, as for `client_config`.
     """
+    # Batches of up to 512 KiB after 5 ms: throughput matters here, latency does not.
     bulk = {
         "acks": "all",
         "enable__idempotence": True,

@@ -22,9 +22,9 @@ from stream.kafka.runtime.dead_letters import (
 )
 from stream.records import Reason
 from stream.settings import KafkaSection
+from stream.types import TP
 
 from . import clients, reading
-from .reading import TP
 
 REPLAYS_HEADER: Final = "ember.replays"
 """Header of a record that was a dead letter: the number of times it has been replayed."""
@@ -89,6 +89,7 @@ def parse_dead_letter(message: Message) -> DeadLetter:
 
 
 def _number(text: str | None, default: int) -> int:
+    # Headers come from anybody: a longer number is neither a partition nor a count.
     return int(text) if text and text.isdecimal() and len(text) < 10 else default
 
 
@@ -150,8 +151,8 @@ class Progress:
         if committed.offset < 0:
             return cls()
         try:
-            ahead = json.loads(committed.metadata or "{}")
-            offsets = {str(name): int(offset) for name, offset in ahead.items()}
+            metadata = json.loads(committed.metadata or "{}")
+            offsets = {str(name): int(offset) for name, offset in metadata.items()}
         except (ValueError, AttributeError, TypeError):
             return cls(committed.offset)  # another tool set the offset
         return cls(committed.offset, offsets)

@@ -145,6 +145,7 @@ class TopicLog:
         """Yield the events with an id that begins so, or of a key, in no order."""
         consumer = clients.open_consumer(self._settings.kafka)
         try:
+            # Topics have no index by id or key: every event is read.
             ranges = reading.offset_ranges(consumer, self._partitions)
             if self._since_ms is not None:
                 starts = reading.starts_since(
@@ -161,7 +162,7 @@ class TopicLog:
 
 def _parse_event(message: Message) -> PublishedEvent | None:
     headers = reading.headers_of(message)
-    parts = headers.get("ce_type", "").split(".")
+    parts = headers.get("ce_type", "").split(".")  # such as `dev.ember.trigger.v1`
     kind = next((part for part in parts if part in _KINDS), None)
     if kind is None or "ce_id" not in headers:
         return None

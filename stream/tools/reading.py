@@ -8,11 +8,9 @@ from typing import Any, Final, NoReturn
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream.errors import UserError
+from stream.types import TP
 
 from .clients import REQUEST_SECONDS
-
-TP = tuple[str, int]
-"""Topic and partition."""
 
 _BATCH: Final = 1_000
 _POLL_SECONDS: Final = 0.2
@@ -129,11 +127,13 @@ def _raise_incomplete(
     open_ends: Mapping[TP, int], positions: Mapping[TP, int], seconds: float
 ) -> NoReturn:
     unread = [f"{t}-{p}: {positions[t, p]} of {open_ends[t, p]}" for t, p in sorted(open_ends)]
-    rest = f" and {len(unread) - _NAMED_PARTITIONS} more" if len(unread) > _NAMED_PARTITIONS else ""
+    suffix = (
+        f" and {len(unread) - _NAMED_PARTITIONS} more" if len(unread) > _NAMED_PARTITIONS else ""
+    )
     raise UserError(
         f"A topic was read in part only: the broker has sent nothing for {seconds:g} s. Expected "
         f"every record up to the end offset. Received: {', '.join(unread[:_NAMED_PARTITIONS])}"
-        f"{rest}. Look whether the brokers are well, and run the command again."
+        f"{suffix}. Look whether the brokers are well, and run the command again."
     )
 
 

@@ -165,6 +165,7 @@ def _plan_partition(
     low, high, committed = log.log_start, log.log_end, log.committed
     old_position = meta.absorbed + 1 if state.meta is not None else None
     mismatch, position = "", meta.absorbed + 1
+    # `resume` refuses exactly the cases that a worker refuses at its start.
     try:
         position = resume(group, (topic, state.partition), meta, log).position
     except RefusedError:
@@ -178,11 +179,11 @@ def _plan_partition(
             mismatch, position = "there is no state, but the group has an offset", committed
         else:
             mismatch, position = "the group was moved by hand", committed
-    chosen = {"earliest": low, "latest": high, "committed": committed}.get(start_at, position)
-    if start_at != "auto" and chosen != position and state.meta is not None:
+    requested = {"earliest": low, "latest": high, "committed": committed}.get(start_at, position)
+    if start_at != "auto" and requested != position and state.meta is not None:
         mismatch = mismatch or f"--at {start_at}"
     if start_at != "auto" and mismatch:
-        position = chosen
+        position = requested
     if position < 0:
         raise UserError(
             f"The group has no offset of {topic}-{state.partition} to go on at. Expected --at "

@@ -11,10 +11,10 @@ from confluent_kafka import KafkaException
 
 from stream.errors import UserError
 from stream.settings import KafkaSection
+from stream.types import TP
 
 from .clients import Deliveries, open_producer
 from .dead_letters import REPLAYS_HEADER, DeadLetter, DeadLetterLog, Selection
-from .reading import TP
 
 _BATCH: Final = 1_000
 _PARTITIONERS: Final = {"murmur2": "murmur2_random", "crc32": "consistent_random"}
@@ -147,7 +147,7 @@ def redrive(
                     elif cause:
                         summary.refused[cause] += 1
                     elif limit is not None and summary.sent.total() >= limit:
-                        break
+                        break  # `end` stays: the next redrive begins with this one
                     else:
                         summary.sent[letter.reason] += 1
                         if sender is not None:
@@ -155,7 +155,7 @@ def redrive(
                 end = offset + 1
                 if sender is not None and sender.unflushed >= _BATCH:
                     _commit(log, sender, tp, selection, end)
-        finally:  # what was sent before the rest could not be read counts as handled
+        finally:  # records sent before a failed read count as handled
             if sender is not None and end > start:
                 _commit(log, sender, tp, selection, end)
     return summary

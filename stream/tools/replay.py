@@ -1,4 +1,4 @@
-"""Replay of recorded telemetry to a topic: order, pace, and back-pressure from a slow group."""
+"""Replay of recorded telemetry to a topic: order, schedule, and back-pressure from a slow group."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Summary:
         return self.records / self.seconds if self.seconds > 0 else 0.0
 
 
-Pace = Callable[[int, int], float]
+Schedule = Callable[[int, int], float]
 """Map a record's number, from 0, and its event time in µs to its due time in s after the start."""
 
 
@@ -61,13 +61,13 @@ def flat_out(_index: int, _time_us: int) -> float:
     return -math.inf
 
 
-def at_rate(records_per_second: float) -> Pace:
-    """Return a pace of so many records per second, whatever their event times."""
+def at_rate(records_per_second: float) -> Schedule:
+    """Return a schedule of so many records per second, whatever their event times."""
     return lambda index, _time_us: index / records_per_second
 
 
-def at_speed(factor: float) -> Pace:
-    """Return a pace that follows the event times, `factor` times as fast."""
+def at_speed(factor: float) -> Schedule:
+    """Return a schedule that follows the event times, `factor` times as fast."""
     first: list[int] = []
 
     def due(_index: int, time_us: int) -> float:
@@ -125,6 +125,7 @@ class Gate:
             size: Bytes of key and value.
             flush: Waits for the acknowledgements of all records before, so that they count.
         """
+        # The average size, in `_limit`, includes the overhead of a record in the broker.
         self._records += 1
         self._bytes += size + _RECORD_OVERHEAD_BYTES
         if self._credit > 0:
@@ -181,7 +182,7 @@ def send(
     topic: str,
     records: Iterable[Outbound],
     *,
-    pace: Pace = flat_out,
+    schedule: Schedule = flat_out,
     gate: Gate | None = None,
     progress: Callable[[int], None] = lambda _sent: None,
 ) -> Summary:
@@ -193,7 +194,7 @@ def send(
         producer: Producer from `open_producer`.
         topic: Target topic.
         records: Records in the order to send.
-        pace: Due time of each record.
+        schedule: Due time of each record.
         gate: Back-pressure; None to send without.
         progress: Called now and then with the number of records sent.
 
@@ -219,7 +220,7 @@ def send(
     # Bound once, and `produce` is called without `clients.put`: this loop limits the rate.
     produce, poll, clock = producer.produce, producer.poll, time.monotonic
     for key, time_us, value in records:
-        wait = started + pace(sent, time_us) - clock()
+        wait = started + schedule(sent, time_us) - clock()
         if wait > _SHORTEST_WAIT_SECONDS:
             _idle(producer, wait)
         if gate is not None:

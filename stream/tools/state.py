@@ -110,8 +110,10 @@ class StateLog:
         """
         changelog = self.changelog(topic)
         states = [PartitionState(number) for number in range(self.counts[changelog])]
+        # Rows of an aborted transaction are not state.
         consumer = clients.open_consumer(self.kafka, isolation__level="read_committed")
         try:
+            # End offsets first: a worker that still writes cannot make the command read for ever.
             ranges = reading.offset_ranges(consumer, {changelog: len(states)})
             for message in reading.read_range(consumer, ranges):
                 _, partition = reading.partition_of(message)
@@ -131,6 +133,7 @@ class StateLog:
         """
         if self.embedded:
             return  # the embedded broker cannot describe groups
+        # The coordinator notices the end of a session with some delay.
         deadline = time.monotonic() + self.kafka.session_timeout_seconds + 3.0
         while members := self._members():
             if time.monotonic() > deadline:

@@ -25,6 +25,7 @@ _log = structlog.stdlib.get_logger("ember")
 WRONG_USE = 2
 """Exit code of a worker with wrong settings: a restart would not help."""
 
+# The first restart is immediate: a worker that was fenced only has to join again.
 _DELAYS_SECONDS = (0.0, 1.0, 2.0, 5.0, 15.0, 30.0)
 _HEALTHY_SECONDS = 120.0
 _POLL_SECONDS = 0.2
@@ -149,7 +150,7 @@ def _check(settings: Settings, slot: _Slot, now: float) -> int | None:
             slot.process, slot.started = _start(settings, slot.index), now
         return None
     code = slot.process.exitcode
-    if code is None:
+    if code is None:  # still running
         return None
     slot.process = None
     delay = slot.backoff.next_delay(now - slot.started)
@@ -174,6 +175,7 @@ def _run(settings: Settings) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent stops us
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the worker listens to it
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Imported in the child only: the supervisor itself stays small.
     from stream.app import run
 
     try:
@@ -198,6 +200,7 @@ def _stop(slots: list[_Slot]) -> int:
     deadline = time.monotonic() + _STOP_SECONDS
     clean = True
     for process in running:
+        # One deadline for all: they stop at the same time.
         process.join(max(deadline - time.monotonic(), 0.1))
         if process.is_alive():
             process.kill()

@@ -17,7 +17,7 @@ from benchmarks import kafka_client
 from benchmarks.kafka_client import Record, Send
 from benchmarks.kafka_jars import KafkaUnavailableError
 from benchmarks.kafka_server import RealKafka
-from stream.testing.embedded_broker import EmbeddedBroker
+from stream.testing import EmbeddedBroker
 from tests.conftest import lacking
 from tests.e2e.service import ember
 

@@ -18,6 +18,7 @@ from stream.observe import BridgeHealth, BridgeMetrics
 from stream.settings import Settings
 from stream.tools import clients
 from tests.broker.conftest import Broker
+from tests.e2e.short_sessions import SESSION_SECONDS
 from tests.stream.bridge.fakes import FakeAlertmanager, alertmanager, trigger
 
 pytestmark = pytest.mark.broker
@@ -80,7 +81,7 @@ class Stage:
             alertmanager={"urls": server.url, "resend_seconds": 1.0, **own},
         )
         if not broker.real:  # shorter than settings allow; a restart waits out the session there
-            self._shorten("kafka", session_timeout_seconds=2.5)
+            self._shorten("kafka", session_timeout_seconds=SESSION_SECONDS)
             self._shorten("alertmanager", resend_seconds=0.2)
         broker.create({self.topic: PARTITIONS})
 

@@ -158,7 +158,7 @@ def test_it_ends_with_its_parent(fork: bool) -> None:
 
 def test_the_command_prints_its_address_and_a_warning() -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "stream.testing.embedded_broker", "--topics", "t:2"],
+        [sys.executable, "-m", "stream.testing", "--topics", "t:2"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -21,15 +21,17 @@ def cuda(monkeypatch):
     """Tensors without numbers, whose devices are checked as CUDA's would be."""
     from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-    from ember_core.ops import _torch
+    from ember_core.ops.backends import torch as torch_backend
 
-    monkeypatch.setattr(_torch, "check_device", lambda name: name)
+    monkeypatch.setattr(torch_backend, "check_device", lambda name: name)
     # What reads a number from a tensor: there are none.
     monkeypatch.setattr(FakeTensor, "__bool__", lambda _x: True, raising=False)
     monkeypatch.setattr(FakeTensor, "__float__", lambda _x: 0.5, raising=False)
     monkeypatch.setattr(FakeTensor, "__int__", lambda _x: 0, raising=False)
     monkeypatch.setattr(
-        _torch, "to_numpy", lambda x: np.ones(tuple(x.shape), str(x.dtype).removeprefix("torch."))
+        torch_backend,
+        "to_numpy",
+        lambda x: np.ones(tuple(x.shape), str(x.dtype).removeprefix("torch.")),
     )
     with FakeTensorMode(), ops.default_backend("numpy"):
         yield lambda x: ops.from_numpy(x, like=torch.empty(1, device="cuda"))

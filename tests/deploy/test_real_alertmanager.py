@@ -16,7 +16,7 @@ import pytest
 
 from benchmarks import kafka_client
 from benchmarks.kafka_client import Send
-from stream.testing.embedded_broker import EmbeddedBroker
+from stream.testing import EmbeddedBroker
 from tests.deploy.promql import DEPLOY
 from tests.deploy.test_real_prometheus import _answers, ask, free_port
 from tests.e2e.service import _environment

@@ -24,7 +24,7 @@ import pytest
 import yaml
 
 from benchmarks import kafka_client
-from stream.testing.embedded_broker import EmbeddedBroker
+from stream.testing import EmbeddedBroker
 from tests.deploy.promql import DEPLOY, RULES, alerts
 from tests.deploy.test_dashboards import DASHBOARDS, panels
 from tests.e2e.service import _environment, ember

@@ -17,7 +17,7 @@ from stream.cli import main
 from stream.kafka.config import WorkerConfig
 from stream.settings import Settings
 
-SESSION_SECONDS: Final = 2.5
+SESSION_SECONDS: Final = 3.0
 FETCH_WAIT_MS: Final = 50
 
 _from_settings = WorkerConfig.from_settings

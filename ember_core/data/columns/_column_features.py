@@ -158,6 +158,7 @@ class ColumnFeatures(Module):
                 if name not in profiles:
                     roots[name] = root
                     profiles[name] = self._profile(name)
+                    # A column that appears in a later chunk was missing in all rows before.
                     profiles[name].absent(rows)
                 profiles[name].add(read_values(name, columns[name]), y)
             for name, profile in profiles.items():
@@ -277,6 +278,7 @@ class ColumnFeatures(Module):
                 f"Received: key={self.key!r}."
             )
         names, owner = np.unique(frame[self.key].astype(str).to_numpy(str), return_inverse=True)
+        # Stable: the rows of a key keep their order, which filling forward needs.
         order = np.argsort(owner, kind="stable")
         ends = np.cumsum(np.bincount(owner, minlength=len(names)))
         new_state = dict(state)

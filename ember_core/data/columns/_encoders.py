@@ -91,6 +91,7 @@ class Encoder(Module):
                     f"A category was not seen in training. Expected one of {len(positions)} known "
                     f"ones. Received: {unseen[0]!r}. Use handle_unknown='ignore' to let it pass."
                 )
+        # Codes: -1 for an unseen category, -2 for a missing value.
         lookup = np.array([positions.get(value, -1) for value in distinct] + [-2], np.int64)
         return lookup[codes]  # a code of -1 takes the last one
 
@@ -250,6 +251,7 @@ class TargetEncoder(Encoder):
     def fit_levels(self, found: Levels, prior: float) -> Self:
         """Fit from counts made before, with `prior` the target's mean."""
         self.levels = found.top(self.max_levels)
+        # The last value, the prior, serves unseen and missing ones: index -1.
         self.values = np.append(found.means(self.levels, self.smoothing, prior), prior)
         return self
 

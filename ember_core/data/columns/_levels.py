@@ -48,6 +48,7 @@ class Levels:
         for i, value in enumerate(values):
             index = self._place.get(value)
             if index is None:
+                # Beyond the limit new values are counted in `total` only.
                 if len(self._place) >= self.most:
                     self.overflowed = True
                     continue
@@ -101,5 +102,6 @@ class Levels:
             np.array(other._sums),
             np.array(other._targets, np.int64),
         )
+        # `add` has counted the levels; the rest are values beyond the other's limit.
         self.total += other.total - counted
         self.overflowed |= other.overflowed

@@ -68,6 +68,7 @@ class QuantileSketch:
             raise ValueError(
                 f"Two sketches do not fit. Expected size={self.size}. Received: size={other.size}."
             )
+        # The fresh values are counted by `add` below.
         self.count += other.count - other._fresh.size
         self._low, self._high = min(self._low, other._low), max(self._high, other._high)
         for level, values in enumerate(other._levels):
@@ -86,6 +87,7 @@ class QuantileSketch:
         items.sort()
         spare = items[items.size // 2 * 2 :]  # one of an odd number stays
         promoted = items[int(self._odd[level]) : items.size // 2 * 2 : 2]
+        # Alternating between odd and even ranks lets the errors of two halvings cancel.
         self._odd[level] = not self._odd[level]
         self._levels[level] = spare
         self._push(level + 1, promoted)
@@ -116,6 +118,7 @@ class QuantileSketch:
         estimates = np.interp(np.asarray(q) * (total - 1.0), ranks, np.repeat(values, 2))
         low = min(self._low, extra[0]) if extra[1] else self._low
         high = max(self._high, extra[0]) if extra[1] else self._high
+        # The extremes are kept exactly; a sketch alone would lose them.
         estimates = np.where(
             np.asarray(q) <= 0.0, low, np.where(np.asarray(q) >= 1.0, high, estimates)
         )

@@ -120,7 +120,7 @@ class Values:
     def _wrong(self, expected: str, received: Any) -> ValueError:
         return ValueError(
             f"Column {self.name!r} has another type than in training. Expected {expected}. "
-            f"Received: {received!r}. Mend the data, or say what it is with types={{...}}."
+            f"Received: {received!r}. Fix the data, or say what it is with types={{...}}."
         )
 
 
@@ -149,6 +149,7 @@ def read_values(name: str, column: pd.Series[Any]) -> Values:
         return _numeric(name, "boolean" if kind == "b" else "numeric", numbers)
     if kind == "M":
         return _datetime(name, column)
+    # Durations become seconds.
     if kind == "m":
         return _numeric(name, "numeric", column.dt.total_seconds().to_numpy())
     inferred = pd.api.types.infer_dtype(column, skipna=True)

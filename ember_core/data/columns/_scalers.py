@@ -80,6 +80,7 @@ class _Fitted(Module):
         """Further statistics of the rows that are needed."""
 
     def _any_width(self, x: Array) -> Array:
+        # A new fit may have another width than the one before.
         width, self.n_features = self.n_features, None
         try:
             return self._checked(x)
@@ -193,6 +194,7 @@ class Imputer(_Fitted):
         rows = ops.to_numpy(x)
         first = ops.to_numpy(fill if last is None else last)[None]
         extended = np.concatenate([np.where(np.isnan(first), ops.to_numpy(fill), first), rows])
+        # The running maximum of row numbers is, in each row, the last one with a value.
         last_present = np.where(np.isnan(extended), 0, np.arange(len(extended))[:, None])
         filled = np.take_along_axis(extended, np.maximum.accumulate(last_present, axis=0), axis=0)
         return like(x, filled[-1]), like(x, filled[1:])

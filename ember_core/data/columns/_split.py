@@ -79,6 +79,7 @@ def _by_time(
         raise ValueError(
             f"A row has no time. Expected one in every row of {time!r}. Received: row {row}."
         )
+    # Stable: rows of one time keep their order, and a part never begins within them.
     order = np.asarray(column.reset_index(drop=True).argsort(kind="stable"), np.int64)
     ordered = column.to_numpy()[order]
     boundaries = [

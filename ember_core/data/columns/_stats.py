@@ -42,6 +42,7 @@ class ColumnStats:
         count = weight.sum(axis=0)
         rows = len(x) if times is None else times.sum()
         self.missing += rows - count
+        # A column without values divides by 1 instead of 0; its sums are 0.
         safe = np.maximum(count, 1.0)
         filled = np.where(present, x, 0.0)
         mean = (filled * weight).sum(axis=0) / safe
@@ -56,6 +57,7 @@ class ColumnStats:
     def _join(self, count: Numbers, mean: Numbers, squares: Numbers) -> None:
         """Chan, Golub and LeVeque 1979."""
         total = np.maximum(self.count + count, 1.0)
+        # Chan's update (1983): stable where means are large beside deviations.
         step = mean - self.mean
         self.squares += squares + step**2 * self.count * count / total
         self.mean += step * count / total

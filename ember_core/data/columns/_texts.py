@@ -79,6 +79,8 @@ def hashed(words: Sequence[Sequence[str]], width: int, seed: int = 0) -> NDArray
         for word in of_row:
             if word not in cache:
                 value = stable_hash(word, seed)
+                # The lowest bit is the sign, the others choose the column. Signs let
+                # collisions cancel.
                 cache[word] = (value >> 1) % width, 1.0 if value & 1 else -1.0
             column, sign = cache[word]
             row[column] += sign

@@ -53,6 +53,7 @@ def cyclical(time_us: NDArray[np.int64]) -> NDArray[np.float64]:
     )
     angles = 2.0 * np.pi * np.stack(shares, axis=1)
     waves = np.stack([np.sin(angles), np.cos(angles)], axis=2).reshape(len(times), -1)
+    # 0 is the centre of the circle: no hour of the day is nearer than another.
     return np.where(present[:, None], waves, 0.0)
 
 

@@ -52,6 +52,7 @@ def array_chunks(
         >>> [chunk.tolist() for chunk in array_chunks(frame, chunk_rows=2)]
         [[[1.0, 0.5], [2.0, nan]], [[3.0, 2.5]]]
     """
+    # glibc raises its threshold for memory maps at a large free, and then reuses pages.
     np.empty(_KEPT_BYTES, np.uint8)  # freed at once, its pages never touched
     reader: Any = open_frames(data, chunk_rows=chunk_rows)
     arrays = getattr(reader, "arrays", None)
@@ -90,6 +91,7 @@ def ahead(items: Iterator[T], count: int = _AHEAD) -> Iterator[T]:
     finished = threading.Event()
 
     def put(kind: str, item: Any) -> bool:
+        # A plain put would block for ever once the caller has stopped reading.
         while not finished.is_set():
             try:
                 waiting.put((kind, item), timeout=0.1)

@@ -180,6 +180,7 @@ def _table(key: bytes, known: _Parts, names: tuple[str, ...], options: DataOptio
         part = slice(start, start + rows.size)
         time_us[part] = chunk.time_us[rows]
         time_text[part] = chunk.time_text[rows]
+        # A later file may lack channels or have them in another order; missing ones stay NaN.
         values[part, [position[name] for name in chunk.channels]] = chunk.values[rows]
         is_train[part] = chunk.is_train[rows]
         if chunk.label is not None:

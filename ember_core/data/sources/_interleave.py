@@ -43,6 +43,7 @@ def interleaved(dataset: Dataset, rows: Rows = "scored", batch_rows: int = 4096)
             f"A batch needs rows. Expected batch_rows >= 1. Received: batch_rows={batch_rows}."
         )
     selected = [dataset.rows(index, rows) for index in range(len(dataset.tables))]
+    # All keys in one array, sorted by time once.
     sizes = np.array([part.size for part in selected], np.int64)
     if not sizes.sum():
         return

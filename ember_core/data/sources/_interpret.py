@@ -136,6 +136,7 @@ class Interpreter:
         starts = np.concatenate(([0], sizes.cumsum()[:-1]))
         offsets = np.array([self._counts.get(key, 0) for key in keys], np.int64)
         position = np.empty(len(key_index), np.int64)
+        # Within the sorted rows a key's records count up from its records of earlier chunks.
         position[order] = np.arange(len(key_index)) - np.repeat(starts - offsets, sizes)
         for key, size in zip(keys, sizes, strict=True):
             self._counts[key] = self._counts.get(key, 0) + int(size)

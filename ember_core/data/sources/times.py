@@ -124,6 +124,7 @@ def _numbers(values: NDArray[Any], unit: TimeUnit) -> Times:
         raise BadTimeError(int(good.argmin()))
     if values.dtype.kind == "i":
         return np.where(factor < 1.0, values // 1000, values * np.maximum(factor, 1.0).astype("i8"))
+    # Nanoseconds are cut, not rounded: no record may move into the next microsecond.
     rounded = np.where(factor < 1.0, np.floor(values / 1e3), np.rint(microseconds))
     return rounded.astype(np.int64)
 

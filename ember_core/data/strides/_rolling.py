@@ -44,6 +44,7 @@ class _Runs:
                 step = shifted - head if p == q else shifted * (p / q) - head
                 if "std" in wanted:
                     squares = ops.square(step)
+                    # Chan's update for two parts of p and q rows.
                     squares *= q / (p * (p + q))
                     squares = _added(squares, self.squares, later.squares, shift)
                 if "slope" in wanted:
@@ -150,6 +151,7 @@ def _windows(x: Array, window: int, wanted: frozenset[str], dilation: int) -> _R
     )
     runs: _Runs | None = None
     while True:
+        # As in fast exponentiation: runs of 1, 2, 4, ... rows are joined for each set bit.
         if window & power.size:
             runs = power if runs is None else runs.joined(power, wanted, dilation)
         if 2 * power.size > window:

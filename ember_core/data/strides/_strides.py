@@ -271,6 +271,7 @@ class TemporalStrides(Module):
     ) -> tuple[StrideState, list[StrideWindows]]:
         buffered = x if state.rows is None else ops.concatenate([state.rows, x], axis=0)
         total = state.seen + x.shape[0]
+        # Row numbers count from the series' begin; `origin` is that of the first buffered row.
         origin = total - buffered.shape[0]
         out, first_needed = [], total
         for i, (hop, dilation) in enumerate(self._pairs):
@@ -281,6 +282,7 @@ class TemporalStrides(Module):
             # A hop beyond the window may begin in rows that are yet to come.
             rows = buffered[min(begin - origin, buffered.shape[0]) :]
             out.append(StrideWindows(summarise(rows, i), first, first + span - 1))
+            # Rows before the next window of every stride are dropped.
             first_needed = min(first_needed, begin + hop * count)
         return StrideState(buffered[first_needed - origin :], total), out
 

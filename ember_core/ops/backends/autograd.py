@@ -27,6 +27,8 @@ assert _spec is not None
 assert _spec.loader is not None
 _traced: Any = module_from_spec(_spec)
 _spec.loader.exec_module(_traced)
+# The copy's functions look `np` up at each call, so this reaches all of them; ufuncs that it
+# bound when it was loaded hand boxes to autograd by `__array_ufunc__`.
 _traced.np = anp
 
 

@@ -344,6 +344,7 @@ def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
     x = asarray(x)
     w = w if isinstance(w, ExactWeight) else exact_weight(w)
     check_fits(tuple(x.shape), w)
+    # Float64, and with it the exact product, exists on MLX's CPU stream only.
     with mx.stream(mx.cpu):
         clipped = clip(x.astype(mx.float32), -INPUT_LIMIT, INPUT_LIMIT)
         wide = (clipped + GRID - GRID).astype(mx.float64)
@@ -445,5 +446,6 @@ def value_and_grads(
         return asarray(value), extras
 
     (value, extras), grads = mx.value_and_grad(scalar)(list(leaves))
+    # MLX is lazy: without this the graph would live as long as the gradients.
     mx.eval(value, grads)
     return value, extras, grads

@@ -114,6 +114,7 @@ isfinite, isnan = np.isfinite, np.isnan
 def sigmoid(x: Array) -> Array:
     with np.errstate(over="ignore"):  # exp(-x) = inf gives the right 0, faster than a clip
         z = np.exp(np.negative(x))
+    # In place: a temporary costs more here than the arithmetic.
     z += 1
     return np.reciprocal(z, out=z) if isinstance(z, np.ndarray) else np.divide(1, z)
 
@@ -177,6 +178,7 @@ def all(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:  # noqa: 
 
 def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     top = np.max(x, axis=axis, keepdims=True)
+    # The largest element is taken off first, so that exp does not overflow.
     top = np.where(np.isfinite(top), top, np.zeros_like(top))  # -inf - -inf would be NaN
     with np.errstate(divide="ignore"):
         out = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
@@ -298,6 +300,7 @@ def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
         return stack.astype(np.float32)
     rows = x.reshape(-1, terms)
     out = np.zeros((len(rows), width), np.float32)
+    # Rows are independent: a product of grid values is exact, whatever the tile.
     for start in range(0, len(rows) if w.blocks else 0, _TILE_ROWS):
         stop = start + _TILE_ROWS
         wide = _on_grid(rows[start:stop]).astype(np.float64)

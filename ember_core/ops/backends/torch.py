@@ -71,6 +71,7 @@ def asarray(x: Any, dtype: str | None = None) -> Array:
 
 
 def from_numpy(x: Any, device: Any) -> Array:
+    # Memory is shared with NumPy where the tensor stays on the CPU.
     x = np.require(x, requirements=["C", "W"])  # PyTorch takes no read-only or reversed memory
     tensor = torch.as_tensor(x)
     return tensor if device is None else tensor.to(device)
@@ -345,6 +346,7 @@ def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
     check_fits(tuple(x.shape), w)
     _one_device(x, *w.blocks)
     wide = (torch.clamp(x, -INPUT_LIMIT, INPUT_LIMIT) + GRID - GRID).to(torch.float64)
+    # Blocks of 128 terms are exact in float64; their order is fixed, so the bits are too.
     total = torch.zeros((*x.shape[:-1], w.shape[-1]), dtype=torch.float64, device=x.device)
     for i, block in enumerate(w.blocks):
         total = total + wide[..., i * BLOCK_TERMS : (i + 1) * BLOCK_TERMS] @ block
@@ -420,6 +422,7 @@ def value_and_grads(
     function: Callable[[list[Array]], tuple[Array, Any]], leaves: list[Array]
 ) -> tuple[Array, Any, list[Array]]:
     with torch.enable_grad():
+        # Copies of the leaves, so that the caller's tensors get no graph.
         traced = [leaf.detach().requires_grad_() for leaf in leaves]
         value, extras = function(traced)
         if not isinstance(value, torch.Tensor) or not value.requires_grad:

@@ -129,6 +129,7 @@ def keys(settings: Settings, topic: str, messages: Sequence[Sampled]) -> Check:
 
 def _cost(messages: Sequence[Sampled]) -> str:
     size = sum(len(m.value or b"") for m in messages) / len(messages)
+    # Producers are assumed to go on as in the sample.
     span = (messages[-1].timestamp - messages[0].timestamp) / 1000
     if span <= 0:
         return f"Each record ({size:,.0f} bytes) is written and read once more."
@@ -206,12 +207,12 @@ def fit(topic: str, decoded: Decoded, channels: Sequence[str]) -> Check:
     ]
     if not missing:
         return Check(name, "ok", f"All {len(channels)} channels of the model occur.")
-    rest = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+    suffix = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
     return Check(
         name,
         "warn",
         f"{len(missing)} of the model's {len(channels)} channels are in none of the newest "
-        f"records: {', '.join(missing[:_SHOWN])}{rest}.",
+        f"records: {', '.join(missing[:_SHOWN])}{suffix}.",
         "They count as missing. Map names with [input.fields], or train without them (--drop).",
     )
 

@@ -56,6 +56,7 @@ def deploy(bundle: Path, /, *, force: bool = False, options: WorkerArgs = Worker
                 f"{_some(new.channels)}. Where that is meant, say --force."
             )
         _copy(home, _previous(home))
+    # Copied, not moved: the given bundle stays where it is.
     _copy(bundle, home)
     return _reload_workers(settings, result, options)
 
@@ -108,8 +109,8 @@ def _home(settings: Settings) -> Path:
 
 
 def _some(channels: Sequence[str]) -> str:
-    rest = ", ..." if len(channels) > _SHOWN_CHANNELS else ""
-    return ", ".join(channels[:_SHOWN_CHANNELS]) + rest
+    ellipsis = ", ..." if len(channels) > _SHOWN_CHANNELS else ""
+    return ", ".join(channels[:_SHOWN_CHANNELS]) + ellipsis
 
 
 def _previous(home: Path) -> Path:

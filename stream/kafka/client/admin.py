@@ -49,6 +49,7 @@ class Admin:
         await self._client.start()
         client = self._client._client
         node = client.get_random_node()
+        # The versions tell what the broker can do; aiokafka keeps them per connection.
         if await client.ready(node):
             self._apis = client._conns[(node, ConnectionGroup.DEFAULT)]._versions
         return self
@@ -58,12 +59,12 @@ class Admin:
 
     @property
     def can_create(self) -> bool:
-        """Whether the broker makes topics when asked; the embedded one does not."""
+        """Ability of the broker to make topics; the embedded one has none."""
         return _CREATE_TOPICS in self._apis
 
     @property
     def can_fence(self) -> bool:
-        """Whether the broker has transactions that are fenced by the group's generation."""
+        """Ability of the broker to fence transactions by the group's generation."""
         _, newest = self._apis.get(_TXN_OFFSET_COMMIT, (0, -1))
         return self.can_create and newest >= _FENCED_VERSION
 
@@ -72,6 +73,7 @@ class Admin:
         client = self._client._client
         try:
             answer = await client.send(client.get_random_node(), TopicIds(topics))
+        # The embedded broker and old ones have no topic ids.
         except (NotImplementedError, kafka_errors.IncompatibleBrokerVersion):
             described = await self._client.describe_topics(topics)
             return {
@@ -88,9 +90,9 @@ class Admin:
     async def tombstones_kept(self, topics: list[str]) -> dict[str, float]:
         """Return the seconds for which tombstones stay; topics without an answer are absent."""
         name = "delete.retention.ms"
-        wanted = [ConfigResource(ConfigResourceType.TOPIC, t, {name: None}) for t in topics]
+        resources = [ConfigResource(ConfigResourceType.TOPIC, t, {name: None}) for t in topics]
         try:
-            answers = await self._client.describe_configs(wanted)
+            answers = await self._client.describe_configs(resources)
         except (kafka_errors.KafkaError, NotImplementedError):
             return {}
         return {
@@ -111,11 +113,12 @@ class Admin:
         answer = await self._client._send_to_controller(CreateTopics(topics))
         for name, code, message, *_ in answer.topic_errors:
             error = kafka_errors.for_code(code)
+            # Workers of a group start together, and another one may have been faster.
             if code and error is not kafka_errors.TopicAlreadyExistsError:
                 raise error(f"Topic {name!r} was not created: {message or error.__name__}.")
 
 
-class ClusterQuestions:
+class OnDemandAdmin:
     """Cluster admin that connects anew for each question: they are rare.
 
     Args:
@@ -164,7 +167,14 @@ async def connect(settings: Mapping[str, Any], on_wait: Callable[[str], None]) -
 
 
 async def _raise_if_refused(settings: Mapping[str, Any]) -> None:
-    """Ask one broker after the other by hand: the client only says that none would do."""
+    """Ask one broker after the other by hand: the client only says that none can be used.
+
+    Args:
+        settings: Keywords of aiokafka's clients.
+
+    Raises:
+        RefusedError: If one refuses the login, or its certificate is not trusted.
+    """
     if settings.get("security_protocol", "PLAINTEXT") == "PLAINTEXT":
         return
     keywords = {name: value for name, value in settings.items() if name != "bootstrap_servers"}
@@ -181,6 +191,7 @@ async def _raise_if_refused(settings: Mapping[str, Any]) -> None:
             ) from None
         except ssl.SSLCertVerificationError as error:
             raise RefusedError(not_safe(error.verify_message)) from None
+        # Not reachable is no refusal: it may be up soon.
         except (OSError, TimeoutError, kafka_errors.KafkaError):
             continue
         connection.close()

@@ -77,6 +77,7 @@ class GroupConsumer:
     def fetch_position(self, tp: TP) -> int | None:
         """Return the next offset to hand out; None where it is not known."""
         assignment = self._consumer._subscription.subscription.assignment
+        # Between two assignments the client has no positions.
         if assignment is None:
             return None
         state = assignment.state_value(TopicPartition(*tp))
@@ -146,7 +147,7 @@ class GroupConsumer:
     async def _offsets_for_time(self, tps: list[TP], timestamp_ms: int) -> dict[TP, int]:
         times = {TopicPartition(*tp): timestamp_ms for tp in tps}
         offsets = await self._consumer.offsets_for_times(times)
-        return {(tp.topic, tp.partition): each.offset for tp, each in offsets.items() if each}
+        return {(tp.topic, tp.partition): entry.offset for tp, entry in offsets.items() if entry}
 
     async def uncommitted_ends(self, tps: Iterable[TP]) -> dict[TP, int]:
         """Ask for log ends that include open transactions."""
@@ -160,6 +161,7 @@ class GroupConsumer:
         )
         for topic, partition in tps:
             leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
+            # A retriable error: the caller asks again when the metadata is new.
             if leader is None or leader == -1:
                 await client.force_metadata_update()
                 raise kafka_errors.LeaderNotAvailableError(f"{topic}-{partition}")

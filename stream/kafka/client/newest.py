@@ -43,8 +43,10 @@ async def newest(settings: Mapping[str, Any], topic: str, count: int) -> list[An
         starts, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
         records: list[Any] = []
         for tp in tps:
+            # All of the newest records may be in one partition.
             consumer.seek(tp, max(starts[tp], ends[tp] - count))
         async with asyncio.timeout(_READ_SECONDS):
+            # Positions, not records, are counted: markers and compacted offsets deliver nothing.
             while any([(await consumer.position(tp)) < ends[tp] for tp in tps]):
                 for batch in (await consumer.getmany(timeout_ms=200)).values():
                     records += batch

@@ -58,6 +58,7 @@ class ProducerSet:
             )
             self._sinks.append(ProducerSink(self._fenced))
         if self._fenced is None or early_events:
+            # Without transactions this producer writes rows too, and rows need large batches.
             size = _EVENT_BATCH_BYTES if self._fenced else _ROW_BATCH_BYTES
             self._plain = self._producer(enable_idempotence=True, max_batch_size=size)
             sink = ProducerSink(self._plain)

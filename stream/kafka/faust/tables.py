@@ -112,18 +112,21 @@ class SlabRecovery(Recovery):
     ) -> None:
         if title == "active":
             self.signal_recovery_end.clear()  # of an earlier recovery
+            # Faust seeks next: a fetch on its way would move the positions again.
             await consumer.quiet()
             session: Session = self.app.session
             ends = await wait_for_stable_offsets(session.context, consumer.thread.client, tps)
             await session.loader.restore(self, ends)
         else:
             ends = await consumer.highwaters(*tps)
+        # Faust's highwaters are the last offsets to read, not the ends.
         destination.clear()
         destination.update({tp: end - 1 for tp, end in ends.items()})
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ASYNC109  # Faust's signature
         """Wait; unlike Faust's own, let no failure and no timeout pass for success."""
         if self.signal_recovery_start.is_set():
+            # Closed, so that Python does not warn of a coroutine that was never awaited.
             if asyncio.iscoroutine(coro):
                 coro.close()
             raise RebalanceAgain
@@ -134,18 +137,18 @@ class SlabRecovery(Recovery):
         ]
         tasks = [asyncio.ensure_future(wait) for wait in waits]
         try:
-            done: set[Any] = set()
-            while not done:
-                done, _ = await asyncio.wait(
+            finished: set[Any] = set()
+            while not finished:
+                finished, _ = await asyncio.wait(
                     tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
                 )
                 session: Session = self.app.session
                 if session.context.clock() - session.loader.migrated_at >= (timeout or 0.0):
                     break  # else it has not stood still: rows of another model are migrated
-            work, again, stopped = tasks
+            work, restarted, stopped = tasks
             if stopped.done():
                 raise ServiceStopped
-            if again.done():
+            if restarted.done():
                 raise RebalanceAgain
             if not work.done():
                 raise TimeoutError(f"Recovery: a step took longer than {timeout} s.")

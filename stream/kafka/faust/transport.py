@@ -64,7 +64,7 @@ class Fetching:
 
     @property
     def is_open(self) -> bool:
-        """Whether fetches may be processed now."""
+        """True where fetches may be processed now."""
         return bool(self._consumer.flow_active) and not self._consumer.app.should_stop
 
     async def quiet(self) -> None:

@@ -50,19 +50,20 @@ class GroupMembership:
         Raises:
             FencedError: If the group has moved on, or may have.
         """
-        joined = self._joined
-        if joined is None:
+        expected = self._joined
+        if expected is None:
             raise FencedError("this worker has no assignment")
         current = self._member.membership()
-        if current != joined:
+        if current != expected:
             raise FencedError(
-                f"the group has moved on: generation {joined.generation} was missed "
+                f"the group has moved on: generation {expected.generation} was missed "
                 f"(now {current.generation})"
             )
         silence = self._clock() - self._member.last_heartbeat
+        # A broker that fences refuses the write itself; then a long silence is no reason to end.
         if not self._fenced and silence > self._session_timeout:
             raise FencedError(self._unanswered(silence))
-        return joined
+        return expected
 
     async def confirmed(self) -> None:
         """Wait until the group confirms the membership.
@@ -71,6 +72,7 @@ class GroupMembership:
             FencedError: If the group has moved on, or does not answer.
         """
         started = self._clock()
+        # A heartbeat from before the question proves nothing: the process may have been suspended.
         while self._member.last_heartbeat <= started:
             self.membership()
             silence = self._clock() - started

@@ -200,7 +200,7 @@ class FetchControl(Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether fetches may be processed now."""
+        """True where fetches may be processed now."""
 
     async def quiet(self) -> None:
         """Wait until no fetch is on its way: only then may positions be set."""

@@ -60,6 +60,7 @@ class Positions:
             fresh: Whether there is no state yet, so nothing that the group could lag behind.
             unwritten: Whether the meta row has to be written whatever the position.
         """
+        # Below the position, the next checkpoint commits for a writer that died before it could.
         saved = position if fresh else min(position, committed)
         if unwritten:
             saved = -1

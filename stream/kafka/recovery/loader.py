@@ -67,6 +67,7 @@ class StateLoader:
         else:
             return
         source = self._context.config.source_of(tp)
+        # Rows of a rebase seem older than those of a copy, so the copy must go first.
         if self.snapshots is not None and self.changelog.overtaken(source, records):
             await self.snapshots.overtaken(source)
             offsets[tp] = -1
@@ -84,12 +85,14 @@ class StateLoader:
         """
         if not recovery.in_recovery:
             return
+        # Others may still have the position from before a seek.
         fetched = set(active)
         for tp in recovery.active_tps:
             position = self._client.fetch_position(tp) if tp in fetched else None
             if position is not None and position - 1 > (recovery.active_offsets.get(tp) or -1):
                 recovery.active_offsets[tp] = position - 1
                 self.changelog.reached(self._context.config.source_of(tp), position - 1)
+        # Without highwaters Faust has not asked for the ends yet.
         if recovery.active_highwaters and not recovery.need_recovery():
             recovery.signal_recovery_end.set()
 
@@ -103,7 +106,7 @@ class StateLoader:
         if self.snapshots is None:
             return
         status = await self._client.log_status(recovery.standby_tps)
-        standby_ends = {tp: each.end for tp, each in status.items()}
+        standby_ends = {tp: log_status.end for tp, log_status in status.items()}
         for tp, offset in (await self.snapshots.restore(ends, standby_ends)).items():
             active = tp in recovery.active_tps
             (recovery.active_offsets if active else recovery.standby_offsets)[tp] = offset
@@ -139,6 +142,7 @@ class StateLoader:
                 self.migrated_at = self._context.clock()
                 await asyncio.sleep(0)
                 assignment.check_open()
+                # A rebalance may also take one partition away and leave the others.
                 if tp not in self._engine.attached():
                     raise AssignmentClosed
         if progress.rows:

@@ -3,7 +3,7 @@
 The changelog stays the state: a copy is a shorter way to a place in it. It is made beside the
 stream: the offset that memory contains is noted, clean rows are copied a few at a time, and the
 file gets its name when a checkpoint that began after that is done, so that rows which were dirty
-meanwhile are in the log behind the offset. What is loaded is merged like any changelog row.
+meanwhile are in the log behind the offset. Loaded rows are merged like any changelog row.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Snapshots:
         self._ids: dict[str, str] = {}
         self._written: dict[TP, tuple[int, float]] = {}
         self._owned: Sequence[TP] = ()
-        self._complained = False
+        self._warned = False
         self._swept = False
 
     # -- writing
@@ -101,11 +101,11 @@ class Snapshots:
         """Write a copy of a partition.
 
         Args:
-            tp: The input partition.
-            settle: Makes a checkpoint; None: memory is in the log whole.
+            tp: Input partition.
+            settle: Function that makes a checkpoint; None: memory is in the log whole.
 
         Returns:
-            Whether there is a new file.
+            True where there is a new file.
         """
         started, now = self._context.clock(), self._wall_clock()
         changelog, engine = self._changelog, self._engine
@@ -113,8 +113,8 @@ class Snapshots:
         offset, identity = changelog.stored(tp), self._ids.get(name, "")
         if offset is None or not identity or not changelog.meta(tp):
             return False
-        before = self._written.get(tp)
-        if before is not None and before[0] == offset and now - before[1] < _REFRESH_SECONDS:
+        former = self._written.get(tp)
+        if former is not None and former[0] == offset and now - former[1] < _REFRESH_SECONDS:
             return False
         model, fields = engine.row_kind()
         head = Head(
@@ -129,33 +129,34 @@ class Snapshots:
         try:
             writer = await self._offload(lambda: self._files.write(tp, head))
             while (block := walk.take(_BLOCK_ROWS)) is not None:
+                # Off the event loop: a disk can take seconds.
                 await self._offload(partial(writer.append, block))
                 if walk.gone:
                     return False
-            waiting, taken = walk.waiting, self._checkpoint.taken.get(tp, 0)
+            waiting, checkpoints = walk.waiting, self._checkpoint.taken.get(tp, 0)
             if settle is not None:
                 await settle()
-            if walk.gone or (waiting and self._checkpoint.taken.get(tp, 0) == taken):
+            if walk.gone or (waiting and self._checkpoint.taken.get(tp, 0) == checkpoints):
                 return False
             meta, committed = changelog.meta(tp), changelog.committed_before(tp)
             size = await self._offload(partial(writer.commit, meta, committed))
         except OSError as error:
-            self._complain(error)
+            self._warn(error)
             return False
         finally:
             walk.close()
             if writer is not None:
                 writer.discard()
-        self._complained = False
+        self._warned = False
         self._written[tp] = offset, now
         seconds = self._context.clock() - started
         log.info("%s-%d: copied the state to the disk, %d bytes in %.1f s.", *tp, size, seconds)
         return True
 
-    def _complain(self, error: OSError) -> None:
-        say = log.debug if self._complained else log.warning
-        self._complained = True
-        say(
+    def _warn(self, error: OSError) -> None:
+        write = log.debug if self._warned else log.warning
+        self._warned = True
+        write(
             "The state cannot be copied to %s (%s): a restart will read the whole changelog. "
             "Free disk space, let state.directory be a folder that can be written to, or set "
             "state.snapshot_interval_seconds = 0.",
@@ -169,12 +170,12 @@ class Snapshots:
         """Load copies of partitions of which nothing is in memory.
 
         Args:
-            ends: Changelog partition -> end of its log.
-            standbys: The same of partitions that another worker processes. A transaction open
-                there may hide what a copy holds, which then waits for another time.
+            ends: End of the log by changelog partition.
+            standbys: Ends of partitions that another worker processes. A transaction open there
+                may hide rows of a copy, which then is not used this time.
 
         Returns:
-            Changelog partition -> offset that is contained now; those without a copy are absent.
+            Offset contained now by changelog partition; those without a copy are absent.
         """
         if not self._swept:
             self._swept = True
@@ -185,6 +186,7 @@ class Snapshots:
         except KafkaError as error:
             log.warning("The broker does not say which changelogs these are: %s.", error)
             return {}
+        # A topic id proves later that a copy belongs to this changelog.
         self._ids |= {name: topic.topic_id for name, topic in topics.items()}
         deadline = self._context.clock() + _RESTORE_SECONDS
         offsets: dict[TP, int] = {}
@@ -212,7 +214,7 @@ class Snapshots:
             reason = f"it cannot be read: {error}"
             self._forget(source)
         except BaseException:
-            self._forget(source)  # half of it is worth nothing
+            self._forget(source)  # half of a copy is worth nothing
             raise
         finally:
             if reader is not None:
@@ -226,7 +228,7 @@ class Snapshots:
         return None
 
     async def _unfit(self, head: Head, changelog: str, end: int) -> str:
-        """Why a copy cannot be used; empty: it can."""
+        """Return the reason for which a copy cannot be used; empty: it can."""
         model, fields = self._engine.row_kind()
         if not head.changelog_id or head.changelog_id != self._ids.get(changelog):
             return "it belongs to another changelog topic"
@@ -234,23 +236,24 @@ class Snapshots:
             return "its rows are of another model or layout"
         if head.offset >= end:
             return f"the changelog ends at {end}, before its offset {head.offset}"
-        kept = (await self._context.admin.tombstones_kept([changelog])).get(changelog)
-        if kept is None:
+        retention = (await self._context.admin.tombstones_kept([changelog])).get(changelog)
+        if retention is None:
             return "the broker does not say how long it keeps tombstones (right DescribeConfigs)"
         age = self._wall_clock() - head.taken
-        if not -60.0 <= age <= kept / 2:  # half: clocks are not that good
+        if not -60.0 <= age <= retention / 2:  # half: clocks are not that good
             return (
                 f"it is {age:.0f} s old by this host's clock, and keys that were forgotten since "
-                f"would come back after {kept / 2:.0f} s (half of the changelog's "
+                f"would come back after {retention / 2:.0f} s (half of the changelog's "
                 "delete.retention.ms)"
             )
         return ""
 
     async def _load(self, source: TP, reader: SnapshotReader, deadline: float) -> None:
-        ahead = asyncio.ensure_future(self._offload(reader.block))
+        # The next block is read while this one is merged.
+        reading = asyncio.ensure_future(self._offload(reader.block))
         try:
-            while (block := await ahead) is not None:
-                ahead = asyncio.ensure_future(self._offload(reader.block))
+            while (block := await reading) is not None:
+                reading = asyncio.ensure_future(self._offload(reader.block))
                 report = self._engine.load_block(source, block)
                 self._context.observer.loaded(
                     source, report.accepted, report.stale, len(report.damaged)
@@ -261,7 +264,7 @@ class Snapshots:
                     raise TimeoutError(f"that took longer than {_RESTORE_SECONDS:g} s")
                 await asyncio.sleep(0)
         finally:
-            ahead.cancel()
+            reading.cancel()
         assert reader.end is not None
         self._changelog.restored(
             source, reader.head.offset, reader.end.meta, reader.end.committed_before
@@ -270,7 +273,7 @@ class Snapshots:
         log.info("%s-%d: %d keys were read from the disk.", *source, reader.end.rows)
 
     async def overtaken(self, tp: TP) -> None:
-        """The state was rebased since: forget the copy, and what came of it."""
+        """Forget a copy that is older than a rebase of the state, and the rows it brought."""
         log.warning("%s-%d: the state was rebased, so the whole changelog is read.", *tp)
         await self._offload(lambda: self._files.remove(tp))
         self._forget(tp)

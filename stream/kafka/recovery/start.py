@@ -45,6 +45,7 @@ async def wait_for_stable_offsets(
         tps: Changelog partitions.
     """
     started = context.clock()
+    # Its own id would fence this worker; an empty one means an untransactional writer.
     fenced: set[str] = {context.transactional_id, ""}
     while True:
         try:
@@ -58,12 +59,12 @@ async def wait_for_stable_offsets(
         unstable = [tp for tp in tps if status[tp].end < ends[tp]]
         if not unstable:
             return {tp: status[tp].end for tp in tps}
-        waited = context.clock() - started
-        if waited > _FENCE_AFTER_SECONDS and context.transactional_id:
+        overdue = context.clock() - started > _FENCE_AFTER_SECONDS
+        if overdue and context.transactional_id:
             sources = await client.log_status([context.config.source_of(tp) for tp in unstable])
             # A state tool begins when no worker is there, so this one died, or was too late: it is
             # told so, and nothing of its one transaction stays.
-            writers = {each.writer for each in sources.values()}
+            writers = {source.writer for source in sources.values()}
             writers.add(context.config.tools_transactional_id)
             for writer in sorted(writers - fenced):
                 fenced.add(writer)
@@ -200,7 +201,7 @@ class Starter:
         if start == "earliest":
             return {tp: _Begin(-1, -1) for tp in tps}
         lookup, started = self._client.offsets_for_time, self._context.started
-        since = await lookup(tps, round((started - start) * 1000))
+        history = await lookup(tps, round((started - start) * 1000))
         news = await lookup(tps, round(started * 1000))
         dated = await lookup(tps, 0)
         begins = {}
@@ -209,13 +210,14 @@ class Starter:
             if end > status[tp].start and tp not in dated:  # the embedded broker looks up no times
                 begins[tp] = _Begin(-1, -1)
             else:
-                begins[tp] = _Begin(since.get(tp, end), min(news.get(tp, end), end))
+                begins[tp] = _Begin(history.get(tp, end), min(news.get(tp, end), end))
         return begins
 
     def _open(
         self, assignment: Assignment, tp: TP, position: int, status: LogStatus, begin: _Begin
     ) -> None:
         """Own a partition; its new meta row is written before its first record."""
+        # A group that has committed has begun, even where nothing was absorbed.
         fresh = self._engine.meta(tp).absorbed < 0
         new = fresh and status.committed < 0
         unwritten = self._engine.open(tp, position, begin.events_from if new else -1)
@@ -247,6 +249,7 @@ class Starter:
                 committed=status.committed,
                 committed_before=self._loader.changelog.committed_before(tp),
             ),
+            # Where nothing fences, a suspended worker may have written late rows.
             between=not self._context.transactional_id,
         )
         meta.topic_id = meta.topic_id or topic.topic_id

@@ -40,10 +40,11 @@ class Checkpointer:
                 reason = "full"
             except TimeoutError:
                 reason = "interval"
+            # Cleared before the checkpoint: a wish that comes during it is for the next one.
             self._wake.clear()
             await self.run(reason)
 
-    async def make_room(self) -> None:
+    async def free_slots(self) -> None:
         """Make a checkpoint, after which rows can leave memory."""
         await self.run("full")
 

@@ -27,8 +27,8 @@ MANY: Final = 1024
 """Records in a fetch from which a step's own cost does not matter."""
 
 
-class Pace:
-    """Time to wait before a fetch is taken.
+class Gathering:
+    """Time for records to gather before the next fetch is taken.
 
     Args:
         clock: Monotonic clock.
@@ -75,7 +75,7 @@ class FetchLoop:
         self._loader = loader
         self._processor = processor
         self._on_processed = on_processed
-        self._pace = Pace(context.clock)
+        self._gathering = Gathering(context.clock)
 
     async def take(
         self,
@@ -94,7 +94,7 @@ class FetchLoop:
                 come after its seeks, and what they bring must not be dropped.
         """
         if not recovery.in_recovery:
-            self._pace.taken(sum(map(len, records.values())))
+            self._gathering.taken(sum(map(len, records.values())))
         async with self._fetch_lock:
             if generation != self._fetching.generation:
                 return  # all positions are set anew before fetches go on
@@ -107,12 +107,13 @@ class FetchLoop:
             if inputs:
                 await self._processor.process(inputs, lambda: self._goes_on(generation))
                 self._on_processed(inputs)
+            # While the flow is stopped, partitions are being given back.
             if self._fetching.is_open:
                 self._loader.follow(recovery, active)
 
     def pause(self) -> float:
         """Return the seconds to wait before the next fetch, in which records gather."""
-        return self._pace.pause()
+        return self._gathering.pause()
 
     def _goes_on(self, generation: int) -> bool:
         return self._fetching.is_open and generation == self._fetching.generation

@@ -28,7 +28,7 @@ class PausedPartitions:
 
     Args:
         context: Surroundings of the worker.
-        positions: Positions, which say what is paused.
+        positions: Positions, with the partitions that are paused.
         fetching: Control of the fetches.
         fetch_lock: Lock held while a fetch is processed.
         codec: Codec that decodes now.

@@ -52,7 +52,7 @@ class Processor:
         outbox: Receiver of events.
         dead_letters: Receiver of refused messages; None: they are only counted.
         paused: Partitions that wait for a schema; None: the codec needs none.
-        make_room: Function that makes a checkpoint, after which rows can leave memory.
+        free_slots: Function that makes a checkpoint, after which rows can leave memory.
         slice_messages: Most messages in one step.
 
     Attributes:
@@ -69,7 +69,7 @@ class Processor:
         *,
         dead_letters: DeadLetters | None = None,
         paused: PausedPartitions | None = None,
-        make_room: Callable[[], Awaitable[None]] | None = None,
+        free_slots: Callable[[], Awaitable[None]] | None = None,
         slice_messages: int = SLICE,
     ) -> None:
         self.codec = codec
@@ -82,7 +82,7 @@ class Processor:
         self._outbox = outbox
         self._dead_letters = dead_letters
         self._paused = paused
-        self._make_room = make_room
+        self._free_slots = free_slots
         self._most = self._slice = slice_messages
 
     async def process(
@@ -103,10 +103,12 @@ class Processor:
         batches = deque((await self._decodable(fetch)).items())
         while batches:
             await self._outbox.room()
-            if self._make_room is not None and self._engine.room() < self._slice:
-                await self._make_room()
+            # Rows leave memory only when they are in the changelog.
+            if self._free_slots is not None and self._engine.room() < self._slice:
+                await self._free_slots()
             if not goes_on():
                 return
+            # A slice with more new keys than free slots could not be absorbed whole.
             slices = self._take(batches, max(1, min(self._slice, self._engine.room())))
             if slices:
                 self._step(slices)
@@ -129,8 +131,8 @@ class Processor:
         codec = self.codec
         if not isinstance(codec, LookupCodec):
             return new
-        if lacking := codec.lacks(chain.from_iterable(new.values())):
-            await asyncio.to_thread(codec.look_up, lacking)
+        if missing_ids := codec.lacks(chain.from_iterable(new.values())):
+            await asyncio.to_thread(codec.look_up, missing_ids)
         ready = {tp: records[: codec.ready(records)] for tp, records in new.items()}
         waiting = [tp for tp in new if len(ready[tp]) < len(new[tp]) and tp in self._positions]
         if waiting and self._paused is not None:
@@ -180,6 +182,7 @@ class Processor:
         self._observer.timed("engine", self._clock() - decoded_at)
         for tp, records in slices.items():
             self._positions.advance(tp, records[-1].offset + 1)
+        # Messages of a slice lie one partition after the other; a bisection finds theirs.
         ends = list(accumulate(number for _, number in shares))
 
         def partition_of(message: int) -> TP:
@@ -219,6 +222,7 @@ class Processor:
         refused = list(result.rejected)
         if self._config.dead_letters_late:
             refused += (Rejected(i, _LATE, "older than its key's last row") for i in result.late)
+        # `groupby` needs the partitions together, and they lie in message order.
         refused.sort(key=lambda each: each.message)
         for tp, rejected in groupby(refused, key=lambda each: partition_of(each.message)):
             dead_letters.add(tp, messages, list(rejected))

@@ -130,7 +130,7 @@ class Session:
             self.outbox,
             dead_letters=dead_letters,
             paused=self.paused,
-            make_room=self.checkpointer.make_room,
+            free_slots=self.checkpointer.free_slots,
         )
         self.fetch_loop = FetchLoop(
             context, fetching, self._fetch_lock, self.loader, self._processor, self._on_processed
@@ -157,6 +157,7 @@ class Session:
 
     def on_assigned(self) -> None:
         """Begin a new assignment, as the member that the group knows now."""
+        # An assignment is an answer of the group, as good as a heartbeat.
         self._client.note_heartbeat()
         self._group.on_joined()
         self._assignment = Assignment(self.positions)
@@ -171,6 +172,7 @@ class Session:
         """Free the slabs of a changelog partition."""
         source = self.context.config.source_of(tp)
         self.positions.drop(source)
+        # Events of a partition that is given back stay sent; unsent ones its next owner makes.
         self.outbox.drop(source)
         self.loader.changelog.drop(source)
         self._engine.detach(source)

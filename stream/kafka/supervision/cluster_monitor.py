@@ -104,7 +104,7 @@ class ClusterMonitor:
         self._check_progress(bounds)
 
     def _report(self, reason: str) -> None:
-        """Report what keeps records from coming, or that nothing does any more."""
+        """Report the reason for which no records come, or that there is none any more."""
         lifecycle = self._context.lifecycle
         if not lifecycle.at_work:
             self._reason = ""
@@ -125,8 +125,8 @@ class ClusterMonitor:
     async def _check_topics(self) -> str:
         """Compare the ids of all topics with the state; return a sentence on a deleted input."""
         context = self._context
-        waited = context.clock() - self._asked_topics
-        if waited < _TOPICS_SECONDS or not context.lifecycle.at_work:
+        age = context.clock() - self._asked_topics
+        if age < _TOPICS_SECONDS or not context.lifecycle.at_work:
             return self._deleted
         self._asked_topics = context.clock()
         config = context.config
@@ -175,19 +175,19 @@ class ClusterMonitor:
         ends = {tp: end for tp, (_, end) in bounds.items()}
         if stuck := self._progress.look(now, positions, ends):
             self._context.fail(stuck, code=STOOD_STILL)
-        began = self._checkpoint.began
-        if began is not None and now - began > seconds:
+        checkpoint_start = self._checkpoint.began
+        if checkpoint_start is not None and now - checkpoint_start > seconds:
             self._context.fail(
-                f"A checkpoint has been on its way for {now - began:.0f} s, with a broker that "
-                "answers (supervision.stuck_seconds).",
+                f"A checkpoint has been on its way for {now - checkpoint_start:.0f} s, with a "
+                "broker that answers (supervision.stuck_seconds).",
                 code=STOOD_STILL,
             )
-        remaining, since = self._recovery
+        remaining, last_progress = self._recovery
         if self._remaining() != remaining or not self._remaining():
             self._recovery = self._remaining(), now
-        elif now - since > seconds:
+        elif now - last_progress > seconds:
             self._context.fail(
                 f"Recovery has {remaining} changelog records to go and got none for "
-                f"{now - since:.0f} s (supervision.stuck_seconds).",
+                f"{now - last_progress:.0f} s (supervision.stuck_seconds).",
                 code=STOOD_STILL,
             )

@@ -62,9 +62,9 @@ def misfit(
     undecodable = [r for r in decoded.rejected if r.reason is not Reason.NO_CHANNELS]
     if fitting or len(undecodable) == len(records):
         return None  # undecodable records are a matter for the dead letters
-    shown = ", ".join(channels[:5]) + (", ..." if len(channels) > 5 else "")
+    names = ", ".join(channels[:5]) + (", ..." if len(channels) > 5 else "")
     return (
         f"The model does not fit topic {topic!r}: none of its newest {len(records)} records has "
-        f"any of the model's channels. Expected some of: {shown}. Use a model trained on this "
+        f"any of the model's channels. Expected some of: {names}. Use a model trained on this "
         "telemetry, or map the channels under `[input] fields`."
     )

@@ -46,6 +46,7 @@ async def prepare(config: WorkerConfig, lifecycle: Lifecycle) -> Cluster:
         described = await admin.describe(list(changelogs.values()))
         for topic, status in inputs.items():
             changelog = described.get(changelogs[topic])
+            # A changelog that is still missing is refused after the assignment.
             if changelog is not None and changelog.partitions != status.partitions:
                 raise RefusedError(
                     f"Changelog {changelogs[topic]!r} does not fit its input topic {topic!r}. "
@@ -60,16 +61,16 @@ async def prepare(config: WorkerConfig, lifecycle: Lifecycle) -> Cluster:
 
 def _transactions(config: WorkerConfig, admin: Admin) -> bool:
     if config.transactions == "auto":
-        wanted = admin.can_fence
+        transactions = admin.can_fence
     else:
-        wanted = config.transactions == "on"
-    if config.guarantee == "exactly_once" and not wanted:
+        transactions = config.transactions == "on"
+    if config.guarantee == "exactly_once" and not transactions:
         raise RefusedError(
             "The guarantee exactly_once needs a broker with fenced transactions (KIP-447). "
             "Expected Kafka 2.5 or newer, not the embedded broker. "
             f"Received: transactions={config.transactions!r}."
         )
-    return wanted
+    return transactions
 
 
 def own_topics(
@@ -95,9 +96,9 @@ def own_topics(
 
 async def _make(admin: Admin, config: WorkerConfig, inputs: dict[str, TopicStatus]) -> None:
     """Create missing topics; where that is not allowed, name them."""
-    wanted = own_topics(config, {topic: status.partitions for topic, status in inputs.items()})
-    described = await admin.describe(list(wanted))
-    missing = [name for name in wanted if name not in described]
+    topics = own_topics(config, {topic: status.partitions for topic, status in inputs.items()})
+    described = await admin.describe(list(topics))
+    missing = [name for name in topics if name not in described]
     if not missing:
         return
     if not admin.can_create:
@@ -106,7 +107,7 @@ async def _make(admin: Admin, config: WorkerConfig, inputs: dict[str, TopicStatu
     replication = config.replication_factor
     try:
         await admin.create(
-            [(name, wanted[name][0], replication, wanted[name][1]) for name in missing]
+            [(name, topics[name][0], replication, topics[name][1]) for name in missing]
         )
     except KafkaError as error:
         if is_retriable(error):

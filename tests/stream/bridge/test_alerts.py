@@ -26,9 +26,9 @@ def take(held: Alerts, body: bytes, offset: int = 0, tp: Any = A, **headers: str
 def told(held: Alerts) -> list[dict[str, Any]]:
     """What would be sent now, and then is."""
     found = []
-    for places in list(held.parts(7)):
+    for places in list(held.batches(7)):
         found += held.payload(places, NOW)
-        held.told(places)
+        held.sent(places)
     return found
 
 
@@ -107,7 +107,7 @@ def test_what_came_and_went_before_it_was_told_is_not_told() -> None:
 
 def test_what_was_told_before_a_restart_is_ended() -> None:
     held = alerts()
-    held.take(A, 3, {}, trigger("a"), NOW, told=True)
+    held.take(A, 3, {}, trigger("a"), NOW, is_sent=True)
     take(held, trigger("a", resolved=True), 7)
     (ended,) = told(held)
     assert ended["endsAt"] == "2026-01-31T00:05:00.000Z"
@@ -120,7 +120,7 @@ def test_what_fires_is_told_again_and_ends_are_not() -> None:
     take(held, trigger("b", resolved=True))
     told(held)
     assert told(held) == []
-    held.remind()
+    held.resend()
     assert sorted(a["labels"]["key"] for a in told(held)) == ["a", "c"]
 
 
@@ -129,9 +129,9 @@ def test_an_end_waits_beside_a_reminder() -> None:
     held = alerts()
     take(held, trigger("a"))
     told(held)
-    held.remind()
+    held.resend()
     take(held, trigger("a", resolved=True))
-    held.remind()
+    held.resend()
     (only,) = told(held)
     assert only["endsAt"] == "2026-01-31T00:05:00.000Z"
 

@@ -76,10 +76,10 @@ def test_each_episode_elsewhere_is_false_and_the_host_does_not_count():
 
 def test_episodes_start_after_a_quiet_time():
     """Rows close to the last one above belong to its episode."""
-    above = np.zeros((53, 2), dtype=bool)
-    above[[3, 4, 4 + QUIET_ROWS, 4 + 2 * QUIET_ROWS + 1], 0] = True
-    above[0, 1] = True
-    assert np.argwhere(starts(above)).tolist() == [[0, 1], [3, 0], [4 + 2 * QUIET_ROWS + 1, 0]]
+    is_above = np.zeros((53, 2), dtype=bool)
+    is_above[[3, 4, 4 + QUIET_ROWS, 4 + 2 * QUIET_ROWS + 1], 0] = True
+    is_above[0, 1] = True
+    assert np.argwhere(starts(is_above)).tolist() == [[0, 1], [3, 0], [4 + 2 * QUIET_ROWS + 1, 0]]
 
 
 def test_the_baseline_has_no_more_false_alarms_and_a_threshold_no_higher_than_needed():

@@ -51,8 +51,8 @@ def test_known_labels_are_zeros_before_anything_happens() -> None:
     assert values["ember_alarmed_keys", (("reason", "stale"),)] == 0
     for stage in ("decode", "engine", "step", "checkpoint", "checkpoint_stall", "recovery"):
         assert values["ember_process_duration_seconds_count", (("stage", stage),)] == 0
-    blamed = (("channel", "other"), ("kind", "trigger"))
-    assert values["ember_top_channels_total", blamed] == 0
+    top_channel = (("channel", "other"), ("kind", "trigger"))
+    assert values["ember_top_channels_total", top_channel] == 0
     assert values["ember_triggers_total", (("reason", "stale"), ("status", "firing"))] == 0
 
 

@@ -37,7 +37,7 @@ class Phases(Observer):
 @pytest.fixture
 def edge(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A worker that has read the rows of another model; memory has room for three."""
-    monkeypatch.setattr(changelog, "_ADOPTED_ROWS", 2)
+    monkeypatch.setattr(changelog, "_MIGRATED_ROWS", 2)
     nobody: Any = None
     engine = TinyEngine(3, DictSpill)
     outputs: Any = SimpleNamespace(events=None, dead_letters=None, state_log=lambda *_: FakeLog([]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.kafka.runtime.fetch_loop import GATHER_SECONDS, MANY, Pace
+from stream.kafka.runtime.fetch_loop import GATHER_SECONDS, MANY, Gathering
 
 
 class Hand:
@@ -21,17 +21,17 @@ class Hand:
 )
 def test_only_a_small_fetch_lets_records_gather(count, pause):
     """Neither the first record after a silence nor a backlog has to wait."""
-    pace = Pace(Hand())
-    assert pace.pause() == 0.0
-    pace.taken(count)
-    assert pace.pause() == pytest.approx(pause)
+    gathering = Gathering(Hand())
+    assert gathering.pause() == 0.0
+    gathering.taken(count)
+    assert gathering.pause() == pytest.approx(pause)
 
 
 def test_what_the_step_took_counts():
     clock = Hand()
-    pace = Pace(clock)
-    pace.taken(5)
+    gathering = Gathering(clock)
+    gathering.taken(5)
     clock.now += 0.6 * GATHER_SECONDS
-    assert pace.pause() == pytest.approx(0.4 * GATHER_SECONDS)
+    assert gathering.pause() == pytest.approx(0.4 * GATHER_SECONDS)
     clock.now += GATHER_SECONDS
-    assert pace.pause() == 0.0
+    assert gathering.pause() == 0.0
