@@ -59,7 +59,7 @@ class CascadeOutput(NamedTuple):
 
 
 class CascadePipeline(Module):
-    """Features, RBM, liquid network and motor neuron as one object; `train.fit_cascade` fits it.
+    """Features, RBM, liquid network and motor neuron as one object, for `fit.fit_cascade`.
 
     It is meant for series of one kind: scales are its own, not each series'. All of it is one
     file: `save` and `load`.
