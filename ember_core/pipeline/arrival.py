@@ -35,7 +35,10 @@ class Arrival(Stage):
         )
 
     def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
-        """Count rows and measure the time that has passed; values pass unchanged."""
+        """Count rows and measure the time that has passed; values pass unchanged.
+
+        Arguments as `Stage.forward` has them.
+        """
         packed, config, time_us = observation.packed, observation.config, observation.time_us
         assert config is not None
         rows = state["rows"] if packed.once else packed.expand(state["rows"]) + packed.step
@@ -78,7 +81,10 @@ class Start(Stage):
         return (StateField("rows", "<f4", (), "1 once a row was seen"),)
 
     def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
-        """Mark first rows, one row per key; values pass unchanged."""
+        """Mark first rows, one row per key; values pass unchanged.
+
+        Arguments as `Stage.forward` has them.
+        """
         observation.first = state["rows"] < 0.5
         return {"rows": 0.0 * state["rows"] + 1.0}, x
 

@@ -33,7 +33,10 @@ class Clock(Stage):
         return {"periods_seconds": list(self.periods_seconds), "harmonics": self.harmonics}
 
     def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
-        """Add the clock features of the rows; the input passes unchanged."""
+        """Add the clock features of the rows; the input passes unchanged.
+
+        Arguments as `Stage.forward` has them.
+        """
         observation.clock = self.features(observation.time_us)
         return {}, x
 

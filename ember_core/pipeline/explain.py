@@ -75,7 +75,10 @@ class Explainer(Stage):
             )
 
     def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
-        """Return the shares `(R, C)` of the channels in rows of visible units `(R, V)`."""
+        """Return the shares `(R, C)` of the channels in rows of visible units `(R, V)`.
+
+        Arguments as `Stage.forward` has them.
+        """
         return {}, self.attribute(x)
 
     def attribute(self, visible: Any) -> Any:

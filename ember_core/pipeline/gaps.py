@@ -44,7 +44,10 @@ class GapFiller(Stage):
         )
 
     def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
-        """Fill the gaps of normalised rows `(R, C)`."""
+        """Fill the gaps of normalised rows `(R, C)`.
+
+        Arguments as `Stage.forward` has them.
+        """
         packed, missing = observation.packed, ~ops.isfinite(x)
         start = {"age": state["age"], "carried": state["carried"]}
         if not packed.once and not bool(ops.any(missing)):

@@ -156,7 +156,10 @@ class MotorNeuron(Stage):
         )
 
     def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Firing]:
-        """Integrate the severity `(B,)` of one row per key, and fire where it may."""
+        """Integrate the severity `(B,)` of one row per key, and fire where it may.
+
+        Arguments as `Stage.forward` has them.
+        """
         evidence = state["evidence"] + self.leak * (x - state["evidence"])
         is_open = state["firing"] > 0
         rested = state["refractory"] <= 0

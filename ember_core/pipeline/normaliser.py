@@ -86,7 +86,10 @@ class Normaliser(Stage):
         return ops.where(usual > 0, usual, tiny)
 
     def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
-        """Normalise rows `(R, C)`, float64; keys that warm up learn them first."""
+        """Normalise rows `(R, C)`, float64; keys that warm up learn them first.
+
+        Arguments as `Stage.forward` has them.
+        """
         packed = observation.packed
         moments = {f.name: state[f.name] for f in self.state_fields()}
         if bool(ops.any(observation.warming)):

@@ -116,7 +116,10 @@ class RBMScore(Stage):
         self._frozen = None if rbm is None else freeze_rbm(rbm)
 
     def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
-        """Return the score of each row, `(R,)`, float32, for visible units `(R, V)`."""
+        """Return the score of each row, `(R,)`, float32, for visible units `(R, V)`.
+
+        Arguments as `Stage.forward` has them.
+        """
         assert self._frozen is not None
         return {}, ops.astype(self._frozen.free_energy(x), "float32")
 

@@ -65,7 +65,10 @@ class FeatureScaler(Stage):
         return {"feature_mean": mean, "feature_var": var}
 
     def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
-        """Scale features `(R, D)`; keys that warm up learn them first."""
+        """Scale features `(R, D)`; keys that warm up learn them first.
+
+        Arguments as `Stage.forward` has them.
+        """
         packed, observation.raw = observation.packed, x
         moments = {f.name: state[f.name] for f in self.state_fields()}
         learns = observation.warming & (observation.rows >= SETTLING_ROWS)

@@ -33,5 +33,8 @@ class Standardiser(Stage):
         self.register_buffer("deviation", ops.ones((n_columns,)))
 
     def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
-        """Return scaled rows `(R, W)`; a missing value stays missing."""
+        """Return scaled rows `(R, W)`; a missing value stays missing.
+
+        Arguments as `Stage.forward` has them.
+        """
         return {}, ops.clip((x - self.mean) / self.deviation, -CLIP, CLIP)

@@ -130,6 +130,8 @@ class Tail(Stage):
     def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
         """Return the severity of one score per key, `(B,)`, *before* the row is learnt.
 
+        Arguments as `Stage.forward` has them.
+
         The columns `alarming` and `learning` say how the tail follows the row.
         """
         log_score = self.log_score(x)

@@ -42,7 +42,10 @@ class VisibleUnits(Stage):
         self._exact_whitener = None
 
     def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
-        """Return visible units `(R, V)`, float32, for scaled features `(R, D)`."""
+        """Return visible units `(R, V)`, float32, for scaled features `(R, D)`.
+
+        Arguments as `Stage.forward` has them.
+        """
         observation.visible = self.units(x, observation.clock)
         return {}, observation.visible
 

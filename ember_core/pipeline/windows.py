@@ -96,6 +96,8 @@ class ExponentialWindows(Stage):
     def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
         """Return features of normalised rows `(R, C)`, float32.
 
+        Arguments as `Stage.forward` has them.
+
         Returns:
             The state after the rows, and the features, shape `(R, D)`, float32: `z`, the
             departures and the deviations of each stride, the level; blocks of `C` columns.
@@ -196,7 +198,10 @@ class RowWindows(Stage):
         return {}
 
     def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
-        """Return features `(R, D)` of normalised rows `(R, C)`; these windows count rows."""
+        """Return features `(R, D)` of normalised rows `(R, C)`; these windows count rows.
+
+        Arguments as `Stage.forward` has them.
+        """
         packed = observation.packed
         if packed.once:
             return self._step(state, x, observation.first)
