@@ -3,4 +3,4 @@
 import time as _time
 
 STARTED = _time.time()
-"""When this process was asked to start, seconds since the epoch, but for Python's own start."""
+"""Start of this process after Python's own start-up, in seconds since the epoch."""

@@ -1,4 +1,4 @@
-"""The service put together: settings and bundle to codec, engine, worker, metrics and health."""
+"""Service: settings and bundle become codec, engine, worker, metrics and health."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ from .codecs import Codec, make_codec
 from .configure import load_model, make_engine
 from .engine import TP, Engine, ModelVersion, model_version_of
 from .errors import UserError
-from .observe import Health, HttpServer, Metrics, Observer, Traces, configure_logs, make_traces
+from .observe import (
+    Health,
+    HttpServer,
+    Metrics,
+    ServiceObserver,
+    Traces,
+    configure_logs,
+    make_traces,
+)
 from .reload import Reloader, load_shadow
 from .settings import Settings
 from .version import version
@@ -28,7 +36,7 @@ class Application:
     """One worker of the service.
 
     Args:
-        settings: All of them.
+        settings: Settings of the service.
 
     Raises:
         UserError: If the bundle or a setting cannot be used.
@@ -43,7 +51,7 @@ class Application:
         if settings.state.max_disk_bytes:
             spill = SpillFiles(settings.state.directory / "spill", settings.state.max_disk_bytes)
         self.engine: Engine = make_engine(settings, self.model, spill)
-        self._shadow_by(load_shadow(settings))
+        self._compare_with(load_shadow(settings))
         self.metrics = Metrics(
             settings.input.topics,
             version=version(),
@@ -64,7 +72,7 @@ class Application:
             self.config,
             self._codec(self.model),
             self.engine,
-            Observer(self.metrics, self.health, self.traces),
+            ServiceObserver(self.metrics, self.health, self.traces),
         )
         self.metrics.watch(
             keys=lambda: self.engine.active_keys,
@@ -77,7 +85,7 @@ class Application:
             max_keys=settings.state.max_keys,
         )
         self.reloader = Reloader(
-            settings, self.model, self._judge_by, self._shadow_by, self.metrics.reloaded
+            settings, self.model, self._switch_model, self._compare_with, self.metrics.reloaded
         )
         self.http = HttpServer(
             self.metrics,
@@ -91,17 +99,18 @@ class Application:
         )
 
     def _codec(self, model: FleetModel) -> Codec:
-        given = self.settings.input
-        kept = self.settings.state.directory / "schemas"
-        return make_codec(given.codec, model.channels, **given.codec_options(), schema_folder=kept)
+        section = self.settings.input
+        folder = self.settings.state.directory / "schemas"
+        options = section.codec_options()
+        return make_codec(section.codec, model.channels, **options, schema_folder=folder)
 
-    async def _judge_by(self, model: FleetModel) -> dict[TP, int]:
+    async def _switch_model(self, model: FleetModel) -> dict[TP, int]:
         offsets = await self.worker.switch_model(model, self._codec(model))
         self.model = model
         self.metrics.model(_named(model))
         return offsets
 
-    def _shadow_by(self, candidate: FleetModel | None) -> None:
+    def _compare_with(self, candidate: FleetModel | None) -> None:
         """Begin a comparison, unless it is of the two that are compared already."""
         pair = (
             None
@@ -117,11 +126,11 @@ class Application:
         self._pair = pair
 
     async def _reload(self) -> tuple[bool, Mapping[str, Any]]:
-        found = await self.reloader.reload()
-        return found.result != "refused", found.body()
+        report = await self.reloader.reload()
+        return report.result != "refused", report.body()
 
     def shadow(self) -> Mapping[str, Any] | None:
-        """What `/shadow` shows."""
+        """Return the body of `/shadow`."""
         if self.engine.comparison is None or self._pair is None:
             return None
         live, candidate = self._pair
@@ -132,7 +141,7 @@ class Application:
         }
 
     def info(self) -> Mapping[str, Any]:
-        """What `/info` shows."""
+        """Return the body of `/info`."""
         return {
             "version": version(),
             "group": self.config.group,
@@ -152,13 +161,13 @@ class Application:
         }
 
     def _about(self, tp: TP) -> dict[str, Any]:
-        """A partition: how far it is, whether it only warms up, and who judged since when."""
+        """Describe a partition: its progress, its warm-up, and the models by their first offset."""
         meta = self.engine.meta(tp)
         return {
             "absorbed": meta.absorbed,
             "warming_up": meta.absorbed + 1 < meta.events_from,
             "events_from": max(meta.events_from, meta.first_offset),
-            "judges": [{"from": each.offset, "model": each.judge.model} for each in meta.judges],
+            "judges": [{"from": epoch.offset, "model": epoch.judge.model} for epoch in meta.judges],
         }
 
     async def serve(self) -> None:
@@ -195,7 +204,7 @@ def run(settings: Settings) -> None:
     """Run one worker in this process until a signal.
 
     Args:
-        settings: All of them.
+        settings: Settings of the service.
 
     Raises:
         UserError: If it cannot start.
@@ -204,7 +213,7 @@ def run(settings: Settings) -> None:
     log = settings.log
     configure_logs(level=log.level, format=log.format, repeat_seconds=log.repeat_seconds)
     application = Application(settings)
-    # What is there by now stays: no collection has to look at it again. What comes are records,
+    # Objects made so far stay: no collection has to look at them again. Later ones are records,
     # which die young without a cycle.
     gc.collect()
     gc.freeze()

@@ -133,6 +133,7 @@ def _sweep(
     order = np.argsort(-values, kind="stable")
     ranked = values[order]
     # `!=` rather than a difference: inf - inf is NaN.
+    # Records of equal score cannot be told apart: only their last one is a threshold.
     last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if truth.size else order
     hits = truth[order].cumsum(dtype=np.int64)[last]
     return ranked[last], hits, (last + 1).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Restricted Boltzmann machine: how improbable is a vector, and which units make it so."""
+"""Restricted Boltzmann machine: improbability of vectors, and its samples."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Any, Literal
 from ember_core import ops
 from ember_core.nn import Module, Parameter
 from ember_core.ops import Array
-
-from ._frozen_rbm import FrozenRBM
 
 Visible = Literal["gaussian", "binary"]
 
@@ -31,15 +29,15 @@ class RBM(Module):
         visible: `"gaussian"` for real values (standardised ones want the unit `sigma`),
             `"binary"` for values in [0, 1].
         learn_sigma: Whether Gaussian units have their `sigma` learnt.
-        generator: Of the initial weights, from `ops.generator(seed)`; without one they are those
-            of seed 0.
+        generator: Random generator of the initial weights, from `ops.generator(seed)`; that of
+            seed 0 without one.
 
     Attributes:
         weights: `(V, N)`.
         visible_bias: `(V,)`.
         hidden_bias: `(N,)`.
         log_sigma: `(V,)`, only where sigma is learnt.
-        sigma: `(V,)`, the visible units' standard deviations, at first ones: what is learnt, else
+        sigma: `(V,)`, the visible units' standard deviations, at first ones: learnt, or else
             a buffer; unused for binary.
 
     Examples:
@@ -83,7 +81,7 @@ class RBM(Module):
         self.visible = visible
         self.learn_sigma = learn_sigma
         generator = ops.generator(0) if generator is None else generator
-        self.weights = Parameter(0.01 * ops.normal(generator, (n_visible, n_hidden)))
+        self.weights = Parameter(0.01 * ops.random.normal(generator, (n_visible, n_hidden)))
         self.visible_bias = Parameter(ops.zeros((n_visible,)))
         self.hidden_bias = Parameter(ops.zeros((n_hidden,)))
         self.log_sigma = Parameter(ops.zeros((n_visible,))) if learn_sigma else None
@@ -124,11 +122,11 @@ class RBM(Module):
                 f"{what} do not fit the RBM. Expected shape (B, {width}). "
                 f"Received: shape={ops.shape(x)}."
             )
-        own, other = ops.backend_name(self.weights.data), ops.backend_name(x)
-        if own != other:
+        backend, received = ops.backend_name(self.weights.data), ops.backend_name(x)
+        if backend != received:
             raise TypeError(
-                f"{what} are of another backend than the RBM. Expected: {own}. "
-                f"Received: {other}. Convert with ops.to(x, backend=...)."
+                f"{what} are of another backend than the RBM. Expected: {backend}. "
+                f"Received: {received}. Convert with ops.to(x, backend=...)."
             )
 
     def visible_mean(self, h: Array) -> Array:
@@ -172,23 +170,23 @@ class RBM(Module):
 
     def sample_hidden(self, v: Array, generator: Any) -> Array:
         """Hidden states 0 or 1, `(B, N)`, drawn given `v` `(B, V)`."""
-        return ops.bernoulli(generator, self.forward(v))
+        return ops.random.bernoulli(generator, self.forward(v))
 
     def sample_visible(self, h: Array, generator: Any) -> Array:
         """Visible values `(B, V)` drawn given hidden ones `h` `(B, N)`."""
         mean = self.visible_mean(h)
         if self.visible == "binary":
-            return ops.bernoulli(generator, mean)
-        return mean + self.sigma * ops.normal(generator, ops.shape(mean), ops.dtype(mean))
+            return ops.random.bernoulli(generator, mean)
+        return mean + self.sigma * ops.random.normal(generator, ops.shape(mean), ops.dtype(mean))
 
     def sample(
         self, count: int, generator: Any, *, steps: int = 1000, start: Array | None = None
     ) -> Array:
-        """Visible values the model finds likely, by Gibbs sampling.
+        """Draw visible values that the model finds likely, by Gibbs sampling.
 
         Args:
             count: Rows B, each a chain of its own.
-            generator: Of the draws.
+            generator: Random generator of the draws.
             steps: Gibbs steps; few leave the chains near their start.
             start: Visible values `(B, V)` to begin at; noise without one.
 
@@ -201,11 +199,11 @@ class RBM(Module):
     def dream(
         self, steps: int, generator: Any, *, start: Array | None = None, count: int = 1
     ) -> Array:
-        """What the visible units go through in a Gibbs chain.
+        """Return the visible units along a Gibbs chain.
 
         Args:
             steps: Steps to follow, T.
-            generator: Of the draws.
+            generator: Random generator of the draws.
             start: Visible values `(B, V)` to begin at; `count` rows of noise without one.
             count: Chains, where they begin at noise.
 
@@ -224,11 +222,11 @@ class RBM(Module):
         """Rows of independent units: coins, or normal with the units' sigma."""
         shape, dtype = (count, self.n_visible), ops.dtype(self.weights.data)
         if self.visible == "binary":
-            return ops.round(ops.uniform(generator, shape, dtype))
-        return self.sigma * ops.normal(generator, shape, dtype)
+            return ops.round(ops.random.uniform(generator, shape, dtype))
+        return self.sigma * ops.random.normal(generator, shape, dtype)
 
     def summary(self) -> str:
-        """What the model is and how large its weights have become, a few lines of text."""
+        """Return sizes of the model and of its weights, a few lines of text."""
         w = self.weights.data
         lines = [
             f"RBM: {self.n_visible} {self.visible} visible units, {self.n_hidden} hidden units",
@@ -243,11 +241,3 @@ class RBM(Module):
             kind = "learnt" if self.learn_sigma else "fixed"
             lines.append(f"sigma: {kind}, {low:.4g} to {high:.4g}")
         return "\n".join(lines)
-
-    def frozen(self) -> FrozenRBM:
-        """The form for inference: rows scored one by one or by the thousand give the same bits.
-
-        Raises:
-            ValueError: If a weight is not finite or too large for `ops.exact_matmul`.
-        """
-        return FrozenRBM.of(self)

@@ -29,11 +29,11 @@ class TorchTiles:
         layers = [np.array(weights) for weights in layers]
         for weights in layers:
             weights[: len(weights) // 2] *= 2.0  # tanh(u) = 2 sigmoid(2 u) - 1
-        for weights, before in zip(layers[1:], layers, strict=False):
+        for weights, previous in zip(layers[1:], layers, strict=False):
             # It gets s of the layer before, whose state is 2 s - 1.
-            handed_on = weights[:, : len(before) // 4]
-            weights[:, -1] -= handed_on.sum(axis=1)
-            handed_on *= 2.0
+            from_previous = weights[:, : len(previous) // 4]
+            weights[:, -1] -= from_previous.sum(axis=1)
+            from_previous *= 2.0
         self._layers = [torch.from_numpy(np.ascontiguousarray(w)).to(like.device) for w in layers]
         self._minus_one = torch.tensor(-1.0, device=like.device)
         self.rows = _TILE_ROWS if like.device.type == "cpu" else 0
@@ -46,52 +46,53 @@ class TorchTiles:
     def step(self, x: Any, before: Any, dt: Any, after: Any) -> None:
         """One tile: `(F, b)`, `(U, b)`, `(1, b)` in, `(U, b)` out."""
         with torch.no_grad():
-            rooms = self._rooms(dt.shape[1])
-            rooms[0].given.copy_(x)
-            for weights, room in zip(self._layers, rooms, strict=True):
-                room.before.copy_(before[room.units])
-                torch.mm(weights, room.joined, out=room.y)
-                torch.addcmul(room.b, room.gate, dt, out=room.gate)
-                room.squashed.sigmoid_()
+            buffers = self._layer_buffers(dt.shape[1])
+            buffers[0].input.copy_(x)
+            for weights, buffer in zip(self._layers, buffers, strict=True):
+                buffer.state.copy_(before[buffer.units])
+                torch.mm(weights, buffer.operand, out=buffer.y)
+                torch.addcmul(buffer.b, buffer.gate, dt, out=buffer.gate)
+                buffer.squashed.sigmoid_()
                 if self._gated:
-                    torch.lerp(room.f1, room.f2, room.gate, out=room.handed_on)
+                    torch.lerp(buffer.f1, buffer.f2, buffer.gate, out=buffer.output)
                 else:
-                    room.f2.sub_(0.5)
-                    torch.addcmul(room.f1, room.f2, room.gate, out=room.handed_on)
-                torch.add(self._minus_one, room.handed_on, alpha=2.0, out=after[room.units])
+                    buffer.f2.sub_(0.5)
+                    torch.addcmul(buffer.f1, buffer.f2, buffer.gate, out=buffer.output)
+                torch.add(self._minus_one, buffer.output, alpha=2.0, out=after[buffer.units])
 
-    def _rooms(self, columns: int) -> list[_Room]:
+    def _layer_buffers(self, columns: int) -> list[_Buffers]:
         """Arrays of every layer, `columns` rows wide."""
         if getattr(self._local, "columns", None) != columns:
-            rooms: list[_Room] = []
+            buffers: list[_Buffers] = []
+            # From the last layer to the first: each needs the input array of the next.
             for weights in reversed(self._layers):
-                rooms.append(_Room(weights, columns, rooms[-1].given if rooms else None))
+                buffers.append(_Buffers(weights, columns, buffers[-1].input if buffers else None))
             first = 0
-            for room in reversed(rooms):
-                room.units = slice(first, first + len(room.f1))
-                first += len(room.f1)
-            self._local.rooms, self._local.columns = rooms[::-1], columns
-        return self._local.rooms  # type: ignore[no-any-return]
+            for buffer in reversed(buffers):
+                buffer.units = slice(first, first + len(buffer.f1))
+                first += len(buffer.f1)
+            self._local.layers, self._local.columns = buffers[::-1], columns
+        return self._local.layers  # type: ignore[no-any-return]
 
 
-class _Room:
+class _Buffers:
     """A layer's arrays of one tile, and views of them: a view costs as much as a small sum.
 
     Args:
         weights: The layer's, `(4 n, F + n + 1)`.
         columns: Rows of the tile.
-        handed_on: Where its neurons go, `(n, columns)`: into what the next layer is given.
+        output: Array that receives the neurons, `(n, columns)`: part of the next layer's input.
     """
 
     units: slice  # its neurons among all
 
-    def __init__(self, weights: Any, columns: int, handed_on: Any) -> None:
+    def __init__(self, weights: Any, columns: int, output: Any) -> None:
         outputs, inputs = weights.shape
         n = outputs // 4
-        self.joined = torch.ones((inputs, columns), device=weights.device)  # the last row stays
-        self.given = self.joined[: inputs - n - 1]
-        self.before = self.joined[inputs - n - 1 : -1]
+        self.operand = torch.ones((inputs, columns), device=weights.device)  # the last row stays
+        self.input = self.operand[: inputs - n - 1]
+        self.state = self.operand[inputs - n - 1 : -1]
         self.y = torch.empty((outputs, columns), device=weights.device)
         self.f1, self.f2, self.gate, self.b = self.y.split(n)
         self.squashed = self.y[: 3 * n]
-        self.handed_on = self.f1 if handed_on is None else handed_on
+        self.output = self.f1 if output is None else output

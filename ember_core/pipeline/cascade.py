@@ -2,8 +2,8 @@
 
     features -> RBM hidden probabilities -> liquid network -> motor neuron -> threshold -> trigger
 
-In `Pipeline` the RBM judges what the liquid network did not foresee; here the liquid network goes
-through what the RBM has recognised, and its motor neuron fires over a threshold. Without labels
+In `Pipeline` the RBM scores the residuals of the liquid network; here the liquid network runs over
+the hidden units of the RBM, and its motor neuron fires over a threshold. Without labels
 the network forecasts the next row, and the motor neuron's drive is how surprised it is; with
 labels the motor neuron has been trained on them.
 """
@@ -33,20 +33,21 @@ from ember_core.nn import (
 )
 from ember_core.ops import Array
 
-from .stage import State, StateField, zero_state
-from .windows import ExponentialWindows
-
-CLIP = 10.0  # in usual deviations, of channels and of features
+from .arrangements import cascade_stages
+from .observation import Observation
+from .packing import PackedRows
+from .stage import Stage, State, StateField, zero_state
+from .standardiser import Standardiser
 
 
 class CascadeOutput(NamedTuple):
-    """What a cascade says of each row, arrays `(B, T, ...)`.
+    """Decisions of a cascade on each row, arrays `(B, T, ...)`.
 
     Attributes:
         hidden: Probability that each hidden unit of the RBM is on, `(B, T, N)`.
         score: Drive of the motor neuron before its sigmoid, `(B, T)`: high is anomalous.
         output: Output of the motor neuron, `(B, T)`, in (0, 1).
-        threshold: What it is held against, `(B, T)`; `None` where triggers were not asked for.
+        threshold: Output from which it fires, `(B, T)`; `None` where triggers were not asked for.
         trigger: 1 where it fires, else 0, `(B, T)`; `None` where triggers were not asked for.
     """
 
@@ -65,7 +66,7 @@ class CascadePipeline(Module):
 
     Args:
         n_channels: Numbers in a row, C.
-        extractor: What makes rows of C numbers of a table; without one rows are given as numbers.
+        extractor: Maker of rows of C numbers from a table; without one rows are given as numbers.
         half_lives: Half-life of each exponential window, in usual intervals; none for the rows as
             they are.
         rbm_hidden: Hidden units N of the RBM.
@@ -77,13 +78,13 @@ class CascadePipeline(Module):
         target: `"forecast"` (the next row; no labels) or `"labels"`.
         threshold_type: `"fixed"`, `"adaptive"`, or with labels `"learned"`.
         threshold: Output over which the motor neuron fires (at first).
-        adaptation_rate: Of an adaptive threshold.
+        adaptation_rate: Rate of an adaptive threshold.
         history_length: Rows an adaptive threshold remembers.
         seed: Seed of all weights.
 
     Attributes:
-        mean, deviation: Buffers `(C,)`, scale of the channels.
-        feature_mean, feature_deviation: Buffers `(V,)`, scale of the features.
+        channels: Scale of the channels, a stage.
+        features: Scale of the features, a stage.
 
     Examples:
         >>> from ember_core import ops
@@ -95,14 +96,11 @@ class CascadePipeline(Module):
     """
 
     extractor: ColumnFeatures | None
-    windows: ExponentialWindows | None
+    channels: Standardiser
+    features: Standardiser
     rbm: RBM
     network: LiquidForecaster | Recurrent
     motor: MotorHead | None
-    mean: Array
-    deviation: Array
-    feature_mean: Array
-    feature_deviation: Array
 
     def __init__(
         self,
@@ -144,11 +142,11 @@ class CascadePipeline(Module):
         self.adaptation_rate = adaptation_rate
         self.history_length = history_length
         self.seed = seed
-        self.windows = ExponentialWindows(n_channels, self.half_lives) if self.half_lives else None
-        visible = n_channels if self.windows is None else self.windows.n_features
-        for name, columns in (("", n_channels), ("feature_", visible)):
-            self.register_buffer(f"{name}mean", ops.zeros((columns,)))
-            self.register_buffer(f"{name}deviation", ops.ones((columns,)))
+        stages = cascade_stages(n_channels, self.half_lives)
+        self._names = tuple(stages)
+        for stage_name, stage in stages.items():
+            setattr(self, stage_name, stage)
+        visible = self.features.n_columns
         self.rbm = RBM(visible, rbm_hidden, generator=ops.generator(seed))
         cell = liquid_cell(
             network_type,
@@ -173,43 +171,46 @@ class CascadePipeline(Module):
             self.network = Recurrent(MotorCell(cell, 1, limit, generator=g))
             self.motor = None  # it is the cell's
 
+    @property
+    def stages(self) -> dict[str, Stage]:
+        """Stages up to the RBM by name, in the order a row meets them."""
+        return {name: getattr(self, name) for name in self._names}
+
     def state_fields(self) -> tuple[StateField, ...]:
         """Every field one series remembers."""
         network: Any = self.network
         liquid = network.state_size if self.motor is not None else network.cell.state_size
         motor = 0 if self.motor is None else self.motor.state_size
         return (
-            StateField("rows", "<f4", (), "1 once a row was seen"),
-            StateField("carried", "<f4", (self.n_channels,), "last value of each channel, scaled"),
-            *(() if self.windows is None else self.windows.state_fields()),
+            *(field for stage in self.stages.values() for field in stage.state_fields()),
             StateField("liquid", "<f4", (liquid,), "state of the liquid network"),
             StateField("motor", "<f4", (motor,), "state of the motor neuron's threshold"),
         )
 
     def initial_state(self, batch: int = 1) -> State:
         """State of series never seen, on the backend and device of the weights."""
-        return zero_state(self.state_fields(), batch, like=self.mean)
+        return zero_state(self.state_fields(), batch, like=self.channels.mean)
 
     def rows(self, table: Any) -> Array:
-        """Rows as numbers `(T, C)`, float32: what the extractor makes of a table, or an array.
+        """Return rows as numbers `(T, C)`, float32, from an array or by the extractor from a table.
 
         Raises:
             ValueError: If the rows have another width.
         """
-        found = table if self.extractor is None else self.extractor.transform(table)
-        tabular = hasattr(found, "columns") or isinstance(found, (list, tuple))
-        values = np.asarray(found if tabular else ops.to_numpy(found)).astype(np.float32)
+        numbers = table if self.extractor is None else self.extractor.transform(table)
+        tabular = hasattr(numbers, "columns") or isinstance(numbers, (list, tuple))
+        values = np.asarray(numbers if tabular else ops.to_numpy(numbers)).astype(np.float32)
         if values.ndim != 2 or values.shape[1] != self.n_channels:
             raise ValueError(
                 f"The rows do not fit the cascade. Expected shape (T, {self.n_channels}). "
                 f"Received: shape={values.shape}."
             )
-        return ops.from_numpy(values, like=self.mean)
+        return ops.from_numpy(values, like=self.channels.mean)
 
     def recognise(
         self, x: Array, state: State | None = None, elapsed: Array | float = 1.0
     ) -> tuple[Array, Array, State]:
-        """The first half of the cascade: scaled rows, and features for the RBM.
+        """Run the first half of the cascade: scaled rows, and features for the RBM.
 
         Args:
             x: Rows, `(B, T, C)`; a NaN is taken as the channel's last value.
@@ -228,24 +229,19 @@ class CascadePipeline(Module):
             )
         state = self.initial_state(shape[0]) if state is None else state
         times = ops.zeros_like(x[:, :, 0]) + elapsed
-        z = ops.clip((x - self.mean) / self.deviation, -CLIP, CLIP)
-        carried, seen = state["carried"], state["rows"]
-        window = {name: value for name, value in state.items() if name in ("ewma", "ewvar")}
+        packed, stages = PackedRows([shape[0]]), list(self.stages.values())
         rows, features = [], []
         for t in range(shape[1]):
-            carried = ops.where(ops.isfinite(z[:, t]), z[:, t], carried)
-            made = carried
-            if self.windows is not None:
-                window, made = self.windows(window, carried, times[:, t], seen < 0.5)
-            seen = 0.0 * seen + 1.0
-            rows.append(carried)
-            features.append(made)
-        scaled = (ops.stack(features, axis=1) - self.feature_mean) / self.feature_deviation
-        after = {**state, **window, "carried": carried, "rows": seen}
-        return ops.stack(rows, axis=1), ops.clip(scaled, -CLIP, CLIP), after
+            observation, row = Observation(packed, elapsed=times[:, t]), x[:, t]
+            for stage in stages:
+                fields, row = stage.forward(state, row, observation)
+                state = state | fields
+            rows.append(observation.z)
+            features.append(row)
+        return ops.stack(rows, axis=1), ops.stack(features, axis=1), state
 
     def hidden(self, features: Array) -> Array:
-        """Hidden probabilities of the RBM, `(B, T, N)`, for features `(B, T, V)`."""
+        """Return the RBM's hidden probabilities `(B, T, N)` of features `(B, T, V)`."""
         b, t, v = ops.shape(features)
         return ops.reshape(self.rbm(ops.reshape(features, (b * t, v))), (b, t, self.rbm_hidden))
 
@@ -256,7 +252,7 @@ class CascadePipeline(Module):
         elapsed: Array | float = 1.0,
         return_triggers: bool = True,
     ) -> tuple[CascadeOutput, State]:
-        """Go through rows; nothing said of a row depends on a later one.
+        """Decide on rows; no decision depends on a later row.
 
         Args:
             x: Rows, `(B, T, C)`; a NaN is taken as the channel's last value.
@@ -265,33 +261,33 @@ class CascadePipeline(Module):
             return_triggers: Whether thresholds and triggers are wanted.
 
         Returns:
-            What the cascade says of each row, and the state after them.
+            The decision on each row, and the state after them.
 
         Raises:
             ValueError: If a shape does not fit.
         """
-        z, features, after = self.recognise(x, state, elapsed)
+        z, features, new_state = self.recognise(x, state, elapsed)
         hidden = self.hidden(features)
         times = ops.zeros_like(z[:, :, 0]) + elapsed
-        before = self.initial_state(ops.shape(x)[0]) if state is None else state
+        initial = self.initial_state(ops.shape(x)[0]) if state is None else state
         if isinstance(self.network, LiquidForecaster):
-            reading, liquid = self.network(hidden, before["liquid"], times, target=z)
-            said, motor = self._drive(reading.score, before["motor"])
+            reading, liquid = self.network(hidden, initial["liquid"], times, target=z)
+            decision, motor = self._drive(reading.score, initial["motor"])
         else:
-            output, liquid = self.network(hidden, before["liquid"], times)
+            output, liquid = self.network(hidden, initial["liquid"], times)
             cell: Any = self.network.cell
-            said, motor = cell.split(output)[1], before["motor"]
-        wanted = (said.threshold, said.trigger) if return_triggers else (None, None)
-        result = CascadeOutput(hidden, said.logit, said.output, *wanted)
-        return result, {**after, "liquid": liquid, "motor": motor}
+            decision, motor = cell.split(output)[1], initial["motor"]
+        thresholds = (decision.threshold, decision.trigger) if return_triggers else (None, None)
+        result = CascadeOutput(hidden, decision.logit, decision.output, *thresholds)
+        return result, {**new_state, "liquid": liquid, "motor": motor}
 
     def _drive(self, surprise: Array, state: Array) -> tuple[MotorOutput, Array]:
-        """The motor neuron over surprises `(B, T)`, row after row."""
+        """Run the motor neuron over surprises `(B, T)`, row after row."""
         assert self.motor is not None
         rows = []
         for t in range(ops.shape(surprise)[1]):
-            said, state = self.motor(surprise[:, t : t + 1], state)
-            rows.append(said)
+            decision, state = self.motor(surprise[:, t : t + 1], state)
+            rows.append(decision)
         return MotorOutput(
             *(ops.concatenate(list(p), axis=1) for p in zip(*rows, strict=True))
         ), state
@@ -299,22 +295,22 @@ class CascadePipeline(Module):
     def step(
         self, state: State, row: Array, elapsed: Array | float = 1.0
     ) -> tuple[State, CascadeOutput]:
-        """One row per series, as it arrives.
+        """Decide on one row per series, as it arrives.
 
         Args:
-            state: From `initial_state` or the step before.
+            state: State from `initial_state` or the step before.
             row: Rows, `(B, C)`.
             elapsed: Time since each series' row before, in usual intervals, a number or `(B,)`.
 
         Returns:
-            The state after the row, and what is said of it, arrays `(B, 1, ...)`.
+            The state after the row, and the decision on it, arrays `(B, 1, ...)`.
         """
         times = elapsed if ops.shape(elapsed) == () else ops.expand_dims(elapsed, 1)
-        said, state = self.forward(ops.expand_dims(row, 1), state, times)
-        return state, said
+        decision, state = self.forward(ops.expand_dims(row, 1), state, times)
+        return state, decision
 
     def score(self, table: Any, elapsed: Any = 1.0) -> NDArray[np.float32]:
-        """Score of every row of one series, each from the rows before it and itself.
+        """Score every row of one series, each from the rows before it and itself.
 
         Args:
             table: Rows `(T, C)`, or a table where there is an extractor.
@@ -325,11 +321,11 @@ class CascadePipeline(Module):
         """
         x = self.rows(table)
         times = ops.from_numpy(np.broadcast_to(np.float32(elapsed), (len(x),)).copy(), like=x)
-        said, _ = self.forward(x[None], elapsed=times[None], return_triggers=False)
-        return np.asarray(ops.to_numpy(said.score[0]), np.float32)
+        decision, _ = self.forward(x[None], elapsed=times[None], return_triggers=False)
+        return np.asarray(ops.to_numpy(decision.score[0]), np.float32)
 
     def summary(self) -> str:
-        """The parts, their sizes and their numbers of weights, as a table of text."""
+        """Return the parts, their sizes and their numbers of weights, as a table of text."""
         cell = f"{self.network_type}, {self.units} neurons, {self.target}"
         parts: list[tuple[str, str, Module | None]] = [
             ("extractor", "table to numbers" if self.extractor else "none", None),
@@ -340,8 +336,8 @@ class CascadePipeline(Module):
         ]
         total = sum(int(np.prod(ops.shape(p.data))) for p in self.parameters())
         lines = [f"{'part':<16}{'what':<44}{'weights':>9}"]
-        for name, what, module in parts:
-            own = [] if module is None else module.parameters()
-            count = sum(int(np.prod(ops.shape(p.data))) for p in own)
-            lines.append(f"{name:<16}{what:<44}{count:>9,}")
+        for name, description, module in parts:
+            parameters = [] if module is None else module.parameters()
+            count = sum(int(np.prod(ops.shape(p.data))) for p in parameters)
+            lines.append(f"{name:<16}{description:<44}{count:>9,}")
         return "\n".join([*lines, f"{'all':<60}{total:>9,}"])

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from ember_core import ops
-from ember_core.nn import Module
 
-NEARLY = 0.8  # of the largest peak's correlation: what makes an earlier peak the period itself
+from .observation import Observation
+from .stage import Stage, State
+
+NEARLY = 0.8  # share of the largest correlation at which an earlier peak is the period
 
 
-class Clock(Module):
+class Clock(Stage):
     """`sin(2 pi k t / P)` and `cos(2 pi k t / P)` for each period `P` and harmonic `k`.
 
     Args:
@@ -30,8 +32,13 @@ class Clock(Module):
         """Arguments that make an equal component."""
         return {"periods_seconds": list(self.periods_seconds), "harmonics": self.harmonics}
 
-    def forward(self, time_us: Any) -> Any:
-        """Clock features of event times.
+    def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
+        """Add the clock features of the rows; the input passes unchanged."""
+        observation.clock = self.features(observation.time_us)
+        return {}, x
+
+    def features(self, time_us: Any) -> Any:
+        """Return the clock features of event times.
 
         Args:
             time_us: Event times, shape `(B,)`, int64 microseconds since the epoch.
@@ -75,17 +82,17 @@ def find_period(series: Any, minimum: int = 8, strength: float = 0.3) -> float |
     if mean is None:
         return None
     limit = n // 4  # a random walk has its false peaks where few cycles fit in
-    below = np.flatnonzero(mean[:limit] < 0)
-    start = max(minimum, int(below[0])) if below.size else limit
+    negative = np.flatnonzero(mean[:limit] < 0)
+    start = max(minimum, int(negative[0])) if negative.size else limit
     if start >= limit:
         return None
     peak = start + int(np.argmax(mean[start:limit]))
     if mean[peak] < strength:
         return None
     for shorter in range(peak // start, 1, -1):
-        near = _top(mean, peak / shorter, 0.05)
-        if near >= start and mean[near] >= NEARLY * mean[peak]:
-            peak = near
+        candidate = _top(mean, peak / shorter, 0.05)
+        if candidate >= start and mean[candidate] >= NEARLY * mean[peak]:
+            peak = candidate
             break
     twice = mean[_top(mean, 2.0 * peak, 0.05)]
     if mean[peak] - mean[peak // 2] < strength or twice < 0.5 * strength:

@@ -10,8 +10,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from stream.settings import AlertmanagerSection
-
-TP = tuple[str, int]
+from stream.types import TP
 
 Outcome = Literal["firing", "resolved", "backlog", "unknown", "withheld", "invalid"]
 OUTCOMES: tuple[Outcome, ...] = (

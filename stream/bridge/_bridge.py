@@ -21,9 +21,10 @@ from stream.errors import UserError
 from stream.observe import BridgeHealth, BridgeMetrics
 from stream.settings import Settings
 from stream.tools import clients, reading
+from stream.types import TP
 
 from ._alertmanager import Cluster, Result
-from ._alerts import TP, Alerts
+from ._alerts import Alerts
 
 log = structlog.stdlib.get_logger("ember")
 

@@ -68,7 +68,7 @@ def simulate(
         send(
             producer,
             to,
-            simulation.records(healthy=healthy, tell=_print_fault),
+            simulation.records(healthy=healthy, on_fault=_print_fault),
             schedule=lambda _index, time_us: (time_us - started_us) / 1e6,
         )
     except KeyboardInterrupt:  # the normal end: hand over the last records

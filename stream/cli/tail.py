@@ -20,6 +20,7 @@ from stream.errors import UserError
 from stream.records import text_of
 from stream.settings import Settings
 from stream.tools import clients, reading
+from stream.types import TP
 
 from . import lines
 from .options import OutputTopicArgs, OutputTopicOptions, require_at_least, since_ms
@@ -144,7 +145,7 @@ def _messages(
         elif lines is not None and matches is None:
             ranges = {tp: (max(low, end - lines), end) for tp, (low, end) in offsets.items()}
         # Partitions arrive in any mixture: the last N of all are among the last N of each.
-        newest: dict[reading.TP, deque[Message]] = defaultdict(lambda: deque(maxlen=lines))
+        newest: dict[TP, deque[Message]] = defaultdict(lambda: deque(maxlen=lines))
         for message in reading.read_range(consumer, ranges):
             is_recent = oldest_ms is None or message.timestamp()[1] >= oldest_ms
             if is_recent and (matches is None or matches(message.key())):

@@ -1,9 +1,8 @@
-"""Telefónica's prometheus-kafka-adapter: one sample per message, its value a text."""
+"""Codec of Telefónica's prometheus-kafka-adapter: one sample per message, its value a text."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -11,11 +10,11 @@ import msgspec
 
 from stream.records import Reason
 
-from ._base import Limits, Sample, SampleCodec, decode_json, number
-from ._channels import ChannelIndex
-from ._key import KeyExpression, walk
+from ._base import Sample, decode_json, number
+from ._key import walk
+from ._measurements import MeasurementCodec
 from ._refused import Refused
-from ._time import TimeUnit, one_to_micros
+from ._time import one_to_micros
 
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 _INFINITE = re.compile(r"[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
@@ -28,50 +27,35 @@ class _Sample(msgspec.Struct):
     timestamp: Any = None
 
 
-class PrometheusCodec(SampleCodec):
-    """The channel is the metric's `name`, or `name{label="value"}`.
+_decoder = msgspec.json.Decoder(_Sample)
 
-    The key expression sees `name`, `labels` and `timestamp`.
 
-    Args:
-        channels: `C` channel names, in the model's order.
-        key: Stream key where the Kafka key is null.
-        limits: Sizes.
-        time_unit: Unit of `timestamp`; the adapter writes ISO 8601.
+class PrometheusCodec(MeasurementCodec):
+    """Codec whose channel is the metric's `name`, or `name{label="value"}`.
+
+    The adapter writes `timestamp` in ISO 8601. The key expression reads `name`, `labels` and
+    `timestamp`.
     """
 
-    def __init__(
-        self,
-        channels: Sequence[str],
-        key: KeyExpression,
-        limits: Limits,
-        *,
-        time_unit: TimeUnit = "auto",
-    ) -> None:
-        super().__init__(channels, key, limits)
-        self._index = ChannelIndex(channels)
-        self._time_unit: TimeUnit = time_unit
-        self._decoder = msgspec.json.Decoder(_Sample)
-
     def _samples(self, value: bytes) -> list[Sample]:
-        found: _Sample = decode_json(self._decoder, value)
-        labels = found.labels or {}
-        column = self._index.find(found.name, labels)
+        sample: _Sample = decode_json(_decoder, value)
+        labels = sample.labels or {}
+        column = self._index.find(sample.name, labels)
         if column is None:
             raise Refused(
-                Reason.NO_CHANNELS, f"The metric {found.name!r} is none of the model's channels."
+                Reason.NO_CHANNELS, f"The metric {sample.name!r} is none of the model's channels."
             )
-        cell = number(_parse(found.value), "$.value")
-        time_us = one_to_micros(found.timestamp, self._time_unit, "$.timestamp")
-        record = {"name": found.name, "labels": labels, "timestamp": found.timestamp}
+        cell = number(_parse(sample.value), "$.value")
+        time_us = one_to_micros(sample.timestamp, self._time_unit, "$.timestamp")
+        record = {"name": sample.name, "labels": labels, "timestamp": sample.timestamp}
         return [Sample(time_us, [(column, cell)], partial(walk, record))]
 
 
 def _parse(value: Any) -> Any:
-    """The number in a text; what is no text is left for the next check."""
+    """Read the number in a text; return other values as they are, for the next check."""
     if not isinstance(value, str):
         return value
     if _NUMBER.fullmatch(value) or _INFINITE.fullmatch(value):
         return float(value)
-    shown = value if len(value) <= 40 else value[:40] + "..."
-    raise Refused(Reason.WRONG_TYPE, f"Expected a number in a text, got {shown!r} - at `$.value`")
+    text = value if len(value) <= 40 else value[:40] + "..."
+    raise Refused(Reason.WRONG_TYPE, f"Expected a number in a text, got {text!r} - at `$.value`")

@@ -1,4 +1,4 @@
-"""Telegraf's JSON (`outputs.kafka`, `data_format = "json"`), single metrics and batches."""
+"""Codec of Telegraf's JSON (`outputs.kafka`, `data_format = "json"`)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import msgspec
 
 from stream.records import Reason
 
-from ._base import Limits, Sample, SampleCodec, decode_json, number
-from ._channels import ChannelIndex
-from ._key import KeyExpression, walk
+from ._base import Sample, decode_json, number
+from ._key import walk
+from ._measurements import MeasurementCodec
 from ._refused import Refused
-from ._time import TimeUnit, one_to_micros
+from ._time import one_to_micros
 
 
 class _Metric(msgspec.Struct):
@@ -28,34 +28,20 @@ class _Document(_Metric):
     metrics: list[_Metric] | None = None
 
 
-class TelegrafCodec(SampleCodec):
-    """One sample per metric. The field `f` of metric `m` is the channel `m.f`, or else `f`.
+_decoder = msgspec.json.Decoder(_Document)
 
-    Fields the model does not know are ignored, whatever they hold. A batch is taken whole or
-    refused whole. The key expression sees `name`, `tags`, `fields` and `timestamp`.
 
-    Args:
-        channels: `C` channel names, in the model's order.
-        key: Stream key where the Kafka key is null.
-        limits: Sizes.
-        time_unit: Unit of `timestamp`; Telegraf's own default is whole seconds.
+class TelegrafCodec(MeasurementCodec):
+    """Codec of single metrics and of batches, one sample per metric.
+
+    The field `f` of metric `m` is the channel `m.f`, or else `f`. Fields that the model does not
+    know are ignored, whatever they hold. A batch is accepted or refused as a whole. Telegraf writes
+    `timestamp` in whole seconds by default. The key expression reads `name`, `tags`, `fields` and
+    `timestamp`.
     """
 
-    def __init__(
-        self,
-        channels: Sequence[str],
-        key: KeyExpression,
-        limits: Limits,
-        *,
-        time_unit: TimeUnit = "auto",
-    ) -> None:
-        super().__init__(channels, key, limits)
-        self._index = ChannelIndex(channels)
-        self._time_unit: TimeUnit = time_unit
-        self._decoder = msgspec.json.Decoder(_Document)
-
     def _samples(self, value: bytes) -> list[Sample]:
-        document: _Document = decode_json(self._decoder, value)
+        document: _Document = decode_json(_decoder, value)
         if document.metrics is None:
             metrics: Sequence[_Metric] = (document,)
         else:
@@ -72,9 +58,7 @@ class TelegrafCodec(SampleCodec):
         labels = metric.tags or {}
         cells = []
         for field, value in (metric.fields or {}).items():
-            column = self._index.find(f"{metric.name}.{field}", labels)
-            if column is None:
-                column = self._index.find(field, labels)
+            column = self._column(metric.name, field, labels)
             if column is not None:
                 cells.append((column, number(value, f"{root}.fields.{field}")))
         if not cells:

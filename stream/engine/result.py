@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.records import Event, Rejected
-
-TP = tuple[str, int]
-"""Input topic and partition."""
+from stream.types import TP as TP
 
 
 class Fetch(NamedTuple):

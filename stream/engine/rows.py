@@ -50,7 +50,7 @@ class Completed:
     @property
     def who(self) -> Indices:
         """Row of the block each row is of, `(R,)`."""
-        rows: Indices = self.turns.spread(self.keys)
+        rows: Indices = self.turns.expand(self.keys)
         return rows
 
 
@@ -84,9 +84,9 @@ def of_samples(
     turns, keys, order = PackedRows.of(whose)
     time_us = times[sample[order]]
     before = np.where(views["rows"][keys] == 0, NEVER, views["last_time"][keys])
-    late = time_us <= turns.before(before, time_us)
+    late = time_us <= turns.previous(before, time_us)
     if late.any():
-        late = time_us <= turns.before(before, turns.accumulate(np.maximum, before, time_us))
+        late = time_us <= turns.previous(before, turns.accumulate(np.maximum, before, time_us))
         kept = np.sort(order[~late])
         none, sample = sample[order[late]], sample[kept]
         turns, keys, order = PackedRows.of(whose[kept])
@@ -162,12 +162,12 @@ def known_at(
         Rows absorbed and usual interval after each sample, `(n,)`.
     """
     turns = taken.turns
-    count, usual = turns.spread(rows[taken.keys]), turns.spread(interval[taken.keys])
+    count, usual = turns.expand(rows[taken.keys]), turns.expand(interval[taken.keys])
     if seen is None:
         return count, usual
     mine = seen.rows
     if mine.turns is turns:  # every sample is a row
-        return count + turns.turn + 1, seen.observed.interval
+        return count + turns.step + 1, seen.observed.interval
     number = np.bincount(mine.sample, minlength=int(taken.sample.max()) + 1)[taken.sample]
     done = turns.accumulate(np.add, np.zeros(turns.keys, dtype=np.int64), number)
     place = np.zeros(rows.size, dtype=np.int64)
@@ -175,5 +175,5 @@ def known_at(
     some = np.flatnonzero(done)
     key = place[taken.keys[turns.key[some]]]
     usual = usual.copy()
-    usual[some] = seen.observed.interval[np.asarray(mine.turns.begins)[done[some] - 1] + key]
+    usual[some] = seen.observed.interval[np.asarray(mine.turns.starts)[done[some] - 1] + key]
     return count + done, usual

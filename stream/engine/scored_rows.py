@@ -66,7 +66,7 @@ class ScoredRows:
             peak[i] = fires or severity > top
             episode_rows[i] = count + 1
             rows[row] = int(count) + 1, severity if peak[i] else top
-        seq = turns.spread(views["seq"][keys]) + turns.turn + 1
+        seq = turns.expand(views["seq"][keys]) + turns.step + 1
         return cls(turns, keys, chosen, score, decision, anomaly, seq, inside, episode_rows, peak)
 
     @property
@@ -85,8 +85,8 @@ class ScoredRows:
         """Set all fields to what they are after the last row of each key."""
         for name, value in self.decision.state.items():
             views[name][self.keys] = value
-        views["seq"][self.keys] = self.turns.ends(self.seq)
-        views["episode_rows"][self.keys] = self.turns.ends(self.episode_rows)
+        views["seq"][self.keys] = self.turns.last(self.seq)
+        views["episode_rows"][self.keys] = self.turns.last(self.episode_rows)
 
     def columns(self, rows: Completed) -> ScoreColumns:
         """The rows in order of arrival."""

@@ -243,10 +243,10 @@ class Stepper:
         code[taken.sample] = WINDOWED
         before = views["rows"].copy(), views["interval"].copy()
         seen = self._observe(views, rows) if rows.sample.size else None
-        views["seen"][taken.keys] = clock[taken.turns.ends(taken.sample)]
+        views["seen"][taken.keys] = clock[taken.turns.last(taken.sample)]
         if self._limits.stale_intervals > 0:
             count, interval = known_at(taken, seen, *before)
-            known = taken.turns.spread(views["known"][taken.keys])
+            known = taken.turns.expand(views["known"][taken.keys])
             patience[taken.sample] = self._store.patience(
                 interval, count, known, clock[taken.sample]
             )

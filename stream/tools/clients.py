@@ -16,7 +16,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from stream.errors import UserError
 from stream.kafka.client.oauth import TokenSource
-from stream.kafka.config import login_refused, not_safe
+from stream.kafka.client.security import login_refused, not_safe
 from stream.settings import KafkaSection
 
 REQUEST_SECONDS: Final = 10.0

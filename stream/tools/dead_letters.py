@@ -22,9 +22,9 @@ from stream.kafka.runtime.dead_letters import (
 )
 from stream.records import Reason
 from stream.settings import KafkaSection
+from stream.types import TP
 
 from . import clients, reading
-from .reading import TP
 
 REPLAYS_HEADER: Final = "ember.replays"
 """Header of a record that was a dead letter: the number of times it has been replayed."""

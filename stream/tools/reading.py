@@ -8,11 +8,9 @@ from typing import Any, Final, NoReturn
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream.errors import UserError
+from stream.types import TP
 
 from .clients import REQUEST_SECONDS
-
-TP = tuple[str, int]
-"""Topic and partition."""
 
 _BATCH: Final = 1_000
 _POLL_SECONDS: Final = 0.2

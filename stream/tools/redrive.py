@@ -11,10 +11,10 @@ from confluent_kafka import KafkaException
 
 from stream.errors import UserError
 from stream.settings import KafkaSection
+from stream.types import TP
 
 from .clients import Deliveries, open_producer
 from .dead_letters import REPLAYS_HEADER, DeadLetter, DeadLetterLog, Selection
-from .reading import TP
 
 _BATCH: Final = 1_000
 _PARTITIONERS: Final = {"murmur2": "murmur2_random", "crc32": "consistent_random"}

@@ -16,7 +16,7 @@ from stream.cli.state_files import export, import_
 from stream.engine import META_KEY, Engine, Fetch
 from stream.errors import UserError
 from stream.kafka.protocol.changelog import Changelog
-from stream.kafka.protocol.ports import Silent
+from stream.observer import Observer
 from stream.records import Decoded
 from stream.settings import Settings
 from stream.tools.partitioners import crc32, murmur2
@@ -95,7 +95,7 @@ class Group:
                 for record in self.broker.consume_all(self.changelog)
                 if record.partition == partition
             ]
-            Changelog(engine, Silent()).load((self.topic, partition), records)
+            Changelog(engine, Observer()).load((self.topic, partition), records)
         return engine
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ember_core import nn, ops
-from ember_core.data.strides._strides import TemporalStrides
+from ember_core.data.strides import TemporalStrides
 from ember_core.models import RBM, LiquidAutoencoder, LiquidForecaster, RBMDetector
 from ember_core.pipeline import ExponentialWindows, Pipeline, PipelineConfig, exponential_series
 from ember_core.training._batches import _pick, placed
@@ -21,15 +21,17 @@ def cuda(monkeypatch):
     """Tensors without numbers, whose devices are checked as CUDA's would be."""
     from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-    from ember_core.ops import _torch
+    from ember_core.ops.backends import torch as torch_backend
 
-    monkeypatch.setattr(_torch, "check_device", lambda name: name)
+    monkeypatch.setattr(torch_backend, "check_device", lambda name: name)
     # What reads a number from a tensor: there are none.
     monkeypatch.setattr(FakeTensor, "__bool__", lambda _x: True, raising=False)
     monkeypatch.setattr(FakeTensor, "__float__", lambda _x: 0.5, raising=False)
     monkeypatch.setattr(FakeTensor, "__int__", lambda _x: 0, raising=False)
     monkeypatch.setattr(
-        _torch, "to_numpy", lambda x: np.ones(tuple(x.shape), str(x.dtype).removeprefix("torch."))
+        torch_backend,
+        "to_numpy",
+        lambda x: np.ones(tuple(x.shape), str(x.dtype).removeprefix("torch.")),
     )
     with FakeTensorMode(), ops.default_backend("numpy"):
         yield lambda x: ops.from_numpy(x, like=torch.empty(1, device="cuda"))
@@ -68,7 +70,7 @@ def test_a_cell_moves_with_its_buffers(cuda, number):
 def test_a_pipelines_step_stays_where_its_state_is(cuda):
     config = PipelineConfig(channels=("a", "b", "c"), whiten=0.02, periods_seconds=(600.0,))
     pipeline = Pipeline(config).to(backend="torch", device="cuda")
-    pipeline.frozen()
+    pipeline.freeze()
     state = pipeline.initial_state(B)
     assert on_cuda(state)
     state, seen, score, decision = pipeline.step(
@@ -83,7 +85,7 @@ def test_a_pipelines_step_stays_where_its_state_is(cuda):
 def test_windows_of_rows_stay_where_their_state_is(cuda, windows):
     config = PipelineConfig(channels=("a", "b", "c"), windows=windows)
     pipeline = Pipeline(config).to(backend="torch", device="cuda")
-    pipeline.frozen()
+    pipeline.freeze()
     state, _, score, _ = pipeline.step(
         pipeline.initial_state(B), cuda(rows(B, F, dtype=np.float64)), cuda(rows(B, dtype=np.int64))
     )

@@ -1,4 +1,4 @@
-"""How a cascade learns: its scales and RBM, its liquid network, or all of it."""
+"""Training of a cascade: its scales and RBM, its liquid network, or all of it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,24 @@ from ember_core import ops
 from ember_core.models import LiquidForecaster
 from ember_core.ops import Array
 from ember_core.pipeline.cascade import CascadePipeline
-from ember_core.training._callbacks import Callback, EarlyStop
-from ember_core.training._history import History
-from ember_core.training._loop import fit
-from ember_core.training._optimizers import Adam
-from ember_core.training._rbm import fit_rbm
-from ember_core.training._sequences import calibrate_sequences, fit_sequences
+from ember_core.pipeline.standardiser import Standardiser
+from ember_core.training import (
+    Adam,
+    Callback,
+    EarlyStop,
+    History,
+    calibrate_sequences,
+    fit,
+    fit_rbm,
+    fit_sequences,
+)
 
 SETTLE = 32  # rows at the start of a series that nothing is calibrated on
 FLOOR = 0.05  # smallest deviation, as a share of the range seen
 
 
 class CascadeReport(NamedTuple):
-    """What the training of a cascade has done.
+    """Record of a cascade's training.
 
     Attributes:
         rbm: Figures of the RBM's epochs.
@@ -53,24 +58,24 @@ def fit_cascade(
     Args:
         pipeline: The cascade.
         series: One series `(T, C)` (or a table, where there is an extractor), or a list of them.
-        elapsed: Per series, the time since the row before, `(T,)`, in usual intervals; 1 without.
-        labels: Per series 0 or 1 for each row, `(T,)`; where the target is `"labels"`.
+        elapsed: Time since the row before, `(T,)` per series, in usual intervals; 1 without.
+        labels: Labels 0 or 1 of each row, `(T,)` per series; where the target is `"labels"`.
         rbm_epochs: Epochs of the RBM.
         liquid_epochs: Most epochs of the liquid network.
-        generator: Of order and draws, from `ops.generator(seed)`.
+        generator: Random generator of order and draws, from `ops.generator(seed)`.
         liquid: Further arguments of `fit_cascade_liquid`.
 
     Returns:
-        Figures of both trainings, and what each stage took.
+        Figures of both trainings, and the time of each.
 
     Raises:
         ValueError: If the series do not fit, or labels lack where they are the target.
     """
     if pipeline.extractor is not None and pipeline.extractor.blocks is None:
         pipeline.extractor.fit(series[0] if isinstance(series, (list, tuple)) else series)
-    begun = time.perf_counter()
+    start_time = time.perf_counter()
     rbm = fit_cascade_rbm(pipeline, series, elapsed=elapsed, epochs=rbm_epochs, generator=generator)
-    between = time.perf_counter()
+    rbm_time = time.perf_counter()
     history = fit_cascade_liquid(
         pipeline,
         series,
@@ -80,7 +85,7 @@ def fit_cascade(
         generator=generator,
         **liquid,
     )
-    seconds = {"rbm": between - begun, "liquid": time.perf_counter() - between}
+    seconds = {"rbm": rbm_time - start_time, "liquid": time.perf_counter() - rbm_time}
     return CascadeReport(rbm, history, seconds)
 
 
@@ -98,11 +103,11 @@ def fit_cascade_rbm(
 
     Args:
         pipeline: The cascade.
-        series: As `fit_cascade` has them.
-        elapsed: As `fit_cascade` has it.
+        series: Series, as in `fit_cascade`.
+        elapsed: Times, as in `fit_cascade`.
         epochs: Times the rows are gone through.
         batch_size: Rows of a batch.
-        generator: Of order and draws.
+        generator: Random generator of order and draws.
         options: Further arguments of `fit_rbm`.
 
     Returns:
@@ -110,26 +115,24 @@ def fit_cascade_rbm(
     """
     rows = _rows(pipeline, series)
     values = np.concatenate([ops.to_numpy(x) for x in rows]).astype(np.float64)
-    _set_scale(pipeline, "", values)
-    pipeline.assign(
-        {
-            "feature_mean": ops.zeros_like(pipeline.feature_mean),
-            "feature_deviation": ops.ones_like(pipeline.feature_deviation),
-        }
-    )
+    _set_scale(pipeline.channels, values)
+    mean, deviation = pipeline.features.mean, pipeline.features.deviation
+    # The features' own scale is fitted on features as they are.
+    pipeline.features.assign({"mean": ops.zeros_like(mean), "deviation": ops.ones_like(deviation)})
     features = []
     for x, dt in zip(rows, _times(rows, elapsed), strict=True):
-        found = ops.to_numpy(pipeline.recognise(x[None], elapsed=dt[None])[1][0])
-        features.append(found[SETTLE if len(found) > 2 * SETTLE else 0 :])
+        series_features = ops.to_numpy(pipeline.recognise(x[None], elapsed=dt[None])[1][0])
+        features.append(series_features[SETTLE if len(series_features) > 2 * SETTLE else 0 :])
     table = np.concatenate(features).astype(np.float64)
-    _set_scale(pipeline, "feature_", table)
-    scaled = (table - ops.to_numpy(pipeline.feature_mean)) / ops.to_numpy(
-        pipeline.feature_deviation
+    _set_scale(pipeline.features, table)
+    mean, deviation = (
+        ops.to_numpy(x) for x in (pipeline.features.mean, pipeline.features.deviation)
     )
+    scaled = (table - mean) / deviation
     visible = np.clip(scaled, -10.0, 10.0).astype(np.float32)
     return fit_rbm(
         pipeline.rbm,
-        ops.from_numpy(visible, like=pipeline.mean),
+        ops.from_numpy(visible, like=pipeline.channels.mean),
         epochs=epochs,
         batch_size=batch_size,
         generator=generator,
@@ -160,19 +163,19 @@ def fit_cascade_liquid(
 
     Args:
         pipeline: The cascade; its RBM is trained.
-        series: As `fit_cascade` has them.
-        elapsed: As `fit_cascade` has it.
-        labels: As `fit_cascade` has them.
+        series: Series, as in `fit_cascade`.
+        elapsed: Times, as in `fit_cascade`.
+        labels: Labels, as in `fit_cascade`.
         epochs: Most times the rows are gone through.
         steps: Rows of a training sequence.
         batch_size: Sequences of a batch.
-        learning_rate: Of Adam.
+        learning_rate: Learning rate of Adam.
         validation_share: Share of the sequences, the last ones, kept to stop early by; the
             weights of the best epoch stay.
         patience: Epochs without a smaller validation loss that are waited for.
         quantile: Share of training rows below the surprise at which the motor neuron's output is
             a half.
-        generator: Of the order.
+        generator: Random generator of the order.
         callbacks: Further callbacks.
 
     Returns:
@@ -191,11 +194,12 @@ def fit_cascade_liquid(
         hidden = ops.to_numpy(pipeline.hidden(features)[0])
         parts.append((hidden, ops.to_numpy(dt), ops.to_numpy(z[0]), mark))
     cut = [_cut(part, steps) for part in parts]
-    hidden, gaps, there, z, mark = (
-        ops.from_numpy(np.concatenate([c[i] for c in cut]), like=pipeline.mean) for i in range(5)
+    hidden, gaps, mask, z, mark = (
+        ops.from_numpy(np.concatenate([c[i] for c in cut]), like=pipeline.channels.mean)
+        for i in range(5)
     )
-    kept = int(len(hidden) * validation_share)
-    stop = [EarlyStop("validation_loss", patience=patience)] if kept else []
+    n_validation = int(len(hidden) * validation_share)
+    stop = [EarlyStop("validation_loss", patience=patience)] if n_validation else []
     options: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -210,29 +214,29 @@ def fit_cascade_liquid(
             network,
             hidden,
             elapsed=gaps,
-            mask=there,
+            mask=mask,
             target=z,
             validation_share=validation_share,
             **options,
         )
         _calibrate(pipeline, network, parts, quantile)
         return history
-    arrays = (hidden, gaps, there, mark)
-    share = float(ops.sum(mark)) / max(float(ops.sum(there)), 1.0)
+    arrays = (hidden, gaps, mask, mark)
+    share = float(ops.sum(mark)) / max(float(ops.sum(mask)), 1.0)
     weight = min(max((1.0 - share) / max(share, 1e-6), 1.0), 100.0)  # rare labels count as much
     return fit(
         network,
-        tuple(a[: len(hidden) - kept] for a in arrays),
+        tuple(a[: len(hidden) - n_validation] for a in arrays),
         loss=lambda module, batch: _label_loss(pipeline, module, batch, weight),
-        validation=tuple(a[len(hidden) - kept :] for a in arrays) if kept else None,
+        validation=tuple(a[len(hidden) - n_validation :] for a in arrays) if n_validation else None,
         **options,
     )
 
 
 def _rows(pipeline: CascadePipeline, series: Any) -> list[Array]:
-    """Every series as numbers."""
-    every = series if isinstance(series, (list, tuple)) else [series]
-    rows = [pipeline.rows(one) for one in every]
+    """Return every series as numbers."""
+    all_series = series if isinstance(series, (list, tuple)) else [series]
+    rows = [pipeline.rows(table) for table in all_series]
     if not rows or min(len(x) for x in rows) < 2:
         raise ValueError(
             "There is nothing to train the cascade on. Expected series of two or more rows. "
@@ -242,12 +246,12 @@ def _rows(pipeline: CascadePipeline, series: Any) -> list[Array]:
 
 
 def _times(rows: list[Array], elapsed: Sequence[Any] | None) -> list[Array]:
-    given = [1.0] * len(rows) if elapsed is None else list(elapsed)
-    if len(given) != len(rows):
+    times = [1.0] * len(rows) if elapsed is None else list(elapsed)
+    if len(times) != len(rows):
         raise ValueError(
-            f"Every series needs its times. Expected {len(rows)}. Received: {len(given)}."
+            f"Every series needs its times. Expected {len(rows)}. Received: {len(times)}."
         )
-    numbers = [dt if isinstance(dt, (int, float)) else ops.to_numpy(dt) for dt in given]
+    numbers = [dt if isinstance(dt, (int, float)) else ops.to_numpy(dt) for dt in times]
     return [
         ops.from_numpy(np.broadcast_to(np.asarray(dt, np.float32), (len(x),)).copy(), like=x)
         for x, dt in zip(rows, numbers, strict=True)
@@ -273,67 +277,73 @@ def _labels(
     return marks
 
 
-def _set_scale(pipeline: CascadePipeline, prefix: str, table: Any) -> None:
-    """Mean and deviation of columns; columns without a value have 0 and 1."""
+def _set_scale(scale: Standardiser, table: Any) -> None:
+    """Set mean and deviation of columns; columns without a value have 0 and 1."""
     finite = np.isfinite(table)
     count = np.maximum(finite.sum(axis=0), 1)
     filled = np.where(finite, table, 0.0)
     mean = filled.sum(axis=0) / count
-    away = np.where(finite, table - mean, 0.0)
-    deviation = np.sqrt((away**2).sum(axis=0) / count)
-    span = np.ptp(away, axis=0)
+    departures = np.where(finite, table - mean, 0.0)
+    deviation = np.sqrt((departures**2).sum(axis=0) / count)
+    span = np.ptp(departures, axis=0)
     deviation = np.maximum(deviation, FLOOR * span)
     deviation = np.where(deviation > 1e-9 * (1.0 + np.abs(mean)), deviation, 1.0)
-    pipeline.assign(
+    scale.assign(
         {
-            f"{prefix}{name}": ops.from_numpy(value.astype(np.float32), like=pipeline.mean)
+            name: ops.from_numpy(value.astype(np.float32), like=scale.mean)
             for name, value in (("mean", mean), ("deviation", deviation))
         }
     )
 
 
 def _cut(part: tuple[Any, ...], steps: int) -> tuple[Any, ...]:
-    """A series in sequences of `steps` rows, the last one padded: arrays, mask in third place."""
+    """Cut a series in sequences of `steps` rows, the last one padded; the third is the mask."""
     hidden, dt, z, mark = part
     count = -(-len(hidden) // steps)
-    there = np.ones(len(hidden), np.float32)
+    mask = np.ones(len(hidden), np.float32)
 
     def pad(x: Any) -> Any:
         short = count * steps - len(x)
         padded = np.concatenate([x, np.zeros((short, *x.shape[1:]), np.float32)])
         return padded.reshape(count, steps, *x.shape[1:]).astype(np.float32)
 
-    return pad(hidden), pad(dt), pad(there), pad(z), pad(mark)
+    return pad(hidden), pad(dt), pad(mask), pad(z), pad(mark)
 
 
 def _calibrate(
     pipeline: CascadePipeline, network: LiquidForecaster, parts: list[Any], quantile: float
 ) -> None:
-    """Scores on whole series, as they will be met; and the motor neuron's bias."""
+    """Set the scores' scale and the motor neuron's bias, on whole series as in inference."""
     longest = max(len(part[0]) for part in parts)
     padded = [_cut(part, longest) for part in parts]
-    hidden, dt, there, z, _ = (np.concatenate([p[i] for p in padded]) for i in range(5))
-    settled = there.copy()
+    hidden, dt, mask, z, _ = (np.concatenate([p[i] for p in padded]) for i in range(5))
+    settled = mask.copy()
     settled[:, : min(SETTLE, longest // 2)] = 0.0
-    arrays = [ops.from_numpy(v, like=pipeline.mean) for v in (hidden, dt, z)]
+    arrays = [ops.from_numpy(v, like=pipeline.channels.mean) for v in (hidden, dt, z)]
     calibrate_sequences(
-        network, arrays[0], arrays[1], ops.from_numpy(settled, like=pipeline.mean), arrays[2]
+        network,
+        arrays[0],
+        arrays[1],
+        ops.from_numpy(settled, like=pipeline.channels.mean),
+        arrays[2],
     )
     reading, _ = network(arrays[0], None, arrays[1], target=arrays[2])
     scores = ops.to_numpy(reading.score)[settled > 0]
     assert pipeline.motor is not None
     bias = np.asarray([-np.quantile(scores, quantile)], np.float32)
-    pipeline.motor.synapses.assign({"bias_vector": ops.from_numpy(bias, like=pipeline.mean)})
+    pipeline.motor.synapses.assign(
+        {"bias_vector": ops.from_numpy(bias, like=pipeline.channels.mean)}
+    )
 
 
 def _label_loss(pipeline: CascadePipeline, module: Any, batch: Any, weight: float) -> Array:
-    """Cross entropy of the motor neuron's drive (over its threshold, where that is learned)."""
-    hidden, dt, there, mark = batch
-    output, _ = module(hidden, None, dt, there)
+    """Return the cross entropy of the motor neuron's drive over a learned threshold."""
+    hidden, dt, mask, mark = batch
+    output, _ = module(hidden, None, dt, mask)
     motor = module.cell.split(output)[1]
     drive = motor.logit
     if pipeline.threshold_type == "learned":
         drive = drive - ops.log(motor.threshold) + ops.log(1.0 - motor.threshold)
-    each = ops.softplus(drive) - mark * drive
-    counts = there * (1.0 + (weight - 1.0) * mark)
-    return ops.sum(each * counts) / ops.maximum(ops.sum(counts), 1.0)
+    row_losses = ops.softplus(drive) - mark * drive
+    counts = mask * (1.0 + (weight - 1.0) * mark)
+    return ops.sum(row_losses * counts) / ops.maximum(ops.sum(counts), 1.0)

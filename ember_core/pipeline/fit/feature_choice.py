@@ -1,4 +1,4 @@
-"""Which features a fleet's RBM should see, settled by injected faults instead of labels."""
+"""Choice of the features a fleet's RBM sees, by injected faults instead of labels."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from ember_core import ops
 from ember_core.evaluate import auc_pr
 from ember_core.models import RBM
-from ember_core.pipeline.pipeline import CLOCK_SCALE, Pipeline, PipelineConfig
-from ember_core.training._rbm import fit_rbm
+from ember_core.pipeline.pipeline import Pipeline, PipelineConfig
+from ember_core.pipeline.visible_units import CLOCK_SCALE
+from ember_core.training import fit_rbm
 
 from .injected_faults import GAP, KINDS, inject
 from .liquid import fit_liquid
@@ -22,7 +23,7 @@ from .series import Series, gather, lockstep
 from .trainer import LEARNING_RATE, MIN_ROWS
 
 KEYS = 8  # looked at, spread over the fleet
-HEAD_ROWS = 6000  # of a key that a trial learns from, and then is judged on
+HEAD_ROWS = 6000  # of a key that a trial learns from, and then is scored on
 HELD_ROWS = 3000
 RBM_ROWS = 16_000  # of all keys together
 REPEATS = 3  # sets of faults put into each held-back part
@@ -48,7 +49,7 @@ def choose_features(
     horizons: tuple[int, ...] = (1, 6, 24),
     progress: Callable[[str, float], None] | None = None,
 ) -> tuple[PipelineConfig, list[dict[str, Any]]]:
-    """Decide on levels, clock and liquid residuals by faults put into held-back training rows.
+    """Choose levels, clock and liquid residuals by faults put into held-back training rows.
 
     A block stays when the mean AUC-PR over keys and kinds of fault rises by more than 0.01 and
     more than the standard error of that rise. No labels are used.
@@ -69,51 +70,53 @@ def choose_features(
     usable = [s for s in series if len(s.time_us) >= 8 * MIN_ROWS]
     if not usable:
         return config, []
-    some = [usable[i] for i in np.unique(np.linspace(0, len(usable) - 1, KEYS).astype(int))]
+    sampled = [usable[i] for i in np.unique(np.linspace(0, len(usable) - 1, KEYS).astype(int))]
     if not config.periods_seconds:
-        config = replace(config, periods_seconds=find_periods(some, fit_scales(some)))
+        config = replace(config, periods_seconds=find_periods(sampled, fit_scales(sampled)))
     full = replace(config, levels=True, horizons=tuple(sorted({1, *horizons})), residuals=horizons)
     tell("blocks", 0.0)
-    trial, columns = _trial(some, full)
+    trial, columns = _trial(sampled, full)
     if not trial.held:
         return config, []
-    tried: list[dict[str, Any]] = []
-    chosen = ["departures"]
-    best = _judge(trial, columns, chosen, config)
-    tried.append({"block": "departures", "gain": 0.0, "error": 0.0, "kept": True, **_row(best)})
+    results: list[dict[str, Any]] = []
+    blocks = ["departures"]
+    best = _evaluate(trial, columns, blocks, config)
+    results.append({"block": "departures", "gain": 0.0, "error": 0.0, "kept": True, **_row(best)})
     options = [name for name in columns if name != "departures"]
     for i, name in enumerate(options):
         tell("blocks", (i + 1) / (len(options) + 1))
-        result = _judge(trial, columns, [*chosen, name], config)
+        result = _evaluate(trial, columns, [*blocks, name], config)
         rise = np.nanmean(result, axis=1) - np.nanmean(best, axis=1)
         gain, error = float(rise.mean()), float(rise.std() / np.sqrt(len(rise)))
-        kept = gain > max(MARGIN, error)
-        tried.append({"block": name, "gain": gain, "error": error, "kept": kept, **_row(result)})
-        if kept:
-            chosen.append(name)
+        improves = gain > max(MARGIN, error)
+        results.append(
+            {"block": name, "gain": gain, "error": error, "kept": improves, **_row(result)}
+        )
+        if improves:
+            blocks.append(name)
             best = result
-    residuals = tuple(h for h in horizons if f"residual {h}" in chosen)
+    residuals = tuple(h for h in horizons if f"residual {h}" in blocks)
     return (
         replace(
             config,
-            levels="levels" in chosen,
-            clock_visible="clock" in chosen,
+            levels="levels" in blocks,
+            clock_visible="clock" in blocks,
             horizons=tuple(sorted({1, *config.horizons, *residuals})),
             residuals=residuals,
         ),
-        tried,
+        results,
     )
 
 
 def _trial(series: list[Series], config: PipelineConfig) -> tuple[_Trial, dict[str, Any]]:
-    """Run head and held-back parts once with every block, and where each block's columns are."""
-    heads, held = [], []
+    """Run head and held-back parts once with every block; return them and each block's columns."""
+    heads, held_back = [], []
     for s in sorted(series, key=lambda s: -len(s.time_us)):
-        after = min(HELD_ROWS, len(s.time_us) // 4)
-        cut = len(s.time_us) - after
+        held_rows = min(HELD_ROWS, len(s.time_us) // 4)
+        cut = len(s.time_us) - held_rows
         first = max(0, cut - HEAD_ROWS)
         heads.append(Series(s.key, s.time_us[first:cut], s.values[first:cut]))
-        held.append(Series(s.key, s.time_us[cut:], s.values[cut:]))
+        held_back.append(Series(s.key, s.time_us[cut:], s.values[cut:]))
     pipeline = Pipeline(config)
     begin = pipeline.initial_state(len(heads))
     for name, value in fit_scales(heads).items():
@@ -124,15 +127,15 @@ def _trial(series: list[Series], config: PipelineConfig) -> tuple[_Trial, dict[s
     state = {name: value.copy() for name, value in begin.items()}
     fit_liquid(pipeline.liquid, gather(pipeline, heads, lengths, state, 64).sequences)
     state = {name: value.copy() for name, value in begin.items()}
-    known = gather(pipeline, heads, lengths, state, stride, sequences=False)
-    scales = feature_scales(known, len(heads))
+    head_rows = gather(pipeline, heads, lengths, state, stride, sequences=False)
+    scales = feature_scales(head_rows, len(heads))
     scaler = {"feature_mean": scales.mean, "feature_var": scales.var}
     pipeline.scaler.assign({"heavy": scales.heavy})
     scale = pipeline.normaliser.scale(begin)
 
     rng = np.random.default_rng(config.seed)
     faulty, kinds, owner = [], [], []
-    for k, s in enumerate(held):
+    for k, s in enumerate(held_back):
         for _ in range(REPEATS):
             values, kind = inject(s.values, scale[k], rng)
             if not (kind >= 0).any():
@@ -144,19 +147,24 @@ def _trial(series: list[Series], config: PipelineConfig) -> tuple[_Trial, dict[s
         return _Trial(np.empty((0, 0), dtype=np.float32), [], []), {}
     order = np.argsort([-len(s.time_us) for s in faulty], kind="stable")
     faulty, kinds = [faulty[i] for i in order], [kinds[i] for i in order]
-    who = np.asarray(owner, dtype=np.int64)[order]
-    running = {name: value[who].copy() for name, value in state.items()}
+    fault_keys = np.asarray(owner, dtype=np.int64)[order]
+    running = {name: value[fault_keys].copy() for name, value in state.items()}
     units: list[list[Any]] = [[] for _ in faulty]
     sizes = np.array([len(s.time_us) for s in faulty])
-    for t, n, seen in lockstep(pipeline, faulty, sizes, running):
+    for t, n, observation in lockstep(pipeline, faulty, sizes, running):
         del t
-        own = {name: value[who[:n]] for name, value in scaler.items()}
-        clock = pipeline.clock(seen.state["last_time"])
-        rows = np.hstack([pipeline.scaler(own, seen.raw), CLOCK_SCALE * clock])
+        row_scales = {name: value[fault_keys[:n]] for name, value in scaler.items()}
+        clock = pipeline.clock.features(observation.state["last_time"])
+        rows = np.hstack([pipeline.scaler.scale(row_scales, observation.raw), CLOCK_SCALE * clock])
         for k in range(n):
             units[k].append(rows[k])
-    own = {name: value[known.owner] for name, value in scaler.items()}
-    head = np.hstack([pipeline.scaler(own, known.raw), CLOCK_SCALE * pipeline.clock(known.time_us)])
+    row_scales = {name: value[head_rows.owner] for name, value in scaler.items()}
+    head = np.hstack(
+        [
+            pipeline.scaler.scale(row_scales, head_rows.raw),
+            CLOCK_SCALE * pipeline.clock.features(head_rows.time_us),
+        ]
+    )
 
     c, width = len(config.channels), pipeline.windows.n_features
     plain = Pipeline(replace(config, levels=False, residuals=())).windows.n_features
@@ -168,37 +176,37 @@ def _trial(series: list[Series], config: PipelineConfig) -> tuple[_Trial, dict[s
     return _Trial(head, [np.stack(u) for u in units], kinds), columns
 
 
-def _judge(
+def _evaluate(
     trial: _Trial, columns: dict[str, Any], blocks: list[str], config: PipelineConfig
 ) -> NDArray[np.float64]:
-    """AUC-PR of each kind of fault in each held-back part, `(P, kinds)`; NaN where it has none."""
-    at = np.concatenate([columns[name] for name in blocks])
+    """Return the AUC-PR of each kind of fault in each held-back part, `(P, kinds)`, or NaN."""
+    indices = np.concatenate([columns[name] for name in blocks])
     generator = ops.generator(config.seed)
-    rbm = RBM(len(at), config.rbm_hidden, visible="gaussian", generator=generator)
+    rbm = RBM(len(indices), config.rbm_hidden, visible="gaussian", generator=generator)
     fit_rbm(
         rbm,
-        np.ascontiguousarray(trial.head[:, at]),
+        np.ascontiguousarray(trial.head[:, indices]),
         epochs=EPOCHS,
         learning_rate=LEARNING_RATE,
         generator=generator,
     )
     out = np.full((len(trial.held), len(KINDS)), np.nan)
     for p, (rows, kind) in enumerate(zip(trial.held, trial.kinds, strict=True)):
-        score = np.asarray(rbm.free_energy(np.ascontiguousarray(rows[:, at])))
-        near = np.convolve(kind >= 0, np.ones(GAP + 1), mode="full")[: len(kind)] > 0
+        score = np.asarray(rbm.free_energy(np.ascontiguousarray(rows[:, indices])))
+        near_fault = np.convolve(kind >= 0, np.ones(GAP + 1), mode="full")[: len(kind)] > 0
         for j in range(len(KINDS)):
-            mine = kind == j
-            used = mine | ~near  # windows still hold a fault that has just passed
-            if mine.any():
-                out[p, j] = auc_pr(mine[used].astype(np.int8), score[used])
+            is_kind = kind == j
+            used = is_kind | ~near_fault  # windows still hold a fault that has just passed
+            if is_kind.any():
+                out[p, j] = auc_pr(is_kind[used].astype(np.int8), score[used])
     return out
 
 
 def _row(result: NDArray[np.float64]) -> dict[str, float]:
-    """Mean AUC-PR, over all and of each kind of fault."""
+    """Return the mean AUC-PR, over all and of each kind of fault."""
     table = {"auc_pr": float(np.nanmean(result))}
     for j, name in enumerate(KINDS):
-        known = result[np.isfinite(result[:, j]), j]
-        if known.size:
-            table[name] = float(known.mean())
+        finite = result[np.isfinite(result[:, j]), j]
+        if finite.size:
+            table[name] = float(finite.mean())
     return table

@@ -1,4 +1,4 @@
-"""Faults put into clean telemetry: a judge of detectors that needs no labels."""
+"""Faults put into clean telemetry, to compare detectors without labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def inject(values: Floats, scale: Floats, rng: np.random.Generator) -> tuple[Flo
     Args:
         values: Rows, shape `(T, C)`; NaN where missing.
         scale: The channels' own usual deviations, shape `(C,)`, which faults are sized in.
-        rng: Of kind, place, size and channels.
+        rng: Random generator of kind, place, size and channels.
 
     Returns:
         The series with faults, and per row the index of the fault's kind in `KINDS`, -1 where
@@ -30,26 +30,26 @@ def inject(values: Floats, scale: Floats, rng: np.random.Generator) -> tuple[Flo
     out = values.copy()
     kind_of = np.full(len(values), -1, dtype=np.int8)
     names = list(KINDS)
-    at, turn = GAP, int(rng.integers(len(names)))
+    start, turn = GAP, int(rng.integers(len(names)))
     moving = np.flatnonzero(np.std(np.where(np.isfinite(values), values, 0.0), axis=0) > 0)
     if not moving.size:
         return out, kind_of
     while True:
         fault = KINDS[names[turn % len(names)]]
         n = int(rng.integers(1, 4)) if fault is _spike else int(np.exp(rng.uniform(*LENGTHS)))
-        if at + 2 * n >= len(values):
+        if start + 2 * n >= len(values):
             return out, kind_of
-        some = min(moving.size, int(rng.integers(1, 2 + moving.size // 4)))
-        channels = rng.choice(moving, some, replace=False)
-        part = values[at : at + 2 * n, channels]
-        out[at : at + n, channels] = fault(part, scale[channels], rng)
-        kind_of[at : at + n] = turn % len(names)
-        at += n + GAP + int(rng.exponential(n / SHARE))
+        n_channels = min(moving.size, int(rng.integers(1, 2 + moving.size // 4)))
+        channels = rng.choice(moving, n_channels, replace=False)
+        part = values[start : start + 2 * n, channels]
+        out[start : start + n, channels] = fault(part, scale[channels], rng)
+        kind_of[start : start + n] = turn % len(names)
+        start += n + GAP + int(rng.exponential(n / SHARE))
         turn += 1
 
 
 def _signs(x: Floats, rng: np.random.Generator) -> Floats:
-    """A direction for each channel, `(C,)`."""
+    """Draw a direction for each channel, `(C,)`."""
     return np.asarray(rng.choice(np.array([-1.0, 1.0]), x.shape[1]))
 
 
@@ -72,17 +72,17 @@ def _stuck(x: Floats, scale: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _swap(x: Floats, scale: Floats, rng: np.random.Generator) -> Floats:
-    """The channels keep their means and take each other's course; a single one is mirrored."""
+    """Let channels keep their means and take each other's course; mirror a single one."""
     n, c = len(x) // 2, x.shape[1]
     finite = np.isfinite(x)
     mean = np.where(finite, x, 0.0).sum(axis=0) / np.maximum(finite.sum(axis=0), 1)
     course = (x[:n] - mean) / scale
-    turned = -course if c == 1 else np.roll(course, int(rng.integers(1, c)), axis=1)
-    return np.asarray(mean + turned * scale, dtype=np.float64)
+    swapped = -course if c == 1 else np.roll(course, int(rng.integers(1, c)), axis=1)
+    return np.asarray(mean + swapped * scale, dtype=np.float64)
 
 
 def _frequency(x: Floats, scale: Floats, rng: np.random.Generator) -> Floats:
-    """Twice as fast."""
+    """Run the series at twice its speed."""
     del scale, rng
     return x[: len(x) // 2 * 2 : 2]
 

@@ -9,8 +9,7 @@ import numpy as np
 
 from ember_core import ops
 from ember_core.pipeline.liquid import GAPS, LiquidNetwork
-from ember_core.training._callbacks import Callback
-from ember_core.training._optimizers import Optimizer
+from ember_core.training import Callback, Optimizer
 
 from .refine import refine_cell, split
 
@@ -26,7 +25,7 @@ def fit_liquid(
     optimizer: Optimizer | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> dict[str, float]:
-    """Least squares from the cell's state to the coming departures of each channel.
+    """Fit least squares from the cell's state to the coming departures of each channel.
 
     That takes seconds and leaves the cell as it was made. With `refine` the error of the forecasts
     is propagated back through time into the cell first, see `refine_cell`, and the read-out is
@@ -34,13 +33,13 @@ def fit_liquid(
 
     Args:
         network: The network; its `readout` and `growth` are replaced, and with `refine` its cell.
-        sequences: Per key `(basis, z, anchor)`: `(T, H + inputs)`, `(T, C)`, `(T, C)` of
-            consecutive rows, as `LiquidNetwork.forward` gives them; NumPy's. A fourth, `(T,)`, is
+        sequences: Triples `(basis, z, anchor)` per key: `(T, H + inputs)`, `(T, C)`, `(T, C)` of
+            consecutive rows, as observations have them; NumPy's. A fourth, `(T,)`, is
             the elapsed time of each row, in usual intervals; 1 without it.
         ridge: Penalty, as a share of the mean diagonal of the normal equations.
         refine: Most epochs of gradient descent on the cell; 0 leaves it alone.
-        optimizer: How its parameters move; `Adam(3e-3)` without one.
-        callbacks: Told of the refinement, beside the early stop it always has.
+        optimizer: Optimiser of its parameters; `Adam(3e-3)` without one.
+        callbacks: Callbacks of the refinement, beside its early stop.
 
     Returns:
         Mean squared error of each horizon (`"mse_1"` ...) and of forecasting no change of the
@@ -54,39 +53,40 @@ def fit_liquid(
 
     Examples:
         >>> import numpy as np
-        >>> from ember_core.pipeline import LiquidNetwork
+        >>> from ember_core.pipeline import LiquidNetwork, Observation, PackedRows
         >>> from ember_core.pipeline.stage import zero_state
         >>> from ember_core.pipeline.fit import fit_liquid
         >>> net = LiquidNetwork(3, hidden=8, horizons=(1, 2))
         >>> state, rows = zero_state(net.state_fields(), 1), []
         >>> z = np.sin(np.arange(211)[:, None] / 5 + np.arange(3)).astype("float32")
         >>> for t in range(211):
-        ...     at, once = np.array([t]), np.ones(1, "float32")
-        ...     state, _, basis = net(state, z[t : t + 1], z[:1, :0], once, at == 0, at)
-        ...     rows.append((basis[0], z[t], state["anchor"][0]))
+        ...     seen = Observation(PackedRows([1]), rows=np.array([t]), first=np.array([t == 0]))
+        ...     seen.z, seen.clock, seen.elapsed = z[t : t + 1], z[:1, :0], np.ones(1, "float32")
+        ...     state, _ = net.forward(state, z[t : t + 1], seen)
+        ...     rows.append((seen.basis[0], z[t], state["anchor"][0]))
         >>> report = fit_liquid(net, [tuple(map(np.stack, zip(*rows)))])
         >>> report["mse_1"] < 0.1 * report["persistence_1"]
         True
     """
-    whole = [s if len(s) > 3 else (*s, np.ones(len(s[0]), dtype=np.float32)) for s in sequences]
-    found: dict[str, float] = {}
+    timed = [s if len(s) > 3 else (*s, np.ones(len(s[0]), dtype=np.float32)) for s in sequences]
+    refinement: dict[str, float] = {}
     if refine < 0:
         raise ValueError(
             "The cell cannot be refined so. Expected epochs, or 0 for none. "
             f"Received: refine={refine}."
         )
     if refine:
-        _read_out(network, split(whole, network)[0], ridge)
-        whole, found = refine_cell(
-            network, whole, epochs=refine, optimizer=optimizer, callbacks=callbacks
+        _read_out(network, split(timed, network)[0], ridge)
+        timed, refinement = refine_cell(
+            network, timed, epochs=refine, optimizer=optimizer, callbacks=callbacks
         )
-    return _read_out(network, whole, ridge) | found
+    return _read_out(network, timed, ridge) | refinement
 
 
 def _read_out(
     network: LiquidNetwork, sequences: list[tuple[Any, ...]], ridge: float
 ) -> dict[str, float]:
-    """Ridge regression of the read-out, and how its errors grow with time."""
+    """Fit the read-out by ridge regression, and the growth of its errors with time."""
     c = network.n_channels
     width = network.readout.data.shape[0]
     readout = np.zeros((width, c * len(network.horizons)), dtype=np.float64)
@@ -110,29 +110,29 @@ def _read_out(
         penalty = ridge * np.trace(gram) / width
         weights = np.linalg.solve(gram + penalty * np.eye(width), cross)
         readout[:, i * c : (i + 1) * c] = weights
-        still = 0.0
+        persistence = 0.0
         spread, rows = np.zeros((GAPS, c)), np.zeros((GAPS, 1))
         for basis, z, anchor, _ in parts:
-            ahead = anchor + _with_ones(basis) @ weights
+            forecasts = anchor + _with_ones(basis) @ weights
             for k in range(GAPS):
                 wait = horizon - 1 + 2**k
                 if len(z) > wait:
-                    spread[k] += ((z[wait:] - ahead[:-wait]) ** 2).sum(axis=0)
+                    spread[k] += ((z[wait:] - forecasts[:-wait]) ** 2).sum(axis=0)
                     rows[k] += len(z) - wait
-            still += float(((z[horizon:] - z[:-horizon]).astype(np.float64) ** 2).sum())
+            persistence += float(((z[horizon:] - z[:-horizon]).astype(np.float64) ** 2).sum())
         count = float(rows[0, 0]) * c
         growth[i] = _growth(spread, rows)
         report[f"mse_{horizon}"] = float(spread[0].sum()) / count
-        report[f"persistence_{horizon}"] = still / count
+        report[f"persistence_{horizon}"] = persistence / count
     like = network.readout.data
     network.readout.data = ops.from_numpy(readout.astype(np.float32), like=like)
     network.assign({"growth": ops.from_numpy(growth, like=like)})
-    network.frozen()
+    network.freeze()
     return report
 
 
 def _growth(spread: Any, rows: Any) -> Any:
-    """Root of the residual's size after each wait over that after the shortest, `(GAPS, C)`.
+    """Return the root of the residual's growth with the wait, `(GAPS, C)`.
 
     The root, for the whole growth hid faults too (ASD with half of the rows lost, two seeds: .457
     against .471 VUS-PR). Never shrinking, from the summed squares `(GAPS, C)` over so many rows
@@ -143,5 +143,5 @@ def _growth(spread: Any, rows: Any) -> Any:
 
 
 def _with_ones(basis: Any) -> Any:
-    """The read-out's input with its constant, float64."""
+    """Append the constant to the read-out's input, float64."""
     return np.hstack([basis.astype(np.float64), np.ones((len(basis), 1))])

@@ -10,9 +10,7 @@ import numpy as np
 from ember_core import ops
 from ember_core.ops import Array
 from ember_core.pipeline.liquid import LiquidNetwork
-from ember_core.training._callbacks import Callback, EarlyStop
-from ember_core.training._loop import fit
-from ember_core.training._optimizers import Adam, Optimizer
+from ember_core.training import Adam, Callback, EarlyStop, Optimizer, fit
 
 SPAN = 32  # steps an error is followed back through
 HELD_SHARE = 0.2  # of each sequence, its end
@@ -23,7 +21,7 @@ Sequences = list[tuple[Any, ...]]
 
 
 def split(sequences: Sequences, network: LiquidNetwork) -> tuple[Sequences, Sequences]:
-    """Head and held-back end of every sequence whose end is long enough to be judged on.
+    """Split off a held-back end of every sequence that is long enough.
 
     Raises:
         ValueError: If none is.
@@ -39,8 +37,8 @@ def split(sequences: Sequences, network: LiquidNetwork) -> tuple[Sequences, Sequ
         )
     cuts = [int(len(s[0]) * (1.0 - HELD_SHARE)) for s in used]
     heads = [tuple(x[:cut] for x in s) for s, cut in zip(used, cuts, strict=True)]
-    held = [tuple(x[cut:] for x in s) for s, cut in zip(used, cuts, strict=True)]
-    return heads, held
+    held_back = [tuple(x[cut:] for x in s) for s, cut in zip(used, cuts, strict=True)]
+    return heads, held_back
 
 
 def refine_cell(
@@ -51,7 +49,7 @@ def refine_cell(
     optimizer: Optimizer | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> tuple[Sequences, dict[str, float]]:
-    """Descend the mean squared error of all horizons, through spans of 32 steps, in place.
+    """Refine the cell by gradients of the forecasts' error, through spans of 32 steps, in place.
 
     Truncated back-propagation through time: every epoch the sequences are run with the weights as
     they are, and each span begins at the state found there. The last fifth of each sequence is held
@@ -60,16 +58,16 @@ def refine_cell(
 
     Args:
         network: The network, with a read-out fitted on the heads.
-        sequences: As of `fit_liquid`, with elapsed times.
+        sequences: Sequences as of `fit_liquid`, with elapsed times.
         epochs: Most times the spans are gone through.
-        optimizer: `Adam(3e-3)` without one.
-        callbacks: Beside the early stop.
+        optimizer: Optimiser of the cell; `Adam(3e-3)` without one.
+        callbacks: Callbacks beside the early stop.
 
     Returns:
         The sequences as the refined cell runs through them; the error on held-back rows before and
         after.
     """
-    heads, held = split(sequences, network)
+    heads, held_back = split(sequences, network)
     begin = {name: ops.copy(x) for name, x in network.state_dict().items()}
     synapses = {
         name: ops.astype(begin[name] != 0.0, ops.dtype(begin[name]))
@@ -80,7 +78,7 @@ def refine_cell(
         bounded = {name: ops.clip(x, -LARGEST, LARGEST) for name, x in arrays.items()}
         return bounded | {n: bounded[n] * m for n, m in synapses.items() if n in bounded}
 
-    before = float(forecast_error(network, _spans(network, held)))
+    error_before = float(forecast_error(network, _spans(network, held_back)))
     network.train()
     try:
         history = fit(
@@ -92,28 +90,28 @@ def refine_cell(
             batch_size=BATCH,
             max_gradient_norm=1.0,
             constrain=constrain,
-            evaluate=lambda net: {"validation_loss": _held_error(net, held)},
+            evaluate=lambda net: {"validation_loss": _held_error(net, held_back)},
             generator=ops.generator(network.seed),
             callbacks=[EarlyStop("validation_loss", patience=PATIENCE), *callbacks],
         )
     finally:
         network.eval()
-    after = min(history["validation_loss"])
-    if after >= before:
+    error_after = min(history["validation_loss"])
+    if error_after >= error_before:
         network.load_state_dict(begin)
-        return sequences, {"held_ridge": before, "held_refined": before}
-    network.frozen()
+        return sequences, {"held_ridge": error_before, "held_refined": error_before}
+    network.freeze()
     states = _run(network, sequences)
     width = network.hidden
-    again = [
+    rerun = [
         (np.concatenate([h, s[0][:, width:]], axis=1), *s[1:])
         for h, s in zip(states, sequences, strict=True)
     ]
-    return again, {"held_ridge": before, "held_refined": after}
+    return rerun, {"held_ridge": error_before, "held_refined": error_after}
 
 
 def forecast_error(network: LiquidNetwork, batch: Any) -> Array:
-    """Mean squared error of all horizons over spans, in usual deviations squared.
+    """Return the mean squared error of all horizons over spans, in usual deviations squared.
 
     Args:
         network: The network.
@@ -125,37 +123,37 @@ def forecast_error(network: LiquidNetwork, batch: Any) -> Array:
     for t in range(ops.shape(x)[1]):
         h = network.advance(x[:, t], h, elapsed[:, t])
         states.append(h)
-    ahead = network.ahead(ops.concatenate([ops.stack(states, axis=1), x], axis=2))
+    departures = network.ahead(ops.concatenate([ops.stack(states, axis=1), x], axis=2))
     c, total = network.n_channels, 0.0
     for i, horizon in enumerate(network.horizons):
-        said = anchor[:, :-horizon] + ahead[:, :-horizon, i * c : (i + 1) * c]
-        total = total + ops.mean(ops.square(z[:, horizon:] - said))
+        forecasts = anchor[:, :-horizon] + departures[:, :-horizon, i * c : (i + 1) * c]
+        total = total + ops.mean(ops.square(z[:, horizon:] - forecasts))
     return total / float(len(network.horizons))
 
 
 def _held_error(network: LiquidNetwork, held: Sequences) -> float:
-    """Error on the held-back rows, as inference would make it."""
+    """Return the error on the held-back rows, as inference would make it."""
     network.eval()
     try:
-        network.frozen()
+        network.freeze()
         return float(forecast_error(network, _spans(network, held)))
     finally:
         network.train()
 
 
 def _span_rows(network: LiquidNetwork) -> int:
-    """Rows of a span: each of its steps has every horizon's target."""
+    """Return the rows of a span: each of its steps has every horizon's target."""
     return SPAN + max(network.horizons)
 
 
 def _spans(network: LiquidNetwork, sequences: Sequences) -> tuple[Any, ...]:
-    """Spans of all sequences, `forecast_error`'s batch, on the network's backend."""
+    """Cut all sequences into spans, `forecast_error`'s batch, on the network's backend."""
     rows, width = _span_rows(network), network.hidden
     parts: list[tuple[Any, ...]] = []
     for h, (basis, z, anchor, elapsed) in zip(_run(network, sequences), sequences, strict=True):
         for start in range(1, len(z) - rows + 1, SPAN):
-            at = slice(start, start + rows)
-            parts.append((basis[at, width:], h[start - 1], elapsed[at], z[at], anchor[at]))
+            span = slice(start, start + rows)
+            parts.append((basis[span, width:], h[start - 1], elapsed[span], z[span], anchor[span]))
     like = network.bias.data
     return tuple(
         ops.from_numpy(np.stack(column).astype(np.float32), like=like)
@@ -164,9 +162,9 @@ def _spans(network: LiquidNetwork, sequences: Sequences) -> tuple[Any, ...]:
 
 
 def _run(network: LiquidNetwork, sequences: Sequences) -> list[Any]:
-    """Liquid states `(T, H)` after each row, all sequences side by side.
+    """Run all sequences side by side; return the liquid states `(T, H)` after each row.
 
-    The state after the first row is that of the sequence: what came before is not known here.
+    The state after the first row is that of the sequence: rows before it are not known here.
     """
     width, like = network.hidden, network.bias.data
     order = sorted(range(len(sequences)), key=lambda k: -len(sequences[k][0]))

@@ -1,4 +1,4 @@
-"""What is usual for each key of a fleet: its channels' scales, its features' scales, its period."""
+"""Usual values of each key of a fleet: scales of its channels and features, and its period."""
 
 from __future__ import annotations
 
@@ -28,36 +28,36 @@ FloatArray = NDArray[np.float64]
 
 
 def fit_scales(series: Sequence[Series]) -> State:
-    """Mean, variance, range and usual interval of every key, from its own rows."""
+    """Return mean, variance, range and usual interval of every key, from its own rows."""
     columns = series[0].values.shape[1]
-    seen = np.zeros(columns, dtype=bool)
+    has_values = np.zeros(columns, dtype=bool)
     out: State = {n: [] for n in ("norm_mean", "norm_var", "norm_low", "norm_high", "interval")}
     for s in series:
         finite = np.isfinite(s.values)
-        seen |= finite.any(axis=0)
+        has_values |= finite.any(axis=0)
         x = np.where(finite, s.values, 0.0)
         n = np.maximum(finite.sum(axis=0), 1)
         mean = x.sum(axis=0) / n
         out["norm_mean"].append(mean)
         out["norm_var"].append((np.where(finite, x - mean, 0.0) ** 2).sum(axis=0) / n)
-        held = finite.any(axis=0)
-        out["norm_low"].append(np.where(held, np.where(finite, x, np.inf).min(axis=0), 0.0))
-        out["norm_high"].append(np.where(held, np.where(finite, x, -np.inf).max(axis=0), 0.0))
+        present = finite.any(axis=0)
+        out["norm_low"].append(np.where(present, np.where(finite, x, np.inf).min(axis=0), 0.0))
+        out["norm_high"].append(np.where(present, np.where(finite, x, -np.inf).max(axis=0), 0.0))
         out["interval"].append(float(np.median(np.diff(s.time_us))) * 1e-6)
-    if not seen.all():
+    if not has_values.all():
         raise ValueError(
             "Every channel needs at least one finite value in the training data. "
-            f"Received: none in column(s) {np.flatnonzero(~seen).tolist()}."
+            f"Received: none in column(s) {np.flatnonzero(~has_values).tolist()}."
         )
     return {name: np.asarray(rows) for name, rows in out.items()}
 
 
 class Prior(NamedTuple):
-    """What a key never seen begins with; each `(C,)`.
+    """First scales of a key never seen, each `(C,)`.
 
     Attributes:
         var: Variance of each channel.
-        rows: As how many rows of its own it counts.
+        rows: Number of the key's own rows that they count as.
     """
 
     var: FloatArray
@@ -65,7 +65,7 @@ class Prior(NamedTuple):
 
 
 def scale_prior(series: Sequence[Series], scale: FloatArray) -> Prior:
-    """The fleet's usual scales, and how far they are to be trusted for another key.
+    """Return the fleet's usual scales, and their weight for another key.
 
     Args:
         series: The fleet.
@@ -74,39 +74,42 @@ def scale_prior(series: Sequence[Series], scale: FloatArray) -> Prior:
     sizes = np.zeros((len(series), BLOCKS, scale.shape[1]))
     for k, s in enumerate(series):
         for i, block in enumerate(np.array_split(s.values, BLOCKS)):
-            held = np.isfinite(block)
-            n = np.maximum(held.sum(axis=0), 1)
-            x = np.where(held, block, 0.0)
-            from_mean = np.where(held, x - x.sum(axis=0) / n, 0.0)
+            finite = np.isfinite(block)
+            n = np.maximum(finite.sum(axis=0), 1)
+            x = np.where(finite, block, 0.0)
+            from_mean = np.where(finite, x - x.sum(axis=0) / n, 0.0)
             spread = (from_mean**2).sum(axis=0) / n
             sizes[k, i] = 0.5 * np.log(spread + (FLOOR * scale[k]) ** 2)
-    own = np.log(scale)
+    log_scales = np.log(scale)
     rows = float(np.mean([len(s.values) for s in series])) / BLOCKS
     # variances add up: beside keys a hundred times larger a small one would hardly be seen
-    alike = np.exp(-own.var(axis=0))
-    return Prior(np.exp(2.0 * own.mean(axis=0)), alike * _prior_rows(own, sizes, rows, MOST_PRIOR))
+    similarity = np.exp(-log_scales.var(axis=0))
+    return Prior(
+        np.exp(2.0 * log_scales.mean(axis=0)),
+        similarity * _prior_rows(log_scales, sizes, rows, MOST_PRIOR),
+    )
 
 
-def _prior_rows(own: Any, blocks: Any, rows: float, most: float) -> Any:
-    """Rows of a new key that say as much of a log size as knowing the fleet's, `(D,)`.
+def _prior_rows(key_logs: Any, blocks: Any, rows: float, most: float) -> Any:
+    """Return the rows of a new key that tell as much of a log size as the fleet's, `(D,)`.
 
-    By empirical Bayes: how far blocks of a key lie from the key's own value, against how far the
-    keys lie apart. Few where keys differ, many where a size takes long to show.
+    Empirical Bayes: the spread of a key's blocks about its own value, against the spread of the
+    keys. Few where keys differ, many where a size takes long to show.
 
     Args:
-        own: Log size of each key, `(K, D)`.
-        blocks: The same of its blocks, `(K, BLOCKS, D)`.
+        key_logs: Log size of each key, `(K, D)`.
+        blocks: Log size of its blocks, `(K, BLOCKS, D)`.
         rows: Rows of a block.
-        most: Where it ends.
+        most: Largest result.
     """
-    uncertain = ((blocks - own[:, None]) ** 2).mean(axis=(0, 1)) * rows
-    apart = ((own - own.mean(axis=0)) ** 2).sum(axis=0) + np.log(USUAL_FACTOR) ** 2
-    return np.clip(uncertain / (apart / len(own)), 0.0, most)
+    uncertain = ((blocks - key_logs[:, None]) ** 2).mean(axis=(0, 1)) * rows
+    between_keys = ((key_logs - key_logs.mean(axis=0)) ** 2).sum(axis=0) + np.log(USUAL_FACTOR) ** 2
+    return np.clip(uncertain / (between_keys / len(key_logs)), 0.0, most)
 
 
 def find_periods(series: Sequence[Series], scales: State, most: int = 24) -> tuple[float, ...]:
-    """The fleet's common period in seconds, where most of the looked-at keys agree on one."""
-    found = []
+    """Return the common period in seconds, where most of the first keys agree on one."""
+    periods = []
     for k, s in enumerate(series[:most]):
         interval = float(scales["interval"][k])
         if interval <= 0:
@@ -114,21 +117,21 @@ def find_periods(series: Sequence[Series], scales: State, most: int = 24) -> tup
         grid = np.arange(s.time_us[0] * 1e-6, s.time_us[-1] * 1e-6, interval)
         if not 64 <= len(grid) <= 200_000:
             continue
-        at = np.searchsorted(s.time_us * 1e-6, grid + 0.5 * interval, side="right") - 1
+        indices = np.searchsorted(s.time_us * 1e-6, grid + 0.5 * interval, side="right") - 1
         z = np.nan_to_num(
-            (s.values[at] - scales["norm_mean"][k]) / np.sqrt(scales["norm_var"][k] + 1e-12)
+            (s.values[indices] - scales["norm_mean"][k]) / np.sqrt(scales["norm_var"][k] + 1e-12)
         )
-        moves = scales["norm_var"][k] > 1e-12
-        rows = find_period(np.clip(z[:, moves], -5, 5))
+        varies = scales["norm_var"][k] > 1e-12
+        rows = find_period(np.clip(z[:, varies], -5, 5))
         if rows is not None:
-            found.append(rows * interval)
-    if len(found) < max(1, (min(len(series), most) + 1) // 2):
+            periods.append(rows * interval)
+    if len(periods) < max(1, (min(len(series), most) + 1) // 2):
         return ()
-    middle = float(np.median(found))
-    near = [p for p in found if abs(p / middle - 1.0) < 0.1]
-    if 2 * len(near) < len(found):
+    middle = float(np.median(periods))
+    agreeing = [p for p in periods if abs(p / middle - 1.0) < 0.1]
+    if 2 * len(agreeing) < len(periods):
         return ()
-    period = float(np.median(near))
+    period = float(np.median(agreeing))
     return (DAY if abs(period / DAY - 1.0) < 0.01 else period,)
 
 
@@ -136,13 +139,13 @@ class FeatureScales(NamedTuple):
     """Scales of the features.
 
     Attributes:
-        mean: Of each feature per key, `(K, D)`, float32.
+        mean: Mean of each feature per key, `(K, D)`, float32.
         var: Variance per key, `(K, D)`, float32, larger where its own tails are heavier than
             the fleet's, smaller where they are lighter.
-        heavy: How heavy the fleet's tails are, `(D,)`, at least 1; see `FeatureScaler`.
+        heavy: Weight of the fleet's tails, `(D,)`, at least 1; see `FeatureScaler`.
         new_mean: Mean that a key never seen begins with, `(D,)`.
         new_var: Its variance, `(D,)`.
-        prior_rows: As how many rows of its own they count, `(D,)`.
+        prior_rows: Number of the key's own rows that they count as, `(D,)`.
     """
 
     mean: NDArray[np.float32]
@@ -154,7 +157,7 @@ class FeatureScales(NamedTuple):
 
 
 def feature_scales(rows: Rows, keys: int, stride: int = 1) -> FeatureScales:
-    """Mean, variance and heaviness of each feature per key, of every `stride`-th row.
+    """Return mean, variance and heaviness of each feature per key, of every `stride`-th row.
 
     Mean and variance lean on the fleet's as far as a key's own rows leave them uncertain
     (empirical Bayes): rows follow each other closely, so the uncertainty is taken from the means
@@ -165,14 +168,14 @@ def feature_scales(rows: Rows, keys: int, stride: int = 1) -> FeatureScales:
     mean, var, log_heavy = np.zeros((keys, d)), np.ones((keys, d)), np.zeros((keys, d))
     counts = np.bincount(rows.owner, minlength=keys)[:, None]
     for k in range(keys):
-        own = rows.raw[rows.owner == k].astype(np.float64)
-        if len(own) < BLOCKS:
+        key_rows = rows.raw[rows.owner == k].astype(np.float64)
+        if len(key_rows) < BLOCKS:
             continue
-        mean[k], var[k] = own.mean(axis=0), own.var(axis=0)
-        far = np.quantile(np.abs(own - mean[k]), EXTREME, axis=0)
+        mean[k], var[k] = key_rows.mean(axis=0), key_rows.var(axis=0)
+        extremes = np.quantile(np.abs(key_rows - mean[k]), EXTREME, axis=0)
         usual = np.maximum(np.sqrt(var[k]), FLOOR)
-        log_heavy[k] = 0.5 * np.log(np.maximum(far / (GAUSSIAN * usual), 1.0))
-        for i, block in enumerate(np.array_split(own, BLOCKS)):
+        log_heavy[k] = 0.5 * np.log(np.maximum(extremes / (GAUSSIAN * usual), 1.0))
+        for i, block in enumerate(np.array_split(key_rows, BLOCKS)):
             means[k, i] = block.mean(axis=0)
             spread = ((block - mean[k]) ** 2).mean(axis=0)
             logs[k, i] = np.log(spread + 1e-6)
@@ -195,16 +198,16 @@ def feature_scales(rows: Rows, keys: int, stride: int = 1) -> FeatureScales:
     return FeatureScales(*(x.astype(np.float32) for x in out))
 
 
-def _lean(own: Any, blocks: Any) -> Any:
+def _lean(values: Any, blocks: Any) -> Any:
     """Draw a key's values, `(K, D)`, to the fleet's mean as far as they are uncertain.
 
     By the share of their variance over keys that the variance over each key's blocks,
     `(K, BLOCKS, D)`, explains.
     """
-    if len(own) < MIN_FLEET:
-        return own
+    if len(values) < MIN_FLEET:
+        return values
     uncertain = blocks.var(axis=1, ddof=1).mean(axis=0) / BLOCKS
-    across = own.var(axis=0, ddof=1)
-    keep = np.clip(1.0 - uncertain / np.maximum(across, 1e-12), 0.0, 1.0)
-    fleet = own.mean(axis=0)
-    return fleet + keep * (own - fleet)
+    between_keys = values.var(axis=0, ddof=1)
+    keep = np.clip(1.0 - uncertain / np.maximum(between_keys, 1e-12), 0.0, 1.0)
+    fleet = values.mean(axis=0)
+    return fleet + keep * (values - fleet)

@@ -27,11 +27,11 @@ def series(
     block: int,
     scan: Scan,
 ) -> tuple[Floats, Floats, Floats]:
-    """Averages, variances and features of the rows of one key.
+    """Return averages, variances and features of the rows of one key.
 
     Args:
         z: Rows `(n, C)`, at least one, finite.
-        keep: What each average keeps of itself, `S` numbers.
+        keep: Share that each average keeps of itself, `S` numbers.
         start: Averages before the first row, `(S, C)`; None: the first row.
         spread: Variances before it, `(S, C)`; None: zero.
         levels: Whether the last average is a feature.
@@ -58,26 +58,26 @@ def series(
         start = start - origin[:, 0]
     powers = tuple(k**block for k in keep)
 
-    def before(ends: Floats, first: Floats) -> Floats:
-        """What each block begins with, `(S, C, m)`, from what its own rows add to its end."""
+    def block_starts(ends: Floats, first: Floats) -> Floats:
+        """Return the value before each block, `(S, C, m)`, from its rows' part of the end."""
         first = first[:, :, None]
         if count == 1:
             return first
-        after = scan(np.ascontiguousarray(ends[:, :, :-1]), powers, (1.0,) * strides, first)
-        return np.concatenate([first, after], axis=2)
+        later_starts = scan(np.ascontiguousarray(ends[:, :, :-1]), powers, (1.0,) * strides, first)
+        return np.concatenate([first, later_starts], axis=2)
 
-    given = np.empty((channels, count, block + strides), z.dtype)
-    moved, begins = given[:, :, :block], given[:, :, block:]
-    np.subtract(rows.reshape(channels, count, block), origin[:, :, None], out=moved)
-    begins[...] = np.moveaxis(before(np.moveaxis(moved @ to_ends, 2, 0), start), 0, 2)
+    padded = np.empty((channels, count, block + strides), z.dtype)
+    shifted, begins = padded[:, :, :block], padded[:, :, block:]
+    np.subtract(rows.reshape(channels, count, block), origin[:, :, None], out=shifted)
+    begins[...] = np.moveaxis(block_starts(np.moveaxis(shifted @ to_ends, 2, 0), start), 0, 2)
     # A product for each channel: small enough for a BLAS to stay in this thread.
     blocks = (strides, channels, count, block)
-    np.matmul(given, to_departures[:, None], out=departure.reshape(blocks))
+    np.matmul(padded, to_departures[:, None], out=departure.reshape(blocks))
 
     squares = np.square(departure).reshape(blocks)
     ends = np.matmul(squares, to_variances[:, None, :, -1:])[..., 0]
-    # What a block begins with is given to it as a part of its first row.
-    squares[..., 0] += before(ends, spread) * carry
+    # The value before a block enters it as a part of its first row.
+    squares[..., 0] += block_starts(ends, spread) * carry
     np.matmul(squares, to_variances[:, None], out=variance.reshape(blocks))
     average = rows[:, n - 1] - departure[:, :, n - 1]
     last = variance[:, :, n - 1].copy()
@@ -98,14 +98,14 @@ def _products(
     `(1 - keep) / keep` of its square.
     """
     k = np.asarray(keep)[:, None, None]
-    place = np.arange(float(block))
-    apart = place[None, :] - place[:, None]
-    triangle = np.where(apart >= 0, k ** np.maximum(apart, 0.0), 0.0)
+    position = np.arange(float(block))
+    distance = position[None, :] - position[:, None]
+    triangle = np.where(distance >= 0, k ** np.maximum(distance, 0.0), 0.0)
     to_departures = np.zeros((len(keep), block + len(keep), block))
     to_departures[:, :block] = np.eye(block) - (1.0 - k) * triangle
-    for s, kept in enumerate(keep):
-        to_departures[s, block + s] = -(kept ** (place + 1.0))
+    for s, factor in enumerate(keep):
+        to_departures[s, block + s] = -(factor ** (position + 1.0))
     to_ends = ((1.0 - k) * triangle)[:, :, -1].T
     gain = (1.0 - k) / k
-    found = (to_departures, to_ends, gain * triangle, k / gain)
-    return tuple(np.ascontiguousarray(x.astype(dtype)) for x in found)  # type: ignore[return-value]
+    products = (to_departures, to_ends, gain * triangle, k / gain)
+    return tuple(np.ascontiguousarray(x.astype(dtype)) for x in products)  # type: ignore[return-value]

@@ -19,14 +19,14 @@ _BLOCK = 16  # rows whose recursion is one small matrix product
 def exponential_series(
     windows: ExponentialWindows, state: State | None, z: Array
 ) -> tuple[State, Array]:
-    """What `windows.forward` gives for the rows of one key, one after the other, in one go.
+    """Compute `windows.forward` for the rows of one key, one after the other, in one go.
 
     The rows are one usual interval apart (`elapsed = 1`); for irregular times step row by row.
     Equal to the steps up to rounding.
 
     Args:
         windows: Half-lives and features.
-        state: What the last call gave back; None before the key's first row.
+        state: State of the last call; None before the key's first row.
         z: Rows `(T, C)`, float32, without NaN.
 
     Returns:
@@ -65,25 +65,25 @@ def exponential_series(
     # large levels cost no digits.
     rows = ops.ascontiguous(ops.transpose(z))
     origin = rows[:, :1]
-    moved = (rows - origin)[None]
+    shifted = (rows - origin)[None]
     if state is None:
         start = ops.zeros_like(origin)[None] + _column(z, keep) * 0.0
         spread = start
     else:
         start, spread = state["ewma"][0, :, :, None] - origin, state["ewvar"][0, :, :, None]
-    average = _scan(moved, keep, tuple(1.0 - k for k in keep), start)
-    departure = moved - average
+    average = _scan(shifted, keep, tuple(1.0 - k for k in keep), start)
+    departure = shifted - average
     # departure = keep * (z - ewma before), and the variance takes in keep (1 - keep) (...)^2.
     squares, gain = ops.square(departure), tuple((1.0 - k) / k for k in keep)
     variance = _scan(squares, keep, gain, spread, fresh=True)
     blocks = [rows, *departure, *ops.sqrt(variance)]
     if windows.levels:
         blocks.append(average[-1] + origin)
-    after = {
+    new_state = {
         "ewma": (origin + average[:, :, -1:])[None, :, :, 0],
         "ewvar": variance[None, :, :, -1],
     }
-    return after, ops.transpose(ops.concatenate(blocks, axis=0))
+    return new_state, ops.transpose(ops.concatenate(blocks, axis=0))
 
 
 def _scan(
@@ -100,7 +100,7 @@ def _scan(
     follow the same recursion with `keep ** _BLOCK`.
 
     Args:
-        u: What comes in, `(S, C, n)`, or `(1, C, n)` where it is the same for all.
+        u: Input, `(S, C, n)`, or `(1, C, n)` for all alike.
         keep: Factor per `s`.
         gain: Factor per `s`.
         start: `y` before the first row, `(S, C, 1)`.
@@ -114,22 +114,22 @@ def _scan(
     count = n // size
     triangle, carry = _matrices(keep, gain, size, ops.backend_name(u), ops.device(u), ops.dtype(u))
     blocks = ops.reshape(u[:, :, : count * size], (u.shape[0], -1, count, size))
-    before = start
+    block_starts = start
     if count > 1:
         ends = ops.matmul(blocks[:, :, :-1], triangle[:, :, :, -1:])[:, :, :, 0]
         powers = tuple(k**size for k in keep)
         ends = _scan(ends, powers, (1.0,) * len(keep), start, fresh=True)
-        before = ops.concatenate([start, ends], axis=2)
-    # What a block begins with is given to it as a part of its first row.
-    given = blocks
+        block_starts = ops.concatenate([start, ends], axis=2)
+    # The value before a block enters it as a part of its first row.
+    padded = blocks
     if not fresh:
-        given = ops.broadcast_to(blocks, (len(keep), *blocks.shape[1:])) + 0.0
-    given[:, :, :, 0] += before * carry
-    y = ops.reshape(ops.matmul(given, triangle), (len(keep), -1, count * size))
+        padded = ops.broadcast_to(blocks, (len(keep), *blocks.shape[1:])) + 0.0
+    padded[:, :, :, 0] += block_starts * carry
+    y = ops.reshape(ops.matmul(padded, triangle), (len(keep), -1, count * size))
     if count * size == n:
         return y
-    rest = _scan(u[:, :, count * size :], keep, gain, y[:, :, -1:])
-    return ops.concatenate([y, rest], axis=2)
+    remainder = _scan(u[:, :, count * size :], keep, gain, y[:, :, -1:])
+    return ops.concatenate([y, remainder], axis=2)
 
 
 @lru_cache(maxsize=64)
@@ -142,10 +142,10 @@ def _matrices(
     dtype: str,
 ) -> tuple[Array, Array]:
     """`gain * keep ** (j - i)`, 0 below, `(S, 1, size, size)`, and `keep / gain`, `(S, 1, 1)`."""
-    place = np.arange(float(size))
+    position = np.arange(float(size))
     factor = np.asarray(keep)[:, None, None, None]
-    apart = place[None, :] - place[:, None]
-    triangle = np.where(apart >= 0, factor ** np.maximum(apart, 0.0), 0.0)
+    distance = position[None, :] - position[:, None]
+    triangle = np.where(distance >= 0, factor ** np.maximum(distance, 0.0), 0.0)
     triangle = np.asarray(gain)[:, None, None, None] * triangle
     carry = (np.asarray(keep) / np.asarray(gain))[:, None, None]
     with ops.default_backend(backend, device):
@@ -153,5 +153,5 @@ def _matrices(
 
 
 def _column(like: Array, values: tuple[float, ...]) -> Array:
-    """Numbers `(S, 1, 1)` on the backend and device and in the dtype of `like`."""
+    """Return numbers `(S, 1, 1)` on the backend and device and in the dtype of `like`."""
     return ops.from_numpy(np.asarray(values, ops.dtype(like))[:, None, None], like=like)

@@ -11,7 +11,7 @@ from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.admin._resource import ResourceType
 
-from stream.kafka.config import WorkerConfig
+from stream.kafka.config import changelog_topic
 from stream.settings import Settings
 from stream.tools import clients
 
@@ -62,8 +62,7 @@ class Cluster:
 
     def changelog(self, topic: str) -> str:
         """Return the changelog of an input topic."""
-        group = self.settings.kafka.group
-        return WorkerConfig(bootstrap_servers=(), group=group, topics=(topic,)).changelog(topic)
+        return changelog_topic(self.settings.kafka.group, topic)
 
     def config(self, topic: str) -> dict[str, str]:
         """Return the settings of a topic; empty if the broker does not tell."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.pipeline import FleetModel
+from ember_core.pipeline import FleetModel, Role, names_with
 from stream.engine.idle import deadlines
 from stream.engine.result import TP
 from stream.engine.windows import NEVER
@@ -54,21 +54,17 @@ class Store:
         self.layout = RowLayout((*fields, *engine_fields(len(model.channels), window)))
         self.channels = tuple(model.channels)
         self.model_mark = mark_of(model.sha256)
-        decided = {f.name for f in (*pipeline.tail.state_fields(), *pipeline.motor.state_fields())}
-        self.observed = [f.name for f in fields if f.name not in decided]
-        self.decided = [f.name for f in fields if f.name in decided]
+        self.decided = names_with(Role.DECIDED, fields)
+        self.observed = tuple(f.name for f in fields if f.name not in self.decided)
         self._warm_rows = pipeline.config.warmup_alarm
         self._row_of_key = {key: i for i, key in enumerate(model.keys)}
         self._known = self._first_rows(model.key_state, len(model.keys))
         self._new = self._first_rows(model.new_state, 1)
         self._stale_intervals, self._ttl_us = stale_intervals, ttl_us
-        windows = (*pipeline.normaliser.state_fields(), *pipeline.windows.state_fields())
-        measured = {f.name for f in (*windows, *engine_fields(len(model.channels), window))}
         self._adopter = RowMigrator(
             self.layout,
             self.model_mark,
             self.channels,
-            frozenset(measured | {"carried", "age", "firing"}),
             self._warm_rows,
             pipeline.config.quiet_rows,
         )

@@ -1,1 +1,1 @@
-"""aiokafka's clients as this worker uses them: consumer, producers, admin, requests, security."""
+"""Clients of aiokafka: consumer, producers, admin, requests, security, patches."""

@@ -1,4 +1,4 @@
-"""A transactional producer whose offsets are fenced by the group's generation (KIP-447).
+"""Transactional producer whose offsets are fenced by the group's generation (KIP-447).
 
 aiokafka commits a transaction's offsets without generation and member id, so a worker that lost
 its partitions could still commit. This sends version 3 of that request. Private parts of aiokafka
@@ -55,6 +55,7 @@ class _FencedOffsetsHandler(TxnOffsetCommitHandler):
             if error in _MOVED_ON:
                 self._refuse(FencedError(f"the group has moved on ({error.__name__})"))
                 return None
+        # aiokafka's handler reads responses without tags.
         plain = [
             (topic, [(partition, code) for partition, code, *_ in errors])
             for topic, errors, *_ in resp.errors
@@ -75,7 +76,7 @@ class _FencedOffsetsHandler(TxnOffsetCommitHandler):
         manager._pending_txn_offsets.clear()
         waiter = manager._transaction_waiter
         waiter.set_exception(error)
-        waiter.exception()  # seen: it is raised by the offsets' own future
+        waiter.exception()  # marked as retrieved: the offsets' own future raises it
 
 
 class _Plain:
@@ -101,12 +102,13 @@ class FencedProducer(AIOKafkaProducer):
     """`AIOKafkaProducer` with a transactional id, committing offsets as a group member.
 
     Args:
-        transactional_id: Unique per worker.
-        settings: As `AIOKafkaProducer`.
+        transactional_id: Transactional id, unique per worker.
+        settings: Keywords of `AIOKafkaProducer`.
     """
 
     def __init__(self, *, transactional_id: str, **settings: Any) -> None:
         super().__init__(transactional_id=transactional_id, **settings)
+        # aiokafka offers no way to choose the sender, so this one takes over its parts.
         plain: Any = self._sender
         self._sender: Any = _FencedSender(
             plain.client,
@@ -126,7 +128,8 @@ class FencedProducer(AIOKafkaProducer):
             FencedError: If the group has moved on to another generation.
         """
         self._sender.membership = membership
-        writer = self._txn_manager.transactional_id  # whom the next owner has to fence
+        # The next owner reads it from the offset's metadata, and knows whom to fence.
+        writer = self._txn_manager.transactional_id
         await self.send_offsets_to_transaction(
             {
                 TopicPartition(*tp): OffsetAndMetadata(offset, writer)
@@ -137,15 +140,16 @@ class FencedProducer(AIOKafkaProducer):
 
 
 async def fence_producer(transactional_id: str, settings: Mapping[str, Any]) -> None:
-    """End whatever transaction a former worker left open, and fence it if it should still live.
+    """End the open transaction of a former worker, and fence the worker if it still lives.
 
     Args:
-        transactional_id: Of the former worker.
-        settings: For the connection.
+        transactional_id: Transactional id of the former worker.
+        settings: Keywords of aiokafka's clients.
 
     Raises:
         KafkaError: If the transaction coordinator refused.
     """
+    # Starting with the same id raises the epoch: the coordinator then aborts the open transaction.
     producer = AIOKafkaProducer(transactional_id=transactional_id, **settings)
     try:
         await asyncio.wait_for(producer.start(), timeout=30.0)

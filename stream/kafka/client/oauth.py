@@ -1,4 +1,4 @@
-"""Tokens of SASL/OAUTHBEARER: from a token endpoint, or from a file that somebody else keeps fresh.
+"""Tokens of SASL/OAUTHBEARER: from a token endpoint, or from a file that is kept fresh.
 
 A token is used until four fifths of its life are over.
 """
@@ -31,16 +31,16 @@ _ANSWER_SECONDS: Final = 10.0
 _UNKNOWN_LIFE_SECONDS: Final = 60.0  # of a token that does not say
 _USED_SHARE: Final = 0.8
 _TRANSIENT: Final = frozenset({408, 425, 429})
-"""Below 500 and none the less said of this moment, not of this client."""
+"""Codes below 500 that are about the moment, not about this client: ask again."""
 
 log = logging.getLogger(__name__)
 
 
 class TokenSource:
-    """Gives a valid token; may be called from any thread.
+    """Source of valid tokens; may be called from any thread.
 
     Args:
-        kafka: Its `sasl_oauth_*` settings.
+        kafka: Settings `sasl_oauth_*` of the connection.
         clock: Seconds since the epoch.
     """
 
@@ -54,7 +54,7 @@ class TokenSource:
             _warn_of_plain(kafka.sasl_oauth_token_url)
 
     def token(self) -> tuple[str, float]:
-        """The token, and when it expires in seconds since the epoch.
+        """Return the token, and the time at which it expires, in seconds since the epoch.
 
         Raises:
             UserError: If the endpoint refuses, or there is no token.
@@ -77,7 +77,7 @@ class TokenSource:
                 f"There is no token. Expected one in the file kafka.sasl_oauth_token_file. "
                 f"Received: an empty file {str(path)!r}."
             )
-        # Whoever writes the file may renew it at any time: never rely on it for long.
+        # The file may be renewed at any time: never rely on its token for long.
         return token, min(_life(token, now), _UNKNOWN_LIFE_SECONDS)
 
     def _from_endpoint(self, _now: float) -> tuple[str, float]:
@@ -86,7 +86,7 @@ class TokenSource:
         if kafka.sasl_oauth_scope:
             form["scope"] = kafka.sasl_oauth_scope
         secret = kafka.sasl_oauth_client_secret.get_secret_value()
-        user, word = (urllib.parse.quote(each) for each in (kafka.sasl_oauth_client_id, secret))
+        user, word = map(urllib.parse.quote, (kafka.sasl_oauth_client_id, secret))
         request = urllib.request.Request(  # noqa: S310  # the settings allow http(s) only
             kafka.sasl_oauth_token_url,
             data=urllib.parse.urlencode(form).encode(),
@@ -97,8 +97,8 @@ class TokenSource:
         )
         try:
             with opener().open(request, timeout=_ANSWER_SECONDS) as answer:
-                said: dict[str, Any] = json.loads(answer.read(1_000_000))
-            return str(said["access_token"]), float(said.get("expires_in", _UNKNOWN_LIFE_SECONDS))
+                body: dict[str, Any] = json.loads(answer.read(1_000_000))
+            return str(body["access_token"]), float(body.get("expires_in", _UNKNOWN_LIFE_SECONDS))
         except urllib.error.HTTPError as error:
             error.close()
             if error.code >= 500 or error.code in _TRANSIENT:
@@ -120,7 +120,7 @@ class TokenSource:
 
 @cache  # a process makes several clients
 def _warn_of_plain(url: str) -> None:
-    """Say that a client's secret goes over the network in clear; on this host it does not."""
+    """Warn that a client's secret goes over the network in clear, unless it stays on this host."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme == "http" and not _loopback(parts.hostname or ""):
         log.warning(
@@ -138,7 +138,7 @@ def _loopback(host: str) -> bool:
 
 
 def _life(token: str, now: float) -> float:
-    """Seconds until a JSON Web Token expires; what is no such token does not say."""
+    """Return the seconds until a token expires; only a JSON Web Token says it."""
     try:
         middle = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)))
@@ -148,12 +148,16 @@ def _life(token: str, now: float) -> float:
 
 
 class AsyncTokens(AbstractTokenProvider):
-    """What aiokafka asks for tokens."""
+    """Token provider of aiokafka.
+
+    Args:
+        source: Source of the tokens.
+    """
 
     def __init__(self, source: TokenSource) -> None:
         self._source = source
 
     async def token(self) -> str:
-        """A valid token."""
+        """Return a valid token."""
         token, _ = await asyncio.to_thread(self._source.token)
         return token

@@ -14,7 +14,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 
 from stream.kafka.protocol.outbox import settled
-from stream.kafka.protocol.ports import TP, FencedError, Headers, Membership, Outgoing
+from stream.kafka.protocol.ports import FencedError, Headers, Membership, Outgoing
+from stream.types import TP
 
 from .fenced_producer import FencedProducer
 
@@ -24,10 +25,10 @@ _ABORT_SECONDS = 3.0
 
 
 class ProducerSink:
-    """Sends messages with a producer of aiokafka.
+    """Sink of messages on a producer of aiokafka.
 
     Args:
-        producer: The producer.
+        producer: Producer that sends them.
         started: Whether it is connected; if not, the first `send` connects it.
     """
 
@@ -44,7 +45,7 @@ class ProducerSink:
                 self._started = True
 
     async def stop(self) -> None:
-        """Deliver what is pending, and close."""
+        """Deliver pending messages, and close."""
         await self._producer.stop()
 
     async def send(self, message: Outgoing) -> Awaitable[Any]:
@@ -62,16 +63,6 @@ class ProducerSink:
         return future
 
 
-def too_large(error: BaseException) -> bool:
-    """Whether client or broker refused a message for its size."""
-    return isinstance(
-        error,
-        kafka_errors.MessageSizeTooLargeError
-        | kafka_errors.RecordListTooLargeError
-        | kafka_errors.InvalidMessageError,
-    )
-
-
 async def append_rows(
     producer: AIOKafkaProducer,
     topic: str,
@@ -83,6 +74,15 @@ async def append_rows(
 ) -> int:
     """Write rows in as few batches as fit, and wait for every acknowledgement.
 
+    Args:
+        producer: Started producer.
+        topic: Changelog topic.
+        partition: Partition of the changelog.
+        keys: Stream keys, and the key of the meta row.
+        rows: Rows; None is a tombstone.
+        last_headers: Headers of the last row.
+        gone_headers: Headers of each tombstone.
+
     Returns:
         Offset of the last row; -1 when the broker did not say.
     """
@@ -91,6 +91,7 @@ async def append_rows(
     batch = producer.create_batch()
     acks: list[Awaitable[Any]] = []
     for index, (key, row) in enumerate(zip(keys, rows, strict=True)):
+        # Headers cost bytes in every row: only tombstones and the meta row, the last one, have any.
         headers = last_headers if index == last else gone_headers if row is None else []
         if batch.append(timestamp=now, key=key, value=row, headers=headers) is None:
             acks.append(await producer.send_batch(batch, topic, partition=partition))
@@ -101,6 +102,7 @@ async def append_rows(
     batch.close()
     acks.append(await producer.send_batch(batch, topic, partition=partition))
     metadata = (await settled(acks))[-1]
+    # With acks but without an offset: some brokers do not say where a batch lies.
     if metadata is None or metadata.offset < 0:
         return -1
     last_offset: int = metadata.offset + batch.record_count() - 1
@@ -111,9 +113,9 @@ class PlainLog:
     """Without transactions: rows first, then offsets. For brokers that have or allow none.
 
     Args:
-        producer: Idempotent, started.
-        changelog: From an input topic to its changelog topic.
-        commit: Commits as the group's current member; raises when that failed.
+        producer: Started producer; idempotent.
+        changelog: Function from an input topic to its changelog topic.
+        commit: Function that commits as the group's current member, or raises.
     """
 
     def __init__(
@@ -127,7 +129,7 @@ class PlainLog:
         self._commit = commit
 
     async def begin(self) -> None:
-        """Nothing to begin."""
+        """Do nothing: there is no transaction."""
 
     async def send(self, message: Outgoing) -> Awaitable[Any]:
         """Refuse: there is no transaction to wait for."""
@@ -142,28 +144,30 @@ class PlainLog:
         gone_headers: Headers,
     ) -> int:
         """Write rows to the changelog."""
-        to = self._changelog(tp[0]), tp[1]
-        return await append_rows(self._producer, *to, keys, rows, last_headers, gone_headers)
+        destination = self._changelog(tp[0]), tp[1]
+        return await append_rows(
+            self._producer, *destination, keys, rows, last_headers, gone_headers
+        )
 
     async def commit(self, offsets: Mapping[TP, int], membership: Membership) -> None:
         """Commit through the consumer."""
         await self._commit(offsets, membership)
 
     async def abort(self) -> None:
-        """Nothing to take back."""
+        """Do nothing: there is no transaction."""
 
 
 class TransactionalLog:
     """Rows, meta rows, offsets and held events in one transaction, fenced twice.
 
-    By the transactional id against a second process of this name, by the group's generation
-    against a worker that has lost its partitions.
+    The transactional id fences off a second process of this name, the group's generation a worker
+    that has lost its partitions.
 
     Args:
-        producer: Started.
-        changelog: From an input topic to its changelog topic.
+        producer: Started producer with a transactional id.
+        changelog: Function from an input topic to its changelog topic.
         group: Consumer group.
-        seconds: After which the broker ends a transaction by itself.
+        seconds: Time after which the broker ends a transaction by itself.
     """
 
     def __init__(
@@ -202,9 +206,11 @@ class TransactionalLog:
         Raises:
             FencedError: If another process of this name has moved on.
         """
-        to = self._changelog(tp[0]), tp[1]
+        destination = self._changelog(tp[0]), tp[1]
         with self._fencing():
-            return await append_rows(self._producer, *to, keys, rows, last_headers, gone_headers)
+            return await append_rows(
+                self._producer, *destination, keys, rows, last_headers, gone_headers
+            )
 
     async def commit(self, offsets: Mapping[TP, int], membership: Membership) -> None:
         """Commit offsets and transaction.
@@ -218,22 +224,24 @@ class TransactionalLog:
 
     @contextlib.contextmanager
     def _fencing(self) -> Iterator[None]:
-        """Say of a producer that is fenced why it is."""
+        """Turn the error of a fenced producer into one that names the reason."""
         try:
             yield
         except kafka_errors.KafkaError as error:
+            # aiokafka raises some of its own errors from the broker's.
             if not any(
                 isinstance(e, kafka_errors.ProducerFenced) for e in (error, error.__cause__)
             ):
                 raise
-            took, why = time.monotonic() - self._began, "another process uses its transactional id"
-            if took >= self._seconds:
-                why = (
-                    f"its checkpoint took {took:.0f} s, and the broker ends a transaction after "
+            seconds = time.monotonic() - self._began
+            reason = "another process uses its transactional id"
+            if seconds >= self._seconds:
+                reason = (
+                    f"its checkpoint took {seconds:.0f} s, and the broker ends a transaction after "
                     f"{self._seconds:g} s; write less at a time (checkpoint.max_bytes), or look "
                     "why the broker is slow"
                 )
-            raise FencedError(why) from error
+            raise FencedError(reason) from error
 
     async def abort(self) -> None:
         """Tell the broker, so that nobody has to wait for the transaction's timeout."""

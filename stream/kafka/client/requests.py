@@ -1,4 +1,4 @@
-"""Kafka requests that aiokafka does not have: the versions the fence, the state and topics need."""
+"""Requests that aiokafka 0.14 does not have, in the versions that fencing and topics need."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class _Uuid:
 
     @classmethod
     def decode(cls, data: Any) -> str:
+        # Kafka writes a missing id as sixteen zero bytes.
         raw = data.read(16)
         return raw.hex() if any(raw) else ""
 
@@ -40,7 +41,7 @@ class _Uuid:
 
 
 class TxnOffsetCommitResponseV3(Response):
-    """KIP-447."""
+    """Response of KIP-447."""
 
     API_KEY = 28
     API_VERSION = 3
@@ -103,12 +104,12 @@ class FencedOffsets(Request[TxnOffsetCommitRequestV3]):
     """Offsets to commit with a transaction, as a member of a generation.
 
     Args:
-        transactional_id: Of the producer.
+        transactional_id: Transactional id of the producer.
         group: Consumer group.
-        producer_id: Of the producer.
-        producer_epoch: Of the producer.
-        membership: Who took the messages.
-        topics: `(topic, [(partition, offset, metadata)])`.
+        producer_id: Id that the broker gave the producer.
+        producer_epoch: Epoch of the producer.
+        membership: Member that took the messages.
+        topics: Offsets `(topic, [(partition, offset, metadata)])`.
     """
 
     API_KEY: ClassVar[int] = 28
@@ -135,14 +136,14 @@ class FencedOffsets(Request[TxnOffsetCommitRequestV3]):
             (topic, [(p, offset, -1, meta, {}) for p, offset, meta in partitions], {})
             for topic, partitions in self._topics
         ]
-        who = self._membership
+        member = self._membership
         return request_struct_class(
-            *self._head, who.generation, who.member_id, who.instance_id, topics, {}
+            *self._head, member.generation, member.member_id, member.instance_id, topics, {}
         )
 
 
 class MetadataResponseV12(Response):
-    """With topic ids."""
+    """Response with topic ids."""
 
     API_KEY = 3
     API_VERSION = 12
@@ -189,7 +190,7 @@ class MetadataResponseV12(Response):
 
 
 class MetadataRequestV12(RequestStruct):
-    """By name, never creating a topic."""
+    """Request by name, which never creates a topic."""
 
     API_KEY = 3
     API_VERSION = 12
@@ -210,7 +211,7 @@ class TopicIds(Request[MetadataRequestV12]):
     """Ask for topics with their ids.
 
     Args:
-        topics: Names.
+        topics: Names of the topics.
     """
 
     API_KEY: ClassVar[int] = 3
@@ -220,11 +221,12 @@ class TopicIds(Request[MetadataRequestV12]):
 
     def build(self, request_struct_class: type[MetadataRequestV12]) -> MetadataRequestV12:
         """Make the wire form."""
+        # An empty id asks by name.
         return request_struct_class([("", name, {}) for name in self._topics], False, False, {})
 
 
 class CreateTopicsResponseV4(Response):
-    """As version 3."""
+    """Response of the same form as version 3."""
 
     API_KEY = 19
     API_VERSION = 4
@@ -232,7 +234,7 @@ class CreateTopicsResponseV4(Response):
 
 
 class CreateTopicsRequestV4(RequestStruct):
-    """The first version that takes -1 for the broker's default replication."""
+    """Request of the first version that takes -1 for the broker's default replication."""
 
     API_KEY = 19
     API_VERSION = 4
@@ -244,8 +246,8 @@ class CreateTopics(Request[CreateTopicsRequestV4]):
     """Create topics.
 
     Args:
-        topics: `(name, partitions, replication, config)`.
-        timeout_ms: For the broker.
+        topics: Topics `(name, partitions, replication, config)`.
+        timeout_ms: Time that the broker may take.
     """
 
     API_KEY: ClassVar[int] = 19

@@ -1,1 +1,1 @@
-"""The protocol of state and offsets, without I/O: a simulation can drive every class here."""
+"""Protocol of state and offsets, without I/O: a simulation can drive every class here."""

@@ -1,4 +1,4 @@
-"""Changelog records back into the engine: a merge, whole fetches at a time."""
+"""Merge of changelog records into the engine, whole fetches at a time."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from stream.engine import META_KEY, MetaRow, Tombstone, number_in, tombstone_of
+from stream.engine import META_KEY, Engine, LoadReport, MetaRow, Tombstone, number_in, tombstone_of
+from stream.observer import Observer
+from stream.types import TP
 
 from .checkpoint import COMMITTED_HEADER
-from .ports import TP, Engine, LoadReport, Observer
 
-_ADOPTED_ROWS = 2048
-"""Rows taken over in one go: some tens of milliseconds."""
+_MIGRATED_ROWS = 2048
+"""Rows migrated in one go: some tens of milliseconds."""
 
 
 class ChangelogRecord(Protocol):
-    """A record of a changelog; aiokafka's `ConsumerRecord` satisfies it."""
+    """Record of a changelog; aiokafka's `ConsumerRecord` satisfies it."""
 
     @property
     def key(self) -> bytes | None:
-        """Stream key, or the meta row's."""
+        """Stream key, or the key of the meta row."""
 
     @property
     def value(self) -> bytes | None:
@@ -33,30 +34,30 @@ class ChangelogRecord(Protocol):
 
     @property
     def headers(self) -> Sequence[tuple[str, bytes]]:
-        """Ours are on meta rows and tombstones."""
+        """Headers, which meta rows and tombstones have."""
 
 
-class Adopted(NamedTuple):
-    """Rows of another layout or model that were taken over so far, and how many may be left."""
+class Migrated(NamedTuple):
+    """Number of rows of another layout or model migrated so far, and how many may be left."""
 
     rows: int
     left: int
 
 
 class Changelog:
-    """What memory holds of every changelog partition, by input partition.
+    """Contents of memory, by changelog partition.
 
     Args:
-        engine: Takes the rows; it accepts a row only when its source offset is not older.
-        observer: Told of every merge.
-        on_damaged: Called with partition, key and reason of a row that could not be read.
+        engine: State of all keys; it accepts a row only when its source offset is not older.
+        observer: Receiver of reports on every merge.
+        on_damaged: Function called with partition, key and reason of a row that cannot be read.
     """
 
     def __init__(
         self,
         engine: Engine,
         observer: Observer,
-        on_damaged: Callable[[TP, bytes, str], None] = lambda _tp, _key, _why: None,
+        on_damaged: Callable[[TP, bytes, str], None] = lambda _tp, _key, _reason: None,
     ) -> None:
         self._engine = engine
         self._observer = observer
@@ -68,25 +69,26 @@ class Changelog:
         self._trusted: dict[TP, int] = {}  # `rebased` of the copy on disk that was loaded
 
     def stored(self, tp: TP) -> int | None:
-        """Last changelog offset contained in memory; None: nothing."""
+        """Return the last changelog offset contained in memory; None: nothing."""
         return self._stored.get(tp)
 
     def reached(self, tp: TP, offset: int) -> None:
-        """Memory contains the changelog up to `offset`: written by us, or skipped as markers."""
+        """Note that memory contains the changelog up to `offset`: written here, or markers."""
+        # Never back: records may be delivered again after a seek.
         if offset > self._stored.get(tp, -1):
             self._stored[tp] = offset
 
     def wrote(
         self, tp: TP, offset: int, committed_before: int, position: int, meta: bytes = b""
     ) -> None:
-        """Our own rows are in the log.
+        """Note that rows of this worker are in the log.
 
         Args:
-            tp: The input partition.
-            offset: Changelog offset of the last of them; -1: the broker did not say.
-            committed_before: What the group had committed before.
-            position: Next input offset to absorb after them.
-            meta: The meta row, last of them.
+            tp: Input partition.
+            offset: Changelog offset of the last row; -1: the broker did not say.
+            committed_before: Offset that the group had committed before.
+            position: Next input offset to absorb after the rows.
+            meta: Meta row, which is the last row.
         """
         self.reached(tp, offset)
         self._committed[tp] = committed_before
@@ -94,24 +96,24 @@ class Changelog:
         self._metas[tp] = meta
 
     def committed_before(self, tp: TP) -> int | None:
-        """What the group had committed when the last meta row was written; None: not known."""
+        """Return the offset committed when the last meta row was written; None: not known."""
         return self._committed.get(tp)
 
     def meta(self, tp: TP) -> bytes:
-        """The newest meta row in the log, as far as it was read or written; empty: none."""
+        """Return the newest meta row that was read or written; empty: none."""
         return self._metas.get(tp, b"")
 
     def restored(self, tp: TP, offset: int, meta: bytes, committed_before: int | None) -> None:
-        """A copy from the disk is in memory: the changelog up to `offset`, or some rows beyond.
+        """Note that a copy from the disk is in memory: the log up to `offset`, or some rows beyond.
 
         Args:
-            tp: The input partition.
-            offset: Changelog offset the copy began at.
-            meta: Its meta row.
-            committed_before: What the group had committed before that.
+            tp: Input partition.
+            offset: Changelog offset at which the copy began.
+            meta: Meta row of the copy.
+            committed_before: Offset that the group had committed before the meta row was written.
 
         Raises:
-            msgspec.DecodeError: If the meta row is none.
+            msgspec.DecodeError: If the meta row cannot be read.
         """
         row = MetaRow.decode(meta)
         self._report(tp, self._engine.load(tp, [META_KEY], [meta]))
@@ -122,13 +124,13 @@ class Changelog:
             self._committed[tp] = committed_before
 
     def drop(self, tp: TP) -> None:
-        """Forget a partition: its slots are gone."""
+        """Forget a partition whose slots are freed."""
         self._stored.pop(tp, None)
         self._trusted.pop(tp, None)
         self._begins_anew(tp)
 
     def overtaken(self, tp: TP, records: Sequence[ChangelogRecord]) -> bool:
-        """Whether records tell that the state was rebased after the copy on disk was made.
+        """Return whether the state was rebased after the copy on disk was made.
 
         Rows written by a rebase seem older than those of the copy, so the two do not merge.
         """
@@ -149,17 +151,18 @@ class Changelog:
         """Merge records of one changelog partition that are newer than what memory holds.
 
         Args:
-            tp: The *input* partition.
-            records: In offset order.
+            tp: Input partition, not the one of the changelog.
+            records: Records in offset order.
 
         Returns:
             Rows accepted.
         """
-        seen = self._stored.get(tp, -1)
+        stored = self._stored.get(tp, -1)
         keys: list[bytes] = []
         values: list[bytes | Tombstone | None] = []
         for record in records:
-            if record.offset <= seen:
+            # Memory has it: the record was written here, or read as a standby.
+            if record.offset <= stored:
                 continue
             if record.key is None:
                 self._on_damaged(tp, b"", "a changelog record without a key")
@@ -175,40 +178,45 @@ class Changelog:
             return 0
         return self._report(tp, self._engine.load(tp, keys, values))
 
-    def complete(self, tp: TP) -> Iterator[Adopted]:
-        """The whole changelog is in memory: take over rows of another layout or model.
+    def complete(self, tp: TP) -> Iterator[Migrated]:
+        """Migrate rows of another layout or model, once the whole changelog is in memory.
+
+        Args:
+            tp: Input partition.
 
         Yields:
-            How far it is, after every piece; nothing is left after the last.
+            Progress after every piece; nothing is left after the last.
         """
-        adopted = 0
+        rows = 0
+        # At least one piece, so that the caller always sees the result.
         while True:
-            adopted += self._report(tp, self._engine.migrate(tp, _ADOPTED_ROWS))
-            left = self._engine.unmigrated(tp)
-            yield Adopted(adopted, left)
-            if not left:
+            rows += self._report(tp, self._engine.migrate(tp, _MIGRATED_ROWS))
+            remaining = self._engine.unmigrated(tp)
+            yield Migrated(rows, remaining)
+            if not remaining:
                 return
 
     def _report(self, tp: TP, report: LoadReport) -> int:
-        for key, why in report.damaged:
-            self._on_damaged(tp, key, why)
+        for key, reason in report.damaged:
+            self._on_damaged(tp, key, reason)
         self._observer.loaded(tp, report.accepted, report.stale, len(report.damaged))
         return report.accepted
 
     def _begins_anew(self, tp: TP) -> None:
-        for known in (self._committed, self._absorbed, self._metas):
-            known.pop(tp, None)
+        for by_partition in (self._committed, self._absorbed, self._metas):
+            by_partition.pop(tp, None)
 
     def _read_headers(
         self, tp: TP, value: bytes | None, headers: Sequence[tuple[str, bytes]]
     ) -> None:
-        """Note what goes with the newest meta row: a suspended worker may have written late."""
+        """Note the headers of the newest meta row: a suspended worker may have written late."""
         if value is None:  # the partition begins anew
             self._begins_anew(tp)
             return
         meta = _decoded(value)
         if meta is None:
-            return  # the engine says that it is damaged
+            return  # the engine reports the damage
+        # A meta row with fewer absorbed records is of a worker that had lost the partition.
         if meta.absorbed < self._absorbed.get(tp, -1):
             return
         self._absorbed[tp], self._metas[tp] = meta.absorbed, value

@@ -1,4 +1,4 @@
-"""The checkpoint: how memory reaches the log, in the one allowed order.
+"""Checkpoint: memory is brought to the log, in the one allowed order.
 
 Per partition one synchronous step takes the position, the events in flight and a copy of the
 dirty rows. Then, and never in another order:
@@ -20,24 +20,26 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from stream.engine import ABSORBED_HEADER
+from stream.engine import ABSORBED_HEADER, Engine
+from stream.observer import Observer
+from stream.types import TP
 
 from .outbox import Entry, Outbox, settled
-from .ports import TP, Clock, Engine, Group, Observer, StateLog
+from .ports import Clock, Group, StateLog
 from .positions import Positions
 
 COMMITTED_HEADER = "ember.committed"
-"""On the meta row: what the group had committed before; next to the absorbed offset, the only
-value a group can honestly be found at."""
+"""Header of the meta row with the offset that the group had committed before; next to the absorbed
+offset, the only value a group can honestly be found at."""
 
 
 class CheckpointError(Exception):
-    """Memory could not be brought to the log; the process must end and recover."""
+    """Failure to bring memory to the log; the process must end and recover."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a checkpoint took of one partition."""
+    """Position, events and rows of one partition, taken at the same moment."""
 
     tp: TP
     position: int
@@ -48,30 +50,31 @@ class Part:
 
 
 class Checkpoint:
-    """Brings what is in memory to the log; at most one at a time.
+    """Writer of checkpoints; at most one is on its way at a time.
 
     Attributes:
-        taken: How often the dirty rows of each partition were taken.
-        began: When the one on its way began, on the clock; None: there is none.
+        taken: Number of times the dirty rows of each partition were taken.
+        began: Time at which the one on its way began, on the clock; None: there is none.
 
     Args:
-        engine: Whose dirty rows are written.
-        ledger: Positions; confirmed when a checkpoint is done.
+        engine: State of all keys, with the dirty rows.
+        positions: Positions; confirmed when a checkpoint is done.
         outbox: Events in flight.
-        log: Changelog and offsets.
-        group: Says as whom to commit, and whether that still holds.
-        clock: For durations only.
-        observer: Told of every checkpoint.
-        on_written: Called with partition, changelog offset of its last row in the log now, what
-            the group had committed before, the position that is committed now, and the meta row.
-        settle_dead_letters: Awaited before the offsets go; must be bounded in time, never raises.
+        log: Log of changelog and offsets.
+        group: Group that knows the member to commit as.
+        clock: Monotonic clock, for durations only.
+        observer: Receiver of reports on every checkpoint.
+        on_written: Function called with partition, changelog offset of its last row, the offset
+            committed before, the position committed now, and the meta row.
+        settle_dead_letters: Function awaited before the offsets are committed; must be bounded in
+            time, and never raises.
     """
 
     def __init__(
         self,
         *,
         engine: Engine,
-        ledger: Positions,
+        positions: Positions,
         outbox: Outbox,
         log: StateLog,
         group: Group,
@@ -81,7 +84,7 @@ class Checkpoint:
         settle_dead_letters: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._engine = engine
-        self._ledger = ledger
+        self._positions = positions
         self._outbox = outbox
         self._log = log
         self._group = group
@@ -108,6 +111,7 @@ class Checkpoint:
         Raises:
             CheckpointError: Memory is ahead of the log; also on every later call.
         """
+        # A cancelled caller leaves the checkpoint running; the lock makes the next one wait.
         return await asyncio.shield(asyncio.ensure_future(self._run(reason)))
 
     async def _run(self, reason: str) -> int:
@@ -118,12 +122,12 @@ class Checkpoint:
             stalled = 0.0
             parts: list[Part] = []
             try:
-                for tp in self._ledger:
-                    before = self._clock()
+                for tp in self._positions:
+                    taking = self._clock()
                     part = self._take(tp)
                     if part is not None:
                         parts.append(part)
-                        stalled = max(stalled, self._clock() - before)
+                        stalled = max(stalled, self._clock() - taking)
                         await asyncio.sleep(0)  # partitions are independent: the stream goes on
                 if not parts:
                     return 0
@@ -140,15 +144,15 @@ class Checkpoint:
             return rows
 
     def _take(self, tp: TP) -> Part | None:
-        """One synchronous step: position, events and rows of the same moment."""
-        if tp not in self._ledger or not self._ledger.moved(tp):
+        """Take position, events and rows of the same moment: no await in here."""
+        if tp not in self._positions or not self._positions.moved(tp):
             return None
         dirty = self._engine.take_dirty(tp)
         self.taken[tp] = self.taken.get(tp, 0) + 1
         return Part(
             tp=tp,
-            position=self._ledger.position(tp),
-            committed=self._ledger.committed(tp),
+            position=self._positions.position(tp),
+            committed=self._positions.committed(tp),
             events=self._outbox.take(tp),
             keys=dirty.keys,
             rows=dirty.rows,
@@ -163,14 +167,17 @@ class Checkpoint:
         await self._log.begin()
         try:
             stored = await settled([self._append(part) for part in parts])
+            # After the rows: a transaction left open by a death then shows in the changelog.
             if self._outbox.held:
                 await self._send_held(parts)
             await self._log.commit({part.tp: part.position for part in parts}, membership)
         except BaseException:
+            # Without it the next owner would have to wait for the broker's transaction timeout.
             await self._log.abort()
             raise
         for part, offset in zip(parts, stored, strict=True):
-            self._ledger.confirm(part.tp, part.position)
+            self._positions.confirm(part.tp, part.position)
+            # `take_dirty` puts the meta row last.
             meta = part.rows[-1] or b""
             self._on_written(part.tp, offset, part.committed, part.position, meta)
 
@@ -184,5 +191,5 @@ class Checkpoint:
 
     async def _append(self, part: Part) -> int:
         headers = [(COMMITTED_HEADER, str(part.committed).encode())]
-        gone = [(ABSORBED_HEADER, str(part.position - 1).encode())]
-        return await self._log.append(part.tp, part.keys, part.rows, headers, gone)
+        tombstone = [(ABSORBED_HEADER, str(part.position - 1).encode())]
+        return await self._log.append(part.tp, part.keys, part.rows, headers, tombstone)

@@ -1,4 +1,4 @@
-"""Events between engine and broker: which are in flight, and which a checkpoint has to wait for."""
+"""Events between engine and broker: those in flight, and those a checkpoint has to wait for."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from .ports import TP, EventSink, Outgoing
+from stream.types import TP
+
+from .ports import EventSink, Outgoing
 
 
 class Entry:
-    """One event on its way: its message until it is sent, its acknowledgement from then on."""
+    """Event on its way: its message until it is sent, its acknowledgement from then on."""
 
     __slots__ = ("ack", "message")
 
@@ -28,9 +30,10 @@ class Outbox:
     its transaction, so that events after the snapshot belong to the next one.
 
     Args:
-        sink: Where events go at once; None holds them for the checkpoint.
+        sink: Sink that events go to at once; None holds them for the checkpoint.
         limit: Events not yet acknowledged (or, held, not yet taken) above which `room` waits.
-        on_full: Called when `room` has to wait: an early checkpoint makes room in a held outbox.
+        on_full: Function called when `room` has to wait: an early checkpoint makes room in a held
+            outbox.
     """
 
     def __init__(
@@ -54,12 +57,12 @@ class Outbox:
 
     @property
     def held(self) -> bool:
-        """Whether events wait for a checkpoint."""
+        """True where events wait for a checkpoint."""
         return self._sink is None
 
     @property
     def pending(self) -> int:
-        """Events not yet acknowledged, or not yet taken."""
+        """Number of events not yet acknowledged, or not yet taken."""
         return self._pending
 
     def add(self, tp: TP, messages: Iterable[Outgoing]) -> None:
@@ -75,6 +78,7 @@ class Outbox:
     def take(self, tp: TP) -> list[Entry]:
         """Give all events of a partition since the last `take` to a checkpoint."""
         entries = self._entries.pop(tp, [])
+        # Held events are the checkpoint's from now on; others count until they are acknowledged.
         if self.held:
             self._done(len(entries))
         return entries
@@ -91,17 +95,18 @@ class Outbox:
         """Wait until fewer than `limit` events are pending.
 
         Raises:
-            Exception: What the broker said, when an event could not be delivered.
+            Exception: If an event could not be delivered, as the broker said.
         """
         while self._pending >= self._limit:
             self._raise_broken()
+            # Cleared before the call: an acknowledgement in between sets it again.
             self._freed.clear()
             self._on_full()
             await self._freed.wait()
         self._raise_broken()
 
     async def pump(self) -> None:
-        """Send what was not sent yet, in order. May be cancelled at any await without loss."""
+        """Send the unsent events, in order. May be cancelled at any await without loss."""
         sink = self._sink
         if sink is None or not self._unsent:
             return
@@ -142,7 +147,7 @@ class Outbox:
 
 
 async def settled(acks: Sequence[Awaitable[Any]]) -> list[Any]:
-    """Results of all, in order; waits for all of them and then raises the first failure.
+    """Wait for all acknowledgements, and return their results in order or raise the first failure.
 
     A plain `gather` returns at the first failure and leaves the others running; a flush reports
     no failure at all.

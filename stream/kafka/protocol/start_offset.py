@@ -1,25 +1,29 @@
-"""Where to go on in an input partition, or why not."""
+"""Offset at which an input partition goes on, or the reason to refuse it."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from .ports import TP, MetaRow, RefusedError
+from stream.engine import MetaRow
+from stream.types import TP
 
-MEND = "Run `ember state rebase` to say what should hold."
+from .ports import RefusedError
+
+FIX = "Run `ember state rebase` to say what should hold."
 
 
 class PartitionStatus(NamedTuple):
-    """What broker and group say about an input partition.
+    """Status of an input partition, as broker and group report it.
 
     Attributes:
-        topic_id: Of the topic; empty where the broker does not tell.
-        partition_count: Of the topic.
+        topic_id: Kafka's id of the topic; empty where the broker has none.
+        partition_count: Partitions of the topic.
         log_start: First offset still there.
         log_end: Offset of the next record to come.
-        committed: The group's; -1 none.
-        committed_before: What the writer of the newest meta row found committed; None: not known.
-        changelog_id: Of the changelog; empty where the broker does not tell.
+        committed: Offset of the group; -1 none.
+        committed_before: Offset that the writer of the newest meta row found committed; None: not
+            known.
+        changelog_id: Kafka's id of the changelog; empty where the broker has none.
     """
 
     topic_id: str
@@ -32,14 +36,14 @@ class PartitionStatus(NamedTuple):
 
 
 class Start(NamedTuple):
-    """The offset to go on at, and records that retention has removed unread."""
+    """Offset to go on at, and number of records that retention has removed unread."""
 
     position: int
     lost: int
 
 
 def resume(
-    group: str, tp: TP, meta: MetaRow, facts: PartitionStatus, *, between: bool = False
+    group: str, tp: TP, meta: MetaRow, status: PartitionStatus, *, between: bool = False
 ) -> Start:
     """Find the position that continues the state exactly.
 
@@ -50,68 +54,71 @@ def resume(
     Args:
         group: Consumer group, for the sentence.
         tp: Input partition.
-        meta: The engine's meta row after recovery; `absorbed` -1: no state.
-        facts: From broker and group.
-        between: Accept what lies between these two as well. Where nothing fences, a suspended
-            worker's late rows may be ahead of what its successor has committed.
+        meta: Meta row after recovery; `absorbed` -1: no state.
+        status: Report of broker and group.
+        between: Accept an offset between these two as well. Where nothing fences, the late rows of
+            a suspended worker may be ahead of the offset that its successor has committed.
 
     Raises:
         RefusedError: State and log contradict each other.
     """
-    where = f"{tp[0]}-{tp[1]}"
+    name = f"{tp[0]}-{tp[1]}"
+    # Committed records without state would be lost for the keys they belong to.
     if meta.absorbed < 0:
-        if facts.committed > facts.log_start:
+        if status.committed > status.log_start:
             raise RefusedError(
-                f"Group {group!r} has committed offset {facts.committed} of {where}, but there is "
-                f"no state for it. Expected the changelog that belongs to this group. {MEND}"
+                f"Group {group!r} has committed offset {status.committed} of {name}, but there is "
+                f"no state for it. Expected the changelog that belongs to this group. {FIX}"
             )
-        return Start(max(facts.log_start, 0), 0)
+        return Start(max(status.log_start, 0), 0)
     position = meta.absorbed + 1
-    if facts.changelog_id and meta.changelog_id and facts.changelog_id != meta.changelog_id:
+    if status.changelog_id and meta.changelog_id and status.changelog_id != meta.changelog_id:
         raise RefusedError(
-            changelog_made_again(tp, "its changelog", meta.changelog_id, facts.changelog_id)
+            changelog_made_again(tp, "its changelog", meta.changelog_id, status.changelog_id)
         )
-    if facts.topic_id and meta.topic_id and facts.topic_id != meta.topic_id:
-        raise RefusedError(topic_made_again(tp, meta.topic_id, facts.topic_id))
-    if meta.partition_count and facts.partition_count != meta.partition_count:
+    if status.topic_id and meta.topic_id and status.topic_id != meta.topic_id:
+        raise RefusedError(topic_made_again(tp, meta.topic_id, status.topic_id))
+    if meta.partition_count and status.partition_count != meta.partition_count:
         raise RefusedError(
             f"Topic {tp[0]!r} has another number of partitions than its state, so keys have moved. "
-            f"Expected {meta.partition_count}. Received: partitions={facts.partition_count}. {MEND}"
+            f"Expected {meta.partition_count}. Received: partitions={status.partition_count}. {FIX}"
         )
-    if facts.log_end < position:
-        raise RefusedError(truncated(tp, position, facts.log_end))
-    before = position if facts.committed_before is None else facts.committed_before
-    honest = facts.committed in (-1, before, position)
-    if not honest and not (between and before < facts.committed < position):
+    if status.log_end < position:
+        raise RefusedError(truncated(tp, position, status.log_end))
+    # The writer may have died between its rows and its commit.
+    previous = position if status.committed_before is None else status.committed_before
+    honest = status.committed in (-1, previous, position)
+    if not honest and not (between and previous < status.committed < position):
         raise RefusedError(
-            f"The offset of group {group!r} in {where} was moved by hand. Expected {position}. "
-            f"Received: committed={facts.committed}. {MEND}"
+            f"The offset of group {group!r} in {name} was moved by hand. Expected {position}. "
+            f"Received: committed={status.committed}. {FIX}"
         )
-    if facts.log_start > position:
-        return Start(facts.log_start, facts.log_start - position)
+    # Retention was faster than this group; the gap is reported, not refused.
+    if status.log_start > position:
+        return Start(status.log_start, status.log_start - position)
     return Start(position, 0)
 
 
 def topic_made_again(tp: TP, was: str, now: str) -> str:
-    """What to say of an input topic that is another one now."""
+    """Return the sentence for an input topic that was deleted and made again."""
     return (
         f"The state of {tp[0]}-{tp[1]} belongs to another topic of this name: it was deleted and "
-        f"made again. Expected topic id {was}. Received: topic_id={now}. {MEND}"
+        f"made again. Expected topic id {was}. Received: topic_id={now}. {FIX}"
     )
 
 
 def truncated(tp: TP, position: int, log_end: int) -> str:
-    """What to say of a log that ends before what was absorbed of it."""
+    """Return the sentence for a log that ends before its absorbed offsets."""
     return (
         f"The log of {tp[0]}-{tp[1]} ends before what the state has absorbed: it was truncated. "
-        f"Expected an end of at least {position}. Received: log_end={log_end}. {MEND}"
+        f"Expected an end of at least {position}. Received: log_end={log_end}. {FIX}"
     )
 
 
 def changelog_made_again(tp: TP, changelog: str, was: str, now: str | None) -> str:
-    """What to say of a changelog that is another one now, or, None, none at all."""
-    what = "deleted" if now is None else "deleted and made again"
+    """Return the sentence for a changelog that is another one now, or, None, none at all."""
+    change = "deleted" if now is None else "deleted and made again"
     return (
-        f"{changelog} of {tp[0]}-{tp[1]} was {what}, and the state in it is gone. Expected topic "
-        f"id {was or 'of before'}. Received: topic_id={now or 'none'}. {MEND}"
+        f"{changelog} of {tp[0]}-{tp[1]} was {change}, and the state in it is gone. Expected topic "
+        f"id {was or 'of before'}. Received: topic_id={now or 'none'}. {FIX}"
     )

@@ -1,4 +1,4 @@
-"""A copy of a partition's state as a file: frames with a checksum each, the last one says so.
+"""Copy of a partition's state as a file: frames with a checksum each, and an end frame.
 
     EMBERSN1 | head (JSON) | block | block | ... | end (JSON)
 
@@ -22,7 +22,7 @@ import numpy as np
 import psutil
 
 from stream.engine import RowBlock
-from stream.kafka.protocol.ports import TP
+from stream.types import TP
 
 T = TypeVar("T")
 
@@ -31,20 +31,20 @@ _FRAME = struct.Struct("<4sIQ")
 _COUNT = struct.Struct("<I")
 _HEAD, _BLOCK, _END = b"HEAD", b"ROWS", b"END."
 _MOST_BYTES = 1 << 30
-"""No frame is longer: a length beyond is damage."""
+"""Longest frame; a length beyond it is damage."""
 
 
 class DamagedError(Exception):
-    """A file is not what was written."""
+    """Damage of a file."""
 
 
 class Head(msgspec.Struct, kw_only=True):
-    """What a copy is of.
+    """Head of a copy: the state it was made of.
 
     Attributes:
         changelog_id: Kafka's id of the changelog topic.
         offset: Changelog offset that is contained; the log from the next one on completes it.
-        taken: Seconds since the epoch when `offset` was noted.
+        taken: Time at which `offset` was noted, in seconds since the epoch.
         model: SHA-256 of the model of the rows.
         fields: Name, type and shape of every field of a row.
         row_bytes: Length of a row.
@@ -59,12 +59,12 @@ class Head(msgspec.Struct, kw_only=True):
 
 
 class End(msgspec.Struct, kw_only=True):
-    """What is known once all rows are there.
+    """End of a copy, written when all rows are there.
 
     Attributes:
-        rows: How many.
-        meta: The partition's meta row.
-        committed_before: What the group had committed before it was written; None: not known.
+        rows: Number of rows.
+        meta: Meta row of the partition.
+        committed_before: Offset that the group had committed before; None: not known.
     """
 
     rows: int
@@ -73,30 +73,37 @@ class End(msgspec.Struct, kw_only=True):
 
 
 class SnapshotFiles:
-    """The files of a group on this host; workers on it may share them.
+    """Files of a group on this host; workers on it may share them.
 
     Args:
-        directory: Where; made when it is needed.
+        directory: Folder of the files; made when it is needed.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     def path(self, tp: TP) -> Path:
-        """Name of a partition's file."""
+        """Return the name of a partition's file."""
         return self.directory / f"{quote(tp[0], safe='')}-{tp[1]}.snapshot"
 
     def write(self, tp: TP, head: Head) -> SnapshotWriter:
         """Begin a new file.
 
+        Args:
+            tp: Input partition.
+            head: Head of the copy.
+
         Raises:
-            OSError: If that cannot be done.
+            OSError: If the file cannot be written.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         return SnapshotWriter(self.path(tp), head)
 
     def read(self, tp: TP) -> SnapshotReader | None:
-        """Open a file, and read what it is of; None: there is none.
+        """Open a file, and read its head; None: there is none.
+
+        Args:
+            tp: Input partition.
 
         Raises:
             DamagedError: If it is not such a file.
@@ -109,12 +116,12 @@ class SnapshotFiles:
 
     def remove(self, tp: TP) -> None:
         """Remove a file, if it is there."""
-        with contextlib.suppress(OSError):  # it is refused again next time
+        with contextlib.suppress(OSError):  # a file that stays is refused again next time
             self.path(tp).unlink(missing_ok=True)
 
     def sweep(self) -> None:
-        """Remove what writers that are dead now have left unfinished, where that may be done."""
-        with contextlib.suppress(OSError):  # a disk to which no copy can be written is named then
+        """Remove unfinished files of dead writers, where that is allowed."""
+        with contextlib.suppress(OSError):  # a disk that refuses is named when a copy is written
             for path in self.directory.glob("*.tmp"):
                 owner = path.suffixes[-2][1:] if len(path.suffixes) > 1 else ""
                 if owner.isdecimal() and _gone(int(owner)):
@@ -123,16 +130,16 @@ class SnapshotFiles:
 
 
 def _gone(pid: int) -> bool:
-    """Whether a process writes no more; of this one's number it was an earlier one."""
+    """Return whether a process is dead; one of this process's number was an earlier one."""
     return pid == os.getpid() or not psutil.pid_exists(pid)
 
 
 class SnapshotWriter:
-    """Writes a file; nothing is there before `commit`.
+    """Writer of a file, which appears under its name with `commit`.
 
     Args:
-        path: Its name.
-        head: What it is of.
+        path: Name of the file.
+        head: Head of the copy.
     """
 
     def __init__(self, path: Path, head: Head) -> None:
@@ -166,8 +173,12 @@ class SnapshotWriter:
     def commit(self, meta: bytes, committed_before: int | None) -> int:
         """Finish the file, wait until it is on the disk, give it its name.
 
+        Args:
+            meta: Meta row of the partition.
+            committed_before: Offset that the group had committed before; None: not known.
+
         Returns:
-            Its bytes.
+            Bytes of the file.
         """
         end = End(rows=self._rows, meta=meta, committed_before=committed_before)
         self._frame(_END, msgspec.json.encode(end))
@@ -175,7 +186,9 @@ class SnapshotWriter:
         size = self._file.tell()
         os.fsync(self._file.fileno())
         self._file.close()
+        # The name appears only now, when all bytes are on the disk.
         self._temporary.replace(self._path)
+        # The new name itself has to reach the disk too.
         directory = os.open(self._path.parent, os.O_RDONLY)
         try:
             os.fsync(directory)
@@ -185,21 +198,21 @@ class SnapshotWriter:
 
     def discard(self) -> None:
         """Give up; the former file stays. May be called after `commit`, and twice."""
-        with contextlib.suppress(OSError):  # what was not flushed is not wanted
+        with contextlib.suppress(OSError):  # unflushed bytes are not wanted
             self._file.close()
         with contextlib.suppress(OSError):  # swept at the next start
             self._temporary.unlink(missing_ok=True)
 
 
 class SnapshotReader:
-    """Reads a file from its beginning.
+    """Reader of a file, from its beginning.
 
     Args:
-        path: Its name.
+        path: Name of the file.
 
     Attributes:
-        head: What it is of.
-        end: Known when `block` has given None.
+        head: Head of the copy.
+        end: End of the copy; there when `block` has returned None.
     """
 
     def __init__(self, path: Path) -> None:
@@ -230,21 +243,21 @@ class SnapshotReader:
         if len(self._space[0]) < size:
             self._space[0] = bytearray(size)
         data = memoryview(self._space[0])[:size]
-        at = 0
-        while at < size:
-            got = self._file.readinto(data[at:])  # type: ignore[attr-defined]
-            if not got:
+        filled = 0
+        while filled < size:
+            count = self._file.readinto(data[filled:])  # type: ignore[attr-defined]
+            if not count:
                 raise DamagedError("it is cut off")
-            at += got
+            filled += count
         if zlib.crc32(data) != check:
             raise DamagedError("a checksum differs")
         return kind, data
 
     def block(self) -> RowBlock | None:
-        """The next rows, valid until the next but one call; None: that was all, see `end`.
+        """Read the next rows, valid until the next but one call; None: that was all, see `end`.
 
         Raises:
-            DamagedError: If the file is not what was written.
+            DamagedError: If the file is damaged.
         """
         with self._reading:
             kind, data = self._frame()
@@ -256,6 +269,7 @@ class SnapshotReader:
         if kind != _BLOCK:
             raise DamagedError(f"a frame of kind {kind!r}")
         (count,) = _COUNT.unpack_from(data)
+        # Lengths of the keys, then the keys without separators, then the rows.
         sizes = np.frombuffer(data, dtype="<u2", count=count, offset=_COUNT.size)
         begin = _COUNT.size + 2 * count
         ends = (np.cumsum(sizes, dtype=np.int64)).tolist()

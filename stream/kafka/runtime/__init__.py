@@ -1,1 +1,1 @@
-"""The way of a record through a worker, from a fetch to the outbox."""
+"""Way of a record through a worker, from a fetch to the outbox."""

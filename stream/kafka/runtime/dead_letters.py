@@ -1,6 +1,6 @@
 """Dead letters: refused messages, byte for byte, with the reason in Kafka Connect's headers.
 
-Nothing here may stop the stream or a checkpoint: what cannot be written is counted and logged.
+Nothing here may stop the stream or a checkpoint: failures are counted and logged.
 """
 
 from __future__ import annotations
@@ -9,21 +9,25 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from stream.kafka.protocol.ports import TP, Clock, EventSink, Headers, Observer, Outgoing
+from stream.kafka.client.errors import is_too_large
+from stream.kafka.context import Context
+from stream.kafka.protocol.ports import EventSink, Headers, Outgoing
 from stream.records import Message, Reason, Rejected
+from stream.types import TP
 
 TRUNCATED_HEADER = "ember.truncated"
 REASON_HEADER = "ember.reason"
 OFFSETS_HEADER = "ember.offsets"
 CONNECT = "__connect.errors."
-"""What the names of Kafka Connect's own headers begin with."""
+"""Prefix of Kafka Connect's own headers."""
 
 _KEEP_BYTES = 65_536
-"""Bytes of a value that is too large for the topic which are kept."""
-_IMPATIENT_SECONDS = 30.0
+"""Bytes kept of a value that is too large for the topic."""
+_SKIP_SECONDS = 30.0
+"""Time for which checkpoints do not wait, after one has waited in vain."""
 
 log = logging.getLogger(__name__)
 
@@ -35,58 +39,45 @@ class _DeadLetter(NamedTuple):
 
 
 class DeadLetters:
-    """Writes refused messages beside the stream.
+    """Writer of refused messages, beside the stream.
 
     Args:
-        sink: A producer of its own, which is not idempotent: there a message that the broker
-            refuses would take the following ones with it.
-        topic: From an input topic to its dead-letter topic.
-        group: Consumer group, named in the headers.
-        max_per_second: Above it only coordinates are written, one message per slice and reason.
-        observer: Told what became of them.
-        clock: For the rate.
-        too_large: Tells a refusal for size from other errors.
-        queue: Letters waiting to be sent; more are dropped and counted.
-        patience: Seconds a checkpoint waits for acknowledgements.
+        context: Surroundings of the worker.
+        sink: Sink with a producer of its own, which is not idempotent: in an idempotent one, a
+            message that the broker refuses would take the following ones with it.
+        max_queued: Most letters waiting to be sent; more are dropped and counted.
+        settle_seconds: Most time for which a checkpoint waits for acknowledgements.
     """
 
     def __init__(
         self,
+        context: Context,
         sink: EventSink,
         *,
-        topic: Callable[[str], str],
-        group: str,
-        max_per_second: int,
-        observer: Observer,
-        clock: Clock,
-        too_large: Callable[[BaseException], bool],
-        queue: int = 10_000,
-        patience: float = 2.0,
+        max_queued: int = 10_000,
+        settle_seconds: float = 2.0,
     ) -> None:
+        self._config = context.config
+        self._observer = context.observer
+        self._clock = context.clock
         self._sink = sink
-        self._topic = topic
-        self._group = group
-        self._rate = max_per_second
-        self._observer = observer
-        self._clock = clock
-        self._too_large = too_large
-        self._limit = queue
-        self._patience = patience
+        self._max_queued = max_queued
+        self._settle_seconds = settle_seconds
         self._queue: deque[_DeadLetter] = deque()
         self._task: asyncio.Task[None] | None = None
-        self._flying: set[asyncio.Task[None]] = set()
+        self._in_flight: set[asyncio.Task[None]] = set()
         self._second = -1
-        self._spent = 0
+        self._whole_letters = 0
         self._logged: dict[str, float] = {}
-        self._impatient_until = float("-inf")
+        self._skip_until = float("-inf")
 
     def add(self, tp: TP, messages: Sequence[Message], rejected: Sequence[Rejected]) -> None:
         """Take the refused messages of one slice; nothing is awaited.
 
         Args:
             tp: Input partition.
-            messages: The whole slice, which `rejected` indexes.
-            rejected: What was refused and why.
+            messages: Messages of the whole slice.
+            rejected: Refused messages, by index in `messages`, and their reasons.
         """
         withheld: dict[Reason, list[int]] = {}
         for index, reason, detail in rejected:
@@ -94,6 +85,7 @@ class DeadLetters:
             if self._allowed():
                 self._put(self._whole(tp, message, reason, detail), reason, "written")
             else:
+                # Above the rate one message lists the offsets, so that a flood stays small.
                 withheld.setdefault(reason, []).append(message.offset)
         for reason, offsets in withheld.items():
             self._put(self._coordinates(tp, reason, offsets), reason, "coordinates")
@@ -101,32 +93,32 @@ class DeadLetters:
             self._task = asyncio.ensure_future(self._send_queue())
 
     async def settle(self) -> None:
-        """Wait, but not long, and after a vain wait not at all for a while."""
-        if self._clock() < self._impatient_until:
+        """Wait for acknowledgements in bounded time; after a vain wait, skip it for a while."""
+        if self._clock() < self._skip_until:
             return
-        deadline = asyncio.get_running_loop().time() + self._patience
-        while (self._task is not None and not self._task.done()) or self._flying:
-            waiting: set[asyncio.Task[None]] = set(self._flying)
+        deadline = asyncio.get_running_loop().time() + self._settle_seconds
+        while (self._task is not None and not self._task.done()) or self._in_flight:
+            waiting: set[asyncio.Task[None]] = set(self._in_flight)
             if self._task is not None and not self._task.done():
                 waiting.add(self._task)
-            left = deadline - asyncio.get_running_loop().time()
-            if left <= 0 or not waiting:
-                self._complain("slow", f"{len(waiting)} dead letters are not acknowledged yet")
-                self._impatient_until = self._clock() + _IMPATIENT_SECONDS
+            seconds = deadline - asyncio.get_running_loop().time()
+            if seconds <= 0 or not waiting:
+                self._warn("slow", f"{len(waiting)} dead letters are not acknowledged yet")
+                self._skip_until = self._clock() + _SKIP_SECONDS
                 return
-            await asyncio.wait(waiting, timeout=left)
+            await asyncio.wait(waiting, timeout=seconds)
 
     def _allowed(self) -> bool:
         second = int(self._clock())
         if second != self._second:
-            self._second, self._spent = second, 0
-        self._spent += 1
-        return self._spent <= self._rate
+            self._second, self._whole_letters = second, 0
+        self._whole_letters += 1
+        return self._whole_letters <= self._config.dead_letters_per_second
 
     def _put(self, message: Outgoing, reason: Reason, outcome: str) -> None:
-        if len(self._queue) + len(self._flying) >= self._limit:
+        if len(self._queue) + len(self._in_flight) >= self._max_queued:
             self._observer.dead_letters("dropped", reason, 1)
-            self._complain("dropped", "dead letters come faster than the broker takes them")
+            self._warn("dropped", "dead letters come faster than the broker takes them")
             return
         self._queue.append(_DeadLetter(message, reason, outcome))
 
@@ -136,7 +128,13 @@ class DeadLetters:
         value = message.value
         if value is None and message.key is None:
             value = b""  # Kafka's clients refuse a message with neither
-        return Outgoing(self._topic(tp[0]), message.key, value, headers, message.timestamp)
+        return Outgoing(
+            self._config.output_topic("dead_letters", tp[0]),
+            message.key,
+            value,
+            headers,
+            message.timestamp,
+        )
 
     def _coordinates(self, tp: TP, reason: Reason, offsets: list[int]) -> Outgoing:
         detail = f"{len(offsets)} messages, coordinates only: dead_letters.max_per_second"
@@ -145,13 +143,16 @@ class DeadLetters:
         headers.append((OFFSETS_HEADER, str(len(offsets)).encode()))
         body = {"topic": tp[0], "partition": tp[1], "reason": str(reason), "offsets": offsets}
         value = json.dumps(body, separators=(",", ":")).encode()
-        return Outgoing(self._topic(tp[0]), None, value, headers)
+        return Outgoing(self._topic(tp), None, value, headers)
+
+    def _topic(self, tp: TP) -> str:
+        return self._config.output_topic("dead_letters", tp[0])
 
     def _headers(self, tp: TP, reason: Reason, detail: str) -> Headers:
         return [
             (CONNECT + "topic", tp[0].encode()),
             (CONNECT + "partition", str(tp[1]).encode()),
-            (CONNECT + "connector.name", self._group.encode()),
+            (CONNECT + "connector.name", self._config.group.encode()),
             (CONNECT + "stage", b"VALUE_CONVERTER"),
             (CONNECT + "exception.class.name", f"dev.ember.{reason}".encode()),
             (CONNECT + "exception.message", detail[:1024].encode("utf-8", "replace")),
@@ -167,8 +168,8 @@ class DeadLetters:
                 await self._retry_smaller(letter, error)
             else:
                 task = asyncio.ensure_future(self._follow(letter, ack))
-                self._flying.add(task)
-                task.add_done_callback(self._flying.discard)
+                self._in_flight.add(task)
+                task.add_done_callback(self._in_flight.discard)
 
     async def _follow(self, letter: _DeadLetter, ack: Any) -> None:
         try:
@@ -179,18 +180,19 @@ class DeadLetters:
             self._observer.dead_letters(letter.outcome, letter.reason, 1)
 
     async def _retry_smaller(self, letter: _DeadLetter, error: BaseException) -> None:
-        if not self._too_large(error) or letter.outcome == "cut":
+        # A cut letter that is still too large is given up.
+        if not is_too_large(error) or letter.outcome == "cut":
             self._observer.dead_letters("failed", letter.reason, 1)
-            self._complain("failed", f"a dead letter was not written: {error!r}")
+            self._warn("failed", f"a dead letter was not written: {error!r}")
             return
         try:
             await (await self._sink.send(_cut(letter.message)))
-        except Exception as again:  # noqa: BLE001
-            await self._retry_smaller(letter._replace(outcome="cut"), again)
+        except Exception as second:  # noqa: BLE001
+            await self._retry_smaller(letter._replace(outcome="cut"), second)
         else:
             self._observer.dead_letters("cut", letter.reason, 1)
 
-    def _complain(self, kind: str, sentence: str) -> None:
+    def _warn(self, kind: str, sentence: str) -> None:
         now = self._clock()
         if now - self._logged.get(kind, float("-inf")) >= 10.0:
             self._logged[kind] = now
@@ -198,11 +200,11 @@ class DeadLetters:
 
 
 def _cut(message: Outgoing) -> Outgoing:
-    """Keep the head of key and value, and no headers but ours."""
-    ours = [h for h in message.headers if h[0].startswith((CONNECT, "ember."))]
+    """Keep the beginning of key and value, and only the headers with the reason."""
+    headers = [h for h in message.headers if h[0].startswith((CONNECT, "ember."))]
     size = len(message.value or b"")
     return message._replace(
         key=None if message.key is None else message.key[:1024],
         value=None if message.value is None else message.value[:_KEEP_BYTES],
-        headers=[*ours, (TRUNCATED_HEADER, str(size).encode())],
+        headers=[*headers, (TRUNCATED_HEADER, str(size).encode())],
     )

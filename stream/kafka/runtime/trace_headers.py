@@ -1,7 +1,8 @@
 """W3C trace context, carried from a record to the events about it.
 
-Whoever traces their telemetry finds the alert in the same trace. Only records that bring a
-`traceparent` pay for it. An event about an interval of several records is in none of their traces.
+People who trace their telemetry find the alert in the same trace. Only records that bring a
+`traceparent` cost anything. An event about an interval of several records is in none of their
+traces.
 """
 
 from __future__ import annotations
@@ -13,42 +14,43 @@ from stream.kafka.protocol.ports import Headers
 from stream.records import Decoded, Event, Message
 
 _PARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_MOST_STATE_BYTES = 512  # what the standard asks everybody to pass on
+_MAX_STATE_BYTES = 512  # the size that the standard asks everybody to pass on
 
 
 def trace_headers(
     messages: Sequence[Message], decoded: Decoded, events: Sequence[Event]
 ) -> Mapping[tuple[bytes, int], Headers]:
-    """Trace headers of the records that events are about.
+    """Return the trace headers of the records that events are about.
 
     Args:
-        messages: One slice.
-        decoded: Its samples.
-        events: What came of it.
+        messages: Messages of one slice.
+        decoded: Samples of the slice.
+        events: Events of the slice.
 
     Returns:
-        (stream key, event time) -> headers, of the events whose record had a valid `traceparent`.
+        Headers by stream key and event time, for records with a valid `traceparent`.
     """
-    traced = {at: found for at, message in enumerate(messages) if (found := _of(message))}
+    traced = {index: headers for index, message in enumerate(messages) if (headers := _of(message))}
+    # The usual case: nobody traces, and nothing more is done.
     if not traced:
         return {}
-    wanted = {(event.key, event.time_us) for event in events}
+    event_samples = {(event.key, event.time_us) for event in events}
     samples = zip(decoded.keys, decoded.time_us.tolist(), decoded.message.tolist(), strict=True)
     return {
-        (key, time_us): traced[at]
-        for key, time_us, at in samples
-        if at in traced and (key, time_us) in wanted
+        (key, time_us): traced[index]
+        for key, time_us, index in samples
+        if index in traced and (key, time_us) in event_samples
     }
 
 
 def _of(message: Message) -> Headers:
     if not message.headers:
         return []
-    given = dict(message.headers)
-    parent, state = given.get("traceparent"), given.get("tracestate")
+    headers = dict(message.headers)
+    parent, state = headers.get("traceparent"), headers.get("tracestate")
     if parent is None or _PARENT.fullmatch(parent) is None:
         return []
-    found: Headers = [("traceparent", parent)]
-    if state and len(state) <= _MOST_STATE_BYTES:
-        found.append(("tracestate", state))
-    return found
+    trace: Headers = [("traceparent", parent)]
+    if state and len(state) <= _MAX_STATE_BYTES:
+        trace.append(("tracestate", state))
+    return trace

@@ -1,1 +1,1 @@
-"""Checks around a running worker: topics, model, cluster, and whether it still goes on."""
+"""Checks around a running worker: topics, model, cluster and progress."""

@@ -85,7 +85,7 @@ def test_no_row_depends_on_a_later_one(kind):
 
 def test_a_missing_value_is_the_channels_last_and_the_mean_before_the_first():
     pipeline = CascadePipeline(C, **SMALL)
-    pipeline.assign({"mean": np.asarray([1.0, 2.0, 3.0], "float32")})
+    pipeline.channels.assign({"mean": np.asarray([1.0, 2.0, 3.0], "float32")})
     x = ops.to_numpy(rows_of(1, 7)[0]).copy()
     torn, filled = x.copy(), x.copy()
     torn[0, 1], torn[4:6, 2] = np.nan, np.nan
@@ -133,7 +133,7 @@ def test_backends_say_the_same(fitted, backend, tmp_path):
     pipeline, _ = fitted
     pipeline.save(tmp_path / "cascade.safetensors")
     again = CascadePipeline.load(tmp_path / "cascade.safetensors")
-    assert ops.backend_name(again.mean) == backend
+    assert ops.backend_name(again.channels.mean) == backend
     x = machine(67, seed=3)
     np.testing.assert_allclose(again.score(x), pipeline.score(x), rtol=1e-3, atol=1e-3)
 
@@ -151,7 +151,9 @@ def test_a_table_goes_through_the_extractor_that_is_kept_with_the_rest(tmp_path)
     assert np.array_equal(again.score(table), scores)
 
 
-@pytest.mark.parametrize("threshold", ["fixed", "adaptive", "learned"])
+@pytest.mark.parametrize(
+    "threshold", ["fixed", pytest.param("adaptive", marks=pytest.mark.slow), "learned"]
+)
 def test_labels_teach_the_motor_neuron_and_its_threshold(threshold):
     x, marks = machine(401), np.zeros(401)
     for start in range(40, 401, 80):
@@ -192,11 +194,11 @@ def test_parts_learn_one_by_one(backend):
     fit_cascade_rbm(pipeline, [machine(101), machine(67)], epochs=1, generator=ops.generator(1))
     after = {n: ops.to_numpy(v) for n, v in pipeline.state_dict().items()}
     changed = {n.partition(".")[0] for n in before if not np.array_equal(before[n], after[n])}
-    assert changed == {"rbm", "mean", "deviation", "feature_mean", "feature_deviation"}
+    assert changed == {"rbm", "channels", "features"}
     x = machine(101)
     both = np.concatenate([x, machine(67)])
-    np.testing.assert_allclose(after["mean"], both.mean(axis=0), rtol=1e-5)
-    np.testing.assert_allclose(after["deviation"], both.std(axis=0), rtol=1e-3)
+    np.testing.assert_allclose(after["channels.mean"], both.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(after["channels.deviation"], both.std(axis=0), rtol=1e-3)
 
 
 def test_summary_names_every_part_and_adds_its_weights_up():

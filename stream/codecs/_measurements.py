@@ -1,0 +1,39 @@
+"""Base class of codecs for named, labelled measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ._base import Limits, SampleCodec
+from ._channels import ChannelIndex
+from ._key import KeyExpression
+from ._time import TimeUnit
+
+
+class MeasurementCodec(SampleCodec):
+    """Codec that finds the channel of a measurement by its name and labels.
+
+    Args:
+        channels: `C` channel names, in the model's order.
+        key: Stream key where the Kafka key is null.
+        limits: Sizes.
+        time_unit: Unit of the event time.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[str],
+        key: KeyExpression,
+        limits: Limits,
+        *,
+        time_unit: TimeUnit = "auto",
+    ) -> None:
+        super().__init__(channels, key, limits)
+        self._index = ChannelIndex(channels)
+        self._time_unit: TimeUnit = time_unit
+
+    def _column(self, group: str, name: str, labels: Mapping[str, Any]) -> int | None:
+        """Return the column of the channel `group.name`, or else of `name`; None without any."""
+        column = self._index.find(f"{group}.{name}", labels)
+        return self._index.find(name, labels) if column is None else column
