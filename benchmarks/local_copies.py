@@ -62,7 +62,7 @@ async def copy(engine: Engine, folder: Path) -> dict[str, Any]:
     """Write copies of all partitions, whose rows are all clean."""
     host = _Host(engine, folder)
     store = engine._store
-    host.engine.walk = lambda tp: _Timed(store.slab, store.overflow, engine._parts[tp])
+    host.engine.walk = lambda tp: _Timed(store.slab, store.evictor, engine._parts[tp])
     nothing = {_Changelog(f"{topic}-changelog", 0): 0 for topic, _ in engine.attached()}
     await host.copies.restore(nothing, {})  # asks what the changelogs are
     _Timed.longest = 0.0

@@ -1,7 +1,7 @@
 """The row: everything one stream key remembers, as one list of named fields.
 
 Slabs, changelog bytes and their documentation are made from this list. A row is a packed,
-aligned record: what lies in memory is what is written to the changelog.
+aligned record: the bytes in memory are those written to the changelog.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ from ember_core.pipeline import StateField
 
 LAYOUT_VERSION = 1
 TOP = 3  # channels an open episode remembers of its peak
+NEVER = -(2**62)
+"""Time of a key that has sent nothing yet, microseconds."""
 
 
 @dataclass(frozen=True)
 class WindowSpec:
-    """How samples become rows.
+    """Windows that make rows of samples.
 
     Attributes:
         mode: `"count"`: each record is a row. `"time"`: tumbling intervals of event time.
         interval_us: Length of an interval.
-        lateness_us: How long an interval stays open after its end, by the key's own time.
-        aggregate: What a channel's samples of one interval become: `"last"`, `"mean"`, `"max"`
+        lateness_us: Time for which an interval stays open after its end, by the key's own time.
+        aggregate: Aggregate of a channel's samples in one interval: `"last"`, `"mean"`, `"max"`
             or `"count"`.
-        aggregates: The same for single channels, by name.
+        aggregates: Aggregates of single channels, by name.
     """
 
     mode: str = "count"
@@ -39,12 +41,12 @@ class WindowSpec:
     aggregates: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work."""
+        """Refuse modes, aggregates and lengths that cannot work."""
         if self.mode not in ("count", "time"):
             raise ValueError(
                 f"Unknown window mode. Expected 'count' or 'time'. Received: mode={self.mode!r}."
             )
-        for aggregate in (self.aggregate, *(how for _, how in self.aggregates)):
+        for aggregate in (self.aggregate, *(aggregate for _, aggregate in self.aggregates)):
             if aggregate not in ("last", "mean", "max", "count"):
                 raise ValueError(
                     "Unknown window aggregate. Expected 'last', 'mean', 'max' or 'count'. "
@@ -59,6 +61,8 @@ class WindowSpec:
     @property
     def open_windows(self) -> int:
         """Most intervals of a key that can be open at once; 0 in count mode."""
+        # An interval stays open for the lateness, rounded up to whole intervals; one more is the
+        # current one, and one more may have begun when the oldest closes.
         return 0 if self.mode == "count" else -(-self.lateness_us // self.interval_us) + 2
 
 
@@ -96,17 +100,17 @@ def engine_fields(channels: int, window: WindowSpec) -> tuple[StateField, ...]:
 
 
 def dtype_of(spec: Sequence[tuple[str, str, tuple[int, ...]]]) -> np.dtype[np.void]:
-    """The record that fields of these names, types and shapes make, in this order.
+    """Return the record of fields with these names, types and shapes, in this order.
 
     Raises:
-        TypeError: If a type is none.
+        TypeError: If a type does not exist.
         ValueError: If a name occurs twice.
     """
     return np.dtype([(name, kind, tuple(shape)) for name, kind, shape in spec], align=True)
 
 
 class RowLayout:
-    """Where each field lies in a row.
+    """Byte positions of the fields in a row.
 
     Args:
         fields: All fields; `layout`, `model`, `offset` and `last_time` come first in the row, the
@@ -121,17 +125,17 @@ class RowLayout:
             raise ValueError(f"A field name occurs twice in the row. Received: {sorted(names)}.")
         by_name = {f.name: f for f in fields}
         head = [by_name[n] for n in self.HEADER]
-        rest = sorted(
+        tail = sorted(
             (f for f in fields if f.name not in self.HEADER),
             key=lambda f: -np.dtype(f.dtype).itemsize,
         )
-        self.fields = (*head, *rest)
+        self.fields = (*head, *tail)
         self.spec = [(f.name, f.dtype, f.shape) for f in self.fields]
         self.dtype = dtype_of(self.spec)
         self.nbytes = self.dtype.itemsize
 
     def views(self, rows: NDArray[np.uint8]) -> dict[str, Any]:
-        """Named views into rows, without a copy.
+        """Return named views into rows, without a copy.
 
         Args:
             rows: Shape `(B, nbytes)`, C-contiguous.
@@ -143,14 +147,14 @@ class RowLayout:
         return {f.name: record[f.name] for f in self.fields}
 
     def describe(self) -> list[dict[str, Any]]:
-        """One entry per field: name, type, shape, byte offset and meaning."""
-        placed: Any = self.dtype.fields
+        """Return an entry per field: name, type, shape, byte offset and meaning."""
+        dtype_fields: Any = self.dtype.fields
         return [
             {
                 "name": f.name,
                 "dtype": f.dtype,
                 "shape": list(f.shape),
-                "offset": int(placed[f.name][1]),
+                "offset": int(dtype_fields[f.name][1]),
                 "doc": f.doc,
             }
             for f in self.fields

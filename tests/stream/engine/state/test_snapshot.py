@@ -15,7 +15,15 @@ from stream.engine.state.snapshot import SnapshotScan
 from stream.engine.state.spill import Spill
 from stream.kafka.recovery.spill_files import SpillFiles
 from tests.simulation.spill import DictSpill
-from tests.stream.engine.conftest import TP, Run, feed_into, interleaved, rows_of, signal
+from tests.stream.engine.conftest import (
+    TP,
+    Run,
+    feed_into,
+    interleaved,
+    mark_dirty,
+    rows_of,
+    signal,
+)
 
 KEYS = [b"k%02d" % i for i in range(23)]
 
@@ -63,7 +71,7 @@ def test_an_idle_partition_is_copied_whole(model: FleetModel) -> None:
 def test_rows_that_are_not_written_yet_are_passed_over_and_counted(model: FleetModel) -> None:
     run = feed_into(Run(Engine(model, None, Limits(max_keys=64))), feed_of(KEYS))
     run.engine.take_dirty(TP)
-    run.engine.mark_dirty(TP, KEYS[3:7])
+    mark_dirty(run.engine, TP, KEYS[3:7])
     walk = run.engine.walk(TP)
     found = [key for block in blocks(walk) for key in block.keys]
     assert sorted(found) == [*KEYS[:3], *KEYS[7:]]
