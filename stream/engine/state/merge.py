@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from enum import Enum, auto
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -36,14 +35,15 @@ class LoadReport(NamedTuple):
     damaged: list[tuple[bytes, str]]
 
 
-class RowKind(Enum):
-    """Kind of a changelog row, by its key's state in the store."""
+RowKind = Literal["outdated", "tombstone", "damaged", "unmigrated", "current"]
+"""Kind of a changelog row, by its key's state in the store.
 
-    OUTDATED = auto()  # the store has a newer row, or a tombstone that covers this one
-    TOMBSTONE = auto()  # the key is forgotten
-    DAMAGED = auto()  # too short for a row
-    UNMIGRATED = auto()  # of another layout or model
-    CURRENT = auto()  # of this layout and model
+- `outdated`: the store has a newer row, or a tombstone that covers this one;
+- `tombstone`: the key is forgotten;
+- `damaged`: too short for a row;
+- `unmigrated`: of another layout or model;
+- `current`: of this layout and model.
+"""
 
 
 class RowMerger:
@@ -54,7 +54,14 @@ class RowMerger:
     """
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._store, self._slab, self._evictor = store, store.slab, store.evictor
+        self._offsets = store.fields["offset"]
+        self._handlers: dict[RowKind, Callable[[Partition, bytes, Any], str]] = {
+            "tombstone": self._forget,
+            "damaged": self._forget_damaged,
+            "unmigrated": _set_aside,
+            "current": self._take,
+        }
 
     def merge(self, part: Partition, rows: Iterable[tuple[bytes, Value]]) -> LoadReport:
         """Take rows in, in the order of the changelog.
@@ -68,25 +75,12 @@ class RowMerger:
         """
         accepted = stale = 0
         damaged: list[tuple[bytes, str]] = []
-        self._store.slab.tick += 1
+        self._slab.tick += 1
         for key, value in rows:
             kind = self._classify(part, key, value)
-            if kind is RowKind.OUTDATED:
+            if kind == "outdated":
                 stale += 1
-                continue
-            damage = ""
-            if kind is RowKind.CURRENT:
-                assert isinstance(value, bytes)
-                damage = self._take(part, key, value)
-            elif kind is RowKind.UNMIGRATED:
-                assert isinstance(value, bytes)
-                _set_aside(part, key, value)
-            else:
-                self._forget(part, key)
-                if kind is RowKind.DAMAGED:
-                    assert isinstance(value, bytes)
-                    damage = f"{len(value)} bytes are no row"
-            if damage:
+            elif damage := self._handlers[kind](part, key, value):
                 damaged.append((key, damage))
             else:
                 accepted += 1
@@ -96,40 +90,49 @@ class RowMerger:
 
     def _classify(self, part: Partition, key: bytes, value: Value) -> RowKind:
         """Return the kind of a row; a tombstone is remembered for the rows that follow it."""
+        newest = self._newest_offset(part, key)
         tombstones = part.tombstone_index
-        if (isinstance(value, Tombstone) or key in tombstones) and tombstones.late(
-            key, value, self._newest_offset(part, key)
-        ):
-            return RowKind.OUTDATED
-        if value is None or isinstance(value, Tombstone):
-            return RowKind.TOMBSTONE
+        if isinstance(value, Tombstone):
+            return "outdated" if tombstones.late(key, value, newest) else "tombstone"
+        if key in tombstones and tombstones.late(key, value, newest):
+            return "outdated"
+        if value is None:
+            return "tombstone"
         if len(value) < HEAD_BYTES:
-            return RowKind.DAMAGED
+            return "damaged"
         # An equal offset is taken: an idle key's row changes without a record of its own.
-        if offset_in(value) < self._newest_offset(part, key):
-            return RowKind.OUTDATED
-        return RowKind.CURRENT if self._store.migrator.is_current(value) else RowKind.UNMIGRATED
+        if offset_in(value) < newest:
+            return "outdated"
+        return "current" if self._store.migrator.is_current(value) else "unmigrated"
 
     def _newest_offset(self, part: Partition, key: bytes) -> int:
         """Return the source offset of the store's newest row of a key, or the lowest integer."""
         slot = part.index.get(key)
+        newest = _NO_OFFSET
         if slot is not None:
-            newest = int(self._store.fields["offset"][slot])
-        else:  # a row in memory may have left an older copy in the spill
-            spilled = self._store.evictor.spilled(part, [key]).get(key)
+            newest = int(self._offsets[slot])
+        elif part.spill is not None:  # a row in memory may have left an older copy there
+            spilled = self._evictor.spilled(part, [key]).get(key)
             newest = _NO_OFFSET if spilled is None else offset_in(spilled)
-        unmigrated = part.unmigrated.get(key)
-        return newest if unmigrated is None else max(newest, offset_in(unmigrated))
+        if key in part.unmigrated:
+            return max(newest, offset_in(part.unmigrated[key]))
+        return newest
 
-    def _forget(self, part: Partition, key: bytes) -> None:
+    def _forget(self, part: Partition, key: bytes, _: Value) -> str:
         """Remove every copy of a key's row."""
         part.unmigrated.pop(key, None)
         # Looked up first: to remove a row from a file on disk costs more than to look for it.
-        if part.spill is not None and self._store.evictor.spilled(part, [key]):
+        if part.spill is not None and self._evictor.spilled(part, [key]):
             part.spill.remove([key])
         slot = part.index.pop(key, None)
         if slot is not None:
-            self._store.slab.free(slot)
+            self._slab.free(slot)
+        return ""
+
+    def _forget_damaged(self, part: Partition, key: bytes, row: bytes) -> str:
+        """Remove every copy of the row of a key whose newest row is damaged."""
+        self._forget(part, key, row)
+        return f"{len(row)} bytes are no row"
 
     def _take(self, part: Partition, key: bytes, row: bytes) -> str:
         """Put a current row into memory, or into the spill where memory is full.
@@ -139,19 +142,19 @@ class RowMerger:
         """
         part.tombstones.pop(key, None)  # the owner of the partition has written the key anew
         part.unmigrated.pop(key, None)
-        slab, evictor, values = self._store.slab, self._store.evictor, np.frombuffer(row, np.uint8)
+        slab = self._slab
         slot = part.index.get(key)
         if slot is None:
             if slab.full():
-                evictor.free_slots(1, _NO_SLOTS)
+                self._evictor.free_slots(1, _NO_SLOTS)
             if slab.full() and part.spill is not None:  # all rows in memory are dirty
-                (due,) = self._store.due(values[None])
-                evictor.evict(part, [Spilled(key, row, due)])
+                (due,) = self._store.due(np.frombuffer(row, dtype=np.uint8)[None])
+                self._evictor.evict(part, [Spilled(key, row, due)])
                 return ""
             if slab.full():
                 return f"all {slab.max_keys} rows of state.max_keys are taken"
             slot = part.index[key] = slab.allocate(key, part.number)
-        slab.rows[slot] = values
+        slab.rows[slot] = np.frombuffer(row, dtype=np.uint8)
         slab.migrated[slot] = False
         return ""
 
@@ -178,8 +181,9 @@ class RowMerger:
         return LoadReport(len(keys), 0, [])
 
 
-def _set_aside(part: Partition, key: bytes, row: bytes) -> None:
+def _set_aside(part: Partition, key: bytes, row: bytes) -> str:
     """Keep a row of another layout or model until all of the changelog is read."""
     part.tombstones.pop(key, None)  # the owner of the partition has written the key anew
     part.unmigrated.pop(key, None)  # so that the newest row is the last one
     part.unmigrated[key] = row
+    return ""
