@@ -13,6 +13,8 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
+# A process for each core. Bytecode is kept, whatever the shell says: the tests start Python often.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
 .PHONY: help demo test test-all simulate prove check fix bench peers docs clean
 
@@ -23,10 +25,10 @@ demo: $(VENV)/.ready-run  ## See it work: embedded broker, simulated fleet, faul
 	@$(BIN)/ember demo $(ARGS)
 
 test: $(VENV)/.ready-test  ## Fast tests; what this machine lacks is skipped with the reason (ARGS="-k word")
-	@$(BIN)/python -m pytest -m "not kafka and not slow" $(ARGS)
+	@$(PYTEST) -m "not kafka and not slow" $(ARGS)
 
 test-all: $(VENV)/.ready-test  ## All tests, also slow ones and those on a real Kafka (needs Java 17 and Maven)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 simulate: $(VENV)/.ready-test  ## Check the protocol in simulated clusters (ARGS="--schedules 1000 --seed 1")
 	@$(BIN)/python -m tests.simulation $(ARGS)

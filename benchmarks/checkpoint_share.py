@@ -1,4 +1,4 @@
-"""What checkpoints take of a worker's time at full load: the same steps with and without them."""
+"""Share of a worker's time that checkpoints take at full load: the same steps with and without."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from stream.kafka.client.fenced_producer import FencedProducer
 from stream.kafka.client.producers import TransactionalLog
 from stream.kafka.protocol.checkpoint import Checkpoint
 from stream.kafka.protocol.outbox import Outbox
-from stream.kafka.protocol.ports import Membership, Silent
+from stream.kafka.protocol.ports import Membership
 from stream.kafka.protocol.positions import Positions
+from stream.observer import Observer
 from stream.records import Decoded
 
 _STEP: Final = 4096
@@ -28,7 +29,7 @@ _START_US: Final = 1_800_000_000_000_000
 _GROUP: Final = "share"
 
 
-class _Pauses(Silent):
+class _Pauses(Observer):
     """Notes what checkpoints said of themselves."""
 
     def __init__(self) -> None:
@@ -42,11 +43,11 @@ class _Pauses(Silent):
         self.rows += rows
 
 
-class Turns:
+class LoopTurns:
     """The longest turn of the event loop: nothing else runs that long.
 
-    A turn holds what was ready together: a step, and what a checkpoint encodes between two of its
-    awaits.
+    A turn holds the callbacks that were ready together: a step, and the rows that a checkpoint
+    encodes between two of its awaits.
     """
 
     def __init__(self) -> None:
@@ -63,7 +64,7 @@ class Turns:
             self._on_its_way = False
 
     def begin(self) -> None:
-        """Forget what was seen before."""
+        """Discard earlier measurements."""
         self.longest = {False: 0.0, True: 0.0}
 
     async def watch(self) -> None:
@@ -84,39 +85,39 @@ class _Member:
 class _Load:
     """Steps over keys in turn, one partition after the other, as fast as they go."""
 
-    def __init__(self, engine: Engine, fleet: Fleet, keys: int, ledger: Positions) -> None:
-        self._engine, self._ledger = engine, ledger
+    def __init__(self, engine: Engine, fleet: Fleet, keys: int, positions: Positions) -> None:
+        self._engine, self._positions = engine, positions
         self._tps: list[TP] = engine.attached()
         n = len(self._tps)
         names = [np.arange(keys)[part::n] for part in range(n)]
         self._turns = [
-            (tp, [fleet.keys[k] for k in chosen[begin : begin + _STEP].tolist()])
-            for tp, chosen in zip(self._tps, names, strict=True)
-            for begin in range(0, chosen.size, _STEP)
+            (tp, [fleet.keys[k] for k in names_of_partition[begin : begin + _STEP].tolist()])
+            for tp, names_of_partition in zip(self._tps, names, strict=True)
+            for begin in range(0, names_of_partition.size, _STEP)
         ]
         rng = np.random.default_rng(3)
         self._values = rng.standard_normal((_STEP, len(fleet.channels))) + 50.0
         self._at = 0
         for tp in self._tps:
-            ledger.start(tp, engine.meta(tp).absorbed + 1, -1)
+            positions.start(tp, engine.meta(tp).absorbed + 1, -1)
 
     async def run(self, seconds: float) -> float:
         """Rows a second."""
         started, rows = time.perf_counter(), 0
-        while (took := time.perf_counter() - started) < seconds:
-            turn, place = divmod(self._at, len(self._turns))
-            tp, keys = self._turns[place]
+        while (elapsed := time.perf_counter() - started) < seconds:
+            turn, position = divmod(self._at, len(self._turns))
+            tp, keys = self._turns[position]
             self._at += 1
-            n, first = len(keys), self._ledger.position(tp)
+            n, first = len(keys), self._positions.position(tp)
             times = np.full(n, _START_US + turn * 10_000_000, dtype=np.int64)
             batch = Decoded(keys, times, self._values[:n], np.arange(n, dtype=np.int32), [])
             fetch = Fetch(np.arange(first, first + n, dtype=np.int64), times // 1000)
             self._engine.step(tp, batch, fetch)
-            self._ledger.advance(tp, first + n)
+            self._positions.advance(tp, first + n)
             rows += n
             for _ in range(3):
                 await asyncio.sleep(0)
-        return rows / took
+        return rows / elapsed
 
 
 async def share(
@@ -150,17 +151,17 @@ async def share(
         max_request_size=4 * 1_048_576,
     )
     await producer.start()
-    ledger, pauses, turns = Positions(), _Pauses(), Turns()
+    positions, pauses, turns = Positions(), _Pauses(), LoopTurns()
     checkpoint = Checkpoint(
         engine=engine,
-        ledger=ledger,
+        positions=positions,
         outbox=Outbox(None, limit=1000, on_full=lambda: None),
         log=TransactionalLog(producer, lambda _: changelog, _GROUP),
         group=_Member(),
         clock=time.perf_counter,
         observer=pauses,
     )
-    load = _Load(engine, fleet, keys, ledger)
+    load = _Load(engine, fleet, keys, positions)
 
     async def checkpoints() -> None:
         while True:
@@ -191,11 +192,11 @@ async def share(
             f"load_seconds={options.load_seconds:g}, "
             f"checkpoint_seconds={options.checkpoint_seconds:g}. Raise --load-seconds."
         )
-    without = sum(free) / len(free)
+    rate_without = sum(free) / len(free)
     return {
-        "rows_per_second_without": round(without),
+        "rows_per_second_without": round(rate_without),
         "rows_per_second": round(busy),
-        "checkpoint_share": round(max(0.0, 1 - busy / without), 4),
+        "checkpoint_share": round(max(0.0, 1 - busy / rate_without), 4),
         "checkpoints": len(pauses.seconds),
         "rows_a_checkpoint": round(pauses.rows / max(len(pauses.seconds), 1)),
         "checkpoint_seconds": round(float(np.median(pauses.seconds)), 3),

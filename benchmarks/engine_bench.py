@@ -63,19 +63,19 @@ class Bench:
         """One batch; gives its seconds."""
         if self._partitions == 1:
             return self._step([(0, len(key))], key, time_us, values)
-        of = key % self._partitions
-        order = np.argsort(of, kind="stable")
+        partition = key % self._partitions
+        order = np.argsort(partition, kind="stable")
         key, time_us, values = key[order], time_us[order], values[order]
-        number, count = (each.tolist() for each in np.unique(of, return_counts=True))
+        number, count = (column.tolist() for column in np.unique(partition, return_counts=True))
         shares = list(zip(number, count, strict=True))
         if not self._one_by_one:
             return self._step(shares, key, time_us, values)
-        took, begin = 0.0, 0
+        elapsed, begin = 0.0, 0
         for share in shares:
-            own = slice(begin, begin + share[1])
-            took += self._step([share], key[own], time_us[own], values[own])
+            rows = slice(begin, begin + share[1])
+            elapsed += self._step([share], key[rows], time_us[rows], values[rows])
             begin += share[1]
-        return took
+        return elapsed
 
     def _step(
         self,
@@ -90,13 +90,13 @@ class Bench:
         batch = Decoded([names[k] for k in key.tolist()], time_us, values, message, [])
         offsets = np.arange(self._offset, self._offset + n, dtype=np.int64)
         fetch = Fetch(offsets, time_us // 1000)
-        own = [((TOPIC, partition), count) for partition, count in shares]
+        slices = [((TOPIC, partition), count) for partition, count in shares]
         self._offset += n
         started = time.perf_counter()
-        result = self.engine.step_all(own, batch, fetch)
-        took = time.perf_counter() - started
+        result = self.engine.step_all(slices, batch, fetch)
+        elapsed = time.perf_counter() - started
         self.events += len(result.events)
-        return took
+        return elapsed
 
     def warm(self, rounds: int = _WARM_ROUNDS) -> Iterator[Block]:
         """Some records of every key, in order; gives the rounds that follow on them."""
@@ -110,15 +110,15 @@ class Bench:
 
     def run(self, blocks: Iterator[Block], size: int, seconds: float) -> list[float]:
         """Microseconds per record of every full batch, until the time is up."""
-        took: list[float] = []
+        durations: list[float] = []
         deadline = time.perf_counter() + seconds
         for block in blocks:
             for part in batches(block, size):
                 if len(part.key) == size:
-                    took.append(1e6 * self.step(*part) / size)  # until the deadline
+                    durations.append(1e6 * self.step(*part) / size)  # until the deadline
                 if time.perf_counter() > deadline:
-                    return took
-        return took
+                    return durations
+        return durations
 
     def watched(self) -> Stages:
         """Timers on the parts of the engine from now on."""
@@ -159,12 +159,12 @@ def decode_us(fleet: Fleet, size: int, seconds: float) -> list[float]:
     block = next(fleet.rounds(1, START_US, seed=5))
     wires = [Wire(key, value, 0, i) for i, (key, value) in enumerate(fleet.encoded(block))]
     codec = make_codec("json", fleet.channels)
-    took = []
+    durations = []
     deadline = time.perf_counter() + seconds
     while time.perf_counter() < deadline:
         for begin in range(0, len(wires) - size + 1, size):
             part = wires[begin : begin + size]
             started = time.perf_counter()
             codec.decode(part)
-            took.append(1e6 * (time.perf_counter() - started) / size)
-    return took
+            durations.append(1e6 * (time.perf_counter() - started) / size)
+    return durations

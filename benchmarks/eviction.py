@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 
 from benchmarks.fleet import Fleet
-from benchmarks.frame import BenchmarkError, say
+from benchmarks.frame import BenchmarkError, log_progress
 from ember_core.pipeline import FleetModel
 from stream.engine import TP, Engine, Fetch, Limits
 from stream.kafka.recovery.spill_files import SpillFiles
@@ -33,7 +33,7 @@ _FLAT: Final = 1.15
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """How many keys, and how many of them memory holds."""
+    """Number of keys, and of those that memory holds."""
     parser.add_argument("--keys", type=int, default=2_000_000)
     parser.add_argument("--max-keys", type=int, default=1_000_000)
     parser.add_argument("--channels", type=int, default=8)
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         BenchmarkError: If memory grew, or a key that returned did not go on where it left.
     """
     fleet = Fleet(options.keys, options.channels)
-    say("training")
+    log_progress("training")
     # A bundle's own copy of what it knows of two million keys would hide what the engine takes.
     model = Fleet(min(_KNOWN, options.keys), options.channels).model(rows=600, epochs=1)
     with tempfile.TemporaryDirectory(prefix="ember-eviction-") as folder:
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         engine.attach(_TP)
         waves, full = [], 0
         for wave in range(2):
-            say(f"wave {wave + 1}")
+            log_progress(f"wave {wave + 1}")
             started = time.perf_counter()
             for begin in range(0, options.keys, _STEP):
                 _absorb(engine, fleet, wave, np.arange(begin, min(begin + _STEP, options.keys)))
@@ -68,9 +68,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                     full = _resident()
             waves.append(round(options.keys / (time.perf_counter() - started)))
         gc.collect()
-        resident, moved, disk = _resident(), engine.moved, spill.used()
-        say("comparing")
-        same = _same(engine, model, fleet, options)
+        resident, evictions, disk = _resident(), engine.moved, spill.used()
+        log_progress("comparing")
+        equal_keys = _same(engine, model, fleet, options)
     figures = {
         "keys": options.keys,
         "max_keys": options.max_keys,
@@ -81,11 +81,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "growth": round(resident / full, 3),
         "slab_bytes": options.max_keys * engine.row_bytes,
         "disk_bytes": disk,
-        **moved._asdict(),
+        **evictions._asdict(),
         "keys_compared": options.sample,
-        "keys_that_went_on": same,
+        "keys_that_went_on": equal_keys,
     }
-    if same != options.sample or resident > _FLAT * full or moved.forgotten:
+    if equal_keys != options.sample or resident > _FLAT * full or evictions.forgotten:
         raise BenchmarkError(f"Memory grew, or a key was forgotten: {figures}.")
     return figures
 
@@ -105,7 +105,7 @@ def _absorb(engine: Engine, fleet: Fleet, wave: int, keys: Any) -> None:
 
 
 def _same(engine: Engine, model: FleetModel, fleet: Fleet, options: argparse.Namespace) -> int:
-    """How many of the first keys stand where they stand when nothing was ever moved."""
+    """Count the first keys whose rows equal those of a run without evictions."""
     free = Engine(model, limits=Limits(max_keys=options.keys))
     free.attach(_TP)
     last = min(-(-options.sample // _STEP) * _STEP, options.keys)

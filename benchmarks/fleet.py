@@ -73,7 +73,7 @@ class Fleet:
         Args:
             count: Number of rounds.
             start_us: Event time of the first record.
-            seed: Of order and noise.
+            seed: Seed of order and noise.
         """
         rng = np.random.default_rng((self._seed, seed))
         n = len(self.keys)
@@ -100,7 +100,7 @@ class Fleet:
             count: Number of records.
             start_us: Event time of the first.
             step_us: Event time from one to the next.
-            seed: Of everything drawn.
+            seed: Seed of everything drawn.
         """
         rng = np.random.default_rng((self._seed, 7, seed))
         key = rng.choice(len(self.keys), size=count, p=share)
@@ -136,11 +136,11 @@ class Fleet:
         time_us = np.arange(rows, dtype=np.int64) * INTERVAL_US
         series = [Series(b"%d" % i, time_us, history[:, i].copy()) for i in range(kinds)]
         config = PipelineConfig(channels=self.channels, **shape)
-        learnt = fit_pipeline(series, config, epochs=epochs)
-        place = {key: i for i, key in enumerate(learnt.keys)}
-        chosen = np.asarray([place[b"%d" % kind] for kind in self.kind.tolist()])
-        state = {name: value[chosen] for name, value in learnt.key_state.items()}
-        return replace(learnt, keys=list(self.keys), key_state=state)
+        model = fit_pipeline(series, config, epochs=epochs)
+        index = {key: i for i, key in enumerate(model.keys)}
+        model_keys = np.asarray([index[b"%d" % kind] for kind in self.kind.tolist()])
+        state = {name: value[model_keys] for name, value in model.key_state.items()}
+        return replace(model, keys=list(self.keys), key_state=state)
 
     def _values(
         self,
@@ -154,5 +154,5 @@ class Fleet:
         wave = self._swing[kind] * np.sin(np.atleast_1d(angle)[:, None] + self._phase[kind])
         shared = np.einsum("nf,nfc->nc", factors, self._mix[kind])
         noise = 0.5 * rng.standard_normal(wave.shape)
-        moved = self._mean[kind] + self._scale[kind] * (wave + shared + noise)
-        return np.asarray(np.round(moved, 3), dtype=np.float64)
+        signal = self._mean[kind] + self._scale[kind] * (wave + shared + noise)
+        return np.asarray(np.round(signal, 3), dtype=np.float64)

@@ -25,7 +25,7 @@ RESULTS: Final = Path(__file__).parent / "results"
 
 
 class Benchmark(NamedTuple):
-    """Where a benchmark lives, and what it measures."""
+    """Module of a benchmark, and the quantity it measures."""
 
     module: str
     help: str
@@ -77,15 +77,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one benchmark, or list them.
 
     Args:
-        arguments: What follows `python -m benchmarks`; None takes the process's own.
+        arguments: Words after `python -m benchmarks`; None takes the process's own.
 
     Returns:
         0 done, 1 it could not be measured, 2 wrong use.
     """
-    picked = pick("benchmark", "benchmarks", BENCHMARKS, arguments)
-    if isinstance(picked, int):
-        return picked
-    name, module, parser, words = picked
+    benchmark = pick("benchmark", "benchmarks", BENCHMARKS, arguments)
+    if isinstance(benchmark, int):
+        return benchmark
+    name, module, parser, words = benchmark
     parser.add_argument("--json", action="store_true", help="one JSON object, the last line")
     parser.add_argument("--save", action="store_true", help="keep it in benchmarks/results/")
     module.add_options(parser)
@@ -105,8 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     if options.save:
         print(f"kept in {save(name, result)}", file=sys.stderr)
-    shown = getattr(module, "lines", lines)
-    print(json.dumps(result) if options.json else "\n".join(shown(result)))
+    print_lines = getattr(module, "lines", lines)
+    print(json.dumps(result) if options.json else "\n".join(print_lines(result)))
     return 0
 
 
@@ -116,13 +116,13 @@ def pick(
     known: Mapping[str, tuple[str, str]],
     arguments: Sequence[str] | None,
 ) -> tuple[str, ModuleType, argparse.ArgumentParser, list[str]] | int:
-    """What the first word names: a benchmark, or a proof.
+    """Choose a benchmark or a proof by the first word.
 
     Args:
-        kind: What they are called.
-        program: What follows `python -m`.
+        kind: Noun for the entries, such as "benchmark".
+        program: Module name after `python -m`.
         known: Module and sentence by name.
-        arguments: What follows the program; None takes the process's own.
+        arguments: Words after the program; None takes the process's own.
 
     Returns:
         Name, module, a parser without options, and the other words; or the exit code, when the
@@ -153,8 +153,8 @@ def pick(
 
 def settings(options: argparse.Namespace) -> dict[str, Any]:
     """The options that shape the measurement."""
-    given = vars(options)
-    return {name: given[name] for name in given if name not in ("json", "save")}
+    arguments = vars(options)
+    return {name: arguments[name] for name in arguments if name not in ("json", "save")}
 
 
 def save(name: str, result: Mapping[str, Any], folder: Path = RESULTS) -> Path:
@@ -172,12 +172,12 @@ def lines(result: Mapping[str, Any], indent: str = "") -> list[str]:
         if isinstance(value, Mapping) and value:
             out += [f"{indent}{name}:", *lines(value, indent + "  ")]
         else:
-            shown = f"{value:,.4g}" if isinstance(value, float) and value < 1e4 else value
-            shown = f"{shown:,.0f}" if isinstance(shown, float) else shown
-            out.append(f"{indent}{name:<24} {shown}")
+            text = f"{value:,.4g}" if isinstance(value, float) and value < 1e4 else value
+            text = f"{text:,.0f}" if isinstance(text, float) else text
+            out.append(f"{indent}{name:<24} {text}")
     return out
 
 
-def say(text: str) -> None:
+def log_progress(text: str) -> None:
     """Progress, on stderr."""
     print(text, file=sys.stderr, flush=True)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.frame import BenchmarkError, say
+from benchmarks.frame import BenchmarkError, log_progress
 from ember_core import nn, ops
 from ember_core.models import RBM, LiquidForecaster
 from ember_core.pipeline import FleetModel, PipelineConfig
@@ -90,21 +90,21 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     parts = options.parts.split(",")
     if not set(parts) <= set(PARTS):
         raise BenchmarkError(f"parts are some of {', '.join(PARTS)}. Received: {options.parts!r}")
-    places = _places(options)
+    devices = _places(options)
     batches = sorted(int(size) for size in options.batches.split(","))
-    found: dict[str, Any] = {"device": _device_name(options.device), "threads": options.threads}
+    figures: dict[str, Any] = {"device": _device_name(options.device), "threads": options.threads}
     if "cfc" in parts:
-        say("CfC step")
-        found["cfc"] = cfc(places, batches, options.seconds)
+        log_progress("CfC step")
+        figures["cfc"] = cfc(devices, batches, options.seconds)
     if "pipeline" in parts:
-        found["pipeline"] = pipeline(places, batches, options)
+        figures["pipeline"] = pipeline(devices, batches, options)
     if "rbm" in parts:
-        say("RBM training")
-        found["rbm"] = rbm(places)
+        log_progress("RBM training")
+        figures["rbm"] = rbm(devices)
     if "liquid" in parts:
-        say("liquid training")
-        found["liquid"] = liquid(places)
-    return found
+        log_progress("liquid training")
+        figures["liquid"] = liquid(devices)
+    return figures
 
 
 def _places(options: argparse.Namespace) -> list[Place]:
@@ -119,10 +119,10 @@ def _places(options: argparse.Namespace) -> list[Place]:
             "CUDA is not available to PyTorch here. Run it where there is a GPU, or with "
             "--device cpu to try the benchmark itself"
         )
-    places = [Place("numpy", "numpy", "cpu"), Place("torch-cpu", "torch", "cpu")]
+    devices = [Place("numpy", "numpy", "cpu"), Place("torch-cpu", "torch", "cpu")]
     if options.device == "cpu":
-        return places
-    return [*places, Place(f"torch-{options.device}", "torch", options.device)]
+        return devices
+    return [*devices, Place(f"torch-{options.device}", "torch", options.device)]
 
 
 def _device_name(device: str) -> str:
@@ -139,21 +139,21 @@ def cfc(places: Sequence[Place], batches: Sequence[int], seconds: float) -> dict
         weights = _cell().state_dict()
     rates: dict[str, dict[str, int]] = {}
     states: list[Any] = []
-    for place in places:
-        with place.default(), place.quiet():
+    for device in places:
+        with device.default(), device.quiet():
             cell = _cell()
             cell.load_state_dict(weights)
             step = nn.FusedCfC(cell)
-            rates[place.name] = {}
+            rates[device.name] = {}
             for size in batches:
-                x, h, dt = _cell_rows(place, size)
-                kept = {"h": h}
+                x, h, dt = _cell_rows(device, size)
+                carry = {"h": h}
 
-                def once(step: Any = step, x: Any = x, dt: Any = dt, kept: Any = kept) -> None:
-                    kept["h"] = step(x, kept["h"], dt)[1]
+                def once(step: Any = step, x: Any = x, dt: Any = dt, carry: Any = carry) -> None:
+                    carry["h"] = step(x, carry["h"], dt)[1]
 
-                rates[place.name][str(size)] = rate(once, size, place, seconds)
-            states.append(ops.to_numpy(step(*_cell_rows(place, 997))[1]))
+                rates[device.name][str(size)] = rate(once, size, device, seconds)
+            states.append(ops.to_numpy(step(*_cell_rows(device, 997))[1]))
     return {
         "rows_per_second": rates,
         "pays_from": pays_from(rates, places),
@@ -181,28 +181,28 @@ def pipeline(
     places: Sequence[Place], batches: Sequence[int], options: argparse.Namespace
 ) -> dict[str, Any]:
     """The whole step of a trained pipeline, one row per key."""
-    say("training a pipeline")
+    log_progress("training a pipeline")
     trained = _trained(options.keys, options.rows)
     rates: dict[str, dict[str, dict[str, int]]] = {"kept": {}, "fed": {}}
     scores = {}
-    for place in places:
-        say(f"pipeline on {place.name}")
-        with place.default(), place.quiet():
-            model = _moved(trained, place)
+    for device in places:
+        log_progress(f"pipeline on {device.name}")
+        with device.default(), device.quiet():
+            model = _moved(trained, device)
             for way in rates:
-                rates[way][place.name] = {
-                    str(size): _steps(model, place, size, options.seconds, fed=way == "fed")
+                rates[way][device.name] = {
+                    str(size): _steps(model, device, size, options.seconds, fed=way == "fed")
                     for size in batches
                 }
-            scores[place.name] = _scores(model, place)
+            scores[device.name] = _scores(model, device)
     first, last = scores["numpy"], scores[places[-1].name]
-    apart = np.abs(last["score"] - first["score"])
+    difference = np.abs(last["score"] - first["score"])
     return {
         "rows_per_second": rates,
-        "pays_from": {way: pays_from(found, places) for way, found in rates.items()},
+        "pays_from": {way: pays_from(speeds, places) for way, speeds in rates.items()},
         # To 1 nat where the score is smaller: a score near nothing is a difference of large terms.
         "largest_relative_difference": float(
-            (apart / np.maximum(np.abs(first["score"]), 1.0)).max()
+            (difference / np.maximum(np.abs(first["score"]), 1.0)).max()
         ),
         "same_triggers": bool(np.array_equal(first["fires"], last["fires"])),
     }
@@ -210,8 +210,11 @@ def pipeline(
 
 def _values(keys: int, rows: int, seed: int) -> Any:
     """Noise with a memory `(rows, keys, CHANNELS)`, each key on a level of its own."""
-    own, rng = np.random.default_rng(5), np.random.default_rng([5, seed])
-    level, size = own.normal(0, 100, (keys, CHANNELS)), own.uniform(2, 9, (keys, CHANNELS))
+    weights_rng, rng = np.random.default_rng(5), np.random.default_rng([5, seed])
+    level, size = (
+        weights_rng.normal(0, 100, (keys, CHANNELS)),
+        weights_rng.uniform(2, 9, (keys, CHANNELS)),
+    )
     x = rng.standard_normal((rows, keys, CHANNELS))
     for t in range(1, rows):
         x[t] += 0.7 * x[t - 1]
@@ -236,32 +239,32 @@ def _moved(trained: FleetModel, place: Place) -> FleetModel:
         for state in (trained.key_state, trained.new_state)
     )
     model = FleetModel(copy, trained.keys, key_state, new_state, report={})
-    model.pipeline.frozen()
+    model.pipeline.freeze()
     return model
 
 
 def _state_of(model: FleetModel, place: Place, size: int) -> Any:
     """State of many keys, each like one of the model's."""
-    which = place.there(np.arange(size) % len(model.keys))
-    return {name: ops.take(value, which) for name, value in model.key_state.items()}
+    key_index = place.there(np.arange(size) % len(model.keys))
+    return {name: ops.take(value, key_index) for name, value in model.key_state.items()}
 
 
 def _steps(model: FleetModel, place: Place, size: int, seconds: float, *, fed: bool) -> int:
     """Rows a second of `Pipeline.step`."""
     values = _values(len(model.keys), 2, 1)[1][np.arange(size) % len(model.keys)]
-    kept: dict[str, Any] = {"state": _state_of(model, place, size), "row": 2_000}
-    there = place.there(values)
-    ones = place.there(np.ones(size, np.int64))
+    carry: dict[str, Any] = {"state": _state_of(model, place, size), "row": 2_000}
+    device_values = place.there(values)
+    steps = place.there(np.ones(size, np.int64))
 
     def once() -> None:
-        kept["row"] += 1
-        when = kept["row"] * ROW_US
+        carry["row"] += 1
+        time_us = carry["row"] * ROW_US
         if fed:
             rows = place.there(values)
-            times = place.there(np.full(size, when, np.int64))
+            times = place.there(np.full(size, time_us, np.int64))
         else:
-            rows, times = there, ones * when
-        kept["state"], _, score, decision = model.pipeline.step(kept["state"], rows, times)
+            rows, times = device_values, steps * time_us
+        carry["state"], _, score, decision = model.pipeline.step(carry["state"], rows, times)
         if fed:
             ops.to_numpy(score), ops.to_numpy(decision.fires)
 
@@ -291,24 +294,26 @@ def rbm(places: Sequence[Place]) -> dict[str, Any]:
     """Rows a second of CD-1 on rows that lie there, by batch size."""
     rows = np.random.default_rng(0).standard_normal((131_072, 64)).astype(np.float32)
     rates: dict[str, dict[str, int]] = {}
-    for place in places:
-        rates[place.name] = {}
-        with place.default():
-            there = place.there(rows)
+    for device in places:
+        rates[device.name] = {}
+        with device.default():
+            device_rows = device.there(rows)
             for size in (128, 1_024, 8_192):
                 count = min(len(rows), 200 * size)
 
-                def train(size: int = size, count: int = count, there: Any = there) -> None:
+                def train(
+                    size: int = size, count: int = count, device_rows: Any = device_rows
+                ) -> None:
                     model = RBM(64, 128, generator=ops.generator(0))
                     fit_rbm(
                         model,
-                        there[:count],
+                        device_rows[:count],
                         epochs=1,
                         batch_size=size,
                         generator=ops.generator(1),
                     )
 
-                rates[place.name][str(size)] = rate(train, count, place, 0.0)
+                rates[device.name][str(size)] = rate(train, count, device, 0.0)
     return {"rows_per_second": rates, "pays_from": pays_from(rates, places)}
 
 
@@ -317,27 +322,27 @@ def liquid(places: Sequence[Place]) -> dict[str, Any]:
     steps = 32
     rng = np.random.default_rng(0)
     rates: dict[str, dict[str, int]] = {}
-    for place in places:
-        if place.backend == "numpy" and find_spec("autograd") is None:
-            say("NumPy is left out: the package autograd is not installed")
+    for device in places:
+        if device.backend == "numpy" and find_spec("autograd") is None:
+            log_progress("NumPy is left out: the package autograd is not installed")
             continue
-        rates[place.name] = {}
+        rates[device.name] = {}
         for size in (32, 512, 4_096):
             x = rng.standard_normal((size, steps, CHANNELS)).astype(np.float32)
-            with place.default():
-                there = place.there(x)
+            with device.default():
+                device_x = device.there(x)
 
-                def train(size: int = size, there: Any = there) -> None:
+                def train(size: int = size, device_x: Any = device_x) -> None:
                     cell = nn.WiredCfCCell(CHANNELS, nn.AutoNCP(NEURONS, MOTORS, seed=3))
                     fit_sequences(
                         LiquidForecaster(cell, CHANNELS),
-                        there,
+                        device_x,
                         epochs=3,
                         batch_size=size,
                         generator=ops.generator(0),
                     )
 
-                rates[place.name][str(size)] = rate(train, 3 * size * steps, place, 0.0)
+                rates[device.name][str(size)] = rate(train, 3 * size * steps, device, 0.0)
     return {"rows_per_second": rates, "pays_from": pays_from(rates, places)}
 
 
@@ -345,25 +350,25 @@ def rate(call: Callable[[], Any], rows: int, place: Place, seconds: float) -> in
     """Rows a second of a call over so many rows, after one that is not counted."""
     call()
     place.wait()
-    calls, began = 0, time.perf_counter()
+    calls, started = 0, time.perf_counter()
     while True:
         call()
         calls += 1
-        if calls % 8 and time.perf_counter() - began < seconds:
+        if calls % 8 and time.perf_counter() - started < seconds:
             continue
         place.wait()
-        took = time.perf_counter() - began
-        if took >= seconds:
-            return round(calls * rows / took)
+        elapsed = time.perf_counter() - started
+        if elapsed >= seconds:
+            return round(calls * rows / elapsed)
 
 
 def pays_from(rates: dict[str, dict[str, int]], places: Sequence[Place]) -> int | None:
     """Smallest size from which on, also for all larger ones, the last place is the quickest."""
     last = rates[places[-1].name]
-    others = [found for name, found in rates.items() if name != places[-1].name]
+    host_speeds = [speeds for name, speeds in rates.items() if name != places[-1].name]
     begin = None
     for size in sorted(last, key=int, reverse=True):
-        if any(last[size] <= found[size] for found in others):
+        if any(last[size] <= speeds[size] for speeds in host_speeds):
             break
         begin = int(size)
     return begin

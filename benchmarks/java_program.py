@@ -24,8 +24,8 @@ def compiled(
     Args:
         program: Name of its class.
         source: Its text.
-        name: Of the jars' folder, as in `fetched`.
-        artefacts: What it needs, as in `fetched`.
+        name: Name of the jars' folder, as in `fetched`.
+        artefacts: Maven coordinates it needs, as in `fetched`.
         alone: More of it, as in `fetched`.
 
     Raises:
@@ -41,7 +41,7 @@ def compiled(
             file = Path(scratch) / f"{program}.java"
             file.write_text(source)
             words = [compiler, "-cp", str(jars / "*"), "-d", str(jars), str(file)]
-            done = subprocess.run(words, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise MavenError(f"javac: {(done.stderr or 'no output').strip()[:200]}")
+            process = subprocess.run(words, capture_output=True, text=True, check=False)
+        if process.returncode:
+            raise MavenError(f"javac: {(process.stderr or 'no output').strip()[:200]}")
     return os.pathsep.join((str(jars), str(jars / "*")))

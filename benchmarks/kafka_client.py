@@ -1,4 +1,4 @@
-"""What broker tests and benchmarks do to a broker: make topics, produce, read everything back."""
+"""Broker client of tests and benchmarks: create topics, produce, read everything back."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 _QUIET: Final = {"log_level": 0}
 _REQUEST_SECONDS: Final = 20.0
+_END_OF_LOG_MS: Final = 10  # how long a broker with no more records holds its answer back
 _PRODUCER: Final = {
     "partitioner": "murmur2_random",
     "linger.ms": 5,
@@ -59,19 +60,19 @@ def create_topics(
         config: Topic settings for all of them.
     """
     admin = AdminClient({"bootstrap.servers": bootstrap, **_QUIET})
-    wanted = [
+    new_topics = [
         NewTopic(name, count, replication_factor=-1, config=dict(config or {}))
         for name, count in topics.items()
     ]
-    for done in admin.create_topics(wanted).values():
-        done.result(_REQUEST_SECONDS)
+    for future in admin.create_topics(new_topics).values():
+        future.result(_REQUEST_SECONDS)
     deadline = time.monotonic() + _REQUEST_SECONDS
     while time.monotonic() < deadline:
-        found = admin.list_topics(timeout=_REQUEST_SECONDS).topics
+        topics_there = admin.list_topics(timeout=_REQUEST_SECONDS).topics
         if all(
-            name in found
-            and len(found[name].partitions) == count
-            and all(part.leader >= 0 for part in found[name].partitions.values())
+            name in topics_there
+            and len(topics_there[name].partitions) == count
+            and all(part.leader >= 0 for part in topics_there[name].partitions.values())
             for name, count in topics.items()
         ):
             return
@@ -82,8 +83,8 @@ def create_topics(
 def delete_topics(bootstrap: str, topics: Iterable[str]) -> None:
     """Delete topics by the admin API."""
     admin = AdminClient({"bootstrap.servers": bootstrap, **_QUIET})
-    for done in admin.delete_topics(list(topics)).values():
-        done.result(_REQUEST_SECONDS)
+    for future in admin.delete_topics(list(topics)).values():
+        future.result(_REQUEST_SECONDS)
 
 
 def produce(bootstrap: str, topic: str, records: Iterable[Send], **config: Any) -> int:
@@ -119,11 +120,11 @@ def produce(bootstrap: str, topic: str, records: Iterable[Send], **config: Any) 
                 producer.poll(0.1)
         if sent % 1000 == 0:
             producer.poll(0)
-    left = producer.flush(_REQUEST_SECONDS * 3)
+    unsent = producer.flush(_REQUEST_SECONDS * 3)
     if failures:
         raise KafkaException(failures[0])
-    if left:
-        raise TimeoutError(f"{left} records of {sent} were not acknowledged by {topic}")
+    if unsent:
+        raise TimeoutError(f"{unsent} records of {sent} were not acknowledged by {topic}")
     return sent
 
 
@@ -149,6 +150,7 @@ def consume_all(
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed" if committed else "read_uncommitted",
             "enable.partition.eof": True,
+            "fetch.wait.max.ms": _END_OF_LOG_MS,
             **_QUIET,
         }
     )
@@ -182,11 +184,11 @@ def read_changelog(
     """The rows a compacted topic stands for: (partition, key) -> last value, tombstones applied."""
     rows: dict[tuple[int, bytes], bytes] = {}
     for record in consume_all(bootstrap, topic, committed=committed):
-        at = (record.partition, record.key or b"")
+        place_of_row = (record.partition, record.key or b"")
         if record.value is None:
-            rows.pop(at, None)
+            rows.pop(place_of_row, None)
         else:
-            rows[at] = record.value
+            rows[place_of_row] = record.value
     return rows
 
 
@@ -214,10 +216,13 @@ def committed_offsets(bootstrap: str, group: str, topic: str) -> list[int | None
     consumer = Consumer({"bootstrap.servers": bootstrap, **settings, **_QUIET})
     try:
         count = len(consumer.list_topics(topic, timeout=_REQUEST_SECONDS).topics[topic].partitions)
-        found = consumer.committed(
+        committed_offsets = consumer.committed(
             [TopicPartition(topic, part) for part in range(count)], timeout=_REQUEST_SECONDS
         )
-        return [None if at.offset < 0 else at.offset for at in found]
+        return [
+            None if partition_offset.offset < 0 else partition_offset.offset
+            for partition_offset in committed_offsets
+        ]
     finally:
         consumer.close()
 

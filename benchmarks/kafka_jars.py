@@ -34,14 +34,14 @@ def jars() -> Path:
     Raises:
         KafkaUnavailableError: If Java or Maven is missing, or the fetch fails.
     """
-    given = os.environ.get("EMBER_KAFKA_JARS")
-    if given:
-        if not any(Path(given).glob("kafka_2.13-*.jar")):
+    folder_name = os.environ.get("EMBER_KAFKA_JARS")
+    if folder_name:
+        if not any(Path(folder_name).glob("kafka_2.13-*.jar")):
             raise KafkaUnavailableError(
                 "EMBER_KAFKA_JARS has no Kafka. Expected a folder with kafka_2.13-*.jar. "
-                f"Received: EMBER_KAFKA_JARS={given}."
+                f"Received: EMBER_KAFKA_JARS={folder_name}."
             )
-        return Path(given)
+        return Path(folder_name)
     try:
         return fetched(f"kafka-{VERSION}", _JARS)
     except MavenError as error:
@@ -55,13 +55,15 @@ def java() -> str:
         KafkaUnavailableError: If there is none of at least version 17.
     """
     home = os.environ.get("JAVA_HOME")
-    found = shutil.which("java", path=str(Path(home) / "bin")) if home else shutil.which("java")
-    if found is None:
+    java_path = shutil.which("java", path=str(Path(home) / "bin")) if home else shutil.which("java")
+    if java_path is None:
         raise KafkaUnavailableError(f"no Java: Kafka {VERSION} needs Java {_JAVA_MAJOR} or later")
-    text = subprocess.run([found, "-version"], capture_output=True, text=True, check=False).stderr
+    text = subprocess.run(
+        [java_path, "-version"], capture_output=True, text=True, check=False
+    ).stderr
     match = re.search(r'version "(\d+)', text)
     if match is None or int(match.group(1)) < _JAVA_MAJOR:
         raise KafkaUnavailableError(
             f"Java is too old: Kafka {VERSION} needs Java {_JAVA_MAJOR} or later"
         )
-    return found
+    return java_path

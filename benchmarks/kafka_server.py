@@ -135,8 +135,10 @@ class RealKafka:
         command = [java(), f"-Xms{self._heap_mb}m", f"-Xmx{self._heap_mb}m", "-cp", f"{jars()}/*"]
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="ember-kafka-"))
-            self._port, self._controller_port, *others = _free_ports(2 + len(self._listeners))
-            self.ports = dict(zip(self._listeners, others, strict=True))
+            self._port, self._controller_port, *listener_ports = _free_ports(
+                2 + len(self._listeners)
+            )
+            self.ports = dict(zip(self._listeners, listener_ports, strict=True))
             self._format(command)
         try:
             self._spawn(command)
@@ -204,7 +206,7 @@ class RealKafka:
         properties = self._folder / "server.properties"
         properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         (self._folder / "log4j2.properties").write_text(_LOGGING)
-        done = subprocess.run(
+        process = subprocess.run(
             [
                 *command,
                 "-XX:TieredStopAtLevel=1",
@@ -220,9 +222,11 @@ class RealKafka:
             text=True,
             check=False,
         )
-        if done.returncode != 0:
+        if process.returncode != 0:
             self.stop()
-            raise KafkaFailedError(f"Kafka's log folder was not formatted: {done.stderr.strip()}")
+            raise KafkaFailedError(
+                f"Kafka's log folder was not formatted: {process.stderr.strip()}"
+            )
 
     def _spawn(self, command: list[str]) -> None:
         assert self._folder is not None
@@ -289,9 +293,9 @@ class RealKafka:
 def _free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        for listener in sockets:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in sockets]
 
 
 def _listens(port: int) -> bool:

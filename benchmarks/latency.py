@@ -25,7 +25,7 @@ import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.fleet import INTERVAL_US, Block, Fleet
-from benchmarks.frame import BenchmarkError, say
+from benchmarks.frame import BenchmarkError, log_progress
 from benchmarks.kafka_client import Send, create_topics, produce
 from benchmarks.kafka_server import RealKafka
 from benchmarks.processes import cpu_seconds
@@ -70,14 +70,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     fleet = Fleet(options.keys, options.channels, kinds=options.kinds)
     loads = [int(word) for word in options.loads.split(",")]
     longest = options.warm_seconds + options.seconds
-    most = options.maximum or _FLOOD
-    rates = [most * load // 100 for load in loads] + [0 if options.maximum else _FLOOD]
-    ahead = sum(rate * longest for rate in rates) / options.keys + 2
-    rounds = _HISTORY_ROUNDS + round(ahead)
-    found: dict[str, Any] = {}
+    max_rate = options.maximum or _FLOOD
+    rates = [max_rate * load // 100 for load in loads] + [0 if options.maximum else _FLOOD]
+    turns_ahead = sum(rate * longest for rate in rates) / options.keys + 2
+    rounds = _HISTORY_ROUNDS + round(turns_ahead)
+    by_load: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="ember-bench-") as scratch, RealKafka() as kafka:
         folder = Path(scratch)
-        say("training")
+        log_progress("training")
         fleet.model().save(folder / "model")
         create_topics(
             kafka.bootstrap,
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         )
         start_us = time.time_ns() // 1000 - rounds * INTERVAL_US
         blocks = fleet.rounds(10**9, start_us - start_us % INTERVAL_US)
-        say("writing the history")
+        log_progress("writing the history")
         history = itertools.islice(blocks, _HISTORY_ROUNDS)
         sent = produce(
             kafka.bootstrap,
@@ -105,29 +105,29 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             worker.watch(sent + source.sent, _START_SECONDS)
             for load in loads:
                 rate = maximum * load // 100
-                say(f"{load} %: {rate:,} records/s")
+                log_progress(f"{load} %: {rate:,} records/s")
                 source.prepare(round(rate * longest) + 2)
                 source.produce(kafka.bootstrap, rate, options.warm_seconds)
                 first, pids = source.sent, (worker.pid, kafka.pid, os.getpid())
-                began, before = time.monotonic(), list(map(cpu_seconds, pids))
+                started, cpu_before = time.monotonic(), list(map(cpu_seconds, pids))
                 source.produce(kafka.bootstrap, rate, options.seconds)
-                took, after = time.monotonic() - began, list(map(cpu_seconds, pids))
+                elapsed, cpu_after = time.monotonic() - started, list(map(cpu_seconds, pids))
                 worker.watch(sent + source.sent, _START_SECONDS)
                 time.sleep(1.0)
-                found[str(load)] = {
+                by_load[str(load)] = {
                     "records_per_second": rate,
                     **quantiles(alerts.since(first)),
                     "cpu_shares": {
-                        name: round((end - begin) / took, 3)
-                        for name, begin, end in zip(_PARTIES, before, after, strict=True)
+                        name: round((end - begin) / elapsed, 3)
+                        for name, begin, end in zip(_PARTIES, cpu_before, cpu_after, strict=True)
                     },
                 }
             worker.stop()
     half = min(loads, key=lambda load: abs(load - 50))
     return {
-        "p99_seconds": found[str(half)]["p99_seconds"],
+        "p99_seconds": by_load[str(half)]["p99_seconds"],
         "maximum_records_per_second": maximum,
-        "loads": found,
+        "loads": by_load,
     }
 
 
@@ -135,10 +135,10 @@ def _taken(worker: EmberWorker, source: Load, bootstrap: str, options: argparse.
     """Records a second that the worker takes while more are produced beside it."""
     source.prepare(round(_FLOOD * (options.warm_seconds + options.seconds)) + 2)
     source.produce(bootstrap, _FLOOD, options.warm_seconds)
-    began, before = time.monotonic(), worker.records()
+    started, records_before = time.monotonic(), worker.records()
     source.produce(bootstrap, _FLOOD, options.seconds)
-    maximum = round((worker.records() - before) / (time.monotonic() - began))
-    say(f"takes {maximum:,} records/s")
+    maximum = round((worker.records() - records_before) / (time.monotonic() - started))
+    log_progress(f"takes {maximum:,} records/s")
     return maximum
 
 
@@ -162,7 +162,7 @@ class Load:
     """Records of a fleet at a rate, and when each was handed over.
 
     Args:
-        fleet: Whose records.
+        fleet: Fleet that the records come from.
         blocks: Its rounds without end; event times go on from the first of the first.
         share: Share of records with one channel far off.
 
@@ -194,9 +194,9 @@ class Load:
         return block._replace(values=values)
 
     def number(self, time_us: int) -> int:
-        """Which record has an event time; below 0: one before the first."""
-        turn, rest = divmod(time_us - self._start_us, INTERVAL_US)
-        return turn * len(self._fleet.keys) + rest // self._step_us
+        """Number of the record that has an event time; below 0 before the first."""
+        turn, remainder_us = divmod(time_us - self._start_us, INTERVAL_US)
+        return turn * len(self._fleet.keys) + remainder_us // self._step_us
 
     def handed_over(self, number: int) -> float:
         """Moment of the monotonic clock at which a record was handed over; early by one tick."""
@@ -211,7 +211,7 @@ class Load:
             self.sent += 1
 
     def produce(self, bootstrap: str, rate: int, seconds: float) -> None:
-        """Produce what is ready at a rate.
+        """Produce prepared records at a rate.
 
         Raises:
             BenchmarkError: If this process cannot keep up.
@@ -234,17 +234,17 @@ class Load:
                 producer.produce(TOPIC, key=key, value=value)
             producer.poll(0)
             time.sleep(_TICK_SECONDS)
-        took = time.monotonic() - started
+        elapsed = time.monotonic() - started
         producer.flush(30)
-        if took > 1.1 * seconds + 0.5:
+        if elapsed > 1.1 * seconds + 0.5:
             raise BenchmarkError(
-                f"{total} records took {took:.1f} s to produce. Expected {seconds:.1f} s. "
+                f"{total} records took {elapsed:.1f} s to produce. Expected {seconds:.1f} s. "
                 "Lower --maximum."
             )
 
 
 class _Body(msgspec.Struct):
-    """What of an event's body is needed: the time of its row."""
+    """Field of an event's body that is needed: the time of its row."""
 
     started: datetime = msgspec.field(name="startsAt")
 
@@ -256,7 +256,7 @@ class Alerts:
         bootstrap: Broker.
         topic: Topic of anomalies.
         partitions: Its partitions.
-        load: Knows the moments; alerts of what came before it are passed over.
+        load: Load that knows the moments of its records; alerts of earlier records are skipped.
     """
 
     def __init__(self, bootstrap: str, topic: str, partitions: int, load: Load) -> None:
@@ -286,7 +286,7 @@ class Alerts:
 
     def since(self, number: int) -> list[float]:
         """Seconds from production to alert, of the records from one on."""
-        return [delay for at, delay in self._delays if at >= number]
+        return [delay for record_number, delay in self._delays if record_number >= number]
 
     def _read(self) -> None:
         decoder = msgspec.json.Decoder(_Body)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.frame import BenchmarkError, say
+from benchmarks.frame import BenchmarkError, log_progress
 from ember_core import nn, ops
 from ember_core.models import RBM
 from ember_core.training import fit_rbm
@@ -50,21 +50,21 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     parts = options.parts.split(",")
     if not set(parts) <= set(PARTS):
         raise BenchmarkError(f"parts are some of {', '.join(PARTS)}. Received: {options.parts!r}")
-    found: dict[str, Any] = {"ratios": {}}
+    report: dict[str, Any] = {"ratios": {}}
     if "cfc" in parts:
-        say("CfC step")
-        found["cfc"] = cfc(options)
-        found["ratios"]["cfc_step_vs_ncps"] = found["cfc"].pop("ratio")
+        log_progress("CfC step")
+        report["cfc"] = cfc(options)
+        report["ratios"]["cfc_step_vs_ncps"] = report["cfc"].pop("ratio")
     if "rbm" in parts:
-        say("RBM training")
-        found["rbm"] = rbm(options)
-        found["ratios"]["rbm_vs_sklearn"] = found["rbm"].pop("ratio")
+        log_progress("RBM training")
+        report["rbm"] = rbm(options)
+        report["ratios"]["rbm_vs_sklearn"] = report["rbm"].pop("ratio")
     if "features" in parts and find_spec("benchmarks.library_features"):
-        say("features")
+        log_progress("features")
         figures = importlib.import_module("benchmarks.library_features").measure(options)
-        found["ratios"] |= figures.pop("ratios")
-        found["features"] = figures
-    return found
+        report["ratios"] |= figures.pop("ratios")
+        report["features"] = figures
+    return report
 
 
 def cfc(options: argparse.Namespace) -> dict[str, Any]:
@@ -75,63 +75,65 @@ def cfc(options: argparse.Namespace) -> dict[str, Any]:
     from ncps.wirings import AutoNCP as TheirWiring
 
     torch.set_num_threads(1)
-    theirs = TheirCell(
+    peer_cell = TheirCell(
         options.inputs, TheirWiring(options.neurons, options.motors, 0.5, seed=3), mode="default"
     ).eval()
-    ours = nn.WiredCfCCell(
+    cell = nn.WiredCfCCell(
         options.inputs,
         nn.AutoNCP(options.neurons, options.motors, sparsity_level=0.5, seed=3),
     )
-    for number, head in enumerate(ours.layers):
-        _copy_head(getattr(theirs, f"layer_{number}"), head)
-    steps: dict[str, Any] = {"numpy": nn.FusedCfC(ours)}
+    for number, head in enumerate(cell.layers):
+        _copy_head(getattr(peer_cell, f"layer_{number}"), head)
+    steps: dict[str, Any] = {"numpy": nn.FusedCfC(cell)}
     with ops.default_backend("torch"):
-        there = nn.WiredCfCCell.from_config(ours.get_config())
-    there.load_state_dict(ours.state_dict())
-    steps["torch"] = nn.FusedCfC(there)
+        torch_cell = nn.WiredCfCCell.from_config(cell.get_config())
+    torch_cell.load_state_dict(cell.state_dict())
+    steps["torch"] = nn.FusedCfC(torch_cell)
     rng = np.random.default_rng(0)
     x = rng.standard_normal((options.keys, options.inputs)).astype(np.float32)
     state = (0.3 * rng.standard_normal((options.keys, options.neurons))).astype(np.float32)
     elapsed = rng.exponential(size=(options.keys, 1)).astype(np.float32)
     tensors = [torch.from_numpy(a) for a in (x, state, elapsed)]
     rows = {"numpy": (x, state, elapsed), "torch": tensors}
-    held = {name: step(*rows[name])[1] for name, step in steps.items()}  # laid out as it is given
-    for name, own in held.items():
+    states = {name: step(*rows[name])[1] for name, step in steps.items()}  # laid out as it is given
+    for name, own in states.items():
         own[...] = rows[name][1]
 
     def their_step() -> Any:
         with torch.inference_mode():
-            return theirs(*tensors)
+            return peer_cell(*tensors)
 
     expected = their_step()[1].numpy()
-    found = [step(*rows[name])[1] for name, step in steps.items()]
-    found.append(ours(x, state, elapsed)[1])
-    difference = max(float(np.abs(np.asarray(one) - expected).max()) for one in found)
+    new_states = [step(*rows[name])[1] for name, step in steps.items()]
+    new_states.append(cell(x, state, elapsed)[1])
+    difference = max(
+        float(np.abs(np.asarray(new_state) - expected).max()) for new_state in new_states
+    )
     if not difference < CLOSE:
         raise BenchmarkError(f"the outputs differ by {difference:.2g}")
 
     def in_place(name: str) -> Callable[[], Any]:
         """A step whose state replaces the one before, as a stream has it."""
-        step, (given, _, dt), own = steps[name], rows[name], held[name]
-        return lambda: step(given, own, dt, own)
+        step, (inputs, _, dt), state = steps[name], rows[name], states[name]
+        return lambda: step(inputs, state, dt, state)
 
-    took = alternate(
+    durations = alternate(
         {
             "ncps": their_step,
             "fused_numpy": in_place("numpy"),
             "fused_torch": in_place("torch"),
-            "cell_numpy": lambda: ours(x, state, elapsed),
+            "cell_numpy": lambda: cell(x, state, elapsed),
         },
         options.turns,
         calls=5,
     )
-    fastest = min(("numpy", "torch"), key=lambda name: took[f"fused_{name}"])
-    best = took[f"fused_{fastest}"]
+    fastest = min(("numpy", "torch"), key=lambda name: durations[f"fused_{name}"])
+    best = durations[f"fused_{fastest}"]
     return {
-        "ratio": round(took["ncps"] / best, 2),
+        "ratio": round(durations["ncps"] / best, 2),
         "fastest_backend": fastest,
-        "ratio_numpy": round(took["ncps"] / took["fused_numpy"], 2),
-        "microseconds": {name: round(1e6 * s, 1) for name, s in took.items()},
+        "ratio_numpy": round(durations["ncps"] / durations["fused_numpy"], 2),
+        "microseconds": {name: round(1e6 * s, 1) for name, s in durations.items()},
         "nanoseconds_per_key": round(1e9 * best / options.keys, 1),
         "largest_difference": difference,
         "peak_mib": {"fused_numpy": peak_mib(lambda: steps["numpy"](x, state, elapsed))},
@@ -174,23 +176,23 @@ def rbm(options: argparse.Namespace) -> dict[str, Any]:
         )
         return model
 
-    found, peer = ours(), RBM(width, options.hidden, visible="binary")
-    other = theirs()
+    fitted_rbm, peer = ours(), RBM(width, options.hidden, visible="binary")
+    peer_rbm = theirs()
     peer.assign(
         {
-            "weights": np.ascontiguousarray(other.components_.T),
-            "visible_bias": other.intercept_visible_,
-            "hidden_bias": other.intercept_hidden_,
+            "weights": np.ascontiguousarray(peer_rbm.components_.T),
+            "visible_bias": peer_rbm.intercept_visible_,
+            "hidden_bias": peer_rbm.intercept_hidden_,
         }
     )
-    took = alternate({"sklearn": theirs, "ours": ours}, max(3, options.turns // 3), calls=1)
+    durations = alternate({"sklearn": theirs, "ours": ours}, max(3, options.turns // 3), calls=1)
     steps = options.epochs * -(-len(train) // options.batch)
     return {
-        "ratio": round(took["sklearn"] / took["ours"], 2),
-        "microseconds_per_batch": {n: round(1e6 * s / steps, 1) for n, s in took.items()},
-        "rows_per_second": round(options.epochs * len(train) / took["ours"]),
+        "ratio": round(durations["sklearn"] / durations["ours"], 2),
+        "microseconds_per_batch": {n: round(1e6 * s / steps, 1) for n, s in durations.items()},
+        "rows_per_second": round(options.epochs * len(train) / durations["ours"]),
         "peak_mib": {"sklearn": peak_mib(theirs), "ours": peak_mib(ours)},
-        "quality": {"sklearn": quality(peer, test), "ours": quality(found, test)},
+        "quality": {"sklearn": quality(peer, test), "ours": quality(fitted_rbm, test)},
     }
 
 

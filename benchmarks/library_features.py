@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.frame import BenchmarkError, say
+from benchmarks.frame import BenchmarkError, log_progress
 from benchmarks.processes import Child
 
 CHANNELS = 8
@@ -63,28 +63,33 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """
     with tempfile.TemporaryDirectory(prefix="ember-bench-") as folder:
         path = Path(folder) / "telemetry.csv"
-        say(f"writing {options.rows:,} rows")
+        log_progress(f"writing {options.rows:,} rows")
         write(path, options.rows)
         reads = {"ember": options.rows, "pandas": min(options.rows, options.pandas_rows)}
         compared = min(reads.values())
         figures = {name: _contest(name, path, rows, compared) for name, rows in reads.items()}
         worst = _difference(Path(folder))
-    ours, theirs = figures["ember"], figures["pandas"]
+    ember, pandas_figures = figures["ember"], figures["pandas"]
     if not worst <= CLOSE:
         raise BenchmarkError(f"the features differ by {worst:g}, more than {CLOSE}")
-    if ours["peak_gib"] > CAP_GIB:
-        raise BenchmarkError(f"{ours['peak_gib']} GiB were resident, more than {CAP_GIB}")
+    if ember["peak_gib"] > CAP_GIB:
+        raise BenchmarkError(f"{ember['peak_gib']} GiB were resident, more than {CAP_GIB}")
     return {
         "ratios": {
-            "features_vs_pandas": round(ours["rows_per_second"] / theirs["rows_per_second"], 2)
+            "features_vs_pandas": round(
+                ember["rows_per_second"] / pandas_figures["rows_per_second"], 2
+            )
         },
         "by_cpu_time": round(
-            theirs["cpu_seconds"] / theirs["rows"] / (ours["cpu_seconds"] / ours["rows"]), 2
+            pandas_figures["cpu_seconds"]
+            / pandas_figures["rows"]
+            / (ember["cpu_seconds"] / ember["rows"]),
+            2,
         ),
         "largest_difference": worst,
         "cap_gib": CAP_GIB,
-        "ember": ours,
-        "pandas": theirs,
+        "ember": ember,
+        "pandas": pandas_figures,
     }
 
 
@@ -108,35 +113,35 @@ def write(path: Path, rows: int, seed: int = 0) -> None:
         file.write(",".join(names).encode() + b"\n")
         for _ in range(rows // size):
             file.write(block)
-        rest = rows % size
-        if rest:
+        last_rows = rows % size
+        if last_rows:
             ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
-            file.write(block[: ends[rest - 1] + 1])
+            file.write(block[: ends[last_rows - 1] + 1])
 
 
 def _contest(name: str, path: Path, rows: int, compared: int) -> dict[str, Any]:
-    say(f"{name} reads {rows:,} rows")
+    log_progress(f"{name} reads {rows:,} rows")
     words = ["benchmarks.library_features", name, str(path), str(rows), str(compared)]
     with Child(words, path.parent, name) as child:
         child.finished(_SECONDS)
-        found: dict[str, Any] = json.loads(child.output().splitlines()[-1])
-    return found
+        figures: dict[str, Any] = json.loads(child.output().splitlines()[-1])
+    return figures
 
 
 def _difference(folder: Path) -> float:
     """The largest between the rows that both kept."""
-    ours, theirs = (np.load(folder / f"{name}.npz") for name in CONTESTANTS)
-    if sorted(ours) != sorted(theirs):
-        raise BenchmarkError(f"other features: {sorted(ours)} and {sorted(theirs)}")
-    differences = [np.abs(ours[name] - theirs[name]).max() for name in ours]
+    ember, pandas_values = (np.load(folder / f"{name}.npz") for name in CONTESTANTS)
+    if sorted(ember) != sorted(pandas_values):
+        raise BenchmarkError(f"other features: {sorted(ember)} and {sorted(pandas_values)}")
+    differences = [np.abs(ember[name] - pandas_values[name]).max() for name in ember]
     return float(np.max(differences))
 
 
 def sampled(rows: int) -> NDArray[np.int64]:
     """Numbers of the rows that are compared: none where pandas' windows begin anew."""
-    places = np.linspace(0, rows - 1, SAMPLE).astype(np.int64)
-    begin = places - places % _PANDAS_ROWS
-    return np.unique(np.minimum(np.maximum(places, begin + _SETTLED), rows - 1))
+    sample_rows = np.linspace(0, rows - 1, SAMPLE).astype(np.int64)
+    begin = sample_rows - sample_rows % _PANDAS_ROWS
+    return np.unique(np.minimum(np.maximum(sample_rows, begin + _SETTLED), rows - 1))
 
 
 Kept = dict[str, list[NDArray[Any]]]
@@ -151,15 +156,15 @@ class Parts:
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Count a block under a name."""
-        began = time.thread_time()
+        started = time.thread_time()
         yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.thread_time() - began
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.thread_time() - started
 
 
 def ember(path: Path, rows: int, compared: int, parts: Parts) -> Kept:
     """By the library, chunk by chunk."""
     from ember_core.data.sources import array_chunks
-    from ember_core.data.strides._strides import StrideState, TemporalStrides
+    from ember_core.data.strides import StrideState, TemporalStrides
     from ember_core.pipeline import ExponentialWindows, exponential_series
 
     dilated = tuple((1, s) for s in STRIDES)
@@ -167,40 +172,42 @@ def ember(path: Path, rows: int, compared: int, parts: Parts) -> Kept:
     strides = TemporalStrides(CHANNELS, WINDOW, dilated, summary=kinds)
     windows = ExponentialWindows(CHANNELS, HALF_LIVES, levels=False)
     state, moments, begin = StrideState(), None, 0
-    wanted, kept = sampled(compared), Kept()
+    sample_rows, samples = sampled(compared), Kept()
     for x in array_chunks(path, chunk_rows=_CHUNK_ROWS):
         with parts.part("strides"):
             state, found = strides.forward(state, x)
         with parts.part("exponential"):
             moments, features = exponential_series(windows, moments, x)
-        for row in wanted[(wanted >= begin) & (wanted < begin + len(x))].tolist():
+        for row in sample_rows[(sample_rows >= begin) & (sample_rows < begin + len(x))].tolist():
             for s, stride in zip(STRIDES, dilated, strict=True):
                 values = found[stride].values[row - found[stride].last[0]]
                 for kind, value in zip(kinds, np.split(values, len(kinds)), strict=True):
-                    kept.setdefault(f"{kind}_{s}", []).append(value.copy())
+                    samples.setdefault(f"{kind}_{s}", []).append(value.copy())
             blocks = np.split(features[row - begin], 1 + 2 * len(HALF_LIVES))[1:]
-            for place, value in enumerate(blocks):
-                kind = "ewm_departure" if place < len(HALF_LIVES) else "ewm_std"
-                name = f"{kind}_{HALF_LIVES[place % len(HALF_LIVES)]}"
-                kept.setdefault(name, []).append(value.copy())
+            for block, value in enumerate(blocks):
+                kind = "ewm_departure" if block < len(HALF_LIVES) else "ewm_std"
+                name = f"{kind}_{HALF_LIVES[block % len(HALF_LIVES)]}"
+                samples.setdefault(name, []).append(value.copy())
         begin += len(x)
     if begin != rows:
         raise BenchmarkError(f"{begin:,} of {rows:,} rows were read")
-    return kept
+    return samples
 
 
 def pandas(path: Path, rows: int, compared: int, parts: Parts) -> Kept:
     """By pandas, in chunks as long as its memory may be; windows begin anew in each."""
     import pandas as pd
 
-    wanted, kept = sampled(compared), Kept()
+    sample_rows, samples = sampled(compared), Kept()
     with pd.read_csv(path, chunksize=_PANDAS_ROWS, nrows=rows) as reader:
         for frame in reader:
             begin = int(frame.index[0])
-            places = wanted[(wanted >= begin) & (wanted < begin + len(frame))] - begin
+            chunk_rows = (
+                sample_rows[(sample_rows >= begin) & (sample_rows < begin + len(frame))] - begin
+            )
             with parts.part("strides"):
                 for s in STRIDES:
-                    _rolling_by_pandas(frame, s, places, kept)
+                    _rolling_by_pandas(frame, s, chunk_rows, samples)
             with parts.part("exponential"):
                 for half_life in HALF_LIVES:
                     ewm = frame.ewm(halflife=half_life, adjust=False)
@@ -208,13 +215,13 @@ def pandas(path: Path, rows: int, compared: int, parts: Parts) -> Kept:
                         ("ewm_departure", frame - ewm.mean()),
                         ("ewm_std", ewm.std(bias=True)),
                     ):
-                        values = table.iloc[places].to_numpy()
-                        kept.setdefault(f"{kind}_{half_life}", []).extend(values)
-    return kept
+                        values = table.iloc[chunk_rows].to_numpy()
+                        samples.setdefault(f"{kind}_{half_life}", []).extend(values)
+    return samples
 
 
 def _rolling_by_pandas(frame: Any, s: int, places: NDArray[np.int64], kept: Kept) -> None:
-    found: dict[tuple[str, int], NDArray[Any]] = {}
+    values: dict[tuple[str, int], NDArray[Any]] = {}
     for phase in range(s):
         part = frame.iloc[phase::s]
         rolling = part.rolling(WINDOW)
@@ -224,10 +231,10 @@ def _rolling_by_pandas(frame: Any, s: int, places: NDArray[np.int64], kept: Kept
             ("std", rolling.std(ddof=0)),
             ("departure", part - mean),
         ):
-            for place in places[places % s == phase].tolist():
-                found[kind, place] = table.iloc[place // s].to_numpy(copy=True)
+            for row in places[places % s == phase].tolist():
+                values[kind, row] = table.iloc[row // s].to_numpy(copy=True)
     for kind in ("mean", "std", "departure"):
-        kept.setdefault(f"{kind}_{s}", []).extend(found[kind, p] for p in places.tolist())
+        kept.setdefault(f"{kind}_{s}", []).extend(values[kind, p] for p in places.tolist())
 
 
 CONTESTANTS: dict[str, Callable[[Path, int, int, Parts], Kept]] = {"ember": ember, "pandas": pandas}
@@ -240,9 +247,9 @@ def _resident_bytes(most: bool) -> int:
     """
     status = Path("/proc/self/status")
     if status.exists():
-        found = re.search(rf"{'VmHWM' if most else 'VmRSS'}:\s+(\d+) kB", status.read_text())
-        if found:
-            return int(found[1]) * 1024
+        match = re.search(rf"{'VmHWM' if most else 'VmRSS'}:\s+(\d+) kB", status.read_text())
+        if match:
+            return int(match[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -253,9 +260,9 @@ def main(name: str, path: Path, rows: int, compared: int) -> None:
         importlib.import_module(module)
     packages, parts = _resident_bytes(most=False), Parts()
     begin, cpu = time.perf_counter(), time.process_time()
-    kept = CONTESTANTS[name](path, rows, compared, parts)
+    samples = CONTESTANTS[name](path, rows, compared, parts)
     seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
-    arrays: dict[str, Any] = {key: np.array(value) for key, value in kept.items()}
+    arrays: dict[str, Any] = {key: np.array(value) for key, value in samples.items()}
     np.savez(path.parent / f"{name}.npz", **arrays)
     parts.seconds["reading"] = cpu - sum(parts.seconds.values())
     figures = {

@@ -1,4 +1,4 @@
-"""The table of the library's figures in docs/implementation.md, made of a kept result."""
+"""The table of the library's figures in docs/performance.md, made of a kept result."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from benchmarks.frame import RESULTS
+from benchmarks.markdown import table
 
 UNMEASURED: Final = "Not measured yet: `python -m benchmarks library --save` does it.\n"
 
@@ -16,7 +17,7 @@ _PARTS: Final = ("reading", "strides", "exponential")
 
 
 class Budget(NamedTuple):
-    """What a ratio to a peer must reach, and aims at; None where any is welcome."""
+    """Bounds of a ratio to a peer: the least, and the aim; None without an aim."""
 
     must: float
     aim: float | None
@@ -36,7 +37,7 @@ def kept(folder: Path = RESULTS) -> dict[str, Any] | None:
 
 
 def reached(name: str, ratio: float) -> str:
-    """Which of its bounds a ratio reaches."""
+    """Name the bound that a ratio reaches."""
     budget = BUDGETS[name]
     if budget.aim is not None and ratio >= budget.aim:
         return "aim"
@@ -49,7 +50,7 @@ def page(result: Mapping[str, Any] | None) -> str:
         return UNMEASURED
     ratios, settings = result["ratios"], result["settings"]
     cfc, rbm, features = result["cfc"], result["rbm"], result["features"]
-    ours, theirs = features["ember"], features["pandas"]
+    ember, pandas = features["ember"], features["pandas"]
     fastest = cfc["fastest_backend"]
     rows = [
         (
@@ -65,37 +66,41 @@ def page(result: Mapping[str, Any] | None) -> str:
             "rbm_vs_sklearn",
         ),
         (
-            f"features of a CSV of {ours['rows']:,} rows, pandas",
-            f"{ours['rows_per_second']:,} rows/s",
-            f"{theirs['rows_per_second']:,} rows/s",
+            f"features of a CSV of {ember['rows']:,} rows, pandas",
+            f"{ember['rows_per_second']:,} rows/s",
+            f"{pandas['rows_per_second']:,} rows/s",
             "features_vs_pandas",
         ),
     ]
-    lines = [
-        "| what, beside whom | here | there | times | must | aim | reached |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for what, here, there, name in rows:
+    ratio_rows = []
+    for comparison, ember_figure, peer_figure, name in rows:
         budget = BUDGETS[name]
         aim = "" if budget.aim is None else f"{budget.aim:g}"
-        lines.append(
-            f"| {what} | {here} | {there} | {ratios[name]:.2f} | {budget.must:g} | {aim} "
-            f"| {reached(name, ratios[name])} |"
+        reached_bound = reached(name, ratios[name])
+        ratio = f"{ratios[name]:.2f}"
+        ratio_rows.append(
+            (comparison, ember_figure, peer_figure, ratio, f"{budget.must:g}", aim, reached_bound)
         )
-    head = ("features", "rows", "seconds", "processor seconds: " + ", ".join(_PARTS))
-    lines += ["", f"| {' | '.join((*head, 'most memory', 'of it packages'))} |"]
-    lines.append("| --- " * (len(head) + 2) + "|")
-    for who, one in (("ember_core", ours), ("pandas", theirs)):
-        spent = ", ".join(f"{one['cpu_seconds_by_part'][name]:.1f}" for name in _PARTS)
-        lines.append(
-            f"| {who} | {one['rows']:,} | {one['seconds']:.1f} | {spent} "
-            f"| {one['peak_gib']:.2f} GiB | {one['packages_gib']:.2f} GiB |"
+    head = ("what, beside whom", "here", "there", "times", "must", "aim", "reached")
+    ratio_table = table(head, ratio_rows)
+    spent_rows = [
+        (
+            library,
+            f"{run['rows']:,}",
+            f"{run['seconds']:.1f}",
+            ", ".join(f"{run['cpu_seconds_by_part'][name]:.1f}" for name in _PARTS),
+            f"{run['peak_gib']:.2f} GiB",
+            f"{run['packages_gib']:.2f} GiB",
         )
+        for library, run in (("ember_core", ember), ("pandas", pandas))
+    ]
+    spent_head = ("features", "rows", "seconds", "processor seconds: " + ", ".join(_PARTS))
+    spent_table = table((*spent_head, "most memory", "of it packages"), spent_rows)
     machine = result["machine"]
-    said = (
+    remark = (
         f"Measured on {machine['cpu']}, {machine['cores']} cores, a load of "
         f"{machine['load_1m']:g} beside it; one thread each, but that the library reads ahead in a "
         f"second one: by processor time the features are {features['by_cpu_time']:g} times as "
         "fast. `python -m benchmarks library --save` measures anew."
     )
-    return "\n".join((*lines, "", said)) + "\n"
+    return f"{ratio_table}\n{spent_table}\n{remark}\n"

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 from benchmarks.frame import BenchmarkError
-from stream.engine import TP, Engine, MetaRow, RowBlock, SnapshotScan
+from stream.engine import Engine, MetaRow, RowBlock, SnapshotScan
+from stream.kafka.config import WorkerConfig
+from stream.kafka.context import Context
+from stream.kafka.lifecycle import Lifecycle
 from stream.kafka.protocol.changelog import Changelog
-from stream.kafka.protocol.ports import Silent, TopicStatus
+from stream.kafka.protocol.ports import TopicStatus
+from stream.kafka.protocol.positions import Positions
 from stream.kafka.recovery.snapshot_files import SnapshotFiles
 from stream.kafka.recovery.snapshots import Snapshots
-
-
-class _Changelog(NamedTuple):
-    topic: str
-    partition: int
+from stream.observer import Observer
+from stream.settings import Settings
 
 
 class _Timed(SnapshotScan):
@@ -35,24 +37,27 @@ class _Timed(SnapshotScan):
 
 
 class _Host:
-    """What copies ask of a worker."""
+    """Part of a session that snapshots use."""
 
-    def __init__(self, engine: Engine, folder: Path) -> None:
+    def __init__(self, engine: Engine, folder: Path, topics: Sequence[str]) -> None:
         self.engine: Any = engine
-        self.changelog = Changelog(self.engine, Silent())
-        self.observer = Silent()
-        self.checkpoint = SimpleNamespace(taken={})
-        self.config = SimpleNamespace(changelog=lambda topic: f"{topic}-changelog")
-        self.administration = self
-        self.clock = time.monotonic
-        edge: Any = self
-        self.copies = Snapshots(edge, SnapshotFiles(folder))
-
-    def source(self, tp: _Changelog) -> TP:
-        return tp.topic.removesuffix("-changelog"), tp.partition
+        self.changelog = Changelog(self.engine, Observer())
+        config = replace(WorkerConfig.from_settings(Settings()), topics=tuple(topics))
+        observer = Observer()
+        context = Context(
+            config=config, observer=observer, lifecycle=Lifecycle(observer), admin=self
+        )
+        checkpoint: Any = SimpleNamespace(taken={})
+        self.changelog_of = config.changelog
+        self.copies = Snapshots(
+            context, SnapshotFiles(folder), engine, self.changelog, Positions(), checkpoint
+        )
 
     async def describe(self, topics: Sequence[str]) -> Mapping[str, TopicStatus]:
         return {topic: TopicStatus(0, "here") for topic in topics}
+
+    async def fence_producer(self, transactional_id: str) -> None:
+        raise AssertionError("nobody writes here")
 
     async def tombstones_kept(self, topics: Sequence[str]) -> Mapping[str, float]:
         return dict.fromkeys(topics, 86_400.0)
@@ -60,11 +65,11 @@ class _Host:
 
 async def copy(engine: Engine, folder: Path) -> dict[str, Any]:
     """Write copies of all partitions, whose rows are all clean."""
-    host = _Host(engine, folder)
+    host = _Host(engine, folder, [topic for topic, _ in engine.attached()])
     store = engine._store
     host.engine.walk = lambda tp: _Timed(store.slab, store.evictor, engine._parts[tp])
-    nothing = {_Changelog(f"{topic}-changelog", 0): 0 for topic, _ in engine.attached()}
-    await host.copies.restore(nothing, {})  # asks what the changelogs are
+    start_offsets = {(host.changelog_of(topic), 0): 0 for topic, _ in engine.attached()}
+    await host.copies.restore(start_offsets, {})  # asks what the changelogs are
     _Timed.longest = 0.0
     started = time.perf_counter()
     for tp in engine.attached():
@@ -72,11 +77,11 @@ async def copy(engine: Engine, folder: Path) -> dict[str, Any]:
         host.changelog.wrote(tp, 1, 0, meta.absorbed + 1, meta.encode())
         if not await host.copies.write(tp):
             raise BenchmarkError(f"No copy of {tp} was written.")
-    took = time.perf_counter() - started
+    elapsed = time.perf_counter() - started
     del host.engine.walk
     size = sum(path.stat().st_size for path in folder.iterdir())  # noqa: ASYNC240  # nobody waits
     return {
-        "write_seconds": round(took, 2),
+        "write_seconds": round(elapsed, 2),
         "write_longest_pause_seconds": round(_Timed.longest, 4),
         "mib": round(size / 2**20, 1),
     }
@@ -84,14 +89,14 @@ async def copy(engine: Engine, folder: Path) -> dict[str, Any]:
 
 async def restore(engine: Engine, folder: Path, topic: str, partitions: int) -> dict[str, Any]:
     """Load the copies into an engine."""
-    host = _Host(engine, folder)
-    ends = {_Changelog(f"{topic}-changelog", n): 10 for n in range(partitions)}
-    for tp in ends:
-        engine.attach(host.source(tp))
+    host = _Host(engine, folder, [topic])
+    ends = {(host.changelog_of(topic), n): 10 for n in range(partitions)}
+    for number in range(partitions):
+        engine.attach((topic, number))
     started = time.perf_counter()
     await host.copies.restore(ends, {})
-    took = time.perf_counter() - started
+    elapsed = time.perf_counter() - started
     return {
-        "recovery_seconds": round(took, 2),
-        "keys_per_second": round(engine.active_keys / took),
+        "recovery_seconds": round(elapsed, 2),
+        "keys_per_second": round(engine.active_keys / elapsed),
     }

@@ -1,4 +1,4 @@
-"""What a figure was measured on: without it, it says nothing."""
+"""Machine of a measurement: a figure without it says nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def describe() -> dict[str, Any]:
 
 
 def commit(root: Path = _ROOT) -> str:
-    """What a tree was checked out from; ` dirty` behind it where it is no longer that.
+    """Commit that a tree was checked out from, with ` dirty` where it has changed since.
 
     Results that are kept do not count, or the second one would always be dirty.
 
@@ -71,12 +71,12 @@ def commit(root: Path = _ROOT) -> str:
 
 
 def _versions() -> dict[str, str]:
-    """Of the packages that are installed."""
-    found = {}
+    """Versions of the packages that are installed."""
+    versions = {}
     for name in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def _cpu_model() -> str:

@@ -21,7 +21,7 @@ def fetched(name: str, artefacts: tuple[str, ...], alone: tuple[str, ...] = ()) 
     """Folder of artefacts and all they need, fetched at the first call.
 
     Args:
-        name: Of the folder, below `~/.cache/ember-stream` (or `$XDG_CACHE_HOME`).
+        name: Name of the folder, below `~/.cache/ember-stream` (or `$XDG_CACHE_HOME`).
         artefacts: `group:artefact:version` of each.
         alone: More of them, without what they say they need.
 
@@ -39,7 +39,7 @@ def fetched(name: str, artefacts: tuple[str, ...], alone: tuple[str, ...] = ()) 
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         (Path(scratch) / "pom.xml").write_text(_pom(artefacts, alone))
         try:
-            done = subprocess.run(
+            process = subprocess.run(
                 [maven, "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=jars"],
                 cwd=scratch,
                 capture_output=True,
@@ -49,8 +49,8 @@ def fetched(name: str, artefacts: tuple[str, ...], alone: tuple[str, ...] = ()) 
             )
         except subprocess.TimeoutExpired:
             raise MavenError(f"Maven did not fetch {name} in ten minutes") from None
-        if done.returncode != 0:
-            last = (done.stdout + done.stderr).strip().splitlines()[-1:] or ["no output"]
+        if process.returncode != 0:
+            last = (process.stdout + process.stderr).strip().splitlines()[-1:] or ["no output"]
             raise MavenError(f"Maven could not fetch {name}: {last[0]}")
         with contextlib.suppress(OSError):  # another process was faster
             (Path(scratch) / "jars").rename(target)
@@ -58,17 +58,17 @@ def fetched(name: str, artefacts: tuple[str, ...], alone: tuple[str, ...] = ()) 
 
 
 def _pom(artefacts: tuple[str, ...], alone: tuple[str, ...]) -> str:
-    nothing = (
+    no_dependencies = (
         "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion>"
         "</exclusions>"
     )
-    needed = "".join(
+    dependencies = "".join(
         "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version>"
-        "{}</dependency>".format(*artefact.split(":"), nothing if artefact in alone else "")
+        "{}</dependency>".format(*artefact.split(":"), no_dependencies if artefact in alone else "")
         for artefact in (*artefacts, *alone)
     )
     return (
         '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
         "<groupId>dev.ember</groupId><artifactId>jars</artifactId><version>1</version>"
-        f"<dependencies>{needed}</dependencies></project>"
+        f"<dependencies>{dependencies}</dependencies></project>"
     )

@@ -15,7 +15,7 @@ import psutil
 
 from benchmarks.engine_bench import START_US, TP
 from benchmarks.fleet import INTERVAL_US, Fleet
-from benchmarks.frame import say
+from benchmarks.frame import log_progress
 from ember_core.pipeline import FleetModel
 from stream.engine import Engine, Fetch, Limits
 from stream.records import Decoded
@@ -24,7 +24,7 @@ _BATCH: Final = 8_192
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """How many keys."""
+    """Number of keys of the measurement."""
     parser.add_argument("--keys", type=int, default=1_000_000)
     parser.add_argument("--channels", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=2, help="records of each key")
@@ -45,36 +45,36 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         `slab_mib`, what the rows are; `grown_mib`, what the process grew by from before the engine
         was made; `resident_mib`, all of it, interpreter and model included; both as a ratio to the
         rows; `bytes_per_key`. With `--second candidate` also `candidate_mib`, what that adds;
-        with `--second change` `change_mib`, what is added for as long as the change takes, and
-        `after_change_mib`, what stays.
+        with `--second change` `change_mib`, the memory added while the change lasts, and
+        `after_change_mib`, the memory that stays.
     """
     fleet = Fleet(options.kinds, options.channels, kinds=options.kinds)
-    say("training")
+    log_progress("training")
     model = fleet.model(rows=options.rows)
-    other = None
+    other_model = None
     if options.second:
-        other = replace(fleet.model(rows=options.rows + 1), sha256="ab" * 32)
-    before = _resident()
+        other_model = replace(fleet.model(rows=options.rows + 1), sha256="ab" * 32)
+    bytes_before = _resident()
     engine = Engine(model, limits=Limits(max_keys=options.keys))
     engine.attach(TP)
-    say(f"{options.keys:,} keys")
+    log_progress(f"{options.keys:,} keys")
     feed = _Feed(engine, options.keys, options.channels)
     for _ in range(options.rounds):
         feed.round()
-    after = _resident()
+    bytes_after = _resident()
     slab = options.keys * engine.row_bytes
     return {
         "keys": engine.active_keys,
         "row_bytes": engine.row_bytes,
         "slab_mib": round(slab / 2**20, 1),
-        "grown_mib": round((after - before) / 2**20, 1),
-        "resident_mib": round(after / 2**20, 1),
-        "bytes_per_key": round((after - before) / options.keys, 1),
+        "grown_mib": round((bytes_after - bytes_before) / 2**20, 1),
+        "resident_mib": round(bytes_after / 2**20, 1),
+        "bytes_per_key": round((bytes_after - bytes_before) / options.keys, 1),
         "ratios": {
-            "grown_to_slab": round((after - before) / slab, 3),
-            "resident_to_slab": round(after / slab, 3),
+            "grown_to_slab": round((bytes_after - bytes_before) / slab, 3),
+            "resident_to_slab": round(bytes_after / slab, 3),
         },
-        **(_second(feed, other, options.second) if other else {}),
+        **(_second(feed, other_model, options.second) if other_model else {}),
     }
 
 
@@ -103,19 +103,19 @@ class _Feed:
 
 
 def _second(feed: _Feed, other: FleetModel, kind: str) -> dict[str, float]:
-    """What a second model costs."""
-    before = _resident()
+    """Measure the cost of a second model."""
+    bytes_before = _resident()
     if kind == "candidate":
         feed.engine.shadow_by(other)
         feed.round()
-        return {"candidate_mib": round((_resident() - before) / 2**20, 1)}
+        return {"candidate_mib": round((_resident() - bytes_before) / 2**20, 1)}
     Path("/proc/self/clear_refs").write_text("5")  # the peak is that from here on
     feed.engine.switch_model(other)
     peak = int(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0]) * 1024
     feed.round()
     return {
-        "change_mib": round((peak - before) / 2**20, 1),
-        "after_change_mib": round((_resident() - before) / 2**20, 1),
+        "change_mib": round((peak - bytes_before) / 2**20, 1),
+        "after_change_mib": round((_resident() - bytes_before) / 2**20, 1),
     }
 
 

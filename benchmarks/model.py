@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.engine_bench import Bench, decode_us
 from benchmarks.fleet import Fleet
-from benchmarks.frame import say
+from benchmarks.frame import log_progress
 from ember_core.pipeline import FleetModel
 
 
@@ -31,17 +31,17 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         median, the fastest tenth, and the stages' means.
     """
     fleet = Fleet(options.keys, options.channels, kinds=options.kinds)
-    say("training")
+    log_progress("training")
     model = fleet.model(rows=options.rows)
-    found: dict[str, Any] = {}
+    batches: dict[str, Any] = {}
     size = 0
     for size in sorted(map(int, options.batches.split(","))):
-        say(f"batches of {size}")
-        found[str(size)] = measure(model, fleet, min(size, options.keys), options.seconds)
+        log_progress(f"batches of {size}")
+        batches[str(size)] = measure(model, fleet, min(size, options.keys), options.seconds)
     return {
-        "microseconds_per_record": found[str(size)]["microseconds_per_record"],
+        "microseconds_per_record": batches[str(size)]["microseconds_per_record"],
         "row_bytes": Bench(model, fleet).engine.row_bytes,
-        "batches": found,
+        "batches": batches,
     }
 
 
@@ -49,7 +49,7 @@ def measure(model: FleetModel, fleet: Fleet, size: int, seconds: float) -> dict[
     """Figures of one batch size; half of the time without stages, half with them."""
     bench = Bench(model, fleet)
     blocks = bench.warm()
-    took = bench.run(blocks, size, seconds / 2)
+    elapsed = bench.run(blocks, size, seconds / 2)
     events = bench.events
     stages = bench.watched()
     timed = bench.run(blocks, size, seconds / 2)
@@ -57,10 +57,10 @@ def measure(model: FleetModel, fleet: Fleet, size: int, seconds: float) -> dict[
     decoded = decode_us(fleet, size, min(seconds / 4, 1.0))
     by_stage = {name: 1e6 * spent / records for name, spent in stages.seconds.items()}
     return {
-        "microseconds_per_record": round(float(np.median(took)), 3),
-        "fastest_tenth": round(float(np.quantile(took, 0.1)), 3),
-        "steps": len(took),
-        "events_per_1000": round(1000 * events / max(size * len(took), 1), 2),
+        "microseconds_per_record": round(float(np.median(elapsed)), 3),
+        "fastest_tenth": round(float(np.quantile(elapsed, 0.1)), 3),
+        "steps": len(elapsed),
+        "events_per_1000": round(1000 * events / max(size * len(elapsed), 1), 2),
         "decode": round(float(np.median(decoded)), 3),
         "stages": {
             name: round(value, 3)

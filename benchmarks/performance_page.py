@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.frame import RESULTS
+from benchmarks.markdown import table
 from benchmarks.peers import PEERS
 
 Result = Mapping[str, Any]
@@ -31,24 +32,28 @@ def _throughput(result: Result) -> str:
     for name, peer in PEERS.items():
         ratio = result["ratios"].get(name)
         speed = result["peers"].get(name)
-        why = result["left_out"].get(name, "not asked for")
+        reason = result["left_out"].get(name, "not asked for")
         if ratio is None:
-            rows.append((peer.help, f"- ({why})", "-"))
+            rows.append((peer.help, f"- ({reason})", "-"))
         else:
             rows.append((peer.help, f"{speed:,}", f"{ratio:.2f}"))
-    return _table(("", "records/s", "worker over it"), rows)
+    return table(("", "records/s", "worker over it"), rows)
 
 
 def _model(result: Result) -> str:
     sizes = list(result["batches"])
-    of = [result["batches"][size] for size in sizes]
-    stages = sorted({name for one in of for name in one["stages"]}, key=_place(of[-1]["stages"]))
-    rows = [("decode JSON", *(f"{one['decode']:.2f}" for one in of))]
-    rows += [(name, *(f"{one['stages'].get(name, 0.0):.2f}" for one in of)) for name in stages]
-    said = (f"{one['events_per_1000']:.1f}" for one in of)
-    total = (f"**{one['microseconds_per_record']:.2f}**" for one in of)
-    rows += [("**the step, without timers**", *total), ("events in 1,000 records", *said)]
-    return _table(("microseconds a record", *(f"batches of {size}" for size in sizes)), rows)
+    batches = [result["batches"][size] for size in sizes]
+    stages = sorted(
+        {name for batch in batches for name in batch["stages"]}, key=_place(batches[-1]["stages"])
+    )
+    rows = [("decode JSON", *(f"{batch['decode']:.2f}" for batch in batches))]
+    rows += [
+        (name, *(f"{batch['stages'].get(name, 0.0):.2f}" for batch in batches)) for name in stages
+    ]
+    events = (f"{batch['events_per_1000']:.1f}" for batch in batches)
+    total = (f"**{batch['microseconds_per_record']:.2f}**" for batch in batches)
+    rows += [("**the step, without timers**", *total), ("events in 1,000 records", *events)]
+    return table(("microseconds a record", *(f"batches of {size}" for size in sizes)), rows)
 
 
 def _place(stages: Mapping[str, float]) -> Callable[[str], float]:
@@ -58,40 +63,43 @@ def _place(stages: Mapping[str, float]) -> Callable[[str], float]:
 def _skew(result: Result) -> str:
     names = {"even": "even", "zipf": "Zipf 1.2", "hot": "one hot key"}
     rows = [
-        (names[name], f"{took:.2f}", f"{result['ratios'].get(name, 1.0):.2f}")
-        for name, took in result["microseconds_per_record"].items()
+        (names[name], f"{microseconds:.2f}", f"{result['ratios'].get(name, 1.0):.2f}")
+        for name, microseconds in result["microseconds_per_record"].items()
     ]
-    keys = _table(("keys", "microseconds a record", "over even"), rows)
+    keys = table(("keys", "microseconds a record", "over even"), rows)
     spread = result.get("partitions")  # results kept before it was measured have none
     return f"{keys}\n{_partitions(spread)}" if spread else keys
 
 
 def _partitions(spread: Result) -> str:
-    many, few = spread["partitions"], spread["records_per_partition"]
+    partitions, records = spread["partitions"], spread["records_per_partition"]
     names = {
-        "one": f"{many * few} records of one partition",
-        "together": f"{few} each of {many} partitions, as a worker takes them",
+        "one": f"{partitions * records} records of one partition",
+        "together": f"{records} each of {partitions} partitions, as a worker takes them",
         "one_by_one": "the same, a step for each partition",
     }
     rows = [
-        (names[name], f"{took:.2f}", f"{spread['ratios'].get(name, 1.0):.2f}")
-        for name, took in spread["microseconds_per_record"].items()
+        (names[name], f"{microseconds:.2f}", f"{spread['ratios'].get(name, 1.0):.2f}")
+        for name, microseconds in spread["microseconds_per_record"].items()
     ]
-    return _table(("partitions", "microseconds a record", "over one partition"), rows)
+    return table(("partitions", "microseconds a record", "over one partition"), rows)
 
 
 def _latency(result: Result) -> str:
     rows = [
         (
             f"{load} %",
-            f"{one['records_per_second']:,}",
-            *(f"{1000 * one[f'{q}_seconds']:.0f}" for q in ("p50", "p99", "max")),
-            *(f"{100 * one['cpu_shares'][who]:.0f} %" for who in ("worker", "broker", "producer")),
+            f"{figures['records_per_second']:,}",
+            *(f"{1000 * figures[f'{q}_seconds']:.0f}" for q in ("p50", "p99", "max")),
+            *(
+                f"{100 * figures['cpu_shares'][process]:.0f} %"
+                for process in ("worker", "broker", "producer")
+            ),
         )
-        for load, one in result["loads"].items()
+        for load, figures in result["loads"].items()
     ]
     head = "load", "records/s", "p50, ms", "p99, ms", "longest, ms", "worker", "broker", "producer"
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _memory(result: Result) -> str:
@@ -102,7 +110,7 @@ def _memory(result: Result) -> str:
         ("the process", f"{result['resident_mib']:,.0f}", f"{ratios['resident_to_slab']:.2f}"),
     ]
     head = f"{result['keys']:,} keys of {result['row_bytes']:,} bytes", "MiB", "over the rows"
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _recovery(result: Result) -> str:
@@ -131,7 +139,7 @@ def _recovery(result: Result) -> str:
             )
         )
     head = f"{result['keys']:,} keys of {result['row_bytes']:,} bytes", "seconds", "keys/s"
-    return _table(head, rows)
+    return table(head, rows)
 
 
 _PAUSES: Final = {
@@ -142,20 +150,23 @@ _PAUSES: Final = {
 
 
 def _checkpoints(result: Result) -> str:
-    """What checkpoints every two seconds take at full load."""
+    """Tabulate the cost of checkpoints every two seconds at full load."""
     loads = result["load"].values()
     rows = [
-        ("rows/s without", *(f"{one['rows_per_second_without']:,}" for one in loads)),
-        ("rows/s with", *(f"{one['rows_per_second']:,}" for one in loads)),
-        ("**share of checkpoints**", *(f"**{one['checkpoint_share']:.1%}**" for one in loads)),
-        ("rows a checkpoint", *(f"{one['rows_a_checkpoint']:,}" for one in loads)),
-        ("seconds until one is in the log", *(f"{one['checkpoint_seconds']:.2f}" for one in loads)),
+        ("rows/s without", *(f"{load['rows_per_second_without']:,}" for load in loads)),
+        ("rows/s with", *(f"{load['rows_per_second']:,}" for load in loads)),
+        ("**share of checkpoints**", *(f"**{load['checkpoint_share']:.1%}**" for load in loads)),
+        ("rows a checkpoint", *(f"{load['rows_a_checkpoint']:,}" for load in loads)),
+        (
+            "seconds until one is in the log",
+            *(f"{load['checkpoint_seconds']:.2f}" for load in loads),
+        ),
         *(
-            (text, *(f"{1000 * one[name]:.0f}" if name in one else "-" for one in loads))
+            (text, *(f"{1000 * load[name]:.0f}" if name in load else "-" for load in loads))
             for name, text in _PAUSES.items()
         ),
     ]
-    return _table(("", *(f"{int(keys):,} keys" for keys in result["load"])), rows)
+    return table(("", *(f"{int(keys):,} keys" for keys in result["load"])), rows)
 
 
 def _eviction(result: Result) -> str:
@@ -175,7 +186,7 @@ def _eviction(result: Result) -> str:
         ),
     ]
     head = f"{result['keys']:,} keys, `max_keys = {result['max_keys']:,}`", ""
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _mib(result: Result, when: str) -> str:
@@ -199,19 +210,19 @@ def _scale(result: Result) -> str:
         (
             _AXES[axis],
             f"{int(number):,}",
-            f"{one['microseconds_per_record']:.2f}",
-            f"{one['bytes_per_key']:,}",
-            f"{one['row_bytes']:,}",
+            f"{figures['microseconds_per_record']:.2f}",
+            f"{figures['bytes_per_key']:,}",
+            f"{figures['row_bytes']:,}",
         )
         for axis in _AXES
-        for number, one in result[axis].items()
+        for number, figures in result[axis].items()
     ]
-    text = _table(("what grows", "to", "microseconds a record", "bytes a key", "of a row"), rows)
+    text = table(("dimension", "to", "microseconds a record", "bytes a key", "of a row"), rows)
     workers = result["workers"]
-    known = [name for name in _OF_WORKERS if all(name in one for one in workers.values())]
-    head = "workers", *(_OF_WORKERS[name] for name in known)
-    of_each = [(n, *(f"{one[name]:,}" for name in known)) for n, one in workers.items()]
-    return text + ("\n" + _table(head, of_each) if workers else "")
+    columns = [name for name in _OF_WORKERS if all(name in figures for figures in workers.values())]
+    head = "workers", *(_OF_WORKERS[name] for name in columns)
+    of_each = [(n, *(f"{figures[name]:,}" for name in columns)) for n, figures in workers.items()]
+    return text + ("\n" + table(head, of_each) if workers else "")
 
 
 def _gpu(result: Result) -> str:
@@ -224,28 +235,37 @@ def _gpu(result: Result) -> str:
         "liquid training by gradients": result["liquid"]["rows_per_second"],
     }
     rows = []
-    for what, places in rates.items():
-        *here, device = places.values()
-        for size, there in device.items():
-            best = max(place[size] for place in here)
-            rows.append((what, f"{int(size):,}", f"{best:,}", f"{there:,}", f"{there / best:.1f}"))
-    table = _table(("what", "rows at once", "processor", result["device"], "times"), rows)
+    for task, speeds_of_task in rates.items():
+        *host_speeds, device = speeds_of_task.values()
+        for size, device_speed in device.items():
+            best = max(host_speed[size] for host_speed in host_speeds)
+            rows.append(
+                (
+                    task,
+                    f"{int(size):,}",
+                    f"{best:,}",
+                    f"{device_speed:,}",
+                    f"{device_speed / best:.1f}",
+                )
+            )
+    speeds = table(("what", "rows at once", "processor", result["device"], "times"), rows)
     pipeline = result["pipeline"]
-    same = "the same" if pipeline["same_triggers"] else "other"
+    triggers = "the same" if pipeline["same_triggers"] else "other"
     return (
-        f"{table}\nIt pays from {pipeline['pays_from']['fed']:,} rows at once. Scores differ from "
+        f"{speeds}\nIt pays from {pipeline['pays_from']['fed']:,} rows at once. Scores differ from "
         f"NumPy's by {pipeline['largest_relative_difference']:.1e} of their size (of 1 nat where "
         "they are smaller) at most, with "
-        f"{same} triggers.\n"
+        f"{triggers} triggers.\n"
     )
 
 
 def _machine(result: Result) -> str:
-    of = result["machine"]
+    machine = result["machine"]
     return (
-        f"{of['cpu']}, {of['cores']} cores, {of['memory_gib']} GiB, {of['system']}, Python "
-        f"{of['python']}, Kafka {of['kafka']}, NumPy {of['packages']['numpy']}; one thread of "
-        "BLAS, broker and producer on the same machine.\n"
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
+        f"{machine['system']}, Python {machine['python']}, Kafka {machine['kafka']}, "
+        f"NumPy {machine['packages']['numpy']}; one thread of BLAS, broker and producer on the same"
+        " machine.\n"
     )
 
 
@@ -281,11 +301,11 @@ def curves(folder: Path = RESULTS) -> str:
 
 
 def _points(found: Mapping[str, Any]) -> list[tuple[float, float]]:
-    return [(float(n), float(one["microseconds_per_record"])) for n, one in found.items()]
+    return [(float(n), float(figures["microseconds_per_record"])) for n, figures in found.items()]
 
 
 def _panel(left: int, label: str, points: Sequence[tuple[float, float]]) -> str:
-    """One curve: what grows on a logarithmic axis, microseconds from zero."""
+    """Draw one curve: the dimension on a logarithmic axis, microseconds from zero."""
     width, top, bottom = 200, 30, 190
     parts = [
         f'<path d="M{left} {top}V{bottom}H{left + width}" fill="none" stroke="#666"/>\n',
@@ -295,25 +315,19 @@ def _panel(left: int, label: str, points: Sequence[tuple[float, float]]) -> str:
     if points:
         low, high = math.log(points[0][0]), math.log(points[-1][0])
         most = 1.1 * max(y for _, y in points)
-        at = [
+        pixels = [
             (
                 left + width * (math.log(x) - low) / max(high - low, 1e-9),
                 bottom - (bottom - top) * y / most,
             )
             for x, y in points
         ]
-        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in at)
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in pixels)
         parts.append(f'<polyline points="{line}" fill="none" stroke="#c2410c" stroke-width="2"/>\n')
-        for (x, y), (n, cost) in zip(at, points, strict=True):
+        for (x, y), (n, cost) in zip(pixels, points, strict=True):
             parts += [
                 f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#c2410c"/>\n',
                 f'<text x="{x:.1f}" y="{y - 8:.1f}" text-anchor="middle">{cost:.1f}</text>\n',
                 f'<text x="{x:.1f}" y="206" text-anchor="middle">{n:,.0f}</text>\n',
             ]
     return "".join(parts)
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = list(head)
-    lines = [head, ["---"] * len(head), *(list(row) for row in rows)]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

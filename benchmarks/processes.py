@@ -36,8 +36,8 @@ class Child:
 
     Args:
         words: Module and its arguments.
-        folder: For its output; it works there.
-        name: Of the files of its output.
+        folder: Working directory, also of its output files.
+        name: Name of its output files.
         environment: Variables beside this process's.
         python: The interpreter; this process's without one.
     """
@@ -53,12 +53,12 @@ class Child:
         self.name = name
         self._out, self._errors = folder / f"{name}.out", folder / f"{name}.err"
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("EMBER_")}
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("EMBER_")}
         with self._out.open("wb") as out, self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
                 [python or sys.executable, "-m", *words],
                 cwd=folder,
-                env={**kept, **ONE_THREAD, "PYTHONPATH": path, **(environment or {})},
+                env={**inherited, **ONE_THREAD, "PYTHONPATH": path, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=errors,
@@ -83,7 +83,7 @@ class Child:
             self._process.wait()
 
     def output(self) -> str:
-        """What it has printed so far."""
+        """Text printed so far."""
         return self._out.read_text(errors="replace")
 
     def until(self, found: Callable[[], Any], seconds: float, every: float = 0.1) -> Any:

@@ -13,7 +13,7 @@ _SAMPLE_SECONDS: Final = 0.05
 
 
 class Sample(NamedTuple):
-    """How many records were done at a moment of the monotonic clock, and for how much CPU."""
+    """Records done at a moment of the monotonic clock, and the processor seconds spent."""
 
     seconds: float
     records: int
@@ -37,7 +37,7 @@ def rate_between(
     """Rate between two shares of a run, so that neither start nor end counts.
 
     Args:
-        samples: In order of time.
+        samples: Samples in order of time.
         total: Records of the whole run.
         first: Share of them from which the time runs.
         last: Share at which it ends.
@@ -55,18 +55,18 @@ def rate_between(
 
 def reached(samples: Sequence[Sample], records: float) -> Sample | None:
     """The sample at which a number of records was reached, between two by a straight line."""
-    before: Sample | None = None
+    previous: Sample | None = None
     for sample in samples:
         if sample.records >= records:
-            if before is None or sample.records == before.records:
+            if previous is None or sample.records == previous.records:
                 return sample
-            share = (records - before.records) / (sample.records - before.records)
+            share = (records - previous.records) / (sample.records - previous.records)
             return Sample(
-                before.seconds + share * (sample.seconds - before.seconds),
+                previous.seconds + share * (sample.seconds - previous.seconds),
                 round(records),
-                before.cpu_seconds + share * (sample.cpu_seconds - before.cpu_seconds),
+                previous.cpu_seconds + share * (sample.cpu_seconds - previous.cpu_seconds),
             )
-        before = sample
+        previous = sample
     return None
 
 
@@ -95,14 +95,16 @@ class Reporter:
 
     def _report(self) -> None:
         while True:
-            over = self._over.wait(_SAMPLE_SECONDS)
+            finished = self._over.wait(_SAMPLE_SECONDS)
             print(json.dumps([time.monotonic(), self._count(), self._cpu()]))
             sys.stdout.flush()
-            if over:
+            if finished:
                 return
 
 
 def read_samples(text: str) -> list[Sample]:
-    """What a `Reporter` printed; other lines, and a last one cut short, are passed over."""
-    whole = (line for line in text.splitlines() if line.startswith("[") and line.endswith("]"))
-    return [Sample(*json.loads(line)) for line in whole]
+    """Read the lines of a `Reporter`; other lines, and a last one cut short, are skipped."""
+    whole_lines = (
+        line for line in text.splitlines() if line.startswith("[") and line.endswith("]")
+    )
+    return [Sample(*json.loads(line)) for line in whole_lines]

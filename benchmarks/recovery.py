@@ -23,7 +23,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from benchmarks.checkpoint_share import share
 from benchmarks.fleet import Fleet
-from benchmarks.frame import BenchmarkError, say
+from benchmarks.frame import BenchmarkError, log_progress
 from benchmarks.kafka_client import create_topics
 from benchmarks.kafka_server import RealKafka
 from benchmarks.local_copies import copy, restore
@@ -32,7 +32,7 @@ from ember_core.pipeline import FleetModel
 from stream.engine import Engine, Fetch, Limits
 from stream.kafka.client.producers import append_rows
 from stream.kafka.protocol.changelog import Changelog
-from stream.kafka.protocol.ports import Silent
+from stream.observer import Observer
 from stream.records import Decoded
 
 _TOPIC: Final = "telemetry"
@@ -43,7 +43,7 @@ _WRITTEN: Final = 20_000
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """How many keys, and of what."""
+    """Number and shape of the keys."""
     parser.add_argument("--keys", type=int, default=1_000_000)
     parser.add_argument("--channels", type=int, default=8)
     parser.add_argument("--partitions", type=int, default=4)
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         BenchmarkError: If a row is lost on the way.
     """
     fleet = Fleet(options.keys, options.channels)
-    say("training")
+    log_progress("training")
     model = fleet.model(rows=600, epochs=1)
     with RealKafka() as kafka:
         create_topics(
@@ -75,31 +75,31 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             {"cleanup.policy": "compact"},
         )
         with tempfile.TemporaryDirectory(prefix="ember-copies-") as folder:
-            say("writing")
+            log_progress("writing")
             written = asyncio.run(_write(kafka.bootstrap, model, fleet, options, Path(folder)))
             gc.collect()
-            say("recovering")
-            found = asyncio.run(_recover(kafka.bootstrap, model, options))
+            log_progress("recovering")
+            figures = asyncio.run(_recover(kafka.bootstrap, model, options))
             gc.collect()
-            say("recovering from local disk")
-            # the load goes on years later: who fell silent meanwhile is not what is measured
+            log_progress("recovering from local disk")
+            # the load goes on years later: keys that went idle meanwhile are not measured
             engine = Engine(model, limits=Limits(max_keys=options.keys, stale_intervals=0.0))
             local = asyncio.run(restore(engine, Path(folder), _TOPIC, options.partitions))
         with tempfile.TemporaryDirectory(prefix="ember-streams-") as folder:
-            say("recovering with Kafka Streams")
+            log_progress("recovering with Kafka Streams")
             peer = streams(kafka.bootstrap, _TOPIC, Path(folder))
-        for keys in (found["keys"], engine.active_keys):
+        for keys in (figures["keys"], engine.active_keys):
             if keys != options.keys:
                 raise BenchmarkError(f"{keys:,} keys came back of {options.keys:,}.")
-        say("checkpoints at full load")
+        log_progress("checkpoints at full load")
         loads = {
             str(keys): asyncio.run(share(kafka.bootstrap, engine, fleet, keys, options))
             for keys in sorted({min(10_000, options.keys), options.keys})
         }
     copied = written.pop("local_disk")
-    ratio = peer["seconds"] / found["recovery_seconds"] if "seconds" in peer else None
+    ratio = peer["seconds"] / figures["recovery_seconds"] if "seconds" in peer else None
     return {
-        **found,
+        **figures,
         "kafka_streams": peer,
         "kafka_streams_over_it": None if ratio is None else round(ratio, 2),
         **written,
@@ -127,18 +127,18 @@ async def _write(
         for partition in range(options.partitions):
             tp = _TOPIC, partition
             engine.attach(tp)
-            mine = names[partition :: options.partitions]
-            for begin in range(0, mine.size, _STEP):
-                _step(engine, tp, fleet, mine[begin : begin + _STEP], begin)
-            left = mine.size
-            while left > 0:
+            partition_names = names[partition :: options.partitions]
+            for begin in range(0, partition_names.size, _STEP):
+                _step(engine, tp, fleet, partition_names[begin : begin + _STEP], begin)
+            remaining = partition_names.size
+            while remaining > 0:
                 dirty = engine.take_dirty(tp, _WRITTEN)
                 started = time.perf_counter()
                 await append_rows(producer, CHANGELOG, partition, dirty.keys, dirty.rows, [], [])
                 spent += time.perf_counter() - started
-                left -= len(dirty.keys) - 1
+                remaining -= len(dirty.keys) - 1
                 sent += len(dirty.keys) - 1
-        say("copying to local disk")
+        log_progress("copying to local disk")
         local = await copy(engine, folder)
         first = names[:: options.partitions][: options.dirty]
         for repeat in range(options.repeats):
@@ -182,7 +182,7 @@ async def _recover(
     bootstrap: str, model: FleetModel, options: argparse.Namespace
 ) -> dict[str, Any]:
     engine = Engine(model, limits=Limits(max_keys=options.keys))
-    changelog = Changelog(engine, Silent())
+    changelog = Changelog(engine, Observer())
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
@@ -199,20 +199,20 @@ async def _recover(
         consumer.assign(tps)
         ends = await consumer.end_offsets(tps)
         merging = 0.0
-        began = time.perf_counter()
+        load_started = time.perf_counter()
         while any([(await consumer.position(tp)) < ends[tp] for tp in tps]):
             for tp, records in (await consumer.getmany(timeout_ms=200)).items():
                 started = time.perf_counter()
                 changelog.load((_TOPIC, tp.partition), records)
                 merging += time.perf_counter() - started
-        took = time.perf_counter() - began
+        elapsed = time.perf_counter() - load_started
     finally:
         await consumer.stop()
     return {
         "keys": engine.active_keys,
-        "recovery_seconds": round(took, 2),
-        "keys_per_second": round(options.keys / took),
-        "mib_per_second": round(options.keys * engine.row_bytes / took / 2**20, 1),
+        "recovery_seconds": round(elapsed, 2),
+        "keys_per_second": round(options.keys / elapsed),
+        "mib_per_second": round(options.keys * engine.row_bytes / elapsed / 2**20, 1),
         "of_it_merging_seconds": round(merging, 2),
         "resident_gib": round(psutil.Process().memory_info().rss / 2**30, 2),
     }

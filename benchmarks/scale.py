@@ -15,7 +15,7 @@ import psutil
 
 from benchmarks.engine_bench import Bench
 from benchmarks.fleet import Fleet
-from benchmarks.frame import BenchmarkError, say
+from benchmarks.frame import BenchmarkError, log_progress
 from benchmarks.kafka_server import RealKafka
 from benchmarks.processes import cpu_seconds
 from benchmarks.progress import Sample, rate_between
@@ -28,7 +28,7 @@ _ASK_SECONDS = 0.2
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What grows, and how far; numbers with commas, empty for none."""
+    """Dimensions and their sizes; numbers with commas, empty for none."""
     parser.add_argument("--keys", default="1000,10000,100000,1000000")
     parser.add_argument("--channels", default="1,8,32,128")
     parser.add_argument("--hidden", default="16,32,64,128")
@@ -41,10 +41,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure; what does not grow is 10,000 keys, 8 channels, 32 neurons and one worker.
+    """Measure one dimension at a time around 10,000 keys, 8 channels, 32 neurons and one worker.
 
     Returns:
-        By what grows and how far: `microseconds_per_record` of the engine, `bytes_per_key` it
+        By dimension and size: `microseconds_per_record` of the engine, `bytes_per_key` it
         grew by, and `row_bytes`. For workers `records_per_second` from the broker; what a record
         took of the processors, in all workers together (`cpu_us_per_record`) and in the broker
         (`broker_cpu_us_per_record`); and `on_cores_of_their_own`, the records per second of as
@@ -52,15 +52,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """
     out: dict[str, Any] = {}
     for name in ("keys", "channels", "hidden"):
-        found = {}
+        figures = {}
         for number in _numbers(getattr(options, name)):
-            say(f"{name} {number:,}")
+            log_progress(f"{name} {number:,}")
             keys = number if name == "keys" else 10_000
             fleet = Fleet(keys, number if name == "channels" else 8, kinds=options.kinds)
-            more = {"hidden": number} if name == "hidden" else {}
-            model = fleet.model(rows=options.rows, epochs=1, **more)
-            found[str(number)] = _point(model, fleet, options)
-        out[name] = found
+            settings = {"hidden": number} if name == "hidden" else {}
+            model = fleet.model(rows=options.rows, epochs=1, **settings)
+            figures[str(number)] = _point(model, fleet, options)
+        out[name] = figures
     workers = _numbers(options.workers)
     out["workers"] = _workers(workers, options) if workers else {}
     return out
@@ -71,10 +71,10 @@ def _numbers(text: str) -> list[int]:
 
 
 def _point(model: FleetModel, fleet: Fleet, options: argparse.Namespace) -> dict[str, float]:
-    before = _resident()
+    bytes_before = _resident()
     bench = Bench(model, fleet)
     blocks = bench.warm(rounds=1)
-    grown = _resident() - before
+    grown = _resident() - bytes_before
     size = min(options.batch, len(fleet.keys))
     times = bench.run(blocks, size, options.seconds)
     return {
@@ -92,40 +92,44 @@ def _resident() -> int:
 def _workers(numbers: list[int], options: argparse.Namespace) -> dict[str, Any]:
     """Records/s of workers of one group that share a topic."""
     fleet = Fleet(10_000, 8, kinds=options.kinds)
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="ember-bench-") as scratch, RealKafka() as kafka:
         folder = Path(scratch)
         fleet.model(rows=options.rows).save(folder / "model")
         fill(kafka.bootstrap, fleet, options.records, 8)
         for number in numbers:
-            say(f"workers {number}")
+            log_progress(f"workers {number}")
             with ExitStack() as stack:
                 team = [
                     stack.enter_context(_worker(folder, kafka.bootstrap, number, i))
                     for i in range(number)
                 ]
-                before = cpu_seconds(kafka.pid)
+                cpu_before = cpu_seconds(kafka.pid)
                 samples = _watch(team, options.records)
-                broker = cpu_seconds(kafka.pid) - before
+                broker = cpu_seconds(kafka.pid) - cpu_before
                 for worker in team:
                     worker.stop()
             rate = rate_between(samples, options.records, 0.2, 0.8)
             if rate is None:
                 raise BenchmarkError("The run was too short to be measured. Raise --records.")
-            found[str(number)] = {
+            figures[str(number)] = {
                 "records_per_second": round(rate.records_per_second),
                 "cpu_us_per_record": round(rate.cpu_us_per_record, 2),
                 "broker_cpu_us_per_record": round(1e6 * broker / options.records, 2),
                 "on_cores_of_their_own": round(number * 1e6 / rate.cpu_us_per_record),
             }
-    return found
+    return figures
 
 
 def _worker(folder: Path, bootstrap: str, number: int, i: int) -> EmberWorker:
-    own = folder / f"{number}-{i}"
-    own.mkdir()
+    worker_folder = folder / f"{number}-{i}"
+    worker_folder.mkdir()
     return EmberWorker(
-        own, bootstrap=bootstrap, topic=TOPIC, model=folder / "model", group=f"scale-{number}"
+        worker_folder,
+        bootstrap=bootstrap,
+        topic=TOPIC,
+        model=folder / "model",
+        group=f"scale-{number}",
     )
 
 

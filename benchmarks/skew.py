@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.engine_bench import Bench
 from benchmarks.fleet import INTERVAL_US, Block, Fleet
-from benchmarks.frame import say
+from benchmarks.frame import log_progress
 from ember_core.pipeline import FleetModel
 
 
@@ -37,15 +37,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         and `one_by_one`, over as many of `one` partition.
     """
     fleet = Fleet(options.keys, options.channels, kinds=options.kinds)
-    say("training")
+    log_progress("training")
     model = fleet.model(rows=options.rows)
     rank = np.arange(1, options.keys + 1, dtype=np.float64)
     zipf = rank**-options.exponent
     hot = (rank == 1).astype(np.float64)
-    took: dict[str, float] = {}
+    durations: dict[str, float] = {}
     size = min(options.batch, options.keys)
     for name in ("even", "zipf", "hot"):
-        say(name)
+        log_progress(name)
         bench = Bench(model, fleet)
         blocks = bench.warm()
         if name == "zipf":
@@ -57,30 +57,34 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             blocks = _drawn(fleet, hot, size, bench.now_us, INTERVAL_US)
             bench.run(blocks, size, 0.0)
         times = bench.run(blocks, size, options.seconds)
-        took[name] = round(float(np.median(times)), 3)
+        durations[name] = round(float(np.median(times)), 3)
     return {
-        "microseconds_per_record": took,
-        "ratios": {name: round(took[name] / took["even"], 2) for name in ("zipf", "hot")},
+        "microseconds_per_record": durations,
+        "ratios": {name: round(durations[name] / durations["even"], 2) for name in ("zipf", "hot")},
         "partitions": _partitions(model, fleet, options),
     }
 
 
 def _partitions(model: FleetModel, fleet: Fleet, options: argparse.Namespace) -> dict[str, Any]:
-    many, size = options.partitions, min(options.partitions * options.few, len(fleet.keys))
-    took: dict[str, float] = {}
+    partitions, size = options.partitions, min(options.partitions * options.few, len(fleet.keys))
+    durations: dict[str, float] = {}
     for name, bench in (
         ("one", Bench(model, fleet)),
-        ("together", Bench(model, fleet, many)),
-        ("one_by_one", Bench(model, fleet, many, one_by_one=True)),
+        ("together", Bench(model, fleet, partitions)),
+        ("one_by_one", Bench(model, fleet, partitions, one_by_one=True)),
     ):
-        say(f"{many} partitions: {name}")
+        log_progress(f"{partitions} partitions: {name}")
         times = bench.run(bench.warm(), size, options.seconds)
-        took[name] = round(float(np.median(times)), 3)
+        durations[name] = round(float(np.median(times)), 3)
     return {
         "records_per_partition": options.few,
-        "partitions": many,
-        "microseconds_per_record": took,
-        "ratios": {name: round(took[name] / took["one"], 2) for name in took if name != "one"},
+        "partitions": partitions,
+        "microseconds_per_record": durations,
+        "ratios": {
+            name: round(durations[name] / durations["one"], 2)
+            for name in durations
+            if name != "one"
+        },
     }
 
 

@@ -1,7 +1,7 @@
-"""How long named parts of a call take, by wrapping methods of single objects.
+"""Time of named parts of a call, measured by wrapping methods of single objects.
 
-A part's time is its own: what it calls and is watched too counts there. A profiler would cost more
-than what is measured here; a wrapped call costs about half a microsecond, a batch has a few dozen.
+A part's time is its own: a watched call inside it counts there. A profiler would cost more than
+the calls measured here; a wrapped call costs about half a microsecond, a batch has a few dozen.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Stages:
         Args:
             owner: The object; the method is replaced on it alone.
             method: Its name.
-            stage: Where its time goes; several methods may share one.
+            stage: Name that collects its time; several methods may share one.
 
         Raises:
             AttributeError: If there is no such method.
@@ -71,6 +71,6 @@ class _Span(AbstractContextManager[None]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        took = self._clock() - self._started
-        self._seconds[self._stage] += took - self._inner.pop()
-        self._inner[-1] += took
+        elapsed = self._clock() - self._started
+        self._seconds[self._stage] += elapsed - self._inner.pop()
+        self._inner[-1] += elapsed

@@ -1,4 +1,4 @@
-"""How long Kafka Streams takes to restore the same changelog into RocksDB."""
+"""Time of Kafka Streams to restore the same changelog into RocksDB."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def streams(bootstrap: str, topic: str, folder: Path) -> dict[str, Any]:
     Args:
         bootstrap: A real broker.
         topic: Input with as many partitions; nothing of it is read.
-        folder: For RocksDB.
+        folder: Folder of RocksDB's files.
 
     Returns:
         Records restored, seconds from the first restored partition's begin to the last one's end,
@@ -93,18 +93,18 @@ def streams(bootstrap: str, topic: str, folder: Path) -> dict[str, Any]:
         artefact = f"org.apache.kafka:kafka-streams:{VERSION}"
         classes = compiled("StreamsRestore", _PROGRAM, f"kafka-streams-{VERSION}", (artefact,))
         words = [java(), "-Xmx1g", "-cp", classes, "StreamsRestore"]
-        done = subprocess.run(
+        process = subprocess.run(
             [*words, bootstrap, APPLICATION, topic, STORE, str(folder)],
             capture_output=True,
             text=True,
             timeout=_SECONDS,
             check=False,
         )
-    except (MavenError, KafkaUnavailableError, subprocess.TimeoutExpired) as why:
-        return {"left_out": str(why)}
-    if done.returncode:
-        return {"left_out": (done.stderr.strip().splitlines() or ["it ended"])[-1][:200]}
-    records, seconds = done.stdout.split()
+    except (MavenError, KafkaUnavailableError, subprocess.TimeoutExpired) as error:
+        return {"left_out": str(error)}
+    if process.returncode:
+        return {"left_out": (process.stderr.strip().splitlines() or ["it ended"])[-1][:200]}
+    records, seconds = process.stdout.split()
     return {
         "records": int(records),
         "seconds": round(float(seconds), 2),

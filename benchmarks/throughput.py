@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fleet import Fleet
-from benchmarks.frame import BenchmarkError, say
+from benchmarks.frame import BenchmarkError, log_progress
 from benchmarks.kafka_client import wait_committed
 from benchmarks.kafka_server import RealKafka
 from benchmarks.peers import PEERS, Job, lacking, race
@@ -44,16 +44,16 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     fleet = Fleet(options.keys, options.channels, kinds=options.kinds)
     with tempfile.TemporaryDirectory(prefix="ember-bench-") as scratch, RealKafka() as kafka:
         folder = Path(scratch)
-        say("training")
+        log_progress("training")
         fleet.model().save(folder / "model")
-        say(f"writing {options.records:,} records")
+        log_progress(f"writing {options.records:,} records")
         fill(kafka.bootstrap, fleet, options.records, options.partitions)
-        say("ember")
-        ours = _worker(folder, kafka.bootstrap, options)
-        theirs: dict[str, Rate] = {}
+        log_progress("ember")
+        worker_rate = _worker(folder, kafka.bootstrap, options)
+        peer_rates: dict[str, Rate] = {}
         left_out: dict[str, str] = {}
         for name in peers:
-            say(name)
+            log_progress(name)
             job = Job(
                 kafka.bootstrap,
                 TOPIC,
@@ -66,22 +66,24 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 left_out[name] = f"not installed: {', '.join(absent)}"
                 continue
             try:
-                theirs[name] = race(name, job)
+                peer_rates[name] = race(name, job)
             except BenchmarkError as error:  # the others are still worth having
                 left_out[name] = str(error)
-    speed, cost = ours["records_per_second"], ours["cpu_us_per_record"]
+    speed, cost = worker_rate["records_per_second"], worker_rate["cpu_us_per_record"]
     return {
-        **ours,
-        "peers": {name: round(rate.records_per_second) for name, rate in theirs.items()},
+        **worker_rate,
+        "peers": {name: round(rate.records_per_second) for name, rate in peer_rates.items()},
         "ratios": {
-            name: round(speed / theirs[name].records_per_second, 3) if name in theirs else None
+            name: round(speed / peer_rates[name].records_per_second, 3)
+            if name in peer_rates
+            else None
             for name in PEERS
         },
         "peers_cpu_us_per_record": {
-            name: round(rate.cpu_us_per_record, 2) for name, rate in theirs.items()
+            name: round(rate.cpu_us_per_record, 2) for name, rate in peer_rates.items()
         },
         "cpu_ratios": {
-            name: round(rate.cpu_us_per_record / cost, 3) for name, rate in theirs.items()
+            name: round(rate.cpu_us_per_record / cost, 3) for name, rate in peer_rates.items()
         },
         "left_out": left_out,
     }
@@ -97,9 +99,9 @@ def _worker(folder: Path, bootstrap: str, options: argparse.Namespace) -> dict[s
         checkpoint_seconds=options.checkpoint_seconds,
     ) as worker:
         worker.until(worker.records, _START_SECONDS)
-        before = worker.metrics()
+        metrics_before = worker.metrics()
         samples = worker.watch(options.records, _START_SECONDS + options.records / _SLOWEST)
-        after = worker.metrics()
+        metrics_after = worker.metrics()
         wait_committed(bootstrap, worker.group, TOPIC)
         worker.stop()
     rate = rate_between(samples, options.records)
@@ -110,18 +112,20 @@ def _worker(folder: Path, bootstrap: str, options: argparse.Namespace) -> dict[s
         )
     outcomes = {
         name.split('outcome="')[1].split('"')[0]: round(value)
-        for name, value in after.items()
+        for name, value in metrics_after.items()
         if name.startswith("ember_record_outcomes_total{") and value
     }
-    watched = options.records - int(before.get(f'ember_records_total{{topic="{TOPIC}"}}', 0))
-    stages = stage_shares(before, after)
+    watched = options.records - int(
+        metrics_before.get(f'ember_records_total{{topic="{TOPIC}"}}', 0)
+    )
+    stages = stage_shares(metrics_before, metrics_after)
     return {
         "records_per_second": round(rate.records_per_second),
         "measured_seconds": round(rate.seconds, 2),
         "outcomes": outcomes,
-        "anomalies": round(_sum(after, "ember_anomalies_total{")),
-        "triggers": round(_sum(after, "ember_triggers_total{")),
-        "resident_mib": round(after.get("process_resident_memory_bytes", 0) / 2**20),
+        "anomalies": round(_sum(metrics_after, "ember_anomalies_total{")),
+        "triggers": round(_sum(metrics_after, "ember_triggers_total{")),
+        "resident_mib": round(metrics_after.get("process_resident_memory_bytes", 0) / 2**20),
         "stages": stages,
         "cpu_us_per_record": round(rate.cpu_us_per_record, 2),
         "step_us_per_record": round(1e6 * stages["step_seconds"] / max(watched, 1), 2),

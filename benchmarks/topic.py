@@ -17,8 +17,8 @@ def fill(bootstrap: str, fleet: Fleet, records: int, partitions: int) -> None:
 
     Args:
         bootstrap: Broker.
-        fleet: Whose records.
-        records: How many.
+        fleet: Fleet that the records come from.
+        records: Number of records.
         partitions: Partitions of the topic.
     """
     create_topics(bootstrap, {TOPIC: partitions})
@@ -30,10 +30,10 @@ def fill(bootstrap: str, fleet: Fleet, records: int, partitions: int) -> None:
 
 
 def _sends(fleet: Fleet, records: int, rounds: int, start_us: int) -> Iterator[Send]:
-    left = records
+    remaining = records
     for block in fleet.rounds(rounds, start_us):
         for key, value in fleet.encoded(block):
-            if not left:
+            if not remaining:
                 return
-            left -= 1
+            remaining -= 1
             yield Send(key, value)

@@ -22,12 +22,12 @@ class EmberWorker(Child):
     """One worker of the service with a settings file.
 
     Args:
-        folder: For its files.
+        folder: Folder of its files.
         bootstrap: Broker.
         topic: Input topic.
         model: Folder of the bundle.
         group: Consumer group.
-        checkpoint_seconds: Between checkpoints.
+        checkpoint_seconds: Seconds between checkpoints.
     """
 
     def __init__(
@@ -110,17 +110,17 @@ port = {port}
 
 def parse_metrics(text: str) -> dict[str, float]:
     """Prometheus's text format as `name{labels}` -> value."""
-    found: dict[str, float] = {}
+    samples: dict[str, float] = {}
     for line in text.splitlines():
         match = _SAMPLE.match(line)
         if match:
             name, labels, value = match.groups()
-            found[f"{name}{{{labels}}}" if labels else name] = float(value)
-    return found
+            samples[f"{name}{{{labels}}}" if labels else name] = float(value)
+    return samples
 
 
 def stage_shares(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, Any]:
-    """Where a worker's time went between two looks at its metrics.
+    """Time of a worker by stage, between two scrapes of its metrics.
 
     Returns:
         `cpu_seconds`, and the seconds inside decode and step, in checkpoints from begin to end,

@@ -16,18 +16,14 @@ from checks.imports import imports, target_of
 WAY: Final = (
     "stream.kafka.faust.transport.Consumer._drain_once",
     "stream.kafka.runtime.fetch_loop.FetchLoop.take",
-    "stream.kafka.runtime.session.Session.process",
     "stream.kafka.runtime.processor.Processor.process",
     "stream.kafka.runtime.processor.Processor._step",
     "stream.engine.engine.Engine.step_all",
     "stream.engine.step.Stepper.step",
     "stream.engine.step.Stepper._observe",
     "ember_core.pipeline.pipeline.Pipeline.observe",
-    "ember_core.nn._module.Module.__call__",
     "ember_core.pipeline.liquid.LiquidNetwork.forward",
-    "ember_core.pipeline.liquid.LiquidNetwork._turns",
-    "ember_core.pipeline.liquid.LiquidNetwork._neurons",
-    "ember_core.pipeline.kernels.liquid.PackedLiquid.__call__",
+    "ember_core.pipeline.kernels.liquid.PackedLiquid.states",
     "ember_core.pipeline.kernels.liquid.PackedLiquid._loop",
 )
 """Functions from the fetch to the cell's arithmetic, each called by the one before it."""

@@ -1,4 +1,4 @@
-"""The parts of docs/ that are made from the code: `make docs` writes them, a test compares them.
+"""Parts of docs/ made from the code: `make docs` writes them, a test compares them.
 
 A part stands between `<!-- made by docs/generate.py: NAME -->` and `<!-- end -->`. The pages of
 docs/reference and the drawing of a wiring are made whole.
@@ -18,6 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import library_page, performance_page
+from benchmarks.markdown import table
 from benchmarks.quality import page
 from ember_core import nn
 from ember_core.pipeline import Pipeline, PipelineConfig
@@ -29,17 +30,21 @@ from tests.prove import page as proofs
 
 FOLDER = Path(__file__).resolve().parent
 PAGES = (
-    "architecture.md",
-    "implementation.md",
     "metrics.md",
     "performance.md",
     "proofs.md",
     "quality.md",
-    "running.md",
+    "row-layout.md",
+    "settings.md",
 )
 CHANNELS = tuple(f"channel_{n}" for n in range(8))
 REFERENCE = (
+    "ember_core",
     "ember_core.ops",
+    "ember_core.ops.linalg",
+    "ember_core.ops.random",
+    "ember_core.ops.fft",
+    "ember_core.ops.losses",
     "ember_core.nn",
     "ember_core.pipeline",
     "ember_core.pipeline.fit",
@@ -60,12 +65,6 @@ REFERENCE = (
 _PART = re.compile(r"(<!-- made by docs/generate\.py: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = list(head)
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
-
-
 def _layout(window: WindowSpec) -> RowLayout:
     pipeline = Pipeline(PipelineConfig(CHANNELS))
     return RowLayout((*pipeline.state_fields(), *engine_fields(len(CHANNELS), window)))
@@ -82,8 +81,8 @@ def row_layout() -> str:
         (str(f["offset"]), f"`{f['name']}`", f"`{f['dtype'][1:]}`", _shape(f), f["doc"])
         for f in layout.describe()
     )
-    table = _table(("byte", "field", "type", "shape", "what it holds"), rows)
-    return f"{table}\n{layout.nbytes:,} bytes a key.\n"
+    rows_table = table(("byte", "field", "type", "shape", "what it holds"), rows)
+    return f"{rows_table}\n{layout.nbytes:,} bytes a key.\n"
 
 
 def window_fields() -> str:
@@ -95,8 +94,8 @@ def window_fields() -> str:
         for f in layout.describe()
         if f["name"] not in plain
     )
-    table = _table(("field", "type", "shape", "what it holds"), rows)
-    return f"{table}\n{layout.nbytes:,} bytes a key.\n"
+    rows_table = table(("field", "type", "shape", "what it holds"), rows)
+    return f"{rows_table}\n{layout.nbytes:,} bytes a key.\n"
 
 
 def settings() -> str:
@@ -109,8 +108,8 @@ def settings() -> str:
             (f"`{key}`", _default(field), _cell(_meaning(field)), f"`{field['x-env']}`")
             for key, field in described["properties"].items()
         )
-        table = _table(("key", "default", "meaning", "variable"), rows)
-        parts.append(f"### `[{section}]`\n\n{_cell(described['description'])}\n\n{table}")
+        rows_table = table(("key", "default", "meaning", "variable"), rows)
+        parts.append(f"### `[{section}]`\n\n{_cell(described['description'])}\n\n{rows_table}")
     return "\n".join(parts)
 
 
@@ -120,7 +119,7 @@ def metrics(shown: Metrics | BridgeMetrics) -> str:
 
 
 def host_metrics() -> str:
-    """What the page of all workers of a host has besides theirs."""
+    """Metrics of the page of all workers of a host, besides those of the workers."""
     name, text, label = WORKER_UP
     return _metric_table([(name, "gauge", (label,), text)])
 
@@ -130,7 +129,7 @@ def _metric_table(described: Iterable[tuple[str, str, tuple[str, ...], str]]) ->
         (f"`{name}`", kind, ", ".join(f"`{label}`" for label in labels), _cell(text))
         for name, kind, labels, text in described
     )
-    return _table(("metric", "type", "labels", "meaning"), rows)
+    return table(("metric", "type", "labels", "meaning"), rows)
 
 
 def _default(field: Mapping[str, Any]) -> str:
@@ -155,8 +154,8 @@ def _meaning(field: Mapping[str, Any]) -> str:
     text = str(field["description"])
     if not choices:
         return text
-    shown = ", ".join(f"`{choice}`" if choice else "empty" for choice in choices)
-    return f"{text} One of {shown}."
+    names = ", ".join(f"`{choice}`" if choice else "empty" for choice in choices)
+    return f"{text} One of {names}."
 
 
 def _cell(text: str) -> str:
@@ -193,7 +192,11 @@ def surface(module: str) -> list[str]:
     assert spec is not None
     assert spec.origin is not None
     names: set[str] = set()
-    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+    body = ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body
+    # Names that are loaded at their first use; `from . import x` are packages with their own page.
+    lazy = [node for block in body if isinstance(block, ast.If) for node in block.body]
+    body += [node for node in lazy if isinstance(node, ast.ImportFrom) and node.module]
+    for node in body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             names.add(node.name)
         elif isinstance(node, ast.ImportFrom):

@@ -36,7 +36,7 @@ def save_bundle(
     """Write a bundle; a reader sees the old one or the new one, or is told of a mismatch.
 
     Args:
-        directory: Where; made where it does not exist.
+        directory: Folder of the bundle; made if it does not exist.
         arrays: Arrays by name.
         card: JSON values that say what the model is. `format`, `format_version`,
             `library_version` and `sha256` are added, and replaced where they are there.
@@ -55,15 +55,15 @@ def save_bundle(
             )
         tensors[name] = array
     data = safetensors.numpy.save(tensors)
-    own = {
+    header = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "library_version": library_version(),
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    rest = {key: value for key, value in card.items() if key not in _OWN_KEYS}
+    extras = {key: value for key, value in card.items() if key not in _OWN_KEYS}
     try:
-        text = json.dumps(own | rest, indent=2, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(header | extras, indent=2, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise BundleError(
             f"The model card cannot be saved. Expected JSON values, finite. Received: {error}."
@@ -144,21 +144,21 @@ def _read_card(folder: Path) -> dict[str, Any]:
             f"Received: {str(path)!r} ({error}). Copy it again, or train anew."
         ) from error
     if not isinstance(card, dict) or card.get("format") != FORMAT:
-        found = card.get("format") if isinstance(card, dict) else type(card).__name__
+        value = card.get("format") if isinstance(card, dict) else type(card).__name__
         raise BundleError(
             f"The file is no Ember model card. Expected format={FORMAT!r}. "
-            f"Received: format={found!r} in {str(path)!r}. Check the model path."
+            f"Received: format={value!r} in {str(path)!r}. Check the model path."
         )
-    found = card.get("format_version")
-    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+    value = card.get("format_version")
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise BundleError(
             f"The model card has no format version. Expected a whole number from 1. "
-            f"Received: format_version={found!r} in {str(path)!r}. Train anew."
+            f"Received: format_version={value!r} in {str(path)!r}. Train anew."
         )
-    if found > FORMAT_VERSION:
+    if value > FORMAT_VERSION:
         raise BundleError(
             f"The model was written by a newer Ember Stream. Expected format_version <= "
-            f"{FORMAT_VERSION}. Received: format_version={found}, written by version "
+            f"{FORMAT_VERSION}. Received: format_version={value}, written by version "
             f"{card.get('library_version')}. Upgrade, or train with this version."
         )
     if not isinstance(card.get("sha256"), str):

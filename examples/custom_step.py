@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ember_core import ops
-from ember_core.models import RBM
+from ember_core import RBM, ops
 from ember_core.training import Adam, Run, contrastive_divergence, fit
 
 rng = np.random.default_rng(0)
@@ -24,9 +23,9 @@ def weighted(rbm: RBM, batch: Any, run: Run) -> tuple[dict[str, Any], dict[str, 
     """Rows are drawn in proportion to their weight, then learnt from as ever."""
     v, weight = batch
     chance = weight / ops.max(weight)
-    kept = v[ops.uniform(run.generator, ops.shape(chance)) < chance]
-    found = contrastive_divergence(rbm, kept, generator=run.generator)
-    return found.gradients, {"error": found.error or 0.0, "kept": len(kept) / len(v)}
+    sampled = v[ops.random.uniform(run.generator, ops.shape(chance)) < chance]
+    divergence = contrastive_divergence(rbm, sampled, generator=run.generator)
+    return divergence.gradients, {"error": divergence.error or 0.0, "kept": len(sampled) / len(v)}
 
 
 rbm = RBM(5, 12, generator=ops.generator(1))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ember_core.pipeline import PipelineConfig
-from ember_core.pipeline.fit import Series, fit_pipeline
+from ember_core import PipelineConfig, Series, fit_pipeline
 
 rng = np.random.default_rng(0)
 n = 4_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ember_core import ops
-from ember_core.models import RBM, categorize_anomalies
-from ember_core.training import EarlyStop, Progress, fit_rbm
+from ember_core import RBM, fit_rbm, ops
+from ember_core.models import categorize_anomalies
+from ember_core.training import EarlyStop, Progress
 
 rng = np.random.default_rng(0)
 load = rng.standard_normal((3_000, 2))  # of two machines, three sensors each

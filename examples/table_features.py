@@ -8,11 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ember_core import ops
-from ember_core.data.columns import ColumnFeatures, split
-from ember_core.data.strides._strides import TemporalStrides
-from ember_core.models import RBM
-from ember_core.training import fit_rbm
+from ember_core import RBM, fit_rbm, ops
+from ember_core.data import ColumnFeatures, TemporalStrides, split
 
 
 def machines(rows: int = 3_000) -> pd.DataFrame:
@@ -51,8 +48,8 @@ def main() -> None:
     rows = test.index.to_numpy()[windows.last]
     failed = (rows >= 2_799) & (rows <= 2_840)
     usual = float(windows.values[~failed].mean())
-    found = float(windows.values[failed].mean())
-    print(f"mean score: {usual:.2f} as a rule, {found:.2f} while the fan stands still")
+    fault_score = float(windows.values[failed].mean())
+    print(f"mean score: {usual:.2f} as a rule, {fault_score:.2f} while the fan stands still")
 
 
 if __name__ == "__main__":

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ember_core import ops
-from ember_core.models import RBM
-from ember_core.training import OneProcess, Strategy, TorchDistributed, fit_rbm, launch
+from ember_core import RBM, fit_rbm, ops
+from ember_core.training import OneProcess, Strategy, TorchDistributed, launch
 
 
 def train(strategy: Strategy | None = None) -> Any:
-    """What every process runs: the same data, the same seeds, its own rows of each batch."""
+    """Train in one process of several, with the same data and seeds, and its rows of each batch."""
     rows = np.random.default_rng(0).standard_normal((1_000, 7)).astype(np.float32)
     rbm = RBM(7, 11, generator=ops.generator(1))
     fit_rbm(

@@ -18,7 +18,15 @@ from .codecs import Codec, make_codec
 from .configure import load_model, make_engine
 from .engine import TP, Engine, ModelVersion, model_version_of
 from .errors import UserError
-from .observe import Health, HttpServer, Metrics, Observer, Traces, configure_logs, make_traces
+from .observe import (
+    Health,
+    HttpServer,
+    Metrics,
+    ServiceObserver,
+    Traces,
+    configure_logs,
+    make_traces,
+)
 from .reload import Reloader, load_shadow
 from .settings import Settings
 from .version import version
@@ -64,7 +72,7 @@ class Application:
             self.config,
             self._codec(self.model),
             self.engine,
-            Observer(self.metrics, self.health, self.traces),
+            ServiceObserver(self.metrics, self.health, self.traces),
         )
         self.metrics.watch(
             keys=lambda: self.engine.active_keys,

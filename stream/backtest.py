@@ -1,4 +1,4 @@
-"""Replay recorded telemetry through the engine: the stream's scores and events, without Kafka."""
+"""Replay of recorded telemetry through the engine: the stream's scores and events without Kafka."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from ember_core.data.sources import Dataset, interleaved
 from ember_core.evaluate import baselines, summarise, summary
 from ember_core.pipeline import FleetModel
+from stream.engine import Engine, Fetch, Limits, WindowSpec
 
-from .engine import Engine, Fetch, Limits, WindowSpec
 from .records import MAX_ABS_VALUE, Decoded, Event, Reason, Rejected, text_of
 
-_NOW_MS = 2**43  # Kafka's timestamp of recorded data: no event time lies in its future
+_NOW_MS = 2**43  # Kafka's timestamp of recorded data, so late that no event time lies after it
 
 
 @dataclass
@@ -35,15 +35,15 @@ class KeyScores:
 
 @dataclass
 class Backtest:
-    """What a replay gave.
+    """Result of a replay.
 
     Attributes:
         dataset: The data, with the model's channels.
         scores: Scored rows per key, in the order of `dataset.tables`.
         events: Anomalies and triggers, in the order of the replay.
-        counts: What became of every record.
-        window: How samples became rows.
-        warm: The training rows were fed first.
+        counts: Records by outcome or by reason of refusal.
+        window: Windowing of samples into rows.
+        warm: True if the training rows were fed first.
     """
 
     dataset: Dataset
@@ -54,15 +54,15 @@ class Backtest:
     warm: bool = False
 
     def triggers(self) -> int:
-        """Episodes that began by evidence."""
+        """Count the episodes that began by evidence."""
         return sum(int((s.trigger > 0).sum()) for s in self.scores)
 
     def anomalies(self) -> int:
-        """Rows reported as anomalies."""
+        """Count the rows reported as anomalies."""
         return sum(int(s.anomaly.sum()) for s in self.scores)
 
     def labels(self, key: int) -> NDArray[np.int8] | None:
-        """Label of every scored row of a key: 1 where a record in the row is labelled."""
+        """Return the label of each scored row of a key: 1 where a record of it is labelled."""
         table = self.dataset.tables[key]
         if table.label is None:
             return None
@@ -73,7 +73,7 @@ class Backtest:
         return np.isin(self.scores[key].time_us, marked).astype(np.int8)
 
     def figures(self, *, buffer: int = 100) -> dict[str, Any]:
-        """Detection figures per key, their mean and worst; keys without labels are left out."""
+        """Compute detection figures per key, their mean and worst; skip keys without labels."""
         per_key = {}
         for i, (table, s) in enumerate(zip(self.dataset.tables, self.scores, strict=True)):
             label = self.labels(i)
@@ -84,7 +84,10 @@ class Backtest:
         return summarise(per_key) if per_key else {}
 
     def baseline_figures(self, *, buffer: int = 100, seed: int = 0) -> dict[str, Any]:
-        """Mean figures of each baseline on the same rows; empty without labels or training rows."""
+        """Compute the mean figures of each baseline on the same rows.
+
+        Empty without labels or training rows, and where rows are intervals of time.
+        """
         if self.window.mode == "time" or not self.dataset.divided:
             return {}
         out: dict[str, dict[str, Any]] = {}
@@ -120,14 +123,14 @@ def backtest(
 
     Args:
         model: The model.
-        dataset: The data; channels the model does not know are left out.
-        topic: Input topic the events are said to come from; part of their ids.
-        window: How samples become rows.
-        limits: Bounds, as the stream has them.
+        dataset: The data; channels that the model does not know are left out.
+        topic: Input topic in the events; part of their ids.
+        window: Windowing of samples into rows.
+        limits: Limits of keys, event times and state, as in the stream.
         warm: Feed the training rows first, without keeping their scores and events.
-        batch_rows: Rows a step takes; the results do not depend on it.
-        changes: Models, or the same one under other thresholds, by the record from which each
-            judges, counted from 0: as a reload of the service notes it per partition.
+        batch_rows: Rows of one step; the results do not depend on it.
+        changes: Models, or the same model with other thresholds, by the record from which each is
+            in use, counted from 0. A reload of the service records the same per partition.
 
     Raises:
         ValueError: If the model is not on NumPy's arrays.
@@ -140,7 +143,8 @@ def backtest(
     result = Backtest(data, [], window=window, warm=warm and data.divided)
     parts: list[tuple[NDArray[np.int64], Any]] = []
     offset, changes = 0, changes or {}
-    for kept, key_index, time_us, values in _pieces(data, warm, batch_rows, changes):
+    # A step has one model: batches end where the model changes.
+    for is_kept, key_index, time_us, values in _pieces(data, warm, batch_rows, changes):
         if offset in changes:
             engine.schedule_switch(tp, offset, changes[offset])
             engine.switch_model(changes[offset])
@@ -149,7 +153,7 @@ def backtest(
         fetch = Fetch(np.arange(offset, offset + n), np.full(n, _NOW_MS))
         step = engine.step(tp, decoded, fetch)
         offset += n
-        if not kept:
+        if not is_kept:
             continue
         result.events += step.events
         for outcome, number in step.counts.items():
@@ -160,7 +164,7 @@ def backtest(
 
 
 def _passes(data: Dataset, warm: bool, batch_rows: int) -> Iterator[tuple[bool, Any]]:
-    """Batches of the replay, and whether their results are kept."""
+    """Iterate over the batches of the replay, each with a flag: its results are kept."""
     if warm and data.divided:
         for chunk in interleaved(data, "train", batch_rows):
             yield False, chunk
@@ -171,24 +175,24 @@ def _passes(data: Dataset, warm: bool, batch_rows: int) -> Iterator[tuple[bool, 
 def _pieces(
     data: Dataset, warm: bool, batch_rows: int, cuts: Iterable[int]
 ) -> Iterator[tuple[bool, NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
-    """Batches of the replay, none across a cut."""
+    """Iterate over the batches of the replay, split at the cuts."""
     offset, cuts = 0, sorted(cuts)
-    for kept, chunk in _passes(data, warm, batch_rows):
+    for is_kept, chunk in _passes(data, warm, batch_rows):
         end = offset + len(chunk.key_index)
         edges = [offset, *(cut for cut in cuts if offset < cut < end), end]
-        for begin, until in pairwise(edge - offset for edge in edges):
-            piece = slice(begin, until)
-            yield kept, chunk.key_index[piece], chunk.time_us[piece], chunk.values[piece]
+        for piece_begin, piece_end in pairwise(edge - offset for edge in edges):
+            piece = slice(piece_begin, piece_end)
+            yield is_kept, chunk.key_index[piece], chunk.time_us[piece], chunk.values[piece]
         offset = end
 
 
 def _decoded(keys: list[bytes], time_us: NDArray[np.int64], values: NDArray[np.float64]) -> Decoded:
-    """Rows as the codec would hand them on: what it refuses is refused here for the same reason."""
+    """Decode rows as a codec would: a row that it refuses is refused here for the same reason."""
     rejected = []
-    beyond = np.abs(values) > MAX_ABS_VALUE
-    wrong = beyond.any(axis=1) | ~np.isfinite(values).any(axis=1)
+    too_large = np.abs(values) > MAX_ABS_VALUE
+    wrong = too_large.any(axis=1) | ~np.isfinite(values).any(axis=1)
     for i in np.flatnonzero(wrong).tolist():
-        reason = Reason.OUT_OF_RANGE if beyond[i].any() else Reason.NO_CHANNELS
+        reason = Reason.OUT_OF_RANGE if too_large[i].any() else Reason.NO_CHANNELS
         rejected.append(Rejected(i, reason, "refused as the stream would"))
     message = np.flatnonzero(~wrong).astype(np.int32)
     if not rejected:
@@ -199,7 +203,7 @@ def _decoded(keys: list[bytes], time_us: NDArray[np.int64], values: NDArray[np.f
 
 
 def _by_key(parts: list[tuple[NDArray[np.int64], Any]], keys: int) -> list[KeyScores]:
-    """Scored rows of all steps, apart by key, each in its own order."""
+    """Group the scored rows of all steps by key; rows of a key keep their order."""
     names = ("time_us", "score", "probability", "severity", "anomaly", "trigger", "firing")
     owner = np.concatenate([k for k, _ in parts]) if parts else np.zeros(0, dtype=np.int64)
     columns = {
@@ -210,10 +214,13 @@ def _by_key(parts: list[tuple[NDArray[np.int64], Any]], keys: int) -> list[KeySc
 
 
 def _filled(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Missing values carried forward, else the channel's mean: what a baseline is given."""
+    """Carry the last value over missing ones, or else fill in the channel's mean."""
     x = np.where(np.abs(values) <= MAX_ABS_VALUE, values, np.nan)
-    at = np.maximum.accumulate(np.where(np.isfinite(x), np.arange(len(x))[:, None], -1), axis=0)
-    held = np.take_along_axis(x, np.maximum(at, 0), axis=0)
+    # Index of the last row with a value, per channel; -1 before the first one.
+    last_row = np.maximum.accumulate(
+        np.where(np.isfinite(x), np.arange(len(x))[:, None], -1), axis=0
+    )
+    carried = np.take_along_axis(x, np.maximum(last_row, 0), axis=0)
     finite = np.isfinite(x)
     mean = np.where(finite, x, 0.0).sum(axis=0) / np.maximum(finite.sum(axis=0), 1)
-    return np.where(at >= 0, held, mean)
+    return np.where(last_row >= 0, carried, mean)

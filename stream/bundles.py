@@ -1,8 +1,8 @@
-"""Where the service's bundle is: in a folder, or fetched once from an https address; and whose.
+"""Bundles of the service: fetched from an https address, checked, and signed.
 
-What identifies a model is the digest of its card, which holds that of its arrays
-(`ember model show` prints it). An address needs it, and a signature is over it: neither the server
-nor whoever can write to the cache decides what judges.
+A model is identified by the digest of its card, which contains the digest of its arrays
+(`ember model show` prints it). An address needs the digest, and a signature covers it. So neither
+the server nor somebody who can write to the cache decides which model is in use.
 """
 
 from __future__ import annotations
@@ -30,26 +30,21 @@ _TIMEOUT_SECONDS = 30.0
 _PIECE = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _DOMAIN = b"ember-bundle-v1:"
-"""Before the digest: a signature of these bytes can be meant for nothing else."""
-
-
-def is_address(path: Path | str) -> bool:
-    """Whether a bundle is to be fetched."""
-    return isinstance(path, str) and path.startswith("https://")
+"""Prefix of the signed bytes, so that a signature for another purpose is never valid here."""
 
 
 def fetch(address: str, sha256: str, cache: Path, *, signed: bool = False) -> Path:
-    """The folder of a bundle, fetched unless it was before.
+    """Return the folder of a bundle; fetch it unless it is in the cache.
 
     Args:
-        address: Of its folder: `model.json` and `model.safetensors` are below it.
+        address: Address of the bundle's folder, with `model.json` and `model.safetensors` below.
         sha256: Digest of the bundle.
-        cache: Folder for what was fetched.
-        signed: Fetch its signature too.
+        cache: Folder of fetched bundles.
+        signed: Fetch the signature too.
 
     Raises:
-        UserError: If it cannot be had or kept, is too large, or is another one.
-        BundleError: If what came is no bundle.
+        UserError: If the bundle cannot be fetched or kept, is too large, or has another digest.
+        BundleError: If the files are not a bundle.
     """
     try:
         return _fetched(address, sha256, cache, signed)
@@ -68,50 +63,50 @@ def _fetched(address: str, sha256: str, cache: Path, signed: bool) -> Path:
     if all((folder / name).is_file() for name in names) and _whole(folder, sha256):
         return folder
     cache.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{sha256[:12]}-", dir=cache))
+    temporary = Path(tempfile.mkdtemp(prefix=f".{sha256[:12]}-", dir=cache))
     try:
         for name in names:
-            _download(f"{address.rstrip('/')}/{name}", aside / name, _MOST_BYTES[name])
-            if name == CARD_FILE:  # before the larger one
-                _expect(sha256, bundle_digest(aside), f"{address} has another model")
-        load_bundle(aside)  # the arrays are those of the card
-        shutil.rmtree(folder, ignore_errors=True)  # damaged, or without signature
+            _download(f"{address.rstrip('/')}/{name}", temporary / name, _MOST_BYTES[name])
+            if name == CARD_FILE:  # the card is small: a wrong one saves fetching the arrays
+                _expect(sha256, bundle_digest(temporary), f"{address} has another model")
+        load_bundle(temporary)  # checks that the arrays are those of the card
+        shutil.rmtree(folder, ignore_errors=True)  # it is damaged, or lacks the signature
         try:
-            aside.rename(folder)
-        except OSError:  # another worker of this host was quicker
+            temporary.rename(folder)
+        except OSError:  # another worker of this host fetched it in the meantime
             if not folder.is_dir():
                 raise
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 
 def check(folder: Path, sha256: str, public_key: Path | None) -> str:
-    """Refuse a bundle that is another one than expected, or not signed with a key.
+    """Refuse a bundle that has another digest than expected, or no signature by a key.
 
     Args:
-        folder: The bundle.
-        sha256: Its digest; empty: any.
-        public_key: PEM file of an Ed25519 key; None: no signature is asked for.
+        folder: Folder of the bundle.
+        sha256: Expected digest; empty: any.
+        public_key: PEM file of an Ed25519 key; None: no signature is required.
 
     Returns:
-        The digest that was judged; what is read afterwards must have the same.
+        The digest that was checked. The bundle that is read afterwards must have the same.
 
     Raises:
-        UserError: If it is refused.
-        BundleError: If it is no bundle.
+        UserError: If the bundle is refused.
+        BundleError: If the folder is not a bundle.
     """
-    found = bundle_digest(folder)
+    digest = bundle_digest(folder)
     if sha256:
-        _expect(sha256, found, f"{str(folder)!r} has another model")
+        _expect(sha256, digest, f"{str(folder)!r} has another model")
     if public_key is None:
-        return found
+        return digest
     signatures, serialization, exceptions = _cryptography()
     key = _read_key(public_key, serialization.load_pem_public_key, signatures.Ed25519PublicKey)
     path = folder / SIGNATURE_FILE
     try:
         signature = base64.b64decode(path.read_bytes(), validate=False)
-        key.verify(signature, _DOMAIN + found.encode())
+        key.verify(signature, _DOMAIN + digest.encode())
     except OSError as error:
         raise UserError(
             f"The bundle is not signed. Expected {SIGNATURE_FILE} beside it, because "
@@ -121,24 +116,24 @@ def check(folder: Path, sha256: str, public_key: Path | None) -> str:
     except (exceptions.InvalidSignature, binascii.Error):
         raise UserError(
             "The bundle's signature is not by this key, or of another bundle. Expected one by "
-            f"{str(public_key)!r} over {found}. Received: {str(path)!r}."
+            f"{str(public_key)!r} over {digest}. Received: {str(path)!r}."
         ) from None
-    return found
+    return digest
 
 
 def sign(folder: Path, private_key: Path) -> str:
     """Write a bundle's signature beside it.
 
     Args:
-        folder: The bundle.
+        folder: Folder of the bundle.
         private_key: PEM file of an Ed25519 key, not encrypted.
 
     Returns:
-        The digest it is over.
+        The digest that was signed.
 
     Raises:
         UserError: If the key cannot be used.
-        BundleError: If it is no bundle.
+        BundleError: If the folder is not a bundle.
     """
     signatures, serialization, _ = _cryptography()
     load_bundle(folder)
@@ -161,11 +156,11 @@ def _whole(folder: Path, sha256: str) -> bool:
         return False
 
 
-def _expect(expected: str, found: str, what: str) -> None:
-    if found != expected:
+def _expect(expected: str, digest: str, description: str) -> None:
+    if digest != expected:
         raise UserError(
-            f"{what} than it should. Expected model.sha256={expected}. Received: sha256={found}. "
-            "`ember model show` prints a bundle's."
+            f"{description} than it should. Expected model.sha256={expected}. Received: "
+            f"sha256={digest}. `ember model show` prints a bundle's."
         )
 
 
@@ -205,7 +200,7 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _download(url: str, to: Path, most: int) -> None:
+def _download(url: str, to: Path, max_bytes: int) -> None:
     opener = urllib.request.build_opener(
         _HttpsOnly(), urllib.request.HTTPSHandler(context=ssl.create_default_context())
     )
@@ -214,20 +209,20 @@ def _download(url: str, to: Path, most: int) -> None:
         with opener.open(url, timeout=_TIMEOUT_SECONDS) as answer, to.open("wb") as file:
             while piece := answer.read(_PIECE):
                 size += len(piece)
-                if size > most:
+                if size > max_bytes:
                     raise UserError(
-                        f"The model is too large to be fetched. Expected at most {most:,} bytes. "
-                        f"Received: more at {url}."
+                        "The model is too large to be fetched. Expected at most "
+                        f"{max_bytes:,} bytes. Received: more at {url}."
                     )
                 file.write(piece)
             declared = answer.headers.get("Content-Length")
     except (OSError, HTTPException) as error:
-        if getattr(error, "errno", None) in _FULL:
+        if getattr(error, "errno", None) in _FULL:  # `fetch` reports a full disk
             raise
-        why = getattr(error, "reason", error)
+        cause = getattr(error, "reason", error)
         raise UserError(
-            f"The model was not fetched ({why}). Expected the files of a bundle below model.path, "
-            f"and a server this host trusts. Received: {url}."
+            f"The model was not fetched ({cause}). Expected the files of a bundle below "
+            f"model.path, and a server this host trusts. Received: {url}."
         ) from None
     if declared is not None and declared.isdigit() and int(declared) != size:
         raise UserError(f"The model was fetched in part only: {size} of {declared} bytes of {url}.")

@@ -1,4 +1,4 @@
-"""From settings to a model and an engine: the one place where both meet."""
+"""Construction of the model and the engine from the settings."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from ember_core.pipeline import FleetModel
 from ember_core.serialize import BundleError
 from stream import bundles
+from stream.engine import Engine, Limits, WindowSpec
 from stream.engine.state.spill import Spill
+from stream.settings import Settings
 
-from .engine import Engine, Limits, WindowSpec
 from .errors import UserError
-from .settings import Settings
 
 
 def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
@@ -20,8 +20,8 @@ def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
 
     Args:
         settings: Sections `model`, `alerts` and `window`.
-        path: Folder of the bundle; default that of `model.path`, which must have `model.sha256`
-            where one is set.
+        path: Folder of the bundle. Default: that of `model.path`, which must have the digest
+            `model.sha256` if one is set.
 
     Raises:
         UserError: If the bundle cannot be used.
@@ -29,19 +29,21 @@ def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
     try:
         folder = path or bundle_folder(settings)
         expected = "" if path else settings.model.sha256
-        found = bundles.check(folder, expected, settings.model.public_key)
+        digest = bundles.check(folder, expected, settings.model.public_key)
         model = FleetModel.load(folder, backend="numpy")
-        if model.sha256 != found:  # it was replaced meanwhile: what judges must be what was checked
+        # Somebody may have replaced the files between the check and the reading.
+        if model.sha256 != digest:
             raise BundleError(
-                f"The bundle changed while it was read. Expected sha256={found}. Received: "
+                f"The bundle changed while it was read. Expected sha256={digest}. Received: "
                 f"sha256={model.sha256} of {str(folder)!r}. Read it again when it is written."
             )
     except BundleError as error:
         raise UserError(str(error)) from error
-    chosen = settings.alerts.model_fields_set
+    # Only explicit settings replace those of the bundle: the defaults are no calibration.
+    explicit = settings.alerts.model_fields_set
     return model.configure(
-        budget_per_week=settings.alerts.budget_per_week if "budget" in chosen else None,
-        evidence_rows=settings.alerts.evidence_rows if "evidence_rows" in chosen else None,
+        budget_per_week=settings.alerts.budget_per_week if "budget" in explicit else None,
+        evidence_rows=settings.alerts.evidence_rows if "evidence_rows" in explicit else None,
         refractory_rows=settings.alerts.refractory_rows,
         warmup_score=settings.model.warmup_rows,
         warmup_alarm=max(settings.model.alarm_warmup_rows, settings.model.warmup_rows),
@@ -51,22 +53,22 @@ def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
 
 
 def bundle_folder(settings: Settings) -> Path:
-    """Folder of the bundle of `model.path`, fetched first where that is an address.
+    """Return the folder of the bundle of `model.path`; fetch it first if that is an address.
 
     Raises:
-        UserError: If it cannot be had.
-        BundleError: If what came is no bundle.
+        UserError: If the bundle cannot be fetched.
+        BundleError: If the files are not a bundle.
     """
-    at = settings.model.path
-    if isinstance(at, Path):
-        return at
+    path = settings.model.path
+    if isinstance(path, Path):
+        return path
     signed = settings.model.public_key is not None
     cache = settings.state.directory / "models"
-    return bundles.fetch(at, settings.model.sha256, cache, signed=signed)
+    return bundles.fetch(path, settings.model.sha256, cache, signed=signed)
 
 
 def engine_settings(settings: Settings) -> tuple[WindowSpec, Limits]:
-    """How samples become rows, and what a partition may send at most."""
+    """Return the engine's windowing and limits."""
     window = settings.window
     spec = WindowSpec(
         mode=window.mode,
@@ -87,11 +89,11 @@ def engine_settings(settings: Settings) -> tuple[WindowSpec, Limits]:
 def make_engine(
     settings: Settings, model: FleetModel, spill: Callable[[], Spill] | None = None
 ) -> Engine:
-    """An engine with no partitions yet.
+    """Create an engine without partitions.
 
     Args:
         settings: Sections `window`, `state` and `input`.
         model: The model.
-        spill: Makes a place for the rows of a partition that memory does not hold.
+        spill: Factory of the storage on disk for evicted rows of a partition; None: no eviction.
     """
     return Engine(model, *engine_settings(settings), spill)

@@ -1,16 +1,16 @@
-"""Errors that are the user's to mend: one sentence on stderr, never a traceback."""
+"""Errors that the user can fix: one sentence on stderr, never a traceback."""
 
 from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something the user can put right.
+    """An error that the user can fix.
 
-    The command line prints `message` on stderr and ends with `exit_code`. The message follows the
-    house template: what is wrong. Expected .... Received: name=value. What to do.
+    The command line prints `message` on stderr and ends with `exit_code`. Messages follow one
+    template: the problem. Expected .... Received: name=value. The remedy.
 
     Args:
-        message: The sentence to show.
+        message: Text shown to the user.
         exit_code: 1 when the work failed, 2 for wrong use (a flag, a setting, an argument).
     """
 

@@ -1,4 +1,4 @@
-"""HTTP requests of ours that carry credentials: these go to the address they are meant for only."""
+"""HTTP client for requests with credentials, which it sends to no other address."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from typing import Any
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """urllib takes `Authorization` along, to other hosts and from https to http too."""
+    """Handler that refuses redirects: urllib would send `Authorization` to other hosts too."""
 
     def redirect_request(  # type: ignore[no-untyped-def]
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ):
-        why = f"{msg}, to {newurl}: redirects are not followed"
-        raise urllib.error.HTTPError(req.full_url, code, why, headers, fp)
+        cause = f"{msg}, to {newurl}: redirects are not followed"
+        raise urllib.error.HTTPError(req.full_url, code, cause, headers, fp)
 
 
 def opener(context: ssl.SSLContext | None = None) -> urllib.request.OpenerDirector:
-    """Opens requests and follows no redirect: the answer is an `HTTPError` that says whereto.
+    """Return an opener that follows no redirect; its `HTTPError` names the new address.
 
     Args:
-        context: Whom to trust; None: those this system trusts.
+        context: Context with the trusted authorities; None: those of the system.
     """
     return urllib.request.build_opener(_NoRedirects(), urllib.request.HTTPSHandler(context=context))
 
 
 def bearer(token: str) -> str:
-    """The `Authorization` of a token, such that http.client, which writes Latin-1, sends UTF-8."""
+    """Return the `Authorization` header of a token, as http.client must be passed it.
+
+    http.client encodes headers as Latin-1; the bytes it sends are then UTF-8.
+    """
     return f"Bearer {token}".encode().decode("latin-1")

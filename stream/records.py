@@ -1,7 +1,7 @@
-"""Wire types: what the codecs hand to the engine, and what the engine hands to Kafka.
+"""Records and events, as codecs, engine and Kafka exchange them.
 
-A leaf: it knows the shape of records and events, and nothing of codecs, engine or Kafka.
-Event times are int64 microseconds since the epoch (`time_us`), Kafka's own are milliseconds.
+A leaf: it imports nothing of codecs, engine or Kafka. Event times are int64 microseconds since the
+epoch (`time_us`); Kafka's own are milliseconds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SCHEMA_VERSION = 1
-"""Of the event bodies; changes are additive only."""
+"""Version of the event bodies; changes are additive only."""
 
 RESERVED_KEY_PREFIX = b"\x00ember."
 """Keys of Ember's own rows in the changelog; a stream key must not begin with it."""
@@ -32,7 +32,7 @@ TIME_MAX_US = 9_214_646_400_000_000
 MAX_ABS_VALUE = 1e150
 """Larger magnitudes are refused: their squares overflow a float64."""
 
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # UTC, without saying so
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # naive, so that isoformat adds no `+00:00`
 
 
 class Message(Protocol):
@@ -60,7 +60,7 @@ class Message(Protocol):
 
 
 class Reason(StrEnum):
-    """Why a message was refused: metric label, counter name in the meta row, dead-letter class."""
+    """Reason of a refusal: metric label, counter name in the meta row, dead-letter class."""
 
     NOT_JSON = "not_json"  # or not the format of the codec
     WRONG_TYPE = "wrong_type"
@@ -80,7 +80,7 @@ class Reason(StrEnum):
 
 
 class Rejected(NamedTuple):
-    """A message that gave nothing: its index in the fetch, the named outcome, and the sentence."""
+    """A refused message: its index in the fetch, the reason, and a sentence for people."""
 
     message: int
     reason: Reason
@@ -89,7 +89,7 @@ class Rejected(NamedTuple):
 
 @dataclass(slots=True)
 class Decoded:
-    """Samples of one fetch in columns, in arrival order; of several partitions one after the other.
+    """Samples of a fetch in columns, in arrival order; several partitions follow one another.
 
     `n` samples, `C` channels. Every message of the fetch is either in `message` (once per sample)
     or in `rejected` (once), never in both and never in neither.
@@ -121,7 +121,7 @@ class TopChannel(msgspec.Struct, frozen=True):
 
 
 class ModelRef(msgspec.Struct, frozen=True):
-    """The bundle that judged."""
+    """Model bundle that scored an event's rows."""
 
     name: str
     version: str
@@ -129,7 +129,7 @@ class ModelRef(msgspec.Struct, frozen=True):
 
 
 class Window(msgspec.Struct, frozen=True):
-    """The rows an event looked at: times as RFC 3339, `size` in rows, strides in rows."""
+    """Rows behind an event: times as RFC 3339, `size` in rows, strides in rows."""
 
     start: str
     end: str
@@ -138,11 +138,11 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True):
-    """What anomalies and triggers share, in Alertmanager's vocabulary. Field order is wire order.
+    """Common fields of anomalies and triggers, in Alertmanager's vocabulary.
 
-    `labels` identify (their hash is `fingerprint`), `annotations` explain (`summary`,
-    `description`). Nothing here may depend on the worker, wall time or offsets: a replay sends the
-    same bytes.
+    The order of the fields is that of the JSON. `labels` identify an alert (their hash is
+    `fingerprint`), `annotations` explain it (`summary`, `description`). Nothing here may depend on
+    the worker, wall time or offsets: a replay sends the same bytes.
     """
 
     status: Literal["firing", "resolved"]
@@ -168,9 +168,9 @@ class Anomaly(_Body, frozen=True, kw_only=True):
 class Trigger(_Body, frozen=True, kw_only=True):
     """The beginning (`firing`) or the end (`resolved`) of an episode.
 
-    `threshold` is in evidence, `peak` the largest severity of the episode so far, `rows` its
-    length so far, `reason` what moved it: `evidence`, or `stale` and `returned` where the key fell
-    silent and sent again.
+    `threshold` is in evidence, `peak` the largest severity of the episode so far, `rows` its length
+    so far. `reason` is its cause: `evidence`, `stale` where the key fell silent, or `returned`
+    where it sent again.
     """
 
     reason: str
@@ -180,7 +180,7 @@ class Trigger(_Body, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What the engine emits: one message for an alert topic."""
+    """Event of the engine: one message for an alert topic."""
 
     kind: Literal["anomaly", "trigger"]
     key: bytes
@@ -190,7 +190,7 @@ class Event:
 
 
 def text_of(data: bytes) -> str:
-    r"""A key, or other bytes, as text; what is no UTF-8 in it shows as `\xNN`.
+    r"""Decode a key, or other bytes, to text; bytes that are not UTF-8 show as `\xNN`.
 
     Examples:
         >>> text_of(b"rack\xff7")
@@ -200,14 +200,16 @@ def text_of(data: bytes) -> str:
 
 
 def quoted(key: bytes) -> str:
-    r"""A key within a sentence: in quotes, without characters that would act on a terminal.
+    r"""Quote a key for a sentence; control characters, which a terminal would obey, are escaped.
 
     Examples:
         >>> print(quoted(b"rack\xff7"), quoted(b"two\nlines"))
         'rack\xff7' 'two\nlines'
     """
-    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text_of(key))
-    return f"'{''.join(shown)}'"
+    characters = (
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text_of(key)
+    )
+    return f"'{''.join(characters)}'"
 
 
 def rfc3339(time_us: int) -> str:
@@ -226,13 +228,13 @@ def rfc3339(time_us: int) -> str:
 
 
 def fingerprint(labels: Mapping[str, str]) -> str:
-    """16 hex digits that identify a set of labels, whatever their order."""
+    """Return 16 hex digits that identify a set of labels, whatever their order."""
     words = [word.encode() for name in sorted(labels) for word in (name, labels[name])]
     return hashlib.blake2b(_prefixed(words), digest_size=8).hexdigest()
 
 
 def event_id(topic: str, key: bytes, time_us: int, row_seq: int, kind: str) -> str:
-    """Id of an event, the same on every replay and worker, so that duplicates are recognisable.
+    """Return the id of an event: the same on every replay and worker, to recognise duplicates.
 
     Args:
         topic: Input topic.
@@ -249,12 +251,12 @@ def event_id(topic: str, key: bytes, time_us: int, row_seq: int, kind: str) -> s
 
 
 def _prefixed(fields: Sequence[bytes]) -> bytes:
-    """Fields one after the other, each behind its length."""
+    """Join fields, each behind its length, so that different fields never give the same bytes."""
     return b"".join([part for field in fields for part in (len(field).to_bytes(4, "big"), field)])
 
 
 def _plain(value: Any) -> Any:
-    """NumPy scalars and arrays as Python's own, which msgspec can write."""
+    """Convert NumPy's scalars and arrays to Python's, which msgspec can encode."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     raise NotImplementedError(f"An event body cannot hold a {type(value).__name__}.")
@@ -264,7 +266,7 @@ _encoder = msgspec.json.Encoder(enc_hook=_plain, order="deterministic")
 
 
 def encode_body(body: Anomaly | Trigger) -> bytes:
-    """Canonical JSON of an event body: fields in declared order, labels sorted, no spaces.
+    """Encode an event body as canonical JSON: fields as declared, labels sorted, no spaces.
 
     Floats are written with the fewest digits that read back to the same float64; a float32 is
     widened first. A value that is not finite is written as `null`.
@@ -273,11 +275,11 @@ def encode_body(body: Anomaly | Trigger) -> bytes:
 
 
 def cloudevent_headers(event: Event, source: str) -> list[tuple[str, bytes]]:
-    """CloudEvents 1.0 headers (binary mode) of an event.
+    """Return the CloudEvents 1.0 headers (binary mode) of an event.
 
     Args:
         event: The event.
-        source: `/ember-stream/<group>`.
+        source: Source of the event, `/ember-stream/<group>`.
 
     Returns:
         Names and UTF-8 values, in fixed order.

@@ -1,7 +1,8 @@
-"""A new model, or new thresholds, in a worker that goes on: settings and bundle read again.
+"""Reload of settings and model bundle in a running worker.
 
-The files are the truth: what a reload brings is what a restart would bring. It takes effect at one
-input offset per partition, which is in the meta row before the first record it judges.
+A reload has the effect of a restart with the same files. The new model or thresholds take effect at
+one input offset per partition. The meta row holds this offset before the first record after it is
+scored.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import Any, Literal
 import structlog
 
 from ember_core.pipeline import FleetModel
+from stream.engine import TP, check_candidate, model_version_of
+from stream.settings import Settings
 
 from .configure import load_model
-from .engine import TP, check_candidate, model_version_of
 from .errors import UserError
-from .settings import Settings
 
 _log = structlog.stdlib.get_logger("ember")
 
@@ -30,44 +31,44 @@ _HOT = frozenset(
         "alerts.refractory_rows",
     }
 )
-"""Settings a reload applies; every other one waits for a restart."""
+"""Settings that a reload applies; all others need a restart."""
 
 
 @dataclass(frozen=True)
 class Reloaded:
-    """What a reload came to.
+    """Result of a reload.
 
     Attributes:
-        result: `refused`: the worker goes on as it was.
-        detail: One sentence.
-        offsets: First offset the new model or thresholds judge, by `topic-partition`.
-        waiting: Settings that changed and need a restart.
+        result: `applied`, `unchanged`, or `refused`: the worker continues as before.
+        detail: Sentence for people.
+        offsets: First offset under the new model or thresholds, by `topic-partition`.
+        needs_restart: Settings that changed and need a restart.
     """
 
     result: Literal["applied", "unchanged", "refused"]
     detail: str
     offsets: dict[str, int] = field(default_factory=dict)
-    waiting: tuple[str, ...] = ()
+    needs_restart: tuple[str, ...] = ()
 
     def body(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the result as plain values."""
         return {
             "result": self.result,
             "detail": self.detail,
             "offsets": self.offsets,
-            "needs_restart": list(self.waiting),
+            "needs_restart": list(self.needs_restart),
         }
 
 
 class Reloader:
-    """Reads settings and bundle again, one reload at a time.
+    """Reloader of settings and bundle; one reload runs at a time.
 
     Args:
-        settings: Those the worker was started with.
-        model: The model that judges now.
-        apply: Lets a model judge; gives the first offset it does, by partition.
-        shadow: Takes the candidate of the settings, or None for none.
-        told: Called with every result, for a metric.
+        settings: Settings that the worker was started with.
+        model: Model in use.
+        apply: Function that switches to a model; returns its first offset, by partition.
+        shadow: Function that sets the candidate model; None removes it.
+        on_result: Callback with every result, for a metric.
     """
 
     def __init__(
@@ -76,38 +77,41 @@ class Reloader:
         model: FleetModel,
         apply: Callable[[FleetModel], Awaitable[dict[TP, int]]],
         shadow: Callable[[FleetModel | None], None] = lambda _: None,
-        told: Callable[[str], None] = lambda _: None,
+        on_result: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._started_with = settings
         self.settings = settings
         self.model = model
         self._apply = apply
         self._shadow = shadow
-        self._told = told
+        self._on_result = on_result
         self._lock = asyncio.Lock()
 
     async def reload(self) -> Reloaded:
-        """Read everything again and let it judge; what cannot be used changes nothing."""
+        """Read settings and bundle again and apply them; an error leaves everything as it was."""
         async with self._lock:
             try:
-                found = await self._reload()
+                outcome = await self._reload()
             except UserError as error:
-                found = Reloaded("refused", error.message)
-        log = _log.error if found.result == "refused" else _log.info
-        log("reload", **found.body())
-        self._told(found.result)
-        return found
+                outcome = Reloaded("refused", error.message)
+        log = _log.error if outcome.result == "refused" else _log.info
+        log("reload", **outcome.body())
+        self._on_result(outcome.result)
+        return outcome
 
     async def _reload(self) -> Reloaded:
         settings = await asyncio.to_thread(self.settings.reread)
         model = await asyncio.to_thread(load_model, settings)
         candidate = await asyncio.to_thread(load_shadow, settings)
-        if candidate is not None:  # before anything is applied: what is refused changes nothing
+        # All checks come before the first change, so that a refused reload changes nothing.
+        if candidate is not None:
             try:
                 check_candidate(candidate, model.channels)
             except ValueError as error:
                 raise UserError(str(error)) from None
-        waiting = tuple(name for name in changed(self._started_with, settings) if name not in _HOT)
+        needs_restart = tuple(
+            name for name in changed(self._started_with, settings) if name not in _HOT
+        )
         new, old = model_version_of(model), model_version_of(self.model)
         offsets: dict[TP, int] = {}
         if new != old:
@@ -116,19 +120,20 @@ class Reloader:
         self._shadow(candidate)
         self.settings = settings
         if new == old:
-            return Reloaded("unchanged", "Model and thresholds are what they were.", {}, waiting)
-        what = "a model" if new.model != old.model else "thresholds"
-        named = f"{model.name} {model.version}".strip()
+            detail = "Model and thresholds have not changed."
+            return Reloaded("unchanged", detail, {}, needs_restart)
+        subject = "a model" if new.model != old.model else "thresholds"
+        model_name = f"{model.name} {model.version}".strip()
         return Reloaded(
             "applied",
-            f"From these offsets on {what} of {named} ({new.model[:12]}) judges.",
+            f"From these offsets on {subject} of {model_name} ({new.model[:12]}) scores.",
             {f"{topic}-{number}": offset for (topic, number), offset in sorted(offsets.items())},
-            waiting,
+            needs_restart,
         )
 
 
 def load_shadow(settings: Settings) -> FleetModel | None:
-    """The candidate of the settings, under the same thresholds; None where there is none.
+    """Load the candidate of the settings, with the same thresholds; None without a candidate.
 
     Raises:
         UserError: If the bundle cannot be used.
@@ -138,11 +143,11 @@ def load_shadow(settings: Settings) -> FleetModel | None:
     return load_model(settings, settings.model.shadow)
 
 
-def changed(before: Settings, after: Settings) -> list[str]:
-    """Names of the settings that are not what they were, `section.key`."""
+def changed(previous: Settings, current: Settings) -> list[str]:
+    """Return the names of the settings that differ, as `section.key`."""
     names = []
-    for section in type(before).model_fields:
-        old, new = getattr(before, section), getattr(after, section)
+    for section in type(previous).model_fields:
+        old, new = getattr(previous, section), getattr(current, section)
         names += [
             f"{section}.{key}"
             for key in type(old).model_fields

@@ -1,4 +1,4 @@
-"""Train a model on recorded telemetry."""
+"""Training of a model on recorded telemetry."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .records import MAX_ABS_VALUE
 
 
 def history(dataset: Dataset) -> list[Series]:
-    """Training rows of every key as the engine would take them.
+    """Return the training rows of every key as the engine would absorb them.
 
-    Values the stream would refuse count as missing; a row that is not newer than the one before
-    it is left out, as it is late.
+    Values that the stream would refuse count as missing. A row that is not newer than the one
+    before it is late, and left out.
     """
     out = []
     for i, table in enumerate(dataset.tables):
@@ -27,8 +27,9 @@ def history(dataset: Dataset) -> list[Series]:
         times = table.time_us[rows]
         values = table.values[rows]
         values = np.where(np.abs(values) <= MAX_ABS_VALUE, values, np.nan)
-        taken = np.isfinite(values).any(axis=1)  # first: the time of a refused row counts nowhere
-        times, values = times[taken], values[taken]
+        # A refused row must not count as "the one before": its time is dropped first.
+        usable = np.isfinite(values).any(axis=1)
+        times, values = times[usable], values[usable]
         newer = np.ones(len(times), dtype=bool)
         newer[1:] = times[1:] > np.maximum.accumulate(times)[:-1]
         out.append(Series(table.key, times[newer], np.ascontiguousarray(values[newer])))
@@ -50,22 +51,22 @@ def train(
     """Fit a model on the training rows of a data set.
 
     Args:
-        dataset: The history; where nothing divides it, all of it.
+        dataset: The history; all of it where no split is defined.
         seed: Seed of all weights.
         epochs: Passes of the RBM over the rows. Default: 5 to 40, see `fit_pipeline`.
         budget_per_week: False triggers accepted per key and week. Default: the on-threshold is
             the evidence that 3 training rows in 1,000 reach.
-        choose: Settle levels, clock and residuals by injected faults, see `choose_features`; the
-            table of what each block brought is in the report, under `blocks`.
-        refine: Most epochs of gradient descent on the liquid cell; 0 leaves it as it was made. What
-            it brought is in the report, under `liquid`.
+        choose: Choose levels, clock and residuals by injected faults, see `choose_features`. The
+            report lists the gain of each block under `blocks`.
+        refine: Most epochs of gradient descent on the liquid cell; 0 leaves it as initialised. The
+            report lists the gain under `liquid`.
         name: Name of the model.
-        progress: Called with a stage's name and the share done.
+        progress: Callback with the name of a stage and the share done.
         config: Further fields of `PipelineConfig`.
 
     Raises:
-        UserError: If the history is too short, a channel holds nothing, or a package is missing
-            that the backend differentiates with.
+        UserError: If the history is too short, a channel has no values, or the backend lacks the
+            package for gradients.
     """
     if not dataset.channels:
         raise UserError("The data hold no numeric channel to train on. Name some with --channels.")

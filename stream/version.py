@@ -1,4 +1,4 @@
-"""The version of the distribution."""
+"""Version of the distribution."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from ember_core.distribution import installed_version
 
 @cache
 def version() -> str:
-    """For example `0.1.0`; `0+source` when run from a checkout that was never installed."""
+    """Return the version, for example `0.1.0`; `0+source` in a checkout that is not installed."""
     return installed_version() or "0+source"

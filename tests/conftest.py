@@ -21,10 +21,11 @@ from benchmarks.kafka_jars import KafkaUnavailableError, jars, java
 from ember_core import ops
 
 # A busy machine is no failure; what is slow is for the benchmarks to say.
-hypothesis.settings.register_profile("ember", deadline=None)
-hypothesis.settings.load_profile("ember")
+hypothesis.settings.register_profile("full", deadline=None, max_examples=100)
+hypothesis.settings.register_profile("fast", deadline=None, max_examples=25)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+NEED_KAFKA = {"kafka", "_kafka", "real_kafka"}
 REQUIRED = {name for name in os.environ.get("EMBER_REQUIRE", "").split(",") if name}
 
 
@@ -33,6 +34,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--kafka", metavar="HOST:PORT", help="real broker for the tests marked kafka (else: jars)"
     )
+
+
+# tryfirst: before -m chooses.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts a Kafka of its own, so that no fast test does."""
+    for item in items:
+        if NEED_KAFKA & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.kafka)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw fewer examples where slow tests are left out."""
+    fast = "not slow" in config.getoption("markexpr")
+    hypothesis.settings.load_profile("fast" if fast else "full")
+
+
+def examples(full: int) -> int:
+    """As many of `full` examples as the present tier draws of a hundred."""
+    return max(1, full * hypothesis.settings.default.max_examples // 100)
 
 
 def lacking(what: str, why: str) -> NoReturn:
@@ -48,15 +69,6 @@ def shared_data() -> Path:
     path = SHARED / "data"
     if not path.is_dir():
         lacking("data", "../shared/data is not there")
-    return path
-
-
-@pytest.fixture(scope="session")
-def shared_golden() -> Path:
-    """Folder of the reference numbers."""
-    path = SHARED / "golden"
-    if not path.is_dir():
-        lacking("golden", "../shared/golden is not there")
     return path
 
 

@@ -116,7 +116,7 @@ def test_a_change_of_model_needs_room_for_the_rows_twice(capsys):
 def test_scale_follows_what_grows(capsys):
     """More channels and neurons make longer rows; no worker is asked for."""
     words = "--json --keys 11,23 --channels 2,3 --hidden 8,13 --workers= --kinds 3 --rows 150"
-    assert frame.main(["scale", *words.split(), "--seconds", "0.05"]) == 0
+    assert frame.main(["scale", *words.split(), "--seconds", "0.02"]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert result["keys"].keys() == {"11", "23"}
     assert result["workers"] == {}
@@ -210,7 +210,7 @@ async def test_turns_of_the_loop_are_told_apart_by_checkpoints(monkeypatch):
     """Also one in which a checkpoint begins and ends."""
     now = [0.0]
     monkeypatch.setattr(checkpoint_share.time, "perf_counter", lambda: now[0])
-    turns = checkpoint_share.PackedRows()
+    turns = checkpoint_share.LoopTurns()
     watching = asyncio.ensure_future(turns.watch())
     await asyncio.sleep(0)
     for seconds, during in ((2.0, False), (7.0, True), (5.0, False), (3.0, True)):

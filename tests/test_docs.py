@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import os
@@ -19,7 +20,7 @@ from tests.test_repository import PAGES, ROOT, blocks, load
 
 MADE = load(ROOT / "docs" / "generate.py")
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
-NEEDS = {"docs/architecture.md": ("torch",), "docs/extending.md": ("autograd",)}
+NEEDS = {"docs/backends.md": ("torch",), "docs/extending.md": ("autograd",)}
 
 
 def name_of(page: Path) -> str:
@@ -56,6 +57,64 @@ def test_targets_of_make_in_the_pages_are_there() -> None:
         text = page.read_text(encoding="utf-8")
         for target in re.findall(r"(?:^ {0,4}|`)make ([a-z][a-z-]*)", text, re.MULTILINE):
             assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{page}: make {target}"
+
+
+def steps_of_the_architecture() -> list[str]:
+    """Numbered steps by which the page follows a record and a history."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    return re.findall(r"^\d+\. (.*)$", page, re.MULTILINE)
+
+
+@pytest.mark.parametrize("step", steps_of_the_architecture())
+def test_a_step_of_the_architecture_names_functions_that_exist(step: str) -> None:
+    """A step ends with "`Class.method` and `function` in `path/to/file.py`"."""
+    places = re.findall(r"((?:`[\w.]+`(?:, | and )?)+) in `([\w/]+\.py)`", step)
+    assert places, "a step without a file and a function"
+    for names, file in places:
+        tree: ast.AST = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+        for name in re.findall(r"`([\w.]+)`", names):
+            node = tree
+            for part in name.split("."):
+                node = next(n for n in ast.iter_child_nodes(node) if getattr(n, "name", "") == part)
+            assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef), f"{file}: {name}"
+
+
+def test_the_architecture_needs_few_terms() -> None:
+    """At most 25 words that are not common knowledge, each linked to the glossary."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    terms = set(re.findall(r"\(glossary\.md#([\w-]+)\)", page))
+    assert 0 < len(terms) <= 25
+
+
+def test_terms_that_pages_link_are_in_the_glossary() -> None:
+    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    there = set(re.findall(r'<a id="([\w-]+)"></a>', glossary))
+    for page in PAGES:
+        linked = re.findall(r"glossary\.md#([\w-]+)\)", page.read_text(encoding="utf-8"))
+        assert set(linked) <= there, f"{name_of(page)}: {set(linked) - there}"
+
+
+def test_sections_that_pages_link_exist() -> None:
+    """A link to `page.md#section` leads to a heading of that page."""
+    for page in PAGES:
+        links = re.findall(r"\]\(([\w./-]+\.md)?#([\w-]+)\)", page.read_text(encoding="utf-8"))
+        for file, section in links:
+            text = (page.parent / file if file else page).read_text(encoding="utf-8")
+            heads = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+            slugs = {re.sub(r"[^\w\s-]", "", head).strip().lower() for head in heads}
+            slugs = {re.sub(r"[\s-]+", "-", slug) for slug in slugs}
+            slugs |= set(re.findall(r'<a id="([\w-]+)"></a>', text))
+            assert section in slugs, f"{name_of(page)}: {file}#{section}"
+
+
+def test_files_that_pages_name_exist() -> None:
+    """Paths in code, from the repository's root; `name` stands for a file to be written."""
+    tops = "ember_core|stream|tests|deploy|benchmarks|examples|checks|docs"
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for path in re.findall(rf"`((?:{tops})/[\w./-]*)`", text):
+            exists = (ROOT / path).exists() or path.endswith("/name.py")
+            assert exists, f"{name_of(page)}: {path}"
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ _START_SECONDS: Final = 60.0
 
 @dataclass(frozen=True)
 class Peer:
-    """Where a peer lives and what it does.
+    """Module of a peer, and a description of its work.
 
     Attributes:
         function: `module:function` in this package.
@@ -42,7 +42,7 @@ class Peer:
 
 @dataclass(frozen=True)
 class Job:
-    """What a peer is to do.
+    """Task of a peer.
 
     Attributes:
         bootstrap: Broker.
@@ -98,8 +98,8 @@ PEERS: Final[Mapping[str, Peer]] = {
 
 def python_of(peer: Peer) -> str:
     """The interpreter a peer runs in: ours, or that of `make peers`, where there is one."""
-    own = ROOT / ".venv-peers" / "bin" / "python"
-    return str(own) if peer.apart and own.is_file() else sys.executable
+    peers_python = ROOT / ".venv-peers" / "bin" / "python"
+    return str(peers_python) if peer.apart and peers_python.is_file() else sys.executable
 
 
 def lacking(peer: Peer) -> list[str]:
@@ -111,8 +111,8 @@ def lacking(peer: Peer) -> list[str]:
         "print(*[name for name in sys.argv[1:] if find_spec(name) is None])"
     )
     words = [python_of(peer), "-c", program, *peer.needs]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    return done.stdout.split()
+    process = subprocess.run(words, capture_output=True, text=True, check=True)
+    return process.stdout.split()
 
 
 def race(name: str, job: Job) -> Rate:
@@ -139,7 +139,7 @@ def compare(name: str, output: str) -> None:
     Raises:
         BenchmarkError: If it counted something else, or did not say.
     """
-    said = [json.loads(line) for line in output.splitlines() if line.startswith('{"counted"')]
-    counted = said[-1]["counted"] if said else {}
-    if not said or counted["records"] != counted["read"] or not counted["keys"]:
+    counts = [json.loads(line) for line in output.splitlines() if line.startswith('{"counted"')]
+    counted = counts[-1]["counted"] if counts else {}
+    if not counts or counted["records"] != counted["read"] or not counted["keys"]:
         raise BenchmarkError(f"{name} did not count what it read. Received: counted={counted}.")

@@ -55,4 +55,4 @@ def bytewax(job: Job) -> None:
         except BaseException as error:  # its engine wraps what a sink raises
             if not pace.over():
                 raise RuntimeError("bytewax failed") from error
-    pace.say(counts)
+    pace.log_progress(counts)

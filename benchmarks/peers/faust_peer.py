@@ -42,7 +42,7 @@ def agent(job: Job) -> None:
 def table(job: Job) -> None:
     """The same, with the count in a table and one send a record."""
     pace = Pace(job)
-    seen: dict[bytes, int] = {}
+    rows_by_key: dict[bytes, int] = {}
     decode = msgspec.json.decode
     create_topics(job.bootstrap, {"faust-counts": job.partitions})
 
@@ -56,11 +56,11 @@ def table(job: Job) -> None:
             async for key, value in stream.items():
                 decode(value)
                 counts[key] += 1
-                seen[key] = counts[key]
+                rows_by_key[key] = counts[key]
                 pace.count += 1  # before the await: the end may come in it
-                await out.send(key=key, value=b"%d" % seen[key])
+                await out.send(key=key, value=b"%d" % rows_by_key[key])
 
-    _run(job, "faust-table", declare, pace, seen)
+    _run(job, "faust-table", declare, pace, rows_by_key)
 
 
 def _run(
@@ -92,5 +92,5 @@ def _run(
     with Reporter(lambda: pace.count):
         loop = asyncio.new_event_loop()
         loop.run_until_complete(work())
-    pace.say(counts)
+    pace.log_progress(counts)
     os._exit(0)

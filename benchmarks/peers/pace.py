@@ -30,7 +30,7 @@ class Pace:
             self._until = time.monotonic() + self._seconds
         return self.count >= self._records or time.monotonic() > self._until
 
-    def say(self, counts: Mapping[Any, int]) -> None:
-        """Print what the peer counted, to be held against what was in the topic."""
+    def log_progress(self, counts: Mapping[Any, int]) -> None:
+        """Print the peer's count, to be compared with the number of records in the topic."""
         counted = {"keys": len(counts), "records": sum(counts.values()), "read": self.count}
         print(json.dumps({"counted": counted}), flush=True)

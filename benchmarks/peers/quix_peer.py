@@ -25,7 +25,7 @@ def quix(job: Job) -> None:
         pace.count += 1
 
     _run(job, "quix", pace, count, stateful=False)
-    pace.say(counts)
+    pace.log_progress(counts)
 
 
 def quix_state(job: Job) -> None:
@@ -42,7 +42,7 @@ def quix_state(job: Job) -> None:
         pace.count += 1
 
     _run(job, "quix-state", pace, count, stateful=True)
-    pace.say(counts)
+    pace.log_progress(counts)
 
 
 def _run(job: Job, name: str, pace: Pace, count: Any, *, stateful: bool) -> None:

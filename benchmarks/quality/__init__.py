@@ -1,4 +1,4 @@
-"""`python -m benchmarks quality`: what is caught on labelled telemetry, and what it costs.
+"""`python -m benchmarks quality`: faults caught on labelled telemetry, and the false alarms.
 
 Every set goes through the product: trained as `ember train` does, scored record by record by the
 engine of the stream. Thresholds come from training scores alone, no label reaches the detector,
@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.frame import BenchmarkError, say
+from benchmarks.frame import BenchmarkError, log_progress
 from benchmarks.quality.nab import nab
 from benchmarks.quality.product import Recipe, Subject
 from benchmarks.quality.sets import FAMILIES, SHARED, interpretations, load
@@ -44,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure the sets asked for, and hold the figures against what must be reached.
+    """Measure the requested sets, and compare the figures with the bounds.
 
     Raises:
         BenchmarkError: If a set is not there or the product refuses what it is given.
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     parts = _parts(options)
     sets: dict[str, Any] = {}
     for name in options.sets or SETS:
-        say(f"{name}: {', '.join(parts) or 'figures'}, {len(seeds)} seed(s)")
+        log_progress(f"{name}: {', '.join(parts) or 'figures'}, {len(seeds)} seed(s)")
         if name == "nab":
             sets[name] = nab(options.data, recipe, seeds, parts)
         else:
@@ -67,26 +67,26 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _parts(options: argparse.Namespace) -> tuple[str, ...]:
-    """Which parts are asked for, in the order they are measured."""
+    """List the requested parts in the order of measurement."""
     if options.parts is None:
-        wanted = set(QUICK) if options.quick else set(PARTS) - {"ablations"}
+        parts = set(QUICK) if options.quick else set(PARTS) - {"ablations"}
     else:
-        wanted = {name for name in options.parts.split(",") if name}
+        parts = {name for name in options.parts.split(",") if name}
     if options.ablations:
-        wanted.add("ablations")
-    if unknown := wanted - set(PARTS):
+        parts.add("ablations")
+    if unknown := parts - set(PARTS):
         raise BenchmarkError(
             f"there is no such part. Expected some of {', '.join(PARTS)}. "
             f"Received: --parts {','.join(sorted(unknown))}."
         )
-    return tuple(name for name in PARTS if name in wanted)
+    return tuple(name for name in PARTS if name in parts)
 
 
 def _named(text: str) -> tuple[str, Any]:
     """`NAME=VALUE` with the value as JSON; a list is a tuple, as settings have it."""
     name, equals, value = text.partition("=")
     try:
-        given = json.loads(value)
+        parsed = json.loads(value)
     except ValueError:
         equals = ""
     if not equals:
@@ -94,4 +94,4 @@ def _named(text: str) -> tuple[str, Any]:
             f"an argument is not understood. Expected NAME=VALUE such as levels=false or "
             f'windows="dilated". Received: --with {text}.'
         )
-    return name, tuple(given) if isinstance(given, list) else given
+    return name, tuple(parsed) if isinstance(parsed, list) else parsed

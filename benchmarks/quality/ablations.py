@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.frame import BenchmarkError, say
+from benchmarks.frame import BenchmarkError, log_progress
 from benchmarks.quality.others import judged_scores
 from benchmarks.quality.product import Run, Subject, run
 from benchmarks.quality.seeds import over_seeds
@@ -46,41 +46,41 @@ SWITCHES: Final[dict[str, dict[str, Any]]] = {
 
 def ablations(subject: Subject) -> dict[str, Any]:
     """Figures of each arrangement, over the seeds of the product's own runs."""
-    each = []
-    for seed, own in enumerate(subject.runs):
-        say(f"  seed {seed}")
-        each.append(_switched(subject, own, seed) | _composed(subject, own, seed))
-    in_all = [name for name in each[0] if all(name in one for one in each)]
-    return {name: over_seeds([one[name] for one in each]) for name in in_all}
+    by_seed = []
+    for seed, seed_run in enumerate(subject.runs):
+        log_progress(f"  seed {seed}")
+        by_seed.append(_switched(subject, seed_run, seed) | _composed(subject, seed_run, seed))
+    in_all = [name for name in by_seed[0] if all(name in figures for figures in by_seed)]
+    return {name: over_seeds([figures[name] for figures in by_seed]) for name in in_all}
 
 
 def _switched(subject: Subject, own: Run, seed: int) -> dict[str, Any]:
-    """What goes through the product."""
+    """Arrangements that run through the product."""
     out = {}
-    chosen = own.model.pipeline.config
+    config = own.model.pipeline.config
     for name, options in SWITCHES.items():
-        same = {k: v for k, v in options.items() if getattr(chosen, k) == v}
-        if same == options:
+        unchanged = {k: v for k, v in options.items() if getattr(config, k) == v}
+        if unchanged == options:
             continue  # the product's own choice
-        if name == "with liquid residual" and chosen.residuals:
+        if name == "with liquid residual" and config.residuals:
             continue
-        say(f"  {name}")
+        log_progress(f"  {name}")
         try:
-            one = run(subject.family, subject.dataset, subject.recipe.also(**options), seed)
+            variant_run = run(subject.family, subject.dataset, subject.recipe.also(**options), seed)
         except BenchmarkError as error:
-            say(f"  {name} is left out: {error}")
+            log_progress(f"  {name} is left out: {error}")
             continue
-        out[name] = one.figures
+        out[name] = variant_run.figures
     return out
 
 
 def _composed(subject: Subject, own: Run, seed: int) -> dict[str, Any]:
-    """What is put together here."""
+    """Arrangements that are assembled here."""
     out = {}
     train = trace(own.model, history(subject.dataset))
     test = trace(own.model, scored_series(subject.dataset))
     for name, build in COMPOSED.items():
-        say(f"  {name}")
+        log_progress(f"  {name}")
         scores = build(train, test, seed)
         if scores is not None:
             out[name] = judged_scores(subject, *scores)
@@ -117,35 +117,37 @@ def _features_only(
     train: list[Trace], test: list[Trace], _seed: int
 ) -> tuple[list[Any], list[Any]]:
     """Mean square of the scaled features: no RBM."""
-    return [_mean_square(one.visible) for one in train], [_mean_square(one.visible) for one in test]
+    return [_mean_square(trace.visible) for trace in train], [
+        _mean_square(one.visible) for one in test
+    ]
 
 
 def _rbm_only(train: list[Trace], test: list[Trace], seed: int) -> tuple[list[Any], list[Any]]:
     """The RBM on the normalised record alone."""
-    return _by_rbm([one.z for one in train], [one.z for one in test], seed)
+    return _by_rbm([trace.z for trace in train], [one.z for one in test], seed)
 
 
 def _liquid_only(train: list[Trace], test: list[Trace], _seed: int) -> tuple[list[Any], list[Any]]:
     """Mean square of the liquid network's one-row residual, each over its usual size."""
-    learnt, judged = _usual(
-        [one.z - one.expected for one in train], [one.z - one.expected for one in test]
+    train_rows, test_rows = _usual(
+        [trace.z - trace.expected for trace in train], [one.z - one.expected for one in test]
     )
-    return [_mean_square(x) for x in learnt], [_mean_square(x) for x in judged]
+    return [_mean_square(x) for x in train_rows], [_mean_square(x) for x in test_rows]
 
 
 def _linear_var(train: list[Trace], test: list[Trace], seed: int) -> tuple[list[Any], list[Any]]:
     """The chain with the residual of a linear VAR(10) of the fleet beside its features."""
-    inputs = np.concatenate([_lagged(one.z)[LAGS:] for one in train]).astype(np.float64)
-    wanted = np.concatenate([one.z[LAGS:] for one in train]).astype(np.float64)
+    inputs = np.concatenate([_lagged(trace.z)[LAGS:] for trace in train]).astype(np.float64)
+    targets = np.concatenate([trace.z[LAGS:] for trace in train]).astype(np.float64)
     gram = inputs.T @ inputs + RIDGE * np.eye(inputs.shape[1])
-    weights = np.linalg.solve(gram, inputs.T @ wanted)
-    learnt, judged = _usual(
-        [one.z - (_lagged(one.z) @ weights).astype(np.float32) for one in train],
-        [one.z - (_lagged(one.z) @ weights).astype(np.float32) for one in test],
+    weights = np.linalg.solve(gram, inputs.T @ targets)
+    train_rows, test_rows = _usual(
+        [trace.z - (_lagged(trace.z) @ weights).astype(np.float32) for trace in train],
+        [trace.z - (_lagged(trace.z) @ weights).astype(np.float32) for trace in test],
     )
     return _by_rbm(
-        [np.hstack([one.visible, r]) for one, r in zip(train, learnt, strict=True)],
-        [np.hstack([one.visible, r]) for one, r in zip(test, judged, strict=True)],
+        [np.hstack([trace.visible, r]) for trace, r in zip(train, train_rows, strict=True)],
+        [np.hstack([trace.visible, r]) for trace, r in zip(test, test_rows, strict=True)],
         seed,
     )
 
@@ -158,15 +160,15 @@ def _cascade(
     Its gradients need PyTorch; without it there is nothing to show.
     """
     if importlib.util.find_spec("torch") is None:
-        say("  cascade is left out: no PyTorch")
+        log_progress("  cascade is left out: no PyTorch")
         return None
-    series = [np.asarray(one.z, dtype=np.float64) for one in train]
+    series = [np.asarray(trace.z, dtype=np.float64) for trace in train]
     with ops.default_backend("torch"):
         cascade = CascadePipeline(series[0].shape[1], network_type="cfc", units=32)
         fit_cascade(cascade, series, liquid_epochs=6, generator=ops.generator(seed))
-        learnt = [np.asarray(cascade.score(x), dtype=np.float64) for x in series]
-        judged = [np.asarray(cascade.score(one.z), dtype=np.float64) for one in test]
-    return learnt, judged
+        train_scores = [np.asarray(cascade.score(x), dtype=np.float64) for x in series]
+        test_scores = [np.asarray(cascade.score(trace.z), dtype=np.float64) for trace in test]
+    return train_scores, test_scores
 
 
 COMPOSED: Final[
@@ -192,31 +194,33 @@ def _lagged(z: Floats) -> Floats:
 
 def _usual(train: list[Floats], test: list[Floats]) -> tuple[list[Floats], list[Floats]]:
     """Residuals over their usual size, per key and channel, clipped."""
-    learnt, judged = [], []
-    for own, new in zip(train, test, strict=True):
-        mean, std = own.mean(axis=0), np.maximum(own.std(axis=0), 1e-3)
-        learnt.append(np.clip((own - mean) / std, -CLIP, CLIP))
-        judged.append(np.clip((new - mean) / std, -CLIP, CLIP))
-    return learnt, judged
+    train_rows, test_rows = [], []
+    for train_values, new in zip(train, test, strict=True):
+        mean, std = train_values.mean(axis=0), np.maximum(train_values.std(axis=0), 1e-3)
+        train_rows.append(np.clip((train_values - mean) / std, -CLIP, CLIP))
+        test_rows.append(np.clip((new - mean) / std, -CLIP, CLIP))
+    return train_rows, test_rows
 
 
 def _plain_threshold(subject: Subject, own: Run, train: list[Trace]) -> dict[str, Any]:
     """The product's score against the 99.7 % quantile of each key's training scores."""
     score = own.model.pipeline.score
-    learnt = [np.asarray(score(one.visible), dtype=np.float64) for one in train]
-    judged = [s.score.astype(np.float64) for s in own.result.scores]
-    flags = [x >= np.quantile(usual, 0.997) for usual, x in zip(learnt, judged, strict=True)]
-    return judged_scores(subject, learnt, judged, flags)
+    train_scores = [np.asarray(score(trace.visible), dtype=np.float64) for trace in train]
+    test_scores = [s.score.astype(np.float64) for s in own.result.scores]
+    flags = [
+        x >= np.quantile(usual, 0.997) for usual, x in zip(train_scores, test_scores, strict=True)
+    ]
+    return judged_scores(subject, train_scores, test_scores, flags)
 
 
 def _flags_alone(subject: Subject, own: Run) -> dict[str, Any]:
     """The product's severity against its on-threshold, record by record."""
-    on = own.model.pipeline.motor.on
+    threshold = own.model.pipeline.motor.on
     per_key = {}
     for k, table in enumerate(subject.dataset.tables):
         label, scores = own.result.labels(k), own.result.scores[k]
         assert label is not None
-        flags = scores.severity >= on
+        flags = scores.severity >= threshold
         per_key[table.key.decode()] = summary(
             label, scores.score, flags, buffer=subject.family.buffer
         )

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from ember_core.pipeline import (
     FleetModel,
     MotorNeuron,
+    Observation,
+    PackedRows,
     Tail,
     calibrate,
     fit_tail,
@@ -34,38 +36,40 @@ class Alarms:
     """
 
     def __init__(self, train: Sequence[Floats], like: FleetModel) -> None:
-        every = np.concatenate(list(train))
-        low, mid, high = np.quantile(every, [0.001, 0.5, 0.999])
+        all_scores = np.concatenate(list(train))
+        low, mid, high = np.quantile(all_scores, [0.001, 0.5, 0.999])
         # The tail takes a logarithm with a smallest argument: scores come to a scale of their own.
         self._low, self._unit = float(low), max(float(mid - low), 1e-9 * float(high - low), 1e-12)
         tail = like.pipeline.tail.get_config() | {"floor": -0.25}
         self._tail = Tail(**tail)
         self._motor = like.pipeline.motor.get_config()
         logs = [self._tail.log_score(self._scaled(s)) for s in train]
-        fits = [fit_tail(own) for own in logs]
+        fits = [fit_tail(key_logs) for key_logs in logs]
         self._first = {
             name: np.array([fit[name] for fit in fits], dtype=np.float32) for name in fits[0]
         }
         traces = []
-        for k, own in enumerate(logs):
-            mine = {name: value[k : k + 1] for name, value in self._first.items()}
-            severity = self._tail.severity(mine, own)
+        for k, key_logs in enumerate(logs):
+            tail_state = {name: value[k : k + 1] for name, value in self._first.items()}
+            severity = self._tail.severity(tail_state, key_logs)
             traces.append(leaky(severity, self._motor["time_constant_rows"]))
         interval = float(np.median(like.key_state["interval"]))
         self.calibration = calibrate(traces, interval)
 
     def __call__(self, test: Sequence[Floats], budget_per_week: float | None = None) -> list[Flags]:
-        """Where each key fires, from the record that fires to the one that resolves.
+        """Mark the episodes of each key, from the record that fires to the one that resolves.
 
         Args:
             test: Scores of the records, per key in the order of training.
             budget_per_week: False triggers accepted per key; None takes the evidence that 3
                 training records in 1,000 reach.
         """
-        on = self.calibration.level
+        threshold = self.calibration.level
         if budget_per_week is not None:
-            on = self.calibration.at_budget(budget_per_week)
-        motor = MotorNeuron(**self._motor | {"on": on, "off": min(self.calibration.off, on - 1e-6)})
+            threshold = self.calibration.at_budget(budget_per_week)
+        motor = MotorNeuron(
+            **self._motor | {"on": threshold, "off": min(self.calibration.off, threshold - 1e-6)}
+        )
         order = sorted(range(len(test)), key=lambda k: -len(test[k]))
         state = zero_state((*self._tail.state_fields(), *motor.state_fields()), len(test))
         for name, value in self._first.items():
@@ -77,13 +81,19 @@ class Alarms:
             n = int(np.count_nonzero(lengths > t))
             part = {name: value[:n] for name, value in state.items()}
             score = np.array([s[t] for s in scores[:n]], dtype=np.float32)
-            still = np.zeros(n, dtype=np.float32)
-            tail, severity = self._tail(part, score, part["firing"] > 0, still)
-            moved, _, resolves = motor(part, severity, np.ones(n, dtype=bool))
-            inside = (moved["firing"] > 0) | resolves
-            for k in np.flatnonzero(inside).tolist():
+            zeros = np.zeros(n, dtype=np.float32)
+            observation = Observation(
+                PackedRows([n]),
+                alarming=part["firing"] > 0,
+                learning=zeros,
+                may_fire=np.ones(n, dtype=bool),
+            )
+            tail, severity = self._tail.forward(part, score, observation)
+            motor_state, firing = motor.forward(part, severity, observation)
+            in_episode = (motor_state["firing"] > 0) | firing.resolves
+            for k in np.flatnonzero(in_episode).tolist():
                 out[k][t] = True
-            for name, value in (tail | moved).items():
+            for name, value in (tail | motor_state).items():
                 state[name][:n] = value
         return [out[order.index(k)] for k in range(len(test))]
 

@@ -1,4 +1,4 @@
-"""Whether the channels that events name were at fault."""
+"""Comparison of the channels that events name with the true ones."""
 
 from __future__ import annotations
 
@@ -34,16 +34,20 @@ def _one(run: Run, truth: dict[str, list[Interpretation]]) -> dict[str, float]:
     peaks: list[list[tuple[int, Interpretation]]] = []
     for k, table in enumerate(run.dataset.tables):
         peaks.append(_peaks(run, k, truth.get(table.key.decode(), [])))
-    kept = [np.array([time for time, _ in peak], dtype=np.int64) for peak in peaks]
-    found: list[dict[str, float]] = []
+    peak_times = [np.array([time for time, _ in peak], dtype=np.int64) for peak in peaks]
+    rates: list[dict[str, float]] = []
     channels = len(run.model.channels)
-    for k, one in enumerate(trace(run.model, series, kept)):
-        shares = run.model.pipeline.explain(one.visible) if len(one.visible) else one.visible
-        at = {int(time): i for i, time in enumerate(one.time_us)}
+    for k, key_trace in enumerate(trace(run.model, series, peak_times)):
+        shares = (
+            run.model.pipeline.explain(key_trace.visible)
+            if len(key_trace.visible)
+            else key_trace.visible
+        )
+        row_at = {int(time): i for i, time in enumerate(key_trace.time_us)}
         for time, event in peaks[k]:
-            blamed = np.argsort(-shares[at[time]], kind="stable")
-            largest = np.argsort(-np.abs(one.z[at[time]]), kind="stable")
-            found.append(
+            blamed = np.argsort(-shares[row_at[time]], kind="stable")
+            largest = np.argsort(-np.abs(key_trace.z[row_at[time]]), kind="stable")
+            rates.append(
                 {
                     "hit_in_first": hit_in_first(blamed, event.channels, FIRST),
                     "hit_rate_100": hit_rate(blamed, event.channels),
@@ -54,12 +58,12 @@ def _one(run: Run, truth: dict[str, list[Interpretation]]) -> dict[str, float]:
                     "chance_in_first": chance_in_first(channels, len(event.channels), FIRST),
                 }
             )
-    named = _published(run, truth)
+    published = _published(run, truth)
     return {
-        "events": len(found),
-        **{name: float(np.mean([row[name] for row in found])) for name in found[0]},
-        "published": len(named),
-        "published_hit_in_first": float(np.mean(named)) if named else float("nan"),
+        "events": len(rates),
+        **{name: float(np.mean([row[name] for row in rates])) for name in rates[0]},
+        "published": len(published),
+        "published_hit_in_first": float(np.mean(published)) if published else float("nan"),
     }
 
 
@@ -77,27 +81,28 @@ def _peaks(run: Run, key: int, events: list[Interpretation]) -> list[tuple[int, 
     out = []
     for event in events:
         first, last = _span(run, key, event)
-        inside = np.flatnonzero((scores.time_us >= first) & (scores.time_us <= last) & (label > 0))
-        if inside.size:
-            out.append((int(scores.time_us[inside[scores.score[inside].argmax()]]), event))
+        rows = np.flatnonzero((scores.time_us >= first) & (scores.time_us <= last) & (label > 0))
+        if rows.size:
+            out.append((int(scores.time_us[rows[scores.score[rows].argmax()]]), event))
     return out
 
 
 def _published(run: Run, truth: dict[str, list[Interpretation]]) -> list[bool]:
-    """Of each labelled event that was reported: whether the report names a true channel first."""
-    place = {name: i for i, name in enumerate(run.model.channels)}
+    """For each reported event with labels, test whether the report names a true channel first."""
+    index = {name: i for i, name in enumerate(run.model.channels)}
     out = []
     for k, table in enumerate(run.dataset.tables):
-        mine = [e for e in run.result.events if e.key == table.key]
-        times = np.array([e.time_us for e in mine], dtype=np.int64)
+        events = [e for e in run.result.events if e.key == table.key]
+        times = np.array([e.time_us for e in events], dtype=np.int64)
         for event in truth.get(table.key.decode(), []):
             first, last = _span(run, k, event)
             bodies = [
-                json.loads(mine[i].body) for i in np.flatnonzero((times >= first) & (times <= last))
+                json.loads(events[i].body)
+                for i in np.flatnonzero((times >= first) & (times <= last))
             ]
-            told = [b for b in bodies if b["status"] == "firing" and b["top_channels"]]
-            if told:
-                best = max(told, key=lambda body: float(body["score"]))
-                ranking = [place[channel["name"]] for channel in best["top_channels"]]
+            firing = [b for b in bodies if b["status"] == "firing" and b["top_channels"]]
+            if firing:
+                best = max(firing, key=lambda body: float(body["score"]))
+                ranking = [index[channel["name"]] for channel in best["top_channels"]]
                 out.append(hit_in_first(ranking, event.channels, FIRST))
     return out

@@ -17,7 +17,7 @@ LEAST_DAYS: Final = 30.0  # of all keys together, without a fault: less says not
 
 
 def budgets(subject: Subject) -> dict[str, Any] | None:
-    """Per budget: false triggers per key and day where nothing is labelled, and what was found.
+    """Per budget: false triggers per key and day outside of labels, and the events caught.
 
     The first model alone, its on-threshold set by the tail of its training evidence.
     """
@@ -25,31 +25,31 @@ def budgets(subject: Subject) -> dict[str, Any] | None:
     labels = [run.result.labels(k) for k in range(len(run.dataset.tables))]
     if fault_free_days(run.family, labels) < LEAST_DAYS:
         return None
-    own = run.model.pipeline.motor
+    motor = run.model.pipeline.motor
     out = {}
     for name, a_day in BUDGETS.items():
         run.model.configure(budget_per_week=run.family.budget_per_week(a_day))
         result = backtest(run.model, run.dataset, warm=subject.recipe.warm)
         out[name] = realised(run.family, a_day, labels, [s.firing for s in result.scores])
-    run.model.pipeline.motor = own
+    run.model.pipeline.motor = motor
     return out
 
 
 def realised(
     family: Family, a_day: float, labels: Sequence[Any], flags: Sequence[Any]
 ) -> dict[str, float]:
-    """What flags come to under a budget.
+    """Figures of flags under a budget.
 
     Returns:
         `budget` and `realised` false episodes per key and day, `times` their ratio,
         `event_recall` and `ef1` over all keys.
     """
-    each = [episode_scores(y, f) for y, f in zip(labels, flags, strict=True)]
+    scores = [episode_scores(y, f) for y, f in zip(labels, flags, strict=True)]
     days = fault_free_days(family, labels)
-    rate = sum(one.false_episodes for one in each) / days
-    events, episodes = sum(one.events for one in each), sum(one.episodes for one in each)
-    recall = sum(one.caught for one in each) / max(events, 1)
-    precision = (episodes - sum(one.false_episodes for one in each)) / max(episodes, 1)
+    rate = sum(score.false_episodes for score in scores) / days
+    events, episodes = sum(score.events for score in scores), sum(one.episodes for one in scores)
+    recall = sum(score.caught for score in scores) / max(events, 1)
+    precision = (episodes - sum(score.false_episodes for score in scores)) / max(episodes, 1)
     return {
         "budget": a_day,
         "realised": rate,
@@ -70,10 +70,10 @@ def calibration(subject: Subject) -> dict[str, Any]:
     for run in runs:
         n = len(run.dataset.tables)
         label = np.concatenate([run.result.labels(k) for k in range(n)])
-        for one in exceedances(np.concatenate([s.probability for s in run.result.scores]), label):
-            row = out.setdefault(f"{one.level:g}", {"expected": 0.0, "realised": 0.0})
-            row["expected"] += one.expected / len(runs)
-            row["realised"] += one.realised / len(runs)
+        for level in exceedances(np.concatenate([s.probability for s in run.result.scores]), label):
+            row = out.setdefault(f"{level.level:g}", {"expected": 0.0, "realised": 0.0})
+            row["expected"] += level.expected / len(runs)
+            row["realised"] += level.realised / len(runs)
     for row in out.values():
         row["times"] = row["realised"] / row["expected"]
     return out

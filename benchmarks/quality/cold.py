@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.frame import say
+from benchmarks.frame import log_progress
 from benchmarks.quality.conditions import kept_of
 from benchmarks.quality.product import Subject, fitted
 from benchmarks.quality.sets import only
@@ -31,25 +31,29 @@ def cold_start(subject: Subject) -> dict[str, Any] | None:
     per_key = {}
     for k, table in enumerate(run.dataset.tables):
         name = table.key.decode()
-        say(f"  cold start of {name}")
-        others = fitted(only(run.dataset, [i for i in range(n) if i != k]), subject.recipe, 0)
-        result = backtest(others, warming(only(run.dataset, [k])), warm=True)
+        log_progress(f"  cold start of {name}")
+        model_of_others = fitted(
+            only(run.dataset, [i for i in range(n) if i != k]), subject.recipe, 0
+        )
+        result = backtest(model_of_others, warming(only(run.dataset, [k])), warm=True)
         label, score = result.labels(0), result.scores[0].score
         assert label is not None
-        known = run.figures["per_key"][name]["vus_pr"]
-        if not label.any() or known is None:
+        known_vus = run.figures["per_key"][name]["vus_pr"]
+        if not label.any() or known_vus is None:
             continue
         cold = vus_pr(label, score, run.family.buffer)
-        per_key[name] = {"cold": cold, "known": known, "share": cold / known}
+        per_key[name] = {"cold": cold, "known": known_vus, "share": cold / known_vus}
     if not per_key:
         return None
-    cold, known = (float(np.mean([row[w] for row in per_key.values()])) for w in ("cold", "known"))
-    return {"cold": cold, "known": known, "share": cold / known, "per_key": per_key}
+    cold, known_vus = (
+        float(np.mean([row[w] for row in per_key.values()])) for w in ("cold", "known")
+    )
+    return {"cold": cold, "known": known_vus, "share": cold / known_vus, "per_key": per_key}
 
 
 def warming(dataset: Dataset) -> Dataset:
     """The same key without its training records but the last 500."""
     (table,) = dataset.tables
     last = np.flatnonzero(table.is_train)[-WARM_UP:]
-    kept = np.sort(np.concatenate([last, np.flatnonzero(~table.is_train)]))
-    return replace(dataset, tables=(kept_of(table, kept),))
+    rows = np.sort(np.concatenate([last, np.flatnonzero(~table.is_train)]))
+    return replace(dataset, tables=(kept_of(table, rows),))

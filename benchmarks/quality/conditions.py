@@ -25,12 +25,12 @@ def lost(share: float) -> Kept:
 def outages(table: KeyTable, rng: np.random.Generator) -> NDArray[np.bool_]:
     """20 records there, 20 gone; where that begins differs by key."""
     begin = int(rng.integers(2 * OUTAGE))
-    there: NDArray[np.bool_] = (np.arange(len(table.time_us)) + begin) % (2 * OUTAGE) < OUTAGE
-    return there
+    present: NDArray[np.bool_] = (np.arange(len(table.time_us)) + begin) % (2 * OUTAGE) < OUTAGE
+    return present
 
 
 def thinned(dataset: Dataset, kept: Kept, seed: int) -> Dataset:
-    """The data without what is gone, in the training part as in the scored one."""
+    """Remove lost rows from the data, in the training part as in the scored one."""
     rng = np.random.default_rng([seed, 20])
     return replace(dataset, tables=tuple(kept_of(t, kept(t, rng)) for t in dataset.tables))
 
@@ -41,8 +41,8 @@ def jittered(dataset: Dataset, seed: int) -> Dataset:
     tables = []
     for table in dataset.tables:
         usual = float(np.median(np.diff(table.time_us)))
-        off = rng.uniform(-JITTER, JITTER, len(table.time_us)) * usual
-        tables.append(replace(table, time_us=table.time_us + off.astype(np.int64)))
+        jitter = rng.uniform(-JITTER, JITTER, len(table.time_us)) * usual
+        tables.append(replace(table, time_us=table.time_us + jitter.astype(np.int64)))
     return replace(dataset, tables=tuple(tables))
 
 

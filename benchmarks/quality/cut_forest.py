@@ -86,7 +86,7 @@ class CutForest:
         width = rows.shape[1]
         shingle = SHINGLE if SHINGLE * width <= WIDEST else 1
         words = [str(n) for n in (width, TREES, SAMPLE, self.seed, shingle)]
-        done = subprocess.run(
+        process = subprocess.run(
             [java(), "-Xmx1g", "-cp", self._classes, "CutForest", *words],
             input=text,
             capture_output=True,
@@ -94,7 +94,7 @@ class CutForest:
             timeout=_SECONDS,
             check=True,
         )
-        return np.array(done.stdout.split(), dtype=np.float64)[len(self._train) :]
+        return np.array(process.stdout.split(), dtype=np.float64)[len(self._train) :]
 
 
 def _compiled() -> str:
@@ -112,7 +112,9 @@ def _compiled() -> str:
             source = Path(scratch) / "CutForest.java"
             source.write_text(_PROGRAM)
             words = [compiler, "-cp", str(jars / "*"), "-d", str(jars), str(source)]
-            done = subprocess.run(words, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise CutForestUnavailableError(f"javac: {(done.stderr or 'no output').strip()[:200]}")
+            process = subprocess.run(words, capture_output=True, text=True, check=False)
+        if process.returncode:
+            raise CutForestUnavailableError(
+                f"javac: {(process.stderr or 'no output').strip()[:200]}"
+            )
     return os.pathsep.join((str(jars), str(jars / "*")))

@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.frame import BenchmarkError, say
+from benchmarks.frame import BenchmarkError, log_progress
 from benchmarks.quality.nab_detectors import candidates
 from benchmarks.quality.product import Recipe, fitted
 from benchmarks.quality.sets import divided_at
@@ -56,12 +56,12 @@ def nab(data: Path, recipe: Recipe, seeds: Sequence[int], parts: Sequence[str]) 
     by_seed = []
     for seed in seeds:
         model = fitted(corpus.dataset, recipe, seed)
-        tried = {}
+        by_threshold = {}
         for name, budget in BUDGETS.items():
             model.configure(budget_per_week=budget, refractory_rows=REFRACTORY_ROWS)
-            tried[name] = detections(corpus, model, recipe)
-            say(f"  seed {seed}, {name}: {nab_score(tried[name]).score:.1f}")
-        by_seed.append(tried)
+            by_threshold[name] = detections(corpus, model, recipe)
+            log_progress(f"  seed {seed}, {name}: {nab_score(by_threshold[name]).score:.1f}")
+        by_seed.append(by_threshold)
     out: dict[str, Any] = {
         "seeds": len(seeds),
         "recipe": recipe.options,
@@ -69,14 +69,14 @@ def nab(data: Path, recipe: Recipe, seeds: Sequence[int], parts: Sequence[str]) 
         "refractory_rows": REFRACTORY_ROWS,
         "product": _best(by_seed),
         "budgets": {
-            name: float(np.mean([nab_score(tried[name]).score for tried in by_seed]))
+            name: float(np.mean([nab_score(by_threshold[name]).score for by_threshold in by_seed]))
             for name in BUDGETS
         },
     }
     if "baselines" in parts:
         values = [table.values[:, 0] for table in corpus.dataset.tables]
-        beside = candidates(values, corpus.windows)
-        out["baselines"] = {name: _best([found]) for name, found in beside.items()}
+        baselines = candidates(values, corpus.windows)
+        out["baselines"] = {name: _best([detections]) for name, detections in baselines.items()}
     return out
 
 
@@ -85,16 +85,16 @@ def _best(by_seed: list[dict[str, list[NabSeries]]]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for profile, costs in NAB_PROFILES.items():
         best: list[NabScore] = [
-            max((nab_score(found, costs) for found in tried.values()), key=_score)
-            for tried in by_seed
+            max((nab_score(detections, costs) for detections in by_threshold.values()), key=_score)
+            for by_threshold in by_seed
         ]
-        values = [one.score for one in best]
+        values = [score.score for score in best]
         out[profile] = {
             "score": float(np.mean(values)),
             "spread": max(values) - min(values),
-            "caught": float(np.mean([one.caught for one in best])),
+            "caught": float(np.mean([score.caught for score in best])),
             "windows": best[0].windows,
-            "false_positives": float(np.mean([one.false_positives for one in best])),
+            "false_positives": float(np.mean([score.false_positives for score in best])),
         }
     return out
 
@@ -110,10 +110,10 @@ def detections(corpus: Corpus, model: FleetModel, recipe: Recipe) -> list[NabSer
     for table, scores, windows in zip(
         corpus.dataset.tables, result.scores, corpus.windows, strict=True
     ):
-        found = np.zeros(len(table.time_us))
+        flags = np.zeros(len(table.time_us))
         fires = scores.trigger > 0
-        found[_rows(table.time_us, scores.time_us[fires])] = scores.severity[fires]
-        out.append(NabSeries(found, windows))
+        flags[_rows(table.time_us, scores.time_us[fires])] = scores.severity[fires]
+        out.append(NabSeries(flags, windows))
     return out
 
 
@@ -131,7 +131,7 @@ def load_corpus(folder: Path) -> Corpus:
     raw = read(parts, DataOptions(time="timestamp"))
     windows = []
     for table in raw.tables:
-        spans = [[_micros(at) for at in span] for span in named[table.key.decode()]]
+        spans = [[_micros(moment) for moment in span] for span in named[table.key.decode()]]
         windows.append([_span(table.time_us, first, last) for first, last in spans])
     heads = [nab_probation(len(table.time_us)) for table in raw.tables]
     return Corpus(side_by_side(divided_at(raw, heads)), windows)
@@ -160,7 +160,7 @@ def _span(time_us: NDArray[np.int64], first: int, last: int) -> tuple[int, int]:
 def _rows(time_us: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
     """First record of each time; a series may turn back its clock."""
     times, first = np.unique(time_us, return_index=True)
-    at = np.searchsorted(times, wanted)
-    if not np.array_equal(times[np.minimum(at, len(times) - 1)], wanted):
+    index = np.searchsorted(times, wanted)
+    if not np.array_equal(times[np.minimum(index, len(times) - 1)], wanted):
         raise BenchmarkError("a labelled window of the set nab has no record at its border")
-    return first[at]
+    return first[index]

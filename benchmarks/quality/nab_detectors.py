@@ -25,7 +25,7 @@ Windows = Sequence[tuple[int, int]]
 def candidates(
     series: Sequence[Floats], windows: Sequence[Windows]
 ) -> dict[str, dict[str, list[NabSeries]]]:
-    """What each detector found, by the level it reports at where it has one.
+    """Detections of each detector, by reporting level where it has one.
 
     Args:
         series: Values of each series.
@@ -36,7 +36,8 @@ def candidates(
         "random": {"": _joined([random_score(x, k) for k, x in enumerate(series)], windows)},
         "windowed Gaussian": {"": _joined([windowed_gaussian(x) for x in series], windows)},
         "first difference, tail and refractory": {
-            str(on): _joined([refractory(s, on) for s in severities], windows) for on in LEVELS
+            str(level): _joined([refractory(s, level) for s in severities], windows)
+            for level in LEVELS
         },
     }
 
@@ -53,12 +54,12 @@ def random_score(values: Floats, seed: int) -> Floats:
 def windowed_gaussian(values: Floats) -> Floats:
     """Normal probability of a value's distance from the mean of the last 1,000."""
     x = values - values[0]
-    one, two = (np.concatenate([[0.0], np.cumsum(p)]) for p in (x, x * x))
+    sums, square_sums = (np.concatenate([[0.0], np.cumsum(p)]) for p in (x, x * x))
     end = np.arange(len(x))
     begin = np.maximum(end - WINDOW, 0)
     n = np.maximum(end - begin, 1)
-    mean = (one[end] - one[begin]) / n
-    std = np.sqrt(np.maximum((two[end] - two[begin]) / n - mean * mean, 0.0))
+    mean = (sums[end] - sums[begin]) / n
+    std = np.sqrt(np.maximum((square_sums[end] - square_sums[begin]) / n - mean * mean, 0.0))
     z = np.abs(x - mean) / np.where(std > 0.0, std, 1e-6)
     z[0] = 0.0
     return np.array([1.0 - 0.5 * math.erfc(v / math.sqrt(2.0)) for v in z])
@@ -71,15 +72,15 @@ def first_difference(values: Floats, probation: int) -> Floats:
     unit = float(np.median(head)) + 1e-3 * float(np.ptp(values[:probation])) + 1e-9
     logs = np.log(difference + unit)
     high = float(np.quantile(logs[:probation], QUANTILE))
-    over = logs[:probation][logs[:probation] > high] - high
-    excess = max(float(over.mean()) if over.size else 0.1, 0.1)
+    excesses = logs[:probation][logs[:probation] > high] - high
+    excess = max(float(excesses.mean()) if excesses.size else 0.1, 0.1)
     out = np.zeros(len(values))
     for i, value in enumerate(logs.tolist()):
         out[i] = -math.log(1.0 - QUANTILE) + (value - high) / excess if value > high else 0.0
         weight = max(1.0 / (i + 25.0), 1.0 / FOLLOWED)
-        above = value > high
-        step = weight * (above - (1.0 - QUANTILE)) * excess / (1.0 - QUANTILE)
-        if above:
+        is_high = value > high
+        step = weight * (is_high - (1.0 - QUANTILE)) * excess / (1.0 - QUANTILE)
+        if is_high:
             share = min(weight / (1.0 - QUANTILE), 0.5)
             excess = max(excess + share * (value - high - excess), 0.05)
         high += step

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.frame import say
+from benchmarks.frame import log_progress
 from benchmarks.quality.alarms import Alarms
 from benchmarks.quality.budget import BUDGETS, LEAST_DAYS, fault_free_days, realised
 from benchmarks.quality.cut_forest import CutForest, CutForestUnavailableError
@@ -31,7 +31,7 @@ def makers(seed: int = 0) -> dict[str, Callable[[], Baseline]]:
     try:
         CutForest(seed)
     except CutForestUnavailableError as error:
-        say(f"  Random Cut Forest is left out: {error}")
+        log_progress(f"  Random Cut Forest is left out: {error}")
     else:
         out["random_cut_forest"] = lambda: CutForest(seed)
     return out
@@ -41,14 +41,14 @@ def others(subject: Subject) -> dict[str, Any]:
     """Figures of each detector, and under `budgets` what it comes to at the product's budgets."""
     out = {}
     for name, make in makers().items():
-        began = time.perf_counter()
+        started = time.perf_counter()
         try:
             train, test = scores_of(subject, make)
         except subprocess.TimeoutExpired as error:
-            say(f"  {name} is left out: it took longer than {error.timeout:.0f} s")
+            log_progress(f"  {name} is left out: it took longer than {error.timeout:.0f} s")
             continue
         out[name] = judged_scores(subject, train, test)
-        say(f"  {name}: {time.perf_counter() - began:.0f} s")
+        log_progress(f"  {name}: {time.perf_counter() - started:.0f} s")
     return out
 
 
@@ -73,7 +73,7 @@ def judged_scores(
         subject: The set, with the product's runs.
         train: Scores of the training records, per key.
         test: Scores of the scored records.
-        flags: What is flagged where the detector has thresholds of its own; then no budgets.
+        flags: Flags of a detector with thresholds of its own; no budgets are measured then.
     """
     alarms = Alarms(train, subject.runs[0].model)
     fired = alarms(test) if flags is None else flags
@@ -89,6 +89,6 @@ def judged_scores(
     if flags is None and fault_free_days(subject.family, labels) >= LEAST_DAYS:
         out["budgets"] = {}
         for name, a_day in BUDGETS.items():
-            at = alarms(test, subject.family.budget_per_week(a_day))
-            out["budgets"][name] = realised(subject.family, a_day, labels, at)
+            result = alarms(test, subject.family.budget_per_week(a_day))
+            out["budgets"][name] = realised(subject.family, a_day, labels, result)
     return out

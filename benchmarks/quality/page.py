@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.frame import RESULTS
+from benchmarks.markdown import table
 from benchmarks.quality.sets import FAMILIES
 
 Result = Mapping[str, Any]
@@ -47,30 +48,32 @@ def goals(result: Result) -> str:
         )
         for row in result["table"]
     ]
-    below = sum(row["reached"] == "below" for row in result["table"])
-    said = f"Below what must be reached: {below} of {len(rows)}."
-    return _table(("set", "figure", "measured", "must", "aim", "reached"), rows) + f"\n{said}\n"
+    below_must = sum(row["reached"] == "below" for row in result["table"])
+    remark = f"Below the bound: {below_must} of {len(rows)}."
+    return table(("set", "figure", "measured", "must", "aim", "reached"), rows) + f"\n{remark}\n"
 
 
 def sets(result: Result) -> str:
     """The product, its worst key, other detectors and the chain's parts, per set."""
     parts = []
-    for name, one in _telemetry(result):
-        worst = {figure: at["value"] for figure, at in one["product"]["worst"].items()}
-        found = [("**product**", one["product"]["mean"]), ("its worst key", worst)]
-        if one["seeds"] > 1:
-            found.append(("spread of the seeds", one["product"]["spread"]))
+    for name, measured in _telemetry(result):
+        worst = {
+            figure: worst_key["value"] for figure, worst_key in measured["product"]["worst"].items()
+        }
+        labelled = [("**product**", measured["product"]["mean"]), ("its worst key", worst)]
+        if measured["seeds"] > 1:
+            labelled.append(("spread of the seeds", measured["product"]["spread"]))
         for part in ("conditions", "baselines", "ablations"):
-            found += [(label, row["mean"]) for label, row in one.get(part, {}).items()]
-        rows = [_row(name, label, figures) for label, figures in found]
-        head = f"### {NAMES[name]}\n\n{one['keys']} keys, {one['channels']} channels, "
-        head += f"{one['seeds']} seed{'s' * (one['seeds'] > 1)}; means over the keys.\n\n"
-        parts.append(head + _table(("", *FIGURES.values()), rows))
+            labelled += [(label, row["mean"]) for label, row in measured.get(part, {}).items()]
+        rows = [_row(name, label, figures) for label, figures in labelled]
+        head = f"### {NAMES[name]}\n\n{measured['keys']} keys, {measured['channels']} channels, "
+        head += f"{measured['seeds']} seed{'s' * (measured['seeds'] > 1)}; means over the keys.\n\n"
+        parts.append(head + table(("", *FIGURES.values()), rows))
     return "\n".join(parts) or UNMEASURED
 
 
 def worst(result: Result) -> str:
-    """Which keys are served worst: what is missed there."""
+    """Tabulate the worst keys and the events missed there."""
     rows = [
         (
             NAMES[name],
@@ -79,18 +82,18 @@ def worst(result: Result) -> str:
             f"{row.get('caught') or 0:.0f} of {row.get('events') or 0:.0f}",
             _number(row.get("false_episodes_per_1000")),
         )
-        for name, one in _telemetry(result)
-        for key, row in sorted(one["product"]["per_key"].items(), key=_by_vus)[:3]
+        for name, measured in _telemetry(result)
+        for key, row in sorted(measured["product"]["per_key"].items(), key=_by_vus)[:3]
     ]
-    return _table(("set", "key", "VUS-PR", "events caught", "false episodes per 1,000"), rows)
+    return table(("set", "key", "VUS-PR", "events caught", "false episodes per 1,000"), rows)
 
 
 def budgets(result: Result) -> str:
     """Budgets against what there was, also of other detectors."""
     rows = []
-    for name, one in _telemetry(result):
-        sources = {"product": one.get("budgets", {})}
-        sources |= {k: v.get("budgets", {}) for k, v in one.get("baselines", {}).items()}
+    for name, measured in _telemetry(result):
+        sources = {"product": measured.get("budgets", {})}
+        sources |= {k: v.get("budgets", {}) for k, v in measured.get("baselines", {}).items()}
         rows += [
             (
                 NAMES[name],
@@ -100,11 +103,11 @@ def budgets(result: Result) -> str:
                 _number(row["times"]),
                 _number(row["event_recall"]),
             )
-            for source, found in sources.items()
-            for budget, row in found.items()
+            for source, by_budget in sources.items()
+            for budget, row in by_budget.items()
         ]
     head = ("set", "detector", "budget", "false a key and day", "times the budget", "events caught")
-    return _table(head, rows) if rows else UNMEASURED
+    return table(head, rows) if rows else UNMEASURED
 
 
 def calibration(result: Result) -> str:
@@ -117,48 +120,48 @@ def calibration(result: Result) -> str:
             f"{row['realised']:,.0f}",
             _number(row["times"]),
         )
-        for name, one in _telemetry(result)
-        for level, row in one.get("calibration", {}).items()
+        for name, measured in _telemetry(result)
+        for level, row in measured.get("calibration", {}).items()
     ]
     head = ("set", "probability at most", "records expected", "records there were", "ratio")
-    return _table(head, rows) if rows else UNMEASURED
+    return table(head, rows) if rows else UNMEASURED
 
 
 def explanations(result: Result) -> str:
     """Channels named, against the true ones."""
     rows = []
-    for name, one in _telemetry(result):
-        told = one.get("explanations")
-        if told:
-            ours = ("hit_in_first", "hit_rate_100", "hit_rate_150")
-            rows.append((NAMES[name], "product", *(_number(told[n]) for n in ours)))
-            rows.append((NAMES[name], "z-score", *(_number(told[f"z_{n}"]) for n in ours)))
-            rows.append((NAMES[name], "chance", _number(told["chance_in_first"]), "", ""))
+    for name, measured in _telemetry(result):
+        ranking = measured.get("explanations")
+        if ranking:
+            figures = ("hit_in_first", "hit_rate_100", "hit_rate_150")
+            rows.append((NAMES[name], "product", *(_number(ranking[n]) for n in figures)))
+            rows.append((NAMES[name], "z-score", *(_number(ranking[f"z_{n}"]) for n in figures)))
+            rows.append((NAMES[name], "chance", _number(ranking["chance_in_first"]), "", ""))
     head = ("set", "ranking", "true channel among the first three", "HitRate@100", "HitRate@150")
-    return _table(head, rows) if rows else UNMEASURED
+    return table(head, rows) if rows else UNMEASURED
 
 
 def cold_start(result: Result) -> str:
     """A key never seen, against the same key known."""
     rows = [
-        (NAMES[name], *(_number(one["cold start"][w]) for w in ("cold", "known", "share")))
-        for name, one in _telemetry(result)
-        if "cold start" in one
+        (NAMES[name], *(_number(measured["cold start"][w]) for w in ("cold", "known", "share")))
+        for name, measured in _telemetry(result)
+        if "cold start" in measured
     ]
-    return _table(("set", "VUS-PR, never seen", "known", "share"), rows) if rows else UNMEASURED
+    return table(("set", "VUS-PR, never seen", "known", "share"), rows) if rows else UNMEASURED
 
 
 def nab(result: Result) -> str:
     """Scores of NAB by profile."""
-    one = result["sets"].get("nab")
-    if not one:
+    measured = result["sets"].get("nab")
+    if not measured:
         return UNMEASURED
-    found = {"product": one["product"], **one.get("baselines", {})}
+    detectors = {"product": measured["product"], **measured.get("baselines", {})}
     rows = [
-        (label, *(f"{row[profile]['score']:.1f}" for profile in one["product"]))
-        for label, row in found.items()
+        (label, *(f"{row[profile]['score']:.1f}" for profile in measured["product"]))
+        for label, row in detectors.items()
     ]
-    return _table(("detector", *(f"`{p}`" for p in one["product"])), rows)
+    return table(("detector", *(f"`{p}`" for p in measured["product"])), rows)
 
 
 TABLES: Final[dict[str, Callable[[Result], str]]] = {
@@ -182,7 +185,7 @@ def part(name: str, result: Result | None) -> str:
 
 
 def _telemetry(result: Result) -> list[tuple[str, Mapping[str, Any]]]:
-    return [(name, one) for name, one in result["sets"].items() if name != "nab"]
+    return [(name, measured) for name, measured in result["sets"].items() if name != "nab"]
 
 
 def _by_vus(item: tuple[str, Mapping[str, Any]]) -> float:
@@ -208,9 +211,3 @@ def _bound(row: Mapping[str, Any], which: str) -> str:
     if row[which] is None:
         return ""
     return ("at most " if row["at_most"] else "") + _number(row[which])
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = list(head)
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

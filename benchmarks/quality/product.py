@@ -17,7 +17,7 @@ from stream.training import train
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is given to `ember train`, the same for all sets.
+    """Options of `ember train`, the same for all sets.
 
     Attributes:
         options: Arguments of `stream.training.train`; empty: its defaults.
@@ -83,14 +83,14 @@ def fitted(dataset: Dataset, recipe: Recipe, seed: int) -> FleetModel:
 def scored(
     family: Family, dataset: Dataset, model: FleetModel, recipe: Recipe, train_seconds: float = 0.0
 ) -> Run:
-    """What a model says of the records that are not for training."""
-    began = time.perf_counter()
+    """Results of a model on the records that are not for training."""
+    started = time.perf_counter()
     result = backtest(model, dataset, warm=recipe.warm)
-    return Run(family, dataset, model, result, train_seconds, time.perf_counter() - began)
+    return Run(family, dataset, model, result, train_seconds, time.perf_counter() - started)
 
 
 def run(family: Family, dataset: Dataset, recipe: Recipe, seed: int) -> Run:
     """Train and score."""
-    began = time.perf_counter()
+    started = time.perf_counter()
     model = fitted(dataset, recipe, seed)
-    return scored(family, dataset, model, recipe, time.perf_counter() - began)
+    return scored(family, dataset, model, recipe, time.perf_counter() - started)

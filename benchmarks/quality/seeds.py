@@ -1,4 +1,4 @@
-"""What becomes of the figures of several seeds."""
+"""Mean, worst and spread of figures over seeds."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def over_seeds(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
     worst = {}
     for name in mean:
-        known: dict[str, float] = {
+        means: dict[str, float] = {
             key: value for key, row in per_key.items() if (value := row.get(name)) is not None
         }
         pick = max if name in LOWER_IS_BETTER else min
-        key = pick(known, key=known.__getitem__)
-        worst[name] = {"key": key, "value": known[key]}
+        key = pick(means, key=means.__getitem__)
+        worst[name] = {"key": key, "value": means[key]}
     return {
         "mean": mean,
         "spread": spread,
@@ -49,6 +49,6 @@ def _mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     """Mean of each figure over the rows where it is defined."""
     out: dict[str, float | None] = {}
     for name in dict.fromkeys(name for row in rows for name in row):
-        known = [row[name] for row in rows if row.get(name) is not None]
-        out[name] = float(np.mean(known)) if known else None
+        values = [row[name] for row in rows if row.get(name) is not None]
+        out[name] = float(np.mean(values)) if values else None
     return out

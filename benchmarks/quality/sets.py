@@ -24,7 +24,7 @@ class Family:
         options: How they are read, as `ember train` and `ember backtest` take them.
         buffer: Largest buffer of VUS-PR, in records.
         sampling_seconds: What really lies between two records.
-        recorded_seconds: What lies between them by their times; a record number is a minute.
+        recorded_seconds: Seconds between records by their times; a record number is a minute.
     """
 
     name: str
@@ -110,8 +110,8 @@ def _interpretation(line: str) -> Interpretation:
     """`start-end:1,4,7`, channels counted from 1."""
     span, _, channels = line.partition(":")
     start, _, last = span.partition("-")
-    named = frozenset(int(c) - 1 for c in channels.split(","))
-    return Interpretation(int(start), int(last), named)
+    true_channels = frozenset(int(c) - 1 for c in channels.split(","))
+    return Interpretation(int(start), int(last), true_channels)
 
 
 def divided_at(dataset: Dataset, heads: list[int]) -> Dataset:

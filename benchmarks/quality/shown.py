@@ -50,7 +50,7 @@ def _set(name: str, measured: Mapping[str, Any]) -> list[str]:
     out.append(_row("  mean over keys", product["mean"]))
     if measured["seeds"] > 1:
         out.append(_row("  spread of the seeds", product["spread"]))
-    worst = {figure: at["value"] for figure, at in product["worst"].items()}
+    worst = {figure: worst_key["value"] for figure, worst_key in product["worst"].items()}
     out += [_row("  worst key", worst), _row("  pooled", product["pooled"])]
     for part in ("conditions", "baselines", "ablations"):
         for label, figures in measured.get(part, {}).items():

@@ -1,4 +1,4 @@
-"""What must be reached, and what was."""
+"""Bounds, and the measured figures beside them."""
 
 from __future__ import annotations
 
@@ -117,13 +117,13 @@ def judged(sets: Mapping[str, Any]) -> list[dict[str, Any]]:
         if value is None:
             continue
         sign = -1.0 if goal.at_most else 1.0
-        reached = "below"
+        verdict = "below"
         if sign * value >= sign * goal.aim:
-            reached = "aim"
+            verdict = "aim"
         elif isinf(goal.must):
-            reached = "short"
+            verdict = "short"
         elif sign * value >= sign * goal.must:
-            reached = "must"
+            verdict = "must"
         rows.append(
             {
                 "set": goal.set,
@@ -132,16 +132,18 @@ def judged(sets: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "must": None if isinf(goal.must) else goal.must,
                 "aim": goal.aim,
                 "at_most": goal.at_most,
-                "reached": reached,
+                "reached": verdict,
             }
         )
     return rows
 
 
 def _ahead(measured: Mapping[str, Any], *, replaced: bool) -> float | None:
-    """How far the product's VUS-PR lies above the best such arrangement's, over the seeds."""
-    others = measured.get("ablations", {})
-    rivals = [others[name]["mean"]["vus_pr"] for name in others if (name in REPLACED) == replaced]
+    """Difference between the product's VUS-PR and that of the best such arrangement, over seeds."""
+    ablations = measured.get("ablations", {})
+    rivals = [
+        ablations[name]["mean"]["vus_pr"] for name in ablations if (name in REPLACED) == replaced
+    ]
     return measured["product"]["mean"]["vus_pr"] - max(rivals) if rivals else None
 
 

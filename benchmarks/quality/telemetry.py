@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from benchmarks.frame import say
+from benchmarks.frame import log_progress
 from benchmarks.quality.ablations import ablations
 from benchmarks.quality.blame import explanations
 from benchmarks.quality.budget import budgets, calibration
@@ -22,16 +22,19 @@ def telemetry(subject: Subject, seeds: Sequence[int], parts: Sequence[str]) -> d
     Args:
         subject: The set; gets its runs.
         seeds: One model each.
-        parts: Which of `PARTS` are measured beside the figures.
+        parts: Names out of `PARTS` to measure beside the figures.
 
     Returns:
         `seeds`, `recipe`, `seconds` of training and scoring, `product` (see `over_seeds`), `on`
         and `off` of the first model, and what each part gives under its name.
     """
     for seed in seeds:
-        one = run(subject.family, subject.dataset, subject.recipe, seed)
-        say(f"  seed {seed}: train {one.train_seconds:.0f} s, score {one.score_seconds:.0f} s")
-        subject.runs.append(one)
+        seed_run = run(subject.family, subject.dataset, subject.recipe, seed)
+        log_progress(
+            f"  seed {seed}: train {seed_run.train_seconds:.0f} s, "
+            f"score {seed_run.score_seconds:.0f} s"
+        )
+        subject.runs.append(seed_run)
     runs = subject.runs
     out: dict[str, Any] = {
         "seeds": len(seeds),
@@ -40,7 +43,7 @@ def telemetry(subject: Subject, seeds: Sequence[int], parts: Sequence[str]) -> d
         "channels": len(subject.dataset.channels),
         "train_seconds": runs[0].train_seconds,
         "score_seconds": runs[0].score_seconds,
-        "product": over_seeds([one.figures for one in runs]),
+        "product": over_seeds([seed_run.figures for seed_run in runs]),
     }
     for name in parts:
         measured = PARTS[name](subject)
@@ -53,22 +56,22 @@ def conditions(subject: Subject) -> dict[str, Any] | None:
     """The product where records are lost or their clock is off; of the set of 5 minutes only.
 
     Under a condition's own name the model was trained under it too; under `live: ` it was trained
-    on the whole history, and only what is scored has suffered.
+    on the whole history, and only the scored part has suffered.
     """
     family, dataset, recipe = subject.family, subject.dataset, subject.recipe
     if family.name != "asd":
         return None
     out = {}
     for name, change in CONDITIONS.items():
-        say(f"  {name}")
+        log_progress(f"  {name}")
         changed = [change(dataset, seed) for seed in range(len(subject.runs))]
-        own = [run(family, data, recipe, seed) for seed, data in enumerate(changed)]
+        trained_runs = [run(family, data, recipe, seed) for seed, data in enumerate(changed)]
         live = [
-            scored(family, data, one.model, recipe)
-            for one, data in zip(subject.runs, changed, strict=True)
+            scored(family, data, seed_run.model, recipe)
+            for seed_run, data in zip(subject.runs, changed, strict=True)
         ]
-        out[name] = over_seeds([one.figures for one in own])
-        out[f"live: {name}"] = over_seeds([one.figures for one in live])
+        out[name] = over_seeds([seed_run.figures for seed_run in trained_runs])
+        out[f"live: {name}"] = over_seeds([seed_run.figures for seed_run in live])
     return out
 
 

@@ -1,4 +1,4 @@
-"""What a model's recurrent part saw of every record, by the pipeline's own `observe`."""
+"""Trace of the recurrent part over every record, by the pipeline's own `observe`."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Trace:
 
 def scored_series(dataset: Dataset) -> list[Series]:
     """The records that are not for training, as the engine takes them."""
-    turned = tuple(replace(table, is_train=~table.is_train) for table in dataset.tables)
-    return history(replace(dataset, tables=turned))
+    swapped = tuple(replace(table, is_train=~table.is_train) for table in dataset.tables)
+    return history(replace(dataset, tables=swapped))
 
 
 def trace(
@@ -54,39 +54,41 @@ def trace(
     order = sorted(range(len(series)), key=lambda k: -len(series[k].time_us))
     state = _first_state(model, [series[k].key for k in order])
     lengths = np.array([len(series[k].time_us) for k in order])
-    wanted = None if keep is None else [set(keep[k].tolist()) for k in order]
-    kept: list[list[tuple[Any, Any, Any, Any]]] = [[] for _ in order]
-    model.pipeline.frozen()
+    wanted_times = None if keep is None else [set(keep[k].tolist()) for k in order]
+    kept_rows: list[list[tuple[Any, Any, Any, Any]]] = [[] for _ in order]
+    model.pipeline.freeze()
     for t in range(int(lengths[0]) if len(lengths) else 0):
         n = int(np.count_nonzero(lengths > t))
         values = np.stack([series[k].values[t] for k in order[:n]])
         times = np.array([series[k].time_us[t] for k in order[:n]], dtype=np.int64)
-        seen = model.pipeline.observe({f: v[:n] for f, v in state.items()}, values, times)
-        for name, value in seen.state.items():
+        observation = model.pipeline.observe({f: v[:n] for f, v in state.items()}, values, times)
+        for name, value in observation.state.items():
             state[name][:n] = value
         for i in range(n):
-            if wanted is None or int(times[i]) in wanted[i]:
-                kept[i].append((times[i], seen.visible[i], seen.z[i], seen.expected[i]))
+            if wanted_times is None or int(times[i]) in wanted_times[i]:
+                kept_rows[i].append(
+                    (times[i], observation.visible[i], observation.z[i], observation.expected[i])
+                )
     c, v = len(model.channels), model.pipeline.n_visible
     out: list[Trace | None] = [None] * len(series)
-    for place, rows in zip(order, kept, strict=True):
+    for key_index, rows in zip(order, kept_rows, strict=True):
         columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
-        out[place] = Trace(
+        out[key_index] = Trace(
             np.array(columns[0], dtype=np.int64),
             np.array(columns[1], dtype=np.float32).reshape(-1, v),
             np.array(columns[2], dtype=np.float32).reshape(-1, c),
             np.array(columns[3], dtype=np.float32).reshape(-1, c),
         )
-    return [one for one in out if one is not None]
+    return [key_trace for key_trace in out if key_trace is not None]
 
 
 def _first_state(model: FleetModel, keys: list[bytes]) -> dict[str, Any]:
     """First state of each key: what training learnt of it, or that of a key never seen."""
-    known = {key: i for i, key in enumerate(model.keys)}
+    index = {key: i for i, key in enumerate(model.keys)}
     return {
         name: np.stack(
             [
-                model.key_state[name][known[key]] if key in known else model.new_state[name][0]
+                model.key_state[name][index[key]] if key in index else model.new_state[name][0]
                 for key in keys
             ]
         )

@@ -1,4 +1,4 @@
-"""Grafana's JSON, as far as these dashboards need it: rows of panels with PromQL in them."""
+"""Builder of Grafana's dashboards: rows of panels with PromQL queries."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from typing import Any
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 WHO = 'job=~"$job", instance=~"$instance"'
 TOPIC = f'{WHO}, topic=~"$topic"'
-BRIDGE = 'job="ember-bridge"'  # it has no worker's name; the alert rules ask for this job too
+BRIDGE = 'job="ember-bridge"'  # the bridge is no worker; the alert rules select this job too
 WIDTH = 24
 
 
 def rate(metric: str, by: str = "", where: str = WHO, function: str = "rate") -> str:
-    """Sum over workers of a counter's rate."""
+    """Return the query of a counter's rate, summed over workers."""
     grouped = f" by ({by})" if by else ""
     return f"sum{grouped} ({function}({metric}{{{where}}}[$__rate_interval]))"
 
 
 def quantile(q: float, metric: str, by: str = "", where: str = WHO) -> str:
-    """Quantile of a histogram over workers."""
+    """Return the query of a histogram's quantile over all workers."""
     labels = f"le, {by}" if by else "le"
     return f"histogram_quantile({q}, {rate(f'{metric}_bucket', labels, where)})"
 
 
 @dataclass
 class Panel:
-    """One panel.
+    """Panel of a dashboard.
 
     Args:
-        title: Short.
-        text: What it shows, and what to make of it.
+        title: Short title.
+        text: Description: the quantity shown, and how to read it.
         unit: Grafana's name of the unit.
-        asks: PromQL and legend of each query.
+        queries: PromQL and legend of each query.
         kind: `timeseries`, `stat`, `heatmap`, `bargauge` or `table`.
-        width: Of 24.
-        stacked: Areas on top of each other.
-        steps: Value from which a stat is orange, and red.
+        width: Width in columns, of 24.
+        stacked: Stack the areas on top of each other.
+        steps: Values from which a stat is orange, and red.
     """
 
     title: str
     text: str
     unit: str
-    asks: Sequence[tuple[str, str]]
+    queries: Sequence[tuple[str, str]]
     kind: str = "timeseries"
     width: int = 12
     stacked: bool = False
@@ -51,23 +51,29 @@ class Panel:
 
     @property
     def height(self) -> int:
-        """In Grafana's grid."""
+        """Height in rows of Grafana's grid."""
         return 4 if self.kind == "stat" else 8
 
     def as_json(self, number: int, x: int, y: int) -> dict[str, Any]:
-        """The panel at a place."""
+        """Return the panel's JSON.
+
+        Args:
+            number: Id within the dashboard.
+            x: Column of the left edge.
+            y: Row of the upper edge.
+        """
         now = self.kind in ("stat", "bargauge", "table")
         targets = [
             {
                 "datasource": SOURCE,
                 "expr": expr,
                 "legendFormat": legend,
-                "refId": chr(ord("A") + at),
+                "refId": chr(ord("A") + index),
                 "instant": now,
                 "range": not now,
                 "format": {"heatmap": "heatmap", "table": "table"}.get(self.kind, "time_series"),
             }
-            for at, (expr, legend) in enumerate(self.asks)
+            for index, (expr, legend) in enumerate(self.queries)
         ]
         return {
             "id": number,
@@ -82,18 +88,18 @@ class Panel:
         }
 
     def _defaults(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"unit": self.unit, "min": 0}
+        defaults: dict[str, Any] = {"unit": self.unit, "min": 0}
         if self.unit == "none" and self.kind == "timeseries":
-            del found["min"]  # scores may be negative
+            del defaults["min"]  # scores may be negative
         if self.kind == "timeseries":
-            found["custom"] = {
+            defaults["custom"] = {
                 "fillOpacity": 30 if self.stacked else 8,
                 "showPoints": "never",
                 "stacking": {"mode": "normal" if self.stacked else "none"},
             }
         if self.steps is not None:
             orange, red = self.steps
-            found["thresholds"] = {
+            defaults["thresholds"] = {
                 "mode": "absolute",
                 "steps": [
                     {"color": "green", "value": None},
@@ -101,7 +107,7 @@ class Panel:
                     {"color": "red", "value": red},
                 ],
             }
-        return found
+        return defaults
 
     def _options(self) -> dict[str, Any]:
         last = {"calcs": ["lastNotNull"], "fields": "", "values": False}
@@ -123,7 +129,7 @@ class Panel:
 
 @dataclass
 class Dashboard:
-    """One dashboard: sections of panels, from left to right and downwards."""
+    """Dashboard: sections of panels, from left to right and downwards."""
 
     uid: str
     title: str
@@ -131,7 +137,7 @@ class Dashboard:
     sections: dict[str, list[Panel]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """What Grafana imports."""
+        """Return the JSON that Grafana imports."""
         panels: list[dict[str, Any]] = []
         y = 0
         for name, members in self.sections.items():
@@ -148,7 +154,7 @@ class Dashboard:
             y += 1
             x = tallest = 0
             for panel in members:
-                if x + panel.width > WIDTH:
+                if x + panel.width > WIDTH:  # the next line begins below the tallest panel
                     x, y, tallest = 0, y + tallest, 0
                 panels.append(panel.as_json(len(panels) + 1, x, y))
                 x, tallest = x + panel.width, max(tallest, panel.height)

@@ -1,6 +1,6 @@
-"""The dashboards: `python deploy/grafana/generate.py` writes them, a test compares them.
+"""Generator of the dashboards: `python deploy/grafana/generate.py` writes them.
 
-The JSON is what users import; panels that repeat themselves are easier to keep right here.
+Users import the JSON; a test compares it with this source, where repeated panels stand once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DASHBOARDS = {
 
 
 def render(name: str) -> str:
-    """A dashboard's file."""
+    """Return the text of a dashboard's file."""
     return json.dumps(DASHBOARDS[name].as_json(), indent=2, ensure_ascii=False) + "\n"
 
 

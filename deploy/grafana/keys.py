@@ -1,4 +1,4 @@
-"""How many keys are in trouble; which ones, the trigger topic says."""
+"""Dashboard of keys in trouble: their number, not their names."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dashboard import BRIDGE, WHO, Dashboard, Panel, rate
 KEYS = Dashboard(
     "ember-keys",
     "Ember / Keys in trouble",
-    "How many keys, since when, and which channels. Which keys they are is on the trigger topic "
-    "(ember tail triggers): no metric has the key as a label, so that a million keys cost no more "
-    "than ten.",
+    "Number of keys in trouble, over time, and their channels. The names of the keys are on the "
+    "trigger topic (ember tail triggers): no metric has the key as a label, so that a million keys "
+    "cost no more than ten.",
     {
         "Now": [
             Panel(
                 "Firing",
-                "Keys in an episode at this moment.",
+                "Keys in an open episode.",
                 "short",
                 [(f'sum(ember_alarmed_keys{{{WHO}, reason="evidence"}})', "")],
                 "stat",
@@ -22,7 +22,7 @@ KEYS = Dashboard(
             ),
             Panel(
                 "Share of the fleet firing",
-                "More than a few in a hundred is rather a common cause than many faults.",
+                "More than a few percent point to one common cause rather than to many faults.",
                 "percentunit",
                 [
                     (
@@ -37,14 +37,14 @@ KEYS = Dashboard(
             ),
             Panel(
                 "Silent",
-                "Keys that have sent nothing for many of their usual intervals.",
+                "Keys that have sent nothing for window.stale_intervals of their usual intervals.",
                 "short",
                 [(f'sum(ember_alarmed_keys{{{WHO}, reason="stale"}})', "")],
                 "stat",
                 6,
             ),
             Panel(
-                "Episodes begun, last hour",
+                "Episodes started, last hour",
                 "Firing triggers.",
                 "short",
                 [(f'sum(increase(ember_triggers_total{{{WHO}, status="firing"}}[1h]))', "")],
@@ -55,13 +55,13 @@ KEYS = Dashboard(
         "Over time": [
             Panel(
                 "Keys firing and silent",
-                "A step is a common cause; a slow rise is keys that do not come back.",
+                "A step points to a common cause; a slow rise to keys that do not recover.",
                 "short",
                 [(f"sum by (reason) (ember_alarmed_keys{{{WHO}}})", "{{reason}}")],
             ),
             Panel(
-                "Episodes begun and ended",
-                "Triggers an hour, by status and reason.",
+                "Episodes started and ended",
+                "Triggers per hour, by status and reason.",
                 "short",
                 [
                     (
@@ -71,8 +71,8 @@ KEYS = Dashboard(
                 ],
             ),
             Panel(
-                "How long episodes last",
-                "Event time from firing to resolved, of those that ended in the last six hours.",
+                "Duration of episodes",
+                "Event time from firing to resolved, of episodes that ended in the last six hours.",
                 "s",
                 [
                     (
@@ -97,18 +97,18 @@ KEYS = Dashboard(
                 "bargauge",
             ),
         ],
-        "Told to Alertmanager, where `ember bridge alertmanager` runs": [
+        "Sent to Alertmanager, where `ember bridge alertmanager` runs": [
             Panel(
-                "Alerts that fire",
-                "Episodes the bridge keeps alive in Alertmanager. Fewer than fire above: the rest is backlog or withheld.",
+                "Firing alerts",
+                "Episodes that the bridge keeps firing in Alertmanager. Fewer than keys firing above: the others are backlog or withheld.",
                 "short",
                 [(f"sum(ember_bridge_firing_alerts{{{BRIDGE}}})", "")],
                 "stat",
                 8,
             ),
             Panel(
-                "Not told",
-                "Alerts that no Alertmanager has taken yet, or not again. For minutes: nobody is paged.",
+                "Unsent alerts",
+                "Alerts that no Alertmanager has accepted yet, or not since they changed. While this lasts, nobody is paged.",
                 "short",
                 [(f"sum(ember_bridge_unsent_alerts{{{BRIDGE}}})", "")],
                 "stat",
@@ -116,8 +116,8 @@ KEYS = Dashboard(
                 steps=(1, 100),
             ),
             Panel(
-                "Triggers to be read",
-                "The bridge's lag on the trigger topic.",
+                "Lag of the bridge",
+                "Triggers on the trigger topic still to be read.",
                 "short",
                 [(f"sum(ember_bridge_lag_records{{{BRIDGE}}})", "")],
                 "stat",
@@ -125,8 +125,8 @@ KEYS = Dashboard(
                 steps=(1_000, 10_000),
             ),
             Panel(
-                "What became of triggers",
-                "Triggers an hour. Backlog is too old to tell; withheld is beyond alertmanager.max_alerts.",
+                "Triggers, by outcome",
+                "Triggers per hour. Backlog: too old to page anybody. Withheld: beyond alertmanager.max_alerts.",
                 "short",
                 [
                     (
@@ -137,7 +137,7 @@ KEYS = Dashboard(
             ),
             Panel(
                 "Requests to Alertmanager",
-                "A second, by result. Anything but accepted keeps the alerts waiting; they are sent again.",
+                "Requests per second, by result. Alerts of any result but accepted are sent again.",
                 "cps",
                 [(rate("ember_bridge_requests_total", "result", BRIDGE), "{{result}}")],
             ),

@@ -1,4 +1,4 @@
-"""Does the model still fit?"""
+"""Dashboard of the model's fit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MODEL = Dashboard(
             ),
             Panel(
                 "Score",
-                "Quantiles of the RBM free energy. A slow rise is drift; a step is a change of the telemetry, or of the model.",
+                "Quantiles of the RBM free energy. A slow rise is drift; a step is a change of the telemetry or of the model.",
                 "none",
                 [
                     (quantile(q, "ember_score", where=TOPIC), f"{q * 100:g} %")
@@ -30,7 +30,7 @@ MODEL = Dashboard(
             ),
             Panel(
                 "Rows beyond severity 2",
-                "Share of the scored rows. Severity is calibrated: one in a hundred is expected.",
+                "Share of the scored rows. Severity is calibrated: one row in a hundred is expected.",
                 "percentunit",
                 [
                     (
@@ -43,7 +43,7 @@ MODEL = Dashboard(
             ),
             Panel(
                 "Severity",
-                "Rows a second by severity: how improbable the fleet finds itself.",
+                "Rows per second, by severity.",
                 "cps",
                 [(rate("ember_severity_bucket", "le", TOPIC), "{{le}}")],
                 "heatmap",
@@ -51,8 +51,8 @@ MODEL = Dashboard(
         ],
         "Input": [
             Panel(
-                "Values filled in",
-                "Missing channel values for each sample: carried forward, or set to the key's mean.",
+                "Missing values",
+                "Missing channel values per sample, carried forward or set to the key's mean.",
                 "short",
                 [
                     (
@@ -64,7 +64,7 @@ MODEL = Dashboard(
             ),
             Panel(
                 "Warming up",
-                "Share of messages of keys that are not scored yet, being too new to the model.",
+                "Share of messages whose key is not scored yet, because the model does not know it.",
                 "percentunit",
                 [
                     (
@@ -76,7 +76,7 @@ MODEL = Dashboard(
             ),
             Panel(
                 "Top channels of anomalies",
-                "Anomalies a minute, by the channel with the largest share; the ten most frequent. One alone: a unit or a producer changed.",
+                "Anomalies per minute, by the channel with the largest share; the ten most frequent. A single channel points to a changed unit or producer.",
                 "short",
                 [
                     (
@@ -89,10 +89,10 @@ MODEL = Dashboard(
                 width=24,
             ),
         ],
-        "Memory of keys": [
+        "State of keys": [
             Panel(
                 "Keys",
-                "Stream keys in memory, and how many may be held.",
+                "Stream keys in memory, and the limit state.max_keys.",
                 "short",
                 [
                     (f"sum(ember_active_keys{{{WHO}}})", "keys"),
@@ -102,7 +102,7 @@ MODEL = Dashboard(
             ),
             Panel(
                 "State",
-                "Bytes that the keys' rows take in memory, and on disk beyond state.max_keys.",
+                "Bytes of the keys' rows in memory, and of evicted rows on disk.",
                 "bytes",
                 [
                     (f"sum by (instance) (ember_state_bytes{{{WHO}}})", "{{instance}}"),
@@ -112,11 +112,11 @@ MODEL = Dashboard(
             ),
             Panel(
                 "Evictions",
-                "Keys a second that leave memory for the disk, come back, or are forgotten on it.",
+                "Keys per second that are evicted to disk, restored from it, or forgotten.",
                 "cps",
                 [
-                    (rate("ember_state_evictions_total", "reason"), "out of {{reason}}"),
-                    (rate("ember_state_returned_keys_total"), "back"),
+                    (rate("ember_state_evictions_total", "reason"), "evicted: {{reason}}"),
+                    (rate("ember_state_returned_keys_total"), "restored"),
                 ],
                 width=8,
             ),

@@ -1,4 +1,4 @@
-"""Is the fleet being watched, and what is said about it?"""
+"""Dashboard of the whole service: workers, records, delay, and events."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dashboard import TOPIC, WHO, Dashboard, Panel, quantile, rate
 OVERVIEW = Dashboard(
     "ember-overview",
     "Ember / Overview",
-    "Is the fleet being watched, and what is said about it?",
+    "Is the fleet being watched, and is it healthy?",
     {
         "Now": [
             Panel(
                 "Workers running",
-                "Workers that read, of those that answer. Fewer than there should be: see the phases below.",
+                "Workers in the phase running. When some are missing, see the phases below.",
                 "short",
                 [(f'sum(ember_phase{{{WHO}, phase="running"}})', "")],
                 "stat",
@@ -20,7 +20,7 @@ OVERVIEW = Dashboard(
             ),
             Panel(
                 "Records",
-                "Messages consumed a second, all workers.",
+                "Messages consumed per second, all workers.",
                 "cps",
                 [(rate("ember_records_total", where=TOPIC), "")],
                 "stat",
@@ -28,7 +28,7 @@ OVERVIEW = Dashboard(
             ),
             Panel(
                 "Delay, 99 %",
-                "Age of samples when they are judged. The promise is 0.2 s from the topic; the rest is waiting before it.",
+                "Age of samples when they are scored. The objective is 0.2 s from the topic on; the rest is time before it.",
                 "s",
                 [(quantile(0.99, "ember_event_delay_seconds", where=TOPIC), "")],
                 "stat",
@@ -37,7 +37,7 @@ OVERVIEW = Dashboard(
             ),
             Panel(
                 "Lag",
-                "Messages that wait in the input topics.",
+                "Messages in the input topics still to be read.",
                 "short",
                 [(f"sum(ember_consumer_lag_records{{{TOPIC}}})", "")],
                 "stat",
@@ -46,7 +46,7 @@ OVERVIEW = Dashboard(
             ),
             Panel(
                 "Keys firing",
-                "Stream keys in an episode at this moment: firing sent, resolved not yet.",
+                "Stream keys in an open episode: a firing trigger was sent, the resolved one not yet.",
                 "short",
                 [(f'sum(ember_alarmed_keys{{{WHO}, reason="evidence"}})', "")],
                 "stat",
@@ -54,7 +54,7 @@ OVERVIEW = Dashboard(
             ),
             Panel(
                 "Alerts about Ember",
-                "Alert rules that fire: about the service, not the fleet. Each has a runbook.",
+                "Firing alert rules about the service, not the fleet. Each has a runbook.",
                 "short",
                 [
                     (
@@ -68,10 +68,10 @@ OVERVIEW = Dashboard(
                 steps=(1, 2),
             ),
         ],
-        "Flow": [
+        "Throughput": [
             Panel(
                 "Records",
-                "What comes in, what is scored, what is refused. Scored is less where samples are gathered into intervals or keys warm up.",
+                "Messages consumed, rows scored, and messages refused. Fewer rows are scored where samples are windowed by time or keys warm up.",
                 "cps",
                 [
                     (rate("ember_records_total", where=TOPIC), "consumed"),
@@ -81,7 +81,7 @@ OVERVIEW = Dashboard(
             ),
             Panel(
                 "Delay",
-                "Age of samples when they are judged, by topic. Lag makes it grow; so do late producers and wrong clocks.",
+                "Age of samples when they are scored, by topic. Lag, late producers and wrong clocks make it grow.",
                 "s",
                 [
                     (quantile(0.5, "ember_event_delay_seconds", "topic", TOPIC), "50 % {{topic}}"),
@@ -90,29 +90,29 @@ OVERVIEW = Dashboard(
             ),
             Panel(
                 "Lag",
-                "Messages that wait, by topic. Growing: more comes in than goes through.",
+                "Messages still to be read, by topic. It grows when the input exceeds the throughput.",
                 "short",
                 [(f"sum by (topic) (ember_consumer_lag_records{{{TOPIC}}})", "{{topic}}")],
             ),
             Panel(
                 "Phases",
-                "What the workers are doing. All should be running.",
+                "Workers by phase. All should be running.",
                 "short",
                 [(f"sum by (phase) (ember_phase{{{WHO}}})", "{{phase}}")],
                 stacked=True,
             ),
         ],
-        "What is said": [
+        "Events": [
             Panel(
                 "Anomalies",
-                "Events on the anomaly topic a minute, by whole severity (-log10 of the probability).",
+                "Events on the anomaly topic per minute, by whole severity (-log10 of the probability).",
                 "short",
                 [(f"60 * {rate('ember_anomalies_total', 'severity')}", "{{severity}}")],
                 stacked=True,
             ),
             Panel(
                 "Triggers",
-                "Events on the trigger topic a minute: episodes that begin and end, keys that fall silent.",
+                "Events on the trigger topic per minute: episodes that start and end, keys that fall silent.",
                 "short",
                 [
                     (

@@ -1,4 +1,4 @@
-"""Stage by stage."""
+"""Dashboard of the pipeline, stage by stage."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ DURATION = "ember_process_duration_seconds"
 PIPELINE = Dashboard(
     "ember-pipeline",
     "Ember / Pipeline",
-    "Stage by stage: what goes in, what comes out, how long it takes, and what the state costs.",
+    "Stage by stage: input, output, duration, and the cost of the state.",
     {
         "Decode": [
             Panel(
@@ -24,7 +24,7 @@ PIPELINE = Dashboard(
             ),
             Panel(
                 "Refused, by reason",
-                "Messages a second that never reach the model. ember tail dead-letters shows them.",
+                "Messages per second that do not reach the model. ember tail dead-letters shows them.",
                 "cps",
                 [(rate("ember_records_rejected_total", "reason", TOPIC), "{{reason}}")],
                 width=8,
@@ -32,7 +32,7 @@ PIPELINE = Dashboard(
             ),
             Panel(
                 "Dead letters, by outcome",
-                "Written; cut, being too large; coordinates only, above the rate; dropped or failed: lost, and counted.",
+                "written; cut: too large; coordinates: beyond dead_letters.max_per_second; dropped or failed: lost.",
                 "cps",
                 [(rate("ember_dead_letters_total", "outcome"), "{{outcome}}")],
                 width=8,
@@ -40,8 +40,8 @@ PIPELINE = Dashboard(
         ],
         "Engine": [
             Panel(
-                "What became of the messages",
-                "Scored, warming up, gathered into an open interval, too late, or absorbed before.",
+                "Messages, by outcome",
+                "scored; warming: key not scored yet; windowed: in an open interval; late; repeated: absorbed before.",
                 "cps",
                 [(rate("ember_record_outcomes_total", "outcome", TOPIC), "{{outcome}}")],
                 width=8,
@@ -49,7 +49,7 @@ PIPELINE = Dashboard(
             ),
             Panel(
                 "Time of a worker, by stage",
-                "Share of one core that each stage takes. Near 1 in sum: the worker is full, add another.",
+                "Share of one core per stage. When the sum is near 1, the worker is saturated: add another.",
                 "percentunit",
                 [
                     (
@@ -64,7 +64,7 @@ PIPELINE = Dashboard(
             ),
             Panel(
                 "Duration, 99 %",
-                "Of one slice (decode, engine) and of one checkpoint. A slice should hold the event loop no longer than 0.05 s.",
+                "Duration of one slice (decode, engine) and of one checkpoint. A slice should block the event loop for at most 0.05 s.",
                 "s",
                 [
                     (
@@ -78,14 +78,14 @@ PIPELINE = Dashboard(
         "Events and lag": [
             Panel(
                 "Events in flight",
-                "Sent and not yet acknowledged. At 20,000 reading waits for them.",
+                "Events sent and not yet acknowledged. At 20,000 the worker pauses reading.",
                 "short",
                 [(f"sum by (instance) (ember_events_in_flight{{{WHO}}})", "{{instance}}")],
                 width=8,
             ),
             Panel(
                 "Lag, by partition",
-                "The twenty longest. One alone: a hot key, or a producer that does not spread.",
+                "The twenty largest. A single one points to a hot key, or to a producer with an uneven partitioner.",
                 "short",
                 [
                     (
@@ -97,7 +97,7 @@ PIPELINE = Dashboard(
             ),
             Panel(
                 "Age of the newest event",
-                "Now less the largest event time seen. Grows when nothing comes.",
+                "Current time minus the largest event time. It grows while no records arrive.",
                 "s",
                 [
                     (
@@ -111,21 +111,21 @@ PIPELINE = Dashboard(
         "State": [
             Panel(
                 "Checkpoints",
-                "Checkpoints a minute, by worker. None while records are read: see EmberCheckpointsStopped.",
+                "Checkpoints per minute, by worker. If there are none while records are read, see EmberCheckpointsStopped.",
                 "short",
                 [(f"60 * {rate('ember_commits_total', 'instance')}", "{{instance}}")],
                 width=8,
             ),
             Panel(
                 "Rows to the changelog",
-                "Rows written a second: keys that changed between two checkpoints.",
+                "Rows written per second: keys that changed between two checkpoints.",
                 "cps",
                 [(rate("ember_checkpoint_rows_total"), "rows")],
                 width=8,
             ),
             Panel(
                 "Bytes to the changelog",
-                "Rows a second times the bytes of a row.",
+                "Rows per second times the bytes of a row.",
                 "Bps",
                 [
                     (
@@ -138,7 +138,7 @@ PIPELINE = Dashboard(
             ),
             Panel(
                 "Partitions",
-                "Held, by role. A change of the sum is a rebalance.",
+                "Assigned partitions, by role. A change of the sum is a rebalance.",
                 "short",
                 [(f"sum by (role) (ember_partitions{{{WHO}}})", "{{role}}")],
                 width=8,
@@ -157,7 +157,7 @@ PIPELINE = Dashboard(
             ),
             Panel(
                 "Recovered rows",
-                "Rows read back from the changelog a second: accepted, older than what is there, damaged.",
+                "Changelog rows per second at recovery: accepted; stale: older than the state; damaged.",
                 "cps",
                 [(rate("ember_restored_rows_total", "result"), "{{result}}")],
                 width=8,
@@ -166,14 +166,14 @@ PIPELINE = Dashboard(
         "Process": [
             Panel(
                 "CPU",
-                "Cores used by each worker. One is the most.",
+                "Cores used by each worker, at most one.",
                 "short",
                 [(rate("process_cpu_seconds_total", "instance"), "{{instance}}")],
                 width=8,
             ),
             Panel(
                 "Resident memory",
-                "Of each worker, and the part of it that is state.",
+                "Resident memory of each worker, and its part for state.",
                 "bytes",
                 [
                     (f"sum by (instance) (process_resident_memory_bytes{{{WHO}}})", "{{instance}}"),
@@ -183,7 +183,7 @@ PIPELINE = Dashboard(
             ),
             Panel(
                 "Uptime",
-                "Since the process began. A saw is a worker that restarts.",
+                "Time since the process started. A sawtooth is a worker that restarts.",
                 "s",
                 [
                     (

@@ -1,4 +1,4 @@
-"""What a detector must beat: five simple ones behind one interface, causal and deterministic."""
+"""Baselines a detector must beat: five simple ones, causal and deterministic."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ class ZScore:
     def score(self, test: Floats) -> Floats:
         """Largest or mean absolute z-score, shape `(T,)`."""
         size = np.abs(self._standard(test))
-        joined: Floats = size.max(axis=1) if self._largest else size.mean(axis=1)
-        return joined
+        combined: Floats = size.max(axis=1) if self._largest else size.mean(axis=1)
+        return combined
 
 
 class PCAWindows:
@@ -115,8 +115,8 @@ class PCAWindows:
         parts = []
         for block in _windows(self._standard(test), self.window):
             centred = block - self._mean
-            rest = centred - (centred @ self._components) @ self._components.T
-            parts.append((rest * rest).sum(axis=1))
+            residual = centred - (centred @ self._components) @ self._components.T
+            parts.append((residual * residual).sum(axis=1))
         return np.concatenate(parts) if parts else np.empty(0)
 
 
@@ -140,9 +140,9 @@ class KMeansWindows:
         """Learn the centres from at most 4,096 windows spread evenly over the training part."""
         self._standard.fit(train)
         rows = self._standard(train)
-        chosen = np.unique(np.linspace(0, len(rows) - 1, min(_FITTED, len(rows))).astype(np.int64))
-        place = np.maximum(chosen[:, None] + np.arange(1 - self.window, 1), 0)
-        points = rows[place].reshape(len(chosen), -1)
+        indices = np.unique(np.linspace(0, len(rows) - 1, min(_FITTED, len(rows))).astype(np.int64))
+        window_rows = np.maximum(indices[:, None] + np.arange(1 - self.window, 1), 0)
+        points = rows[window_rows].reshape(len(indices), -1)
         self._centres = kmeans(points, self.clusters, np.random.default_rng(self.seed))
 
     def score(self, test: Floats) -> Floats:
@@ -171,10 +171,10 @@ class Standard:
                 f"A baseline learns from training records. Expected shape (T, C) with T >= 1. "
                 f"Received: shape={train.shape}."
             )
-        known = np.isfinite(train)
-        n = np.maximum(known.sum(axis=0), 1)
-        self._mean = np.where(known, train, 0.0).sum(axis=0) / n
-        centred = np.where(known, train - self._mean, 0.0)
+        present = np.isfinite(train)
+        n = np.maximum(present.sum(axis=0), 1)
+        self._mean = np.where(present, train, 0.0).sum(axis=0) / n
+        centred = np.where(present, train - self._mean, 0.0)
         std = np.sqrt((centred * centred).sum(axis=0) / n)
         scale = np.maximum(std, 0.01 * (centred.max(axis=0) - centred.min(axis=0)))
         self._scale = np.where(scale > 0.0, scale, 1.0)

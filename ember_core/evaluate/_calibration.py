@@ -1,4 +1,4 @@
-"""Whether probabilities keep their word: as many records below a level as the level says."""
+"""Calibration of probabilities: as many records below a level as the level says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEVELS: Final = (0.1, 0.01, 0.001, 0.0001)
 
 
 class Exceedance(NamedTuple):
-    """How often a tail probability was at or below a level."""
+    """Frequency of tail probabilities at or below a level."""
 
     level: float
     """The level: the share of normal records expected there."""

@@ -12,7 +12,7 @@ from ._ranges import as_label, runs
 
 
 class EpisodeScores(NamedTuple):
-    """How alarm episodes meet labelled events."""
+    """Alarm episodes compared with labelled events."""
 
     events: int
     """Labelled events: maximal runs of label 1."""
@@ -55,12 +55,12 @@ def alarm_episodes(flags: ArrayLike, merge: int = 10) -> list[tuple[int, int]]:
         raise ValueError(
             f"Neighbours are 1 record apart. Expected merge >= 1. Received: merge={merge}."
         )
-    where = np.flatnonzero(as_label(flags))
-    if not where.size:
+    positions = np.flatnonzero(as_label(flags))
+    if not positions.size:
         return []
-    new = np.flatnonzero(np.diff(where) > merge)
-    starts = where[np.concatenate(([0], new + 1))]
-    ends = where[np.append(new, where.size - 1)] + 1
+    new = np.flatnonzero(np.diff(positions) > merge)
+    starts = positions[np.concatenate(([0], new + 1))]
+    ends = positions[np.append(new, positions.size - 1)] + 1
     return [(int(start), int(end)) for start, end in zip(starts, ends, strict=True)]
 
 
@@ -79,8 +79,8 @@ def detection_delay(label: ArrayLike, flags: ArrayLike) -> NDArray[np.float64]:
         ValueError: If the shapes differ.
     """
     events = runs(as_label(label))
-    where = np.append(np.flatnonzero(_as_flags(flags, label)), np.iinfo(np.int64).max)
-    first = where[np.searchsorted(where, events[:, 0])]
+    positions = np.append(np.flatnonzero(_as_flags(flags, label)), np.iinfo(np.int64).max)
+    first = positions[np.searchsorted(positions, events[:, 0])]
     return np.where(first < events[:, 1], (first - events[:, 0]).astype(np.float64), np.nan)
 
 
@@ -103,22 +103,22 @@ def episode_scores(label: ArrayLike, flags: ArrayLike, merge: int = 10) -> Episo
     """
     truth, raised = as_label(label), _as_flags(flags, label)
     delays = detection_delay(truth, raised)
-    caught = ~np.isnan(delays)
+    detected = ~np.isnan(delays)
     episodes = alarm_episodes(raised, merge)
     hits = np.append(0, (truth & raised).cumsum(dtype=np.int64))
     true = sum(bool(hits[end] > hits[start]) for start, end in episodes)
-    recall = ratio(int(caught.sum()), delays.size)
+    recall = ratio(int(detected.sum()), delays.size)
     precision = ratio(true, len(episodes))
     return EpisodeScores(
         events=delays.size,
-        caught=int(caught.sum()),
+        caught=int(detected.sum()),
         episodes=len(episodes),
         false_episodes=len(episodes) - true,
         event_recall=recall,
         episode_precision=precision,
         ef1=_harmonic(recall, precision),
         false_episodes_per_1000=ratio(1000.0 * (len(episodes) - true), truth.size),
-        delay_records=float(delays[caught].mean()) if caught.any() else float("nan"),
+        delay_records=float(delays[detected].mean()) if detected.any() else float("nan"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Whether an explanation names the channels that were at fault."""
+"""Quality of explanations: the ranked channels against those at fault."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def hit_rate(ranking: ArrayLike, true: Collection[int], at: float = 1.0) -> floa
     Args:
         ranking: Channels, the most blamed first, each once; shape `(C,)` or fewer.
         true: Channels that were at fault; at least one.
-        at: How many ranked channels are looked at, as a multiple of the true ones.
+        at: Number of ranked channels to look at, as a multiple of the true ones.
 
     Returns:
         Share in [0, 1].
@@ -35,18 +35,18 @@ def hit_rate(ranking: ArrayLike, true: Collection[int], at: float = 1.0) -> floa
     ranked = _ranked(ranking, true)
     if at <= 0.0:
         raise ValueError(f"Some channels must be looked at. Expected at > 0. Received: at={at}.")
-    # 1.5 * 2 may be 2.9999999999999996 for other multiples: the floor is of what is meant.
+    # 1.5 * 2 may be 2.9999999999999996 for other multiples: the floor is of the intended product.
     looked = math.floor(at * len(true) + 1e-9)
     return len(set(ranked[:looked].tolist()) & set(true)) / len(true)
 
 
 def hit_in_first(ranking: ArrayLike, true: Collection[int], first: int = 3) -> bool:
-    """Whether one of the first ranked channels was at fault.
+    """Test whether one of the first ranked channels was at fault.
 
     Args:
         ranking: See `hit_rate`.
         true: See `hit_rate`.
-        first: How many ranked channels are looked at.
+        first: Number of ranked channels to look at.
 
     Raises:
         ValueError: As `hit_rate` does, or if `first` is less than 1.
@@ -64,8 +64,8 @@ def chance_in_first(channels: int, true: int, first: int = 3) -> float:
 
     Args:
         channels: Number of channels.
-        true: How many of them are at fault.
-        first: How many ranked channels are looked at.
+        true: Number of channels at fault.
+        first: Number of ranked channels to look at.
 
     Examples:
         >>> round(chance_in_first(4, 1, first=3), 3)

@@ -32,8 +32,8 @@ def kmeans(points: Floats, clusters: int, rng: np.random.Generator, steps: int =
         members[owner, np.arange(len(points))] = 1.0
         size = members.sum(axis=1)
         # A centre that lost all its points stays where it is.
-        held = size > 0
-        centres[held] = (members @ points)[held] / size[held, None]
+        occupied = size > 0
+        centres[occupied] = (members @ points)[occupied] / size[occupied, None]
     return centres
 
 
@@ -51,16 +51,16 @@ def nearest_distance(points: Floats, centres: Floats) -> Floats:
 
 def _start(points: Floats, norms: Floats, clusters: int, rng: np.random.Generator) -> Floats:
     """k-means++: each next centre drawn with a chance proportional to its squared distance."""
-    chosen = [points[int(rng.integers(len(points)))]]
-    distance = _squared(points, norms, chosen[0][None])[:, 0]
-    while len(chosen) < clusters:
+    centres = [points[int(rng.integers(len(points)))]]
+    distance = _squared(points, norms, centres[0][None])[:, 0]
+    while len(centres) < clusters:
         total = distance.cumsum()
         if total[-1] <= 0.0:
             break
         pick = int(np.searchsorted(total, rng.random() * total[-1], side="right"))
-        chosen.append(points[min(pick, len(points) - 1)])
-        distance = np.minimum(distance, _squared(points, norms, chosen[-1][None])[:, 0])
-    return np.stack(chosen)
+        centres.append(points[min(pick, len(points) - 1)])
+        distance = np.minimum(distance, _squared(points, norms, centres[-1][None])[:, 0])
+    return np.stack(centres)
 
 
 def _norms(points: Floats) -> Floats:

@@ -18,7 +18,7 @@ PROBATION_RECORDS: Final = 5000
 
 
 class NabCosts(NamedTuple):
-    """What outcomes weigh; the benchmark's profiles are in `NAB_PROFILES`."""
+    """Weights of the outcomes; the benchmark's profiles are in `NAB_PROFILES`."""
 
     true_positive: float = 1.0
     false_positive: float = 0.11
@@ -71,7 +71,7 @@ def nab_score(
 
     Args:
         series: Scores and windows.
-        costs: What outcomes weigh.
+        costs: Weights of the outcomes.
         threshold: Score from which a record is flagged; None takes the best one for the sum, as
             the benchmark does for every detector.
 
@@ -86,44 +86,44 @@ def nab_score(
         >>> nab_score([NabSeries(found, [(60, 79)])]).score
         100.0
     """
-    parts = [_worth(one, costs) for one in series]
-    first = np.cumsum([0, *(len(one.windows) for one in series)])
+    parts = [_worth(item, costs) for item in series]
+    first = np.cumsum([0, *(len(item.windows) for item in series)])
     score = np.concatenate([np.empty(0), *(p.score for p in parts)])
     worth = np.concatenate([np.empty(0), *(p.worth for p in parts)])
     window = np.concatenate(
         [
             np.empty(0, dtype=np.int64),
             *(
-                np.where(p.window >= 0, p.window + at, -1)
-                for p, at in zip(parts, first[:-1], strict=True)
+                np.where(p.window >= 0, p.window + start, -1)
+                for p, start in zip(parts, first[:-1], strict=True)
             ),
         ]
     )
     order = np.argsort(-score, kind="stable")
     score, worth, window = score[order], worth[order], window[order]
-    inside = np.unique(window[window >= 0])
-    nothing = -costs.false_negative * len(inside)
-    perfect = costs.true_positive * len(inside)
+    windows = np.unique(window[window >= 0])
+    baseline = -costs.false_negative * len(windows)
+    perfect = costs.true_positive * len(windows)
     change = np.where(window < 0, worth, 0.0)
-    for which in inside:
-        at = np.flatnonzero(window == which)
-        best = np.maximum.accumulate(np.append(-costs.false_negative, worth[at]))
-        change[at] = np.diff(best)
+    for number in windows:
+        records = np.flatnonzero(window == number)
+        best = np.maximum.accumulate(np.append(-costs.false_negative, worth[records]))
+        change[records] = np.diff(best)
     # The last record of each distinct score; in front the threshold that flags nothing.
     ends = np.flatnonzero(np.append(score[1:] != score[:-1], True)) if score.size else order
-    sums = np.append(nothing, nothing + np.cumsum(change)[ends])
+    sums = np.append(baseline, baseline + np.cumsum(change)[ends])
     levels = np.append(np.inf, score[ends])
-    chosen = int(sums.argmax())
+    cut = int(sums.argmax())
     if threshold is not None:
-        chosen = int(np.count_nonzero(levels[1:] >= threshold))
-    flagged = int(ends[chosen - 1]) + 1 if chosen else 0
+        cut = int(np.count_nonzero(levels[1:] >= threshold))
+    flagged = int(ends[cut - 1]) + 1 if cut else 0
     return NabScore(
-        score=float(100.0 * (sums[chosen] - nothing) / (perfect - nothing))
-        if len(inside)
+        score=float(100.0 * (sums[cut] - baseline) / (perfect - baseline))
+        if len(windows)
         else float("nan"),
-        threshold=float(levels[chosen]) if threshold is None else threshold,
+        threshold=float(levels[cut]) if threshold is None else threshold,
         caught=len(np.unique(window[:flagged][window[:flagged] >= 0])),
-        windows=len(inside),
+        windows=len(windows),
         false_positives=int((window[:flagged] < 0).sum()),
     )
 
@@ -146,23 +146,24 @@ def _worth(series: NabSeries, costs: NabCosts) -> _Worth:
     score = as_score(series.score, size)
     worth = np.full(size, -costs.false_positive)
     window = np.full(size, -1, dtype=np.int64)
-    after = 0
-    for which, (start, last) in enumerate(series.windows):
-        if not after <= start <= last < size:
+    next_free = 0
+    for number, (start, last) in enumerate(series.windows):
+        if not next_free <= start <= last < size:
             raise ValueError(
                 "Windows must rise, lie apart and end within their series. "
-                f"Expected {after} <= first <= last < {size}. Received: window=({start}, {last})."
+                f"Expected {next_free} <= first <= last < {size}. "
+                f"Received: window=({start}, {last})."
             )
         width = last - start + 1
-        inside = np.arange(start, last + 1)
-        position = -(last - inside + 1) / width
-        worth[inside] = costs.true_positive * _sigmoid(position) / _sigmoid(-1.0)
-        window[inside] = which
-        # up to the next window, which overwrites what is its own
+        records = np.arange(start, last + 1)
+        position = -(last - records + 1) / width
+        worth[records] = costs.true_positive * _sigmoid(position) / _sigmoid(-1.0)
+        window[records] = number
+        # up to the next window, which overwrites its own records
         later = np.arange(last + 1, size)
-        past = (later - last) / (width - 1) if width > 1 else np.full(later.size, 3.0)
-        worth[later] = costs.false_positive * np.where(past >= 3.0, -1.0, _sigmoid(past))
-        after = last + 1
+        distance = (later - last) / (width - 1) if width > 1 else np.full(later.size, 3.0)
+        worth[later] = costs.false_positive * np.where(distance >= 3.0, -1.0, _sigmoid(distance))
+        next_free = last + 1
     begin = nab_probation(size)
     return _Worth(score[begin:], worth[begin:], window[begin:])
 

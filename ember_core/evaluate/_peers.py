@@ -18,16 +18,16 @@ RBM_ROWS: Final = 20_000  # a Bernoulli RBM learns from, spread evenly over the 
 
 def peers(seed: int = 0) -> dict[str, Baseline]:
     """Those whose package is installed, by name: scikit-learn's and river's."""
-    found: dict[str, Baseline] = {}
+    available: dict[str, Baseline] = {}
     if importlib.util.find_spec("sklearn"):
-        found |= {
+        available |= {
             "isolation_forest": IsolationForestScore(seed),
             "mahalanobis": Mahalanobis(),
             "bernoulli_rbm": BernoulliRBMScore(seed),
         }
     if importlib.util.find_spec("river"):
-        found["half_space_trees"] = HalfSpaceTreesScore(seed)
-    return found
+        available["half_space_trees"] = HalfSpaceTreesScore(seed)
+    return available
 
 
 class IsolationForestScore:
@@ -93,9 +93,9 @@ class BernoulliRBMScore:
         from sklearn.neural_network import BernoulliRBM
 
         rows = self._scale.fit(train)
-        some = np.unique(np.linspace(0, len(rows) - 1, min(RBM_ROWS, len(rows))).astype(np.int64))
+        sample = np.unique(np.linspace(0, len(rows) - 1, min(RBM_ROWS, len(rows))).astype(np.int64))
         rbm = BernoulliRBM(n_components=64, learning_rate=0.01, random_state=self.seed)
-        self._rbm = rbm.fit(rows[some])
+        self._rbm = rbm.fit(rows[sample])
 
     def score(self, test: Floats) -> Floats:
         """Free energy, shape `(T,)`: `-b'v - sum softplus(c + W v)`."""
@@ -147,10 +147,10 @@ class _Range:
         self._low = self._width = np.empty(0)
 
     def fit(self, train: Floats) -> Floats:
-        known = np.isfinite(train)
-        held = known.any(axis=0)
-        low = np.where(held, np.where(known, train, np.inf).min(axis=0), 0.0)
-        high = np.where(held, np.where(known, train, -np.inf).max(axis=0), 0.0)
+        present = np.isfinite(train)
+        has_values = present.any(axis=0)
+        low = np.where(has_values, np.where(present, train, np.inf).min(axis=0), 0.0)
+        high = np.where(has_values, np.where(present, train, -np.inf).max(axis=0), 0.0)
         self._low, self._width = low, np.where(high > low, high - low, 1.0)
         return self(train)
 

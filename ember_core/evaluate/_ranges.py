@@ -23,11 +23,11 @@ def as_label(label: ArrayLike) -> NDArray[np.bool_]:
         )
     if array.dtype == np.bool_:
         return array
-    ones: NDArray[np.bool_] = array != 0
-    if not bool(np.all(array[ones] == 1)):
-        other = array[ones & (array != 1)][0]
-        raise ValueError(f"A label must be 0 or 1. Expected 0 or 1. Received: label={other!r}.")
-    return ones
+    positive: NDArray[np.bool_] = array != 0
+    if not bool(np.all(array[positive] == 1)):
+        invalid = array[positive & (array != 1)][0]
+        raise ValueError(f"A label must be 0 or 1. Expected 0 or 1. Received: label={invalid!r}.")
+    return positive
 
 
 def as_score(score: ArrayLike, n: int) -> NDArray[np.float64]:

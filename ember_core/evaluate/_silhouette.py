@@ -1,4 +1,4 @@
-"""How well clusters stand apart."""
+"""Silhouette: the separation of clusters."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def silhouette(points: Floats, labels: NDArray[np.int64]) -> float:
         >>> round(silhouette(points, np.array([0, 0, 1, 1])), 3)
         0.9
     """
-    kinds, own = np.unique(labels, return_inverse=True)
+    kinds, cluster = np.unique(labels, return_inverse=True)
     if len(kinds) < 2:
         raise ValueError(
             f"A silhouette compares clusters. Expected two or more. Received: {len(kinds)}."
@@ -35,13 +35,15 @@ def silhouette(points: Floats, labels: NDArray[np.int64]) -> float:
     norms = np.einsum("nd,nd->n", points, points)
     squared = np.maximum(norms[:, None] + norms - 2.0 * (points @ points.T), 0.0)
     np.fill_diagonal(squared, 0.0)
-    member = np.eye(len(kinds))[own]
+    member = np.eye(len(kinds))[cluster]
     sizes = member.sum(axis=0)
     sums = np.sqrt(squared) @ member
     rows = np.arange(len(points))
-    inside = sums[rows, own] / np.maximum(sizes[own] - 1, 1)
+    own_distance = sums[rows, cluster] / np.maximum(sizes[cluster] - 1, 1)
     means = sums / sizes
-    means[rows, own] = np.inf
+    means[rows, cluster] = np.inf
     outside = means.min(axis=1)
-    value = (outside - inside) / np.maximum(np.maximum(inside, outside), np.finfo(float).tiny)
-    return float(np.where(sizes[own] > 1, value, 0.0).mean())
+    value = (outside - own_distance) / np.maximum(
+        np.maximum(own_distance, outside), np.finfo(float).tiny
+    )
+    return float(np.where(sizes[cluster] > 1, value, 0.0).mean())

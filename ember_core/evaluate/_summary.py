@@ -1,4 +1,4 @@
-"""The row of figures per key, and what becomes of the rows of all keys."""
+"""Figures of each key, and their summary over all keys."""
 
 from __future__ import annotations
 
@@ -100,10 +100,10 @@ def summarise(per_key: Mapping[str, Mapping[str, Figure]]) -> dict[str, Any]:
     for name in names:
         if name in COUNTS or name in _SCALES:
             continue
-        known = {key: row[name] for key, row in per_key.items() if row.get(name) is not None}
-        if not known:
+        figures = {key: row[name] for key, row in per_key.items() if row.get(name) is not None}
+        if not figures:
             continue
-        values = {key: float(value) for key, value in known.items() if value is not None}
+        values = {key: float(value) for key, value in figures.items() if value is not None}
         mean[name] = float(np.mean(list(values.values())))
         pick = max if name in LOWER_IS_BETTER else min
         key = pick(values, key=values.__getitem__)

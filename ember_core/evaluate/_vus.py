@@ -60,13 +60,13 @@ def vus_pr(label: ArrayLike, score: ArrayLike, buffer: int, thresholds: int = 25
     first = np.searchsorted(-levels, -values, side="left")
     predicted = _up_to(first, None, thresholds)
     positives = float(truth.sum())
-    inside = _up_to(first[truth], None, thresholds)
+    event_hits = _up_to(first[truth], None, thresholds)
 
     areas = np.empty(buffer + 1)
     for window in range(buffer + 1):
-        around, weight = _halo(truth, ranges, window)
-        partial = _up_to(first[around], weight, thresholds)
-        hits = inside + partial
+        halo, weight = _halo(truth, ranges, window)
+        partial = _up_to(first[halo], weight, thresholds)
+        hits = event_hits + partial
         # Half of the widened mass that was not found is forgiven: TSB-AD's (P + N_labels) / 2.
         expected = (2.0 * positives + partial) / 2.0
         touched = _touched(first, ranges, window, thresholds)
@@ -80,27 +80,27 @@ def _halo(truth: NDArray[np.bool_], ranges: _Ints, window: int) -> tuple[_Ints, 
     half = window // 2
     if half == 0:
         return np.empty(0, np.int64), np.empty(0)
-    away = np.arange(1, half + 1)
-    slope = np.sqrt(1.0 - away / window)
-    after = ranges[:, 1, None] - 1 + away
-    before = ranges[:, 0, None] - away
-    place = np.concatenate([after, before], axis=None)
+    distance = np.arange(1, half + 1)
+    slope = np.sqrt(1.0 - distance / window)
+    following = ranges[:, 1, None] - 1 + distance
+    preceding = ranges[:, 0, None] - distance
+    positions = np.concatenate([following, preceding], axis=None)
     weight = np.tile(slope, 2 * len(ranges))
-    valid = (place >= 0) & (place < truth.size)
-    place, weight = place[valid], weight[valid]
-    outside = ~truth[place]
+    valid = (positions >= 0) & (positions < truth.size)
+    positions, weight = positions[valid], weight[valid]
+    outside = ~truth[positions]
     # Between two near ranges the weights of both add up, to at most 1.
-    around, index = np.unique(place[outside], return_inverse=True)
-    total = np.bincount(index, weights=weight[outside], minlength=around.size)
-    return around, np.minimum(total, 1.0)
+    halo, index = np.unique(positions[outside], return_inverse=True)
+    total = np.bincount(index, weights=weight[outside], minlength=halo.size)
+    return halo, np.minimum(total, 1.0)
 
 
 def _touched(first: _Ints, ranges: _Ints, window: int, thresholds: int) -> _Floats:
     """Share of the widened ranges with at least one predicted record, per threshold."""
     half = window // 2
-    apart = ranges[:-1, 1] - 1 + half < ranges[1:, 0] - half
-    starts = np.maximum(ranges[np.concatenate(([True], apart)), 0] - half, 0)
-    ends = np.minimum(ranges[np.concatenate((apart, [True])), 1] + half, first.size)
+    separate = ranges[:-1, 1] - 1 + half < ranges[1:, 0] - half
+    starts = np.maximum(ranges[np.concatenate(([True], separate)), 0] - half, 0)
+    ends = np.minimum(ranges[np.concatenate((separate, [True])), 1] + half, first.size)
     # reduceat takes [start, end) pairs from the even places; the sentinel allows end == T.
     padded = np.append(first, thresholds)
     earliest = np.minimum.reduceat(padded, np.stack([starts, ends], axis=1).ravel())[::2]
@@ -108,7 +108,7 @@ def _touched(first: _Ints, ranges: _Ints, window: int, thresholds: int) -> _Floa
 
 
 def _up_to(first: _Ints, weight: _Floats | None, thresholds: int) -> _Floats:
-    """Weight of what is predicted at each threshold; `first == thresholds` is never predicted."""
+    """Weight of the records predicted at each threshold; `first == thresholds` never is."""
     histogram = np.bincount(first, weights=weight, minlength=thresholds)[:thresholds]
     total: _Floats = histogram.cumsum(dtype=np.float64)
     return total

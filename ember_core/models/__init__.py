@@ -9,7 +9,6 @@ from ._detector_bundle import DETECTOR as DETECTOR
 from ._detector_bundle import load_detector as load_detector
 from ._detector_bundle import save_detector as save_detector
 from ._forecaster import LiquidForecaster as LiquidForecaster
-from ._frozen_rbm import FrozenRBM as FrozenRBM
 from ._original import read_original as read_original
 from ._reading import ElapsedScale as ElapsedScale
 from ._reading import Reading as Reading

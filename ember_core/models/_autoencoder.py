@@ -18,7 +18,7 @@ class AutoencoderCell(Cell):
         encoder: Cell over the input, F columns.
         decoder: Cell over the code; its `input_size` is the width of the narrow place.
         n_targets: Columns O that are reconstructed.
-        generator: Of the initial weights of code and read-out; seed 0 without one.
+        generator: Generator of the initial weights of code and read-out; seed 0 without one.
 
     Attributes:
         code: From the encoder's output to the code.
@@ -57,14 +57,16 @@ class AutoencoderCell(Cell):
 
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One row; `x` is `[input, targets]`, `(B, F + O)`, the rest as `Cell` says."""
-        own, inputs = self.encoder.state_size, self.encoder.input_size
-        seen, first = self.encoder(x[:, :inputs], state[:, :own], elapsed)
-        said, second = self.decoder(ops.tanh(self.code(seen)), state[:, own:], elapsed)
-        again = self.readout(said)
-        missed = x[:, inputs:] - again
+        encoder_size, inputs = self.encoder.state_size, self.encoder.input_size
+        encoded, first = self.encoder(x[:, :inputs], state[:, :encoder_size], elapsed)
+        decoded, second = self.decoder(
+            ops.tanh(self.code(encoded)), state[:, encoder_size:], elapsed
+        )
+        reconstruction = self.readout(decoded)
+        missed = x[:, inputs:] - reconstruction
         error = ops.mean(ops.square(missed), axis=1, keepdims=True)
         return (
-            ops.concatenate([again, error, self.scale(missed, elapsed)], axis=1),
+            ops.concatenate([reconstruction, error, self.scale(missed, elapsed)], axis=1),
             ops.concatenate([first, second], axis=1),
         )
 
@@ -76,7 +78,7 @@ class LiquidAutoencoder(ReadingModel):
         encoder: Any recurrent cell, over F columns.
         decoder: Any recurrent cell; its `input_size` is the width of the narrow place.
         n_targets: Columns O that are reconstructed; those of the input where not given.
-        generator: Of the initial weights of code and read-out; seed 0 without one.
+        generator: Generator of the initial weights of code and read-out; seed 0 without one.
 
     Examples:
         >>> from ember_core import nn, ops

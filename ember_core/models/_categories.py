@@ -51,10 +51,10 @@ def categorize_anomalies(
     Args:
         rbm: The model.
         rows: Visible values, `(B, V)`.
-        flagged: Which rows are anomalies, `(B,)` of booleans.
+        flagged: True for rows that are anomalies, `(B,)`.
         most: Most kinds that are tried.
         least_rows: A division with a smaller kind than this is not taken.
-        seed: Of the starts.
+        seed: Seed of the starts.
 
     Raises:
         ValueError: If `flagged` is not one boolean per row.
@@ -78,21 +78,25 @@ def categorize_anomalies(
         )
     labels = np.full(len(values), -1, np.int64)
     if not flags.any():
-        none = np.zeros((0, rbm.n_visible))
-        return Categories(labels, 0.0, np.zeros((0, rbm.n_hidden)), none.astype(np.int64), none)
+        no_rows = np.zeros((0, rbm.n_visible))
+        return Categories(
+            labels, 0.0, np.zeros((0, rbm.n_hidden)), no_rows.astype(np.int64), no_rows
+        )
     hidden = np.asarray(ops.to_numpy(rbm(ops.to(rows, like=rbm.weights.data))), np.float64)[flags]
-    found, quality = _divide(hidden, most, least_rows, np.random.default_rng(seed))
-    order = np.argsort(-np.bincount(found), kind="stable")  # the largest kind is number 0
-    labels[flags] = np.argsort(order)[found]
+    clusters, quality = _divide(hidden, most, least_rows, np.random.default_rng(seed))
+    order = np.argsort(-np.bincount(clusters), kind="stable")  # the largest kind is number 0
+    labels[flags] = np.argsort(order)[clusters]
     usual = values[~flags] if (~flags).any() else values
     deviation = np.maximum(usual.std(axis=0), 1e-6)
     kinds = range(len(order))
     centres = np.stack([hidden[labels[flags] == i].mean(axis=0) for i in kinds])
-    away = np.stack(
+    differences = np.stack(
         [(values[labels == i].mean(axis=0) - usual.mean(axis=0)) / deviation for i in kinds]
     )
-    units = np.argsort(-np.abs(away), axis=1, kind="stable")
-    return Categories(labels, quality, centres, units, np.take_along_axis(away, units, axis=1))
+    units = np.argsort(-np.abs(differences), axis=1, kind="stable")
+    return Categories(
+        labels, quality, centres, units, np.take_along_axis(differences, units, axis=1)
+    )
 
 
 def _divide(
@@ -100,14 +104,14 @@ def _divide(
 ) -> tuple[NDArray[np.int64], float]:
     """Labels of the division that stands apart best, and how well; one kind where none does."""
     best, quality = np.zeros(len(points), np.int64), 0.0
-    judged = rng.permutation(len(points))[:_JUDGED]
+    sample = rng.permutation(len(points))[:_JUDGED]
     for count in range(2, min(most, len(points) // max(least_rows, 1)) + 1):
         trials = [kmeans(points, count, rng) for _ in range(_STARTS)]
         labels = nearest(points, min(trials, key=lambda c: nearest_distance(points, c).sum()))
         sizes = np.unique(labels, return_counts=True)[1]
-        if len(sizes) < 2 or sizes.min() < least_rows or len(set(labels[judged])) < 2:
+        if len(sizes) < 2 or sizes.min() < least_rows or len(set(labels[sample])) < 2:
             continue
-        value = silhouette(points[judged], labels[judged])
+        value = silhouette(points[sample], labels[sample])
         if value > quality:
             best, quality = np.unique(labels, return_inverse=True)[1], value
     return best, quality

@@ -29,7 +29,7 @@ def save_detector(
     Args:
         detector: The detector, fitted or not.
         directory: The folder.
-        name: What it is called.
+        name: Name of the detector.
         report: JSON values on its training.
     """
     arrays = {n: np.asarray(ops.to_numpy(x)) for n, x in detector.state_dict().items()}

@@ -17,7 +17,7 @@ class ForecastCell(Cell):
     Args:
         cell: The cell, over F columns.
         n_targets: Columns O that are forecast.
-        generator: Of the read-out's initial weights; seed 0 without one.
+        generator: Generator of the read-out's initial weights; seed 0 without one.
 
     Attributes:
         readout: From the cell's output to the change until the next row.
@@ -48,16 +48,16 @@ class ForecastCell(Cell):
 
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One row; `x` is `[input, targets]`, `(B, F + O)`, the rest as `Cell` says."""
-        own, inputs = self.cell.state_size, self.cell.input_size
-        target, due, begun = x[:, inputs:], state[:, own:-1], state[:, -1:]
-        error = begun * ops.mean(ops.square(target - due), axis=1, keepdims=True)
-        score = begun * self.scale(target - due, elapsed)
-        seen, moved = self.cell(x[:, :inputs], state[:, :own], elapsed)
+        cell_size, inputs = self.cell.state_size, self.cell.input_size
+        target, due, started = x[:, inputs:], state[:, cell_size:-1], state[:, -1:]
+        error = started * ops.mean(ops.square(target - due), axis=1, keepdims=True)
+        score = started * self.scale(target - due, elapsed)
+        features, cell_state = self.cell(x[:, :inputs], state[:, :cell_size], elapsed)
         # The next row is forecast as a departure from this one: levels may drift.
-        ahead = target + self.readout(seen)
+        forecast = target + self.readout(features)
         return (
-            ops.concatenate([ahead, error, score], axis=1),
-            ops.concatenate([moved, ahead, 0.0 * begun + 1.0], axis=1),
+            ops.concatenate([forecast, error, score], axis=1),
+            ops.concatenate([cell_state, forecast, 0.0 * started + 1.0], axis=1),
         )
 
 
@@ -67,7 +67,7 @@ class LiquidForecaster(ReadingModel):
     Args:
         cell: Any recurrent cell, over F columns.
         n_targets: Columns O that are forecast.
-        generator: Of the read-out's initial weights; seed 0 without one.
+        generator: Generator of the read-out's initial weights; seed 0 without one.
 
     Examples:
         >>> from ember_core import nn, ops

@@ -1,4 +1,4 @@
-"""RBMs saved by the older pipeline, read without executing what is in their files.
+"""RBMs saved by the older pipeline, read without executing their files' contents.
 
 `OptimizedRBM.save` pickled a dict into an `.npy` file, `save_rbm` wrote JSON. A pickle is a
 program: here it may build arrays, numbers, strings, lists and dicts, and what else it names is
@@ -39,7 +39,7 @@ def read_original(path: str | Path) -> tuple[RBMDetector, dict[str, Any]]:
     `ember_core.training.set_thresholds`.
 
     Args:
-        path: What `OptimizedRBM.save` (`.npy`) or `save_rbm` (JSON) wrote.
+        path: File written by `OptimizedRBM.save` (`.npy`) or `save_rbm` (JSON).
 
     Raises:
         BundleError: If the file is neither, or names anything else than numbers and arrays.
@@ -52,8 +52,8 @@ def read_original(path: str | Path) -> tuple[RBMDetector, dict[str, Any]]:
             f"The old RBM cannot be read. Expected a file. Received: {str(path)!r} "
             f"({error.strerror})."
         ) from error
-    found = _from_npy(data, path) if data.startswith(_MAGIC) else _from_json(data, path)
-    arrays = {name: np.asarray(found.get(name), np.float32) for name in _ARRAYS}
+    fields = _from_npy(data, path) if data.startswith(_MAGIC) else _from_json(data, path)
+    arrays = {name: np.asarray(fields.get(name), np.float32) for name in _ARRAYS}
     w, b, c = arrays.values()
     if w.ndim != 2 or b.shape != w.shape[:1] or c.shape != w.shape[1:] or not _finite(arrays):
         shapes = {name: value.shape for name, value in arrays.items()}
@@ -64,22 +64,22 @@ def read_original(path: str | Path) -> tuple[RBMDetector, dict[str, Any]]:
     rbm = RBM(*w.shape, visible="binary")
     rbm.load_state_dict(rbm.state_dict() | {n: ops.from_numpy(x) for n, x in arrays.items()})
     detector = RBMDetector(rbm, "reconstruction")
-    threshold = found.get("reconstruction_error_threshold")
+    threshold = fields.get("reconstruction_error_threshold")
     if threshold is not None and np.size(threshold) == 1:
         detector.thresholds = ops.asarray([float("inf"), float(np.ravel(threshold)[0])], "float32")
-    training = {name: _plain(found[name]) for name in _KEPT if name in found}
-    training["errors"] = [float(x) for x in np.ravel(found.get("training_errors", []))]
+    training = {name: _plain(fields[name]) for name in _KEPT if name in fields}
+    training["errors"] = [float(x) for x in np.ravel(fields.get("training_errors", []))]
     return detector, training
 
 
 def _from_json(data: bytes, path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(data)
+        content = json.loads(data)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         _refuse(path, f"it is neither an .npy file nor JSON: {error}")
-    if not isinstance(found, dict):
-        _refuse(path, f"its JSON is a {type(found).__name__}, not an object")
-    return found
+    if not isinstance(content, dict):
+        _refuse(path, f"its JSON is a {type(content).__name__}, not an object")
+    return content
 
 
 def _from_npy(data: bytes, path: Path) -> dict[str, Any]:
@@ -97,16 +97,16 @@ def _from_npy(data: bytes, path: Path) -> dict[str, Any]:
     if shape != () or not dtype.hasobject:
         _refuse(path, f"it holds an array of {dtype} of shape {shape}, and no dictionary")
     try:
-        found = _Reader(file).load()
+        content = _Reader(file).load()
     except (_RefusedError, pickle.UnpicklingError, EOFError, ValueError, TypeError) as error:
         _refuse(path, str(error))
     except (AttributeError, IndexError, KeyError, MemoryError, OverflowError) as error:
         _refuse(path, f"its pickle is damaged: {error}")
-    if isinstance(found, np.ndarray) and found.dtype == object and found.shape == ():
-        found = found.item()
-    if not isinstance(found, dict):
-        _refuse(path, f"it holds a {type(found).__name__}, not a dictionary")
-    return found
+    if isinstance(content, np.ndarray) and content.dtype == object and content.shape == ():
+        content = content.item()
+    if not isinstance(content, dict):
+        _refuse(path, f"it holds a {type(content).__name__}, not a dictionary")
+    return content
 
 
 class _RefusedError(Exception):
@@ -127,7 +127,7 @@ class _Reader(pickle.Unpickler):
 
 
 def _empty_array(kind: Any, shape: Any, code: Any) -> Any:
-    """What an array's pickle begins with; its state follows, and brings shape and numbers."""
+    """Stand in for an array until its state brings shape and numbers."""
     if kind is not np.ndarray:
         raise _RefusedError("it makes an array of a foreign type")
     return _reconstruct(np.ndarray, (0,), b"b")

@@ -1,4 +1,4 @@
-"""What a sequence model says of each step, and how unusual an error is for the time it took."""
+"""Readings of sequence models: forecast or reconstruction of each step, and its score."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TINY = 1e-12  # added to an error before its logarithm
 
 
 class Reading(NamedTuple):
-    """What a sequence model says of each step of its sequences.
+    """Output of a sequence model for each step of its sequences.
 
     Attributes:
         output: Forecast of the step after, or reconstruction of the step, `(B, T, O)`.
@@ -27,9 +27,9 @@ class Reading(NamedTuple):
 
 
 class ReadingModel(Module):
-    """What forecasters and autoencoders share: a cell that reads out, run over sequences.
+    """Base of forecasters and autoencoders: a cell that reads out, run over sequences.
 
-    The cell takes `[input, targets]`, gives `[what it says of the targets, error, score]`, and has
+    The cell takes `[input, targets]`, gives `[output, error, score]`, and has
     a field `scale`.
     """
 
@@ -47,7 +47,7 @@ class ReadingModel(Module):
 
     @property
     def scale(self) -> ElapsedScale:
-        """What error is usual after how much time."""
+        """Usual error by elapsed time."""
         scale: ElapsedScale = self.sequence.cell.scale  # type: ignore[attr-defined]
         return scale
 
@@ -80,20 +80,20 @@ class ReadingModel(Module):
             ValueError: If a shape does not fit.
         """
         shape, n = ops.shape(x), self.n_targets
-        wanted = (*shape[:2], n)
-        if len(shape) != 3 or ops.shape(x if target is None else target) != wanted:
+        expected = (*shape[:2], n)
+        if len(shape) != 3 or ops.shape(x if target is None else target) != expected:
             raise ValueError(
                 f"The sequences do not fit the model. Expected x of shape (B, T, F) and targets "
                 f"of shape (B, T, {n}); x itself where there are none. Received: x.shape={shape}, "
                 f"target.shape={None if target is None else ops.shape(target)}."
             )
-        both = ops.concatenate([x, x if target is None else target], axis=2)
-        output, state = self.sequence(both, state, elapsed, mask)
+        pairs = ops.concatenate([x, x if target is None else target], axis=2)
+        output, state = self.sequence(pairs, state, elapsed, mask)
         return Reading(output[:, :, :n], output[:, :, n], output[:, :, n + 1]), state
 
 
 class ElapsedScale(Module):
-    """An error in units of what is usual after that much time.
+    """Errors in units of the usual error after that much time.
 
     Each column counts in its own usual error. After a gap a larger error is no anomaly: the
     logarithm of the mean square is held against its usual value at that elapsed time,

@@ -26,7 +26,7 @@ class RBMDetector(Module):
 
     Args:
         rbm: The model of scaled rows.
-        method: Which score decides: `"free_energy"` or `"reconstruction"` (its squared error).
+        method: Score that decides: `"free_energy"` or `"reconstruction"` (its squared error).
 
     Attributes:
         centre: Buffer `(V,)`, taken off each column.
@@ -69,7 +69,7 @@ class RBMDetector(Module):
         return self.rbm.reconstruction_error(v)
 
     def forward(self, rows: Array) -> Array:
-        """Which rows of `rows` `(B, V)` are anomalies, `(B,)` of booleans.
+        """Flag the rows of `rows` `(B, V)` that are anomalies, `(B,)` of booleans.
 
         Raises:
             ValueError: If the detector is not fitted.
@@ -77,7 +77,7 @@ class RBMDetector(Module):
         return self.predict(rows)
 
     def predict(self, rows: Array, method: Score | None = None) -> Array:
-        """Which rows of `rows` `(B, V)` are anomalies, `(B,)` of booleans.
+        """Flag the rows of `rows` `(B, V)` that are anomalies, `(B,)` of booleans.
 
         Raises:
             ValueError: If the detector is not fitted.
@@ -99,7 +99,7 @@ class RBMDetector(Module):
         return ops.sigmoid((self.score(rows, method) - self.score_mean[i]) / self.score_std[i])
 
     def reconstruct(self, rows: Array) -> Array:
-        """What the RBM would expect in place of `rows` `(B, V)`, in their own units."""
+        """Reconstruct `rows` `(B, V)` by the RBM, in their own units."""
         return self.rbm.reconstruct(self.scaled(rows)) * self.scale + self.centre
 
     def summary(self) -> str:

@@ -10,8 +10,6 @@ from ember_core import ops
 from ember_core.nn import Module, Parameter
 from ember_core.ops import Array
 
-from ._frozen_rbm import FrozenRBM
-
 Visible = Literal["gaussian", "binary"]
 
 
@@ -83,7 +81,7 @@ class RBM(Module):
         self.visible = visible
         self.learn_sigma = learn_sigma
         generator = ops.generator(0) if generator is None else generator
-        self.weights = Parameter(0.01 * ops.normal(generator, (n_visible, n_hidden)))
+        self.weights = Parameter(0.01 * ops.random.normal(generator, (n_visible, n_hidden)))
         self.visible_bias = Parameter(ops.zeros((n_visible,)))
         self.hidden_bias = Parameter(ops.zeros((n_hidden,)))
         self.log_sigma = Parameter(ops.zeros((n_visible,))) if learn_sigma else None
@@ -172,14 +170,14 @@ class RBM(Module):
 
     def sample_hidden(self, v: Array, generator: Any) -> Array:
         """Hidden states 0 or 1, `(B, N)`, drawn given `v` `(B, V)`."""
-        return ops.bernoulli(generator, self.forward(v))
+        return ops.random.bernoulli(generator, self.forward(v))
 
     def sample_visible(self, h: Array, generator: Any) -> Array:
         """Visible values `(B, V)` drawn given hidden ones `h` `(B, N)`."""
         mean = self.visible_mean(h)
         if self.visible == "binary":
-            return ops.bernoulli(generator, mean)
-        return mean + self.sigma * ops.normal(generator, ops.shape(mean), ops.dtype(mean))
+            return ops.random.bernoulli(generator, mean)
+        return mean + self.sigma * ops.random.normal(generator, ops.shape(mean), ops.dtype(mean))
 
     def sample(
         self, count: int, generator: Any, *, steps: int = 1000, start: Array | None = None
@@ -224,8 +222,8 @@ class RBM(Module):
         """Rows of independent units: coins, or normal with the units' sigma."""
         shape, dtype = (count, self.n_visible), ops.dtype(self.weights.data)
         if self.visible == "binary":
-            return ops.round(ops.uniform(generator, shape, dtype))
-        return self.sigma * ops.normal(generator, shape, dtype)
+            return ops.round(ops.random.uniform(generator, shape, dtype))
+        return self.sigma * ops.random.normal(generator, shape, dtype)
 
     def summary(self) -> str:
         """What the model is and how large its weights have become, a few lines of text."""
@@ -243,11 +241,3 @@ class RBM(Module):
             kind = "learnt" if self.learn_sigma else "fixed"
             lines.append(f"sigma: {kind}, {low:.4g} to {high:.4g}")
         return "\n".join(lines)
-
-    def frozen(self) -> FrozenRBM:
-        """The form for inference: rows scored one by one or by the thousand give the same bits.
-
-        Raises:
-            ValueError: If a weight is not finite or too large for `ops.exact_matmul`.
-        """
-        return FrozenRBM.of(self)

@@ -1,4 +1,4 @@
-"""Modules: what holds weights, and the layers, wirings and cells made of them."""
+"""Modules that hold weights: layers, wirings, cells and sequence layers."""
 
 from __future__ import annotations
 

@@ -1,11 +1,14 @@
-"""What all recurrent cells share: one step, its state handed in and handed back."""
+"""Base of all recurrent cells: one step, with the state as argument and result."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 from ember_core import ops
 from ember_core.ops import Array
 
 from ._module import Module
+from ._wiring import Wiring
 
 
 class Cell(Module):
@@ -41,6 +44,50 @@ class Cell(Module):
         rows = ops.shape(x)[0]
         column = ops.zeros_like(ops.reshape(x, (rows, -1))[:, :1])
         return ops.broadcast_to(column, (rows, self.state_size))
+
+
+class JoinedCell(Cell):
+    """A cell whose H neurons are all joined. Abstract: a subclass has `forward`.
+
+    Attributes:
+        hidden_size: Neurons H.
+        states_per_neuron: Columns of the state that a neuron has.
+    """
+
+    hidden_size: int
+    states_per_neuron: ClassVar[int] = 1
+
+    @property
+    def state_size(self) -> int:
+        """Columns of the state: H, or a multiple of it."""
+        return self.states_per_neuron * self.hidden_size
+
+    @property
+    def output_size(self) -> int:
+        """Columns of the output, H."""
+        return self.hidden_size
+
+
+class WiredCell(Cell):
+    """A cell whose U neurons are joined by a wiring. Abstract: a subclass has `forward`.
+
+    Attributes:
+        wiring: The wiring, built for the input.
+        states_per_neuron: Columns of the state that a neuron has.
+    """
+
+    wiring: Wiring
+    states_per_neuron: ClassVar[int] = 1
+
+    @property
+    def state_size(self) -> int:
+        """Columns of the state: U, or a multiple of it."""
+        return self.states_per_neuron * self.wiring.units
+
+    @property
+    def output_size(self) -> int:
+        """Columns of the output: the motor neurons."""
+        return self.wiring.output_dim
 
 
 def check_step(cell: Cell, x: Array, state: Array, elapsed: Array) -> None:

@@ -16,8 +16,8 @@ from typing import Any, Literal
 from ember_core import ops
 from ember_core.ops import Array
 
-from ._cell import Cell, check_step, check_units
-from ._layers import Activation, Linear, Sequential, glorot
+from ._cell import JoinedCell, WiredCell, check_step, check_units
+from ._layers import Sequential, backbone, glorot
 from ._module import Module, Parameter
 from ._wiring import Wiring, layer_masks
 
@@ -32,7 +32,7 @@ class CfCHead(Module):
         hidden_size: Neurons H.
         mode: `"default"`, `"pure"` or `"no_gate"`.
         mask: `(F, H)` of 0 and 1, the synapses of `f1` and `f2` that are there; all without one.
-        generator: Of the initial weights.
+        generator: Generator of the initial weights.
 
     Attributes:
         weight: `(F, 4 H)`, the columns of `f1`, `f2`, `a` and `b`; `(F, H)` where pure.
@@ -88,13 +88,13 @@ class CfCHead(Module):
             decay = ops.exp(-elapsed * (ops.abs(self.w_tau.data) + ops.abs(y)))
             return self.amplitude.data * (1.0 - decay * y)
         n = self.hidden_size
-        both = ops.tanh(y[:, : 2 * n])
-        f1, f2 = both[:, :n], both[:, n:]
+        squashed = ops.tanh(y[:, : 2 * n])
+        f1, f2 = squashed[:, :n], squashed[:, n:]
         gate = ops.sigmoid(y[:, 2 * n : 3 * n] * elapsed + y[:, 3 * n :])
         return f1 + gate * f2 if self.mode == "no_gate" else f1 + gate * (f2 - f1)
 
 
-class CfCCell(Cell):
+class CfCCell(JoinedCell):
     """A CfC cell whose neurons are all joined, behind a small feed-forward backbone.
 
     Args:
@@ -104,7 +104,7 @@ class CfCCell(Cell):
         backbone_units: Width of the backbone.
         backbone_layers: Its layers; 0 leaves it out.
         backbone_activation: Its activation, by name.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
 
     Examples:
         >>> from ember_core import nn, ops
@@ -114,7 +114,6 @@ class CfCCell(Cell):
         ((2, 11), (2, 11))
     """
 
-    hidden_size: int
     mode: Mode
     backbone_units: int
     backbone_layers: int
@@ -141,23 +140,15 @@ class CfCCell(Cell):
         self.backbone_units = backbone_units
         self.backbone_layers = backbone_layers
         self.backbone_activation = backbone_activation
-        width, layers = input_size + hidden_size, list[Module]()
-        for _ in range(backbone_layers):
-            layers.append(Linear(width, backbone_units, generator=generator))
-            layers.append(Activation(backbone_activation))
-            width = backbone_units
+        layers, width = backbone(
+            input_size + hidden_size,
+            backbone_units,
+            backbone_layers,
+            backbone_activation,
+            generator=generator,
+        )
         self.backbone = Sequential(layers) if layers else None
         self.head = CfCHead(width, hidden_size, mode, generator=generator)
-
-    @property
-    def state_size(self) -> int:
-        """Columns of the state, H."""
-        return self.hidden_size
-
-    @property
-    def output_size(self) -> int:
-        """Columns of the output, H."""
-        return self.hidden_size
 
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One step.
@@ -174,23 +165,22 @@ class CfCCell(Cell):
             ValueError: If a shape does not fit, which would broadcast to something else.
         """
         check_step(self, x, state, elapsed)
-        joined = ops.concatenate([x, state], axis=1)
-        joined = joined if self.backbone is None else self.backbone(joined)
-        state = self.head(joined, elapsed)
+        inputs = ops.concatenate([x, state], axis=1)
+        inputs = inputs if self.backbone is None else self.backbone(inputs)
+        state = self.head(inputs, elapsed)
         return state, state
 
 
-class WiredCfCCell(Cell):
+class WiredCfCCell(WiredCell):
     """A CfC cell whose layers of neurons are joined as a wiring says.
 
     Args:
         input_size: Columns of the input, F.
         wiring: The wiring; it is built for the input where it was not.
         mode: `"default"`, `"pure"` or `"no_gate"`.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
     """
 
-    wiring: Wiring
     mode: Mode
     layers: list[CfCHead]
 
@@ -205,16 +195,6 @@ class WiredCfCCell(Cell):
             CfCHead(len(mask), mask.shape[1], mode, mask=ops.from_numpy(mask), generator=generator)
             for mask in layer_masks(wiring)
         ]
-
-    @property
-    def state_size(self) -> int:
-        """Columns of the state: the neurons, U."""
-        return self.wiring.units
-
-    @property
-    def output_size(self) -> int:
-        """Columns of the output: the motor neurons."""
-        return self.wiring.output_dim
 
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One step, layer after layer.
@@ -234,8 +214,8 @@ class WiredCfCCell(Cell):
         states: list[Array] = []
         start = 0
         for layer in self.layers:
-            own = state[:, start : start + layer.hidden_size]
-            x = layer(ops.concatenate([x, own], axis=1), elapsed)
+            layer_state = state[:, start : start + layer.hidden_size]
+            x = layer(ops.concatenate([x, layer_state], axis=1), elapsed)
             states.append(x)
             start += layer.hidden_size
         return x, ops.concatenate(states, axis=1)

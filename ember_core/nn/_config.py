@@ -53,15 +53,16 @@ def find_class(name: str, *bases: type) -> Any:
     Raises:
         ValueError: If none of those defined so far has that name.
     """
-    known: dict[str, type] = {}
+    classes: dict[str, type] = {}
     pending = list(bases)
     while pending:
         cls = pending.pop()
-        known.setdefault(cls.__name__, cls)
+        classes.setdefault(cls.__name__, cls)
         pending += cls.__subclasses__()
-    if name not in known:
+    if name not in classes:
         raise ValueError(
             f"The configuration names a class that is not known here. Expected one of: "
-            f"{', '.join(sorted(known))}. Received: class={name!r}. Import the module it lives in."
+            f"{', '.join(sorted(classes))}. Received: class={name!r}. "
+            "Import the module it lives in."
         )
-    return known[name]
+    return classes[name]

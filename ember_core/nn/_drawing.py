@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from html import escape
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from ._wiring import Wiring
+from typing import Any
 
 COLUMNS = ("sensory", "inter", "command", "motor")
 _FILL = {"sensory": "#7a8793", "inter": "#5b8def", "command": "#8a63d2", "motor": "#e08e2b"}
@@ -19,17 +17,15 @@ _MAX_HEIGHT = 760.0
 _LOOP = 15.0
 
 
-def draw(wiring: Wiring, title: str | None = None) -> str:
-    """The wiring as SVG text; see `Wiring.to_svg`."""
-    graph = wiring.to_graph()
+def draw(graph: Mapping[str, list[dict[str, Any]]], caption: str) -> str:
+    """Draw the graph of a wiring as SVG text; see `Wiring.to_svg`."""
     nodes = {layer: [n["id"] for n in graph["nodes"] if n["layer"] == layer] for layer in COLUMNS}
     columns = [layer for layer in COLUMNS if nodes[layer]]
     tallest = max(len(nodes[layer]) for layer in columns)
-    apart = min(_COLUMN + 4.0 * max(tallest - 10, 0), _MAX_COLUMN)
-    places, radius, height = _places(nodes, columns, graph["edges"], apart)
-    width = 2 * _MARGIN + apart * (len(columns) - 1) + 2 * _LOOP
+    spacing = min(_COLUMN + 4.0 * max(tallest - 10, 0), _MAX_COLUMN)
+    centres, radius, height = _places(nodes, columns, graph["edges"], spacing)
+    width = 2 * _MARGIN + spacing * (len(columns) - 1) + 2 * _LOOP
     layer_of = {node["id"]: node["layer"] for node in graph["nodes"]}
-    caption = title if title is not None else type(wiring).__name__
     parts = [
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
@@ -45,7 +41,7 @@ def draw(wiring: Wiring, title: str | None = None) -> str:
     ]
     for number, layer in enumerate(columns):
         parts.append(
-            f'<text x="{_MARGIN + number * apart:g}" y="44" font-size="12" '
+            f'<text x="{_MARGIN + number * spacing:g}" y="44" font-size="12" '
             f'text-anchor="middle" fill="{_FILL[layer]}">{layer} ({len(nodes[layer])})</text>'
         )
     # Few synapses can be drawn strongly; many have to be thin to let the pattern show.
@@ -54,8 +50,8 @@ def draw(wiring: Wiring, title: str | None = None) -> str:
     for edge in sorted(graph["edges"], key=lambda e: e["polarity"]):
         source, target = edge["source"], edge["target"]
         ink, kind = _INK[edge["polarity"]], _KIND[edge["polarity"]]
-        same = layer_of[source] == layer_of[target]
-        path = _path(places[source], places[target], radius, same=same)
+        same_layer = layer_of[source] == layer_of[target]
+        path = _path(centres[source], centres[target], radius, same=same_layer)
         parts.append(
             f'<path d="{path}" stroke="{ink}"><title>{source} to {target}, {kind}</title></path>'
         )
@@ -63,7 +59,7 @@ def draw(wiring: Wiring, title: str | None = None) -> str:
     size = max(5.5, min(10.0, radius))
     for layer in columns:
         for name in nodes[layer]:
-            x, y = places[name]
+            x, y = centres[name]
             number_text = name.rpartition("_")[2]
             parts.append(
                 f'<g><title>{name}</title><circle cx="{x:g}" cy="{y:g}" r="{radius:g}" '
@@ -77,7 +73,7 @@ def draw(wiring: Wiring, title: str | None = None) -> str:
 
 
 def _places(
-    nodes: dict[str, list[str]], columns: list[str], edges: list[dict[str, Any]], apart: float
+    nodes: dict[str, list[str]], columns: list[str], edges: list[dict[str, Any]], spacing: float
 ) -> tuple[dict[str, tuple[float, float]], float, float]:
     """Centre of each neuron, the radius of all, and the height of the picture."""
     tallest = max(len(nodes[layer]) for layer in columns)
@@ -85,15 +81,15 @@ def _places(
     radius = round(min(11.0, 0.42 * pitch), 2)
     body = pitch * tallest
     rank = _order(nodes, columns, edges)
-    places = {}
+    centres = {}
     for number, layer in enumerate(columns):
         # Short columns are spread over two thirds of the height, so that synapses fan out.
         count = len(rank[layer])
         step = max(pitch, min(2.6 * pitch, 0.8 * body / count))
         first = _HEAD + 0.5 * (body - step * (count - 1))
         for row, name in enumerate(rank[layer]):
-            places[name] = (_MARGIN + number * apart, round(first + row * step, 2))
-    return places, radius, round(_HEAD + body + _FOOT, 2)
+            centres[name] = (_MARGIN + number * spacing, round(first + row * step, 2))
+    return centres, radius, round(_HEAD + body + _FOOT, 2)
 
 
 def _order(
@@ -103,20 +99,26 @@ def _order(
 
     The barycentre heuristic of Sugiyama et al. (1981), four sweeps; ties keep the order of ids.
     """
-    near: dict[str, list[str]] = {name: [] for names in nodes.values() for name in names}
+    neighbours: dict[str, list[str]] = {name: [] for names in nodes.values() for name in names}
     for edge in edges:
-        near[edge["source"]].append(edge["target"])
-        near[edge["target"]].append(edge["source"])
+        neighbours[edge["source"]].append(edge["target"])
+        neighbours[edge["target"]].append(edge["source"])
     order = {layer: list(names) for layer, names in nodes.items()}
     for sweep in range(4):
         forward = sweep % 2 == 0
         walk = columns if forward else columns[::-1]
-        for before, layer in itertools.pairwise(walk):
-            place = {name: (i + 0.5) / len(order[before]) for i, name in enumerate(order[before])}
+        for previous, layer in itertools.pairwise(walk):
+            height = {
+                name: (i + 0.5) / len(order[previous]) for i, name in enumerate(order[previous])
+            }
             mean = {}
             for i, name in enumerate(order[layer]):
-                seen = [place[other] for other in near[name] if other in place]
-                mean[name] = sum(seen) / len(seen) if seen else (i + 0.5) / len(order[layer])
+                heights = [
+                    height[neighbour] for neighbour in neighbours[name] if neighbour in height
+                ]
+                mean[name] = (
+                    sum(heights) / len(heights) if heights else (i + 0.5) / len(order[layer])
+                )
             order[layer].sort(key=mean.__getitem__)
     return order
 

@@ -90,7 +90,7 @@ class FusedCfC:
             x: Input, `(B, F)` float32.
             state: Neurons before the step, `(B, U)` float32; fastest as the last step gave it.
             elapsed: Time since the step before, `(B, 1)`.
-            out: Where the state after the step goes, `(B, U)` float32; it may be `state` itself.
+            out: Array for the state after the step, `(B, U)` float32; it may be `state` itself.
 
         Returns:
             The motor neurons `(B, output_dim)` and the state after the step `(B, U)`: views of
@@ -104,24 +104,24 @@ class FusedCfC:
         check_step(cell, x, state, elapsed)
         rows = len(x)
         if out is None:
-            after = self._tiles.empty(cell.state_size, rows)
+            new_state = self._tiles.empty(cell.state_size, rows)
         else:
-            after = _checked(out, (rows, cell.state_size)).T
-        self._check_backend(x, state, elapsed, after)
-        x_t, before, dt = (ops.astype(a, "float32").T for a in (x, state, elapsed))
+            new_state = _checked(out, (rows, cell.state_size)).T
+        self._check_backend(x, state, elapsed, new_state)
+        x_t, old_state, dt = (ops.astype(a, "float32").T for a in (x, state, elapsed))
         size = self._tiles.rows or max(rows, 1)
         for start in range(0, rows, size):
             tile = slice(start, min(start + size, rows))
-            self._tiles.step(x_t[:, tile], before[:, tile], dt[:, tile], after[:, tile])
-        return after[len(after) - cell.output_size :].T, after.T
+            self._tiles.step(x_t[:, tile], old_state[:, tile], dt[:, tile], new_state[:, tile])
+        return new_state[len(new_state) - cell.output_size :].T, new_state.T
 
     def _check_backend(self, *arrays: Array) -> None:
-        own = ops.backend_name(self._like)
-        other = next((n for n in map(ops.backend_name, arrays) if n != own), None)
-        if other is not None:
+        expected = ops.backend_name(self._like)
+        received = next((n for n in map(ops.backend_name, arrays) if n != expected), None)
+        if received is not None:
             raise TypeError(
                 "The rows are not on the cell's backend. "
-                f"Expected: {own}. Received: {other}. Convert with ops.to(x, backend=...)."
+                f"Expected: {expected}. Received: {received}. Convert with ops.to(x, backend=...)."
             )
 
 
@@ -139,8 +139,8 @@ class _Tiles:
         self._gated = gated
         for weights in layers:
             weights[len(weights) // 2 :] *= 0.5  # of the gate, for its tanh
-        for weights, before in zip(layers[1:], layers, strict=False):
-            weights[:, : len(before) // 4] *= 0.5  # it gets twice the state of the layer before
+        for weights, previous in zip(layers[1:], layers, strict=False):
+            weights[:, : len(previous) // 4] *= 0.5  # it gets twice the state of the layer before
         self._layers = layers
         self._local = threading.local()  # of each thread: arrays that every step fills anew
 
@@ -154,23 +154,23 @@ class _Tiles:
         rooms = self._rooms(dt.shape[1])
         np.copyto(rooms[0].given, x)
         for weights, room in zip(self._layers, rooms, strict=True):
-            f1, f2, gate, moved = room.f1, room.f2, room.gate, room.moved
+            f1, f2, gate, change = room.f1, room.f2, room.gate, room.moved
             np.copyto(room.before, before[room.units])
-            for given, product in room.products:
-                np.matmul(weights, given, out=product)
+            for inputs, product in room.products:
+                np.matmul(weights, inputs, out=product)
             gate *= dt
-            gate += moved  # b, not needed afterwards
+            gate += change  # b, not needed afterwards
             np.tanh(room.squashed, out=room.squashed)
             if self._gated:
-                np.subtract(f2, f1, out=moved)
+                np.subtract(f2, f1, out=change)
                 f1 += f2
             else:
-                np.copyto(moved, f2)
+                np.copyto(change, f2)
                 f1 += f1
                 f1 += f2
-            moved *= gate
+            change *= gate
             # Twice the state, which the next layer's weights are made for; and it is in the cache.
-            f1 = np.add(f1, moved, out=room.handed_on)
+            f1 = np.add(f1, change, out=room.handed_on)
             np.multiply(f1, 0.5, out=after[room.units])
 
     def _rooms(self, columns: int) -> list[_Room]:
@@ -194,9 +194,9 @@ class _Room:
     """A layer's arrays of one tile, and views of them.
 
     Args:
-        shape: Of its weights, `(4 n, F + n + 1)`.
-        y: Where its products go, `(4 n or more, columns)`.
-        handed_on: Where its neurons go, `(n, columns)`: into what the next layer is given.
+        shape: Shape of the weights, `(4 n, F + n + 1)`.
+        y: Array that receives the products, `(4 n or more, columns)`.
+        handed_on: Array that receives the neurons, `(n, columns)`: part of the next layer's input.
     """
 
     units: slice  # its neurons among all
@@ -204,10 +204,10 @@ class _Room:
     def __init__(self, shape: tuple[int, int], y: Any, handed_on: Any) -> None:
         n = shape[0] // 4
         y = y[: shape[0]]
-        joined = np.ones((shape[1], y.shape[1]), np.float32)  # and the last row stays of ones
-        self.given = joined[: shape[1] - n - 1]
-        self.before = joined[shape[1] - n - 1 : -1]
-        self.products = list(zip(_pieces(joined), _pieces(y), strict=True))
+        inputs = np.ones((shape[1], y.shape[1]), np.float32)  # and the last row stays of ones
+        self.given = inputs[: shape[1] - n - 1]
+        self.before = inputs[shape[1] - n - 1 : -1]
+        self.products = list(zip(_pieces(inputs), _pieces(y), strict=True))
         self.f1, self.f2, self.gate, self.moved = np.split(y, 4)
         self.squashed = y[: 3 * n]
         self.handed_on = self.f1 if handed_on is None else handed_on
@@ -216,9 +216,9 @@ class _Room:
 def _pieces(x: Any) -> list[Any]:
     """Views of `(m, columns)` for products: one of all whole pieces `(p, m, 512)`, and the rest."""
     count = x.shape[1] // _PRODUCT_ROWS
-    whole = count * _PRODUCT_ROWS
-    pieces = x[:, :whole].reshape(len(x), count, _PRODUCT_ROWS).swapaxes(0, 1)
-    return [part for part in (pieces, x[:, whole:]) if part.size]
+    full_rows = count * _PRODUCT_ROWS
+    pieces = x[:, :full_rows].reshape(len(x), count, _PRODUCT_ROWS).swapaxes(0, 1)
+    return [part for part in (pieces, x[:, full_rows:]) if part.size]
 
 
 def _checked(out: Any, shape: tuple[int, int]) -> Any:

@@ -29,9 +29,9 @@ class TorchTiles:
         layers = [np.array(weights) for weights in layers]
         for weights in layers:
             weights[: len(weights) // 2] *= 2.0  # tanh(u) = 2 sigmoid(2 u) - 1
-        for weights, before in zip(layers[1:], layers, strict=False):
+        for weights, previous in zip(layers[1:], layers, strict=False):
             # It gets s of the layer before, whose state is 2 s - 1.
-            handed_on = weights[:, : len(before) // 4]
+            handed_on = weights[:, : len(previous) // 4]
             weights[:, -1] -= handed_on.sum(axis=1)
             handed_on *= 2.0
         self._layers = [torch.from_numpy(np.ascontiguousarray(w)).to(like.device) for w in layers]
@@ -80,7 +80,7 @@ class _Room:
     Args:
         weights: The layer's, `(4 n, F + n + 1)`.
         columns: Rows of the tile.
-        handed_on: Where its neurons go, `(n, columns)`: into what the next layer is given.
+        handed_on: Array that receives the neurons, `(n, columns)`: part of the next layer's input.
     """
 
     units: slice  # its neurons among all

@@ -21,7 +21,7 @@ class LSTMGatedCell(Cell):
         cell: The liquid cell; it sees a linear map of the input.
         memory: The cell that gates it, an `LSTMCell` as a rule; it sees the input, so its
             `input_size` is F.
-        generator: Of the maps' initial weights; seed 0 without one.
+        generator: Generator of the maps' initial weights; seed 0 without one.
 
     Raises:
         ValueError: If the memory takes another input.
@@ -62,11 +62,11 @@ class LSTMGatedCell(Cell):
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One step; arguments and returns as `Cell` says."""
         check_step(self, x, state, elapsed)
-        own = self.cell.state_size
-        liquid, moved = self.cell(self.projection(x), state[:, :own], elapsed)
-        memory, kept = self.memory(x, state[:, own:], elapsed)
+        cell_size = self.cell.state_size
+        liquid, cell_state = self.cell(self.projection(x), state[:, :cell_size], elapsed)
+        memory, memory_state = self.memory(x, state[:, cell_size:], elapsed)
         gated = ops.sigmoid(self.gate(memory)) * liquid
         return (
             ops.concatenate([gated, memory], axis=1),
-            ops.concatenate([moved, kept], axis=1),
+            ops.concatenate([cell_state, memory_state], axis=1),
         )

@@ -17,7 +17,7 @@ def value_and_grad(
     """A function that gives what `function` gives, and its gradient by the module's parameters.
 
     Args:
-        module: Whose trainable parameters are differentiated by.
+        module: Module by whose trainable parameters the function is differentiated.
         function: Computes a scalar with the module, from any arguments; or a tuple of a scalar and
             anything else, which is handed through.
 
@@ -33,7 +33,7 @@ def value_and_grad(
         >>> from ember_core import nn, ops
         >>> layer = nn.Linear(5, 3)
         >>> def loss(x, y):
-        ...     return ops.mean_squared_error(layer(x), y)
+        ...     return ops.losses.mean_squared_error(layer(x), y)
         >>> value, grads = nn.value_and_grad(layer, loss)(ops.ones((2, 5)), ops.zeros((2, 3)))
         >>> sorted(grads), grads["weight"].shape
         (['bias_vector', 'weight'], (5, 3))
@@ -41,7 +41,7 @@ def value_and_grad(
 
     def differentiated(*args: Any, **kwargs: Any) -> tuple[Any, dict[str, Array]]:
         parameters = {n: p for n, p in module.named_parameters() if p.trainable}
-        before = {name: parameter.data for name, parameter in parameters.items()}
+        originals = {name: parameter.data for name, parameter in parameters.items()}
 
         def of_arrays(arrays: dict[str, Array]) -> Any:
             for name, parameter in parameters.items():
@@ -49,10 +49,10 @@ def value_and_grad(
             return function(*args, **kwargs)
 
         try:
-            value, grads = ops.value_and_grad(of_arrays)(before)
+            value, grads = ops.value_and_grad(of_arrays)(originals)
         finally:
             for name, parameter in parameters.items():
-                parameter.data = before[name]
+                parameter.data = originals[name]
         for name, parameter in parameters.items():
             parameter.grad = grads[name]
         return value, grads

@@ -38,7 +38,6 @@ def liquid_cell(
     mode: Mode = "default",
     lstm_units: int = 32,
     strides: tuple[int, ...] = (1, 3, 5),
-    time_scale_factor: float = 1.0,
     seed: int = 0,
 ) -> Cell:
     """A cell of one of the usual kinds; an argument that a kind has no use for is left aside.
@@ -53,11 +52,10 @@ def liquid_cell(
         units: Neurons.
         motor_units: Outputs of a wiring; a fourth of the units where not given.
         sparsity_level: Share of the synapses a wiring leaves out.
-        mode: Of CfC cells.
+        mode: Mode of CfC cells.
         lstm_units: Units of the LSTM beside an `"lstm_gated"` one.
         strides: Strides in rows; see `kind`.
-        time_scale_factor: First time scale of stride-aware cells.
-        seed: Of wiring and weights.
+        seed: Seed of wiring and weights.
 
     Raises:
         ValueError: If there is no such kind, or the sizes do not fit it.
@@ -84,10 +82,7 @@ def liquid_cell(
 
     def multi_stride() -> Cell:
         share = max(1, units // len(strides))
-        cells = [
-            StrideAwareCfCCell(share, share, stride, time_scale_factor, generator=g)
-            for stride in strides
-        ]
+        cells = [StrideAwareCfCCell(share, share, stride, generator=g) for stride in strides]
         return MultiStrideCell(input_size, cells, strides, generator=g)
 
     def gated() -> Cell:
@@ -102,7 +97,7 @@ def liquid_cell(
         "mixed_memory": lambda: MixedMemoryCell(ncp(input_size), generator=g),
         "lstm_gated": gated,
         "stride_aware": lambda: StrideAwareWiredCfCCell(
-            input_size, wiring(), strides[0], time_scale_factor, generator=g
+            input_size, wiring(), strides[0], generator=g
         ),
         "multi_stride": multi_stride,
     }

@@ -18,7 +18,7 @@ class Linear(Module):
         in_features: Columns of the input, F.
         out_features: Columns of the output, H.
         bias: Whether `b` is there.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
 
     Attributes:
         weight: `(F, H)`, at first uniform within `sqrt(6 / (F + H))` of 0.
@@ -80,7 +80,7 @@ class Activation(Module):
         self.name = name
 
     def forward(self, x: Array) -> Array:
-        """The function of `x`, in its shape."""
+        """Apply the function to `x`; the shape stays."""
         return activation(self.name)(x)
 
 
@@ -89,7 +89,7 @@ class Dropout(Module):
 
     Args:
         rate: Share left out, in [0, 1).
-        generator: Of the choice, from `ops.generator(seed)`; seed 0 on the input's backend
+        generator: Generator of the choice, `ops.generator(seed)`; seed 0 on the input's backend
             without one.
 
     Examples:
@@ -114,7 +114,7 @@ class Dropout(Module):
             return x
         if self._generator is None:
             self._generator = ops.generator(0, like=x)
-        drawn = ops.uniform(self._generator, ops.shape(x), ops.dtype(x))
+        drawn = ops.random.uniform(self._generator, ops.shape(x), ops.dtype(x))
         return ops.where(drawn >= self.rate, x / (1.0 - self.rate), 0.0 * x)
 
 
@@ -169,10 +169,26 @@ class Sequential(Module):
         self.layers = list(layers)
 
     def forward(self, x: Array) -> Array:
-        """What the last module makes of `x`."""
+        """Return the output of the last module."""
         for layer in self.layers:
             x = layer(x)
         return x
+
+
+def backbone(
+    input_size: int, units: int, depth: int, activation: str, *, generator: Any
+) -> tuple[list[Module], int]:
+    """Make the layers of a feed-forward backbone.
+
+    Returns:
+        `depth` linear layers, an activation behind each, and the columns of their output.
+    """
+    layers: list[Module] = []
+    width = input_size
+    for _ in range(depth):
+        layers += [Linear(width, units, generator=generator), Activation(activation)]
+        width = units
+    return layers, width
 
 
 def lecun_tanh(x: Array) -> Array:
@@ -206,7 +222,7 @@ def glorot(generator: Any, fan_in: int, fan_out: int) -> Array:
     """Uniform weights `(fan_in, fan_out)` within `sqrt(6 / (fan_in + fan_out))` of 0."""
     generator = ops.generator(0) if generator is None else generator
     limit = (6.0 / (fan_in + fan_out)) ** 0.5
-    return (2.0 * limit) * ops.uniform(generator, (fan_in, fan_out)) - limit
+    return (2.0 * limit) * ops.random.uniform(generator, (fan_in, fan_out)) - limit
 
 
 _ACTIVATIONS = {

@@ -7,12 +7,12 @@ from typing import Any
 from ember_core import ops
 from ember_core.ops import Array
 
-from ._cell import Cell, check_step, check_units
+from ._cell import Cell, JoinedCell, check_step, check_units
 from ._layers import glorot
 from ._module import Parameter
 
 
-class LSTMCell(Cell):
+class LSTMCell(JoinedCell):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997) with a forget bias.
 
     With `i, g, f, o` linear in input and hidden state:
@@ -26,7 +26,7 @@ class LSTMCell(Cell):
         input_size: Columns of the input, F.
         hidden_size: Units H.
         forget_bias: Added to the forget gate, so that it begins open.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
 
     Attributes:
         weight: `(F + H, 4 H)`, the columns of `i`, `g`, `f` and `o`.
@@ -41,7 +41,7 @@ class LSTMCell(Cell):
         ((2, 11), (2, 22))
     """
 
-    hidden_size: int
+    states_per_neuron = 2  # [h, c]
     forget_bias: float
     weight: Parameter
     bias: Parameter
@@ -57,16 +57,6 @@ class LSTMCell(Cell):
         gates = [glorot(generator, input_size + hidden_size, hidden_size) for _ in range(4)]
         self.weight = Parameter(ops.concatenate(gates, axis=1))
         self.bias = Parameter(ops.zeros((4 * hidden_size,)))
-
-    @property
-    def state_size(self) -> int:
-        """Columns of the state: `[h, c]`, 2 H."""
-        return 2 * self.hidden_size
-
-    @property
-    def output_size(self) -> int:
-        """Columns of the output, H."""
-        return self.hidden_size
 
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One step.
@@ -84,8 +74,8 @@ class LSTMCell(Cell):
         """
         check_step(self, x, state, elapsed)
         n = self.hidden_size
-        joined = ops.concatenate([x, state[:, :n]], axis=1)
-        y = ops.matmul(joined, self.weight.data) + self.bias.data
+        inputs = ops.concatenate([x, state[:, :n]], axis=1)
+        y = ops.matmul(inputs, self.weight.data) + self.bias.data
         keep = ops.sigmoid(y[:, 2 * n : 3 * n] + self.forget_bias)
         memory = keep * state[:, n:] + ops.sigmoid(y[:, n : 2 * n]) * ops.tanh(y[:, :n])
         hidden = ops.sigmoid(y[:, 3 * n :]) * ops.tanh(memory)
@@ -101,7 +91,7 @@ class MixedMemoryCell(Cell):
 
     Args:
         cell: The cell; its state, of S columns, is the LSTM's hidden state.
-        generator: Of the LSTM's initial weights; seed 0 without one.
+        generator: Generator of the LSTM's initial weights; seed 0 without one.
 
     Attributes:
         memory: The LSTM.
@@ -128,7 +118,7 @@ class MixedMemoryCell(Cell):
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One step of the LSTM, then one of the cell; arguments and returns as `Cell` says."""
         check_step(self, x, state, elapsed)
-        own = self.cell.state_size
-        hidden, after = self.memory(x, state, elapsed)
-        output, moved = self.cell(x, hidden, elapsed)
-        return output, ops.concatenate([moved, after[:, own:]], axis=1)
+        cell_size = self.cell.state_size
+        hidden, memory_state = self.memory(x, state, elapsed)
+        output, cell_state = self.cell(x, hidden, elapsed)
+        return output, ops.concatenate([cell_state, memory_state[:, cell_size:]], axis=1)

@@ -16,7 +16,7 @@ import numpy as np
 from ember_core import ops
 from ember_core.ops import Array
 
-from ._cell import Cell, check_step
+from ._cell import WiredCell, check_step
 from ._module import Parameter
 from ._wiring import Wiring
 
@@ -31,7 +31,7 @@ _RANGES = {
 }
 
 
-class LTCCell(Cell):
+class LTCCell(WiredCell):
     """An LTC cell over a wiring.
 
     Args:
@@ -39,9 +39,9 @@ class LTCCell(Cell):
         wiring: The wiring; it is built for the input where it was not.
         ode_unfolds: Solver steps in a step.
         epsilon: Added to the denominator of the solver.
-        implicit_constraints: Whether positive parameters are a softplus of what is stored; else
+        implicit_constraints: Whether positive parameters are a softplus of the stored values; else
             whoever trains keeps them positive.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
 
     Attributes:
         gleak: `(U,)`, leak conductance; `vleak`: `(U,)`, its potential; `cm`: `(U,)`, capacity.
@@ -52,7 +52,6 @@ class LTCCell(Cell):
         output_w, output_b: `(output_dim,)`, one of the motor neurons.
     """
 
-    wiring: Wiring
     ode_unfolds: int
     epsilon: float
     implicit_constraints: bool
@@ -112,16 +111,6 @@ class LTCCell(Cell):
         self.output_w = Parameter(ops.ones((wiring.output_dim,)))
         self.output_b = Parameter(ops.zeros((wiring.output_dim,)))
 
-    @property
-    def state_size(self) -> int:
-        """Columns of the state: the potentials, U."""
-        return self.wiring.units
-
-    @property
-    def output_size(self) -> int:
-        """Columns of the output: the motor neurons."""
-        return self.wiring.output_dim
-
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One step.
 
@@ -168,4 +157,4 @@ def _currents(v: Array, w: Array, sigma: Array, mu: Array, erev: Array) -> tuple
 
 def _uniform(generator: Any, name: str, shape: tuple[int, ...]) -> Parameter:
     low, high = _RANGES[name]
-    return Parameter(low + (high - low) * ops.uniform(generator, shape))
+    return Parameter(low + (high - low) * ops.random.uniform(generator, shape))

@@ -1,4 +1,4 @@
-"""The base of everything that holds weights."""
+"""Modules and parameters: the base of everything that holds weights."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class Module:
     """Arrays and modules under declared names, and a `forward` that uses them.
 
     A subclass declares its fields with types, takes its configuration in `__init__` under the same
-    names, and assigns `Parameter(array)` to what is trained. `register_buffer` holds arrays that
-    are saved but not trained. What changes while it runs is no part of a module: a recurrent cell
-    is given its state and gives it back.
+    names, and assigns `Parameter(array)` to fields that are trained. `register_buffer` holds arrays
+    that are saved but not trained. Values that change while it runs are no part of a module: the
+    state of a recurrent cell is an argument and a result.
 
     Examples:
         >>> from ember_core import nn, ops
@@ -89,7 +89,7 @@ class Module:
         setattr(self, name, ops.asarray(value))
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the module computes; every subclass that is called has its own."""
+        """Compute the module's output; every subclass that is called has its own."""
         raise NotImplementedError(f"{type(self).__name__} has no forward. Write one.")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -143,8 +143,8 @@ class Module:
         Raises:
             ValueError: If a name or a shape is not the module's; nothing is assigned then.
         """
-        own = self.state_dict()
-        check_state(type(self).__name__, {n: x for n, x in own.items() if n in values}, values)
+        current = self.state_dict()
+        check_state(type(self).__name__, {n: x for n, x in current.items() if n in values}, values)
         parameters = dict(self.named_parameters())
         buffers = {name: (module, field) for name, module, field in self._buffer_fields()}
         for name, value in values.items():
@@ -165,9 +165,9 @@ class Module:
             ValueError: With every name that is missing, unexpected, of another shape or of a dtype
                 that would lose what it holds; nothing is taken over then.
         """
-        own = self.state_dict()
-        check_state(type(self).__name__, own, state)
-        self.assign({name: take_over(state[name], value) for name, value in own.items()})
+        current = self.state_dict()
+        check_state(type(self).__name__, current, state)
+        self.assign({name: take_over(state[name], value) for name, value in current.items()})
 
     def to(
         self, *, backend: str | None = None, device: str | None = None, dtype: str | None = None
@@ -177,7 +177,7 @@ class Module:
         Args:
             backend: `"numpy"`, `"torch"` or `"mlx"`; unchanged without one.
             device: A device of that backend, such as `"cuda"`; unchanged without one.
-            dtype: Element type of what is of floating point; unchanged without one.
+            dtype: Element type of floating-point arrays; unchanged without one.
 
         Returns:
             This module. Gradients are dropped.
@@ -191,11 +191,11 @@ class Module:
             >>> nn.Linear(5, 3).to(backend="numpy", dtype="float64").weight
             Parameter(float64, shape=(5, 3))
         """
-        moved = {}
+        converted = {}
         for name, value in self.state_dict().items():
             kind = dtype if ops.dtype(value).startswith("float") else None
-            moved[name] = ops.to(value, backend=backend, device=device, dtype=kind)
-        self.assign(moved)
+            converted[name] = ops.to(value, backend=backend, device=device, dtype=kind)
+        self.assign(converted)
         for parameter in self.parameters():
             parameter.grad = None
         return self

@@ -15,12 +15,12 @@ from ._threshold import FixedThreshold, Threshold
 
 
 class MotorOutput(NamedTuple):
-    """What a motor neuron says; arrays `(B, 1)`, or `(B, T)` of sequences.
+    """Output of a motor neuron; arrays `(B, 1)`, or `(B, T)` of sequences.
 
     Attributes:
-        logit: Its drive before the sigmoid: what a loss or a score is made of.
+        logit: Drive before the sigmoid, for losses and scores.
         output: Its output, `sigmoid(logit)`, in (0, 1).
-        threshold: What the output is held against.
+        threshold: Threshold that the output is compared with.
         trigger: 1 where the output exceeds the threshold, else 0.
     """
 
@@ -31,15 +31,15 @@ class MotorOutput(NamedTuple):
 
 
 class MotorHead(Module):
-    """A motor neuron over what a network says, with a threshold.
+    """A motor neuron over a network's output, with a threshold.
 
     Args:
         input_size: Columns it sees, F.
         threshold: Its threshold; `FixedThreshold()` where not given.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
 
     Attributes:
-        synapses: From what it sees to its drive.
+        synapses: Linear map of the input to the drive.
 
     Examples:
         >>> from ember_core import nn, ops
@@ -70,8 +70,8 @@ class MotorHead(Module):
         """One row.
 
         Args:
-            x: What it sees, `(B, F)`.
-            state: Of the threshold, `(B, state_size)`; zeros at first.
+            x: Input, `(B, F)`.
+            state: State of the threshold, `(B, state_size)`; zeros at first.
 
         Returns:
             Drive, output, threshold and trigger, `(B, 1)` each, and the state after the row.
@@ -89,8 +89,8 @@ class MotorCell(Cell):
     Args:
         cell: The cell.
         n_outputs: Columns O of the read-out.
-        threshold: Of the motor neuron; `FixedThreshold()` where not given.
-        generator: Of the initial weights of read-out and motor neuron; seed 0 without one.
+        threshold: Threshold of the motor neuron; `FixedThreshold()` where not given.
+        generator: Generator of the first weights of read-out and motor neuron; seed 0 without one.
 
     Attributes:
         readout: From the cell's output to the read-out.
@@ -135,12 +135,12 @@ class MotorCell(Cell):
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One step; arguments and returns as `Cell` says."""
         check_step(self, x, state, elapsed)
-        own = self.cell.state_size
-        seen, moved = self.cell(x, state[:, :own], elapsed)
-        motor, kept = self.motor(seen, state[:, own:])
+        cell_size = self.cell.state_size
+        features, cell_state = self.cell(x, state[:, :cell_size], elapsed)
+        motor, motor_state = self.motor(features, state[:, cell_size:])
         return (
-            ops.concatenate([self.readout(seen), *motor], axis=1),
-            ops.concatenate([moved, kept], axis=1),
+            ops.concatenate([self.readout(features), *motor], axis=1),
+            ops.concatenate([cell_state, motor_state], axis=1),
         )
 
     def split(self, output: Array) -> tuple[Array, MotorOutput]:

@@ -75,8 +75,8 @@ class Random(Wiring):
         """(source, target) of the synapses that are there, in random order."""
         possible = sources * self.units
         count = round(possible * (1.0 - self.sparsity_level))
-        chosen = self._rng.choice(possible, size=count, replace=False)
-        return [(int(i) // self.units, int(i) % self.units) for i in chosen]
+        indices = self._rng.choice(possible, size=count, replace=False)
+        return [(int(i) // self.units, int(i) % self.units) for i in indices]
 
     def _wire(self, input_dim: int) -> None:
         for source, target in self._choose(input_dim):

@@ -76,20 +76,23 @@ class SequenceLayer(Module):
         times: Array = elapsed
         constant = None if len(ops.shape(elapsed)) == 2 else column + elapsed
         output = ops.broadcast_to(column, (rows, self.cell.output_size))
-        begun, waited = column > 1.0, column
+        started, pending_time = column > 1.0, column
         outputs = []
         for t in range(steps):
             dt = times[:, t : t + 1] if constant is None else constant
             if mask is None:
                 output, state = self.cell(x[:, t], state, dt)
             else:
-                here = mask[:, t : t + 1] != 0
-                since = ops.where(begun, waited, 0.0 * column) + dt
+                present = mask[:, t : t + 1] != 0
+                step_time = ops.where(started, pending_time, 0.0 * column) + dt
                 # What padding holds, NaN even, must reach neither value nor gradient.
-                given = ops.where(here, x[:, t], ops.zeros_like(x[:, t]))
-                moved = self.cell(given, state, ops.where(here, since, column + 1.0))
-                output, state = ops.where(here, moved[0], output), ops.where(here, moved[1], state)
-                begun, waited = begun | here, ops.where(here, column, since)
+                inputs = ops.where(present, x[:, t], ops.zeros_like(x[:, t]))
+                stepped = self.cell(inputs, state, ops.where(present, step_time, column + 1.0))
+                output, state = (
+                    ops.where(present, stepped[0], output),
+                    ops.where(present, stepped[1], state),
+                )
+                started, pending_time = started | present, ops.where(present, column, step_time)
             outputs.append(output)
         result = ops.stack(outputs, axis=1) if self.return_sequences else output
         return (result if self.projection is None else self.projection(result)), state
@@ -104,12 +107,12 @@ class SequenceLayer(Module):
                 f"A single sequence (T, F) needs x[None]."
             )
         for name, value, scalar in (("elapsed", elapsed, True), ("mask", mask, False)):
-            found = () if value is None else ops.shape(value)
-            if found != shape[:2] and not (found == () and (scalar or value is None)):
+            received = () if value is None else ops.shape(value)
+            if received != shape[:2] and not (received == () and (scalar or value is None)):
                 raise ValueError(
                     f"The {name} of the sequences does not fit. Expected "
                     f"{'a number or ' if scalar else ''}shape {shape[:2]}. "
-                    f"Received: {name}.shape={found}."
+                    f"Received: {name}.shape={received}."
                 )
         return shape[0], shape[1]
 
@@ -121,7 +124,7 @@ class Recurrent(SequenceLayer):
         cell: The cell.
         proj_size: Columns of a linear map of the output; none without it.
         return_sequences: Whether every step's output is returned, or the last one's.
-        generator: Of the map's initial weights; seed 0 without one.
+        generator: Generator of the map's initial weights; seed 0 without one.
 
     Examples:
         >>> from ember_core import nn, ops

@@ -30,7 +30,7 @@ class CfC(SequenceLayer):
         backbone_units: Width of the backbone; a wiring has none.
         backbone_layers: Layers of the backbone; a wiring has none.
         backbone_activation: Activation of the backbone; a wiring has none.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
 
     Examples:
         >>> from ember_core import nn, ops
@@ -98,8 +98,8 @@ class LTC(SequenceLayer):
         mixed_memory: Whether an LSTM updates the state before each step.
         ode_unfolds: Solver steps in a step.
         epsilon: Added to the denominator of the solver.
-        implicit_constraints: Whether positive parameters are a softplus of what is stored.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        implicit_constraints: Whether positive parameters are a softplus of the stored values.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
     """
 
     input_size: int
@@ -146,7 +146,7 @@ class LSTM(SequenceLayer):
         proj_size: Columns of a linear map of the output; none without it.
         return_sequences: Whether every step's output is returned, or the last one's.
         forget_bias: Added to the forget gate.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
     """
 
     input_size: int
@@ -183,7 +183,7 @@ class StrideAwareCfC(SequenceLayer):
         return_sequences: Whether every step's output is returned, or the last one's.
         mixed_memory: Whether the output is the mean of the cell over every step and of the same
             cell over every `stride_length`-th step, held in between.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
     """
 
     input_size: int

@@ -13,7 +13,7 @@ import safetensors.numpy
 from ember_core import ops
 from ember_core.files import write_atomically
 
-# What fits into what: a truth value into a whole number, that into floating point.
+# A dtype fits into those after it: truth values into whole numbers, those into floating point.
 _KINDS = ("bool", "int", "float", "complex")
 
 
@@ -23,8 +23,8 @@ def _rank(dtype: str) -> int:
 
 def take_over(value: Any, own: Any) -> Any:
     """A copy of `value` on the backend and device of `own`, with its dtype."""
-    moved = ops.from_numpy(ops.to_numpy(ops.asarray(value)), like=own)
-    return ops.copy(ops.astype(moved, ops.dtype(own)))
+    array = ops.from_numpy(ops.to_numpy(ops.asarray(value)), like=own)
+    return ops.copy(ops.astype(array, ops.dtype(own)))
 
 
 def check_state(owner: str, expected: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from ember_core import ops
 from ember_core.ops import Array
 
-from ._cell import Cell, check_step, check_units
+from ._cell import JoinedCell, WiredCell, check_step, check_units
 from ._layers import glorot
 from ._module import Module, Parameter
 from ._wiring import Wiring, layer_masks
@@ -34,7 +34,7 @@ class StrideAwareHead(Module):
         stride_length: Rows from one step to the next; the first `stride_scale`.
         time_scale_factor: The first `time_scale`.
         mask: `(F + H, H)` of 0 and 1, the synapses that are there; all without one.
-        generator: Of the initial weights.
+        generator: Generator of the initial weights.
 
     Attributes:
         weight: `(F + H, 4 H)`, the columns of `i`, `f`, `o` and `c`.
@@ -96,7 +96,7 @@ class StrideAwareHead(Module):
         return ops.concatenate([hidden, memory], axis=1)
 
 
-class StrideAwareCfCCell(Cell):
+class StrideAwareCfCCell(JoinedCell):
     """A stride-aware cell whose neurons are all joined; `StrideAwareHead` has the formulas.
 
     Args:
@@ -105,7 +105,7 @@ class StrideAwareCfCCell(Cell):
         stride_length: Rows from one step to the next, of which the cell is told only here:
             `StridedCell` and `MultiStrideCell` leave the rows between out.
         time_scale_factor: First time scale of every neuron, 0.01 to 10.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
 
     Examples:
         >>> from ember_core import nn, ops
@@ -116,7 +116,7 @@ class StrideAwareCfCCell(Cell):
         ((2, 11), (2, 22))
     """
 
-    hidden_size: int
+    states_per_neuron = 2  # [h, m]
     stride_length: int
     time_scale_factor: float
     head: StrideAwareHead
@@ -138,16 +138,6 @@ class StrideAwareCfCCell(Cell):
             input_size, hidden_size, stride_length, time_scale_factor, generator=generator
         )
 
-    @property
-    def state_size(self) -> int:
-        """Columns of the state: `[h, m]`, 2 H."""
-        return 2 * self.hidden_size
-
-    @property
-    def output_size(self) -> int:
-        """Columns of the output, H."""
-        return self.hidden_size
-
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One step: the hidden state `h` `(B, H)`, and the state `[h, m]` `(B, 2 H)`.
 
@@ -164,7 +154,7 @@ class StrideAwareCfCCell(Cell):
         return state[:, : self.hidden_size], state
 
 
-class StrideAwareWiredCfCCell(Cell):
+class StrideAwareWiredCfCCell(WiredCell):
     """A stride-aware cell whose layers of neurons are joined as a wiring says.
 
     Args:
@@ -172,10 +162,10 @@ class StrideAwareWiredCfCCell(Cell):
         wiring: The wiring; it is built for the input where it was not.
         stride_length: Rows from one step to the next.
         time_scale_factor: First time scale of every neuron, 0.01 to 10.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
     """
 
-    wiring: Wiring
+    states_per_neuron = 2  # [h, m]
     stride_length: int
     time_scale_factor: float
     layers: list[StrideAwareHead]
@@ -206,16 +196,6 @@ class StrideAwareWiredCfCCell(Cell):
             for mask in layer_masks(wiring)
         ]
 
-    @property
-    def state_size(self) -> int:
-        """Columns of the state: `[h, m]` of each layer, 2 U."""
-        return 2 * self.wiring.units
-
-    @property
-    def output_size(self) -> int:
-        """Columns of the output: the motor neurons."""
-        return self.wiring.output_dim
-
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One step, layer after layer: the motor neurons `(B, output_dim)`, and the state.
 
@@ -231,8 +211,8 @@ class StrideAwareWiredCfCCell(Cell):
         states, start = [], 0
         for layer in self.layers:
             end = start + 2 * layer.hidden_size
-            moved = layer(x, state[:, start:end], elapsed)
-            x = moved[:, : layer.hidden_size]
-            states.append(moved)
+            layer_state = layer(x, state[:, start:end], elapsed)
+            x = layer_state[:, : layer.hidden_size]
+            states.append(layer_state)
             start = end
         return x, ops.concatenate(states, axis=1)

@@ -54,16 +54,16 @@ class StridedCell(Cell):
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One row; arguments and returns as `Cell` says."""
         check_step(self, x, state, elapsed)
-        own = self.cell.state_size
-        inner, held = state[:, :own], state[:, own:-2]
-        row, waited = state[:, -2:-1], state[:, -1:]
+        cell_size = self.cell.state_size
+        inner, held_output = state[:, :cell_size], state[:, cell_size:-2]
+        row, cell_time = state[:, -2:-1], state[:, -1:]
         due = row < 0.5
-        waited = waited + elapsed
-        output, moved = self.cell(x, inner, waited)
-        inner, held = ops.where(due, moved, inner), ops.where(due, output, held)
+        cell_time = cell_time + elapsed
+        output, new_state = self.cell(x, inner, cell_time)
+        inner, held_output = ops.where(due, new_state, inner), ops.where(due, output, held_output)
         row = ops.where(row + 1.5 > self.stride, 0.0 * row, row + 1.0)
-        waited = ops.where(due, 0.0 * waited, waited)
-        return held, ops.concatenate([inner, held, row, waited], axis=1)
+        cell_time = ops.where(due, 0.0 * cell_time, cell_time)
+        return held_output, ops.concatenate([inner, held_output, row, cell_time], axis=1)
 
 
 class StrideMemoryCell(Cell):
@@ -99,10 +99,10 @@ class StrideMemoryCell(Cell):
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One row; arguments and returns as `Cell` says."""
         check_step(self, x, state, elapsed)
-        own = self.cell.state_size
-        near, moved = self.cell(x, state[:, :own], elapsed)
-        far, moved_far = self._strided(x, state[:, own:], elapsed)
-        return 0.5 * (near + far), ops.concatenate([moved, moved_far], axis=1)
+        cell_size = self.cell.state_size
+        every_row, new_state = self.cell(x, state[:, :cell_size], elapsed)
+        strided, strided_state = self._strided(x, state[:, cell_size:], elapsed)
+        return 0.5 * (every_row + strided), ops.concatenate([new_state, strided_state], axis=1)
 
 
 class MultiStrideCell(Cell):
@@ -112,7 +112,7 @@ class MultiStrideCell(Cell):
         input_size: Columns of the input, F.
         cells: One cell per stride; each sees a linear map of the input.
         strides: Rows from one step of each cell to its next.
-        generator: Of the maps' initial weights; seed 0 without one.
+        generator: Generator of the maps' initial weights; seed 0 without one.
 
     Raises:
         ValueError: If there is not one stride per cell, or none.
@@ -169,8 +169,8 @@ class MultiStrideCell(Cell):
         outputs, states, start = [], [], 0
         for cell, projection in zip(self._strided, self.projections, strict=True):
             end = start + cell.state_size
-            output, moved = cell(projection(x), state[:, start:end], elapsed)
+            output, new_state = cell(projection(x), state[:, start:end], elapsed)
             outputs.append(output)
-            states.append(moved)
+            states.append(new_state)
             start = end
         return ops.concatenate(outputs, axis=1), ops.concatenate(states, axis=1)

@@ -13,7 +13,7 @@ from ._module import Module
 
 
 class Threshold(Module):
-    """What a motor neuron's output has to exceed. Abstract: a subclass has `forward`.
+    """Threshold that a motor neuron's output has to exceed. Abstract: a subclass has `forward`.
 
     A threshold's `forward(x, output, state)` takes what the neuron sees `(B, F)`, its output
     `(B, 1)` and the threshold's state `(B, state_size)`, and returns the threshold for this row
@@ -50,7 +50,7 @@ class LearnedThreshold(Threshold):
     Args:
         input_size: Columns the motor neuron sees, F.
         threshold: Threshold of an input of zeros at first, in (0, 1).
-        generator: Of the initial weights; seed 0 without one.
+        generator: Generator of the initial weights; seed 0 without one.
     """
 
     input_size: int
@@ -119,17 +119,17 @@ class AdaptiveThreshold(Threshold):
         """The threshold before this row and the state after it; arguments as `Threshold`."""
         output = ops.stop_gradient(output)  # a statistic: it is not trained
         n = self.history_length
-        place, count, moved = state[:, n : n + 1], state[:, n + 1 : n + 2], state[:, n + 2 :]
-        before = self.threshold + moved
+        slot, count, offset = state[:, n : n + 1], state[:, n + 1 : n + 2], state[:, n + 2 :]
+        threshold = self.threshold + offset
         slots = ops.reshape(ops.arange(n, dtype="float32", like=state), (1, n))
-        history = ops.where(ops.abs(slots - place) < 0.5, output, state[:, :n])
+        history = ops.where(ops.abs(slots - slot) < 0.5, output, state[:, :n])
         count = ops.minimum(count + 1.0, float(n))
-        place = ops.where(place + 1.5 > n, 0.0 * place, place + 1.0)
+        slot = ops.where(slot + 1.5 > n, 0.0 * slot, slot + 1.0)
         mean = ops.sum(history, axis=1, keepdims=True) / count
         filled = ops.astype(slots < count, ops.dtype(history))
         spread = ops.sum(filled * ops.square(history - mean), axis=1, keepdims=True) / count
-        moved = moved + self.adaptation_rate * (mean + ops.sqrt(spread) - before)
-        return before, ops.concatenate([history, place, count, moved], axis=1)
+        offset = offset + self.adaptation_rate * (mean + ops.sqrt(spread) - threshold)
+        return threshold, ops.concatenate([history, slot, count, offset], axis=1)
 
 
 def _check_threshold(threshold: float) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 from ember_core import ops
 from ember_core.ops import Array
 
-from ._cell import Cell, check_step, check_units
+from ._cell import JoinedCell, check_step, check_units
 from ._cfc import Mode
-from ._layers import Activation, Linear, Sequential
-from ._module import Module, Parameter
+from ._layers import Linear, Sequential, backbone
+from ._module import Parameter
 
 
-class TimeGateCfCCell(Cell):
+class TimeGateCfCCell(JoinedCell):
     """A stride-aware cell that moves from its state to a candidate as time passes.
 
     With a candidate `k` from a backbone over input and state, `t = exp(-elapsed stride_length
@@ -32,7 +32,7 @@ class TimeGateCfCCell(Cell):
         backbone_units: Width of the backbone.
         backbone_layers: Its layers after the first.
         backbone_activation: Its activation, by name.
-        generator: Of the initial weights, from `ops.generator(seed)`; seed 0 without one.
+        generator: Generator of the initial weights, `ops.generator(seed)`; seed 0 without one.
 
     Attributes:
         backbone: From `[x, h]`, `(F + H)` columns, to the candidate, H columns.
@@ -40,7 +40,6 @@ class TimeGateCfCCell(Cell):
         time_kernel: `(H,)`, logarithm of each neuron's rate, at first 0.
     """
 
-    hidden_size: int
     mode: Mode
     stride_length: int
     time_scale_factor: float
@@ -79,27 +78,19 @@ class TimeGateCfCCell(Cell):
         self.backbone_units = backbone_units
         self.backbone_layers = backbone_layers
         self.backbone_activation = backbone_activation
-        width, layers = input_size + hidden_size, list[Module]()
-        for _ in range(1 + backbone_layers):
-            layers.append(Linear(width, backbone_units, generator=generator))
-            layers.append(Activation(backbone_activation))
-            width = backbone_units
+        layers, width = backbone(
+            input_size + hidden_size,
+            backbone_units,
+            1 + backbone_layers,
+            backbone_activation,
+            generator=generator,
+        )
         self.backbone = Sequential([*layers, Linear(width, hidden_size, generator=generator)])
         self.gate = None
         if mode != "no_gate":
             self.gate = Linear(input_size + hidden_size, hidden_size, generator=generator)
             self.gate.assign({"bias_vector": ops.ones((hidden_size,))})
         self.time_kernel = Parameter(ops.zeros((hidden_size,)))
-
-    @property
-    def state_size(self) -> int:
-        """Columns of the state, H."""
-        return self.hidden_size
-
-    @property
-    def output_size(self) -> int:
-        """Columns of the output, H."""
-        return self.hidden_size
 
     def forward(self, x: Array, state: Array, elapsed: Array) -> tuple[Array, Array]:
         """One step: output and state, both `(B, H)` and the same.
@@ -113,14 +104,14 @@ class TimeGateCfCCell(Cell):
             ValueError: If a shape does not fit.
         """
         check_step(self, x, state, elapsed)
-        joined = ops.concatenate([x, state], axis=1)
-        candidate = self.backbone(joined)
+        inputs = ops.concatenate([x, state], axis=1)
+        candidate = self.backbone(inputs)
         time = elapsed * (self.stride_length * self.time_scale_factor)
         open_share = ops.exp(-time * ops.exp(self.time_kernel.data))
         if self.gate is None:
             state = candidate + open_share * (state - candidate)
         else:
-            gate = ops.sigmoid(self.gate(joined))
+            gate = ops.sigmoid(self.gate(inputs))
             if self.mode == "pure":
                 state = candidate + gate * open_share * (state - candidate)
             else:

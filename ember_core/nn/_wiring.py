@@ -1,4 +1,4 @@
-"""Which neuron drives which: the base of all wirings.
+"""Synapses among neurons and from inputs: the base of all wirings.
 
 Structure only, made once and by NumPy whatever the backend: a seed gives one wiring everywhere.
 Class and argument names are those of the `ncps` package, and so are the wirings of a seed.
@@ -68,7 +68,7 @@ class Wiring:
             self.input_dim = input_dim
             self.sensory_adjacency_matrix = np.zeros((input_dim, self.units), np.int8)
             self._wire(input_dim)
-            for edit in self.edits:  # what was changed by hand stays so
+            for edit in self.edits:  # changes by hand are kept
                 self._apply(*edit)
         return self
 
@@ -96,7 +96,7 @@ class Wiring:
         self._edit(True, source, target, polarity, allowed=(-1, 1))
 
     def remove_synapse(self, source: int, target: int) -> None:
-        """Take away what neuron `source` does to neuron `target`.
+        """Remove the synapse from neuron `source` to neuron `target`.
 
         Raises:
             ValueError: If there is no such neuron.
@@ -104,7 +104,7 @@ class Wiring:
         self._edit(False, source, target, 0, allowed=(0,))
 
     def remove_sensory_synapse(self, source: int, target: int) -> None:
-        """Take away what input `source` does to neuron `target`. Only after `build`.
+        """Remove the synapse from input `source` to neuron `target`. Only after `build`.
 
         Raises:
             ValueError: If there is no such input or neuron, or no input yet.
@@ -130,11 +130,11 @@ class Wiring:
         matrix[source, target] = polarity
 
     def _join(self, source: int, target: int, polarity: int) -> None:
-        """A synapse the wiring makes itself."""
+        """Add a synapse that the wiring makes itself."""
         self._apply(False, source, target, polarity)
 
     def _join_input(self, source: int, target: int, polarity: int) -> None:
-        """A synapse from an input the wiring makes itself."""
+        """Add a synapse from an input that the wiring makes itself."""
         self._apply(True, source, target, polarity)
 
     def sensory(self) -> NDArray[np.int8]:
@@ -164,8 +164,8 @@ class Wiring:
     def layers(self) -> dict[str, NDArray[np.int64]]:
         """Neuron ids by layer, in the order they are updated; `"motor"` is always there."""
         ids = np.arange(self.units)
-        rest = {"inter": ids[self.output_dim :]} if self.output_dim < self.units else {}
-        return rest | {"motor": ids[: self.output_dim]}
+        inner = {"inter": ids[self.output_dim :]} if self.output_dim < self.units else {}
+        return inner | {"motor": ids[: self.output_dim]}
 
     def neuron_type(self, neuron: int) -> str:
         """Layer a neuron belongs to.
@@ -223,7 +223,7 @@ class Wiring:
             >>> svg.count("<circle"), svg.startswith("<svg")
             (24, True)
         """
-        return draw(self, title)
+        return draw(self.to_graph(), type(self).__name__ if title is None else title)
 
     def get_config(self) -> dict[str, Any]:
         """The class, the constructor's arguments, `input_dim` and edits, as JSON values."""
@@ -250,7 +250,7 @@ class Wiring:
 
 
 def layer_masks(wiring: Wiring) -> list[NDArray[np.float32]]:
-    """Masks of a cell that updates layer after layer: what each neuron of a layer hears.
+    """Masks of a cell that updates layer after layer: the sources of each neuron.
 
     Returns:
         For each layer of n neurons, float32 `(sources + n, n)` of 0 and 1: synapses from the layer
@@ -260,7 +260,7 @@ def layer_masks(wiring: Wiring) -> list[NDArray[np.float32]]:
     masks = []
     synapses = wiring.sensory()
     for ids in wiring.layers.values():
-        own = np.ones((len(ids), len(ids)))
-        masks.append(np.concatenate([np.abs(synapses[:, ids]), own]).astype(np.float32))
+        recurrent = np.ones((len(ids), len(ids)))
+        masks.append(np.concatenate([np.abs(synapses[:, ids]), recurrent]).astype(np.float32))
         synapses = wiring.adjacency_matrix[ids]
     return masks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._elementwise import exp, expm1, maximum, minimum, sigmoid, tanh, where
 from ._gradient import stop_gradient
 from ._reduction import logsumexp, max  # noqa: A004
-from ._select import Array
+from .dispatch import Array
 
 _GELU = (2.0 / 3.141592653589793) ** 0.5
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from ._select import BY_TYPE, Array, Shape, default_module, load_backend
+from .dispatch import BY_TYPE, Array, Shape, default_module, load_backend
 
 
-def _maker(like: Array | None) -> ModuleType:
-    return default_module() if like is None else BY_TYPE[type(like)]
+def _maker(device: str | None, like: Array | None) -> tuple[ModuleType, Any]:
+    """Return the backend of a new array, and its device in the backend's own terms."""
+    module = default_module() if like is None else BY_TYPE[type(like)]
+    return module, module.resolve_device(device, like)
 
 
 def asarray(x: Any, dtype: str | None = None) -> Array:
@@ -38,7 +40,8 @@ def from_numpy(x: Any, *, device: str | None = None, like: Array | None = None) 
         device: Device of the result; the default one without it.
         like: An array whose backend and device the result has, instead of the default ones.
     """
-    return _maker(like).from_numpy(x, device=device, like=like)
+    module, resolved = _maker(device, like)
+    return module.from_numpy(x, resolved)
 
 
 def to_numpy(x: Array) -> Any:
@@ -75,13 +78,14 @@ def to(
     module = BY_TYPE[type(x)]
     x = module.asarray(x, dtype)
     if like is not None:
-        other = BY_TYPE[type(like)]
-        if other.BACKEND != module.BACKEND:
-            return other.from_numpy(module.to_numpy(x), like=like)
-        device = other.device(like)
+        target = BY_TYPE[type(like)]
+        if target.BACKEND != module.BACKEND:
+            return target.from_numpy(module.to_numpy(x), target.resolve_device(None, like))
+        device = target.device(like)
         return x if module.device(x) == device else module.move(x, device)
     if backend is not None and backend != module.BACKEND:
-        return load_backend(backend).from_numpy(module.to_numpy(x), device=device)
+        target = load_backend(backend)
+        return target.from_numpy(module.to_numpy(x), target.resolve_device(device, None))
     return x if device is None else module.move(x, device)
 
 
@@ -105,7 +109,8 @@ def zeros(
         device: Device; the default one without it.
         like: An array whose backend and device the result has, instead of the default ones.
     """
-    return _maker(like).zeros(shape, dtype, device=device, like=like)
+    module, resolved = _maker(device, like)
+    return module.zeros(shape, dtype, resolved)
 
 
 def ones(
@@ -116,7 +121,8 @@ def ones(
     like: Array | None = None,
 ) -> Array:
     """Ones of `shape`; arguments as `zeros`."""
-    return _maker(like).ones(shape, dtype, device=device, like=like)
+    module, resolved = _maker(device, like)
+    return module.ones(shape, dtype, resolved)
 
 
 def full(
@@ -128,7 +134,8 @@ def full(
     like: Array | None = None,
 ) -> Array:
     """`value` in every element of `shape`; other arguments as `zeros`."""
-    return _maker(like).full(shape, value, dtype, device=device, like=like)
+    module, resolved = _maker(device, like)
+    return module.full(shape, value, dtype, resolved)
 
 
 def arange(
@@ -146,27 +153,12 @@ def arange(
         start: First number, or the bound where `stop` is not given.
         stop: Bound, not included.
         step: Distance.
-        dtype: Of the numbers.
-        device: As of `zeros`.
-        like: As of `zeros`.
+        dtype: Type of the numbers.
+        device: Device of the result, as for `zeros`.
+        like: Array whose backend and device the result has, as for `zeros`.
     """
-    return _maker(like).arange(start, stop, step, dtype, device=device, like=like)
-
-
-def linspace(
-    start: float,
-    stop: float,
-    num: int,
-    dtype: str = "float32",
-    *,
-    device: str | None = None,
-    like: Array | None = None,
-) -> Array:
-    """`num` numbers at equal distances from `start` to `stop`, both included.
-
-    Other arguments as `zeros`.
-    """
-    return _maker(like).linspace(start, stop, num, dtype, device=device, like=like)
+    module, resolved = _maker(device, like)
+    return module.arange(start, stop, step, dtype, resolved)
 
 
 def eye(
@@ -177,7 +169,8 @@ def eye(
     like: Array | None = None,
 ) -> Array:
     """Identity matrix of shape `(n, n)`; other arguments as `zeros`."""
-    return _maker(like).eye(n, dtype, device=device, like=like)
+    module, resolved = _maker(device, like)
+    return module.eye(n, dtype, resolved)
 
 
 def zeros_like(x: Array) -> Array:
@@ -188,3 +181,23 @@ def zeros_like(x: Array) -> Array:
 def ones_like(x: Array) -> Array:
     """Ones of the shape, dtype, backend and device of `x`."""
     return BY_TYPE[type(x)].ones_like(x)
+
+
+def generator(
+    seed: int | None = None, *, device: str | None = None, like: Array | None = None
+) -> Any:
+    """Make a generator of random numbers; there is no global seed.
+
+    Args:
+        seed: Start of its sequence; `None` seeds it from the system.
+        device: Device of its numbers; the default device without one.
+        like: An array whose backend and device it has, instead of the default ones.
+
+    Examples:
+        >>> from ember_core import ops
+        >>> a, b = ops.generator(7), ops.generator(7)
+        >>> bool((ops.random.uniform(a, (3,)) == ops.random.uniform(b, (3,))).all())
+        True
+    """
+    module, resolved = _maker(device, like)
+    return module.generator(seed, resolved)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._select import BY_TYPE, BY_TYPES, Array
+from .dispatch import BY_TYPE, BY_TYPES, Array
 
 
 def exp(x: Array) -> Array:
@@ -33,41 +33,6 @@ def sin(x: Array) -> Array:
 def cos(x: Array) -> Array:
     """Cosine of `x` in radians."""
     return BY_TYPE[type(x)].cos(x)
-
-
-def tan(x: Array) -> Array:
-    """Tangent of `x` in radians."""
-    return BY_TYPE[type(x)].tan(x)
-
-
-def arcsin(x: Array) -> Array:
-    """Inverse sine, in radians."""
-    return BY_TYPE[type(x)].arcsin(x)
-
-
-def arccos(x: Array) -> Array:
-    """Inverse cosine, in radians."""
-    return BY_TYPE[type(x)].arccos(x)
-
-
-def arctan(x: Array) -> Array:
-    """Inverse tangent, in radians."""
-    return BY_TYPE[type(x)].arctan(x)
-
-
-def arctan2(y: Array | float, x: Array | float) -> Array:
-    """Angle of the point `(x, y)` in radians, from -pi to pi."""
-    return BY_TYPES[type(y), type(x)].arctan2(y, x)
-
-
-def sinh(x: Array) -> Array:
-    """Hyperbolic sine."""
-    return BY_TYPE[type(x)].sinh(x)
-
-
-def cosh(x: Array) -> Array:
-    """Hyperbolic cosine."""
-    return BY_TYPE[type(x)].cosh(x)
 
 
 def tanh(x: Array) -> Array:
@@ -117,19 +82,9 @@ def abs(x: Array) -> Array:  # noqa: A001
     return BY_TYPE[type(x)].abs(x)
 
 
-def sign(x: Array) -> Array:
-    """-1, 0 or 1."""
-    return BY_TYPE[type(x)].sign(x)
-
-
 def floor(x: Array) -> Array:
     """Largest whole number not above `x`, in the dtype of `x`."""
     return BY_TYPE[type(x)].floor(x)
-
-
-def ceil(x: Array) -> Array:
-    """Smallest whole number not below `x`, in the dtype of `x`."""
-    return BY_TYPE[type(x)].ceil(x)
 
 
 def round(x: Array) -> Array:  # noqa: A001
@@ -157,40 +112,13 @@ def maximum(x: Array | float, y: Array | float) -> Array:
     return BY_TYPES[type(x), type(y)].maximum(x, y)
 
 
-def power(x: Array | float, y: Array | float) -> Array:
-    """`x ** y`; of whole numbers only with `y` not negative."""
-    return BY_TYPES[type(x), type(y)].power(x, y)
-
-
-def logaddexp(x: Array, y: Array) -> Array:
-    """`log(exp(x) + exp(y))` without overflow."""
-    return BY_TYPES[type(x), type(y)].logaddexp(x, y)
-
-
-def isclose(x: Array, y: Array | float, rtol: float = 1e-5, atol: float = 1e-8) -> Array:
-    """Whether `|x - y| <= atol + rtol |y|` (bool); infinities are close to equal ones only."""
-    module = BY_TYPES[type(x), type(y)]
-    x, y = module.asarray(x), module.asarray(y)
-    finite = module.isfinite(x) & module.isfinite(y)
-    a, b = module.where(finite, x, 0.0), module.where(finite, y, 0.0)
-    return (finite & (module.abs(a - b) <= atol + rtol * module.abs(b))) | (x == y)
-
-
-def allclose(x: Array, y: Array | float, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
-    """Whether `isclose` holds of every element.
-
-    Arguments as `isclose`.
-    """
-    return bool(isclose(x, y, rtol, atol).all())
-
-
 def isfinite(x: Array) -> Array:
-    """Whether each element is neither NaN nor infinite (bool)."""
+    """Test each element for being neither NaN nor infinite (bool)."""
     return BY_TYPE[type(x)].isfinite(x)
 
 
 def isnan(x: Array) -> Array:
-    """Whether each element is NaN (bool)."""
+    """Test each element for NaN (bool)."""
     return BY_TYPE[type(x)].isnan(x)
 
 

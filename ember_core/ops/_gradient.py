@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ._select import BY_TYPE, Array
+from .dispatch import BY_TYPE, Array
 
 
 def stop_gradient(x: Array) -> Array:
@@ -49,16 +49,16 @@ def value_and_grad(function: Callable[..., Any]) -> Callable[..., tuple[Any, Any
 
         def of_leaves(values: list[Array]) -> tuple[Array, Any]:
             result = function(tree_like(tree, iter(values)), *args, **kwargs)
-            value, rest = (result[0], result[1:]) if isinstance(result, tuple) else (result, ())
+            value, extras = (result[0], result[1:]) if isinstance(result, tuple) else (result, ())
             if tuple(getattr(value, "shape", ())) != ():
                 raise ValueError(
                     "A gradient is that of one number. Expected a scalar. Received: "
                     f"shape={tuple(value.shape)}. Reduce it with ops.mean or ops.sum."
                 )
-            return value, rest
+            return value, extras
 
-        value, rest, grads = module.value_and_grads(of_leaves, leaves)
-        return ((value, *rest) if rest else value), tree_like(tree, iter(grads))
+        value, extras, grads = module.value_and_grads(of_leaves, leaves)
+        return ((value, *extras) if extras else value), tree_like(tree, iter(grads))
 
     return differentiated
 
@@ -88,11 +88,12 @@ def _backend(leaves: list[Array]) -> Any:
         raise ValueError("There is nothing to differentiate by. Expected arrays. Received: none.")
     module = BY_TYPE[type(leaves[0])]
     for leaf in leaves:
-        other = BY_TYPE[type(leaf)]
-        if other is not module or not other.dtype(leaf).startswith("float"):
+        leaf_backend = BY_TYPE[type(leaf)]
+        if leaf_backend is not module or not leaf_backend.dtype(leaf).startswith("float"):
             raise ValueError(
                 "A gradient is by floating-point arrays of one backend. Expected those of "
-                f"{module.BACKEND}. Received: {other.dtype(leaf)} of {other.BACKEND}. "
+                f"{module.BACKEND}. "
+                f"Received: {leaf_backend.dtype(leaf)} of {leaf_backend.BACKEND}. "
                 "Convert with ops.to(x, backend=..., dtype=...)."
             )
     return module

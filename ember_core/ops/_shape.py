@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
-from ._select import BY_TYPE, BY_TYPES, Array, Shape
+from .dispatch import BY_TYPE, BY_TYPES, Array, Shape
 
 
 def shape(x: Array) -> tuple[int, ...]:
@@ -33,11 +32,6 @@ def expand_dims(x: Array, axis: int) -> Array:
     return BY_TYPE[type(x)].expand_dims(x, axis)
 
 
-def squeeze(x: Array, axis: int) -> Array:
-    """`x` without its axis `axis`, which must have length 1."""
-    return BY_TYPE[type(x)].squeeze(x, axis)
-
-
 def broadcast_to(x: Array, shape: Shape) -> Array:
     """`x` repeated to `shape`, without a copy where the backend can; not to be written to."""
     return BY_TYPE[type(x)].broadcast_to(x, shape)
@@ -47,7 +41,7 @@ def concatenate(arrays: Sequence[Array], axis: int = 0) -> Array:
     """Arrays joined along an axis they have.
 
     Args:
-        arrays: At least one array; all of one backend, equal in shape but for `axis`.
+        arrays: One array or more; all of one backend, equal in shape but for `axis`.
         axis: Axis to join along.
     """
     return BY_TYPES[tuple(map(type, arrays))].concatenate(arrays, axis)
@@ -56,30 +50,6 @@ def concatenate(arrays: Sequence[Array], axis: int = 0) -> Array:
 def stack(arrays: Sequence[Array], axis: int = 0) -> Array:
     """Arrays of one shape joined along a new axis."""
     return BY_TYPES[tuple(map(type, arrays))].stack(arrays, axis)
-
-
-def split(x: Array, sections: int | Sequence[int], axis: int = 0) -> list[Array]:
-    """`x` in parts along `axis`.
-
-    Args:
-        x: Array.
-        sections: Number of equal parts, or the indices at which a new part begins.
-        axis: Axis to cut.
-
-    Raises:
-        ValueError: If `axis` has no whole number of elements for each part.
-    """
-    length = x.shape[axis]
-    if isinstance(sections, int):
-        if sections < 1 or length % sections:
-            raise ValueError(
-                "The axis cannot be split evenly. Expected a divisor of its length. "
-                f"Received: length={length}, sections={sections}."
-            )
-        sections = range(length // sections, length, length // sections)
-    before = (slice(None),) * (axis % len(x.shape))
-    edges = [0, *sections, length]
-    return [x[(*before, slice(a, b))] for a, b in pairwise(edges)]
 
 
 def tile(x: Array, repeats: Sequence[int]) -> Array:
@@ -92,71 +62,9 @@ def repeat(x: Array, repeats: int, axis: int) -> Array:
     return BY_TYPE[type(x)].repeat(x, repeats, axis)
 
 
-def flip(x: Array, axis: int) -> Array:
-    """`x` in reverse order along `axis`."""
-    return BY_TYPE[type(x)].flip(x, axis)
-
-
-def roll(x: Array, shift: int, axis: int) -> Array:
-    """`x` moved by `shift` along `axis`; what falls off the end comes in at the start."""
-    return BY_TYPE[type(x)].roll(x, shift, axis)
-
-
-def pad(x: Array, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Array:
-    """`x` with `value` around it: `widths[i]` elements before and after axis `i`."""
-    return BY_TYPE[type(x)].pad(x, tuple(widths), value)
-
-
-def tril(x: Array, k: int = 0) -> Array:
-    """Lower triangle of the matrix `x`, 0 above its `k`-th diagonal."""
-    return BY_TYPE[type(x)].tril(x, k)
-
-
-def triu(x: Array, k: int = 0) -> Array:
-    """Upper triangle of the matrix `x`, 0 below its `k`-th diagonal."""
-    return BY_TYPE[type(x)].triu(x, k)
-
-
-def diagonal(x: Array) -> Array:
-    """Main diagonal of the matrix `x`, of shape `(min(B, N),)`."""
-    return BY_TYPE[type(x)].diagonal(x)
-
-
-def one_hot(labels: Array, classes: int, dtype: str = "float32") -> Array:
-    """1 at each label and 0 elsewhere.
-
-    Args:
-        labels: Whole numbers from 0 to `classes - 1`, of any shape.
-        classes: Number of classes, N.
-        dtype: Type of the elements.
-
-    Returns:
-        Array of the shape of `labels` and one axis of N more.
-
-    Examples:
-        >>> from ember_core import ops
-        >>> ops.one_hot(ops.asarray([2, 0]), 3).tolist()
-        [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
-    """
-    module = BY_TYPE[type(labels)]
-    labels = module.asarray(labels, "int64")
-    return module.astype(labels[..., None] == module.arange(classes, like=labels), dtype)
-
-
 def take(x: Array, indices: Array, axis: int = 0) -> Array:
     """Elements of `x` at `indices` (int) along `axis`."""
     return BY_TYPE[type(x)].take(x, indices, axis)
-
-
-def take_along_axis(x: Array, indices: Array, axis: int) -> Array:
-    """Elements of `x` at `indices` (int) along `axis`, each place with an index of its own.
-
-    Args:
-        x: Array.
-        indices: Of the shape of `x` but for `axis`.
-        axis: Axis the indices count along.
-    """
-    return BY_TYPE[type(x)].take_along_axis(x, indices, axis)
 
 
 def ascontiguous(x: Array) -> Array:

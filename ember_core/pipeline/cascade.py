@@ -33,6 +33,8 @@ from ember_core.nn import (
 )
 from ember_core.ops import Array
 
+from .observation import Observation
+from .packing import PackedRows
 from .stage import State, StateField, zero_state
 from .windows import ExponentialWindows
 
@@ -231,12 +233,14 @@ class CascadePipeline(Module):
         z = ops.clip((x - self.mean) / self.deviation, -CLIP, CLIP)
         carried, seen = state["carried"], state["rows"]
         window = {name: value for name, value in state.items() if name in ("ewma", "ewvar")}
+        packed = PackedRows([shape[0]])
         rows, features = [], []
         for t in range(shape[1]):
             carried = ops.where(ops.isfinite(z[:, t]), z[:, t], carried)
             made = carried
             if self.windows is not None:
-                window, made = self.windows(window, carried, times[:, t], seen < 0.5)
+                columns = Observation(packed, elapsed=times[:, t], first=seen < 0.5)
+                window, made = self.windows.forward(window, carried, columns)
             seen = 0.0 * seen + 1.0
             rows.append(carried)
             features.append(made)

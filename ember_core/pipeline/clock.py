@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from ember_core import ops
-from ember_core.nn import Module
 
-NEARLY = 0.8  # of the largest peak's correlation: what makes an earlier peak the period itself
+from .observation import Observation
+from .stage import Stage, State
+
+NEARLY = 0.8  # share of the largest correlation at which an earlier peak is the period
 
 
-class Clock(Module):
+class Clock(Stage):
     """`sin(2 pi k t / P)` and `cos(2 pi k t / P)` for each period `P` and harmonic `k`.
 
     Args:
@@ -30,8 +32,13 @@ class Clock(Module):
         """Arguments that make an equal component."""
         return {"periods_seconds": list(self.periods_seconds), "harmonics": self.harmonics}
 
-    def forward(self, time_us: Any) -> Any:
-        """Clock features of event times.
+    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Any]:
+        """Add the clock features of the rows; the input passes unchanged."""
+        seen.clock = self.features(seen.time_us)
+        return {}, x
+
+    def features(self, time_us: Any) -> Any:
+        """Return the clock features of event times.
 
         Args:
             time_us: Event times, shape `(B,)`, int64 microseconds since the epoch.

@@ -1,18 +1,26 @@
-"""The shape of a pipeline, and what it hands out."""
+"""Configuration of a pipeline."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
-from ember_core import ops
+ADJUSTABLE: Final = (
+    "anomaly_severity",
+    "max_gap",
+    "warmup_score",
+    "warmup_alarm",
+    "quiet_rows",
+)
+"""Fields of `PipelineConfig` that shape neither weights nor state.
 
-from .stage import State
+They may change without training. Meta rows hold them in this order.
+"""
 
 
 @dataclass(frozen=True)
 class PipelineConfig:
-    """Everything that shapes a pipeline; times in the key's usual intervals or in rows.
+    """Shape and thresholds of a pipeline; times in the key's usual intervals or in rows.
 
     Attributes:
         channels: Names of the channels, in column order.
@@ -70,7 +78,7 @@ class PipelineConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse channels that cannot be told apart."""
+        """Refuse channels that share a name."""
         if not self.channels or len(set(self.channels)) < len(self.channels):
             raise ValueError(
                 "A pipeline needs channels of different names. Expected one or more. "
@@ -78,62 +86,13 @@ class PipelineConfig:
             )
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for `model.json`."""
+        """Return plain values for `model.json`."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> PipelineConfig:
-        """Inverse of `as_json`."""
+        """Make a configuration from `as_json`."""
         plain: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
         }
         return cls(**plain)
-
-
-@dataclass
-class Observation:
-    """What `observe` saw of rows.
-
-    Attributes:
-        state: State of the keys after their rows.
-        visible: The RBM's visible units, shape `(B, V)`, float32.
-        z: Normalised rows, shape `(B, C)`; missing channels carried or at their mean.
-        expected: What the liquid network expected of the row, shape `(B, C)`, same scale as `z`.
-        scored: True where the key is warm enough to be scored, shape `(B,)`.
-        may_fire: True where it may alarm, shape `(B,)`.
-        learning: Share with which the tail learns this row during warm-up, shape `(B,)`.
-        raw: Unscaled features, shape `(B, D)`, for fitting.
-        basis: Input of the liquid read-out, for fitting.
-        elapsed: Time since the key's row before, in usual intervals, shape `(B,)`.
-        interval: The key's usual interval after the row, in seconds, shape `(B,)`, float64.
-    """
-
-    state: State
-    visible: Any
-    z: Any
-    expected: Any
-    scored: Any
-    may_fire: Any
-    learning: Any
-    raw: Any = field(repr=False)
-    basis: Any = field(repr=False)
-    elapsed: Any = field(repr=False)
-    interval: Any = field(repr=False)
-
-
-@dataclass
-class Decision:
-    """What `decide` made of scored rows: state of the keys, and arrays of shape `(B,)`."""
-
-    state: State
-    severity: Any
-    evidence: Any
-    firing: Any
-    """Whether an episode is open after the row."""
-    fires: Any
-    resolves: Any
-
-    @property
-    def probability(self) -> Any:
-        """Tail probability of each row for its key, float64."""
-        return 10.0 ** (-ops.astype(self.severity, "float64"))

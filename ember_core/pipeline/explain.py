@@ -1,4 +1,4 @@
-"""Which channels made a record improbable: closed form from the free energy."""
+"""Share of each channel in a row's improbability: closed form from the free energy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ember_core import ops
-from ember_core.nn import Module
+
+from .observation import Observation
+from .rbm_score import freeze_rbm
+from .stage import Stage, State
 
 
 class _Part(NamedTuple):
@@ -21,7 +24,7 @@ class _Part(NamedTuple):
     precision: Any  # (S, 1, V_c)
 
 
-class Explainer(Module):
+class Explainer(Stage):
     """Free energy gained when one channel is replaced by what the rest of the record expects.
 
     For channel `c` with visible units `V_c`: take them out of the hidden units' input, let the
@@ -41,23 +44,23 @@ class Explainer(Module):
         self._rbm: Any = None
 
     def prepare(self, rbm: Any) -> None:
-        """Take the weights of a Gaussian RBM; again after they change."""
-        frozen = rbm.frozen()
+        """Freeze the weights of a Gaussian RBM; again after they change."""
+        frozen = freeze_rbm(rbm)
         owner = np.asarray(self.channel_of_visible)
         weights = ops.to_numpy(rbm.weights.data).astype(np.float64)
         sigma = ops.to_numpy(rbm.sigma).astype(np.float64)[:, None]
         self._rbm = frozen
         self._parts = []
         of_channel = [np.flatnonzero(owner == channel) for channel in range(self.n_channels)]
-        for size in sorted({at.size for at in of_channel} - {0}):
-            channels = [c for c, at in enumerate(of_channel) if at.size == size]
-            at = np.stack([of_channel[c] for c in channels])
+        for size in sorted({units.size for units in of_channel} - {0}):
+            channels = [c for c, units in enumerate(of_channel) if units.size == size]
+            units = np.stack([of_channel[c] for c in channels])
             columns, into, back = (
                 ops.from_numpy(np.ascontiguousarray(x), like=rbm.sigma)
                 for x in (
-                    at.ravel(),
-                    (weights / sigma)[at],
-                    (weights * sigma)[at].transpose(0, 2, 1),
+                    units.ravel(),
+                    (weights / sigma)[units],
+                    (weights * sigma)[units].transpose(0, 2, 1),
                 )
             )
             self._parts.append(
@@ -71,11 +74,15 @@ class Explainer(Module):
                 )
             )
 
-    def forward(self, visible: Any) -> Any:
-        """Shares of the channels in records.
+    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Any]:
+        """Return the shares `(R, C)` of the channels in rows of visible units `(R, V)`."""
+        return {}, self.shares(x)
+
+    def shares(self, visible: Any) -> Any:
+        """Return the shares of the channels in the free energy of rows.
 
         Args:
-            visible: Shape `(B, V)`, float32.
+            visible: Visible units, shape `(B, V)`, float32.
 
         Returns:
             Shares of shape `(B, C)`, float64, each >= 0, every row summing to 1; a row's bits do
@@ -83,18 +90,18 @@ class Explainer(Module):
         """
         drive = self._rbm.drive(visible)
         energy = ops.sum(ops.softplus(drive), axis=1)
-        gains = [0.0 * energy] * self.n_channels  # of a channel without units
+        gains = [0.0 * energy] * self.n_channels  # a channel without units keeps 0
         for part in self._parts:
-            own = ops.take(visible, part.columns, 1)
-            own = ops.reshape(own, (len(own), len(part.channels), -1))
-            own = ops.ascontiguous(ops.transpose(own, (1, 0, 2)))
-            without = drive - ops.exact_matmul(own, part.into)
+            values = ops.take(visible, part.columns, 1)
+            values = ops.reshape(values, (len(values), len(part.channels), -1))
+            values = ops.ascontiguous(ops.transpose(values, (1, 0, 2)))
+            without = drive - ops.exact_matmul(values, part.into)
             expected = ops.exact_matmul(ops.sigmoid(without), part.back) + part.bias
-            then = without + ops.exact_matmul(expected, part.into)
-            departure = ops.square((own - part.bias) * part.precision)
-            usual = ops.square((expected - part.bias) * part.precision)
-            quadratic = 0.5 * ops.sum(departure - usual, axis=-1)
-            gained = quadratic - energy + ops.sum(ops.softplus(then), axis=-1)
+            replaced = without + ops.exact_matmul(expected, part.into)
+            departure = ops.square((values - part.bias) * part.precision)
+            expected_departure = ops.square((expected - part.bias) * part.precision)
+            quadratic = 0.5 * ops.sum(departure - expected_departure, axis=-1)
+            gained = quadratic - energy + ops.sum(ops.softplus(replaced), axis=-1)
             for i, channel in enumerate(part.channels):
                 gains[channel] = gained[i]
         gain = ops.maximum(ops.astype(ops.stack(gains, axis=1), "float64"), 0.0)

@@ -1,4 +1,4 @@
-"""A fitted pipeline with what it knows of each key, and the bundle it is kept in."""
+"""A fitted pipeline with the first state of each key, and the bundle that holds both."""
 
 from __future__ import annotations
 
@@ -15,29 +15,17 @@ from ember_core.serialize import (
     save_bundle,
 )
 
+from .config import ADJUSTABLE
 from .motor import Calibration, MotorNeuron
 from .pipeline import Pipeline
-from .stage import State, zero_state
+from .stage import Role, State, names_with, zero_state
 
-# What training learns of a key; every other field of its state begins at zero.
-LEARNT = (
-    "known",
-    "interval",
-    "norm_mean",
-    "norm_var",
-    "norm_low",
-    "norm_high",
-    "feature_mean",
-    "feature_var",
-    "ewvar",
-    "tail_mid",
-    "tail_high",
-    "tail_excess",
-)
+_BUNDLE_NAMES = {"visible.whitener": "whitener"}
+"""Weights that bundles hold under an older name."""
 
 
 _FOREIGN = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
-"""What a card leads to whose values are not those that `save` writes."""
+"""Errors that follow from a card whose values are not those that `save` writes."""
 
 
 _SIZES = (
@@ -61,7 +49,7 @@ class FleetModel:
         keys: Keys seen in training.
         key_state: First state of each, fields of shape `(K, ...)`.
         new_state: First state of a key never seen, fields of shape `(1, ...)`.
-        report: What training found: digest of the data, figures, thresholds.
+        report: Results of training: digest of the data, figures, thresholds.
         name: Name of the bundle.
         version: Version of the bundle, as the user counts.
         sha256: Digest of the bundle's tensors; empty until saved or loaded.
@@ -104,11 +92,10 @@ class FleetModel:
         Raises:
             ValueError: If a field of `config` shapes weights or state.
         """
-        free = {"warmup_score", "warmup_alarm", "quiet_rows", "max_gap", "anomaly_severity"}
-        if not config.keys() <= free:
+        if not config.keys() <= set(ADJUSTABLE):
             raise ValueError(
-                f"These fields are fixed by training. Expected some of {sorted(free)}. "
-                f"Received: {sorted(config.keys() - free)}."
+                f"These fields are fixed by training. Expected some of {sorted(ADJUSTABLE)}. "
+                f"Received: {sorted(config.keys() - set(ADJUSTABLE))}."
             )
         p = self.pipeline
         p.config = replace(p.config, **config)
@@ -136,7 +123,7 @@ class FleetModel:
             ValueError: If there is no such backend or device.
             ImportError: If the backend's package is not installed.
         """
-        self.pipeline.to(backend=backend, device=device).frozen()
+        self.pipeline.to(backend=backend, device=device).freeze()
         for state in (self.key_state, self.new_state):
             for name, value in state.items():
                 state[name] = ops.to(value, backend=backend, device=device)
@@ -149,9 +136,13 @@ class FleetModel:
             directory: Folder; made if it is not there.
         """
         p = self.pipeline
-        arrays = {f"weights.{k}": ops.to_numpy(v) for k, v in p.state_dict().items()}
+        arrays = {
+            f"weights.{_BUNDLE_NAMES.get(name, name)}": ops.to_numpy(value)
+            for name, value in p.state_dict().items()
+        }
+        learned = names_with(Role.LEARNED, p.state_fields())
         for prefix, state in (("key", self.key_state), ("new", self.new_state)):
-            arrays |= {f"{prefix}.{n}": ops.to_numpy(state[n]) for n in LEARNT if n in state}
+            arrays |= {f"{prefix}.{name}": ops.to_numpy(state[name]) for name in learned}
         card = {
             "name": self.name,
             "version": self.version,
@@ -185,21 +176,21 @@ class FleetModel:
     @classmethod
     def _load(cls, directory: str | Path) -> FleetModel:
         arrays, card = load_bundle(directory)
-        digest = card_digest(card)  # of the bytes read, not of what lies there by now
+        digest = card_digest(card)  # of the bytes read: the files may have changed since
         try:
             _check_sizes(card["config"], sum(value.size for value in arrays.values()))
             pipeline = Pipeline.from_config(card)
+            names = {old: name for name, old in _BUNDLE_NAMES.items()}
             weights = {k[8:]: v for k, v in arrays.items() if k.startswith("weights.")}
-            pipeline.load_state_dict(weights)
+            pipeline.load_state_dict({names.get(k, k): v for k, v in weights.items()})
             keys = [_key_bytes(k) for k in card["keys"]]
             states = []
             for prefix, batch in (("key", len(keys)), ("new", 1)):
                 state = zero_state(pipeline.state_fields(), batch)
-                for name in LEARNT:
-                    if name in state:
-                        state[name][...] = arrays[f"{prefix}.{name}"]
+                for name in names_with(Role.LEARNED, pipeline.state_fields()):
+                    state[name][...] = arrays[f"{prefix}.{name}"]
                 states.append({n: ops.from_numpy(v) for n, v in state.items()})
-            pipeline.frozen()
+            pipeline.freeze()
         except _FOREIGN as error:
             raise BundleError(
                 f"The bundle does not hold a pipeline of this version. Received: {directory}: "
@@ -221,11 +212,11 @@ def _check_sizes(config: dict[str, Any], numbers: int) -> None:
     """Refuse sizes that the bundle's arrays cannot have, before memory is asked for them.
 
     Raises:
-        ValueError: If a size is larger than the count of numbers in all arrays, or what is true or
-            false is a number.
+        ValueError: If a size is larger than the count of numbers in all arrays, or a flag is a
+            number.
     """
     for name in ("levels", "clock_visible"):
-        if not isinstance(config.get(name, True), bool):  # a number would be taken for how many
+        if not isinstance(config.get(name, True), bool):  # a number would be taken for a count
             raise ValueError(f"{name}={config[name]}, but it is true or false")
     for name in _SIZES:
         value = config.get(name, 0)
@@ -235,7 +226,7 @@ def _check_sizes(config: dict[str, Any], numbers: int) -> None:
 
 
 def _key_text(key: bytes) -> str:
-    """A key as JSON can hold it: its text, or NUL and hexadecimal where it is none."""
+    """Return a key as JSON can hold it: its text, or NUL and hexadecimal."""
     try:
         text = key.decode()
     except UnicodeDecodeError:
@@ -244,5 +235,5 @@ def _key_text(key: bytes) -> str:
 
 
 def _key_bytes(text: str) -> bytes:
-    """Inverse of `_key_text`."""
+    """Return the key of a text from `_key_text`."""
     return bytes.fromhex(text[1:]) if text.startswith("\0") else text.encode()

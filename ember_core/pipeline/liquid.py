@@ -19,17 +19,18 @@ from typing import Any
 import numpy as np
 
 from ember_core import ops
-from ember_core.nn import AutoNCP, Module, Parameter
-from ember_core.pipeline.kernels.liquid import PackedLiquid
+from ember_core.nn import AutoNCP, Parameter
+from ember_core.pipeline.kernels import KERNELS
 
+from .observation import Observation
 from .packing import PackedRows
-from .stage import State, StateField
+from .stage import Stage, State, StateField
 
 MOTOR_SHARE = 4  # one neuron in four is a motor neuron
 GAPS = 8  # elapsed times whose growth of residuals is known: 1, 2, 4 ... 128 usual intervals
 
 
-class LiquidNetwork(Module):
+class LiquidNetwork(Stage):
     """Frozen or trained liquid cell with a linear read-out of forecasts.
 
     Inputs are each channel's departure from its own slow average and the clock; forecasts are
@@ -45,6 +46,7 @@ class LiquidNetwork(Module):
         n_clock: Clock columns appended to the input.
         hidden: Neurons, `H`.
         horizons: Forecast horizons in rows.
+        residuals: Horizons whose residuals follow the features in the output.
         tau_max: Longest time constant, in usual intervals.
         anchor_half_life: Half-life of the slow average, in usual intervals.
         sparsity: Share of synapses left out of the wiring.
@@ -62,6 +64,7 @@ class LiquidNetwork(Module):
         hidden: int = 32,
         horizons: tuple[int, ...] = (1,),
         *,
+        residuals: tuple[int, ...] = (),
         tau_max: float = 2880.0,
         anchor_half_life: float = 20.0,
         sparsity: float = 0.5,
@@ -77,8 +80,14 @@ class LiquidNetwork(Module):
                 "Horizons are counted in rows ahead. Expected one or more, each >= 1. "
                 f"Received: horizons={horizons}."
             )
+        if not set(residuals) <= set(horizons):
+            raise ValueError(
+                "Residuals need a forecast. Expected residuals that are some of the horizons. "
+                f"Received: horizons={horizons}, residuals={residuals}."
+            )
         self.n_channels, self.n_clock, self.hidden = n_channels, n_clock, hidden
         self.horizons = tuple(int(h) for h in horizons)
+        self.residuals = tuple(int(h) for h in residuals)
         self.tau_max, self.anchor_half_life = float(tau_max), float(anchor_half_life)
         self.sparsity, self.seed = float(sparsity), int(seed)
         n_in = n_channels + n_clock
@@ -88,13 +97,13 @@ class LiquidNetwork(Module):
         self.wiring.build(n_in)
         sensory = np.abs(np.asarray(self.wiring.sensory_adjacency_matrix)).astype(np.float32)
         inner = np.abs(np.asarray(self.wiring.adjacency_matrix)).astype(np.float32)
-        own = np.maximum(inner, np.eye(hidden, dtype=np.float32))
+        gate_mask = np.maximum(inner, np.eye(hidden, dtype=np.float32))
         rng = np.random.default_rng(seed)
         synapses = np.concatenate([_fan_in(rng, sensory, 0.5), _spectral(rng, inner, 0.9)], axis=0)
         self.synapses = Parameter(ops.from_numpy(synapses))
         bias = (0.1 * rng.standard_normal(hidden)).astype(np.float32)
         self.bias = Parameter(ops.from_numpy(bias))
-        gates = np.concatenate([_fan_in(rng, own, 1.5), _fan_in(rng, own, 0.5)], axis=1)
+        gates = np.concatenate([_fan_in(rng, gate_mask, 1.5), _fan_in(rng, gate_mask, 0.5)], axis=1)
         self.content_gate = Parameter(ops.from_numpy(gates))
         tau = np.exp(np.linspace(0.0, np.log(max(self.tau_max, 2.0)), hidden))
         self.register_buffer("tau", ops.from_numpy(rng.permutation(tau).astype(np.float32)))
@@ -102,7 +111,7 @@ class LiquidNetwork(Module):
         self.readout = Parameter(ops.zeros((hidden + n_in + 1, n_out)))
         self.register_buffer("growth", ops.ones((len(self.horizons), GAPS, n_channels)))
         self._exact: dict[str, Any] = {}
-        self._of_turns: PackedLiquid | None = None
+        self._kernel: Any = None
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make an equal network (weights apart)."""
@@ -111,6 +120,7 @@ class LiquidNetwork(Module):
             "n_clock": self.n_clock,
             "hidden": self.hidden,
             "horizons": list(self.horizons),
+            "residuals": list(self.residuals),
             "tau_max": self.tau_max,
             "anchor_half_life": self.anchor_half_life,
             "sparsity": self.sparsity,
@@ -131,32 +141,32 @@ class LiquidNetwork(Module):
         )
 
     def arrays_changed(self) -> None:
-        """Exact weights are prepared anew at the next use."""
+        """Drop the exact weights; they are prepared again at the next use."""
         self._exact = {}
-        self._of_turns = None
+        self._kernel = None
 
-    def frozen(self) -> None:
+    def freeze(self) -> None:
         """Prepare the weights for exact products; call again after changing a parameter."""
         self._exact = {
             name: ops.exact_weight(getattr(self, name).data)
             for name in ("synapses", "content_gate", "readout")
         }
-        self._of_turns = None
+        self._kernel = None
 
     def _product(self, x: Any, name: str) -> Any:
-        """`x` times a weight: exact, or differentiable while training."""
+        """Multiply `x` by a weight: exactly, or differentiably while training."""
         if self.training:
             self._exact = {}  # weights move without `assign` now
             return ops.matmul(x, getattr(self, name).data)
         if not self._exact:
-            self.frozen()
+            self.freeze()
         return ops.exact_matmul(x, self._exact[name])
 
     def advance(self, x: Any, h: Any, elapsed: Any) -> Any:
-        """The cell alone.
+        """Advance the cell by one row per key.
 
         Args:
-            x: Its input, departures from the slow average and the clock, `(B, C + n_clock)`.
+            x: Departures from the slow average, and the clock, `(B, C + n_clock)`.
             h: Liquid state before, shape `(B, H)`.
             elapsed: Time since the row before, in usual intervals, shape `(B,)`.
 
@@ -165,176 +175,186 @@ class LiquidNetwork(Module):
         """
         tanh, exp = (ops.tanh, ops.exp) if self.training else (ops.exact_tanh, ops.exact_exp)
         inner = tanh(self._product(ops.concatenate([x, h], axis=1), "synapses") + self.bias.data)
-        both = self._product(inner, "content_gate")
-        rate = exp(ops.clip(both[:, self.hidden :], -2.0, 2.0)) / self.tau
+        gates = self._product(inner, "content_gate")
+        rate = exp(ops.clip(gates[:, self.hidden :], -2.0, 2.0)) / self.tau
         decay = exp(-elapsed[:, None] * rate)
-        return decay * h + (1.0 - decay) * tanh(both[:, : self.hidden])
+        return decay * h + (1.0 - decay) * tanh(gates[:, : self.hidden])
 
     def ahead(self, basis: Any) -> Any:
-        """Departures forecast from the slow average, the horizons one after the other.
+        """Forecast departures from the slow average, the horizons one after the other.
 
         Args:
-            basis: Liquid state and input, as `forward` gives them, `(..., H + C + n_clock)`.
+            basis: Liquid state and input, as in `Observation.basis`, `(..., H + C + n_clock)`.
 
         Returns:
             Shape `(..., P * C)`, in usual deviations.
         """
-        ones = ops.ones_like(basis[..., :1])
-        return self._product(ops.concatenate([basis, ones], axis=-1), "readout")
+        constant = ops.ones_like(basis[..., :1])
+        return self._product(ops.concatenate([basis, constant], axis=-1), "readout")
 
-    def forward(
-        self,
-        state: State,
-        z: Any,
-        clock: Any,
-        elapsed: Any,
-        first: Any,
-        rows: Any,
-        turns: PackedRows | None = None,
-    ) -> tuple[State, Any, Any]:
-        """What was forecast for each row, then the step, then new forecasts.
+    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Any]:
+        """Compare each row with its forecast, advance the cell, and forecast rows to come.
+
+        Reads `z`, `clock`, `elapsed`, `first` and `rows` of the rows; adds `due`, the forecasts
+        for them, and `basis`, the read-out's input.
 
         Args:
-            state: This component's fields.
-            z: Normalised rows, shape `(B, C)`, float32.
-            clock: Clock features, shape `(B, n_clock)`, float32.
-            elapsed: Time since the key's previous row, in usual intervals, shape `(B,)`.
-            first: True where the key has no previous row, shape `(B,)`.
-            rows: Rows the key's liquid state had absorbed before, shape `(B,)`, int64.
-            turns: Which key each row is of, on NumPy's arrays; without them, rows and fields of
-                the state are one to one.
+            state: Fields of this stage, `(K, ...)`.
+            x: Features, shape `(R, D)`, to which the residuals are appended.
+            seen: Columns of the rows.
 
         Returns:
-            The state after the rows; the forecasts made for each row, one block of `C` per
-            horizon, shape `(B, P, C)`, in usual deviations; the network input with the liquid
-            state, shape `(B, H + C + n_clock)`, which a read-out is fitted on.
+            The state after the rows, and the features with the residuals.
         """
-        if turns is not None and not turns.once:
-            return self._turns(state, z, clock, elapsed, first, rows, turns)
-        fresh = first[:, None]
-        anchor_before = ops.where(fresh, z, state["anchor"])
-        due, slots = [], []
-        which = ops.arange(z.shape[0], like=z)
-        offset = 0
-        for horizon in self.horizons:
-            slot = offset + rows % horizon
-            made = state["pending"][which, slot]
-            ready = (rows >= horizon)[:, None]
-            due.append(ops.where(ready, made, anchor_before))
-            slots.append(slot)
-            offset += horizon
-        anchor = anchor_before + (1.0 - self._kept(elapsed)) * (z - anchor_before)
-        x = ops.concatenate([z - anchor, clock], axis=1)
+        packed, z, elapsed = seen.packed, seen.z, seen.elapsed
+        # The first row of each key comes first; a new key's average begins at it.
+        fresh = seen.first[: packed.keys, None]
+        start = ops.where(fresh, z[: packed.keys], state["anchor"])
+        gain = ops.repeat(1.0 - self._kept(elapsed), self.n_channels, 1)
+        anchor, _ = packed.ewma(start, z, gain)
+        inputs = ops.concatenate([z - anchor, seen.clock], axis=1)
         h = ops.where(fresh, 0.0 * state["liquid"], state["liquid"])
-        h = self.advance(x, h, elapsed)
-        basis = ops.concatenate([h, x], axis=1)
-        ahead = self.ahead(basis)
-        pending = state["pending"]
-        ring = ops.arange(sum(self.horizons), like=z)
-        for i, slot in enumerate(slots):
-            block = ahead[:, i * self.n_channels : (i + 1) * self.n_channels]
-            here = (ring[None, :] == slot[:, None])[:, :, None]
-            pending = ops.where(here, (anchor + block)[:, None, :], pending)
-        return (
-            {"anchor": anchor, "liquid": h, "pending": pending},
-            ops.stack(due, axis=1),
-            basis,
-        )
+        kernel = self.kernel(h, packed)
+        if kernel is None:
+            h = self.states(inputs, h, elapsed, packed)
+        else:
+            h = kernel.states(inputs, h, elapsed, packed)
+        seen.basis = ops.concatenate([h, inputs], axis=1)
+        forecasts = self.ahead(seen.basis)
+        renew = self._renewed if packed.once else self._renewed_packed
+        seen.due, pending = renew(state["pending"], start, anchor, forecasts, seen)
+        if self.residuals:
+            residual = self.residual(z, seen.due, elapsed)
+            blocks = [residual[:, self.horizons.index(h)] for h in self.residuals]
+            x = ops.concatenate([x, *blocks], axis=1)
+        return {"anchor": packed.last(anchor), "liquid": packed.last(h), "pending": pending}, x
+
+    def states(self, x: Any, h: Any, elapsed: Any, packed: PackedRows) -> Any:
+        """Return the liquid state after each row, step after step: the form kernels are held to.
+
+        Args:
+            x: Input of the cell, `(R, C + n_clock)`.
+            h: Liquid state before each key's first row, `(K, H)`.
+            elapsed: Time since the row before, in usual intervals, `(R,)`.
+            packed: Key of each row.
+
+        Returns:
+            Shape `(R, H)`.
+        """
+
+        def advance(state: State, x: Any, elapsed: Any) -> State:
+            return {"h": self.advance(x, state["h"], elapsed)}
+
+        return packed.scan(advance, {"h": h}, x, elapsed)["h"]
+
+    def kernel(self, h: Any, packed: PackedRows) -> Any:
+        """Return the fast form of `states`, or None where it does not apply.
+
+        Args:
+            h: Liquid state before each key's first row, `(K, H)`.
+            packed: Key of each row.
+        """
+        if packed.once or self.training:
+            return None
+        if self._kernel is None:
+            if not self._exact:
+                self.freeze()
+            synapses, gates = self._exact["synapses"], self._exact["content_gate"]
+            self._kernel = KERNELS["liquid"](synapses, gates, self.bias.data, self.tau)
+        return self._kernel if self._kernel.applies(h) else None
 
     def _kept(self, elapsed: Any) -> Any:
-        """What the slow average keeps of itself, shape `(B, 1)`."""
-        fading = elapsed * float(-np.log(2.0) / self.anchor_half_life)
-        return (ops.exp(fading) if self.training else ops.exact_exp(fading))[:, None]
+        """Return the share that the slow average keeps of itself, shape `(B, 1)`."""
+        exponent = elapsed * float(-np.log(2.0) / self.anchor_half_life)
+        return (ops.exp(exponent) if self.training else ops.exact_exp(exponent))[:, None]
 
-    def _turns(
-        self,
-        state: State,
-        z: Any,
-        clock: Any,
-        elapsed: Any,
-        first: Any,
-        rows: Any,
-        turns: PackedRows,
-    ) -> tuple[State, Any, Any]:
-        """`forward` of several rows a key: only averages and neurons run in turns."""
-        c, fresh = self.n_channels, first[: turns.keys, None]
-        start = np.where(fresh, z[: turns.keys], state["anchor"])
-        gain = np.repeat(1.0 - self._kept(elapsed), c, axis=1)
-        anchor, _ = turns.follow(start, z, gain)
-        x = np.concatenate([z - anchor, clock], axis=1)
-        h = np.where(fresh, 0.0 * state["liquid"], state["liquid"])
-        h = self._neurons(x, h, elapsed, turns)
-        basis = np.concatenate([h, x], axis=1)
-        ahead = self.ahead(basis)
-        anchor_before = turns.before(start, anchor)
-        pending = state["pending"].copy()
-        still = turns.turn[turns.last][turns.key] - turns.turn  # rows of the key that follow
+    def _renewed(
+        self, pending: Any, start: Any, anchor: Any, forecasts: Any, seen: Observation
+    ) -> tuple[Any, Any]:
+        """Take out the forecasts that are due and put new ones in, one row per key.
+
+        Args:
+            pending: Forecasts not yet due, `(K, sum(horizons), C)`.
+            start: Slow average before the row, `(K, C)`.
+            anchor: Slow average after it, `(K, C)`.
+            forecasts: New forecasts, departures from it, `(K, P * C)`.
+            seen: Columns of the rows.
+
+        Returns:
+            Forecasts due at the row, `(K, P, C)`, and the renewed `pending`.
+        """
+        c = self.n_channels
+        key = ops.arange(anchor.shape[0], like=anchor)
+        ring = ops.arange(sum(self.horizons), like=anchor)
+        due, offset, renewed = [], 0, pending
+        for i, horizon in enumerate(self.horizons):
+            # Each horizon has a ring of as many slots: the one that is due is the next to fill.
+            slot = offset + seen.rows % horizon
+            ready = (seen.rows >= horizon)[:, None]
+            due.append(ops.where(ready, pending[key, slot], start))
+            here = (ring[None, :] == slot[:, None])[:, :, None]
+            block = anchor + forecasts[:, i * c : (i + 1) * c]
+            renewed = ops.where(here, block[:, None, :], renewed)
+            offset += horizon
+        return ops.stack(due, axis=1), renewed
+
+    def _renewed_packed(
+        self, pending: Any, start: Any, anchor: Any, forecasts: Any, seen: Observation
+    ) -> tuple[Any, Any]:
+        """Do the same for several rows a key; anchors and forecasts are those of all rows."""
+        c, packed, rows = self.n_channels, seen.packed, seen.rows
+        renewed, previous = pending.copy(), packed.previous(start, anchor)
+        rows_to_come = packed.step[packed.last_rows][packed.key] - packed.step
         due, offset = [], 0
         for i, horizon in enumerate(self.horizons):
-            made = anchor + ahead[:, i * c : (i + 1) * c]
+            block = anchor + forecasts[:, i * c : (i + 1) * c]
             slot = offset + rows % horizon
-            earlier = turns.back(horizon)
-            here = len(rows) - len(earlier)
-            old = state["pending"][turns.key[:here], slot[:here]]
+            # A key's first rows take forecasts from before the batch, the others from inside it.
+            earlier = packed.earlier(horizon)
+            n_first = len(rows) - len(earlier)
+            stored = pending[packed.key[:n_first], slot[:n_first]]
             ready = (rows >= horizon)[:, None]
-            due.append(np.where(ready, np.concatenate([old, made[earlier]]), anchor_before))
-            kept = still < horizon
-            pending[turns.key[kept], slot[kept]] = made[kept]
+            due.append(np.where(ready, np.concatenate([stored, block[earlier]]), previous))
+            stays = rows_to_come < horizon
+            renewed[packed.key[stays], slot[stays]] = block[stays]
             offset += horizon
-        after = {"anchor": turns.ends(anchor), "liquid": turns.ends(h), "pending": pending}
-        return after, np.stack(due, axis=1), basis
-
-    def _neurons(self, x: Any, h: Any, elapsed: Any, turns: PackedRows) -> Any:
-        """Liquid state after each row, `(R, H)`."""
-        if not self.training and not self._exact:
-            self.frozen()
-        if self._of_turns is None and not self.training:
-            exact = self._exact
-            self._of_turns = PackedLiquid(
-                exact["synapses"], exact["content_gate"], self.bias.data, self.tau
-            )
-        if not self.training and self._of_turns is not None and self._of_turns.can(h):
-            return self._of_turns(x, h, elapsed, turns)
-
-        def step(before: State, x: Any, elapsed: Any) -> State:
-            return {"h": self.advance(x, before["h"], elapsed)}
-
-        return turns.scan(step, {"h": h}, x, elapsed)["h"]
+        return np.stack(due, axis=1), renewed
 
     def residual(self, z: Any, due: Any, elapsed: Any) -> Any:
-        """What came against what was forecast, over how it usually grows with the time passed.
+        """Return the difference between rows and forecasts, over its usual growth with time.
 
         A forecast for the next row says less the longer that row keeps one waiting: without this
         the first row after every outage is a surprise.
 
         Args:
             z: Normalised rows, shape `(B, C)`, float32.
-            due: What `forward` says was forecast for them, shape `(B, P, C)`.
+            due: Forecasts made for them, shape `(B, P, C)`.
             elapsed: Time since the key's previous row, in usual intervals, shape `(B,)`.
 
         Returns:
             Shape `(B, P, C)`, in usual deviations; unchanged at one usual interval or less.
         """
-        place = ops.clip(ops.log(ops.maximum(elapsed, 1.0)) / float(np.log(2.0)), 0.0, GAPS - 1.0)
-        low = ops.minimum(ops.floor(place), GAPS - 2.0)
-        share = (place - low)[:, None]
-        at = ops.astype(low, "int64")
+        # `growth` is known at waits of 1, 2, 4, ... intervals: interpolate between two of them.
+        octave = ops.clip(ops.log(ops.maximum(elapsed, 1.0)) / float(np.log(2.0)), 0.0, GAPS - 1.0)
+        lower = ops.minimum(ops.floor(octave), GAPS - 2.0)
+        share = (octave - lower)[:, None]
+        index = ops.astype(lower, "int64")
         departures = []
         for i in range(len(self.horizons)):
             sizes = self.growth[i]
-            size = sizes[at] + share * (sizes[at + 1] - sizes[at])
+            size = sizes[index] + share * (sizes[index + 1] - sizes[index])
             departures.append((z - due[:, i]) / size)
         return ops.stack(departures, axis=1)
 
 
 def _fan_in(rng: np.random.Generator, mask: Any, gain: float) -> Any:
-    """Random weights on the synapses of `mask`, each neuron's input of size `gain`."""
+    """Return random weights on the synapses of `mask`, each neuron's input of size `gain`."""
     weight = rng.standard_normal(mask.shape) * mask
     return (weight * gain / np.sqrt(np.maximum(mask.sum(axis=0), 1.0))).astype(np.float32)
 
 
 def _spectral(rng: np.random.Generator, mask: Any, radius: float) -> Any:
-    """Random recurrent weights on `mask`, scaled to a spectral radius (echo states fade)."""
+    """Return random recurrent weights on `mask`, scaled to a spectral radius (echo states fade)."""
     weight = rng.standard_normal(mask.shape) * mask
     largest = float(np.max(np.abs(np.linalg.eigvals(weight)), initial=0.0))
     norm = largest if largest > 1e-3 else float(np.linalg.norm(weight, 2)) or 1.0

@@ -9,21 +9,21 @@ again within the refractory time.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ember_core import ops
-from ember_core.nn import Module
 
-from .stage import State, StateField
+from .observation import Observation
+from .stage import Role, Stage, State, StateField
 
 USUAL_SHARE = 3e-3  # of training rows above the on-threshold where no budget is given
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How often training evidence rises how high: what a budget of false triggers is set by.
+    """Height and rate of the peaks of training evidence, from which a threshold follows.
 
     Evidence peaks above `off` come `rate` times per row; above their median `half` they thin out
     exponentially, by a factor e every `slope`.
@@ -45,12 +45,12 @@ class Calibration:
     level: float = 4.0
 
     def threshold(self, per_row: float) -> float:
-        """On-threshold at which a key's training peaks would have fired `per_row` times a row."""
-        on = self.half + self.slope * np.log(max(0.5 * self.rate / per_row, 1.0))
-        return float(min(max(on, self.off + 0.5), 11.0))
+        """Return the on-threshold that training peaks reach `per_row` times per row of a key."""
+        threshold = self.half + self.slope * np.log(max(0.5 * self.rate / per_row, 1.0))
+        return float(min(max(threshold, self.off + 0.5), 11.0))
 
     def at_budget(self, per_week: float) -> float:
-        """On-threshold for a number of false triggers per key and week."""
+        """Return the on-threshold for a number of false triggers per key and week."""
         return self.threshold(per_week * self.interval_seconds / 604_800.0)
 
 
@@ -64,20 +64,21 @@ def calibrate(traces: list[Any], interval_seconds: float) -> Calibration:
         traces: Evidence per key, each `(T,)`.
         interval_seconds: Usual interval between rows.
     """
-    every = np.concatenate(traces)
-    off, level = (float(q) for q in np.quantile(every, [0.95, 1.0 - USUAL_SHARE]))
-    peaks = np.asarray([p for trace in traces for p in _peaks(trace, off)])
+    evidence = np.concatenate(traces)
+    off_level, level = (float(q) for q in np.quantile(evidence, [0.95, 1.0 - USUAL_SHARE]))
+    level = max(level, off_level + 0.5)
+    peaks = np.asarray([p for trace in traces for p in _peaks(trace, off_level)])
     if peaks.size < 8:
-        few = 1.0 / max(every.size, 1)
-        return Calibration(off, off + 1.0, 0.5, few, interval_seconds, max(level, off + 0.5))
+        rate = 1.0 / max(evidence.size, 1)
+        return Calibration(off_level, off_level + 1.0, 0.5, rate, interval_seconds, level)
     half, quarter = np.quantile(peaks, [0.5, 0.75])
     slope = max(float(quarter - half) / float(np.log(2.0)), 0.05)
-    rate = peaks.size / every.size
-    return Calibration(off, float(half), slope, rate, interval_seconds, max(level, off + 0.5))
+    rate = peaks.size / evidence.size
+    return Calibration(off_level, float(half), slope, rate, interval_seconds, level)
 
 
 def leaky(severity: Any, time_constant_rows: float) -> Any:
-    """Evidence of a whole series of severities, `(T,)`, as the motor neuron integrates it."""
+    """Integrate a whole series of severities, `(T,)`, as the motor neuron does."""
     leak = float(1.0 - np.exp(-1.0 / time_constant_rows))
     out = np.empty(len(severity))
     e = 0.0
@@ -88,13 +89,20 @@ def leaky(severity: Any, time_constant_rows: float) -> Any:
 
 
 def _peaks(trace: Any, level: float) -> list[float]:
-    """Largest evidence of each excursion above `level`."""
-    above = np.concatenate([[False], trace > level, [False]])
-    edges = np.flatnonzero(above[1:] != above[:-1])
+    """Return the largest evidence of each excursion above `level`."""
+    is_above = np.concatenate([[False], trace > level, [False]])
+    edges = np.flatnonzero(is_above[1:] != is_above[:-1])
     return [float(trace[a:b].max()) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-class MotorNeuron(Module):
+class Firing(NamedTuple):
+    """Begin and end of episodes, shape `(B,)` each."""
+
+    fires: Any
+    resolves: Any
+
+
+class MotorNeuron(Stage):
     """Untrained motor neuron over the tail's severity.
 
     Args:
@@ -137,32 +145,25 @@ class MotorNeuron(Module):
 
     def state_fields(self) -> tuple[StateField, ...]:
         """Evidence, whether it fires, and the rest it still needs."""
+        role = Role.DECIDED
+        feedback = "added to the on-threshold by an operator's feedback"
         return (
-            StateField("evidence", "<f4", (), "leaky integral of severity"),
-            StateField("firing", "<u1", (), "1 while an episode is open"),
-            StateField("refractory", "<i4", (), "rows until it may fire again"),
-            StateField(
-                "feedback", "<f4", (), "added to the on-threshold by an operator's feedback"
-            ),
+            StateField("evidence", "<f4", (), "leaky integral of severity", role),
+            # An episode goes on under another model: it is the operator's, not the model's.
+            StateField("firing", "<u1", (), "1 while an episode is open", role | Role.MEASURED),
+            StateField("refractory", "<i4", (), "rows until it may fire again", role),
+            StateField("feedback", "<f4", (), feedback, role),
         )
 
-    def forward(self, state: State, severity: Any, may_fire: Any) -> tuple[State, Any, Any]:
-        """One scored row per key.
-
-        Args:
-            state: This component's fields.
-            severity: Shape `(B,)`, float32.
-            may_fire: False while the key warms up, shape `(B,)`.
-
-        Returns:
-            The state after the row, where it fires now, and where it resolves now, shape `(B,)`.
-        """
-        evidence = state["evidence"] + self.leak * (severity - state["evidence"])
-        open_now = state["firing"] > 0
+    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Firing]:
+        """Integrate the severity `(B,)` of one row per key; fire only where `seen.may_fire`."""
+        evidence = state["evidence"] + self.leak * (x - state["evidence"])
+        is_open = state["firing"] > 0
         rested = state["refractory"] <= 0
-        fires = ~open_now & rested & may_fire & (evidence >= self.on + state["feedback"])
-        resolves = open_now & (evidence < self.off)
-        firing = (open_now & ~resolves) | fires
+        threshold = self.on + state["feedback"]
+        fires = ~is_open & rested & seen.may_fire & (evidence >= threshold)
+        resolves = is_open & (evidence < self.off)
+        firing = (is_open & ~resolves) | fires
         refractory = ops.where(
             resolves,
             0 * state["refractory"] + self.refractory_rows,
@@ -175,6 +176,5 @@ class MotorNeuron(Module):
                 "refractory": ops.astype(refractory, "int32"),
                 "feedback": state["feedback"],
             },
-            fires,
-            resolves,
+            Firing(fires, resolves),
         )

@@ -1,19 +1,20 @@
-"""A key's own scale for every feature: what makes shared weights as good as weights of its own."""
+"""Scale of every feature for one key, so that shared weights are as good as its own."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ember_core import ops
-from ember_core.nn import Module
 
-from .stage import State, StateField
+from .observation import Observation
+from .stage import Role, Stage, State, StateField
 
 CLIP = 10.0
+SETTLING_ROWS = 64  # of an unknown key: the normaliser alone learns
 FLOOR = 0.05  # smallest deviation of a feature, in usual deviations of its channel
 
 
-class FeatureScaler(Module):
+class FeatureScaler(Stage):
     """`f = clip((f - mean) / (max(std, 0.05) heavy), -10, 10)` with each key's own moments.
 
     `heavy` is how much farther than a Gaussian's the fleet's extremes of a feature lie, as the
@@ -25,7 +26,7 @@ class FeatureScaler(Module):
 
     Attributes:
         heavy: Buffer `(D,)`, at least 1.
-        prior_rows: Buffer `(D,)`: as how many rows the moments count that a key begins with.
+        prior_rows: Buffer `(D,)`: number of rows that a new key's first moments count as.
     """
 
     heavy: Any
@@ -41,17 +42,17 @@ class FeatureScaler(Module):
         """Mean and variance of each feature."""
         d = (self.n_features,)
         return (
-            StateField("feature_mean", "<f4", d, "mean of each feature"),
-            StateField("feature_var", "<f4", d, "variance of each feature"),
+            StateField("feature_mean", "<f4", d, "mean of each feature", Role.LEARNED),
+            StateField("feature_var", "<f4", d, "variance of each feature", Role.LEARNED),
         )
 
     def learn(self, state: State, features: Any, weight: Any) -> State:
-        """Take one row per key into the moments.
+        """Update the moments by one row per key.
 
         Args:
-            state: This component's fields.
+            state: Fields of this stage.
             features: Shape `(B, D)`, float32.
-            weight: Shape `(B,)`, float32: share of the new row among its own; 0 learns nothing.
+            weight: Weight of the new row among the key's own, `(B,)`, float32; 0 learns nothing.
 
         Returns:
             The two fields after the row.
@@ -63,7 +64,26 @@ class FeatureScaler(Module):
         var = ops.where(w >= 1.0, 0.0 * spread, state["feature_var"] * (1.0 - w) + w * spread)
         return {"feature_mean": mean, "feature_var": var}
 
-    def forward(self, state: State, features: Any) -> Any:
-        """Scaled features, shape `(B, D)`, float32, within +-10."""
+    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Any]:
+        """Scale features `(R, D)`; keys that warm up learn them first."""
+        packed, seen.raw = seen.packed, x
+        moments = {f.name: state[f.name] for f in self.state_fields()}
+        learns = seen.warming & (seen.rows >= SETTLING_ROWS)
+        if bool(ops.any(learns)):
+            count = ops.astype(seen.rows, "float64") - (SETTLING_ROWS - 1.0)
+            weight = ops.where(learns, 1.0 / ops.maximum(count, 1.0), 0.0)
+            per_row = packed.scan(self.learn, moments, x, ops.astype(weight, "float32"))
+            moments = {name: packed.last(value) for name, value in per_row.items()}
+        else:
+            per_row = {name: packed.expand(value) for name, value in moments.items()}
+        return moments, self.scale(per_row, x)
+
+    def scale(self, state: State, features: Any) -> Any:
+        """Return scaled features within +-10, float32.
+
+        Args:
+            state: Moments of each row's key, `(B, D)` each.
+            features: Shape `(B, D)`, float32.
+        """
         std = ops.maximum(ops.sqrt(ops.maximum(state["feature_var"], 0.0)), FLOOR) * self.heavy
         return ops.clip((features - state["feature_mean"]) / std, -CLIP, CLIP)

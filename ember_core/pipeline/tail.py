@@ -1,4 +1,4 @@
-"""Score to tail probability: the same scale for every key, in O(1) state.
+"""Tail probability of a score: the same scale for every key, in O(1) state.
 
 The log of the score above a high quantile `q` is close to exponential on real telemetry
 (better than a generalised Pareto fit on SMD), so the probability of a score is
@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from ember_core import ops
-from ember_core.nn import Module
 
-from .stage import State, StateField
+from .observation import Observation
+from .stage import Role, Stage, State, StateField
 
 QUANTILE = 0.98
 MAX_SEVERITY = 12.0
@@ -28,7 +28,7 @@ TOP = float(-np.log(1.0 - QUANTILE))
 HALF = float(np.log(2.0))
 
 
-class Tail(Module):
+class Tail(Stage):
     """Running tail of the log score of a key.
 
     Adaptation is gated: the tail learns from rows that are not alarming, slowly. Once an alarm has
@@ -38,7 +38,7 @@ class Tail(Module):
 
     Args:
         floor: Constant taken off the score before the log: the smallest score of training.
-        half_life_rows: How slowly the tail follows; 0 keeps it frozen.
+        half_life_rows: Half-life with which the tail follows, in rows; 0 keeps it frozen.
         freeze_rows: Rows of alarm after which it learns again; 0: never in an alarm.
     """
 
@@ -72,41 +72,48 @@ class Tail(Module):
 
     def state_fields(self) -> tuple[StateField, ...]:
         """Median, high quantile, mean excess, and how long the tail has been held."""
+        role = Role.LEARNED | Role.DECIDED
         return (
-            StateField("tail_mid", "<f4", (), "median of the log score"),
-            StateField("tail_high", "<f4", (), "98 % quantile of the log score"),
-            StateField("tail_excess", "<f4", (), "mean excess of the log score over it"),
-            StateField("tail_held", "<i4", (), "rows of the alarm; after a long one, counted down"),
+            StateField("tail_mid", "<f4", (), "median of the log score", role),
+            StateField("tail_high", "<f4", (), "98 % quantile of the log score", role),
+            StateField("tail_excess", "<f4", (), "mean excess of the log score over it", role),
+            StateField(
+                "tail_held",
+                "<i4",
+                (),
+                "rows of the alarm; after a long one, counted down",
+                Role.DECIDED,
+            ),
         )
 
     def log_score(self, score: Any) -> Any:
-        """Log of the score over its floor, shape as `score`, float32."""
+        """Return the log of the score over its floor, shape as `score`, float32."""
         return ops.log(ops.maximum(score - self.floor, 1e-3))
 
     def severity(self, state: State, log_score: Any) -> Any:
-        """`-log10` of the tail probability, shape `(B,)`, float32, 0 to 12."""
-        above = log_score - state["tail_high"]
+        """Return `-log10` of the tail probability, shape `(B,)`, float32, 0 to 12."""
+        departure = log_score - state["tail_high"]
         excess = ops.maximum(state["tail_excess"], MIN_EXCESS)
         width = ops.maximum(state["tail_high"] - state["tail_mid"], MIN_EXCESS)
-        below = HALF + (TOP - HALF) * (log_score - state["tail_mid"]) / width
-        surprise = ops.where(above > 0, TOP + above / excess, below)
+        ordinary = HALF + (TOP - HALF) * (log_score - state["tail_mid"]) / width
+        surprise = ops.where(departure > 0, TOP + departure / excess, ordinary)
         return ops.clip(surprise / LN10, 0.0, MAX_SEVERITY)
 
     def learn(self, state: State, log_score: Any, weight: Any) -> State:
         """Follow the log score by stochastic approximation of quantiles.
 
         Args:
-            state: This component's fields.
-            log_score: Shape `(B,)`.
-            weight: Shape `(B,)`: share of the new row; 0 learns nothing.
+            state: Fields of this stage.
+            log_score: Log score of one row per key, shape `(B,)`.
+            weight: Weight of the row, shape `(B,)`; 0 learns nothing.
 
         Returns:
             Median, quantile and mean excess after the row.
         """
         mid, high, excess = state["tail_mid"], state["tail_high"], state["tail_excess"]
-        over = log_score > high
+        is_excess = log_score > high
         spread = ops.maximum(high - mid, MIN_EXCESS)
-        share = ops.astype(over, "float32")
+        share = ops.astype(is_excess, "float32")
         half = ops.astype(log_score > mid, "float32")
         # steps in units of the local density: a quantile p moves by w (1[x > q] - (1 - p)) / f(q)
         density_high = (1.0 - QUANTILE) / ops.maximum(excess, MIN_EXCESS)
@@ -117,36 +124,33 @@ class Tail(Module):
         return {
             "tail_mid": ops.minimum(new_mid, new_high),
             "tail_high": new_high,
-            "tail_excess": ops.where(over, ops.maximum(new_excess, MIN_EXCESS), excess),
+            "tail_excess": ops.where(is_excess, ops.maximum(new_excess, MIN_EXCESS), excess),
         }
 
-    def forward(self, state: State, score: Any, alarming: Any, learning: Any) -> tuple[State, Any]:
-        """One scored row per key.
+    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Any]:
+        """Return the severity of one score per key, `(B,)`, *before* the row is learnt.
 
-        Args:
-            state: This component's fields.
-            score: Free energy, shape `(B,)`, float32.
-            alarming: True where the key's motor neuron fires, shape `(B,)`.
-            learning: Share of the row while the key warms up, shape `(B,)`, float32; 0 once known.
-
-        Returns:
-            The state after the row and the severity of the row *before* it was learnt.
+        The columns `alarming` and `learning` say how the tail follows the row.
         """
-        log_score = self.log_score(score)
+        log_score = self.log_score(x)
         severity = self.severity(state, log_score)
-        held = state["tail_held"]
-        accepted = (held - 1 > self.freeze_rows) & (self.freeze_rows > 0)
-        held = ops.where(alarming, held + 1, ops.where(accepted, held - 1, 0 * held))
-        weight = learning
+        alarm_rows = state["tail_held"]
+        accepted = (alarm_rows - 1 > self.freeze_rows) & (self.freeze_rows > 0)
+        alarm_rows = ops.where(
+            seen.alarming,
+            alarm_rows + 1,
+            ops.where(accepted, alarm_rows - 1, 0 * alarm_rows),
+        )
+        weight = seen.learning
         if self.half_life_rows > 0:
-            usual = self.rate * ops.astype(held == 0, "float32")
-            new = self.accept_rate * ops.astype(held > self.freeze_rows, "float32")
-            weight = ops.maximum(weight, ops.maximum(usual, new))
-        return self.learn(state, log_score, weight) | {"tail_held": held}, severity
+            usual = self.rate * ops.astype(alarm_rows == 0, "float32")
+            new_level = self.accept_rate * ops.astype(alarm_rows > self.freeze_rows, "float32")
+            weight = ops.maximum(weight, ops.maximum(usual, new_level))
+        return self.learn(state, log_score, weight) | {"tail_held": alarm_rows}, severity
 
 
 def fit_tail(log_scores: Any) -> dict[str, float]:
-    """Median, quantile and mean excess of a key's training scores.
+    """Return median, quantile and mean excess of a key's training scores.
 
     Args:
         log_scores: Shape `(T,)`; at least one.
@@ -156,16 +160,17 @@ def fit_tail(log_scores: Any) -> dict[str, float]:
     """
     s = np.sort(np.asarray(log_scores, dtype=np.float64))
     high = float(np.quantile(s, QUANTILE))
-    over = s[s > high] - high
+    excesses = s[s > high] - high
     # unlabelled faults sit at the very end: the mean of the lower part of an exponential's
     # excesses, times the constant that makes it the mean again, is robust against them
-    part = over[: max(1, int(0.8 * over.size))] if over.size else np.asarray([MIN_EXCESS])
-    correction = 1.0 - 0.2 * np.log(5.0) / 0.8  # mean of the lower 80 % of Exp(1)
-    excess = (
-        float(part.mean()) / correction
-        if over.size >= 20
-        else float(over.mean() if over.size else 0)
+    part = (
+        excesses[: max(1, int(0.8 * excesses.size))] if excesses.size else np.asarray([MIN_EXCESS])
     )
+    correction = 1.0 - 0.2 * np.log(5.0) / 0.8  # mean of the lower 80 % of Exp(1)
+    if excesses.size >= 20:
+        excess = float(part.mean()) / correction
+    else:
+        excess = float(excesses.mean() if excesses.size else 0)
     return {
         "tail_mid": float(np.quantile(s, 0.5)),
         "tail_high": high,

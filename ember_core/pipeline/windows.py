@@ -1,4 +1,4 @@
-"""Stride-aware features: what a key looks like from several time perspectives.
+"""Stride-aware features: a key seen from several time perspectives.
 
 Two forms of one interface. *Exponential windows in time* are the default: O(1) state, and right
 for irregular and missing rows, because every weight follows from the time that has passed.
@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from ember_core import ops
-from ember_core.nn import Module
 
-from .packing import PackedRows
-from .stage import State, StateField
+from .observation import Observation
+from .stage import Role, Stage, State, StateField
 
 
-class ExponentialWindows(Module):
+class ExponentialWindows(Stage):
     """Per channel and half-life: departure from the moving average, its deviation, its level.
 
     With `a = 2^(-dt / half_life)`: `ewma' = ewma + (1 - a)(z - ewma)` and
@@ -68,8 +67,14 @@ class ExponentialWindows(Module):
         """Moving average and variance per stride and channel."""
         shape = (len(self.half_lives), self.n_channels)
         return (
-            StateField("ewma", "<f4", shape, "moving average, in usual deviations"),
-            StateField("ewvar", "<f4", shape, "moving variance, in usual deviations squared"),
+            StateField("ewma", "<f4", shape, "moving average, in usual deviations", Role.MEASURED),
+            StateField(
+                "ewvar",
+                "<f4",
+                shape,
+                "moving variance, in usual deviations squared",
+                Role.LEARNED | Role.MEASURED,
+            ),
         )
 
     def channel_of_feature(self) -> list[int]:
@@ -77,63 +82,49 @@ class ExponentialWindows(Module):
         blocks = self.n_features // self.n_channels
         return [c for _ in range(blocks) for c in range(self.n_channels)]
 
-    def forward(
-        self, state: State, z: Any, elapsed: Any, first: Any, turns: PackedRows | None = None
-    ) -> tuple[State, Any]:
-        """One row per key, or as many as the turns say.
+    def primed(self, feature_mean: Any) -> State:
+        """Return the fields that begin at their usual size for a known key, instead of zero.
 
         Args:
-            state: This component's fields.
-            z: Normalised rows, shape `(B, C)`, float32.
-            elapsed: Time since the key's previous row, in usual intervals, shape `(B,)`, float32.
-            first: True where the key has no previous row, shape `(B,)`.
-            turns: Which key each row is of; without them, rows and fields of the state are one
-                to one.
+            feature_mean: Usual features of each key, shape `(K, D)` or wider.
+        """
+        c, strides = self.n_channels, len(self.half_lives)
+        deviations = c * (1 + strides)  # their column: after `z` and the departures
+        usual = feature_mean[:, deviations : deviations + c * strides]
+        return {"ewvar": usual.reshape(-1, strides, c) ** 2}
+
+    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Any]:
+        """Return features of normalised rows `(R, C)`, float32.
 
         Returns:
-            The state after the rows, and the features, shape `(B, D)`, float32: `z`, the
+            The state after the rows, and the features, shape `(R, D)`, float32: `z`, the
             departures and the deviations of each stride, the level; blocks of `C` columns.
         """
-        if turns is not None and not turns.once:
-            return self._turns(state, z, elapsed, first, turns)
-        new = ops.reshape(z, (-1, 1, self.n_channels))
-        fresh = ops.reshape(first, (-1, 1, 1))
-        ewma = ops.where(fresh, new, state["ewma"])
-        keep = ops.exact_exp(elapsed[:, None] * self.rate[None, :])[:, :, None]
-        departure = new - ewma
+        packed, c, strides = seen.packed, self.n_channels, len(self.half_lives)
+        # The first row of each key comes first; a new key's averages begin at it.
+        fresh = seen.first[: packed.keys, None]
+        z = ops.tile(x, (1, strides))
+        start = ops.where(fresh, z[: packed.keys], self._flat(state["ewma"]))
+        keep = ops.exact_exp(seen.elapsed[:, None] * self.rate[None, :])
+        keep = ops.repeat(keep, c, 1)
         gain = 1.0 - keep
-        ewma = ewma + gain * departure
-        var = keep * (state["ewvar"] + gain * departure * departure)
-        blocks = [z, self._flat(keep * departure), self._flat(ops.sqrt(var))]
+        average, departure = packed.ewma(start, z, gain)
+        squares = gain * departure * departure
+        variance = packed.decayed_sum(self._flat(state["ewvar"]), squares, keep)
+        blocks = [x, keep * departure, ops.sqrt(variance)]
         if self.levels:
-            blocks.append(ewma[:, -1])
-        return {"ewma": ewma, "ewvar": var}, ops.concatenate(blocks, axis=1)
-
-    def _turns(
-        self, state: State, z: Any, elapsed: Any, first: Any, turns: PackedRows
-    ) -> tuple[State, Any]:
-        """`forward` of several rows a key: in turns run five operations, the rest at once."""
-        k, c, strides = turns.keys, self.n_channels, len(self.half_lives)
-        x = ops.tile(z, (1, strides))
-        start = ops.where(first[:k, None], x[:k], self._flat(state["ewma"]))
-        keep = ops.repeat(ops.exact_exp(elapsed[:, None] * self.rate[None, :]), c, 1)
-        gain = 1.0 - keep
-        ewma, departure = turns.follow(start, x, gain)
-        var = turns.fade(self._flat(state["ewvar"]), gain * departure * departure, keep)
-        blocks = [z, keep * departure, ops.sqrt(var)]
-        if self.levels:
-            blocks.append(ewma[:, -c:])
-        after = {
-            name: ops.reshape(turns.ends(value), (k, strides, c))
-            for name, value in (("ewma", ewma), ("ewvar", var))
+            blocks.append(average[:, -c:])
+        new = {
+            name: ops.reshape(packed.last(value), (-1, strides, c))
+            for name, value in (("ewma", average), ("ewvar", variance))
         }
-        return after, ops.concatenate(blocks, axis=1)
+        return new, ops.concatenate(blocks, axis=1)
 
     def _flat(self, x: Any) -> Any:
         return ops.reshape(x, (-1, len(self.half_lives) * self.n_channels))
 
 
-class RowWindows(Module):
+class RowWindows(Stage):
     """Per channel and stride: departure from the window's mean, its deviation, its level.
 
     Args:
@@ -181,17 +172,18 @@ class RowWindows(Module):
         }
 
     def state_fields(self) -> tuple[StateField, ...]:
-        """The ring of the last rows, and in hop mode the moments held between hops."""
+        """Ring of the last rows, and in hop mode the moments held between hops."""
         s, c = len(self.strides), self.n_channels
-        ring = StateField("ring", "<f4", (self.depth, c), "last rows, newest first")
-        seen = StateField("ring_rows", "<i8", (), "rows absorbed by the ring")
+        role = Role.MEASURED
+        ring = StateField("ring", "<f4", (self.depth, c), "last rows, newest first", role)
+        count = StateField("ring_rows", "<i8", (), "rows absorbed by the ring", role)
         if self.mode == "dilated":
-            return (ring, seen)
+            return (ring, count)
         return (
             ring,
-            seen,
-            StateField("held_mean", "<f4", (s, c), "window mean of the last hop"),
-            StateField("held_std", "<f4", (s, c), "window deviation of the last hop"),
+            count,
+            StateField("held_mean", "<f4", (s, c), "window mean of the last hop", role),
+            StateField("held_std", "<f4", (s, c), "window deviation of the last hop", role),
         )
 
     def channel_of_feature(self) -> list[int]:
@@ -199,31 +191,31 @@ class RowWindows(Module):
         blocks = 1 + len(self.kinds) * len(self.strides)
         return [c for _ in range(blocks) for c in range(self.n_channels)]
 
-    def forward(
-        self, state: State, z: Any, elapsed: Any, first: Any, turns: PackedRows | None = None
-    ) -> tuple[State, Any]:
-        """Rows of keys; arguments and returns as `ExponentialWindows.forward`.
+    def primed(self, feature_mean: Any) -> State:
+        """Return no field: a ring fills with a key's own rows."""
+        return {}
 
-        `elapsed` is accepted for the common interface and not used: these windows count rows.
-        """
-        del elapsed
-        if turns is None or turns.once:
-            return self._step(state, z, first)
+    def forward(self, state: State, x: Any, seen: Observation) -> tuple[State, Any]:
+        """Return features `(R, D)` of normalised rows `(R, C)`; these windows count rows."""
+        packed = seen.packed
+        if packed.once:
+            return self._step(state, x, seen.first)
 
-        def step(before: State, z: Any, first: Any) -> State:
-            after, features = self._step(before, z, first)
-            return after | {"features": features}
+        def advance(state: State, z: Any, first: Any) -> State:
+            new, features = self._step(state, z, first)
+            return new | {"features": features}
 
-        after = turns.scan(step, state, z, first)
-        features = after.pop("features")
-        return {name: turns.ends(value) for name, value in after.items()}, features
+        fields = {f.name: state[f.name] for f in self.state_fields()}
+        per_row = packed.scan(advance, fields, x, seen.first)
+        features = per_row.pop("features")
+        return {name: packed.last(value) for name, value in per_row.items()}, features
 
     def _step(self, state: State, z: Any, first: Any) -> tuple[State, Any]:
-        """One row per key."""
+        """Process one row per key."""
         fresh = ops.reshape(first, (-1, 1, 1))
         old = ops.where(fresh, z[:, None, :], state["ring"])  # a key's first row fills its ring
         ring = ops.concatenate([z[:, None, :], old[:, :-1, :]], axis=1)
-        seen = ops.where(first, 0 * state["ring_rows"], state["ring_rows"])
+        count = ops.where(first, 0 * state["ring_rows"], state["ring_rows"])
         means, stds = [], []
         for s in self.strides:
             step = s if self.mode == "dilated" else 1
@@ -231,9 +223,9 @@ class RowWindows(Module):
             means.append(ops.mean(window, axis=1))
             stds.append(ops.std(window, axis=1))
         mean, std = ops.stack(means, axis=1), ops.stack(stds, axis=1)
-        new: State = {"ring": ring, "ring_rows": seen + 1}
+        new: State = {"ring": ring, "ring_rows": count + 1}
         if self.mode == "hop":
-            due = ops.stack([seen % s == 0 for s in self.strides], axis=1)[:, :, None]
+            due = ops.stack([count % s == 0 for s in self.strides], axis=1)[:, :, None]
             mean = ops.where(due, mean, state["held_mean"])
             std = ops.where(due, std, state["held_std"])
             new |= {"held_mean": mean, "held_std": std}

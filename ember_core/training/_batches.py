@@ -1,4 +1,4 @@
-"""Batches of rows, epoch after epoch, from what can be read again."""
+"""Batches of rows, epoch after epoch, from data that can be read again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Batches:
         width: Columns every batch must have, V; of any shape without one.
         batch_size: Most rows of a batch.
         epochs: Epochs that will be asked for.
-        generator: Of the order; without one an array is cut as it stands.
+        generator: Generator of the order; without one an array is cut as it stands.
 
     Raises:
         ValueError: If `data` is an iterator, which can be read once, and `epochs` is above 1.
@@ -95,11 +95,11 @@ class Batches:
         """Batches of rows, in random order."""
         count = row_count(rows)
         tupled = isinstance(rows, tuple)
-        order = None if self._generator is None else ops.permutation(self._generator, count)
+        order = None if self._generator is None else ops.random.permutation(self._generator, count)
         for start in range(0, count, self._batch_size):
             span = slice(start, start + self._batch_size)
-            picked = span if order is None else order[span]
-            yield tuple(_pick(x, picked) for x in rows) if tupled else _pick(rows, picked)
+            indices = span if order is None else order[span]
+            yield tuple(_pick(x, indices) for x in rows) if tupled else _pick(rows, indices)
 
     def _checked(self, item: Any) -> Any:
         """An item as arrays that fit."""

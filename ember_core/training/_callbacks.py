@@ -1,59 +1,15 @@
-"""What is told of a training while it runs, and may end it: one protocol for every loop."""
+"""Callbacks that watch a training and may end it: early stop, plateau, progress."""
 
 from __future__ import annotations
 
 import math
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ember_core import ops
 
+from ._run import Callback, Run
 from ._schedules import check_rate
-
-if TYPE_CHECKING:
-    from ._loop import Run
-
-
-class Callback:
-    """Told at four moments; a subclass takes what it needs.
-
-    In a training over several processes every process tells its own callbacks, all of the same
-    figures, so that they decide alike; what writes or prints looks at `run.strategy.rank`.
-
-    Examples:
-        >>> from ember_core import ops
-        >>> from ember_core.models import RBM
-        >>> from ember_core.training import Callback, fit_rbm
-        >>> class Three(Callback):
-        ...     def on_epoch(self, run):
-        ...         if run.history.epochs == 3:
-        ...             run.stop()
-        >>> rows = ops.normal(ops.generator(1), (29, 5))
-        >>> fit_rbm(RBM(5, 3), rows, generator=ops.generator(2), callbacks=[Three()]).epochs
-        3
-    """
-
-    last: bool = False
-    """Whether it is told after the others, whatever their order, as what keeps their state."""
-
-    def on_start(self, run: Run) -> None:
-        """Before the first batch."""
-
-    def on_batch(self, run: Run) -> None:
-        """After each step; `run.figures` are the batch's."""
-
-    def on_epoch(self, run: Run) -> None:
-        """After each epoch; `run.history` has its figures."""
-
-    def on_end(self, run: Run) -> None:
-        """After the last epoch, or after an error."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint has to keep: numbers, and arrays by name."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take `state_dict` back."""
 
 
 class EarlyStop(Callback):
@@ -62,7 +18,7 @@ class EarlyStop(Callback):
     Args:
         figure: Name of it; without one the first that begins with `validation`, else the first.
         patience: Epochs in a row without a smaller value that are waited for.
-        least: How much smaller counts.
+        least: Smallest decrease that counts.
         restore: Whether the model gets the weights of its best epoch back at the end.
     """
 
@@ -121,10 +77,10 @@ class Plateau(Callback):
 
     Args:
         rate: Learning rate at first.
-        factor: What it is multiplied with.
+        factor: Factor applied to the rate.
         patience: Epochs in a row without a smaller value before it falls.
-        smallest: Where it stays.
-        figure: As of `EarlyStop`.
+        smallest: Lowest rate.
+        figure: Figure to watch, as for `EarlyStop`.
 
     Examples:
         >>> from ember_core.training import Adam, Plateau

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import safetensors
 import safetensors.numpy
@@ -13,19 +13,16 @@ import safetensors.numpy
 from ember_core import ops
 from ember_core.files import write_atomically
 
-from ._callbacks import Callback
 from ._history import History
-
-if TYPE_CHECKING:
-    from ._loop import Run
+from ._run import Callback, Run
 
 _FORMAT = "ember-checkpoint-1"
 
 
 class Checkpoint(Callback):
-    """Keep a training after each epoch, and go on from what was kept.
+    """Save a training after each epoch, and resume from the saved file.
 
-    What is kept is everything: weights and buffers, the optimiser's state, the generator's, the
+    The file holds everything: weights and buffers, the optimiser's state, the generator's, the
     persistent chain, what other callbacks know, and the history. A training that is cut off and
     resumed ends with the same bits as one that was not. Nothing is pickled.
 
@@ -39,7 +36,7 @@ class Checkpoint(Callback):
         >>> from ember_core import ops
         >>> from ember_core.models import RBM
         >>> from ember_core.training import Checkpoint, fit_rbm
-        >>> rows = ops.normal(ops.generator(1), (29, 5))
+        >>> rows = ops.random.normal(ops.generator(1), (29, 5))
         >>> def train(epochs, folder, seed=3):
         ...     rbm = RBM(5, 3)
         ...     kept = Checkpoint(f"{folder}/rbm.checkpoint", resume=True)
@@ -74,8 +71,8 @@ class Checkpoint(Callback):
 
     def on_epoch(self, run: Run) -> None:
         """Keep the training as it is now."""
-        done = run.stopped or run.history.epochs >= run.epochs
-        if done or run.history.epochs % self.every == 0:
+        finished = run.stopped or run.history.epochs >= run.epochs
+        if finished or run.history.epochs % self.every == 0:
             _keep(run, self._file(run))
 
     def _file(self, run: Run) -> Path:
@@ -114,17 +111,17 @@ def _restore(run: Run, path: Path) -> None:
         )
     like = next(iter(run.parameters.values()))
 
-    def part(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
-        return _whole(name, found, arrays, like)
+    def part(name: str, saved: Mapping[str, Any]) -> dict[str, Any]:
+        return _whole(name, saved, arrays, like)
 
     run.module.load_state_dict(part("module", numbers["module"]))
-    held = dict(run.module.named_parameters())
-    run.parameters = {name: held[name].data for name in run.parameters}
+    parameters = dict(run.module.named_parameters())
+    run.parameters = {name: parameters[name].data for name in run.parameters}
     run.state = part("state", numbers["state"])
     run.memory = part("memory", numbers["memory"])
     _set_generator_state(run.generator, part("generator", numbers["generator"]))
-    for i, (callback, found) in enumerate(zip(run.callbacks, numbers["callbacks"], strict=True)):
-        callback.load_state_dict(part(f"callbacks/{i}", found))
+    for i, (callback, saved) in enumerate(zip(run.callbacks, numbers["callbacks"], strict=True)):
+        callback.load_state_dict(part(f"callbacks/{i}", saved))
     run.history = History(numbers["figures"], numbers["steps"])
     run.stopped = numbers["stopped"]
 
@@ -160,19 +157,19 @@ def _whole(
     path: str, numbers: Mapping[str, Any], arrays: Mapping[str, Any], like: Any
 ) -> dict[str, Any]:
     """The tree `_part` took apart, its arrays on the backend and device of `like`."""
-    found: dict[str, Any] = {}
+    restored: dict[str, Any] = {}
     for name, value in numbers.items():
         if not isinstance(value, dict):
-            found[name] = value
+            restored[name] = value
         elif value.keys() == {"array"}:
-            found[name] = ops.from_numpy(arrays[value["array"]], like=like)
+            restored[name] = ops.from_numpy(arrays[value["array"]], like=like)
         else:
-            found[name] = _whole(f"{path}/{name}", value, arrays, like)
-    return found
+            restored[name] = _whole(f"{path}/{name}", value, arrays, like)
+    return restored
 
 
 def _generator_state(generator: Any) -> dict[str, Any]:
-    """Where a generator stands: NumPy's numbers, or the array of PyTorch and MLX."""
+    """Return the position of a generator: NumPy's numbers, or the array of PyTorch and MLX."""
     if hasattr(generator, "bit_generator"):
         return {"numpy": generator.bit_generator.state}
     return {"state": ops.copy(generator.get_state())}

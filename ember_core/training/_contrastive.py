@@ -9,13 +9,13 @@ from ember_core.models import RBM
 from ember_core.ops import Array
 
 from ._optimizers import Arrays
-from ._strategy import Share
+from ._strategy import BatchSlice
 
 Sample = Literal["hidden", "all", "none"]
 
 
 class Divergence(NamedTuple):
-    """What contrastive divergence found for one batch.
+    """Result of contrastive divergence for one batch.
 
     Attributes:
         gradients: By parameter name, to be descended; means over the rows.
@@ -30,18 +30,40 @@ class Divergence(NamedTuple):
     states: Array
 
 
+class Chain(NamedTuple):
+    """Persistent chain of hidden states.
+
+    Attributes:
+        states: Hidden states `(B', N)` that the chain continues from.
+        share: Rows of the joined chain, where several processes share one.
+    """
+
+    states: Array
+    share: BatchSlice | None = None
+
+
+class Sparsity(NamedTuple):
+    """Pull of the hidden units towards a mean activation (Lee et al., 2008).
+
+    Attributes:
+        target: Mean activation each hidden unit is pulled to by its bias.
+        cost: Strength of that pull.
+    """
+
+    target: float
+    cost: float = 0.1
+
+
 def contrastive_divergence(
     rbm: RBM,
     v: Array,
     *,
     k: int = 1,
     sample: Sample = "hidden",
-    chain: Array | None = None,
+    chain: Chain | None = None,
     generator: Any,
-    sparsity_target: float | None = None,
-    sparsity_cost: float = 0.1,
-    share: Share | None = None,
-    chain_share: Share | None = None,
+    sparsity: Sparsity | None = None,
+    share: BatchSlice | None = None,
     measure: bool = True,
 ) -> Divergence:
     """Gradients of one batch by CD-k, without changing the model.
@@ -54,30 +76,26 @@ def contrastive_divergence(
         rbm: The model.
         v: Visible values, `(B, V)`.
         k: Gibbs steps of the negative phase.
-        sample: What is drawn in the chain: `"hidden"` states only (visible ones are means),
+        sample: Units drawn in the chain: `"hidden"` states only (visible ones are means),
             `"all"`, or `"none"` (mean field).
-        chain: Hidden states `(B', N)` that the chain goes on from (persistent CD); it starts at
-            the hidden units of `v` where not given.
-        generator: Of the draws.
-        sparsity_target: Mean activation each hidden unit is pulled to by its bias (Lee et al.,
-            2008); free without one.
-        sparsity_cost: Strength of that pull.
-        share: Which rows of a joined batch these are, where several processes share one: draws
+        chain: Persistent chain to continue; without one it starts at the hidden units of `v`.
+        generator: Generator of the draws.
+        sparsity: Pull of the hidden units; free without one.
+        share: Rows of a joined batch, where several processes share one: draws
             are those of the joined batch.
-        chain_share: The same for `chain`.
         measure: Whether to find the error where that takes a product of its own.
     """
     gaussian = rbm.visible == "gaussian"
     w, c = rbm.weights.data, rbm.hidden_bias.data
     w_back = ops.transpose(w)
     # In units of sigma both kinds of visible units share their formulas.
-    seen = v / rbm.sigma if gaussian else v
+    scaled = v / rbm.sigma if gaussian else v
     b = rbm.visible_bias.data / rbm.sigma if gaussian else rbm.visible_bias.data
-    rows = ops.shape(seen)[0]
-    share = Share.of(rows) if share is None else share
-    draws = _Draws(sample, generator, share if chain is None else chain_share)
-    positive = ops.sigmoid(ops.matmul(seen, w) + c)
-    states = draws.hidden(positive) if chain is None else chain
+    rows = ops.shape(scaled)[0]
+    share = BatchSlice.of(rows) if share is None else share
+    draws = _Draws(sample, generator, share if chain is None else chain.share)
+    positive = ops.sigmoid(ops.matmul(scaled, w) + c)
+    states = draws.hidden(positive) if chain is None else chain.states
     for step in range(k):
         mean = ops.matmul(states, w_back) + b
         if not gaussian:
@@ -88,27 +106,27 @@ def contrastive_divergence(
             states = draws.hidden(negative)
     # Of a persistent chain this process may hold another share than of the batch.
     chain_rows = ops.shape(visible)[0] * share.weight
-    chain_rows /= share.weight if chain_share is None else chain_share.weight
-    bias = ops.sum(visible, axis=0) / chain_rows - ops.sum(seen, axis=0) / rows
+    chain_rows /= share.weight if chain is None or chain.share is None else chain.share.weight
+    bias = ops.sum(visible, axis=0) / chain_rows - ops.sum(scaled, axis=0) / rows
     gradients = {
         "weights": ops.matmul(ops.transpose(visible), negative / chain_rows)
-        - ops.matmul(ops.transpose(seen), positive / rows),
+        - ops.matmul(ops.transpose(scaled), positive / rows),
         "visible_bias": bias / rbm.sigma if gaussian else bias,
         "hidden_bias": ops.sum(negative, axis=0) / chain_rows - ops.sum(positive, axis=0) / rows,
     }
     if rbm.log_sigma is not None:
-        down = _sigma_energy(seen, ops.matmul(positive, w_back), b) / rows
-        up = _sigma_energy(visible, ops.matmul(negative, w_back), b) / chain_rows
-        gradients["log_sigma"] = down - up
-    if sparsity_target is not None:
-        excess = ops.sum(positive, axis=0) / rows - sparsity_target
-        gradients["hidden_bias"] = gradients["hidden_bias"] + sparsity_cost * excess
+        positive_phase = _sigma_energy(scaled, ops.matmul(positive, w_back), b) / rows
+        negative_phase = _sigma_energy(visible, ops.matmul(negative, w_back), b) / chain_rows
+        gradients["log_sigma"] = positive_phase - negative_phase
+    if sparsity is not None:
+        excess = ops.sum(positive, axis=0) / rows - sparsity.target
+        gradients["hidden_bias"] = gradients["hidden_bias"] + sparsity.cost * excess
     error = None
     if chain is None or measure:
         if chain is not None:
             mean = ops.matmul(positive, w_back) + b
             mean = mean if gaussian else ops.sigmoid(mean)
-        difference = (mean - seen) * rbm.sigma if gaussian else mean - seen
+        difference = (mean - scaled) * rbm.sigma if gaussian else mean - scaled
         error = float(ops.sum(ops.square(difference))) / rows
     return Divergence(gradients, error, states)
 
@@ -125,7 +143,7 @@ def _sigma_energy(scaled: Array, drive: Array, b: Array) -> Array:
 class _Draws:
     """Draws of the chain; of a joined batch, those of the own rows."""
 
-    def __init__(self, sample: Sample, generator: Any, share: Share | None) -> None:
+    def __init__(self, sample: Sample, generator: Any, share: BatchSlice | None) -> None:
         self._sample = sample
         self._generator = generator
         self._share = None if share is None or share.is_whole else share
@@ -134,8 +152,10 @@ class _Draws:
         if self._sample == "none":
             return probability
         if self._share is None:
-            return ops.bernoulli(self._generator, probability)
-        drawn = ops.uniform(self._generator, self._joined(probability), ops.dtype(probability))
+            return ops.random.bernoulli(self._generator, probability)
+        drawn = ops.random.uniform(
+            self._generator, self._joined(probability), ops.dtype(probability)
+        )
         return ops.astype(probability > drawn[self._share.rows], ops.dtype(probability))
 
     def visible(self, mean: Array, gaussian: bool) -> Array:
@@ -144,7 +164,7 @@ class _Draws:
             return mean
         if not gaussian:
             return self.hidden(mean)
-        noise = ops.normal(self._generator, self._joined(mean), ops.dtype(mean))
+        noise = ops.random.normal(self._generator, self._joined(mean), ops.dtype(mean))
         return mean + (noise if self._share is None else noise[self._share.rows])
 
     def _joined(self, like: Array) -> tuple[int, int]:

@@ -30,15 +30,15 @@ def fit_detector(
     """Fit an RBM on rows of normal life, and say from where on a row is unusual.
 
     Args:
-        data: As of `fit_rbm`; read twice more, for scales and thresholds.
+        data: Rows as for `fit_rbm`; read twice more, for scales and thresholds.
         hidden: Hidden units N.
         visible: Kind of the visible units.
         scaling: `"standard"` (mean 0, deviation 1), `"minmax"` (0 to 1) or `"none"`.
         percentile: Percent of the training rows below the thresholds.
-        method: Which score decides.
+        method: Score that decides.
         batch_size: Most rows of a batch.
-        seed: Of weights, order and draws.
-        **options: For `fit_rbm`.
+        seed: Seed of weights, order and draws.
+        **options: Further arguments of `fit_rbm`.
 
     Raises:
         ValueError: If a setting is out of range, or `data` cannot be read again.
@@ -74,10 +74,10 @@ def fit_detector(
 def set_thresholds(
     detector: RBMDetector, data: Rows, *, percentile: float = 95.0, batch_size: int = 4096
 ) -> None:
-    """Say from where on a row is unusual: the percentile of both scores over rows of normal life.
+    """Set the thresholds: the percentile of both scores over rows of normal life.
 
     Args:
-        detector: With weights; its thresholds and the moments of its scores are replaced.
+        detector: Detector with weights; its thresholds and the moments of its scores are replaced.
         data: Rows `(B, V)`, read once.
         percentile: Percent of the rows below the thresholds.
         batch_size: Most rows scored at a time.
@@ -92,11 +92,11 @@ def set_thresholds(
     for batch in rows.epoch():
         scores = (detector.score(batch, "free_energy"), detector.score(batch, "reconstruction"))
         parts.append((ops.to_numpy(scores[0]), ops.to_numpy(scores[1])))
-    both = np.stack([np.concatenate(x) for x in zip(*parts, strict=True)])
+    row_scores = np.stack([np.concatenate(x) for x in zip(*parts, strict=True)])
     for name, value in (
-        ("thresholds", np.percentile(both, percentile, axis=1)),
-        ("score_mean", both.mean(axis=1)),
-        ("score_std", np.maximum(both.std(axis=1), 1e-6)),
+        ("thresholds", np.percentile(row_scores, percentile, axis=1)),
+        ("score_mean", row_scores.mean(axis=1)),
+        ("score_std", np.maximum(row_scores.std(axis=1), 1e-6)),
     ):
         like = getattr(detector, name)
         detector.assign({name: ops.from_numpy(value.astype(np.float32), like=like)})
@@ -117,7 +117,7 @@ class _Scaled:
 
 
 def _scales(source: Batches, scaling: Scaling) -> tuple[Any, Any]:
-    """What is taken off each column, and what it is divided by, float32, in one pass."""
+    """Compute the shift and divisor of each column, float32, in one pass."""
     count, mean, spread = 0, np.zeros(1), np.zeros(1)
     low, high = np.full(1, np.inf), np.full(1, -np.inf)
     for rows in source.epoch():

@@ -1,4 +1,4 @@
-"""What a training has done so far."""
+"""History of a training: the figures of its epochs."""
 
 from __future__ import annotations
 

@@ -27,9 +27,9 @@ def launch(
 
     Args:
         work: A function at the top of a module; it makes its strategy itself.
-        processes: How many.
-        *args: For `work`; they and the results are pickled.
-        group: Whose environment the processes get.
+        processes: Number of processes.
+        *args: Arguments of `work`; they and the results are pickled.
+        group: Library whose environment the processes get.
 
     Returns:
         What `work` returned in each process, by rank.
@@ -45,10 +45,10 @@ def launch(
     context = multiprocessing.get_context("spawn")  # a fork would share what torch holds
     results: Any = context.Queue()
     with tempfile.TemporaryDirectory() as folder:
-        made = _torch_environment if group == "torch" else _mlx_environment
+        environments = _torch_environment if group == "torch" else _mlx_environment
         children = [
             context.Process(target=_child, args=(rank, environment, work, args, results))
-            for rank, environment in enumerate(made(processes, Path(folder)))
+            for rank, environment in enumerate(environments(processes, Path(folder)))
         ]
         for child in children:
             child.start()
@@ -62,23 +62,23 @@ def launch(
 
 
 def _collect(children: list[Any], results: Any) -> list[Any]:
-    found: dict[int, Any] = {}
-    while len(found) < len(children):
+    by_rank: dict[int, Any] = {}
+    while len(by_rank) < len(children):
         try:
             rank, error, value = results.get(timeout=_LOOK_SECONDS)
         except Empty:
             dead = [
                 (rank, child.exitcode)
                 for rank, child in enumerate(children)
-                if rank not in found and child.exitcode not in (None, 0)
+                if rank not in by_rank and child.exitcode not in (None, 0)
             ]
             if not dead:
                 continue
             rank, error = dead[0][0], f"exit code {dead[0][1]}"
         if error:
             raise RuntimeError(f"Process {rank} of {len(children)} failed: {error}.")
-        found[rank] = value
-    return [found[rank] for rank in range(len(children))]
+        by_rank[rank] = value
+    return [by_rank[rank] for rank in range(len(children))]
 
 
 def _child(

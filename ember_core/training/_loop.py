@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from ember_core import ops
@@ -12,10 +11,10 @@ from ember_core.nn import Module, value_and_grad
 from ember_core.ops import Array
 
 from ._batches import Batches, Rows, placed, row_count
-from ._callbacks import Callback
 from ._history import History
-from ._optimizers import Adam, Arrays, Optimizer, State, clip_by_norm, global_norm
-from ._strategy import OneProcess, Share, Strategy, take_rows
+from ._optimizers import Adam, Arrays, Optimizer, clip_by_norm, global_norm
+from ._run import Callback, Run
+from ._strategy import BatchSlice, OneProcess, Strategy, take_rows
 
 Loss = Callable[[Any, Any], Array]
 """`loss(module, batch)`: the mean over the rows of a batch, a scalar array."""
@@ -23,48 +22,9 @@ Loss = Callable[[Any, Any], Array]
 Step = Callable[[Any, Any, "Run"], tuple[Arrays, Mapping[str, float]]]
 """`step(module, batch, run)`: gradients by parameter name, to be descended, and figures.
 
-Both are means over the batch's rows. Draws come from `run.generator`; what has to last until the
-next batch is kept in `run.memory`.
+Both are means over the batch's rows. Draws come from `run.generator`; values that
+have to last until the next batch are kept in `run.memory`.
 """
-
-
-@dataclass
-class Run:
-    """A training under way, as steps and callbacks see it.
-
-    Attributes:
-        module: What learns.
-        optimizer: How its parameters move.
-        epochs: Epochs that were asked for.
-        generator: Of order and draws.
-        strategy: Of processes.
-        history: Figures of the epochs that are done.
-        parameters: Array of each parameter.
-        state: The optimiser's.
-        memory: What a step keeps from batch to batch.
-        batch: Number of the batch in its epoch, from 0.
-        share: Rows of the joined batch that this process computes.
-        figures: Of the newest batch.
-    """
-
-    module: Any
-    optimizer: Optimizer
-    epochs: int
-    generator: Any
-    strategy: Strategy
-    history: History
-    parameters: Arrays
-    state: State
-    callbacks: Sequence[Callback] = ()
-    memory: dict[str, Array] = field(default_factory=dict)
-    batch: int = 0
-    share: Share = Share.of(0)  # noqa: RUF009
-    figures: Mapping[str, float] = field(default_factory=dict)
-    stopped: bool = False
-
-    def stop(self) -> None:
-        """End the training after this epoch."""
-        self.stopped = True
 
 
 def fit(
@@ -95,16 +55,16 @@ def fit(
         loss: `loss(module, batch)`, the mean over a batch's rows; differentiated by
             `nn.value_and_grad`.
         step: Instead of a loss: `step(module, batch, run)` gives gradients and figures.
-        optimizer: How parameters move; `Adam()` without one.
+        optimizer: Optimiser of the parameters; `Adam()` without one.
         epochs: Times the data are gone through.
         batch_size: Most rows of a batch.
         max_gradient_norm: Gradients longer than this, all together, are shortened to it.
-        constrain: What is done to the parameters after each step.
+        constrain: Function applied to the parameters after each step.
         validation: Rows the loss is measured on after each epoch, as `validation_loss`.
         evaluate: Figures of each epoch, `evaluate(module)`.
-        generator: Of order and draws, from `ops.generator(seed)`.
-        callbacks: Told of the start, every batch, every epoch and the end.
-        strategy: Of processes; one without it. All processes need the same data and seed.
+        generator: Generator of order and draws, from `ops.generator(seed)`.
+        callbacks: Callbacks for the start, every batch, every epoch and the end.
+        strategy: Strategy over processes, which need the same data and seed; one without it.
         width: Columns every batch must have.
 
     Returns:
@@ -117,7 +77,7 @@ def fit(
     Examples:
         >>> from ember_core import nn, ops
         >>> from ember_core.training import SGD, fit
-        >>> x = ops.normal(ops.generator(1), (211, 3))
+        >>> x = ops.random.normal(ops.generator(1), (211, 3))
         >>> y = x[:, :1] - 2.0 * x[:, 1:2]
         >>> def slope(module, batch, run):  # a step of one's own; a loss needs no such thing
         ...     x, y = batch
@@ -145,13 +105,13 @@ def fit(
     assert step is not None
     optimizer = Adam() if optimizer is None else optimizer
     strategy = OneProcess() if strategy is None else strategy
-    held = {name: p for name, p in module.named_parameters() if p.trainable}
-    if not held:
+    trainable = {name: p for name, p in module.named_parameters() if p.trainable}
+    if not trainable:
         raise ValueError(
             "There is nothing to train. Expected a module with trainable parameters. Received: "
             f"{type(module).__name__} with {len(module.parameters())} parameters, all frozen."
         )
-    parameters = strategy.broadcast({name: p.data for name, p in held.items()})
+    parameters = strategy.broadcast({name: p.data for name, p in trainable.items()})
     run = Run(
         module=module,
         optimizer=optimizer,
@@ -163,12 +123,12 @@ def fit(
         state=optimizer.init(parameters),
         callbacks=sorted(callbacks, key=lambda callback: callback.last),
     )
-    _put(held, parameters)
+    _put(trainable, parameters)
     try:
         for callback in run.callbacks:
             callback.on_start(run)
         while run.history.epochs < epochs and not run.stopped:
-            _epoch(run, batches, step, held, max_gradient_norm, constrain, measure)
+            _epoch(run, batches, step, trainable, max_gradient_norm, constrain, measure)
             for callback in run.callbacks:
                 callback.on_epoch(run)
     finally:
@@ -191,7 +151,7 @@ def _epoch(
     run: Run,
     batches: Batches,
     step: Step,
-    held: Mapping[str, Any],
+    trainable: Mapping[str, Any],
     limit: float | None,
     constrain: Callable[[Arrays], Arrays] | None,
     measure: Sequence[Callable[[Any], Mapping[str, float]]],
@@ -201,10 +161,10 @@ def _epoch(
     counts: dict[str, int] = {}
     like = next(iter(run.parameters.values()))
     for run.batch, batch in enumerate(batches.epoch()):
-        run.share = Share.of(row_count(batch), run.strategy.rank, run.strategy.size)
-        own = placed(take_rows(batch, run.share), like)
-        found, figures = step(run.module, own, run)
-        gradients = {name: found[name] for name in run.parameters}
+        run.share = BatchSlice.of(row_count(batch), run.strategy.rank, run.strategy.size)
+        local_rows = placed(take_rows(batch, run.share), like)
+        step_gradients, figures = step(run.module, local_rows, run)
+        gradients = {name: step_gradients[name] for name in run.parameters}
         if run.strategy.size > 1:
             gradients, figures = _joined(run, gradients, figures)
         norm = global_norm(gradients)
@@ -216,9 +176,9 @@ def _epoch(
             )
         if limit is not None:
             gradients = clip_by_norm(gradients, limit, norm=norm)
-        moved, run.state = run.optimizer.update(run.parameters, gradients, run.state)
-        run.parameters = moved if constrain is None else constrain(moved)
-        _put(held, run.parameters)
+        updated, run.state = run.optimizer.update(run.parameters, gradients, run.state)
+        run.parameters = updated if constrain is None else constrain(updated)
+        _put(trainable, run.parameters)
         run.figures = figures
         for name, value in figures.items():
             totals[name] = totals.get(name, 0.0) + value * run.share.total
@@ -235,9 +195,9 @@ def _joined(
     run: Run, gradients: Arrays, figures: Mapping[str, float]
 ) -> tuple[Arrays, dict[str, float]]:
     """Means of gradients and figures over the processes, in one message."""
-    one = ops.zeros_like(ops.reshape(next(iter(gradients.values())), (-1,))[:1])
-    sent = {f"figure {name}": one + value for name, value in figures.items()}
-    mean = run.strategy.average({**gradients, **sent}, run.share.weight)
+    zero = ops.zeros_like(ops.reshape(next(iter(gradients.values())), (-1,))[:1])
+    message = {f"figure {name}": zero + value for name, value in figures.items()}
+    mean = run.strategy.average({**gradients, **message}, run.share.weight)
     return {n: mean[n] for n in gradients}, {n: float(mean[f"figure {n}"][0]) for n in figures}
 
 
@@ -262,6 +222,6 @@ def _measured(
     return evaluate
 
 
-def _put(held: Mapping[str, Any], parameters: Mapping[str, Array]) -> None:
-    for name, parameter in held.items():
+def _put(trainable: Mapping[str, Any], parameters: Mapping[str, Array]) -> None:
+    for name, parameter in trainable.items():
         parameter.data = parameters[name]

@@ -17,8 +17,8 @@ from ._strategy import Arrays, flatten, unflatten
 class MLXDistributed:
     """Gradients averaged over an `mlx.distributed` group.
 
-    Arrays of every backend may be trained: what is no MLX array goes through one. The group is
-    made from the environment that `mlx.launch` (or `ember_core.training.launch`) sets.
+    Arrays of every backend may be trained: others are converted to MLX arrays on the way. The
+    group is made from the environment that `mlx.launch` (or `ember_core.training.launch`) sets.
 
     Args:
         backend: `"ring"`, `"mpi"`, or `"any"` that is there.

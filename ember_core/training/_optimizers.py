@@ -3,7 +3,7 @@
     state = optimizer.init(parameters)
     parameters, state = optimizer.update(parameters, gradients, state)
 
-with parameters and gradients as dicts by name; gradients point uphill of what is to become small.
+with parameters and gradients as dicts by name; gradients point uphill of the value to minimise.
 A state is the number of steps and dicts of arrays, so that a checkpoint can hold it.
 """
 
@@ -26,7 +26,7 @@ State = dict[str, Any]
 
 
 class Optimizer(Protocol):
-    """What every optimiser offers."""
+    """Interface of every optimiser."""
 
     def init(self, parameters: Mapping[str, Array]) -> State:
         """State before the first step."""
@@ -37,9 +37,9 @@ class Optimizer(Protocol):
         """Parameters and state after one step; the given ones are left as they are.
 
         Args:
-            parameters: By name.
-            gradients: Of each parameter, under its name and of its shape.
-            state: From `init`, or of the step before.
+            parameters: Parameters by name.
+            gradients: Gradient of each parameter, under its name and of its shape.
+            state: State from `init`, or from the step before.
         """
 
 
@@ -64,14 +64,14 @@ class SGD:
     nesterov: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what would not descend."""
-        kept = 0.0 if callable(self.momentum) else self.momentum
-        _check(self.learning_rate, self.weight_decay, momentum=kept)
+        """Refuse settings that would not descend."""
+        fixed = 0.0 if callable(self.momentum) else self.momentum
+        _check(self.learning_rate, self.weight_decay, momentum=fixed)
 
     def init(self, parameters: Mapping[str, Array]) -> State:
         """State before the first step."""
-        kept = callable(self.momentum) or self.momentum != 0.0
-        return {"step": 0, "momentum": _zeros(parameters) if kept else {}}
+        has_momentum = callable(self.momentum) or self.momentum != 0.0
+        return {"step": 0, "momentum": _zeros(parameters) if has_momentum else {}}
 
     def update(
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State
@@ -79,7 +79,7 @@ class SGD:
         """Parameters and state after one step; arguments as `Optimizer`."""
         rate = float(as_schedule(self.learning_rate)(state["step"]))
         keep = float(self.momentum(state["step"]) if callable(self.momentum) else self.momentum)
-        moved: Arrays = {}
+        updated: Arrays = {}
         momenta: Arrays = {}
         for name, p in parameters.items():
             step = gradients[name]
@@ -89,8 +89,8 @@ class SGD:
                 step = step + keep * m if self.nesterov else m
             if self.weight_decay and _decays(p):
                 step = step + self.weight_decay * p
-            moved[name] = p - rate * step
-        return moved, {"step": state["step"] + 1, "momentum": momenta}
+            updated[name] = p - rate * step
+        return updated, {"step": state["step"] + 1, "momentum": momenta}
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Adam:
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what would not descend."""
+        """Refuse settings that would not descend."""
         first, second = self.betas
         _check(self.learning_rate, self.weight_decay, self.epsilon, first=first, second=second)
 
@@ -154,7 +154,7 @@ class AdamW:
     weight_decay: float = 1e-2
 
     def __post_init__(self) -> None:
-        """Refuse what would not descend."""
+        """Refuse settings that would not descend."""
         first, second = self.betas
         _check(self.learning_rate, self.weight_decay, self.epsilon, first=first, second=second)
 
@@ -191,9 +191,9 @@ class RMSprop:
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what would not descend."""
-        kept = {"decay": self.decay, "momentum": self.momentum}
-        _check(self.learning_rate, self.weight_decay, self.epsilon, **kept)
+        """Refuse settings that would not descend."""
+        fixed = {"decay": self.decay, "momentum": self.momentum}
+        _check(self.learning_rate, self.weight_decay, self.epsilon, **fixed)
 
     def init(self, parameters: Mapping[str, Array]) -> State:
         """State before the first step."""
@@ -205,7 +205,7 @@ class RMSprop:
     ) -> tuple[Arrays, State]:
         """Parameters and state after one step; arguments as `Optimizer`."""
         rate = float(as_schedule(self.learning_rate)(state["step"]))
-        moved: Arrays = {}
+        updated: Arrays = {}
         squares: Arrays = {}
         momenta: Arrays = {}
         for name, p in parameters.items():
@@ -216,8 +216,8 @@ class RMSprop:
             step = g / (ops.sqrt(squares[name]) + self.epsilon)
             if self.momentum:
                 step = momenta[name] = self.momentum * state["momentum"][name] + step
-            moved[name] = p - rate * step
-        return moved, {"step": state["step"] + 1, "square": squares, "momentum": momenta}
+            updated[name] = p - rate * step
+        return updated, {"step": state["step"] + 1, "square": squares, "momentum": momenta}
 
 
 def global_norm(gradients: Mapping[str, Array]) -> float:
@@ -238,7 +238,7 @@ def clip_by_norm(
     """Gradients shortened together to a Euclidean length of at most `limit`.
 
     Args:
-        gradients: By name.
+        gradients: Gradients by name.
         limit: Longest that is left as it is.
         norm: Their `global_norm`, where it is known.
     """
@@ -265,7 +265,7 @@ def _adam(
     b1, b2 = how.betas
     first: Arrays = {}
     second: Arrays = {}
-    moved: Arrays = {}
+    updated: Arrays = {}
     for name, p in parameters.items():
         g = gradients[name]
         first[name] = b1 * state["first"][name] + (1.0 - b1) * g
@@ -274,8 +274,8 @@ def _adam(
         step = first[name] / (1.0 - b1**count) / root
         if decay and _decays(p):
             step = step + decay * p
-        moved[name] = p - rate * step
-    return moved, {"step": count, "first": first, "second": second}
+        updated[name] = p - rate * step
+    return updated, {"step": count, "first": first, "second": second}
 
 
 def _check(
@@ -285,10 +285,10 @@ def _check(
         check_rate(rate)
     in_range = all(0.0 <= share < 1.0 for share in shares.values())
     if not (in_range and 0.0 <= weight_decay < math.inf and 0.0 < epsilon < math.inf):
-        given = {**shares, "epsilon": epsilon, "weight_decay": weight_decay}
+        values = {**shares, "epsilon": epsilon, "weight_decay": weight_decay}
         raise ValueError(
             "The optimiser cannot be set so. Expected shares kept in [0, 1), epsilon > 0 and "
-            f"weight_decay >= 0. Received: {', '.join(f'{k}={v}' for k, v in given.items())}."
+            f"weight_decay >= 0. Received: {', '.join(f'{k}={v}' for k, v in values.items())}."
         )
 
 

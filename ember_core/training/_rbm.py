@@ -1,4 +1,4 @@
-"""How an RBM learns."""
+"""Training of an RBM by contrastive divergence."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ember_core.models import RBM
 from ember_core.ops import Array
 
 from ._batches import Batches, Rows, placed, row_count
-from ._callbacks import Callback
-from ._contrastive import Sample, contrastive_divergence
+from ._contrastive import Chain, Sample, Sparsity, contrastive_divergence
 from ._history import History
-from ._loop import Run, fit
+from ._loop import fit
 from ._optimizers import SGD, Arrays, Optimizer
+from ._run import Callback, Run
 from ._schedules import Schedule
-from ._strategy import Share, Strategy
+from ._strategy import BatchSlice, Strategy
 
 # Exact inference takes weights below 8, both over and times sigma.
 _LARGEST_WEIGHT = 7.99
@@ -33,7 +33,7 @@ class ContrastiveDivergence:
         k: Gibbs steps in each batch.
         persistent: Whether the chain goes on from batch to batch (PCD) instead of starting at the
             data.
-        sample: What the chain draws: `"hidden"` states, `"all"` (visible ones too), or `"none"`.
+        sample: Units the chain draws: `"hidden"` states, `"all"` (visible ones too), or `"none"`.
         sparsity_target: Mean activation of hidden units to pull to; free without one.
         sparsity_cost: Strength of that pull.
 
@@ -87,39 +87,36 @@ class ContrastiveDivergence:
                 f"batch from {float(ops.min(v)):g} to {float(ops.max(v)):g}. Use "
                 "visible='gaussian', or scale the rows (MinMaxScaler)."
             )
-        chain = chain_share = None
-        if self.persistent:
-            chain, chain_share = self._chain(rbm, v, run)
-        found = contrastive_divergence(
+        target = self.sparsity_target
+        divergence = contrastive_divergence(
             rbm,
             v,
             k=self.k,
             sample=self.sample,
-            chain=chain,
+            chain=self._chain(rbm, v, run) if self.persistent else None,
             generator=run.generator,
-            sparsity_target=self.sparsity_target,
-            sparsity_cost=self.sparsity_cost,
+            sparsity=None if target is None else Sparsity(target, self.sparsity_cost),
             share=run.share,
-            chain_share=chain_share,
             measure=run.batch % _MEASURED == 0,
         )
         if self.persistent:
-            run.memory["chain"] = found.states
-        figures = {} if found.error is None else {"reconstruction_error": found.error}
-        return found.gradients, figures
+            run.memory["chain"] = divergence.states
+        figures = {} if divergence.error is None else {"reconstruction_error": divergence.error}
+        return divergence.gradients, figures
 
-    def _chain(self, rbm: RBM, v: Array, run: Run) -> tuple[Array, Share]:
-        """The chain's hidden states, at first those of the first batch, and whose they are."""
+    def _chain(self, rbm: RBM, v: Array, run: Run) -> Chain:
+        """Return the chain; its hidden states are at first those of the first batch."""
         if "chain" not in run.memory:
             share = run.share
-            drawn = ops.uniform(
+            drawn = ops.random.uniform(
                 run.generator, (share.total, rbm.n_hidden), ops.dtype(rbm.weights.data)
             )
-            on = rbm(v) > drawn[share.rows]
-            run.memory["chain"] = ops.astype(on, ops.dtype(rbm.weights.data))
+            active = rbm(v) > drawn[share.rows]
+            run.memory["chain"] = ops.astype(active, ops.dtype(rbm.weights.data))
             run.memory["chain_total"] = ops.full((1,), share.total, "int64")
         total = int(run.memory["chain_total"][0])
-        return run.memory["chain"], Share.of(total, run.strategy.rank, run.strategy.size)
+        share = BatchSlice.of(total, run.strategy.rank, run.strategy.size)
+        return Chain(run.memory["chain"], share)
 
 
 def fit_rbm(
@@ -162,16 +159,16 @@ def fit_rbm(
         momentum: Share of the last step kept, in [0, 1); a number or a schedule.
         weight_decay: Pull of the weights, not the biases, towards 0.
         optimizer: Instead of gradient descent by the three settings above.
-        sample: What the chain draws: `"hidden"` states, `"all"` (visible ones too), or `"none"`;
+        sample: Units the chain draws: `"hidden"` states, `"all"` (visible ones too), or `"none"`;
             without one `"all"` where sigma is learnt, else `"hidden"`.
         sparsity_target: Mean activation of hidden units to pull to; free without one.
         sparsity_cost: Strength of that pull.
         max_gradient_norm: Longest step before the learning rate, over all parameters.
         validation: Rows whose `validation_error` and `validation_free_energy` (mean over rows) are
             measured after each epoch.
-        generator: Of order and draws, from `ops.generator(seed)`.
+        generator: Generator of order and draws, from `ops.generator(seed)`.
         callbacks: Told of every epoch; `EarlyStop`, `Checkpoint`, `Progress` or one's own.
-        strategy: Of processes; one without it.
+        strategy: Strategy over processes; one process without it.
 
     Returns:
         Figures of each epoch; `reconstruction_error` is the mean over its batches, each measured

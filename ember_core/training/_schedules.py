@@ -25,7 +25,7 @@ def constant(rate: float) -> Schedule:
 
 
 def cosine(rate: float, steps: int, final: float = 0.0) -> Schedule:
-    """From `rate` down half a cosine wave to `final` at step `steps`, and `final` from there.
+    """Lower the rate from `rate` along half a cosine wave to `final` at step `steps`, then keep it.
 
     Examples:
         >>> from ember_core.training import cosine

@@ -1,4 +1,4 @@
-"""How models over sequences learn: forecasters and autoencoders."""
+"""Training of models over sequences: forecasters and autoencoders."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ember_core import ops
 from ember_core.models import LiquidForecaster, ReadingModel
 from ember_core.ops import Array
 
-from ._callbacks import Callback
 from ._history import History
 from ._loop import fit
 from ._optimizers import Adam, Optimizer
+from ._run import Callback
 from ._strategy import Strategy
 
 LEAST_DEVIATION = 0.05  # of a column's error, as a share of the largest column's
@@ -50,12 +50,12 @@ def fit_sequences(
         target: Rows to forecast or to say again, `(B, T, O)`; `x` where not given.
         epochs: Times the sequences are gone through.
         batch_size: Sequences of a batch.
-        optimizer: How parameters move; `Adam(1e-2)` without one.
+        optimizer: Optimiser of the parameters; `Adam(1e-2)` without one.
         max_gradient_norm: Longest gradient: through many steps some become very long.
         validation_share: Share of the sequences, the last ones, kept for `validation_loss`.
-        generator: Of the order, from `ops.generator(seed)`.
+        generator: Generator of the order, from `ops.generator(seed)`.
         callbacks: Such as `EarlyStop()`.
-        strategy: Of processes; one without it.
+        strategy: Strategy over processes; one process without it.
 
     Returns:
         The loss of each epoch.
@@ -69,20 +69,22 @@ def fit_sequences(
             f"Received: shape={ops.shape(x)}. A single sequence (T, F) needs x[None]."
         )
     rows = ops.shape(x)[0]
-    whole = ops.zeros_like(x[:, :, 0]) + 1.0
-    times = whole * elapsed
-    there = whole if mask is None else ops.astype(mask, ops.dtype(whole))
-    arrays = (x, times, there, x if target is None else target)
-    kept = int(rows * validation_share)
+    unit = ops.zeros_like(x[:, :, 0]) + 1.0
+    times = unit * elapsed
+    present = unit if mask is None else ops.astype(mask, ops.dtype(unit))
+    arrays = (x, times, present, x if target is None else target)
+    validation_rows = int(rows * validation_share)
     history = fit(
         model,
-        tuple(array[: rows - kept] for array in arrays),
+        tuple(array[: rows - validation_rows] for array in arrays),
         loss=_masked_error,
         optimizer=Adam(1e-2) if optimizer is None else optimizer,
         epochs=epochs,
         batch_size=batch_size,
         max_gradient_norm=max_gradient_norm,
-        validation=tuple(array[rows - kept :] for array in arrays) if kept else None,
+        validation=tuple(array[rows - validation_rows :] for array in arrays)
+        if validation_rows
+        else None,
         generator=generator,
         callbacks=callbacks,
         strategy=strategy,
@@ -101,7 +103,7 @@ def calibrate_sequences(
     the growth is 0.
 
     Args:
-        model: The model, fitted; it keeps what is measured.
+        model: The fitted model; it stores the measured scale.
         x: Sequences, `(B, T, F)`.
         elapsed: Time since the step before, `(B, T)`.
         mask: `(B, T)`, true where a step is there.
@@ -111,29 +113,29 @@ def calibrate_sequences(
         ValueError: If there is nothing to compare, as in sequences of one step for a forecaster.
     """
     reading, _ = model(x, None, elapsed, mask, target)
-    there = ops.to_numpy(mask) != 0
-    said, true = ops.to_numpy(reading.output), ops.to_numpy(target)
-    if isinstance(model, LiquidForecaster):  # what was said of a row was said one row before
-        missed, known = true[:, 1:] - said[:, :-1], there[:, 1:] & there[:, :-1]
+    present = ops.to_numpy(mask) != 0
+    predicted, true = ops.to_numpy(reading.output), ops.to_numpy(target)
+    if isinstance(model, LiquidForecaster):  # the forecast of a row was made one row before
+        missed, valid = true[:, 1:] - predicted[:, :-1], present[:, 1:] & present[:, :-1]
     else:
-        missed, known = true - said, there
-    if not known.any():
+        missed, valid = true - predicted, present
+    if not valid.any():
         raise ValueError(
             "There is no error to calibrate scores by. Expected sequences of two or more steps. "
             f"Received: shape={ops.shape(x)}."
         )
-    deviation = np.sqrt(np.mean(missed[known].astype(np.float64) ** 2, axis=0))
+    deviation = np.sqrt(np.mean(missed[valid].astype(np.float64) ** 2, axis=0))
     deviation = np.maximum(deviation, LEAST_DEVIATION * max(float(deviation.max()), 1e-6))
     plain = {"deviation": deviation, "usual": np.asarray([0.0, 0.0, 1.0])}
     _set_scale(model, plain, x)
     reading, _ = model(x, None, elapsed, mask, target)
     error, time = ops.to_numpy(reading.score), ops.to_numpy(elapsed)
-    known = there & (ops.to_numpy(reading.error) > 0.0)
-    y = error[known].astype(np.float64)
-    t = np.log1p(time[known].astype(np.float64))
-    moved = t - t.mean()
-    size = float(moved @ moved)
-    growth = float(moved @ y) / size if size > 1e-9 * max(t.size, 1) else 0.0
+    valid = present & (ops.to_numpy(reading.error) > 0.0)
+    y = error[valid].astype(np.float64)
+    t = np.log1p(time[valid].astype(np.float64))
+    centred = t - t.mean()
+    size = float(centred @ centred)
+    growth = float(centred @ y) / size if size > 1e-9 * max(t.size, 1) else 0.0
     level = float(y.mean() - growth * t.mean())
     spread = max(float(np.std(y - level - growth * t)), LEAST_SPREAD)
     _set_scale(model, {"usual": np.asarray([level, growth, spread])}, x)

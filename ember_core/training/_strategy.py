@@ -1,4 +1,4 @@
-"""How a training is spread over processes: who computes which rows, and how gradients meet.
+"""Training over processes: the rows each computes, and the mean of their gradients.
 
 Every process runs the same loop over the same batches with generators of the same seed. Of each
 batch it computes its own rows; the mean of the gradients, weighted by rows, is that of the joined
@@ -16,7 +16,7 @@ from ember_core.ops import Array
 Arrays = dict[str, Array]
 
 
-class Share(NamedTuple):
+class BatchSlice(NamedTuple):
     """Rows of a joined batch that one process computes.
 
     Attributes:
@@ -38,11 +38,11 @@ class Share(NamedTuple):
 
     @property
     def is_whole(self) -> bool:
-        """Whether they are all the rows there are."""
+        """True where these are all rows of the batch."""
         return self.stop - self.start == self.total
 
     @classmethod
-    def of(cls, total: int, rank: int = 0, size: int = 1) -> Share:
+    def of(cls, total: int, rank: int = 0, size: int = 1) -> BatchSlice:
         """Rows of process `rank` of `size`: even parts, the first ones a row longer.
 
         A batch of fewer rows than processes is computed whole by each of them.
@@ -54,14 +54,14 @@ class Share(NamedTuple):
         """
         if total < size:
             return cls(0, total, total, 1.0 / size)
-        part, over = divmod(total, size)
-        start = rank * part + min(rank, over)
-        stop = start + part + (rank < over)
+        part, remainder = divmod(total, size)
+        start = rank * part + min(rank, remainder)
+        stop = start + part + (rank < remainder)
         return cls(start, stop, total, (stop - start) / total)
 
 
 class Strategy(Protocol):
-    """What a training asks of a way to run in several processes.
+    """Interface of a way to run a training in several processes.
 
     Attributes:
         rank: Number of this process, from 0.
@@ -112,7 +112,7 @@ def unflatten(vector: Array, like: Mapping[str, Array]) -> Arrays:
     return out
 
 
-def take_rows(batch: Any, share: Share) -> Any:
+def take_rows(batch: Any, share: BatchSlice) -> Any:
     """A process's rows of a batch: an array, or a tuple of arrays with the same rows."""
     if share.is_whole:
         return batch

@@ -18,7 +18,7 @@ _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 class TorchDistributed:
     """Gradients averaged over a `torch.distributed` process group.
 
-    Arrays of every backend may be trained: what is no tensor goes through one on the CPU. The
+    Arrays of every backend may be trained: others are converted to tensors on the CPU. The
     group is the one that is there; else one is made from the environment variables that
     `torchrun` (or `ember_core.training.launch`) sets.
 
@@ -79,7 +79,7 @@ class TorchDistributed:
         return vector.detach().to(self._device)
 
     def _back(self, message: Any, like: Mapping[str, Array]) -> Array:
-        """A message as an array of the backend and device of what was sent."""
+        """Return a message as an array of the sender's backend and device."""
         first = next(iter(like.values()))
         if isinstance(first, self._torch.Tensor):
             return message.to(first.device)

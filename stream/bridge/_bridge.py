@@ -20,7 +20,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 from stream.errors import UserError
 from stream.observe import BridgeHealth, BridgeMetrics
 from stream.settings import Settings
-from stream.tools import clients
+from stream.tools import clients, reading
 
 from ._alertmanager import Cluster, Result
 from ._alerts import TP, Alerts
@@ -178,16 +178,16 @@ class Bridge:
         now = datetime.now(UTC)
         for message in messages:
             if message.error() is not None:
-                if clients.is_end(message):
-                    tp = clients.place(message)
+                if reading.is_partition_end(message):
+                    tp = reading.partition_of(message)
                     self._behind.discard(tp)
                     self._positions[tp] = message.offset() or 0
                 else:
-                    clients.raise_unless_passing(message)
+                    reading.raise_if_fatal(message)
                 continue
-            tp, offset = clients.place(message), message.offset()
+            tp, offset = reading.partition_of(message), message.offset()
             assert offset is not None
-            headers = clients.headers_of(message)
+            headers = reading.headers_of(message)
             told = offset < self._accepted.get(tp, 0)
             body = message.value() or b""
             outcome = self._alerts.take(tp, offset, headers, body, now, told=told)

@@ -1,7 +1,7 @@
 """The `ember` command.
 
-Commands are imported when they are called, so that `ember --help` stays quick. An error that is the
-user's to mend (`stream.errors.UserError`) ends as one sentence on stderr, here and nowhere else.
+Commands are imported when they are called, so that `ember --help` stays quick. An error that the
+user can fix (`stream.errors.UserError`) ends as one sentence on stderr, here and nowhere else.
 """
 
 from __future__ import annotations
@@ -17,21 +17,83 @@ from stream.errors import UserError
 from stream.version import version
 
 _COMMANDS = {
-    "demo": "See it work: embedded broker, simulated fleet, injected faults.",
+    "demo": "Run the service on a simulated fleet with injected faults.",
     "train": "Train a model on recorded telemetry.",
     "backtest": "Score recorded telemetry exactly as the service would.",
-    "run": "Run the service: telemetry in, alerts out.",
+    "run": "Run a worker of the service.",
     "replay": "Send recorded telemetry to a topic.",
-    "simulate": "Send the telemetry of a simulated fleet, faults and all.",
+    "simulate": "Send the telemetry of a simulated fleet with faults.",
     "tail": "Follow anomalies, triggers or dead letters.",
-    "explain": "Say why an event was published: rarity, channels, episode.",
-    "doctor": "Check cluster, topics, records and model, and name what to mend.",
+    "explain": "Explain an event: rarity, channels, episode.",
+    "doctor": "Check cluster, topics, records and model, and name the fixes.",
 }
 _MODULES = {"doctor": "doctor.command"}
+"""Modules of commands that are not named like their command."""
+
+_GROUPS = {
+    "model": (
+        "Inspect, compare, deploy and sign model bundles.",
+        {
+            "show": ("model.show:show", "Print the card of a bundle."),
+            "diff": ("model.diff:diff", "Print the differences of two bundles."),
+            "deploy": ("model.deploy:deploy", "Replace the bundle of the service."),
+            "rollback": ("model.deploy:rollback", "Restore the bundle before the last deploy."),
+            "reload": ("model.deploy:reload", "Let running workers reload settings and model."),
+            "sign": ("model.sign:sign", "Sign a bundle."),
+            "verify": ("model.sign:verify", "Check the signature of a bundle."),
+            "shadow": ("model.shadow:shadow", "Compare the candidate with the model in service."),
+            "import": (
+                "model.import_:import_",
+                "Convert an RBM of the older pipeline to a bundle, without running its pickle.",
+            ),
+        },
+    ),
+    "bridge": (
+        "Send triggers to other systems.",
+        {"alertmanager": ("bridge:alertmanager", "Send firing triggers to Alertmanager.")},
+    ),
+    "config": (
+        "Inspect and check the settings.",
+        {
+            "show": ("config:show", "Print the effective settings, with the source of each."),
+            "check": ("config:check", "Check the settings and name every mistake."),
+            "schema": ("config:schema", "Print the JSON Schema of ember.toml."),
+        },
+    ),
+    "topics": (
+        "Prepare the topics and ACLs of the service.",
+        {
+            "plan": ("topics:plan", "Print the commands that create topics and ACLs."),
+            "create": ("topics:create", "Create the missing topics."),
+        },
+    ),
+    "state": (
+        "Inspect, reset, export, import and rebase the state of keys.",
+        {
+            "show": ("state:show", "Print the state of a key, field by field."),
+            "reset": ("state:reset", "Delete the state of keys."),
+            "export": ("state_files:export", "Write all state to a file."),
+            "import": ("state_files:import_", "Load state from a file into a group without state."),
+            "rebase": (
+                "state:rebase",
+                "Accept the input topic as it is now: keys keep their state, offsets start anew.",
+            ),
+        },
+    ),
+    "dead-letters": (
+        "Inspect refused records, and replay them.",
+        {
+            "list": ("dead_letters:list_", "Count dead letters by reason."),
+            "show": ("dead_letters:show", "Show the newest dead letters."),
+            "replay": ("dead_letters:replay", "Send dead letters to the topic they came from."),
+        },
+    ),
+}
+"""Groups of commands: help of the group, and place and help of every command."""
 
 
 def build() -> App:
-    """The whole command line."""
+    """Build the whole command line."""
     app = App(
         name="ember",
         help="Anomaly detection for keyed telemetry on Kafka.",
@@ -40,69 +102,11 @@ def build() -> App:
     )
     for name, text in _COMMANDS.items():
         app.command(f"stream.cli.{_MODULES.get(name, name)}:{name}", name=name, help=text)
-    model = App(name="model", help="Look at model bundles, compare them, bring one into service.")
-    for name, where, text in (
-        ("show", "show:show", "Print a bundle's card."),
-        ("diff", "diff:diff", "Say what differs between two bundles."),
-        ("deploy", "deploy:deploy", "Put a bundle in the place of the service's."),
-        ("rollback", "deploy:rollback", "Take the bundle before back."),
-        ("reload", "deploy:reload", "Let running workers read settings and model again."),
-        ("sign", "sign:sign", "Sign a bundle."),
-        ("verify", "sign:verify", "Check a bundle's signature."),
-        ("shadow", "shadow:shadow", "Compare the candidate with the model in service."),
-    ):
-        model.command(f"stream.cli.model.{where}", name=name, help=text)
-    model.command(
-        "stream.cli.model.import_:import_",
-        name="import",
-        help="Bring an RBM of the older pipeline into a bundle, without running its pickle.",
-    )
-    app.command(model)
-    bridge = App(name="bridge", help="Take triggers to whoever wakes people up.")
-    bridge.command(
-        "stream.cli.bridge:alertmanager",
-        name="alertmanager",
-        help="Send what fires to Alertmanager.",
-    )
-    app.command(bridge)
-    config = App(name="config", help="Look at the settings.")
-    for name, text in (
-        ("show", "Print the effective settings, secrets masked, and where each is from."),
-        ("check", "Check the settings and say what is wrong with them."),
-        ("schema", "Print the JSON Schema of ember.toml."),
-    ):
-        config.command(f"stream.cli.config:{name}", name=name, help=text)
-    app.command(config)
-    topics = App(name="topics", help="The topics and rights the service needs.")
-    topics.command("stream.cli.topics:plan", name="plan", help="Print the commands that make them.")
-    topics.command("stream.cli.topics:create", name="create", help="Create the missing topics.")
-    app.command(topics)
-    state = App(name="state", help="Look at what the service remembers; forget, carry over, mend.")
-    for name, where, text in (
-        ("show", "state:show", "Print what is remembered of a key, field by field."),
-        ("reset", "state:reset", "Forget keys: they begin anew."),
-        ("export", "state_files:export", "Write all state to a file."),
-        (
-            "import",
-            "state_files:import_",
-            "Take state from such a file into a group that has none.",
-        ),
-        (
-            "rebase",
-            "state:rebase",
-            "Accept the log as it is: keys keep their memory, offsets start anew.",
-        ),
-    ):
-        state.command(f"stream.cli.{where}", name=name, help=text)
-    app.command(state)
-    letters = App(name="dead-letters", help="What was refused; send it once more.")
-    for name, where, text in (
-        ("list", "list_", "Count dead letters by reason."),
-        ("show", "show", "Show the newest dead letters."),
-        ("replay", "replay", "Send dead letters to the topic they came from once more."),
-    ):
-        letters.command(f"stream.cli.dead_letters:{where}", name=name, help=text)
-    app.command(letters)
+    for group_name, (group_text, commands) in _GROUPS.items():
+        group = App(name=group_name, help=group_text)
+        for name, (function, text) in commands.items():
+            group.command(f"stream.cli.{function}", name=name, help=text)
+        app.command(group)
     app.command(
         "stream.cli.schema:schema",
         name="schema",
@@ -115,12 +119,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: What follows `ember`; None takes the process's own.
+        arguments: Arguments after `ember`; None for those of the process.
 
     Returns:
-        The exit code: 0 done, 1 the work failed, 2 wrong use.
+        The exit code: 0 for success, 1 for failed work, 2 for wrong use.
     """
-    _one_thread_for_blas()
+    _limit_blas_threads()
     app = build()
     try:
         result = app(
@@ -134,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # `ember ... | head` is over when head has seen enough
+    except BrokenPipeError:  # `ember ... | head` ends when head closes the pipe
         _silence_stdout()
         return 0
     except CycloptsError as error:
@@ -148,35 +152,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _one_thread_for_blas() -> None:
-    """Before NumPy is imported: the products are small, and BLAS threads spin on other cores.
+def _limit_blas_threads() -> None:
+    """Let BLAS use one thread; works only before NumPy is imported.
 
-    Measured beside a broker on two cores: four times the records per second. No result depends
-    on it.
+    The products are small, and BLAS threads spin on other cores: measured beside a broker on two
+    cores, one thread gives four times the records per second. No result depends on it.
     """
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
 
 
 def _is_about_files(error: ValueError) -> bool:
-    """True for the library's own sentences about data and bundles (which are not imported here)."""
+    """Return True for the library's own errors about data and bundles."""
+    # By name: importing the classes would import NumPy for every command.
     kinds = (("ember_core.data.sources", "DataError"), ("ember_core.serialize", "BundleError"))
     modules = ((sys.modules.get(module), name) for module, name in kinds)
     return any(m is not None and isinstance(error, getattr(m, name)) for m, name in modules)
 
 
 def _wrong_use(app: App, error: CycloptsError) -> str:
-    """The sentence for a wrong command line."""
+    """Return the sentence for a wrong command line."""
     if isinstance(error, UnknownCommandError) and error.unused_tokens and not error.command_chain:
         # Cyclopts' own sentence would import every command to know their names.
         word = error.unused_tokens[0]
         names = [name for name in app if not name.startswith("-")]
-        near = difflib.get_close_matches(word, names, n=1)
-        hint = f' Did you mean "{near[0]}"?' if near else ""
+        matches = difflib.get_close_matches(word, names, n=1)
+        hint = f' Did you mean "{matches[0]}"?' if matches else ""
         return f'Unknown command "{word}".{hint} Available commands: {", ".join(names)}.'
     return str(error)
 
 
 def _silence_stdout() -> None:
-    """Nothing may complain when the interpreter flushes stdout at exit."""
+    """Point stdout at the null device: the interpreter flushes it once more at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,15 +1,13 @@
-"""`ember backtest`: recorded telemetry through the engine of the stream."""
+"""`ember backtest`: recorded telemetry, scored by the engine of the service."""
 
 from __future__ import annotations
 
 import csv
 import json as json_
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
-
-from ember_core.data.sources import DataOptions, read
+from ember_core.data.sources import read
 from stream.backtest import Backtest
 from stream.backtest import backtest as run
 from stream.configure import engine_settings, load_model
@@ -18,15 +16,18 @@ from stream.records import text_of
 from stream.report import render
 from stream.settings import Settings
 
+from .data_options import DataArgs, DataFiles, DataOptions
+from .options import SettingsArgs, SettingsOptions
+
 COLUMNS = ("key", "time", "score", "probability", "severity", "anomaly", "trigger")
 
 
 def backtest(
-    data: Annotated[list[str], Parameter(required=True)],
+    data: DataFiles,
     /,
     *,
     model: Path,
-    options: Annotated[DataOptions, Parameter(name="*")] = DataOptions(),  # noqa: B008 - frozen
+    options: DataArgs = DataOptions(),
     scores: Path | None = None,
     events: Path | None = None,
     report: Path | None = None,
@@ -38,28 +39,29 @@ def backtest(
     buffer: int = 100,
     batch_rows: int = 4096,
     json: bool = False,
-    config: Path | None = None,
+    source: SettingsArgs = SettingsOptions(),
 ) -> None:
-    """Score the rows not used for training as the stream would, and judge them where labelled.
+    """Score the rows not used for training as the service would, and evaluate labelled ones.
 
-    The same engine, the same order of records: scores and events are those of the stream.
+    Scores and events are those of the service: engine and order of the records are the same.
 
     Args:
         data: CSV (also .gz), Parquet, JSON lines, a directory, or a query.
         model: Folder of the bundle.
-        options: How the files are read.
-        scores: Write one row per scored record there, .csv or .parquet.
-        events: Write anomalies and triggers there, one JSON object per line, as published.
-        report: Write a page there that shows episodes, channels and thresholds: one .html file.
-        topic: Input topic the events are said to come from; part of their ids.
-        window: count (each record is a row) or time (a row per interval). Default window.mode.
-        interval_seconds: Length of an interval. Default window.interval_seconds.
-        allowed_lateness_seconds: How late samples may come. Default as in the settings.
+        options: Columns and rows of the files.
+        scores: File to write one row per scored record to, .csv or .parquet.
+        events: File to write anomalies and triggers to, one JSON object per line, as published.
+        report: File to write a page of episodes, channels and thresholds to, .html.
+        topic: Name of the input topic in the events; part of their ids.
+        window: count (each record is a row) or time (a row per interval). Default: window.mode.
+        interval_seconds: Length of an interval. Default: window.interval_seconds.
+        allowed_lateness_seconds: Largest lateness of a sample. Default:
+            window.allowed_lateness_seconds.
         warm: Feed the training rows first.
         buffer: Buffer of VUS-PR, in records.
-        batch_rows: Rows per step; no result depends on it.
+        batch_rows: Number of rows per step; no result depends on it.
         json: Print the summary as one JSON object.
-        config: Settings file; default ember.toml where there is one.
+        source: Settings file.
     """
     if report and not report.parent.is_dir():
         raise UserError(
@@ -74,7 +76,7 @@ def backtest(
             exit_code=2,
         )
     settings = Settings.load(
-        config,
+        source.config,
         window={
             "mode": window,
             "interval_seconds": interval_seconds,
@@ -129,15 +131,15 @@ def backtest(
     if json:
         print(json_.dumps(summary))
     else:
-        _print(summary)
+        _print_summary(summary)
 
 
 def write_scores(path: Path, result: Backtest) -> None:
-    """One row per scored record, in the order of keys and of each key's records.
+    """Write one row per scored record, in the order of keys and of each key's records.
 
     Args:
-        path: Parquet where it ends in .parquet, else CSV.
-        result: The replay.
+        path: File to write; Parquet if it ends in .parquet, else CSV.
+        result: Result of the backtest.
     """
     rows = list(_rows(result))
     if path.suffix == ".parquet":
@@ -152,9 +154,10 @@ def write_scores(path: Path, result: Backtest) -> None:
 
 
 def _rows(result: Backtest) -> Any:
-    """Score rows with the time as it stood in the input."""
+    """Yield the rows of the file, with the times as the input has them."""
     for i, (table, s) in enumerate(zip(result.dataset.tables, result.scores, strict=True)):
-        rows = result.dataset.rows(i, "scored")[::-1]  # of two at one time the first is scored
+        # Reversed, so that of two rows at one time `text` has the first, which is the scored one.
+        rows = result.dataset.rows(i, "scored")[::-1]
         text = dict(zip(table.time_us[rows].tolist(), table.time_text[rows].tolist(), strict=True))
         name = text_of(table.key)
         for t, score, p, severity, anomaly, trigger in zip(
@@ -169,19 +172,19 @@ def _rows(result: Backtest) -> Any:
             yield name, text.get(t, t), score, p, severity, int(anomaly), trigger
 
 
-def _print(summary: dict[str, Any]) -> None:
-    """The figures as a reader wants them."""
+def _print_summary(summary: dict[str, Any]) -> None:
+    """Print the figures as a table."""
     print(
         f"{summary['records']:,} records, {summary['scored']:,} scored, "
         f"{summary['anomalies']:,} anomalies, {summary['triggers']:,} triggers"
     )
     if "mean" not in summary:
         return
-    shown = ("vus_pr", "auc_pr", "best_f1", "f1", "ef1", "false_episodes_per_1000")
-    print(f"{'':24}" + "".join(f"{name:>12.12}" for name in shown))
+    columns = ("vus_pr", "auc_pr", "best_f1", "f1", "ef1", "false_episodes_per_1000")
+    print(f"{'':24}" + "".join(f"{name:>12.12}" for name in columns))
     lines = {**summary["per_key"], "mean": summary["mean"]}
     lines |= {f"mean: {name}": row for name, row in summary["baselines"].items()}
     for name, row in lines.items():
-        values = [row.get(column) for column in shown]
+        values = [row.get(column) for column in columns]
         cells = ["-" if v is None else f"{v:.3f}" for v in values]
         print(f"{name:24.24}" + "".join(f"{cell:>12}" for cell in cells))

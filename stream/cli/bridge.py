@@ -1,35 +1,29 @@
-"""`ember bridge alertmanager`: what fires, to whoever wakes people up."""
+"""`ember bridge alertmanager`: firing triggers, sent to Alertmanager."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from stream.settings import Settings
+from .options import ClusterArgs, ClusterOptions
 
 
 def alertmanager(
     *,
     url: tuple[str, ...] = (),
-    bootstrap_servers: str | None = None,
-    config: Path | None = None,
+    cluster: ClusterArgs = ClusterOptions(),
 ) -> None:
-    """Take triggers to Alertmanager, until SIGTERM or Ctrl-C.
+    """Send triggers to Alertmanager, until SIGTERM or Ctrl-C.
 
-    Each key that fires is an alert with the labels alertname, key, topic and those of
-    alertmanager.labels; it is sent again while it fires, and ended when the trigger is. Triggers
-    marked as backlog are left out. Several of these share the work, and any may be killed: what
-    fires is read again from the topic.
+    Each firing key is an alert with the labels alertname, key, topic and those of
+    alertmanager.labels; it is sent again while it fires, and resolved with its trigger. Triggers
+    marked as backlog are not sent. Several bridges share the partitions, and any may be killed:
+    firing triggers are read again from the topic.
 
     Args:
-        url: Addresses of Alertmanager, of every member of a cluster; default alertmanager.urls.
-        bootstrap_servers: Brokers, host:port with commas between.
-        config: Settings file; default ember.toml where there is one.
+        url: Address of Alertmanager, once for every member of a cluster. Default:
+            alertmanager.urls.
+        cluster: Kafka cluster.
     """
-    settings = Settings.load(
-        config,
-        kafka={"bootstrap_servers": bootstrap_servers},
-        alertmanager={"urls": url or None},
-    )
+    settings = cluster.settings(alertmanager={"urls": url or None})
+    # Imported late: a mistake in the settings should not wait for the imports of the bridge.
     from stream.bridge import serve
 
     serve(settings)

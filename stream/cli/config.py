@@ -1,56 +1,57 @@
-"""`ember config show|check|schema`."""
+"""`ember config show | check | schema`: the settings, their check and their JSON Schema."""
 
 from __future__ import annotations
 
 import json as _json
-import sys
-from pathlib import Path
 
 from stream.settings import Settings, json_schema, render_json, render_toml
 
+from .options import SettingsArgs, SettingsOptions
+from .output import message
 
-def show(*, config: Path | None = None, json: bool = False) -> None:
-    """Print the effective settings, secrets masked, and where each is from.
+
+def show(*, source: SettingsArgs = SettingsOptions(), json: bool = False) -> None:
+    """Print the effective settings with the source of each; secrets are masked.
 
     Args:
-        config: Settings file; without it `ember.toml` of this folder where there is one.
+        source: Settings file.
         json: Print one JSON object.
     """
-    settings = Settings.load(config)
+    settings = Settings.load(source.config)
     print(_json.dumps(render_json(settings)) if json else render_toml(settings), end="")
     if json:
         print()
 
 
-def check(*, config: Path | None = None, json: bool = False) -> int:
-    """Check the settings and say what is wrong with them.
+def check(*, source: SettingsArgs = SettingsOptions(), json: bool = False) -> int:
+    """Check the settings and name every mistake.
 
     Args:
-        config: Settings file; without it `ember.toml` of this folder where there is one.
+        source: Settings file.
         json: Print one JSON object.
 
     Returns:
-        0 when they are fine, 2 with one sentence for each mistake on stderr.
+        0 without a mistake; else 2, with one sentence for each on stderr.
     """
-    from stream.codecs import make_codec  # brings NumPy
+    from stream.codecs import make_codec  # imported late: it brings NumPy
     from stream.errors import UserError
     from stream.settings import SettingsError
 
     mistakes: list[str] = []
     try:
-        settings = Settings.load(config)
-        # Expressions and optional packages are the codec's to check.
+        settings = Settings.load(source.config)
+        # The codec checks expressions and optional packages.
         make_codec(settings.input.codec, ["channel"], **settings.input.codec_options())
     except SettingsError as error:
         mistakes = error.mistakes
     except UserError as error:
         mistakes = [error.message]
     for sentence in mistakes:
-        print(sentence, file=sys.stderr)
+        message(sentence)
     if json:
         print(_json.dumps({"ok": not mistakes, "mistakes": mistakes}))
     elif not mistakes:
-        print("The settings are fine.", file=sys.stderr)
+        message("The settings are fine.")
     return 2 if mistakes else 0
 
 

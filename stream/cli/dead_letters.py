@@ -1,235 +1,221 @@
-"""`ember dead-letters list | show | replay`: what was refused, and its way back."""
+"""`ember dead-letters list | show | replay`: refused records, and their redrive."""
 
 from __future__ import annotations
 
 import heapq
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-import msgspec
+from cyclopts import Parameter
 from rich.console import Console
 
 from stream.errors import UserError
 from stream.records import Reason
 from stream.settings import Settings
-from stream.tools import clients
-from stream.tools.dead_letters import Choice, DeadLetterLog
-from stream.tools.redrive import Sender, Target
-from stream.tools.redrive import replay as send_once_more
+from stream.tools import clients, reading
+from stream.tools.dead_letters import DeadLetterLog, Selection
+from stream.tools.redrive import Sender, Target, redrive
 
 from . import lines
-from .tail import output_topics, parse_since
+from .options import OutputTopicArgs, OutputTopicOptions, require_at_least, since_ms
+from .output import clean, message, print_json
+from .tail import output_topics
+
+
+@dataclass(frozen=True)
+class SelectionOptions:
+    """Dead letters that a command is about.
+
+    Attributes:
+        reason: Only records refused for this reason; may be given several times.
+        since: Only records since then: 30s, 15m, 2h, 7d, or an ISO 8601 time.
+    """
+
+    reason: tuple[str, ...] = ()
+    since: str | None = None
+
+    def selection(self) -> Selection:
+        """Return the selection.
+
+        Raises:
+            UserError: If there is no such reason, or the time is not understood.
+        """
+        for name in self.reason:
+            if name not in list(Reason):
+                raise UserError(
+                    f"There is no such reason. Expected one of {', '.join(Reason)}. Received: "
+                    f"reason={name!r}.",
+                    exit_code=2,
+                )
+        return Selection(self.reason, since_ms(self.since) or 0)
+
+
+SelectionArgs = Annotated[SelectionOptions, Parameter(name="*")]
 
 
 def list_(
     *,
     since: str | None = None,
     json: bool = False,
-    topic: str | None = None,
-    bootstrap_servers: str | None = None,
-    config: Path | None = None,
+    source: OutputTopicArgs = OutputTopicOptions(),
 ) -> None:
-    """Count dead letters by reason, the most frequent first, and say how many wait for a replay.
+    """Count dead letters by reason, the most frequent first, and those not replayed yet.
 
     Args:
-        since: Only of records since then: 30s, 15m, 2h, 7d, or an ISO 8601 time.
+        since: Only records since then: 30s, 15m, 2h, 7d, or an ISO 8601 time.
         json: Print one JSON object.
-        topic: Read this topic in place of those of the settings.
-        bootstrap_servers: Brokers, host:port with commas between.
-        config: Settings file; default ember.toml where there is one.
+        source: Dead-letter topics.
     """
-    choice = _choice(None, since)
-    found: dict[str, dict[str, Any]] = {}
-    settings = Settings.load(config, kafka={"bootstrap_servers": bootstrap_servers})
-    with _opened(settings, topic) as (log, _):
-        for at, done in log.progress.items():
-            for message, letter in log.read(at):
-                if letter.timestamp_ms < choice.since_ms:
+    selection = SelectionOptions(since=since).selection()
+    reasons: dict[str, dict[str, Any]] = {}
+    with _open_log(source.settings(), source.topic) as (log, _):
+        for tp, progress in log.progress.items():
+            for record, letter in log.read(tp):
+                if selection.is_old(letter):
                     continue
-                record = lines.dead_letter_record(message)
-                seen = found.setdefault(letter.reason, {"letters": 0, "waiting": 0})
-                seen["letters"] += 1
-                seen["waiting"] += not done.done(letter.reason, message.offset() or 0)
-                if record["time"] >= seen.get("newest", ""):
-                    seen["newest"], seen["example"] = record["time"], record["detail"]
-    ordered = dict(sorted(found.items(), key=lambda item: (-item[1]["letters"], item[0])))
+                entry = lines.dead_letter_record(record)
+                row = reasons.setdefault(letter.reason, {"letters": 0, "waiting": 0})
+                row["letters"] += 1
+                row["waiting"] += not progress.is_handled(letter.reason, record.offset() or 0)
+                if entry["time"] >= row.get("newest", ""):
+                    row["newest"], row["example"] = entry["time"], entry["detail"]
+    ordered = dict(sorted(reasons.items(), key=lambda item: (-item[1]["letters"], item[0])))
     if json:
-        _print_json(
-            {"letters": sum(each["letters"] for each in found.values()), "reasons": ordered}
-        )
+        total = sum(row["letters"] for row in reasons.values())
+        print_json({"letters": total, "reasons": ordered})
         return
-    for reason, seen in ordered.items():
+    for reason, row in ordered.items():
         sys.stdout.write(
-            f"{reason:<16} {seen['letters']:>9,}  {seen['waiting']:>9,} not replayed  newest "
-            f"{seen['newest']}  {lines.clean(seen['example'])}\n"
+            f"{reason:<16} {row['letters']:>9,}  {row['waiting']:>9,} not replayed  newest "
+            f"{row['newest']}  {clean(row['example'])}\n"
         )
     if not ordered:
-        _say("There are no dead letters.")
+        message("There are no dead letters.")
 
 
 def show(
     *,
-    reason: list[str] | None = None,
-    since: str | None = None,
+    selected: SelectionArgs = SelectionOptions(),
     limit: int = 10,
     json: bool = False,
-    topic: str | None = None,
-    bootstrap_servers: str | None = None,
-    config: Path | None = None,
+    source: OutputTopicArgs = OutputTopicOptions(),
 ) -> None:
-    """Show the newest dead letters, oldest first: what was refused, from where, and why.
+    """Show the newest dead letters, oldest first: record, source and reason.
 
     Args:
-        reason: Only refused for this reason; may be given several times.
-        since: Only of records since then: 30s, 15m, 2h, 7d, or an ISO 8601 time.
-        limit: Show at most so many.
+        selected: Dead letters to show.
+        limit: Largest number of dead letters to show.
         json: Print one JSON object.
-        topic: Read this topic in place of those of the settings.
-        bootstrap_servers: Brokers, host:port with commas between.
-        config: Settings file; default ember.toml where there is one.
+        source: Dead-letter topics.
     """
-    choice, count, limit = _choice(reason, since), 0, _at_least(0, "limit", limit)
+    selection, count = selected.selection(), 0
+    require_at_least("limit", limit, 0)
     newest: list[tuple[Any, dict[str, Any]]] = []
-    settings = Settings.load(config, kafka={"bootstrap_servers": bootstrap_servers})
-    with _opened(settings, topic) as (log, _):
-        for at in log.progress:
-            for message, letter in log.read(at):
-                if not choice.of_reason(letter) or letter.timestamp_ms < choice.since_ms:
+    with _open_log(source.settings(), source.topic) as (log, _):
+        for tp in log.progress:
+            for record, letter in log.read(tp):
+                if not selection.has_reason(letter) or selection.is_old(letter):
                     continue
                 count += 1
-                entry = lines.dead_letter_record(message) | {"replays": letter.replays}
-                # coordinates differ, so that records are never compared
-                heapq.heappush(newest, (clients.order(message), entry))
+                entry = lines.dead_letter_record(record) | {"replays": letter.replays}
+                # No two records have the same coordinates, so that entries are never compared.
+                heapq.heappush(newest, (reading.log_order(record), entry))
                 if len(newest) > limit:
                     heapq.heappop(newest)
-    records = [entry for _, entry in sorted(newest, key=lambda pair: pair[0])]
+    entries = [entry for _, entry in sorted(newest, key=lambda pair: pair[0])]
     if json:
-        _print_json({"letters": count, "shown": records})
+        print_json({"letters": count, "shown": entries})
         return
     console = Console(soft_wrap=True, highlight=False)
-    for record in records:
-        console.print(lines.dead_letter_line(record))
-    if count > len(records):
-        _say(f"{count - len(records):,} older ones are not shown; --limit {count} shows all.")
+    for entry in entries:
+        console.print(lines.dead_letter_line(entry))
+    if count > len(entries):
+        message(f"{count - len(entries):,} older ones are not shown; --limit {count} shows all.")
 
 
 def replay(
     *,
     to: str | None = None,
     partitioner: Literal["murmur2", "crc32"] | None = None,
-    reason: list[str] | None = None,
-    since: str | None = None,
+    selected: SelectionArgs = SelectionOptions(),
     limit: int | None = None,
     max_replays: int = 3,
     from_beginning: bool = False,
     dry_run: bool = False,
     json: bool = False,
-    topic: str | None = None,
-    bootstrap_servers: str | None = None,
-    config: Path | None = None,
+    source: OutputTopicArgs = OutputTopicOptions(),
 ) -> int:
-    """Send dead letters to the topic they came from once more, as they were.
+    """Send dead letters to the topic they came from, unchanged.
 
-    Key, value, headers and timestamp are the record's own; the header ember.replays counts. What
-    has been sent is remembered, and not sent again. Letters without the whole record are refused,
-    and so are those that came back too often; then the exit code is 1.
+    Key, value, headers and timestamp are those of the record; the header ember.replays counts the
+    replays. Progress is committed, so that nothing is sent twice. With --since, older dead letters
+    count as handled without being sent. Dead letters without the whole record are refused, and so
+    are those replayed too often; then the exit code is 1.
 
     Args:
-        to: Send them to this topic.
+        to: Send them to this topic instead.
         partitioner: Choose the partition by the key, as producers do: murmur2 (Kafka's own) or
             crc32 (librdkafka's default). Default: the one they came from; with --to, murmur2.
-        reason: Only refused for this reason; may be given several times.
-        since: Only of records since then (30s, 15m, 2h, 7d, or an ISO 8601 time); older ones are
-            left behind for good.
-        limit: Send at most so many.
-        max_replays: Refuse letters that have been sent so often.
-        from_beginning: Those too that have been sent, refused or left behind before.
-        dry_run: Only say what would be sent.
+        selected: Dead letters to send.
+        limit: Largest number of dead letters to send.
+        max_replays: Refuse records that have been replayed this often.
+        from_beginning: Include dead letters that were sent, refused or skipped before.
+        dry_run: Only print the counts; send and commit nothing.
         json: Print one JSON object.
-        topic: Read this topic in place of those of the settings.
-        bootstrap_servers: Brokers, host:port with commas between.
-        config: Settings file; default ember.toml where there is one.
+        source: Dead-letter topics.
     """
-    choice = _choice(reason, since)
+    selection = selected.selection()
     if limit is not None:
-        _at_least(1, "limit", limit)
-    _at_least(1, "max-replays", max_replays)
-    settings = Settings.load(config, kafka={"bootstrap_servers": bootstrap_servers})
-    with _opened(settings, topic) as (log, counts):
+        require_at_least("limit", limit, 1)
+    require_at_least("max-replays", max_replays, 1)
+    settings = source.settings()
+    with _open_log(settings, source.topic) as (log, counts):
         if to is not None and to not in counts:
             raise UserError(
                 f"There is no topic {to!r} to send to. Expected a topic of "
                 f"{settings.kafka.bootstrap_servers}. Received: to={to!r}. Create it first."
             )
-        # only inputs: whoever writes into the dead letters shall not choose the topic
+        # Only input topics are targets: the headers that name one may come from anybody who can
+        # write to the dead-letter topic.
         names = settings.input.topics if to is None else [to]
-        goals = {name: counts[name] for name in names if name in counts}
-        target = Target(goals, to or "", partitioner or "", max_replays)
+        partitions = {name: counts[name] for name in names if name in counts}
+        target = Target(partitions, to or "", partitioner or "", max_replays)
         sender = None if dry_run else Sender(settings.kafka, target)
-        done = send_once_more(log, sender, target, choice, limit=limit, again=from_beginning)
-    _say(f"{'Would send' if dry_run else 'Sent'}: {_counted(done.sent)}.")
-    if done.left_behind:
-        _say(f"Older than --since, and left behind: {done.left_behind:,}.")
-    if done.refused:
-        _say(f"Refused: {_counted(done.refused)}. `ember dead-letters show` has them.")
+        summary = redrive(log, sender, target, selection, limit=limit, again=from_beginning)
+    message(f"{'Would send' if dry_run else 'Sent'}: {_count_text(summary.sent)}.")
+    if summary.left_behind:
+        message(f"Older than --since, and left behind: {summary.left_behind:,}.")
+    if summary.refused:
+        causes = _count_text(summary.refused)
+        message(f"Refused: {causes}. `ember dead-letters show` has them.")
     if json:
-        _print_json(
+        print_json(
             {
                 "dry_run": dry_run,
-                "sent": done.sent.total(),
-                "reasons": dict(done.sent),
-                "refused": dict(done.refused),
-                "left_behind": done.left_behind,
+                "sent": summary.sent.total(),
+                "reasons": dict(summary.sent),
+                "refused": dict(summary.refused),
+                "left_behind": summary.left_behind,
             }
         )
-    return 1 if done.refused else 0
+    return 1 if summary.refused else 0
 
 
 @contextmanager
-def _opened(
+def _open_log(
     settings: Settings, topic: str | None
 ) -> Iterator[tuple[DeadLetterLog, Mapping[str, int]]]:
-    """The letters, and how many partitions every topic has."""
+    """Open the dead-letter topics; yields also the number of partitions of every topic."""
     metadata = clients.fetch_metadata(settings.kafka)
     topics = output_topics(metadata, settings, "dead-letters", topic)
     with closing(DeadLetterLog(settings.kafka, topics)) as log:
         yield log, clients.partition_counts(metadata)
 
 
-def _choice(reasons: list[str] | None, since: str | None) -> Choice:
-    for name in reasons or ():
-        if name not in list(Reason):
-            raise UserError(
-                f"There is no such reason. Expected one of {', '.join(Reason)}. Received: "
-                f"reason={name!r}.",
-                exit_code=2,
-            )
-    since_ms = 0 if since is None else int(parse_since(since, time.time()) * 1000)
-    return Choice(tuple(reasons or ()), since_ms)
-
-
-def _at_least(least: int, name: str, value: int) -> int:
-    if value < least:
-        raise UserError(
-            f"That is too few. Expected --{name} >= {least}. Received: {name}={value}.",
-            exit_code=2,
-        )
-    return value
-
-
-def _counted(counts: Mapping[str, int]) -> str:
-    each = ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items()))
+def _count_text(counts: Mapping[str, int]) -> str:
+    parts = ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items()))
     total = sum(counts.values())
-    return f"{total:,} ({each})" if each else "0"
-
-
-def _print_json(found: dict[str, Any]) -> None:
-    sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr)
+    return f"{total:,} ({parts})" if parts else "0"

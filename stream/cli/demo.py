@@ -1,4 +1,4 @@
-"""`ember demo`: what the service does, in a minute, with nothing but this package."""
+"""`ember demo`: the service at work for a minute, with nothing but this package."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import psutil
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-_OWN_START_SECONDS = 10.0  # a process older than this did something else before the demo
+_OWN_START_SECONDS = 10.0  # an older process did something else before the demo
 
 
 def demo(
     *, headless: bool = False, seconds: float = 60.0, seed: int = 1, json: bool = False
 ) -> None:
-    """Watch a simulated fleet fail, and what is caught of it.
+    """Run the service on a simulated fleet with faults, and show the faults it detects.
 
-    Starts an embedded broker, trains on what the fleet sent before, runs a worker, and puts faults
-    into the live stream: spikes, drifts, stuck sensors, silent keys, changed correlations and
-    changed frequencies. Beside it stands what the largest z-score would have caught with as many
-    false alarms. This host's own telemetry runs along and does not count.
+    Starts an embedded broker, trains on the fleet's history, runs a worker, and injects faults into
+    the live stream: spikes, drifts, stuck sensors, idle keys, changed correlations and changed
+    frequencies. A detector by the largest z-score, with as many false alarms, is the comparison.
+    This host's own telemetry is scored too and not counted.
 
     Args:
-        headless: No live table; the stream runs as fast as the worker reads it.
-        seconds: Wall time for everything, training included.
+        headless: Show no live table, and run the stream as fast as the worker reads it.
+        seconds: Wall time of the whole demo, training included.
         seed: Seed of fleet and faults.
         json: Print the result as one JSON object, as the last line of stdout.
     """
@@ -40,27 +40,27 @@ def demo(
     messages = Console(stderr=True)
     live = not headless and messages.is_terminal
     options = Options(seconds=seconds, seed=seed, paced=live)
-    picture = Live(console=messages, auto_refresh=False, transient=True)
+    view = Live(console=messages, auto_refresh=False, transient=True)
 
-    def show(*what: object) -> None:
+    def show(*state: object) -> None:
         if live:
-            picture.update(_render(*what), refresh=True)
+            view.update(_render(*state), refresh=True)
 
-    with picture if live else messages:
-        report = run_demo(options, _started(), messages.print, show)
+    with view if live else messages:
+        report = run_demo(options, _process_start(), messages.print, show)
     if json:
         sys.stdout.write(json_module.dumps(report.as_json()) + "\n")
     else:
         Console().print(as_table(report))
 
 
-def _render(*what: object) -> RenderableType:
+def _render(*state: object) -> RenderableType:
     from stream.demo.view import render
 
-    return render(*what)  # type: ignore[arg-type]
+    return render(*state)  # type: ignore[arg-type]
 
 
-def _started() -> float:
-    """When this process began, on `time.monotonic`: imports count too."""
+def _process_start() -> float:
+    """Return the start of this process on `time.monotonic`, so that imports count too."""
     age = time.time() - float(psutil.Process().create_time())
     return time.monotonic() - (age if 0 <= age < _OWN_START_SECONDS else 0.0)

@@ -1,22 +1,19 @@
-"""`ember explain`: why the service spoke."""
+"""`ember explain`: the reasons for one event."""
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from rich.console import Console
 
 from ember_core.data.sources import TimeUnit, to_microseconds
 from stream.errors import UserError
-from stream.settings import Settings
-from stream.tools.event_lookup import EventLog, FileLog, Found, TopicLog
+from stream.tools.event_lookup import EventLog, FileLog, PublishedEvent, TopicLog
 
-from .tail import parse_since
+from .options import InputTopicArgs, InputTopicOptions, since_ms
+from .output import print_json
 from .why_card import Card, drawing, related
 
 _ID_DIGITS = 32
@@ -32,61 +29,55 @@ def explain(
     time_unit: TimeUnit = "auto",
     events: Path | None = None,
     since: str | None = None,
-    topic: str | None = None,
     json: bool = False,
-    bootstrap_servers: str | None = None,
-    config: Path | None = None,
+    source: InputTopicArgs = InputTopicOptions(),
 ) -> None:
-    """Explain an event: how rare it is, which channels made it so, what belongs to its episode.
+    """Explain an event: its rarity, the channels that caused it, and the events of its episode.
 
-    Name the event by its id (the first digits will do), or by --key and --at for the event of
-    that key nearest to a time.
+    Name the event by its id (the first digits are enough), or by --key and --at for the event of
+    a key nearest to a time.
 
     Args:
         event_id: Id of the event, as `ember tail --json` shows it.
         key: Stream key.
-        at: Event time: ISO 8601 (UTC where it does not say), or a number.
+        at: Event time: ISO 8601 (UTC without a zone), or a number.
         time_unit: Unit of a number: s, ms, us, ns, index, or auto, by its size.
-        events: Look in this file of `ember backtest --events` in place of the topics.
-        since: Look only at what was written since then: 30s, 15m, 2h, 7d, or an ISO 8601 time.
-        topic: Input topic in place of those of the settings.
+        events: File of `ember backtest --events` to search instead of the topics.
+        since: Search only events written since then: 30s, 15m, 2h, 7d, or an ISO 8601 time.
         json: Print one JSON object.
-        bootstrap_servers: Brokers, host:port with commas between.
-        config: Settings file; default ember.toml where there is one.
+        source: Input topic of the event.
     """
-    prefix = _asked(event_id, key, at)
+    prefix = _checked_prefix(event_id, key, at)
     at_us = None if at is None else _micros(at, time_unit)
     log: EventLog
     if events is not None:
         log = FileLog(events)
     else:
-        settings = Settings.load(config, kafka={"bootstrap_servers": bootstrap_servers})
-        since_ms = None if since is None else int(parse_since(since, time.time()) * 1000)
-        log = TopicLog(settings, topic, since_ms)
+        log = TopicLog(source.settings(), source.topic, since_ms(since))
     if prefix:
         event = _by_id(log, prefix)
-        own = _distinct(log.scan(key=event.key))
+        key_events = _distinct(log.scan(key=event.key))
     else:
         assert key is not None
         assert at_us is not None
-        own = _distinct(log.scan(key=key))
-        event = _nearest(log, own, key, at_us)
-    card = Card(event, related(event, own))
+        key_events = _distinct(log.scan(key=key))
+        event = _nearest(log, key_events, key, at_us)
+    card = Card(event, related(event, key_events))
     if json:
-        sys.stdout.write(msgspec.json.encode(card.as_json()).decode() + "\n")
+        print_json(card.as_json())
     else:
         Console(highlight=False, soft_wrap=True).print(drawing(card))
 
 
-def _asked(event_id: str | None, key: str | None, at: str | None) -> str:
-    """The id asked for, or nothing where key and time are given.
+def _checked_prefix(event_id: str | None, key: str | None, at: str | None) -> str:
+    """Return the first digits of the id, or an empty string if key and time name the event.
 
     Raises:
-        UserError: If it is neither the one nor the other.
+        UserError: If the options name no event, or more than one.
     """
     if (event_id is None) == (key is None) or (key is None) != (at is None):
-        given = {"EVENT-ID": event_id, "--key": key, "--at": at}
-        names = " ".join(name for name, value in given.items() if value is not None)
+        options = {"EVENT-ID": event_id, "--key": key, "--at": at}
+        names = " ".join(name for name, value in options.items() if value is not None)
         raise UserError(
             "It is not clear which event is meant. Expected EVENT-ID, or --key KEY and --at TIME. "
             f"Received: {names or 'neither'}.",
@@ -113,36 +104,37 @@ def _micros(text: str, unit: TimeUnit) -> int:
         ) from None
 
 
-def _by_id(log: EventLog, prefix: str) -> Found:
-    found: dict[str, Found] = {}
+def _by_id(log: EventLog, prefix: str) -> PublishedEvent:
+    events: dict[str, PublishedEvent] = {}
     for event in log.scan(id_prefix=prefix):
-        found[event.id] = event
-        if len(prefix) >= _ID_DIGITS or len(found) > 1:
+        events[event.id] = event
+        # A whole id names one event, and two show that a part of one does not.
+        if len(prefix) >= _ID_DIGITS or len(events) > 1:
             break
-    if not found:
+    if not events:
         raise UserError(
-            f"No event has this id. Received: {prefix} in {log.where}. `ember tail anomalies` and "
+            f"No event has this id. Received: {prefix} in {log.name}. `ember tail anomalies` and "
             "`ember tail triggers` with --json show ids; topics forget after their retention."
         )
-    if len(found) > 1:
+    if len(events) > 1:
         raise UserError(
             f"Several events have an id that begins so. Received: {prefix}; "
-            f"{' and '.join(sorted(found))} are two of them. Give more digits.",
+            f"{' and '.join(sorted(events))} are two of them. Give more digits.",
             exit_code=2,
         )
-    return next(iter(found.values()))
+    return next(iter(events.values()))
 
 
-def _nearest(log: EventLog, own: list[Found], key: str, at_us: int) -> Found:
-    """The event of a key nearest to a time; of several at once the trigger."""
-    if not own:
+def _nearest(log: EventLog, events: list[PublishedEvent], key: str, at_us: int) -> PublishedEvent:
+    """Return the event of a key nearest to a time; of several at that time the trigger."""
+    if not events:
         raise UserError(
-            f"No event is of this key. Received: --key {key} in {log.where}. "
+            f"No event is of this key. Received: --key {key} in {log.name}. "
             "The key was never improbable, or the topics have forgotten it."
         )
-    return min(own, key=lambda e: (abs(e.time_us - at_us), e.kind != "trigger", e.id))
+    return min(events, key=lambda e: (abs(e.time_us - at_us), e.kind != "trigger", e.id))
 
 
-def _distinct(events: Iterable[Found]) -> list[Found]:
-    """Each event once: the service may publish one again after a crash."""
+def _distinct(events: Iterable[PublishedEvent]) -> list[PublishedEvent]:
+    """Return each event once: the service may publish one again after a crash."""
     return list({event.id: event for event in events}.values())

@@ -1,4 +1,4 @@
-"""One event or dead letter as a JSON line, and as a line for people."""
+"""Events and dead letters as JSON lines, and as lines for people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from confluent_kafka import Message
 from rich.text import Text
 
 from stream.records import text_of
-from stream.tools.clients import headers_of
+from stream.tools.reading import headers_of
+
+from .output import clean
 
 _CONNECT = "__connect.errors."
 _SHOWN_CHANNELS = 3
@@ -20,12 +22,12 @@ _LEVELS = ((6.0, "bold red"), (4.0, "red"), (0.0, "yellow"))
 
 
 def event_record(message: Message) -> dict[str, Any]:
-    """An anomaly or trigger: its id, key, time and coordinates, then the body as it was sent."""
+    """Return an anomaly or trigger: its body as it was sent, with id, key, time and coordinates."""
     headers = headers_of(message)
     record: dict[str, Any] = {
         "id": headers.get("ce_id"),
         "key": _text(message.key()),
-        "time": headers.get("ce_time") or _moment(message.timestamp()[1]),
+        "time": headers.get("ce_time") or _time_text(message.timestamp()[1]),
         **_coordinates(message),
     }
     if "ember.backlog" in headers:
@@ -36,11 +38,11 @@ def event_record(message: Message) -> dict[str, Any]:
         body = None
     if isinstance(body, dict):
         return {**body, **record}
-    return {**record, "value": _text(message.value())}  # somebody else wrote into the topic
+    return {**record, "value": _text(message.value())}  # a foreign producer wrote into the topic
 
 
 def dead_letter_record(message: Message) -> dict[str, Any]:
-    """A dead letter: where it came from, why it was refused, and what it was."""
+    """Return a dead letter: its source, the reason of the refusal, and the record."""
     headers = headers_of(message)
     value = message.value()
     record = {
@@ -48,7 +50,7 @@ def dead_letter_record(message: Message) -> dict[str, Any]:
         or headers.get(f"{_CONNECT}exception.class.name", "unknown"),
         "detail": headers.get(f"{_CONNECT}exception.message", ""),
         "key": _text(message.key()),
-        "time": _moment(message.timestamp()[1]),
+        "time": _time_text(message.timestamp()[1]),
         "source": {
             "topic": headers.get(f"{_CONNECT}topic"),
             "partition": _number(headers.get(f"{_CONNECT}partition")),
@@ -66,7 +68,7 @@ def dead_letter_record(message: Message) -> dict[str, Any]:
 
 
 def event_line(record: dict[str, Any]) -> Text:
-    """Status, severity, key, time, and the channels that made it improbable."""
+    """Return a line of status, severity, key, time, and the channels with the largest shares."""
     status = str(record.get("status") or "?").upper()
     severity = record.get("severity")
     line = Text(no_wrap=True, overflow="ellipsis")
@@ -90,7 +92,7 @@ def event_line(record: dict[str, Any]) -> Text:
 
 
 def dead_letter_line(record: dict[str, Any]) -> Text:
-    """Reason, key, where it came from, what was wrong, and the head of the value."""
+    """Return a line of reason, key, source, detail, and the beginning of the value."""
     source = record["source"]
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append(f"{clean(record['reason']):<12} ", "bold yellow")
@@ -125,9 +127,9 @@ def _coordinates(message: Message) -> dict[str, Any]:
     }
 
 
-def _moment(timestamp_ms: int) -> str:
-    moment = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _time_text(timestamp_ms: int) -> str:
+    time = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _text(data: bytes | None) -> str | None:
@@ -136,11 +138,6 @@ def _text(data: bytes | None) -> str | None:
 
 def _number(text: str | None) -> int | None:
     return int(text) if text is not None and text.lstrip("-").isdecimal() else None
-
-
-def clean(text: Any) -> str:
-    """No control characters of a foreign key or value may reach the terminal."""
-    return "".join(char if char.isprintable() else "\ufffd" for char in str(text))
 
 
 def _shortened(value: Any) -> str:

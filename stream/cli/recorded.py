@@ -1,4 +1,4 @@
-"""From files to records to send: wide or one channel each, in order or out of it."""
+"""Records of a recorded data set: wide or one channel each, in order or shuffled."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from stream.tools.replay import Outbound
 
 
 def wide(dataset: Dataset, rows: Rows) -> Iterator[Outbound]:
-    """One record per row, in global order of time."""
+    """Yield one record per row, in order of time over all keys."""
     for keys, times, values in _batches(dataset, rows):
         for key, time_us, row in zip(keys, times, values, strict=True):
             yield Outbound(key, time_us, encode_json(key, time_us, dataset.channels, row))
 
 
 def long(dataset: Dataset, rows: Rows) -> Iterator[Outbound]:
-    """One record per row and channel that has a value, as monitoring systems send them."""
+    """Yield one record per row and channel that has a value, as monitoring systems send them."""
     names = [(name,) for name in dataset.channels]
     for keys, times, values in _batches(dataset, rows):
         for key, time_us, row in zip(keys, times, values, strict=True):
@@ -30,12 +30,12 @@ def long(dataset: Dataset, rows: Rows) -> Iterator[Outbound]:
 
 
 def shuffled(records: Iterable[Outbound], seconds: float, seed: int) -> Iterator[Outbound]:
-    """Out of order, but none later than `seconds` of event time behind one sent before it.
+    """Yield records out of order, none more than `seconds` of event time after a later one.
 
     Args:
-        records: In order of time.
-        seconds: The bound.
-        seed: The same seed gives the same order.
+        records: Records in order of time.
+        seconds: Largest lateness in event time.
+        seed: Seed of the order.
     """
     bound_us = round(seconds * 1e6)
     generator = random.Random(seed)
@@ -44,7 +44,7 @@ def shuffled(records: Iterable[Outbound], seconds: float, seed: int) -> Iterator
     for number, record in enumerate(records):
         newest = max(newest, record.time_us)
         while heap and heap[0][0] <= newest:
-            yield heapq.heappop(heap)[2]
+            yield heapq.heappop(heap)[2]  # nothing that comes can be due before it
         due = record.time_us + generator.randint(0, bound_us)
         heapq.heappush(heap, (due, number, record))
     while heap:
@@ -60,7 +60,7 @@ def _batches(
 
 
 def checked(records: Iterable[Outbound]) -> Iterator[Outbound]:
-    """Turn what the encoder refuses into the user's sentence."""
+    """Yield records; raise the encoder's errors as a sentence for the user."""
     try:
         yield from records
     except ValueError as error:

@@ -1,35 +1,36 @@
-"""`ember replay`: recorded telemetry onto a topic, as if it came now."""
+"""`ember replay`: recorded telemetry, sent to a topic as if it were live."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from confluent_kafka.admin._metadata import ClusterMetadata
 from cyclopts import Parameter
 
-from ember_core.data.sources import DataError, DataOptions, Dataset, read
+from ember_core.data.sources import DataError, Dataset, read
 from stream.errors import UserError
-from stream.settings import KafkaSection, Settings
+from stream.settings import KafkaSection
 from stream.tools import clients
 from stream.tools.replay import Gate, Outbound, Pace, Summary, at_rate, at_speed, flat_out, send
 
 from . import recorded
+from .data_options import DataArgs, DataFiles, DataOptions
+from .options import ClusterArgs, ClusterOptions
+from .output import message, print_json
 
 _DEFAULT_RATE = 1_000.0
 _DEFAULT_SHUFFLE_SEED = 0
 
 
 def replay(
-    data: Annotated[list[str], Parameter(required=True)],
+    data: DataFiles,
     /,
     *,
     to: str,
-    options: Annotated[DataOptions, Parameter(name="*")] = DataOptions(),  # noqa: B008 - frozen
+    options: DataArgs = DataOptions(),
     speed: float | None = None,
     rate: float | None = None,
     flat_out: bool = False,
@@ -41,34 +42,32 @@ def replay(
     group: str | None = None,
     max_lag: int | None = None,
     json: bool = False,
-    bootstrap_servers: str | None = None,
-    config: Path | None = None,
+    cluster: ClusterArgs = ClusterOptions(),
 ) -> None:
-    """Send the rows not used for training to a topic, in order of their time, keyed by stream.
+    """Send the rows not used for training to a topic, in order of event time, with their keys.
 
-    Without --speed, --rate or --flat-out, 1,000 records per second. The embedded broker forgets
-    what is too much for it: there the replay waits while the group of the service lags.
+    The default rate is 1,000 records per second. On the embedded broker, which keeps few records,
+    the replay waits while the consumer group of the service lags.
 
     Args:
         data: CSV (also .gz), Parquet, JSON lines, a directory, or a query.
-        to: The topic; it must be there, or --partitions be given.
-        options: How the files are read.
-        speed: Times as fast as the event times.
+        to: Target topic; it must exist unless --partitions is given.
+        options: Columns and rows of the files.
+        speed: Follow the event times, this many times as fast.
         rate: Records per second.
-        flat_out: As fast as the broker takes them.
+        flat_out: Send at full speed.
         warm: Send the training rows too, before the others.
-        long: One record per channel, as monitoring systems send them.
+        long: Send one record per channel, as monitoring systems do.
         shuffle_seconds: Send out of order, at most this much event time late.
-        seed: Of the shuffling.
-        partitions: Create the topic with so many partitions where it is missing.
+        seed: Seed of the shuffled order.
+        partitions: Create a missing topic with this number of partitions.
         group: Consumer group of the service, for --max-lag. Default kafka.group.
-        max_lag: Wait while the group has more records of one partition to read. Default: no limit
-            on a real broker, what it can keep on the embedded one.
+        max_lag: Wait while the group lags by more records in a partition. Default: no limit on a
+            real broker, the records it keeps on the embedded one.
         json: Print the summary as one JSON object.
-        bootstrap_servers: Brokers, host:port with commas between.
-        config: Settings file; default ember.toml where there is one.
+        cluster: Kafka cluster.
     """
-    settings = Settings.load(config, kafka={"bootstrap_servers": bootstrap_servers})
+    settings = cluster.settings()
     pace = _pace(speed, rate, flat_out)
     _check(shuffle_seconds=shuffle_seconds, max_lag=max_lag, partitions=partitions)
     try:
@@ -89,7 +88,7 @@ def replay(
             count,
             group=group or settings.kafka.group,
             max_lag=max_lag or 0,
-            complain=_say,
+            warn=message,
         )
     try:
         with _progress() as progress:
@@ -110,17 +109,17 @@ def _records(dataset: Dataset, *, warm: bool, long: bool) -> Iterator[Outbound]:
     yield from make(dataset, "scored")
 
 
-def _pace(speed: float | None, rate: float | None, everything: bool) -> Pace:
-    given = {"--speed": speed, "--rate": rate, "--flat-out": everything or None}
-    named = [name for name, value in given.items() if value is not None]
-    if len(named) > 1:
+def _pace(speed: float | None, rate: float | None, at_once: bool) -> Pace:
+    options = {"--speed": speed, "--rate": rate, "--flat-out": at_once or None}
+    chosen = [name for name, value in options.items() if value is not None]
+    if len(chosen) > 1:
         raise UserError(
             "The pace is given twice. Expected one of --speed, --rate, --flat-out. "
-            f"Received: {' and '.join(named)}.",
+            f"Received: {' and '.join(chosen)}.",
             exit_code=2,
         )
     _check(speed=speed, rate=rate)
-    if everything:
+    if at_once:
         return flat_out
     if speed is not None:
         return at_speed(speed)
@@ -141,7 +140,13 @@ def _check(**values: float | None) -> None:
 def ensure_topic(
     kafka: KafkaSection, metadata: ClusterMetadata, topic: str, partitions: int | None
 ) -> int:
-    """Number of partitions of a topic, which is created where that is asked for and allowed.
+    """Return the number of partitions of a topic; create it if that is asked for and possible.
+
+    Args:
+        kafka: The `[kafka]` section.
+        metadata: Topics of the cluster.
+        topic: Name of the topic.
+        partitions: Number of partitions to create it with; None to create nothing.
 
     Raises:
         UserError: If there is no such topic.
@@ -150,15 +155,15 @@ def ensure_topic(
     if topic in counts:
         return counts[topic]
     if partitions is None or clients.is_embedded(metadata):
-        mend = (
+        fix = (
             "Name it where the embedded broker is started: `--topics NAME:PARTITIONS`."
             if clients.is_embedded(metadata)
             else "Create it with --partitions N, or with your cluster's own tools."
         )
-        close = ", ".join(sorted(name for name in counts if not name.startswith("__"))) or "none"
+        others = ", ".join(sorted(name for name in counts if not name.startswith("__"))) or "none"
         raise UserError(
-            f"There is no topic {topic!r} at {kafka.bootstrap_servers}. Expected one of: {close}. "
-            f"Received: --to {topic}. {mend}"
+            f"There is no topic {topic!r} at {kafka.bootstrap_servers}. Expected one of: {others}. "
+            f"Received: --to {topic}. {fix}"
         )
     clients.create_topic(kafka, topic, partitions)
     return partitions
@@ -192,14 +197,10 @@ def _report(summary: Summary, topic: str, *, json: bool) -> None:
         "waited_seconds": round(summary.waited_seconds, 3),
     }
     if json:
-        sys.stdout.write(msgspec.json.encode(figures).decode() + "\n")
+        print_json(figures)
         return
-    waited = f", {summary.waited_seconds:.1f} s of them waiting" if summary.waited_seconds else ""
-    _say(
-        f"{summary.records:,} records to {topic} in {summary.seconds:.1f} s{waited} "
+    waiting = f", {summary.waited_seconds:.1f} s of them waiting" if summary.waited_seconds else ""
+    message(
+        f"{summary.records:,} records to {topic} in {summary.seconds:.1f} s{waiting} "
         f"({summary.records_per_second:,.0f}/s)."
     )
-
-
-def _say(sentence: str) -> None:
-    sys.stderr.write(f"{sentence}\n")

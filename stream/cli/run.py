@@ -1,42 +1,37 @@
-"""`ember run`: the service."""
+"""`ember run`: one worker of the service, or several."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from stream.settings import Settings
+from .options import ClusterArgs, ClusterOptions
 
 
 def run(
     *,
-    config: Path | None = None,
     model: Path | None = None,
-    bootstrap_servers: str | None = None,
     group: str | None = None,
     topics: str | None = None,
     workers: int = 1,
+    cluster: ClusterArgs = ClusterOptions(),
 ) -> int:
     """Run the service: telemetry in, alerts out, until SIGTERM or Ctrl-C.
 
-    The settings come from flags, the environment (EMBER_SECTION__KEY), the settings file and the
-    defaults, the first that has a value wins. Metrics and health are served on http.port.
+    A setting comes from the first that has it: flags, environment (EMBER_SECTION__KEY), settings
+    file, defaults. Metrics and health are served on http.port.
 
     Args:
-        config: Settings file; default ember.toml where there is one.
-        model: Folder of the model bundle; default model.path.
-        bootstrap_servers: Brokers, host:port with commas between.
-        group: Consumer group of all workers.
-        topics: Input topics, with commas between.
-        workers: Worker processes; more than there are partitions only wait. Each has an http.port
-            of its own, counted up from the first.
+        model: Folder of the model bundle. Default: model.path.
+        group: Consumer group of all workers. Default: kafka.group.
+        topics: Input topics, separated by commas. Default: input.topics.
+        workers: Number of worker processes; more than there are partitions stay idle. Each has an
+            http.port of its own, counted up from the first.
+        cluster: Kafka cluster.
     """
-    settings = Settings.load(
-        config,
-        kafka={"bootstrap_servers": bootstrap_servers, "group": group},
-        model={"path": model},
-        input={"topics": topics},
+    settings = cluster.settings(
+        kafka={"group": group}, model={"path": model}, input={"topics": topics}
     )
-    # Late: the engine's imports cost half a second, and a mistake in the settings should not wait.
+    # Imported late: the engine costs half a second, and a mistake in the settings should not wait.
     if workers > 1:
         from stream.tools.supervisor import supervise
 

@@ -1,4 +1,4 @@
-"""`ember schema`."""
+"""`ember schema`: the JSON Schema of anomalies and triggers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def schema(event: Literal["anomaly", "trigger", "all"] = "all", /) -> None:
     """Print the JSON Schema of the events.
 
     Args:
-        event: Which of the events.
+        event: Kind of event.
     """
     types = {"anomaly": Anomaly, "trigger": Trigger}
-    chosen = list(types.values()) if event == "all" else [types[event]]
-    refs, components = msgspec.json.schema_components(chosen, ref_template="#/$defs/{name}")
+    selected = list(types.values()) if event == "all" else [types[event]]
+    refs, components = msgspec.json.schema_components(selected, ref_template="#/$defs/{name}")
     document: dict[str, object] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     document |= refs[0] if len(refs) == 1 else {"anyOf": list(refs)}
     document["$defs"] = components

@@ -1,9 +1,8 @@
-"""`ember simulate`: telemetry of a simulated fleet onto a topic, as it happens."""
+"""`ember simulate`: telemetry of a simulated fleet, sent to a topic in real time."""
 
 from __future__ import annotations
 
 import signal
-import sys
 import time
 from pathlib import Path
 from types import FrameType
@@ -11,10 +10,11 @@ from types import FrameType
 from stream.demo.faults import Fault
 from stream.demo.simulate import LEAST_KEYS, Simulation
 from stream.errors import UserError
-from stream.settings import Settings
 from stream.tools import clients
 from stream.tools.replay import send
 
+from .options import ClusterArgs, ClusterOptions
+from .output import message
 from .replay import ensure_topic
 
 
@@ -28,39 +28,37 @@ def simulate(
     healthy: bool = False,
     seed: int = 1,
     partitions: int | None = None,
-    bootstrap_servers: str | None = None,
-    config: Path | None = None,
+    cluster: ClusterArgs = ClusterOptions(),
 ) -> None:
-    """Send what a fleet of machines reports, one record per machine and interval, until Ctrl-C.
+    """Send the telemetry of simulated machines, one record per machine and interval, until Ctrl-C.
 
-    Six faults in ten minutes of one-second rows: a spike, a drift, a stuck sensor, a silent
-    machine, a channel that no longer follows its partner, a cycle that speeds up. stderr says which
-    machine and when, to be held against what `ember tail triggers` says. With --history, the
-    healthy rows before now are written to a file instead, to train on:
+    Six faults in ten minutes of one-second rows: a spike, a drift, a stuck sensor, an idle machine,
+    a channel that no longer follows its partner, a cycle that speeds up. stderr names machine and
+    time of each, to compare with `ember tail triggers`. With --history, write the healthy rows
+    before now to a file instead, to train on:
 
         ember simulate --history history.csv
         ember train history.csv --time ts --key key --out model
         ember simulate --to telemetry
 
     Args:
-        to: The topic; it must be there, or --partitions be given.
-        history: CSV file for what the fleet reported before now; nothing is sent.
-        rows: Rows of each machine in it.
-        keys: Machines.
+        to: Target topic; it must exist unless --partitions is given.
+        history: CSV file to write the rows before now to; nothing is sent.
+        rows: Number of rows of each machine in the history.
+        keys: Number of machines.
         interval: Seconds between two records of a machine.
-        healthy: Without faults.
-        seed: Of the machines and what they do; the same for the history and for what follows.
-        partitions: Create the topic with so many partitions where it is missing.
-        bootstrap_servers: Brokers, host:port with commas between.
-        config: Settings file; default ember.toml where there is one.
+        healthy: Inject no faults.
+        seed: Seed of the machines and their faults; use the same for history and live records.
+        partitions: Create a missing topic with this number of partitions.
+        cluster: Kafka cluster.
     """
     _check(to, history, keys=keys, interval=interval, rows=rows)
     simulation = Simulation(seed, keys, interval, time.time_ns() // 1000)
     if history is not None:
         count = simulation.write_history(history, rows)
-        _say(f"{count:,} records of {keys} machines written to {history}.")
+        message(f"{count:,} records of {keys} machines written to {history}.")
         return
-    kafka = Settings.load(config, kafka={"bootstrap_servers": bootstrap_servers}).kafka
+    kafka = cluster.settings().kafka
     ensure_topic(kafka, clients.fetch_metadata(kafka), to, partitions)
     producer = clients.open_producer(kafka)
     signal.signal(signal.SIGTERM, _interrupt)
@@ -69,7 +67,7 @@ def simulate(
         send(
             producer,
             to,
-            simulation.records(healthy=healthy, tell=_tell),
+            simulation.records(healthy=healthy, on_fault=_print_fault),
             pace=lambda _index, time_us: (time_us - started_us) / 1e6,
         )
     except KeyboardInterrupt:
@@ -99,10 +97,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _tell(fault: Fault) -> None:
-    where = f"{fault.name} {fault.channel_name}".rstrip()
-    _say(f"{time.strftime('%H:%M:%S')} {fault.kind.value}: {where}, {fault.end - fault.onset} rows")
-
-
-def _say(sentence: str) -> None:
-    sys.stderr.write(f"{sentence}\n")
+def _print_fault(fault: Fault) -> None:
+    source = f"{fault.name} {fault.channel_name}".rstrip()
+    clock, rows = time.strftime("%H:%M:%S"), fault.end - fault.onset
+    message(f"{clock} {fault.kind.value}: {source}, {rows} rows")

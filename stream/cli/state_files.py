@@ -1,4 +1,4 @@
-"""`ember state export | import`: the state of a group as a file of JSON lines."""
+"""`ember state export | import`: state of a group in a file of JSON lines."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from typing import Any
 
 from stream.engine import MetaRow
 from stream.errors import UserError
+from stream.tools.state import StateLog
 
-from .state import confirmed, open_log, say
+from .options import ClusterArgs, ClusterOptions, InputTopicArgs, InputTopicOptions
+from .output import message
+from .state import open_log, require_yes
 
 
 def export(
     file: Path,
     /,
     *,
-    topic: str | None = None,
-    bootstrap_servers: str | None = None,
-    config: Path | None = None,
+    source: InputTopicArgs = InputTopicOptions(),
 ) -> None:
-    """Write all state to a file of JSON lines, as of the last checkpoint.
+    """Write the state of all keys to a file of JSON lines, as of the last checkpoint.
 
     Args:
-        file: Where to; must not be there yet.
-        topic: Input topic; default all of the settings.
-        bootstrap_servers: Brokers, host:port with commas between.
-        config: Settings file; default ember.toml where there is one.
+        file: New file; it must not exist.
+        source: Input topic.
     """
     if file.exists():
         raise UserError(f"The file is there already. Received: {file}. Choose another name.")
-    log = open_log(topic, bootstrap_servers, config)
+    log = open_log(source)
     keys = 0
+    # Renamed when complete: a file of that name always has all of the state.
     part = file.with_name(file.name + ".part")
     with part.open("w", encoding="utf-8") as out:
         for name in log.topics:
             for state in log.read(name):
-                place = {"topic": name, "partition": state.partition}
+                location = {"topic": name, "partition": state.partition}
                 if state.meta is not None:
                     text = state.meta.encode().decode()
-                    out.write(json_.dumps({**place, "meta": json_.loads(text)}) + "\n")
+                    out.write(json_.dumps({**location, "meta": json_.loads(text)}) + "\n")
                 for key, row in state.rows.items():
-                    line = {**place, "key": _encoded(key), "row": _encoded(row)}
+                    line = {**location, "key": _encoded(key), "row": _encoded(row)}
                     out.write(json_.dumps(line) + "\n")
                 keys += len(state.rows)
     part.rename(file)
-    say(f"Written: {keys:,} keys to {file}.")
+    message(f"Written: {keys:,} keys to {file}.")
 
 
 def import_(
@@ -54,24 +54,22 @@ def import_(
     /,
     *,
     yes: bool = False,
-    bootstrap_servers: str | None = None,
-    config: Path | None = None,
+    cluster: ClusterArgs = ClusterOptions(),
 ) -> None:
-    """Take state from a file that `ember state export` wrote into a group that has none.
+    """Load state from a file of `ember state export` into a group without state.
 
-    The rows keep their place in the log. Where the input topic is another one than theirs, run
-    `ember state rebase` afterwards. All workers of the group must be stopped.
+    The rows keep their offsets. If the input topic is another one than at the export, run
+    `ember state rebase` afterwards. Stop all workers of the group first.
 
     Args:
-        file: The file.
-        yes: Do it.
-        bootstrap_servers: Brokers, host:port with commas between.
-        config: Settings file; default ember.toml where there is one.
+        file: File of `ember state export`.
+        yes: Load it; without it the command only checks the file and the group.
+        cluster: Kafka cluster.
     """
     lines = _read(file)
-    log = open_log(None, bootstrap_servers, config)
+    log = StateLog(cluster.settings())
     if yes:
-        log.require_idle()  # before reading: a worker that ends writes a last checkpoint
+        log.require_idle()  # before reading: a worker that stops writes a last checkpoint
     for name in sorted({line["topic"] for line in lines}):
         if name not in log.topics:
             raise UserError(
@@ -79,29 +77,30 @@ def import_(
                 "Set input.topics to it."
             )
         states = log.read(name)
-        held = sum(len(state.rows) for state in states)
-        if held or any(state.meta is not None for state in states):
+        keys = sum(len(state.rows) for state in states)
+        if keys or any(state.meta is not None for state in states):
             raise UserError(
-                f"The group has state of {name!r} already ({held:,} keys). Expected none. Use "
+                f"The group has state of {name!r} already ({keys:,} keys). Expected none. Use "
                 "another kafka.group."
             )
-        most = max(line["partition"] for line in lines if line["topic"] == name)
-        if most >= len(states):
+        last_partition = max(line["partition"] for line in lines if line["topic"] == name)
+        if last_partition >= len(states):
             raise UserError(
-                f"The file has state of partition {most} of {name!r}. Expected at most "
+                f"The file has state of partition {last_partition} of {name!r}. Expected at most "
                 f"{len(states) - 1}: its changelog has {len(states)} partitions."
             )
     rows = [line for line in lines if "row" in line]
-    confirmed(f"{len(rows):,} keys would be taken from {file}.", yes=yes)
+    require_yes(f"{len(rows):,} keys would be taken from {file}.", yes=yes)
     log.require_idle()
     with log.writing() as writer:
         for line in rows:
-            changelog, place = log.changelog(line["topic"]), line["partition"]
-            writer.put(changelog, place, _decoded(line["key"]), _decoded(line["row"]))
+            changelog, partition = log.changelog(line["topic"]), line["partition"]
+            writer.put(changelog, partition, _decoded(line["key"]), _decoded(line["row"]))
         for line in lines:
             if "meta" in line:
+                # After the rows: a worker that reads a meta row has read the rows it describes.
                 writer.put_meta(log.changelog(line["topic"]), line["partition"], line["meta"])
-    say(f"Taken: {len(rows):,} keys.")
+    message(f"Taken: {len(rows):,} keys.")
 
 
 def _read(file: Path) -> list[dict[str, Any]]:

@@ -1,35 +1,51 @@
-"""`ember tail`: what the service says, as it says it."""
+"""`ember tail`: follow the output topics of the service."""
 
 from __future__ import annotations
 
 import fnmatch
 import os
-import re
 import sys
-import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import msgspec
 from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka.admin._metadata import ClusterMetadata
 from cyclopts import Parameter
 from rich.console import Console
 
 from stream.errors import UserError
 from stream.records import text_of
 from stream.settings import Settings
-from stream.tools import clients
+from stream.tools import clients, reading
 
 from . import lines
+from .options import OutputTopicArgs, OutputTopicOptions, require_at_least, since_ms
+from .output import print_json
 
 _DEFAULT_LINES = 10
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 Kind = Literal["anomalies", "triggers", "dead-letters"]
+Matcher = Callable[[bytes | None], bool]
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Part of the topics to show.
+
+    Attributes:
+        lines: Number of newest messages; None for all.
+        since_ms: Oldest Kafka timestamp, milliseconds since the epoch; None for any.
+        follow: Go on with new messages.
+        matches: Predicate of the keys to show; None for all.
+    """
+
+    lines: int | None
+    since_ms: int | None
+    follow: bool
+    matches: Matcher | None
 
 
 def tail(
@@ -43,178 +59,133 @@ def tail(
         bool | None, Parameter(name=["--follow", "-f"], negative="--no-follow")
     ] = None,
     json: bool = False,
-    topic: str | None = None,
-    bootstrap_servers: str | None = None,
-    config: Path | None = None,
+    source: OutputTopicArgs = OutputTopicOptions(),
 ) -> None:
-    """Show anomalies, triggers or dead letters: the last ten, and then what comes.
+    """Show anomalies, triggers or dead letters: the last ten, then new ones as they come.
 
-    With --lines or --since it ends when it has shown them, unless --follow is given. On a
+    With --lines or --since the command ends when it has shown them, unless --follow is given. On a
     terminal lines are for people, elsewhere one JSON object each.
 
     Args:
-        kind: What to show.
+        kind: Output to show.
         lines: Show the last N.
-        since: Show what was written since then: 30s, 15m, 2h, 7d, or an ISO 8601 time.
+        since: Show those written since then: 30s, 15m, 2h, 7d, or an ISO 8601 time.
         key: Only these stream keys; * and ? stand for any characters.
-        follow: Go on showing what comes. Default without --lines and --since.
-        json: JSON lines on a terminal too.
-        topic: Read this topic in place of those of the settings.
-        bootstrap_servers: Brokers, host:port with commas between.
-        config: Settings file; default ember.toml where there is one.
+        follow: Wait for new ones. Default without --lines and --since.
+        json: Print JSON lines on a terminal too.
+        source: Topics to read.
     """
-    started = time.time()
-    settings = Settings.load(config, kafka={"bootstrap_servers": bootstrap_servers})
-    if lines is not None and lines < 0:
-        raise UserError(
-            f"Lines cannot be shown. Expected --lines >= 0. Received: lines={lines}.", exit_code=2
-        )
-    since_ms = None if since is None else int(parse_since(since, started) * 1000)
-    if follow is None:
-        follow = lines is None and since is None
-    if lines is None and since is None:
-        lines = _DEFAULT_LINES
+    settings = source.settings()
+    if lines is not None:
+        require_at_least("lines", lines, 0)
+    is_bounded = lines is not None or since is not None
+    window = _Window(
+        lines if is_bounded else _DEFAULT_LINES,
+        since_ms(since),
+        not is_bounded if follow is None else follow,
+        _matcher(key),
+    )
     metadata = clients.fetch_metadata(settings.kafka)
-    partitions = output_topics(metadata, settings, kind, topic)
+    partitions = output_topics(metadata, settings, kind, source.topic)
     show = _printer(kind, json=json)
     consumer = clients.open_consumer(settings.kafka)
+    searchable = not clients.is_embedded(metadata)
     try:
-        found = _messages(
-            consumer,
-            partitions,
-            lines=lines,
-            since_ms=since_ms,
-            follow=follow,
-            matches=_matcher(key),
-            searchable=not clients.is_embedded(metadata),
-        )
-        for message in found:
+        for message in _messages(consumer, partitions, window, searchable=searchable):
             show(message)
     except KeyboardInterrupt:
         pass
     except BrokenPipeError:
-        # `| head` has seen enough; Python would complain again when it flushes at exit.
+        # `| head` has closed the pipe; Python would report it again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
         consumer.close()
 
 
-def parse_since(text: str, now: float) -> float:
-    """Seconds since the epoch of `2h`, or of an ISO 8601 time (without zone: local time).
-
-    Raises:
-        UserError: If it is neither.
-
-    Examples:
-        >>> parse_since("90s", 1000.0)
-        910.0
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip())
-    if match:
-        return now - float(match[1]) * _UNITS[match[2]]
-    try:
-        return datetime.fromisoformat(text.strip()).timestamp()
-    except ValueError:
-        raise UserError(
-            "The time is not understood. Expected --since like 30s, 15m, 2h, 7d or "
-            f"2026-01-31T12:00:00Z. Received: since={text!r}.",
-            exit_code=2,
-        ) from None
-
-
 def output_topics(
-    metadata: Any, settings: Settings, kind: Kind, topic: str | None
+    metadata: ClusterMetadata, settings: Settings, kind: Kind, topic: str | None
 ) -> dict[str, int]:
-    """Topics of a kind that are there, with the number of partitions.
+    """Return the existing output topics of a kind, with their numbers of partitions.
+
+    Args:
+        metadata: Topics of the cluster.
+        settings: Sections `input` and `output`.
+        kind: Kind of output.
+        topic: Topic to use instead of those of the settings.
 
     Raises:
-        UserError: If none is.
+        UserError: If there is none.
     """
     counts = clients.partition_counts(metadata)
     field: Any = kind.replace("-", "_")
-    wanted = [topic] if topic else [settings.output.topic(field, t) for t in settings.input.topics]
-    there = {name: counts[name] for name in wanted if name in counts}
-    if not there:
-        names = ", ".join(repr(name) for name in wanted)
+    names = [topic] if topic else [settings.output.topic(field, t) for t in settings.input.topics]
+    existing = {name: counts[name] for name in names if name in counts}
+    if not existing:
+        expected = ", ".join(repr(name) for name in names)
         raise UserError(
-            f"There is no topic of {kind} here. Expected {names} at "
+            f"There is no topic of {kind} here. Expected {expected} at "
             f"{settings.kafka.bootstrap_servers}. Start the service (`ember run`), or name the "
             "input with EMBER_INPUT__TOPICS or the topic itself with --topic."
         )
-    return there
+    return existing
 
 
 def _messages(
-    consumer: Consumer,
-    partitions: dict[str, int],
-    *,
-    lines: int | None,
-    since_ms: int | None,
-    follow: bool,
-    matches: Callable[[bytes | None], bool] | None,
-    searchable: bool,
+    consumer: Consumer, partitions: dict[str, int], window: _Window, *, searchable: bool
 ) -> Iterator[Message]:
-    """What is there already, oldest first, and then, to `follow`, what comes."""
-    spans = _spans(consumer, partitions)
+    """Yield the existing messages, oldest first, and then, to `follow`, the new ones."""
+    offsets = reading.offset_ranges(consumer, partitions)
+    lines, oldest_ms, matches = window.lines, window.since_ms, window.matches
     if lines != 0:
-        ranges = dict(spans)
-        if since_ms is not None:
-            firsts = clients.starts_since(consumer, partitions, since_ms, searchable=searchable)
-            ranges = {at: (firsts[at], end) for at, (_, end) in spans.items()}
+        ranges = dict(offsets)
+        if oldest_ms is not None:
+            starts = reading.starts_since(consumer, partitions, oldest_ms, searchable=searchable)
+            ranges = {tp: (starts[tp], end) for tp, (_, end) in offsets.items()}
         elif lines is not None and matches is None:
-            ranges = {at: (max(low, end - lines), end) for at, (low, end) in spans.items()}
+            ranges = {tp: (max(low, end - lines), end) for tp, (low, end) in offsets.items()}
         # Partitions arrive in any mixture: the last N of all are among the last N of each.
-        kept: dict[tuple[str, int], deque[Message]] = defaultdict(lambda: deque(maxlen=lines))
-        for message in clients.read_range(consumer, ranges):
-            recent = since_ms is None or message.timestamp()[1] >= since_ms
-            if recent and (matches is None or matches(message.key())):
-                kept[clients.place(message)].append(message)
-        found = sorted(chain.from_iterable(kept.values()), key=clients.order)
-        yield from found[-lines:] if lines else found
-    if not follow:
+        newest: dict[reading.TP, deque[Message]] = defaultdict(lambda: deque(maxlen=lines))
+        for message in reading.read_range(consumer, ranges):
+            is_recent = oldest_ms is None or message.timestamp()[1] >= oldest_ms
+            if is_recent and (matches is None or matches(message.key())):
+                newest[reading.partition_of(message)].append(message)
+        messages = sorted(chain.from_iterable(newest.values()), key=reading.log_order)
+        yield from messages[-lines:] if lines else messages
+    if not window.follow:
         return
-    consumer.assign([TopicPartition(*at, end) for at, (_, end) in spans.items()])
+    consumer.assign([TopicPartition(*tp, end) for tp, (_, end) in offsets.items()])
     while True:
         for message in consumer.consume(500, timeout=0.2):
             if message.error() is not None:
-                clients.raise_unless_passing(message)
+                reading.raise_if_fatal(message)
             elif matches is None or matches(message.key()):
                 yield message
 
 
-def _spans(
-    consumer: Consumer, partitions: dict[str, int]
-) -> dict[tuple[str, int], tuple[int, int]]:
-    return {
-        (topic, at): span
-        for topic, number in partitions.items()
-        for at, span in enumerate(clients.watermarks(consumer, topic, number))
-    }
-
-
-def _matcher(pattern: str | None) -> Callable[[bytes | None], bool] | None:
+def _matcher(pattern: str | None) -> Matcher | None:
     if pattern is None:
         return None
-    wanted = pattern
+    name = pattern
 
     def matches(key: bytes | None) -> bool:
         text = text_of(key or b"")
-        return text == wanted or fnmatch.fnmatchcase(text, wanted)
+        # A key may contain `[` or `*` itself: its own name always matches.
+        return text == name or fnmatch.fnmatchcase(text, name)
 
     return matches
 
 
 def _printer(kind: Kind, *, json: bool) -> Callable[[Message], None]:
-    dead = kind == "dead-letters"
-    record = lines.dead_letter_record if dead else lines.event_record
-    line = lines.dead_letter_line if dead else lines.event_line
+    is_dead_letter = kind == "dead-letters"
+    record = lines.dead_letter_record if is_dead_letter else lines.event_record
+    line = lines.dead_letter_line if is_dead_letter else lines.event_line
     console = Console(soft_wrap=True, highlight=False)
 
     def show_line(message: Message) -> None:
         console.print(line(record(message)))
 
     def show_json(message: Message) -> None:
-        sys.stdout.write(msgspec.json.encode(record(message)).decode() + "\n")
+        print_json(record(message))
         sys.stdout.flush()
 
     return show_line if console.is_terminal and not json else show_json

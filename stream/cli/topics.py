@@ -1,14 +1,10 @@
-"""`ember topics plan|create`: what has to be there, for clusters where nobody may create topics."""
+"""`ember topics plan | create`: the topics and ACLs of the service."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from stream.errors import UserError
 from stream.kafka.config import WorkerConfig
@@ -16,12 +12,15 @@ from stream.kafka.supervision.topics import own_topics
 from stream.settings import Settings
 from stream.tools import clients
 
+from .options import ClusterArgs, ClusterOptions
+from .output import message, print_json
+
 _SERVERS = "--bootstrap-server"
 
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic that is needed."""
+    """A topic that the service needs."""
 
     name: str
     partitions: int
@@ -30,8 +29,8 @@ class Topic:
 
 
 @dataclass(frozen=True)
-class Right:
-    """What a user must be allowed to do with one thing."""
+class Acl:
+    """Operations that the service needs on one resource."""
 
     kind: str
     name: str
@@ -46,29 +45,27 @@ def plan(
     bridge: bool = False,
     dead_letters: bool = False,
     json: bool = False,
-    bootstrap_servers: str | None = None,
-    config: Path | None = None,
+    cluster: ClusterArgs = ClusterOptions(),
 ) -> None:
-    """Print the commands, for Kafka's own tools, that make what the service needs.
+    """Print the kafka-topics and kafka-acls commands that prepare a cluster for the service.
 
-    Topics that are there already are left out; rights are printed all. With these, the service
-    needs no right to create anything.
+    Existing topics are left out; all ACLs are printed. With them, the service needs no right to
+    create anything.
 
     Args:
-        principal: Who the service logs in as.
-        partitions: Of input topics that are missing. Default: they must be there.
-        bridge: The principal runs `ember bridge` too.
-        dead_letters: The principal runs `ember dead-letters` too, which writes to the inputs.
+        principal: Principal that the service logs in as.
+        partitions: Number of partitions of missing input topics. Default: they must exist.
+        bridge: Include the ACLs of `ember bridge`.
+        dead_letters: Include the ACLs of `ember dead-letters`, which writes to the input topics.
         json: Print one JSON object: topics and rights.
-        bootstrap_servers: Brokers, host:port with commas between.
-        config: Settings file; default ember.toml where there is one.
+        cluster: Kafka cluster.
     """
-    settings = Settings.load(config, kafka={"bootstrap_servers": bootstrap_servers})
+    settings = cluster.settings()
     topics = _topics(settings, partitions)
-    rights = _rights(settings, bridge=bridge, dead_letters=dead_letters)
+    acls = _acls(settings, bridge=bridge, dead_letters=dead_letters)
     if json:
-        answer = {"principal": principal, "topics": topics, "rights": rights}
-        sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
+        answer = {"principal": principal, "topics": topics, "rights": acls}
+        print_json(answer)
         return
     servers = settings.kafka.bootstrap_servers
     replication = settings.kafka.replication_factor
@@ -82,12 +79,12 @@ def plan(
             for name, value in topic.config.items():
                 words += ["--config", f"{name}={value}"]
             lines.append(shlex.join(words))
-    for right in rights:
+    for acl in acls:
         words = ["kafka-acls.sh", _SERVERS, servers, "--add", "--allow-principal", principal]
-        for operation in right.operations:
+        for operation in acl.operations:
             words += ["--operation", operation]
-        words += [f"--{right.kind}", right.name]
-        if right.prefixed:
+        words += [f"--{acl.kind}", acl.name]
+        if acl.prefixed:
             words += ["--resource-pattern-type", "prefixed"]
         lines.append(shlex.join(words))
     sys.stdout.write("\n".join(lines) + "\n")
@@ -97,37 +94,34 @@ def create(
     *,
     partitions: int | None = None,
     json: bool = False,
-    bootstrap_servers: str | None = None,
-    config: Path | None = None,
+    cluster: ClusterArgs = ClusterOptions(),
 ) -> None:
-    """Create the topics the service needs where they are missing; the others are left alone.
+    """Create the missing topics of the service; existing ones are left as they are.
 
     Args:
-        partitions: Of input topics that are missing. Default: they must be there.
+        partitions: Number of partitions of missing input topics. Default: they must exist.
         json: Print one JSON object: the topics that were created.
-        bootstrap_servers: Brokers, host:port with commas between.
-        config: Settings file; default ember.toml where there is one.
+        cluster: Kafka cluster.
     """
-    settings = Settings.load(config, kafka={"bootstrap_servers": bootstrap_servers})
+    settings = cluster.settings()
     missing = [topic for topic in _topics(settings, partitions) if not topic.exists]
     for topic in missing:
         clients.create_topic(settings.kafka, topic.name, topic.partitions, **topic.config)
     if json:
-        created: dict[str, Any] = {"created": [topic.name for topic in missing]}
-        sys.stdout.write(msgspec.json.encode(created).decode() + "\n")
+        print_json({"created": [topic.name for topic in missing]})
         return
     names = ", ".join(topic.name for topic in missing)
-    sys.stderr.write(f"Created {names}.\n" if names else "All topics are there.\n")
+    message(f"Created {names}." if names else "All topics are there.")
 
 
 def _topics(settings: Settings, partitions: int | None) -> list[Topic]:
-    """Inputs, outputs and changelogs.
+    """Return the input topics, output topics and changelogs.
 
     Raises:
-        UserError: If an input is missing and nobody says how many partitions it should have.
+        UserError: If an input topic is missing and `partitions` is None.
     """
-    there = clients.partition_counts(clients.fetch_metadata(settings.kafka))
-    inputs = {topic: there.get(topic, partitions or 0) for topic in settings.input.topics}
+    counts = clients.partition_counts(clients.fetch_metadata(settings.kafka))
+    inputs = {topic: counts.get(topic, partitions or 0) for topic in settings.input.topics}
     for topic, count in inputs.items():
         if not count:
             raise UserError(
@@ -135,15 +129,15 @@ def _topics(settings: Settings, partitions: int | None) -> list[Topic]:
                 f"others must have too. Received: input.topics={list(inputs)}. Create it, or say "
                 "--partitions N."
             )
-    wanted: dict[str, tuple[int, dict[str, str]]] = {
+    topics: dict[str, tuple[int, dict[str, str]]] = {
         topic: (count, {}) for topic, count in inputs.items()
     }
-    wanted |= own_topics(WorkerConfig.from_settings(settings), inputs)
-    return [Topic(name, count, config, name in there) for name, (count, config) in wanted.items()]
+    topics |= own_topics(WorkerConfig.from_settings(settings), inputs)
+    return [Topic(name, count, config, name in counts) for name, (count, config) in topics.items()]
 
 
-def _rights(settings: Settings, *, bridge: bool, dead_letters: bool) -> list[Right]:
-    """The least that the service, `doctor` included, gets by with; and the commands beside it."""
+def _acls(settings: Settings, *, bridge: bool, dead_letters: bool) -> list[Acl]:
+    """Return the fewest ACLs that the service, `ember doctor` and these commands work with."""
     config = WorkerConfig.from_settings(settings)
     inputs = dict.fromkeys(config.topics, 1)
     read = {config.changelog(topic) for topic in inputs}
@@ -151,15 +145,15 @@ def _rights(settings: Settings, *, bridge: bool, dead_letters: bool) -> list[Rig
         read |= {settings.output.topic("triggers", topic) for topic in inputs}
     if dead_letters:
         read |= {settings.output.topic("dead_letters", topic) for topic in inputs}
-    look = ("Describe", "DescribeConfigs")
-    ours = ("Read", "Write", *look) if dead_letters else ("Read", *look)
-    rights = [Right("topic", topic, False, ours) for topic in inputs]
+    describe = ("Describe", "DescribeConfigs")
+    on_input = ("Read", "Write", *describe) if dead_letters else ("Read", *describe)
+    acls = [Acl("topic", topic, False, on_input) for topic in inputs]
     for name in own_topics(config, inputs):
         operations = ("Read", "Write") if name in read else ("Write",)
-        rights.append(Right("topic", name, False, (*operations, *look)))
+        acls.append(Acl("topic", name, False, (*operations, *describe)))
     # A prefix: the bridge is `<group>-alertmanager`, commands that only read `<group>-reader`, and
-    # `<group>-dead-letters` remembers what was replayed.
-    rights.append(Right("group", config.group, True, ("Read", "Describe")))
+    # `<group>-dead-letters` stores the progress of replays.
+    acls.append(Acl("group", config.group, True, ("Read", "Describe")))
     if config.transactions != "off":
-        rights.append(Right("transactional-id", config.group, True, ("Write", "Describe")))
-    return rights
+        acls.append(Acl("transactional-id", config.group, True, ("Write", "Describe")))
+    return acls

@@ -1,4 +1,4 @@
-"""`ember train`: a model bundle from recorded telemetry."""
+"""`ember train`: train a model bundle on recorded telemetry."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ember_core import ops
-from ember_core.data.sources import DataOptions, read
+from ember_core.data.sources import read
 from stream.errors import UserError
 from stream.settings import AlertsSection
 from stream.training import train as fit
 
+from .data_options import DataArgs, DataFiles, DataOptions
+
 
 def train(
-    data: Annotated[list[str], Parameter(required=True)],
+    data: DataFiles,
     /,
     *,
     out: Path,
-    options: Annotated[DataOptions, Parameter(name="*")] = DataOptions(),  # noqa: B008 - frozen
+    options: DataArgs = DataOptions(),
     name: str = "",
     seed: int = 0,
     epochs: int | None = None,
@@ -43,29 +45,30 @@ def train(
 ) -> None:
     """Train a model on recorded telemetry; labels are never read for it.
 
-    The bundle holds the fleet's weights, and for every key in the data its scales and its tail.
+    The bundle has the weights of the whole fleet, and the scales and the tail of every key.
 
     Args:
         data: CSV (also .gz), Parquet, JSON lines, a directory, or a query.
         out: Folder of the bundle: model.safetensors and model.json.
-        options: How the files are read.
-        name: Name of the model. Default: that of the folder.
-        seed: Of all weights.
-        epochs: Passes over the rows. Default: 5 to 40, the more the fewer rows there are.
-        levels: Use the level of each channel; without, only its departures.
+        options: Columns and rows of the files.
+        name: Name of the model. Default: name of the folder.
+        seed: Seed of all weights.
+        epochs: Passes over the rows. Default: 5 to 40, more for fewer rows.
+        levels: Use the level of each channel; without it only the departures from it.
         windows: exponential (in time), dilated or hop (windows of rows).
-        hidden: Neurons of the liquid network.
-        rbm_hidden: Hidden units of the RBM.
-        budget: False triggers accepted per key, for example 2/day. Default: fire where 3 rows in
-            1,000 of the training data would.
-        choose: Settle levels, clock and liquid residuals by faults injected into held-back training
-            rows, and print what each brought; overrides --levels.
-        refine: Most epochs of gradient descent on the liquid cell, which is random otherwise; ends
-            when forecasts of held-back rows get no better.
-        backend: That computes it; the bundle runs on all three. Default: EMBER_BACKEND, else numpy.
+        hidden: Number of neurons of the liquid network.
+        rbm_hidden: Number of hidden units of the RBM.
+        budget: False triggers accepted per key, for example 2/day. Default: thresholds that 3 in
+            1,000 rows of the training data reach.
+        choose: Choose levels, clock and liquid residuals by faults injected into held-back training
+            rows, and print the gain of each; overrides --levels.
+        refine: Largest number of epochs of gradient descent on the liquid cell, which is random
+            otherwise; ends early when forecasts of held-back rows no longer improve.
+        backend: Backend of the training; bundles run on all three. Default: EMBER_BACKEND, else
+            numpy.
         json: Print the summary as one JSON object.
     """
-    began = time.perf_counter()
+    started = time.perf_counter()
     budget_per_week = _per_week(budget) if budget else None
     if refine < 0:
         raise UserError(
@@ -74,7 +77,7 @@ def train(
         )
     dataset = read(data, options)
     with (
-        _on(backend),
+        _use_backend(backend),
         Progress(
             console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
         ) as bar,
@@ -94,7 +97,7 @@ def train(
             rbm_hidden=rbm_hidden,
         )
     model.save(out)
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - started
     summary = {
         "out": str(out),
         "name": model.name,
@@ -116,23 +119,23 @@ def train(
 
 
 def _blocks(rows: list[dict[str, Any]]) -> list[str]:
-    """What each block brought against injected faults, one line each."""
+    """Return the gain of each block of features against injected faults, one line each."""
     if not rows:
         return ["Blocks as given: too little history to try them on injected faults."]
     kinds = [n for n in rows[0] if n not in ("block", "auc_pr", "gain", "error", "kept")]
     lines = [f"{'block':14}{'kept':>5}{'gain':>8}{'+-':>7}{'AUC-PR':>8}  by kind of fault"]
     for row in rows:
-        each = ", ".join(f"{kind} {row[kind]:.2f}" for kind in kinds if kind in row)
+        by_kind = ", ".join(f"{kind} {row[kind]:.2f}" for kind in kinds if kind in row)
         lines.append(
             f"{row['block']:14}{'yes' if row['kept'] else 'no':>5}{row['gain']:>8.3f}"
-            f"{row['error']:>7.3f}{row['auc_pr']:>8.3f}  {each}"
+            f"{row['error']:>7.3f}{row['auc_pr']:>8.3f}  {by_kind}"
         )
     return lines
 
 
 @contextmanager
-def _on(backend: str | None) -> Iterator[None]:
-    """New arrays are of this backend."""
+def _use_backend(backend: str | None) -> Iterator[None]:
+    """Make arrays on this backend inside the `with` block."""
     with ExitStack() as stack:
         try:
             stack.enter_context(ops.default_backend(backend or ops.backend_name()))
@@ -142,7 +145,7 @@ def _on(backend: str | None) -> Iterator[None]:
 
 
 def _per_week(budget: str) -> float:
-    """False triggers per week of a budget such as 2/day."""
+    """Return the false triggers per week of a budget such as 2/day."""
     try:
         return AlertsSection(budget=budget).budget_per_week
     except ValidationError as error:
@@ -154,7 +157,7 @@ def _per_week(budget: str) -> float:
 
 
 def _reporter(bar: Progress) -> Callable[[str, float], None]:
-    """A progress bar that shows the stage at work."""
+    """Return a callback that shows the stage of the training in a progress bar."""
     task = bar.add_task("reading", total=1.0)
 
     def report(stage: str, share: float) -> None:

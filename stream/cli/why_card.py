@@ -1,4 +1,4 @@
-"""The why-card: one event, how rare it is, which channels made it so, and its episode."""
+"""Card of `ember explain`: one event, its rarity, its channels and its episode."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from rich.table import Table
 from rich.text import Text
 
 from stream.report import odds
-from stream.tools.event_lookup import Found, moment
+from stream.tools.event_lookup import PublishedEvent, parse_time
 
-from .lines import clean
+from .output import clean
 
 _BAR = 24  # cells
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _MOST_RELATED = 10
 _FIRING = "EmberFiring"
-_SILENT = "EmberKeyStale"
+_STALE = "EmberKeyStale"
 
 
 @dataclass(frozen=True)
 class Card:
-    """An event with the others of its episode, in order of time."""
+    """An event, with the other events of its episode in order of time."""
 
-    event: Found
-    related: list[Found]
+    event: PublishedEvent
+    related: list[PublishedEvent]
 
     @property
     def rarity(self) -> str:
-        """How improbable its row is, in words; empty where no row was judged."""
+        """Rarity of the row in words; empty for an event without a scored row."""
         severity = self.event.body.get("severity")
-        if self.event.name == _SILENT or not isinstance(severity, int | float):
+        if self.event.name == _STALE or not isinstance(severity, int | float):
             return ""
         text = odds(float(severity))
         return f"about {text} for this key" if text.startswith("one") else f"{text} for this key"
 
     def as_json(self) -> dict[str, Any]:
-        """The event as published, its rarity in words, and the related events in short."""
+        """Return the event as published, its rarity in words, and the related events in short."""
         event = self.event
         head = {"id": event.id, "kind": event.kind, "key": event.key}
         return {
@@ -58,59 +58,59 @@ class Card:
         }
 
 
-def related(event: Found, events: list[Found]) -> list[Found]:
-    """The others of an event's episode.
+def related(event: PublishedEvent, events: list[PublishedEvent]) -> list[PublishedEvent]:
+    """Return the other events of an event's episode.
 
     Args:
-        event: The event.
+        event: Event to explain.
         events: All events of its key.
 
     Returns:
-        The two triggers of the episode (or of the silence) and the anomalies between them, in
-        order of time, without the event itself; empty if it belongs to no episode.
+        Both triggers of the episode (or of the idle time) and the anomalies between them, in order
+        of time, without the event itself; empty if it belongs to no episode.
     """
     span = _span(event, events)
     if span is None:
         return []
     name, start, end = span
-    found = [
+    others = [
         other
         for other in events
         if other.id != event.id
         and (
-            (other.kind == "trigger" and other.name == name and _begun(other) == start)
+            (other.kind == "trigger" and other.name == name and _start(other) == start)
             or (other.kind == "anomaly" and name == _FIRING and start <= other.time_us <= end)
         )
     ]
-    return sorted(found, key=lambda e: (e.time_us, e.kind, e.id))
+    return sorted(others, key=lambda e: (e.time_us, e.kind, e.id))
 
 
-def _span(event: Found, events: list[Found]) -> tuple[str, int, float] | None:
-    """Alert name, begin and end of the episode an event belongs to."""
-    ends = {(e.name, _begun(e)): _ended(e) for e in events if e.kind == "trigger"}
-    for other in events:  # the resolved trigger knows the end
+def _span(event: PublishedEvent, events: list[PublishedEvent]) -> tuple[str, int, float] | None:
+    """Return alert name, start and end of the episode that an event belongs to."""
+    ends = {(e.name, _start(e)): _end(e) for e in events if e.kind == "trigger"}
+    for other in events:  # only the resolved trigger has the end
         if other.kind == "trigger" and other.body.get("status") == "resolved":
-            ends[other.name, _begun(other)] = _ended(other)
+            ends[other.name, _start(other)] = _end(other)
     if event.kind == "trigger":
-        at = (event.name, _begun(event))
-        return (*at, ends.get(at, float("inf")))
+        episode = (event.name, _start(event))
+        return (*episode, ends.get(episode, float("inf")))
     for (name, start), end in ends.items():
         if name == _FIRING and start <= event.time_us <= end:
             return name, start, end
     return None
 
 
-def _begun(event: Found) -> int:
-    return moment(event.body.get("startsAt"))
+def _start(event: PublishedEvent) -> int:
+    return parse_time(event.body.get("startsAt"))
 
 
-def _ended(event: Found) -> float:
+def _end(event: PublishedEvent) -> float:
     end = event.body.get("endsAt")
-    return float(moment(end)) if end else float("inf")
+    return float(parse_time(end)) if end else float("inf")
 
 
 def drawing(card: Card) -> RenderableType:
-    """The card for a terminal."""
+    """Return the card for a terminal."""
     event, body = card.event, card.event.body
     status = str(body.get("status", "?")).upper()
     head = Text()
@@ -122,7 +122,7 @@ def drawing(card: Card) -> RenderableType:
     summary = str((body.get("annotations") or {}).get("summary", ""))
     parts: list[RenderableType] = [head, Text(clean(summary)), Text()]
     if card.rarity:
-        parts += [Text(_how_rare(card)), Text()]
+        parts += [Text(_rarity_text(card)), Text()]
     channels = body.get("top_channels") or []
     if channels:
         parts += [_channels(channels), Text()]
@@ -132,12 +132,12 @@ def drawing(card: Card) -> RenderableType:
         parts += [Text("It belongs to no episode: one row is not yet evidence.", "dim"), Text()]
     model = body.get("model") or {}
     digest = str(model.get("sha256"))[:12]
-    said = f"model {model.get('name')}, version {model.get('version')}, {digest}"
-    parts.append(Text(clean(f"{said}; event {event.id}"), "dim"))
+    source = f"model {model.get('name')}, version {model.get('version')}, {digest}"
+    parts.append(Text(clean(f"{source}; event {event.id}"), "dim"))
     return Group(*parts)
 
 
-def _how_rare(card: Card) -> str:
+def _rarity_text(card: Card) -> str:
     event, body = card.event, card.event.body
     text = f"{card.rarity[0].upper()}{card.rarity[1:]} (severity {body['severity']:.1f} of 12"
     if event.kind == "anomaly":
@@ -178,29 +178,29 @@ def _bar(share: float) -> str:
 
 
 def _episode(card: Card) -> Table:
-    """Events of the episode: its triggers, and the strongest anomalies."""
-    everything = sorted([card.event, *card.related], key=lambda e: (e.time_us, e.kind, e.id))
-    strongest = sorted(everything, key=lambda e: (e.kind == "anomaly", -_severity(e)))
-    shown = {id(e) for e in strongest[:_MOST_RELATED]} | {id(card.event)}
-    left = len(everything) - len(shown)
-    note = f", {left:,} weaker anomalies not shown" if left else ""
-    title = Text(f"Its episode: {len(everything):,} events{note}", "bold")
+    """Return a table of the episode: its triggers and the strongest anomalies."""
+    events = sorted([card.event, *card.related], key=lambda e: (e.time_us, e.kind, e.id))
+    strongest = sorted(events, key=lambda e: (e.kind == "anomaly", -_severity(e)))
+    shown_ids = {id(e) for e in strongest[:_MOST_RELATED]} | {id(card.event)}
+    hidden = len(events) - len(shown_ids)
+    note = f", {hidden:,} weaker anomalies not shown" if hidden else ""
+    title = Text(f"Its episode: {len(events):,} events{note}", "bold")
     table = Table.grid(padding=(0, 2))
     table.title, table.title_justify = title, "left"
-    for e in everything:
-        if id(e) not in shown:
+    for e in events:
+        if id(e) not in shown_ids:
             continue
         status = "anomaly" if e.kind == "anomaly" else str(e.body.get("status"))
-        here = Text("← this one", "bold") if e is card.event else Text("")
-        table.add_row(_time(e), status, f"{_severity(e):.1f}", Text(e.id[:12], "dim"), here)
+        marker = Text("← this one", "bold") if e is card.event else Text("")
+        table.add_row(_time(e), status, f"{_severity(e):.1f}", Text(e.id[:12], "dim"), marker)
     return table
 
 
-def _severity(event: Found) -> float:
+def _severity(event: PublishedEvent) -> float:
     value = event.body.get("severity")
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _time(event: Found) -> str:
+def _time(event: PublishedEvent) -> str:
     text = str((event.body.get("window") or {}).get("start") or event.body.get("startsAt"))
     return clean(text.replace("T", " "))

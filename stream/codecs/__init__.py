@@ -1,4 +1,4 @@
-"""Bytes to columns of samples: one codec per format that telemetry comes in.
+"""Codecs: Kafka messages decoded into columns of samples, one codec per telemetry format.
 
 Examples:
     >>> from types import SimpleNamespace

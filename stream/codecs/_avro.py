@@ -31,10 +31,10 @@ class AvroCodec(SampleCodec):
         key: Stream key where the Kafka key is null.
         limits: Sizes.
         fetch: Schema of an id, None when there is none; may raise `RegistryUnavailable`.
-        folder: Keeps schemas for the next start; None: they are fetched anew.
-        clock: Monotonic seconds, between questions to the registry.
-        time: Path of the time.
-        time_unit: Its unit; Avro's own timestamps need none.
+        folder: Folder that keeps schemas for the next start; None fetches them again.
+        clock: Monotonic clock in seconds, for the pause between requests to the registry.
+        time: Path of the event time.
+        time_unit: Unit of the event time; Avro's own timestamps need none.
         values: Name of the record that holds the channels.
         fields: Name of a channel's field where it differs.
 
@@ -71,16 +71,16 @@ class AvroCodec(SampleCodec):
         self._values = values
 
     def decode(self, messages: Sequence[Message]) -> Decoded:
-        """See `Codec.decode`; asks the registry first, and may block."""
+        """Decode messages; ask the registry first, and block until it answers."""
         self.look_up(self.lacks(messages))
         return self.decode_known(messages)
 
     def decode_known(self, messages: Sequence[Message]) -> Decoded:
-        """The same without asking: what has no known schema is refused."""
+        """Decode messages without asking the registry; refuse those without a known schema."""
         return super().decode(messages)
 
     def lacks(self, messages: Iterable[Message]) -> list[int]:
-        """Ids of schemas that should be looked up before these are decoded."""
+        """Return the ids of schemas to look up before these messages are decoded."""
         heads = dict.fromkeys(m.value[:_HEADER_BYTES] for m in messages if m.value)
         return self._schemas.lacks(
             int.from_bytes(head[1:], "big")
@@ -89,11 +89,11 @@ class AvroCodec(SampleCodec):
         )
 
     def look_up(self, ids: Iterable[int]) -> None:
-        """Find schemas on the disk or at the registry; blocks."""
+        """Read schemas from disk, or ask the registry for them; blocks."""
         self._schemas.look_up(ids)
 
     def ready(self, messages: Sequence[Message]) -> int:
-        """How many, from the first on, do not wait for an answer of the registry."""
+        """Return the number of leading messages that need no answer of the registry."""
         if self._schemas.waits:
             for number, message in enumerate(messages):
                 value = message.value or b""
@@ -103,10 +103,10 @@ class AvroCodec(SampleCodec):
         return len(messages)
 
     def retry(self) -> str:
-        """Ask again for what the registry did not answer; blocks.
+        """Repeat the requests that the registry did not answer; blocks.
 
         Returns:
-            Why it still does not; empty when it does.
+            Reason why it still does not answer; empty when it does.
         """
         return self._schemas.retry()
 
@@ -120,7 +120,7 @@ class AvroCodec(SampleCodec):
         schema_id = int.from_bytes(value[1:_HEADER_BYTES], "big")
         schema = self._schemas.known(schema_id)
         if schema is None:
-            raise Refused(Reason.NOT_JSON, self._schemas.why(schema_id))
+            raise Refused(Reason.NOT_JSON, self._schemas.explain(schema_id))
         body = io.BytesIO(value)
         body.seek(_HEADER_BYTES)
         try:
@@ -128,7 +128,8 @@ class AvroCodec(SampleCodec):
         except RecursionError as error:
             raise json_refusal(error, value) from None
         except Exception as error:  # noqa: BLE001  # fastavro raises whatever bad bytes lead it to
-            # Without fastavro's own words: some of them hold addresses, and details must not vary.
+            # fastavro's own words are left out: some of them hold memory addresses, and the
+            # details of a refusal must be the same on every replay.
             detail = f"The value does not fit its schema ({type(error).__name__})."
             raise Refused(Reason.NOT_JSON, detail) from None
         if body.tell() != len(value):
@@ -139,9 +140,11 @@ class AvroCodec(SampleCodec):
 
     def _sample(self, record: dict[str, Any]) -> Sample:
         nested = record.get(self._values)
-        where, holder = (f"$.{self._values}", nested) if isinstance(nested, dict) else ("$", record)
+        prefix, holder = (
+            (f"$.{self._values}", nested) if isinstance(nested, dict) else ("$", record)
+        )
         cells = [
-            (column, number(holder[name], f"{where}.{name}"))
+            (column, number(holder[name], f"{prefix}.{name}"))
             for column, name in enumerate(self._fields)
             if name in holder
         ]

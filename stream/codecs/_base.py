@@ -1,4 +1,4 @@
-"""What every codec shares: limits, refusal, checks of one value, and the slow generic loop."""
+"""Common parts of all codecs: limits, refusals, checks of one value, and the generic loop."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ _LITERAL = re.compile(rb"[:,\[]\s*[-+]?(?:NaN|Infinity|inf|nan)\b")
 
 
 class Codec(Protocol):
-    """Bytes to columns."""
+    """Decoder of Kafka messages into columns of samples."""
 
     def decode(self, messages: Sequence[Message]) -> Decoded:
         """Decode the messages of one fetch of one partition.
 
-        Whatever the bytes are, nothing is raised: a message gives its samples, or a `Rejected`
-        with a named reason. What becomes of a message does not depend on the others.
+        Nothing is raised, whatever the bytes are: a message gives its samples, or a `Rejected`
+        with a named reason. The outcome of a message does not depend on the others.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes beyond which messages are refused, in bytes."""
+    """Largest sizes accepted, in bytes."""
 
     max_message_bytes: int = 1_048_576
     max_key_bytes: int = 512
 
 
 class Sample(NamedTuple):
-    """One sample of a message: `cells` are (column, value), `resolve` finds a field by path."""
+    """One sample of a message: `cells` are (column, value), `resolve` reads a field by its path."""
 
     time_us: int
     cells: Iterable[tuple[int, float]]
@@ -57,7 +57,7 @@ class Sample(NamedTuple):
 
 
 def number(value: Any, where: str) -> float:
-    """A channel's value as a float; None is a missing channel and gives NaN.
+    """Convert a channel's value to a float; None is a missing channel and gives NaN.
 
     Raises:
         Refused: If it is no number, not finite, or too large.
@@ -65,10 +65,11 @@ def number(value: Any, where: str) -> float:
     if value is None:
         return NAN
     if type(value) is not float:
+        # `isinstance` would accept booleans, which are integers in Python.
         if type(value) is not int:
             kind = {str: "str", bool: "bool", dict: "object", list: "array"}.get(type(value))
-            found = kind or type(value).__name__
-            raise Refused(Reason.WRONG_TYPE, f"Expected `float`, got `{found}` - at `{where}`")
+            type_name = kind or type(value).__name__
+            raise Refused(Reason.WRONG_TYPE, f"Expected `float`, got `{type_name}` - at `{where}`")
         try:
             value = float(value)
         except OverflowError:
@@ -81,12 +82,12 @@ def number(value: Any, where: str) -> float:
 
 
 def out_of_range(value: float, where: str) -> str:
-    """The sentence for a number that is finite but useless."""
+    """Describe a number that is finite, but too large to be squared."""
     return f"Expected |x| <= {MAX_ABS_VALUE:g}, got {value!r} - at `{where}`"
 
 
 def check_size(value: bytes | None, limits: Limits) -> bytes:
-    """The value, unless it is null or too large.
+    """Return the value, unless it is null or too large.
 
     Raises:
         Refused: `EMPTY` or `TOO_LARGE`.
@@ -103,7 +104,7 @@ def check_size(value: bytes | None, limits: Limits) -> bytes:
 
 
 def check_key(key: bytes, limits: Limits) -> bytes:
-    """The stream key, unless it is too long or reserved.
+    """Return the stream key, unless it is too long or reserved.
 
     Raises:
         Refused: `BAD_KEY`.
@@ -120,7 +121,7 @@ def check_key(key: bytes, limits: Limits) -> bytes:
 
 
 def json_refusal(error: Exception, value: bytes, time_path: str | None = None) -> Refused:
-    """The verdict for an error of msgspec's JSON decoder."""
+    """Convert an error of msgspec's JSON decoder to a refusal."""
     text = str(error)
     if isinstance(error, RecursionError):
         return Refused(Reason.TOO_DEEP, f"JSON is nested more than {MAX_DEPTH} levels deep.")
@@ -142,7 +143,7 @@ def json_refusal(error: Exception, value: bytes, time_path: str | None = None) -
 
 
 JSON_ERRORS = (msgspec.DecodeError, UnicodeError, RecursionError)
-"""What msgspec's decoder raises on bad input."""
+"""Errors of msgspec's decoder on bad input."""
 
 
 def decode_json(decoder: msgspec.json.Decoder[Any], value: bytes) -> Any:
@@ -160,7 +161,7 @@ def decode_json(decoder: msgspec.json.Decoder[Any], value: bytes) -> Any:
 
 
 class SampleCodec(abc.ABC):
-    """A codec that reads message by message; subclasses only turn a value into samples."""
+    """Base class of codecs that decode message by message; subclasses read samples from a value."""
 
     def __init__(self, channels: Sequence[str], key: KeyExpression, limits: Limits) -> None:
         self._width = len(channels)
@@ -169,14 +170,14 @@ class SampleCodec(abc.ABC):
 
     @abc.abstractmethod
     def _samples(self, value: bytes) -> list[Sample]:
-        """The samples that hold one of the model's channels; empty when none does.
+        """Read the samples that hold at least one of the model's channels.
 
         Raises:
-            Refused: If the message is to give nothing.
+            Refused: If the message as a whole cannot be used.
         """
 
     def decode(self, messages: Sequence[Message]) -> Decoded:
-        """See `Codec.decode`."""
+        """Decode the messages of one fetch; see `Codec.decode`."""
         keys: list[bytes] = []
         times: list[int] = []
         rows: list[list[float]] = []
@@ -184,11 +185,11 @@ class SampleCodec(abc.ABC):
         rejected: list[Rejected] = []
         for index, message in enumerate(messages):
             try:
-                found = self._one(message)
+                decoded = self._one(message)
             except Refused as refused:
                 rejected.append(Rejected(index, refused.reason, refused.detail))
                 continue
-            for key, time_us, row in found:
+            for key, time_us, row in decoded:
                 keys.append(key)
                 times.append(time_us)
                 rows.append(row)

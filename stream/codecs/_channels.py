@@ -1,4 +1,4 @@
-"""Which channel a named, labelled measurement belongs to."""
+"""Lookup of the channel that a named, labelled measurement belongs to."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _MATCHER = re.compile(r'([\w.:/-]+)="([^"]*)"')
 
 
 class ChannelIndex:
-    """Finds the channel of a measurement.
+    """Index of channels by measurement and labels.
 
-    A channel is named like the measurement, or like Prometheus selects it, with labels that must be
-    equal: `node_cpu_seconds_total{mode="idle"}`. The channel that asks for most labels wins.
+    A channel has the name of the measurement, or that of a Prometheus selector, whose labels must
+    be equal: `node_cpu_seconds_total{mode="idle"}`. The channel with the most labels wins.
 
     Args:
         channels: Channel names, in the model's order.
@@ -25,18 +25,19 @@ class ChannelIndex:
         for column, channel in enumerate(channels):
             match = _SELECTOR.fullmatch(channel)
             name = match[1].strip() if match else channel
-            wanted = dict(_MATCHER.findall(match[2])) if match else {}
-            self._by_name.setdefault(name, []).append((column, wanted))
+            required = dict(_MATCHER.findall(match[2])) if match else {}
+            self._by_name.setdefault(name, []).append((column, required))
+        # The most specific selector comes first, so that `find` can stop at the first match.
         for entries in self._by_name.values():
             entries.sort(key=lambda entry: -len(entry[1]))
 
     def find(self, name: str, labels: Mapping[str, Any]) -> int | None:
-        """Column of the channel; None when the model has none for it."""
-        for column, wanted in self._by_name.get(name, ()):
-            if all(str(labels.get(label, "")) == value for label, value in wanted.items()):
+        """Return the column of the channel; None when the model has no such channel."""
+        for column, required in self._by_name.get(name, ()):
+            if all(str(labels.get(label, "")) == value for label, value in required.items()):
                 return column
         return None
 
     def knows(self, name: str) -> bool:
-        """Whether any channel is of this measurement, whatever its labels."""
+        """Tell if any channel is of this measurement, whatever its labels."""
         return name in self._by_name

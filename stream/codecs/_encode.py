@@ -1,4 +1,4 @@
-"""Ember's own JSON, for replays and simulators."""
+"""Encoder of Ember's own JSON, for replays and simulators."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def encode_json(
     """Encode one record so that the JSON codec reads back exactly the same.
 
     Args:
-        key: Stream key; written as text for human readers where it is UTF-8, the Kafka key counts.
+        key: Stream key; written as text for human readers where it is UTF-8. The Kafka key counts.
         time_us: Event time in microseconds.
         channels: `C` channel names.
         values: `C` values; NaN is a missing channel and left out.
 
     Returns:
         JSON whose floats read back bit for bit and whose `ts` the unit `auto` reads exactly. An
-        infinite value is written as `1e999`, which the codec refuses as out of range: it ends in
-        the dead letters, as it must, and is not lost on the way.
+        infinite value is written as `1e999`, which the codec refuses as out of range, so that it
+        reaches the dead letters instead of being lost on the way.
 
     Raises:
         ValueError: If the time is outside [1900, 2262).
@@ -49,12 +49,13 @@ def encode_json(
 
 
 def _auto_time(time_us: int) -> int | float | str:
-    """The shortest form that the unit `auto` reads exactly."""
-    whole_ms, rest = divmod(time_us, 1_000)
-    if rest == 0 and abs(whole_ms) >= 10**11:
+    """Return the shortest form that the unit `auto` reads exactly."""
+    # `auto` takes numbers below 1e11 for seconds: smaller milliseconds would be misread.
+    whole_ms, remainder = divmod(time_us, 1_000)
+    if remainder == 0 and abs(whole_ms) >= 10**11:
         return whole_ms
-    whole_s, rest = divmod(time_us, 1_000_000)
-    if rest == 0:
+    whole_s, remainder = divmod(time_us, 1_000_000)
+    if remainder == 0:
         return whole_s
     seconds = time_us / 1e6
     return seconds if round(seconds * 1e6) == time_us else rfc3339(time_us)

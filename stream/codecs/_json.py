@@ -1,4 +1,4 @@
-"""Plain JSON, whole fetches at a time."""
+"""JSON codec that decodes whole fetches at a time."""
 
 from __future__ import annotations
 
@@ -39,21 +39,24 @@ from ._time import TimeUnit, to_micros
 _NEWLINE, _OPEN, _CLOSE = b"\n{}"
 
 _CHUNK = 256
-"""Messages decoded in one call: few enough for the cache, and for one bad one not to slow many."""
+"""Messages decoded in one call.
+
+Few enough to fit the cache, and few enough that one bad message slows down few others.
+"""
 
 _Group = tuple[list[int], list[Any]]
 """Records of one shape, and the messages they came in."""
 
 
 class JsonCodec:
-    """`{"ts": .., "values": {..}}`, or a flat object with the channels beside the time.
+    """Codec of `{"ts": .., "values": {..}}`, or of a flat object with the channels beside the time.
 
     Args:
         channels: `C` channel names, in the model's order.
         key: Stream key where the Kafka key is null.
         limits: Sizes.
-        time: Path of the time.
-        time_unit: Its unit.
+        time: Path of the event time.
+        time_unit: Unit of the event time.
         values: Name of the object that holds the channels.
         fields: Name of a channel's field where it differs.
     """
@@ -87,31 +90,31 @@ class JsonCodec:
         )
 
     def decode(self, messages: Sequence[Message]) -> Decoded:
-        """See `Codec.decode`."""
+        """Decode the messages of one fetch; see `Codec.decode`."""
         raws = [message.value for message in messages]
         rejected: list[Rejected] = []
-        found: dict[Layout, _Group] = {}
+        groups: dict[Layout, _Group] = {}
         for start in range(0, len(raws), _CHUNK):
             chunk = raws[start : start + _CHUNK]
             records = self._decode_together(chunk)
             if records is None:
-                self._decode_singly(start, chunk, found, rejected)
+                self._decode_singly(start, chunk, groups, rejected)
             else:
-                places, group = found.setdefault(self._preferred, ([], []))
-                places.extend(range(start, start + len(chunk)))
+                indices, group = groups.setdefault(self._preferred, ([], []))
+                indices.extend(range(start, start + len(chunk)))
                 group.extend(records)
-        return self._columns(messages, found, rejected)
+        return self._columns(messages, groups, rejected)
 
     def _decode_together(self, raws: list[bytes | None]) -> list[Any] | None:
-        """Decode messages in one call; None unless each of them is one record, and only one.
+        """Decode messages in one call; return None unless each message is exactly one record.
 
-        The messages are joined by newlines. Raw newlines are nowhere but between them, and each of
-        those stands between `}` and `{`, which inside a document no JSON allows. So every message
-        begins and ends at the top level, holds at least one document, and the count says that it
-        holds no second one.
+        The messages are joined by newlines. Raw newlines stand only between them, and each newline
+        stands between `}` and `{`, a sequence that no JSON document contains. So every message
+        begins and ends at the top level and holds at least one document, and the number of
+        documents shows that it holds no second one.
         """
         try:
-            joined = b"\n".join(raws)  # type: ignore[arg-type]
+            document = b"\n".join(raws)  # type: ignore[arg-type]
         except TypeError:
             return None
         sizes = np.fromiter(map(len, raws), dtype=np.int64, count=len(raws))  # type: ignore[arg-type]
@@ -120,18 +123,18 @@ class JsonCodec:
             return None
         if longest > 2 * MAX_DEPTH and any(map(too_deep, raws)):  # type: ignore[arg-type]
             return None
-        text = np.frombuffer(joined, dtype=np.uint8)
-        ends = np.cumsum(sizes + 1)[:-1] - 1
+        text = np.frombuffer(document, dtype=np.uint8)
+        newlines = np.cumsum(sizes + 1)[:-1] - 1
         if (
-            np.count_nonzero(text == _NEWLINE) != len(ends)
-            or (text[ends - 1] != _CLOSE).any()
-            or (text[ends + 1] != _OPEN).any()
+            np.count_nonzero(text == _NEWLINE) != len(newlines)
+            or (text[newlines - 1] != _CLOSE).any()
+            or (text[newlines + 1] != _OPEN).any()
             or text[0] != _OPEN
             or text[-1] != _CLOSE
         ):
             return None
         try:
-            records = self._preferred.decoder.decode_lines(joined)
+            records = self._preferred.decoder.decode_lines(document)
         except JSON_ERRORS:
             return None
         if len(records) != len(raws) or not self._preferred.conform(records):
@@ -142,26 +145,26 @@ class JsonCodec:
         self,
         start: int,
         raws: list[bytes | None],
-        found: dict[Layout, _Group],
+        groups: dict[Layout, _Group],
         rejected: list[Rejected],
     ) -> None:
         """Decode messages one by one, from `start` on."""
-        seen: Counter[Layout] = Counter()
+        counts: Counter[Layout] = Counter()
         for i, raw in enumerate(raws, start):
             try:
                 layout, record = self._decode_one(check_size(raw, self._limits))
             except Refused as refused:
                 rejected.append(Rejected(i, refused.reason, refused.detail))
                 continue
-            places, group = found.setdefault(layout, ([], []))
-            places.append(i)
+            indices, group = groups.setdefault(layout, ([], []))
+            indices.append(i)
             group.append(record)
-            seen[layout] += 1
-        if seen:  # what most of them look like is tried first from now on
-            self._preferred = seen.most_common(1)[0][0]
+            counts[layout] += 1
+        if counts:  # producers rarely mix shapes: the next fetch tries the most frequent one first
+            self._preferred = counts.most_common(1)[0][0]
 
     def _decode_one(self, value: bytes) -> tuple[Layout, Any]:
-        """Decode one message by the shape it has: nested if `values` is an object, else flat.
+        """Decode one message by its shape: nested if `values` is an object, else flat.
 
         Raises:
             Refused: If it is no such record.
@@ -183,64 +186,66 @@ class JsonCodec:
             raise json_refusal(error, value, self._time_path) from None
 
     def _columns(
-        self, messages: Sequence[Message], found: dict[Layout, _Group], rejected: list[Rejected]
+        self, messages: Sequence[Message], groups: dict[Layout, _Group], rejected: list[Rejected]
     ) -> Decoded:
-        """Put decoded records into columns, and refuse those whose content is no use."""
+        """Put decoded records into columns, and refuse those with a bad key, time or value."""
         n = len(messages)
         keys = [message.key for message in messages]
         times: list[Any] = [0] * n  # refused messages keep the 0
-        values = np.full((n, len(self._channels)), NAN) if len(found) != 1 or rejected else None
+        # The usual fetch has one shape and no refusal: its columns are taken as they are, without
+        # a copy into a table of NaNs.
+        values = np.full((n, len(self._channels)), NAN) if len(groups) != 1 or rejected else None
         bad: dict[int, Refused] = {}
-        for layout, (places, records) in found.items():
+        for layout, (indices, records) in groups.items():
             if values is None:
                 values, times = layout.matrix(records), layout.times(records)
             else:
-                values[places] = layout.matrix(records)
-                for place, time in zip(places, layout.times(records), strict=True):
-                    times[place] = time
+                values[indices] = layout.matrix(records)
+                for index, time in zip(indices, layout.times(records), strict=True):
+                    times[index] = time
             if None in keys:
-                self._fill_keys(keys, layout, places, records, bad)
+                self._fill_keys(keys, layout, indices, records, bad)
         assert values is not None
         self._check_keys(keys, bad)
         time_us, bad_times = to_micros(times, self._time_unit, self._time_path)
         for i, refused in bad_times.items():
             bad.setdefault(i, refused)
         self._check_values(values, bad)
-        gone = {refused.message for refused in rejected}
+        refused_messages = {refused.message for refused in rejected}
         rejected += [
             Rejected(i, refused.reason, refused.detail)
             for i, refused in bad.items()
-            if i not in gone
+            if i not in refused_messages
         ]
-        index = np.arange(n, dtype=np.int32)
+        accepted = np.arange(n, dtype=np.int32)
         if rejected:
             rejected.sort()
-            gone.update(bad)
-            index = np.array([i for i in range(n) if i not in gone], dtype=np.int32)
-            keys = [keys[i] for i in index.tolist()]
-            time_us, values = time_us[index], values[index]
-        return Decoded(cast("list[bytes]", keys), time_us, values, index, rejected)
+            refused_messages.update(bad)
+            accepted = np.array([i for i in range(n) if i not in refused_messages], dtype=np.int32)
+            keys = [keys[i] for i in accepted.tolist()]
+            time_us, values = time_us[accepted], values[accepted]
+        return Decoded(cast("list[bytes]", keys), time_us, values, accepted, rejected)
 
     def _fill_keys(
         self,
         keys: list[bytes | None],
         layout: Layout,
-        places: list[int],
+        indices: list[int],
         records: list[Any],
         bad: dict[int, Refused],
     ) -> None:
-        for place, record in zip(places, records, strict=True):
-            if keys[place] is None:
+        for index, record in zip(indices, records, strict=True):
+            if keys[index] is None:
                 try:
-                    keys[place] = self._key.evaluate(partial(layout.resolve, record))
+                    keys[index] = self._key.evaluate(partial(layout.resolve, record))
                 except Refused as refused:
-                    bad[place] = refused
+                    bad[index] = refused
 
     def _check_keys(self, keys: list[bytes | None], bad: dict[int, Refused]) -> None:
         present = [key for key in keys if key is not None]
         longest = max(map(len, present), default=0)
-        joined = b"".join(present)
-        if longest <= self._limits.max_key_bytes and RESERVED_KEY_PREFIX not in joined:
+        all_keys = b"".join(present)
+        if longest <= self._limits.max_key_bytes and RESERVED_KEY_PREFIX not in all_keys:
             return
         for i, key in enumerate(keys):
             try:
@@ -256,14 +261,14 @@ class JsonCodec:
                 bad.setdefault(i, Refused(Reason.NO_CHANNELS, self._no_channels()))
         huge = np.abs(values) > MAX_ABS_VALUE
         if huge.any():
-            for i, column in zip(*(found.tolist() for found in np.nonzero(huge)), strict=True):
-                where = f"$..{self._channels[column]}"
-                detail = out_of_range(float(values[i, column]), where)
+            for i, column in zip(*(axis.tolist() for axis in np.nonzero(huge)), strict=True):
+                path = f"$..{self._channels[column]}"
+                detail = out_of_range(float(values[i, column]), path)
                 bad.setdefault(i, Refused(Reason.OUT_OF_RANGE, detail))
 
     def _no_channels(self) -> str:
-        some = ", ".join(self._channels[:5]) + (", ..." if len(self._channels) > 5 else "")
+        examples = ", ".join(self._channels[:5]) + (", ..." if len(self._channels) > 5 else "")
         return (
-            f"The record has none of the model's channels ({some}), neither in `{self._values}` "
-            "nor beside the time. Check input.values and input.fields."
+            f"The record has none of the model's channels ({examples}), neither in "
+            f"`{self._values}` nor beside the time. Check input.values and input.fields."
         )

@@ -1,4 +1,4 @@
-"""The stream key where the Kafka key is null: a small grammar, no eval.
+"""Expressions of the stream key where the Kafka key is null: a small grammar without `eval`.
 
     expression = part { "+" part }
     part       = string | path
@@ -29,11 +29,11 @@ _SPACE = re.compile(r"\s*")
 
 
 class KeyExpression:
-    """A parsed expression.
+    """Parsed expression of a stream key.
 
     Args:
         text: The expression; empty refuses every record without a Kafka key.
-        example: What to suggest when it is empty.
+        example: Expression that the refusal suggests when the text is empty.
 
     Raises:
         UserError: If the text is no expression.
@@ -54,20 +54,21 @@ class KeyExpression:
 
     @property
     def paths(self) -> list[Path]:
-        """The fields it reads."""
+        """Paths of the fields that the expression reads."""
         return [part for part in self._parts if isinstance(part, tuple)]
 
     def evaluate(self, resolve: Callable[[Path], Any]) -> bytes:
-        """The key of one record.
+        """Return the key of one record.
 
         Args:
-            resolve: Value of the field at a path; None when there is none.
+            resolve: Function that returns the value at a path, or None when there is none.
 
         Returns:
-            The parts joined, as UTF-8. Texts and integers are taken as they are.
+            The parts joined, as UTF-8. Texts and integers are used as they are.
 
         Raises:
-            Refused: `NO_KEY` when a field is missing or empty, `BAD_KEY` when it is something else.
+            Refused: `NO_KEY` when a field is missing or empty, `BAD_KEY` when it is neither a text
+                nor an integer.
         """
         if not self._parts:
             raise Refused(
@@ -81,16 +82,16 @@ class KeyExpression:
                 texts.append(part)
                 continue
             value = resolve(part)
-            where = ".".join(part)
+            name = ".".join(part)
             if value is None or value == "":
                 raise Refused(
                     Reason.NO_KEY,
-                    f"The Kafka key is null and the record has no `{where}` (input.key).",
+                    f"The Kafka key is null and the record has no `{name}` (input.key).",
                 )
             if type(value) is not str and type(value) is not int:
                 raise Refused(
                     Reason.BAD_KEY,
-                    f"Expected `str` or `int`, got `{type(value).__name__}` - at `{where}` "
+                    f"Expected `str` or `int`, got `{type(value).__name__}` - at `{name}` "
                     "(input.key).",
                 )
             texts.append(str(value))
@@ -101,7 +102,7 @@ class KeyExpression:
 
 
 def walk(root: Any, path: Path) -> Any:
-    """The value at a path of nested mappings; None when there is none."""
+    """Return the value at a path of nested mappings; None when there is none."""
     for name in path:
         if not isinstance(root, Mapping):
             return None
@@ -110,10 +111,10 @@ def walk(root: Any, path: Path) -> Any:
 
 
 def parse_path(text: str, setting: str) -> Path:
-    """A single path, for example that of the time field.
+    """Parse a single path, for example that of the time field.
 
     Raises:
-        UserError: If the text is something else.
+        UserError: If the text is not exactly one path.
     """
     parts = _parse(text, setting)
     if len(parts) != 1 or not isinstance(parts[0], tuple):

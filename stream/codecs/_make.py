@@ -1,4 +1,4 @@
-"""Codecs by name."""
+"""Construction of codecs by name."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from stream.errors import UserError
 
 from ._avro import AvroCodec
 from ._base import Codec, Limits
+from ._collectd import CollectdCodec
+from ._influx import InfluxCodec
 from ._json import JsonCodec
 from ._key import KeyExpression, parse_path
 from ._otlp import OtlpCodec
@@ -19,11 +21,23 @@ from ._registry import SchemaRegistry
 from ._telegraf import TelegrafCodec
 from ._time import TimeUnit
 
-CODECS = ("json", "telegraf", "prometheus", "otlp", "otlp_proto", "otlp_json", "avro")
-"""Names `make_codec` knows."""
+CODECS = (
+    "json",
+    "influx",
+    "telegraf",
+    "collectd",
+    "prometheus",
+    "otlp",
+    "otlp_proto",
+    "otlp_json",
+    "avro",
+)
+"""Names that `make_codec` accepts."""
 
 _EXAMPLE_KEYS = {
+    "influx": "tags.host",
     "telegraf": "tags.host",
+    "collectd": "host",
     "prometheus": "labels.instance",
     "otlp": 'resource["service.name"]',
     "otlp_proto": 'resource["service.name"]',
@@ -51,21 +65,21 @@ def make_codec(
     """Build a codec for a model's channels.
 
     Args:
-        name: One of `CODECS`; `otlp` takes protobuf and JSON.
+        name: One of `CODECS`; `otlp` accepts protobuf and JSON.
         channels: `C` channel names, in the model's order.
         key: Expression of the stream key where the Kafka key is null, see `KeyExpression`; empty
             refuses such records.
-        time: Path of the event time (json and avro; the other formats know theirs).
+        time: Path of the event time (json and avro; the other formats define theirs).
         time_unit: `auto`, `s`, `ms`, `us`, `ns` or `iso8601` (OTLP always has nanoseconds).
         values: Object that holds the channels (json and avro).
         fields: Field name of a channel where it differs (json and avro).
         max_message_bytes: Longer values are refused.
         max_key_bytes: Longer stream keys are refused.
-        schema_registry_url: Where avro finds its schemas.
+        schema_registry_url: URL of the schema registry (avro).
         schema_registry_username: User of the registry.
         schema_registry_password: Password of the registry.
-        fetch_schema: Takes the registry's place.
-        schema_folder: Keeps what the registry gave, for a start while it is away; None: nothing.
+        fetch_schema: Function that replaces the registry.
+        schema_folder: Folder that keeps schemas for a start without the registry; None keeps none.
 
     Raises:
         UserError: If the name, the key or the time cannot be used, or a package is missing.
@@ -74,6 +88,10 @@ def make_codec(
     limits = Limits(max_message_bytes, max_key_bytes)
     if not channels:
         raise UserError("A codec needs the model's channels. Received: channels=[].")
+    if name == "influx":
+        return InfluxCodec(channels, expression, limits, time_unit=time_unit)
+    if name == "collectd":
+        return CollectdCodec(channels, expression, limits, time_unit=time_unit)
     if name == "telegraf":
         return TelegrafCodec(channels, expression, limits, time_unit=time_unit)
     if name == "prometheus":
@@ -97,7 +115,7 @@ def make_codec(
             fetch_schema = SchemaRegistry(
                 schema_registry_url, schema_registry_username, schema_registry_password
             ).schema
-        if schema_folder is not None:  # another registry means others by the same ids
+        if schema_folder is not None:  # each registry has its own numbering of schemas
             schema_folder /= hashlib.sha256(schema_registry_url.encode()).hexdigest()[:16]
         return AvroCodec(
             channels, expression, limits, fetch=fetch_schema, folder=schema_folder, **shape

@@ -20,12 +20,12 @@ from ._wire import WireError
 
 
 class OtlpCodec(SampleCodec):
-    """Gauge and sum number points; histograms and summaries are ignored.
+    """Codec of number points of gauges and sums; histograms and summaries are ignored.
 
-    The channel is the metric's name, or `name{attribute="value"}`. One sample per point. A point
-    without a value (the flag, or NaN, which is how Prometheus says so) is left out. A message is
-    taken whole or refused whole. The key expression sees `resource` and `attributes` (objects),
-    `scope` and `name`.
+    The channel is the metric's name, or `name{attribute="value"}`. Each point is one sample. A
+    point without a value is left out: it has the flag, or NaN, which Prometheus writes in its
+    place. A message is accepted or refused as a whole. The key expression reads `resource` and
+    `attributes` (objects), `scope` and `name`.
 
     Args:
         channels: `C` channel names, in the model's order.
@@ -66,7 +66,7 @@ class OtlpCodec(SampleCodec):
             if column is None or (isinstance(point.value, float) and math.isnan(point.value)):
                 continue
             cell = number(point.value, f"metric {point.metric}")
-            time_ns = point.time_ns or None  # 0 is protobuf's word for missing
+            time_ns = point.time_ns or None  # protobuf writes a missing time as 0
             time_us = one_to_micros(time_ns, "ns", f"metric {point.metric}, timeUnixNano")
             yield Sample(time_us, [(column, cell)], _resolver(point, attributes))
 

@@ -1,4 +1,4 @@
-"""OTLP metrics in JSON (`otlp_json` of the collector)."""
+"""Reader of OTLP metrics in JSON (`otlp_json` of the collector)."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ _decoder = msgspec.json.Decoder(_Request)
 
 
 def read_points(value: bytes) -> Iterator[Point]:
-    """The gauge and sum points of a request.
+    """Read the gauge and sum points of a request.
 
     Raises:
-        Refused: If the bytes are no such request.
+        Refused: If the bytes are not such a request.
     """
     request: _Request = decode_json(_decoder, value)
     for resource_metrics in request.resource_metrics:
@@ -83,7 +83,7 @@ def _point(point: _DataPoint, name: str, resource: dict[str, Any], scope: str) -
     value = point.as_double if point.as_double is not None else integer(point.as_int)
     if point.flags & NO_RECORDED_VALUE:
         value = None
-    if value == "NaN":  # protobuf's JSON writes what is no number as a text
+    if value == "NaN":  # protobuf's JSON writes NaN as a text
         value = float("nan")
     time_ns = integer(point.time_unix_nano)
     return Point(name, value, time_ns, resource, scope, lambda: _attributes(point))
@@ -101,7 +101,7 @@ def _scalar(value: dict[str, Any]) -> Any:
 
 
 def integer(value: Any) -> Any:
-    """Protobuf's JSON writes 64-bit integers as texts; what is none is left for the checks."""
+    """Convert a 64-bit integer, which protobuf's JSON writes as a text; keep other values."""
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         return int(value)
     return value

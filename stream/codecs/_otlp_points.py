@@ -1,4 +1,4 @@
-"""One number data point of OTLP, whichever way it was encoded."""
+"""Number data point of OTLP, independent of its encoding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NO_RECORDED_VALUE = 1
 
 
 class Point(NamedTuple):
-    """A point of a gauge or a sum; `value` None is a point without a value."""
+    """Point of a gauge or a sum; `value` is None for a point without a value."""
 
     metric: str
     value: Any

@@ -1,4 +1,4 @@
-"""OTLP metrics in protobuf: the few messages on the way to a number data point.
+"""Reader of OTLP metrics in protobuf, limited to the messages around a number data point.
 
 Field numbers are those of opentelemetry-proto `metrics/v1/metrics.proto`, `common/v1/common.proto`
 and `resource/v1/resource.proto`; they are fixed for good.
@@ -16,10 +16,10 @@ Attributes = dict[str, Any]
 
 
 def read_points(value: bytes) -> Iterator[Point]:
-    """The gauge and sum points of an `ExportMetricsServiceRequest` (or `MetricsData`).
+    """Read the gauge and sum points of an `ExportMetricsServiceRequest` (or `MetricsData`).
 
     Raises:
-        WireError: If the bytes are no such message.
+        WireError: If the bytes are not such a message.
     """
     for resource_metrics in _children(memoryview(value), 1):
         resource: Attributes = {}
@@ -64,7 +64,7 @@ def _point(point: memoryview, name: str, resource: Attributes, scope: str) -> Po
 
 
 def _attributes(message: memoryview, number: int) -> Attributes:
-    found: Attributes = {}
+    attributes: Attributes = {}
     for pair in _children(message, number):
         key, value = "", None
         for field, wire, raw in fields(pair):
@@ -73,8 +73,8 @@ def _attributes(message: memoryview, number: int) -> Attributes:
             elif wire == BYTES and field == 2:
                 value = _any_value(_raw(raw))
         if key:
-            found[key] = value
-    return found
+            attributes[key] = value
+    return attributes
 
 
 _SCALARS: dict[tuple[int, int], Callable[[Any], Any]] = {
@@ -86,7 +86,7 @@ _SCALARS: dict[tuple[int, int], Callable[[Any], Any]] = {
 
 
 def _any_value(message: memoryview) -> Any:
-    """A scalar `AnyValue`; lists and maps are no labels and give None."""
+    """Read a scalar `AnyValue`; lists and maps cannot be labels and give None."""
     value = None
     for number, wire, raw in fields(message):
         if (number, wire) in _SCALARS:

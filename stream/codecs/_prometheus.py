@@ -1,4 +1,4 @@
-"""Telefónica's prometheus-kafka-adapter: one sample per message, its value a text."""
+"""Codec of Telefónica's prometheus-kafka-adapter: one sample per message, its value a text."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class _Sample(msgspec.Struct):
 
 
 class PrometheusCodec(SampleCodec):
-    """The channel is the metric's `name`, or `name{label="value"}`.
+    """Codec whose channel is the metric's `name`, or `name{label="value"}`.
 
-    The key expression sees `name`, `labels` and `timestamp`.
+    The key expression reads `name`, `labels` and `timestamp`.
 
     Args:
         channels: `C` channel names, in the model's order.
@@ -54,24 +54,24 @@ class PrometheusCodec(SampleCodec):
         self._decoder = msgspec.json.Decoder(_Sample)
 
     def _samples(self, value: bytes) -> list[Sample]:
-        found: _Sample = decode_json(self._decoder, value)
-        labels = found.labels or {}
-        column = self._index.find(found.name, labels)
+        sample: _Sample = decode_json(self._decoder, value)
+        labels = sample.labels or {}
+        column = self._index.find(sample.name, labels)
         if column is None:
             raise Refused(
-                Reason.NO_CHANNELS, f"The metric {found.name!r} is none of the model's channels."
+                Reason.NO_CHANNELS, f"The metric {sample.name!r} is none of the model's channels."
             )
-        cell = number(_parse(found.value), "$.value")
-        time_us = one_to_micros(found.timestamp, self._time_unit, "$.timestamp")
-        record = {"name": found.name, "labels": labels, "timestamp": found.timestamp}
+        cell = number(_parse(sample.value), "$.value")
+        time_us = one_to_micros(sample.timestamp, self._time_unit, "$.timestamp")
+        record = {"name": sample.name, "labels": labels, "timestamp": sample.timestamp}
         return [Sample(time_us, [(column, cell)], partial(walk, record))]
 
 
 def _parse(value: Any) -> Any:
-    """The number in a text; what is no text is left for the next check."""
+    """Read the number in a text; return other values as they are, for the next check."""
     if not isinstance(value, str):
         return value
     if _NUMBER.fullmatch(value) or _INFINITE.fullmatch(value):
         return float(value)
-    shown = value if len(value) <= 40 else value[:40] + "..."
-    raise Refused(Reason.WRONG_TYPE, f"Expected a number in a text, got {shown!r} - at `$.value`")
+    text = value if len(value) <= 40 else value[:40] + "..."
+    raise Refused(Reason.WRONG_TYPE, f"Expected a number in a text, got {text!r} - at `$.value`")

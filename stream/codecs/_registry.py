@@ -1,4 +1,4 @@
-"""Confluent's schema registry over HTTP: the one call that reading needs."""
+"""Client of Confluent's schema registry: the one call that reading needs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _NOT_FOUND = 404
 
 
 class RegistryUnavailable(UserError):  # noqa: N818  # a state, not a mistake
-    """The registry does not answer and the schema is not known yet.
+    """The registry does not answer, and the schema is not known yet.
 
-    The messages are not to blame: what needs the schema waits.
+    The messages are not refused: the partition waits for the schema.
     """
 
 
 class SchemaRegistry:
-    """Fetches schemas by id.
+    """Client that fetches schemas by id.
 
     Args:
         url: Base URL, `http://host:port`.
@@ -50,7 +50,7 @@ class SchemaRegistry:
         self._opener = opener()
 
     def schema(self, schema_id: int) -> Any:
-        """The parsed JSON of a schema; None when the registry has no Avro schema of this id.
+        """Return the parsed JSON of a schema; None when the registry has no Avro schema of this id.
 
         Raises:
             RegistryUnavailable: If the registry does not answer, or not with a schema.
@@ -59,14 +59,14 @@ class SchemaRegistry:
         request = urllib.request.Request(address, headers=self._headers)  # noqa: S310  # http(s) only
         try:
             with self._opener.open(request, timeout=_TIMEOUT_SECONDS) as answer:
-                found = json.load(answer)
-                text = found["schema"] if found.get("schemaType", "AVRO") == "AVRO" else "null"
+                reply = json.load(answer)
+                text = reply["schema"] if reply.get("schemaType", "AVRO") == "AVRO" else "null"
                 return json.loads(text)
         except urllib.error.HTTPError as error:
             with error:
                 if error.code == _NOT_FOUND:
                     return None
-            why = f"HTTP {error.code} {error.reason}".rstrip()
+            cause = f"HTTP {error.code} {error.reason}".rstrip()
         except (
             OSError,
             HTTPException,
@@ -76,9 +76,9 @@ class SchemaRegistry:
             AttributeError,
             RecursionError,
         ) as error:
-            why = str(error)
+            cause = str(error)
         raise RegistryUnavailable(
-            f"The schema registry gave no schema {schema_id}: {why}. Expected an answer from "
-            f"{address}. Check input.schema_registry_url; nothing is lost: what needs the schema "
-            "waits for it."
+            f"The schema registry gave no schema {schema_id}: {cause}. Expected an answer from "
+            f"{address}. Check input.schema_registry_url; nothing is lost: the partition waits for "
+            "the schema."
         )

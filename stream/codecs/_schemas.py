@@ -1,4 +1,4 @@
-"""Schemas by id: in memory, on disk, from the registry; and which ids are not to be had now."""
+"""Cache of schemas by id, in memory and on disk, in front of the registry."""
 
 from __future__ import annotations
 
@@ -19,28 +19,32 @@ from ._registry import RegistryUnavailable
 _LARGEST_ID = 2**31 - 1
 _MAX_REFUSED = 10_000
 _AGAIN_SECONDS = 10.0
-"""Until an id that the registry does not have is asked for again: it may lag behind a producer.
-And, while nobody waits for one, until a registry that did not answer is asked again."""
+"""Pause before the registry is asked again.
+
+For an id that the registry does not have: the registry may lag behind a producer. For all ids, when
+the registry did not answer and no message waits.
+"""
 _BURST = 20.0
 _PER_SECOND = 1.0
-"""Answers "there is none" that are asked for at most: garbage must not flood the registry."""
-_PATIENCE_SECONDS = 5.0
-"""Asking after which what is left waits; one request may take as long by itself."""
+"""Rate of requests for ids that the registry does not have: garbage must not flood it."""
+_MAX_LOOK_UP_SECONDS = 5.0
+"""Time after which a look-up stops and the remaining ids wait; one request may take as long."""
 
 _log = structlog.stdlib.get_logger("ember")
 
 
 class Schemas:
-    """What is known of ids of schemas. Asking blocks; everything else answers at once.
+    """Cache of schemas. Only `look_up` and `retry` block.
 
-    An id is known, or refused (the registry has none, or too many of its kind were asked for
-    lately), or awaited: the registry did not answer, so that it may be a good one.
+    An id is known, refused or awaited. It is refused when the registry has no such schema, or when
+    too many unknown ids came lately. It is awaited while the registry does not answer.
 
     Args:
         fetch: Schema of an id as JSON, None when there is none; may raise `RegistryUnavailable`.
-        parse: Makes a schema of it; raises whatever it likes where it is none.
-        folder: Keeps what was fetched: a start does not depend on the registry. None: nothing is.
-        clock: Monotonic seconds.
+        parse: Parser of that JSON; may raise any exception when it is not a schema.
+        folder: Folder of fetched schemas, so that a start does not depend on the registry. None
+            keeps none.
+        clock: Monotonic clock, in seconds.
     """
 
     def __init__(
@@ -55,30 +59,30 @@ class Schemas:
         self._folder = folder
         self._clock = clock
         self._known: dict[int, Any] = {}
-        self._refused: dict[int, float] = {}  # until when
-        self._awaited: dict[int, None] = {}
-        self._why = ""
+        self._refused: dict[int, float] = {}  # id -> time until which it is refused
+        self._awaited: dict[int, None] = {}  # in order: the first is asked for first
+        self._outage = ""
         self._silent_until = -math.inf
         self._budget, self._counted = _BURST, clock()
         self._asking = threading.Lock()
 
     def known(self, schema_id: int) -> Any:
-        """The schema; None when there is none."""
+        """Return the schema; None when it is not known."""
         return self._known.get(schema_id)
 
     def is_awaited(self, schema_id: int) -> bool:
-        """Whether the registry has still to say what it is."""
+        """Tell if the registry has not answered for this id yet."""
         return schema_id in self._awaited
 
     @property
     def waits(self) -> bool:
-        """Whether any id is awaited."""
+        """True while any id is awaited."""
         return bool(self._awaited)
 
-    def why(self, schema_id: int) -> str:
-        """Why an id is not known, as a sentence."""
+    def explain(self, schema_id: int) -> str:
+        """Explain in a sentence that an id is not known."""
         if schema_id in self._awaited:
-            return self._why
+            return self._outage
         if schema_id in self._refused or not 0 <= schema_id <= _LARGEST_ID:
             return f"The schema registry has no Avro schema {schema_id}."
         return (
@@ -87,62 +91,65 @@ class Schemas:
         )
 
     def lacks(self, ids: Iterable[int]) -> list[int]:
-        """Those that should be looked up."""
+        """Return the ids that should be looked up."""
         now = self._clock()
         return [
-            each
-            for each in ids
-            if each not in self._known
-            and 0 <= each <= _LARGEST_ID
-            and self._refused.get(each, now) <= now
+            schema_id
+            for schema_id in ids
+            if schema_id not in self._known
+            and 0 <= schema_id <= _LARGEST_ID
+            and self._refused.get(schema_id, now) <= now
         ]
 
     def look_up(self, ids: Iterable[int]) -> None:
-        """Read them from the disk or ask the registry for them, for a few seconds at most."""
+        """Read schemas from disk or ask the registry for them, for a few seconds at most."""
         with self._asking:
-            began = self._clock()
-            for each in ids:
-                if each in self._known or self._read(each):
+            start = self._clock()
+            for schema_id in ids:
+                if schema_id in self._known or self._read(schema_id):
                     continue
                 now = self._clock()
-                if self._awaited or now < self._silent_until or now - began > _PATIENCE_SECONDS:
-                    if each not in self._refused:  # what was garbage is garbage in an outage too
-                        self._awaited[each] = None
+                if self._awaited or now < self._silent_until or now - start > _MAX_LOOK_UP_SECONDS:
+                    # An id that the registry once denied stays refused during an outage: garbage
+                    # must not stop the partition.
+                    if schema_id not in self._refused:
+                        self._awaited[schema_id] = None
                 elif self._affordable():
-                    self._ask(each)
+                    self._ask(schema_id)
 
     def retry(self) -> str:
-        """Ask for what is awaited again, for a few seconds at most.
+        """Ask for the awaited schemas again, for a few seconds at most.
 
         Returns:
-            Why nothing can go on; empty when the registry has answered, or nothing is awaited.
+            Reason of the outage; empty when the registry has answered, or nothing is awaited.
         """
         with self._asking:
-            began, asked = self._clock(), list(self._awaited)
-            for each in asked:
-                if self._ask(each):
-                    self._awaited.clear()  # who needs the others looks them up
+            start, awaited = self._clock(), list(self._awaited)
+            for schema_id in awaited:
+                if self._ask(schema_id):
+                    self._awaited.clear()  # the registry is back: the next look-up asks for others
                     return ""
-                if self._clock() - began > _PATIENCE_SECONDS:
+                if self._clock() - start > _MAX_LOOK_UP_SECONDS:
                     break
-            return self._why if asked else ""
+            return self._outage if awaited else ""
 
     def _affordable(self) -> bool:
+        """Refill the token bucket of requests, and tell if a token is left."""
         now = self._clock()
         self._budget = min(_BURST, self._budget + (now - self._counted) * _PER_SECOND)
         self._counted = now
         return self._budget >= 1
 
     def _ask(self, schema_id: int) -> bool:
-        """Whether the registry answered."""
+        """Ask the registry for one schema, and tell if it answered."""
         self._awaited.pop(schema_id, None)
         try:
             raw = self._fetch(schema_id)
         except RegistryUnavailable as error:
-            self._why = error.message
+            self._outage = error.message
             self._silent_until = self._clock() + _AGAIN_SECONDS
             if schema_id not in self._refused:
-                self._awaited[schema_id] = None  # at the end: the next time others come first
+                self._awaited[schema_id] = None  # to the end, so that `retry` tries another first
             return False
         self._silent_until = -math.inf
         if raw is not None and self._take(schema_id, raw):
@@ -156,7 +163,7 @@ class Schemas:
         return True
 
     def _take(self, schema_id: int, raw: Any) -> bool:
-        """Whether it is a schema."""
+        """Parse a schema and keep it; tell if it is one."""
         try:
             self._known[schema_id] = self._parse(raw)
         except Exception:  # noqa: BLE001  # the parser raises whatever it is led to
@@ -167,34 +174,34 @@ class Schemas:
     # -- the disk
 
     def _read(self, schema_id: int) -> bool:
-        """Whether the disk has it; what is damaged there is asked for anew."""
+        """Read a schema from disk, and tell if it is there; a damaged file counts as missing."""
         if self._folder is None:
             return False
         path = self._folder / f"{schema_id}.json"
         try:
-            kept = json.loads(path.read_bytes())
-            whole = kept["id"] == schema_id and kept["sha256"] == _digest(kept["schema"])
+            stored = json.loads(path.read_bytes())
+            intact = stored["id"] == schema_id and stored["sha256"] == _digest(stored["schema"])
         except FileNotFoundError:
             return False
         except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-            _log.warning("a kept schema cannot be read", path=str(path), why=str(error))
+            _log.warning("stored schema cannot be read", path=str(path), cause=str(error))
             return False
-        if not whole or not self._take(schema_id, kept["schema"]):
-            _log.warning("a kept schema is damaged", path=str(path))
+        if not intact or not self._take(schema_id, stored["schema"]):
+            _log.warning("stored schema is damaged", path=str(path))
             return False
         return True
 
     def _write(self, schema_id: int, raw: Any) -> None:
         if self._folder is None:
             return
-        kept = {"id": schema_id, "sha256": _digest(raw), "schema": raw}
+        stored = {"id": schema_id, "sha256": _digest(raw), "schema": raw}
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            aside = self._folder / f".{schema_id}.{os.getpid()}"
-            aside.write_text(json.dumps(kept))
-            aside.replace(self._folder / f"{schema_id}.json")  # readers see all of it, or none
+            temporary = self._folder / f".{schema_id}.{os.getpid()}"
+            temporary.write_text(json.dumps(stored))
+            temporary.replace(self._folder / f"{schema_id}.json")  # readers see all of it, or none
         except OSError as error:  # the next start asks the registry
-            _log.warning("a schema was not kept", folder=str(self._folder), why=str(error))
+            _log.warning("schema was not stored", folder=str(self._folder), cause=str(error))
 
 
 def _digest(schema: Any) -> str:

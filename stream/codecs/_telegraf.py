@@ -1,4 +1,4 @@
-"""Telegraf's JSON (`outputs.kafka`, `data_format = "json"`), single metrics and batches."""
+"""Codec of Telegraf's JSON (`outputs.kafka`, `data_format = "json"`)."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ class _Document(_Metric):
 
 
 class TelegrafCodec(SampleCodec):
-    """One sample per metric. The field `f` of metric `m` is the channel `m.f`, or else `f`.
+    """Codec of single metrics and of batches, one sample per metric.
 
-    Fields the model does not know are ignored, whatever they hold. A batch is taken whole or
-    refused whole. The key expression sees `name`, `tags`, `fields` and `timestamp`.
+    The field `f` of metric `m` is the channel `m.f`, or else `f`. Fields that the model does not
+    know are ignored, whatever they hold. A batch is accepted or refused as a whole. The key
+    expression reads `name`, `tags`, `fields` and `timestamp`.
 
     Args:
         channels: `C` channel names, in the model's order.

@@ -1,4 +1,4 @@
-"""Event times, from whatever the producer writes to int64 microseconds."""
+"""Conversion of event times, in any form that producers write, to int64 microseconds."""
 
 from __future__ import annotations
 
@@ -55,34 +55,34 @@ def to_micros(
         unit: Unit of the numbers. `auto`: below 1e11 seconds, below 1e14 milliseconds, below 1e17
             microseconds, else nanoseconds. Texts (`auto`, `iso8601`) are ISO 8601, UTC where they
             name no zone.
-        where: Path of the field, for the sentences.
+        where: Path of the field, for refusals.
 
     Returns:
-        `(n,)` microseconds since the epoch, and the verdict for each time that is none (its entry
-        in the array is 0). The time of one record never depends on the others.
+        `(n,)` microseconds since the epoch, and a refusal for each bad time (its entry in the
+        array is 0). The time of one record never depends on the others.
     """
     kinds = set(map(type, times))
     out = np.zeros(len(times), dtype=np.int64)
     bad: dict[int, Refused] = {}
-    whole: list[int] = []
-    fraction: list[int] = []
+    integers: list[int] = []
+    floats: list[int] = []
     if unit == "iso8601" or not kinds <= {int, float}:
         for i, value in enumerate(times):
             kind = type(value)
             if unit != "iso8601" and (kind is int or kind is float):
-                (whole if kind is int else fraction).append(i)
+                (integers if kind is int else floats).append(i)
                 continue
             try:
                 out[i] = _other(value, unit, where)
             except Refused as refused:
                 bad[i] = refused
-    elif len(kinds) == 2:
+    elif len(kinds) == 2:  # NumPy would make floats of a mixed column, and lose digits of integers
         for i, value in enumerate(times):
-            (whole if type(value) is int else fraction).append(i)
-    if whole or (kinds == {int} and unit != "iso8601"):
-        _numbers(times, whole, _ints, unit, where, out, bad)
-    if fraction or (kinds == {float} and unit != "iso8601"):
-        _numbers(times, fraction, _floats, unit, where, out, bad)
+            (integers if type(value) is int else floats).append(i)
+    if integers or (kinds == {int} and unit != "iso8601"):
+        _numbers(times, integers, _ints, unit, where, out, bad)
+    if floats or (kinds == {float} and unit != "iso8601"):
+        _numbers(times, floats, _floats, unit, where, out, bad)
     return out, bad
 
 
@@ -108,18 +108,18 @@ def _numbers(
     bad: dict[int, Refused],
 ) -> None:
     """Convert the times at `index` (empty: all of them) into `out`."""
-    chosen = [times[i] for i in index] if index else times
-    micros, valid = convert(chosen, unit)
+    selected = [times[i] for i in index] if index else times
+    micros, valid = convert(selected, unit)
     if index:
         out[index] = micros
     else:
         out[:] = micros
     if not valid.all():
         for j in np.flatnonzero(~valid).tolist():
-            value = chosen[j]
-            shown = repr(value) if type(value) is float or abs(value) < 1e30 else "a huge integer"
+            value = selected[j]
+            text = repr(value) if type(value) is float or abs(value) < 1e30 else "a huge integer"
             bad[index[j] if index else j] = Refused(
-                Reason.BAD_TIME, f"{_RANGE} (time_unit {unit}), got {shown} - at `{where}`"
+                Reason.BAD_TIME, f"{_RANGE} (time_unit {unit}), got {text} - at `{where}`"
             )
 
 
@@ -128,6 +128,7 @@ def _ints(times: Sequence[int], unit: TimeUnit) -> tuple[IntTimes, NDArray[np.bo
     try:
         t = np.fromiter(times, dtype=np.int64, count=len(times))
     except OverflowError:
+        # JSON's integers have no bound: those beyond 64 bits are refused, the others are kept.
         edge = 1 << 63
         fits = np.fromiter((-edge <= x < edge for x in times), dtype=np.bool_, count=len(times))
         t = np.array([x if ok else 0 for x, ok in zip(times, fits.tolist(), strict=True)])
@@ -135,9 +136,9 @@ def _ints(times: Sequence[int], unit: TimeUnit) -> tuple[IntTimes, NDArray[np.bo
     out = np.zeros_like(t)
     for name, mask in _units(np.abs(t), unit):
         low, high = _INT_BOUNDS[name]
-        chosen = mask & (t >= low) & (t < high)
-        out[chosen] = _FROM_INT[name](t[chosen])
-        fits &= chosen | ~mask
+        accepted = mask & (t >= low) & (t < high)
+        out[accepted] = _FROM_INT[name](t[accepted])
+        fits &= accepted | ~mask
     return out, fits
 
 
@@ -148,26 +149,26 @@ def _floats(times: Sequence[float], unit: TimeUnit) -> tuple[IntTimes, NDArray[n
     out = np.zeros(len(t), dtype=np.int64)
     for name, mask in _units(np.abs(t), unit):
         micros = _FROM_FLOAT[name](t)
-        chosen = mask & (micros >= TIME_MIN_US) & (micros < TIME_MAX_US)
-        out[chosen] = micros[chosen].astype(np.int64)
-        fits &= chosen | ~mask
+        accepted = mask & (micros >= TIME_MIN_US) & (micros < TIME_MAX_US)
+        out[accepted] = micros[accepted].astype(np.int64)
+        fits &= accepted | ~mask
     return out, fits
 
 
 def _units(size: IntTimes | FloatTimes, unit: TimeUnit) -> list[tuple[str, NDArray[np.bool_]]]:
-    """Which times are in which unit."""
+    """Assign each time to a unit: pairs of a unit and the mask of its times."""
     if unit != "auto":
         return [(unit, np.ones(len(size), dtype=np.bool_))]
-    found = []
-    left = np.ones(len(size), dtype=np.bool_)
+    masks = []
+    remaining = np.ones(len(size), dtype=np.bool_)
     for limit, name in _LIMITS:
-        mask = left & (size < limit)
-        left &= ~mask
+        mask = remaining & (size < limit)
+        remaining &= ~mask
         if mask.any():
-            found.append((name, mask))
-    if left.any():
-        found.append(("ns", left))
-    return found
+            masks.append((name, mask))
+    if remaining.any():
+        masks.append(("ns", remaining))
+    return masks
 
 
 def _other(value: Any, unit: TimeUnit, where: str) -> int:
@@ -177,9 +178,9 @@ def _other(value: Any, unit: TimeUnit, where: str) -> int:
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
-            shown = value if len(value) <= 40 else value[:40] + "..."
+            text = value if len(value) <= 40 else value[:40] + "..."
             raise Refused(
-                Reason.BAD_TIME, f"Expected a time in ISO 8601, got {shown!r} - at `{where}`"
+                Reason.BAD_TIME, f"Expected a time in ISO 8601, got {text!r} - at `{where}`"
             ) from None
     elif isinstance(value, datetime):
         moment = value

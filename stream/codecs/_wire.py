@@ -1,4 +1,4 @@
-"""The protobuf wire format, as much of it as reading needs."""
+"""Reader of the protobuf wire format."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _FIXED = {FIXED64: 8, FIXED32: 4}
 
 
 class WireError(ValueError):
-    """Bytes that are no protobuf message."""
+    """Bytes that are not a protobuf message."""
 
 
 def fields(data: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
-    """Walk the fields of one message.
+    """Iterate over the fields of one message.
 
     Yields:
         (field number, wire type, value): an unsigned int for a varint, else the raw bytes.
 
     Raises:
-        WireError: If the bytes are cut short or no protobuf.
+        WireError: If the bytes are cut short or not protobuf.
     """
     position, end = 0, len(data)
     while position < end:
@@ -47,6 +47,7 @@ def fields(data: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
 
 def _varint(data: memoryview, position: int) -> tuple[int, int]:
     result = 0
+    # Seven bits a byte, lowest first; ten bytes hold 64 bits.
     for shift in range(0, 70, 7):
         if position >= len(data):
             raise WireError("a number is cut short")
@@ -59,16 +60,16 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
 
 
 def double(raw: memoryview) -> float:
-    """A `double`."""
+    """Decode a `double`."""
     value: float = struct.unpack("<d", raw)[0]
     return value
 
 
 def fixed64(raw: memoryview, *, signed: bool = False) -> int:
-    """A `fixed64` or `sfixed64`."""
+    """Decode a `fixed64` or `sfixed64`."""
     return int.from_bytes(raw, "little", signed=signed)
 
 
 def int64(value: int) -> int:
-    """The signed number in a varint."""
+    """Decode the signed number in a varint."""
     return value - (1 << 64) if value >= 1 << 63 else value

@@ -1,1 +1,1 @@
-"""The demo: a simulated fleet, faults put into it, and what is caught."""
+"""Demo: a simulated fleet with injected faults, and the evaluation of the alarms."""

@@ -1,7 +1,7 @@
-"""Faults put into the live stream of a simulated fleet, drawn from a seed.
+"""Faults injected into the live stream of a simulated fleet, drawn from a seed.
 
-Sizes are in the channel's own normal deviations. Two kinds cannot be seen in any one channel's
-level: a channel that no longer follows its partner, and a cycle with another period.
+Sizes are in the channel's own normal deviations. Two kinds do not show in the level of any single
+channel: a channel that no longer follows its partner, and a cycle with another period.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .fleet import CHANNELS, CYCLE_CHANNEL, PAIR, Fleet
 
 
 class Kind(StrEnum):
-    """What goes wrong."""
+    """Kinds of faults."""
 
     SPIKE = "spike"
     DRIFT = "drift"
@@ -27,7 +27,7 @@ class Kind(StrEnum):
     FREQUENCY = "frequency"
 
 
-ROWS = {  # from, to: how long a fault lasts
+ROWS = {  # shortest and longest duration of a fault, in rows
     Kind.SPIKE: (4, 6),
     Kind.DRIFT: (80, 140),
     Kind.STUCK: (80, 120),
@@ -35,12 +35,12 @@ ROWS = {  # from, to: how long a fault lasts
     Kind.CORRELATION: (80, 120),
     Kind.FREQUENCY: (100, 140),
 }
-LEAD_ROWS = 140  # of healthy live stream before the first fault: windows fill
-TAIL_ROWS = 30  # after the last one's end, so that it can still be caught
+LEAD_ROWS = 140  # healthy rows before the first fault, in which windows fill
+TAIL_ROWS = 30  # rows after the end of the last fault, in which it can still be caught
 SPIKE_SIZE = (4.0, 6.0)
 DRIFT_SIZE = 3.0
 SPEED = (2.5, 3.5)  # factor on the frequency
-LIVELY = tuple(  # never still for long by themselves; the others are half noise
+LIVELY = tuple(  # channels that change in every row, so that a stuck one differs from a healthy one
     map(CHANNELS.index, ("cpu", "load", "requests", "temperature", "network"))
 )
 
@@ -50,13 +50,13 @@ class Fault:
     """One injected fault.
 
     Attributes:
-        kind: what goes wrong.
-        key: index of the machine in the fleet.
-        name: its name, the stream key.
-        channel: index of the channel, None when the machine falls silent.
-        onset: first row of it, counted from the first row of the history.
-        end: first row after it.
-        size: deviations (spike, drift; with sign) or the factor on the frequency.
+        kind: Kind of the fault.
+        key: Index of the machine in the fleet.
+        name: Name of the machine, the stream key.
+        channel: Index of the channel; None when the machine falls silent.
+        onset: First row of the fault, counted from the first row of the history.
+        end: First row after the fault.
+        size: Deviations (spike, drift; with sign), or the factor on the frequency.
     """
 
     kind: Kind
@@ -69,7 +69,7 @@ class Fault:
 
     @property
     def channel_name(self) -> str:
-        """The channel's name; empty when the machine falls silent."""
+        """Name of the channel; empty when the machine falls silent."""
         return "" if self.channel is None else CHANNELS[self.channel]
 
 
@@ -85,17 +85,17 @@ def plan_faults(
     """Draw faults for a live stream; never two on one machine.
 
     Args:
-        seed: the same faults for the same seed and sizes.
-        names: the machines.
-        first_row: first row of the live stream.
-        rows: rows of the live stream.
-        per_kind: faults of every kind.
+        seed: Seed of the faults; equal seeds and sizes give equal faults.
+        names: Names of the machines.
+        first_row: First row of the live stream.
+        rows: Number of rows of the live stream.
+        per_kind: Number of faults of every kind.
 
     Returns:
         The faults by onset, spread evenly over the live stream; the first is a spike.
 
     Raises:
-        ValueError: too few machines or rows.
+        ValueError: If there are too few machines or rows.
     """
     count = per_kind * len(Kind)
     if len(names) < 2 * count or rows < shortest_live(count):
@@ -121,7 +121,7 @@ def plan_faults(
 
 
 def _draw(rng: np.random.Generator, kind: Kind, key: int, name: str, onset: int) -> Fault:
-    """Draw the rest of one fault."""
+    """Draw duration, channel and size of one fault."""
     shortest, longest = ROWS[kind]
     end = onset + int(rng.integers(shortest, longest + 1))
     channel: int | None = int(rng.integers(len(CHANNELS)))
@@ -143,12 +143,12 @@ def _draw(rng: np.random.Generator, kind: Kind, key: int, name: str, onset: int)
 
 
 class Injector:
-    """Puts faults into the rows of a live stream, which must come in order.
+    """Injector of faults into the rows of a live stream, which must be passed in order.
 
     Args:
-        fleet: where the rows come from.
-        faults: what to put in.
-        deviation: the normal deviation of every channel (K, C), from the history.
+        fleet: Fleet that the rows are from.
+        faults: Faults to inject.
+        deviation: Normal deviation of every channel (K, C), from the history.
     """
 
     def __init__(
@@ -166,11 +166,11 @@ class Injector:
         """Return the rows as the machines report them.
 
         Args:
-            first_row: number of the first row.
-            values: healthy rows (rows, K, C); not changed.
+            first_row: Number of the first row.
+            values: Healthy rows (rows, K, C); not changed.
 
         Returns:
-            The values (rows, K, C), and whether each record is sent at all (rows, K).
+            The values (rows, K, C), and a mask of the records that are sent (rows, K).
         """
         values = values.copy()
         sent = np.ones(values.shape[:2], dtype=np.bool_)
@@ -186,13 +186,13 @@ class Injector:
         return values, sent
 
     def _value(self, fault: Fault, channel: int, row: int, healthy: float) -> float:
-        """Return what the faulty channel reports instead of `healthy`."""
+        """Return the value that the faulty channel reports instead of `healthy`."""
         unit = fault.size * float(self._deviation[fault.key, channel])
         match fault.kind:
             case Kind.SPIKE:
                 return healthy + unit
             case Kind.DRIFT:
-                # The last fifth stands at the full size.
+                # The drift reaches its full size after four fifths, and stays there.
                 grown = (row - fault.onset + 1) / (0.8 * (fault.end - fault.onset))
                 return healthy + unit * min(grown, 1.0)
             case Kind.STUCK:
@@ -207,7 +207,7 @@ class Injector:
                 return self._twin_value(fault, channel)
 
     def _twin_value(self, fault: Fault, channel: int) -> float:
-        """Return what a machine of the same habits reports: the same marginal, no partner."""
+        """Return the value of an independent twin: the same distribution without the partner."""
         if fault not in self._twins:
             seed = self._fleet.seed * 1_000_003 + fault.onset * 1_009 + fault.key
             self._twins[fault] = self._fleet.twin(fault.key, seed, fault.onset)

@@ -1,8 +1,8 @@
-"""A simulated fleet: machines with correlated telemetry, a daily pattern, noise and load bursts.
+"""Simulated fleet: machines with correlated telemetry, a daily pattern, noise and load bursts.
 
-One process drives everything a machine reports: its *activity* (day, slow noise, bursts). Most
-channels follow it, each with noise of its own, so a burst raises several channels together and is
-normal, however large; `network` follows `requests` closely; `temperature` has a regular cycle.
+One process drives all channels of a machine: its *activity* (day, slow noise, bursts). Most
+channels follow it, each with noise of its own. So a burst raises several channels together and is
+normal, however large. `network` follows `requests` closely; `temperature` has a regular cycle.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ CYCLE_SIZE = 1.1
 _GROUPS = 12  # keys that share bursts, as machines behind one load balancer do
 _BASE = np.array([45.0, 3.0, 55.0, 120.0, 400.0, 30.0, 60.0, 80.0])
 _SPREAD = np.array([8.0, 0.4, 4.0, 15.0, 60.0, 3.0, 3.0, 12.0])
-_NOISE = np.array([0.25, 0.15, 0.25, 0.4, 0.07, 0.5, 0.05, 0.07])  # each channel's own
-_MEMORY = np.array([0.6, 0.7, 0.9, 0.3, 0.2, 0.2, 0.5, 0.2])  # of that noise, from row to row
+# Noise of each channel, and its autocorrelation from row to row.
+_NOISE = np.array([0.25, 0.15, 0.25, 0.4, 0.07, 0.5, 0.05, 0.07])
+_MEMORY = np.array([0.6, 0.7, 0.9, 0.3, 0.2, 0.2, 0.5, 0.2])
 
 
 @dataclass(frozen=True, slots=True)
 class Machines:
-    """What makes one machine differ from the next; arrays over keys (K,) or (K, C)."""
+    """Parameters of the machines; arrays over keys (K,) or (K, C)."""
 
     names: tuple[str, ...]
     group: NDArray[np.int64]
@@ -88,14 +89,14 @@ class Machines:
 
 
 class Fleet:
-    """A fleet whose rows come one after the other, history first, then live.
+    """Fleet that produces its rows in order, history first, then live.
 
     Args:
-        seed: draws the machines and everything they do.
-        keys: number of machines, K.
-        interval_seconds: event time between two rows of a machine.
-        machines: use these machines instead of drawing them.
-        day_shift: rows by which the daily pattern is moved.
+        seed: Seed of the machines and of their behaviour.
+        keys: Number of machines, K.
+        interval_seconds: Event time between two rows of a machine.
+        machines: Machines to use instead of drawing them.
+        day_shift: Rows by which the daily pattern is shifted.
 
     Examples:
         >>> fleet = Fleet(seed=1, keys=3)
@@ -119,17 +120,17 @@ class Fleet:
         self.machines = machines or Machines.draw(np.random.default_rng([seed, 0]), keys)
         self.names = self.machines.names
         self.interval_us = round(interval_seconds * 1e6)
-        self.row = 0  # of the next row
+        self.row = 0  # number of the next row
         self._day_shift = day_shift
         self._rng = np.random.default_rng([seed, 1])
         K = len(self.names)
         self._drift = self._rng.normal(size=K)  # slow noise of the activity
         self._unrest = self._rng.normal(size=K)  # log of the noise's size
-        self._burst = np.zeros((2, K))  # what is coming, what is there
+        self._burst = np.zeros((2, K))  # target and current value of the bursts
         self._noise = self._rng.normal(size=(K, len(CHANNELS)))
         self._load = np.zeros(K)
         self._heap = np.zeros(K)
-        for _ in range(DAY_ROWS):  # forget the arbitrary start
+        for _ in range(DAY_ROWS):  # until the arbitrary start has no influence
             self._advance()
         self.row = 0
 
@@ -146,7 +147,7 @@ class Fleet:
         return self.time_us(np.arange(first, first + rows)), values
 
     def live(self, chunk: int = 1) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-        """Go on without end, `chunk` rows at a time, from where the last row stood."""
+        """Iterate over further rows without end, `chunk` rows at a time."""
         while True:
             yield self.history(chunk)
 
@@ -158,23 +159,23 @@ class Fleet:
         """Return the temperature's cycle, in the channel's unit.
 
         Args:
-            row: the row's number, from the first row of the history.
-            key: index of the machine.
-            speed: factor on the frequency, from row `since` on; the phase has no jump.
-            since: first row of the changed frequency.
+            row: Number of the row, from the first row of the history.
+            key: Index of the machine.
+            speed: Factor on the frequency, beginning with row `since`; the phase has no jump.
+            since: First row of the changed frequency.
         """
         m = self.machines
-        turned = since + (row - since) * speed if row > since else row
-        angle = 2 * np.pi * turned / m.cycle_rows[key] + m.cycle_phase[key]
+        phase_row = since + (row - since) * speed if row > since else row
+        angle = 2 * np.pi * phase_row / m.cycle_rows[key] + m.cycle_phase[key]
         return float(CYCLE_SIZE * np.sin(angle) * m.scale[key, CYCLE_CHANNEL])
 
     def twin(self, key: int, seed: int, row: int) -> Fleet:
-        """Return one machine with the habits of `key`, by itself and half a day out of step.
+        """Return a fleet of one machine with the parameters of `key`, half a day out of phase.
 
         Args:
-            key: index of the machine.
-            seed: what it does.
-            row: number of its first row.
+            key: Index of the machine.
+            seed: Seed of its behaviour.
+            row: Number of its first row.
         """
         twin = Fleet(
             seed,
@@ -199,31 +200,31 @@ class Fleet:
         angle = 2 * np.pi * (self.row + self._day_shift) / DAY_ROWS + m.day_phase
         day = m.day_size * (np.sin(angle) + 0.3 * np.sin(2 * angle))
         activity = 0.8 * day + 0.6 * self._drift + burst
-        own = _NOISE * self._noise
-        cpu = 0.75 * activity + 0.3 * burst + own[:, 0]
+        noise = _NOISE * self._noise
+        cpu = 0.75 * activity + 0.3 * burst + noise[:, 0]
         self._load += 0.3 * (cpu - self._load)
         self._heap += 0.05 * (activity - self._heap)
-        turn = 2 * np.pi * self.row / m.cycle_rows + m.cycle_phase
+        cycle_angle = 2 * np.pi * self.row / m.cycle_rows + m.cycle_phase
         shape = (
             cpu,
-            1.2 * self._load + own[:, 1],
-            0.6 * self._heap + own[:, 2],
-            0.5 * activity + 0.1 * np.maximum(activity - 1.5, 0.0) + own[:, 3],
-            activity + own[:, 4],
-            0.4 * activity + 0.3 * burst + own[:, 5],
-            CYCLE_SIZE * np.sin(turn) + 0.05 * self._load + own[:, 6],
-            activity + own[:, 7],
+            1.2 * self._load + noise[:, 1],
+            0.6 * self._heap + noise[:, 2],
+            0.5 * activity + 0.1 * np.maximum(activity - 1.5, 0.0) + noise[:, 3],
+            activity + noise[:, 4],
+            0.4 * activity + 0.3 * burst + noise[:, 5],
+            CYCLE_SIZE * np.sin(cycle_angle) + 0.05 * self._load + noise[:, 6],
+            activity + noise[:, 7],
         )
         self.row += 1
         return np.asarray(m.offset + m.scale * np.stack(shape, axis=1))
 
     def _bursts(self, rng: np.random.Generator, K: int) -> NDArray[np.float64]:
-        """Return the extra load of each machine: rises in a few rows, decays over two dozen."""
+        """Return the burst load of each machine; bursts rise fast and decay over two dozen rows."""
         group = rng.random(_GROUPS) < 1 / 250
         hit = (group[self.machines.group] & (rng.random(K) < 0.7)) | (rng.random(K) < 1 / 300)
         size = np.minimum(1.5 + rng.exponential(0.8, K), 4.0) * self.machines.burst_size
-        coming, there = self._burst
-        coming = np.maximum(0.9 * coming, np.where(hit, size, 0.0))
-        there = there + 0.3 * (coming - there)
-        self._burst = np.stack((coming, there))
-        return there
+        target, current = self._burst
+        target = np.maximum(0.9 * target, np.where(hit, size, 0.0))
+        current = current + 0.3 * (target - current)
+        self._burst = np.stack((target, current))
+        return current

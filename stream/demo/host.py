@@ -1,4 +1,4 @@
-"""This host's own telemetry, beside the fleet's and in the same channels where there are any."""
+"""Telemetry of this host, in the channels of the fleet as far as the host has them."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ import psutil
 
 
 class HostProbe:
-    """Reads this host; rates are over the time since the last reading.
+    """Probe of this host; rates are over the time since the last reading.
 
-    A channel that a platform does not have is left out. Nothing here has a latency: the fleet's
-    `latency_p99` has no counterpart.
+    Channels that the platform does not have are left out, and so is `latency_p99`.
     """
 
     def __init__(self) -> None:
         self.key = f"host/{socket.gethostname()}"
-        psutil.cpu_percent()  # the first call only starts the measuring
-        self._before: tuple[float, dict[str, float]] | None = None
+        psutil.cpu_percent()  # the first call starts the measurement and returns 0
+        self._previous: tuple[float, dict[str, float]] | None = None
 
     def read(self, now: float) -> dict[str, float]:
         """Return the channels' values.
 
         Args:
-            now: seconds on a clock that only goes forward, for the rates.
+            now: Time of a monotonic clock in seconds, for the rates.
         """
         values = {
             "cpu": psutil.cpu_percent(),
@@ -33,11 +32,11 @@ class HostProbe:
             "memory": psutil.virtual_memory().percent,
         }
         totals = _totals()
-        if self._before is not None and now > self._before[0]:
-            then, last = self._before
-            for name in totals.keys() & last.keys():
-                values[name] = max(totals[name] - last[name], 0.0) / (now - then)
-        self._before = (now, totals)
+        if self._previous is not None and now > self._previous[0]:
+            last_time, last_totals = self._previous
+            for name in totals.keys() & last_totals.keys():
+                values[name] = max(totals[name] - last_totals[name], 0.0) / (now - last_time)
+        self._previous = (now, totals)
         hottest = _temperature()
         if hottest is not None:
             values["temperature"] = hottest
@@ -45,7 +44,7 @@ class HostProbe:
 
 
 def _totals() -> dict[str, float]:
-    """Counters that become rates: requests of the disks, errors and megabytes of the network."""
+    """Return counters for rates: requests of the disks, errors and megabytes of the network."""
     totals: dict[str, float] = {}
     disks: Any = psutil.disk_io_counters()
     if disks is not None:
@@ -58,7 +57,7 @@ def _totals() -> dict[str, float]:
 
 
 def _temperature() -> float | None:
-    """The hottest sensor in °C, where the platform shows any."""
+    """Return the temperature of the hottest sensor in °C; None where the platform shows none."""
     sensors: dict[str, Any] = getattr(psutil, "sensors_temperatures", dict)()
-    found = [float(s.current) for group in sensors.values() for s in group if s.current]
-    return max(found, default=None)
+    temperatures = [float(s.current) for group in sensors.values() for s in group if s.current]
+    return max(temperatures, default=None)

@@ -1,4 +1,4 @@
-"""The demo's wires to Kafka: the fleet's records out, alarms in, and how far the worker is."""
+"""Connection of the demo to Kafka: records out, events in, and the worker's lag."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from confluent_kafka import Message, TopicPartition
 from stream.errors import UserError
 from stream.records import TopChannel
 from stream.settings import KafkaSection
-from stream.tools import clients
+from stream.tools import clients, reading
 
+from .evaluation import NAMED, Alarm
 from .fleet import CHANNELS
-from .judge import NAMED, Alarm
-from .stage import Rows
+from .scenario import Rows
 
 TOPIC = "telemetry"
 PARTITIONS = 8
-MAX_BEHIND = 24_000  # records the worker may be behind: the broker forgets the oldest
+MAX_LAG = 24_000  # the embedded broker drops the oldest records beyond its buffer
 _LAG_EVERY_SECONDS = 0.15
 
 
 class _Trigger(msgspec.Struct):
-    """What the demo reads of a trigger or an anomaly."""
+    """Fields of a trigger or an anomaly that the demo reads."""
 
     status: str
-    startsAt: str  # noqa: N815  # the wire's name
+    startsAt: str  # noqa: N815  # the name in the JSON
     severity: float = 0.0
     reason: str = ""
     top_channels: list[TopChannel] = []  # msgspec copies defaults
 
 
 @dataclass(slots=True)
-class Heard:
-    """What came in so far.
+class Received:
+    """Events received so far.
 
     Attributes:
-        alarms: episodes that began, each once.
-        triggers: triggers, resolved ones included.
-        anomalies: anomalies.
-        state: what each key last said: `firing`, `stale`, or nothing when all is well.
-        severity: event time and severity of each key's latest anomalies.
+        alarms: Episodes that started, each once.
+        triggers: Number of triggers, resolved ones included.
+        anomalies: Number of anomalies.
+        state: Keys in trouble, `firing` or `stale`.
+        severity: Event time and severity of each key's latest anomalies.
     """
 
     alarms: list[Alarm] = field(default_factory=list)
@@ -60,8 +60,8 @@ class Link:
     """Connection to the embedded broker.
 
     Args:
-        bootstrap: its address.
-        group: the worker's consumer group.
+        bootstrap: Address of the broker.
+        group: Consumer group of the worker.
     """
 
     def __init__(self, bootstrap: str, group: str) -> None:
@@ -82,9 +82,9 @@ class Link:
         self._partition: dict[str, int] = {}
         self._refused: list[str] = []
         self._asked = 0.0
-        self.heard = Heard()
+        self.received = Received()
         self.sent = 0
-        self.done = 0
+        self.processed = 0
 
     def send(self, names: tuple[str, ...], rows: Rows) -> None:
         """Send the fleet's records, row by row."""
@@ -118,24 +118,24 @@ class Link:
         if error is not None:
             self._refused.append(str(error))
 
-    def behind(self) -> int:
-        """Return how many records the worker has not yet made durable; asks now and then."""
+    def lag(self) -> int:
+        """Return the number of records without a durable checkpoint; refreshed at intervals."""
         now = time.monotonic()
         if now - self._asked >= _LAG_EVERY_SECONDS:
             self._asked = now
-            marks = clients.committed(self._group, TOPIC, PARTITIONS)
-            self.done = sum(mark or 0 for mark in marks)
-        return self.sent - self.done
+            marks = reading.committed(self._group, TOPIC, PARTITIONS)
+            self.processed = sum(mark or 0 for mark in marks)
+        return self.sent - self.processed
 
     def listen(self, now: float, seconds: float = 0.0) -> int:
-        """Take in what the worker has said.
+        """Receive the worker's events.
 
         Args:
-            now: on the demo's clock, kept with each alarm.
-            seconds: wait so long for something.
+            now: Time of the demo's clock, kept with each alarm.
+            seconds: Longest time to wait for a message.
 
         Returns:
-            How many messages came.
+            Number of messages received.
         """
         count = 0
         for message in self._events.consume(1_000, timeout=seconds):
@@ -143,61 +143,61 @@ class Link:
                 self._take(message, now)
                 count += 1
             else:
-                clients.raise_unless_passing(message)
+                reading.raise_if_fatal(message)
         return count
 
     def _take(self, message: Message, now: float) -> None:
-        identity, body = _identity(message), message.value()
-        if identity in self._seen or body is None:
+        identity, raw = _identity(message), message.value()
+        if identity in self._seen or raw is None:
             return
         self._seen.add(identity)
         key = (message.key() or b"").decode(errors="replace")
-        said = self._decode(body)
+        body = self._decode(raw)
         if str(message.topic()).endswith(".anomalies"):
-            self.heard.anomalies += 1
-            recent = self.heard.severity.setdefault(key, [])
-            recent.append((_micros(said.startsAt), said.severity))
+            self.received.anomalies += 1
+            recent = self.received.severity.setdefault(key, [])
+            recent.append((_micros(body.startsAt), body.severity))
             del recent[:-64]
             return
-        self.heard.triggers += 1
-        if said.status != "firing":
-            self.heard.state.pop(key, None)
+        self.received.triggers += 1
+        if body.status != "firing":
+            self.received.state.pop(key, None)
             return
-        stale = said.reason == "stale"
-        self.heard.state[key] = "stale" if stale else "firing"
-        if said.reason == "returned":  # the episode is known
+        stale = body.reason == "stale"
+        self.received.state[key] = "stale" if stale else "firing"
+        if body.reason == "returned":  # the episode that the silence interrupted continues
             return
-        self.heard.alarms.append(
+        self.received.alarms.append(
             Alarm(
                 key=key,
-                time_us=_micros(said.startsAt),
-                top=tuple(channel.name for channel in said.top_channels),
+                time_us=_micros(body.startsAt),
+                top=tuple(channel.name for channel in body.top_channels),
                 stale=stale,
-                why="silent" if stale else _why(said.top_channels),
-                last_heartbeat=now,
+                explanation="silent" if stale else _explanation(body.top_channels),
+                received_at=now,
             )
         )
 
     def close(self) -> None:
-        """Leave; what is still on its way is lost."""
+        """Close the clients; records not yet delivered are lost."""
         self._producer.purge()
         self._events.close()
         self._group.close()
 
 
 def _identity(message: Message) -> object:
-    """The id by which a duplicate is recognised."""
+    """Return the id by which duplicates are recognised."""
     headers: Any = message.headers() or ()
     return dict(headers).get("ce_id")
 
 
 def _micros(rfc3339: str) -> int:
-    """Microseconds since the epoch."""
+    """Convert a time to microseconds since the epoch."""
     return round(datetime.fromisoformat(rfc3339).timestamp() * 1e6)
 
 
-def _why(channels: list[TopChannel]) -> str:
-    """The first channels, with what was observed and expected."""
+def _explanation(channels: list[TopChannel]) -> str:
+    """Describe the first channels, with observed and expected values."""
     return ", ".join(
         f"{c.name} {_short(c.value)} (expected {_short(c.expected)})" for c in channels[:NAMED]
     )

@@ -1,4 +1,4 @@
-"""What the demo found, as one object and as a table."""
+"""Report of the demo, as an object and as a table."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from .evaluation import Alarm, Evaluation
 from .faults import Fault, Kind
-from .judge import Alarm, Judgement
-from .stage import Stage
+from .scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The score of one run; times in seconds.
+    """Result of one run; times in seconds.
 
     Attributes:
-        records: records the worker has absorbed, this host's included.
-        records_per_second: over the live part.
-        faults_injected: faults that had their time.
-        faults_caught: those caught.
-        false_triggers: episodes where nothing was wrong.
-        false_triggers_per_10000: records.
-        seconds_to_first_catch: from the first faulty record; None where nothing was caught.
-        anomalies: anomalies published.
-        triggers: triggers published, resolved ones included.
-        by_kind: kind -> injected, caught, z_score_caught.
-        z_score: the largest z-score with as many false triggers: caught, missed_kinds,
+        records: Records that the worker absorbed, this host's included.
+        records_per_second: Rate over the live part.
+        faults_injected: Number of faults whose window ended.
+        faults_caught: Number of these faults that were caught.
+        false_triggers: Episodes outside of any fault.
+        false_triggers_per_10000: The same per 10,000 records.
+        seconds_to_first_catch: Time since the first faulty record; None if nothing was caught.
+        anomalies: Anomalies published.
+        triggers: Triggers published, resolved ones included.
+        by_kind: Counts by kind: injected, caught, z_score_caught.
+        z_score: Result of the baseline with as many false triggers: caught, missed_kinds,
             false_triggers, threshold.
-        training_seconds: what training took.
-        seed: of fleet and faults.
-        keys: machines.
+        training_seconds: Duration of the training.
+        seed: Seed of fleet and faults.
+        keys: Number of machines.
     """
 
     records: int
@@ -57,11 +57,11 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """How a run went, before it is judged; times in seconds on the demo's clock."""
+class RunData:
+    """Data of a run, before the evaluation; times in seconds on the demo's clock."""
 
     alarms: list[Alarm]
-    judged: list[Fault]
+    evaluated: list[Fault]
     records: int
     live_seconds: float
     injected_at: float | None
@@ -70,63 +70,65 @@ class Course:
     training_seconds: float
 
 
-def make_report(stage: Stage, course: Course) -> Report:
-    """Judge a run, and the detector to beat on the same rows."""
-    ours = stage.judge(course.alarms)
-    theirs, threshold = stage.judge_opponent(len(ours.false))
-    by_kind = _by_kind(stage.faults, course.judged, ours, theirs)
+def make_report(scenario: Scenario, run_data: RunData) -> Report:
+    """Evaluate a run, and the baseline on the same rows."""
+    evaluation = scenario.evaluate(run_data.alarms)
+    baseline, threshold = scenario.evaluate_baseline(len(evaluation.false))
+    by_kind = _by_kind(scenario.faults, run_data.evaluated, evaluation, baseline)
     caught_at = [
-        alarm.last_heartbeat
-        for fault, alarm in zip(stage.faults, ours.caught, strict=True)
-        if alarm is not None and fault in course.judged
+        alarm.received_at
+        for fault, alarm in zip(scenario.faults, evaluation.caught, strict=True)
+        if alarm is not None and fault in run_data.evaluated
     ]
     first = None
-    if caught_at and course.injected_at is not None:
-        first = round(max(min(caught_at) - course.injected_at, 0.0), 3)
+    if caught_at and run_data.injected_at is not None:
+        first = round(max(min(caught_at) - run_data.injected_at, 0.0), 3)
     return Report(
-        records=course.records,
-        records_per_second=round(course.records / max(course.live_seconds, 1e-9), 1),
-        faults_injected=len(course.judged),
+        records=run_data.records,
+        records_per_second=round(run_data.records / max(run_data.live_seconds, 1e-9), 1),
+        faults_injected=len(run_data.evaluated),
         faults_caught=sum(kind["caught"] for kind in by_kind.values()),
-        false_triggers=len(ours.false),
-        false_triggers_per_10000=round(len(ours.false) / max(course.records, 1) * 1e4, 4),
+        false_triggers=len(evaluation.false),
+        false_triggers_per_10000=round(len(evaluation.false) / max(run_data.records, 1) * 1e4, 4),
         seconds_to_first_catch=first,
-        anomalies=course.anomalies,
-        triggers=course.triggers,
+        anomalies=run_data.anomalies,
+        triggers=run_data.triggers,
         by_kind=by_kind,
         z_score={
             "caught": sum(kind["z_score_caught"] for kind in by_kind.values()),
             "missed_kinds": [name for name, kind in by_kind.items() if not kind["z_score_caught"]],
-            "false_triggers": len(theirs.false),
+            "false_triggers": len(baseline.false),
             "threshold": round(threshold, 2),
         },
-        training_seconds=round(course.training_seconds, 2),
-        seed=stage.fleet.seed,
-        keys=len(stage.fleet.names),
+        training_seconds=round(run_data.training_seconds, 2),
+        seed=scenario.fleet.seed,
+        keys=len(scenario.fleet.names),
     )
 
 
 def _by_kind(
-    faults: list[Fault], judged: list[Fault], ours: Judgement, theirs: Judgement
+    faults: list[Fault], evaluated: list[Fault], evaluation: Evaluation, baseline: Evaluation
 ) -> dict[str, dict[str, int]]:
-    """Count by kind, of the faults that had their time."""
+    """Count the evaluated faults by kind."""
     counts = {
         kind.value: {"injected": 0, "caught": 0, "z_score_caught": 0}
         for kind in Kind
-        if any(fault.kind is kind for fault in judged)
+        if any(fault.kind is kind for fault in evaluated)
     }
-    for fault, by_us, by_them in zip(faults, ours.caught, theirs.caught, strict=True):
-        if fault in judged:
+    for fault, alarm, baseline_alarm in zip(
+        faults, evaluation.caught, baseline.caught, strict=True
+    ):
+        if fault in evaluated:
             count = counts[fault.kind.value]
             count["injected"] += 1
-            count["caught"] += by_us is not None
-            count["z_score_caught"] += by_them is not None
+            count["caught"] += alarm is not None
+            count["z_score_caught"] += baseline_alarm is not None
     return counts
 
 
 def as_table(report: Report) -> RenderableType:
-    """Return the report for people."""
-    table = Table(title="Faults injected, and what was caught", title_justify="left")
+    """Render the report for people."""
+    table = Table(title="Injected faults and those caught", title_justify="left")
     table.add_column("kind")
     for name in ("injected", "caught", "largest z-score"):
         table.add_column(name, justify="right")

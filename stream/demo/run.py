@@ -1,4 +1,4 @@
-"""One run of the demo: broker, training, worker, live stream, judgement."""
+"""One run of the demo: broker, training, worker, live stream, evaluation."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from stream.testing.embedded_broker import EmbeddedBroker
 
 from .faults import Kind, shortest_live
 from .host import HostProbe
-from .link import MAX_BEHIND, PARTITIONS, TOPIC, Heard, Link
-from .report import Course, Report, make_report
-from .stage import Stage
+from .link import MAX_LAG, PARTITIONS, TOPIC, Link, Received
+from .report import Report, RunData, make_report
+from .scenario import Scenario
 from .training import train
 from .worker import GROUP, DemoWorker, settings_file
 
 LEAST_SECONDS = 30.0
 CHUNK_ROWS = 4
-_START_SECONDS = 25.0  # start-up and training, generously: what is left plays the live rows
-_ROWS_PER_SECOND = 20.0  # so that a slow machine still gets to the end
+_START_SECONDS = 25.0  # a generous estimate of start-up and training, before the live part
+_ROWS_PER_SECOND = 20.0  # low enough for a slow machine to reach the end
 _ROWS_PER_FAULT_OF_A_KIND = 230
 _MOST_ROWS = 20_000
-_CLOSE_SECONDS = 4.0  # of the whole time: judging and ending the worker
+_CLOSE_SECONDS = 4.0  # time kept for the evaluation and for stopping the worker
 _QUIET_SECONDS = 0.4
 _HOST_SECONDS = 0.2
 _TOPICS = (
@@ -37,20 +37,20 @@ _TOPICS = (
     f"{GROUP}-state-{TOPIC}-changelog",
 )
 
-Show = Callable[[Stage, Heard, str, str], None]
-"""Stage, what was heard, this host's key, headline."""
+Show = Callable[[Scenario, Received, str, str], None]
+"""Display of a run: scenario, events received, this host's key, headline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user asked for.
+    """Options of the user.
 
     Attributes:
-        seconds: of wall time for everything.
-        seed: of fleet and faults.
-        keys: machines.
-        history_rows: rows of each to train on.
-        paced: spread the live rows over the time there is, instead of as fast as it goes.
+        seconds: Wall time of the whole demo.
+        seed: Seed of fleet and faults.
+        keys: Number of machines.
+        history_rows: Rows of each machine to train on.
+        paced: Spread the live rows over the available time, instead of sending at full speed.
     """
 
     seconds: float = 60.0
@@ -61,31 +61,33 @@ class Options:
 
     @property
     def live_rows(self) -> int:
-        """Rows of each machine in the live part; follows from the time alone."""
-        wanted = int((self.seconds - _START_SECONDS) * _ROWS_PER_SECOND)
-        return max(shortest_live(2 * len(Kind)), min(wanted, _MOST_ROWS))
+        """Rows of each machine in the live part, derived from the time alone."""
+        rows = int((self.seconds - _START_SECONDS) * _ROWS_PER_SECOND)
+        return max(shortest_live(2 * len(Kind)), min(rows, _MOST_ROWS))
 
     @property
     def faults_per_kind(self) -> int:
-        """At least two, and as many as the machines allow at one fault each."""
-        wanted = round(self.live_rows / _ROWS_PER_FAULT_OF_A_KIND)
-        return max(2, min(wanted, self.keys // 12))
+        """Faults of every kind: at least two, and at most one fault for each machine."""
+        number = round(self.live_rows / _ROWS_PER_FAULT_OF_A_KIND)
+        return max(2, min(number, self.keys // 12))
 
 
-def demo(options: Options, started: float, say: Callable[[str], None], show: Show) -> Report:
+def demo(
+    options: Options, started: float, report_step: Callable[[str], None], show: Show
+) -> Report:
     """Run the demo.
 
     Args:
-        options: what the user asked for.
-        started: when the time began to count, on `time.monotonic`.
-        say: told what is being done.
-        show: shown what happens, a few times a second.
+        options: Options of the user.
+        started: Time of `time.monotonic` at which the demo started.
+        report_step: Callback with a sentence about each step.
+        show: Callback with the state of the live part, a few times a second.
 
     Returns:
         The report; Ctrl-C during the live part only ends that part.
 
     Raises:
-        UserError: when the time is too short, or broker or worker fail.
+        UserError: If the time is too short, or broker or worker fail.
     """
     if options.seconds < LEAST_SECONDS:
         raise UserError(
@@ -98,44 +100,44 @@ def demo(options: Options, started: float, say: Callable[[str], None], show: Sho
         EmbeddedBroker(dict.fromkeys(_TOPICS, PARTITIONS)) as broker,
     ):
         folder = Path(name)
-        say(f"A fleet of {options.keys} machines, seed {options.seed}")
-        stage = Stage(
+        report_step(f"A fleet of {options.keys} machines, seed {options.seed}")
+        scenario = Scenario(
             options.seed,
             keys=options.keys,
             history_rows=options.history_rows,
             live_rows=options.live_rows,
             faults_per_kind=options.faults_per_kind,
         )
-        say(f"Training on {options.history_rows} rows of each")
-        began = time.monotonic()
-        model = train(stage, folder / "model")
-        training_seconds = time.monotonic() - began
-        say(f"Trained in {training_seconds:.1f} s; starting the worker")
+        report_step(f"Training on {options.history_rows} rows of each")
+        start = time.monotonic()
+        model = train(scenario, folder / "model")
+        training_seconds = time.monotonic() - start
+        report_step(f"Trained in {training_seconds:.1f} s; starting the worker")
         worker = DemoWorker(settings_file(folder, broker.bootstrap, model))
         link = Link(broker.bootstrap, GROUP)
         try:
-            live = _Live(options, stage, link, worker, started, show)
+            live = _Live(options, scenario, link, worker, started, show)
             live.play()
-            worker.ask_to_stop()
-            return make_report(stage, live.course(training_seconds))
+            worker.request_stop()
+            return make_report(scenario, live.run_data(training_seconds))
         finally:
             link.close()
             worker.stop()
 
 
 class _Live:
-    """The live part."""
+    """Live part of a run."""
 
     def __init__(
         self,
         options: Options,
-        stage: Stage,
+        scenario: Scenario,
         link: Link,
         worker: DemoWorker,
         started: float,
         show: Show,
     ) -> None:
-        self._options, self._stage, self._link = options, stage, link
+        self._options, self._scenario, self._link = options, scenario, link
         self._worker, self._show = worker, show
         self._started = started
         self._stop_at = options.seconds - _CLOSE_SECONDS
@@ -147,13 +149,13 @@ class _Live:
         self._shown_at = -math.inf
 
     def _clock(self) -> float:
-        """Seconds since the demo began."""
+        """Return the seconds since the demo started."""
         return time.monotonic() - self._started
 
     def play(self) -> None:
-        """Play the stage until it is over, the time is up, or Ctrl-C."""
+        """Play the scenario until it is over, the time is up, or Ctrl-C."""
         try:
-            while not self._stage.over and self._clock() < self._stop_at:
+            while not self._scenario.over and self._clock() < self._stop_at:
                 self._worker.check()
                 if self._may_send():
                     self._send()
@@ -166,7 +168,7 @@ class _Live:
             return
         finally:
             self._ended = self._clock()
-        if not self._link.done:
+        if not self._link.processed:
             self._worker.check()
             raise UserError(
                 "The demo's worker has read nothing in the time there was. "
@@ -175,36 +177,36 @@ class _Live:
             )
 
     def _may_send(self) -> bool:
-        """Whether the worker keeps up, and the next rows are due."""
-        if self._link.behind() > MAX_BEHIND:
+        """Tell if the worker keeps up and the next rows are due."""
+        if self._link.lag() > MAX_LAG:
             return False
         if not self._options.paced:
             return True
         share = (self._clock() - self._began) / (0.97 * self._stop_at - self._began)
-        return self._stage.played < share * self._stage.live_rows
+        return self._scenario.played < share * self._scenario.live_rows
 
     def _send(self) -> None:
         """Send the fleet's next rows, and this host's telemetry at the same event times."""
         now = self._clock()
         if now - self._host_at >= _HOST_SECONDS:
             self._host, self._host_at = self._probe.read(now), now
-        rows = self._stage.play(CHUNK_ROWS)
-        if self._injected_at is None and self._stage.injecting:
+        rows = self._scenario.play(CHUNK_ROWS)
+        if self._injected_at is None and self._scenario.injecting:
             self._injected_at = now
-        self._link.send(self._stage.fleet.names, rows)
+        self._link.send(self._scenario.fleet.names, rows)
         for time_us in rows.time_us.tolist():
             self._link.send_one(self._probe.key, time_us, self._host)
 
     def _drain(self) -> None:
-        """Wait for the worker to have read everything, and for what it says about it."""
-        while self._link.behind() > 0 and self._clock() < self._stop_at:
+        """Wait until the worker has read everything, and its last events have arrived."""
+        while self._link.lag() > 0 and self._clock() < self._stop_at:
             self._worker.check()
             self._link.listen(self._clock(), 0.05)
             self._refresh()
-        last_heartbeat = self._clock()
-        while self._clock() < min(last_heartbeat + _QUIET_SECONDS, self._stop_at):
+        last_message = self._clock()
+        while self._clock() < min(last_message + _QUIET_SECONDS, self._stop_at):
             if self._link.listen(self._clock(), 0.1):
-                last_heartbeat = self._clock()
+                last_message = self._clock()
 
     def _refresh(self) -> None:
         now = self._clock()
@@ -212,28 +214,28 @@ class _Live:
             return
         self._shown_at = now
         seconds = max(now - self._began, 1e-9)
-        event_seconds = self._stage.played * self._stage.fleet.interval_us / 1e6
+        event_seconds = self._scenario.played * self._scenario.fleet.interval_us / 1e6
         headline = (
             f"{now:4.0f} of {self._options.seconds:.0f} s   {self._link.sent:,} records sent, "
-            f"{self._link.done / seconds:,.0f} a second judged   "
+            f"{self._link.processed / seconds:,.0f} a second scored   "
             f"event time × {event_seconds / seconds:,.0f}"
         )
-        self._show(self._stage, self._link.heard, self._probe.key, headline)
+        self._show(self._scenario, self._link.received, self._probe.key, headline)
 
-    def course(self, training_seconds: float) -> Course:
-        """Return how it went."""
-        sent, done = self._link.sent, self._link.done
-        row = self._stage.fleet.row
-        if done < sent:  # the worker did not get to the end
-            row = self._stage.first_row + self._stage.played * done // sent
-        heard = self._link.heard
-        return Course(
-            alarms=heard.alarms,
-            judged=self._stage.had_their_time(row),
-            records=done,
+    def run_data(self, training_seconds: float) -> RunData:
+        """Return the data of the run."""
+        sent, processed = self._link.sent, self._link.processed
+        row = self._scenario.fleet.row
+        if processed < sent:  # only faults in the part that the worker has read can be evaluated
+            row = self._scenario.first_row + self._scenario.played * processed // sent
+        received = self._link.received
+        return RunData(
+            alarms=received.alarms,
+            evaluated=self._scenario.completed_faults(row),
+            records=processed,
             live_seconds=self._ended - self._began,
             injected_at=self._injected_at,
-            anomalies=heard.anomalies,
-            triggers=heard.triggers,
+            anomalies=received.anomalies,
+            triggers=received.triggers,
             training_seconds=training_seconds,
         )

@@ -1,4 +1,4 @@
-"""The demo's fleet without end, in real time: for trying the service, its dashboards and alerts."""
+"""Endless simulation of the demo's fleet in real time, to try the service and its dashboards."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from stream.tools.replay import Outbound
 
 from .faults import Fault, Injector, Kind, plan_faults
 from .fleet import CHANNELS, START_US, Fleet
-from .stage import DIGITS
+from .scenario import DIGITS
 
-ACT_ROWS = 600  # faults are drawn for so many rows at a time
+PERIOD_ROWS = 600  # faults are drawn for this many rows at a time
 LEAST_KEYS = 2 * len(Kind)
-_LEARN_ROWS = 500  # from which a channel's normal deviation is taken
+_LEARN_ROWS = 500  # rows from which a channel's normal deviation is computed
 
 
 class Simulation:
-    """A fleet whose newest row is of now.
+    """Fleet whose newest row is of the current time.
 
     Args:
-        seed: draws the machines, what they do, and the faults.
-        keys: machines.
-        interval_seconds: between two rows of a machine.
-        now_us: microseconds since the epoch; the rows stand on whole intervals.
+        seed: Seed of the machines, their behaviour, and the faults.
+        keys: Number of machines.
+        interval_seconds: Time between two rows of a machine.
+        now_us: Current time in microseconds since the epoch; rows lie on whole intervals.
     """
 
     def __init__(self, seed: int, keys: int, interval_seconds: float, now_us: int) -> None:
@@ -43,42 +43,42 @@ class Simulation:
         return time_us, np.round(values, DIGITS)
 
     def write_history(self, path: Path, rows: int) -> int:
-        """Write them as CSV with the columns `ts` (milliseconds), `key` and the channels.
+        """Write the history as CSV with the columns `ts` (milliseconds), `key` and the channels.
 
         Returns:
-            How many lines.
+            Number of lines.
         """
-        time_us, values = self.history(rows)
+        times, values = self.history(rows)
         with path.open("w", newline="", encoding="utf-8") as file:
             out = csv.writer(file)
             out.writerow(("ts", "key", *CHANNELS))
-            for at, row in zip(time_us.tolist(), values.tolist(), strict=True):
+            for time_us, row in zip(times.tolist(), values.tolist(), strict=True):
                 for name, channels in zip(self.fleet.names, row, strict=True):
-                    out.writerow((at // 1000, name, *channels))
-        return len(time_us) * len(self.fleet.names)
+                    out.writerow((time_us // 1000, name, *channels))
+        return len(times) * len(self.fleet.names)
 
     def records(
-        self, *, healthy: bool = False, tell: Callable[[Fault], None] = lambda _fault: None
+        self, *, healthy: bool = False, on_fault: Callable[[Fault], None] = lambda _fault: None
     ) -> Iterator[Outbound]:
-        """Return records from now on, row by row and without end.
+        """Iterate over records from now on, row by row and without end.
 
         Args:
-            healthy: without faults.
-            tell: told of each fault when it begins.
+            healthy: Send no faults.
+            on_fault: Callback with each fault when it starts.
         """
-        _, learnt = self.history(_LEARN_ROWS)
-        deviation = learnt.std(axis=0)
+        _, healthy_rows = self.history(_LEARN_ROWS)
+        deviation = healthy_rows.std(axis=0)
         encode = msgspec.json.Encoder().encode
         names = [name.encode() for name in self.fleet.names]
-        act = 0
+        cycle = 0
         while True:
             first = self.fleet.row
-            faults = [] if healthy else self._faults(act, first)
+            faults = [] if healthy else self._faults(cycle, first)
             injector = Injector(self.fleet, faults, deviation)
-            for row in range(first, first + ACT_ROWS):
+            for row in range(first, first + PERIOD_ROWS):
                 for fault in faults:
                     if fault.onset == row:
-                        tell(fault)
+                        on_fault(fault)
                 times, plain = self.fleet.history(1)
                 values, sent = injector.apply(row, plain)
                 time_us = int(times[0])
@@ -91,8 +91,8 @@ class Simulation:
                             "values": dict(zip(CHANNELS, channels, strict=True)),
                         }
                         yield Outbound(name, time_us, encode(body))
-            act += 1
+            cycle += 1
 
-    def _faults(self, act: int, first_row: int) -> list[Fault]:
-        seed = self._seed * 1_000_003 + act
-        return plan_faults(seed, self.fleet.names, first_row, ACT_ROWS, per_kind=1)
+    def _faults(self, cycle: int, first_row: int) -> list[Fault]:
+        seed = self._seed * 1_000_003 + cycle
+        return plan_faults(seed, self.fleet.names, first_row, PERIOD_ROWS, per_kind=1)

@@ -1,4 +1,4 @@
-"""The demo's bundle: trained on what the fleet sent before."""
+"""Training of the demo's bundle on the fleet's history."""
 
 from __future__ import annotations
 
@@ -8,30 +8,29 @@ from ember_core.pipeline import PipelineConfig
 from ember_core.pipeline.fit import Series, fit_pipeline
 
 from .fleet import CHANNELS
-from .stage import Stage
+from .scenario import Scenario
 
 EPOCHS = 6
 MAX_ROWS = 60_000
-BUDGET_PER_WEEK = (
-    0.25  # false triggers of a key; the history is short, healthy rows to come vary more
-)
+# False triggers of a key. The history is short, so that later healthy rows vary more.
+BUDGET_PER_WEEK = 0.25
 HORIZONS = (1, 6, 24)
-EVIDENCE_ROWS = 3.0  # half of the faults are mild and last
+EVIDENCE_ROWS = 3.0  # half of the faults are mild and long: evidence must add up over rows
 
 
-def train(stage: Stage, folder: Path) -> Path:
-    """Fit the whole pipeline on the stage's history.
+def train(scenario: Scenario, folder: Path) -> Path:
+    """Fit the whole pipeline on the scenario's history.
 
     Args:
-        stage: gives history and machines.
-        folder: where the bundle goes.
+        scenario: Scenario with history and machines.
+        folder: Folder of the bundle.
 
     Returns:
-        The bundle's folder.
+        The folder.
     """
     series = [
-        Series(name.encode(), stage.history_us, stage.history[:, k])
-        for k, name in enumerate(stage.fleet.names)
+        Series(name.encode(), scenario.history_us, scenario.history[:, k])
+        for k, name in enumerate(scenario.fleet.names)
     ]
     config = PipelineConfig(
         channels=CHANNELS,

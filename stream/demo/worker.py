@@ -1,4 +1,4 @@
-"""The demo's worker: what `ember run` runs, in a child process that never outlives the demo."""
+"""Worker of the demo: the service in a child process that never outlives the demo."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def settings_file(folder: Path, bootstrap: str, model: Path) -> Path:
     """Write the worker's settings.
 
     Args:
-        folder: where; the worker's working directory too.
-        bootstrap: the broker's address.
-        model: the bundle.
+        folder: Folder of the file, and working directory of the worker.
+        bootstrap: Address of the broker.
+        model: Folder of the bundle.
     """
     sections: dict[str, dict[str, object]] = {
         "kafka": {"bootstrap_servers": bootstrap, "group": GROUP},
@@ -49,10 +49,10 @@ def settings_file(folder: Path, bootstrap: str, model: Path) -> Path:
 
 
 class DemoWorker:
-    """The child process.
+    """Child process that runs the worker.
 
     Args:
-        config: the settings file; its folder becomes the working directory and gets the log.
+        config: Settings file; its folder becomes the working directory and holds the log.
     """
 
     def __init__(self, config: Path) -> None:
@@ -71,7 +71,7 @@ class DemoWorker:
                 stderr=log,
                 cwd=config.parent,
                 env=environment,
-                start_new_session=True,  # Ctrl-C is for the demo, which then ends the worker
+                start_new_session=True,  # Ctrl-C must reach the demo only, which ends the worker
             )
 
     @property
@@ -80,24 +80,24 @@ class DemoWorker:
         return self._process.pid
 
     def check(self) -> None:
-        """Raise UserError with the last thing it said, if it has ended."""
+        """Raise UserError with the last line of the log, if the process has ended."""
         code = self._process.poll()
         if code is None:
             return
-        said = self._log.read_text(errors="replace").strip().splitlines()
+        lines = self._log.read_text(errors="replace").strip().splitlines()
         raise UserError(
-            f"The demo's worker ended unasked (exit code {code}): "
-            f"{said[-1] if said else 'it said nothing'}"
+            f"The demo's worker ended unexpectedly (exit code {code}): "
+            f"{lines[-1] if lines else 'its log is empty'}"
         )
 
-    def ask_to_stop(self) -> None:
-        """Ask it to end, without waiting."""
+    def request_stop(self) -> None:
+        """Ask the process to end, without waiting."""
         if self._process.poll() is None:
             self._process.terminate()
 
     def stop(self, seconds: float = _STOP_SECONDS) -> None:
-        """End it, by force after `seconds`. No-op when it has ended."""
-        self.ask_to_stop()
+        """End the process, by force after `seconds`. No-op when it has ended."""
+        self.request_stop()
         if self._process.poll() is None:
             try:
                 self._process.wait(max(seconds, 0.05))
@@ -109,8 +109,8 @@ class DemoWorker:
 
 
 def _end_with_parent() -> None:
-    """Stop once the demo, which holds the other end of stdin, is gone."""
-    # Not sys.stdin: a thread that holds its lock would crash the interpreter's own end.
+    """Stop when the demo, which holds the other end of stdin, is gone."""
+    # Not sys.stdin: a thread that holds its lock would crash the interpreter at its exit.
     while os.read(0, 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
@@ -119,7 +119,7 @@ def _end_with_parent() -> None:
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
-    """Until the worker has a handler of its own."""
+    """Handle SIGTERM until the worker has installed its own handler."""
     raise SystemExit(0)
 
 
@@ -127,7 +127,8 @@ def main() -> None:
     """Run the worker: `python -m stream.demo.worker ember.toml`."""
     signal.signal(signal.SIGTERM, _terminate)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from stream.app import run  # after the watch on the parent began: it takes a second
+    # Imports take a second; the thread that watches the parent runs already.
+    from stream.app import run
     from stream.settings import Settings
 
     try:

@@ -5,6 +5,8 @@ No event loop, no Kafka, no clock, no metrics: time enters as event times, offse
 
 from __future__ import annotations
 
+from stream.types import TP as TP
+
 from .engine import Engine as Engine
 from .result import DirtyRows as DirtyRows
 from .result import Fetch as Fetch
@@ -25,7 +27,6 @@ from .state.migration import describe as describe
 from .state.migration import offset_in as offset_in
 from .state.model_version import ModelVersion as ModelVersion
 from .state.model_version import model_version_of as model_version_of
-from .state.partition import TP as TP
 from .state.snapshot import RowBlock as RowBlock
 from .state.snapshot import SnapshotScan as SnapshotScan
 from .state.tombstones import ABSORBED_HEADER as ABSORBED_HEADER

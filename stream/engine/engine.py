@@ -14,13 +14,14 @@ from stream.engine.state.layout import RowLayout, WindowSpec
 from stream.engine.state.merge import LoadReport
 from stream.engine.state.meta import META_KEY, MetaRow
 from stream.engine.state.model_version import ModelVersion, model_version_of
-from stream.engine.state.partition import TP, Partition
+from stream.engine.state.partition import Partition
 from stream.engine.state.snapshot import RowBlock, SnapshotScan
 from stream.engine.state.spill import Spill
 from stream.engine.state.table import Store
 from stream.engine.state.tombstones import Tombstone
 from stream.engine.state.transfer import copy_rows, transfer_rows
 from stream.records import Decoded
+from stream.types import TP
 
 from .decide import Decider
 from .episodes import Episodes

@@ -83,7 +83,7 @@ class IdleFinder:
             intervals: Usual interval of each key before the batch, seconds, `(K,)`.
         """
         counts, usual = progress_after(accepted, observed, row_counts, intervals)
-        is_known = accepted.packed.spread(batch.keys.fields["known"][accepted.keys])
+        is_known = accepted.packed.expand(batch.keys.fields["known"][accepted.keys])
         batch.idle_after_us[accepted.sample] = self._store.deadlines.idle_after(
             usual, counts, is_known, batch.clock_us[accepted.sample]
         )

@@ -34,7 +34,7 @@ class PackedSamples:
     @property
     def row(self) -> Indices:
         """Row of the batch's `keys` of each sample, `(n,)`."""
-        rows: Indices = self.packed.spread(self.keys)
+        rows: Indices = self.packed.expand(self.keys)
         return rows
 
 
@@ -80,11 +80,11 @@ def complete_samples(batch: StepBatch) -> Completion:
     time_us = batch.time_us[sample[order]]
     newest = np.where(fields["rows"][keys] == 0, NEVER, fields["last_time"][keys])
     # Where no sample is older than the one before it, none is late: the usual case, and cheap.
-    late = time_us <= packed.before(newest, time_us)
+    late = time_us <= packed.previous(newest, time_us)
     if late.any():
         # After a late sample the key's newest time stays the larger one: a running maximum.
         running = packed.accumulate(np.maximum, newest, time_us)
-        late = time_us <= packed.before(newest, running)
+        late = time_us <= packed.previous(newest, running)
         accepted_lines = np.sort(order[~late])
         late_samples, sample = sample[order[late]], sample[accepted_lines]
         packed, keys, order = PackedRows.of(key_row[accepted_lines])
@@ -165,13 +165,13 @@ def progress_after(
         Rows absorbed and usual interval, each `(n,)`.
     """
     packed = accepted.packed
-    count = packed.spread(row_counts[accepted.keys])
-    usual = packed.spread(intervals[accepted.keys])
+    count = packed.expand(row_counts[accepted.keys])
+    usual = packed.expand(intervals[accepted.keys])
     if observed is None:
         return count, usual
     rows = observed.rows
     if rows.packed is packed:  # every sample is a row
-        return count + packed.turn + 1, observed.observation.interval
+        return count + packed.step + 1, observed.observation.interval
     # Rows that each sample completed, then all rows its key completed up to it.
     n_samples = int(accepted.sample.max()) + 1
     completed = np.bincount(rows.sample, minlength=n_samples)[accepted.sample]
@@ -181,8 +181,8 @@ def progress_after(
     packed_key[rows.keys] = np.arange(rows.keys.size)
     with_rows = np.flatnonzero(n_rows)
     key = packed_key[accepted.keys[packed.key[with_rows]]]
-    # The key's row number `n` lies at the begin of step `n` of the packing, plus the key.
-    row_index = np.asarray(rows.packed.begins)[n_rows[with_rows] - 1] + key
+    # The key's row number `n` lies at the start of step `n` of the packing, plus the key.
+    row_index = np.asarray(rows.packed.starts)[n_rows[with_rows] - 1] + key
     usual = usual.copy()
     usual[with_rows] = observed.observation.interval[row_index]
     return count + n_rows, usual

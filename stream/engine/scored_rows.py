@@ -81,7 +81,7 @@ class ScoredRows:
             peak[i] = fires or severity > largest
             episode_rows[i] = count + 1
             episodes[row] = int(count) + 1, severity if peak[i] else largest
-        seq = packed.spread(fields["seq"][keys]) + packed.turn + 1
+        seq = packed.expand(fields["seq"][keys]) + packed.step + 1
         return cls(
             packed, keys, index, score, decision, anomaly, seq, in_episode, episode_rows, peak
         )
@@ -108,8 +108,8 @@ class ScoredRows:
         """Set all fields to their values after the last row of each key."""
         for name, value in self.decision.state.items():
             fields[name][self.keys] = value
-        fields["seq"][self.keys] = self.packed.ends(self.seq)
-        fields["episode_rows"][self.keys] = self.packed.ends(self.episode_rows)
+        fields["seq"][self.keys] = self.packed.last(self.seq)
+        fields["episode_rows"][self.keys] = self.packed.last(self.episode_rows)
 
     def columns(self, rows: CompletedRows, sample: NDArray[np.int64]) -> ScoreColumns:
         """Return the rows in order of arrival.

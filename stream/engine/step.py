@@ -176,7 +176,7 @@ class Stepper:
             observed = ObservedRows(rows, observation)
             batch.outcome[rows.sample] = WARMING
             batch.outcome[rows.sample[observation.scored]] = SCORED
-        fields["seen"][accepted.keys] = batch.clock_us[accepted.packed.ends(accepted.sample)]
+        fields["seen"][accepted.keys] = batch.clock_us[accepted.packed.last(accepted.sample)]
         if self._idle is not None:
             self._idle.note_deadlines(batch, accepted, observed, row_counts, intervals)
         # Late samples too: each counts once, also after a crash.

@@ -1,8 +1,9 @@
-"""What the outside can see of a worker: metrics, health, logs.
+"""Observability of a worker: metrics, health, logs and traces.
 
-`app.py` joins these to the Kafka edge; nothing here knows it.
+`app.py` connects these to the Kafka worker, which nothing here imports.
 """
 
+from ._bridge_metrics import BridgeMetrics as BridgeMetrics
 from .health import BridgeHealth as BridgeHealth
 from .health import Check as Check
 from .health import Health as Health
@@ -11,9 +12,8 @@ from .host import HostMetrics as HostMetrics
 from .http import HttpServer as HttpServer
 from .logs import configure as configure_logs
 from .metrics import WORKER_UP as WORKER_UP
-from .metrics import BridgeMetrics as BridgeMetrics
 from .metrics import Metrics as Metrics
-from .observer import Observer as Observer
+from .observer import ServiceObserver as ServiceObserver
 from .traces import Traces as Traces
 from .traces import make_traces as make_traces
 
@@ -26,8 +26,8 @@ __all__ = [
     "HostMetrics",
     "HttpServer",
     "Metrics",
-    "Observer",
     "Report",
+    "ServiceObserver",
     "Traces",
     "configure_logs",
     "make_traces",

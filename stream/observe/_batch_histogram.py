@@ -1,4 +1,4 @@
-"""A Prometheus histogram that takes whole columns at a time."""
+"""Prometheus histogram that observes whole columns at a time."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from prometheus_client.utils import floatToGoString
 
 
 class BatchHistogram(Collector):
-    """Like `prometheus_client.Histogram`, fed by arrays: one call per fetch, not per record.
+    """Counterpart of `prometheus_client.Histogram` for arrays: one call per fetch, not per record.
 
     Args:
         name: Full metric name, with its unit.
-        documentation: One sentence.
+        documentation: Help text, one sentence.
         buckets: `(K,)` upper edges, increasing, inclusive.
         topics: Values of the label `topic` that are shown from the start.
-        registry: Where to register.
+        registry: Registry of the metric.
     """
 
     def __init__(
@@ -45,14 +45,15 @@ class BatchHistogram(Collector):
         """Count `(n,)` finite values."""
         if not values.size:
             return
-        places = np.searchsorted(self._edges, values, side="left")
-        counts = np.bincount(places, minlength=len(self._labels))
+        # An upper edge belongs to its bucket: Prometheus' `le` is "less or equal".
+        buckets = np.searchsorted(self._edges, values, side="left")
+        counts = np.bincount(buckets, minlength=len(self._labels))
         with self._lock:
             self._counts[topic] = self._counts.get(topic, self._zeros()) + counts
             self._sums[topic] = self._sums.get(topic, 0.0) + float(values.sum(dtype=np.float64))
 
     def collect(self) -> Iterator[Metric]:
-        """See `Collector.collect`."""
+        """Return the histogram as `Collector.collect` asks for it."""
         family = HistogramMetricFamily(self._name, self._documentation, labels=["topic"])
         with self._lock:
             for topic, counts in self._counts.items():

@@ -1,4 +1,4 @@
-"""Secrets in what is logged: hidden by type, by name, and by how they are written in a text."""
+"""Masking of secrets in log lines: by type, by name, and by their form in a text."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from structlog.types import EventDict, WrappedLogger
 _MASK = "**********"
 _NAMES = r"passw(?:or)?d|passphrase|secret|token|credentials?|api[_.-]?key|private[_.-]?key"
 _SECRET = re.compile(r"passw|passphrase|secret|token|credential|api[_.-]?key|authorization", re.I)
-# A name counts by its end (`sasl_plain_password`), and only where a value follows: "token bucket"
-# and "password refused" stay. The value is what stands in quotes or brackets, else all up to the
-# next space. Quantifiers are possessive: nothing is looked at twice.
+# A name counts by its end (`sasl_plain_password`), and only before a value: "token bucket" and
+# "password refused" stay. The value is the text in quotes or brackets, else everything up to the
+# next space. Quantifiers are possessive, so that the search is linear.
 _IN_TEXT = re.compile(
     rf"""
     (
@@ -24,7 +24,7 @@ _IN_TEXT = re.compile(
     [ \t]*+
     (?:
       [bru]?+ (?P<quote> \\*+["']) (?: (?!(?P=quote)) (?:\\++.|[^\n]) )*+ (?P=quote)
-      | [bru]?+ \\*+["'] [^\n]++  # it was cut
+      | [bru]?+ \\*+["'] [^\n]++  # a quoted text whose end was cut off
       | [\[({{] [^\n\])}}]*+ [\])}}]
       | (?:(?:bearer|basic|digest|negotiate)[ \t]++)?+ \S++
     )
@@ -36,9 +36,10 @@ _LOGIN = re.compile(r"(://[^\s/:@\"']*+:)[^\s/@\"']++(?=@)")
 
 
 def mask_secrets(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
-    """Processor: hide values that are secrets by type, by name, or by how they are written.
+    """Mask values that are secrets by type, by name, or by their form in a text.
 
-    Its place is after exceptions were made into text: that is searched like any other.
+    A processor of structlog. It comes after the formatting of exceptions, whose text is searched
+    like any other.
     """
     return {key: _masked(key, value) for key, value in event.items()}
 
@@ -53,15 +54,15 @@ def _masked(key: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _masked(str(name), item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        if len(value) == 2 and isinstance(value[0], str | bytes):  # name and value
+        if len(value) == 2 and isinstance(value[0], str | bytes):  # a header: name and value
             return [_masked("", value[0]), _masked(str(value[0]), value[1])]
         return [_masked("", item) for item in value]
-    shown = repr(value)  # what a renderer will make of it
-    hidden = in_text(shown)
-    return value if hidden == shown else hidden
+    text = repr(value)  # as a renderer will write it
+    hidden = in_text(text)
+    return value if hidden == text else hidden
 
 
 def in_text(text: str) -> str:
-    """A text without the values of secrets that are named in it."""
+    """Mask the values of secrets that are named in a text."""
     text = _IN_TEXT.sub(rf"\1{_MASK}", text)
     return _LOGIN.sub(rf"\1{_MASK}", _SCHEME.sub(rf"\1{_MASK}", text))

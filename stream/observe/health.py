@@ -1,23 +1,22 @@
-"""Is the worker alive, ready, started? A pure state object: time enters as an argument."""
+"""Health of a worker: alive, ready, started. A pure state object; time enters as an argument."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from stream.records import Reason, Rejected
-
-TP = tuple[str, int]
+from stream.types import TP
 
 UNFIT_AFTER = 100
-"""Messages in a row without one of the model's channels, after which the model does not fit."""
+"""Consecutive messages without any of the model's channels after which the model does not fit."""
 
 _THREAD_SECONDS = 120.0
-"""Silence of the bridge's thread; one request to a broker that is away may take a minute."""
+"""Longest step of the bridge's thread; a request to a broker that is down may take a minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One question and its answer, as a sentence."""
+    """Result of one check, with a sentence about it."""
 
     name: str
     ok: bool
@@ -26,17 +25,17 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Several checks; good when all of them are."""
+    """Results of several checks; ok when all of them are."""
 
     checks: tuple[Check, ...]
 
     @property
     def ok(self) -> bool:
-        """Whether every check is."""
+        """True when every check is ok."""
         return all(check.ok for check in self.checks)
 
     def body(self) -> dict[str, object]:
-        """For JSON."""
+        """Return the report as plain values."""
         return {
             "status": "ok" if self.ok else "failing",
             "checks": {
@@ -46,11 +45,11 @@ class Report:
 
 
 class Health:
-    """What the worker was last heard to do.
+    """State of a worker, from which the probes are answered.
 
     Args:
-        now: Seconds of any monotonic clock; every other time must be of the same.
-        live_seconds: Silence of the event loop after which the worker counts as dead.
+        now: Current time of a monotonic clock, in seconds; all other times are of the same clock.
+        live_seconds: Time without a tick of the event loop after which the worker counts as dead.
         stalled_seconds: Time with lag and without progress after which it counts as stuck.
     """
 
@@ -68,30 +67,30 @@ class Health:
         self._unfit = 0
 
     def tick(self, now: float) -> None:
-        """The event loop is turning."""
+        """Note that the event loop is running."""
         self._ticked = now
 
     def phase(self, phase: str, detail: str, now: float) -> None:
-        """What the worker is doing: one of `stream.observe.metrics.PHASES`, and a sentence."""
+        """Set the worker's phase, one of `stream.observe.metrics.PHASES`, with a sentence."""
         self._phase = (phase, detail)
         self._progressed = now
         self._ever_ran = self._ever_ran or phase == "running"
 
     def assigned(self, partitions: set[TP], now: float) -> None:
-        """The group gave this worker its partitions, maybe none."""
+        """Set the partitions that the group assigned to this worker; there may be none."""
         self._assigned = set(partitions)
         self._lag = {tp: lag for tp, lag in self._lag.items() if tp in partitions}
         self._progressed = now
 
     def fetched(self, tp: TP, lag: int | None) -> None:
-        """Messages left in a partition."""
+        """Set the lag of a partition."""
         if lag is not None and self._assigned and tp in self._assigned:
             self._lag[tp] = lag
 
     def progressed(
         self, messages: int, accepted: int, rejected: list[Rejected], now: float
     ) -> None:
-        """Messages went through the engine, some of them refused."""
+        """Note messages that went through the engine, some of them refused."""
         if messages:
             self._progressed = now
         if accepted:
@@ -100,26 +99,26 @@ class Health:
         self._unfit += sum(1 for r in rejected if r.reason is Reason.NO_CHANNELS)
 
     def unfit(self) -> bool:
-        """Whether the newest messages hold none of the model's channels."""
+        """Tell if the newest messages hold none of the model's channels."""
         return self._unfit >= UNFIT_AFTER
 
     def restoring(self, now: float) -> None:
-        """State is being read back."""
+        """Note that the recovery of state makes progress."""
         self._progressed = now
 
     def live(self, now: float) -> Report:
-        """Whether to restart the process; never because of the broker."""
+        """Check that the process need not be restarted; the broker has no influence."""
         silent = now - self._ticked
-        detail = f"the event loop turned {max(silent, 0.0):.1f} s ago"
+        detail = f"last tick of the event loop {max(silent, 0.0):.1f} s ago"
         return Report((Check("event_loop", silent <= self._live_seconds, detail),))
 
     def started(self, now: float) -> Report:
-        """Whether it has been running at least once."""
+        """Check that the worker has been running at least once."""
         phase, detail = self._phase
         return Report((Check("phase", self._ever_ran, _phase_text(phase, detail)),))
 
     def ready(self, now: float) -> Report:
-        """Whether alerts can be relied on at this moment."""
+        """Check that alerts can be relied on now."""
         return Report(
             (self._partitions_check(), self._state_check(), self._fit(), self._progress(now))
         )
@@ -128,7 +127,7 @@ class Health:
         if self._assigned is None:
             return Check("partitions", ok=False, detail="the group has assigned none yet")
         number = len(self._assigned)
-        idle = " (a spare: there are more workers than partitions)" if not number else ""
+        idle = " (idle: there are more workers than partitions)" if not number else ""
         return Check("partitions", ok=True, detail=f"{number} partitions assigned{idle}")
 
     def _state_check(self) -> Check:
@@ -150,25 +149,25 @@ class Health:
 
     @property
     def lag(self) -> int:
-        """Messages left in all partitions held."""
+        """Messages still to be read in all assigned partitions."""
         return sum(self._lag.values())
 
     def _progress(self, now: float) -> Check:
         lag, silent = self.lag, now - self._progressed
         if not lag:
-            return Check("progress", ok=True, detail="nothing left to read")
+            return Check("progress", ok=True, detail="no messages left to read")
         detail = f"{lag} messages to read, last progress {max(silent, 0.0):.1f} s ago"
         return Check("progress", silent <= self._stalled_seconds, detail)
 
 
 class BridgeHealth(Health):
-    """Of a bridge: ready when it reads the triggers and Alertmanager takes alerts.
+    """Health of a bridge: ready when it reads the triggers and Alertmanager accepts alerts.
 
-    Its work is done in a thread, which the event loop says nothing about.
+    The bridge works in a thread of its own, so that the event loop alone does not show its health.
 
     Args:
-        now: See `Health`.
-        live_seconds: See `Health`.
+        now: Current time, see `Health`.
+        live_seconds: Limit of the event loop, see `Health`.
     """
 
     def __init__(self, now: float, *, live_seconds: float = 10.0) -> None:
@@ -178,27 +177,28 @@ class BridgeHealth(Health):
         self._thread_seconds = max(live_seconds, _THREAD_SECONDS)
 
     def worked(self, now: float) -> None:
-        """The thread is through with a step."""
+        """Note that the thread finished a step."""
         self._worked = now
 
     def live(self, now: float) -> Report:
-        """Whether to restart the process; never because of the broker, or of Alertmanager."""
+        """Check that the process need not be restarted; broker and Alertmanager do not count."""
         return Report((*super().live(now).checks, self._thread_check(now)))
 
     def _thread_check(self, now: float) -> Check:
         silent = now - self._worked
-        detail = f"the thread took a step {max(silent, 0.0):.1f} s ago"
+        detail = f"last step of the thread {max(silent, 0.0):.1f} s ago"
         return Check("thread", silent <= self._thread_seconds, detail)
 
     def alertmanager(self, trouble: str) -> None:
-        """Why alerts wait; empty: they do not."""
+        """Set the reason why alerts are not accepted; empty when they are."""
         self._trouble = trouble
 
     def ready(self, now: float) -> Report:
-        """Whether what fires reaches somebody at this moment."""
-        taken = Check("alertmanager", not self._trouble, self._trouble or "nothing waits")
+        """Check that triggers are read and alerts are accepted now."""
+        detail = self._trouble or "accepts alerts"
+        alertmanager = Check("alertmanager", not self._trouble, detail)
         thread = self._thread_check(now)
-        return Report((self._partitions_check(), self._state_check(), taken, thread))
+        return Report((self._partitions_check(), self._state_check(), alertmanager, thread))
 
 
 def _phase_text(phase: str, detail: str) -> str:

@@ -1,8 +1,7 @@
-"""One `/metrics` for all workers of a host: each one's own samples, with a label that says whose.
+"""One `/metrics` page for all workers of a host, with a label `worker` on every sample.
 
-Nothing is added up here. Sums of counters are PromQL's business, and a sum of gauges such as the
-newest event time would be none. A worker that does not answer has no samples, but
-`ember_worker_up` of it is 0.
+Nothing is summed here: PromQL sums counters, and a sum of gauges such as the newest event time has
+no meaning. A worker that does not answer has no samples, but its `ember_worker_up` is 0.
 """
 
 from __future__ import annotations
@@ -32,29 +31,29 @@ _CLIENT_SECONDS = 10.0
 
 
 class _Merged(Collector):
-    """Families of several pages, as one."""
+    """Collector of the metric families of several pages."""
 
     def __init__(self, pages: Sequence[Sequence[Metric] | None]) -> None:
         self._pages = pages
 
     def collect(self) -> Iterator[Metric]:
         name, text, label = WORKER_UP
-        up = GaugeMetricFamily(name, text, labels=[label])
-        families: dict[str, Metric] = {name: up}
+        answered = GaugeMetricFamily(name, text, labels=[label])
+        families: dict[str, Metric] = {name: answered}
         for worker, page in enumerate(self._pages):
-            up.add_metric([str(worker)], page is not None)
-            for found in page or ():
+            answered.add_metric([str(worker)], page is not None)
+            for source in page or ():
                 family = families.setdefault(
-                    found.name, Metric(found.name, found.documentation, found.type)
+                    source.name, Metric(source.name, source.documentation, source.type)
                 )
-                for sample in found.samples:
+                for sample in source.samples:
                     labels = {**sample.labels, label: str(worker)}
                     family.samples.append(sample._replace(labels=labels))
         yield from families.values()
 
 
 def merge(pages: Sequence[str | None]) -> bytes:
-    """Pages of workers 0, 1, ... as one, in Prometheus' text format; None: it did not answer."""
+    """Merge the pages of workers 0, 1, ...; a page is None when its worker did not answer."""
     registry = CollectorRegistry()
     registry.register(_Merged([None if page is None else _families(page) for page in pages]))
     return generate_latest(registry)
@@ -63,21 +62,21 @@ def merge(pages: Sequence[str | None]) -> bytes:
 def _families(page: str) -> list[Metric] | None:
     try:
         return list(text_string_to_metric_families(page))
-    except ValueError:  # something else answers there
+    except ValueError:  # another program listens on the worker's port
         return None
 
 
 class HostMetrics:
-    """Serves the merged page, from a thread.
+    """Server of the merged page, in a thread of its own.
 
     Args:
         host: Address to listen on.
-        port: Port to listen on; 0: any free one.
+        port: Port to listen on; 0: any free port.
         workers: Addresses of the workers, http://host:port.
-        token: Bearer token of the workers, and asked for here; empty: none.
+        token: Bearer token of the workers, also required here; empty: none.
 
     Raises:
-        OSError: If it cannot listen there.
+        OSError: If the address cannot be listened on.
     """
 
     def __init__(self, host: str, port: int, workers: Sequence[str], token: str = "") -> None:
@@ -87,7 +86,7 @@ class HostMetrics:
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
+        """Port that the server listens on."""
         return self._server.server_port
 
     def close(self) -> None:
@@ -99,12 +98,12 @@ class HostMetrics:
 
 class _Server(ThreadingHTTPServer):
     def __init__(self, host: str, port: int, handler: Callable[..., Any]) -> None:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        self.address_family = found[0][0]  # IPv4 or IPv6
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        self.address_family = addresses[0][0]  # IPv4 or IPv6
         super().__init__((host, port), handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is nothing to print a traceback for."""
+        """Ignore clients that hang up; `http.server` would print a traceback."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -113,21 +112,21 @@ def _handler(workers: Sequence[str], token: str) -> Callable[..., BaseHTTPReques
     fetch = _fetcher(token)
 
     class Handler(BaseHTTPRequestHandler):
-        timeout = _CLIENT_SECONDS  # else who connects and says nothing keeps a thread
+        timeout = _CLIENT_SECONDS  # an idle connection must not keep its thread forever
 
         def do_GET(self) -> None:  # http.server's name
             if self.path.partition("?")[0] != "/metrics":
                 self.send_error(404)
                 return
-            scheme, _, brought = self.headers.get("Authorization", "").partition(" ")
-            found = brought.strip().encode("latin-1", "replace")  # http.server reads Latin-1
-            same = hmac.compare_digest(found, token.encode())
-            if token and (scheme.lower() != "bearer" or not same):
+            scheme, _, credentials = self.headers.get("Authorization", "").partition(" ")
+            received = credentials.strip().encode("latin-1", "replace")  # http.server reads Latin-1
+            is_valid = hmac.compare_digest(received, token.encode())
+            if token and (scheme.lower() != "bearer" or not is_valid):
                 self.send_response(401)
                 self.send_header("WWW-Authenticate", 'Bearer realm="ember"')
                 self.end_headers()
                 return
-            # All at once: those that hang do not add up to more than a scrape may take.
+            # In parallel: workers that hang must not add up to more than a scrape may take.
             with ThreadPoolExecutor(len(workers)) as pool:
                 body = merge(list(pool.map(fetch, workers)))
             self.send_response(200)
@@ -137,13 +136,13 @@ def _handler(workers: Sequence[str], token: str) -> Callable[..., BaseHTTPReques
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # its name
-            """Say nothing."""
+            """Write no access log."""
 
     return Handler
 
 
 def _fetcher(token: str) -> Callable[[str], str | None]:
-    """A worker's page, or None where it does not answer as it should."""
+    """Return a function that fetches a worker's page, or None when the worker does not answer."""
     ask = opener()
     headers = {"Authorization": bearer(token)} if token else {}
 

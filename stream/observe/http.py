@@ -1,9 +1,7 @@
-"""`/metrics`, `/livez`, `/readyz`, `/startupz`, `/info` and `/shadow`, on a port of their own.
+"""HTTP server of `/metrics`, `/livez`, `/readyz`, `/startupz`, `/info`, `/shadow` and `/reload`.
 
-`POST /reload` is the only thing that changes anything, and asks for the token.
-
-It runs beside the worker, so that a worker that still restores its state, or waits for the broker,
-can be asked how it is.
+Only `POST /reload` changes anything; it requires the token. The server starts before the worker, so
+that it answers while the worker recovers its state or waits for the broker.
 """
 
 from __future__ import annotations
@@ -20,31 +18,32 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from stream.errors import UserError
 
+from ._metric_set import MetricSet
 from .health import Health, Report
-from .metrics import BridgeMetrics, Metrics
 
 _TICK_SECONDS = 1.0
 _PROBES = ("/livez", "/readyz", "/startupz")
 
 
 class HttpServer:
-    """The server, and the heartbeat that `/livez` reports.
+    """Server of metrics and probes, and the heartbeat that `/livez` reports.
 
     Args:
-        metrics: What `/metrics` shows.
-        health: What the probes answer from.
-        info: What `/info` shows; called at every request.
-        shadow: What `/shadow` shows; None: there is no candidate.
-        reload: Reads settings and model again; gives whether that worked, and what came of it.
+        metrics: Metrics of `/metrics`.
+        health: State from which the probes are answered.
+        info: Function that returns the body of `/info`; called at every request.
+        shadow: Function that returns the body of `/shadow`, or None without a candidate.
+        reload: Function that reloads settings and model; returns success and the body of the
+            answer. None: there is no `/reload`.
         host: Address to listen on.
-        port: Port to listen on; 0: any free one.
-        token: What everything but the probes asks for as a bearer token; empty: nothing.
-        clock: The clock `health` was made with.
+        port: Port to listen on; 0: any free port.
+        token: Bearer token required by all endpoints except the probes; empty: none.
+        clock: Monotonic clock, the same as that of `health`.
     """
 
     def __init__(
         self,
-        metrics: Metrics | BridgeMetrics,
+        metrics: MetricSet,
         health: Health,
         *,
         info: Callable[[], Mapping[str, Any]] = dict,
@@ -69,14 +68,14 @@ class HttpServer:
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
+        """Port that the server listens on."""
         if self._runner is None or not self._runner.addresses:
             return self._port
         port: int = self._runner.addresses[0][1]
         return port
 
     def application(self) -> web.Application:
-        """The routes, to be mounted elsewhere."""
+        """Return the application with its routes; tests run it without a port."""
         app = web.Application(middlewares=[self._guard])
         app.router.add_get("/metrics", self._get_metrics)
         app.router.add_get("/info", self._get_info)
@@ -92,21 +91,21 @@ class HttpServer:
     async def _guard(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Ask for the token; the kubelet's probes bring none, and learn little."""
+        """Require the token, except of probes: the kubelet sends none, and they disclose little."""
         if self._token and request.path not in _PROBES:
-            scheme, _, brought = request.headers.get("Authorization", "").partition(" ")
-            # aiohttp keeps bytes that are no UTF-8 as surrogates
-            found = brought.strip().encode("utf-8", "surrogateescape")
-            same = hmac.compare_digest(found, self._token)
-            if scheme.lower() != "bearer" or not same:
+            scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+            # aiohttp decodes bytes that are not UTF-8 to surrogates.
+            received = credentials.strip().encode("utf-8", "surrogateescape")
+            is_valid = hmac.compare_digest(received, self._token)
+            if scheme.lower() != "bearer" or not is_valid:
                 raise web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Bearer realm="ember"'})
         return await handler(request)
 
     async def start(self) -> None:
-        """Listen.
+        """Start to listen.
 
         Raises:
-            UserError: If the address is taken or not this host's.
+            UserError: If the address is in use, or is not one of this host.
         """
         runner = web.AppRunner(self.application(), access_log=None, handle_signals=False)
         await runner.setup()
@@ -142,8 +141,8 @@ class HttpServer:
         self, report: Callable[[float], Report]
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def answer(request: web.Request) -> web.Response:
-            found = report(self._clock())
-            return web.json_response(found.body(), status=200 if found.ok else 503)
+            result = report(self._clock())
+            return web.json_response(result.body(), status=200 if result.ok else 503)
 
         return answer
 
@@ -152,17 +151,17 @@ class HttpServer:
         return web.Response(body=self._metrics.render(), headers=headers)
 
     async def _get_shadow(self, request: web.Request) -> web.Response:
-        found = self._shadow()
-        if found is None:
+        comparison = self._shadow()
+        if comparison is None:
             raise web.HTTPNotFound(text="There is no candidate: model.shadow is not set.\n")
-        return web.json_response(dict(found))
+        return web.json_response(dict(comparison))
 
     async def _post_reload(self, request: web.Request) -> web.Response:
-        if not self._token:  # any page in a browser on this host could ask for it
+        if not self._token:  # else any web page in a browser on this host could reload the worker
             raise web.HTTPForbidden(text="Set http.token, or send the process SIGHUP.\n")
         assert self._reload is not None
-        worked, found = await self._reload()
-        return web.json_response(dict(found), status=200 if worked else 409)
+        applied, result = await self._reload()
+        return web.json_response(dict(result), status=200 if applied else 409)
 
     async def _get_info(self, request: web.Request) -> web.Response:
         return web.json_response(dict(self._info()))

@@ -1,7 +1,7 @@
-"""Messages on stderr: JSON lines, or pretty on a terminal. stdout is for data.
+"""Configuration of logging to stderr: JSON lines, or pretty on a terminal. stdout is for data.
 
-Everything goes through the standard library's root logger, so that Faust's and aiokafka's messages
-come out in the same form; structlog's loggers and `logging.getLogger` may both be used.
+All messages pass the standard library's root logger, so that those of Faust and aiokafka have the
+same form. Loggers of structlog and of `logging.getLogger` may both be used.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ _NOISY = ("aiokafka", "faust", "mode", "kafka", "asyncio", "aiohttp")
 
 
 class RepeatFilter(logging.Filter):
-    """Lets a warning or error through a few times, then once in a while with a count.
+    """Filter that limits repeated warnings and errors.
 
-    Two are the same when logger, level and text are, whatever their fields: a broken producer must
-    not fill the disk with one line per record.
+    A period shows the first few repeats; the first line of the next period carries the number of
+    those that were held back. Two messages are equal when logger, level and text are, whatever
+    their fields: a broken producer must not fill the disk with one line per record.
 
     Args:
-        seconds: Length of the period in which only the first few are shown; 0 shows all.
-        clock: Monotonic seconds.
+        seconds: Length of the period; 0 shows everything.
+        clock: Monotonic clock, in seconds.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,19 +43,20 @@ class RepeatFilter(logging.Filter):
         self._seen: dict[tuple[str, int, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to show a record; a shown one carries `repeats` when some were held back."""
+        """Tell if a record is shown; it carries `repeats` when others were held back before it."""
         if self._seconds <= 0 or record.levelno < logging.WARNING:
             return True
         text = record.msg.get("event", "") if isinstance(record.msg, dict) else record.msg
         identity = (record.name, record.levelno, str(text))
         now = self._clock()
-        began, count = self._seen.get(identity, (now, 0))
+        period_start, count = self._seen.get(identity, (now, 0))
         held_back = 0
-        if now - began >= self._seconds:
-            held_back, began, count = max(0, count - _BURST), now, 0
+        if now - period_start >= self._seconds:
+            held_back, period_start, count = max(0, count - _BURST), now, 0
+        # Texts with varying parts would otherwise fill the memory: the oldest one is forgotten.
         if identity not in self._seen and len(self._seen) >= _REMEMBERED:
             self._seen.pop(next(iter(self._seen)))
-        self._seen[identity] = (began, count + 1)
+        self._seen[identity] = (period_start, count + 1)
         if held_back:
             if isinstance(record.msg, dict):
                 record.msg = {**record.msg, "repeats": held_back}
@@ -70,13 +72,13 @@ def configure(
     repeat_seconds: float = 10.0,
     stream: TextIO | None = None,
 ) -> None:
-    """Set logging up for the whole process. May be called again.
+    """Configure logging for the whole process. May be called again.
 
     Args:
         level: Least important level shown; libraries are shown from `warning` on.
         format: `auto` is pretty on a terminal and JSON elsewhere.
-        repeat_seconds: See `RepeatFilter`.
-        stream: Where to write; None is stderr.
+        repeat_seconds: Period of `RepeatFilter`.
+        stream: Text stream of the messages; None is stderr.
     """
     out = stream or sys.stderr
     pretty = format == "pretty" or (format == "auto" and out.isatty())
@@ -106,7 +108,7 @@ def configure(
         last.append(
             structlog.dev.ConsoleRenderer(
                 colors=out.isatty() and colours_wanted(),
-                # Its own way shows the variables of every frame.
+                # structlog's default shows the variables of every frame, which may hold secrets.
                 exception_formatter=structlog.dev.plain_traceback,
             )
         )

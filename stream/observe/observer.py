@@ -1,20 +1,20 @@
-"""What the Kafka edge tells, told on to metrics, health and logs."""
+"""Observer of a worker that updates metrics, health, traces and logs."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import structlog
 
+from stream.engine import StepResult
+from stream.observer import Observer
 from stream.records import Decoded, Reason, Rejected
+from stream.types import TP
 
 from .health import Health
 from .metrics import Metrics
 from .traces import Traces
-
-TP = tuple[str, int]
 
 _log = structlog.stdlib.get_logger("ember")
 
@@ -22,10 +22,8 @@ _AGAIN_SECONDS = 60.0
 """Between two words about the same thing."""
 
 
-class Observer:
-    """Satisfies the observer the Kafka edge asks for.
-
-    One canonical line per checkpoint, none per record.
+class ServiceObserver(Observer):
+    """Observer of the service: one log line per checkpoint, none per record.
 
     Args:
         metrics: To update.
@@ -57,7 +55,7 @@ class Observer:
         self._since = {"messages": 0, "rejected": 0, "scored": 0, "events": 0}
 
     def stepped(
-        self, tps: Sequence[TP], decoded: Decoded, result: Any, messages: int, seconds: float
+        self, tps: Sequence[TP], decoded: Decoded, result: StepResult, messages: int, seconds: float
     ) -> None:
         """One slice was processed, of partitions of one topic."""
         topic = tps[0][0]

@@ -1,8 +1,8 @@
-"""Spans of what a worker does, for OpenTelemetry: one a slice of records, one a checkpoint.
+"""Spans of a worker for OpenTelemetry: one per slice of records and one per checkpoint.
 
-Never one a record. Where they go is said by OpenTelemetry's own variables (`OTEL_EXPORTER_OTLP_*`,
-`OTEL_SERVICE_NAME`). A record's trace goes on in the headers of its events, whether or not these
-spans are written. Attributes follow the messaging conventions, which are still in development.
+OpenTelemetry's own variables set their destination (`OTEL_EXPORTER_OTLP_*`, `OTEL_SERVICE_NAME`).
+The headers of an event continue the trace of its record, with or without these spans. Attributes
+follow the messaging conventions, which are still in development.
 """
 
 from __future__ import annotations
@@ -13,20 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from ember_core.distribution import install_command
 from stream.errors import UserError
+from stream.types import TP
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
-TP = tuple[str, int]
-
 
 class Traces:
-    """Writes the spans.
+    """Writer of the spans.
 
     Args:
-        provider: Where tracers come from.
+        provider: OpenTelemetry's provider of tracers.
         group: Consumer group.
-        clock_ns: Nanoseconds since the epoch.
+        clock_ns: Wall clock, in nanoseconds since the epoch.
     """
 
     def __init__(
@@ -40,7 +39,7 @@ class Traces:
     def slice(
         self, tps: Sequence[TP], *, messages: int, events: int, refused: int, seconds: float
     ) -> None:
-        """A slice of partitions of an input topic has been processed, just now."""
+        """Write a span for a slice of an input topic's partitions that ended just now."""
         topic = tps[0][0]
         self._write(
             f"process {topic}",
@@ -59,21 +58,23 @@ class Traces:
         )
 
     def checkpoint(self, reason: str, *, seconds: float, rows: int) -> None:
-        """A checkpoint is durable, just now."""
+        """Write a span for a checkpoint that became durable just now."""
         self._write("checkpoint", seconds, {"ember.reason": reason, "ember.rows": rows})
 
     def _write(self, name: str, seconds: float, attributes: dict[str, Any]) -> None:
+        # Spans are written at their end, from a measured duration: nothing is open while the
+        # engine works.
         end = self._clock_ns()
         begin = end - round(seconds * 1e9)
         self._tracer.start_span(name, start_time=begin, attributes=attributes).end(end)
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send the remaining spans and shut the exporter down."""
         self._provider.shutdown()
 
 
 def make_traces(group: str, version: str) -> Traces:
-    """Traces that go where OpenTelemetry's variables say, over OTLP and HTTP.
+    """Create traces that are exported over OTLP and HTTP, as OpenTelemetry's variables say.
 
     Raises:
         UserError: If the extra is not installed.

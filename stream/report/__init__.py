@@ -1,6 +1,6 @@
-"""A backtest as one self-contained HTML page: what fired, where, why, and how good it was.
+"""Report of a backtest as one self-contained HTML page: episodes, causes and detection figures.
 
-Pure: a `Backtest` and its model in, text out; the same input gives the same bytes. The page loads
+A pure function of a `Backtest` and its model; the same input gives the same bytes. The page loads
 nothing, and needs its script only for the threshold slider.
 """
 

@@ -1,27 +1,29 @@
-"""The list of episodes of a key: when, how strong, and which channels."""
+"""List of a key's episodes: time, peak and channels."""
 
 from __future__ import annotations
 
 from stream.records import TopChannel
 
 from ._facts import Episode, KeyFacts
-from ._words import When, esc, number, odds, plural
+from ._words import TimeFormat, esc, number, odds, plural
 
 MOST = 12
 _CHANNELS = 5
 
 
-def episode_list(facts: KeyFacts, when: When) -> str:
-    """Table of the episodes with the highest peaks, in order of time; empty without any."""
+def episode_list(facts: KeyFacts, time_format: TimeFormat) -> str:
+    """Render the episodes with the highest peaks as a table in order of time; empty without any."""
     if not facts.episodes:
         return ""
     worst = sorted(facts.episodes, key=lambda e: -e.peak)[:MOST]
-    judged = facts.label is not None
-    rows = "".join(_row(e, facts, when, judged) for e in sorted(worst, key=lambda e: e.start_us))
-    left = len(facts.episodes) - len(worst)
-    said = f"The {MOST} highest peaks; {left:,} more are not listed."
-    note = f'<p class="soft">{said}</p>' if left else ""
-    verdict = '<th class="text">verdict</th>' if judged else ""
+    labelled = facts.label is not None
+    rows = "".join(
+        _row(e, facts, time_format, labelled) for e in sorted(worst, key=lambda e: e.start_us)
+    )
+    unlisted = len(facts.episodes) - len(worst)
+    sentence = f"The {MOST} highest peaks; {unlisted:,} more are not listed."
+    note = f'<p class="soft">{sentence}</p>' if unlisted else ""
+    verdict = '<th class="text">verdict</th>' if labelled else ""
     return (
         '<div class="wide"><table class="episodes"><thead><tr><th>from</th>'
         '<th class="text">until</th><th>rows</th><th class="text">peak</th>'
@@ -30,17 +32,17 @@ def episode_list(facts: KeyFacts, when: When) -> str:
     )
 
 
-def _row(episode: Episode, facts: KeyFacts, when: When, judged: bool) -> str:
+def _row(episode: Episode, facts: KeyFacts, time_format: TimeFormat, labelled: bool) -> str:
     if episode.end_us is None:
         end = "still open at the end"
     else:
-        end = when.moment(episode.end_us)
+        end = time_format.moment(episode.end_us)
     verdict = ""
-    if judged:
+    if labelled:
         css = "verdict-true" if episode.true else "verdict-false"
         verdict = f'<td class="text {css}">{_verdict(episode, facts)}</td>'
     return (
-        f'<tr><th>{esc(when.moment(episode.start_us))}</th><td class="text">{esc(end)}</td>'
+        f'<tr><th>{esc(time_format.moment(episode.start_us))}</th><td class="text">{esc(end)}</td>'
         f"<td>{episode.last - episode.first + 1:,}</td>"
         f'<td class="text">{episode.peak:.1f}<br>'
         f'<span class="soft">{odds(episode.peak)}</span></td>'
@@ -58,7 +60,7 @@ def _verdict(episode: Episode, facts: KeyFacts) -> str:
 
 
 def channel_bars(channels: tuple[TopChannel, ...]) -> str:
-    """Name, bar of the share, observed and expected, of each channel."""
+    """Render name, share, observed and expected value of each channel."""
     cells = []
     for c in channels[:_CHANNELS]:
         share = max(0.0, min(c.share, 1.0))

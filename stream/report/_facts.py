@@ -1,4 +1,4 @@
-"""What a backtest says of each key: its episodes, silences, labelled spans and evidence."""
+"""Results of a backtest by key: episodes, silences, labelled spans and evidence."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _anomaly = msgspec.json.Decoder(Anomaly)
 
 @dataclass(frozen=True)
 class Episode:
-    """From `firing` to `resolved`.
+    """Episode of a key, from `firing` to `resolved`.
 
     Attributes:
-        start_us: Event time it began.
-        end_us: Event time it ended; None while it is open at the end of the data.
+        start_us: Event time of its start.
+        end_us: Event time of its end; None while it is open at the end of the data.
         first: Scored row that fired.
         last: Last scored row of it, inclusive.
         peak: Largest severity.
         peak_row: Scored row of the peak.
-        channels: What made it improbable, at the peak where that is known.
-        true: It holds a labelled row; None without labels.
+        channels: Channels with the largest shares, at the peak where the event names them.
+        true: True if it holds a labelled row; None without labels.
     """
 
     start_us: int
@@ -50,21 +50,21 @@ class Episode:
 
 @dataclass
 class KeyFacts:
-    """One key.
+    """Results of one key.
 
     Attributes:
-        table: Its place in the data set and in `Backtest.scores`.
-        name: The key as text.
-        scores: Its scored rows.
-        trace: Its evidence.
-        episodes: In order of time.
-        silences: From and until when it sent nothing, event times; None: to the end.
-        anomalies: Row time and body of each.
-        label: 0/1 per scored row, or None.
+        table: Index in the data set and in `Backtest.scores`.
+        name: Key as text.
+        scores: Scored rows.
+        trace: Evidence of the rows.
+        episodes: Episodes in order of time.
+        silences: Start and end of each silence, event times; an end of None is that of the data.
+        anomalies: Row time and body of each anomaly.
+        label: Label of each scored row, 0 or 1; None without labels.
         spans: Labelled events: first row, one after the last, shape `(E, 2)`.
         delays: Rows from the start of each labelled event to its first flagged row; NaN: missed.
-        worth: The episodes held against the labels, or None.
-        known: Its place among the keys the model was trained on, or None.
+        evaluation: Evaluation of the episodes by the labels, or None.
+        known: Index among the keys of the training, or None.
     """
 
     table: int
@@ -77,23 +77,23 @@ class KeyFacts:
     label: NDArray[np.int8] | None = None
     spans: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
     delays: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    worth: EpisodeScores | None = None
+    evaluation: EpisodeScores | None = None
     known: int | None = None
 
     @property
     def fired(self) -> int:
-        """Episodes, as the figures count them: those at most ten rows apart are one."""
-        return self.worth.episodes if self.worth else len(self.episodes)
+        """Number of episodes, as the figures count them: those at most ten rows apart are one."""
+        return self.evaluation.episodes if self.evaluation else len(self.episodes)
 
     @property
     def caught(self) -> int:
-        """Labelled events with a flagged row."""
-        return self.worth.caught if self.worth else 0
+        """Number of labelled events with a flagged row."""
+        return self.evaluation.caught if self.evaluation else 0
 
     @property
     def false(self) -> int:
-        """Episodes without a labelled row."""
-        return self.worth.false_episodes if self.worth else 0
+        """Number of episodes without a labelled row."""
+        return self.evaluation.false_episodes if self.evaluation else 0
 
     @property
     def top(self) -> float:
@@ -102,19 +102,19 @@ class KeyFacts:
 
 
 def gather(result: Backtest, model: FleetModel) -> list[KeyFacts]:
-    """Facts of every key, in the order of the data."""
+    """Collect the results of every key, in the order of the data."""
     by_key: dict[bytes, list[Event]] = defaultdict(list)
     for event in result.events:
         by_key[event.key].append(event)
-    place = {key: number for number, key in enumerate(model.keys)}
+    model_index = {key: number for number, key in enumerate(model.keys)}
     return [
-        _facts(result, model, number, by_key.get(table.key, []), place.get(table.key))
+        _facts(result, model, number, by_key.get(table.key, []), model_index.get(table.key))
         for number, table in enumerate(result.dataset.tables)
     ]
 
 
 def _facts(
-    result: Backtest, model: FleetModel, number: int, events: list[Event], known: int | None
+    result: Backtest, model: FleetModel, number: int, events: list[Event], model_index: int | None
 ) -> KeyFacts:
     scores, table = result.scores[number], result.dataset.tables[number]
     silences: list[tuple[int, int | None]] = []
@@ -126,88 +126,98 @@ def _facts(
             continue
         body = _trigger.decode(event.body)
         if body.labels.get("alertname") != _SILENT:
-            if body.reason == "evidence":  # silences are told by themselves
+            if body.reason == "evidence":  # silences have alerts of their own
                 fired.append((event, body))
         elif body.status == "firing":
             silences.append((event.time_us, None))
         else:
-            since = silences.pop()[0] if silences else _micros(body.starts_at)
-            silences.append((since, event.time_us))
+            start_us = silences.pop()[0] if silences else _micros(body.starts_at)
+            silences.append((start_us, event.time_us))
     pipeline = model.pipeline
     config = pipeline.config
-    waits = known is None and len(scores.score) < len(result.dataset.rows(number, "scored"))
-    quiet = config.quiet_rows if known is not None and not result.warm else 0
-    free = max(config.warmup_alarm, config.quiet_rows) - config.warmup_score if waits else quiet
+    # The first row that may fire, as the engine counts it: an unknown key warms up; a known one
+    # rests for `quiet_rows`, because a replay without warm-up begins with a fresh state.
+    warms_up = model_index is None and len(scores.score) < len(
+        result.dataset.rows(number, "scored")
+    )
+    quiet_rows = config.quiet_rows if model_index is not None and not result.warm else 0
+    first_free = (
+        max(config.warmup_alarm, config.quiet_rows) - config.warmup_score
+        if warms_up
+        else quiet_rows
+    )
     facts = KeyFacts(
         table=number,
         name=text_of(table.key),
         scores=scores,
-        trace=trace(scores.severity, pipeline.motor, max(free, 0)),
+        trace=trace(scores.severity, pipeline.motor, max(first_free, 0)),
         episodes=_episodes(fired, scores),
         silences=silences,
         anomalies=anomalies,
         label=result.labels(number) if len(scores.score) else None,
-        known=known,
+        known=model_index,
     )
-    _judge(facts)
+    _evaluate(facts)
     return facts
 
 
 def _episodes(fired: list[tuple[Event, Trigger]], scores: KeyScores) -> list[Episode]:
-    """Pairs of firing and resolved; the last may be open, the first may have begun earlier."""
+    """Pair firing with resolved triggers; the last may be open, the first may lack its firing."""
     out: list[Episode] = []
-    begun: tuple[Event, Trigger] | None = None
+    opened: tuple[Event, Trigger] | None = None
     for event, body in fired:
         if body.status == "firing":
-            begun = (event, body)
+            opened = (event, body)
             continue
-        first = begun[1] if begun else None
+        first = opened[1] if opened else None
         out.append(_episode(scores, first, body, event.time_us))
-        begun = None
-    if begun is not None:
-        out.append(_episode(scores, begun[1], None, None))
+        opened = None
+    if opened is not None:
+        out.append(_episode(scores, opened[1], None, None))
     return out
 
 
 def _episode(
-    scores: KeyScores, begun: Trigger | None, ended: Trigger | None, end_us: int | None
+    scores: KeyScores, opened: Trigger | None, resolved: Trigger | None, end_us: int | None
 ) -> Episode:
-    body = ended or begun
+    body = resolved or opened
     assert body is not None
     start_us = _micros(body.starts_at)
-    until = int(scores.time_us[-1]) if end_us is None else end_us
+    last_us = int(scores.time_us[-1]) if end_us is None else end_us
     first = int(np.searchsorted(scores.time_us, start_us))
-    last = max(int(np.searchsorted(scores.time_us, until, side="right")) - 1, first)
-    inside = scores.severity[first : last + 1]
-    # The peak's memory holds three channels; where the first row was the peak, it named five.
-    named = max((b for b in (begun, ended) if b), key=lambda b: (b.peak, len(b.top_channels)))
+    last = max(int(np.searchsorted(scores.time_us, last_us, side="right")) - 1, first)
+    severities = scores.severity[first : last + 1]
+    # The state of a key keeps three channels of the peak; a firing trigger names five of its row.
+    strongest = max(
+        (b for b in (opened, resolved) if b), key=lambda b: (b.peak, len(b.top_channels))
+    )
     return Episode(
         start_us=start_us,
         end_us=end_us,
         first=first,
         last=last,
-        peak=float(inside.max()) if inside.size else body.peak,
-        peak_row=first + (int(inside.argmax()) if inside.size else 0),
-        channels=tuple(named.top_channels),
+        peak=float(severities.max()) if severities.size else body.peak,
+        peak_row=first + (int(severities.argmax()) if severities.size else 0),
+        channels=tuple(strongest.top_channels),
     )
 
 
-def _judge(facts: KeyFacts) -> None:
-    """Hold episodes against labels, by the definitions of `ember_core.evaluate`."""
+def _evaluate(facts: KeyFacts) -> None:
+    """Compare episodes with labels, by the definitions of `ember_core.evaluate`."""
     if facts.label is None:
         return
     flags = flagged(len(facts.label), [(e.first, e.last) for e in facts.episodes])
     edges = np.flatnonzero(np.diff(np.concatenate(([0], facts.label, [0]))))
     facts.spans = edges.reshape(-1, 2).astype(np.int64)
     facts.delays = detection_delay(facts.label, flags)
-    facts.worth = episode_scores(facts.label, flags)
+    facts.evaluation = episode_scores(facts.label, flags)
     facts.episodes = [
         replace(e, true=bool(facts.label[e.first : e.last + 1].any())) for e in facts.episodes
     ]
 
 
 def flagged(rows: int, episodes: list[tuple[int, int]]) -> NDArray[np.bool_]:
-    """True in every row of the episodes (first and last row, inclusive), shape `(rows,)`."""
+    """Return a mask `(rows,)` of the rows inside episodes (first and last row, inclusive)."""
     flags = np.zeros(rows, dtype=bool)
     for first, last in episodes:
         flags[first : last + 1] = True
@@ -215,5 +225,5 @@ def flagged(rows: int, episodes: list[tuple[int, int]]) -> NDArray[np.bool_]:
 
 
 def _micros(text: str) -> int:
-    """Inverse of `stream.records.rfc3339`."""
+    """Parse an event time; the inverse of `stream.records.rfc3339`."""
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)

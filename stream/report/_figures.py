@@ -1,4 +1,4 @@
-"""The table of detection figures, and what each of them means in plain words."""
+"""Table of detection figures, with a definition of each in plain words."""
 
 from __future__ import annotations
 
@@ -13,54 +13,57 @@ FIGURES = {
     "vus_pr": (
         "VUS-PR",
         (
-            "How well the score ranks labelled records above all others, with some tolerance at "
-            "the edges of each label. 1 is perfect; the row of random scores shows what chance "
-            "reaches. It needs no threshold."
+            "Ranking of labelled records above all others by their score, with some tolerance at "
+            "the edges of each label. 1 is perfect; the row of random scores shows the value of "
+            "chance. It needs no threshold."
         ),
     ),
     "auc_pr": (
         "AUC-PR",
-        "The same without tolerance: record by record, exactly as labelled.",
+        "The same ranking without tolerance: record by record, exactly as labelled.",
     ),
     "best_f1": (
         "best F1",
         (
-            "The balance of precision and recall at the best threshold anyone could pick after "
-            "having seen the labels: an upper bound, not a promise."
+            "Balance of precision and recall at the best threshold that could be chosen with "
+            "knowledge of the labels: an upper bound, not a promise."
         ),
     ),
     "f1": (
         "F1",
         (
-            "The same balance for the records inside the episodes, with the threshold that was "
-            "set before any label was seen."
+            "The same balance for the records inside episodes, at the threshold that was set "
+            "without knowledge of the labels."
         ),
     ),
-    "precision": ("precision", "Of the records inside episodes, the share that is labelled."),
-    "recall": ("recall", "Of the labelled records, the share that lies inside an episode."),
+    "precision": ("precision", "Share of the records inside episodes that are labelled."),
+    "recall": ("recall", "Share of the labelled records that lie inside an episode."),
     "events": (
         "caught",
         (
             "Labelled events (unbroken runs of labelled records) with at least one record inside "
-            "an episode, of all there are."
+            "an episode, and the number of all labelled events."
         ),
     ),
     "false": (
         "false",
         (
-            "Episodes that touch no labelled record, of all episodes: what somebody is paged for "
-            "in vain."
+            "Episodes without a labelled record, for which somebody is paged in vain, and the "
+            "number of all episodes."
         ),
     ),
     "ef1": (
         "EF1",
-        "The balance of events caught and episodes that were true: what an operator feels.",
+        (
+            "Balance of the share of events caught and the share of true episodes: the figure "
+            "closest to an operator's experience."
+        ),
     ),
     "false_episodes_per_1000": ("false per 1,000", "False episodes for every 1,000 records."),
     "delay_records": (
         "delay",
         (
-            "Records from the start of an event to the first one inside an episode, in the mean "
+            "Records from the start of an event to the first one inside an episode, as the mean "
             "over the events caught."
         ),
     ),
@@ -76,11 +79,11 @@ BASELINES = {
 
 
 def figures_section(figures: Mapping[str, Any], baselines: Mapping[str, Any]) -> str:
-    """Table and explanations.
+    """Render the table and its definitions.
 
     Args:
-        figures: As `Backtest.figures` gives them; empty: there is no section.
-        baselines: As `Backtest.baseline_figures` gives them.
+        figures: Result of `Backtest.figures`; empty: there is no section.
+        baselines: Result of `Backtest.baseline_figures`.
     """
     if not figures:
         return ""
@@ -88,9 +91,9 @@ def figures_section(figures: Mapping[str, Any], baselines: Mapping[str, Any]) ->
     per_key = figures["per_key"]
     order = sorted(per_key, key=lambda key: per_key[key].get("vus_pr") or -1.0)
     body = "".join(_row(key, per_key[key]) for key in order[:_SHOWN_KEYS])
-    left = len(order) - _SHOWN_KEYS
-    if left > 0:
-        body += _note(f"{left:,} keys with a higher VUS-PR are left out of this table.")
+    omitted = len(order) - _SHOWN_KEYS
+    if omitted > 0:
+        body += _note(f"{omitted:,} keys with a higher VUS-PR are left out of this table.")
     worst = {name: entry["value"] for name, entry in figures["worst"].items()}
     mean = {**figures["mean"], **_counts(figures["pooled"])}
     summary = _row("mean, counts added up", mean, "mean") + _row("worst", worst, "worst")
@@ -98,15 +101,18 @@ def figures_section(figures: Mapping[str, Any], baselines: Mapping[str, Any]) ->
         _row(BASELINES.get(name, name), row, "baseline") for name, row in baselines.items()
     )
     if chance:
-        chance = _note("For comparison, on the same records, in the mean over all keys:") + chance
-    said = "".join(f"<dt>{esc(head)}</dt><dd>{esc(text)}</dd>" for head, text in FIGURES.values())
+        chance = _note("For comparison, on the same records, as the mean over all keys:") + chance
+    definitions = "".join(
+        f"<dt>{esc(head)}</dt><dd>{esc(text)}</dd>" for head, text in FIGURES.values()
+    )
     return (
-        '<section id="figures"><h2>How good it was</h2>'
-        "<p>Held against the labels, which neither training nor scoring ever reads. Nothing is "
-        "adjusted: a fault counts as found only where a record inside it is flagged.</p>"
+        '<section id="figures"><h2>Detection quality</h2>'
+        "<p>Measured by the labels, which neither training nor scoring ever reads. Nothing is "
+        "adjusted: a fault counts as caught only if a record inside it is flagged.</p>"
         f'<div class="wide"><table class="figures"><thead><tr><th scope="col">key</th>{heads}</tr>'
         f"</thead><tbody>{body}</tbody><tbody>{summary}</tbody><tbody>{chance}</tbody></table></div>"
-        f'<details><summary>What the figures mean</summary><dl class="said">{said}</dl></details>'
+        "<details><summary>Definitions of the figures</summary>"
+        f'<dl class="definitions">{definitions}</dl></details>'
         "</section>"
     )
 
@@ -118,8 +124,8 @@ def _row(name: str, row: Mapping[str, Any], css: str = "") -> str:
 
 def _cell(column: str, row: Mapping[str, Any]) -> str:
     if column in ("events", "false"):
-        part, whole = ("caught", "events") if column == "events" else ("false_episodes", "episodes")
-        return f"{row[part]:,} / {row[whole]:,}" if row.get(whole) is not None else "–"
+        part, total = ("caught", "events") if column == "events" else ("false_episodes", "episodes")
+        return f"{row[part]:,} / {row[total]:,}" if row.get(total) is not None else "–"
     value = row.get(column)
     if value is None:
         return "–"

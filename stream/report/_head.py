@@ -1,4 +1,4 @@
-"""The head of the page: one sentence, a few numbers, and what became of the records."""
+"""Head of the page: a summary, a few numbers, and the outcomes of the records."""
 
 from __future__ import annotations
 
@@ -9,66 +9,71 @@ from stream.backtest import Backtest
 from stream.records import Reason
 
 from ._facts import KeyFacts
-from ._words import When, esc, plural
+from ._words import TimeFormat, esc, plural
 
 OUTCOMES = {
-    "scored": "scored, judged by the model",
-    "warming": "taken in while their key, unknown to the model, still warms up; not judged",
-    "windowed": "taken into an interval that was still open at the end",
-    "late": "not newer than the key's last record: counted, never applied",
-    "repeated": "absorbed already",
-    "absent": "no message at that offset",
+    "scored": "scored by the model",
+    "warming": "absorbed while the key, unknown to the model, warms up; not scored",
+    "windowed": "absorbed into an interval that was still open at the end",
+    "late": "not newer than the key's last record: counted, not absorbed",
+    "repeated": "absorbed before",
+    "absent": "no message at this offset",
     Reason.NO_CHANNELS: "refused: none of the model's channels had a value",
-    Reason.OUT_OF_RANGE: "refused: a value beyond any physical range",
+    Reason.OUT_OF_RANGE: "refused: a value beyond the accepted range",
     Reason.KEY_LIMIT: "refused: more keys than state.max_keys allows",
     Reason.WRONG_PARTITION: "refused: the key's state is in another partition",
 }
 
 
 def head(
-    result: Backtest, model: FleetModel, facts: list[KeyFacts], sources: Sequence[str], when: When
+    result: Backtest,
+    model: FleetModel,
+    facts: list[KeyFacts],
+    sources: Sequence[str],
+    time_format: TimeFormat,
 ) -> str:
-    """Title, lead, tiles, and two tables."""
+    """Render title, summary, tiles, and two tables."""
     title = f"Backtest of {esc(model.name)}"
     return (
         f'<h1>{title}</h1><p class="lead">{esc(_lead(result, facts))}</p>'
         f'<div class="tiles">{_tiles(result, facts)}</div>'
         '<section id="about"><h2>Model, data and records</h2><div class="about"><div>'
-        f'<table class="facts"><tbody>{_about(result, model, facts, sources, when)}</tbody></table>'
-        '</div><div><table class="outcomes"><thead><tr><th colspan="3">What became of the '
-        f"records</th></tr></thead><tbody>{_outcomes(result)}</tbody></table></div></div></section>"
+        '<table class="facts"><tbody>'
+        f"{_about(result, model, facts, sources, time_format)}</tbody></table>"
+        '</div><div><table class="outcomes"><thead><tr><th colspan="3">Records by outcome</th>'
+        f"</tr></thead><tbody>{_outcomes(result)}</tbody></table></div></div></section>"
     )
 
 
 def _lead(result: Backtest, facts: list[KeyFacts]) -> str:
-    """The result in one breath."""
+    """Summarise the result in a sentence."""
     fired = sum(f.fired for f in facts)
     records = plural(sum(result.counts.values()), "record")
     alive = sum(bool(f.episodes) for f in facts)
     text = f"{plural(fired, 'episode')} on {alive:,} of {plural(len(facts), 'key')} in {records}"
-    judged = [f for f in facts if f.label is not None]
-    if judged:
-        events = sum(len(f.spans) for f in judged)
+    labelled = [f for f in facts if f.label is not None]
+    if labelled:
+        events = sum(len(f.spans) for f in labelled)
         text += (
-            f"; {sum(f.caught for f in judged):,} of {plural(events, 'labelled event')} caught, "
-            f"{plural(sum(f.false for f in judged), 'false episode')}"
+            f"; {sum(f.caught for f in labelled):,} of {plural(events, 'labelled event')} caught, "
+            f"{plural(sum(f.false for f in labelled), 'false episode')}"
         )
     return text + "."
 
 
 def _tiles(result: Backtest, facts: list[KeyFacts]) -> str:
-    judged = [f for f in facts if f.label is not None]
+    labelled = [f for f in facts if f.label is not None]
     tiles = [
         (f"{sum(result.counts.values()):,}", "records", ""),
         (f"{len(facts):,}", "keys", ""),
         (f"{sum(len(f.anomalies) for f in facts):,}", "anomalies", ""),
         (f"{sum(f.fired for f in facts):,}", "episodes", "hot"),
     ]
-    if judged:
-        events = sum(len(f.spans) for f in judged)
+    if labelled:
+        events = sum(len(f.spans) for f in labelled)
         tiles += [
-            (f"{sum(f.caught for f in judged):,} / {events:,}", "labelled events caught", ""),
-            (f"{sum(f.false for f in judged):,}", "false episodes", ""),
+            (f"{sum(f.caught for f in labelled):,} / {events:,}", "labelled events caught", ""),
+            (f"{sum(f.false for f in labelled):,}", "false episodes", ""),
         ]
     silences = sum(len(f.silences) for f in facts)
     if silences:
@@ -84,28 +89,28 @@ def _about(
     model: FleetModel,
     facts: list[KeyFacts],
     sources: Sequence[str],
-    when: When,
+    time_format: TimeFormat,
 ) -> str:
     motor, config = model.pipeline.motor, model.pipeline.config
-    known = sum(f.known is not None for f in facts)
+    known_keys = sum(f.known is not None for f in facts)
     window = "each record is a row"
     if result.window.mode == "time":
-        window = f"a row per {when.length(result.window.interval_us)} of event time"
+        window = f"a row per {time_format.length(result.window.interval_us)} of event time"
     rows = [
         ("Model", f"{esc(model.name)}, version {esc(model.version)}"),
         ("SHA-256", f"<code>{esc(model.sha256 or 'not saved')}</code>"),
         ("Data", ", ".join(f"<code>{esc(s)}</code>" for s in sources)),
-        ("Time", esc(_span(facts, when))),
+        ("Time", esc(_span(facts, time_format))),
         ("Channels", f"{len(model.channels):,}"),
-        ("Keys", f"{len(facts):,}, of which {known:,} known from training"),
+        ("Keys", f"{len(facts):,}, {known_keys:,} of them known from training"),
         ("Rows", esc(window)),
         ("Anomaly", f"a row from severity {config.anomaly_severity:g}"),
         ("Episode", f"fires at evidence {motor.on:.2f}, resolves below {motor.off:.2f}"),
         (
             "Evidence",
             (
-                f"leaky mean of severity over {motor.time_constant_rows:g} rows; after an episode "
-                f"{motor.refractory_rows} rows of rest"
+                f"leaky mean of severity over {motor.time_constant_rows:g} rows; refractory for "
+                f"{motor.refractory_rows} rows after an episode"
             ),
         ),
     ]
@@ -116,18 +121,19 @@ def _about(
     )
 
 
-def _span(facts: list[KeyFacts], when: When) -> str:
+def _span(facts: list[KeyFacts], time_format: TimeFormat) -> str:
     times = [f.scores.time_us for f in facts if len(f.scores.time_us)]
     if not times:
         return "nothing was scored"
     first, last = min(int(t[0]) for t in times), max(int(t[-1]) for t in times)
-    return f"{when.moment(first)} to {when.moment(last)} ({when.length(last - first)})"
+    length = time_format.length(last - first)
+    return f"{time_format.moment(first)} to {time_format.moment(last)} ({length})"
 
 
 def _outcomes(result: Backtest) -> str:
     rows = []
     for name, n in sorted(result.counts.items(), key=lambda item: -item[1]):
         text = OUTCOMES.get(name, "refused")
-        said = f'<td class="text soft">{text}</td>'
-        rows.append(f'<tr><th scope="row">{esc(name)}</th><td>{n:,}</td>{said}</tr>')
+        explanation = f'<td class="text soft">{text}</td>'
+        rows.append(f'<tr><th scope="row">{esc(name)}</th><td>{n:,}</td>{explanation}</tr>')
     return "".join(rows)

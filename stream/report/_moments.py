@@ -1,4 +1,4 @@
-"""Small multiples: the channels that mattered, around the worst moments of a key."""
+"""Small multiples: the top channels around the worst moments of a key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stream.records import TopChannel
 
 from ._facts import KeyFacts
 from ._svg import Scale, decimate, gaps, line, rect
-from ._words import When, esc, number
+from ._words import TimeFormat, esc, number
 
 CHANNELS = 4
 MOMENTS = 3
@@ -25,7 +25,7 @@ _MOST_EXPECTED = 24
 
 @dataclass(frozen=True)
 class Moment:
-    """What is looked at: first and last scored row, and the channels by falling share."""
+    """A stretch of rows to draw: first and last scored row, and channels by falling share."""
 
     first: int
     last: int
@@ -33,26 +33,33 @@ class Moment:
     channels: tuple[TopChannel, ...]
 
 
-def moments(facts: KeyFacts, when: When) -> list[Moment]:
-    """The worst episodes; where nothing fired, the strongest anomaly."""
+def moments(facts: KeyFacts, time_format: TimeFormat) -> list[Moment]:
+    """Return the worst episodes, or the strongest anomaly where nothing fired."""
     worst = sorted(facts.episodes, key=lambda e: -e.peak)[:MOMENTS]
     if worst:
         return [
-            Moment(e.first, e.last, f"Episode of {when.moment(e.start_us)}", e.channels[:CHANNELS])
+            Moment(
+                e.first,
+                e.last,
+                f"Episode of {time_format.moment(e.start_us)}",
+                e.channels[:CHANNELS],
+            )
             for e in worst
         ]
     if not facts.anomalies:
         return []
     time_us, body = max(facts.anomalies, key=lambda a: a[1].severity)
     row = int(np.searchsorted(facts.scores.time_us, time_us))
-    title = f"Strongest anomaly, {when.moment(time_us)} (nothing fired)"
+    title = f"Strongest anomaly, {time_format.moment(time_us)} (nothing fired)"
     return [Moment(row, row, title, tuple(body.top_channels[:CHANNELS]))]
 
 
-def small_multiples(facts: KeyFacts, result: Backtest, model: FleetModel, when: When) -> str:
-    """One row of drawings per moment."""
+def small_multiples(
+    facts: KeyFacts, result: Backtest, model: FleetModel, time_format: TimeFormat
+) -> str:
+    """Render one row of drawings per moment."""
     out = []
-    for moment in moments(facts, when):
+    for moment in moments(facts, time_format):
         drawings = "".join(
             _drawing(facts, result, model, moment, channel) for channel in moment.channels
         )
@@ -74,9 +81,9 @@ def _drawing(
     end = int(scored[min(moment.last + pad, len(scored) - 1)])
     rows = result.dataset.rows(facts.table, "scored")
     time = table.time_us[rows]
-    inside = rows[(time >= begin) & (time <= end)]
-    inside = inside[np.argsort(table.time_us[inside], kind="stable")]
-    t, y = table.time_us[inside].astype(np.float64), table.values[inside, column]
+    shown_rows = rows[(time >= begin) & (time <= end)]
+    shown_rows = shown_rows[np.argsort(table.time_us[shown_rows], kind="stable")]
+    t, y = table.time_us[shown_rows].astype(np.float64), table.values[shown_rows, column]
     y = np.where(np.isfinite(y), y, np.nan)
     expected = _expected(facts, channel.name, begin, end)
     band = _usual(model, facts, column)
@@ -106,21 +113,21 @@ def _drawing(
 def _expected(
     facts: KeyFacts, name: str, begin: int, end: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Times and values the anomalies of the stretch say were expected of a channel."""
-    found = [
+    """Return times and expected values of a channel, as the anomalies of the stretch name them."""
+    points = [
         (time_us, top.expected)
         for time_us, body in facts.anomalies
         if begin <= time_us <= end
         for top in body.top_channels
         if top.name == name and top.expected is not None
     ]
-    found = found[:: max(1, -(-len(found) // _MOST_EXPECTED))]
-    pairs = np.asarray(found, dtype=np.float64).reshape(-1, 2)
+    points = points[:: max(1, -(-len(points) // _MOST_EXPECTED))]
+    pairs = np.asarray(points, dtype=np.float64).reshape(-1, 2)
     return pairs[:, 0], pairs[:, 1]
 
 
 def _usual(model: FleetModel, facts: KeyFacts, column: int) -> tuple[float, float] | None:
-    """Two usual deviations around the mean the key had in training."""
+    """Return the key's usual range in training: two deviations around the mean."""
     if facts.known is None:
         return None
     mean = float(model.key_state["norm_mean"][facts.known, column])
@@ -131,10 +138,10 @@ def _usual(model: FleetModel, facts: KeyFacts, column: int) -> tuple[float, floa
 def _value_scale(
     y: NDArray[np.float64], expected: NDArray[np.float64], band: tuple[float, float] | None
 ) -> Scale:
-    known = np.concatenate([y[~np.isnan(y)], expected])
-    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    drawn = np.concatenate([y[~np.isnan(y)], expected])
+    low, high = (float(drawn.min()), float(drawn.max())) if drawn.size else (0.0, 1.0)
     if band is not None:
-        # The band is context: it may widen the axis, but not flatten what is to be seen.
+        # The band is context: it may widen the axis, but must not flatten the curve.
         room = high - low or abs(high) or 1.0
         low, high = max(min(low, band[0]), low - room), min(max(high, band[1]), high + room)
     if high <= low:

@@ -1,7 +1,7 @@
-"""What the motor neuron would have done at another threshold, without running the model again.
+"""Episodes of the motor neuron at other thresholds, without running the model again.
 
-Evidence does not depend on the on-threshold, and an episode lives inside one *excursion*: a run
-of rows whose evidence is not below the off-threshold. Only those rows matter.
+Evidence does not depend on the on-threshold. An episode lies inside one *excursion*: a run of rows
+whose evidence is not below the off-threshold. Only those rows matter.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from ember_core.pipeline import MotorNeuron, leaky
 
-STEPS = 1_000  # of evidence, in the numbers handed to the page
+STEPS = 1_000  # the page's script gets evidence as whole multiples of 1 / STEPS
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """Evidence of one key and where it may fire. `T` scored rows, `X` excursions.
+    """Evidence of one key and its excursions. `T` scored rows, `X` excursions.
 
     Attributes:
         evidence: Shape `(T,)`.
@@ -35,41 +35,41 @@ class Trace:
     refractory: int
 
     def episodes(self, on: float) -> list[tuple[int, int]]:
-        """First and last flagged row of every episode at an on-threshold, as the engine has them.
+        """Return first and last flagged row of every episode, as the engine would have them.
 
         Args:
-            on: The threshold; above the off-threshold the excursions were cut by.
+            on: Threshold at which evidence fires, above the off-threshold.
         """
         out = []
         free, size = self.free, len(self.evidence)
         for x in np.flatnonzero(self.peaks >= on).tolist():
             start, end = self.spans[x].tolist()
             begin = max(start, free)
-            over = np.flatnonzero(self.evidence[begin:end] >= on)
-            if not over.size:
+            firing_rows = np.flatnonzero(self.evidence[begin:end] >= on)
+            if not firing_rows.size:
                 continue
             # The row that resolves belongs to the episode.
-            out.append((begin + int(over[0]), min(end, size - 1)))
+            out.append((begin + int(firing_rows[0]), min(end, size - 1)))
             free = end + self.refractory + 1
         return out
 
 
 def trace(severity: NDArray[np.float32], motor: MotorNeuron, free: int = 0) -> Trace:
-    """Evidence of one key's rows, from rest.
+    """Compute the evidence of one key's rows, from the initial state.
 
     Args:
-        severity: Shape `(T,)`.
-        motor: Its thresholds and leak.
+        severity: Severity of the rows, shape `(T,)`.
+        motor: Motor neuron, for its thresholds and time constant.
         free: First row that may fire.
     """
     evidence = leaky(severity, motor.time_constant_rows)
-    above = np.concatenate([[False], evidence >= motor.off, [False]])
-    change = above[1:] != above[:-1]
-    spans = np.flatnonzero(change).reshape(-1, 2).astype(np.int64)
+    excited = np.concatenate([[False], evidence >= motor.off, [False]])
+    edges = excited[1:] != excited[:-1]
+    spans = np.flatnonzero(edges).reshape(-1, 2).astype(np.int64)
     peaks = np.array([evidence[a:b].max() for a, b in spans.tolist()])
     return Trace(evidence, spans, peaks, free, motor.refractory_rows)
 
 
 def packed(evidence: NDArray[np.float64]) -> NDArray[np.uint16]:
-    """Evidence in whole steps, rounded down, for the page's script."""
+    """Convert evidence to whole steps, rounded down, for the page's script."""
     return np.clip(np.floor(evidence * STEPS), 0, 65_535).astype("<u2")

@@ -1,4 +1,4 @@
-"""The whole page."""
+"""Assembly of the page."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ._head import head
 from ._moments import small_multiples
 from ._sweep import slider_section
 from ._timeline import Axes, timeline
-from ._words import When, esc, plural
+from ._words import TimeFormat, esc, plural
 
-OPEN_KEYS = 8  # shown at once; the others unfold
+OPEN_KEYS = 8  # shown open; the others are folded
 DRAWN_KEYS = 24
 LISTED_KEYS = 400
 
@@ -51,29 +51,35 @@ def render(
     baselines: Mapping[str, Any] | None = None,
     sources: Sequence[str] = (),
 ) -> str:
-    """Tell a backtest as a page.
+    """Render a backtest as a page.
 
     Args:
         result: The backtest.
-        model: The model it was made with.
-        figures: As `Backtest.figures` gives them; empty or None: the page has no such table.
-        baselines: As `Backtest.baseline_figures` gives them.
-        sources: What the data were called on the command line.
+        model: The model of the backtest.
+        figures: Result of `Backtest.figures`; empty or None: the page has no such table.
+        baselines: Result of `Backtest.baseline_figures`.
+        sources: Names of the data on the command line.
 
     Returns:
         HTML that loads nothing. All text of the data is escaped.
     """
-    facts, when = gather(result, model), When.of(result)
+    facts, time_format = gather(result, model), TimeFormat.of(result)
     order = sorted(facts, key=lambda f: (-bool(f.episodes), -f.top, f.name))
     drawn = [f for f in order if len(f.scores.score)][:DRAWN_KEYS]
     axes = Axes.of(facts, model)
     cards = "".join(
-        _card(i, f, timeline(f, axes, when, i), small_multiples(f, result, model, when), when)
+        _card(
+            i,
+            f,
+            timeline(f, axes, time_format, i),
+            small_multiples(f, result, model, time_format),
+            time_format,
+        )
         for i, f in enumerate(drawn)
     )
     body = "".join(
         (
-            head(result, model, facts, sources, when),
+            head(result, model, facts, sources, time_format),
             figures_section(figures or {}, baselines or {}),
             slider_section(facts, drawn, axes, model),
             _keys(order, drawn, cards),
@@ -86,7 +92,7 @@ def render(
 def _document(title: str, body: str) -> str:
     css = files(__package__).joinpath("report.css").read_text("utf-8")
     script = files(__package__).joinpath("report.js").read_text("utf-8")
-    # The policy lets this one script run and nothing be loaded, whatever the data hold.
+    # The policy allows this one script and no loading, whatever the data contain.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     return (
@@ -98,21 +104,21 @@ def _document(title: str, body: str) -> str:
     )
 
 
-def _card(index: int, facts: KeyFacts, drawing: str, channels: str, when: When) -> str:
-    """One key: time line, episodes, channels; folded where it is not among the first."""
-    said = [
+def _card(index: int, facts: KeyFacts, drawing: str, channels: str, time_format: TimeFormat) -> str:
+    """Render one key: time line, episodes, channels; folded unless it is among the first."""
+    counts = [
         plural(len(facts.episodes), "episode"),
         plural(len(facts.anomalies), "anomaly", "anomalies"),
     ]
     if facts.label is not None:
-        said.append(f"{facts.caught:,} of {plural(len(facts.spans), 'labelled event')} caught")
-        said.append(plural(facts.false, "false episode"))
+        counts.append(f"{facts.caught:,} of {plural(len(facts.spans), 'labelled event')} caught")
+        counts.append(plural(facts.false, "false episode"))
     if facts.silences:
-        said.append(plural(len(facts.silences), "silence"))
+        counts.append(plural(len(facts.silences), "silence"))
     if facts.known is None:
-        said.append("unknown to the model")
-    title = f'<h3>{esc(facts.name)}</h3><span class="said">{", ".join(said)}</span>'
-    inner = f'<div class="wide">{drawing}</div>' + episode_list(facts, when) + channels
+        counts.append("unknown to the model")
+    title = f'<h3>{esc(facts.name)}</h3><span class="counts">{", ".join(counts)}</span>'
+    inner = f'<div class="wide">{drawing}</div>' + episode_list(facts, time_format) + channels
     if index < OPEN_KEYS:
         return f'<article class="key" id="k{index}"><header>{title}</header>{inner}</article>'
     summary = f"<summary><span>{title}</span></summary>"
@@ -128,31 +134,35 @@ def _keys(order: list[KeyFacts], drawn: list[KeyFacts], cards: str) -> str:
     )
     note = ""
     if len(drawn) < len(order):
-        note = f" Drawn are the {len(drawn):,} liveliest of {plural(len(order), 'key')}."
+        note = f" The first {len(drawn):,} of {plural(len(order), 'key')} are drawn."
     return (
         '<section id="keys"><h2>Key by key</h2>'
-        f"<p>What fired comes first, then by the highest evidence.{note}</p>"
+        f"<p>Keys that fired come first, then those with the highest evidence.{note}</p>"
         f'<ul class="legend">{legend}</ul>{cards}{_list(order, drawn, labelled)}</section>'
     )
 
 
 def _list(order: list[KeyFacts], drawn: list[KeyFacts], labelled: bool) -> str:
-    """All keys in one folded table, those with a drawing as links."""
-    place = {f.table: i for i, f in enumerate(drawn)}
+    """Render all keys in one folded table; those with a drawing are links."""
+    index_of = {f.table: i for i, f in enumerate(drawn)}
     rows = []
     for f in order[:LISTED_KEYS]:
-        at = place.get(f.table)
-        name = esc(f.name) if at is None else f'<a href="#k{at}">{esc(f.name)}</a>'
+        index = index_of.get(f.table)
+        name = esc(f.name) if index is None else f'<a href="#k{index}">{esc(f.name)}</a>'
         cells = [len(f.scores.score), len(f.anomalies), len(f.episodes)]
         text = "".join(f"<td>{n:,}</td>" for n in cells) + f"<td>{f.top:.2f}</td>"
         if labelled:
             text += f"<td>{f.caught:,} / {len(f.spans):,}</td><td>{f.false:,}</td>"
         rows.append(f'<tr><th scope="row">{name}</th>{text}</tr>')
-    left = len(order) - len(rows)
-    note = f'<p class="soft">{left:,} quieter keys are left out.</p>' if left else ""
-    more = "<th>events caught</th><th>false episodes</th>" if labelled else ""
+    unlisted = len(order) - len(rows)
+    note = (
+        f'<p class="soft">{unlisted:,} keys with less evidence are left out.</p>'
+        if unlisted
+        else ""
+    )
+    label_heads = "<th>events caught</th><th>false episodes</th>" if labelled else ""
     heads = ("key", "rows scored", "anomalies", "episodes", "highest evidence")
-    head = "".join(f"<th>{text}</th>" for text in heads) + more
+    head = "".join(f"<th>{text}</th>" for text in heads) + label_heads
     return (
         '<details><summary>All keys in a table</summary><div class="wide">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"

@@ -1,4 +1,4 @@
-"""A little SVG: paths of few bytes from series of any length."""
+"""SVG drawing: compact paths from series of any length."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Scale:
-    """A linear map from data to drawing units; what lies outside lands on the border.
+    """Linear map from data to drawing units; values outside the range are clipped to it.
 
     Args:
         low: Data value at `start`.
         high: Data value at `end`.
-        start: Drawing unit.
-        end: Drawing unit; smaller than `start` for an axis that points up.
+        start: Drawing unit of the low end.
+        end: Drawing unit of the high end; smaller than `start` for an axis that points up.
     """
 
     low: float
@@ -27,31 +27,31 @@ class Scale:
     end: float
 
     def __call__(self, x: Floats) -> Floats:
-        """Drawing units of data values, shape as `x`."""
+        """Map data values to drawing units, of the shape of `x`."""
         share = (np.asarray(x, dtype=np.float64) - self.low) / max(self.high - self.low, 1e-300)
         return self.start + np.clip(share, 0.0, 1.0) * (self.end - self.start)
 
     def ends(self, a: float, b: float) -> tuple[float, float]:
-        """Drawing units of two values."""
+        """Map two values to drawing units."""
         return self.at(a), self.at(b)
 
     def at(self, x: float) -> float:
-        """Drawing unit of one value."""
+        """Map one value to a drawing unit."""
         return float(self(np.asarray([x]))[0])
 
 
 def decimate(x: Floats, y: Floats, columns: int) -> tuple[Floats, Floats]:
     """Keep the smallest and the largest `y` of each column, in their order.
 
-    What is kept looks as the whole does, however long the series: no peak is lost.
+    The result looks like the whole series, however long it is: no peak is lost.
 
     Args:
         x: Drawing units, rising, shape `(T,)`.
-        y: Shape `(T,)`; NaN is a gap.
-        columns: Columns over the range of `x`.
+        y: Values, shape `(T,)`; NaN is a gap.
+        columns: Number of columns over the range of `x`.
 
     Returns:
-        Both, of at most `2 * columns` points plus one NaN per column that holds only NaN.
+        The kept `x` and `y`: at most `2 * columns` points, and one NaN per column of NaNs.
     """
     if len(x) <= 2 * columns:
         return x, y
@@ -68,13 +68,13 @@ def decimate(x: Floats, y: Floats, columns: int) -> tuple[Floats, Floats]:
     at_low = np.minimum.reduceat(np.where(~nan & (y == smallest), index, end), starts)
     at_high = np.minimum.reduceat(np.where(~nan & (y == largest), index, end), starts)
     empty = np.logical_and.reduceat(nan, starts)
-    both = [np.where(empty, starts, at) for at in (at_low, at_high)]
-    kept = np.unique(np.concatenate(both))
-    return x[kept], y[kept]
+    extremes = [np.where(empty, starts, row) for row in (at_low, at_high)]
+    points = np.unique(np.concatenate(extremes))
+    return x[points], y[points]
 
 
 def line(x: Floats, y: Floats, breaks: NDArray[np.bool_] | None = None) -> str:
-    """Path data through points; NaN and `breaks` (True: nothing leads here) interrupt it."""
+    """Return path data through points, interrupted at NaNs and before points in `breaks`."""
     parts: list[str] = []
     pen = "M"
     px = py = 0
@@ -84,6 +84,7 @@ def line(x: Floats, y: Floats, breaks: NDArray[np.bool_] | None = None) -> str:
             continue
         if breaks is not None and breaks[i]:
             pen = "M"
+        # Relative steps in tenths, from the rounded position: errors do not add up.
         ia, ib = round(a), round(b)
         if pen == "M":
             parts.append(f"M{_tenth(ia)} {_tenth(ib)}l0 0")
@@ -95,7 +96,7 @@ def line(x: Floats, y: Floats, breaks: NDArray[np.bool_] | None = None) -> str:
 
 
 def gaps(x: Floats, least: float) -> NDArray[np.bool_]:
-    """True at points that follow a gap: ten times the usual distance, and at least `least`."""
+    """Mark points after a gap: ten times the usual distance, and at least `least`."""
     out = np.zeros(len(x), dtype=bool)
     if len(x) > 2:
         step = np.diff(x)
@@ -111,7 +112,7 @@ def rect(
     title: str = "",
     least: float = 1.0,
 ) -> str:
-    """A box between two `x`, at least `least` wide; `title` is escaped already."""
+    """Return a box between two `x`, at least `least` wide; `title` must be escaped."""
     inner = f"><title>{title}</title></rect>" if title else "/>"
     x0, x1 = ends
     width = max(x1 - x0, least)
@@ -121,7 +122,7 @@ def rect(
 
 
 def _tenth(n: int) -> str:
-    """`n / 10` in as few characters as can be."""
-    whole, rest = divmod(abs(n), 10)
-    text = f"{whole or ''}.{rest}" if rest else str(whole)
+    """Format `n / 10` in as few characters as possible."""
+    integer, digit = divmod(abs(n), 10)
+    text = f"{integer or ''}.{digit}" if digit else str(integer)
     return f"-{text}" if n < 0 else text

@@ -1,4 +1,4 @@
-"""The threshold slider: what other on-thresholds would have caught, and what the script needs."""
+"""Threshold slider: results at other on-thresholds, and the data of its script."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_VALUES = 500_000  # evidence handed to the script, over all keys: 1.3 MB o
 
 @dataclass(frozen=True)
 class Point:
-    """What a threshold gives over all keys."""
+    """Results of a threshold over all keys."""
 
     on: float
     episodes: int
@@ -31,24 +31,24 @@ class Point:
 
 
 def sweep(facts: list[KeyFacts], on: float) -> Point:
-    """Episodes and, where there are labels, their worth at one threshold."""
-    episodes = caught = false = 0
+    """Count episodes at one threshold, and evaluate them where there are labels."""
+    episodes = events_caught = false_episodes = 0
     for f in facts:
         fired = f.trace.episodes(on)
         if f.label is None:
             episodes += len(fired)
             continue
-        worth = episode_scores(f.label, flagged(len(f.label), fired))
-        episodes, caught, false = (
-            episodes + worth.episodes,
-            caught + worth.caught,
-            false + worth.false_episodes,
+        result = episode_scores(f.label, flagged(len(f.label), fired))
+        episodes, events_caught, false_episodes = (
+            episodes + result.episodes,
+            events_caught + result.caught,
+            false_episodes + result.false_episodes,
         )
-    return Point(on, episodes, caught, false)
+    return Point(on, episodes, events_caught, false_episodes)
 
 
 def thresholds(facts: list[KeyFacts], axes: Axes) -> tuple[float, float]:
-    """The slider's range: from just above the off-threshold to where nothing fires."""
+    """Return the slider's range: from above the off-threshold to where nothing fires."""
     low = min(np.ceil(10 * axes.off + 1) / 10, axes.on)
     high = max(max(f.top for f in facts) + 0.1, axes.on + 0.5)
     return float(low), float(np.ceil(10 * high) / 10)
@@ -57,43 +57,43 @@ def thresholds(facts: list[KeyFacts], axes: Axes) -> tuple[float, float]:
 def slider_section(
     facts: list[KeyFacts], drawn: list[KeyFacts], axes: Axes, model: FleetModel
 ) -> str:
-    """Slider, counts, and a table that says the same without the script.
+    """Render slider, counts, and a table of the same results for use without the script.
 
     Args:
         facts: All keys.
-        drawn: Those with a time line, in the order of the page.
+        drawn: Keys with a time line, in the order of the page.
         axes: Axes of the time lines.
-        model: The model; its calibration says what a threshold costs in false triggers.
+        model: The model; its calibration predicts the false triggers of a threshold.
     """
     if not any(len(f.trace.spans) for f in facts):
         return ""
     low, high = thresholds(facts, axes)
     labelled = any(f.label is not None for f in facts)
-    points = [sweep(facts, on) for on in np.linspace(low, high, _POINTS).tolist()]
-    given, data = _payload(facts, drawn, axes, model)
-    left = len(facts) - given
-    note = f" The slider counts {given:,} of {len(facts):,} keys, the liveliest." if left else ""
-    words = (
-        "labelled events caught against false episodes" if labelled else "how many episodes fire"
-    )
+    points = [sweep(facts, threshold) for threshold in np.linspace(low, high, _POINTS).tolist()]
+    counted, data = _payload(facts, drawn, axes, model)
+    uncounted = len(facts) - counted
+    note = ""
+    if uncounted:
+        note = f" The slider counts the {counted:,} of {len(facts):,} keys with most evidence."
+    quantity = "labelled events caught and false episodes" if labelled else "the number of episodes"
     return (
-        '<section id="threshold"><h2>Another threshold?</h2>'
+        '<section id="threshold"><h2>Other thresholds</h2>'
         f"<p>An episode fires when the evidence, a leaky mean of the severity, reaches the "
-        f"on-threshold. Move it and see {words}; the time lines below follow."
+        f"on-threshold. Move the slider to change {quantity}; the time lines below follow."
         f"{note}</p>"
         '<div class="slider"><label for="on">on-threshold</label>'
         f'<input id="on" type="range" min="{low:.2f}" max="{high:.2f}" step="0.02" '
         f'value="{axes.on:.2f}" autocomplete="off">'
         f'<output id="on-value">{axes.on:.2f}</output>'
         '<button id="on-reset" type="button" disabled>as it ran</button></div>'
-        f'<p id="on-said" class="big" aria-live="polite"></p>'
+        f'<p id="on-result" class="big" aria-live="polite"></p>'
         f"{_table(points, labelled)}</section>"
         f'<script type="application/json" id="data">{data}</script>'
     )
 
 
 def _table(points: list[Point], labelled: bool) -> str:
-    """The sweep in numbers; thresholds that change nothing are left out."""
+    """Render the results as a table; thresholds that change nothing are left out."""
     rows, last = [], None
     for point in points:
         key = (point.episodes, point.caught, point.false)
@@ -104,10 +104,10 @@ def _table(points: list[Point], labelled: bool) -> str:
         if labelled:
             cells += f"<td>{point.caught:,}</td><td>{point.false:,}</td>"
         rows.append(f'<tr><th scope="row">{point.on:.2f}</th>{cells}</tr>')
-    more = "<th>events caught</th><th>false episodes</th>" if labelled else ""
+    label_heads = "<th>events caught</th><th>false episodes</th>" if labelled else ""
     return (
         "<details><summary>The same as a table</summary>"
-        f"<table><thead><tr><th>on-threshold</th><th>episodes</th>{more}</tr></thead>"
+        f"<table><thead><tr><th>on-threshold</th><th>episodes</th>{label_heads}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></details>"
     )
 
@@ -115,17 +115,17 @@ def _table(points: list[Point], labelled: bool) -> str:
 def _payload(
     facts: list[KeyFacts], drawn: list[KeyFacts], axes: Axes, model: FleetModel
 ) -> tuple[int, str]:
-    """Numbers only: nothing of the data's own text enters the script."""
+    """Return the number of keys and the script's data: numbers only, no text of the data."""
     keys: list[Any] = []
     values = 0
-    place = {f.table: i for i, f in enumerate(drawn)}
-    # Drawn keys first: those are the ones the slider redraws.
-    for f in sorted(facts, key=lambda f: (place.get(f.table, len(place)), -f.top)):
+    index_of = {f.table: i for i, f in enumerate(drawn)}
+    # Drawn keys first: the slider redraws them.
+    for f in sorted(facts, key=lambda f: (index_of.get(f.table, len(index_of)), -f.top)):
         size = int(np.diff(f.trace.spans, axis=1).sum())
         if values + size > _MOST_VALUES:
             break
         values += size
-        keys.append(_key(f, place.get(f.table)))
+        keys.append(_key(f, index_of.get(f.table)))
     calibration = model.report.get("calibration")
     rate = None
     if calibration:
@@ -150,7 +150,7 @@ def _payload(
     return len(keys), _inert(json.dumps(data, separators=(",", ":")))
 
 
-def _key(f: KeyFacts, place: int | None) -> dict[str, Any]:
+def _key(f: KeyFacts, index: int | None) -> dict[str, Any]:
     t = f.trace
     excursions: list[int] = []
     if len(t.spans):
@@ -161,10 +161,10 @@ def _key(f: KeyFacts, place: int | None) -> dict[str, Any]:
         excursions = (
             np.concatenate([t.spans[:, :1], sizes, ends], axis=1, dtype=np.int64).ravel().tolist()
         )
-    inside = [t.evidence[a:b] for a, b in t.spans.tolist()]
-    raw = packed(np.concatenate(inside) if inside else np.zeros(0)).tobytes()
+    pieces = [t.evidence[a:b] for a, b in t.spans.tolist()]
+    raw = packed(np.concatenate(pieces) if pieces else np.zeros(0)).tobytes()
     return {
-        "at": place,
+        "at": index,
         "n": len(t.evidence),
         "free": t.free,
         "rest": t.refractory,
@@ -175,5 +175,5 @@ def _key(f: KeyFacts, place: int | None) -> dict[str, Any]:
 
 
 def _inert(text: str) -> str:
-    """JSON that cannot end a script element."""
+    """Escape JSON so that it cannot end a script element."""
     return text.replace("<", "\\u003c")

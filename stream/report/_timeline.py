@@ -1,4 +1,4 @@
-"""Time line of one key: severity and evidence over time, and three lanes below."""
+"""Time line of one key: severity and evidence over time, with three lanes below."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ember_core.pipeline import FleetModel
 
 from ._facts import Episode, KeyFacts
 from ._svg import Scale, decimate, gaps, line, rect
-from ._words import When, esc, odds, plural
+from ._words import TimeFormat, esc, odds, plural
 
 WIDTH, HEIGHT = 1000, 214
 LEFT, RIGHT, TOP, BOTTOM = 62, 918, 10, 142
@@ -24,13 +24,13 @@ _LEAST_FALSE = 4.0  # its outline needs room
 
 @dataclass(frozen=True)
 class Axes:
-    """What all time lines share.
+    """Axes that all time lines share.
 
     Args:
         high: Top of the severity axis.
         anomaly: Severity of an anomaly.
-        on: Evidence that fires.
-        off: Evidence that resolves.
+        on: Evidence at which an episode fires.
+        off: Evidence below which an episode resolves.
     """
 
     high: float
@@ -40,7 +40,7 @@ class Axes:
 
     @classmethod
     def of(cls, facts: list[KeyFacts], model: FleetModel) -> Axes:
-        """Axes that hold every key and both thresholds."""
+        """Return axes that contain every key and both thresholds."""
         motor, anomaly = model.pipeline.motor, model.pipeline.config.anomaly_severity
         top = max((float(f.scores.severity.max(initial=0.0)) for f in facts), default=0.0)
         high = float(np.ceil(max(top, motor.on + 0.5, anomaly + 0.5, 4.0)))
@@ -48,29 +48,29 @@ class Axes:
 
     @property
     def y(self) -> Scale:
-        """Severity to drawing units."""
+        """Scale from severity to drawing units."""
         return Scale(0.0, self.high, BOTTOM, TOP)
 
 
 def time_scale(facts: KeyFacts) -> Scale:
-    """Event time to drawing units."""
+    """Return the scale from event time to drawing units."""
     t = facts.scores.time_us
     return Scale(float(t[0]), float(max(t[-1], t[0] + 1)), LEFT, RIGHT)
 
 
-def timeline(facts: KeyFacts, axes: Axes, when: When, index: int) -> str:
-    """The drawing.
+def timeline(facts: KeyFacts, axes: Axes, time_format: TimeFormat, index: int) -> str:
+    """Render the time line.
 
     Args:
-        facts: The key; with at least one scored row.
+        facts: The key, with at least one scored row.
         axes: Axes of all keys.
-        when: How times are written.
-        index: The key's number on the page; its firing lane is what the script redraws.
+        time_format: Format of times.
+        index: Number of the key on the page, by which the script finds its firing lane.
     """
     time, x = facts.scores.time_us, time_scale(facts)
-    said = esc(_said(facts))
+    label = esc(_label(facts))
     parts = [
-        f'<svg class="timeline" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{said}">'
+        f'<svg class="timeline" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
     ]
     parts += [
         rect(x.ends(time[a], time[b - 1]), TOP, BOTTOM - TOP, "label-bg")
@@ -83,13 +83,13 @@ def timeline(facts: KeyFacts, axes: Axes, when: When, index: int) -> str:
     parts += _grid(axes)
     parts += _curves(facts, axes, x)
     parts += _thresholds(axes)
-    parts += _lanes(facts, when, x, index)
-    parts += _time_axis(facts, when, x)
+    parts += _lanes(facts, time_format, x, index)
+    parts += _time_axis(facts, time_format, x)
     parts.append("</svg>")
     return "".join(parts)
 
 
-def _said(facts: KeyFacts) -> str:
+def _label(facts: KeyFacts) -> str:
     return (
         f"Time line of {facts.name}: {plural(len(facts.episodes), 'episode')}, "
         f"{plural(len(facts.anomalies), 'anomaly', 'anomalies')}"
@@ -114,21 +114,22 @@ def _grid(axes: Axes) -> list[str]:
 
 
 def _curves(facts: KeyFacts, axes: Axes, x: Scale) -> list[str]:
-    """Severity of the rows as hair lines, evidence as the line that counts."""
-    at = x(facts.scores.time_us.astype(np.float64))
+    """Draw the severity of the rows as a thin line, the evidence as a thick one."""
+    positions = x(facts.scores.time_us.astype(np.float64))
     out = []
     for css, values in (("severity", facts.scores.severity), ("evidence", facts.trace.evidence)):
-        px, py = decimate(at, values.astype(np.float64), _COLUMNS)
+        px, py = decimate(positions, values.astype(np.float64), _COLUMNS)
         out.append(f'<path class="{css}" d="{line(px, axes.y(py), gaps(px, 6.0))}"/>')
     return out
 
 
 def _thresholds(axes: Axes) -> list[str]:
     out = []
-    above = axes.y.at(axes.anomaly) - axes.y.at(axes.on)
-    # The anomaly's name stands inside, those of the evidence outside: they cannot collide.
+    distance = axes.y.at(axes.anomaly) - axes.y.at(axes.on)
+    # The label of the anomaly threshold stands inside the plot, those of the evidence outside: they
+    # cannot collide.
     for css, value, text, x, dy in (
-        ("anomaly-line", axes.anomaly, "anomaly", LEFT + 4, 10.0 if 0 < above < 15 else -3.0),
+        ("anomaly-line", axes.anomaly, "anomaly", LEFT + 4, 10.0 if 0 < distance < 15 else -3.0),
         ("on-line", axes.on, "fires", RIGHT + 5, 3.5),
         ("off-line", axes.off, "resolves", RIGHT + 5, 3.5),
     ):
@@ -140,7 +141,7 @@ def _thresholds(axes: Axes) -> list[str]:
     return out
 
 
-def _lanes(facts: KeyFacts, when: When, x: Scale, index: int) -> list[str]:
+def _lanes(facts: KeyFacts, time_format: TimeFormat, x: Scale, index: int) -> list[str]:
     out = []
     for name, y in LANES.items():
         if name == "labelled" and facts.label is None:
@@ -150,31 +151,33 @@ def _lanes(facts: KeyFacts, when: When, x: Scale, index: int) -> list[str]:
         )
         out.append(f'<path class="lane-base" d="M{LEFT} {y + LANE}H{RIGHT}"/>')
     out.append(f'<g class="labels" data-key="{index}">')
-    out += _labelled(facts, when, x)
+    out += _labelled(facts, time_format, x)
     out.append("</g>")
-    for since, until in facts.silences:
-        ends = x.ends(since, x.high if until is None else until)
-        text = esc(f"silent from {when.moment(since)}")
+    for start, end in facts.silences:
+        ends = x.ends(start, x.high if end is None else end)
+        text = esc(f"silent from {time_format.moment(start)}")
         out.append(rect(ends, LANES["firing"], LANE, "silent", text))
     out.append(f'<g class="fired" data-key="{index}">')
-    out += [_fired(e, facts, when, x) for e in facts.episodes]
+    out += [_fired(e, facts, time_format, x) for e in facts.episodes]
     out.append("</g>")
-    at = np.unique(np.round(x(np.asarray([float(t) for t, _ in facts.anomalies])), 0))
-    at = at[:: max(1, -(-at.size // _MOST_TICKS))]
+    positions = np.unique(np.round(x(np.asarray([float(t) for t, _ in facts.anomalies])), 0))
+    positions = positions[:: max(1, -(-positions.size // _MOST_TICKS))]
     y = LANES["anomalies"]
-    out.append(f'<path class="anomaly" d="{"".join(f"M{a:g} {y}v{LANE}" for a in at.tolist())}"/>')
+    out.append(
+        f'<path class="anomaly" d="{"".join(f"M{a:g} {y}v{LANE}" for a in positions.tolist())}"/>'
+    )
     return out
 
 
-def _labelled(facts: KeyFacts, when: When, x: Scale) -> list[str]:
-    """Labelled events; one that was missed is low and pale, however narrow."""
+def _labelled(facts: KeyFacts, time_format: TimeFormat, x: Scale) -> list[str]:
+    """Draw labelled events; a missed one is low and pale."""
     out, time = [], facts.scores.time_us
     for (a, b), delay in zip(facts.spans.tolist(), facts.delays.tolist(), strict=True):
         missed = delay != delay
         title = ""
         if len(facts.spans) <= _MOST_TITLES:
             outcome = "missed" if missed else f"caught after {plural(int(delay), 'row')}"
-            title = esc(f"{when.moment(int(time[a]))}, {plural(b - a, 'row')}: {outcome}")
+            title = esc(f"{time_format.moment(int(time[a]))}, {plural(b - a, 'row')}: {outcome}")
         height = LANE // 2 if missed else LANE
         y = LANES["labelled"] + LANE - height
         css = "missed" if missed else "event"
@@ -182,9 +185,9 @@ def _labelled(facts: KeyFacts, when: When, x: Scale) -> list[str]:
     return out
 
 
-def _fired(episode: Episode, facts: KeyFacts, when: When, x: Scale) -> str:
+def _fired(episode: Episode, facts: KeyFacts, time_format: TimeFormat, x: Scale) -> str:
     time, false = facts.scores.time_us, episode.true is False
-    text = f"{when.moment(episode.start_us)}, peak {episode.peak:.1f} ({odds(episode.peak)})"
+    text = f"{time_format.moment(episode.start_us)}, peak {episode.peak:.1f} ({odds(episode.peak)})"
     return rect(
         x.ends(time[episode.first], time[episode.last]),
         LANES["firing"],
@@ -195,10 +198,11 @@ def _fired(episode: Episode, facts: KeyFacts, when: When, x: Scale) -> str:
     )
 
 
-def _time_axis(facts: KeyFacts, when: When, x: Scale) -> list[str]:
+def _time_axis(facts: KeyFacts, time_format: TimeFormat, x: Scale) -> list[str]:
     time = facts.scores.time_us
     return [
-        f'<text class="tick" x="{x.at(us):.1f}" y="{HEIGHT - 6}" text-anchor="middle">{text}</text>'
-        f'<path class="grid" d="M{x.at(us):.1f} {LANES["anomalies"] + LANE}v4"/>'
-        for us, text in when.ticks(int(time[0]), int(time[-1]))
+        f'<text class="tick" x="{x.at(tick):.1f}" y="{HEIGHT - 6}" text-anchor="middle">'
+        f"{text}</text>"
+        f'<path class="grid" d="M{x.at(tick):.1f} {LANES["anomalies"] + LANE}v4"/>'
+        for tick, text in time_format.ticks(int(time[0]), int(time[-1]))
     ]

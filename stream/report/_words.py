@@ -1,4 +1,4 @@
-"""Numbers and times as a reader wants them, and everything from the data escaped."""
+"""Text of the page: numbers and times for readers, escaping of the data."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _STEPS = tuple(
 
 
 def esc(text: object) -> str:
-    """Text for HTML, in an element or in a quoted attribute."""
+    """Escape text for HTML, in an element or in a quoted attribute."""
     return html.escape(str(text), quote=True)
 
 
 def number(x: float | None) -> str:
-    """Four significant digits, or all before the point."""
+    """Format a number with four significant digits, or with all before the point."""
     if x is None or math.isnan(x):
         return "missing"
     return f"{x:,.0f}" if 10_000 <= abs(x) < 1e9 else f"{x:.4g}"
 
 
 def plural(n: int, noun: str, many: str = "") -> str:
-    """`1 episode`, `2 episodes`."""
+    """Format a count with its noun: `1 episode`, `2 episodes`."""
     return f"{n:,} {noun if n == 1 else many or noun + 's'}"
 
 
 def odds(severity: float) -> str:
-    """How rare a row of this severity is for its key.
+    """Express a severity as the rarity of a row for its key.
 
     Examples:
         >>> odds(4.08)
@@ -56,36 +56,36 @@ def odds(severity: float) -> str:
 
 
 @dataclass(frozen=True)
-class When:
-    """Event times: as dates, or as record numbers where the data have no clock.
+class TimeFormat:
+    """Format of event times: dates, or record numbers where the data have no times.
 
     Args:
-        index: The times are record numbers.
+        index: True if the times are record numbers.
     """
 
     index: bool = False
 
     @classmethod
-    def of(cls, result: Backtest) -> When:
-        """How the times stood in the input."""
+    def of(cls, result: Backtest) -> TimeFormat:
+        """Choose the format by the times of the input."""
         for table in result.dataset.tables:
             texts = table.time_text[:3].tolist()
             if texts and all(
-                text.isdecimal() and int(text) * _INDEX_US == us
-                for text, us in zip(texts, table.time_us.tolist(), strict=False)
+                text.isdecimal() and int(text) * _INDEX_US == time_us
+                for text, time_us in zip(texts, table.time_us.tolist(), strict=False)
             ):
                 return cls(index=True)
         return cls()
 
     def moment(self, us: int) -> str:
-        """One event time."""
+        """Format an event time."""
         if self.index:
             return f"record {us // _INDEX_US:,}"
         text = _date(us).replace(tzinfo=None).isoformat(sep=" ")
         return text.rstrip("0") if "." in text else text
 
     def length(self, us: int) -> str:
-        """A stretch of event time."""
+        """Format a length of event time."""
         if self.index:
             return plural(us // _INDEX_US, "record")
         seconds = us / 1e6
@@ -95,12 +95,12 @@ class When:
             (60, "min", 1, "s"),
         ):
             if seconds >= size:
-                whole, rest = divmod(round(seconds / part), size // part)
-                return f"{whole} {unit} {rest} {small}" if rest else f"{whole} {unit}"
+                number, remainder = divmod(round(seconds / part), size // part)
+                return f"{number} {unit} {remainder} {small}" if remainder else f"{number} {unit}"
         return f"{seconds:.3g} s"
 
     def ticks(self, start_us: int, end_us: int, most: int = 7) -> list[tuple[int, str]]:
-        """Round times between two, with their labels."""
+        """Return round times between two times, with their labels."""
         span = max(end_us - start_us, 1)
         if self.index:
             step = _INDEX_US * _nice(span / _INDEX_US / most)
@@ -108,7 +108,9 @@ class When:
             longest = _STEPS[-1] * math.ceil(span / _STEPS[-1] / most)
             step = next((s for s in _STEPS if span / s <= most), longest)
         first = -(-start_us // step) * step
-        return [(us, self._tick(us, step, span)) for us in range(first, end_us + 1, step)]
+        return [
+            (time_us, self._tick(time_us, step, span)) for time_us in range(first, end_us + 1, step)
+        ]
 
     def _tick(self, us: int, step: int, span: int) -> str:
         if self.index:
@@ -126,7 +128,7 @@ def _date(us: int) -> datetime:
 
 
 def _nice(x: float) -> int:
-    """The next of 1, 2, 5, 10, 20, 50, ..."""
+    """Round up to the next of 1, 2, 5, 10, 20, 50, ..."""
     power = 1
     while 10 * power < x:
         power *= 10

@@ -1,8 +1,8 @@
-// Only the threshold slider: everything else on the page stands without a script.
+// The threshold slider; everything else on the page works without a script.
 "use strict";
-const MERGE = 10; // flagged rows at most so far apart belong to one episode, as in the figures
+const MERGE = 10; // flagged rows at most this far apart belong to one episode, as in the figures
 
-/** Evidence of a key from base64 of little-endian uint16. */
+/** Decode the evidence of a key from base64 of little-endian uint16. */
 function unpack(text) {
   const bytes = atob(text);
   const out = new Uint16Array(bytes.length / 2);
@@ -12,7 +12,7 @@ function unpack(text) {
   return out;
 }
 
-/** Episodes of a key at a threshold: [first row, last row, x of both]; as stream/report/_motor.py. */
+/** Return a key's episodes at a threshold, as [first row, last row, x of both]; see _motor.py. */
 function episodes(key, on) {
   const out = [];
   let free = key.free;
@@ -33,24 +33,24 @@ function episodes(key, on) {
   return out;
 }
 
-/** Whether an episode [first, last] touches the labelled event number i. */
+/** Tell if an episode [first, last] touches the labelled event number i. */
 function touches(key, i, [first, last]) {
   return key.l[2 * i] <= last && first < key.l[2 * i + 1];
 }
 
-/** Numbers of the labelled events that an episode touches. */
+/** Return the numbers of the labelled events that an episode touches. */
 function caughtEvents(key, fired) {
   const events = [...Array(key.l ? key.l.length / 2 : 0).keys()];
   return events.filter((i) => fired.some((episode) => touches(key, i, episode)));
 }
 
-/** Whether an episode holds no labelled row. */
+/** Tell if an episode holds no labelled row. */
 function isFalse(key, episode) {
   return key.l !== null && caughtEvents(key, [episode]).length === 0;
 }
 
-/** Episodes, events caught and false episodes of a key, by the definitions of the figures. */
-function judge(key, fired) {
+/** Count episodes, events caught and false episodes of a key, as the figures define them. */
+function evaluate(key, fired) {
   if (!key.l) return [fired.length, 0, 0];
   let count = 0, wrong = 0, until = -Infinity, good = true;
   for (const episode of fired) {
@@ -69,7 +69,7 @@ function judge(key, fired) {
 function start(data) {
   const slider = document.getElementById("on");
   const shown = document.getElementById("on-value");
-  const said = document.getElementById("on-said");
+  const result = document.getElementById("on-result");
   const reset = document.getElementById("on-reset");
   const lanes = new Map(); // key on the page -> its episodes and labels, and both as it ran
   for (const g of document.querySelectorAll("g.fired")) {
@@ -80,7 +80,7 @@ function start(data) {
   for (const key of data.keys) key.e = unpack(key.e);
 
   const count = (n, one, many) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
-  function say([fired, caught, wrong, events], on, ran) {
+  function describe([fired, caught, wrong, events], on, ran) {
     let text = count(fired, "episode", "episodes");
     if (data.labelled) {
       text += `: ${caught.toLocaleString("en")} of ${count(events, "event", "events")} caught, `;
@@ -91,9 +91,9 @@ function start(data) {
       const [half, slope, week] = data.rate;
       const often = week * Math.exp(-(Math.max(on, half) - half) / slope);
       const number = often >= 10 ? often.toFixed(0) : often.toPrecision(2);
-      text += ` By its training, about ${number} false triggers per key and week.`;
+      text += ` Expected by training: about ${number} false triggers per key and week.`;
     }
-    said.textContent = text;
+    result.textContent = text;
   }
 
   function place(on) {
@@ -117,7 +117,7 @@ function start(data) {
       [g.innerHTML, labels.innerHTML] = ran;
     }
     place(data.on);
-    say(data.actual, data.on, true);
+    describe(data.actual, data.on, true);
   }
 
   function draw(key, fired, { g, labels }) {
@@ -137,7 +137,7 @@ function start(data) {
       box.setAttribute("class", caught.has(i) ? "event" : "missed");
       box.setAttribute("height", size);
       box.setAttribute("y", labelTop + height - size);
-      box.textContent = ""; // its title spoke of the run
+      box.textContent = ""; // its title describes the run, not this threshold
     });
   }
 
@@ -146,7 +146,7 @@ function start(data) {
     const total = [0, 0, 0, 0];
     for (const key of data.keys) {
       const fired = episodes(key, on * data.steps);
-      judge(key, fired).forEach((n, i) => (total[i] += n));
+      evaluate(key, fired).forEach((n, i) => (total[i] += n));
       total[3] += key.l ? key.l.length / 2 : 0;
       if (lanes.has(key.at)) draw(key, fired, lanes.get(key.at));
     }
@@ -154,7 +154,7 @@ function start(data) {
     shown.value = on.toFixed(2);
     reset.disabled = false;
     place(on);
-    say(total, on, false);
+    describe(total, on, false);
   }
 
   slider.addEventListener("input", move);
@@ -169,4 +169,4 @@ if (typeof document !== "undefined") {
     for (const details of document.querySelectorAll("details")) details.open = true;
   });
 }
-if (typeof module !== "undefined") module.exports = { episodes, judge, unpack };
+if (typeof module !== "undefined") module.exports = { episodes, evaluate, unpack };

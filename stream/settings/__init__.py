@@ -1,8 +1,8 @@
-"""Every setting: unit, default, description, environment name; the only reader of the environment.
+"""Settings of the service, and the only reader of its environment variables.
 
 Flags beat the environment (`EMBER_SECTION__KEY`), which beats the file (`ember.toml`), which beats
-the defaults. `Settings.load()` reads them all; `Settings()` is the defaults, whatever the
-environment says.
+the defaults. `Settings.load()` reads all of them; `Settings()` holds the defaults, whatever the
+environment contains.
 
 Examples:
     >>> from stream.settings import Settings
@@ -13,22 +13,22 @@ Examples:
 from ._alertmanager import AlertmanagerSection as AlertmanagerSection
 from ._base import Section as Section
 from ._base import SettingsError as SettingsError
+from ._detection import AlertsSection as AlertsSection
+from ._detection import ModelSection as ModelSection
+from ._detection import OutputSection as OutputSection
+from ._input import InputSection as InputSection
+from ._input import WindowSection as WindowSection
 from ._kafka import KafkaSection as KafkaSection
 from ._load import Settings as Settings
 from ._load import colours_wanted as colours_wanted
 from ._load import env_name as env_name
-from ._sections import AlertsSection as AlertsSection
-from ._sections import CheckpointSection as CheckpointSection
-from ._sections import DeadLettersSection as DeadLettersSection
-from ._sections import HttpSection as HttpSection
-from ._sections import InputSection as InputSection
-from ._sections import LogSection as LogSection
-from ._sections import ModelSection as ModelSection
-from ._sections import OutputSection as OutputSection
-from ._sections import StateSection as StateSection
-from ._sections import SupervisionSection as SupervisionSection
-from ._sections import TracesSection as TracesSection
-from ._sections import WindowSection as WindowSection
+from ._operation import CheckpointSection as CheckpointSection
+from ._operation import DeadLettersSection as DeadLettersSection
+from ._operation import HttpSection as HttpSection
+from ._operation import LogSection as LogSection
+from ._operation import StateSection as StateSection
+from ._operation import SupervisionSection as SupervisionSection
+from ._operation import TracesSection as TracesSection
 from ._show import json_schema as json_schema
 from ._show import render_json as render_json
 from ._show import render_toml as render_toml

@@ -1,4 +1,4 @@
-"""What every section of the settings shares."""
+"""Base class and field types of the settings' sections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class SettingsError(UserError):
     """Settings that cannot be used.
 
     Args:
-        mistakes: One sentence each.
+        mistakes: Sentences, one for each mistake.
         exit_code: 2 when the command line itself is wrong, else 1.
     """
 
@@ -28,8 +28,8 @@ class SettingsError(UserError):
 class Section(BaseModel):
     """A table of `ember.toml`. Frozen; unknown keys are mistakes.
 
-    Every secret `x` may be given as `x_file`, the path of a file that holds it (Docker and
-    Kubernetes secrets); white space around it is dropped.
+    Every secret `x` may be set by `x_file`, the path of a file with the secret (Docker and
+    Kubernetes secrets). White space around the secret is dropped.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
@@ -54,7 +54,7 @@ class Section(BaseModel):
 
 
 def _split_list(value: Any) -> Any:
-    """Environment variables give one string: a JSON list, or names with commas between them."""
+    """Split the text of an environment variable: a JSON list, or names with commas between them."""
     if not isinstance(value, str):
         return value
     text = value.strip()
@@ -64,14 +64,14 @@ def _split_list(value: Any) -> Any:
 
 
 def _split_table(value: Any) -> Any:
-    """Environment variables give one string: a JSON object, or `name=value,name=value`."""
+    """Split the text of an environment variable: a JSON object, or `name=value,name=value`."""
     if not isinstance(value, str):
         return value
     text = value.strip()
     if text.startswith("{"):
         return json.loads(text)
     pairs = [part.partition("=") for part in text.split(",") if part.strip()]
-    return {name.strip(): rest.strip() for name, _, rest in pairs}
+    return {name.strip(): value_text.strip() for name, _, value_text in pairs}
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]

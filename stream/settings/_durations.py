@@ -1,4 +1,4 @@
-"""Lengths of time as people write them: `90s`, `15m`, `24h`, `7d`."""
+"""Durations as people write them: `90s`, `15m`, `24h`, `7d`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
 
 def seconds_of(text: str) -> float | None:
-    """Seconds of a length of time; None where the text is none.
+    """Convert a duration to seconds; None when the text is not a duration.
 
     Examples:
         >>> seconds_of("1.5h"), seconds_of("soon")

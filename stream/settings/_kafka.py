@@ -1,4 +1,4 @@
-"""The `[kafka]` section, under Ember's names and under Kafka's own."""
+"""The `[kafka]` section, by Ember's names and by Kafka's own."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ _KAFKA_NAMES: dict[str, str] = {
 
 
 def plain_names(section: dict[str, Any]) -> dict[str, Any]:
-    """A `[kafka]` table under Ember's names.
+    """Return a `[kafka]` table with Ember's names.
 
     Accepts `"security.protocol"`, `security.protocol` (in TOML a table in a table) and
-    `security_protocol`; milliseconds become seconds. Unknown names are left for the check to find.
+    `security_protocol`; milliseconds become seconds. Unknown names stay, for the validation.
     """
     flat: dict[str, Any] = {}
 
-    def walk(prefix: str, table: dict[str, Any]) -> None:
+    def flatten(prefix: str, table: dict[str, Any]) -> None:
         for name, value in table.items():
             path = f"{prefix}{name}"
             if isinstance(value, dict):
-                walk(f"{path}.", value)
+                flatten(f"{path}.", value)
                 continue
             dotted = path.replace("_", ".")
             if path in KafkaSection.model_fields or dotted not in _KAFKA_NAMES:
@@ -56,7 +56,7 @@ def plain_names(section: dict[str, Any]) -> dict[str, Any]:
             else:
                 flat[_KAFKA_NAMES[dotted]] = _seconds(value) if dotted.endswith(".ms") else value
 
-    walk("", section)
+    flatten("", section)
     return flat
 
 
@@ -64,11 +64,11 @@ def _seconds(milliseconds: Any) -> Any:
     try:
         return float(milliseconds) / 1000
     except (TypeError, ValueError):
-        return milliseconds  # the field's own check says what is wrong
+        return milliseconds  # the validation of the field reports it
 
 
 class KafkaSection(Section):
-    """The cluster. Kafka's dotted names (`security.protocol`, `ssl.ca.location`) are accepted."""
+    """Kafka cluster. Kafka's dotted names are accepted, for example `security.protocol`."""
 
     bootstrap_servers: str = Field(
         default="localhost:9092",
@@ -78,19 +78,19 @@ class KafkaSection(Section):
     group: str = Field(
         default="ember",
         min_length=1,
-        description="Consumer group; also prefix of the internal topics.",
+        description="Consumer group, and prefix of the internal topics.",
     )
-    client_id: str = Field(default="ember", description="Name that shows up in the broker's logs.")
+    client_id: str = Field(default="ember", description="Client name in the broker's logs.")
     instance_id: str = Field(
         default="",
-        description="Static membership: a name of this worker that survives its restarts (in "
+        description="Static membership: name of this worker that stays the same over restarts (in "
         "Kubernetes the pod's name). Empty: dynamic membership.",
     )
     session_timeout_seconds: float = Field(
         default=12.0,
         ge=6,
         le=1800,
-        description="Silence after which the group declares a worker dead.",
+        description="Time without a heartbeat after which the group declares a worker dead.",
     )
     fetch_max_bytes: int = Field(
         default=52_428_800, ge=1024, description="Most bytes in one answer of a broker."
@@ -99,10 +99,10 @@ class KafkaSection(Section):
         default=-1, ge=-1, description="Replicas of topics Ember creates; -1: the broker's default."
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        default="PLAINTEXT", description="How to talk to the brokers."
+        default="PLAINTEXT", description="Protocol of connections to the brokers."
     )
     sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
-        default="", description="Needed with SASL_PLAINTEXT and SASL_SSL."
+        default="", description="SASL mechanism, required with SASL_PLAINTEXT and SASL_SSL."
     )
     sasl_username: str = Field(default="", description="User of the SASL mechanism.")
     sasl_password: SecretStr = Field(default=SecretStr(""), description="Password of that user.")
@@ -112,7 +112,7 @@ class KafkaSection(Section):
     sasl_oauth_token_url: str = Field(
         default="",
         pattern=r"^(https?://.+)?$",
-        description="OAUTHBEARER: endpoint that gives tokens for client id and secret.",
+        description="OAUTHBEARER: endpoint that issues tokens for client id and secret.",
     )
     sasl_oauth_client_id: str = Field(default="", description="Client id at that endpoint.")
     sasl_oauth_client_secret: SecretStr = Field(
@@ -121,11 +121,11 @@ class KafkaSection(Section):
     sasl_oauth_client_secret_file: Path | None = Field(
         default=None, description="File that holds the client's secret."
     )
-    sasl_oauth_scope: str = Field(default="", description="Scope to ask for; empty: none.")
+    sasl_oauth_scope: str = Field(default="", description="Scope of the token; empty: none.")
     sasl_oauth_token_file: Path | None = Field(
         default=None,
-        description="OAUTHBEARER: file with a token that something else keeps fresh, in place of "
-        "an endpoint.",
+        description="OAUTHBEARER: file with a token that another program renews, in place of an "
+        "endpoint.",
     )
     ssl_ca_location: Path | None = Field(
         default=None, description="PEM file of the authorities to trust; unset: the system's."
@@ -143,7 +143,7 @@ class KafkaSection(Section):
 
     @property
     def servers(self) -> list[str]:
-        """The brokers one by one, `host:port`."""
+        """Brokers as a list of `host:port`."""
         return [part.strip() for part in self.bootstrap_servers.split(",") if part.strip()]
 
     @model_validator(mode="before")
@@ -173,18 +173,18 @@ class KafkaSection(Section):
     @model_validator(mode="after")
     def _sasl_is_complete(self) -> Self:
         if self.security_protocol.startswith("SASL_"):
-            given: dict[str, object] = {"sasl_mechanism": self.sasl_mechanism}
+            required: dict[str, object] = {"sasl_mechanism": self.sasl_mechanism}
             if self.sasl_mechanism == "OAUTHBEARER":
                 if self.sasl_oauth_token_file is None:
-                    given["sasl_oauth_token_url"] = self.sasl_oauth_token_url
-                    given["sasl_oauth_client_id"] = self.sasl_oauth_client_id
+                    required["sasl_oauth_token_url"] = self.sasl_oauth_token_url
+                    required["sasl_oauth_client_id"] = self.sasl_oauth_client_id
                     secret = self.sasl_oauth_client_secret.get_secret_value()
-                    given["sasl_oauth_client_secret"] = secret
+                    required["sasl_oauth_client_secret"] = secret
             else:
-                given["sasl_username"] = self.sasl_username
-                given["sasl_password"] = self.sasl_password.get_secret_value()
-            lacking = [name for name, value in given.items() if not value]
-            if lacking:
-                names = ", ".join(f"`{name}`" for name in lacking)
+                required["sasl_username"] = self.sasl_username
+                required["sasl_password"] = self.sasl_password.get_secret_value()
+            missing = [name for name, value in required.items() if not value]
+            if missing:
+                names = ", ".join(f"`{name}`" for name in missing)
                 raise ValueError(f"The protocol {self.security_protocol} also needs {names}")
         return self

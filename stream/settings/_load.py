@@ -1,4 +1,4 @@
-"""Reading the settings: layers, provenance, and mistakes as sentences."""
+"""Loader of the settings: layers, sources, and mistakes as sentences."""
 
 from __future__ import annotations
 
@@ -19,35 +19,32 @@ from pydantic_settings import (
 
 from ._alertmanager import AlertmanagerSection
 from ._base import SettingsError
+from ._detection import AlertsSection, ModelSection, OutputSection
+from ._input import InputSection, WindowSection
 from ._kafka import KafkaSection, plain_names
-from ._sections import (
-    AlertsSection,
+from ._operation import (
     CheckpointSection,
     DeadLettersSection,
     HttpSection,
-    InputSection,
     LogSection,
-    ModelSection,
-    OutputSection,
     StateSection,
     SupervisionSection,
     TracesSection,
-    WindowSection,
 )
 
 DEFAULT_FILE = Path("ember.toml")
 _PREFIX = "EMBER_"
-_MOVED = {"kafka.offset_reset": "input.start", "kafka.auto.offset.reset": "input.start"}
-"""What older versions called it -> what it is now."""
+_REPLACED = {"kafka.auto.offset.reset": "input.start"}
+"""Kafka's name of a setting -> Ember's setting in its place, where it means something else."""
 
 
 def env_name(section: str, key: str) -> str:
-    """Environment variable of a setting, for example `EMBER_KAFKA__GROUP`."""
+    """Return the environment variable of a setting, for example `EMBER_KAFKA__GROUP`."""
     return f"{_PREFIX}{section}__{key}".upper()
 
 
 def colours_wanted() -> bool:
-    """Whether the environment leaves colours on; `NO_COLOR` is the convention of no-color.org."""
+    """Tell if the environment allows colours; `NO_COLOR` is the convention of no-color.org."""
     return not os.environ.get("NO_COLOR")
 
 
@@ -63,16 +60,20 @@ class Settings(BaseSettings):
         validate_default=False,
     )
 
-    kafka: KafkaSection = Field(default=KafkaSection(), description="The cluster.")
-    input: InputSection = Field(default=InputSection(), description="What is read, and how.")
-    window: WindowSection = Field(default=WindowSection(), description="How samples become rows.")
-    model: ModelSection = Field(default=ModelSection(), description="The bundle that judges.")
-    alerts: AlertsSection = Field(default=AlertsSection(), description="When to speak.")
-    output: OutputSection = Field(default=OutputSection(), description="Where events go.")
+    kafka: KafkaSection = Field(default=KafkaSection(), description="Kafka cluster.")
+    input: InputSection = Field(default=InputSection(), description="Input topics and codec.")
+    window: WindowSection = Field(
+        default=WindowSection(), description="Windowing of samples into rows."
+    )
+    model: ModelSection = Field(default=ModelSection(), description="Model bundle and warm-up.")
+    alerts: AlertsSection = Field(
+        default=AlertsSection(), description="Thresholds and budget of alerts."
+    )
+    output: OutputSection = Field(default=OutputSection(), description="Output topics.")
     checkpoint: CheckpointSection = Field(default=CheckpointSection(), description="Durability.")
-    state: StateSection = Field(default=StateSection(), description="What each worker remembers.")
+    state: StateSection = Field(default=StateSection(), description="Keyed state of a worker.")
     supervision: SupervisionSection = Field(
-        default=SupervisionSection(), description="Ending when nothing moves."
+        default=SupervisionSection(), description="Limits after which a stuck worker ends itself."
     )
     http: HttpSection = Field(default=HttpSection(), description="Metrics and health.")
     dead_letters: DeadLettersSection = Field(
@@ -81,7 +82,7 @@ class Settings(BaseSettings):
     log: LogSection = Field(default=LogSection(), description="Messages on stderr.")
     traces: TracesSection = Field(default=TracesSection(), description="OpenTelemetry.")
     alertmanager: AlertmanagerSection = Field(
-        default=AlertmanagerSection(), description="Where `ember bridge` takes triggers to."
+        default=AlertmanagerSection(), description="Target of `ember bridge alertmanager`."
     )
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -97,17 +98,17 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what is passed in: `load` merges the layers, to know where each value is from."""
+        """Accept arguments only: `load` merges the layers itself, to know each value's source."""
         return (init_settings,)
 
     @classmethod
     def load(cls, config: Path | None = None, **overrides: Any) -> Self:
-        """Read flags, environment, file and defaults, the first of them that has a value wins.
+        """Read flags, environment, file and defaults; the first that has a value wins.
 
         Args:
-            config: The file; None takes `ember.toml` in the working directory where there is one.
+            config: Settings file; None reads `ember.toml` in the working directory if it exists.
             **overrides: Flags, as sections (`kafka={"group": "x"}`) or single values
-                (`kafka__group="x"`). None means the flag was not given.
+                (`kafka__group="x"`). None stands for a flag that was not set.
 
         Raises:
             SettingsError: One sentence for each mistake, in any of the layers.
@@ -145,9 +146,9 @@ class Settings(BaseSettings):
         return settings if self._worker is None else settings.for_worker(self._worker)
 
     def for_worker(self, index: int) -> Self:
-        """Those of one of several workers on a host: its own port, its own name in the group."""
+        """Return the settings of one of several workers on a host: own port, own instance id."""
         port, instance = self.http.port, self.kafka.instance_id
-        own = self.model_copy(
+        settings = self.model_copy(
             update={
                 "http": self.http.model_copy(update={"port": port and port + index}),
                 "kafka": self.kafka.model_copy(
@@ -155,11 +156,11 @@ class Settings(BaseSettings):
                 ),
             }
         )
-        own._worker = index  # noqa: SLF001  # our own
-        return own
+        settings._worker = index  # noqa: SLF001  # our own
+        return settings
 
     def source(self, section: str, key: str) -> str:
-        """Where a value is from: a flag, a variable's name, a file's, or `default`."""
+        """Return the source of a value: `flag`, a variable's name, a file's name, or `default`."""
         name = f"{section}.{key}"
         return self._sources.get(name) or self._sources.get(f"{name}_file") or "default"
 
@@ -170,7 +171,7 @@ _Leaf = tuple[str, str, Any, str]
 def _layers(
     config: Path | None, overrides: Mapping[str, Any], mistakes: list[str]
 ) -> Iterator[Iterator[_Leaf]]:
-    """The layers from weakest to strongest, each as (section, key, value, source)."""
+    """Iterate over the layers from weakest to strongest, each as (section, key, value, source)."""
     path = config or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
     if path is not None:
         yield _leaves(_read_toml(path), lambda section, key: str(path), mistakes)
@@ -193,8 +194,8 @@ def _leaves(layer: Mapping[str, Any], source: Any, mistakes: list[str]) -> Itera
                 f" Received: {section}={table!r} ({origin})."
             )
         else:
-            named = plain_names(dict(table)) if section == "kafka" else table
-            for key, value in named.items():
+            values = plain_names(dict(table)) if section == "kafka" else table
+            for key, value in values.items():
                 if value is not None:
                     yield section, key, value, source(section, key)
 
@@ -220,26 +221,26 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeError) as error:
         raise SettingsError([f"{path} is not valid TOML: {error}."]) from None
     except OSError as error:
-        why = error.strerror or error
-        raise SettingsError([f"The settings file {path} cannot be read: {why}."]) from None
+        cause = error.strerror or error
+        raise SettingsError([f"The settings file {path} cannot be read: {cause}."]) from None
 
 
 def _lost_variables() -> list[str]:
-    """Variables that look like settings and would be ignored without a word."""
-    known = {
+    """Report variables that look like settings and would be ignored silently."""
+    names = {
         env_name(section, key): (section, key)
         for section, field in Settings.model_fields.items()
         for key in cast("type[BaseModel]", field.annotation).model_fields
     }
-    blurred = {name.replace("__", "_"): name for name in known}
+    blurred = {name.replace("__", "_"): name for name in names}
     mistakes = []
     for name, value in os.environ.items():
         upper = name.upper()
-        if not upper.startswith(_PREFIX) or upper in known:
+        if not upper.startswith(_PREFIX) or upper in names:
             continue
         section, delimiter, _ = upper.removeprefix(_PREFIX).partition("__")
         if delimiter and section.lower() not in Settings.model_fields:
-            hint = _close(upper, known)
+            hint = _close(upper, names)
             mistakes.append(f"`{name}` names no section of the settings.{hint}")
         elif upper in blurred and "://" not in value:  # Kubernetes: a service named ember-http
             mistakes.append(f"`{name}` is not a setting. Did you mean `{blurred[upper]}`?")
@@ -247,33 +248,33 @@ def _lost_variables() -> list[str]:
 
 
 def _close(name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f" Did you mean `{near[0]}`?" if near else ""
+    matches = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean `{matches[0]}`?" if matches else ""
 
 
 def _sentences(error: ValidationError, sources: Mapping[str, str]) -> list[str]:
     sentences = []
     for problem in error.errors():
-        section, *rest = (str(part) for part in problem["loc"])
-        key = rest[0] if rest else ""
+        section, *path = (str(part) for part in problem["loc"])
+        key = path[0] if path else ""
         name = f"{section}.{key}" if key else section
         origin = f" ({sources[name]})" if name in sources else ""
         fields = cast("type[BaseModel]", Settings.model_fields[section].annotation).model_fields
         if problem["type"] == "extra_forbidden":
-            moved = f" It is `{_MOVED[name]}` now." if name in _MOVED else _close(key, fields)
-            sentences.append(f"`{name}` is not a setting{origin}.{moved}")
+            hint = f" Use `{_REPLACED[name]}`." if name in _REPLACED else _close(key, fields)
+            sentences.append(f"`{name}` is not a setting{origin}.{hint}")
             continue
-        why = problem["msg"].removeprefix("Value error, ")
-        why = why[0].upper() + why[1:]
+        cause = problem["msg"].removeprefix("Value error, ")
+        cause = cause[0].upper() + cause[1:]
         if not key:
-            sentences.append(f"`[{section}]` cannot be used. {why}.")
+            sentences.append(f"`[{section}]` cannot be used. {cause}.")
             continue
         value = problem["input"]
-        shown = "(secret)" if fields[key].annotation is SecretStr else repr(value)
+        shown_value = "(secret)" if fields[key].annotation is SecretStr else repr(value)
         hint = ""
         if problem["type"] == "literal_error" and isinstance(value, str):
             expected = problem["ctx"]["expected"]
             hint = _close(value, [part for part in expected.split("'") if part.strip(" ,or")])
-        received = f"Received: {key}={shown}{origin}."
-        sentences.append(f"`{name}` has a value that cannot be used. {why}. {received}{hint}")
+        received = f"Received: {key}={shown_value}{origin}."
+        sentences.append(f"`{name}` has a value that cannot be used. {cause}. {received}{hint}")
     return sentences

@@ -1,4 +1,4 @@
-"""The effective settings as text."""
+"""Effective settings as TOML, as JSON, and their JSON Schema."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MASK = "**********"
 
 
 def render_toml(settings: Settings) -> str:
-    """The effective settings as TOML, secrets masked, the source of each value beside it."""
+    """Render the effective settings as TOML, secrets masked, with the source of each value."""
     lines: list[str] = []
     for section in Settings.model_fields:
         lines.append(f"[{section}]")
@@ -31,7 +31,7 @@ def render_toml(settings: Settings) -> str:
 
 
 def render_json(settings: Settings) -> dict[str, dict[str, dict[str, Any]]]:
-    """The effective settings as `{section: {key: {"value": .., "source": ..}}}`, secrets masked."""
+    """Return the settings as `{section: {key: {"value": .., "source": ..}}}`, secrets masked."""
     return {
         section: {
             key: {"value": value, "source": settings.source(section, key)}
@@ -42,7 +42,7 @@ def render_json(settings: Settings) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema of `ember.toml`; `x-env` is the environment variable of each setting."""
+    """Return the JSON Schema of `ember.toml`; `x-env` is a setting's environment variable."""
     schema = Settings.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "ember.toml"

@@ -1,1 +1,1 @@
-"""Tools that operators run beside a worker: replay, redrive, state, rebase, lookups, workers."""
+"""Tools of the commands that run beside a worker: replay, redrive, state, rebase, lookups."""

@@ -1,7 +1,8 @@
-"""Dead letters for the tools of an operator, and how far they have been sent once more.
+"""Dead-letter topics: their records as the worker wrote them, and how far each was replayed.
 
-That is kept as the offsets of a group of its own. Letters before a committed offset are done; its
-metadata has the offset of every reason that is done further than that.
+The progress is kept as offsets of a consumer group of its own: dead letters before a committed
+offset have been handled. The commit's metadata has, by reason, an offset further on up to which
+the dead letters of that reason have been handled too.
 """
 
 from __future__ import annotations
@@ -22,26 +23,28 @@ from stream.kafka.runtime.dead_letters import (
 from stream.records import Reason
 from stream.settings import KafkaSection
 
-from . import clients
+from . import clients, reading
+from .reading import TP
 
 REPLAYS_HEADER: Final = "ember.replays"
-"""On a record that was a dead letter: how often it has been sent once more."""
+"""Header of a record that was a dead letter: the number of times it has been replayed."""
 _REASONS: Final = frozenset(Reason)
 
 
 class DeadLetter(NamedTuple):
-    """A dead letter, and the record it was.
+    """A dead letter, taken apart into the record that was refused and the reason.
 
     Attributes:
-        reason: Why the record was refused; `unknown` where that is none of ours.
-        topic: Where it came from; empty where the letter does not say.
-        partition: Of that topic.
-        key: The record's own, as the three that follow.
-        value: Its bytes.
-        headers: Its headers, without the letter's and without `REPLAYS_HEADER`.
-        timestamp_ms: Milliseconds since the epoch.
-        replays: How often it has been sent once more.
-        lacks: Why there is no record to send: `cut_off`, `coordinates_only`, `not_a_letter`; or "".
+        reason: Reason of the refusal; `unknown` for a reason that this version does not have.
+        topic: Topic of the record; empty if the dead letter has none.
+        partition: Partition of the record.
+        key: Key of the record.
+        value: Value of the record.
+        headers: Headers of the record, without those of the dead letter and `REPLAYS_HEADER`.
+        timestamp_ms: Timestamp of the record, milliseconds since the epoch.
+        replays: Number of times the record has been replayed.
+        defect: Reason why there is no whole record to replay: `cut_off`, `coordinates_only` or
+            `not_a_letter`; empty if there is one.
     """
 
     reason: str
@@ -52,127 +55,140 @@ class DeadLetter(NamedTuple):
     headers: list[tuple[str, bytes | None]]
     timestamp_ms: int
     replays: int
-    lacks: str
+    defect: str
 
 
-def letter_of(message: Message) -> DeadLetter:
+def parse_dead_letter(message: Message) -> DeadLetter:
     """Take a message of a dead-letter topic apart."""
     headers: Any = message.headers() or []
-    # The letter's own headers stand behind the record's: from the last topic on.
-    starts = [at for at, (name, _) in enumerate(headers) if name == f"{CONNECT}topic"]
-    begin = starts[-1] if starts else len(headers)
-    ours = clients.as_text(headers[begin:])
-    theirs = clients.as_text(headers[:begin])
-    topic = ours.get(f"{CONNECT}topic", "")
-    reason, lacks = ours.get(REASON_HEADER, ""), ""
+    # The worker appends its headers to those of the record: they begin at the last `topic`. A
+    # record that was a dead letter before has older ones among its own.
+    starts = [number for number, (name, _) in enumerate(headers) if name == f"{CONNECT}topic"]
+    start = starts[-1] if starts else len(headers)
+    added = reading.header_texts(headers[start:])
+    original = reading.header_texts(headers[:start])
+    topic = added.get(f"{CONNECT}topic", "")
+    reason, defect = added.get(REASON_HEADER, ""), ""
     if not topic:
-        lacks = "not_a_letter"
-    elif OFFSETS_HEADER in ours:
-        lacks = "coordinates_only"
-    elif TRUNCATED_HEADER in ours:
-        lacks = "cut_off"
+        defect = "not_a_letter"
+    elif OFFSETS_HEADER in added:
+        defect = "coordinates_only"
+    elif TRUNCATED_HEADER in added:
+        defect = "cut_off"
     return DeadLetter(
         reason if reason in _REASONS else "unknown",
         topic,
-        _number(ours.get(f"{CONNECT}partition"), -1),
+        _number(added.get(f"{CONNECT}partition"), -1),
         message.key(),
         message.value(),
-        [pair for pair in headers[:begin] if pair[0] != REPLAYS_HEADER],
+        [pair for pair in headers[:start] if pair[0] != REPLAYS_HEADER],
         message.timestamp()[1],
-        _number(theirs.get(REPLAYS_HEADER), 0),
-        lacks,
+        _number(original.get(REPLAYS_HEADER), 0),
+        defect,
     )
 
 
-def _number(text: str | None, otherwise: int) -> int:
-    return int(text) if text and text.isdecimal() and len(text) < 10 else otherwise
+def _number(text: str | None, default: int) -> int:
+    return int(text) if text and text.isdecimal() and len(text) < 10 else default
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Which letters are meant.
+class Selection:
+    """Dead letters that a command is about.
 
     Attributes:
-        reasons: Of these; none: of all.
-        since_ms: Of records that are not older, milliseconds since the epoch.
+        reasons: Reasons of the refusal; empty for all.
+        since_ms: Oldest timestamp of a record, milliseconds since the epoch.
     """
 
     reasons: Collection[str] = ()
     since_ms: int = 0
 
-    def of_reason(self, letter: DeadLetter) -> bool:
-        """Whether the reason is one of those."""
+    def has_reason(self, letter: DeadLetter) -> bool:
+        """Return True if the dead letter's reason is selected."""
         return not self.reasons or letter.reason in self.reasons
+
+    def is_old(self, letter: DeadLetter) -> bool:
+        """Return True if the record is older than `since_ms`."""
+        return letter.timestamp_ms < self.since_ms
 
 
 @dataclass
 class Progress:
-    """How far a partition of dead letters is done.
+    """Progress of the replays in one partition of a dead-letter topic.
 
     Attributes:
-        floor: Every letter before it is.
-        ahead: By reason, if that is further.
+        floor: Every dead letter before this offset has been handled.
+        ahead: Offset by reason, where the dead letters of that reason have been handled further.
     """
 
     floor: int = 0
     ahead: dict[str, int] = field(default_factory=dict)
 
-    def done(self, reason: str, offset: int) -> bool:
-        """Whether a letter is done."""
+    def is_handled(self, reason: str, offset: int) -> bool:
+        """Return True if a dead letter was sent, refused or skipped before."""
         return offset < max(self.floor, self.ahead.get(reason, 0))
 
-    def move(self, reasons: Collection[str], end: int) -> None:
-        """Letters of some reasons, or of all, are done up to an offset."""
+    def advance(self, reasons: Collection[str], end: int) -> None:
+        """Count the dead letters of some reasons as handled up to an offset.
+
+        Args:
+            reasons: Reasons of the refusal; empty for all.
+            end: Offset after the last one handled.
+        """
         if not reasons:
             self.floor = max(self.floor, end)
         for reason in reasons:
             self.ahead[reason] = max(end, self.ahead.get(reason, 0))
-        self.ahead = {reason: at for reason, at in self.ahead.items() if at > self.floor}
+        self.ahead = {
+            reason: offset for reason, offset in self.ahead.items() if offset > self.floor
+        }
 
     @classmethod
-    def of(cls, committed: TopicPartition) -> Progress:
-        """As it was committed."""
+    def from_commit(cls, committed: TopicPartition) -> Progress:
+        """Read the progress from a committed offset and its metadata."""
         if committed.offset < 0:
             return cls()
         try:
             ahead = json.loads(committed.metadata or "{}")
-            return cls(committed.offset, {str(name): int(at) for name, at in ahead.items()})
+            offsets = {str(name): int(offset) for name, offset in ahead.items()}
         except (ValueError, AttributeError, TypeError):
-            return cls(committed.offset)  # set by another tool
+            return cls(committed.offset)  # another tool set the offset
+        return cls(committed.offset, offsets)
 
 
 class DeadLetterLog:
-    """The dead-letter topics of a group, and how far each is done.
+    """Dead-letter topics of a consumer group, with the progress of the replays.
 
     Args:
-        kafka: The cluster and the group.
-        topics: Dead-letter topic -> number of partitions.
+        kafka: The `[kafka]` section.
+        topics: Number of partitions of each dead-letter topic.
     """
 
     def __init__(self, kafka: KafkaSection, topics: Mapping[str, int]) -> None:
         self._consumer: Consumer = clients.open_consumer(kafka, f"{kafka.group}-dead-letters")
-        self.spans = {
-            (topic, at): span
-            for topic, number in topics.items()
-            for at, span in enumerate(clients.watermarks(self._consumer, topic, number))
-        }
-        asked = [TopicPartition(*at) for at in self.spans]
-        answered = self._consumer.committed(asked, timeout=clients.REQUEST_SECONDS)
-        self.progress = {(at.topic, at.partition): Progress.of(at) for at in answered}
+        self._ranges = reading.offset_ranges(self._consumer, topics)
+        requests = [TopicPartition(*tp) for tp in self._ranges]
+        answers = self._consumer.committed(requests, timeout=clients.REQUEST_SECONDS)
+        self.progress = {(tp.topic, tp.partition): Progress.from_commit(tp) for tp in answers}
 
     def close(self) -> None:
         """Leave the cluster."""
         self._consumer.close()
 
-    def read(self, at: tuple[str, int], begin: int = 0) -> Iterator[tuple[Message, DeadLetter]]:
-        """The letters of a partition that were there when the log was opened."""
-        low, high = self.spans[at]
-        for message in clients.read_range(self._consumer, {at: (max(low, begin), high)}):
-            yield message, letter_of(message)
+    def read(self, tp: TP, start: int = 0) -> Iterator[tuple[Message, DeadLetter]]:
+        """Yield the dead letters that a partition had when the log was opened.
 
-    def commit(self, at: tuple[str, int]) -> None:
-        """Keep how far a partition is done."""
-        done = self.progress[at]
-        metadata = json.dumps(done.ahead, separators=(",", ":")) if done.ahead else ""
-        entry = TopicPartition(*at, done.floor, metadata)
-        clients.commit(self._consumer, [entry])
+        Args:
+            tp: Dead-letter topic and partition.
+            start: Offset to begin at.
+        """
+        low, high = self._ranges[tp]
+        for message in reading.read_range(self._consumer, {tp: (max(low, start), high)}):
+            yield message, parse_dead_letter(message)
+
+    def commit(self, tp: TP) -> None:
+        """Store the progress of a partition."""
+        progress = self.progress[tp]
+        metadata = json.dumps(progress.ahead, separators=(",", ":")) if progress.ahead else ""
+        reading.commit(self._consumer, [TopicPartition(*tp, progress.floor, metadata)])

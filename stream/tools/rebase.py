@@ -1,8 +1,7 @@
-"""`ember state rebase`: the log as it is becomes what the state belongs to.
+"""`ember state rebase`: bind existing state to the input topic as it is now.
 
-Keys keep their memory; only where they stand in the log begins anew. A row's source offset and the
-meta row would be older than what the changelog holds, and a merge would refuse them: a tombstone
-goes before each.
+Keys keep their state; only its position in the log starts anew. A merge would refuse the new rows,
+because their source offsets are older than those in the changelog: a tombstone goes before each.
 """
 
 from __future__ import annotations
@@ -18,248 +17,247 @@ from stream.kafka.protocol.checkpoint import COMMITTED_HEADER
 from stream.kafka.protocol.ports import RefusedError, TopicStatus
 from stream.kafka.protocol.start_offset import PartitionStatus, resume
 
-from .partitioners import PARTITIONERS, Partitioner, which
-from .state import PartitionState, StateLog, Writer
+from .partitioners import PARTITIONERS, Partitioner, find_partitioner
+from .state import PartitionState, StateLog
+from .state_writer import StateWriter
 
-At = Literal["auto", "earliest", "latest", "committed"]
+StartAt = Literal["auto", "earliest", "latest", "committed"]
 
-_OFFSET_AT, _TIME_AT = 16, 24
+_OFFSET_BYTE, _TIME_BYTE = 16, 24
+"""Places in the head of a row: source offset, and event time of the last record."""
 
 
 @dataclass(frozen=True)
-class Move:
-    """What is to become of one input partition.
+class PartitionPlan:
+    """Plan for one input partition.
 
     Attributes:
-        partition: Its number.
-        was: The offset after the last absorbed one; None without state.
-        position: Where it goes on.
-        why: What does not fit now; empty where everything does.
-        committed: The group's offset now; -1 none.
+        partition: Number of the partition.
+        old_position: Offset after the last record in the state; None without state.
+        position: Offset to continue at.
+        mismatch: Difference between state and log; empty if they fit.
+        committed: Offset of the group now; -1 if there is none.
     """
 
     partition: int
-    was: int | None
+    old_position: int | None
     position: int
-    why: str
+    mismatch: str
     committed: int
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is to become of one input topic.
+class TopicPlan:
+    """Plan for one input topic.
 
     Attributes:
         topic: Input topic.
-        facts: What it is now.
-        changelog_id: Topic id of its changelog.
-        moves: One for each partition.
-        states: What the changelog holds.
-        partitioner: By which keys change their partition; empty where none does.
-        left: Partition and key of rows that an event of their key in another partition is newer
-            than: they are forgotten.
+        status: Id and partitions of the topic now.
+        changelog_id: Topic id of the changelog.
+        partitions: Plan for each partition.
+        states: State of each partition.
+        partitioner: Name of the partitioner that moves keys; empty if no key moves.
+        outdated: Partition and key of rows to delete: another partition has a newer row of the key.
     """
 
     topic: str
-    facts: TopicStatus
+    status: TopicStatus
     changelog_id: str
-    moves: list[Move]
+    partitions: list[PartitionPlan]
     states: list[PartitionState]
     partitioner: str = ""
-    left: list[tuple[int, bytes]] = field(default_factory=list)
+    outdated: list[tuple[int, bytes]] = field(default_factory=list)
 
     @property
     def fits(self) -> bool:
-        """Whether there is nothing to do."""
-        return not self.partitioner and not any(move.why for move in self.moves)
+        """True if state and log fit, so that there is nothing to do."""
+        return not self.partitioner and not any(plan.mismatch for plan in self.partitions)
 
     @property
     def keys(self) -> int:
-        """Keys with state."""
+        """Number of keys with state."""
         return sum(len(state.rows) for state in self.states)
 
 
-def plan(log: StateLog, topic: str, at: At = "auto", partitioner: str = "") -> Plan:
-    """Compare state and log of a topic, and find where to go on.
+def plan(log: StateLog, topic: str, start_at: StartAt = "auto", partitioner: str = "") -> TopicPlan:
+    """Compare state and log of a topic, and choose the positions to continue at.
 
     Args:
-        log: The group's changelogs.
+        log: Changelogs of the group.
         topic: Input topic.
-        at: Where to go on: auto goes by what has happened (a topic made again is read from its
-            beginning, a truncated one from its end, a group moved by hand from where it was moved
-            to); the others hold for all partitions.
-        partitioner: Name of the one that producers use now, where keys have moved; empty: the one
-            that fits where they are.
+        start_at: Position to continue at. `auto` depends on the cause: the beginning of a recreated
+            topic, the end of a truncated one, the group's offset where that was moved. The others
+            hold for all partitions.
+        partitioner: Partitioner that producers use now, if keys have moved; empty for the one that
+            fits the present partitions.
 
     Raises:
-        UserError: If the partitions changed and it cannot be told where the keys have gone.
+        UserError: If the number of partitions changed and no partitioner fits the keys.
     """
-    facts = log.facts(topic)
+    status = log.status(topic)
     states = log.read(topic)
     count = len(states)
-    if facts.partitions < count:
+    if status.partitions < count:
         raise UserError(
             f"Topic {topic!r} has fewer partitions than its state. Expected at least {count}. "
-            f"Received: partitions={facts.partitions}. Export the state, and start a new group."
+            f"Received: partitions={status.partitions}. Export the state, and start a new group."
         )
-    if facts.partitions > count:
-        partitioner = partitioner or _of_producers(topic, facts, states)
-        states += [PartitionState(n) for n in range(count, facts.partitions)]
-    elif partitioner and not _moves(states, PARTITIONERS[partitioner]):
+    if status.partitions > count:
+        partitioner = partitioner or _infer_partitioner(topic, status, states)
+        states += [PartitionState(n) for n in range(count, status.partitions)]
+    elif partitioner and not _is_misplaced(states, PARTITIONERS[partitioner]):
         partitioner = ""
-    left = _leave_older(states) if partitioner else []
-    changelog_id = log.facts(log.changelog(topic)).topic_id
-    marks = log.marks(topic, facts.partitions)
-    committed = log.committed(topic, facts.partitions)
-    moves = [
-        _move(log.kafka.group, topic, state, facts, changelog_id, mark, offset, at)
-        for state, mark, offset in zip(states, marks, committed, strict=True)
-    ]
-    return Plan(topic, facts, changelog_id, moves, states, partitioner, left)
+    outdated = _drop_outdated(states) if partitioner else []
+    changelog_id = log.status(log.changelog(topic)).topic_id
+    watermarks = log.watermarks(topic, status.partitions)
+    committed = log.committed(topic, status.partitions)
+    partitions = []
+    for state, (low, high), offset in zip(states, watermarks, committed, strict=True):
+        meta = state.meta or MetaRow()
+        log_status = PartitionStatus(
+            status.topic_id,
+            meta.partition_count or status.partitions,
+            low,
+            high,
+            offset,
+            state.committed_before,
+            changelog_id,
+        )
+        partitions.append(_plan_partition(log.kafka.group, topic, state, log_status, start_at))
+    return TopicPlan(topic, status, changelog_id, partitions, states, partitioner, outdated)
 
 
-def _of_producers(topic: str, facts: TopicStatus, states: Sequence[PartitionState]) -> str:
-    """Name of the partitioner that gave every key its place."""
-    placed = [(key, state.partition) for state in states for key in state.rows]
-    found = which(placed, len(states))
-    if found is None:
+def _infer_partitioner(topic: str, status: TopicStatus, states: Sequence[PartitionState]) -> str:
+    """Return the name of the partitioner that fits the partitions of all keys."""
+    placed_keys = [(key, state.partition) for state in states for key in state.rows]
+    partitioner = find_partitioner(placed_keys, len(states))
+    if partitioner is None:
         raise UserError(
-            f"Topic {topic!r} has {facts.partitions} partitions, its state {len(states)}, and "
+            f"Topic {topic!r} has {status.partitions} partitions, its state {len(states)}, and "
             "keys are neither where murmur2 nor where crc32 puts them, so it cannot be told where "
             "they have gone. Name what producers use now with --partitioner, or start a new group."
         )
-    return found
+    return partitioner
 
 
-def _moves(states: Sequence[PartitionState], partitioner: Partitioner) -> bool:
-    """Whether a key is not where a partitioner puts it."""
+def _is_misplaced(states: Sequence[PartitionState], partitioner: Partitioner) -> bool:
+    """Return True if a partitioner would move a key to another partition."""
     return any(partitioner(key, len(states)) != s.partition for s in states for key in s.rows)
 
 
-def _leave_older(states: Sequence[PartitionState]) -> list[tuple[int, bytes]]:
-    """Of keys in several partitions keep the row whose last event is the newest."""
-    found: dict[bytes, list[tuple[int, int]]] = {}
+def _drop_outdated(states: Sequence[PartitionState]) -> list[tuple[int, bytes]]:
+    """Keep the row with the newest event of each key; return partition and key of the others."""
+    times: dict[bytes, list[tuple[int, int]]] = {}
     for state in states:
         for key, row in state.rows.items():
-            (time_us,) = struct.unpack_from("<q", row, _TIME_AT)
-            found.setdefault(key, []).append((time_us, state.partition))
-    left = [(part, key) for key, places in found.items() for _, part in sorted(places)[:-1]]
-    for partition, key in left:
+            (time_us,) = struct.unpack_from("<q", row, _TIME_BYTE)
+            times.setdefault(key, []).append((time_us, state.partition))
+    outdated = [(number, key) for key, rows in times.items() for _, number in sorted(rows)[:-1]]
+    for partition, key in outdated:
         del states[partition].rows[key]
-    return left
+    return outdated
 
 
-def _move(
-    group: str,
-    topic: str,
-    state: PartitionState,
-    facts: TopicStatus,
-    changelog_id: str,
-    mark: tuple[int, int],
-    committed: int,
-    at: At,
-) -> Move:
+def _plan_partition(
+    group: str, topic: str, state: PartitionState, log: PartitionStatus, start_at: StartAt
+) -> PartitionPlan:
     meta = state.meta or MetaRow()
-    low, high = mark
-    was = meta.absorbed + 1 if state.meta is not None else None
-    another = bool(facts.topic_id and meta.topic_id and facts.topic_id != meta.topic_id)
-    why, position = "", meta.absorbed + 1
-    seen = PartitionStatus(
-        facts.topic_id,
-        meta.partition_count or facts.partitions,
-        low,
-        high,
-        committed,
-        state.committed_before,
-        changelog_id,
-    )
+    low, high, committed = log.log_start, log.log_end, log.committed
+    old_position = meta.absorbed + 1 if state.meta is not None else None
+    mismatch, position = "", meta.absorbed + 1
     try:
-        position = resume(group, (topic, state.partition), meta, seen).position
+        position = resume(group, (topic, state.partition), meta, log).position
     except RefusedError:
-        if another:
-            why, position = "the topic was made again", low
-        elif meta.changelog_id not in ("", changelog_id):
-            why = "the changelog was made again"
+        if log.topic_id and meta.topic_id and log.topic_id != meta.topic_id:
+            mismatch, position = "the topic was made again", low
+        elif meta.changelog_id not in ("", log.changelog_id):
+            mismatch = "the changelog was made again"
         elif high < position:
-            why, position = "the log was truncated", high
+            mismatch, position = "the log was truncated", high
         elif state.meta is None:
-            why, position = "there is no state, but the group has an offset", committed
+            mismatch, position = "there is no state, but the group has an offset", committed
         else:
-            why, position = "the group was moved by hand", committed
-    forced = {"earliest": low, "latest": high, "committed": committed}.get(at, position)
-    if at != "auto" and forced != position and state.meta is not None:
-        why = why or f"--at {at}"
-    if at != "auto" and why:
-        position = forced
+            mismatch, position = "the group was moved by hand", committed
+    chosen = {"earliest": low, "latest": high, "committed": committed}.get(start_at, position)
+    if start_at != "auto" and chosen != position and state.meta is not None:
+        mismatch = mismatch or f"--at {start_at}"
+    if start_at != "auto" and mismatch:
+        position = chosen
     if position < 0:
         raise UserError(
             f"The group has no offset of {topic}-{state.partition} to go on at. Expected --at "
             "earliest or latest."
         )
-    return Move(state.partition, was, min(max(position, low), high), why, committed)
+    # Retention may have deleted records since: never before the first, never after the end.
+    position = min(max(position, low), high)
+    return PartitionPlan(state.partition, old_position, position, mismatch, committed)
 
 
-def carry_out(log: StateLog, made: Plan) -> int:
-    """Write the state as the plan says, then set the group's offsets.
+def carry_out(log: StateLog, plan: TopicPlan) -> int:
+    """Write the state as planned, then set the group's offsets.
 
     Args:
-        log: The group's changelogs; no worker may run.
-        made: The plan.
+        log: Changelogs of the group; no worker may run.
+        plan: Plan for an input topic.
 
     Returns:
-        Records written.
+        Number of records written.
     """
     log.require_idle()
-    changelog = log.changelog(made.topic)
-    if made.facts.partitions > log.counts[changelog]:
-        log.grow(made.topic, made.facts.partitions)
+    changelog = log.changelog(plan.topic)
+    if plan.status.partitions > log.counts[changelog]:
+        log.add_partitions(plan.topic, plan.status.partitions)
     with log.writing() as writer:
-        for partition, key in made.left:
+        for partition, key in plan.outdated:
             writer.put(changelog, partition, key, None)
-        for state, move in zip(made.states, made.moves, strict=True):
-            _write(changelog, made, state, move, writer)
-    log.commit(
-        made.topic,
-        {move.partition: move.position for move in made.moves if move.why or made.partitioner},
-    )
+        for state, partition_plan in zip(plan.states, plan.partitions, strict=True):
+            _write(changelog, plan, state, partition_plan, writer)
+    positions = {p.partition: p.position for p in plan.partitions if p.mismatch or plan.partitioner}
+    log.commit(plan.topic, positions)
     return writer.written
 
 
-def _write(changelog: str, made: Plan, state: PartitionState, move: Move, writer: Writer) -> None:
-    count = made.facts.partitions
+def _write(
+    changelog: str,
+    plan: TopicPlan,
+    state: PartitionState,
+    partition_plan: PartitionPlan,
+    writer: StateWriter,
+) -> None:
+    count = plan.status.partitions
+    mismatch = partition_plan.mismatch
     for key, row in state.rows.items():
-        home = state.partition
-        if made.partitioner:
-            home = PARTITIONERS[made.partitioner](key, count)
-        if home == state.partition and not move.why:
+        target = state.partition
+        if plan.partitioner:
+            target = PARTITIONERS[plan.partitioner](key, count)
+        if target == state.partition and not mismatch:
             continue
         writer.put(changelog, state.partition, key, None)
-        writer.put(changelog, home, key, anew(row))
-    if not (move.why or made.partitioner):
+        writer.put(changelog, target, key, reset_offset(row))
+    if not (mismatch or plan.partitioner):
         return
     meta = MetaRow(
-        topic_id=made.facts.topic_id,
-        changelog_id=made.changelog_id,
+        topic_id=plan.status.topic_id,
+        changelog_id=plan.changelog_id,
         partition_count=count,
-        absorbed=move.position - 1,
+        absorbed=partition_plan.position - 1,
     )
     old = state.meta
     if old is not None:
         meta.model, meta.fields, meta.channels = old.model, old.fields, old.channels
         meta.clock_us, meta.rebased = old.clock_us, old.rebased + 1
-        if not move.why:  # it only has more neighbours now
+        if not mismatch:  # its log is the same; only the number of partitions changed
             meta.first_offset, meta.counts = old.first_offset, old.counts
     else:
-        _describe_like(meta, made.states)
-    headers: list[tuple[str, str | bytes | None]] = [
-        (COMMITTED_HEADER, str(move.committed).encode())
-    ]
+        _describe_like(meta, plan.states)
+    headers = [(COMMITTED_HEADER, str(partition_plan.committed).encode())]
+    # The meta row goes last: a reader that sees it has seen all rows it describes.
     writer.put(changelog, state.partition, META_KEY, None)
     writer.put(changelog, state.partition, META_KEY, meta.encode(), headers)
 
 
 def _describe_like(meta: MetaRow, states: Sequence[PartitionState]) -> None:
-    """A partition that had no meta row gets the description of rows that come to it."""
+    """Copy the description of rows from another partition, for one that had no meta row."""
     for state in states:
         if state.meta is not None:
             meta.model, meta.fields = state.meta.model, state.meta.fields
@@ -267,8 +265,8 @@ def _describe_like(meta: MetaRow, states: Sequence[PartitionState]) -> None:
             return
 
 
-def anew(row: bytes) -> bytes:
-    """A row that has absorbed nothing of the log yet, and remembers all the same."""
+def reset_offset(row: bytes) -> bytes:
+    """Return a row with its state unchanged and a source offset before the log's first."""
     changed = bytearray(row)
-    struct.pack_into("<q", changed, _OFFSET_AT, -1)
+    struct.pack_into("<q", changed, _OFFSET_BYTE, -1)
     return bytes(changed)

@@ -1,29 +1,35 @@
-"""Dead letters on their way back: to the topic they came from, or to another one."""
+"""Redrive of dead letters: send them to the topic they came from, or to another one."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaException
 
 from stream.errors import UserError
 from stream.settings import KafkaSection
 
-from . import clients
-from .dead_letters import REPLAYS_HEADER, Choice, DeadLetter, DeadLetterLog
+from .clients import Deliveries, open_producer
+from .dead_letters import REPLAYS_HEADER, DeadLetter, DeadLetterLog, Selection
+from .reading import TP
 
 _BATCH: Final = 1_000
-_FLUSH_SECONDS: Final = 60.0
 _PARTITIONERS: Final = {"murmur2": "murmur2_random", "crc32": "consistent_random"}
-"""librdkafka's names; of those that leave records without a key to chance."""
+"""librdkafka's names; these two choose at random for records without a key."""
 
 
 @dataclass
-class Outcome:
-    """What a replay did: letters sent by reason, refused by why, and older ones left behind."""
+class Summary:
+    """Result of a redrive.
+
+    Attributes:
+        sent: Number of dead letters sent, by reason of the refusal.
+        refused: Number of dead letters that could not be sent, by cause.
+        left_behind: Number of dead letters skipped because their records are too old.
+    """
 
     sent: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
@@ -32,13 +38,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Target:
-    """Where letters go.
+    """Destination of dead letters.
 
     Attributes:
-        partitions: Topics they may go to, with the number of partitions.
-        topic: The topic; empty: where each came from.
-        partitioner: Chooses the partition by the key; empty: the one each came from.
-        max_replays: A letter that has been sent so often stays.
+        partitions: Number of partitions of each topic that may be written to.
+        topic: Topic; empty for the one each record came from.
+        partitioner: Partitioner that chooses the partition by the key; empty for the partition
+            each record came from.
+        max_replays: Number of replays after which a record is refused.
     """
 
     partitions: Mapping[str, int]
@@ -46,10 +53,10 @@ class Target:
     partitioner: str = ""
     max_replays: int = 3
 
-    def refuses(self, letter: DeadLetter) -> str:
-        """Why a letter cannot go; empty if it can."""
-        if letter.lacks:
-            return letter.lacks
+    def refusal(self, letter: DeadLetter) -> str:
+        """Return the cause why a dead letter cannot be sent, or an empty string."""
+        if letter.defect:
+            return letter.defect
         if letter.replays >= self.max_replays:
             return "replayed_too_often"
         count = self.partitions.get(self.topic or letter.topic)
@@ -61,108 +68,101 @@ class Target:
 
 
 class Sender:
-    """Sends letters, and says when all of them have arrived.
+    """Producer of redriven records.
 
     Args:
-        kafka: The cluster.
-        target: Where they go.
+        kafka: The `[kafka]` section.
+        target: Destination of the records.
     """
 
     def __init__(self, kafka: KafkaSection, target: Target) -> None:
-        name = _PARTITIONERS[target.partitioner or "murmur2"]
-        self._producer: Producer = clients.open_producer(kafka, partitioner=name)
+        partitioner = _PARTITIONERS[target.partitioner or "murmur2"]
+        self._deliveries = Deliveries(open_producer(kafka, partitioner=partitioner))
         self._target = target
-        self._failed = ""
-        self.waiting = 0
+        self.unflushed = 0
 
     def put(self, letter: DeadLetter) -> None:
-        """Send one, as it was, with one more replay on it."""
+        """Send the record of a dead letter unchanged, but for a higher count of replays."""
         by_key = bool(self._target.topic or self._target.partitioner)
         try:
-            clients.put(
-                self._producer,
+            self._deliveries.put(
                 self._target.topic or letter.topic,
                 value=letter.value,
                 key=letter.key,
                 partition=-1 if by_key else letter.partition,
                 timestamp=letter.timestamp_ms,
                 headers=[*letter.headers, (REPLAYS_HEADER, b"%d" % (letter.replays + 1))],
-                on_delivery=self._delivered,
             )
         except KafkaException as error:
-            self._failed = error.args[0].str()
-        self.waiting += 1
+            # Raised by `flush`, so that the caller commits up to the last complete batch only.
+            self._deliveries.fail(error.args[0].str())
+        self.unflushed += 1
 
-    def _delivered(self, error: Any, _: Any) -> None:
-        if error is not None:
-            self._failed = error.str()
-
-    def settle(self) -> None:
-        """Wait until all have arrived.
+    def flush(self) -> None:
+        """Wait until all records are acknowledged.
 
         Raises:
-            UserError: If one did not.
+            UserError: If one was not.
         """
-        left = self._producer.flush(_FLUSH_SECONDS)
-        if left or self._failed:
-            why = self._failed or f"{left} were not acknowledged"
+        cause = self._deliveries.flush()
+        if cause:
             raise UserError(
-                f"Dead letters were not delivered: {why}. Of the last {self.waiting:,} some may "
-                "have been; the next replay begins with them."
+                f"Dead letters were not delivered: {cause}. Of the last {self.unflushed:,} some "
+                "may have been; the next replay begins with them."
             )
-        self.waiting = 0
+        self.unflushed = 0
 
 
-def replay(
+def redrive(
     log: DeadLetterLog,
     sender: Sender | None,
     target: Target,
-    choice: Choice,
+    selection: Selection,
     *,
     limit: int | None = None,
     again: bool = False,
-) -> Outcome:
-    """Send chosen letters once more; each is committed as done after it has arrived.
+) -> Summary:
+    """Send selected dead letters; each counts as handled once it has been acknowledged.
 
     Args:
-        log: The letters.
-        sender: Sends them; None: nobody does, and nothing is committed.
-        target: Where they go.
-        choice: Which.
-        limit: Most letters to send.
-        again: Those that are done too.
+        log: Dead-letter topics.
+        sender: Producer of the records; None to send and to commit nothing.
+        target: Destination of the records.
+        selection: Dead letters to send.
+        limit: Largest number of dead letters to send.
+        again: Include those that were handled before.
     """
-    outcome = Outcome()
-    for at, done in log.progress.items():
-        end = begin = 0 if again else done.floor
+    summary = Summary()
+    for tp, progress in log.progress.items():
+        end = start = 0 if again else progress.floor
         try:
-            for message, letter in log.read(at, begin):
+            for message, letter in log.read(tp, start):
                 offset = message.offset() or 0
-                if choice.of_reason(letter) and (again or not done.done(letter.reason, offset)):
-                    why = target.refuses(letter)
-                    if letter.timestamp_ms < choice.since_ms:
-                        outcome.left_behind += 1
-                    elif why:
-                        outcome.refused[why] += 1
-                    elif limit is not None and outcome.sent.total() >= limit:
+                if selection.has_reason(letter) and (
+                    again or not progress.is_handled(letter.reason, offset)
+                ):
+                    cause = target.refusal(letter)
+                    if selection.is_old(letter):
+                        summary.left_behind += 1
+                    elif cause:
+                        summary.refused[cause] += 1
+                    elif limit is not None and summary.sent.total() >= limit:
                         break
                     else:
-                        outcome.sent[letter.reason] += 1
+                        summary.sent[letter.reason] += 1
                         if sender is not None:
                             sender.put(letter)
                 end = offset + 1
-                if sender is not None and sender.waiting >= _BATCH:
-                    _settle(log, sender, at, choice, end)
-        finally:  # also where the rest could not be read: what was sent is done
-            if sender is not None and end > begin:
-                _settle(log, sender, at, choice, end)
-    return outcome
+                if sender is not None and sender.unflushed >= _BATCH:
+                    _commit(log, sender, tp, selection, end)
+        finally:  # what was sent before the rest could not be read counts as handled
+            if sender is not None and end > start:
+                _commit(log, sender, tp, selection, end)
+    return summary
 
 
-def _settle(
-    log: DeadLetterLog, sender: Sender, at: tuple[str, int], choice: Choice, end: int
-) -> None:
-    """First they arrive, then they are done: a death between the two sends some twice."""
-    sender.settle()
-    log.progress[at].move(choice.reasons, end)
-    log.commit(at)
+def _commit(log: DeadLetterLog, sender: Sender, tp: TP, selection: Selection, end: int) -> None:
+    """Flush, then store the progress: a crash between the two sends some records twice."""
+    sender.flush()
+    log.progress[tp].advance(selection.reasons, end)
+    log.commit(tp)

@@ -1,4 +1,4 @@
-"""Sending recorded telemetry to a topic: order, pace, and holding back for a slow group."""
+"""Replay of recorded telemetry to a topic: order, pace, and back-pressure from a slow group."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from stream.errors import UserError
 from stream.settings import KafkaSection
 from stream.testing.embedded_broker import MAX_BYTES_PER_PARTITION, MAX_RECORDS_PER_PARTITION
 
-from . import clients
+from . import clients, reading
 
-_FLUSH_SECONDS: Final = 60.0
 _POLL_EVERY: Final = 512
 _LAG_EVERY_SECONDS: Final = 0.1
 _RECORD_OVERHEAD_BYTES: Final = 32
-_SAFE_SHARE: Final = 0.5  # of what the embedded broker keeps
-_COMPLAIN_AFTER_SECONDS: Final = 15.0
+_SAFE_SHARE: Final = 0.5  # of the records that the embedded broker keeps
+_WARN_AFTER_SECONDS: Final = 15.0
 _SHORTEST_WAIT_SECONDS: Final = 0.001  # shorter ones add up to one that is worth a sleep
 
 
 class Outbound(NamedTuple):
-    """One record to send: stream key, event time in microseconds, JSON."""
+    """Record to send: stream key, event time in microseconds, value as JSON."""
 
     key: bytes
     time_us: int
@@ -35,7 +34,13 @@ class Outbound(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """What a replay did: records acknowledged, and the seconds until the last one was."""
+    """Result of a replay.
+
+    Attributes:
+        records: Number of records acknowledged.
+        seconds: Time until the last one was acknowledged.
+        waited_seconds: Part of it spent waiting for the consumer group.
+    """
 
     records: int
     seconds: float
@@ -43,26 +48,26 @@ class Summary:
 
     @property
     def records_per_second(self) -> float:
-        """Over the whole time, waiting included."""
+        """Rate over the whole time, waiting included."""
         return self.records / self.seconds if self.seconds > 0 else 0.0
 
 
 Pace = Callable[[int, int], float]
-"""(record number from 0, its event time in microseconds) -> seconds after the start it is due."""
+"""Map a record's number, from 0, and its event time in µs to its due time in s after the start."""
 
 
 def flat_out(_index: int, _time_us: int) -> float:
-    """Every record at once."""
+    """Make every record due at once."""
     return -math.inf
 
 
 def at_rate(records_per_second: float) -> Pace:
-    """So many records per second, whatever their event times."""
+    """Return a pace of so many records per second, whatever their event times."""
     return lambda index, _time_us: index / records_per_second
 
 
 def at_speed(factor: float) -> Pace:
-    """The event times' own pace, `factor` times as fast."""
+    """Return a pace that follows the event times, `factor` times as fast."""
     first: list[int] = []
 
     def due(_index: int, time_us: int) -> float:
@@ -74,16 +79,16 @@ def at_speed(factor: float) -> Pace:
 
 
 class Gate:
-    """Holds a replay back while the slowest partition of a group lags too far.
+    """Back-pressure: holds a replay back while a partition of a consumer group lags too far.
 
     Args:
-        kafka: The cluster.
-        topic: Topic sent to.
-        partitions: Its number of partitions.
-        group: Whose committed offsets count.
-        max_lag: Records of one partition that may wait; 0: as many as the embedded broker is sure
-            to keep at the size the records turn out to have.
-        complain: Told, once, when nothing has moved for a while.
+        kafka: The `[kafka]` section.
+        topic: Topic of the replay.
+        partitions: Number of partitions of the topic.
+        group: Consumer group that is waited for.
+        max_lag: Largest lag of a partition in records; 0 for as many records as the embedded broker
+            is sure to keep, at their average size.
+        warn: Called once with a sentence when the group has not moved for a while.
     """
 
     def __init__(
@@ -94,16 +99,16 @@ class Gate:
         *,
         group: str,
         max_lag: int,
-        complain: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> None:
         self._consumer: Consumer = clients.open_consumer(kafka, group)
         self._topic = topic
         self._partitions = partitions
         self._group = group
         self._max_lag = max_lag
-        self._complain = complain
-        # What lay there before is not this replay's: a group that never came owes only ours.
-        self._bases = [high for _, high in self._marks()]
+        self._warn = warn
+        # Records from before this replay do not count: a new group may never read them.
+        self._start_offsets = [high for _, high in self._watermarks()]
         self._credit = 0
         self._records = 0
         self._bytes = 0
@@ -118,7 +123,7 @@ class Gate:
 
         Args:
             size: Bytes of key and value.
-            flush: Waits until what was sent before has been acknowledged, so that it counts.
+            flush: Waits for the acknowledgements of all records before, so that they count.
         """
         self._records += 1
         self._bytes += size + _RECORD_OVERHEAD_BYTES
@@ -127,7 +132,7 @@ class Gate:
             return
         started = time.monotonic()
         flush()
-        least = (0, started)
+        last_lag, last_change = 0, started
         warned = False
         while True:
             limit = self._limit()
@@ -137,11 +142,11 @@ class Gate:
                 self._credit = limit - lag - 1
                 break
             now = time.monotonic()
-            if lag != least[0]:
-                least = (lag, now)
-            elif not warned and now - least[1] > _COMPLAIN_AFTER_SECONDS:
+            if lag != last_lag:
+                last_lag, last_change = lag, now
+            elif not warned and now - last_change > _WARN_AFTER_SECONDS:
                 warned = True
-                self._complain(
+                self._warn(
                     f"Waiting: the group {self._group!r} is {lag} records behind in a partition of "
                     f"{self._topic!r} and does not move. Is the service running (`ember run`)? "
                     "Name its group with --group, or send anyway with --max-lag."
@@ -157,14 +162,18 @@ class Gate:
         return max(1, int(_SAFE_SHARE * min(by_bytes, MAX_RECORDS_PER_PARTITION)))
 
     def _lag(self) -> int:
-        done = clients.committed(self._consumer, self._topic, self._partitions)
-        worst = 0
-        for (_, high), mark, base in zip(self._marks(), done, self._bases, strict=True):
-            worst = max(worst, high - max(base, mark if mark is not None else base))
-        return worst
+        # Committed first: an end offset asked before could lie behind them.
+        committed = reading.committed(self._consumer, self._topic, self._partitions)
+        lags = [
+            high - max(start, start if offset is None else offset)
+            for (_, high), offset, start in zip(
+                self._watermarks(), committed, self._start_offsets, strict=True
+            )
+        ]
+        return max(0, *lags)
 
-    def _marks(self) -> list[tuple[int, int]]:
-        return clients.watermarks(self._consumer, self._topic, self._partitions)
+    def _watermarks(self) -> list[tuple[int, int]]:
+        return reading.watermarks(self._consumer, self._topic, self._partitions)
 
 
 def send(
@@ -181,30 +190,33 @@ def send(
     Kafka's timestamp is the wall clock's: retention would delete records of event times long past.
 
     Args:
-        producer: From `open_producer`.
-        topic: Target.
-        records: In the order to send.
-        pace: When each is due.
-        gate: Asked before each record.
-        progress: Told the number sent, now and then.
+        producer: Producer from `open_producer`.
+        topic: Target topic.
+        records: Records in the order to send.
+        pace: Due time of each record.
+        gate: Back-pressure; None to send without.
+        progress: Called now and then with the number of records sent.
 
     Raises:
         UserError: If the broker refuses a record, or leaves some unacknowledged.
     """
     refused: list[str] = []
 
-    def note(error: KafkaError | None, _message: Message) -> None:
+    def on_delivery(error: KafkaError | None, _message: Message) -> None:
         if error is not None and len(refused) < 1:
             refused.append(error.str())
 
     def flush() -> None:
-        left = producer.flush(_FLUSH_SECONDS)
-        if refused or left:
-            why = refused[0] if refused else f"{left} records were not acknowledged in a minute"
-            raise UserError(f"The broker did not take every record for {topic!r}: {why}.")
+        missing = producer.flush(clients.FLUSH_SECONDS)
+        if refused or missing:
+            cause = (
+                refused[0] if refused else f"{missing} records were not acknowledged in a minute"
+            )
+            raise UserError(f"The broker did not take every record for {topic!r}: {cause}.")
 
     started = time.monotonic()
     sent = 0
+    # Bound once, and `produce` is called without `clients.put`: this loop limits the rate.
     produce, poll, clock = producer.produce, producer.poll, time.monotonic
     for key, time_us, value in records:
         wait = started + pace(sent, time_us) - clock()
@@ -213,9 +225,9 @@ def send(
         if gate is not None:
             gate.admit(len(key) + len(value), flush)
         try:
-            produce(topic, value, key, on_delivery=note)
+            produce(topic, value, key, on_delivery=on_delivery)
         except BufferError:
-            clients.put(producer, topic, value=value, key=key, on_delivery=note)
+            clients.put(producer, topic, value=value, key=key, on_delivery=on_delivery)
         sent += 1
         if not sent % _POLL_EVERY:
             poll(0)
@@ -229,9 +241,9 @@ def send(
 
 def _idle(producer: Producer, seconds: float) -> None:
     """Wait, in steps that let Ctrl-C through and deliver acknowledgements."""
-    until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
-        producer.poll(min(left, 0.2))
+    deadline = time.monotonic() + seconds
+    while (remaining := deadline - time.monotonic()) > 0:
+        producer.poll(min(remaining, 0.2))
         # poll() returns at once while callbacks are waiting, else after its timeout.
-        if (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, 0.001))
+        if (remaining := deadline - time.monotonic()) > 0:
+            time.sleep(min(remaining, 0.001))

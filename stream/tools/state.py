@@ -1,4 +1,4 @@
-"""The changelog for the tools of an operator: read whole, written while no worker runs."""
+"""Changelogs for the commands about state: read whole, written while no worker runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.cimpl import NewPartitions
@@ -31,47 +31,52 @@ from stream.kafka.protocol.checkpoint import COMMITTED_HEADER
 from stream.kafka.protocol.ports import TopicStatus
 from stream.settings import Settings
 
-from . import clients
+from . import clients, reading
+from .state_writer import StateWriter
 
-_LOOK_SECONDS = 0.5
-_MOVING = frozenset(
+_RETRY_SECONDS = 0.5
+_COORDINATOR_MOVES = frozenset(
     {
         KafkaError.NOT_COORDINATOR,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     }
 )
-"""A group's broker changes, or, on a new cluster, is found for the first time."""
+"""The group's coordinator changes, or, on a new cluster, is chosen for the first time."""
 _TRANSACTION_MS = 900_000
-"""The most that brokers allow unless told otherwise: a rebase takes a minute or more per million
-keys. One that was killed is not waited for so long: the next worker or tool ends it."""
+"""The most that brokers allow by default: a rebase takes a minute or more per million keys.
+
+Nobody waits that long for a command that was killed: the next worker or command aborts it."""
 
 
 @dataclass
 class PartitionState:
-    """What the changelog says of one input partition.
+    """Committed state of one input partition, as its changelog has it.
 
     Attributes:
-        partition: Its number.
+        partition: Number of the partition.
         rows: Newest row of each key, as bytes.
-        meta: The meta row; None where there is none.
-        committed_before: What its writer had found committed; None: not known.
-        graves: Keys that were forgotten.
+        meta: Meta row; None if there is none.
+        committed_before: Group offset that the writer of the meta row had read; None if unknown.
+        tombstones: Keys that were deleted.
     """
 
     partition: int
     rows: dict[bytes, bytes] = field(default_factory=dict)
     meta: MetaRow | None = None
     committed_before: int | None = None
-    graves: TombstoneIndex = field(default_factory=TombstoneIndex)
+    tombstones: TombstoneIndex = field(default_factory=TombstoneIndex)
 
 
 class StateLog:
-    """Changelogs of a group.
+    """Changelogs of a consumer group.
 
     Args:
-        settings: Section `kafka` and the input topics.
-        topics: Input topics; none: all of the settings.
+        settings: Sections `kafka` and `input`.
+        topics: Input topics; empty for all of the settings.
+
+    Raises:
+        UserError: If no broker answers, or an input topic has no changelog.
     """
 
     def __init__(self, settings: Settings, topics: Sequence[str] = ()) -> None:
@@ -89,43 +94,43 @@ class StateLog:
             )
 
     def changelog(self, topic: str) -> str:
-        """Changelog topic of an input topic."""
+        """Return the changelog topic of an input topic."""
         return self._config.changelog(topic)
 
     def read(
         self,
         topic: str,
-        wanted: Callable[[bytes], bool] = lambda _: True,
+        key_filter: Callable[[bytes], bool] = lambda _: True,
     ) -> list[PartitionState]:
-        """Committed state of all partitions of an input topic.
+        """Read the committed state of all partitions of an input topic.
 
         Args:
             topic: Input topic.
-            wanted: Keys to keep; meta rows always are.
+            key_filter: Predicate of the keys to return; meta rows are always returned.
         """
         changelog = self.changelog(topic)
         states = [PartitionState(number) for number in range(self.counts[changelog])]
         consumer = clients.open_consumer(self.kafka, isolation__level="read_committed")
         try:
-            marks = clients.watermarks(consumer, changelog, len(states))
-            ranges = {(changelog, n): mark for n, mark in enumerate(marks)}
-            for message in clients.read_range(consumer, ranges):
-                _take(states[clients.place(message)[1]], message, wanted)
+            ranges = reading.offset_ranges(consumer, {changelog: len(states)})
+            for message in reading.read_range(consumer, ranges):
+                _, partition = reading.partition_of(message)
+                _merge(states[partition], message, key_filter)
         finally:
             consumer.close()
         return states
 
     def require_idle(self) -> None:
-        """Refuse while workers of the group run: they would write over what is written here.
+        """Refuse to go on while workers of the group run: they would overwrite the change.
 
-        One that was killed, or has refused to start, is still a member until its session ends;
-        that long it is waited for.
+        A worker that was killed, or has refused to start, stays a member until its session times
+        out; the command waits that long.
 
         Raises:
-            UserError: If a member is there, or the broker does not say.
+            UserError: If the group has members, or the broker does not tell.
         """
         if self.embedded:
-            return  # it does not tell who is in a group
+            return  # the embedded broker cannot describe groups
         deadline = time.monotonic() + self.kafka.session_timeout_seconds + 3.0
         while members := self._members():
             if time.monotonic() > deadline:
@@ -133,7 +138,7 @@ class StateLog:
                     f"Workers of group {self.kafka.group!r} are running. Expected none, because "
                     f"they would write over the change. Received: members={members}. Stop them."
                 )
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_RETRY_SECONDS)
 
     def _members(self) -> int:
         group = self.kafka.group
@@ -141,17 +146,18 @@ class StateLog:
         deadline = time.monotonic() + clients.REQUEST_SECONDS
         while True:
             try:
-                found = client.describe_consumer_groups([group], request_timeout=10)[group].result()
+                futures = client.describe_consumer_groups([group], request_timeout=10)
+                description = futures[group].result()
             except KafkaException as error:
                 code = error.args[0].code()
-                if code not in _MOVING or time.monotonic() > deadline:
+                if code not in _COORDINATOR_MOVES or time.monotonic() > deadline:
                     raise UserError(
                         f"The broker does not say who is in group {group!r} "
                         f"({error.args[0].name()}). Expected the right to describe it."
                     ) from None
-                time.sleep(_LOOK_SECONDS)
+                time.sleep(_RETRY_SECONDS)
             else:
-                return len(found.members)
+                return len(description.members)
 
     def commit(self, topic: str, positions: dict[int, int]) -> None:
         """Set the group's offsets of an input topic.
@@ -160,51 +166,52 @@ class StateLog:
             UserError: If the broker refuses.
         """
         if self.embedded:
-            # Of a group that ever had members it takes offsets from a member only. A worker goes on
-            # without: the meta row says where, and what it will find committed instead.
+            # The embedded broker takes offsets of a group that ever had members from a member only.
+            # A worker does without them: the meta row has the position, and the group's offset
+            # that the worker will read instead.
             return
         consumer = clients.open_consumer(self.kafka, self.kafka.group)
         try:
-            at = [TopicPartition(topic, p, offset) for p, offset in sorted(positions.items())]
-            clients.commit(consumer, at)
+            offsets = [TopicPartition(topic, p, offset) for p, offset in sorted(positions.items())]
+            reading.commit(consumer, offsets)
         finally:
             consumer.close()
 
     def committed(self, topic: str, partitions: int) -> list[int]:
-        """The group's offsets of an input topic; -1 where there is none."""
+        """Return the group's offsets of an input topic; -1 for a partition without one."""
         consumer = clients.open_consumer(self.kafka, self.kafka.group)
         try:
-            found = clients.committed(consumer, topic, partitions)
+            offsets = reading.committed(consumer, topic, partitions)
         finally:
             consumer.close()
-        return [-1 if offset is None else offset for offset in found]
+        return [-1 if offset is None else offset for offset in offsets]
 
-    def marks(self, topic: str, partitions: int) -> list[tuple[int, int]]:
-        """First and end offset of every partition of an input topic."""
-        consumer: Consumer = clients.open_consumer(self.kafka)
+    def watermarks(self, topic: str, partitions: int) -> list[tuple[int, int]]:
+        """Return the first and the end offset of every partition of an input topic."""
+        consumer = clients.open_consumer(self.kafka)
         try:
-            return clients.watermarks(consumer, topic, partitions)
+            return reading.watermarks(consumer, topic, partitions)
         finally:
             consumer.close()
 
-    def facts(self, topic: str) -> TopicStatus:
-        """An input topic as the worker sees it.
+    def status(self, topic: str) -> TopicStatus:
+        """Return the id and the partitions of a topic, as a worker sees them.
 
         Raises:
-            UserError: If it is not there.
+            UserError: If the topic does not exist.
         """
 
         async def ask() -> TopicStatus | None:
             async with Admin(self._config.client_settings()) as admin:
                 return (await admin.describe([topic])).get(topic)
 
-        found = asyncio.run(ask())
-        if found is None:
+        status = asyncio.run(ask())
+        if status is None:
             raise UserError(f"The input topic {topic!r} does not exist. Create it first.")
-        return found
+        return status
 
-    def grow(self, topic: str, partitions: int) -> None:
-        """Give a changelog more partitions.
+    def add_partitions(self, topic: str, partitions: int) -> None:
+        """Give the changelog of an input topic as many partitions.
 
         Raises:
             UserError: If the cluster refuses.
@@ -221,93 +228,41 @@ class StateLog:
             ) from None
 
     @contextmanager
-    def writing(self) -> Iterator[Writer]:
-        """Write to changelogs: in one transaction where the broker has them."""
-        more: dict[str, Any] = {}
+    def writing(self) -> Iterator[StateWriter]:
+        """Open a writer to the changelogs; it writes one transaction if the broker supports it."""
+        transactional: dict[str, Any] = {}
         if not self.embedded:
-            more = {
+            transactional = {
                 "transactional__id": self._config.tools_transactional_id,
                 "transaction__timeout__ms": _TRANSACTION_MS,
             }
-        producer = clients.open_producer(self.kafka, **more)
-        writer = Writer(producer)
+        producer = clients.open_producer(self.kafka, **transactional)
+        writer = StateWriter(producer)
         try:
-            if more:
+            if transactional:
                 producer.init_transactions(60.0)
                 producer.begin_transaction()
             yield writer
             writer.flush()
-            if more:
+            if transactional:
                 producer.commit_transaction(60.0)
         except KafkaException as error:
             raise UserError(f"The state was not written: {error.args[0].str()}.") from None
 
 
-class Writer:
-    """Records for changelogs.
-
-    Args:
-        producer: Where to.
-    """
-
-    def __init__(self, producer: Producer) -> None:
-        self._producer = producer
-        self._failed = ""
-        self.written = 0
-
-    def put(
-        self,
-        changelog: str,
-        partition: int,
-        key: bytes,
-        value: bytes | None,
-        headers: list[tuple[str, str | bytes | None]] | None = None,
-    ) -> None:
-        """Write one record; None is a tombstone."""
-        clients.put(
-            self._producer,
-            changelog,
-            value=value,
-            key=key,
-            partition=partition,
-            headers=headers or [],
-            on_delivery=self._delivered,
-        )
-        self._producer.poll(0)
-        self.written += 1
-
-    def put_meta(self, changelog: str, partition: int, meta: MetaRow) -> None:
-        """Write a meta row of before, maybe from another changelog, as a partition's last word."""
-        meta.changelog_id = ""
-        self.put(changelog, partition, META_KEY, meta.encode())
-
-    def _delivered(self, error: Any, _: Any) -> None:
-        if error is not None:
-            self._failed = error.str()
-
-    def flush(self) -> None:
-        """Wait for all acknowledgements.
-
-        Raises:
-            UserError: If one did not come.
-        """
-        left = self._producer.flush(60.0)
-        if left or self._failed:
-            why = self._failed or f"{left} records were not acknowledged"
-            raise UserError(f"The state was not written: {why}.")
-
-
-def _take(state: PartitionState, message: Any, wanted: Callable[[bytes], bool]) -> None:
-    """One record in the order of the log: as recovery would take it."""
+def _merge(state: PartitionState, message: Message, key_filter: Callable[[bytes], bool]) -> None:
+    """Merge one record, in the order of the log, as the recovery of a worker does."""
     key, value = message.key(), message.value()
+    headers: Any = message.headers() or []
     if key is None:
         return
     if key != META_KEY:
-        if not wanted(key):
+        if not key_filter(key):
             return
         newest = offset_in(state.rows[key]) if key in state.rows else -1
-        gone = tombstone_of(dict(message.headers() or [])) if value is None else None
-        if state.graves.late(key, gone or value, newest):
+        tombstone = tombstone_of(dict(headers)) if value is None else None
+        # A suspended worker may write a row after its key was deleted, or the other way round.
+        if state.tombstones.late(key, tombstone or value, newest):
             return
         if value is None or len(value) < HEAD_BYTES:
             state.rows.pop(key, None)
@@ -316,14 +271,15 @@ def _take(state: PartitionState, message: Any, wanted: Callable[[bytes], bool]) 
         return
     if value is None:
         state.meta = state.committed_before = None
-        state.graves.clear()
+        state.tombstones.clear()
         return
     try:
         meta = MetaRow.decode(value)
     except (msgspec.DecodeError, UnicodeError):
         return
+    # A rebase starts the offsets of the rows anew, so older tombstones say nothing about them.
     if meta.rebased > (state.meta.rebased if state.meta else 0):
-        state.graves.clear()
+        state.tombstones.clear()
     if state.meta is None or meta.absorbed >= state.meta.absorbed:
         state.meta = meta
-        state.committed_before = number_in(dict(message.headers() or []).get(COMMITTED_HEADER))
+        state.committed_before = number_in(dict(headers).get(COMMITTED_HEADER))

@@ -1,4 +1,4 @@
-"""Several workers on one host: started, watched, restarted and stopped together."""
+"""Supervisor of several workers on one host: starts, watches, restarts and stops them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from stream.errors import UserError
 from stream.observe import HostMetrics, configure_logs
 from stream.settings import Settings
 
-from .workers_http import urls_of
+from .workers_http import worker_urls
 
 _log = structlog.stdlib.get_logger("ember")
 
 WRONG_USE = 2
-"""Exit code of a worker whose settings are wrong: starting it again would not help."""
+"""Exit code of a worker with wrong settings: a restart would not help."""
 
 _DELAYS_SECONDS = (0.0, 1.0, 2.0, 5.0, 15.0, 30.0)
 _HEALTHY_SECONDS = 120.0
@@ -31,19 +31,19 @@ _POLL_SECONDS = 0.2
 _STOP_SECONDS = 140.0  # `Worker` takes 135 s at most: checkpoint, copy, three producers
 
 
-class Patience:
-    """How long to wait before a worker is started again, and when not to any more.
+class Backoff:
+    """Delays before the restarts of a worker, and an end to them.
 
-    A worker ends by itself when it must not go on (fenced, broken), so restarting is part of the
-    plan; one that ends again and again, without ever lasting, is not.
+    A worker exits by itself when it must not go on (fenced, broken), so that restarts are normal;
+    a worker that exits again and again, without ever running for long, is not.
     """
 
     def __init__(self) -> None:
         self._failures = 0
 
-    def after(self, lived_seconds: float) -> float | None:
-        """Seconds to wait after a worker that lived so long has failed; None: give up."""
-        if lived_seconds >= _HEALTHY_SECONDS:
+    def next_delay(self, uptime_seconds: float) -> float | None:
+        """Return the seconds to wait after a worker failed; None to give up."""
+        if uptime_seconds >= _HEALTHY_SECONDS:
             self._failures = 0
         if self._failures >= len(_DELAYS_SECONDS):
             return None
@@ -53,53 +53,58 @@ class Patience:
 
 
 @dataclass
-class _Place:
-    """One of the workers: its process, or when it is started next."""
+class _Slot:
+    """Slot of one worker: its process, or the time of its next start."""
 
     index: int
-    patience: Patience
+    backoff: Backoff
     process: BaseProcess | None = None
     started: float = 0.0
-    due: float = 0.0
+    next_start: float = 0.0
 
 
 def supervise(settings: Settings, workers: int) -> int:
-    """Run workers in processes of their own; one that ends by itself is started again.
+    """Run workers in processes of their own, and restart each that exits by itself.
 
-    Whatever code it ends with: nobody asked it to, and its share of the work is left.
+    The exit code does not matter for a restart: nobody asked the worker to stop, and its partitions
+    wait.
+
+    Args:
+        settings: Settings of the workers; each gets a port and an instance id of its own.
+        workers: Number of workers.
 
     Returns:
-        0 when stopped by a signal; 1 when one kept ending, 2 when its settings are wrong. The
+        0 when stopped by a signal; 1 when a worker kept exiting, 2 when its settings are wrong. The
         others are stopped first.
     """
     log = settings.log
     configure_logs(level=log.level, format=log.format, repeat_seconds=log.repeat_seconds)
-    asked, again = threading.Event(), threading.Event()
+    stop_asked, reload_asked = threading.Event(), threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        asked.set()
+        stop_asked.set()
 
     def reload(_number: int, _frame: FrameType | None) -> None:
-        again.set()
+        reload_asked.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     signal.signal(signal.SIGHUP, reload)
-    page = _one_page(settings, workers)
-    places = [_Place(index, Patience()) for index in range(workers)]
+    metrics = _serve_metrics(settings, workers)
+    slots = [_Slot(index, Backoff()) for index in range(workers)]
     try:
-        return _watch(settings, places, asked, again)
+        return _watch(settings, slots, stop_asked, reload_asked)
     finally:
-        if page is not None:
-            page.close()
+        if metrics is not None:
+            metrics.close()
 
 
-def _one_page(settings: Settings, workers: int) -> HostMetrics | None:
-    """Metrics of all workers on the port after theirs; none where theirs are any free ones."""
+def _serve_metrics(settings: Settings, workers: int) -> HostMetrics | None:
+    """Serve the metrics of all workers on the port after theirs; None if those are not fixed."""
     http = settings.http
     if not http.port:
         return None
-    addresses = urls_of(settings, (), workers)
+    addresses = worker_urls(settings, (), workers)
     try:
         token = http.token.get_secret_value()
         return HostMetrics(http.host, http.port + workers, addresses, token)
@@ -111,51 +116,56 @@ def _one_page(settings: Settings, workers: int) -> HostMetrics | None:
 
 
 def _watch(
-    settings: Settings, places: list[_Place], asked: threading.Event, again: threading.Event
+    settings: Settings,
+    slots: list[_Slot],
+    stop_asked: threading.Event,
+    reload_asked: threading.Event,
 ) -> int:
-    while not asked.is_set():
-        if again.is_set():
-            again.clear()
-            _hang_up(places)
+    while not stop_asked.is_set():
+        if reload_asked.is_set():
+            reload_asked.clear()
+            _forward_reload(slots)
         now = time.monotonic()
-        for place in places:
-            code = _look_after(settings, place, now)
+        for slot in slots:
+            code = _check(settings, slot, now)
             if code is not None:
-                _stop(places)
+                _stop(slots)
                 return code
-        asked.wait(_POLL_SECONDS)
-    return _stop(places)
+        stop_asked.wait(_POLL_SECONDS)
+    return _stop(slots)
 
 
-def _hang_up(places: list[_Place]) -> None:
-    """Let every worker read settings and model again."""
-    for place in places:
-        if place.process is not None and place.process.pid is not None and place.process.is_alive():
-            os.kill(place.process.pid, signal.SIGHUP)
+def _forward_reload(slots: list[_Slot]) -> None:
+    """Let every worker reload settings and model."""
+    for slot in slots:
+        if slot.process is not None and slot.process.pid is not None and slot.process.is_alive():
+            os.kill(slot.process.pid, signal.SIGHUP)
 
 
-def _look_after(settings: Settings, place: _Place, now: float) -> int | None:
-    """Start a worker that is due; the exit code when it is not worth while any more."""
-    if place.process is None:
-        if now >= place.due:
-            place.process, place.started = _start(settings, place.index), now
+def _check(settings: Settings, slot: _Slot, now: float) -> int | None:
+    """Start a worker that is due; return an exit code when restarts are pointless."""
+    if slot.process is None:
+        if now >= slot.next_start:
+            slot.process, slot.started = _start(settings, slot.index), now
         return None
-    code = place.process.exitcode
+    code = slot.process.exitcode
     if code is None:
         return None
-    place.process = None
-    delay = place.patience.after(now - place.started)
+    slot.process = None
+    delay = slot.backoff.next_delay(now - slot.started)
     if code == WRONG_USE or delay is None:
-        _log.error("a worker keeps ending: giving up", worker=place.index, code=code)
+        _log.error("a worker keeps ending: giving up", worker=slot.index, code=code)
         return WRONG_USE if code == WRONG_USE else 1
-    place.due = now + delay
-    _log.warning("a worker ended by itself", worker=place.index, code=code, again_in_seconds=delay)
+    slot.next_start = now + delay
+    _log.warning("a worker ended by itself", worker=slot.index, code=code, again_in_seconds=delay)
     return None
 
 
 def _start(settings: Settings, index: int) -> BaseProcess:
-    own = settings.for_worker(index)
-    process = multiprocessing.get_context("spawn").Process(target=_run, args=(own,), daemon=False)
+    # Spawned: a fork would copy the threads' locks of the metrics server in an unknown state.
+    process = multiprocessing.get_context("spawn").Process(
+        target=_run, args=(settings.for_worker(index),), daemon=False
+    )
     process.start()
     return process
 
@@ -174,15 +184,15 @@ def _run(settings: Settings) -> None:
 
 
 def _end_with_parent() -> None:
-    """Stop when whoever would restart and stop this worker has been killed."""
+    """Stop this worker when the supervisor, which would restart and stop it, has been killed."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _stop(places: list[_Place]) -> int:
-    running = [place.process for place in places if place.process is not None]
+def _stop(slots: list[_Slot]) -> int:
+    running = [slot.process for slot in slots if slot.process is not None]
     for process in running:
         process.terminate()
     deadline = time.monotonic() + _STOP_SECONDS

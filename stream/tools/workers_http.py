@@ -1,4 +1,4 @@
-"""What commands ask of running workers."""
+"""HTTP requests to running workers: their addresses, and one request with its answer."""
 
 from __future__ import annotations
 
@@ -6,83 +6,70 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from dataclasses import dataclass
 from http.client import HTTPException
-from pathlib import Path
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 from stream.errors import UserError
 from stream.http_client import bearer, opener
 from stream.settings import Settings
 
-_SECONDS = 60.0  # a checkpoint, and reading a bundle
+_TIMEOUT_SECONDS = 60.0  # a reload waits for a checkpoint and reads a bundle
 
 
-@dataclass(frozen=True)
-class WorkerOptions:
-    """Which workers a command speaks to, and how it answers.
+def worker_urls(settings: Settings, urls: Sequence[str], workers: int) -> list[str]:
+    """Return the addresses of workers.
 
-    Attributes:
-        url: Addresses of workers, http://host:port; default http.host and http.port.
-        workers: Workers on this host, at consecutive ports.
-        config: Settings file; default ember.toml where there is one.
-        json: Print one JSON object.
+    Args:
+        settings: Section `http`, for the workers of this host.
+        urls: Addresses that the user named; empty: the workers of this host.
+        workers: Number of workers on this host, at consecutive ports.
+
+    Raises:
+        UserError: If an address is not one of HTTP.
     """
-
-    url: tuple[str, ...] = ()
-    workers: int = 1
-    config: Path | None = None
-    json: bool = False
-
-    def urls(self, settings: Settings) -> list[str]:
-        """Their addresses."""
-        return urls_of(settings, self.url, self.workers)
-
-
-ToWorkers = Annotated[WorkerOptions, Parameter(name="*")]
-"""Of a command's options: those above, by their own names."""
-
-THE_ONE_HERE = WorkerOptions()
-"""One worker on this host, as the settings say."""
-
-
-def urls_of(settings: Settings, given: Sequence[str], workers: int) -> list[str]:
-    """Addresses of workers: those given, or this host's by the settings."""
-    if given:
-        for url in given:
-            if not url.startswith(("http://", "https://")):
-                raise UserError(
-                    "A worker cannot be asked. Expected an address such as http://host:6066. "
-                    f"Received: url={url!r}.",
-                    exit_code=2,
-                )
-        return [url.rstrip("/") for url in given]
+    for url in urls:
+        if not url.startswith(("http://", "https://")):
+            raise UserError(
+                "A worker cannot be asked. Expected an address such as http://host:6066. "
+                f"Received: url={url!r}.",
+                exit_code=2,
+            )
+    if urls:
+        return [url.rstrip("/") for url in urls]
     host = settings.http.host
+    # A worker that listens on every interface is reached by the loopback address.
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # not listened on
     host = f"[{host}]" if ":" in host else host
     return [f"http://{host}:{settings.http.port + index}" for index in range(workers)]
 
 
-def ask(url: str, settings: Settings, *, method: str = "GET") -> dict[str, Any]:
-    """A worker's answer; of one that has none, `detail` says why."""
+def request_worker(url: str, settings: Settings, *, method: str = "GET") -> dict[str, Any]:
+    """Send a request to a worker and return its answer.
+
+    Args:
+        url: Address of the worker and the path.
+        settings: Section `http`, for the token.
+        method: HTTP method.
+
+    Returns:
+        The answer; without one, `result` is `refused` or `unreachable` and `detail` has the reason.
+    """
     request = urllib.request.Request(url, method=method)  # noqa: S310  # http and https only
     token = settings.http.token.get_secret_value()
     if token:
         request.add_header("Authorization", bearer(token))
     try:
-        with opener().open(request, timeout=_SECONDS) as answer:
-            found: dict[str, Any] = json.load(answer)
-            return found
+        with opener().open(request, timeout=_TIMEOUT_SECONDS) as response:
+            answer: dict[str, Any] = json.load(response)
+            return answer
     except urllib.error.HTTPError as error:
         text = error.read().decode("utf-8", "replace").strip()
         if error.code == 401:
             return {"result": "refused", "detail": "It asks for another token: http.token."}
         try:
-            found = json.loads(text)
+            answer = json.loads(text)  # a worker that refuses answers with JSON too
         except json.JSONDecodeError:
             return {"result": "refused", "detail": f"{error.code}: {text or error.reason}"}
-        return found
+        return answer
     except (OSError, HTTPException, ValueError) as error:
         return {"result": "unreachable", "detail": f"No answer: {error}"}

@@ -69,7 +69,7 @@ class SmallService:
         said = log.stat().st_size if log.exists() else 0
         expected = sum(self.counts().values()) + len(sends) + sent_by_others
         self.broker.produce(self.topic, sends)
-        with Service(self.folder, self.config) as service:
+        with Service(self.folder, self.config, embedded=not self.broker.real) as service:
             wait_until("all of it", lambda: sum(self.counts().values()) == expected, service)
             assert service.stop() == 0
         return log.read_text()[said:]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from benchmarks.kafka_client import Send
 from stream.bridge import OUTCOMES, RESULTS, Bridge
 from stream.observe import BridgeHealth, BridgeMetrics
 from stream.settings import Settings
+from stream.tools import clients
 from tests.broker.conftest import Broker
 from tests.stream.bridge.fakes import FakeAlertmanager, alertmanager, trigger
 
@@ -76,7 +79,14 @@ class Stage:
             input={"topics": self.input},
             alertmanager={"urls": server.url, "resend_seconds": 1.0, **own},
         )
+        if not broker.real:  # shorter than settings allow; a restart waits out the session there
+            self._shorten("kafka", session_timeout_seconds=2.5)
+            self._shorten("alertmanager", resend_seconds=0.2)
         broker.create({self.topic: PARTITIONS})
+
+    def _shorten(self, section: str, **seconds: float) -> None:
+        changed = getattr(self.settings, section).model_copy(update=seconds)
+        self.settings = self.settings.model_copy(update={section: changed})
 
     def send(self, *records: Send) -> None:
         self.broker.produce(self.topic, list(records))
@@ -202,7 +212,10 @@ def test_a_first_start_begins_with_todays_news(kafka: Broker, server: FakeAlertm
     assert server.of("yesterday") == []
 
 
-def test_it_waits_for_the_topics_of_the_workers(embedded: Broker, server: FakeAlertmanager) -> None:
+def test_it_waits_for_the_topics_of_the_workers(
+    embedded: Broker, server: FakeAlertmanager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[Bridge.__module__], "_TOPIC_SECONDS", 0.1)
     settings = Settings.load(
         kafka={"bootstrap_servers": embedded.bootstrap},
         input={"topics": "metrics"},
@@ -216,8 +229,11 @@ def test_it_waits_for_the_topics_of_the_workers(embedded: Broker, server: FakeAl
         until("a", lambda: server.of("a"))
 
 
-def test_it_waits_for_a_broker(server: FakeAlertmanager) -> None:
+def test_it_waits_for_a_broker(server: FakeAlertmanager, monkeypatch: pytest.MonkeyPatch) -> None:
     """Kafka being away restarts nobody; readiness says what is missing."""
+    soon = partial(clients.fetch_metadata, seconds=0.2)
+    monkeypatch.setattr(clients, "fetch_metadata", soon)
+    monkeypatch.setattr(sys.modules[Bridge.__module__], "_TOPIC_SECONDS", 0.1)
     settings = Settings.load(
         kafka={"bootstrap_servers": "127.0.0.1:9"}, alertmanager={"urls": server.url}
     )

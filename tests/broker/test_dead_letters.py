@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.kafka_client import Send
-from stream.cli.dead_letters import list_, replay, show
+from stream.cli.dead_letters import SelectionOptions, list_, replay, show
 from stream.errors import UserError
 from stream.tools import redrive
 from stream.tools.dead_letters import REPLAYS_HEADER
@@ -90,7 +90,7 @@ def test_a_letter_goes_back_as_it_was_and_only_once(
     topics.write(range(13, 17))
     replay()
     assert topics.came_back() == list(range(17))
-    replay(from_beginning=True, reason=["empty"])
+    replay(from_beginning=True, selected=SelectionOptions(("empty",)))
     assert topics.came_back() == sorted([*range(17), *range(0, 17, 3)])
 
 
@@ -99,9 +99,9 @@ def test_what_is_chosen_is_done_and_the_rest_waits(
 ) -> None:
     """By reason, by number, by time of the record."""
     topics.write(range(13))
-    replay(reason=["empty"], limit=2, json=True)
+    replay(selected=SelectionOptions(("empty",)), limit=2, json=True)
     assert said(capsys)["sent"] == 2
-    replay(reason=["empty"])
+    replay(selected=SelectionOptions(("empty",)))
     assert topics.came_back() == [0, 3, 6, 9, 12]
     list_(json=True)
     listed = said(capsys)
@@ -111,14 +111,14 @@ def test_what_is_chosen_is_done_and_the_rest_waits(
         "empty": 0,
     }
     since = "2023-11-14T22:13:28Z"  # the eighth
-    replay(since=since, json=True)
+    replay(selected=SelectionOptions(since=since), json=True)
     done = said(capsys)
     assert (done["sent"], done["left_behind"]) == (3, 5)
     assert topics.came_back() == [0, 3, 6, 8, 9, 10, 11, 12]
     replay(json=True)
     assert said(capsys)["sent"] == 0
     with pytest.raises(UserError, match="Expected one of not_json"):
-        replay(reason=["nonsense"])
+        replay(selected=SelectionOptions(("nonsense",)))
 
 
 def test_what_cannot_go_is_refused_and_counted(
@@ -183,7 +183,7 @@ def test_offsets_that_are_refused_are_one_sentence(
 
 def test_the_newest_are_shown(topics: Topics, capsys: pytest.CaptureFixture[str]) -> None:
     topics.write(range(13))
-    show(limit=3, reason=["not_json"], json=True)
+    show(limit=3, selected=SelectionOptions(("not_json",)), json=True)
     found = said(capsys)
     assert found["letters"] == 8
     assert [record["key"] for record in found["shown"]] == ["k8", "k10", "k11"]
@@ -196,18 +196,22 @@ def test_the_newest_are_shown(topics: Topics, capsys: pytest.CaptureFixture[str]
 
 
 def test_a_service_takes_what_was_mended_and_a_loop_has_an_end(
-    broker: Broker, tmp_path: Path
+    broker: Broker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """What fails again comes back as a letter that knows how often it was sent."""
+    monkeypatch.chdir(tmp_path)
     service = SmallService(broker, tmp_path, PARTITIONS)
     service.run([Send(b"m", b"no json", AT_MS), Send(b"m", body(0), AT_MS)])
-    command = ("dead-letters", "replay", "--config", service.config, "--max-replays", "1")
-    done = ember(*command, "--json", cwd=tmp_path)
-    assert last_json(done)["sent"] == 1
+    assert replay(config=service.config, max_replays=1, json=True) == 0
+    assert said(capsys)["sent"] == 1
     service.run([Send(b"m", body(1), AT_MS)], sent_by_others=1)
     assert service.counts()["not_json"] == 2
     (_, again) = broker.consume_all(f"{service.topic}.dead-letters")
     assert dict(again.headers)[REPLAYS_HEADER] == b"1"
+    command = ("dead-letters", "replay", "--config", service.config, "--max-replays", "1")
     done = ember(*command, "--json", cwd=tmp_path, check=False)
     assert done.returncode == 1
     assert last_json(done)["refused"] == {"replayed_too_often": 1}

@@ -53,7 +53,7 @@ def test_without_a_folder_to_write_to_it_goes_on_without_copies_and_says_so_once
     )
     first, second = sends()[:KEYS], sends()[KEYS:]
     embedded.produce(service.topic, first)
-    with Service(tmp_path, service.config) as process:
+    with Service(tmp_path, service.config, embedded=True) as process:
         wait_until("a copy", lambda: "cannot be copied to" in process.log.read_text(), process)
         embedded.produce(service.topic, second)
         wait_until("all", lambda: sum(service.counts().values()) == KEYS * ROWS, process)
@@ -65,6 +65,7 @@ def test_without_a_folder_to_write_to_it_goes_on_without_copies_and_says_so_once
     assert len(service.rows()) == KEYS
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_worker_with_one_sentence_and_loses_nothing(
     embedded: Broker, tmp_path: Path, small_disk: Path
 ) -> None:
@@ -77,7 +78,7 @@ def test_a_full_disk_ends_the_worker_with_one_sentence_and_loses_nothing(
     configure(service, f"{state}'{small_disk}'")
     embedded.produce(service.topic, sends())
     for _ in range(2):  # the second one fills the disk as it recovers
-        with Service(service.folder, service.config) as process:
+        with Service(service.folder, service.config, embedded=True) as process:
             assert process.process is not None
             assert process.process.wait(120) == 1
     lines = process.log.read_text().splitlines()

@@ -13,6 +13,7 @@ from benchmarks.kafka_client import Send
 from stream.cli.doctor import command
 from stream.cli.doctor.command import doctor, examine
 from stream.cli.doctor.findings import Check, Cluster
+from stream.cli.options import ClusterOptions
 from stream.settings import Settings
 from stream.tools import clients
 from tests.broker.conftest import Broker
@@ -78,12 +79,12 @@ def test_no_topic_and_no_broker(
     assert "nowhere" in found["topic"][0].detail
     monkeypatch.setattr(command, "_BROKER_SECONDS", 0.5)
     with pytest.raises(SystemExit) as caught:
-        doctor(json=True, bootstrap_servers="127.0.0.1:1")
+        doctor(json=True, cluster=ClusterOptions(bootstrap_servers="127.0.0.1:1"))
     assert caught.value.code == 1
     answer = msgspec.json.decode(capsys.readouterr().out)
     assert answer["ok"] is False
     assert answer["checks"][-1]["name"] == "broker"
-    assert "--bootstrap-servers" in answer["checks"][-1]["mend"]
+    assert "--bootstrap-servers" in answer["checks"][-1]["fix"]
 
 
 def test_null_keys(embedded: Broker) -> None:
@@ -121,7 +122,7 @@ def test_a_model_of_other_channels(embedded: Broker) -> None:
     records = _found(_settings(embedded, topic))["records"][0]
     assert records.status == "fail"
     assert "5 no_channels" in records.detail
-    assert "This model is not for this topic" in records.mend
+    assert "This model is not for this topic" in records.fix
 
 
 def test_channels_that_never_come(embedded: Broker) -> None:
@@ -158,7 +159,7 @@ def test_a_changelog_that_does_not_fit(kafka: Broker) -> None:
     found = _found(settings)["changelog"][0]
     assert found.status == "fail"
     assert "2 partitions, its input" in found.detail
-    assert "ember state rebase" in found.mend
+    assert "ember state rebase" in found.fix
 
 
 @pytest.mark.kafka
@@ -169,7 +170,7 @@ def test_a_changelog_that_is_deleted_from(kafka: Broker) -> None:
     kafka.create({changelog: 1}, {"cleanup.policy": "delete"})
     found = _found(settings)["changelog"][0]
     assert found.status == "fail"
-    assert "cleanup.policy=compact" in found.mend
+    assert "cleanup.policy=compact" in found.fix
 
 
 @pytest.mark.kafka
@@ -222,4 +223,4 @@ def test_where_the_group_stands(embedded: Broker, offset: int | None) -> None:
         assert found.detail == "7 records behind."
     else:
         assert found.status == "fail"
-        assert "ember state rebase" in found.mend
+        assert "ember state rebase" in found.fix

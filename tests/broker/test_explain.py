@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.kafka_client import Send
 from stream.cli.explain import explain
+from stream.cli.options import InputTopicOptions
 from stream.errors import UserError
 from stream.records import cloudevent_headers
 from tests.broker.conftest import Broker
@@ -29,14 +30,19 @@ def test_an_event_is_found_in_the_alert_topics(
         ]
         broker.produce(name, [*sends, *sends[:2]])  # two of them come again
     firing = next(e for e in events if e.kind == "trigger" and e.key == small.FAULTY)
-    explain(firing.id[:13], topic=topic, bootstrap_servers=broker.bootstrap)
+    explain(
+        firing.id[:13], source=InputTopicOptions(topic=topic, bootstrap_servers=broker.bootstrap)
+    )
     out = capsys.readouterr().out
     assert "TRIGGER FIRING  web-1" in out
     assert "Its episode" in out
     with pytest.raises(UserError, match="No event has this id"):
-        explain("0" * 32, topic=topic, bootstrap_servers=broker.bootstrap)
+        explain("0" * 32, source=InputTopicOptions(topic=topic, bootstrap_servers=broker.bootstrap))
 
 
 def test_topics_that_are_not_there(embedded: Broker) -> None:
     with pytest.raises(UserError, match=r"no alert topics here.*'nothing\.anomalies'"):
-        explain("0" * 32, topic="nothing", bootstrap_servers=embedded.bootstrap)
+        explain(
+            "0" * 32,
+            source=InputTopicOptions(topic="nothing", bootstrap_servers=embedded.bootstrap),
+        )

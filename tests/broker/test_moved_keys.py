@@ -32,6 +32,7 @@ def places(partitioner: Partitioner) -> dict[bytes, int]:
 
 
 @pytest.mark.broker
+@pytest.mark.slow
 def test_what_comes_in_another_partition_is_refused_until_the_keys_have_moved(
     broker: Broker, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import kafka_client
+from stream.cli.options import InputTopicOptions
 from stream.cli.state import rebase, reset
 from stream.errors import UserError
 from tests.broker.conftest import Broker
@@ -56,11 +57,12 @@ def test_after_a_rebase_a_topic_made_again_is_read_and_nothing_is_forgotten(
     bench.feed(2_000)
     with bench.worker() as worker:
         assert "ember state rebase" in refusal(worker)
-    rebase(yes=True, topic=bench.topic, bootstrap_servers=kafka.bootstrap)
+    source = InputTopicOptions(topic=bench.topic, bootstrap_servers=kafka.bootstrap)
+    rebase(yes=True, source=source)
     with bench.worker() as worker:
         wait_committed(worker, kafka, bench.changelog, 2_000)
         with pytest.raises(UserError, match="are running"):
-            reset(["key-00001"], yes=True, topic=bench.topic, bootstrap_servers=kafka.bootstrap)
+            reset(["key-00001"], yes=True, source=source)
         worker.stop()
     rows = kafka.read_changelog(bench.changelog)
     found = {key: read_row(row)[1:] for (_, key), row in rows.items() if key != META_KEY}

@@ -12,6 +12,7 @@ from confluent_kafka import Consumer
 
 from benchmarks import kafka_client
 from ember_core.data.sources import DataOptions
+from stream.cli.options import ClusterOptions
 from stream.cli.replay import replay
 from stream.codecs import make_codec
 from stream.errors import UserError
@@ -47,7 +48,7 @@ def test_every_scored_row_arrives_once_in_the_order_of_its_key(
         options=OPTIONS,
         flat_out=True,
         json=True,
-        bootstrap_servers=broker.bootstrap,
+        cluster=ClusterOptions(bootstrap_servers=broker.bootstrap),
     )
     summary = msgspec.json.decode(capsys.readouterr().out)
     assert summary["records"] == 36
@@ -73,7 +74,7 @@ def test_warm_sends_the_training_rows_of_all_keys_first(embedded: Broker, data: 
         options=OPTIONS,
         warm=True,
         flat_out=True,
-        bootstrap_servers=embedded.bootstrap,
+        cluster=ClusterOptions(bootstrap_servers=embedded.bootstrap),
     )
     times = [_seconds(record.value) for record in embedded.consume_all(topic)]
     assert times == [t for t in range(17) for _ in range(3)]
@@ -89,7 +90,7 @@ def test_long_and_shuffled(embedded: Broker, data: list[str]) -> None:
         shuffle_seconds=240.0,
         seed=5,
         flat_out=True,
-        bootstrap_servers=embedded.bootstrap,
+        cluster=ClusterOptions(bootstrap_servers=embedded.bootstrap),
     )
     records = embedded.consume_all(topic)
     assert len(records) == 72
@@ -104,7 +105,12 @@ def test_a_missing_topic_is_named_or_made(
     broker.topic("other", 1)
     missing = broker.name("missing")
     with pytest.raises(UserError, match=f"There is no topic '{missing}'.*other"):
-        replay(data, to=missing, options=OPTIONS, bootstrap_servers=broker.bootstrap)
+        replay(
+            data,
+            to=missing,
+            options=OPTIONS,
+            cluster=ClusterOptions(bootstrap_servers=broker.bootstrap),
+        )
     if not broker.real:
         return
     replay(
@@ -113,7 +119,7 @@ def test_a_missing_topic_is_named_or_made(
         options=OPTIONS,
         partitions=5,
         flat_out=True,
-        bootstrap_servers=broker.bootstrap,
+        cluster=ClusterOptions(bootstrap_servers=broker.bootstrap),
     )
     assert sum(kafka_client.end_offsets(broker.bootstrap, missing)) == 36
     assert len(kafka_client.end_offsets(broker.bootstrap, missing)) == 5
@@ -157,7 +163,7 @@ def test_the_gate_holds_back_until_the_group_catches_up(embedded: Broker) -> Non
     reader = threading.Thread(target=_read_slowly, args=(embedded, topic, worst, stop))
     reader.start()
     try:
-        gate = Gate(kafka, topic, 2, group="slow", max_lag=100, complain=worst.append)  # type: ignore[arg-type]
+        gate = Gate(kafka, topic, 2, group="slow", max_lag=100, warn=worst.append)  # type: ignore[arg-type]
         summary = send(clients.open_producer(kafka), topic, records, gate=gate)
         gate.close()
     finally:
@@ -171,17 +177,17 @@ def test_the_gate_holds_back_until_the_group_catches_up(embedded: Broker) -> Non
 def test_the_gate_says_so_when_nothing_moves(
     embedded: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stream.tools.replay._COMPLAIN_AFTER_SECONDS", 0.2)
+    monkeypatch.setattr("stream.tools.replay._WARN_AFTER_SECONDS", 0.2)
     topic = embedded.topic("telemetry", 1)
     kafka = KafkaSection(bootstrap_servers=embedded.bootstrap)
 
     class Complained(Exception):
         pass
 
-    def complain(sentence: str) -> None:
+    def warn(sentence: str) -> None:
         raise Complained(sentence)
 
-    gate = Gate(kafka, topic, 1, group="nobody", max_lag=7, complain=complain)
+    gate = Gate(kafka, topic, 1, group="nobody", max_lag=7, warn=warn)
     with pytest.raises(Complained, match="'nobody' is 7 records behind"):
         send(
             clients.open_producer(kafka),

@@ -32,7 +32,7 @@ from stream.errors import UserError
 from stream.kafka.client.admin import Admin
 from stream.kafka.config import WorkerConfig
 from stream.settings import KafkaSection, Settings
-from stream.tools import clients
+from stream.tools import clients, reading
 from tests.conftest import lacking
 from tests.e2e.service import Service, ember, wait_until
 
@@ -217,7 +217,7 @@ def _committed(secure: RealKafka, topic: str) -> int:
     section = KafkaSection(bootstrap_servers=secure.bootstrap)
     consumer = clients.open_consumer(section, topic)
     try:
-        return sum(mark or 0 for mark in clients.committed(consumer, topic, 2))
+        return sum(mark or 0 for mark in reading.committed(consumer, topic, 2))
     finally:
         consumer.close()
 

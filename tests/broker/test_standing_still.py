@@ -10,7 +10,7 @@ from stream.kafka.supervision.watchdog import STOOD_STILL
 from tests.broker.conftest import Broker
 from tests.broker.test_worker import Bench
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 
 def test_a_step_that_hangs_ends_the_process(embedded: Broker, tmp_path: Path) -> None:

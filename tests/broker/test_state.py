@@ -16,11 +16,11 @@ from stream.cli.state_files import export, import_
 from stream.engine import META_KEY, Engine, Fetch
 from stream.errors import UserError
 from stream.kafka.protocol.changelog import Changelog
-from stream.kafka.protocol.ports import Silent
+from stream.observer import Observer
 from stream.records import Decoded
 from stream.settings import Settings
 from stream.tools.partitioners import crc32, murmur2
-from stream.tools.rebase import anew
+from stream.tools.rebase import reset_offset
 from stream.tools.state import StateLog
 from tests.broker.conftest import Broker
 from tests.broker.workers import WorkerProcess
@@ -95,7 +95,7 @@ class Group:
                 for record in self.broker.consume_all(self.changelog)
                 if record.partition == partition
             ]
-            Changelog(engine, Silent()).load((self.topic, partition), records)
+            Changelog(engine, Observer()).load((self.topic, partition), records)
         return engine
 
 
@@ -245,7 +245,7 @@ def test_what_a_worker_writes_as_it_ends_is_seen(
     rebase(at="earliest", yes=True)
     engine = group.recovered()
     assert engine.row(tp, b"late-1") is None
-    assert engine.row(tp, b"late-2") == anew(row)
+    assert engine.row(tp, b"late-2") == reset_offset(row)
     file = tmp_path / "state.jsonl"
     export(file)
     group.use(group.broker.name("other"), monkeypatch)

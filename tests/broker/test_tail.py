@@ -14,13 +14,18 @@ import msgspec
 import pytest
 
 from benchmarks.kafka_client import Send
-from stream.cli.tail import _matcher, parse_since, tail
+from stream.cli.options import OutputTopicOptions, parse_since
+from stream.cli.tail import _matcher, tail
 from stream.errors import UserError
 from tests.broker.conftest import Broker
 
 pytestmark = pytest.mark.broker
 
 NOW_MS = 1_760_000_000_000
+
+
+def at(broker: Broker, topic: str | None = None) -> OutputTopicOptions:
+    return OutputTopicOptions(bootstrap_servers=broker.bootstrap, topic=topic)
 
 
 def _event(number: int, key: bytes = b"db-7", **more: Any) -> Send:
@@ -48,7 +53,7 @@ def test_the_last_lines_of_all_partitions_oldest_first(
 ) -> None:
     topic = broker.topic("anomalies", 3)
     broker.produce(topic, [_event(i, b"k%d" % (i % 7)) for i in range(41)])
-    tail("anomalies", topic=topic, lines=11, bootstrap_servers=broker.bootstrap)
+    tail("anomalies", lines=11, source=at(broker, topic))
     lines = _lines(capsys)
     assert [line["number"] for line in lines] == list(range(30, 41))
     assert lines[0]["id"] == "id-30"
@@ -62,9 +67,9 @@ def test_since_and_key(broker: Broker, capsys: pytest.CaptureFixture[str]) -> No
     broker.produce(topic, [_event(i, (b"db-1", b"db-2", b"web-1")[i % 3]) for i in range(30)])
     since = "2025-10-09T08:53:30Z"
     assert parse_since(since, 0.0) * 1000 == NOW_MS + 10_000
-    tail("anomalies", topic=topic, since=since, key="db-*", bootstrap_servers=broker.bootstrap)
+    tail("anomalies", since=since, key="db-*", source=at(broker, topic))
     assert [n["number"] for n in _lines(capsys)] == [i for i in range(10, 30) if i % 3 != 2]
-    tail("anomalies", topic=topic, key="web-1", lines=2, bootstrap_servers=broker.bootstrap)
+    tail("anomalies", key="web-1", lines=2, source=at(broker, topic))
     assert [n["number"] for n in _lines(capsys)] == [26, 29]
 
 
@@ -74,10 +79,10 @@ def test_the_topic_is_that_of_the_settings(
     monkeypatch.setenv("EMBER_INPUT__TOPICS", "metrics")
     embedded.create({"metrics.triggers": 1})
     embedded.produce("metrics.triggers", [_event(1)])
-    tail("triggers", lines=5, bootstrap_servers=embedded.bootstrap)
+    tail("triggers", lines=5, source=at(embedded))
     assert len(_lines(capsys)) == 1
     with pytest.raises(UserError, match=r"no topic of anomalies here.*'metrics\.anomalies'"):
-        tail("anomalies", lines=5, bootstrap_servers=embedded.bootstrap)
+        tail("anomalies", lines=5, source=at(embedded))
 
 
 def test_a_dead_letter_keeps_what_it_was(
@@ -92,7 +97,7 @@ def test_a_dead_letter_keeps_what_it_was(
         ("ember.reason", b"wrong_type"),
     ]
     embedded.produce(topic, [Send(None, b"\xff\x00", NOW_MS, 0, headers)])
-    tail("dead-letters", topic=topic, lines=1, bootstrap_servers=embedded.bootstrap)
+    tail("dead-letters", lines=1, source=at(embedded, topic))
     (line,) = _lines(capsys)
     assert line["reason"] == "wrong_type"
     assert line["source"] == {"topic": "telemetry", "partition": 3, "offset": 81220}
@@ -104,11 +109,11 @@ def test_it_follows_until_ctrl_c(embedded: Broker) -> None:
     topic = embedded.topic("anomalies", 2)
     embedded.produce(topic, [_event(i) for i in range(13)])
     script = (
-        "import sys\nfrom stream.cli.tail import tail\n"
-        "tail('anomalies', topic=sys.argv[1], bootstrap_servers=sys.argv[2])\n"
+        "import sys\nfrom stream.cli import main\n"
+        "main(['tail', 'anomalies', '--topic', *sys.argv[1:]])\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", script, topic, embedded.bootstrap],
+        [sys.executable, "-c", script, topic, "--bootstrap-servers", embedded.bootstrap],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from stream.cli.options import ClusterOptions
 from stream.cli.topics import create, plan
 from stream.errors import UserError
 from tests.broker.conftest import Broker
@@ -15,13 +16,13 @@ from tests.broker.conftest import Broker
 pytestmark = pytest.mark.broker
 
 
-def settings(broker: Broker, topic: str, tmp_path: Path) -> Path:
+def settings(broker: Broker, topic: str, tmp_path: Path) -> ClusterOptions:
     path = tmp_path / "ember.toml"
     path.write_text(
         f'[kafka]\nbootstrap_servers = "{broker.bootstrap}"\ngroup = "{broker.name("g")}"\n'
         f'[input]\ntopics = ["{topic}"]\n'
     )
-    return path
+    return ClusterOptions(config=path)
 
 
 def test_the_plan_is_commands_for_what_is_missing(
@@ -29,8 +30,8 @@ def test_the_plan_is_commands_for_what_is_missing(
 ) -> None:
     """As many partitions as the input; the changelog compacted; rights for all of it."""
     topic = broker.topic("telemetry", 5)
-    config = settings(broker, topic, tmp_path)
-    plan(config=config, principal="User:watch it")
+    cluster = settings(broker, topic, tmp_path)
+    plan(cluster=cluster, principal="User:watch it")
     lines = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
     made = {line[line.index("--topic") + 1]: line for line in lines if "--create" in line}
     changelog = f"{broker.name('g')}-state-{topic}-changelog"
@@ -49,11 +50,11 @@ def test_the_plan_is_commands_for_what_is_missing(
     assert "Read" in of[topic]
     assert "Write" not in of[topic]
     assert "Read" not in of[f"{topic}.triggers"]
-    plan(config=config, bridge=True, json=True)
+    plan(cluster=cluster, bridge=True, json=True)
     rights = json.loads(capsys.readouterr().out)["rights"]
     (triggers,) = [right for right in rights if right["name"] == f"{topic}.triggers"]
     assert {"Read", "Write"} <= set(triggers["operations"])
-    plan(config=config, dead_letters=True, json=True)
+    plan(cluster=cluster, dead_letters=True, json=True)
     of = {r["name"]: set(r["operations"]) for r in json.loads(capsys.readouterr().out)["rights"]}
     for name in (topic, f"{topic}.dead-letters"):
         assert {"Read", "Write"} <= of[name]
@@ -63,19 +64,19 @@ def test_create_makes_what_is_missing_once(
     kafka: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     topic = kafka.topic("telemetry", 3)
-    config = settings(kafka, topic, tmp_path)
-    create(config=config, json=True)
+    cluster = settings(kafka, topic, tmp_path)
+    create(cluster=cluster, json=True)
     created = json.loads(capsys.readouterr().out)["created"]
     assert len(created) == 4
-    create(config=config, json=True)
+    create(cluster=cluster, json=True)
     assert json.loads(capsys.readouterr().out)["created"] == []
-    plan(config=config, json=True)
+    plan(cluster=cluster, json=True)
     planned = json.loads(capsys.readouterr().out)
     assert all(each["exists"] for each in planned["topics"])
     assert {each["partitions"] for each in planned["topics"]} == {3}
 
 
 def test_inputs_must_be_there_or_sized(embedded: Broker, tmp_path: Path) -> None:
-    config = settings(embedded, "nowhere", tmp_path)
+    cluster = settings(embedded, "nowhere", tmp_path)
     with pytest.raises(UserError, match=r"no topic 'nowhere'.*say --partitions N"):
-        plan(config=config)
+        plan(cluster=cluster)

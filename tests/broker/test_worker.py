@@ -73,10 +73,10 @@ def test_one_run_gives_state_events_and_dead_letters(broker: Broker, tmp_path: P
 
 @pytest.mark.broker
 def test_restart_goes_on_where_the_state_ends(broker: Broker, tmp_path: Path) -> None:
-    bench = Bench(broker, tmp_path, 10_000)
-    bench.feed(5_000)
+    bench = Bench(broker, tmp_path, 4_000)
+    bench.feed(2_000)
     with bench.worker() as first:
-        wait_committed(first, broker, bench.changelog, 5_000)
+        wait_committed(first, broker, bench.changelog, 2_000)
         first.stop()
     bench.feed()
     with bench.worker() as second:

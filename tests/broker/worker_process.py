@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from stream.errors import UserError
-from stream.kafka.config import WorkerConfig
-from stream.kafka.protocol.ports import Silent
+from stream.kafka.recovery.loader import StateLoader
 from stream.kafka.runtime.processor import Processor
-from stream.kafka.runtime.session import Session
 from stream.kafka.worker import Worker
+from stream.observer import Observer
 from tests.broker.counting import CountingCodec, CountingEngine
+from tests.e2e.short_sessions import shorten_fetches
+from tests.worker_config import worker_config
 
 
 def say(what: str, **more: Any) -> None:
@@ -29,7 +30,7 @@ def say(what: str, **more: Any) -> None:
     print(json.dumps({"what": what, **more}), flush=True)
 
 
-class Printing(Silent):
+class Printing(Observer):
     """Prints what happens."""
 
     def __init__(self) -> None:
@@ -59,14 +60,22 @@ class Printing(Silent):
 
 def tell_fetches() -> None:
     """Say what is fetched of changelogs, also what memory has and a merge leaves out."""
-    load = Session.load_changelog
+    load = StateLoader.load
 
-    async def told(edge: Session, recovery: Any, tp: Any, records: Any) -> None:
+    async def told(loader: StateLoader, recovery: Any, tp: Any, records: Any) -> None:
         first, last = records[0].offset, records[-1].offset
-        say("fetched", tp=list(edge.source(tp)), first=first, last=last)
-        await load(edge, recovery, tp, records)
+        source = loader._context.config.source_of(tp)
+        say("fetched", tp=list(source), first=first, last=last)
+        await load(loader, recovery, tp, records)
 
-    Session.load_changelog = told  # type: ignore[method-assign]
+    StateLoader.load = told  # type: ignore[method-assign]
+
+
+def set_clock_back() -> None:
+    """By an hour."""
+    now = time.time
+    time.time = lambda: now() - 3600.0
+    say("clock set back")
 
 
 async def main(options: dict[str, Any]) -> int:
@@ -76,16 +85,16 @@ async def main(options: dict[str, Any]) -> int:
     for name in ("bootstrap_servers", "topics"):
         options[name] = tuple(options[name])
     options["directory"] = Path(options["directory"])
-    if options.pop("clock_back", False):
-        real, begun = time.time, time.monotonic()
-        time.time = lambda: real() - (3600.0 if time.monotonic() > begun + 2.0 else 0.0)
+    if options.pop("quick_fetches"):
+        shorten_fetches()
     tell_fetches()
     engine = CountingEngine(padding)
     if hangs:
         engine.step_all = lambda *_: time.sleep(600)  # type: ignore[method-assign]
     if stalls:
         Processor.process = lambda *_: asyncio.sleep(600)  # type: ignore[method-assign]
-    worker = Worker(WorkerConfig(**options), CountingCodec(), engine, Printing())
+    worker = Worker(worker_config(**options), CountingCodec(), engine, Printing())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, set_clock_back)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, worker.stop)
     try:

@@ -18,6 +18,7 @@ from typing import Any, Self
 from benchmarks.kafka_client import Record, Send
 from tests.broker.conftest import Broker
 from tests.broker.counting import EVERY, META_KEY, read_row, value_of
+from tests.e2e.short_sessions import SESSION_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 _MASK = 2**64 - 1
@@ -43,7 +44,9 @@ class WorkerProcess:
             "group": group,
             "directory": str(directory),
             "standby_replicas": 0,
-            "session_timeout_seconds": 6.0,
+            # Real brokers take no shorter session; see `short_sessions` for the embedded one.
+            "session_timeout_seconds": 6.0 if broker.real else SESSION_SECONDS,
+            "quick_fetches": not broker.real,
             "interval_seconds": 0.3,
             **options,
         }
@@ -193,7 +196,7 @@ def wait_committed(
             return metas
         if worker._process.poll() is not None:
             raise AssertionError(f"the worker ended: {worker.tail()}")
-        time.sleep(0.2)
+        time.sleep(0.05)
     raise AssertionError(f"{metas} do not reach {messages}: {worker.tail()}")
 
 
@@ -204,7 +207,7 @@ def read_events(broker: Broker, topic: str, count: int) -> list[Record]:
         events = broker.consume_all(topic)
         if len(events) >= count or time.monotonic() > deadline:
             return events
-        time.sleep(0.2)
+        time.sleep(0.05)
 
 
 def check(

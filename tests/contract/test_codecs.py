@@ -1,4 +1,4 @@
-"""What every codec must do, and what each format means.
+"""Contract of all codecs, and the meaning of each format.
 
 It is long because it is one contract: a codec is added to the table of codecs and every claim is
 then held against it; the tables of formats stand beside the claims they are for.
@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from ember_core.distribution import NAME
 from stream.codecs import CODECS, Codec, encode_json, make_codec
 from stream.records import MAX_ABS_VALUE, TIME_MAX_US, TIME_MIN_US, Decoded, Reason
+from tests.conftest import examples
 
 CHANNELS = ("cpu", "mem.used", "disk")
 T0 = 1_700_000_000_123_456
@@ -103,11 +104,29 @@ def write(name: str, time_us: int, values: dict[str, float]) -> bytes:
             for channel, value in values.items()
         ]
         return msgspec.json.encode({"metrics": metrics})
+    if name == "influx":
+        fields = {"cpu": "cpu", "mem.used": "used", "disk": "disk"}
+        pairs = ",".join(f"{fields[channel]}={value!r}" for channel, value in values.items())
+        return f"mem,host=web-1 {pairs} {time_ns}\n".encode()
+    if name == "collectd":
+        parts = {"cpu": ("cpu", "cpu"), "mem.used": ("mem", "used"), "disk": ("disk", "disk")}
+        value_lists = [
+            {
+                "values": [value],
+                "dsnames": ["value"],
+                "time": time_us,
+                "host": "web-1",
+                "plugin": parts[channel][0],
+                "type": parts[channel][1],
+            }
+            for channel, value in values.items()
+        ]
+        return msgspec.json.encode(value_lists)
     if name == "prometheus":
         [(channel, value)] = values.items()
-        when = np.datetime64(time_us, "us").item().isoformat() + "Z"
+        timestamp = np.datetime64(time_us, "us").item().isoformat() + "Z"
         return msgspec.json.encode(
-            {"timestamp": when, "value": repr(value), "name": channel, "labels": {"i": "1"}}
+            {"timestamp": timestamp, "value": repr(value), "name": channel, "labels": {"i": "1"}}
         )
     if name in ("otlp", "otlp_proto"):
         return otlp_proto(
@@ -149,7 +168,7 @@ def build(name: str, channels: Sequence[str] = CHANNELS, **options: Any) -> Code
 
 
 def check(decoded: Decoded, count: int) -> None:
-    """The promises of `Decoded` for a fetch of `count` messages."""
+    """Check the invariants of `Decoded` for a fetch of `count` messages."""
     n = len(decoded)
     assert decoded.time_us.shape == (n,)
     assert decoded.time_us.dtype == np.int64
@@ -172,7 +191,7 @@ def check(decoded: Decoded, count: int) -> None:
 
 
 def rows(decoded: Decoded, shift: int = 0) -> list[tuple[Any, ...]]:
-    """Everything in a `Decoded`, comparable bit for bit, message indices moved by `shift`."""
+    """Content of a `Decoded`, comparable bit for bit, message indices shifted by `shift`."""
     samples = zip(
         decoded.keys,
         decoded.time_us.tolist(),
@@ -186,7 +205,7 @@ def rows(decoded: Decoded, shift: int = 0) -> list[tuple[Any, ...]]:
 
 
 def snippets(name: str) -> st.SearchStrategy[bytes | None]:
-    """Good messages, garbage, and good messages with a bite taken out of them."""
+    """Good messages, garbage, and good messages that were cut."""
     values = st.dictionaries(
         st.sampled_from(CHANNELS),
         st.floats(allow_nan=False, allow_infinity=name not in ("json", "otlp_json")),
@@ -224,7 +243,7 @@ def snippets(name: str) -> st.SearchStrategy[bytes | None]:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("key", ["", "host", 'tags.host + "/" + name'])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_bytes_end_in_exactly_one_place(name: str, key: str, data: st.DataObject) -> None:
     """Nothing raises, nothing is lost or invented, and neighbours do not matter."""
@@ -232,19 +251,19 @@ def test_any_bytes_end_in_exactly_one_place(name: str, key: str, data: st.DataOb
     fetch = data.draw(st.lists(st.builds(Message, keys, snippets(name)), max_size=12))
     unit = data.draw(st.sampled_from(["auto", "s", "ms", "us", "ns", "iso8601"]))
     codec = build(name, key=key, time_unit=unit)
-    together = codec.decode(fetch)
-    check(together, len(fetch))
+    batch = codec.decode(fetch)
+    check(batch, len(fetch))
     alone = [
         row
         for i, message in enumerate(fetch)
         for row in rows(build(name, key=key, time_unit=unit).decode([message]), i)
     ]
-    assert sorted(rows(together), key=repr) == sorted(alone, key=repr)
-    assert rows(codec.decode(fetch)) == rows(together)
+    assert sorted(rows(batch), key=repr) == sorted(alone, key=repr)
+    assert rows(codec.decode(fetch)) == rows(batch)
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     records=st.lists(
         st.tuples(
@@ -256,7 +275,7 @@ def test_any_bytes_end_in_exactly_one_place(name: str, key: str, data: st.DataOb
     )
 )
 def test_float64_and_time_survive_exactly(name: str, records: list[tuple[int, float]]) -> None:
-    """What is written is read, bit for bit, in order of arrival."""
+    """Encoded samples are decoded bit for bit, in order of arrival."""
     if name in ("json", "avro"):
         records = [(max(time_ms, 10**11), x) for time_ms, x in records]
     else:
@@ -305,8 +324,8 @@ def test_an_empty_fetch_gives_empty_columns(name: str) -> None:
 
 
 def test_an_unknown_codec_is_named() -> None:
-    """The error lists what there is."""
-    with pytest.raises(Exception, match="json, telegraf"):
+    """The error lists the codecs."""
+    with pytest.raises(Exception, match="json, influx"):
         make_codec("jsno", CHANNELS)
 
 
@@ -317,18 +336,18 @@ DEEP = 250_000
 
 
 def verdict(value: bytes | None, kafka_key: bytes | None = b"k", **options: Any) -> Reason | None:
-    """Fate of one message, which must be the same among good neighbours."""
+    """Return the outcome of one message, which must be the same among good neighbours."""
     codec = make_codec("json", CHANNELS, **options)
     alone = codec.decode([Message(kafka_key, value)])
     check(alone, 1)
     crowd = [Message(b"a", GOOD)] * 3 + [Message(kafka_key, value)] + [Message(b"b", GOOD)] * 2
-    among = codec.decode(crowd)
-    check(among, len(crowd))
-    assert set(range(6)) - {3} <= set(among.message.tolist())
+    decoded = codec.decode(crowd)
+    check(decoded, len(crowd))
+    assert set(range(6)) - {3} <= set(decoded.message.tolist())
     if alone.rejected:
-        assert among.rejected == [alone.rejected[0]._replace(message=3)]
+        assert decoded.rejected == [alone.rejected[0]._replace(message=3)]
         return alone.rejected[0].reason
-    assert among.rejected == []
+    assert decoded.rejected == []
     return None
 
 
@@ -383,7 +402,7 @@ def verdict(value: bytes | None, kafka_key: bytes | None = b"k", **options: Any)
     ids=lambda value: repr(value)[:48],
 )
 def test_bad_json_has_a_named_fate(value: bytes | None, reason: Reason) -> None:
-    """Every way to be wrong has its reason, whoever the neighbours are."""
+    """Every defect has its reason, whatever the neighbours are."""
     assert verdict(value) == reason
 
 
@@ -430,7 +449,7 @@ def test_a_message_cannot_swallow_or_inject_another() -> None:
 
 
 def test_wrong_type_names_the_place() -> None:
-    """The sentence has the JSON path."""
+    """The refusal names the JSON path."""
     decoded = make_codec("json", CHANNELS).decode(
         [Message(b"k", b'{"ts":1,"values":{"mem.used":"7"}}')]
     )
@@ -438,7 +457,7 @@ def test_wrong_type_names_the_place() -> None:
 
 
 def test_shapes_may_be_mixed_and_change() -> None:
-    """A stream that turns from nested to flat is followed, also within a fetch."""
+    """A stream may change from nested to flat, also within a fetch."""
     codec = make_codec("json", ["cpu"])
     nested, flat = b'{"ts":1,"values":{"cpu":1}}', b'{"ts":2,"cpu":2}'
     for values in ([nested] * 3, [flat] * 3, [flat, nested, nested], [nested, flat] * 300):
@@ -483,7 +502,7 @@ def test_fields_and_paths_can_be_elsewhere() -> None:
     ],
 )
 def test_keys_from_fields(record: dict[str, Any], reason: Reason | None) -> None:
-    """Texts and integers make keys, nothing else does."""
+    """Only texts and integers make keys."""
     value = json.dumps({"ts": 1, "cpu": 1, **record}).encode()
     assert verdict(value, None, key="host") == reason
 
@@ -492,7 +511,7 @@ def test_keys_from_fields(record: dict[str, Any], reason: Reason | None) -> None
     "text", ["a b", "a.", '"open', "a[b]", 'a["b"', "a + ", "+ a", "a ++ b", "f(x)", "a..b", "[0]"]
 )
 def test_a_key_that_is_no_expression_stops_the_start(text: str) -> None:
-    """The sentence says where reading stopped and shows a right one."""
+    """The error names the position and shows a valid expression."""
     with pytest.raises(Exception, match=r"input\.key.*tags\.host"):
         make_codec("json", CHANNELS, key=text)
 
@@ -525,7 +544,7 @@ def test_a_key_that_is_no_expression_stops_the_start(text: str) -> None:
     ],
 )
 def test_time_units(unit: Any, text: str, time_us: int | None) -> None:
-    """Numbers by unit or magnitude, texts as ISO 8601; what does not fit is refused."""
+    """Numbers are read by unit or magnitude, texts as ISO 8601; others are refused."""
     codec = make_codec("json", ["cpu"], time_unit=unit)
     decoded = codec.decode([Message(b"k", b'{"ts":%s,"cpu":1}' % text.encode())])
     if time_us is None:
@@ -534,14 +553,14 @@ def test_time_units(unit: Any, text: str, time_us: int | None) -> None:
         assert decoded.time_us.tolist() == [time_us]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     time_us=st.integers(TIME_MIN_US, TIME_MAX_US - 1),
     values=st.lists(st.floats(width=64), min_size=3, max_size=3),
     key=st.binary(max_size=8),
 )
 def test_encode_json_reads_back_exactly(time_us: int, values: list[float], key: bytes) -> None:
-    """Every time and every float, through `auto`."""
+    """Every time and every float survives encoding and the unit `auto`."""
     value = encode_json(key, time_us, CHANNELS, values)
     assert b"\n" not in value
     decoded = make_codec("json", CHANNELS).decode([Message(b"k", value)])
@@ -551,8 +570,8 @@ def test_encode_json_reads_back_exactly(time_us: int, values: list[float], key: 
         assert [r.reason for r in decoded.rejected] == [Reason.OUT_OF_RANGE]
     else:
         assert decoded.time_us.tolist() == [time_us]
-        same = np.where(np.isnan(values), np.nan, np.array(values))
-        assert decoded.values[0].tobytes() == same.tobytes()
+        expected = np.where(np.isnan(values), np.nan, np.array(values))
+        assert decoded.values[0].tobytes() == expected.tobytes()
 
 
 # -- the other formats ---------------------------------------------------------------------------
@@ -580,11 +599,11 @@ def test_telegraf_fields_are_channels() -> None:
 
 
 def test_a_telegraf_batch_is_taken_whole_or_refused_whole() -> None:
-    """Several rows of one message; a wrong one names its place and takes the others with it."""
+    """A batch has several rows; a wrong one is named and refuses the whole message."""
     codec = make_codec("telegraf", ["load"])
     metric = {"name": "system", "tags": {}, "fields": {"load": 1.0}, "timestamp": 1}
-    other = {"name": "net", "tags": {}, "fields": {"drops": "?"}, "timestamp": 1}
-    decoded = one(codec, {"metrics": [metric, other, {**metric, "timestamp": 2}]})
+    unknown_metric = {"name": "net", "tags": {}, "fields": {"drops": "?"}, "timestamp": 1}
+    decoded = one(codec, {"metrics": [metric, unknown_metric, {**metric, "timestamp": 2}]})
     assert decoded.message.tolist() == [0, 0]
     assert decoded.time_us.tolist() == [1_000_000, 2_000_000]
     wrong = {**metric, "fields": {"load": "1"}}
@@ -626,7 +645,7 @@ def test_prometheus_values_are_texts(value: Any, reason: Reason | None) -> None:
 
 
 def test_a_channel_may_select_by_label() -> None:
-    """`name{label="value"}` takes its own, the plain name takes the rest."""
+    """`name{label="value"}` matches its labels, the plain name all others."""
     channels = ["cpu", 'cpu{mode="idle"}', 'cpu{mode="idle",cpu="0"}']
     codec = make_codec("prometheus", channels)
     for labels, column in (
@@ -696,7 +715,7 @@ def test_otlp_json_points() -> None:
 
 
 def test_otlp_without_a_time_or_with_an_infinite_value_is_refused() -> None:
-    """Zero is protobuf's word for missing."""
+    """Protobuf writes a missing time as zero."""
     codec = make_codec("otlp", CHANNELS)
     for point, reason in (
         (double_point(1.0, time_ns=0), Reason.NO_TIME),
@@ -731,10 +750,10 @@ def test_avro_flat_records_and_logical_times() -> None:
             {"name": "disk", "type": ["null", "long"]},
         ],
     }
-    asked = []
+    requests = []
 
     def fetch(schema_id: int) -> Any:
-        asked.append(schema_id)
+        requests.append(schema_id)
         return schema
 
     codec = make_codec("avro", CHANNELS, key="host", fetch_schema=fetch)
@@ -744,11 +763,11 @@ def test_avro_flat_records_and_logical_times() -> None:
     assert decoded.keys == [b"web-1"] * 3
     assert decoded.time_us.tolist() == [T0] * 3
     assert decoded.values[0, 0] == 0.5
-    assert asked == [1]
+    assert requests == [1]
 
 
 def test_avro_without_its_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One sentence with the command."""
+    """The error names the command that installs the package."""
     import sys
 
     monkeypatch.setitem(sys.modules, "fastavro", None)
@@ -757,7 +776,7 @@ def test_avro_without_its_package_says_how_to_get_it(monkeypatch: pytest.MonkeyP
 
 
 def answer_with(body: bytes, status: int = 200) -> Callable[[], Any]:
-    """A registry that gives one answer to everything."""
+    """Registry that answers every request alike."""
     import contextlib
     import http.server
     import threading
@@ -789,13 +808,13 @@ def answer_with(body: bytes, status: int = 200) -> Callable[[], Any]:
 
 
 def test_the_registry_is_asked_by_http() -> None:
-    """Path, credentials, and what the answers mean."""
+    """The client sends path and credentials, and interprets the answers."""
     from stream.codecs import RegistryUnavailable
     from stream.codecs._registry import SchemaRegistry
 
-    with answer_with(json.dumps({"schema": '{"type":"long"}'}).encode())() as (url, seen):
+    with answer_with(json.dumps({"schema": '{"type":"long"}'}).encode())() as (url, requests):
         assert SchemaRegistry(url + "/", "u", "p").schema(7) == {"type": "long"}
-        assert seen == [("/schemas/ids/7", "Basic dTpw")]
+        assert requests == [("/schemas/ids/7", "Basic dTpw")]
     with answer_with(b'{"schema":"message X {}","schemaType":"PROTOBUF"}')() as (url, _):
         assert SchemaRegistry(url).schema(7) is None
     with answer_with(b"{}", 404)() as (url, _):

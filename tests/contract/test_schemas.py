@@ -20,7 +20,7 @@ RECORD = {"ts": T0, "host": "web-1", "values": {"cpu": 0.5}}
 
 
 class Registry:
-    """Schemas by id, and what was asked; `down`: it does not answer. `now` is the codec's clock."""
+    """Registry with its requests; `down`: no answer. `now` is the codec's clock."""
 
     def __init__(self, schemas: dict[int, Any] | None = None) -> None:
         self.schemas = schemas or {}
@@ -45,7 +45,7 @@ def of_schema(schema_id: int) -> Message:
 
 
 def test_avro_of_an_unknown_schema_is_refused_without_flooding_the_registry() -> None:
-    """An id the registry does not know is asked for again after ten seconds."""
+    """An id that the registry does not know is requested again after ten seconds."""
     registry = Registry()
     codec = registry.codec()
     for now in (0.0, 9.0, 11.0):
@@ -57,7 +57,7 @@ def test_avro_of_an_unknown_schema_is_refused_without_flooding_the_registry() ->
 
 
 def test_avro_garbage_of_ever_other_schemas_is_refused_without_flooding_the_registry() -> None:
-    """All together may cost a few questions; good records beside it, and after it, are taken."""
+    """Unknown ids cost few requests; good records beside and after them are decoded."""
     registry = Registry({5: AVRO_SCHEMA, 6: AVRO_SCHEMA})
     codec = registry.codec()
     garbage = [Message(b"k", b"\x00" + n.to_bytes(4, "big") + b"x") for n in range(100, 4100)]
@@ -72,7 +72,7 @@ def test_avro_garbage_of_ever_other_schemas_is_refused_without_flooding_the_regi
 
 
 def test_avro_while_the_registry_is_away_waits_for_what_may_be_good_only() -> None:
-    """Nothing is raised; known schemas go on; one question tells that it is away."""
+    """Nothing is raised, known schemas still decode, and one request detects the outage."""
     registry = Registry({5: AVRO_SCHEMA, 6: AVRO_SCHEMA})
     codec = registry.codec()
     codec.decode([of_schema(5)])
@@ -93,7 +93,7 @@ def test_avro_while_the_registry_is_away_waits_for_what_may_be_good_only() -> No
 
 
 def test_avro_garbage_is_garbage_while_the_registry_is_away_too() -> None:
-    """What the registry did not know before makes nobody wait, nor is it asked for all the time."""
+    """Ids that the registry denied before neither block a partition nor cause requests."""
     registry = Registry({5: AVRO_SCHEMA})
     codec = registry.codec()
     messages = [of_schema(5), of_schema(9)]
@@ -108,7 +108,7 @@ def test_avro_garbage_is_garbage_while_the_registry_is_away_too() -> None:
 
 
 def test_avro_of_one_schema_the_registry_cannot_give_does_not_keep_others_waiting() -> None:
-    """It answers with an error for one id only: whoever asks for others is answered."""
+    """An error for one id does not block the others."""
     registry = Registry({6: AVRO_SCHEMA})
 
     def fetch(schema_id: int) -> Any:

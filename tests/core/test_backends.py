@@ -10,7 +10,7 @@ import pytest
 
 from ember_core import ops
 from ember_core.models import RBM
-from ember_core.pipeline import FleetModel, PipelineConfig
+from ember_core.pipeline import FleetModel, PipelineConfig, freeze_rbm
 from ember_core.pipeline.fit import fit_pipeline
 from tests.core.conftest import CHANNELS, ROW_US, SMALL, START, fit, history, signal
 
@@ -146,11 +146,11 @@ def test_a_pipeline_is_trained_on_every_backend(backend, tmp_path):
 
 
 @pytest.mark.parametrize("backend", ["torch"], indirect=True)
-def test_the_example_of_the_architecture_runs(backend):
-    page = (Path(__file__).resolve().parents[2] / "docs/architecture.md").read_text("utf-8")
+def test_the_example_of_the_backends_runs(backend):
+    page = (Path(__file__).resolve().parents[2] / "docs/backends.md").read_text("utf-8")
     (example,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     names: dict[str, object] = {}
-    exec(compile(example, "architecture.md", "exec"), names)
+    exec(compile(example, "backends.md", "exec"), names)
     assert names["gradients"].keys() == {"weight", "bias_vector"}
     assert ops.backend_name(names["gradients"]["weight"]) == "torch"
     assert ops.backend_name(names["layer"].weight.data) == "numpy"
@@ -158,8 +158,8 @@ def test_the_example_of_the_architecture_runs(backend):
 
 def test_a_rows_score_does_not_depend_on_its_batch(backend):
     """Bit for bit on NumPy, where the worker runs; PyTorch's last bits may differ."""
-    frozen = RBM(83, 61, generator=ops.generator(1)).frozen()
-    v = ops.normal(ops.generator(2), (257, 83))
+    frozen = freeze_rbm(RBM(83, 61, generator=ops.generator(1)))
+    v = ops.random.normal(ops.generator(2), (257, 83))
     whole = ops.to_numpy(frozen.free_energy(v))
     for size in (1, 2, 7, 64):
         parts = [frozen.free_energy(v[i : i + size]) for i in range(0, 257, size)]

@@ -25,6 +25,10 @@ COMPONENTS = {
     "rbm": lambda: models.RBM(F, H),
     "binary rbm": lambda: models.RBM(F, H, visible="binary"),
     "liquid": lambda: pipeline.LiquidNetwork(C, 2, H, (1, 2)),
+    "arrival": lambda: pipeline.Arrival(),
+    "gap filler": lambda: pipeline.GapFiller(C),
+    "visible units": lambda: pipeline.VisibleUnits(F, 2, 0.02),
+    "rbm score": lambda: pipeline.RBMScore(),
     "tail": lambda: pipeline.Tail(1.5, 720.0, 12),
     "motor": lambda: pipeline.MotorNeuron(3.5, 1.25),
     "explainer": lambda: pipeline.Explainer([0, 1, 2, -1], C),
@@ -68,7 +72,7 @@ def made_anew(component):
     generator = ops.generator(17)
     component.assign(
         {
-            name: ops.normal(generator, ops.shape(x))
+            name: ops.random.normal(generator, ops.shape(x))
             for name, x in component.state_dict().items()
             if ops.dtype(x) == "float32" and ops.shape(x)
         }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ember_core import nn, ops
-from ember_core.data.strides._strides import TemporalStrides
+from ember_core.data.strides import TemporalStrides
 from ember_core.models import RBM, LiquidAutoencoder, LiquidForecaster, RBMDetector
 from ember_core.pipeline import ExponentialWindows, Pipeline, PipelineConfig, exponential_series
 from ember_core.training._batches import _pick, placed
@@ -68,7 +68,7 @@ def test_a_cell_moves_with_its_buffers(cuda, number):
 def test_a_pipelines_step_stays_where_its_state_is(cuda):
     config = PipelineConfig(channels=("a", "b", "c"), whiten=0.02, periods_seconds=(600.0,))
     pipeline = Pipeline(config).to(backend="torch", device="cuda")
-    pipeline.frozen()
+    pipeline.freeze()
     state = pipeline.initial_state(B)
     assert on_cuda(state)
     state, seen, score, decision = pipeline.step(
@@ -83,7 +83,7 @@ def test_a_pipelines_step_stays_where_its_state_is(cuda):
 def test_windows_of_rows_stay_where_their_state_is(cuda, windows):
     config = PipelineConfig(channels=("a", "b", "c"), windows=windows)
     pipeline = Pipeline(config).to(backend="torch", device="cuda")
-    pipeline.frozen()
+    pipeline.freeze()
     state, _, score, _ = pipeline.step(
         pipeline.initial_state(B), cuda(rows(B, F, dtype=np.float64)), cuda(rows(B, dtype=np.int64))
     )

@@ -208,7 +208,7 @@ def test_what_is_built_by_hand_has_the_name_of_the_distribution() -> None:
 def test_what_is_not_proven_names_what_differs_from_the_tests() -> None:
     """Prometheus and Alertmanager are others in the compose file than in the tests."""
     docs = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
-    unproven = docs.partition("## What has not been proven")[2]
+    unproven = docs.partition("## Not proven yet")[2]
     for name in ("prometheus", "alertmanager"):
         version = SERVICES[name]["image"].partition(":v")[2]
         assert version in unproven

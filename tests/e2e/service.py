@@ -45,10 +45,17 @@ def last_json(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 class Service:
-    """`ember run` in the background; its log is kept for the message of a failing test."""
+    """`ember run` in the background; its log is kept for the message of a failing test.
 
-    def __init__(self, folder: Path, config: Path) -> None:
+    Args:
+        folder: Working directory; holds the log.
+        config: Settings file.
+        embedded: Whether its broker is the embedded one, where sessions can be short.
+    """
+
+    def __init__(self, folder: Path, config: Path, *, embedded: bool = False) -> None:
         self._folder, self._config = folder, config
+        self._module = "tests.e2e.short_sessions" if embedded else "stream.cli"
         self.log = folder / "worker.log"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -56,7 +63,7 @@ class Service:
         """Start a worker."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "stream.cli", "run", "--config", str(self._config)],
+                [sys.executable, "-m", self._module, "run", "--config", str(self._config)],
                 cwd=self._folder,
                 env=_environment(),
                 stdout=log,
@@ -101,4 +108,4 @@ def wait_until(
         tail = service.log.read_text()[-3000:]
         assert service.alive(), f"The worker ended while waiting for {what}.\n{tail}"
         assert time.monotonic() < end, f"{what} did not come.\n{tail}"
-        time.sleep(0.1)
+        time.sleep(0.05)

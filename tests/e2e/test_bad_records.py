@@ -8,28 +8,14 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from benchmarks.kafka_client import Send
 from tests.broker.conftest import Broker
-from tests.e2e.service import Service, ember, wait_until
+from tests.e2e.conftest import CHANNELS
+from tests.e2e.service import Service, wait_until
 
-CHANNELS = ("cpu", "load", "memory")
 META = b"\x00ember.meta"
-
-
-@pytest.fixture(scope="module")
-def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of one made-up host."""
-    folder = tmp_path_factory.mktemp("small")
-    rng = np.random.default_rng(5)
-    with (folder / "host-1.csv").open("w") as file:
-        file.write("ts," + ",".join(CHANNELS) + "\n")
-        for t in range(400):
-            file.write(f"{1_700_000_000 + 10 * t}," + ",".join(map(str, rng.normal(size=3))) + "\n")
-    ember("train", folder / "host-1.csv", "--epochs", "2", "--out", folder / "model", cwd=folder)
-    return folder / "model"
 
 
 def _good(t: int) -> bytes:
@@ -93,7 +79,7 @@ def test_every_bad_record_ends_in_the_dead_letters_and_the_stream_goes_on(
         sends.append(Send(b"host-1", _good(1_700_010_000 + 10 * i)))
         sends.append(Send(key, value))
     sends.append(Send(b"host-1", _good(1_700_020_000)))
-    with Service(tmp_path, config) as service:
+    with Service(tmp_path, config, embedded=not broker.real) as service:
         broker.produce(topic, sends)
         changelog = f"{broker.name('group')}-state-{topic}-changelog"
 
@@ -138,7 +124,7 @@ def test_a_model_that_fits_nothing_is_said_and_not_ready(
     config = _settings(broker, tmp_path, small_model, topic, port)
     wrong = json.dumps({"ts": 1_700_010_000, "values": {"rpm": 1.0, "torque": 2.0}}).encode()
     broker.produce(topic, [Send(b"host-1", wrong)] * 120)
-    with Service(tmp_path, config) as service:
+    with Service(tmp_path, config, embedded=not broker.real) as service:
         said = "none of its newest 100 records has any of the model's channels"
         wait_until("not ready", lambda: said in _get(port, "/readyz")[1], service)
         assert _get(port, "/readyz")[0] == 503

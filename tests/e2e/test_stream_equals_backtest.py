@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks import kafka_client
 from ember_core.data.sources import DataOptions, interleaved, read
+from stream.cli import main
 from stream.configure import load_model, make_engine
 from stream.engine import Fetch
 from stream.records import Decoded
@@ -54,7 +55,8 @@ class Stage:
         """Events the backtest expects: id -> body."""
         out = self.folder / "events.jsonl"
         flags = ("--topic", self.topic, "--config", self.config, "--events", out)
-        ember("backtest", telemetry, *FLAGS, "--model", model, *flags, cwd=self.folder)
+        words = ("backtest", telemetry, *FLAGS, "--model", model, *flags)
+        assert main([str(word) for word in words]) == 0
         events = {}
         for line in out.read_bytes().splitlines():
             events[json.loads(line)["id"]] = line.split(b', "body": ', 1)[1][:-1]
@@ -100,7 +102,6 @@ class Stage:
         return {key: value for (_, key), value in rows.items() if key != META}
 
 
-@pytest.mark.data
 @pytest.mark.broker
 @pytest.mark.parametrize("window", ["count", "time"])
 def test_events_of_the_stream_are_those_of_the_backtest(
@@ -111,7 +112,7 @@ def test_events_of_the_stream_are_those_of_the_backtest(
     expected = stage.backtest(telemetry, model)
     assert len(expected) >= 10, "the rows chosen hold faults"
     shuffled = ("--long", "--shuffle-seconds", "150") if window == "time" else ()
-    with Service(tmp_path, stage.config) as service:
+    with Service(tmp_path, stage.config, embedded=not broker.real) as service:
         sent = stage.replay(telemetry, *shuffled)
         wait_until("all records", lambda: stage.committed() == sent, service)
         assert service.stop() == 0
@@ -155,7 +156,6 @@ def _assert_same_memory(stage: Stage, telemetry: Path) -> None:
             assert there[name].tobytes() == here[name].tobytes(), (key, name)
 
 
-@pytest.mark.data
 @pytest.mark.kafka
 @pytest.mark.slow
 @pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,12 @@ import pytest
 
 from ember_core import ops
 from ember_core.nn import Module
+
+
+@pytest.fixture(scope="session")
+def golden_data() -> Path:
+    """Folder of the reference numbers."""
+    return Path(__file__).with_name("data")
 
 
 class There:

@@ -8,7 +8,6 @@ import pytest
 from ember_core import ops
 from ember_core.nn import AutoNCP, CfCCell, LTCCell, WiredCfCCell
 
-pytestmark = pytest.mark.golden
 TOLERANCE = {"float32": {"rtol": 1e-5, "atol": 2e-6}, "float64": {"rtol": 1e-9, "atol": 1e-12}}
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 MODES = pytest.mark.parametrize("mode", ["default", "pure", "no_gate"])
@@ -45,8 +44,8 @@ def assert_follows(there, cell, golden, dtype):
 @DTYPES
 @MODES
 @pytest.mark.parametrize("layers", [1, 2])
-def test_cfc(there, shared_golden, mode, layers, dtype):
-    golden = np.load(shared_golden / f"ncps_cfc_cell_{mode}_bl{layers}.npz")
+def test_cfc(there, golden_data, mode, layers, dtype):
+    golden = np.load(golden_data / f"ncps_cfc_cell_{mode}_bl{layers}.npz")
     w = weights(golden)
     cell = CfCCell(4, 6, mode, backbone_units=16, backbone_layers=layers)
     arrays = {f"head.{name}": value for name, value in head(w, "", mode).items()}
@@ -59,8 +58,8 @@ def test_cfc(there, shared_golden, mode, layers, dtype):
 
 @DTYPES
 @MODES
-def test_wired_cfc(there, shared_golden, mode, dtype):
-    golden = np.load(shared_golden / f"ncps_wired_cfc_{mode}.npz")
+def test_wired_cfc(there, golden_data, mode, dtype):
+    golden = np.load(golden_data / f"ncps_wired_cfc_{mode}.npz")
     w = weights(golden)
     cell = WiredCfCCell(4, AutoNCP(19, 3, 0.5, seed=123), mode)
     for i, layer in enumerate(cell.layers):
@@ -72,8 +71,8 @@ def test_wired_cfc(there, shared_golden, mode, dtype):
 
 @DTYPES
 @pytest.mark.parametrize("kind", ["explicit", "implicit"])
-def test_ltc(there, shared_golden, kind, dtype):
-    golden = np.load(shared_golden / f"ncps_ltc_{kind}.npz")
+def test_ltc(there, golden_data, kind, dtype):
+    golden = np.load(golden_data / f"ncps_ltc_{kind}.npz")
     w = weights(golden)
     unfolds, epsilon = int(golden["ode_unfolds"]), float(golden["epsilon"])
     cell = LTCCell(4, AutoNCP(19, 3, 0.5, seed=123), unfolds, epsilon, kind == "implicit")

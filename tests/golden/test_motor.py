@@ -7,7 +7,6 @@ import pytest
 
 from ember_core import nn
 
-pytestmark = pytest.mark.golden
 FLOAT32 = {"rtol": 1e-5, "atol": 2e-6}
 FLOAT64 = {"rtol": 1e-9, "atol": 1e-12}
 
@@ -17,8 +16,8 @@ def weigh(there, head, kernel, bias):
     return head
 
 
-def test_output_and_trigger_of_the_fixed_threshold_are_the_first_versions(there, shared_golden):
-    golden = np.load(shared_golden / "ember_motor_TF_original.npz")
+def test_output_and_trigger_of_the_fixed_threshold_are_the_first_versions(there, golden_data):
+    golden = np.load(golden_data / "ember_motor_TF_original.npz")
     head = nn.MotorHead(6, nn.FixedThreshold(float(golden["motor/threshold"])))
     weigh(there, head, golden["motor/kernel"], golden["motor/bias"])
     motor, _ = head(there.array(golden["motor/x"]), there.array(np.zeros((40, 0), "float32")))
@@ -28,9 +27,9 @@ def test_output_and_trigger_of_the_fixed_threshold_are_the_first_versions(there,
     assert (threshold == 0.5).all()
 
 
-def test_adaptive_threshold_follows_the_first_versions_for_300_rows(there, shared_golden):
+def test_adaptive_threshold_follows_the_first_versions_for_300_rows(there, golden_data):
     """From a history of zeros, as the first version begins; here a fresh one holds no rows."""
-    golden = np.load(shared_golden / "ember_motor_TF_original.npz")
+    golden = np.load(golden_data / "ember_motor_TF_original.npz")
     first, rate, length = golden["adaptive/params"]
     adaptive = nn.AdaptiveThreshold(float(first), float(rate), int(length))
     state = np.zeros((2, adaptive.state_size), "float32")
@@ -45,8 +44,8 @@ def test_adaptive_threshold_follows_the_first_versions_for_300_rows(there, share
 
 
 @pytest.mark.parametrize("kind", ["learned", "fixed"])
-def test_output_threshold_and_trigger_are_the_later_versions(there, shared_golden, kind):
-    golden = np.load(shared_golden / "ember_motor_gate_multistride_HEAD_shim.npz")
+def test_output_threshold_and_trigger_are_the_later_versions(there, golden_data, kind):
+    golden = np.load(golden_data / "ember_motor_gate_multistride_HEAD_shim.npz")
     prefix = "motor" if kind == "learned" else "motor_fixed"
     learned = nn.LearnedThreshold(8)
     there.put(

@@ -7,7 +7,6 @@ import pytest
 
 from ember_core.nn import LTC, AutoNCP, CfC
 
-pytestmark = pytest.mark.golden
 TOLERANCE = {"float32": {"rtol": 1e-5, "atol": 2e-6}, "float64": {"rtol": 1e-9, "atol": 1e-12}}
 DTYPES = pytest.mark.parametrize("dtype", TOLERANCE)
 SHORT = {"float32": "f32", "float64": "f64"}
@@ -45,9 +44,9 @@ def head_names(golden, layer):
 @DTYPES
 @pytest.mark.parametrize("mixed", [False, True], ids=["plain", "mixed_memory"])
 def test_outputs_and_final_state_of_the_cfc_layer_are_those_of_ncps(
-    there, shared_golden, mixed, dtype
+    there, golden_data, mixed, dtype
 ):
-    golden = np.load(shared_golden / f"ncps_cfc_layer_wired{'_mixed' if mixed else ''}.npz")
+    golden = np.load(golden_data / f"ncps_cfc_layer_wired{'_mixed' if mixed else ''}.npz")
     layer = load(there, golden, mixed=mixed).astype(dtype)
     x, ts = golden["x"].astype(dtype), golden["ts"].astype(dtype)
     output, state = there.run(layer, x, elapsed=ts)
@@ -63,10 +62,10 @@ def test_outputs_and_final_state_of_the_cfc_layer_are_those_of_ncps(
 
 @pytest.mark.parametrize("mixed", [False, True], ids=["plain", "mixed_memory"])
 def test_a_batch_of_irregular_times_gives_each_sequence_the_output_ncps_gives_it_alone(
-    there, shared_golden, mixed
+    there, golden_data, mixed
 ):
     """ncps itself fails on such a batch; beside others a sequence must come out the same."""
-    golden = np.load(shared_golden / f"ncps_cfc_layer_wired{'_mixed' if mixed else ''}.npz")
+    golden = np.load(golden_data / f"ncps_cfc_layer_wired{'_mixed' if mixed else ''}.npz")
     layer = load(there, golden, mixed=mixed).astype("float64")
     x, ts = golden["x"].astype("float64"), golden["ts"].astype("float64")
     rng = np.random.default_rng(1)
@@ -78,8 +77,8 @@ def test_a_batch_of_irregular_times_gives_each_sequence_the_output_ncps_gives_it
 
 @DTYPES
 @pytest.mark.parametrize("kind", ["explicit", "implicit"])
-def test_outputs_and_states_of_the_ltc_layer_are_those_of_ncps(there, shared_golden, kind, dtype):
-    golden = np.load(shared_golden / f"ncps_ltc_{kind}.npz")
+def test_outputs_and_states_of_the_ltc_layer_are_those_of_ncps(there, golden_data, kind, dtype):
+    golden = np.load(golden_data / f"ncps_ltc_{kind}.npz")
     wiring = AutoNCP(19, 3, 0.5, seed=123)
     layer = LTC(4, wiring, ode_unfolds=6, implicit_constraints=kind == "implicit")
     own = dict(layer.cell.named_parameters())

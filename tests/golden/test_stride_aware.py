@@ -7,7 +7,6 @@ import pytest
 
 from ember_core import nn, ops
 
-pytestmark = pytest.mark.golden
 FLOAT32 = {"rtol": 1e-5, "atol": 2e-6}
 FLOAT64 = {"rtol": 1e-9, "atol": 1e-12}
 # The older lecun_tanh is 1.7159 tanh(2/3 x), that of ncps and here 1.7159 tanh(0.666 x): what
@@ -43,9 +42,9 @@ class Leaky(nn.Cell):
 @pytest.mark.parametrize("stride", [1, 3, 5])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_stride_aware_cell_is_the_first_version_run_by_tensorflow(
-    there, shared_golden, stride, dtype
+    there, golden_data, stride, dtype
 ):
-    golden = np.load(shared_golden / "ember_stride_cfc_cell_TF_original.npz")
+    golden = np.load(golden_data / "ember_stride_cfc_cell_TF_original.npz")
     w = {name: golden[f"s{stride}/{name}"] for name in ("kernel", "recurrent_kernel", "bias")}
     cell = nn.StrideAwareCfCCell(4, 6, stride)
     assert np.array_equal(
@@ -71,11 +70,11 @@ def test_stride_aware_cell_is_the_first_version_run_by_tensorflow(
 
 def test_hidden_states_over_time_are_the_later_versions_whose_motor_output_was_always_zero(
     there,
-    shared_golden,
+    golden_data,
 ):
     """The same cell with elapsed times. Its motor neurons are the last two; the older code took
     the first two columns of what it had masked down to the last two."""
-    golden = np.load(shared_golden / "ember_cfc_HEAD_shim.npz")
+    golden = np.load(golden_data / "ember_cfc_HEAD_shim.npz")
     # The older code masked in an order of gates that is not the one it split by; to compare the
     # formula, the weights are masked as it did. A wiring here masks each gate by its synapses.
     masked = golden["recurrent_kernel"].reshape(10, 10, 4) * golden["recurrent_mask"][:, :, None]
@@ -97,9 +96,9 @@ def test_hidden_states_over_time_are_the_later_versions_whose_motor_output_was_a
 
 @pytest.mark.parametrize("stride", [1, 3])
 @pytest.mark.parametrize("mode", ["default", "pure", "no_gate"])
-def test_time_gate_cell_is_the_later_stride_aware_version(there, shared_golden, mode, stride):
+def test_time_gate_cell_is_the_later_stride_aware_version(there, golden_data, mode, stride):
     """Its masks were random, no wiring, and one was used as a weight matrix: they are folded in."""
-    golden = np.load(shared_golden / "ember_stride_aware_cfc_HEAD_shim.npz")
+    golden = np.load(golden_data / "ember_stride_aware_cfc_HEAD_shim.npz")
     prefix = f"{mode}_s{stride}/"
     w = {k.removeprefix(prefix): golden[k] for k in golden if k.startswith(prefix)}
     cell = nn.TimeGateCfCCell(4, 8, mode, stride, backbone_units=10).astype("float64")
@@ -126,8 +125,8 @@ def test_time_gate_cell_is_the_later_stride_aware_version(there, shared_golden, 
 
 
 @pytest.fixture(scope="module")
-def later(shared_golden):
-    return np.load(shared_golden / "ember_motor_gate_multistride_HEAD_shim.npz")
+def later(golden_data):
+    return np.load(golden_data / "ember_motor_gate_multistride_HEAD_shim.npz")
 
 
 def test_gated_merge_of_liquid_cell_and_lstm_is_the_later_versions(there, later):

@@ -5,21 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ember_core.data.strides._strides import StrideState, TemporalStrides
+from ember_core.data.strides import StrideState, TemporalStrides
 
-pytestmark = pytest.mark.golden
 CLOSE = {"rtol": 1e-9, "atol": 1e-12}
 STRIDES = (1, 3, 5)
 
 
 @pytest.fixture(scope="module")
-def original(shared_golden):
-    return np.load(shared_golden / "ember_temporal_stride_original.npz")
+def original(golden_data):
+    return np.load(golden_data / "ember_temporal_stride_original.npz")
 
 
 @pytest.fixture(scope="module")
-def quirky(shared_golden):
-    return np.load(shared_golden / "ember_terabyte_temporal_original_QUIRKY.npz")
+def quirky(golden_data):
+    return np.load(golden_data / "ember_terabyte_temporal_original_QUIRKY.npz")
 
 
 def test_windows_and_their_rows_are_the_originals(original):

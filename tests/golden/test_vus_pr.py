@@ -11,10 +11,9 @@ from ember_core import ops
 from ember_core.evaluate import vus_pr
 
 
-@pytest.mark.golden
-def test_equals_the_reference_for_every_buffer(shared_golden: Path, backend: str) -> None:
+def test_equals_the_reference_for_every_buffer(golden_data: Path, backend: str) -> None:
     """Labels and scores may be arrays of any backend."""
-    with np.load(shared_golden / "vus_pr.npz") as golden:
+    with np.load(golden_data / "vus_pr.npz") as golden:
         label, score = (ops.from_numpy(golden[name]) for name in ("label", "score"))
         for buffer, expected in zip(golden["buffer"], golden["vus_pr"], strict=True):
             measured = vus_pr(label, score, int(buffer))

@@ -7,12 +7,10 @@ import pytest
 
 from ember_core.nn import NCP, AutoNCP, FullyConnected, Random
 
-pytestmark = pytest.mark.golden
-
 
 @pytest.fixture(scope="module")
-def golden(shared_golden):
-    return np.load(shared_golden / "ncps_wirings.npz")
+def golden(golden_data):
+    return np.load(golden_data / "ncps_wirings.npz")
 
 
 def assert_equal(wiring, golden, name):

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from benchmarks.markdown import table
+
 from .frame import FOLDER, PROOFS
 
 TABLES = ("proofs", "disturbances", "bugs", "fuzzing", "survivors")
@@ -40,8 +42,7 @@ def part(name: str, results: Mapping[str, Any]) -> str:
     }[name]
     if all(result["proof"] != _MADE_BY[name] for result in results.values()):
         return f'No result is kept yet: `make prove ARGS="{_MADE_BY[name]} --save"` makes one.\n'
-    lines = [head, ["---"] * len(head), *rows(results)]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return table(head, rows(results))
 
 
 _MADE_BY = {

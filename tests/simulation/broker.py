@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from aiokafka import errors as kafka_errors
 
-from stream.kafka.protocol.ports import TP, FencedError, Membership, TopicStatus
+from stream.kafka.protocol.ports import FencedError, Membership, TopicStatus
+from stream.types import TP
 
 from .machine import Machine, Process
 

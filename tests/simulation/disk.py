@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from stream.engine import RowBlock
-from stream.kafka.protocol.ports import TP
 from stream.kafka.recovery.snapshot_files import End, Head
+from stream.types import TP
 
 Blocks = list[tuple[list[bytes], bytes]]
 

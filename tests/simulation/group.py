@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from stream.kafka.protocol.ports import TP, Membership
+from stream.kafka.protocol.ports import Membership
+from stream.types import TP
 
 from .broker import Broker
 from .machine import Machine

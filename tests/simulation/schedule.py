@@ -15,7 +15,9 @@ import numpy as np
 from stream.engine import META_KEY, Fetch
 from stream.kafka.config import WorkerConfig
 from stream.kafka.protocol.changelog import Changelog
-from stream.kafka.protocol.ports import TP, Silent
+from stream.observer import Observer
+from stream.settings import Settings
+from stream.types import TP
 
 from .broker import Broker, Log, Record
 from .disk import Disk
@@ -83,10 +85,13 @@ class Schedule:
         self.group = Coordinator(
             self.machine, self.broker, [TOPIC], SESSION_SECONDS, standbys=rng.random() < 0.4
         )
-        self.config = WorkerConfig(
+        self.config = replace(
+            WorkerConfig.from_settings(Settings()),
             bootstrap_servers=("model:1",),
             group="g",
             topics=(TOPIC,),
+            start="earliest",
+            snapshot_seconds=0.0,
             session_timeout_seconds=SESSION_SECONDS,
             output={"anomaly": OUT, "trigger": OUT, "dead_letters": "dead"},
             guarantee="exactly_once" if self.mode == "exactly_once" else "at_least_once",
@@ -294,7 +299,7 @@ class Schedule:
     def _check_state(self, tp: TP, expected: Reference) -> None:
         engine = TinyEngine()
         engine.attach(tp)
-        changelog = Changelog(engine, Silent(), on_damaged=_damaged)
+        changelog = Changelog(engine, Observer(), on_damaged=_damaged)
         records = self.broker.log(self.config.changelog(tp[0]), tp[1]).committed()
         changelog.load(tp, records)
         meta = engine.meta(tp)

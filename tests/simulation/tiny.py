@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ember_core.pipeline import PackedRows, StateField
+from ember_core.pipeline import PackedRows, Role, StateField
 from stream.engine import Engine, Limits, ModelVersion, WindowSpec
 from stream.engine.batch import PlacedEvent, StepBatch
 from stream.engine.loading import StateLoader
@@ -41,14 +41,14 @@ class TinyPipeline:
 
     def __init__(self) -> None:
         self.config = SimpleNamespace(channels=("x",), warmup_alarm=WARM_ROWS, quiet_rows=0)
-        nothing = SimpleNamespace(state_fields=lambda: ())
-        self.tail = self.motor = self.normaliser = self.windows = nothing
 
     def state_fields(self) -> tuple[StateField, ...]:
         return (
-            StateField("last_time", "<i8", (), "event time of the last row, microseconds"),
+            StateField(
+                "last_time", "<i8", (), "event time of the last row, microseconds", Role.POSITION
+            ),
             StateField("rows", "<i8", (), "rows absorbed"),
-            StateField("interval", "<f8", (), "usual interval; none here"),
+            StateField("interval", "<f8", (), "usual interval; none here", Role.POSITION),
             StateField("known", "<u1", (), "1 where the bundle knows the key; it knows none"),
             StateField("chain", "<u8", (), "all values, in order"),
         )
@@ -58,13 +58,13 @@ class TinyPipeline:
     ) -> Looked:
         chain, rows = np.zeros(turns.rows, np.uint64), np.zeros(turns.rows, np.int64)
         own, last = state["chain"].copy(), state["last_time"].copy()
-        for turn in range(len(turns.sizes)):
-            at = turns.turn == turn
+        for step in range(len(turns.sizes)):
+            at = turns.step == step
             keys = turns.key[at]
             own[keys] = (own[keys] ^ values[at, 0].astype(np.uint64)) * _FACTOR + _STEP
-            chain[at], rows[at] = own[keys], state["rows"][keys] + turn + 1
+            chain[at], rows[at] = own[keys], state["rows"][keys] + step + 1
             last[keys] = time_us[at]
-        new = {"chain": own, "rows": rows[turns.last], "last_time": last}
+        new = {"chain": own, "rows": rows[turns.last_rows], "last_time": last}
         return Looked(new, chain, rows > WARM_ROWS)
 
 

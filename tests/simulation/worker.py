@@ -1,7 +1,7 @@
-"""A worker: the production edge, with a model of Faust and aiokafka's consumer around it.
+"""A worker: the production session, with a model of Faust and aiokafka's consumer around it.
 
-The production parts are `Session` and all it joins (ledger, changelog, outbox, checkpoint, group
-view, processor, recovery, resume), `FetchLoop`, `SlabStore`, both state logs and the sink.
+The production parts are `Session` and all it connects (positions, changelog, outbox, checkpoint,
+membership, processor, recovery, start, fetch loop), `SlabStore`, both state logs and the sink.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from stream.kafka.client.consumer import LogStatus
-from stream.kafka.client.producers import PlainLog, ProducerSink, TransactionalLog, too_large
+from stream.kafka.client.producers import PlainLog, ProducerSink, TransactionalLog
 from stream.kafka.config import WorkerConfig
+from stream.kafka.context import Context
 from stream.kafka.faust.tables import SlabStore
-from stream.kafka.protocol.ports import TP, FencedError, Membership, Outgoing, Silent
-from stream.kafka.recovery.snapshots import Snapshots
-from stream.kafka.runtime.fetch_loop import FetchLoop
+from stream.kafka.lifecycle import Lifecycle
+from stream.kafka.protocol.ports import EventSink, FencedError, LogStatus, Membership, Outgoing
+from stream.kafka.recovery.start import wait_for_stable_offsets
 from stream.kafka.runtime.session import Session
+from stream.observer import Observer
+from stream.types import TP
 
 from .broker import Broker, Producer
 from .disk import Disk
@@ -40,7 +42,7 @@ class Faust(NamedTuple):
 
 
 class Recovery:
-    """The part of Faust's recovery that the edge is told to fill."""
+    """The part of Faust's recovery that the session fills."""
 
     def __init__(self) -> None:
         self.active_tps: set[Faust] = set()
@@ -59,7 +61,7 @@ class Recovery:
         )
 
 
-class Watch(Silent):
+class Watch(Observer):
     """Keeps the last words of a worker."""
 
     last_words = ""
@@ -69,27 +71,27 @@ class Watch(Silent):
             self.last_words = detail
 
 
-class Thread:
-    """What is asked of the consumer directly."""
+class Client:
+    """The member of the group, and its questions to the brokers."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self.last_heartbeat = float("-inf")
 
-    def heard(self) -> None:
+    def note_heartbeat(self) -> None:
         self.last_heartbeat = self._worker.process.machine.now
 
     def membership(self) -> Membership:
         self._worker.on_request("checkpoint")  # that is what asks first
         return Membership(self._worker.generation, self._worker.member)
 
-    def position_now(self, tp: Any) -> int | None:
+    def fetch_position(self, tp: Any) -> int | None:
         return self._worker.positions.get(tp)
 
-    def highwater_now(self, tp: TP) -> int | None:
+    def highwater(self, tp: TP) -> int | None:
         return None
 
-    async def facts(self, tps: Iterable[TP]) -> dict[TP, LogStatus]:
+    async def log_status(self, tps: Iterable[TP]) -> dict[TP, LogStatus]:
         broker = self._worker.broker
         asked = sorted(tps)
         ends = await self._worker.process.ask(
@@ -110,7 +112,16 @@ class Thread:
         )
         return ends
 
-    async def commit_exactly(self, offsets: Mapping[TP, int], membership: Membership) -> None:
+    async def log_bounds(self, tps: Iterable[TP]) -> dict[TP, tuple[int, int]]:
+        raise AssertionError("the cluster monitor does not run here")
+
+    async def offsets_for_time(self, tps: Iterable[TP], timestamp_ms: int) -> dict[TP, int]:
+        raise AssertionError("groups begin at the start of the log here")
+
+    async def ping(self) -> None:
+        """Its event loop is the worker's."""
+
+    async def commit(self, offsets: Mapping[TP, int], membership: Membership) -> None:
         worker = self._worker
         if self.membership() != membership:
             raise FencedError("the group has moved on before the commit")
@@ -122,6 +133,33 @@ class Thread:
             != "ok"
         ):
             raise FencedError("the group refused the commit")
+
+
+class Fetching:
+    """Fetches, as the session controls them."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    @property
+    def generation(self) -> int:
+        return self._worker._count
+
+    @property
+    def is_open(self) -> bool:
+        return self._worker._open and not self._worker.stopping
+
+    async def quiet(self) -> None:
+        await self._worker._quiet.wait()
+
+    async def seek(self, positions: Mapping[TP, int]) -> None:
+        self._worker.positions.update(positions)
+
+    def pause(self, tps: Iterable[TP]) -> None:
+        raise AssertionError("no schema is looked up here")
+
+    def resume(self, tps: Iterable[TP]) -> None:
+        raise AssertionError("no schema is looked up here")
 
 
 class DuplicatingSink:
@@ -173,7 +211,7 @@ class Worker:
         self.on_request = on_request
         self.transactional_id = transactional_id
         self.engine = TinyEngine(max_keys, DictSpill, ttl_us)
-        self.thread = Thread(self)
+        self.client = Client(self)
         self.generation, self.member = -1, ""
         self.positions: dict[Any, int] = {}
         self.recovery = Recovery()
@@ -190,9 +228,10 @@ class Worker:
         self._owned: set[Faust] = set()
         self._assignment: list[Faust] = []
         self._recovering: asyncio.Task[None] | None = None
-        self.app = SimpleNamespace(tables=SimpleNamespace(recovery=self.recovery))
+        self.events: EventSink | None = None
+        self.dead_letters: EventSink | None = None
 
-    # -- what the edge asks of its surroundings
+    # -- what the session asks of its surroundings
 
     async def describe(self, topics: Iterable[str]) -> Any:
         return await self.process.ask(
@@ -209,70 +248,62 @@ class Worker:
     async def fence_producer(self, transactional_id: str) -> None:
         await Producer(self.broker, self.process, transactional_id).start()
 
-    async def seek_wait(self, starts: Mapping[Faust, int]) -> None:
-        self.positions.update(starts)
-
-    def _state_log(self, edge: Session) -> Any:
+    def state_log(self, changelog: Any, group: str, commit: Any) -> Any:
         if self.transactional_id:
-            return TransactionalLog(self._producer, self.config.changelog, self.config.group)  # type: ignore[arg-type]
-        return PlainLog(self._producer, self.config.changelog, edge.commit_plainly)  # type: ignore[arg-type]
+            return TransactionalLog(self._producer, changelog, group)  # type: ignore[arg-type]
+        return PlainLog(self._producer, changelog, commit)  # type: ignore[arg-type]
 
     async def run(self) -> None:
         """From start to stop."""
         self._producer = Producer(self.broker, self.process, self.transactional_id, self.on_request)
         await self._producer.start()
-        events: Any = None
         if self.config.guarantee == "at_least_once":
             producer = (
                 Producer(self.broker, self.process, "", self.on_request)
                 if self.transactional_id
                 else self._producer
             )
-            events = DuplicatingSink(ProducerSink(producer, started=True), self)  # type: ignore[arg-type]
-        self.edge = Session(
+            self.events = DuplicatingSink(ProducerSink(producer, started=True), self)  # type: ignore[arg-type]
+        files: Any = self._disk
+        context = Context(
             config=self.config,
-            codec=TinyCodec(),
-            engine=self.engine,
             observer=self.watch,
+            lifecycle=Lifecycle(self.watch),
+            admin=self,
             transactional_id=self.transactional_id,
-            log_factory=self._state_log,
-            administration=self,
-            events=events,
-            dead_letters=None,
-            too_large=too_large,
-            exit_process=lambda code: None,
             clock=self.process.time,
+            wall_clock=self.process.time,
+            exit_process=lambda code: None,
+            offload=self.offload,
         )
-        if self._disk is not None:
-            files: Any = self._disk
-            clock = self.process.time
-            self.edge.snapshots = Snapshots(self.edge, files, self.offload, clock)
-        self.edge.consumer = self
+        self.session = Session(
+            context, self.engine, TinyCodec(), self.client, Fetching(self), self, files
+        )
         self._store = SlabStore.__new__(SlabStore)
-        self._store.app = SimpleNamespace(edge=self.edge)
+        self._store.app = SimpleNamespace(session=self.session)
         self._tables = {
             topic: SimpleNamespace(
                 changelog_topic=SimpleNamespace(get_topic_name=lambda name=name: name)
             )
-            for name, topic in self.edge.sources.items()
+            for name, topic in self.config.sources.items()
         }
-        self._flow = FetchLoop(
-            self.edge, lambda: self._count, lambda: self._open and not self.stopping
-        )
+        checkpointer, snapshots = self.session.checkpointer, self.session.loader.snapshots
         draining = asyncio.ensure_future(self._drain())
-        writing = asyncio.ensure_future(self.edge.checkpoint_forever(lambda: False))
-        copying = asyncio.ensure_future(self.edge.snapshot_forever(lambda: False))
+        writing = asyncio.ensure_future(checkpointer.forever(lambda: False))
+        if snapshots is not None:
+            copying = asyncio.ensure_future(snapshots.forever(lambda: False, checkpointer.run))
         beating = asyncio.ensure_future(self._beat())
         await self._belong()
         draining.cancel()
         self._cancel_recovery()
-        await self._flow.release("stop")
+        await self.session.release("stop")
         writing.cancel()
-        copying.cancel()
+        if snapshots is not None:
+            copying.cancel()
         beating.cancel()
         await self.process.ask(lambda answer: self.group.leave(self.member, answer))
-        if self.edge.snapshots is not None:
-            await self.edge.snapshots.last()
+        if snapshots is not None:
+            await snapshots.write_released()
 
     def stop(self) -> None:
         """SIGTERM."""
@@ -299,7 +330,7 @@ class Worker:
             if self.stopping:
                 return
             self._cancel_recovery()
-            await self._flow.release("revoke")
+            await self.session.release("revoke")
 
     async def _beat(self) -> None:
         """Heartbeats, also while a revoke goes on."""
@@ -314,7 +345,7 @@ class Worker:
             if generation != self.generation:
                 continue
             if answer == "ok":
-                self.thread.heard()
+                self.client.note_heartbeat()
             else:
                 if answer == "unknown":
                     self.generation, self.member = -1, ""
@@ -322,8 +353,8 @@ class Worker:
 
     async def _assigned(self, got: Assignment) -> None:
         self._count += 1
-        self.edge.joined()
-        changelogs = {t: n for n, t in self.edge.sources.items()}
+        self.session.on_assigned()
+        changelogs = {t: n for n, t in self.config.sources.items()}
         active = [Faust(changelogs[t], p) for t, p in got.active]
         standby = [Faust(changelogs[t], p) for t, p in got.standby]
         assigned = {*active, *standby}
@@ -339,7 +370,7 @@ class Worker:
 
     def _recovered(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
-            self.edge.fatal(f"the recovery broke: {task.exception()!r}")
+            self.session.context.fail(f"the recovery broke: {task.exception()!r}")
 
     def _cancel_recovery(self) -> None:
         if self._recovering is not None:
@@ -354,8 +385,8 @@ class Worker:
         recovery.in_recovery = True
         recovery.signal_recovery_end.clear()
         await self._quiet.wait()
-        ends = await self.edge.wait_for_stable_offsets(set(active))
-        await self.edge.restore(recovery, ends)
+        ends = await wait_for_stable_offsets(self.session.context, self.client, set(active))
+        await self.session.loader.restore(recovery, ends)
         recovery.active_highwaters = {tp: end - 1 for tp, end in sorted(ends.items())}
         recovery.active_offsets = {tp: self._seek(tp) for tp in active}
         recovery.standby_offsets = {tp: self._seek(tp) for tp in standby}
@@ -365,7 +396,7 @@ class Worker:
         recovery.in_recovery = False
         self._let([])
         await self._quiet.wait()
-        await self.edge.resume(self._assignment)
+        await self.session.start(recovery, self._assignment)
         self._let([*self._assignment, *standby])
 
     def _seek(self, tp: Faust) -> int | None:
@@ -394,7 +425,7 @@ class Worker:
                 records = await self._fetch(asked)
             finally:
                 self._quiet.set()
-            await self._flow.take(self.recovery, records, asked, generation)
+            await self.session.fetch_loop.take(self.recovery, records, asked, generation)
 
     async def _fetch(self, asked: list[Faust]) -> dict[Faust, Any]:
         machine = self.process.machine

@@ -61,7 +61,7 @@ def test_it_gives_what_the_engine_gives(model: FleetModel) -> None:
     stream = run(model, feed, limits=LIMITS)
     result = backtest(model, made(), topic="telemetry", limits=LIMITS)
     for table, s in zip(result.dataset.tables, result.scores, strict=True):
-        got = list(
+        chunks = list(
             zip(
                 *(
                     getattr(s, n).tolist()
@@ -70,7 +70,7 @@ def test_it_gives_what_the_engine_gives(model: FleetModel) -> None:
                 strict=True,
             )
         )
-        assert got == stream.scores[table.key]
+        assert chunks == stream.scores[table.key]
     assert result.events == stream.events
     assert result.counts == stream.counts() == {"scored": 3 * ROWS - 66, "warming": 66}
     assert result.triggers() == sum(b["status"] == "firing" for b in stream.triggers()) > 0
@@ -89,28 +89,30 @@ def test_the_size_of_a_batch_changes_nothing(model: FleetModel, batch_rows: int)
 
 @pytest.mark.parametrize("batch_rows", [7, 4096])
 def test_a_change_of_model_is_the_streams(model: FleetModel, batch_rows: int) -> None:
-    """From the record a reload noted, whatever the size of a batch."""
-    other, at = fit(KNOWN[:2], CHANNELS, hidden=13), 131
+    """The model changes at the noted record, whatever the size of a batch."""
+    new_model, offset = fit(KNOWN[:2], CHANNELS, hidden=13), 131
     feed = interleaved(*(rows_of(k, values_of(n)) for n, k in enumerate((b"a", b"b", b"new"))))
-    stream = run(model, feed[:at], limits=LIMITS)
-    stream.engine.switch_model(other)
-    feed_into(stream, feed, begin=at)
+    stream = run(model, feed[:offset], limits=LIMITS)
+    stream.engine.switch_model(new_model)
+    feed_into(stream, feed, begin=offset)
     data = made()
-    found = backtest(model, data, limits=LIMITS, batch_rows=batch_rows, changes={at: other})
-    assert found.events == stream.events
-    for table, scores in zip(data.tables, found.scores, strict=True):
+    result = backtest(
+        model, data, limits=LIMITS, batch_rows=batch_rows, changes={offset: new_model}
+    )
+    assert result.events == stream.events
+    for table, scores in zip(data.tables, result.scores, strict=True):
         assert scores.score.tolist() == [row[1] for row in stream.scores[table.key]]
 
 
 def test_labels_never_change_a_score(model: FleetModel) -> None:
-    """They only ever judge."""
+    """Labels only evaluate."""
     data = made()
     tables = tuple(replace(t, label=1 - t.label) for t in data.tables)
     a, b = backtest(model, data), backtest(model, replace(data, tables=tables))
     bare = backtest(model, replace(data, tables=tuple(replace(t, label=None) for t in data.tables)))
-    for other in (b, bare):
-        assert other.events == a.events
-        for s, t in zip(a.scores, other.scores, strict=True):
+    for variant in (b, bare):
+        assert variant.events == a.events
+        for s, t in zip(a.scores, variant.scores, strict=True):
             assert s.score.tobytes() == t.score.tobytes()
     assert a.figures()["mean"] != b.figures()["mean"]
     assert bare.figures() == bare.baseline_figures() == {}
@@ -130,8 +132,8 @@ def test_warm_feeds_the_training_rows_first_and_keeps_none_of_their_results(
 ) -> None:
     """The scored rows have the scores they have after all rows; a new key is warmer."""
     warm = backtest(model, made(split=30), warm=True)
-    whole = run(model, rows_of(b"a", values_of(0)))
-    assert warm.scores[0].score.tolist() == [s[1] for s in whole.scores[b"a"]][30:]
+    uncut = run(model, rows_of(b"a", values_of(0)))
+    assert warm.scores[0].score.tolist() == [s[1] for s in uncut.scores[b"a"]][30:]
     assert len(warm.scores[2].score) == ROWS - 66
     assert sum(warm.counts.values()) == 3 * (ROWS - 30)
     assert all(e.time_us >= START + 30 * INTERVAL * SECOND for e in warm.events)
@@ -140,7 +142,7 @@ def test_warm_feeds_the_training_rows_first_and_keeps_none_of_their_results(
 
 
 def test_rows_the_codec_would_refuse_are_refused_for_the_same_reason(model: FleetModel) -> None:
-    """Infinite and huge values, and rows with nothing; the rows around them do not notice."""
+    """Infinite, huge and empty rows do not influence their neighbours."""
     data = made()
     table = data.tables[0]
     spoilt = table.values.copy()
@@ -150,28 +152,30 @@ def test_rows_the_codec_would_refuse_are_refused_for_the_same_reason(model: Flee
     result = backtest(model, replace(data, tables=(replace(table, values=spoilt),)))
     assert result.counts == {"scored": ROWS - 3, "out_of_range": 2, "no_channels": 1}
     assert np.isfinite(result.scores[0].score).all()
-    gone = START + np.array([3, 8, 11]) * INTERVAL * SECOND
-    assert not np.isin(gone, result.scores[0].time_us).any()
+    missing_times = START + np.array([3, 8, 11]) * INTERVAL * SECOND
+    assert not np.isin(missing_times, result.scores[0].time_us).any()
     assert result.scores[0].score[:3].tolist() == clean.scores[0].score[:3].tolist()
 
 
 def test_channels_come_by_name(model: FleetModel) -> None:
-    """In any order, beside others; one the data lack is missing in every row."""
+    """Columns may have any order; a channel without a column is missing in every row."""
     data = made()
     order = ("flow", "more", "load", "heat")
-    at = [2, 0, 0, 1]
+    rows = [2, 0, 0, 1]
     mixed = replace(
-        data, channels=order, tables=tuple(replace(t, values=t.values[:, at]) for t in data.tables)
+        data,
+        channels=order,
+        tables=tuple(replace(t, values=t.values[:, rows]) for t in data.tables),
     )
     a, b = backtest(model, data), backtest(model, mixed)
     assert a.events == b.events
     assert b.dataset.channels == CHANNELS
-    lacking = replace(
+    refused_data = replace(
         data,
         channels=CHANNELS[:2],
         tables=tuple(replace(t, values=t.values[:, :2]) for t in data.tables),
     )
-    c = backtest(model, lacking)
+    c = backtest(model, refused_data)
     assert c.counts["scored"] == a.counts["scored"]
     assert not np.array_equal(c.scores[0].score, a.scores[0].score)
 
@@ -186,7 +190,7 @@ def test_records_out_of_order_are_late(model: FleetModel) -> None:
 
 
 def test_time_mode_gives_a_row_per_interval(model: FleetModel) -> None:
-    """Labelled where any of its records is."""
+    """A row is labelled if any of its records is."""
     spec = WindowSpec("time", 3 * INTERVAL * SECOND, 0)
     result = backtest(model, made(), window=spec)
     s = result.scores[0]
@@ -201,13 +205,13 @@ def test_time_mode_gives_a_row_per_interval(model: FleetModel) -> None:
 
 
 def test_figures_stand_beside_the_baselines_on_the_same_rows(model: FleetModel) -> None:
-    """Per key, mean and worst; a clear fault is found better than by chance."""
+    """Figures exist per key, as mean and worst; a clear fault scores better than chance."""
     result = backtest(model, made(split=30))
-    figures, beside = result.figures(buffer=5), result.baseline_figures(buffer=5)
+    figures, baselines = result.figures(buffer=5), result.baseline_figures(buffer=5)
     assert set(figures["per_key"]) == {"a", "b", "new"}
-    assert {"random", "pca"} <= {n.split("_")[0] for n in beside} or len(beside) >= 3
-    assert all("vus_pr" in row for row in beside.values())
-    assert figures["mean"]["vus_pr"] > beside["random"]["vus_pr"]
+    assert {"random", "pca"} <= {n.split("_")[0] for n in baselines} or len(baselines) >= 3
+    assert all("vus_pr" in row for row in baselines.values())
+    assert figures["mean"]["vus_pr"] > baselines["random"]["vus_pr"]
     assert 0.0 <= figures["mean"]["vus_pr"] <= 1.0
     assert backtest(model, made()).baseline_figures() == {}
 

@@ -46,7 +46,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = dt.datetime.now(dt.UTC)
-    made = (
+    created = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -62,12 +62,12 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tls") / "server.pem"
     pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
     traditional = serialization.PrivateFormat.TraditionalOpenSSL
-    path.write_bytes(key.private_bytes(pem, traditional, plain) + made.public_bytes(pem))
+    path.write_bytes(key.private_bytes(pem, traditional, plain) + created.public_bytes(pem))
     return path
 
 
 class Server(HTTPServer):
-    """Serves a folder over TLS; `asked` is what was fetched, `redirect` where to send everybody."""
+    """TLS server of a folder; `asked` lists its requests, `redirect` is an address for all."""
 
     folder: Path
     asked: list[str]
@@ -75,7 +75,7 @@ class Server(HTTPServer):
     short: bool
 
     def handle_error(self, *_: object) -> None:
-        """A client that trusts nobody hangs up."""
+        """Ignore clients that do not trust the certificate and hang up."""
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def server(
     shutil.copytree(bundle, server.folder)
     server.asked, server.redirect, server.short = [], "", False
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield server
     server.shutdown()
@@ -128,7 +128,7 @@ def address(server: Server) -> str:
 def test_a_bundle_is_fetched_once_and_is_that_of_its_digest(
     server: Server, bundle: Path, tmp_path: Path
 ) -> None:
-    """A restart needs no server; a changed copy is fetched anew."""
+    """A restart needs no server; a changed copy is fetched again."""
     sha256, cache = bundle_digest(bundle), tmp_path / "state"
     settings = Settings.load(
         model={"path": address(server), "sha256": sha256}, state={"directory": cache}
@@ -197,13 +197,13 @@ def test_what_is_not_the_bundle_is_refused_and_leaves_nothing(
 def test_a_redirect_that_stays_on_https_is_followed(
     server: Server, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = address(server).removesuffix("/fleet")
-    server.redirect = here
+    base_url = address(server).removesuffix("/fleet")
+    server.redirect = base_url
     original = server.RequestHandlerClass.do_GET  # type: ignore[attr-defined]
 
     def once(handler: Any) -> None:
         original(handler)
-        server.redirect = "" if server.redirect else here
+        server.redirect = "" if server.redirect else base_url
 
     monkeypatch.setattr(server.RequestHandlerClass, "do_GET", once)
     assert bundles.fetch(address(server), bundle_digest(bundle), tmp_path / "cache").is_dir()
@@ -231,7 +231,7 @@ def test_a_server_nobody_vouches_for_is_not_asked(
 def test_a_model_that_cannot_be_kept_is_one_sentence(
     server: Server, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    """`state.directory` is named, and that a container needs a volume there."""
+    """The error names `state.directory`, and the volume a container needs."""
     settings = Settings.load(
         model={"path": address(server), "sha256": bundle_digest(bundle)},
         state={"directory": tmp_path / "state"},
@@ -253,7 +253,7 @@ def test_a_model_that_cannot_be_kept_is_one_sentence(
 
 
 class FullDisk(io.BytesIO):
-    """A file for which there is no room."""
+    """File on a full disk."""
 
     def write(self, _: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -270,16 +270,16 @@ def test_an_address_is_https_and_has_a_digest() -> None:
 def test_a_bundle_replaced_while_it_is_read_judges_only_as_what_it_is(
     when: str, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between check and reading it is refused; after reading, the digest is of what was read."""
+    """A change before the reading is refused; a later one leaves the digest of the bundle read."""
     good, folder = bundle_digest(bundle), tmp_path / "model"
     shutil.copytree(bundle, folder)
     fit(KNOWN, CHANNELS, rows=223).save(tmp_path / "other")
 
     def then_replaced(work: Callable[..., Any]) -> Callable[..., Any]:
         def both(*args: Any) -> Any:
-            done = work(*args)
+            result = work(*args)
             shutil.copytree(tmp_path / "other", folder, dirs_exist_ok=True)
-            return done
+            return result
 
         return both
 
@@ -302,7 +302,7 @@ def test_a_folder_may_be_pinned_too(bundle: Path) -> None:
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Private and public key, and the public key of somebody else."""
+    """Private key, its public key, and the public key of another pair."""
     folder = tmp_path_factory.mktemp("keys")
     pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
     paths = []
@@ -363,5 +363,5 @@ def test_without_the_extra_the_mend_is_named(bundle: Path, tmp_path: Path) -> No
         "from pathlib import Path; from stream import bundles\n"
         f"bundles.check(Path({str(bundle)!r}), '', Path('key'))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert install_command("signatures") in done.stderr
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert install_command("signatures") in result.stderr

@@ -18,12 +18,12 @@ from stream.http_client import opener
 from stream.kafka.client.oauth import TokenSource
 from stream.observe import HostMetrics
 from stream.settings import AlertmanagerSection, KafkaSection, Settings
-from stream.tools.workers_http import ask
+from stream.tools.workers_http import request_worker
 from tests.serving import serving
 
 
 class Server(ThreadingHTTPServer):
-    """Sends everybody to `leads_to` where that is set, and keeps what it was asked."""
+    """Server that redirects to `leads_to` if set, and keeps its requests."""
 
     status = 302
     leads_to = ""
@@ -54,12 +54,12 @@ class Handler(BaseHTTPRequestHandler):
     do_POST = do_GET
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Write no access log."""
 
 
 @pytest.fixture
 def here() -> Iterator[Server]:
-    """Leads to `elsewhere`."""
+    """Server that redirects to `elsewhere`."""
     with serving(Server()) as server:
         yield server
 
@@ -91,8 +91,8 @@ def alertmanager(url: str) -> None:
 
 
 def worker(url: str) -> None:
-    found = ask(url, Settings.load(http={"token": "word"}))
-    assert found["result"] == "refused"
+    answer = request_worker(url, Settings.load(http={"token": "word"}))
+    assert answer["result"] == "refused"
 
 
 def page(url: str) -> None:
@@ -124,9 +124,9 @@ def test_a_redirect_says_whereto(here: Server, elsewhere: Server) -> None:
 
 
 def test_a_token_is_sent_as_utf_8(here: Server) -> None:
-    """As `http.token` is compared."""
+    """Tokens are sent as UTF-8, as `http.token` is compared."""
     settings: Any = Settings.load(http={"token": "sesame é"})
-    ask(here.url, settings)
+    request_worker(here.url, settings)
     [(_, authorization)] = here.seen
     assert authorization is not None
     assert authorization.encode("latin-1").decode() == "Bearer sesame é"

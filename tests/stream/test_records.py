@@ -1,4 +1,4 @@
-"""Wire types: canonical bytes, ids, headers."""
+"""Records and events: canonical bytes, ids, headers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def anomaly(**changes: Any) -> Anomaly:
 
 
 def test_a_body_is_canonical() -> None:
-    """Declared order, sorted labels, no spaces, whatever order the labels came in."""
+    """Fields are in declared order, labels sorted, without spaces."""
     body = encode_body(anomaly())
     assert body == encode_body(anomaly(labels={"alertname": "EmberAnomaly", "key": "web-1"}))
     assert body.startswith(
@@ -64,7 +64,7 @@ def test_a_body_is_canonical() -> None:
 
 
 def test_a_trigger_adds_its_own_fields_at_the_end() -> None:
-    """Reason, peak and rows."""
+    """A trigger adds reason, peak and rows."""
     shared = msgspec.structs.asdict(anomaly(status="resolved", ends_at="2026-01-31T00:01:00Z"))
     body = json.loads(encode_body(Trigger(**shared, reason="stale", peak=5.5, rows=7)))
     assert list(body)[-4:] == ["schema_version", "reason", "peak", "rows"]
@@ -73,7 +73,7 @@ def test_a_trigger_adds_its_own_fields_at_the_end() -> None:
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_floats_read_back_to_the_same_bits(score: float) -> None:
-    """Also NumPy's: a float64 as it is, a float32 widened."""
+    """NumPy's floats are written too: float64 as it is, float32 widened."""
     body = encode_body(anomaly(score=score))
     assert json.loads(body)["score"].hex() == score.hex()
     assert encode_body(anomaly(score=np.float64(score))) == body
@@ -105,9 +105,9 @@ def test_rfc3339(time_us: int, text: str) -> None:
 
 
 def test_event_ids_are_deterministic_and_fields_do_not_run_together() -> None:
-    """A change of any field, or of where one ends, gives another id."""
+    """A change of any field, or of a boundary between fields, gives another id."""
     base = ("telemetry", b"web-1", 1_700_000_000_000_000, 7, "anomaly")
-    others = [
+    different_ids = [
         ("telemetryw", b"eb-1", *base[2:]),
         ("telemetry", b"web-", 11_700_000_000_000_000, 7, "anomaly"),
         (*base[:2], base[2] + 1, *base[3:]),
@@ -115,8 +115,8 @@ def test_event_ids_are_deterministic_and_fields_do_not_run_together() -> None:
         (*base[:4], "trigger"),
         (*base[:2], 170_000_000_000_000_07, 7, "anomaly"),
     ]
-    ids = {event_id(*fields) for fields in [base, *others]}
-    assert len(ids) == 1 + len(others)
+    ids = {event_id(*fields) for fields in [base, *different_ids]}
+    assert len(ids) == 1 + len(different_ids)
     fields = [b"telemetry", b"web-1", b"1700000000000000", b"7", b"anomaly"]
     framed = b"".join(len(field).to_bytes(4, "big") + field for field in fields)
     assert event_id(*base) == hashlib.blake2b(framed, digest_size=16).hexdigest()
@@ -162,5 +162,5 @@ def test_reasons_are_names_for_labels_and_counters() -> None:
     ],
 )
 def test_a_key_in_a_sentence_acts_on_no_terminal(key: bytes, text: str) -> None:
-    """Escapes, turned-around text and what is no UTF-8 are written out."""
+    """Control characters, reversed text and bytes that are not UTF-8 are escaped."""
     assert quoted(key) == text

@@ -1,4 +1,4 @@
-"""Settings and bundle read again by a worker that goes on."""
+"""Reload of settings and bundle in a running worker."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 class Worker:
-    """A settings file, a bundle, and what a reload would apply to the engine."""
+    """Settings file, bundle, and the models that a reload would apply to the engine."""
 
     def __init__(self, folder: Path, bundle: Path) -> None:
         self.config, self.bundle = folder / "ember.toml", folder / "model"
@@ -60,15 +60,15 @@ def worker(tmp_path: Path, bundles: list[Path]) -> Worker:
 
 
 async def test_nothing_new_changes_nothing(worker: Worker) -> None:
-    found = await worker.reloader.reload()
-    assert (found.result, worker.applied, worker.results) == ("unchanged", [], ["unchanged"])
+    outcome = await worker.reloader.reload()
+    assert (outcome.result, worker.applied, worker.results) == ("unchanged", [], ["unchanged"])
 
 
 async def test_a_new_bundle_judges_from_its_offsets_on(worker: Worker, bundles: list[Path]) -> None:
     shutil.copytree(bundles[1], worker.bundle, dirs_exist_ok=True)
-    found = await worker.reloader.reload()
-    assert found.result == "applied"
-    assert found.offsets == {"telemetry-0": 5, "telemetry-1": 17}
+    outcome = await worker.reloader.reload()
+    assert outcome.result == "applied"
+    assert outcome.offsets == {"telemetry-0": 5, "telemetry-1": 17}
     assert [m.sha256 for m in worker.applied] == [FleetModel.load(bundles[1]).sha256]
     assert (await worker.reloader.reload()).result == "unchanged"
 
@@ -76,13 +76,13 @@ async def test_a_new_bundle_judges_from_its_offsets_on(worker: Worker, bundles: 
 async def test_new_thresholds_are_taken_from_the_file_and_others_are_named(
     worker: Worker,
 ) -> None:
-    """Flags of the start still hold; what needs a restart is said, and not done."""
+    """Flags of the start still apply; settings that need a restart are named, not applied."""
     worker.write("[alerts]\nanomaly_severity = 4.5\nmax_alert_age = '2h'\n[http]\nport = 7000\n")
-    found = await worker.reloader.reload()
-    assert found.result == "applied"
-    assert "thresholds" in found.detail
+    outcome = await worker.reloader.reload()
+    assert outcome.result == "applied"
+    assert "thresholds" in outcome.detail
     assert model_version_of(worker.applied[0]).thresholds["anomaly_severity"] == 4.5
-    assert found.waiting == ("alerts.max_alert_age", "http.port")
+    assert outcome.needs_restart == ("alerts.max_alert_age", "http.port")
 
 
 @pytest.mark.parametrize("what", ["settings", "bundle", "candidate"])
@@ -95,16 +95,16 @@ async def test_what_cannot_be_used_is_refused_and_changes_nothing(
         (worker.bundle / "model.safetensors").write_bytes(b"half of it")
     else:
         worker.write("[model]\nshadow = '/nowhere'\n")
-    before = worker.reloader.model
-    found = await worker.reloader.reload()
-    assert found.result == "refused"
-    assert found.detail
+    old_model = worker.reloader.model
+    outcome = await worker.reloader.reload()
+    assert outcome.result == "refused"
+    assert outcome.detail
     assert (worker.applied, worker.candidates, worker.results) == ([], [], ["refused"])
-    assert worker.reloader.model is before
+    assert worker.reloader.model is old_model
 
 
 async def test_a_model_that_cannot_be_kept_is_refused(tmp_path: Path, bundles: list[Path]) -> None:
-    """A folder that cannot be written to is no traceback of a task."""
+    """A read-only folder is a refusal, not a traceback."""
     config = tmp_path / "ember.toml"
     config.write_text(f"[model]\npath = '{bundles[0]}'\n")
     settings = Settings.load(config)
@@ -116,11 +116,11 @@ async def test_a_model_that_cannot_be_kept_is_refused(tmp_path: Path, bundles: l
     async def apply(_: FleetModel) -> dict[TP, int]:
         raise AssertionError
 
-    reloader = Reloader(settings, load_model(settings), apply, told=results.append)
+    reloader = Reloader(settings, load_model(settings), apply, on_result=results.append)
     with structlog.testing.capture_logs() as logged:
-        found = await reloader.reload()
-    assert (found.result, results) == ("refused", ["refused"])
-    assert "state.directory" in found.detail
+        outcome = await reloader.reload()
+    assert (outcome.result, results) == ("refused", ["refused"])
+    assert "state.directory" in outcome.detail
     assert [(line["event"], line["log_level"]) for line in logged] == [("reload", "error")]
 
 
@@ -138,20 +138,20 @@ async def test_a_candidate_comes_and_goes(worker: Worker, bundles: list[Path]) -
 async def test_a_candidate_of_other_channels_is_refused_before_the_model_changes(
     worker: Worker, bundles: list[Path], tmp_path: Path
 ) -> None:
-    """A refusal says that the worker goes on as it was: the new model must not judge by then."""
+    """A refusal means that nothing changed: the new model must not be in use by then."""
     fit(KNOWN, CHANNELS[1:], rows=211, hidden=8).save(tmp_path / "other")
     shutil.copytree(bundles[1], worker.bundle, dirs_exist_ok=True)
     worker.write(f"[model]\nshadow = '{tmp_path / 'other'}'\n")
-    found = await worker.reloader.reload()
-    assert found.result == "refused"
-    assert "Expected its channels" in found.detail
+    outcome = await worker.reloader.reload()
+    assert outcome.result == "refused"
+    assert "Expected its channels" in outcome.detail
     assert (worker.applied, worker.candidates) == ([], [])
 
 
 async def test_one_of_several_workers_keeps_its_port_and_name(
     bundles: list[Path], tmp_path: Path
 ) -> None:
-    """What only this worker has is no change; what changes for all is one."""
+    """Settings that `for_worker` derives are no change; changes for all workers are."""
     config = tmp_path / "ember.toml"
     config.write_text("[http]\nport = 7000\n[kafka]\ninstance_id = 'a'\n")
     settings = Settings.load(config, model={"path": bundles[0]}).for_worker(2)
@@ -159,12 +159,12 @@ async def test_one_of_several_workers_keeps_its_port_and_name(
     assert (settings.http.port, settings.kafka.instance_id) == (7002, "a-2")
     worker = Worker(tmp_path / "w", bundles[0])
     reloader = Reloader(settings, load_model(settings), worker.apply)
-    assert (await reloader.reload()).waiting == ()
-    assert (await reloader.reload()).waiting == ()
+    assert (await reloader.reload()).needs_restart == ()
+    assert (await reloader.reload()).needs_restart == ()
     config.write_text("[http]\nport = 7010\n[kafka]\ninstance_id = 'a'\n")
-    assert (await reloader.reload()).waiting == ("http.port",)
+    assert (await reloader.reload()).needs_restart == ("http.port",)
 
 
 def test_every_changed_setting_is_named() -> None:
-    more: dict[str, Any] = {"kafka": {"group": "x"}, "window": {"max_gap": 7}}
-    assert changed(Settings(), Settings(**more)) == ["kafka.group", "window.max_gap"]
+    sections: dict[str, Any] = {"kafka": {"group": "x"}, "window": {"max_gap": 7}}
+    assert changed(Settings(), Settings(**sections)) == ["kafka.group", "window.max_gap"]

@@ -1,4 +1,4 @@
-"""From recorded telemetry to a model: which rows count, and what is refused."""
+"""Training on recorded telemetry: rows that count, and rows that are refused."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def dataset(
 
 
 def test_history_is_what_the_engine_would_take() -> None:
-    """Late rows, refused values, rows with nothing: left out for the same reasons."""
+    """Late rows, refused values and empty rows are left out, as in the stream."""
     values = np.arange(24.0).reshape(8, 3)
     times = np.array([0, 10, 10, 30, 20, 40, 50, 60]) * SECOND
     values[3, 1] = np.inf
@@ -51,7 +51,7 @@ def test_history_is_what_the_engine_would_take() -> None:
 
 
 def test_a_refused_row_makes_no_later_row_late() -> None:
-    """Its time is not the key's: the engine never sees it."""
+    """The time of a refused row does not count: the engine never sees it."""
     values = signal(5, 2, 0)
     values[1] = np.inf
     times = np.array([0, 900, 20, 30, 40]) * SECOND
@@ -60,25 +60,25 @@ def test_a_refused_row_makes_no_later_row_late() -> None:
 
 
 def test_only_training_rows_are_learnt_from() -> None:
-    """Whatever the others hold; where nothing divides them, all are."""
+    """Only training rows count; without a split, all rows do."""
     values = signal(300, 3, 0)
     head = np.arange(300) < 200
-    one = train(dataset(values, is_train=head), epochs=1, **SMALL)
+    model = train(dataset(values, is_train=head), epochs=1, **SMALL)
     changed = values.copy()
     changed[200:] = 1e9
-    other = train(dataset(changed, is_train=head), epochs=1, **SMALL)
-    assert one.report == other.report
-    assert one.report["rows"] == 200
+    changed_model = train(dataset(changed, is_train=head), epochs=1, **SMALL)
+    assert model.report == changed_model.report
+    assert model.report["rows"] == 200
     assert train(dataset(values), epochs=1, **SMALL).report["rows"] == 300
 
 
 def test_labels_are_never_read() -> None:
     values = signal(200, 3, 0)
-    one = train(dataset(values, label=np.zeros(200, dtype=np.int8)), epochs=1, **SMALL)
-    other = train(dataset(values, label=np.ones(200, dtype=np.int8)), epochs=1, **SMALL)
-    assert one.report == other.report
-    for name, value in one.pipeline.state_dict().items():
-        assert np.array_equal(value, other.pipeline.state_dict()[name])
+    unlabelled = train(dataset(values, label=np.zeros(200, dtype=np.int8)), epochs=1, **SMALL)
+    labelled = train(dataset(values, label=np.ones(200, dtype=np.int8)), epochs=1, **SMALL)
+    assert unlabelled.report == labelled.report
+    for name, value in unlabelled.pipeline.state_dict().items():
+        assert np.array_equal(value, labelled.pipeline.state_dict()[name])
 
 
 def test_the_model_has_the_datas_channels_and_the_given_name() -> None:

@@ -152,8 +152,8 @@ class TextBlock(Block):
         texts = [*column.distinct, ""]
         blocks = []
         if self.basics:
-            found = text_basics(texts)
-            blocks.append(found if self.scaler is None else self.scaler(found))
+            features = text_basics(texts)
+            blocks.append(features if self.scaler is None else self.scaler(features))
         if self.width:
             blocks.append(hashed_text(texts, self.width))
         return last, np.concatenate(blocks, axis=1)[column.codes]

@@ -37,9 +37,9 @@ class ColumnFeatures(Module):
     not matter, and columns unknown from training are passed over.
 
     Args:
-        numeric: How numbers, text lengths and components of times are scaled: `standard`,
+        numeric: Scaler of numbers, text lengths and components of times: `standard`,
             `robust`, `minmax` or `none`.
-        impute: How gaps in numbers are filled: see `Imputer`.
+        impute: Filling of gaps in numbers: see `Imputer`.
         fill_value: The constant for `impute="constant"`.
         categorical: `onehot` (beyond `max_categories` distinct ones: hashed), `ordinal`, `hash`,
             or `target` (the smoothed mean of the target).
@@ -49,7 +49,7 @@ class ColumnFeatures(Module):
         key: Column that says whose row it is: never a feature, and `impute="forward"` fills each
             key's gaps with its own last value.
         drop: Columns to leave out.
-        types: Type of columns by name, where what is found would be wrong: `numeric`, `boolean`,
+        types: Type of columns by name, where the detected one would be wrong: `numeric`, `boolean`,
             `categorical`, `datetime`, `text` or `identifier`.
         null_threshold: Largest share of missing values of a column that is used.
         drop_constant: Leave out columns that never change.
@@ -57,9 +57,9 @@ class ColumnFeatures(Module):
         n_hash: Columns of a hash.
         smoothing: Rows the mean of all counts for in target encoding.
         indicate_missing: Also a column `NAME_missing` for each column of numbers.
-        handle_unknown: What an unseen category does: `ignore` or `error`.
-        blocks: What `fit` has made, as `get_config` gives it.
-        reports: What `fit` has seen, as `get_config` gives it.
+        handle_unknown: Treatment of an unseen category: `ignore` or `error`.
+        blocks: Fitted blocks, as `get_config` returns them.
+        reports: Fitted reports, as `get_config` returns them.
 
     Examples:
         >>> import pandas as pd
@@ -141,15 +141,18 @@ class ColumnFeatures(Module):
         """
         profiles: dict[str, Profile] = {}
         roots: dict[str, str] = {}
-        rows, total, known = 0, 0.0, 0
+        rows, total, target_rows = 0, 0.0, 0
         for frame in self._frames(data, chunk_rows):
             if not len(frame):
                 continue
-            columns, found = flattened(frame)
+            columns, root_of = flattened(frame)
             y = self._target(frame)
             if y is not None:
-                total, known = total + float(np.nansum(y)), known + int((~np.isnan(y)).sum())
-            for name, root in found.items():
+                total, target_rows = (
+                    total + float(np.nansum(y)),
+                    target_rows + int((~np.isnan(y)).sum()),
+                )
+            for name, root in root_of.items():
                 if root in (self.target, self.key, *self.drop) or name in self.drop:
                     continue
                 if name not in profiles:
@@ -158,16 +161,18 @@ class ColumnFeatures(Module):
                     profiles[name].absent(rows)
                 profiles[name].add(read_values(name, columns[name]), y)
             for name, profile in profiles.items():
-                if name not in found:
+                if name not in root_of:
                     profile.absent(len(frame))
             rows += len(frame)
-        self._check_names(rows, profiles, known)
-        prior = total / known if known else None
+        self._check_names(rows, profiles, target_rows)
+        prior = total / target_rows if target_rows else None
         planned = [plan(p, roots[name], self._choices(), prior) for name, p in profiles.items()]
         blocks = [block for _, block in planned if block is not None]
         if not blocks:
-            why = "; ".join(f"{report.column}: {report.why}" for report, _ in planned[:5])
-            raise ValueError(f"No column gives a feature. Expected at least one. Received: {why}.")
+            reasons = "; ".join(f"{report.column}: {report.why}" for report, _ in planned[:5])
+            raise ValueError(
+                f"No column gives a feature. Expected at least one. Received: {reasons}."
+            )
         self.blocks = blocks
         self.reports = [report.as_dict() for report, _ in planned]
         return self
@@ -248,7 +253,7 @@ class ColumnFeatures(Module):
         """Features of data of any size.
 
         Args:
-            data: As in `fit`; filling forward goes on from chunk to chunk.
+            data: Table as for `fit`; filling forward goes on from chunk to chunk.
             chunk_rows: Rows read at once.
 
         Yields:
@@ -274,11 +279,11 @@ class ColumnFeatures(Module):
         names, owner = np.unique(frame[self.key].astype(str).to_numpy(str), return_inverse=True)
         order = np.argsort(owner, kind="stable")
         ends = np.cumsum(np.bincount(owner, minlength=len(names)))
-        after = dict(state)
+        new_state = dict(state)
         out = np.empty((len(frame), len(self.feature_names_out)), np.float32)
         for name, rows in zip(names.tolist(), np.split(order, ends[:-1]), strict=False):
-            after[name], out[rows] = self._carry_one(after.get(name, {}), frame.iloc[rows])
-        return after, out
+            new_state[name], out[rows] = self._carry_one(new_state.get(name, {}), frame.iloc[rows])
+        return new_state, out
 
     def _carry_one(
         self, state: Mapping[int, Any], frame: pd.DataFrame
@@ -286,27 +291,27 @@ class ColumnFeatures(Module):
         """The next rows of one key."""
         blocks = self._fitted()
         roots = {report["column"]: report["root"] for report in self.reports}
-        lacking = dict.fromkeys(
+        missing = dict.fromkeys(
             roots[block.column] for block in blocks if roots[block.column] not in frame.columns
         )
-        if lacking:
+        if missing:
             raise ValueError(
-                f"Columns of the training data are missing. Expected {', '.join(lacking)} too. "
+                f"Columns of the training data are missing. Expected {', '.join(missing)} too. "
                 f"Received: {', '.join(frame.columns)}."
             )
-        columns, found = flattened(frame)
-        after: dict[int, Any] = {}
+        columns, root_of = flattened(frame)
+        new_state: dict[int, Any] = {}
         parts = []
         for number, block in enumerate(blocks):
             name = block.column
             values = (
                 read_values(name, columns[name])
-                if name in found
+                if name in root_of
                 else Values(name, "empty", len(frame))  # a field that no struct here has
             )
-            after[number], part = block.carry(state.get(number), values)
+            new_state[number], part = block.carry(state.get(number), values)
             parts.append(part.astype(np.float32))
-        return after, np.concatenate(parts, axis=1)
+        return new_state, np.concatenate(parts, axis=1)
 
     def _fitted(self) -> list[Block]:
         if self.blocks is None:
@@ -330,7 +335,7 @@ class ColumnFeatures(Module):
 
     @property
     def report(self) -> tuple[ColumnReport, ...]:
-        """What training saw of each column, and what became of it."""
+        """Reports of the columns: type, values seen and resulting features."""
         self._fitted()
         return tuple(ColumnReport(**report) for report in self.reports)
 
@@ -338,7 +343,7 @@ class ColumnFeatures(Module):
     def columns_in(self) -> tuple[str, ...]:
         """Columns that `transform` needs."""
         roots = {report["column"]: report["root"] for report in self.reports}
-        needed = dict.fromkeys(roots[block.column] for block in self._fitted())
+        names = dict.fromkeys(roots[block.column] for block in self._fitted())
         if self.key and self.impute == "forward":
-            needed[self.key] = None
-        return tuple(needed)
+            names[self.key] = None
+        return tuple(names)

@@ -39,7 +39,7 @@ class Encoder(Module):
     Args:
         levels: The known categories in order; None until fitted.
         max_levels: Most categories to know, the most frequent ones.
-        handle_unknown: What an unseen category gives: `"ignore"` its neutral value, `"error"` a
+        handle_unknown: Result of an unseen category: `"ignore"` its neutral value, `"error"` a
             ValueError.
     """
 
@@ -64,11 +64,11 @@ class Encoder(Module):
 
     def fit(self, data: TextChunks) -> Self:
         """Learn the categories; they are known in the order of their text."""
-        found = Levels(_MOST)
+        counted = Levels(_MOST)
         for chunk in _chunks(data):
             codes, values = factorise(chunk)
-            found.add(values, np.bincount(codes[codes >= 0], minlength=len(values)))
-        self.levels = found.top(self.max_levels)
+            counted.add(values, np.bincount(codes[codes >= 0], minlength=len(values)))
+        self.levels = counted.top(self.max_levels)
         return self
 
     def codes(self, texts: Texts) -> NDArray[np.int64]:
@@ -82,17 +82,17 @@ class Encoder(Module):
                 f"{type(self).__name__} is not fitted. Expected fit(data) with training rows "
                 "first, or load(path). Received: levels=None."
             )
-        place = {level: i for i, level in enumerate(self.levels)}
+        positions = {level: i for i, level in enumerate(self.levels)}
         codes, distinct = factorise(texts)
         if self.handle_unknown == "error":
-            unseen = [value for value in distinct if value not in place]
+            unseen = [value for value in distinct if value not in positions]
             if unseen:
                 raise ValueError(
-                    f"A category was not seen in training. Expected one of {len(place)} known "
+                    f"A category was not seen in training. Expected one of {len(positions)} known "
                     f"ones. Received: {unseen[0]!r}. Use handle_unknown='ignore' to let it pass."
                 )
-        known = np.array([place.get(value, -1) for value in distinct] + [-2], np.int64)
-        return known[codes]  # a code of -1 takes the last one
+        lookup = np.array([positions.get(value, -1) for value in distinct] + [-2], np.int64)
+        return lookup[codes]  # a code of -1 takes the last one
 
     def forward(self, texts: Texts) -> NDArray[np.float64]:
         """Codes as numbers, `(n, K)`."""
@@ -166,7 +166,7 @@ class HashEncoder(Module):
 
     Args:
         width: Columns `K`.
-        seed: Of the hash.
+        seed: Seed of the hash.
 
     Examples:
         >>> bool((HashEncoder(4)(["db-1"]) == HashEncoder(4)(["db-1"])).all())
@@ -237,18 +237,18 @@ class TargetEncoder(Encoder):
             data: One column of texts, or a list of chunks.
             target: Numbers `(n,)`, or a list of chunks; NaN rows are passed over.
         """
-        found = Levels(_MOST)
+        counted = Levels(_MOST)
         total = count = 0.0
         targets = [target] if hasattr(target, "shape") else target
         for texts, numbers in zip(_chunks(data), targets, strict=True):
             y = np.asarray(numbers, np.float64)
             codes, distinct = factorise(texts)
-            add_with_target(found, codes, distinct, y)
+            add_with_target(counted, codes, distinct, y)
             total, count = total + np.nansum(y), count + np.count_nonzero(~np.isnan(y))
-        return self.fit_levels(found, total / max(count, 1.0))
+        return self.fit_levels(counted, total / max(count, 1.0))
 
     def fit_levels(self, found: Levels, prior: float) -> Self:
-        """The same from what was counted before, `prior` being the target's mean."""
+        """Fit from counts made before, with `prior` the target's mean."""
         self.levels = found.top(self.max_levels)
         self.values = np.append(found.means(self.levels, self.smoothing, prior), prior)
         return self
@@ -263,13 +263,13 @@ def add_with_target(
     levels: Levels, codes: NDArray[np.int64], distinct: list[Any], y: NDArray[np.float64] | None
 ) -> None:
     """Count the distinct values of a chunk, and sum the target over the rows of each."""
-    there = codes >= 0
-    counts = np.bincount(codes[there], minlength=len(distinct))
+    present = codes >= 0
+    counts = np.bincount(codes[present], minlength=len(distinct))
     if y is None:
         levels.add(distinct, counts)
         return
-    known = there & ~np.isnan(y)
+    has_target = present & ~np.isnan(y)
     sums: NDArray[np.float64] = np.bincount(
-        codes[known], weights=y[known], minlength=len(distinct)
+        codes[has_target], weights=y[has_target], minlength=len(distinct)
     ).astype(np.float64)
-    levels.add(distinct, counts, sums, np.bincount(codes[known], minlength=len(distinct)))
+    levels.add(distinct, counts, sums, np.bincount(codes[has_target], minlength=len(distinct)))

@@ -40,25 +40,25 @@ class Levels:
 
         Args:
             values: Different ones, in order of appearance.
-            counts: How often each occurs.
+            counts: Occurrences of each.
             sums: Sum of the target over the rows of each.
             targets: Rows of each whose target is there.
         """
         self.total += int(counts.sum())
         for i, value in enumerate(values):
-            place = self._place.get(value)
-            if place is None:
+            index = self._place.get(value)
+            if index is None:
                 if len(self._place) >= self.most:
                     self.overflowed = True
                     continue
-                place = self._place[value] = len(self._counts)
+                index = self._place[value] = len(self._counts)
                 self._counts.append(0)
                 self._sums.append(0.0)
                 self._targets.append(0.0)
-            self._counts[place] += int(counts[i])
+            self._counts[index] += int(counts[i])
             if sums is not None and targets is not None:
-                self._sums[place] += float(sums[i])
-                self._targets[place] += float(targets[i])
+                self._sums[index] += float(sums[i])
+                self._targets[index] += float(targets[i])
 
     def items(self) -> list[tuple[Any, int]]:
         """Values and counts, the most frequent first, ties in the order of their text."""
@@ -74,32 +74,32 @@ class Levels:
 
         `(sum + smoothing * prior) / (count + smoothing)` (Micci-Barreca 2001).
         """
-        places = [self._place[value] for value in values]
-        sums, counts = np.array(self._sums)[places], np.array(self._targets)[places]
+        indices = [self._place[value] for value in values]
+        sums, counts = np.array(self._sums)[indices], np.array(self._targets)[indices]
         return (sums + smoothing * prior) / np.maximum(counts + smoothing, 1e-300)
 
     def as_text(self, text: Any) -> Levels:
         """The same with every value as `text(value)`."""
-        other = Levels(self.most)
-        other.overflowed = self.overflowed
-        for value, place in self._place.items():
-            other.add(
+        texts = Levels(self.most)
+        texts.overflowed = self.overflowed
+        for value, index in self._place.items():
+            texts.add(
                 [text(value)],
-                np.array([self._counts[place]]),
-                np.array([self._sums[place]]),
-                np.array([self._targets[place]], np.int64),
+                np.array([self._counts[index]]),
+                np.array([self._sums[index]]),
+                np.array([self._targets[index]], np.int64),
             )
-        other.total = self.total
-        return other
+        texts.total = self.total
+        return texts
 
     def join(self, other: Levels) -> None:
         """Take in what another one has counted."""
-        seen = sum(other._counts)
+        counted = sum(other._counts)
         self.add(
             list(other._place),
             np.array(other._counts, np.int64),
             np.array(other._sums),
             np.array(other._targets, np.int64),
         )
-        self.total += other.total - seen
+        self.total += other.total - counted
         self.overflowed |= other.overflowed

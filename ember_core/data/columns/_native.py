@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.data.sources._memory import eager, is_frame, to_pandas
+from ember_core.data.sources.memory import eager, is_frame, to_pandas
 
 if TYPE_CHECKING:
     import pandas as pd

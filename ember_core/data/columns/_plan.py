@@ -1,4 +1,4 @@
-"""From what was seen of a column to the block that turns it into features."""
+"""Plan of a column: from its profile to the block that turns it into features."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEXT = ("basic", "hash", "both")
 
 @dataclass(frozen=True)
 class ColumnReport:
-    """What training saw of a column, and what became of it."""
+    """Report of a column: its type, values seen in training and resulting features."""
 
     column: str
     root: str
@@ -47,7 +47,7 @@ class ColumnReport:
 
 @dataclass(frozen=True)
 class Choices:
-    """How columns of each type become features; the arguments of `ColumnFeatures`."""
+    """Choices of how columns of each type become features; arguments of `ColumnFeatures`."""
 
     numeric: str
     impute: Any
@@ -64,20 +64,20 @@ class Choices:
     handle_unknown: Any
 
     def check(self) -> None:
-        """Refuse what is none of the choices.
+        """Refuse values that are none of the choices.
 
         Raises:
             ValueError: With the choices there are.
         """
-        for name, known in (
+        for name, allowed in (
             ("numeric", tuple(SCALERS)),
             ("categorical", CATEGORICAL),
             ("datetime", DATETIME),
             ("text", TEXT),
         ):
-            if getattr(self, name) not in known:
+            if getattr(self, name) not in allowed:
                 raise ValueError(
-                    f"Unknown choice. Expected {name} to be one of {', '.join(known)}. "
+                    f"Unknown choice. Expected {name} to be one of {', '.join(allowed)}. "
                     f"Received: {name}={getattr(self, name)!r}."
                 )
         Imputer(self.impute)
@@ -91,7 +91,7 @@ class Choices:
 
     @property
     def quantiles(self) -> bool:
-        """Whether quantiles are needed."""
+        """True where quantiles are needed."""
         return self.numeric == "robust" or self.impute in ("median", "forward")
 
     def scaler(self) -> Scaler | None:
@@ -106,15 +106,15 @@ def plan(
     """Decide a column's type and make its block.
 
     Args:
-        profile: What one pass has told.
-        root: Where the column comes from.
-        choices: How types become features.
+        profile: Profile of the column from one pass.
+        root: Column of the table it is derived from.
+        choices: Features of each type.
         prior: The target's mean; None without a target.
     """
     kind = profile.type()
     missing = profile.missing / max(profile.rows, 1)
-    why = _refused(profile, kind, missing, choices)
-    block = None if why else _block(profile, kind, choices, prior)
+    refusal = _refused(profile, kind, missing, choices)
+    block = None if refusal else _block(profile, kind, choices, prior)
     report = ColumnReport(
         column=profile.name,
         root=root,
@@ -123,7 +123,7 @@ def plan(
         distinct=profile.distinct(),
         constant=profile.constant(),
         used=block is not None,
-        why=why or _how(block),
+        why=refusal or _how(block),
     )
     return report, block
 
@@ -189,8 +189,8 @@ def _encoder(profile: Profile, choices: Choices, prior: float | None) -> Any:
         return encoder.fit_levels(levels, prior)
     if choices.categorical == "ordinal":
         return OrdinalEncoder(levels.top(levels.distinct), handle_unknown=unknown)
-    many = levels.distinct > choices.max_categories or levels.overflowed
-    if choices.categorical == "hash" or many:
+    too_many = levels.distinct > choices.max_categories or levels.overflowed
+    if choices.categorical == "hash" or too_many:
         return HashEncoder(choices.n_hash)
-    known = levels.top(choices.max_categories)
-    return OneHotEncoder(known, handle_unknown=unknown, missing=profile.missing > 0)
+    categories = levels.top(choices.max_categories)
+    return OneHotEncoder(categories, handle_unknown=unknown, missing=profile.missing > 0)

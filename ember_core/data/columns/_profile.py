@@ -1,4 +1,4 @@
-"""What one pass over chunks tells of a column, and the type that follows from it."""
+"""Profile of a column from one pass over chunks, and the type that follows from it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Profile:
     """Everything a column could turn out to be is gathered until all of it has been seen.
 
     Args:
-        name: Of the column.
+        name: Name of the column.
         forced: The type the user gave, or "".
         max_categories: Distinct texts beyond which it may be no category but text.
         quantiles: Keep quantiles of numbers.
@@ -59,8 +59,8 @@ class Profile:
         self.times = ColumnStats(len(COMPONENTS), quantiles=spread)
         self.basics = ColumnStats(len(BASICS), quantiles=spread)
         self.texts = Levels(_TEXT_LEVELS)
-        most = _FREQUENT_LEVELS if frequent else _NUMBER_LEVELS
-        self.numbers = Levels(_TEXT_LEVELS if forced == "categorical" else most)
+        max_levels = _FREQUENT_LEVELS if frequent else _NUMBER_LEVELS
+        self.numbers = Levels(_TEXT_LEVELS if forced == "categorical" else max_levels)
         self.max_categories = max_categories
         self.may_be_dates = True
         self.whole = True
@@ -108,8 +108,8 @@ class Profile:
         numbers = _required(values.numbers)
         self.stats.add(numbers[:, None])
         if self.whole:
-            there = numbers[~np.isnan(numbers)]
-            self.whole = bool((there == np.floor(there)).all())
+            present = numbers[~np.isnan(numbers)]
+            self.whole = bool((present == np.floor(present)).all())
         if self.numbers.overflowed and self.numbers.most == _NUMBER_LEVELS:
             self.numbers.total += values.size - values.missing
             return
@@ -124,14 +124,14 @@ class Profile:
             for text, count in zip(values.distinct, counts.tolist(), strict=True)
         )
         add_with_target(self.texts, codes, list(values.distinct), y)
-        # Costly for many different ones, so only for what may turn out to be text.
+        # Costly for many different values, so only for columns that may turn out to be text.
         if self._basics_on:
             self.basics.add(text_basics(values.distinct), counts)
         elif not self.may_be_dates and (self.forced == "text" or self._wordy()):
             self._begin_basics(values, counts)
 
     def _begin_basics(self, values: Values, counts: NDArray[np.int64]) -> None:
-        """From all texts so far; of more than are followed, from the first."""
+        """Count the words of all texts so far; where there are too many, of the first ones."""
         self._basics_on = True
         items = dict(self.texts.items())
         for text, count in zip(values.distinct, counts.tolist(), strict=True):
@@ -157,10 +157,10 @@ class Profile:
         if not self.numbers.distinct:
             return self.texts
         write: Any = truth_text if self.kinds == {"boolean"} else number_text
-        found = self.numbers.as_text(write)
-        found.most = max(found.most, self.texts.most)
-        found.join(self.texts)
-        return found
+        levels = self.numbers.as_text(write)
+        levels.most = max(levels.most, self.texts.most)
+        levels.join(self.texts)
+        return levels
 
     def distinct(self) -> int:
         """Distinct values, as far as they were followed."""
@@ -170,7 +170,7 @@ class Profile:
         return bool(self.times.low[-1] == self.times.high[-1])
 
     def constant(self) -> bool:
-        """Whether all rows that have a value have the same."""
+        """True where all rows that have a value have the same one."""
         if self._numeric():
             return self.numbers.distinct == 1
         if self.kinds == {"datetime"}:
@@ -190,7 +190,7 @@ class Profile:
         return items[0][1] == 1
 
     def type(self) -> ColumnType:
-        """What the column is: booleans before numbers, dates before texts."""
+        """Type of the column: booleans before numbers, dates before texts."""
         if self.forced:
             return self.forced  # type: ignore[return-value]
         if not self.kinds:
@@ -200,8 +200,8 @@ class Profile:
         if self.kinds == {"boolean"}:
             return "boolean"
         if self._numeric():
-            named = self.whole and _ID_NAME.search(self.name) is not None
-            return "identifier" if named and self._all_different(self.numbers) else "numeric"
+            has_id_name = self.whole and _ID_NAME.search(self.name) is not None
+            return "identifier" if has_id_name and self._all_different(self.numbers) else "numeric"
         if self.kinds == {"datetime"} or (self.kinds <= {"text", "datetime"} and self.may_be_dates):
             return "datetime"
         return self._type_of_text()
@@ -211,8 +211,8 @@ class Profile:
         words = self._words / max(self.texts.total, 1)
         if self._all_different(levels):
             return "text" if words >= 2.0 else "identifier"
-        few = levels.distinct <= self.max_categories and not levels.overflowed
-        if words >= 3.0 and not (few and 2 * levels.distinct <= self.present):
+        few_levels = levels.distinct <= self.max_categories and not levels.overflowed
+        if words >= 3.0 and not (few_levels and 2 * levels.distinct <= self.present):
             return "text"
         return "categorical"
 

@@ -19,7 +19,7 @@ class QuantileSketch:
     Karnin, Lang and Liberty 2016, with the odd and the even ones taken in turn instead of by
     chance, so that a result repeats). Exact up to `size` values; beyond that the rank of a
     quantile of `n` values is off by at most `log2(n / size) / (2 size)` of `n`: 0.05 % for a
-    billion. What has been seen in which chunks makes no difference.
+    billion. The cut of the values into chunks makes no difference.
 
     Args:
         size: Values of a level.
@@ -53,10 +53,10 @@ class QuantileSketch:
         self._low, self._high = min(self._low, x.min()), max(self._high, x.max())
         # Only ever whole levels go up, so the cuts between calls leave no trace.
         waiting = np.concatenate([self._fresh, x])
-        whole = len(waiting) // self.size * self.size
-        for start in range(0, whole, self.size):
+        full = len(waiting) // self.size * self.size
+        for start in range(0, full, self.size):
             self._push(0, waiting[start : start + self.size])
-        self._fresh = waiting[whole:].copy()
+        self._fresh = waiting[full:].copy()
 
     def merge(self, other: QuantileSketch) -> None:
         """Take in what another sketch of the same size has seen.
@@ -79,28 +79,28 @@ class QuantileSketch:
         while len(self._levels) <= level:
             self._levels.append(np.empty(0))
             self._odd.append(False)
-        held = np.concatenate([self._levels[level], values])
-        if held.size <= self.size:
-            self._levels[level] = held
+        items = np.concatenate([self._levels[level], values])
+        if items.size <= self.size:
+            self._levels[level] = items
             return
-        held.sort()
-        spare = held[held.size // 2 * 2 :]  # one of an odd number stays
-        up = held[int(self._odd[level]) : held.size // 2 * 2 : 2]
+        items.sort()
+        spare = items[items.size // 2 * 2 :]  # one of an odd number stays
+        promoted = items[int(self._odd[level]) : items.size // 2 * 2 : 2]
         self._odd[level] = not self._odd[level]
         self._levels[level] = spare
-        self._push(level + 1, up)
+        self._push(level + 1, promoted)
 
     def quantiles(self, q: Sequence[float], extra: tuple[float, int] = (0.0, 0)) -> NDArray[Any]:
         """Quantiles, linear between neighbours as in `numpy.quantile`.
 
         Args:
-            q: In [0, 1], `(Q,)`.
+            q: Quantiles in [0, 1], `(Q,)`.
             extra: A value and how often it counts besides, as if it had been added.
 
         Returns:
             float64 `(Q,)`; NaN where nothing was added.
         """
-        parts = [(self._fresh, 1), *((held, 2**i) for i, held in enumerate(self._levels))]
+        parts = [(self._fresh, 1), *((items, 2**i) for i, items in enumerate(self._levels))]
         values = np.concatenate([part for part, _ in parts] + [[extra[0]] if extra[1] else []])
         weights = np.concatenate(
             [np.full(part.size, float(w)) for part, w in parts] + [[extra[1]] if extra[1] else []]
@@ -110,11 +110,13 @@ class QuantileSketch:
         order = np.argsort(values, kind="stable")
         values, weights = values[order], weights[order]
         # A value of weight w stands for w ranks; its last and first are where it begins and ends.
-        after = weights.cumsum()
-        total = after[-1]
-        ranks = np.stack([after - weights, after - 1.0], axis=1).ravel()
-        found = np.interp(np.asarray(q) * (total - 1.0), ranks, np.repeat(values, 2))
+        cumulative = weights.cumsum()
+        total = cumulative[-1]
+        ranks = np.stack([cumulative - weights, cumulative - 1.0], axis=1).ravel()
+        estimates = np.interp(np.asarray(q) * (total - 1.0), ranks, np.repeat(values, 2))
         low = min(self._low, extra[0]) if extra[1] else self._low
         high = max(self._high, extra[0]) if extra[1] else self._high
-        found = np.where(np.asarray(q) <= 0.0, low, np.where(np.asarray(q) >= 1.0, high, found))
-        return np.clip(found, low, high)
+        estimates = np.where(
+            np.asarray(q) <= 0.0, low, np.where(np.asarray(q) >= 1.0, high, estimates)
+        )
+        return np.clip(estimates, low, high)

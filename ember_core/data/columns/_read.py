@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.data.sources._time import BadTimeError, datetime_microseconds, to_microseconds
+from ember_core.data.sources.times import BadTimeError, datetime_microseconds, to_microseconds
 
 from ._times import MISSING
 
@@ -80,18 +80,18 @@ class Values:
         if self.kind == "empty":
             return replace(self, kind="datetime", time_us=times)
         if self.kind == "numeric" and self.numbers is not None:
-            there = np.flatnonzero(~np.isnan(self.numbers))
-            given: NDArray[Any] = self.numbers[there]
+            present = np.flatnonzero(~np.isnan(self.numbers))
+            raw: NDArray[Any] = self.numbers[present]
         elif self.codes is not None:
-            there = np.flatnonzero(self.codes >= 0)
-            given = np.array(self.distinct, dtype=object)
+            present = np.flatnonzero(self.codes >= 0)
+            raw = np.array(self.distinct, dtype=object)
         else:
             raise self._wrong("a time", f"values of kind {self.kind}")
         try:
-            found = to_microseconds(given, "auto")
+            microseconds = to_microseconds(raw, "auto")
         except BadTimeError as bad:
-            raise self._wrong("a time (ISO 8601, or a number)", given[bad.row]) from None
-        times[there] = found if self.codes is None else found[self.codes[there]]
+            raise self._wrong("a time (ISO 8601, or a number)", raw[bad.row]) from None
+        times[present] = microseconds if self.codes is None else microseconds[self.codes[present]]
         return Values(self.name, "datetime", self.size, time_us=times)
 
     def as_texts(self) -> Values:
@@ -151,25 +151,25 @@ def read_values(name: str, column: pd.Series[Any]) -> Values:
         return _datetime(name, column)
     if kind == "m":
         return _numeric(name, "numeric", column.dt.total_seconds().to_numpy())
-    held = pd.api.types.infer_dtype(column, skipna=True)
-    if held == "empty":
+    inferred = pd.api.types.infer_dtype(column, skipna=True)
+    if inferred == "empty":
         return Values(name, "empty", size)
-    if held == "boolean":
+    if inferred == "boolean":
         numbers = np.array([np.nan if pd.isna(v) else float(v) for v in column])
         return _numeric(name, "boolean", numbers)
-    if held in ("integer", "floating", "mixed-integer-float", "decimal"):
+    if inferred in ("integer", "floating", "mixed-integer-float", "decimal"):
         numbers = np.array([np.nan if pd.isna(v) else float(v) for v in column])
         return _numeric(name, "numeric", numbers)
-    if held in ("datetime", "datetime64", "date"):
+    if inferred in ("datetime", "datetime64", "date"):
         return _datetime(name, pd.to_datetime(column, utc=True))
-    if held in ("timedelta", "timedelta64"):
+    if inferred in ("timedelta", "timedelta64"):
         return _numeric(name, "numeric", pd.to_timedelta(column).dt.total_seconds().to_numpy())
-    present = column[~column.isna()] if held == "string" else column.dropna()
-    if held != "string" and any(not isinstance(v, (str, int, float, bool)) for v in present):
+    present = column[~column.isna()] if inferred == "string" else column.dropna()
+    if inferred != "string" and any(not isinstance(v, (str, int, float, bool)) for v in present):
         return Values(name, "unsupported", size)
     missing = np.asarray(column.isna(), bool)
     texts: NDArray[Any] = column.to_numpy(dtype=object, copy=True)
-    if held != "string":
+    if inferred != "string":
         texts = np.array([None if pd.isna(v) else _as_text(v) for v in texts], dtype=object)
     texts[missing | (texts == "")] = None
     return _from_texts(name, texts)
@@ -217,7 +217,7 @@ def _from_texts(name: str, texts: NDArray[Any]) -> Values:
 
 
 def all_dates(texts: tuple[str, ...]) -> bool:
-    """Whether every text is a date or time of ISO 8601."""
+    """Test whether every text is a date or time of ISO 8601."""
     import pandas as pd
 
     if not all(_DATE.match(text) for text in texts):

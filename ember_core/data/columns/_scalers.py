@@ -29,7 +29,7 @@ def chunks_of(data: Rows) -> Iterable[Any]:
 
 
 class _Fitted(Module):
-    """What is fitted on columns of numbers: the frame of checks and of one pass."""
+    """Base of everything fitted on columns of numbers: checks, and fitting in one pass."""
 
     n_features: int | None
 
@@ -77,7 +77,7 @@ class _Fitted(Module):
         return stats
 
     def _watch(self, rows: NDArray[np.float64]) -> None:
-        """What else of the rows is wanted."""
+        """Further statistics of the rows that are needed."""
 
     def _any_width(self, x: Array) -> Array:
         width, self.n_features = self.n_features, None
@@ -99,7 +99,7 @@ class Imputer(_Fitted):
         n_features: Columns `C`; known once fitted.
 
     Attributes:
-        fill: Buffer `(C,)`, what stands for a gap.
+        fill: Buffer `(C,)`, value put into gaps.
 
     Examples:
         >>> x = np.array([[1.0], [np.nan], [4.0]])
@@ -141,7 +141,7 @@ class Imputer(_Fitted):
         return self.fit_stats(stats, self._levels)
 
     def fit_stats(self, stats: ColumnStats, levels: list[Levels]) -> Self:
-        """The same from what was gathered before."""
+        """Fit from statistics gathered before."""
         empty = np.flatnonzero(stats.count == 0)
         if empty.size and self.strategy != "constant":
             raise ValueError(
@@ -178,8 +178,8 @@ class Imputer(_Fitted):
         """The next rows of a series.
 
         Args:
-            last: What the last call gave back, `(C,)`; None at the beginning. Only `forward`
-                looks at it.
+            last: Last row that the previous call returned, `(C,)`; None at the beginning.
+                Only `forward` reads it.
             x: `(n, C)`, NaN in its gaps.
 
         Returns:
@@ -192,13 +192,13 @@ class Imputer(_Fitted):
             return fill, ops.where(ops.isnan(x), fill + ops.zeros_like(x), x)
         rows = ops.to_numpy(x)
         first = ops.to_numpy(fill if last is None else last)[None]
-        joined = np.concatenate([np.where(np.isnan(first), ops.to_numpy(fill), first), rows])
-        place = np.where(np.isnan(joined), 0, np.arange(len(joined))[:, None])
-        filled = np.take_along_axis(joined, np.maximum.accumulate(place, axis=0), axis=0)
+        extended = np.concatenate([np.where(np.isnan(first), ops.to_numpy(fill), first), rows])
+        last_present = np.where(np.isnan(extended), 0, np.arange(len(extended))[:, None])
+        filled = np.take_along_axis(extended, np.maximum.accumulate(last_present, axis=0), axis=0)
         return like(x, filled[-1]), like(x, filled[1:])
 
     def statistics(self, stats: ColumnStats) -> FilledStats:
-        """Statistics of the columns after filling; of what is there, where it is `forward`."""
+        """Statistics of the columns after filling; of present values, where it is `forward`."""
         if self.strategy == "forward":
             return stats.observed()
         return stats.filled(np.asarray(ops.to_numpy(self.fill), np.float64))
@@ -230,18 +230,18 @@ class Scaler(_Fitted):
         self.register_buffer("scale", np.ones(n_features or 0))
 
     def fit(self, data: Rows) -> Self:
-        """Learn center and scale from what is there, in one pass."""
+        """Learn center and scale from present values, in one pass."""
         return self.fit_stats(self._gathered(data, quantiles=self.quantiles).observed())
 
     def fit_stats(self, stats: FilledStats) -> Self:
-        """The same from what was gathered before."""
+        """Fit from statistics gathered before."""
         center, scale = self._learn(stats)
         self.n_features = len(center)
-        known = stats.count > 0
-        self.center = np.where(known, center, 0.0)
+        has_values = stats.count > 0
+        self.center = np.where(has_values, center, 0.0)
         # Rounding leaves a constant column a deviation of some 1e-16 of its size.
         tiny = 1e-12 * np.maximum(np.abs(self.center), 1e-300)
-        self.scale = np.where(known & (scale > tiny), scale, 1.0)
+        self.scale = np.where(has_values & (scale > tiny), scale, 1.0)
         return self
 
     def _learn(self, stats: FilledStats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

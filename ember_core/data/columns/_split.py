@@ -25,7 +25,7 @@ def split(
 
     Args:
         data: A DataFrame (pandas, polars, pyarrow), or an array `(n, ...)`.
-        shares: Of the rows, in order; they sum to 1.
+        shares: Shares of the rows, in order; they sum to 1.
         time: Column to order by; empty: the rows are in order already.
         seed: Divide at random instead, with this seed; rows keep their order within a part.
 
@@ -81,8 +81,8 @@ def _by_time(
         )
     order = np.asarray(column.reset_index(drop=True).argsort(kind="stable"), np.int64)
     ordered = column.to_numpy()[order]
-    moved = [
+    boundaries = [
         int(np.searchsorted(ordered, ordered[end - 1], side="right")) if end > 0 else 0
         for end in ends
     ]
-    return order, np.array(moved, np.int64)
+    return order, np.array(boundaries, np.int64)

@@ -1,4 +1,4 @@
-"""What is gathered of numeric columns in one pass over chunks."""
+"""Statistics of numeric columns, gathered in one pass over chunks."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ class ColumnStats:
 
         Args:
             x: `(n, C)`.
-            times: How often each row counts, whole numbers `(n,)`; None for once.
+            times: Weight of each row, whole numbers `(n,)`; None for 1.
         """
         x = np.asarray(x, np.float64)
-        there = ~np.isnan(x)
-        weight = there.astype(np.float64) if times is None else there * times[:, None]
+        present = ~np.isnan(x)
+        weight = present.astype(np.float64) if times is None else present * times[:, None]
         count = weight.sum(axis=0)
         rows = len(x) if times is None else times.sum()
         self.missing += rows - count
         safe = np.maximum(count, 1.0)
-        filled = np.where(there, x, 0.0)
+        filled = np.where(present, x, 0.0)
         mean = (filled * weight).sum(axis=0) / safe
-        squares = (np.where(there, x - mean, 0.0) ** 2 * weight).sum(axis=0)
+        squares = (np.where(present, x - mean, 0.0) ** 2 * weight).sum(axis=0)
         self._join(count, mean, squares)
         if len(x):
-            self.low = np.fmin(self.low, np.where(there, x, np.inf).min(axis=0))
-            self.high = np.fmax(self.high, np.where(there, x, -np.inf).max(axis=0))
+            self.low = np.fmin(self.low, np.where(present, x, np.inf).min(axis=0))
+            self.high = np.fmax(self.high, np.where(present, x, -np.inf).max(axis=0))
         for c, sketch in enumerate(self.sketches):
             sketch.add(x[:, c] if times is None else np.repeat(x[:, c], times))
 
@@ -70,7 +70,7 @@ class ColumnStats:
         return FilledStats(self, fill, self.missing)
 
     def observed(self) -> FilledStats:
-        """The statistics of what is there."""
+        """Statistics of the present values."""
         return FilledStats(self, np.zeros_like(self.mean), np.zeros_like(self.missing))
 
 
@@ -78,9 +78,9 @@ class FilledStats:
     """Statistics of columns whose gaps are filled, without a second pass.
 
     Args:
-        stats: Of the values that are there.
-        fill: What stands in the gaps, `(C,)`.
-        gaps: How many gaps there are, `(C,)`.
+        stats: Statistics of the present values.
+        fill: Value put into gaps, `(C,)`.
+        gaps: Number of gaps, `(C,)`.
     """
 
     def __init__(self, stats: ColumnStats, fill: Numbers, gaps: Numbers) -> None:
@@ -97,8 +97,8 @@ class FilledStats:
 
     def quantiles(self, q: list[float]) -> Numbers:
         """`(Q, C)`."""
-        found = [
+        estimates = [
             sketch.quantiles(q, (float(fill), int(gaps)))
             for sketch, fill, gaps in zip(self._stats.sketches, self._fill, self._gaps, strict=True)
         ]
-        return np.stack(found, axis=1)
+        return np.stack(estimates, axis=1)

@@ -66,22 +66,22 @@ def hashed(words: Sequence[Sequence[str]], width: int, seed: int = 0) -> NDArray
     """Words by the hashing trick (Weinberger et al. 2009): each adds 1 or -1 to one column.
 
     Args:
-        words: Of each of `n` rows.
+        words: Words of each of `n` rows.
         width: Columns `K`.
-        seed: Of the hash.
+        seed: Seed of the hash.
 
     Returns:
         float64 `(n, K)`.
     """
-    known: dict[str, tuple[int, float]] = {}
+    cache: dict[str, tuple[int, float]] = {}
     out = np.zeros((len(words), width))
     for row, of_row in zip(out, words, strict=True):
         for word in of_row:
-            if word not in known:
+            if word not in cache:
                 value = stable_hash(word, seed)
-                known[word] = (value >> 1) % width, 1.0 if value & 1 else -1.0
-            place, sign = known[word]
-            row[place] += sign
+                cache[word] = (value >> 1) % width, 1.0 if value & 1 else -1.0
+            column, sign = cache[word]
+            row[column] += sign
     return out
 
 
@@ -97,7 +97,7 @@ def hashed_text(texts: Sequence[str], width: int, seed: int = 0) -> NDArray[np.f
     Args:
         texts: n texts.
         width: Columns K.
-        seed: Of the hash.
+        seed: Seed of the hash.
 
     Returns:
         float64 `(n, K)`.

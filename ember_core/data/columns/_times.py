@@ -19,7 +19,7 @@ COMPONENTS = (
 )
 _DAY_US = 86_400_000_000
 MISSING = np.iinfo(np.int64).min
-"""What stands for no time (NumPy's NaT)."""
+"""Number that marks a missing time (NumPy's NaT)."""
 
 
 def cyclical(time_us: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -41,8 +41,8 @@ def cyclical(time_us: NDArray[np.int64]) -> NDArray[np.float64]:
         >>> cyclical(np.array([noon]))[0, :2].round(6).tolist()
         [0.0, -1.0]
     """
-    there = time_us != MISSING
-    times = np.where(there, time_us, 0)
+    present = time_us != MISSING
+    times = np.where(present, time_us, 0)
     days, _ = np.divmod(times, _DAY_US)
     _, month, day, length = _calendar(times)
     shares = (
@@ -52,8 +52,8 @@ def cyclical(time_us: NDArray[np.int64]) -> NDArray[np.float64]:
         (month - 1) / 12.0,
     )
     angles = 2.0 * np.pi * np.stack(shares, axis=1)
-    found = np.stack([np.sin(angles), np.cos(angles)], axis=2).reshape(len(times), -1)
-    return np.where(there[:, None], found, 0.0)
+    waves = np.stack([np.sin(angles), np.cos(angles)], axis=2).reshape(len(times), -1)
+    return np.where(present[:, None], waves, 0.0)
 
 
 def components(time_us: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -66,12 +66,12 @@ def components(time_us: NDArray[np.int64]) -> NDArray[np.float64]:
         float64 `(n, 9)`, in the order of `COMPONENTS`: `dayofweek` is 0 for Monday, `second` has
         its fraction, `epoch` is seconds since 1970. NaN where there is no time.
     """
-    there = time_us != MISSING
-    times = np.where(there, time_us, 0)
+    present = time_us != MISSING
+    times = np.where(present, time_us, 0)
     days = times // _DAY_US
     year, month, day, _ = _calendar(times)
     second = (times - days * _DAY_US) / 1e6
-    found = np.stack(
+    parts = np.stack(
         [
             year,
             (month - 1) // 3 + 1,
@@ -85,7 +85,7 @@ def components(time_us: NDArray[np.int64]) -> NDArray[np.float64]:
         ],
         axis=1,
     )
-    return np.where(there[:, None], found, np.nan)
+    return np.where(present[:, None], parts, np.nan)
 
 
 def _calendar(

@@ -1,6 +1,6 @@
-"""Tables from files, queries, memory and BigQuery: what `train`, `backtest` and `replay` call DATA.
+"""Tables from files, queries, memory and BigQuery: the DATA of `train`, `backtest` and `replay`.
 
-`open_frames` gives any of them as tables in chunks, for what works on columns (`ColumnFeatures`);
+`open_frames` gives any of them as tables in chunks, for work on columns (`ColumnFeatures`);
 `array_chunks` gives columns of numbers as arrays.
 `read` gives one table per key in memory, `open_sources` the same records in chunks of constant
 memory, `interleaved` the records of all keys in one order of time.
@@ -27,4 +27,4 @@ from ._open import open_sources as open_sources
 from ._options import DataOptions as DataOptions
 from ._options import TimeUnit as TimeUnit
 from ._query import DuckDBFrames as DuckDBFrames
-from ._time import to_microseconds as to_microseconds
+from .times import to_microseconds as to_microseconds

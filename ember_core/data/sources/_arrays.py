@@ -35,7 +35,7 @@ def array_chunks(
     where it is installed (extra `frames`), some times faster than by pandas.
 
     Args:
-        data: As `open_frames` takes it.
+        data: Data as for `open_frames`.
         columns: Their names; empty: every column of numbers of the first chunk.
         chunk_rows: Most rows of a chunk.
         dtype: Type of the arrays.
@@ -55,10 +55,10 @@ def array_chunks(
     np.empty(_KEPT_BYTES, np.uint8)  # freed at once, its pages never touched
     reader: Any = open_frames(data, chunk_rows=chunk_rows)
     arrays = getattr(reader, "arrays", None)
-    found = arrays(tuple(columns), dtype) if arrays is not None else None
-    if found is None:
-        found = _from_frames(reader, tuple(columns), dtype)
-    for chunk in ahead(found):
+    chunks = arrays(tuple(columns), dtype) if arrays is not None else None
+    if chunks is None:
+        chunks = _from_frames(reader, tuple(columns), dtype)
+    for chunk in ahead(chunks):
         step = -(-len(chunk) // max(1, -(-len(chunk) // chunk_rows)))  # pieces of one size
         for start in range(0, len(chunk), max(1, step)):
             yield chunk[start : start + step]
@@ -71,10 +71,10 @@ def _from_frames(reader: Any, columns: tuple[str, ...], dtype: str) -> Iterator[
             names = [n for n in frame.columns if is_numeric(frame[n]) and not is_empty(frame[n])]
             columns = tuple(names)
         out = np.empty((len(columns), len(frame)), dtype).T
-        for place, name in enumerate(columns):
+        for index, name in enumerate(columns):
             if name not in frame.columns:
                 raise unknown_column(reader.name, "column", name, map(str, frame.columns))
-            out[:, place], bad = as_numbers(frame[name])
+            out[:, index], bad = as_numbers(frame[name])
             if bad is not None:
                 raise DataError(
                     f"{reader.name} row {rows + bad[0] + 1} has no number in column {name!r}. "
@@ -87,10 +87,10 @@ def _from_frames(reader: Any, columns: tuple[str, ...], dtype: str) -> Iterator[
 def ahead(items: Iterator[T], count: int = _AHEAD) -> Iterator[T]:
     """The same items, read in a thread up to `count` ahead; ends with its caller."""
     waiting: queue.Queue[tuple[str, Any]] = queue.Queue(count)
-    over = threading.Event()
+    finished = threading.Event()
 
     def put(kind: str, item: Any) -> bool:
-        while not over.is_set():
+        while not finished.is_set():
             try:
                 waiting.put((kind, item), timeout=0.1)
             except queue.Full:
@@ -118,5 +118,5 @@ def ahead(items: Iterator[T], count: int = _AHEAD) -> Iterator[T]:
                 return
             yield item
     finally:
-        over.set()
+        finished.set()
         thread.join()

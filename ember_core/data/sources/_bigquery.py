@@ -108,11 +108,11 @@ class BigQueryFrames:
     def _pages(self, bigquery: Any) -> Iterator[pd.DataFrame]:
         client = self._client or bigquery.Client()
         names = [field.name for field in client.get_table(self._table).schema]
-        asked: dict[str, Any] = {}
+        arguments: dict[str, Any] = {}
         if self._parameters:
             bound = [_bound(bigquery, name, value) for name, value in self._parameters.items()]
-            asked["job_config"] = bigquery.QueryJobConfig(query_parameters=bound)
-        rows = client.query(self.query(names), **asked).result(page_size=self._chunk_rows)
+            arguments["job_config"] = bigquery.QueryJobConfig(query_parameters=bound)
+        rows = client.query(self.query(names), **arguments).result(page_size=self._chunk_rows)
         # Without a storage client this reads page after page: the order of the query holds.
         yield from rows.to_dataframe_iterable()
 
@@ -126,8 +126,8 @@ class BigQueryFrames:
             if name not in names:
                 raise unknown_column(self.name, "column", name, names)
         columns = self._columns or self._needed(names)
-        chosen = ", ".join(_quoted(name) for name in columns) or "*"
-        text = f"SELECT {chosen} FROM `{self._table}`"  # noqa: S608 - names are checked and quoted
+        selected = ", ".join(_quoted(name) for name in columns) or "*"
+        text = f"SELECT {selected} FROM `{self._table}`"  # noqa: S608 - names are checked and quoted
         if self._where:
             text += f" WHERE {self._where}"
         order = self._order_by or self._time(names)[:1]
@@ -147,9 +147,9 @@ class BigQueryFrames:
         options = self._options
         if not options.channels:
             return ()
-        other = (*self._time(names)[:1], options.key, options.split, options.label)
-        wanted = {*other, *options.channels}
-        return tuple(name for name in names if name in wanted)
+        required = (*self._time(names)[:1], options.key, options.split, options.label)
+        read_names = {*required, *options.channels}
+        return tuple(name for name in names if name in read_names)
 
 
 def _quoted(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What every source yields: a stretch of records as columns."""
+"""Chunks: stretches of records as columns, which every source yields."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """What the user called it, for messages."""
+        """Name that the user gave it, for messages."""
 
     def chunks(self) -> Iterator[Chunk]:
         """The records from the beginning.
@@ -57,7 +57,7 @@ class Frames(Protocol):
 
     @property
     def name(self) -> str:
-        """What the user called it, for messages."""
+        """Name that the user gave it, for messages."""
 
     @property
     def default_key(self) -> bytes:

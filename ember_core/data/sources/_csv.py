@@ -19,7 +19,7 @@ from ._errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-# What stands for "no value" in a channel. Text columns are kept as they are: a key may be "NA".
+# Texts that mean "no value" in a channel. Text columns are kept as they are: a key may be "NA".
 _MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "NULL", "null", "None"]
 _SEPARATORS = (",", ";", "\t", "|")
 _BLOCK_BYTES = 1 << 20
@@ -96,12 +96,12 @@ class CsvFrames:
                 # thread and gets back in another goes to the system each time.
                 room = pa.allocate_buffer(len(names) * batch.num_rows * np.dtype(dtype).itemsize)
                 out = np.frombuffer(room, dtype).reshape(len(names), batch.num_rows).T
-                for place, column in enumerate(batch.columns):
-                    out[:, place] = column.to_numpy(zero_copy_only=False)
+                for index, column in enumerate(batch.columns):
+                    out[:, index] = column.to_numpy(zero_copy_only=False)
                 yield out
 
     def _separator(self) -> str | None:
-        """What parts the columns; None for an empty file."""
+        """Find the separator of the columns; None for an empty file."""
         with open_text(self._path) as lines:
             header = lines.readline()
         if not header.strip():
@@ -151,7 +151,7 @@ def open_text(path: Path) -> TextIO:
 
 
 class as_data_error:  # noqa: N801 - reads as a statement
-    """What a reader throws at a damaged file, as one error that names the file."""
+    """Context that turns a reader's errors on a damaged file into one that names the file."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -160,12 +160,12 @@ class as_data_error:  # noqa: N801 - reads as a statement
         """Nothing to prepare."""
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        """Translate; what is a DataError already, or no error of the data, passes."""
+        """Translate errors of the data; a DataError and all other errors pass."""
         if isinstance(error, (DataError, ImportError)) or error is None:
             return
         if isinstance(error, (ValueError, OSError, EOFError, Warning, lzma.LZMAError)):
-            why = " ".join(str(error).split()) or type(error).__name__
+            reason = " ".join(str(error).split()) or type(error).__name__
             raise DataError(
                 f"{self.name} cannot be read. Expected a sound file of the kind its name says. "
-                f"Received: {why}."
+                f"Received: {reason}."
             ) from error

@@ -62,20 +62,20 @@ class Dataset:
         Returns:
             int64 of shape `(n,)`, rising.
         """
-        chosen = self.tables[table].is_train
+        in_training = self.tables[table].is_train
         if which == "all" or not self.divided:
-            return np.arange(chosen.size)
-        return np.flatnonzero(chosen if which == "train" else ~chosen)
+            return np.arange(in_training.size)
+        return np.flatnonzero(in_training if which == "train" else ~in_training)
 
     def select(self, channels: Sequence[str]) -> Dataset:
         """The same records with the channels in another order; one that is not there is NaN."""
-        place = {name: number for number, name in enumerate(self.channels)}
-        known = [number for number, name in enumerate(channels) if name in place]
-        origin = [place[channels[number]] for number in known]
+        position = {name: number for number, name in enumerate(self.channels)}
+        present = [number for number, name in enumerate(channels) if name in position]
+        origin = [position[channels[number]] for number in present]
         tables = []
         for table in self.tables:
             values = np.full((len(table.values), len(channels)), np.nan)
-            values[:, known] = table.values[:, origin]
+            values[:, present] = table.values[:, origin]
             tables.append(replace(table, values=values))
         return replace(self, channels=tuple(channels), tables=tuple(tables))
 
@@ -91,7 +91,7 @@ class Dataset:
 
 @dataclass
 class _Parts:
-    """What has been read of one key."""
+    """Chunks read for one key."""
 
     source: str
     chunks: list[tuple[Chunk, NDArray[np.int64]]] = field(default_factory=list)
@@ -108,7 +108,7 @@ def read(
 
     Args:
         data: See `open_sources`.
-        options: What is to be known about the columns.
+        options: Meaning of the columns.
         chunk_rows: Rows read at once.
         schemes: See `open_sources`.
 
@@ -132,20 +132,20 @@ def read(
         for chunk in source.undivided() if isinstance(source, TableSource) else source.chunks():
             channels |= dict.fromkeys(chunk.channels)
             for key, rows in _by_key(chunk):
-                known = parts.setdefault(key, _Parts(source.name))
-                if known.source != source.name and plain and not options.key:
+                entry = parts.setdefault(key, _Parts(source.name))
+                if entry.source != source.name and plain and not options.key:
                     raise DataError(
                         f"Two sources give the key {key.decode('utf-8', 'replace')!r}. Expected "
-                        f"names that differ before the first dot. Received: {known.source} and "
+                        f"names that differ before the first dot. Received: {entry.source} and "
                         f"{source.name}. Name the column that tells them apart with --key COL."
                     )
-                known.chunks.append((chunk, rows))
+                entry.chunks.append((chunk, rows))
         if isinstance(source, TableSource):
             columns |= dict.fromkeys(source.columns)
     if columns:
         _check_names(options, columns)
     names = options.channels or tuple(channels)
-    # Popped one by one, so that what is copied is let go.
+    # Popped one by one, so that copied chunks are released.
     tables = tuple(_table(key, parts.pop(key), names, options) for key in list(parts))
     return Dataset(channels=names, tables=tables, divided=options.divided)
 
@@ -159,10 +159,10 @@ def _by_key(chunk: Chunk) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
 
 def _check_names(options: DataOptions, columns: dict[str, None]) -> None:
     """A channel, label or dropped column may be missing in some files, but not in all."""
-    named = [("--channels", name) for name in options.channels]
-    named += [("--drop", name) for name in options.drop]
-    named += [("--label", options.label)] if options.label else []
-    for flag, name in named:
+    requested = [("--channels", name) for name in options.channels]
+    requested += [("--drop", name) for name in options.drop]
+    requested += [("--label", options.label)] if options.label else []
+    for flag, name in requested:
         if name not in columns:
             raise unknown_column("The data", flag, name, columns)
 
@@ -174,13 +174,13 @@ def _table(key: bytes, known: _Parts, names: tuple[str, ...], options: DataOptio
     values = np.full((size, len(names)), np.nan)
     is_train = np.empty(size, np.bool_)
     label = np.zeros(size, np.int8)
-    place = {name: number for number, name in enumerate(names)}
+    position = {name: number for number, name in enumerate(names)}
     start = 0
     for chunk, rows in known.chunks:
         part = slice(start, start + rows.size)
         time_us[part] = chunk.time_us[rows]
         time_text[part] = chunk.time_text[rows]
-        values[part, [place[name] for name in chunk.channels]] = chunk.values[rows]
+        values[part, [position[name] for name in chunk.channels]] = chunk.values[rows]
         is_train[part] = chunk.is_train[rows]
         if chunk.label is not None:
             label[part] = chunk.label[rows]

@@ -15,20 +15,20 @@ class DataError(ValueError):
 
 
 def unknown_column(where: str, flag: str, name: str, columns: Iterable[str]) -> DataError:
-    """The error for a column that is not there: what is, and what was probably meant."""
-    there = list(columns)
-    close = get_close_matches(name, there, n=1)
+    """Make the error for a missing column, with the present ones and the likely meant one."""
+    names = list(columns)
+    close = get_close_matches(name, names, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return DataError(
-        f"{where} has no column {name!r}. Expected one of: {listed(there)}. "
+        f"{where} has no column {name!r}. Expected one of: {listed(names)}. "
         f"Received: {flag} {name}.{hint}"
     )
 
 
 def listed(names: Collection[str], most: int = 20) -> str:
     """Names in one line, cut after `most`."""
-    shown = ", ".join(repr(name) for name in list(names)[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+    text = ", ".join(repr(name) for name in list(names)[:most])
+    return f"{text} and {len(names) - most} more" if len(names) > most else text
 
 
 def extra(module: str, package: str, name: str, where: str) -> Any:
@@ -36,7 +36,7 @@ def extra(module: str, package: str, name: str, where: str) -> Any:
 
     Args:
         module: Module to import.
-        package: What the module's makers call it.
+        package: Name of the package that has the module.
         name: The extra of this distribution that brings it.
         where: The source that needs it.
 

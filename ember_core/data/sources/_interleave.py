@@ -32,7 +32,7 @@ def interleaved(dataset: Dataset, rows: Rows = "scored", batch_rows: int = 4096)
 
     Args:
         dataset: Tables of all keys.
-        rows: Which records, see `Dataset.rows`.
+        rows: Selection of records, see `Dataset.rows`.
         batch_rows: Records in a batch; the last may hold fewer.
 
     Raises:
@@ -42,13 +42,13 @@ def interleaved(dataset: Dataset, rows: Rows = "scored", batch_rows: int = 4096)
         raise ValueError(
             f"A batch needs rows. Expected batch_rows >= 1. Received: batch_rows={batch_rows}."
         )
-    chosen = [dataset.rows(index, rows) for index in range(len(dataset.tables))]
-    sizes = np.array([part.size for part in chosen], np.int64)
+    selected = [dataset.rows(index, rows) for index in range(len(dataset.tables))]
+    sizes = np.array([part.size for part in selected], np.int64)
     if not sizes.sum():
         return
-    key_index = np.repeat(np.arange(len(chosen)), sizes)
-    row_index = np.concatenate(chosen)
-    times = [table.time_us[part] for table, part in zip(dataset.tables, chosen, strict=True)]
+    key_index = np.repeat(np.arange(len(selected)), sizes)
+    row_index = np.concatenate(selected)
+    times = [table.time_us[part] for table, part in zip(dataset.tables, selected, strict=True)]
     # By the largest time so far, not the time: that never falls, so a stable sort keeps the order.
     order = np.argsort(
         np.concatenate([np.maximum.accumulate(part) for part in times]), kind="stable"
@@ -56,8 +56,8 @@ def interleaved(dataset: Dataset, rows: Rows = "scored", batch_rows: int = 4096)
     time_us = np.concatenate(times)
     for start in range(0, len(order), batch_rows):
         part = order[start : start + batch_rows]
-        keys, picked = key_index[part], row_index[part]
-        yield Batch(keys, picked, time_us[part], _values(dataset, keys, picked))
+        keys, row_numbers = key_index[part], row_index[part]
+        yield Batch(keys, row_numbers, time_us[part], _values(dataset, keys, row_numbers))
 
 
 def _values(
@@ -66,6 +66,6 @@ def _values(
     values = np.empty((len(keys), len(dataset.channels)))
     by_key = np.argsort(keys, kind="stable")
     distinct, starts = np.unique(keys[by_key], return_index=True)
-    for key, places in zip(distinct, np.split(by_key, starts[1:]), strict=True):
-        values[places] = dataset.tables[key].values[rows[places]]
+    for key, positions in zip(distinct, np.split(by_key, starts[1:]), strict=True):
+        values[positions] = dataset.tables[key].values[rows[positions]]
     return values

@@ -1,4 +1,4 @@
-"""From a table of whatever columns to keys, times, channels, split and label."""
+"""Interpretation of a table's columns as keys, times, channels, split and label."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ._chunk import Chunk
 from ._errors import DataError, listed, unknown_column
 from ._options import TIME_NAMES, DataOptions
-from ._time import PER_SECOND, BadTimeError, datetime_microseconds, to_microseconds
 from ._values import as_numbers, as_texts, is_empty, is_numeric
+from .times import PER_SECOND, BadTimeError, datetime_microseconds, to_microseconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ class Interpreter:
     of them must be numbers. Text in it later on is an error, not a silent gap.
 
     Args:
-        options: What the user said about the columns.
+        options: Meaning of the columns, as the user gave it.
         name: The source, for messages.
         default_key: Key of every record where `options.key` is empty.
     """
@@ -56,11 +56,11 @@ class Interpreter:
         time_us, time_text = self._times(frame, time, position)
         channels = self._channels(frame, time)
         values = np.empty((len(frame), len(channels)))
-        for place, channel in enumerate(channels):
+        for index, channel in enumerate(channels):
             if channel in frame.columns:
-                values[:, place] = self._values(frame[channel], channel)
+                values[:, index] = self._values(frame[channel], channel)
             else:
-                values[:, place] = np.nan
+                values[:, index] = np.nan
         chunk = Chunk(
             keys=keys,
             key_index=key_index,
@@ -134,9 +134,9 @@ class Interpreter:
         order = np.argsort(key_index, kind="stable")
         sizes = np.bincount(key_index, minlength=len(keys))
         starts = np.concatenate(([0], sizes.cumsum()[:-1]))
-        before = np.array([self._counts.get(key, 0) for key in keys], np.int64)
+        offsets = np.array([self._counts.get(key, 0) for key in keys], np.int64)
         position = np.empty(len(key_index), np.int64)
-        position[order] = np.arange(len(key_index)) - np.repeat(starts - before, sizes)
+        position[order] = np.arange(len(key_index)) - np.repeat(starts - offsets, sizes)
         for key, size in zip(keys, sizes, strict=True):
             self._counts[key] = self._counts.get(key, 0) + int(size)
         return position
@@ -154,8 +154,8 @@ class Interpreter:
                 if bool(column.isna().any()):
                     raise BadTimeError(int(np.asarray(column.isna()).argmax()))
                 return datetime_microseconds(column), texts
-            kept = column.to_numpy() if column.dtype.kind in "iu" else texts
-            return to_microseconds(kept, self.options.time_unit), texts
+            raw = column.to_numpy() if column.dtype.kind in "iu" else texts
+            return to_microseconds(raw, self.options.time_unit), texts
         except BadTimeError as bad:
             raise DataError(
                 f"{self.name} row {self.rows + bad.row + 1} has no readable time. Expected "
@@ -174,9 +174,9 @@ class Interpreter:
                 if name in frame.columns:
                     self._numeric[name] = True
             return tuple(name for name in self.options.channels if name in self._numeric)
-        other = {time, *self.options.text_columns(), self.options.label, *self.options.drop}
+        reserved = {time, *self.options.text_columns(), self.options.label, *self.options.drop}
         for name in frame.columns:
-            if name not in other and name not in self._numeric and not is_empty(frame[name]):
+            if name not in reserved and name not in self._numeric and not is_empty(frame[name]):
                 self._numeric[str(name)] = is_numeric(frame[name])
         return tuple(name for name, numeric in self._numeric.items() if numeric)
 
@@ -208,11 +208,11 @@ class Interpreter:
                 f"{self.name} row {self.rows + row + 1} has no label. Expected 0 or 1 in column "
                 f"{name!r}. Received: {value!r}."
             )
-        ones: NDArray[np.int8] = ((numbers != 0.0) & ~np.isnan(numbers)).astype(np.int8)
-        return ones
+        positive: NDArray[np.int8] = ((numbers != 0.0) & ~np.isnan(numbers)).astype(np.int8)
+        return positive
 
 
 def with_head(chunk: Chunk, rows: dict[bytes, int]) -> Chunk:
     """The chunk with the first `rows[key]` records of each key marked for training."""
-    most = np.array([rows[key] for key in chunk.keys], np.int64)
-    return replace(chunk, is_train=chunk.position < most[chunk.key_index])
+    head_rows = np.array([rows[key] for key in chunk.keys], np.int64)
+    return replace(chunk, is_train=chunk.position < head_rows[chunk.key_index])

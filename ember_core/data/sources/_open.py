@@ -1,4 +1,4 @@
-"""From the words after a command to sources."""
+"""Sources opened from the arguments of a command."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ._csv import CsvFrames
 from ._errors import DataError
 from ._interpret import Interpreter, with_head
 from ._json import JsonFrames
-from ._memory import memory_frames
 from ._options import DataOptions
 from ._parquet import ParquetFrames
 from ._query import DuckDBFrames
+from .memory import memory_frames
 
 Opener = Callable[[str, DataOptions], Source]
-"""Opens what stands behind a scheme's colon: the hook for sources that live elsewhere."""
+"""Function that opens the address after a scheme's colon: the hook for other sources."""
 
 _PACKED = (".gz", ".bz2", ".xz")
 _CSV = (".csv", ".tsv")
@@ -35,7 +35,7 @@ class TableSource:
 
     Args:
         frames: The reader.
-        options: What the user said about the columns.
+        options: Meaning of the columns, as the user gave it.
     """
 
     def __init__(self, frames: Frames, options: DataOptions) -> None:
@@ -76,7 +76,7 @@ class TableSource:
 
 
 def head_rows(head: tuple[float, bool], rows: int) -> int:
-    """How many of `rows` records a `DataOptions.head` sets apart; a share is rounded down."""
+    """Number of `rows` records that `DataOptions.head` sets apart; a share is rounded down."""
     amount, percent = head
     return int(rows * amount / 100.0) if percent else min(int(amount), rows)
 
@@ -85,7 +85,7 @@ class JoinedFrames:
     """Tables of several readers, one reader after the other.
 
     Args:
-        readers: At least one.
+        readers: Readers, at least one.
     """
 
     def __init__(self, readers: Sequence[Frames]) -> None:
@@ -110,7 +110,7 @@ def open_frames(
 
     Args:
         data: One of what `open_sources` takes, or a list of such: the tables follow each other.
-        options: What is to be known about the columns (separator, order of a BigQuery table).
+        options: Meaning of the columns (separator, order of a BigQuery table).
         text: Columns of a text file whose values are left as they stand.
         chunk_rows: Rows of a chunk.
 
@@ -147,7 +147,7 @@ def open_sources(
             `bigquery:project.dataset.table`; or a table in memory (pandas, polars, pyarrow), a
             list of them, a function that returns an iterator of them, or any object with `name`,
             `default_key` and `frames()`.
-        options: What is to be known about the columns.
+        options: Meaning of the columns.
         chunk_rows: Rows read at once.
         schemes: Further `scheme:` names and what opens them, such as `kafka`.
 
@@ -159,9 +159,9 @@ def open_sources(
         raise DataError("No data is named. Expected at least one file or query. Received: none.")
     sources: list[Source] = []
     for item in data:
-        scheme, colon, rest = str(item).partition(":") if isinstance(item, str) else ("", "", "")
+        scheme, colon, address = str(item).partition(":") if isinstance(item, str) else ("", "", "")
         if colon and schemes and scheme in schemes:
-            sources.append(schemes[scheme](rest, options))
+            sources.append(schemes[scheme](address, options))
         else:
             frames = _readers(item, options, options.text_columns(), chunk_rows)
             sources.extend(TableSource(reader, options) for reader in frames)
@@ -173,21 +173,21 @@ def _readers(
 ) -> list[Frames]:
     if isinstance(item, (str, Path)):
         return _open(str(item), options, text, chunk_rows)
-    found = memory_frames(item, chunk_rows)
-    if found is None:
+    frames = memory_frames(item, chunk_rows)
+    if frames is None:
         raise DataError(
             "The data are of no known kind. Expected a path, a query, a table or chunks of "
             f"tables. Received: {type(item).__module__}.{type(item).__name__}."
         )
-    return [found]
+    return [frames]
 
 
 def _open(item: str, options: DataOptions, text: Collection[str], chunk_rows: int) -> list[Frames]:
-    scheme, colon, rest = item.partition(":")
+    scheme, colon, address = item.partition(":")
     if scheme == "duckdb" and colon:
-        return [DuckDBFrames(rest, chunk_rows)]
+        return [DuckDBFrames(address, chunk_rows)]
     if scheme == "bigquery" and colon:
-        return [BigQueryFrames(rest, options, chunk_rows)]
+        return [BigQueryFrames(address, options, chunk_rows)]
     if scheme == "kafka" and colon:
         raise DataError(
             "A Kafka topic cannot be read here. Expected a file or a query; a topic's history "
@@ -216,19 +216,19 @@ def _open(item: str, options: DataOptions, text: Collection[str], chunk_rows: in
 def _directory(
     path: Path, options: DataOptions, text: Collection[str], chunk_rows: int
 ) -> list[Frames]:
-    found: list[Frames] = []
+    readers: list[Frames] = []
     for file in sorted(path.rglob("*")):
         hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
         if file.is_file() and not hidden:
             frames = _reader(file, options, text, chunk_rows, named=False)
             if frames is not None:
-                found.append(frames)
-    if not found:
+                readers.append(frames)
+    if not readers:
         raise DataError(
             f"{path} holds no data. Expected files that end in "
             f"{', '.join((*_CSV, *_JSON, *_PARQUET))}. Received: none such."
         )
-    return found
+    return readers
 
 
 def _reader(

@@ -1,4 +1,4 @@
-"""How the columns of a table are to be understood: the same options for every command."""
+"""Options on the meaning of a table's columns, the same for every command."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class DataOptions:
 
     @property
     def divided(self) -> bool:
-        """Whether some rows are set apart for training."""
+        """True where some rows are set apart for training."""
         return bool(self.split or self.train_head)
 
     def head(self) -> tuple[float, bool] | None:
@@ -82,13 +82,13 @@ class DataOptions:
         """
         if not self.train_head:
             return None
-        found = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)\s*%", self.train_head)
-        if found is None or (found[2] and float(found[2]) > 100.0):
+        match = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)\s*%", self.train_head)
+        if match is None or (match[2] and float(match[2]) > 100.0):
             raise DataError(
                 "The training head is not understood. Expected a number of rows such as 5000, or "
                 f"a share such as 40%. Received: --train-head {self.train_head}."
             )
-        return (float(found[1]), False) if found[1] else (float(found[2]), True)
+        return (float(match[1]), False) if match[1] else (float(match[2]), True)
 
     def text_columns(self) -> frozenset[str]:
         """Columns whose values a reader must leave as they stand in the input."""

@@ -49,6 +49,6 @@ class ParquetFrames:
         with as_data_error(self.name), parquet.ParquetFile(self._path) as file:
             for batch in file.iter_batches(batch_size=self._chunk_rows, columns=list(names)):
                 out = np.empty((len(names), batch.num_rows), dtype).T
-                for place, name in enumerate(names):
-                    out[:, place] = batch.column(name).to_numpy(zero_copy_only=False)
+                for index, name in enumerate(names):
+                    out[:, index] = batch.column(name).to_numpy(zero_copy_only=False)
                 yield out

@@ -22,12 +22,12 @@ def as_texts(column: pd.Series[Any]) -> NDArray[np.object_]:
 
 
 def is_empty(column: pd.Series[Any]) -> bool:
-    """Whether no row has a value."""
+    """Test whether no row has a value."""
     return bool(column.isna().all())
 
 
 def is_numeric(column: pd.Series[Any]) -> bool:
-    """Whether all values are numbers; true and false are not."""
+    """Test whether all values are numbers; true and false are not."""
     kind = getattr(column.dtype, "kind", "O")
     if kind in "iuf":
         return True

@@ -22,7 +22,7 @@ STATISTICS: tuple[str, ...] = get_args(Statistic)
 
 @dataclass(frozen=True)
 class _Runs:
-    """Of every run of `size` rows, `dilation` apart: arrays `(n, C)`, None where not asked for."""
+    """Statistics of every run of `size` rows, `dilation` apart: arrays `(n, C)`, or None."""
 
     size: int
     total: Array | None = None
@@ -36,12 +36,12 @@ class _Runs:
         p, q, shift = self.size, later.size, self.size * dilation
         total = squares = trend = low = high = None
         if self.total is not None and later.total is not None:
-            after = later.total[shift:]
-            before = self.total[: after.shape[0]]
-            total = before + after
+            shifted = later.total[shift:]
+            head = self.total[: shifted.shape[0]]
+            total = head + shifted
             if wanted & {"std", "slope"}:
-                # Of the means, times p. What is fresh is changed in place: half the time.
-                step = after - before if p == q else after * (p / q) - before
+                # Of the means, times p. Fresh arrays are changed in place: half the time.
+                step = shifted - head if p == q else shifted * (p / q) - head
                 if "std" in wanted:
                     squares = ops.square(step)
                     squares *= q / (p * (p + q))
@@ -50,11 +50,11 @@ class _Runs:
                     step *= q / 2
                     trend = _added(step, self.trend, later.trend, shift)
         if self.low is not None and later.low is not None:
-            after = later.low[shift:]
-            low = ops.minimum(_head(self.low, after), after)
+            shifted = later.low[shift:]
+            low = ops.minimum(_head(self.low, shifted), shifted)
         if self.high is not None and later.high is not None:
-            after = later.high[shift:]
-            high = ops.maximum(_head(self.high, after), after)
+            shifted = later.high[shift:]
+            high = ops.maximum(_head(self.high, shifted), shifted)
         return _Runs(p + q, total, squares, trend, low, high)
 
 
@@ -85,11 +85,11 @@ def rolling(
     Args:
         x: Rows `(n, C)` of any backend, floating point.
         window: Rows in a window, `W`, at least 2.
-        statistics: Of `mean`, `std` (divided by `W`), `min`, `max`, `slope` (least squares, per
-            row of the window) and `departure` (newest row minus mean).
+        statistics: Names among `mean`, `std` (divided by `W`), `min`, `max`, `slope` (least
+            squares, per row of the window) and `departure` (newest row minus mean).
         dilation: Distance of a window's rows.
         hop: Distance of the windows.
-        out: Where they go, by name, `(n_windows, C)` each; for NumPy's arrays.
+        out: Arrays for the results, by name, `(n_windows, C)` each; for NumPy's arrays.
 
     Returns:
         By name, `(n_windows, C)` with `n_windows = (n - (W - 1) * dilation - 1) // hop + 1`;
@@ -105,30 +105,30 @@ def rolling(
     n = x.shape[0]
     if n < span:
         return dict.fromkeys(statistics, x[:0])
-    wanted = frozenset(statistics)
-    whole = _windows(x, window, wanted, dilation)
-    found: dict[str, Array] = {}
+    wanted_statistics = frozenset(statistics)
+    runs = _windows(x, window, wanted_statistics, dilation)
+    results: dict[str, Array] = {}
     room = out or {}
     mean = None
-    if whole.total is not None:
-        mean = _times(whole.total[::hop], 1.0 / window, room.get("mean"))
+    if runs.total is not None:
+        mean = _times(runs.total[::hop], 1.0 / window, room.get("mean"))
     for name in statistics:
         if name == "mean":
-            found[name] = mean
+            results[name] = mean
         elif name == "departure":
             newest = x[span - 1 :: hop]
-            found[name] = _less(newest, mean, room.get(name))
-        elif name == "std" and whole.squares is not None:
-            variance = _times(whole.squares[::hop], 1.0 / window, room.get(name))
-            found[name] = ops.sqrt(variance) if name not in room else np.sqrt(variance, variance)
-        elif name == "slope" and whole.trend is not None:
+            results[name] = _less(newest, mean, room.get(name))
+        elif name == "std" and runs.squares is not None:
+            variance = _times(runs.squares[::hop], 1.0 / window, room.get(name))
+            results[name] = ops.sqrt(variance) if name not in room else np.sqrt(variance, variance)
+        elif name == "slope" and runs.trend is not None:
             factor = 12.0 / (window * (window * window - 1.0))
-            found[name] = _times(whole.trend[::hop], factor, room.get(name))
-        elif name == "min" and whole.low is not None:
-            found[name] = _times(whole.low[::hop], 1.0, room.get(name))
-        elif name == "max" and whole.high is not None:
-            found[name] = _times(whole.high[::hop], 1.0, room.get(name))
-    return found
+            results[name] = _times(runs.trend[::hop], factor, room.get(name))
+        elif name == "min" and runs.low is not None:
+            results[name] = _times(runs.low[::hop], 1.0, room.get(name))
+        elif name == "max" and runs.high is not None:
+            results[name] = _times(runs.high[::hop], 1.0, room.get(name))
+    return results
 
 
 def _times(x: Array, factor: float, out: Array | None) -> Array:
@@ -148,12 +148,12 @@ def _windows(x: Array, window: int, wanted: frozenset[str], dilation: int) -> _R
         low=x if "min" in wanted else None,
         high=x if "max" in wanted else None,
     )
-    whole: _Runs | None = None
+    runs: _Runs | None = None
     while True:
         if window & power.size:
-            whole = power if whole is None else whole.joined(power, wanted, dilation)
+            runs = power if runs is None else runs.joined(power, wanted, dilation)
         if 2 * power.size > window:
             break
         power = power.joined(power, wanted, dilation)
-    assert whole is not None
-    return whole
+    assert runs is not None
+    return runs

@@ -45,7 +45,7 @@ def components(
     """Directions of the largest variance.
 
     Args:
-        moments: Of at least two vectors `(D,)`.
+        moments: Moments of at least two vectors `(D,)`.
         most: Components wanted; None for half of `D`, at most 32. Never more than the vectors
             allow: their number less one.
 
@@ -58,7 +58,7 @@ def components(
         most = max(1, min(width // 2, _MOST))
     k = max(1, min(most, moments.count - 1, width))
     covariance = moments.scatter / (moments.count - 1)
-    values, vectors = ops.eigh(covariance)
+    values, vectors = ops.linalg.eigh(covariance)
     directions = ops.transpose(vectors)[::-1][:k]
     variance = ops.maximum(values[::-1][:k], 0.0)
     peak = ops.argmax(ops.abs(directions), axis=1)

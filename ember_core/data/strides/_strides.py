@@ -34,7 +34,7 @@ class StrideWindows:
 
 @dataclass(frozen=True)
 class StrideState:
-    """What a series has left behind: the rows that later windows still need."""
+    """State of a series: the rows that later windows still need."""
 
     rows: Array | None = None
     """The newest rows, `(m, C)`; None before the first."""
@@ -43,7 +43,7 @@ class StrideState:
 
 
 class TemporalStrides(Module):
-    """What a series looks like in windows of several strides.
+    """Windows of a series at several strides.
 
     A stride `s` is a hop: windows of `window` consecutive rows that begin at rows 0, s, 2s, ...
     A stride `(hop, dilation)` also leaves rows out: a window is every `dilation`-th row.
@@ -108,20 +108,20 @@ class TemporalStrides(Module):
                 "A stride is there twice. Expected different strides. "
                 f"Received: strides={self.strides}."
             )
-        known = self.summary in ("pca", "rows") or (
+        valid = self.summary in ("pca", "rows") or (
             not isinstance(self.summary, str)
             and bool(self.summary)
             and set(self.summary) <= set(STATISTICS)
         )
-        if not known:
+        if not valid:
             raise ValueError(
                 f"Unknown summary of a window. Expected 'pca', 'rows' or some of "
                 f"{', '.join(STATISTICS)}. Received: summary={self.summary!r}."
             )
         sizes = self.n_components
         sizes = [sizes] if isinstance(sizes, int) else list(sizes or ())
-        each = isinstance(self.n_components, Sequence)
-        if min(sizes, default=1) < 1 or (each and len(sizes) != len(self.strides)):
+        per_stride = isinstance(self.n_components, Sequence)
+        if min(sizes, default=1) < 1 or (per_stride and len(sizes) != len(self.strides)):
             raise ValueError(
                 f"The number of components does not fit. Expected one of at least 1, or one for "
                 f"each of {len(self.strides)} strides. Received: n_components={self.n_components}."
@@ -138,7 +138,7 @@ class TemporalStrides(Module):
     def fit(self, data: Rows) -> TemporalStrides:
         """Learn the components of every stride, in one pass; other summaries learn nothing.
 
-        Training data only: what is fitted here does not change again. Means and covariances are
+        Training data only: fitted values do not change again. Means and covariances are
         gathered in float64 on the host, chunk by chunk, so the result does not depend on the cuts.
 
         Args:
@@ -163,20 +163,20 @@ class TemporalStrides(Module):
                     f"or infinity in row {state.seen + int(bad.argmax())}. Fill it first."
                 )
             state, windows = self._windows(state, rows, self._flat)
-            for known, part in zip(moments, windows, strict=True):
-                known.add(part.values)
-        for stride, known in zip(self.strides, moments, strict=True):
-            if known.count < 2:
+            for moment, part in zip(moments, windows, strict=True):
+                moment.add(part.values)
+        for stride, moment in zip(self.strides, moments, strict=True):
+            if moment.count < 2:
                 raise ValueError(
                     f"The series is too short for stride {stride}. Expected at least two windows "
-                    f"of {self.window} rows. Received: {state.seen} rows, {known.count} windows."
+                    f"of {self.window} rows. Received: {state.seen} rows, {moment.count} windows."
                 )
-        wanted = self.n_components
-        most = wanted if isinstance(wanted, Sequence) else [wanted] * len(self.strides)
-        found = [components(known, k) for known, k in zip(moments, most, strict=True)]
-        self.n_components = [len(directions) for directions, _, _ in found]
+        requested = self.n_components
+        limits = requested if isinstance(requested, Sequence) else [requested] * len(self.strides)
+        bases = [components(moment, k) for moment, k in zip(moments, limits, strict=True)]
+        self.n_components = [len(directions) for directions, _, _ in bases]
         self._make_buffers(self.n_components)
-        for i, (directions, variance, total) in enumerate(found):
+        for i, (directions, variance, total) in enumerate(bases):
             self.assign(
                 {
                     f"mean_{i}": moments[i].mean,
@@ -185,14 +185,14 @@ class TemporalStrides(Module):
                     f"total_variance_{i}": np.array([total]),
                 }
             )
-        self.windows_seen = np.array([known.count for known in moments], np.int64)
+        self.windows_seen = np.array([moment.count for moment in moments], np.int64)
         return self
 
     def forward(self, state: StrideState, x: Array) -> tuple[StrideState, dict[Any, StrideWindows]]:
         """The next rows of a series.
 
         Args:
-            state: What the last call gave back; `StrideState()` at the beginning.
+            state: State that the last call returned; `StrideState()` at the beginning.
             x: Rows `(T, C)`; NaN makes the windows it is in NaN.
 
         Returns:
@@ -237,8 +237,8 @@ class TemporalStrides(Module):
             self._need_fit()
             return tuple(f"pca{k}_{end}" for k in range(len(getattr(self, f"variance_{i}"))))
         if self.summary == "rows":
-            back = range(self.window - 1, -1, -1)
-            return tuple(f"{name}_back{b}_{end}" for b in back for name in channels)
+            lags = range(self.window - 1, -1, -1)
+            return tuple(f"{name}_back{b}_{end}" for b in lags for name in channels)
         return tuple(f"{name}_{kind}_{end}" for kind in self.summary for name in channels)
 
     def explained_variance(self, stride: int | tuple[int, int]) -> NDArray[np.float64]:
@@ -250,7 +250,7 @@ class TemporalStrides(Module):
         return variance / total if total > 0 else np.zeros_like(variance)
 
     def importances(self, stride: int | tuple[int, int]) -> NDArray[np.float64]:
-        """How much each value of a window counts in the components: the sum of |loading|.
+        """Weight of each value of a window in the components: the sum of |loading|.
 
         Returns:
             `(W, C)`, oldest row first.
@@ -269,20 +269,20 @@ class TemporalStrides(Module):
     def _windows(
         self, state: StrideState, x: Array, summarise: Callable[[Array, int], Array]
     ) -> tuple[StrideState, list[StrideWindows]]:
-        joined = x if state.rows is None else ops.concatenate([state.rows, x], axis=0)
-        seen = state.seen + x.shape[0]
-        origin = seen - joined.shape[0]
-        out, needed = [], seen
+        buffered = x if state.rows is None else ops.concatenate([state.rows, x], axis=0)
+        total = state.seen + x.shape[0]
+        origin = total - buffered.shape[0]
+        out, first_needed = [], total
         for i, (hop, dilation) in enumerate(self._pairs):
             span = (self.window - 1) * dilation + 1
             begin = hop * max(0, (state.seen - span) // hop + 1)  # windows given out before
-            count = max(0, (seen - span - begin) // hop + 1)
+            count = max(0, (total - span - begin) // hop + 1)
             first = begin + hop * np.arange(count, dtype=np.int64)
             # A hop beyond the window may begin in rows that are yet to come.
-            rows = joined[min(begin - origin, joined.shape[0]) :]
+            rows = buffered[min(begin - origin, buffered.shape[0]) :]
             out.append(StrideWindows(summarise(rows, i), first, first + span - 1))
-            needed = min(needed, begin + hop * count)
-        return StrideState(joined[needed - origin :], seen), out
+            first_needed = min(first_needed, begin + hop * count)
+        return StrideState(buffered[first_needed - origin :], total), out
 
     def _flat(self, rows: Array, i: int) -> Array:
         """Windows that begin at the first of `rows`, `(n_windows, W * C)`."""
@@ -290,8 +290,8 @@ class TemporalStrides(Module):
         span = (self.window - 1) * dilation + 1
         count = max(0, (rows.shape[0] - span) // hop + 1)
         parts = [
-            rows[place : place + (count - 1) * hop + 1 : hop] if count else rows[:0]
-            for place in range(0, span, dilation)
+            rows[offset : offset + (count - 1) * hop + 1 : hop] if count else rows[:0]
+            for offset in range(0, span, dilation)
         ]
         return ops.reshape(ops.stack(parts, axis=1), (count, self.window * self.n_channels))
 
@@ -299,12 +299,12 @@ class TemporalStrides(Module):
         hop, dilation = self._pairs[i]
         if isinstance(rows, np.ndarray):  # each written once, where it stays
             count = max(0, (len(rows) - (self.window - 1) * dilation - 1) // hop + 1)
-            whole = np.empty((len(self.summary), self.n_channels, count), rows.dtype)
-            room = {name: part.T for name, part in zip(self.summary, whole, strict=True)}
+            table = np.empty((len(self.summary), self.n_channels, count), rows.dtype)
+            room = {name: part.T for name, part in zip(self.summary, table, strict=True)}
             rolling(rows, self.window, self.summary, dilation=dilation, hop=hop, out=room)
-            return whole.reshape(len(whole) * self.n_channels, count).T
-        found = rolling(rows, self.window, self.summary, dilation=dilation, hop=hop)
-        return ops.concatenate([found[name] for name in self.summary], axis=1)
+            return table.reshape(len(table) * self.n_channels, count).T
+        statistics = rolling(rows, self.window, self.summary, dilation=dilation, hop=hop)
+        return ops.concatenate([statistics[name] for name in self.summary], axis=1)
 
     def _project(self, rows: Array, i: int) -> Array:
         mean, directions = getattr(self, f"mean_{i}"), getattr(self, f"components_{i}")

@@ -1,4 +1,4 @@
-"""How a pipeline learns from history: scales, liquid network, scores, tail, thresholds."""
+"""Training of a pipeline from history: scales, liquid network, scores, tail, thresholds."""
 
 from __future__ import annotations
 
@@ -9,4 +9,5 @@ from .cascade import fit_cascade_rbm as fit_cascade_rbm
 from .feature_choice import choose_features as choose_features
 from .liquid import fit_liquid as fit_liquid
 from .series import Series as Series
+from .trainer import PipelineTrainer as PipelineTrainer
 from .trainer import fit_pipeline as fit_pipeline

@@ -12,12 +12,16 @@ from ember_core import ops
 from ember_core.models import LiquidForecaster
 from ember_core.ops import Array
 from ember_core.pipeline.cascade import CascadePipeline
-from ember_core.training._callbacks import Callback, EarlyStop
-from ember_core.training._history import History
-from ember_core.training._loop import fit
-from ember_core.training._optimizers import Adam
-from ember_core.training._rbm import fit_rbm
-from ember_core.training._sequences import calibrate_sequences, fit_sequences
+from ember_core.training import (
+    Adam,
+    Callback,
+    EarlyStop,
+    History,
+    calibrate_sequences,
+    fit,
+    fit_rbm,
+    fit_sequences,
+)
 
 SETTLE = 32  # rows at the start of a series that nothing is calibrated on
 FLOOR = 0.05  # smallest deviation, as a share of the range seen

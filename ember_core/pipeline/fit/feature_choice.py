@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from ember_core import ops
 from ember_core.evaluate import auc_pr
 from ember_core.models import RBM
-from ember_core.pipeline.pipeline import CLOCK_SCALE, Pipeline, PipelineConfig
-from ember_core.training._rbm import fit_rbm
+from ember_core.pipeline.pipeline import Pipeline, PipelineConfig
+from ember_core.pipeline.visible_units import CLOCK_SCALE
+from ember_core.training import fit_rbm
 
 from .injected_faults import GAP, KINDS, inject
 from .liquid import fit_liquid
@@ -151,12 +152,17 @@ def _trial(series: list[Series], config: PipelineConfig) -> tuple[_Trial, dict[s
     for t, n, seen in lockstep(pipeline, faulty, sizes, running):
         del t
         own = {name: value[who[:n]] for name, value in scaler.items()}
-        clock = pipeline.clock(seen.state["last_time"])
-        rows = np.hstack([pipeline.scaler(own, seen.raw), CLOCK_SCALE * clock])
+        clock = pipeline.clock.features(seen.state["last_time"])
+        rows = np.hstack([pipeline.scaler.scale(own, seen.raw), CLOCK_SCALE * clock])
         for k in range(n):
             units[k].append(rows[k])
     own = {name: value[known.owner] for name, value in scaler.items()}
-    head = np.hstack([pipeline.scaler(own, known.raw), CLOCK_SCALE * pipeline.clock(known.time_us)])
+    head = np.hstack(
+        [
+            pipeline.scaler.scale(own, known.raw),
+            CLOCK_SCALE * pipeline.clock.features(known.time_us),
+        ]
+    )
 
     c, width = len(config.channels), pipeline.windows.n_features
     plain = Pipeline(replace(config, levels=False, residuals=())).windows.n_features

@@ -9,8 +9,7 @@ import numpy as np
 
 from ember_core import ops
 from ember_core.pipeline.liquid import GAPS, LiquidNetwork
-from ember_core.training._callbacks import Callback
-from ember_core.training._optimizers import Optimizer
+from ember_core.training import Callback, Optimizer
 
 from .refine import refine_cell, split
 
@@ -54,16 +53,17 @@ def fit_liquid(
 
     Examples:
         >>> import numpy as np
-        >>> from ember_core.pipeline import LiquidNetwork
+        >>> from ember_core.pipeline import LiquidNetwork, Observation, PackedRows
         >>> from ember_core.pipeline.stage import zero_state
         >>> from ember_core.pipeline.fit import fit_liquid
         >>> net = LiquidNetwork(3, hidden=8, horizons=(1, 2))
         >>> state, rows = zero_state(net.state_fields(), 1), []
         >>> z = np.sin(np.arange(211)[:, None] / 5 + np.arange(3)).astype("float32")
         >>> for t in range(211):
-        ...     at, once = np.array([t]), np.ones(1, "float32")
-        ...     state, _, basis = net(state, z[t : t + 1], z[:1, :0], once, at == 0, at)
-        ...     rows.append((basis[0], z[t], state["anchor"][0]))
+        ...     seen = Observation(PackedRows([1]), rows=np.array([t]), first=np.array([t == 0]))
+        ...     seen.z, seen.clock, seen.elapsed = z[t : t + 1], z[:1, :0], np.ones(1, "float32")
+        ...     state, _ = net.forward(state, z[t : t + 1], seen)
+        ...     rows.append((seen.basis[0], z[t], state["anchor"][0]))
         >>> report = fit_liquid(net, [tuple(map(np.stack, zip(*rows)))])
         >>> report["mse_1"] < 0.1 * report["persistence_1"]
         True
@@ -127,7 +127,7 @@ def _read_out(
     like = network.readout.data
     network.readout.data = ops.from_numpy(readout.astype(np.float32), like=like)
     network.assign({"growth": ops.from_numpy(growth, like=like)})
-    network.frozen()
+    network.freeze()
     return report
 
 

@@ -10,9 +10,7 @@ import numpy as np
 from ember_core import ops
 from ember_core.ops import Array
 from ember_core.pipeline.liquid import LiquidNetwork
-from ember_core.training._callbacks import Callback, EarlyStop
-from ember_core.training._loop import fit
-from ember_core.training._optimizers import Adam, Optimizer
+from ember_core.training import Adam, Callback, EarlyStop, Optimizer, fit
 
 SPAN = 32  # steps an error is followed back through
 HELD_SHARE = 0.2  # of each sequence, its end
@@ -102,7 +100,7 @@ def refine_cell(
     if after >= before:
         network.load_state_dict(begin)
         return sequences, {"held_ridge": before, "held_refined": before}
-    network.frozen()
+    network.freeze()
     states = _run(network, sequences)
     width = network.hidden
     again = [
@@ -137,7 +135,7 @@ def _held_error(network: LiquidNetwork, held: Sequences) -> float:
     """Error on the held-back rows, as inference would make it."""
     network.eval()
     try:
-        network.frozen()
+        network.freeze()
         return float(forecast_error(network, _spans(network, held)))
     finally:
         network.train()

@@ -1,7 +1,8 @@
-"""One pass over a fleet's history through the recurrent parts, and the rows it leaves."""
+"""One pass over a fleet's history through the recurrent stages, and the rows it leaves."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from ember_core.pipeline.pipeline import Pipeline
 from ember_core.pipeline.stage import State
 
 SETTLE = 64  # rows at the start of a series that no fit uses: windows still fill
-SEQUENCED_ROWS = 100_000  # the liquid read-out is fitted on
+SEQUENCED_ROWS = 100_000  # that the liquid read-out is fitted on, of all keys
 FloatArray = NDArray[np.float64]
 
 
@@ -27,7 +28,13 @@ class Series(NamedTuple):
 
 @dataclass
 class Rows:
-    """Rows of the history: whose, when, unscaled features."""
+    """Rows of the history.
+
+    Attributes:
+        owner: Index of each row's key, `(R,)`.
+        time_us: Event times, `(R,)`.
+        raw: Unscaled features, `(R, D)`.
+    """
 
     owner: NDArray[np.int64]
     time_us: NDArray[np.int64]
@@ -35,18 +42,18 @@ class Rows:
 
     @classmethod
     def joined(cls, parts: list[tuple[Any, Any, Any]]) -> Any:
-        """Rows of all parts, in order."""
+        """Join the rows of all parts, in order."""
         return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def visible(self, pipeline: Pipeline, first: State) -> NDArray[np.float32]:
-        """Visible units of the rows, not yet whitened unless the pipeline is, `(R, V)`."""
+        """Return the visible units of the rows, `(R, V)`, under first states of the keys."""
+        fields = pipeline.scaler.state_fields()
         out = np.empty((len(self.owner), pipeline.n_visible), dtype=np.float32)
         for i in range(0, len(out), 8192):
             part = slice(i, i + 8192)
-            who = self.owner[part]
-            own = {n: first[n][who] for n in ("feature_mean", "feature_var")}
-            clock = pipeline.clock(self.time_us[part])
-            out[part] = pipeline.visible_units(own, self.raw[part], clock)
+            scales = {f.name: first[f.name][self.owner[part]] for f in fields}
+            scaled = pipeline.scaler.scale(scales, self.raw[part])
+            out[part] = pipeline.visible.units(scaled, pipeline.clock.features(self.time_us[part]))
         return out
 
 
@@ -55,7 +62,7 @@ class Gathered(Rows):
     """Rows kept from one pass over the history.
 
     Attributes:
-        sequences: Per key what the liquid read-out is fitted on.
+        sequences: Inputs of the liquid read-out's fit, per key.
         whole: All rows of some keys, to calibrate alarms on.
     """
 
@@ -64,15 +71,25 @@ class Gathered(Rows):
 
 
 def tiles(rows: Any, size: int = 8192) -> list[Any]:
-    """Rows in pieces that fit the cache."""
+    """Cut rows in pieces that fit the cache."""
     return [rows[i : i + size] for i in range(0, len(rows), size)]
 
 
 def lockstep(
     pipeline: Pipeline, series: Sequence[Series], lengths: Any, state: State
 ) -> Iterator[tuple[int, int, Any]]:
-    """All keys one row at a time: `(t, keys still running, observation)`; state in place."""
-    pipeline.frozen()
+    """Observe all keys one row at a time, their state in place.
+
+    Args:
+        pipeline: The pipeline.
+        series: History of the keys, the longest first.
+        lengths: Rows of each key, never rising.
+        state: State of the keys, written to.
+
+    Yields:
+        Row number, number of keys that have this row, and its observation.
+    """
+    pipeline.freeze()
     for t in range(int(lengths[0])):
         n = int(np.count_nonzero(lengths > t))
         values = np.stack([s.values[t] for s in series[:n]])
@@ -89,21 +106,31 @@ def gather(
     lengths: Any,
     state: State,
     stride: int,
-    tell: Callable[[str, float], None] | None = None,
+    progress: Callable[[str, float], None] | None = None,
     *,
     sequences: bool = True,
 ) -> Gathered:
-    """Run the history through the recurrent parts and keep every `stride`-th row of a key."""
+    """Run the history through the recurrent stages and keep every `stride`-th row of a key.
+
+    Args:
+        pipeline: The pipeline.
+        series: History of the keys, the longest first.
+        lengths: Rows of each key, never rising.
+        state: State of the keys, written to.
+        stride: Distance of the rows that are kept.
+        progress: Called with the stage's name and the share done.
+        sequences: Also keep the inputs of the liquid read-out's fit, of some keys.
+    """
     parts: list[tuple[Any, Any, Any]] = []
-    every: list[tuple[Any, Any, Any]] = []
+    consecutive: list[tuple[Any, Any, Any]] = []
     basis: list[list[Any]] = [[] for _ in series]
     z: list[list[Any]] = [[] for _ in series]
     anchor: list[list[Any]] = [[] for _ in series]
     elapsed: list[list[Any]] = [[] for _ in series]
     sequenced = max(1, min(len(series), SEQUENCED_ROWS // max(1, int(lengths[0])))) * sequences
     for t, n, seen in lockstep(pipeline, series, lengths, state):
-        if tell and t % 512 == 0:
-            tell("history", t / int(lengths[0]))
+        if progress and t % 512 == 0:
+            progress("history", t / int(lengths[0]))
         m = min(n, sequenced)
         for k in range(m):
             basis[k].append(seen.basis[k])
@@ -112,17 +139,27 @@ def gather(
             elapsed[k].append(seen.elapsed[k])
         if t < SETTLE:
             continue
-        kept = np.flatnonzero((np.arange(n) + t) % stride == 0)
-        if kept.size:
-            parts.append((kept, seen.state["last_time"][kept], seen.raw[kept]))
+        chosen = np.flatnonzero((np.arange(n) + t) % stride == 0)
+        if chosen.size:
+            parts.append((chosen, seen.state["last_time"][chosen], seen.raw[chosen]))
         if sequenced:
-            now = min(n, sequenced)
-            every.append((np.arange(now), seen.state["last_time"][:now], seen.raw[:now]))
+            times = seen.state["last_time"][:m]
+            consecutive.append((np.arange(m), times, seen.raw[:m]))
     kept_sequences = [
         (np.stack(b[SETTLE:]), np.stack(v[SETTLE:]), np.stack(a[SETTLE:]), np.stack(e[SETTLE:]))
         for b, v, a, e in zip(basis, z, anchor, elapsed, strict=True)
         if len(b) > SETTLE
     ]
     rows = Rows.joined(parts)
-    whole = Rows.joined(every) if every else None
-    return Gathered(rows.owner, rows.time_us, rows.raw, kept_sequences, whole)
+    all_rows = Rows.joined(consecutive) if consecutive else None
+    return Gathered(rows.owner, rows.time_us, rows.raw, kept_sequences, all_rows)
+
+
+def digest(series: Sequence[Series]) -> str:
+    """Return a SHA-256 over keys, times and values: the identity of the training data."""
+    h = hashlib.sha256()
+    for s in sorted(series, key=lambda s: s.key):
+        h.update(len(s.key).to_bytes(4, "big") + s.key)
+        h.update(np.ascontiguousarray(s.time_us).tobytes())
+        h.update(np.ascontiguousarray(s.values).tobytes())
+    return h.hexdigest()

@@ -2,36 +2,234 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
-from typing import Any
 
 import numpy as np
 
 from ember_core import ops
+from ember_core.nn import Module
 from ember_core.pipeline.fleet import FleetModel
-from ember_core.pipeline.motor import Calibration, MotorNeuron, calibrate, leaky
+from ember_core.pipeline.motor import Calibration, MotorNeuron
 from ember_core.pipeline.pipeline import Pipeline, PipelineConfig
-from ember_core.pipeline.stage import State
 from ember_core.pipeline.tail import Tail, fit_tail
-from ember_core.training._rbm import fit_rbm
+from ember_core.training import fit_rbm
 
+from .fitted import LiquidFit, ScalesFit, ScoresFit, TailFit
 from .liquid import fit_liquid
-from .scales import DAY, feature_scales, find_periods, fit_scales, scale_prior
-from .series import SETTLE, Rows, Series, gather, tiles
+from .scales import feature_scales, find_periods, fit_scales, scale_prior
+from .series import SETTLE, Gathered, Series, digest, gather, tiles
+from .thresholds import FREEZE, HALF_LIFE, calibrate_evidence, fit_tails, span_rows
 
 MIN_ROWS = 2 * SETTLE
 EVIDENCE_ROWS = 0.5
-POOLED_EXCESSES = 20.0  # weight of the fleet's mean excess beside a key's own excesses
 BATCH, STEPS = 128, 8_000  # of the RBM's training
 LEARNING_RATE = 4e-2  # 1e-2 needs four times the epochs for the same
 GIBBS_STEPS = 3  # of its negative phase: CD-1 leaves improbable records probable; 10 bring no more
 
-# How slowly the tail follows, and how long an alarm keeps it still: periods of the data, which
-# hold where times are mere record numbers; rows where there is no period; no longer than so long.
-HALF_LIFE = (7.0, 10_080, 7 * DAY)
-FREEZE = (0.5, 720, DAY)
+
+class PipelineTrainer:
+    """Fits a pipeline step by step; each step needs the ones before it.
+
+    `fit_scales`, `fit_liquid`, `fit_scores`, `fit_tail`, `calibrate`, then `model`. All arrays of
+    the pipeline stay with NumPy, where a history is read; only what is trained by gradients moves
+    to the default backend for as long as that takes.
+
+    Args:
+        series: History per key, times increasing.
+        config: Shape of the pipeline; `periods_seconds` is replaced by those of the data unless it
+            is given.
+        max_rows: Rows the weights are fitted on, spread evenly over all keys.
+        progress: Called with a stage's name and the share done.
+
+    Attributes:
+        pipeline: The pipeline, after `fit_scales`.
+        series: Keys with enough rows, the longest first.
+
+    Raises:
+        ValueError: If no series is long enough.
+    """
+
+    pipeline: Pipeline
+    _scales: ScalesFit
+    _liquid: LiquidFit
+    _scores: ScoresFit
+    _tail: TailFit
+    _calibration: Calibration
+
+    def __init__(
+        self,
+        series: Sequence[Series],
+        config: PipelineConfig,
+        *,
+        max_rows: int = 120_000,
+        progress: Callable[[str, float], None] | None = None,
+    ) -> None:
+        usable = [s for s in series if len(s.time_us) >= MIN_ROWS]
+        if not usable:
+            longest = max((len(s.time_us) for s in series), default=0)
+            raise ValueError(
+                f"Too little history to train on. Expected a key with at least {MIN_ROWS} rows. "
+                f"Received: {len(series)} keys, the longest with {longest} rows."
+            )
+        # The keys that still have rows are then a prefix of the batch, whatever the row.
+        usable.sort(key=lambda s: -len(s.time_us))
+        self.series = usable
+        self._config, self._skipped = config, len(series) - len(usable)
+        self._lengths = np.array([len(s.time_us) for s in usable])
+        self._stride = max(1, int(np.ceil(self._lengths.sum() / max_rows)))
+        self._report_progress = progress or (lambda _stage, _share: None)
+        self._backend = ops.backend_name()
+
+    def fit_scales(self) -> ScalesFit:
+        """Fit the scales of every key's channels, and find the fleet's period.
+
+        Raises:
+            ValueError: If a channel holds no finite value at all.
+        """
+        self._report_progress("scales", 0.0)
+        scales = fit_scales(self.series)
+        config = self._config
+        if not config.periods_seconds:
+            config = replace(config, periods_seconds=find_periods(self.series, scales))
+        self.pipeline = Pipeline(config).to(backend="numpy")
+        first = self.pipeline.initial_state(len(self.series))
+        for name, value in scales.items():
+            first[name][...] = value
+        first["known"][...] = 1
+        prior = scale_prior(self.series, self.pipeline.normaliser.scale(first))
+        self._scales = ScalesFit(first, prior, config.periods_seconds)
+        return self._scales
+
+    def fit_liquid(self, refine: int = 0) -> LiquidFit:
+        """Fit the liquid network's read-out, and gather the rows that later steps are fitted on.
+
+        Args:
+            refine: Most epochs of gradient descent on the cell, see `fit_liquid`; 0 for none.
+        """
+        rows = self._gather()
+        self._report_progress("liquid network", 0.0)
+        with _moved(self.pipeline.liquid, self._backend if refine else "numpy"):
+            report = fit_liquid(self.pipeline.liquid, rows.sequences, refine=refine)
+        if self.pipeline.config.residuals:
+            rows = self._gather()  # residuals exist only once the read-out does
+        self._liquid = LiquidFit(rows, report)
+        return self._liquid
+
+    def fit_scores(self, epochs: int | None = None) -> ScoresFit:
+        """Fit the scales of every key's features, then the RBM on the scaled features.
+
+        Args:
+            epochs: Passes over the rows; None for as many as `epochs_for` the rows.
+        """
+        pipeline, first, rows = self.pipeline, self._scales.first, self._liquid.rows
+        features = feature_scales(rows, len(self.series), self._stride)
+        first["feature_mean"][...] = features.mean
+        first["feature_var"][...] = features.var
+        pipeline.scaler.assign({"heavy": features.heavy, "prior_rows": features.prior_rows})
+        prior_rows = self._scales.prior.rows.astype(np.float32)
+        pipeline.normaliser.assign({"prior_rows": prior_rows})
+        for name, value in pipeline.windows.primed(first["feature_mean"]).items():
+            first[name][...] = value
+        self._report_progress("RBM", 0.0)
+        visible = rows.visible(pipeline, first)
+        if pipeline.config.whiten:
+            pipeline.visible.fit_whitener(visible)
+            visible = np.concatenate([pipeline.visible.decorrelate(x) for x in tiles(visible)])
+        with _moved(pipeline.rbm, self._backend):
+            history = fit_rbm(
+                pipeline.rbm,
+                ops.to(visible, backend=self._backend),
+                epochs=epochs or epochs_for(len(visible)),
+                batch_size=BATCH,
+                learning_rate=LEARNING_RATE,
+                momentum=0.5,
+                weight_decay=1e-4,
+                k=GIBBS_STEPS,
+                generator=ops.generator(pipeline.config.seed),
+            )
+        pipeline.freeze()
+        scores = np.concatenate([pipeline.score(part) for part in tiles(visible)])
+        new = {"feature_mean": features.new_mean, "feature_var": features.new_var}
+        self._scores = ScoresFit(history, scores, new)
+        return self._scores
+
+    def fit_tail(self, adapt: bool = True) -> TailFit:
+        """Fit the tail of every key's scores, and of a key never seen.
+
+        Args:
+            adapt: Let each key's tail follow slowly on the stream (not while it alarms).
+        """
+        self._report_progress("thresholds", 0.0)
+        first, scores = self._scales.first, self._scores.scores
+        low, mid = np.quantile(scores, [0.001, 0.5])
+        periods, interval = self._scales.periods_seconds, float(np.median(first["interval"]))
+        self.pipeline.tail = Tail(
+            floor=float(low - 0.25 * (mid - low)),
+            half_life_rows=span_rows(*HALF_LIFE, periods, interval) if adapt else 0,
+            freeze_rows=span_rows(*FREEZE, periods, interval),
+        )
+        logs = self.pipeline.tail.log_score(scores)
+        fit_tails(first, self._liquid.rows.owner, logs)
+        new_state = self.pipeline.initial_state(1)
+        values = {"norm_var": self._scales.prior.var, **self._scores.new_features, **fit_tail(logs)}
+        for name, value in values.items():
+            new_state[name][0] = value
+        self._tail = TailFit(logs, new_state)
+        return self._tail
+
+    def calibrate(
+        self, budget_per_week: float | None = None, evidence_rows: float = EVIDENCE_ROWS
+    ) -> Calibration:
+        """Set the motor neuron's thresholds by the peaks of training evidence.
+
+        Args:
+            budget_per_week: False triggers accepted per key and week; None for the evidence that 3
+                training rows in 1,000 reach.
+            evidence_rows: Time constant of the evidence, in rows.
+        """
+        rows = self._liquid.rows.whole
+        assert rows is not None
+        calibration = calibrate_evidence(self.pipeline, self._scales.first, rows, evidence_rows)
+        on = calibration.level
+        if budget_per_week is not None:
+            on = calibration.at_budget(budget_per_week)
+        self.pipeline.motor = MotorNeuron(
+            on=on, off=calibration.off, time_constant_rows=evidence_rows
+        )
+        self._calibration = calibration
+        self._report_progress("done", 1.0)
+        return calibration
+
+    def model(self) -> FleetModel:
+        """Return the fitted pipeline with the first states of its keys, on the default backend."""
+        quantiles = (0.5, 0.9, 0.99, 0.999)
+        report = {
+            "keys": len(self.series),
+            "rows": int(self._lengths.sum()),
+            "skipped_keys": self._skipped,
+            "digest": digest(self.series),
+            "periods_seconds": list(self._scales.periods_seconds),
+            "calibration": asdict(self._calibration),
+            "on": self.pipeline.motor.on,
+            "off": self.pipeline.motor.off,
+            "liquid": self._liquid.report,
+            "score_quantiles": {
+                str(q): float(np.quantile(self._scores.scores, q)) for q in quantiles
+            },
+        }
+        keys = [s.key for s in self.series]
+        first, new_state = self._scales.first, self._tail.new_state
+        model = FleetModel(self.pipeline, keys, first, new_state, report)
+        return model.to(backend=self._backend)
+
+    def _gather(self) -> Gathered:
+        """Run the history through the recurrent stages, each key from its first state."""
+        state = {name: value.copy() for name, value in self._scales.first.items()}
+        return gather(
+            self.pipeline, self.series, self._lengths, state, self._stride, self._report_progress
+        )
 
 
 def fit_pipeline(
@@ -48,12 +246,14 @@ def fit_pipeline(
 ) -> FleetModel:
     """Train on the history of a fleet; no labels are used.
 
+    All steps of `PipelineTrainer` in one call.
+
     Args:
-        series: One per key, times increasing.
-        config: Shape of the pipeline; `periods_seconds` is replaced by what the data shows
-            unless it is given.
+        series: History per key, times increasing.
+        config: Shape of the pipeline; `periods_seconds` is replaced by those of the data unless it
+            is given.
         epochs: Passes over the rows for the RBM. Default: as many as make 8,000 steps, 5 to 40:
-            with fewer it hardly knows what goes together, with more it learns the faults too.
+            with fewer it hardly knows the usual records, with more it learns the faults too.
         max_rows: Rows the weights are fitted on, spread evenly over all keys.
         budget_per_week: False triggers accepted per key and week; sets the on-threshold. Default:
             the evidence that 3 training rows in 1,000 reach.
@@ -70,172 +270,23 @@ def fit_pipeline(
     Raises:
         ValueError: If no series is long enough, or a channel holds no finite value at all.
     """
-    tell = progress or (lambda _stage, _share: None)
-    usable = [s for s in series if len(s.time_us) >= MIN_ROWS]
-    if not usable:
-        longest = max((len(s.time_us) for s in series), default=0)
-        raise ValueError(
-            f"Too little history to train on. Expected a key with at least {MIN_ROWS} rows. "
-            f"Received: {len(series)} keys, the longest with {longest} rows."
-        )
-    usable.sort(key=lambda s: -len(s.time_us))  # the running batch is a prefix
-    tell("scales", 0.0)
-    scales = fit_scales(usable)
-    if not config.periods_seconds:
-        config = replace(config, periods_seconds=find_periods(usable, scales))
-    pipeline = Pipeline(config).to(backend="numpy")  # a history is read on the host
-    state = pipeline.initial_state(len(usable))
-    for name, value in scales.items():
-        state[name][...] = value
-    state["known"][...] = 1
-    first = {name: value.copy() for name, value in state.items()}
-
-    lengths = np.array([len(s.time_us) for s in usable])
-    stride = max(1, int(np.ceil(lengths.sum() / max_rows)))
-    gathered = gather(pipeline, usable, lengths, state, stride, tell)
-
-    tell("liquid network", 0.0)
-    backend = ops.backend_name()
-    if refine:
-        pipeline.liquid.to(backend=backend)
-    of_liquid = fit_liquid(pipeline.liquid, gathered.sequences, refine=refine)
-    pipeline.liquid.to(backend="numpy")
-    if config.residuals:
-        # residuals exist only once the read-out does: run again with it
-        state = {name: value.copy() for name, value in first.items()}
-        gathered = gather(pipeline, usable, lengths, state, stride, tell)
-
-    of_features = feature_scales(gathered, len(usable), stride)
-    first["feature_mean"][...] = of_features.mean
-    first["feature_var"][...] = of_features.var
-    pipeline.scaler.assign({"heavy": of_features.heavy, "prior_rows": of_features.prior_rows})
-    prior = scale_prior(usable, pipeline.normaliser.scale(first))
-    pipeline.normaliser.assign({"prior_rows": prior.rows.astype(np.float32)})
-    _prime_windows(pipeline, first)
-    tell("RBM", 0.0)
-    visible = gathered.visible(pipeline, first)
-    if config.whiten:
-        pipeline.whiten_by(visible)
-        visible = np.concatenate([pipeline.whiten(part) for part in tiles(visible)])
-    rbm = pipeline.rbm.to(backend=backend)
-    fit_rbm(
-        rbm,
-        ops.to(visible, backend=backend),
-        epochs=epochs or epochs_for(len(visible)),
-        batch_size=BATCH,
-        learning_rate=LEARNING_RATE,
-        momentum=0.5,
-        weight_decay=1e-4,
-        k=GIBBS_STEPS,
-        generator=ops.generator(config.seed),
-    )
-    rbm.to(backend="numpy")
-    pipeline.frozen()
-
-    tell("thresholds", 0.0)
-    scores = np.concatenate([pipeline.score(part) for part in tiles(visible)])
-    low, mid = np.quantile(scores, [0.001, 0.5])
-    interval = float(np.median(first["interval"]))
-    pipeline.tail = Tail(
-        floor=float(low - 0.25 * (mid - low)),
-        half_life_rows=_rows(*HALF_LIFE, config.periods_seconds, interval) if adapt else 0,
-        freeze_rows=_rows(*FREEZE, config.periods_seconds, interval),
-    )
-    logs = pipeline.tail.log_score(scores)
-    _fit_tails(first, gathered.owner, logs)
-    new_state = pipeline.initial_state(1)
-    new_state["norm_var"][0] = prior.var
-    new_state["feature_mean"][0] = of_features.new_mean
-    new_state["feature_var"][0] = of_features.new_var
-    for name, value in fit_tail(logs).items():
-        new_state[name][0] = value
-    pipeline.motor = MotorNeuron(time_constant_rows=evidence_rows)
-    assert gathered.whole is not None
-    calibration = _calibrate(pipeline, first, gathered.whole)
-    on = calibration.level
-    if budget_per_week is not None:
-        on = calibration.at_budget(budget_per_week)
-    pipeline.motor = MotorNeuron(on=on, off=calibration.off, time_constant_rows=evidence_rows)
-    tell("done", 1.0)
-    report = {
-        "keys": len(usable),
-        "rows": int(lengths.sum()),
-        "skipped_keys": len(series) - len(usable),
-        "digest": _digest(usable),
-        "periods_seconds": list(config.periods_seconds),
-        "calibration": asdict(calibration),
-        "on": pipeline.motor.on,
-        "off": pipeline.motor.off,
-        "liquid": of_liquid,
-        "score_quantiles": {str(q): float(np.quantile(scores, q)) for q in (0.5, 0.9, 0.99, 0.999)},
-    }
-    model = FleetModel(pipeline, [s.key for s in usable], first, new_state, report)
-    return model.to(backend=backend)
+    trainer = PipelineTrainer(series, config, max_rows=max_rows, progress=progress)
+    trainer.fit_scales()
+    trainer.fit_liquid(refine)
+    trainer.fit_scores(epochs)
+    trainer.fit_tail(adapt)
+    trainer.calibrate(budget_per_week, evidence_rows)
+    return trainer.model()
 
 
 def epochs_for(rows: int) -> int:
-    """Passes over so many rows that make about 8,000 steps of the RBM, 5 to 40."""
+    """Return the passes over so many rows that make about 8,000 steps of the RBM, 5 to 40."""
     return int(np.clip(round(STEPS * BATCH / rows), 5, 40))
 
 
-def _rows(
-    cycles: float, usual: int, most_seconds: float, periods: tuple[float, ...], interval: float
-) -> int:
-    """Rows of a span: so many of the longest period, or as many as usual; bounded in time."""
-    interval = max(interval, 1e-6)
-    rows = cycles * max(periods) / interval if periods else usual
-    return max(1, int(min(rows, most_seconds / interval)))
-
-
-def _prime_windows(pipeline: Pipeline, first: State) -> None:
-    """Begin a known key's moving variances at their usual size instead of zero."""
-    if "ewvar" not in first:
-        return
-    c = len(pipeline.config.channels)
-    strides = first["ewvar"].shape[1]
-    start = c * (1 + strides)
-    usual = first["feature_mean"][:, start : start + c * strides]
-    first["ewvar"][...] = usual.reshape(-1, strides, c) ** 2
-
-
-def _fit_tails(state: State, owner: Any, logs: Any) -> None:
-    """Tail of every key; its mean excess leans on the fleet's where it has few rows of its own."""
-    keys = len(state["known"])
-    for k in range(keys):
-        own = logs[owner == k]
-        for name, value in fit_tail(own if own.size else logs).items():
-            state[name][k] = value
-    # a key's few excesses come in a handful of episodes: its own large ones would mask themselves
-    excesses = 0.02 * np.bincount(owner, minlength=keys)
-    common = float(np.mean(state["tail_excess"]))
-    pooled = excesses * state["tail_excess"] + POOLED_EXCESSES * common
-    state["tail_excess"][...] = pooled / (excesses + POOLED_EXCESSES)
-
-
-def _calibrate(pipeline: Pipeline, first: State, rows: Rows) -> Calibration:
-    """How high evidence rises, and how often, on consecutive rows as the stream has them."""
-    logs = _log_scores(pipeline, rows, first)
-    traces = []
-    for k in np.unique(rows.owner):
-        tail = {n: first[n][k : k + 1] for n in ("tail_mid", "tail_high", "tail_excess")}
-        severity = pipeline.tail.severity(tail, logs[rows.owner == k])
-        traces.append(leaky(severity, pipeline.motor.time_constant_rows))
-    return calibrate(traces, float(np.median(first["interval"])))
-
-
-def _log_scores(pipeline: Pipeline, rows: Rows, state: State) -> Any:
-    """Log scores of rows under a state's feature scales."""
-    visible = rows.visible(pipeline, state)
-    return np.concatenate(
-        [pipeline.tail.log_score(pipeline.score(part)) for part in tiles(visible)]
-    )
-
-
-def _digest(series: Sequence[Series]) -> str:
-    """SHA-256 over keys, times and values: which data a model was trained on."""
-    h = hashlib.sha256()
-    for s in sorted(series, key=lambda s: s.key):
-        h.update(len(s.key).to_bytes(4, "big") + s.key)
-        h.update(np.ascontiguousarray(s.time_us).tobytes())
-        h.update(np.ascontiguousarray(s.values).tobytes())
-    return h.hexdigest()
+@contextmanager
+def _moved(module: Module, backend: str) -> Iterator[None]:
+    """Move a module to a backend for its training, and back to NumPy after it."""
+    module.to(backend=backend)
+    yield
+    module.to(backend="numpy")

@@ -1,1 +1,1 @@
-"""`ember doctor`: the checks, and the command that runs them."""
+"""`ember doctor`: checks of cluster, topics, records, model and group."""

@@ -1,4 +1,4 @@
-"""What `ember doctor` asks the cluster: topics, durability, transactions."""
+"""Checks of `ember doctor` on the cluster: topics, durability, transactions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_AHEAD_MS = 86_400_000
 
 
 def broker(cluster: Cluster) -> Iterator[Check]:
-    """What kind of broker answered."""
+    """Check that a real broker answered."""
     nodes = len(cluster.metadata.brokers)
     if cluster.embedded:
         yield Check(
@@ -33,15 +33,15 @@ def broker(cluster: Cluster) -> Iterator[Check]:
 
 
 def topics(cluster: Cluster) -> Iterator[Check]:
-    """Inputs are there, outputs are there or can be made, changelogs fit."""
+    """Check inputs, changelogs and outputs."""
     for topic in cluster.settings.input.topics:
         name = f"topic {topic}"
         if topic not in cluster.counts:
-            others = sorted(other for other in cluster.counts if not other.startswith("__"))
+            names = sorted(topic for topic in cluster.counts if not topic.startswith("__"))
             yield Check(
                 name,
                 "fail",
-                f"There is no input topic {topic!r}. The cluster has: {', '.join(others) or '-'}.",
+                f"There is no input topic {topic!r}. The cluster has: {', '.join(names) or '-'}.",
                 "Create it, or name the right one with EMBER_INPUT__TOPICS or [input] topics.",
             )
             continue
@@ -53,35 +53,38 @@ def topics(cluster: Cluster) -> Iterator[Check]:
 
 
 def _health(name: str, topic: TopicMetadata) -> Iterator[Check]:
-    dead = [number for number, part in topic.partitions.items() if part.leader < 0]
-    if dead:
+    leaderless = [number for number, part in topic.partitions.items() if part.leader < 0]
+    if leaderless:
         yield Check(
             name,
             "fail",
-            f"Partitions without a leader: {dead}. They can be neither read nor written.",
+            f"Partitions without a leader: {leaderless}. They can be neither read nor written.",
             "Bring their brokers back.",
         )
-    behind = [n for n, part in topic.partitions.items() if len(part.isrs) < len(part.replicas)]
-    if behind:
+    lagging = [n for n, part in topic.partitions.items() if len(part.isrs) < len(part.replicas)]
+    if lagging:
         yield Check(
             name,
             "warn",
-            f"Partitions with a replica behind: {behind}.",
+            f"Partitions with a replica behind: {lagging}.",
             "Look at the brokers that hold them.",
         )
 
 
 def _timestamps(cluster: Cluster, topic: str) -> Iterator[Check]:
-    """Kafka's timestamps bound event times, and with them who counts as silent."""
-    found = cluster.config(topic)
-    most = found.get("message.timestamp.after.max.ms", "")
-    theirs = found.get("message.timestamp.type") == "CreateTime"
-    if theirs and most.isdecimal() and int(most) > _MOST_AHEAD_MS:
+    """Check the limit of the broker for timestamps in the future.
+
+    Kafka's timestamps bound event times, and a partition's latest event time makes keys idle.
+    """
+    config = cluster.config(topic)
+    limit = config.get("message.timestamp.after.max.ms", "")
+    is_producer_time = config.get("message.timestamp.type") == "CreateTime"
+    if is_producer_time and limit.isdecimal() and int(limit) > _MOST_AHEAD_MS:
         yield Check(
             f"topic {topic}",
             "warn",
             "The broker takes timestamps however far ahead: one producer with a wrong clock can "
-            "have all other keys of a partition taken for silent.",
+            "have all other keys of a partition taken for idle.",
             f"`kafka-configs --alter --topic {topic} --add-config "
             "message.timestamp.after.max.ms=3600000`, or message.timestamp.type=LogAppendTime.",
         )
@@ -90,23 +93,23 @@ def _timestamps(cluster: Cluster, topic: str) -> Iterator[Check]:
 def _changelog(cluster: Cluster, topic: str) -> Check:
     changelog = cluster.changelog(topic)
     name = f"changelog {changelog}"
-    wanted = cluster.counts[topic]
+    expected = cluster.counts[topic]
     if changelog not in cluster.counts:
         if cluster.embedded:
             return Check(
                 name,
                 "fail",
                 "Missing, and the embedded broker does not make topics when asked.",
-                f"Start it with `--topics {changelog}:{wanted}` beside the others.",
+                f"Start it with `--topics {changelog}:{expected}` beside the others.",
             )
         return Check(name, "ok", "Not there yet: the first start makes it.")
-    if cluster.counts[changelog] != wanted:
+    if cluster.counts[changelog] != expected:
         return Check(
             name,
             "fail",
-            f"It has {cluster.counts[changelog]} partitions, its input {topic!r} has {wanted}. A "
+            f"It has {cluster.counts[changelog]} partitions, its input {topic!r} has {expected}. A "
             "key's state would be looked for in the wrong place.",
-            "Run `ember state rebase` to say what should hold.",
+            "Run `ember state rebase` to move the keys to their new partitions.",
         )
     policy = cluster.config(changelog).get("cleanup.policy", "compact")
     if policy != "compact":
@@ -117,7 +120,7 @@ def _changelog(cluster: Cluster, topic: str) -> Check:
             f"kafka-configs.sh --alter --entity-type topics --entity-name {changelog} "
             "--add-config cleanup.policy=compact",
         )
-    return Check(name, "ok", f"{wanted} partitions, as its input.")
+    return Check(name, "ok", f"{expected} partitions, as its input.")
 
 
 def _outputs(cluster: Cluster, topic: str) -> Iterator[Check]:
@@ -144,7 +147,7 @@ def _outputs(cluster: Cluster, topic: str) -> Iterator[Check]:
 
 
 def durability(cluster: Cluster) -> Iterator[Check]:
-    """Replicas, and how many must have a record before it counts as written."""
+    """Check the replicas of inputs and changelogs, and how many must acknowledge a record."""
     if cluster.embedded:
         return
     for topic, partitions in cluster.inputs.items():
@@ -158,13 +161,13 @@ def _durability(cluster: Cluster, topic: str, partitions: int) -> Iterator[Check
     name = f"durability {topic}"
     parts = cluster.metadata.topics[topic].partitions.values()
     replicas = min((len(part.replicas) for part in parts), default=0) if partitions else 0
-    found = cluster.config(topic).get("min.insync.replicas", "")
-    insync = int(found) if found.isdecimal() else 1
+    setting = cluster.config(topic).get("min.insync.replicas", "")
+    insync = int(setting) if setting.isdecimal() else 1
     numbers = f"replication {replicas}, min.insync.replicas {insync}"
     if replicas < 2:
         detail = f"{numbers}: losing one disk loses the records."
-        mend = "Three brokers, replication 3, min.insync.replicas 2."
-        yield Check(name, "warn", detail, mend)
+        fix = "Three brokers, replication 3, min.insync.replicas 2."
+        yield Check(name, "warn", detail, fix)
     elif insync < 2:
         detail = f"{numbers}: a record that one broker has counts as written."
         yield Check(name, "warn", detail, "Set min.insync.replicas=2 on the topic.")
@@ -176,31 +179,35 @@ def _durability(cluster: Cluster, topic: str, partitions: int) -> Iterator[Check
 
 
 def transactions(cluster: Cluster) -> Iterator[Check]:
-    """Whether checkpoints can be fenced."""
-    wanted = cluster.settings.checkpoint.transactions
-    exactly = cluster.settings.checkpoint.guarantee == "exactly_once"
-    without = "State is at least once here: a zombie's late rows are not fenced."
-    if wanted == "off":
-        yield Check("transactions", "warn", f"Switched off. {without}", "checkpoint.transactions")
+    """Check that checkpoints can be fenced by transactions."""
+    setting = cluster.settings.checkpoint.transactions
+    exactly_once = cluster.settings.checkpoint.guarantee == "exactly_once"
+    consequence = "State is at least once here: a zombie's late rows are not fenced."
+    if setting == "off":
+        yield Check(
+            "transactions", "warn", f"Switched off. {consequence}", "checkpoint.transactions"
+        )
         return
-    why = "the embedded broker only pretends to have them" if cluster.embedded else _init(cluster)
-    if not why:
+    embedded = "the embedded broker only pretends to have them"
+    cause = embedded if cluster.embedded else _init_transactions(cluster)
+    if not cause:
         yield Check("transactions", "ok", "Available: checkpoints are fenced.")
-    elif wanted == "on" or exactly:
+    elif setting == "on" or exactly_once:
         yield Check(
             "transactions",
             "fail",
-            f"Not available ({why}), but the settings ask for them.",
+            f"Not available ({cause}), but the settings ask for them.",
             "Allow them for this client (ACL on transactional ids), or set "
             "checkpoint.transactions=off and guarantee=at_least_once.",
         )
     else:
-        yield Check("transactions", "warn", f"Not available ({why}). {without}")
+        yield Check("transactions", "warn", f"Not available ({cause}). {consequence}")
 
 
-def _init(cluster: Cluster) -> str:
-    """Begin a transactional producer, and give the reason why it did not work, or nothing."""
+def _init_transactions(cluster: Cluster) -> str:
+    """Start a transactional producer; return the error of the broker, or an empty string."""
     kafka = cluster.settings.kafka
+    # A new id every time: the id of a worker would fence that worker.
     name = f"{kafka.group}-doctor-{uuid.uuid4().hex[:8]}"
     try:
         producer = clients.open_producer(kafka, transactional__id=name)

@@ -1,4 +1,4 @@
-"""`ember doctor`: what is wrong, and the mend."""
+"""`ember doctor`: run all checks and print each finding with its fix."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from stream.cli.options import ClusterArgs, ClusterOptions
+from stream.cli.output import message, print_json
 from stream.errors import UserError
 from stream.settings import Settings
 from stream.tools import clients
@@ -32,22 +33,18 @@ def doctor(
     *,
     json: bool = False,
     model: Path | None = None,
-    bootstrap_servers: str | None = None,
-    config: Path | None = None,
+    cluster: ClusterArgs = ClusterOptions(),
 ) -> None:
-    """Check broker, topics, records, model and group, and say how to mend what is wrong.
+    """Check broker, topics, records, model and group, and name the fix of every problem.
 
-    Nothing is changed. Ends with 1 when something must be mended before the service can run.
+    Nothing is changed. The exit code is 1 if the service cannot run without a fix.
 
     Args:
         json: Print one JSON object: ok, and the checks.
-        model: Folder of the model bundle; default model.path.
-        bootstrap_servers: Brokers, host:port with commas between.
-        config: Settings file; default ember.toml where there is one.
+        model: Folder of the model bundle. Default: model.path.
+        cluster: Kafka cluster.
     """
-    settings = Settings.load(
-        config, kafka={"bootstrap_servers": bootstrap_servers}, model={"path": model}
-    )
+    settings = cluster.settings(model={"path": model})
     console = Console(highlight=False, soft_wrap=True)
     checks: list[Check] = []
     for check in examine(settings):
@@ -57,26 +54,27 @@ def doctor(
     failed = sum(check.status == "fail" for check in checks)
     if json:
         answer = {"ok": not failed, "checks": [check.as_json() for check in checks]}
-        sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
+        print_json(answer)
     elif failed:
-        sys.stderr.write(f"{failed} of {len(checks)} checks failed.\n")
+        message(f"{failed} of {len(checks)} checks failed.")
     if failed:
         sys.exit(1)
 
 
 def examine(settings: Settings) -> Iterator[Check]:
-    """All checks in order, each as soon as it is known."""
+    """Run all checks in order, and yield each finding at once."""
     check, channels = _model(settings)
     yield check
     try:
         metadata = clients.fetch_metadata(settings.kafka, _BROKER_SECONDS)
     except UserError as error:
-        what, _, mend = error.message.rpartition(". ")
-        yield Check("broker", "fail", f"{what}.", mend)
+        # The last sentence of an error is the fix.
+        detail, _, fix = error.message.rpartition(". ")
+        yield Check("broker", "fail", f"{detail}.", fix)
         return
     cluster = Cluster(settings, metadata)
-    for ask in CLUSTER_CHECKS:
-        yield from ask(cluster)
+    for check_cluster in CLUSTER_CHECKS:
+        yield from check_cluster(cluster)
     yield from sample(cluster, channels, int(time.time() * 1000))
 
 
@@ -85,12 +83,12 @@ def _model(settings: Settings) -> tuple[Check, Sequence[str] | None]:
 
     name = f"model {settings.model.path}"
     try:
-        found = load_model(settings)
+        model = load_model(settings)
     except (UserError, OSError) as error:
-        mend = "Train one (`ember train DATA... --out DIR`), or set model.path or --model."
-        return Check(name, "fail", str(error), mend), None
-    detail = f"{found.name} {found.version}: {len(found.channels)} channels, "
-    return Check(name, "ok", f"{detail}{len(found.keys)} keys."), found.channels
+        fix = "Train one (`ember train DATA... --out DIR`), or set model.path or --model."
+        return Check(name, "fail", str(error), fix), None
+    detail = f"{model.name} {model.version}: {len(model.channels)} channels, "
+    return Check(name, "ok", f"{detail}{len(model.keys)} keys."), model.channels
 
 
 def _line(check: Check) -> Text:
@@ -99,6 +97,6 @@ def _line(check: Check) -> Text:
     line.append(f"{mark} ", style)
     line.append(f"{check.name}: ", "bold")
     line.append(check.detail)
-    if check.mend:
-        line.append(f"\n    {check.mend}", "cyan")
+    if check.fix:
+        line.append(f"\n    {check.fix}", "cyan")
     return line

@@ -1,4 +1,4 @@
-"""What `ember doctor` finds, and the cluster it asks."""
+"""Findings of `ember doctor`, and the cluster that its checks read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.admin._resource import ResourceType
 
-from stream.kafka.config import WorkerConfig
+from stream.kafka.config import changelog_topic
 from stream.settings import Settings
 from stream.tools import clients
 
@@ -20,21 +20,28 @@ Status = Literal["ok", "warn", "fail", "skip"]
 
 @dataclass(frozen=True)
 class Check:
-    """One finding, and what to do about it."""
+    """One finding.
+
+    Attributes:
+        name: Name of the check and of the topic, changelog or model it is about.
+        status: `ok`, `warn`, `fail`, or `skip` for a check that could not run.
+        detail: Sentence about the finding.
+        fix: Sentence about the fix; empty if there is nothing to fix.
+    """
 
     name: str
     status: Status
     detail: str
-    mend: str = ""
+    fix: str = ""
 
     def as_json(self) -> dict[str, str]:
-        """For `--json`."""
+        """Return the finding for `--json`."""
         return asdict(self)
 
 
 @dataclass
 class Cluster:
-    """The cluster as it answered, and clients to ask it more."""
+    """Topics of the cluster, and an admin client for further requests."""
 
     settings: Settings
     metadata: ClusterMetadata
@@ -49,21 +56,20 @@ class Cluster:
 
     @property
     def inputs(self) -> dict[str, int]:
-        """Input topics that exist, with their partitions."""
+        """Input topics that exist, with their numbers of partitions."""
         topics = self.settings.input.topics
         return {topic: self.counts[topic] for topic in topics if topic in self.counts}
 
     def changelog(self, topic: str) -> str:
-        """Changelog of an input topic."""
-        group = self.settings.kafka.group
-        return WorkerConfig(bootstrap_servers=(), group=group, topics=(topic,)).changelog(topic)
+        """Return the changelog of an input topic."""
+        return changelog_topic(self.settings.kafka.group, topic)
 
     def config(self, topic: str) -> dict[str, str]:
-        """Settings of a topic; empty where the broker does not tell."""
+        """Return the settings of a topic; empty if the broker does not tell."""
         resource = ConfigResource(ResourceType.TOPIC, topic)
         try:
-            asked: Any = self.admin.describe_configs([resource], request_timeout=5)
-            found = asked[resource].result()
+            futures: Any = self.admin.describe_configs([resource], request_timeout=5)
+            entries = futures[resource].result()
         except KafkaException:
             return {}
-        return {name: str(entry.value) for name, entry in found.items()}
+        return {name: str(entry.value) for name, entry in entries.items()}

@@ -1,4 +1,4 @@
-"""Where the consumer group stands, for `ember doctor`."""
+"""Check of `ember doctor`: the lag of the consumer group."""
 
 from __future__ import annotations
 
@@ -6,48 +6,54 @@ from collections.abc import Iterator
 
 from confluent_kafka import KafkaException
 
-from stream.tools import clients
+from stream.tools import clients, reading
 
 from .findings import Check, Cluster
 
 
 def group(cluster: Cluster) -> Iterator[Check]:
-    """Where the consumer group stands."""
+    """Check the group's offsets against the log, and its lag."""
     kafka = cluster.settings.kafka
     members = _members(cluster)
     consumer = clients.open_consumer(kafka, kafka.group)
     try:
         for topic, partitions in cluster.inputs.items():
-            marks = clients.watermarks(consumer, topic, partitions)
-            done = clients.committed(consumer, topic, partitions)
-            yield _lag(f"group {kafka.group} on {topic}", marks, done, members)
+            watermarks = reading.watermarks(consumer, topic, partitions)
+            committed = reading.committed(consumer, topic, partitions)
+            yield _lag(f"group {kafka.group} on {topic}", watermarks, committed, members)
     finally:
         consumer.close()
 
 
 def _lag(
-    name: str, marks: list[tuple[int, int]], done: list[int | None], members: int | None
+    name: str,
+    watermarks: list[tuple[int, int]],
+    committed: list[int | None],
+    members: int | None,
 ) -> Check:
-    beyond = [n for n, at in enumerate(done) if at is not None and at > marks[n][1]]
-    if beyond:
+    offsets = [(n, offset) for n, offset in enumerate(committed) if offset is not None]
+    after_end = [n for n, offset in offsets if offset > watermarks[n][1]]
+    if after_end:
         return Check(
             name,
             "fail",
-            f"Committed beyond the end of the log in partitions {beyond}: the topic was made anew.",
-            "Run `ember state rebase` to say what should hold.",
+            f"Committed beyond the end of the log in partitions {after_end}: the topic was "
+            "recreated.",
+            "Run `ember state rebase` to accept the topic as it is now.",
         )
-    lost = [n for n, at in enumerate(done) if at is not None and at < marks[n][0]]
-    if lost:
+    before_start = [n for n, offset in offsets if offset < watermarks[n][0]]
+    if before_start:
         return Check(
             name,
             "fail",
-            f"Retention deleted records of partitions {lost} before they were read.",
+            f"Retention deleted records of partitions {before_start} before they were read.",
             "Give the topic a longer retention, or the service more workers.",
         )
-    if all(at is None for at in done):
+    if not offsets:
         return Check(name, "ok", "Has not read yet: it starts by input.start.")
     lag = sum(
-        high - (low if at is None else at) for (low, high), at in zip(marks, done, strict=True)
+        high - (low if offset is None else offset)
+        for (low, high), offset in zip(watermarks, committed, strict=True)
     )
     workers = "" if members is None else f", {members} worker{'' if members == 1 else 's'}"
     if members == 0 and lag:
@@ -56,12 +62,13 @@ def _lag(
 
 
 def _members(cluster: Cluster) -> int | None:
-    """Members of the group; None where the broker does not tell."""
+    """Return the number of members of the group; None if the broker does not tell."""
     if cluster.embedded:
         return None
     name = cluster.settings.kafka.group
     try:
-        found = cluster.admin.describe_consumer_groups([name], request_timeout=5)[name].result()
+        futures = cluster.admin.describe_consumer_groups([name], request_timeout=5)
+        description = futures[name].result()
     except KafkaException:
         return None
-    return len(found.members)
+    return len(description.members)

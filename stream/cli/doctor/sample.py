@@ -1,4 +1,4 @@
-"""What `ember doctor` finds in the newest records: keys, format, channels, clocks."""
+"""Checks of `ember doctor` on the newest records: keys, format, channels, clocks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stream.codecs import make_codec
 from stream.errors import UserError
 from stream.records import Decoded, Reason, quoted
 from stream.settings import Settings
-from stream.tools import clients
+from stream.tools import clients, reading
 
 from .findings import Check, Cluster
 
@@ -25,7 +25,7 @@ _SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """A message in the shape the codecs take."""
+    """A message with the fields that codecs read."""
 
     key: bytes | None
     value: bytes | None
@@ -36,24 +36,25 @@ class Sampled:
 
 
 def sample(cluster: Cluster, channels: Sequence[str] | None, now_ms: int) -> Iterator[Check]:
-    """Look at the newest records of every input topic.
+    """Check the newest records of every input topic.
 
     Args:
-        cluster: The cluster.
-        channels: The model's; None where it could not be loaded.
-        now_ms: This machine's clock.
+        cluster: Cluster with the input topics.
+        channels: Channels of the model; None if it could not be loaded.
+        now_ms: Clock of this machine, milliseconds since the epoch.
     """
     consumer = clients.open_consumer(cluster.settings.kafka)
     try:
         for topic, partitions in cluster.inputs.items():
             try:
-                found = clients.newest(consumer, {topic: partitions}, SAMPLE)
+                messages = reading.newest(consumer, {topic: partitions}, SAMPLE)
             except UserError as error:
-                what, _, mend = error.message.rpartition(". ")
-                yield Check(f"records of {topic}", "fail", f"{what}.", mend)
+                # The last sentence of an error is the fix.
+                detail, _, fix = error.message.rpartition(". ")
+                yield Check(f"records of {topic}", "fail", f"{detail}.", fix)
                 continue
             yield from _topic(
-                cluster.settings, topic, [_as_sampled(m) for m in found], channels, now_ms
+                cluster.settings, topic, [_as_sampled(m) for m in messages], channels, now_ms
             )
     finally:
         consumer.close()
@@ -67,14 +68,14 @@ def _topic(
     now_ms: int,
 ) -> Iterator[Check]:
     if not messages:
-        mend = "Send something, for example with `ember replay`, and ask again."
-        yield Check(f"records of {topic}", "skip", "The topic is empty.", mend)
+        fix = "Send something, for example with `ember replay`, and ask again."
+        yield Check(f"records of {topic}", "skip", "The topic is empty.", fix)
         return
     yield keys(settings, topic, messages)
     yield from clocks(topic, messages, now_ms)
     if channels is None:
-        why = "Not looked at: the model could not be loaded."
-        yield Check(f"records of {topic}", "skip", why)
+        detail = "Not looked at: the model could not be loaded."
+        yield Check(f"records of {topic}", "skip", detail)
         return
     try:
         decoded = _decode(settings, channels, messages)
@@ -88,14 +89,14 @@ def _topic(
 
 
 def keys(settings: Settings, topic: str, messages: Sequence[Sampled]) -> Check:
-    """Whether every stream key is the Kafka key, and in one partition."""
+    """Check that every stream key is the Kafka key, and in one partition only."""
     name = f"keys of {topic}"
     null = sum(message.key is None for message in messages)
-    places: dict[bytes, set[int]] = {}
+    partitions: dict[bytes, set[int]] = {}
     for message in messages:
         if message.key is not None:
-            places.setdefault(message.key, set()).add(message.partition)
-    scattered = [key for key, parts in places.items() if len(parts) > 1]
+            partitions.setdefault(message.key, set()).add(message.partition)
+    scattered = [key for key, numbers in partitions.items() if len(numbers) > 1]
     if null and not settings.input.key:
         return Check(
             name,
@@ -112,17 +113,17 @@ def keys(settings: Settings, topic: str, messages: Sequence[Sampled]) -> Check:
             "Cheaper: let the producer set the key.",
         )
     if scattered:
-        shown = ", ".join(map(quoted, scattered[:_SHOWN]))
+        names = ", ".join(map(quoted, scattered[:_SHOWN]))
         return Check(
             name,
             "fail",
-            f"Keys in more than one partition: {shown}. Each would have several states. Either "
+            f"Keys in more than one partition: {names}. Each would have several states. Either "
             "producers hash differently, or partitions were added.",
             "Use one partitioner for all producers (Kafka's default is murmur2; librdkafka needs "
             "partitioner=murmur2_random), and a new topic after adding partitions.",
         )
     return Check(
-        name, "ok", f"{len(places)} keys in {len(messages)} records, each in one partition."
+        name, "ok", f"{len(partitions)} keys in {len(messages)} records, each in one partition."
     )
 
 
@@ -139,7 +140,7 @@ def _cost(messages: Sequence[Sampled]) -> str:
 
 
 def clocks(topic: str, messages: Sequence[Sampled], now_ms: int) -> Iterator[Check]:
-    """Kafka's timestamps against this machine's clock."""
+    """Compare Kafka's timestamps with this machine's clock."""
     newest = max(message.timestamp for message in messages)
     name = f"clock of {topic}"
     if newest - now_ms > _SKEW_MS:
@@ -150,8 +151,8 @@ def clocks(topic: str, messages: Sequence[Sampled], now_ms: int) -> Iterator[Che
             "Set the clocks (NTP) of the producers or of this machine.",
         )
     elif newest <= 0:
-        mend = "Use a producer that sets it: it is what future event times are measured by."
-        yield Check(name, "warn", "The records have no Kafka timestamp.", mend)
+        fix = "Use a producer that sets it: it is what future event times are measured by."
+        yield Check(name, "warn", "The records have no Kafka timestamp.", fix)
     else:
         yield Check(
             name, "ok", f"The newest record is {max(0, now_ms - newest) / 1000:,.1f} s old."
@@ -159,7 +160,7 @@ def clocks(topic: str, messages: Sequence[Sampled], now_ms: int) -> Iterator[Che
 
 
 def records(settings: Settings, topic: str, decoded: Decoded, total: int) -> Check:
-    """Whether the codec understands them."""
+    """Check that the codec decodes the records."""
     name = f"records of {topic}"
     refused = decoded.rejected
     if not refused:
@@ -169,34 +170,34 @@ def records(settings: Settings, topic: str, decoded: Decoded, total: int) -> Che
     example = refused[-1].detail
     detail = f"{len(refused)} of the newest {total} would be refused: {reasons}. Last: {example}"
     if set(counts) == {Reason.NO_CHANNELS} and len(refused) == total:
-        mend = "This model is not for this topic: set model.path, or train one on its records."
+        fix = "This model is not for this topic: set model.path, or train one on its records."
     else:
-        mend = "Check input.codec, input.time, input.time_unit, input.key against a record."
-    return Check(name, "fail" if len(refused) == total else "warn", detail, mend)
+        fix = "Check input.codec, input.time, input.time_unit, input.key against a record."
+    return Check(name, "fail" if len(refused) == total else "warn", detail, fix)
 
 
 def future(
     settings: Settings, topic: str, decoded: Decoded, messages: Sequence[Sampled]
 ) -> Iterator[Check]:
-    """Event times further ahead of Kafka's than is accepted."""
+    """Check for event times further ahead of Kafka's than input.future_seconds."""
     if not len(decoded):
         return
     stamps = np.array([message.timestamp for message in messages], np.int64)
-    ahead = (decoded.time_us // 1000 - stamps[decoded.message]) / 1000
+    ahead_seconds = (decoded.time_us // 1000 - stamps[decoded.message]) / 1000
     limit = settings.input.future_seconds
-    count = int((ahead > limit).sum())
+    count = int((ahead_seconds > limit).sum())
     if count:
         yield Check(
             f"event times of {topic}",
             "fail" if count == len(decoded) else "warn",
-            f"{count} of {len(decoded)} samples are up to {float(ahead.max()):,.0f} s ahead of "
-            "their Kafka timestamp: they would be refused.",
+            f"{count} of {len(decoded)} samples are up to {float(ahead_seconds.max()):,.0f} s "
+            "ahead of their Kafka timestamp: they would be refused.",
             "Check input.time_unit and the producers' clocks, or raise input.future_seconds.",
         )
 
 
 def fit(topic: str, decoded: Decoded, channels: Sequence[str]) -> Check:
-    """Which of the model's channels the records have."""
+    """Check that the records have the channels of the model."""
     name = f"channels of {topic}"
     missing = [
         channel
@@ -205,12 +206,12 @@ def fit(topic: str, decoded: Decoded, channels: Sequence[str]) -> Check:
     ]
     if not missing:
         return Check(name, "ok", f"All {len(channels)} channels of the model occur.")
-    more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+    rest = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
     return Check(
         name,
         "warn",
         f"{len(missing)} of the model's {len(channels)} channels are in none of the newest "
-        f"records: {', '.join(missing[:_SHOWN])}{more}.",
+        f"records: {', '.join(missing[:_SHOWN])}{rest}.",
         "They count as missing. Map names with [input.fields], or train without them (--drop).",
     )
 
@@ -223,7 +224,7 @@ def _decode(settings: Settings, channels: Sequence[str], messages: Sequence[Samp
 
 def _as_sampled(message: Message) -> Sampled:
     headers: Any = message.headers() or ()
-    _, partition = clients.place(message)
+    _, partition = reading.partition_of(message)
     return Sampled(
         message.key(),
         message.value(),

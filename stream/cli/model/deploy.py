@@ -1,7 +1,7 @@
-"""`ember model deploy`, `rollback` and `reload`: another bundle in the service's place, and back.
+"""`ember model deploy | rollback | reload`: change the bundle of a running service, and back.
 
-The bundle of `model.path` is the truth, also for a worker that starts: these commands change its
-two files and then tell the workers.
+The bundle in `model.path` is the one in service, also for a worker that starts later: these
+commands change its files and then ask the workers to reload.
 """
 
 from __future__ import annotations
@@ -15,36 +15,38 @@ from typing import Any
 
 from ember_core.serialize import ARRAYS_FILE, CARD_FILE
 from stream.bundles import SIGNATURE_FILE
+from stream.cli.options import WorkerArgs, WorkerOptions
+from stream.cli.output import message
 from stream.configure import load_model
 from stream.errors import UserError
 from stream.settings import Settings
-from stream.tools.workers_http import THE_ONE_HERE, ToWorkers, WorkerOptions, ask
+from stream.tools.workers_http import request_worker
 
 from .diff import compare
 
 _SHOWN_CHANNELS = 5
 
 
-def deploy(bundle: Path, /, *, force: bool = False, options: ToWorkers = THE_ONE_HERE) -> int:
-    """Put a bundle in the place of the service's, and let the workers take it over.
+def deploy(bundle: Path, /, *, force: bool = False, options: WorkerArgs = WorkerOptions()) -> int:
+    """Replace the bundle of the service, and let the workers switch to it.
 
-    The bundle before is kept beside it (`<model.path>.previous`) for `ember model rollback`.
-    Workers take it over at one input offset per partition, without a restart; a key stays without
-    events for a short while.
+    The old bundle is kept beside it (`<model.path>.previous`) for `ember model rollback`. Workers
+    switch at one input offset per partition, without a restart; a key has no events for a short
+    while.
 
     Args:
-        bundle: Folder of the bundle.
-        force: Also where it has no channel in common with the service's.
-        options: The workers to tell.
+        bundle: Folder of the new bundle.
+        force: Deploy even if no channel is in both bundles.
+        options: Workers to reload.
     """
     settings = Settings.load(options.config)
     home = _home(settings)
     new = load_model(settings, bundle)
-    found: dict[str, Any] = {"deployed": new.sha256, "before": None}
+    result: dict[str, Any] = {"deployed": new.sha256, "before": None}
     if (home / CARD_FILE).exists():
         old = load_model(settings, home)
-        found["before"] = old.sha256
-        found["state"] = compare(old, new)["state"]
+        result["before"] = old.sha256
+        result["state"] = compare(old, new)["state"]
         if old.sha256 == new.sha256:
             raise UserError(f"The service's bundle in {str(home)!r} is this one already.")
         if not force and not set(old.channels) & set(new.channels):
@@ -55,43 +57,43 @@ def deploy(bundle: Path, /, *, force: bool = False, options: ToWorkers = THE_ONE
             )
         _copy(home, _previous(home))
     _copy(bundle, home)
-    return _tell(settings, found, options)
+    return _reload_workers(settings, result, options)
 
 
-def rollback(*, options: ToWorkers = THE_ONE_HERE) -> int:
-    """Take the bundle before the last deploy back; twice is where it began.
+def rollback(*, options: WorkerArgs = WorkerOptions()) -> int:
+    """Restore the bundle before the last deploy; a second rollback undoes the first.
 
     Args:
-        options: The workers to tell.
+        options: Workers to reload.
     """
     settings = Settings.load(options.config)
     home = _home(settings)
     previous = _previous(home)
     if not (previous / CARD_FILE).exists():
         raise UserError(
-            f"There is nothing to go back to. Expected the bundle of before in {str(previous)!r}, "
+            f"There is nothing to go back to. Expected the previous bundle in {str(previous)!r}, "
             "where `ember model deploy` leaves it."
         )
     new, old = load_model(settings, previous), load_model(settings, home)
-    aside = home.with_name(home.name + ".aside")
-    _copy(home, aside)
+    temporary = home.with_name(home.name + ".aside")
+    _copy(home, temporary)
     _copy(previous, home)
-    _copy(aside, previous)
-    shutil.rmtree(aside)
-    found = {"deployed": new.sha256, "before": old.sha256, "state": compare(old, new)["state"]}
-    return _tell(settings, found, options)
+    _copy(temporary, previous)
+    shutil.rmtree(temporary)
+    result = {"deployed": new.sha256, "before": old.sha256, "state": compare(old, new)["state"]}
+    return _reload_workers(settings, result, options)
 
 
-def reload(*, options: ToWorkers = THE_ONE_HERE) -> int:
-    """Let running workers read settings and model again, as SIGHUP does.
+def reload(*, options: WorkerArgs = WorkerOptions()) -> int:
+    """Let running workers reload settings and model, as SIGHUP does.
 
-    Taken over are the model, its thresholds (`alerts`, warm-ups, `window.max_gap`) and the
-    candidate; whatever else changed is named and waits for a restart.
+    They switch to the new model, thresholds (`alerts`, warm-ups, `window.max_gap`) and candidate;
+    other changed settings are named and need a restart.
 
     Args:
-        options: The workers to tell.
+        options: Workers to reload.
     """
-    return _tell(Settings.load(options.config), {}, options)
+    return _reload_workers(Settings.load(options.config), {}, options)
 
 
 def _home(settings: Settings) -> Path:
@@ -106,8 +108,8 @@ def _home(settings: Settings) -> Path:
 
 
 def _some(channels: Sequence[str]) -> str:
-    more = ", ..." if len(channels) > _SHOWN_CHANNELS else ""
-    return ", ".join(channels[:_SHOWN_CHANNELS]) + more
+    rest = ", ..." if len(channels) > _SHOWN_CHANNELS else ""
+    return ", ".join(channels[:_SHOWN_CHANNELS]) + rest
 
 
 def _previous(home: Path) -> Path:
@@ -115,7 +117,7 @@ def _previous(home: Path) -> Path:
 
 
 def _copy(bundle: Path, to: Path) -> None:
-    """Both files, each in one stroke, the card last: between the two a reader finds a mismatch."""
+    """Replace the files one by one, the card last: a reader in between finds a wrong digest."""
     to.mkdir(parents=True, exist_ok=True)
     for name in (SIGNATURE_FILE, ARRAYS_FILE, CARD_FILE):
         if name == SIGNATURE_FILE and not (bundle / name).exists():
@@ -126,28 +128,25 @@ def _copy(bundle: Path, to: Path) -> None:
         new.replace(to / name)
 
 
-def _tell(settings: Settings, found: dict[str, Any], options: WorkerOptions) -> int:
-    """Ask the workers to reload, and say what came of it."""
+def _reload_workers(settings: Settings, result: dict[str, Any], options: WorkerOptions) -> int:
+    """Ask the workers to reload, print their answers, and return the exit code."""
     answers = {
-        address: ask(f"{address}/reload", settings, method="POST")
+        address: request_worker(f"{address}/reload", settings, method="POST")
         for address in options.urls(settings)
     }
     failed = [a for a in answers.values() if a.get("result") not in ("applied", "unchanged")]
     if options.json:
-        sys.stdout.write(json.dumps({**found, "workers": answers}) + "\n")
+        sys.stdout.write(json.dumps({**result, "workers": answers}) + "\n")
         return 1 if failed else 0
-    if found:
-        before = (found["before"] or "nothing")[:12]
-        print(f"{settings.model.path} holds {found['deployed'][:12]}, before {before}.")
-        if found.get("state"):
-            print(f"A key keeps: {found['state']}.")
+    if result:
+        old = (result["before"] or "nothing")[:12]
+        print(f"{settings.model.path} holds {result['deployed'][:12]}, before {old}.")
+        if result.get("state"):
+            print(f"A key keeps: {result['state']}.")
     for address, answer in answers.items():
         print(f"{address}: {answer['detail']}")
         for name in answer.get("needs_restart", ()):
             print(f"{address}: {name} has changed too, and waits for a restart.")
     if failed:
-        print(
-            "Those workers were not reached or refused; send them SIGHUP, or restart them.",
-            file=sys.stderr,
-        )
+        message("Those workers were not reached or refused; send them SIGHUP, or restart them.")
     return 1 if failed else 0

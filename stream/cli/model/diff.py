@@ -1,4 +1,4 @@
-"""`ember model diff`: what differs between two bundles."""
+"""`ember model diff`: the differences between two bundles."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ember_core.pipeline import FleetModel
-from stream.cli.lines import clean
-from stream.cli.named import print_named
+from stream.cli.options import SettingsArgs, SettingsOptions
+from stream.cli.output import clean, print_fields, shortened
 from stream.configure import load_model
 from stream.engine import model_version_of
 from stream.records import text_of
@@ -20,33 +20,44 @@ from stream.settings import Settings
 _SHOWN = 12  # weights and names on a terminal
 
 
-def diff(before: Path, after: Path, /, *, json: bool = False, config: Path | None = None) -> None:
-    """Say what differs between two bundles: channels, shape, thresholds, weights, known keys.
+def diff(
+    before: Path,
+    after: Path,
+    /,
+    *,
+    json: bool = False,
+    source: SettingsArgs = SettingsOptions(),
+) -> None:
+    """Print the differences of two bundles: channels, shape, thresholds, weights, known keys.
 
-    Thresholds are those the service would use: the bundles', under the settings.
+    Thresholds are those the service would use: the settings come before the bundle.
 
     Args:
-        before: Folder of the one.
-        after: Folder of the other.
+        before: Folder of the first bundle.
+        after: Folder of the second bundle.
         json: Print one JSON object.
-        config: Settings file; default ember.toml where there is one.
+        source: Settings file.
     """
-    settings = Settings.load(config)
-    found = compare(load_model(settings, before), load_model(settings, after))
+    settings = Settings.load(source.config)
+    differences = compare(load_model(settings, before), load_model(settings, after))
     if json:
-        sys.stdout.write(json_.dumps(found) + "\n")
+        sys.stdout.write(json_.dumps(differences) + "\n")
     else:
-        print_named(_lines(found))
+        print_fields(_lines(differences))
 
 
 def compare(before: FleetModel, after: FleetModel) -> dict[str, Any]:
-    """All differences, as JSON values.
+    """Return all differences as JSON values.
+
+    Args:
+        before: First model.
+        after: Second model.
 
     Returns:
-        `same`: the two judge alike. `model`, `config`, `thresholds`, `tail`, `training`: name to
-        the two values. `channels`, `keys`: what was `added` and `removed`. `weights`: name to the
-        distance, in norms of the one before; None where the shapes differ. `state`: what a key
-        keeps when the one follows the other.
+        `same`: True if both score alike. `model`, `config`, `thresholds`, `tail`, `training`: both
+        values by name. `channels`, `keys`: names `added` and `removed`. `weights`: distance by
+        name, relative to the norm of the first; None for different shapes. `state`: the part of its
+        state that a key keeps if the second model follows the first.
     """
     a, b = before.pipeline, after.pipeline
     same_channels = before.channels == after.channels
@@ -80,7 +91,7 @@ def _named(model: FleetModel) -> dict[str, Any]:
 
 
 def _shape(model: FleetModel) -> dict[str, Any]:
-    """What training fixed: the rest of the config is thresholds and channels."""
+    """Return the part of the config that training fixed: all but thresholds and channels."""
     free = {"channels", *model_version_of(model).thresholds}
     return {k: v for k, v in model.pipeline.config.as_json().items() if k not in free}
 
@@ -97,50 +108,53 @@ def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, list[An
 
 def _sets(before: Any, after: Any) -> dict[str, Any]:
     old, new = list(before), list(after)
-    known, now = set(old), set(new)
+    old_names, new_names = set(old), set(new)
     return {
-        "added": [name for name in new if name not in known],
-        "removed": [name for name in old if name not in now],
+        "added": [name for name in new if name not in old_names],
+        "removed": [name for name in old if name not in new_names],
     }
 
 
 def _distances(before: dict[str, Any], after: dict[str, Any]) -> dict[str, float | None]:
-    """Relative distance of every array of weights that differs."""
-    found: dict[str, float | None] = {}
+    """Return the relative distance of every array of weights that differs."""
+    distances: dict[str, float | None] = {}
     for name in dict.fromkeys((*before, *after)):
         x, y = (np.asarray(w.get(name, np.nan), dtype=np.float64) for w in (before, after))
         if x.shape != y.shape or name not in before or name not in after:
-            found[name] = None
+            distances[name] = None
         elif not np.array_equal(x, y):
             size = float(np.linalg.norm(x))
-            found[name] = float(np.linalg.norm(y - x)) / size if size else float("inf")
-    return found
+            distances[name] = float(np.linalg.norm(y - x)) / size if size else float("inf")
+    return distances
 
 
-def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
-    if found["same"]:
+def _lines(differences: dict[str, Any]) -> list[tuple[str, str]]:
+    if differences["same"]:
         return [("same", "the two judge alike")]
     lines = []
     for part in ("model", "config", "thresholds", "tail", "training"):
         lines += [
-            (name, f"{_value(old)} -> {_value(new)}") for name, (old, new) in found[part].items()
+            (name, f"{_value(old)} -> {_value(new)}")
+            for name, (old, new) in differences[part].items()
         ]
     for part in ("channels", "keys"):
-        for how in ("added", "removed"):
-            names = found[part][how]
+        for change in ("added", "removed"):
+            names = differences[part][change]
             if names:
-                more = f", and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-                shown = ", ".join(clean(name) for name in names[:_SHOWN])
-                lines.append((f"{part} {how}", f"{len(names):,}: {shown}{more}"))
-    if found["channels"]["reordered"]:
+                text = f"{len(names):,}: {shortened(names, _SHOWN)}"
+                lines.append((f"{part} {change}", text))
+    if differences["channels"]["reordered"]:
         lines.append(("channels", "the same, in another order"))
-    weights = sorted(found["weights"].items(), key=lambda w: -(w[1] if w[1] is not None else 1e300))
+    # Largest distance first; arrays of another shape before all others.
+    weights = sorted(
+        differences["weights"].items(), key=lambda w: -(w[1] if w[1] is not None else 1e300)
+    )
     for name, distance in weights[:_SHOWN]:
         text = "another shape" if distance is None else f"{distance:.3g} of its norm away"
         lines.append((name, text))
     if len(weights) > _SHOWN:
         lines.append(("", f"and {len(weights) - _SHOWN:,} more weights"))
-    return [*lines, ("a key keeps", found["state"])]
+    return [*lines, ("a key keeps", differences["state"])]
 
 
 def _value(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""`ember model import`: an RBM of the older pipeline as a bundle."""
+"""`ember model import`: convert an RBM of the older pipeline to a bundle."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from ember_core.models import read_original, save_detector
 def import_(
     old: Path, /, *, out: Annotated[Path, Parameter(name="--out")], json: bool = False
 ) -> None:
-    """Read what the older pipeline's OptimizedRBM.save (.npy) or save_rbm (JSON) wrote.
+    """Convert a file of the older pipeline: OptimizedRBM.save (.npy) or save_rbm (JSON).
 
     The bundle holds a detector: ember_core.models.load_detector reads it. Its threshold of the
     reconstruction error is the old one; that of the free energy was on the wrong tail and has to
-    be found anew (ember_core.training.set_thresholds).
+    be set again (ember_core.training.set_thresholds).
 
     Args:
-        old: The file.
-        out: Folder of the bundle; made where it is not there.
-        json: Print what was found as one JSON object.
+        old: File of the older pipeline.
+        out: Folder of the bundle; created if it does not exist.
+        json: Print the summary as one JSON object.
     """
     detector, training = read_original(old)
     save_detector(detector, out, name=old.stem, report=training)
-    found = {
+    summary = {
         "bundle": str(out),
         "visible_units": detector.rbm.n_visible,
         "hidden_units": detector.rbm.n_hidden,
@@ -37,7 +37,7 @@ def import_(
         "training": training,
     }
     if json:
-        sys.stdout.write(json_.dumps(found) + "\n")
+        sys.stdout.write(json_.dumps(summary) + "\n")
     else:
         console = Console(highlight=False, soft_wrap=True, markup=False)
         console.print(f"{detector.summary()}\nwritten to {out}")

@@ -1,4 +1,4 @@
-"""`ember model shadow`: the candidate of `model.shadow` beside the model in service."""
+"""`ember model shadow`: comparison of the candidate, `model.shadow`, with the model in service."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import math
 import sys
 from typing import Any
 
-from stream.cli.lines import clean
-from stream.cli.named import print_named
+from stream.cli.options import WorkerArgs, WorkerOptions
+from stream.cli.output import clean, print_fields
 from stream.engine import EDGES, Comparison
 from stream.errors import UserError
 from stream.records import rfc3339
 from stream.settings import Settings
-from stream.tools.workers_http import THE_ONE_HERE, ToWorkers, ask
+from stream.tools.workers_http import request_worker
 
 
-def shadow(*, options: ToWorkers = THE_ONE_HERE) -> None:
+def shadow(*, options: WorkerArgs = WorkerOptions()) -> None:
     """Compare the candidate with the model in service, over all records since it was set.
 
     Args:
-        options: The workers to ask.
+        options: Workers to ask.
     """
     settings = Settings.load(options.config)
-    whole, names = Comparison(), set()
+    total, names = Comparison(), set()
     for address in options.urls(settings):
-        found = ask(f"{address}/shadow", settings)
-        if "candidate" not in found:
-            raise UserError(f"{address} compares nothing. {found.get('detail', '')}")
-        names.add((found.pop("live"), found.pop("candidate")))
-        whole.merge(Comparison(**found))
+        answer = request_worker(f"{address}/shadow", settings)
+        if "candidate" not in answer:
+            raise UserError(f"{address} compares nothing. {answer.get('detail', '')}")
+        names.add((answer.pop("live"), answer.pop("candidate")))
+        total.merge(Comparison(**answer))
     if len(names) > 1:
         raise UserError(
             "The workers compare different models. Expected one pair. Received: "
@@ -38,55 +38,64 @@ def shadow(*, options: ToWorkers = THE_ONE_HERE) -> None:
         )
     ((live, candidate),) = names
     if options.json:
-        correlation = whole.correlation
-        more = {"correlation": None if math.isnan(correlation) else correlation}
-        about = {"live": live, "candidate": candidate}
-        sys.stdout.write(json.dumps(about | whole.body() | more) + "\n")
+        correlation = total.correlation
+        report: dict[str, Any] = {"live": live, "candidate": candidate} | total.body()
+        report["correlation"] = None if math.isnan(correlation) else correlation  # no NaN in JSON
+        sys.stdout.write(json.dumps(report) + "\n")
         return
-    print_named(lines(live, candidate, whole))
+    print_fields(lines(live, candidate, total))
 
 
-def lines(live: str, candidate: str, found: Comparison) -> list[tuple[str, str]]:
-    """The report, for people."""
-    said: list[tuple[str, str]] = [("live", live[:12]), ("candidate", candidate[:12])]
-    if found.failed:
-        said.append(("FAILED", f"the candidate was given up: {clean(found.failed)}"))
-    said.append(
+def lines(live: str, candidate: str, comparison: Comparison) -> list[tuple[str, str]]:
+    """Return the report for people, as names and values.
+
+    Args:
+        live: Digest of the model in service.
+        candidate: Digest of the candidate.
+        comparison: Comparison of both.
+    """
+    report: list[tuple[str, str]] = [("live", live[:12]), ("candidate", candidate[:12])]
+    if comparison.failed:
+        report.append(("FAILED", f"the candidate was given up: {clean(comparison.failed)}"))
+    report.append(
         (
             "rows",
             (
-                f"{found.rows:,} scored by both, {found.only_live:,} only by the live model, "
-                f"{found.only_candidate:,} only by the candidate"
+                f"{comparison.rows:,} scored by both, {comparison.only_live:,} only by the live "
+                f"model, {comparison.only_candidate:,} only by the candidate"
             ),
         )
     )
-    if not found.rows:
-        return said
-    for name, counts in (("anomalies", found.anomalies), ("rows in episodes", found.firing)):
-        said.append((name, _counts(counts)))
-    triggers = found.triggers
-    said.append(("firings", f"{triggers['live']:,} live, {triggers['candidate']:,} candidate"))
-    mean = [total / found.rows for total in found.sums[:2]]
-    said.append(
+    if not comparison.rows:
+        return report
+    for name, counts in (
+        ("anomalies", comparison.anomalies),
+        ("rows in episodes", comparison.firing),
+    ):
+        report.append((name, _counts(counts)))
+    triggers = comparison.triggers
+    report.append(("firings", f"{triggers['live']:,} live, {triggers['candidate']:,} candidate"))
+    mean = [total / comparison.rows for total in comparison.sums[:2]]
+    report.append(
         (
             "severity",
             (
                 f"mean {mean[0]:.3f} live, {mean[1]:.3f} candidate; correlation "
-                f"{found.correlation:.3f}"
+                f"{comparison.correlation:.3f}"
             ),
         )
     )
     edges = [f"up to {edge:g}" for edge in EDGES] + ["more"]
     shares = [
-        f"{edge}: {number / found.rows:.1%}"
-        for edge, number in zip(edges, found.apart, strict=True)
+        f"{edge}: {number / comparison.rows:.1%}"
+        for edge, number in zip(edges, comparison.apart, strict=True)
         if number
     ]
-    said.append(("apart by", ", ".join(shares)))
-    for distance, key, time_us, x, y in found.furthest:
-        where = f"{clean(key)} at {rfc3339(time_us)}"
-        said.append(("", f"{distance:.2f} apart: {where}, {x:.2f} live, {y:.2f} candidate"))
-    return said
+    report.append(("apart by", ", ".join(shares)))
+    for distance, key, time_us, x, y in comparison.furthest:
+        row = f"{clean(key)} at {rfc3339(time_us)}"
+        report.append(("", f"{distance:.2f} apart: {row}, {x:.2f} live, {y:.2f} candidate"))
+    return report
 
 
 def _counts(counts: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""`ember model show`: what a bundle is, without running it."""
+"""`ember model show`: the card of a bundle, without running it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ember_core.distribution import NAME
 from ember_core.models import DETECTOR, load_detector
 from ember_core.pipeline import FleetModel
 from ember_core.serialize import ARRAYS_FILE, load_bundle
-from stream.cli.lines import clean
-from stream.cli.named import print_named
+from stream.cli.options import SettingsArgs, SettingsOptions
+from stream.cli.output import print_fields, shortened
 from stream.configure import engine_settings, load_model
 from stream.engine import Engine
 from stream.records import text_of
@@ -24,44 +24,46 @@ from stream.settings import Settings
 _SHOWN = 12  # names of channels and keys on a terminal
 
 
-def show(directory: Path, /, *, json: bool = False, config: Path | None = None) -> None:
-    """Print the card of a model bundle: what it reads, when it speaks, what training found.
+def show(
+    directory: Path, /, *, json: bool = False, source: SettingsArgs = SettingsOptions()
+) -> None:
+    """Print the card of a model bundle: its channels, thresholds and figures of training.
 
-    Thresholds are those the service would use: the bundle's, under the settings.
+    Thresholds are those the service would use: the settings come before the bundle.
 
     Args:
         directory: Folder of the bundle.
         json: Print the card as one JSON object, with all keys.
-        config: Settings file; default ember.toml where there is one.
+        source: Settings file.
     """
     _, stored = load_bundle(directory)
     if stored.get("kind") == DETECTOR:
         detector = load_detector(directory)
-        about = {"kind": DETECTOR, "name": stored["name"], "training": stored["report"]}
-        text = json_.dumps(about | detector.get_config()) if json else detector.summary()
+        head = {"kind": DETECTOR, "name": stored["name"], "training": stored["report"]}
+        text = json_.dumps(head | detector.get_config()) if json else detector.summary()
         sys.stdout.write(text + "\n")
         return
-    settings = Settings.load(config)
+    settings = Settings.load(source.config)
     model = load_model(settings, directory)
-    found = card(model, directory, settings)
+    values = card(model, directory, settings)
     if json:
-        sys.stdout.write(json_.dumps(found) + "\n")
+        sys.stdout.write(json_.dumps(values) + "\n")
     else:
-        print_named(_lines(found))
+        print_fields(_lines(values))
 
 
 def card(model: FleetModel, directory: Path, settings: Settings) -> dict[str, Any]:
-    """All that is to be said of a bundle, as JSON values.
+    """Return the card of a bundle as JSON values.
 
     Args:
-        model: The bundle, read and configured.
-        directory: Its folder.
-        settings: Window and state, which decide how large a key's row is.
+        model: Model of the bundle, with the settings applied.
+        directory: Folder of the bundle.
+        settings: Sections `window` and `state`, which decide the size of a row.
     """
     _, stored = load_bundle(directory)
     pipeline = model.pipeline
     window, limits = engine_settings(settings)
-    # One row is enough to ask for its size.
+    # A table of one key is enough to know the size of a row.
     row_bytes = Engine(model, window, replace(limits, max_keys=1)).row_bytes
     parameters = sum(int(np.asarray(v).size) for v in pipeline.state_dict().values())
     return {
@@ -86,27 +88,27 @@ def card(model: FleetModel, directory: Path, settings: Settings) -> dict[str, An
     }
 
 
-def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
-    """What a person asks, in the order of asking."""
-    config, limits, training = found["config"], found["thresholds"], found["training"]
+def _lines(values: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the card for people, as names and values."""
+    config, limits, training = values["config"], values["thresholds"], values["training"]
     lines = [
-        ("model", f"{found['name']}, version {found['version']}"),
-        ("sha256", found["sha256"]),
+        ("model", f"{values['name']}, version {values['version']}"),
+        ("sha256", values["sha256"]),
         (
             "written by",
-            f"{NAME} {found['library_version']}, format {found['format_version']}",
+            f"{NAME} {values['library_version']}, format {values['format_version']}",
         ),
         (
             "size",
-            f"{found['parameters']:,} numbers in the weights, {found['bytes']:,} bytes on disk",
+            f"{values['parameters']:,} numbers in the weights, {values['bytes']:,} bytes on disk",
         ),
-        ("channels", _names(found["channels"])),
-        ("keys", _names(found["keys"]) + "; any other key warms up on its own rows"),
+        ("channels", _names(values["channels"])),
+        ("keys", _names(values["keys"]) + "; any other key warms up on its own rows"),
         ("features", _features(config)),
         (
             "networks",
             (
-                f"{config['hidden']} liquid neurons; RBM of {found['visible_units']} visible and "
+                f"{config['hidden']} liquid neurons; RBM of {values['visible_units']} visible and "
                 f"{config['rbm_hidden']} hidden units"
             ),
         ),
@@ -126,7 +128,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
                 f"{config['warmup_alarm']:,}"
             ),
         ),
-        ("memory", f"{found['row_bytes']:,} bytes per key"),
+        ("memory", f"{values['row_bytes']:,} bytes per key"),
     ]
     return lines + _training(training)
 
@@ -144,12 +146,12 @@ def _features(config: dict[str, Any]) -> str:
 
 
 def _training(report: dict[str, Any]) -> list[tuple[str, str]]:
-    """Figures of training, those that are there: other trainers may say less."""
+    """Return the figures of training that the bundle has; other trainers may write fewer."""
     lines = []
     if "rows" in report:
         skipped = report.get("skipped_keys") or 0
-        more = f"; {skipped:,} keys were too short" if skipped else ""
-        lines.append(("trained on", f"{report['rows']:,} rows of {report['keys']:,} keys{more}"))
+        note = f"; {skipped:,} keys were too short" if skipped else ""
+        lines.append(("trained on", f"{report['rows']:,} rows of {report['keys']:,} keys{note}"))
     if "digest" in report:
         lines.append(("data digest", str(report["digest"])))
     quantiles = report.get("score_quantiles")
@@ -160,7 +162,5 @@ def _training(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _names(names: list[str]) -> str:
-    """The number, and the first of them, without control characters."""
-    shown = ", ".join(clean(name) for name in names[:_SHOWN])
-    more = f", and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return f"{len(names):,}: {shown}{more}" if names else "none"
+    """Return the number of names, and the first of them."""
+    return f"{len(names):,}: {shortened(names, _SHOWN)}" if names else "none"

@@ -1,4 +1,4 @@
-"""`ember model sign` and `verify`: who stands for a bundle."""
+"""`ember model sign | verify`: signatures of bundles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stream import bundles
 
 
 def sign(bundle: Path, /, *, key: Path) -> None:
-    """Sign a bundle: writes model.sig beside its files.
+    """Sign a bundle: write model.sig beside its files.
 
     Args:
         bundle: Folder of the bundle.
@@ -20,12 +20,12 @@ def sign(bundle: Path, /, *, key: Path) -> None:
 
 
 def verify(bundle: Path, /, *, public_key: Path, sha256: str = "") -> None:
-    """Check a bundle's signature, as the service does where model.public_key is set.
+    """Check a bundle's signature, as the service does if model.public_key is set.
 
     Args:
         bundle: Folder of the bundle.
         public_key: PEM file of the public key (`openssl pkey -in KEY -pubout`).
-        sha256: Digest it must have too.
+        sha256: Digest that the bundle must have.
     """
     bundles.check(bundle, sha256, public_key)
     print(f"{bundle_digest(bundle)} is signed with this key.")

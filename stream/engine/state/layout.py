@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.pipeline import StateField
+from ember_core.pipeline import Role, StateField
 
 LAYOUT_VERSION = 1
 TOP = 3  # channels an open episode remembers of its peak
@@ -68,33 +68,39 @@ class WindowSpec:
 
 def engine_fields(channels: int, window: WindowSpec) -> tuple[StateField, ...]:
     """Fields the engine adds to those of the pipeline."""
+    position, measured = Role.POSITION, Role.MEASURED
+    seen = "the partition's clock when the key last sent, microseconds"
+    silent = "event time from which it counts as silent"
+    began = "event time the open episode began, microseconds"
     fields = [
         StateField("layout", "<u2", (), "version of this layout"),
-        StateField("stale", "<u1", (), "1 while the key counts as silent, 2: unsent"),
+        StateField("stale", "<u1", (), "1 while the key counts as silent, 2: unsent", position),
         StateField("model", "<u8", (), "first 8 bytes of the model's SHA-256"),
-        StateField("offset", "<i8", (), "highest source offset absorbed"),
-        StateField("seq", "<i8", (), "count of scored rows, row_seq"),
-        StateField("late", "<i8", (), "count of late samples"),
-        StateField("seen", "<i8", (), "the partition's clock when the key last sent, microseconds"),
-        StateField("stale_since", "<i8", (), "event time from which it counts as silent"),
-        StateField("episode_start", "<i8", (), "event time the open episode began, microseconds"),
-        StateField("episode_rows", "<i8", (), "rows of the open episode"),
-        StateField("peak_severity", "<f4", (), "largest severity of the open episode"),
-        StateField("peak_score", "<f4", (), "score of that row"),
-        StateField("peak_channel", "<i2", (TOP,), "its top channels, -1 for none"),
-        StateField("peak_share", "<f4", (TOP,), "their shares"),
-        StateField("peak_value", "<f8", (TOP,), "their values, NaN where missing"),
-        StateField("peak_expected", "<f8", (TOP,), "what was expected of them"),
+        StateField("offset", "<i8", (), "highest source offset absorbed", position),
+        StateField("seq", "<i8", (), "count of scored rows, row_seq", position),
+        StateField("late", "<i8", (), "count of late samples", position),
+        StateField("seen", "<i8", (), seen, position),
+        StateField("stale_since", "<i8", (), silent, position),
+        StateField("episode_start", "<i8", (), began, measured),
+        StateField("episode_rows", "<i8", (), "rows of the open episode", measured),
+        StateField("peak_severity", "<f4", (), "largest severity of the open episode", measured),
+        StateField("peak_score", "<f4", (), "score of that row", measured),
+        StateField("peak_channel", "<i2", (TOP,), "its top channels, -1 for none", measured),
+        StateField("peak_share", "<f4", (TOP,), "their shares", measured),
+        StateField("peak_value", "<f8", (TOP,), "their values, NaN where missing", measured),
+        StateField("peak_expected", "<f8", (TOP,), "what was expected of them", measured),
     ]
     if window.open_windows:
-        o = window.open_windows
+        o, c = window.open_windows, channels
+        largest = "the key's largest event time, microseconds"
+        value = "running aggregate of each channel"
         fields += [
-            StateField("max_time", "<i8", (), "the key's largest event time, microseconds"),
-            StateField("window_start", "<i8", (o,), "start of each open interval"),
-            StateField("window_open", "<u1", (o,), "1 where an interval is open"),
-            StateField("window_value", "<f8", (o, channels), "running aggregate of each channel"),
-            StateField("window_count", "<u4", (o, channels), "samples in it"),
-            StateField("window_time", "<i8", (o, channels), "event time of the last sample"),
+            StateField("max_time", "<i8", (), largest, measured),
+            StateField("window_start", "<i8", (o,), "start of each open interval", measured),
+            StateField("window_open", "<u1", (o,), "1 where an interval is open", measured),
+            StateField("window_value", "<f8", (o, c), value, measured),
+            StateField("window_count", "<u4", (o, c), "samples in it", measured),
+            StateField("window_time", "<i8", (o, c), "event time of the last sample", measured),
         ]
     return tuple(fields)
 

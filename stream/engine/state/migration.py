@@ -14,16 +14,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ember_core.pipeline import Role, names_with
+
 from .layout import LAYOUT_VERSION, RowLayout, dtype_of
 from .meta import MetaRow
 from .model_version import FormerModel
 
 HEAD_BYTES = 32
 """Bytes of the header, equal in every layout: layout, stale, model, offset, last_time."""
-_PLACE = frozenset(
-    {"offset", "seq", "late", "seen", "stale", "stale_since", "last_time", "interval"}
-)
-"""Fields kept under any model: the place of the key in the log, not its behaviour."""
 
 
 class Description(NamedTuple):
@@ -71,7 +69,6 @@ class RowMigrator:
         layout: Current layout.
         mark: Mark of the current model.
         channels: Channels of the current model.
-        measured: Fields with measurements of a key, in units of its own.
         warm_rows: Rows from which a key may alarm.
         quiet_rows: Rows for which a key with new weights may not.
     """
@@ -81,14 +78,14 @@ class RowMigrator:
         layout: RowLayout,
         mark: int,
         channels: tuple[str, ...],
-        measured: frozenset[str],
         warm_rows: int,
         quiet_rows: int,
     ) -> None:
         self._layout = layout
         self._mark = mark
         self._channels = channels
-        self._measured = measured
+        self._position = names_with(Role.POSITION, layout.fields)
+        self._measured = names_with(Role.MEASURED, layout.fields)
         self._begin_rows = max(warm_rows - quiet_rows, 0)
 
     def is_current(self, row: bytes) -> bool:
@@ -148,7 +145,9 @@ class RowMigrator:
         for name in description.dtype.names or ():
             if name in ("layout", "model") or name not in new:
                 continue
-            if not (same_model or name in _PLACE or (same_channels and name in self._measured)):
+            if not (
+                same_model or name in self._position or (same_channels and name in self._measured)
+            ):
                 continue
             source, current = old[name], new[name]
             if source.dtype == current.dtype and source.shape == current.shape:

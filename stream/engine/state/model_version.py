@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ember_core.pipeline import FleetModel
+from ember_core.pipeline import ADJUSTABLE, FleetModel
 
 KEPT = 16
 """Epochs a meta row remembers, newest last."""
@@ -40,7 +40,6 @@ class FormerModel(msgspec.Struct, frozen=True):
 def model_version_of(model: FleetModel) -> ModelVersion:
     """Return the version of a model, configured as it is."""
     config = model.pipeline.config
-    names = ("anomaly_severity", "max_gap", "warmup_score", "warmup_alarm", "quiet_rows")
-    thresholds = {name: float(getattr(config, name)) for name in names}
+    thresholds = {name: float(getattr(config, name)) for name in ADJUSTABLE}
     motor = model.pipeline.motor.get_config()
     return ModelVersion(model.sha256, thresholds | {name: float(v) for name, v in motor.items()})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from stream.types import TP
+
 from .meta import MetaRow
 from .migration import Description
 from .spill import Spill
 from .tombstones import TombstoneIndex
 
-TP = tuple[str, int]
-"""Input topic and partition."""
 ALWAYS = -(2**62)
 """Deadline that any clock has passed: look at the keys with the next batch."""
 

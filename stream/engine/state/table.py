@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.pipeline import FleetModel
+from ember_core.pipeline import FleetModel, Role, names_with
 from stream.records import Reason, Rejected, quoted
 
 from .deadlines import Deadlines
@@ -58,21 +58,17 @@ class Store:
         self.layout = RowLayout((*fields, *engine_fields(len(model.channels), window)))
         self.channels = tuple(model.channels)
         self.model_mark = mark_of(model.sha256)
-        decided = {f.name for f in (*pipeline.tail.state_fields(), *pipeline.motor.state_fields())}
-        self.observed = [f.name for f in fields if f.name not in decided]
-        self.decided = [f.name for f in fields if f.name in decided]
+        self.decided = names_with(Role.DECIDED, fields)
+        self.observed = tuple(f.name for f in fields if f.name not in self.decided)
         warm_rows = pipeline.config.warmup_alarm
         self.deadlines = Deadlines(warm_rows, stale_intervals, ttl_us)
         self._row_of_key = {key: i for i, key in enumerate(model.keys)}
         self._known_keys = self._initial_rows(model.key_state, len(model.keys))
         self._new_key = self._initial_rows(model.new_state, 1)
-        windows = (*pipeline.normaliser.state_fields(), *pipeline.windows.state_fields())
-        measured = {f.name for f in (*windows, *engine_fields(len(model.channels), window))}
         self.migrator = RowMigrator(
             self.layout,
             self.model_mark,
             self.channels,
-            frozenset(measured | {"carried", "age", "firing"}),
             warm_rows,
             pipeline.config.quiet_rows,
         )

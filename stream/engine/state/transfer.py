@@ -6,8 +6,10 @@ from collections.abc import Collection, Iterable
 
 import numpy as np
 
+from stream.types import TP
+
 from .migration import Description
-from .partition import ALWAYS, TP, Partition
+from .partition import ALWAYS, Partition
 from .table import Store
 
 _COPIED_ROWS = 16_384

@@ -1,11 +1,11 @@
-"""Before the worker joins: which topics there are, which to make, what the broker can do."""
+"""Questions to a cluster before and beside the stream: topics, abilities, open transactions."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
 
 from aiokafka import errors as kafka_errors
@@ -14,10 +14,11 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import ConnectionGroup
 from aiokafka.conn import collect_hosts, create_conn
 
-from stream.kafka.config import login_refused, not_safe
-from stream.kafka.protocol.ports import Observer, RefusedError, TopicStatus
+from stream.kafka.protocol.ports import RefusedError, TopicStatus
 
+from .fenced_producer import fence_producer
 from .requests import CreateTopics, TopicIds
+from .security import login_refused, not_safe
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +35,10 @@ _WAIT_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 class Admin:
-    """A connection for what happens before and beside the stream.
+    """Connection to the cluster for questions that are not the stream's.
 
     Args:
-        settings: aiokafka's client keywords.
+        settings: Keywords of aiokafka's clients.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -72,10 +73,10 @@ class Admin:
         try:
             answer = await client.send(client.get_random_node(), TopicIds(topics))
         except (NotImplementedError, kafka_errors.IncompatibleBrokerVersion):
-            known = await self._client.describe_topics(topics)
+            described = await self._client.describe_topics(topics)
             return {
                 t["topic"]: TopicStatus(len(t["partitions"]), "")
-                for t in known
+                for t in described
                 if t["error_code"] == 0
             }
         return {
@@ -85,7 +86,7 @@ class Admin:
         }
 
     async def tombstones_kept(self, topics: list[str]) -> dict[str, float]:
-        """Seconds for which tombstones stay; topics of which the broker does not say are absent."""
+        """Return the seconds for which tombstones stay; topics without an answer are absent."""
         name = "delete.retention.ms"
         wanted = [ConfigResource(ConfigResourceType.TOPIC, t, {name: None}) for t in topics]
         try:
@@ -114,8 +115,37 @@ class Admin:
                 raise error(f"Topic {name!r} was not created: {message or error.__name__}.")
 
 
-async def connect(settings: Mapping[str, Any], observer: Observer) -> Admin:
+class ClusterQuestions:
+    """Cluster admin that connects anew for each question: they are rare.
+
+    Args:
+        settings: Keywords of aiokafka's clients.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._settings = settings
+
+    async def describe(self, topics: Sequence[str]) -> Mapping[str, TopicStatus]:
+        """Describe those of `topics` that exist."""
+        async with Admin(self._settings) as admin:
+            return await admin.describe(list(topics))
+
+    async def tombstones_kept(self, topics: Sequence[str]) -> Mapping[str, float]:
+        """Return the seconds for which tombstones stay; topics without an answer are absent."""
+        async with Admin(self._settings) as admin:
+            return await admin.tombstones_kept(list(topics))
+
+    async def fence_producer(self, transactional_id: str) -> None:
+        """End the open transaction of a former worker, and fence the worker if it still lives."""
+        await fence_producer(transactional_id, self._settings)
+
+
+async def connect(settings: Mapping[str, Any], on_wait: Callable[[str], None]) -> Admin:
     """Connect, waiting for a broker that is not there yet.
+
+    Args:
+        settings: Keywords of aiokafka's clients.
+        on_wait: Function told the reason of each wait.
 
     Raises:
         RefusedError: If a broker is there, and refuses the login or cannot be trusted.
@@ -128,8 +158,8 @@ async def connect(settings: Mapping[str, Any], observer: Observer) -> Admin:
             await admin.__aexit__()
             await _raise_if_refused(settings)
             servers = ",".join(settings["bootstrap_servers"])
-            why = f"no broker answers at kafka.bootstrap_servers, {servers}"
-            await _wait(attempt, why, observer)
+            reason = f"no broker answers at kafka.bootstrap_servers, {servers}"
+            await _wait(attempt, reason, on_wait)
     raise AssertionError
 
 
@@ -137,10 +167,10 @@ async def _raise_if_refused(settings: Mapping[str, Any]) -> None:
     """Ask one broker after the other by hand: the client only says that none would do."""
     if settings.get("security_protocol", "PLAINTEXT") == "PLAINTEXT":
         return
-    own = {name: value for name, value in settings.items() if name != "bootstrap_servers"}
+    keywords = {name: value for name, value in settings.items() if name != "bootstrap_servers"}
     for host, port, _ in collect_hosts(list(settings["bootstrap_servers"]), randomize=False):
         try:
-            connection = await create_conn(host, port, **own)
+            connection = await create_conn(host, port, **keywords)
         except _LOGIN_ERRORS as error:
             raise RefusedError(
                 login_refused(
@@ -158,24 +188,31 @@ async def _raise_if_refused(settings: Mapping[str, Any]) -> None:
 
 
 async def wait_for_topics(
-    admin: Admin, topics: tuple[str, ...], observer: Observer
+    admin: Admin, topics: tuple[str, ...], on_wait: Callable[[str], None]
 ) -> dict[str, TopicStatus]:
-    """Wait until every input topic exists."""
+    """Wait until every input topic exists.
+
+    Args:
+        admin: Connection to the cluster.
+        topics: Names of the topics.
+        on_wait: Function told the reason of each wait.
+    """
     for attempt in range(1_000_000):
         try:
-            found = await admin.describe(list(topics))
+            described = await admin.describe(list(topics))
         except kafka_errors.KafkaError as error:
-            await _wait(attempt, f"the broker does not say which topics it has ({error})", observer)
-            continue
-        missing = [topic for topic in topics if topic not in found]
-        if not missing:
-            return found
-        await _wait(attempt, f"input topic {missing[0]!r} does not exist yet", observer)
+            reason = f"the broker does not say which topics it has ({error})"
+        else:
+            missing = [topic for topic in topics if topic not in described]
+            if not missing:
+                return described
+            reason = f"input topic {missing[0]!r} does not exist yet"
+        await _wait(attempt, reason, on_wait)
     raise AssertionError
 
 
-async def _wait(attempt: int, why: str, observer: Observer) -> None:
+async def _wait(attempt: int, reason: str, on_wait: Callable[[str], None]) -> None:
     seconds = _WAIT_SECONDS[min(attempt, len(_WAIT_SECONDS) - 1)]
-    observer.phase("waiting", why)
-    log.warning("Waiting: %s. Trying again in %g s.", why, seconds)
+    on_wait(reason)
+    log.warning("Waiting: %s. Trying again in %g s.", reason, seconds)
     await asyncio.sleep(seconds)

@@ -1,22 +1,22 @@
-"""The consumer's thread: aiokafka's consumer, and what is asked of it directly."""
+"""Requests to the consumer of a group, and to the brokers and the group through it."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Coroutine, Iterable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka import errors as kafka_errors
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.structs import OffsetAndMetadata
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 
-from stream.kafka.protocol.ports import TP, FencedError, Membership
+from stream.kafka.protocol.ports import FencedError, LogStatus, Membership
+from stream.types import TP
 
-from .patches import accept_empty_markers
+from .patches import accept_empty_markers, on_heartbeat
 
 T = TypeVar("T")
 
@@ -24,73 +24,59 @@ _READ_UNCOMMITTED = 0
 _LATEST = -1
 
 
-class LogStatus(NamedTuple):
-    """Ends of a partition's log and the group's offset in it (-1 none) with its metadata."""
+class GroupConsumer:
+    """Consumer of aiokafka in a thread of its own: committed reads, and commits that raise.
 
-    start: int
-    end: int
-    committed: int
-    writer: str
+    Args:
+        settings: Keywords of `AIOKafkaConsumer`.
+        call: Function that runs a coroutine function in the consumer's thread, after all that was
+            asked of the thread before.
 
+    Attributes:
+        last_heartbeat: Time at which the group last confirmed this worker, by `time.monotonic`.
+    """
 
-class ConsumerThread(AIOKafkaConsumerThread):
-    """Faust's consumer thread with our consumer: committed reads, own limits, raising commits."""
+    def __init__(self, settings: Mapping[str, Any], call: Callable[..., Awaitable[Any]]) -> None:
+        self._settings = settings
+        self._call = call
+        self._created: AIOKafkaConsumer | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.last_heartbeat = float("-inf")
 
-    mundane_level = "debug"
-    app: Any
-    last_heartbeat: float = float("-inf")
+    def create(self, assignor: Any) -> AIOKafkaConsumer:
+        """Make the consumer, in the event loop of its thread.
 
-    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        Args:
+            assignor: Strategy by which the group divides its partitions.
+        """
         accept_empty_markers()
-        config = self.app.edge.config
-        self._assignor = self.app.assignor
-        session_ms = int(config.session_timeout_seconds * 1000)
-        return AIOKafkaConsumer(
-            **config.client_settings(),
-            group_id=config.group,
-            group_instance_id=config.instance_id or None,
-            partition_assignment_strategy=[self._assignor],
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",  # never otherwise: it also governs the changelogs
-            isolation_level="read_committed",
-            max_poll_records=None,
-            max_poll_interval_ms=300_000,
-            fetch_max_wait_ms=500,
-            fetch_max_bytes=config.fetch_max_bytes,
-            max_partition_fetch_bytes=config.partition_max_bytes,
-            session_timeout_ms=session_ms,
-            heartbeat_interval_ms=min(3000, session_ms // 4),
-            rebalance_timeout_ms=int(max(2 * config.shutdown_timeout_seconds, 60.0) * 1000),
-            metadata_max_age_ms=60_000,
-        )
+        self._loop = asyncio.get_running_loop()
+        self._created = AIOKafkaConsumer(**self._settings, partition_assignment_strategy=[assignor])
+        return self._created
 
-    async def on_start(self) -> None:
-        """Start, and from now on note when the group confirms this worker."""
-        await super().on_start()
-        coordinator = self._ensure_consumer()._coordinator
-        heartbeat = coordinator._do_heartbeat
+    def follow_heartbeats(self) -> None:
+        """Note from now on when the group confirms this worker."""
+        on_heartbeat(self._consumer, self.note_heartbeat)
 
-        async def noting() -> bool:
-            confirmed: bool = await heartbeat()
-            if confirmed:
-                self.heard()
-            return confirmed
+    @property
+    def _consumer(self) -> AIOKafkaConsumer:
+        if self._created is None:
+            raise RuntimeError("The consumer is not there. Expected its thread to have started.")
+        return self._created
 
-        coordinator._do_heartbeat = noting
-
-    def heard(self) -> None:
-        """The group has confirmed this worker just now."""
+    def note_heartbeat(self) -> None:
+        """Note that the group has confirmed this worker just now."""
         self.last_heartbeat = time.monotonic()
 
     def membership(self) -> Membership:
-        """What the group's client believes now."""
-        coordinator = self._ensure_consumer()._coordinator
-        instance = self.app.edge.config.instance_id or None
+        """Return the membership that the group's client has now."""
+        coordinator = self._consumer._coordinator
+        instance = self._settings["group_instance_id"]
         return Membership(coordinator.generation, coordinator.member_id, instance)
 
-    def position_now(self, tp: TP) -> int | None:
-        """Next offset to hand out, when it is known."""
-        assignment = self._ensure_consumer()._subscription.subscription.assignment
+    def fetch_position(self, tp: TP) -> int | None:
+        """Return the next offset to hand out; None where it is not known."""
+        assignment = self._consumer._subscription.subscription.assignment
         if assignment is None:
             return None
         state = assignment.state_value(TopicPartition(*tp))
@@ -99,72 +85,76 @@ class ConsumerThread(AIOKafkaConsumerThread):
         position: int = state.position
         return position
 
-    def highwater_now(self, tp: TP) -> int | None:
-        """End of the log as of the last fetch, when it is known."""
+    def highwater(self, tp: TP) -> int | None:
+        """Return the end of the log as of the last fetch; None where it is not known."""
         try:
-            highwater: int | None = self._ensure_consumer().highwater(TopicPartition(*tp))
+            highwater: int | None = self._consumer.highwater(TopicPartition(*tp))
         except (kafka_errors.IllegalStateError, AssertionError):
             return None
         return highwater
 
-    async def facts(self, tps: Iterable[TP]) -> dict[TP, LogStatus]:
-        """Log ends (committed reads) and group offsets, asked from the brokers."""
-        result: dict[TP, LogStatus] = await self.call_thread(self._facts, list(tps))
-        return result
+    async def log_status(self, tps: Iterable[TP]) -> dict[TP, LogStatus]:
+        """Ask the brokers for log ends (committed reads) and the group for its offsets."""
+        status: dict[TP, LogStatus] = await self._call(self._log_status, list(tps))
+        return status
 
-    async def _facts(self, tps: list[TP]) -> dict[TP, LogStatus]:
-        consumer = self._ensure_consumer()
+    async def _log_status(self, tps: list[TP]) -> dict[TP, LogStatus]:
+        consumer = self._consumer
         partitions = [TopicPartition(*tp) for tp in tps]
         if not partitions:
             return {}
         starts = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
         offsets = await consumer._coordinator.fetch_committed_offsets(partitions)
-        facts = {}
+        status = {}
         for tp, partition in zip(tps, partitions, strict=True):
-            known = offsets.get(partition)
-            committed, writer = (known.offset, known.metadata or "") if known else (-1, "")
-            facts[tp] = LogStatus(starts[partition], ends[partition], committed, writer)
-        return facts
+            stored = offsets.get(partition)
+            committed, writer = (stored.offset, stored.metadata or "") if stored else (-1, "")
+            status[tp] = LogStatus(starts[partition], ends[partition], committed, writer)
+        return status
 
-    async def turn(self) -> None:
+    async def ping(self) -> None:
         """Return once the thread's event loop has turned."""
         await self._beside(asyncio.sleep(0))
 
-    async def _beside(self, asking: Coroutine[Any, Any, T]) -> T:
-        """Run in the thread, whatever else it waits for; cancelled there where it is here."""
-        asked = asyncio.run_coroutine_threadsafe(asking, self.thread_loop)
-        return await asyncio.wrap_future(asked)
+    async def _beside(self, request: Coroutine[Any, Any, T]) -> T:
+        """Run in the thread beside its other work; cancelling this cancels it there."""
+        assert self._loop is not None
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(request, self._loop))
 
-    async def bounds(self, tps: Iterable[TP]) -> dict[TP, tuple[int, int]]:
-        """Log starts and ends (committed reads); unlike by `facts`, the group is not asked."""
-        return await self._beside(self._bounds(list(tps)))
+    async def log_bounds(self, tps: Iterable[TP]) -> dict[TP, tuple[int, int]]:
+        """Ask for log starts and ends (committed reads), and not for the group's offsets."""
+        return await self._beside(self._log_bounds(list(tps)))
 
-    async def _bounds(self, tps: list[TP]) -> dict[TP, tuple[int, int]]:
+    async def _log_bounds(self, tps: list[TP]) -> dict[TP, tuple[int, int]]:
         if not tps:
             return {}
-        consumer, asked = self._ensure_consumer(), [TopicPartition(*tp) for tp in tps]
-        starts = await consumer.beginning_offsets(asked)
-        ends = await consumer.end_offsets(asked)
-        return {(at.topic, at.partition): (starts[at], ends[at]) for at in asked}
+        consumer, partitions = self._consumer, [TopicPartition(*tp) for tp in tps]
+        starts = await consumer.beginning_offsets(partitions)
+        ends = await consumer.end_offsets(partitions)
+        return {(tp.topic, tp.partition): (starts[tp], ends[tp]) for tp in partitions}
 
-    async def offsets_at(self, tps: Iterable[TP], timestamp_ms: int) -> dict[TP, int]:
-        """First offsets that are not older by Kafka's timestamp; partitions without are absent."""
-        result: dict[TP, int] = await self.call_thread(self._offsets_at, list(tps), timestamp_ms)
-        return result
+    async def offsets_for_time(self, tps: Iterable[TP], timestamp_ms: int) -> dict[TP, int]:
+        """Ask for the first offsets that are not older by Kafka's timestamp.
 
-    async def _offsets_at(self, tps: list[TP], timestamp_ms: int) -> dict[TP, int]:
-        asked = {TopicPartition(*tp): timestamp_ms for tp in tps}
-        found = await self._ensure_consumer().offsets_for_times(asked)
-        return {(at.topic, at.partition): each.offset for at, each in found.items() if each}
+        Returns:
+            Offset by partition; partitions without such a record are absent.
+        """
+        offsets: dict[TP, int] = await self._call(self._offsets_for_time, list(tps), timestamp_ms)
+        return offsets
+
+    async def _offsets_for_time(self, tps: list[TP], timestamp_ms: int) -> dict[TP, int]:
+        times = {TopicPartition(*tp): timestamp_ms for tp in tps}
+        offsets = await self._consumer.offsets_for_times(times)
+        return {(tp.topic, tp.partition): each.offset for tp, each in offsets.items() if each}
 
     async def uncommitted_ends(self, tps: Iterable[TP]) -> dict[TP, int]:
-        """Log ends including open transactions."""
-        result: dict[TP, int] = await self.call_thread(self._uncommitted_ends, list(tps))
-        return result
+        """Ask for log ends that include open transactions."""
+        ends: dict[TP, int] = await self._call(self._uncommitted_ends, list(tps))
+        return ends
 
     async def _uncommitted_ends(self, tps: list[TP]) -> dict[TP, int]:
-        client = self._ensure_consumer()._client
+        client = self._consumer._client
         by_leader: dict[int, dict[str, list[tuple[int, int]]]] = defaultdict(
             lambda: defaultdict(list)
         )
@@ -177,27 +167,33 @@ class ConsumerThread(AIOKafkaConsumerThread):
         ends: dict[TP, int] = {}
         for leader, topics in by_leader.items():
             request = OffsetRequest(-1, _READ_UNCOMMITTED, list(topics.items()))
-            answer = await client.send(leader, request)
-            for topic, partitions in answer.topics:
-                for partition, code, *found in partitions:
+            response = await client.send(leader, request)
+            for topic, partitions in response.topics:
+                for partition, code, *fields in partitions:
                     if code:
                         raise kafka_errors.for_code(code)(f"{topic}-{partition}")
-                    ends[topic, partition] = found[-1][0] if answer.API_VERSION == 0 else found[-1]
+                    # Version 0 answers with a list of offsets, later ones with a single offset.
+                    version_0 = response.API_VERSION == 0
+                    ends[topic, partition] = fields[-1][0] if version_0 else fields[-1]
         return ends
 
-    async def commit_exactly(self, offsets: Mapping[TP, int], membership: Membership) -> None:
-        """Commit, or raise; Faust's own commit swallows refusals.
+    async def commit(self, offsets: Mapping[TP, int], membership: Membership) -> None:
+        """Commit input offsets as a member of the group; Faust's own commit swallows refusals.
+
+        Args:
+            offsets: Next offset to absorb, by input partition.
+            membership: Member and generation that own the partitions.
 
         Raises:
             FencedError: If the group has moved on.
         """
-        await self.call_thread(self._commit_exactly, offsets, membership)
+        await self._call(self._commit, offsets, membership)
 
-    async def _commit_exactly(self, offsets: Mapping[TP, int], membership: Membership) -> None:
+    async def _commit(self, offsets: Mapping[TP, int], membership: Membership) -> None:
         if self.membership() != membership:
             raise FencedError("the group has moved on before the commit")
         structure = {TopicPartition(*tp): OffsetAndMetadata(o, "") for tp, o in offsets.items()}
         try:
-            await self._ensure_consumer().commit(structure)
+            await self._consumer.commit(structure)
         except (kafka_errors.CommitFailedError, kafka_errors.IllegalStateError) as error:
             raise FencedError(f"the group refused the commit: {error}") from error

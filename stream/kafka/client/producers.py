@@ -14,7 +14,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 
 from stream.kafka.protocol.outbox import settled
-from stream.kafka.protocol.ports import TP, FencedError, Headers, Membership, Outgoing
+from stream.kafka.protocol.ports import FencedError, Headers, Membership, Outgoing
+from stream.types import TP
 
 from .fenced_producer import FencedProducer
 
@@ -60,16 +61,6 @@ class ProducerSink:
             headers=message.headers,
         )
         return future
-
-
-def too_large(error: BaseException) -> bool:
-    """Whether client or broker refused a message for its size."""
-    return isinstance(
-        error,
-        kafka_errors.MessageSizeTooLargeError
-        | kafka_errors.RecordListTooLargeError
-        | kafka_errors.InvalidMessageError,
-    )
 
 
 async def append_rows(

@@ -1,4 +1,4 @@
-"""Faust's table store whose backing is the engine's slabs, and the recovery that fills it."""
+"""Faust's table store on the engine's slabs, and the recovery that fills it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from faust.tables import TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from mode import Service
 
+from stream.kafka.recovery.start import wait_for_stable_offsets
+from stream.kafka.runtime.session import Session
+
 _PROGRESS_SECONDS = 2.0
 _FAUST = logging.getLogger("faust")
-"""Faust's own messages stay Faust's, and as quiet."""
+"""Logger of Faust's own messages, so that one setting quiets all of them."""
 
 
 class SlabStore(Store):
-    """A table's data: slabs of the engine, by changelog partition."""
+    """Data of a table: slabs of the engine, by changelog partition."""
 
     logger = _FAUST
     app: Any
@@ -27,13 +30,14 @@ class SlabStore(Store):
         self.data: dict[Any, Any] = {}
 
     def persisted_offset(self, tp: Any) -> int | None:
-        """Last changelog offset in memory, so that kept and promoted partitions re-read nothing."""
-        offset: int | None = self.app.edge.changelog.stored(self.app.edge.source(tp))
-        return offset
+        """Return the last changelog offset in memory: partitions that stay are not read again."""
+        session: Session = self.app.session
+        return session.loader.changelog.stored(session.context.config.source_of(tp))
 
     def set_persisted_offset(self, tp: Any, offset: int) -> None:
-        """Take over how far memory goes."""
-        self.app.edge.changelog.reached(self.app.edge.source(tp), offset)
+        """Note that memory contains the changelog up to an offset."""
+        session: Session = self.app.session
+        session.loader.changelog.reached(session.context.config.source_of(tp), offset)
 
     async def on_rebalance(
         self,
@@ -46,10 +50,10 @@ class SlabStore(Store):
         name = self.table.changelog_topic.get_topic_name()
         for tp in revoked:
             if tp.topic == name:
-                self.app.edge.detach(tp)
+                self.app.session.detach(tp)
         for tp in assigned:
             if tp.topic == name:
-                self.app.edge.attach(tp)
+                self.app.session.attach(tp)
 
     def apply_changelog_batch(
         self,
@@ -59,16 +63,16 @@ class SlabStore(Store):
     ) -> None:
         """Refuse: changelogs are loaded whole fetches at a time, past Faust's buffers."""
         if any(True for _ in batch):
-            self.app.edge.fatal("A changelog event took Faust's path, which loses its source.")
+            self.app.context.fail("A changelog event took Faust's path, which loses its source.")
 
     def reset_state(self) -> None:
-        """Nothing is kept on disk here."""
+        """Do nothing: no file is kept here."""
 
     async def backup_partition(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing to back up."""
+        """Do nothing: there is nothing to back up."""
 
     def restore_backup(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing to restore."""
+        """Do nothing: there is nothing to restore."""
 
     def __getitem__(self, key: Any) -> Any:
         raise KeyError(key)
@@ -87,7 +91,7 @@ class SlabStore(Store):
 
 
 class SlabRecovery(Recovery):
-    """Faust's recovery, fed by the transport and ending where the readable log ends."""
+    """Recovery of Faust, fed by the transport, up to the end of the readable log."""
 
     logger = _FAUST
     app: Any
@@ -101,7 +105,7 @@ class SlabRecovery(Recovery):
         while not self.should_stop:
             await self.sleep(_PROGRESS_SECONDS)
             if self.in_recovery:
-                self.app.edge.recovering(self.active_remaining_total())
+                self.app.session.loader.report(self.active_remaining_total())
 
     async def _build_highwaters(
         self, consumer: Any, tps: set[Any], destination: Any, title: str
@@ -109,15 +113,16 @@ class SlabRecovery(Recovery):
         if title == "active":
             self.signal_recovery_end.clear()  # of an earlier recovery
             await consumer.quiet()
-            ends = await self.app.edge.wait_for_stable_offsets(tps)
-            await self.app.edge.restore(self, ends)
+            session: Session = self.app.session
+            ends = await wait_for_stable_offsets(session.context, consumer.thread.client, tps)
+            await session.loader.restore(self, ends)
         else:
             ends = await consumer.highwaters(*tps)
         destination.clear()
         destination.update({tp: end - 1 for tp, end in ends.items()})
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ASYNC109  # Faust's signature
-        """Wait, and let no failure and no timeout pass for success."""
+        """Wait; unlike Faust's own, let no failure and no timeout pass for success."""
         if self.signal_recovery_start.is_set():
             if asyncio.iscoroutine(coro):
                 coro.close()
@@ -134,8 +139,9 @@ class SlabRecovery(Recovery):
                 done, _ = await asyncio.wait(
                     tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
                 )
-                if self.app.edge.clock() - self.app.edge.took_over_at >= (timeout or 0.0):
-                    break  # else it has not stood still: rows of another model are taken over
+                session: Session = self.app.session
+                if session.context.clock() - session.loader.migrated_at >= (timeout or 0.0):
+                    break  # else it has not stood still: rows of another model are migrated
             work, again, stopped = tasks
             if stopped.done():
                 raise ServiceStopped
@@ -150,7 +156,7 @@ class SlabRecovery(Recovery):
 
 
 class SlabTables(TableManager):
-    """Faust's table manager with our recovery."""
+    """Table manager of Faust with `SlabRecovery`."""
 
     logger = _FAUST
 
@@ -161,7 +167,7 @@ class SlabTables(TableManager):
 
     @property
     def recovery(self) -> Recovery:
-        """The recovery of this manager."""
+        """Recovery of this manager."""
         if self._recovery is None:
             self._recovery = SlabRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery

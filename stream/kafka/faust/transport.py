@@ -1,66 +1,126 @@
 """Faust's transport with whole fetches: the consumer hands every fetch to one function.
 
-Faust keeps its part: lifecycle, group, assignment, tables, recovery. Offsets are ours: they are
-committed by checkpoints only, and positions come from the state.
+Faust keeps its part: lifecycle, group, assignment, tables, recovery. Offsets are committed by
+checkpoints only, and positions come from the state.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP as FaustTP  # noqa: N811  # `stream.types.TP` is a plain tuple
 from mode import Service
 
-from stream.kafka.client.consumer import ConsumerThread
-from stream.kafka.runtime.fetch_loop import FetchLoop
-from stream.kafka.runtime.pace import Pace
+from stream.kafka.client.consumer import GroupConsumer
+from stream.kafka.runtime.session import Session
+from stream.types import TP
 
 _POLL_SECONDS = 0.25
 _RECOVERY_POLL_SECONDS = 0.1
 
 
-class Consumer(driver.Consumer):
-    """Hands fetches of input topics to the processor and of changelogs to the store."""
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Thread of Faust with the consumer of `stream.kafka.client`.
+
+    Attributes:
+        client: Requests to the consumer.
+    """
 
     mundane_level = "debug"  # that it starts and stops is not worth a line
     app: Any
-    _thread: ConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.edge = self.app.edge
-        self.edge.consumer = self
-        self.flow = FetchLoop(
-            self.edge,
-            lambda: int(self.app.consumer_generation_id),
-            lambda: self.flow_active and not self.app.should_stop,
-        )
-        self._pace = Pace(self.edge.clock)
+        settings = self.app.context.config.consumer_settings()
+        self.client = GroupConsumer(settings, self.call_thread)
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        self._assignor = self.app.assignor
+        return self.client.create(self._assignor)
+
+    async def on_start(self) -> None:
+        """Start the consumer, and follow its heartbeats."""
+        await super().on_start()
+        self.client.follow_heartbeats()
+
+
+class Fetching:
+    """Control of Faust's fetches, with partitions as plain tuples.
+
+    Args:
+        consumer: Faust's consumer.
+    """
+
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+
+    @property
+    def generation(self) -> int:
+        """Number of the assignments so far."""
+        return int(self._consumer.app.consumer_generation_id)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether fetches may be processed now."""
+        return bool(self._consumer.flow_active) and not self._consumer.app.should_stop
+
+    async def quiet(self) -> None:
+        """Wait until no fetch is on its way: only then may positions be set."""
+        await self._consumer.quiet()
+
+    async def seek(self, positions: Mapping[TP, int]) -> None:
+        """Set the next offsets to fetch."""
+        await self._consumer.seek_wait({FaustTP(*tp): o for tp, o in positions.items()})
+
+    def pause(self, tps: Iterable[TP]) -> None:
+        """Fetch these partitions no more."""
+        self._consumer.pause_partitions({FaustTP(*tp) for tp in tps})
+
+    def resume(self, tps: Iterable[TP]) -> None:
+        """Fetch these partitions again."""
+        self._consumer.resume_partitions({FaustTP(*tp) for tp in tps})
+
+
+class Consumer(driver.Consumer):
+    """Consumer of Faust that hands whole fetches to the session."""
+
+    mundane_level = "debug"
+    app: Any
+    _thread: ConsumerThread
+    session: Session
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._fetch_generation = -1
+        self.session = self.app.open_session(self._thread.client, Fetching(self))
+        self.app.session = self.session
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     @property
     def thread(self) -> ConsumerThread:
-        """What runs aiokafka's consumer."""
+        """Thread of the consumer."""
         return self._thread
 
     async def _drain_messages(self, fetcher: Any) -> None:
+        context = self.session.context
         try:
             while not (self._stopped.is_set() or fetcher._stopped.is_set()):
                 await self._drain_once()
         except self.consumer_stopped_errors as error:
             if not self.app.should_stop:
-                self.edge.fatal(f"The consumer stopped by itself: {error!r}.")
+                context.fail(f"The consumer stopped by itself: {error!r}.")
         except asyncio.CancelledError:
             if not self.app.should_stop:
                 raise
-        except Exception as error:  # noqa: BLE001  # whatever it is, memory can no longer be trusted
-            self.edge.fatal(f"The stream broke: {type(error).__name__}: {error}", error)
+        except Exception as error:  # noqa: BLE001  # after any error memory cannot be trusted
+            context.fail(f"The stream broke: {type(error).__name__}: {error}", error)
 
     async def _getmany(self, active_partitions: set[Any] | None, timeout: float) -> Any:  # noqa: ASYNC109
         self._fetch_generation = self.app.consumer_generation_id
@@ -72,43 +132,40 @@ class Consumer(driver.Consumer):
             self._quiet.set()
 
     async def quiet(self) -> None:
-        """Wait until no fetch is on its way: only then may positions be set."""
+        """Wait until no fetch is on its way."""
         await self._quiet.wait()
 
     async def _drain_once(self) -> None:
-        recovering = self.app.tables.recovery.in_recovery
+        recovery = self.app.tables.recovery
         # No lock here: a fetch waits for the new assignment while a rebalance is on, and the
         # assignment waits for `on_partitions_revoked`.
         records, active = await self._wait_next_records(
-            _RECOVERY_POLL_SECONDS if recovering else _POLL_SECONDS
+            _RECOVERY_POLL_SECONDS if recovery.in_recovery else _POLL_SECONDS
         )
-        if not recovering:
-            self._pace.taken(sum(map(len, (records or {}).values())))
-        await self.flow.take(
-            self.app.tables.recovery, records or {}, active or (), self._fetch_generation
-        )
-        await asyncio.sleep(self._pace.pause())
+        loop = self.session.fetch_loop
+        await loop.take(recovery, records or {}, active or (), self._fetch_generation)
+        await asyncio.sleep(loop.pause())
 
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
-        """Finish the slice in hand, bring everything to the log, then let go."""
+        """Finish the slice in hand, bring everything to the log, then give the partitions back."""
         self.stop_flow()
-        await self.flow.release("revoke")
+        await self.session.release("revoke")
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[Any], generation_id: int = 0) -> None:
-        """Note as whom the partitions are owned."""
-        self.edge.joined()
+        """Keep the membership that owns the partitions."""
+        self.session.on_assigned()
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def perform_seek(self) -> None:
-        """Go on where the state ends; the group's offsets are only checked."""
+        """Go on at the end of the state; the group's offsets are only checked."""
         self.stop_flow()  # Faust resumes it next
         await self.quiet()
-        await self.edge.resume(self.assignment())
+        await self.session.start(self.app.tables.recovery, self.assignment())
 
     async def wait_empty(self) -> None:
-        """The stop: one last checkpoint."""
-        await self.flow.release("stop")
+        """Make one last checkpoint before the stop."""
+        await self.session.release("stop")
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Do nothing: offsets are committed by checkpoints only."""
@@ -123,21 +180,26 @@ class Consumer(driver.Consumer):
     async def create_topic(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: topics are made before the worker joins."""
 
-    @Service.task
-    async def _checkpointer(self) -> None:
-        await self.edge.checkpoint_forever(lambda: self.should_stop)
+    def _stops(self) -> bool:
+        return bool(self.should_stop)
 
     @Service.task
-    async def _watcher(self) -> None:
-        await self.edge.watch(lambda: self.should_stop)
+    async def _make_checkpoints(self) -> None:
+        await self.session.checkpointer.forever(self._stops)
 
     @Service.task
-    async def _asker(self) -> None:
-        await self.edge.look_up_forever(lambda: self.should_stop)
+    async def _monitor_cluster(self) -> None:
+        await self.session.monitor.forever(self._stops)
 
     @Service.task
-    async def _snapshotter(self) -> None:
-        await self.edge.snapshot_forever(lambda: self.should_stop)
+    async def _look_up_schemas(self) -> None:
+        await self.session.paused.forever(self._stops)
+
+    @Service.task
+    async def _write_snapshots(self) -> None:
+        snapshots = self.session.loader.snapshots
+        if snapshots is not None:
+            await snapshots.forever(self._stops, self.session.checkpointer.run)
 
 
 class Producer(driver.Producer):
@@ -149,17 +211,17 @@ class Producer(driver.Producer):
         """Do not connect."""
 
     async def on_stop(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is no connection to close."""
 
     async def flush(self) -> None:
-        """There is nothing to flush."""
+        """Do nothing: no message is ever sent."""
 
     async def create_topic(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: topics are made before the worker joins."""
 
 
 class Transport(driver.Transport):
-    """`ember://`: whole fetches."""
+    """Transport `ember://` of whole fetches."""
 
     Consumer: ClassVar[type[Consumer]] = Consumer
     Producer: ClassVar[type[Producer]] = Producer

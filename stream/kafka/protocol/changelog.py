@@ -7,10 +7,11 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from stream.engine import META_KEY, MetaRow, Tombstone, number_in, tombstone_of
+from stream.engine import META_KEY, Engine, LoadReport, MetaRow, Tombstone, number_in, tombstone_of
+from stream.observer import Observer
+from stream.types import TP
 
 from .checkpoint import COMMITTED_HEADER
-from .ports import TP, Engine, LoadReport, Observer
 
 _ADOPTED_ROWS = 2048
 """Rows taken over in one go: some tens of milliseconds."""

@@ -20,10 +20,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from stream.engine import ABSORBED_HEADER
+from stream.engine import ABSORBED_HEADER, Engine
+from stream.observer import Observer
+from stream.types import TP
 
 from .outbox import Entry, Outbox, settled
-from .ports import TP, Clock, Engine, Group, Observer, StateLog
+from .ports import Clock, Group, StateLog
 from .positions import Positions
 
 COMMITTED_HEADER = "ember.committed"
@@ -56,7 +58,7 @@ class Checkpoint:
 
     Args:
         engine: Whose dirty rows are written.
-        ledger: Positions; confirmed when a checkpoint is done.
+        positions: Positions; confirmed when a checkpoint is done.
         outbox: Events in flight.
         log: Changelog and offsets.
         group: Says as whom to commit, and whether that still holds.
@@ -71,7 +73,7 @@ class Checkpoint:
         self,
         *,
         engine: Engine,
-        ledger: Positions,
+        positions: Positions,
         outbox: Outbox,
         log: StateLog,
         group: Group,
@@ -81,7 +83,7 @@ class Checkpoint:
         settle_dead_letters: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._engine = engine
-        self._ledger = ledger
+        self._positions = positions
         self._outbox = outbox
         self._log = log
         self._group = group
@@ -118,7 +120,7 @@ class Checkpoint:
             stalled = 0.0
             parts: list[Part] = []
             try:
-                for tp in self._ledger:
+                for tp in self._positions:
                     before = self._clock()
                     part = self._take(tp)
                     if part is not None:
@@ -141,14 +143,14 @@ class Checkpoint:
 
     def _take(self, tp: TP) -> Part | None:
         """One synchronous step: position, events and rows of the same moment."""
-        if tp not in self._ledger or not self._ledger.moved(tp):
+        if tp not in self._positions or not self._positions.moved(tp):
             return None
         dirty = self._engine.take_dirty(tp)
         self.taken[tp] = self.taken.get(tp, 0) + 1
         return Part(
             tp=tp,
-            position=self._ledger.position(tp),
-            committed=self._ledger.committed(tp),
+            position=self._positions.position(tp),
+            committed=self._positions.committed(tp),
             events=self._outbox.take(tp),
             keys=dirty.keys,
             rows=dirty.rows,
@@ -170,7 +172,7 @@ class Checkpoint:
             await self._log.abort()
             raise
         for part, offset in zip(parts, stored, strict=True):
-            self._ledger.confirm(part.tp, part.position)
+            self._positions.confirm(part.tp, part.position)
             meta = part.rows[-1] or b""
             self._on_written(part.tp, offset, part.committed, part.position, meta)
 

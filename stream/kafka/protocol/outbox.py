@@ -7,7 +7,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from .ports import TP, EventSink, Outgoing
+from stream.types import TP
+
+from .ports import EventSink, Outgoing
 
 
 class Entry:

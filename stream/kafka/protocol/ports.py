@@ -1,34 +1,32 @@
-"""What the edge's protocol classes need from outside: engine, codec, broker, group, clock.
+"""Interfaces that a test replaces: log, sinks, cluster admin, group, consumer, clock, schemas.
 
-The checkpoint and everything around it know only these, so that a simulation can put a model of
-broker, group and clock in the place of the real ones.
+The protocol classes know nothing else of Kafka, so a simulation can drive the production code with
+a model of broker, group and clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from stream.engine import Fetch, RowBlock, SnapshotScan, Tombstone
+from stream.codecs import Codec
 from stream.errors import UserError
-from stream.records import Decoded, Event, Message, Reason, Rejected
-
-TP = tuple[str, int]
-"""Topic and partition; Faust's `TP` and aiokafka's `TopicPartition` compare equal to it."""
+from stream.records import Decoded, Message
+from stream.types import TP
 
 Headers = list[tuple[str, bytes]]
 
 
 class RefusedError(UserError):
-    """The state and the log contradict each other: the start is refused. One sentence."""
+    """Contradiction between state and log, for which the start is refused. One sentence."""
 
 
 class FencedError(Exception):
-    """This process is no longer the owner of what it would write. It must end at once."""
+    """Loss of the ownership of what this process would write. It must end at once."""
 
 
 class Outgoing(NamedTuple):
-    """A message for an output topic; `partition` None leaves it to the partitioner."""
+    """Message for an output topic; `partition` None leaves it to the partitioner."""
 
     topic: str
     key: bytes | None
@@ -39,184 +37,54 @@ class Outgoing(NamedTuple):
 
 
 class Membership(NamedTuple):
-    """Who this worker is in its consumer group, as of its last assignment."""
+    """Identity of this worker in its consumer group, as of its last assignment."""
 
     generation: int
     member_id: str
     instance_id: str | None = None
 
 
-class MetaRow(Protocol):
-    """The engine's row about a whole input partition."""
+class LogStatus(NamedTuple):
+    """Ends of a partition's log, and the group's offset in it (-1 none) with its metadata."""
 
+    start: int
+    end: int
+    committed: int
+    writer: str
+
+
+class TopicStatus(NamedTuple):
+    """Topic as the broker describes it; `topic_id` is empty where it has none."""
+
+    partitions: int
     topic_id: str
-    changelog_id: str
-    partition_count: int
-
-    @property
-    def events_from(self) -> int:
-        """Offset from which on records may give events."""
-
-    @property
-    def absorbed(self) -> int:
-        """Highest absorbed source offset; -1 none."""
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """What became of every message."""
-
-
-class DirtyRows(Protocol):
-    """Copies of changed rows; the last one is the meta row."""
-
-    @property
-    def keys(self) -> list[bytes]:
-        """Changelog keys."""
-
-    @property
-    def rows(self) -> Sequence[bytes | None]:
-        """Changelog values; None is a tombstone."""
-
-
-class LoadReport(Protocol):
-    """What became of changelog rows offered to the engine."""
-
-    @property
-    def accepted(self) -> int:
-        """Rows taken."""
-
-    @property
-    def stale(self) -> int:
-        """Rows older than what was there."""
-
-    @property
-    def damaged(self) -> Sequence[tuple[bytes, str]]:
-        """Rows that could not be read: key and why."""
-
-
-class StepResult(Protocol):
-    """What one step of the engine gave."""
-
-    @property
-    def events(self) -> list[Event]:
-        """In arrival order."""
-
-    @property
-    def sources(self) -> Sequence[int]:
-        """The message that brought each event about, by index in the slice."""
-
-    @property
-    def rejected(self) -> list[Rejected]:
-        """Messages refused by codec or engine."""
-
-    @property
-    def late(self) -> Sequence[int]:
-        """Messages with a late sample, by index in the slice."""
-
-
-class Engine(Protocol):
-    """The pure engine: `stream.engine.Engine`."""
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """The model's channels, in the order of `Decoded.values`."""
-
-    def attach(self, tp: TP) -> None:
-        """Begin to own a partition; no-op when attached."""
-
-    def detach(self, tp: TP) -> None:
-        """Free a partition's slots."""
-
-    def open(self, tp: TP, position: int, events_from: int) -> bool:
-        """Say where absorbing goes on; whether the meta row must be written first."""
-
-    def schedule_switch(self, tp: TP, offset: int, model: Any) -> None:
-        """Note in the meta row that from an offset on a model judges."""
-
-    def switch_model(self, model: Any, written_by_us: Collection[TP] = ()) -> None:
-        """Let it judge from the next record on."""
-
-    def step_all(
-        self, shares: Sequence[tuple[TP, int]], batch: Decoded, fetch: Fetch
-    ) -> StepResult:
-        """Absorb a slice whole: so many messages of each of these partitions of one topic."""
-
-    def take_dirty(self, tp: TP, limit: int | None = None) -> DirtyRows:
-        """Copy the dirty rows and mark them clean."""
-
-    def load(self, tp: TP, keys: list[bytes], values: list[bytes | Tombstone | None]) -> LoadReport:
-        """Merge changelog rows."""
-
-    def newer(self, tp: TP) -> int:
-        """Layout version of loaded rows that this engine does not read; 0: there are none."""
-
-    def migrate(self, tp: TP, limit: int | None = None) -> LoadReport:
-        """After all rows are loaded: take over some of another layout or model."""
-
-    def unmigrated(self, tp: TP) -> int:
-        """Rows that wait for `migrate`; at most so many."""
-
-    def meta(self, tp: TP) -> MetaRow:
-        """The partition's meta row."""
-
-    def keys(self, tp: TP) -> int:
-        """Number of keys held."""
-
-    def attached(self) -> Sequence[TP]:
-        """Partitions owned."""
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of a row."""
-
-    def row_kind(self) -> tuple[str, list[tuple[str, str, tuple[int, ...]]]]:
-        """Digest of the model of the rows, and their fields."""
-
-    def walk(self, tp: TP) -> SnapshotScan:
-        """Begin to copy the rows of a partition."""
-
-    def load_block(self, tp: TP, block: RowBlock) -> LoadReport:
-        """Merge rows of such a copy."""
-
-    def unwritten_bytes(self) -> int:
-        """Bytes of rows that the next checkpoint has to write."""
-
-    def room(self) -> int:
-        """New keys that find room now; a checkpoint makes more."""
-
-
-class Codec(Protocol):
-    """Bytes to columns: `stream.codecs`."""
-
-    def decode(self, messages: Sequence[Message]) -> Decoded:
-        """Decode the messages of one slice."""
 
 
 @runtime_checkable
-class LookingUp(Codec, Protocol):
-    """A codec whose records name something that has to be asked for: schemas of a registry."""
+class LookupCodec(Codec, Protocol):
+    """Codec whose records name schemas that have to be looked up in a registry."""
 
     def lacks(self, messages: Iterable[Message]) -> Sequence[int]:
-        """What should be looked up before these are decoded."""
+        """Return the ids to look up before these messages are decoded."""
 
     def look_up(self, ids: Iterable[int]) -> None:
-        """Ask; blocks for seconds."""
+        """Ask the registry; blocks for seconds."""
 
     def ready(self, messages: Sequence[Message]) -> int:
-        """How many, from the first on, do not wait for an answer."""
+        """Count the messages, from the first on, that wait for no answer."""
 
     def decode_known(self, messages: Sequence[Message]) -> Decoded:
         """Decode without asking."""
 
     def retry(self) -> str:
-        """Ask again for what was not answered, blocking; why that failed, empty if it did not."""
+        """Ask again for missing answers; blocks. Returns the reason of a failure, else empty."""
 
 
 class EventSink(Protocol):
-    """Where messages go that do not wait for a checkpoint."""
+    """Destination of messages that do not wait for a checkpoint."""
 
     async def send(self, message: Outgoing) -> Awaitable[Any]:
-        """Hand a message over; what it returns completes when the broker has acknowledged it."""
+        """Hand a message over; the result completes when the broker has acknowledged it."""
 
 
 class StateLog(Protocol):
@@ -242,11 +110,11 @@ class StateLog(Protocol):
         """Write rows to the changelog of `tp`, wait for all acknowledgements.
 
         Args:
-            tp: The input partition.
-            keys: Stream keys, and the meta row's.
+            tp: Input partition.
+            keys: Stream keys, and the key of the meta row.
             rows: Rows; None is a tombstone.
-            last_headers: Of the last of them.
-            gone_headers: Of each tombstone.
+            last_headers: Headers of the last row.
+            gone_headers: Headers of each tombstone.
 
         Returns:
             Changelog offset of the last row; -1 when the broker did not say.
@@ -259,99 +127,129 @@ class StateLog(Protocol):
         """Give the transaction up; best effort, never raises."""
 
 
-class TopicStatus(NamedTuple):
-    """A topic as the broker knows it; `topic_id` is empty where it has none."""
-
-    partitions: int
-    topic_id: str
-
-
-class Administration(Protocol):
-    """What is asked of the cluster between an assignment and the first record."""
+class ClusterAdmin(Protocol):
+    """Questions to the cluster between an assignment and the first record."""
 
     async def describe(self, topics: Sequence[str]) -> Mapping[str, TopicStatus]:
         """Describe those of `topics` that exist."""
 
     async def tombstones_kept(self, topics: Sequence[str]) -> Mapping[str, float]:
-        """Seconds for which tombstones stay, by topic; absent where the broker does not say."""
+        """Return the seconds for which tombstones stay; topics without an answer are absent."""
 
     async def fence_producer(self, transactional_id: str) -> None:
-        """End what a former worker left open, and fence it if it should still live."""
+        """End the open transaction of a former worker, and fence the worker if it still lives."""
 
 
 class Group(Protocol):
-    """The consumer group, seen from a checkpoint."""
+    """Consumer group, as a checkpoint sees it."""
 
     def membership(self) -> Membership:
-        """As of the last assignment.
+        """Return the membership of the last assignment.
 
         Raises:
             FencedError: If the group has, or must be assumed to have, moved on without this worker.
         """
 
 
+class GroupClient(Protocol):
+    """Member of the consumer group, and its questions to the brokers."""
+
+    last_heartbeat: float
+
+    def note_heartbeat(self) -> None:
+        """Note that the group has confirmed this worker just now."""
+
+    def membership(self) -> Membership:
+        """Return the membership that the group's client has now."""
+
+    def fetch_position(self, tp: TP) -> int | None:
+        """Return the next offset to hand out; None where it is not known."""
+
+    def highwater(self, tp: TP) -> int | None:
+        """Return the end of the log as of the last fetch; None where it is not known."""
+
+    async def log_status(self, tps: Iterable[TP]) -> Mapping[TP, LogStatus]:
+        """Ask for log ends (committed reads) and the group's offsets."""
+
+    async def log_bounds(self, tps: Iterable[TP]) -> Mapping[TP, tuple[int, int]]:
+        """Ask for log starts and ends (committed reads)."""
+
+    async def uncommitted_ends(self, tps: Iterable[TP]) -> Mapping[TP, int]:
+        """Ask for log ends that include open transactions."""
+
+    async def offsets_for_time(self, tps: Iterable[TP], timestamp_ms: int) -> Mapping[TP, int]:
+        """Ask for the first offsets that are not older by Kafka's timestamp."""
+
+    async def commit(self, offsets: Mapping[TP, int], membership: Membership) -> None:
+        """Commit input offsets as a member of the group.
+
+        Raises:
+            FencedError: If the group has moved on.
+        """
+
+    async def ping(self) -> None:
+        """Return once the client's own event loop has turned."""
+
+
+class FetchControl(Protocol):
+    """Control of the fetches of one worker."""
+
+    @property
+    def generation(self) -> int:
+        """Number of the assignments so far."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether fetches may be processed now."""
+
+    async def quiet(self) -> None:
+        """Wait until no fetch is on its way: only then may positions be set."""
+
+    async def seek(self, positions: Mapping[TP, int]) -> None:
+        """Set the next offsets to fetch."""
+
+    def pause(self, tps: Iterable[TP]) -> None:
+        """Fetch these partitions no more."""
+
+    def resume(self, tps: Iterable[TP]) -> None:
+        """Fetch these partitions again."""
+
+
+class Recovery(Protocol):
+    """Progress of a recovery by changelog partition, kept by Faust and filled in here."""
+
+    in_recovery: bool
+
+    @property
+    def active_offsets(self) -> MutableMapping[Any, Any]:
+        """Offsets reached by the active partitions."""
+
+    @property
+    def standby_offsets(self) -> MutableMapping[Any, Any]:
+        """Offsets reached by the standby partitions."""
+
+    @property
+    def active_tps(self) -> Collection[TP]:
+        """Changelog partitions whose input partitions this worker processes."""
+
+    @property
+    def standby_tps(self) -> Collection[TP]:
+        """Changelog partitions that this worker only keeps a copy of."""
+
+    @property
+    def active_highwaters(self) -> Mapping[Any, int]:
+        """Last offsets that the active partitions have to reach."""
+
+    @property
+    def signal_recovery_end(self) -> Any:
+        """Event that ends the recovery."""
+
+    def need_recovery(self) -> bool:
+        """Return whether an active partition has not reached its last offset."""
+
+
 class Clock(Protocol):
-    """Seconds that never go back."""
+    """Monotonic clock, in seconds."""
 
     def __call__(self) -> float:
-        """Now."""
-
-
-class Observer(Protocol):
-    """What the outside may want to know; `app.py` joins it to metrics and health."""
-
-    def stepped(
-        self, tps: Sequence[TP], decoded: Decoded, result: Any, messages: int, seconds: float
-    ) -> None:
-        """One slice was processed, of partitions of one topic."""
-
-    def timed(self, stage: str, seconds: float) -> None:
-        """A stage within a slice (decode, engine) took so long."""
-
-    def fetched(self, tp: TP, next_offset: int, highwater: int | None) -> None:
-        """The position in an input partition, and the end of its log."""
-
-    def checkpointed(self, reason: str, seconds: float, stalled: float, rows: int) -> None:
-        """A checkpoint is done: its whole duration, and how long it held the stream up."""
-
-    def dead_letters(self, outcome: str, reason: Reason | None, count: int) -> None:
-        """`outcome`: written, cut, coordinates, dropped or failed."""
-
-    def loaded(self, tp: TP, accepted: int, stale: int, damaged: int) -> None:
-        """Changelog rows were merged."""
-
-    def phase(self, phase: str, detail: str) -> None:
-        """What the worker is doing: waiting, joining, recovering, running, stopping, failed."""
-
-    def assigned(self, active: Sequence[TP], standby: Sequence[TP]) -> None:
-        """The partitions owned after a rebalance."""
-
-
-class Silent:
-    """An observer that ignores everything; a base for those that care about little."""
-
-    def stepped(
-        self, tps: Sequence[TP], decoded: Decoded, result: Any, messages: int, seconds: float
-    ) -> None:
-        """Ignore."""
-
-    def timed(self, stage: str, seconds: float) -> None:
-        """Ignore."""
-
-    def fetched(self, tp: TP, next_offset: int, highwater: int | None) -> None:
-        """Ignore."""
-
-    def checkpointed(self, reason: str, seconds: float, stalled: float, rows: int) -> None:
-        """Ignore."""
-
-    def dead_letters(self, outcome: str, reason: Reason | None, count: int) -> None:
-        """Ignore."""
-
-    def loaded(self, tp: TP, accepted: int, stale: int, damaged: int) -> None:
-        """Ignore."""
-
-    def phase(self, phase: str, detail: str) -> None:
-        """Ignore."""
-
-    def assigned(self, active: Sequence[TP], standby: Sequence[TP]) -> None:
-        """Ignore."""
+        """Return the time now."""

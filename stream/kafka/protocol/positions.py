@@ -1,26 +1,28 @@
-"""Where this worker stands in every input partition it owns."""
+"""Position of this worker in every input partition that it owns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from .ports import TP
+from stream.types import TP
 
 
 @dataclass(slots=True)
 class Entry:
-    """One input partition.
+    """Position in one input partition.
 
     Attributes:
         position: Next offset to absorb; everything below is in memory.
-        saved: The position of the last checkpoint; the start before the first.
-        committed: What the group is known to have; -1 nothing.
+        saved: Position of the last checkpoint; the start before the first.
+        committed: Offset that the group is known to have; -1 none.
+        paused: Whether the partition waits for something its next record needs.
     """
 
     position: int
     saved: int
     committed: int
+    paused: bool = False
 
 
 class Positions:
@@ -33,7 +35,11 @@ class Positions:
         return tp in self._entries
 
     def __iter__(self) -> Iterator[TP]:
+        # A copy: partitions come and go at every await of a caller's loop.
         return iter(tuple(self._entries))
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     def start(
         self,
@@ -47,12 +53,12 @@ class Positions:
         """Own a partition from `position` on.
 
         Args:
-            tp: The partition.
+            tp: Input partition.
             position: Next offset to absorb.
-            committed: What the group has; -1 nothing. A group that lags behind the state counts
+            committed: Offset that the group has; -1 none. A group that lags behind the state counts
                 as unsaved: its writer died before the commit.
-            fresh: There is no state yet, so nothing that the group could lag behind.
-            unwritten: The meta row has to be written whatever the position.
+            fresh: Whether there is no state yet, so nothing that the group could lag behind.
+            unwritten: Whether the meta row has to be written whatever the position.
         """
         saved = position if fresh else min(position, committed)
         if unwritten:
@@ -64,15 +70,15 @@ class Positions:
         self._entries.pop(tp, None)
 
     def position(self, tp: TP) -> int:
-        """Next offset to absorb."""
+        """Return the next offset to absorb."""
         return self._entries[tp].position
 
     def committed(self, tp: TP) -> int:
-        """What the group is known to have; -1 nothing."""
+        """Return the offset that the group is known to have; -1 none."""
         return self._entries[tp].committed
 
     def advance(self, tp: TP, position: int) -> None:
-        """Everything below `position` is in memory now."""
+        """Note that everything below `position` is in memory now."""
         entry = self._entries[tp]
         if position < entry.position:
             raise ValueError(
@@ -82,16 +88,35 @@ class Positions:
         entry.position = position
 
     def reopen(self, tp: TP) -> None:
-        """The next checkpoint writes this partition, moved or not."""
+        """Let the next checkpoint write this partition, moved or not."""
         self._entries[tp].saved = -1
 
     def confirm(self, tp: TP, committed: int) -> None:
-        """A checkpoint up to `committed` is done."""
+        """Note that a checkpoint up to `committed` is done."""
         entry = self._entries.get(tp)
         if entry is not None:
             entry.committed = entry.saved = committed
 
     def moved(self, tp: TP) -> bool:
-        """Whether memory is ahead of the last checkpoint."""
+        """Return whether memory is ahead of the last checkpoint."""
         entry = self._entries[tp]
         return entry.position > entry.saved
+
+    def pause(self, tps: Iterable[TP]) -> None:
+        """Process these partitions no more until `resume`."""
+        for tp in tps:
+            self._entries[tp].paused = True
+
+    def resume(self, tps: Iterable[TP]) -> None:
+        """Process these partitions again, where they are still owned."""
+        for tp in tps:
+            if tp in self._entries:
+                self._entries[tp].paused = False
+
+    def paused(self) -> list[TP]:
+        """Return the partitions that wait."""
+        return [tp for tp, entry in self._entries.items() if entry.paused]
+
+    def is_paused(self, tp: TP) -> bool:
+        """Return whether a partition is owned and waits."""
+        return tp in self._entries and self._entries[tp].paused

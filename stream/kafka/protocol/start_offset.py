@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .ports import TP, MetaRow, RefusedError
+from stream.engine import MetaRow
+from stream.types import TP
+
+from .ports import RefusedError
 
 MEND = "Run `ember state rebase` to say what should hold."
 

@@ -22,7 +22,7 @@ import numpy as np
 import psutil
 
 from stream.engine import RowBlock
-from stream.kafka.protocol.ports import TP
+from stream.types import TP
 
 T = TypeVar("T")
 

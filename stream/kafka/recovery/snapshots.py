@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 import msgspec
-from aiokafka import errors as kafka_errors
 
-from stream.kafka.protocol.ports import TP
+from stream.engine import Engine
+from stream.kafka.client.errors import KafkaError
+from stream.kafka.context import Context
+from stream.kafka.protocol.changelog import Changelog
+from stream.kafka.protocol.checkpoint import Checkpoint
+from stream.kafka.protocol.positions import Positions
+from stream.types import TP
 
 from .snapshot_files import DamagedError, Head, SnapshotFiles, SnapshotReader
-
-if TYPE_CHECKING:
-    from stream.kafka.runtime.session import Session
 
 log = logging.getLogger(__name__)
 
@@ -34,30 +34,36 @@ _RESTORE_SECONDS = 45.0
 _REFRESH_SECONDS = 3600.0
 """A copy of a partition in which nothing happens is made anew, before it is too old."""
 
-Offload = Callable[[Callable[[], Any]], Awaitable[Any]]
-
 
 class Snapshots:
     """Writes and reads the copies of one worker's partitions.
 
     Args:
-        edge: The worker.
-        files: Where they are.
-        offload: Runs what waits for the disk beside the event loop.
-        wall_clock: Seconds since the epoch, for the age of a copy only.
+        context: Surroundings of the worker.
+        files: Files of the copies.
+        engine: State of all keys.
+        changelog: Contents of memory by changelog partition.
+        positions: Partitions that are processed.
+        checkpoint: Checkpoints of this worker, which count how often rows were taken.
     """
 
     def __init__(
         self,
-        edge: Session,
+        context: Context,
         files: SnapshotFiles,
-        offload: Offload = asyncio.to_thread,
-        wall_clock: Callable[[], float] = time.time,
+        engine: Engine,
+        changelog: Changelog,
+        positions: Positions,
+        checkpoint: Checkpoint,
     ) -> None:
-        self._edge = edge
+        self._context = context
         self._files = files
-        self._offload = offload
-        self._wall_clock = wall_clock
+        self._engine = engine
+        self._changelog = changelog
+        self._positions = positions
+        self._checkpoint = checkpoint
+        self._offload = context.offload
+        self._wall_clock = context.wall_clock
         self._ids: dict[str, str] = {}
         self._written: dict[TP, tuple[int, float]] = {}
         self._owned: Sequence[TP] = ()
@@ -66,22 +72,29 @@ class Snapshots:
 
     # -- writing
 
-    async def forever(self, stopped: Callable[[], bool]) -> None:
-        """Write copies of all partitions that are processed, at the interval."""
+    async def forever(
+        self, stopped: Callable[[], bool], checkpoint: Callable[[str], Awaitable[None]]
+    ) -> None:
+        """Write copies of all partitions that are processed, at the interval.
+
+        Args:
+            stopped: Function that says whether the worker stops.
+            checkpoint: Function that makes a checkpoint, given a reason for logs and metrics.
+        """
         while not stopped():
-            await asyncio.sleep(self._edge.config.snapshot_seconds)
-            for tp in self._edge.ledger:
-                if tp in self._edge.ledger:
-                    await self.write(tp, lambda: self._edge.checkpoint_now("snapshot"))
+            await asyncio.sleep(self._context.config.snapshot_seconds)
+            for tp in self._positions:
+                if tp in self._positions:
+                    await self.write(tp, lambda: checkpoint("snapshot"))
 
-    def letting_go(self, owned: Iterable[TP]) -> None:
-        """These partitions were brought to the log whole, and are not processed any more."""
-        self._owned = tuple(owned) or self._owned
+    def keep_released(self, tps: Iterable[TP]) -> None:
+        """Note partitions that were brought to the log whole, and are not processed any more."""
+        self._owned = tuple(tps) or self._owned
 
-    async def last(self) -> None:
-        """At the end: copies of what was owned."""
+    async def write_released(self) -> None:
+        """Write copies of the partitions that were owned last, at the end of the worker."""
         for tp in self._owned:
-            if tp in self._edge.engine.attached():
+            if tp in self._engine.attached():
                 await self.write(tp)
 
     async def write(self, tp: TP, settle: Callable[[], Awaitable[None]] | None = None) -> bool:
@@ -94,9 +107,10 @@ class Snapshots:
         Returns:
             Whether there is a new file.
         """
-        edge, began, now = self._edge, self._edge.clock(), self._wall_clock()
-        changelog, engine = edge.changelog, edge.engine
-        offset, identity = changelog.stored(tp), self._ids.get(edge.config.changelog(tp[0]), "")
+        started, now = self._context.clock(), self._wall_clock()
+        changelog, engine = self._changelog, self._engine
+        name = self._context.config.changelog(tp[0])
+        offset, identity = changelog.stored(tp), self._ids.get(name, "")
         if offset is None or not identity or not changelog.meta(tp):
             return False
         before = self._written.get(tp)
@@ -118,10 +132,10 @@ class Snapshots:
                 await self._offload(partial(writer.append, block))
                 if walk.gone:
                     return False
-            waiting, taken = walk.waiting, edge.checkpoint.taken.get(tp, 0)
+            waiting, taken = walk.waiting, self._checkpoint.taken.get(tp, 0)
             if settle is not None:
                 await settle()
-            if walk.gone or (waiting and edge.checkpoint.taken.get(tp, 0) == taken):
+            if walk.gone or (waiting and self._checkpoint.taken.get(tp, 0) == taken):
                 return False
             meta, committed = changelog.meta(tp), changelog.committed_before(tp)
             size = await self._offload(partial(writer.commit, meta, committed))
@@ -134,7 +148,7 @@ class Snapshots:
                 writer.discard()
         self._complained = False
         self._written[tp] = offset, now
-        seconds = edge.clock() - began
+        seconds = self._context.clock() - started
         log.info("%s-%d: copied the state to the disk, %d bytes in %.1f s.", *tp, size, seconds)
         return True
 
@@ -151,7 +165,7 @@ class Snapshots:
 
     # -- reading
 
-    async def restore(self, ends: Mapping[Any, int], standbys: Mapping[Any, int]) -> dict[Any, int]:
+    async def restore(self, ends: Mapping[TP, int], standbys: Mapping[TP, int]) -> dict[TP, int]:
         """Load copies of partitions of which nothing is in memory.
 
         Args:
@@ -162,41 +176,40 @@ class Snapshots:
         Returns:
             Changelog partition -> offset that is contained now; those without a copy are absent.
         """
-        edge = self._edge
         if not self._swept:
             self._swept = True
             await self._offload(self._files.sweep)
-        names = sorted({tp.topic for tp in (*ends, *standbys)} - self._ids.keys())
+        names = sorted({tp[0] for tp in (*ends, *standbys)} - self._ids.keys())
         try:
-            facts = await edge.administration.describe(names) if names else {}
-        except kafka_errors.KafkaError as error:
+            topics = await self._context.admin.describe(names) if names else {}
+        except KafkaError as error:
             log.warning("The broker does not say which changelogs these are: %s.", error)
             return {}
-        self._ids |= {name: found.topic_id for name, found in facts.items()}
-        deadline = edge.clock() + _RESTORE_SECONDS
-        found: dict[Any, int] = {}
+        self._ids |= {name: topic.topic_id for name, topic in topics.items()}
+        deadline = self._context.clock() + _RESTORE_SECONDS
+        offsets: dict[TP, int] = {}
         for tp, end in {**ends, **standbys}.items():
-            source = edge.source(tp)
-            if edge.changelog.stored(source) is None:
+            source = self._context.config.source_of(tp)
+            if self._changelog.stored(source) is None:
                 offset = await self._restore(tp, source, end, deadline, hidden=tp in standbys)
                 if offset is not None:
-                    found[tp] = offset
-        return found
+                    offsets[tp] = offset
+        return offsets
 
     async def _restore(
-        self, tp: Any, source: TP, end: int, deadline: float, *, hidden: bool
+        self, tp: TP, source: TP, end: int, deadline: float, *, hidden: bool
     ) -> int | None:
         reader: SnapshotReader | None = None
         try:
             reader = await self._offload(lambda: self._files.read(source))
             if reader is None or (hidden and reader.head.offset >= end):
                 return None
-            why = await self._unfit(reader.head, tp.topic, end)
-            if not why:
+            reason = await self._unfit(reader.head, tp[0], end)
+            if not reason:
                 await self._load(source, reader, deadline)
                 return reader.head.offset
         except (DamagedError, OSError, msgspec.DecodeError, UnicodeError, TimeoutError) as error:
-            why = f"it cannot be read: {error}"
+            reason = f"it cannot be read: {error}"
             self._forget(source)
         except BaseException:
             self._forget(source)  # half of it is worth nothing
@@ -207,21 +220,21 @@ class Snapshots:
         log.warning(
             "%s-%d: the copy of the state on the disk is not used, all of the changelog is: %s.",
             *source,
-            why,
+            reason,
         )
         await self._offload(lambda: self._files.remove(source))
         return None
 
     async def _unfit(self, head: Head, changelog: str, end: int) -> str:
         """Why a copy cannot be used; empty: it can."""
-        model, fields = self._edge.engine.row_kind()
+        model, fields = self._engine.row_kind()
         if not head.changelog_id or head.changelog_id != self._ids.get(changelog):
             return "it belongs to another changelog topic"
         if (head.model, head.fields) != (model, fields):
             return "its rows are of another model or layout"
         if head.offset >= end:
             return f"the changelog ends at {end}, before its offset {head.offset}"
-        kept = (await self._edge.administration.tombstones_kept([changelog])).get(changelog)
+        kept = (await self._context.admin.tombstones_kept([changelog])).get(changelog)
         if kept is None:
             return "the broker does not say how long it keeps tombstones (right DescribeConfigs)"
         age = self._wall_clock() - head.taken
@@ -234,22 +247,23 @@ class Snapshots:
         return ""
 
     async def _load(self, source: TP, reader: SnapshotReader, deadline: float) -> None:
-        edge = self._edge
         ahead = asyncio.ensure_future(self._offload(reader.block))
         try:
             while (block := await ahead) is not None:
                 ahead = asyncio.ensure_future(self._offload(reader.block))
-                report = edge.engine.load_block(source, block)
-                edge.observer.loaded(source, report.accepted, report.stale, len(report.damaged))
+                report = self._engine.load_block(source, block)
+                self._context.observer.loaded(
+                    source, report.accepted, report.stale, len(report.damaged)
+                )
                 if report.damaged:
                     raise DamagedError(report.damaged[0][1])
-                if edge.clock() > deadline:
+                if self._context.clock() > deadline:
                     raise TimeoutError(f"that took longer than {_RESTORE_SECONDS:g} s")
                 await asyncio.sleep(0)
         finally:
             ahead.cancel()
         assert reader.end is not None
-        edge.changelog.restored(
+        self._changelog.restored(
             source, reader.head.offset, reader.end.meta, reader.end.committed_before
         )
         self._written[source] = reader.head.offset, reader.head.taken
@@ -263,6 +277,6 @@ class Snapshots:
 
     def _forget(self, source: TP) -> None:
         self._written.pop(source, None)
-        self._edge.changelog.drop(source)
-        self._edge.engine.detach(source)
-        self._edge.engine.attach(source)
+        self._changelog.drop(source)
+        self._engine.detach(source)
+        self._engine.attach(source)

@@ -9,11 +9,14 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from stream.kafka.protocol.ports import TP, Clock, EventSink, Headers, Observer, Outgoing
+from stream.kafka.client.errors import is_too_large
+from stream.kafka.context import Context
+from stream.kafka.protocol.ports import EventSink, Headers, Outgoing
 from stream.records import Message, Reason, Rejected
+from stream.types import TP
 
 TRUNCATED_HEADER = "ember.truncated"
 REASON_HEADER = "ember.reason"
@@ -38,40 +41,27 @@ class DeadLetters:
     """Writes refused messages beside the stream.
 
     Args:
-        sink: A producer of its own, which is not idempotent: there a message that the broker
-            refuses would take the following ones with it.
-        topic: From an input topic to its dead-letter topic.
-        group: Consumer group, named in the headers.
-        max_per_second: Above it only coordinates are written, one message per slice and reason.
-        observer: Told what became of them.
-        clock: For the rate.
-        too_large: Tells a refusal for size from other errors.
-        queue: Letters waiting to be sent; more are dropped and counted.
-        patience: Seconds a checkpoint waits for acknowledgements.
+        context: Surroundings of the worker.
+        sink: Sink with a producer of its own, which is not idempotent: in an idempotent one, a
+            message that the broker refuses would take the following ones with it.
+        max_queued: Most letters waiting to be sent; more are dropped and counted.
+        settle_seconds: Most time for which a checkpoint waits for acknowledgements.
     """
 
     def __init__(
         self,
+        context: Context,
         sink: EventSink,
         *,
-        topic: Callable[[str], str],
-        group: str,
-        max_per_second: int,
-        observer: Observer,
-        clock: Clock,
-        too_large: Callable[[BaseException], bool],
-        queue: int = 10_000,
-        patience: float = 2.0,
+        max_queued: int = 10_000,
+        settle_seconds: float = 2.0,
     ) -> None:
+        self._config = context.config
+        self._observer = context.observer
+        self._clock = context.clock
         self._sink = sink
-        self._topic = topic
-        self._group = group
-        self._rate = max_per_second
-        self._observer = observer
-        self._clock = clock
-        self._too_large = too_large
-        self._limit = queue
-        self._patience = patience
+        self._max_queued = max_queued
+        self._settle_seconds = settle_seconds
         self._queue: deque[_DeadLetter] = deque()
         self._task: asyncio.Task[None] | None = None
         self._flying: set[asyncio.Task[None]] = set()
@@ -104,7 +94,7 @@ class DeadLetters:
         """Wait, but not long, and after a vain wait not at all for a while."""
         if self._clock() < self._impatient_until:
             return
-        deadline = asyncio.get_running_loop().time() + self._patience
+        deadline = asyncio.get_running_loop().time() + self._settle_seconds
         while (self._task is not None and not self._task.done()) or self._flying:
             waiting: set[asyncio.Task[None]] = set(self._flying)
             if self._task is not None and not self._task.done():
@@ -121,10 +111,10 @@ class DeadLetters:
         if second != self._second:
             self._second, self._spent = second, 0
         self._spent += 1
-        return self._spent <= self._rate
+        return self._spent <= self._config.dead_letters_per_second
 
     def _put(self, message: Outgoing, reason: Reason, outcome: str) -> None:
-        if len(self._queue) + len(self._flying) >= self._limit:
+        if len(self._queue) + len(self._flying) >= self._max_queued:
             self._observer.dead_letters("dropped", reason, 1)
             self._complain("dropped", "dead letters come faster than the broker takes them")
             return
@@ -136,7 +126,13 @@ class DeadLetters:
         value = message.value
         if value is None and message.key is None:
             value = b""  # Kafka's clients refuse a message with neither
-        return Outgoing(self._topic(tp[0]), message.key, value, headers, message.timestamp)
+        return Outgoing(
+            self._config.output_topic("dead_letters", tp[0]),
+            message.key,
+            value,
+            headers,
+            message.timestamp,
+        )
 
     def _coordinates(self, tp: TP, reason: Reason, offsets: list[int]) -> Outgoing:
         detail = f"{len(offsets)} messages, coordinates only: dead_letters.max_per_second"
@@ -145,13 +141,16 @@ class DeadLetters:
         headers.append((OFFSETS_HEADER, str(len(offsets)).encode()))
         body = {"topic": tp[0], "partition": tp[1], "reason": str(reason), "offsets": offsets}
         value = json.dumps(body, separators=(",", ":")).encode()
-        return Outgoing(self._topic(tp[0]), None, value, headers)
+        return Outgoing(self._topic(tp), None, value, headers)
+
+    def _topic(self, tp: TP) -> str:
+        return self._config.output_topic("dead_letters", tp[0])
 
     def _headers(self, tp: TP, reason: Reason, detail: str) -> Headers:
         return [
             (CONNECT + "topic", tp[0].encode()),
             (CONNECT + "partition", str(tp[1]).encode()),
-            (CONNECT + "connector.name", self._group.encode()),
+            (CONNECT + "connector.name", self._config.group.encode()),
             (CONNECT + "stage", b"VALUE_CONVERTER"),
             (CONNECT + "exception.class.name", f"dev.ember.{reason}".encode()),
             (CONNECT + "exception.message", detail[:1024].encode("utf-8", "replace")),
@@ -179,7 +178,7 @@ class DeadLetters:
             self._observer.dead_letters(letter.outcome, letter.reason, 1)
 
     async def _retry_smaller(self, letter: _DeadLetter, error: BaseException) -> None:
-        if not self._too_large(error) or letter.outcome == "cut":
+        if not is_too_large(error) or letter.outcome == "cut":
             self._observer.dead_letters("failed", letter.reason, 1)
             self._complain("failed", f"a dead letter was not written: {error!r}")
             return

@@ -1,77 +1,131 @@
-"""From fetches to the edge: one at a time, and none while partitions are given away."""
+"""Way of a fetch from the consumer to the processor: one at a time, and none of a past assignment.
+
+The loop also sets the pace of fetching: the next fetch is taken at once when there is much to read,
+else after a moment in which records gather.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
-from .session import Session
+from stream.kafka.context import Context
+from stream.kafka.protocol.ports import Clock, FetchControl, Recovery
+from stream.kafka.recovery.loader import StateLoader
+from stream.types import TP
+
+from .processor import Processor
+
+GATHER_SECONDS: Final = 0.01
+"""Between two fetches that bring little. A step costs as much as sixty records by itself, so that
+a worker taking every record as it comes would be busy with a tenth of what it can do; a record
+waits for this time twice at most: for its fetch to be asked for, and for it to be taken."""
+
+MANY: Final = 1024
+"""Records in a fetch from which a step's own cost does not matter."""
+
+
+class Pace:
+    """Time to wait before a fetch is taken.
+
+    Args:
+        clock: Monotonic clock.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._due = -math.inf
+
+    def taken(self, count: int) -> None:
+        """Note that a fetch of so many records was taken."""
+        self._due = self._clock() + GATHER_SECONDS if 0 < count < MANY else -math.inf
+
+    def pause(self) -> float:
+        """Return the seconds to wait before the next fetch; 0 after a large or a late one."""
+        return max(self._due - self._clock(), 0.0)
 
 
 class FetchLoop:
-    """Hands fetches over, unless they are of an earlier assignment.
+    """Hands fetches of inputs to the processor, and those of changelogs to the loader.
 
     Args:
-        edge: Takes them.
-        generation: The app's count of assignments.
-        open_: Whether fetches may be handed over at all.
+        context: Surroundings of the worker.
+        fetching: Control of the fetches.
+        fetch_lock: Lock held while a fetch is processed.
+        loader: Part that merges changelogs into memory.
+        processor: Part that absorbs records.
+        on_processed: Function called with the partitions of every processed fetch.
     """
 
     def __init__(
-        self, edge: Session, generation: Callable[[], int], open_: Callable[[], bool]
+        self,
+        context: Context,
+        fetching: FetchControl,
+        fetch_lock: asyncio.Lock,
+        loader: StateLoader,
+        processor: Processor,
+        on_processed: Callable[[Iterable[TP]], None],
     ) -> None:
-        self._edge = edge
-        self._generation = generation
-        self._open = open_
-        self._batch = asyncio.Lock()
+        self._context = context
+        self._inputs = frozenset(context.config.topics)
+        self._fetching = fetching
+        self._fetch_lock = fetch_lock
+        self._loader = loader
+        self._processor = processor
+        self._on_processed = on_processed
+        self._pace = Pace(context.clock)
 
     async def take(
         self,
-        recovery: Any,
+        recovery: Recovery,
         records: Mapping[Any, Sequence[Any]],
-        active: Iterable[Any],
+        active: Iterable[TP],
         generation: int,
     ) -> None:
-        """Hand a fetch over.
+        """Process a fetch.
 
         Args:
-            recovery: Faust's, told of changelog records.
-            records: By partition; inputs and changelogs.
+            recovery: Progress of the recovery, told of changelog records.
+            records: Records by partition, of inputs and changelogs.
             active: Partitions that were asked for.
-            generation: Of the fetch, not of the wait for the flow before it: fetches of this
-                generation come after its seeks, and what they bring must not be dropped.
+            generation: Assignment that the fetch was made in. Fetches of the current assignment
+                come after its seeks, and what they bring must not be dropped.
         """
-        async with self._batch:
-            if generation != self._generation():
-                return  # all positions are set anew before the flow is resumed
-            inputs = {}
+        if not recovery.in_recovery:
+            self._pace.taken(sum(map(len, records.values())))
+        async with self._fetch_lock:
+            if generation != self._fetching.generation:
+                return  # all positions are set anew before fetches go on
+            inputs: dict[TP, Sequence[Any]] = {}
             for tp, batch in records.items():
-                if tp.topic in self._edge.sources:
-                    await self._edge.load_changelog(recovery, tp, batch)
+                if tp[0] in self._inputs:
+                    inputs[tp[0], tp[1]] = batch
                 else:
-                    inputs[tp] = batch
+                    await self._loader.load(recovery, tp, batch)
             if inputs:
-                await self._edge.process(inputs, lambda: self._going_on(generation))
-            if self._open():
-                self._edge.follow_recovery(recovery, active)
+                await self._processor.process(inputs, lambda: self._goes_on(generation))
+                self._on_processed(inputs)
+            if self._fetching.is_open:
+                self._loader.follow(recovery, active)
 
-    def _going_on(self, generation: int) -> bool:
-        return self._open() and generation == self._generation()
+    def pause(self) -> float:
+        """Return the seconds to wait before the next fetch, in which records gather."""
+        return self._pace.pause()
 
-    @asynccontextmanager
-    async def between(self) -> AsyncIterator[None]:
-        """While no fetch is in hand, and none is taken."""
-        async with self._batch:
-            yield
+    def _goes_on(self, generation: int) -> bool:
+        return self._fetching.is_open and generation == self._fetching.generation
 
-    async def release(self, reason: str) -> None:
-        """Finish the slice in hand, bring everything to the log, own nothing any more."""
-        seconds = self._edge.config.shutdown_timeout_seconds
+    async def finish(self, reason: str) -> None:
+        """Wait for the slice in hand, in bounded time.
+
+        Args:
+            reason: Reason for which partitions are given back.
+        """
+        seconds = self._context.config.shutdown_timeout_seconds
         try:
-            async with asyncio.timeout(seconds), self._batch:
+            async with asyncio.timeout(seconds), self._fetch_lock:
                 pass
         except TimeoutError:
-            self._edge.fatal(f"The records in hand ({reason}) took longer than {seconds:g} s.")
-        await self._edge.release(reason)
+            self._context.fail(f"The records in hand ({reason}) took longer than {seconds:g} s.")

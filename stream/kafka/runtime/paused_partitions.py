@@ -1,8 +1,8 @@
-"""Partitions that wait for an answer their next record needs, while all others go on.
+"""Partitions that wait for a schema their next record needs, while all others go on.
 
-A partition that waits is not fetched, its position stays, and checkpoints commit that position: to
-everything else it looks like one without news. When the answer is there it is read again from its
-position on.
+A paused partition is not fetched, its position stays, and checkpoints commit that position: to
+everything else it looks like a partition without news. When the schema is there, it is read again
+from its position on.
 """
 
 from __future__ import annotations
@@ -10,102 +10,94 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any
 
-from faust.types import TP as FaustTP  # noqa: N811  # ours is a plain tuple
-
-from stream.kafka.protocol.ports import TP, Codec, LookingUp, Observer
+from stream.codecs import Codec
+from stream.kafka.context import Context
+from stream.kafka.protocol.ports import FetchControl, LookupCodec
 from stream.kafka.protocol.positions import Positions
+from stream.types import TP
 
 log = logging.getLogger(__name__)
 
 _BACK_OFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
+_HOLDER = "schemas"
 
 
 class PausedPartitions:
-    """Who waits, and the asking on their behalf.
+    """Pauses partitions, asks the registry again and again, and lets them go on.
 
     Args:
-        ledger: Positions.
-        observer: Told of the phase.
-        consumer: What fetches.
-        codec: The one that decodes now.
+        context: Surroundings of the worker.
+        positions: Positions, which say what is paused.
+        fetching: Control of the fetches.
+        fetch_lock: Lock held while a fetch is processed.
+        codec: Codec that decodes now.
         delays: Seconds between the questions; the last one again and again.
 
     Attributes:
-        why: Who waits for what; empty: nobody does.
+        codec: Codec that decodes now; replaced when the model is switched.
     """
 
     def __init__(
         self,
-        ledger: Positions,
-        observer: Observer,
-        consumer: Callable[[], Any],
-        codec: Callable[[], Codec],
+        context: Context,
+        positions: Positions,
+        fetching: FetchControl,
+        fetch_lock: asyncio.Lock,
+        codec: Codec,
         delays: tuple[float, ...] = _BACK_OFF_SECONDS,
     ) -> None:
-        self._ledger = ledger
-        self._observer = observer
-        self._consumer = consumer
-        self._codec = codec
+        self._lifecycle = context.lifecycle
+        self._positions = positions
+        self._fetching = fetching
+        self._fetch_lock = fetch_lock
         self._delays = delays
-        self._tps: set[TP] = set()
         self._any = asyncio.Event()
-        self.why = ""
+        self.codec = codec
 
-    def __contains__(self, tp: TP) -> bool:
-        return tp in self._tps
-
-    def hold(self, tps: Iterable[TP]) -> None:
-        """Fetch these no more until the answer is there."""
-        self._tps.update(tps)
-        self._consumer().pause_partitions(_named(self._tps))
-        self._say("the schema registry does not answer")
+    def pause(self, tps: Iterable[TP]) -> None:
+        """Fetch these partitions no more until their schemas are there."""
+        self._positions.pause(tps)
+        self._fetching.pause(self._positions.paused())
+        self._hold("the schema registry does not answer")
         self._any.set()
 
-    def forget(self) -> None:
-        """Partitions are given away: whoever gets them reads from their positions."""
-        self._tps.clear()
-        self._any.clear()
-        self.why = ""
-
     async def forever(self, stopped: Callable[[], bool]) -> None:
-        """Ask again and again while anybody waits."""
+        """Ask again and again while a partition is paused.
+
+        Args:
+            stopped: Function that says whether the worker stops.
+        """
         tries = 0
         while not stopped():
             await self._any.wait()
             await asyncio.sleep(self._delays[min(tries, len(self._delays) - 1)])
             tries += 1
-            codec = self._codec()
-            why = await asyncio.to_thread(codec.retry) if isinstance(codec, LookingUp) else ""
-            if not why:
-                await self._go_on()
-            if not self._tps:
+            codec = self.codec
+            reason = await asyncio.to_thread(codec.retry) if isinstance(codec, LookupCodec) else ""
+            if not reason:
+                await self._resume()
+            if not self._positions.paused():
+                self._any.clear()
                 tries = 0
             else:
-                self._say(why)
-                log.warning("%d partitions wait: %s", len(self._tps), why)
+                self._hold(reason)
+                log.warning("%d partitions wait: %s", len(self._positions.paused()), reason)
 
-    async def _go_on(self) -> None:
-        consumer = self._consumer()
-        consumer.pause_partitions(_named(self._tps))
-        await consumer.quiet()  # no fetch on its way has records of theirs
-        async with consumer.flow.between():
-            positions = {
-                FaustTP(*tp): self._ledger.position(tp) for tp in self._tps if tp in self._ledger
-            }
-            if positions:
-                await consumer.seek_wait(positions)
-                consumer.resume_partitions(set(positions))
-                self._observer.phase("running", "the schema registry answers again")
-                log.info("%d partitions go on.", len(positions))
-            self.forget()
+    async def _resume(self) -> None:
+        self._fetching.pause(self._positions.paused())
+        # A fetch on its way, or in hand, may hold records from behind the position.
+        await self._fetching.quiet()
+        async with self._fetch_lock:
+            positions = {tp: self._positions.position(tp) for tp in self._positions.paused()}
+            if not positions:
+                return
+            await self._fetching.seek(positions)
+            self._fetching.resume(positions)
+            self._positions.resume(positions)
+            self._lifecycle.hold(_HOLDER, "")
+            log.info("%d partitions go on.", len(positions))
 
-    def _say(self, why: str) -> None:
-        names = ", ".join(sorted(f"{topic}-{number}" for topic, number in self._tps))
-        self.why = f"{names}: {why}"
-        self._observer.phase("waiting", self.why)
-
-
-def _named(tps: Iterable[TP]) -> set[Any]:
-    return {FaustTP(*tp) for tp in tps}
+    def _hold(self, reason: str) -> None:
+        names = ", ".join(sorted(f"{topic}-{number}" for topic, number in self._positions.paused()))
+        self._lifecycle.hold(_HOLDER, f"{names}: {reason}")

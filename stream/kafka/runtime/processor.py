@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import time
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -13,20 +11,14 @@ from typing import cast
 
 import numpy as np
 
-from stream.engine import Fetch, Outcome
+from stream.codecs import Codec
+from stream.engine import Engine, Fetch, Outcome, StepResult
+from stream.kafka.context import Context
 from stream.kafka.protocol.outbox import Outbox
-from stream.kafka.protocol.ports import (
-    TP,
-    Clock,
-    Codec,
-    Engine,
-    Headers,
-    LookingUp,
-    Observer,
-    Outgoing,
-)
+from stream.kafka.protocol.ports import Headers, LookupCodec, Outgoing
 from stream.kafka.protocol.positions import Positions
-from stream.records import Event, Message, Reason, Rejected, cloudevent_headers
+from stream.records import Decoded, Event, Message, Reason, Rejected, cloudevent_headers
+from stream.types import TP
 
 from .dead_letters import DeadLetters
 from .paused_partitions import PausedPartitions
@@ -45,93 +37,79 @@ BACKLOG_HEADER = "ember.backlog"
 """On events about records that were old when the worker came to them. A header, not the body:
 how late a worker is does not change what it says."""
 
-_LATE = cast(
-    "Reason", Outcome.LATE
-)  # a outcome of the engine, not a refusal; here it is treated alike
+_LATE = cast("Reason", Outcome.LATE)
+"""Outcome of the engine, not a refusal; dead letters treat both alike."""
 
 
 class Processor:
-    """Feeds fetches to the engine and what comes out to outbox and dead letters.
+    """Feeds fetches to the engine, and the results to outbox and dead letters.
 
     Args:
-        codec: Bytes to columns.
-        engine: The state.
-        ledger: Positions.
-        outbox: Takes events.
-        dead_letters: Takes refused messages; None: they are only counted.
-        topics: From an event's kind and its input topic to an output topic.
-        source: CloudEvents source.
-        observer: Told of every slice.
-        clock: For durations only.
-        late: Whether late messages are dead letters too.
+        context: Surroundings of the worker.
+        engine: State of all keys.
+        codec: Codec from bytes to columns.
+        positions: Positions of the partitions.
+        outbox: Receiver of events.
+        dead_letters: Receiver of refused messages; None: they are only counted.
+        paused: Partitions that wait for a schema; None: the codec needs none.
+        make_room: Function that makes a checkpoint, after which rows can leave memory.
         slice_messages: Most messages in one step.
-        make_room: Makes a checkpoint, after which rows can leave memory.
-        waiting: Partitions that wait for an answer of the codec's registry.
-        max_age_seconds: Age of a record, by Kafka's timestamp, from which on its events are
-            backlog.
-        wall_clock: Seconds since the epoch; for that age only.
+
+    Attributes:
+        codec: Codec that decodes now; replaced when the model is switched.
     """
 
     def __init__(
         self,
-        *,
-        codec: Codec,
+        context: Context,
         engine: Engine,
-        ledger: Positions,
+        codec: Codec,
+        positions: Positions,
         outbox: Outbox,
-        dead_letters: DeadLetters | None,
-        topics: Callable[[str, str], str],
-        source: str,
-        observer: Observer,
-        clock: Clock,
-        late: bool = False,
-        slice_messages: int = SLICE,
+        *,
+        dead_letters: DeadLetters | None = None,
+        paused: PausedPartitions | None = None,
         make_room: Callable[[], Awaitable[None]] | None = None,
-        waiting: PausedPartitions | None = None,
-        max_age_seconds: float = math.inf,
-        wall_clock: Callable[[], float] = time.time,
+        slice_messages: int = SLICE,
     ) -> None:
         self.codec = codec
+        self._config = context.config
+        self._observer = context.observer
+        self._clock = context.clock
+        self._wall_clock = context.wall_clock
         self._engine = engine
-        self._ledger = ledger
+        self._positions = positions
         self._outbox = outbox
         self._dead_letters = dead_letters
-        self._topics = topics
-        self._source = source
-        self._observer = observer
-        self._clock = clock
-        self._late = late
+        self._paused = paused
         self._make_room = make_room
-        self._waiting = waiting
-        self._max_age_ms = 1000 * max_age_seconds
-        self._wall_clock = wall_clock
         self._most = self._slice = slice_messages
 
     async def process(
         self,
         fetch: Mapping[TP, Sequence[Message]],
-        going_on: Callable[[], bool] = lambda: True,
+        goes_on: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Absorb a fetch. May be cancelled at any await: what is absorbed is accounted for.
+        """Absorb a fetch. May be cancelled at any await: absorbed records are accounted for.
 
-        Partitions are gone through one after the other; what is left of a step of one is filled
-        up from the next, as a step costs as much as sixty records by itself.
+        Partitions are gone through one after the other; a step that one does not fill is filled up
+        from the next, as a step costs as much as sixty records by itself.
 
         Args:
-            fetch: By input partition, in offset order; those below the position were absorbed
-                before.
-            going_on: Asked between slices; what is left after False is read again later.
+            fetch: Records by input partition, in offset order; those below the position were
+                absorbed before.
+            goes_on: Function asked between slices; after False, the rest is read again later.
         """
-        waiting = deque((await self._decodable(fetch)).items())
-        while waiting:
+        batches = deque((await self._decodable(fetch)).items())
+        while batches:
             await self._outbox.room()
             if self._make_room is not None and self._engine.room() < self._slice:
                 await self._make_room()
-            if not going_on():
+            if not goes_on():
                 return
-            taken = self._take(waiting, max(1, min(self._slice, self._engine.room())))
-            if taken:
-                self._step(taken)
+            slices = self._take(batches, max(1, min(self._slice, self._engine.room())))
+            if slices:
+                self._step(slices)
                 await self._outbox.pump()
                 for _ in range(_YIELDS):
                     await asyncio.sleep(0)
@@ -139,95 +117,114 @@ class Processor:
     async def _decodable(
         self, fetch: Mapping[TP, Sequence[Message]]
     ) -> dict[TP, Sequence[Message]]:
-        """What is new in it; of a partition whose next record has to wait, what is before that."""
+        """Select new records, and of a partition that has to wait those before the missing schema.
+
+        Partitions of a topic come together, as a step is of one topic.
+        """
         new = {
             tp: self._new(tp, records)
             for tp, records in sorted(fetch.items(), key=lambda item: item[0][0])
-            if tp in self._ledger and not (self._waiting and tp in self._waiting)
+            if tp in self._positions and not self._positions.is_paused(tp)
         }
         codec = self.codec
-        if not isinstance(codec, LookingUp):
+        if not isinstance(codec, LookupCodec):
             return new
         if lacking := codec.lacks(chain.from_iterable(new.values())):
             await asyncio.to_thread(codec.look_up, lacking)
         ready = {tp: records[: codec.ready(records)] for tp, records in new.items()}
-        held = [tp for tp in new if len(ready[tp]) < len(new[tp]) and tp in self._ledger]
-        if held and self._waiting is not None:
-            self._waiting.hold(held)
+        waiting = [tp for tp in new if len(ready[tp]) < len(new[tp]) and tp in self._positions]
+        if waiting and self._paused is not None:
+            self._paused.pause(waiting)
         return ready
 
     def _new(self, tp: TP, records: Sequence[Message]) -> Sequence[Message]:
-        position = self._ledger.position(tp)
+        position = self._positions.position(tp)
         if records and records[0].offset < position:
             return [record for record in records if record.offset >= position]
         return records
 
     def _take(
-        self, waiting: deque[tuple[TP, Sequence[Message]]], most: int
+        self, batches: deque[tuple[TP, Sequence[Message]]], most: int
     ) -> dict[TP, Sequence[Message]]:
-        """The next slice, out of `waiting`: of one topic, and of nothing given away meanwhile."""
-        taken: dict[TP, Sequence[Message]] = {}
-        topic = waiting[0][0][0]
-        while most and waiting and waiting[0][0][0] == topic:
-            tp, records = waiting.popleft()
-            if not records or tp not in self._ledger:
+        """Remove the next slice from `batches`: of one topic, and of partitions still owned."""
+        slices: dict[TP, Sequence[Message]] = {}
+        topic = batches[0][0][0]
+        while most and batches and batches[0][0][0] == topic:
+            tp, records = batches.popleft()
+            if not records or tp not in self._positions:
                 continue
             if len(records) > most:
-                waiting.appendleft((tp, records[most:]))
-            taken[tp] = records[:most]
-            most -= len(taken[tp])
-        return taken
+                batches.appendleft((tp, records[most:]))
+            slices[tp] = records[:most]
+            most -= len(slices[tp])
+        return slices
 
-    def _step(self, taken: Mapping[TP, Sequence[Message]]) -> None:
-        """State, positions and events change together: no await in here."""
+    def _step(self, slices: Mapping[TP, Sequence[Message]]) -> None:
+        """Change state, positions and events together: no await in here."""
         started = self._clock()
-        shares = [(tp, len(records)) for tp, records in taken.items()]
-        messages = list(chain.from_iterable(taken.values()))
+        shares = [(tp, len(records)) for tp, records in slices.items()]
+        messages = list(chain.from_iterable(slices.values()))
         count = len(messages)
         fetch = Fetch(
             np.fromiter((m.offset for m in messages), np.int64, count),
             np.fromiter((m.timestamp for m in messages), np.int64, count),
         )
         codec = self.codec
-        if isinstance(codec, LookingUp):  # it was asked for before: nothing may block in here
+        if isinstance(codec, LookupCodec):  # schemas were looked up before: nothing may block here
             decoded = codec.decode_known(messages)
         else:
             decoded = codec.decode(messages)
-        read = self._clock()
+        decoded_at = self._clock()
         result = self._engine.step_all(shares, decoded, fetch)
-        self._observer.timed("decode", read - started)
-        self._observer.timed("engine", self._clock() - read)
-        for tp, records in taken.items():
-            self._ledger.advance(tp, records[-1].offset + 1)
+        self._observer.timed("decode", decoded_at - started)
+        self._observer.timed("engine", self._clock() - decoded_at)
+        for tp, records in slices.items():
+            self._positions.advance(tp, records[-1].offset + 1)
         ends = list(accumulate(number for _, number in shares))
 
-        def source_of(message: int) -> TP:
+        def partition_of(message: int) -> TP:
             return shares[bisect_right(ends, message)][0]
 
         if result.events:
-            traces = trace_headers(messages, decoded, result.events)
-            oldest_ms = 1000 * self._wall_clock() - self._max_age_ms
-            for event, source in zip(result.events, result.sources, strict=True):
-                more = list(traces.get((event.key, event.time_us), ()))
-                if messages[source].timestamp < oldest_ms:
-                    more.append((BACKLOG_HEADER, b"true"))
-                tp = source_of(source)
-                self._outbox.add(tp, [self._outgoing(tp, event, more)])
+            self._send(messages, decoded, result, partition_of)
         if self._dead_letters is not None:
-            refused = list(result.rejected)
-            if self._late:
-                refused += (
-                    Rejected(i, _LATE, "older than its key's last row") for i in result.late
-                )
-            refused.sort(key=lambda each: each.message)
-            for tp, own in groupby(refused, key=lambda each: source_of(each.message)):
-                self._dead_letters.add(tp, messages, list(own))
+            self._refuse(self._dead_letters, messages, result, partition_of)
         seconds = self._clock() - started
         self._adapt(count, seconds)
         self._observer.stepped([tp for tp, _ in shares], decoded, result, count, seconds)
 
+    def _send(
+        self,
+        messages: Sequence[Message],
+        decoded: Decoded,
+        result: StepResult,
+        partition_of: Callable[[int], TP],
+    ) -> None:
+        traces = trace_headers(messages, decoded, result.events)
+        oldest_ms = 1000 * (self._wall_clock() - self._config.max_age_seconds)
+        for event, source in zip(result.events, result.sources, strict=True):
+            headers = list(traces.get((event.key, event.time_us), ()))
+            if messages[source].timestamp < oldest_ms:
+                headers.append((BACKLOG_HEADER, b"true"))
+            tp = partition_of(source)
+            self._outbox.add(tp, [self._outgoing(tp, event, headers)])
+
+    def _refuse(
+        self,
+        dead_letters: DeadLetters,
+        messages: Sequence[Message],
+        result: StepResult,
+        partition_of: Callable[[int], TP],
+    ) -> None:
+        refused = list(result.rejected)
+        if self._config.dead_letters_late:
+            refused += (Rejected(i, _LATE, "older than its key's last row") for i in result.late)
+        refused.sort(key=lambda each: each.message)
+        for tp, rejected in groupby(refused, key=lambda each: partition_of(each.message)):
+            dead_letters.add(tp, messages, list(rejected))
+
     def _adapt(self, count: int, seconds: float) -> None:
-        """Slices as large as the time allows: shorter for a slow model, or one hot key."""
+        """Make slices as large as the time allows: shorter for a slow model, or one hot key."""
         if seconds > _HOLD_SECONDS:
             self._slice = max(min(self._most, _SMALLEST), count // 2)
         elif seconds < _HOLD_SECONDS / 4 and count == self._slice:
@@ -235,10 +232,10 @@ class Processor:
 
     def _outgoing(self, tp: TP, event: Event, trace: Iterable[tuple[str, bytes]]) -> Outgoing:
         headers: Headers = [
-            *cloudevent_headers(event, self._source),
+            *cloudevent_headers(event, self._config.source),
             ("ember.topic", tp[0].encode()),
             ("ember.partition", str(tp[1]).encode()),
             *trace,
         ]
-        topic = self._topics(event.kind, tp[0])
+        topic = self._config.output_topic(event.kind, tp[0])
         return Outgoing(topic, event.key, event.body, headers)

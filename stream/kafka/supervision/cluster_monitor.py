@@ -1,7 +1,8 @@
-"""From time to time: does this worker still stand on what it took its positions from?
+"""Periodic check that topics, changelogs and offsets have not changed under a running worker.
 
-A worker that cannot move is ended; one whose log or changelog was exchanged under it says so, with
-the mend, instead of reading past what is missing. A broker that is away is only told.
+A worker that cannot move is ended. So is one whose log or changelog was exchanged under it, with a
+sentence that names the fix, instead of reading past missing records. A broker that is away is only
+reported.
 """
 
 from __future__ import annotations
@@ -9,159 +10,183 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from aiokafka import errors as kafka_errors
-
-from stream.kafka.protocol.ports import TP
+from stream.engine import Engine
+from stream.kafka.client.errors import KafkaError
+from stream.kafka.context import Context
+from stream.kafka.protocol.checkpoint import Checkpoint
+from stream.kafka.protocol.ports import GroupClient
+from stream.kafka.protocol.positions import Positions
 from stream.kafka.protocol.start_offset import changelog_made_again, topic_made_again, truncated
+from stream.types import TP
 
 from .watchdog import STOOD_STILL, Progress
 
-if TYPE_CHECKING:
-    from stream.kafka.runtime.session import Session
-
 log = logging.getLogger(__name__)
 
-_LOOK_SECONDS: Final = 10.0
-"""Between looks at the ends of the logs."""
+_CHECK_SECONDS: Final = 10.0
+"""Time between checks of the ends of the logs."""
 _ANSWER_SECONDS: Final = 15.0
-"""For a broker to answer."""
+"""Time for a broker to answer."""
 _TOPICS_SECONDS: Final = 30.0
-"""Between questions for the topics; each takes a connection of its own."""
+"""Time between questions for the topics; each takes a connection of its own."""
+_HOLDER: Final = "cluster"
 
 
 class ClusterMonitor:
-    """Looks at the cluster for an edge.
+    """Checks the cluster under a running worker, and the worker's own progress.
 
     Args:
-        edge: Whose positions are looked after.
+        context: Surroundings of the worker.
+        engine: State of all keys.
+        positions: Positions to check.
+        client: Member of the group.
+        checkpoint: Checkpoints of this worker.
+        remaining: Function that returns the changelog records a recovery has to go.
     """
 
-    def __init__(self, edge: Session) -> None:
-        self._edge = edge
-        self._seconds = edge.config.stuck_seconds
-        self._turn = min(_LOOK_SECONDS, self._seconds / 4) if self._seconds else _LOOK_SECONDS
+    def __init__(
+        self,
+        context: Context,
+        engine: Engine,
+        positions: Positions,
+        client: GroupClient,
+        checkpoint: Checkpoint,
+        remaining: Callable[[], int],
+    ) -> None:
+        self._context = context
+        self._engine = engine
+        self._positions = positions
+        self._client = client
+        self._checkpoint = checkpoint
+        self._remaining = remaining
+        self._seconds = context.config.stuck_seconds
+        self._interval = min(_CHECK_SECONDS, self._seconds / 4) if self._seconds else _CHECK_SECONDS
         self._progress = Progress(self._seconds)
-        self._short: dict[TP, int] = {}  # positions beyond their log's end at the last look
-        self._lost: dict[TP, int] = {}  # log starts that were told
-        self._asked_topics = edge.clock()
-        self._recovery = -1, edge.clock()  # records to go, and since when
-        self._away = self._gone = ""
+        self._short: dict[TP, int] = {}  # positions beyond their log's end at the last check
+        self._lost: dict[TP, int] = {}  # log starts that were reported
+        self._asked_topics = context.clock()
+        self._recovery = -1, context.clock()  # records to go, and since when
+        self._reason = self._deleted = ""
 
     async def forever(self, stopped: Callable[[], bool]) -> None:
-        """Look until `stopped`; ends the process where going on would be wrong."""
-        while not stopped():
-            await asyncio.sleep(self._turn)
-            await self._look()
+        """Check until `stopped`; ends the process where going on would be wrong.
 
-    async def _look(self) -> None:
-        edge = self._edge
-        positions = {tp: edge.ledger.position(tp) for tp in edge.ledger}
-        thread = edge.consumer.thread
+        Args:
+            stopped: Function that says whether the worker stops.
+        """
+        while not stopped():
+            await asyncio.sleep(self._interval)
+            await self.check()
+
+    async def check(self) -> None:
+        """Check the consumer, the logs, the topics and the progress once."""
+        positions = {tp: self._positions.position(tp) for tp in self._positions}
         try:
-            await asyncio.wait_for(thread.turn(), self._seconds or None)
+            await asyncio.wait_for(self._client.ping(), self._seconds or None)
         except TimeoutError:
             sentence = f"The consumer's thread has not turned for {self._seconds:g} s."
-            edge.fatal(sentence, code=STOOD_STILL)
+            self._context.fail(sentence, code=STOOD_STILL)
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
-                bounds = await thread.bounds(list(positions))
-                away = await self._topics()
-        except (kafka_errors.KafkaError, OSError) as error:
-            # Without a broker nothing can move, and nothing is known.
-            self._tell(f"the broker does not answer ({type(error).__name__})")
+                bounds = await self._client.log_bounds(list(positions))
+                deleted = await self._check_topics()
+        except (KafkaError, OSError) as error:
+            # Without a broker nothing can move, so nothing else can be judged.
+            self._report(f"the broker does not answer ({type(error).__name__})")
             return
-        self._tell(away or self._silence() or edge.waiting.why)
+        self._report(deleted or self._silence())
         for tp, (_, end) in bounds.items():
-            if tp in edge.ledger:
-                edge.observer.fetched(tp, edge.ledger.position(tp), end)
-        self._look_at_logs(positions, bounds)
-        self._look_at_clock(bounds)
+            if tp in self._positions:
+                self._context.observer.fetched(tp, self._positions.position(tp), end)
+        self._check_logs(positions, bounds)
+        self._check_progress(bounds)
 
-    def _tell(self, away: str) -> None:
-        """What keeps records from coming, or that nothing does any more."""
-        if not self._edge.running:
-            self._away = ""
+    def _report(self, reason: str) -> None:
+        """Report what keeps records from coming, or that nothing does any more."""
+        lifecycle = self._context.lifecycle
+        if not lifecycle.at_work:
+            self._reason = ""
             return
-        if away:
-            self._edge.observer.phase("waiting", away)
-            if not self._away:
-                log.warning("Waiting: %s.", away)
-        elif self._away:
-            partitions = len(list(self._edge.ledger))
-            self._edge.observer.phase("running", f"{partitions} partitions")
-            log.warning("Going on, no longer waiting: %s.", self._away)
-        self._away = away
+        if reason and not self._reason:
+            log.warning("Waiting: %s.", reason)
+        elif self._reason and not reason:
+            log.warning("Going on, no longer waiting: %s.", self._reason)
+        self._reason = reason
+        lifecycle.hold(_HOLDER, reason)
 
     def _silence(self) -> str:
-        edge = self._edge
-        silence = edge.clock() - edge.consumer.thread.last_heartbeat
-        if silence <= edge.config.session_timeout_seconds:
+        silence = self._context.clock() - self._client.last_heartbeat
+        if silence <= self._context.config.session_timeout_seconds:
             return ""
         return f"the group has not answered for {silence:.0f} s"
 
-    async def _topics(self) -> str:
-        """Look whether all topics are who they were; says which input is gone."""
-        edge = self._edge
-        if edge.clock() - self._asked_topics < _TOPICS_SECONDS or not edge.running:
-            return self._gone
-        self._asked_topics = edge.clock()
-        found = await edge.administration.describe([*edge.config.topics, *edge.sources])
-        for tp in edge.ledger:
-            meta, changelog = edge.engine.meta(tp), edge.config.changelog(tp[0])
-            now = found[changelog].topic_id if changelog in found else None
-            if now is None or (now and now != (meta.changelog_id or now)):
-                edge.fatal(changelog_made_again(tp, changelog, meta.changelog_id, now))
-            now = found[tp[0]].topic_id if tp[0] in found else ""
-            if now and now != (meta.topic_id or now):
-                edge.fatal(topic_made_again(tp, meta.topic_id, now))
-        gone = [topic for topic in edge.config.topics if topic not in found]
-        self._gone = f"input topic {gone[0]!r} does not exist any more" if gone else ""
-        return self._gone
+    async def _check_topics(self) -> str:
+        """Compare the ids of all topics with the state; return a sentence on a deleted input."""
+        context = self._context
+        waited = context.clock() - self._asked_topics
+        if waited < _TOPICS_SECONDS or not context.lifecycle.at_work:
+            return self._deleted
+        self._asked_topics = context.clock()
+        config = context.config
+        topics = await context.admin.describe([*config.topics, *config.sources])
+        for tp in self._positions:
+            meta, changelog = self._engine.meta(tp), config.changelog(tp[0])
+            changelog_id = topics[changelog].topic_id if changelog in topics else None
+            # An empty id says nothing: the broker has none, or the state is older than ids.
+            if changelog_id is None or (
+                changelog_id and changelog_id != (meta.changelog_id or changelog_id)
+            ):
+                context.fail(changelog_made_again(tp, changelog, meta.changelog_id, changelog_id))
+            topic_id = topics[tp[0]].topic_id if tp[0] in topics else ""
+            if topic_id and topic_id != (meta.topic_id or topic_id):
+                context.fail(topic_made_again(tp, meta.topic_id, topic_id))
+        deleted = [topic for topic in config.topics if topic not in topics]
+        self._deleted = f"input topic {deleted[0]!r} does not exist any more" if deleted else ""
+        return self._deleted
 
-    def _look_at_logs(
+    def _check_logs(
         self, positions: Mapping[TP, int], bounds: Mapping[TP, tuple[int, int]]
     ) -> None:
-        """Logs that end before what was absorbed, or begin after it."""
-        edge, before = self._edge, self._short
-        self._short = {}
+        """Find logs that end before the absorbed offsets, or begin after them."""
+        previous, self._short = self._short, {}
         for tp, (start, end) in bounds.items():
-            at = positions[tp]
-            if end < at:
-                self._short[tp] = at  # a new leader may not know the end of its log at once
-                if before.get(tp) == at and tp in edge.ledger:
-                    edge.fatal(truncated(tp, at, end))
-            elif start > at and self._lost.get(tp) != start:
+            position = positions[tp]
+            if end < position:
+                self._short[tp] = position  # a new leader may not know the log's end at once
+                if previous.get(tp) == position and tp in self._positions:
+                    self._context.fail(truncated(tp, position, end))
+            elif start > position and self._lost.get(tp) != start:
                 self._lost[tp] = start
-                log.error("%s-%d: retention removed %d messages unread.", *tp, start - at)
+                log.error("%s-%d: retention removed %d messages unread.", *tp, start - position)
 
-    def _look_at_clock(self, bounds: Mapping[TP, tuple[int, int]]) -> None:
-        """Partitions, a checkpoint or a recovery without progress."""
-        edge, seconds = self._edge, self._seconds
+    def _check_progress(self, bounds: Mapping[TP, tuple[int, int]]) -> None:
+        """Find partitions, a checkpoint or a recovery without progress."""
+        seconds = self._seconds
         if not seconds:
             return
-        now = edge.clock()
+        now = self._context.clock()
         positions = {
-            tp: edge.ledger.position(tp)
+            tp: self._positions.position(tp)
             for tp in bounds
-            if tp in edge.ledger and tp not in edge.waiting
+            if tp in self._positions and not self._positions.is_paused(tp)
         }
         ends = {tp: end for tp, (_, end) in bounds.items()}
         if stuck := self._progress.look(now, positions, ends):
-            edge.fatal(stuck, code=STOOD_STILL)
-        began = edge.checkpoint.began
+            self._context.fail(stuck, code=STOOD_STILL)
+        began = self._checkpoint.began
         if began is not None and now - began > seconds:
-            edge.fatal(
+            self._context.fail(
                 f"A checkpoint has been on its way for {now - began:.0f} s, with a broker that "
                 "answers (supervision.stuck_seconds).",
                 code=STOOD_STILL,
             )
         remaining, since = self._recovery
-        if edge.remaining != remaining or not edge.remaining:
-            self._recovery = edge.remaining, now
+        if self._remaining() != remaining or not self._remaining():
+            self._recovery = self._remaining(), now
         elif now - since > seconds:
-            edge.fatal(
+            self._context.fail(
                 f"Recovery has {remaining} changelog records to go and got none for "
                 f"{now - since:.0f} s (supervision.stuck_seconds).",
                 code=STOOD_STILL,

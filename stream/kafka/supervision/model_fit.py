@@ -1,46 +1,45 @@
-"""Whether the model fits what is on the topic: looked at before the first record is consumed."""
+"""Check that the model fits the records of the topics, before the first one is consumed."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka import errors as kafka_errors
 
-from stream.kafka.client.patches import accept_empty_markers
-from stream.kafka.config import WorkerConfig
-from stream.kafka.protocol.ports import Codec, Observer
+from stream.codecs import Codec
+from stream.kafka.client.newest import newest
+from stream.kafka.context import Context
 from stream.records import Message, Reason
 
 NEWEST = 100
-"""Records looked at."""
-_READ_SECONDS = 5.0
+"""Records that are checked."""
 _AGAIN_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
 
-async def wait_for_fit(
-    config: WorkerConfig, codec: Codec, channels: Sequence[str], observer: Observer
-) -> None:
+async def wait_for_fit(context: Context, codec: Codec, channels: Sequence[str]) -> None:
     """Wait while a topic's newest records hold none of the model's channels.
 
     Nothing is consumed meanwhile: with the right model the same records can still be scored.
+
+    Args:
+        context: Surroundings of the worker.
+        codec: Codec from bytes to columns.
+        channels: Channels of the model.
     """
     while True:
-        for topic in config.topics:
-            records = await newest(config, topic)
+        for topic in context.config.topics:
+            records = await newest(context.config.client_settings(), topic, NEWEST)
             # In a thread: the codec may have to ask for schemas.
             sentence = await asyncio.to_thread(misfit, topic, records, codec, channels)
             if sentence:
                 break
         else:
             return
-        observer.phase("unfit", sentence)
+        context.lifecycle.refuse_model(sentence)
         log.error("%s", sentence)
         await asyncio.sleep(_AGAIN_SECONDS)
 
@@ -48,13 +47,20 @@ async def wait_for_fit(
 def misfit(
     topic: str, records: Sequence[Message], codec: Codec, channels: Sequence[str]
 ) -> str | None:
-    """Say so when records are there and none has any of the model's channels."""
+    """Return a sentence where records are there and none has any of the model's channels.
+
+    Args:
+        topic: Name of the topic.
+        records: Newest records of the topic.
+        codec: Codec from bytes to columns.
+        channels: Channels of the model.
+    """
     if not records:
         return None
     decoded = codec.decode(records)
     fitting = len(decoded) and not bool(np.isnan(decoded.values).all())
-    others = [r for r in decoded.rejected if r.reason is not Reason.NO_CHANNELS]
-    if fitting or len(others) == len(records):
+    undecodable = [r for r in decoded.rejected if r.reason is not Reason.NO_CHANNELS]
+    if fitting or len(undecodable) == len(records):
         return None  # undecodable records are a matter for the dead letters
     shown = ", ".join(channels[:5]) + (", ..." if len(channels) > 5 else "")
     return (
@@ -62,33 +68,3 @@ def misfit(
         f"any of the model's channels. Expected some of: {shown}. Use a model trained on this "
         "telemetry, or map the channels under `[input] fields`."
     )
-
-
-async def newest(config: WorkerConfig, topic: str) -> list[Any]:
-    """Read the newest records of a topic, outside of any group."""
-    accept_empty_markers()
-    consumer = AIOKafkaConsumer(
-        **config.client_settings(),
-        group_id=None,
-        enable_auto_commit=False,
-        isolation_level="read_committed",
-    )
-    try:
-        await consumer.start()
-        partitions = await consumer._client._wait_on_metadata(topic)
-        tps = [TopicPartition(topic, partition) for partition in sorted(partitions)]
-        consumer.assign(tps)
-        starts, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
-        found: list[Any] = []
-        for tp in tps:
-            consumer.seek(tp, max(starts[tp], ends[tp] - NEWEST))
-        async with asyncio.timeout(_READ_SECONDS):
-            while any([(await consumer.position(tp)) < ends[tp] for tp in tps]):
-                for batch in (await consumer.getmany(timeout_ms=200)).values():
-                    found += batch
-    except (TimeoutError, kafka_errors.KafkaError) as error:
-        log.warning("The newest records of %r could not be read: %r.", topic, error)
-        return []
-    finally:
-        await consumer.stop()
-    return sorted(found, key=lambda record: record.timestamp)[-NEWEST:]

@@ -1,4 +1,4 @@
-"""The topics a worker needs: inputs awaited, outputs and changelogs made and checked."""
+"""Topics of a worker: inputs are awaited, outputs and changelogs made and checked."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aiokafka import errors as kafka_errors
-
 from stream.kafka.client.admin import Admin, connect, wait_for_topics
+from stream.kafka.client.errors import KafkaError, is_retriable
 from stream.kafka.config import WorkerConfig
-from stream.kafka.protocol.ports import Observer, RefusedError, TopicStatus
+from stream.kafka.lifecycle import Lifecycle
+from stream.kafka.protocol.ports import RefusedError, TopicStatus
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What was found before joining.
+    """Cluster as it is before the group is joined.
 
     Attributes:
-        inputs: Every input topic.
+        inputs: Input topics by name.
         transactions: Whether checkpoints are fenced transactions.
     """
 
@@ -28,24 +28,28 @@ class Cluster:
     transactions: bool
 
 
-async def prepare(config: WorkerConfig, observer: Observer) -> Cluster:
+async def prepare(config: WorkerConfig, lifecycle: Lifecycle) -> Cluster:
     """Wait for the inputs, make the outputs and changelogs, settle on transactions.
+
+    Args:
+        config: Kafka configuration of the worker.
+        lifecycle: Phase of the worker, told the reasons to wait.
 
     Raises:
         RefusedError: If a changelog has another number of partitions than its input.
     """
-    admin = await connect(config.client_settings(), observer)
+    admin = await connect(config.client_settings(), lifecycle.wait)
     try:
-        inputs = await wait_for_topics(admin, config.topics, observer)
+        inputs = await wait_for_topics(admin, config.topics, lifecycle.wait)
         await _make(admin, config, inputs)
         changelogs = {topic: config.changelog(topic) for topic in inputs}
-        found = await admin.describe(list(changelogs.values()))
-        for topic, facts in inputs.items():
-            changelog = found.get(changelogs[topic])
-            if changelog is not None and changelog.partitions != facts.partitions:
+        described = await admin.describe(list(changelogs.values()))
+        for topic, status in inputs.items():
+            changelog = described.get(changelogs[topic])
+            if changelog is not None and changelog.partitions != status.partitions:
                 raise RefusedError(
                     f"Changelog {changelogs[topic]!r} does not fit its input topic {topic!r}. "
-                    f"Expected {facts.partitions} partitions. Received: "
+                    f"Expected {status.partitions} partitions. Received: "
                     f"partitions={changelog.partitions}. Run `ember state rebase` to say what "
                     "should hold."
                 )
@@ -71,29 +75,29 @@ def _transactions(config: WorkerConfig, admin: Admin) -> bool:
 def own_topics(
     config: WorkerConfig, partitions: Mapping[str, int]
 ) -> dict[str, tuple[int, dict[str, str]]]:
-    """The topics that Ember writes to.
+    """List the topics that Ember writes to.
 
     Args:
-        config: Names.
-        partitions: Input topic -> its number of partitions.
+        config: Kafka configuration of the worker, with its names.
+        partitions: Number of partitions by input topic.
 
     Returns:
-        Name -> number of partitions and topic settings.
+        Number of partitions and topic settings by name.
     """
-    wanted: dict[str, tuple[int, dict[str, str]]] = {}
+    topics: dict[str, tuple[int, dict[str, str]]] = {}
     for topic, count in partitions.items():
-        wanted[config.changelog(topic)] = (count, {"cleanup.policy": "compact"})
+        topics[config.changelog(topic)] = (count, {"cleanup.policy": "compact"})
         for kind in config.output:
             if kind != "dead_letters" or config.dead_letters:
-                wanted.setdefault(config.output_topic(kind, topic), (count, {}))
-    return wanted
+                topics.setdefault(config.output_topic(kind, topic), (count, {}))
+    return topics
 
 
 async def _make(admin: Admin, config: WorkerConfig, inputs: dict[str, TopicStatus]) -> None:
-    """Create what is missing; where that is not allowed, say what to create."""
-    wanted = own_topics(config, {topic: facts.partitions for topic, facts in inputs.items()})
-    found = await admin.describe(list(wanted))
-    missing = [name for name in wanted if name not in found]
+    """Create missing topics; where that is not allowed, name them."""
+    wanted = own_topics(config, {topic: status.partitions for topic, status in inputs.items()})
+    described = await admin.describe(list(wanted))
+    missing = [name for name in wanted if name not in described]
     if not missing:
         return
     if not admin.can_create:
@@ -104,8 +108,8 @@ async def _make(admin: Admin, config: WorkerConfig, inputs: dict[str, TopicStatu
         await admin.create(
             [(name, wanted[name][0], replication, wanted[name][1]) for name in missing]
         )
-    except kafka_errors.KafkaError as error:
-        if error.retriable:
+    except KafkaError as error:
+        if is_retriable(error):
             raise
         raise RefusedError(
             f"Topics could not be created ({error}). Expected the right to create them, or that "

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from stream.kafka.protocol.ports import TP
+from stream.types import TP
 
 log = logging.getLogger(__name__)
 

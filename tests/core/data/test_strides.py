@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
 from ember_core import ops
-from ember_core.data.strides._rolling import rolling
-from ember_core.data.strides._strides import StrideState, TemporalStrides
+from ember_core.data.strides import StrideState, TemporalStrides, rolling
 
 STRIDES = (1, 3, (2, 5), (17, 1))
 STATISTICS = ("mean", "std", "min", "max", "slope", "departure")

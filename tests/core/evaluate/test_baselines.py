@@ -163,3 +163,24 @@ def test_mean_vus_pr_is_what_is_known(
             rows[name][table.key.decode()] = summary(table.label[scored], score, buffer=buffer)
     measured = {name: summarise(keys)["mean"]["vus_pr"] for name, keys in rows.items()}
     assert measured == pytest.approx(known, abs=0.03)
+
+
+def test_mean_vus_pr_tells_faults_from_chance_on_a_simulated_fleet() -> None:
+    """Twin of the recorded sets: faults large enough for every baseline but chance."""
+    rows: dict[str, dict[str, dict[str, float | int | None]]] = {name: {} for name in baselines()}
+    for key in range(3):
+        rng = np.random.default_rng(key)
+        values = np.sin(np.arange(900) / (7 + key))[:, None] * np.arange(1, 6)
+        values += 0.1 * rng.standard_normal(values.shape)
+        label = np.zeros(900, dtype=int)
+        for begin in (650, 800):
+            label[begin : begin + 40] = 1
+            values[begin : begin + 40, key : key + 2] += 9.0
+        for name, baseline in baselines().items():
+            baseline.fit(values[:600])
+            score = baseline.score(values[600:])
+            rows[name][str(key)] = summary(label[600:], score, buffer=10)
+    measured = {name: summarise(keys)["mean"]["vus_pr"] for name, keys in rows.items()}
+    assert measured.keys() == {"random", "z_largest", "z_mean", "pca", "kmeans"}
+    assert measured.pop("random") < 0.45
+    assert min(measured.values()) > 0.7

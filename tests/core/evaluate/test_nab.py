@@ -136,3 +136,31 @@ def test_the_sum_is_the_published_one_of_the_windowed_gaussian(
     total = found.score / 100.0 * 2.0 * len(windows) - len(windows)
     assert total == pytest.approx(published, abs=1e-12)
     assert found.false_positives == false_positives
+
+
+def test_the_sum_is_that_of_each_record_by_itself_on_a_simulated_series() -> None:
+    """Twin of the published one: a made-up series, and the score's formula written out."""
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal(601)
+    windows = [(200, 230), (400, 440)]
+    x[[205, 418, 425, 300, 580]] += 90.0
+    scores = windowed_gaussian(x)
+    alarms = [int(i) for i in np.flatnonzero(scores >= 1.0) if i >= nab_probation(601)]
+    assert {205, 300, 418, 580} <= set(alarms)
+    assert not any(
+        start <= i <= end for i in set(alarms) - {205, 418, 425} for start, end in windows
+    )
+    total, outside = 0.0, 0
+    for start, end in windows:
+        first = min(i for i in alarms if start <= i <= end)
+        total += sigmoid(-(end - first + 1) / (end - start + 1)) / sigmoid(-1.0)
+    for i in alarms:
+        if any(start <= i <= end for start, end in windows):
+            continue
+        outside += 1
+        before = [(start, end) for start, end in windows if end < i]
+        place = (i - before[-1][1]) / (before[-1][1] - before[-1][0]) if before else math.inf
+        total += 0.11 * sigmoid(place) if place <= 3.0 else -0.11
+    found = nab_score([NabSeries(scores, windows)], threshold=1.0)
+    assert found.score / 100.0 * 2.0 * len(windows) - len(windows) == pytest.approx(total)
+    assert found.false_positives == outside

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ember_core.evaluate import vus_pr
+from tests.conftest import examples
 
 
 def spelled_out(label: np.ndarray, score: np.ndarray, buffer: int, thresholds: int) -> float:
@@ -51,7 +52,7 @@ def spelled_out(label: np.ndarray, score: np.ndarray, buffer: int, thresholds: i
     return float(np.mean(areas))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(st.tuples(st.booleans(), st.integers(0, 9)), min_size=1, max_size=43),
     st.integers(0, 13),

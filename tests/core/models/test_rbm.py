@@ -9,6 +9,7 @@ import pytest
 
 from ember_core import ops
 from ember_core.models import RBM
+from ember_core.pipeline import freeze_rbm
 
 V, N = 5, 3
 
@@ -120,7 +121,7 @@ def test_frozen_form_is_the_model_to_the_grid(visible, width):
     rbm.weights.data *= np.float32(0.2)
     if visible == "gaussian":
         rbm.sigma = np.linspace(0.5, 2.0, width).astype("float32")
-    frozen, v = rbm.frozen(), rows(31, width)
+    frozen, v = freeze_rbm(rbm), rows(31, width)
     np.testing.assert_allclose(frozen.free_energy(v), rbm.free_energy(v), rtol=2e-5, atol=2e-3)
     np.testing.assert_allclose(frozen.hidden(v), rbm(v), atol=2e-4)
     np.testing.assert_allclose(frozen.reconstruct(v), rbm.reconstruct(v), atol=5e-3)
@@ -132,7 +133,7 @@ def test_frozen_form_is_the_model_to_the_grid(visible, width):
 @pytest.mark.parametrize("visible", ["gaussian", "binary"])
 @pytest.mark.parametrize("width", [3, 80, 418])
 def test_frozen_results_of_a_row_do_not_depend_on_its_batch(visible, width):
-    frozen = trained(width, 61, visible).frozen()
+    frozen = freeze_rbm(trained(width, 61, visible))
     v = rows(301, width)
     for method in (frozen.free_energy, frozen.hidden, frozen.reconstruction_error):
         whole = method(v)
@@ -149,7 +150,7 @@ def test_frozen_results_of_a_row_do_not_depend_on_its_batch(visible, width):
 
 
 def test_frozen_form_takes_no_rows_too():
-    assert trained().frozen().free_energy(rows(0)).shape == (0,)
+    assert freeze_rbm(trained()).free_energy(rows(0)).shape == (0,)
 
 
 @pytest.mark.parametrize("value", [8.0, -9.0, np.nan, np.inf])
@@ -157,12 +158,12 @@ def test_weights_outside_the_grid_cannot_be_frozen(value):
     rbm = trained()
     rbm.weights.data[2, 1] = value
     with pytest.raises(ValueError, match="outside the grid of exact inference"):
-        rbm.frozen()
+        freeze_rbm(rbm)
 
 
 def test_freezing_takes_a_copy():
     rbm = trained()
-    frozen, v = rbm.frozen(), rows(7)
+    frozen, v = freeze_rbm(rbm), rows(7)
     before = frozen.free_energy(v)
     rbm.weights.data *= 0.0
     rbm.visible_bias.data += 1.0

@@ -78,6 +78,11 @@ def test_other_columns_than_the_input_can_be_the_target():
 
 
 @EACH
+@pytest.mark.parametrize(
+    "backend",
+    [*(pytest.param(n, marks=pytest.mark.slow) for n in ("numpy", "torch")), "mlx"],
+    indirect=True,
+)
 def test_it_learns_and_finds_what_is_out_of_line(gradients, name):
     model = MODELS[name]()
     x, dt = waves(61, 17)

@@ -50,10 +50,10 @@ def on_every_backend(backend):
 def step_inputs(cell, seed=1):
     """Input, a state that the cell has come to by itself, and times."""
     g = ops.generator(seed)
-    x, dt = ops.normal(g, (B, F)), 0.1 + ops.uniform(g, (B, 1))
+    x, dt = ops.random.normal(g, (B, F)), 0.1 + ops.random.uniform(g, (B, 1))
     state = cell.initial_state(x)
     for _ in range(6):  # strides 1, 2 and 3 are all due at the next row
-        _, state = cell(ops.normal(g, (B, F)), state, 0.1 + ops.uniform(g, (B, 1)))
+        _, state = cell(ops.random.normal(g, (B, F)), state, 0.1 + ops.random.uniform(g, (B, 1)))
     return x, state, dt
 
 
@@ -129,8 +129,8 @@ def test_gradients_are_the_limits_of_differences(gradients, name):
     """Of every weight, through three steps with times of their own."""
     cell = MAKERS[name]().astype("float64")
     g = ops.generator(1)
-    x = ops.astype(ops.normal(g, (3, B, F)), "float64")
-    dt = 0.1 + ops.astype(ops.uniform(g, (3, B, 1)), "float64")
+    x = ops.astype(ops.random.normal(g, (3, B, F)), "float64")
+    dt = 0.1 + ops.astype(ops.random.uniform(g, (3, B, 1)), "float64")
     held = dict(cell.named_parameters())
 
     def loss(arrays):
@@ -202,7 +202,7 @@ def test_every_input_reaches_every_motor_neuron_of_a_wiring():
     for name in ("wired", "ltc", "stride_aware_wired"):
         cell = MAKERS[name]()
         g = ops.generator(1)
-        x, dt = ops.normal(g, (1, 7, F)), ops.ones((1, 1))
+        x, dt = ops.random.normal(g, (1, 7, F)), ops.ones((1, 1))
         for i in range(F):
             changed = ops.to_numpy(x).copy()
             changed[0, :, i] += 1.0
@@ -232,8 +232,8 @@ def test_a_strided_cell_steps_every_third_row_with_the_time_since_its_last_step(
     inner = CfCCell(F, H, backbone_units=7)
     cell = nn.StridedCell(inner, 3)
     g = ops.generator(1)
-    rows = [ops.normal(g, (B, F)) for _ in range(7)]
-    times = [0.1 + ops.uniform(g, (B, 1)) for _ in range(7)]
+    rows = [ops.random.normal(g, (B, F)) for _ in range(7)]
+    times = [0.1 + ops.random.uniform(g, (B, 1)) for _ in range(7)]
     state, own = cell.initial_state(rows[0]), inner.initial_state(rows[0])
     for t in range(7):
         out, state = cell(rows[t], state, times[t])
@@ -246,7 +246,7 @@ def test_a_strided_cell_steps_every_third_row_with_the_time_since_its_last_step(
 def test_keys_of_a_batch_may_be_at_different_rows_of_their_stride():
     cell = MAKERS["multi_stride"]()
     g = ops.generator(1)
-    x, dt = ops.normal(g, (1, F)), ops.ones((1, 1))
+    x, dt = ops.random.normal(g, (1, F)), ops.ones((1, 1))
     ahead = cell(x, cell.initial_state(x), dt)[1]
     both = ops.concatenate([ahead, cell.initial_state(x)])
     rows = ops.concatenate([x, x])

@@ -14,7 +14,7 @@ B, F, H = 2, 5, 11
 def test_linear_is_a_product_and_a_bias():
     layer = nn.Linear(F, H, generator=ops.generator(3))
     layer.bias_vector.data = ops.arange(H, dtype="float32")
-    x = ops.normal(ops.generator(1), (B, F))
+    x = ops.random.normal(ops.generator(1), (B, F))
     np.testing.assert_allclose(layer(x), x @ layer.weight.data + np.arange(H), rtol=1e-6)
     assert ops.dtype(layer(x)) == "float32"
     assert set(nn.Linear(F, H, bias=False).state_dict()) == {"weight"}
@@ -43,7 +43,7 @@ def test_dropout_leaves_out_its_share_and_keeps_the_mean(backend):
 
 def test_layer_norm_gives_every_row_mean_zero_and_variance_one(backend):
     layer = nn.LayerNorm(F)
-    x = 7.0 + 3.0 * ops.normal(ops.generator(1), (B, F))
+    x = 7.0 + 3.0 * ops.random.normal(ops.generator(1), (B, F))
     y = ops.to_numpy(layer(x))
     np.testing.assert_allclose(y.mean(1), 0.0, atol=1e-6)
     np.testing.assert_allclose(y.var(1), 1.0, rtol=1e-4)
@@ -53,7 +53,7 @@ def test_layer_norm_gives_every_row_mean_zero_and_variance_one(backend):
 
 @pytest.mark.parametrize("name", sorted(_layers._ACTIVATIONS))
 def test_every_activation_keeps_shape_and_dtype(backend, name):
-    x = ops.normal(ops.generator(1), (B, F))
+    x = ops.random.normal(ops.generator(1), (B, F))
     y = nn.Activation(name)(x)
     assert (ops.shape(y), ops.dtype(y)) == ((B, F), "float32")
     assert name == "identity" or not np.array_equal(ops.to_numpy(y), ops.to_numpy(x))

@@ -114,11 +114,11 @@ def test_call_is_forward_and_a_module_without_one_says_so():
 
 def test_file_brings_back_class_configuration_and_weights(tmp_path):
     net = nn.Sequential([nn.Linear(5, 7), nn.Activation("lecun_tanh"), nn.Linear(7, 3, False)])
-    net.layers[0].weight.data = ops.normal(ops.generator(1), (5, 7))
+    net.layers[0].weight.data = ops.random.normal(ops.generator(1), (5, 7))
     net.save(tmp_path / "net.safetensors")
     again = nn.Sequential.load(tmp_path / "net.safetensors")
     assert again.get_config() == net.get_config()
-    x = ops.normal(ops.generator(2), (2, 5))
+    x = ops.random.normal(ops.generator(2), (2, 5))
     assert np.array_equal(again(x), net(x))
 
 

@@ -55,7 +55,7 @@ def test_learned_threshold_begins_where_it_is_told():
 @pytest.mark.parametrize("name", THRESHOLDS)
 def test_trigger_says_where_the_output_exceeds_the_threshold(name):
     head = nn.MotorHead(F, THRESHOLDS[name]())
-    x = ops.normal(ops.generator(1), (101, F))
+    x = ops.random.normal(ops.generator(1), (101, F))
     motor, state = head(x, ops.zeros((101, head.state_size)))
     values = [ops.to_numpy(v) for v in motor]
     logit, output, threshold, trigger = values
@@ -71,7 +71,7 @@ def test_every_kind_of_cell_carries_a_motor_neuron_over_sequences(kind):
     cell = nn.MotorCell(nn.liquid_cell(kind, F, H), 3, nn.AdaptiveThreshold(history_length=11))
     layer = nn.Recurrent(cell)
     g = ops.generator(1)
-    x, dt = ops.normal(g, (B, T, F)), 0.1 + ops.uniform(g, (B, T))
+    x, dt = ops.random.normal(g, (B, T, F)), 0.1 + ops.random.uniform(g, (B, T))
     output, state = layer(x, elapsed=dt)
     readout, motor = cell.split(output)
     assert ops.shape(readout) == (B, T, 3)

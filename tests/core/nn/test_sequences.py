@@ -33,7 +33,7 @@ def on_every_backend(backend):
 def sequences(rows=B, steps=T, seed=1):
     """Inputs `(rows, steps, F)` and irregular times `(rows, steps)`."""
     g = ops.generator(seed)
-    x, u = ops.normal(g, (rows, steps, F)), ops.uniform(g, (rows, steps))
+    x, u = ops.random.normal(g, (rows, steps, F)), ops.random.uniform(g, (rows, steps))
     return x, -ops.log(1.0 - 0.9 * u)
 
 

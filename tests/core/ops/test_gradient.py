@@ -30,29 +30,28 @@ OF_ROWS = {
     "softplus": lambda x: ops.sum(ops.softplus(x)),
     "exp": lambda x: ops.mean(ops.exp(x) + ops.expm1(x)),
     "log": lambda x: ops.sum(ops.log(ops.square(x) + 1.0) + ops.log1p(ops.abs(x))),
-    "trigonometry": lambda x: ops.sum(ops.sin(x) * ops.cos(x) + ops.arctan(x) + ops.tan(x / 9)),
+    "trigonometry": lambda x: ops.sum(ops.sin(x) * ops.cos(x)),
     "clip and where": lambda x: ops.sum(ops.clip(x, -0.7, 0.7) * ops.where(x > 0, x, 2.0)),
     "softmax": lambda x: ops.sum(ops.softmax(x) * ops.log_softmax(x, 0)),
-    "statistics": lambda x: ops.sum(ops.var(x, 0)) + ops.sum(ops.std(x, 1)) + ops.max(x),
-    "order": lambda x: ops.sum(ops.sort(x, 1)[:, :2]) + ops.quantile(x, 0.4),
+    "statistics": lambda x: ops.sum(ops.std(x, 1)) + ops.max(x),
     "products": lambda x: ops.sum(
-        ops.matmul(x, ops.transpose(x)) * ops.einsum("bf,cf->bc", x, ops.sin(x))
+        ops.matmul(x, ops.transpose(x)) * ops.matmul(x, ops.transpose(ops.sin(x)))
     ),
     "solve": lambda x: ops.sum(
-        ops.solve(ops.matmul(x, ops.transpose(x)) + 3 * ops.eye(B, "float64", like=x), x[:, :3])
+        ops.linalg.solve(
+            ops.matmul(x, ops.transpose(x)) + 3 * ops.eye(B, "float64", like=x), x[:, :3]
+        )
     ),
     "shape": lambda x: ops.sum(
         ops.concatenate([x, ops.square(x)], 1)
         * ops.reshape(ops.stack([x, 2 * x, x * x, x], 1)[:, :2], (B, 2 * F))
-        * ops.pad(ops.expand_dims(ops.cumsum(x, 1)[:, 1], 1), [(0, 0), (0, 2 * F - 1)], 0.5)
+        * ops.tile(ops.expand_dims(x[:, 1], 1), (1, 2 * F))
     ),
     "selection": lambda x: ops.sum(
-        ops.take(x, ops.asarray([3, 0, 3]), 1) * ops.flip(x, 1)[:, :3] * ops.roll(x, 1, 1)[:, :3]
+        ops.take(x, ops.asarray([3, 0, 3]), 1) * ops.repeat(x, 3, 1)[:, :3] * x[:, :3]
     ),
-    "cross entropy": lambda x: ops.cross_entropy(x, ops.asarray([1, 4])),
-    "losses": lambda x: (
-        ops.huber(x, 0.3 * x, 0.5) + ops.log_cosh(x, x * x) + ops.mean_absolute_error(x, 0 * x)
-    ),
+    "cross entropy": lambda x: ops.losses.cross_entropy(x, ops.asarray([1, 4])),
+    "squared error": lambda x: ops.losses.mean_squared_error(x, 0.3 * x * x),
     "gelu and elu": lambda x: ops.sum(ops.gelu(x) + ops.elu(x) + ops.silu(x) + ops.leaky_relu(x)),
 }
 
@@ -131,6 +130,8 @@ def test_what_has_no_gradient_is_refused(gradients):
 
 def test_numpy_without_autograd_names_the_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "autograd", None)
-    monkeypatch.delitem(__import__("sys").modules, "ember_core.ops._autograd", raising=False)
+    monkeypatch.delitem(
+        __import__("sys").modules, "ember_core.ops.backends.autograd", raising=False
+    )
     with pytest.raises(ImportError, match=rf'pip install "{NAME}\[autograd\]"'):
         ops.value_and_grad(lambda x: ops.sum(x))(np.ones(3))

@@ -13,19 +13,26 @@ import pytest
 from scipy import special
 
 from ember_core import ops
-from ember_core.ops import _select
+from ember_core.ops import dispatch
 from tests.conftest import lacking
 
-# About backends, not about arrays: tests/core/ops/test_select.py and test_gradient.py hold them.
+# About backends, not about arrays: tests/core/ops/testdispatch.py and test_gradient.py hold them.
 NEUTRAL = {"available_backends", "backend_name", "default_backend", "default_device"}
 GRADIENTS = {"value_and_grad"}
 # What a backend has besides the operations.
-CONTRACT = {"check_device", "on_device", "move", "value_and_grads"}
-OPERATIONS = sorted(
-    name
-    for name, value in vars(ops).items()
-    if inspect.isfunction(value) and name not in NEUTRAL | GRADIENTS
-)
+CONTRACT = {"check_device", "on_device", "resolve_device", "move", "value_and_grads"}
+NAMESPACES = (ops.linalg, ops.random, ops.fft, ops.losses)
+PUBLIC = {
+    name: value
+    for module in (ops, *NAMESPACES)
+    for name, value in vars(module).items()
+    if inspect.isfunction(value)
+    and not name.startswith("_")
+    and (module is ops or value.__module__ == module.__name__)
+}
+# Their defaults and device are settled before the backend is called.
+CREATION = {"from_numpy", "zeros", "ones", "full", "arange", "eye", "generator"}
+OPERATIONS = sorted(PUBLIC.keys() - NEUTRAL - GRADIENTS)
 
 _rng = np.random.default_rng(5)
 X, Y = _rng.standard_normal((2, 5, 7))
@@ -45,9 +52,9 @@ def drawn(name, *arguments, **keywords):
 
     def call(o, *arrays):
         a, b = o.generator(3, like=arrays[0]), o.generator(3, like=arrays[0])
-        one = getattr(o, name)(a, *(arguments or arrays), **keywords)
-        other = getattr(o, name)(b, *(arguments or arrays), **keywords)
-        return [list(one.shape), int(o.array_equal(one, other)), int("float64" in o.dtype(one))]
+        one = getattr(o.random, name)(a, *(arguments or arrays), **keywords)
+        other = getattr(o.random, name)(b, *(arguments or arrays), **keywords)
+        return [list(one.shape), int(bool(o.all(one == other))), int("float64" in o.dtype(one))]
 
     return call
 
@@ -56,11 +63,9 @@ def elementwise(name, *arrays):
     return (lambda o, *a: getattr(o, name)(*a), getattr(np, name), arrays)
 
 
-def reduced(name, **keywords):
+def reduced(name):
     """Over all, one and two axes, with and without the axes kept."""
-    options = [{}, {"axis": 1}, {"axis": -2, "keepdims": True}, *([keywords] if keywords else [])]
-    if name not in ("prod",):
-        options.append({"axis": (0, 1), "keepdims": True})
+    options = [{}, {"axis": 1}, {"axis": -2, "keepdims": True}, {"axis": (0, 1), "keepdims": True}]
 
     def both(function):
         return lambda x: [getattr(function, name)(x, **o) for o in options]
@@ -73,17 +78,14 @@ CASES = {
     **{
         name: elementwise(name, X)
         for name in (
-            *("exp", "expm1", "sin", "cos", "tan", "arctan", "sinh", "cosh", "tanh", "square"),
-            *("abs", "sign", "floor", "ceil", "zeros_like", "ones_like"),
+            *("exp", "expm1", "sin", "cos", "tanh", "square", "abs", "floor"),
+            *("zeros_like", "ones_like"),
         )
     },
     **{name: elementwise(name, POSITIVE) for name in ("log", "log1p", "sqrt")},
-    **{name: elementwise(name, SHARE) for name in ("arcsin", "arccos")},
     **{name: elementwise(name, HOLES) for name in ("isfinite", "isnan")},
-    **{name: elementwise(name, X, Y) for name in ("arctan2", "logaddexp")},
-    **{name: reduced(name) for name in ("sum", "mean", "var", "std", "max", "min", "prod")},
+    **{name: reduced(name) for name in ("sum", "mean", "std", "max", "min")},
     "round": elementwise("round", HALVES),
-    "power": elementwise("power", POSITIVE, X),
     "minimum": (
         lambda o, x, y: [o.minimum(x, y), o.minimum(x, 0.25), o.minimum(0.25, y)],
         lambda x, y: [np.minimum(x, y), np.minimum(x, 0.25), np.minimum(0.25, y)],
@@ -103,24 +105,6 @@ CASES = {
         lambda o, x, y: [o.where(x > 0, x, y), o.where(x > 0, 0.0, y), o.where(x > 0, x, -1.0)],
         lambda x, y: [np.where(x > 0, x, y), np.where(x > 0, 0, y), np.where(x > 0, x, -1)],
         (X, Y),
-    ),
-    "isclose": (
-        lambda o, x, y: o.isclose(x, y, rtol=1e-3),
-        lambda x, y: np.isclose(x, y, rtol=1e-3),
-        (
-            np.array([1.0, 1.0, np.inf, np.inf, np.nan, 0.0]),
-            np.array([1.0005, 1.1, np.inf, -np.inf, np.nan, 1e-9]),
-        ),
-    ),
-    "allclose": (
-        lambda o, x, y: [int(o.allclose(x, x + 1e-9)), int(o.allclose(x, y))],
-        lambda x, y: [1, 0],
-        (X, Y),
-    ),
-    "array_equal": (
-        lambda o, x, y: [int(o.array_equal(x, x + 0)), int(o.array_equal(x, y[:3]))],
-        lambda x, y: [1, 0],
-        (X, X),
     ),
     "sigmoid": (lambda o, x: o.sigmoid(5 * x), lambda x: special.expit(5 * x), (X,)),
     "softplus": (lambda o, x: o.softplus(9 * x), lambda x: np.logaddexp(9 * x, 0), (X,)),
@@ -174,11 +158,6 @@ CASES = {
         lambda x: [np.arange(5), np.arange(2, 11, 3)],
         (X,),
     ),
-    "linspace": (
-        lambda o, x: o.linspace(-2, 3, 11, "float64", like=x),
-        lambda x: np.linspace(-2, 3, 11),
-        (X,),
-    ),
     "eye": (lambda o, x: o.eye(3, "float64", like=x), lambda x: np.eye(3), (X,)),
     "asarray": (
         lambda o, x: [o.asarray(x), o.asarray(x, "int32")],
@@ -218,44 +197,10 @@ CASES = {
         lambda x: [(x < 9).all(), (x < 1).all(1)],
         (X,),
     ),
-    "cumsum": (lambda o, x: o.cumsum(x, 1), lambda x: np.cumsum(x, 1), (X,)),
     "argmax": (
         lambda o, x: [o.argmax(x), o.argmax(x, 1)],
         lambda x: [x.argmax(), x.argmax(1)],
         (TIES,),
-    ),
-    "argmin": (
-        lambda o, x: [o.argmin(x), o.argmin(x, 1)],
-        lambda x: [x.argmin(), x.argmin(1)],
-        (TIES,),
-    ),
-    "sort": (lambda o, x: [o.sort(x), o.sort(x, 0)], lambda x: [np.sort(x), np.sort(x, 0)], (X,)),
-    "argsort": (
-        lambda o, x: [o.argsort(x), o.argsort(x, 0)],
-        lambda x: [np.argsort(x, kind="stable"), np.argsort(x, 0, kind="stable")],
-        (TIES,),
-    ),
-    "topk": (
-        lambda o, x: list(o.topk(x, 3)),
-        lambda x: [-np.sort(-x)[:, :3], np.argsort(-x, kind="stable")[:, :3]],
-        (TIES,),
-    ),
-    "quantile": (
-        lambda o, x: [o.quantile(x, 0.9), o.quantile(x, 0.0, 0), o.quantile(x, [0.25, 1.0], 1)],
-        lambda x: [np.quantile(x, 0.9), np.quantile(x, 0.0, 0), np.quantile(x, [0.25, 1.0], 1)],
-        (X,),
-    ),
-    "median": (
-        lambda o, x: [o.median(x), o.median(x[:4], 0)],
-        lambda x: [np.median(x), np.median(x[:4], 0)],
-        (X,),
-    ),
-    "cov": (lambda o, x: o.cov(x), lambda x: np.cov(x, rowvar=False), (X,)),
-    "corrcoef": (lambda o, x: o.corrcoef(x), lambda x: np.corrcoef(x, rowvar=False), (X,)),
-    "count_nonzero": (
-        lambda o, x: [o.count_nonzero(x), o.count_nonzero(x, 0)],
-        lambda x: [np.count_nonzero(x), np.count_nonzero(x, 0)],
-        (np.array([[0.0, 3.0], [0.0, -1.0]]),),
     ),
     # shape
     "shape": (lambda o, x: list(o.shape(x)), lambda x: [5, 7], (X,)),
@@ -270,7 +215,6 @@ CASES = {
         (X,),
     ),
     "expand_dims": (lambda o, x: o.expand_dims(x, 1), lambda x: x[:, None], (X,)),
-    "squeeze": (lambda o, x: o.squeeze(x[:, None], 1), lambda x: x, (X,)),
     "broadcast_to": (lambda o, x: o.broadcast_to(x, (2, 5, 7)), lambda x: np.stack([x, x]), (X,)),
     "concatenate": (
         lambda o, x, y: o.concatenate([x, y], 1),
@@ -278,86 +222,33 @@ CASES = {
         (X, Y),
     ),
     "stack": (lambda o, x, y: o.stack([x, y], 1), lambda x, y: np.stack([x, y], 1), (X, Y)),
-    "split": (
-        lambda o, x: [*o.split(x, 7, 1), *o.split(x, [1, 3])],
-        lambda x: [*np.split(x, 7, 1), *np.split(x, [1, 3])],
-        (X,),
-    ),
     "tile": (lambda o, x: o.tile(x, (2, 3)), lambda x: np.tile(x, (2, 3)), (X,)),
     "repeat": (lambda o, x: o.repeat(x, 3, 1), lambda x: np.repeat(x, 3, 1), (X,)),
-    "flip": (lambda o, x: o.flip(x, -1), lambda x: x[:, ::-1], (X,)),
-    "roll": (lambda o, x: o.roll(x, -2, 1), lambda x: np.roll(x, -2, 1), (X,)),
-    "pad": (
-        lambda o, x: o.pad(x, [(1, 2), (0, 3)], 0.5),
-        lambda x: np.pad(x, [(1, 2), (0, 3)], constant_values=0.5),
-        (X,),
-    ),
-    "tril": (lambda o, x: o.tril(x, 1), lambda x: np.tril(x, 1), (X,)),
-    "triu": (lambda o, x: o.triu(x, -1), lambda x: np.triu(x, -1), (X,)),
-    "diagonal": (lambda o, x: o.diagonal(x), np.diagonal, (X,)),
     "one_hot": (lambda o, n: o.one_hot(n, 7), lambda n: np.eye(7, dtype="float32")[n], (LABELS,)),
     "take": (
         lambda o, x, n: [o.take(x, n, 1), o.take(x, n[1:2])],
         lambda x, n: [np.take(x, n, 1), x[:1]],
         (X, LABELS),
     ),
-    "take_along_axis": (
-        lambda o, x, n: o.take_along_axis(x, n[:, None], 1),
-        lambda x, n: np.take_along_axis(x, n[:, None], 1),
-        (X, LABELS),
-    ),
     "ascontiguous": (lambda o, x: o.ascontiguous(o.transpose(x)), lambda x: x.T, (X,)),
     "copy": (lambda o, x: o.copy(o.transpose(x)), lambda x: x.T, (X,)),
     # matrices
     "matmul": (lambda o, x, y: o.matmul(x, o.transpose(y)), lambda x, y: x @ y.T, (X, Y)),
-    "einsum": (
-        lambda o, x, y: o.einsum("bf,cf->bc", x, y),
-        lambda x, y: np.einsum("bf,cf->bc", x, y),
-        (X, Y),
-    ),
-    "outer": (lambda o, x: o.outer(x[0], x[:, 1]), lambda x: np.outer(x[0], x[:, 1]), (X,)),
-    "norm": (
-        lambda o, x: [o.norm(x), o.norm(x, 1, 0), o.norm(x, float("inf"), 1, True)],
-        lambda x: [np.linalg.norm(x), np.abs(x).sum(0), np.abs(x).max(1, keepdims=True)],
-        (X,),
-    ),
-    "trace": (lambda o, a: o.trace(a), np.trace, (SQUARE,)),
-    "det": (lambda o, a: o.det(a), np.linalg.det, (SQUARE,)),
-    "inv": (lambda o, a: o.inv(a), np.linalg.inv, (SQUARE,)),
-    "pinv": (
-        lambda o, a: [o.pinv(a), o.pinv(o.transpose(a))],
-        lambda a: [np.linalg.pinv(a), np.linalg.pinv(a.T)],
-        (TALL,),
-    ),
-    "solve": (lambda o, a, b: o.solve(a, b), np.linalg.solve, (SQUARE, COLUMN)),
-    "lstsq": (
-        lambda o, a, b: o.lstsq(a, b),
-        lambda a, b: np.linalg.lstsq(a, b, rcond=None)[0],
-        (TALL, _rng.standard_normal((7, 2))),
-    ),
-    "cholesky": (lambda o, a: o.cholesky(a), np.linalg.cholesky, (SQUARE,)),
-    "qr": (
-        lambda o, a: [
-            o.matmul(*o.qr(a)),
-            o.matmul(o.transpose(o.qr(a)[0]), o.qr(a)[0]),
-            o.tril(o.qr(a)[1], -1),
-        ],
-        lambda a: [a, np.eye(3), np.zeros((3, 3))],
-        (TALL,),
-    ),
+    "solve": (lambda o, a, b: o.linalg.solve(a, b), np.linalg.solve, (SQUARE, COLUMN)),
+    "cholesky": (lambda o, a: o.linalg.cholesky(a), np.linalg.cholesky, (SQUARE,)),
     "eigh": (
         lambda o, a: [
-            o.eigh(a)[0],
-            o.matmul(o.eigh(a)[1] * o.eigh(a)[0], o.transpose(o.eigh(a)[1])),
+            o.linalg.eigh(a)[0],
+            o.matmul(o.linalg.eigh(a)[1] * o.linalg.eigh(a)[0], o.transpose(o.linalg.eigh(a)[1])),
         ],
         lambda a: [np.linalg.eigvalsh(a), a],
         (SQUARE,),
     ),
     "svd": (
         lambda o, a: [
-            o.svd(a)[1],
-            o.matmul(o.svd(a)[0] * o.svd(a)[1], o.svd(a)[2]),
-            o.svd(o.transpose(a))[2] * 0,
+            o.linalg.svd(a)[1],
+            o.matmul(o.linalg.svd(a)[0] * o.linalg.svd(a)[1], o.linalg.svd(a)[2]),
+            o.linalg.svd(o.transpose(a))[2] * 0,
         ],
         lambda a: [np.linalg.svd(a)[1], a, np.zeros((3, 7))],
         (TALL,),
@@ -389,32 +280,12 @@ CASES = {
     ),
     # losses
     "mean_squared_error": (
-        lambda o, x, y: [o.mean_squared_error(x, y), o.mean_squared_error(x, y, -1)],
+        lambda o, x, y: [o.losses.mean_squared_error(x, y), o.losses.mean_squared_error(x, y, -1)],
         lambda x, y: [((x - y) ** 2).mean(), ((x - y) ** 2).mean(-1)],
         (X, Y),
     ),
-    "mean_absolute_error": (
-        lambda o, x, y: o.mean_absolute_error(x, y),
-        lambda x, y: np.abs(x - y).mean(),
-        (X, Y),
-    ),
-    "huber": (
-        lambda o, x, y: o.huber(x, y, 0.7, 1),
-        lambda x, y: special.huber(0.7, x - y).mean(1),
-        (X, Y),
-    ),
-    "log_cosh": (
-        lambda o, x, y: o.log_cosh(x, y),
-        lambda x, y: np.log(np.cosh(x - y)).mean(),
-        (X, Y),
-    ),
-    "binary_cross_entropy": (
-        lambda o, x, t: o.binary_cross_entropy(x, t),
-        lambda x, t: -(t * special.log_expit(x) + (1 - t) * special.log_expit(-x)).mean(),
-        (X, np.abs(SHARE)),
-    ),
     "cross_entropy": (
-        lambda o, x, n, p: [o.cross_entropy(x, n), o.cross_entropy(x, p, 0.1, -1)],
+        lambda o, x, n, p: [o.losses.cross_entropy(x, n), o.losses.cross_entropy(x, p, 0.1, -1)],
         lambda x, n, p: [
             -special.log_softmax(x, -1)[np.arange(5), n].mean(),
             -((0.9 * p + 0.1 / 7) * special.log_softmax(x, -1)).sum(-1),
@@ -425,25 +296,19 @@ CASES = {
     "generator": (drawn("uniform", (2, 3)), lambda x: [[2, 3], 1, 0], (X,)),
     "uniform": (drawn("uniform", (2, 3), "float64"), lambda x: [[2, 3], 1, 1], (X,)),
     "normal": (drawn("normal", (2, 3), "float64"), lambda x: [[2, 3], 1, 1], (X,)),
-    "exponential": (drawn("exponential", (2, 3), "float64"), lambda x: [[2, 3], 1, 1], (X,)),
     "bernoulli": (drawn("bernoulli"), lambda x: [[5, 7], 1, 1], (PROBABILITY,)),
-    "gamma": (drawn("gamma"), lambda x: [[5, 7], 1, 1], (POSITIVE,)),
-    "poisson": (drawn("poisson"), lambda x: [[5, 7], 1, 1], (POSITIVE,)),
-    "integers": (drawn("integers", 2, 9, (2, 3)), lambda x: [[2, 3], 1, 0], (X,)),
     "permutation": (drawn("permutation", 11), lambda x: [[11], 1, 0], (X,)),
-    "categorical": (drawn("categorical"), lambda x: [[5], 1, 0], (X,)),
-    "shuffle": (drawn("shuffle"), lambda x: [[5, 7], 1, 1], (X,)),
     # spectrum, gradient
     "rfft": (
-        lambda o, x: [abs(o.rfft(x)), abs(o.rfft(x, 0))],
+        lambda o, x: [abs(o.fft.rfft(x)), abs(o.fft.rfft(x, 0))],
         lambda x: [np.abs(np.fft.rfft(x)), np.abs(np.fft.rfft(x, axis=0))],
         (X,),
     ),
-    "irfft": (lambda o, x: o.irfft(o.rfft(x), 7), lambda x: x, (X,)),
+    "irfft": (lambda o, x: o.fft.irfft(o.fft.rfft(x), 7), lambda x: x, (X,)),
     "stop_gradient": (lambda o, x: o.stop_gradient(x), lambda x: x, (X,)),
 }
 # Their dtype is said, or their own, whatever the arrays' is.
-OWN_DTYPE = {"zeros", "ones", "full", "linspace", "eye", "from_numpy", "exact_weight", "wide_sum"}
+OWN_DTYPE = {"zeros", "ones", "full", "eye", "from_numpy", "exact_weight", "wide_sum"}
 FLOAT32 = {"mlx": {"rfft", "irfft"}}
 
 
@@ -491,10 +356,15 @@ def parameters(function):
     return [(p.name, p.kind, p.default) for p in signature.parameters.values()]
 
 
+def creation_names(function):
+    """Names of the arguments; `device` alone of a function that makes arrays."""
+    return [name for name in inspect.signature(function).parameters if name != "like"]
+
+
 def backend_module(name):
     if find_spec(name) is None:
         lacking(name, f"{name} is not installed")
-    return _select.load_backend(name)
+    return dispatch.load_backend(name)
 
 
 def own_functions(module):
@@ -507,16 +377,18 @@ def own_functions(module):
     }
 
 
-@pytest.mark.parametrize("name", sorted(_select.BACKENDS))
+@pytest.mark.parametrize("name", sorted(dispatch.BACKENDS))
 def test_backend_has_the_public_signatures_and_nothing_else(name):
     own = own_functions(backend_module(name))
     assert own.keys() >= CONTRACT
     assert set() == own.keys() - CONTRACT - set(OPERATIONS)
     for function in own.keys() - CONTRACT:
-        if own[function].__name__ == function:  # else one of a family, made by a helper
-            assert parameters(getattr(ops, function)) == parameters(own[function]), function
+        if own[function].__name__ != function:  # one of a family, made by a helper
+            continue
+        compare = creation_names if function in CREATION else parameters
+        assert compare(PUBLIC[function]) == compare(own[function]), function
 
 
 @pytest.mark.parametrize("name", sorted({*OPERATIONS, *NEUTRAL, *GRADIENTS}))
 def test_operation_is_documented(name):
-    assert inspect.getdoc(getattr(ops, name))
+    assert inspect.getdoc(PUBLIC[name])

@@ -151,7 +151,9 @@ def test_a_table_goes_through_the_extractor_that_is_kept_with_the_rest(tmp_path)
     assert np.array_equal(again.score(table), scores)
 
 
-@pytest.mark.parametrize("threshold", ["fixed", "adaptive", "learned"])
+@pytest.mark.parametrize(
+    "threshold", ["fixed", pytest.param("adaptive", marks=pytest.mark.slow), "learned"]
+)
 def test_labels_teach_the_motor_neuron_and_its_threshold(threshold):
     x, marks = machine(401), np.zeros(401)
     for start in range(40, 401, 80):

@@ -31,7 +31,7 @@ def test_shares_are_not_negative_and_sum_to_one():
     """Also of a row in which no channel gains anything."""
     _, explain = made()
     x = np.concatenate([rows(), np.zeros((1, V), dtype=np.float32)])
-    shares = explain(x)
+    shares = explain.shares(x)
     assert shares.shape == (32, C)
     assert shares.dtype == np.float64
     assert (shares >= 0).all()
@@ -58,7 +58,7 @@ def test_shares_are_gains_of_free_energy():
         replaced = np.where(own, b + sigma * (hidden @ w.T), x)
         gains.append(np.maximum(energy(x) - energy(replaced), 0.0))
     gains = np.stack(gains, axis=1)
-    np.testing.assert_allclose(explain(x), gains / gains.sum(1, keepdims=True), atol=1e-4)
+    np.testing.assert_allclose(explain.shares(x), gains / gains.sum(1, keepdims=True), atol=1e-4)
 
 
 def test_a_channel_far_out_has_the_largest_share():
@@ -67,19 +67,19 @@ def test_a_channel_far_out_has_the_largest_share():
     for channel in range(C):
         broken = x.copy()
         broken[:, np.array(OWNER) == channel] += 8.0
-        assert (explain(broken).argmax(axis=1) == channel).all()
+        assert (explain.shares(broken).argmax(axis=1) == channel).all()
 
 
 def test_a_row_is_explained_alike_alone_and_in_a_batch():
     _, explain = made()
     x = rows()
-    together = explain(x)
+    together = explain.shares(x)
     for i in range(len(x)):
-        assert explain(x[i : i + 1]).tobytes() == together[i : i + 1].tobytes()
+        assert explain.shares(x[i : i + 1]).tobytes() == together[i : i + 1].tobytes()
 
 
 def test_a_channel_without_visible_units_has_no_share():
     rbm, _ = made()
     explain = Explainer(OWNER, C + 1)
     explain.prepare(rbm)
-    assert (explain(rows())[:, C] == 0).all()
+    assert (explain.shares(rows())[:, C] == 0).all()

@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ember_core import ops
-from ember_core.pipeline import ExponentialWindows, exponential_series, zero_state
+from ember_core.pipeline import (
+    ExponentialWindows,
+    Observation,
+    PackedRows,
+    exponential_series,
+    zero_state,
+)
 
 
 def series(rows, channels=3, level=0.0):
@@ -24,7 +30,10 @@ def test_equal_to_one_step_after_the_other(rows, levels):
     z = series(rows)
     state, steps = zero_state(windows.state_fields(), 1), []
     for t in range(rows):
-        state, features = windows(state, z[t : t + 1], np.ones(1, np.float32), np.array([t == 0]))
+        seen = Observation(
+            PackedRows([1]), elapsed=np.ones(1, np.float32), first=np.array([t == 0])
+        )
+        state, features = windows.forward(state, z[t : t + 1], seen)
         steps.append(features[0])
     after, found = exponential_series(windows, None, z)
     np.testing.assert_allclose(found, np.array(steps), rtol=1e-4, atol=2e-6)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ember_core.pipeline import MotorNeuron, PackedRows, Tail, decide_packed, fit_tail, zero_state
+from ember_core.pipeline import (
+    MotorNeuron,
+    Observation,
+    PackedRows,
+    Tail,
+    fit_tail,
+    zero_state,
+)
+from ember_core.pipeline.kernels import KERNELS
 
 BEFORE, AFTER, FREEZE = 997, 19_001, 211
 
@@ -22,15 +30,10 @@ def test_a_level_shift_is_reported_once_and_in_time_accepted(shift):
         state[name][:] = value
     scores[BEFORE:] += shift
     rows = len(scores)
-    got = decide_packed(
-        tail,
-        motor,
-        state,
-        np.exp(scores).astype(np.float32),
-        np.ones(rows, bool),
-        np.zeros(rows, np.float32),
-        PackedRows([1] * rows),
+    seen = Observation(
+        PackedRows([1] * rows), may_fire=np.ones(rows, bool), learning=np.zeros(rows, np.float32)
     )
+    got = KERNELS["decide"](tail, motor, state, np.exp(scores).astype(np.float32), seen)
     fired, resolved = np.flatnonzero(got.fires), np.flatnonzero(got.resolves)
     first = fired[fired >= BEFORE]
     assert first[0] < BEFORE + 10

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ember_core import nn, ops
-from ember_core.pipeline import LiquidNetwork, zero_state
+from ember_core.pipeline import LiquidNetwork, Observation, PackedRows, zero_state
 
 B, C, K, H = 3, 5, 2, 13
 
@@ -16,7 +16,7 @@ def network(horizons=(1, 2, 5), seed=3, channels=C, clock=K, **options):
     net = LiquidNetwork(channels, clock, H, horizons, seed=seed, **options)
     rng = np.random.default_rng(seed)
     net.readout.data = (0.3 * rng.standard_normal(net.readout.data.shape)).astype(np.float32)
-    net.frozen()
+    net.freeze()
     return net
 
 
@@ -35,9 +35,17 @@ def run(net, z, clock, elapsed, state=None, begin=0):
     out = []
     for t in range(len(z)):
         rows = np.full(z.shape[1], begin + t)
-        state, due, basis = net(state, z[t], clock[t], elapsed[t], rows == 0, rows)
+        state, due, basis = step(net, state, z[t], clock[t], elapsed[t], rows)
         out.append((state, due, basis))
     return out
+
+
+def step(net, state, z, clock, elapsed, rows):
+    """State after one row per key, forecasts due at it, basis."""
+    seen = Observation(PackedRows([len(z)]), rows=rows, first=rows == 0)
+    seen.z, seen.clock, seen.elapsed = z, clock, elapsed
+    state, _ = net.forward(state, z, seen)
+    return state, seen.due, seen.basis
 
 
 def plain(net, z, clock, elapsed):
@@ -97,15 +105,15 @@ def test_the_state_forgets_with_elapsed_time():
     weights = net.synapses.data.copy()
     weights[C:] = 0.0  # what drives the cell is then the input alone
     net.synapses.data = weights
-    net.frozen()
+    net.freeze()
     z = np.zeros((2, C), dtype=np.float32)
     state = zero_state(net.state_fields(), 2)
     state["liquid"][0], state["liquid"][1] = 0.9, -0.9
-    no, rows = np.zeros(2, dtype=bool), np.ones(2, dtype=np.int64)
+    rows = np.ones(2, dtype=np.int64)
     last = np.full(H, 1.8)
     for dt in (0.0, 0.5, 3.0, 40.0, 1e4):
         elapsed = np.full(2, dt, dtype=np.float32)
-        after, _, _ = net(state, z, z[:, :0], elapsed, no, rows)
+        after, _, _ = step(net, state, z, z[:, :0], elapsed, rows)
         apart = np.abs(after["liquid"][0] - after["liquid"][1])
         fastest, slowest = (1.8 * np.exp(-dt * np.exp(g) / net.tau) for g in (2.0, -2.0))
         assert (apart <= slowest + 1e-6).all()
@@ -146,7 +154,7 @@ def test_a_key_does_not_depend_on_its_neighbours_or_their_age():
     state, out = young, []
     for t in range(31):
         rows = np.array([t, 4 + t, 11 + t])
-        state, due, basis = net(state, z[t], clock[t], elapsed[t], rows == 0, rows)
+        state, due, basis = step(net, state, z[t], clock[t], elapsed[t], rows)
         out.append((state, due, basis))
     for (s1, d1, b1), (s2, d2, b2) in zip(alone, out, strict=True):
         assert d1[0].tobytes() == d2[0].tobytes()
@@ -201,8 +209,8 @@ def test_gradients_through_the_streaming_step_are_differences(gradients):
         total = 0.0
         for t in range(7):
             row, rows = ops.from_numpy(z[t]), ops.from_numpy(np.full(B, t))
-            at = (ops.from_numpy(clock[t]), ops.from_numpy(elapsed[t]), rows == 0, rows)
-            state, due, _ = net(state, row, *at)
+            columns = ops.from_numpy(clock[t]), ops.from_numpy(elapsed[t]), rows
+            state, due, _ = step(net, state, row, *columns)
             total = total + ops.sum(ops.square(row[:, None] - due))
         return total
 
@@ -210,8 +218,8 @@ def test_gradients_through_the_streaming_step_are_differences(gradients):
     for name, parameter in net.named_parameters():
         before, way = parameter.data, rng.standard_normal(parameter.shape)
         ends = []
-        for step in (1e-6, -1e-6):
-            parameter.data = before + ops.from_numpy(step * way)
+        for size in (1e-6, -1e-6):
+            parameter.data = before + ops.from_numpy(size * way)
             ends.append(float(loss()))
         parameter.data = before
         got = float(np.sum(ops.to_numpy(grads[name]) * way))

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ember_core.pipeline import MotorNeuron, calibrate, leaky, zero_state
+from ember_core.pipeline import (
+    MotorNeuron,
+    Observation,
+    PackedRows,
+    calibrate,
+    leaky,
+    zero_state,
+)
 
 
 def run(motor, severities, may_fire=True, feedback=0.0):
@@ -14,7 +21,8 @@ def run(motor, severities, may_fire=True, feedback=0.0):
     state["feedback"][:] = feedback
     evidence, marks = [], []
     for s in severities:
-        state, fires, resolves = motor(state, np.array([s], dtype=np.float32), np.array([may_fire]))
+        seen = Observation(PackedRows([1]), may_fire=np.array([may_fire]))
+        state, (fires, resolves) = motor.forward(state, np.array([s], dtype=np.float32), seen)
         evidence.append(float(state["evidence"][0]))
         marks.append(int(fires[0]) - int(resolves[0]))
     return np.array(evidence), np.array(marks)

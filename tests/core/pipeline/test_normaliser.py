@@ -88,10 +88,10 @@ def test_rows_learnt_one_after_the_other_do_not_depend_on_the_batch():
 def test_values_leave_in_usual_deviations_as_float32_within_the_clip():
     x = telemetry()
     n, state = learnt(x)
-    z = n(state, x[7])
+    z = n.normalise(state, x[7])
     assert z.dtype == np.float32
     np.testing.assert_allclose(z, (x[7] - x.mean(0)) / x.std(0), rtol=1e-5)
-    far = n(state, x.mean(0) + np.array([1e3, -1e3, 10.5, 9.5, 0.0]) * x.std(0))
+    far = n.normalise(state, x.mean(0) + np.array([1e3, -1e3, 10.5, 9.5, 0.0]) * x.std(0))
     np.testing.assert_allclose(far, [[10, -10, 10, 9.5, 0]] * B, rtol=1e-4, atol=1e-4)
 
 
@@ -99,7 +99,7 @@ def test_centring_keeps_what_float32_would_lose():
     """A level of 1e9 with deviations of 1: float32 alone has steps of 64."""
     x = 1e9 + np.random.default_rng(0).standard_normal((T, 1, 1))
     n, state = learnt(x)
-    z = n(state, x[3])
+    z = n.normalise(state, x[3])
     np.testing.assert_allclose(z, (x[3] - x.mean()) / x.std(), rtol=1e-4)
 
 
@@ -120,16 +120,16 @@ def test_a_nearly_constant_channel_is_measured_by_its_range():
 def test_a_channel_that_never_moved_has_a_finite_scale(level):
     """Its own value is zero deviations; anything else is far out, not infinite."""
     n, state = learnt(np.full((T, 1, 1), level))
-    assert n(state, np.array([[level]])) == 0.0
-    assert abs(n(state, np.array([[level * 1.5 + 1.0]]))) == 10.0
-    assert n(state, np.array([[np.nan]])).dtype == np.float32
+    assert n.normalise(state, np.array([[level]])) == 0.0
+    assert abs(n.normalise(state, np.array([[level * 1.5 + 1.0]]))) == 10.0
+    assert n.normalise(state, np.array([[np.nan]])).dtype == np.float32
 
 
 def test_a_missing_value_stays_missing():
     n, state = learnt(telemetry())
     row = telemetry()[0]
     row[1, 2] = np.nan
-    z = n(state, row)
+    z = n.normalise(state, row)
     assert np.isnan(z[1, 2])
     assert np.isfinite(np.delete(z.ravel(), C + 2)).all()
 
@@ -137,7 +137,7 @@ def test_a_missing_value_stays_missing():
 def test_restore_is_the_inverse():
     x = telemetry()
     n, state = learnt(x)
-    np.testing.assert_allclose(n.restore(state, n(state, x[3])), x[3], rtol=1e-5)
+    np.testing.assert_allclose(n.restore(state, n.normalise(state, x[3])), x[3], rtol=1e-5)
 
 
 def test_magnitudes_up_to_what_is_accepted_stay_finite():
@@ -145,4 +145,4 @@ def test_magnitudes_up_to_what_is_accepted_stay_finite():
     x = np.array([1e150, -1e150, 3e149]).reshape(3, 1, 1)
     n, state = learnt(x)
     assert all(np.isfinite(v).all() for v in state.values())
-    assert np.isfinite(n(state, x[0])).all()
+    assert np.isfinite(n.normalise(state, x[0])).all()

@@ -8,19 +8,17 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ember_core.pipeline import (
-    LiquidNetwork,
     MotorNeuron,
     PackedRows,
     Pipeline,
     PipelineConfig,
     Tail,
-    decide_packed,
-    zero_state,
 )
+from tests.conftest import examples
 from tests.core.conftest import CHANNELS, ROW_US, START, fit, history, signal
 
 QUICK = settings(
-    max_examples=12,
+    max_examples=examples(12),
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # examples are seeds
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -31,42 +29,43 @@ WHO = st.lists(st.integers(0, 12), min_size=1, max_size=70)
 @given(who=WHO)
 def test_each_key_keeps_its_order_and_a_turn_has_a_key_once(who):
     who = np.array(who)
-    turns, keys, order = PackedRows.of(who)
+    packed, keys, order = PackedRows.of(who)
     assert sorted(order.tolist()) == list(range(who.size))
-    assert (who[order] == keys[turns.key]).all()
+    assert (who[order] == keys[packed.key]).all()
     for key in set(who.tolist()):
-        assert order[keys[turns.key] == key].tolist() == np.flatnonzero(who == key).tolist()
-    for begin, n in turns.spans():
-        assert turns.key[begin : begin + n].tolist() == list(range(n))
-    assert turns.sizes == sorted(turns.sizes, reverse=True)
-    assert who[order[turns.last]].tolist() == keys.tolist()
+        assert order[keys[packed.key] == key].tolist() == np.flatnonzero(who == key).tolist()
+    for begin, n in packed.spans():
+        assert packed.key[begin : begin + n].tolist() == list(range(n))
+    assert packed.sizes == sorted(packed.sizes, reverse=True)
+    assert who[order[packed.last_rows]].tolist() == keys.tolist()
 
 
 @given(who=WHO, n=st.integers(1, 4))
 def test_rows_earlier_are_the_keys_own(who, n):
-    turns, _, _ = PackedRows.of(np.array(who))
-    later = turns.turn >= n
-    assert (turns.key[turns.back(n)] == turns.key[later]).all()
-    assert (turns.turn[turns.back(n)] == turns.turn[later] - n).all()
+    packed, _, _ = PackedRows.of(np.array(who))
+    later = packed.step >= n
+    assert (packed.key[packed.earlier(n)] == packed.key[later]).all()
+    assert (packed.step[packed.earlier(n)] == packed.step[later] - n).all()
 
 
 @given(who=WHO)
 def test_recurrences_are_those_of_each_key_alone(who):
     """Averages, sums, counts and maxima: the same operations in the same order."""
-    turns, keys, _ = PackedRows.of(np.array(who))
+    packed, keys, _ = PackedRows.of(np.array(who))
     rng = np.random.default_rng(len(who))
     x, share, start = (
-        rng.standard_normal((n, 3)).astype(np.float32) for n in (turns.rows, turns.rows, turns.keys)
+        rng.standard_normal((n, 3)).astype(np.float32)
+        for n in (packed.rows, packed.rows, packed.keys)
     )
-    whole, first = rng.integers(0, 99, turns.rows), rng.integers(0, 99, turns.keys)
-    after, departure = turns.follow(start, x, share)
-    faded = turns.fade(start, x, share)
-    added, top = (turns.accumulate(op, first, whole) for op in (np.add, np.maximum))
-    scanned = turns.scan(lambda s, x: {"s": s["s"] * x}, {"s": start}, x)["s"]
+    whole, first = rng.integers(0, 99, packed.rows), rng.integers(0, 99, packed.keys)
+    after, departure = packed.ewma(start, x, share)
+    faded = packed.decayed_sum(start, x, share)
+    added, top = (packed.accumulate(op, first, whole) for op in (np.add, np.maximum))
+    scanned = packed.scan(lambda s, x: {"s": s["s"] * x}, {"s": start}, x)["s"]
     for k in range(keys.size):
         average, total, product = start[k], start[k], start[k]
         count, most = first[k], first[k]
-        for i in np.flatnonzero(turns.key == k).tolist():
+        for i in np.flatnonzero(packed.key == k).tolist():
             assert (departure[i] == x[i] - average).all()
             average = average + share[i] * (x[i] - average)
             total = share[i] * (total + x[i])
@@ -77,8 +76,8 @@ def test_recurrences_are_those_of_each_key_alone(who):
 
 
 def test_nobody_has_no_rows():
-    turns, keys, order = PackedRows.of(np.zeros(0, dtype=np.int64))
-    assert (turns.rows, turns.keys, keys.size, order.size) == (0, 0, 0, 0)
+    packed, keys, order = PackedRows.of(np.zeros(0, dtype=np.int64))
+    assert (packed.rows, packed.keys, keys.size, order.size) == (0, 0, 0, 0)
 
 
 def beginnings(model, keys):
@@ -118,12 +117,12 @@ def test_rows_in_turns_have_the_bits_of_rows_one_at_a_time(model, seed, keys):
     """Observation, score, decision and every field of the state, of known and of new keys."""
     pipeline = model.pipeline
     who, values, time_us = fleet_rows(keys, 150, seed)
-    turns, names, order = PackedRows.of(who)
+    packed, names, order = PackedRows.of(who)
     states = {n: v[names] for n, v in beginnings(model, keys).items()}
-    seen = pipeline.observe(states, values[order], time_us[order], turns)
+    seen = pipeline.observe(states, values[order], time_us[order], packed)
     score = pipeline.score(seen.visible)
     chosen = np.flatnonzero(seen.scored)
-    warm, inner, at = PackedRows.of(turns.key[chosen])
+    warm, inner, at = PackedRows.of(packed.key[chosen])
     chosen = chosen[at]
     decision = pipeline.decide(
         {n: v[inner] for n, v in states.items()},
@@ -133,9 +132,9 @@ def test_rows_in_turns_have_the_bits_of_rows_one_at_a_time(model, seed, keys):
         warm,
     )
     place = {int(i): n for n, i in enumerate(chosen)}
-    for k in range(turns.keys):
+    for k in range(packed.keys):
         state = {n: v[k : k + 1].copy() for n, v in states.items()}
-        for i in np.flatnonzero(turns.key == k).tolist():
+        for i in np.flatnonzero(packed.key == k).tolist():
             at_i = slice(order[i], order[i] + 1)
             state, one, alone, said = pipeline.step(state, values[at_i], time_us[at_i])
             for name in ("visible", "z", "expected", "scored", "may_fire", "learning", "interval"):
@@ -165,71 +164,8 @@ def test_the_rows_above_fire_and_resolve(model):
     assert said == {-1, 0, 1}
 
 
-@QUICK
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    half_life=st.sampled_from([0, 3, 400]),
-    freeze=st.sampled_from([0, 4]),
-    keys=st.sampled_from([1, 5, 40]),
-)
-def test_decisions_in_turns_have_the_bits_of_one_at_a_time(seed, half_life, freeze, keys):
-    """Few keys are decided number by number, many as arrays; extremes and thin tails too."""
-    tail = Tail(-3.0, half_life_rows=half_life, freeze_rows=freeze)
-    motor = MotorNeuron(on=1.2, off=0.9, time_constant_rows=1.5, refractory_rows=2)
-    rng = np.random.default_rng(seed)
-    turns, _, _ = PackedRows.of(np.r_[np.arange(keys), rng.integers(0, keys, 120)])
-    state = zero_state((*tail.state_fields(), *motor.state_fields()), keys)
-    state["tail_high"][...] = rng.normal(1.0, 0.5, keys)
-    state["tail_mid"][...] = state["tail_high"] - rng.choice([0.001, 1.0, -0.1], keys)
-    state["tail_excess"][...] = rng.choice([0.0, 0.3], keys)
-    state["feedback"][...] = rng.choice([0.0, 0.25], keys)
-    score = np.exp(rng.standard_cauchy(turns.rows).clip(-9, 9)).astype(np.float32) - 3
-    may_fire = rng.random(turns.rows) < 0.9
-    learning = (0.05 * (rng.random(turns.rows) < 0.2)).astype(np.float32)
-    got = decide_packed(tail, motor, state, score, may_fire, learning, turns)
-    for k in range(keys):
-        own = {n: v[k : k + 1] for n, v in state.items()}
-        for i in np.flatnonzero(turns.key == k).tolist():
-            at = slice(i, i + 1)
-            alarming = own["firing"] > 0
-            learnt, severity = tail(own, score[at], alarming, learning[at])
-            moved, fires, resolves = motor(own, severity, may_fire[at])
-            own = learnt | moved
-            assert got.severity[at].tobytes() == severity.tobytes()
-            assert got.evidence[at].tobytes() == own["evidence"].tobytes()
-            assert (got.fires[i], got.resolves[i]) == (fires[0], resolves[0])
-            assert got.firing[i] == (own["firing"][0] > 0)
-        for name, value in own.items():
-            assert got.state[name][k : k + 1].tobytes() == value.tobytes(), name
-
-
-@pytest.mark.parametrize(
-    ("channels", "hidden", "begin"), [(5, 13, 0.0), (131, 11, 0.0), (5, 13, 1.5)]
-)
-def test_neurons_in_turns_have_the_bits_of_one_row_at_a_time(channels, hidden, begin):
-    """Of one block of terms and of several, and from a state out of bounds."""
-    net = LiquidNetwork(channels, 0, hidden, (1, 3), seed=2)
-    rng = np.random.default_rng(1)
-    turns, names, _ = PackedRows.of(rng.integers(0, 4, 37))
-    state = zero_state(net.state_fields(), turns.keys)
-    state["liquid"][...] = begin
-    z = rng.standard_normal((turns.rows, channels)).astype(np.float32)
-    elapsed = rng.exponential(1.0, turns.rows).astype(np.float32)
-    clock, rows = z[:, :0], 2 + turns.turn
-    after, due, basis = net(state, z, clock, elapsed, rows == 0, rows, turns)
-    for k in range(names.size):
-        own = {n: v[k : k + 1] for n, v in state.items()}
-        for i in np.flatnonzero(turns.key == k).tolist():
-            at = slice(i, i + 1)
-            own, said, inner = net(own, z[at], clock[at], elapsed[at], rows[at] == 0, rows[at])
-            assert due[at].tobytes() == said.tobytes()
-            assert basis[at].tobytes() == inner.tobytes()
-        for name, value in own.items():
-            assert after[name][k : k + 1].tobytes() == value.tobytes(), name
-
-
 def test_a_pipeline_that_is_refined_anew_uses_its_new_weights():
-    """What the loop over turns has prepared goes with the weights it was made of."""
+    """What the loop over packed has prepared goes with the weights it was made of."""
     pipeline = Pipeline(PipelineConfig(channels=CHANNELS, hidden=8, rbm_hidden=5))
     values, time_us = signal(20), START + ROW_US * np.arange(20)
     before = pipeline(values, time_us)["state"]["liquid"]

@@ -60,12 +60,12 @@ def test_weight_zero_learns_nothing():
 def test_features_leave_scaled_and_clipped():
     f = features()
     s, state = learnt(f)
-    np.testing.assert_allclose(s(state, f[9]), (f[9] - f.mean(0)) / f.std(0), atol=1e-3)
-    assert (np.abs(s(state, 1e6 * f[9])) == 10.0).all()
+    np.testing.assert_allclose(s.scale(state, f[9]), (f[9] - f.mean(0)) / f.std(0), atol=1e-3)
+    assert (np.abs(s.scale(state, 1e6 * f[9])) == 10.0).all()
 
 
 def test_a_feature_that_hardly_moves_is_not_blown_up():
     """Its deviation counts as 5 % of a usual one."""
     f = np.full((T, 1, 1), 2.0, dtype=np.float32)
     s, state = learnt(f)
-    np.testing.assert_allclose(s(state, f[0] + 0.1), 2.0, rtol=1e-5)
+    np.testing.assert_allclose(s.scale(state, f[0] + 0.1), 2.0, rtol=1e-5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ember_core.pipeline import Tail, fit_tail, zero_state
+from ember_core.pipeline import Observation, PackedRows, Tail, fit_tail, zero_state
 
 FIELDS = ("tail_mid", "tail_high", "tail_excess")
 
@@ -86,8 +86,12 @@ def test_the_running_tail_finds_the_quantiles_of_what_it_sees():
 
 def step(tail, state, *, alarming, log_score=1.0, learning=0.0):
     score = np.full(1, np.exp(log_score), dtype=np.float32)
-    new, s = tail(state, score, np.array([alarming]), np.full(1, learning, dtype=np.float32))
-    return new, s
+    seen = Observation(
+        PackedRows([1]),
+        alarming=np.array([alarming]),
+        learning=np.full(1, learning, dtype=np.float32),
+    )
+    return tail.forward(state, score, seen)
 
 
 def moved(a, b):

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ember_core.pipeline import ExponentialWindows, RowWindows, zero_state
+from ember_core.pipeline import (
+    ExponentialWindows,
+    Observation,
+    PackedRows,
+    RowWindows,
+    zero_state,
+)
 
 B, C, T = 2, 3, 61
 HALF_LIVES = (3.5, 10.0, 17.0)
@@ -26,7 +32,8 @@ def run(windows, z, elapsed, state=None):
     out = []
     for t in range(len(z)):
         first = np.full(z.shape[1], t == 0)
-        state, features = windows(state, z[t], elapsed[t], first)
+        seen = Observation(PackedRows([z.shape[1]]), elapsed=elapsed[t], first=first)
+        state, features = windows.forward(state, z[t], seen)
         out.append(features)
     return np.stack(out), state
 

@@ -12,11 +12,11 @@ from ember_core.models import RBM
 from ember_core.training import (
     SGD,
     Adam,
+    BatchSlice,
     Checkpoint,
     EarlyStop,
     MLXDistributed,
     OneProcess,
-    Share,
     TorchDistributed,
     fit,
     fit_rbm,
@@ -205,7 +205,7 @@ def test_processes_have_to_be_some_of_a_kind():
 @pytest.mark.parametrize("total", [1, 2, 7, 31])
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
 def test_shares_cover_a_batch_once(total, size):
-    shares = [Share.of(total, rank, size) for rank in range(size)]
+    shares = [BatchSlice.of(total, rank, size) for rank in range(size)]
     assert sum(s.weight for s in shares) == pytest.approx(1.0)
     if total < size:
         assert all(s.is_whole for s in shares)

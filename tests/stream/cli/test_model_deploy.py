@@ -59,7 +59,7 @@ def worker() -> Iterator[Worker]:
     server.asked = []
     applied = {"result": "applied", "detail": "done", "offsets": {}, "needs_restart": []}
     server.answers = {"/reload": (200, applied)}
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield server
     server.shutdown()

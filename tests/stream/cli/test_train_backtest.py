@@ -168,7 +168,7 @@ def test_a_backend_that_is_not_installed_is_one_sentence(
 ) -> None:
     monkeypatch.setitem(sys.modules, "mlx", None)
     monkeypatch.setitem(sys.modules, "mlx.core", None)
-    monkeypatch.delitem(sys.modules, "ember_core.ops._mlx", raising=False)
+    monkeypatch.delitem(sys.modules, "ember_core.ops.backends.mlx", raising=False)
     code, out, err = ember(capsys, "train", data, "--out", "m", *DATA, "--backend", "mlx")
     assert (code, out) == (2, "")
     assert install_command("mlx") in err

@@ -18,7 +18,7 @@ def history() -> np.ndarray:
 
 
 def test_shape_names_and_times():
-    """Rows come at even intervals, for keys with names of their own."""
+    """Rows have even intervals, and keys have distinct names."""
     fleet = Fleet(seed=1, keys=KEYS, interval_seconds=7.0)
     time_us, values = fleet.history(5)
     assert values.shape == (5, KEYS, len(CHANNELS))
@@ -28,18 +28,18 @@ def test_shape_names_and_times():
 
 
 def test_live_goes_on_where_the_history_ends():
-    """Chunks of any size are cut from one and the same process."""
-    whole_times, whole = Fleet(seed=1, keys=KEYS).history(23)
+    """Chunks of any size are parts of the same process."""
+    whole_times, all_values = Fleet(seed=1, keys=KEYS).history(23)
     fleet = Fleet(seed=1, keys=KEYS)
     parts = [fleet.history(11)]
     live = fleet.live(chunk=3)
     parts += [next(live) for _ in range(4)]
     np.testing.assert_array_equal(np.concatenate([t for t, _ in parts]), whole_times)
-    np.testing.assert_array_equal(np.concatenate([v for _, v in parts]), whole)
+    np.testing.assert_array_equal(np.concatenate([v for _, v in parts]), all_values)
 
 
 def test_the_seed_decides_everything():
-    """The same seed gives the same fleet, another one another."""
+    """Equal seeds give equal fleets, other seeds other ones."""
     _, a = Fleet(seed=1, keys=KEYS).history(5)
     _, b = Fleet(seed=1, keys=KEYS).history(5)
     _, c = Fleet(seed=2, keys=KEYS).history(5)
@@ -74,7 +74,7 @@ def test_there_is_a_day(history):
 
 
 def test_bursts_raise_several_channels_together(history):
-    """When requests are far up, what follows them is too."""
+    """Channels that follow the requests rise with them."""
     bursts = history[:, :, PAIR[0]] > 3.0
     assert 0.001 < bursts.mean() < 0.05
     for name in ("cpu", "load", "latency_p99", "network"):
@@ -85,8 +85,8 @@ def test_the_cycle_is_regular(history):
     """Most of the temperature is one sine of a fixed period."""
     spectrum = np.abs(np.fft.rfft(history[:, :, CYCLE_CHANNEL], axis=0)) ** 2
     rows = ROWS / np.arange(len(spectrum))[1:, None]
-    near = np.abs(rows / CYCLE_ROWS - 1) < 0.06
-    share = np.where(near, spectrum[1:], 0).sum(0) / spectrum[1:].sum(0)
+    is_cycle = np.abs(rows / CYCLE_ROWS - 1) < 0.06
+    share = np.where(is_cycle, spectrum[1:], 0).sum(0) / spectrum[1:].sum(0)
     assert (share > 0.8).all()
 
 
@@ -94,10 +94,12 @@ def test_a_twin_has_the_same_marginals_and_a_life_of_its_own():
     """Same machine, same deviations, no correlation."""
     fleet = Fleet(seed=3, keys=KEYS)
     twin = fleet.twin(5, seed=7, row=0)
-    _, mine = fleet.history(ROWS)
-    _, other = twin.history(ROWS)
-    ratio = other[:, 0].std(0) / mine[:, 5].std(0)
+    _, original = fleet.history(ROWS)
+    _, twin_values = twin.history(ROWS)
+    ratio = twin_values[:, 0].std(0) / original[:, 5].std(0)
     assert (np.abs(np.log(ratio)) < 0.35).all()
-    assert (np.abs(other[:, 0].mean(0) - mine[:, 5].mean(0)) < 0.5 * mine[:, 5].std(0)).all()
-    r = np.corrcoef(mine[:, 5, PAIR[0]], other[:, 0, PAIR[1]])[0, 1]
+    assert (
+        np.abs(twin_values[:, 0].mean(0) - original[:, 5].mean(0)) < 0.5 * original[:, 5].std(0)
+    ).all()
+    r = np.corrcoef(original[:, 5, PAIR[0]], twin_values[:, 0, PAIR[1]])[0, 1]
     assert r < 0.2

@@ -38,7 +38,7 @@ def test_rates_are_over_the_time_since_the_last_reading(monkeypatch):
 
 
 def test_what_a_platform_lacks_is_left_out(monkeypatch):
-    """No disks, no network, no sensors: the rest still comes."""
+    """Without disks, network and sensors the other channels remain."""
     monkeypatch.setattr(psutil, "net_io_counters", lambda: None)
     monkeypatch.setattr(psutil, "disk_io_counters", lambda: None)
     monkeypatch.delattr(psutil, "sensors_temperatures", raising=False)

@@ -18,7 +18,7 @@ from stream.records import rfc3339
 
 
 class FakeWorker:
-    """Reads, commits, and says the same thing twice about the first record of one key."""
+    """Stand-in worker that reads, commits, and sends the first event of a key twice."""
 
     def __init__(self, config) -> None:
         text = config.read_text()
@@ -40,15 +40,15 @@ class FakeWorker:
             for message in consumer.consume(5_000, timeout=0.05):
                 marks[message.partition()] = message.offset() + 1
                 if message.key() not in self.keys and message.key() == b"db-001":
-                    self._speak(producer, message)
+                    self._emit(producer, message)
                 self.keys.add(message.key())
             producer.flush()
-            at = [TopicPartition(TOPIC, p, o) for p, o in marks.items()]
-            if at:
-                consumer.commit(offsets=at, asynchronous=False)
+            partitions = [TopicPartition(TOPIC, p, o) for p, o in marks.items()]
+            if partitions:
+                consumer.commit(offsets=partitions, asynchronous=False)
         consumer.close()
 
-    def _speak(self, producer, message) -> None:
+    def _emit(self, producer, message) -> None:
         record = json.loads(message.value())
         body = {
             "status": "firing",
@@ -69,9 +69,9 @@ class FakeWorker:
             )
 
     def check(self) -> None:
-        """It never fails."""
+        """Never fail."""
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
         """As the real one."""
         self.stopped.set()
 
@@ -83,16 +83,16 @@ class FakeWorker:
 
 @pytest.fixture
 def workers(monkeypatch) -> list[FakeWorker]:
-    """Replace training and worker; gives the workers made."""
-    made: list[FakeWorker] = []
+    """Replace training and worker; return the workers created."""
+    created: list[FakeWorker] = []
 
     def make(config):
-        made.append(FakeWorker(config))
-        return made[-1]
+        created.append(FakeWorker(config))
+        return created[-1]
 
-    monkeypatch.setattr(run_module, "train", lambda _stage, folder: folder)
+    monkeypatch.setattr(run_module, "train", lambda _scenario, folder: folder)
     monkeypatch.setattr(run_module, "DemoWorker", make)
-    return made
+    return created
 
 
 OPTIONS = Options(seconds=36.0, seed=2, keys=37, history_rows=211)
@@ -101,9 +101,11 @@ LATER = time.monotonic() + 1e4  # the time must not be up on a busy machine
 
 @pytest.mark.broker
 def test_every_record_is_sent_and_judged(workers):
-    """The report counts what was absorbed, what was said (once), and the faults that ended."""
-    shown: list[str] = []
-    report = run_module.demo(OPTIONS, LATER, shown.append, lambda *what: shown.append(what[-1]))
+    """The report counts absorbed records, events (once), and the faults that ended."""
+    headlines: list[str] = []
+    report = run_module.demo(
+        OPTIONS, LATER, headlines.append, lambda *arguments: headlines.append(arguments[-1])
+    )
     [worker] = workers
     silences = OPTIONS.live_rows * 38 - report.records
     assert 2 * 50 <= silences <= 2 * 80
@@ -127,19 +129,19 @@ def test_every_record_is_sent_and_judged(workers):
         "frequency",
     }
     assert json.loads(json.dumps(report.as_json()))["records"] == report.records
-    assert shown
+    assert headlines
 
 
 @pytest.mark.broker
 def test_the_time_is_kept(workers, monkeypatch):
-    """When it is up, what was sent is judged, and only the faults that had their time."""
+    """At the end of the time, only records sent and faults that ended are evaluated."""
 
     def may_send(live) -> bool:
-        live._link.behind()
-        return live._stage.played < 100
+        live._link.lag()
+        return live._scenario.played < 100
 
     def clock(live) -> float:
-        return 1e6 if live._link.done == 100 * 38 else 0.0
+        return 1e6 if live._link.processed == 100 * 38 else 0.0
 
     monkeypatch.setattr(run_module._Live, "_may_send", may_send)
     monkeypatch.setattr(run_module._Live, "_clock", clock)
@@ -153,8 +155,8 @@ def test_the_time_is_kept(workers, monkeypatch):
 def test_interrupted_it_still_reports_and_ends_the_worker(workers):
     """Ctrl-C in the live part ends that part."""
 
-    def interrupt(_stage, heard, _host, _headline) -> None:
-        if heard.triggers:
+    def interrupt(_scenario, received, _host, _headline) -> None:
+        if received.triggers:
             raise KeyboardInterrupt
 
     report = run_module.demo(OPTIONS, LATER, print, interrupt)
@@ -163,7 +165,7 @@ def test_interrupted_it_still_reports_and_ends_the_worker(workers):
 
 
 def test_too_short_a_time_is_refused():
-    """Wrong use, before anything is started."""
+    """A run that is too short is refused before anything starts."""
     with pytest.raises(UserError, match="seconds=7") as refused:
         run_module.demo(Options(seconds=7), 0.0, print, lambda *_: None)
     assert refused.value.exit_code == 2

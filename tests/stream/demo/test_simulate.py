@@ -13,7 +13,7 @@ import pytest
 from stream.cli.simulate import simulate
 from stream.demo.faults import Fault, Kind
 from stream.demo.fleet import CHANNELS, START_US
-from stream.demo.simulate import ACT_ROWS, Simulation
+from stream.demo.simulate import PERIOD_ROWS, Simulation
 from stream.errors import UserError
 
 NOW_US = 1_795_641_619_987_654
@@ -33,36 +33,36 @@ def test_history_ends_now_on_whole_intervals(tmp_path: Path) -> None:
 
 
 def test_records_go_on_from_now_with_faults_without_end() -> None:
-    """Every act has one fault of each kind, the same for the same seed; a silent key is missing."""
-    told: list[Fault] = []
+    """Every period has one fault of each kind, equal for equal seeds; silent keys are missing."""
+    started: list[Fault] = []
     simulation = Simulation(3, KEYS, 1.0, NOW_US)
-    count = 2 * ACT_ROWS * KEYS - 200
-    records = list(itertools.islice(simulation.records(tell=told.append), count))
+    count = 2 * PERIOD_ROWS * KEYS - 200
+    records = list(itertools.islice(simulation.records(on_fault=started.append), count))
     assert abs(records[0].time_us - NOW_US) < 1_000_000
     assert [record.time_us for record in records] == sorted(record.time_us for record in records)
     body = json.loads(records[0].value)
     assert body["ts"] == records[0].time_us // 1000
     assert list(body["values"]) == list(CHANNELS)
-    assert sorted(fault.kind for fault in told) == sorted([*Kind, *Kind])
-    silent = next(fault for fault in told if fault.kind is Kind.SILENT)
+    assert sorted(fault.kind for fault in started) == sorted([*Kind, *Kind])
+    silent = next(fault for fault in started if fault.kind is Kind.SILENT)
     first = records[0].time_us
     rows = [(r.time_us - first) // 1_000_000 for r in records if r.key == silent.name.encode()]
     begin = silent.onset - (first - START_US) // 1_000_000
     assert not set(rows) & set(range(begin, begin + silent.end - silent.onset))
     assert begin - 1 in rows
-    again = Simulation(3, KEYS, 1.0, NOW_US).records()
-    assert list(itertools.islice(again, 500)) == records[:500]
+    second = Simulation(3, KEYS, 1.0, NOW_US).records()
+    assert list(itertools.islice(second, 500)) == records[:500]
 
 
 def test_a_healthy_fleet_has_no_faults() -> None:
-    told: list[Fault] = []
-    records = Simulation(3, KEYS, 1.0, NOW_US).records(healthy=True, tell=told.append)
-    assert len(list(itertools.islice(records, KEYS * ACT_ROWS))) == KEYS * ACT_ROWS
-    assert told == []
+    started: list[Fault] = []
+    records = Simulation(3, KEYS, 1.0, NOW_US).records(healthy=True, on_fault=started.append)
+    assert len(list(itertools.islice(records, KEYS * PERIOD_ROWS))) == KEYS * PERIOD_ROWS
+    assert started == []
 
 
 def test_wrong_use_is_a_sentence(tmp_path: Path) -> None:
-    """A target, and sizes that a fleet can have."""
+    """The command needs a target, and sizes that a fleet can have."""
     with pytest.raises(UserError, match=r"--to TOPIC or --history FILE"):
         simulate()
     with pytest.raises(UserError, match=r"--to TOPIC or --history FILE"):

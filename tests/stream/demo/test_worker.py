@@ -24,7 +24,7 @@ def config(tmp_path):
 
 
 def test_the_settings_are_valid(config, tmp_path):
-    """They load, and say what the demo needs."""
+    """The settings load, and hold the values that the demo needs."""
     settings = Settings.load(config)
     assert settings.kafka.bootstrap_servers == "127.0.0.1:9"
     assert settings.input.time_unit == "us"
@@ -43,7 +43,7 @@ def play(monkeypatch, code: str) -> None:
 
 
 def test_a_worker_that_ends_is_reported_with_its_last_words(monkeypatch, config):
-    """The sentence holds exit code and last line."""
+    """The error holds the exit code and the last line of the log."""
     play(monkeypatch, "import sys; print('first'); sys.exit('no model there')")
     worker = DemoWorker(config)
     worker._process.wait(30)
@@ -53,7 +53,7 @@ def test_a_worker_that_ends_is_reported_with_its_last_words(monkeypatch, config)
 
 
 def test_it_is_ended_by_force_when_it_does_not_listen(monkeypatch, config):
-    """No process is left, whatever it does with SIGTERM."""
+    """No process remains, however it handles SIGTERM."""
     play(
         monkeypatch,
         "import signal, time; signal.signal(15, signal.SIG_IGN); print('on', flush=True);"
@@ -69,7 +69,7 @@ def test_it_is_ended_by_force_when_it_does_not_listen(monkeypatch, config):
 
 
 def test_it_does_not_outlive_the_demo(monkeypatch, config):
-    """When the other end of stdin is gone, so is the worker."""
+    """The worker ends when the other end of stdin is closed."""
     play(
         monkeypatch,
         "import threading, time; from stream.demo import worker;"
@@ -83,7 +83,7 @@ def test_it_does_not_outlive_the_demo(monkeypatch, config):
 
 
 def test_the_environment_of_the_demo_does_not_reach_it(monkeypatch, config):
-    """Settings of another service in the environment must not lead it astray."""
+    """Settings of another service in the environment have no effect."""
     monkeypatch.setenv("EMBER_KAFKA__GROUP", "production")
     play(monkeypatch, "import os; print(sorted(k for k in os.environ if 'EMBER' in k)); print(1)")
     worker = DemoWorker(config)

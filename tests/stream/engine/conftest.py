@@ -19,10 +19,11 @@ from stream.engine import Engine, Fetch, Limits, StepResult, WindowSpec
 from stream.engine.state.spill import Spill
 from stream.kafka.recovery.spill_files import SpillFiles
 from stream.records import Decoded, Event, Reason, Rejected
+from tests.conftest import examples
 from tests.simulation.spill import DictSpill
 
 QUICK = settings(  # examples are seeds and cuts: shrinking them tells nothing
-    max_examples=8,
+    max_examples=examples(8),
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ember_core.pipeline import FleetModel
 from stream.engine import Engine, Fetch, Limits, WindowSpec
 from stream.records import Event, Reason
+from tests.conftest import examples
 from tests.simulation.spill import DictSpill
 from tests.stream.engine.conftest import (
     INTERVAL,
@@ -117,7 +118,7 @@ def alone(model: FleetModel, feeds: dict[Any, list[Sent]], which: str) -> dict[A
 
 @pytest.mark.parametrize("which", SETTINGS)
 @pytest.mark.parametrize("bounded", [False, True])
-@settings(QUICK, max_examples=3)
+@settings(QUICK, max_examples=examples(3))
 @given(data=st.data())
 def test_partitions_in_one_step_are_what_they_are_alone(
     touchy: FleetModel, which: str, bounded: bool, data: st.DataObject

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import fields
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
-from stream.kafka.protocol.ports import TP, FencedError, Membership, Outgoing
+from stream.kafka.context import Context
+from stream.kafka.lifecycle import Lifecycle
+from stream.kafka.protocol.ports import FencedError, Membership, Outgoing
+from stream.observer import Observer
+from stream.types import TP
+from tests.worker_config import worker_config
 
 ME = Membership(3, "me", None)
 
@@ -122,3 +128,34 @@ class FakeClock:
 def event(value: bytes) -> Outgoing:
     """An event of this body."""
     return Outgoing("out", b"k", value, [])
+
+
+class EndError(Exception):
+    """The process ended."""
+
+
+def end(code: int) -> NoReturn:
+    """Stand for the end of the process."""
+    raise EndError(code)
+
+
+def make_context(observer: Observer | None = None, admin: Any = None, **more: Any) -> Context:
+    """Surroundings of a worker under test.
+
+    Args:
+        observer: Told of everything.
+        admin: The cluster.
+        more: Keywords of `Context`, or of `WorkerConfig`.
+    """
+    observer = observer or Observer()
+    names = {each.name for each in fields(Context)}
+    given = {name: value for name, value in more.items() if name in names}
+    options = {name: value for name, value in more.items() if name not in names}
+    known = {
+        "config": worker_config(**options),
+        "lifecycle": Lifecycle(observer),
+        "clock": FakeClock(),
+        "exit_process": end,
+        **given,
+    }
+    return Context(observer=observer, admin=admin, **known)

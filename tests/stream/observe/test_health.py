@@ -1,4 +1,4 @@
-"""What the probes answer."""
+"""Answers of the probes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def running() -> Health:
 
 
 def test_only_a_silent_event_loop_is_dead() -> None:
-    """Never the broker: waiting for it for hours is alive."""
+    """A worker that waits for the broker for hours is alive."""
     health = Health(0.0, live_seconds=10)
     health.phase("waiting", "no broker", 1.0)
     assert health.live(10.0).ok
@@ -35,7 +35,7 @@ def test_only_a_silent_event_loop_is_dead() -> None:
 
 
 def test_ready_needs_partitions_and_restored_state(running: Health) -> None:
-    """503 before the assignment, while recovering, and after a failure."""
+    """The probe fails before the assignment, during recovery, and after a failure."""
     fresh = Health(0.0)
     assert failing(fresh.ready(1.0)) == ["partitions", "state"]
     assert running.ready(100.0).ok
@@ -45,7 +45,7 @@ def test_ready_needs_partitions_and_restored_state(running: Health) -> None:
 
 
 def test_a_spare_worker_is_ready() -> None:
-    """More workers than partitions: nothing to do is not an error."""
+    """With more workers than partitions, an idle worker is healthy."""
     health = Health(0.0)
     health.assigned(set(), 1.0)
     health.phase("running", "", 2.0)
@@ -53,14 +53,14 @@ def test_a_spare_worker_is_ready() -> None:
 
 
 def test_started_once_is_started_for_good(running: Health) -> None:
-    """A later rebalance does not take it back."""
+    """A later rebalance does not revoke it."""
     assert not Health(0.0).started(1.0).ok
     running.phase("recovering", "rebalance", 101.0)
     assert running.started(102.0).ok
 
 
 def test_stuck_is_lag_without_progress(running: Health) -> None:
-    """The failure that plain 200s miss."""
+    """A worker with lag and without progress is not ready."""
     running.progressed(10, 10, [], 110.0)
     assert running.ready(1_000.0).ok
     running.fetched(TP0, 7)
@@ -74,10 +74,10 @@ def test_stuck_is_lag_without_progress(running: Health) -> None:
 
 
 def test_a_model_that_fits_nothing_is_not_ready(running: Health) -> None:
-    """A hundred messages in a row without one of its channels; one that fits heals it."""
+    """A hundred messages without any channel fail the check; one that fits clears it."""
     unfit = [Rejected(0, Reason.NO_CHANNELS, "")] * 50
-    others = [Rejected(0, Reason.NOT_JSON, "")] * 500
-    running.progressed(550, 0, unfit + others, 101.0)
+    malformed = [Rejected(0, Reason.NOT_JSON, "")] * 500
+    running.progressed(550, 0, unfit + malformed, 101.0)
     assert running.ready(101.0).ok
     running.progressed(50, 0, unfit, 102.0)
     assert UNFIT_AFTER == 100

@@ -22,32 +22,34 @@ from stream.observe.host import merge
 
 def worker(records: int) -> Metrics:
     metrics = Metrics(["telemetry"], process=False)
-    nothing = np.zeros(0, dtype=np.int64)
+    empty = np.zeros(0, dtype=np.int64)
     metrics.consumed(
-        "telemetry", messages=records, counts={}, time_us=nothing, now_seconds=0.0, seconds=0.003
+        "telemetry", messages=records, counts={}, time_us=empty, now_seconds=0.0, seconds=0.003
     )
     return metrics
 
 
 def test_every_sample_says_whose_it_is_and_none_is_lost() -> None:
-    """Families once, samples of all, values as they were."""
+    """Each family appears once, with the samples of all workers unchanged."""
     pages = [worker(n).render().decode() for n in (5, 7)]
-    whole = merge([*pages, None]).decode()
+    merged = merge([*pages, None]).decode()
     for name in ("ember_records_total", "ember_process_duration_seconds"):
-        assert whole.count(f"# TYPE {name} ") == 1
-    found = {
+        assert merged.count(f"# TYPE {name} ") == 1
+    values = {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(whole)
+        for family in text_string_to_metric_families(merged)
         for sample in family.samples
     }
     for number, page in enumerate(pages):
         for family in text_string_to_metric_families(page):
             for sample in family.samples:
                 labels = {**sample.labels, "worker": str(number)}
-                assert found.pop((sample.name, tuple(sorted(labels.items())))) == sample.value
-    up = {number: found.pop(("ember_worker_up", (("worker", str(number)),))) for number in range(3)}
-    assert up == {0: 1, 1: 1, 2: 0}
-    assert found == {}
+                assert values.pop((sample.name, tuple(sorted(labels.items())))) == sample.value
+    answered = {
+        number: values.pop(("ember_worker_up", (("worker", str(number)),))) for number in range(3)
+    }
+    assert answered == {0: 1, 1: 1, 2: 0}
+    assert values == {}
 
 
 def fetch(url: str, authorization: str = "") -> tuple[int, str]:
@@ -104,8 +106,8 @@ async def test_it_asks_the_workers_and_asks_for_their_token(two: list[HttpServer
 
 @contextlib.contextmanager
 def says(answer: bytes | None) -> Iterator[str]:
-    """Address of somebody who says this to whoever connects, and hangs up; None: says nothing."""
-    over = threading.Event()
+    """Address of a server that sends these bytes and hangs up; None: it sends nothing."""
+    released = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
@@ -113,14 +115,14 @@ def says(answer: bytes | None) -> Iterator[str]:
             with connection:
                 connection.recv(65536)
                 if answer is None:
-                    over.wait()
+                    released.wait()
                 else:
                     connection.sendall(answer)
 
         thread = threading.Thread(target=serve)
         thread.start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        over.set()
+        released.set()
         thread.join()
 
 
@@ -144,7 +146,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 def test_what_does_not_answer_as_a_worker_is_down(
     answer: bytes | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And the page is there all the same."""
+    """The page is served all the same."""
     monkeypatch.setattr(host_module, "_TIMEOUT_SECONDS", 0.2)
     with says(answer) as url, contextlib.closing(HostMetrics("127.0.0.1", 0, [url])) as host:
         status, text = fetch(f"http://127.0.0.1:{host.port}/metrics")

@@ -14,7 +14,7 @@ from stream.observe import Health, HttpServer, Metrics
 
 @pytest.fixture
 async def server() -> AsyncIterator[HttpServer]:
-    """A server on a free port; its clock stands at 5."""
+    """Server on a free port; its clock shows 5."""
     server = HttpServer(
         Metrics(["telemetry"], process=False),
         Health(0.0),
@@ -42,7 +42,7 @@ async def test_metrics_are_in_prometheus_text_format(server: HttpServer) -> None
 
 
 async def test_probes_answer_with_their_checks(server: HttpServer) -> None:
-    """200 or 503, and a body that says why."""
+    """Probes answer 200 or 503, with the reason in the body."""
     status, kind, text = await get(server, "/livez")
     assert (status, kind.partition(";")[0]) == (200, "application/json")
     assert '"event_loop"' in text
@@ -54,7 +54,7 @@ async def test_probes_answer_with_their_checks(server: HttpServer) -> None:
 
 
 async def test_a_token_guards_everything_but_the_probes() -> None:
-    """Prometheus brings it; whoever does not, learns nothing but alive and ready."""
+    """Prometheus sends the token; without it only the probes answer."""
     server = HttpServer(Metrics([], process=False), Health(0.0), port=0, token="sesame é")
     await server.start()
     base = f"http://127.0.0.1:{server.port}"
@@ -90,17 +90,17 @@ async def test_a_token_that_is_no_text_is_a_wrong_one() -> None:
 
 
 async def test_info_and_unknown_paths(server: HttpServer) -> None:
-    """Whatever the composition root says; 404 elsewhere."""
+    """The body is that of the application; other paths are 404."""
     assert (await get(server, "/info"))[2] == '{"version": "1"}'
     assert (await get(server, "/"))[0] == 404
 
 
 async def test_a_taken_port_is_one_sentence(server: HttpServer) -> None:
-    """The setting is named, and nothing is left behind."""
-    other = HttpServer(Metrics([], process=False), Health(0.0), port=server.port)
+    """The error names the setting, and no task or socket remains."""
+    second_server = HttpServer(Metrics([], process=False), Health(0.0), port=server.port)
     with pytest.raises(UserError, match=rf"http\.port={server.port}"):
-        await other.start()
-    await other.stop()
+        await second_server.start()
+    await second_server.stop()
 
 
 async def test_stop_twice_and_the_heart_stops() -> None:
@@ -113,7 +113,7 @@ async def test_stop_twice_and_the_heart_stops() -> None:
 
 
 async def test_a_reload_needs_a_token_and_answers_with_what_came_of_it() -> None:
-    """Without one any page in a browser on this host could ask for it."""
+    """Without a token, any web page in a browser on this host could reload."""
     worked = True
 
     async def reload() -> tuple[bool, dict[str, str]]:

@@ -16,7 +16,7 @@ from stream.observe.logs import RepeatFilter, configure
 
 
 class Terminal(io.StringIO):
-    """Says that it is one."""
+    """Text stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -37,7 +37,7 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
 
 
 def test_json_lines_off_a_terminal_from_both_kinds_of_logger() -> None:
-    """One object per line, the same fields whoever logs."""
+    """Each line is one object, with the same fields for every logger."""
     stream = io.StringIO()
     configure(stream=stream)
     structlog.get_logger("ember").info("checkpoint", rows=3)
@@ -50,7 +50,7 @@ def test_json_lines_off_a_terminal_from_both_kinds_of_logger() -> None:
 
 
 def test_pretty_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And without colours where NO_COLOR says so."""
+    """A terminal gets pretty lines, without colours where NO_COLOR is set."""
     monkeypatch.delenv("NO_COLOR", raising=False)
     stream = Terminal()
     configure(stream=stream)
@@ -65,7 +65,7 @@ def test_pretty_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_secrets_are_masked() -> None:
-    """By type, by name, within tables, and written into a text."""
+    """Secrets are masked by type, by name, within tables, and in texts."""
     stream = io.StringIO()
     configure(stream=stream)
     structlog.get_logger("ember").info(
@@ -111,7 +111,7 @@ SPELLINGS = (
     "/path?access_token=hunter2&more",
     "password='cut, hunter2",
 )
-"""How a secret is written into a text."""
+"""Forms of a secret in a text."""
 
 
 @pytest.mark.parametrize("form", ["json", "pretty"])
@@ -119,7 +119,7 @@ SPELLINGS = (
 def test_secrets_are_masked_however_they_are_written(
     spelling: str, form: Literal["json", "pretty"]
 ) -> None:
-    """In the message, a field, a list, an object's repr, an exception and what it came from."""
+    """Secrets are masked in message, field, list, repr, exception and its cause."""
 
     class Thing:
         def __repr__(self) -> str:
@@ -184,12 +184,12 @@ def test_secrets_are_masked_within_lists(value: object, form: Literal["json", "p
 
 @pytest.mark.parametrize("form", ["json", "pretty", "auto"])
 def test_tracebacks_have_no_variables(form: Literal["json", "pretty", "auto"]) -> None:
-    """Also on a terminal: a frame of a client holds the password it logs in with."""
+    """A frame of a client holds its password, which must not reach a terminal either."""
     stream = Terminal()
     configure(stream=stream, format=form)
-    held = "".join(["hunt", "er2"])
+    secret = "".join(["hunt", "er2"])
     try:
-        raise ValueError(len(held))
+        raise ValueError(len(secret))
     except ValueError:
         structlog.get_logger("ember").exception("failed")
         logging.getLogger("x").exception("failed")
@@ -210,7 +210,7 @@ def test_exceptions_stay_on_one_line() -> None:
 
 
 def test_repeats_are_shown_a_few_times_and_then_counted() -> None:
-    """Per period, by logger, level and text; messages of level info are never held back."""
+    """Repeats are limited per period, logger, level and text; info is never held back."""
     now = 0.0
     stream = io.StringIO()
     configure(stream=stream)
@@ -221,10 +221,10 @@ def test_repeats_are_shown_a_few_times_and_then_counted() -> None:
         log.warning("refused", offset=offset)
         logging.getLogger("x").warning("refused at %d", offset)
         log.info("fine")
-    shown = lines(stream)
-    assert sum(line["event"] == "refused" for line in shown) == 5
-    assert sum(line["logger"] == "x" for line in shown) == 5
-    assert sum(line["event"] == "fine" for line in shown) == 20
+    log_lines = lines(stream)
+    assert sum(line["event"] == "refused" for line in log_lines) == 5
+    assert sum(line["logger"] == "x" for line in log_lines) == 5
+    assert sum(line["event"] == "fine" for line in log_lines) == 20
     now = 10.0
     log.warning("refused", offset=20)
     logging.getLogger("x").warning("refused at %d", 20)
@@ -232,7 +232,7 @@ def test_repeats_are_shown_a_few_times_and_then_counted() -> None:
 
 
 def test_repeats_are_forgotten_in_bounds() -> None:
-    """Ever new texts do not fill the memory."""
+    """Texts that always differ do not fill the memory."""
     limit = RepeatFilter(10.0, clock=lambda: 0.0)
     for number in range(3_000):
         record = logging.LogRecord("x", logging.ERROR, "", 0, f"text {number}", None, None)

@@ -16,7 +16,7 @@ from stream.records import Event, Reason
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    """Everything exposed: (name, sorted labels) -> value."""
+    """Return all exposed samples: (name, sorted labels) -> value."""
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(metrics.render().decode())
@@ -40,24 +40,24 @@ def consume(metrics: Metrics, **changes: Any) -> None:
 
 
 def test_known_labels_are_zeros_before_anything_happens() -> None:
-    """`rate()` and alerts need the series to be there."""
-    found = samples(Metrics(["telemetry"], process=False))
+    """`rate()` and alerts need the series to exist."""
+    values = samples(Metrics(["telemetry"], process=False))
     for reason in Reason:
         labels = (("reason", reason.value), ("topic", "telemetry"))
-        assert found["ember_records_rejected_total", labels] == 0
+        assert values["ember_records_rejected_total", labels] == 0
     for name in ("ember_records_total", "ember_event_delay_seconds_count", "ember_severity_sum"):
-        assert found[name, (("topic", "telemetry"),)] == 0
-    assert found["ember_commits_total", ()] == 0
-    assert found["ember_alarmed_keys", (("reason", "stale"),)] == 0
+        assert values[name, (("topic", "telemetry"),)] == 0
+    assert values["ember_commits_total", ()] == 0
+    assert values["ember_alarmed_keys", (("reason", "stale"),)] == 0
     for stage in ("decode", "engine", "step", "checkpoint", "checkpoint_stall", "recovery"):
-        assert found["ember_process_duration_seconds_count", (("stage", stage),)] == 0
+        assert values["ember_process_duration_seconds_count", (("stage", stage),)] == 0
     blamed = (("channel", "other"), ("kind", "trigger"))
-    assert found["ember_top_channels_total", blamed] == 0
-    assert found["ember_triggers_total", (("reason", "stale"), ("status", "firing"))] == 0
+    assert values["ember_top_channels_total", blamed] == 0
+    assert values["ember_triggers_total", (("reason", "stale"), ("status", "firing"))] == 0
 
 
 def test_a_fetch_is_one_update() -> None:
-    """Fates and reasons are told apart, delays go into their buckets, the newest time stays."""
+    """Outcomes and reasons have their counters, delays their buckets; the newest time stays."""
     metrics = Metrics(["telemetry"], process=False)
     consume(metrics)
     consume(metrics, time_us=np.array([], dtype=np.int64), counts={})
@@ -93,7 +93,7 @@ def test_a_bucket_holds_its_own_edge() -> None:
 
 
 def test_the_threshold_is_an_edge_of_the_severity() -> None:
-    """So that the share of rows above it can be read off, whatever the setting."""
+    """The share of rows above the threshold can be read off, whatever the setting."""
     metrics = Metrics(["telemetry"], threshold=2.7, process=False)
     metrics.scored("telemetry", np.zeros(2), np.array([2.7, 2.8]), np.array([True, True]))
     assert value(metrics, "ember_severity_bucket", le="2.7", topic="telemetry") == 1
@@ -101,7 +101,7 @@ def test_the_threshold_is_an_edge_of_the_severity() -> None:
 
 
 def test_triggers_are_counted_by_what_they_say() -> None:
-    """Status and reason are read from the body, and for how long it went on."""
+    """Status, reason and duration are read from the body."""
     metrics = Metrics(["telemetry"], process=False)
     firing = b'{"status":"firing","reason":"evidence","startsAt":"2026-01-31T00:00:00Z","peak":1}'
     resolved = (
@@ -117,7 +117,7 @@ def test_triggers_are_counted_by_what_they_say() -> None:
 
 
 def test_channels_are_counted_within_a_bound() -> None:
-    """The one with the largest share; beyond fifty, and unknown ones, `other`."""
+    """The channel with the largest share counts; those beyond fifty are `other`."""
     metrics = Metrics(["telemetry"], channels=[f"c{n}" for n in range(53)], process=False)
     body = b'{"status":"firing","top_channels":[{"name":"%s","share":1},{"name":"c2"}]}'
     for kind in ("anomaly", "trigger"):
@@ -125,7 +125,7 @@ def test_channels_are_counted_within_a_bound() -> None:
     name = "ember_top_channels_total"
     assert value(metrics, name, kind="anomaly", channel="c7") == 1
     assert value(metrics, name, kind="trigger", channel="other") == 2
-    assert sum(1 for found, _ in samples(metrics) if found == name) == 2 * 51
+    assert sum(1 for sample_name, _ in samples(metrics) if sample_name == name) == 2 * 51
 
 
 def test_lag_is_shown_for_partitions_held_and_no_others() -> None:
@@ -150,7 +150,7 @@ def test_everything_else_moves() -> None:
     metrics = Metrics(["telemetry"], version="1.2", model="m", process=False)
     metrics.checkpointed(0.4, 0.01, 11)
     metrics.timed("recovery", 8.0)
-    moved = (7, 5, 0, 0)
+    totals = (7, 5, 0, 0)
     metrics.restored(5, 3, 1)
     metrics.dead_letters("written", 2)
     metrics.phase("joining")
@@ -162,7 +162,7 @@ def test_everything_else_moves() -> None:
         state_bytes=lambda: 1900,
         disk_bytes=lambda: 8192,
         in_flight=lambda: 5,
-        moved=lambda: moved,
+        moved=lambda: totals,
         max_keys=23,
     )
     assert value(metrics, "ember_commits_total") == 1
@@ -177,7 +177,7 @@ def test_everything_else_moves() -> None:
     assert value(metrics, "ember_dead_letters_total", outcome="written") == 2
     assert value(metrics, "ember_state_evictions_total", reason="memory") == 7
     assert value(metrics, "ember_state_returned_keys_total") == 5
-    moved = (9, 6, 2, 4)
+    totals = (9, 6, 2, 4)
     assert value(metrics, "ember_state_evictions_total", reason="memory") == 9
     assert value(metrics, "ember_state_evictions_total", reason="disk") == 2
     assert value(metrics, "ember_state_evictions_total", reason="ttl") == 4
@@ -207,18 +207,18 @@ def test_names_follow_the_conventions() -> None:
 
 
 def test_the_catalogue_is_described_as_it_is_exposed() -> None:
-    """Names with their endings and labels, whether or not anything has happened."""
+    """Names have suffixes and labels before anything has happened."""
     metrics = Metrics(["telemetry"])
-    found = {name: (kind, labels) for name, kind, labels, _ in metrics.describe()}
-    assert found["ember_records_total"] == ("counter", ("topic",))
-    assert found["ember_consumer_lag_records"] == ("gauge", ("topic", "partition"))
-    assert found["ember_event_delay_seconds"] == ("histogram", ("topic",))
-    assert found["ember_episode_duration_seconds"] == ("histogram", ())
-    assert found["ember_build_info"] == ("info", ("backend", "model", "version"))
+    catalogue = {name: (kind, labels) for name, kind, labels, _ in metrics.describe()}
+    assert catalogue["ember_records_total"] == ("counter", ("topic",))
+    assert catalogue["ember_consumer_lag_records"] == ("gauge", ("topic", "partition"))
+    assert catalogue["ember_event_delay_seconds"] == ("histogram", ("topic",))
+    assert catalogue["ember_episode_duration_seconds"] == ("histogram", ())
+    assert catalogue["ember_build_info"] == ("info", ("backend", "model", "version"))
     metrics.assigned([("telemetry", 0)], [])
     consume(metrics)
     exposed = {re.sub("_(bucket|count|sum)$", "", name) for name, _ in samples(metrics)}
-    assert {name for name in exposed if name.startswith("ember_")} == set(found)
+    assert {name for name in exposed if name.startswith("ember_")} == set(catalogue)
 
 
 def test_promtool_has_nothing_to_say() -> None:
@@ -229,8 +229,8 @@ def test_promtool_has_nothing_to_say() -> None:
     metrics = Metrics(["telemetry"])
     consume(metrics)
     metrics.assigned([("telemetry", 0)], [])
-    found = subprocess.run(
+    result = subprocess.run(
         [promtool, "check", "metrics"], input=metrics.render(), capture_output=True, check=False
     )
-    assert found.stderr.decode() == ""
-    assert found.returncode == 0
+    assert result.stderr.decode() == ""
+    assert result.returncode == 0

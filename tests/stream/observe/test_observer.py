@@ -1,4 +1,4 @@
-"""The joint of edge, metrics, health and logs."""
+"""Observer that updates metrics, health and logs."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
-from stream.observe import Health, Metrics, Observer
+from stream.observe import Health, Metrics, ServiceObserver
 from stream.records import Decoded, Event, Reason, Rejected
 
 TP = ("telemetry", 3)
 
 
 def test_a_phase_is_said_once_however_often_it_is_tried() -> None:
-    """A broker that is away for a night does not fill the log."""
+    """A broker that is down for a night does not fill the log."""
     health = Health(0.0)
-    observer = Observer(Metrics(["telemetry"], process=False), health, clock=lambda: 7.0)
+    observer = ServiceObserver(Metrics(["telemetry"], process=False), health, clock=lambda: 7.0)
     with structlog.testing.capture_logs() as logs:
         for _ in range(5):
             observer.phase("waiting", "no broker answers")
@@ -27,9 +27,9 @@ def test_a_phase_is_said_once_however_often_it_is_tried() -> None:
 
 
 def test_a_slice_reaches_everything_and_a_checkpoint_is_one_line() -> None:
-    """One canonical line with what happened since the last one."""
+    """One canonical line counts the messages, rows and events since the last one."""
     metrics, health = Metrics(["telemetry"], process=False), Health(0.0)
-    observer = Observer(metrics, health, clock=lambda: 1.0, wall_clock=lambda: 2.0)
+    observer = ServiceObserver(metrics, health, clock=lambda: 1.0, wall_clock=lambda: 2.0)
     decoded = Decoded(
         keys=[b"a", b"b"],
         time_us=np.array([1_000_000, 1_500_000]),
@@ -67,30 +67,32 @@ def test_a_slice_reaches_everything_and_a_checkpoint_is_one_line() -> None:
         "events": 1,
         "rows": 2,
     }
-    found = {
+    values = {
         (sample.name, *sorted(sample.labels.values())): sample.value
         for family in text_string_to_metric_families(metrics.render().decode())
         for sample in family.samples
     }
-    assert found["ember_records_total", "telemetry"] == 3
-    assert found["ember_missing_values_total", "telemetry"] == 4
-    assert found["ember_consumer_lag_records", "3", "telemetry"] == 4
-    assert found["ember_anomalies_total", "3"] == 1
-    assert found["ember_commits_total",] == 2
-    assert found["ember_score_bucket", "0.0", "telemetry"] == 1
+    assert values["ember_records_total", "telemetry"] == 3
+    assert values["ember_missing_values_total", "telemetry"] == 4
+    assert values["ember_consumer_lag_records", "3", "telemetry"] == 4
+    assert values["ember_anomalies_total", "3"] == 1
+    assert values["ember_commits_total",] == 2
+    assert values["ember_score_bucket", "0.0", "telemetry"] == 1
     assert health.ready(2.0).ok
     assert not health.ready(100.0).ok
 
 
 def test_a_key_in_two_partitions_is_said_and_not_at_every_slice() -> None:
     now = 0.0
-    observer = Observer(Metrics(["telemetry"], process=False), Health(0.0), clock=lambda: now)
+    observer = ServiceObserver(
+        Metrics(["telemetry"], process=False), Health(0.0), clock=lambda: now
+    )
     decoded = Decoded([], np.zeros(0, np.int64), np.zeros((0, 5)), np.zeros(0, np.int32), [])
     rejected = [Rejected(0, Reason.NOT_JSON, ""), Rejected(1, Reason.WRONG_PARTITION, "of 'a'")]
     result = SimpleNamespace(counts={"wrong_partition": 1}, rejected=rejected, events=[])
     with structlog.testing.capture_logs() as logs:
-        for at in (10.0, 30.0, 69.0, 71.0):
-            now = at
+        for seconds in (10.0, 30.0, 69.0, 71.0):
+            now = seconds
             observer.stepped([TP], decoded, result, 2, 0.01)
     assert [line["detail"] for line in logs] == ["of 'a'"] * 2
 
@@ -98,8 +100,8 @@ def test_a_key_in_two_partitions_is_said_and_not_at_every_slice() -> None:
 def test_a_rebalance_is_timed_from_what_it_interrupts() -> None:
     now = 10.0
     metrics = Metrics(["telemetry"], process=False)
-    observer = Observer(metrics, Health(0.0), clock=lambda: now)
-    for at, phase in (
+    observer = ServiceObserver(metrics, Health(0.0), clock=lambda: now)
+    for seconds, phase in (
         (10.0, "joining"),
         (11.0, "recovering"),
         (13.0, "running"),  # a start is no rebalance
@@ -110,7 +112,7 @@ def test_a_rebalance_is_timed_from_what_it_interrupts() -> None:
         (30.0, "joining"),
         (31.0, "stopping"),
     ):
-        now = at
+        now = seconds
         observer.phase(phase, "")
     lines = metrics.render().decode().splitlines()
     assert 'ember_process_duration_seconds_count{stage="rebalance"} 1.0' in lines
@@ -118,10 +120,10 @@ def test_a_rebalance_is_timed_from_what_it_interrupts() -> None:
 
 
 def test_a_recovery_is_timed_from_its_first_word_to_running() -> None:
-    """Progress within it is no new beginning; what ends otherwise is no recovery."""
+    """Progress is no new start, and only a completed recovery is timed."""
     now = 10.0
     metrics = Metrics(["telemetry"], process=False)
-    observer = Observer(metrics, Health(0.0), clock=lambda: now)
+    observer = ServiceObserver(metrics, Health(0.0), clock=lambda: now)
     observer.phase("recovering", "partitions were assigned")
     now = 13.0
     observer.phase("recovering", "5 records to go")

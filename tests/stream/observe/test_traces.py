@@ -20,15 +20,15 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 
 def test_a_slice_and_a_checkpoint_are_a_span_each() -> None:
-    """With their times, and the attributes of the messaging conventions."""
-    kept = InMemorySpanExporter()
+    """Spans have times and the attributes of the messaging conventions."""
+    exporter = InMemorySpanExporter()
     provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(kept))
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
     traces = Traces(provider, "g", clock_ns=lambda: 10_000_000_000)
     traces.slice([("telemetry", 3)], messages=7, events=2, refused=1, seconds=0.25)
     traces.checkpoint("interval", seconds=2.0, rows=11)
     traces.close()
-    first, second = kept.get_finished_spans()
+    first, second = exporter.get_finished_spans()
     assert first.name == "process telemetry"
     assert (first.start_time, first.end_time) == (9_750_000_000, 10_000_000_000)
     assert first.attributes is not None
@@ -42,7 +42,7 @@ def test_a_slice_and_a_checkpoint_are_a_span_each() -> None:
 
 
 class Collector(http.server.BaseHTTPRequestHandler):
-    """Takes OTLP."""
+    """Collector that accepts OTLP."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -51,15 +51,15 @@ class Collector(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Write no access log."""
 
 
 def test_spans_go_where_the_variables_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over OTLP and HTTP, the last of them at the close; the service has a name."""
+    """Spans go out over OTLP and HTTP, the last at the close, with the service's name."""
     with http.server.HTTPServer(("127.0.0.1", 0), Collector) as server:
-        taken: list[Any] = []
-        server.taken = taken  # type: ignore[attr-defined]
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        requests: list[Any] = []
+        server.taken = requests  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         endpoint = f"http://127.0.0.1:{server.server_port}"
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
@@ -70,7 +70,7 @@ def test_spans_go_where_the_variables_say(monkeypatch: pytest.MonkeyPatch) -> No
         traces.close()
         server.shutdown()
         thread.join()
-    ((path, body),) = taken
+    ((path, body),) = requests
     assert path == "/v1/traces"
     for part in (b"process telemetry", b"ember-stream", b"1.2.3"):
         assert part in body

@@ -40,24 +40,24 @@ def _table(key: bytes, rows: int, seed: int) -> KeyTable:
 @functools.cache
 def dataset(labelled: bool = True) -> Dataset:
     """Two known keys with faults, and one that is new and too short to be scored."""
-    known = [_table(key, TRAIN + SCORED, i) for i, key in enumerate((FAULTY, EVIL))]
+    tables = [_table(key, TRAIN + SCORED, i) for i, key in enumerate((FAULTY, EVIL))]
     new = _table(NEW, 131, 5)
     new = replace(new, is_train=np.zeros(131, dtype=bool), time_us=new.time_us + 8_000 * _SECOND)
-    tables = (*known, new)
+    tables = [*tables, new]
     if not labelled:
-        tables = tuple(replace(t, label=None) for t in tables)
-    return Dataset(CHANNELS, tables, divided=True)
+        tables = [replace(t, label=None) for t in tables]
+    return Dataset(CHANNELS, tuple(tables), divided=True)
 
 
 @functools.cache
 def model() -> FleetModel:
-    """Trained in a second."""
-    known = replace(dataset(), tables=dataset().tables[:2])
-    fitted = train(known, epochs=3, hidden=13, rbm_hidden=11, name="small <fleet>")
+    """Train a small model in a second."""
+    training_data = replace(dataset(), tables=dataset().tables[:2])
+    fitted = train(training_data, epochs=3, hidden=13, rbm_hidden=11, name="small <fleet>")
     return fitted.configure(warmup_score=500, warmup_alarm=500, quiet_rows=64)
 
 
 @functools.cache
 def result(labelled: bool = True) -> Backtest:
-    """Episodes by evidence, one with a silence in it, silences, warming rows."""
+    """Backtest with episodes, one of them with a silence in it, silences and warming rows."""
     return backtest(model(), dataset(labelled))

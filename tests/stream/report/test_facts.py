@@ -1,4 +1,4 @@
-"""What the report reads out of a backtest."""
+"""Results by key that the report reads from a backtest."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def test_the_fault_is_one_true_episode_with_its_channel_first() -> None:
 
 def test_a_silence_within_an_episode_does_not_cut_it() -> None:
     evil = gather(small.result(), small.model())[1]
-    around = small.SILENCE - small.TRAIN
-    assert any(e.first < around <= e.last for e in evil.episodes)
+    silent_row = small.SILENCE - small.TRAIN
+    assert any(e.first < silent_row <= e.last for e in evil.episodes)
     assert len(evil.silences) == 1
     assert evil.silences[0][1] == small.dataset().tables[1].time_us[small.SILENCE]
 
@@ -38,7 +38,7 @@ def test_a_key_that_only_warmed_up_has_nothing_to_show() -> None:
 
 def test_without_labels_nothing_is_judged() -> None:
     facts = gather(small.result(labelled=False), small.model())
-    assert all(f.label is None and f.worth is None for f in facts)
+    assert all(f.label is None and f.evaluation is None for f in facts)
     assert {e.true for f in facts for e in f.episodes} == {None}
 
 

@@ -20,17 +20,17 @@ from tests.stream.report import small
 
 
 def _neuron(severity: np.ndarray, motor: MotorNeuron, free: int) -> list:
-    """The motor neuron itself, row by row."""
+    """Episodes of the motor neuron itself, row by row."""
     names = {f.name: np.zeros(1, dtype=f.dtype) for f in motor.state_fields()}
-    out, begun = [], None
+    out, first_row = [], None
     for i, s in enumerate(severity):
         names, fires, resolves = motor(names, np.array([s], np.float32), np.array([i >= free]))
         if fires[0]:
-            begun = i
+            first_row = i
         if resolves[0]:
-            out.append((begun, i))
+            out.append((first_row, i))
     if names["firing"][0]:
-        out.append((begun, len(severity) - 1))
+        out.append((first_row, len(severity) - 1))
     return out
 
 
@@ -42,23 +42,23 @@ def test_episodes_are_those_of_the_motor_neuron(seed: int, on: float) -> None:
     severity[300:340] = 5.0
     motor = MotorNeuron(on=on, off=1.1, time_constant_rows=3.0, refractory_rows=7)
     free = 31
-    found = trace(severity, motor, free)
-    assert _neuron(severity, motor, free) == found.episodes(on)
-    assert found.episodes(on)
+    evidence_trace = trace(severity, motor, free)
+    assert _neuron(severity, motor, free) == evidence_trace.episodes(on)
+    assert evidence_trace.episodes(on)
 
 
 def test_nothing_was_scored() -> None:
-    found = trace(np.zeros(0, dtype=np.float32), MotorNeuron())
-    assert found.episodes(2.0) == []
-    assert found.spans.shape == (0, 2)
+    empty_trace = trace(np.zeros(0, dtype=np.float32), MotorNeuron())
+    assert empty_trace.episodes(2.0) == []
+    assert empty_trace.spans.shape == (0, 2)
 
 
 def test_at_the_run_s_own_threshold_it_gives_the_run_s_own_episodes() -> None:
-    on = small.model().pipeline.motor.on
+    threshold = small.model().pipeline.motor.on
     facts = gather(small.result(), small.model())
     assert any(f.episodes for f in facts)
     for f in facts:
-        assert [(e.first, e.last) for e in f.episodes] == f.trace.episodes(on)
+        assert [(e.first, e.last) for e in f.episodes] == f.trace.episodes(threshold)
 
 
 def test_the_page_s_script_counts_as_python_does() -> None:
@@ -78,12 +78,12 @@ def test_the_page_s_script_counts_as_python_does() -> None:
     console.log(JSON.stringify({json.dumps(thresholds)}.map((on) => {{
       const total = [0, 0, 0];
       for (const key of data.keys) {{
-        page.judge(key, page.episodes(key, on * data.steps)).forEach((n, i) => total[i] += n);
+        page.evaluate(key, page.episodes(key, on * data.steps)).forEach((n, i) => total[i] += n);
       }}
       return total;
     }})));
     """
-    done = subprocess.run([node, "-e", program], capture_output=True, text=True, check=True)
-    points = [sweep(facts, on) for on in thresholds]
-    assert [[p.episodes, p.caught, p.false] for p in points] == json.loads(done.stdout)
+    result = subprocess.run([node, "-e", program], capture_output=True, text=True, check=True)
+    points = [sweep(facts, threshold) for threshold in thresholds]
+    assert [[p.episodes, p.caught, p.false] for p in points] == json.loads(result.stdout)
     assert points[0].episodes > points[-1].episodes

@@ -1,4 +1,4 @@
-"""The page as a browser gets it."""
+"""The page as a browser receives it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHAPES = {"rect", "path", "circle"}
 
 
 class _Reader(HTMLParser):
-    """Elements, their attributes and text; complains where one is not closed."""
+    """Parser of elements, attributes and text; fails where an element is not closed."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class _Reader(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    """Of labelled data, with figures."""
+    """Page of labelled data, with figures."""
     result = small.result()
     return render(
         result,
@@ -88,15 +88,15 @@ def test_only_the_page_s_own_script_may_run(page: str) -> None:
 
 
 def test_the_same_backtest_gives_the_same_bytes() -> None:
-    first, again = (render(small.result(), small.model()) for _ in range(2))
-    assert first == again
+    first, second = (render(small.result(), small.model()) for _ in range(2))
+    assert first == second
 
 
 def test_it_says_what_happened(page: str) -> None:
     text = " ".join(_Reader(page).text)
     assert "1 of 1 labelled event caught" in text
-    assert "What became of the records" in text
-    assert "taken in while their key, unknown to the model, still warms up" in text
+    assert "Records by outcome" in text
+    assert "absorbed while the key, unknown to the model, warms up" in text
     assert "true: 1 event" in text
     assert "silent from" in page
     assert "random scores" in text
@@ -115,15 +115,15 @@ def test_every_scored_key_has_a_time_line_and_links_lead_somewhere(page: str) ->
 
 def test_without_labels_there_are_no_figures_and_nothing_is_called_false() -> None:
     page = render(small.result(labelled=False), small.model())
-    shown = page[page.index("<body>") : page.rindex("<script>")]
-    assert "on-threshold" in shown
+    body = page[page.index("<body>") : page.rindex("<script>")]
+    assert "on-threshold" in body
     for word in ("How good it was", "verdict", "false episode", "labelled"):
-        assert word not in shown.replace('"labelled":false', "")
+        assert word not in body.replace('"labelled":false', "")
 
 
 def test_a_backtest_of_nothing_is_a_page_too() -> None:
-    none = replace(small.dataset(), tables=small.dataset().tables[2:])
-    page = render(backtest(small.model(), none), small.model())
+    unscored = replace(small.dataset(), tables=small.dataset().tables[2:])
+    page = render(backtest(small.model(), unscored), small.model())
     assert "nothing was scored" in " ".join(_Reader(page).text)
 
 
@@ -162,9 +162,11 @@ def test_many_long_keys_stay_small() -> None:
                 trigger=zeros,
             )
         )
-    many = replace(result, dataset=replace(result.dataset, tables=tuple(tables)), scores=long)
-    many.events = []
-    page = render(many, small.model())
+    large_result = replace(
+        result, dataset=replace(result.dataset, tables=tuple(tables)), scores=long
+    )
+    large_result.events = []
+    page = render(large_result, small.model())
     assert len(page) < 3_000_000
     text = " ".join(_Reader(page).text)
-    assert "Drawn are the 24 liveliest of 41 keys." in text
+    assert "The first 24 of 41 keys are drawn." in text

@@ -1,4 +1,4 @@
-"""Paths of few bytes that lose no peak."""
+"""Compact paths that lose no peak."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def test_a_path_reads_back() -> None:
     path = line(x, y)
     assert path.startswith("M0 3l0 0")
     steps = np.array([float(n) for n in re.findall(r"-?\d*\.?\d+", path)]).reshape(-1, 2)
-    back = np.cumsum(steps, axis=0)[1:]  # the first step is the zero one
-    assert np.allclose(back, np.stack([x, y], axis=1), atol=0.06)
+    restored = np.cumsum(steps, axis=0)[1:]  # the first step is the zero one
+    assert np.allclose(restored, np.stack([x, y], axis=1), atol=0.06)
 
 
 def test_gaps_of_time_break_the_line() -> None:

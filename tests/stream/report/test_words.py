@@ -1,10 +1,10 @@
-"""Numbers and times as a reader wants them."""
+"""Numbers and times for readers."""
 
 from __future__ import annotations
 
 import pytest
 
-from stream.report._words import When, esc, number, odds
+from stream.report._words import TimeFormat, esc, number, odds
 
 _MINUTE = 60_000_000
 
@@ -31,21 +31,26 @@ def test_numbers() -> None:
 
 
 def test_record_numbers_are_no_dates() -> None:
-    when = When(index=True)
-    assert when.moment(23_529 * _MINUTE) == "record 23,529"
-    assert when.length(42 * _MINUTE) == "42 records"
-    assert [text for _, text in when.ticks(3 * _MINUTE, 23 * _MINUTE)] == ["5", "10", "15", "20"]
+    time_format = TimeFormat(index=True)
+    assert time_format.moment(23_529 * _MINUTE) == "record 23,529"
+    assert time_format.length(42 * _MINUTE) == "42 records"
+    assert [text for _, text in time_format.ticks(3 * _MINUTE, 23 * _MINUTE)] == [
+        "5",
+        "10",
+        "15",
+        "20",
+    ]
 
 
 @pytest.mark.parametrize("span", [1, 7, 3_600, 86_400, 40 * 86_400, 3 * 10**9])
 def test_ticks_are_few_and_inside(span: int) -> None:
     start, end = 1_767_225_601_000_000, (1_767_225_601 + span) * 1_000_000
-    ticks = When().ticks(start, end)
+    ticks = TimeFormat().ticks(start, end)
     assert len(ticks) <= 8
-    assert all(start <= us <= end and text for us, text in ticks)
+    assert all(start <= time_us <= end and text for time_us, text in ticks)
 
 
 def test_lengths_of_time() -> None:
-    assert When().length(4_320_000_000) == "1 h 12 min"
-    assert When().length(2_500_000) == "2.5 s"
-    assert When().moment(1_767_225_600_500_000) == "2026-01-01 00:00:00.5"
+    assert TimeFormat().length(4_320_000_000) == "1 h 12 min"
+    assert TimeFormat().length(2_500_000) == "2.5 s"
+    assert TimeFormat().moment(1_767_225_600_500_000) == "2026-01-01 00:00:00.5"

@@ -13,8 +13,14 @@ from confluent_kafka import TopicPartition
 from stream.errors import UserError
 from stream.kafka.protocol.ports import Outgoing
 from stream.records import Reason, Rejected
-from stream.tools.dead_letters import REPLAYS_HEADER, Choice, DeadLetter, Progress, letter_of
-from stream.tools.redrive import Target, replay
+from stream.tools.dead_letters import (
+    REPLAYS_HEADER,
+    DeadLetter,
+    Progress,
+    Selection,
+    parse_dead_letter,
+)
+from stream.tools.redrive import Target, redrive
 from tests.stream.kafka.runtime.test_dead_letters import TP, Sink, make
 
 RECORD = SimpleNamespace(
@@ -48,7 +54,7 @@ def read(outgoing: Any) -> DeadLetter:
         headers=lambda: outgoing.headers,
         timestamp=lambda: (1, outgoing.timestamp_ms),
     )
-    return letter_of(message)
+    return parse_dead_letter(message)
 
 
 def test_a_letter_gives_the_record_back_byte_for_byte() -> None:
@@ -59,7 +65,7 @@ def test_a_letter_gives_the_record_back_byte_for_byte() -> None:
     assert letter.headers == RECORD.headers
     assert letter.timestamp_ms == RECORD.timestamp
     assert (letter.topic, letter.partition) == TP
-    assert (letter.reason, letter.replays, letter.lacks) == ("not_json", 0, "")
+    assert (letter.reason, letter.replays, letter.defect) == ("not_json", 0, "")
     marked = SimpleNamespace(**{**vars(RECORD), "headers": [*RECORD.headers]})
     marked.headers.append((REPLAYS_HEADER, b"2"))
     again = read(written([marked])[0])
@@ -69,21 +75,21 @@ def test_a_letter_gives_the_record_back_byte_for_byte() -> None:
 
 def test_what_was_not_kept_whole_says_so() -> None:
     big = SimpleNamespace(**{**vars(RECORD), "value": b"x" * 100_000})
-    assert read(written([big], limit=70_000)[0]).lacks == "cut_off"
-    assert [read(each).lacks for each in written([RECORD] * 3, rate=2)] == [
+    assert read(written([big], limit=70_000)[0]).defect == "cut_off"
+    assert [read(each).defect for each in written([RECORD] * 3, rate=2)] == [
         "",
         "",
         "coordinates_only",
     ]
     foreign = SimpleNamespace(key=b"k", value=b"v", headers=None, timestamp_ms=0)
-    assert (read(foreign).lacks, read(foreign).reason) == ("not_a_letter", "unknown")
+    assert (read(foreign).defect, read(foreign).reason) == ("not_a_letter", "unknown")
 
 
 @pytest.mark.parametrize(
     ("change", "why"),
     [
         ({}, ""),
-        ({"lacks": "cut_off"}, "cut_off"),
+        ({"defect": "cut_off"}, "cut_off"),
         ({"replays": 3}, "replayed_too_often"),
         ({"topic": "secrets"}, "not_of_an_input"),
         ({"partition": 5}, "no_such_partition"),
@@ -92,21 +98,21 @@ def test_what_was_not_kept_whole_says_so() -> None:
 )
 def test_a_target_refuses_by_name(change: dict[str, Any], why: str) -> None:
     letter = DeadLetter("not_json", "in", 3, None, b"", [], 0, 0, "")._replace(**change)
-    assert Target({"in": 5}).refuses(letter) == why
+    assert Target({"in": 5}).refusal(letter) == why
     if why in {"not_of_an_input", "no_such_partition"}:  # by key, and where we are told to
-        assert Target({"other": 2}, "other").refuses(letter) == ""
+        assert Target({"other": 2}, "other").refusal(letter) == ""
 
 
 def test_progress_is_kept_by_reason() -> None:
     """A reason that is further stays further until all are."""
     done = Progress()
-    done.move(("empty",), 11)
-    done.move((), 5)
-    assert [done.done("empty", at) for at in (4, 10, 11)] == [True, True, False]
-    assert [done.done("no_key", at) for at in (4, 5)] == [True, False]
-    done.move(("empty", "no_key"), 7)  # an older one again
+    done.advance(("empty",), 11)
+    done.advance((), 5)
+    assert [done.is_handled("empty", at) for at in (4, 10, 11)] == [True, True, False]
+    assert [done.is_handled("no_key", at) for at in (4, 5)] == [True, False]
+    done.advance(("empty", "no_key"), 7)  # an older one again
     assert done == Progress(5, {"empty": 11, "no_key": 7})
-    done.move((), 11)
+    done.advance((), 11)
     assert done == Progress(11)
 
 
@@ -114,8 +120,8 @@ def test_progress_is_kept_by_reason() -> None:
 def test_foreign_metadata_leaves_the_offset(metadata: str | None) -> None:
     """Somebody may have set the offset with Kafka's own tools."""
     at = TopicPartition("d", 0, 13, metadata) if metadata else TopicPartition("d", 0, 13)
-    assert Progress.of(at) == Progress(13)
-    assert Progress.of(TopicPartition("d", 0, -1001)) == Progress()
+    assert Progress.from_commit(at) == Progress(13)
+    assert Progress.from_commit(TopicPartition("d", 0, -1001)) == Progress()
 
 
 def test_what_was_sent_is_done_also_where_the_rest_cannot_be_read() -> None:
@@ -130,8 +136,8 @@ def test_what_was_sent_is_done_also_where_the_rest_cannot_be_read() -> None:
 
     log: Any = SimpleNamespace(progress={at: Progress(4)}, read=reading)
     log.commit = lambda place: committed.append(log.progress[place].floor)
-    sender: Any = SimpleNamespace(put=sent.append, settle=lambda: None, waiting=0)
+    sender: Any = SimpleNamespace(put=sent.append, flush=lambda: None, unflushed=0)
     with pytest.raises(UserError, match="in part only"):
-        replay(log, sender, Target({TP[0]: TP[1] + 1}), Choice())
+        redrive(log, sender, Target({TP[0]: TP[1] + 1}), Selection())
     assert len(sent) == 2
     assert committed == [6]

@@ -12,7 +12,7 @@ from stream.engine import META_KEY, MetaRow, offset_in
 from stream.errors import UserError
 from stream.settings import KafkaSection
 from stream.tools import state
-from stream.tools.state import PartitionState, StateLog, _take
+from stream.tools.state import PartitionState, StateLog, _merge
 
 
 class Record(Message):
@@ -33,14 +33,14 @@ def row(offset: int) -> bytes:
 def read(*records: Record) -> PartitionState:
     state = PartitionState(0)
     for record in records:
-        _take(state, record, lambda _key: True)
+        _merge(state, record, lambda _key: True)
     return state
 
 
 def test_the_newest_row_stays_and_a_tombstone_ends_it() -> None:
     state = read(Record(b"a", row(5)), Record(b"a", row(3)), Record(b"b", row(4)))
     assert {key: offset_in(value) for key, value in state.rows.items()} == {b"a": 5, b"b": 4}
-    _take(state, Record(b"a", None), lambda _key: True)
+    _merge(state, Record(b"a", None), lambda _key: True)
     assert list(state.rows) == [b"b"]
 
 
@@ -53,7 +53,7 @@ def test_what_a_suspended_worker_writes_late_is_nothing() -> None:
     )
     assert state.rows == {}
     for record in (Record(b"a", row(12)), Record(b"a", None, absorbed=b"9")):
-        _take(state, record, lambda _key: True)
+        _merge(state, record, lambda _key: True)
     assert offset_in(state.rows[b"a"]) == 12
 
 
@@ -89,7 +89,7 @@ def test_a_group_whose_broker_is_not_known_yet_is_asked_again(
         describe_consumer_groups=lambda *_, **__: {"g": SimpleNamespace(result=result)}
     )
     monkeypatch.setattr(state, "AdminClient", lambda _: client)
-    monkeypatch.setattr(state, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(state, "_RETRY_SECONDS", 0.0)
     log: Any = SimpleNamespace(kafka=KafkaSection(group="g"))
     assert StateLog._members(log) == 1
     with pytest.raises(UserError, match="GROUP_AUTHORIZATION_FAILED"):

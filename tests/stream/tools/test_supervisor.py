@@ -19,21 +19,21 @@ from stream.errors import UserError
 from stream.observe import configure_logs
 from stream.settings import Settings
 from stream.tools import supervisor
-from stream.tools.workers_http import urls_of
+from stream.tools.workers_http import worker_urls
 
 
 def test_waits_grow_and_end() -> None:
     """At once, then longer and longer; not for ever."""
-    patience = supervisor.Patience()
-    waits = [patience.after(1.0) for _ in range(7)]
+    backoff = supervisor.Backoff()
+    waits = [backoff.next_delay(1.0) for _ in range(7)]
     assert waits == [0.0, 1.0, 2.0, 5.0, 15.0, 30.0, None]
 
 
 def test_a_worker_that_lasted_is_a_new_worker() -> None:
     """Two failures a day apart are no loop."""
-    patience = supervisor.Patience()
-    assert [patience.after(1.0), patience.after(1.0)] == [0.0, 1.0]
-    assert patience.after(3_600.0) == 0.0
+    backoff = supervisor.Backoff()
+    assert [backoff.next_delay(1.0), backoff.next_delay(1.0)] == [0.0, 1.0]
+    assert backoff.next_delay(3_600.0) == 0.0
 
 
 @pytest.fixture
@@ -175,4 +175,4 @@ def test_each_has_a_port_and_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) 
 def test_workers_are_asked_where_they_listen(host: str, url: str) -> None:
     """Every address is this host's own; one of IPv6 stands in brackets."""
     settings = Settings.load(http={"host": host, "port": 6066})
-    assert urls_of(settings, (), 2)[1] == url
+    assert worker_urls(settings, (), 2)[1] == url

@@ -19,6 +19,7 @@ from sklearn import impute, pipeline, preprocessing
 from ember_core import ops
 from ember_core.data.columns import ColumnFeatures, StandardScaler, split
 from ember_core.data.sources import DataError
+from tests.conftest import examples
 
 ROWS = 211
 COMMENTS = ["disk is almost full", "fan runs at full speed", "all is well again"]
@@ -149,7 +150,7 @@ CONFIGURATIONS = [
 ]
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(borders=st.lists(st.integers(0, ROWS), max_size=4))
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)
 def test_chunks_teach_and_give_what_the_whole_does(configuration, borders):

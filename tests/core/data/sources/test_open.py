@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -197,3 +198,30 @@ def test_the_shared_sets_read_as_their_readme_says(shared_data: Path) -> None:
     valve = read([shared_data / "skab"], skab)
     assert len(valve.keys) == 17
     assert len(valve.channels) == 8
+
+
+def test_files_laid_out_as_the_shared_sets_read_as_they_should(tmp_path: Path) -> None:
+    """Twin of the recorded sets: their layouts, with figures of no meaning."""
+    for key in ("omi-2", "omi-1"):
+        rows = [f"{t},{'train' if t < 13 else 'test'},0.5,0.25,{int(t > 15)}" for t in range(20)]
+        with gzip.open(tmp_path / f"{key}.csv.gz", "wt", encoding="utf-8") as file:
+            file.write("\n".join(["t,split,c00,c01,label", *rows]) + "\n")
+    options = DataOptions(time="t", time_unit="index", split="split", label="label")
+    asd = read([tmp_path], options)
+    assert asd.keys == (b"omi-1", b"omi-2")
+    assert asd.channels == ("c00", "c01")
+    assert [(asd.rows(i, "train").size, asd.rows(i, "scored").size) for i in (0, 1)] == [
+        (13, 7)
+    ] * 2
+    nab = tmp_path / "nab"
+    for folder in ("realAWSCloudwatch", "artificialNoAnomaly"):
+        csv(nab / folder / f"{folder}_1.csv", "timestamp,value\n2014-04-01 00:00:00,20.5\n")
+    series = read([nab])
+    assert len(series.keys) == 2
+    assert series.channels == ("value",)
+    valve = (
+        "datetime;Pressure;Temperature;anomaly;changepoint\n2020-03-09 10:14:33;0.1;70.2;0.0;0.0\n"
+    )
+    csv(tmp_path / "skab" / "valve1" / "0.csv", valve)
+    skab = DataOptions(time="datetime", label="anomaly", drop=("changepoint",), train_head="400")
+    assert read([tmp_path / "skab"], skab).channels == ("Pressure", "Temperature")

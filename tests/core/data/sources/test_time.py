@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ember_core.data.sources import TimeUnit, to_microseconds
-from ember_core.data.sources._time import BadTimeError
+from ember_core.data.sources.times import BadTimeError
 
 WHEN = 1_583_748_873_000_000  # 2020-03-09 10:14:33 UTC
 

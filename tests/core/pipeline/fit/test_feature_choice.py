@@ -8,7 +8,7 @@ from ember_core.pipeline import PipelineConfig
 from ember_core.pipeline.fit import Series, choose_features
 from ember_core.pipeline.fit.injected_faults import GAP, KINDS, inject
 
-ROWS, CHANNELS = 3001, 3
+ROWS, CHANNELS = 1501, 3
 
 
 def fleet(keys=2, seed=0):

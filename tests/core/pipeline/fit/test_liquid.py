@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ember_core import ops
-from ember_core.pipeline import LiquidNetwork, zero_state
+from ember_core.pipeline import LiquidNetwork, Observation, PackedRows, zero_state
 from ember_core.pipeline.fit import fit_liquid
 
 C = 3
@@ -22,9 +22,11 @@ def trace(net, z):
     for t, row in enumerate(z):
         rows = np.array([t])
         elapsed = np.array([float(t > 0)], dtype=np.float32)
-        state, d, basis = net(state, row[None], row[None, :0], elapsed, rows == 0, rows)
-        out.append((basis[0], row, state["anchor"][0]))
-        due.append(d[0])
+        seen = Observation(PackedRows([1]), rows=rows, first=rows == 0)
+        seen.z, seen.clock, seen.elapsed = row[None], row[None, :0], elapsed
+        state, _ = net.forward(state, row[None], seen)
+        out.append((seen.basis[0], row, state["anchor"][0]))
+        due.append(seen.due[0])
     basis, values, anchor = (np.stack(x) for x in zip(*out, strict=True))
     return (basis, values, anchor), np.stack(due)
 
@@ -119,6 +121,7 @@ def held_out_error(net):
     return float(((due[100:] - fresh[100:, None]) ** 2).mean())
 
 
+@pytest.mark.slow
 def test_a_refined_cell_forecasts_better_than_the_ridge_alone(gradients):
     """On rows of no training; the wiring and the time constants stay."""
     with ops.default_backend("numpy"):

@@ -46,7 +46,7 @@ def kafka() -> Iterator[KafkaSection]:
     """Settings with an endpoint on this host."""
     Endpoint.asked, Endpoint.answer = [], (200, None)
     with HTTPServer(("127.0.0.1", 0), Endpoint) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield KafkaSection(
             security_protocol="SASL_SSL",

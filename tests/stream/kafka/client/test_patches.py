@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import struct
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka import errors as kafka_errors
 from aiokafka.consumer import fetcher
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 
-from stream.kafka.client.patches import _Records, accept_empty_markers
+from stream.kafka.client.patches import _PartitionRecords, accept_empty_markers, on_heartbeat
 
 PRODUCER = 5
 TRANSACTIONAL, CONTROL = 0x10, 0x20
@@ -54,17 +57,17 @@ LATER = batch(2, 2, TRANSACTIONAL, record(0, b"k", b"new"), 1)
 
 
 def test_an_empty_marker_is_read_past() -> None:
-    assert read(_Records, ROW + EMPTY + LATER, []) == ([0, 2], 3)
+    assert read(_PartitionRecords, ROW + EMPTY + LATER, []) == ([0, 2], 3)
 
 
 def test_a_marker_still_ends_what_it_aborts() -> None:
     abort = batch(1, 1, TRANSACTIONAL | CONTROL, record(0, b"\x00\x00\x00\x00", b"\x00" * 6), 1)
-    assert read(_Records, ROW + abort + LATER, [(PRODUCER, 0)]) == ([2], 3)
+    assert read(_PartitionRecords, ROW + abort + LATER, [(PRODUCER, 0)]) == ([2], 3)
 
 
 def test_aiokafka_alone_stops_at_it() -> None:
-    """When this fails, `_markers.py` can go."""
-    plain = next(c for c in _Records.__mro__ if c.__module__ == fetcher.__name__)
+    """When this fails, the patch can go."""
+    plain = next(c for c in _PartitionRecords.__mro__ if c.__module__ == fetcher.__name__)
     with pytest.raises(kafka_errors.KafkaError, match="did not contain any records"):
         read(plain, ROW + EMPTY + LATER, [])
 
@@ -73,4 +76,19 @@ def test_consumers_of_this_process_use_it(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(fetcher, "PartitionRecords", fetcher.PartitionRecords)
     accept_empty_markers()
     accept_empty_markers()
-    assert fetcher.PartitionRecords is _Records
+    assert fetcher.PartitionRecords is _PartitionRecords
+
+
+async def test_only_a_confirmed_heartbeat_is_noted() -> None:
+    """The name that is replaced must stay the one that aiokafka calls."""
+    answers = iter([True, False, True])
+
+    async def heartbeat() -> bool:
+        return next(answers)
+
+    coordinator = SimpleNamespace(_do_heartbeat=heartbeat)
+    noted: list[None] = []
+    on_heartbeat(SimpleNamespace(_coordinator=coordinator), lambda: noted.append(None))
+    assert [await coordinator._do_heartbeat() for _ in range(3)] == [True, False, True]
+    assert len(noted) == 2
+    assert "self._do_heartbeat()" in inspect.getsource(GroupCoordinator)

@@ -11,12 +11,12 @@ import pytest
 from aiokafka import errors as kafka_errors
 
 from stream.kafka.client import producers as logs
+from stream.kafka.client.errors import is_too_large
 from stream.kafka.client.producers import (
     PlainLog,
     ProducerSink,
     TransactionalLog,
     append_rows,
-    too_large,
 )
 from stream.kafka.protocol.ports import FencedError
 from tests.stream.kafka.fakes import ME, Boom, event
@@ -145,8 +145,8 @@ async def test_a_broker_that_does_not_say_where() -> None:
 async def test_a_row_that_fits_no_batch_is_named() -> None:
     with pytest.raises(kafka_errors.MessageSizeTooLargeError, match="a row of 5 bytes") as error:
         await _append(Producer(room=0), [b"12345"])
-    assert too_large(error.value)
-    assert not too_large(Boom())
+    assert is_too_large(error.value)
+    assert not is_too_large(Boom())
 
 
 async def test_the_stream_goes_on_between_two_batches() -> None:

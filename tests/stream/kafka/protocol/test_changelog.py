@@ -10,7 +10,7 @@ import pytest
 
 from stream.engine import META_KEY, MetaRow, Tombstone
 from stream.kafka.protocol.changelog import Changelog
-from stream.kafka.protocol.ports import Silent
+from stream.observer import Observer
 from tests.broker.counting import CountingEngine
 
 TP = ("in", 0)
@@ -34,7 +34,7 @@ def record(offset: int, key: bytes | None = b"k", headers: Any = (), absorbed: i
 
 def test_records_already_in_memory_are_not_loaded_again() -> None:
     engine = Engine()
-    changelog = Changelog(engine, Silent())  # type: ignore[arg-type]
+    changelog = Changelog(engine, Observer())  # type: ignore[arg-type]
     assert changelog.stored(TP) is None
     changelog.load(TP, [record(3), record(5)])
     changelog.load(TP, [record(5), record(6)])
@@ -43,7 +43,7 @@ def test_records_already_in_memory_are_not_loaded_again() -> None:
 
 
 def test_own_writes_and_markers_count_as_read() -> None:
-    changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
+    changelog = Changelog(Engine(), Observer())  # type: ignore[arg-type]
     changelog.wrote(TP, 40, 7, 3)
     changelog.reached(TP, 41)
     changelog.reached(TP, 12)
@@ -54,7 +54,7 @@ def test_own_writes_and_markers_count_as_read() -> None:
 
 
 def test_the_meta_rows_header_says_what_was_committed_before() -> None:
-    changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
+    changelog = Changelog(Engine(), Observer())  # type: ignore[arg-type]
     changelog.load(TP, [record(1, META_KEY, [("ember.committed", b"55")])])
     assert changelog.committed_before(TP) == 55
     changelog.load(TP, [record(2, META_KEY, [("ember.committed", b"-1")])])
@@ -66,7 +66,7 @@ def test_the_meta_rows_header_says_what_was_committed_before() -> None:
 @pytest.mark.parametrize("not_a_number", [b"--5", b"five", b"", b"9" * 5000])
 def test_a_header_that_is_no_number_says_nothing(not_a_number: bytes) -> None:
     """Who may write to the changelog must not be able to keep a worker from starting."""
-    changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
+    changelog = Changelog(Engine(), Observer())  # type: ignore[arg-type]
     changelog.load(TP, [record(1, META_KEY, [("ember.committed", b"55")])])
     changelog.load(TP, [record(2, META_KEY, [("ember.committed", not_a_number)])])
     assert changelog.committed_before(TP) is None
@@ -74,7 +74,7 @@ def test_a_header_that_is_no_number_says_nothing(not_a_number: bytes) -> None:
 
 def test_a_late_meta_row_does_not_say_what_was_committed() -> None:
     """A suspended worker may write after its successor: what it had found is long past."""
-    changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
+    changelog = Changelog(Engine(), Observer())  # type: ignore[arg-type]
     changelog.load(TP, [record(1, META_KEY, [("ember.committed", b"50")], absorbed=99)])
     changelog.load(TP, [record(2, META_KEY, [("ember.committed", b"40")], absorbed=60)])
     assert changelog.committed_before(TP) == 50
@@ -86,7 +86,7 @@ def test_a_late_meta_row_does_not_say_what_was_committed() -> None:
 @pytest.mark.parametrize(("absorbed", "committed"), [(118, 100), (119, 77)])
 def test_what_was_written_here_is_late_no_less(absorbed: int, committed: int) -> None:
     """Up to offset 119 our own checkpoint had absorbed; a meta row of that or more is newer."""
-    changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
+    changelog = Changelog(Engine(), Observer())  # type: ignore[arg-type]
     changelog.wrote(TP, 3, 100, 120, b"ours")
     assert changelog.meta(TP) == b"ours"
     row = record(4, META_KEY, [("ember.committed", b"77")], absorbed=absorbed)
@@ -95,14 +95,14 @@ def test_what_was_written_here_is_late_no_less(absorbed: int, committed: int) ->
 
 
 def test_an_offset_that_the_broker_did_not_say_is_none() -> None:
-    changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
+    changelog = Changelog(Engine(), Observer())  # type: ignore[arg-type]
     changelog.wrote(TP, -1, 100, 120)
     assert changelog.stored(TP) is None
 
 
 def test_a_copy_from_the_disk_is_what_is_there() -> None:
     engine = Engine()
-    changelog = Changelog(engine, Silent())  # type: ignore[arg-type]
+    changelog = Changelog(engine, Observer())  # type: ignore[arg-type]
     meta = MetaRow(absorbed=99).encode()
     changelog.restored(TP, 41, meta, 60)
     assert engine.loaded == [([META_KEY], [meta])]
@@ -116,7 +116,7 @@ def test_a_copy_from_the_disk_is_what_is_there() -> None:
 
 def test_a_copy_that_is_none_changes_nothing() -> None:
     engine = Engine()
-    changelog = Changelog(engine, Silent())  # type: ignore[arg-type]
+    changelog = Changelog(engine, Observer())  # type: ignore[arg-type]
     with pytest.raises(msgspec.DecodeError):
         changelog.restored(TP, 41, b"garbage", 60)
     assert engine.loaded == []
@@ -125,7 +125,7 @@ def test_a_copy_that_is_none_changes_nothing() -> None:
 
 def test_a_copy_from_before_a_rebase_is_overtaken() -> None:
     """Rows of a rebase seem older than those of the copy."""
-    changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
+    changelog = Changelog(Engine(), Observer())  # type: ignore[arg-type]
     same, other = (MetaRow(absorbed=9, rebased=n).encode() for n in (2, 3))
     changelog.load(TP, [])
     of_other = SimpleNamespace(offset=7, key=META_KEY, value=other, headers=())
@@ -144,7 +144,7 @@ def test_a_copy_from_before_a_rebase_is_overtaken() -> None:
 
 def test_a_meta_row_that_is_damaged_says_nothing() -> None:
     """The engine says that it is; what was known before stays."""
-    changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
+    changelog = Changelog(Engine(), Observer())  # type: ignore[arg-type]
     changelog.load(TP, [record(1, META_KEY, [("ember.committed", b"50")], absorbed=99)])
     known = changelog.meta(TP)
     for value in (b"garbage", b'"\xff"'):
@@ -157,7 +157,7 @@ def test_a_meta_row_that_is_damaged_says_nothing() -> None:
 
 def test_without_anything_new_nothing_is_merged() -> None:
     engine = Engine()
-    changelog = Changelog(engine, Silent())  # type: ignore[arg-type]
+    changelog = Changelog(engine, Observer())  # type: ignore[arg-type]
     assert changelog.load(TP, []) == 0
     assert changelog.load(TP, [record(4)]) == 1
     engine.loaded.clear()
@@ -166,7 +166,7 @@ def test_without_anything_new_nothing_is_merged() -> None:
 
 
 def test_a_meta_row_that_is_gone_leaves_nothing_of_it() -> None:
-    changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
+    changelog = Changelog(Engine(), Observer())  # type: ignore[arg-type]
     changelog.load(TP, [record(1, META_KEY, [("ember.committed", b"50")], absorbed=99)])
     gone = SimpleNamespace(offset=2, key=META_KEY, value=None, headers=())
     changelog.load(TP, [gone])
@@ -178,7 +178,7 @@ def test_a_meta_row_that_is_gone_leaves_nothing_of_it() -> None:
 def test_a_checkpoints_tombstone_says_up_to_when_it_holds() -> None:
     """One of a state tool does not, nor one of an earlier version: it ends what is there."""
     engine = Engine()
-    changelog = Changelog(engine, Silent())  # type: ignore[arg-type]
+    changelog = Changelog(engine, Observer())  # type: ignore[arg-type]
     headers_of = [[("ember.absorbed", text)] for text in (b"41", b"?", b"-1", b"0")] + [[]]
     changelog.load(
         TP,
@@ -195,7 +195,7 @@ def test_damaged_rows_are_told_and_do_no_more_harm() -> None:
     engine = Engine()
     changelog = Changelog(
         engine,  # type: ignore[arg-type]
-        Silent(),
+        Observer(),
         lambda *seen: told.append(seen),
     )
     changelog.load(TP, [record(1, None), record(2)])
@@ -204,7 +204,7 @@ def test_damaged_rows_are_told_and_do_no_more_harm() -> None:
 
 
 def test_a_dropped_partition_is_read_from_its_beginning() -> None:
-    changelog = Changelog(Engine(), Silent())  # type: ignore[arg-type]
+    changelog = Changelog(Engine(), Observer())  # type: ignore[arg-type]
     changelog.load(TP, [record(8, META_KEY, [("ember.committed", b"5")])])
     changelog.drop(TP)
     assert changelog.stored(TP) is None
@@ -214,7 +214,7 @@ def test_a_dropped_partition_is_read_from_its_beginning() -> None:
 def test_a_zombies_late_row_does_not_replace_a_newer_one() -> None:
     engine = CountingEngine()
     engine.attach(TP)
-    changelog = Changelog(engine, Silent())
+    changelog = Changelog(engine, Observer())
     older = bytes(40)
     newer = bytes(16) + (9).to_bytes(8, "little") + bytes(16)
     changelog.load(

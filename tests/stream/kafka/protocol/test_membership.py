@@ -14,18 +14,21 @@ class Client:
 
     def __init__(self) -> None:
         self.now = Membership(5, "me", None)
-        self.heard = 0.0
+        self.last_heartbeat = 0.0
+
+    def membership(self) -> Membership:
+        return self.now
 
 
 def make(*, fenced: bool = False) -> tuple[GroupMembership, Client, FakeClock]:
     client, clock = Client(), FakeClock()
-    view = GroupMembership(lambda: client.now, lambda: client.heard, clock, 12.0, fenced=fenced)
+    view = GroupMembership(client, clock, 12.0, fenced=fenced)
     return view, client, clock
 
 
 def test_a_member_commits_as_who_it_was_when_it_joined() -> None:
     view, _, _ = make()
-    view.joined()
+    view.on_joined()
     assert view.membership() == Membership(5, "me", None)
 
 
@@ -38,7 +41,7 @@ def test_without_an_assignment_there_is_nobody_to_commit_as() -> None:
 @pytest.mark.parametrize("now", [Membership(6, "me"), Membership(5, "other"), Membership(-1, "")])
 def test_a_missed_generation_is_fenced(now: Membership) -> None:
     view, client, _ = make(fenced=True)
-    view.joined()
+    view.on_joined()
     client.now = now
     with pytest.raises(FencedError, match="moved on"):
         view.membership()
@@ -46,14 +49,14 @@ def test_a_missed_generation_is_fenced(now: Membership) -> None:
 
 def test_a_silence_longer_than_the_session_is_fenced_where_the_broker_does_not() -> None:
     view, client, clock = make()
-    view.joined()
+    view.on_joined()
     clock.now = 12.5
     with pytest.raises(FencedError, match=r"not answered for 12\.5 s"):
         view.membership()
-    client.heard = 3.0
+    client.last_heartbeat = 3.0
     view.membership()
     fenced_by_the_broker, _, late = make(fenced=True)
-    fenced_by_the_broker.joined()
+    fenced_by_the_broker.on_joined()
     late.now = 1e6
     fenced_by_the_broker.membership()
 
@@ -63,12 +66,12 @@ async def test_whether_it_still_belongs_is_waited_for(
     answer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view, client, clock = make(fenced=True)
-    view.joined()
+    view.on_joined()
 
     async def pass_time(seconds: float) -> None:
         clock.now += seconds
         if clock.now > 3.0 and answer == "confirmed":
-            client.heard = clock.now
+            client.last_heartbeat = clock.now
         elif clock.now > 3.0 and answer == "moved on":
             client.now = Membership(6, "me")
 
@@ -83,7 +86,7 @@ async def test_whether_it_still_belongs_is_waited_for(
 
 def test_a_silence_as_long_as_the_session_is_none_yet() -> None:
     view, _, clock = make()
-    view.joined()
+    view.on_joined()
     clock.now = 12.0
     view.membership()
 
@@ -93,14 +96,14 @@ async def test_an_answer_is_waited_for_as_long_as_the_session(
     answers_after: float, confirmed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view, client, clock = make(fenced=True)
-    view.joined()
-    clock.now = client.heard = 1_000.0
+    view.on_joined()
+    clock.now = client.last_heartbeat = 1_000.0
     asked = clock.now
 
     async def pass_time(_: float) -> None:
         clock.now += 0.25
         if clock.now - asked > answers_after:
-            client.heard = clock.now
+            client.last_heartbeat = clock.now
 
     monkeypatch.setattr("asyncio.sleep", pass_time)
     if confirmed:
@@ -114,11 +117,11 @@ async def test_an_answer_to_somebody_else_confirms_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     view, client, clock = make(fenced=True)
-    view.joined()
+    view.on_joined()
 
     async def pass_time(seconds: float) -> None:
         clock.now += seconds
-        client.heard, client.now = clock.now, Membership(6, "me")
+        client.last_heartbeat, client.now = clock.now, Membership(6, "me")
 
     monkeypatch.setattr("asyncio.sleep", pass_time)
     with pytest.raises(FencedError, match="moved on"):

@@ -10,11 +10,11 @@ TP = ("in", 0)
 
 
 def test_a_position_never_goes_back() -> None:
-    ledger = Positions()
-    ledger.start(TP, 7, 7)
-    ledger.advance(TP, 7)  # a slice in which nothing was new
+    positions = Positions()
+    positions.start(TP, 7, 7)
+    positions.advance(TP, 7)  # a slice in which nothing was new
     with pytest.raises(ValueError, match="never goes back"):
-        ledger.advance(TP, 6)
+        positions.advance(TP, 6)
 
 
 @pytest.mark.parametrize(
@@ -31,30 +31,30 @@ def test_a_position_never_goes_back() -> None:
 def test_what_a_start_leaves_to_write(
     position: int, committed: int, flags: dict[str, bool], moved: bool
 ) -> None:
-    ledger = Positions()
-    ledger.start(TP, position, committed, **flags)
-    assert ledger.moved(TP) is moved
-    ledger.confirm(TP, position)
-    assert not ledger.moved(TP)
-    assert ledger.committed(TP) == position
+    positions = Positions()
+    positions.start(TP, position, committed, **flags)
+    assert positions.moved(TP) is moved
+    positions.confirm(TP, position)
+    assert not positions.moved(TP)
+    assert positions.committed(TP) == position
 
 
 def test_a_reopened_partition_is_written_though_it_has_not_moved() -> None:
-    ledger = Positions()
+    positions = Positions()
     for position in (0, 7):
-        ledger.start(TP, position, position)
-        ledger.reopen(TP)
-        assert ledger.moved(TP)
-        ledger.confirm(TP, position)
-        assert not ledger.moved(TP)
+        positions.start(TP, position, position)
+        positions.reopen(TP)
+        assert positions.moved(TP)
+        positions.confirm(TP, position)
+        assert not positions.moved(TP)
 
 
 def test_a_dropped_partition_is_not_processed_any_more() -> None:
-    ledger = Positions()
-    ledger.start(TP, 7, 7)
-    ledger.drop(TP)
-    ledger.drop(TP)
-    assert TP not in ledger
-    assert list(ledger) == []
-    ledger.confirm(TP, 9)
-    assert TP not in ledger
+    positions = Positions()
+    positions.start(TP, 7, 7)
+    positions.drop(TP)
+    positions.drop(TP)
+    assert TP not in positions
+    assert list(positions) == []
+    positions.confirm(TP, 9)
+    assert TP not in positions

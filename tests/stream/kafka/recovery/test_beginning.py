@@ -12,12 +12,13 @@ import pytest
 from aiokafka import errors as kafka_errors
 
 from stream.kafka import worker as worker_module
+from stream.kafka.client.newest import newest
 from stream.kafka.config import WorkerConfig
 from stream.kafka.protocol.ports import RefusedError, TopicStatus
-from stream.kafka.supervision.model_fit import newest
 from stream.kafka.supervision.topics import Cluster, _make
 from stream.kafka.worker import Worker
 from tests.broker.counting import CountingCodec, CountingEngine
+from tests.worker_config import worker_config
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def nobody() -> Iterator[WorkerConfig]:
     """A worker's settings with an address where nobody answers."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # not listening: connections are refused
-        yield WorkerConfig(
+        yield worker_config(
             bootstrap_servers=(f"127.0.0.1:{held.getsockname()[1]}",), topics=("in",), group="g"
         )
 
@@ -56,7 +57,7 @@ async def test_a_model_is_not_held_against_a_topic_that_cannot_be_read(
     nobody: WorkerConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        assert await newest(nobody, "in") == []
+        assert await newest(nobody.client_settings(), "in", 10) == []
     assert "newest records of 'in' could not be read" in caplog.text
 
 

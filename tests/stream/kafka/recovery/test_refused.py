@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from aiokafka import errors as kafka_errors
 
-from stream.kafka.client.producers import too_large
-from stream.kafka.config import WorkerConfig
+from stream.kafka.lifecycle import Lifecycle
 from stream.kafka.protocol.checkpoint import CheckpointError
-from stream.kafka.protocol.ports import RefusedError, Silent, TopicStatus
-from stream.kafka.runtime.session import Session
+from stream.kafka.protocol.ports import RefusedError, TopicStatus
+from stream.kafka.runtime.checkpointer import Checkpointer
 from stream.kafka.supervision import topics as topics
-from tests.stream.kafka.fakes import FakeEngine, FakeLog
+from stream.observer import Observer
+from tests.stream.kafka.fakes import make_context
+from tests.worker_config import worker_config
 
-CONFIG = WorkerConfig(bootstrap_servers=("nobody:1",), group="g", topics=("in",))
+CONFIG = worker_config(bootstrap_servers=("nobody:1",), group="g", topics=("in",))
 
 
-class Words(Silent):
+class Words(Observer):
     """The last thing that was said."""
 
     said = ""
@@ -27,33 +29,17 @@ class Words(Silent):
         self.said = f"{phase}: {detail}"
 
 
-async def test_what_is_too_large_is_said_with_the_setting_and_the_topics(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_what_is_too_large_is_said_with_the_setting_and_the_topics() -> None:
     words, ended = Words(), list[int]()
-    engine: Any = FakeEngine()
-    log: Any = FakeLog([])
-    nobody: Any = None
-    edge = Session(
-        config=CONFIG,
-        codec=nobody,
-        engine=engine,
-        observer=words,
-        transactional_id="",
-        log_factory=lambda _: log,
-        administration=nobody,
-        events=None,
-        dead_letters=None,
-        too_large=too_large,
-        exit_process=ended.append,
-    )
+    context = make_context(words, config=CONFIG, exit_process=ended.append)
 
-    async def refused(reason: str) -> int:
-        raise CheckpointError("no") from kafka_errors.MessageSizeTooLargeError()
+    class Refused:
+        async def run(self, reason: str) -> int:
+            raise CheckpointError("no") from kafka_errors.MessageSizeTooLargeError()
 
-    monkeypatch.setattr(edge.checkpoint, "run", refused)
+    refused: Any = Refused()
     with pytest.raises(SystemExit):
-        await edge.checkpoint_now("interval")
+        await Checkpointer(context, refused, asyncio.Event()).run("interval")
     assert ended == [1]
     for part in ("failed:", "too large", "max.message.bytes", "g-state-in-changelog"):
         assert part in words.said
@@ -76,4 +62,4 @@ async def test_a_changelog_with_other_partitions_is_refused_with_the_mend(
 
     monkeypatch.setattr(topics, "connect", connect)
     with pytest.raises(RefusedError, match=r"Expected 3 partitions.*ember state rebase"):
-        await topics.prepare(CONFIG, Silent())
+        await topics.prepare(CONFIG, Lifecycle(Observer()))

@@ -10,29 +10,26 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 
 from stream.engine import META_KEY, MetaRow, RowBlock
 from stream.kafka.protocol.changelog import Changelog
-from stream.kafka.protocol.ports import Silent, TopicStatus
+from stream.kafka.protocol.ports import TopicStatus
 from stream.kafka.protocol.positions import Positions
 from stream.kafka.recovery.snapshot_files import DamagedError, Head, SnapshotFiles
 from stream.kafka.recovery.snapshots import Snapshots
+from stream.observer import Observer
 from tests.simulation.tiny import TinyEngine
+from tests.stream.kafka.fakes import make_context
 
 IN = ("in", 3)
 ROOT = Path(__file__).resolve().parents[4]
 
 
-class Tp(NamedTuple):
-    topic: str
-    partition: int
-
-
-LOG = Tp("log", 3)
+LOG = ("g-state-in-changelog", 3)
 
 
 def head(**more: Any) -> Head:
@@ -150,17 +147,16 @@ class Worker:
         self.kept: float | None = 86_400.0
         self.engine = TinyEngine(max_keys)
         self.engine.attach(IN)
-        self.changelog = Changelog(self.engine, Silent())
-        self.ledger = Positions()
+        self.changelog = Changelog(self.engine, Observer())
         self.checkpoint = SimpleNamespace(taken={})
-        self.observer = Silent()
-        self.config = SimpleNamespace(changelog=lambda _: LOG.topic, snapshot_seconds=1.0)
-        self.administration = self
         self.files = SnapshotFiles(directory)
-        self.snapshots = Snapshots(self, self.files, self.offload, lambda: self.now)  # type: ignore[arg-type]
-
-    clock = staticmethod(lambda: 0.0)
-    source = staticmethod(lambda tp: IN)
+        context = make_context(
+            admin=self, clock=lambda: 0.0, wall_clock=lambda: self.now, offload=self.offload
+        )
+        checkpoint: Any = self.checkpoint
+        self.snapshots = Snapshots(
+            context, self.files, self.engine, self.changelog, Positions(), checkpoint
+        )
 
     async def offload(self, do: Callable[[], Any]) -> Any:
         return do()

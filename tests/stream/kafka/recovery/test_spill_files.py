@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from stream.engine.state.spill import Spilled
 from stream.errors import UserError
 from stream.kafka.recovery.spill_files import SpillFiles
+from tests.conftest import examples
 from tests.simulation.spill import NEVER_US, DictSpill
 
 KEYS = st.sampled_from([b"a", b"b", b"", b"\x00\xff", b"k" * 600])
@@ -24,7 +25,7 @@ STEPS = st.one_of(
 
 
 @given(st.lists(STEPS, max_size=20))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_a_file_is_a_dictionary(tmp_path_factory: pytest.TempPathFactory, steps: list) -> None:
     files = SpillFiles(tmp_path_factory.mktemp("spill"), 2**40)
     file, model = files(), DictSpill()

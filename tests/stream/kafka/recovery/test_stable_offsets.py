@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 import pytest
 from aiokafka import errors as kafka_errors
 
-from stream.kafka.client.consumer import LogStatus
-from stream.kafka.config import WorkerConfig
-from stream.kafka.protocol.ports import Silent
+from stream.kafka.protocol.ports import LogStatus
 from stream.kafka.recovery import start as restore
+from tests.stream.kafka.fakes import make_context
 
 
 class Tp(NamedTuple):
@@ -29,7 +28,7 @@ async def test_an_open_transaction_of_a_worker_or_a_state_tool_is_ended(
     """A tool that was killed is named nowhere; it would have kept workers for a quarter hour."""
     ended: list[str] = []
 
-    async def facts(tps: Any) -> dict[Any, LogStatus]:
+    async def log_status(tps: Any) -> dict[Any, LogStatus]:
         return {tp: LogStatus(0, 9 if writer in ended else 5, 4, "g-former") for tp in tps}
 
     async def uncommitted_ends(tps: Any) -> dict[Any, int]:
@@ -38,19 +37,14 @@ async def test_an_open_transaction_of_a_worker_or_a_state_tool_is_ended(
     async def fence_producer(transactional_id: str) -> None:
         ended.append(transactional_id)
 
-    edge: Any = SimpleNamespace(
-        config=WorkerConfig(bootstrap_servers=("b",), topics=("in",), group="g"),
+    client: Any = SimpleNamespace(log_status=log_status, uncommitted_ends=uncommitted_ends)
+    context = make_context(
+        admin=SimpleNamespace(fence_producer=fence_producer),
         transactional_id="g-me",
-        consumer=SimpleNamespace(
-            thread=SimpleNamespace(facts=facts, uncommitted_ends=uncommitted_ends)
-        ),
-        administration=SimpleNamespace(fence_producer=fence_producer),
-        source=lambda tp: ("in", tp.partition),
-        observer=Silent(),
         clock=iter(range(20)).__next__,  # seconds, at each look
     )
     monkeypatch.setattr(restore, "_SETTLE_POLL_SECONDS", 0.0)
-    assert await restore.wait_for_stable_offsets(edge, {LOG}) == {LOG: 9}
+    assert await restore.wait_for_stable_offsets(context, client, {LOG}) == {LOG: 9}
     assert ended == ["g-former", "g-state"]  # each once
 
 
@@ -63,14 +57,8 @@ class Cluster:
         self.closed_at = float("inf")
         self.taken: list[tuple[float, str]] = []
         self.waits: list[float] = []
-        self.edge: Any = SimpleNamespace(
-            config=WorkerConfig(bootstrap_servers=("b",), topics=("in",), group="g"),
-            transactional_id=transactional_id,
-            consumer=SimpleNamespace(thread=self),
-            administration=self,
-            source=lambda tp: ("in", tp.partition),
-            observer=Silent(),
-            clock=lambda: self.now,
+        self.context = make_context(
+            admin=self, transactional_id=transactional_id, clock=lambda: self.now
         )
         monkeypatch.setattr(restore, "asyncio", SimpleNamespace(sleep=self._sleep))
 
@@ -78,7 +66,7 @@ class Cluster:
         self.waits.append(seconds)
         self.now += 0.5  # to be told apart from rounding
 
-    async def facts(self, tps: Any) -> dict[Any, LogStatus]:
+    async def log_status(self, tps: Any) -> dict[Any, LogStatus]:
         if self.answers:
             raise self.answers.pop(0)
         end = 9 if self.now >= self.closed_at else 5
@@ -91,12 +79,17 @@ class Cluster:
         self.taken.append((self.now - 100.0, transactional_id))
 
 
+async def stable(cluster: Cluster) -> Any:
+    client: Any = cluster
+    return await restore.wait_for_stable_offsets(cluster.context, client, {LOG})
+
+
 async def test_a_transaction_that_ends_by_itself_is_only_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cluster = Cluster(monkeypatch)
     cluster.closed_at = 101.5
-    assert await restore.wait_for_stable_offsets(cluster.edge, {LOG}) == {LOG: 9}
+    assert await stable(cluster) == {LOG: 9}
     assert cluster.taken == []
     assert cluster.waits == [restore._SETTLE_POLL_SECONDS] * 3
 
@@ -106,7 +99,7 @@ async def test_one_that_does_not_is_ended_after_a_while_and_each_writer_once(
 ) -> None:
     cluster = Cluster(monkeypatch)
     cluster.closed_at = 105.0
-    assert await restore.wait_for_stable_offsets(cluster.edge, {LOG}) == {LOG: 9}
+    assert await stable(cluster) == {LOG: 9}
     assert cluster.taken == [(2.0, "g-former"), (2.0, "g-state")]
 
 
@@ -117,7 +110,7 @@ async def test_nobody_ends_their_own_transactions(
     """Without transactions of its own a worker cannot end another's either."""
     cluster = Cluster(monkeypatch, own)
     cluster.closed_at = 105.0
-    assert await restore.wait_for_stable_offsets(cluster.edge, {LOG}) == {LOG: 9}
+    assert await stable(cluster) == {LOG: 9}
     assert [writer for _, writer in cluster.taken] == (["g-state"] if own else [])
 
 
@@ -125,8 +118,8 @@ async def test_a_broker_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPa
     cluster = Cluster(monkeypatch)
     cluster.closed_at = 0.0
     cluster.answers = [kafka_errors.NodeNotReadyError(), kafka_errors.RequestTimedOutError()]
-    assert await restore.wait_for_stable_offsets(cluster.edge, {LOG}) == {LOG: 9}
+    assert await stable(cluster) == {LOG: 9}
     assert cluster.waits == [restore._SETTLE_POLL_SECONDS] * 2
     cluster.answers = [kafka_errors.TopicAuthorizationFailedError("g")]
     with pytest.raises(kafka_errors.TopicAuthorizationFailedError):
-        await restore.wait_for_stable_offsets(cluster.edge, {LOG})
+        await stable(cluster)

@@ -8,15 +8,18 @@ from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
-from stream.kafka.protocol.ports import Outgoing, Silent
+from aiokafka.errors import MessageSizeTooLargeError
+
+from stream.kafka.protocol.ports import Outgoing
 from stream.kafka.runtime.dead_letters import DeadLetters
+from stream.observer import Observer
 from stream.records import Reason, Rejected
-from tests.stream.kafka.fakes import Boom, FakeClock
+from tests.stream.kafka.fakes import Boom, FakeClock, make_context
 
 TP = ("in", 3)
 
 
-class TooLarge(Exception):
+class TooLarge(MessageSizeTooLargeError):
     """The broker's refusal for size."""
 
 
@@ -45,7 +48,7 @@ class Sink:
         return asyncio.ensure_future(ack())
 
 
-class Counting(Silent):
+class Counting(Observer):
     """Counts what became of letters."""
 
     def __init__(self) -> None:
@@ -57,16 +60,8 @@ class Counting(Silent):
 
 def make(sink: Sink, rate: int = 1000, **more: Any) -> tuple[DeadLetters, Counting, FakeClock]:
     counting, clock = Counting(), FakeClock()
-    letters = DeadLetters(
-        sink,
-        topic=lambda topic: f"{topic}.dead-letters",
-        group="g",
-        max_per_second=rate,
-        observer=counting,
-        clock=clock,
-        too_large=lambda error: isinstance(error, TooLarge),
-        **more,
-    )
+    context = make_context(counting, clock=clock, dead_letters_per_second=rate)
+    letters = DeadLetters(context, sink, **more)
     return letters, counting, clock
 
 
@@ -162,7 +157,7 @@ async def test_what_is_too_large_even_when_cut_is_counted() -> None:
 async def test_a_sink_that_hangs_does_not_hold_a_checkpoint_up() -> None:
     sink = Sink()
     sink.hangs = True
-    letters, counting, _ = make(sink, patience=0.02, queue=3)
+    letters, counting, _ = make(sink, settle_seconds=0.02, max_queued=3)
     batch = [message(offset=i) for i in range(11)]
     letters.add(TP, batch, [Rejected(i, Reason.NOT_JSON, "") for i in range(11)])
     await letters.settle()

@@ -1,36 +1,33 @@
-"""Fetches reach the edge one at a time, and none of an earlier assignment."""
+"""Fetches reach the processor one at a time, and none of an earlier assignment."""
 
 from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 
 from stream.kafka.runtime.fetch_loop import FetchLoop
+from tests.stream.kafka.fakes import EndError, make_context
 
 INPUT, CHANGES = TopicPartition("in", 0), TopicPartition("changes", 0)
-RECOVERY: Any = "recovery"
+RECOVERY: Any = SimpleNamespace(in_recovery=False)
 
 
-class EndError(Exception):
-    """The process ended."""
-
-
-class Session:
-    """Writes down what it is given; holds a fetch while `gate` is closed."""
+class Parts:
+    """Loader and processor; hold a fetch while `gate` is closed."""
 
     def __init__(self) -> None:
-        self.sources = {"changes": "in"}
-        self.config = SimpleNamespace(shutdown_timeout_seconds=5.0)
         self.given: list[Any] = []
         self.went_on: list[bool] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.generation, self.is_open = 4, True
+        self.lock = asyncio.Lock()
 
-    async def load_changelog(self, recovery: Any, tp: Any, records: Any) -> None:
+    async def load(self, recovery: Any, tp: Any, records: Any) -> None:
         self.given.append(("changelog", recovery, tp, records))
 
     async def process(self, fetch: Any, going_on: Any) -> None:
@@ -38,98 +35,93 @@ class Session:
         self.given.append(("inputs", fetch))
         self.went_on.append(going_on())
 
-    def follow_recovery(self, recovery: Any, active: Any) -> None:
+    def processed(self, tps: Any) -> None:
+        assert self.given[-1] == ("inputs", tps)
+
+    def follow(self, recovery: Any, active: Any) -> None:
         self.given.append(("recovery", recovery, active))
 
-    async def release(self, reason: str) -> None:
-        self.given.append(("let go", reason))
-
-    def fatal(self, sentence: str) -> NoReturn:
-        raise EndError(sentence)
-
-
-class App:
-    generation, open = 4, True
-
-
-def flow_of(edge: Session, app: App) -> FetchLoop:
-    return FetchLoop(edge, lambda: app.generation, lambda: app.open)  # type: ignore[arg-type]
+    def loop(self, **more: Any) -> FetchLoop:
+        parts: Any = self
+        return FetchLoop(make_context(**more), parts, self.lock, parts, parts, self.processed)
 
 
 async def test_inputs_are_processed_together_and_changelogs_one_by_one() -> None:
-    edge, app = Session(), App()
+    parts = Parts()
     more = TopicPartition("in", 1)
-    await flow_of(edge, app).take(RECOVERY, {INPUT: [1], CHANGES: [2], more: [3]}, [INPUT], 4)
-    assert edge.given == [
+    await parts.loop().take(RECOVERY, {INPUT: [1], CHANGES: [2], more: [3]}, [INPUT], 4)
+    assert parts.given == [
         ("changelog", RECOVERY, CHANGES, [2]),
         ("inputs", {INPUT: [1], more: [3]}),
         ("recovery", RECOVERY, [INPUT]),
     ]
-    assert edge.went_on == [True]
+    assert parts.went_on == [True]
 
 
 async def test_without_inputs_nothing_is_processed() -> None:
-    edge = Session()
-    await flow_of(edge, App()).take(RECOVERY, {CHANGES: [2]}, [], 4)
-    assert [what for what, *_ in edge.given] == ["changelog", "recovery"]
+    parts = Parts()
+    await parts.loop().take(RECOVERY, {CHANGES: [2]}, [], 4)
+    assert [what for what, *_ in parts.given] == ["changelog", "recovery"]
 
 
 async def test_a_fetch_of_an_earlier_assignment_is_dropped() -> None:
-    edge = Session()
-    await flow_of(edge, App()).take(RECOVERY, {INPUT: [1], CHANGES: [2]}, [], 3)
-    assert edge.given == []
+    parts = Parts()
+    await parts.loop().take(RECOVERY, {INPUT: [1], CHANGES: [2]}, [], 3)
+    assert parts.given == []
 
 
 @pytest.mark.parametrize(("generation", "opened"), [(5, True), (4, False)])
 async def test_a_fetch_in_hand_does_not_go_on_after_its_assignment(
     generation: int, opened: bool
 ) -> None:
-    edge, app = Session(), App()
-    edge.gate.clear()
-    taking = asyncio.ensure_future(flow_of(edge, app).take(RECOVERY, {INPUT: [1]}, [], 4))
+    parts = Parts()
+    parts.gate.clear()
+    taking = asyncio.ensure_future(parts.loop().take(RECOVERY, {INPUT: [1]}, [], 4))
     await asyncio.sleep(0)
-    app.generation, app.open = generation, opened
-    edge.gate.set()
+    parts.generation, parts.is_open = generation, opened
+    parts.gate.set()
     await taking
-    assert edge.went_on == [False]
-    assert (("recovery", RECOVERY, []) in edge.given) == opened
+    assert parts.went_on == [False]
+    assert (("recovery", RECOVERY, []) in parts.given) == opened
 
 
-async def test_partitions_are_let_go_between_two_fetches() -> None:
-    edge, app = Session(), App()
-    edge.gate.clear()
-    flow = flow_of(edge, app)
-    taking = asyncio.ensure_future(flow.take(RECOVERY, {INPUT: [1]}, [], 4))
+async def test_partitions_are_given_back_between_two_fetches() -> None:
+    parts = Parts()
+    parts.gate.clear()
+    loop = parts.loop()
+    taking = asyncio.ensure_future(loop.take(RECOVERY, {INPUT: [1]}, [], 4))
     await asyncio.sleep(0)
-    letting_go = asyncio.ensure_future(flow.release("revoke"))
+    finishing = asyncio.ensure_future(loop.finish("revoke"))
     for _ in range(5):
         await asyncio.sleep(0)
-    assert edge.given == []
-    edge.gate.set()
-    await asyncio.gather(taking, letting_go)
-    assert edge.given[-1] == ("let go", "revoke")
+    assert not finishing.done()
+    parts.gate.set()
+    await asyncio.gather(taking, finishing)
+    assert parts.given
 
 
-async def test_a_fetch_that_does_not_end_ends_the_process() -> None:
-    edge = Session()
-    edge.gate.clear()
-    edge.config.shutdown_timeout_seconds = 0.05
-    flow = flow_of(edge, App())
-    taking = asyncio.ensure_future(flow.take(RECOVERY, {INPUT: [1]}, [], 4))
+async def test_a_fetch_that_does_not_end_ends_the_process(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    parts = Parts()
+    parts.gate.clear()
+    loop = parts.loop(shutdown_timeout_seconds=0.05)
+    taking = asyncio.ensure_future(loop.take(RECOVERY, {INPUT: [1]}, [], 4))
     await asyncio.sleep(0)
-    with pytest.raises(EndError, match=r"The records in hand \(stop\) took longer than 0\.05 s"):
-        await flow.release("stop")
-    assert edge.given == []
+    with pytest.raises(EndError):
+        await loop.finish("stop")
+    assert "The records in hand (stop) took longer than 0.05 s" in caplog.text
+    assert parts.given == []
     taking.cancel()
 
 
 async def test_between_two_fetches_none_is_taken() -> None:
-    edge = Session()
-    flow = flow_of(edge, App())
-    async with flow.between():
-        taking = asyncio.ensure_future(flow.take(RECOVERY, {INPUT: [1]}, [], 4))
+    parts = Parts()
+    loop = parts.loop()
+    async with parts.lock:
+        taking = asyncio.ensure_future(loop.take(RECOVERY, {INPUT: [1]}, [], 4))
         for _ in range(5):
             await asyncio.sleep(0)
-        assert edge.given == []
+        assert parts.given == []
     await taking
-    assert edge.given
+    assert parts.given

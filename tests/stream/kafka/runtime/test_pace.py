@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.kafka.runtime.pace import GATHER_SECONDS, MANY, Pace
+from stream.kafka.runtime.fetch_loop import GATHER_SECONDS, MANY, Pace
 
 
 class Hand:

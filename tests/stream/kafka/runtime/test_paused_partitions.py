@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 from stream.kafka.protocol.outbox import Outbox
-from stream.kafka.protocol.ports import TP, Silent
 from stream.kafka.protocol.positions import Positions
 from stream.kafka.runtime.paused_partitions import PausedPartitions
 from stream.kafka.runtime.processor import Processor
+from stream.observer import Observer
 from stream.records import Decoded, Message
+from stream.types import TP
 from tests.broker.counting import CountingCodec, CountingEngine, value_of
-from tests.stream.kafka.fakes import FakeClock, FakeSink
+from tests.stream.kafka.fakes import FakeSink, make_context
 
 A, B = ("in", 0), ("in", 1)
 
@@ -58,32 +58,30 @@ class Registry(CountingCodec):
         return ""
 
 
-class Consumer:
+class Fetching:
     """Says what it was told, in order."""
 
-    def __init__(self) -> None:
-        self.told: list[Any] = []
-        self.flow = self
+    generation, is_open = 1, True
 
-    def pause_partitions(self, tps: set[TP]) -> None:
+    def __init__(self, lock: asyncio.Lock) -> None:
+        self.told: list[Any] = []
+        self.lock = lock
+
+    def pause(self, tps: Iterable[TP]) -> None:
         self.told.append(("pause", sorted(tps)))
 
-    def resume_partitions(self, tps: set[TP]) -> None:
+    def resume(self, tps: Iterable[TP]) -> None:
         self.told.append(("resume", sorted(tps)))
 
     async def quiet(self) -> None:
         self.told.append("quiet")
 
-    async def seek_wait(self, positions: Mapping[TP, int]) -> None:
+    async def seek(self, positions: Mapping[TP, int]) -> None:
+        assert self.lock.locked()
         self.told.append(("seek", dict(positions)))
 
-    @asynccontextmanager
-    async def between(self) -> AsyncIterator[None]:
-        self.told.append("locked")
-        yield
 
-
-class Said(Silent):
+class Said(Observer):
     def __init__(self) -> None:
         self.phases: list[tuple[str, str]] = []
 
@@ -93,31 +91,30 @@ class Said(Silent):
 
 class Rig:
     def __init__(self) -> None:
-        self.codec, self.consumer, self.said = Registry(), Consumer(), Said()
-        self.engine, self.ledger = CountingEngine(), Positions()
+        lock = asyncio.Lock()
+        self.codec, self.fetching, self.said = Registry(), Fetching(lock), Said()
+        self.engine, self.positions = CountingEngine(), Positions()
         for tp in (A, B):
             self.engine.attach(tp)
-            self.ledger.start(tp, 0, -1)
+            self.positions.start(tp, 0, -1)
+        context = make_context(self.said)
+        context.lifecycle.run(2)
         self.waiting = PausedPartitions(
-            self.ledger, self.said, lambda: self.consumer, lambda: self.codec, (0.0,)
+            context, self.positions, self.fetching, lock, self.codec, (0.0,)
         )
         self.processor = Processor(
-            codec=self.codec,
-            engine=self.engine,  # type: ignore[arg-type]
-            ledger=self.ledger,
-            outbox=Outbox(FakeSink([])),
-            dead_letters=None,
-            topics=lambda kind, topic: f"{topic}.{kind}s",
-            source="/ember-stream/g",
-            observer=self.said,
-            clock=FakeClock(),
+            context,
+            self.engine,  # type: ignore[arg-type]
+            self.codec,
+            self.positions,
+            Outbox(FakeSink([])),
+            paused=self.waiting,
             slice_messages=7,
-            waiting=self.waiting,
         )
 
     async def take(self, **fetch: list[Any]) -> tuple[int, int]:
         await self.processor.process({{"a": A, "b": B}[name]: fetch[name] for name in fetch})
-        return self.ledger.position(A), self.ledger.position(B)
+        return self.positions.position(A), self.positions.position(B)
 
     async def until_asked(self, done: Any) -> None:
         task = asyncio.ensure_future(self.waiting.forever(lambda: False))
@@ -141,20 +138,20 @@ async def test_only_what_needs_the_answer_waits_and_is_read_again_from_there() -
     rig.codec.down = True
     mixed = records(1, 11, 13) + records(2, 24, 5) + records(1, 29, 3)
     assert await rig.take(a=mixed, b=records(1, 0, 17)) == (24, 17)
-    assert (A in rig.waiting, B in rig.waiting) == (True, False)
-    assert rig.consumer.told == [("pause", [A])]
+    assert (rig.positions.is_paused(A), rig.positions.is_paused(B)) == (True, False)
+    assert rig.fetching.told == [("pause", [A])]
     # What a fetch on its way still brings of it comes again.
     assert await rig.take(a=records(1, 32, 2), b=records(1, 17, 2)) == (24, 19)
     assert rig.said.phases[-1][0] == "waiting"
     await rig.until_asked(lambda: ("waiting", "in-0: away") in rig.said.phases)
-    assert A in rig.waiting
+    assert rig.positions.is_paused(A)
     rig.codec.down = False
     await rig.until_asked(lambda: rig.said.phases[-1][0] == "running")
-    assert rig.consumer.told[-5:] == [
-        *(("pause", [A]), "quiet", "locked"),  # nothing on its way is from behind the position
+    assert rig.fetching.told[-4:] == [
+        *(("pause", [A]), "quiet"),  # nothing on its way is from behind the position
         *(("seek", {A: 24}), ("resume", [A])),
     ]
-    assert A not in rig.waiting
+    assert not rig.positions.is_paused(A)
     assert await rig.take(a=mixed[13:]) == (32, 19)
     assert rig.codec.asked == [[1], [2], [2]]
 
@@ -164,13 +161,12 @@ async def test_a_partition_given_away_waits_no_more() -> None:
     rig = Rig()
     rig.codec.down = True
     assert await rig.take(a=records(2, 0, 5)) == (0, 0)
-    rig.waiting.forget()
-    rig.ledger.drop(A)
-    rig.ledger.start(A, 0, -1)
+    rig.positions.drop(A)
+    rig.positions.start(A, 0, -1)
     rig.codec.down, rig.codec.there = False, {2}
     rig.codec.awaited.clear()
     assert await rig.take(a=records(2, 0, 5)) == (5, 0)
-    assert ("resume", [A]) not in rig.consumer.told
+    assert ("resume", [A]) not in rig.fetching.told
 
 
 async def test_the_event_loop_turns_while_it_asks() -> None:

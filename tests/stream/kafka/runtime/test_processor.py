@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from stream.kafka.protocol.outbox import Outbox
-from stream.kafka.protocol.ports import Silent
 from stream.kafka.protocol.positions import Positions
 from stream.kafka.runtime.processor import Processor
 from tests.broker.counting import CountingCodec, CountingEngine, value_of
-from tests.stream.kafka.fakes import FakeClock, FakeSink
+from tests.stream.kafka.fakes import FakeSink, make_context
 
 TP = ("in", 0)
 
@@ -35,27 +34,23 @@ class Rig:
     def __init__(self, slice_messages: int, **more: Any) -> None:
         self.engine = CountingEngine()
         self.engine.attach(TP)
-        self.ledger = Positions()
-        self.ledger.start(TP, 0, -1)
+        self.positions = Positions()
+        self.positions.start(TP, 0, -1)
         self.journal: list[Any] = []
         self.outbox = Outbox(FakeSink(self.journal))
+        context = make_context(**more)
         self.processor = Processor(
-            codec=CountingCodec(),
-            engine=self.engine,  # type: ignore[arg-type]
-            ledger=self.ledger,
-            outbox=self.outbox,
-            dead_letters=None,
-            topics=lambda kind, topic: f"{topic}.{kind}s",
-            source="/ember-stream/g",
-            observer=Silent(),
-            clock=FakeClock(),
+            context,
+            self.engine,  # type: ignore[arg-type]
+            CountingCodec(),
+            self.positions,
+            self.outbox,
             slice_messages=slice_messages,
-            **more,
         )
 
     def outcome(self) -> Any:
         sent = [value for what, value in self.journal if what == "event sent"]
-        return self.engine.take_dirty(TP), sent, self.ledger.position(TP)
+        return self.engine.take_dirty(TP), sent, self.positions.position(TP)
 
 
 async def whole() -> Any:
@@ -95,7 +90,7 @@ async def test_it_stops_between_slices_when_told() -> None:
     rig = Rig(16)
     answers = iter([True, True, False])
     await rig.processor.process({TP: records(1009)}, lambda: next(answers))
-    assert rig.ledger.position(TP) == 32
+    assert rig.positions.position(TP) == 32
     await rig.processor.process({TP: records(977, 32)})
     assert rig.outcome() == await whole()
 
@@ -103,7 +98,7 @@ async def test_it_stops_between_slices_when_told() -> None:
 async def test_a_partition_not_owned_is_left_alone() -> None:
     rig = Rig(16)
     await rig.processor.process({("in", 1): records(17)})
-    assert rig.ledger.position(TP) == 0
+    assert rig.positions.position(TP) == 0
 
 
 async def test_events_carry_cloudevents_headers_and_their_source() -> None:
@@ -152,13 +147,17 @@ def rig_of(slice_messages: int, *tps: Any, **more: Any) -> Rig:
     rig = Rig(slice_messages, **more)
     for tp in tps:
         rig.engine.attach(tp)
-        rig.ledger.start(tp, 0, -1)
+        rig.positions.start(tp, 0, -1)
     return rig
 
 
 def told(rig: Rig, tp: Any) -> Any:
     """What a partition has come to."""
-    return rig.engine.take_dirty(tp), rig.ledger.position(tp), [e.message for e in _sent(rig, tp)]
+    return (
+        rig.engine.take_dirty(tp),
+        rig.positions.position(tp),
+        [e.message for e in _sent(rig, tp)],
+    )
 
 
 def _sent(rig: Rig, tp: Any) -> Any:
@@ -198,12 +197,12 @@ async def test_a_partition_given_away_between_slices_is_left_alone() -> None:
         nonlocal answers
         answers += 1
         if answers == 2:
-            rig.ledger.drop(TP)
+            rig.positions.drop(TP)
         return True
 
     await rig.processor.process({TP: records(1009), OTHER: records(50)}, going_on)
     assert rig.engine.slabs[TP].meta.absorbed == 299
-    assert rig.ledger.position(OTHER) == 50
+    assert rig.positions.position(OTHER) == 50
 
 
 async def test_dead_letters_name_the_partition_they_came_from() -> None:

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 from stream.kafka.protocol.outbox import Outbox
-from stream.kafka.protocol.ports import Silent
 from stream.kafka.protocol.positions import Positions
 from stream.kafka.runtime.processor import Processor
 from stream.kafka.runtime.trace_headers import trace_headers
 from stream.records import Decoded, Event
-from tests.stream.kafka.fakes import FakeClock
+from tests.stream.kafka.fakes import make_context
 
 TP = ("in", 0)
 PARENT = b"00-" + b"a1" * 16 + b"-" + b"b2" * 8 + b"-01"
@@ -72,19 +71,12 @@ async def test_the_event_is_sent_with_it() -> None:
     result = SimpleNamespace(
         events=[event(b"a", 5), event(b"b", 6)], sources=[0, 1], rejected=[], late=[], counts={}
     )
-    ledger = Positions()
-    ledger.start(TP, 0, -1)
-    processor = Processor(
-        codec=SimpleNamespace(decode=lambda _: batch),  # type: ignore[arg-type]
-        engine=SimpleNamespace(step_all=lambda *_: result, room=lambda: 1_000),  # type: ignore[arg-type]
-        ledger=ledger,
-        outbox=Outbox(Sink()),  # type: ignore[arg-type]
-        dead_letters=None,
-        topics=lambda kind, topic: f"{topic}.{kind}",
-        source="/s",
-        observer=Silent(),
-        clock=FakeClock(),
-    )
+    positions = Positions()
+    positions.start(TP, 0, -1)
+    engine: Any = SimpleNamespace(step_all=lambda *_: result, room=lambda: 1_000)
+    codec: Any = SimpleNamespace(decode=lambda _: batch)
+    sink: Any = Sink()
+    processor = Processor(make_context(), engine, codec, positions, Outbox(sink))
     await processor.process({TP: [message(0, traceparent=PARENT), message(1)]})
     first, second = (dict(outgoing.headers) for outgoing in sent)
     assert first["traceparent"] == PARENT

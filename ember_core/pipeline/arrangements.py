@@ -1,0 +1,82 @@
+"""Arrangements of stages: the order in which a row meets them.
+
+A pipeline is a list of stages, and an arrangement makes that list. State, training and the bundle
+ask the stages; no other code knows them by name.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .arrival import Arrival
+from .clock import Clock
+from .config import PipelineConfig
+from .gaps import GapFiller
+from .liquid import LiquidNetwork
+from .motor import MotorNeuron
+from .normaliser import Normaliser
+from .rbm_score import RBMScore
+from .scaler import FeatureScaler
+from .stage import Stage
+from .tail import Tail
+from .visible_units import VisibleUnits
+from .windows import ExponentialWindows, RowWindows
+
+ROW_ORDER: Final = (
+    "arrival",
+    "gaps",
+    "normaliser",
+    "windows",
+    "scaler",
+    "liquid",
+    "tail",
+    "motor",
+)
+"""Stages with state, in the order of their fields in a row.
+
+Rows in changelogs have this order, so it must not follow a change of the chain.
+"""
+
+
+def service_stages(config: PipelineConfig) -> dict[str, Stage]:
+    """Return the service's chain: the RBM scores the features and the liquid network's residuals.
+
+    Args:
+        config: Shape of the pipeline.
+
+    Returns:
+        Stages by name, in the order a row meets them.
+    """
+    c = len(config.channels)
+    windows: ExponentialWindows | RowWindows
+    if config.windows == "exponential":
+        windows = ExponentialWindows(c, config.half_lives, levels=config.levels)
+    else:
+        windows = RowWindows(
+            c, config.window_size, config.strides, mode=config.windows, levels=config.levels
+        )
+    clock = Clock(config.periods_seconds, config.harmonics)
+    liquid = LiquidNetwork(
+        c,
+        clock.n_features,
+        config.hidden,
+        config.horizons,
+        residuals=config.residuals,
+        tau_max=config.tau_max,
+        seed=config.seed,
+    )
+    n_features = windows.n_features + c * len(config.residuals)
+    n_clock = clock.n_features if config.clock_visible else 0
+    return {
+        "arrival": Arrival(),
+        "normaliser": Normaliser(c),
+        "gaps": GapFiller(c),
+        "windows": windows,
+        "clock": clock,
+        "liquid": liquid,
+        "scaler": FeatureScaler(n_features),
+        "visible": VisibleUnits(n_features, n_clock, config.whiten),
+        "rbm_score": RBMScore(),
+        "tail": Tail(),
+        "motor": MotorNeuron(),
+    }

@@ -1,0 +1,88 @@
+"""Tails and alarm thresholds of a fleet, by the scores of its training rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ember_core.pipeline.motor import Calibration, calibrate, leaky
+from ember_core.pipeline.pipeline import Pipeline
+from ember_core.pipeline.stage import Role, State, names_with
+from ember_core.pipeline.tail import fit_tail
+
+from .scales import DAY
+from .series import Rows, tiles
+
+POOLED_EXCESSES = 20.0  # weight of the fleet's mean excess beside a key's own excesses
+# Half-life of the tail, and the alarm that keeps it still: periods of the data, which hold where
+# times are mere record numbers; rows where there is no period; and a longest time in seconds.
+HALF_LIFE = (7.0, 10_080, 7 * DAY)
+FREEZE = (0.5, 720, DAY)
+
+
+def span_rows(
+    cycles: float, usual: int, most_seconds: float, periods: tuple[float, ...], interval: float
+) -> int:
+    """Return the rows of a span: some cycles of the longest period, or as many as usual.
+
+    Args:
+        cycles: Length of the span in cycles, where the data has a period.
+        usual: Length in rows, where it has none.
+        most_seconds: Longest time.
+        periods: Periods of the data, in seconds.
+        interval: Usual interval between rows, in seconds.
+    """
+    interval = max(interval, 1e-6)
+    rows = cycles * max(periods) / interval if periods else usual
+    return max(1, int(min(rows, most_seconds / interval)))
+
+
+def fit_tails(state: State, owner: Any, logs: Any) -> None:
+    """Fit every key's tail; its mean excess leans on the fleet's where it has few rows.
+
+    Args:
+        state: First states of the keys, written to.
+        owner: Key of each row, `(R,)`.
+        logs: Log score of each row, `(R,)`.
+    """
+    keys = len(state["known"])
+    for k in range(keys):
+        key_logs = logs[owner == k]
+        for name, value in fit_tail(key_logs if key_logs.size else logs).items():
+            state[name][k] = value
+    # A key's few excesses come in a handful of episodes: large ones of its own would mask
+    # themselves, so the fleet's mean counts as some excesses beside them.
+    excesses = 0.02 * np.bincount(owner, minlength=keys)
+    common = float(np.mean(state["tail_excess"]))
+    pooled = excesses * state["tail_excess"] + POOLED_EXCESSES * common
+    state["tail_excess"][...] = pooled / (excesses + POOLED_EXCESSES)
+
+
+def calibrate_evidence(
+    pipeline: Pipeline, first: State, rows: Rows, evidence_rows: float
+) -> Calibration:
+    """Fit height and rate of evidence on consecutive rows, as the stream has them.
+
+    Args:
+        pipeline: The pipeline, its tail fitted.
+        first: First states of the keys.
+        rows: Consecutive rows of some keys.
+        evidence_rows: Time constant of the evidence, in rows.
+    """
+    logs = _log_scores(pipeline, rows, first)
+    learned = names_with(Role.LEARNED, pipeline.tail.state_fields())
+    traces = []
+    for k in np.unique(rows.owner):
+        tail = {name: first[name][k : k + 1] for name in learned}
+        severity = pipeline.tail.severity(tail, logs[rows.owner == k])
+        traces.append(leaky(severity, evidence_rows))
+    return calibrate(traces, float(np.median(first["interval"])))
+
+
+def _log_scores(pipeline: Pipeline, rows: Rows, state: State) -> Any:
+    """Return the log scores of rows under a state's feature scales."""
+    visible = rows.visible(pipeline, state)
+    return np.concatenate(
+        [pipeline.tail.log_score(pipeline.score(part)) for part in tiles(visible)]
+    )

@@ -1,0 +1,90 @@
+"""Columns of rows on their way through a pipeline, and the decision at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ember_core import ops
+
+from .config import PipelineConfig
+from .packing import PackedRows
+
+
+@dataclass
+class Observation:
+    """Rows under observation: each stage adds its columns, arrays of `R` rows.
+
+    Attributes:
+        packed: Key of each row; one row per key where `packed.once`.
+        config: Thresholds that need no training, as they are now.
+        time_us: Event times, shape `(R,)`, int64.
+        state: State of the keys after their rows, `(K, ...)`.
+        rows: Rows that the key had absorbed before, shape `(R,)`, int64.
+        first: True for a key's first row.
+        warming: True while a key unknown to the bundle learns its scales.
+        elapsed: Time since the key's row before, in usual intervals, float32.
+        interval: The key's usual interval after the row, in seconds, float64.
+        scored: True where the key is warm enough to be scored.
+        may_fire: True where it may alarm.
+        learning: Weight with which the tail learns this row during warm-up, float32.
+        z: Normalised rows, shape `(R, C)`; missing channels carried forward or at their mean.
+        clock: Clock features, shape `(R, n_clock)`.
+        due: Forecasts that the liquid network made for the row, one of each horizon, shape
+            `(R, P, C)`, same scale as `z`.
+        basis: Input of the liquid read-out, for fitting.
+        raw: Unscaled features, shape `(R, D)`, for fitting.
+        visible: The RBM's visible units, shape `(R, V)`, float32.
+        alarming: True where the key's episode was open before the row, for the tail.
+    """
+
+    packed: PackedRows
+    config: PipelineConfig | None = None
+    time_us: Any = field(default=None, repr=False)
+    state: dict[str, Any] = field(default_factory=dict)
+    rows: Any = None
+    first: Any = None
+    warming: Any = None
+    elapsed: Any = None
+    interval: Any = None
+    scored: Any = None
+    may_fire: Any = None
+    learning: Any = None
+    z: Any = None
+    clock: Any = None
+    due: Any = field(default=None, repr=False)
+    basis: Any = field(default=None, repr=False)
+    raw: Any = field(default=None, repr=False)
+    visible: Any = None
+    alarming: Any = None
+
+    @property
+    def expected(self) -> Any:
+        """Forecast of the first horizon for the row, shape `(R, C)`."""
+        return self.due[:, 0]
+
+
+@dataclass
+class Decision:
+    """Decision on scored rows, arrays of shape `(R,)`.
+
+    Attributes:
+        state: Fields of tail and motor neuron after the rows.
+        severity: `-log10` of each row's tail probability, 0 to 12.
+        evidence: Leaky integral of severity.
+        firing: True while an episode is open after the row.
+        fires: True where an episode begins.
+        resolves: True where an episode ends.
+    """
+
+    state: dict[str, Any]
+    severity: Any
+    evidence: Any
+    firing: Any
+    fires: Any
+    resolves: Any
+
+    @property
+    def probability(self) -> Any:
+        """Tail probability of each row for its key, float64."""
+        return 10.0 ** (-ops.astype(self.severity, "float64"))

@@ -1,0 +1,94 @@
+"""Scenario of the demo: a fleet's history, its live rows with faults, and the baseline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .baseline import LargestZ
+from .evaluation import GRACE_ROWS, Alarm, Evaluation, evaluate
+from .faults import Fault, Injector, plan_faults
+from .fleet import Fleet
+
+DIGITS = 4  # decimals of the values sent; the model is trained on the same rounded values
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of the whole fleet: times (n,), values (n, K, C), mask of the records sent (n, K)."""
+
+    time_us: NDArray[np.int64]
+    values: NDArray[np.float64]
+    sent: NDArray[np.bool_]
+
+
+class Scenario:
+    """Fleet, faults and baseline of one seed.
+
+    Args:
+        seed: Seed of fleet and faults.
+        keys: Number of machines.
+        history_rows: Rows of each machine before the live part.
+        live_rows: Rows of each machine in the live part.
+        faults_per_kind: Number of faults of every kind.
+        interval_seconds: Event time between two rows.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        keys: int = 240,
+        history_rows: int = 1500,
+        live_rows: int = 700,
+        faults_per_kind: int = 3,
+        interval_seconds: float = 10.0,
+    ) -> None:
+        self.fleet = Fleet(seed, keys, interval_seconds)
+        self.first_row, self.live_rows = history_rows, live_rows
+        self.faults: list[Fault] = plan_faults(
+            seed, self.fleet.names, history_rows, live_rows, faults_per_kind
+        )
+        times, values = self.fleet.history(history_rows)
+        self.history_us, self.history = times, np.round(values, DIGITS)
+        mean, deviation = self.history.mean(axis=0), self.history.std(axis=0)
+        self._injector = Injector(self.fleet, self.faults, deviation)
+        self._baseline = LargestZ(self.fleet.names, mean, deviation)
+
+    @property
+    def played(self) -> int:
+        """Number of live rows so far."""
+        return self.fleet.row - self.first_row
+
+    @property
+    def over(self) -> bool:
+        """True after the last live row."""
+        return self.played >= self.live_rows
+
+    @property
+    def injecting(self) -> bool:
+        """True after the first faulty row."""
+        return self.fleet.row > self.faults[0].onset
+
+    def play(self, rows: int) -> Rows:
+        """Return the next live rows; fewer at the end."""
+        first = self.fleet.row
+        times, healthy = self.fleet.history(min(rows, self.live_rows - self.played))
+        values, sent = self._injector.apply(first, healthy)
+        values = np.round(values, DIGITS)
+        self._baseline.feed(first, values, sent)
+        return Rows(times, values, sent)
+
+    def completed_faults(self, row: int) -> list[Fault]:
+        """Return the faults whose window ends before `row`; the others cannot be evaluated yet."""
+        return [f for f in self.faults if f.end - 1 + GRACE_ROWS < row]
+
+    def evaluate(self, alarms: list[Alarm]) -> Evaluation:
+        """Evaluate the worker's alarms; those within an unfinished fault's window are not false."""
+        return evaluate(self.faults, alarms, self.fleet.interval_us, self.fleet.names)
+
+    def evaluate_baseline(self, false_triggers: int) -> tuple[Evaluation, float]:
+        """Evaluate the baseline on the same rows, with as many false triggers."""
+        return self._baseline.evaluate(self.faults, self.fleet.interval_us, false_triggers)

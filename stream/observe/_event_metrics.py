@@ -1,0 +1,93 @@
+"""Metrics of events and dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from stream.records import Event
+
+from ._metric_set import MetricSet
+
+_EPISODE_BUCKETS = (10.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0)
+_MOST_CHANNELS = 50
+_OTHER_CHANNEL = "other"
+_TRIGGERS = (
+    *(("firing", "evidence"), ("resolved", "evidence")),
+    *(("firing", "stale"), ("resolved", "stale")),
+    *(("firing", "returned"), ("resolved", "returned")),
+)
+_DEAD_LETTER_OUTCOMES = ("written", "cut", "coordinates", "dropped", "failed")
+
+
+class _Channel(msgspec.Struct):
+    """A channel of an event; the first one has the largest share."""
+
+    name: str = ""
+
+
+class _Body(msgspec.Struct):
+    """Fields of an event body that metrics read."""
+
+    status: str = ""
+    reason: str = ""
+    startsAt: datetime | None = None  # noqa: N815  # the name in the JSON
+    endsAt: datetime | None = None  # noqa: N815
+    top_channels: list[_Channel] = []  # msgspec copies defaults
+
+
+_body_decoder = msgspec.json.Decoder(_Body)
+
+
+class EventMetrics(MetricSet):
+    """Metrics of the events and dead letters that a worker writes."""
+
+    def _define_events(self, channels: Sequence[str]) -> None:
+        """Create the metrics, and show known label values before anything has happened.
+
+        Args:
+            channels: The model's channels. A label needs a bound: those after the first 50 are
+                counted as `other`.
+        """
+        self._triggers = self._counter("ember_triggers", "Trigger events.", "status", "reason")
+        self._dead_letters = self._counter(
+            "ember_dead_letters", "Dead letters, by outcome.", "outcome"
+        )
+        self._top_channels = self._counter(
+            "ember_top_channels",
+            "Anomalies and firing triggers, by the channel with the largest share.",
+            "kind",
+            "channel",
+        )
+        self._episodes = self._histogram(
+            "ember_episode_duration_seconds",
+            "Event time from firing to resolved.",
+            _EPISODE_BUCKETS,
+        )
+        self._channels = frozenset(channels[:_MOST_CHANNELS])
+        for status, reason in _TRIGGERS:
+            self._triggers.labels(status, reason)
+        for outcome in _DEAD_LETTER_OUTCOMES:
+            self._dead_letters.labels(outcome)
+        for kind in ("anomaly", "trigger"):
+            for channel in (*sorted(self._channels), _OTHER_CHANNEL):
+                self._top_channels.labels(kind, channel)
+
+    def emitted(self, events: Sequence[Event]) -> None:
+        """Count events that were sent. The number of anomalies is counted by `scored`."""
+        for event in events:
+            body = _body_decoder.decode(event.body)
+            if event.kind == "trigger":
+                self._triggers.labels(body.status, body.reason).inc()
+            if body.status == "firing" and body.top_channels:
+                name = body.top_channels[0].name
+                channel = name if name in self._channels else _OTHER_CHANNEL
+                self._top_channels.labels(event.kind, channel).inc()
+            elif body.status == "resolved" and body.startsAt and body.endsAt:
+                self._episodes.observe((body.endsAt - body.startsAt).total_seconds())
+
+    def dead_letters(self, outcome: str, count: int) -> None:
+        """Count dead letters: written, cut, reduced to coordinates, dropped or failed."""
+        self._dead_letters.labels(outcome).inc(count)

@@ -1,0 +1,98 @@
+"""Metrics of the keyed state: keys, bytes, evictions and recovery."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ._metric_set import MetricSet
+
+_EVICTIONS = ("memory", "disk", "ttl")
+_RESTORED = ("accepted", "stale", "damaged")
+
+
+class StateMetrics(MetricSet):
+    """Metrics of the state that a worker holds."""
+
+    def _define_state(self) -> None:
+        """Create the metrics, and show known label values before anything has happened."""
+        self._keys = self._gauge("ember_active_keys", "Stream keys in memory.")
+        self._alarmed = self._gauge(
+            "ember_alarmed_keys", "Keys in memory that are firing or stale, by reason.", "reason"
+        )
+        self._state_bytes = self._gauge("ember_state_bytes", "Bytes of the keys' rows in memory.")
+        self._disk_bytes = self._gauge(
+            "ember_state_disk_bytes",
+            "Bytes of evicted rows on disk, limited by state.max_disk_bytes.",
+        )
+        self._max_keys = self._gauge("ember_state_max_keys", "Most keys in memory: state.max_keys.")
+        self._in_flight = self._gauge("ember_events_in_flight", "Events not yet acknowledged.")
+        self._evictions = self._counter(
+            "ember_state_evictions",
+            "Keys evicted: from memory to disk, forgotten on disk, or forgotten by ttl.",
+            "reason",
+        )
+        self._returned = self._counter("ember_state_returned_keys", "Keys restored from disk.")
+        self._restored = self._counter(
+            "ember_restored_rows", "Changelog rows read at recovery, by result.", "result"
+        )
+        self._read_moves: Callable[[], tuple[int, int, int, int]] | None = None
+        self._moves = (0, 0, 0, 0)
+        for reason in _EVICTIONS:
+            self._evictions.labels(reason)
+        for result in _RESTORED:
+            self._restored.labels(result)
+        for reason in ("evidence", "stale"):
+            self._alarmed.labels(reason)
+
+    def restored(self, accepted: int, stale: int, damaged: int) -> None:
+        """Count changelog rows that were read back."""
+        for result, number in zip(_RESTORED, (accepted, stale, damaged), strict=True):
+            self._restored.labels(result).inc(number)
+
+    def watch(
+        self,
+        *,
+        keys: Callable[[], float],
+        firing: Callable[[], float],
+        stale: Callable[[], float],
+        state_bytes: Callable[[], float],
+        disk_bytes: Callable[[], float],
+        in_flight: Callable[[], float],
+        moved: Callable[[], tuple[int, int, int, int]],
+        max_keys: int,
+    ) -> None:
+        """Register the functions that are called at every scrape.
+
+        Args:
+            keys: Keys in memory.
+            firing: Keys in an episode.
+            stale: Keys that are silent.
+            state_bytes: Bytes of rows in memory.
+            disk_bytes: Bytes of rows on disk.
+            in_flight: Events not yet acknowledged.
+            moved: Totals of keys evicted to disk, restored from it, forgotten for lack of space,
+                and forgotten by ttl.
+            max_keys: Most keys in memory.
+        """
+        self._read_moves = moved
+        self._keys.set_function(keys)
+        self._alarmed.labels("evidence").set_function(firing)
+        self._alarmed.labels("stale").set_function(stale)
+        self._state_bytes.set_function(state_bytes)
+        self._disk_bytes.set_function(disk_bytes)
+        self._in_flight.set_function(in_flight)
+        self._max_keys.set(max_keys)
+
+    def render(self) -> bytes:
+        """Render the metrics in Prometheus' text format."""
+        if self._read_moves is not None:
+            # The engine keeps totals; a counter of prometheus_client takes increments only.
+            previous, self._moves = self._moves, self._read_moves()
+            evicted, returned, forgotten, expired = np.subtract(self._moves, previous).tolist()
+            self._evictions.labels("memory").inc(evicted)
+            self._evictions.labels("disk").inc(forgotten)
+            self._evictions.labels("ttl").inc(expired)
+            self._returned.inc(returned)
+        return super().render()

@@ -1,0 +1,149 @@
+"""Sections of detection: `[model]`, `[alerts]` and `[output]`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from ._base import Section
+from ._durations import seconds_of
+
+_WEEK_SECONDS = 604_800.0
+_PERIOD_SECONDS = {
+    "minute": 60.0,
+    "hour": 3_600.0,
+    "day": 86_400.0,
+    "week": _WEEK_SECONDS,
+    "month": 2_629_746.0,
+    "year": 31_556_952.0,
+}
+
+
+def _bundle_path(value: Any) -> Any:
+    """Convert to a path, except an https address: a path would lose one of its slashes."""
+    if not isinstance(value, str) or value.startswith("https://"):
+        return value
+    if "://" in value:
+        raise ValueError("expected a folder or an https address")
+    return Path(value)
+
+
+BundlePath = Annotated[Path | str, BeforeValidator(_bundle_path)]
+
+
+class ModelSection(Section):
+    """Model bundle and warm-up of unknown keys."""
+
+    path: BundlePath = Field(
+        default=Path("model"),
+        description="Folder of the model bundle, or its https address. An address needs `sha256`; "
+        "the bundle is fetched once, into `state.directory`.",
+    )
+    sha256: str = Field(
+        default="",
+        pattern=r"^([0-9a-f]{64})?$",
+        description="Expected digest of the bundle, as `ember model show` prints it; empty: any.",
+    )
+    public_key: Path | None = Field(
+        default=None,
+        description="PEM file of the Ed25519 public key that verifies the bundle's signature "
+        "(`ember model sign`, extra `signatures`); unset: no signature is required.",
+    )
+    shadow: Path | None = Field(
+        default=None,
+        description="Folder of a candidate bundle that scores the same records without events; "
+        "`ember model shadow` compares it. Costs as much as the model itself.",
+    )
+    warmup_rows: int = Field(
+        default=500, ge=0, description="Rows before a key that is not in the bundle is scored."
+    )
+    alarm_warmup_rows: int = Field(
+        default=2_000, ge=0, description="Rows before a key that is not in the bundle may alarm."
+    )
+
+    @model_validator(mode="after")
+    def _an_address_needs_a_digest(self) -> Self:
+        if isinstance(self.path, str) and not self.sha256:
+            raise ValueError("An address in `path` also needs `sha256`")
+        return self
+
+
+class AlertsSection(Section):
+    """Thresholds and budget of alerts."""
+
+    anomaly_severity: float = Field(
+        default=3.0,
+        ge=0,
+        le=12,
+        description="Severity (-log10 of the probability) of an anomaly event.",
+    )
+    budget: str = Field(
+        default="1/week", description="False triggers accepted per key, for example `2/day`."
+    )
+    evidence_rows: float = Field(
+        default=0.5,
+        gt=0,
+        description="Time constant of the motor neuron's evidence, in rows. When set, it replaces "
+        "the model's own, for which the on-threshold was calibrated.",
+    )
+    refractory_rows: int | None = Field(
+        default=None,
+        ge=0,
+        description="Rows after an episode in which no new one fires; unset: as trained.",
+    )
+    max_alert_age: str = Field(
+        default="1h",
+        description="Events about older records, by Kafka's timestamp at the time of sending, "
+        "carry the header `ember.backlog`: to be kept, but not to page anybody (s, m, h, d).",
+    )
+
+    @field_validator("budget")
+    @classmethod
+    def _budget(cls, value: str) -> str:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*/\s*([a-z]+?)s?", value.strip())
+        if match is None or match[2] not in _PERIOD_SECONDS or float(match[1]) <= 0:
+            periods = ", ".join(_PERIOD_SECONDS)
+            raise ValueError(f"expected NUMBER/PERIOD above zero, with a period of {periods}")
+        return f"{match[1]}/{match[2]}"
+
+    @field_validator("max_alert_age")
+    @classmethod
+    def _age(cls, value: str) -> str:
+        if seconds_of(value) is None:
+            raise ValueError("expected a length of time, for example `1h` (s, m, h, d)")
+        return value
+
+    @property
+    def max_age_seconds(self) -> float:
+        """`max_alert_age`, in seconds."""
+        return seconds_of(self.max_alert_age) or 0.0
+
+    @property
+    def budget_per_week(self) -> float:
+        """False triggers accepted per key and week."""
+        number, _, period = self.budget.partition("/")
+        return float(number) * _WEEK_SECONDS / _PERIOD_SECONDS[period]
+
+
+class OutputSection(Section):
+    """Output topics. `<input>` stands for the input topic."""
+
+    anomalies: str = Field(
+        default="<input>.anomalies", min_length=1, description="Topic of anomalies."
+    )
+    triggers: str = Field(
+        default="<input>.triggers", min_length=1, description="Topic of triggers."
+    )
+    dead_letters: str = Field(
+        default="<input>.dead-letters", min_length=1, description="Topic of refused messages."
+    )
+
+    def topic(
+        self, kind: Literal["anomalies", "triggers", "dead_letters"], input_topic: str
+    ) -> str:
+        """Return the name of an output topic of an input topic."""
+        template: str = getattr(self, kind)
+        return template.replace("<input>", input_topic)

@@ -1,0 +1,154 @@
+"""Sections of the input: `[input]` and `[window]`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from ._base import Names, Section, Table
+from ._durations import seconds_of
+
+
+class InputSection(Section):
+    """Input topics, codec, and limits of messages."""
+
+    topics: Names = Field(
+        default=("telemetry",),
+        min_length=1,
+        description="Input topics; each is a stream of its own.",
+    )
+    start: str = Field(
+        default="-1h",
+        description="Start of a group without state. `earliest`: all records. `latest`: new "
+        "records only. `-24h` (s, m, h, d): this far back by Kafka's timestamps; the records that "
+        "are there already warm keys up and give no events.",
+    )
+    codec: Literal[
+        "json",
+        "influx",
+        "telegraf",
+        "collectd",
+        "prometheus",
+        "otlp",
+        "otlp_proto",
+        "otlp_json",
+        "avro",
+    ] = Field(default="json", description="Format of the values.")
+    key: str = Field(
+        default="",
+        description="Stream key where the Kafka key is null: fields joined by `+`, for example "
+        '`tags.host` or `labels["job"] + "/" + labels["instance"]`. Empty: Kafka key only.',
+    )
+    time: str = Field(
+        default="ts",
+        min_length=1,
+        description="Field of the event time (json and avro), a dotted path.",
+    )
+    time_unit: Literal["auto", "s", "ms", "us", "ns", "iso8601"] = Field(
+        default="auto",
+        description="Unit of the event time; auto: by magnitude, strings are ISO 8601.",
+    )
+    values: str = Field(
+        default="values",
+        min_length=1,
+        description="Object that holds the channels (json and avro). In a record without such an "
+        "object the channels stand beside the time.",
+    )
+    fields: Table = Field(
+        default={},
+        description="Field names of channels that are not named like their field: "
+        "`{ channel = field }`.",
+    )
+    max_message_bytes: int = Field(
+        default=1_048_576, ge=1, description="Longer values are refused (`too_large`)."
+    )
+    max_key_bytes: int = Field(default=512, ge=1, description="Longer stream keys are refused.")
+    future_seconds: float = Field(
+        default=3_600.0,
+        ge=0,
+        description="Event times that lie further ahead of the Kafka timestamp are refused.",
+    )
+    schema_registry_url: str = Field(default="", description="Schema registry of the avro codec.")
+    schema_registry_username: str = Field(default="", description="User of the schema registry.")
+    schema_registry_password: SecretStr = Field(
+        default=SecretStr(""), description="Password of the schema registry."
+    )
+    schema_registry_password_file: Path | None = Field(
+        default=None, description="File that holds the password of the schema registry."
+    )
+
+    def codec_options(self) -> dict[str, Any]:
+        """Return the arguments of `stream.codecs.make_codec`, except name and channels."""
+        names = ("key", "time", "time_unit", "values", "fields")
+        limits = ("max_message_bytes", "max_key_bytes")
+        registry = ("schema_registry_url", "schema_registry_username")
+        options = {name: getattr(self, name) for name in (*names, *limits, *registry)}
+        password = self.schema_registry_password.get_secret_value()
+        return {**options, "schema_registry_password": password}
+
+    @field_validator("start")
+    @classmethod
+    def _start(cls, value: str) -> str:
+        value = value.lower()
+        is_age = value.startswith("-") and seconds_of(value[1:]) is not None
+        if value not in ("earliest", "latest") and not is_age:
+            raise ValueError("expected earliest, latest, or how far back, for example `-24h`")
+        return value
+
+    @property
+    def begin(self) -> Literal["earliest", "latest"] | float:
+        """`start`, with an age in seconds in place of a duration."""
+        age_seconds = seconds_of(self.start.removeprefix("-"))
+        if age_seconds is not None:
+            return age_seconds
+        return "latest" if self.start == "latest" else "earliest"
+
+    @model_validator(mode="after")
+    def _avro_needs_a_registry(self) -> Self:
+        if self.codec == "avro" and not self.schema_registry_url:
+            raise ValueError("The codec avro also needs `schema_registry_url`")
+        return self
+
+
+class WindowSection(Section):
+    """Windowing of samples into rows."""
+
+    mode: Literal["count", "time"] = Field(
+        default="count",
+        description="count: every record is a row. time: a row closes per interval of event time.",
+    )
+    interval_seconds: float = Field(
+        default=10.0, gt=0, description="Length of an interval of event time (mode time)."
+    )
+    allowed_lateness_seconds: float = Field(
+        default=5.0, ge=0, description="Time for which an interval stays open for late samples."
+    )
+    aggregate: Literal["last", "mean", "max", "count"] = Field(
+        default="last", description="Aggregate of a channel's samples in one interval."
+    )
+    aggregates: Table = Field(
+        default={}, description="Aggregates of single channels: `{ channel = aggregate }`."
+    )
+    max_gap: int = Field(
+        default=10,
+        ge=0,
+        description="Longest gap over which a missing channel is carried forward, in usual "
+        "intervals of the key.",
+    )
+    stale_intervals: float = Field(
+        default=20.0,
+        ge=0,
+        description="Silence until a key is stale, in usual intervals of the key; 0: never.",
+    )
+
+    @field_validator("aggregates")
+    @classmethod
+    def _known(cls, value: dict[str, str]) -> dict[str, str]:
+        for channel, aggregate in value.items():
+            if aggregate not in ("last", "mean", "max", "count"):
+                raise ValueError(
+                    f"channel {channel!r}: expected last, mean, max or count, not {aggregate!r}"
+                )
+        return value

@@ -1,0 +1,155 @@
+"""Formats of agents: InfluxDB line protocol and collectd's JSON, as their programs write them."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from stream.codecs import make_codec
+from stream.records import Decoded, Reason
+
+T0 = 1_700_000_000
+
+
+class Message(NamedTuple):
+    value: bytes
+    key: bytes | None = None
+    timestamp: int = 0
+    offset: int = 0
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+def influx(text: str, channels: list[str], **options: Any) -> Decoded:
+    return make_codec("influx", channels, key="tags.host", **options).decode(
+        [Message(text.encode())]
+    )
+
+
+def test_fields_of_a_line_are_channels() -> None:
+    text = f"cpu,cpu=cpu1,host=web-1 usage_user=19.8,usage_idle=66i,up=t {T0}000000000\n"
+    decoded = influx(text, ["cpu.usage_user", "usage_idle", "up", "cpu.absent"])
+    assert decoded.keys == [b"web-1"]
+    assert decoded.time_us.tolist() == [T0 * 1_000_000]
+    assert decoded.values[0, :3].tolist() == [19.8, 66.0, 1.0]
+    assert math.isnan(decoded.values[0, 3])
+
+
+def test_tags_select_a_channel() -> None:
+    channels = ['cpu.usage{cpu="cpu0"}', 'cpu.usage{cpu="cpu1"}']
+    text = f"cpu,host=a,cpu=cpu1 usage=2 {T0}000000000\ncpu,host=a,cpu=cpu0 usage=1 {T0}000000000"
+    decoded = influx(text, channels)
+    assert decoded.values[0, 1] == 2.0
+    assert decoded.values[1, 0] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("m,host=a x=1 1700000000000000000", 1.0),
+        ("m,host=a x=-1.5e-3 1700000000000000000", -1.5e-3),
+        ("m,host=a x=.5 1700000000000000000", 0.5),
+        ("m,host=a x=18446744073709551615u 1700000000000000000", 2.0**64),
+        ("m,host=a x=TRUE 1700000000000000000", 1.0),
+        ("m,host=a x=false 1700000000000000000", 0.0),
+        ("# a comment\n\nm,host=a x=3 1700000000000000000", 3.0),
+        ('m,host=a text="a b, c=1 \\" d\n",x=4 1700000000000000000', 4.0),
+        ("m,host=a,path=/a\\ b\\,c\\=d x=5 1700000000000000000\r\n", 5.0),
+        ("my\\ metric,host=a x=6 1700000000000000000", 6.0),
+        ("m,host=a x=7 1700000000", 7.0),
+    ],
+)
+def test_unusual_lines_are_read(line: str, value: float) -> None:
+    decoded = influx(line, ["x"])
+    assert decoded.rejected == []
+    assert decoded.values.tolist() == [[value]]
+    assert decoded.time_us.tolist() == [T0 * 1_000_000]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("", Reason.NOT_JSON),
+        ('{"name": "cpu"}', Reason.NOT_JSON),
+        ("m,host=a", Reason.NOT_JSON),
+        ("m,host=a x= 1700000000000000000", Reason.NOT_JSON),
+        ("m,host=a x=1 1700000000000000000 2", Reason.NOT_JSON),
+        ('m,host=a x="never closed 1700000000000000000', Reason.NOT_JSON),
+        ("m,host=a x=1", Reason.NO_TIME),
+        ("m,host=a x=1 -9223372036854775808", Reason.BAD_TIME),
+        ("m,host=a x=1e300 1700000000000000000", Reason.OUT_OF_RANGE),
+        ("m,host=a x=abc 1700000000000000000", Reason.WRONG_TYPE),
+        ("m x=1 1700000000000000000", Reason.NO_KEY),
+        ("m,host=a y=1 1700000000000000000", Reason.NO_CHANNELS),
+        ('m,host=a x="text" 1700000000000000000', Reason.NO_CHANNELS),
+        ("m,host=a x=NaN 1700000000000000000", Reason.NO_CHANNELS),
+    ],
+)
+def test_other_lines_have_a_named_outcome(line: str, reason: Reason) -> None:
+    decoded = influx(line, ["x"])
+    assert [rejected.reason for rejected in decoded.rejected] == [reason]
+
+
+def test_a_refusal_names_the_line() -> None:
+    decoded = influx("m,host=a x=1 1700000000000000000\n\nm,host=a x", ["x"])
+    assert "Line 3" in decoded.rejected[0].detail
+
+
+def collectd(value_lists: list[dict[str, Any]], channels: list[str]) -> Decoded:
+    codec = make_codec("collectd", channels, key="host")
+    return codec.decode([Message(json.dumps(value_lists).encode())])
+
+
+OCTETS = {
+    "values": [10, 20.5],
+    "dstypes": ["derive", "derive"],
+    "dsnames": ["rx", "tx"],
+    "time": T0 + 0.066,
+    "interval": 1.0,
+    "host": "edge-1",
+    "plugin": "interface",
+    "plugin_instance": "eth0",
+    "type": "if_octets",
+    "type_instance": "",
+}
+
+
+def test_data_sources_are_channels_and_instances_select() -> None:
+    channels = ['interface.if_octets.rx{plugin_instance="eth0"}', "if_octets.tx"]
+    decoded = collectd([OCTETS, OCTETS | {"plugin_instance": "lo", "values": [1, None]}], channels)
+    assert decoded.keys == [b"edge-1"]
+    assert decoded.values.tolist() == [[10.0, 20.5]]
+    assert decoded.time_us.tolist() == [T0 * 1_000_000 + 66_000]
+
+
+def test_a_single_data_source_needs_no_name() -> None:
+    entry = OCTETS | {"plugin": "load", "type": "load", "dsnames": ["value"], "values": [2]}
+    assert collectd([entry], ["load.load"]).values.tolist() == [[2.0]]
+
+
+def test_values_and_names_must_be_as_many() -> None:
+    decoded = collectd([OCTETS | {"values": [1]}], ["if_octets.rx"])
+    assert [rejected.reason for rejected in decoded.rejected] == [Reason.WRONG_TYPE]
+
+
+CAPTURED = {
+    "telegraf-influx": ("influx", "tags.host", ["cpu.usage_idle", "system.load1", "mem.used"]),
+    "collectd-json": ("collectd", "host", ["memory.memory", "cpu.cpu", "if_octets.rx"]),
+}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", CAPTURED)
+def test_captured_records_are_read(name: str, shared_data: Path) -> None:
+    """A record either gives samples of its own host, or has none of these channels."""
+    codec_name, key, channels = CAPTURED[name]
+    path = shared_data.parent / "payloads" / name / "records.jsonl"
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    messages = [Message(record["value"].encode()) for record in records]
+    decoded = make_codec(codec_name, channels, key=key).decode(messages)
+    assert {rejected.reason for rejected in decoded.rejected} <= {Reason.NO_CHANNELS}
+    assert set(decoded.keys) <= {b"web-1", b"web-2", b"web-3", b"edge-1"}
+    assert len(decoded)

@@ -1,0 +1,111 @@
+"""Every kernel has the bits of the stages it replaces, row by row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ember_core.pipeline import (
+    LiquidNetwork,
+    MotorNeuron,
+    Observation,
+    PackedRows,
+    Tail,
+    zero_state,
+)
+from ember_core.pipeline.kernels import KERNELS
+
+
+def decisions(seed, keys, half_life, freeze):
+    """Few keys are decided number by number, many as arrays; extremes and thin tails too."""
+    tail = Tail(-3.0, half_life_rows=half_life, freeze_rows=freeze)
+    motor = MotorNeuron(on=1.2, off=0.9, time_constant_rows=1.5, refractory_rows=2)
+    rng = np.random.default_rng(seed)
+    packed, _, _ = PackedRows.of(np.r_[np.arange(keys), rng.integers(0, keys, 120)])
+    state = zero_state((*tail.state_fields(), *motor.state_fields()), keys)
+    state["tail_high"][...] = rng.normal(1.0, 0.5, keys)
+    state["tail_mid"][...] = state["tail_high"] - rng.choice([0.001, 1.0, -0.1], keys)
+    state["tail_excess"][...] = rng.choice([0.0, 0.3], keys)
+    state["feedback"][...] = rng.choice([0.0, 0.25], keys)
+    score = np.exp(rng.standard_cauchy(packed.rows).clip(-9, 9)).astype(np.float32) - 3
+    seen = Observation(
+        packed,
+        may_fire=rng.random(packed.rows) < 0.9,
+        learning=(0.05 * (rng.random(packed.rows) < 0.2)).astype(np.float32),
+    )
+
+    def one_row(state, row):
+        columns = Observation(
+            PackedRows([1]),
+            may_fire=seen.may_fire[row],
+            learning=seen.learning[row],
+            alarming=state["firing"] > 0,
+        )
+        tail_state, severity = tail.forward(state, score[row], columns)
+        motor_state, firing = motor.forward(state, severity, columns)
+        is_open = motor_state["firing"] > 0
+        columns = {"severity": severity, "evidence": motor_state["evidence"], "firing": is_open}
+        return tail_state | motor_state, columns | firing._asdict()
+
+    decision = KERNELS["decide"](tail, motor, state, score, seen)
+    columns = ("severity", "evidence", "firing", "fires", "resolves")
+    fast = {name: getattr(decision, name) for name in columns}
+    return packed, state, one_row, fast, decision.state
+
+
+def neurons(channels, hidden, start):
+    """Cells of one block of terms, where the kernel applies, and of several, where it does not."""
+    net = LiquidNetwork(channels, 0, hidden, (1, 3), seed=2)
+    rng = np.random.default_rng(1)
+    packed, _, _ = PackedRows.of(rng.integers(0, 4, 37))
+    state = zero_state(net.state_fields(), packed.keys)
+    state["liquid"][...] = start
+    z = rng.standard_normal((packed.rows, channels)).astype(np.float32)
+    elapsed = rng.exponential(1.0, packed.rows).astype(np.float32)
+    rows = 2 + packed.step
+
+    def observe(state, packed, part):
+        seen = Observation(packed, rows=rows[part], first=rows[part] == 0)
+        seen.z, seen.clock, seen.elapsed = z[part], z[part, :0], elapsed[part]
+        state, _ = net.forward(state, z[part], seen)
+        return state, {"due": seen.due, "basis": seen.basis}
+
+    applies = (channels, start) == (5, 0.0)
+    assert (net.kernel(state["liquid"], packed) is not None) == applies
+    state_after, fast = observe(state, packed, slice(None))
+
+    def one_row(state, row):
+        return observe(state, PackedRows([1]), row)
+
+    return packed, state, one_row, fast, state_after
+
+
+CASES = {
+    "decide": [
+        (decisions, (seed, keys, half_life, freeze))
+        for seed, (keys, half_life, freeze) in enumerate(
+            (keys, half_life, freeze)
+            for keys in (1, 5, 40)
+            for half_life in (0, 3, 400)
+            for freeze in (0, 4)
+        )
+    ],
+    "liquid": [(neurons, shape) for shape in ((5, 13, 0.0), (131, 11, 0.0), (5, 13, 1.5))],
+}
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments"), [case for name in sorted(KERNELS) for case in CASES[name]]
+)
+def test_a_kernel_has_the_bits_of_its_stages(make, arguments):
+    """State after the rows of each key, and every column of every row."""
+    packed, start, one_row, fast, state_after = make(*arguments)
+    for key in range(packed.keys):
+        state = {name: value[key : key + 1] for name, value in start.items()}
+        for i in np.flatnonzero(packed.key == key).tolist():
+            row = slice(i, i + 1)
+            state, columns = one_row(state, row)
+            for name, value in columns.items():
+                assert fast[name][row].tobytes() == value.tobytes(), name
+        for name, value in state.items():
+            assert state_after[name][key : key + 1].tobytes() == value.tobytes(), name
