@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -106,12 +107,9 @@ class Episodes:
         keys, decision = batch.keys, scored.decision
         fields, row = keys.fields, int(scored.keys[scored.packed.key[k]])
         time_us, sample = int(rows.time_us[i]), int(rows.sample[i])
-        event_row = EventRow(
-            topic=keys.topic,
-            key=self._store.slab.key(int(keys.slots[row])),
-            time_us=time_us,
+        event_row = replace(
+            self._event_row(keys, row, time_us),
             end_us=time_us + self._row_us,
-            seq=int(fields["seq"][row]),
             score=float(scored.score[k]),
             severity=float(decision.severity[k]),
             evidence=float(decision.evidence[k]),
@@ -227,7 +225,7 @@ class Episodes:
         return KeyRows(topic, slots, block, self._store.layout.views(block))
 
     def _event_row(self, keys: KeyRows, row: int, time_us: int) -> EventRow:
-        """Return the row of an event that no record brings about."""
+        """Return the row of an event without a score."""
         return EventRow(
             topic=keys.topic,
             key=self._store.slab.key(int(keys.slots[row])),
