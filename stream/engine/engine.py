@@ -79,7 +79,7 @@ class Engine(OwnedPartitions):
         self._stepper = Stepper(store, decider, episodes, window, self._limits)
 
     @property
-    def judge(self) -> ModelVersion:
+    def model_version(self) -> ModelVersion:
         """The live model and its thresholds."""
         return self._model_version
 

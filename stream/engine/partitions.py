@@ -184,7 +184,7 @@ class OwnedPartitions:
         """Return SHA-256 of the rows' model; name, type and shape of every field."""
         return self.model.sha256, self._store.layout.spec
 
-    def walk(self, tp: TP) -> SnapshotScan:
+    def scan(self, tp: TP) -> SnapshotScan:
         """Begin to copy the rows of a partition; only one scan of a partition at a time."""
         store = self._store
         return SnapshotScan(store.slab, store.evictor, self._parts[tp[0], tp[1]])

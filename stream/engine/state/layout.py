@@ -67,28 +67,28 @@ class WindowSpec:
 
 
 def engine_fields(channels: int, window: WindowSpec) -> tuple[StateField, ...]:
-    """Fields the engine adds to those of the pipeline."""
+    """Return the fields the engine adds to those of the pipeline."""
     position, measured = Role.POSITION, Role.MEASURED
-    seen = "the partition's clock when the key last sent, microseconds"
-    silent = "event time from which it counts as silent"
-    began = "event time the open episode began, microseconds"
+    sent_us = "the partition's clock when the key last sent, microseconds"
+    idle_since = "event time from which it is idle"
+    started = "event time the open episode began, microseconds"
     fields = [
         StateField("layout", "<u2", (), "version of this layout"),
-        StateField("stale", "<u1", (), "1 while the key counts as silent, 2: unsent", position),
+        StateField("stale", "<u1", (), "1 while the key is idle, 2: without an event", position),
         StateField("model", "<u8", (), "first 8 bytes of the model's SHA-256"),
         StateField("offset", "<i8", (), "highest source offset absorbed", position),
         StateField("seq", "<i8", (), "count of scored rows, row_seq", position),
         StateField("late", "<i8", (), "count of late samples", position),
-        StateField("seen", "<i8", (), seen, position),
-        StateField("stale_since", "<i8", (), silent, position),
-        StateField("episode_start", "<i8", (), began, measured),
+        StateField("seen", "<i8", (), sent_us, position),
+        StateField("stale_since", "<i8", (), idle_since, position),
+        StateField("episode_start", "<i8", (), started, measured),
         StateField("episode_rows", "<i8", (), "rows of the open episode", measured),
         StateField("peak_severity", "<f4", (), "largest severity of the open episode", measured),
         StateField("peak_score", "<f4", (), "score of that row", measured),
         StateField("peak_channel", "<i2", (TOP,), "its top channels, -1 for none", measured),
         StateField("peak_share", "<f4", (TOP,), "their shares", measured),
         StateField("peak_value", "<f8", (TOP,), "their values, NaN where missing", measured),
-        StateField("peak_expected", "<f8", (TOP,), "what was expected of them", measured),
+        StateField("peak_expected", "<f8", (TOP,), "their expected values", measured),
     ]
     if window.open_windows:
         o, c = window.open_windows, channels

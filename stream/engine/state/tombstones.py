@@ -63,9 +63,9 @@ class TombstoneIndex:
             if len(self._until) > _MOST:
                 del self._until[next(iter(self._until))]
             return False
-        until = self._until.get(key, -1)
+        absorbed = self._until.get(key, -1)
         # A rebased row, -1, has absorbed nothing and is never late.
-        if value is not None and len(value) >= HEAD_BYTES and 0 <= offset_in(value) <= until:
+        if value is not None and len(value) >= HEAD_BYTES and 0 <= offset_in(value) <= absorbed:
             return True
         self._until.pop(key, None)
         return False
