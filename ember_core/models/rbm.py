@@ -101,11 +101,11 @@ class RBM(Module):
             self.log_sigma.data = ops.log(value)
 
     def forward(self, v: Array) -> Array:
-        """Probability that each hidden unit is on, `(B, N)`, for visible values `v` `(B, V)`."""
+        """Return the probability that each hidden unit is on, `(B, N)`, for values `v` `(B, V)`."""
         return ops.sigmoid(self.drive(v))
 
     def drive(self, v: Array) -> Array:
-        """Input of the hidden units before the sigmoid, `(B, N)`: `c + (v / sigma) W`.
+        """Return the input of the hidden units before the sigmoid, `(B, N)`: `c + (v / sigma) W`.
 
         Raises:
             ValueError: If `v` has another number of columns than V.
@@ -130,7 +130,7 @@ class RBM(Module):
             )
 
     def visible_mean(self, h: Array) -> Array:
-        """Expected visible values `(B, V)` given hidden ones `h` `(B, N)`."""
+        """Return the expected visible values `(B, V)` given hidden ones `h` `(B, N)`."""
         self._check("Hidden values", h, self.n_hidden)
         drive = ops.matmul(h, ops.transpose(self.weights.data))
         if self.visible == "gaussian":
@@ -138,7 +138,7 @@ class RBM(Module):
         return ops.sigmoid(drive + self.visible_bias.data)
 
     def free_energy(self, v: Array) -> Array:
-        """Improbability of each row: `-log p(v)` up to the constant `log Z`.
+        """Return the improbability of each row: `-log p(v)` up to the constant `log Z`.
 
         Args:
             v: Visible values, `(B, V)`.
@@ -156,11 +156,11 @@ class RBM(Module):
         )
 
     def reconstruct(self, v: Array) -> Array:
-        """Expected visible values `(B, V)` given the hidden probabilities of `v` `(B, V)`."""
+        """Return the expected visible values `(B, V)` given the hidden units of `v` `(B, V)`."""
         return self.visible_mean(self.forward(v))
 
     def reconstruction_error(self, v: Array, per_sample: bool = True) -> Array:
-        """Squared difference between `v` `(B, V)` and its reconstruction, summed over the units.
+        """Return the summed squared difference between `v` `(B, V)` and its reconstruction.
 
         Returns:
             `(B,)`, or the mean over the rows where `per_sample` is false.
@@ -169,11 +169,11 @@ class RBM(Module):
         return error if per_sample else ops.mean(error)
 
     def sample_hidden(self, v: Array, generator: Any) -> Array:
-        """Hidden states 0 or 1, `(B, N)`, drawn given `v` `(B, V)`."""
+        """Draw hidden states 0 or 1, `(B, N)`, given `v` `(B, V)`."""
         return ops.random.bernoulli(generator, self.forward(v))
 
     def sample_visible(self, h: Array, generator: Any) -> Array:
-        """Visible values `(B, V)` drawn given hidden ones `h` `(B, N)`."""
+        """Draw visible values `(B, V)` given hidden ones `h` `(B, N)`."""
         mean = self.visible_mean(h)
         if self.visible == "binary":
             return ops.random.bernoulli(generator, mean)
@@ -219,7 +219,7 @@ class RBM(Module):
             yield v
 
     def _noise(self, count: int, generator: Any) -> Array:
-        """Rows of independent units: coins, or normal with the units' sigma."""
+        """Draw rows of independent units: coins, or normal with the units' sigma."""
         shape, dtype = (count, self.n_visible), ops.dtype(self.weights.data)
         if self.visible == "binary":
             return ops.round(ops.random.uniform(generator, shape, dtype))

@@ -59,7 +59,7 @@ class CascadeOutput(NamedTuple):
 
 
 class CascadePipeline(Module):
-    """Features, RBM, liquid network and motor neuron as one object; `train.fit_cascade` fits it.
+    """Features, RBM, liquid network and motor neuron as one object, for `fit.fit_cascade`.
 
     It is meant for series of one kind: scales are its own, not each series'. All of it is one
     file: `save` and `load`.
@@ -188,7 +188,7 @@ class CascadePipeline(Module):
         )
 
     def initial_state(self, batch: int = 1) -> State:
-        """State of series never seen, on the backend and device of the weights."""
+        """Return the state of series never seen, on the backend and device of the weights."""
         return zero_state(self.state_fields(), batch, like=self.channels.mean)
 
     def rows(self, table: Any) -> Array:

@@ -29,7 +29,7 @@ class Clock(Stage):
         self.n_features = 2 * harmonics * len(self.periods_seconds)
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal component."""
+        """Return the arguments that make an equal component."""
         return {"periods_seconds": list(self.periods_seconds), "harmonics": self.harmonics}
 
     def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
@@ -58,7 +58,7 @@ class Clock(Stage):
 
 
 def find_period(series: Any, minimum: int = 8, strength: float = 0.3) -> float | None:
-    """Dominant period of a group of evenly sampled series, in rows.
+    """Find the dominant period of a group of evenly sampled series, in rows.
 
     A periodic group correlates with itself at every multiple of its period, so the largest peak
     of the mean autocorrelation may be a multiple: the period is the first peak that comes near
@@ -104,13 +104,13 @@ def find_period(series: Any, minimum: int = 8, strength: float = 0.3) -> float |
 
 
 def _top(correlation: Any, lag: float, share: float) -> int:
-    """Lag of the largest correlation within `share` of a lag."""
+    """Return the lag of the largest correlation within `share` of a lag."""
     lo = int(lag * (1.0 - share))
     return lo + int(np.argmax(correlation[lo : int(lag * (1.0 + share)) + 2]))
 
 
 def _autocorrelation(x: Any) -> Any:
-    """Mean autocorrelation of the detrended series that move, `(T,)`; None if none moves."""
+    """Return the mean autocorrelation of the detrended series that move, `(T,)`, or None."""
     n = x.shape[0]
     # the trend would hide the period behind a slowly falling autocorrelation
     total = np.cumsum(np.vstack([np.zeros((1, x.shape[1])), x]), axis=0)

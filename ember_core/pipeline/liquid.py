@@ -115,7 +115,7 @@ class LiquidNetwork(Stage):
         self._kernel: Any = None
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal network (weights apart)."""
+        """Return the arguments that make an equal network (weights apart)."""
         return {
             "n_channels": self.n_channels,
             "n_clock": self.n_clock,
@@ -228,7 +228,7 @@ class LiquidNetwork(Stage):
         )
         if self.residuals:
             residual = self.residual(z, observation.due, elapsed)
-            blocks = [residual[:, self.horizons.index(h)] for h in self.residuals]
+            blocks = [residual[:, self.horizons.index(horizon)] for horizon in self.residuals]
             x = ops.concatenate([x, *blocks], axis=1)
         return {"anchor": packed.last(anchor), "liquid": packed.last(h), "pending": pending}, x
 

@@ -130,7 +130,7 @@ class MotorNeuron(Stage):
         self.refractory_rows = int(refractory_rows)
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal component."""
+        """Return the arguments that make an equal component."""
         return {
             "on": self.on,
             "off": self.off,

@@ -29,7 +29,6 @@ class FrozenRBM:
     Attributes:
         gaussian: Whether visible units are Gaussian.
         weights: `(V, N)`, of Gaussian units `W / sigma`.
-        weights_back: `(N, V)`, of Gaussian units `(W * sigma)` transposed.
         visible_bias: `(V,)`.
         hidden_bias: `(N,)`.
         precision: `(V,)`, `1 / sigma`.
@@ -37,31 +36,16 @@ class FrozenRBM:
 
     gaussian: bool
     weights: ExactWeight
-    weights_back: ExactWeight
     visible_bias: Array
     hidden_bias: Array
     precision: Array
 
     def drive(self, v: Array) -> Array:
-        """Input of the hidden units before the sigmoid, `(B, N)`."""
+        """Return the input of the hidden units before the sigmoid, `(B, N)`."""
         return ops.exact_matmul(v, self.weights) + self.hidden_bias
 
-    def hidden(self, v: Array) -> Array:
-        """Probability that each hidden unit is on, `(B, N)`."""
-        return ops.sigmoid(self.drive(v))
-
-    def reconstruct(self, v: Array) -> Array:
-        """Expected visible values given the hidden probabilities of `v`, `(B, V)`."""
-        drive = ops.exact_matmul(self.hidden(v), self.weights_back) + self.visible_bias
-        return drive if self.gaussian else ops.sigmoid(drive)
-
-    def reconstruction_error(self, v: Array) -> Array:
-        """Squared difference between `v` and its reconstruction, summed over the units, `(B,)`."""
-        v = _rows(v)
-        return ops.sum(ops.square(v - self.reconstruct(v)), axis=-1)
-
     def free_energy(self, v: Array) -> Array:
-        """Improbability of each row, `(B,)`; the formula of `RBM.free_energy`."""
+        """Return the improbability of each row, `(B,)`, as `RBM.free_energy` does."""
         v = _rows(v)
         size = _TILE_ROWS if ops.device(v) == "cpu" else _DEVICE_ROWS
         tiles = [
@@ -98,6 +82,7 @@ def freeze_rbm(rbm: RBM) -> FrozenRBM:
     sigma = ops.reshape(ops.astype(rbm.sigma, "float64"), (-1, 1))
     w = ops.astype(rbm.weights.data, "float64")
     forward, backward = (w / sigma, w * sigma) if gaussian else (w, w)
+    # Explanations need the weights back to the visible units on the same grid.
     largest = max(float(ops.max(ops.abs(forward))), float(ops.max(ops.abs(backward))))
     if not largest < _WEIGHT_LIMIT:
         raise ValueError(
@@ -108,7 +93,6 @@ def freeze_rbm(rbm: RBM) -> FrozenRBM:
     return FrozenRBM(
         gaussian=gaussian,
         weights=ops.exact_weight(forward),
-        weights_back=ops.exact_weight(ops.transpose(backward)),
         visible_bias=ops.copy(ops.astype(rbm.visible_bias.data, "float32")),
         hidden_bias=ops.copy(ops.astype(rbm.hidden_bias.data, "float32")),
         precision=ops.astype(1.0 / rbm.sigma, "float32"),

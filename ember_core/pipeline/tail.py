@@ -51,7 +51,7 @@ class Tail(Stage):
         self.freeze_rows = int(freeze_rows)
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal component."""
+        """Return the arguments that make an equal component."""
         return {
             "floor": self.floor,
             "half_life_rows": self.half_life_rows,

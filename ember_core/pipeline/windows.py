@@ -56,7 +56,7 @@ class ExponentialWindows(Stage):
         self.n_features = n_channels * (1 + 2 * len(self.half_lives) + int(levels))
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal component."""
+        """Return the arguments that make an equal component."""
         return {
             "n_channels": self.n_channels,
             "half_lives": list(self.half_lives),
@@ -78,7 +78,7 @@ class ExponentialWindows(Stage):
         )
 
     def channel_of_feature(self) -> list[int]:
-        """Channel index of each feature column, length `D`."""
+        """Return the channel index of each feature column, length `D`."""
         blocks = self.n_features // self.n_channels
         return [c for _ in range(blocks) for c in range(self.n_channels)]
 
@@ -162,7 +162,7 @@ class RowWindows(Stage):
         self.depth = (size - 1) * (max(self.strides) if mode == "dilated" else 1) + 1
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal component."""
+        """Return the arguments that make an equal component."""
         return {
             "n_channels": self.n_channels,
             "size": self.size,
@@ -187,7 +187,7 @@ class RowWindows(Stage):
         )
 
     def channel_of_feature(self) -> list[int]:
-        """Channel index of each feature column, length `D`."""
+        """Return the channel index of each feature column, length `D`."""
         blocks = 1 + len(self.kinds) * len(self.strides)
         return [c for _ in range(blocks) for c in range(self.n_channels)]
 

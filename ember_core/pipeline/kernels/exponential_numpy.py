@@ -91,7 +91,7 @@ def series(
 def _products(
     keep: tuple[float, ...], block: int, dtype: str
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Matrices of a block: to departures, to averages' ends, to variances, and `keep / gain`.
+    """Return a block's matrices: to departures, to averages' ends, to variances, and `keep / gain`.
 
     `(S, block + S, block)`, `(block, S)`, `(S, block, block)` and `(S, 1, 1)`. With the averages
     `a[j] = keep a[j - 1] + (1 - keep) u[j]` a departure is `u[j] - a[j]`; the variance takes in

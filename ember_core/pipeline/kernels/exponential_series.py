@@ -94,7 +94,7 @@ def _scan(
     *,
     fresh: bool = False,
 ) -> Array:
-    """`y[s, c, t] = keep[s] * y[s, c, t - 1] + gain[s] * u[s, c, t]`.
+    """Return `y[s, c, t] = keep[s] * y[s, c, t - 1] + gain[s] * u[s, c, t]`.
 
     Rows are taken in blocks, each one product with a triangle of powers; the blocks' last values
     follow the same recursion with `keep ** _BLOCK`.
@@ -141,7 +141,7 @@ def _matrices(
     device: str,
     dtype: str,
 ) -> tuple[Array, Array]:
-    """`gain * keep ** (j - i)`, 0 below, `(S, 1, size, size)`, and `keep / gain`, `(S, 1, 1)`."""
+    """Return `gain * keep ** (j - i)`, 0 below, `(S, 1, size, size)`, and `keep / gain`."""
     position = np.arange(float(size))
     factor = np.asarray(keep)[:, None, None, None]
     distance = position[None, :] - position[:, None]
