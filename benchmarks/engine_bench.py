@@ -124,14 +124,14 @@ class Bench:
         """Timers on the parts of the engine from now on."""
         stages = Stages()
         stepper = self.engine._stepper
-        store, decider = stepper._store, stepper._decider
+        store, decider, episodes = stepper._store, stepper._decider, stepper._episodes
         pipeline = decider.pipeline
         for owner, method, stage in (
             (self.engine, "step_all", "rest of the step"),
             (store, "slots", "slots"),
             (store, "gather", "gather"),
             (store, "scatter", "scatter"),
-            (stepper, "_silences", "silences"),
+            (stepper._idle, "find", "silences"),
             (pipeline, "observe", "observe: rest"),
             (pipeline.normaliser, "forward", "observe: normalise"),
             (pipeline.windows, "forward", "observe: features"),
@@ -139,9 +139,9 @@ class Bench:
             (pipeline.clock, "forward", "observe: features"),
             (pipeline.liquid, "forward", "observe: liquid"),
             (pipeline, "score", "RBM"),
-            (decider, "run", "decide"),
-            (decider._events, "why", "events"),
-            (decider, "_tell", "events"),
+            (decider, "decide", "decide"),
+            (episodes.events, "explain", "events"),
+            (episodes, "emit", "events"),
         ):
             stages.watch(owner, method, stage)
         return stages

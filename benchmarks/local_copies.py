@@ -67,7 +67,7 @@ async def copy(engine: Engine, folder: Path) -> dict[str, Any]:
     """Write copies of all partitions, whose rows are all clean."""
     host = _Host(engine, folder, [topic for topic, _ in engine.attached()])
     store = engine._store
-    host.engine.walk = lambda tp: _Timed(store.slab, store.overflow, engine._parts[tp])
+    host.engine.scan = lambda tp: _Timed(store.slab, store.evictor, engine._parts[tp])
     start_offsets = {(host.changelog_of(topic), 0): 0 for topic, _ in engine.attached()}
     await host.copies.restore(start_offsets, {})  # asks what the changelogs are
     _Timed.longest = 0.0
@@ -78,7 +78,7 @@ async def copy(engine: Engine, folder: Path) -> dict[str, Any]:
         if not await host.copies.write(tp):
             raise BenchmarkError(f"No copy of {tp} was written.")
     elapsed = time.perf_counter() - started
-    del host.engine.walk
+    del host.engine.scan
     size = sum(path.stat().st_size for path in folder.iterdir())  # noqa: ASYNC240  # nobody waits
     return {
         "write_seconds": round(elapsed, 2),

@@ -20,8 +20,6 @@ WAY: Final = (
     "stream.kafka.runtime.processor.Processor._step",
     "stream.engine.engine.Engine.step_all",
     "stream.engine.step.Stepper.step",
-    "stream.engine.step.Stepper._absorb",
-    "stream.engine.step.Stepper._rows",
     "stream.engine.step.Stepper._observe",
     "ember_core.pipeline.pipeline.Pipeline.observe",
     "ember_core.pipeline.liquid.LiquidNetwork.forward",

@@ -152,7 +152,7 @@ class Application:
                 "version": self.model.version,
                 "sha256": self.model.sha256,
                 "channels": list(self.model.channels),
-                "thresholds": self.engine.judge.thresholds,
+                "thresholds": self.engine.model_version.thresholds,
             },
             "partitions": {f"{t}-{n}": self._about((t, n)) for t, n in self.engine.attached()},
             "active_keys": self.engine.active_keys,

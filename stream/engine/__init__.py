@@ -5,11 +5,11 @@ No event loop, no Kafka, no clock, no metrics: time enters as event times, offse
 
 from __future__ import annotations
 
+from stream.types import TP as TP
+
 from .engine import Engine as Engine
-from .result import TP as TP
 from .result import DirtyRows as DirtyRows
 from .result import Fetch as Fetch
-from .result import LoadReport as LoadReport
 from .result import ScoreColumns as ScoreColumns
 from .result import StepResult as StepResult
 from .shadow import EDGES as EDGES
@@ -17,6 +17,7 @@ from .shadow import Comparison as Comparison
 from .shadow import check_candidate as check_candidate
 from .state.layout import RowLayout as RowLayout
 from .state.layout import WindowSpec as WindowSpec
+from .state.merge import LoadReport as LoadReport
 from .state.meta import META_KEY as META_KEY
 from .state.meta import MetaRow as MetaRow
 from .state.meta import Outcome as Outcome

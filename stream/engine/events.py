@@ -1,4 +1,4 @@
-"""Event bodies: what an anomaly or an episode says, in the same bytes on every replay."""
+"""Event bodies of anomalies and episodes, in the same bytes on every replay."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from stream.records import (
 )
 
 SHOWN = 5  # channels named in an event
-# Of episodes that are a silence: what moves them -> the `reason` that is published.
-_SILENCE = {"silence": "stale", "silence_over": "returned"}
+# Reasons of triggers of idle keys -> the `reason` that is published.
+_IDLE_REASONS = {"silence": "stale", "silence_over": "returned"}
 
 
 @dataclass
-class Why:
+class Explanation:
     """Explanation of one row: channels by falling share."""
 
     channel: list[int]
@@ -39,8 +39,8 @@ class Why:
 
 
 @dataclass
-class Row:
-    """One scored row, as events speak of it."""
+class EventRow:
+    """Fields of an event that come from its row."""
 
     topic: str
     key: bytes
@@ -56,7 +56,7 @@ class EventBuilder:
     """Makes the events of one model.
 
     Args:
-        model: The model that judges.
+        model: The model that scores.
     """
 
     def __init__(self, model: FleetModel) -> None:
@@ -70,36 +70,38 @@ class EventBuilder:
         else:
             self._size, self._strides = config.window_size, list(config.strides)
 
-    def why(self, visible: Any, values: Any, state: dict[str, Any], expected: Any) -> list[Why]:
-        """Explain rows.
+    def explain(
+        self, visible: Any, values: Any, state: dict[str, Any], expected: Any
+    ) -> list[Explanation]:
+        """Explain rows by the channels that make them improbable.
 
         Args:
             visible: Visible units, `(B, V)`.
-            values: Values as they came, `(B, C)`, NaN where missing.
+            values: Values of the records, `(B, C)`, NaN where missing.
             state: Normaliser fields of the keys, `(B, ...)`.
-            expected: What the liquid network expected, `(B, C)`, in usual deviations.
+            expected: Expectation of the liquid network, `(B, C)`, in usual deviations.
         """
         shares = self._pipeline.explain(visible)
         order = np.argsort(-shares, axis=1, kind="stable")[:, :SHOWN]
-        own = self._pipeline.normaliser.restore(state, expected)
+        in_units = self._pipeline.normaliser.restore(state, expected)
         return [
-            Why(c, s, v, e)
+            Explanation(c, s, v, e)
             for c, s, v, e in zip(
                 order.tolist(),
                 np.take_along_axis(shares, order, axis=1).tolist(),
                 np.take_along_axis(values, order, axis=1).tolist(),
-                np.take_along_axis(own, order, axis=1).tolist(),
+                np.take_along_axis(in_units, order, axis=1).tolist(),
                 strict=True,
             )
         ]
 
-    def anomaly(self, row: Row, why: Why, threshold: float) -> Event:
-        """One improbable row."""
-        labels, common = self._labels("EmberAnomaly", row), self._common(row, why)
+    def anomaly(self, row: EventRow, explanation: Explanation, threshold: float) -> Event:
+        """Return the event of one improbable row."""
+        labels, common = self._labels("EmberAnomaly", row), self._common(row, explanation)
         body = Anomaly(
             status="firing",
             labels=labels,
-            annotations=self._annotations(row, why, "improbable for this key"),
+            annotations=self._annotations(row, explanation, "improbable for this key"),
             starts_at=common["window"].start,
             fingerprint=fingerprint(labels),
             threshold=threshold,
@@ -109,8 +111,8 @@ class EventBuilder:
 
     def trigger(
         self,
-        row: Row,
-        why: Why,
+        row: EventRow,
+        explanation: Explanation,
         threshold: float,
         *,
         resolved: bool,
@@ -119,22 +121,22 @@ class EventBuilder:
         peak: float,
         rows: int,
     ) -> Event:
-        """Begin or end of an episode.
+        """Return the event of the begin or end of an episode.
 
         Args:
             row: The row that moved the neuron.
-            why: Its explanation, or that of the episode's peak.
-            threshold: Evidence the neuron was held against.
+            explanation: Its explanation, or that of the episode's peak.
+            threshold: Evidence at which the neuron fires or resolves.
             resolved: The episode ends.
-            reason: What ends or begins it: `evidence`; `stale` and `returned` where the key of an
-                open episode falls silent and sends again; `silence` and `silence_over` where the
-                episode is the silence itself.
+            reason: Cause of its begin or end: `evidence`; `stale` and `returned` where the key of
+                an open episode becomes idle and sends again; `silence` and `silence_over` where
+                the episode is the idle time itself.
             started_us: Event time the episode began.
             peak: Largest severity of the episode.
             rows: Its rows so far.
         """
-        name = "EmberKeyStale" if reason in _SILENCE else "EmberFiring"
-        said = {
+        name = "EmberKeyStale" if reason in _IDLE_REASONS else "EmberFiring"
+        summary = {
             "evidence": "behaves unlike itself" if not resolved else "is itself again",
             "stale": "fell silent while it fired",
             "returned": "sends again and still fires",
@@ -145,20 +147,20 @@ class EventBuilder:
         body = Trigger(
             status="resolved" if resolved else "firing",
             labels=labels,
-            annotations=self._annotations(row, why, said),
+            annotations=self._annotations(row, explanation, summary),
             starts_at=rfc3339(started_us),
             ends_at=rfc3339(row.time_us) if resolved else None,
             fingerprint=fingerprint(labels),
             threshold=threshold,
-            reason=_SILENCE.get(reason, reason),
+            reason=_IDLE_REASONS.get(reason, reason),
             peak=peak,
             rows=rows,
-            **self._common(row, why),
+            **self._common(row, explanation),
         )
         kind = f"trigger/{name}/{'resolved' if resolved else 'firing'}"
         return self._event("trigger", kind, row, encode_body(body))
 
-    def _event(self, kind: Any, unique: str, row: Row, body: bytes) -> Event:
+    def _event(self, kind: Any, unique: str, row: EventRow, body: bytes) -> Event:
         return Event(
             kind=kind,
             key=row.key,
@@ -167,23 +169,27 @@ class EventBuilder:
             body=body,
         )
 
-    def _labels(self, name: str, row: Row) -> dict[str, str]:
+    def _labels(self, name: str, row: EventRow) -> dict[str, str]:
         return {"alertname": name, "key": text_of(row.key), "topic": row.topic}
 
-    def _annotations(self, row: Row, why: Why, said: str) -> dict[str, str]:
+    def _annotations(self, row: EventRow, explanation: Explanation, summary: str) -> dict[str, str]:
         parts = [
             f"{self._channels[c]} {_number(v)} (expected {_number(e)}, {100 * s:.0f} %)"
             for c, s, v, e in zip(
-                why.channel[:3], why.share[:3], why.value[:3], why.expected[:3], strict=True
+                explanation.channel[:3],
+                explanation.share[:3],
+                explanation.value[:3],
+                explanation.expected[:3],
+                strict=True,
             )
         ]
         first = f": {parts[0]}" if parts else ""
         return {
-            "summary": f"{text_of(row.key)} {said}{first}",
+            "summary": f"{text_of(row.key)} {summary}{first}",
             "description": "; ".join(parts) or f"Last record at {rfc3339(row.time_us)}.",
         }
 
-    def _common(self, row: Row, why: Why) -> dict[str, Any]:
+    def _common(self, row: EventRow, explanation: Explanation) -> dict[str, Any]:
         start = rfc3339(row.time_us)
         return {
             "score": row.score,
@@ -203,7 +209,13 @@ class EventBuilder:
                     share=s,
                     direction="above" if isnan(v) or v >= e else "below",
                 )
-                for c, s, v, e in zip(why.channel, why.share, why.value, why.expected, strict=True)
+                for c, s, v, e in zip(
+                    explanation.channel,
+                    explanation.share,
+                    explanation.value,
+                    explanation.expected,
+                    strict=True,
+                )
             ],
             "model": self._ref,
         }

@@ -1,26 +1,30 @@
-"""Keys that are forgotten: silent for `ttl` by the clock of their partition.
+"""Expired keys: idle for `ttl` by the clock of their partition, and forgotten.
 
-Whether a key is forgotten at its next message follows from the log alone: the partition's clock
+Whether a key has expired at its next message follows from the log alone: the partition's clock
 after that message, against the clock when the key was last heard. So a batch is taken in pieces
-within which no key can be forgotten between two of its own samples, and a forgotten key's row is
-made new before its piece. Rows of keys that do not come back are given up in a sweep now and then;
-when that is, changes no result.
+within which no key can expire between two of its own samples, and an expired key's row is made
+new before its piece. Rows of keys that do not return are freed in a sweep now and then; the time
+of a sweep changes no result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.engine.state.layout import NEVER
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
 from stream.records import Event
 
-from .decide import Decider
-from .windows import NEVER
+from .admission import Admitted
+from .episodes import Episodes
+from .result import StepResult
+from .slices import PartitionSlice
 
 _SWEEPS = 32
 """Sweeps in the time a key is kept."""
@@ -28,7 +32,7 @@ _NO_SLOTS = np.zeros(0, dtype=np.int64)
 
 
 class Piece(NamedTuple):
-    """Samples `begin` to `end` of a batch, and what has to be said before them."""
+    """Samples `begin` to `end` of a partition, and events to emit before them."""
 
     begin: int
     end: int
@@ -36,96 +40,140 @@ class Piece(NamedTuple):
 
 
 class Expiry:
-    """Forgets the keys of a store.
+    """Wrapper of a step that forgets expired keys; there is none where `ttl` is off.
 
     Args:
-        store: The rows.
-        decider: Says what becomes of a forgotten key's open alerts.
-        ttl_us: Silence after which a key is forgotten, microseconds; 0: never.
+        store: Rows of all keys.
+        episodes: Resolves the open alerts of an expired key.
+        ttl_us: Idle time after which a key expires, microseconds.
     """
 
-    def __init__(self, store: Store, decider: Decider, ttl_us: int) -> None:
-        self._store, self._decider, self._ttl_us = store, decider, ttl_us
+    def __init__(self, store: Store, episodes: Episodes, ttl_us: int) -> None:
+        self._store, self._episodes, self._ttl_us = store, episodes, ttl_us
 
-    def pieces(
+    def rounds(self, admitted: Admitted, result: StepResult) -> Iterator[list[PartitionSlice]]:
+        """Cut a step into rounds, forget the expired keys before each, and sweep at the end.
+
+        Args:
+            admitted: The samples of the step.
+            result: Result of the step; gets the events of expired keys.
+
+        Yields:
+            The next piece of every partition that has one, as slices of `admitted.sample`. It has
+            to be absorbed before the next one is asked for.
+        """
+        slices, message = admitted.slices, admitted.decoded.message[admitted.sample]
+        cuts = [
+            self._pieces(
+                part,
+                admitted.clock_us[admitted.sample[begin:end]],
+                message[begin:end],
+                admitted.slots[admitted.sample[begin:end]],
+            )
+            for part, begin, end in slices
+        ]
+        for pieces in zip_longest(*cuts):
+            round_slices = []
+            for (part, begin, _), piece in zip(slices, pieces, strict=True):
+                if piece is not None:
+                    first = begin + piece.begin
+                    self._emit(part, admitted, int(message[first]), piece.events, result)
+                    round_slices.append(PartitionSlice(part, first, begin + piece.end))
+            yield round_slices
+        for part, _, end in slices:
+            self._emit(part, admitted, int(message[end - 1]), self._sweep(part), result)
+
+    def _emit(
+        self,
+        part: Partition,
+        admitted: Admitted,
+        message: int,
+        events: list[Event],
+        result: StepResult,
+    ) -> None:
+        """Emit events of expired keys, unless the message that shows them only warms keys up."""
+        if events and admitted.fetch.offsets[message] >= part.meta.events_from:
+            result.events += events
+            result.sources += [message] * len(events)
+
+    def _pieces(
         self,
         part: Partition,
         times: NDArray[np.int64],
         message: NDArray[np.int32],
         slots: NDArray[np.int64],
     ) -> Iterator[Piece]:
-        """Cut a batch, and make rows new that are forgotten, piece by piece.
+        """Cut the samples of a partition, and renew expired rows, piece by piece.
 
         Args:
             part: The partition.
-            times: What the samples kept tell the clock, shape `(n,)` like the others.
-            message: Their messages, never falling.
-            slots: Their keys' slots.
-
-        Yields:
-            Pieces, to be absorbed before the next one is asked for.
+            times: Times by which its samples move the clock; shape `(n,)` like the others.
+            message: Message of each, never falling.
+            slots: Slot of the key of each.
         """
-        n, ttl = len(times), self._ttl_us
-        if not ttl or not n:
-            if n:
-                yield Piece(0, n, [])
-            return
-        clock = np.maximum.accumulate(np.maximum(times, part.meta.clock_us))
-        after = clock[np.searchsorted(message, message, side="right") - 1]  # the whole message
+        n, ttl_us = len(times), self._ttl_us
+        clock_us = np.maximum.accumulate(np.maximum(times, part.meta.clock_us))
+        # Clock after the whole message: its samples cannot be told apart by their offset.
+        message_clock_us = clock_us[np.searchsorted(message, message, side="right") - 1]
         begin = 0
         while begin < n:
-            far = (after[begin:] - clock[begin] > ttl) & (message[begin:] != message[begin])
-            end = begin + int(far.argmax()) if far.any() else n
-            held = slots[begin:end]
-            over = self._over(held, after[begin:end])
-            keys, first, inverse = np.unique(held, return_index=True, return_inverse=True)
-            mixed = over & ~over[first][inverse]  # heard in this piece, but then only late
-            if mixed.any():
-                at = begin + int(mixed.argmax())
-                end = int(np.searchsorted(message, message[at], side="left"))
-            gone = keys[over[first] & (first < end - begin)]
-            events = self._say(part, gone)
-            self._store.renew(gone)
-            self._store.overflow.expired += gone.size
+            beyond_ttl = message_clock_us[begin:] - clock_us[begin] > ttl_us
+            beyond_ttl &= message[begin:] != message[begin]  # a piece has at least one message
+            end = begin + int(beyond_ttl.argmax()) if beyond_ttl.any() else n
+            piece_slots = slots[begin:end]
+            expired = self._expired(piece_slots, message_clock_us[begin:end])
+            keys, first, inverse = np.unique(piece_slots, return_index=True, return_inverse=True)
+            # Expired at a later sample, not at the first: the first may be late, which renews
+            # nothing. Such a key begins anew with a piece of its own.
+            expired_later = expired & ~expired[first][inverse]
+            if expired_later.any():
+                cut = begin + int(expired_later.argmax())
+                end = int(np.searchsorted(message, message[cut], side="left"))
+            expired_slots = keys[expired[first] & (first < end - begin)]
+            events = self._resolve(part, expired_slots)
+            self._store.renew(expired_slots)
+            self._store.evictor.expired += expired_slots.size
             yield Piece(begin, end, events)
             begin = end
 
-    def sweep(self, part: Partition) -> list[Event]:
-        """Give up the rows of keys that have been silent for too long; they leave tombstones.
+    def _sweep(self, part: Partition) -> list[Event]:
+        """Free the rows of expired keys; they leave tombstones.
 
-        Only rows that are written out: then the records a crash would have absorbed again hold
-        nothing of these keys.
+        Only rows that are written out: then the records that a crash would have absorbed again
+        hold nothing of these keys.
 
         Returns:
-            What has to be said of them.
+            Events of the expired keys.
         """
-        clock, store = part.meta.clock_us, self._store
-        if not self._ttl_us or clock <= part.next_expiry:
+        clock_us, store = part.meta.clock_us, self._store
+        if clock_us <= part.next_expiry_us:
             return []
-        part.next_expiry = clock + max(self._ttl_us // _SWEEPS, 1)
+        part.next_expiry_us = clock_us + max(self._ttl_us // _SWEEPS, 1)
         if part.spill is not None:
-            away = [*part.overdue, *part.spill.due(clock)]
-            part.overdue = store.overflow.restore(part, away, _NO_SLOTS)
+            due_keys = [*part.idle_spilled, *part.spill.due(clock_us)]
+            part.idle_spilled = store.evictor.restore(part, due_keys, _NO_SLOTS)
         slots = store.slab.slots_of(part.number)
-        now = np.full(slots.size, clock, dtype=np.int64)
-        gone = slots[self._over(slots, now) & ~store.slab.dirty[slots]]
-        events = self._say(part, gone)
-        keys = store.slab.keys(gone)
+        now_us = np.full(slots.size, clock_us, dtype=np.int64)
+        expired_slots = slots[self._expired(slots, now_us) & ~store.slab.dirty[slots]]
+        events = self._resolve(part, expired_slots)
+        keys = store.slab.keys(expired_slots)
         for key in keys:
             store.slab.free(part.index.pop(key))
         if part.spill is not None:
             part.spill.remove(keys)  # copies that were left there
         part.tombstones.update(dict.fromkeys(keys))
-        store.overflow.expired += len(keys)
+        store.evictor.expired += len(keys)
         return events
 
-    def _over(self, slots: NDArray[np.int64], clock: NDArray[np.int64]) -> NDArray[np.bool_]:
-        seen = self._store.seen(slots)
-        return (seen > NEVER) & (clock - seen > self._ttl_us)
+    def _expired(self, slots: NDArray[np.int64], clock_us: NDArray[np.int64]) -> NDArray[np.bool_]:
+        seen_us = self._store.fields["seen"][slots]
+        expired: NDArray[np.bool_] = (seen_us > NEVER) & (clock_us - seen_us > self._ttl_us)
+        return expired
 
-    def _say(self, part: Partition, gone: NDArray[np.int64]) -> list[Event]:
-        ends = (self._store.seen(gone) + self._ttl_us).tolist()
-        found: list[Event] = []
-        for slot, end in zip(gone.tolist(), ends, strict=True):
-            found += self._decider.forget(part, slot, end)
-        return found
+    def _resolve(self, part: Partition, slots: NDArray[np.int64]) -> list[Event]:
+        """Resolve the open alerts of expired keys, each at the time it expired."""
+        deadlines_us = (self._store.fields["seen"][slots] + self._ttl_us).tolist()
+        events: list[Event] = []
+        for slot, deadline_us in zip(slots.tolist(), deadlines_us, strict=True):
+            events += self._episodes.resolve_expired(part, slot, deadline_us)
+        return events

@@ -1,44 +1,188 @@
-"""Silent keys, by the partition's clock: who went stale at which sample of a batch.
+"""Idle keys, by the partition's clock: keys that a batch shows to have stopped sending.
 
-A key is silent once the largest event time of its partition has moved on by `N` of the key's
-usual intervals since the key last sent. That depends on the order of the partition's log and on
-nothing else: not on how it was cut into batches.
+A key is idle once the largest event time of its partition has moved on by `N` of the key's usual
+intervals since the key last sent. That depends on the order of the partition's log and on nothing
+else: not on the batches it was cut into.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.engine.state.deadlines import NEVER_IDLE
+from stream.engine.state.partition import ALWAYS, Partition
+from stream.engine.state.table import Store
 
-class Silence(NamedTuple):
-    """Keys that fell silent: which, at which sample index, and when; each of shape `(n,)`."""
+from .batch import IdleKey, StepBatch
+from .episodes import Episodes
+from .outcomes import LATE, REPEATED
+from .rows import ObservedRows, PackedSamples, progress_after
 
-    which: NDArray[np.int64]
-    sample: NDArray[np.int64]
-    deadline_us: NDArray[np.int64]
-
-
-def deadlines(
-    seen_us: NDArray[np.int64], interval_seconds: NDArray[np.float64], intervals: float
-) -> NDArray[np.int64]:
-    """Clock beyond which a key counts as silent, shape as `seen_us`."""
-    patience = np.maximum(interval_seconds * (intervals * 1e6), 1.0)
-    return seen_us + patience.astype(np.int64)
+Indices = NDArray[np.int64]
 
 
-def find_idle(
-    clock_us: NDArray[np.int64], deadline_us: NDArray[np.int64], until: NDArray[np.int64]
-) -> Silence:
-    """Which deadlines the clock passes before a sample index.
+class PassedDeadlines(NamedTuple):
+    """Deadlines that a clock passes; each of shape `(n,)`.
+
+    Attributes:
+        deadline: Index of the deadline.
+        sample: Sample at which the clock passes it.
+        deadline_us: The deadline.
+    """
+
+    deadline: Indices
+    sample: Indices
+    deadline_us: Indices
+
+
+def passed_deadlines(
+    clock_us: Indices, deadline_us: Indices, next_sample: Indices
+) -> PassedDeadlines:
+    """Return the deadlines that the clock passes before a sample.
 
     Args:
         clock_us: The partition's clock after each sample, `(n,)`, never falling.
-        deadline_us: One per key, `(k,)`.
-        until: Index of the key's next own sample, or `n`, `(k,)`.
+        deadline_us: A deadline of each key, `(k,)`.
+        next_sample: Index of the key's next own sample, or `n`, `(k,)`.
     """
-    at = np.searchsorted(clock_us, deadline_us, side="right")
-    which = np.flatnonzero(at < until)
-    return Silence(which, at[which], deadline_us[which])
+    sample = np.searchsorted(clock_us, deadline_us, side="right")
+    index = np.flatnonzero(sample < next_sample)
+    return PassedDeadlines(index, sample[index], deadline_us[index])
+
+
+class IdleFinder:
+    """Finds keys that a batch shows idle, before, between or after their own samples.
+
+    Args:
+        store: Rows of all keys.
+        episodes: Emits the events of keys that have no line in the batch.
+    """
+
+    def __init__(self, store: Store, episodes: Episodes) -> None:
+        self._store, self._episodes = store, episodes
+
+    def note_deadlines(
+        self,
+        batch: StepBatch,
+        accepted: PackedSamples,
+        observed: ObservedRows | None,
+        row_counts: Indices,
+        intervals: NDArray[np.float64],
+    ) -> None:
+        """Note for each sample the clock beyond which its key is idle if it sends nothing more.
+
+        Args:
+            batch: The batch.
+            accepted: Samples that are not late.
+            observed: Rows they completed, if any.
+            row_counts: Rows of each key before the batch, `(K,)`.
+            intervals: Usual interval of each key before the batch, seconds, `(K,)`.
+        """
+        counts, usual = progress_after(accepted, observed, row_counts, intervals)
+        is_known = accepted.packed.expand(batch.keys.fields["known"][accepted.keys])
+        batch.idle_after_us[accepted.sample] = self._store.deadlines.idle_after(
+            usual, counts, is_known, batch.clock_us[accepted.sample]
+        )
+
+    def find(self, batch: StepBatch) -> None:
+        """Add the idle times of the batch's keys; those of other keys are emitted at once."""
+        n = len(batch)
+        order = np.argsort(batch.row, kind="stable")
+        accepted = (batch.outcome[order] != LATE) & (batch.outcome[order] != REPEATED)
+        line = order[accepted]  # by key, then by arrival
+        row = batch.row[line]
+        next_line = np.full(line.size, n, dtype=np.int64)
+        # Neighbours in `line` are samples of one key that follow each other, or the key changes.
+        next_line[:-1] = np.where(row[1:] == row[:-1], line[1:], n)
+        first_line = np.full(batch.keys.slots.size, n, dtype=np.int64)
+        np.minimum.at(first_line, row, line)
+        returning = (batch.keys.fields["stale"] > 0) & (first_line < n)
+        for key_row in np.flatnonzero(returning).tolist():  # idle since an earlier batch
+            batch.idle[key_row] = [IdleKey(-1, 0, int(first_line[key_row]))]
+        self._find_before_first_lines(batch, first_line)
+        self._find_after_lines(batch, line, row, next_line)
+
+    def _find_before_first_lines(self, batch: StepBatch, first_line: Indices) -> None:
+        """Find keys that are idle by the deadline they had before the batch.
+
+        Args:
+            batch: The batch.
+            first_line: First line of each key, or the number of lines, `(K,)`.
+        """
+        slots, n = batch.keys.slots, len(batch)
+        for part, begin, end in batch.slices:
+            clock_us = batch.clock_us[begin:end]
+            for slot, deadline_us, passed in self._overdue(part, clock_us, batch.step_slots):
+                row = int(np.searchsorted(slots, slot))  # slots are sorted
+                if row < slots.size and slots[row] == slot:
+                    if begin + passed < first_line[row]:
+                        idle = IdleKey(begin + passed, deadline_us, int(first_line[row]))
+                        batch.idle[row] = [idle]
+                else:
+                    # At once: until its row is dirty, the next partition's restore may evict it.
+                    self._episodes.emit_absent(batch, slot, IdleKey(begin + passed, deadline_us, n))
+            next_us = int(batch.idle_after_us[begin:end].min())
+            part.next_idle_us = min(part.next_idle_us, next_us)
+
+    def _find_after_lines(
+        self, batch: StepBatch, line: Indices, row: Indices, next_line: Indices
+    ) -> None:
+        """Find keys that are idle between two of their lines, or after the last one.
+
+        Args:
+            batch: The batch.
+            line: Lines that are not late, by key, then by arrival, `(m,)`.
+            row: Row of `batch.keys` of each, `(m,)`.
+            next_line: The key's next line, or the number of lines, `(m,)`.
+        """
+        deadline_us = batch.idle_after_us[line]
+        ends = [end for _, _, end in batch.slices]
+        # Clock at the end of each partition's slice, repeated for every line of the slice.
+        final_clock_us = np.repeat(batch.clock_us[np.asarray(ends) - 1], np.diff([0, *ends]))
+        passed = deadline_us < final_clock_us[line]
+        if not passed.any():  # the usual case
+            return
+        for _, begin, end in batch.slices:
+            index = np.flatnonzero(passed & (line >= begin) & (line < end))
+            deadlines = passed_deadlines(
+                batch.clock_us[begin:end], deadline_us[index], next_line[index] - begin
+            )
+            for i, sample, deadline in zip(*(x.tolist() for x in deadlines), strict=True):
+                idle = IdleKey(begin + sample, deadline, int(next_line[index[i]]))
+                batch.idle.setdefault(int(row[index[i]]), []).append(idle)
+
+    def _overdue(
+        self, part: Partition, clock_us: Indices, step_slots: Indices
+    ) -> Iterator[tuple[int, int, int]]:
+        """Return keys whose deadline, as stored, lies within the clock of a batch.
+
+        Args:
+            part: The partition.
+            clock_us: Its clock after each sample of the batch, `(n,)`.
+            step_slots: Slots of the step, which must stay in memory; -1 is none.
+
+        Yields:
+            Slot, deadline, and the sample at which the clock passes it.
+        """
+        store, now_us = self._store, int(clock_us[-1])
+        if now_us <= part.next_idle_us:
+            return
+        if part.spill is not None:
+            idle_keys = [*part.idle_spilled, *part.spill.due(now_us)]
+            part.idle_spilled = store.evictor.restore(part, idle_keys, step_slots)
+        slots = store.slab.slots_of(part.number)
+        deadline_us = store.deadlines.idle(store.fields, slots)
+        passed = deadline_us < now_us
+        part.next_idle_us = int(deadline_us[~passed].min(initial=NEVER_IDLE))
+        if part.spill is not None:
+            part.next_idle_us = min(part.next_idle_us, part.spill.next_due())
+            if part.idle_spilled:
+                part.next_idle_us = ALWAYS  # with the next batch, when there is room
+        for slot, deadline in zip(
+            slots[passed].tolist(), deadline_us[passed].tolist(), strict=True
+        ):
+            yield slot, deadline, int(np.searchsorted(clock_us, deadline, side="right"))

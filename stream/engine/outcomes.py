@@ -1,4 +1,4 @@
-"""What became of every message: the codes of a step, and their counts in the meta rows."""
+"""Outcomes of messages: their codes in a step, and their counts in the meta rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .result import StepResult
 from .slices import PartitionSlice
 
 REPEATED, LATE, WINDOWED, WARMING, SCORED = range(1, 6)
-"""Of a message's samples the highest counts; 0: it had none."""
+"""Codes of samples; the highest one of its samples is that of a message, 0 where it has none."""
 REFUSED = 6
 _OUTCOMES = (
     Outcome.ABSENT,
@@ -28,41 +28,42 @@ _message = attrgetter("message")
 
 
 def count_outcomes(
-    share: PartitionSlice,
+    messages: PartitionSlice,
     offsets: NDArray[np.int64],
     outcome: NDArray[np.uint8],
     result: StepResult,
 ) -> None:
-    """Give every offset up to the last one of a partition's share exactly one name.
+    """Give every offset up to the last one of a partition's messages exactly one name.
 
     Args:
-        share: The partition and its messages.
-        offsets: Of all messages, `(m,)`.
-        outcome: Code of all messages, `(m,)`.
-        result: Says why messages were refused; gets the counts.
+        messages: The partition and its messages.
+        offsets: Offsets of all messages of the step, `(m,)`.
+        outcome: Codes of all messages, `(m,)`.
+        result: Result of the step: it has the refusals, and gets the counts.
     """
-    meta = share.part.meta
-    own = slice(share.begin, share.end)
-    new = offsets[own] > meta.absorbed
+    part, begin, end = messages
+    meta = part.meta
+    new = offsets[begin:end] > meta.absorbed
     if not new.any():
         return
-    offsets = offsets[own][new]
+    new_offsets = offsets[begin:end][new]
     if meta.first_offset < 0:
-        meta.first_offset = int(offsets[0])
-        meta.absorbed = int(offsets[0]) - 1
+        meta.first_offset = int(new_offsets[0])
+        meta.absorbed = int(new_offsets[0]) - 1
     counts: dict[str, int] = {}
-    absent = int(offsets[-1]) - meta.absorbed - int(offsets.size)
+    # Offsets without a message are those of transaction markers, or were compacted away.
+    absent = int(new_offsets[-1]) - meta.absorbed - int(new_offsets.size)
     if absent:
         counts[Outcome.ABSENT] = absent
-    named = np.bincount(outcome[own][new], minlength=REFUSED)[:REFUSED].tolist()
-    for value, number in enumerate(named):
-        if number and value:
-            counts[_OUTCOMES[value]] = number
-    bounds = (share.begin, share.end)
-    first, last = (bisect_left(result.rejected, at, key=_message) for at in bounds)
-    for r in result.rejected[first:last]:
-        counts[r.reason] = counts.get(r.reason, 0) + 1
+    code_counts = np.bincount(outcome[begin:end][new], minlength=REFUSED)[:REFUSED].tolist()
+    for code, number in enumerate(code_counts):
+        if number and code:
+            counts[_OUTCOMES[code]] = number
+    # Refused messages are sorted: those of this partition lie between its bounds.
+    first, last = (bisect_left(result.rejected, bound, key=_message) for bound in (begin, end))
+    for refusal in result.rejected[first:last]:
+        counts[refusal.reason] = counts.get(refusal.reason, 0) + 1
     for name, number in counts.items():
         meta.add(str(name), number)
         result.counts[str(name)] = result.counts.get(str(name), 0) + number
-    meta.absorbed = int(offsets[-1])
+    meta.absorbed = int(new_offsets[-1])

@@ -1,4 +1,4 @@
-"""What goes into a step and what comes out."""
+"""Input and result of a step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.records import Event, Rejected
-from stream.types import TP as TP
 
 
 class Fetch(NamedTuple):
@@ -39,20 +38,20 @@ class ScoreColumns:
     @property
     def probability(self) -> NDArray[np.float64]:
         """Tail probability of each row for its key."""
-        out: NDArray[np.float64] = 10.0 ** (-self.severity.astype(np.float64))
-        return out
+        probability: NDArray[np.float64] = 10.0 ** (-self.severity.astype(np.float64))
+        return probability
 
     def and_then(self, more: ScoreColumns) -> ScoreColumns:
-        """These rows, and others after them."""
+        """Return these rows, followed by others."""
         if not self.sample.size:
             return more
-        names = [each.name for each in fields(self)]
+        names = [column.name for column in fields(self)]
         pairs = ((getattr(self, name), getattr(more, name)) for name in names)
         return ScoreColumns(*(np.concatenate(pair) for pair in pairs))
 
     @classmethod
     def empty(cls) -> ScoreColumns:
-        """No rows."""
+        """Return columns without rows."""
         i8 = np.zeros(0, dtype=np.int64)
         f4 = np.zeros(0, dtype=np.float32)
         no = np.zeros(0, dtype=bool)
@@ -61,11 +60,11 @@ class ScoreColumns:
 
 @dataclass
 class StepResult:
-    """What one step brought.
+    """Result of one step.
 
     Attributes:
         events: Anomalies and triggers, in arrival order.
-        sources: Message that brought each event about, by index in the fetch.
+        sources: Message that caused each event, by index in the fetch.
         rejected: Messages to set aside: the codec's and the engine's own.
         counts: Messages by outcome, this step only.
         scores: Scored rows.
@@ -88,8 +87,8 @@ class RowsTaken(Sequence[bytes | None]):
     A row becomes bytes only when it is asked for: while many are taken, the stream stands still.
 
     Args:
-        tombstones: How many.
-        block: The rows, `(n, nbytes)`; nobody else's.
+        tombstones: Number of tombstones.
+        block: The rows, `(n, nbytes)`; a copy that nobody else writes to.
         meta: The meta row.
     """
 
@@ -105,14 +104,14 @@ class RowsTaken(Sequence[bytes | None]):
         yield self._meta
 
     @overload
-    def __getitem__(self, at: int) -> bytes | None: ...
+    def __getitem__(self, index: int) -> bytes | None: ...
     @overload
-    def __getitem__(self, at: slice) -> list[bytes | None]: ...
-    def __getitem__(self, at: int | slice) -> bytes | list[bytes | None] | None:
-        places = range(len(self))[at]
-        if isinstance(places, range):
-            return [self[place] for place in places]
-        row = places - self._tombstones
+    def __getitem__(self, index: slice) -> list[bytes | None]: ...
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes | None] | None:
+        position = range(len(self))[index]  # resolves slices and negative indices
+        if isinstance(position, range):
+            return [self[i] for i in position]
+        row = position - self._tombstones
         if row < 0:
             return None
         return self._block[row].tobytes() if row < len(self._block) else self._meta
@@ -125,22 +124,14 @@ class DirtyRows(NamedTuple):
     rows: Sequence[bytes | None]
 
 
-class LoadReport(NamedTuple):
-    """What became of changelog rows: taken, older than what is there, damaged (key, why)."""
-
-    accepted: int
-    stale: int
-    damaged: list[tuple[bytes, str]]
-
-
 class Moved(NamedTuple):
     """Rows moved so far.
 
     Attributes:
-        evicted: Out of memory, to the disk.
-        returned: Back from it.
-        forgotten: For want of disk.
-        expired: Because their keys were silent for too long.
+        evicted: Rows moved out of memory, to the disk.
+        returned: Rows restored from the disk.
+        forgotten: Rows lost because the disk had no room.
+        expired: Rows whose keys were idle for longer than the time to live.
     """
 
     evicted: int

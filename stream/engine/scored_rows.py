@@ -1,4 +1,4 @@
-"""What a batch's scored rows came to, and the fields of their keys at any row of theirs."""
+"""Scored rows of a batch, and the fields of their keys at any of these rows."""
 
 from __future__ import annotations
 
@@ -11,94 +11,122 @@ from numpy.typing import NDArray
 from ember_core.pipeline import Decision, PackedRows
 
 from .result import ScoreColumns
-from .rows import Completed
+from .rows import CompletedRows
 
 
 @dataclass
 class ScoredRows:
-    """Scored rows, turn by turn; arrays of shape `(n,)`.
+    """Scored rows, packed by key; arrays of shape `(n,)`.
 
     Attributes:
-        turns: Which key each is of.
-        keys: Row of the block of each key, `(K,)`.
-        chosen: Index of each among the completed rows.
+        packed: Key of each row, and its place among those of the key.
+        keys: Row of the batch's `keys` of each packed key, `(K,)`.
+        index: Index of each row among the completed rows.
         score: Free energy.
         decision: Severity, evidence, where the motor neuron fires and resolves; state after.
         anomaly: Whether the row is an anomaly.
         seq: Count of the key's scored rows.
-        inside: Whether the row belongs to an episode, its first and its last included.
+        in_episode: Whether the row belongs to an episode, its first and its last included.
         episode_rows: Rows of the episode so far; 0 outside.
-        peak: Whether no row of the episode before it was as severe.
+        peak: Whether no earlier row of the episode was as severe.
     """
 
-    turns: PackedRows
+    packed: PackedRows
     keys: NDArray[np.int64]
-    chosen: NDArray[np.int64]
+    index: NDArray[np.int64]
     score: NDArray[np.float32]
     decision: Decision
     anomaly: NDArray[np.bool_]
     seq: NDArray[np.int64]
-    inside: NDArray[np.bool_]
+    in_episode: NDArray[np.bool_]
     episode_rows: NDArray[np.int64]
     peak: NDArray[np.bool_]
 
     @classmethod
     def of(
         cls,
-        views: dict[str, Any],
-        turns: PackedRows,
+        fields: dict[str, Any],
+        packed: PackedRows,
         keys: NDArray[np.int64],
-        chosen: NDArray[np.int64],
+        index: NDArray[np.int64],
         score: NDArray[np.float32],
         decision: Decision,
         anomaly: NDArray[np.bool_],
     ) -> ScoredRows:
-        """Follow the episodes; `views` are the fields of the block before the batch."""
-        inside = decision.firing | decision.resolves
-        episode_rows = np.zeros(chosen.size, dtype=np.int64)
-        peak = np.zeros(chosen.size, dtype=bool)
-        rows: dict[int, tuple[int, float]] = {}  # of keys inside: rows so far, severest of them
-        for i in np.flatnonzero(inside).tolist():
-            row, severity = int(keys[turns.key[i]]), decision.severity[i]
-            before = rows.get(row) or (views["episode_rows"][row], views["peak_severity"][row])
+        """Number the rows of every key and of its episodes.
+
+        Args:
+            fields: Fields of the batch's keys before the batch.
+            packed: Key of each row.
+            keys: Row of `fields` of each packed key.
+            index: Index of each row among the completed rows.
+            score: Free energy.
+            decision: Decision of the pipeline.
+            anomaly: Whether the row is an anomaly.
+        """
+        in_episode = decision.firing | decision.resolves
+        episode_rows = np.zeros(index.size, dtype=np.int64)
+        peak = np.zeros(index.size, dtype=bool)
+        # Keys in an episode: rows of it so far, and the largest severity. Few rows are in one, so
+        # that a loop over them costs less than a recurrence over all rows.
+        episodes: dict[int, tuple[int, float]] = {}
+        for i in np.flatnonzero(in_episode).tolist():
+            row, severity = int(keys[packed.key[i]]), decision.severity[i]
+            episode = episodes.get(row) or (
+                fields["episode_rows"][row],
+                fields["peak_severity"][row],
+            )
             fires = bool(decision.fires[i])
-            count, top = (0, severity) if fires else before
-            peak[i] = fires or severity > top
+            count, largest = (0, severity) if fires else episode
+            peak[i] = fires or severity > largest
             episode_rows[i] = count + 1
-            rows[row] = int(count) + 1, severity if peak[i] else top
-        seq = turns.expand(views["seq"][keys]) + turns.step + 1
-        return cls(turns, keys, chosen, score, decision, anomaly, seq, inside, episode_rows, peak)
+            episodes[row] = int(count) + 1, severity if peak[i] else largest
+        seq = packed.expand(fields["seq"][keys]) + packed.step + 1
+        return cls(
+            packed, keys, index, score, decision, anomaly, seq, in_episode, episode_rows, peak
+        )
 
     @property
-    def told(self) -> NDArray[np.int64]:
-        """Which of the rows have something to be told or remembered."""
+    def notable(self) -> NDArray[np.int64]:
+        """Rows that bring events about, or are the peak of an episode."""
         decision = self.decision
         return np.flatnonzero(self.anomaly | decision.fires | decision.resolves | self.peak)
 
-    def recall(self, views: dict[str, Any], row: int, i: int) -> None:
-        """Set the fields that events speak of to what they were after row `i` of the key."""
-        views["seq"][row] = self.seq[i]
-        views["firing"][row] = self.decision.firing[i]
-        views["episode_rows"][row] = self.episode_rows[i]
+    def restore_fields(self, fields: dict[str, Any], row: int, i: int) -> None:
+        """Set the fields that events read to their values after one row of a key.
 
-    def close(self, views: dict[str, Any]) -> None:
-        """Set all fields to what they are after the last row of each key."""
+        Args:
+            fields: Fields of the batch's keys, written to.
+            row: Row of `fields` of the key.
+            i: Index of the scored row.
+        """
+        fields["seq"][row] = self.seq[i]
+        fields["firing"][row] = self.decision.firing[i]
+        fields["episode_rows"][row] = self.episode_rows[i]
+
+    def write_back(self, fields: dict[str, Any]) -> None:
+        """Set all fields to their values after the last row of each key."""
         for name, value in self.decision.state.items():
-            views[name][self.keys] = value
-        views["seq"][self.keys] = self.turns.last(self.seq)
-        views["episode_rows"][self.keys] = self.turns.last(self.episode_rows)
+            fields[name][self.keys] = value
+        fields["seq"][self.keys] = self.packed.last(self.seq)
+        fields["episode_rows"][self.keys] = self.packed.last(self.episode_rows)
 
-    def columns(self, rows: Completed) -> ScoreColumns:
-        """The rows in order of arrival."""
-        order = np.argsort(rows.sample[self.chosen], kind="stable")
-        at, decision = self.chosen[order], self.decision
+    def columns(self, rows: CompletedRows, sample: NDArray[np.int64]) -> ScoreColumns:
+        """Return the rows in order of arrival.
+
+        Args:
+            rows: The completed rows.
+            sample: Index in the fetch of each line of the batch.
+        """
+        order = np.argsort(rows.sample[self.index], kind="stable")
+        index, decision = self.index[order], self.decision
         fires, resolves = decision.fires[order], decision.resolves[order]
         return ScoreColumns(
-            sample=rows.sample[at],
-            time_us=rows.time_us[at],
+            sample=sample[rows.sample[index]],
+            time_us=rows.time_us[index],
             score=self.score[order],
             severity=decision.severity[order],
             anomaly=self.anomaly[order],
             trigger=fires.astype(np.int8) - resolves.astype(np.int8),
-            firing=self.inside[order],
+            firing=self.in_episode[order],
         )

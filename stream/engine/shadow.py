@@ -1,7 +1,7 @@
-"""A candidate beside the model that judges: the same records, scores compared, no events.
+"""Comparison of a candidate with the live model: the same records, but no events.
 
-It begins with what the live rows have measured of each key, keeps its own state in memory only,
-and begins anew after a restart.
+A candidate begins with the measurements in the live rows of each key, keeps its own state in
+memory only, and begins anew after a restart.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from stream.records import text_of
 from .result import ScoreColumns
 
 EDGES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
-"""Upper edges of the histogram of how far two severities are apart; the last bin is open."""
-_KEPT = 10
+"""Upper edges of the histogram of the distance of two severities; the last bin is open."""
+_FURTHEST_ROWS = 10
 
 
 @dataclass
 class Comparison:
-    """What two models said of the same rows; sums, so that those of several workers add up.
+    """Scores and decisions of two models on the same rows, as sums that add up over workers.
 
     Attributes:
         rows: Rows both scored.
         only_live: Rows only the live model scored: the candidate still warms up.
-        only_candidate: The reverse.
-        anomalies: Anomalies by who saw one: `both`, `live`, `candidate`.
-        firing: Rows within an episode, likewise.
-        triggers: Firings: `live`, `candidate`.
-        sums: Of severities: live, candidate, their squares and their product.
+        only_candidate: Rows only the candidate scored.
+        anomalies: Anomalies of `both`, or of `live` or `candidate` alone.
+        firing: Rows within an episode of `both`, or of `live` or `candidate` alone.
+        triggers: Firings of `live` and of `candidate`.
+        sums: Sums of severities: live, candidate, their squares and their product.
         apart: Rows by distance of the two severities, one more than `EDGES`.
         furthest: The rows furthest apart: distance, key, event time (microseconds), severities.
-        failed: Why the candidate was given up; empty while it runs.
+        failed: Reason why the candidate was given up; empty while it runs.
     """
 
     rows: int = 0
@@ -56,8 +56,8 @@ class Comparison:
 
         Args:
             keys: Key of each sample of the batch.
-            live: What the live model gave.
-            candidate: What the candidate gave.
+            live: Scored rows of the live model.
+            candidate: Scored rows of the candidate.
         """
         a, b = _matched(live, candidate)
         self.rows += a.size
@@ -73,47 +73,48 @@ class Comparison:
         for i, total in enumerate((x, y, x * x, y * y, x * y)):
             self.sums[i] += float(total.sum())
         distance = np.abs(x - y)
+        # Bin `i` holds distances up to edge `i`; the last one those beyond all edges.
         bins = np.bincount(np.searchsorted(EDGES, distance, side="left"), minlength=len(self.apart))
         self.apart = [old + int(new) for old, new in zip(self.apart, bins, strict=True)]
-        for i in np.argsort(-distance, kind="stable")[:_KEPT].tolist():
+        for i in np.argsort(-distance, kind="stable")[:_FURTHEST_ROWS].tolist():
             key = text_of(keys[int(live.sample[a[i]])])
-            at = int(live.time_us[a[i]])
-            self.furthest.append((float(distance[i]), key, at, float(x[i]), float(y[i])))
-        self.furthest = sorted(self.furthest, key=lambda row: -row[0])[:_KEPT]
+            time_us = int(live.time_us[a[i]])
+            self.furthest.append((float(distance[i]), key, time_us, float(x[i]), float(y[i])))
+        self.furthest = sorted(self.furthest, key=lambda row: -row[0])[:_FURTHEST_ROWS]
 
     def merge(self, other: Comparison) -> None:
-        """Add what another worker compared."""
+        """Add the comparison of another worker."""
         self.rows += other.rows
         self.only_live += other.only_live
         self.only_candidate += other.only_candidate
-        for mine, theirs in (
+        for total, counts in (
             (self.anomalies, other.anomalies),
             (self.firing, other.firing),
             (self.triggers, other.triggers),
         ):
-            for name, number in theirs.items():
-                mine[name] += number
+            for name, number in counts.items():
+                total[name] += number
         self.sums = [a + b for a, b in zip(self.sums, other.sums, strict=True)]
         self.apart = [a + b for a, b in zip(self.apart, other.apart, strict=True)]
         rows = [*self.furthest, *other.furthest]
-        self.furthest = sorted(rows, key=lambda row: -row[0])[:_KEPT]
+        self.furthest = sorted(rows, key=lambda row: -row[0])[:_FURTHEST_ROWS]
         self.failed = self.failed or other.failed
 
     @property
     def correlation(self) -> float:
-        """Pearson's, of the severities; NaN where one of them never changed."""
+        """Pearson's correlation of the severities; NaN where one of them never changed."""
         x, y, xx, yy, xy = self.sums
         n = float(self.rows)
-        spread = (n * xx - x * x) * (n * yy - y * y)
-        return (n * xy - x * y) / spread**0.5 if spread > 0 else float("nan")
+        variances = (n * xx - x * x) * (n * yy - y * y)
+        return (n * xy - x * y) / variances**0.5 if variances > 0 else float("nan")
 
     def body(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the comparison as JSON values."""
         return asdict(self)
 
 
 def check_candidate(candidate: FleetModel, channels: Sequence[str]) -> None:
-    """Refuse a candidate that cannot read the records of the model that judges.
+    """Refuse a candidate that cannot read the records of the live model.
 
     Raises:
         ValueError: If it has other channels.
@@ -129,17 +130,17 @@ def _zeros(*names: str) -> dict[str, int]:
     return dict.fromkeys(names, 0)
 
 
-def _count(into: dict[str, int], live: NDArray[np.bool_], candidate: NDArray[np.bool_]) -> None:
-    into["both"] += int((live & candidate).sum())
-    into["live"] += int((live & ~candidate).sum())
-    into["candidate"] += int((~live & candidate).sum())
+def _count(counts: dict[str, int], live: NDArray[np.bool_], candidate: NDArray[np.bool_]) -> None:
+    counts["both"] += int((live & candidate).sum())
+    counts["live"] += int((live & ~candidate).sum())
+    counts["candidate"] += int((~live & candidate).sum())
 
 
 def _matched(a: ScoreColumns, b: ScoreColumns) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices of the rows both have: of the same sample and time."""
+    """Return the indices of the rows that both have, by sample and time."""
     sample = np.concatenate([a.sample, b.sample])
     time_us = np.concatenate([a.time_us, b.time_us])
     order = np.lexsort((time_us, sample))  # stable: of equal rows the live one comes first
     first, second = order[:-1], order[1:]
-    same = (sample[first] == sample[second]) & (time_us[first] == time_us[second])
-    return first[same], second[same] - a.sample.size
+    in_both = (sample[first] == sample[second]) & (time_us[first] == time_us[second])
+    return first[in_both], second[in_both] - a.sample.size

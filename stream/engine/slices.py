@@ -1,4 +1,4 @@
-"""Which part of a batch is which partition's."""
+"""Ranges of a batch, each of one partition."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stream.engine.state.partition import Partition
 
 
 class PartitionSlice(NamedTuple):
-    """What of a batch is one partition's: items `begin` to `end`, messages or samples."""
+    """Items `begin` to `end` of a batch, messages or samples, all of one partition."""
 
     part: Partition
     begin: int
@@ -21,20 +21,26 @@ class PartitionSlice(NamedTuple):
 
 
 def slices_of(parts: Sequence[Partition], counts: Sequence[int]) -> Iterator[PartitionSlice]:
-    """Shares of partitions whose items, so many of each, follow each other."""
+    """Return the slices of partitions whose items follow each other.
+
+    Args:
+        parts: Partitions in the order of their items.
+        counts: Number of items of each partition.
+    """
     bounds = pairwise(accumulate(counts, initial=0))
     return (PartitionSlice(part, *pair) for part, pair in zip(parts, bounds, strict=True))
 
 
-def samples_of(
+def sample_slices(
     messages: Sequence[PartitionSlice], message: NDArray[np.int32]
 ) -> Iterator[PartitionSlice]:
-    """Shares of samples, from those of their messages.
+    """Return the slices of samples, made from those of their messages.
 
     Args:
-        messages: Shares of the messages, all of them.
+        messages: Slices of all messages.
         message: Index of each sample's message, `(n,)`, never falling.
     """
-    ends = np.searchsorted(message, [share.end for share in messages]).tolist()
+    # `message` is sorted, so the first sample of a later slice ends this one.
+    ends = np.searchsorted(message, [piece.end for piece in messages]).tolist()
     pairs = pairwise([0, *ends])
-    return (PartitionSlice(share.part, *pair) for share, pair in zip(messages, pairs, strict=True))
+    return (PartitionSlice(piece.part, *pair) for piece, pair in zip(messages, pairs, strict=True))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.engine.state.layout import WindowSpec
+from stream.engine.state.layout import NEVER, WindowSpec
 
 _FIELDS = (
     "max_time",
@@ -18,7 +18,6 @@ _FIELDS = (
     "window_count",
     "window_time",
 )
-NEVER = -(2**62)  # the key has sent nothing yet
 _FAR = 2**62
 
 
@@ -40,19 +39,20 @@ class Tumbling:
 
     def __init__(self, spec: WindowSpec, channels: tuple[str, ...]) -> None:
         self.spec = spec
-        named = dict(spec.aggregates)
-        how = np.array([named.get(name, spec.aggregate) for name in channels])
-        self._is = {kind: how == kind for kind in ("last", "mean", "max", "count")}
+        by_channel = dict(spec.aggregates)
+        kinds = np.array([by_channel.get(name, spec.aggregate) for name in channels])
+        # Masks of the channels with each aggregate, `(C,)`.
+        self._is = {kind: kinds == kind for kind in ("last", "mean", "max", "count")}
 
     def late(self, views: dict[str, Any], time_us: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """True where a sample's interval has closed; shape `(B,)`."""
+        """Return True where a sample's interval has closed; shape `(B,)`."""
         closed: NDArray[np.bool_] = self._end(self._start(time_us)) <= views["max_time"]
         return closed
 
     def due(
         self, views: dict[str, Any], time_us: NDArray[np.int64]
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
-        """Close what a sample's time closes, oldest first, one interval per key and turn.
+        """Close the intervals that a sample's time closes, oldest first, one per key and round.
 
         Args:
             views: Fields of the keys, written to.
@@ -64,20 +64,20 @@ class Tumbling:
         """
         views["max_time"][...] = np.maximum(views["max_time"], time_us)
         for _ in range(self.spec.open_windows):
+            # Slot of the oldest open interval of each key; free slots never win.
             start = np.where(views["window_open"] > 0, views["window_start"], _FAR)
             oldest = start.argmin(axis=1)
-            every = np.arange(len(start))
-            begun = start[every, oldest]
-            closes = (begun < _FAR) & (self._end(begun) <= views["max_time"])
-            who = np.flatnonzero(closes)
-            if who.size == 0:
+            oldest_start = start[np.arange(len(start)), oldest]
+            closes = (oldest_start < _FAR) & (self._end(oldest_start) <= views["max_time"])
+            keys = np.flatnonzero(closes)
+            if keys.size == 0:
                 return
-            at = oldest[who]
-            total = views["window_value"][who, at]
-            count = views["window_count"][who, at]
+            slot = oldest[keys]
+            total = views["window_value"][keys, slot]
+            count = views["window_count"][keys, slot]
             total = np.where(self._is["mean"], total / np.maximum(count, 1), total)
-            views["window_open"][who, at] = 0
-            yield who, begun[who], np.where(count > 0, total, np.nan)
+            views["window_open"][keys, slot] = 0
+            yield keys, oldest_start[keys], np.where(count > 0, total, np.nan)
 
     def absorb(
         self, views: dict[str, Any], time_us: NDArray[np.int64], values: NDArray[np.float64]
@@ -86,19 +86,21 @@ class Tumbling:
 
         Args:
             views: Fields of the keys, written to.
-            time_us: Shape `(B,)`.
-            values: Shape `(B, C)`; NaN where the sample lacks a channel.
+            time_us: Time of each key's sample, shape `(B,)`.
+            values: Values of each, shape `(B, C)`; NaN where the sample lacks a channel.
         """
         start = self._start(time_us)
         is_open = views["window_open"] > 0
         match = is_open & (views["window_start"] == start[:, None])
-        at = np.where(match.any(axis=1), match.argmax(axis=1), is_open.argmin(axis=1))
-        every = np.arange(len(at))
+        # Slot of the sample's interval, or the first free one: there are as many slots as
+        # intervals that can be open at once.
+        slot = np.where(match.any(axis=1), match.argmax(axis=1), is_open.argmin(axis=1))
+        key = np.arange(len(slot))
         fresh = ~match.any(axis=1)
-        count = np.where(fresh[:, None], 0, views["window_count"][every, at])
-        total = np.where(fresh[:, None], 0.0, views["window_value"][every, at])
-        last = np.where(fresh[:, None], NEVER, views["window_time"][every, at])
-        has = np.isfinite(values)
+        count = np.where(fresh[:, None], 0, views["window_count"][key, slot])
+        total = np.where(fresh[:, None], 0.0, views["window_value"][key, slot])
+        last = np.where(fresh[:, None], NEVER, views["window_time"][key, slot])
+        present = np.isfinite(values)
         first = count == 0
         is_new = self._is["last"] & (time_us[:, None] >= last)
         new = np.where(
@@ -108,11 +110,12 @@ class Tumbling:
         )
         new = np.where(self._is["count"], total + 1.0, np.where(first, values, new))
         new = np.where(first & self._is["count"], 1.0, new)
-        views["window_start"][every, at] = start
-        views["window_open"][every, at] = 1
-        views["window_value"][every, at] = np.where(has, new, total)
-        views["window_count"][every, at] = count + has
-        views["window_time"][every, at] = np.where(has, np.maximum(last, time_us[:, None]), last)
+        views["window_start"][key, slot] = start
+        views["window_open"][key, slot] = 1
+        views["window_value"][key, slot] = np.where(present, new, total)
+        views["window_count"][key, slot] = count + present
+        last_time = np.maximum(last, time_us[:, None])
+        views["window_time"][key, slot] = np.where(present, last_time, last)
 
     def _start(self, time_us: Any) -> Any:
         return time_us - time_us % self.spec.interval_us

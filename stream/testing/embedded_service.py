@@ -11,13 +11,12 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from .embedded_broker import EmbeddedBroker
+from .events import Event, open_consumer, read_events
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer
-
     from ember_core.pipeline import FleetModel
 
 Output = Literal["anomalies", "triggers", "dead_letters"]
@@ -29,20 +28,6 @@ _LOG_TAIL_BYTES = 3_000
 
 class ServiceError(RuntimeError):
     """The service ended, or did not publish in time; the message has the end of its log."""
-
-
-class Event(NamedTuple):
-    """A record of an output topic.
-
-    Attributes:
-        key: Stream key as text.
-        headers: Headers as text.
-        body: Body; decoded JSON for anomalies and triggers, the refused bytes for dead letters.
-    """
-
-    key: str
-    headers: dict[str, str]
-    body: Any
 
 
 class EmbeddedService:
@@ -173,7 +158,7 @@ class EmbeddedService:
         """
         from confluent_kafka import TopicPartition
 
-        consumer = self._consumer(self.settings.kafka.group)
+        consumer = open_consumer(self.broker.bootstrap, self.settings.kafka.group)
         partitions = [
             TopicPartition(topic, number)
             for topic in self.settings.input.topics
@@ -196,26 +181,9 @@ class EmbeddedService:
         Args:
             output: Kind of output.
         """
-        from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
-
         topics = {self.settings.output.topic(output, t) for t in self.settings.input.topics}
-        consumer = self._consumer("ember-test-reader")
-        partitions = [(t, n) for t in sorted(topics) for n in range(self._partitions)]
-        # Read to the end of every partition, from the beginning each time: no offset is kept.
-        consumer.assign([TopicPartition(*tp, OFFSET_BEGINNING) for tp in partitions])
-        events: dict[tuple[str, int], list[Event]] = {tp: [] for tp in partitions}
-        unread = set(partitions)
-        try:
-            while unread:
-                for message in consumer.consume(1_000, timeout=1.0):
-                    tp, error = (str(message.topic()), message.partition() or 0), message.error()
-                    if error is None:
-                        events[tp].append(_event(message, output))
-                    elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
-                        unread.discard(tp)
-        finally:
-            consumer.close()
-        return [event for tp in partitions for event in events[tp]]
+        partitions = [(topic, n) for topic in sorted(topics) for n in range(self._partitions)]
+        return read_events(self.broker.bootstrap, partitions, decode=output != "dead_letters")
 
     def wait_for(
         self, output: Output = "triggers", count: int = 1, seconds: float = 60.0
@@ -243,18 +211,6 @@ class EmbeddedService:
             return
         outcome = "has not finished in time" if code is None else f"ended with exit code {code}"
         raise ServiceError(f"The service {outcome}: {state}.\n{self.log[-_LOG_TAIL_BYTES:]}")
-
-    def _consumer(self, group: str) -> Consumer:
-        from confluent_kafka import Consumer
-
-        return Consumer(
-            {
-                "bootstrap.servers": self.broker.bootstrap,
-                "group.id": group,
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-            }
-        )
 
     def stop(self) -> None:
         """Stop worker and broker, and remove their files. No-op when stopped."""
@@ -291,15 +247,3 @@ def _environment(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
             text = value if isinstance(value, str) else json.dumps(value)
             environment[f"EMBER_{section}__{name}".upper()] = text
     return environment
-
-
-def _event(message: Any, output: Output) -> Event:
-    body = message.value() or b""
-    return Event(
-        (message.key() or b"").decode("utf-8", "replace"),
-        {
-            name: (value or b"").decode("utf-8", "replace")
-            for name, value in message.headers() or ()
-        },
-        body if output == "dead_letters" else json.loads(body),
-    )

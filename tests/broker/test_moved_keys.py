@@ -1,4 +1,4 @@
-"""Producers that choose partitions in another way: refused where it shows, and what mends it."""
+"""Producers that choose partitions in another way: refused, and fixed by a rebase."""
 
 from __future__ import annotations
 

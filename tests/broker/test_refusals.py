@@ -1,4 +1,4 @@
-"""Starts that must not happen: one sentence with the mend, and nothing is touched."""
+"""Starts that must not happen: one sentence with the fix, and nothing is touched."""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from ember_core.pipeline import PackedRows, Role, StateField
 from stream.engine import Engine, Limits, ModelVersion, WindowSpec
-from stream.engine.decide import Batch
-from stream.engine.result import StepResult
-from stream.engine.rows import Seen
+from stream.engine.batch import PlacedEvent, StepBatch
+from stream.engine.loading import StateLoader
+from stream.engine.rows import ObservedRows
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
 from stream.engine.step import Stepper
@@ -69,24 +69,34 @@ class TinyPipeline:
 
 
 class TinyDecider:
+    """There is nothing to decide."""
+
+    def __init__(self, pipeline: TinyPipeline) -> None:
+        self.pipeline = pipeline
+
+    def decide(self, batch: StepBatch, observed: ObservedRows) -> None:
+        return None
+
+
+class TinyEpisodes:
     """An event whenever the chain's top bits say so; its body is the chain."""
 
-    def __init__(self, store: Store, pipeline: TinyPipeline) -> None:
-        self.pipeline = pipeline
+    def __init__(self, store: Store) -> None:
         self._store = store
 
-    def run(self, batch: Batch, seen: Seen | None, result: StepResult) -> None:
-        if seen is None:
+    def emit(self, batch: StepBatch, observed: ObservedRows | None, scored: None) -> None:
+        if observed is None:
             return
-        views, looked, rows = batch.views, cast("Looked", seen.observed), seen.rows
+        views, looked = batch.keys.fields, cast("Looked", observed.observation)
+        rows = observed.rows
         for at in np.flatnonzero(looked.scored).tolist():  # turn by turn: each key's in order
-            row, chain = int(rows.who[at]), int(looked.chain[at])
+            row, chain = int(rows.row[at]), int(looked.chain[at])
             views["seq"][row] += 1
             if not chain >> 62:
                 continue
-            slot = int(batch.slots[row])
+            slot = int(batch.keys.slots[row])
             key, owner = self._store.slab.key(slot), int(self._store.slab.owner[slot])
-            topic, partition = self._store.overflow._parts[owner].tp
+            topic, partition = self._store.evictor.partition_of(owner).tp
             event = Event(
                 kind="anomaly",
                 key=key,
@@ -94,9 +104,9 @@ class TinyDecider:
                 time_us=int(rows.time_us[at]),
                 body=b"%d/%d" % (partition, chain),
             )
-            batch.out.append((int(rows.sample[at]), 1, event))
+            batch.events.append(PlacedEvent(int(rows.sample[at]), 1, event))
 
-    def forget(self, part: Partition, slot: int, deadline_us: int) -> list[Event]:
+    def resolve_expired(self, part: Partition, slot: int, deadline_us: int) -> list[Event]:
         """Nothing is open here."""
         return []
 
@@ -111,13 +121,15 @@ class TinyEngine(Engine):
         )
         window, limits = WindowSpec(), Limits(max_keys=max_keys, stale_intervals=0.0, ttl_us=ttl_us)
         self.model = model
-        self._judge = ModelVersion(model.sha256, {})
+        self._model_version = ModelVersion(model.sha256, {})
         self._store = Store(model, window, max_keys, ttl_us=ttl_us)
-        decider: Any = TinyDecider(self._store, pipeline)
-        self._stepper = Stepper(self._store, decider, window, limits)
+        self._loader = StateLoader(self._store, model.sha256)
+        decider: Any = TinyDecider(pipeline)
+        episodes: Any = TinyEpisodes(self._store)
+        self._stepper = Stepper(self._store, decider, episodes, window, limits)
         self._spill = spill
         self._parts = {}
-        self._numbers = 0
+        self._attached = 0
 
 
 class TinyCodec:

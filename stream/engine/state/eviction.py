@@ -1,7 +1,8 @@
-"""Room in a full slab: rows least recently used go to their partition's spill, and come back.
+"""Room in a full slab: rows least recently used go to their partition's spill, and are restored.
 
-Only rows that were written out go: their bytes are in the changelog, or on their way there. A row
-comes back before its key is touched, as it left; no result depends on where it was meanwhile.
+Only rows that were written out are evicted: their bytes are in the changelog, or on their way
+there. A row is restored before its key is touched, unchanged, so that no result depends on the
+place it was in meanwhile.
 """
 
 from __future__ import annotations
@@ -17,136 +18,156 @@ from .slab import Slab
 from .spill import Spilled
 
 _SHARE, _MOST = 16, 16_384
-"""Rows put away at once: this part of the slab, and at most so many. Finding them costs a scan."""
+"""Rows evicted at once: this part of the slab, and at most so many. To find them costs a scan."""
 
 
 class Evictor:
     """Moves rows between a slab and the spills of its partitions.
 
+    Attributes:
+        evicted: Rows moved to a spill so far.
+        returned: Rows restored from one.
+        forgotten: Rows that a full spill lost.
+        expired: Rows of keys that expired.
+
     Args:
         slab: Rows in memory.
-        due: From slots to the clock at which each key falls silent, microseconds.
-        ours: Makes a row of this slab from one that was put away, maybe under an earlier model.
+        due: Function of slots that returns the clock at which each key becomes idle, microseconds.
+        migrated_row: Function of a partition, a key and its spilled row, maybe of an earlier model,
+            that returns the current row.
     """
 
     def __init__(
         self,
         slab: Slab,
         due: Callable[[NDArray[np.int64]], NDArray[np.int64]],
-        ours: Callable[[Partition, bytes, bytes], NDArray[np.uint8]],
+        migrated_row: Callable[[Partition, bytes, bytes], NDArray[np.uint8]],
     ) -> None:
         self._slab = slab
         self._due = due
-        self.ours = ours
+        self.migrated_row = migrated_row
         self._parts: dict[int, Partition] = {}
         self.evicted = 0
         self.returned = 0
         self.forgotten = 0
         self.expired = 0
 
-    def go_on_from(self, former: Evictor) -> None:
-        """Count on where another one ended."""
+    def continue_counts(self, former: Evictor) -> None:
+        """Begin with the counts of another evictor."""
         self.evicted, self.returned = former.evicted, former.returned
         self.forgotten, self.expired = former.forgotten, former.expired
 
-    def waiting(self) -> int:
-        """Rows of other layouts or models that wait in memory, over all partitions."""
-        return sum(len(part.foreign) for part in self._parts.values())
+    def unmigrated_in_memory(self) -> int:
+        """Return the number of rows in memory to be migrated, over all partitions."""
+        return sum(len(part.unmigrated) for part in self._parts.values())
 
-    def opened(self, part: Partition) -> None:
-        """A partition is owned now."""
+    def add_partition(self, part: Partition) -> None:
+        """Begin to evict rows of a partition."""
         self._parts[part.number] = part
 
-    def closed(self, part: Partition) -> None:
-        """A partition is given up."""
+    def remove_partition(self, part: Partition) -> None:
+        """Stop evicting rows of a partition, and close its spill."""
         self._parts.pop(part.number, None)
         if part.spill is not None:
             part.spill.close()
             part.spill = None
 
-    def elsewhere(self, part: Partition, keys: Sequence[bytes]) -> dict[bytes, int]:
-        """Those of `keys` that another partition of the same topic has, and which one."""
-        found: dict[bytes, int] = {}
-        for other in self._parts.values():
-            if other is not part and other.tp[0] == part.tp[0]:
-                index = other.index
-                found.update((key, other.tp[1]) for key in keys if key in index)
-                found.update(dict.fromkeys(self.away(other, keys), other.tp[1]))
-        return found
+    def partition_of(self, owner: int) -> Partition:
+        """Return the partition with a number, as in `Slab.owner`."""
+        return self._parts[owner]
 
-    def away(self, part: Partition, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Rows of those of `keys`, none of them in memory, that were put away."""
+    def other_partitions(self, part: Partition, keys: Sequence[bytes]) -> dict[bytes, int]:
+        """Return the number of the partition that has the state of each key, where another has.
+
+        Args:
+            part: Partition that received the keys; the others are those of the same topic.
+            keys: Keys that it does not have.
+        """
+        partitions: dict[bytes, int] = {}
+        for candidate in self._parts.values():
+            if candidate is not part and candidate.tp[0] == part.tp[0]:
+                index, number = candidate.index, candidate.tp[1]
+                partitions.update((key, number) for key in keys if key in index)
+                partitions.update(dict.fromkeys(self.spilled(candidate, keys), number))
+        return partitions
+
+    def spilled(self, part: Partition, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return the spilled rows of keys, none of which is in memory."""
         if part.spill is None or not len(part.spill) or not keys:
             return {}
         return part.spill.get(keys)
 
     def restore(
-        self, part: Partition, keys: Sequence[bytes], protect: NDArray[np.int64]
+        self, part: Partition, keys: Sequence[bytes], protected: NDArray[np.int64]
     ) -> list[bytes]:
-        """Put rows back into memory.
+        """Restore rows to memory.
+
+        Args:
+            part: The partition.
+            keys: Keys of the rows; those in memory already are left as they are.
+            protected: Slots that must stay in memory.
 
         Returns:
             Keys for which there was no room.
         """
-        absent = [key for key in keys if key not in part.index]
-        found = self.away(part, absent)
-        self.make_room(len(found), protect)
-        left = []
-        for key, row in found.items():
+        rows = self.spilled(part, [key for key in keys if key not in part.index])
+        self.free_slots(len(rows), protected)
+        without_room = []
+        for key, row in rows.items():
             if self._slab.full():
-                left.append(key)
+                without_room.append(key)
             else:
-                self.take_in(part, key, row)
-        return left
+                self.restore_row(part, key, row)
+        return without_room
 
-    def take_in(self, part: Partition, key: bytes, row: bytes) -> int:
-        """Put one row back; there must be room. Gives its slot."""
+    def restore_row(self, part: Partition, key: bytes, row: bytes) -> int:
+        """Restore one row and return its slot; there must be room."""
         slot = self._slab.allocate(key, part.number)
         part.index[key] = slot
-        self._slab.rows[slot] = self.ours(part, key, row)
+        self._slab.rows[slot] = self.migrated_row(part, key, row)
         self.returned += 1
         return slot
 
-    def make_room(self, need: int, protect: NDArray[np.int64]) -> None:
-        """Free so many slots, or as many as may be freed.
+    def free_slots(self, need: int, protected: NDArray[np.int64]) -> None:
+        """Evict rows until enough slots are free, or no more rows may be evicted.
 
         Args:
             need: Slots wanted.
-            protect: Slots that must stay.
+            protected: Slots that must stay in memory.
         """
         slab = self._slab
         need -= slab.max_keys - slab.used
         if need <= 0 or not any(part.spill is not None for part in self._parts.values()):
             return
         n = slab.high
-        free_to_go = (slab.owner[:n] >= 0) & ~slab.dirty[:n]
-        free_to_go[protect[(protect >= 0) & (protect < n)]] = False
-        slots = np.flatnonzero(free_to_go)
+        evictable = (slab.owner[:n] >= 0) & ~slab.dirty[:n]
+        evictable[protected[(protected >= 0) & (protected < n)]] = False
+        slots = np.flatnonzero(evictable)
         count = min(slots.size, max(need, min(slab.max_keys // _SHARE, _MOST)))
         if not count:
             return
+        # The least recently used ones by a partition, in linear time; then those in order of use.
         slots = slots[np.argpartition(slab.touched[slots], count - 1)[:count]]
         slots = slots[np.argsort(slab.touched[slots], kind="stable")]
-        by_part: dict[int, list[Spilled]] = defaultdict(list)
+        rows_of: dict[int, list[Spilled]] = defaultdict(list)
         for slot, due in zip(slots.tolist(), self._due(slots).tolist(), strict=True):
             part = self._parts[int(slab.owner[slot])]
             if part.spill is None:
                 continue
             key = slab.key(slot)
-            by_part[part.number].append(Spilled(key, slab.rows[slot].tobytes(), due))
+            rows_of[part.number].append(Spilled(key, slab.rows[slot].tobytes(), due))
             del part.index[key]
             slab.free(slot)
-        for number, rows in by_part.items():
+        for number, rows in rows_of.items():
             self.evict(self._parts[number], rows)
 
     def evict(self, part: Partition, rows: list[Spilled]) -> None:
         """Give rows to their partition's spill."""
         assert part.spill is not None
-        if part.departed is not None:
-            part.departed += [row.key for row in rows]
+        if part.evicted_during_scan is not None:
+            part.evicted_during_scan += [row.key for row in rows]
         self.evicted += len(rows)
-        gone = [
-            key for key in part.spill.put(rows) if key not in part.index and key not in part.foreign
-        ]
-        part.tombstones.update(dict.fromkeys(gone))
-        self.forgotten += len(gone)
+        lost_keys = part.spill.put(rows)
+        forgotten = [k for k in lost_keys if k not in part.index and k not in part.unmigrated]
+        part.tombstones.update(dict.fromkeys(forgotten))
+        self.forgotten += len(forgotten)

@@ -1,7 +1,7 @@
 """The row: everything one stream key remembers, as one list of named fields.
 
 Slabs, changelog bytes and their documentation are made from this list. A row is a packed,
-aligned record: what lies in memory is what is written to the changelog.
+aligned record: the bytes in memory are those written to the changelog.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ from ember_core.pipeline import Role, StateField
 
 LAYOUT_VERSION = 1
 TOP = 3  # channels an open episode remembers of its peak
+NEVER = -(2**62)
+"""Time of a key that has sent nothing yet, microseconds."""
 
 
 @dataclass(frozen=True)
 class WindowSpec:
-    """How samples become rows.
+    """Windows that make rows of samples.
 
     Attributes:
         mode: `"count"`: each record is a row. `"time"`: tumbling intervals of event time.
         interval_us: Length of an interval.
-        lateness_us: How long an interval stays open after its end, by the key's own time.
-        aggregate: What a channel's samples of one interval become: `"last"`, `"mean"`, `"max"`
+        lateness_us: Time for which an interval stays open after its end, by the key's own time.
+        aggregate: Aggregate of a channel's samples in one interval: `"last"`, `"mean"`, `"max"`
             or `"count"`.
-        aggregates: The same for single channels, by name.
+        aggregates: Aggregates of single channels, by name.
     """
 
     mode: str = "count"
@@ -39,12 +41,12 @@ class WindowSpec:
     aggregates: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work."""
+        """Refuse modes, aggregates and lengths that cannot work."""
         if self.mode not in ("count", "time"):
             raise ValueError(
                 f"Unknown window mode. Expected 'count' or 'time'. Received: mode={self.mode!r}."
             )
-        for aggregate in (self.aggregate, *(how for _, how in self.aggregates)):
+        for aggregate in (self.aggregate, *(aggregate for _, aggregate in self.aggregates)):
             if aggregate not in ("last", "mean", "max", "count"):
                 raise ValueError(
                     "Unknown window aggregate. Expected 'last', 'mean', 'max' or 'count'. "
@@ -59,32 +61,34 @@ class WindowSpec:
     @property
     def open_windows(self) -> int:
         """Most intervals of a key that can be open at once; 0 in count mode."""
+        # An interval stays open for the lateness, rounded up to whole intervals; one more is the
+        # current one, and one more may have begun when the oldest closes.
         return 0 if self.mode == "count" else -(-self.lateness_us // self.interval_us) + 2
 
 
 def engine_fields(channels: int, window: WindowSpec) -> tuple[StateField, ...]:
-    """Fields the engine adds to those of the pipeline."""
+    """Return the fields the engine adds to those of the pipeline."""
     position, measured = Role.POSITION, Role.MEASURED
-    seen = "the partition's clock when the key last sent, microseconds"
-    silent = "event time from which it counts as silent"
-    began = "event time the open episode began, microseconds"
+    sent_us = "the partition's clock when the key last sent, microseconds"
+    idle_since = "event time from which it is idle"
+    started = "event time the open episode began, microseconds"
     fields = [
         StateField("layout", "<u2", (), "version of this layout"),
-        StateField("stale", "<u1", (), "1 while the key counts as silent, 2: unsent", position),
+        StateField("stale", "<u1", (), "1 while the key is idle, 2: without an event", position),
         StateField("model", "<u8", (), "first 8 bytes of the model's SHA-256"),
         StateField("offset", "<i8", (), "highest source offset absorbed", position),
         StateField("seq", "<i8", (), "count of scored rows, row_seq", position),
         StateField("late", "<i8", (), "count of late samples", position),
-        StateField("seen", "<i8", (), seen, position),
-        StateField("stale_since", "<i8", (), silent, position),
-        StateField("episode_start", "<i8", (), began, measured),
+        StateField("seen", "<i8", (), sent_us, position),
+        StateField("stale_since", "<i8", (), idle_since, position),
+        StateField("episode_start", "<i8", (), started, measured),
         StateField("episode_rows", "<i8", (), "rows of the open episode", measured),
         StateField("peak_severity", "<f4", (), "largest severity of the open episode", measured),
         StateField("peak_score", "<f4", (), "score of that row", measured),
         StateField("peak_channel", "<i2", (TOP,), "its top channels, -1 for none", measured),
         StateField("peak_share", "<f4", (TOP,), "their shares", measured),
         StateField("peak_value", "<f8", (TOP,), "their values, NaN where missing", measured),
-        StateField("peak_expected", "<f8", (TOP,), "what was expected of them", measured),
+        StateField("peak_expected", "<f8", (TOP,), "their expected values", measured),
     ]
     if window.open_windows:
         o, c = window.open_windows, channels
@@ -102,17 +106,17 @@ def engine_fields(channels: int, window: WindowSpec) -> tuple[StateField, ...]:
 
 
 def dtype_of(spec: Sequence[tuple[str, str, tuple[int, ...]]]) -> np.dtype[np.void]:
-    """The record that fields of these names, types and shapes make, in this order.
+    """Return the record of fields with these names, types and shapes, in this order.
 
     Raises:
-        TypeError: If a type is none.
+        TypeError: If a type does not exist.
         ValueError: If a name occurs twice.
     """
     return np.dtype([(name, kind, tuple(shape)) for name, kind, shape in spec], align=True)
 
 
 class RowLayout:
-    """Where each field lies in a row.
+    """Byte positions of the fields in a row.
 
     Args:
         fields: All fields; `layout`, `model`, `offset` and `last_time` come first in the row, the
@@ -127,17 +131,17 @@ class RowLayout:
             raise ValueError(f"A field name occurs twice in the row. Received: {sorted(names)}.")
         by_name = {f.name: f for f in fields}
         head = [by_name[n] for n in self.HEADER]
-        rest = sorted(
+        tail = sorted(
             (f for f in fields if f.name not in self.HEADER),
             key=lambda f: -np.dtype(f.dtype).itemsize,
         )
-        self.fields = (*head, *rest)
+        self.fields = (*head, *tail)
         self.spec = [(f.name, f.dtype, f.shape) for f in self.fields]
         self.dtype = dtype_of(self.spec)
         self.nbytes = self.dtype.itemsize
 
     def views(self, rows: NDArray[np.uint8]) -> dict[str, Any]:
-        """Named views into rows, without a copy.
+        """Return named views into rows, without a copy.
 
         Args:
             rows: Shape `(B, nbytes)`, C-contiguous.
@@ -149,14 +153,14 @@ class RowLayout:
         return {f.name: record[f.name] for f in self.fields}
 
     def describe(self) -> list[dict[str, Any]]:
-        """One entry per field: name, type, shape, byte offset and meaning."""
-        placed: Any = self.dtype.fields
+        """Return an entry per field: name, type, shape, byte offset and meaning."""
+        dtype_fields: Any = self.dtype.fields
         return [
             {
                 "name": f.name,
                 "dtype": f.dtype,
                 "shape": list(f.shape),
-                "offset": int(placed[f.name][1]),
+                "offset": int(dtype_fields[f.name][1]),
                 "doc": f.doc,
             }
             for f in self.fields

@@ -1,20 +1,23 @@
-"""The meta row of an input partition: what became of every message."""
+"""The meta row of an input partition: its clock, and the outcomes of all messages."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
 
 from stream.records import RESERVED_KEY_PREFIX
 
-from .model_version import FormerModel, ModelEpoch
+from .model_version import KEPT, FormerModel, ModelEpoch, ModelVersion
 
 META_KEY = RESERVED_KEY_PREFIX + b"meta"
+_FORMER_MODELS = 8
+"""Earlier models whose rows can still be read where they lie unchanged in the changelog."""
 
 
 class Outcome(StrEnum):
-    """What became of a message that was not refused; refusals count under their `Reason`."""
+    """Outcome of a message that was not refused; refusals count under their `Reason`."""
 
     SCORED = "scored"  # gave at least one scored row
     WARMING = "warming"  # its key still warms up
@@ -33,7 +36,7 @@ class MetaRow(msgspec.Struct, kw_only=True):
     topic_id: str = ""
     """Kafka's id of the input topic; empty where the broker has none."""
     changelog_id: str = ""
-    """Of the changelog; empty where the broker has none, and until known."""
+    """Kafka's id of the changelog; empty where the broker has none, and until known."""
     partition_count: int = 0
     """Partitions of the input topic; 0 until known."""
     first_offset: int = -1
@@ -47,24 +50,58 @@ class MetaRow(msgspec.Struct, kw_only=True):
     model: str = ""
     """SHA-256 of the model that wrote the rows."""
     rebased: int = 0
-    """How often `ember state rebase` has written all rows anew: copies from before do not fit."""
+    """Runs of `ember state rebase`. It writes all rows anew, so that older snapshots do not fit."""
     counts: dict[str, int] = {}
     fields: list[tuple[str, str, tuple[int, ...]]] = []
     """Name, type and shape of every field of the rows, in the order they lie in."""
     channels: list[str] = []
     """The model's channels, in the order of the fields that have one number each."""
     judges: list[ModelEpoch] = []
-    """Which model judged from which offset on, under which thresholds; newest last."""
+    """Models and their thresholds, each from an offset on; newest last."""
     former: list[FormerModel] = []
-    """What rows of earlier models are; newest last."""
+    """Layouts of rows of earlier models; newest last."""
 
     def add(self, outcome: str, messages: int) -> None:
-        """Count messages under a outcome."""
+        """Count messages under an outcome."""
         if messages:
             self.counts[outcome] = self.counts.get(outcome, 0) + messages
 
+    def note_model(self, offset: int, version: ModelVersion) -> bool:
+        """Note that a model scores from an offset on.
+
+        Args:
+            offset: Next offset to absorb.
+            version: The model and its thresholds.
+
+        Returns:
+            Whether it is another one than before.
+        """
+        if self.judges and self.judges[-1].judge == version:
+            return False
+        # A later epoch was noted but never used: the switch to it did not happen.
+        earlier = [epoch for epoch in self.judges if epoch.offset < offset][-KEPT + 1 :]
+        self.judges = [*earlier, ModelEpoch(offset, version)]
+        return True
+
+    def describe_rows(
+        self, model: str, spec: list[tuple[str, str, tuple[int, ...]]], channels: Sequence[str]
+    ) -> None:
+        """Describe the rows that this worker writes from now on.
+
+        Args:
+            model: SHA-256 of the model.
+            spec: Name, type and shape of every field.
+            channels: The model's channels.
+        """
+        if self.model not in ("", model) and self.fields:
+            earlier = [former for former in self.former if former.model != self.model]
+            former = FormerModel(self.model, self.fields, self.channels)
+            self.former = [*earlier[-_FORMER_MODELS + 1 :], former]
+        self.model = model
+        self.fields, self.channels = spec, list(channels)
+
     def encode(self) -> bytes:
-        """JSON, readable with any Kafka tool."""
+        """Return JSON, readable with any Kafka tool."""
         return msgspec.json.encode(self)
 
     @classmethod

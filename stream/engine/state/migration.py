@@ -1,8 +1,8 @@
-"""Rows of another layout or model: what of them is kept.
+"""Migration of rows that were written under another layout or model.
 
 Names are the identity of fields: a field of equal name, type and shape is the same field. Where
-the model is another one, only what was measured of the key is kept (its scales, its windows, its
-place in the log); what the old weights had made of it begins anew, behind a quiet time.
+the model is another one, only measurements of the key are kept (its scales, its windows, its
+place in the log). Fields that depend on the old weights begin anew, behind a quiet time.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from .meta import MetaRow
 from .model_version import FormerModel
 
 HEAD_BYTES = 32
-"""Of every row of every layout: `layout`, `stale`, `model`, `offset`, `last_time`."""
+"""Bytes of the header, equal in every layout: layout, stale, model, offset, last_time."""
 
 
 class Description(NamedTuple):
-    """What rows of a model are: their record, and the channels their numbers stand for."""
+    """Layout of a model's rows, and the channels in the order of their fields."""
 
     dtype: np.dtype[np.void]
     channels: tuple[str, ...]
 
 
 def describe(meta: MetaRow | FormerModel) -> Description | None:
-    """What a meta row says of its rows; None where it says nothing that can be used."""
+    """Return the layout of the rows of a meta row; None where it has none that can be used."""
     try:
         dtype = dtype_of(meta.fields)
     except (TypeError, ValueError):
@@ -43,32 +43,32 @@ def describe(meta: MetaRow | FormerModel) -> Description | None:
 
 
 def mark_of(sha256: str) -> int:
-    """The mark of a model in its rows: the first 8 bytes of its digest."""
+    """Return the mark of a model in its rows: the first 8 bytes of its digest."""
     return int.from_bytes(bytes.fromhex(sha256 or "00" * 8)[:8], "little")
 
 
 def version_in(row: bytes) -> int:
-    """The layout version a row carries."""
+    """Return the layout version of a row."""
     return int.from_bytes(row[:2], "little")
 
 
 def mark_in(row: bytes) -> int:
-    """The mark a row carries."""
+    """Return the model's mark of a row."""
     return int.from_bytes(row[8:16], "little")
 
 
 def offset_in(row: bytes) -> int:
-    """The source offset a row has absorbed."""
+    """Return the source offset a row has absorbed."""
     return int.from_bytes(row[16:24], "little", signed=True)
 
 
 class RowMigrator:
-    """Makes rows of ours from rows of others.
+    """Makes current rows of rows of another layout or model.
 
     Args:
-        layout: Ours.
-        mark: Of our model.
-        channels: Of our model.
+        layout: Current layout.
+        mark: Mark of the current model.
+        channels: Channels of the current model.
         warm_rows: Rows from which a key may alarm.
         quiet_rows: Rows for which a key with new weights may not.
     """
@@ -88,8 +88,8 @@ class RowMigrator:
         self._measured = names_with(Role.MEASURED, layout.fields)
         self._begin_rows = max(warm_rows - quiet_rows, 0)
 
-    def ours(self, row: bytes) -> bool:
-        """Whether a row is of our layout and model."""
+    def is_current(self, row: bytes) -> bool:
+        """Return whether a row is of the current layout and model."""
         return (
             len(row) == self._layout.nbytes
             and version_in(row) == LAYOUT_VERSION
@@ -99,48 +99,47 @@ class RowMigrator:
     def migrate(
         self,
         rows: Sequence[bytes],
-        described: Mapping[int, Description],
-        fresh: NDArray[np.uint8],
+        descriptions: Mapping[int, Description],
+        target: NDArray[np.uint8],
     ) -> dict[int, str]:
-        """Write what is kept of rows over fresh ones; of ours all is.
+        """Write rows over initial ones, as far as they can be kept; current rows are kept whole.
 
         Args:
-            rows: As they were in the changelog; n.
-            described: What rows are, by their model's mark, as far as it is known.
-            fresh: Our rows for the same keys, shape `(n, nbytes)`, written to.
+            rows: Rows of the changelog, `n` of them.
+            descriptions: Known layouts by the model's mark.
+            target: Initial rows of the same keys, shape `(n, nbytes)`, written to.
 
         Returns:
-            The places of rows of which nothing could be kept, and why.
+            Indices of rows that cannot be kept, and the reasons.
         """
-        whys: dict[int, str] = {}
-        alike: dict[int, list[int]] = defaultdict(list)
-        for place, row in enumerate(rows):
-            if self.ours(row):
-                fresh[place] = np.frombuffer(row, dtype=np.uint8)
-            elif why := _unfit(row, described.get(mark_in(row))):
-                whys[place] = why
+        reasons: dict[int, str] = {}
+        by_mark: dict[int, list[int]] = defaultdict(list)
+        for i, row in enumerate(rows):
+            if self.is_current(row):
+                target[i] = np.frombuffer(row, dtype=np.uint8)
+            elif reason := _refusal(row, descriptions.get(mark_in(row))):
+                reasons[i] = reason
             else:
-                alike[mark_in(row)].append(place)
-        for mark, places in alike.items():
-            joined = b"".join(rows[place] for place in places)
-            theirs = np.frombuffer(joined, dtype=np.uint8).reshape(len(places), -1)
-            block = fresh[places]
-            self.take_over(theirs, described[mark], block)
-            fresh[places] = block
-        return whys
+                by_mark[mark_in(row)].append(i)
+        for mark, indices in by_mark.items():
+            block = np.frombuffer(b"".join(rows[i] for i in indices), dtype=np.uint8)
+            migrated = target[indices]
+            self.write_over(block.reshape(len(indices), -1), descriptions[mark], migrated)
+            target[indices] = migrated
+        return reasons
 
-    def take_over(
-        self, rows: NDArray[np.uint8], description: Description, fresh: NDArray[np.uint8]
+    def write_over(
+        self, rows: NDArray[np.uint8], description: Description, target: NDArray[np.uint8]
     ) -> None:
-        """Write what is kept of rows of one model over fresh ones.
+        """Write the fields to be kept of one model's rows over initial rows.
 
         Args:
-            rows: Shape `(n, bytes of theirs)`, n at least 1.
-            description: What they are.
-            fresh: Our rows for the same keys, shape `(n, nbytes)`, written to.
+            rows: Source rows, shape `(n, bytes of a row)`, n at least 1.
+            description: Layout of the source rows.
+            target: Initial rows of the same keys, shape `(n, nbytes)`, written to.
         """
         old = np.ascontiguousarray(rows).view(description.dtype)[:, 0]
-        new = self._layout.views(fresh)
+        new = self._layout.views(target)
         same_model = int(old["model"][0]) == self._mark
         same_channels = description.channels == self._channels
         for name in description.dtype.names or ():
@@ -150,18 +149,19 @@ class RowMigrator:
                 same_model or name in self._position or (same_channels and name in self._measured)
             ):
                 continue
-            theirs, ours = old[name], new[name]
-            if theirs.dtype == ours.dtype and theirs.shape == ours.shape:
-                ours[...] = theirs
-        counted = "rows" in (description.dtype.names or ())
-        if not same_model and same_channels and counted:
-            begun = np.minimum(old["rows"], self._begin_rows)
-            new["rows"][...] = np.where(new["known"] > 0, new["rows"], begun)
+            source, current = old[name], new[name]
+            if source.dtype == current.dtype and source.shape == current.shape:
+                current[...] = source
+        has_rows = "rows" in (description.dtype.names or ())
+        if not same_model and same_channels and has_rows:
+            # So few rows that the key stays quiet for `quiet_rows`, but no more than it had.
+            begin_rows = np.minimum(old["rows"], self._begin_rows)
+            new["rows"][...] = np.where(new["known"] > 0, new["rows"], begin_rows)
         new["layout"][...], new["model"][...] = LAYOUT_VERSION, self._mark
 
 
-def _unfit(row: bytes, description: Description | None) -> str:
-    """Why nothing can be kept of a row; empty where it can."""
+def _refusal(row: bytes, description: Description | None) -> str:
+    """Return the reason why a row cannot be migrated; empty where it can."""
     version = version_in(row)
     if version > LAYOUT_VERSION:
         return f"layout {version}; this worker reads {LAYOUT_VERSION}"

@@ -1,15 +1,18 @@
-"""What the engine keeps per input partition besides the rows."""
+"""State of one input partition besides its rows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from stream.engine.result import TP
+from stream.types import TP
 
 from .meta import MetaRow
 from .migration import Description
 from .spill import Spill
 from .tombstones import TombstoneIndex
+
+ALWAYS = -(2**62)
+"""Deadline that any clock has passed: look at the keys with the next batch."""
 
 
 @dataclass
@@ -21,37 +24,38 @@ class Partition:
         number: Mark of its rows in the slab.
         index: Stream key -> slot.
         meta: Counts and the partition's clock.
-        next_silence: No key falls silent before the clock passes this, microseconds.
-        next_expiry: No sweep for keys to be forgotten before the clock passes this, microseconds.
-        graves: Keys that were forgotten, while a changelog is read.
-        foreign: Changelog rows of another layout or model, by key, until they are adopted.
-        aside: Places in the spill behind which, and up to which, such rows wait as well.
-        newer_aside: Whether a row of a newer layout version has been among those.
-        spill: Where rows go that memory does not hold; None: nowhere.
-        overdue: Keys put away that are silent, and found no room to say so.
-        tombstones: Keys forgotten, in that order, of which nothing is held; to be written.
-        departed: Keys put away since a walk through the rows began; None: there is none.
-        gone: Whether it is owned no longer, or by another object.
-        described: What such rows are, by their model's mark; from the meta rows that were read.
+        next_idle_us: No key becomes idle before the clock passes this, microseconds.
+        next_expiry_us: No sweep for expired keys before the clock passes this, microseconds.
+        spill: Place for rows that memory does not hold; None: there is none.
+        idle_spilled: Spilled keys that are idle, and found no room in memory to emit it.
+        tombstones: Forgotten keys without a row, oldest first; to be written to the changelog.
+        gone: Whether the partition was detached, or is owned by another object.
+        evicted_during_scan: Keys evicted since a scan of the rows began; None: there is no scan.
+        tombstone_index: Forgotten keys, while a changelog is read.
+        unmigrated: Changelog rows of another layout or model, by key, until they are migrated.
+        unmigrated_pages: Place in the spill after which such rows lie as well, and the last one.
+        has_newer_layout: Whether a row of a newer layout version has been spilled with those.
+        descriptions: Layout of such rows by their model's mark; from the meta rows that were read.
     """
 
     tp: TP
     number: int
     index: dict[bytes, int] = field(default_factory=dict)
     meta: MetaRow = field(default_factory=MetaRow)
-    next_silence: int = -(2**62)
-    next_expiry: int = -(2**62)
+    next_idle_us: int = ALWAYS
+    next_expiry_us: int = ALWAYS
     spill: Spill | None = None
-    overdue: list[bytes] = field(default_factory=list)
+    idle_spilled: list[bytes] = field(default_factory=list)
     tombstones: dict[bytes, None] = field(default_factory=dict)
     gone: bool = False
-    departed: list[bytes] | None = None
-    graves: TombstoneIndex = field(default_factory=TombstoneIndex)
-    foreign: dict[bytes, bytes] = field(default_factory=dict)
-    aside: tuple[int, int] = (0, 0)
-    newer_aside: bool = False
-    described: dict[int, Description] = field(default_factory=dict)
+    evicted_during_scan: list[bytes] | None = None
+    tombstone_index: TombstoneIndex = field(default_factory=TombstoneIndex)
+    unmigrated: dict[bytes, bytes] = field(default_factory=dict)
+    unmigrated_pages: tuple[int, int] = (0, 0)
+    has_newer_layout: bool = False
+    descriptions: dict[int, Description] = field(default_factory=dict)
 
-    def unmigrated(self) -> int:
-        """Rows that wait to be adopted; of those in the spill the most there can be."""
-        return len(self.foreign) + self.aside[1] - self.aside[0]
+    def unmigrated_rows(self) -> int:
+        """Number of rows to be migrated; of those in the spill the most there can be."""
+        page_after, page_last = self.unmigrated_pages
+        return len(self.unmigrated) + page_last - page_after

@@ -1,4 +1,4 @@
-"""State of all keys: one contiguous slab of rows, and which slot belongs to which key."""
+"""State of all keys: one contiguous slab of rows, and the slot of each key."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Slab:
         self.nbytes, self.max_keys = nbytes, max_keys
         self.rows = _reserve(max_keys, nbytes)
         self.dirty = np.zeros(max_keys, dtype=bool)
-        self.adopted = np.zeros(max_keys, dtype=bool)  # dirty once its partition is processed
+        self.migrated = np.zeros(max_keys, dtype=bool)  # to be dirty once open
         self.touched = np.zeros(max_keys, dtype=np.int64)  # step that last needed the row
         self.tick = 0
         self.owner = np.full(max_keys, -1, dtype=np.int32)  # number of the partition; -1 free
@@ -47,11 +47,11 @@ class Slab:
         return len(self._keys)
 
     def full(self) -> bool:
-        """True when there is no slot left."""
+        """Return whether all slots are in use."""
         return not self._free and len(self._keys) >= self.max_keys
 
     def allocate(self, key: bytes, owner: int) -> int:
-        """Slot for a new key; the row holds what was there before.
+        """Return a slot for a new key; the row still has the bytes of an earlier key.
 
         Raises:
             MemoryError: If all `max_keys` slots are in use.
@@ -65,19 +65,19 @@ class Slab:
         else:
             raise MemoryError(f"All {self.max_keys} rows of the slab are in use.")
         self.owner[slot] = owner
-        self.dirty[slot] = self.adopted[slot] = False
+        self.dirty[slot] = self.migrated[slot] = False
         self.touched[slot] = self.tick
         return slot
 
     def extend(self, keys: Sequence[bytes], owner: int) -> slice | None:
-        """Slots in a row for new keys, all of them never used before; None: there are too few."""
+        """Return never used slots for new keys, one after the other; None: there are too few."""
         begin, end = len(self._keys), len(self._keys) + len(keys)
         if end > self.max_keys:
             return None
         self._keys += keys
         slots = slice(begin, end)
         self.owner[slots] = owner
-        self.dirty[slots] = self.adopted[slots] = False
+        self.dirty[slots] = self.migrated[slots] = False
         self.touched[slots] = self.tick
         return slots
 
@@ -85,43 +85,44 @@ class Slab:
         """Give a slot back."""
         self._keys[slot] = None
         self.owner[slot] = -1
-        self.dirty[slot] = self.adopted[slot] = False
+        self.dirty[slot] = self.migrated[slot] = False
         self._free.append(slot)
 
     def key(self, slot: int) -> bytes:
-        """Key of a slot in use."""
+        """Return the key of a slot in use."""
         key = self._keys[slot]
         assert key is not None
         return key
 
     def keys(self, slots: NDArray[np.int64]) -> list[bytes]:
-        """Keys of slots in use, `(n,)`."""
+        """Return the keys of slots in use, `(n,)`."""
         return cast("list[bytes]", list(map(self._keys.__getitem__, slots.tolist())))
 
     def dirty_count(self) -> int:
-        """Rows of all partitions that have changed since they were last taken."""
+        """Return the number of rows, of all partitions, that changed since they were last taken."""
         return int(np.count_nonzero(self.dirty[: self.high]))
 
     def dirty_slots(self, owner: int) -> NDArray[np.int64]:
-        """Slots of a partition whose rows have changed since they were last taken."""
+        """Return the slots of a partition whose rows changed since they were last taken."""
         n = self.high
         return np.flatnonzero(self.dirty[:n] & (self.owner[:n] == owner))
 
-    def write_adopted(self, owner: int) -> None:
-        """Mark rows of a partition dirty that were made of rows of another layout or model."""
+    def mark_migrated_dirty(self, owner: int) -> None:
+        """Mark the migrated rows of a partition dirty: they are to be written to the changelog."""
         n = self.high
-        mine = self.adopted[:n] & (self.owner[:n] == owner)
-        self.dirty[:n] |= mine
-        self.adopted[:n] &= ~mine
+        migrated = self.migrated[:n] & (self.owner[:n] == owner)
+        self.dirty[:n] |= migrated
+        self.migrated[:n] &= ~migrated
 
     def slots_of(self, owner: int) -> NDArray[np.int64]:
-        """All slots of a partition."""
+        """Return all slots of a partition."""
         return np.flatnonzero(self.owner[: self.high] == owner)
 
 
 def _reserve(rows: int, nbytes: int) -> Bytes2D:
-    """Zeroed memory that is not committed before use, also where overcommit is heuristic."""
+    """Reserve zeroed memory that is not committed before use, whatever the overcommit mode."""
     size = rows * nbytes
+    # MAP_NORESERVE has no name in Python before 3.13; its number is that of Linux.
     flags = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
     flags |= getattr(mmap, "MAP_NORESERVE", 0x4000 if hasattr(mmap, "MAP_POPULATE") else 0)
     try:

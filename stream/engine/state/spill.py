@@ -1,4 +1,4 @@
-"""Rows beyond those that memory holds: what the engine asks of a place to put them."""
+"""Place for rows beyond those that memory holds, as the engine sees it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import NamedTuple, Protocol
 
 
 class Spilled(NamedTuple):
-    """A row on its way out.
+    """A row to be spilled.
 
     Attributes:
         key: Stream key.
         row: All of it.
-        due_us: The partition's clock at which the key falls silent; far off where it does not.
+        due_us: The partition's clock at which the key becomes idle; 2**62 if it does not.
     """
 
     key: bytes
@@ -27,29 +27,29 @@ class Spill(Protocol):
         """Keep rows, in place of older ones of their keys.
 
         Returns:
-            Keys that had to be forgotten for it, longest put away first.
+            Keys that had to be forgotten for it, longest spilled first.
         """
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Rows of those of `keys` that are here; they stay."""
+        """Return the rows of those of `keys` that are here; they stay."""
 
     def remove(self, keys: Sequence[bytes]) -> None:
         """Forget keys."""
 
     def due(self, before_us: int) -> list[bytes]:
-        """Keys that fall silent before the clock reaches this; each is named once."""
+        """Return keys that become idle before the clock reaches this; each is named once."""
 
     def next_due(self) -> int:
-        """When the next key falls silent, microseconds; far off where none does."""
+        """Return the clock at which the next key becomes idle; 2**62 where none does."""
 
     def page(self, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
-        """Rows behind a place, in the order they were put away: place (from 1 on), key, row."""
+        """Return rows behind a place, oldest first: place (from 1 on), key, row."""
 
     def last(self) -> int:
-        """Place of the row put away last; 0 where there is none."""
+        """Return the place of the row spilled last; 0 where there is none."""
 
     def __len__(self) -> int:
-        """Rows here; some may have come back to memory since."""
+        """Return the number of rows; some may have been restored to memory since."""
 
     def close(self) -> None:
         """Give everything up."""

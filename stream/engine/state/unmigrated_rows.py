@@ -1,19 +1,20 @@
-"""Rows of another layout or model: where they wait, and how they become ours.
+"""Rows written under an older model or layout, kept until they can be migrated.
 
-They wait until the changelog is read, as only then it is known what they are: in memory while it
-has room for all of them, the others in their partition's spill. What then finds no room in memory
-stays in the spill as it is, and becomes ours on its way back, as under a model that was changed
-while the stream went on.
+They are kept until the changelog is read, as only then their layout is known: in memory while it
+has room for all of them, the others in their partition's spill. A row that finds no room in memory
+afterwards stays in the spill unchanged. It is migrated when it is restored, as after a change of
+the model while the stream goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .deadlines import NEVER_IDLE
 from .eviction import Evictor
 from .layout import LAYOUT_VERSION
 from .migration import RowMigrator, version_in
@@ -22,127 +23,146 @@ from .slab import Slab
 from .spill import Spilled
 
 _SHARE, _MOST = 16, 1024
-"""Rows put aside at once, at least: this part of the slab, and no more than so many."""
+"""Rows spilled at once, at least: this part of the slab, and no more than so many."""
 _PAGE = 4096
-"""Rows of a spill looked through at once."""
-_UNKNOWN_DUE = 2**62
+"""Rows of a spill read at once."""
 
 
 class UnmigratedRows:
-    """Foreign rows of the partitions of a slab.
+    """Unmigrated rows of the partitions of a slab.
 
     Args:
         slab: Rows in memory.
-        overflow: Knows the spills.
-        adopter: Makes rows of ours.
-        first: The row a key begins with.
-        due: The clock at which each of some rows, `(n, nbytes)`, falls silent, microseconds.
+        evictor: Moves rows to the spills.
+        migrator: Makes current rows of them.
+        initial_row: Function of a key that returns the row it begins with.
+        due: Function of rows, `(n, nbytes)`, that returns the clock at which each becomes idle.
     """
 
     def __init__(
         self,
         slab: Slab,
-        overflow: Evictor,
-        adopter: RowMigrator,
-        first: Callable[[bytes], NDArray[np.uint8]],
+        evictor: Evictor,
+        migrator: RowMigrator,
+        initial_row: Callable[[bytes], NDArray[np.uint8]],
         due: Callable[[NDArray[np.uint8]], list[int]],
     ) -> None:
         self._slab = slab
-        self._overflow = overflow
-        self._adopter = adopter
-        self._first = first
+        self._evictor = evictor
+        self._migrator = migrator
+        self._initial_row = initial_row
         self._due = due
 
-    def put_aside(self, part: Partition) -> None:
-        """Bring those of a partition to its spill that are more than memory has room for."""
+    def spill_excess(self, part: Partition) -> None:
+        """Spill those of a partition that memory has no room for."""
         slab, spill = self._slab, part.spill
-        over = slab.used + self._overflow.waiting() - slab.max_keys
+        excess = slab.used + self._evictor.unmigrated_in_memory() - slab.max_keys
         least = max(1, min(slab.max_keys // _SHARE, _MOST))
-        if spill is None or min(over, len(part.foreign)) < least:
+        if spill is None or min(excess, len(part.unmigrated)) < least:
             return
         begin, rows = spill.last(), list[Spilled]()
-        for key in list(islice(part.foreign, over)):
-            row = part.foreign.pop(key)
-            rows.append(Spilled(key, row, _UNKNOWN_DUE))
-            part.newer_aside |= version_in(row) > LAYOUT_VERSION
+        for key in list(islice(part.unmigrated, excess)):
+            row = part.unmigrated.pop(key)
+            rows.append(Spilled(key, row, NEVER_IDLE))  # its deadline is known once it is migrated
+            part.has_newer_layout |= version_in(row) > LAYOUT_VERSION
             slot = part.index.pop(key, None)  # an older row
             if slot is not None:
                 slab.free(slot)
-        self._overflow.evict(part, rows)
-        after, until = part.aside
-        part.aside = min(after, begin) if after < until else begin, spill.last()
+        self._evictor.evict(part, rows)
+        page_after, page_last = part.unmigrated_pages
+        page_after = min(page_after, begin) if page_after < page_last else begin
+        part.unmigrated_pages = page_after, spill.last()
 
-    def newest(self, part: Partition) -> int:
-        """The highest layout version of them; 0 where there are none."""
-        versions = [version_in(row) for row in part.foreign.values()]
-        after, until = part.aside
-        while part.newer_aside and after < until:  # they may have been replaced since
-            after, rows = self._page(part, after, _PAGE)
+    def newest_layout(self, part: Partition) -> int:
+        """Return the highest layout version of them; 0 where there are none."""
+        versions = [version_in(row) for row in part.unmigrated.values()]
+        page_after, page_last = part.unmigrated_pages
+        while part.has_newer_layout and page_after < page_last:  # it may have been replaced since
+            page_after, rows = self._page(part, page_after, _PAGE)
             versions += {version_in(row) for row in rows.values()}
         return max(versions, default=0)
 
     def migrate(self, part: Partition, limit: int) -> tuple[int, list[tuple[bytes, str]]]:
-        """Make rows of ours: first those that wait in memory, then those in the spill.
+        """Migrate rows: first those in memory, then those in the spill.
 
         Args:
             part: The partition.
             limit: Most rows to look at.
 
         Returns:
-            How many were made, and those that could not be.
+            Number of rows migrated, and the keys and reasons of those that could not be.
         """
-        found = {key: part.foreign.pop(key) for key in list(islice(part.foreign, limit))}
-        if not found and part.aside[0] < part.aside[1]:
-            after, found = self._page(part, part.aside[0], limit)
-            part.aside = after, part.aside[1]
-        if not found:
+        source = {key: part.unmigrated.pop(key) for key in list(islice(part.unmigrated, limit))}
+        page_after, page_last = part.unmigrated_pages
+        if not source and page_after < page_last:
+            page_after, source = self._page(part, page_after, limit)
+            part.unmigrated_pages = page_after, page_last
+        if not source:
             return 0, []
-        keys, values = list(found), list(found.values())
-        rows = np.stack([self._first(key) for key in keys])
-        whys = self._adopter.migrate(values, part.described, rows)
-        damaged = [(keys[place], why) for place, why in whys.items()]
+        keys, values = list(source), list(source.values())
+        rows = np.stack([self._initial_row(key) for key in keys])
+        reasons = self._migrator.migrate(values, part.descriptions, rows)
+        damaged = [(keys[i], reason) for i, reason in reasons.items()]
         self._forget(part, [key for key, _ in damaged])
+        in_memory, without_slot = self._place(part, keys, rows, skipped=reasons.keys())
+        if part.spill is None:
+            reason = f"all {self._slab.max_keys} rows of state.max_keys are taken"
+            damaged += [(keys[i], reason) for i in without_slot]
+            return in_memory, damaged
+        # As they are: a spilled row is migrated again when it is restored.
+        due = zip(without_slot, self._due(rows[without_slot]), strict=True)
+        spilled = [Spilled(keys[i], values[i], due_us) for i, due_us in due]
+        if spilled:
+            self._evictor.evict(part, spilled)
+        return in_memory + len(spilled), damaged
+
+    def _place(
+        self, part: Partition, keys: list[bytes], rows: NDArray[np.uint8], skipped: Container[int]
+    ) -> tuple[int, list[int]]:
+        """Put migrated rows into memory.
+
+        Args:
+            part: The partition.
+            keys: Keys of the rows.
+            rows: Migrated rows, `(n, nbytes)`.
+            skipped: Indices of rows that could not be migrated.
+
+        Returns:
+            Number of rows with a slot, and the indices of those without.
+        """
         slab, index = self._slab, part.index
-        here, slots, left = list[int](), list[int](), list[int]()
-        for place, key in enumerate(keys):
-            if place in whys:
+        placed, slots, without_slot = list[int](), list[int](), list[int]()
+        for i, key in enumerate(keys):
+            if i in skipped:
                 continue
             slot = index.get(key)
             if slot is None and not slab.full():
                 slot = index[key] = slab.allocate(key, part.number)
             if slot is None:
-                left.append(place)
+                without_slot.append(i)
             else:
-                here.append(place)
+                placed.append(i)
                 slots.append(slot)
-        slab.rows[slots] = rows[here]
-        slab.adopted[slots] = True
-        if part.spill is None:
-            why = f"all {slab.max_keys} rows of state.max_keys are taken"
-            damaged += [(keys[place], why) for place in left]
-            return len(here), damaged
-        due = self._due(rows[left])
-        away = [Spilled(keys[at], values[at], end) for at, end in zip(left, due, strict=True)]
-        if away:
-            self._overflow.evict(part, away)
-        return len(here) + len(left), damaged
+        slab.rows[slots] = rows[placed]
+        slab.migrated[slots] = True
+        return len(placed), without_slot
 
     def _page(self, part: Partition, after: int, limit: int) -> tuple[int, dict[bytes, bytes]]:
-        """The next rows that wait in the spill, and the place to go on behind.
+        """Return the place to go on behind, and the next rows in the spill, by key.
 
-        Those whose keys are held in memory are old copies.
+        Rows whose keys are in memory are older copies, and left out.
         """
-        until = part.aside[1]
+        last = part.unmigrated_pages[1]
         page = [] if part.spill is None else part.spill.page(after, limit)
-        found = {
+        rows = {
             key: row
-            for place, key, row in page
-            if place <= until and key not in part.index and key not in part.foreign
+            for number, key, row in page
+            if number <= last and key not in part.index and key not in part.unmigrated
         }
-        return min(page[-1][0], until) if page else until, found
+        return min(page[-1][0], last) if page else last, rows
 
     def _forget(self, part: Partition, keys: list[bytes]) -> None:
-        """Give up what is there of keys."""
+        """Free the rows of keys, in memory and in the spill."""
         for key in keys:
             slot = part.index.pop(key, None)
             if slot is not None:

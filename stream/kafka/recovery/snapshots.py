@@ -125,18 +125,18 @@ class Snapshots:
             fields=fields,
             row_bytes=engine.row_bytes,
         )
-        walk, writer = engine.walk(tp), None
+        scan, writer = engine.scan(tp), None
         try:
             writer = await self._offload(lambda: self._files.write(tp, head))
-            while (block := walk.take(_BLOCK_ROWS)) is not None:
+            while (block := scan.take(_BLOCK_ROWS)) is not None:
                 # Off the event loop: a disk can take seconds.
                 await self._offload(partial(writer.append, block))
-                if walk.gone:
+                if scan.gone:
                     return False
-            waiting, checkpoints = walk.waiting, self._checkpoint.taken.get(tp, 0)
+            waiting, checkpoints = scan.waiting, self._checkpoint.taken.get(tp, 0)
             if settle is not None:
                 await settle()
-            if walk.gone or (waiting and self._checkpoint.taken.get(tp, 0) == checkpoints):
+            if scan.gone or (waiting and self._checkpoint.taken.get(tp, 0) == checkpoints):
                 return False
             meta, committed = changelog.meta(tp), changelog.committed_before(tp)
             size = await self._offload(partial(writer.commit, meta, committed))
@@ -144,7 +144,7 @@ class Snapshots:
             self._warn(error)
             return False
         finally:
-            walk.close()
+            scan.close()
             if writer is not None:
                 writer.discard()
         self._warned = False

@@ -195,6 +195,12 @@ class Run:
         ]
 
 
+def mark_dirty(engine: Engine, tp: tuple[str, int], keys: Iterable[bytes]) -> None:
+    """Mark rows as changed, as a step would."""
+    index = engine._parts[tp].index
+    engine._store.slab.dirty[[index[key] for key in keys]] = True
+
+
 def body_of(event: Event) -> dict:
     """The event as its reader sees it."""
     return msgspec.json.decode(event.body)

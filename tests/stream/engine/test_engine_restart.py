@@ -22,6 +22,7 @@ from tests.stream.engine.conftest import (
     Run,
     Sent,
     feed_into,
+    mark_dirty,
     offsets_of,
     rows_of,
     run,
@@ -153,7 +154,7 @@ def test_only_changed_rows_are_dirty_and_a_failed_write_puts_them_back(
     feed_into(done, feed, [41], begin=40)
     changed = {s[0] for s in feed[40].samples}
     assert set(engine.take_dirty(TP).keys[:-1]) == changed
-    engine.mark_dirty(TP, [*changed, b"no such key"])
+    mark_dirty(engine, TP, changed)
     part = engine.take_dirty(TP, limit=1)
     assert len(part.keys) == len(part.rows) == 2
     assert part.rows[0] == engine.row(TP, part.keys[0])

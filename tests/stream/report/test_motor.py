@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import stream.report
-from ember_core.pipeline import MotorNeuron
+from ember_core.pipeline import MotorNeuron, Observation, PackedRows, zero_state
 from stream.report._facts import gather
 from stream.report._motor import trace
 from stream.report._sweep import _payload, sweep
@@ -21,15 +21,16 @@ from tests.stream.report import small
 
 def _neuron(severity: np.ndarray, motor: MotorNeuron, free: int) -> list:
     """Episodes of the motor neuron itself, row by row."""
-    names = {f.name: np.zeros(1, dtype=f.dtype) for f in motor.state_fields()}
+    state = zero_state(motor.state_fields(), 1)
     out, first_row = [], None
     for i, s in enumerate(severity):
-        names, fires, resolves = motor(names, np.array([s], np.float32), np.array([i >= free]))
-        if fires[0]:
+        observation = Observation(PackedRows([1]), may_fire=np.array([i >= free]))
+        state, firing = motor(state, np.array([s], np.float32), observation)
+        if firing.fires[0]:
             first_row = i
-        if resolves[0]:
+        if firing.resolves[0]:
             out.append((first_row, i))
-    if names["firing"][0]:
+    if state["firing"][0]:
         out.append((first_row, len(severity) - 1))
     return out
 

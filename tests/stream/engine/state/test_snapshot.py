@@ -1,4 +1,4 @@
-"""Walks through the rows of a partition: what they give, with the log behind them, is all of it."""
+"""Scans of the rows of a partition: their rows and the log behind them are all of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ from stream.engine.state.snapshot import SnapshotScan
 from stream.engine.state.spill import Spill
 from stream.kafka.recovery.spill_files import SpillFiles
 from tests.simulation.spill import DictSpill
-from tests.stream.engine.conftest import TP, Run, feed_into, interleaved, rows_of, signal
+from tests.stream.engine.conftest import (
+    TP,
+    Run,
+    feed_into,
+    interleaved,
+    mark_dirty,
+    rows_of,
+    signal,
+)
 
 KEYS = [b"k%02d" % i for i in range(23)]
 
@@ -30,9 +38,9 @@ def feed_of(keys: list[bytes], rows: int = 5) -> list[Any]:
     return interleaved(*(rows_of(k, signal(rows, 3, n)) for n, k in enumerate(keys)))
 
 
-def blocks(walk: SnapshotScan, limit: int = 3) -> list[RowBlock]:
+def blocks(scan: SnapshotScan, limit: int = 3) -> list[RowBlock]:
     found = []
-    while (block := walk.take(limit)) is not None:
+    while (block := scan.take(limit)) is not None:
         assert 0 < len(block.keys) <= limit
         found.append(block)
     return found
@@ -50,9 +58,9 @@ def loaded(model: FleetModel, found: list[RowBlock], max_keys: int = 64, spill: 
 def test_an_idle_partition_is_copied_whole(model: FleetModel) -> None:
     run = feed_into(Run(Engine(model, None, Limits(max_keys=64))), feed_of(KEYS))
     run.engine.take_dirty(TP)
-    walk = run.engine.walk(TP)
-    found = blocks(walk)
-    assert walk.waiting == 0
+    scan = run.engine.scan(TP)
+    found = blocks(scan)
+    assert scan.waiting == 0
     assert sorted(key for block in found for key in block.keys) == KEYS
     copy = loaded(model, found)
     assert {key: copy.row(TP, key) for key in KEYS} == run.rows()
@@ -63,18 +71,18 @@ def test_an_idle_partition_is_copied_whole(model: FleetModel) -> None:
 def test_rows_that_are_not_written_yet_are_passed_over_and_counted(model: FleetModel) -> None:
     run = feed_into(Run(Engine(model, None, Limits(max_keys=64))), feed_of(KEYS))
     run.engine.take_dirty(TP)
-    run.engine.mark_dirty(TP, KEYS[3:7])
-    walk = run.engine.walk(TP)
-    found = [key for block in blocks(walk) for key in block.keys]
+    mark_dirty(run.engine, TP, KEYS[3:7])
+    scan = run.engine.scan(TP)
+    found = [key for block in blocks(scan) for key in block.keys]
     assert sorted(found) == [*KEYS[:3], *KEYS[7:]]
-    assert walk.waiting == 4
+    assert scan.waiting == 4
 
 
 @pytest.mark.parametrize("limit", [1, 4, 50])
 def test_a_copy_and_the_log_behind_it_are_the_state(
     model: FleetModel, spill: Callable[[], Spill], limit: int
 ) -> None:
-    """While the walk goes on, rows change, are put away and come back, and checkpoints are made."""
+    """While the scan goes on, rows change, are put away and come back, and checkpoints are made."""
     feed = feed_of(KEYS, 9)
     engine = Engine(model, None, Limits(max_keys=7), spill)
     run, at, size = Run(engine), 0, 2
@@ -91,12 +99,12 @@ def test_a_copy_and_the_log_behind_it_are_the_state(
 
     go_on(40)
     begin = len(log)
-    walk = engine.walk(TP)
+    scan = engine.scan(TP)
     found = []
-    while (block := walk.take(limit)) is not None:
+    while (block := scan.take(limit)) is not None:
         found.append(block)
         go_on(3)
-    walk.close()
+    scan.close()
     go_on(1)
     copy = loaded(model, found, 7, spill)
     tail = log[begin:]
@@ -114,7 +122,7 @@ def test_more_rows_than_memory_holds_are_put_away(
 ) -> None:
     run = feed_into(Run(Engine(model, None, Limits(max_keys=64))), feed_of(KEYS))
     run.engine.take_dirty(TP)
-    copy = loaded(model, blocks(run.engine.walk(TP)), 5, spill)
+    copy = loaded(model, blocks(run.engine.scan(TP)), 5, spill)
     assert copy.active_keys <= 5
     assert {key: copy.row(TP, key) for key in KEYS} == run.rows()
 
@@ -122,7 +130,7 @@ def test_more_rows_than_memory_holds_are_put_away(
 def test_a_row_that_is_there_and_newer_stays(model: FleetModel) -> None:
     run = feed_into(Run(Engine(model, None, Limits(max_keys=64))), feed_of(KEYS[:2], 5), [4])
     run.engine.take_dirty(TP)
-    (old,) = blocks(run.engine.walk(TP))
+    (old,) = blocks(run.engine.scan(TP))
     feed_into(run, feed_of(KEYS[:2], 5), begin=4)
     new = run.rows()
     again = RowBlock([*old.keys, *old.keys], np.concatenate([old.rows, old.rows]))
@@ -131,12 +139,12 @@ def test_a_row_that_is_there_and_newer_stays(model: FleetModel) -> None:
     assert run.rows() == new
 
 
-def test_who_gives_the_partition_up_ends_the_walk(model: FleetModel) -> None:
+def test_who_gives_the_partition_up_ends_the_scan(model: FleetModel) -> None:
     run = feed_into(Run(Engine(model, None, Limits(max_keys=64))), feed_of(KEYS))
     run.engine.take_dirty(TP)
-    walk = run.engine.walk(TP)
-    walk.take(3)
-    assert not walk.gone
+    scan = run.engine.scan(TP)
+    scan.take(3)
+    assert not scan.gone
     run.engine.detach(TP)
-    assert walk.gone
-    assert walk.take(3) is None
+    assert scan.gone
+    assert scan.take(3) is None

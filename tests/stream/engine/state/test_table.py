@@ -134,9 +134,9 @@ def test_only_so_many_forgotten_keys_are_remembered(
     engine = Engine(model)
     keys = [b"%d" % i for i in range(7)]
     assert engine.load(TP, keys, [Tombstone(5)] * 7).accepted == 7
-    assert [key in engine._parts[TP].graves for key in keys] == [False] * 4 + [True] * 3
+    assert [key in engine._parts[TP].tombstone_index for key in keys] == [False] * 4 + [True] * 3
     engine.migrate(TP)
-    assert not any(key in engine._parts[TP].graves for key in keys)
+    assert not any(key in engine._parts[TP].tombstone_index for key in keys)
 
 
 def test_damaged_rows_are_named_and_nothing_else_suffers(

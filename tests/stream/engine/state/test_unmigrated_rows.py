@@ -76,7 +76,7 @@ def test_every_key_is_kept_under_another_model(
     held = []
     for each in log:
         load(engine, [each])
-        held.append(len(engine._parts[TP].foreign))
+        held.append(len(engine._parts[TP].unmigrated))
     assert max(held) <= max_keys
     report = engine.migrate(TP, limit)
     accepted, damaged = report.accepted, list(report.damaged)
@@ -215,7 +215,7 @@ def test_rows_of_a_newer_layout_are_known_on_the_disk_too(
     newer: Log = [(key, (9).to_bytes(2, "little") + row[2:]) for key, row in log]
     engine = load(Engine(model, None, Limits(max_keys=3), spill), newer)
     assert engine.newer(TP) == 9
-    assert len(engine._parts[TP].foreign) <= 3
+    assert len(engine._parts[TP].unmigrated) <= 3
     load(engine, log[1:])
     assert engine.newer(TP) == 9
     load(engine, log[:1])

@@ -176,7 +176,7 @@ class Worker:
         maker.attach(IN)
         rows = {}
         for key in keys:
-            row = maker._store._first(key).copy()
+            row = maker._store.initial_row(key).copy()
             maker.layout.views(row[None])["offset"][0] = absorbed
             rows[key] = row.tobytes()
         meta = MetaRow(absorbed=absorbed, first_offset=0)
@@ -261,7 +261,7 @@ async def test_rows_not_in_the_log_yet_make_no_file(tmp_path: Path) -> None:
     worker = Worker(tmp_path)
     await worker.restore()
     worker.absorb([b"a", b"b"], 41)
-    worker.engine.mark_dirty(IN, [b"b"])
+    worker.engine._store.slab.dirty[worker.engine._parts[IN].index[b"b"]] = True
     assert not await worker.snapshots.write(IN)
 
     async def idle() -> None:

@@ -47,7 +47,7 @@ def edge(monkeypatch: pytest.MonkeyPatch) -> Any:
     engine.attach(IN)
     rows: list[Any] = []
     for offset, key in enumerate(KEYS):
-        row = engine._store._first(key).copy()
+        row = engine._store.initial_row(key).copy()
         views = engine.layout.views(row[None])
         views["model"][0], views["offset"][0] = mark_of(FORMER), offset
         rows.append(row.tobytes())

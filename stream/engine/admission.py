@@ -1,0 +1,151 @@
+"""First stage of a step: messages that count, and a slot for the key of each of their samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.engine.state.partition import Partition
+from stream.engine.state.table import Store
+from stream.records import Decoded, Reason, Rejected
+
+from .outcomes import REFUSED
+from .result import Fetch
+from .slices import PartitionSlice, sample_slices, slices_of
+
+
+@dataclass
+class Admitted:
+    """A fetch with the samples that a step absorbs.
+
+    Attributes:
+        decoded: The fetch, decoded: `N` samples.
+        fetch: Offsets and timestamps of its `m` messages.
+        messages: Messages of each partition.
+        refused: Messages refused, by the codec and by the engine, in order.
+        outcome: Code of each message so far; uint8 `(m,)`.
+        slots: Slot of the key of each sample, -1 where it has none; int64 `(N,)`.
+        clock_us: Time by which each sample moves its partition's clock; int64 `(N,)`.
+        sample: Indices of the samples to absorb, `n` of them, rising; int64 `(n,)`.
+        slices: Ranges of `sample`, one of each partition that has any.
+    """
+
+    decoded: Decoded
+    fetch: Fetch
+    messages: list[PartitionSlice]
+    refused: list[Rejected]
+    outcome: NDArray[np.uint8]
+    slots: NDArray[np.int64]
+    clock_us: NDArray[np.int64]
+    sample: NDArray[np.int64]
+    slices: list[PartitionSlice]
+
+
+def admit(
+    parts: Sequence[tuple[Partition, int]],
+    decoded: Decoded,
+    fetch: Fetch,
+    store: Store,
+    future_us: int,
+) -> Admitted:
+    """Refuse messages and find the slots of the others.
+
+    Args:
+        parts: Partitions of one topic, and the number of messages of each.
+        decoded: The fetch, decoded.
+        fetch: Offsets and Kafka timestamps of its messages.
+        store: Rows of all keys.
+        future_us: Longest time by which an event time may lie after Kafka's timestamp.
+    """
+    messages = list(slices_of([part for part, _ in parts], [count for _, count in parts]))
+    outcome = np.zeros(len(fetch.offsets), dtype=np.uint8)
+    absorbed = np.repeat([part.meta.absorbed for part, _ in parts], [count for _, count in parts])
+    repeated = fetch.offsets <= absorbed
+    refused = {r.message: r for r in decoded.rejected if not repeated[r.message]}
+    keep = ~repeated[decoded.message]
+    timestamp_us = fetch.timestamps_ms[decoded.message] * 1000
+    refused |= _in_the_future(
+        decoded, fetch, keep & (decoded.time_us > timestamp_us + future_us), future_us
+    )
+    # A message is refused whole, so its other samples are dropped with the one that is at fault.
+    if refused:
+        outcome[list(refused)] = REFUSED
+        keep &= outcome[decoded.message] != REFUSED
+    slots, without_slot = _slots(messages, decoded, keep, store)
+    if without_slot:
+        refused |= without_slot
+        outcome[list(without_slot)] = REFUSED
+        keep &= outcome[decoded.message] != REFUSED
+    sample = np.flatnonzero(keep)
+    slices = sample_slices(messages, decoded.message[sample])
+    return Admitted(
+        decoded=decoded,
+        fetch=fetch,
+        messages=messages,
+        refused=[refused[message] for message in sorted(refused)],
+        outcome=outcome,
+        slots=slots,
+        clock_us=_clock_times(decoded.time_us, timestamp_us),
+        sample=sample,
+        slices=[piece for piece in slices if piece.begin < piece.end],
+    )
+
+
+def _in_the_future(
+    decoded: Decoded, fetch: Fetch, ahead: NDArray[np.bool_], future_us: int
+) -> dict[int, Rejected]:
+    """Refuse messages with a sample too far ahead of Kafka's timestamp.
+
+    Args:
+        decoded: The fetch, decoded.
+        fetch: Offsets and Kafka timestamps of its messages.
+        ahead: True for samples too far ahead, `(N,)`.
+        future_us: Longest time by which one may be ahead.
+    """
+    refused: dict[int, Rejected] = {}
+    for i in np.flatnonzero(ahead):
+        message = int(decoded.message[i])
+        ahead_ms = int(decoded.time_us[i]) // 1000 - int(fetch.timestamps_ms[message])
+        refused[message] = Rejected(
+            message,
+            Reason.FUTURE,
+            f"The event time lies {ahead_ms / 1000:.0f} s after Kafka's timestamp. Expected at "
+            f"most {future_us // 1_000_000} s. Check the producer's clock and "
+            "input.time_unit.",
+        )
+    return refused
+
+
+def _slots(
+    messages: list[PartitionSlice], decoded: Decoded, keep: NDArray[np.bool_], store: Store
+) -> tuple[NDArray[np.int64], dict[int, Rejected]]:
+    """Return the slot of every sample's key, and the messages that get none.
+
+    Args:
+        messages: Messages of each partition.
+        decoded: The fetch, decoded.
+        keep: False for samples that are not absorbed; they make no new key.
+        store: Rows of all keys.
+    """
+    slots = np.full(len(decoded), -1, dtype=np.int64)
+    without_slot: dict[int, Rejected] = {}
+    for part, begin, end in sample_slices(messages, decoded.message):
+        if begin == end:
+            continue
+        lines = slice(begin, end)
+        keys, message = decoded.keys[lines], decoded.message[lines]
+        # Slots found for earlier partitions must not be evicted for this one.
+        slots[lines], refused = store.slots(part, keys, message, keep[lines], slots[:begin])
+        without_slot |= refused
+    return slots, without_slot
+
+
+def _clock_times(time_us: NDArray[np.int64], timestamp_us: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return event times, but none later than Kafka's timestamp (a millisecond is rounded up).
+
+    A key whose own clock is ahead must not make other keys count as idle.
+    """
+    return np.minimum(time_us, timestamp_us + 999)

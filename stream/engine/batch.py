@@ -1,0 +1,109 @@
+"""Tables of one step: the samples, column by column, and the rows of their keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.records import Event
+
+from .slices import PartitionSlice
+
+
+@dataclass
+class KeyRows:
+    """State rows of `K` keys, copied out of the slab to be worked on.
+
+    Attributes:
+        topic: Input topic of the keys.
+        slots: Slot of each row in the slab, rising; int64 `(K,)`.
+        block: The rows; uint8 `(K, nbytes)`.
+        fields: Views into `block` by the name of the field, each `(K, ...)`.
+    """
+
+    topic: str
+    slots: NDArray[np.int64]
+    block: NDArray[np.uint8]
+    fields: dict[str, Any]
+
+
+@dataclass
+class IdleKey:
+    """One idle time of a key.
+
+    Attributes:
+        sample: Line of the batch whose clock passes the deadline; -1: an earlier batch, or emitted.
+        deadline_us: Clock beyond which the key counts as idle.
+        return_sample: Line with which the key returns; the number of lines: not in this batch.
+    """
+
+    sample: int
+    deadline_us: int
+    return_sample: int
+
+
+class PlacedEvent(NamedTuple):
+    """An event and its place in the order of a step.
+
+    Attributes:
+        sample: Line of the batch that brings the event about.
+        rank: Order among the events of one line.
+        event: The event.
+    """
+
+    sample: int
+    rank: int
+    event: Event
+
+
+@dataclass
+class StepBatch:
+    """Samples of a step as a table: a line per sample, `n` lines in order of arrival.
+
+    `assemble` makes the table; later stages fill `outcome`, `idle_after_us`, `idle` and `events`,
+    and write to the fields of `keys`.
+
+    Attributes:
+        keys: State rows of the `K` keys that have a line here.
+        slices: Lines of each partition; partitions follow each other.
+        step_slots: Slot of every sample of the step, -1 where it has none. These rows must stay in
+            memory, also those that are not in this table. int64 `(N,)`.
+        sample: Index of the sample in the fetch; int64 `(n,)`.
+        message: Index of its message in the fetch; int32 `(n,)`.
+        offset: Offset of its message; int64 `(n,)`.
+        time_us: Event time; int64 `(n,)`.
+        clock_us: Clock of its partition after the sample, never falling within a partition;
+            int64 `(n,)`.
+        values: Channel values, NaN where one is missing; float64 `(n, C)`.
+        row: Row of `keys` the sample belongs to; int64 `(n,)`.
+        fresh: Lines that their key has not absorbed before a crash; int64 `(f,)`.
+        muted: True where a sample only warms its key up: no event leaves; bool `(n,)`.
+        outcome: Code of `outcomes`; uint8 `(n,)`.
+        idle_after_us: Clock beyond which the key is idle if it sends nothing more, -2**62 where
+            the sample is late or repeated; int64 `(n,)`.
+        idle: Idle times by row of `keys`, in order.
+        events: Events so far, in no order.
+    """
+
+    keys: KeyRows
+    slices: list[PartitionSlice]
+    step_slots: NDArray[np.int64]
+    sample: NDArray[np.int64]
+    message: NDArray[np.int32]
+    offset: NDArray[np.int64]
+    time_us: NDArray[np.int64]
+    clock_us: NDArray[np.int64]
+    values: NDArray[np.float64]
+    row: NDArray[np.int64]
+    fresh: NDArray[np.int64]
+    muted: NDArray[np.bool_]
+    outcome: NDArray[np.uint8]
+    idle_after_us: NDArray[np.int64]
+    idle: dict[int, list[IdleKey]] = field(default_factory=dict)
+    events: list[PlacedEvent] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.sample)

@@ -1,0 +1,309 @@
+"""Events of a batch: anomalies, episodes, and idle keys."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ember_core.pipeline import FleetModel
+from stream.engine.state.layout import TOP
+from stream.engine.state.partition import Partition
+from stream.engine.state.table import Store
+from stream.records import Event
+
+from .batch import IdleKey, KeyRows, PlacedEvent, StepBatch
+from .events import EventBuilder, EventRow, Explanation
+from .rows import CompletedRows, ObservedRows
+from .scored_rows import ScoredRows
+
+NO_EXPLANATION = Explanation([], [], [], [])
+# Order of events at one line: the key's return, its rows, then keys that the line shows idle.
+_RETURN, _ROW, _IDLE = range(3)
+SENT, UNSENT = 1, 2
+"""Field `stale` of an idle key: its trigger was emitted, or muted."""
+
+
+class Episodes:
+    """Events of one model, and the fields that remember open episodes.
+
+    Args:
+        model: The model.
+        store: Rows of all keys.
+        row_us: Length of a row in time mode, 0 in count mode; microseconds.
+    """
+
+    def __init__(self, model: FleetModel, store: Store, row_us: int) -> None:
+        self.events = EventBuilder(model)
+        self._pipeline, self._store, self._row_us = model.pipeline, store, row_us
+        self._scales = [f.name for f in model.pipeline.normaliser.state_fields()]
+
+    def emit(
+        self, batch: StepBatch, observed: ObservedRows | None, scored: ScoredRows | None
+    ) -> None:
+        """Emit the events of all rows, each key's in its own order, and of idle keys.
+
+        The fields of the keys are those after their last row when it is done.
+        """
+        if observed is not None:
+            self._emit_rows(batch, observed, scored)
+        if scored is not None:
+            scored.write_back(batch.keys.fields)
+        for row in list(batch.idle):
+            self._emit_idle_until(batch, row, len(batch))
+
+    def _emit_rows(
+        self, batch: StepBatch, observed: ObservedRows, scored: ScoredRows | None
+    ) -> None:
+        """Emit the events of rows, and of idle times that begin or end before these."""
+        rows, fields, key_row = observed.rows, batch.keys.fields, observed.rows.row
+        scored_index = np.full(key_row.size, -1, dtype=np.int64)  # of each completed row
+        visited = np.zeros(key_row.size, dtype=bool)
+        explanations: dict[int, Explanation] = {}
+        if scored is not None:
+            scored_index[scored.index] = np.arange(scored.index.size)
+            notable = np.sort(scored.index[scored.notable])
+            if notable.size:
+                visited[notable] = True
+                observation = observed.observation
+                explained = self.events.explain(
+                    observation.visible[notable],
+                    rows.values[notable],
+                    {name: fields[name][key_row[notable]] for name in self._scales},
+                    observation.expected[notable],
+                )
+                explanations = dict(zip(notable.tolist(), explained, strict=True))
+        if batch.idle:  # any row of a key may end an idle time
+            visited |= np.isin(key_row, list(batch.idle))
+        for i in np.flatnonzero(visited).tolist():
+            row, k = int(key_row[i]), int(scored_index[i])
+            if row in batch.idle:
+                self._emit_idle_until(batch, row, int(rows.sample[i]))
+            if scored is not None and k >= 0:
+                scored.restore_fields(fields, row, k)
+                if i in explanations:
+                    self._emit_row(batch, rows, i, scored, k, explanations[i])
+
+    def _emit_row(
+        self,
+        batch: StepBatch,
+        rows: CompletedRows,
+        i: int,
+        scored: ScoredRows,
+        k: int,
+        explanation: Explanation,
+    ) -> None:
+        """Emit the events of one row, and remember it where it is the peak of its episode.
+
+        Args:
+            batch: The batch.
+            rows: All completed rows.
+            i: Index of the row among these.
+            scored: All scored rows.
+            k: Index of the row among these.
+            explanation: Channels that make the row improbable.
+        """
+        keys, decision = batch.keys, scored.decision
+        fields, row = keys.fields, int(scored.keys[scored.packed.key[k]])
+        time_us, sample = int(rows.time_us[i]), int(rows.sample[i])
+        event_row = replace(
+            self._event_row(keys, row, time_us),
+            end_us=time_us + self._row_us,
+            score=float(scored.score[k]),
+            severity=float(decision.severity[k]),
+            evidence=float(decision.evidence[k]),
+        )
+        if scored.anomaly[k]:
+            threshold = self._pipeline.config.anomaly_severity
+            event = self.events.anomaly(event_row, explanation, threshold)
+            batch.events.append(PlacedEvent(sample, _ROW, event))
+        if decision.fires[k]:
+            fields["episode_start"][row] = time_us
+        if scored.peak[k]:
+            fields["peak_severity"][row] = decision.severity[k]
+            fields["peak_score"][row] = scored.score[k]
+            _remember_peak(fields, row, explanation)
+        if decision.fires[k]:
+            threshold = self._pipeline.motor.on + float(fields["feedback"][row])
+            event = self._episode(
+                keys, row, event_row, explanation, threshold, resolved=False, reason="evidence"
+            )
+            batch.events.append(PlacedEvent(sample, _ROW, event))
+        elif decision.resolves[k]:
+            event = self._open_episode(keys, row, event_row, resolved=True, reason="evidence")
+            batch.events.append(PlacedEvent(sample, _ROW, event))
+
+    def _emit_idle_until(self, batch: StepBatch, row: int, sample: int) -> None:
+        """Emit the idle times and returns of a key that lie before one of its lines.
+
+        Args:
+            batch: The batch.
+            row: Row of `batch.keys` of the key.
+            sample: The line; the number of lines: all that is left.
+        """
+        pending = batch.idle.get(row)
+        while pending and (pending[0].sample < sample or pending[0].return_sample <= sample):
+            idle = pending[0]
+            if idle.sample >= 0:
+                self._emit_idle(batch, batch.keys, row, idle)
+                idle.sample = -1  # emitted; the return may come with a later line
+            if idle.return_sample < len(batch) and idle.return_sample <= sample:
+                self._emit_return(batch, row, idle.return_sample)
+                pending.pop(0)
+            elif idle.return_sample >= len(batch):
+                pending.pop(0)
+            else:
+                break
+        if not pending:
+            batch.idle.pop(row, None)
+
+    def emit_absent(self, batch: StepBatch, slot: int, idle: IdleKey) -> None:
+        """Emit the stale trigger of a key without a line in the batch, and write its row at once.
+
+        Args:
+            batch: The batch whose clock shows the key idle.
+            slot: Slot of the key.
+            idle: The idle time; it does not end in the batch.
+        """
+        keys = self._key_rows(batch.keys.topic, slot)
+        self._emit_idle(batch, keys, 0, idle)
+        self._store.scatter(keys.slots, keys.block)
+
+    def _emit_idle(self, batch: StepBatch, keys: KeyRows, row: int, idle: IdleKey) -> None:
+        """Emit the stale trigger and resolve an open episode.
+
+        The motor neuron stays as it is: its next state depends on the key's own rows only.
+        """
+        fields = keys.fields
+        event_row = self._event_row(keys, row, idle.deadline_us)
+        if fields["firing"][row]:
+            event = self._open_episode(keys, row, event_row, resolved=True, reason="stale")
+            batch.events.append(PlacedEvent(idle.sample, _IDLE, event))
+        fields["stale_since"][row] = idle.deadline_us
+        if batch.muted[idle.sample]:
+            fields["stale"][row] = UNSENT
+            return
+        fields["stale"][row] = SENT
+        event = self._idle_trigger(keys, row, event_row, resolved=False)
+        batch.events.append(PlacedEvent(idle.sample, _IDLE, event))
+
+    def _emit_return(self, batch: StepBatch, row: int, sample: int) -> None:
+        """Resolve the stale trigger of a key that sends again, and go on with an open episode."""
+        keys, fields = batch.keys, batch.keys.fields
+        event_row = self._event_row(keys, row, int(batch.time_us[sample]))
+        was_sent = fields["stale"][row] == SENT
+        fields["stale"][row] = 0
+        if was_sent:
+            event = self._idle_trigger(keys, row, event_row, resolved=True)
+            batch.events.append(PlacedEvent(sample, _RETURN, event))
+        if fields["firing"][row]:
+            event = self._open_episode(keys, row, event_row, resolved=False, reason="returned")
+            batch.events.append(PlacedEvent(sample, _RETURN, event))
+
+    def resolve_expired(self, part: Partition, slot: int, deadline_us: int) -> list[Event]:
+        """Resolve the open alerts of a key that expires.
+
+        Args:
+            part: The key's partition.
+            slot: Slot of the key.
+            deadline_us: Time at which the key expires.
+        """
+        keys = self._key_rows(part.tp[0], slot)
+        event_row = self._event_row(keys, 0, deadline_us)
+        if keys.fields["stale"][0] == SENT:
+            return [self._idle_trigger(keys, 0, event_row, resolved=True)]
+        # The episode of an idle key was resolved when it became idle.
+        if keys.fields["firing"][0] and not keys.fields["stale"][0]:
+            return [self._open_episode(keys, 0, event_row, resolved=True, reason="stale")]
+        return []
+
+    def _key_rows(self, topic: str, slot: int) -> KeyRows:
+        """Return a copy of the row of one key."""
+        slots = np.asarray([slot])
+        block = self._store.gather(slots)
+        return KeyRows(topic, slots, block, self._store.layout.views(block))
+
+    def _event_row(self, keys: KeyRows, row: int, time_us: int) -> EventRow:
+        """Return the row of an event without a score."""
+        return EventRow(
+            topic=keys.topic,
+            key=self._store.slab.key(int(keys.slots[row])),
+            time_us=time_us,
+            end_us=time_us,
+            seq=int(keys.fields["seq"][row]),
+            score=0.0,
+            severity=0.0,
+            evidence=0.0,
+        )
+
+    def _open_episode(
+        self, keys: KeyRows, row: int, event_row: EventRow, *, resolved: bool, reason: str
+    ) -> Event:
+        """Return the trigger that ends or goes on with an open episode, explained by its peak."""
+        motor = self._pipeline.motor
+        threshold = motor.off if resolved else motor.on
+        peak = _peak_of(keys.fields, row)
+        return self._episode(
+            keys, row, event_row, peak, threshold, resolved=resolved, reason=reason
+        )
+
+    def _episode(
+        self,
+        keys: KeyRows,
+        row: int,
+        event_row: EventRow,
+        explanation: Explanation,
+        threshold: float,
+        *,
+        resolved: bool,
+        reason: str,
+    ) -> Event:
+        fields = keys.fields
+        return self.events.trigger(
+            event_row,
+            explanation,
+            threshold,
+            resolved=resolved,
+            reason=reason,
+            started_us=int(fields["episode_start"][row]),
+            peak=float(fields["peak_severity"][row]),
+            rows=int(fields["episode_rows"][row]),
+        )
+
+    def _idle_trigger(
+        self, keys: KeyRows, row: int, event_row: EventRow, *, resolved: bool
+    ) -> Event:
+        """Return the trigger that begins or ends an idle time."""
+        return self.events.trigger(
+            event_row,
+            NO_EXPLANATION,
+            0.0,
+            resolved=resolved,
+            reason="silence_over" if resolved else "silence",
+            started_us=int(keys.fields["stale_since"][row]),
+            peak=0.0,
+            rows=0,
+        )
+
+
+def _remember_peak(fields: dict[str, Any], row: int, explanation: Explanation) -> None:
+    """Write the top channels of a row to the fields of its key, filled up to `TOP`."""
+    for name, values, empty in (
+        ("peak_channel", explanation.channel, -1),
+        ("peak_share", explanation.share, 0.0),
+        ("peak_value", explanation.value, np.nan),
+        ("peak_expected", explanation.expected, np.nan),
+    ):
+        fields[name][row] = (values + [empty] * TOP)[:TOP]
+
+
+def _peak_of(fields: dict[str, Any], row: int) -> Explanation:
+    """Return the explanation of the open episode's peak."""
+    n = int((fields["peak_channel"][row] >= 0).sum())
+    return Explanation(
+        channel=fields["peak_channel"][row][:n].tolist(),
+        share=fields["peak_share"][row][:n].tolist(),
+        value=fields["peak_value"][row][:n].tolist(),
+        expected=fields["peak_expected"][row][:n].tolist(),
+    )
