@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.kafka_client import Send
 from stream.cli.dead_letters import SelectionOptions, list_, replay, show
+from stream.cli.options import OutputTopicOptions
 from stream.errors import UserError
 from stream.tools import redrive
 from stream.tools.dead_letters import REPLAYS_HEADER
@@ -205,7 +206,7 @@ def test_a_service_takes_what_was_mended_and_a_loop_has_an_end(
     monkeypatch.chdir(tmp_path)
     service = SmallService(broker, tmp_path, PARTITIONS)
     service.run([Send(b"m", b"no json", AT_MS), Send(b"m", body(0), AT_MS)])
-    assert replay(config=service.config, max_replays=1, json=True) == 0
+    assert replay(source=OutputTopicOptions(config=service.config), max_replays=1, json=True) == 0
     assert said(capsys)["sent"] == 1
     service.run([Send(b"m", body(1), AT_MS)], sent_by_others=1)
     assert service.counts()["not_json"] == 2
