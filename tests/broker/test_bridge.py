@@ -216,7 +216,7 @@ def test_a_first_start_begins_with_todays_news(kafka: Broker, server: FakeAlertm
 def test_it_waits_for_the_topics_of_the_workers(
     embedded: Broker, server: FakeAlertmanager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules[Bridge.__module__], "_TOPIC_SECONDS", 0.1)
+    monkeypatch.setattr(sys.modules[Bridge.__module__], "_TOPIC_RETRY_SECONDS", 0.1)
     settings = Settings.load(
         kafka={"bootstrap_servers": embedded.bootstrap},
         input={"topics": "metrics"},
@@ -234,7 +234,7 @@ def test_it_waits_for_a_broker(server: FakeAlertmanager, monkeypatch: pytest.Mon
     """Kafka being away restarts nobody; readiness says what is missing."""
     soon = partial(clients.fetch_metadata, seconds=0.2)
     monkeypatch.setattr(clients, "fetch_metadata", soon)
-    monkeypatch.setattr(sys.modules[Bridge.__module__], "_TOPIC_SECONDS", 0.1)
+    monkeypatch.setattr(sys.modules[Bridge.__module__], "_TOPIC_RETRY_SECONDS", 0.1)
     settings = Settings.load(
         kafka={"bootstrap_servers": "127.0.0.1:9"}, alertmanager={"urls": server.url}
     )
