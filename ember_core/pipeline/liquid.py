@@ -20,7 +20,7 @@ import numpy as np
 
 from ember_core import ops
 from ember_core.nn import AutoNCP, Parameter
-from ember_core.pipeline.kernels import KERNELS
+from ember_core.pipeline.kernels.table import KERNELS
 
 from .forecasts import renew_forecasts, renew_packed_forecasts
 from .observation import Observation

@@ -23,7 +23,7 @@ from .arrangements import ROW_ORDER, service_stages
 from .clock import Clock
 from .config import PipelineConfig as PipelineConfig
 from .explain import Explainer
-from .kernels import KERNELS
+from .kernels.table import KERNELS
 from .liquid import LiquidNetwork
 from .motor import MotorNeuron
 from .normaliser import Normaliser

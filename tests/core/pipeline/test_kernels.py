@@ -13,7 +13,7 @@ from ember_core.pipeline import (
     Tail,
     zero_state,
 )
-from ember_core.pipeline.kernels import KERNELS
+from ember_core.pipeline.kernels.table import KERNELS
 
 
 def decisions(seed, keys, half_life, freeze):

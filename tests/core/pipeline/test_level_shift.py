@@ -13,7 +13,7 @@ from ember_core.pipeline import (
     fit_tail,
     zero_state,
 )
-from ember_core.pipeline.kernels import KERNELS
+from ember_core.pipeline.kernels.table import KERNELS
 
 BEFORE, AFTER, FREEZE = 997, 19_001, 211
 
