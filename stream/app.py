@@ -167,7 +167,9 @@ class Application:
             "absorbed": meta.absorbed,
             "warming_up": meta.absorbed + 1 < meta.events_from,
             "events_from": max(meta.events_from, meta.first_offset),
-            "judges": [{"from": epoch.offset, "model": epoch.judge.model} for epoch in meta.judges],
+            "judges": [
+                {"from": epoch.offset, "model": epoch.version.model} for epoch in meta.epochs
+            ],
         }
 
     async def serve(self) -> None:

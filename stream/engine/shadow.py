@@ -121,7 +121,7 @@ def check_candidate(candidate: FleetModel, channels: Sequence[str]) -> None:
     """
     if tuple(candidate.channels) != tuple(channels):
         raise ValueError(
-            "A candidate is shown the records of the model that judges. Expected its channels, "
+            "A candidate is shown the records of the live model. Expected its channels, "
             f"{list(channels)}. Received: channels={list(candidate.channels)}."
         )
 

@@ -56,7 +56,7 @@ class MetaRow(msgspec.Struct, kw_only=True):
     """Name, type and shape of every field of the rows, in the order they lie in."""
     channels: list[str] = []
     """The model's channels, in the order of the fields that have one number each."""
-    judges: list[ModelEpoch] = []
+    epochs: list[ModelEpoch] = msgspec.field(default_factory=list, name="judges")
     """Models and their thresholds, each from an offset on; newest last."""
     former: list[FormerModel] = []
     """Layouts of rows of earlier models; newest last."""
@@ -76,11 +76,11 @@ class MetaRow(msgspec.Struct, kw_only=True):
         Returns:
             Whether it is another one than before.
         """
-        if self.judges and self.judges[-1].judge == version:
+        if self.epochs and self.epochs[-1].version == version:
             return False
         # A later epoch was noted but never used: the switch to it did not happen.
-        earlier = [epoch for epoch in self.judges if epoch.offset < offset][-KEPT + 1 :]
-        self.judges = [*earlier, ModelEpoch(offset, version)]
+        earlier = [epoch for epoch in self.epochs if epoch.offset < offset][-KEPT + 1 :]
+        self.epochs = [*earlier, ModelEpoch(offset, version)]
         return True
 
     def describe_rows(

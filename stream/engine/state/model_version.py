@@ -26,7 +26,7 @@ class ModelEpoch(msgspec.Struct, frozen=True):
     """Version that scores from an input offset on."""
 
     offset: int
-    judge: ModelVersion
+    version: ModelVersion = msgspec.field(name="judge")
 
 
 class FormerModel(msgspec.Struct, frozen=True):

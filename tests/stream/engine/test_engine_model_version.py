@@ -89,8 +89,8 @@ def test_every_event_names_the_model_of_its_record(
     later = {body_of(e)["model"]["sha256"] for e in done.events[len(first.events) :]}
     assert later == {other.sha256}
     meta = done.engine.meta(TP)
-    assert [each.offset for each in meta.judges] == [17, offset(feed)]
-    assert [each.judge for each in meta.judges] == [
+    assert [each.offset for each in meta.epochs] == [17, offset(feed)]
+    assert [each.version for each in meta.epochs] == [
         model_version_of(model),
         model_version_of(other),
     ]
@@ -140,8 +140,8 @@ def test_a_roll_back_that_was_never_used_leaves_one_judge_per_offset(
     crashed.engine.schedule_switch(TP, offset(feed), other)
     back = reloaded(crashed.engine, model)
     assert back.open(TP, offset(feed), -1)
-    judges = back.meta(TP).judges
-    assert [(each.offset, each.judge.model) for each in judges] == [
+    epochs = back.meta(TP).epochs
+    assert [(each.offset, each.version.model) for each in epochs] == [
         (17, model.sha256),
         (offset(feed), model.sha256),
     ]
@@ -164,7 +164,7 @@ def test_thresholds_change_what_is_said_and_nothing_else(
         key: [row[:2] for row in rows] for key, rows in first.items()
     }
     assert len(done.events) > len(whole.events)
-    assert len(done.engine.meta(TP).judges) == 2
+    assert len(done.engine.meta(TP).epochs) == 2
 
 
 def test_a_row_put_away_under_the_former_model_comes_back_as_if_it_had_been_in_memory(
@@ -219,9 +219,9 @@ def test_what_is_kept_of_judges_and_former_models_is_bounded(
             done.engine.schedule_switch(TP, 100 + turn, each)
             done.engine.switch_model(each, [TP])
     meta = MetaRow.decode(done.engine.take_dirty(TP).rows[-1] or b"")
-    assert len(meta.judges) <= 16
+    assert len(meta.epochs) <= 16
     assert [each.model for each in meta.former] == [model.sha256, other.sha256]
-    offsets = [each.offset for each in meta.judges]
+    offsets = [each.offset for each in meta.epochs]
     assert offsets == sorted(set(offsets))
 
 
