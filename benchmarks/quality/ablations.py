@@ -118,19 +118,19 @@ def _features_only(
 ) -> tuple[list[Any], list[Any]]:
     """Mean square of the scaled features: no RBM."""
     return [_mean_square(trace.visible) for trace in train], [
-        _mean_square(one.visible) for one in test
+        _mean_square(trace.visible) for trace in test
     ]
 
 
 def _rbm_only(train: list[Trace], test: list[Trace], seed: int) -> tuple[list[Any], list[Any]]:
     """The RBM on the normalised record alone."""
-    return _by_rbm([trace.z for trace in train], [one.z for one in test], seed)
+    return _by_rbm([trace.z for trace in train], [trace.z for trace in test], seed)
 
 
 def _liquid_only(train: list[Trace], test: list[Trace], _seed: int) -> tuple[list[Any], list[Any]]:
     """Mean square of the liquid network's one-row residual, each over its usual size."""
     train_rows, test_rows = _usual(
-        [trace.z - trace.expected for trace in train], [one.z - one.expected for one in test]
+        [trace.z - trace.expected for trace in train], [trace.z - trace.expected for trace in test]
     )
     return [_mean_square(x) for x in train_rows], [_mean_square(x) for x in test_rows]
 

@@ -47,7 +47,10 @@ def realised(
     scores = [episode_scores(y, f) for y, f in zip(labels, flags, strict=True)]
     days = fault_free_days(family, labels)
     rate = sum(score.false_episodes for score in scores) / days
-    events, episodes = sum(score.events for score in scores), sum(one.episodes for one in scores)
+    events, episodes = (
+        sum(score.events for score in scores),
+        sum(score.episodes for score in scores),
+    )
     recall = sum(score.caught for score in scores) / max(events, 1)
     precision = (episodes - sum(score.false_episodes for score in scores)) / max(episodes, 1)
     return {

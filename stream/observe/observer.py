@@ -18,19 +18,19 @@ from .traces import Traces
 
 _log = structlog.stdlib.get_logger("ember")
 
-_AGAIN_SECONDS = 60.0
-"""Between two words about the same thing."""
+_REPEAT_SECONDS = 60.0
+"""Seconds between two log lines about the same thing."""
 
 
 class ServiceObserver(Observer):
     """Observer of the service: one log line per checkpoint, none per record.
 
     Args:
-        metrics: To update.
-        health: To update.
-        traces: To write spans to; None: none.
-        clock: The clock `health` was made with.
-        wall_clock: Seconds since the epoch; for the age of events only.
+        metrics: Metrics to update.
+        health: Health to update.
+        traces: Traces that get the spans; None: no spans are written.
+        clock: Monotonic clock, the same as that of `health`.
+        wall_clock: Clock in seconds since the epoch, for the age of events only.
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class ServiceObserver(Observer):
         self._recovering_since: float | None = None
         self._standing_since: float | None = None
         self._phase = ""
-        self._strayed_at = float("-inf")
-        self._said = ("", "")
+        self._last_key_warning = float("-inf")
+        self._last_phase = ("", "")
         self._since = {"messages": 0, "rejected": 0, "scored": 0, "events": 0}
 
     def stepped(
         self, tps: Sequence[TP], decoded: Decoded, result: StepResult, messages: int, seconds: float
     ) -> None:
-        """One slice was processed, of partitions of one topic."""
+        """Count a processed slice, of partitions of one topic."""
         topic = tps[0][0]
         self.metrics.consumed(
             topic,
@@ -77,7 +77,7 @@ class ServiceObserver(Observer):
         self.health.progressed(messages, len(decoded), result.rejected, self._clock())
         if fitted and self.health.unfit():
             _log.error("model_does_not_fit", topic=topic, detail=result.rejected[-1].detail)
-        self._strays(topic, result.rejected)
+        self._warn_of_moved_keys(topic, result.rejected)
         if self._traces is not None:
             self._traces.slice(
                 tps,
@@ -90,34 +90,34 @@ class ServiceObserver(Observer):
         self._since["rejected"] += len(result.rejected)
         self._since["events"] += len(result.events)
 
-    def _strays(self, topic: str, rejected: Sequence[Rejected]) -> None:
-        """Keys in two partitions are said to people: every producer would have to be looked at."""
+    def _warn_of_moved_keys(self, topic: str, rejected: Sequence[Rejected]) -> None:
+        """Log keys in two partitions: somebody has to look at every producer."""
         now = self._clock()
-        if not rejected or now < self._strayed_at + _AGAIN_SECONDS:
+        if not rejected or now < self._last_key_warning + _REPEAT_SECONDS:
             return
         detail = next((r.detail for r in rejected if r.reason is Reason.WRONG_PARTITION), None)
         if detail is not None:
-            self._strayed_at = now
+            self._last_key_warning = now
             _log.error("keys_in_two_partitions", topic=topic, detail=detail)
 
     def timed(self, stage: str, seconds: float) -> None:
-        """A stage within a slice took so long."""
+        """Record the duration of a stage within a slice."""
         self.metrics.timed(stage, seconds)
 
     def fetched(self, tp: TP, next_offset: int, highwater: int | None) -> None:
-        """The position in an input partition, and the end of its log."""
+        """Record the lag of an input partition from its position and the end of its log."""
         if highwater is not None:
             lag = max(0, highwater - next_offset)
             self.metrics.lag(tp, lag)
             self.health.fetched(tp, lag)
 
     def checkpointed(self, reason: str, seconds: float, stalled: float, rows: int) -> None:
-        """A checkpoint is done: its whole duration, and how long it held the stream up."""
+        """Log a finished checkpoint: its whole duration, and how long it held the stream up."""
         self.metrics.checkpointed(seconds, stalled, rows)
         if self._traces is not None:
             self._traces.checkpoint(reason, seconds=seconds, rows=rows)
-        since, self._since = self._since, dict.fromkeys(self._since, 0)
-        if rows or since["messages"] or reason != "interval":
+        counts, self._since = self._since, dict.fromkeys(self._since, 0)
+        if rows or counts["messages"] or reason != "interval":
             _log.info(
                 "checkpoint",
                 reason=reason,
@@ -125,20 +125,20 @@ class ServiceObserver(Observer):
                 seconds=round(seconds, 4),
                 stalled_seconds=round(stalled, 4),
                 lag=self.health.lag,
-                **since,
+                **counts,
             )
 
     def dead_letters(self, outcome: str, reason: Reason | None, count: int) -> None:
-        """`outcome`: written, cut, coordinates, dropped or failed."""
+        """Count dead letters by outcome: written, cut, coordinates, dropped or failed."""
         self.metrics.dead_letters(outcome, count)
 
     def loaded(self, tp: TP, accepted: int, stale: int, damaged: int) -> None:
-        """Changelog rows were merged."""
+        """Count merged changelog rows."""
         self.metrics.restored(accepted, stale, damaged)
         self.health.restoring(self._clock())
 
     def phase(self, phase: str, detail: str) -> None:
-        """What the worker is doing."""
+        """Record the phase of the worker."""
         now = self._clock()
         self.metrics.phase(phase)
         self.health.phase(phase, detail, now)
@@ -150,13 +150,13 @@ class ServiceObserver(Observer):
             if phase == "running":
                 self.metrics.timed("recovery", now - self._recovering_since)
             self._recovering_since = None
-        if (phase, detail) != self._said:  # a broker that is away is tried again and again
-            self._said = (phase, detail)
+        if (phase, detail) != self._last_phase:  # a broker that is away is tried again and again
+            self._last_phase = (phase, detail)
             log = _log.error if phase == "failed" else _log.info
             log("phase", phase=phase, detail=detail)
 
     def _stands(self, phase: str, now: float) -> None:
-        """A rebalance is timed from what it interrupts to the next record."""
+        """Time a rebalance from the end of the work it interrupts to the next record."""
         if phase in ("joining", "recovering") and self._phase == "running":
             self._standing_since = now
         elif phase not in ("joining", "recovering"):
@@ -166,7 +166,7 @@ class ServiceObserver(Observer):
         self._phase = phase
 
     def assigned(self, active: Sequence[TP], standby: Sequence[TP]) -> None:
-        """The partitions owned after a rebalance."""
+        """Record the partitions owned after a rebalance."""
         self.metrics.assigned(active, standby)
         self.health.assigned({(topic, number) for topic, number in active}, self._clock())
         _log.info("assigned", active=len(active), standby=len(standby))

@@ -55,13 +55,14 @@ def test_only_an_enforced_figure_breaks_a_limit():
 
 
 def test_a_broken_limit_fails_the_command(folder, monkeypatch, capsys):
-    assert main(["language", str(folder)]) == 0
-    enforced = replace(figures.LANGUAGE["vague_names"], enforced=True)
-    monkeypatch.setitem(figures.LANGUAGE, "vague_names", enforced)
-    assert main(["language", str(folder), "--worst", "0"]) == 1
+    """A limit holds for all files, not for those that are looked at one by one."""
+    strict = replace(figures.STRUCTURE["file_median"], most=1, enforced=True)
+    monkeypatch.setitem(figures.STRUCTURE, "file_median", strict)
+    assert main(["structure", "--worst", "0"]) == 1
     captured = capsys.readouterr()
-    assert "vague local names" in captured.err
+    assert "lines of a file, median" in captured.err
     assert len(captured.err.splitlines()) == 1
+    assert main(["language", str(folder)]) == 0
 
 
 def test_json_is_one_object(folder, capsys):
