@@ -207,7 +207,7 @@ class SampleCodec(abc.ABC):
         samples = self._samples(value)
         rows = []
         for sample in samples:
-            key = message.key if message.key is not None else self._key.evaluate(sample.resolve)
+            key = self._key.choose(message.key, sample.resolve)
             row = [NAN] * self._width
             for column, cell in sample.cells:
                 row[column] = cell

@@ -190,7 +190,9 @@ class JsonCodec:
     ) -> Decoded:
         """Put decoded records into columns, and refuse those with a bad key, time or value."""
         n = len(messages)
-        keys = [message.key for message in messages]
+        from_kafka = self._key.key_from == "kafka"
+        # A Kafka key of zero bytes is no key.
+        keys = [message.key or None if from_kafka else None for message in messages]
         times: list[Any] = [0] * n  # refused messages keep the 0
         # The usual fetch has one shape and no refusal: its columns are taken as they are, without
         # a copy into a table of NaNs.
@@ -204,7 +206,7 @@ class JsonCodec:
                 for index, time in zip(indices, layout.times(records), strict=True):
                     times[index] = time
             if None in keys:
-                self._fill_keys(keys, layout, indices, records, bad)
+                self._fill_keys(keys, messages, layout, indices, records, bad)
         assert values is not None
         self._check_keys(keys, bad)
         time_us, bad_times = to_micros(times, self._time_unit, self._time_path)
@@ -229,6 +231,7 @@ class JsonCodec:
     def _fill_keys(
         self,
         keys: list[bytes | None],
+        messages: Sequence[Message],
         layout: Layout,
         indices: list[int],
         records: list[Any],
@@ -237,7 +240,8 @@ class JsonCodec:
         for index, record in zip(indices, records, strict=True):
             if keys[index] is None:
                 try:
-                    keys[index] = self._key.evaluate(partial(layout.resolve, record))
+                    resolve = partial(layout.resolve, record)
+                    keys[index] = self._key.choose(messages[index].key, resolve)
                 except Refused as refused:
                     bad[index] = refused
 

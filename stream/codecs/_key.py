@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from stream.errors import UserError
 from stream.records import Reason
@@ -28,15 +28,22 @@ _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"|\'((?:[^\'\\]|\\.)*)\'', re.DOTALL)
 _SPACE = re.compile(r"\s*")
 
 
+KeyFrom = Literal["kafka", "record", "auto"]
+"""Origin of the stream key: the Kafka key first, the record only, or the record first."""
+
+
 class KeyExpression:
-    """Parsed expression of a stream key.
+    """Parsed expression of a stream key, and the choice between it and the Kafka key.
 
     Args:
         text: The expression; empty refuses every record without a Kafka key.
         example: Expression that the refusal suggests when the text is empty.
+        key_from: `kafka` takes the Kafka key, and the expression where there is none; `record`
+            takes the expression alone; `auto` takes the expression, and the Kafka key where the
+            record lacks its fields. A Kafka key of zero bytes is no key.
 
     Raises:
-        UserError: If the text is no expression.
+        UserError: If the text is no expression, or is empty where the record has to name the key.
 
     Examples:
         >>> expression = KeyExpression('tags.host + "/" + name')
@@ -47,18 +54,45 @@ class KeyExpression:
         b'web-1/cpu'
     """
 
-    def __init__(self, text: str, *, example: str = "host") -> None:
+    def __init__(self, text: str, *, example: str = "host", key_from: KeyFrom = "kafka") -> None:
         self.text = text
+        self.key_from = key_from
         self._example = example
         self._parts: list[str | Path] = _parse(text) if text.strip() else []
+        if key_from != "kafka" and not self._parts:
+            raise UserError(
+                "The record has to name its stream key, but `input.key` is empty. Expected fields "
+                f"of the record. Received: input.key='', input.key_from={key_from!r}. Set "
+                f"input.key, for example to `{example}`, or set input.key_from to `kafka`.",
+                exit_code=2,
+            )
 
     @property
     def paths(self) -> list[Path]:
         """Paths of the fields that the expression reads."""
         return [part for part in self._parts if isinstance(part, tuple)]
 
+    def choose(self, kafka_key: bytes | None, resolve: Callable[[Path], Any]) -> bytes:
+        """Return the stream key of one record.
+
+        Args:
+            kafka_key: Key of the Kafka record.
+            resolve: Function that returns the value at a path, or None when there is none.
+
+        Raises:
+            Refused: If neither gives a key, as in `evaluate`.
+        """
+        if self.key_from == "kafka" and kafka_key:
+            return kafka_key
+        try:
+            return self.evaluate(resolve)
+        except Refused as refused:
+            if self.key_from == "auto" and kafka_key and refused.reason is Reason.NO_KEY:
+                return kafka_key
+            raise
+
     def evaluate(self, resolve: Callable[[Path], Any]) -> bytes:
-        """Return the key of one record.
+        """Return the key that the expression gives for one record.
 
         Args:
             resolve: Function that returns the value at a path, or None when there is none.
@@ -86,7 +120,8 @@ class KeyExpression:
             if value is None or value == "":
                 raise Refused(
                     Reason.NO_KEY,
-                    f"The Kafka key is null and the record has no `{name}` (input.key).",
+                    f"The record has no `{name}` (input.key)"
+                    + (", and the Kafka key is null." if self.key_from != "record" else "."),
                 )
             if type(value) is not str and type(value) is not int:
                 raise Refused(

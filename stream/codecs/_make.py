@@ -14,7 +14,7 @@ from ._base import Codec, Limits
 from ._collectd import CollectdCodec
 from ._influx import InfluxCodec
 from ._json import JsonCodec
-from ._key import KeyExpression, parse_path
+from ._key import KeyExpression, KeyFrom, parse_path
 from ._measurements import MeasurementCodec
 from ._otlp import OtlpCodec
 from ._prometheus import PrometheusCodec
@@ -58,6 +58,7 @@ def make_codec(
     channels: Sequence[str],
     *,
     key: str = "",
+    key_from: KeyFrom = "kafka",
     time: str = "ts",
     time_unit: TimeUnit = "auto",
     values: str = "values",
@@ -77,6 +78,7 @@ def make_codec(
         channels: `C` channel names, in the model's order.
         key: Expression of the stream key where the Kafka key is null, see `KeyExpression`; empty
             refuses such records.
+        key_from: Origin of the stream key: `kafka`, `record` or `auto`, see `KeyExpression`.
         time: Path of the event time (json and avro; the other formats define theirs).
         time_unit: `auto`, `s`, `ms`, `us`, `ns` or `iso8601` (OTLP always has nanoseconds).
         values: Object that holds the channels (json and avro).
@@ -92,7 +94,8 @@ def make_codec(
     Raises:
         UserError: If the name, the key or the time cannot be used, or a package is missing.
     """
-    expression = KeyExpression(key, example=_EXAMPLE_KEYS.get(name, "host"))
+    example = _EXAMPLE_KEYS.get(name, "host")
+    expression = KeyExpression(key, example=example, key_from=key_from)
     limits = Limits(max_message_bytes, max_key_bytes)
     if not channels:
         raise UserError("A codec needs the model's channels. Received: channels=[].")

@@ -38,8 +38,14 @@ class InputSection(Section):
     ] = Field(default="json", description="Format of the values.")
     key: str = Field(
         default="",
-        description="Stream key where the Kafka key is null: fields joined by `+`, for example "
+        description="Stream key from the record: fields joined by `+`, for example "
         '`tags.host` or `labels["job"] + "/" + labels["instance"]`. Empty: Kafka key only.',
+    )
+    key_from: Literal["kafka", "record", "auto"] = Field(
+        default="kafka",
+        description="Origin of the stream key. `kafka`: the Kafka key, and `key` where there is "
+        "none. `record`: always `key`, for topics whose Kafka keys are hashes or random. `auto`: "
+        "`key`, and the Kafka key where the record lacks these fields.",
     )
     time: str = Field(
         default="ts",
@@ -81,7 +87,7 @@ class InputSection(Section):
 
     def codec_options(self) -> dict[str, Any]:
         """Return the arguments of `stream.codecs.make_codec`, except name and channels."""
-        names = ("key", "time", "time_unit", "values", "fields")
+        names = ("key", "key_from", "time", "time_unit", "values", "fields")
         limits = ("max_message_bytes", "max_key_bytes")
         registry = ("schema_registry_url", "schema_registry_username")
         options = {name: getattr(self, name) for name in (*names, *limits, *registry)}

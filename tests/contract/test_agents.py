@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from stream.codecs import make_codec
+from stream.errors import UserError
 from stream.records import Decoded, Reason
 
 T0 = 1_700_000_000
@@ -133,6 +134,54 @@ def test_a_single_data_source_needs_no_name() -> None:
 def test_values_and_names_must_be_as_many() -> None:
     decoded = collectd([OCTETS | {"values": [1]}], ["if_octets.rx"])
     assert [rejected.reason for rejected in decoded.rejected] == [Reason.WRONG_TYPE]
+
+
+RECORDS: dict[str, tuple[str, bytes, bytes]] = {
+    "json": ("host", b'{"ts": 1700000000, "host": "web-1", "x": 1}', b'{"ts": 1700000000, "x": 1}'),
+    "influx": ("tags.host", b"m,host=web-1 x=1 1700000000", b"m x=1 1700000000"),
+    "telegraf": (
+        "tags.host",
+        b'{"name": "m", "tags": {"host": "web-1"}, "fields": {"x": 1}, "timestamp": 1700000000}',
+        b'{"name": "m", "tags": {}, "fields": {"x": 1}, "timestamp": 1700000000}',
+    ),
+}
+"""Expression of the key, a record that has its field, and one that lacks it."""
+
+HASH = bytes(range(16))
+
+
+def keys_of(name: str, value: bytes, kafka_key: bytes | None, **options: Any) -> list[Any]:
+    """Return the keys of one message, or the reasons of its refusal."""
+    decoded = make_codec(name, ["x"], key=RECORDS[name][0], **options).decode(
+        [Message(value, kafka_key)]
+    )
+    return [*decoded.keys, *(rejected.reason for rejected in decoded.rejected)]
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_the_records_key_can_come_before_kafkas(name: str) -> None:
+    """A hash or a random number as Kafka key is not the key of a machine."""
+    _, with_host, without_host = RECORDS[name]
+    assert keys_of(name, with_host, HASH) == [HASH]
+    assert keys_of(name, with_host, HASH, key_from="record") == [b"web-1"]
+    assert keys_of(name, with_host, HASH, key_from="auto") == [b"web-1"]
+    assert keys_of(name, without_host, HASH, key_from="record") == [Reason.NO_KEY]
+    assert keys_of(name, without_host, HASH, key_from="auto") == [HASH]
+    assert keys_of(name, without_host, None, key_from="auto") == [Reason.NO_KEY]
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_kafka_key_of_zero_bytes_is_no_key(name: str) -> None:
+    _, with_host, without_host = RECORDS[name]
+    assert keys_of(name, with_host, b"") == [b"web-1"]
+    assert keys_of(name, without_host, b"") == [Reason.NO_KEY]
+    assert keys_of(name, without_host, b"", key_from="auto") == [Reason.NO_KEY]
+
+
+@pytest.mark.parametrize("key_from", ["record", "auto"])
+def test_a_key_of_the_record_needs_an_expression(key_from: Any) -> None:
+    with pytest.raises(UserError, match=r"input\.key=''.*Set input\.key, for example to `host`"):
+        make_codec("collectd", ["x"], key_from=key_from)
 
 
 CAPTURED = {
