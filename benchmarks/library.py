@@ -96,8 +96,8 @@ def cfc(options: argparse.Namespace) -> dict[str, Any]:
     tensors = [torch.from_numpy(a) for a in (x, state, elapsed)]
     rows = {"numpy": (x, state, elapsed), "torch": tensors}
     states = {name: step(*rows[name])[1] for name, step in steps.items()}  # laid out as it is given
-    for name, own in states.items():
-        own[...] = rows[name][1]
+    for name, cell_state in states.items():
+        cell_state[...] = rows[name][1]
 
     def their_step() -> Any:
         with torch.inference_mode():
@@ -151,7 +151,7 @@ def rbm(options: argparse.Namespace) -> dict[str, Any]:
     width = rows.shape[1]
     rate = 0.02
 
-    def theirs() -> Any:
+    def fit_peer() -> Any:
         return BernoulliRBM(
             options.hidden,
             learning_rate=rate,
@@ -160,7 +160,7 @@ def rbm(options: argparse.Namespace) -> dict[str, Any]:
             random_state=0,
         ).fit(train)
 
-    def ours() -> RBM:
+    def fit_ember() -> RBM:
         model = RBM(width, options.hidden, visible="binary")
         fit_rbm(
             model,
@@ -176,8 +176,8 @@ def rbm(options: argparse.Namespace) -> dict[str, Any]:
         )
         return model
 
-    fitted_rbm, peer = ours(), RBM(width, options.hidden, visible="binary")
-    peer_rbm = theirs()
+    fitted_rbm, peer = fit_ember(), RBM(width, options.hidden, visible="binary")
+    peer_rbm = fit_peer()
     peer.assign(
         {
             "weights": np.ascontiguousarray(peer_rbm.components_.T),
@@ -185,13 +185,15 @@ def rbm(options: argparse.Namespace) -> dict[str, Any]:
             "hidden_bias": peer_rbm.intercept_hidden_,
         }
     )
-    durations = alternate({"sklearn": theirs, "ours": ours}, max(3, options.turns // 3), calls=1)
+    durations = alternate(
+        {"sklearn": fit_peer, "ours": fit_ember}, max(3, options.turns // 3), calls=1
+    )
     steps = options.epochs * -(-len(train) // options.batch)
     return {
         "ratio": round(durations["sklearn"] / durations["ours"], 2),
         "microseconds_per_batch": {n: round(1e6 * s / steps, 1) for n, s in durations.items()},
         "rows_per_second": round(options.epochs * len(train) / durations["ours"]),
-        "peak_mib": {"sklearn": peak_mib(theirs), "ours": peak_mib(ours)},
+        "peak_mib": {"sklearn": peak_mib(fit_peer), "ours": peak_mib(fit_ember)},
         "quality": {"sklearn": quality(peer, test), "ours": quality(fitted_rbm, test)},
     }
 
@@ -208,11 +210,13 @@ def quality(model: RBM, rows: Any) -> dict[str, float]:
     }
 
 
-def alternate(what: dict[str, Callable[[], Any]], turns: int, *, calls: int) -> dict[str, float]:
-    """Processor seconds of one call of each, the smallest of all turns."""
-    best = dict.fromkeys(what, float("inf"))
-    for _ in range(turns):
-        for name, call in what.items():
+def alternate(
+    contestants: dict[str, Callable[[], Any]], rounds: int, *, calls: int
+) -> dict[str, float]:
+    """Measure the processor seconds of one call of each, the smallest of all rounds."""
+    best = dict.fromkeys(contestants, float("inf"))
+    for _ in range(rounds):
+        for name, call in contestants.items():
             started = time.thread_time()
             for _ in range(calls):
                 call()

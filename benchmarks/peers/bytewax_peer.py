@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.peers import Job
-from benchmarks.peers.pace import Pace
+from benchmarks.peers.progress import PeerProgress
 from benchmarks.progress import Reporter
 
 
@@ -23,14 +23,14 @@ def bytewax(job: Job) -> None:
     from bytewax.outputs import DynamicSink, StatelessSinkPartition
     from bytewax.testing import run_main
 
-    pace, decode = Pace(job), msgspec.json.decode
+    progress, decode = PeerProgress(job), msgspec.json.decode
     counts: dict[str, int] = {}
 
     class Part(StatelessSinkPartition):  # type: ignore[misc]
         def write_batch(self, items: list[tuple[str, int]]) -> None:
             counts.update(items)
-            pace.count += len(items)
-            if pace.over():
+            progress.count += len(items)
+            if progress.is_over():
                 raise _OverError
 
     class Sink(DynamicSink):  # type: ignore[misc]
@@ -49,10 +49,10 @@ def bytewax(job: Job) -> None:
     read = op.input("read", flow, source)
     counted = op.stateful_map("count", op.map("decode", read, keyed), count)
     op.output("out", counted, Sink())
-    with Reporter(lambda: pace.count):
+    with Reporter(lambda: progress.count):
         try:
             run_main(flow)
         except BaseException as error:  # its engine wraps what a sink raises
-            if not pace.over():
+            if not progress.is_over():
                 raise RuntimeError("bytewax failed") from error
-    pace.log_progress(counts)
+    progress.print_counts(counts)

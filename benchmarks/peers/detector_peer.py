@@ -14,7 +14,7 @@ import msgspec
 from benchmarks.java_program import compiled
 from benchmarks.kafka_jars import java
 from benchmarks.peers import Job
-from benchmarks.peers.pace import Pace
+from benchmarks.peers.progress import PeerProgress
 from benchmarks.progress import Reporter
 
 _FOREST: Final = "software.amazon.randomcutforest:randomcutforest-core:4.3.0"
@@ -52,20 +52,23 @@ def river_hst(job: Job) -> None:
     """River's HalfSpaceTrees behind its MinMaxScaler: score, then learn, each record."""
     from river import anomaly, compose, preprocessing
 
-    pace = Pace(job)
+    progress = PeerProgress(job)
     model = compose.Pipeline(preprocessing.MinMaxScaler(), anomaly.HalfSpaceTrees(seed=1))
-    with Reporter(lambda: pace.count):
-        for values in _values(job, pace):
+    with Reporter(lambda: progress.count):
+        for values in _values(job, progress):
             model.score_one(values)
             model.learn_one(values)
-            pace.count += 1
+            progress.count += 1
 
 
 def rcf(job: Job) -> None:
     """AWS's Random Cut Forest with its thresholds, 30 trees, on the JVM."""
     import psutil
 
-    pace, reading = Pace(job), Pace(replace(job, records=min(job.records, _MOST)))
+    progress, reading = (
+        PeerProgress(job),
+        PeerProgress(replace(job, records=min(job.records, _MOST))),
+    )
     rows: list[str] = []
     for values in _values(job, reading):
         rows.append(",".join(map(repr, values.values())))
@@ -94,13 +97,13 @@ def rcf(job: Job) -> None:
             last = [0.0]
             stop = threading.Timer(job.seconds, child.terminate)
             stop.start()
-            with Reporter(lambda: pace.count, cpu):
+            with Reporter(lambda: progress.count, cpu):
                 for line in child.stdout or ():
-                    pace.count = int(line)
+                    progress.count = int(line)
             stop.cancel()
 
 
-def _values(job: Job, pace: Pace) -> Iterator[dict[str, Any]]:
+def _values(job: Job, progress: PeerProgress) -> Iterator[dict[str, Any]]:
     """Values of the records, until the peer has had enough."""
     from confluent_kafka import Consumer, TopicPartition
 
@@ -116,10 +119,10 @@ def _values(job: Job, pace: Pace) -> Iterator[dict[str, Any]]:
     )
     consumer.assign([TopicPartition(job.topic, part, 0) for part in range(job.partitions)])
     try:
-        while not pace.over():
+        while not progress.is_over():
             for message in consumer.consume(1_000, timeout=0.5):
                 yield decode(message.value() or b"")["values"]
-                if pace.over():
+                if progress.is_over():
                     return
     finally:
         consumer.close()

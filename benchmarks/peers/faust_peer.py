@@ -16,13 +16,13 @@ import msgspec
 
 from benchmarks.kafka_client import create_topics
 from benchmarks.peers import Job
-from benchmarks.peers.pace import Pace
+from benchmarks.peers.progress import PeerProgress
 from benchmarks.progress import Reporter
 
 
 def agent(job: Job) -> None:
     """Decode, and count each key's records in a dict."""
-    pace = Pace(job)
+    progress = PeerProgress(job)
     counts: dict[bytes, int] = {}
     decode = msgspec.json.decode
 
@@ -34,14 +34,14 @@ def agent(job: Job) -> None:
             async for key, value in stream.items():
                 decode(value)
                 counts[key] = counts.get(key, 0) + 1
-                pace.count += 1
+                progress.count += 1
 
-    _run(job, "faust-agent", declare, pace, counts)
+    _run(job, "faust-agent", declare, progress, counts)
 
 
 def table(job: Job) -> None:
     """The same, with the count in a table and one send a record."""
-    pace = Pace(job)
+    progress = PeerProgress(job)
     rows_by_key: dict[bytes, int] = {}
     decode = msgspec.json.decode
     create_topics(job.bootstrap, {"faust-counts": job.partitions})
@@ -57,14 +57,18 @@ def table(job: Job) -> None:
                 decode(value)
                 counts[key] += 1
                 rows_by_key[key] = counts[key]
-                pace.count += 1  # before the await: the end may come in it
+                progress.count += 1  # before the await: the end may come in it
                 await out.send(key=key, value=b"%d" % rows_by_key[key])
 
-    _run(job, "faust-table", declare, pace, rows_by_key)
+    _run(job, "faust-table", declare, progress, rows_by_key)
 
 
 def _run(
-    job: Job, name: str, declare: Callable[[Any], None], pace: Pace, counts: dict[bytes, int]
+    job: Job,
+    name: str,
+    declare: Callable[[Any], None],
+    progress: PeerProgress,
+    counts: dict[bytes, int],
 ) -> None:
     logging.basicConfig(level=logging.ERROR)
     app = faust.App(
@@ -83,14 +87,14 @@ def _run(
 
     async def work() -> None:
         starting = asyncio.ensure_future(app.start())
-        while not pace.over():
+        while not progress.is_over():
             await asyncio.sleep(0.05)
             if starting.done():
                 starting.result()
         # Its orderly end takes minutes with a full buffer, and nothing of it is measured.
 
-    with Reporter(lambda: pace.count):
+    with Reporter(lambda: progress.count):
         loop = asyncio.new_event_loop()
         loop.run_until_complete(work())
-    pace.log_progress(counts)
+    progress.print_counts(counts)
     os._exit(0)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.peers import Job
-from benchmarks.peers.pace import Pace
+from benchmarks.peers.progress import PeerProgress
 from benchmarks.progress import Reporter
 
 
@@ -17,35 +17,35 @@ def quix(job: Job) -> None:
     """Decode, and count each key's records in a dict."""
     counts: dict[bytes, int] = {}
     decode = msgspec.json.decode
-    pace = Pace(job)
+    progress = PeerProgress(job)
 
     def count(value: bytes, key: bytes, _timestamp: int, _headers: Any) -> None:
         decode(value)
         counts[key] = counts.get(key, 0) + 1
-        pace.count += 1
+        progress.count += 1
 
-    _run(job, "quix", pace, count, stateful=False)
-    pace.log_progress(counts)
+    _run(job, "quix", progress, count, stateful=False)
+    progress.print_counts(counts)
 
 
 def quix_state(job: Job) -> None:
     """The same, the count in its state: RocksDB with a changelog topic."""
     counts: dict[bytes, int] = {}
     decode = msgspec.json.decode
-    pace = Pace(job)
+    progress = PeerProgress(job)
 
     def count(value: bytes, key: bytes, _timestamp: int, _headers: Any, state: Any) -> None:
         decode(value)
         number = state.get("count", 0) + 1
         state.set("count", number)
         counts[key] = number
-        pace.count += 1
+        progress.count += 1
 
-    _run(job, "quix-state", pace, count, stateful=True)
-    pace.log_progress(counts)
+    _run(job, "quix-state", progress, count, stateful=True)
+    progress.print_counts(counts)
 
 
-def _run(job: Job, name: str, pace: Pace, count: Any, *, stateful: bool) -> None:
+def _run(job: Job, name: str, progress: PeerProgress, count: Any, *, stateful: bool) -> None:
     from quixstreams import Application
 
     app = Application(
@@ -60,10 +60,10 @@ def _run(job: Job, name: str, pace: Pace, count: Any, *, stateful: bool) -> None
     frame.update(count, metadata=True, stateful=stateful)
 
     def watch() -> None:
-        while not pace.over():
+        while not progress.is_over():
             time.sleep(0.05)
         app.stop()
 
     threading.Thread(target=watch, daemon=True).start()
-    with Reporter(lambda: pace.count):
+    with Reporter(lambda: progress.count):
         app.run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from benchmarks.peers import Job
-from benchmarks.peers.pace import Pace
+from benchmarks.peers.progress import PeerProgress
 from benchmarks.progress import Reporter
 
 
@@ -13,7 +13,7 @@ def aiokafka_raw(job: Job) -> None:
     """Aiokafka, whole fetches at a time."""
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
-    pace = Pace(job)
+    progress = PeerProgress(job)
 
     async def read() -> None:
         consumer = AIOKafkaConsumer(
@@ -22,13 +22,13 @@ def aiokafka_raw(job: Job) -> None:
         await consumer.start()
         try:
             consumer.assign([TopicPartition(job.topic, part) for part in range(job.partitions)])
-            while not pace.over():
+            while not progress.is_over():
                 fetched = await consumer.getmany(timeout_ms=500)
-                pace.count += sum(map(len, fetched.values()))
+                progress.count += sum(map(len, fetched.values()))
         finally:
             await consumer.stop()
 
-    with Reporter(lambda: pace.count):
+    with Reporter(lambda: progress.count):
         asyncio.run(read())
 
 
@@ -36,7 +36,7 @@ def confluent_raw(job: Job) -> None:
     """librdkafka, ten thousand records a call."""
     from confluent_kafka import Consumer, TopicPartition
 
-    pace = Pace(job)
+    progress = PeerProgress(job)
     consumer = Consumer(
         {
             "bootstrap.servers": job.bootstrap,
@@ -47,7 +47,7 @@ def confluent_raw(job: Job) -> None:
         }
     )
     consumer.assign([TopicPartition(job.topic, part, 0) for part in range(job.partitions)])
-    with Reporter(lambda: pace.count):
-        while not pace.over():
-            pace.count += len(consumer.consume(10_000, timeout=0.5))
+    with Reporter(lambda: progress.count):
+        while not progress.is_over():
+            progress.count += len(consumer.consume(10_000, timeout=0.5))
     consumer.close()
