@@ -181,16 +181,16 @@ def feature_scales(rows: Rows, keys: int, stride: int = 1) -> FeatureScales:
             logs[k, i] = np.log(spread + 1e-6)
     used = counts[:, 0] >= BLOCKS
     used |= ~used.any()  # too few rows of every key: there is nothing to leave out
-    fleet = np.median(log_heavy[used], axis=0)
+    fleet_log_heavy = np.median(log_heavy[used], axis=0)
     trust = counts / (counts + EXTREME_ROWS)
-    departs = np.exp(2.0 * trust * (log_heavy - fleet))
+    departs = np.exp(2.0 * trust * (log_heavy - fleet_log_heavy))
     own_log = np.log(var + 1e-6)
-    log_var = _lean(own_log, logs)
+    log_var = _shrink_to_fleet(own_log, logs)
     block_rows = float(counts[used].mean()) / BLOCKS * stride
     out = (
-        _lean(mean, means),
+        _shrink_to_fleet(mean, means),
         np.maximum(np.exp(log_var), FLOOR**2) * departs,
-        np.exp(fleet),
+        np.exp(fleet_log_heavy),
         mean[used].mean(axis=0),
         np.exp(own_log[used].mean(axis=0)),
         _prior_rows(own_log[used], logs[used], block_rows, MOST_OF_FEATURES),
@@ -198,7 +198,7 @@ def feature_scales(rows: Rows, keys: int, stride: int = 1) -> FeatureScales:
     return FeatureScales(*(x.astype(np.float32) for x in out))
 
 
-def _lean(values: Any, blocks: Any) -> Any:
+def _shrink_to_fleet(values: Any, blocks: Any) -> Any:
     """Draw a key's values, `(K, D)`, to the fleet's mean as far as they are uncertain.
 
     By the share of their variance over keys that the variance over each key's blocks,

@@ -63,11 +63,11 @@ class Gathered(Rows):
 
     Attributes:
         sequences: Inputs of the liquid read-out's fit, per key.
-        whole: All rows of some keys, to calibrate alarms on.
+        consecutive: Every row of some keys, to calibrate the thresholds on.
     """
 
     sequences: list[tuple[Any, Any, Any, Any]] = field(default_factory=list)
-    whole: Rows | None = None
+    consecutive: Rows | None = None
 
 
 def tiles(rows: Any, size: int = 8192) -> list[Any]:

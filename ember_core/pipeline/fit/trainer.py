@@ -83,7 +83,7 @@ class PipelineTrainer:
         self._backend = ops.backend_name()
 
     def fit_scales(self) -> ScalesFit:
-        """Fit the scales of every key's channels, and find the fleet's period.
+        """Fit the scales of every key's channels and of a key never seen, and find the period.
 
         Raises:
             ValueError: If a channel holds no finite value at all.
@@ -94,12 +94,14 @@ class PipelineTrainer:
         if not config.periods_seconds:
             config = replace(config, periods_seconds=find_periods(self.series, scales))
         self.pipeline = Pipeline(config).to(backend="numpy")
-        first = self.pipeline.initial_state(len(self.series))
+        key_state = self.pipeline.initial_state(len(self.series))
         for name, value in scales.items():
-            first[name][...] = value
-        first["known"][...] = 1
-        prior = scale_prior(self.series, self.pipeline.normaliser.scale(first))
-        self._scales = ScalesFit(first, prior, config.periods_seconds)
+            key_state[name][...] = value
+        key_state["known"][...] = 1
+        prior = scale_prior(self.series, self.pipeline.normaliser.scale(key_state))
+        # Only keys never seen use it: the history itself runs with the scales of its own keys.
+        self.pipeline.normaliser.assign({"prior_rows": prior.rows.astype(np.float32)})
+        self._scales = ScalesFit(key_state, prior, config.periods_seconds)
         return self._scales
 
     def fit_liquid(self, refine: int = 0) -> LiquidFit:
@@ -123,17 +125,15 @@ class PipelineTrainer:
         Args:
             epochs: Passes over the rows; None for as many as `epochs_for` the rows.
         """
-        pipeline, first, rows = self.pipeline, self._scales.first, self._liquid.rows
+        pipeline, key_state, rows = self.pipeline, self._scales.first, self._liquid.rows
         features = feature_scales(rows, len(self.series), self._stride)
-        first["feature_mean"][...] = features.mean
-        first["feature_var"][...] = features.var
+        key_state["feature_mean"][...] = features.mean
+        key_state["feature_var"][...] = features.var
         pipeline.scaler.assign({"heavy": features.heavy, "prior_rows": features.prior_rows})
-        prior_rows = self._scales.prior.rows.astype(np.float32)
-        pipeline.normaliser.assign({"prior_rows": prior_rows})
-        for name, value in pipeline.windows.primed(first["feature_mean"]).items():
-            first[name][...] = value
+        for name, value in pipeline.windows.primed(key_state["feature_mean"]).items():
+            key_state[name][...] = value
         self._report_progress("RBM", 0.0)
-        visible = rows.visible(pipeline, first)
+        visible = rows.visible(pipeline, key_state)
         if pipeline.config.whiten:
             pipeline.visible.fit_whitener(visible)
             visible = np.concatenate([pipeline.visible.decorrelate(x) for x in tiles(visible)])
@@ -161,17 +161,17 @@ class PipelineTrainer:
         Args:
             adapt: Let each key's tail follow slowly on the stream (not while it alarms).
         """
-        self._report_progress("thresholds", 0.0)
-        first, scores = self._scales.first, self._scores.scores
+        self._report_progress("tails", 0.0)
+        key_state, scores = self._scales.first, self._scores.scores
         low, mid = np.quantile(scores, [0.001, 0.5])
-        periods, interval = self._scales.periods_seconds, float(np.median(first["interval"]))
+        periods, interval = self._scales.periods_seconds, float(np.median(key_state["interval"]))
         self.pipeline.tail = Tail(
             floor=float(low - 0.25 * (mid - low)),
             half_life_rows=span_rows(*HALF_LIFE, periods, interval) if adapt else 0,
             freeze_rows=span_rows(*FREEZE, periods, interval),
         )
         logs = self.pipeline.tail.log_score(scores)
-        fit_tails(first, self._liquid.rows.owner, logs)
+        fit_tails(key_state, self._liquid.rows.owner, logs)
         new_state = self.pipeline.initial_state(1)
         values = {"norm_var": self._scales.prior.var, **self._scores.new_features, **fit_tail(logs)}
         for name, value in values.items():
@@ -189,7 +189,8 @@ class PipelineTrainer:
                 training rows in 1,000 reach.
             evidence_rows: Time constant of the evidence, in rows.
         """
-        rows = self._liquid.rows.whole
+        self._report_progress("thresholds", 0.0)
+        rows = self._liquid.rows.consecutive
         assert rows is not None
         calibration = calibrate_evidence(self.pipeline, self._scales.first, rows, evidence_rows)
         threshold = calibration.level
@@ -220,8 +221,8 @@ class PipelineTrainer:
             },
         }
         keys = [s.key for s in self.series]
-        first, new_state = self._scales.first, self._tail.new_state
-        model = FleetModel(self.pipeline, keys, first, new_state, report)
+        key_state, new_state = self._scales.first, self._tail.new_state
+        model = FleetModel(self.pipeline, keys, key_state, new_state, report)
         return model.to(backend=self._backend)
 
     def _gather(self) -> Gathered:

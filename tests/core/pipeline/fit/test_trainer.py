@@ -128,7 +128,7 @@ def test_progress_is_told_by_stage():
         progress=lambda stage, share: told.append((stage, share)),
     )
     stages = list(dict.fromkeys(s for s, _ in told))
-    assert stages == ["scales", "history", "liquid network", "RBM", "thresholds", "done"]
+    assert stages == ["scales", "history", "liquid network", "RBM", "tails", "thresholds", "done"]
     assert told[-1] == ("done", 1.0)
     assert all(0.0 <= share <= 1.0 for _, share in told)
 
