@@ -16,10 +16,11 @@ from .records import MAX_ABS_VALUE
 
 
 def history(dataset: Dataset) -> list[Series]:
-    """Return the training rows of every key as the engine would absorb them.
+    """Return the training rows of every key, each row as one sample that the engine accepts.
 
-    Values that the stream would refuse count as missing. A row that is not newer than the one
-    before it is late, and left out.
+    A value too large for the stream counts as missing here; the stream refuses the whole record. A
+    row that is not newer than the one before it is late, and left out. With `window.mode = "time"`
+    the engine makes rows of whole intervals, so that the table should hold such rows already.
     """
     out = []
     for i, table in enumerate(dataset.tables):

@@ -1,7 +1,8 @@
 """Arrangements of stages: the order in which a row meets them.
 
-A pipeline is a list of stages, and an arrangement makes that list. State, training and the bundle
-ask the stages; no other code knows them by name.
+A pipeline is a list of stages, and an arrangement makes that list. State and bundle come from the
+stages themselves. The pipeline and its training still name the stages that they prepare or fit, so
+a stage of another name needs a change there too.
 """
 
 from __future__ import annotations

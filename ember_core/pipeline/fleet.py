@@ -52,7 +52,8 @@ class FleetModel:
         report: Results of training: digest of the data, figures, thresholds.
         name: Name of the bundle.
         version: Version of the bundle, as the user counts.
-        sha256: Digest of the bundle's tensors; empty until saved or loaded.
+        sha256: Digest of the bundle, of its card, which holds that of the arrays; empty until saved
+            or loaded.
     """
 
     pipeline: Pipeline

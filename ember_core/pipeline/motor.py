@@ -2,8 +2,8 @@
 
 Its synapse is the severity, its membrane a leaky integral of it:
 `e' = e + (1 - exp(-1 / time_constant)) (severity - e)`. It fires when the evidence crosses the
-on-threshold, resolves when it falls below the lower off-threshold (hysteresis), and does not fire
-again within the refractory time.
+on-threshold and resolves when it falls below the lower off-threshold (hysteresis). After a resolve
+it does not fire for `refractory_rows` rows.
 """
 
 from __future__ import annotations
@@ -71,10 +71,10 @@ def calibrate(traces: list[Any], interval_seconds: float) -> Calibration:
     if peaks.size < 8:
         rate = 1.0 / max(evidence.size, 1)
         return Calibration(off_level, off_level + 1.0, 0.5, rate, interval_seconds, level)
-    half, quarter = np.quantile(peaks, [0.5, 0.75])
-    slope = max(float(quarter - half) / float(np.log(2.0)), 0.05)
+    median, upper_quartile = np.quantile(peaks, [0.5, 0.75])
+    slope = max(float(upper_quartile - median) / float(np.log(2.0)), 0.05)
     rate = peaks.size / evidence.size
-    return Calibration(off_level, float(half), slope, rate, interval_seconds, level)
+    return Calibration(off_level, float(median), slope, rate, interval_seconds, level)
 
 
 def leaky(severity: Any, time_constant_rows: float) -> Any:
@@ -146,7 +146,7 @@ class MotorNeuron(Stage):
     def state_fields(self) -> tuple[StateField, ...]:
         """Evidence, whether it fires, and the rest it still needs."""
         role = Role.DECIDED
-        feedback = "added to the on-threshold by an operator's feedback"
+        feedback = "reserved: added to the on-threshold, nothing writes it yet"
         return (
             StateField("evidence", "<f4", (), "leaky integral of severity", role),
             # An episode goes on under another model: it is the operator's, not the model's.

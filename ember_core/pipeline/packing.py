@@ -153,9 +153,9 @@ class PackedRows:
             return advance(start, *columns)
         parts: list[dict[str, Any]] = []
         state = start
-        for first, n in self.spans():
+        for begin, n in self.spans():
             state = {name: value[:n] for name, value in state.items()}
-            state = advance(state, *(column[first : first + n] for column in columns))
+            state = advance(state, *(column[begin : begin + n] for column in columns))
             parts.append(state)
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -172,11 +172,11 @@ class PackedRows:
         """
         result = np.empty_like(x)
         total = start
-        for first, n in self.spans():
+        for begin, n in self.spans():
             if n == 1:
-                result[first:] = operation.accumulate(np.append(total[:1], x[first:]))[1:]
+                result[begin:] = operation.accumulate(np.append(total[:1], x[begin:]))[1:]
                 break
-            part = slice(first, first + n)
+            part = slice(begin, begin + n)
             total = operation(total[:n], x[part], out=result[part])
         return result
 

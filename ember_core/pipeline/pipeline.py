@@ -5,7 +5,8 @@
 A pipeline holds the weights that a fleet shares. The memory of one key is *state*: handed in,
 handed back. `observe` and `decide` are recurrent and take one row per key, or several; `score` in
 between depends on nothing but the row, so that a batch is scored in one go. `step` is the three of
-them.
+them. With several rows a key, some stages run as kernels (`kernels.table`), which have the same
+bits.
 """
 
 from __future__ import annotations
@@ -69,13 +70,17 @@ class Pipeline(Module):
         for name, stage in stages.items():
             setattr(self, name, stage)
         c = len(config.channels)
-        owners = self.windows.channel_of_feature() + list(range(c)) * len(config.residuals)
-        self.n_features = len(owners)
-        owners += [-1] * self.visible.n_clock
+        channel_of_visible = self.windows.channel_of_feature()
+        channel_of_visible += list(range(c)) * len(config.residuals)
+        self.n_features = len(channel_of_visible)
+        channel_of_visible += [-1] * self.visible.n_clock
         self.rbm = RBM(
-            len(owners), config.rbm_hidden, visible="gaussian", generator=ops.generator(config.seed)
+            len(channel_of_visible),
+            config.rbm_hidden,
+            visible="gaussian",
+            generator=ops.generator(config.seed),
         )
-        self.explainer = Explainer(owners, c)
+        self.explainer = Explainer(channel_of_visible, c)
 
     def get_config(self) -> dict[str, Any]:
         """Return shape and thresholds as JSON values (weights apart)."""
@@ -227,8 +232,8 @@ class Pipeline(Module):
             state: State to begin with, batch 1; default: a key never seen.
 
         Returns:
-            `score`, `severity`, `firing` (trigger: 1 fires, -1 resolves, 0), each `(T,)`, and
-            the final `state`.
+            `score`, `severity`, `trigger` (1 fires, -1 resolves, else 0), each `(T,)`, and the
+            final `state`.
 
         Raises:
             ValueError: If a shape does not fit, or times do not increase.
@@ -264,22 +269,22 @@ class Pipeline(Module):
         observation = self.observe(state, values, time_us, PackedRows([1] * n))
         score = self.score(observation.visible)
         # Once scored, always scored: the rows without a score are the first ones.
-        cold = int(n - ops.sum(ops.astype(observation.scored, "int64")))
-        blank = ops.astype(0.0 * score[:cold], "float32")
-        if cold == n:
+        unscored = int(n - ops.sum(ops.astype(observation.scored, "int64")))
+        blank = ops.astype(0.0 * score[:unscored], "float32")
+        if unscored == n:
             return state | observation.state, blank + float("nan"), blank, blank
         decided = names_with(Role.DECIDED, self.state_fields())
         decision = self.decide(
             {name: state[name] for name in decided},
-            score[cold:],
-            observation.may_fire[cold:],
-            observation.learning[cold:],
-            PackedRows([1] * (n - cold)),
+            score[unscored:],
+            observation.may_fire[unscored:],
+            observation.learning[unscored:],
+            PackedRows([1] * (n - unscored)),
         )
         trigger = ops.astype(decision.fires, "float32") - ops.astype(decision.resolves, "float32")
         return (
             observation.state | decision.state,
-            ops.concatenate([blank + float("nan"), score[cold:]]),
+            ops.concatenate([blank + float("nan"), score[unscored:]]),
             ops.concatenate([blank, decision.severity]),
             ops.concatenate([blank, trigger]),
         )

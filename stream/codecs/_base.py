@@ -33,7 +33,7 @@ class Codec(Protocol):
     """Decoder of Kafka messages into columns of samples."""
 
     def decode(self, messages: Sequence[Message]) -> Decoded:
-        """Decode the messages of one fetch of one partition.
+        """Decode the messages of a slice: of one topic, one partition after the other.
 
         Nothing is raised, whatever the bytes are: a message gives its samples, or a `Rejected`
         with a named reason. The outcome of a message does not depend on the others.

@@ -103,7 +103,7 @@ class Checkpoint:
         Cancelling the caller does not cancel it: half a checkpoint would lose dirty marks.
 
         Args:
-            reason: `interval`, `full`, `revoke` or `stop`; for logs and metrics.
+            reason: `start`, `interval`, `full`, `switch`, `revoke` or `stop`; for logs and metrics.
 
         Returns:
             Rows written, meta rows included.
