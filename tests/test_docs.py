@@ -60,9 +60,11 @@ def test_targets_of_make_in_the_pages_are_there() -> None:
 
 
 def steps_of_the_architecture() -> list[str]:
-    """Numbered steps by which the page follows a record and a history."""
+    """Numbered steps by which the page follows a record and a history, and calls of the step."""
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    return re.findall(r"^\d+\. (.*)$", page, re.MULTILINE)
+    numbered = re.findall(r"^\d+\. (.*)$", page, re.MULTILINE)
+    calls = re.findall(r"^ *- (`[\w.]+`.* in `[\w/]+\.py`.*)$", page, re.MULTILINE)
+    return numbered + calls
 
 
 @pytest.mark.parametrize("step", steps_of_the_architecture())
