@@ -66,7 +66,7 @@ def choose_features(
         of the gain, `kept`, and the AUC-PR of each kind of fault. With too little history, the
     configuration as it was and no rows.
     """
-    tell = progress or (lambda _stage, _share: None)
+    report_progress = progress or (lambda _stage, _share: None)
     usable = [s for s in series if len(s.time_us) >= 8 * MIN_ROWS]
     if not usable:
         return config, []
@@ -74,7 +74,7 @@ def choose_features(
     if not config.periods_seconds:
         config = replace(config, periods_seconds=find_periods(sampled, fit_scales(sampled)))
     full = replace(config, levels=True, horizons=tuple(sorted({1, *horizons})), residuals=horizons)
-    tell("blocks", 0.0)
+    report_progress("blocks", 0.0)
     trial, columns = _trial(sampled, full)
     if not trial.held:
         return config, []
@@ -84,7 +84,7 @@ def choose_features(
     results.append({"block": "departures", "gain": 0.0, "error": 0.0, "kept": True, **_row(best)})
     options = [name for name in columns if name != "departures"]
     for i, name in enumerate(options):
-        tell("blocks", (i + 1) / (len(options) + 1))
+        report_progress("blocks", (i + 1) / (len(options) + 1))
         result = _evaluate(trial, columns, [*blocks, name], config)
         rise = np.nanmean(result, axis=1) - np.nanmean(best, axis=1)
         gain, error = float(rise.mean()), float(rise.std() / np.sqrt(len(rise)))
@@ -114,24 +114,24 @@ def _trial(series: list[Series], config: PipelineConfig) -> tuple[_Trial, dict[s
     for s in sorted(series, key=lambda s: -len(s.time_us)):
         held_rows = min(HELD_ROWS, len(s.time_us) // 4)
         cut = len(s.time_us) - held_rows
-        first = max(0, cut - HEAD_ROWS)
-        heads.append(Series(s.key, s.time_us[first:cut], s.values[first:cut]))
+        begin = max(0, cut - HEAD_ROWS)
+        heads.append(Series(s.key, s.time_us[begin:cut], s.values[begin:cut]))
         held_back.append(Series(s.key, s.time_us[cut:], s.values[cut:]))
     pipeline = Pipeline(config)
-    begin = pipeline.initial_state(len(heads))
+    key_state = pipeline.initial_state(len(heads))
     for name, value in fit_scales(heads).items():
-        begin[name][...] = value
-    begin["known"][...] = 1
+        key_state[name][...] = value
+    key_state["known"][...] = 1
     lengths = np.array([len(s.time_us) for s in heads])
-    stride = max(1, int(np.ceil(lengths.sum() / RBM_ROWS)))
-    state = {name: value.copy() for name, value in begin.items()}
+    thinning = max(1, int(np.ceil(lengths.sum() / RBM_ROWS)))
+    state = {name: value.copy() for name, value in key_state.items()}
     fit_liquid(pipeline.liquid, gather(pipeline, heads, lengths, state, 64).sequences)
-    state = {name: value.copy() for name, value in begin.items()}
-    head_rows = gather(pipeline, heads, lengths, state, stride, sequences=False)
+    state = {name: value.copy() for name, value in key_state.items()}
+    head_rows = gather(pipeline, heads, lengths, state, thinning, sequences=False)
     scales = feature_scales(head_rows, len(heads))
     scaler = {"feature_mean": scales.mean, "feature_var": scales.var}
     pipeline.scaler.assign({"heavy": scales.heavy})
-    scale = pipeline.normaliser.scale(begin)
+    scale = pipeline.normaliser.scale(key_state)
 
     rng = np.random.default_rng(config.seed)
     faulty, kinds, owner = [], [], []

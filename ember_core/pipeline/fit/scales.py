@@ -156,8 +156,8 @@ class FeatureScales(NamedTuple):
     prior_rows: NDArray[np.float32]
 
 
-def feature_scales(rows: Rows, keys: int, stride: int = 1) -> FeatureScales:
-    """Return mean, variance and heaviness of each feature per key, of every `stride`-th row.
+def feature_scales(rows: Rows, keys: int, thinning: int = 1) -> FeatureScales:
+    """Return mean, variance and heaviness of each feature per key, of one row in `thinning`.
 
     Mean and variance lean on the fleet's as far as a key's own rows leave them uncertain
     (empirical Bayes): rows follow each other closely, so the uncertainty is taken from the means
@@ -186,7 +186,7 @@ def feature_scales(rows: Rows, keys: int, stride: int = 1) -> FeatureScales:
     departs = np.exp(2.0 * trust * (log_heavy - fleet_log_heavy))
     own_log = np.log(var + 1e-6)
     log_var = _shrink_to_fleet(own_log, logs)
-    block_rows = float(counts[used].mean()) / BLOCKS * stride
+    block_rows = float(counts[used].mean()) / BLOCKS * thinning
     out = (
         _shrink_to_fleet(mean, means),
         np.maximum(np.exp(log_var), FLOOR**2) * departs,

@@ -45,13 +45,13 @@ class Rows:
         """Join the rows of all parts, in order."""
         return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
-    def visible(self, pipeline: Pipeline, first: State) -> NDArray[np.float32]:
+    def visible(self, pipeline: Pipeline, key_state: State) -> NDArray[np.float32]:
         """Return the visible units of the rows, `(R, V)`, under first states of the keys."""
         fields = pipeline.scaler.state_fields()
         out = np.empty((len(self.owner), pipeline.n_visible), dtype=np.float32)
         for i in range(0, len(out), 8192):
             part = slice(i, i + 8192)
-            scales = {f.name: first[f.name][self.owner[part]] for f in fields}
+            scales = {f.name: key_state[f.name][self.owner[part]] for f in fields}
             scaled = pipeline.scaler.scale(scales, self.raw[part])
             out[part] = pipeline.visible.units(scaled, pipeline.clock.features(self.time_us[part]))
         return out
@@ -105,19 +105,19 @@ def gather(
     series: Sequence[Series],
     lengths: Any,
     state: State,
-    stride: int,
+    thinning: int,
     progress: Callable[[str, float], None] | None = None,
     *,
     sequences: bool = True,
 ) -> Gathered:
-    """Run the history through the recurrent stages and keep every `stride`-th row of a key.
+    """Run the history through the recurrent stages and keep one row in `thinning` of each key.
 
     Args:
         pipeline: The pipeline.
         series: History of the keys, the longest first.
         lengths: Rows of each key, never rising.
         state: State of the keys, written to.
-        stride: Distance of the rows that are kept.
+        thinning: Distance of the rows that are kept.
         progress: Called with the stage's name and the share done.
         sequences: Also keep the inputs of the liquid read-out's fit, of some keys.
     """
@@ -139,7 +139,7 @@ def gather(
             elapsed[k].append(observation.elapsed[k])
         if t < SETTLE:
             continue
-        indices = np.flatnonzero((np.arange(n) + t) % stride == 0)
+        indices = np.flatnonzero((np.arange(n) + t) % thinning == 0)
         if indices.size:
             parts.append(
                 (indices, observation.state["last_time"][indices], observation.raw[indices])

@@ -60,24 +60,24 @@ def fit_tails(state: State, owner: Any, logs: Any) -> None:
 
 
 def calibrate_evidence(
-    pipeline: Pipeline, first: State, rows: Rows, evidence_rows: float
+    pipeline: Pipeline, key_state: State, rows: Rows, evidence_rows: float
 ) -> Calibration:
     """Fit height and rate of evidence on consecutive rows, as the stream has them.
 
     Args:
         pipeline: The pipeline, its tail fitted.
-        first: First states of the keys.
+        key_state: First states of the keys.
         rows: Consecutive rows of some keys.
         evidence_rows: Time constant of the evidence, in rows.
     """
-    logs = _log_scores(pipeline, rows, first)
+    logs = _log_scores(pipeline, rows, key_state)
     learned = names_with(Role.LEARNED, pipeline.tail.state_fields())
     traces = []
     for k in np.unique(rows.owner):
-        tail = {name: first[name][k : k + 1] for name in learned}
+        tail = {name: key_state[name][k : k + 1] for name in learned}
         severity = pipeline.tail.severity(tail, logs[rows.owner == k])
         traces.append(leaky(severity, evidence_rows))
-    return calibrate(traces, float(np.median(first["interval"])))
+    return calibrate(traces, float(np.median(key_state["interval"])))
 
 
 def _log_scores(pipeline: Pipeline, rows: Rows, state: State) -> Any:

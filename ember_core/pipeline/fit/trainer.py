@@ -78,7 +78,7 @@ class PipelineTrainer:
         self.series = usable
         self._config, self._skipped = config, len(series) - len(usable)
         self._lengths = np.array([len(s.time_us) for s in usable])
-        self._stride = max(1, int(np.ceil(self._lengths.sum() / max_rows)))
+        self._thinning = max(1, int(np.ceil(self._lengths.sum() / max_rows)))
         self._report_progress = progress or (lambda _stage, _share: None)
         self._backend = ops.backend_name()
 
@@ -126,7 +126,7 @@ class PipelineTrainer:
             epochs: Passes over the rows; None for as many as `epochs_for` the rows.
         """
         pipeline, key_state, rows = self.pipeline, self._scales.first, self._liquid.rows
-        features = feature_scales(rows, len(self.series), self._stride)
+        features = feature_scales(rows, len(self.series), self._thinning)
         key_state["feature_mean"][...] = features.mean
         key_state["feature_var"][...] = features.var
         pipeline.scaler.assign({"heavy": features.heavy, "prior_rows": features.prior_rows})
@@ -229,7 +229,7 @@ class PipelineTrainer:
         """Run the history through the recurrent stages, each key from its first state."""
         state = {name: value.copy() for name, value in self._scales.first.items()}
         return gather(
-            self.pipeline, self.series, self._lengths, state, self._stride, self._report_progress
+            self.pipeline, self.series, self._lengths, state, self._thinning, self._report_progress
         )
 
 

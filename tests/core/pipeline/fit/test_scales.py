@@ -97,7 +97,7 @@ def test_channels_without_values_or_movement_have_a_finite_prior():
 
 
 def test_features_whose_size_takes_long_to_show_begin_at_the_fleet_s():
-    """Every `stride`-th row was kept: the rows are counted as the key will send them."""
+    """One row in `thinning` was kept: the rows are counted as the key will send them."""
     rng = np.random.default_rng(4)
     keys = [rng.standard_normal((4003, 2)) for _ in range(3)]
     for x in keys:
