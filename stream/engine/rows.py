@@ -78,7 +78,10 @@ def complete_samples(batch: StepBatch) -> Completion:
     fields, sample, key_row = batch.keys.fields, batch.fresh, batch.row[batch.fresh]
     packed, keys, order = PackedRows.of(key_row)
     time_us = batch.time_us[sample[order]]
-    newest = np.where(fields["rows"][keys] == 0, NEVER, fields["last_time"][keys])
+    last_time = fields["last_time"][keys]
+    # A key that a new model knows begins with 0 rows, but has its place in the log already.
+    unseen = (fields["rows"][keys] == 0) & (last_time == 0)
+    newest = np.where(unseen, NEVER, last_time)
     # Where no sample is older than the one before it, none is late: the usual case, and cheap.
     late = time_us <= packed.previous(newest, time_us)
     if late.any():
