@@ -14,7 +14,7 @@ from benchmarks.fleet import INTERVAL_US, Block, Fleet
 from benchmarks.stages import Stages
 from ember_core.pipeline import FleetModel
 from stream.codecs import make_codec
-from stream.engine import Engine, Fetch
+from stream.engine import Engine, SliceOffsets
 from stream.records import Decoded
 
 TOPIC: Final = "telemetry"
@@ -89,11 +89,11 @@ class Bench:
         message = np.arange(n, dtype=np.int32)
         batch = Decoded([names[k] for k in key.tolist()], time_us, values, message, [])
         offsets = np.arange(self._offset, self._offset + n, dtype=np.int64)
-        fetch = Fetch(offsets, time_us // 1000)
+        slice_offsets = SliceOffsets(offsets, time_us // 1000)
         slices = [((TOPIC, partition), count) for partition, count in shares]
         self._offset += n
         started = time.perf_counter()
-        result = self.engine.step_all(slices, batch, fetch)
+        result = self.engine.step_all(slices, batch, slice_offsets)
         elapsed = time.perf_counter() - started
         self.events += len(result.events)
         return elapsed

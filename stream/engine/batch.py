@@ -71,8 +71,8 @@ class StepBatch:
         slices: Lines of each partition; partitions follow each other.
         step_slots: Slot of every sample of the step, -1 where it has none. These rows must stay in
             memory, also those that are not in this table. int64 `(N,)`.
-        sample: Index of the sample in the fetch; int64 `(n,)`.
-        message: Index of its message in the fetch; int32 `(n,)`.
+        sample: Index of the sample in the slice; int64 `(n,)`.
+        message: Index of its message in the slice; int32 `(n,)`.
         offset: Offset of its message; int64 `(n,)`.
         time_us: Event time; int64 `(n,)`.
         clock_us: Clock of its partition after the sample, never falling within a partition;

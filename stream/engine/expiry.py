@@ -92,7 +92,7 @@ class Expiry:
         result: StepResult,
     ) -> None:
         """Emit events of expired keys, unless the message that shows them only warms keys up."""
-        if events and admitted.fetch.offsets[message] >= part.meta.events_from:
+        if events and admitted.slice_offsets.offsets[message] >= part.meta.events_from:
             result.events += events
             result.sources += [message] * len(events)
 

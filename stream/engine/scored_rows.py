@@ -116,7 +116,7 @@ class ScoredRows:
 
         Args:
             rows: The completed rows.
-            sample: Index in the fetch of each line of the batch.
+            sample: Index in the slice of each line of the batch.
         """
         order = np.argsort(rows.sample[self.index], kind="stable")
         index, decision = self.index[order], self.decision

@@ -1,4 +1,4 @@
-"""One step: a fetch of one partition, or of several, in six stages.
+"""One step: a slice of one partition, or of several, in six stages.
 
     admit -> assemble -> observe -> decide -> find_idle -> emit
 
@@ -29,7 +29,7 @@ from .episodes import Episodes
 from .expiry import Expiry
 from .idle import IdleFinder
 from .outcomes import LATE, REPEATED, SCORED, WARMING, WINDOWED, count_outcomes
-from .result import Fetch, StepResult
+from .result import SliceOffsets, StepResult
 from .rows import ObservedRows, complete_intervals, complete_samples
 from .scored_rows import ScoredRows
 from .slices import PartitionSlice, slices_of
@@ -80,17 +80,17 @@ class Stepper:
         self._idle = IdleFinder(store, episodes) if limits.stale_intervals > 0 else None
 
     def step(
-        self, parts: Sequence[tuple[Partition, int]], decoded: Decoded, fetch: Fetch
+        self, parts: Sequence[tuple[Partition, int]], decoded: Decoded, slice_offsets: SliceOffsets
     ) -> StepResult:
-        """Absorb one fetch whole.
+        """Absorb one slice whole.
 
         Args:
             parts: Partitions of one topic, and the number of messages of each; their meta rows
                 count every message.
-            decoded: The fetch: the messages of the first partition, then the next one's.
-            fetch: Offsets and Kafka timestamps of its messages.
+            decoded: The slice: the messages of the first partition, then the next one's.
+            slice_offsets: Offsets and Kafka timestamps of its messages.
         """
-        admitted = admit(parts, decoded, fetch, self._store, self._limits.future_us)
+        admitted = admit(parts, decoded, slice_offsets, self._store, self._limits.future_us)
         result = StepResult(rejected=admitted.refused)
         if self._expiry is not None:
             rounds = self._expiry.rounds(admitted, result)
@@ -104,7 +104,7 @@ class Stepper:
                 self._idle.find(batch)
             self._emit(batch, observed, scored, admitted, result)
         for messages in admitted.messages:
-            count_outcomes(messages, fetch.offsets, admitted.outcome, result)
+            count_outcomes(messages, slice_offsets.offsets, admitted.outcome, result)
         return result
 
     def _assemble(self, admitted: Admitted, slices: list[PartitionSlice]) -> StepBatch:
@@ -118,7 +118,7 @@ class Stepper:
         counts = [end - begin for _, begin, end in slices]
         sample = np.concatenate([admitted.sample[begin:end] for _, begin, end in slices])
         message = decoded.message[sample]
-        offset = admitted.fetch.offsets[message]
+        offset = admitted.slice_offsets.offsets[message]
         clock_us = admitted.clock_us[sample]
         lines = list(slices_of(parts, counts))
         for part, begin, end in lines:  # a clock never goes back, and begins where it stood

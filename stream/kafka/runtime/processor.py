@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 
 from stream.codecs import Codec
-from stream.engine import Engine, Fetch, Outcome, StepResult
+from stream.engine import Engine, Outcome, SliceOffsets, StepResult
 from stream.kafka.context import Context
 from stream.kafka.protocol.outbox import Outbox
 from stream.kafka.protocol.ports import Headers, LookupCodec, Outgoing
@@ -167,7 +167,7 @@ class Processor:
         shares = [(tp, len(records)) for tp, records in slices.items()]
         messages = list(chain.from_iterable(slices.values()))
         count = len(messages)
-        fetch = Fetch(
+        slice_offsets = SliceOffsets(
             np.fromiter((m.offset for m in messages), np.int64, count),
             np.fromiter((m.timestamp for m in messages), np.int64, count),
         )
@@ -177,7 +177,7 @@ class Processor:
         else:
             decoded = codec.decode(messages)
         decoded_at = self._clock()
-        result = self._engine.step_all(shares, decoded, fetch)
+        result = self._engine.step_all(shares, decoded, slice_offsets)
         self._observer.timed("decode", decoded_at - started)
         self._observer.timed("engine", self._clock() - decoded_at)
         for tp, records in slices.items():

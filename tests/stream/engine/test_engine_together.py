@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ember_core.pipeline import FleetModel
-from stream.engine import Engine, Fetch, Limits, WindowSpec
+from stream.engine import Engine, Limits, SliceOffsets, WindowSpec
 from stream.records import Event, Reason
 from tests.conftest import examples
 from tests.simulation.spill import DictSpill
@@ -67,7 +67,7 @@ class Alike:
             return
         batch = decoded(feed, len(self.engine.channels))
         stamps = np.array([m.timestamp_ms for m in feed], dtype=np.int64)
-        found = self.engine.step_all(shares, batch, Fetch(np.concatenate(offsets), stamps))
+        found = self.engine.step_all(shares, batch, SliceOffsets(np.concatenate(offsets), stamps))
         for event, source in zip(found.events, found.sources, strict=True):
             self.events[whose[source]].append(event)
         s = found.scores

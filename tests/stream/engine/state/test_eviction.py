@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ember_core.pipeline import FleetModel
-from stream.engine import META_KEY, Engine, Fetch, Limits
+from stream.engine import META_KEY, Engine, Limits, SliceOffsets
 from stream.engine.state.spill import Spill
 from stream.kafka.recovery.spill_files import SpillFiles
 from stream.records import Reason
@@ -177,5 +177,5 @@ def test_a_key_put_away_is_known_to_the_other_partitions(
     engine.attach(other)
     feed = [m for key in away for m in rows_of(key, signal(1, 3, 0))]
     stamps = np.array([m.timestamp_ms for m in feed], dtype=np.int64)
-    found = engine.step(other, decoded(feed, 3), Fetch(np.arange(len(feed)), stamps))
+    found = engine.step(other, decoded(feed, 3), SliceOffsets(np.arange(len(feed)), stamps))
     assert [r.reason for r in found.rejected] == [Reason.WRONG_PARTITION] * len(away)
