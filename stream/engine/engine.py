@@ -18,7 +18,7 @@ from stream.types import TP
 
 from .decide import Decider
 from .episodes import Episodes
-from .loading import StateLoader
+from .loading import ChangelogLoader
 from .partitions import OwnedPartitions
 from .result import SliceOffsets, StepResult
 from .shadow import Comparison, check_candidate
@@ -74,7 +74,7 @@ class Engine(OwnedPartitions):
         row_us = window.interval_us if window.mode == "time" else 0
         self.model, self._store = model, store
         self._model_version = model_version_of(model)
-        self._loader = StateLoader(store, model.sha256)
+        self._loader = ChangelogLoader(store, model.sha256)
         decider, episodes = Decider(model.pipeline, store.decided), Episodes(model, store, row_us)
         self._stepper = Stepper(store, decider, episodes, window, self._limits)
 

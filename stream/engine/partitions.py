@@ -19,7 +19,7 @@ from stream.engine.state.table import Store
 from stream.engine.state.tombstones import Tombstone
 from stream.types import TP
 
-from .loading import StateLoader
+from .loading import ChangelogLoader
 from .result import DirtyRows, Moved, RowsTaken
 
 
@@ -37,7 +37,7 @@ class OwnedPartitions:
     model: FleetModel
     _model_version: ModelVersion
     _store: Store
-    _loader: StateLoader
+    _loader: ChangelogLoader
 
     def __init__(self, spill: Callable[[], Spill] | None) -> None:
         self._spill = spill

@@ -15,7 +15,7 @@ import numpy as np
 from ember_core.pipeline import PackedRows, Role, StateField
 from stream.engine import Engine, Limits, ModelVersion, WindowSpec
 from stream.engine.batch import PlacedEvent, StepBatch
-from stream.engine.loading import StateLoader
+from stream.engine.loading import ChangelogLoader
 from stream.engine.rows import ObservedRows
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
@@ -123,7 +123,7 @@ class TinyEngine(Engine):
         self.model = model
         self._model_version = ModelVersion(model.sha256, {})
         self._store = Store(model, window, max_keys, ttl_us=ttl_us)
-        self._loader = StateLoader(self._store, model.sha256)
+        self._loader = ChangelogLoader(self._store, model.sha256)
         decider: Any = TinyDecider(pipeline)
         episodes: Any = TinyEpisodes(self._store)
         self._stepper = Stepper(self._store, decider, episodes, window, limits)
