@@ -66,20 +66,20 @@ class Bench:
         partition = key % self._partitions
         order = np.argsort(partition, kind="stable")
         key, time_us, values = key[order], time_us[order], values[order]
-        number, count = (column.tolist() for column in np.unique(partition, return_counts=True))
-        shares = list(zip(number, count, strict=True))
+        numbers, sizes = (column.tolist() for column in np.unique(partition, return_counts=True))
+        counts = list(zip(numbers, sizes, strict=True))
         if not self._one_by_one:
-            return self._step(shares, key, time_us, values)
+            return self._step(counts, key, time_us, values)
         elapsed, begin = 0.0, 0
-        for share in shares:
-            rows = slice(begin, begin + share[1])
-            elapsed += self._step([share], key[rows], time_us[rows], values[rows])
-            begin += share[1]
+        for number, size in counts:
+            rows = slice(begin, begin + size)
+            elapsed += self._step([(number, size)], key[rows], time_us[rows], values[rows])
+            begin += size
         return elapsed
 
     def _step(
         self,
-        shares: list[tuple[int, int]],
+        counts: list[tuple[int, int]],
         key: NDArray[np.int64],
         time_us: NDArray[np.int64],
         values: Any,
@@ -90,7 +90,7 @@ class Bench:
         batch = Decoded([names[k] for k in key.tolist()], time_us, values, message, [])
         offsets = np.arange(self._offset, self._offset + n, dtype=np.int64)
         slice_offsets = SliceOffsets(offsets, time_us // 1000)
-        slices = [((TOPIC, partition), count) for partition, count in shares]
+        slices = [((TOPIC, partition), count) for partition, count in counts]
         self._offset += n
         started = time.perf_counter()
         result = self.engine.step_all(slices, batch, slice_offsets)
@@ -131,7 +131,7 @@ class Bench:
             (store, "slots", "slots"),
             (store, "gather", "gather"),
             (store, "scatter", "scatter"),
-            (stepper._idle, "find", "silences"),
+            (stepper._idle, "find", "idle keys"),
             (pipeline, "observe", "observe: rest"),
             (pipeline.normaliser, "forward", "observe: normalise"),
             (pipeline.windows, "forward", "observe: features"),
