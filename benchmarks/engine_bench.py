@@ -131,7 +131,7 @@ class Bench:
             (store, "slots", "slots"),
             (store, "gather", "gather"),
             (store, "scatter", "scatter"),
-            (stepper._idle, "find", "idle keys"),
+            (stepper._idle, "find", "silences"),
             (pipeline, "observe", "observe: rest"),
             (pipeline.normaliser, "forward", "observe: normalise"),
             (pipeline.windows, "forward", "observe: features"),

@@ -104,9 +104,9 @@ class ExponentialWindows(Stage):
         """
         packed, c, strides = observation.packed, self.n_channels, len(self.half_lives)
         # The first row of each key comes first; a new key's averages begin at it.
-        fresh = observation.first[: packed.keys, None]
+        fresh = observation.first[: packed.key_count, None]
         z = ops.tile(x, (1, strides))
-        start = ops.where(fresh, z[: packed.keys], self._flat(state["ewma"]))
+        start = ops.where(fresh, z[: packed.key_count], self._flat(state["ewma"]))
         keep = ops.exact_exp(observation.elapsed[:, None] * self.rate[None, :])
         keep = ops.repeat(keep, c, 1)
         gain = 1.0 - keep

@@ -175,7 +175,7 @@ def progress_after(
     # Rows that each sample completed, then all rows its key completed up to it.
     n_samples = int(accepted.sample.max()) + 1
     completed = np.bincount(rows.sample, minlength=n_samples)[accepted.sample]
-    n_rows = packed.accumulate(np.add, np.zeros(packed.keys, dtype=np.int64), completed)
+    n_rows = packed.accumulate(np.add, np.zeros(packed.key_count, dtype=np.int64), completed)
     # Rows have another packing than samples: from a row of the block to a key of that packing.
     packed_key = np.zeros(row_counts.size, dtype=np.int64)
     packed_key[rows.keys] = np.arange(rows.keys.size)

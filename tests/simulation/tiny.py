@@ -54,17 +54,17 @@ class TinyPipeline:
         )
 
     def observe(
-        self, state: dict[str, Any], values: Any, time_us: Any, turns: PackedRows
+        self, state: dict[str, Any], values: Any, time_us: Any, packed: PackedRows
     ) -> Looked:
-        chain, rows = np.zeros(turns.rows, np.uint64), np.zeros(turns.rows, np.int64)
+        chain, rows = np.zeros(packed.row_count, np.uint64), np.zeros(packed.row_count, np.int64)
         own, last = state["chain"].copy(), state["last_time"].copy()
-        for step in range(len(turns.sizes)):
-            at = turns.step == step
-            keys = turns.key[at]
+        for step in range(len(packed.sizes)):
+            at = packed.step == step
+            keys = packed.key[at]
             own[keys] = (own[keys] ^ values[at, 0].astype(np.uint64)) * _FACTOR + _STEP
             chain[at], rows[at] = own[keys], state["rows"][keys] + step + 1
             last[keys] = time_us[at]
-        new = {"chain": own, "rows": rows[turns.last_rows], "last_time": last}
+        new = {"chain": own, "rows": rows[packed.last_rows], "last_time": last}
         return Looked(new, chain, rows > WARM_ROWS)
 
 
@@ -89,7 +89,7 @@ class TinyEpisodes:
             return
         views, looked = batch.keys.fields, cast("Looked", observed.observation)
         rows = observed.rows
-        for at in np.flatnonzero(looked.scored).tolist():  # turn by turn: each key's in order
+        for at in np.flatnonzero(looked.scored).tolist():  # step by step: each key's in order
             row, chain = int(rows.row[at]), int(looked.chain[at])
             views["seq"][row] += 1
             if not chain >> 62:
