@@ -71,7 +71,7 @@ class OwnedPartitions:
         return list(self._parts)
 
     def attach(self, tp: TP) -> None:
-        """Begin owning a partition, with no keys and a fresh meta row. No-op when owned."""
+        """Begin owning a partition, with no keys and an empty meta row. No-op when owned."""
         tp = (tp[0], tp[1])
         if tp not in self._parts:
             self._attached += 1

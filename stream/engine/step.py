@@ -138,19 +138,19 @@ class Stepper:
             clock_us=clock_us,
             values=np.ascontiguousarray(decoded.values[sample]),
             row=row,
-            fresh=np.flatnonzero(offset > fields["offset"][row]),
-            muted=offset < np.repeat([part.meta.events_from for part in parts], counts),
+            new_lines=np.flatnonzero(offset > fields["offset"][row]),
+            without_events=offset < np.repeat([part.meta.events_from for part in parts], counts),
             outcome=np.full(sample.size, REPEATED, dtype=np.uint8),
             idle_after_us=np.full(sample.size, NEVER_IDLE, dtype=np.int64),
         )
 
     def _observe(self, batch: StepBatch) -> ObservedRows | None:
-        """Make rows of the fresh samples and run windows, features and liquid network over them.
+        """Make rows of the new samples and run windows, features and liquid network over them.
 
         Returns:
             The rows, or None where the samples complete none.
         """
-        if not batch.fresh.size:
+        if not batch.new_lines.size:
             return None
         fields = batch.keys.fields
         late, accepted, rows = (
@@ -159,13 +159,13 @@ class Stepper:
             else complete_intervals(batch, self._tumbling)
         )
         batch.outcome[late] = LATE
-        batch.outcome[accepted.sample] = WINDOWED
+        batch.outcome[accepted.line] = WINDOWED
         row_counts, intervals = fields["rows"].copy(), fields["interval"].copy()
         observed = None
-        if rows.sample.size:
+        if rows.line.size:
             # All keys of the batch in their order: a slice copies faster than an index.
-            every_key = rows.keys.size == len(fields["rows"]) and rows.packed.once
-            keys = slice(None) if every_key else rows.keys
+            every_key = rows.key_index.size == len(fields["rows"]) and rows.packed.once
+            keys = slice(None) if every_key else rows.key_index
             state = {
                 name: np.ascontiguousarray(fields[name][keys]) for name in self._store.observed
             }
@@ -174,13 +174,13 @@ class Stepper:
                 if value is not state[name]:  # scales of warm keys do not change
                     fields[name][keys] = value
             observed = ObservedRows(rows, observation)
-            batch.outcome[rows.sample] = WARMING
-            batch.outcome[rows.sample[observation.scored]] = SCORED
-        fields["seen"][accepted.keys] = batch.clock_us[accepted.packed.last(accepted.sample)]
+            batch.outcome[rows.line] = WARMING
+            batch.outcome[rows.line[observation.scored]] = SCORED
+        fields["seen"][accepted.key_index] = batch.clock_us[accepted.packed.last(accepted.line)]
         if self._idle is not None:
             self._idle.note_deadlines(batch, accepted, observed, row_counts, intervals)
         # Late samples too: each counts once, also after a crash.
-        fields["offset"][batch.row[batch.fresh]] = batch.offset[batch.fresh]
+        fields["offset"][batch.row[batch.new_lines]] = batch.offset[batch.new_lines]
         return observed
 
     def _emit(
@@ -211,11 +211,9 @@ class Stepper:
                 columns = scored.columns(observed.rows, batch.sample)
                 result.scores = result.scores.and_then(columns)
         # Keys become idle together: their order must not depend on which of them are in the batch.
-        events = sorted(
-            batch.events, key=lambda e: (e.sample, e.rank, e.event.time_us, e.event.key)
-        )
+        events = sorted(batch.events, key=lambda e: (e.line, e.rank, e.event.time_us, e.event.key))
         result.events += [event.event for event in events]
-        result.sources += batch.message[[event.sample for event in events]].tolist()
+        result.sources += batch.message[[event.line for event in events]].tolist()
         np.maximum.at(admitted.outcome, batch.message, batch.outcome)
         self._store.scatter(batch.keys.slots, batch.keys.block)
         for part, _, end in batch.slices:

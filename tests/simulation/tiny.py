@@ -104,7 +104,7 @@ class TinyEpisodes:
                 time_us=int(rows.time_us[at]),
                 body=b"%d/%d" % (partition, chain),
             )
-            batch.events.append(PlacedEvent(int(rows.sample[at]), 1, event))
+            batch.events.append(PlacedEvent(int(rows.line[at]), 1, event))
 
     def resolve_expired(self, part: Partition, slot: int, deadline_us: int) -> list[Event]:
         """Nothing is open here."""
