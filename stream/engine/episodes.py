@@ -178,7 +178,7 @@ class Episodes:
         fields = keys.fields
         event_row = self._event_row(keys, row, idle.deadline_us)
         if fields["firing"][row]:
-            event = self._open_episode(keys, row, event_row, resolved=True, reason="stale")
+            event = self._open_episode(keys, row, event_row, resolved=True, reason="episode_stale")
             batch.events.append(PlacedEvent(idle.line, _IDLE, event))
         fields["stale_since"][row] = idle.deadline_us
         if batch.without_events[idle.line]:
@@ -198,7 +198,9 @@ class Episodes:
             event = self._idle_trigger(keys, row, event_row, resolved=True)
             batch.events.append(PlacedEvent(line, _RETURN, event))
         if fields["firing"][row]:
-            event = self._open_episode(keys, row, event_row, resolved=False, reason="returned")
+            event = self._open_episode(
+                keys, row, event_row, resolved=False, reason="episode_returned"
+            )
             batch.events.append(PlacedEvent(line, _RETURN, event))
 
     def resolve_expired(self, part: Partition, slot: int, deadline_us: int) -> list[Event]:
@@ -215,7 +217,7 @@ class Episodes:
             return [self._idle_trigger(keys, 0, event_row, resolved=True)]
         # The episode of an idle key was resolved when it became idle.
         if keys.fields["firing"][0] and not keys.fields["stale"][0]:
-            return [self._open_episode(keys, 0, event_row, resolved=True, reason="stale")]
+            return [self._open_episode(keys, 0, event_row, resolved=True, reason="episode_stale")]
         return []
 
     def _key_rows(self, topic: str, slot: int) -> KeyRows:
@@ -280,7 +282,7 @@ class Episodes:
             NO_EXPLANATION,
             0.0,
             resolved=resolved,
-            reason="silence_over" if resolved else "silence",
+            reason="key_returned" if resolved else "key_stale",
             started_us=int(keys.fields["stale_since"][row]),
             peak=0.0,
             rows=0,
