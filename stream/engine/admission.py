@@ -90,7 +90,7 @@ def admit(
         slots=slots,
         clock_us=_clock_times(decoded.time_us, timestamp_us),
         sample=sample,
-        slices=[piece for piece in slices if piece.begin < piece.end],
+        slices=[samples for samples in slices if samples.begin < samples.end],
     )
 
 

@@ -93,10 +93,10 @@ class Stepper:
         admitted = admit(parts, decoded, slice_offsets, self._store, self._limits.future_us)
         result = StepResult(rejected=admitted.refused)
         if self._expiry is not None:
-            rounds = self._expiry.rounds(admitted, result)
+            batches = self._expiry.batches(admitted, result)
         else:
-            rounds = iter([admitted.slices] if admitted.slices else [])
-        for slices in rounds:
+            batches = iter([admitted.slices] if admitted.slices else [])
+        for slices in batches:
             batch = self._assemble(admitted, slices)
             observed = self._observe(batch)
             scored = None if observed is None else self._decider.decide(batch, observed)
