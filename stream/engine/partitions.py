@@ -114,8 +114,8 @@ class OwnedPartitions:
         """Return the meta row of a partition; may be written to."""
         return self._parts[tp[0], tp[1]].meta
 
-    def room(self) -> int:
-        """Return the number of new keys with room: slots that are free, or may be evicted."""
+    def key_capacity(self) -> int:
+        """Return the number of new keys that fit: slots that are free, or may be evicted."""
         slab = self._store.slab
         if self._spill is None:
             return slab.max_keys  # a wait would free no slot

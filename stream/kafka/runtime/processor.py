@@ -102,14 +102,14 @@ class Processor:
         """
         batches = deque((await self._decodable(fetch)).items())
         while batches:
-            await self._outbox.room()
+            await self._outbox.wait_for_capacity()
             # Rows leave memory only when they are in the changelog.
-            if self._free_slots is not None and self._engine.room() < self._slice:
+            if self._free_slots is not None and self._engine.key_capacity() < self._slice:
                 await self._free_slots()
             if not goes_on():
                 return
             # A slice with more new keys than free slots could not be absorbed whole.
-            slices = self._take(batches, max(1, min(self._slice, self._engine.room())))
+            slices = self._take(batches, max(1, min(self._slice, self._engine.key_capacity())))
             if slices:
                 self._step(slices)
                 await self._outbox.pump()

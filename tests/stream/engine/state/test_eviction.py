@@ -97,7 +97,7 @@ def test_what_is_loaded_while_memory_waits_to_be_written_is_put_away_at_once(
     wrote = Checkpointed(Engine(model)).feed(feed_of(KEYS), 11)
     engine = Engine(model, None, Limits(max_keys=3), spill)
     feed_into(Run(engine), feed_of(KEYS[:3], 1), [1, 2, 3])
-    assert engine.room() == 0
+    assert engine.key_capacity() == 0
     other = ("telemetry", 5)
     keys, values = zip(*wrote.log, strict=True)
     assert engine.load(other, list(keys), list(values)).damaged == []
@@ -117,10 +117,10 @@ def test_a_tombstone_forgets_a_row_that_is_away(
 def test_rows_that_are_not_written_out_stay_and_a_new_key_is_refused(model: FleetModel) -> None:
     engine = Engine(model, None, Limits(max_keys=3), DictSpill)
     done = feed_into(Run(engine), feed_of(KEYS[:5], 1), [1, 2, 3, 4, 5])
-    assert engine.room() == 0
+    assert engine.key_capacity() == 0
     assert [r.reason for step in done.steps for r in step.rejected] == [Reason.KEY_LIMIT] * 2
     engine.take_dirty(TP)
-    assert engine.room() == 3
+    assert engine.key_capacity() == 3
 
 
 def test_without_room_on_disk_the_oldest_are_forgotten_and_their_tombstones_written(
