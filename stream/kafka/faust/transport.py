@@ -147,7 +147,7 @@ class Consumer(driver.Consumer):
         await asyncio.sleep(loop.pause())
 
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
-        """Finish the slice in hand, bring everything to the log, then give the partitions back."""
+        """Finish the slice in hand, write all state to the changelog, then give partitions back."""
         self.stop_flow()
         await self.session.release("revoke")
         await super().on_partitions_revoked(revoked)
