@@ -16,10 +16,10 @@ from .records import MAX_ABS_VALUE
 
 
 def history(dataset: Dataset) -> list[Series]:
-    """Return the training rows of every key as the engine would absorb them.
+    """Return the training rows of every key in order of time.
 
-    Values that the stream would refuse count as missing. A row that is not newer than the one
-    before it is late, and left out.
+    Values that the stream would refuse count as missing. Of rows that share a time, the first
+    counts, as in the stream.
     """
     out = []
     for i, table in enumerate(dataset.tables):
@@ -27,13 +27,35 @@ def history(dataset: Dataset) -> list[Series]:
         times = table.time_us[rows]
         values = table.values[rows]
         values = np.where(np.abs(values) <= MAX_ABS_VALUE, values, np.nan)
-        # A refused row must not count as "the one before": its time is dropped first.
         usable = np.isfinite(values).any(axis=1)
         times, values = times[usable], values[usable]
+        if (np.diff(times) < 0).any():  # newest first, or several files of one key
+            order = np.argsort(times, kind="stable")
+            times, values = times[order], values[order]
         newer = np.ones(len(times), dtype=bool)
-        newer[1:] = times[1:] > np.maximum.accumulate(times)[:-1]
+        newer[1:] = np.diff(times) > 0
         out.append(Series(table.key, times[newer], np.ascontiguousarray(values[newer])))
     return out
+
+
+def left_out(dataset: Dataset, series: list[Series]) -> dict[str, int]:
+    """Count the training rows that a model does not learn from, and those that were sorted.
+
+    Args:
+        dataset: The history.
+        series: The rows that `history` made of it.
+
+    Returns:
+        `unsorted`: rows older than one before them in the data. `unused`: rows without a usable
+        value, or with the time of another row of their key. Only counts above 0.
+    """
+    unsorted = unused = 0
+    for i, (table, rows) in enumerate(zip(dataset.tables, series, strict=True)):
+        times = table.time_us[dataset.rows(i, "train")]
+        unsorted += int(np.count_nonzero(times[1:] < np.maximum.accumulate(times)[:-1]))
+        unused += len(times) - len(rows.time_us)
+    counts = {"unsorted": unsorted, "unused": unused}
+    return {name: count for name, count in counts.items() if count}
 
 
 def train(
@@ -88,5 +110,7 @@ def train(
         raise UserError(str(error)) from error
     if blocks:
         model.report["blocks"] = blocks
+    if counts := left_out(dataset, series):
+        model.report["rows_in_data"] = counts
     model.name = name
     return model

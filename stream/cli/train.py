@@ -97,6 +97,8 @@ def train(
             rbm_hidden=rbm_hidden,
         )
     model.save(out)
+    for sentence in _row_remarks(model.report.get("rows_in_data", {})):
+        print(sentence, file=sys.stderr)
     seconds = time.perf_counter() - started
     summary = {
         "out": str(out),
@@ -116,6 +118,17 @@ def train(
     )
     if choose:
         print("\n".join(_blocks(model.report.get("blocks", []))))
+
+
+def _row_remarks(counts: dict[str, int]) -> list[str]:
+    """Return a sentence for each kind of training rows that were not taken as they stood."""
+    texts = {
+        "unsorted": "older than the row before them, and were sorted by time",
+        "unused": "left out: no usable value, or the time of another row of their key",
+    }
+    return [
+        f"{counts[kind]:,} training rows were {texts[kind]}." for kind in texts if kind in counts
+    ]
 
 
 def _blocks(rows: list[dict[str, Any]]) -> list[str]:

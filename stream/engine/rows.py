@@ -80,7 +80,10 @@ def complete_samples(batch: StepBatch) -> Completion:
     fields, line, key_row = batch.keys.fields, batch.new_lines, batch.row[batch.new_lines]
     packed, key_index, order = PackedRows.of(key_row)
     time_us = batch.time_us[line[order]]
-    newest = np.where(fields["rows"][key_index] == 0, NEVER, fields["last_time"][key_index])
+    last_time = fields["last_time"][key_index]
+    # A key that a new model knows begins with 0 rows, but has its place in the log already.
+    unseen = (fields["rows"][key_index] == 0) & (last_time == 0)
+    newest = np.where(unseen, NEVER, last_time)
     # Where no sample is older than the one before it, none is late: the usual case, and cheap.
     late = time_us <= packed.previous(newest, time_us)
     if late.any():

@@ -9,7 +9,7 @@ from ember_core.data.sources import Dataset, KeyTable
 from stream.engine import Engine, SliceOffsets
 from stream.errors import UserError
 from stream.records import Decoded
-from stream.training import history, train
+from stream.training import history, left_out, train
 from tests.stream.engine.conftest import SMALL, signal
 
 SECOND = 1_000_000
@@ -36,18 +36,32 @@ def dataset(
     return Dataset(names, (table,), divided=is_train is not None)
 
 
-def test_history_is_what_the_engine_would_take() -> None:
-    """Late rows, refused values and empty rows are left out, as in the stream."""
+def test_history_is_in_order_of_time() -> None:
+    """Refused values, empty rows and second rows of one time are left out; others are sorted."""
     values = np.arange(24.0).reshape(8, 3)
     times = np.array([0, 10, 10, 30, 20, 40, 50, 60]) * SECOND
     values[3, 1] = np.inf
     values[5] = [np.nan, 2e150, -np.inf]
     values[6, 0] = 1e150
     (series,) = history(dataset(values, times))
-    assert series.time_us.tolist() == [t * SECOND for t in (0, 10, 30, 50, 60)]
-    assert np.isnan(series.values[2]).tolist() == [False, True, False]
-    assert series.values[3, 0] == 1e150
+    assert series.time_us.tolist() == [t * SECOND for t in (0, 10, 20, 30, 50, 60)]
+    assert np.isnan(series.values[3]).tolist() == [False, True, False]
+    assert series.values[4, 0] == 1e150
     assert not np.isinf(series.values).any()
+
+
+def test_a_history_with_the_newest_row_first_is_all_used() -> None:
+    """And the report tells how many rows were sorted, and how many could not be used."""
+    values = signal(400, 2, 0)
+    times = np.arange(400)[::-1] * 10 * SECOND
+    forwards, backwards = history(dataset(values[::-1])), history(dataset(values, times))
+    assert backwards[0].time_us.tolist() == forwards[0].time_us.tolist()
+    assert backwards[0].values.tobytes() == forwards[0].values.tobytes()
+    assert left_out(dataset(values, times), backwards) == {"unsorted": 399}
+    values[7] = np.nan
+    data = dataset(values)
+    assert left_out(data, history(data)) == {"unused": 1}
+    assert left_out(dataset(values[:7]), history(dataset(values[:7]))) == {}
 
 
 def test_a_refused_row_makes_no_later_row_late() -> None:

@@ -24,6 +24,7 @@ from tests.stream.engine.conftest import (
     offsets_of,
     run,
     same,
+    sent,
 )
 
 LIMITS = Limits(max_keys=64, stale_intervals=5.0)
@@ -95,6 +96,24 @@ def test_every_event_names_the_model_of_its_record(
         model_version_of(other),
     ]
     assert meta.model == other.sha256
+
+
+def test_an_older_row_stays_late_after_the_change(
+    model: FleetModel, other: FleetModel, feed: list[Sent]
+) -> None:
+    """A key's place in the log does not depend on the model, nor on a restart at the change."""
+    key = KNOWN[0]
+    [(_, time_us, values)] = [
+        m.samples[0] for m in feed[:AT] if m.samples and m.samples[0][0] == key
+    ][-1:]
+    again = [*feed[:AT], sent(key, time_us - 1, values)]
+    going_on = begun(model, again)
+    going_on.engine.schedule_switch(TP, offset(again), other)
+    going_on.engine.switch_model(other, [TP])
+    restarted = Run(reloaded(begun(model, again).engine, other))
+    for worker in (going_on, restarted):
+        feed_into(worker, again, begin=AT)
+        assert worker.steps[-1].counts == {"late": 1}
 
 
 def test_no_key_alarms_for_some_rows_after_the_change(
