@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.fleet import Fleet
 from benchmarks.frame import BenchmarkError
 from benchmarks.kafka_client import create_topics
-from stream.engine import TP, Engine, Fetch
+from stream.engine import TP, Engine, SliceOffsets
 from stream.kafka.client.fenced_producer import FencedProducer
 from stream.kafka.client.producers import TransactionalLog
 from stream.kafka.protocol.checkpoint import Checkpoint
@@ -111,8 +111,8 @@ class _Load:
             n, first = len(keys), self._positions.position(tp)
             times = np.full(n, _START_US + turn * 10_000_000, dtype=np.int64)
             batch = Decoded(keys, times, self._values[:n], np.arange(n, dtype=np.int32), [])
-            fetch = Fetch(np.arange(first, first + n, dtype=np.int64), times // 1000)
-            self._engine.step(tp, batch, fetch)
+            slice_offsets = SliceOffsets(np.arange(first, first + n, dtype=np.int64), times // 1000)
+            self._engine.step(tp, batch, slice_offsets)
             self._positions.advance(tp, first + n)
             rows += n
             for _ in range(3):

@@ -14,7 +14,7 @@ from benchmarks.fleet import INTERVAL_US, Block, Fleet
 from benchmarks.stages import Stages
 from ember_core.pipeline import FleetModel
 from stream.codecs import make_codec
-from stream.engine import Engine, Fetch
+from stream.engine import Engine, SliceOffsets
 from stream.records import Decoded
 
 TOPIC: Final = "telemetry"
@@ -66,20 +66,20 @@ class Bench:
         partition = key % self._partitions
         order = np.argsort(partition, kind="stable")
         key, time_us, values = key[order], time_us[order], values[order]
-        number, count = (column.tolist() for column in np.unique(partition, return_counts=True))
-        shares = list(zip(number, count, strict=True))
+        numbers, sizes = (column.tolist() for column in np.unique(partition, return_counts=True))
+        counts = list(zip(numbers, sizes, strict=True))
         if not self._one_by_one:
-            return self._step(shares, key, time_us, values)
+            return self._step(counts, key, time_us, values)
         elapsed, begin = 0.0, 0
-        for share in shares:
-            rows = slice(begin, begin + share[1])
-            elapsed += self._step([share], key[rows], time_us[rows], values[rows])
-            begin += share[1]
+        for number, size in counts:
+            rows = slice(begin, begin + size)
+            elapsed += self._step([(number, size)], key[rows], time_us[rows], values[rows])
+            begin += size
         return elapsed
 
     def _step(
         self,
-        shares: list[tuple[int, int]],
+        counts: list[tuple[int, int]],
         key: NDArray[np.int64],
         time_us: NDArray[np.int64],
         values: Any,
@@ -89,11 +89,11 @@ class Bench:
         message = np.arange(n, dtype=np.int32)
         batch = Decoded([names[k] for k in key.tolist()], time_us, values, message, [])
         offsets = np.arange(self._offset, self._offset + n, dtype=np.int64)
-        fetch = Fetch(offsets, time_us // 1000)
-        slices = [((TOPIC, partition), count) for partition, count in shares]
+        slice_offsets = SliceOffsets(offsets, time_us // 1000)
+        slices = [((TOPIC, partition), count) for partition, count in counts]
         self._offset += n
         started = time.perf_counter()
-        result = self.engine.step_all(slices, batch, fetch)
+        result = self.engine.step_all(slices, batch, slice_offsets)
         elapsed = time.perf_counter() - started
         self.events += len(result.events)
         return elapsed

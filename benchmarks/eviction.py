@@ -19,7 +19,7 @@ import psutil
 from benchmarks.fleet import Fleet
 from benchmarks.frame import BenchmarkError, log_progress
 from ember_core.pipeline import FleetModel
-from stream.engine import TP, Engine, Fetch, Limits
+from stream.engine import TP, Engine, Limits, SliceOffsets
 from stream.kafka.recovery.spill_files import SpillFiles
 from stream.records import Decoded
 
@@ -100,7 +100,9 @@ def _absorb(engine: Engine, fleet: Fleet, wave: int, keys: Any) -> None:
         [fleet.keys[k] for k in keys.tolist()], times, noise, np.arange(n, dtype=np.int32), []
     )
     first = wave * len(fleet.keys) + int(keys[0])
-    engine.step(_TP, batch, Fetch(np.arange(first, first + n, dtype=np.int64), times // 1000))
+    engine.step(
+        _TP, batch, SliceOffsets(np.arange(first, first + n, dtype=np.int64), times // 1000)
+    )
     engine.take_dirty(_TP)
 
 

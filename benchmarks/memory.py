@@ -17,7 +17,7 @@ from benchmarks.engine_bench import START_US, TP
 from benchmarks.fleet import INTERVAL_US, Fleet
 from benchmarks.frame import log_progress
 from ember_core.pipeline import FleetModel
-from stream.engine import Engine, Fetch, Limits
+from stream.engine import Engine, Limits, SliceOffsets
 from stream.records import Decoded
 
 _BATCH: Final = 8_192
@@ -97,7 +97,7 @@ class _Feed:
             names = [b"machine-%07d" % k for k in number.tolist()]
             batch = Decoded(names, time_us, values, np.arange(n, dtype=np.int32), [])
             offsets = np.arange(self._offset, self._offset + n, dtype=np.int64)
-            self.engine.step(TP, batch, Fetch(offsets, time_us // 1000))
+            self.engine.step(TP, batch, SliceOffsets(offsets, time_us // 1000))
             self._offset += n
         self._turn += 1
 

@@ -29,7 +29,7 @@ from benchmarks.kafka_server import RealKafka
 from benchmarks.local_copies import copy, restore
 from benchmarks.streams_restore import CHANGELOG, streams
 from ember_core.pipeline import FleetModel
-from stream.engine import Engine, Fetch, Limits
+from stream.engine import Engine, Limits, SliceOffsets
 from stream.kafka.client.producers import append_rows
 from stream.kafka.protocol.changelog import Changelog
 from stream.observer import Observer
@@ -175,7 +175,7 @@ def _step(
         [],
     )
     offsets = np.arange(first_offset, first_offset + n, dtype=np.int64)
-    engine.step(tp, batch, Fetch(offsets, times // 1000))
+    engine.step(tp, batch, SliceOffsets(offsets, times // 1000))
 
 
 async def _recover(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ember_core.data.sources import Dataset, interleaved
 from ember_core.evaluate import baselines, summarise, summary
 from ember_core.pipeline import FleetModel
-from stream.engine import Engine, Fetch, Limits, WindowSpec
+from stream.engine import Engine, Limits, SliceOffsets, WindowSpec
 
 from .records import MAX_ABS_VALUE, Decoded, Event, Reason, Rejected, text_of
 
@@ -150,8 +150,8 @@ def backtest(
             engine.switch_model(changes[offset])
         keys = [data.tables[k].key for k in key_index.tolist()]
         decoded, n = _decoded(keys, time_us, values), len(keys)
-        fetch = Fetch(np.arange(offset, offset + n), np.full(n, _NOW_MS))
-        step = engine.step(tp, decoded, fetch)
+        slice_offsets = SliceOffsets(np.arange(offset, offset + n), np.full(n, _NOW_MS))
+        step = engine.step(tp, decoded, slice_offsets)
         offset += n
         if not is_kept:
             continue

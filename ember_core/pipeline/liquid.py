@@ -209,12 +209,12 @@ class LiquidNetwork(Stage):
         """
         packed, z, elapsed = observation.packed, observation.z, observation.elapsed
         # The first row of each key comes first; a new key's average begins at it.
-        fresh = observation.first[: packed.keys, None]
-        start = ops.where(fresh, z[: packed.keys], state["anchor"])
+        is_new = observation.first[: packed.key_count, None]
+        start = ops.where(is_new, z[: packed.key_count], state["anchor"])
         gain = ops.repeat(1.0 - self._kept(elapsed), self.n_channels, 1)
         anchor, _ = packed.ewma(start, z, gain)
         inputs = ops.concatenate([z - anchor, observation.clock], axis=1)
-        h = ops.where(fresh, 0.0 * state["liquid"], state["liquid"])
+        h = ops.where(is_new, 0.0 * state["liquid"], state["liquid"])
         kernel = self.kernel(h, packed)
         if kernel is None:
             h = self.states(inputs, h, elapsed, packed)

@@ -27,8 +27,8 @@ class PackedRows:
         sizes: Keys in each step, never rising, the last at least 1; `[K]` where no key has two.
 
     Attributes:
-        keys: Number of keys, `K`.
-        rows: Number of rows, `R`.
+        key_count: Number of keys, `K`.
+        row_count: Number of rows, `R`.
         once: True where no key has two rows: a row is its key.
         key: Key of each row, `(R,)`.
         step: Step of each row, `(R,)`: the number of rows of its key before it.
@@ -46,19 +46,19 @@ class PackedRows:
 
     def __init__(self, sizes: list[int]) -> None:
         self.sizes = sizes
-        self.keys = sizes[0] if sizes else 0
-        self.rows = sum(sizes)
+        self.key_count = sizes[0] if sizes else 0
+        self.row_count = sum(sizes)
         self.once = len(sizes) <= 1
         self.starts = [0, *accumulate(sizes[:-1])] if sizes else []
         if self.once:
-            self.key = np.arange(self.keys)
-            self.step = np.zeros(self.keys, dtype=np.int64)
+            self.key = np.arange(self.key_count)
+            self.step = np.zeros(self.key_count, dtype=np.int64)
             self.last_rows = self.key
             return
         self.step = np.repeat(np.arange(len(sizes)), sizes)
-        self.key = np.arange(self.rows) - np.asarray(self.starts)[self.step]
-        self.last_rows = np.empty(self.keys, dtype=np.int64)
-        self.last_rows[self.key] = np.arange(self.rows)  # later steps overwrite earlier ones
+        self.key = np.arange(self.row_count) - np.asarray(self.starts)[self.step]
+        self.last_rows = np.empty(self.key_count, dtype=np.int64)
+        self.last_rows[self.key] = np.arange(self.row_count)  # later steps overwrite earlier ones
 
     @classmethod
     def of(
@@ -128,7 +128,7 @@ class PackedRows:
     def earlier(self, n: int) -> NDArray[np.int64]:
         """Return the row `n` steps earlier, for every row that has one; those are the last rows."""
         starts = np.asarray(self.starts)
-        start = int(starts[n]) if n < len(starts) else self.rows
+        start = int(starts[n]) if n < len(starts) else self.row_count
         return starts[self.step[start:] - n] + self.key[start:]
 
     def last(self, values: Any) -> Any:

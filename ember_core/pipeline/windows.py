@@ -104,9 +104,9 @@ class ExponentialWindows(Stage):
         """
         packed, c, strides = observation.packed, self.n_channels, len(self.half_lives)
         # The first row of each key comes first; a new key's averages begin at it.
-        fresh = observation.first[: packed.keys, None]
+        is_new = observation.first[: packed.key_count, None]
         z = ops.tile(x, (1, strides))
-        start = ops.where(fresh, z[: packed.keys], self._flat(state["ewma"]))
+        start = ops.where(is_new, z[: packed.key_count], self._flat(state["ewma"]))
         keep = ops.exact_exp(observation.elapsed[:, None] * self.rate[None, :])
         keep = ops.repeat(keep, c, 1)
         gain = 1.0 - keep
@@ -217,8 +217,8 @@ class RowWindows(Stage):
 
     def _step(self, state: State, z: Any, first: Any) -> tuple[State, Any]:
         """Process one row per key."""
-        fresh = ops.reshape(first, (-1, 1, 1))
-        old = ops.where(fresh, z[:, None, :], state["ring"])  # a key's first row fills its ring
+        is_new = ops.reshape(first, (-1, 1, 1))
+        old = ops.where(is_new, z[:, None, :], state["ring"])  # a key's first row fills its ring
         ring = ops.concatenate([z[:, None, :], old[:, :-1, :]], axis=1)
         count = ops.where(first, 0 * state["ring_rows"], state["ring_rows"])
         means, stds = [], []

@@ -9,8 +9,8 @@ from stream.types import TP as TP
 
 from .engine import Engine as Engine
 from .result import DirtyRows as DirtyRows
-from .result import Fetch as Fetch
 from .result import ScoreColumns as ScoreColumns
+from .result import SliceOffsets as SliceOffsets
 from .result import StepResult as StepResult
 from .shadow import EDGES as EDGES
 from .shadow import Comparison as Comparison

@@ -13,17 +13,17 @@ from stream.engine.state.table import Store
 from stream.records import Decoded, Reason, Rejected
 
 from .outcomes import REFUSED
-from .result import Fetch
+from .result import SliceOffsets
 from .slices import PartitionSlice, sample_slices, slices_of
 
 
 @dataclass
 class Admitted:
-    """A fetch with the samples that a step absorbs.
+    """A slice with the samples that a step absorbs.
 
     Attributes:
-        decoded: The fetch, decoded: `N` samples.
-        fetch: Offsets and timestamps of its `m` messages.
+        decoded: The slice, decoded: `N` samples.
+        slice_offsets: Offsets and timestamps of its `m` messages.
         messages: Messages of each partition.
         refused: Messages refused, by the codec and by the engine, in order.
         outcome: Code of each message so far; uint8 `(m,)`.
@@ -34,7 +34,7 @@ class Admitted:
     """
 
     decoded: Decoded
-    fetch: Fetch
+    slice_offsets: SliceOffsets
     messages: list[PartitionSlice]
     refused: list[Rejected]
     outcome: NDArray[np.uint8]
@@ -47,7 +47,7 @@ class Admitted:
 def admit(
     parts: Sequence[tuple[Partition, int]],
     decoded: Decoded,
-    fetch: Fetch,
+    slice_offsets: SliceOffsets,
     store: Store,
     future_us: int,
 ) -> Admitted:
@@ -55,20 +55,20 @@ def admit(
 
     Args:
         parts: Partitions of one topic, and the number of messages of each.
-        decoded: The fetch, decoded.
-        fetch: Offsets and Kafka timestamps of its messages.
+        decoded: The slice, decoded.
+        slice_offsets: Offsets and Kafka timestamps of its messages.
         store: Rows of all keys.
         future_us: Longest time by which an event time may lie after Kafka's timestamp.
     """
     messages = list(slices_of([part for part, _ in parts], [count for _, count in parts]))
-    outcome = np.zeros(len(fetch.offsets), dtype=np.uint8)
+    outcome = np.zeros(len(slice_offsets.offsets), dtype=np.uint8)
     absorbed = np.repeat([part.meta.absorbed for part, _ in parts], [count for _, count in parts])
-    repeated = fetch.offsets <= absorbed
+    repeated = slice_offsets.offsets <= absorbed
     refused = {r.message: r for r in decoded.rejected if not repeated[r.message]}
     keep = ~repeated[decoded.message]
-    timestamp_us = fetch.timestamps_ms[decoded.message] * 1000
+    timestamp_us = slice_offsets.timestamps_ms[decoded.message] * 1000
     refused |= _in_the_future(
-        decoded, fetch, keep & (decoded.time_us > timestamp_us + future_us), future_us
+        decoded, slice_offsets, keep & (decoded.time_us > timestamp_us + future_us), future_us
     )
     # A message is refused whole, so its other samples are dropped with the one that is at fault.
     if refused:
@@ -83,32 +83,32 @@ def admit(
     slices = sample_slices(messages, decoded.message[sample])
     return Admitted(
         decoded=decoded,
-        fetch=fetch,
+        slice_offsets=slice_offsets,
         messages=messages,
         refused=[refused[message] for message in sorted(refused)],
         outcome=outcome,
         slots=slots,
         clock_us=_clock_times(decoded.time_us, timestamp_us),
         sample=sample,
-        slices=[piece for piece in slices if piece.begin < piece.end],
+        slices=[samples for samples in slices if samples.begin < samples.end],
     )
 
 
 def _in_the_future(
-    decoded: Decoded, fetch: Fetch, ahead: NDArray[np.bool_], future_us: int
+    decoded: Decoded, slice_offsets: SliceOffsets, ahead: NDArray[np.bool_], future_us: int
 ) -> dict[int, Rejected]:
     """Refuse messages with a sample too far ahead of Kafka's timestamp.
 
     Args:
-        decoded: The fetch, decoded.
-        fetch: Offsets and Kafka timestamps of its messages.
+        decoded: The slice, decoded.
+        slice_offsets: Offsets and Kafka timestamps of its messages.
         ahead: True for samples too far ahead, `(N,)`.
         future_us: Longest time by which one may be ahead.
     """
     refused: dict[int, Rejected] = {}
     for i in np.flatnonzero(ahead):
         message = int(decoded.message[i])
-        ahead_ms = int(decoded.time_us[i]) // 1000 - int(fetch.timestamps_ms[message])
+        ahead_ms = int(decoded.time_us[i]) // 1000 - int(slice_offsets.timestamps_ms[message])
         refused[message] = Rejected(
             message,
             Reason.FUTURE,
@@ -126,7 +126,7 @@ def _slots(
 
     Args:
         messages: Messages of each partition.
-        decoded: The fetch, decoded.
+        decoded: The slice, decoded.
         keep: False for samples that are not absorbed; they make no new key.
         store: Rows of all keys.
     """

@@ -35,26 +35,26 @@ class IdleKey:
     """One idle time of a key.
 
     Attributes:
-        sample: Line of the batch whose clock passes the deadline; -1: an earlier batch, or emitted.
+        line: Line of the batch whose clock passes the deadline; -1: an earlier batch, or emitted.
         deadline_us: Clock beyond which the key counts as idle.
-        return_sample: Line with which the key returns; the number of lines: not in this batch.
+        return_line: Line with which the key returns; the number of lines: not in this batch.
     """
 
-    sample: int
+    line: int
     deadline_us: int
-    return_sample: int
+    return_line: int
 
 
 class PlacedEvent(NamedTuple):
     """An event and its place in the order of a step.
 
     Attributes:
-        sample: Line of the batch that brings the event about.
+        line: Line of the batch that brings the event about.
         rank: Order among the events of one line.
         event: The event.
     """
 
-    sample: int
+    line: int
     rank: int
     event: Event
 
@@ -71,16 +71,17 @@ class StepBatch:
         slices: Lines of each partition; partitions follow each other.
         step_slots: Slot of every sample of the step, -1 where it has none. These rows must stay in
             memory, also those that are not in this table. int64 `(N,)`.
-        sample: Index of the sample in the fetch; int64 `(n,)`.
-        message: Index of its message in the fetch; int32 `(n,)`.
+        sample: Index of the sample in the slice; int64 `(n,)`.
+        message: Index of its message in the slice; int32 `(n,)`.
         offset: Offset of its message; int64 `(n,)`.
         time_us: Event time; int64 `(n,)`.
         clock_us: Clock of its partition after the sample, never falling within a partition;
             int64 `(n,)`.
         values: Channel values, NaN where one is missing; float64 `(n, C)`.
         row: Row of `keys` the sample belongs to; int64 `(n,)`.
-        fresh: Lines that their key has not absorbed before a crash; int64 `(f,)`.
-        muted: True where a sample only warms its key up: no event leaves; bool `(n,)`.
+        new_lines: Lines that their key has not absorbed before a crash; int64 `(f,)`.
+        without_events: True where a sample only warms its key up: no episode opens, and no
+            anomaly or idle key is reported; bool `(n,)`.
         outcome: Code of `outcomes`; uint8 `(n,)`.
         idle_after_us: Clock beyond which the key is idle if it sends nothing more, -2**62 where
             the sample is late or repeated; int64 `(n,)`.
@@ -98,8 +99,8 @@ class StepBatch:
     clock_us: NDArray[np.int64]
     values: NDArray[np.float64]
     row: NDArray[np.int64]
-    fresh: NDArray[np.int64]
-    muted: NDArray[np.bool_]
+    new_lines: NDArray[np.int64]
+    without_events: NDArray[np.bool_]
     outcome: NDArray[np.uint8]
     idle_after_us: NDArray[np.int64]
     idle: dict[int, list[IdleKey]] = field(default_factory=dict)

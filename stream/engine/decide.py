@@ -29,17 +29,17 @@ class Decider:
         """Score the rows of warm keys and decide them; None where there are none."""
         rows, observation, fields = observed.rows, observed.observation, batch.keys.fields
         if observation.scored.all():
-            index, packed, keys = np.arange(rows.sample.size), rows.packed, rows.keys
+            index, packed, key_index = np.arange(rows.line.size), rows.packed, rows.key_index
         else:
             # Keys that still warm up leave, so that the others have to be packed anew.
             index = np.flatnonzero(observation.scored)
             if not index.size:
                 return None
-            packed, keys, order = PackedRows.of(rows.row[index])
+            packed, key_index, order = PackedRows.of(rows.row[index])
             index = index[order]
         score = self.pipeline.score(observation.visible[index])
-        state = {name: fields[name][keys] for name in self._fields}
-        may_fire = observation.may_fire[index] & ~batch.muted[rows.sample[index]]
+        state = {name: fields[name][key_index] for name in self._fields}
+        may_fire = observation.may_fire[index] & ~batch.without_events[rows.line[index]]
         decision = self.pipeline.decide(state, score, may_fire, observation.learning[index], packed)
         anomaly = may_fire & (decision.severity >= self.pipeline.config.anomaly_severity)
-        return ScoredRows.of(fields, packed, keys, index, score, decision, anomaly)
+        return ScoredRows.of(fields, packed, key_index, index, score, decision, anomaly)

@@ -18,9 +18,9 @@ from stream.types import TP
 
 from .decide import Decider
 from .episodes import Episodes
-from .loading import StateLoader
+from .loading import ChangelogLoader
 from .partitions import OwnedPartitions
-from .result import Fetch, StepResult
+from .result import SliceOffsets, StepResult
 from .shadow import Comparison, check_candidate
 from .step import Limits, Stepper
 
@@ -74,7 +74,7 @@ class Engine(OwnedPartitions):
         row_us = window.interval_us if window.mode == "time" else 0
         self.model, self._store = model, store
         self._model_version = model_version_of(model)
-        self._loader = StateLoader(store, model.sha256)
+        self._loader = ChangelogLoader(store, model.sha256)
         decider, episodes = Decider(model.pipeline, store.decided), Episodes(model, store, row_us)
         self._stepper = Stepper(store, decider, episodes, window, self._limits)
 
@@ -155,14 +155,18 @@ class Engine(OwnedPartitions):
         copy_rows(twin, self._store, candidate._store, dirty=False)
 
     def _compare(
-        self, partitions: Sequence[tuple[TP, int]], batch: Decoded, fetch: Fetch, live: StepResult
+        self,
+        partitions: Sequence[tuple[TP, int]],
+        batch: Decoded,
+        slice_offsets: SliceOffsets,
+        live: StepResult,
     ) -> None:
         """Let a candidate score the same records; one that fails is given up."""
         candidate, comparison = self._candidate, self.comparison
         if candidate is None or comparison is None:
             return
         try:
-            result = candidate.step_all(partitions, batch, fetch)
+            result = candidate.step_all(partitions, batch, slice_offsets)
             comparison.add(batch.keys, live.scores, result.scores)
         except Exception as error:  # noqa: BLE001  # a candidate must not end the worker
             self._candidate = None
@@ -174,32 +178,33 @@ class Engine(OwnedPartitions):
         if self._candidate is not None:
             self._candidate.detach(tp)
 
-    def step(self, tp: TP, batch: Decoded, fetch: Fetch) -> StepResult:
-        """Absorb a fetch of a partition.
+    def step(self, tp: TP, batch: Decoded, slice_offsets: SliceOffsets) -> StepResult:
+        """Absorb a slice of a partition.
 
         Args:
             tp: The partition; attached.
-            batch: The fetch, decoded for `channels`.
-            fetch: Offsets and Kafka timestamps of its messages.
+            batch: The slice, decoded for `channels`.
+            slice_offsets: Offsets and Kafka timestamps of its messages.
 
         Raises:
             KeyError: If the partition is not attached.
         """
-        return self.step_all([(tp, len(fetch.offsets))], batch, fetch)
+        return self.step_all([(tp, len(slice_offsets.offsets))], batch, slice_offsets)
 
     def step_all(
-        self, partitions: Sequence[tuple[TP, int]], batch: Decoded, fetch: Fetch
+        self, partitions: Sequence[tuple[TP, int]], batch: Decoded, slice_offsets: SliceOffsets
     ) -> StepResult:
-        """Absorb a fetch of several partitions of one topic at once.
+        """Absorb a slice of several partitions of one topic at once.
 
         State and events of each partition are those of a step of its own. The fixed cost of a
         step is shared.
 
         Args:
             partitions: The partitions, all attached and none twice, and the messages of each.
-            batch: The fetch, decoded for `channels`: the messages of the first partition, then
+            batch: The slice, decoded for `channels`: the messages of the first partition, then
                 those of the next.
-            fetch: Offsets and Kafka timestamps of its messages, rising within each partition.
+            slice_offsets: Offsets and Kafka timestamps of its messages; offsets rise within each
+                partition.
 
         Raises:
             KeyError: If a partition is not attached.
@@ -208,6 +213,6 @@ class Engine(OwnedPartitions):
         if self._candidate is not None:
             for part, _ in parts:
                 self._copy_to(self._candidate, part)
-        result = self._stepper.step(parts, batch, fetch)
-        self._compare(partitions, batch, fetch, result)
+        result = self._stepper.step(parts, batch, slice_offsets)
+        self._compare(partitions, batch, slice_offsets, result)
         return result

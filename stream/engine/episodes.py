@@ -22,7 +22,7 @@ NO_EXPLANATION = Explanation([], [], [], [])
 # Order of events at one line: the key's return, its rows, then keys that the line shows idle.
 _RETURN, _ROW, _IDLE = range(3)
 SENT, UNSENT = 1, 2
-"""Field `stale` of an idle key: its trigger was emitted, or muted."""
+"""Field `stale` of an idle key: its trigger was emitted, or left out in the warm-up."""
 
 
 class Episodes:
@@ -79,7 +79,7 @@ class Episodes:
         for i in np.flatnonzero(visited).tolist():
             row, k = int(key_row[i]), int(scored_index[i])
             if row in batch.idle:
-                self._emit_idle_until(batch, row, int(rows.sample[i]))
+                self._emit_idle_until(batch, row, int(rows.line[i]))
             if scored is not None and k >= 0:
                 scored.restore_fields(fields, row, k)
                 if i in explanations:
@@ -105,8 +105,8 @@ class Episodes:
             explanation: Channels that make the row improbable.
         """
         keys, decision = batch.keys, scored.decision
-        fields, row = keys.fields, int(scored.keys[scored.packed.key[k]])
-        time_us, sample = int(rows.time_us[i]), int(rows.sample[i])
+        fields, row = keys.fields, int(scored.key_index[scored.packed.key[k]])
+        time_us, line = int(rows.time_us[i]), int(rows.line[i])
         event_row = replace(
             self._event_row(keys, row, time_us),
             end_us=time_us + self._row_us,
@@ -117,7 +117,7 @@ class Episodes:
         if scored.anomaly[k]:
             threshold = self._pipeline.config.anomaly_severity
             event = self.events.anomaly(event_row, explanation, threshold)
-            batch.events.append(PlacedEvent(sample, _ROW, event))
+            batch.events.append(PlacedEvent(line, _ROW, event))
         if decision.fires[k]:
             fields["episode_start"][row] = time_us
         if scored.peak[k]:
@@ -129,29 +129,29 @@ class Episodes:
             event = self._episode(
                 keys, row, event_row, explanation, threshold, resolved=False, reason="evidence"
             )
-            batch.events.append(PlacedEvent(sample, _ROW, event))
+            batch.events.append(PlacedEvent(line, _ROW, event))
         elif decision.resolves[k]:
             event = self._open_episode(keys, row, event_row, resolved=True, reason="evidence")
-            batch.events.append(PlacedEvent(sample, _ROW, event))
+            batch.events.append(PlacedEvent(line, _ROW, event))
 
-    def _emit_idle_until(self, batch: StepBatch, row: int, sample: int) -> None:
+    def _emit_idle_until(self, batch: StepBatch, row: int, line: int) -> None:
         """Emit the idle times and returns of a key that lie before one of its lines.
 
         Args:
             batch: The batch.
             row: Row of `batch.keys` of the key.
-            sample: The line; the number of lines: all that is left.
+            line: The line; the number of lines: all that is left.
         """
         pending = batch.idle.get(row)
-        while pending and (pending[0].sample < sample or pending[0].return_sample <= sample):
+        while pending and (pending[0].line < line or pending[0].return_line <= line):
             idle = pending[0]
-            if idle.sample >= 0:
+            if idle.line >= 0:
                 self._emit_idle(batch, batch.keys, row, idle)
-                idle.sample = -1  # emitted; the return may come with a later line
-            if idle.return_sample < len(batch) and idle.return_sample <= sample:
-                self._emit_return(batch, row, idle.return_sample)
+                idle.line = -1  # emitted; the return may come with a later line
+            if idle.return_line < len(batch) and idle.return_line <= line:
+                self._emit_return(batch, row, idle.return_line)
                 pending.pop(0)
-            elif idle.return_sample >= len(batch):
+            elif idle.return_line >= len(batch):
                 pending.pop(0)
             else:
                 break
@@ -178,28 +178,30 @@ class Episodes:
         fields = keys.fields
         event_row = self._event_row(keys, row, idle.deadline_us)
         if fields["firing"][row]:
-            event = self._open_episode(keys, row, event_row, resolved=True, reason="stale")
-            batch.events.append(PlacedEvent(idle.sample, _IDLE, event))
+            event = self._open_episode(keys, row, event_row, resolved=True, reason="episode_stale")
+            batch.events.append(PlacedEvent(idle.line, _IDLE, event))
         fields["stale_since"][row] = idle.deadline_us
-        if batch.muted[idle.sample]:
+        if batch.without_events[idle.line]:
             fields["stale"][row] = UNSENT
             return
         fields["stale"][row] = SENT
         event = self._idle_trigger(keys, row, event_row, resolved=False)
-        batch.events.append(PlacedEvent(idle.sample, _IDLE, event))
+        batch.events.append(PlacedEvent(idle.line, _IDLE, event))
 
-    def _emit_return(self, batch: StepBatch, row: int, sample: int) -> None:
+    def _emit_return(self, batch: StepBatch, row: int, line: int) -> None:
         """Resolve the stale trigger of a key that sends again, and go on with an open episode."""
         keys, fields = batch.keys, batch.keys.fields
-        event_row = self._event_row(keys, row, int(batch.time_us[sample]))
+        event_row = self._event_row(keys, row, int(batch.time_us[line]))
         was_sent = fields["stale"][row] == SENT
         fields["stale"][row] = 0
         if was_sent:
             event = self._idle_trigger(keys, row, event_row, resolved=True)
-            batch.events.append(PlacedEvent(sample, _RETURN, event))
+            batch.events.append(PlacedEvent(line, _RETURN, event))
         if fields["firing"][row]:
-            event = self._open_episode(keys, row, event_row, resolved=False, reason="returned")
-            batch.events.append(PlacedEvent(sample, _RETURN, event))
+            event = self._open_episode(
+                keys, row, event_row, resolved=False, reason="episode_returned"
+            )
+            batch.events.append(PlacedEvent(line, _RETURN, event))
 
     def resolve_expired(self, part: Partition, slot: int, deadline_us: int) -> list[Event]:
         """Resolve the open alerts of a key that expires.
@@ -215,7 +217,7 @@ class Episodes:
             return [self._idle_trigger(keys, 0, event_row, resolved=True)]
         # The episode of an idle key was resolved when it became idle.
         if keys.fields["firing"][0] and not keys.fields["stale"][0]:
-            return [self._open_episode(keys, 0, event_row, resolved=True, reason="stale")]
+            return [self._open_episode(keys, 0, event_row, resolved=True, reason="episode_stale")]
         return []
 
     def _key_rows(self, topic: str, slot: int) -> KeyRows:
@@ -280,7 +282,7 @@ class Episodes:
             NO_EXPLANATION,
             0.0,
             resolved=resolved,
-            reason="silence_over" if resolved else "silence",
+            reason="key_returned" if resolved else "key_stale",
             started_us=int(keys.fields["stale_since"][row]),
             peak=0.0,
             rows=0,

@@ -24,8 +24,14 @@ from stream.records import (
 )
 
 SHOWN = 5  # channels named in an event
-# Reasons of triggers of idle keys -> the `reason` that is published.
-_IDLE_REASONS = {"silence": "stale", "silence_over": "returned"}
+_KEY_REASONS = ("key_stale", "key_returned")
+# Reasons whose published `reason` is another word: the alert's name tells the two cases apart.
+_PUBLISHED = {
+    "episode_stale": "stale",
+    "episode_returned": "returned",
+    "key_stale": "stale",
+    "key_returned": "returned",
+}
 
 
 @dataclass
@@ -128,20 +134,21 @@ class EventBuilder:
             explanation: Its explanation, or that of the episode's peak.
             threshold: Evidence at which the neuron fires or resolves.
             resolved: The episode ends.
-            reason: Cause of its begin or end: `evidence`; `stale` and `returned` where the key of
-                an open episode becomes idle and sends again; `silence` and `silence_over` where
-                the episode is the idle time itself.
+            reason: Cause of its begin or end: `evidence`; `episode_stale` and `episode_returned`
+                where the key of an open episode becomes idle and sends again; `key_stale` and
+                `key_returned` where the episode is the idle time itself. Both pairs are published
+                as `stale` and `returned`.
             started_us: Event time the episode began.
             peak: Largest severity of the episode.
             rows: Its rows so far.
         """
-        name = "EmberKeyStale" if reason in _IDLE_REASONS else "EmberFiring"
+        name = "EmberKeyStale" if reason in _KEY_REASONS else "EmberFiring"
         summary = {
             "evidence": "behaves unlike itself" if not resolved else "is itself again",
-            "stale": "fell silent while it fired",
-            "returned": "sends again and still fires",
-            "silence": "has fallen silent",
-            "silence_over": "sends again",
+            "episode_stale": "fell silent while it fired",
+            "episode_returned": "sends again and still fires",
+            "key_stale": "has fallen silent",
+            "key_returned": "sends again",
         }[reason]
         labels = self._labels(name, row)
         body = Trigger(
@@ -152,7 +159,7 @@ class EventBuilder:
             ends_at=rfc3339(row.time_us) if resolved else None,
             fingerprint=fingerprint(labels),
             threshold=threshold,
-            reason=_IDLE_REASONS.get(reason, reason),
+            reason=_PUBLISHED.get(reason, reason),
             peak=peak,
             rows=rows,
             **self._common(row, explanation),

@@ -1,9 +1,9 @@
 """Expired keys: idle for `ttl` by the clock of their partition, and forgotten.
 
 Whether a key has expired at its next message follows from the log alone: the partition's clock
-after that message, against the clock when the key was last heard. So a batch is taken in pieces
+after that message, against the clock when the key was last heard. So a slice is cut into batches
 within which no key can expire between two of its own samples, and an expired key's row is made
-new before its piece. Rows of keys that do not return are freed in a sweep now and then; the time
+new before its batch. Rows of keys that do not return are freed in a sweep now and then; the time
 of a sweep changes no result.
 """
 
@@ -31,7 +31,7 @@ _SWEEPS = 32
 _NO_SLOTS = np.zeros(0, dtype=np.int64)
 
 
-class Piece(NamedTuple):
+class SampleRange(NamedTuple):
     """Samples `begin` to `end` of a partition, and events to emit before them."""
 
     begin: int
@@ -51,20 +51,20 @@ class Expiry:
     def __init__(self, store: Store, episodes: Episodes, ttl_us: int) -> None:
         self._store, self._episodes, self._ttl_us = store, episodes, ttl_us
 
-    def rounds(self, admitted: Admitted, result: StepResult) -> Iterator[list[PartitionSlice]]:
-        """Cut a step into rounds, forget the expired keys before each, and sweep at the end.
+    def batches(self, admitted: Admitted, result: StepResult) -> Iterator[list[PartitionSlice]]:
+        """Cut a step into batches, forget the expired keys before each, and sweep at the end.
 
         Args:
             admitted: The samples of the step.
             result: Result of the step; gets the events of expired keys.
 
         Yields:
-            The next piece of every partition that has one, as slices of `admitted.sample`. It has
-            to be absorbed before the next one is asked for.
+            The next range of every partition that has one, as slices of `admitted.sample`. They
+            have to be absorbed before the next ones are asked for.
         """
         slices, message = admitted.slices, admitted.decoded.message[admitted.sample]
-        cuts = [
-            self._pieces(
+        ranges = [
+            self._ranges(
                 part,
                 admitted.clock_us[admitted.sample[begin:end]],
                 message[begin:end],
@@ -72,14 +72,14 @@ class Expiry:
             )
             for part, begin, end in slices
         ]
-        for pieces in zip_longest(*cuts):
-            round_slices = []
-            for (part, begin, _), piece in zip(slices, pieces, strict=True):
-                if piece is not None:
-                    first = begin + piece.begin
-                    self._emit(part, admitted, int(message[first]), piece.events, result)
-                    round_slices.append(PartitionSlice(part, first, begin + piece.end))
-            yield round_slices
+        for next_ranges in zip_longest(*ranges):
+            batch_slices = []
+            for (part, begin, _), samples in zip(slices, next_ranges, strict=True):
+                if samples is not None:  # ranges count from the begin of their partition
+                    first = begin + samples.begin
+                    self._emit(part, admitted, int(message[first]), samples.events, result)
+                    batch_slices.append(PartitionSlice(part, first, begin + samples.end))
+            yield batch_slices
         for part, _, end in slices:
             self._emit(part, admitted, int(message[end - 1]), self._sweep(part), result)
 
@@ -92,18 +92,18 @@ class Expiry:
         result: StepResult,
     ) -> None:
         """Emit events of expired keys, unless the message that shows them only warms keys up."""
-        if events and admitted.fetch.offsets[message] >= part.meta.events_from:
+        if events and admitted.slice_offsets.offsets[message] >= part.meta.events_from:
             result.events += events
             result.sources += [message] * len(events)
 
-    def _pieces(
+    def _ranges(
         self,
         part: Partition,
         times: NDArray[np.int64],
         message: NDArray[np.int32],
         slots: NDArray[np.int64],
-    ) -> Iterator[Piece]:
-        """Cut the samples of a partition, and renew expired rows, piece by piece.
+    ) -> Iterator[SampleRange]:
+        """Cut the samples of a partition, and renew expired rows, one range at a time.
 
         Args:
             part: The partition.
@@ -118,13 +118,13 @@ class Expiry:
         begin = 0
         while begin < n:
             beyond_ttl = message_clock_us[begin:] - clock_us[begin] > ttl_us
-            beyond_ttl &= message[begin:] != message[begin]  # a piece has at least one message
+            beyond_ttl &= message[begin:] != message[begin]  # a range has at least one message
             end = begin + int(beyond_ttl.argmax()) if beyond_ttl.any() else n
-            piece_slots = slots[begin:end]
-            expired = self._expired(piece_slots, message_clock_us[begin:end])
-            keys, first, inverse = np.unique(piece_slots, return_index=True, return_inverse=True)
+            range_slots = slots[begin:end]
+            expired = self._expired(range_slots, message_clock_us[begin:end])
+            keys, first, inverse = np.unique(range_slots, return_index=True, return_inverse=True)
             # Expired at a later sample, not at the first: the first may be late, which renews
-            # nothing. Such a key begins anew with a piece of its own.
+            # nothing. Such a key begins anew with a range of its own.
             expired_later = expired & ~expired[first][inverse]
             if expired_later.any():
                 cut = begin + int(expired_later.argmax())
@@ -133,7 +133,7 @@ class Expiry:
             events = self._resolve(part, expired_slots)
             self._store.renew(expired_slots)
             self._store.evictor.expired += expired_slots.size
-            yield Piece(begin, end, events)
+            yield SampleRange(begin, end, events)
             begin = end
 
     def _sweep(self, part: Partition) -> list[Event]:

@@ -30,28 +30,28 @@ class PassedDeadlines(NamedTuple):
 
     Attributes:
         deadline: Index of the deadline.
-        sample: Sample at which the clock passes it.
+        line: Line of the slice at which the clock passes it.
         deadline_us: The deadline.
     """
 
     deadline: Indices
-    sample: Indices
+    line: Indices
     deadline_us: Indices
 
 
 def passed_deadlines(
-    clock_us: Indices, deadline_us: Indices, next_sample: Indices
+    clock_us: Indices, deadline_us: Indices, next_line: Indices
 ) -> PassedDeadlines:
-    """Return the deadlines that the clock passes before a sample.
+    """Return the deadlines that the clock passes before the key's next line.
 
     Args:
-        clock_us: The partition's clock after each sample, `(n,)`, never falling.
+        clock_us: The partition's clock after each line of its slice, `(n,)`, never falling.
         deadline_us: A deadline of each key, `(k,)`.
-        next_sample: Index of the key's next own sample, or `n`, `(k,)`.
+        next_line: Line of the slice with the key's next sample, or `n`, `(k,)`.
     """
-    sample = np.searchsorted(clock_us, deadline_us, side="right")
-    index = np.flatnonzero(sample < next_sample)
-    return PassedDeadlines(index, sample[index], deadline_us[index])
+    line = np.searchsorted(clock_us, deadline_us, side="right")
+    index = np.flatnonzero(line < next_line)
+    return PassedDeadlines(index, line[index], deadline_us[index])
 
 
 class IdleFinder:
@@ -83,9 +83,9 @@ class IdleFinder:
             intervals: Usual interval of each key before the batch, seconds, `(K,)`.
         """
         counts, usual = progress_after(accepted, observed, row_counts, intervals)
-        is_known = accepted.packed.expand(batch.keys.fields["known"][accepted.keys])
-        batch.idle_after_us[accepted.sample] = self._store.deadlines.idle_after(
-            usual, counts, is_known, batch.clock_us[accepted.sample]
+        is_known = accepted.packed.expand(batch.keys.fields["known"][accepted.key_index])
+        batch.idle_after_us[accepted.line] = self._store.deadlines.idle_after(
+            usual, counts, is_known, batch.clock_us[accepted.line]
         )
 
     def find(self, batch: StepBatch) -> None:
@@ -151,8 +151,8 @@ class IdleFinder:
             deadlines = passed_deadlines(
                 batch.clock_us[begin:end], deadline_us[index], next_line[index] - begin
             )
-            for i, sample, deadline in zip(*(x.tolist() for x in deadlines), strict=True):
-                idle = IdleKey(begin + sample, deadline, int(next_line[index[i]]))
+            for i, passing, deadline in zip(*(x.tolist() for x in deadlines), strict=True):
+                idle = IdleKey(begin + passing, deadline, int(next_line[index[i]]))
                 batch.idle.setdefault(int(row[index[i]]), []).append(idle)
 
     def _overdue(
@@ -162,11 +162,11 @@ class IdleFinder:
 
         Args:
             part: The partition.
-            clock_us: Its clock after each sample of the batch, `(n,)`.
+            clock_us: Its clock after each line of its slice, `(n,)`.
             step_slots: Slots of the step, which must stay in memory; -1 is none.
 
         Yields:
-            Slot, deadline, and the sample at which the clock passes it.
+            Slot, deadline, and the line of the slice at which the clock passes it.
         """
         store, now_us = self._store, int(clock_us[-1])
         if now_us <= part.next_idle_us:

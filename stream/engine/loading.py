@@ -20,7 +20,7 @@ _MIGRATED_ROWS = 4096
 """Rows looked at at once, where all of them are to be migrated."""
 
 
-class StateLoader:
+class ChangelogLoader:
     """Loads partitions into a store.
 
     Args:

@@ -19,7 +19,7 @@ from stream.engine.state.table import Store
 from stream.engine.state.tombstones import Tombstone
 from stream.types import TP
 
-from .loading import StateLoader
+from .loading import ChangelogLoader
 from .result import DirtyRows, Moved, RowsTaken
 
 
@@ -37,7 +37,7 @@ class OwnedPartitions:
     model: FleetModel
     _model_version: ModelVersion
     _store: Store
-    _loader: StateLoader
+    _loader: ChangelogLoader
 
     def __init__(self, spill: Callable[[], Spill] | None) -> None:
         self._spill = spill
@@ -71,7 +71,7 @@ class OwnedPartitions:
         return list(self._parts)
 
     def attach(self, tp: TP) -> None:
-        """Begin owning a partition, with no keys and a fresh meta row. No-op when owned."""
+        """Begin owning a partition, with no keys and an empty meta row. No-op when owned."""
         tp = (tp[0], tp[1])
         if tp not in self._parts:
             self._attached += 1
@@ -114,8 +114,8 @@ class OwnedPartitions:
         """Return the meta row of a partition; may be written to."""
         return self._parts[tp[0], tp[1]].meta
 
-    def room(self) -> int:
-        """Return the number of new keys with room: slots that are free, or may be evicted."""
+    def key_capacity(self) -> int:
+        """Return the number of new keys that fit: slots that are free, or may be evicted."""
         slab = self._store.slab
         if self._spill is None:
             return slab.max_keys  # a wait would free no slot

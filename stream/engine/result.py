@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 from stream.records import Event, Rejected
 
 
-class Fetch(NamedTuple):
-    """Coordinates of the messages of one fetch, of shape `(m,)`; offsets rise in a partition."""
+class SliceOffsets(NamedTuple):
+    """Offsets and Kafka timestamps of the messages of one slice, the input of a step.
+
+    A slice has messages of one or several partitions, one partition after the other; offsets rise
+    within each. Both arrays are of shape `(m,)`.
+    """
 
     offsets: NDArray[np.int64]
     timestamps_ms: NDArray[np.int64]
@@ -64,11 +68,11 @@ class StepResult:
 
     Attributes:
         events: Anomalies and triggers, in arrival order.
-        sources: Message that caused each event, by index in the fetch.
+        sources: Message that caused each event, by index in the slice.
         rejected: Messages to set aside: the codec's and the engine's own.
         counts: Messages by outcome, this step only.
         scores: Scored rows.
-        late: Messages with a late sample, by index in the fetch.
+        late: Messages with a late sample, by index in the slice.
         missing: Channel values carried forward or set to their mean.
     """
 

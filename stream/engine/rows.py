@@ -21,26 +21,28 @@ Indices = NDArray[np.int64]
 class PackedSamples:
     """Samples that are not late, packed by key: the first of every key, then the second, ...
 
+    Three numberings meet here: packed samples, packed keys, and lines of the batch.
+
     Attributes:
-        packed: Key of each sample, and its place among those of the key.
-        keys: Row of the batch's `keys` of each packed key, `(K,)`.
-        sample: Line of the batch of each sample, `(n,)`.
+        packed: Key of each sample, by index of packed keys, and its place among those of the key.
+        key_index: Row of the batch's `keys` of each packed key, `(K,)`.
+        line: Line of the batch of each packed sample, `(n,)`.
     """
 
     packed: PackedRows
-    keys: Indices
-    sample: Indices
+    key_index: Indices
+    line: Indices
 
     @property
     def row(self) -> Indices:
-        """Row of the batch's `keys` of each sample, `(n,)`."""
-        rows: Indices = self.packed.expand(self.keys)
+        """Row of the batch's `keys` of each packed sample, `(n,)`."""
+        rows: Indices = self.packed.expand(self.key_index)
         return rows
 
 
 @dataclass
 class CompletedRows(PackedSamples):
-    """Rows that a batch completes, packed by key; `sample` is the line that completed each.
+    """Rows that a batch completes, packed by key; `line` is the line that completed each.
 
     Attributes:
         time_us: Event time of each row, `(R,)`.
@@ -74,13 +76,13 @@ class ObservedRows:
 
 
 def complete_samples(batch: StepBatch) -> Completion:
-    """Make each fresh sample a row; one that is not newer than the key's last row is late."""
-    fields, sample, key_row = batch.keys.fields, batch.fresh, batch.row[batch.fresh]
-    packed, keys, order = PackedRows.of(key_row)
-    time_us = batch.time_us[sample[order]]
-    last_time = fields["last_time"][keys]
+    """Make each new sample a row; one that is not newer than the key's last row is late."""
+    fields, line, key_row = batch.keys.fields, batch.new_lines, batch.row[batch.new_lines]
+    packed, key_index, order = PackedRows.of(key_row)
+    time_us = batch.time_us[line[order]]
+    last_time = fields["last_time"][key_index]
     # A key that a new model knows begins with 0 rows, but has its place in the log already.
-    unseen = (fields["rows"][keys] == 0) & (last_time == 0)
+    unseen = (fields["rows"][key_index] == 0) & (last_time == 0)
     newest = np.where(unseen, NEVER, last_time)
     # Where no sample is older than the one before it, none is late: the usual case, and cheap.
     late = time_us <= packed.previous(newest, time_us)
@@ -88,66 +90,67 @@ def complete_samples(batch: StepBatch) -> Completion:
         # After a late sample the key's newest time stays the larger one: a running maximum.
         running = packed.accumulate(np.maximum, newest, time_us)
         late = time_us <= packed.previous(newest, running)
-        accepted_lines = np.sort(order[~late])
-        late_samples, sample = sample[order[late]], sample[accepted_lines]
-        packed, keys, order = PackedRows.of(key_row[accepted_lines])
+        # Packed anew without the late samples; `order` and `accepted_index` index `new_lines`.
+        accepted_index = np.sort(order[~late])
+        late_lines, line = line[order[late]], line[accepted_index]
+        packed, key_index, order = PackedRows.of(key_row[accepted_index])
     else:
-        late_samples = sample[:0]
-    accepted = PackedSamples(packed, keys, sample[order])
-    lines = accepted.sample
-    rows = CompletedRows(packed, keys, lines, batch.time_us[lines], batch.values[lines])
-    return Completion(late_samples, accepted, rows)
+        late_lines = line[:0]
+    line = line[order]
+    accepted = PackedSamples(packed, key_index, line)
+    rows = CompletedRows(packed, key_index, line, batch.time_us[line], batch.values[line])
+    return Completion(late_lines, accepted, rows)
 
 
 def complete_intervals(batch: StepBatch, tumbling: Tumbling) -> Completion:
-    """Add each fresh sample to its interval; rows are the intervals that samples close.
+    """Add each new sample to its interval; rows are the intervals that samples close.
 
     Args:
         batch: The batch; the intervals lie in the fields of its keys.
         tumbling: The intervals.
     """
     fields, times, values = batch.keys.fields, batch.time_us, batch.values
-    fresh, key_row = batch.fresh, batch.row[batch.fresh]
-    packed, keys, order = PackedRows.of(key_row)
-    packed_samples = fresh[order]
-    windows = {name: fields[name][keys] for name in tumbling.fields}
+    new_lines, key_row = batch.new_lines, batch.row[batch.new_lines]
+    packed, key_index, order = PackedRows.of(key_row)
+    packed_lines = new_lines[order]
+    windows = {name: fields[name][key_index] for name in tumbling.fields}
     late: list[Indices] = []
     closed: list[tuple[Indices, Indices, Indices, NDArray[np.float64]]] = []
     # One sample of each key at a time; keys with more samples come first, so that the keys of a
     # step are always the first `n` of all.
     for begin, n in packed.spans():
-        sample = packed_samples[begin : begin + n]
+        line = packed_lines[begin : begin + n]
         current = {name: value[:n] for name, value in windows.items()}
-        key_index = np.arange(n)
-        is_late = tumbling.late(current, times[sample])
+        packed_key = np.arange(n)
+        is_late = tumbling.late(current, times[line])
         if is_late.any():
-            late.append(sample[is_late])
-            key_index = np.flatnonzero(~is_late)
-            current = {name: value[key_index] for name, value in current.items()}
-            sample = sample[key_index]
-        for closing, start, row in tumbling.due(current, times[sample]):
-            closed.append((keys[key_index[closing]], sample[closing], start, row))
-        tumbling.absorb(current, times[sample], values[sample])
+            late.append(line[is_late])
+            packed_key = np.flatnonzero(~is_late)
+            current = {name: value[packed_key] for name, value in current.items()}
+            line = line[packed_key]
+        for closing, start, row in tumbling.due(current, times[line]):
+            closed.append((key_index[packed_key[closing]], line[closing], start, row))
+        tumbling.absorb(current, times[line], values[line])
         if is_late.any():  # `current` is a copy then, not a view
             for name, value in current.items():
-                windows[name][key_index] = value
+                windows[name][packed_key] = value
     for name, value in windows.items():
-        fields[name][keys] = value
-    late_samples = np.concatenate(late) if late else fresh[:0]
+        fields[name][key_index] = value
+    late_lines = np.concatenate(late) if late else new_lines[:0]
     accepted_mask = (
-        ~np.isin(fresh, late_samples) if late_samples.size else np.ones(fresh.size, dtype=bool)
+        ~np.isin(new_lines, late_lines) if late_lines.size else np.ones(new_lines.size, dtype=bool)
     )
-    packed, keys, order = PackedRows.of(key_row[accepted_mask])
-    accepted = PackedSamples(packed, keys, fresh[accepted_mask][order])
+    packed, key_index, order = PackedRows.of(key_row[accepted_mask])
+    accepted = PackedSamples(packed, key_index, new_lines[accepted_mask][order])
     if not closed:
         no_rows = PackedRows.of(key_row[:0])[:2]
         return Completion(
-            late_samples, accepted, CompletedRows(*no_rows, fresh[:0], times[:0], values[:0])
+            late_lines, accepted, CompletedRows(*no_rows, new_lines[:0], times[:0], values[:0])
         )
-    key_row, sample, start, row = (np.concatenate(column) for column in zip(*closed, strict=True))
-    packed, keys, order = PackedRows.of(key_row)
-    rows = CompletedRows(packed, keys, sample[order], start[order], row[order])
-    return Completion(late_samples, accepted, rows)
+    key_row, line, start, row = (np.concatenate(column) for column in zip(*closed, strict=True))
+    packed, key_index, order = PackedRows.of(key_row)
+    rows = CompletedRows(packed, key_index, line[order], start[order], row[order])
+    return Completion(late_lines, accepted, rows)
 
 
 def progress_after(
@@ -168,22 +171,22 @@ def progress_after(
         Rows absorbed and usual interval, each `(n,)`.
     """
     packed = accepted.packed
-    count = packed.expand(row_counts[accepted.keys])
-    usual = packed.expand(intervals[accepted.keys])
+    count = packed.expand(row_counts[accepted.key_index])
+    usual = packed.expand(intervals[accepted.key_index])
     if observed is None:
         return count, usual
     rows = observed.rows
     if rows.packed is packed:  # every sample is a row
         return count + packed.step + 1, observed.observation.interval
     # Rows that each sample completed, then all rows its key completed up to it.
-    n_samples = int(accepted.sample.max()) + 1
-    completed = np.bincount(rows.sample, minlength=n_samples)[accepted.sample]
-    n_rows = packed.accumulate(np.add, np.zeros(packed.keys, dtype=np.int64), completed)
-    # Rows have another packing than samples: from a row of the block to a key of that packing.
+    n_lines = int(accepted.line.max()) + 1
+    completed = np.bincount(rows.line, minlength=n_lines)[accepted.line]
+    n_rows = packed.accumulate(np.add, np.zeros(packed.key_count, dtype=np.int64), completed)
+    # Rows have another packing than samples: from a row of `keys` to a key of that packing.
     packed_key = np.zeros(row_counts.size, dtype=np.int64)
-    packed_key[rows.keys] = np.arange(rows.keys.size)
+    packed_key[rows.key_index] = np.arange(rows.key_index.size)
     with_rows = np.flatnonzero(n_rows)
-    key = packed_key[accepted.keys[packed.key[with_rows]]]
+    key = packed_key[accepted.key_index[packed.key[with_rows]]]
     # The key's row number `n` lies at the start of step `n` of the packing, plus the key.
     row_index = np.asarray(rows.packed.starts)[n_rows[with_rows] - 1] + key
     usual = usual.copy()

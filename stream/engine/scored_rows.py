@@ -20,7 +20,7 @@ class ScoredRows:
 
     Attributes:
         packed: Key of each row, and its place among those of the key.
-        keys: Row of the batch's `keys` of each packed key, `(K,)`.
+        key_index: Row of the batch's `keys` of each packed key, `(K,)`.
         index: Index of each row among the completed rows.
         score: Free energy.
         decision: Severity, evidence, where the motor neuron fires and resolves; state after.
@@ -32,7 +32,7 @@ class ScoredRows:
     """
 
     packed: PackedRows
-    keys: NDArray[np.int64]
+    key_index: NDArray[np.int64]
     index: NDArray[np.int64]
     score: NDArray[np.float32]
     decision: Decision
@@ -47,7 +47,7 @@ class ScoredRows:
         cls,
         fields: dict[str, Any],
         packed: PackedRows,
-        keys: NDArray[np.int64],
+        key_index: NDArray[np.int64],
         index: NDArray[np.int64],
         score: NDArray[np.float32],
         decision: Decision,
@@ -58,7 +58,7 @@ class ScoredRows:
         Args:
             fields: Fields of the batch's keys before the batch.
             packed: Key of each row.
-            keys: Row of `fields` of each packed key.
+            key_index: Row of `fields` of each packed key.
             index: Index of each row among the completed rows.
             score: Free energy.
             decision: Decision of the pipeline.
@@ -71,7 +71,7 @@ class ScoredRows:
         # that a loop over them costs less than a recurrence over all rows.
         episodes: dict[int, tuple[int, float]] = {}
         for i in np.flatnonzero(in_episode).tolist():
-            row, severity = int(keys[packed.key[i]]), decision.severity[i]
+            row, severity = int(key_index[packed.key[i]]), decision.severity[i]
             episode = episodes.get(row) or (
                 fields["episode_rows"][row],
                 fields["peak_severity"][row],
@@ -81,9 +81,9 @@ class ScoredRows:
             peak[i] = fires or severity > largest
             episode_rows[i] = count + 1
             episodes[row] = int(count) + 1, severity if peak[i] else largest
-        seq = packed.expand(fields["seq"][keys]) + packed.step + 1
+        seq = packed.expand(fields["seq"][key_index]) + packed.step + 1
         return cls(
-            packed, keys, index, score, decision, anomaly, seq, in_episode, episode_rows, peak
+            packed, key_index, index, score, decision, anomaly, seq, in_episode, episode_rows, peak
         )
 
     @property
@@ -107,22 +107,22 @@ class ScoredRows:
     def write_back(self, fields: dict[str, Any]) -> None:
         """Set all fields to their values after the last row of each key."""
         for name, value in self.decision.state.items():
-            fields[name][self.keys] = value
-        fields["seq"][self.keys] = self.packed.last(self.seq)
-        fields["episode_rows"][self.keys] = self.packed.last(self.episode_rows)
+            fields[name][self.key_index] = value
+        fields["seq"][self.key_index] = self.packed.last(self.seq)
+        fields["episode_rows"][self.key_index] = self.packed.last(self.episode_rows)
 
     def columns(self, rows: CompletedRows, sample: NDArray[np.int64]) -> ScoreColumns:
         """Return the rows in order of arrival.
 
         Args:
             rows: The completed rows.
-            sample: Index in the fetch of each line of the batch.
+            sample: Index in the slice of each line of the batch.
         """
-        order = np.argsort(rows.sample[self.index], kind="stable")
+        order = np.argsort(rows.line[self.index], kind="stable")
         index, decision = self.index[order], self.decision
         fires, resolves = decision.fires[order], decision.resolves[order]
         return ScoreColumns(
-            sample=sample[rows.sample[index]],
+            sample=sample[rows.line[index]],
             time_us=rows.time_us[index],
             score=self.score[order],
             severity=decision.severity[order],

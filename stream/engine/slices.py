@@ -41,6 +41,7 @@ def sample_slices(
         message: Index of each sample's message, `(n,)`, never falling.
     """
     # `message` is sorted, so the first sample of a later slice ends this one.
-    ends = np.searchsorted(message, [piece.end for piece in messages]).tolist()
+    ends = np.searchsorted(message, [part_messages.end for part_messages in messages]).tolist()
     pairs = pairwise([0, *ends])
-    return (PartitionSlice(piece.part, *pair) for piece, pair in zip(messages, pairs, strict=True))
+    parts = [part_messages.part for part_messages in messages]
+    return (PartitionSlice(part, *pair) for part, pair in zip(parts, pairs, strict=True))

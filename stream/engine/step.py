@@ -1,4 +1,4 @@
-"""One step: a fetch of one partition, or of several, in six stages.
+"""One step: a slice of one partition, or of several, in six stages.
 
     admit -> assemble -> observe -> decide -> find_idle -> emit
 
@@ -29,7 +29,7 @@ from .episodes import Episodes
 from .expiry import Expiry
 from .idle import IdleFinder
 from .outcomes import LATE, REPEATED, SCORED, WARMING, WINDOWED, count_outcomes
-from .result import Fetch, StepResult
+from .result import SliceOffsets, StepResult
 from .rows import ObservedRows, complete_intervals, complete_samples
 from .scored_rows import ScoredRows
 from .slices import PartitionSlice, slices_of
@@ -80,23 +80,23 @@ class Stepper:
         self._idle = IdleFinder(store, episodes) if limits.stale_intervals > 0 else None
 
     def step(
-        self, parts: Sequence[tuple[Partition, int]], decoded: Decoded, fetch: Fetch
+        self, parts: Sequence[tuple[Partition, int]], decoded: Decoded, slice_offsets: SliceOffsets
     ) -> StepResult:
-        """Absorb one fetch whole.
+        """Absorb one slice whole.
 
         Args:
             parts: Partitions of one topic, and the number of messages of each; their meta rows
                 count every message.
-            decoded: The fetch: the messages of the first partition, then the next one's.
-            fetch: Offsets and Kafka timestamps of its messages.
+            decoded: The slice: the messages of the first partition, then the next one's.
+            slice_offsets: Offsets and Kafka timestamps of its messages.
         """
-        admitted = admit(parts, decoded, fetch, self._store, self._limits.future_us)
+        admitted = admit(parts, decoded, slice_offsets, self._store, self._limits.future_us)
         result = StepResult(rejected=admitted.refused)
         if self._expiry is not None:
-            rounds = self._expiry.rounds(admitted, result)
+            batches = self._expiry.batches(admitted, result)
         else:
-            rounds = iter([admitted.slices] if admitted.slices else [])
-        for slices in rounds:
+            batches = iter([admitted.slices] if admitted.slices else [])
+        for slices in batches:
             batch = self._assemble(admitted, slices)
             observed = self._observe(batch)
             scored = None if observed is None else self._decider.decide(batch, observed)
@@ -104,7 +104,7 @@ class Stepper:
                 self._idle.find(batch)
             self._emit(batch, observed, scored, admitted, result)
         for messages in admitted.messages:
-            count_outcomes(messages, fetch.offsets, admitted.outcome, result)
+            count_outcomes(messages, slice_offsets.offsets, admitted.outcome, result)
         return result
 
     def _assemble(self, admitted: Admitted, slices: list[PartitionSlice]) -> StepBatch:
@@ -118,7 +118,7 @@ class Stepper:
         counts = [end - begin for _, begin, end in slices]
         sample = np.concatenate([admitted.sample[begin:end] for _, begin, end in slices])
         message = decoded.message[sample]
-        offset = admitted.fetch.offsets[message]
+        offset = admitted.slice_offsets.offsets[message]
         clock_us = admitted.clock_us[sample]
         lines = list(slices_of(parts, counts))
         for part, begin, end in lines:  # a clock never goes back, and begins where it stood
@@ -138,19 +138,19 @@ class Stepper:
             clock_us=clock_us,
             values=np.ascontiguousarray(decoded.values[sample]),
             row=row,
-            fresh=np.flatnonzero(offset > fields["offset"][row]),
-            muted=offset < np.repeat([part.meta.events_from for part in parts], counts),
+            new_lines=np.flatnonzero(offset > fields["offset"][row]),
+            without_events=offset < np.repeat([part.meta.events_from for part in parts], counts),
             outcome=np.full(sample.size, REPEATED, dtype=np.uint8),
             idle_after_us=np.full(sample.size, NEVER_IDLE, dtype=np.int64),
         )
 
     def _observe(self, batch: StepBatch) -> ObservedRows | None:
-        """Make rows of the fresh samples and run windows, features and liquid network over them.
+        """Make rows of the new samples and run windows, features and liquid network over them.
 
         Returns:
             The rows, or None where the samples complete none.
         """
-        if not batch.fresh.size:
+        if not batch.new_lines.size:
             return None
         fields = batch.keys.fields
         late, accepted, rows = (
@@ -159,13 +159,13 @@ class Stepper:
             else complete_intervals(batch, self._tumbling)
         )
         batch.outcome[late] = LATE
-        batch.outcome[accepted.sample] = WINDOWED
+        batch.outcome[accepted.line] = WINDOWED
         row_counts, intervals = fields["rows"].copy(), fields["interval"].copy()
         observed = None
-        if rows.sample.size:
+        if rows.line.size:
             # All keys of the batch in their order: a slice copies faster than an index.
-            every_key = rows.keys.size == len(fields["rows"]) and rows.packed.once
-            keys = slice(None) if every_key else rows.keys
+            every_key = rows.key_index.size == len(fields["rows"]) and rows.packed.once
+            keys = slice(None) if every_key else rows.key_index
             state = {
                 name: np.ascontiguousarray(fields[name][keys]) for name in self._store.observed
             }
@@ -174,13 +174,13 @@ class Stepper:
                 if value is not state[name]:  # scales of warm keys do not change
                     fields[name][keys] = value
             observed = ObservedRows(rows, observation)
-            batch.outcome[rows.sample] = WARMING
-            batch.outcome[rows.sample[observation.scored]] = SCORED
-        fields["seen"][accepted.keys] = batch.clock_us[accepted.packed.last(accepted.sample)]
+            batch.outcome[rows.line] = WARMING
+            batch.outcome[rows.line[observation.scored]] = SCORED
+        fields["seen"][accepted.key_index] = batch.clock_us[accepted.packed.last(accepted.line)]
         if self._idle is not None:
             self._idle.note_deadlines(batch, accepted, observed, row_counts, intervals)
         # Late samples too: each counts once, also after a crash.
-        fields["offset"][batch.row[batch.fresh]] = batch.offset[batch.fresh]
+        fields["offset"][batch.row[batch.new_lines]] = batch.offset[batch.new_lines]
         return observed
 
     def _emit(
@@ -211,11 +211,9 @@ class Stepper:
                 columns = scored.columns(observed.rows, batch.sample)
                 result.scores = result.scores.and_then(columns)
         # Keys become idle together: their order must not depend on which of them are in the batch.
-        events = sorted(
-            batch.events, key=lambda e: (e.sample, e.rank, e.event.time_us, e.event.key)
-        )
+        events = sorted(batch.events, key=lambda e: (e.line, e.rank, e.event.time_us, e.event.key))
         result.events += [event.event for event in events]
-        result.sources += batch.message[[event.sample for event in events]].tolist()
+        result.sources += batch.message[[event.line for event in events]].tolist()
         np.maximum.at(admitted.outcome, batch.message, batch.outcome)
         self._store.scatter(batch.keys.slots, batch.keys.block)
         for part, _, end in batch.slices:

@@ -52,7 +52,9 @@ class Tumbling:
     def due(
         self, views: dict[str, Any], time_us: NDArray[np.int64]
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
-        """Close the intervals that a sample's time closes, oldest first, one per key and round.
+        """Close the intervals that a sample's time closes, oldest first.
+
+        At most one interval of each key at a time.
 
         Args:
             views: Fields of the keys, written to.
@@ -96,10 +98,10 @@ class Tumbling:
         # intervals that can be open at once.
         slot = np.where(match.any(axis=1), match.argmax(axis=1), is_open.argmin(axis=1))
         key = np.arange(len(slot))
-        fresh = ~match.any(axis=1)
-        count = np.where(fresh[:, None], 0, views["window_count"][key, slot])
-        total = np.where(fresh[:, None], 0.0, views["window_value"][key, slot])
-        last = np.where(fresh[:, None], NEVER, views["window_time"][key, slot])
+        opens = ~match.any(axis=1)
+        count = np.where(opens[:, None], 0, views["window_count"][key, slot])
+        total = np.where(opens[:, None], 0.0, views["window_value"][key, slot])
+        last = np.where(opens[:, None], NEVER, views["window_time"][key, slot])
         present = np.isfinite(values)
         first = count == 0
         is_new = self._is["last"] & (time_us[:, None] >= last)

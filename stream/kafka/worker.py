@@ -105,7 +105,7 @@ class Worker:
         preparing = asyncio.ensure_future(self._prepare())
         stopping = asyncio.ensure_future(self._stop.wait())
         await asyncio.wait({preparing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        # Asked to stop before it has joined: there is nothing to bring to the log.
+        # Asked to stop before it has joined: there is nothing to write to the changelog.
         if not preparing.done():
             preparing.cancel()
             await asyncio.wait({preparing})

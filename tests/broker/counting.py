@@ -217,7 +217,7 @@ class CountingEngine:
         size = _ROW.size + len(self._pad)
         return size * sum(len(slab.dirty) for slab in self.slabs.values())
 
-    def room(self) -> int:
+    def key_capacity(self) -> int:
         return 1_000_000
 
     def newer(self, tp: Any) -> int:

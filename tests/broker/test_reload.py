@@ -16,7 +16,7 @@ from benchmarks.kafka_client import Send
 from ember_core.pipeline import FleetModel
 from stream.codecs import make_codec
 from stream.configure import load_model, make_engine
-from stream.engine import META_KEY, Fetch
+from stream.engine import META_KEY, SliceOffsets
 from stream.settings import Settings
 from tests.broker.conftest import Broker
 from tests.e2e.service import Service, ember, last_json, wait_until
@@ -53,9 +53,9 @@ def judged(
             engine.schedule_switch(tp, record.offset, changes[record.offset])
             engine.switch_model(changes[record.offset])
         stamp = record.timestamp_ms
-        fetch = Fetch(np.array([record.offset]), np.array([stamp]))
+        slice_offsets = SliceOffsets(np.array([record.offset]), np.array([stamp]))
         read = codec.decode([SimpleNamespace(**record._asdict(), timestamp=stamp)])
-        bodies += [event.body for event in engine.step(tp, read, fetch).events]
+        bodies += [event.body for event in engine.step(tp, read, slice_offsets).events]
     return bodies, engine
 
 

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.kafka_client import Send, committed_offsets
 from stream.cli.state import rebase, reset, show
 from stream.cli.state_files import export, import_
-from stream.engine import META_KEY, Engine, Fetch
+from stream.engine import META_KEY, Engine, SliceOffsets
 from stream.errors import UserError
 from stream.kafka.protocol.changelog import Changelog
 from stream.observer import Observer
@@ -72,7 +72,7 @@ class Group:
             [],
         )
         stamps = np.full(n, 1_700_000_000_000, dtype=np.int64)
-        self.engine.step(tp, batch, Fetch(np.arange(n, dtype=np.int64), stamps))
+        self.engine.step(tp, batch, SliceOffsets(np.arange(n, dtype=np.int64), stamps))
         meta = self.engine.meta(tp)
         meta.topic_id, meta.partition_count = "", 2
         dirty = self.engine.take_dirty(tp)

@@ -16,7 +16,7 @@ from benchmarks import kafka_client
 from ember_core.data.sources import DataOptions, interleaved, read
 from stream.cli import main
 from stream.configure import load_model, make_engine
-from stream.engine import Fetch
+from stream.engine import SliceOffsets
 from stream.records import Decoded
 from stream.settings import Settings
 from tests.broker.conftest import Broker
@@ -140,7 +140,7 @@ def _assert_same_memory(stage: Stage, telemetry: Path) -> None:
         n = len(rows.time_us)
         keys = [data.tables[k].key for k in rows.key_index]
         batch = Decoded(keys, rows.time_us, rows.values, np.arange(n, dtype=np.int32), [])
-        engine.step(tp, batch, Fetch(np.arange(offset, offset + n), np.full(n, 2**43)))
+        engine.step(tp, batch, SliceOffsets(np.arange(offset, offset + n), np.full(n, 2**43)))
         offset += n
     streamed = stage.state()
     assert set(streamed) == {table.key for table in data.tables}

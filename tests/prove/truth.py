@@ -13,7 +13,7 @@ from benchmarks.kafka_client import Record
 from ember_core.pipeline import FleetModel
 from stream.codecs import make_codec
 from stream.configure import make_engine
-from stream.engine import META_KEY, Fetch
+from stream.engine import META_KEY, SliceOffsets
 from stream.settings import Settings
 
 from .frame import Refuted
@@ -65,10 +65,10 @@ def of(log: Sequence[Record], topic: str, settings: Settings, model: FleetModel)
         for begin in range(0, len(records), 4096):
             part = records[begin : begin + 4096]
             messages = [_Message(r.key, r.value, r.timestamp_ms, r.offset, r.headers) for r in part]
-            fetch = Fetch(
+            slice_offsets = SliceOffsets(
                 np.array([m.offset for m in messages]), np.array([m.timestamp for m in messages])
             )
-            for event in engine.step(tp, codec.decode(messages), fetch).events:
+            for event in engine.step(tp, codec.decode(messages), slice_offsets).events:
                 events[event.kind, event.key].append((event.id, event.body))
         dirty = engine.take_dirty(tp)
         for key, row in zip(dirty.keys, dirty.rows, strict=True):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stream.engine import META_KEY, Fetch
+from stream.engine import META_KEY, SliceOffsets
 from stream.kafka.config import WorkerConfig
 from stream.kafka.protocol.changelog import Changelog
 from stream.observer import Observer
@@ -347,11 +347,11 @@ def reference(tp: TP, records: list[Record], ttl_us: int = 0) -> Reference:
     engine = TinyEngine(ttl_us=ttl_us)
     engine.attach(tp)
     messages: Any = [r for r in records if not r.marker]
-    fetch = Fetch(
+    slice_offsets = SliceOffsets(
         np.array([m.offset for m in messages], dtype=np.int64),
         np.array([m.timestamp for m in messages], dtype=np.int64),
     )
-    result = engine.step(tp, TinyCodec().decode(messages), fetch)
+    result = engine.step(tp, TinyCodec().decode(messages), slice_offsets)
     dirty = engine.take_dirty(tp)
     rows = {k: r for k, r in zip(dirty.keys, dirty.rows, strict=True) if k != META_KEY and r}
     meta = engine.meta(tp)

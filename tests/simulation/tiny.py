@@ -15,7 +15,7 @@ import numpy as np
 from ember_core.pipeline import PackedRows, Role, StateField
 from stream.engine import Engine, Limits, ModelVersion, WindowSpec
 from stream.engine.batch import PlacedEvent, StepBatch
-from stream.engine.loading import StateLoader
+from stream.engine.loading import ChangelogLoader
 from stream.engine.rows import ObservedRows
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
@@ -54,17 +54,17 @@ class TinyPipeline:
         )
 
     def observe(
-        self, state: dict[str, Any], values: Any, time_us: Any, turns: PackedRows
+        self, state: dict[str, Any], values: Any, time_us: Any, packed: PackedRows
     ) -> Looked:
-        chain, rows = np.zeros(turns.rows, np.uint64), np.zeros(turns.rows, np.int64)
+        chain, rows = np.zeros(packed.row_count, np.uint64), np.zeros(packed.row_count, np.int64)
         own, last = state["chain"].copy(), state["last_time"].copy()
-        for step in range(len(turns.sizes)):
-            at = turns.step == step
-            keys = turns.key[at]
+        for step in range(len(packed.sizes)):
+            at = packed.step == step
+            keys = packed.key[at]
             own[keys] = (own[keys] ^ values[at, 0].astype(np.uint64)) * _FACTOR + _STEP
             chain[at], rows[at] = own[keys], state["rows"][keys] + step + 1
             last[keys] = time_us[at]
-        new = {"chain": own, "rows": rows[turns.last_rows], "last_time": last}
+        new = {"chain": own, "rows": rows[packed.last_rows], "last_time": last}
         return Looked(new, chain, rows > WARM_ROWS)
 
 
@@ -89,7 +89,7 @@ class TinyEpisodes:
             return
         views, looked = batch.keys.fields, cast("Looked", observed.observation)
         rows = observed.rows
-        for at in np.flatnonzero(looked.scored).tolist():  # turn by turn: each key's in order
+        for at in np.flatnonzero(looked.scored).tolist():  # step by step: each key's in order
             row, chain = int(rows.row[at]), int(looked.chain[at])
             views["seq"][row] += 1
             if not chain >> 62:
@@ -104,7 +104,7 @@ class TinyEpisodes:
                 time_us=int(rows.time_us[at]),
                 body=b"%d/%d" % (partition, chain),
             )
-            batch.events.append(PlacedEvent(int(rows.sample[at]), 1, event))
+            batch.events.append(PlacedEvent(int(rows.line[at]), 1, event))
 
     def resolve_expired(self, part: Partition, slot: int, deadline_us: int) -> list[Event]:
         """Nothing is open here."""
@@ -123,7 +123,7 @@ class TinyEngine(Engine):
         self.model = model
         self._model_version = ModelVersion(model.sha256, {})
         self._store = Store(model, window, max_keys, ttl_us=ttl_us)
-        self._loader = StateLoader(self._store, model.sha256)
+        self._loader = ChangelogLoader(self._store, model.sha256)
         decider: Any = TinyDecider(pipeline)
         episodes: Any = TinyEpisodes(self._store)
         self._stepper = Stepper(self._store, decider, episodes, window, limits)

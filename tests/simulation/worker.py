@@ -149,8 +149,8 @@ class Fetching:
     def is_open(self) -> bool:
         return self._worker._open and not self._worker.stopping
 
-    async def quiet(self) -> None:
-        await self._worker._quiet.wait()
+    async def wait_for_fetch(self) -> None:
+        await self._worker._no_fetch.wait()
 
     async def seek(self, positions: Mapping[TP, int]) -> None:
         self._worker.positions.update(positions)
@@ -223,8 +223,8 @@ class Worker:
         self._fetchable: list[Faust] = []
         self._open = False
         self._opened = asyncio.Event()
-        self._quiet = asyncio.Event()
-        self._quiet.set()
+        self._no_fetch = asyncio.Event()
+        self._no_fetch.set()
         self._owned: set[Faust] = set()
         self._assignment: list[Faust] = []
         self._recovering: asyncio.Task[None] | None = None
@@ -384,7 +384,7 @@ class Worker:
         recovery.active_tps, recovery.standby_tps = set(active), set(standby)
         recovery.in_recovery = True
         recovery.signal_recovery_end.clear()
-        await self._quiet.wait()
+        await self._no_fetch.wait()
         ends = await wait_for_stable_offsets(self.session.context, self.client, set(active))
         await self.session.loader.restore(recovery, ends)
         recovery.active_highwaters = {tp: end - 1 for tp, end in sorted(ends.items())}
@@ -395,7 +395,7 @@ class Worker:
             await recovery.signal_recovery_end.wait()
         recovery.in_recovery = False
         self._let([])
-        await self._quiet.wait()
+        await self._no_fetch.wait()
         await self.session.start(recovery, self._assignment)
         self._let([*self._assignment, *standby])
 
@@ -420,11 +420,11 @@ class Worker:
             await self._opened.wait()
             generation = self._count
             asked = list(self._fetchable)
-            self._quiet.clear()
+            self._no_fetch.clear()
             try:
                 records = await self._fetch(asked)
             finally:
-                self._quiet.set()
+                self._no_fetch.set()
             await self.session.fetch_loop.take(self.recovery, records, asked, generation)
 
     async def _fetch(self, asked: list[Faust]) -> dict[Faust, Any]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ember_core.data.sources import Dataset, KeyTable
-from stream.engine import Engine, Fetch
+from stream.engine import Engine, SliceOffsets
 from stream.errors import UserError
 from stream.records import Decoded
 from stream.training import history, left_out, train
@@ -102,7 +102,7 @@ def test_the_model_has_the_datas_channels_and_the_given_name() -> None:
     engine = Engine(model)
     engine.attach(("t", 0))
     row = Decoded([b"a"], np.array([10**15]), np.ones((1, 2)), np.zeros(1, np.int32), [])
-    step = engine.step(("t", 0), row, Fetch(np.array([0]), np.array([2**43])))
+    step = engine.step(("t", 0), row, SliceOffsets(np.array([0]), np.array([2**43])))
     assert step.counts == {"scored": 1}
 
 

@@ -38,8 +38,8 @@ def decide_packed(
     """
     packed, fields = observation.packed, (*tail.state_fields(), *motor.state_fields())
     current = {field.name: state[field.name].copy() for field in fields}
-    numbers = (np.empty(packed.rows, np.float32) for _ in range(2))
-    out = Decision(current, *numbers, *(np.zeros(packed.rows, bool) for _ in range(3)))
+    numbers = (np.empty(packed.row_count, np.float32) for _ in range(2))
+    out = Decision(current, *numbers, *(np.zeros(packed.row_count, bool) for _ in range(3)))
     step = 0
     for start, n in packed.spans():
         if n < _FEW:

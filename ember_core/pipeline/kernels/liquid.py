@@ -62,7 +62,7 @@ class PackedLiquid:
         rounded += _GRID  # adding and taking off a large number rounds to its grid
         rounded -= _GRID
         drive = rounded.astype(np.float64) @ self._from_input
-        out = np.empty((packed.rows, self._hidden), dtype=np.float32)
+        out = np.empty((packed.row_count, self._hidden), dtype=np.float32)
         passed = np.repeat(-elapsed[:, None], self._hidden, axis=1)
         for part, shape in packed.runs():
             h = h[: shape[1]] if len(shape) == 2 else h[0]

@@ -1,7 +1,7 @@
 """Room in a full slab: rows least recently used go to their partition's spill, and are restored.
 
 Only rows that were written out are evicted: their bytes are in the changelog, or on their way
-there. A row is restored before its key is touched, unchanged, so that no result depends on the
+there. A row is restored before its key is used, unchanged, so that no result depends on the
 place it was in meanwhile.
 """
 
@@ -147,8 +147,8 @@ class Evictor:
         if not count:
             return
         # The least recently used ones by a partition, in linear time; then those in order of use.
-        slots = slots[np.argpartition(slab.touched[slots], count - 1)[:count]]
-        slots = slots[np.argsort(slab.touched[slots], kind="stable")]
+        slots = slots[np.argpartition(slab.last_used[slots], count - 1)[:count]]
+        slots = slots[np.argsort(slab.last_used[slots], kind="stable")]
         rows_of: dict[int, list[Spilled]] = defaultdict(list)
         for slot, due in zip(slots.tolist(), self._due(slots).tolist(), strict=True):
             part = self._parts[int(slab.owner[slot])]

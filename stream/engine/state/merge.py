@@ -75,7 +75,7 @@ class RowMerger:
         """
         accepted = stale = 0
         damaged: list[tuple[bytes, str]] = []
-        self._slab.tick += 1
+        self._slab.step_number += 1
         for key, value in rows:
             kind = self._classify(part, key, value)
             if kind == "outdated":

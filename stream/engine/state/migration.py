@@ -2,7 +2,7 @@
 
 Names are the identity of fields: a field of equal name, type and shape is the same field. Where
 the model is another one, only measurements of the key are kept (its scales, its windows, its
-place in the log). Fields that depend on the old weights begin anew, behind a quiet time.
+place in the log). Fields that depend on the old weights begin anew, behind a time without events.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class RowMigrator:
                 current[...] = source
         has_rows = "rows" in (description.dtype.names or ())
         if not same_model and same_channels and has_rows:
-            # So few rows that the key stays quiet for `quiet_rows`, but no more than it had.
+            # So few rows that the key gives no events for `quiet_rows`, but no more than it had.
             begin_rows = np.minimum(old["rows"], self._begin_rows)
             new["rows"][...] = np.where(new["known"] > 0, new["rows"], begin_rows)
         new["layout"][...], new["model"][...] = LAYOUT_VERSION, self._mark

@@ -30,8 +30,8 @@ class Slab:
         self.rows = _reserve(max_keys, nbytes)
         self.dirty = np.zeros(max_keys, dtype=bool)
         self.migrated = np.zeros(max_keys, dtype=bool)  # to be dirty once open
-        self.touched = np.zeros(max_keys, dtype=np.int64)  # step that last needed the row
-        self.tick = 0
+        self.last_used = np.zeros(max_keys, dtype=np.int64)  # `step_number` of the last use
+        self.step_number = 0  # of the step, or load of rows, that goes on
         self.owner = np.full(max_keys, -1, dtype=np.int32)  # number of the partition; -1 free
         self._keys: list[bytes | None] = []
         self._free: list[int] = []
@@ -66,7 +66,7 @@ class Slab:
             raise MemoryError(f"All {self.max_keys} rows of the slab are in use.")
         self.owner[slot] = owner
         self.dirty[slot] = self.migrated[slot] = False
-        self.touched[slot] = self.tick
+        self.last_used[slot] = self.step_number
         return slot
 
     def extend(self, keys: Sequence[bytes], owner: int) -> slice | None:
@@ -78,7 +78,7 @@ class Slab:
         slots = slice(begin, end)
         self.owner[slots] = owner
         self.dirty[slots] = self.migrated[slots] = False
-        self.touched[slots] = self.tick
+        self.last_used[slots] = self.step_number
         return slots
 
     def free(self, slot: int) -> None:

@@ -131,7 +131,7 @@ class Store:
             behind: all slots are taken, or their key has its state in another partition.
         """
         index = part.index
-        self.slab.tick += 1
+        self.slab.step_number += 1
         slots = np.fromiter(map(index.get, keys, repeat(-1)), dtype=np.int64, count=len(keys))
         missing = np.flatnonzero((slots < 0) & keep).tolist()
         refused: dict[int, Rejected] = {}
@@ -204,7 +204,7 @@ class Store:
         """Write rows back and mark them dirty."""
         self.slab.rows[slots] = block
         self.slab.dirty[slots] = True
-        self.slab.touched[slots] = self.slab.tick
+        self.slab.last_used[slots] = self.slab.step_number
 
     def due(self, rows: NDArray[np.uint8]) -> list[int]:
         """Return the clock at which the keys of rows become idle or expire.

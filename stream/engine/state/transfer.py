@@ -32,7 +32,7 @@ def transfer_rows(
         target.use_slab(source.slab)
     target.evictor.continue_counts(source.evictor)
     description = Description(source.layout.dtype, source.channels)
-    target.slab.tick = source.slab.tick
+    target.slab.step_number = source.slab.step_number
     for part in parts:
         target.evictor.add_partition(part)
         part.next_idle_us = ALWAYS
@@ -56,9 +56,9 @@ def copy_rows(part: Partition, source: Store, target: Store, *, dirty: bool) -> 
     slots = [target.slab.allocate(key, part.number) for key in keys]
     part.index = dict(zip(keys, slots, strict=True))
     for begin in range(0, len(keys), _COPIED_ROWS):
-        piece = slice(begin, begin + _COPIED_ROWS)
-        rows = np.stack([target.initial_row(key) for key in keys[piece]])
-        target.migrator.write_over(source.slab.rows[source_slots[piece]], description, rows)
-        target.slab.rows[slots[piece]] = rows
-        target.slab.touched[slots[piece]] = source.slab.touched[source_slots[piece]]
-        target.slab.dirty[slots[piece]] = dirty
+        chunk = slice(begin, begin + _COPIED_ROWS)
+        rows = np.stack([target.initial_row(key) for key in keys[chunk]])
+        target.migrator.write_over(source.slab.rows[source_slots[chunk]], description, rows)
+        target.slab.rows[slots[chunk]] = rows
+        target.slab.last_used[slots[chunk]] = source.slab.last_used[source_slots[chunk]]
+        target.slab.dirty[slots[chunk]] = dirty

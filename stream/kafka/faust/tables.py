@@ -113,7 +113,7 @@ class SlabRecovery(Recovery):
         if title == "active":
             self.signal_recovery_end.clear()  # of an earlier recovery
             # Faust seeks next: a fetch on its way would move the positions again.
-            await consumer.quiet()
+            await consumer.wait_for_fetch()
             session: Session = self.app.session
             ends = await wait_for_stable_offsets(session.context, consumer.thread.client, tps)
             await session.loader.restore(self, ends)

@@ -67,9 +67,9 @@ class Fetching:
         """True where fetches may be processed now."""
         return bool(self._consumer.flow_active) and not self._consumer.app.should_stop
 
-    async def quiet(self) -> None:
+    async def wait_for_fetch(self) -> None:
         """Wait until no fetch is on its way: only then may positions be set."""
-        await self._consumer.quiet()
+        await self._consumer.wait_for_fetch()
 
     async def seek(self, positions: Mapping[TP, int]) -> None:
         """Set the next offsets to fetch."""
@@ -94,8 +94,8 @@ class Consumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._quiet = asyncio.Event()
-        self._quiet.set()
+        self._no_fetch = asyncio.Event()
+        self._no_fetch.set()
         self._fetch_generation = -1
         self.session = self.app.open_session(self._thread.client, Fetching(self))
         self.app.session = self.session
@@ -124,16 +124,16 @@ class Consumer(driver.Consumer):
 
     async def _getmany(self, active_partitions: set[Any] | None, timeout: float) -> Any:  # noqa: ASYNC109
         self._fetch_generation = self.app.consumer_generation_id
-        self._quiet.clear()
+        self._no_fetch.clear()
         try:
             # A copy: an empty set means "all" to aiokafka, and Faust empties its own meanwhile.
             return await super()._getmany(set(active_partitions or ()), timeout)
         finally:
-            self._quiet.set()
+            self._no_fetch.set()
 
-    async def quiet(self) -> None:
+    async def wait_for_fetch(self) -> None:
         """Wait until no fetch is on its way."""
-        await self._quiet.wait()
+        await self._no_fetch.wait()
 
     async def _drain_once(self) -> None:
         recovery = self.app.tables.recovery
@@ -147,7 +147,7 @@ class Consumer(driver.Consumer):
         await asyncio.sleep(loop.pause())
 
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
-        """Finish the slice in hand, bring everything to the log, then give the partitions back."""
+        """Finish the slice in hand, write all state to the changelog, then give partitions back."""
         self.stop_flow()
         await self.session.release("revoke")
         await super().on_partitions_revoked(revoked)
@@ -160,7 +160,7 @@ class Consumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """Go on at the end of the state; the group's offsets are only checked."""
         self.stop_flow()  # Faust resumes it next
-        await self.quiet()
+        await self.wait_for_fetch()
         await self.session.start(self.app.tables.recovery, self.assignment())
 
     async def wait_empty(self) -> None:

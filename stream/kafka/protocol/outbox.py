@@ -31,8 +31,8 @@ class Outbox:
 
     Args:
         sink: Sink that events go to at once; None holds them for the checkpoint.
-        limit: Events not yet acknowledged (or, held, not yet taken) above which `room` waits.
-        on_full: Function called when `room` has to wait: an early checkpoint makes room in a held
+        limit: Most events unacknowledged (or, held, not taken) before `wait_for_capacity` waits.
+        on_full: Function called when it has to wait: an early checkpoint makes room in a held
             outbox.
     """
 
@@ -91,7 +91,7 @@ class Outbox:
                 if not self.held:
                     self._unsent.remove(entry)
 
-    async def room(self) -> None:
+    async def wait_for_capacity(self) -> None:
         """Wait until fewer than `limit` events are pending.
 
         Raises:

@@ -202,7 +202,7 @@ class FetchControl(Protocol):
     def is_open(self) -> bool:
         """True where fetches may be processed now."""
 
-    async def quiet(self) -> None:
+    async def wait_for_fetch(self) -> None:
         """Wait until no fetch is on its way: only then may positions be set."""
 
     async def seek(self, positions: Mapping[TP, int]) -> None:

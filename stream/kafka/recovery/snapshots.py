@@ -88,7 +88,7 @@ class Snapshots:
                     await self.write(tp, lambda: checkpoint("snapshot"))
 
     def keep_released(self, tps: Iterable[TP]) -> None:
-        """Note partitions that were brought to the log whole, and are not processed any more."""
+        """Note partitions that are in the changelog whole, and are not processed any more."""
         self._owned = tuple(tps) or self._owned
 
     async def write_released(self) -> None:

@@ -87,7 +87,7 @@ class PausedPartitions:
     async def _resume(self) -> None:
         self._fetching.pause(self._positions.paused())
         # A fetch on its way, or in hand, may hold records from behind the position.
-        await self._fetching.quiet()
+        await self._fetching.wait_for_fetch()
         async with self._fetch_lock:
             positions = {tp: self._positions.position(tp) for tp in self._positions.paused()}
             if not positions:

@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 
 from stream.codecs import Codec
-from stream.engine import Engine, Fetch, Outcome, StepResult
+from stream.engine import Engine, Outcome, SliceOffsets, StepResult
 from stream.kafka.context import Context
 from stream.kafka.protocol.outbox import Outbox
 from stream.kafka.protocol.ports import Headers, LookupCodec, Outgoing
@@ -102,14 +102,14 @@ class Processor:
         """
         batches = deque((await self._decodable(fetch)).items())
         while batches:
-            await self._outbox.room()
+            await self._outbox.wait_for_capacity()
             # Rows leave memory only when they are in the changelog.
-            if self._free_slots is not None and self._engine.room() < self._slice:
+            if self._free_slots is not None and self._engine.key_capacity() < self._slice:
                 await self._free_slots()
             if not goes_on():
                 return
             # A slice with more new keys than free slots could not be absorbed whole.
-            slices = self._take(batches, max(1, min(self._slice, self._engine.room())))
+            slices = self._take(batches, max(1, min(self._slice, self._engine.key_capacity())))
             if slices:
                 self._step(slices)
                 await self._outbox.pump()
@@ -164,12 +164,12 @@ class Processor:
     def _step(self, slices: Mapping[TP, Sequence[Message]]) -> None:
         """Change state, positions and events together: no await in here."""
         started = self._clock()
-        shares = [(tp, len(records)) for tp, records in slices.items()]
+        counts = [(tp, len(records)) for tp, records in slices.items()]
         messages = list(chain.from_iterable(slices.values()))
-        count = len(messages)
-        fetch = Fetch(
-            np.fromiter((m.offset for m in messages), np.int64, count),
-            np.fromiter((m.timestamp for m in messages), np.int64, count),
+        total = len(messages)
+        slice_offsets = SliceOffsets(
+            np.fromiter((m.offset for m in messages), np.int64, total),
+            np.fromiter((m.timestamp for m in messages), np.int64, total),
         )
         codec = self.codec
         if isinstance(codec, LookupCodec):  # schemas were looked up before: nothing may block here
@@ -177,24 +177,24 @@ class Processor:
         else:
             decoded = codec.decode(messages)
         decoded_at = self._clock()
-        result = self._engine.step_all(shares, decoded, fetch)
+        result = self._engine.step_all(counts, decoded, slice_offsets)
         self._observer.timed("decode", decoded_at - started)
         self._observer.timed("engine", self._clock() - decoded_at)
         for tp, records in slices.items():
             self._positions.advance(tp, records[-1].offset + 1)
         # Messages of a slice lie one partition after the other; a bisection finds theirs.
-        ends = list(accumulate(number for _, number in shares))
+        ends = list(accumulate(count for _, count in counts))
 
         def partition_of(message: int) -> TP:
-            return shares[bisect_right(ends, message)][0]
+            return counts[bisect_right(ends, message)][0]
 
         if result.events:
             self._send(messages, decoded, result, partition_of)
         if self._dead_letters is not None:
             self._refuse(self._dead_letters, messages, result, partition_of)
         seconds = self._clock() - started
-        self._adapt(count, seconds)
-        self._observer.stepped([tp for tp, _ in shares], decoded, result, count, seconds)
+        self._adapt(total, seconds)
+        self._observer.stepped([tp for tp, _ in counts], decoded, result, total, seconds)
 
     def _send(
         self,

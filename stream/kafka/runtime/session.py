@@ -198,7 +198,7 @@ class Session:
             self.context.fail(str(error))
 
     async def release(self, reason: str) -> None:
-        """Finish the records in hand, bring everything to the log, and give the partitions back.
+        """Finish the slice in hand, write all state to the changelog, and give the partitions back.
 
         All of it happens in bounded time.
 

@@ -27,11 +27,11 @@ def decisions(seed, keys, half_life, freeze):
     state["tail_mid"][...] = state["tail_high"] - rng.choice([0.001, 1.0, -0.1], keys)
     state["tail_excess"][...] = rng.choice([0.0, 0.3], keys)
     state["feedback"][...] = rng.choice([0.0, 0.25], keys)
-    score = np.exp(rng.standard_cauchy(packed.rows).clip(-9, 9)).astype(np.float32) - 3
+    score = np.exp(rng.standard_cauchy(packed.row_count).clip(-9, 9)).astype(np.float32) - 3
     seen = Observation(
         packed,
-        may_fire=rng.random(packed.rows) < 0.9,
-        learning=(0.05 * (rng.random(packed.rows) < 0.2)).astype(np.float32),
+        may_fire=rng.random(packed.row_count) < 0.9,
+        learning=(0.05 * (rng.random(packed.row_count) < 0.2)).astype(np.float32),
     )
 
     def one_row(state, row):
@@ -58,10 +58,10 @@ def neurons(channels, hidden, start):
     net = LiquidNetwork(channels, 0, hidden, (1, 3), seed=2)
     rng = np.random.default_rng(1)
     packed, _, _ = PackedRows.of(rng.integers(0, 4, 37))
-    state = zero_state(net.state_fields(), packed.keys)
+    state = zero_state(net.state_fields(), packed.key_count)
     state["liquid"][...] = start
-    z = rng.standard_normal((packed.rows, channels)).astype(np.float32)
-    elapsed = rng.exponential(1.0, packed.rows).astype(np.float32)
+    z = rng.standard_normal((packed.row_count, channels)).astype(np.float32)
+    elapsed = rng.exponential(1.0, packed.row_count).astype(np.float32)
     rows = 2 + packed.step
 
     def observe(state, packed, part):
@@ -100,7 +100,7 @@ CASES = {
 def test_a_kernel_has_the_bits_of_its_stages(make, arguments):
     """State after the rows of each key, and every column of every row."""
     packed, start, one_row, fast, state_after = make(*arguments)
-    for key in range(packed.keys):
+    for key in range(packed.key_count):
         state = {name: value[key : key + 1] for name, value in start.items()}
         for i in np.flatnonzero(packed.key == key).tolist():
             row = slice(i, i + 1)

@@ -55,9 +55,9 @@ def test_recurrences_are_those_of_each_key_alone(who):
     rng = np.random.default_rng(len(who))
     x, share, start = (
         rng.standard_normal((n, 3)).astype(np.float32)
-        for n in (packed.rows, packed.rows, packed.keys)
+        for n in (packed.row_count, packed.row_count, packed.key_count)
     )
-    whole, first = rng.integers(0, 99, packed.rows), rng.integers(0, 99, packed.keys)
+    whole, first = rng.integers(0, 99, packed.row_count), rng.integers(0, 99, packed.key_count)
     after, departure = packed.ewma(start, x, share)
     faded = packed.decayed_sum(start, x, share)
     added, top = (packed.accumulate(op, first, whole) for op in (np.add, np.maximum))
@@ -77,7 +77,7 @@ def test_recurrences_are_those_of_each_key_alone(who):
 
 def test_nobody_has_no_rows():
     packed, keys, order = PackedRows.of(np.zeros(0, dtype=np.int64))
-    assert (packed.rows, packed.keys, keys.size, order.size) == (0, 0, 0, 0)
+    assert (packed.row_count, packed.key_count, keys.size, order.size) == (0, 0, 0, 0)
 
 
 def beginnings(model, keys):
@@ -132,7 +132,7 @@ def test_rows_in_turns_have_the_bits_of_rows_one_at_a_time(model, seed, keys):
         warm,
     )
     place = {int(i): n for n, i in enumerate(chosen)}
-    for k in range(packed.keys):
+    for k in range(packed.key_count):
         state = {n: v[k : k + 1].copy() for n, v in states.items()}
         for i in np.flatnonzero(packed.key == k).tolist():
             at_i = slice(order[i], order[i] + 1)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, settings
 from ember_core import ops
 from ember_core.pipeline import Calibration, FleetModel, MotorNeuron, PipelineConfig, Tail
 from ember_core.pipeline.fit import Series, fit_pipeline
-from stream.engine import Engine, Fetch, Limits, StepResult, WindowSpec
+from stream.engine import Engine, Limits, SliceOffsets, StepResult, WindowSpec
 from stream.engine.state.spill import Spill
 from stream.kafka.recovery.spill_files import SpillFiles
 from stream.records import Decoded, Event, Reason, Rejected
@@ -224,7 +224,7 @@ def feed_into(
         part = feed[begin:end]
         batch = decoded(part, len(engine.channels), order)
         stamps = np.array([m.timestamp_ms for m in part], dtype=np.int64)
-        result = engine.step(TP, batch, Fetch(offsets[begin:end], stamps))
+        result = engine.step(TP, batch, SliceOffsets(offsets[begin:end], stamps))
         begin = end
         run.steps.append(result)
         run.events += result.events

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ember_core.pipeline import FleetModel
-from stream.engine import Engine, Fetch, Limits, Outcome, WindowSpec
+from stream.engine import Engine, Limits, Outcome, SliceOffsets, WindowSpec
 from stream.records import Reason
 from tests.stream.engine.conftest import (
     INTERVAL,
@@ -173,7 +173,7 @@ def test_a_key_is_refused_where_another_partition_has_its_state(model: FleetMode
     both = Sent(((b"b", START, tuple(good[0])), (odd, START, tuple(good[0]))))
     feed = [both, sent(b"c", START, good[0])]
     stamps = np.array([m.timestamp_ms for m in feed], dtype=np.int64)
-    found = engine.step(other, decoded(feed, 3), Fetch(np.arange(5, 7), stamps))
+    found = engine.step(other, decoded(feed, 3), SliceOffsets(np.arange(5, 7), stamps))
     ((message, reason, why),) = found.rejected
     assert (message, reason) == (0, Reason.WRONG_PARTITION)
     assert f"Expected partition {home[1]}. Received: partition={other[1]}." in why
@@ -182,8 +182,8 @@ def test_a_key_is_refused_where_another_partition_has_its_state(model: FleetMode
     assert engine.meta(other).counts == {"wrong_partition": 1, "scored": 1}
     assert engine.row(other, b"b") is None
     assert done.rows() == before
-    found = engine.step(another, decoded(feed, 3), Fetch(np.arange(2), stamps))
+    found = engine.step(another, decoded(feed, 3), SliceOffsets(np.arange(2), stamps))
     assert not found.rejected
     engine.detach(home)
-    again = engine.step(other, decoded(feed[:1], 3), Fetch(np.arange(7, 8), stamps[:1]))
+    again = engine.step(other, decoded(feed[:1], 3), SliceOffsets(np.arange(7, 8), stamps[:1]))
     assert not again.rejected  # nobody here knows of another place

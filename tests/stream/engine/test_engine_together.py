@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ember_core.pipeline import FleetModel
-from stream.engine import Engine, Fetch, Limits, WindowSpec
+from stream.engine import Engine, Limits, SliceOffsets, WindowSpec
 from stream.records import Event, Reason
 from tests.conftest import examples
 from tests.simulation.spill import DictSpill
@@ -53,7 +53,7 @@ class Alike:
     def step(self, counts: dict[Any, int]) -> None:
         """So many messages of each partition, in one step."""
         feed: list[Sent] = []
-        shares, whose, offsets = [], [], []
+        slices, whose, offsets = [], [], []
         for tp, count in counts.items():
             own = slice(self.at[tp], min(self.at[tp] + count, len(self.feeds[tp])))
             if own.start == own.stop:
@@ -61,13 +61,13 @@ class Alike:
             self.at[tp] = own.stop
             feed += self.feeds[tp][own]
             offsets.append(offsets_of(self.feeds[tp])[own])
-            shares.append((tp, own.stop - own.start))
-            whose += [tp] * shares[-1][1]
+            slices.append((tp, own.stop - own.start))
+            whose += [tp] * slices[-1][1]
         if not feed:
             return
         batch = decoded(feed, len(self.engine.channels))
         stamps = np.array([m.timestamp_ms for m in feed], dtype=np.int64)
-        found = self.engine.step_all(shares, batch, Fetch(np.concatenate(offsets), stamps))
+        found = self.engine.step_all(slices, batch, SliceOffsets(np.concatenate(offsets), stamps))
         for event, source in zip(found.events, found.sources, strict=True):
             self.events[whose[source]].append(event)
         s = found.scores

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ember_core.pipeline import FleetModel
-from stream.engine import META_KEY, Engine, Fetch, Limits
+from stream.engine import META_KEY, Engine, Limits, SliceOffsets
 from stream.engine.state.spill import Spill
 from stream.kafka.recovery.spill_files import SpillFiles
 from stream.records import Reason
@@ -97,7 +97,7 @@ def test_what_is_loaded_while_memory_waits_to_be_written_is_put_away_at_once(
     wrote = Checkpointed(Engine(model)).feed(feed_of(KEYS), 11)
     engine = Engine(model, None, Limits(max_keys=3), spill)
     feed_into(Run(engine), feed_of(KEYS[:3], 1), [1, 2, 3])
-    assert engine.room() == 0
+    assert engine.key_capacity() == 0
     other = ("telemetry", 5)
     keys, values = zip(*wrote.log, strict=True)
     assert engine.load(other, list(keys), list(values)).damaged == []
@@ -117,10 +117,10 @@ def test_a_tombstone_forgets_a_row_that_is_away(
 def test_rows_that_are_not_written_out_stay_and_a_new_key_is_refused(model: FleetModel) -> None:
     engine = Engine(model, None, Limits(max_keys=3), DictSpill)
     done = feed_into(Run(engine), feed_of(KEYS[:5], 1), [1, 2, 3, 4, 5])
-    assert engine.room() == 0
+    assert engine.key_capacity() == 0
     assert [r.reason for step in done.steps for r in step.rejected] == [Reason.KEY_LIMIT] * 2
     engine.take_dirty(TP)
-    assert engine.room() == 3
+    assert engine.key_capacity() == 3
 
 
 def test_without_room_on_disk_the_oldest_are_forgotten_and_their_tombstones_written(
@@ -177,5 +177,5 @@ def test_a_key_put_away_is_known_to_the_other_partitions(
     engine.attach(other)
     feed = [m for key in away for m in rows_of(key, signal(1, 3, 0))]
     stamps = np.array([m.timestamp_ms for m in feed], dtype=np.int64)
-    found = engine.step(other, decoded(feed, 3), Fetch(np.arange(len(feed)), stamps))
+    found = engine.step(other, decoded(feed, 3), SliceOffsets(np.arange(len(feed)), stamps))
     assert [r.reason for r in found.rejected] == [Reason.WRONG_PARTITION] * len(away)

@@ -184,7 +184,7 @@ def test_rows_are_written_once_their_partition_is_processed(
     owner = load(Engine(retrained), log)
     for each in (engine, owner):
         assert each.migrate(TP).accepted == 4
-        assert each.room() == Limits().max_keys
+        assert each.key_capacity() == Limits().max_keys
         assert each.take_dirty(TP).keys == [META_KEY]
     owner.open(TP, 12, -1)
     written = owner.take_dirty(TP)

@@ -58,7 +58,7 @@ async def test_room_waits_for_acknowledgements() -> None:
     outbox = Outbox(sink, limit=2, on_full=lambda: asked.append(True))
     outbox.add(A, [event(b"1"), event(b"2")])
     await outbox.pump()
-    waiting = asyncio.ensure_future(outbox.room())
+    waiting = asyncio.ensure_future(outbox.wait_for_capacity())
     await asyncio.sleep(0.01)
     assert not waiting.done()
     assert asked
@@ -69,7 +69,7 @@ async def test_room_waits_for_acknowledgements() -> None:
 async def test_a_held_outbox_has_room_when_a_checkpoint_took_its_events() -> None:
     outbox = Outbox(None, limit=1)
     outbox.add(A, [event(b"1")])
-    waiting = asyncio.ensure_future(outbox.room())
+    waiting = asyncio.ensure_future(outbox.wait_for_capacity())
     await asyncio.sleep(0)
     assert not waiting.done()
     (entry,) = outbox.take(A)
@@ -84,7 +84,7 @@ async def test_a_refused_event_stops_the_stream() -> None:
     await outbox.pump()
     await asyncio.sleep(0.01)
     with pytest.raises(Boom):
-        await outbox.room()
+        await outbox.wait_for_capacity()
 
 
 async def test_dropped_partitions_leave_nothing_behind() -> None:
@@ -133,12 +133,12 @@ async def test_a_refused_event_is_told_while_there_is_no_room() -> None:
     sink.acks[0].set_exception(Boom())
     await asyncio.sleep(0)
     with pytest.raises(Boom):
-        await asyncio.wait_for(outbox.room(), 5)
+        await asyncio.wait_for(outbox.wait_for_capacity(), 5)
 
 
 async def test_a_refusal_that_makes_room_is_told() -> None:
     outbox, sink = await _sent(2, limit=2)
-    waiting = asyncio.ensure_future(outbox.room())
+    waiting = asyncio.ensure_future(outbox.wait_for_capacity())
     await asyncio.sleep(0)
     sink.acks[0].set_exception(Boom())
     with pytest.raises(Boom):
@@ -150,13 +150,13 @@ async def test_an_acknowledgement_given_up_is_a_failure() -> None:
     sink.acks[0].cancel()
     await asyncio.sleep(0)
     with pytest.raises(asyncio.CancelledError):
-        await outbox.room()
+        await outbox.wait_for_capacity()
 
 
 async def test_room_made_at_once_when_it_is_asked_for_is_seen() -> None:
     outbox = Outbox(None, limit=1, on_full=lambda: outbox.take(A) and None)
     outbox.add(A, [event(b"1")])
-    await asyncio.wait_for(outbox.room(), 5)
+    await asyncio.wait_for(outbox.wait_for_capacity(), 5)
 
 
 async def test_a_failure_is_raised_when_all_are_settled() -> None:

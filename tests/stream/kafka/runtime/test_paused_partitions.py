@@ -73,8 +73,8 @@ class Fetching:
     def resume(self, tps: Iterable[TP]) -> None:
         self.told.append(("resume", sorted(tps)))
 
-    async def quiet(self) -> None:
-        self.told.append("quiet")
+    async def wait_for_fetch(self) -> None:
+        self.told.append("wait_for_fetch")
 
     async def seek(self, positions: Mapping[TP, int]) -> None:
         assert self.lock.locked()
@@ -148,7 +148,7 @@ async def test_only_what_needs_the_answer_waits_and_is_read_again_from_there() -
     rig.codec.down = False
     await rig.until_asked(lambda: rig.said.phases[-1][0] == "running")
     assert rig.fetching.told[-4:] == [
-        *(("pause", [A]), "quiet"),  # nothing on its way is from behind the position
+        *(("pause", [A]), "wait_for_fetch"),  # nothing on its way is from behind the position
         *(("seek", {A: 24}), ("resume", [A])),
     ]
     assert not rig.positions.is_paused(A)
