@@ -107,8 +107,8 @@ class KeyExpression:
         if not self._parts:
             raise Refused(
                 Reason.NO_KEY,
-                "The Kafka key is null and input.key is not set. Set input.key to a field, for "
-                f"example `{self._example}`, or key the topic.",
+                "The Kafka key is null or empty, and input.key is not set. Set input.key to a "
+                f"field, for example `{self._example}`, or key the topic.",
             )
         texts = []
         for part in self._parts:
@@ -121,7 +121,11 @@ class KeyExpression:
                 raise Refused(
                     Reason.NO_KEY,
                     f"The record has no `{name}` (input.key)"
-                    + (", and the Kafka key is null." if self.key_from != "record" else "."),
+                    + (
+                        ", and the Kafka key is null or empty."
+                        if self.key_from != "record"
+                        else "."
+                    ),
                 )
             if type(value) is not str and type(value) is not int:
                 raise Refused(

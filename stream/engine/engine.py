@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from ember_core import ops
@@ -169,8 +169,23 @@ class Engine(OwnedPartitions):
             result = candidate.step_all(partitions, batch, slice_offsets)
             comparison.add(batch.keys, live.scores, result.scores)
         except Exception as error:  # noqa: BLE001  # a candidate must not end the worker
-            self._candidate = None
-            comparison.failed = f"{type(error).__name__}: {error}"
+            self._give_up_candidate(error)
+
+    def _follow(self, parts: Iterable[Partition]) -> None:
+        """Give a candidate the rows of partitions before it scores their first records."""
+        if self._candidate is None:
+            return
+        try:
+            for part in parts:
+                self._copy_to(self._candidate, part)
+        except Exception as error:  # noqa: BLE001  # too many keys for a candidate, for example
+            self._give_up_candidate(error)
+
+    def _give_up_candidate(self, error: Exception) -> None:
+        """Go on without the candidate, and keep the reason for the comparison."""
+        self._candidate = None
+        if self.comparison is not None:
+            self.comparison.failed = f"{type(error).__name__}: {error}"
 
     def detach(self, tp: TP) -> None:
         """Stop owning a partition and free its rows. No-op when not owned."""
@@ -210,9 +225,7 @@ class Engine(OwnedPartitions):
             KeyError: If a partition is not attached.
         """
         parts = [(self._parts[tp[0], tp[1]], count) for tp, count in partitions]
-        if self._candidate is not None:
-            for part, _ in parts:
-                self._copy_to(self._candidate, part)
+        self._follow(part for part, _ in parts)
         result = self._stepper.step(parts, batch, slice_offsets)
         self._compare(partitions, batch, slice_offsets, result)
         return result

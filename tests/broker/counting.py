@@ -207,8 +207,8 @@ class CountingEngine:
     def row_kind(self) -> tuple[str, list[Any]]:
         return "counting", []
 
-    def walk(self, tp: Any) -> _Walk:
-        return _Walk(self, tuple(tp))
+    def scan(self, tp: Any) -> _Scan:
+        return _Scan(self, tuple(tp))
 
     def load_block(self, tp: Any, block: RowBlock) -> Report:
         return self.load(tp, block.keys, [row.tobytes() for row in block.rows])
@@ -236,7 +236,7 @@ class CountingEngine:
         return len(self.slabs[tuple(tp)].rows)
 
 
-class _Walk:
+class _Scan:
     """Clean rows, a few keys at a time."""
 
     def __init__(self, engine: CountingEngine, tp: Any) -> None:

@@ -14,7 +14,7 @@ from tests.e2e.service import ember
 __all__ = ["_kafka", "broker", "embedded", "kafka"]
 
 FLAGS = ("--time", "t", "--time-unit", "index", "--split", "split", "--label", "label")
-CHANNELS = ("cpu", "load", "memory")
+HOST_CHANNELS = ("cpu", "load", "memory")
 MACHINES = ("machine-1-6", "machine-2-1", "machine-2-7")
 CHANNELS, TRAIN_ROWS, TEST_ROWS = 7, 600, 300
 
@@ -80,7 +80,7 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("small")
     rng = np.random.default_rng(5)
     with (folder / "host-1.csv").open("w") as file:
-        file.write("ts," + ",".join(CHANNELS) + "\n")
+        file.write("ts," + ",".join(HOST_CHANNELS) + "\n")
         for t in range(400):
             file.write(f"{1_700_000_000 + 10 * t}," + ",".join(map(str, rng.normal(size=3))) + "\n")
     ember("train", folder / "host-1.csv", "--epochs", "2", "--out", folder / "model", cwd=folder)

@@ -12,14 +12,14 @@ import pytest
 
 from benchmarks.kafka_client import Send
 from tests.broker.conftest import Broker
-from tests.e2e.conftest import CHANNELS
+from tests.e2e.conftest import HOST_CHANNELS
 from tests.e2e.service import Service, wait_until
 
 META = b"\x00ember.meta"
 
 
 def _good(t: int) -> bytes:
-    return json.dumps({"ts": t, "values": dict.fromkeys(CHANNELS, 0.5)}).encode()
+    return json.dumps({"ts": t, "values": dict.fromkeys(HOST_CHANNELS, 0.5)}).encode()
 
 
 BAD: dict[str, tuple[bytes | None, bytes]] = {

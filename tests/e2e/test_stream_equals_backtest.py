@@ -174,7 +174,8 @@ def test_three_sigkills_change_nothing(
     expected = rough.backtest(telemetry, model)
     chance = random.Random(guarantee)
     with Service(rough.folder, rough.config) as service, ThreadPoolExecutor() as beside:
-        sending = beside.submit(rough.replay, telemetry, pace=("--rate", "80"))
+        rate = f"{sent / 40:.0f}"  # for long enough that three workers start meanwhile
+        sending = beside.submit(rough.replay, telemetry, pace=("--rate", rate))
         killed_at = []
         for turn in range(3):
             mark = sent * (turn + 1) // 8

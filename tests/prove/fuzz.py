@@ -166,6 +166,8 @@ class CodecTarget(Target):
             return wire.parsed(raw)
         if self.name == "avro":
             return {"ts": time_us // 1000, "host": "web-1", "values": dict(values)}
+        if self.name == "influx":
+            return {"tags": {"host": "web-1"}, "fields": dict(values), "time": time_us * 1000}
         tree = msgspec.json.decode(raw)
         if self.name == "json":
             tree["host"] = "web-1"
@@ -214,7 +216,26 @@ class CodecTarget(Target):
     def _encoded(self, seed: Any) -> bytes:
         if self.name in ("otlp", "otlp_proto"):
             return wire.encoded(seed)
+        if self.name == "influx":
+            return _line(seed)
         return _avro(seed) if self.name == "avro" else as_json(seed)
+
+
+def _line(tree: Any) -> bytes:
+    """Line protocol of a tree of tags, fields and time; of anything else, its text."""
+    if not isinstance(tree, dict):
+        return as_json(tree)
+    parts = [tree.get("tags"), tree.get("fields")]
+    tags, fields = (
+        ",".join(
+            f"{name}={value!r}" if name in CHANNELS else f"{name}={value}"
+            for name, value in part.items()
+        )
+        if isinstance(part, dict)
+        else str(part)
+        for part in parts
+    )
+    return f"mem,{tags} {fields} {tree.get('time')}".encode(errors="surrogatepass")
 
 
 def _avro_leaf(rng: Random) -> Any:

@@ -293,3 +293,20 @@ def test_a_candidate_of_other_channels_is_refused(model: FleetModel) -> None:
     engine = Engine(model, limits=LIMITS)
     with pytest.raises(ValueError, match=r"Expected its channels, .*'load'.*Received: .*'heat'\]"):
         engine.shadow_by(fit(KNOWN, ("load", "heat")))
+
+
+def test_a_candidate_without_room_for_the_keys_is_given_up_and_nothing_else(
+    model: FleetModel, other: FleetModel, feed: list[Sent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A candidate has no rows on disk: keys that do not fit end it, not the worker."""
+    done = begun(model, feed)
+    done.engine.shadow_by(other)
+
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError("no slot is left")
+
+    monkeypatch.setattr("stream.engine.engine.copy_rows", full)
+    feed_into(done, feed, begin=AT)
+    assert done.events == run(model, feed, limits=LIMITS).events
+    assert done.engine.comparison is not None
+    assert "MemoryError" in done.engine.comparison.failed

@@ -58,3 +58,20 @@ def test_a_dropped_partition_is_not_processed_any_more() -> None:
     assert list(positions) == []
     positions.confirm(TP, 9)
     assert TP not in positions
+
+
+def test_a_paused_partition_waits_until_it_is_resumed_or_given_back() -> None:
+    positions, other = Positions(), ("in", 1)
+    positions.start(TP, 7, 7)
+    positions.start(other, 3, 3)
+    assert positions.paused() == []
+    positions.pause([TP])
+    assert positions.paused() == [TP]
+    assert positions.is_paused(TP)
+    assert not positions.is_paused(other)
+    positions.resume([TP])
+    assert positions.paused() == []
+    positions.pause([TP, other])
+    positions.drop(TP)
+    assert positions.paused() == [other]
+    assert not positions.is_paused(TP)
