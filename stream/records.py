@@ -80,7 +80,7 @@ class Reason(StrEnum):
 
 
 class Rejected(NamedTuple):
-    """A refused message: its index in the fetch, the reason, and a sentence for people."""
+    """A refused message: its index in the slice, the reason, and a sentence for people."""
 
     message: int
     reason: Reason
@@ -89,9 +89,9 @@ class Rejected(NamedTuple):
 
 @dataclass(slots=True)
 class Decoded:
-    """Samples of a fetch in columns, in arrival order; several partitions follow one another.
+    """Samples of a slice in columns, in arrival order; several partitions follow one another.
 
-    `n` samples, `C` channels. Every message of the fetch is either in `message` (once per sample)
+    `n` samples, `C` channels. Every message of the slice is either in `message` (once per sample)
     or in `rejected` (once), never in both and never in neither.
     """
 
@@ -102,7 +102,7 @@ class Decoded:
     values: NDArray[np.float64]
     """`(n, C)` in the model's channel order; NaN: the channel is missing in this sample."""
     message: NDArray[np.int32]
-    """`(n,)` index in the fetch of the message of each sample, non-decreasing."""
+    """`(n,)` index in the slice of the message of each sample, non-decreasing."""
     rejected: list[Rejected]
     """By message index."""
 

@@ -33,7 +33,7 @@ class PipelineConfig:
         harmonics: Harmonics of each period.
         clock_visible: Give the clock to the RBM too.
         hidden: Liquid neurons.
-        horizons: Forecast horizons of the motor neurons, in rows; the first is the next row.
+        horizons: Forecast horizons of the read-out, in rows; the first is the next row.
         residuals: Horizons whose residuals are visible units of the RBM. One row ahead makes
             little difference on complete records and helps where some are lost (ASD with half
             of the rows .46 to .48 VUS-PR); more horizons helped no set but one's keys.

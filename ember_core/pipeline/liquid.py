@@ -1,4 +1,4 @@
-"""Liquid network: a recurrent cell with explicit time constants, and its motor neurons.
+"""Liquid network: a recurrent cell with explicit time constants, and a linear read-out.
 
 The cell runs when a row arrives, with the time that has passed since the key's last one:
 
@@ -8,8 +8,8 @@ The cell runs when a row arrives, with the time that has passed since the key's 
 after Hasani et al., "Liquid Time-constant Networks" (2021) and "Closed-form continuous-time
 neural networks" (2022), with one decay per neuron. `tau` is spread logarithmically from one row
 to `tau_max`, so that one state of `H` numbers holds both the last minute and the last day. `B`,
-`A` and `G` follow the synapses of a neural circuit policy. Motor neurons read out forecasts of
-every channel at several horizons.
+`A` and `G` follow the synapses of a neural circuit policy. A linear read-out of all neurons and
+inputs forecasts every channel at several horizons.
 """
 
 from __future__ import annotations

@@ -177,7 +177,7 @@ class SampleCodec(abc.ABC):
         """
 
     def decode(self, messages: Sequence[Message]) -> Decoded:
-        """Decode the messages of one fetch; see `Codec.decode`."""
+        """Decode the messages of one slice; see `Codec.decode`."""
         keys: list[bytes] = []
         times: list[int] = []
         rows: list[list[float]] = []

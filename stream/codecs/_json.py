@@ -90,7 +90,7 @@ class JsonCodec:
         )
 
     def decode(self, messages: Sequence[Message]) -> Decoded:
-        """Decode the messages of one fetch; see `Codec.decode`."""
+        """Decode the messages of one slice; see `Codec.decode`."""
         raws = [message.value for message in messages]
         rejected: list[Rejected] = []
         groups: dict[Layout, _Group] = {}

@@ -63,7 +63,7 @@ class PlacedEvent(NamedTuple):
 class StepBatch:
     """Samples of a step as a table: a line per sample, `n` lines in order of arrival.
 
-    `assemble` makes the table; later stages fill `outcome`, `idle_after_us`, `idle` and `events`,
+    `Stepper._assemble` makes the table; later stages fill `outcome`, `idle_after_us`, `idle` and `events`,
     and write to the fields of `keys`.
 
     Attributes:
@@ -78,7 +78,7 @@ class StepBatch:
         clock_us: Clock of its partition after the sample, never falling within a partition;
             int64 `(n,)`.
         values: Channel values, NaN where one is missing; float64 `(n, C)`.
-        row: Row of `keys` the sample belongs to; int64 `(n,)`.
+        row: Index in `keys` of the key that the sample belongs to; int64 `(n,)`.
         new_lines: Lines that their key has not absorbed before a crash; int64 `(f,)`.
         without_events: True where a sample only warms its key up: no episode opens, and no
             anomaly or idle key is reported; bool `(n,)`.

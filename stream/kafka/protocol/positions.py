@@ -9,7 +9,7 @@ from stream.types import TP
 
 
 @dataclass(slots=True)
-class Entry:
+class PartitionPosition:
     """Position in one input partition.
 
     Attributes:
@@ -29,7 +29,7 @@ class Positions:
     """Positions by input partition. A partition that is not in it is not processed."""
 
     def __init__(self) -> None:
-        self._entries: dict[TP, Entry] = {}
+        self._entries: dict[TP, PartitionPosition] = {}
 
     def __contains__(self, tp: object) -> bool:
         return tp in self._entries
@@ -64,7 +64,7 @@ class Positions:
         saved = position if fresh else min(position, committed)
         if unwritten:
             saved = -1
-        self._entries[tp] = Entry(position, saved, committed)
+        self._entries[tp] = PartitionPosition(position, saved, committed)
 
     def drop(self, tp: TP) -> None:
         """Forget a partition."""
