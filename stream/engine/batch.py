@@ -63,8 +63,8 @@ class PlacedEvent(NamedTuple):
 class StepBatch:
     """Samples of a step as a table: a line per sample, `n` lines in order of arrival.
 
-    `Stepper._assemble` makes the table; later stages fill `outcome`, `idle_after_us`, `idle` and `events`,
-    and write to the fields of `keys`.
+    `Stepper._assemble` makes the table; later stages fill `outcome`, `idle_after_us`, `idle` and
+    `events`, and write to the fields of `keys`.
 
     Attributes:
         keys: State rows of the `K` keys that have a line here.
