@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NoReturn
 
@@ -20,6 +21,15 @@ _RECOVERABLE: Final = frozenset(
     {KafkaError._PARTITION_EOF, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN}
 )
 """Errors of a consumer that goes on by itself."""
+
+_COORDINATOR_MOVES = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
+"""Errors of a request for committed offsets that end by themselves."""
 
 
 def watermarks(consumer: Consumer, topic: str, partitions: int) -> list[tuple[int, int]]:
@@ -49,8 +59,16 @@ def offset_ranges(consumer: Consumer, partitions: Mapping[str, int]) -> dict[TP,
 def committed(consumer: Consumer, topic: str, partitions: int) -> list[int | None]:
     """Return the committed offsets of the consumer's group; None for a partition without one."""
     requests = [TopicPartition(topic, partition) for partition in range(partitions)]
-    answers = consumer.committed(requests, timeout=REQUEST_SECONDS)
-    return [tp.offset if tp.offset >= 0 else None for tp in answers]
+    deadline = time.monotonic() + REQUEST_SECONDS
+    while True:
+        try:
+            answers = consumer.committed(requests, timeout=REQUEST_SECONDS)
+            return [tp.offset if tp.offset >= 0 else None for tp in answers]
+        except KafkaException as error:
+            # The group's coordinator moves, or still loads what it has to know.
+            if error.args[0].code() not in _COORDINATOR_MOVES or time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_SECONDS)
 
 
 def commit(consumer: Consumer, offsets: list[TopicPartition]) -> None:

@@ -175,8 +175,14 @@ def test_a_static_member_comes_back_without_a_rebalance(kafka: Broker, tmp_path:
     bench = Bench(kafka, tmp_path, 20_000, session_timeout_seconds=45.0)
     bench.feed(5_000)
     with bench.worker(instance_id="one") as other, bench.worker(instance_id="two") as first:
-        other.until(lambda: [len(w.said("assigned")[-1:]) for w in (first, other)] == [1, 1])
-        other.until(lambda: first.said("assigned")[-1]["active"] != [])
+
+        def shared() -> bool:
+            """Whether both have the partitions that the last rebalance gave them."""
+            owned = [worker.said("assigned")[-1:] for worker in (first, other)]
+            tps = [tuple(tp) for said in owned for each in said for tp in each["active"]]
+            return all(owned) and len(tps) == len(set(tps)) == PARTITIONS
+
+        other.until(shared)
         wait_committed(other, kafka, bench.changelog, 5_000)
         first.kill()
         before = len(other.said("assigned"))

@@ -7,12 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from stream.cli.doctor import sample
 from stream.errors import UserError
 from stream.settings import Settings
-from stream.tools.reading import read_range
+from stream.tools import reading
+from stream.tools.reading import committed, read_range
 
 RANGES = {("state", 0): (2, 5), ("state", 1): (0, 3), ("state", 2): (7, 7)}
 
@@ -75,3 +76,27 @@ def test_the_doctor_says_so_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None
     cluster: Any = SimpleNamespace(settings=Settings(), inputs={"a": 1, "b": 1})
     found = [(c.name, c.status, c.fix) for c in sample.sample(cluster, None, 0)]
     assert found == [(f"records of {topic}", "fail", "Look.") for topic in "ab"]
+
+
+@pytest.mark.parametrize(
+    "code", [KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS]
+)
+def test_a_coordinator_that_moves_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    answers: list[Any] = [
+        KafkaException(KafkaError(code)),
+        [SimpleNamespace(offset=7), SimpleNamespace(offset=-1001)],
+    ]
+
+    def ask(*_: Any, **__: Any) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(reading.time, "sleep", lambda _: None)
+    assert committed(SimpleNamespace(committed=ask), "in", 2) == [7, None]  # type: ignore[arg-type]
+    answers[:] = [KafkaException(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))]
+    with pytest.raises(KafkaException):
+        committed(SimpleNamespace(committed=ask), "in", 2)  # type: ignore[arg-type]
