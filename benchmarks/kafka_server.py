@@ -52,6 +52,8 @@ _SERVER = {
     "broker.heartbeat.interval.ms": "1000",
     # A topic that a test forgot to create must fail, not appear with one partition.
     "auto.create.topics.enable": "false",
+    # Records of tests carry old times: a sweep for the usual week would remove them in mid-test.
+    "log.retention.ms": "-1",
     "log.cleaner.backoff.ms": "500",
     "log.cleaner.dedupe.buffer.size": "33554432",
     "log.cleaner.threads": "1",
