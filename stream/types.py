@@ -2,5 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 TP = tuple[str, int]
 """Topic and partition; Faust's `TP` and aiokafka's `TopicPartition` compare equal to it."""
+
+CodecName = Literal[
+    "json",
+    "influx",
+    "telegraf",
+    "collectd",
+    "prometheus",
+    "otlp",
+    "otlp_proto",
+    "otlp_json",
+    "avro",
+]
+"""Format of the values of a topic."""
+
+KeyFrom = Literal["kafka", "record", "auto"]
+"""Origin of the stream key: the Kafka key first, the record only, or the record first."""

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from stream.errors import UserError
 from stream.records import Reason
+from stream.types import KeyFrom
 
 from ._refused import Refused
 
@@ -26,10 +27,6 @@ Path = tuple[str, ...]
 _NAME = re.compile(r"[\w@$:-]+")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"|\'((?:[^\'\\]|\\.)*)\'', re.DOTALL)
 _SPACE = re.compile(r"\s*")
-
-
-KeyFrom = Literal["kafka", "record", "auto"]
-"""Origin of the stream key: the Kafka key first, the record only, or the record first."""
 
 
 class KeyExpression:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from stream.errors import UserError
+from stream.types import CodecName, KeyFrom
 
 from ._avro import AvroCodec
 from ._base import Codec, Limits
 from ._collectd import CollectdCodec
 from ._influx import InfluxCodec
 from ._json import JsonCodec
-from ._key import KeyExpression, KeyFrom, parse_path
+from ._key import KeyExpression, parse_path
 from ._measurements import MeasurementCodec
 from ._otlp import OtlpCodec
 from ._prometheus import PrometheusCodec
@@ -22,17 +23,7 @@ from ._registry import SchemaRegistry
 from ._telegraf import TelegrafCodec
 from ._time import TimeUnit
 
-CODECS = (
-    "json",
-    "influx",
-    "telegraf",
-    "collectd",
-    "prometheus",
-    "otlp",
-    "otlp_proto",
-    "otlp_json",
-    "avro",
-)
+CODECS: tuple[CodecName, ...] = get_args(CodecName)
 """Names that `make_codec` accepts."""
 
 _EXAMPLE_KEYS = {

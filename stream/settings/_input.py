@@ -7,6 +7,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from stream.types import CodecName, KeyFrom
+
 from ._base import Names, Section, Table
 from ._durations import seconds_of
 
@@ -25,23 +27,13 @@ class InputSection(Section):
         "records only. `-24h` (s, m, h, d): this far back by Kafka's timestamps; the records that "
         "are there already warm keys up and give no events.",
     )
-    codec: Literal[
-        "json",
-        "influx",
-        "telegraf",
-        "collectd",
-        "prometheus",
-        "otlp",
-        "otlp_proto",
-        "otlp_json",
-        "avro",
-    ] = Field(default="json", description="Format of the values.")
+    codec: CodecName = Field(default="json", description="Format of the values.")
     key: str = Field(
         default="",
         description="Stream key from the record: fields joined by `+`, for example "
         '`tags.host` or `labels["job"] + "/" + labels["instance"]`. Empty: Kafka key only.',
     )
-    key_from: Literal["kafka", "record", "auto"] = Field(
+    key_from: KeyFrom = Field(
         default="kafka",
         description="Origin of the stream key. `kafka`: the Kafka key, and `key` where there is "
         "none. `record`: always `key`, for topics whose Kafka keys are hashes or random. `auto`: "
