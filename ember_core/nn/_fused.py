@@ -181,7 +181,7 @@ class _Tiles:
             # One layer's products are gone when the next one's are made.
             # The largest layer sets the size; the others use the first rows.
             y = np.empty((max(map(len, self._layers)), columns), np.float32)
-            # From the last layer to the first: each needs the input array of the next.
+            # Buffers are made from the last layer to the first: each needs the next one's input.
             for weights in reversed(self._layers):
                 output = buffers[-1].input if buffers else None
                 buffers.append(_Buffers(weights.shape, y, output))

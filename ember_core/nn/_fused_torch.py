@@ -64,7 +64,7 @@ class TorchTiles:
         """Arrays of every layer, `columns` rows wide."""
         if getattr(self._local, "columns", None) != columns:
             buffers: list[_Buffers] = []
-            # From the last layer to the first: each needs the input array of the next.
+            # Buffers are made from the last layer to the first: each needs the next one's input.
             for weights in reversed(self._layers):
                 buffers.append(_Buffers(weights, columns, buffers[-1].input if buffers else None))
             first = 0

@@ -249,7 +249,7 @@ class Starter:
                 committed=status.committed,
                 committed_before=self._loader.changelog.committed_before(tp),
             ),
-            # Where nothing fences, a suspended worker may have written late rows.
+            # A suspended worker may have written late rows where nothing fences.
             between=not self._context.transactional_id,
         )
         meta.topic_id = meta.topic_id or topic.topic_id
