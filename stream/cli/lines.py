@@ -128,7 +128,9 @@ def _coordinates(message: Message) -> dict[str, Any]:
     }
 
 
-def _time_text(timestamp_ms: int) -> str:
+def _time_text(timestamp_ms: int) -> str | None:
+    if timestamp_ms <= 0:  # no time, not the end of 1969
+        return None
     time = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

@@ -110,8 +110,8 @@ class Selection:
         return not self.reasons or letter.reason in self.reasons
 
     def is_old(self, letter: DeadLetter) -> bool:
-        """Return True if the record is older than `since_ms`."""
-        return letter.timestamp_ms < self.since_ms
+        """Return True if the record is older than `since_ms`; one without a timestamp never is."""
+        return 0 < letter.timestamp_ms < self.since_ms
 
 
 @dataclass
