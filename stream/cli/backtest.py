@@ -12,7 +12,7 @@ from stream.backtest import Backtest
 from stream.backtest import backtest as run
 from stream.configure import engine_settings, load_model
 from stream.errors import UserError
-from stream.records import text_of
+from stream.keys import key_text
 from stream.report import render
 from stream.settings import Settings
 
@@ -106,7 +106,7 @@ def backtest(
     if events:
         with events.open("wb") as file:
             for e in result.events:
-                key = text_of(e.key)
+                key = key_text(e.key)
                 head = json_.dumps({"id": e.id, "kind": e.kind, "key": key})
                 file.write(head[:-1].encode() + b', "body": ' + e.body + b"}\n")
     summary: dict[str, Any] = {
@@ -159,7 +159,7 @@ def _rows(result: Backtest) -> Any:
         # Reversed, so that of two rows at one time `text` has the first, which is the scored one.
         rows = result.dataset.rows(i, "scored")[::-1]
         text = dict(zip(table.time_us[rows].tolist(), table.time_text[rows].tolist(), strict=True))
-        name = text_of(table.key)
+        name = key_text(table.key)
         for t, score, p, severity, anomaly, trigger in zip(
             s.time_us.tolist(),
             s.score.tolist(),

@@ -66,7 +66,8 @@ class InputSection(Section):
     future_seconds: float = Field(
         default=3_600.0,
         ge=0,
-        description="Event times that lie further ahead of the Kafka timestamp are refused.",
+        description="Event times that lie further ahead of the Kafka timestamp, or of the worker's "
+        "own clock, are refused.",
     )
     schema_registry_url: str = Field(default="", description="Schema registry of the avro codec.")
     schema_registry_username: str = Field(default="", description="User of the schema registry.")

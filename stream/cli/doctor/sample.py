@@ -13,7 +13,8 @@ from confluent_kafka import Message
 from stream.codecs import make_codec
 from stream.engine.clock import CLOCK_SKEW_US
 from stream.errors import UserError
-from stream.records import Decoded, Reason, quoted
+from stream.keys import quoted
+from stream.records import Decoded, Reason
 from stream.settings import Settings
 from stream.tools import clients, reading
 
