@@ -35,7 +35,9 @@ def history(dataset: Dataset) -> list[Series]:
             times, values = times[order], values[order]
         newer = np.ones(len(times), dtype=bool)
         newer[1:] = np.diff(times) > 0
-        out.append(Series(table.key, times[newer], np.ascontiguousarray(values[newer])))
+        # As dates, since the unit is settled: record numbers would look like another one.
+        dates = times[newer].view("datetime64[us]")
+        out.append(Series(table.key, dates, np.ascontiguousarray(values[newer])))
     return out
 
 

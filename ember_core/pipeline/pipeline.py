@@ -20,6 +20,7 @@ from ember_core import ops
 from ember_core.models import RBM
 from ember_core.nn import Module
 
+from .arguments import as_times, as_values, in_channel_order
 from .arrangements import ROW_ORDER, service_stages
 from .clock import Clock
 from .config import PipelineConfig as PipelineConfig
@@ -227,8 +228,8 @@ class Pipeline(Module):
         """Run a whole series of one key.
 
         Args:
-            values: Shape `(T, C)`, of any backend.
-            time_us: Shape `(T,)`, int64, increasing, of any backend.
+            values: Shape `(T, C)`, of any backend; a list or frame, and `(T,)` for one channel too.
+            time_us: Shape `(T,)`, int64 microseconds, increasing, of any backend; dates too.
             state: State to begin with, batch 1; default: a key never seen.
 
         Returns:
@@ -236,15 +237,21 @@ class Pipeline(Module):
             final `state`.
 
         Raises:
-            ValueError: If a shape does not fit, or times do not increase.
+            ValueError: If a shape does not fit, values are no numbers, or times are of another
+                unit, do not increase, or are not later than those of the state.
         """
+        values = in_channel_order(values, self.config.channels)
+        time_us = _as_given(as_times(_on_host(time_us)), time_us)
+        values = _as_given(as_values(_on_host(values), len(time_us)), values)
         self._check(values, time_us, len(values))
-        if not bool(ops.all(time_us[1:] > time_us[:-1])):
+        if state is None:
+            state = self.initial_state(1)
+        elif len(time_us) and int(state["rows"][0]) and time_us[0] <= int(state["last_time"][0]):
             raise ValueError(
-                "The times of a series must increase. Expected each later than the one before. "
-                "Received: times that stand still or go back. Sort the rows; keep one of each time."
+                "A series goes on after its state. Expected times later than "
+                f"{int(state['last_time'][0])}. Received: time_us[0]={int(time_us[0])}. "
+                "Leave out the rows that the state has seen."
             )
-        state = self.initial_state(1) if state is None else state
         weights = self.rbm.weights.data
         target = {"backend": ops.backend_name(weights), "device": ops.device(weights)}
         values, time_us = ops.to(values, **target), ops.to(time_us, **target)
@@ -316,3 +323,19 @@ class Pipeline(Module):
         if not self.rbm_score.prepared:
             self.freeze()
         return self.explainer.attribute(visible)
+
+
+def _is_foreign(x: Any) -> bool:
+    """Test for an array of another backend than NumPy."""
+    root = type(x).__module__.partition(".")[0]
+    return root != "numpy" and root in ops.available_backends()
+
+
+def _on_host(x: Any) -> Any:
+    """Return an array of another backend as one of NumPy; anything else as it is."""
+    return ops.to_numpy(x) if _is_foreign(x) else x
+
+
+def _as_given(checked: Any, given: Any) -> Any:
+    """Return checked numbers on the backend and with the dtype that they were given on."""
+    return ops.to(checked.astype(ops.dtype(given)), like=given) if _is_foreign(given) else checked
