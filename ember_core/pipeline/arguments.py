@@ -26,13 +26,13 @@ _MEND = (
 
 
 def as_times(times: Any) -> NDArray[np.int64]:
-    """Return times as whole microseconds since the epoch, shape `(T,)`.
+    """Return times as whole microseconds since the epoch, each later than the one before.
 
     Times of pandas, NumPy (`datetime64`) and Python (`datetime`) are converted, without a zone as
     UTC. Numbers must be microseconds already: other units are told by their size, and refused.
 
     Args:
-        times: Array, list or pandas object.
+        times: Array, list or pandas object, `(T,)`.
 
     Raises:
         ValueError: If they are no times, of another unit, missing, or do not increase.
@@ -42,17 +42,7 @@ def as_times(times: Any) -> NDArray[np.int64]:
         >>> as_times(np.array(["2026-01-01T00:00:00"], dtype="datetime64[s]")).tolist()
         [1767225600000000]
     """
-    array = _times_array(times)
-    if array.ndim != 1:
-        raise ValueError(
-            f"Times have one dimension. Expected shape (T,). Received: shape={array.shape}."
-        )
-    if array.dtype.kind == "M":
-        _refuse_missing(np.isnat(array))
-        _refuse_outside(array.astype("datetime64[s]").astype(np.int64) * 1_000_000)
-        whole = array.astype("datetime64[us]").astype(np.int64)
-    else:
-        whole = _whole_microseconds(array)
+    whole = as_moments(times)
     later = whole[1:] > whole[:-1]
     if not later.all():
         row = int(later.argmin()) + 1
@@ -63,6 +53,24 @@ def as_times(times: Any) -> NDArray[np.int64]:
             "Sort the rows; keep one of each time."
         )
     return whole
+
+
+def as_moments(times: Any) -> NDArray[np.int64]:
+    """Return times as `as_times` does, in any order.
+
+    Raises:
+        ValueError: If they are no times, of another unit, or missing.
+    """
+    array = _times_array(times)
+    if array.ndim != 1:
+        raise ValueError(
+            f"Times have one dimension. Expected shape (T,). Received: shape={array.shape}."
+        )
+    if array.dtype.kind != "M":
+        return _whole_microseconds(array)
+    _refuse_missing(np.isnat(array))
+    _refuse_outside(array.astype("datetime64[s]").astype(np.int64) * 1_000_000)
+    return array.astype("datetime64[us]").astype(np.int64)
 
 
 def as_values(values: Any, rows: int) -> NDArray[np.float64]:
