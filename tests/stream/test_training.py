@@ -9,7 +9,7 @@ from ember_core.data.sources import Dataset, KeyTable
 from stream.engine import Engine, SliceOffsets
 from stream.errors import UserError
 from stream.records import Decoded
-from stream.training import history, left_out, train
+from stream.training import history, train
 from tests.stream.engine.conftest import SMALL, signal
 
 SECOND = 1_000_000
@@ -51,17 +51,11 @@ def test_history_is_in_order_of_time() -> None:
 
 
 def test_a_history_with_the_newest_row_first_is_all_used() -> None:
-    """And the report tells how many rows were sorted, and how many could not be used."""
     values = signal(400, 2, 0)
     times = np.arange(400)[::-1] * 10 * SECOND
     forwards, backwards = history(dataset(values[::-1])), history(dataset(values, times))
     assert backwards[0].time_us.tolist() == forwards[0].time_us.tolist()
     assert backwards[0].values.tobytes() == forwards[0].values.tobytes()
-    assert left_out(dataset(values, times), backwards) == {"unsorted": 399}
-    values[7] = np.nan
-    data = dataset(values)
-    assert left_out(data, history(data)) == {"unused": 1}
-    assert left_out(dataset(values[:7]), history(dataset(values[:7]))) == {}
 
 
 def test_a_refused_row_makes_no_later_row_late() -> None:

@@ -24,6 +24,7 @@ from .series import SETTLE, Gathered, Series, checked_fleet, digest, gather, til
 from .thresholds import FREEZE, HALF_LIFE, calibrate_evidence, fit_tails, span_rows
 
 MIN_ROWS = 2 * SETTLE
+"""Rows that a key needs to be trained on."""
 EVIDENCE_ROWS = 0.5
 BATCH, STEPS = 128, 8_000  # of the RBM's training
 LEARNING_RATE = 4e-2  # 1e-2 needs four times the epochs for the same
