@@ -154,6 +154,22 @@ class NumberReader:
         return None
 
 
+_reader = NumberReader()
+
+
+def number_of(text: str) -> float | None:
+    """Return the number in a text by the table's defaults: NaN if missing, None if unreadable.
+
+    Examples:
+        >>> number_of("21.5"), number_of("\u00a01e3 "), number_of("n/a"), number_of("0x10")
+        (21.5, 1000.0, nan, None)
+    """
+    try:
+        return _reader.text(text)
+    except Unreadable:
+        return None
+
+
 def _is_plain(text: str) -> bool:
     try:
         float(text)

@@ -1,4 +1,4 @@
-r"""Cells: the one table of what is a number, a time, a missing value and a nested path.
+r"""Cells: the one table of numbers, times, missing values and nested paths.
 
 Files (`ember train`, `backtest`, `replay`) and records on a topic (`stream.codecs`) are read by it.
 
@@ -44,7 +44,9 @@ from ._numbers import MISSING_WORDS as MISSING_WORDS
 from ._numbers import TRUE_WORDS as TRUE_WORDS
 from ._numbers import Decimal as Decimal
 from ._numbers import NumberReader as NumberReader
+from ._numbers import number_of as number_of
 from ._paths import leaves as leaves
 from ._times import TimeReader as TimeReader
 from ._times import TimeUnit as TimeUnit
+from ._times import is_missing_time as is_missing_time
 from ._unreadable import Unreadable as Unreadable

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ember_core.cells import EARLIEST_US, LATEST_US, TimeReader, Unreadable
+from ember_core.data.cells import EARLIEST_US, LATEST_US, TimeReader, Unreadable
 
 WHEN = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)
 
@@ -153,9 +153,9 @@ def test_no_time_depends_on_its_neighbours() -> None:
     cells = ["2026-01-31", 5, None, 1.5, "x", 10**30, "20260131", 17**40, "7.25"]
     out, bad = TimeReader().column(cells)
     assert sorted(bad) == [2, 4, 5, 7]
-    for cell, found in zip(cells, out.tolist(), strict=True):
-        if found:
-            assert found == TimeReader().read(cell)
+    for cell, micros in zip(cells, out.tolist(), strict=True):
+        if micros:
+            assert micros == TimeReader().read(cell)
 
 
 @given(st.datetimes(datetime(1900, 1, 1), datetime(2261, 12, 31)))  # noqa: DTZ001

@@ -95,8 +95,8 @@ def from_floats(times: Sequence[float] | Floats, unit: str) -> tuple[Integers, M
     digits = np.zeros(len(t), dtype=np.bool_)
     if unit == "auto":
         # A column with gaps is made of floats: its dates are whole.
-        whole = np.where(np.abs(t) < 2.0**53, t, 0.0)
-        digits = _dates(np.where(whole == np.floor(whole), whole, 0.0).astype(np.int64), out, fits)
+        exact = np.where(np.abs(t) < 2.0**53, t, 0.0)
+        digits = _dates(np.where(exact == np.floor(exact), exact, 0.0).astype(np.int64), out, fits)
         local = digits & fits
     for name, mask in _units(np.abs(t), unit):
         mask &= ~digits
@@ -130,12 +130,12 @@ def _dates(t: Integers, out: Integers, fits: Mask) -> Mask:
     Returns:
         The numbers of that form, `(n,)`; those of no date are no longer in `fits`.
     """
-    found = np.zeros(len(t), dtype=np.bool_)
+    dates = np.zeros(len(t), dtype=np.bool_)
     for low, high, divisor in _DIGITS:
         mask = (t >= low) & (t <= high)
         if not mask.any():
             continue
-        found |= mask
+        dates |= mask
         date, clock = np.divmod(t[mask], divisor)
         if divisor == 10**4:
             clock *= 100
@@ -149,4 +149,4 @@ def _dates(t: Integers, out: Integers, fits: Mask) -> Mask:
         seconds = days * 86_400 + hour * 3_600 + minute * 60 + second
         out[mask] = np.where(valid, seconds * 1_000_000, 0)
         fits[mask] &= valid
-    return found
+    return dates

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ember_core.cells import MISSING_WORDS, NumberReader, Unreadable, leaves
+from ember_core.data.cells import MISSING_WORDS, NumberReader, Unreadable, leaves
 
 
 @pytest.mark.parametrize(
