@@ -45,6 +45,7 @@ class TimeReader:
         self.format = format
         self.zone = zone_of(zone)
         self.day_first = day_first
+        self._numeric = unit != "iso8601" and not format
 
     def read(self, value: Any) -> int:
         """Return the microseconds since the epoch of one time.
@@ -88,35 +89,60 @@ class TimeReader:
         n = len(values)
         out, local = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.bool_)
         bad: dict[int, Unreadable] = {}
+        kinds = set(map(type, values))
+        if self._numeric and kinds in ({int}, {float}):
+            self._numbers(values, range(n), kinds == {int}, out, local, bad)
+            return out, local, bad
+        cells: list[Any] = list(values)
         integers: list[int] = []
         floats: list[int] = []
-        numbers: list[Any] = list(values)
-        numeric = self.unit != "iso8601" and not self.format
-        for i, value in enumerate(numbers):
-            kind = type(value)
-            if kind is str and numeric:
-                value = numbers[i] = _number(value)
-                kind = type(value)
-            elif isinstance(value, (np.number, Decimal)):
-                value = numbers[i] = _python(value)
-                kind = type(value)
-            if numeric and kind is int:
-                integers.append(i)
-            elif numeric and kind is float:
-                floats.append(i)
-            else:
+        usual = self.unit in ("auto", "iso8601") and not self.format
+        for i, value in enumerate(values):
+            # The usual form, read by C and without a detour.
+            if usual and type(value) is str and value[4:5] == "-":
                 try:
-                    out[i], local[i] = self._other(value)
-                except Unreadable as error:
-                    bad[i] = error
-        for index, convert in ((integers, from_integers), (floats, from_floats)):
+                    moment = datetime.fromisoformat(value)
+                except ValueError:
+                    pass
+                else:
+                    local[i] = moment.tzinfo is None
+                    out[i] = micros(moment)
+                    continue
+            cell = _plain(value) if self._numeric else value
+            kind = type(cell)
+            if self._numeric and (kind is int or kind is float):
+                # NumPy would make floats of a mixed column, and lose digits of integers.
+                cells[i] = cell
+                (integers if kind is int else floats).append(i)
+                continue
+            try:
+                out[i], local[i] = self._other(value)
+            except Unreadable as error:
+                bad[i] = error
+        for index, whole in ((integers, True), (floats, False)):
             if index:
-                part, fits, digits = convert([numbers[i] for i in index], self.unit)
-                out[index], local[index] = part, digits
-                for j in np.flatnonzero(~fits).tolist():
-                    expected = f"{_RANGE} (time_unit {self.unit})"
-                    bad[index[j]] = Unreadable(expected, numbers[index[j]])
+                self._numbers([cells[i] for i in index], index, whole, out, local, bad)
         return out, local, bad
+
+    def _numbers(
+        self,
+        cells: Sequence[Any],
+        index: Sequence[int],
+        whole: bool,
+        out: NDArray[np.int64],
+        local: NDArray[np.bool_],
+        bad: dict[int, Unreadable],
+    ) -> None:
+        """Convert the numbers at `index` into `out`, all of them whole or all floats."""
+        micros_read, fits, digits = (from_integers if whole else from_floats)(cells, self.unit)
+        if len(index) == len(out):
+            out[:], local[:] = micros_read, digits
+        else:
+            out[index], local[index] = micros_read, digits
+        if not fits.all():
+            for j in np.flatnonzero(~fits).tolist():
+                expected = f"{_RANGE} (time_unit {self.unit})"
+                bad[index[j]] = Unreadable(expected, cells[j])
 
     def _other(self, value: Any) -> tuple[int, bool]:
         """Return one time that is no number, and whether it is the local clock's."""
@@ -173,6 +199,19 @@ def is_missing_time(value: Any) -> bool:
     return value is None or value != value
 
 
+def _plain(cell: Any) -> Any:
+    """Return a number, also one in a text, as int or float; any other cell as it is."""
+    if isinstance(cell, str):
+        return _number(cell)
+    if isinstance(cell, np.integer):
+        return int(cell)
+    if isinstance(cell, np.floating):
+        return float(cell)
+    if isinstance(cell, Decimal) and cell.is_finite():
+        return int(cell) if cell == int(cell) else float(cell)
+    return cell
+
+
 def _number(text: str) -> Any:
     """Return the number in a text; the text itself where it is none."""
     bare = text.strip()
@@ -186,9 +225,3 @@ def _number(text: str) -> Any:
         return float(bare)
     except ValueError:
         return text
-
-
-def _python(value: Any) -> int | float:
-    if isinstance(value, np.integer):
-        return int(value)
-    return int(value) if isinstance(value, Decimal) and value == int(value) else float(value)

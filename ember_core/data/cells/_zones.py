@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 Times = NDArray[np.int64]
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # the local clock's
+_EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _BUCKET_US = 900_000_000
 """Since 1970 no zone has changed its offset but at a quarter of an hour."""
 
@@ -52,7 +54,7 @@ def _offsets(bucket: int, zone: ZoneInfo) -> tuple[int, int]:
 
 def _offset(moment: datetime, zone: ZoneInfo, fold: int) -> int:
     offset = moment.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta()
-    return (offset.days * 86_400 + offset.seconds) * 1_000_000 + offset.microseconds
+    return offset // _MICROSECOND
 
 
 def to_utc(local_us: Times, zone: ZoneInfo | None) -> Times:
@@ -62,6 +64,5 @@ def to_utc(local_us: Times, zone: ZoneInfo | None) -> Times:
 
 def micros(moment: datetime) -> int:
     """Return a time as microseconds since the epoch; without a zone those of the local clock."""
-    elapsed = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-    elapsed_us = elapsed - _EPOCH
-    return (elapsed_us.days * 86_400 + elapsed_us.seconds) * 1_000_000 + elapsed_us.microseconds
+    epoch = _EPOCH if moment.tzinfo is None else _EPOCH_UTC
+    return (moment - epoch) // _MICROSECOND
