@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ember_core import ops
+from ember_core.rows import RowRecipe
 from ember_core.serialize import (
     BundleError,
     bundle_digest,
@@ -53,6 +54,7 @@ class FleetModel:
         report: Results of training: digest of the data, figures, thresholds.
         name: Name of the bundle.
         version: Version of the bundle, as the user counts.
+        recipe: How the channels of a row come from the samples; None: as they stand there.
         sha256: Digest of the bundle, of its card, which holds that of the arrays; empty until saved
             or loaded.
 
@@ -68,6 +70,7 @@ class FleetModel:
     name: str = "model"
     version: str = "1"
     sha256: str = ""
+    recipe: RowRecipe | None = None
 
     def __post_init__(self) -> None:
         """Refuse keys that do not belong to the states."""
@@ -84,6 +87,16 @@ class FleetModel:
     def channels(self) -> tuple[str, ...]:
         """Names of the channels, in column order."""
         return self.pipeline.config.channels
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names that are read from the records, in the order of a decoded sample."""
+        return self.channels if self.recipe is None else self.recipe.sources
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The channels, each with its recipe: what a key remembers counts for equal ones only."""
+        return self.channels if self.recipe is None else self.recipe.identity
 
     def configure(
         self,
@@ -172,6 +185,8 @@ class FleetModel:
             "keys": [_key_text(k) for k in self.keys],
             "report": self.report,
         }
+        if self.recipe is not None:
+            card["recipe"] = self.recipe.as_json()
         save_bundle(directory, arrays, card)
         self.sha256 = bundle_digest(directory)
 
@@ -211,6 +226,9 @@ class FleetModel:
                     state[name][...] = arrays[f"{prefix}.{name}"]
                 states.append({n: ops.from_numpy(v) for n, v in state.items()})
             pipeline.freeze()
+            recipe = RowRecipe.from_json(card["recipe"]) if card.get("recipe") else None
+            if recipe is not None and recipe.names != pipeline.config.channels:
+                raise ValueError("the recipe makes other channels than the pipeline has")
             return cls(
                 pipeline,
                 keys,
@@ -220,6 +238,7 @@ class FleetModel:
                 name=str(card.get("name", "model")),
                 version=str(card.get("version", "1")),
                 sha256=digest,
+                recipe=recipe,
             )
         except _FOREIGN as error:
             raise BundleError(
