@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -79,6 +79,17 @@ class Reason(StrEnum):
     WRONG_PARTITION = "wrong_partition"  # found by the engine: the key's state is in another one
 
 
+class Temporality(IntEnum):
+    """Time that a value covers, as OpenTelemetry numbers it."""
+
+    GAUGE = 0
+    """The moment of the sample; or the format does not say."""
+    DELTA = 1
+    """The increase since `start_us`; negative only where the sum may fall."""
+    CUMULATIVE = 2
+    """The total since `start_us`, of a counter that never falls but by a reset."""
+
+
 class Rejected(NamedTuple):
     """A refused message: its index in the slice, the reason, and a sentence for people."""
 
@@ -105,6 +116,10 @@ class Decoded:
     """`(n,)` index in the slice of the message of each sample, non-decreasing."""
     rejected: list[Rejected]
     """By message index."""
+    temporality: NDArray[np.uint8] | None = None
+    """`(n,)` a `Temporality` each; None where the format has none. One cell a sample then."""
+    start_us: NDArray[np.int64] | None = None
+    """`(n,)` start of the time that a value covers, 0 where unknown; None as for `temporality`."""
 
     def __len__(self) -> int:
         return len(self.keys)

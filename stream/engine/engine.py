@@ -77,7 +77,7 @@ class Engine(OwnedPartitions):
         self._model_version = model_version_of(model)
         self._loader = ChangelogLoader(store, model.sha256)
         decider, episodes = Decider(model.pipeline, store.decided), Episodes(model, store, row_us)
-        self._stepper = Stepper(store, decider, episodes, window, self._limits)
+        self._stepper = Stepper(store, decider, episodes, self._limits)
 
     @property
     def model_version(self) -> ModelVersion:
@@ -123,8 +123,8 @@ class Engine(OwnedPartitions):
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """The model's channels, in the order of `Decoded.values`."""
-        return self.model.channels
+        """Names in the records, in the order of `Decoded.values`."""
+        return self.model.sources
 
     def shadow_by(self, candidate: FleetModel | None) -> None:
         """Let a candidate score the same records from now on, without events; None: end that.

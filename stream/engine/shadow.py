@@ -119,10 +119,10 @@ def check_candidate(candidate: FleetModel, channels: Sequence[str]) -> None:
     Raises:
         ValueError: If it has other channels.
     """
-    if tuple(candidate.channels) != tuple(channels):
+    if tuple(candidate.sources) != tuple(channels):
         raise ValueError(
             "A candidate is shown the records of the live model. Expected its channels, "
-            f"{list(channels)}. Received: channels={list(candidate.channels)}."
+            f"{list(channels)}. Received: channels={list(candidate.sources)}."
         )
 
 

@@ -127,7 +127,9 @@ class WindowSection(Section):
 
     mode: Literal["count", "time"] = Field(
         default="count",
-        description="count: every record is a row. time: a row closes per interval of event time.",
+        description="count: every record is a row. time: a row closes per interval of event time. "
+        "Default with a codec of one metric a record (influx, telegraf, collectd, prometheus, "
+        "otlp): time.",
     )
     interval_seconds: float = Field(
         default=10.0, gt=0, description="Length of an interval of event time (mode time)."

@@ -336,3 +336,24 @@ def test_a_name_that_no_topic_can_have(name: str) -> None:
 def test_a_topic_named_twice() -> None:
     (sentence,) = mistakes(input={"topics": ["a", "b", "a"]})
     assert "'a' is named twice" in sentence
+
+
+@pytest.mark.parametrize(
+    ("codec", "mode"),
+    [
+        ("json", "count"),
+        ("avro", "count"),
+        *((codec, "time") for codec in ("influx", "telegraf", "collectd", "prometheus")),
+        *((codec, "time") for codec in ("otlp", "otlp_proto", "otlp_json")),
+    ],
+)
+def test_the_window_mode_follows_the_codec_unless_it_is_set(codec: str, mode: str) -> None:
+    """Records of one metric make no rows; the settings show which mode is in force, and why."""
+    more = {"schema_registry_url": "http://localhost:8081"} if codec == "avro" else {}
+    settings = Settings.load(input={"codec": codec, **more})
+    assert settings.window.mode == mode
+    assert codec in settings.source("window", "mode") or mode == "count"
+    assert settings.reread().window.mode == settings.for_worker(1).window.mode == mode
+    for explicit in ("count", "time"):
+        chosen = Settings.load(input={"codec": codec, **more}, window={"mode": explicit})
+        assert (chosen.window.mode, chosen.source("window", "mode")) == (explicit, "flag")
