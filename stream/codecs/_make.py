@@ -54,6 +54,7 @@ def make_codec(
     time_unit: TimeUnit = "auto",
     values: str = "values",
     fields: Mapping[str, str] | None = None,
+    records: str = "",
     max_message_bytes: int = 1_048_576,
     max_key_bytes: int = 512,
     schema_registry_url: str = "",
@@ -70,10 +71,12 @@ def make_codec(
         key: Expression of the stream key where the Kafka key is null, see `KeyExpression`; empty
             refuses such records.
         key_from: Origin of the stream key: `kafka`, `record` or `auto`, see `KeyExpression`.
-        time: Path of the event time (json and avro; the other formats define theirs).
+        time: Path of the event time (json and avro; the other formats define theirs); empty takes
+            Kafka's timestamp.
         time_unit: `auto`, `s`, `ms`, `us`, `ns` or `iso8601` (OTLP always has nanoseconds).
-        values: Object that holds the channels (json and avro).
+        values: Object that holds the channels (json and avro); empty or `.` for the record itself.
         fields: Field name of a channel where it differs (json and avro).
+        records: List that holds the records of a message (json and avro); empty: none.
         max_message_bytes: Longer values are refused.
         max_key_bytes: Longer stream keys are refused.
         schema_registry_url: URL of the schema registry (avro).
@@ -100,10 +103,11 @@ def make_codec(
     if name == "otlp_json":
         return OtlpCodec(channels, expression, limits, encoding="json")
     shape: dict[str, Any] = {
-        "time": parse_path(time, "input.time"),
+        "time": parse_path(time, "input.time") if time else (),
         "time_unit": time_unit,
-        "values": values,
+        "values": "" if values == "." else values,
         "fields": fields,
+        "records": records,
     }
     if name == "json":
         return JsonCodec(channels, expression, limits, **shape)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ._base import Limits, SampleCodec
+from ._base import Limits
 from ._channels import ChannelIndex
 from ._key import KeyExpression
+from ._samples import SampleCodec
 from ._time import TimeUnit
 
 

@@ -39,8 +39,10 @@ def temporality_of(number: int, *, monotonic: bool) -> Temporality:
     return Temporality.GAUGE
 
 
-def start_us_of(start_ns: Any, time_us: int) -> int:
+def start_us_of(start_ns: Any, time_us: object) -> int:
     """Return the start of a point in microseconds; 0 where it is unknown or no start."""
-    if type(start_ns) is not int or not 0 < start_ns // 1000 <= time_us:
+    if type(start_ns) is not int or type(time_us) is not int:
+        return 0
+    if not 0 < start_ns // 1000 <= time_us:
         return 0
     return start_ns // 1000
