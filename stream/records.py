@@ -217,29 +217,6 @@ class Event:
     body: bytes
 
 
-def text_of(data: bytes) -> str:
-    r"""Decode a key, or other bytes, to text; bytes that are not UTF-8 show as `\xNN`.
-
-    Examples:
-        >>> text_of(b"rack\xff7")
-        'rack\\xff7'
-    """
-    return data.decode("utf-8", "backslashreplace")
-
-
-def quoted(key: bytes) -> str:
-    r"""Quote a key for a sentence; control characters, which a terminal would obey, are escaped.
-
-    Examples:
-        >>> print(quoted(b"rack\xff7"), quoted(b"two\nlines"))
-        'rack\xff7' 'two\nlines'
-    """
-    characters = (
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text_of(key)
-    )
-    return f"'{''.join(characters)}'"
-
-
 def rfc3339(time_us: int) -> str:
     """Render an event time, in UTC.
 
