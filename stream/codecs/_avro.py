@@ -13,13 +13,12 @@ from ember_core.distribution import install_command
 from stream.errors import UserError
 from stream.records import Decoded, Message, Reason
 
-from ._base import Limits, json_refusal
+from ._base import Reading, json_refusal
 from ._key import KeyExpression, Path
 from ._records import RecordReader
 from ._refused import Refused
 from ._samples import Sample, SampleCodec
 from ._schemas import Schemas
-from ._time import TimeUnit
 
 _HEADER_BYTES = 5
 
@@ -30,12 +29,11 @@ class AvroCodec(SampleCodec):
     Args:
         channels: `C` channel names, in the model's order.
         key: Stream key where the Kafka key is null.
-        limits: Sizes.
+        reading: Sizes, and readers of numbers and times.
         fetch: Schema of an id, None when there is none; may raise `RegistryUnavailable`.
         folder: Folder that keeps schemas for the next start; None fetches them again.
         clock: Monotonic clock in seconds, for the pause between requests to the registry.
         time: Path of the event time; empty takes Kafka's timestamp.
-        time_unit: Unit of the event time; Avro's own timestamps need none.
         values: Name of the record that holds the channels.
         fields: Name of a channel's field where it differs.
         records: Name of the array that holds the records; empty: a message is a record.
@@ -48,18 +46,17 @@ class AvroCodec(SampleCodec):
         self,
         channels: Sequence[str],
         key: KeyExpression,
-        limits: Limits,
+        reading: Reading,
         *,
         fetch: Callable[[int], Any],
         folder: pathlib.Path | None = None,
         clock: Callable[[], float] = monotonic,
         time: Path = ("ts",),
-        time_unit: TimeUnit = "auto",
         values: str = "values",
         fields: Mapping[str, str] | None = None,
         records: str = "",
     ) -> None:
-        super().__init__(channels, key, limits)
+        super().__init__(channels, key, reading)
         try:
             self._avro = importlib.import_module("fastavro")
         except ImportError:
@@ -72,7 +69,7 @@ class AvroCodec(SampleCodec):
             channels,
             key.paths,
             time=time,
-            time_unit=time_unit,
+            reading=reading,
             values=values,
             fields=fields,
             records=records,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
 
+from ember_core.data.cells import NumberReader, TimeReader
 from stream.records import RESERVED_KEY_PREFIX, Decoded, Message, Reason
 
 from ._depth import MAX_DEPTH, too_deep
@@ -29,14 +30,16 @@ class Codec(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Largest sizes accepted, in bytes."""
+class Reading:
+    """Largest sizes accepted, in bytes, and readers of numbers and event times."""
 
     max_message_bytes: int = 1_048_576
     max_key_bytes: int = 512
+    numbers: NumberReader = field(default_factory=NumberReader)
+    times: TimeReader = field(default_factory=TimeReader)
 
 
-def check_size(value: bytes | None, limits: Limits) -> bytes:
+def check_size(value: bytes | None, reading: Reading) -> bytes:
     """Return the value, unless it is null or too large.
 
     Raises:
@@ -44,25 +47,25 @@ def check_size(value: bytes | None, limits: Limits) -> bytes:
     """
     if value is None:
         raise Refused(Reason.EMPTY, "The value is null. A tombstone says nothing about telemetry.")
-    if len(value) > limits.max_message_bytes:
+    if len(value) > reading.max_message_bytes:
         raise Refused(
             Reason.TOO_LARGE,
-            f"The value has {len(value)} bytes. Expected at most {limits.max_message_bytes} "
+            f"The value has {len(value)} bytes. Expected at most {reading.max_message_bytes} "
             "(input.max_message_bytes).",
         )
     return value
 
 
-def check_key(key: bytes, limits: Limits) -> bytes:
+def check_key(key: bytes, reading: Reading) -> bytes:
     """Return the stream key, unless it is too long or reserved.
 
     Raises:
         Refused: `BAD_KEY`.
     """
-    if len(key) > limits.max_key_bytes:
+    if len(key) > reading.max_key_bytes:
         raise Refused(
             Reason.BAD_KEY,
-            f"The stream key has {len(key)} bytes. Expected at most {limits.max_key_bytes} "
+            f"The stream key has {len(key)} bytes. Expected at most {reading.max_key_bytes} "
             "(input.max_key_bytes).",
         )
     if key.startswith(RESERVED_KEY_PREFIX):

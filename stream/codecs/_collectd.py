@@ -10,11 +10,10 @@ import msgspec
 from stream.records import Message, Reason
 
 from ._base import decode_json
-from ._cells import Cells
 from ._key import walk
 from ._measurements import MeasurementCodec
 from ._refused import Refused
-from ._samples import Sample, event_time
+from ._samples import Sample
 
 
 class _ValueList(msgspec.Struct):
@@ -59,7 +58,7 @@ class CollectdCodec(MeasurementCodec):
             "plugin_instance": entry.plugin_instance,
             "type_instance": entry.type_instance,
         }
-        cells = Cells()
+        cells = self._cells()
         for i, (source, measured) in enumerate(zip(entry.dsnames, entry.values, strict=True)):
             name = entry.type if source == "value" else f"{entry.type}.{source}"
             column = self._column(entry.plugin, name, labels)
@@ -67,6 +66,6 @@ class CollectdCodec(MeasurementCodec):
                 cells.read(column, measured, f"{root}.values[{i}]")
         if not cells:
             return None
-        time_us = event_time(entry.time, self._time_unit, f"{root}.time")
+        time = self._time(entry.time, f"{root}.time")
         record = {**labels, "plugin": entry.plugin, "type": entry.type, "time": entry.time}
-        return Sample(time_us, cells, partial(walk, record))
+        return Sample(time, cells, partial(walk, record))

@@ -9,12 +9,10 @@ from typing import Any, NamedTuple
 
 from stream.records import Message, Reason
 
-from ._cells import Cells
 from ._key import walk
 from ._measurements import MeasurementCodec
-from ._records import kafka_time
 from ._refused import Refused
-from ._samples import Sample, event_time
+from ._samples import Sample, kafka_time
 
 _NAME = re.compile(r"(?:\\.|[^\\, ])+", re.DOTALL)
 """A measurement ends at the first comma or space without a backslash before it."""
@@ -141,7 +139,7 @@ class InfluxCodec(MeasurementCodec):
         return [sample for sample in samples if sample is not None]
 
     def _sample(self, line: Line, timestamp_ms: int) -> Sample | None:
-        cells = Cells()
+        cells = self._cells()
         for field, text in line.fields.items():
             column = self._column(line.name, field, line.tags)
             if column is not None:
@@ -149,8 +147,8 @@ class InfluxCodec(MeasurementCodec):
         if not cells:
             return None
         if line.timestamp is None:
-            time_us = kafka_time(timestamp_ms)
+            time = kafka_time(timestamp_ms)
         else:
-            time_us = event_time(line.timestamp, self._time_unit, f"{line.name} timestamp")
+            time = self._time(line.timestamp, f"{line.name} timestamp")
         record: dict[str, Any] = line._asdict()
-        return Sample(time_us, cells, partial(walk, record))
+        return Sample(time, cells, partial(walk, record))

@@ -12,7 +12,7 @@ import numpy as np
 
 from stream.records import Decoded, Message, Rejected
 
-from ._base import JSON_ERRORS, Limits, check_size
+from ._base import JSON_ERRORS, Reading, check_size
 from ._depth import MAX_DEPTH, too_deep
 from ._json_columns import Columns, Group, merged
 from ._json_layout import Layout
@@ -21,7 +21,6 @@ from ._key import KeyExpression, Path
 from ._records import RecordReader, channel_names
 from ._refused import Refused
 from ._samples import Rows, Sample, SampleCodec
-from ._time import TimeUnit
 
 _NEWLINE, _OPEN, _CLOSE = b"\n{}"
 
@@ -41,9 +40,8 @@ class JsonCodec(SampleCodec):
     Args:
         channels: `C` channel names, in the model's order.
         key: Stream key where the Kafka key is null.
-        limits: Sizes.
+        reading: Sizes, and readers of numbers and times.
         time: Path of the event time; empty takes Kafka's timestamp.
-        time_unit: Unit of the event time.
         values: Name of the object that holds the channels; empty: there is none.
         fields: Name of a channel's field where it differs.
         records: Name of the list that holds the records; empty: a message is a record, a list of
@@ -54,17 +52,15 @@ class JsonCodec(SampleCodec):
         self,
         channels: Sequence[str],
         key: KeyExpression,
-        limits: Limits,
+        reading: Reading,
         *,
         time: Path = ("ts",),
-        time_unit: TimeUnit = "auto",
         values: str = "values",
         fields: Mapping[str, str] | None = None,
         records: str = "",
     ) -> None:
-        super().__init__(channels, key, limits)
+        super().__init__(channels, key, reading)
         self._channels = tuple(channels)
-        self._time_unit: TimeUnit = time_unit
         self._time = time
         self._time_path = "$." + ".".join(time)
         self._values = values
@@ -72,7 +68,7 @@ class JsonCodec(SampleCodec):
             channels,
             key.paths,
             time=time,
-            time_unit=time_unit,
+            reading=reading,
             values=values,
             fields=fields,
             records=records,
@@ -86,7 +82,7 @@ class JsonCodec(SampleCodec):
         raws = [message.value for message in messages]
         rejected: list[Rejected] = []
         groups: list[Group] = []
-        singles: dict[int, Rows] = {}
+        singles = self._new_rows()
         for start in range(0, len(raws), _CHUNK):
             chunk = raws[start : start + _CHUNK]
             group = self._decode_together(start, chunk)
@@ -95,14 +91,13 @@ class JsonCodec(SampleCodec):
             else:
                 self._decode_singly(start, messages, chunk, groups, singles, rejected)
         columns = Columns(messages, groups, self._channels)
-        columns.check_values(self._no_channels())
-        columns.choose_keys(self._key, self._limits)
+        columns.check_values(self._reading.numbers, self._no_channels())
+        columns.choose_keys(self._key, self._reading)
         if self._time:
-            columns.read_times(self._time_unit, self._time_path)
+            columns.read_times(self._reading.times, self._time_path)
         else:
             columns.take_kafka_times()
-        decoded = columns.decoded(rejected)
-        return merged(decoded, singles, self._width) if singles else decoded
+        return merged(columns.decoded(rejected), singles.decoded([]))
 
     def _decode_together(self, start: int, raws: list[bytes | None]) -> Group | None:
         """Decode messages in one call; return None unless each message is exactly one record.
@@ -121,7 +116,7 @@ class JsonCodec(SampleCodec):
             return None
         sizes = np.fromiter(map(len, raws), dtype=np.int64, count=len(raws))  # type: ignore[arg-type]
         longest = int(sizes.max())
-        if longest > self._limits.max_message_bytes or int(sizes.min()) == 0:
+        if longest > self._reading.max_message_bytes or int(sizes.min()) == 0:
             return None
         if longest > 2 * MAX_DEPTH and any(map(too_deep, raws)):  # type: ignore[arg-type]
             return None
@@ -149,7 +144,7 @@ class JsonCodec(SampleCodec):
         messages: Sequence[Message],
         raws: list[bytes | None],
         groups: list[Group],
-        singles: dict[int, Rows],
+        singles: Rows,
         rejected: list[Rejected],
     ) -> None:
         """Decode messages one by one, from `start` on."""
@@ -157,10 +152,10 @@ class JsonCodec(SampleCodec):
         typed: dict[Layout, Group] = {}
         for i, raw in enumerate(raws, start):
             try:
-                value = check_size(raw, self._limits)
+                value = check_size(raw, self._reading)
                 found = self._decode_one(value)
                 if found is None:
-                    singles[i] = self._rows(messages[i])
+                    singles.add(i, messages[i], self._samples(messages[i], value))
                     continue
             except Refused as refused:
                 rejected.append(Rejected(i, refused.reason, refused.detail))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from ember_core.data.cells import NumberReader, TimeReader
 from stream.records import (
     MAX_ABS_VALUE,
     RESERVED_KEY_PREFIX,
@@ -18,14 +19,13 @@ from stream.records import (
     Rejected,
 )
 
-from ._base import Limits, check_key
+from ._base import Reading, check_key
 from ._cells import NAN, out_of_range
 from ._json_layout import Layout
 from ._key import KeyExpression
-from ._records import kafka_time
 from ._refused import Refused
-from ._samples import Rows
-from ._time import TimeUnit, to_micros
+from ._samples import kafka_time
+from ._time import to_micros
 
 
 class Group(NamedTuple):
@@ -63,13 +63,14 @@ class Columns:
         self._bad: dict[int, Refused] = {}
         self._lost: list[tuple[int, int]] = []
 
-    def check_values(self, no_channels: str) -> None:
+    def check_values(self, numbers: NumberReader, no_channels: str) -> None:
         """Drop values that are too large, and refuse records without a value.
 
         Args:
+            numbers: Reader that knows the numbers that mean "no value".
             no_channels: Sentence for a record that has none of the channels.
         """
-        values = self._values
+        values = self._values = numbers.without_missing(self._values)
         huge = np.abs(values) > MAX_ABS_VALUE
         first: dict[int, Refused] = {}
         if huge.any():
@@ -84,7 +85,7 @@ class Columns:
             for row in np.flatnonzero(missing.all(axis=1)).tolist():
                 self._bad[row] = first.get(row, absent)
 
-    def choose_keys(self, key: KeyExpression, limits: Limits) -> None:
+    def choose_keys(self, key: KeyExpression, reading: Reading) -> None:
         """Choose and check the stream keys."""
         from_kafka = key.key_from == "kafka"
         # A Kafka key of zero bytes is no key.
@@ -103,28 +104,30 @@ class Columns:
                         self._bad[row] = refused
         present = [each for each in self._keys if each is not None]
         longest = max(map(len, present), default=0)
-        if longest <= limits.max_key_bytes and RESERVED_KEY_PREFIX not in b"".join(present):
+        if longest <= reading.max_key_bytes and RESERVED_KEY_PREFIX not in b"".join(present):
             return
         for row, each in enumerate(self._keys):
             try:
                 if each is not None:
-                    check_key(each, limits)
+                    check_key(each, reading)
             except Refused as refused:
                 self._bad.setdefault(row, refused)
 
-    def read_times(self, unit: TimeUnit, path: str) -> None:
+    def read_times(self, reader: TimeReader, path: str) -> None:
         """Convert the event times of the records."""
         times = [time for group in self._groups for time in group.layout.times(group.records)]
-        self._time_us, bad = to_micros(times, unit, path)
+        self._time_us, bad = to_micros(times, reader, path)
         for row, refused in bad.items():
             self._bad.setdefault(row, refused)
 
     def take_kafka_times(self) -> None:
         """Take Kafka's timestamps as event times."""
-        times = [message.timestamp for message in self._messages]
-        self._time_us, bad = to_micros(times, "ms", "Kafka's timestamp")
-        for row in {*bad, *(row for row, time in enumerate(times) if time < 0)}:
-            self._bad.setdefault(row, cast("Refused", kafka_time(times[row])))
+        times = [kafka_time(message.timestamp) for message in self._messages]
+        if times:
+            _, reader, where = times[0]
+            self._time_us, bad = to_micros([time.value for time in times], reader, where)
+            for row, refused in bad.items():
+                self._bad.setdefault(row, refused)
 
     def decoded(self, rejected: list[Rejected]) -> Decoded:
         """Return the columns of the records that are accepted, in arrival order.
@@ -152,29 +155,20 @@ class Columns:
         return Decoded(cast("list[bytes]", keys), time_us, values, owner, rejected, bad_values=lost)
 
 
-def merged(decoded: Decoded, singles: Mapping[int, Rows], width: int) -> Decoded:
-    """Return decoded records together with those of messages that were read one by one.
-
-    Args:
-        decoded: Typed records, one a message.
-        singles: Rows of the other messages, by message index.
-        width: Number of channels.
-    """
-    owners = [i for i, (rows, _) in singles.items() for _ in rows]
-    rows = [row for each, _ in singles.values() for row in each]
-    values = np.array([row.values for row in rows]).reshape(len(rows), width)
-    message = np.concatenate([decoded.message, np.array(owners, dtype=np.int32)])
+def merged(typed: Decoded, others: Decoded) -> Decoded:
+    """Return the records of two codings of one slice, in arrival order."""
+    rejected = sorted(typed.rejected + others.rejected)
+    if not len(others):
+        typed.rejected = rejected
+        return typed
+    message = np.concatenate([typed.message, others.message])
     order = np.argsort(message, kind="stable")
-    keys = decoded.keys + [row.key for row in rows]
-    time_us = np.concatenate([decoded.time_us, np.array([r.time_us for r in rows], np.int64)])
-    bad = [
-        BadValue(i, column, reason) for i, (_, lost) in singles.items() for column, reason in lost
-    ]
+    keys = typed.keys + others.keys
     return Decoded(
         [keys[row] for row in order.tolist()],
-        time_us[order],
-        np.concatenate([decoded.values, values])[order],
+        np.concatenate([typed.time_us, others.time_us])[order],
+        np.concatenate([typed.values, others.values])[order],
         message[order],
-        decoded.rejected,
-        bad_values=sorted(decoded.bad_values + bad),
+        rejected,
+        bad_values=sorted(typed.bad_values + others.bad_values),
     )

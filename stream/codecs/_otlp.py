@@ -6,17 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal
 
+from ember_core.data.cells import TimeReader
 from stream.records import Message, Reason
 
 from . import _otlp_json, _otlp_proto
-from ._base import Limits
-from ._cells import Cells
+from ._base import Reading
 from ._channels import ChannelIndex
 from ._key import KeyExpression, walk
 from ._otlp_points import Point, start_us_of
 from ._refused import Refused
-from ._samples import Sample, SampleCodec, event_time
+from ._samples import EventTime, Sample, SampleCodec
 from ._wire import WireError
+
+_NANOSECONDS = TimeReader("ns")
 
 
 class OtlpCodec(SampleCodec):
@@ -29,7 +31,7 @@ class OtlpCodec(SampleCodec):
     Args:
         channels: `C` channel names, in the model's order.
         key: Stream key where the Kafka key is null.
-        limits: Sizes.
+        reading: Sizes, and readers of numbers and times.
         encoding: `auto` tells JSON from protobuf by the first byte: no protobuf begins with `{`.
     """
 
@@ -39,11 +41,11 @@ class OtlpCodec(SampleCodec):
         self,
         channels: Sequence[str],
         key: KeyExpression,
-        limits: Limits,
+        reading: Reading,
         *,
         encoding: Literal["auto", "json", "proto"] = "auto",
     ) -> None:
-        super().__init__(channels, key, limits)
+        super().__init__(channels, key, reading)
         self._index = ChannelIndex(channels)
         self._encoding = encoding
 
@@ -66,16 +68,15 @@ class OtlpCodec(SampleCodec):
             column = self._index.find(point.metric, attributes)
             if column is None:
                 continue
-            cells = Cells()
+            cells = self._cells()
             cells.read(column, point.value, f"metric {point.metric}")
             time_ns = point.time_ns or None  # protobuf writes a missing time as 0
-            time_us = event_time(time_ns, "ns", f"metric {point.metric}, timeUnixNano")
             yield Sample(
-                time_us,
+                EventTime(time_ns, _NANOSECONDS, f"metric {point.metric}, timeUnixNano"),
                 cells,
                 _resolver(point, attributes),
                 point.temporality,
-                start_us_of(point.start_ns, time_us),
+                start_us_of(point.start_ns),
             )
 
 

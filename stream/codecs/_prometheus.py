@@ -10,11 +10,10 @@ import msgspec
 from stream.records import Message, Reason
 
 from ._base import decode_json
-from ._cells import Cells
 from ._key import walk
 from ._measurements import MeasurementCodec
 from ._refused import Refused
-from ._samples import Sample, event_time
+from ._samples import Sample
 
 
 class _Sample(msgspec.Struct):
@@ -43,8 +42,8 @@ class PrometheusCodec(MeasurementCodec):
             raise Refused(
                 Reason.NO_CHANNELS, f"The metric {sample.name!r} is none of the model's channels."
             )
-        cells = Cells()
+        cells = self._cells()
         cells.read(column, sample.value, "$.value")
-        time_us = event_time(sample.timestamp, self._time_unit, "$.timestamp")
+        time = self._time(sample.timestamp, "$.timestamp")
         record = {"name": sample.name, "labels": labels, "timestamp": sample.timestamp}
-        return [Sample(time_us, cells, partial(walk, record))]
+        return [Sample(time, cells, partial(walk, record))]

@@ -9,11 +9,11 @@ from typing import Any
 from stream.errors import UserError
 from stream.records import Reason
 
+from ._base import Reading
 from ._cells import Cells
 from ._key import Path, prefixes, walk
 from ._refused import Refused
-from ._samples import Sample, event_time
-from ._time import TimeUnit
+from ._samples import EventTime, Sample, kafka_time
 
 _ABSENT = object()
 
@@ -83,7 +83,7 @@ class RecordReader:
         channels: Channel names, in the model's order.
         key_paths: Paths of the key expression.
         time: Path of the event time; empty takes Kafka's timestamp.
-        time_unit: Unit of the event time.
+        reading: Readers of numbers and times.
         values: Name of the object that holds the channels; empty: there is none.
         fields: Name of a channel's field where it differs.
         records: Name of the list that holds the records; empty: a document is a record, or a list
@@ -98,15 +98,15 @@ class RecordReader:
         channels: Sequence[str],
         key_paths: Sequence[Path],
         *,
+        reading: Reading,
         time: Path = ("ts",),
-        time_unit: TimeUnit = "auto",
         values: str = "values",
         fields: Mapping[str, str] | None = None,
         records: str = "",
     ) -> None:
         self._names = list(enumerate(channel_names(channels, fields or {})))
         self._time = time
-        self._time_unit: TimeUnit = time_unit
+        self._reading = reading
         self._time_name = ".".join(time)
         self._values = values
         self._records = records
@@ -152,7 +152,7 @@ class RecordReader:
     def _sample(
         self, record: Mapping[str, Any], outer: Any, timestamp_ms: int, root: str
     ) -> Sample:
-        cells = Cells()
+        cells = Cells(self._reading.numbers)
         inside = find(record, self._values) if self._values else _ABSENT
         nested = isinstance(inside, Mapping)
         for column, name in self._names:
@@ -166,15 +166,8 @@ class RecordReader:
         resolve = partial(_resolve, record, outer)
         if not self._time:
             return Sample(kafka_time(timestamp_ms), cells, resolve)
-        where = f"{root}.{self._time_name}"
-        return Sample(event_time(resolve(self._time), self._time_unit, where), cells, resolve)
-
-
-def kafka_time(timestamp_ms: int) -> int | Refused:
-    """Return Kafka's timestamp as event time; a negative one says that there is none."""
-    if timestamp_ms < 0:
-        return Refused(Reason.NO_TIME, "Neither the record nor its Kafka message has a time.")
-    return event_time(timestamp_ms, "ms", "Kafka's timestamp")
+        time = EventTime(resolve(self._time), self._reading.times, f"{root}.{self._time_name}")
+        return Sample(time, cells, resolve)
 
 
 def _resolve(record: Any, outer: Any, path: Path) -> Any:

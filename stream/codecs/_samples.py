@@ -8,13 +8,30 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ember_core.data.cells import TimeReader
 from stream.records import BadValue, Decoded, Message, Reason, Rejected, Temporality
 
-from ._base import Limits, check_key, check_size
+from ._base import Reading, check_key, check_size
 from ._cells import NAN, Cells
 from ._key import KeyExpression
 from ._refused import Refused
-from ._time import TimeUnit, one_to_micros
+from ._time import to_micros
+
+_KAFKA = TimeReader("ms")
+_KAFKA_TIME = "Kafka's timestamp"
+
+
+class EventTime(NamedTuple):
+    """Event time as decoded, the reader that converts it, and its place in the message."""
+
+    value: Any
+    reader: TimeReader
+    where: str
+
+
+def kafka_time(timestamp_ms: int) -> EventTime:
+    """Return Kafka's timestamp as event time; a negative one says that there is none."""
+    return EventTime(timestamp_ms if timestamp_ms >= 0 else None, _KAFKA, _KAFKA_TIME)
 
 
 class Sample(NamedTuple):
@@ -24,43 +41,143 @@ class Sample(NamedTuple):
     start of the time that it covers.
 
     Attributes:
-        time_us: Event time, or the refusal of a sample without a usable one.
+        time: Event time.
         cells: Values of the model's channels.
         resolve: Function that reads a field by its path.
         temporality: A `Temporality`.
         start_us: Start of the time that the value covers; 0 where unknown.
     """
 
-    time_us: int | Refused
+    time: EventTime
     cells: Cells
     resolve: Callable[[tuple[str, ...]], Any]
     temporality: int = Temporality.GAUGE
     start_us: int = 0
 
 
-class Row(NamedTuple):
-    """An accepted sample: its stream key, and all channels in the model's order."""
+class _Row(NamedTuple):
+    """A sample with a key and at least one value."""
 
+    message: int
     key: bytes
-    time_us: int
     values: list[float]
-    temporality: int
-    start_us: int
+    sample: Sample
 
 
-class Rows(NamedTuple):
-    """Accepted samples of one message, and the values that were lost, as (column, reason)."""
+class Rows:
+    """Rows of the samples of a slice, message by message.
 
-    rows: list[Row]
-    bad: list[tuple[int, Reason]]
+    A sample that has channels but no usable key or time costs itself, not its message. A message
+    without any row is refused: the first bad sample or value names the reason; without any, the
+    message has none of the model's channels.
 
+    Args:
+        width: Number of channels.
+        key: Stream key where the Kafka key is null.
+        reading: Sizes and readers.
+        no_channels: Sentence for a message that has none of the channels.
+    """
 
-def event_time(value: Any, unit: TimeUnit, where: str) -> int | Refused:
-    """Convert an event time, or return its refusal: it costs one sample, not the message."""
-    try:
-        return one_to_micros(value, unit, where)
-    except Refused as refused:
-        return refused
+    def __init__(self, width: int, key: KeyExpression, reading: Reading, no_channels: str) -> None:
+        self._width = width
+        self._key = key
+        self._reading = reading
+        self._no_channels = no_channels
+        self._rows: list[_Row] = []
+        self._bad: list[BadValue] = []
+        self._first: dict[int, Refused] = {}
+        self._messages: list[int] = []
+
+    def add(self, index: int, message: Message, samples: Sequence[Sample]) -> None:
+        """Add the samples of a message.
+
+        Args:
+            index: Index of the message in the slice; rising.
+            message: The message.
+            samples: Its samples.
+        """
+        self._messages.append(index)
+        for sample in samples:
+            values = [NAN] * self._width
+            for column, cell in sample.cells.good:
+                values[column] = cell
+            for column, refused in sample.cells.bad:
+                self._bad.append(BadValue(index, column, refused.reason))
+            if all(cell != cell for cell in values):  # NaN is not itself
+                if sample.cells.bad:
+                    self._first.setdefault(index, sample.cells.bad[0][1])
+                continue
+            try:
+                key = check_key(self._key.choose(message.key, sample.resolve), self._reading)
+            except Refused as refused:
+                self._lose(index, values, refused)
+                continue
+            self._rows.append(_Row(index, key, values, sample))
+
+    def _lose(self, index: int, values: list[float], refused: Refused) -> None:
+        """Note the values of a sample that cannot be used."""
+        self._first.setdefault(index, refused)
+        self._bad += [
+            BadValue(index, column, refused.reason)
+            for column, cell in enumerate(values)
+            if cell == cell
+        ]
+
+    def _times(self) -> list[int | Refused]:
+        """Convert the event times of all rows at once."""
+        times: list[int | Refused] = [0] * len(self._rows)
+        readers: dict[int, list[int]] = {}
+        for i, row in enumerate(self._rows):
+            readers.setdefault(id(row.sample.time.reader), []).append(i)
+        for indices in readers.values():
+            reader = self._rows[indices[0]].sample.time.reader
+            each = [self._rows[i].sample.time for i in indices]
+            places = [time.where for time in each]
+            micros, bad = to_micros([time.value for time in each], reader, places.__getitem__)
+            for i, time_us in zip(indices, micros.tolist(), strict=True):
+                times[i] = time_us
+            for n, refused in bad.items():
+                times[indices[n]] = refused
+        return times
+
+    def decoded(self, rejected: list[Rejected], *, counters: bool = False) -> Decoded:
+        """Return the rows as columns.
+
+        Args:
+            rejected: Messages refused before; gets those without a row.
+            counters: True where the format tells counters from gauges.
+        """
+        rows: list[_Row] = []
+        time_us: list[int] = []
+        for row, time in zip(self._rows, self._times(), strict=True):
+            if isinstance(time, Refused):
+                self._lose(row.message, row.values, time)
+            else:
+                rows.append(row)
+                time_us.append(time)
+        accepted = {row.message for row in rows}
+        absent = Refused(Reason.NO_CHANNELS, self._no_channels)
+        for index in self._messages:
+            if index not in accepted:
+                refused = self._first.get(index, absent)
+                rejected.append(Rejected(index, refused.reason, refused.detail))
+        rejected.sort()
+        times = np.array(time_us, dtype=np.int64)
+        starts = np.array([row.sample.start_us for row in rows], dtype=np.int64)
+        # A start after the time of the sample is none.
+        starts = np.where(starts <= times, starts, 0)
+        return Decoded(
+            keys=[row.key for row in rows],
+            time_us=times,
+            values=np.array([row.values for row in rows]).reshape(len(rows), self._width),
+            message=np.array([row.message for row in rows], dtype=np.int32),
+            rejected=rejected,
+            temporality=np.array([row.sample.temporality for row in rows], dtype=np.uint8)
+            if counters
+            else None,
+            start_us=starts if counters else None,
+            bad_values=sorted(bad for bad in self._bad if bad.message in accepted),
+        )
 
 
 class SampleCodec(abc.ABC):
@@ -69,10 +186,10 @@ class SampleCodec(abc.ABC):
     _tells_counters = False
     """True where the format tells counters from gauges."""
 
-    def __init__(self, channels: Sequence[str], key: KeyExpression, limits: Limits) -> None:
+    def __init__(self, channels: Sequence[str], key: KeyExpression, reading: Reading) -> None:
         self._width = len(channels)
         self._key = key
-        self._limits = limits
+        self._reading = reading
 
     @abc.abstractmethod
     def _samples(self, message: Message, value: bytes) -> list[Sample]:
@@ -88,74 +205,22 @@ class SampleCodec(abc.ABC):
 
     def decode(self, messages: Sequence[Message]) -> Decoded:
         """Decode the messages of one slice; see `Codec.decode`."""
-        table: list[Row] = []
-        owners: list[int] = []
         rejected: list[Rejected] = []
-        bad: list[BadValue] = []
+        rows = self._new_rows()
         for index, message in enumerate(messages):
             try:
-                rows, lost = self._rows(message)
+                samples = self._samples(message, check_size(message.value, self._reading))
             except Refused as refused:
                 rejected.append(Rejected(index, refused.reason, refused.detail))
-                continue
-            table += rows
-            owners += [index] * len(rows)
-            bad += [BadValue(index, column, reason) for column, reason in lost]
-        tells = self._tells_counters
-        return Decoded(
-            keys=[row.key for row in table],
-            time_us=np.array([row.time_us for row in table], dtype=np.int64),
-            values=np.array([row.values for row in table], dtype=np.float64).reshape(
-                len(table), self._width
-            ),
-            message=np.array(owners, dtype=np.int32),
-            rejected=rejected,
-            temporality=np.array([r.temporality for r in table], np.uint8) if tells else None,
-            start_us=np.array([r.start_us for r in table], np.int64) if tells else None,
-            bad_values=bad,
-        )
-
-    def _rows(self, message: Message) -> Rows:
-        """Read the rows of one message.
-
-        A sample that has channels but no usable key or time costs itself, not its message.
-
-        Raises:
-            Refused: If the message gives no row. The first bad sample or value names the reason;
-                without any, the message has none of the model's channels.
-        """
-        value = check_size(message.value, self._limits)
-        rows: list[Row] = []
-        bad: list[tuple[int, Reason]] = []
-        first: Refused | None = None
-        for sample in self._samples(message, value):
-            row = [NAN] * self._width
-            for column, cell in sample.cells.good:
-                row[column] = cell
-            if all(cell != cell for cell in row):  # NaN is not itself
-                refused = sample.cells.bad[0][1] if sample.cells.bad else None
             else:
-                refused = self._accept(message, sample, row, rows)
-            bad += [(column, each.reason) for column, each in sample.cells.bad]
-            if refused is not None:
-                first = first or refused
-                bad += [(c, refused.reason) for c, cell in sample.cells.good if cell == cell]
-        if not rows:
-            raise first or Refused(Reason.NO_CHANNELS, self._no_channels())
-        return Rows(rows, bad)
+                rows.add(index, message, samples)
+        return rows.decoded(rejected, counters=self._tells_counters)
 
-    def _accept(
-        self, message: Message, sample: Sample, values: list[float], rows: list[Row]
-    ) -> Refused | None:
-        """Add a row for the sample, or return the reason why there is none."""
-        if isinstance(sample.time_us, Refused):
-            return sample.time_us
-        try:
-            key = check_key(self._key.choose(message.key, sample.resolve), self._limits)
-        except Refused as refused:
-            return refused
-        rows.append(Row(key, sample.time_us, values, sample.temporality, sample.start_us))
-        return None
+    def _new_rows(self) -> Rows:
+        return Rows(self._width, self._key, self._reading, self._no_channels())
+
+    def _cells(self) -> Cells:
+        return Cells(self._reading.numbers)
 
     def _no_channels(self) -> str:
         return "The message has none of the model's channels."

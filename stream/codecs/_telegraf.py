@@ -11,11 +11,10 @@ import msgspec
 from stream.records import Message, Reason
 
 from ._base import decode_json
-from ._cells import Cells
 from ._key import walk
 from ._measurements import MeasurementCodec
 from ._refused import Refused
-from ._samples import Sample, event_time
+from ._samples import Sample
 
 
 class _Metric(msgspec.Struct):
@@ -56,7 +55,7 @@ class TelegrafCodec(MeasurementCodec):
 
     def _sample(self, metric: _Metric, root: str) -> Sample | None:
         labels = metric.tags or {}
-        cells = Cells()
+        cells = self._cells()
         for field, value in (metric.fields or {}).items():
             column = self._column(metric.name, field, labels)
             if column is not None:
@@ -67,11 +66,11 @@ class TelegrafCodec(MeasurementCodec):
             raise Refused(
                 Reason.WRONG_TYPE, f"Expected a Telegraf metric with a name - at `{root}`"
             )
-        time_us = event_time(metric.timestamp, self._time_unit, f"{root}.timestamp")
+        time = self._time(metric.timestamp, f"{root}.timestamp")
         record = {
             "name": metric.name,
             "tags": labels,
             "fields": metric.fields,
             "timestamp": metric.timestamp,
         }
-        return Sample(time_us, cells, partial(walk, record))
+        return Sample(time, cells, partial(walk, record))

@@ -381,12 +381,12 @@ def verdict(value: bytes | None, kafka_key: bytes | None = b"k", **options: Any)
         (b'{"ts":1,"values":{"cpu":1},"x":"\n"}', Reason.NOT_JSON),
         (b"[1]", Reason.WRONG_TYPE),
         (b'"text"', Reason.WRONG_TYPE),
-        (b'{"ts":1,"values":{"cpu":"off"}}', Reason.WRONG_TYPE),
+        (b'{"ts":1,"values":{"cpu":"high"}}', Reason.WRONG_TYPE),
         (b'{"ts":1,"values":{"cpu":"1_0"}}', Reason.WRONG_TYPE),
         (b'{"ts":1,"values":{"cpu":[1]}}', Reason.WRONG_TYPE),
         (b'{"ts":1,"values":{"cpu":{}}}', Reason.WRONG_TYPE),
         (b'{"ts":1,"cpu":"0x1"}', Reason.WRONG_TYPE),
-        (b'{"ts":1,"cpu":"1e999"}', Reason.OUT_OF_RANGE),
+        (b'{"ts":1,"cpu":"1e999"}', Reason.NO_CHANNELS),
         (b'{"ts":1,"values":{"cpu":NaN}}', Reason.NO_CHANNELS),
         (b'{"ts":1,"values":{"cpu":-Infinity}}', Reason.NO_CHANNELS),
         (b'{"ts":1,"values":{"cpu":" n/a"}}', Reason.NO_CHANNELS),
@@ -640,10 +640,10 @@ def test_a_bad_record_of_a_batch_costs_itself() -> None:
     late = {**metric, "timestamp": "then"}
     decoded = one(codec, {"metrics": [wrong, metric, late]})
     assert decoded.values.tolist() == [[1.0]]
-    assert decoded.bad_values == [
+    assert set(decoded.bad_values) == {
         BadValue(0, 0, Reason.WRONG_TYPE),
         BadValue(0, 0, Reason.BAD_TIME),
-    ]
+    }
     decoded = one(codec, {"metrics": [unknown_metric, wrong, late]})
     assert len(decoded) == 0
     assert decoded.bad_values == []
