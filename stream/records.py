@@ -99,13 +99,13 @@ class Rejected(NamedTuple):
 
 
 class BadValue(NamedTuple):
-    """A value that could not be used: its message, its column, and the reason.
+    """A value that could not be used: its message, its channel, and the reason.
 
     The channel is missing in its sample; the rest of the message counts.
     """
 
     message: int
-    column: int
+    channel: str
     reason: Reason
 
 

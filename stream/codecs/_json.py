@@ -60,7 +60,6 @@ class JsonCodec(SampleCodec):
         records: str = "",
     ) -> None:
         super().__init__(channels, key, reading)
-        self._channels = tuple(channels)
         self._time = time
         self._time_path = "$." + ".".join(time)
         self._values = values

@@ -142,7 +142,7 @@ class Columns:
                 for row, refused in self._bad.items()
             ]
         lost = [
-            BadValue(int(owner[row]), column, Reason.OUT_OF_RANGE)
+            BadValue(int(owner[row]), self._channels[column], Reason.OUT_OF_RANGE)
             for row, column in self._lost
             if row not in self._bad
         ]

@@ -72,14 +72,20 @@ class Rows:
     message has none of the model's channels.
 
     Args:
-        width: Number of channels.
+        channels: Channel names, in the model's order.
         key: Stream key where the Kafka key is null.
         reading: Sizes and readers.
         no_channels: Sentence for a message that has none of the channels.
     """
 
-    def __init__(self, width: int, key: KeyExpression, reading: Reading, no_channels: str) -> None:
-        self._width = width
+    def __init__(
+        self,
+        channels: Sequence[str],
+        key: KeyExpression,
+        reading: Reading,
+        no_channels: str,
+    ) -> None:
+        self._channels = channels
         self._key = key
         self._reading = reading
         self._no_channels = no_channels
@@ -98,11 +104,11 @@ class Rows:
         """
         self._messages.append(index)
         for sample in samples:
-            values = [NAN] * self._width
+            values = [NAN] * len(self._channels)
             for column, cell in sample.cells.good:
                 values[column] = cell
             for column, refused in sample.cells.bad:
-                self._bad.append(BadValue(index, column, refused.reason))
+                self._bad.append(BadValue(index, self._channels[column], refused.reason))
             if all(cell != cell for cell in values):  # NaN is not itself
                 if sample.cells.bad:
                     self._first.setdefault(index, sample.cells.bad[0][1])
@@ -118,8 +124,8 @@ class Rows:
         """Note the values of a sample that cannot be used."""
         self._first.setdefault(index, refused)
         self._bad += [
-            BadValue(index, column, refused.reason)
-            for column, cell in enumerate(values)
+            BadValue(index, channel, refused.reason)
+            for channel, cell in zip(self._channels, values, strict=True)
             if cell == cell
         ]
 
@@ -169,7 +175,7 @@ class Rows:
         return Decoded(
             keys=[row.key for row in rows],
             time_us=times,
-            values=np.array([row.values for row in rows]).reshape(len(rows), self._width),
+            values=np.array([row.values for row in rows]).reshape(len(rows), len(self._channels)),
             message=np.array([row.message for row in rows], dtype=np.int32),
             rejected=rejected,
             temporality=np.array([row.sample.temporality for row in rows], dtype=np.uint8)
@@ -187,7 +193,7 @@ class SampleCodec(abc.ABC):
     """True where the format tells counters from gauges."""
 
     def __init__(self, channels: Sequence[str], key: KeyExpression, reading: Reading) -> None:
-        self._width = len(channels)
+        self._channels = tuple(channels)
         self._key = key
         self._reading = reading
 
@@ -217,7 +223,7 @@ class SampleCodec(abc.ABC):
         return rows.decoded(rejected, counters=self._tells_counters)
 
     def _new_rows(self) -> Rows:
-        return Rows(self._width, self._key, self._reading, self._no_channels())
+        return Rows(self._channels, self._key, self._reading, self._no_channels())
 
     def _cells(self) -> Cells:
         return Cells(self._reading.numbers)

@@ -188,10 +188,10 @@ def check(decoded: Decoded, count: int) -> None:
     assert not np.isnan(decoded.values).all(axis=1).any()
     assert all(isinstance(key, bytes) and len(key) <= 512 for key in decoded.keys)
     assert all(isinstance(r.reason, Reason) and r.detail for r in decoded.rejected)
-    assert decoded.bad_values == sorted(decoded.bad_values, key=lambda bad: bad.message)
-    for message, column, reason in decoded.bad_values:
+    assert decoded.bad_values == sorted(decoded.bad_values)
+    for message, channel, reason in decoded.bad_values:
         assert message in accepted
-        assert 0 <= column < len(CHANNELS)
+        assert channel in CHANNELS
         assert isinstance(reason, Reason)
 
 
@@ -598,7 +598,9 @@ def test_encode_json_reads_back_exactly(time_us: int, values: list[float], key: 
     else:
         assert decoded.time_us.tolist() == [time_us]
         huge = [column for column, x in enumerate(values) if abs(x) > MAX_ABS_VALUE]
-        assert decoded.bad_values == [BadValue(0, c, Reason.OUT_OF_RANGE) for c in huge]
+        assert decoded.bad_values == sorted(
+            BadValue(0, CHANNELS[c], Reason.OUT_OF_RANGE) for c in huge
+        )
         used = np.abs(values) <= MAX_ABS_VALUE
         expected = np.where(used, np.array(values), np.nan)
         assert decoded.values[0].tobytes() == expected.tobytes()
@@ -641,8 +643,8 @@ def test_a_bad_record_of_a_batch_costs_itself() -> None:
     decoded = one(codec, {"metrics": [wrong, metric, late]})
     assert decoded.values.tolist() == [[1.0]]
     assert set(decoded.bad_values) == {
-        BadValue(0, 0, Reason.WRONG_TYPE),
-        BadValue(0, 0, Reason.BAD_TIME),
+        BadValue(0, "load", Reason.WRONG_TYPE),
+        BadValue(0, "load", Reason.BAD_TIME),
     }
     decoded = one(codec, {"metrics": [unknown_metric, wrong, late]})
     assert len(decoded) == 0
