@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
-from .records import quoted
+from .keys import quoted
 
 _SEEN = 300
 """Keys of records that are compared."""

@@ -13,7 +13,8 @@ from ember_core.pipeline import FleetModel
 
 from .backtest import Backtest
 from .key_difference import key_difference
-from .records import MAX_ABS_VALUE, text_of
+from .keys import key_text
+from .records import MAX_ABS_VALUE
 
 _SHOWN = 5  # keys or channels named in one remark
 
@@ -68,7 +69,7 @@ def _row_remarks(dataset: Dataset, which: Rows, older: str) -> list[Remark]:
         repeated += int((counts - 1).sum())
         if not example and (counts > 1).any():
             at = table.time_text[rows[first[int(counts.argmax())]]]
-            example = f"{counts.max():,} rows of key {text_of(table.key)!r} at {at}"
+            example = f"{counts.max():,} rows of key {key_text(table.key)!r} at {at}"
         with np.errstate(invalid="ignore"):
             large = np.abs(values) > MAX_ABS_VALUE
         too_large += int(large.sum())
@@ -221,7 +222,7 @@ def _count(items: Sequence[object], noun: str) -> str:
 
 
 def _named(keys: Sequence[bytes]) -> str:
-    return _listed([text_of(key) for key in keys])
+    return _listed([key_text(key) for key in keys])
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -165,7 +165,7 @@ def _with_key(
     if as_key and (wanted not in fleet.keys or len(dataset.tables) > 1):
         raise UserError(
             "The data cannot be scored as this key. Expected data of one key, and a key of the "
-            f"model such as {', '.join(map(text_of, fleet.keys[:5]))}. Received: "
+            f"model such as {', '.join(map(key_text, fleet.keys[:5]))}. Received: "
             f"--as-key {as_key}, {len(dataset.tables)} keys in the data.",
             exit_code=2,
         )
@@ -175,8 +175,8 @@ def _with_key(
         return dataset, []
     (table,) = dataset.tables
     reason = "" if as_key else ", the only key of the model"
-    own = text_of(table.key)
-    text = f"The data are scored as {text_of(wanted)!r}{reason}; their own key is {own!r}"
+    own = key_text(table.key)
+    text = f"The data are scored as {key_text(wanted)!r}{reason}; their own key is {own!r}"
     tables = (replace(table, key=wanted),)
     return replace(dataset, tables=tables), [Remark("renamed_key", text)]
 
