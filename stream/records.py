@@ -79,6 +79,20 @@ class Reason(StrEnum):
     WRONG_PARTITION = "wrong_partition"  # found by the engine: the key's state is in another one
 
 
+class SourcePosition(NamedTuple):
+    """Place of a re-keyed record in the sequence that its writer copied in order.
+
+    Attributes:
+        sequence: Name of the source partition, unique over topics made again.
+        offset: Offset of the source message.
+        number: Number of the record among those of this message.
+    """
+
+    sequence: str
+    offset: int
+    number: int
+
+
 class Rejected(NamedTuple):
     """A refused message: its index in the slice, the reason, and a sentence for people."""
 
@@ -105,6 +119,8 @@ class Decoded:
     """`(n,)` index in the slice of the message of each sample, non-decreasing."""
     rejected: list[Rejected]
     """By message index."""
+    positions: dict[int, SourcePosition] | None = None
+    """By message index, of re-keyed records that may be in their topic twice."""
 
     def __len__(self) -> int:
         return len(self.keys)
