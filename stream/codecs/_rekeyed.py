@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -245,20 +245,18 @@ class RekeyedCodec:
 
 def _extras_of(decoded: Decoded) -> Iterable[tuple[int, int]]:
     """Return temporality and start of each sample."""
-    temporality = getattr(decoded, "temporality", None)
-    start_us = getattr(decoded, "start_us", None)
     count = len(decoded)
-    if temporality is None and start_us is None:
+    if decoded.temporality is None and decoded.start_us is None:
         return [_PLAIN] * count
-    kinds = [0] * count if temporality is None else temporality.tolist()
-    starts = [0] * count if start_us is None else start_us.tolist()
+    kinds = [0] * count if decoded.temporality is None else decoded.temporality.tolist()
+    starts = [0] * count if decoded.start_us is None else decoded.start_us.tolist()
     return zip(kinds, starts, strict=True)
 
 
 def _with_extras(decoded: Decoded, records: Sequence[_Value]) -> Decoded:
     """Set the columns of temporality and start where a record has any."""
     if any(record.temporality or record.start for record in records):
-        count, columns = len(records), cast("Any", decoded)
-        columns.temporality = np.fromiter((r.temporality for r in records), np.uint8, count)
-        columns.start_us = np.fromiter((r.start for r in records), np.int64, count)
+        count = len(records)
+        decoded.temporality = np.fromiter((r.temporality for r in records), np.uint8, count)
+        decoded.start_us = np.fromiter((r.start for r in records), np.int64, count)
     return decoded

@@ -25,6 +25,7 @@ from pydantic_settings import (
 )
 
 from stream.rekeying import rekey_topic
+from stream.types import ONE_METRIC_CODECS
 
 from ._alertmanager import AlertmanagerSection
 from ._base import SettingsError
@@ -97,6 +98,14 @@ class Settings(BaseSettings):
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
     _origin: tuple[Path | None, dict[str, Any]] = PrivateAttr(default=(None, {}))
     _worker: int | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _window_mode_follows_codec(self) -> Self:
+        if self.input.codec in ONE_METRIC_CODECS and "mode" not in self.window.model_fields_set:
+            # A copy with a set value, so that a copy of these settings does not ask again.
+            self.__dict__["window"] = self.window.model_copy(update={"mode": "time"})
+            self._sources["window.mode"] = f"default of codec {self.input.codec}"
+        return self
 
     @classmethod
     def settings_customise_sources(

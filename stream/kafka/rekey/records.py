@@ -75,9 +75,9 @@ class RekeyedRecords:
                 headers.append((SEQUENCE_HEADER, self._sequences[tp]))
             if message.headers:
                 headers += trace_of(message)
-            # A timestamp below zero is none; the time of re-keying is then as near as can be.
+            # -1 and 0 are no time; that of re-keying is then as near as can be.
             stamp = message.timestamp
-            stamp = self._now_ms if stamp < 0 else min(stamp, latest_ms)
+            stamp = min(stamp, latest_ms) if stamp > 0 else self._now_ms
             partition = self._partition_of(record.key)
             outgoing = Outgoing(topic, record.key, record.value, headers, stamp, partition)
             self._pending[topic, partition].append((times[record.message], outgoing))
