@@ -117,7 +117,13 @@ class TinyEngine(Engine):
     def __init__(self, max_keys: int = 64, spill: Any = None, ttl_us: int = 0) -> None:
         pipeline: Any = TinyPipeline()
         model: Any = SimpleNamespace(
-            pipeline=pipeline, channels=("x",), keys=[], key_state={}, new_state={}, sha256="7" * 64
+            pipeline=pipeline,
+            channels=("x",),
+            recipe=None,
+            keys=[],
+            key_state={},
+            new_state={},
+            sha256="7" * 64,
         )
         window, limits = WindowSpec(), Limits(max_keys=max_keys, stale_intervals=0.0, ttl_us=ttl_us)
         self.model = model

@@ -142,7 +142,7 @@ NOW, SINCE = round(STARTED * 1000), round((STARTED - DAY) * 1000)
         ({0: 10, SINCE: 30, NOW: 80}, (30, 80)),  # history, and what came since the start
         ({0: 10, SINCE: 30}, (30, 100)),  # all of it is history
         ({0: 10}, (100, 100)),  # all of it is older
-        ({}, (10, -1)),  # the embedded broker looks up no times
+        ({}, (10, 100)),  # records without timestamps: all of them were there already
     ],
 )
 async def test_a_new_group_warms_up_by_history_without_events(
@@ -155,6 +155,14 @@ async def test_a_new_group_warms_up_by_history_without_events(
     assert worker.opened == [(TP, *opened)]
     told = f"in-0: offsets {opened[0]} to {opened[1] - 1} warm up and give no events (input.start)."
     assert (told in caplog.text) == (opened[1] > opened[0])
+
+
+async def test_a_broker_that_looks_up_no_times_has_no_history() -> None:
+    """The embedded broker, which has no topic ids either."""
+    worker = Worker(DAY)
+    worker.topics = {name: TopicStatus(3, "") for name in worker.topics}
+    assert await taken(worker) == 10
+    assert worker.opened == [(TP, 10, -1)]
 
 
 async def test_an_empty_log_has_no_history() -> None:
