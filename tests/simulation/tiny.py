@@ -119,6 +119,7 @@ class TinyEngine(Engine):
         model: Any = SimpleNamespace(
             pipeline=pipeline,
             channels=("x",),
+            identity=("x",),
             recipe=None,
             keys=[],
             key_state={},
@@ -132,8 +133,8 @@ class TinyEngine(Engine):
         self._loader = ChangelogLoader(self._store, model.sha256)
         decider: Any = TinyDecider(pipeline)
         episodes: Any = TinyEpisodes(self._store)
-        self._stepper = Stepper(self._store, decider, episodes, window, limits)
-        self._spill, self._stream_names = spill, {}
+        self._stepper = Stepper(self._store, decider, episodes, limits)
+        self._spill = spill
         self._parts = {}
         self._attached = 0
 
