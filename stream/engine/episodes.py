@@ -252,7 +252,7 @@ class Episodes:
             slot: Slot of the key.
             deadline_us: Time at which the key expires.
         """
-        keys = self._key_rows(part.tp[0], slot)
+        keys = self._key_rows(part.stream, slot)
         event_row = self._event_row(keys, 0, deadline_us)
         fields, events = keys.fields, []
         if fields["stale"][0] == SENT:
