@@ -59,8 +59,8 @@ class InputSection(Section):
     )
     time: str = Field(
         default="ts",
-        min_length=1,
-        description="Field of the event time (json and avro), a dotted path.",
+        description="Field of the event time (json, avro, json_schema, protobuf), a dotted path. "
+        "Empty: Kafka's timestamp.",
     )
     time_unit: Literal["auto", "s", "ms", "us", "ns", "iso8601"] = Field(
         default="auto",
@@ -68,9 +68,20 @@ class InputSection(Section):
     )
     values: str = Field(
         default="values",
-        min_length=1,
-        description="Object that holds the channels (json and avro). In a record without such an "
-        "object the channels stand beside the time.",
+        description="Object that holds the channels (json, avro, json_schema, protobuf). A channel "
+        "that is not in it stands beside the time. A dotted name is a path: `env.temp`. Empty: "
+        "there is no such object.",
+    )
+    records: str = Field(
+        default="",
+        description="List that holds the records of a message (json, avro, json_schema, protobuf), "
+        "a dotted path; time and key may stand beside it. Empty: a message is a record, a list of "
+        "records, or JSON lines.",
+    )
+    missing: Names = Field(
+        default=(),
+        description='Words and numbers that mean "no value", besides those that are known, for '
+        "example `-9999`.",
     )
     fields: Table = Field(
         default={},
@@ -98,7 +109,7 @@ class InputSection(Section):
 
     def codec_options(self) -> dict[str, Any]:
         """Return the arguments of `stream.codecs.make_codec`, except name and channels."""
-        names = ("key", "key_from", "time", "time_unit", "values", "fields")
+        names = ("key", "key_from", "time", "time_unit", "values", "fields", "records", "missing")
         limits = ("max_message_bytes", "max_key_bytes")
         registry = ("schema_registry_url", "schema_registry_username")
         options = {name: getattr(self, name) for name in (*names, *limits, *registry)}
