@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +11,10 @@ from numpy.typing import NDArray
 
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
-from stream.records import Decoded, Reason, Rejected
+from stream.records import Decoded, Reason, Rejected, SourcePosition
 
 from .clock import clock_times, reference_times
-from .outcomes import REFUSED
+from .outcomes import DUPLICATE, REFUSED
 from .result import SliceOffsets
 from .slices import PartitionSlice, sample_slices, slices_of
 
@@ -32,6 +33,7 @@ class Admitted:
         clock_us: Time by which each sample moves its partition's clock; int64 `(N,)`.
         sample: Indices of the samples to absorb, `n` of them, rising; int64 `(n,)`.
         slices: Ranges of `sample`, one of each partition that has any.
+        bad_values: Values that could not be used in messages that count, by channel and reason.
     """
 
     decoded: Decoded
@@ -43,6 +45,7 @@ class Admitted:
     clock_us: NDArray[np.int64]
     sample: NDArray[np.int64]
     slices: list[PartitionSlice]
+    bad_values: dict[tuple[str, str], int]
 
 
 def admit(
@@ -65,8 +68,11 @@ def admit(
     outcome = np.zeros(len(slice_offsets.offsets), dtype=np.uint8)
     absorbed = np.repeat([part.meta.absorbed for part, _ in parts], [count for _, count in parts])
     repeated = slice_offsets.offsets <= absorbed
-    refused = {r.message: r for r in decoded.rejected if not repeated[r.message]}
-    keep = ~repeated[decoded.message]
+    if decoded.positions:
+        outcome[_duplicates(messages, decoded.positions, repeated)] = DUPLICATE
+    skipped = repeated | (outcome == DUPLICATE)
+    refused = {r.message: r for r in decoded.rejected if not skipped[r.message]}
+    keep = ~skipped[decoded.message]
     message_us = reference_times(parts, slice_offsets)
     reference_us = message_us[decoded.message]
     ahead = keep & (decoded.time_us > reference_us + future_us)
@@ -80,6 +86,11 @@ def admit(
         refused |= without_slot
         outcome[list(without_slot)] = REFUSED
         keep &= outcome[decoded.message] != REFUSED
+    bad_values = Counter(
+        (channel, str(reason))
+        for message, channel, reason in decoded.bad_values
+        if not repeated[message] and outcome[message] != REFUSED
+    )
     sample = np.flatnonzero(keep)
     slices = sample_slices(messages, decoded.message[sample])
     return Admitted(
@@ -92,7 +103,28 @@ def admit(
         clock_us=clock_times(decoded.time_us, reference_us),
         sample=sample,
         slices=[samples for samples in slices if samples.begin < samples.end],
+        bad_values=bad_values,
     )
+
+
+def _duplicates(
+    messages: list[PartitionSlice],
+    positions: Mapping[int, SourcePosition],
+    repeated: NDArray[np.bool_],
+) -> list[int]:
+    """Return the messages that re-keying had written before, and note the others as written.
+
+    Args:
+        messages: Messages of each partition.
+        positions: Place in its source of each message that may come twice.
+        repeated: True for messages that were absorbed before, `(m,)`.
+    """
+    return [
+        index
+        for part, begin, end in messages
+        for index in range(begin, end)
+        if index in positions and not repeated[index] and part.meta.is_duplicate(positions[index])
+    ]
 
 
 def _in_the_future(
