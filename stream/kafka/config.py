@@ -14,6 +14,7 @@ from stream.types import TP
 
 _PARTITION_MAX_BYTES = 4_194_304
 _EVENTS_IN_FLIGHT = 20_000
+_METADATA_SECONDS = 60.0
 _SHUTDOWN_TIMEOUT_SECONDS = 30.0
 
 
@@ -61,10 +62,12 @@ class WorkerConfig:
         dead_letters: Whether refused messages are written.
         dead_letters_per_second: Most whole letters; above, only coordinates are written.
         dead_letters_late: Whether late messages are dead letters too.
+        dead_letters_no_channels: Whether messages without any of the model's channels are, too.
         directory: Folder for files on disk.
         snapshot_seconds: Time between copies of the state on disk; 0: none.
         hang_seconds: Time without a turn of the event loop after which the process ends; 0: never.
         stuck_seconds: Time with messages but no step in a partition until it ends; 0: never.
+        metadata_seconds: Time after which the consumer asks for topics and partitions again.
         partition_max_bytes: Most bytes of one partition in an answer.
         events_in_flight: Unacknowledged events above which reading waits.
         shutdown_timeout_seconds: Time for a revoke or a stop before the process is ended.
@@ -95,10 +98,12 @@ class WorkerConfig:
     dead_letters: bool
     dead_letters_per_second: int
     dead_letters_late: bool
+    dead_letters_no_channels: bool
     directory: Path
     snapshot_seconds: float
     hang_seconds: float
     stuck_seconds: float
+    metadata_seconds: float = _METADATA_SECONDS
     partition_max_bytes: int = _PARTITION_MAX_BYTES
     events_in_flight: int = _EVENTS_IN_FLIGHT
     shutdown_timeout_seconds: float = _SHUTDOWN_TIMEOUT_SECONDS
@@ -137,6 +142,7 @@ class WorkerConfig:
             dead_letters=settings.dead_letters.enabled,
             dead_letters_per_second=settings.dead_letters.max_per_second,
             dead_letters_late=settings.dead_letters.late,
+            dead_letters_no_channels=settings.dead_letters.no_channels,
             directory=settings.state.directory,
             snapshot_seconds=settings.state.snapshot_interval_seconds,
             hang_seconds=settings.supervision.hang_seconds,
@@ -208,5 +214,5 @@ class WorkerConfig:
             "session_timeout_ms": session_ms,
             "heartbeat_interval_ms": min(3000, session_ms // 4),
             "rebalance_timeout_ms": int(self.rebalance_seconds * 1000),
-            "metadata_max_age_ms": 60_000,
+            "metadata_max_age_ms": int(self.metadata_seconds * 1000),
         }
