@@ -7,17 +7,15 @@ import json as json_
 from pathlib import Path
 from typing import Any
 
-from ember_core.data.sources import read
 from stream.backtest import Backtest
 from stream.backtest import backtest as run
 from stream.configure import engine_settings, load_model
 from stream.errors import UserError
 from stream.records import text_of
 from stream.report import render
-from stream.settings import Settings
 
-from .data_options import DataArgs, DataFiles, DataOptions
-from .options import SettingsArgs, SettingsOptions
+from .data_options import DataArgs, DataFiles, DataOptions, read_data
+from .options import ClusterArgs, ClusterOptions, since_ms
 
 COLUMNS = ("key", "time", "score", "probability", "severity", "anomaly", "trigger")
 
@@ -38,15 +36,16 @@ def backtest(
     warm: bool = False,
     buffer: int = 100,
     batch_rows: int = 4096,
+    since: str | None = None,
     json: bool = False,
-    source: SettingsArgs = SettingsOptions(),
+    cluster: ClusterArgs = ClusterOptions(),
 ) -> None:
     """Score the rows not used for training as the service would, and evaluate labelled ones.
 
     Scores and events are those of the service: engine and order of the records are the same.
 
     Args:
-        data: CSV (also .gz), Parquet, JSON lines, a directory, or a query.
+        data: CSV (also .gz), Parquet, JSON lines, a directory, a query, kafka:TOPIC or kcat:FILE.
         model: Folder of the bundle.
         options: Columns and rows of the files.
         scores: File to write one row per scored record to, .csv or .parquet.
@@ -60,8 +59,9 @@ def backtest(
         warm: Feed the training rows first.
         buffer: Buffer of VUS-PR, in records.
         batch_rows: Number of rows per step; no result depends on it.
+        since: Oldest record of a topic to read, for example 7d. Default: all that Kafka keeps.
         json: Print the summary as one JSON object.
-        source: Settings file.
+        cluster: Settings file, and Kafka cluster for topics.
     """
     if report and not report.parent.is_dir():
         raise UserError(
@@ -75,8 +75,7 @@ def backtest(
             f"Received: --scores {scores}.",
             exit_code=2,
         )
-    settings = Settings.load(
-        source.config,
+    settings = cluster.settings(
         window={
             "mode": window,
             "interval_seconds": interval_seconds,
@@ -85,7 +84,7 @@ def backtest(
     )
     fleet = load_model(settings, model)
     spec, limits = engine_settings(settings)
-    dataset = read(data, options)
+    dataset = read_data(data, options, lambda: settings, since_ms(since))
     if not set(dataset.channels) & set(fleet.channels):
         raise UserError(
             "The data have none of the model's channels. "

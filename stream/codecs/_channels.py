@@ -6,6 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+Labels = tuple[tuple[str, str], ...]
+"""Labels and their values, in order of the labels."""
+
 _SELECTOR = re.compile(r'([^{}]+)\{\s*([\w.:/-]+="[^"]*"(?:\s*,\s*[\w.:/-]+="[^"]*")*)\s*,?\s*\}')
 _MATCHER = re.compile(r'([\w.:/-]+)="([^"]*)"')
 
@@ -41,3 +44,33 @@ class ChannelIndex:
     def knows(self, name: str) -> bool:
         """Tell if any channel is of this measurement, whatever its labels."""
         return name in self._by_name
+
+
+class SeriesIndex(ChannelIndex):
+    """Index that knows every measurement, and keeps them apart by name and labels.
+
+    Attributes:
+        found: Name and labels of each column, in order of first appearance.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self.found: list[tuple[str, Labels]] = []
+        self._columns: dict[tuple[str, Labels], int] = {}
+
+    def find(self, name: str, labels: Mapping[str, Any]) -> int:
+        """Return the column of the measurement, a new one for a new measurement."""
+        measurement = (name, labels_of(labels))
+        column = self._columns.setdefault(measurement, len(self.found))
+        if column == len(self.found):
+            self.found.append(measurement)
+        return column
+
+    def knows(self, name: str) -> bool:
+        """Return True: every measurement is known."""
+        return True
+
+
+def labels_of(labels: Mapping[str, object]) -> Labels:
+    """Return labels as they are compared: values as texts; an empty one is an absent one."""
+    return tuple(sorted((name, str(value)) for name, value in labels.items() if str(value)))

@@ -10,16 +10,16 @@ from typing import Any, Literal
 from stream.records import Reason
 
 from . import _otlp_json, _otlp_proto
-from ._base import Limits, Sample, SampleCodec, number
-from ._channels import ChannelIndex
+from ._base import Limits, Sample, number
 from ._key import KeyExpression, walk
+from ._measurements import LabelledCodec
 from ._otlp_points import Point
 from ._refused import Refused
 from ._time import one_to_micros
 from ._wire import WireError
 
 
-class OtlpCodec(SampleCodec):
+class OtlpCodec(LabelledCodec):
     """Codec of number points of gauges and sums; histograms and summaries are ignored.
 
     The channel is the metric's name, or `name{attribute="value"}`. Each point is one sample. A
@@ -43,7 +43,6 @@ class OtlpCodec(SampleCodec):
         encoding: Literal["auto", "json", "proto"] = "auto",
     ) -> None:
         super().__init__(channels, key, limits)
-        self._index = ChannelIndex(channels)
         self._encoding = encoding
 
     def _samples(self, value: bytes) -> list[Sample]:

@@ -13,6 +13,9 @@ TimeUnit = Literal["s", "ms", "us", "ns", "iso8601", "auto", "index"]
 TIME_NAMES = ("ts", "time", "timestamp", "datetime", "date")
 """Columns that are taken for the time, first come first served, where `time` is not given."""
 
+_COMMA = re.compile(r",(?![^{}]*\})")
+"""A comma between names; those within the labels of a channel are part of its name."""
+
 
 @dataclass(frozen=True)
 class DataOptions:
@@ -98,5 +101,5 @@ class DataOptions:
 
 def _names(value: str | tuple[str, ...]) -> tuple[str, ...]:
     parts = (value,) if isinstance(value, str) else tuple(value)
-    names = (name.strip() for part in parts for name in part.split(","))
+    names = (name.strip() for part in parts for name in _COMMA.split(part))
     return tuple(dict.fromkeys(name for name in names if name))
