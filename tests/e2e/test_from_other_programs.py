@@ -67,6 +67,12 @@ def write_config(path: Path, page: dict[str, Any], broker: Broker, topic: str, m
     return path
 
 
+def skip_without_rekeying(page: dict[str, Any]) -> None:
+    """Skip where the page needs a setting that is yet to come."""
+    if "rekey" in page["input"] and not hasattr(Settings().input, "rekey"):
+        pytest.skip("records are not re-keyed yet")
+
+
 def history(records: list[Send], interval: int) -> list[Send]:
     """The same records again and again before themselves, a row of each key or more each time."""
     stamps = [record.timestamp_ms for record in records]
@@ -80,6 +86,7 @@ def test_the_page_has_settings_for_every_set() -> None:
 
 @pytest.mark.parametrize("name", settings_of_page())
 def test_settings_of_the_page_are_valid(name: str, tmp_path: Path) -> None:
+    skip_without_rekeying(settings_of_page()[name])
     path = tmp_path / "ember.toml"
     path.write_text(to_toml(settings_of_page()[name]))
     assert Settings.load(path).input.topics
@@ -93,6 +100,7 @@ def test_captured_records_become_scored_rows_of_their_hosts(
 ) -> None:
     """A model is trained on the topic, by the settings of the page; then the capture is scored."""
     page = settings_of_page()[name]
+    skip_without_rekeying(page)
     records = captured(name)
     interval = int(page["window"]["interval_seconds"])
     step = 60 * (1 + (max(r.timestamp_ms for r in records) - records[0].timestamp_ms) // 60_000)
