@@ -102,7 +102,7 @@ class Application:
         section = self.settings.input
         folder = self.settings.state.directory / "schemas"
         options = section.codec_options()
-        return make_codec(section.codec, model.channels, **options, schema_folder=folder)
+        return make_codec(section.codec, model.sources, **options, schema_folder=folder)
 
     async def _switch_model(self, model: FleetModel) -> dict[TP, int]:
         offsets = await self.worker.switch_model(model, self._codec(model))

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -79,6 +79,17 @@ class Reason(StrEnum):
     WRONG_PARTITION = "wrong_partition"  # found by the engine: the key's state is in another one
 
 
+class Temporality(IntEnum):
+    """Time that a value covers, as OpenTelemetry numbers it."""
+
+    GAUGE = 0
+    """The moment of the sample; or the format does not say."""
+    DELTA = 1
+    """The increase since `start_us`; negative only where the sum may fall."""
+    CUMULATIVE = 2
+    """The total since `start_us`, of a counter that never falls but by a reset."""
+
+
 class Rejected(NamedTuple):
     """A refused message: its index in the slice, the reason, and a sentence for people."""
 
@@ -105,6 +116,10 @@ class Decoded:
     """`(n,)` index in the slice of the message of each sample, non-decreasing."""
     rejected: list[Rejected]
     """By message index."""
+    temporality: NDArray[np.uint8] | None = None
+    """`(n,)` a `Temporality` each; None where the format has none. One cell a sample then."""
+    start_us: NDArray[np.int64] | None = None
+    """`(n,)` start of the time that a value covers, 0 where unknown; None as for `temporality`."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -187,29 +202,6 @@ class Event:
     id: str
     time_us: int
     body: bytes
-
-
-def text_of(data: bytes) -> str:
-    r"""Decode a key, or other bytes, to text; bytes that are not UTF-8 show as `\xNN`.
-
-    Examples:
-        >>> text_of(b"rack\xff7")
-        'rack\\xff7'
-    """
-    return data.decode("utf-8", "backslashreplace")
-
-
-def quoted(key: bytes) -> str:
-    r"""Quote a key for a sentence; control characters, which a terminal would obey, are escaped.
-
-    Examples:
-        >>> print(quoted(b"rack\xff7"), quoted(b"two\nlines"))
-        'rack\xff7' 'two\nlines'
-    """
-    characters = (
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text_of(key)
-    )
-    return f"'{''.join(characters)}'"
 
 
 def rfc3339(time_us: int) -> str:

@@ -106,7 +106,7 @@ class Reloader:
         # All checks come before the first change, so that a refused reload changes nothing.
         if candidate is not None:
             try:
-                check_candidate(candidate, model.channels)
+                check_candidate(candidate, model.sources)
             except ValueError as error:
                 raise UserError(str(error)) from None
         needs_restart = tuple(

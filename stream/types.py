@@ -20,5 +20,10 @@ CodecName = Literal[
 ]
 """Format of the values of a topic."""
 
+ONE_METRIC_CODECS: frozenset[CodecName] = frozenset(
+    ("influx", "telegraf", "collectd", "prometheus", "otlp", "otlp_proto", "otlp_json")
+)
+"""Codecs of formats that send one metric a record: a row is an interval, not a record."""
+
 KeyFrom = Literal["kafka", "record", "auto"]
 """Origin of the stream key: the Kafka key first, the record only, or the record first."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ember_core import ops
+from ember_core.rows import RowRecipe
 from ember_core.serialize import (
     BundleError,
     bundle_digest,
@@ -15,6 +16,7 @@ from ember_core.serialize import (
     save_bundle,
 )
 
+from .arguments import as_key, require_positive
 from .config import ADJUSTABLE
 from .motor import Calibration, MotorNeuron
 from .pipeline import Pipeline
@@ -52,8 +54,12 @@ class FleetModel:
         report: Results of training: digest of the data, figures, thresholds.
         name: Name of the bundle.
         version: Version of the bundle, as the user counts.
+        recipe: How the channels of a row come from the samples; None: as they stand there.
         sha256: Digest of the bundle, of its card, which holds that of the arrays; empty until saved
             or loaded.
+
+    Raises:
+        ValueError: If a key is there twice, or has no state.
     """
 
     pipeline: Pipeline
@@ -64,11 +70,33 @@ class FleetModel:
     name: str = "model"
     version: str = "1"
     sha256: str = ""
+    recipe: RowRecipe | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse keys that do not belong to the states."""
+        self.keys = [as_key(key) for key in self.keys]
+        rows = {ops.shape(value)[0] for value in self.key_state.values()}
+        if rows != {len(self.keys)} or len(set(self.keys)) < len(self.keys):
+            raise ValueError(
+                "Every key has one state. Expected different keys, and as many rows of states. "
+                f"Received: {len(self.keys)} keys, {len(set(self.keys))} different ones, and "
+                f"states of {sorted(rows)} rows."
+            )
 
     @property
     def channels(self) -> tuple[str, ...]:
         """Names of the channels, in column order."""
         return self.pipeline.config.channels
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names that are read from the records, in the order of a decoded sample."""
+        return self.channels if self.recipe is None else self.recipe.sources
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The channels, each with its recipe: what a key remembers counts for equal ones only."""
+        return self.channels if self.recipe is None else self.recipe.identity
 
     def configure(
         self,
@@ -91,13 +119,17 @@ class FleetModel:
             This model.
 
         Raises:
-            ValueError: If a field of `config` shapes weights or state.
+            ValueError: If a field of `config` shapes weights or state, or a number is out of range.
         """
+        require_positive(budget_per_week=budget_per_week, evidence_rows=evidence_rows)
         if not config.keys() <= set(ADJUSTABLE):
             raise ValueError(
                 f"These fields are fixed by training. Expected some of {sorted(ADJUSTABLE)}. "
                 f"Received: {sorted(config.keys() - set(ADJUSTABLE))}."
             )
+        for name, value in {"refractory_rows": refractory_rows, **config}.items():
+            if value is not None and not value >= 0:
+                raise ValueError(f"{name} must not be negative. Received: {name}={value}.")
         p = self.pipeline
         p.config = replace(p.config, **config)
         motor = p.motor.get_config()
@@ -153,6 +185,8 @@ class FleetModel:
             "keys": [_key_text(k) for k in self.keys],
             "report": self.report,
         }
+        if self.recipe is not None:
+            card["recipe"] = self.recipe.as_json()
         save_bundle(directory, arrays, card)
         self.sha256 = bundle_digest(directory)
 
@@ -192,21 +226,25 @@ class FleetModel:
                     state[name][...] = arrays[f"{prefix}.{name}"]
                 states.append({n: ops.from_numpy(v) for n, v in state.items()})
             pipeline.freeze()
+            recipe = RowRecipe.from_json(card["recipe"]) if card.get("recipe") else None
+            if recipe is not None and recipe.names != pipeline.config.channels:
+                raise ValueError("the recipe makes other channels than the pipeline has")
+            return cls(
+                pipeline,
+                keys,
+                states[0],
+                states[1],
+                report=card.get("report", {}),
+                name=str(card.get("name", "model")),
+                version=str(card.get("version", "1")),
+                sha256=digest,
+                recipe=recipe,
+            )
         except _FOREIGN as error:
             raise BundleError(
                 f"The bundle does not hold a pipeline of this version. Received: {directory}: "
                 f"{type(error).__name__}: {error}. Train it again with 'ember train'."
             ) from error
-        return cls(
-            pipeline,
-            keys,
-            states[0],
-            states[1],
-            report=card.get("report", {}),
-            name=str(card.get("name", "model")),
-            version=str(card.get("version", "1")),
-            sha256=digest,
-        )
 
 
 def _check_sizes(config: dict[str, Any], numbers: int) -> None:

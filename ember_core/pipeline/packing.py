@@ -164,17 +164,17 @@ class PackedRows:
 
         Args:
             operation: Operation on two integers, as `np.add` or `np.maximum`.
-            start: Value before each key's first row, `(K,)`.
-            x: Input of each row, `(R,)`, of the same type.
+            start: Value before each key's first row, `(K, ...)`.
+            x: Input of each row, `(R, ...)`, of the same type.
 
         Returns:
-            The value after each row, `(R,)`.
+            The value after each row, `(R, ...)`.
         """
         result = np.empty_like(x)
         total = start
         for begin, n in self.spans():
             if n == 1:
-                result[begin:] = operation.accumulate(np.append(total[:1], x[begin:]))[1:]
+                result[begin:] = operation.accumulate(np.concatenate([total[:1], x[begin:]]))[1:]
                 break
             part = slice(begin, begin + n)
             total = operation(total[:n], x[part], out=result[part])

@@ -19,6 +19,7 @@ from stream.records import (
     Message,
     Reason,
     Rejected,
+    Temporality,
 )
 
 from ._depth import MAX_DEPTH, too_deep
@@ -49,11 +50,17 @@ class Limits:
 
 
 class Sample(NamedTuple):
-    """One sample of a message: `cells` are (column, value), `resolve` reads a field by its path."""
+    """One sample of a message: `cells` are (column, value), `resolve` reads a field by its path.
+
+    Where the format tells counters from gauges, a sample has one cell, its temporality, and the
+    start of the time that it covers.
+    """
 
     time_us: int
     cells: Iterable[tuple[int, float]]
     resolve: Callable[[tuple[str, ...]], Any]
+    temporality: int = Temporality.GAUGE
+    start_us: int = 0
 
 
 def number(value: Any, where: str) -> float:
@@ -163,6 +170,9 @@ def decode_json(decoder: msgspec.json.Decoder[Any], value: bytes) -> Any:
 class SampleCodec(abc.ABC):
     """Base class of codecs that decode message by message; subclasses read samples from a value."""
 
+    _tells_counters = False
+    """True where the format tells counters from gauges."""
+
     def __init__(self, channels: Sequence[str], key: KeyExpression, limits: Limits) -> None:
         self._width = len(channels)
         self._key = key
@@ -182,6 +192,8 @@ class SampleCodec(abc.ABC):
         times: list[int] = []
         rows: list[list[float]] = []
         owners: list[int] = []
+        temporality: list[int] = []
+        starts: list[int] = []
         rejected: list[Rejected] = []
         for index, message in enumerate(messages):
             try:
@@ -189,20 +201,25 @@ class SampleCodec(abc.ABC):
             except Refused as refused:
                 rejected.append(Rejected(index, refused.reason, refused.detail))
                 continue
-            for key, time_us, row in decoded:
+            for key, sample, row in decoded:
                 keys.append(key)
-                times.append(time_us)
+                times.append(sample.time_us)
                 rows.append(row)
                 owners.append(index)
+                temporality.append(sample.temporality)
+                starts.append(sample.start_us)
+        tells = self._tells_counters
         return Decoded(
             keys=keys,
             time_us=np.array(times, dtype=np.int64),
             values=np.array(rows, dtype=np.float64).reshape(len(rows), self._width),
             message=np.array(owners, dtype=np.int32),
             rejected=rejected,
+            temporality=np.array(temporality, dtype=np.uint8) if tells else None,
+            start_us=np.array(starts, dtype=np.int64) if tells else None,
         )
 
-    def _one(self, message: Message) -> list[tuple[bytes, int, list[float]]]:
+    def _one(self, message: Message) -> list[tuple[bytes, Sample, list[float]]]:
         value = check_size(message.value, self._limits)
         samples = self._samples(value)
         rows = []
@@ -212,7 +229,7 @@ class SampleCodec(abc.ABC):
             for column, cell in sample.cells:
                 row[column] = cell
             if any(cell == cell for cell in row):  # NaN is not itself
-                rows.append((check_key(key, self._limits), sample.time_us, row))
+                rows.append((check_key(key, self._limits), sample, row))
         if not rows:
             raise Refused(Reason.NO_CHANNELS, "The message has none of the model's channels.")
         return rows

@@ -13,7 +13,7 @@ from . import _otlp_json, _otlp_proto
 from ._base import Limits, Sample, number
 from ._key import KeyExpression, walk
 from ._measurements import LabelledCodec
-from ._otlp_points import Point
+from ._otlp_points import Point, start_us_of
 from ._refused import Refused
 from ._time import one_to_micros
 from ._wire import WireError
@@ -33,6 +33,8 @@ class OtlpCodec(LabelledCodec):
         limits: Sizes.
         encoding: `auto` tells JSON from protobuf by the first byte: no protobuf begins with `{`.
     """
+
+    _tells_counters = True
 
     def __init__(
         self,
@@ -67,7 +69,13 @@ class OtlpCodec(LabelledCodec):
             cell = number(point.value, f"metric {point.metric}")
             time_ns = point.time_ns or None  # protobuf writes a missing time as 0
             time_us = one_to_micros(time_ns, "ns", f"metric {point.metric}, timeUnixNano")
-            yield Sample(time_us, [(column, cell)], _resolver(point, attributes))
+            yield Sample(
+                time_us,
+                [(column, cell)],
+                _resolver(point, attributes),
+                point.temporality,
+                start_us_of(point.start_ns, time_us),
+            )
 
 
 def _resolver(point: Point, attributes: dict[str, Any]) -> Callable[[tuple[str, ...]], Any]:

@@ -8,8 +8,10 @@ from typing import Any
 
 import msgspec
 
+from stream.records import Temporality
+
 from ._base import decode_json
-from ._otlp_points import NO_RECORDED_VALUE, Point
+from ._otlp_points import NO_RECORDED_VALUE, Point, temporality_of
 
 _INTEGER = re.compile(r"[-+]?\d{1,20}", re.ASCII)
 
@@ -21,6 +23,7 @@ class _KeyValue(msgspec.Struct):
 
 class _DataPoint(msgspec.Struct, rename="camel"):
     attributes: list[_KeyValue] = []
+    start_time_unix_nano: Any = None
     time_unix_nano: Any = None
     as_double: Any = None
     as_int: Any = None
@@ -31,10 +34,15 @@ class _Points(msgspec.Struct, rename="camel"):
     data_points: list[_DataPoint] = []
 
 
+class _Sum(_Points, rename="camel"):
+    aggregation_temporality: Any = 0
+    is_monotonic: Any = False
+
+
 class _Metric(msgspec.Struct):
     name: str = ""
     gauge: _Points | None = None
-    sum: _Points | None = None
+    sum: _Sum | None = None
 
 
 class _Scope(msgspec.Struct):
@@ -74,19 +82,42 @@ def read_points(value: bytes) -> Iterator[Point]:
         for scope_metrics in resource_metrics.scope_metrics:
             scope = scope_metrics.scope.name if scope_metrics.scope else ""
             for metric in scope_metrics.metrics:
-                for points in (metric.gauge, metric.sum):
-                    for point in points.data_points if points else ():
-                        yield _point(point, metric.name, resource, scope)
+                if metric.gauge is not None:
+                    for point in metric.gauge.data_points:
+                        yield _point(point, metric.name, resource, scope, Temporality.GAUGE)
+                if metric.sum is not None:
+                    temporality = _temporality(metric.sum)
+                    for point in metric.sum.data_points:
+                        yield _point(point, metric.name, resource, scope, temporality)
 
 
-def _point(point: _DataPoint, name: str, resource: dict[str, Any], scope: str) -> Point:
+_TEMPORALITIES = {
+    name: temporality
+    for temporality in (Temporality.DELTA, Temporality.CUMULATIVE)
+    for name in (int(temporality), f"AGGREGATION_TEMPORALITY_{temporality.name}")
+}
+"""Protobuf's JSON writes an enum as its name or its number."""
+
+
+def _temporality(points: _Sum) -> Temporality:
+    number = points.aggregation_temporality
+    known = _TEMPORALITIES.get(number, 0) if isinstance(number, int | str) else 0
+    return temporality_of(known, monotonic=points.is_monotonic is True)
+
+
+def _point(
+    point: _DataPoint, name: str, resource: dict[str, Any], scope: str, temporality: Temporality
+) -> Point:
     value = point.as_double if point.as_double is not None else integer(point.as_int)
     if point.flags & NO_RECORDED_VALUE:
         value = None
     if value == "NaN":  # protobuf's JSON writes NaN as a text
         value = float("nan")
     time_ns = integer(point.time_unix_nano)
-    return Point(name, value, time_ns, resource, scope, lambda: _attributes(point))
+    start_ns = integer(point.start_time_unix_nano)
+    return Point(
+        name, value, time_ns, resource, scope, lambda: _attributes(point), temporality, start_ns
+    )
 
 
 def _attributes(holder: _DataPoint | _Resource) -> dict[str, Any]:

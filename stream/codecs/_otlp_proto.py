@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ._otlp_points import NO_RECORDED_VALUE, Point
+from stream.records import Temporality
+
+from ._otlp_points import NO_RECORDED_VALUE, Point, temporality_of
 from ._wire import BYTES, FIXED64, VARINT, WireError, double, fields, fixed64, int64
 
 Attributes = dict[str, Any]
@@ -34,22 +36,40 @@ def read_points(value: bytes) -> Iterator[Point]:
 
 
 def _metric(metric: memoryview, resource: Attributes, scope: str) -> Iterator[Point]:
-    name, points = "", []
+    name = ""
+    points: list[tuple[memoryview, Temporality]] = []
     for number, wire, value in fields(metric):
         if number == 1 and wire == BYTES:
             name = _text(value)
-        elif number in (5, 7) and wire == BYTES:  # gauge, sum
-            points += list(_children(_raw(value), 1))
-    for point in points:
-        yield _point(point, name, resource, scope)
+        elif number == 5 and wire == BYTES:  # gauge
+            points += [(point, Temporality.GAUGE) for point in _children(_raw(value), 1)]
+        elif number == 7 and wire == BYTES:  # sum
+            temporality = _temporality(_raw(value))
+            points += [(point, temporality) for point in _children(_raw(value), 1)]
+    for point, temporality in points:
+        yield _point(point, name, resource, scope, temporality)
 
 
-def _point(point: memoryview, name: str, resource: Attributes, scope: str) -> Point:
-    time_ns, flags, number_value = 0, 0, None
+def _temporality(points: memoryview) -> Temporality:
+    kind, monotonic = 0, False
+    for number, wire, value in fields(points):
+        if wire == VARINT and number == 2 and isinstance(value, int):
+            kind = value
+        elif wire == VARINT and number == 3:
+            monotonic = bool(value)
+    return temporality_of(kind, monotonic=monotonic)
+
+
+def _point(
+    point: memoryview, name: str, resource: Attributes, scope: str, temporality: Temporality
+) -> Point:
+    start_ns, time_ns, flags, number_value = 0, 0, 0, None
     for number, wire, value in fields(point):
         if wire == FIXED64:
             raw = _raw(value)
-            if number == 3:
+            if number == 2:
+                start_ns = fixed64(raw)
+            elif number == 3:
                 time_ns = fixed64(raw)
             elif number == 4:
                 number_value = double(raw)
@@ -60,7 +80,16 @@ def _point(point: memoryview, name: str, resource: Attributes, scope: str) -> Po
     if flags & NO_RECORDED_VALUE:
         number_value = None
     # Attributes are read only for points of the model's channels.
-    return Point(name, number_value, time_ns, resource, scope, lambda: _attributes(point, 7))
+    return Point(
+        name,
+        number_value,
+        time_ns,
+        resource,
+        scope,
+        lambda: _attributes(point, 7),
+        temporality,
+        start_ns,
+    )
 
 
 def _attributes(message: memoryview, number: int) -> Attributes:

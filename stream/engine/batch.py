@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stream.records import Event
 
+from .rows import Samples
 from .slices import PartitionSlice
 
 
@@ -85,6 +86,8 @@ class StepBatch:
         outcome: Code of `outcomes`; uint8 `(n,)`.
         idle_after_us: Clock beyond which the key is idle if it sends nothing more, -2**62 where
             the sample is late or repeated; int64 `(n,)`.
+        temporality: Kind of each sample, where the format tells counters; uint8 `(n,)`.
+        start_us: Start of the time that each covers, where the format tells; int64 `(n,)`.
         idle: Idle times by row of `keys`, in order.
         events: Events so far, in no order.
     """
@@ -103,8 +106,23 @@ class StepBatch:
     without_events: NDArray[np.bool_]
     outcome: NDArray[np.uint8]
     idle_after_us: NDArray[np.int64]
+    temporality: NDArray[np.uint8] | None = None
+    start_us: NDArray[np.int64] | None = None
     idle: dict[int, list[IdleKey]] = field(default_factory=dict)
     events: list[PlacedEvent] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.sample)
+
+    @property
+    def samples(self) -> Samples:
+        """The samples, as rows are made of them."""
+        return Samples(
+            self.keys.fields,
+            self.new_lines,
+            self.row,
+            self.time_us,
+            self.values,
+            self.temporality,
+            self.start_us,
+        )

@@ -16,6 +16,7 @@ from stream.engine.state.transfer import copy_rows, transfer_rows
 from stream.records import Decoded
 from stream.types import TP
 
+from .clock import bound_clocks
 from .decide import Decider
 from .episodes import Episodes
 from .loading import ChangelogLoader
@@ -76,7 +77,7 @@ class Engine(OwnedPartitions):
         self._model_version = model_version_of(model)
         self._loader = ChangelogLoader(store, model.sha256)
         decider, episodes = Decider(model.pipeline, store.decided), Episodes(model, store, row_us)
-        self._stepper = Stepper(store, decider, episodes, window, self._limits)
+        self._stepper = Stepper(store, decider, episodes, self._limits)
 
     @property
     def model_version(self) -> ModelVersion:
@@ -122,8 +123,8 @@ class Engine(OwnedPartitions):
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """The model's channels, in the order of `Decoded.values`."""
-        return self.model.channels
+        """Names in the records, in the order of `Decoded.values`."""
+        return self.model.sources
 
     def shadow_by(self, candidate: FleetModel | None) -> None:
         """Let a candidate score the same records from now on, without events; None: end that.
@@ -178,6 +179,7 @@ class Engine(OwnedPartitions):
         try:
             for part in parts:
                 self._copy_to(self._candidate, part)
+                self._candidate.meta(part.tp).clock_bound_us = part.meta.clock_bound_us
         except Exception as error:  # noqa: BLE001  # too many keys for a candidate, for example
             self._give_up_candidate(error)
 
@@ -192,6 +194,31 @@ class Engine(OwnedPartitions):
         super().detach(tp)
         if self._candidate is not None:
             self._candidate.detach(tp)
+
+    def bound_clocks(
+        self,
+        partitions: Sequence[tuple[TP, int]],
+        batch: Decoded,
+        slice_offsets: SliceOffsets,
+        now_us: int,
+    ) -> list[TP]:
+        """Bound the times that the records of a slice claim by the worker's clock.
+
+        Without a call every time counts as come already: a file of records has no other clock.
+
+        Args:
+            partitions: As `step_all` takes them, like the other arguments.
+            batch: The slice, decoded.
+            slice_offsets: Offsets and Kafka timestamps of its messages.
+            now_us: The worker's clock, microseconds since the epoch.
+
+        Returns:
+            Partitions whose meta rows have to be written before the slice is absorbed: a replay
+            must find the same bound.
+        """
+        parts = [(self._parts[tp[0], tp[1]], count) for tp, count in partitions]
+        changed = bound_clocks(parts, batch, slice_offsets, now_us)
+        return [part.tp for part in changed]
 
     def step(self, tp: TP, batch: Decoded, slice_offsets: SliceOffsets) -> StepResult:
         """Absorb a slice of a partition.

@@ -105,7 +105,7 @@ class OwnedPartitions:
         meta = part.meta
         has_state = meta.absorbed >= 0
         if meta.first_offset < 0 and events_from > position:
-            meta.first_offset, meta.absorbed = position, position - 1
+            meta.begin_at(position)
             meta.events_from = events_from
             has_state = True
         return meta.note_model(position, self._model_version) and has_state

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.pipeline import FleetModel
-from stream.records import text_of
+from stream.keys import key_text
 
 from .result import ScoreColumns
 
@@ -77,7 +77,7 @@ class Comparison:
         bins = np.bincount(np.searchsorted(EDGES, distance, side="left"), minlength=len(self.apart))
         self.apart = [old + int(new) for old, new in zip(self.apart, bins, strict=True)]
         for i in np.argsort(-distance, kind="stable")[:_FURTHEST_ROWS].tolist():
-            key = text_of(keys[int(live.sample[a[i]])])
+            key = key_text(keys[int(live.sample[a[i]])])
             time_us = int(live.time_us[a[i]])
             self.furthest.append((float(distance[i]), key, time_us, float(x[i]), float(y[i])))
         self.furthest = sorted(self.furthest, key=lambda row: -row[0])[:_FURTHEST_ROWS]
@@ -119,10 +119,10 @@ def check_candidate(candidate: FleetModel, channels: Sequence[str]) -> None:
     Raises:
         ValueError: If it has other channels.
     """
-    if tuple(candidate.channels) != tuple(channels):
+    if tuple(candidate.sources) != tuple(channels):
         raise ValueError(
             "A candidate is shown the records of the live model. Expected its channels, "
-            f"{list(channels)}. Received: channels={list(candidate.channels)}."
+            f"{list(channels)}. Received: channels={list(candidate.sources)}."
         )
 
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from stream.engine.state.deadlines import NEVER_IDLE
-from stream.engine.state.layout import WindowSpec
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
 from stream.records import Decoded
@@ -30,10 +29,9 @@ from .expiry import Expiry
 from .idle import IdleFinder
 from .outcomes import LATE, REPEATED, SCORED, WARMING, WINDOWED, count_outcomes
 from .result import SliceOffsets, StepResult
-from .rows import ObservedRows, complete_intervals, complete_samples
+from .rows import ObservedRows, RowMaker
 from .scored_rows import ScoredRows
 from .slices import PartitionSlice, slices_of
-from .windows import Tumbling
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,6 @@ class Stepper:
         store: Rows of all keys.
         decider: Scores and decisions.
         episodes: Events.
-        window: Windows that make rows of samples.
         limits: Bounds.
     """
 
@@ -69,13 +66,11 @@ class Stepper:
         store: Store,
         decider: Decider,
         episodes: Episodes,
-        window: WindowSpec,
         limits: Limits,
     ) -> None:
         self._store, self._decider, self._episodes = store, decider, episodes
         self._pipeline, self._limits = decider.pipeline, limits
-        channels = self._pipeline.config.channels
-        self._tumbling = Tumbling(window, channels) if window.mode == "time" else None
+        self._rows = RowMaker(store.plan)
         self._expiry = Expiry(store, episodes, limits.ttl_us) if limits.ttl_us else None
         self._idle = IdleFinder(store, episodes) if limits.stale_intervals > 0 else None
 
@@ -142,6 +137,8 @@ class Stepper:
             without_events=offset < np.repeat([part.meta.events_from for part in parts], counts),
             outcome=np.full(sample.size, REPEATED, dtype=np.uint8),
             idle_after_us=np.full(sample.size, NEVER_IDLE, dtype=np.int64),
+            temporality=None if decoded.temporality is None else decoded.temporality[sample],
+            start_us=None if decoded.start_us is None else decoded.start_us[sample],
         )
 
     def _observe(self, batch: StepBatch) -> ObservedRows | None:
@@ -153,11 +150,7 @@ class Stepper:
         if not batch.new_lines.size:
             return None
         fields = batch.keys.fields
-        late, accepted, rows = (
-            complete_samples(batch)
-            if self._tumbling is None
-            else complete_intervals(batch, self._tumbling)
-        )
+        late, accepted, rows = self._rows.complete(batch.samples)
         batch.outcome[late] = LATE
         batch.outcome[accepted.line] = WINDOWED
         row_counts, intervals = fields["rows"].copy(), fields["interval"].copy()

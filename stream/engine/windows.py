@@ -2,125 +2,186 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.engine.state.layout import NEVER, WindowSpec
+from ember_core.pipeline import PackedRows
+from stream.engine.state.layout import WindowSpec
 
-_FIELDS = (
-    "max_time",
-    "window_start",
-    "window_open",
-    "window_value",
-    "window_count",
-    "window_time",
-)
-_FAR = 2**62
+from .aggregates import Accumulators, Aggregates, Columns
+
+Indices = NDArray[np.int64]
+
+
+class ClosedIntervals(NamedTuple):
+    """Intervals that have closed, by key, then by start.
+
+    Attributes:
+        key: Index of the key among those of the block.
+        sample: Index of the sample that closed it; -1 where the key's silence did.
+        start: Start of the interval, microseconds.
+        columns: Aggregates `(n, A)`, NaN where a channel sent nothing.
+    """
+
+    key: Indices
+    sample: Indices
+    start: Indices
+    columns: NDArray[np.float64]
+
+
+class _Groups(NamedTuple):
+    """Intervals of keys that are open, or opened by samples: by key, then by start."""
+
+    key: Indices
+    start: Indices
 
 
 class Tumbling:
-    """Open intervals of a block of keys, one sample per key at a time.
+    """Open intervals of a block of keys.
 
     An interval closes when the key's own largest event time passes its end by the lateness; a
-    sample of an interval that has closed is late.
+    sample of an interval that has closed is late. All samples of a batch are added at once, with
+    the bits of one after the other.
 
     Args:
-        spec: Length, lateness and aggregates.
-        channels: Names of the channels, in column order.
+        spec: Length and lateness.
+        uses: Aggregate of each of the `A` columns.
 
     Attributes:
         fields: Fields of a row that are its own.
     """
 
-    fields = _FIELDS
-
-    def __init__(self, spec: WindowSpec, channels: tuple[str, ...]) -> None:
+    def __init__(self, spec: WindowSpec, uses: tuple[str, ...]) -> None:
         self.spec = spec
-        by_channel = dict(spec.aggregates)
-        kinds = np.array([by_channel.get(name, spec.aggregate) for name in channels])
-        # Masks of the channels with each aggregate, `(C,)`.
-        self._is = {kind: kinds == kind for kind in ("last", "mean", "max", "count")}
+        self._aggregates = Aggregates(uses)
+        self.fields = ("max_time", "window_start", "window_open", *self._aggregates.fields)
 
-    def late(self, views: dict[str, Any], time_us: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return True where a sample's interval has closed; shape `(B,)`."""
-        closed: NDArray[np.bool_] = self._end(self._start(time_us)) <= views["max_time"]
-        return closed
+    def late(self, packed: PackedRows, max_time: Indices, time_us: Indices) -> NDArray[np.bool_]:
+        """Return True where a packed sample's interval had closed; shape `(n,)`.
 
-    def due(
-        self, views: dict[str, Any], time_us: NDArray[np.int64]
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
-        """Close the intervals that a sample's time closes, oldest first.
+        Args:
+            packed: Key of each sample.
+            max_time: Largest event time of each key before, `(K,)`.
+            time_us: Event time of each sample, `(n,)`.
+        """
+        # A late sample is never the largest, so that it need not be left out of the maximum.
+        before = packed.previous(max_time, packed.accumulate(np.maximum, max_time, time_us))
+        late: NDArray[np.bool_] = self._end(self._start(time_us)) <= before
+        return late
 
-        At most one interval of each key at a time.
+    def add(
+        self, views: dict[str, Any], packed: PackedRows, time_us: Indices, columns: Columns
+    ) -> ClosedIntervals:
+        """Add samples to their intervals, and close those that they close.
+
+        Args:
+            views: Fields of the packed keys, written to.
+            packed: Key of each sample; none is late, and each key has at least one.
+            time_us: Event time of each, `(n,)`.
+            columns: Values of each.
+        """
+        running = packed.accumulate(np.maximum, views["max_time"], time_us)
+        groups, sums, group = self._gather(views, packed.key, self._start(time_us))
+        self._aggregates.add(sums, group, time_us, columns)
+        views["max_time"][...] = packed.last(running)
+        ends = self._end(groups.start)
+        closes = ends <= views["max_time"][groups.key]
+        self._put_back(views, groups, sums, ~closes)
+        closed = np.flatnonzero(closes)
+        sample = _first_beyond(groups.key[closed], ends[closed], packed.key, running)
+        return self._closed(groups, sums, closed, sample)
+
+    def close(self, views: dict[str, Any]) -> ClosedIntervals:
+        """Close all intervals of keys that have fallen silent; what comes later of them is late.
 
         Args:
             views: Fields of the keys, written to.
-            time_us: Time of each key's sample, not late, shape `(B,)`.
-
-        Yields:
-            Index of the keys that close an interval, its start, and its row `(n, C)`; NaN where
-            a channel sent nothing.
         """
-        views["max_time"][...] = np.maximum(views["max_time"], time_us)
-        for _ in range(self.spec.open_windows):
-            # Slot of the oldest open interval of each key; free slots never win.
-            start = np.where(views["window_open"] > 0, views["window_start"], _FAR)
-            oldest = start.argmin(axis=1)
-            oldest_start = start[np.arange(len(start)), oldest]
-            closes = (oldest_start < _FAR) & (self._end(oldest_start) <= views["max_time"])
-            keys = np.flatnonzero(closes)
-            if keys.size == 0:
-                return
-            slot = oldest[keys]
-            total = views["window_value"][keys, slot]
-            count = views["window_count"][keys, slot]
-            total = np.where(self._is["mean"], total / np.maximum(count, 1), total)
-            views["window_open"][keys, slot] = 0
-            yield keys, oldest_start[keys], np.where(count > 0, total, np.nan)
+        none = np.zeros(0, dtype=np.int64)
+        groups, sums, _ = self._gather(views, none, none)
+        np.maximum.at(views["max_time"], groups.key, self._end(groups.start))
+        self._put_back(views, groups, sums, np.zeros(groups.key.size, dtype=bool))
+        every = np.arange(groups.key.size)
+        return self._closed(groups, sums, every, np.full(every.size, -1))
 
-    def absorb(
-        self, views: dict[str, Any], time_us: NDArray[np.int64], values: NDArray[np.float64]
+    def _gather(
+        self, views: dict[str, Any], key: Indices, start: Indices
+    ) -> tuple[_Groups, Accumulators, Indices]:
+        """Return the open intervals with what they hold, and the interval of each sample.
+
+        Args:
+            views: Fields of the keys.
+            key: Key of each sample, `(n,)`.
+            start: Start of its interval, `(n,)`.
+        """
+        open_key, slot = np.nonzero(views["window_open"])
+        all_keys = np.concatenate([open_key, key])
+        all_starts = np.concatenate([views["window_start"][open_key, slot], start])
+        order = np.lexsort((all_starts, all_keys))
+        sorted_key, sorted_start = all_keys[order], all_starts[order]
+        is_first = np.ones(order.size, dtype=bool)
+        is_first[1:] = (np.diff(sorted_key) != 0) | (np.diff(sorted_start) != 0)
+        group = np.empty(order.size, dtype=np.int64)
+        group[order] = np.cumsum(is_first) - 1
+        groups = _Groups(sorted_key[is_first], sorted_start[is_first])
+        sums = self._aggregates.empty(groups.key.size)
+        for name, value in sums.items():
+            value[group[: slot.size]] = views[name][open_key, slot]
+        return groups, sums, group[slot.size :]
+
+    def _put_back(
+        self, views: dict[str, Any], groups: _Groups, sums: Accumulators, stays: NDArray[np.bool_]
     ) -> None:
-        """Add one sample per key to its interval.
-
-        Args:
-            views: Fields of the keys, written to.
-            time_us: Time of each key's sample, shape `(B,)`.
-            values: Values of each, shape `(B, C)`; NaN where the sample lacks a channel.
-        """
-        start = self._start(time_us)
-        is_open = views["window_open"] > 0
-        match = is_open & (views["window_start"] == start[:, None])
-        # Slot of the sample's interval, or the first free one: there are as many slots as
-        # intervals that can be open at once.
-        slot = np.where(match.any(axis=1), match.argmax(axis=1), is_open.argmin(axis=1))
-        key = np.arange(len(slot))
-        opens = ~match.any(axis=1)
-        count = np.where(opens[:, None], 0, views["window_count"][key, slot])
-        total = np.where(opens[:, None], 0.0, views["window_value"][key, slot])
-        last = np.where(opens[:, None], NEVER, views["window_time"][key, slot])
-        present = np.isfinite(values)
-        first = count == 0
-        is_new = self._is["last"] & (time_us[:, None] >= last)
-        new = np.where(
-            self._is["max"],
-            np.fmax(total, values),
-            np.where(self._is["mean"], total + values, np.where(is_new, values, total)),
-        )
-        new = np.where(self._is["count"], total + 1.0, np.where(first, values, new))
-        new = np.where(first & self._is["count"], 1.0, new)
-        views["window_start"][key, slot] = start
+        """Write open intervals to the slots of their keys, oldest first; other slots are zero."""
+        key = groups.key[stays]
+        # Place among the intervals of its key: those of one key stand side by side.
+        slot = np.arange(key.size) - np.searchsorted(key, key)
+        # There is room for all, unless the length was another one when a row was written.
+        fits = slot < self.spec.open_windows
+        key, slot = key[fits], slot[fits]
+        index = np.flatnonzero(stays)[fits]
+        for name in self.fields[1:]:
+            views[name][...] = 0
+        views["window_start"][key, slot] = groups.start[index]
         views["window_open"][key, slot] = 1
-        views["window_value"][key, slot] = np.where(present, new, total)
-        views["window_count"][key, slot] = count + present
-        last_time = np.maximum(last, time_us[:, None])
-        views["window_time"][key, slot] = np.where(present, last_time, last)
+        for name, value in sums.items():
+            views[name][key, slot] = value[index]
+
+    def _closed(
+        self, groups: _Groups, sums: Accumulators, closed: Indices, sample: Indices
+    ) -> ClosedIntervals:
+        result = self._aggregates.result({name: value[closed] for name, value in sums.items()})
+        return ClosedIntervals(groups.key[closed], sample, groups.start[closed], result)
 
     def _start(self, time_us: Any) -> Any:
         return time_us - time_us % self.spec.interval_us
 
     def _end(self, start: Any) -> Any:
         return start + (self.spec.interval_us + self.spec.lateness_us)
+
+
+def _first_beyond(
+    key: Indices, end: Indices, sample_key: Indices, running: Indices
+) -> NDArray[np.int64]:
+    """Return the first sample of each interval's key with which the largest time reaches its end.
+
+    Args:
+        key: Key of each interval, `(m,)`.
+        end: Time that closes it, `(m,)`; the key reaches it.
+        sample_key: Key of each sample, packed, `(n,)`.
+        running: Largest event time of the key up to each sample, `(n,)`.
+    """
+    m = key.size
+    if not m:
+        return np.zeros(0, dtype=np.int64)
+    times = np.concatenate([end, running])
+    is_sample = np.arange(times.size) >= m
+    # Intervals come before samples that just reach their end.
+    order = np.lexsort((is_sample, times, np.concatenate([key, sample_key])))
+    place = np.where(is_sample[order], np.arange(order.size), order.size)
+    next_sample = np.minimum.accumulate(place[::-1])[::-1]
+    found = np.empty(times.size, dtype=np.int64)
+    found[order] = order[np.minimum(next_sample, order.size - 1)] - m
+    return found[:m]

@@ -66,7 +66,8 @@ class InputSection(Section):
     future_seconds: float = Field(
         default=3_600.0,
         ge=0,
-        description="Event times that lie further ahead of the Kafka timestamp are refused.",
+        description="Event times that lie further ahead of the Kafka timestamp, or of the worker's "
+        "own clock, are refused.",
     )
     schema_registry_url: str = Field(default="", description="Schema registry of the avro codec.")
     schema_registry_username: str = Field(default="", description="User of the schema registry.")
@@ -115,7 +116,9 @@ class WindowSection(Section):
 
     mode: Literal["count", "time"] = Field(
         default="count",
-        description="count: every record is a row. time: a row closes per interval of event time.",
+        description="count: every record is a row. time: a row closes per interval of event time. "
+        "Default with a codec of one metric a record (influx, telegraf, collectd, prometheus, "
+        "otlp): time.",
     )
     interval_seconds: float = Field(
         default=10.0, gt=0, description="Length of an interval of event time (mode time)."

@@ -9,13 +9,22 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, cast
 
-from pydantic import BaseModel, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+
+from stream.types import ONE_METRIC_CODECS
 
 from ._alertmanager import AlertmanagerSection
 from ._base import SettingsError
@@ -88,6 +97,14 @@ class Settings(BaseSettings):
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
     _origin: tuple[Path | None, dict[str, Any]] = PrivateAttr(default=(None, {}))
     _worker: int | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _window_mode_follows_codec(self) -> Self:
+        if self.input.codec in ONE_METRIC_CODECS and "mode" not in self.window.model_fields_set:
+            # A copy with a set value, so that a copy of these settings does not ask again.
+            self.__dict__["window"] = self.window.model_copy(update={"mode": "time"})
+            self._sources["window.mode"] = f"default of codec {self.input.codec}"
+        return self
 
     @classmethod
     def settings_customise_sources(

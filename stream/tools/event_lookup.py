@@ -13,7 +13,7 @@ import msgspec
 from confluent_kafka import Message
 
 from stream.errors import UserError
-from stream.records import text_of
+from stream.keys import key_text
 from stream.settings import Settings
 
 from . import clients, reading
@@ -166,7 +166,7 @@ def _parse_event(message: Message) -> PublishedEvent | None:
     kind = next((part for part in parts if part in _KINDS), None)
     if kind is None or "ce_id" not in headers:
         return None
-    key = text_of(message.key() or b"")
+    key = key_text(message.key() or b"")
     return PublishedEvent(headers["ce_id"], kind, key, message.value() or b"")
 
 

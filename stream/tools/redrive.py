@@ -90,7 +90,7 @@ class Sender:
                 value=letter.value,
                 key=letter.key,
                 partition=-1 if by_key else letter.partition,
-                timestamp=letter.timestamp_ms,
+                timestamp=max(letter.timestamp_ms, 0),  # 0: the producer's own clock
                 headers=[*letter.headers, (REPLAYS_HEADER, b"%d" % (letter.replays + 1))],
             )
         except KafkaException as error:

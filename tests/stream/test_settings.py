@@ -283,3 +283,24 @@ def test_the_age_of_a_backlog_is_a_length_of_time(written: str, seconds: float) 
     assert Settings.load(alerts={"max_alert_age": written}).alerts.max_age_seconds == seconds
     with pytest.raises(SettingsError, match="Expected a length of time"):
         Settings.load(alerts={"max_alert_age": f"-{written}"})
+
+
+@pytest.mark.parametrize(
+    ("codec", "mode"),
+    [
+        ("json", "count"),
+        ("avro", "count"),
+        *((codec, "time") for codec in ("influx", "telegraf", "collectd", "prometheus")),
+        *((codec, "time") for codec in ("otlp", "otlp_proto", "otlp_json")),
+    ],
+)
+def test_the_window_mode_follows_the_codec_unless_it_is_set(codec: str, mode: str) -> None:
+    """Records of one metric make no rows; the settings show which mode is in force, and why."""
+    more = {"schema_registry_url": "http://localhost:8081"} if codec == "avro" else {}
+    settings = Settings.load(input={"codec": codec, **more})
+    assert settings.window.mode == mode
+    assert codec in settings.source("window", "mode") or mode == "count"
+    assert settings.reread().window.mode == settings.for_worker(1).window.mode == mode
+    for explicit in ("count", "time"):
+        chosen = Settings.load(input={"codec": codec, **more}, window={"mode": explicit})
+        assert (chosen.window.mode, chosen.source("window", "mode")) == (explicit, "flag")

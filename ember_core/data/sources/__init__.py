@@ -27,4 +27,5 @@ from ._open import open_sources as open_sources
 from ._options import DataOptions as DataOptions
 from ._options import TimeUnit as TimeUnit
 from ._query import DuckDBFrames as DuckDBFrames
+from ._remarks import Remark as Remark
 from .times import to_microseconds as to_microseconds

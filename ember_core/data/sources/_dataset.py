@@ -14,6 +14,7 @@ from ._chunk import CHUNK_ROWS, Chunk
 from ._errors import DataError, unknown_column
 from ._open import Opener, TableSource, head_rows, open_sources
 from ._options import DataOptions
+from ._remarks import Remark
 
 Rows = Literal["scored", "train", "all"]
 
@@ -45,6 +46,8 @@ class Dataset:
     tables: tuple[KeyTable, ...]
     divided: bool
     """Whether some rows are set apart for training."""
+    remarks: tuple[Remark, ...] = ()
+    """What the sources hold that is not used as it stands: columns, values, rows."""
 
     @property
     def keys(self) -> tuple[bytes, ...]:
@@ -126,6 +129,7 @@ def read(
     channels: dict[str, None] = {}
     columns: dict[str, None] = {}
     parts: dict[bytes, _Parts] = {}
+    remarks: list[Remark] = []
     sources = open_sources(data, options, chunk_rows=chunk_rows, schemes=schemes)
     for source in sources:
         plain = isinstance(source, TableSource)
@@ -142,12 +146,13 @@ def read(
                 entry.chunks.append((chunk, rows))
         if isinstance(source, TableSource):
             columns |= dict.fromkeys(source.columns)
+            remarks += source.remarks
     if columns:
         _check_names(options, columns)
     names = options.channels or tuple(channels)
     # Popped one by one, so that copied chunks are released.
     tables = tuple(_table(key, parts.pop(key), names, options) for key in list(parts))
-    return Dataset(channels=names, tables=tables, divided=options.divided)
+    return Dataset(names, tables, options.divided, tuple(remarks))
 
 
 def _by_key(chunk: Chunk) -> Iterator[tuple[bytes, NDArray[np.int64]]]:

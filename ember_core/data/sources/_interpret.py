@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ._chunk import Chunk
 from ._errors import DataError, listed, unknown_column
 from ._options import TIME_NAMES, DataOptions
+from ._remarks import Remarks
 from ._values import as_numbers, as_texts, is_empty, is_numeric
 from .times import PER_SECOND, BadTimeError, datetime_microseconds, to_microseconds
 
@@ -35,6 +36,7 @@ class Interpreter:
         self.name = name
         self.columns: dict[str, None] = {}
         self.rows = 0
+        self.remarks = Remarks(name)
         self._default_key = default_key
         self._numeric: dict[str, bool] = {}
         self._counts: dict[bytes, int] = {}
@@ -81,6 +83,7 @@ class Interpreter:
         Raises:
             DataError: If it held no record, or no numeric channel.
         """
+        self._remark_empty()
         if not self.rows:
             raise DataError(f"{self.name} is empty. Expected at least one record. Received: none.")
         if not any(self._numeric.values()):
@@ -92,6 +95,24 @@ class Interpreter:
                 f"{self.name} has no numeric channel. Expected at least one column of numbers "
                 f"besides time, key, split and label. Received: columns {listed(self.columns)}."
             )
+
+    def _remark_text(self, column: pd.Series[Any], name: str) -> None:
+        _, bad = as_numbers(column)
+        row, value = bad or (0, column.iloc[0])  # true and false convert, and are no numbers
+        self.remarks.add(
+            "text_column",
+            "left out, as it is no column of numbers",
+            column=name,
+            first_row=self.rows + row + 1,
+            example=value,
+        )
+
+    def _remark_empty(self) -> None:
+        options = self.options
+        known = {self._time, *options.text_columns(), options.label, *options.drop}
+        for name in self.columns:
+            if name not in self._numeric and name not in known and not options.channels:
+                self.remarks.add("empty_column", "left out, as no row has a value", column=name)
 
     def _need(self, frame: pd.DataFrame, flag: str, name: str) -> None:
         if name not in frame.columns:
@@ -179,6 +200,8 @@ class Interpreter:
         for name in frame.columns:
             if name not in reserved and name not in self._numeric and not is_empty(frame[name]):
                 self._numeric[str(name)] = is_numeric(frame[name])
+                if not self._numeric[str(name)]:
+                    self._remark_text(frame[name], str(name))
         return tuple(name for name, numeric in self._numeric.items() if numeric)
 
     def _values(self, column: pd.Series[Any], name: str) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ from ._json import JsonFrames
 from ._options import DataOptions
 from ._parquet import ParquetFrames
 from ._query import DuckDBFrames
+from ._remarks import Remark
 from .memory import memory_frames
 
 Opener = Callable[[str, DataOptions], Source]
@@ -44,6 +45,7 @@ class TableSource:
         self._frames = frames
         self._options = options
         self.columns: tuple[str, ...] = ()
+        self.remarks: tuple[Remark, ...] = ()
 
     def chunks(self) -> Iterator[Chunk]:
         """The records from the beginning, in constant memory.
@@ -73,6 +75,7 @@ class TableSource:
                 yield interpreter.chunk(frame)
         interpreter.finish()
         self.columns = tuple(interpreter.columns)
+        self.remarks = tuple(interpreter.remarks)
 
 
 def head_rows(head: tuple[float, bool], rows: int) -> int:

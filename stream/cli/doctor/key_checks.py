@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from typing import Literal
 
 from stream.errors import UserError
-from stream.records import Reason, quoted, text_of
+from stream.key_difference import key_difference
+from stream.keys import key_text, quoted
+from stream.records import Reason
 
 from .evidence import Evidence, Record
 from .findings import Check
@@ -60,7 +61,7 @@ def kind_of_key(key: bytes | None) -> KeyKind:
         return "none"
     if key[:1] == b"\x00" and len(key) > 5:
         return "framed"
-    text = text_of(key)
+    text = key_text(key)
     if "\\x" in text or not text.isprintable():
         return "binary"
     if len(text) > 1 and text[0] == text[-1] == '"':
@@ -211,14 +212,12 @@ def known_keys(evidence: Evidence) -> Iterator[Check]:
             f"The model knows {len(known)} of {len(present)} keys; others warm up first.",
         )
         return
-    key = next(iter(present))
-    texts = [text_of(k) for k in evidence.model.keys]
-    close = get_close_matches(text_of(key), texts, n=1, cutoff=0.4) or texts[:1]
+    difference = key_difference(present, evidence.model.keys)
     yield Check(
         name,
         "warn",
-        f"The model knows none of the {len(present)} keys. The records have {quoted(key)}, the "
-        f"model has '{close[0]}'. Every key would warm up before it may alarm.",
+        f"The model knows none of the {len(present)} keys; {difference.sentence} "
+        "Every key would warm up before it may alarm.",
         "Check input.key and input.key_from, or train on records of this topic "
         f"(`ember train kafka:{evidence.topic} --out DIR`).",
     )

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.engine.clock import CLOCK_SKEW_US
+
 from .evidence import Evidence, Reading
 from .findings import Check
 
@@ -33,8 +35,12 @@ def kafka_timestamps(evidence: Evidence) -> Iterator[Check]:
         )
     elif absent:
         share = "The records have" if absent == len(stamps) else f"{absent} records have"
-        fix = "Use a producer that sets it: it is what future event times are measured by."
-        yield Check(name, "warn", f"{share} no Kafka timestamp.", fix)
+        yield Check(
+            name,
+            "warn",
+            f"{share} no Kafka timestamp: event times are measured by the workers' clocks.",
+            "Use a producer that sets it.",
+        )
     else:
         age = max(0, evidence.now_ms - newest) / 1000
         yield Check(name, "ok", f"The newest record is {age:,.1f} s old.")
@@ -43,10 +49,10 @@ def kafka_timestamps(evidence: Evidence) -> Iterator[Check]:
 def event_times(evidence: Evidence) -> Iterator[Check]:
     """Compare event times with Kafka's timestamps: unit, zone, wrong clocks."""
     reading = evidence.samples
-    leads = _seconds_ahead(reading)
-    if not leads.size:
+    if not len(reading.decoded):
         return
     name = f"event times of {evidence.topic}"
+    leads = _seconds_ahead(reading, evidence.now_ms)
     limit = evidence.settings.input.future_seconds
     count = int((leads > limit).sum())
     unit = _wrong_unit(evidence)
@@ -66,19 +72,18 @@ def event_times(evidence: Evidence) -> Iterator[Check]:
             name,
             "fail" if count == len(leads) else "warn",
             f"{count} of {len(leads)} samples are up to {float(leads.max()):,.0f} s "
-            "ahead of their Kafka timestamp: they would be refused.",
+            "ahead of their Kafka timestamp, or of this clock: they would be refused.",
             "Check input.time_unit and the producers' clocks, or raise input.future_seconds.",
         )
 
 
-def _seconds_ahead(reading: Reading) -> NDArray[np.float64]:
-    """Return the lead of each event time over its record's Kafka timestamp, where there is one."""
+def _seconds_ahead(reading: Reading, now_ms: int) -> NDArray[np.float64]:
+    """Return the lead of each event time over the time that a worker measures it by."""
     stamps = np.array([record.timestamp for record in reading.records], np.int64)
-    if not len(reading.decoded):
-        return np.empty(0)
-    own = stamps[reading.decoded.message]
-    leads: NDArray[np.float64] = (reading.decoded.time_us / 1000 - own) / 1000
-    return leads[own > 0]
+    latest_ms = now_ms + CLOCK_SKEW_US // 1000
+    reference_ms = np.where(stamps > 0, np.minimum(stamps, latest_ms), latest_ms)
+    leads: NDArray[np.float64] = reading.decoded.time_us / 1e6
+    return leads - reference_ms[reading.decoded.message] / 1000
 
 
 def _wrong_unit(evidence: Evidence) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.pipeline import Role, StateField
+from ember_core.rows import USES_TEXT, is_aggregate, quantile_of
 
 LAYOUT_VERSION = 1
 TOP = 3  # channels an open episode remembers of its peak
@@ -29,8 +30,7 @@ class WindowSpec:
         mode: `"count"`: each record is a row. `"time"`: tumbling intervals of event time.
         interval_us: Length of an interval.
         lateness_us: Time for which an interval stays open after its end, by the key's own time.
-        aggregate: Aggregate of a channel's samples in one interval: `"last"`, `"mean"`, `"max"`
-            or `"count"`.
+        aggregate: Aggregate of a channel's samples in one interval, see `ember_core.rows`.
         aggregates: Aggregates of single channels, by name.
     """
 
@@ -47,9 +47,9 @@ class WindowSpec:
                 f"Unknown window mode. Expected 'count' or 'time'. Received: mode={self.mode!r}."
             )
         for aggregate in (self.aggregate, *(aggregate for _, aggregate in self.aggregates)):
-            if aggregate not in ("last", "mean", "max", "count"):
+            if not is_aggregate(aggregate):
                 raise ValueError(
-                    "Unknown window aggregate. Expected 'last', 'mean', 'max' or 'count'. "
+                    f"Unknown window aggregate. Expected {USES_TEXT}. "
                     f"Received: aggregate={aggregate!r}."
                 )
         if self.interval_us < 1 or self.lateness_us < 0:
@@ -66,8 +66,20 @@ class WindowSpec:
         return 0 if self.mode == "count" else -(-self.lateness_us // self.interval_us) + 2
 
 
-def engine_fields(channels: int, window: WindowSpec) -> tuple[StateField, ...]:
-    """Return the fields the engine adds to those of the pipeline."""
+SAMPLE = 64
+"""Values of an interval that a quantile is exact for."""
+
+
+def engine_fields(
+    channels: int, window: WindowSpec, uses: Sequence[str] = ()
+) -> tuple[StateField, ...]:
+    """Return the fields the engine adds to those of the pipeline.
+
+    Args:
+        channels: Number of columns that come from samples.
+        window: Windows that make rows of samples.
+        uses: Use of each of these columns; nothing else than the window's without it.
+    """
     position, measured = Role.POSITION, Role.MEASURED
     sent_us = "the partition's clock when the key last sent, microseconds"
     idle_since = "event time from which it is idle"
@@ -101,6 +113,25 @@ def engine_fields(channels: int, window: WindowSpec) -> tuple[StateField, ...]:
             StateField("window_value", "<f8", (o, c), value, measured),
             StateField("window_count", "<u4", (o, c), "samples in it", measured),
             StateField("window_time", "<i8", (o, c), "event time of the last sample", measured),
+        ]
+        # Fields of some aggregates; a row without these has none of them.
+        more = (
+            ("window_second", "seconds of a rate, or sum of deviations", ("rate", "std")),
+            ("window_squares", "sum of squared deviations from the first value", ("std",)),
+        )
+        for name, doc, needed in more:
+            if number := sum(use in needed for use in uses):
+                fields.append(StateField(name, "<f8", (o, number), doc, measured))
+        if number := sum(quantile_of(use) is not None for use in uses):
+            sample = "values that a quantile is taken of"
+            fields.append(StateField("window_sample", "<f8", (o, number, SAMPLE), sample, measured))
+    if number := sum(use in ("rate", "delta") for use in uses):
+        at = "its event time, microseconds"
+        since = "start of the time that it counts, 0 where unknown"
+        fields += [
+            StateField("counter_value", "<f8", (number,), "newest sample of a counter", measured),
+            StateField("counter_time", "<i8", (number,), at, measured),
+            StateField("counter_start", "<i8", (number,), since, measured),
         ]
     return tuple(fields)
 

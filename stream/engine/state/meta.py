@@ -47,6 +47,8 @@ class MetaRow(msgspec.Struct, kw_only=True):
     """Records below this offset warm keys up and give no events."""
     clock_us: int = -(2**62)
     """Largest event time of the partition."""
+    clock_bound_us: int = 0
+    """Latest time that a worker's clock allows, since a record claimed a later one; 0: none did."""
     model: str = ""
     """SHA-256 of the model that wrote the rows."""
     rebased: int = 0
@@ -60,6 +62,14 @@ class MetaRow(msgspec.Struct, kw_only=True):
     """Models and their thresholds, each from an offset on; newest last."""
     former: list[FormerModel] = []
     """Layouts of rows of earlier models; newest last."""
+
+    def begin_at(self, position: int) -> None:
+        """Begin the counting at an offset, unless it has begun: the row is written before a record.
+
+        Without it the group would have an offset, and no state for it.
+        """
+        if self.first_offset < 0:
+            self.first_offset, self.absorbed = position, position - 1
 
     def add(self, outcome: str, messages: int) -> None:
         """Count messages under an outcome."""

@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.pipeline import FleetModel, Role, names_with
-from stream.records import Reason, Rejected, quoted
+from stream.keys import quoted
+from stream.records import Reason, Rejected
 
 from .deadlines import Deadlines
 from .eviction import Evictor
 from .layout import LAYOUT_VERSION, NEVER, RowLayout, WindowSpec, engine_fields
 from .migration import RowMigrator, mark_of
 from .partition import Partition
+from .row_plan import RowPlan
 from .slab import Slab
 from .unmigrated_rows import UnmigratedRows
 
@@ -26,7 +28,8 @@ class Store:
 
     Attributes:
         layout: Fields of a row.
-        channels: The model's channels.
+        plan: How rows are made of samples.
+        channels: The model's channels, each with its recipe: what rows of a key are made of.
         model_mark: Mark of the model in its rows.
         observed: Fields that `observe` reads and writes.
         decided: Fields of the tail and the motor neuron.
@@ -55,8 +58,10 @@ class Store:
     ) -> None:
         pipeline = model.pipeline
         fields = pipeline.state_fields()
-        self.layout = RowLayout((*fields, *engine_fields(len(model.channels), window)))
-        self.channels = tuple(model.channels)
+        self.plan = RowPlan(tuple(model.channels), window, model.recipe)
+        own_fields = engine_fields(len(self.plan.sampled), window, self.plan.uses)
+        self.layout = RowLayout((*fields, *own_fields))
+        self.channels = model.identity
         self.model_mark = mark_of(model.sha256)
         self.decided = names_with(Role.DECIDED, fields)
         self.observed = tuple(f.name for f in fields if f.name not in self.decided)
@@ -99,8 +104,7 @@ class Store:
         views["offset"][...] = -1
         views["seen"][...] = NEVER
         views["peak_channel"][...] = -1
-        if "max_time" in views:
-            views["max_time"][...] = NEVER
+        self.plan.begin(views)
         return rows
 
     def initial_row(self, key: bytes) -> NDArray[np.uint8]:

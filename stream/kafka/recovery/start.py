@@ -138,7 +138,7 @@ class Starter:
 
     async def _take_positions(self, assignment: Assignment, tps: Sequence[TP]) -> None:
         status, topics = await self._describe(tps)
-        begins = await self._begins(tps, status)
+        begins = await self._begins(tps, status, topics)
         assignment.check_open()
         starts = {tp: self._start_offset(tp, status[tp], topics, begins[tp].offset) for tp in tps}
         await self._fetching.seek(starts)
@@ -189,11 +189,16 @@ class Starter:
                 "or, to begin anew, use another kafka.group."
             )
 
-    async def _begins(self, tps: Sequence[TP], status: Mapping[TP, LogStatus]) -> dict[TP, _Begin]:
+    async def _begins(
+        self,
+        tps: Sequence[TP],
+        status: Mapping[TP, LogStatus],
+        topics: Mapping[str, TopicStatus],
+    ) -> dict[TP, _Begin]:
         """Find the first offset of each partition for a group without state.
 
         History was sent before this process was asked to start: records that come while it still
-        joins are news.
+        joins are news. Records without a Kafka timestamp are history where they are there already.
         """
         start = self._config.start
         if start == "latest":
@@ -207,8 +212,9 @@ class Starter:
         begins = {}
         for tp in tps:
             end = status[tp].end
-            if end > status[tp].start and tp not in dated:  # the embedded broker looks up no times
-                begins[tp] = _Begin(-1, -1)
+            if end > status[tp].start and tp not in dated:
+                # The embedded broker has no topic ids, and looks up no times.
+                begins[tp] = _Begin(-1, end if topics[tp[0]].topic_id else -1)
             else:
                 begins[tp] = _Begin(history.get(tp, end), min(news.get(tp, end), end))
         return begins

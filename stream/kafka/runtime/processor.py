@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import accumulate, chain, groupby
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from stream.types import TP
 from .dead_letters import DeadLetters
 from .paused_partitions import PausedPartitions
 from .trace_headers import trace_headers
+
+log = logging.getLogger(__name__)
 
 SLICE = 4096
 """Most messages in one step."""
@@ -41,6 +44,24 @@ _LATE = cast("Reason", Outcome.LATE)
 """Outcome of the engine, not a refusal; dead letters treat both alike."""
 
 
+class _Batch(NamedTuple):
+    """Records of one step, decoded.
+
+    Attributes:
+        counts: Partitions, and the number of messages of each.
+        messages: Messages, one partition after the other.
+        slice_offsets: Offsets and Kafka timestamps of the messages.
+        decoded: Samples of the messages.
+        decode_seconds: Time that decoding took.
+    """
+
+    counts: list[tuple[TP, int]]
+    messages: list[Message]
+    slice_offsets: SliceOffsets
+    decoded: Decoded
+    decode_seconds: float
+
+
 class Processor:
     """Feeds fetches to the engine, and the results to outbox and dead letters.
 
@@ -52,7 +73,7 @@ class Processor:
         outbox: Receiver of events.
         dead_letters: Receiver of refused messages; None: they are only counted.
         paused: Partitions that wait for a schema; None: the codec needs none.
-        free_slots: Function that makes a checkpoint, after which rows can leave memory.
+        checkpoint: Function that makes a checkpoint, given a reason for logs and metrics.
         slice_messages: Most messages in one step.
 
     Attributes:
@@ -69,7 +90,7 @@ class Processor:
         *,
         dead_letters: DeadLetters | None = None,
         paused: PausedPartitions | None = None,
-        free_slots: Callable[[], Awaitable[None]] | None = None,
+        checkpoint: Callable[[str], Awaitable[None]] | None = None,
         slice_messages: int = SLICE,
     ) -> None:
         self.codec = codec
@@ -82,7 +103,7 @@ class Processor:
         self._outbox = outbox
         self._dead_letters = dead_letters
         self._paused = paused
-        self._free_slots = free_slots
+        self._checkpoint = checkpoint
         self._most = self._slice = slice_messages
 
     async def process(
@@ -104,14 +125,19 @@ class Processor:
         while batches:
             await self._outbox.wait_for_capacity()
             # Rows leave memory only when they are in the changelog.
-            if self._free_slots is not None and self._engine.key_capacity() < self._slice:
-                await self._free_slots()
+            if self._checkpoint is not None and self._engine.key_capacity() < self._slice:
+                await self._checkpoint("full")
             if not goes_on():
                 return
             # A slice with more new keys than free slots could not be absorbed whole.
             slices = self._take(batches, max(1, min(self._slice, self._engine.key_capacity())))
             if slices:
-                self._step(slices)
+                batch = self._decode(slices)
+                if self._bound_clocks(batch) and self._checkpoint is not None:
+                    await self._checkpoint("clock")
+                    if not goes_on():
+                        return
+                self._step(batch)
                 await self._outbox.pump()
                 for _ in range(_YIELDS):
                     await asyncio.sleep(0)
@@ -161,8 +187,7 @@ class Processor:
             most -= len(slices[tp])
         return slices
 
-    def _step(self, slices: Mapping[TP, Sequence[Message]]) -> None:
-        """Change state, positions and events together: no await in here."""
+    def _decode(self, slices: Mapping[TP, Sequence[Message]]) -> _Batch:
         started = self._clock()
         counts = [(tp, len(records)) for tp, records in slices.items()]
         messages = list(chain.from_iterable(slices.values()))
@@ -176,14 +201,32 @@ class Processor:
             decoded = codec.decode_known(messages)
         else:
             decoded = codec.decode(messages)
-        decoded_at = self._clock()
-        result = self._engine.step_all(counts, decoded, slice_offsets)
-        self._observer.timed("decode", decoded_at - started)
-        self._observer.timed("engine", self._clock() - decoded_at)
-        for tp, records in slices.items():
-            self._positions.advance(tp, records[-1].offset + 1)
+        return _Batch(counts, messages, slice_offsets, decoded, self._clock() - started)
+
+    def _bound_clocks(self, batch: _Batch) -> list[TP]:
+        """Bound what records claim by this worker's clock; return partitions to write first."""
+        now_us = int(self._wall_clock() * 1e6)
+        changed = self._engine.bound_clocks(
+            batch.counts, batch.decoded, batch.slice_offsets, now_us
+        )
+        for tp in changed:
+            self._engine.meta(tp).begin_at(self._positions.position(tp))
+            self._positions.reopen(tp)
+            log.info("%s-%d: a record claims a time that has not come yet.", *tp)
+        return changed
+
+    def _step(self, batch: _Batch) -> None:
+        """Change state, positions and events together: no await in here."""
+        started = self._clock()
+        counts, messages, decoded = batch.counts, batch.messages, batch.decoded
+        total = len(messages)
+        result = self._engine.step_all(counts, decoded, batch.slice_offsets)
+        self._observer.timed("decode", batch.decode_seconds)
+        self._observer.timed("engine", self._clock() - started)
         # Messages of a slice lie one partition after the other; a bisection finds theirs.
         ends = list(accumulate(count for _, count in counts))
+        for (tp, _), end in zip(counts, ends, strict=True):
+            self._positions.advance(tp, messages[end - 1].offset + 1)
 
         def partition_of(message: int) -> TP:
             return counts[bisect_right(ends, message)][0]
@@ -192,7 +235,7 @@ class Processor:
             self._send(messages, decoded, result, partition_of)
         if self._dead_letters is not None:
             self._refuse(self._dead_letters, messages, result, partition_of)
-        seconds = self._clock() - started
+        seconds = batch.decode_seconds + self._clock() - started
         self._adapt(total, seconds)
         self._observer.stepped([tp for tp, _ in counts], decoded, result, total, seconds)
 
@@ -207,7 +250,7 @@ class Processor:
         oldest_ms = 1000 * (self._wall_clock() - self._config.max_age_seconds)
         for event, source in zip(result.events, result.sources, strict=True):
             headers = list(traces.get((event.key, event.time_us), ()))
-            if messages[source].timestamp < oldest_ms:
+            if 0 < messages[source].timestamp < oldest_ms:  # -1 and 0 are no time
                 headers.append((BACKLOG_HEADER, b"true"))
             tp = partition_of(source)
             self._outbox.add(tp, [self._outgoing(tp, event, headers)])

@@ -130,7 +130,7 @@ class Session:
             self.outbox,
             dead_letters=dead_letters,
             paused=self.paused,
-            free_slots=self.checkpointer.free_slots,
+            checkpoint=self.checkpointer.run,
         )
         self.fetch_loop = FetchLoop(
             context, fetching, self._fetch_lock, self.loader, self._processor, self._on_processed

@@ -26,8 +26,8 @@ LIMITS = Limits(max_keys=64, stale_intervals=5.0)
 def before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Engines made in here are of the version before: without `peak_share`, with `retired`."""
 
-    def fields(channels: int, window: Any) -> tuple[StateField, ...]:
-        now = [f for f in engine_fields(channels, window) if f.name != "peak_share"]
+    def fields(channels: int, window: Any, uses: Any) -> tuple[StateField, ...]:
+        now = [f for f in engine_fields(channels, window, uses) if f.name != "peak_share"]
         return (*now, StateField("retired", "<f4", (3,), "what was measured then"))
 
     with monkeypatch.context() as patch:

@@ -5,31 +5,29 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ember_core.pipeline import StateField
-from stream.engine.state.layout import RowLayout, WindowSpec, engine_fields
-from stream.engine.windows import NEVER, Tumbling
+from stream.engine.rows import RowMaker, Samples
+from stream.engine.state.layout import WindowSpec
+from stream.engine.state.row_plan import RowPlan
 
 CHANNELS = ("last", "mean", "max", "count")
 NAMED = tuple(zip(CHANNELS, CHANNELS, strict=True))
 
 
-def views_of(spec: WindowSpec, keys: int) -> dict:
-    head = (StateField("last_time", "<i8", (), ""),)
-    layout = RowLayout((*head, *engine_fields(len(CHANNELS), spec)))
-    views = layout.views(np.zeros((keys, layout.nbytes), dtype=np.uint8))
-    views["max_time"][...] = NEVER
-    return views
+def plan_of(spec: WindowSpec) -> RowPlan:
+    return RowPlan(CHANNELS, spec)
 
 
-def absorb_all(spec: WindowSpec, samples: list[tuple[int, list[float]]]) -> list[tuple]:
+def absorb_all(
+    spec: WindowSpec, samples: list[tuple[int, list[float]]], cut: int = 1
+) -> list[tuple]:
     """One key's samples in arrival order; what closed: (start, row)."""
-    tumbling, views, out = Tumbling(spec, CHANNELS), views_of(spec, 1), []
-    for time_us, row in samples:
-        t = np.array([time_us])
-        if tumbling.late(views, t)[0]:
-            continue
-        out += [(int(s[0]), r[0]) for _, s, r in tumbling.due(views, t)]
-        tumbling.absorb(views, t, np.array([row]))
+    maker, fields, out = RowMaker(plan_of(spec)), plan_of(spec).new_fields(1), []
+    for begin in range(0, len(samples), cut):
+        part = samples[begin : begin + cut]
+        times, values = np.array([t for t, _ in part]), np.array([row for _, row in part])
+        lines = np.arange(len(part))
+        rows = maker.complete(Samples(fields, lines, 0 * lines, times, values)).rows
+        out += list(zip(rows.time_us.tolist(), rows.values, strict=True))
     return out
 
 
@@ -92,8 +90,8 @@ def test_what_cannot_work_is_refused() -> None:
         {"mode": "hop"},
         {"mode": "time", "interval_us": 0},
         {"mode": "time", "lateness_us": -1},
-        {"aggregate": "sum"},
-        {"aggregates": (("load", "sum"),)},
+        {"aggregate": "median"},
+        {"aggregates": (("load", "p101"),)},
     ):
         with pytest.raises(ValueError, match="Received"):
             WindowSpec(**wrong)

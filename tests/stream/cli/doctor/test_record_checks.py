@@ -159,7 +159,7 @@ def test_a_field_that_the_records_lack_is_named() -> None:
 def test_the_models_keys_and_those_of_the_records_are_compared() -> None:
     model = SimpleNamespace(channels=["cpu", "mem"], keys=[b"web-1.example.com"])
     checks = found([record(wide(i - 40)) for i in range(40)], model=model)
-    assert "The records have 'web-1', the model has 'web-1.example.com'" in checks[0].detail
+    assert "the domain: records have 'web-1', the model 'web-1.example.com'" in checks[0].detail
 
 
 def test_records_of_one_time_need_windows_of_time() -> None:
