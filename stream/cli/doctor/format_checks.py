@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from stream.records import Reason
+from stream.types import ONE_METRIC_CODECS
 
 from .evidence import Evidence
 from .findings import Check
@@ -20,10 +22,7 @@ def format_of_records(evidence: Evidence) -> Iterator[Check]:
     """Check that the codec is that of the records, and name the right one."""
     name = f"format of {evidence.topic}"
     guess, source = evidence.guess, evidence.settings.input
-    reading = evidence.samples
-    wrong = sum(refusal.reason in _WRONG_FORMAT for refusal in reading.refusals)
-    misread = not evidence.channels or 2 * wrong > len(reading.records)
-    if guess is None or not misread:
+    if guess is None or not _is_misread(evidence):
         return
     if guess.codec is None:
         yield Check(
@@ -32,7 +31,7 @@ def format_of_records(evidence: Evidence) -> Iterator[Check]:
             f"The values are {guess.name}.",
             "Let the program write plain values; Kafka compresses them by compression.type.",
         )
-    elif guess.codec != source.codec.partition("_")[0]:
+    elif guess.codec != _family(source.codec):
         yield Check(
             name,
             "fail",
@@ -46,6 +45,32 @@ def format_of_records(evidence: Evidence) -> Iterator[Check]:
             f"The records look like {guess.name}, and input.values is {source.values!r}.",
             f'Set input.values = "{guess.values}".',
         )
+
+
+def with_right_format(evidence: Evidence) -> Evidence:
+    """Return the evidence read by the codec that the bytes ask for, where the settings err."""
+    guess, settings = evidence.guess, evidence.settings
+    if guess is None or guess.codec is None or not _is_misread(evidence):
+        return evidence
+    changes = {"codec": guess.codec, "values": guess.values or settings.input.values}
+    if guess.codec == "avro" and not settings.input.schema_registry_url:
+        return evidence
+    window = settings.window
+    if guess.codec in ONE_METRIC_CODECS and "mode" not in window.model_fields_set:
+        window = window.model_copy(update={"mode": "time"})
+    sections = {"input": settings.input.model_copy(update=changes), "window": window}
+    return replace(evidence, settings=settings.model_copy(update=sections))
+
+
+def _is_misread(evidence: Evidence) -> bool:
+    reading = evidence.samples
+    wrong = sum(refusal.reason in _WRONG_FORMAT for refusal in reading.refusals)
+    return not evidence.channels or 2 * wrong > len(reading.records)
+
+
+def _family(codec: str) -> str:
+    """Return the codec without the encoding: `otlp` of `otlp_proto`."""
+    return "otlp" if codec.startswith("otlp") else codec
 
 
 def refusals(evidence: Evidence) -> Iterator[Check]:

@@ -12,7 +12,6 @@ from .evidence import Evidence, Model, read_newest
 from .findings import Check, Cluster
 
 RECORD_CHECKS: tuple[Callable[[Evidence], Iterator[Check]], ...] = (
-    format_checks.format_of_records,
     format_checks.refusals,
     key_checks.key_form,
     key_checks.key_in_record,
@@ -53,6 +52,9 @@ def sample(cluster: Cluster, model: Model | None) -> Iterator[Check]:
 def examine_records(evidence: Evidence) -> Iterator[Check]:
     """Run all checks on the records of a topic."""
     try:
+        yield from format_checks.format_of_records(evidence)
+        # With the right codec the records show what else there is to change.
+        evidence = format_checks.with_right_format(evidence)
         for check in RECORD_CHECKS:
             yield from check(evidence)
     except UserError as error:

@@ -100,6 +100,14 @@ def test_the_codec_is_told_from_the_bytes(values: list[Any], codec: str) -> None
     assert f'Set input.codec = "{codec}".' in fixes(checks)
 
 
+def test_the_key_is_named_together_with_the_codec() -> None:
+    checks = found([record(value, None) for value in influx()])
+    assert [check.fix for check in checks] == [
+        'Set input.codec = "influx".',
+        'Set input.key = "tags.host", or let the producer set the key.',
+    ]
+
+
 def test_the_envelope_of_kafka_connect_is_recognised() -> None:
     value = {"schema": {"type": "struct"}, "payload": {"ts": NOW, "cpu": 1.0}}
     assert 'Set input.values = "payload".' in fixes(found([record(value)] * 3))
