@@ -36,7 +36,13 @@ class WorkerConfig:
     Attributes:
         bootstrap_servers: Addresses of brokers, each `host:port`.
         group: Consumer group; prefix of internal topics and transactional ids.
-        topics: Input topics.
+        topics: Topics that the engine reads: the input topics, or that of re-keyed records.
+        rekeyed: Input topics that are re-keyed; empty: the engine reads them itself.
+        rekey_partitions: Partitions of the topic of re-keyed records when it is made; 0: as many as
+            the largest of `rekeyed`.
+        rekey_retention_seconds: Time for which re-keyed records stay after they are absorbed.
+        max_key_bytes: Longest stream key.
+        streams: Names that stand for `<input>` in output topics, by input topic where it differs.
         security: Security keywords of aiokafka.
         client_id: Name of the client in the broker's logs.
         instance_id: Id of a static member; empty: dynamic membership.
@@ -67,6 +73,11 @@ class WorkerConfig:
     bootstrap_servers: tuple[str, ...]
     group: str
     topics: tuple[str, ...]
+    rekeyed: tuple[str, ...]
+    rekey_partitions: int
+    rekey_retention_seconds: float
+    max_key_bytes: int
+    streams: Mapping[str, str]
     security: Mapping[str, Any]
     client_id: str
     instance_id: str
@@ -99,7 +110,12 @@ class WorkerConfig:
         return cls(
             bootstrap_servers=tuple(kafka.servers),
             group=kafka.group,
-            topics=tuple(settings.input.topics),
+            topics=settings.engine_topics,
+            rekeyed=settings.input.topics if settings.input.rekey else (),
+            rekey_partitions=settings.input.rekey_partitions,
+            rekey_retention_seconds=settings.input.rekey_retention_seconds,
+            max_key_bytes=settings.input.max_key_bytes,
+            streams=settings.stream_names,
             security=security(kafka),
             client_id=kafka.client_id,
             instance_id=kafka.instance_id,
@@ -139,7 +155,7 @@ class WorkerConfig:
 
     def output_topic(self, kind: str, input_topic: str) -> str:
         """Return the output topic of a kind (`anomaly`, `trigger`, `dead_letters`)."""
-        return self.output[kind].replace("<input>", input_topic)
+        return self.output[kind].replace("<input>", self.streams.get(input_topic, input_topic))
 
     @property
     def snapshot_directory(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -110,6 +111,23 @@ class ServiceObserver(Observer):
             lag = max(0, highwater - next_offset)
             self.metrics.lag(tp, lag)
             self.health.fetched(tp, lag)
+
+    def rekeyed(self, tp: TP, messages: int, decoded: Decoded) -> None:
+        """Count messages that were re-keyed, and those refused by reason."""
+        reasons = Counter(rejected.reason.value for rejected in decoded.rejected)
+        self.metrics.rekeyed(tp[0], messages, len(decoded), reasons)
+        # No messages: that one hop goes on must not hide that the other stands still.
+        self.health.progressed(0, len(decoded), decoded.rejected, self._clock())
+        self._since["rejected"] += len(decoded.rejected)
+
+    def rekey_lag(self, tp: TP, records: int) -> None:
+        """Record the messages that are still to be re-keyed."""
+        self.metrics.rekey_lag(tp, records)
+
+    def rekey_assigned(self, tps: Sequence[TP]) -> None:
+        """Record the input partitions that this worker re-keys."""
+        self.metrics.rekey_assigned(tps)
+        _log.info("rekey_assigned", partitions=len(tps))
 
     def checkpointed(self, reason: str, seconds: float, stalled: float, rows: int) -> None:
         """Log a finished checkpoint: its whole duration, and how long it held the stream up."""

@@ -201,6 +201,9 @@ class Starter:
         joins are news. Records without a Kafka timestamp are history where they are there already.
         """
         start = self._config.start
+        if self._config.rekeyed:
+            # Nobody else writes there: the re-keyer begins in its sources as configured.
+            return {tp: _Begin(-1, -1) for tp in tps}
         if start == "latest":
             return {tp: _Begin(status[tp].end, -1) for tp in tps}
         if start == "earliest":
@@ -226,7 +229,9 @@ class Starter:
         # A group that has committed has begun, even where nothing was absorbed.
         fresh = self._engine.meta(tp).absorbed < 0
         new = fresh and status.committed < 0
-        unwritten = self._engine.open(tp, position, begin.events_from if new else -1)
+        unwritten = self._engine.open(
+            tp, position, begin.events_from if new else -1, self._news_from_ms() if new else None
+        )
         assignment.positions.start(tp, position, status.committed, fresh=fresh, unwritten=unwritten)
         events_from = self._engine.meta(tp).events_from
         if events_from > position:
@@ -236,6 +241,13 @@ class Starter:
                 position,
                 events_from - 1,
             )
+
+    def _news_from_ms(self) -> int | None:
+        """Return the Kafka timestamp of the first news where history comes by re-keying."""
+        start = self._config.start
+        if not self._config.rekeyed or start in ("earliest", "latest"):
+            return None
+        return round(self._context.started * 1000)
 
     def _start_offset(
         self, tp: TP, status: LogStatus, topics: Mapping[str, TopicStatus], begin: int
