@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from stream.errors import UserError
@@ -72,7 +73,7 @@ def kind_of_key(key: bytes | None) -> KeyKind:
 def key_form(evidence: Evidence) -> Iterator[Check]:
     """Check that the Kafka keys are names, where they are used as stream keys."""
     source, records = evidence.settings.input, evidence.records
-    if source.key_from == "record":
+    if source.key_from != "kafka":
         return
     kinds = Counter(kind_of_key(record.key) for record in records)
     total = len(records)
@@ -142,6 +143,17 @@ def key_field(evidence: Evidence) -> str | None:
     return names[best[1]] if best else None
 
 
+def with_right_key(evidence: Evidence) -> Evidence:
+    """Return the evidence with the stream key from the record, where the Kafka keys are none."""
+    if not any(check.status == "fail" for check in key_form(evidence)):
+        return evidence
+    field = key_field(evidence)
+    if field is None:
+        return evidence
+    source = evidence.settings.input.model_copy(update={"key": field, "key_from": "record"})
+    return replace(evidence, settings=evidence.settings.model_copy(update={"input": source}))
+
+
 def key_in_record(evidence: Evidence) -> Iterator[Check]:
     """Check that the records have the fields of `input.key`, where they are needed."""
     refusals = [r for r in evidence.samples.refusals if r.reason in (Reason.NO_KEY, Reason.BAD_KEY)]
@@ -171,6 +183,9 @@ def key_partitions(evidence: Evidence) -> Iterator[Check]:
             name, "ok", f"{len(partitions)} keys in {count} records, each in one partition."
         )
         return
+    if evidence.settings.input.rekey:
+        yield Check(name, "ok", f"{len(partitions)} keys; records are re-keyed. {cost(evidence)}")
+        return
     shown = ", ".join(map(quoted, scattered[:_SHOWN]))
     more = f" and {len(scattered) - _SHOWN} more" if len(scattered) > _SHOWN else ""
     detail = f"Keys in more than one partition: {shown}{more}. Each would have several states."
@@ -178,11 +193,27 @@ def key_partitions(evidence: Evidence) -> Iterator[Check]:
         detail += " Either producers hash differently, or partitions were added."
         fix = (
             "Use one partitioner for all producers (Kafka's default is murmur2; librdkafka needs "
-            "partitioner=murmur2_random), and a new topic after adding partitions."
+            "partitioner=murmur2_random), and a new topic after adding partitions. Or set "
+            f"input.rekey = true. {cost(evidence)}"
         )
     else:
-        fix = "Let the producer use the stream key as Kafka key."
+        fix = f"Set input.rekey = true. {cost(evidence)} Cheaper: let the producer set the key."
     yield Check(name, "fail", detail, fix)
+
+
+def cost(evidence: Evidence) -> str:
+    """Return the sentence about what re-keying writes and reads, at the rate of the records."""
+    records = evidence.records
+    size = sum(len(record.value or b"") for record in records) / len(records)
+    # Producers are assumed to go on as in the records that were read.
+    span = (records[-1].timestamp - records[0].timestamp) / 1000
+    if span <= 0:
+        return f"Each record ({size:,.0f} bytes) is written and read once more."
+    rate = (len(records) - 1) / span
+    return (
+        f"That writes and reads every record once more: at the present {rate:,.0f} records/s "
+        f"about {rate * size / 1e6:.2g} MB/s more each way, and one more hop of delay."
+    )
 
 
 def by_kafka_key(evidence: Evidence) -> bool:

@@ -12,8 +12,6 @@ from .evidence import Evidence, Model, read_newest
 from .findings import Check, Cluster
 
 RECORD_CHECKS: tuple[Callable[[Evidence], Iterator[Check]], ...] = (
-    format_checks.refusals,
-    key_checks.key_form,
     key_checks.key_in_record,
     key_checks.key_partitions,
     key_checks.known_keys,
@@ -53,8 +51,11 @@ def examine_records(evidence: Evidence) -> Iterator[Check]:
     """Run all checks on the records of a topic."""
     try:
         yield from format_checks.format_of_records(evidence)
-        # With the right codec the records show what else there is to change.
+        # With the right codec and key the records show what else there is to change.
         evidence = format_checks.with_right_format(evidence)
+        yield from format_checks.refusals(evidence)
+        yield from key_checks.key_form(evidence)
+        evidence = key_checks.with_right_key(evidence)
         for check in RECORD_CHECKS:
             yield from check(evidence)
     except UserError as error:

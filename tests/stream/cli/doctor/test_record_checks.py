@@ -152,6 +152,22 @@ def test_keys_that_never_repeat_are_no_names() -> None:
     assert 'input.key = "tags.host"' in fixes(checks)
 
 
+def test_codec_key_and_rekeying_are_named_at_once() -> None:
+    """As an agent of many hosts sends it: no keys, and the records of a host anywhere."""
+    records = [record(value, None, partition=i % 3) for i, value in enumerate(influx())]
+    text = fixes(found(records))
+    assert 'Set input.codec = "influx".' in text
+    assert 'Set input.key = "tags.host"' in text
+    assert "Set input.rekey = true." in text
+    assert found(records, codec="influx", key="tags.host", rekey=True) == []
+
+
+def test_a_key_in_two_partitions_is_no_trouble_where_records_are_rekeyed() -> None:
+    records = [record(wide(i - 40), partition=i % 2) for i in range(40)]
+    assert "producers hash differently" in fixes(found(records))
+    assert found(records, rekey=True) == []
+
+
 def test_a_field_is_named_where_there_is_no_key() -> None:
     records = [record({**wide(i - 40), "device": f"d{i % 4}"}, None) for i in range(40)]
     checks = found(records)
