@@ -191,7 +191,9 @@ def _decoded(keys: list[bytes], time_us: NDArray[np.int64], values: NDArray[np.f
     """Decode rows as a codec would: a row that it refuses is refused here for the same reason."""
     rejected = []
     too_large = np.abs(values) > MAX_ABS_VALUE
-    wrong = too_large.any(axis=1) | ~np.isfinite(values).any(axis=1)
+    if too_large.any():  # a bad value is a missing one
+        values = np.where(too_large, np.nan, values)
+    wrong = np.isnan(values).all(axis=1)
     for i in np.flatnonzero(wrong).tolist():
         reason = Reason.OUT_OF_RANGE if too_large[i].any() else Reason.NO_CHANNELS
         rejected.append(Rejected(i, reason, "refused as the stream would"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any, Literal, NamedTuple, Protocol
@@ -112,6 +112,17 @@ class Rejected(NamedTuple):
     detail: str
 
 
+class BadValue(NamedTuple):
+    """A value that could not be used: its message, its channel, and the reason.
+
+    The channel is missing in its sample; the rest of the message counts.
+    """
+
+    message: int
+    channel: str
+    reason: Reason
+
+
 @dataclass(slots=True)
 class Decoded:
     """Samples of a slice in columns, in arrival order; several partitions follow one another.
@@ -136,6 +147,8 @@ class Decoded:
     """`(n,)` a `Temporality` each; None where the format has none. One cell a sample then."""
     start_us: NDArray[np.int64] | None = None
     """`(n,)` start of the time that a value covers, 0 where unknown; None as for `temporality`."""
+    bad_values: list[BadValue] = field(default_factory=list)
+    """Values that could not be used, of messages that are not refused; by message index."""
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 Labels = tuple[tuple[str, str], ...]
 """Labels and their values, in order of the labels."""
+
+
+class Series(NamedTuple):
+    """Measurement of one stream key, with its labels."""
+
+    key: bytes
+    name: str
+    labels: Labels
+
 
 _SELECTOR = re.compile(r'([^{}]+)\{\s*([\w.:/-]+="[^"]*"(?:\s*,\s*[\w.:/-]+="[^"]*")*)\s*,?\s*\}')
 _MATCHER = re.compile(r'([\w.:/-]+)="([^"]*)"')

@@ -1,70 +1,35 @@
-"""Base classes of codecs for named, labelled measurements."""
+"""Base class of codecs for named, labelled measurements."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stream.records import Message
-
-from ._base import Limits, SampleCodec, check_key, check_size
+from ._base import Reading
 from ._channels import ChannelIndex, SeriesIndex
 from ._key import KeyExpression
-from ._names import Series
-from ._time import TimeUnit
+from ._samples import EventTime, SampleCodec
 
 
-class LabelledCodec(SampleCodec):
+class MeasurementCodec(SampleCodec):
     """Codec that finds the channel of a measurement by its name and labels.
 
     Args:
         channels: `C` channel names, in the model's order.
         key: Stream key where the Kafka key is null.
-        limits: Sizes.
+        reading: Sizes, and readers of numbers and times.
     """
 
-    def __init__(self, channels: Sequence[str], key: KeyExpression, limits: Limits) -> None:
-        super().__init__(channels, key, limits)
-        self._index = ChannelIndex(channels)
+    def __init__(self, channels: Sequence[str], key: KeyExpression, reading: Reading) -> None:
+        super().__init__(channels, key, reading)
+        self._index: ChannelIndex = ChannelIndex(channels)
 
-    def series(self, message: Message) -> Iterator[Series]:
-        """Yield the measurements of a message that have a value, whatever the channels are.
+    def watch(self, index: SeriesIndex) -> None:
+        """Read every measurement; see `SampleCodec.watch`."""
+        self._index = index
 
-        Raises:
-            Refused: If the message as a whole cannot be used.
-        """
-        channels, self._index = self._index, SeriesIndex()
-        try:
-            index = self._index
-            for sample in self._samples(check_size(message.value, self._limits)):
-                key = check_key(self._key.choose(message.key, sample.resolve), self._limits)
-                for column, value in sample.cells:
-                    if value == value:  # NaN is not itself
-                        yield Series(key, *index.found[column])
-        finally:
-            self._index = channels
-
-
-class MeasurementCodec(LabelledCodec):
-    """Codec of measurements in groups, with an event time in a unit of the user's.
-
-    Args:
-        channels: `C` channel names, in the model's order.
-        key: Stream key where the Kafka key is null.
-        limits: Sizes.
-        time_unit: Unit of the event time.
-    """
-
-    def __init__(
-        self,
-        channels: Sequence[str],
-        key: KeyExpression,
-        limits: Limits,
-        *,
-        time_unit: TimeUnit = "auto",
-    ) -> None:
-        super().__init__(channels, key, limits)
-        self._time_unit: TimeUnit = time_unit
+    def _time(self, value: Any, where: str) -> EventTime:
+        return EventTime(value, self._reading.times, where)
 
     def _column(self, group: str, name: str, labels: Mapping[str, Any]) -> int | None:
         """Return the column of the channel `group.name`, or else of `name`; None without any."""

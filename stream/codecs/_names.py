@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
-from ._channels import ChannelIndex, Labels
-
-
-class Series(NamedTuple):
-    """Measurement of one stream key, with its labels."""
-
-    key: bytes
-    name: str
-    labels: Labels
+from ._channels import ChannelIndex, Labels, Series
 
 
 def channel_names(series: Iterable[Series]) -> list[str]:
@@ -100,4 +91,4 @@ def _channel(name: str, selector: Labels) -> str:
 
 
 def _is_found(channel: str, name: str, labels: Mapping[str, str]) -> bool:
-    return ChannelIndex([channel]).find(name, labels) == 0
+    return not labels or ChannelIndex([channel]).find(name, labels) == 0

@@ -32,19 +32,18 @@ from stream.rekeying import position_of
 
 from ._base import (
     JSON_ERRORS,
-    NAN,
-    Limits,
+    Reading,
     check_key,
     check_size,
     json_refusal,
-    out_of_range,
 )
+from ._cells import NAN, out_of_range
 from ._refused import Refused
 
 _PLAIN = (0, 0)
 """Temporality and start of samples that have neither."""
 
-_ANY_SIZE = Limits(max_message_bytes=2**31)
+_ANY_SIZE = Reading(max_message_bytes=2**31)
 
 _Row = tuple[int, bytes, int, dict[str, float], tuple[int, int]]
 """Message, key, time, channels with a value, temporality and start."""
@@ -86,7 +85,7 @@ class RekeyedCodec:
 
     def __init__(self, channels: Sequence[str], max_key_bytes: int = 512) -> None:
         self._channels = tuple(channels)
-        self._limits = Limits(max_key_bytes=max_key_bytes)
+        self._reading = Reading(max_key_bytes=max_key_bytes)
         self._encoder = msgspec.json.Encoder()
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Value)
 
@@ -187,7 +186,7 @@ class RekeyedCodec:
         return _with_extras(decoded, records)
 
     def _accepts(self, key: bytes) -> bool:
-        return len(key) <= self._limits.max_key_bytes and not key.startswith(RESERVED_KEY_PREFIX)
+        return len(key) <= self._reading.max_key_bytes and not key.startswith(RESERVED_KEY_PREFIX)
 
     def _matrix(self, cells: Sequence[dict[str, float]]) -> NDArray[np.float64]:
         """Return the channels `(n, C)` in model order, NaN where missing."""
@@ -224,7 +223,7 @@ class RekeyedCodec:
         value = check_size(message.value, _ANY_SIZE)
         if not message.key:
             raise Refused(Reason.NO_KEY, "The re-keyed record has no Kafka key.")
-        check_key(message.key, self._limits)
+        check_key(message.key, self._reading)
         try:
             record: _Value = self._decoder.decode(value)
         except JSON_ERRORS as error:

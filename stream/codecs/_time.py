@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -19,14 +19,14 @@ _READERS: dict[TimeUnit, TimeReader] = {}
 
 
 def to_micros(
-    times: Sequence[Any], unit: TimeUnit | TimeReader, where: str
+    times: Sequence[Any], unit: TimeUnit | TimeReader, where: str | Callable[[int], str]
 ) -> tuple[NDArray[np.int64], dict[int, Refused]]:
     """Convert a column of event times.
 
     Args:
         times: `(n,)` ints, floats, texts or datetimes, as decoded; None is a missing time.
         unit: Unit of the numbers, or a reader with format and zone; see `ember_core.data.cells`.
-        where: Path of the field, for refusals.
+        where: Path of the field, for refusals; or a function of the index in `times`.
 
     Returns:
         `(n,)` microseconds since the epoch, and a refusal for each bad time (its entry in the
@@ -36,11 +36,12 @@ def to_micros(
     out, unreadable = reader.column(times)
     bad: dict[int, Refused] = {}
     for i, error in unreadable.items():
+        place = where if isinstance(where, str) else where(i)
         if times[i] is None:
-            detail = f"The record has no time - at `{where}` (input.time)."
+            detail = f"The record has no time - at `{place}` (input.time)."
             bad[i] = Refused(Reason.NO_TIME, detail)
         else:
-            bad[i] = Refused(Reason.BAD_TIME, f"{error} - at `{where}`")
+            bad[i] = Refused(Reason.BAD_TIME, f"{error} - at `{place}`")
     return out, bad
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ class Admitted:
         clock_us: Time by which each sample moves its partition's clock; int64 `(N,)`.
         sample: Indices of the samples to absorb, `n` of them, rising; int64 `(n,)`.
         slices: Ranges of `sample`, one of each partition that has any.
+        bad_values: Values that could not be used in messages that count, by channel and reason.
     """
 
     decoded: Decoded
@@ -43,6 +45,7 @@ class Admitted:
     clock_us: NDArray[np.int64]
     sample: NDArray[np.int64]
     slices: list[PartitionSlice]
+    bad_values: dict[tuple[str, str], int]
 
 
 def admit(
@@ -83,6 +86,11 @@ def admit(
         refused |= without_slot
         outcome[list(without_slot)] = REFUSED
         keep &= outcome[decoded.message] != REFUSED
+    bad_values = Counter(
+        (channel, str(reason))
+        for message, channel, reason in decoded.bad_values
+        if not repeated[message] and outcome[message] != REFUSED
+    )
     sample = np.flatnonzero(keep)
     slices = sample_slices(messages, decoded.message[sample])
     return Admitted(
@@ -95,6 +103,7 @@ def admit(
         clock_us=clock_times(decoded.time_us, reference_us),
         sample=sample,
         slices=[samples for samples in slices if samples.begin < samples.end],
+        bad_values=bad_values,
     )
 
 

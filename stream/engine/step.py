@@ -87,7 +87,7 @@ class Stepper:
             slice_offsets: Offsets and Kafka timestamps of its messages.
         """
         admitted = admit(parts, decoded, slice_offsets, self._store, self._limits.future_us)
-        result = StepResult(rejected=admitted.refused)
+        result = StepResult(rejected=admitted.refused, bad_values=admitted.bad_values)
         if self._expiry is not None:
             batches = self._expiry.batches(admitted, result)
         else:

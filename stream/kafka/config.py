@@ -61,6 +61,7 @@ class WorkerConfig:
         dead_letters: Whether refused messages are written.
         dead_letters_per_second: Most whole letters; above, only coordinates are written.
         dead_letters_late: Whether late messages are dead letters too.
+        dead_letters_no_channels: Whether messages without any of the model's channels are, too.
         directory: Folder for files on disk.
         snapshot_seconds: Time between copies of the state on disk; 0: none.
         hang_seconds: Time without a turn of the event loop after which the process ends; 0: never.
@@ -95,6 +96,7 @@ class WorkerConfig:
     dead_letters: bool
     dead_letters_per_second: int
     dead_letters_late: bool
+    dead_letters_no_channels: bool
     directory: Path
     snapshot_seconds: float
     hang_seconds: float
@@ -137,6 +139,7 @@ class WorkerConfig:
             dead_letters=settings.dead_letters.enabled,
             dead_letters_per_second=settings.dead_letters.max_per_second,
             dead_letters_late=settings.dead_letters.late,
+            dead_letters_no_channels=settings.dead_letters.no_channels,
             directory=settings.state.directory,
             snapshot_seconds=settings.state.snapshot_interval_seconds,
             hang_seconds=settings.supervision.hang_seconds,

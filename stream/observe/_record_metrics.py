@@ -30,9 +30,16 @@ _SCORE_BUCKETS = (
     *(-300.0, -100.0, -50.0, -30.0, -20.0, -10.0, -5.0, 0.0),
     *(5.0, 10.0, 20.0, 30.0, 50.0, 100.0, 300.0, 1_000.0, 10_000.0),
 )
+_MOST_CHANNELS = 50
+_OTHER_CHANNEL = "other"
 _SEVERITIES = range(13)  # -log10 of a probability, 0 to 12
-_REASONS = frozenset(reason.value for reason in Reason)
-_OUTCOMES = ("scored", "warming", "windowed", "late", "repeated", "duplicate", "absent")
+_REASONS = frozenset(reason.value for reason in Reason if reason is not Reason.NO_CHANNELS)
+_NO_CHANNELS = Reason.NO_CHANNELS.value
+_OUTCOMES = (
+    *("scored", "warming", "windowed", "late", "repeated", "duplicate", "absent"),
+    _NO_CHANNELS,
+)
+"""Outcomes that need no mending; in a topic that others share, most have none of the channels."""
 
 
 class RecordMetrics(MetricSet):
@@ -61,6 +68,13 @@ class RecordMetrics(MetricSet):
         )
         self._rejected = self._counter(
             "ember_records_rejected", "Messages refused, by reason.", "topic", "reason"
+        )
+        self._bad_values = self._counter(
+            "ember_bad_values",
+            "Values that could not be used, by channel and reason; the rest of the record counts.",
+            "topic",
+            "channel",
+            "reason",
         )
         self._missing = self._counter(
             "ember_missing_values", "Channel values carried forward or imputed.", "topic"
@@ -98,14 +112,15 @@ class RecordMetrics(MetricSet):
             "ember_last_event_timestamp_seconds", "Largest event time processed.", "topic"
         )
         self._owned: set[TP] = set()
+        self._bad_channels: set[str] = set()
         self._newest: dict[str, int] = {}
         # `labels` takes a lock and builds a key; the lag is set once per fetch and partition.
         self._cached_lag = cache(lambda topic, partition: self._lag.labels(topic, partition))
         for topic in topics:
             for counter in (self._records, self._samples, self._scored, self._missing):
                 counter.labels(topic)
-            for reason in Reason:
-                self._rejected.labels(topic, reason.value)
+            for reason in sorted(_REASONS):
+                self._rejected.labels(topic, reason)
             for outcome in _OUTCOMES:
                 self._outcomes.labels(topic, outcome)
         for stage in _STAGES:
@@ -148,6 +163,17 @@ class RecordMetrics(MetricSet):
             newest = max(int(time_us.max()), self._newest.get(topic, -(2**63)))
             self._newest[topic] = newest
             self._last_event.labels(topic).set(newest / 1e6)
+
+    def bad_values(self, topic: str, counts: Mapping[tuple[str, str], int]) -> None:
+        """Count values that could not be used, by channel and reason."""
+        for (channel, reason), number in counts.items():
+            # The first channels have a series each, so that their number is bounded.
+            if channel not in self._bad_channels:
+                if len(self._bad_channels) < _MOST_CHANNELS:
+                    self._bad_channels.add(channel)
+                else:
+                    channel = _OTHER_CHANNEL
+            self._bad_values.labels(topic, channel, reason).inc(number)
 
     def timed(self, stage: str, seconds: float) -> None:
         """Observe the duration of a stage: `decode`, `engine`, `recovery` or `rebalance`."""

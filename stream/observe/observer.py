@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -52,6 +52,7 @@ class ServiceObserver(Observer):
         self._standing_since: float | None = None
         self._phase = ""
         self._last_key_warning = float("-inf")
+        self._last_value_warning = float("-inf")
         self._last_phase = ("", "")
         self._since = {"messages": 0, "rejected": 0, "scored": 0, "events": 0}
 
@@ -69,6 +70,8 @@ class ServiceObserver(Observer):
             seconds=seconds,
             missing=getattr(result, "missing", 0),
         )
+        self.metrics.bad_values(topic, result.bad_values)
+        self._warn_of_bad_values(topic, result.bad_values)
         scores = getattr(result, "scores", None)
         if scores is not None:
             self.metrics.scored(topic, scores.score, scores.severity, scores.anomaly)
@@ -100,6 +103,16 @@ class ServiceObserver(Observer):
         if detail is not None:
             self._last_key_warning = now
             _log.error("keys_in_two_partitions", topic=topic, detail=detail)
+
+    def _warn_of_bad_values(self, topic: str, counts: Mapping[tuple[str, str], int]) -> None:
+        """Log values that could not be used: their records count, so nothing else shows them."""
+        now = self._clock()
+        if counts and now >= self._last_value_warning + _REPEAT_SECONDS:
+            self._last_value_warning = now
+            (channel, reason), number = max(counts.items(), key=lambda item: item[1])
+            _log.warning(
+                "values_not_used", topic=topic, channel=channel, reason=reason, values=number
+            )
 
     def timed(self, stage: str, seconds: float) -> None:
         """Record the duration of a stage within a slice."""

@@ -11,6 +11,7 @@ from stream.types import CodecName, KeyFrom
 
 from ._base import Names, Section, Table
 from ._durations import seconds_of
+from ._topics import name_fault
 
 
 class InputSection(Section):
@@ -103,6 +104,16 @@ class InputSection(Section):
         options = {name: getattr(self, name) for name in (*names, *limits, *registry)}
         password = self.schema_registry_password.get_secret_value()
         return {**options, "schema_registry_password": password}
+
+    @field_validator("topics")
+    @classmethod
+    def _topics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for number, name in enumerate(value):
+            if fault := name_fault(name):
+                raise ValueError(fault)
+            if name in value[:number]:
+                raise ValueError(f"{name!r} is named twice; expected each topic once")
+        return value
 
     @field_validator("start")
     @classmethod

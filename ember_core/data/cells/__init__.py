@@ -46,7 +46,9 @@ from ._numbers import Decimal as Decimal
 from ._numbers import NumberReader as NumberReader
 from ._numbers import number_of as number_of
 from ._paths import leaves as leaves
+from ._time_text import order_of as order_of
 from ._times import TimeReader as TimeReader
 from ._times import TimeUnit as TimeUnit
 from ._times import is_missing_time as is_missing_time
 from ._unreadable import Unreadable as Unreadable
+from ._zones import offsets as offsets

@@ -13,7 +13,7 @@ from stream.kafka.client.newest import newest
 from stream.kafka.context import Context
 from stream.records import Message, Reason
 
-NEWEST = 100
+NEWEST = 500
 """Records that are checked."""
 _AGAIN_SECONDS = 10.0
 
