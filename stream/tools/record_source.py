@@ -60,7 +60,7 @@ class RecordSource:
         self.counts.clear()
         positions: Counter[bytes] = Counter()
         for batch in _batches(self._records()):
-            decoded = codec.decode(batch)
+            decoded = together(codec.decode(batch))
             self.counts["records"] += len(batch)
             self.counts.update(str(refusal.reason) for refusal in decoded.rejected)
             if len(decoded):
@@ -135,6 +135,35 @@ def _batches(records: Iterable[LogRecord]) -> Iterator[list[LogRecord]]:
         yield batch
 
 
+def together(decoded: Decoded) -> Decoded:
+    """Put samples of one key and one time together, where each has other channels.
+
+    Programs that send one metric a record give as many samples as records; of a hundred channels
+    each sample has few. Rows are the same without them, and memory holds a part only.
+
+    Args:
+        decoded: Samples of a slice; those with a temporality of their own stay apart.
+    """
+    if decoded.temporality is not None or len(decoded) < 2:
+        return decoded
+    moments: dict[tuple[bytes, int], int] = {}
+    pairs = zip(decoded.keys, decoded.time_us.tolist(), strict=True)
+    group = np.array([moments.setdefault(pair, len(moments)) for pair in pairs])
+    filled = ~np.isnan(decoded.values)
+    values = np.full((len(moments), decoded.values.shape[1]), np.nan)
+    rows, columns = np.nonzero(filled)
+    values[group[rows], columns] = decoded.values[rows, columns]
+    if np.count_nonzero(~np.isnan(values)) < len(rows):  # a channel has two values at one time
+        return decoded
+    return Decoded(
+        keys=[key for key, _ in moments],
+        time_us=np.array([time for _, time in moments], np.int64),
+        values=values,
+        message=np.unique(group, return_index=True)[1].astype(np.int32),
+        rejected=decoded.rejected,
+    )
+
+
 def _chunk(decoded: Decoded, channels: tuple[str, ...], positions: Counter[bytes]) -> Chunk:
     keys = tuple(dict.fromkeys(decoded.keys))
     numbers = {key: number for number, key in enumerate(keys)}
@@ -152,6 +181,8 @@ def _chunk(decoded: Decoded, channels: tuple[str, ...], positions: Counter[bytes
         values=decoded.values,
         is_train=np.zeros(len(decoded), np.bool_),
         label=None,
+        temporality=decoded.temporality,
+        start_us=decoded.start_us,
     )
 
 

@@ -88,3 +88,50 @@ def test_settings_are_loaded_for_records_only(tmp_path: Path) -> None:
         raise AssertionError
 
     assert read_data([str(path)], DataOptions(), refuse).channels == ("cpu",)
+
+
+def test_metrics_of_one_time_become_one_sample(tmp_path: Path) -> None:
+    payloads = [
+        f"{metric},host=web-{host} value={host}{number} {NOW + second}000000000"
+        for second in range(3)
+        for host in (1, 2)
+        for number, metric in enumerate(("cpu", "mem", "swap"))
+    ]
+    known = settings(codec="influx", key="tags.host")
+    data = read_data([dump(tmp_path, payloads)], DataOptions(), lambda: known)
+    for host, table in zip((1, 2), data.tables, strict=True):
+        assert table.values.tolist() == [[10.0 * host, 10.0 * host + 1, 10.0 * host + 2]] * 3
+
+
+def test_two_values_of_a_channel_at_one_time_stay_apart(tmp_path: Path) -> None:
+    payloads = [f"cpu,host=a idle={value} {NOW}000000000" for value in (1, 2)]
+    known = settings(codec="influx", key="tags.host")
+    data = read_data([dump(tmp_path, payloads)], DataOptions(), lambda: known)
+    assert data.tables[0].values.tolist() == [[1.0], [2.0]]
+
+
+def test_the_kind_of_otlp_points_is_kept(tmp_path: Path) -> None:
+    point = {"startTimeUnixNano": f"{NOW}000000000", "timeUnixNano": f"{NOW + 1}000000000"}
+    metrics = [
+        {
+            "name": "requests",
+            "sum": {
+                "dataPoints": [{**point, "asInt": "5"}],
+                "isMonotonic": True,
+                "aggregationTemporality": 2,
+            },
+        },
+        {"name": "load", "gauge": {"dataPoints": [{**point, "asDouble": 0.5}]}},
+    ]
+    resource = {"attributes": [{"key": "host.name", "value": {"stringValue": "a"}}]}
+    scope = [{"metrics": metrics}]
+    value = {"resourceMetrics": [{"resource": resource, "scopeMetrics": scope}]}
+    known = settings(codec="otlp", key='resource["host.name"]')
+    data = read_data([dump(tmp_path, [json.dumps(value)])], DataOptions(), lambda: known)
+    (table,) = data.tables
+    assert table.temporality is not None
+    assert table.start_us is not None
+    assert dict(zip(table.temporality.tolist(), table.start_us.tolist(), strict=True)) == {
+        2: NOW * 10**6,
+        0: NOW * 10**6,
+    }
