@@ -20,7 +20,7 @@ def fit(evidence: Evidence) -> Iterator[Check]:
     if evidence.model is None or evidence.scored is None:
         return
     name = f"channels of {evidence.topic}"
-    channels = evidence.model.channels
+    channels = evidence.model.sources
     absent = (~np.isnan(evidence.scored.decoded.values)).sum(axis=0) == 0
     missing = [channel for channel, is_absent in zip(channels, absent, strict=True) if is_absent]
     if not missing:
@@ -64,7 +64,7 @@ def unused(evidence: Evidence) -> Iterator[Check]:
     """Tell which channels of the records the model does not use."""
     if evidence.model is None:
         return
-    left_out = [name for name in evidence.channels if name not in set(evidence.model.channels)]
+    left_out = [name for name in evidence.channels if name not in set(evidence.model.sources)]
     if left_out and len(left_out) < len(evidence.channels):
         shown = ", ".join(left_out[:_SHOWN])
         more = f" and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""

@@ -38,8 +38,8 @@ class Model(Protocol):
     """Parts of a model that checks look at."""
 
     @property
-    def channels(self) -> Sequence[str]:
-        """Names of the channels."""
+    def sources(self) -> Sequence[str]:
+        """Names that are read from the records."""
 
     @property
     def keys(self) -> Sequence[bytes]:
@@ -118,7 +118,7 @@ class Evidence:
     @cached_property
     def scored(self) -> Reading | None:
         """Samples of the model's channels; None without a model."""
-        return None if self.model is None else self.read(self.model.channels)
+        return None if self.model is None else self.read(self.model.sources)
 
     def find_channels(self, records: Sequence[Record] | None = None, **changes: Any) -> list[str]:
         """Return the channels in records.

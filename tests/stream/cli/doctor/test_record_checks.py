@@ -181,7 +181,7 @@ def test_a_field_that_the_records_lack_is_named() -> None:
 
 
 def test_the_models_keys_and_those_of_the_records_are_compared() -> None:
-    model = SimpleNamespace(channels=["cpu", "mem"], keys=[b"web-1.example.com"])
+    model = SimpleNamespace(sources=["cpu", "mem"], keys=[b"web-1.example.com"])
     checks = found([record(wide(i - 40)) for i in range(40)], model=model)
     assert "the domain: records have 'web-1', the model 'web-1.example.com'" in checks[0].detail
 
@@ -219,7 +219,7 @@ def test_local_times_without_a_zone_are_recognised(hours: float) -> None:
 
 
 def test_channels_that_are_absent_have_a_near_name() -> None:
-    model = SimpleNamespace(channels=["cpu_usage", "mem"], keys=[])
+    model = SimpleNamespace(sources=["cpu_usage", "mem"], keys=[])
     records = [record(wide(i - 9, **{"cpu.usage": 0.5, "mem": 1.0})) for i in range(9)]
     assert "cpu_usage (there is cpu.usage)" in fixes(found(records, model=model))
 
