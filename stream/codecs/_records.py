@@ -118,7 +118,9 @@ class RecordReader:
         # A field that is time or key, or an object that holds one, is no channel.
         paths = [path for path in (time, *key_paths) if path]
         self._taken = prefixes(paths)
-        self._taken_inside = prefixes([path[1:] for path in paths if path[0] == values])
+        inside = tuple(values.split("."))
+        depth = len(inside)
+        self._taken_inside = prefixes([path[depth:] for path in paths if path[:depth] == inside])
 
     def watch(self, index: SeriesIndex) -> None:
         """Read every field from now on, each with a column of this index."""

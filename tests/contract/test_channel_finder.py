@@ -176,3 +176,12 @@ def test_the_most_frequent_format_counts() -> None:
     assert guess_format([b"{", None, b'{"ts":1}', b'{"ts":2}', b"cpu v=1 1"]) == Guess(
         "json", "JSON"
     )
+
+
+def test_key_and_time_in_an_object_within_an_object_are_no_channels() -> None:
+    """As Debezium writes a row, within the envelope of Kafka Connect."""
+    row = {"id": 7, "ts": NOW * 10**6, "temp": 3.5}
+    value = {"schema": {}, "payload": {"before": None, "after": row, "ts_ms": NOW * 1000}}
+    options = {"values": "payload.after", "key": "payload.after.id", "key_from": "record"}
+    assert channels("json", [value], time="payload.after.ts", **options) == ["temp"]
+    assert channels("json", [value], time="payload.ts_ms", **options) == ["temp", "ts"]

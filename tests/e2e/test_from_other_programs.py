@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from benchmarks.kafka_client import Send
+from stream.codecs import ChannelFinder, make_codec
 from stream.settings import Settings
+from stream.tools.log_record import LogRecord
 from tests.broker.conftest import Broker
 from tests.e2e.payloads import captured, shifted
 from tests.e2e.service import ROOT, Service, ember, last_json, wait_until
@@ -150,3 +152,28 @@ def test_captured_records_become_scored_rows_of_their_hosts(
     assert keys == KEYS[name]
     assert outcome["scored"] >= len(keys)
     assert outcome.keys() <= ACCEPTED
+
+
+READING = {"ts": 1_795_971_862_000, "device": "pump-1", "pressure": 3.5, "running": True}
+
+
+def converted(schemas: bool) -> bytes:
+    """A record of Kafka Connect's JsonConverter, with `schemas.enable` or without."""
+    kinds = {"ts": "int64", "device": "string", "pressure": "double", "running": "boolean"}
+    fields = [{"field": name, "type": kind, "optional": False} for name, kind in kinds.items()]
+    schema = {"type": "struct", "fields": fields, "optional": False, "name": "readings"}
+    return json.dumps({"schema": schema, "payload": READING} if schemas else READING).encode()
+
+
+def test_records_of_kafka_connect_are_read_with_their_schema() -> None:
+    source = Settings.model_validate(settings_of_page()["connect-json"]).input
+    key = b'{"schema":{"type":"string","optional":false},"payload":"pump-1"}'
+    record = LogRecord(key, converted(schemas=True), 0, 0, 0)
+    finder = ChannelFinder(source.codec, **source.codec_options())
+    finder.show([record])
+    assert finder.channels() == ["pressure", "running"]
+    decoded = make_codec("json", finder.channels(), **source.codec_options()).decode([record])
+    assert not decoded.rejected
+    assert decoded.keys == [b"pump-1"]
+    assert decoded.time_us.tolist() == [READING["ts"] * 1000]
+    assert decoded.values.tolist() == [[3.5, 1.0]]
