@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from ._channels import ChannelIndex, Labels, Series
+from ._channels import ChannelIndex, Labels, Series, selector
 
 
 def channel_names(series: Iterable[Series]) -> list[str]:
@@ -40,8 +40,8 @@ def channel_names(series: Iterable[Series]) -> list[str]:
         }
         channels += [
             channel
-            for selector in sorted(selectors)
-            if _is_found(channel := _channel(name, selector), name, dict(selector))
+            for labels in sorted(selectors)
+            if _is_found(channel := selector(name, labels), name, dict(labels))
         ]
     return channels
 
@@ -82,12 +82,6 @@ def _are_distinct(group: Iterable[Labels], labels: Sequence[str]) -> bool:
 def _project(labels: Labels, selected: Sequence[str]) -> Labels:
     values = dict(labels)
     return tuple((label, values.get(label, "")) for label in selected)
-
-
-def _channel(name: str, selector: Labels) -> str:
-    if not selector:
-        return name
-    return name + "{" + ",".join(f'{label}="{value}"' for label, value in selector) + "}"
 
 
 def _is_found(channel: str, name: str, labels: Mapping[str, str]) -> bool:

@@ -183,5 +183,39 @@ def test_key_and_time_in_an_object_within_an_object_are_no_channels() -> None:
     row = {"id": 7, "ts": NOW * 10**6, "temp": 3.5}
     value = {"schema": {}, "payload": {"before": None, "after": row, "ts_ms": NOW * 1000}}
     options = {"values": "payload.after", "key": "payload.after.id", "key_from": "record"}
-    assert channels("json", [value], time="payload.after.ts", **options) == ["temp"]
-    assert channels("json", [value], time="payload.ts_ms", **options) == ["temp", "ts"]
+    for time, names in (("payload.after.ts", ["temp"]), ("payload.ts_ms", ["temp", "ts"])):
+        finder = ChannelFinder("json", time=time, **options)
+        finder.show([message(value)])
+        assert finder.channels() == names
+
+
+def test_statistics_of_histograms_and_quantiles_of_summaries() -> None:
+    point = {"timeUnixNano": f"{NOW}000000000", "count": "3", "sum": 6.0}
+    histogram = {**point, "explicitBounds": [1, 5], "bucketCounts": ["1", "1", "1"]}
+    summary = {**point, "quantileValues": [{"quantile": 0.5, "value": 2.0}]}
+    metrics = [
+        {"name": "delta", "histogram": {"dataPoints": [histogram], "aggregationTemporality": 1}},
+        {"name": "total", "histogram": {"dataPoints": [histogram], "aggregationTemporality": 2}},
+        {"name": "gc", "summary": {"dataPoints": [summary]}},
+    ]
+    resource = {"attributes": [{"key": "host.name", "value": {"stringValue": "a"}}]}
+    value = {"resourceMetrics": [{"resource": resource, "scopeMetrics": [{"metrics": metrics}]}]}
+    assert channels("otlp", [value], key='resource["host.name"]') == [
+        *("delta.count", "delta.mean", "delta.p50", "delta.p99", "delta.sum"),
+        *("gc", "gc.count", "gc.sum"),
+        *("total.count", "total.sum"),
+    ]
+
+
+def test_labels_with_quotes_and_backslashes() -> None:
+    paths = ("C:\\", 'say "hi"')
+    values = [
+        {
+            "name": "disk",
+            "labels": {"instance": "a", "path": path},
+            "value": "1",
+            "timestamp": "2026-01-01T00:00:00Z",
+        }
+        for path in paths
+    ]
+    assert len(channels("prometheus", values, key="labels.instance")) == len(paths)
