@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import tomllib
@@ -176,4 +177,23 @@ def test_records_of_kafka_connect_are_read_with_their_schema() -> None:
     assert not decoded.rejected
     assert decoded.keys == [b"pump-1"]
     assert decoded.time_us.tolist() == [READING["ts"] * 1000]
+    assert decoded.values.tolist() == [[3.5, 1.0]]
+
+
+def test_records_of_kafka_connect_are_read_with_a_registry() -> None:
+    fastavro = pytest.importorskip("fastavro")
+    kinds = {"ts": "long", "device": "string", "pressure": "double", "running": "boolean"}
+    fields = [{"name": name, "type": kind} for name, kind in kinds.items()]
+    schema = {"type": "record", "name": "readings", "fields": fields}
+    body = io.BytesIO()
+    fastavro.schemaless_writer(body, fastavro.parse_schema(schema), READING)
+    record = LogRecord(b"\0\0\0\0\x07\x0cpump-1", b"\0\0\0\0\x07" + body.getvalue(), 0, 0, 0)
+    source = Settings.model_validate(settings_of_page()["connect-avro"]).input
+    options = {**source.codec_options(), "fetch_schema": lambda _id: schema}
+    finder = ChannelFinder(source.codec, **options)
+    finder.show([record])
+    assert finder.channels() == ["pressure", "running"]
+    decoded = make_codec(source.codec, finder.channels(), **options).decode([record])
+    assert not decoded.rejected
+    assert decoded.keys == [b"pump-1"]
     assert decoded.values.tolist() == [[3.5, 1.0]]
