@@ -17,6 +17,7 @@ from stream.errors import UserError
 from stream.keys import key_of, key_text
 from stream.remarks import backtest_remarks
 from stream.report import render
+from stream.types import CodecName
 
 from .data_options import DataArgs, DataFiles, DataOptions, read_data
 from .options import ClusterArgs, ClusterOptions, since_ms
@@ -43,6 +44,7 @@ def backtest(
     buffer: int = 100,
     batch_rows: int = 4096,
     since: str | None = None,
+    codec: CodecName | None = None,
     json: bool = False,
     cluster: ClusterArgs = ClusterOptions(),
 ) -> None:
@@ -68,6 +70,8 @@ def backtest(
         buffer: Buffer of VUS-PR, in records.
         batch_rows: Number of rows per step; no result depends on it.
         since: Oldest record of a topic to read, for example 7d. Default: all that Kafka keeps.
+        codec: Format of the records of topics, and of files that are dumps of one. Default:
+            input.codec, and files are tables.
         json: Print the summary as one JSON object.
         cluster: Settings file, and Kafka cluster for topics.
     """
@@ -84,6 +88,7 @@ def backtest(
             exit_code=2,
         )
     settings = cluster.settings(
+        input={"codec": codec},
         window={
             "mode": window,
             "interval_seconds": interval_seconds,
@@ -92,7 +97,7 @@ def backtest(
     )
     fleet = load_model(settings, model)
     spec, limits = engine_settings(settings)
-    dataset = read_data(data, options, lambda: settings, since_ms(since))
+    dataset = read_data(data, options, lambda: settings, since_ms(since), dumps=codec is not None)
     if not set(dataset.channels) & set(fleet.channels):
         raise UserError(
             "The data have none of the model's channels. "

@@ -22,6 +22,8 @@ def read_data(
     options: DataOptions,
     settings: Callable[[], Settings],
     since_ms: int | None = None,
+    *,
+    dumps: bool = False,
 ) -> Dataset:
     """Read DATA, topics (`kafka:TOPIC`) and dumps of them (`kcat:FILE`) among it.
 
@@ -30,12 +32,15 @@ def read_data(
         options: Columns and rows of the files; channels of the records.
         settings: Function that loads the settings, which say how a record is read.
         since_ms: Kafka timestamp of the oldest record of a topic, milliseconds.
+        dumps: True where files are dumps, also without `kcat:` before their names.
 
     Raises:
         DataError: If something cannot be read as asked.
         UserError: If the cluster or the settings cannot be used.
     """
     schemes = record_schemes(settings, since_ms, options)
+    if dumps:
+        data = [item if item.partition(":")[0] in schemes else f"kcat:{item}" for item in data]
     if any(item.partition(":")[0] in schemes for item in data):
         # Patterns choose among the channels of records; the names of columns are taken as given.
         table_options = replace(options, channels=(), drop=())

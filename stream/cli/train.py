@@ -21,6 +21,7 @@ from stream.errors import UserError
 from stream.remarks import training_remarks
 from stream.settings import AlertsSection
 from stream.training import train as fit
+from stream.types import CodecName
 
 from .data_options import DataArgs, DataFiles, DataOptions, read_data
 from .options import ClusterArgs, ClusterOptions, since_ms
@@ -45,6 +46,7 @@ def train(
     refine: int = 0,
     backend: Literal["numpy", "torch", "mlx"] | None = None,
     since: str | None = None,
+    codec: CodecName | None = None,
     json: bool = False,
     cluster: ClusterArgs = ClusterOptions(),
 ) -> None:
@@ -75,6 +77,8 @@ def train(
         backend: Backend of the training; bundles run on all three. Default: EMBER_BACKEND, else
             numpy.
         since: Oldest record of a topic to read, for example 7d. Default: all that Kafka keeps.
+        codec: Format of the records of topics, and of files that are dumps of one. Default:
+            input.codec, and files are tables.
         json: Print the summary as one JSON object.
         cluster: Kafka cluster and settings, for topics and dumps.
     """
@@ -85,7 +89,13 @@ def train(
             f"Epochs are counted from 0. Expected --refine 0 or more. Received: --refine {refine}.",
             exit_code=2,
         )
-    dataset = read_data(data, options, cluster.settings, since_ms(since))
+    dataset = read_data(
+        data,
+        options,
+        lambda: cluster.settings(input={"codec": codec}),
+        since_ms(since),
+        dumps=codec is not None,
+    )
     with (
         _use_backend(backend),
         Progress(

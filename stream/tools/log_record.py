@@ -42,7 +42,7 @@ def as_log_record(message: Message) -> LogRecord:
 
 
 def read_dump(path: Path) -> Iterator[LogRecord]:
-    """Yield the records of a dump, one JSON object a line, as `kcat -C -J` prints it.
+    """Yield the records of a dump, one JSON object a line, as `kcat -C -J` and `rpk` print it.
 
     Args:
         path: File with the dump.
@@ -65,20 +65,15 @@ def _dumped(line: bytes, where: str) -> LogRecord:
         record = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise _no_record(where, line, str(error)) from None
-    if not isinstance(record, Mapping) or not {"partition", "offset", "payload"} <= record.keys():
-        raise _no_record(where, line, "it lacks partition, offset or payload")
-    names = record.get("headers") or []
-    headers = [
-        (str(name), _bytes(value) or b"")
-        for name, value in zip(names[::2], names[1::2], strict=False)
-    ]
+    if not isinstance(record, Mapping) or not {"partition", "offset"} <= record.keys():
+        raise _no_record(where, line, "it lacks partition or offset")
+    payload = record["payload"] if "payload" in record else record.get("value")
     return LogRecord(
         _bytes(record.get("key")),
-        _bytes(record["payload"]),
-        int(record.get("ts") or 0),
+        _bytes(payload),
+        int(record.get("ts") or record.get("timestamp") or 0),
         int(record["offset"]),
         int(record["partition"]),
-        headers,
     )
 
 
@@ -90,5 +85,7 @@ def _no_record(where: str, line: bytes, cause: str) -> UserError:
 
 
 def _bytes(value: Any) -> bytes | None:
-    """Return a key or a payload, which a dump holds as text, as bytes."""
-    return None if value is None else str(value).encode("utf-8", "surrogatepass")
+    """Return a key or a payload as bytes: a dump holds it as text, or as the JSON that it is."""
+    if value is None or isinstance(value, str):
+        return None if value is None else value.encode("utf-8", "surrogatepass")
+    return msgspec.json.encode(value)

@@ -13,6 +13,7 @@ from ember_core.data.sources import DataError, DataOptions
 from stream.cli.data_options import read_data
 from stream.errors import UserError
 from stream.settings import Settings
+from stream.tools.log_record import LogRecord, read_dump
 
 NOW = 1_700_000_000
 
@@ -135,3 +136,24 @@ def test_the_kind_of_otlp_points_is_kept(tmp_path: Path) -> None:
         2: NOW * 10**6,
         0: NOW * 10**6,
     }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"topic": "t", "partition": 0, "offset": 1, "ts": 5, "key": "k", "payload": "{}"},
+        {"topic": "t", "partition": 0, "offset": 1, "ts": 5, "key": "k", "payload": {}},
+        {"topic": "t", "partition": 0, "offset": 1, "timestamp": 5, "key": "k", "value": "{}"},
+    ],
+)
+def test_lines_of_kcat_and_rpk(tmp_path: Path, line: dict[str, Any]) -> None:
+    path = tmp_path / "dump.jsonl"
+    path.write_text(json.dumps(line))
+    assert list(read_dump(path)) == [LogRecord(b"k", b"{}", 5, 1, 0)]
+
+
+def test_with_a_codec_files_are_dumps(tmp_path: Path) -> None:
+    path = dump(tmp_path, lines()).removeprefix("kcat:")
+    known = settings(codec="influx", key="tags.host")
+    data = read_data([path], DataOptions(), lambda: known, dumps=True)
+    assert data.channels == ("cpu.idle", "cpu.user")
