@@ -82,6 +82,7 @@ def engine_settings(settings: Settings) -> tuple[WindowSpec, Limits]:
         future_us=round(settings.input.future_seconds * 1e6),
         stale_intervals=window.stale_intervals,
         ttl_us=round(settings.state.ttl_seconds * 1e6),
+        missing_channels=settings.alerts.missing_channels,
     )
     return spec, limits
 
@@ -96,4 +97,4 @@ def make_engine(
         model: The model.
         spill: Factory of the storage on disk for evicted rows of a partition; None: no eviction.
     """
-    return Engine(model, *engine_settings(settings), spill)
+    return Engine(model, *engine_settings(settings), spill, settings.stream_names)

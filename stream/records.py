@@ -79,6 +79,20 @@ class Reason(StrEnum):
     WRONG_PARTITION = "wrong_partition"  # found by the engine: the key's state is in another one
 
 
+class SourcePosition(NamedTuple):
+    """Place of a re-keyed record in the sequence that its writer copied in order.
+
+    Attributes:
+        sequence: Name of the source partition, unique over topics made again.
+        offset: Offset of the source message.
+        number: Number of the record among those of this message.
+    """
+
+    sequence: str
+    offset: int
+    number: int
+
+
 class Temporality(IntEnum):
     """Time that a value covers, as OpenTelemetry numbers it."""
 
@@ -127,6 +141,8 @@ class Decoded:
     """`(n,)` index in the slice of the message of each sample, non-decreasing."""
     rejected: list[Rejected]
     """By message index."""
+    positions: dict[int, SourcePosition] | None = None
+    """By message index, of re-keyed records that may be in their topic twice."""
     temporality: NDArray[np.uint8] | None = None
     """`(n,)` a `Temporality` each; None where the format has none. One cell a sample then."""
     start_us: NDArray[np.int64] | None = None
@@ -198,7 +214,8 @@ class Trigger(_Body, frozen=True, kw_only=True):
 
     `threshold` is in evidence, `peak` the largest severity of the episode so far, `rows` its length
     so far. `reason` is its cause: `evidence`, `stale` where the key fell silent, or `returned`
-    where it sent again.
+    where it sent again; `channel_missing` where a channel of the key has stopped coming, and
+    `channel_returned` where it comes again: `rows` are then those without it.
     """
 
     reason: str

@@ -181,7 +181,7 @@ def replay(
             )
         # Only input topics are targets: the headers that name one may come from anybody who can
         # write to the dead-letter topic.
-        names = settings.input.topics if to is None else [to]
+        names = {*settings.input.topics, *settings.engine_topics} if to is None else {to}
         partitions = {name: counts[name] for name in names if name in counts}
         target = Target(partitions, to or "", partitioner or "", max_replays)
         sender = None if dry_run else Sender(settings.kafka, target)

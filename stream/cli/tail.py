@@ -119,7 +119,7 @@ def output_topics(
     """
     counts = clients.partition_counts(metadata)
     field: Any = kind.replace("-", "_")
-    names = [topic] if topic else [settings.output.topic(field, t) for t in settings.input.topics]
+    names = [topic] if topic else settings.output_topics(field)
     existing = {name: counts[name] for name in names if name in counts}
     if not existing:
         expected = ", ".join(repr(name) for name in names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
-from stream.records import Decoded, Reason, Rejected
+from stream.records import Decoded, Reason, Rejected, SourcePosition
 
 from .clock import clock_times, reference_times
-from .outcomes import REFUSED
+from .outcomes import DUPLICATE, REFUSED
 from .result import SliceOffsets
 from .slices import PartitionSlice, sample_slices, slices_of
 
@@ -68,8 +68,11 @@ def admit(
     outcome = np.zeros(len(slice_offsets.offsets), dtype=np.uint8)
     absorbed = np.repeat([part.meta.absorbed for part, _ in parts], [count for _, count in parts])
     repeated = slice_offsets.offsets <= absorbed
-    refused = {r.message: r for r in decoded.rejected if not repeated[r.message]}
-    keep = ~repeated[decoded.message]
+    if decoded.positions:
+        outcome[_duplicates(messages, decoded.positions, repeated)] = DUPLICATE
+    skipped = repeated | (outcome == DUPLICATE)
+    refused = {r.message: r for r in decoded.rejected if not skipped[r.message]}
+    keep = ~skipped[decoded.message]
     message_us = reference_times(parts, slice_offsets)
     reference_us = message_us[decoded.message]
     ahead = keep & (decoded.time_us > reference_us + future_us)
@@ -102,6 +105,26 @@ def admit(
         slices=[samples for samples in slices if samples.begin < samples.end],
         bad_values=bad_values,
     )
+
+
+def _duplicates(
+    messages: list[PartitionSlice],
+    positions: Mapping[int, SourcePosition],
+    repeated: NDArray[np.bool_],
+) -> list[int]:
+    """Return the messages that re-keying had written before, and note the others as written.
+
+    Args:
+        messages: Messages of each partition.
+        positions: Place in its source of each message that may come twice.
+        repeated: True for messages that were absorbed before, `(m,)`.
+    """
+    return [
+        index
+        for part, begin, end in messages
+        for index in range(begin, end)
+        if index in positions and not repeated[index] and part.meta.is_duplicate(positions[index])
+    ]
 
 
 def _in_the_future(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+
+import msgspec
 
 from ember_core import ops
 from ember_core.pipeline import FleetModel
@@ -39,6 +41,7 @@ class Engine(OwnedPartitions):
         limits: Bounds of the records.
         spill: Function that makes a place for rows of a partition that memory does not hold; None:
             a new key beyond `limits.max_keys` is refused.
+        stream_names: Name of the stream in events, by input topic that is an internal one.
 
     Raises:
         ValueError: If the model is not on NumPy's arrays, which rows of state are.
@@ -53,9 +56,10 @@ class Engine(OwnedPartitions):
         window: WindowSpec | None = None,
         limits: Limits | None = None,
         spill: Callable[[], Spill] | None = None,
+        stream_names: Mapping[str, str] | None = None,
     ) -> None:
         self._window, self._limits = window or WindowSpec(), limits or Limits()
-        super().__init__(spill)
+        super().__init__(spill, stream_names)
         self._use(model, self._new_store(model))
 
     def _new_store(self, model: FleetModel) -> Store:
@@ -68,7 +72,14 @@ class Engine(OwnedPartitions):
                 'FleetModel.load(folder, backend="numpy").'
             )
         limits = self._limits
-        return Store(model, self._window, limits.max_keys, limits.stale_intervals, limits.ttl_us)
+        return Store(
+            model,
+            self._window,
+            limits.max_keys,
+            limits.stale_intervals,
+            limits.ttl_us,
+            missing_channels=limits.missing_channels,
+        )
 
     def _use(self, model: FleetModel, store: Store) -> None:
         window = self._window
@@ -151,6 +162,9 @@ class Engine(OwnedPartitions):
         candidate.attach(part.tp)
         twin = candidate._parts[part.tp]
         twin.meta.clock_us, twin.meta.events_from = part.meta.clock_us, part.meta.events_from
+        twin.meta.events_from_ms = part.meta.events_from_ms
+        if part.meta.sequences is not msgspec.UNSET:
+            twin.meta.sequences = dict(part.meta.sequences)
         twin.meta.absorbed, twin.meta.first_offset = part.meta.absorbed, part.meta.first_offset
         twin.index = dict(part.index)
         copy_rows(twin, self._store, candidate._store, dirty=False)

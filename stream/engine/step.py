@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream.engine.state.deadlines import NEVER_IDLE
 from stream.engine.state.partition import Partition
@@ -27,6 +28,7 @@ from .decide import Decider
 from .episodes import Episodes
 from .expiry import Expiry
 from .idle import IdleFinder
+from .missing_channels import ChannelChanges, MissingChannels
 from .outcomes import LATE, REPEATED, SCORED, WARMING, WINDOWED, count_outcomes
 from .result import SliceOffsets, StepResult
 from .rows import ObservedRows, RowMaker
@@ -43,12 +45,14 @@ class Limits:
         future_us: Longest time by which an event time may lie after Kafka's own timestamp.
         stale_intervals: Usual intervals without a record after which a key is idle; 0: never.
         ttl_us: Idle time after which a key is forgotten, by its partition's clock; 0: never.
+        missing_channels: A channel of a key that has stopped coming gives a trigger.
     """
 
     max_keys: int = 1_000_000
     future_us: int = 3_600_000_000
     stale_intervals: float = 20.0
     ttl_us: int = 0
+    missing_channels: bool = True
 
 
 class Stepper:
@@ -73,6 +77,8 @@ class Stepper:
         self._rows = RowMaker(store.plan)
         self._expiry = Expiry(store, episodes, limits.ttl_us) if limits.ttl_us else None
         self._idle = IdleFinder(store, episodes) if limits.stale_intervals > 0 else None
+        max_gap = self._pipeline.config.max_gap
+        self._missing = MissingChannels(max_gap) if limits.missing_channels else None
 
     def step(
         self, parts: Sequence[tuple[Partition, int]], decoded: Decoded, slice_offsets: SliceOffsets
@@ -114,6 +120,7 @@ class Stepper:
         sample = np.concatenate([admitted.sample[begin:end] for _, begin, end in slices])
         message = decoded.message[sample]
         offset = admitted.slice_offsets.offsets[message]
+        timestamp_ms = admitted.slice_offsets.timestamps_ms[message]
         clock_us = admitted.clock_us[sample]
         lines = list(slices_of(parts, counts))
         for part, begin, end in lines:  # a clock never goes back, and begins where it stood
@@ -123,7 +130,7 @@ class Stepper:
         block = self._store.gather(slots)
         fields = self._store.layout.views(block)
         return StepBatch(
-            keys=KeyRows(parts[0].tp[0], slots, block, fields),
+            keys=KeyRows(parts[0].stream, slots, block, fields),
             slices=lines,
             step_slots=admitted.slots,
             sample=sample,
@@ -134,7 +141,7 @@ class Stepper:
             values=np.ascontiguousarray(decoded.values[sample]),
             row=row,
             new_lines=np.flatnonzero(offset > fields["offset"][row]),
-            without_events=offset < np.repeat([part.meta.events_from for part in parts], counts),
+            without_events=_without_events(lines, offset, timestamp_ms),
             outcome=np.full(sample.size, REPEATED, dtype=np.uint8),
             idle_after_us=np.full(sample.size, NEVER_IDLE, dtype=np.int64),
             temporality=None if decoded.temporality is None else decoded.temporality[sample],
@@ -193,16 +200,15 @@ class Stepper:
             admitted: The samples of the step; gets the outcome of their messages.
             result: Result of the step.
         """
-        self._episodes.emit(batch, observed, scored)
+        changes = None if observed is None else self._missing_channels(batch, observed, result)
+        self._episodes.emit(batch, observed, scored, changes)
         late = batch.outcome == LATE
         if late.any():
             np.add.at(batch.keys.fields["late"], batch.row[late], 1)
             result.late = sorted({*result.late, *batch.message[late].tolist()})
-        if observed is not None:
-            result.missing += int(np.isnan(observed.rows.values).sum())
-            if scored is not None:
-                columns = scored.columns(observed.rows, batch.sample)
-                result.scores = result.scores.and_then(columns)
+        if observed is not None and scored is not None:
+            columns = scored.columns(observed.rows, batch.sample)
+            result.scores = result.scores.and_then(columns)
         # Keys become idle together: their order must not depend on which of them are in the batch.
         events = sorted(batch.events, key=lambda e: (e.line, e.rank, e.event.time_us, e.event.key))
         result.events += [event.event for event in events]
@@ -211,3 +217,34 @@ class Stepper:
         self._store.scatter(batch.keys.slots, batch.keys.block)
         for part, _, end in batch.slices:
             part.meta.clock_us = int(batch.clock_us[end - 1])
+
+    def _missing_channels(
+        self, batch: StepBatch, observed: ObservedRows, result: StepResult
+    ) -> ChannelChanges | None:
+        """Count missing values, and find the channels that go missing or return."""
+        rows, channels = observed.rows, self._pipeline.config.channels
+        missing = np.isnan(rows.values).sum(axis=0)
+        result.missing += int(missing.sum())
+        for i in np.flatnonzero(missing).tolist():
+            count = result.missing_by_channel.get(channels[i], 0)
+            result.missing_by_channel[channels[i]] = count + int(missing[i])
+        if self._missing is None:
+            return None
+        may_fire = observed.observation.may_fire & ~batch.without_events[rows.line]
+        changes = self._missing.follow(batch.keys.fields, rows, may_fire)
+        if changes is not None:
+            slots = batch.keys.slots[rows.row[changes.row[changes.gone]]]
+            names = [channels[i] for i in changes.channel[changes.gone].tolist()]
+            result.gone += zip(map(self._store.slab.key, slots.tolist()), names, strict=True)
+        return changes
+
+
+def _without_events(
+    lines: list[PartitionSlice], offset: NDArray[np.int64], timestamp_ms: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Return True for samples that only warm their keys up."""
+    parts = [
+        ~part.meta.gives_events(offset[begin:end], timestamp_ms[begin:end])
+        for part, begin, end in lines
+    ]
+    return np.concatenate(parts)

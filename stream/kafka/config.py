@@ -14,6 +14,7 @@ from stream.types import TP
 
 _PARTITION_MAX_BYTES = 4_194_304
 _EVENTS_IN_FLIGHT = 20_000
+_METADATA_SECONDS = 60.0
 _SHUTDOWN_TIMEOUT_SECONDS = 30.0
 
 
@@ -36,7 +37,13 @@ class WorkerConfig:
     Attributes:
         bootstrap_servers: Addresses of brokers, each `host:port`.
         group: Consumer group; prefix of internal topics and transactional ids.
-        topics: Input topics.
+        topics: Topics that the engine reads: the input topics, or that of re-keyed records.
+        rekeyed: Input topics that are re-keyed; empty: the engine reads them itself.
+        rekey_partitions: Partitions of the topic of re-keyed records when it is made; 0: as many as
+            the largest of `rekeyed`.
+        rekey_retention_seconds: Time for which re-keyed records stay after they are absorbed.
+        max_key_bytes: Longest stream key.
+        streams: Names that stand for `<input>` in output topics, by input topic where it differs.
         security: Security keywords of aiokafka.
         client_id: Name of the client in the broker's logs.
         instance_id: Id of a static member; empty: dynamic membership.
@@ -60,6 +67,7 @@ class WorkerConfig:
         snapshot_seconds: Time between copies of the state on disk; 0: none.
         hang_seconds: Time without a turn of the event loop after which the process ends; 0: never.
         stuck_seconds: Time with messages but no step in a partition until it ends; 0: never.
+        metadata_seconds: Time after which the consumer asks for topics and partitions again.
         partition_max_bytes: Most bytes of one partition in an answer.
         events_in_flight: Unacknowledged events above which reading waits.
         shutdown_timeout_seconds: Time for a revoke or a stop before the process is ended.
@@ -68,6 +76,11 @@ class WorkerConfig:
     bootstrap_servers: tuple[str, ...]
     group: str
     topics: tuple[str, ...]
+    rekeyed: tuple[str, ...]
+    rekey_partitions: int
+    rekey_retention_seconds: float
+    max_key_bytes: int
+    streams: Mapping[str, str]
     security: Mapping[str, Any]
     client_id: str
     instance_id: str
@@ -90,6 +103,7 @@ class WorkerConfig:
     snapshot_seconds: float
     hang_seconds: float
     stuck_seconds: float
+    metadata_seconds: float = _METADATA_SECONDS
     partition_max_bytes: int = _PARTITION_MAX_BYTES
     events_in_flight: int = _EVENTS_IN_FLIGHT
     shutdown_timeout_seconds: float = _SHUTDOWN_TIMEOUT_SECONDS
@@ -101,7 +115,12 @@ class WorkerConfig:
         return cls(
             bootstrap_servers=tuple(kafka.servers),
             group=kafka.group,
-            topics=tuple(settings.input.topics),
+            topics=settings.engine_topics,
+            rekeyed=settings.input.topics if settings.input.rekey else (),
+            rekey_partitions=settings.input.rekey_partitions,
+            rekey_retention_seconds=settings.input.rekey_retention_seconds,
+            max_key_bytes=settings.input.max_key_bytes,
+            streams=settings.stream_names,
             security=security(kafka),
             client_id=kafka.client_id,
             instance_id=kafka.instance_id,
@@ -142,7 +161,7 @@ class WorkerConfig:
 
     def output_topic(self, kind: str, input_topic: str) -> str:
         """Return the output topic of a kind (`anomaly`, `trigger`, `dead_letters`)."""
-        return self.output[kind].replace("<input>", input_topic)
+        return self.output[kind].replace("<input>", self.streams.get(input_topic, input_topic))
 
     @property
     def snapshot_directory(self) -> Path:
@@ -195,5 +214,5 @@ class WorkerConfig:
             "session_timeout_ms": session_ms,
             "heartbeat_interval_ms": min(3000, session_ms // 4),
             "rebalance_timeout_ms": int(self.rebalance_seconds * 1000),
-            "metadata_max_age_ms": 60_000,
+            "metadata_max_age_ms": int(self.metadata_seconds * 1000),
         }

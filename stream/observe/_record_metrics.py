@@ -20,7 +20,10 @@ _DURATION_BUCKETS = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 8.0),
     *(15.0, 30.0),
 )
-_STAGES = ("decode", "engine", "step", "checkpoint", "checkpoint_stall", "recovery", "rebalance")
+_STAGES = (
+    *("decode", "engine", "step", "checkpoint", "checkpoint_stall", "recovery", "rebalance"),
+    "rekey",
+)
 _DELAY_BUCKETS = (0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 3_600.0)  # 0.05 aim, 0.2 must
 _SEVERITY_BUCKETS = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 9.0, 12.0)
 _SCORE_BUCKETS = (
@@ -32,7 +35,10 @@ _OTHER_CHANNEL = "other"
 _SEVERITIES = range(13)  # -log10 of a probability, 0 to 12
 _REASONS = frozenset(reason.value for reason in Reason if reason is not Reason.NO_CHANNELS)
 _NO_CHANNELS = Reason.NO_CHANNELS.value
-_OUTCOMES = ("scored", "warming", "windowed", "late", "repeated", "absent", _NO_CHANNELS)
+_OUTCOMES = (
+    *("scored", "warming", "windowed", "late", "repeated", "duplicate", "absent"),
+    _NO_CHANNELS,
+)
 """Outcomes that need no mending; in a topic that others share, most have none of the channels."""
 
 
@@ -81,7 +87,7 @@ class RecordMetrics(MetricSet):
             "ember_process_duration_seconds",
             "Duration of a stage: decode and engine, both within step, for a slice of records; "
             "checkpoint, and the time for which it stalled the stream; recovery of state; "
-            "rebalance, from the revocation to running again.",
+            "rebalance, from the revocation to running again; rekey, of a fetch of input topics.",
             _DURATION_BUCKETS,
             "stage",
         )

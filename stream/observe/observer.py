@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import structlog
 
 from stream.engine import StepResult
+from stream.keys import quoted
 from stream.observer import Observer
 from stream.records import Decoded, Reason, Rejected
 from stream.types import TP
 
+from ._foreign_keys import ForeignKeys
 from .health import Health
 from .metrics import Metrics
 from .traces import Traces
@@ -50,8 +53,9 @@ class ServiceObserver(Observer):
         self._recovering_since: float | None = None
         self._standing_since: float | None = None
         self._phase = ""
-        self._last_key_warning = float("-inf")
+        self._last_key_warning = self._last_channel_warning = float("-inf")
         self._last_value_warning = float("-inf")
+        self._foreign: ForeignKeys | None = None
         self._last_phase = ("", "")
         self._since = {"messages": 0, "rejected": 0, "scored": 0, "events": 0}
 
@@ -76,6 +80,10 @@ class ServiceObserver(Observer):
             self.metrics.scored(topic, scores.score, scores.severity, scores.anomaly)
             self._since["scored"] += len(scores.severity)
         self.metrics.emitted(result.events)
+        self.metrics.missing(getattr(result, "missing_by_channel", {}))
+        self._warn_of_missing_channels(topic, getattr(result, "gone", []))
+        if self._foreign is not None and self._foreign.settled(topic, decoded.keys):
+            self._foreign = None
         fitted = not self.health.unfit()
         self.health.progressed(messages, len(decoded), result.rejected, self._clock())
         if fitted and self.health.unfit():
@@ -103,6 +111,21 @@ class ServiceObserver(Observer):
             self._last_key_warning = now
             _log.error("keys_in_two_partitions", topic=topic, detail=detail)
 
+    def use_model_keys(self, keys: Collection[bytes]) -> None:
+        """Watch whether the model in use knows any of the keys that come."""
+        self._foreign = ForeignKeys(keys) if keys else None
+
+    def _warn_of_missing_channels(self, topic: str, gone: Sequence[tuple[bytes, str]]) -> None:
+        """Log channels that have stopped coming, at most once a minute; the triggers name all."""
+        now = self._clock()
+        if not gone or now < self._last_channel_warning + _REPEAT_SECONDS:
+            return
+        self._last_channel_warning = now
+        key, channel = gone[0]
+        _log.warning(
+            "channel_missing", topic=topic, key=quoted(key), channel=channel, count=len(gone)
+        )
+
     def _warn_of_bad_values(self, topic: str, counts: Mapping[tuple[str, str], int]) -> None:
         """Log values that could not be used: their records count, so nothing else shows them."""
         now = self._clock()
@@ -123,6 +146,23 @@ class ServiceObserver(Observer):
             lag = max(0, highwater - next_offset)
             self.metrics.lag(tp, lag)
             self.health.fetched(tp, lag)
+
+    def rekeyed(self, tp: TP, messages: int, decoded: Decoded) -> None:
+        """Count messages that were re-keyed, and those refused by reason."""
+        reasons = Counter(rejected.reason.value for rejected in decoded.rejected)
+        self.metrics.rekeyed(tp[0], messages, len(decoded), reasons)
+        # No messages: that one hop goes on must not hide that the other stands still.
+        self.health.progressed(0, len(decoded), decoded.rejected, self._clock())
+        self._since["rejected"] += len(decoded.rejected)
+
+    def rekey_lag(self, tp: TP, records: int) -> None:
+        """Record the messages that are still to be re-keyed."""
+        self.metrics.rekey_lag(tp, records)
+
+    def rekey_assigned(self, tps: Sequence[TP]) -> None:
+        """Record the input partitions that this worker re-keys."""
+        self.metrics.rekey_assigned(tps)
+        _log.info("rekey_assigned", partitions=len(tps))
 
     def checkpointed(self, reason: str, seconds: float, stalled: float, rows: int) -> None:
         """Log a finished checkpoint: its whole duration, and how long it held the stream up."""

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from ._base import Section
 from ._durations import seconds_of
+from ._topics import name_fault
 
 _WEEK_SECONDS = 604_800.0
 _PERIOD_SECONDS = {
@@ -94,6 +95,11 @@ class AlertsSection(Section):
         ge=0,
         description="Rows after an episode in which no new one fires; unset: as trained.",
     )
+    missing_channels: bool = Field(
+        default=True,
+        description="Tell when a channel of a key stops coming: a trigger once it is missing for "
+        "more than `window.max_gap` rows and six times as long as usual, another when it returns.",
+    )
     max_alert_age: str = Field(
         default="1h",
         description="Events about older records, by Kafka's timestamp at the time of sending, "
@@ -141,6 +147,13 @@ class OutputSection(Section):
     dead_letters: str = Field(
         default="<input>.dead-letters", min_length=1, description="Topic of refused messages."
     )
+
+    @field_validator("anomalies", "triggers", "dead_letters")
+    @classmethod
+    def _legal(cls, value: str) -> str:
+        if fault := name_fault(value.replace("<input>", "input")):
+            raise ValueError(fault)
+        return value
 
     def topic(
         self, kind: Literal["anomalies", "triggers", "dead_letters"], input_topic: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -11,6 +12,7 @@ from stream.types import CodecName, KeyFrom
 
 from ._base import Names, Section, Table
 from ._durations import seconds_of
+from ._topics import name_fault
 
 
 class InputSection(Section):
@@ -19,7 +21,7 @@ class InputSection(Section):
     topics: Names = Field(
         default=("telemetry",),
         min_length=1,
-        description="Input topics; each is a stream of its own.",
+        description="Input topics; each is a stream of its own, and with `rekey` all are one.",
     )
     start: str = Field(
         default="-1h",
@@ -39,14 +41,42 @@ class InputSection(Section):
         "none. `record`: always `key`, for topics whose Kafka keys are hashes or random. `auto`: "
         "`key`, and the Kafka key where the record lacks these fields.",
     )
+    rekey: bool = Field(
+        default=False,
+        description="Re-keying, for topics in which a stream key is in several partitions: the "
+        "records go through the topic `<group>-rekey`, keyed by the stream key. Several input "
+        "topics are joined there into one stream.",
+    )
+    rekey_partitions: int = Field(
+        default=0,
+        ge=0,
+        description="Partitions of `<group>-rekey` when it is made; 0: as many as the input topic "
+        "with the most.",
+    )
+    rekey_retention: str = Field(
+        default="24h",
+        description="Time for which records stay in `<group>-rekey` after they are absorbed, by "
+        "Kafka's timestamp (s, m, h, d).",
+    )
     time: str = Field(
         default="ts",
         description="Field of the event time (json, avro, json_schema, protobuf), a dotted path. "
         "Empty: Kafka's timestamp.",
     )
-    time_unit: Literal["auto", "s", "ms", "us", "ns", "iso8601"] = Field(
+    time_unit: Literal["auto", "s", "ms", "us", "ns", "iso8601", "excel"] = Field(
         default="auto",
-        description="Unit of the event time; auto: by magnitude, strings are ISO 8601.",
+        description="Unit of the event time; auto: by magnitude, strings are dates. excel: days of "
+        "a spreadsheet.",
+    )
+    time_format: str = Field(
+        default="",
+        description="Format of event times in text, such as `%d/%m/%Y %H:%M:%S` (strptime). Empty: "
+        "ISO 8601 and the other forms of [reading](reading.md).",
+    )
+    time_zone: str = Field(
+        default="",
+        description="Time zone of event times without an offset, such as `Europe/Berlin`. Empty: "
+        "UTC. Of an hour that comes twice the first is meant.",
     )
     values: str = Field(
         default="values",
@@ -64,6 +94,10 @@ class InputSection(Section):
         default=(),
         description='Words and numbers that mean "no value", besides those that are known, for '
         "example `-9999`.",
+    )
+    decimal: Literal["", ".", ","] = Field(
+        default="",
+        description="Decimal sign of numbers in text: `.` or `,`. Empty: a point.",
     )
     fields: Table = Field(
         default={},
@@ -93,12 +127,35 @@ class InputSection(Section):
 
     def codec_options(self) -> dict[str, Any]:
         """Return the arguments of `stream.codecs.make_codec`, except name and channels."""
-        names = ("key", "key_from", "time", "time_unit", "values", "fields", "records", "missing")
+        names: tuple[str, ...] = ("key", "key_from", "time", "time_unit", "values", "fields")
+        names += ("records", "missing", "decimal", "time_format", "time_zone")
         limits = ("max_message_bytes", "max_key_bytes")
         registry = ("schema_registry_url", "schema_registry_username")
         options = {name: getattr(self, name) for name in (*names, *limits, *registry)}
         password = self.schema_registry_password.get_secret_value()
         return {**options, "schema_registry_password": password}
+
+    @field_validator("topics")
+    @classmethod
+    def _topics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for number, name in enumerate(value):
+            if fault := name_fault(name):
+                raise ValueError(fault)
+            if name in value[:number]:
+                raise ValueError(f"{name!r} is named twice; expected each topic once")
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            if value:
+                ZoneInfo(value)
+        except (OSError, ValueError, KeyError):
+            raise ValueError(
+                "expected a time zone of the IANA database, for example Europe/Berlin or UTC"
+            ) from None
+        return value
 
     @field_validator("start")
     @classmethod
@@ -108,6 +165,18 @@ class InputSection(Section):
         if value not in ("earliest", "latest") and not is_age:
             raise ValueError("expected earliest, latest, or how far back, for example `-24h`")
         return value
+
+    @field_validator("rekey_retention")
+    @classmethod
+    def _retention(cls, value: str) -> str:
+        if seconds_of(value) is None:
+            raise ValueError("expected a length of time, for example `24h` (s, m, h, d)")
+        return value
+
+    @property
+    def rekey_retention_seconds(self) -> float:
+        """`rekey_retention`, in seconds."""
+        return seconds_of(self.rekey_retention) or 0.0
 
     @property
     def begin(self) -> Literal["earliest", "latest"] | float:

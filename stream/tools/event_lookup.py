@@ -127,7 +127,7 @@ class TopicLog:
         self._settings, self._since_ms = settings, since_ms
         metadata = clients.fetch_metadata(settings.kafka)
         counts = clients.partition_counts(metadata)
-        inputs = [topic] if topic else settings.input.topics
+        inputs = [topic] if topic else settings.streams
         outputs = [settings.output.topic("anomalies", t) for t in inputs]
         outputs += [settings.output.topic("triggers", t) for t in inputs]
         self._partitions = {name: counts[name] for name in outputs if name in counts}

@@ -55,6 +55,11 @@ _FROM_FLOAT: dict[str, Callable[[Floats], Floats]] = {
 }
 
 
+def is_date_number(number: int) -> bool:
+    """Test for a number that `auto` reads as YYYYMMDD, with HHMM or HHMMSS behind it."""
+    return any(low <= number <= high for low, high, _ in _DIGITS)
+
+
 def from_integers(times: Sequence[int] | Integers, unit: str) -> tuple[Integers, Mask, Mask]:
     """Convert whole numbers of any size.
 
@@ -63,7 +68,11 @@ def from_integers(times: Sequence[int] | Integers, unit: str) -> tuple[Integers,
     """
     fits = np.ones(len(times), dtype=np.bool_)
     try:
-        t = np.fromiter(times, dtype=np.int64, count=len(times))
+        t = (
+            times.astype(np.int64)
+            if isinstance(times, np.ndarray)
+            else np.fromiter(times, dtype=np.int64, count=len(times))
+        )
     except OverflowError:
         # JSON's integers have no bound: those beyond 64 bits are refused, the others are kept.
         edge = 1 << 63
@@ -87,7 +96,7 @@ def from_integers(times: Sequence[int] | Integers, unit: str) -> tuple[Integers,
 
 def from_floats(times: Sequence[float] | Floats, unit: str) -> tuple[Integers, Mask, Mask]:
     """Convert floats; see `from_integers`."""
-    t = np.fromiter(times, dtype=np.float64, count=len(times))
+    t = np.array(times, dtype=np.float64)
     fits = np.isfinite(t) & (np.abs(t) < 1e19)
     t = np.where(fits, t, 0.0)
     out = np.zeros(len(t), dtype=np.int64)

@@ -38,7 +38,7 @@ _NAMED = (
     re.compile(rf"{_WEEKDAY}{_MONTH}\s+(?P<day>\d{{1,2}})\s+{_CLOCK}{_ZONE}\s+(?P<year>\d{{4}})"),
 )
 _SLASHED = re.compile(
-    rf"(?P<first>\d{{1,2}})(?P<sep>[-/])(?P<other>\d{{1,2}})(?P=sep)(?P<year>\d{{4}}){_TIME}"
+    rf"(?P<first>\d{{1,2}})(?P<sep>[-/])(?P<follows>\d{{1,2}})(?P=sep)(?P<year>\d{{4}}){_TIME}"
 )
 _ALWAYS = (_YEAR_FIRST, _COMPACT, _COMPACT_DATE, _DOTTED, *_NAMED)
 
@@ -47,7 +47,7 @@ class Order(NamedTuple):
     """Numbers of a date whose day and month stand before the year."""
 
     first: int
-    other: int
+    second: int
 
 
 def order_of(text: str) -> Order | None:
@@ -55,10 +55,10 @@ def order_of(text: str) -> Order | None:
 
     Examples:
         >>> order_of("31/01/2026 10:00"), order_of("2026-01-31")
-        (Order(first=31, other=1), None)
+        (Order(first=31, second=1), None)
     """
     match = _SLASHED.fullmatch(text.strip().lower())
-    return None if match is None else Order(int(match["first"]), int(match["other"]))
+    return None if match is None else Order(int(match["first"]), int(match["follows"]))
 
 
 def parse(text: str, day_first: bool | None) -> datetime | None:
@@ -75,8 +75,9 @@ def parse(text: str, day_first: bool | None) -> datetime | None:
             month = _MONTHS.index(name[:3]) + 1 if name else int(parts["month"])
             return _moment(int(parts["year"]), month, int(parts["day"]), parts)
     if day_first is not None and (match := _SLASHED.fullmatch(text)):
-        first, other = int(match["first"]), int(match["other"])
-        day, month = (first, other) if day_first else (other, first)
+        day, month = int(match["first"]), int(match["follows"])
+        if not day_first:
+            day, month = month, day
         return _moment(int(match["year"]), month, day, match.groupdict())
     return None
 

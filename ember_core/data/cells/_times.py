@@ -79,7 +79,7 @@ class TimeReader:
         return out, bad
 
     def local(
-        self, values: Sequence[Any]
+        self, values: Sequence[Any] | NDArray[Any]
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_], dict[int, Unreadable]]:
         """Return `n` times as `column` does, but those without an offset as the clock shows them.
 
@@ -89,6 +89,9 @@ class TimeReader:
         n = len(values)
         out, local = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.bool_)
         bad: dict[int, Unreadable] = {}
+        if isinstance(values, np.ndarray) and values.dtype.kind in "if" and self._numeric:
+            self._numbers(values, range(n), values.dtype.kind == "i", out, local, bad)
+            return out, local, bad
         kinds = set(map(type, values))
         if self._numeric and kinds in ({int}, {float}):
             self._numbers(values, range(n), kinds == {int}, out, local, bad)
@@ -126,7 +129,7 @@ class TimeReader:
 
     def _numbers(
         self,
-        cells: Sequence[Any],
+        cells: Sequence[Any] | NDArray[Any],
         index: Sequence[int],
         whole: bool,
         out: NDArray[np.int64],

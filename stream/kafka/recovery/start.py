@@ -19,7 +19,7 @@ from stream.kafka.protocol.ports import (
     RefusedError,
     TopicStatus,
 )
-from stream.kafka.protocol.start_offset import PartitionStatus, resume
+from stream.kafka.protocol.start_offset import PartitionStatus, partitions_added, resume
 from stream.types import TP
 
 from .loader import StateLoader
@@ -122,6 +122,7 @@ class Starter:
             AssignmentClosed: If the partitions were given back meanwhile.
             RefusedError: If state and log contradict each other.
         """
+        await self._refuse_added(tps)
         for tp in tps:
             self._refuse_newer(tp)
             await self._loader.migrate(assignment, tp)
@@ -175,6 +176,24 @@ class Starter:
                     )
             await asyncio.sleep(_SETTLE_POLL_SECONDS)
 
+    async def _refuse_added(self, tps: Sequence[TP]) -> None:
+        """Refuse partitions that were added to a topic while its changelog has none for them.
+
+        Raises:
+            RefusedError: If there are such partitions.
+        """
+        attached = set(self._engine.attached())
+        added = [tp for tp in tps if tp not in attached]
+        if not added:
+            return
+        topic, changelog = added[0][0], self._config.changelog(added[0][0])
+        _, topics = await self._describe([added[0]])
+        raise RefusedError(
+            partitions_added(
+                changelog, topic, topics[topic].partitions, topics[changelog].partitions
+            )
+        )
+
     def _refuse_newer(self, tp: TP) -> None:
         """Refuse rows of a newer version, which this worker must not forget.
 
@@ -201,6 +220,9 @@ class Starter:
         joins are news. Records without a Kafka timestamp are history where they are there already.
         """
         start = self._config.start
+        if self._config.rekeyed:
+            # Nobody else writes there: the re-keyer begins in its sources as configured.
+            return {tp: _Begin(-1, -1) for tp in tps}
         if start == "latest":
             return {tp: _Begin(status[tp].end, -1) for tp in tps}
         if start == "earliest":
@@ -226,7 +248,9 @@ class Starter:
         # A group that has committed has begun, even where nothing was absorbed.
         fresh = self._engine.meta(tp).absorbed < 0
         new = fresh and status.committed < 0
-        unwritten = self._engine.open(tp, position, begin.events_from if new else -1)
+        unwritten = self._engine.open(
+            tp, position, begin.events_from if new else -1, self._news_from_ms() if new else None
+        )
         assignment.positions.start(tp, position, status.committed, fresh=fresh, unwritten=unwritten)
         events_from = self._engine.meta(tp).events_from
         if events_from > position:
@@ -236,6 +260,13 @@ class Starter:
                 position,
                 events_from - 1,
             )
+
+    def _news_from_ms(self) -> int | None:
+        """Return the Kafka timestamp of the first news where history comes by re-keying."""
+        start = self._config.start
+        if not self._config.rekeyed or start in ("earliest", "latest"):
+            return None
+        return round(self._context.started * 1000)
 
     def _start_offset(
         self, tp: TP, status: LogStatus, topics: Mapping[str, TopicStatus], begin: int

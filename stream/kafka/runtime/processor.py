@@ -19,6 +19,7 @@ from stream.kafka.protocol.outbox import Outbox
 from stream.kafka.protocol.ports import Headers, LookupCodec, Outgoing
 from stream.kafka.protocol.positions import Positions
 from stream.records import Decoded, Event, Message, Reason, Rejected, cloudevent_headers
+from stream.rekeying import Source, source_of
 from stream.types import TP
 
 from .dead_letters import DeadLetters
@@ -253,7 +254,8 @@ class Processor:
             if 0 < messages[source].timestamp < oldest_ms:  # -1 and 0 are no time
                 headers.append((BACKLOG_HEADER, b"true"))
             tp = partition_of(source)
-            self._outbox.add(tp, [self._outgoing(tp, event, headers)])
+            origin = source_of(messages[source].headers) if self._config.rekeyed else None
+            self._outbox.add(tp, [self._outgoing(tp, event, headers, origin)])
 
     def _refuse(
         self,
@@ -282,12 +284,16 @@ class Processor:
         elif seconds < _HOLD_SECONDS / 4 and count == self._slice:
             self._slice = min(self._most, 2 * self._slice)
 
-    def _outgoing(self, tp: TP, event: Event, trace: Iterable[tuple[str, bytes]]) -> Outgoing:
+    def _outgoing(
+        self, tp: TP, event: Event, trace: Iterable[tuple[str, bytes]], origin: Source | None
+    ) -> Outgoing:
+        # People look for the record where its producer has sent it.
+        topic, partition = tp if origin is None else origin.tp
         headers: Headers = [
             *cloudevent_headers(event, self._config.source),
-            ("ember.topic", tp[0].encode()),
-            ("ember.partition", str(tp[1]).encode()),
+            ("ember.topic", topic.encode()),
+            ("ember.partition", str(partition).encode()),
             *trace,
         ]
-        topic = self._config.output_topic(event.kind, tp[0])
-        return Outgoing(topic, event.key, event.body, headers)
+        output = self._config.output_topic(event.kind, tp[0])
+        return Outgoing(output, event.key, event.body, headers)
