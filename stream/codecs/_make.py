@@ -107,9 +107,9 @@ def make_codec(
     """
     example = _EXAMPLE_KEYS.get(name, "host")
     expression = KeyExpression(key, example=example, key_from=key_from)
-    numbers = NumberReader(decimal, missing)
-    # The other formats define their timestamps: whole numbers since the epoch.
+    # The other formats define their numbers and timestamps.
     text_times = name in _TEXT_TIMES
+    numbers = NumberReader(decimal if text_times else "", missing)
     times = TimeReader(time_unit, time_format if text_times else "", time_zone)
     reading = Reading(max_message_bytes, max_key_bytes, numbers, times)
     if not channels:

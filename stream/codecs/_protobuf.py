@@ -32,7 +32,7 @@ class ProtobufCodec(FramedCodec):
             schemas = importlib.import_module("._protobuf_schemas", __package__)
         except ImportError:
             raise UserError(
-                f"The protobuf codec needs protobuf. Install it with: "
+                f"The protobuf codec needs protobuf and proto-schema-parser. Install them with: "
                 f"{install_command('protobuf')}.",
                 exit_code=2,
             ) from None

@@ -1,8 +1,9 @@
-"""Protobuf schemas of a registry, and records of their messages. It needs the package protobuf."""
+"""Protobuf schemas of a registry, and records of their messages. It needs the extra protobuf."""
 
 from __future__ import annotations
 
 import base64
+import binascii
 import decimal
 from collections.abc import Mapping
 from datetime import UTC
@@ -24,6 +25,7 @@ from google.protobuf.message import DecodeError
 
 from stream.records import Reason
 
+from ._protobuf_text import parse_proto
 from ._refused import Refused
 
 _RECORD_FILE = "dev.ember/record.proto"
@@ -79,7 +81,7 @@ class ProtobufSchema:
 
     Args:
         raw: `{"file": .., "dependencies": [{"name": .., "file": ..}, ..]}`: serialized descriptors
-            in base64, each after those that it imports.
+            in base64, or the text of .proto files, each after those that it imports.
 
     Raises:
         Exception: If the descriptors are none, or do not fit together.
@@ -147,8 +149,13 @@ class ProtobufSchema:
 
 
 def _descriptor(text: str, name: str) -> descriptor_pb2.FileDescriptorProto:
-    """Read a serialized descriptor; a registry need not know the name that others import it by."""
-    file = descriptor_pb2.FileDescriptorProto.FromString(base64.b64decode(text, validate=True))
+    """Read a descriptor; a registry need not know the name that others import it by."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except binascii.Error:  # a registry that serializes no descriptors gave the .proto file
+        file = parse_proto(text)
+    else:
+        file = descriptor_pb2.FileDescriptorProto.FromString(raw)
     file.name = name
     file.ClearField("options")
     _clear_options(file.message_type)

@@ -76,7 +76,8 @@ class SchemaRegistry:
         """Return the descriptors of a protobuf schema; None when the registry has no such one.
 
         Returns:
-            `{"file": .., "dependencies": [{"name": .., "file": ..}, ..]}`, serialized in base64.
+            `{"file": .., "dependencies": [{"name": .., "file": ..}, ..]}`, serialized in base64;
+            from a registry that cannot do so, the text of the .proto files.
 
         Raises:
             RegistryUnavailable: If the registry does not answer, or not with a schema.
