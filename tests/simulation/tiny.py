@@ -40,7 +40,9 @@ class TinyPipeline:
     """State is a chain over every value seen: any loss, repetition or swap shows in it."""
 
     def __init__(self) -> None:
-        self.config = SimpleNamespace(channels=("x",), warmup_alarm=WARM_ROWS, quiet_rows=0)
+        self.config = SimpleNamespace(
+            channels=("x",), warmup_alarm=WARM_ROWS, quiet_rows=0, max_gap=10
+        )
 
     def state_fields(self) -> tuple[StateField, ...]:
         return (
@@ -134,7 +136,7 @@ class TinyEngine(Engine):
         decider: Any = TinyDecider(pipeline)
         episodes: Any = TinyEpisodes(self._store)
         self._stepper = Stepper(self._store, decider, episodes, limits)
-        self._spill = spill
+        self._spill, self._stream_names = spill, {}
         self._parts = {}
         self._attached = 0
 
