@@ -143,6 +143,7 @@ def backtest(
     result = Backtest(data, [], window=window, warm=warm and data.divided)
     parts: list[tuple[NDArray[np.int64], Any]] = []
     offset, changes = 0, changes or {}
+    key_number = {table.key: i for i, table in enumerate(data.tables)}
     # A step has one model: batches end where the model changes.
     for is_kept, key_index, time_us, values in _pieces(data, warm, batch_rows, changes):
         if offset in changes:
@@ -158,7 +159,10 @@ def backtest(
         result.events += step.events
         for outcome, number in step.counts.items():
             result.counts[outcome] = result.counts.get(outcome, 0) + number
-        parts.append((key_index[decoded.message[step.scores.sample]], step.scores))
+        owner = key_index[decoded.message[step.scores.sample]]
+        for row, key in step.scores.silent.items():
+            owner[row] = key_number[key]
+        parts.append((owner, step.scores))
     result.scores = _by_key(parts, len(data.tables))
     return result
 
