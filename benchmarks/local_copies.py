@@ -21,6 +21,7 @@ from stream.kafka.recovery.snapshot_files import SnapshotFiles
 from stream.kafka.recovery.snapshots import Snapshots
 from stream.observer import Observer
 from stream.settings import Settings
+from stream.types import TP
 
 
 class _Timed(SnapshotScan):
@@ -55,6 +56,9 @@ class _Host:
 
     async def describe(self, topics: Sequence[str]) -> Mapping[str, TopicStatus]:
         return {topic: TopicStatus(0, "here") for topic in topics}
+
+    async def delete_records(self, offsets: Mapping[TP, int]) -> None:
+        raise AssertionError("nobody deletes here")
 
     async def fence_producer(self, transactional_id: str) -> None:
         raise AssertionError("nobody writes here")

@@ -14,14 +14,13 @@ frame["cpu"] = 50 + 20 * np.sin(np.arange(n) / 60) + rng.standard_normal(n)
 frame["latency"] = 3 * frame["cpu"] + rng.standard_normal(n)
 frame.loc[3_500:3_519, "latency"] = 150.0  # a sensor sticks
 
-channels = ("cpu", "latency")
-time_us = frame["time"].astype("datetime64[us, UTC]").astype("int64").to_numpy()
-values = frame[list(channels)].to_numpy(np.float64)
-history = Series(b"web-1", time_us[:3_000], values[:3_000])
-model = fit_pipeline([history], PipelineConfig(channels), budget_per_week=1)
-result = model.pipeline.forward(values[3_000:], time_us[3_000:], model.key_state)
+channels = ["cpu", "latency"]
+past, later = frame[:3_000], frame[3_000:]
+history = Series("web-1", past["time"], past[channels])
+model = fit_pipeline([history], PipelineConfig(tuple(channels)), budget_per_week=1)
+result = model.pipeline.forward(later[channels], later["time"], model.key_state)
 
-scored = frame.iloc[3_000:].assign(severity=result["severity"], trigger=result["trigger"])
+scored = later.assign(severity=result["severity"], trigger=result["trigger"])
 print(scored.loc[scored["trigger"] == 1, ["time", "latency", "severity"]].to_string(index=False))
 model.save("model")
 print("saved: model/model.json, model/model.safetensors")

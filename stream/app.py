@@ -53,7 +53,8 @@ class Application:
         self.engine: Engine = make_engine(settings, self.model, spill)
         self._compare_with(load_shadow(settings))
         self.metrics = Metrics(
-            settings.input.topics,
+            settings.engine_topics,
+            rekeyed=settings.input.topics if settings.input.rekey else (),
             version=version(),
             model=_named(self.model),
             channels=self.model.channels,

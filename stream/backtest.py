@@ -15,7 +15,8 @@ from ember_core.evaluate import baselines, summarise, summary
 from ember_core.pipeline import FleetModel
 from stream.engine import Engine, Limits, SliceOffsets, WindowSpec
 
-from .records import MAX_ABS_VALUE, Decoded, Event, Reason, Rejected, text_of
+from .keys import key_text
+from .records import MAX_ABS_VALUE, Decoded, Event, Reason, Rejected
 
 _NOW_MS = 2**43  # Kafka's timestamp of recorded data, so late that no event time lies after it
 
@@ -79,7 +80,7 @@ class Backtest:
             label = self.labels(i)
             if label is None or not len(label):
                 continue
-            name = text_of(table.key)
+            name = key_text(table.key)
             per_key[name] = summary(label, s.score, s.firing, buffer=buffer)
         return summarise(per_key) if per_key else {}
 
@@ -101,7 +102,7 @@ class Backtest:
                 detector.fit(_filled(table.values[train]))
                 rows = self.dataset.rows(i, "scored")
                 score = detector.score(_filled(table.values[rows]))
-                key = text_of(table.key)
+                key = key_text(table.key)
                 per_key[key] = summary(label[rows], score, buffer=buffer)
             if per_key:
                 out[name] = summarise(per_key)["mean"]
@@ -194,7 +195,9 @@ def _decoded(keys: list[bytes], time_us: NDArray[np.int64], values: NDArray[np.f
     """Decode rows as a codec would: a row that it refuses is refused here for the same reason."""
     rejected = []
     too_large = np.abs(values) > MAX_ABS_VALUE
-    wrong = too_large.any(axis=1) | ~np.isfinite(values).any(axis=1)
+    if too_large.any():  # a bad value is a missing one
+        values = np.where(too_large, np.nan, values)
+    wrong = np.isnan(values).all(axis=1)
     for i in np.flatnonzero(wrong).tolist():
         reason = Reason.OUT_OF_RANGE if too_large[i].any() else Reason.NO_CHANNELS
         rejected.append(Rejected(i, reason, "refused as the stream would"))

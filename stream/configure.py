@@ -96,4 +96,4 @@ def make_engine(
         model: The model.
         spill: Factory of the storage on disk for evicted rows of a partition; None: no eviction.
     """
-    return Engine(model, *engine_settings(settings), spill)
+    return Engine(model, *engine_settings(settings), spill, settings.stream_names)

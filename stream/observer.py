@@ -23,6 +23,15 @@ class Observer:
     def fetched(self, tp: TP, next_offset: int, highwater: int | None) -> None:
         """Take note of the position in an input partition, and of the end of its log."""
 
+    def rekeyed(self, tp: TP, messages: int, decoded: Decoded) -> None:
+        """Take note of messages of an input partition that were re-keyed, or refused."""
+
+    def rekey_lag(self, tp: TP, records: int) -> None:
+        """Take note of the messages of an input partition that are still to be re-keyed."""
+
+    def rekey_assigned(self, tps: Sequence[TP]) -> None:
+        """Take note of the input partitions that this worker re-keys."""
+
     def checkpointed(self, reason: str, seconds: float, stalled: float, rows: int) -> None:
         """Take note of a checkpoint: its whole duration, and the time it held the stream up."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any, Literal, NamedTuple, Protocol
@@ -79,6 +79,20 @@ class Reason(StrEnum):
     WRONG_PARTITION = "wrong_partition"  # found by the engine: the key's state is in another one
 
 
+class SourcePosition(NamedTuple):
+    """Place of a re-keyed record in the sequence that its writer copied in order.
+
+    Attributes:
+        sequence: Name of the source partition, unique over topics made again.
+        offset: Offset of the source message.
+        number: Number of the record among those of this message.
+    """
+
+    sequence: str
+    offset: int
+    number: int
+
+
 class Temporality(IntEnum):
     """Time that a value covers, as OpenTelemetry numbers it."""
 
@@ -96,6 +110,17 @@ class Rejected(NamedTuple):
     message: int
     reason: Reason
     detail: str
+
+
+class BadValue(NamedTuple):
+    """A value that could not be used: its message, its channel, and the reason.
+
+    The channel is missing in its sample; the rest of the message counts.
+    """
+
+    message: int
+    channel: str
+    reason: Reason
 
 
 @dataclass(slots=True)
@@ -116,10 +141,14 @@ class Decoded:
     """`(n,)` index in the slice of the message of each sample, non-decreasing."""
     rejected: list[Rejected]
     """By message index."""
+    positions: dict[int, SourcePosition] | None = None
+    """By message index, of re-keyed records that may be in their topic twice."""
     temporality: NDArray[np.uint8] | None = None
     """`(n,)` a `Temporality` each; None where the format has none. One cell a sample then."""
     start_us: NDArray[np.int64] | None = None
     """`(n,)` start of the time that a value covers, 0 where unknown; None as for `temporality`."""
+    bad_values: list[BadValue] = field(default_factory=list)
+    """Values that could not be used, of messages that are not refused; by message index."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -202,29 +231,6 @@ class Event:
     id: str
     time_us: int
     body: bytes
-
-
-def text_of(data: bytes) -> str:
-    r"""Decode a key, or other bytes, to text; bytes that are not UTF-8 show as `\xNN`.
-
-    Examples:
-        >>> text_of(b"rack\xff7")
-        'rack\\xff7'
-    """
-    return data.decode("utf-8", "backslashreplace")
-
-
-def quoted(key: bytes) -> str:
-    r"""Quote a key for a sentence; control characters, which a terminal would obey, are escaped.
-
-    Examples:
-        >>> print(quoted(b"rack\xff7"), quoted(b"two\nlines"))
-        'rack\xff7' 'two\nlines'
-    """
-    characters = (
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text_of(key)
-    )
-    return f"'{''.join(characters)}'"
 
 
 def rfc3339(time_us: int) -> str:

@@ -35,28 +35,10 @@ def history(dataset: Dataset) -> list[Series]:
             times, values = times[order], values[order]
         newer = np.ones(len(times), dtype=bool)
         newer[1:] = np.diff(times) > 0
-        out.append(Series(table.key, times[newer], np.ascontiguousarray(values[newer])))
+        # As dates, since the unit is settled: record numbers would look like another one.
+        dates = times[newer].view("datetime64[us]")
+        out.append(Series(table.key, dates, np.ascontiguousarray(values[newer])))
     return out
-
-
-def left_out(dataset: Dataset, series: list[Series]) -> dict[str, int]:
-    """Count the training rows that a model does not learn from, and those that were sorted.
-
-    Args:
-        dataset: The history.
-        series: The rows that `history` made of it.
-
-    Returns:
-        `unsorted`: rows older than one before them in the data. `unused`: rows without a usable
-        value, or with the time of another row of their key. Only counts above 0.
-    """
-    unsorted = unused = 0
-    for i, (table, rows) in enumerate(zip(dataset.tables, series, strict=True)):
-        times = table.time_us[dataset.rows(i, "train")]
-        unsorted += int(np.count_nonzero(times[1:] < np.maximum.accumulate(times)[:-1]))
-        unused += len(times) - len(rows.time_us)
-    counts = {"unsorted": unsorted, "unused": unused}
-    return {name: count for name, count in counts.items() if count}
 
 
 def train(
@@ -111,7 +93,5 @@ def train(
         raise UserError(str(error)) from error
     if blocks:
         model.report["blocks"] = blocks
-    if counts := left_out(dataset, series):
-        model.report["rows_in_data"] = counts
     model.name = name
     return model

@@ -1,6 +1,7 @@
 """Telemetry as arrays: files and queries, tables of mixed columns, strides of windows.
 
-`sources` reads tables, `columns` turns their columns into numbers, `strides` cuts windows.
+`cells` says how one cell is read, `sources` reads tables, `columns` turns their columns into
+numbers, `strides` cuts windows.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._kmeans import kmeans, nearest_distance
+from ._ranges import as_numbers
 
 Floats = NDArray[np.float64]
 
@@ -168,6 +169,7 @@ class Standard:
         self._scale = np.empty(0)
 
     def fit(self, train: Floats) -> None:
+        train = as_numbers(train, "A record's value")
         if train.ndim != 2 or not len(train):
             raise ValueError(
                 f"A baseline learns from training records. Expected shape (T, C) with T >= 1. "
@@ -182,7 +184,7 @@ class Standard:
         self._scale = np.where(scale > 0.0, scale, 1.0)
 
     def __call__(self, rows: Floats) -> Floats:
-        z = (rows - self._mean) / self._scale
+        z = (as_numbers(rows, "A record's value") - self._mean) / self._scale
         return np.clip(np.where(np.isnan(z), 0.0, z), -self.clip, self.clip)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._points import ratio
-from ._ranges import as_label
+from ._ranges import as_label, as_numbers
 
 LEVELS: Final = (0.1, 0.01, 0.001, 0.0001)
 
@@ -51,7 +51,7 @@ def exceedances(
         >>> exceedances([0.5, 0.05, 0.9, 0.001], [0, 0, 0, 1], levels=(0.1,))[0].realised
         1
     """
-    p = np.asarray(probability, dtype=np.float64)
+    p = as_numbers(probability, "A probability").astype(np.float64)
     if p.ndim != 1 or not bool(np.all((p >= 0.0) & (p <= 1.0))):
         raise ValueError(
             "A probability lies between 0 and 1. Expected shape (T,) and values in [0, 1]. "

@@ -143,18 +143,20 @@ class _Worth(NamedTuple):
 
 
 def _worth(series: NabSeries, costs: NabCosts) -> _Worth:
-    size = np.asarray(series.score).size
+    size = np.size(series.score)
     score = as_score(series.score, size)
     worth = np.full(size, -costs.false_positive)
     window = np.full(size, -1, dtype=np.int64)
     next_free = 0
     for number, (start, last) in enumerate(series.windows):
-        if not next_free <= start <= last < size:
+        whole = float(start).is_integer() and float(last).is_integer()
+        if not (whole and next_free <= start <= last < size):
             raise ValueError(
-                "Windows must rise, lie apart and end within their series. "
+                "Windows must be record numbers, rise, lie apart and end within their series. "
                 f"Expected {next_free} <= first <= last < {size}. "
                 f"Received: window=({start}, {last})."
             )
+        start, last = int(start), int(last)
         width = last - start + 1
         records = np.arange(start, last + 1)
         # -1 at the first record of the window, nearly 0 at its last.

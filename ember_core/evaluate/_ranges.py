@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -38,9 +40,9 @@ def as_score(score: ArrayLike, n: int) -> NDArray[np.float64]:
         n: Number of records expected, that of the label.
 
     Raises:
-        ValueError: If the shape is another or a score is NaN.
+        ValueError: If the shape is another, or a score is no number or NaN.
     """
-    array = np.asarray(score, dtype=np.float64)
+    array = as_numbers(score, "A score").astype(np.float64)
     if array.shape != (n,):
         raise ValueError(
             f"Scores and labels must be of the same records. Expected shape ({n},). "
@@ -51,6 +53,30 @@ def as_score(score: ArrayLike, n: int) -> NDArray[np.float64]:
         raise ValueError(
             f"A score must be a number. Expected no NaN. Received: score[{int(missing.argmax())}]"
             f"=nan, {int(missing.sum())} of {n} are NaN. Leave out the records without a score."
+        )
+    return array
+
+
+def as_numbers(values: Any, what: str) -> NDArray[Any]:
+    """Numbers as an array; lists, objects and frames are converted to float64.
+
+    Args:
+        values: Numbers of any shape.
+        what: Name of one of them, for the message.
+
+    Raises:
+        ValueError: If one is text, a date, or another thing.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind == "O" and not any(isinstance(x, (str, bytes)) for x in array.flat):
+        try:
+            return array.astype(np.float64)
+        except (TypeError, ValueError):
+            pass
+    if array.dtype.kind not in "iufb":
+        raise ValueError(
+            f"{what} must be a number. Expected float64. Received: dtype={array.dtype}, "
+            f"the first {next(iter(array.flat), None)!r}."
         )
     return array
 

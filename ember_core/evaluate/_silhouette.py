@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ._ranges import as_numbers
+
 Floats = NDArray[np.float64]
 
 
@@ -19,7 +21,8 @@ def silhouette(points: Floats, labels: NDArray[np.int64]) -> float:
         labels: Cluster of each point, shape `(n,)`.
 
     Raises:
-        ValueError: If there are fewer than two clusters.
+        ValueError: If there are fewer than two clusters, or points are not finite or not those of
+            the labels.
 
     Examples:
         >>> import numpy as np
@@ -27,6 +30,13 @@ def silhouette(points: Floats, labels: NDArray[np.int64]) -> float:
         >>> round(silhouette(points, np.array([0, 0, 1, 1])), 3)
         0.9
     """
+    points = as_numbers(points, "A coordinate").astype(np.float64)
+    if points.shape[:1] != np.shape(labels) or points.ndim != 2 or not np.isfinite(points).all():
+        raise ValueError(
+            "Every point has finite coordinates and a label. Expected points (n, D) and labels "
+            f"(n,). Received: points.shape={points.shape}, labels.shape={np.shape(labels)}, "
+            f"{int((~np.isfinite(points)).sum())} coordinates not finite."
+        )
     kinds, cluster = np.unique(labels, return_inverse=True)
     if len(kinds) < 2:
         raise ValueError(

@@ -43,8 +43,12 @@ def vus_pr(label: ArrayLike, score: ArrayLike, buffer: int, thresholds: int = 25
     values = as_score(score, truth.size)
     if truth.size == 0:
         raise ValueError("VUS-PR needs records. Expected at least 1. Received: records=0.")
-    if buffer < 0:
-        raise ValueError(f"A buffer is a length. Expected buffer >= 0. Received: buffer={buffer}.")
+    if buffer < 0 or not float(buffer).is_integer():
+        raise ValueError(
+            "A buffer is a number of records. Expected a whole buffer >= 0. "
+            f"Received: buffer={buffer}."
+        )
+    buffer = int(buffer)
     if thresholds < 1:
         raise ValueError(
             f"A curve needs thresholds. Expected thresholds >= 1. "

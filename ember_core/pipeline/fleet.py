@@ -16,6 +16,7 @@ from ember_core.serialize import (
     save_bundle,
 )
 
+from .arguments import as_key, require_positive
 from .config import ADJUSTABLE
 from .motor import Calibration, MotorNeuron
 from .pipeline import Pipeline
@@ -56,6 +57,9 @@ class FleetModel:
         recipe: How the channels of a row come from the samples; None: as they stand there.
         sha256: Digest of the bundle, of its card, which holds that of the arrays; empty until saved
             or loaded.
+
+    Raises:
+        ValueError: If a key is there twice, or has no state.
     """
 
     pipeline: Pipeline
@@ -67,6 +71,17 @@ class FleetModel:
     version: str = "1"
     sha256: str = ""
     recipe: RowRecipe | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse keys that do not belong to the states."""
+        self.keys = [as_key(key) for key in self.keys]
+        rows = {ops.shape(value)[0] for value in self.key_state.values()}
+        if rows != {len(self.keys)} or len(set(self.keys)) < len(self.keys):
+            raise ValueError(
+                "Every key has one state. Expected different keys, and as many rows of states. "
+                f"Received: {len(self.keys)} keys, {len(set(self.keys))} different ones, and "
+                f"states of {sorted(rows)} rows."
+            )
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -104,13 +119,17 @@ class FleetModel:
             This model.
 
         Raises:
-            ValueError: If a field of `config` shapes weights or state.
+            ValueError: If a field of `config` shapes weights or state, or a number is out of range.
         """
+        require_positive(budget_per_week=budget_per_week, evidence_rows=evidence_rows)
         if not config.keys() <= set(ADJUSTABLE):
             raise ValueError(
                 f"These fields are fixed by training. Expected some of {sorted(ADJUSTABLE)}. "
                 f"Received: {sorted(config.keys() - set(ADJUSTABLE))}."
             )
+        for name, value in {"refractory_rows": refractory_rows, **config}.items():
+            if value is not None and not value >= 0:
+                raise ValueError(f"{name} must not be negative. Received: {name}={value}.")
         p = self.pipeline
         p.config = replace(p.config, **config)
         motor = p.motor.get_config()
@@ -210,22 +229,22 @@ class FleetModel:
             recipe = RowRecipe.from_json(card["recipe"]) if card.get("recipe") else None
             if recipe is not None and recipe.names != pipeline.config.channels:
                 raise ValueError("the recipe makes other channels than the pipeline has")
+            return cls(
+                pipeline,
+                keys,
+                states[0],
+                states[1],
+                report=card.get("report", {}),
+                name=str(card.get("name", "model")),
+                version=str(card.get("version", "1")),
+                sha256=digest,
+                recipe=recipe,
+            )
         except _FOREIGN as error:
             raise BundleError(
                 f"The bundle does not hold a pipeline of this version. Received: {directory}: "
                 f"{type(error).__name__}: {error}. Train it again with 'ember train'."
             ) from error
-        return cls(
-            pipeline,
-            keys,
-            states[0],
-            states[1],
-            report=card.get("report", {}),
-            name=str(card.get("name", "model")),
-            version=str(card.get("version", "1")),
-            sha256=digest,
-            recipe=recipe,
-        )
 
 
 def _check_sizes(config: dict[str, Any], numbers: int) -> None:

@@ -20,6 +20,7 @@ from ember_core import ops
 from ember_core.models import RBM
 from ember_core.nn import Module
 
+from .arguments import as_moments, as_times, as_values, in_channel_order
 from .arrangements import ROW_ORDER, service_stages
 from .clock import Clock
 from .config import PipelineConfig as PipelineConfig
@@ -210,9 +211,19 @@ class Pipeline(Module):
 
         Args:
             state: State of the keys, fields of shape `(B, ...)`.
-            values: `(B, C)`, NaN where a channel is missing.
-            time_us: Event times `(B,)`, int64 microseconds.
+            values: `(B, C)`, NaN where a channel is missing; a list or frame too.
+            time_us: Event times `(B,)`, int64 microseconds, later than each key's last; dates too.
+
+        Raises:
+            ValueError: If values, times and state are not those of as many rows, values are no
+                numbers, or times are of another unit or not later than a key's last.
         """
+        if not _is_foreign(time_us):
+            time_us = as_moments(time_us)
+            self._refuse_older(state, time_us)
+        if not _is_foreign(values):
+            values = in_channel_order(values, self.config.channels)
+            values = as_values(values, len(time_us))
         observation = self.observe(state, values, time_us)
         score = self.score(observation.visible)
         decision = self.decide(
@@ -227,8 +238,8 @@ class Pipeline(Module):
         """Run a whole series of one key.
 
         Args:
-            values: Shape `(T, C)`, of any backend.
-            time_us: Shape `(T,)`, int64, increasing, of any backend.
+            values: Shape `(T, C)`, of any backend; a list or frame, and `(T,)` for one channel too.
+            time_us: Shape `(T,)`, int64 microseconds, increasing, of any backend; dates too.
             state: State to begin with, batch 1; default: a key never seen.
 
         Returns:
@@ -236,15 +247,15 @@ class Pipeline(Module):
             final `state`.
 
         Raises:
-            ValueError: If a shape does not fit, or times do not increase.
+            ValueError: If a shape does not fit, values are no numbers, or times are of another
+                unit, do not increase, or are not later than those of the state.
         """
+        values = in_channel_order(values, self.config.channels)
+        time_us = _as_given(as_times(_on_host(time_us)), time_us)
+        values = _as_given(as_values(_on_host(values), len(time_us)), values)
         self._check(values, time_us, len(values))
-        if not bool(ops.all(time_us[1:] > time_us[:-1])):
-            raise ValueError(
-                "The times of a series must increase. Expected each later than the one before. "
-                "Received: times that stand still or go back. Sort the rows; keep one of each time."
-            )
         state = self.initial_state(1) if state is None else state
+        self._refuse_older(state, _on_host(time_us[:1]))
         weights = self.rbm.weights.data
         target = {"backend": ops.backend_name(weights), "device": ops.device(weights)}
         values, time_us = ops.to(values, **target), ops.to(time_us, **target)
@@ -289,6 +300,20 @@ class Pipeline(Module):
             ops.concatenate([blank, trigger]),
         )
 
+    def _refuse_older(self, state: State, time_us: Any) -> None:
+        """Refuse rows that are not later than the last one of their key's state."""
+        rows, last = ops.to_numpy(state["rows"]), ops.to_numpy(state["last_time"])
+        if rows.shape != time_us.shape:
+            return  # an empty series, or a mistake that other checks name
+        older = (rows > 0) & (time_us <= last)
+        if older.any():
+            row = int(older.argmax())
+            raise ValueError(
+                "A series goes on after its state. Expected a time later than "
+                f"{int(last[row])}. Received: time_us[{row}]={int(time_us[row])}. "
+                "Leave out the rows that the state has seen."
+            )
+
     def _check(self, values: Any, time_us: Any, rows: int) -> None:
         """Refuse rows of other channels or times of other rows."""
         shape = (rows, len(self.config.channels))
@@ -316,3 +341,19 @@ class Pipeline(Module):
         if not self.rbm_score.prepared:
             self.freeze()
         return self.explainer.attribute(visible)
+
+
+def _is_foreign(x: Any) -> bool:
+    """Test for an array of another backend than NumPy."""
+    root = type(x).__module__.partition(".")[0]
+    return root != "numpy" and root in ops.available_backends()
+
+
+def _on_host(x: Any) -> Any:
+    """Return an array of another backend as one of NumPy; anything else as it is."""
+    return ops.to_numpy(x) if _is_foreign(x) else x
+
+
+def _as_given(checked: Any, given: Any) -> Any:
+    """Return checked numbers on the backend and with the dtype that they were given on."""
+    return ops.to(checked.astype(ops.dtype(given)), like=given) if _is_foreign(given) else checked

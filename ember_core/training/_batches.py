@@ -132,6 +132,7 @@ def placed(batch: Any, like: Array) -> Any:
     """A batch on the backend and device of `like`, its floats of that dtype."""
     if isinstance(batch, tuple):
         return tuple(placed(x, like) for x in batch)
+    _refuse_no_numbers(batch)
     x = ops.to(batch, like=like)
     kind = ops.dtype(like)
     return ops.astype(x, kind) if ops.dtype(x).startswith("float") and ops.dtype(x) != kind else x
@@ -149,5 +150,21 @@ def _arrays_of(item: Any) -> Any:
     if hasattr(item, "column_names"):  # pyarrow
         return np.column_stack([np.asarray(c, np.float32) for c in item.columns])
     if hasattr(item, "columns") and hasattr(item, "to_numpy"):  # pandas, polars
-        return np.asarray(item.to_numpy(), np.float32)
+        table = item.to_numpy()
+        if table.dtype.kind == "O" and hasattr(item, "notna"):
+            table = item.astype(object).where(item.notna(), np.nan).to_numpy()  # pandas.NA is none
+        _refuse_no_numbers(table)
+        return np.asarray(table, np.float32)
     return item
+
+
+def _refuse_no_numbers(x: Any) -> None:
+    """Refuse text and dates, which NumPy would convert."""
+    if not isinstance(x, np.ndarray) or x.dtype.kind in "iufbV":
+        return
+    text = next((value for value in x.flat if isinstance(value, (str, bytes))), None)
+    if x.dtype.kind != "O" or text is not None:
+        raise ValueError(
+            f"Training data are numbers. Expected an array of floats. Received: dtype={x.dtype}, "
+            f"such as {text if text is not None else next(iter(x.flat), None)!r}."
+        )

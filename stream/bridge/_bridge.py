@@ -61,7 +61,7 @@ class Bridge:
         self._clock = clock
         self._cluster = Cluster(settings.alertmanager, clock, self._on_result)
         self._alerts = Alerts(settings.alertmanager)
-        self._topics = sorted({settings.output.topic("triggers", t) for t in settings.input.topics})
+        self._topics = sorted(settings.output_topics("triggers"))
         self._positions: dict[TP, int] = {}
         self._committed: dict[TP, tuple[int, int | None]] = {}
         self._accepted: dict[TP, int] = {}  # committed offsets at the assignment

@@ -72,6 +72,7 @@ _GROUPS = {
         {
             "show": ("state:show", "Print the state of a key, field by field."),
             "reset": ("state:reset", "Delete the state of keys."),
+            "clock": ("state_clock:clock", "Print the clocks of partitions, and set them back."),
             "export": ("state_files:export", "Write all state to a file."),
             "import": ("state_files:import_", "Load state from a file into a group without state."),
             "rebase": (

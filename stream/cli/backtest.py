@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import csv
 import json as json_
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ember_core.data.sources import read
+from ember_core.data.sources import Dataset, Remark, read
+from ember_core.pipeline import FleetModel
 from stream.backtest import Backtest
 from stream.backtest import backtest as run
 from stream.configure import engine_settings, load_model
 from stream.errors import UserError
-from stream.records import text_of
+from stream.keys import key_text
+from stream.remarks import backtest_remarks
 from stream.report import render
 from stream.settings import Settings
 
 from .data_options import DataArgs, DataFiles, DataOptions
 from .options import SettingsArgs, SettingsOptions
+from .output import print_remarks
 
 COLUMNS = ("key", "time", "score", "probability", "severity", "anomaly", "trigger")
 
@@ -36,6 +40,7 @@ def backtest(
     interval_seconds: float | None = None,
     allowed_lateness_seconds: float | None = None,
     warm: bool = False,
+    as_key: str = "",
     buffer: int = 100,
     batch_rows: int = 4096,
     json: bool = False,
@@ -58,6 +63,8 @@ def backtest(
         allowed_lateness_seconds: Largest lateness of a sample. Default:
             window.allowed_lateness_seconds.
         warm: Feed the training rows first.
+        as_key: Score the one key of the data as this key of the model, such as a file of another
+            month. Default: the model's only key, where the data have one key and no --key.
         buffer: Buffer of VUS-PR, in records.
         batch_rows: Number of rows per step; no result depends on it.
         json: Print the summary as one JSON object.
@@ -92,6 +99,7 @@ def backtest(
             f"Expected some of: {', '.join(fleet.channels[:8])}. "
             f"Received: {', '.join(dataset.channels[:8])}."
         )
+    dataset, renamed = _with_key(dataset, fleet, as_key, files=not options.key)
     result = run(
         fleet,
         dataset,
@@ -106,15 +114,20 @@ def backtest(
     if events:
         with events.open("wb") as file:
             for e in result.events:
-                key = text_of(e.key)
+                key = key_text(e.key)
                 head = json_.dumps({"id": e.id, "kind": e.kind, "key": key})
                 file.write(head[:-1].encode() + b', "body": ' + e.body + b"}\n")
+    remarks = [*renamed, *backtest_remarks(fleet, dataset, result, files=not options.key)]
+    print_remarks(remarks)
     summary: dict[str, Any] = {
         "records": sum(result.counts.values()),
         "scored": sum(len(s.score) for s in result.scores),
         "anomalies": result.anomalies(),
         "triggers": result.triggers(),
         "counts": result.counts,
+        "known_keys": sum(key in set(fleet.keys) for key in dataset.keys),
+        "keys": len(dataset.keys),
+        "remarks": [remark.as_json() for remark in remarks],
         **result.figures(buffer=buffer),
     }
     if "mean" in summary:
@@ -132,6 +145,40 @@ def backtest(
         print(json_.dumps(summary))
     else:
         _print_summary(summary)
+
+
+def _with_key(
+    dataset: Dataset, fleet: FleetModel, as_key: str, *, files: bool
+) -> tuple[Dataset, list[Remark]]:
+    """Return the data under the key of the model that was asked for, or that is the only one.
+
+    Args:
+        dataset: The data.
+        fleet: The model.
+        as_key: Key of the model; empty: its only one, where the key is a file's name.
+        files: The keys are names of files.
+
+    Raises:
+        UserError: If the model does not know the key, or the data have several.
+    """
+    wanted = as_key.encode("utf-8", "surrogateescape")
+    if as_key and (wanted not in fleet.keys or len(dataset.tables) > 1):
+        raise UserError(
+            "The data cannot be scored as this key. Expected data of one key, and a key of the "
+            f"model such as {', '.join(map(key_text, fleet.keys[:5]))}. Received: "
+            f"--as-key {as_key}, {len(dataset.tables)} keys in the data.",
+            exit_code=2,
+        )
+    if not as_key and files and len(dataset.tables) == len(fleet.keys) == 1:
+        wanted = fleet.keys[0]
+    if not wanted or dataset.keys == (wanted,):
+        return dataset, []
+    (table,) = dataset.tables
+    reason = "" if as_key else ", the only key of the model"
+    own = key_text(table.key)
+    text = f"The data are scored as {key_text(wanted)!r}{reason}; their own key is {own!r}"
+    tables = (replace(table, key=wanted),)
+    return replace(dataset, tables=tables), [Remark("renamed_key", text)]
 
 
 def write_scores(path: Path, result: Backtest) -> None:
@@ -159,7 +206,7 @@ def _rows(result: Backtest) -> Any:
         # Reversed, so that of two rows at one time `text` has the first, which is the scored one.
         rows = result.dataset.rows(i, "scored")[::-1]
         text = dict(zip(table.time_us[rows].tolist(), table.time_text[rows].tolist(), strict=True))
-        name = text_of(table.key)
+        name = key_text(table.key)
         for t, score, p, severity, anomaly, trigger in zip(
             s.time_us.tolist(),
             s.score.tolist(),

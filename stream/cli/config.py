@@ -35,17 +35,19 @@ def check(*, source: SettingsArgs = SettingsOptions(), json: bool = False) -> in
     """
     from stream.codecs import make_codec  # imported late: it brings NumPy
     from stream.errors import UserError
+    from stream.preflight import find_mistakes
     from stream.settings import SettingsError
 
     mistakes: list[str] = []
     try:
         settings = Settings.load(source.config)
+        mistakes = find_mistakes(settings)
         # The codec checks expressions and optional packages.
         make_codec(settings.input.codec, ["channel"], **settings.input.codec_options())
     except SettingsError as error:
         mistakes = error.mistakes
     except UserError as error:
-        mistakes = [error.message]
+        mistakes.append(error.message)
     for sentence in mistakes:
         message(sentence)
     if json:

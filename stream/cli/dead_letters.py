@@ -80,8 +80,9 @@ def list_(
                 row = reasons.setdefault(letter.reason, {"letters": 0, "waiting": 0})
                 row["letters"] += 1
                 row["waiting"] += not progress.is_handled(letter.reason, record.offset() or 0)
-                if entry["time"] >= row.get("newest", ""):
-                    row["newest"], row["example"] = entry["time"], entry["detail"]
+                time = entry["time"] or ""  # none where the record has no timestamp
+                if time >= row.get("newest", ""):
+                    row["newest"], row["example"] = time, entry["detail"]
     ordered = dict(sorted(reasons.items(), key=lambda item: (-item[1]["letters"], item[0])))
     if json:
         total = sum(row["letters"] for row in reasons.values())
@@ -180,7 +181,7 @@ def replay(
             )
         # Only input topics are targets: the headers that name one may come from anybody who can
         # write to the dead-letter topic.
-        names = settings.input.topics if to is None else [to]
+        names = {*settings.input.topics, *settings.engine_topics} if to is None else {to}
         partitions = {name: counts[name] for name in names if name in counts}
         target = Target(partitions, to or "", partitioner or "", max_replays)
         sender = None if dry_run else Sender(settings.kafka, target)

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from ember_core.data.sources import TimeUnit, to_microseconds
 from stream.errors import UserError
+from stream.keys import key_of, key_text
 from stream.tools.event_lookup import EventLog, FileLog, PublishedEvent, TopicLog
 
 from .options import InputTopicArgs, InputTopicOptions, since_ms
@@ -60,6 +61,7 @@ def explain(
     else:
         assert key is not None
         assert at_us is not None
+        key = key_text(key_of(key))  # of several forms, the one that events have
         key_events = _distinct(log.scan(key=key))
         event = _nearest(log, key_events, key, at_us)
     card = Card(event, related(event, key_events))

@@ -10,7 +10,7 @@ import msgspec
 from confluent_kafka import Message
 from rich.text import Text
 
-from stream.records import text_of
+from stream.keys import key_of, key_text
 from stream.tools.reading import headers_of
 
 from .output import clean
@@ -26,7 +26,7 @@ def event_record(message: Message) -> dict[str, Any]:
     headers = headers_of(message)
     record: dict[str, Any] = {
         "id": headers.get("ce_id"),
-        "key": _text(message.key()),
+        "key": _key(message),
         "time": headers.get("ce_time") or _time_text(message.timestamp()[1]),
         **_coordinates(message),
     }
@@ -38,7 +38,9 @@ def event_record(message: Message) -> dict[str, Any]:
         body = None
     if isinstance(body, dict):
         return {**body, **record}  # coordinates win over fields of a foreign body
-    return {**record, "value": _text(message.value())}  # a foreign producer wrote into the topic
+    value = message.value()  # a foreign producer wrote into the topic
+    text = None if value is None else value.decode("utf-8", "backslashreplace")
+    return {**record, "value": text}
 
 
 def dead_letter_record(message: Message) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def dead_letter_record(message: Message) -> dict[str, Any]:
         "reason": headers.get("ember.reason")
         or headers.get(f"{_CONNECT}exception.class.name", "unknown"),
         "detail": headers.get(f"{_CONNECT}exception.message", ""),
-        "key": _text(message.key()),
+        "key": _key(message),
         "time": _time_text(message.timestamp()[1]),
         "source": {
             "topic": headers.get(f"{_CONNECT}topic"),
@@ -77,7 +79,7 @@ def event_line(record: dict[str, Any]) -> Text:
         # The last level is the style of all others.
         style = next(style for floor, style in _LEVELS if severity >= floor or floor == 0)
         line.append(f"{severity:4.1f} ", style)
-    line.append(f" {clean(record['key'] or '-')} ", "bold cyan")
+    line.append(f" {key_text(key_of(record['key'] or '-'))} ", "bold cyan")
     line.append(f" {str(record['time']).replace('T', ' ')} ", "dim")
     reason = record.get("reason")
     if reason and reason != "evidence":
@@ -97,7 +99,7 @@ def dead_letter_line(record: dict[str, Any]) -> Text:
     source = record["source"]
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append(f"{clean(record['reason']):<12} ", "bold yellow")
-    line.append(f" {clean(record['key'] or '-')} ", "bold cyan")
+    line.append(f" {key_text(key_of(record['key'] or '-'))} ", "bold cyan")
     line.append(f" {source['topic']}[{source['partition']}]@{source['offset']} ", "dim")
     line.append(f" {clean(record['detail'])} ")
     line.append(f" {_shortened(record.get('value', record.get('value_base64')))}", "dim")
@@ -128,13 +130,16 @@ def _coordinates(message: Message) -> dict[str, Any]:
     }
 
 
-def _time_text(timestamp_ms: int) -> str:
+def _time_text(timestamp_ms: int) -> str | None:
+    if timestamp_ms <= 0:  # no time, not the end of 1969
+        return None
     time = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _text(data: bytes | None) -> str | None:
-    return None if data is None else text_of(data)
+def _key(message: Message) -> str | None:
+    key = message.key()
+    return None if key is None else key_text(key)
 
 
 def _number(text: str | None) -> int | None:

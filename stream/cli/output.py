@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+if TYPE_CHECKING:
+    from ember_core.data.sources import Remark
+
 
 def message(sentence: str) -> None:
     """Print a message on stderr; stdout is for data."""
     print(sentence, file=sys.stderr)
+
+
+def print_remarks(remarks: Iterable[Remark]) -> None:
+    """Print remarks on data on stderr, a sentence each; their names come from foreign files."""
+    for remark in remarks:
+        message(clean(remark.sentence()))
 
 
 def print_json(value: Any) -> None:

@@ -31,6 +31,9 @@ def run(
     settings = cluster.settings(
         kafka={"group": group}, model={"path": model}, input={"topics": topics}
     )
+    from stream.preflight import require_sound
+
+    require_sound(settings)
     # Imported late: the engine costs half a second, and a mistake in the settings should not wait.
     if workers > 1:
         from stream.tools.supervisor import supervise

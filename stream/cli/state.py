@@ -10,14 +10,16 @@ from typing import Any, Literal
 import numpy as np
 
 from stream.engine import MetaRow, describe, offset_in
+from stream.engine.state.layout import NEVER
 from stream.errors import UserError
-from stream.records import quoted
+from stream.keys import key_of, key_text, quoted
+from stream.records import rfc3339
 from stream.tools.rebase import StartAt, TopicPlan, carry_out
 from stream.tools.rebase import plan as plan_rebase
 from stream.tools.state import StateLog
 
 from .options import InputTopicArgs, InputTopicOptions
-from .output import clean, message, print_fields
+from .output import message, print_fields
 
 _SHOWN_NUMBERS = 12
 """Numbers of a field shown on a terminal."""
@@ -49,26 +51,26 @@ def show(
     json: bool = False,
     source: InputTopicArgs = InputTopicOptions(),
 ) -> None:
-    """Print the state of a key, as of the last checkpoint, field by field.
+    r"""Print the state of a key, as of the last checkpoint, field by field.
 
     Args:
-        key: Stream key.
+        key: Stream key; a byte that cannot be shown is written \xNN.
         json: Print one JSON object with all numbers.
         source: Input topic.
     """
     log = open_log(source)
-    encoded_key = key.encode()
+    wanted = key_of(key)
     # Several cards: a key may have state of several topics.
     cards = [
-        card(key, name, state.partition, row, state.meta)
+        card(wanted, name, state.partition, row, state.meta)
         for name in log.topics
-        for state in log.read(name, lambda k: k == encoded_key)
+        for state in log.read(name, lambda k: k == wanted)
         for row in state.rows.values()
     ]
     if not cards:
         raise UserError(
-            f"Nothing is remembered of key {key!r}. Expected a key of {', '.join(log.topics)} that "
-            "has sent before the last checkpoint."
+            f"Nothing is remembered of key {quoted(wanted)}. Expected a key of "
+            f"{', '.join(log.topics)} that has sent before the last checkpoint."
         )
     for entry in cards:
         if json:
@@ -77,7 +79,9 @@ def show(
             print_fields(_lines(entry))
 
 
-def card(key: str, topic: str, partition: int, row: bytes, meta: MetaRow | None) -> dict[str, Any]:
+def card(
+    key: bytes, topic: str, partition: int, row: bytes, meta: MetaRow | None
+) -> dict[str, Any]:
     """Return a row as JSON values: its source, and its fields by name (NaN as null).
 
     Args:
@@ -93,20 +97,27 @@ def card(key: str, topic: str, partition: int, row: bytes, meta: MetaRow | None)
     layout = None if meta is None else describe(meta)
     if meta is None or layout is None or len(row) != layout.dtype.itemsize:
         raise UserError(
-            f"The row of key {key!r} cannot be read: no meta row says how its {len(row)} bytes "
-            "lie. It was written by another version, or is damaged."
+            f"The row of key {quoted(key)} cannot be read: no meta row says how its {len(row)} "
+            "bytes lie. It was written by another version, or is damaged."
         )
-    record = np.frombuffer(row, dtype=layout.dtype)[0]
+    record, names = np.frombuffer(row, dtype=layout.dtype)[0], layout.dtype.names or ()
     return {
-        "key": key,
+        "key": key_text(key),
         "topic": topic,
         "partition": partition,
         "offset": offset_in(row),
+        "last_record": time_text(int(record["last_time"])) if "last_time" in names else None,
+        "partition_clock": time_text(meta.clock_us),
         "bytes": len(row),
         "model": meta.model,
         "channels": list(layout.channels),
-        "fields": {name: _plain(record[name]) for name in layout.dtype.names or ()},
+        "fields": {name: _plain(record[name]) for name in names},
     }
+
+
+def time_text(time_us: int) -> str | None:
+    """Return an event time as text; None where there is none yet."""
+    return None if time_us <= NEVER else rfc3339(time_us)
 
 
 def _plain(value: Any) -> Any:
@@ -118,8 +129,10 @@ def _plain(value: Any) -> Any:
 
 def _lines(entry: dict[str, Any]) -> list[tuple[str, str]]:
     return [
-        ("key", clean(entry["key"])),
+        ("key", entry["key"]),
         ("place", f"{entry['topic']}-{entry['partition']}, offset {entry['offset']:,}"),
+        ("last record", entry["last_record"] or "-"),
+        ("partition's clock", entry["partition_clock"] or "-"),
         ("model", entry["model"]),
         *((name, _short(value)) for name, value in entry["fields"].items()),
     ]
@@ -152,7 +165,7 @@ def reset(
     log = open_log(source)
     if yes:
         log.require_idle()  # before reading: a worker that stops writes a last checkpoint
-    encoded_keys = {key.encode() for key in keys}
+    encoded_keys = {key_of(key) for key in keys}
     stored_keys = [
         (log.changelog(name), state.partition, key)
         for name in log.topics

@@ -17,7 +17,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from stream.errors import UserError
-from stream.records import text_of
+from stream.keys import key_of, key_text
 from stream.settings import Settings
 from stream.tools import clients, reading
 from stream.types import TP
@@ -119,7 +119,7 @@ def output_topics(
     """
     counts = clients.partition_counts(metadata)
     field: Any = kind.replace("-", "_")
-    names = [topic] if topic else [settings.output.topic(field, t) for t in settings.input.topics]
+    names = [topic] if topic else settings.output_topics(field)
     existing = {name: counts[name] for name in names if name in counts}
     if not existing:
         expected = ", ".join(repr(name) for name in names)
@@ -166,10 +166,10 @@ def _messages(
 def _matcher(pattern: str | None) -> Matcher | None:
     if pattern is None:
         return None
-    name = pattern
+    name = key_text(key_of(pattern))
 
     def matches(key: bytes | None) -> bool:
-        text = text_of(key or b"")
+        text = key_text(key or b"")
         # A key may contain `[` or `*` itself: its own name always matches.
         return text == name or fnmatch.fnmatchcase(text, name)
 

@@ -133,24 +133,28 @@ def _topics(settings: Settings, partitions: int | None) -> list[Topic]:
     topics: dict[str, tuple[int, dict[str, str]]] = {
         topic: (count, {}) for topic, count in inputs.items()
     }
-    topics |= own_topics(WorkerConfig.from_settings(settings), inputs)
+    config = WorkerConfig.from_settings(settings)
+    present = {topic: counts[topic] for topic in config.topics if topic in counts}
+    topics |= own_topics(config, inputs | present)
     return [Topic(name, count, config, name in counts) for name, (count, config) in topics.items()]
 
 
 def _acls(settings: Settings, *, bridge: bool, dead_letters: bool) -> list[Acl]:
     """Return the fewest ACLs that the service, `ember doctor` and these commands work with."""
     config = WorkerConfig.from_settings(settings)
-    inputs = dict.fromkeys(config.topics, 1)
-    read = {config.changelog(topic) for topic in inputs}
+    inputs = dict.fromkeys(settings.input.topics, 1)
+    read = {config.changelog(topic) for topic in config.topics}
     if bridge:
-        read |= {settings.output.topic("triggers", topic) for topic in inputs}
+        read |= set(settings.output_topics("triggers"))
     if dead_letters:
-        read |= {settings.output.topic("dead_letters", topic) for topic in inputs}
+        read |= set(settings.output_topics("dead_letters"))
     describe = ("Describe", "DescribeConfigs")
     on_input = ("Read", "Write", *describe) if dead_letters else ("Read", *describe)
     acls = [Acl("topic", topic, False, on_input) for topic in inputs]
     for name in own_topics(config, inputs):
-        operations = ("Read", "Write") if name in read else ("Write",)
+        operations: tuple[str, ...] = ("Read", "Write") if name in read else ("Write",)
+        if config.rekeyed and name in config.topics:
+            operations = ("Read", "Write", "Delete")  # what is absorbed is deleted
         acls.append(Acl("topic", name, False, (*operations, *describe)))
     # A prefix: the bridge is `<group>-alertmanager`, commands that only read `<group>-reader`, and
     # `<group>-dead-letters` stores the progress of replays.

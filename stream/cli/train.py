@@ -17,11 +17,14 @@ from rich.progress import Progress
 
 from ember_core import ops
 from ember_core.data.sources import read
+from ember_core.pipeline.fit import MIN_ROWS
 from stream.errors import UserError
+from stream.remarks import training_remarks
 from stream.settings import AlertsSection
 from stream.training import train as fit
 
 from .data_options import DataArgs, DataFiles, DataOptions
+from .output import print_remarks
 
 
 def train(
@@ -97,8 +100,8 @@ def train(
             rbm_hidden=rbm_hidden,
         )
     model.save(out)
-    for sentence in _row_remarks(model.report.get("rows_in_data", {})):
-        print(sentence, file=sys.stderr)
+    remarks = training_remarks(dataset, MIN_ROWS)
+    print_remarks(remarks)
     seconds = time.perf_counter() - started
     summary = {
         "out": str(out),
@@ -107,6 +110,7 @@ def train(
         "channels": len(model.channels),
         "seconds": round(seconds, 3),
         **model.report,
+        "remarks": [remark.as_json() for remark in remarks],
     }
     if json:
         print(json_.dumps(summary))
@@ -118,17 +122,6 @@ def train(
     )
     if choose:
         print("\n".join(_blocks(model.report.get("blocks", []))))
-
-
-def _row_remarks(counts: dict[str, int]) -> list[str]:
-    """Return a sentence for each kind of training rows that were not taken as they stood."""
-    texts = {
-        "unsorted": "older than the row before them, and were sorted by time",
-        "unused": "left out: no usable value, or the time of another row of their key",
-    }
-    return [
-        f"{counts[kind]:,} training rows were {texts[kind]}." for kind in texts if kind in counts
-    ]
 
 
 def _blocks(rows: list[dict[str, Any]]) -> list[str]:

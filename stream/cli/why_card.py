@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from stream.keys import key_of, key_text
 from stream.report import odds
 from stream.tools.event_lookup import PublishedEvent, parse_time
 
@@ -117,7 +118,7 @@ def drawing(card: Card) -> RenderableType:
     head.append(
         f"{event.kind.upper()} {status}", "bold green" if status == "RESOLVED" else "bold red"
     )
-    head.append(f"  {clean(event.key)}", "bold cyan")
+    head.append(f"  {key_text(key_of(event.key))}", "bold cyan")
     head.append(f"  {_time(event)}", "dim")
     summary = str((body.get("annotations") or {}).get("summary", ""))
     parts: list[RenderableType] = [head, Text(clean(summary)), Text()]

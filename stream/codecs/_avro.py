@@ -6,7 +6,6 @@ import importlib
 import io
 import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -14,11 +13,12 @@ from ember_core.distribution import install_command
 from stream.errors import UserError
 from stream.records import Decoded, Message, Reason
 
-from ._base import Limits, Sample, SampleCodec, json_refusal, number
-from ._key import KeyExpression, Path, walk
+from ._base import Reading, json_refusal
+from ._key import KeyExpression, Path
+from ._records import RecordReader
 from ._refused import Refused
+from ._samples import Sample, SampleCodec
 from ._schemas import Schemas
-from ._time import TimeUnit, one_to_micros
 
 _HEADER_BYTES = 5
 
@@ -29,14 +29,14 @@ class AvroCodec(SampleCodec):
     Args:
         channels: `C` channel names, in the model's order.
         key: Stream key where the Kafka key is null.
-        limits: Sizes.
+        reading: Sizes, and readers of numbers and times.
         fetch: Schema of an id, None when there is none; may raise `RegistryUnavailable`.
         folder: Folder that keeps schemas for the next start; None fetches them again.
         clock: Monotonic clock in seconds, for the pause between requests to the registry.
-        time: Path of the event time.
-        time_unit: Unit of the event time; Avro's own timestamps need none.
+        time: Path of the event time; empty takes Kafka's timestamp.
         values: Name of the record that holds the channels.
         fields: Name of a channel's field where it differs.
+        records: Name of the array that holds the records; empty: a message is a record.
 
     Raises:
         UserError: If the package fastavro is missing.
@@ -46,17 +46,17 @@ class AvroCodec(SampleCodec):
         self,
         channels: Sequence[str],
         key: KeyExpression,
-        limits: Limits,
+        reading: Reading,
         *,
         fetch: Callable[[int], Any],
         folder: pathlib.Path | None = None,
         clock: Callable[[], float] = monotonic,
         time: Path = ("ts",),
-        time_unit: TimeUnit = "auto",
         values: str = "values",
         fields: Mapping[str, str] | None = None,
+        records: str = "",
     ) -> None:
-        super().__init__(channels, key, limits)
+        super().__init__(channels, key, reading)
         try:
             self._avro = importlib.import_module("fastavro")
         except ImportError:
@@ -64,11 +64,16 @@ class AvroCodec(SampleCodec):
                 f"The avro codec needs fastavro. Install it with: {install_command('avro')}.",
                 exit_code=2,
             ) from None
-        self._fields = [(fields or {}).get(channel, channel) for channel in channels]
         self._schemas = Schemas(fetch, self._avro.parse_schema, folder, clock)
-        self._time = time
-        self._time_unit: TimeUnit = time_unit
-        self._values = values
+        self._reader = RecordReader(
+            channels,
+            key.paths,
+            time=time,
+            reading=reading,
+            values=values,
+            fields=fields,
+            records=records,
+        )
 
     def decode(self, messages: Sequence[Message]) -> Decoded:
         """Decode messages; ask the registry first, and block until it answers."""
@@ -110,7 +115,7 @@ class AvroCodec(SampleCodec):
         """
         return self._schemas.retry()
 
-    def _samples(self, value: bytes) -> list[Sample]:
+    def _samples(self, message: Message, value: bytes) -> list[Sample]:
         if len(value) < _HEADER_BYTES or value[0] != 0:
             raise Refused(
                 Reason.NOT_JSON,
@@ -134,20 +139,4 @@ class AvroCodec(SampleCodec):
             raise Refused(Reason.NOT_JSON, detail) from None
         if body.tell() != len(value):
             raise Refused(Reason.NOT_JSON, "Bytes are left over after the record.")
-        if not isinstance(record, dict):
-            raise Refused(Reason.WRONG_TYPE, f"Expected a record, got `{type(record).__name__}`.")
-        return [self._sample(record)]
-
-    def _sample(self, record: dict[str, Any]) -> Sample:
-        nested = record.get(self._values)
-        prefix, holder = (
-            (f"$.{self._values}", nested) if isinstance(nested, dict) else ("$", record)
-        )
-        cells = [
-            (column, number(holder[name], f"{prefix}.{name}"))
-            for column, name in enumerate(self._fields)
-            if name in holder
-        ]
-        path = "$." + ".".join(self._time)
-        time_us = one_to_micros(walk(record, self._time), self._time_unit, path)
-        return Sample(time_us, cells, partial(walk, record))
+        return self._reader.samples(record, message.timestamp)

@@ -1,32 +1,20 @@
-"""Common parts of all codecs: limits, refusals, checks of one value, and the generic loop."""
+"""Common parts of all codecs: limits, refusals, and the decoding of JSON."""
 
 from __future__ import annotations
 
-import abc
-import math
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import msgspec
-import numpy as np
 
-from stream.records import (
-    MAX_ABS_VALUE,
-    RESERVED_KEY_PREFIX,
-    Decoded,
-    Message,
-    Reason,
-    Rejected,
-    Temporality,
-)
+from ember_core.data.cells import NumberReader, TimeReader
+from stream.records import RESERVED_KEY_PREFIX, Decoded, Message, Reason
 
 from ._depth import MAX_DEPTH, too_deep
-from ._key import KeyExpression
 from ._refused import Refused
 
-NAN = math.nan
 _LITERAL = re.compile(rb"[:,\[]\s*[-+]?(?:NaN|Infinity|inf|nan)\b")
 
 
@@ -42,58 +30,16 @@ class Codec(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Largest sizes accepted, in bytes."""
+class Reading:
+    """Largest sizes accepted, in bytes, and readers of numbers and event times."""
 
     max_message_bytes: int = 1_048_576
     max_key_bytes: int = 512
+    numbers: NumberReader = field(default_factory=NumberReader)
+    times: TimeReader = field(default_factory=TimeReader)
 
 
-class Sample(NamedTuple):
-    """One sample of a message: `cells` are (column, value), `resolve` reads a field by its path.
-
-    Where the format tells counters from gauges, a sample has one cell, its temporality, and the
-    start of the time that it covers.
-    """
-
-    time_us: int
-    cells: Iterable[tuple[int, float]]
-    resolve: Callable[[tuple[str, ...]], Any]
-    temporality: int = Temporality.GAUGE
-    start_us: int = 0
-
-
-def number(value: Any, where: str) -> float:
-    """Convert a channel's value to a float; None is a missing channel and gives NaN.
-
-    Raises:
-        Refused: If it is no number, not finite, or too large.
-    """
-    if value is None:
-        return NAN
-    if type(value) is not float:
-        # `isinstance` would accept booleans, which are integers in Python.
-        if type(value) is not int:
-            kind = {str: "str", bool: "bool", dict: "object", list: "array"}.get(type(value))
-            type_name = kind or type(value).__name__
-            raise Refused(Reason.WRONG_TYPE, f"Expected `float`, got `{type_name}` - at `{where}`")
-        try:
-            value = float(value)
-        except OverflowError:
-            raise Refused(Reason.OUT_OF_RANGE, f"Number out of range - at `{where}`") from None
-    if not math.isfinite(value):
-        raise Refused(Reason.NOT_FINITE, f"Expected a finite number, got {value} - at `{where}`")
-    if abs(value) > MAX_ABS_VALUE:
-        raise Refused(Reason.OUT_OF_RANGE, out_of_range(value, where))
-    return float(value)
-
-
-def out_of_range(value: float, where: str) -> str:
-    """Describe a number that is finite, but too large to be squared."""
-    return f"Expected |x| <= {MAX_ABS_VALUE:g}, got {value!r} - at `{where}`"
-
-
-def check_size(value: bytes | None, limits: Limits) -> bytes:
+def check_size(value: bytes | None, reading: Reading) -> bytes:
     """Return the value, unless it is null or too large.
 
     Raises:
@@ -101,25 +47,25 @@ def check_size(value: bytes | None, limits: Limits) -> bytes:
     """
     if value is None:
         raise Refused(Reason.EMPTY, "The value is null. A tombstone says nothing about telemetry.")
-    if len(value) > limits.max_message_bytes:
+    if len(value) > reading.max_message_bytes:
         raise Refused(
             Reason.TOO_LARGE,
-            f"The value has {len(value)} bytes. Expected at most {limits.max_message_bytes} "
+            f"The value has {len(value)} bytes. Expected at most {reading.max_message_bytes} "
             "(input.max_message_bytes).",
         )
     return value
 
 
-def check_key(key: bytes, limits: Limits) -> bytes:
+def check_key(key: bytes, reading: Reading) -> bytes:
     """Return the stream key, unless it is too long or reserved.
 
     Raises:
         Refused: `BAD_KEY`.
     """
-    if len(key) > limits.max_key_bytes:
+    if len(key) > reading.max_key_bytes:
         raise Refused(
             Reason.BAD_KEY,
-            f"The stream key has {len(key)} bytes. Expected at most {limits.max_key_bytes} "
+            f"The stream key has {len(key)} bytes. Expected at most {reading.max_key_bytes} "
             "(input.max_key_bytes).",
         )
     if key.startswith(RESERVED_KEY_PREFIX):
@@ -165,71 +111,3 @@ def decode_json(decoder: msgspec.json.Decoder[Any], value: bytes) -> Any:
         return decoder.decode(value)
     except JSON_ERRORS as error:
         raise json_refusal(error, value) from None
-
-
-class SampleCodec(abc.ABC):
-    """Base class of codecs that decode message by message; subclasses read samples from a value."""
-
-    _tells_counters = False
-    """True where the format tells counters from gauges."""
-
-    def __init__(self, channels: Sequence[str], key: KeyExpression, limits: Limits) -> None:
-        self._width = len(channels)
-        self._key = key
-        self._limits = limits
-
-    @abc.abstractmethod
-    def _samples(self, value: bytes) -> list[Sample]:
-        """Read the samples that hold at least one of the model's channels.
-
-        Raises:
-            Refused: If the message as a whole cannot be used.
-        """
-
-    def decode(self, messages: Sequence[Message]) -> Decoded:
-        """Decode the messages of one slice; see `Codec.decode`."""
-        keys: list[bytes] = []
-        times: list[int] = []
-        rows: list[list[float]] = []
-        owners: list[int] = []
-        temporality: list[int] = []
-        starts: list[int] = []
-        rejected: list[Rejected] = []
-        for index, message in enumerate(messages):
-            try:
-                decoded = self._one(message)
-            except Refused as refused:
-                rejected.append(Rejected(index, refused.reason, refused.detail))
-                continue
-            for key, sample, row in decoded:
-                keys.append(key)
-                times.append(sample.time_us)
-                rows.append(row)
-                owners.append(index)
-                temporality.append(sample.temporality)
-                starts.append(sample.start_us)
-        tells = self._tells_counters
-        return Decoded(
-            keys=keys,
-            time_us=np.array(times, dtype=np.int64),
-            values=np.array(rows, dtype=np.float64).reshape(len(rows), self._width),
-            message=np.array(owners, dtype=np.int32),
-            rejected=rejected,
-            temporality=np.array(temporality, dtype=np.uint8) if tells else None,
-            start_us=np.array(starts, dtype=np.int64) if tells else None,
-        )
-
-    def _one(self, message: Message) -> list[tuple[bytes, Sample, list[float]]]:
-        value = check_size(message.value, self._limits)
-        samples = self._samples(value)
-        rows = []
-        for sample in samples:
-            key = self._key.choose(message.key, sample.resolve)
-            row = [NAN] * self._width
-            for column, cell in sample.cells:
-                row[column] = cell
-            if any(cell == cell for cell in row):  # NaN is not itself
-                rows.append((check_key(key, self._limits), sample, row))
-        if not rows:
-            raise Refused(Reason.NO_CHANNELS, "The message has none of the model's channels.")
-        return rows

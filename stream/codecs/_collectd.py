@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from stream.records import Reason
+from stream.records import Message, Reason
 
-from ._base import Sample, decode_json, number
+from ._base import decode_json
 from ._key import walk
 from ._measurements import MeasurementCodec
 from ._refused import Refused
-from ._time import one_to_micros
+from ._samples import Sample
 
 
 class _ValueList(msgspec.Struct):
@@ -37,11 +37,11 @@ class CollectdCodec(MeasurementCodec):
     source named `value` is left out of the name: `p.t`, or else `t`. Instances select like labels:
     `interface.if_octets.rx` with `{plugin_instance="eth0"}`, `cpu.cpu` with
     `{plugin_instance="0",type_instance="idle"}`. collectd writes `time` in seconds with a fraction.
-    A message is accepted or refused as a whole. The key expression reads `host`, `plugin`,
+    The key expression reads `host`, `plugin`,
     `plugin_instance`, `type`, `type_instance` and `time`.
     """
 
-    def _samples(self, value: bytes) -> list[Sample]:
+    def _samples(self, message: Message, value: bytes) -> list[Sample]:
         value_lists: list[_ValueList] = decode_json(_decoder, value)
         samples = (self._sample(entry, f"$[{i}]") for i, entry in enumerate(value_lists))
         return [sample for sample in samples if sample is not None]
@@ -58,14 +58,14 @@ class CollectdCodec(MeasurementCodec):
             "plugin_instance": entry.plugin_instance,
             "type_instance": entry.type_instance,
         }
-        cells = []
+        cells = self._cells()
         for i, (source, measured) in enumerate(zip(entry.dsnames, entry.values, strict=True)):
             name = entry.type if source == "value" else f"{entry.type}.{source}"
             column = self._column(entry.plugin, name, labels)
             if column is not None:
-                cells.append((column, number(measured, f"{root}.values[{i}]")))
+                cells.read(column, measured, f"{root}.values[{i}]")
         if not cells:
             return None
-        time_us = one_to_micros(entry.time, self._time_unit, f"{root}.time")
+        time = self._time(entry.time, f"{root}.time")
         record = {**labels, "plugin": entry.plugin, "type": entry.type, "time": entry.time}
-        return Sample(time_us, cells, partial(walk, record))
+        return Sample(time, cells, partial(walk, record))

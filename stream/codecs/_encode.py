@@ -26,8 +26,8 @@ def encode_json(
 
     Returns:
         JSON whose floats read back bit for bit and whose `ts` the unit `auto` reads exactly. An
-        infinite value is written as `1e999`, which the codec refuses as out of range, so that it
-        reaches the dead letters instead of being lost on the way.
+        infinite value is written as `1e999`, which the codec counts as out of range, so that it is
+        not lost without a word.
 
     Raises:
         ValueError: If the time is outside [1900, 2262).

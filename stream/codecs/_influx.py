@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from stream.records import MAX_ABS_VALUE, Reason
+from stream.records import Message, Reason
 
-from ._base import NAN, Sample, out_of_range
 from ._key import walk
 from ._measurements import MeasurementCodec
 from ._refused import Refused
-from ._time import one_to_micros
+from ._samples import Sample, kafka_time
 
 _NAME = re.compile(r"(?:\\.|[^\\, ])+", re.DOTALL)
 """A measurement ends at the first comma or space without a backslash before it."""
@@ -25,10 +24,10 @@ _TIME = re.compile(r"[ ]+(-?\d+)[ \r]*(?:\n|$)")
 # Without a timestamp a line ends after its fields.
 _NO_TIME = re.compile(r"[ \r]*(?:\n|$)")
 _ESCAPE = re.compile(r"\\([,= \\])")
-_NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)([iu]?)")
+_INTEGER = re.compile(r"[-+]?\d+[iu]", re.ASCII)
 _BOOLEANS = {
-    **dict.fromkeys(("t", "T", "true", "True", "TRUE"), 1.0),
-    **dict.fromkeys(("f", "F", "false", "False", "FALSE"), 0.0),
+    **dict.fromkeys(("t", "T", "true", "True", "TRUE"), True),
+    **dict.fromkeys(("f", "F", "false", "False", "FALSE"), False),
 }
 
 
@@ -110,57 +109,46 @@ def _refused(number: int, expected: str, text: str, position: int) -> Refused:
     )
 
 
-def field_value(text: str, where: str) -> float:
-    """Convert a field's value: numbers as they are, booleans to 0 and 1, texts and NaN to NaN.
-
-    Raises:
-        Refused: If it is none of these, or too large.
-    """
+def field_value(text: str) -> bool | str | None:
+    """Return a field's value as a number's text or a Boolean; None for a text."""
     if text.startswith('"'):
-        return NAN
-    boolean = _BOOLEANS.get(text)
-    if boolean is not None:
-        return boolean
-    if text.lower() == "nan":
-        return NAN
-    number = _NUMBER.fullmatch(text)
-    if number is None:
-        raise Refused(Reason.WRONG_TYPE, f"Expected a number, got {text[:40]!r} - at `{where}`")
-    value = float(number[1])
-    if abs(value) > MAX_ABS_VALUE:
-        raise Refused(Reason.OUT_OF_RANGE, out_of_range(value, where))
-    return value
+        return None
+    if text in _BOOLEANS:
+        return _BOOLEANS[text]
+    return text[:-1] if _INTEGER.fullmatch(text) else text
 
 
 class InfluxCodec(MeasurementCodec):
     """Codec with one sample per line.
 
     The field `f` of measurement `m` is the channel `m.f`, or else `f`. Fields that the model does
-    not know are ignored, whatever they hold. A text in a known channel is a missing value. A
-    message of several lines is accepted or refused as a whole. Timestamps are in nanoseconds unless
-    the writer rounds them. The key expression reads `name`, `tags`, `fields` and `timestamp`.
+    not know are ignored, whatever they hold. A text in a known channel is no value. Timestamps
+    are in nanoseconds unless the writer rounds them; a line without one has Kafka's, as a server
+    takes the time of its arrival. The key expression reads `name`, `tags`, `fields` and
+    `timestamp`.
     """
 
-    def _samples(self, value: bytes) -> list[Sample]:
+    def _samples(self, message: Message, value: bytes) -> list[Sample]:
         try:
             text = value.decode()
         except UnicodeDecodeError as error:
             raise Refused(Reason.NOT_JSON, f"Line protocol is UTF-8: {error}.") from None
         if not text.strip():
             raise Refused(Reason.NOT_JSON, "The value is empty. Expected InfluxDB line protocol.")
-        samples = (self._sample(line) for line in parse_lines(text))
+        samples = (self._sample(line, message.timestamp) for line in parse_lines(text))
         return [sample for sample in samples if sample is not None]
 
-    def _sample(self, line: Line) -> Sample | None:
-        cells = []
+    def _sample(self, line: Line, timestamp_ms: int) -> Sample | None:
+        cells = self._cells()
         for field, text in line.fields.items():
             column = self._column(line.name, field, line.tags)
             if column is not None:
-                cells.append((column, field_value(text, f"{line.name}.{field}")))
+                cells.read(column, field_value(text), f"{line.name}.{field}")
         if not cells:
             return None
         if line.timestamp is None:
-            raise Refused(Reason.NO_TIME, f"The line of {line.name!r} has no timestamp.")
-        time_us = one_to_micros(line.timestamp, self._time_unit, f"{line.name} timestamp")
+            time = kafka_time(timestamp_ms)
+        else:
+            time = self._time(line.timestamp, f"{line.name} timestamp")
         record: dict[str, Any] = line._asdict()
-        return Sample(time_us, cells, partial(walk, record))
+        return Sample(time, cells, partial(walk, record))

@@ -13,7 +13,7 @@ A path names a field of the record, from its root. A string stands for itself. T
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from stream.errors import UserError
@@ -144,6 +144,11 @@ def walk(root: Any, path: Path) -> Any:
             return None
         root = root.get(name)
     return root
+
+
+def prefixes(paths: Iterable[Path]) -> set[str]:
+    """Return the dotted names of paths and of the objects that they lead through."""
+    return {".".join(path[:end]) for path in paths for end in range(1, len(path) + 1)}
 
 
 def parse_path(text: str, setting: str) -> Path:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from ember_core.data.cells import NumberReader, TimeReader
 from stream.errors import UserError
 from stream.types import CodecName, KeyFrom
 
 from ._avro import AvroCodec
-from ._base import Codec, Limits
+from ._base import Codec, Reading
 from ._collectd import CollectdCodec
 from ._influx import InfluxCodec
 from ._json import JsonCodec
@@ -54,6 +55,8 @@ def make_codec(
     time_unit: TimeUnit = "auto",
     values: str = "values",
     fields: Mapping[str, str] | None = None,
+    records: str = "",
+    missing: Sequence[str] = (),
     max_message_bytes: int = 1_048_576,
     max_key_bytes: int = 512,
     schema_registry_url: str = "",
@@ -70,10 +73,13 @@ def make_codec(
         key: Expression of the stream key where the Kafka key is null, see `KeyExpression`; empty
             refuses such records.
         key_from: Origin of the stream key: `kafka`, `record` or `auto`, see `KeyExpression`.
-        time: Path of the event time (json and avro; the other formats define theirs).
+        time: Path of the event time (json and avro; the other formats define theirs); empty takes
+            Kafka's timestamp.
         time_unit: `auto`, `s`, `ms`, `us`, `ns` or `iso8601` (OTLP always has nanoseconds).
-        values: Object that holds the channels (json and avro).
+        values: Object that holds the channels (json and avro); empty or `.` for the record itself.
         fields: Field name of a channel where it differs (json and avro).
+        missing: Words and numbers that mean "no value", besides those of `ember_core.data.cells`.
+        records: List that holds the records of a message (json and avro); empty: none.
         max_message_bytes: Longer values are refused.
         max_key_bytes: Longer stream keys are refused.
         schema_registry_url: URL of the schema registry (avro).
@@ -87,26 +93,27 @@ def make_codec(
     """
     example = _EXAMPLE_KEYS.get(name, "host")
     expression = KeyExpression(key, example=example, key_from=key_from)
-    limits = Limits(max_message_bytes, max_key_bytes)
+    numbers = NumberReader(missing=missing)
+    reading = Reading(max_message_bytes, max_key_bytes, numbers, TimeReader(time_unit))
     if not channels:
         raise UserError("A codec needs the model's channels. Received: channels=[].")
     if name in _MEASUREMENT_CODECS:
         codec = _MEASUREMENT_CODECS[name]
-        return codec(channels, expression, limits, time_unit=time_unit)
+        return codec(channels, expression, reading)
     if name == "otlp":
-        return OtlpCodec(channels, expression, limits)
+        return OtlpCodec(channels, expression, reading)
     if name == "otlp_proto":
-        return OtlpCodec(channels, expression, limits, encoding="proto")
+        return OtlpCodec(channels, expression, reading, encoding="proto")
     if name == "otlp_json":
-        return OtlpCodec(channels, expression, limits, encoding="json")
+        return OtlpCodec(channels, expression, reading, encoding="json")
     shape: dict[str, Any] = {
-        "time": parse_path(time, "input.time"),
-        "time_unit": time_unit,
-        "values": values,
+        "time": parse_path(time, "input.time") if time else (),
+        "values": "" if values == "." else values,
         "fields": fields,
+        "records": records,
     }
     if name == "json":
-        return JsonCodec(channels, expression, limits, **shape)
+        return JsonCodec(channels, expression, reading, **shape)
     if name == "avro":
         if fetch_schema is None:
             fetch_schema = SchemaRegistry(
@@ -115,7 +122,7 @@ def make_codec(
         if schema_folder is not None:  # each registry has its own numbering of schemas
             schema_folder /= hashlib.sha256(schema_registry_url.encode()).hexdigest()[:16]
         return AvroCodec(
-            channels, expression, limits, fetch=fetch_schema, folder=schema_folder, **shape
+            channels, expression, reading, fetch=fetch_schema, folder=schema_folder, **shape
         )
     raise UserError(
         f"There is no such codec. Expected one of {', '.join(CODECS)}. Received: "

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ._base import Limits, SampleCodec
+from ._base import Reading
 from ._channels import ChannelIndex
 from ._key import KeyExpression
-from ._time import TimeUnit
+from ._samples import EventTime, SampleCodec
 
 
 class MeasurementCodec(SampleCodec):
@@ -17,21 +17,15 @@ class MeasurementCodec(SampleCodec):
     Args:
         channels: `C` channel names, in the model's order.
         key: Stream key where the Kafka key is null.
-        limits: Sizes.
-        time_unit: Unit of the event time.
+        reading: Sizes, and readers of numbers and times.
     """
 
-    def __init__(
-        self,
-        channels: Sequence[str],
-        key: KeyExpression,
-        limits: Limits,
-        *,
-        time_unit: TimeUnit = "auto",
-    ) -> None:
-        super().__init__(channels, key, limits)
+    def __init__(self, channels: Sequence[str], key: KeyExpression, reading: Reading) -> None:
+        super().__init__(channels, key, reading)
         self._index = ChannelIndex(channels)
-        self._time_unit: TimeUnit = time_unit
+
+    def _time(self, value: Any, where: str) -> EventTime:
+        return EventTime(value, self._reading.times, where)
 
     def _column(self, group: str, name: str, labels: Mapping[str, Any]) -> int | None:
         """Return the column of the channel `group.name`, or else of `name`; None without any."""

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal
 
-from stream.records import Reason
+from ember_core.data.cells import TimeReader
+from stream.records import Message, Reason
 
 from . import _otlp_json, _otlp_proto
-from ._base import Limits, Sample, SampleCodec, number
+from ._base import Reading
 from ._channels import ChannelIndex
 from ._key import KeyExpression, walk
 from ._otlp_points import Point, start_us_of
 from ._refused import Refused
-from ._time import one_to_micros
+from ._samples import EventTime, Sample, SampleCodec
 from ._wire import WireError
+
+_NANOSECONDS = TimeReader("ns")
 
 
 class OtlpCodec(SampleCodec):
@@ -24,13 +26,12 @@ class OtlpCodec(SampleCodec):
 
     The channel is the metric's name, or `name{attribute="value"}`. Each point is one sample. A
     point without a value is left out: it has the flag, or NaN, which Prometheus writes in its
-    place. A message is accepted or refused as a whole. The key expression reads `resource` and
-    `attributes` (objects), `scope` and `name`.
+    place. The key expression reads `resource` and `attributes` (objects), `scope` and `name`.
 
     Args:
         channels: `C` channel names, in the model's order.
         key: Stream key where the Kafka key is null.
-        limits: Sizes.
+        reading: Sizes, and readers of numbers and times.
         encoding: `auto` tells JSON from protobuf by the first byte: no protobuf begins with `{`.
     """
 
@@ -40,15 +41,15 @@ class OtlpCodec(SampleCodec):
         self,
         channels: Sequence[str],
         key: KeyExpression,
-        limits: Limits,
+        reading: Reading,
         *,
         encoding: Literal["auto", "json", "proto"] = "auto",
     ) -> None:
-        super().__init__(channels, key, limits)
+        super().__init__(channels, key, reading)
         self._index = ChannelIndex(channels)
         self._encoding = encoding
 
-    def _samples(self, value: bytes) -> list[Sample]:
+    def _samples(self, message: Message, value: bytes) -> list[Sample]:
         if self._encoding == "json" or (self._encoding == "auto" and value.lstrip()[:1] == b"{"):
             return list(self._convert(_otlp_json.read_points(value)))
         if not value:
@@ -65,17 +66,17 @@ class OtlpCodec(SampleCodec):
                 continue
             attributes = point.attributes()
             column = self._index.find(point.metric, attributes)
-            if column is None or (isinstance(point.value, float) and math.isnan(point.value)):
+            if column is None:
                 continue
-            cell = number(point.value, f"metric {point.metric}")
+            cells = self._cells()
+            cells.read(column, point.value, f"metric {point.metric}")
             time_ns = point.time_ns or None  # protobuf writes a missing time as 0
-            time_us = one_to_micros(time_ns, "ns", f"metric {point.metric}, timeUnixNano")
             yield Sample(
-                time_us,
-                [(column, cell)],
+                EventTime(time_ns, _NANOSECONDS, f"metric {point.metric}, timeUnixNano"),
+                cells,
                 _resolver(point, attributes),
                 point.temporality,
-                start_us_of(point.start_ns, time_us),
+                start_us_of(point.start_ns),
             )
 
 

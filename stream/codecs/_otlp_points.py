@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from stream.records import Temporality
+from stream.records import TIME_MAX_US, Temporality
 
 NO_RECORDED_VALUE = 1
 """Bit of `NumberDataPoint.flags`: the point says that there is no value."""
@@ -39,8 +39,6 @@ def temporality_of(number: int, *, monotonic: bool) -> Temporality:
     return Temporality.GAUGE
 
 
-def start_us_of(start_ns: Any, time_us: int) -> int:
+def start_us_of(start_ns: Any) -> int:
     """Return the start of a point in microseconds; 0 where it is unknown or no start."""
-    if type(start_ns) is not int or not 0 < start_ns // 1000 <= time_us:
-        return 0
-    return start_ns // 1000
+    return start_ns // 1000 if type(start_ns) is int and 0 < start_ns < TIME_MAX_US * 1000 else 0

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import Any
 
 import msgspec
 
-from stream.records import Reason
+from stream.records import Message, Reason
 
-from ._base import Sample, decode_json, number
+from ._base import decode_json
 from ._key import walk
 from ._measurements import MeasurementCodec
 from ._refused import Refused
-from ._time import one_to_micros
-
-_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
-_INFINITE = re.compile(r"[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
+from ._samples import Sample
 
 
 class _Sample(msgspec.Struct):
@@ -33,11 +29,12 @@ _decoder = msgspec.json.Decoder(_Sample)
 class PrometheusCodec(MeasurementCodec):
     """Codec whose channel is the metric's `name`, or `name{label="value"}`.
 
-    The adapter writes `timestamp` in ISO 8601. The key expression reads `name`, `labels` and
+    The adapter writes `timestamp` in ISO 8601, and the value as a text; "NaN" marks a series that
+    went stale, and is no value. The key expression reads `name`, `labels` and
     `timestamp`.
     """
 
-    def _samples(self, value: bytes) -> list[Sample]:
+    def _samples(self, message: Message, value: bytes) -> list[Sample]:
         sample: _Sample = decode_json(_decoder, value)
         labels = sample.labels or {}
         column = self._index.find(sample.name, labels)
@@ -45,17 +42,8 @@ class PrometheusCodec(MeasurementCodec):
             raise Refused(
                 Reason.NO_CHANNELS, f"The metric {sample.name!r} is none of the model's channels."
             )
-        cell = number(_parse(sample.value), "$.value")
-        time_us = one_to_micros(sample.timestamp, self._time_unit, "$.timestamp")
+        cells = self._cells()
+        cells.read(column, sample.value, "$.value")
+        time = self._time(sample.timestamp, "$.timestamp")
         record = {"name": sample.name, "labels": labels, "timestamp": sample.timestamp}
-        return [Sample(time_us, [(column, cell)], partial(walk, record))]
-
-
-def _parse(value: Any) -> Any:
-    """Read the number in a text; return other values as they are, for the next check."""
-    if not isinstance(value, str):
-        return value
-    if _NUMBER.fullmatch(value) or _INFINITE.fullmatch(value):
-        return float(value)
-    text = value if len(value) <= 40 else value[:40] + "..."
-    raise Refused(Reason.WRONG_TYPE, f"Expected a number in a text, got {text!r} - at `$.value`")
+        return [Sample(time, cells, partial(walk, record))]

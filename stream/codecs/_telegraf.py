@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from stream.records import Reason
+from stream.records import Message, Reason
 
-from ._base import Sample, decode_json, number
+from ._base import decode_json
 from ._key import walk
 from ._measurements import MeasurementCodec
 from ._refused import Refused
-from ._time import one_to_micros
+from ._samples import Sample
 
 
 class _Metric(msgspec.Struct):
@@ -35,12 +35,11 @@ class TelegrafCodec(MeasurementCodec):
     """Codec of single metrics and of batches, one sample per metric.
 
     The field `f` of metric `m` is the channel `m.f`, or else `f`. Fields that the model does not
-    know are ignored, whatever they hold. A batch is accepted or refused as a whole. Telegraf writes
-    `timestamp` in whole seconds by default. The key expression reads `name`, `tags`, `fields` and
-    `timestamp`.
+    know are ignored, whatever they hold. Telegraf writes `timestamp` in whole seconds by default.
+    The key expression reads `name`, `tags`, `fields` and `timestamp`.
     """
 
-    def _samples(self, value: bytes) -> list[Sample]:
+    def _samples(self, message: Message, value: bytes) -> list[Sample]:
         document: _Document = decode_json(_decoder, value)
         if document.metrics is None:
             metrics: Sequence[_Metric] = (document,)
@@ -56,22 +55,22 @@ class TelegrafCodec(MeasurementCodec):
 
     def _sample(self, metric: _Metric, root: str) -> Sample | None:
         labels = metric.tags or {}
-        cells = []
+        cells = self._cells()
         for field, value in (metric.fields or {}).items():
             column = self._column(metric.name, field, labels)
             if column is not None:
-                cells.append((column, number(value, f"{root}.fields.{field}")))
+                cells.read(column, value, f"{root}.fields.{field}")
         if not cells:
             return None
         if not metric.name:
             raise Refused(
                 Reason.WRONG_TYPE, f"Expected a Telegraf metric with a name - at `{root}`"
             )
-        time_us = one_to_micros(metric.timestamp, self._time_unit, f"{root}.timestamp")
+        time = self._time(metric.timestamp, f"{root}.timestamp")
         record = {
             "name": metric.name,
             "tags": labels,
             "fields": metric.fields,
             "timestamp": metric.timestamp,
         }
-        return Sample(time_us, cells, partial(walk, record))
+        return Sample(time, cells, partial(walk, record))

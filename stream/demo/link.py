@@ -13,6 +13,7 @@ import msgspec
 from confluent_kafka import Message, TopicPartition
 
 from stream.errors import UserError
+from stream.keys import key_text
 from stream.records import TopChannel
 from stream.settings import KafkaSection
 from stream.tools import clients, reading
@@ -151,7 +152,7 @@ class Link:
         if identity in self._seen or raw is None:
             return
         self._seen.add(identity)
-        key = (message.key() or b"").decode(errors="replace")
+        key = key_text(message.key() or b"")
         body = self._decode(raw)
         if str(message.topic()).endswith(".anomalies"):
             self.received.anomalies += 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
-from stream.records import Decoded, Reason, Rejected
+from stream.records import Decoded, Reason, Rejected, SourcePosition
 
-from .outcomes import REFUSED
+from .clock import clock_times, reference_times
+from .outcomes import DUPLICATE, REFUSED
 from .result import SliceOffsets
 from .slices import PartitionSlice, sample_slices, slices_of
 
@@ -31,6 +33,7 @@ class Admitted:
         clock_us: Time by which each sample moves its partition's clock; int64 `(N,)`.
         sample: Indices of the samples to absorb, `n` of them, rising; int64 `(n,)`.
         slices: Ranges of `sample`, one of each partition that has any.
+        bad_values: Values that could not be used in messages that count, by channel and reason.
     """
 
     decoded: Decoded
@@ -42,6 +45,7 @@ class Admitted:
     clock_us: NDArray[np.int64]
     sample: NDArray[np.int64]
     slices: list[PartitionSlice]
+    bad_values: dict[tuple[str, str], int]
 
 
 def admit(
@@ -58,18 +62,21 @@ def admit(
         decoded: The slice, decoded.
         slice_offsets: Offsets and Kafka timestamps of its messages.
         store: Rows of all keys.
-        future_us: Longest time by which an event time may lie after Kafka's timestamp.
+        future_us: Longest time by which an event time may lie after that of its message.
     """
     messages = list(slices_of([part for part, _ in parts], [count for _, count in parts]))
     outcome = np.zeros(len(slice_offsets.offsets), dtype=np.uint8)
     absorbed = np.repeat([part.meta.absorbed for part, _ in parts], [count for _, count in parts])
     repeated = slice_offsets.offsets <= absorbed
-    refused = {r.message: r for r in decoded.rejected if not repeated[r.message]}
-    keep = ~repeated[decoded.message]
-    timestamp_us = slice_offsets.timestamps_ms[decoded.message] * 1000
-    refused |= _in_the_future(
-        decoded, slice_offsets, keep & (decoded.time_us > timestamp_us + future_us), future_us
-    )
+    if decoded.positions:
+        outcome[_duplicates(messages, decoded.positions, repeated)] = DUPLICATE
+    skipped = repeated | (outcome == DUPLICATE)
+    refused = {r.message: r for r in decoded.rejected if not skipped[r.message]}
+    keep = ~skipped[decoded.message]
+    message_us = reference_times(parts, slice_offsets)
+    reference_us = message_us[decoded.message]
+    ahead = keep & (decoded.time_us > reference_us + future_us)
+    refused |= _in_the_future(decoded, slice_offsets, message_us, ahead, future_us)
     # A message is refused whole, so its other samples are dropped with the one that is at fault.
     if refused:
         outcome[list(refused)] = REFUSED
@@ -79,6 +86,11 @@ def admit(
         refused |= without_slot
         outcome[list(without_slot)] = REFUSED
         keep &= outcome[decoded.message] != REFUSED
+    bad_values = Counter(
+        (channel, str(reason))
+        for message, channel, reason in decoded.bad_values
+        if not repeated[message] and outcome[message] != REFUSED
+    )
     sample = np.flatnonzero(keep)
     slices = sample_slices(messages, decoded.message[sample])
     return Admitted(
@@ -88,33 +100,60 @@ def admit(
         refused=[refused[message] for message in sorted(refused)],
         outcome=outcome,
         slots=slots,
-        clock_us=_clock_times(decoded.time_us, timestamp_us),
+        clock_us=clock_times(decoded.time_us, reference_us),
         sample=sample,
         slices=[samples for samples in slices if samples.begin < samples.end],
+        bad_values=bad_values,
     )
 
 
+def _duplicates(
+    messages: list[PartitionSlice],
+    positions: Mapping[int, SourcePosition],
+    repeated: NDArray[np.bool_],
+) -> list[int]:
+    """Return the messages that re-keying had written before, and note the others as written.
+
+    Args:
+        messages: Messages of each partition.
+        positions: Place in its source of each message that may come twice.
+        repeated: True for messages that were absorbed before, `(m,)`.
+    """
+    return [
+        index
+        for part, begin, end in messages
+        for index in range(begin, end)
+        if index in positions and not repeated[index] and part.meta.is_duplicate(positions[index])
+    ]
+
+
 def _in_the_future(
-    decoded: Decoded, slice_offsets: SliceOffsets, ahead: NDArray[np.bool_], future_us: int
+    decoded: Decoded,
+    slice_offsets: SliceOffsets,
+    message_us: NDArray[np.int64],
+    ahead: NDArray[np.bool_],
+    future_us: int,
 ) -> dict[int, Rejected]:
-    """Refuse messages with a sample too far ahead of Kafka's timestamp.
+    """Refuse messages with a sample too far ahead of Kafka's timestamp, or of the worker's clock.
 
     Args:
         decoded: The slice, decoded.
         slice_offsets: Offsets and Kafka timestamps of its messages.
+        message_us: Time that each message is measured by, `(m,)`.
         ahead: True for samples too far ahead, `(N,)`.
         future_us: Longest time by which one may be ahead.
     """
     refused: dict[int, Rejected] = {}
     for i in np.flatnonzero(ahead):
         message = int(decoded.message[i])
-        ahead_ms = int(decoded.time_us[i]) // 1000 - int(slice_offsets.timestamps_ms[message])
+        ahead_us = int(decoded.time_us[i] - message_us[message])
+        is_kafka = int(slice_offsets.timestamps_ms[message]) * 1000 == int(message_us[message])
+        clock = "Kafka's timestamp" if is_kafka else "this worker's clock"
         refused[message] = Rejected(
             message,
             Reason.FUTURE,
-            f"The event time lies {ahead_ms / 1000:.0f} s after Kafka's timestamp. Expected at "
-            f"most {future_us // 1_000_000} s. Check the producer's clock and "
-            "input.time_unit.",
+            f"The event time lies {ahead_us / 1e6:.0f} s after {clock}. Expected at most "
+            f"{future_us // 1_000_000} s. Check the producer's clock and input.time_unit.",
         )
     return refused
 
@@ -141,11 +180,3 @@ def _slots(
         slots[lines], refused = store.slots(part, keys, message, keep[lines], slots[:begin])
         without_slot |= refused
     return slots, without_slot
-
-
-def _clock_times(time_us: NDArray[np.int64], timestamp_us: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return event times, but none later than Kafka's timestamp (a millisecond is rounded up).
-
-    A key whose own clock is ahead must not make other keys count as idle.
-    """
-    return np.minimum(time_us, timestamp_us + 999)

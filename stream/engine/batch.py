@@ -19,7 +19,7 @@ class KeyRows:
     """State rows of `K` keys, copied out of the slab to be worked on.
 
     Attributes:
-        topic: Input topic of the keys.
+        topic: Name of the stream in events, usually the input topic.
         slots: Slot of each row in the slab, rising in a batch; int64 `(K,)`.
         block: The rows; uint8 `(K, nbytes)`.
         fields: Views into `block` by the name of the field, each `(K, ...)`.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+
+import msgspec
 
 from ember_core import ops
 from ember_core.pipeline import FleetModel
@@ -16,6 +18,7 @@ from stream.engine.state.transfer import copy_rows, transfer_rows
 from stream.records import Decoded
 from stream.types import TP
 
+from .clock import bound_clocks
 from .decide import Decider
 from .episodes import Episodes
 from .loading import ChangelogLoader
@@ -38,6 +41,7 @@ class Engine(OwnedPartitions):
         limits: Bounds of the records.
         spill: Function that makes a place for rows of a partition that memory does not hold; None:
             a new key beyond `limits.max_keys` is refused.
+        stream_names: Name of the stream in events, by input topic that is an internal one.
 
     Raises:
         ValueError: If the model is not on NumPy's arrays, which rows of state are.
@@ -52,9 +56,10 @@ class Engine(OwnedPartitions):
         window: WindowSpec | None = None,
         limits: Limits | None = None,
         spill: Callable[[], Spill] | None = None,
+        stream_names: Mapping[str, str] | None = None,
     ) -> None:
         self._window, self._limits = window or WindowSpec(), limits or Limits()
-        super().__init__(spill)
+        super().__init__(spill, stream_names)
         self._use(model, self._new_store(model))
 
     def _new_store(self, model: FleetModel) -> Store:
@@ -150,6 +155,9 @@ class Engine(OwnedPartitions):
         candidate.attach(part.tp)
         twin = candidate._parts[part.tp]
         twin.meta.clock_us, twin.meta.events_from = part.meta.clock_us, part.meta.events_from
+        twin.meta.events_from_ms = part.meta.events_from_ms
+        if part.meta.sequences is not msgspec.UNSET:
+            twin.meta.sequences = dict(part.meta.sequences)
         twin.meta.absorbed, twin.meta.first_offset = part.meta.absorbed, part.meta.first_offset
         twin.index = dict(part.index)
         copy_rows(twin, self._store, candidate._store, dirty=False)
@@ -178,6 +186,7 @@ class Engine(OwnedPartitions):
         try:
             for part in parts:
                 self._copy_to(self._candidate, part)
+                self._candidate.meta(part.tp).clock_bound_us = part.meta.clock_bound_us
         except Exception as error:  # noqa: BLE001  # too many keys for a candidate, for example
             self._give_up_candidate(error)
 
@@ -192,6 +201,31 @@ class Engine(OwnedPartitions):
         super().detach(tp)
         if self._candidate is not None:
             self._candidate.detach(tp)
+
+    def bound_clocks(
+        self,
+        partitions: Sequence[tuple[TP, int]],
+        batch: Decoded,
+        slice_offsets: SliceOffsets,
+        now_us: int,
+    ) -> list[TP]:
+        """Bound the times that the records of a slice claim by the worker's clock.
+
+        Without a call every time counts as come already: a file of records has no other clock.
+
+        Args:
+            partitions: As `step_all` takes them, like the other arguments.
+            batch: The slice, decoded.
+            slice_offsets: Offsets and Kafka timestamps of its messages.
+            now_us: The worker's clock, microseconds since the epoch.
+
+        Returns:
+            Partitions whose meta rows have to be written before the slice is absorbed: a replay
+            must find the same bound.
+        """
+        parts = [(self._parts[tp[0], tp[1]], count) for tp, count in partitions]
+        changed = bound_clocks(parts, batch, slice_offsets, now_us)
+        return [part.tp for part in changed]
 
     def step(self, tp: TP, batch: Decoded, slice_offsets: SliceOffsets) -> StepResult:
         """Absorb a slice of a partition.

@@ -211,7 +211,7 @@ class Episodes:
             slot: Slot of the key.
             deadline_us: Time at which the key expires.
         """
-        keys = self._key_rows(part.tp[0], slot)
+        keys = self._key_rows(part.stream, slot)
         event_row = self._event_row(keys, 0, deadline_us)
         if keys.fields["stale"][0] == SENT:
             return [self._idle_trigger(keys, 0, event_row, resolved=True)]

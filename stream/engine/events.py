@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ember_core.pipeline import FleetModel
+from stream.keys import key_text
 from stream.records import (
     Anomaly,
     Event,
@@ -20,7 +21,6 @@ from stream.records import (
     event_id,
     fingerprint,
     rfc3339,
-    text_of,
 )
 
 SHOWN = 5  # channels named in an event
@@ -177,7 +177,7 @@ class EventBuilder:
         )
 
     def _labels(self, name: str, row: EventRow) -> dict[str, str]:
-        return {"alertname": name, "key": text_of(row.key), "topic": row.topic}
+        return {"alertname": name, "key": key_text(row.key), "topic": row.topic}
 
     def _annotations(self, row: EventRow, explanation: Explanation, summary: str) -> dict[str, str]:
         parts = [
@@ -192,7 +192,7 @@ class EventBuilder:
         ]
         first = f": {parts[0]}" if parts else ""
         return {
-            "summary": f"{text_of(row.key)} {summary}{first}",
+            "summary": f"{key_text(row.key)} {summary}{first}",
             "description": "; ".join(parts) or f"Last record at {rfc3339(row.time_us)}.",
         }
 

@@ -92,7 +92,8 @@ class Expiry:
         result: StepResult,
     ) -> None:
         """Emit events of expired keys, unless the message that shows them only warms keys up."""
-        if events and admitted.slice_offsets.offsets[message] >= part.meta.events_from:
+        offsets, timestamps_ms = admitted.slice_offsets
+        if events and part.meta.gives_events(offsets[message], timestamps_ms[message]):
             result.events += events
             result.sources += [message] * len(events)
 

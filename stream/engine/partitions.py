@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -32,6 +32,7 @@ class OwnedPartitions:
     Args:
         spill: Function that makes a place for rows of a partition that memory does not hold; None:
             there is none.
+        stream_names: Name of the stream in events, by input topic that is an internal one.
     """
 
     model: FleetModel
@@ -39,8 +40,10 @@ class OwnedPartitions:
     _store: Store
     _loader: ChangelogLoader
 
-    def __init__(self, spill: Callable[[], Spill] | None) -> None:
-        self._spill = spill
+    def __init__(
+        self, spill: Callable[[], Spill] | None, stream_names: Mapping[str, str] | None = None
+    ) -> None:
+        self._spill, self._stream_names = spill, stream_names or {}
         self._parts: dict[TP, Partition] = {}
         self._attached = 0  # partitions so far: the number of the last one
 
@@ -75,7 +78,7 @@ class OwnedPartitions:
         tp = (tp[0], tp[1])
         if tp not in self._parts:
             self._attached += 1
-            part = Partition(tp, self._attached)
+            part = Partition(tp, self._attached, self._stream_names.get(tp[0], tp[0]))
             self._loader.describe_rows(part.meta)
             if self._spill is not None:
                 part.spill = self._spill()
@@ -88,7 +91,9 @@ class OwnedPartitions:
         if part is not None:
             self._store.drop(part)
 
-    def open(self, tp: TP, position: int, events_from: int) -> bool:
+    def open(
+        self, tp: TP, position: int, events_from: int, events_from_ms: int | None = None
+    ) -> bool:
         """Note the offset at which absorbing begins or goes on, before it does.
 
         Args:
@@ -96,6 +101,7 @@ class OwnedPartitions:
             position: Next offset to absorb.
             events_from: Offset before which records warm keys up and give no events, where there
                 is no state yet; -1: every record may.
+            events_from_ms: Kafka timestamp before which they do; None: it does not matter.
 
         Returns:
             Whether the meta row is to be written before the next record: a replay must find it.
@@ -105,8 +111,12 @@ class OwnedPartitions:
         meta = part.meta
         has_state = meta.absorbed >= 0
         if meta.first_offset < 0 and events_from > position:
-            meta.first_offset, meta.absorbed = position, position - 1
+            meta.begin_at(position)
             meta.events_from = events_from
+            has_state = True
+        elif meta.first_offset < 0 and events_from_ms is not None:
+            meta.first_offset, meta.absorbed = position, position - 1
+            meta.events_from_ms = events_from_ms
             has_state = True
         return meta.note_model(position, self._model_version) and has_state
 

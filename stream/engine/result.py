@@ -100,6 +100,7 @@ class StepResult:
         scores: Scored rows.
         late: Messages with a late sample, by index in the slice.
         missing: Channel values carried forward or set to their mean.
+        bad_values: Values that could not be used, by channel and reason.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -109,6 +110,7 @@ class StepResult:
     scores: ScoreColumns = field(default_factory=ScoreColumns.empty)
     late: list[int] = field(default_factory=list)
     missing: int = 0
+    bad_values: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 class RowsTaken(Sequence[bytes | None]):

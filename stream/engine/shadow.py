@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.pipeline import FleetModel
-from stream.records import text_of
+from stream.keys import key_text
 
 from .result import ScoreColumns
 
@@ -78,7 +78,7 @@ class Comparison:
         self.apart = [old + int(new) for old, new in zip(self.apart, bins, strict=True)]
         for i in np.argsort(-distance, kind="stable")[:_FURTHEST_ROWS].tolist():
             row = int(a[i])
-            key = text_of(live.silent.get(row) or keys[int(live.sample[row])])
+            key = key_text(live.silent.get(row) or keys[int(live.sample[row])])
             time_us = int(live.time_us[a[i]])
             self.furthest.append((float(distance[i]), key, time_us, float(x[i]), float(y[i])))
         self.furthest = sorted(self.furthest, key=lambda row: -row[0])[:_FURTHEST_ROWS]

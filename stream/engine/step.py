@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream.engine.state.deadlines import NEVER_IDLE
 from stream.engine.state.partition import Partition
@@ -94,7 +95,7 @@ class Stepper:
             slice_offsets: Offsets and Kafka timestamps of its messages.
         """
         admitted = admit(parts, decoded, slice_offsets, self._store, self._limits.future_us)
-        result = StepResult(rejected=admitted.refused)
+        result = StepResult(rejected=admitted.refused, bad_values=admitted.bad_values)
         for slices in self._batches(admitted, result):
             batch = self._assemble(admitted, slices)
             observed = self._observe(batch)
@@ -130,6 +131,7 @@ class Stepper:
         sample = np.concatenate([admitted.sample[begin:end] for _, begin, end in slices])
         message = decoded.message[sample]
         offset = admitted.slice_offsets.offsets[message]
+        timestamp_ms = admitted.slice_offsets.timestamps_ms[message]
         clock_us = admitted.clock_us[sample]
         lines = list(slices_of(parts, counts))
         for part, begin, end in lines:  # a clock never goes back, and begins where it stood
@@ -139,7 +141,7 @@ class Stepper:
         block = self._store.gather(slots)
         fields = self._store.layout.views(block)
         return StepBatch(
-            keys=KeyRows(parts[0].tp[0], slots, block, fields),
+            keys=KeyRows(parts[0].stream, slots, block, fields),
             slices=lines,
             step_slots=admitted.slots,
             sample=sample,
@@ -150,7 +152,7 @@ class Stepper:
             values=np.ascontiguousarray(decoded.values[sample]),
             row=row,
             new_lines=np.flatnonzero(offset > fields["offset"][row]),
-            without_events=offset < np.repeat([part.meta.events_from for part in parts], counts),
+            without_events=_without_events(lines, offset, timestamp_ms),
             outcome=np.full(sample.size, REPEATED, dtype=np.uint8),
             idle_after_us=np.full(sample.size, NEVER_IDLE, dtype=np.int64),
             temporality=None if decoded.temporality is None else decoded.temporality[sample],
@@ -261,3 +263,14 @@ class Stepper:
         if scored is None:
             return ScoreColumns.empty()
         return scored.columns(observed.rows, batch.sample, silent)
+
+
+def _without_events(
+    lines: list[PartitionSlice], offset: NDArray[np.int64], timestamp_ms: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Return True for samples that only warm their keys up."""
+    parts = [
+        ~part.meta.gives_events(offset[begin:end], timestamp_ms[begin:end])
+        for part, begin, end in lines
+    ]
+    return np.concatenate(parts)

@@ -36,7 +36,13 @@ class WorkerConfig:
     Attributes:
         bootstrap_servers: Addresses of brokers, each `host:port`.
         group: Consumer group; prefix of internal topics and transactional ids.
-        topics: Input topics.
+        topics: Topics that the engine reads: the input topics, or that of re-keyed records.
+        rekeyed: Input topics that are re-keyed; empty: the engine reads them itself.
+        rekey_partitions: Partitions of the topic of re-keyed records when it is made; 0: as many as
+            the largest of `rekeyed`.
+        rekey_retention_seconds: Time for which re-keyed records stay after they are absorbed.
+        max_key_bytes: Longest stream key.
+        streams: Names that stand for `<input>` in output topics, by input topic where it differs.
         security: Security keywords of aiokafka.
         client_id: Name of the client in the broker's logs.
         instance_id: Id of a static member; empty: dynamic membership.
@@ -55,6 +61,7 @@ class WorkerConfig:
         dead_letters: Whether refused messages are written.
         dead_letters_per_second: Most whole letters; above, only coordinates are written.
         dead_letters_late: Whether late messages are dead letters too.
+        dead_letters_no_channels: Whether messages without any of the model's channels are, too.
         directory: Folder for files on disk.
         snapshot_seconds: Time between copies of the state on disk; 0: none.
         hang_seconds: Time without a turn of the event loop after which the process ends; 0: never.
@@ -67,6 +74,11 @@ class WorkerConfig:
     bootstrap_servers: tuple[str, ...]
     group: str
     topics: tuple[str, ...]
+    rekeyed: tuple[str, ...]
+    rekey_partitions: int
+    rekey_retention_seconds: float
+    max_key_bytes: int
+    streams: Mapping[str, str]
     security: Mapping[str, Any]
     client_id: str
     instance_id: str
@@ -84,6 +96,7 @@ class WorkerConfig:
     dead_letters: bool
     dead_letters_per_second: int
     dead_letters_late: bool
+    dead_letters_no_channels: bool
     directory: Path
     snapshot_seconds: float
     hang_seconds: float
@@ -99,7 +112,12 @@ class WorkerConfig:
         return cls(
             bootstrap_servers=tuple(kafka.servers),
             group=kafka.group,
-            topics=tuple(settings.input.topics),
+            topics=settings.engine_topics,
+            rekeyed=settings.input.topics if settings.input.rekey else (),
+            rekey_partitions=settings.input.rekey_partitions,
+            rekey_retention_seconds=settings.input.rekey_retention_seconds,
+            max_key_bytes=settings.input.max_key_bytes,
+            streams=settings.stream_names,
             security=security(kafka),
             client_id=kafka.client_id,
             instance_id=kafka.instance_id,
@@ -121,6 +139,7 @@ class WorkerConfig:
             dead_letters=settings.dead_letters.enabled,
             dead_letters_per_second=settings.dead_letters.max_per_second,
             dead_letters_late=settings.dead_letters.late,
+            dead_letters_no_channels=settings.dead_letters.no_channels,
             directory=settings.state.directory,
             snapshot_seconds=settings.state.snapshot_interval_seconds,
             hang_seconds=settings.supervision.hang_seconds,
@@ -139,7 +158,7 @@ class WorkerConfig:
 
     def output_topic(self, kind: str, input_topic: str) -> str:
         """Return the output topic of a kind (`anomaly`, `trigger`, `dead_letters`)."""
-        return self.output[kind].replace("<input>", input_topic)
+        return self.output[kind].replace("<input>", self.streams.get(input_topic, input_topic))
 
     @property
     def snapshot_directory(self) -> Path:

@@ -6,12 +6,12 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ember_core.pipeline import FleetModel
-from stream.codecs import Codec
+from stream.codecs import Codec, RekeyedCodec
 from stream.engine import Engine
 from stream.kafka.client.admin import OnDemandAdmin
 from stream.kafka.client.errors import KafkaError, is_retriable
@@ -19,6 +19,7 @@ from stream.kafka.client.producer_set import ProducerSet
 from stream.kafka.faust.app import App, make_app
 from stream.kafka.protocol.ports import FetchControl, GroupClient
 from stream.kafka.recovery.snapshot_files import SnapshotFiles
+from stream.kafka.rekey.service import RekeyService
 from stream.kafka.runtime.session import Session
 from stream.kafka.supervision.model_fit import wait_for_fit
 from stream.kafka.supervision.topics import Cluster, prepare
@@ -66,6 +67,7 @@ class Worker:
         self._engine = engine
         self._stop = asyncio.Event()
         self._session: Session | None = None
+        self._rekeying: RekeyService | None = None
 
     @property
     def events_in_flight(self) -> int:
@@ -87,8 +89,10 @@ class Worker:
             First offset that it scores, by partition; empty before the worker runs.
         """
         self._codec = codec
+        if self._rekeying is not None:
+            self._rekeying.switch_codec(codec, model.channels)
         if self._session is not None:
-            return await self._session.switch_model(model, codec)
+            return await self._session.switch_model(model, self._engine_codec(model.channels))
         self._engine.switch_model(model)
         return {}
 
@@ -112,6 +116,8 @@ class Worker:
             return
         context, cluster, producers = preparing.result()
         app = self._make_app(context, cluster, producers)
+        if self._rekeying is not None:
+            self._rekeying.start()
         context.lifecycle.join(f"group {context.config.group}")
         starting = asyncio.ensure_future(app.start())
         starting.add_done_callback(lambda task: _end_if_failed(context, task))
@@ -119,6 +125,8 @@ class Worker:
         context.lifecycle.stop()
         seconds = context.config.shutdown_timeout_seconds
         try:
+            if self._rekeying is not None:  # first: what it writes now would only wait
+                await self._rekeying.stop(seconds)
             await asyncio.wait_for(_shut_down(app, starting), seconds)
             await _write_snapshots(app.session, seconds / 2)
             await producers.stop(seconds)
@@ -153,7 +161,22 @@ class Worker:
             dead_letters=config.dead_letters,
         )
         await producers.start()
-        return replace(self._context, transactional_id=transactional_id), cluster, producers
+        context = replace(self._context, transactional_id=transactional_id)
+        if config.rekeyed:
+            self._rekeying = RekeyService(
+                context,
+                self._codec,
+                self._engine.channels,
+                partitions=cluster.inputs[config.topics[0]].partitions,
+                transactions=cluster.transactions,
+            )
+            await self._rekeying.connect()
+        return context, cluster, producers
+
+    def _engine_codec(self, channels: Sequence[str]) -> Codec:
+        """Return the codec of the records that the engine reads."""
+        config = self._context.config
+        return RekeyedCodec(channels, config.max_key_bytes) if config.rekeyed else self._codec
 
     def _make_app(self, context: Context, cluster: Cluster, producers: ProducerSet) -> App:
         files: SnapshotFiles | None = None
@@ -162,7 +185,13 @@ class Worker:
 
         def open_session(client: GroupClient, fetching: FetchControl) -> Session:
             self._session = Session(
-                context, self._engine, self._codec, client, fetching, producers, files
+                context,
+                self._engine,
+                self._engine_codec(self._engine.channels),
+                client,
+                fetching,
+                producers,
+                files,
             )
             return self._session
 

@@ -20,16 +20,26 @@ _DURATION_BUCKETS = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 8.0),
     *(15.0, 30.0),
 )
-_STAGES = ("decode", "engine", "step", "checkpoint", "checkpoint_stall", "recovery", "rebalance")
+_STAGES = (
+    *("decode", "engine", "step", "checkpoint", "checkpoint_stall", "recovery", "rebalance"),
+    "rekey",
+)
 _DELAY_BUCKETS = (0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 3_600.0)  # 0.05 aim, 0.2 must
 _SEVERITY_BUCKETS = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 9.0, 12.0)
 _SCORE_BUCKETS = (
     *(-300.0, -100.0, -50.0, -30.0, -20.0, -10.0, -5.0, 0.0),
     *(5.0, 10.0, 20.0, 30.0, 50.0, 100.0, 300.0, 1_000.0, 10_000.0),
 )
+_MOST_CHANNELS = 50
+_OTHER_CHANNEL = "other"
 _SEVERITIES = range(13)  # -log10 of a probability, 0 to 12
-_REASONS = frozenset(reason.value for reason in Reason)
-_OUTCOMES = ("scored", "warming", "windowed", "late", "repeated", "absent")
+_REASONS = frozenset(reason.value for reason in Reason if reason is not Reason.NO_CHANNELS)
+_NO_CHANNELS = Reason.NO_CHANNELS.value
+_OUTCOMES = (
+    *("scored", "warming", "windowed", "late", "repeated", "duplicate", "absent"),
+    _NO_CHANNELS,
+)
+"""Outcomes that need no mending; in a topic that others share, most have none of the channels."""
 
 
 class RecordMetrics(MetricSet):
@@ -59,6 +69,13 @@ class RecordMetrics(MetricSet):
         self._rejected = self._counter(
             "ember_records_rejected", "Messages refused, by reason.", "topic", "reason"
         )
+        self._bad_values = self._counter(
+            "ember_bad_values",
+            "Values that could not be used, by channel and reason; the rest of the record counts.",
+            "topic",
+            "channel",
+            "reason",
+        )
         self._missing = self._counter(
             "ember_missing_values", "Channel values carried forward or imputed.", "topic"
         )
@@ -70,7 +87,7 @@ class RecordMetrics(MetricSet):
             "ember_process_duration_seconds",
             "Duration of a stage: decode and engine, both within step, for a slice of records; "
             "checkpoint, and the time for which it stalled the stream; recovery of state; "
-            "rebalance, from the revocation to running again.",
+            "rebalance, from the revocation to running again; rekey, of a fetch of input topics.",
             _DURATION_BUCKETS,
             "stage",
         )
@@ -95,14 +112,15 @@ class RecordMetrics(MetricSet):
             "ember_last_event_timestamp_seconds", "Largest event time processed.", "topic"
         )
         self._owned: set[TP] = set()
+        self._bad_channels: set[str] = set()
         self._newest: dict[str, int] = {}
         # `labels` takes a lock and builds a key; the lag is set once per fetch and partition.
         self._cached_lag = cache(lambda topic, partition: self._lag.labels(topic, partition))
         for topic in topics:
             for counter in (self._records, self._samples, self._scored, self._missing):
                 counter.labels(topic)
-            for reason in Reason:
-                self._rejected.labels(topic, reason.value)
+            for reason in sorted(_REASONS):
+                self._rejected.labels(topic, reason)
             for outcome in _OUTCOMES:
                 self._outcomes.labels(topic, outcome)
         for stage in _STAGES:
@@ -145,6 +163,17 @@ class RecordMetrics(MetricSet):
             newest = max(int(time_us.max()), self._newest.get(topic, -(2**63)))
             self._newest[topic] = newest
             self._last_event.labels(topic).set(newest / 1e6)
+
+    def bad_values(self, topic: str, counts: Mapping[tuple[str, str], int]) -> None:
+        """Count values that could not be used, by channel and reason."""
+        for (channel, reason), number in counts.items():
+            # The first channels have a series each, so that their number is bounded.
+            if channel not in self._bad_channels:
+                if len(self._bad_channels) < _MOST_CHANNELS:
+                    self._bad_channels.add(channel)
+                else:
+                    channel = _OTHER_CHANNEL
+            self._bad_values.labels(topic, channel, reason).inc(number)
 
     def timed(self, stage: str, seconds: float) -> None:
         """Observe the duration of a stage: `decode`, `engine`, `recovery` or `rebalance`."""

@@ -10,6 +10,9 @@ from stream.types import TP
 UNFIT_AFTER = 100
 """Consecutive messages without any of the model's channels after which the model does not fit."""
 
+UNFIT_AFTER_FIT = 100_000
+"""The same after a message that fitted: a topic that others share has long runs of theirs."""
+
 _THREAD_SECONDS = 120.0
 """Longest step of the bridge's thread; a request to a broker that is down may take a minute."""
 
@@ -65,6 +68,7 @@ class Health:
         self._assigned: set[TP] | None = None
         self._lag: dict[TP, int] = {}
         self._unfit = 0
+        self._unfit_after = UNFIT_AFTER
 
     def tick(self, now: float) -> None:
         """Note that the event loop is running."""
@@ -95,12 +99,13 @@ class Health:
             self._progressed = now
         if accepted:
             self._unfit = 0
+            self._unfit_after = UNFIT_AFTER_FIT
             return
         self._unfit += sum(1 for r in rejected if r.reason is Reason.NO_CHANNELS)
 
     def unfit(self) -> bool:
         """Tell if the newest messages hold none of the model's channels."""
-        return self._unfit >= UNFIT_AFTER
+        return self._unfit >= self._unfit_after
 
     def restoring(self, now: float) -> None:
         """Note that the recovery of state makes progress."""

@@ -13,7 +13,7 @@ from prometheus_client import Info
 from stream.types import TP
 
 from ._event_metrics import EventMetrics
-from ._record_metrics import RecordMetrics
+from ._rekey_metrics import RekeyMetrics
 from ._state_metrics import StateMetrics
 
 _RELOADS = ("applied", "unchanged", "refused")
@@ -25,11 +25,12 @@ WORKER_UP = (
 )
 
 
-class Metrics(RecordMetrics, EventMetrics, StateMetrics):
+class Metrics(RekeyMetrics, EventMetrics, StateMetrics):
     """Metrics of one worker. Every update is per fetch or rarer, never per record.
 
     Args:
-        topics: Input topics.
+        topics: Topics that the engine reads.
+        rekeyed: Input topics that are re-keyed first; empty: there are none.
         version: Version of the distribution.
         backend: Array backend: numpy, torch or mlx.
         model: Name and version of the model.
@@ -42,6 +43,7 @@ class Metrics(RecordMetrics, EventMetrics, StateMetrics):
         self,
         topics: Sequence[str],
         *,
+        rekeyed: Sequence[str] = (),
         version: str = "",
         backend: str = "numpy",
         model: str = "",
@@ -56,6 +58,7 @@ class Metrics(RecordMetrics, EventMetrics, StateMetrics):
         self._about = {"version": version, "backend": backend}
         self.model(model)
         self._define_records(topics, threshold)
+        self._define_rekeying(rekeyed)
         self._define_events(channels)
         self._define_state()
         self._define_worker()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -51,6 +52,7 @@ class ServiceObserver(Observer):
         self._standing_since: float | None = None
         self._phase = ""
         self._last_key_warning = float("-inf")
+        self._last_value_warning = float("-inf")
         self._last_phase = ("", "")
         self._since = {"messages": 0, "rejected": 0, "scored": 0, "events": 0}
 
@@ -68,6 +70,8 @@ class ServiceObserver(Observer):
             seconds=seconds,
             missing=getattr(result, "missing", 0),
         )
+        self.metrics.bad_values(topic, result.bad_values)
+        self._warn_of_bad_values(topic, result.bad_values)
         scores = getattr(result, "scores", None)
         if scores is not None:
             self.metrics.scored(topic, scores.score, scores.severity, scores.anomaly)
@@ -100,6 +104,16 @@ class ServiceObserver(Observer):
             self._last_key_warning = now
             _log.error("keys_in_two_partitions", topic=topic, detail=detail)
 
+    def _warn_of_bad_values(self, topic: str, counts: Mapping[tuple[str, str], int]) -> None:
+        """Log values that could not be used: their records count, so nothing else shows them."""
+        now = self._clock()
+        if counts and now >= self._last_value_warning + _REPEAT_SECONDS:
+            self._last_value_warning = now
+            (channel, reason), number = max(counts.items(), key=lambda item: item[1])
+            _log.warning(
+                "values_not_used", topic=topic, channel=channel, reason=reason, values=number
+            )
+
     def timed(self, stage: str, seconds: float) -> None:
         """Record the duration of a stage within a slice."""
         self.metrics.timed(stage, seconds)
@@ -110,6 +124,23 @@ class ServiceObserver(Observer):
             lag = max(0, highwater - next_offset)
             self.metrics.lag(tp, lag)
             self.health.fetched(tp, lag)
+
+    def rekeyed(self, tp: TP, messages: int, decoded: Decoded) -> None:
+        """Count messages that were re-keyed, and those refused by reason."""
+        reasons = Counter(rejected.reason.value for rejected in decoded.rejected)
+        self.metrics.rekeyed(tp[0], messages, len(decoded), reasons)
+        # No messages: that one hop goes on must not hide that the other stands still.
+        self.health.progressed(0, len(decoded), decoded.rejected, self._clock())
+        self._since["rejected"] += len(decoded.rejected)
+
+    def rekey_lag(self, tp: TP, records: int) -> None:
+        """Record the messages that are still to be re-keyed."""
+        self.metrics.rekey_lag(tp, records)
+
+    def rekey_assigned(self, tps: Sequence[TP]) -> None:
+        """Record the input partitions that this worker re-keys."""
+        self.metrics.rekey_assigned(tps)
+        _log.info("rekey_assigned", partitions=len(tps))
 
     def checkpointed(self, reason: str, seconds: float, stalled: float, rows: int) -> None:
         """Log a finished checkpoint: its whole duration, and how long it held the stream up."""

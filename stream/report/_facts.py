@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from ember_core.evaluate import EpisodeScores, detection_delay, episode_scores
 from ember_core.pipeline import FleetModel
 from stream.backtest import Backtest, KeyScores
-from stream.records import Anomaly, Event, TopChannel, Trigger, text_of
+from stream.keys import key_text
+from stream.records import Anomaly, Event, TopChannel, Trigger
 
 from ._motor import Trace, trace
 
@@ -148,7 +149,7 @@ def _facts(
     )
     facts = KeyFacts(
         table=number,
-        name=text_of(table.key),
+        name=key_text(table.key),
         scores=scores,
         trace=trace(scores.severity, pipeline.motor, max(first_free, 0)),
         episodes=_episodes(fired, scores),

@@ -32,3 +32,4 @@ from ._operation import TracesSection as TracesSection
 from ._show import json_schema as json_schema
 from ._show import render_json as render_json
 from ._show import render_toml as render_toml
+from ._topics import name_fault as name_fault

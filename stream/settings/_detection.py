@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from ._base import Section
 from ._durations import seconds_of
+from ._topics import name_fault
 
 _WEEK_SECONDS = 604_800.0
 _PERIOD_SECONDS = {
@@ -141,6 +142,13 @@ class OutputSection(Section):
     dead_letters: str = Field(
         default="<input>.dead-letters", min_length=1, description="Topic of refused messages."
     )
+
+    @field_validator("anomalies", "triggers", "dead_letters")
+    @classmethod
+    def _legal(cls, value: str) -> str:
+        if fault := name_fault(value.replace("<input>", "input")):
+            raise ValueError(fault)
+        return value
 
     def topic(
         self, kind: Literal["anomalies", "triggers", "dead_letters"], input_topic: str

@@ -11,6 +11,7 @@ from stream.types import CodecName, KeyFrom
 
 from ._base import Names, Section, Table
 from ._durations import seconds_of
+from ._topics import name_fault
 
 
 class InputSection(Section):
@@ -19,7 +20,7 @@ class InputSection(Section):
     topics: Names = Field(
         default=("telemetry",),
         min_length=1,
-        description="Input topics; each is a stream of its own.",
+        description="Input topics; each is a stream of its own, and with `rekey` all are one.",
     )
     start: str = Field(
         default="-1h",
@@ -38,6 +39,23 @@ class InputSection(Section):
         description="Origin of the stream key. `kafka`: the Kafka key, and `key` where there is "
         "none. `record`: always `key`, for topics whose Kafka keys are hashes or random. `auto`: "
         "`key`, and the Kafka key where the record lacks these fields.",
+    )
+    rekey: bool = Field(
+        default=False,
+        description="Re-keying, for topics in which a stream key is in several partitions: the "
+        "records go through the topic `<group>-rekey`, keyed by the stream key. Several input "
+        "topics are joined there into one stream.",
+    )
+    rekey_partitions: int = Field(
+        default=0,
+        ge=0,
+        description="Partitions of `<group>-rekey` when it is made; 0: as many as the input topic "
+        "with the most.",
+    )
+    rekey_retention: str = Field(
+        default="24h",
+        description="Time for which records stay in `<group>-rekey` after they are absorbed, by "
+        "Kafka's timestamp (s, m, h, d).",
     )
     time: str = Field(
         default="ts",
@@ -66,7 +84,8 @@ class InputSection(Section):
     future_seconds: float = Field(
         default=3_600.0,
         ge=0,
-        description="Event times that lie further ahead of the Kafka timestamp are refused.",
+        description="Event times that lie further ahead of the Kafka timestamp, or of the worker's "
+        "own clock, are refused.",
     )
     schema_registry_url: str = Field(default="", description="Schema registry of the avro codec.")
     schema_registry_username: str = Field(default="", description="User of the schema registry.")
@@ -86,6 +105,16 @@ class InputSection(Section):
         password = self.schema_registry_password.get_secret_value()
         return {**options, "schema_registry_password": password}
 
+    @field_validator("topics")
+    @classmethod
+    def _topics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for number, name in enumerate(value):
+            if fault := name_fault(name):
+                raise ValueError(fault)
+            if name in value[:number]:
+                raise ValueError(f"{name!r} is named twice; expected each topic once")
+        return value
+
     @field_validator("start")
     @classmethod
     def _start(cls, value: str) -> str:
@@ -94,6 +123,18 @@ class InputSection(Section):
         if value not in ("earliest", "latest") and not is_age:
             raise ValueError("expected earliest, latest, or how far back, for example `-24h`")
         return value
+
+    @field_validator("rekey_retention")
+    @classmethod
+    def _retention(cls, value: str) -> str:
+        if seconds_of(value) is None:
+            raise ValueError("expected a length of time, for example `24h` (s, m, h, d)")
+        return value
+
+    @property
+    def rekey_retention_seconds(self) -> float:
+        """`rekey_retention`, in seconds."""
+        return seconds_of(self.rekey_retention) or 0.0
 
     @property
     def begin(self) -> Literal["earliest", "latest"] | float:

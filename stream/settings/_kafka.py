@@ -162,6 +162,13 @@ class KafkaSection(Section):
     @classmethod
     def _ports(cls, value: str) -> str:
         for part in value.split(","):
+            scheme, is_address, rest = part.strip().partition("://")
+            if is_address:
+                raise ValueError(
+                    f"expected `host:port` without `{scheme}://`, for example "
+                    f"`{rest.strip('/') or 'kafka-1:9092'}`; TLS and SASL are set by "
+                    "`security_protocol`"
+                )
             host, _, port = part.strip().rpartition(":")
             if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
                 raise ValueError("every broker is `host:port`, for example `kafka-1:9092`")
@@ -174,6 +181,17 @@ class KafkaSection(Section):
 
     @model_validator(mode="after")
     def _sasl_is_complete(self) -> Self:
+        if not self.security_protocol.startswith("SASL_"):
+            # Without it the broker would be asked without a login, and refuse or not answer.
+            logins = ("sasl_mechanism", "sasl_username", "sasl_oauth_token_url")
+            unused = [name for name in logins if getattr(self, name)]
+            if self.sasl_oauth_token_file is not None:
+                unused.append("sasl_oauth_token_file")
+            if unused:
+                raise ValueError(
+                    f"`{unused[0]}` is set, but the protocol {self.security_protocol} has no "
+                    "login. Expected `security_protocol` SASL_SSL or SASL_PLAINTEXT"
+                )
         if self.security_protocol.startswith("SASL_"):
             required: dict[str, object] = {"sasl_mechanism": self.sasl_mechanism}
             if self.sasl_mechanism == "OAUTHBEARER":

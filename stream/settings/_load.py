@@ -7,7 +7,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 from pydantic import (
     BaseModel,
@@ -24,6 +24,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from stream.rekeying import rekey_topic
 from stream.types import ONE_METRIC_CODECS
 
 from ._alertmanager import AlertmanagerSection
@@ -177,6 +178,43 @@ class Settings(BaseSettings):
         )
         settings._worker = index  # noqa: SLF001  # our own
         return settings
+
+    @property
+    def engine_topics(self) -> tuple[str, ...]:
+        """Topics that the engine reads: the input topics, or that of re-keyed records."""
+        return (rekey_topic(self.kafka.group),) if self.input.rekey else self.input.topics
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Names that stand for `<input>` in the output topics; joined input topics have one."""
+        topics = self.input.topics
+        return (self.kafka.group,) if self.input.rekey and len(topics) > 1 else topics
+
+    def output_topics(
+        self, kind: Literal["anomalies", "triggers", "dead_letters"]
+    ) -> tuple[str, ...]:
+        """Return the output topics of a kind, of all streams.
+
+        Messages that are refused while they are re-keyed go to the dead letters of their own topic.
+        """
+        refused = self.input.topics if kind == "dead_letters" else ()
+        names = [self.output.topic(kind, stream) for stream in (*self.streams, *refused)]
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def stream_names(self) -> dict[str, str]:
+        """Names of streams by the topic that the engine reads, where the two differ."""
+        return dict.fromkeys(self.engine_topics, self.streams[0]) if self.input.rekey else {}
+
+    @model_validator(mode="after")
+    def _rekeying_reads_other_topics(self) -> Self:
+        topic = rekey_topic(self.kafka.group)
+        if self.input.rekey and topic in self.input.topics:
+            raise ValueError(
+                f"`input.topics` has {topic!r}, to which re-keying writes. Expected the topics of "
+                "your telemetry. Take it out, or set `input.rekey` to false"
+            )
+        return self
 
     def source(self, section: str, key: str) -> str:
         """Return the source of a value: `flag`, a variable's name, a file's name, or `default`."""

@@ -124,6 +124,11 @@ class DeadLettersSection(Section):
         description="Whole messages written per second; beyond it only their coordinates.",
     )
     late: bool = Field(default=False, description="Write records that came too late as well.")
+    no_channels: bool = Field(
+        default=False,
+        description="Write records as well that have none of the model's channels. In a topic that "
+        "other systems share they are normal.",
+    )
 
 
 class TracesSection(Section):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -64,6 +64,7 @@ class EmbeddedService:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._sent = 0
+        self._counts: dict[str, int] = {}
         self.broker = EmbeddedBroker()
 
     def start(self) -> Self:
@@ -80,9 +81,8 @@ class EmbeddedService:
             self.settings = Settings.load(self._config, **sections)
             inputs = dict.fromkeys(self.settings.input.topics, self._partitions)
             outputs = own_topics(WorkerConfig.from_settings(self.settings), inputs)
-            self.broker.create_topics(
-                inputs | {name: count for name, (count, _) in outputs.items()}
-            )
+            self._counts = inputs | {name: count for name, (count, _) in outputs.items()}
+            self.broker.create_topics(self._counts)
             command = [sys.executable, "-m", "stream.cli", "run"]
             if self._config is not None:
                 command += ["--config", str(self._config)]
@@ -156,21 +156,35 @@ class EmbeddedService:
         Raises:
             ServiceError: If the worker ended, or needed longer.
         """
+        from stream.rekeying import rekey_group
+
+        group, deadline = self.settings.kafka.group, time.monotonic() + seconds
+        # The embedded broker starts empty: the sum of the offsets is the number of records.
+        if self.settings.input.rekey:
+            self._wait_for(rekey_group(group), self.settings.input.topics, self._sent, deadline)
+            self._wait_for(group, self.settings.engine_topics, None, deadline)
+        else:
+            self._wait_for(group, self.settings.input.topics, self._sent, deadline)
+
+    def _wait_for(
+        self, group: str, topics: Sequence[str], records: int | None, deadline: float
+    ) -> None:
+        """Wait until a group has committed so many records of some topics; None: all of them."""
         from confluent_kafka import TopicPartition
 
-        consumer = open_consumer(self.broker.bootstrap, self.settings.kafka.group)
+        consumer = open_consumer(self.broker.bootstrap, group)
         partitions = [
             TopicPartition(topic, number)
-            for topic in self.settings.input.topics
-            for number in range(self._partitions)
+            for topic in topics
+            for number in range(self._counts[topic])
         ]
-        deadline = time.monotonic() + seconds
         try:
-            # The embedded broker starts empty: the sum of the offsets is the number of records.
-            while self._sent > sum(
+            if records is None:
+                records = sum(consumer.get_watermark_offsets(tp)[1] for tp in partitions)
+            while records > sum(
                 max(0, tp.offset) for tp in consumer.committed(partitions, timeout=10)
             ):
-                self._check(deadline, f"{self._sent} records were not processed")
+                self._check(deadline, f"{records} records were not processed")
                 time.sleep(_POLL_SECONDS)
         finally:
             consumer.close()
@@ -181,8 +195,8 @@ class EmbeddedService:
         Args:
             output: Kind of output.
         """
-        topics = {self.settings.output.topic(output, t) for t in self.settings.input.topics}
-        partitions = [(topic, n) for topic in sorted(topics) for n in range(self._partitions)]
+        topics = sorted(self.settings.output_topics(output))
+        partitions = [(topic, n) for topic in topics for n in range(self._counts[topic])]
         return read_events(self.broker.bootstrap, partitions, decode=output != "dead_letters")
 
     def wait_for(

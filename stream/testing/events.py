@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from stream.keys import key_text
+
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message
 
@@ -80,7 +82,7 @@ def _event(message: Message, *, decode: bool) -> Event:
     headers: Any = message.headers() or ()
     body = message.value() or b""
     return Event(
-        (message.key() or b"").decode("utf-8", "replace"),
+        key_text(message.key() or b""),
         {name: (value or b"").decode("utf-8", "replace") for name, value in headers},
         json.loads(body) if decode else body,
     )

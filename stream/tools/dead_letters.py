@@ -18,6 +18,7 @@ from stream.kafka.runtime.dead_letters import (
     CONNECT,
     OFFSETS_HEADER,
     REASON_HEADER,
+    TIMESTAMP_HEADER,
     TRUNCATED_HEADER,
 )
 from stream.records import Reason
@@ -82,10 +83,16 @@ def parse_dead_letter(message: Message) -> DeadLetter:
         message.key(),
         message.value(),
         [pair for pair in headers[:start] if pair[0] != REPLAYS_HEADER],
-        message.timestamp()[1],
+        _stamp(added.get(TIMESTAMP_HEADER), message.timestamp()[1]),
         _number(original.get(REPLAYS_HEADER), 0),
         defect,
     )
+
+
+def _stamp(text: str | None, default: int) -> int:
+    """Return the timestamp of the record: that of the letter, unless its topic refused it."""
+    digits = (text or "").removeprefix("-")
+    return int(text or 0) if digits.isdecimal() and len(digits) < 19 else default
 
 
 def _number(text: str | None, default: int) -> int:
@@ -110,8 +117,8 @@ class Selection:
         return not self.reasons or letter.reason in self.reasons
 
     def is_old(self, letter: DeadLetter) -> bool:
-        """Return True if the record is older than `since_ms`."""
-        return letter.timestamp_ms < self.since_ms
+        """Return True if the record is older than `since_ms`; one without a timestamp never is."""
+        return 0 < letter.timestamp_ms < self.since_ms
 
 
 @dataclass

@@ -13,7 +13,7 @@ import msgspec
 from confluent_kafka import Message
 
 from stream.errors import UserError
-from stream.records import text_of
+from stream.keys import key_text
 from stream.settings import Settings
 
 from . import clients, reading
@@ -127,7 +127,7 @@ class TopicLog:
         self._settings, self._since_ms = settings, since_ms
         metadata = clients.fetch_metadata(settings.kafka)
         counts = clients.partition_counts(metadata)
-        inputs = [topic] if topic else settings.input.topics
+        inputs = [topic] if topic else settings.streams
         outputs = [settings.output.topic("anomalies", t) for t in inputs]
         outputs += [settings.output.topic("triggers", t) for t in inputs]
         self._partitions = {name: counts[name] for name in outputs if name in counts}
@@ -166,7 +166,7 @@ def _parse_event(message: Message) -> PublishedEvent | None:
     kind = next((part for part in parts if part in _KINDS), None)
     if kind is None or "ce_id" not in headers:
         return None
-    key = text_of(message.key() or b"")
+    key = key_text(message.key() or b"")
     return PublishedEvent(headers["ce_id"], kind, key, message.value() or b"")
 
 

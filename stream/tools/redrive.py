@@ -10,6 +10,7 @@ from typing import Final
 from confluent_kafka import KafkaException
 
 from stream.errors import UserError
+from stream.rekeying import SEQUENCE_HEADER
 from stream.settings import KafkaSection
 from stream.types import TP
 
@@ -90,8 +91,11 @@ class Sender:
                 value=letter.value,
                 key=letter.key,
                 partition=-1 if by_key else letter.partition,
-                timestamp=letter.timestamp_ms,
-                headers=[*letter.headers, (REPLAYS_HEADER, b"%d" % (letter.replays + 1))],
+                timestamp=max(letter.timestamp_ms, 0),  # 0: the producer's own clock
+                headers=[
+                    *_without_sequence(letter),
+                    (REPLAYS_HEADER, b"%d" % (letter.replays + 1)),
+                ],
             )
         except KafkaException as error:
             # Raised by `flush`, so that the caller commits up to the last complete batch only.
@@ -111,6 +115,11 @@ class Sender:
                 "may have been; the next replay begins with them."
             )
         self.unflushed = 0
+
+
+def _without_sequence(letter: DeadLetter) -> list[tuple[str, bytes | None]]:
+    """Return the headers of a letter but that by which a re-keyed record counts as a duplicate."""
+    return [header for header in letter.headers if header[0] != SEQUENCE_HEADER]
 
 
 def redrive(

@@ -85,7 +85,7 @@ class StateLog:
         self.metadata: ClusterMetadata = clients.fetch_metadata(settings.kafka)
         self.embedded = clients.is_embedded(self.metadata)
         self.counts = clients.partition_counts(self.metadata)
-        self.topics = tuple(topics or settings.input.topics)
+        self.topics = tuple(topics or settings.engine_topics)
         missing = [topic for topic in self.topics if self.changelog(topic) not in self.counts]
         if missing:
             raise UserError(

@@ -57,6 +57,10 @@ class Meta:
     events_from: int = -1
     counts: dict[str, int] = field(default_factory=dict)
 
+    def begin_at(self, position: int) -> None:
+        if self.first_offset < 0:
+            self.first_offset, self.absorbed = position, position - 1
+
     def add(self, outcome: str, n: int) -> None:
         if n:
             self.counts[outcome] = self.counts.get(outcome, 0) + n
@@ -101,6 +105,9 @@ class CountingEngine:
             return False
         meta.first_offset, meta.absorbed, meta.events_from = position, position - 1, events_from
         return True
+
+    def bound_clocks(self, shares: Any, batch: Decoded, fetch: Any, now_us: int) -> list[Any]:
+        return []
 
     def step_all(self, shares: Any, batch: Decoded, fetch: Any) -> Any:
         """One partition after the other, which is what a joint step must come to."""

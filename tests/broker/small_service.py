@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.kafka_client import Send
@@ -27,12 +28,19 @@ class SmallService:
         broker: Where.
         folder: For settings, model and log.
         partitions: Of the topic.
+        config: Settings of the topic, on a real broker.
     """
 
-    def __init__(self, broker: Broker, folder: Path, partitions: int) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        folder: Path,
+        partitions: int,
+        config: Mapping[str, str] | None = None,
+    ) -> None:
         self.broker, self.folder = broker, folder
         small.model().save(folder / "model")
-        self.topic, group = broker.topic("in", partitions), broker.name("g")
+        self.topic, group = broker.topic("in", partitions, config), broker.name("g")
         self.config = folder / "ember.toml"
         self.config.write_text(
             f'[kafka]\nbootstrap_servers = "{broker.bootstrap}"\ngroup = "{group}"\n'

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.kafka_client import Send, committed_offsets
 from stream.cli.state import rebase, reset, show
+from stream.cli.state_clock import clock
 from stream.cli.state_files import export, import_
 from stream.engine import META_KEY, Engine, SliceOffsets
 from stream.errors import UserError
@@ -296,3 +297,74 @@ def test_a_tool_that_hangs_in_its_write_keeps_no_worker_from_starting(
     with pytest.raises(UserError, match="not written"):
         write()
     assert kafka.read_changelog(changelog) == {}
+
+
+YEARS = 10 * 365 * 86_400 * 1_000_000
+
+
+def _poisoned(group: Group) -> None:
+    """Partition 0 as an earlier version left it: a clock ten years ahead, and a key that is."""
+    tp = group.topic, 0
+    engine = group.engine
+    batch = Decoded(
+        [b"\xff\x00", b"db-1"],
+        np.array([1_700_000_000_000_000 + YEARS, 1_700_000_100_000_000]),
+        np.ones((2, len(group.model.channels))),
+        np.arange(2, dtype=np.int32),
+        [],
+    )
+    offsets = np.array([2 * ROWS, 2 * ROWS + 1], dtype=np.int64)
+    engine.step(tp, batch, SliceOffsets(offsets, np.full(2, 2**43)))
+    dirty = engine.take_dirty(tp)
+    headers = [("ember.committed", b"10")]
+    group.broker.produce(
+        group.changelog,
+        [
+            Send(k, r, 0, 0, headers if k == META_KEY else ())
+            for k, r in zip(dirty.keys, dirty.rows, strict=True)
+        ],
+    )
+
+
+def test_clocks_that_are_ahead_are_shown_and_set_back(
+    group: Group, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What keys have learnt stays; the position, and what the group had committed, too."""
+    now = 1_700_000_200
+    monkeypatch.setattr("stream.cli.state_clock.time.time", lambda: float(now))
+    _poisoned(group)
+    before = {key: group.recovered().row((group.topic, 0), key) for key in (b"db-1", b"db-2")}
+    clock(json=True)
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (first["clock"], first["ahead"]) == ("2033-11-11T22:13:20Z", True)
+    assert set(first["keys_ahead"]) == {r"\xff\x00", "db-1"}  # sent while the clock was ahead
+    assert (second["partition"], second["ahead"], second["keys_ahead"]) == (1, False, [])
+    show(r"\xff\x00", json=True)
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["key"] == r"\xff\x00"
+    assert shown["last_record"] == shown["partition_clock"] == "2033-11-11T22:13:20Z"
+
+    with pytest.raises(UserError, match="1 partitions and 2 keys would be set back"):
+        clock(reset=True)
+    clock(reset=True, yes=True)
+    engine = group.recovered()
+    tp = group.topic, 0
+    assert engine.meta(tp).clock_us == 1_700_000_100_000_000
+    assert engine.meta(tp).absorbed == 2 * ROWS + 1
+    assert engine.row(tp, b"db-2") == before[b"db-2"]
+    capsys.readouterr()
+    show(r"\xFF\x00", json=True)  # either case is read
+    fields = json.loads(capsys.readouterr().out)["fields"]
+    assert fields["last_time"] == fields["seen"] == 1_700_000_100_000_000
+    show("db-1", json=True)
+    fields = json.loads(capsys.readouterr().out)["fields"]
+    assert fields["last_time"] == fields["seen"] == 1_700_000_100_000_000
+    assert StateLog(Settings.load()).read(group.topic)[0].committed_before == 10
+    clock(reset=True, yes=True)
+    assert "nothing to do" in capsys.readouterr().err
+
+
+def test_a_key_of_any_bytes_is_forgotten_by_the_text_it_is_shown_as(group: Group) -> None:
+    _poisoned(group)
+    reset([r"\xff\x00"], yes=True)
+    assert group.recovered().row((group.topic, 0), b"\xff\x00") is None

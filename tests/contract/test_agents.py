@@ -19,7 +19,7 @@ T0 = 1_700_000_000
 class Message(NamedTuple):
     value: bytes
     key: bytes | None = None
-    timestamp: int = 0
+    timestamp: int = T0 * 1000
     offset: int = 0
     headers: tuple[tuple[str, bytes], ...] = ()
 
@@ -61,6 +61,8 @@ def test_tags_select_a_channel() -> None:
         ("m,host=a,path=/a\\ b\\,c\\=d x=5 1700000000000000000\r\n", 5.0),
         ("my\\ metric,host=a x=6 1700000000000000000", 6.0),
         ("m,host=a x=7 1700000000", 7.0),
+        ("m,host=a x=8", 8.0),
+        ("m,host=a x=1e300,y=1 1700000000\nm,host=a x=9 1700000000", 9.0),
     ],
 )
 def test_unusual_lines_are_read(line: str, value: float) -> None:
@@ -79,7 +81,6 @@ def test_unusual_lines_are_read(line: str, value: float) -> None:
         ("m,host=a x= 1700000000000000000", Reason.NOT_JSON),
         ("m,host=a x=1 1700000000000000000 2", Reason.NOT_JSON),
         ('m,host=a x="never closed 1700000000000000000', Reason.NOT_JSON),
-        ("m,host=a x=1", Reason.NO_TIME),
         ("m,host=a x=1 -9223372036854775808", Reason.BAD_TIME),
         ("m,host=a x=1e300 1700000000000000000", Reason.OUT_OF_RANGE),
         ("m,host=a x=abc 1700000000000000000", Reason.WRONG_TYPE),

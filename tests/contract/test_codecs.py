@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from ember_core.distribution import NAME
 from stream.codecs import CODECS, Codec, encode_json, make_codec
-from stream.records import MAX_ABS_VALUE, TIME_MAX_US, TIME_MIN_US, Decoded, Reason
+from stream.records import MAX_ABS_VALUE, TIME_MAX_US, TIME_MIN_US, BadValue, Decoded, Reason
 from tests.conftest import examples
 
 CHANNELS = ("cpu", "mem.used", "disk")
@@ -188,6 +188,11 @@ def check(decoded: Decoded, count: int) -> None:
     assert not np.isnan(decoded.values).all(axis=1).any()
     assert all(isinstance(key, bytes) and len(key) <= 512 for key in decoded.keys)
     assert all(isinstance(r.reason, Reason) and r.detail for r in decoded.rejected)
+    assert decoded.bad_values == sorted(decoded.bad_values)
+    for message, channel, reason in decoded.bad_values:
+        assert message in accepted
+        assert channel in CHANNELS
+        assert isinstance(reason, Reason)
 
 
 def rows(decoded: Decoded, shift: int = 0) -> list[tuple[Any, ...]]:
@@ -199,8 +204,13 @@ def rows(decoded: Decoded, shift: int = 0) -> list[tuple[Any, ...]]:
         decoded.message.tolist(),
         strict=True,
     )
-    return [(message + shift, key, time, cells) for key, time, cells, message in samples] + [
-        (message + shift, reason, detail) for message, reason, detail in decoded.rejected
+    return [
+        *((message + shift, key, time, cells) for key, time, cells, message in samples),
+        *((message + shift, reason, detail) for message, reason, detail in decoded.rejected),
+        *(
+            (message + shift, "lost", column, reason)
+            for message, column, reason in decoded.bad_values
+        ),
     ]
 
 
@@ -345,6 +355,7 @@ def verdict(value: bytes | None, kafka_key: bytes | None = b"k", **options: Any)
     decoded = codec.decode(crowd)
     check(decoded, len(crowd))
     assert set(range(6)) - {3} <= set(decoded.message.tolist())
+    assert [lost._replace(message=3) for lost in alone.bad_values] == decoded.bad_values
     if alone.rejected:
         assert decoded.rejected == [alone.rejected[0]._replace(message=3)]
         return alone.rejected[0].reason
@@ -359,23 +370,28 @@ def verdict(value: bytes | None, kafka_key: bytes | None = b"k", **options: Any)
         (b"", Reason.NOT_JSON),
         (b"  ", Reason.NOT_JSON),
         (b"\xff\xfe", Reason.NOT_JSON),
-        (b"\xef\xbb\xbf" + GOOD, Reason.NOT_JSON),
         (GOOD + b"}", Reason.NOT_JSON),
         (GOOD + b" x", Reason.NOT_JSON),
         (GOOD + GOOD, Reason.NOT_JSON),
-        (GOOD + b"\n" + GOOD, Reason.NOT_JSON),
+        (GOOD + b"\n" + GOOD[:-1], Reason.NOT_JSON),
+        (b"\x00\x00\x00\x00\x07" + GOOD, Reason.NOT_JSON),
         (GOOD[:-1], Reason.NOT_JSON),
         (b'{"ts":1,"values":{"cpu":0x10}}', Reason.NOT_JSON),
         (b'{"ts":1,"values":{"cpu":01}}', Reason.NOT_JSON),
         (b'{"ts":1,"values":{"cpu":1},"x":"\n"}', Reason.NOT_JSON),
         (b"[1]", Reason.WRONG_TYPE),
         (b'"text"', Reason.WRONG_TYPE),
-        (b'{"ts":1,"values":{"cpu":"1"}}', Reason.WRONG_TYPE),
-        (b'{"ts":1,"values":{"cpu":true}}', Reason.WRONG_TYPE),
+        (b'{"ts":1,"values":{"cpu":"high"}}', Reason.WRONG_TYPE),
+        (b'{"ts":1,"values":{"cpu":"1_0"}}', Reason.WRONG_TYPE),
         (b'{"ts":1,"values":{"cpu":[1]}}', Reason.WRONG_TYPE),
-        (b'{"ts":1,"cpu":"1"}', Reason.WRONG_TYPE),
-        (b'{"ts":1,"values":{"cpu":NaN}}', Reason.NOT_FINITE),
-        (b'{"ts":1,"values":{"cpu":-Infinity}}', Reason.NOT_FINITE),
+        (b'{"ts":1,"values":{"cpu":{}}}', Reason.WRONG_TYPE),
+        (b'{"ts":1,"cpu":"0x1"}', Reason.WRONG_TYPE),
+        (b'{"ts":1,"cpu":"1e999"}', Reason.NO_CHANNELS),
+        (b'{"ts":1,"values":{"cpu":NaN}}', Reason.NO_CHANNELS),
+        (b'{"ts":1,"values":{"cpu":-Infinity}}', Reason.NO_CHANNELS),
+        (b'{"ts":1,"values":{"cpu":" n/a"}}', Reason.NO_CHANNELS),
+        (b'{"ts":1,"values":{"cpu":""}}', Reason.NO_CHANNELS),
+        (b'{"values":{"cpu":null}}', Reason.NO_CHANNELS),
         (b'{"ts":1,"values":{"cpu":1e308}}', Reason.OUT_OF_RANGE),
         (b'{"ts":1,"values":{"cpu":-1.1e150}}', Reason.OUT_OF_RANGE),
         (b'{"ts":1,"values":{"cpu":1e999}}', Reason.OUT_OF_RANGE),
@@ -393,7 +409,6 @@ def verdict(value: bytes | None, kafka_key: bytes | None = b"k", **options: Any)
         (b'{"ts":1}', Reason.NO_CHANNELS),
         (b'{"ts":1,"values":{}}', Reason.NO_CHANNELS),
         (b'{"ts":1,"values":{"cpu":null,"other":1}}', Reason.NO_CHANNELS),
-        (b'{"ts":1,"values":{"other":1},"cpu":1}', Reason.NO_CHANNELS),
         (None, Reason.EMPTY),
         (b'{"ts":1,"x":' + b"[" * DEEP + b"]" * DEEP + b',"cpu":1}', Reason.TOO_DEEP),
         (b'{"ts":1,"x":' + b'{"a":' * (DEEP // 2), Reason.TOO_DEEP),
@@ -423,6 +438,17 @@ def test_bad_json_has_a_named_fate(value: bytes | None, reason: Reason) -> None:
         b'{"ts":"2026-01-31T10:00:00+02:00","cpu":1}',
         b'{"ts":-1.5,"cpu":1}',
         b'{"ts":1,"values":{"cpu":1e150}}',
+        b'{"ts":1,"values":{"other":1},"cpu":1}',
+        b'{"ts":1,"values":{"cpu":true}}',
+        b'{"ts":1,"values":{"cpu":" 21.5 "}}',
+        b'{"ts":1,"values":{"cpu":1,"disk":NaN}}',
+        b'{"ts":1,"values":{"cpu":1,"disk":"broken"}}',
+        b'{"ts":1,"values":{"cpu":1,"disk":1e999}}',
+        b'{"ts":1,"values":{"cpu":1,"disk":1' + b"0" * 5000 + b"}}",
+        b'{"ts":1,"mem":{"used":1}}',
+        b"\xef\xbb\xbf" + GOOD,
+        b"[" + GOOD + b"," + GOOD + b"]",
+        GOOD + b"\n" + GOOD + b"\n",
     ],
     ids=lambda value: repr(value)[:48],
 )
@@ -440,7 +466,7 @@ def test_a_message_cannot_swallow_or_inject_another() -> None:
         Message(b"c", GOOD + GOOD),
         Message(b"d", b'{"ts":1,"values":{"cpu":1},"x":"}'),
         Message(b"e", b'{","values":{"cpu":666}}'),
-        Message(b"f", GOOD + b"\n" + GOOD),
+        Message(b"f", GOOD + b"\n" + GOOD[1:]),
         Message(b"g", GOOD),
     ]
     decoded = codec.decode(fetch)
@@ -452,9 +478,9 @@ def test_a_message_cannot_swallow_or_inject_another() -> None:
 def test_wrong_type_names_the_place() -> None:
     """The refusal names the JSON path."""
     decoded = make_codec("json", CHANNELS).decode(
-        [Message(b"k", b'{"ts":1,"values":{"mem.used":"7"}}')]
+        [Message(b"k", b'{"ts":1,"values":{"mem.used":"x"}}')]
     )
-    assert "got `str` - at `$.values.mem.used`" in decoded.rejected[0].detail
+    assert "got 'x' - at `$.values.mem.used`" in decoded.rejected[0].detail
 
 
 def test_shapes_may_be_mixed_and_change() -> None:
@@ -567,11 +593,16 @@ def test_encode_json_reads_back_exactly(time_us: int, values: list[float], key: 
     decoded = make_codec("json", CHANNELS).decode([Message(b"k", value)])
     if all(math.isnan(x) for x in values):
         assert [r.reason for r in decoded.rejected] == [Reason.NO_CHANNELS]
-    elif any(abs(x) > MAX_ABS_VALUE for x in values):
+    elif not any(abs(x) <= MAX_ABS_VALUE for x in values):
         assert [r.reason for r in decoded.rejected] == [Reason.OUT_OF_RANGE]
     else:
         assert decoded.time_us.tolist() == [time_us]
-        expected = np.where(np.isnan(values), np.nan, np.array(values))
+        huge = [column for column, x in enumerate(values) if abs(x) > MAX_ABS_VALUE]
+        assert decoded.bad_values == sorted(
+            BadValue(0, CHANNELS[c], Reason.OUT_OF_RANGE) for c in huge
+        )
+        used = np.abs(values) <= MAX_ABS_VALUE
+        expected = np.where(used, np.array(values), np.nan)
         assert decoded.values[0].tobytes() == expected.tobytes()
 
 
@@ -599,17 +630,25 @@ def test_telegraf_fields_are_channels() -> None:
     assert decoded.values.tolist() == [[3.0, 0.5]]
 
 
-def test_a_telegraf_batch_is_taken_whole_or_refused_whole() -> None:
-    """A batch has several rows; a wrong one is named and refuses the whole message."""
+def test_a_bad_record_of_a_batch_costs_itself() -> None:
+    """A batch has several rows; it is refused, with the place, where all of them are wrong."""
     codec = make_codec("telegraf", ["load"])
     metric = {"name": "system", "tags": {}, "fields": {"load": 1.0}, "timestamp": 1}
     unknown_metric = {"name": "net", "tags": {}, "fields": {"drops": "?"}, "timestamp": 1}
     decoded = one(codec, {"metrics": [metric, unknown_metric, {**metric, "timestamp": 2}]})
     assert decoded.message.tolist() == [0, 0]
     assert decoded.time_us.tolist() == [1_000_000, 2_000_000]
-    wrong = {**metric, "fields": {"load": "1"}}
-    decoded = one(codec, {"metrics": [metric, wrong]})
+    wrong = {**metric, "fields": {"load": "high"}}
+    late = {**metric, "timestamp": "then"}
+    decoded = one(codec, {"metrics": [wrong, metric, late]})
+    assert decoded.values.tolist() == [[1.0]]
+    assert set(decoded.bad_values) == {
+        BadValue(0, "load", Reason.WRONG_TYPE),
+        BadValue(0, "load", Reason.BAD_TIME),
+    }
+    decoded = one(codec, {"metrics": [unknown_metric, wrong, late]})
     assert len(decoded) == 0
+    assert decoded.bad_values == []
     assert decoded.rejected[0].reason == Reason.WRONG_TYPE
     assert "$.metrics[1].fields.load" in decoded.rejected[0].detail
 
@@ -620,14 +659,14 @@ def test_a_telegraf_batch_is_taken_whole_or_refused_whole() -> None:
         ("9876543210", None),
         ("1.5e-3", None),
         (2, None),
-        ("NaN", Reason.NOT_FINITE),
-        ("+Inf", Reason.NOT_FINITE),
+        (" 1", None),
+        (True, None),
+        ("NaN", Reason.NO_CHANNELS),
+        ("+Inf", Reason.NO_CHANNELS),
         ("1e200", Reason.OUT_OF_RANGE),
         ("1_0", Reason.WRONG_TYPE),
-        (" 1", Reason.WRONG_TYPE),
-        ("", Reason.WRONG_TYPE),
+        ("", Reason.NO_CHANNELS),
         ("1" * 100_000 + "x", Reason.WRONG_TYPE),
-        (True, Reason.WRONG_TYPE),
         (None, Reason.NO_CHANNELS),
     ],
 )
@@ -721,7 +760,7 @@ def test_otlp_without_a_time_or_with_an_infinite_value_is_refused() -> None:
     for point, reason in (
         (double_point(1.0, time_ns=0), Reason.NO_TIME),
         (double_point(1.0, time_ns=2**64 - 1), Reason.BAD_TIME),
-        (double_point(math.inf), Reason.NOT_FINITE),
+        (double_point(math.inf), Reason.NO_CHANNELS),
         (double_point(1e200), Reason.OUT_OF_RANGE),
     ):
         assert one(codec, otlp_proto([("cpu", point)])).rejected[0].reason == reason

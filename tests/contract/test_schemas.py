@@ -9,7 +9,7 @@ import pytest
 
 from stream.codecs import RegistryUnavailable, make_codec
 from stream.codecs._avro import AvroCodec
-from stream.codecs._base import Limits
+from stream.codecs._base import Reading
 from stream.codecs._key import KeyExpression
 from stream.records import Reason
 from tests.contract.test_codecs import AVRO_SCHEMA, CHANNELS, T0, Message, avro
@@ -37,7 +37,7 @@ class Registry:
     def codec(self, folder: Path | None = None) -> AvroCodec:
         options: dict[str, Any] = {"fetch": self.fetch, "folder": folder}
         key = KeyExpression("", example="host")
-        return AvroCodec(CHANNELS, key, Limits(), clock=lambda: self.now, **options)
+        return AvroCodec(CHANNELS, key, Reading(), clock=lambda: self.now, **options)
 
 
 def of_schema(schema_id: int) -> Message:

@@ -127,7 +127,7 @@ class TinyEngine(Engine):
         decider: Any = TinyDecider(pipeline)
         episodes: Any = TinyEpisodes(self._store)
         self._stepper = Stepper(self._store, decider, episodes, window, limits)
-        self._spill = spill
+        self._spill, self._stream_names = spill, {}
         self._parts = {}
         self._attached = 0
 

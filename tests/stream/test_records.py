@@ -26,7 +26,6 @@ from stream.records import (
     encode_body,
     event_id,
     fingerprint,
-    quoted,
     rfc3339,
 )
 
@@ -149,18 +148,3 @@ def test_reasons_are_names_for_labels_and_counters() -> None:
     """Lower case with underscores, and equal to their text."""
     assert Reason.NOT_JSON == "not_json"
     assert all(reason.value == reason.name.lower() for reason in Reason)
-
-
-@pytest.mark.parametrize(
-    ("key", "text"),
-    [
-        (b"web-1", "'web-1'"),
-        ("größe".encode(), "'größe'"),
-        (b"rack\xff7", r"'rack\xff7'"),
-        (b"a\x1b[31m\n\x00", r"'a\x1b[31m\n\x00'"),
-        ("\u202e".encode(), r"'\u202e'"),
-    ],
-)
-def test_a_key_in_a_sentence_acts_on_no_terminal(key: bytes, text: str) -> None:
-    """Control characters, reversed text and bytes that are not UTF-8 are escaped."""
-    assert quoted(key) == text

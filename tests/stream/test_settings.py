@@ -285,6 +285,59 @@ def test_the_age_of_a_backlog_is_a_length_of_time(written: str, seconds: float) 
         Settings.load(alerts={"max_alert_age": f"-{written}"})
 
 
+@pytest.mark.parametrize("scheme", ["kafka", "http", "https", "PLAINTEXT", "SASL_SSL", "tcp"])
+def test_an_address_with_a_scheme(scheme: str) -> None:
+    for servers in (f"{scheme}://kafka:9092", f"a:1,{scheme}://kafka:9092/"):
+        (sentence,) = mistakes(kafka={"bootstrap_servers": servers})
+        assert f"without `{scheme}://`, for example `kafka:9092`" in sentence
+        assert "security_protocol" in sentence
+
+
+@pytest.mark.parametrize(
+    "kafka",
+    [
+        {"sasl_username": "me"},
+        {"sasl_username": "me", "sasl_password": "word"},
+        {"sasl_mechanism": "PLAIN"},
+        {"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "me", "security_protocol": "SSL"},
+        {"sasl_oauth_token_url": "https://idp/token"},
+        {"sasl_oauth_token_file": "/run/token"},
+    ],
+)
+def test_a_login_without_a_protocol_that_has_one(kafka: dict[str, str]) -> None:
+    (sentence,) = mistakes(kafka=kafka)
+    assert "has no login. Expected `security_protocol` SASL_SSL or SASL_PLAINTEXT" in sentence
+
+
+@pytest.mark.parametrize("protocol", ["SASL_SSL", "SASL_PLAINTEXT"])
+def test_a_mechanism_without_a_user(protocol: str) -> None:
+    (sentence,) = mistakes(kafka={"security_protocol": protocol, "sasl_mechanism": "PLAIN"})
+    assert "also needs `sasl_username`, `sasl_password`" in sentence
+
+
+@pytest.mark.parametrize("name", ["telemetry.*", "^telemetry", "a|b", "tele?", "[ab]", "t$", "t+"])
+def test_topics_by_a_pattern(name: str) -> None:
+    (sentence,) = mistakes(input={"topics": ["ok", name]})
+    assert "looks like a pattern" in sentence
+    assert "the name of each topic" in sentence
+    (sentence,) = mistakes(output={"triggers": name})
+    assert "looks like a pattern" in sentence
+
+
+@pytest.mark.parametrize("name", ["a b", "a/b", ".", "..", "größe", "a:b", "", "t" * 250])
+def test_a_name_that_no_topic_can_have(name: str) -> None:
+    (sentence,) = mistakes(input={"topics": [name]})
+    assert "`input.topics` has a value that cannot be used" in sentence
+    if name:
+        (sentence,) = mistakes(output={"anomalies": name})
+        assert "`output.anomalies`" in sentence
+
+
+def test_a_topic_named_twice() -> None:
+    (sentence,) = mistakes(input={"topics": ["a", "b", "a"]})
+    assert "'a' is named twice" in sentence
+
+
 @pytest.mark.parametrize(
     ("codec", "mode"),
     [

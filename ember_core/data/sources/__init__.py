@@ -8,6 +8,8 @@ memory, `interleaved` the records of all keys in one order of time.
 
 from __future__ import annotations
 
+from ember_core.data.cells import TimeUnit as TimeUnit
+
 from ._arrays import array_chunks as array_chunks
 from ._bigquery import BigQueryFrames as BigQueryFrames
 from ._chunk import CHUNK_ROWS as CHUNK_ROWS
@@ -25,6 +27,6 @@ from ._open import Opener as Opener
 from ._open import open_frames as open_frames
 from ._open import open_sources as open_sources
 from ._options import DataOptions as DataOptions
-from ._options import TimeUnit as TimeUnit
 from ._query import DuckDBFrames as DuckDBFrames
+from ._remarks import Remark as Remark
 from .times import to_microseconds as to_microseconds

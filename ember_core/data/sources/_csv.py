@@ -1,43 +1,72 @@
-"""CSV, plain or compressed, in chunks."""
+"""CSV, plain or packed, in chunks."""
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import lzma
 import warnings
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ember_core.data.cells import MISSING_WORDS, Decimal
+
+from ._bytes import PACKED, open_bytes, scan
+from ._dialect import BLANKS, Dialect, sniff
 from ._errors import DataError
+from ._options import DataOptions, is_text
+from ._remarks import Remark, Remarks
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # Texts that mean "no value" in a channel. Text columns are kept as they are: a key may be "NA".
-_MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "NULL", "null", "None"]
-_SEPARATORS = (",", ";", "\t", "|")
+# Words that begin with a digit are left to the slower way: each number would be compared.
+_MISSING = sorted(
+    spelling
+    for word in MISSING_WORDS
+    if not word[:1].isdigit()
+    for spelling in {
+        word,
+        word.upper(),
+        word.capitalize(),
+        word.title(),
+        word.replace("nan", "NaN"),
+    }
+)
 _BLOCK_BYTES = 1 << 20
-_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
 class CsvFrames:
-    """Frames of a CSV file with a header line."""
+    """Frames of a CSV file with a header line.
+
+    Args:
+        path: The file.
+        key: Key of its records where no column is the key.
+        text: Columns whose cells stay as they stand.
+        options: Separator, encoding and decimal sign.
+        chunk_rows: Most rows of a frame.
+    """
 
     def __init__(
-        self, path: Path, key: bytes, text: Collection[str], sep: str, chunk_rows: int
+        self, path: Path, key: bytes, text: Collection[str], options: DataOptions, chunk_rows: int
     ) -> None:
         self.name = str(path)
         self.default_key = key
+        self.remarks: tuple[Remark, ...] = ()
         self._path = path
         self._text = text
-        self._sep = sep
+        self._options = options
         self._chunk_rows = chunk_rows
+
+    def with_decimal(self, decimal: Decimal) -> CsvFrames:
+        """Return a reader of the same file that takes another decimal sign."""
+        options = replace(self._options, decimal=decimal)
+        return CsvFrames(self._path, self.default_key, self._text, options, self._chunk_rows)
 
     def frames(self) -> Iterator[pd.DataFrame]:
         """DataFrames of at most `chunk_rows` rows."""
@@ -55,18 +84,24 @@ class CsvFrames:
     def arrays(self, columns: tuple[str, ...], dtype: str) -> Iterator[NDArray[Any]] | None:
         """Columns of numbers by pyarrow, see `array_chunks`.
 
-        None where pyarrow is not installed, the file is packed, a column is not there, or the
-        first rows do not tell which columns are numbers: then frames give what there is to say.
+        None where pyarrow is not installed, the file is packed or no plain CSV, a column is not
+        there, or the first rows do not tell which columns are numbers: then frames give what
+        there is to say.
         """
-        if self._path.suffix.lower() in _OPENERS or find_spec("pyarrow") is None:
+        if self._path.suffix.lower() in PACKED or find_spec("pyarrow") is None:
             return None
-        sep = self._separator()
+        layout = self._layout()
+        if layout is None:
+            return None
+        dialect, encoding = layout
         names = self._columns(columns)
-        return None if sep is None or not names else self._by_arrow(sep, names, dtype)
+        plain = dialect.skip == {0} and dialect.sep != BLANKS and encoding == "utf-8-sig"
+        return self._by_arrow(dialect.sep, names, dtype) if plain and names else None
 
     def _columns(self, wanted: tuple[str, ...]) -> tuple[str, ...]:
         """Those wanted if all are there, else none; without wish the numbers of the first rows."""
-        frame = next(CsvFrames(self._path, b"", (), self._sep, 1000).frames(), None)
+        first = CsvFrames(self._path, b"", (), self._options, 1000)
+        frame = next(first.frames(), None)
         if frame is None or not set(wanted) <= set(frame.columns):
             return ()
         numbers = (n for n in frame.columns if getattr(frame[n].dtype, "kind", "O") in "iuf")
@@ -100,37 +135,49 @@ class CsvFrames:
                     out[:, index] = column.to_numpy(zero_copy_only=False)
                 yield out
 
-    def _separator(self) -> str | None:
-        """Find the separator of the columns; None for an empty file."""
-        with open_text(self._path) as lines:
-            header = lines.readline()
-        if not header.strip():
-            return None
-        return self._sep or max(_SEPARATORS, key=header.count)
+    def _layout(self) -> tuple[Dialect, str] | None:
+        """Find layout and encoding; None for an empty file."""
+        remarks = Remarks(self.name)
+        found = scan(self._path, self._options.encoding)
+        dialect = sniff(self._path, found, self._options.sep, remarks)
+        if found.is_guess:
+            remarks.add("encoding", f"read as {found.encoding}, as it is no UTF-8 (--encoding)")
+        if dialect is not None and dialect.sep not in ",;\t" and not self._options.sep:
+            shown = "blanks" if dialect.sep == BLANKS else dialect.sep
+            remarks.add("separator", f"columns are separated by {shown}")
+        self.remarks = tuple(remarks)
+        return None if dialect is None else (dialect, found.encoding)
 
     def _read(self) -> Iterator[pd.DataFrame]:
         import pandas as pd
 
-        sep = self._separator()
-        if sep is None:
+        layout = self._layout()
+        if layout is None:
             return
-        common: dict[str, Any] = {
-            "sep": sep,
-            "encoding": "utf-8-sig",
-            "index_col": False,
-            "skipinitialspace": True,
-        }
-        columns = list(pd.read_csv(self._path, nrows=0, **common).columns)
+        dialect, encoding = layout
+        text = [name for name in dialect.names if is_text(name, self._text)]
+        numbers = [name for name in dialect.names if name not in text]
+        first = max(dialect.skip, default=-1) + 1
+        plain = len(dialect.skip) == first  # as a number the reader skips lines without asking
         read: Any = pd.read_csv  # its overloads know no dictionary of options
+        packed = self._path.suffix.lower() in PACKED
+        source = open_bytes(self._path) if packed else self._path
         with read(
-            self._path,
+            source,
+            sep=dialect.sep,
+            encoding=encoding,
+            header=None,
+            names=list(dialect.names),
+            skiprows=first if plain else sorted(dialect.skip),
+            index_col=False,
+            skipinitialspace=True,
+            decimal=self._options.decimal or ".",
             chunksize=self._chunk_rows,
             low_memory=False,  # or a column's type may change within a chunk
-            dtype={name: str for name in columns if name in self._text},
+            dtype=dict.fromkeys(text, str),
             keep_default_na=False,
-            na_values={name: _MISSING for name in columns if name not in self._text},
+            na_values=dict.fromkeys(numbers, _MISSING),
             **_exact_floats(pd.__version__),
-            **common,
         ) as reader:
             yield from reader
 
@@ -142,12 +189,6 @@ def _exact_floats(version: str) -> dict[str, str]:
     """
     major, minor = (int(part) for part in version.split(".")[:2])
     return {"float_precision": "round_trip"} if (major, minor) < (3, 1) else {}
-
-
-def open_text(path: Path) -> TextIO:
-    """A text file, unpacked where its name ends in .gz, .bz2 or .xz."""
-    opener: Any = _OPENERS.get(path.suffix.lower(), open)
-    return cast(TextIO, opener(path, "rt", encoding="utf-8-sig"))
 
 
 class as_data_error:  # noqa: N801 - reads as a statement

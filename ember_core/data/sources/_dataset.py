@@ -14,6 +14,8 @@ from ._chunk import CHUNK_ROWS, Chunk
 from ._errors import DataError, unknown_column
 from ._open import Opener, TableSource, head_rows, open_sources
 from ._options import DataOptions
+from ._order import clock_change, falls
+from ._remarks import Remark
 
 Rows = Literal["scored", "train", "all"]
 
@@ -45,6 +47,8 @@ class Dataset:
     tables: tuple[KeyTable, ...]
     divided: bool
     """Whether some rows are set apart for training."""
+    remarks: tuple[Remark, ...] = ()
+    """What the sources hold that is not used as it stands: columns, values, rows."""
 
     @property
     def keys(self) -> tuple[bytes, ...]:
@@ -95,6 +99,8 @@ class _Parts:
 
     source: str
     chunks: list[tuple[Chunk, NDArray[np.int64]]] = field(default_factory=list)
+    is_local: bool = False
+    """Whether times without an offset were taken for UTC."""
 
 
 def read(
@@ -126,10 +132,12 @@ def read(
     channels: dict[str, None] = {}
     columns: dict[str, None] = {}
     parts: dict[bytes, _Parts] = {}
+    remarks: list[Remark] = []
     sources = open_sources(data, options, chunk_rows=chunk_rows, schemes=schemes)
     for source in sources:
         plain = isinstance(source, TableSource)
-        for chunk in source.undivided() if isinstance(source, TableSource) else source.chunks():
+        chunks = source.load() if isinstance(source, TableSource) else source.chunks()
+        for chunk in chunks:
             channels |= dict.fromkeys(chunk.channels)
             for key, rows in _by_key(chunk):
                 entry = parts.setdefault(key, _Parts(source.name))
@@ -142,12 +150,15 @@ def read(
                 entry.chunks.append((chunk, rows))
         if isinstance(source, TableSource):
             columns |= dict.fromkeys(source.columns)
+            remarks += source.remarks
+            for key in {key for chunk in chunks for key in chunk.keys}:
+                parts[key].is_local |= source.is_local
     if columns:
         _check_names(options, columns)
     names = options.channels or tuple(channels)
     # Popped one by one, so that copied chunks are released.
-    tables = tuple(_table(key, parts.pop(key), names, options) for key in list(parts))
-    return Dataset(channels=names, tables=tables, divided=options.divided)
+    tables = tuple(_table(key, parts.pop(key), names, options, remarks) for key in list(parts))
+    return Dataset(names, tables, options.divided, tuple(remarks))
 
 
 def _by_key(chunk: Chunk) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
@@ -167,7 +178,13 @@ def _check_names(options: DataOptions, columns: dict[str, None]) -> None:
             raise unknown_column("The data", flag, name, columns)
 
 
-def _table(key: bytes, known: _Parts, names: tuple[str, ...], options: DataOptions) -> KeyTable:
+def _table(
+    key: bytes,
+    known: _Parts,
+    names: tuple[str, ...],
+    options: DataOptions,
+    remarks: list[Remark],
+) -> KeyTable:
     size = sum(rows.size for _, rows in known.chunks)
     time_us = np.empty(size, np.int64)
     time_text = np.empty(size, object)
@@ -186,6 +203,13 @@ def _table(key: bytes, known: _Parts, names: tuple[str, ...], options: DataOptio
         if chunk.label is not None:
             label[part] = chunk.label[rows]
         start = part.stop
+    if falls(time_us):
+        for column in (time_us, time_text, values, is_train, label):
+            column[:] = column[::-1].copy()
+        text = "the newest rows come first: they were taken in the order of time"
+        remarks.append(Remark("newest_first", text, known.source))
+    elif known.is_local and (remark := clock_change(known.source, time_us, time_text)):
+        remarks.append(remark)
     head = options.head()
     if head is not None:
         is_train = np.arange(size) < head_rows(head, size)

@@ -1,81 +1,144 @@
-"""JSON lines: one object per line, flat or with nested objects."""
+"""JSON: objects in lines or in one array, and dumps of a topic with one record a line."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
-from ._csv import as_data_error, open_text
+from ember_core.data.cells import leaves
+
+from ._bytes import open_text, scan
+from ._csv import as_data_error
 from ._errors import DataError
+from ._interpret import KEY_COLUMN
+from ._options import DataOptions, is_text
+from ._remarks import Remark, Remarks
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_DUMP_FIELDS = {"partition", "offset"}
+_PAYLOADS = ("payload", "value")
+
 
 class JsonFrames:
-    """Frames of a JSON lines file.
+    """Frames of a file of JSON records.
 
     A nested object gives columns with dotted names (`tags.host`), but the members of `values`,
-    as in the stream's own records, are columns by their own names.
+    as in the stream's own records, are columns by their own names. The lines of `kcat -J` and of
+    other dumps of a topic are opened: their payload is the record, their key the stream key.
+
+    Args:
+        path: The file.
+        key: Key of its records where no column is the key.
+        text: Columns whose cells stay as they stand.
+        options: Encoding.
+        chunk_rows: Most rows of a frame.
     """
 
-    def __init__(self, path: Path, key: bytes, text: Collection[str], chunk_rows: int) -> None:
+    is_record = True
+    """Each record is read by itself, as on a topic."""
+
+    def __init__(
+        self, path: Path, key: bytes, text: Collection[str], options: DataOptions, chunk_rows: int
+    ) -> None:
         self.name = str(path)
         self.default_key = key
+        self.remarks: tuple[Remark, ...] = ()
         self._path = path
         self._text = text
+        self._options = options
         self._chunk_rows = chunk_rows
 
     def frames(self) -> Iterator[pd.DataFrame]:
         """DataFrames of at most `chunk_rows` rows."""
         import pandas as pd
 
-        with as_data_error(self.name), open_text(self._path) as lines:
-            records = self._records(enumerate(lines, start=1))
-            while part := list(islice(records, self._chunk_rows)):
-                names = dict.fromkeys(name for record in part for name in record)
-                columns = {name: [record.get(name) for record in part] for name in names}
-                yield pd.DataFrame(
-                    {
-                        # Before pandas makes floats of integers with gaps.
-                        name: [_as_text(value) for value in column]
-                        if name in self._text
-                        else column
-                        for name, column in columns.items()
-                    }
-                )
+        with as_data_error(self.name):
+            encoding = scan(self._path, self._options.encoding)
+            remarks = Remarks(self.name)
+            if encoding.is_guess:
+                remarks.add("encoding", f"read as {encoding.encoding}, as it is no UTF-8")
+            with open_text(self._path, encoding.encoding) as file:
+                records = self._records(file, remarks)
+                while part := list(islice(records, self._chunk_rows)):
+                    names = dict.fromkeys(name for record in part for name in record)
+                    columns = {name: [record.get(name) for record in part] for name in names}
+                    yield pd.DataFrame(
+                        {
+                            # Before pandas makes floats of integers with gaps.
+                            name: [_as_text(value) for value in column]
+                            if is_text(name, self._text) or name == KEY_COLUMN
+                            else column
+                            for name, column in columns.items()
+                        }
+                    )
+            self.remarks = tuple(remarks)
 
-    def _records(self, lines: Iterator[tuple[int, str]]) -> Iterator[dict[str, Any]]:
-        for number, line in lines:
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise DataError(
-                    f"{self.name} line {number} is not JSON. Expected one object per line. "
-                    f"Received: {line.strip()[:60]!r} ({error})."
-                ) from None
+    def _records(self, file: TextIO, remarks: Remarks) -> Iterator[dict[str, Any]]:
+        for number, value in self._values(file):
+            items = value if isinstance(value, list) else [value]
+            for item in items:
+                if not isinstance(item, dict):
+                    raise DataError(
+                        f"{self.name} line {number} is not an object. Expected one object per "
+                        f"line, or an array of objects. Received: {json.dumps(item)[:60]}."
+                    )
+                if is_dump(item):
+                    remarks.add("dump", "lines of a topic's dump were opened", count=1)
+                    yield from self._payload(item, number)
+                else:
+                    yield dict(leaves(item))
+
+    def _payload(self, item: dict[str, Any], number: int) -> Iterator[dict[str, Any]]:
+        """Yield the records in the payload of one line of a dump."""
+        payload = next(item[name] for name in _PAYLOADS if name in item)
+        if payload is None:  # a tombstone says nothing about telemetry
+            return
+        value = payload
+        if isinstance(payload, str):
+            value = self._decoded(payload, number, "payload")
+        for record in value if isinstance(value, list) else [value]:
             if not isinstance(record, dict):
                 raise DataError(
-                    f"{self.name} line {number} is not an object. Expected one object per line. "
-                    f"Received: {line.strip()[:60]!r}. One array of objects becomes lines with: "
-                    "jq -c '.[]'."
+                    f"{self.name} line {number} holds no JSON record. Expected an object as "
+                    f"payload. Received: {str(payload)[:60]!r}. Name its format with --codec."
                 )
-            flat: dict[str, Any] = {}
-            _flatten(record, "", flat)
-            yield flat
+            yield {KEY_COLUMN: item.get("key"), **dict(leaves(record))}
+
+    def _values(self, file: TextIO) -> Iterator[tuple[int, Any]]:
+        """Yield the JSON values of the file, with the line of each."""
+        for number, line in enumerate(file, start=1):
+            text = line.strip().lstrip("\ufeff")
+            if not text:
+                continue
+            if number == 1 or text[0] == "[":
+                try:
+                    json.loads(text.removesuffix(","))
+                except (ValueError, RecursionError):
+                    if text[0] == "[":  # an array over many lines
+                        whole = line + file.read()
+                        yield number, self._decoded(whole, number, "line")
+                        return
+            yield number, self._decoded(text.removesuffix(","), number, "line")
+
+    def _decoded(self, text: str, number: int, what: str) -> Any:
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            place = "" if what == "line" else " payload"
+            raise DataError(
+                f"{self.name} line {number}{place} is not JSON. Expected one object per line. "
+                f"Received: {text.strip()[:60]!r} ({error})."
+            ) from None
 
 
-def _flatten(record: Mapping[str, Any], prefix: str, flat: dict[str, Any]) -> None:
-    for name, value in record.items():
-        if isinstance(value, dict):
-            _flatten(value, "" if prefix + name == "values" else f"{prefix}{name}.", flat)
-        else:
-            flat[prefix + name] = value
+def is_dump(item: dict[str, Any]) -> bool:
+    """Test for a line of a topic's dump, as `kcat -J` and `rpk topic consume` write it."""
+    return item.keys() >= _DUMP_FIELDS and any(name in item for name in _PAYLOADS)
 
 
 def _as_text(value: Any) -> str:

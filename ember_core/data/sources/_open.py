@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ._bigquery import BigQueryFrames
+from ._bytes import PACKED
 from ._chunk import CHUNK_ROWS, Chunk, Frames, Source
 from ._csv import CsvFrames
 from ._errors import DataError
-from ._interpret import Interpreter, with_head
+from ._interpret import KEY_COLUMN, Conventions, Interpreter, with_channels, with_head
 from ._json import JsonFrames
 from ._options import DataOptions
 from ._parquet import ParquetFrames
 from ._query import DuckDBFrames
-from .memory import memory_frames
+from ._remarks import Remark
+from .memory import memory_frames, with_index
 
 Opener = Callable[[str, DataOptions], Source]
 """Function that opens the address after a scheme's colon: the hook for other sources."""
 
-_PACKED = (".gz", ".bz2", ".xz")
 _CSV = (".csv", ".tsv")
 _CSV_IF_NAMED = (".txt", ".dat")
 _JSON = (".jsonl", ".ndjson")
@@ -44,35 +47,92 @@ class TableSource:
         self._frames = frames
         self._options = options
         self.columns: tuple[str, ...] = ()
+        self.remarks: tuple[Remark, ...] = ()
+        self.is_local = False
+        """Whether times without an offset were taken for UTC."""
+
+    def load(self) -> list[Chunk]:
+        """All records in memory, `train_head` not applied.
+
+        What only all rows can tell, such as the decimal sign, may ask for a second reading.
+        """
+        conventions: Conventions | None = None
+        while True:
+            interpreter = self._interpreter(conventions)
+            chunks = list(self._chunks(interpreter))
+            conventions = interpreter.finish()
+            if conventions is None:
+                channels = interpreter.channels()
+                self._keep(interpreter)
+                return [with_channels(chunk, channels) for chunk in chunks]
+            del chunks
 
     def chunks(self) -> Iterator[Chunk]:
         """The records from the beginning, in constant memory.
 
-        A `train_head` in per cent needs the number of rows: then the source is read twice.
+        The source is read twice: which columns are channels is settled by all rows, and a
+        `train_head` in per cent needs their number. One that can be read only once is loaded.
         """
         head = self._options.head()
-        if head is None:
-            yield from self.undivided()
+        if not getattr(self._frames, "is_repeatable", True):
+            chunks = self.load()
+            rows = _row_counts(chunks)
+            yield from (_headed(chunk, head, rows) for chunk in chunks)
             return
-        amount, percent = head
-        rows: Counter[bytes] = Counter()
-        if percent:
-            for chunk in self.undivided():
-                rows.update(chunk.keys[index] for index in chunk.key_index.tolist())
-        for chunk in self.undivided():
-            shares = {
-                key: head_rows(head, rows[key]) if percent else int(amount) for key in chunk.keys
-            }
-            yield with_head(chunk, shares)
+        interpreter, rows = self._survey()
+        channels = interpreter.channels()
+        for chunk in self._chunks(self._interpreter(interpreter.conventions)):
+            yield _headed(with_channels(chunk, channels), head, rows)
 
-    def undivided(self) -> Iterator[Chunk]:
-        """The same without `train_head` (`split` is applied)."""
-        interpreter = Interpreter(self._options, self.name, self.default_key)
-        for frame in self._frames.frames():
+    def _survey(self) -> tuple[Interpreter, Counter[bytes]]:
+        conventions: Conventions | None = None
+        while True:
+            interpreter = self._interpreter(conventions)
+            rows = _row_counts(self._chunks(interpreter))
+            conventions = interpreter.finish()
+            if conventions is None:
+                self._keep(interpreter)
+                return interpreter, rows
+
+    def _interpreter(self, conventions: Conventions | None) -> Interpreter:
+        return Interpreter(
+            self._options,
+            self.name,
+            self.default_key,
+            conventions,
+            is_record=getattr(self._frames, "is_record", False),
+        )
+
+    def _chunks(self, interpreter: Interpreter) -> Iterator[Chunk]:
+        frames = self._frames
+        decimal = interpreter.conventions.decimal
+        if decimal and isinstance(frames, CsvFrames):
+            frames = self._frames = frames.with_decimal(decimal)
+        for frame in frames.frames():
             if len(frame):
-                yield interpreter.chunk(frame)
-        interpreter.finish()
-        self.columns = tuple(interpreter.columns)
+                yield interpreter.chunk(with_index(frame))
+
+    def _keep(self, interpreter: Interpreter) -> None:
+        self.is_local = interpreter.is_local
+        self.columns = tuple(name for name in interpreter.columns if name != KEY_COLUMN)
+        self.remarks = (*getattr(self._frames, "remarks", ()), *interpreter.remarks)
+
+
+def _row_counts(chunks: Iterable[Chunk]) -> Counter[bytes]:
+    rows: Counter[bytes] = Counter()
+    for chunk in chunks:
+        for key, count in zip(
+            chunk.keys, np.bincount(chunk.key_index, minlength=len(chunk.keys)), strict=True
+        ):
+            rows[key] += int(count)
+    return rows
+
+
+def _headed(chunk: Chunk, head: tuple[float, bool] | None, rows: Counter[bytes]) -> Chunk:
+    """The chunk with the rows of `train_head` marked for training."""
+    if head is None:
+        return chunk
+    return with_head(chunk, {key: head_rows(head, rows[key]) for key in chunk.keys})
 
 
 def head_rows(head: tuple[float, bool], rows: int) -> int:
@@ -208,7 +268,7 @@ def _open(item: str, options: DataOptions, text: Collection[str], chunk_rows: in
         raise DataError(
             f"{item} is of no known kind. Expected a name that ends in "
             f"{', '.join((*_CSV, *_CSV_IF_NAMED, *_JSON, *_JSON_IF_NAMED, *_PARQUET))} (text also "
-            f"{', '.join(_PACKED)}). Received: {path.name}."
+            f"{', '.join(PACKED)}). Received: {path.name}."
         )
     return [frames]
 
@@ -236,13 +296,13 @@ def _reader(
 ) -> Frames | None:
     """The reader for a file's ending; None for another. Doubtful ones only where `named`."""
     stem = path.name.lower()
-    for ending in _PACKED:
+    for ending in PACKED:
         stem = stem.removesuffix(ending)
     key = file_key(path)
     if stem.endswith((*_CSV, *_CSV_IF_NAMED) if named else _CSV):
-        return CsvFrames(path, key, text, options.sep, chunk_rows)
+        return CsvFrames(path, key, text, options, chunk_rows)
     if stem.endswith((*_JSON, *_JSON_IF_NAMED) if named else _JSON):
-        return JsonFrames(path, key, text, chunk_rows)
+        return JsonFrames(path, key, text, options, chunk_rows)
     if path.suffix.lower() in _PARQUET:
         return ParquetFrames(path, key, chunk_rows)
     return None

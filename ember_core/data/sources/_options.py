@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import codecs
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
+
+from ember_core.data.cells import Decimal, TimeReader, TimeUnit
 
 from ._errors import DataError
 
-TimeUnit = Literal["s", "ms", "us", "ns", "iso8601", "auto", "index"]
+TIME_NAMES = (
+    "ts",
+    "time",
+    "timestamp",
+    "datetime",
+    "date",
+    "@timestamp",
+    "_time",
+    "event_time",
+    "date_time",
+    "date time",
+    "date/time",
+    "time_stamp",
+    "utc",
+)
+"""Columns that are taken for the time, first come first served, where `time` is not given.
 
-TIME_NAMES = ("ts", "time", "timestamp", "datetime", "date")
-"""Columns that are taken for the time, first come first served, where `time` is not given."""
+The case does not matter."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +37,8 @@ class DataOptions:
     """Options of DATA: CSV, Parquet, JSON lines, directories, queries."""
 
     time: str = ""
-    """Column of the event time; empty: the first of ts, time, timestamp, datetime, date."""
+    """Column of the event time; empty: the first of ts, time, timestamp, datetime, date. Date and
+    time in two columns: date+time."""
 
     key: str = ""
     """Column of the stream key; empty: the file's name up to the first dot."""
@@ -37,20 +56,37 @@ class DataOptions:
     """Columns to leave out, as a,b,c."""
 
     time_unit: TimeUnit = "auto"
-    """Unit of the time; auto: ISO 8601 text, or s, ms, us, ns by size; index: record numbers, one
-    per second (without a time column the rows of each key are counted from 0)."""
+    """Unit of the time; auto: text, or s, ms, us, ns by size; excel: days of a spreadsheet; index:
+    record numbers, one per minute (without a time column the rows of each key are counted)."""
+
+    time_format: str = ""
+    """Format of the time, such as "%d/%m/%Y %H:%M:%S" (strptime); empty: ISO 8601 and others."""
+
+    time_zone: str = ""
+    """Time zone of times without an offset, such as Europe/Berlin; empty: UTC."""
+
+    decimal: Decimal = ""
+    """Decimal sign of numbers in text, a point or a comma; empty: told from each table."""
+
+    missing: tuple[str, ...] = ()
+    """Further words and numbers that mean "no value", as a,b,c: -9999,sensor off."""
 
     label: str = ""
     """Column of known anomalies, 0 or 1: only ever read for evaluation."""
 
     sep: str = ""
-    """Separator of CSV columns; empty: told from the first line (comma, semicolon, tab or bar)."""
+    """Separator of CSV columns; empty: told from the first lines (comma, semicolon, tab or bar)."""
+
+    encoding: str = ""
+    """Encoding of text files; empty: UTF-8, UTF-16, else that of Windows."""
 
     def __post_init__(self) -> None:
         """Split lists at commas and check the values, before any data is touched."""
         object.__setattr__(self, "channels", _names(self.channels))
         object.__setattr__(self, "drop", _names(self.drop))
+        object.__setattr__(self, "missing", _names(self.missing))
         object.__setattr__(self, "train_head", str(self.train_head).strip())
+        self._check_reading()
         if self.time_unit not in get_args(TimeUnit):
             raise DataError(
                 f"Unknown time unit. Expected one of {', '.join(get_args(TimeUnit))}. "
@@ -68,6 +104,22 @@ class DataOptions:
                     f"A channel cannot be used and left out. Expected {name!r} in one of the two. "
                     f"Received: --channels and --drop {name}."
                 )
+
+    def _check_reading(self) -> None:
+        if self.decimal not in get_args(Decimal):
+            raise DataError(
+                "The decimal sign is not understood. Expected a point or a comma. "
+                f"Received: --decimal {self.decimal}."
+            )
+        try:
+            self.time_reader()
+            codecs.lookup(self.encoding or "utf-8")
+        except (ValueError, LookupError) as error:
+            raise DataError(str(error).removesuffix(".") + ".") from None
+
+    def time_reader(self, day_first: bool | None = None) -> TimeReader:
+        """Reader of the times, see `ember_core.data.cells`."""
+        return TimeReader(self.time_unit, self.time_format, self.time_zone, day_first)
 
     @property
     def divided(self) -> bool:
@@ -92,8 +144,18 @@ class DataOptions:
 
     def text_columns(self) -> frozenset[str]:
         """Columns whose values a reader must leave as they stand in the input."""
-        times = (self.time,) if self.time else TIME_NAMES
+        times = (self.time, *self.time.split("+")) if self.time else TIME_NAMES
         return frozenset(name for name in (*times, self.key, self.split) if name)
+
+
+def is_time_name(name: str) -> bool:
+    """Test for the name of a column that is taken for the time without being named."""
+    return name.strip().lower() in TIME_NAMES
+
+
+def is_text(name: str, text: Collection[str]) -> bool:
+    """Test for a column that a reader leaves as it stands; `text` as of `text_columns`."""
+    return name in text or (is_time_name(name) and name.strip().lower() in text)
 
 
 def _names(value: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -57,6 +57,35 @@ def eager(frame: Any, name: str = "The frame") -> Any:
         ) from None
 
 
+def with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table with its index as columns, unless that only counts the rows.
+
+    An index of times without a name becomes the column `time`.
+    """
+    import pandas as pd
+
+    index = frame.index
+    names = [name for name in index.names if name is not None]
+    is_time = isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex))
+    if not names and not is_time and not isinstance(index, pd.MultiIndex):
+        return frame
+    if set(map(str, names)) <= set(map(str, frame.columns)) and names:
+        return frame  # an index that was made of a column and left in place
+    if isinstance(index, pd.PeriodIndex):
+        frame = frame.set_axis(index.to_timestamp(), axis=0)
+    if is_time and not names:
+        taken = set(map(str, frame.columns))
+        name = next(n for n in ("time", "ts", "timestamp", "index_time") if n not in taken)
+        frame = frame.rename_axis(name)
+    elif isinstance(index, pd.MultiIndex):
+        levels = [
+            name or ("time" if isinstance(level, pd.DatetimeIndex) else f"level_{i}")
+            for i, (name, level) in enumerate(zip(index.names, index.levels, strict=True))
+        ]
+        frame = frame.rename_axis(levels)
+    return frame.reset_index()
+
+
 class TableFrames:
     """Slices of one table in memory.
 
@@ -95,6 +124,7 @@ class ChunkFrames:
     def __init__(self, chunks: Iterable[Any] | Callable[[], Iterable[Any]]) -> None:
         self.name = "the chunks"
         self.default_key = _KEY
+        self.is_repeatable = not isinstance(chunks, Iterator)
         self._chunks = chunks
         self._spent = False
 

@@ -1,20 +1,17 @@
-"""Event times of many spellings to microseconds since the epoch."""
+"""Columns of event times to microseconds since the epoch; see `ember_core.data.cells`."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._options import TimeUnit
+from ember_core.data.cells import EARLIEST_US, LATEST_US, TimeReader, TimeUnit, Unreadable
 
 PER_SECOND = 1_000_000
-_US_PER_UNIT = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3, "index": 6e7}
-# Years 1900 to 2261, as the stream's codecs accept them: a replay must not be refused.
-_EARLIEST_US = -2_208_988_800_000_000
-_LATEST_US = 9_214_646_400_000_000
+PER_RECORD = 60 * PER_SECOND
+"""Length of a record number: one minute, wherever records stand for times (ADR 5)."""
 
 Times = NDArray[np.int64]
 
@@ -27,17 +24,28 @@ class BadTimeError(ValueError):
         self.row = row
 
 
+class LocalTimes(NamedTuple):
+    """A column of times as written. `n` rows."""
+
+    time_us: Times
+    """Microseconds since the epoch, or of the local clock, `(n,)`."""
+    is_local: NDArray[np.bool_]
+    """Whether the time has no offset, `(n,)`."""
+    bad: dict[int, Unreadable]
+    """Rows that are no time, and the reasons."""
+
+
 def to_microseconds(values: NDArray[Any], unit: TimeUnit) -> Times:
     """Microseconds since the epoch.
 
     Numbers: `s`, `ms`, `us`, `ns` as said; `index` is one minute per record; `auto` decides by
     size: |t| < 1e11 s, < 1e14 ms, < 1e17 us, else ns. Whole numbers are converted exactly,
-    fractions are rounded to the nearest microsecond, nanoseconds downwards. Text: ISO 8601, a
-    space may stand for the `T`, without an offset it is UTC.
+    fractions are rounded to the nearest microsecond, nanoseconds downwards. Text: ISO 8601 and
+    the other forms of `ember_core.data.cells`, without an offset it is UTC.
 
     Args:
         values: Shape `(n,)`: integers, floats, or text (object array of str).
-        unit: Unit of numbers, or that times must be ISO 8601.
+        unit: Unit of numbers, or that times must be text.
 
     Returns:
         int64 of shape `(n,)`.
@@ -45,102 +53,98 @@ def to_microseconds(values: NDArray[Any], unit: TimeUnit) -> Times:
     Raises:
         BadTimeError: With the first row that is not a time.
     """
+    times = read_times(values, TimeReader(unit))
+    if times.bad:
+        raise BadTimeError(min(times.bad))
+    return times.time_us
+
+
+def read_times(values: NDArray[Any], reader: TimeReader) -> LocalTimes:
+    """Read a column by a reader; its zone is not yet applied.
+
+    Args:
+        values: Shape `(n,)`: integers, floats, or objects.
+        reader: Reader of one cell, which has the last word.
+    """
     if values.dtype.kind in "iuf":
-        return _from_text(values.astype(str), unit) if unit == "iso8601" else _numbers(values, unit)
-    return _within(_from_text(values, unit))
+        return _with_range(values, *reader.local(_exact(values)))
+    if len(values):
+        if reader.unit in ("auto", "iso8601") and not reader.format:
+            first = values[0]
+            if isinstance(first, str) and first[4:5] in ("-", "/"):
+                return _iso(values, reader)
+        integers = _integers(values) if reader.unit != "iso8601" and not reader.format else None
+        if integers is not None:
+            return _with_range(values, *reader.local(integers))
+    return _with_range(values, *reader.local(values.tolist()))
 
 
-def _within(times: Times) -> Times:
-    good = (times >= _EARLIEST_US) & (times < _LATEST_US)
-    if not bool(good.all()):
-        raise BadTimeError(int(good.argmin()))
-    return times
+def _exact(values: NDArray[Any]) -> Any:
+    """Return numbers as the reader takes them: 64 bits, or of any size."""
+    if values.dtype.kind == "u" and len(values) and int(values.max()) >= 2**63:
+        return values.tolist()
+    return values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
 
 
-def _from_text(text: NDArray[Any], unit: TimeUnit) -> Times:
-    if unit != "iso8601":
-        for convert in (_integers, _floats):
-            numbers = convert(text)
-            if numbers is not None:
-                return _numbers(numbers, unit)
-    if unit in ("iso8601", "auto"):
-        times = _iso(text)
-        if times is not None:
-            return times
-    # Mixed spellings, or the one that is no time: one by one.
-    return np.array([_one(str(value), row, unit) for row, value in enumerate(text)], np.int64)
-
-
-def _one(text: str, row: int, unit: TimeUnit) -> int:
-    single = np.array([text], dtype=object)
-    if unit != "iso8601":
-        for convert in (_integers, _floats):
-            numbers = convert(single)
-            if numbers is not None:
-                try:
-                    return int(_numbers(numbers, unit)[0])
-                except BadTimeError:
-                    raise BadTimeError(row) from None
-    if unit in ("iso8601", "auto"):
-        try:
-            moment = datetime.fromisoformat(text.strip())
-        except ValueError:
-            raise BadTimeError(row) from None
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-        elapsed = moment - datetime(1970, 1, 1, tzinfo=UTC)
-        return (elapsed.days * 86_400 + elapsed.seconds) * PER_SECOND + elapsed.microseconds
-    raise BadTimeError(row)
+def _with_range(
+    values: Any, time_us: Times, is_local: NDArray[np.bool_], bad: dict[int, Unreadable]
+) -> LocalTimes:
+    outside = (time_us < EARLIEST_US) | (time_us >= LATEST_US)
+    for row in np.flatnonzero(outside).tolist():
+        bad.setdefault(row, Unreadable("a time from 1900 to 2261", values[row]))
+    return LocalTimes(time_us, is_local, bad)
 
 
 def _integers(text: NDArray[Any]) -> Times | None:
+    if not isinstance(text[0], str) or not text[0].strip().lstrip("+-").isdigit():
+        return None
     try:
         return text.astype(np.str_).astype(np.int64)
     except (ValueError, OverflowError):
         return None
 
 
-def _floats(text: NDArray[Any]) -> NDArray[np.float64] | None:
-    try:
-        return np.fromiter(map(float, text), np.float64, len(text))
-    except ValueError:
-        return None
-
-
-def _numbers(values: NDArray[Any], unit: TimeUnit) -> Times:
-    if values.dtype.kind == "u":
-        values = np.minimum(values.astype(np.uint64), 2**63 - 1)  # which is out of range
-    values = values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
-    if unit == "auto":
-        limits = np.array([10**11, 10**14, 10**17], values.dtype)
-        ladder = np.array([_US_PER_UNIT[name] for name in ("s", "ms", "us", "ns")])
-        factor = ladder[np.searchsorted(limits, np.abs(values), side="right")]
-    else:
-        factor = np.full(len(values), _US_PER_UNIT[unit])
-    microseconds = values * factor
-    good = (microseconds >= _EARLIEST_US) & (
-        microseconds < _LATEST_US
-    )  # False for NaN and infinity too
-    if not bool(good.all()):
-        raise BadTimeError(int(good.argmin()))
-    if values.dtype.kind == "i":
-        return np.where(factor < 1.0, values // 1000, values * np.maximum(factor, 1.0).astype("i8"))
-    # Nanoseconds are cut, not rounded: no record may move into the next microsecond.
-    rounded = np.where(factor < 1.0, np.floor(values / 1e3), np.rint(microseconds))
-    return rounded.astype(np.int64)
-
-
-def _iso(text: NDArray[Any]) -> Times | None:
-    """All at once by pandas; None if one of them is not read (also one beyond its range)."""
+def _iso(text: NDArray[Any], reader: TimeReader) -> LocalTimes:
+    """All at once by pandas; those that it does not read, one by one."""
     import pandas as pd
 
-    parsed = pd.to_datetime(pd.Series(text), utc=True, format="ISO8601", errors="coerce")
-    return None if bool(parsed.isna().any()) else datetime_microseconds(parsed)
+    n = len(text)
+    if min(map(len, text)) >= len("2026-1-1"):  # pandas reads 2026-01, the table of cells does not
+        parsed = pd.to_datetime(pd.Series(text), utc=True, format="ISO8601", errors="coerce")
+        unread = np.asarray(parsed.isna(), bool)
+        time_us = np.zeros(n, np.int64)
+        time_us[~unread] = datetime_microseconds(parsed[~unread])
+    else:
+        unread, time_us = np.ones(n, bool), np.zeros(n, np.int64)
+    if reader.zone is None:  # then it matters for a remark only
+        is_local = np.full(n, _has_no_offset(text[0]))
+    else:
+        is_local = np.fromiter(map(_has_no_offset, text), np.bool_, n)
+    bad: dict[int, Unreadable] = {}
+    rows = np.flatnonzero(unread)
+    if len(rows):
+        time_us[rows], is_local[rows], unreadable = reader.local(text[rows].tolist())
+        bad = {int(rows[i]): error for i, error in unreadable.items()}
+    return _with_range(text, time_us, is_local, bad)
+
+
+def _has_no_offset(text: str) -> bool:
+    last = text[-1:]
+    return not (last == "Z" or "+" in text or "-" in text[10:] or last in "z]Cc)")
 
 
 def datetime_microseconds(column: Any) -> Times:
-    """Microseconds of a pandas column of timestamps without gaps; naive ones are UTC."""
+    """Microseconds of a pandas column of timestamps without gaps; naive ones are UTC.
+
+    Raises:
+        BadTimeError: With the first row before 1900 or after 2261.
+    """
     utc = column.dt.tz_localize("UTC") if column.dt.tz is None else column.dt.tz_convert("UTC")
     plain = utc.dt.tz_localize(None).to_numpy()
     nanoseconds = np.datetime_data(plain.dtype)[0] == "ns"
     times = plain.astype(np.int64) // 1000 if nanoseconds else plain.astype("datetime64[us]")
-    return _within(times.astype(np.int64))
+    micros: Times = times.astype(np.int64)
+    good = (micros >= EARLIEST_US) & (micros < LATEST_US)
+    if not bool(good.all()):
+        raise BadTimeError(int(good.argmin()))
+    return micros

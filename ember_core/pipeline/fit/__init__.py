@@ -9,5 +9,6 @@ from .cascade import fit_cascade_rbm as fit_cascade_rbm
 from .feature_choice import choose_features as choose_features
 from .liquid import fit_liquid as fit_liquid
 from .series import Series as Series
+from .trainer import MIN_ROWS as MIN_ROWS
 from .trainer import PipelineTrainer as PipelineTrainer
 from .trainer import fit_pipeline as fit_pipeline

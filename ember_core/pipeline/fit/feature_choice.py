@@ -19,7 +19,7 @@ from ember_core.training import fit_rbm
 from .injected_faults import GAP, KINDS, inject
 from .liquid import fit_liquid
 from .scales import feature_scales, find_periods, fit_scales
-from .series import Series, gather, lockstep
+from .series import Series, checked_fleet, gather, lockstep
 from .trainer import LEARNING_RATE, MIN_ROWS
 
 KEYS = 8  # looked at, spread over the fleet
@@ -65,14 +65,20 @@ def choose_features(
         The configuration, and a row per block tried: `block`, `auc_pr` with it, `gain`, `error`
         of the gain, `kept`, and the AUC-PR of each kind of fault. With too little history, the
     configuration as it was and no rows.
+
+    Raises:
+        ValueError: If a key is there twice, one has other channels, or a channel has no value.
     """
     report_progress = progress or (lambda _stage, _share: None)
+    series = checked_fleet(series, config.channels)
     usable = [s for s in series if len(s.time_us) >= 8 * MIN_ROWS]
     if not usable:
         return config, []
     sampled = [usable[i] for i in np.unique(np.linspace(0, len(usable) - 1, KEYS).astype(int))]
     if not config.periods_seconds:
-        config = replace(config, periods_seconds=find_periods(sampled, fit_scales(sampled)))
+        config = replace(
+            config, periods_seconds=find_periods(sampled, fit_scales(sampled, config.channels))
+        )
     full = replace(config, levels=True, horizons=tuple(sorted({1, *horizons})), residuals=horizons)
     report_progress("blocks", 0.0)
     trial, columns = _trial(sampled, full)
@@ -115,11 +121,11 @@ def _trial(series: list[Series], config: PipelineConfig) -> tuple[_Trial, dict[s
         held_rows = min(HELD_ROWS, len(s.time_us) // 4)
         cut = len(s.time_us) - held_rows
         begin = max(0, cut - HEAD_ROWS)
-        heads.append(Series(s.key, s.time_us[begin:cut], s.values[begin:cut]))
-        held_back.append(Series(s.key, s.time_us[cut:], s.values[cut:]))
+        heads.append(s.rows(begin, cut))
+        held_back.append(s.rows(cut))
     pipeline = Pipeline(config)
     key_state = pipeline.initial_state(len(heads))
-    for name, value in fit_scales(heads).items():
+    for name, value in fit_scales(heads, config.channels).items():
         key_state[name][...] = value
     key_state["known"][...] = 1
     lengths = np.array([len(s.time_us) for s in heads])
@@ -140,7 +146,7 @@ def _trial(series: list[Series], config: PipelineConfig) -> tuple[_Trial, dict[s
             values, kind = inject(s.values, scale[k], rng)
             if not (kind >= 0).any():
                 continue
-            faulty.append(Series(s.key, s.time_us, values))
+            faulty.append(s.with_values(values))
             kinds.append(kind)
             owner.append(k)
     if not faulty:

@@ -27,8 +27,16 @@ DAY = 86_400.0  # seconds
 FloatArray = NDArray[np.float64]
 
 
-def fit_scales(series: Sequence[Series]) -> State:
-    """Return mean, variance, range and usual interval of every key, from its own rows."""
+def fit_scales(series: Sequence[Series], channels: Sequence[str]) -> State:
+    """Return mean, variance, range and usual interval of every key, from its own rows.
+
+    Args:
+        series: The fleet.
+        channels: Names of the channels, for the message.
+
+    Raises:
+        ValueError: If a channel holds no finite value at all.
+    """
     columns = series[0].values.shape[1]
     has_values = np.zeros(columns, dtype=bool)
     out: State = {n: [] for n in ("norm_mean", "norm_var", "norm_low", "norm_high", "interval")}
@@ -47,7 +55,9 @@ def fit_scales(series: Sequence[Series]) -> State:
     if not has_values.all():
         raise ValueError(
             "Every channel needs at least one finite value in the training data. "
-            f"Received: none in column(s) {np.flatnonzero(~has_values).tolist()}."
+            "Received: none in "
+            f"{', '.join(channels[i] for i in np.flatnonzero(~has_values).tolist())}. "
+            "Leave these channels out."
         )
     return {name: np.asarray(rows) for name, rows in out.items()}
 

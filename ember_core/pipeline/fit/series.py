@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ember_core.pipeline.arguments import as_key, as_times, as_values
 from ember_core.pipeline.pipeline import Pipeline
 from ember_core.pipeline.stage import State
 
@@ -18,12 +20,95 @@ SEQUENCED_ROWS = 100_000  # that the liquid read-out is fitted on, of all keys
 FloatArray = NDArray[np.float64]
 
 
-class Series(NamedTuple):
-    """History of one key: times `(T,)` int64 microseconds, values `(T, C)` float64."""
+@dataclass(frozen=True, eq=False)
+class Series:
+    """History of one key: times `(T,)` int64 microseconds, values `(T, C)` float64.
+
+    Dates, lists, frames and other types of numbers are converted; what would be a silent mistake
+    is refused. Infinite values count as missing.
+
+    Attributes:
+        key: Stream key; text is encoded.
+        time_us: Times, each later than the one before.
+        values: NaN where a channel is missing; `(T,)` for one channel.
+        channels: Names of the columns, where `values` is a frame that has them.
+
+    Raises:
+        ValueError: If times are of another unit, missing or do not increase, if lengths differ, or
+            a value is no number.
+
+    Examples:
+        >>> Series("web-1", [1_767_225_600_000_000, 1_767_225_660_000_000], [0.5, 0.7]).values.shape
+        (2, 1)
+    """
 
     key: bytes
     time_us: NDArray[np.int64]
     values: FloatArray
+    channels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Convert what was handed in, and check it."""
+        key = as_key(self.key)
+        columns = getattr(self.values, "columns", None) if not self.channels else self.channels
+        try:
+            time_us = as_times(self.time_us)
+            values = as_values(self.values, len(time_us))
+        except ValueError as error:
+            raise ValueError(f"Key {key.decode(errors='replace')!r}: {error}") from None
+        names = tuple(map(str, columns)) if columns is not None else ()
+        for name, value in zip(
+            ("key", "time_us", "values", "channels"), (key, time_us, values, names), strict=True
+        ):
+            object.__setattr__(self, name, value)
+
+    def rows(self, begin: int, end: int | None = None) -> Series:
+        """Return the rows from `begin` up to `end`."""
+        part = slice(begin, end)
+        return _series(self.key, self.time_us[part], self.values[part], self.channels)
+
+    def with_values(self, values: FloatArray) -> Series:
+        """Return the same times with other values of the same channels."""
+        return _series(self.key, self.time_us, values, self.channels)
+
+
+def _series(key: bytes, time_us: Any, values: FloatArray, channels: tuple[str, ...]) -> Series:
+    # Times as dates, since a part of small numbers could look like another unit.
+    return Series(key, time_us.view("datetime64[us]"), values, channels)
+
+
+def checked_fleet(series: Sequence[Series], channels: Sequence[str]) -> list[Series]:
+    """Return the history of a fleet in the order of the channels.
+
+    Args:
+        series: History per key.
+        channels: Names of the model's channels, in column order.
+
+    Raises:
+        ValueError: If a key is there twice, or a series has other channels.
+    """
+    counts = Counter(s.key for s in series)
+    if doubled := [key for key, count in counts.items() if count > 1]:
+        raise ValueError(
+            "Every key has one history. Expected each key once. Received: "
+            f"{doubled[0].decode(errors='replace')!r} {counts[doubled[0]]} times, "
+            f"{len(doubled)} such keys. Join their rows in order of time."
+        )
+    return [_in_order(s, tuple(channels)) for s in series]
+
+
+def _in_order(series: Series, channels: tuple[str, ...]) -> Series:
+    named, columns = series.channels, series.values.shape[1]
+    if columns != len(channels) or (named and set(named) != set(channels)):
+        raise ValueError(
+            f"Key {series.key.decode(errors='replace')!r} has other channels. Expected "
+            f"{len(channels)}: {', '.join(channels[:8])}. Received {columns}"
+            f"{': ' + ', '.join(named[:8]) if named else ' columns'}."
+        )
+    if not named or named == channels:
+        return series
+    values = series.values[:, [named.index(name) for name in channels]]
+    return _series(series.key, series.time_us, values, channels)
 
 
 @dataclass

@@ -10,6 +10,7 @@ import numpy as np
 
 from ember_core import ops
 from ember_core.nn import Module
+from ember_core.pipeline.arguments import require_positive
 from ember_core.pipeline.fleet import FleetModel
 from ember_core.pipeline.motor import Calibration, MotorNeuron
 from ember_core.pipeline.pipeline import Pipeline, PipelineConfig
@@ -19,10 +20,11 @@ from ember_core.training import fit_rbm
 from .fitted import LiquidFit, ScalesFit, ScoresFit, TailFit
 from .liquid import fit_liquid
 from .scales import feature_scales, find_periods, fit_scales, scale_prior
-from .series import SETTLE, Gathered, Series, digest, gather, tiles
+from .series import SETTLE, Gathered, Series, checked_fleet, digest, gather, tiles
 from .thresholds import FREEZE, HALF_LIFE, calibrate_evidence, fit_tails, span_rows
 
 MIN_ROWS = 2 * SETTLE
+"""Rows that a key needs to be trained on."""
 EVIDENCE_ROWS = 0.5
 BATCH, STEPS = 128, 8_000  # of the RBM's training
 LEARNING_RATE = 4e-2  # 1e-2 needs four times the epochs for the same
@@ -48,7 +50,7 @@ class PipelineTrainer:
         series: Keys with enough rows, the longest first.
 
     Raises:
-        ValueError: If no series is long enough.
+        ValueError: If no series is long enough, a key is there twice, or one has other channels.
     """
 
     pipeline: Pipeline
@@ -66,6 +68,8 @@ class PipelineTrainer:
         max_rows: int = 120_000,
         progress: Callable[[str, float], None] | None = None,
     ) -> None:
+        require_positive(max_rows=max_rows)
+        series = checked_fleet(series, config.channels)
         usable = [s for s in series if len(s.time_us) >= MIN_ROWS]
         if not usable:
             longest = max((len(s.time_us) for s in series), default=0)
@@ -89,8 +93,8 @@ class PipelineTrainer:
             ValueError: If a channel holds no finite value at all.
         """
         self._report_progress("scales", 0.0)
-        scales = fit_scales(self.series)
         config = self._config
+        scales = fit_scales(self.series, config.channels)
         if not config.periods_seconds:
             config = replace(config, periods_seconds=find_periods(self.series, scales))
         self.pipeline = Pipeline(config).to(backend="numpy")
@@ -109,7 +113,11 @@ class PipelineTrainer:
 
         Args:
             refine: Most epochs of gradient descent on the cell, see `fit_liquid`; 0 for none.
+
+        Raises:
+            ValueError: If `refine` is below 0.
         """
+        require_positive(refine=refine + 1)
         rows = self._gather()
         self._report_progress("liquid network", 0.0)
         with _moved(self.pipeline.liquid, self._backend if refine else "numpy"):
@@ -124,7 +132,11 @@ class PipelineTrainer:
 
         Args:
             epochs: Passes over the rows; None for as many as `epochs_for` the rows.
+
+        Raises:
+            ValueError: If `epochs` is not above 0.
         """
+        require_positive(epochs=epochs)
         pipeline, key_state, rows = self.pipeline, self._scales.first, self._liquid.rows
         features = feature_scales(rows, len(self.series), self._thinning)
         key_state["feature_mean"][...] = features.mean
@@ -188,7 +200,11 @@ class PipelineTrainer:
             budget_per_week: False triggers accepted per key and week; None for the evidence that 3
                 training rows in 1,000 reach.
             evidence_rows: Time constant of the evidence, in rows.
+
+        Raises:
+            ValueError: If one of them is not above 0.
         """
+        require_positive(budget_per_week=budget_per_week, evidence_rows=evidence_rows)
         self._report_progress("thresholds", 0.0)
         rows = self._liquid.rows.consecutive
         assert rows is not None
@@ -269,8 +285,11 @@ def fit_pipeline(
         The fitted pipeline, on the default backend, which has also trained the RBM.
 
     Raises:
-        ValueError: If no series is long enough, or a channel holds no finite value at all.
+        ValueError: If no series is long enough, a channel holds no finite value at all, a key is
+            there twice, one has other channels, or a number is out of range.
     """
+    # All arguments first: training takes minutes.
+    require_positive(epochs=epochs, budget_per_week=budget_per_week, evidence_rows=evidence_rows)
     trainer = PipelineTrainer(series, config, max_rows=max_rows, progress=progress)
     trainer.fit_scales()
     trainer.fit_liquid(refine)

@@ -13,6 +13,7 @@ from rich.text import Text
 from stream.cli.options import ClusterArgs, ClusterOptions
 from stream.cli.output import message, print_json
 from stream.errors import UserError
+from stream.preflight import find_mistakes
 from stream.settings import Settings
 from stream.tools import clients
 
@@ -63,6 +64,8 @@ def doctor(
 
 def examine(settings: Settings) -> Iterator[Check]:
     """Run all checks in order, and yield each finding at once."""
+    for mistake in find_mistakes(settings):
+        yield Check("settings", "fail", mistake)
     check, channels = _model(settings)
     yield check
     try:

@@ -11,8 +11,10 @@ import numpy as np
 from confluent_kafka import Message
 
 from stream.codecs import make_codec
+from stream.engine.clock import CLOCK_SKEW_US
 from stream.errors import UserError
-from stream.records import Decoded, Reason, quoted
+from stream.keys import quoted
+from stream.records import Decoded, Reason
 from stream.settings import Settings
 from stream.tools import clients, reading
 
@@ -83,7 +85,7 @@ def _topic(
         yield Check(f"records of {topic}", "fail", error.message)
         return
     yield records(settings, topic, decoded, len(messages))
-    yield from future(settings, topic, decoded, messages)
+    yield from future(settings, topic, decoded, messages, now_ms)
     if len(decoded):
         yield fit(topic, decoded, channels)
 
@@ -152,8 +154,12 @@ def clocks(topic: str, messages: Sequence[Sampled], now_ms: int) -> Iterator[Che
             "Set the clocks (NTP) of the producers or of this machine.",
         )
     elif newest <= 0:
-        fix = "Use a producer that sets it: it is what future event times are measured by."
-        yield Check(name, "warn", "The records have no Kafka timestamp.", fix)
+        yield Check(
+            name,
+            "warn",
+            "The records have no Kafka timestamp: event times are measured by the workers' clocks.",
+            "Use a producer that sets it.",
+        )
     else:
         yield Check(
             name, "ok", f"The newest record is {max(0, now_ms - newest) / 1000:,.1f} s old."
@@ -178,13 +184,19 @@ def records(settings: Settings, topic: str, decoded: Decoded, total: int) -> Che
 
 
 def future(
-    settings: Settings, topic: str, decoded: Decoded, messages: Sequence[Sampled]
+    settings: Settings,
+    topic: str,
+    decoded: Decoded,
+    messages: Sequence[Sampled],
+    now_ms: int,
 ) -> Iterator[Check]:
-    """Check for event times further ahead of Kafka's than input.future_seconds."""
+    """Check for event times further ahead than input.future_seconds, measured as a worker does."""
     if not len(decoded):
         return
     stamps = np.array([message.timestamp for message in messages], np.int64)
-    ahead_seconds = (decoded.time_us // 1000 - stamps[decoded.message]) / 1000
+    latest_ms = now_ms + CLOCK_SKEW_US // 1000
+    reference_ms = np.where(stamps > 0, np.minimum(stamps, latest_ms), latest_ms)
+    ahead_seconds = (decoded.time_us // 1000 - reference_ms[decoded.message]) / 1000
     limit = settings.input.future_seconds
     count = int((ahead_seconds > limit).sum())
     if count:
@@ -192,7 +204,7 @@ def future(
             f"event times of {topic}",
             "fail" if count == len(decoded) else "warn",
             f"{count} of {len(decoded)} samples are up to {float(ahead_seconds.max()):,.0f} s "
-            "ahead of their Kafka timestamp: they would be refused.",
+            "ahead of their Kafka timestamp, or of this clock: they would be refused.",
             "Check input.time_unit and the producers' clocks, or raise input.future_seconds.",
         )
 

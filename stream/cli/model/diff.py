@@ -14,7 +14,7 @@ from stream.cli.options import SettingsArgs, SettingsOptions
 from stream.cli.output import clean, print_fields, shortened
 from stream.configure import load_model
 from stream.engine import model_version_of
-from stream.records import text_of
+from stream.keys import key_text
 from stream.settings import Settings
 
 _SHOWN = 12  # weights and names on a terminal
@@ -74,7 +74,7 @@ def compare(before: FleetModel, after: FleetModel) -> dict[str, Any]:
         ),
         "tail": _changed(a.tail.get_config(), b.tail.get_config()),
         "weights": _distances(a.state_dict(), b.state_dict()),
-        "keys": _sets(map(text_of, before.keys), map(text_of, after.keys)),
+        "keys": _sets(map(key_text, before.keys), map(key_text, after.keys)),
         "training": _changed(_figures(before), _figures(after)),
         "state": (
             "all of it"

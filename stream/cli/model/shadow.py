@@ -93,7 +93,7 @@ def lines(live: str, candidate: str, comparison: Comparison) -> list[tuple[str, 
     ]
     report.append(("apart by", ", ".join(shares)))
     for distance, key, time_us, x, y in comparison.furthest:
-        row = f"{clean(key)} at {rfc3339(time_us)}"
+        row = f"{key} at {rfc3339(time_us)}"
         report.append(("", f"{distance:.2f} apart: {row}, {x:.2f} live, {y:.2f} candidate"))
     return report
 

@@ -18,7 +18,7 @@ from stream.cli.options import SettingsArgs, SettingsOptions
 from stream.cli.output import print_fields, shortened
 from stream.configure import engine_settings, load_model
 from stream.engine import Engine
-from stream.records import text_of
+from stream.keys import key_text
 from stream.settings import Settings
 
 _SHOWN = 12  # names of channels and keys on a terminal
@@ -77,7 +77,7 @@ def card(model: FleetModel, directory: Path, settings: Settings) -> dict[str, An
         "visible_units": pipeline.n_visible,
         "channels": list(model.channels),
         "config": {k: v for k, v in pipeline.config.as_json().items() if k != "channels"},
-        "keys": [text_of(key) for key in model.keys],
+        "keys": [key_text(key) for key in model.keys],
         "thresholds": {
             "anomaly_severity": pipeline.config.anomaly_severity,
             **pipeline.motor.get_config(),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
-from stream.records import RESERVED_KEY_PREFIX
+from stream.records import RESERVED_KEY_PREFIX, SourcePosition
 
 from .model_version import KEPT, FormerModel, ModelEpoch, ModelVersion
 
@@ -24,6 +25,7 @@ class Outcome(StrEnum):
     WINDOWED = "windowed"  # went into an interval that is still open
     LATE = "late"  # too old to apply
     REPEATED = "repeated"  # its row had absorbed it before a crash
+    DUPLICATE = "duplicate"  # re-keying had written it before
     ABSENT = "absent"  # no message at that offset: transaction marker, compacted
 
 
@@ -47,6 +49,13 @@ class MetaRow(msgspec.Struct, kw_only=True):
     """Records below this offset warm keys up and give no events."""
     clock_us: int = -(2**62)
     """Largest event time of the partition."""
+    events_from_ms: int | msgspec.UnsetType = msgspec.UNSET
+    """Records with a lower Kafka timestamp warm keys up and give no events. With re-keying only:
+    there the offsets of history are not known when a group begins."""
+    sequences: dict[str, tuple[int, int]] | msgspec.UnsetType = msgspec.UNSET
+    """Offset and number of the last record of each source partition, where one may come twice."""
+    clock_bound_us: int = 0
+    """Latest time that a worker's clock allows, since a record claimed a later one; 0: none did."""
     model: str = ""
     """SHA-256 of the model that wrote the rows."""
     rebased: int = 0
@@ -61,10 +70,44 @@ class MetaRow(msgspec.Struct, kw_only=True):
     former: list[FormerModel] = []
     """Layouts of rows of earlier models; newest last."""
 
+    def begin_at(self, position: int) -> None:
+        """Begin the counting at an offset, unless it has begun: the row is written before a record.
+
+        Without it the group would have an offset, and no state for it.
+        """
+        if self.first_offset < 0:
+            self.first_offset, self.absorbed = position, position - 1
+
     def add(self, outcome: str, messages: int) -> None:
         """Count messages under an outcome."""
         if messages:
             self.counts[outcome] = self.counts.get(outcome, 0) + messages
+
+    def gives_events(self, offset: Any, timestamp_ms: Any) -> Any:
+        """Return whether records may give events; works on numbers and on arrays of them.
+
+        Args:
+            offset: Offsets of the records.
+            timestamp_ms: Kafka timestamps of the records.
+        """
+        gives = offset >= self.events_from
+        if self.events_from_ms is not msgspec.UNSET:
+            gives = gives & (timestamp_ms >= self.events_from_ms)
+        return gives
+
+    def is_duplicate(self, position: SourcePosition) -> bool:
+        """Note a re-keyed record, and return whether it was noted before.
+
+        A writer copies a source partition in its order, and begins again at an offset below which
+        everything is written. So a record stands in the topic only behind all earlier ones of its
+        source, and whatever is not beyond the last one was there before.
+        """
+        if self.sequences is msgspec.UNSET:
+            self.sequences = {}
+        if position[1:] <= self.sequences.get(position.sequence, (-1, -1)):
+            return True
+        self.sequences[position.sequence] = position.offset, position.number
+        return False
 
     def note_model(self, offset: int, version: ModelVersion) -> bool:
         """Note that a model scores from an offset on.

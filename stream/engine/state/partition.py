@@ -22,6 +22,7 @@ class Partition:
     Attributes:
         tp: Input topic and partition.
         number: Mark of its rows in the slab.
+        stream: Name of the stream in events; that of the topic unless it is an internal one.
         index: Stream key -> slot.
         meta: Counts and the partition's clock.
         next_idle_us: No key becomes idle before the clock passes this, microseconds.
@@ -40,6 +41,7 @@ class Partition:
 
     tp: TP
     number: int
+    stream: str
     index: dict[bytes, int] = field(default_factory=dict)
     meta: MetaRow = field(default_factory=MetaRow)
     next_idle_us: int = ALWAYS

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.pipeline import FleetModel, Role, names_with
-from stream.records import Reason, Rejected, quoted
+from stream.keys import quoted
+from stream.records import Reason, Rejected
 
 from .deadlines import Deadlines
 from .eviction import Evictor

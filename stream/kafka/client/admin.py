@@ -8,13 +8,15 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
 
+from aiokafka import TopicPartition
 from aiokafka import errors as kafka_errors
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import ConnectionGroup
 from aiokafka.conn import collect_hosts, create_conn
 
 from stream.kafka.protocol.ports import RefusedError, TopicStatus
+from stream.types import TP
 
 from .fenced_producer import fence_producer
 from .requests import CreateTopics, TopicIds
@@ -23,6 +25,7 @@ from .security import login_refused, not_safe
 log = logging.getLogger(__name__)
 
 _CREATE_TOPICS: Final = 19
+_DELETE_RECORDS: Final = 21
 _TXN_OFFSET_COMMIT: Final = 28
 _FENCED_VERSION: Final = 3
 _LOGIN_ERRORS: Final = (
@@ -102,6 +105,17 @@ class Admin:
             if not code and entries and entries[0][1]
         }
 
+    async def delete_records(self, offsets: Mapping[TP, int]) -> None:
+        """Delete the records below an offset of each partition; a broker without that keeps them.
+
+        Raises:
+            KafkaError: If the broker refuses.
+        """
+        if _DELETE_RECORDS in self._apis and offsets:
+            await self._client.delete_records(
+                {TopicPartition(*tp): RecordsToDelete(offset) for tp, offset in offsets.items()}
+            )
+
     async def create(self, topics: list[tuple[str, int, int, dict[str, str]]]) -> None:
         """Create topics `(name, partitions, replication, config)`; existing ones are left alone.
 
@@ -137,6 +151,11 @@ class OnDemandAdmin:
         """Return the seconds for which tombstones stay; topics without an answer are absent."""
         async with Admin(self._settings) as admin:
             return await admin.tombstones_kept(list(topics))
+
+    async def delete_records(self, offsets: Mapping[TP, int]) -> None:
+        """Delete the records below an offset of each partition."""
+        async with Admin(self._settings) as admin:
+            await admin.delete_records(offsets)
 
     async def fence_producer(self, transactional_id: str) -> None:
         """End the open transaction of a former worker, and fence the worker if it still lives."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiokafka.errors import (
     InvalidMessageError,
+    InvalidTimestampError,
     KafkaError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
@@ -22,4 +23,9 @@ def is_too_large(error: BaseException) -> bool:
     return isinstance(error, _TOO_LARGE)
 
 
-__all__ = ["KafkaError", "is_retriable", "is_too_large"]
+def is_refused_time(error: BaseException) -> bool:
+    """Return whether the broker refused a message for its timestamp."""
+    return isinstance(error, InvalidTimestampError)
+
+
+__all__ = ["KafkaError", "is_refused_time", "is_retriable", "is_too_large"]

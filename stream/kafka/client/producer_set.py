@@ -13,6 +13,7 @@ from stream.types import TP
 
 from .fenced_producer import FencedProducer
 from .producers import PlainLog, ProducerSink, TransactionalLog
+from .rekeyed_log import PlainRekeyedLog, TransactionalRekeyedLog
 
 _ROW_BATCH_BYTES = 786_432
 _EVENT_BATCH_BYTES = 65_536
@@ -28,6 +29,7 @@ class ProducerSet:
         transactional_id: Transactional id of this worker; empty where the broker cannot fence.
         early_events: Whether events are sent before their checkpoint (at least once).
         dead_letters: Whether refused messages are written.
+        transaction_seconds: Time after which the broker ends a transaction by itself.
 
     Attributes:
         events: Sink of events that do not wait for a checkpoint; None: all of them wait.
@@ -41,8 +43,10 @@ class ProducerSet:
         *,
         early_events: bool,
         dead_letters: bool,
+        transaction_seconds: float = _TRANSACTION_SECONDS,
     ) -> None:
         self._settings = settings
+        self._transaction_seconds = transaction_seconds
         self._fenced: FencedProducer | None = None
         self._plain: AIOKafkaProducer | None = None
         self.events: EventSink | None = None
@@ -51,7 +55,7 @@ class ProducerSet:
         if transactional_id:
             self._fenced = FencedProducer(
                 transactional_id=transactional_id,
-                transaction_timeout_ms=int(_TRANSACTION_SECONDS * 1000),
+                transaction_timeout_ms=int(transaction_seconds * 1000),
                 max_batch_size=_ROW_BATCH_BYTES,
                 max_request_size=_MAX_REQUEST_BYTES,
                 **settings,
@@ -107,8 +111,21 @@ class ProducerSet:
             commit: Function that commits offsets where there are no transactions.
         """
         if self._fenced is not None:
-            return TransactionalLog(self._fenced, changelog, group, _TRANSACTION_SECONDS)
+            return TransactionalLog(self._fenced, changelog, group, self._transaction_seconds)
         return PlainLog(self._plain, changelog, commit)
+
+    def rekeyed_log(
+        self, group: str, commit: Callable[[Mapping[TP, int], Membership], Awaitable[None]]
+    ) -> TransactionalRekeyedLog | PlainRekeyedLog:
+        """Return the log of re-keyed records.
+
+        Args:
+            group: Consumer group that reads their sources.
+            commit: Function that commits offsets where there are no transactions.
+        """
+        if self._fenced is not None:
+            return TransactionalRekeyedLog(self._fenced, str, group, self._transaction_seconds)
+        return PlainRekeyedLog(self._plain, str, commit)
 
     def _producer(self, **settings: Any) -> AIOKafkaProducer:
         return AIOKafkaProducer(

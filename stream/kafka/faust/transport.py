@@ -192,6 +192,10 @@ class Consumer(driver.Consumer):
         await self.session.monitor.forever(self._stops)
 
     @Service.task
+    async def _purge_rekeyed(self) -> None:
+        await self.session.purge.forever(self._stops)
+
+    @Service.task
     async def _look_up_schemas(self) -> None:
         await self.session.paused.forever(self._stops)
 

@@ -136,6 +136,9 @@ class ClusterAdmin(Protocol):
     async def tombstones_kept(self, topics: Sequence[str]) -> Mapping[str, float]:
         """Return the seconds for which tombstones stay; topics without an answer are absent."""
 
+    async def delete_records(self, offsets: Mapping[TP, int]) -> None:
+        """Delete the records below an offset of each partition."""
+
     async def fence_producer(self, transactional_id: str) -> None:
         """End the open transaction of a former worker, and fence the worker if it still lives."""
 

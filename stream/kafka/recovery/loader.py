@@ -12,7 +12,7 @@ from stream.kafka.context import Context
 from stream.kafka.protocol.assignment import Assignment, AssignmentClosed
 from stream.kafka.protocol.changelog import Changelog
 from stream.kafka.protocol.ports import FetchControl, GroupClient, Recovery
-from stream.records import quoted
+from stream.keys import quoted
 from stream.types import TP
 
 from .snapshots import Snapshots

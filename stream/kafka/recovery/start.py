@@ -138,7 +138,7 @@ class Starter:
 
     async def _take_positions(self, assignment: Assignment, tps: Sequence[TP]) -> None:
         status, topics = await self._describe(tps)
-        begins = await self._begins(tps, status)
+        begins = await self._begins(tps, status, topics)
         assignment.check_open()
         starts = {tp: self._start_offset(tp, status[tp], topics, begins[tp].offset) for tp in tps}
         await self._fetching.seek(starts)
@@ -189,13 +189,21 @@ class Starter:
                 "or, to begin anew, use another kafka.group."
             )
 
-    async def _begins(self, tps: Sequence[TP], status: Mapping[TP, LogStatus]) -> dict[TP, _Begin]:
+    async def _begins(
+        self,
+        tps: Sequence[TP],
+        status: Mapping[TP, LogStatus],
+        topics: Mapping[str, TopicStatus],
+    ) -> dict[TP, _Begin]:
         """Find the first offset of each partition for a group without state.
 
         History was sent before this process was asked to start: records that come while it still
-        joins are news.
+        joins are news. Records without a Kafka timestamp are history where they are there already.
         """
         start = self._config.start
+        if self._config.rekeyed:
+            # Nobody else writes there: the re-keyer begins in its sources as configured.
+            return {tp: _Begin(-1, -1) for tp in tps}
         if start == "latest":
             return {tp: _Begin(status[tp].end, -1) for tp in tps}
         if start == "earliest":
@@ -207,8 +215,9 @@ class Starter:
         begins = {}
         for tp in tps:
             end = status[tp].end
-            if end > status[tp].start and tp not in dated:  # the embedded broker looks up no times
-                begins[tp] = _Begin(-1, -1)
+            if end > status[tp].start and tp not in dated:
+                # The embedded broker has no topic ids, and looks up no times.
+                begins[tp] = _Begin(-1, end if topics[tp[0]].topic_id else -1)
             else:
                 begins[tp] = _Begin(history.get(tp, end), min(news.get(tp, end), end))
         return begins
@@ -220,7 +229,9 @@ class Starter:
         # A group that has committed has begun, even where nothing was absorbed.
         fresh = self._engine.meta(tp).absorbed < 0
         new = fresh and status.committed < 0
-        unwritten = self._engine.open(tp, position, begin.events_from if new else -1)
+        unwritten = self._engine.open(
+            tp, position, begin.events_from if new else -1, self._news_from_ms() if new else None
+        )
         assignment.positions.start(tp, position, status.committed, fresh=fresh, unwritten=unwritten)
         events_from = self._engine.meta(tp).events_from
         if events_from > position:
@@ -230,6 +241,13 @@ class Starter:
                 position,
                 events_from - 1,
             )
+
+    def _news_from_ms(self) -> int | None:
+        """Return the Kafka timestamp of the first news where history comes by re-keying."""
+        start = self._config.start
+        if not self._config.rekeyed or start in ("earliest", "latest"):
+            return None
+        return round(self._context.started * 1000)
 
     def _start_offset(
         self, tp: TP, status: LogStatus, topics: Mapping[str, TopicStatus], begin: int

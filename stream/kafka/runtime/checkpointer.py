@@ -44,10 +44,6 @@ class Checkpointer:
             self._wake.clear()
             await self.run(reason)
 
-    async def free_slots(self) -> None:
-        """Make a checkpoint, after which rows can leave memory."""
-        await self.run("full")
-
     async def run(self, reason: str) -> None:
         """Make a checkpoint, or end the process: memory is ahead of the log where it fails.
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from stream.kafka.client.errors import is_too_large
+from stream.kafka.client.errors import is_refused_time, is_too_large
 from stream.kafka.context import Context
 from stream.kafka.protocol.ports import EventSink, Headers, Outgoing
 from stream.records import Message, Reason, Rejected
@@ -21,6 +21,8 @@ from stream.types import TP
 TRUNCATED_HEADER = "ember.truncated"
 REASON_HEADER = "ember.reason"
 OFFSETS_HEADER = "ember.offsets"
+TIMESTAMP_HEADER = "ember.timestamp"
+"""Timestamp of the record, where the dead-letter topic refuses it."""
 CONNECT = "__connect.errors."
 """Prefix of Kafka Connect's own headers."""
 
@@ -165,7 +167,7 @@ class DeadLetters:
             try:
                 ack = await self._sink.send(letter.message)
             except Exception as error:  # noqa: BLE001  # counted, never fatal
-                await self._retry_smaller(letter, error)
+                await self._retry(letter, error)
             else:
                 task = asyncio.ensure_future(self._follow(letter, ack))
                 self._in_flight.add(task)
@@ -175,28 +177,40 @@ class DeadLetters:
         try:
             await ack
         except Exception as error:  # noqa: BLE001
-            await self._retry_smaller(letter, error)
+            await self._retry(letter, error)
         else:
             self._observer.dead_letters(letter.outcome, letter.reason, 1)
 
-    async def _retry_smaller(self, letter: _DeadLetter, error: BaseException) -> None:
-        # A cut letter that is still too large is given up.
-        if not is_too_large(error) or letter.outcome == "cut":
+    async def _retry(self, letter: _DeadLetter, error: BaseException) -> None:
+        """Send a letter in the form that the topic takes: cut, or dated now; else give it up."""
+        outcome, message = letter.outcome, letter.message
+        if is_refused_time(error) and message.timestamp_ms is not None:
+            message = _undated(message)
+        elif is_too_large(error) and outcome != "cut":
+            outcome, message = "cut", _cut(message)
+        else:
             self._observer.dead_letters("failed", letter.reason, 1)
             self._warn("failed", f"a dead letter was not written: {error!r}")
             return
+        letter = letter._replace(message=message, outcome=outcome)
         try:
-            await (await self._sink.send(_cut(letter.message)))
+            await (await self._sink.send(message))
         except Exception as second:  # noqa: BLE001
-            await self._retry_smaller(letter._replace(outcome="cut"), second)
+            await self._retry(letter, second)
         else:
-            self._observer.dead_letters("cut", letter.reason, 1)
+            self._observer.dead_letters(outcome, letter.reason, 1)
 
     def _warn(self, kind: str, sentence: str) -> None:
         now = self._clock()
         if now - self._logged.get(kind, float("-inf")) >= 10.0:
             self._logged[kind] = now
             log.warning("Dead letters: %s.", sentence)
+
+
+def _undated(message: Outgoing) -> Outgoing:
+    """Leave the timestamp to the producer, and keep that of the record in a header."""
+    stamp = (TIMESTAMP_HEADER, str(message.timestamp_ms).encode())
+    return message._replace(timestamp_ms=None, headers=[*message.headers, stamp])
 
 
 def _cut(message: Outgoing) -> Outgoing:

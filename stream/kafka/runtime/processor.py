@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import accumulate, chain, groupby
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -18,11 +19,14 @@ from stream.kafka.protocol.outbox import Outbox
 from stream.kafka.protocol.ports import Headers, LookupCodec, Outgoing
 from stream.kafka.protocol.positions import Positions
 from stream.records import Decoded, Event, Message, Reason, Rejected, cloudevent_headers
+from stream.rekeying import Source, source_of
 from stream.types import TP
 
 from .dead_letters import DeadLetters
 from .paused_partitions import PausedPartitions
 from .trace_headers import trace_headers
+
+log = logging.getLogger(__name__)
 
 SLICE = 4096
 """Most messages in one step."""
@@ -41,6 +45,24 @@ _LATE = cast("Reason", Outcome.LATE)
 """Outcome of the engine, not a refusal; dead letters treat both alike."""
 
 
+class _Batch(NamedTuple):
+    """Records of one step, decoded.
+
+    Attributes:
+        counts: Partitions, and the number of messages of each.
+        messages: Messages, one partition after the other.
+        slice_offsets: Offsets and Kafka timestamps of the messages.
+        decoded: Samples of the messages.
+        decode_seconds: Time that decoding took.
+    """
+
+    counts: list[tuple[TP, int]]
+    messages: list[Message]
+    slice_offsets: SliceOffsets
+    decoded: Decoded
+    decode_seconds: float
+
+
 class Processor:
     """Feeds fetches to the engine, and the results to outbox and dead letters.
 
@@ -52,7 +74,7 @@ class Processor:
         outbox: Receiver of events.
         dead_letters: Receiver of refused messages; None: they are only counted.
         paused: Partitions that wait for a schema; None: the codec needs none.
-        free_slots: Function that makes a checkpoint, after which rows can leave memory.
+        checkpoint: Function that makes a checkpoint, given a reason for logs and metrics.
         slice_messages: Most messages in one step.
 
     Attributes:
@@ -69,7 +91,7 @@ class Processor:
         *,
         dead_letters: DeadLetters | None = None,
         paused: PausedPartitions | None = None,
-        free_slots: Callable[[], Awaitable[None]] | None = None,
+        checkpoint: Callable[[str], Awaitable[None]] | None = None,
         slice_messages: int = SLICE,
     ) -> None:
         self.codec = codec
@@ -82,7 +104,7 @@ class Processor:
         self._outbox = outbox
         self._dead_letters = dead_letters
         self._paused = paused
-        self._free_slots = free_slots
+        self._checkpoint = checkpoint
         self._most = self._slice = slice_messages
 
     async def process(
@@ -104,14 +126,19 @@ class Processor:
         while batches:
             await self._outbox.wait_for_capacity()
             # Rows leave memory only when they are in the changelog.
-            if self._free_slots is not None and self._engine.key_capacity() < self._slice:
-                await self._free_slots()
+            if self._checkpoint is not None and self._engine.key_capacity() < self._slice:
+                await self._checkpoint("full")
             if not goes_on():
                 return
             # A slice with more new keys than free slots could not be absorbed whole.
             slices = self._take(batches, max(1, min(self._slice, self._engine.key_capacity())))
             if slices:
-                self._step(slices)
+                batch = self._decode(slices)
+                if self._bound_clocks(batch) and self._checkpoint is not None:
+                    await self._checkpoint("clock")
+                    if not goes_on():
+                        return
+                self._step(batch)
                 await self._outbox.pump()
                 for _ in range(_YIELDS):
                     await asyncio.sleep(0)
@@ -161,8 +188,7 @@ class Processor:
             most -= len(slices[tp])
         return slices
 
-    def _step(self, slices: Mapping[TP, Sequence[Message]]) -> None:
-        """Change state, positions and events together: no await in here."""
+    def _decode(self, slices: Mapping[TP, Sequence[Message]]) -> _Batch:
         started = self._clock()
         counts = [(tp, len(records)) for tp, records in slices.items()]
         messages = list(chain.from_iterable(slices.values()))
@@ -176,14 +202,32 @@ class Processor:
             decoded = codec.decode_known(messages)
         else:
             decoded = codec.decode(messages)
-        decoded_at = self._clock()
-        result = self._engine.step_all(counts, decoded, slice_offsets)
-        self._observer.timed("decode", decoded_at - started)
-        self._observer.timed("engine", self._clock() - decoded_at)
-        for tp, records in slices.items():
-            self._positions.advance(tp, records[-1].offset + 1)
+        return _Batch(counts, messages, slice_offsets, decoded, self._clock() - started)
+
+    def _bound_clocks(self, batch: _Batch) -> list[TP]:
+        """Bound what records claim by this worker's clock; return partitions to write first."""
+        now_us = int(self._wall_clock() * 1e6)
+        changed = self._engine.bound_clocks(
+            batch.counts, batch.decoded, batch.slice_offsets, now_us
+        )
+        for tp in changed:
+            self._engine.meta(tp).begin_at(self._positions.position(tp))
+            self._positions.reopen(tp)
+            log.info("%s-%d: a record claims a time that has not come yet.", *tp)
+        return changed
+
+    def _step(self, batch: _Batch) -> None:
+        """Change state, positions and events together: no await in here."""
+        started = self._clock()
+        counts, messages, decoded = batch.counts, batch.messages, batch.decoded
+        total = len(messages)
+        result = self._engine.step_all(counts, decoded, batch.slice_offsets)
+        self._observer.timed("decode", batch.decode_seconds)
+        self._observer.timed("engine", self._clock() - started)
         # Messages of a slice lie one partition after the other; a bisection finds theirs.
         ends = list(accumulate(count for _, count in counts))
+        for (tp, _), end in zip(counts, ends, strict=True):
+            self._positions.advance(tp, messages[end - 1].offset + 1)
 
         def partition_of(message: int) -> TP:
             return counts[bisect_right(ends, message)][0]
@@ -192,7 +236,7 @@ class Processor:
             self._send(messages, decoded, result, partition_of)
         if self._dead_letters is not None:
             self._refuse(self._dead_letters, messages, result, partition_of)
-        seconds = self._clock() - started
+        seconds = batch.decode_seconds + self._clock() - started
         self._adapt(total, seconds)
         self._observer.stepped([tp for tp, _ in counts], decoded, result, total, seconds)
 
@@ -207,10 +251,11 @@ class Processor:
         oldest_ms = 1000 * (self._wall_clock() - self._config.max_age_seconds)
         for event, source in zip(result.events, result.sources, strict=True):
             headers = list(traces.get((event.key, event.time_us), ()))
-            if messages[source].timestamp < oldest_ms:
+            if 0 < messages[source].timestamp < oldest_ms:  # -1 and 0 are no time
                 headers.append((BACKLOG_HEADER, b"true"))
             tp = partition_of(source)
-            self._outbox.add(tp, [self._outgoing(tp, event, headers)])
+            origin = source_of(messages[source].headers) if self._config.rekeyed else None
+            self._outbox.add(tp, [self._outgoing(tp, event, headers, origin)])
 
     def _refuse(
         self,
@@ -219,7 +264,12 @@ class Processor:
         result: StepResult,
         partition_of: Callable[[int], TP],
     ) -> None:
-        refused = list(result.rejected)
+        refused = [
+            rejected
+            for rejected in result.rejected
+            # Records of other systems are normal in a shared topic.
+            if self._config.dead_letters_no_channels or rejected.reason is not Reason.NO_CHANNELS
+        ]
         if self._config.dead_letters_late:
             refused += (Rejected(i, _LATE, "older than its key's last row") for i in result.late)
         # `groupby` needs the partitions together, and they lie in message order.
@@ -234,12 +284,16 @@ class Processor:
         elif seconds < _HOLD_SECONDS / 4 and count == self._slice:
             self._slice = min(self._most, 2 * self._slice)
 
-    def _outgoing(self, tp: TP, event: Event, trace: Iterable[tuple[str, bytes]]) -> Outgoing:
+    def _outgoing(
+        self, tp: TP, event: Event, trace: Iterable[tuple[str, bytes]], origin: Source | None
+    ) -> Outgoing:
+        # People look for the record where its producer has sent it.
+        topic, partition = tp if origin is None else origin.tp
         headers: Headers = [
             *cloudevent_headers(event, self._config.source),
-            ("ember.topic", tp[0].encode()),
-            ("ember.partition", str(tp[1]).encode()),
+            ("ember.topic", topic.encode()),
+            ("ember.partition", str(partition).encode()),
             *trace,
         ]
-        topic = self._config.output_topic(event.kind, tp[0])
-        return Outgoing(topic, event.key, event.body, headers)
+        output = self._config.output_topic(event.kind, tp[0])
+        return Outgoing(output, event.key, event.body, headers)

@@ -29,6 +29,7 @@ from stream.kafka.recovery.snapshot_files import SnapshotFiles
 from stream.kafka.recovery.snapshots import Snapshots
 from stream.kafka.recovery.start import Starter
 from stream.kafka.supervision.cluster_monitor import ClusterMonitor
+from stream.kafka.supervision.purge import Purge
 from stream.types import TP
 
 from .checkpointer import Checkpointer
@@ -70,6 +71,7 @@ class Session:
         loader: Part that brings state into memory.
         checkpointer: Part that makes checkpoints.
         monitor: Part that checks the cluster.
+        purge: Part that deletes re-keyed records which are absorbed.
         paused: Partitions that wait for a schema.
     """
 
@@ -130,7 +132,7 @@ class Session:
             self.outbox,
             dead_letters=dead_letters,
             paused=self.paused,
-            free_slots=self.checkpointer.free_slots,
+            checkpoint=self.checkpointer.run,
         )
         self.fetch_loop = FetchLoop(
             context, fetching, self._fetch_lock, self.loader, self._processor, self._on_processed
@@ -142,7 +144,9 @@ class Session:
             client,
             checkpoint,
             lambda: self.loader.remaining,
+            self._fetch_lock.locked,
         )
+        self.purge = Purge(context, self.positions, client)
 
     def _on_processed(self, tps: Iterable[TP]) -> None:
         """Report the lag, and ask for a checkpoint where many rows have changed."""

@@ -30,7 +30,9 @@ def trace_headers(
     Returns:
         Headers by stream key and event time, for records with a valid `traceparent`.
     """
-    traced = {index: headers for index, message in enumerate(messages) if (headers := _of(message))}
+    traced = {
+        index: headers for index, message in enumerate(messages) if (headers := trace_of(message))
+    }
     # The usual case: nobody traces, and nothing more is done.
     if not traced:
         return {}
@@ -43,7 +45,8 @@ def trace_headers(
     }
 
 
-def _of(message: Message) -> Headers:
+def trace_of(message: Message) -> Headers:
+    """Return the trace headers of a record that has a valid `traceparent`; else none."""
     if not message.headers:
         return []
     headers = dict(message.headers)

@@ -44,6 +44,7 @@ class ClusterMonitor:
         client: Member of the group.
         checkpoint: Checkpoints of this worker.
         remaining: Function that returns the changelog records a recovery has to go.
+        is_busy: Function that says whether records of a fetch are still to be absorbed.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class ClusterMonitor:
         client: GroupClient,
         checkpoint: Checkpoint,
         remaining: Callable[[], int],
+        is_busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self._context = context
         self._engine = engine
@@ -61,6 +63,7 @@ class ClusterMonitor:
         self._client = client
         self._checkpoint = checkpoint
         self._remaining = remaining
+        self._is_busy = is_busy
         self._seconds = context.config.stuck_seconds
         self._interval = min(_CHECK_SECONDS, self._seconds / 4) if self._seconds else _CHECK_SECONDS
         self._progress = Progress(self._seconds)
@@ -99,7 +102,7 @@ class ClusterMonitor:
         self._report(deleted or self._silence())
         for tp, (_, end) in bounds.items():
             if tp in self._positions:
-                self._context.observer.fetched(tp, self._positions.position(tp), end)
+                self._context.observer.fetched(tp, self._reached(tp, end), end)
         self._check_logs(positions, bounds)
         self._check_progress(bounds)
 
@@ -161,6 +164,19 @@ class ClusterMonitor:
                 self._lost[tp] = start
                 log.error("%s-%d: retention removed %d messages unread.", *tp, start - position)
 
+    def _reached(self, tp: TP, end: int) -> int:
+        """Return the position, or the end of the log where no message is left before it.
+
+        Markers of transactions take offsets, and are never handed out.
+        """
+        if (
+            not self._is_busy()
+            and not self._positions.is_paused(tp)
+            and self._client.fetch_position(tp) == end
+        ):
+            return end
+        return self._positions.position(tp)
+
     def _check_progress(self, bounds: Mapping[TP, tuple[int, int]]) -> None:
         """Find partitions, a checkpoint or a recovery without progress."""
         seconds = self._seconds
@@ -168,7 +184,7 @@ class ClusterMonitor:
             return
         now = self._context.clock()
         positions = {
-            tp: self._positions.position(tp)
+            tp: self._reached(tp, bounds[tp][1])
             for tp in bounds
             if tp in self._positions and not self._positions.is_paused(tp)
         }

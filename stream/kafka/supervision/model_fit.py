@@ -13,7 +13,7 @@ from stream.kafka.client.newest import newest
 from stream.kafka.context import Context
 from stream.records import Message, Reason
 
-NEWEST = 100
+NEWEST = 500
 """Records that are checked."""
 _AGAIN_SECONDS = 10.0
 
@@ -31,7 +31,7 @@ async def wait_for_fit(context: Context, codec: Codec, channels: Sequence[str]) 
         channels: Channels of the model.
     """
     while True:
-        for topic in context.config.topics:
+        for topic in context.config.rekeyed or context.config.topics:
             records = await newest(context.config.client_settings(), topic, NEWEST)
             # In a thread: the codec may have to ask for schemas.
             sentence = await asyncio.to_thread(misfit, topic, records, codec, channels)

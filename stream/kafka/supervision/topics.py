@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from stream.kafka.client.admin import Admin, connect, wait_for_topics
 from stream.kafka.client.errors import KafkaError, is_retriable
@@ -13,6 +14,17 @@ from stream.kafka.lifecycle import Lifecycle
 from stream.kafka.protocol.ports import RefusedError, TopicStatus
 
 log = logging.getLogger(__name__)
+
+
+REKEYED_CONFIG: Final = {
+    "cleanup.policy": "delete",
+    # Kafka measures retention by the records' own timestamps: history would be deleted before it
+    # is read. The worker deletes what it has absorbed.
+    "retention.ms": "-1",
+    "message.timestamp.type": "CreateTime",
+    "segment.bytes": "52428800",
+}
+"""Topic settings of `<group>-rekey`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +52,11 @@ async def prepare(config: WorkerConfig, lifecycle: Lifecycle) -> Cluster:
     """
     admin = await connect(config.client_settings(), lifecycle.wait)
     try:
-        inputs = await wait_for_topics(admin, config.topics, lifecycle.wait)
+        inputs = await wait_for_topics(admin, config.rekeyed or config.topics, lifecycle.wait)
+        if config.rekeyed:
+            inputs = await _rekeyed(admin, config, inputs, lifecycle)
         await _make(admin, config, inputs)
+        inputs = {topic: inputs[topic] for topic in config.topics}
         changelogs = {topic: config.changelog(topic) for topic in inputs}
         described = await admin.describe(list(changelogs.values()))
         for topic, status in inputs.items():
@@ -80,18 +95,53 @@ def own_topics(
 
     Args:
         config: Kafka configuration of the worker, with its names.
-        partitions: Number of partitions by input topic.
+        partitions: Number of partitions by input topic; with re-keying also that of the topic of
+            re-keyed records, where it exists.
 
     Returns:
         Number of partitions and topic settings by name.
     """
     topics: dict[str, tuple[int, dict[str, str]]] = {}
-    for topic, count in partitions.items():
+    for source in config.rekeyed:
+        # Refused while it is re-keyed: the letters are named after the topic it came from.
+        if config.dead_letters and source in partitions:
+            topics[config.output_topic("dead_letters", source)] = (partitions[source], {})
+    for topic in config.topics:
+        count = partitions.get(topic, 0)
+        if config.rekeyed:
+            count = count or config.rekey_partitions or max(partitions.values(), default=0)
+            topics[topic] = (count, REKEYED_CONFIG)
         topics[config.changelog(topic)] = (count, {"cleanup.policy": "compact"})
         for kind in config.output:
             if kind != "dead_letters" or config.dead_letters:
                 topics.setdefault(config.output_topic(kind, topic), (count, {}))
     return topics
+
+
+async def _rekeyed(
+    admin: Admin, config: WorkerConfig, sources: Mapping[str, TopicStatus], lifecycle: Lifecycle
+) -> dict[str, TopicStatus]:
+    """Make the topic of re-keyed records, and wait until it is there.
+
+    Returns:
+        The input topics, and that topic.
+
+    Raises:
+        RefusedError: If it has another number of partitions than is configured.
+    """
+    (topic,) = config.topics
+    if not await admin.describe([topic]):
+        counts = {name: status.partitions for name, status in sources.items()}
+        await _create(admin, config, {topic: own_topics(config, counts)[topic]})
+    status = (await wait_for_topics(admin, config.topics, lifecycle.wait))[topic]
+    if config.rekey_partitions not in (0, status.partitions):
+        raise RefusedError(
+            f"The number of partitions of {topic!r} is fixed when it is made, as keys would move. "
+            f"Expected input.rekey_partitions={status.partitions}, or 0. Received: "
+            f"input.rekey_partitions={config.rekey_partitions}. To change it, delete the topic and "
+            "run `ember state rebase`."
+        )
+    return {**sources, topic: status}
 
 
 async def _make(admin: Admin, config: WorkerConfig, inputs: dict[str, TopicStatus]) -> None:
@@ -104,10 +154,19 @@ async def _make(admin: Admin, config: WorkerConfig, inputs: dict[str, TopicStatu
     if not admin.can_create:
         log.warning("This broker makes no topics when asked. Missing: %s.", ", ".join(missing))
         return
+    await _create(admin, config, {name: topics[name] for name in missing})
+
+
+async def _create(
+    admin: Admin, config: WorkerConfig, topics: Mapping[str, tuple[int, dict[str, str]]]
+) -> None:
+    missing = list(topics)
+    if not admin.can_create:
+        return
     replication = config.replication_factor
     try:
         await admin.create(
-            [(name, topics[name][0], replication, topics[name][1]) for name in missing]
+            [(name, count, replication, settings) for name, (count, settings) in topics.items()]
         )
     except KafkaError as error:
         if is_retriable(error):

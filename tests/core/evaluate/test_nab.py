@@ -95,7 +95,7 @@ def test_series_without_a_window_have_no_score() -> None:
 
 @pytest.mark.parametrize("windows", [[(80, 61)], [(61, 101)], [(61, 80), (70, 90)]])
 def test_windows_that_do_not_fit_are_refused(windows: list[tuple[int, int]]) -> None:
-    with pytest.raises(ValueError, match="Windows must rise"):
+    with pytest.raises(ValueError, match="Windows must be record numbers"):
         nab_score([NabSeries(flags(40), windows)])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ember_core import ops
@@ -217,3 +218,35 @@ def test_persistent_chains_measure_their_error_too():
     errors = history["reconstruction_error"]
     assert len(errors) == 30
     assert errors[-1] < errors[0]
+
+
+@pytest.mark.parametrize(
+    ("convert", "words"),
+    [
+        (lambda v: v.astype(object), None),
+        (lambda v: pd.DataFrame(v), None),
+        (lambda v: pd.DataFrame(v).astype("Float32"), None),
+        (lambda v: np.where(v == v[3, 1], np.nan, v), "not finite"),
+        (lambda v: pd.DataFrame(v).astype("Float32").mask(pd.DataFrame(v) == v[3, 1]), "not fin"),
+        (lambda v: v.astype(str), "are numbers"),
+        (lambda v: pd.DataFrame(v).astype(str), "are numbers"),
+        (lambda v: v.astype("datetime64[s]"), "are numbers"),
+        (lambda v: v.tolist(), "does not fit the model"),
+        (lambda v: v[:, 0], "does not fit the model"),
+        (lambda v: v.T, "does not fit the model"),
+        (lambda v: v[:0], "no rows"),
+    ],
+)
+def test_rows_of_any_type_are_those_numbers_or_one_clear_error(convert, words):
+    rows = np.random.default_rng(0).standard_normal((50, 3)).astype(np.float32)
+
+    def train(data):
+        rbm = RBM(3, 4, visible="gaussian", generator=ops.generator(0))
+        fit_rbm(rbm, data, epochs=2, generator=ops.generator(1))
+        return ops.to_numpy(rbm.weights.data)
+
+    if words is None:
+        assert (train(convert(rows)) == train(rows)).all()
+    else:
+        with pytest.raises(ValueError, match=words):
+            train(convert(rows))

@@ -84,5 +84,7 @@ def test_a_model_that_fits_nothing_is_not_ready(running: Health) -> None:
     assert failing(running.ready(102.0)) == ["model"]
     running.progressed(51, 1, unfit, 103.0)
     assert running.ready(103.0).ok
+    running.progressed(UNFIT_AFTER * 50, 0, unfit * 100, 103.5)  # the topic is a shared one
+    assert running.ready(103.5).ok
     running.phase("unfit", "The model does not fit.", 104.0)
     assert failing(running.ready(104.0)) == ["state", "model"]

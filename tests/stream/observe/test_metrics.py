@@ -208,7 +208,8 @@ def test_names_follow_the_conventions() -> None:
 
 def test_the_catalogue_is_described_as_it_is_exposed() -> None:
     """Names have suffixes and labels before anything has happened."""
-    metrics = Metrics(["telemetry"])
+    metrics = Metrics(["telemetry"], rekeyed=["raw"])
+    metrics.rekey_assigned([("raw", 0)])
     catalogue = {name: (kind, labels) for name, kind, labels, _ in metrics.describe()}
     assert catalogue["ember_records_total"] == ("counter", ("topic",))
     assert catalogue["ember_consumer_lag_records"] == ("gauge", ("topic", "partition"))

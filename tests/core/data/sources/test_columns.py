@@ -85,26 +85,48 @@ def test_a_training_head_is_taken_of_each_key(
 def test_rows_are_counted_per_key_where_there_is_no_time(path: Path) -> None:
     options = DataOptions(key="host", time_unit="index")
     data = read([path], options, chunk_rows=3)
-    assert data.tables[1].time_us.tolist() == [0, 1_000_000, 2_000_000]
+    assert data.tables[1].time_us.tolist() == [0, 60_000_000, 120_000_000]
     assert data.tables[1].time_text.tolist() == ["0", "1", "2"]
 
 
-def test_a_column_is_settled_by_its_first_values(tmp_path: Path) -> None:
-    """Empty at first is open; numbers at first must stay numbers; text at first stays text."""
+@pytest.mark.parametrize("chunk_rows", [1, 2, 100])
+def test_a_column_is_settled_by_all_rows(tmp_path: Path, chunk_rows: int) -> None:
+    """Half of the cells that are there must be numbers; where they stand does not matter."""
     file = tmp_path / "k.csv"
-    file.write_text("ts,late,text,never\n1,,a,\n2,,3,\n3,5,4,\n", encoding="utf-8")
-    assert read([file], chunk_rows=1).channels == ("late",)
-    file.write_text("ts,x\n1,5\n2,6\n3,six\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"row 3 has no number in channel 'x'.*'six'.*--drop x"):
-        read([file], chunk_rows=2)
+    file.write_text(
+        "ts,late,half,text,never,mixed\n1,,a,b,,1\n2,,3,c,,2\n3,5,4,7,,six\n4,6,d,e,-,3\n",
+        encoding="utf-8",
+    )
+    data = read([file], chunk_rows=chunk_rows)
+    assert data.channels == ("late", "half", "mixed")
+    np.testing.assert_array_equal(
+        data.tables[0].values,
+        [[np.nan, np.nan, 1], [np.nan, 3, 2], [5, 4, np.nan], [6, np.nan, 3]],
+    )
+    told = {(r.kind, r.column): (r.count, r.first_row, r.example) for r in data.remarks}
+    assert told == {
+        ("missing", "late"): (2, 1, ""),
+        ("unreadable", "half"): (2, 1, "a"),
+        ("text_column", "text"): (0, 1, "b"),
+        ("empty_column", "never"): (0, 0, ""),
+        ("unreadable", "mixed"): (1, 3, "six"),
+    }
+    (source,) = open_sources([file], chunk_rows=chunk_rows)
+    chunks = list(source.chunks())
+    assert {chunk.channels for chunk in chunks} == {data.channels}
+    np.testing.assert_array_equal(
+        np.concatenate([chunk.values for chunk in chunks]), data.tables[0].values
+    )
 
 
-def test_truth_values_are_channels_only_by_name(tmp_path: Path) -> None:
+def test_truth_values_are_channels(tmp_path: Path) -> None:
     file = tmp_path / "k.csv"
-    file.write_text("ts,up,x\n1,True,5\n2,False,6\n", encoding="utf-8")
-    assert read([file]).channels == ("x",)
-    named = read([file], DataOptions(channels=("up",)))
-    assert named.tables[0].values[:, 0].tolist() == [1.0, 0.0]
+    file.write_text("ts,up,door,unit,pg,x\n1,True,yes,f,t,5\n2,False,no,f,f,6\n", encoding="utf-8")
+    data = read([file])
+    assert data.channels == ("up", "door", "pg", "x")  # one letter alone has another meaning
+    assert data.tables[0].values[:, :3].tolist() == [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]
+    named = read([file], DataOptions(channels=("unit",)))
+    assert named.tables[0].values[:, 0].tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,10 @@ def test_csv_numbers_are_exactly_what_python_reads(
     spelled = [str(number) for number in numbers]
     lines = "".join(f"{i},{text}\n" for i, text in enumerate(spelled))
     path = write(tmp_path_factory.mktemp("exact") / "k.csv", f"ts,x\n{lines}")
-    assert values(path)[:, 0].tolist() == [float(text) for text in spelled]
+    expected = [float(text) if np.isfinite(float(text)) else np.nan for text in spelled]
+    if np.isnan(expected).all():
+        return  # a column without a value is no channel
+    np.testing.assert_array_equal(values(path)[:, 0], expected)
 
 
 @pytest.mark.parametrize(
@@ -91,10 +94,11 @@ def test_words_for_nothing_are_missing_values(tmp_path: Path, word: str) -> None
     np.testing.assert_array_equal(values(path)[:, 0], [np.nan, 3.0])
 
 
-def test_integers_beyond_64_bits_and_infinities_stay_numbers(tmp_path: Path) -> None:
-    path = write(tmp_path / "k.csv", "ts,x,y\n1,123456789012345678901234567890,inf\n2,1,-inf\n")
-    assert values(path)[:, 0].tolist() == [1.2345678901234568e29, 1.0]
-    assert values(path)[:, 1].tolist() == [np.inf, -np.inf]
+def test_integers_beyond_64_bits_are_numbers_and_infinities_are_missing(tmp_path: Path) -> None:
+    rows = "1,123456789012345678901234567890,inf\n2,1,-inf\n3,2,5\n"
+    found = values(write(tmp_path / "k.csv", f"ts,x,y\n{rows}"))
+    assert found[:, 0].tolist() == [1.2345678901234568e29, 1.0, 2.0]
+    np.testing.assert_array_equal(found[:, 1], [np.nan, np.nan, 5.0])
 
 
 def test_json_values_and_nested_objects_become_columns(tmp_path: Path) -> None:
@@ -105,8 +109,8 @@ def test_json_values_and_nested_objects_become_columns(tmp_path: Path) -> None:
     path = write(tmp_path / "k.jsonl", "".join(json.dumps(record) + "\n" for record in records))
     data = read([path], DataOptions(key="key"))
     assert data.keys == (b"a", b"b")
-    assert data.channels == ("x", "y", "tags.rack")
-    np.testing.assert_array_equal(data.tables[1].values, [[np.nan, 2.0, 8.0]])
+    assert data.channels == ("x", "y", "tags.rack", "z")
+    np.testing.assert_array_equal(data.tables[1].values, [[np.nan, 2.0, 8.0, 1.0]])
 
 
 def test_json_times_beyond_53_bits_are_exact_beside_gaps(tmp_path: Path) -> None:
@@ -162,11 +166,13 @@ def test_parquet_without_its_extra_says_how_to_get_it(
         ("k.csv", b"ts,x\n", "k.csv is empty"),
         ("k.csv", b"ts,x\n1,2\n3,4,5\n", "k.csv cannot be read.*Expected 2 fields in line 3"),
         ("k.csv", b"ts,x\n1,2,9\n3,4,5\n", "k.csv cannot be read.*header"),
-        ("k.csv", b"ts,x\n1,\xff\n", "k.csv cannot be read.*utf-8"),
+        ("k.csv", b"1,2\n3,4\n", "k.csv has no header line.*'1,2'"),
         ("k.csv.gz", b"ts,x\n1,2\n", "k.csv.gz cannot be read.*gzip"),
         ("k.jsonl", b"", "k.jsonl is empty"),
         ("k.jsonl", b'{"ts":1,"x":2}\n{"ts":1,\n', "k.jsonl line 2 is not JSON"),
-        ("k.json", b'[{"ts":1,"x":2}]\n', "k.json line 1 is not an object.*jq -c"),
+        ("k.json", b'[{"ts":1,"x":2}, 3]\n', "k.json line 1 is not an object.*3"),
+        ("k.csv.zst", b"ts,x\n1,2\n", "k.csv.zst cannot be read"),
+        ("k.csv.zip", b"ts,x\n1,2\n", "k.csv.zip cannot be read.*zip"),
         ("k.jsonl", b"[" * 99_999, "k.jsonl line 1 is not JSON"),
         ("k.parquet", b"PAR0", "k.parquet cannot be read"),
         ("k.xlsx", b"", r"k.xlsx is of no known kind.*\.csv, \.tsv"),

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
-from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError
 
 from stream.kafka.protocol.ports import Outgoing
 from stream.kafka.runtime.dead_letters import DeadLetters
@@ -120,6 +120,26 @@ async def test_what_the_client_finds_too_large_is_cut() -> None:
 
 async def test_what_the_broker_finds_too_large_is_cut() -> None:
     await _too_large(True)()
+
+
+async def test_a_record_whose_time_the_topic_refuses_keeps_it_in_a_header() -> None:
+    """A broker refuses times an hour ahead, of which these records may be."""
+
+    class Strict(Sink):
+        async def send(self, message: Any) -> Any:
+            if message.timestamp_ms is not None:
+                raise InvalidTimestampError()
+            return await super().send(message)
+
+    sink = Strict(70_000)
+    letters, counting, _ = make(sink)
+    record = message(b"x" * 100_000)
+    letters.add(TP, [record], REFUSED)
+    await letters.settle()
+    (letter,) = sink.taken
+    assert letter.timestamp_ms is None
+    assert dict(letter.headers)["ember.timestamp"] == b"%d" % record.timestamp
+    assert counting.outcomes == {"cut": 1}  # too large as well
 
 
 async def test_above_the_rate_only_coordinates() -> None:

@@ -140,6 +140,36 @@ async def test_events_about_old_records_are_marked_as_backlog() -> None:
     assert bodies[0] == bodies[1]
 
 
+async def test_a_time_that_has_not_come_is_noted_before_the_slice_is_absorbed() -> None:
+    """The meta row first, from the position on: a replay must measure by the same bound."""
+    rig = Rig(16)
+    rig.positions.advance(TP, 5)
+    told: list[Any] = []
+    rig.engine.bound_clocks = lambda counts, *_: [TP] if len(told) < 2 else []  # type: ignore[method-assign,assignment]
+
+    async def checkpoint(reason: str) -> None:
+        meta = rig.engine.meta(TP)
+        told.append((reason, rig.positions.moved(TP), meta.first_offset, meta.absorbed))
+
+    rig.processor._checkpoint = checkpoint
+    answers = iter([True, True, True, False])
+    await rig.processor.process({TP: records(1009)}, lambda: next(answers))
+    assert told == [("clock", True, 5, 4), ("clock", True, 5, 20)]
+    assert rig.positions.position(TP) == 21  # stopped after the second write: nothing absorbed
+
+
+async def test_a_record_without_a_time_is_no_backlog() -> None:
+    rig = Rig(100, max_age_seconds=0.3, wall_clock=lambda: 500.0)
+    rig.outbox._sink = None
+    undated = records(1009)
+    for record in undated:
+        record.timestamp = -1
+    await rig.processor.process({TP: undated})
+    events = rig.outbox.take(TP)
+    assert events
+    assert all("ember.backlog" not in dict(event.message.headers) for event in events)
+
+
 OTHER, ELSEWHERE = ("in", 1), ("elsewhere", 0)
 
 

@@ -73,7 +73,9 @@ async def test_the_event_is_sent_with_it() -> None:
     )
     positions = Positions()
     positions.start(TP, 0, -1)
-    engine: Any = SimpleNamespace(step_all=lambda *_: result, key_capacity=lambda: 1_000)
+    engine: Any = SimpleNamespace(
+        step_all=lambda *_: result, key_capacity=lambda: 1_000, bound_clocks=lambda *_: []
+    )
     codec: Any = SimpleNamespace(decode=lambda _: batch)
     sink: Any = Sink()
     processor = Processor(make_context(), engine, codec, positions, Outbox(sink))

@@ -26,6 +26,10 @@ SECONDS, SESSION = 100.0, 30.0
 class Notes(Observer):
     def __init__(self) -> None:
         self.phases: list[str] = []
+        self.lags: list[int] = []
+
+    def fetched(self, tp: Any, next_offset: int, highwater: int | None) -> None:
+        self.lags.append((highwater or 0) - next_offset)
 
     def phase(self, phase: str, detail: str) -> None:
         self.phases.append(phase)
@@ -37,6 +41,7 @@ class Client:
 
     def __init__(self) -> None:
         self.log = (0, 500)
+        self.fetched: int | None = None
         self.error: Exception | None = None
         self.last_heartbeat = 0.0
         self.turns = asyncio.Event()
@@ -44,6 +49,9 @@ class Client:
 
     async def ping(self) -> None:
         await self.turns.wait()
+
+    def fetch_position(self, tp: Any) -> int | None:
+        return self.fetched
 
     async def log_bounds(self, tps: Any) -> Any:
         if self.error is not None:
@@ -58,7 +66,7 @@ class Worker:
         self.now = 0.0
         self.positions = Positions()
         self.positions.start(TP, 500, 500)
-        self.remaining = 0
+        self.remaining, self.busy = 0, False
         self.checkpoint = SimpleNamespace(began=None)
         self.meta = MetaRow(topic_id="id", changelog_id="old")
         self.engine = SimpleNamespace(meta=lambda _tp: self.meta)
@@ -83,6 +91,7 @@ class Worker:
             parts.client,
             parts.checkpoint,
             lambda: self.remaining,
+            lambda: self.busy,
         )
 
     def _end(self, code: int) -> NoReturn:
@@ -113,6 +122,23 @@ async def test_a_log_that_was_cut_is_not_read_past(worker: Worker) -> None:
     await worker.look()  # a new leader may not know the end at once
     with pytest.raises(EndError, match=r"^1: The log of in-0 ends before .* Expected an end of at"):
         await worker.look()
+
+
+async def test_markers_of_transactions_are_no_messages(worker: Worker) -> None:
+    """A producer's last marker lies behind its last record, and is never handed out."""
+    worker.client.log, worker.client.fetched = (0, 501), 501
+    await worker.looks(100)
+    assert set(worker.observer.lags) == {0}
+
+
+@pytest.mark.parametrize("busy", [False, True])
+async def test_messages_that_were_handed_out_are_not_read_yet(worker: Worker, busy: bool) -> None:
+    """Behind the position lie records: in a fetch on its way, or in hand."""
+    worker.client.log, worker.busy = (0, 501), busy
+    worker.client.fetched = 501 if busy else 500
+    with pytest.raises(EndError, match="in-0 stands at offset 500"):
+        await worker.looks(100)
+    assert set(worker.observer.lags) == {1}
 
 
 async def test_an_end_that_comes_back_is_forgotten(worker: Worker) -> None:

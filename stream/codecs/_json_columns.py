@@ -1,0 +1,174 @@
+"""Columns of typed JSON records, checked all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from ember_core.data.cells import NumberReader, TimeReader
+from stream.records import (
+    MAX_ABS_VALUE,
+    RESERVED_KEY_PREFIX,
+    BadValue,
+    Decoded,
+    Message,
+    Reason,
+    Rejected,
+)
+
+from ._base import Reading, check_key
+from ._cells import NAN, out_of_range
+from ._json_layout import Layout
+from ._key import KeyExpression
+from ._refused import Refused
+from ._samples import kafka_time
+from ._time import to_micros
+
+
+class Group(NamedTuple):
+    """Records of one shape, and the messages they came in."""
+
+    layout: Layout
+    indices: list[int]
+    records: list[Any]
+
+
+class Columns:
+    """Records of one slice, one a message, on their way into columns.
+
+    The checks are called in the order of their weight: a record has the reason that the first one
+    gives it.
+
+    Args:
+        messages: Messages of the slice.
+        groups: Records by shape.
+        channels: Channel names, in the model's order.
+    """
+
+    def __init__(
+        self, messages: Sequence[Message], groups: Sequence[Group], channels: Sequence[str]
+    ) -> None:
+        self._groups, self._channels = groups, channels
+        indices = [index for group in groups for index in group.indices]
+        tables = [group.layout.matrix(group.records) for group in groups]
+        self._values = np.concatenate([np.empty((0, len(channels))), *tables])
+        self._owner = np.array(indices, dtype=np.int32)
+        whole = len(indices) == len(messages) and indices == list(range(len(messages)))
+        self._messages = messages if whole else [messages[index] for index in indices]
+        self._keys: list[bytes | None] = []
+        self._time_us = np.zeros(len(indices), dtype=np.int64)
+        self._bad: dict[int, Refused] = {}
+        self._lost: list[tuple[int, int]] = []
+
+    def check_values(self, numbers: NumberReader, no_channels: str) -> None:
+        """Drop values that are too large, and refuse records without a value.
+
+        Args:
+            numbers: Reader that knows the numbers that mean "no value".
+            no_channels: Sentence for a record that has none of the channels.
+        """
+        values = self._values = numbers.without_missing(self._values)
+        huge = np.abs(values) > MAX_ABS_VALUE
+        first: dict[int, Refused] = {}
+        if huge.any():
+            for row, column in zip(*(axis.tolist() for axis in np.nonzero(huge)), strict=True):
+                detail = out_of_range(float(values[row, column]), f"$..{self._channels[column]}")
+                first.setdefault(row, Refused(Reason.OUT_OF_RANGE, detail))
+                self._lost.append((row, column))
+            values[huge] = NAN
+        missing = np.isnan(values)
+        if missing.any():
+            absent = Refused(Reason.NO_CHANNELS, no_channels)
+            for row in np.flatnonzero(missing.all(axis=1)).tolist():
+                self._bad[row] = first.get(row, absent)
+
+    def choose_keys(self, key: KeyExpression, reading: Reading) -> None:
+        """Choose and check the stream keys."""
+        from_kafka = key.key_from == "kafka"
+        # A Kafka key of zero bytes is no key.
+        self._keys = [message.key or None if from_kafka else None for message in self._messages]
+        if None in self._keys:
+            row = -1
+            for group in self._groups:
+                for record in group.records:
+                    row += 1
+                    if self._keys[row] is not None or row in self._bad:
+                        continue
+                    resolve = partial(group.layout.resolve, record)
+                    try:
+                        self._keys[row] = key.choose(self._messages[row].key, resolve)
+                    except Refused as refused:
+                        self._bad[row] = refused
+        present = [each for each in self._keys if each is not None]
+        longest = max(map(len, present), default=0)
+        if longest <= reading.max_key_bytes and RESERVED_KEY_PREFIX not in b"".join(present):
+            return
+        for row, each in enumerate(self._keys):
+            try:
+                if each is not None:
+                    check_key(each, reading)
+            except Refused as refused:
+                self._bad.setdefault(row, refused)
+
+    def read_times(self, reader: TimeReader, path: str) -> None:
+        """Convert the event times of the records."""
+        times = [time for group in self._groups for time in group.layout.times(group.records)]
+        self._time_us, bad = to_micros(times, reader, path)
+        for row, refused in bad.items():
+            self._bad.setdefault(row, refused)
+
+    def take_kafka_times(self) -> None:
+        """Take Kafka's timestamps as event times."""
+        times = [kafka_time(message.timestamp) for message in self._messages]
+        if times:
+            _, reader, where = times[0]
+            self._time_us, bad = to_micros([time.value for time in times], reader, where)
+            for row, refused in bad.items():
+                self._bad.setdefault(row, refused)
+
+    def decoded(self, rejected: list[Rejected]) -> Decoded:
+        """Return the columns of the records that are accepted, in arrival order.
+
+        Args:
+            rejected: Messages that were refused before; gets the others.
+        """
+        keys, owner, time_us, values = self._keys, self._owner, self._time_us, self._values
+        if self._bad:
+            rejected += [
+                Rejected(int(owner[row]), refused.reason, refused.detail)
+                for row, refused in self._bad.items()
+            ]
+        lost = [
+            BadValue(int(owner[row]), self._channels[column], Reason.OUT_OF_RANGE)
+            for row, column in self._lost
+            if row not in self._bad
+        ]
+        rejected.sort()
+        if self._bad or (np.diff(owner) < 0).any():
+            rows = [row for row in np.argsort(owner).tolist() if row not in self._bad]
+            keys = [keys[row] for row in rows]
+            owner, time_us, values = owner[rows], time_us[rows], values[rows]
+            lost.sort()
+        return Decoded(cast("list[bytes]", keys), time_us, values, owner, rejected, bad_values=lost)
+
+
+def merged(typed: Decoded, others: Decoded) -> Decoded:
+    """Return the records of two codings of one slice, in arrival order."""
+    rejected = sorted(typed.rejected + others.rejected)
+    if not len(others):
+        typed.rejected = rejected
+        return typed
+    message = np.concatenate([typed.message, others.message])
+    order = np.argsort(message, kind="stable")
+    keys = typed.keys + others.keys
+    return Decoded(
+        [keys[row] for row in order.tolist()],
+        np.concatenate([typed.time_us, others.time_us])[order],
+        np.concatenate([typed.values, others.values])[order],
+        message[order],
+        rejected,
+        bad_values=sorted(typed.bad_values + others.bad_values),
+    )

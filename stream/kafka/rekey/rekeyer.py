@@ -1,0 +1,364 @@
+"""Re-keyer: copies the input topics to the repartition topic, by the stream key.
+
+A fetch is one transaction: its records, and the offsets of the group behind it. Without
+transactions the records come first, and the engine discards what is written twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.codecs import Codec, RekeyedCodec
+from stream.kafka.client.errors import KafkaError
+from stream.kafka.client.partitioner import KeyPartitioner
+from stream.kafka.context import Context
+from stream.kafka.protocol.ports import FencedError, LookupCodec, Membership
+from stream.kafka.runtime.dead_letters import DeadLetters
+from stream.kafka.supervision.watchdog import STOOD_STILL, Progress
+from stream.records import Decoded
+from stream.rekeying import rekey_topic
+from stream.types import TP
+
+from .merge import TimeMerge
+from .ports import RekeyedLog, Sources
+from .positions import find_positions
+from .records import RekeyedRecords
+
+log = logging.getLogger(__name__)
+
+Taken = tuple[list[Any], NDArray[np.int64]]
+"""Records of a partition, and the times by which they are ordered."""
+
+MOST: Final = 8_192
+"""Most messages in one transaction."""
+SLICE: Final = 512
+"""Messages decoded and encoded at once; the event loop turns in between."""
+_MANY: Final = 1_024
+_GATHER_SECONDS: Final = 0.05
+"""Pause after a small transaction, in which records gather: each costs the brokers as much as
+thousands of records do."""
+_POLL_SECONDS: Final = 0.25
+_MERGE_SECONDS: Final = 0.02
+"""Time to wait for more records while some are at hand."""
+_HELD_SECONDS: Final = 1.0
+"""Longest time for which records wait for a partition that has more to read and hands out none."""
+_JOIN_SECONDS: Final = 0.1
+_CHECK_SECONDS: Final = 10.0
+_ANSWER_SECONDS: Final = 15.0
+_REGISTRY_SECONDS: Final = 5.0
+_HOLDER: Final = "rekey"
+
+
+class Rekeyer:
+    """Copies records of the input topics until it is stopped.
+
+    Args:
+        context: Surroundings of the worker.
+        codec: Codec of the input topics.
+        encoder: Encoder of re-keyed records, for the same channels.
+        sources: Member of the group that re-keys.
+        log: Log of re-keyed records.
+        partitions: Partitions of the repartition topic.
+        dead_letters: Receiver of refused messages; None: they are only counted.
+        transactional: Whether the log is fenced; else records may be written twice.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        codec: Codec,
+        encoder: RekeyedCodec,
+        sources: Sources,
+        log: RekeyedLog,
+        *,
+        partitions: int,
+        dead_letters: DeadLetters | None = None,
+        transactional: bool,
+    ) -> None:
+        self._context = context
+        self._codecs = codec, encoder
+        self._sources = sources
+        self._log = log
+        self._topic = rekey_topic(context.config.group)
+        self._partition_of = KeyPartitioner(partitions)
+        self._dead_letters = dead_letters
+        self._transactional = transactional
+        self._positions: dict[TP, int] = {}
+        self._sequences: dict[TP, bytes] = {}
+        self._merge = TimeMerge(2 * MOST)
+        self._held_since = 0.0
+        self._waiting: dict[TP, int] = {}  # partitions that wait for a schema
+        self._opened = False
+        self._assignments = 0
+        self._busy = asyncio.Lock()
+        self._stopped = asyncio.Event()
+        self._progress = Progress(context.config.stuck_seconds)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def switch_codec(self, codec: Codec, encoder: RekeyedCodec) -> None:
+        """Decode for the channels of another model from the next fetch on."""
+        self._codecs = codec, encoder
+
+    def start(self) -> None:
+        """Begin to re-key, beside all else."""
+        self._tasks = [
+            asyncio.ensure_future(self._guarded(self._run)),
+            asyncio.ensure_future(self._guarded(self._watch)),
+        ]
+
+    async def stop(self) -> None:
+        """Finish the transaction in hand, and leave the group."""
+        self._stopped.set()
+        run, *others = self._tasks or [asyncio.ensure_future(asyncio.sleep(0))]
+        for task in others:
+            task.cancel()
+        await asyncio.wait({run, *others})
+
+    async def _guarded(self, work: Any) -> None:
+        try:
+            await work()
+        except asyncio.CancelledError:
+            raise
+        except FencedError as error:
+            self._context.fail(f"Re-keying is fenced: {error}.")
+        except Exception as error:  # noqa: BLE001  # what was written is not known any more
+            self._context.fail(f"Re-keying failed: {type(error).__name__}: {error}", error)
+
+    async def _run(self) -> None:
+        await self._sources.start(self._on_revoked, self._on_assigned)
+        try:
+            while not self._stopped.is_set():
+                if self._opened or await self._open():
+                    await self._turn()
+        finally:
+            await self._sources.stop()
+
+    # -- the assignment
+
+    async def _on_revoked(self) -> None:
+        async with self._busy:  # the transaction in hand is committed as the member that began it
+            self._forget()
+
+    def _on_assigned(self) -> None:
+        self._forget()
+        self._assignments += 1
+
+    def _forget(self) -> None:
+        self._opened = False
+        self._positions, self._waiting = {}, {}
+        self._merge.open(())
+
+    async def _open(self) -> bool:
+        """Find the positions of an assignment; False: there is none yet, or another one now."""
+        assignments = self._assignments
+        if not assignments:
+            await asyncio.sleep(_JOIN_SECONDS)
+            return False
+        membership, tps = self._sources.membership(), sorted(self._sources.assigned())
+        begin = await find_positions(self._context, self._sources, tps, stable=self._transactional)
+        if not self._transactional:
+            self._sequences = await self._name_sequences(tps)
+        async with self._busy:
+            if assignments != self._assignments:
+                return False
+            try:
+                if begin.is_new:  # the first offsets hold for whoever gets the partitions next
+                    await self._log.begin()
+                    await self._log.commit(begin.positions, membership)
+            except FencedError as error:
+                await self._give_up(error)
+                return False
+            for tp, offset in begin.positions.items():
+                self._sources.seek(tp, offset)
+            self._positions, self._opened = dict(begin.positions), True
+            self._merge.open(tps)
+        self._context.lifecycle.hold(_HOLDER, "")
+        self._context.observer.rekey_assigned(tps)
+        log.info("Re-keying %d input partitions to %s.", len(tps), self._topic)
+        return True
+
+    async def _name_sequences(self, tps: Sequence[TP]) -> dict[TP, bytes]:
+        """Name source partitions by the topic's id: offsets of one made again begin anew."""
+        topics = await self._context.admin.describe(sorted({topic for topic, _ in tps}))
+        ids = {name: status.topic_id for name, status in topics.items()}
+        return {
+            (topic, number): f"{ids.get(topic) or topic}:{number}".encode() for topic, number in tps
+        }
+
+    async def _give_up(self, error: FencedError) -> None:
+        """Abort, and begin again at the group's offsets: the group divides partitions anew."""
+        log.warning("Re-keying begins again at the group's offsets: %s.", error)
+        await self._log.abort()
+        self._forget()
+        await asyncio.sleep(_JOIN_SECONDS)
+
+    # -- one fetch
+
+    async def _turn(self) -> None:
+        """Re-key one fetch."""
+        assignments = self._assignments
+        wanted = [tp for tp in self._merge.wanted() if tp not in self._waiting]
+        seconds = _MERGE_SECONDS if len(self._merge) else _POLL_SECONDS
+        fetch = await self._sources.fetch(wanted, MOST, seconds)
+        async with self._busy:
+            if assignments != self._assignments or not self._opened:
+                self._forget()  # records of this fetch may be missing between position and rest
+                return
+            self._merge.add(await self._decodable(self._new(fetch)))
+            taken = self._merge.take(self._lagging())
+            if not taken:
+                return
+            membership = self._sources.membership()
+            try:
+                count = await self._rekey(taken, membership)
+            except FencedError as error:
+                await self._give_up(error)
+                return
+        if count < _MANY:
+            await asyncio.sleep(_GATHER_SECONDS)
+
+    def _new(self, fetch: Mapping[TP, list[Any]]) -> dict[TP, list[Any]]:
+        """Select records from the positions on, of partitions that do not wait."""
+        return {
+            tp: [record for record in records if record.offset >= self._positions[tp]]
+            for tp, records in fetch.items()
+            if tp in self._positions and tp not in self._waiting
+        }
+
+    def _lagging(self) -> list[TP]:
+        """Return the partitions that others wait for, in bounded time."""
+        lagging = [
+            tp for tp in self._positions if tp not in self._waiting and self._sources.has_more(tp)
+        ]
+        now = self._context.clock()
+        if not self._merge.empty().intersection(lagging):
+            self._held_since = now
+        elif now - self._held_since > _HELD_SECONDS:  # a broker may be away
+            return [tp for tp in lagging if tp not in self._merge.empty()]
+        return lagging
+
+    async def _rekey(self, fetch: Mapping[TP, Taken], membership: Membership) -> int:
+        """Write the records of a fetch, and commit the offsets behind it.
+
+        Args:
+            fetch: Records by partition, with the times by which they are ordered.
+            membership: Member that they were assigned to.
+
+        Returns:
+            Number of messages.
+        """
+        started, clock = self._context.clock(), self._context.clock
+        records = RekeyedRecords(
+            self._topic,
+            self._partition_of,
+            self._codecs[1],
+            None if self._transactional else self._sequences,
+            round(self._context.wall_clock() * 1000),
+        )
+        offsets = {tp: batch[-1].offset + 1 for tp, (batch, _) in fetch.items()}
+        counted: list[tuple[TP, int, Decoded]] = []
+        for tp, (batch, times) in fetch.items():
+            for begin in range(0, len(batch), SLICE):
+                messages = batch[begin : begin + SLICE]
+                decoded = self._decode(messages)
+                records.add(tp, messages, times[begin : begin + SLICE].tolist(), decoded)
+                if self._dead_letters is not None and decoded.rejected:
+                    self._dead_letters.add(tp, messages, decoded.rejected)
+                counted.append((tp, len(messages), decoded))
+                await asyncio.sleep(0)
+        await self._log.begin()
+        await self._log.write(records.in_order())
+        if self._dead_letters is not None:
+            await self._dead_letters.settle()
+        await self._log.commit(offsets, membership)
+        self._positions |= offsets
+        for tp, messages_count, decoded in counted:
+            self._context.observer.rekeyed(tp, messages_count, decoded)
+        self._context.observer.timed("rekey", clock() - started)
+        return sum(count for _, count, _ in counted)
+
+    def _decode(self, messages: Sequence[Any]) -> Decoded:
+        codec = self._codecs[0]
+        if isinstance(codec, LookupCodec):  # schemas were looked up before: nothing may block here
+            return codec.decode_known(messages)
+        return codec.decode(messages)
+
+    # -- schemas
+
+    async def _decodable(self, fetch: dict[TP, list[Any]]) -> dict[TP, list[Any]]:
+        """Select the records before a missing schema; the rest is read again later."""
+        codec = self._codecs[0]
+        if not isinstance(codec, LookupCodec):
+            return fetch
+        if missing := codec.lacks(chain.from_iterable(fetch.values())):
+            await asyncio.to_thread(codec.look_up, missing)
+        ready = {tp: records[: codec.ready(records)] for tp, records in fetch.items()}
+        for tp, records in ready.items():
+            if len(records) < len(fetch[tp]):
+                self._waiting[tp] = fetch[tp][len(records)].offset
+        if self._waiting:
+            self._sources.pause(self._waiting)
+        return ready
+
+    async def _retry_schemas(self) -> None:
+        codec = self._codecs[0]
+        reason = await asyncio.to_thread(codec.retry) if isinstance(codec, LookupCodec) else ""
+        async with self._busy:
+            if not self._waiting:
+                return
+            if reason:
+                self._hold(f"{len(self._waiting)} input partitions wait: {reason}")
+                return
+            for tp, offset in self._waiting.items():
+                self._sources.seek(tp, offset)
+            self._sources.resume(self._waiting)
+            self._waiting = {}
+            self._hold("")
+
+    # -- beside it
+
+    async def _watch(self) -> None:
+        """Report lag and reasons to wait, and end a worker that re-keys no more."""
+        checked = self._context.clock()
+        while not self._stopped.is_set():
+            await asyncio.sleep(min(_REGISTRY_SECONDS, _CHECK_SECONDS) / 5)
+            if not self._opened:
+                self._hold("re-keying has no partitions of the input topics yet")
+                continue
+            if self._waiting:
+                await self._retry_schemas()
+            else:
+                self._hold("")
+            if self._context.clock() - checked >= _CHECK_SECONDS:
+                checked = self._context.clock()
+                await self._check()
+
+    def _hold(self, reason: str) -> None:
+        self._context.lifecycle.hold(_HOLDER, reason)
+
+    async def _check(self) -> None:
+        positions = dict(self._positions)
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                bounds = await self._sources.log_bounds(positions)
+        except (KafkaError, OSError, TimeoutError):
+            return  # without a broker nothing can move
+        ends = {tp: end for tp, (_, end) in bounds.items()}
+        busy = self._busy.locked()
+        for tp, end in ends.items():
+            # Markers of transactions take offsets, and are never handed out.
+            if not busy and tp not in self._waiting and self._sources.fetch_position(tp) == end:
+                positions[tp] = end
+            self._context.observer.rekey_lag(tp, max(0, end - positions[tp]))
+        moving = {tp: offset for tp, offset in positions.items() if tp not in self._waiting}
+        if self._context.config.stuck_seconds and (
+            stuck := self._progress.look(self._context.clock(), moving, ends)
+        ):
+            self._context.fail(f"Re-keying: {stuck}", code=STOOD_STILL)

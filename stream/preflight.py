@@ -1,0 +1,89 @@
+"""Mistakes that show only between sections of the settings, or on this machine's disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Literal
+
+from stream.kafka.config import changelog_topic
+
+from .settings import Settings, SettingsError, name_fault
+
+_Kind = Literal["anomalies", "triggers", "dead_letters"]
+_KINDS: Final[tuple[_Kind, ...]] = ("anomalies", "triggers", "dead_letters")
+
+
+def require_sound(settings: Settings) -> None:
+    """Refuse to start with such a mistake.
+
+    Raises:
+        SettingsError: One sentence for each.
+    """
+    mistakes = find_mistakes(settings)
+    if mistakes:
+        raise SettingsError(mistakes)
+
+
+def find_mistakes(settings: Settings) -> list[str]:
+    """Return a sentence for each mistake; nothing is asked of a broker."""
+    return [*_topic_mistakes(settings), *_file_mistakes(settings)]
+
+
+def _topic_mistakes(settings: Settings) -> Iterator[str]:
+    """Find outputs that are read again, written to a changelog, or have no legal name."""
+    inputs, group = settings.input.topics, settings.kafka.group
+    changelogs = {changelog_topic(group, topic) for topic in inputs}
+    said: set[tuple[str, str]] = set()
+    for source in inputs:
+        outputs = [("kafka.group", changelog_topic(group, source))]
+        outputs += [
+            (f"output.{kind}", settings.output.topic(kind, source))
+            for kind in _KINDS
+            if kind != "dead_letters" or settings.dead_letters.enabled
+        ]
+        for name, topic in outputs:
+            if (name, topic) in said:
+                continue
+            said.add((name, topic))
+            if topic in inputs:
+                yield (
+                    f"`{name}` makes the service read what it writes: {topic!r} is an input too. "
+                    f"Expected a topic that is not in input.topics. Received: {name} of {source!r} "
+                    f"is {topic!r}."
+                )
+            elif name != "kafka.group" and topic in changelogs:
+                yield (
+                    f"`{name}` would write into the state of the group: {topic!r} is a changelog. "
+                    "Expected a topic of its own."
+                )
+            elif fault := name_fault(topic):
+                yield f"`{name}` gives a topic that cannot be: {fault}."
+
+
+def _file_mistakes(settings: Settings) -> Iterator[str]:
+    """Find files and folders that are named and cannot be read."""
+    for section_name in type(settings).model_fields:
+        section = getattr(settings, section_name)
+        for name in type(section).model_fields:
+            path = getattr(section, name)
+            # Folders that the service makes itself are no files to be there; nor is the default.
+            if not isinstance(path, Path) or name == "directory" or _is_default(section, name):
+                continue
+            if (section_name, name) in (("model", "path"), ("model", "shadow")):
+                if not (path / "model.json").is_file():
+                    yield (
+                        f"`{section_name}.{name}` is no model bundle. Expected a folder with a "
+                        f"model.json, as `ember train` makes. Received: {name}={str(path)!r}."
+                    )
+            elif not path.is_file() or not os.access(path, os.R_OK):
+                cause = "cannot be read" if path.exists() else "is not there"
+                yield (
+                    f"The file of `{section_name}.{name}` {cause}. Expected a readable file. "
+                    f"Received: {name}={str(path)!r}."
+                )
+
+
+def _is_default(section: object, name: str) -> bool:
+    return name not in getattr(section, "model_fields_set", ())

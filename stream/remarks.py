@@ -1,0 +1,230 @@
+"""Remarks of `train` and `backtest`: what was not used as it stands, and why, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ember_core.data.sources import Dataset, Remark, Rows
+from ember_core.pipeline import FleetModel
+
+from .backtest import Backtest
+from .key_difference import key_difference
+from .keys import key_text
+from .records import MAX_ABS_VALUE
+
+_SHOWN = 5  # keys or channels named in one remark
+
+
+def training_remarks(dataset: Dataset, min_rows: int) -> list[Remark]:
+    """Return what a training leaves out or changes, and what it can learn nothing from.
+
+    Args:
+        dataset: The history.
+        min_rows: Rows that a key needs.
+    """
+    remarks = [*dataset.remarks, *_row_remarks(dataset, "train", "sorted by time")]
+    rows = {table.key: len(_usable(dataset, i)) for i, table in enumerate(dataset.tables)}
+    short = [key for key, count in rows.items() if count < min_rows]
+    if short and len(short) < len(rows):
+        text = (
+            f"{_count(short, 'key')} left out, with less than {min_rows} usable training rows: "
+            f"{_named(short)}"
+        )
+        remarks.append(Remark("short_key", text, count=sum(rows[key] for key in short)))
+    return [*remarks, *_channel_remarks(dataset)]
+
+
+def backtest_remarks(
+    model: FleetModel, given: Dataset, result: Backtest, *, files: bool
+) -> list[Remark]:
+    """Return what a backtest left out, and why rows were not scored or may not fire.
+
+    Args:
+        model: The model.
+        given: The data as they were read, with all their channels.
+        result: The backtest of them.
+        files: The keys are names of files.
+    """
+    remarks = [*given.remarks, *_model_channels(model, given)]
+    if result.window.mode == "count":
+        remarks += _row_remarks(given, "scored", "not scored: they are late, as in the stream")
+    return [*remarks, *_key_remarks(model, given, files), *_waiting(model, result)]
+
+
+def _row_remarks(dataset: Dataset, which: Rows, older: str) -> list[Remark]:
+    """Return remarks on rows that fall, repeat a time or have no usable value, over all keys."""
+    tables = [(table, dataset.rows(i, which)) for i, table in enumerate(dataset.tables)]
+    total = sum(rows.size for _, rows in tables)
+    noun = "training rows" if which == "train" else "rows"
+    unsorted = repeated = empty = too_large = 0
+    example = ""
+    for table, rows in tables:
+        times, values = table.time_us[rows], table.values[rows]
+        unsorted += int(np.count_nonzero(times[1:] < np.maximum.accumulate(times)[:-1]))
+        _, first, counts = np.unique(times, return_index=True, return_counts=True)
+        repeated += int((counts - 1).sum())
+        if not example and (counts > 1).any():
+            at = table.time_text[rows[first[int(counts.argmax())]]]
+            example = f"{counts.max():,} rows of key {key_text(table.key)!r} at {at}"
+        with np.errstate(invalid="ignore"):
+            large = np.abs(values) > MAX_ABS_VALUE
+        too_large += int(large.sum())
+        empty += int((~(np.isfinite(values) & ~large).any(axis=1)).sum())
+    remarks = []
+    if unsorted:
+        text = f"{unsorted:,} of {total:,} {noun} were older than one before them, and {older}"
+        remarks.append(Remark("unsorted_row", text))
+    if repeated:
+        text = (
+            f"{repeated:,} of {total:,} {noun} were left out, as they repeat a time of their key: "
+            f"the first row of a time counts ({example}). Give the times their full precision, or "
+            "name the column that tells the rows apart with --key"
+        )
+        remarks.append(Remark("repeated_time", text))
+    if too_large:
+        text = f"{too_large:,} values were left out, as they are infinite or above {MAX_ABS_VALUE}"
+        remarks.append(Remark("large_value", text))
+    if empty:
+        text = f"{empty:,} of {total:,} {noun} were left out, as no channel has a value in them"
+        remarks.append(Remark("empty_row", text))
+    return remarks
+
+
+def _channel_remarks(dataset: Dataset) -> list[Remark]:
+    """Return remarks on channels of a history that stand still, or that some keys lack."""
+    remarks = []
+    values = [table.values[dataset.rows(i, "train")] for i, table in enumerate(dataset.tables)]
+    for c, channel in enumerate(dataset.channels):
+        columns = [table[:, c][np.isfinite(table[:, c])] for table in values]
+        lacking = [
+            t.key for t, column in zip(dataset.tables, columns, strict=True) if not len(column)
+        ]
+        distinct = np.unique(np.concatenate([column[:1] for column in columns] or [np.zeros(0)]))
+        if len(distinct) == 1 and all((column == distinct[0]).all() for column in columns):
+            text = f"kept, though it is {distinct[0]:g} in every training row: a change is unusual"
+            remarks.append(Remark("constant_channel", text, column=channel))
+        if lacking and len(lacking) < len(values):
+            text = f"without a value in {_count(lacking, 'key')}: {_named(lacking)}"
+            remarks.append(Remark("channel_of_some_keys", text, column=channel))
+    return remarks
+
+
+def _model_channels(model: FleetModel, given: Dataset) -> list[Remark]:
+    """Return remarks on channels of one side that the other does not have."""
+    valued = np.zeros(len(given.channels), bool)
+    for table in given.tables:
+        valued |= np.isfinite(table.values).any(axis=0)
+    present = {name for name, has in zip(given.channels, valued, strict=True) if has}
+    lacking = [name for name in model.channels if name not in present]
+    extra = [name for name in given.channels if name not in model.channels]
+    remarks = []
+    if lacking:
+        close = {name: get_close_matches(name, extra, n=1) for name in lacking}
+        hints = [f"{name!r} may be {match[0]!r}" for name, match in close.items() if match]
+        hint = f". In the data, {', '.join(hints[:_SHOWN])}" if hints else ""
+        text = (
+            f"{len(lacking):,} of the model's {len(model.channels):,} channels have no value in "
+            f"the data, and count as missing: {_listed(lacking)}{hint}"
+        )
+        remarks.append(Remark("missing_channel", text))
+    if extra:
+        text = f"{_count(extra, 'channel')} left out, unknown to the model: {_listed(extra)}"
+        remarks.append(Remark("unknown_channel", text))
+    return remarks
+
+
+def _key_remarks(model: FleetModel, given: Dataset, files: bool) -> list[Remark]:
+    """Return a remark on keys that the model does not know."""
+    known = set(model.keys)
+    foreign = [key for key in given.keys if key not in known]
+    if not foreign or not known:
+        return []
+    if len(foreign) < len(given.keys):
+        text = (
+            f"The model knows {len(given.keys) - len(foreign):,} of {len(given.keys):,} keys; the "
+            f"others warm up like new ones: {_named(foreign)}"
+        )
+        return [Remark("unknown_key", text)]
+    text = "The model knows none of the keys of the data"
+    if files:
+        text += (
+            f": without --key the key is the file's name, here {_named(foreign)}; the model has "
+            f"{_named(sorted(known))}. Score a file as one of them with --as-key KEY, or name the "
+            "column of the key with --key COL"
+        )
+    else:
+        difference = key_difference(foreign, known)
+        text += f". What differs: {difference.sentence.rstrip('.')}"
+    return [Remark("foreign_keys", text)]
+
+
+def _waiting(model: FleetModel, result: Backtest) -> list[Remark]:
+    """Return remarks on keys that warm up or are quiet for half of their rows or more."""
+    config, known = model.pipeline.config, set(model.keys)
+    fires = max(config.warmup_alarm, config.quiet_rows)
+    unscored: dict[bytes, int] = {}
+    silent: dict[bytes, int] = {}
+    quiet: dict[bytes, int] = {}
+    for i, table in enumerate(result.dataset.tables):
+        rows = _rows(result, i, "scored")
+        before = _rows(result, i, "train") if result.warm else 0
+        if table.key in known:
+            if before + rows // 2 < config.quiet_rows:
+                quiet[table.key] = rows
+        elif before + rows <= config.warmup_score:
+            unscored[table.key] = rows
+        elif before + rows // 2 < fires:
+            silent[table.key] = rows
+    unknown = "a key that the model does not know"
+    scored_from, quiet_rows = config.warmup_score + 1, config.quiet_rows
+    texts = {
+        "warming": f"not scored: {unknown} warms up until row {config.warmup_score:,}, and may "
+        f"fire after row {fires:,}",
+        "silent": f"scored from row {scored_from:,} on, but {unknown} may fire only after row "
+        f"{fires:,}",
+        "quiet": f"scored, but after a start no key may fire for {quiet_rows:,} rows; --warm feeds "
+        "the training rows first",
+    }
+    found = {"warming": unscored, "silent": silent, "quiet": quiet}
+    return [
+        Remark(
+            kind,
+            f"{sum(rows.values()):,} rows of {_count(list(rows), 'key')} ({_named(list(rows))}) "
+            f"are {texts[kind]}",
+        )
+        for kind, rows in found.items()
+        if rows
+    ]
+
+
+def _rows(result: Backtest, number: int, which: Rows) -> int:
+    """Return how many rows the records of a key make."""
+    table = result.dataset.tables[number]
+    rows = result.dataset.rows(number, which)
+    times = table.time_us[rows][np.isfinite(table.values[rows]).any(axis=1)]
+    if result.window.mode == "time":
+        times = times - times % result.window.interval_us
+    return len(np.unique(times))
+
+
+def _usable(dataset: Dataset, number: int) -> NDArray[np.int64]:
+    """Return the different times of a key's training rows that have a value."""
+    table, rows = dataset.tables[number], dataset.rows(number, "train")
+    return np.unique(table.time_us[rows][np.isfinite(table.values[rows]).any(axis=1)])
+
+
+def _count(items: Sequence[object], noun: str) -> str:
+    return f"{len(items):,} {noun}{'' if len(items) == 1 else 's'}"
+
+
+def _named(keys: Sequence[bytes]) -> str:
+    return _listed([key_text(key) for key in keys])
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(map(repr, names[:_SHOWN])) + rest
