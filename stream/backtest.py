@@ -137,7 +137,7 @@ def backtest(
         ValueError: If the model is not on NumPy's arrays.
     """
     window = window or WindowSpec()
-    data = dataset.select(model.channels)
+    data = dataset.select(model.sources)
     engine = Engine(model, window, limits)
     tp = (topic, 0)
     engine.attach(tp)

@@ -90,9 +90,9 @@ class Worker:
         """
         self._codec = codec
         if self._rekeying is not None:
-            self._rekeying.switch_codec(codec, model.channels)
+            self._rekeying.switch_codec(codec, model.sources)
         if self._session is not None:
-            return await self._session.switch_model(model, self._engine_codec(model.channels))
+            return await self._session.switch_model(model, self._engine_codec(model.sources))
         self._engine.switch_model(model)
         return {}
 
