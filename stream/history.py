@@ -120,15 +120,13 @@ def rows(
     origin = [column[name] for name in plan.sources]
     series = []
     for key in keys:
-        lines = np.arange(key.time_us.size)
+        values = key.values[:, origin]
+        # The stream refuses records without any of the channels, such as those that are ignored.
+        usable = np.isfinite(values).any(axis=1)
+        lines = np.arange(int(usable.sum()))
+        one_key = np.zeros(lines.size, dtype=np.int64)
         done = maker.complete(
-            Samples(
-                plan.new_fields(1),
-                lines,
-                np.zeros(lines.size, dtype=np.int64),
-                key.time_us,
-                key.values[:, origin],
-            )
+            Samples(plan.new_fields(1), lines, one_key, key.time_us[usable], values[usable])
         ).rows
         # As dates, since the unit is settled: record numbers would look like another one.
         dates = done.time_us.view("datetime64[us]")
