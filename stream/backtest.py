@@ -49,6 +49,8 @@ class Backtest:
         window: Windowing of samples into rows.
         warm: True if the training rows were fed first.
         recipe: How the model's channels come from those of the data; None: as they stand there.
+        open_intervals: Intervals that are open at the end: as in the stream, only a later record,
+            or the silence of a key among others, closes them.
     """
 
     dataset: Dataset
@@ -58,6 +60,7 @@ class Backtest:
     window: WindowSpec = field(default_factory=WindowSpec)
     warm: bool = False
     recipe: RowRecipe | None = None
+    open_intervals: int = 0
 
     def rows(self, key: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return times and channels of the scored rows of a key, in order of time."""
@@ -182,6 +185,7 @@ def backtest(
             owner[row] = key_number[key]
         parts.append((owner, step.scores))
     result.scores = _by_key(parts, len(data.tables))
+    result.open_intervals = engine.open_intervals()
     return result
 
 

@@ -59,6 +59,12 @@ def backtest_remarks(
     remarks = [*given.remarks, *_model_channels(model, given)]
     if result.window.mode == "count":
         remarks += _row_remarks(given, "scored", "not scored: they are late, as in the stream")
+    if result.open_intervals:
+        text = (
+            f"{result.open_intervals:,} intervals are open at the end of the data and were not "
+            "scored: in the stream the next record of a key closes them, or its silence"
+        )
+        remarks.append(Remark("open_interval", text))
     return [*remarks, *_key_remarks(model, given, files), *_waiting(model, result)]
 
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-_SELECTOR = re.compile(r'([^{}]+)\{\s*([\w.:/-]+="[^"]*"(?:\s*,\s*[\w.:/-]+="[^"]*")*)\s*,?\s*\}')
-_MATCHER = re.compile(r'([\w.:/-]+)="([^"]*)"')
+_LABEL = r"[^{}\"=,\s]+"
+_VALUE = r'"(?:[^"\\]|\\.)*"'
+_MATCHER = re.compile(rf"({_LABEL})\s*=\s*({_VALUE})", re.DOTALL)
+_PAIR = rf"{_LABEL}\s*=\s*{_VALUE}"
+_SELECTOR = re.compile(rf"([^{{}}]*)\{{\s*({_PAIR}(?:\s*,\s*{_PAIR})*)\s*,?\s*\}}", re.DOTALL)
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPED = {"n": "\n"}
 
 
 class ChannelIndex:
     """Index of channels by measurement and labels.
 
     A channel has the name of the measurement, or that of a Prometheus selector, whose labels must
-    be equal: `node_cpu_seconds_total{mode="idle"}`. The channel with the most labels wins.
+    be equal: `node_cpu_seconds_total{mode="idle"}`. Quotes and backslashes in a label are written
+    as Prometheus does, behind a backslash. The channel with the most labels wins.
 
     Args:
         channels: Channel names, in the model's order.
@@ -23,9 +29,7 @@ class ChannelIndex:
     def __init__(self, channels: Sequence[str]) -> None:
         self._by_name: dict[str, list[tuple[int, dict[str, str]]]] = {}
         for column, channel in enumerate(channels):
-            match = _SELECTOR.fullmatch(channel)
-            name = match[1].strip() if match else channel
-            required = dict(_MATCHER.findall(match[2])) if match else {}
+            name, required = parse_selector(channel)
             self._by_name.setdefault(name, []).append((column, required))
         # The most specific selector comes first, so that `find` can stop at the first match.
         for entries in self._by_name.values():
@@ -34,10 +38,40 @@ class ChannelIndex:
     def find(self, name: str, labels: Mapping[str, Any]) -> int | None:
         """Return the column of the channel; None when the model has no such channel."""
         for column, required in self._by_name.get(name, ()):
-            if all(str(labels.get(label, "")) == value for label, value in required.items()):
+            if all(_text(labels.get(label, "")) == value for label, value in required.items()):
                 return column
         return None
+
+    @property
+    def names(self) -> Iterable[str]:
+        """Names of the measurements."""
+        return self._by_name.keys()
 
     def knows(self, name: str) -> bool:
         """Tell if any channel is of this measurement, whatever its labels."""
         return name in self._by_name
+
+
+def parse_selector(channel: str) -> tuple[str, dict[str, str]]:
+    r"""Return name and labels of a channel; a name that is no selector has no labels.
+
+    Examples:
+        >>> parse_selector('cpu.usage{cpu="cpu-total", path="C:\\\\"}')
+        ('cpu.usage', {'cpu': 'cpu-total', 'path': 'C:\\'})
+        >>> parse_selector("cpu")
+        ('cpu', {})
+    """
+    match = _SELECTOR.fullmatch(channel)
+    if match is None:
+        return channel, {}
+    required = {label: _unescaped(value[1:-1]) for label, value in _MATCHER.findall(match[2])}
+    return match[1].strip(), required
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]), text)
+
+
+def _text(label: Any) -> str:
+    """Return a label as Prometheus writes it; a Boolean attribute is `true` or `false`."""
+    return str(label).lower() if isinstance(label, bool) else str(label)

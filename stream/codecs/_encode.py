@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from ember_core.data.cells import is_date_number
 from stream.records import TIME_MAX_US, TIME_MIN_US, rfc3339
 
 _encoder = msgspec.json.Encoder()
@@ -53,9 +54,9 @@ def _auto_time(time_us: int) -> int | float | str:
     # `auto` takes numbers below 1e11 for seconds: smaller milliseconds would be misread.
     whole_ms, remainder = divmod(time_us, 1_000)
     if remainder == 0 and abs(whole_ms) >= 10**11:
-        return whole_ms
+        return rfc3339(time_us) if is_date_number(whole_ms) else whole_ms
     whole_s, remainder = divmod(time_us, 1_000_000)
     if remainder == 0:
-        return whole_s
+        return rfc3339(time_us) if is_date_number(whole_s) else whole_s
     seconds = time_us / 1e6
     return seconds if round(seconds * 1e6) == time_us else rfc3339(time_us)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from ember_core.data.cells import NumberReader, TimeReader
+from ember_core.data.cells import Decimal, NumberReader, TimeReader
 from stream.errors import UserError
 from stream.types import CodecName, KeyFrom
 
@@ -37,6 +37,8 @@ _EXAMPLE_KEYS = {
     "otlp_json": 'resource["service.name"]',
 }
 
+_TEXT_TIMES = frozenset(("json", "avro", "json_schema", "protobuf", "telegraf"))
+
 _MEASUREMENT_CODECS: dict[str, type[MeasurementCodec]] = {
     "influx": InfluxCodec,
     "collectd": CollectdCodec,
@@ -57,6 +59,9 @@ def make_codec(
     fields: Mapping[str, str] | None = None,
     records: str = "",
     missing: Sequence[str] = (),
+    decimal: Decimal = "",
+    time_format: str = "",
+    time_zone: str = "",
     max_message_bytes: int = 1_048_576,
     max_key_bytes: int = 512,
     schema_registry_url: str = "",
@@ -75,10 +80,14 @@ def make_codec(
         key_from: Origin of the stream key: `kafka`, `record` or `auto`, see `KeyExpression`.
         time: Path of the event time (json and avro; the other formats define theirs); empty takes
             Kafka's timestamp.
-        time_unit: `auto`, `s`, `ms`, `us`, `ns` or `iso8601` (OTLP always has nanoseconds).
+        time_unit: `auto`, `s`, `ms`, `us`, `ns`, `iso8601` or `excel` (OTLP always has
+            nanoseconds).
         values: Object that holds the channels (json and avro); empty or `.` for the record itself.
         fields: Field name of a channel where it differs (json and avro).
         missing: Words and numbers that mean "no value", besides those of `ember_core.data.cells`.
+        decimal: Decimal sign of numbers in text; empty: a point.
+        time_format: Format of times in text (json, avro and telegraf); empty: all known forms.
+        time_zone: Time zone of times without an offset; empty: UTC.
         records: List that holds the records of a message (json and avro); empty: none.
         max_message_bytes: Longer values are refused.
         max_key_bytes: Longer stream keys are refused.
@@ -93,8 +102,11 @@ def make_codec(
     """
     example = _EXAMPLE_KEYS.get(name, "host")
     expression = KeyExpression(key, example=example, key_from=key_from)
-    numbers = NumberReader(missing=missing)
-    reading = Reading(max_message_bytes, max_key_bytes, numbers, TimeReader(time_unit))
+    numbers = NumberReader(decimal, missing)
+    # The other formats define their timestamps: whole numbers since the epoch.
+    text_times = name in _TEXT_TIMES
+    times = TimeReader(time_unit, time_format if text_times else "", time_zone)
+    reading = Reading(max_message_bytes, max_key_bytes, numbers, times)
     if not channels:
         raise UserError("A codec needs the model's channels. Received: channels=[].")
     if name in _MEASUREMENT_CODECS:

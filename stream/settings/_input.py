@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -60,18 +61,44 @@ class InputSection(Section):
     )
     time: str = Field(
         default="ts",
-        min_length=1,
-        description="Field of the event time (json and avro), a dotted path.",
+        description="Field of the event time (json, avro, json_schema, protobuf), a dotted path. "
+        "Empty: Kafka's timestamp.",
     )
-    time_unit: Literal["auto", "s", "ms", "us", "ns", "iso8601"] = Field(
+    time_unit: Literal["auto", "s", "ms", "us", "ns", "iso8601", "excel"] = Field(
         default="auto",
-        description="Unit of the event time; auto: by magnitude, strings are ISO 8601.",
+        description="Unit of the event time; auto: by magnitude, strings are dates. excel: days of "
+        "a spreadsheet.",
+    )
+    time_format: str = Field(
+        default="",
+        description="Format of event times in text, such as `%d/%m/%Y %H:%M:%S` (strptime). Empty: "
+        "ISO 8601 and the other forms of [reading](reading.md).",
+    )
+    time_zone: str = Field(
+        default="",
+        description="Time zone of event times without an offset, such as `Europe/Berlin`. Empty: "
+        "UTC. Of an hour that comes twice the first is meant.",
     )
     values: str = Field(
         default="values",
-        min_length=1,
-        description="Object that holds the channels (json and avro). In a record without such an "
-        "object the channels stand beside the time.",
+        description="Object that holds the channels (json, avro, json_schema, protobuf). A channel "
+        "that is not in it stands beside the time. A dotted name is a path: `env.temp`. Empty: "
+        "there is no such object.",
+    )
+    records: str = Field(
+        default="",
+        description="List that holds the records of a message (json, avro, json_schema, protobuf), "
+        "a dotted path; time and key may stand beside it. Empty: a message is a record, a list of "
+        "records, or JSON lines.",
+    )
+    missing: Names = Field(
+        default=(),
+        description='Words and numbers that mean "no value", besides those that are known, for '
+        "example `-9999`.",
+    )
+    decimal: Literal["", ".", ","] = Field(
+        default="",
+        description="Decimal sign of numbers in text: `.` or `,`. Empty: a point.",
     )
     fields: Table = Field(
         default={},
@@ -99,7 +126,8 @@ class InputSection(Section):
 
     def codec_options(self) -> dict[str, Any]:
         """Return the arguments of `stream.codecs.make_codec`, except name and channels."""
-        names = ("key", "key_from", "time", "time_unit", "values", "fields")
+        names: tuple[str, ...] = ("key", "key_from", "time", "time_unit", "values", "fields")
+        names += ("records", "missing", "decimal", "time_format", "time_zone")
         limits = ("max_message_bytes", "max_key_bytes")
         registry = ("schema_registry_url", "schema_registry_username")
         options = {name: getattr(self, name) for name in (*names, *limits, *registry)}
@@ -114,6 +142,18 @@ class InputSection(Section):
                 raise ValueError(fault)
             if name in value[:number]:
                 raise ValueError(f"{name!r} is named twice; expected each topic once")
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            if value:
+                ZoneInfo(value)
+        except (OSError, ValueError, KeyError):
+            raise ValueError(
+                "expected a time zone of the IANA database, for example Europe/Berlin or UTC"
+            ) from None
         return value
 
     @field_validator("start")

@@ -46,6 +46,10 @@ PROOFS: Final[Mapping[str, Proof]] = {
         "No bytes crash a codec, the settings or the loading of a bundle, or take more memory than"
         " they should",
     ),
+    "reading": Proof(
+        "tests.prove.reading",
+        "Rows that training makes of a file of records are the samples that the stream decodes",
+    ),
     "soak": Proof(
         "tests.prove.soak",
         "Under steady load memory stays flat, lag bounded and the log without warnings",

@@ -80,6 +80,9 @@ _RAN = {
         f"{r['records']:,} records of {r['rows']:,} keys, {r['events']:,} events "
         f"({r['repeated_events']:,} repeated), {r['guarantee'].replace('_', ' ')}"
     ),
+    "reading": lambda r: (
+        f"{r['cases']:,} files, {r['rows']:,} rows, {r['refused_files']:,} files refused"
+    ),
     "fuzz": lambda r: (
         f"{r['inputs']:,} inputs, {r['past_the_first_stage']:.0%} past the first stage"
     ),

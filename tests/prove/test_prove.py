@@ -55,6 +55,11 @@ def test_sample_of_the_simulation() -> None:
     assert result["schedules"] == 30
 
 
+def test_sample_of_reading() -> None:
+    result = prove("reading", "--cases", "100")
+    assert result["values"] >= 100
+
+
 def test_sample_of_fuzzing() -> None:
     result = prove("fuzz", "--inputs", "7000", "--settings", "200", "--bundles", "100")
     assert result["inputs"] >= 7_300

@@ -42,7 +42,9 @@ class TinyPipeline:
 
     def __init__(self, *, rated: bool) -> None:
         self._rated = rated
-        self.config = SimpleNamespace(channels=("x",), warmup_alarm=WARM_ROWS, quiet_rows=0)
+        self.config = SimpleNamespace(
+            channels=("x",), warmup_alarm=WARM_ROWS, quiet_rows=0, max_gap=10
+        )
 
     def state_fields(self) -> tuple[StateField, ...]:
         return (

@@ -156,6 +156,7 @@ def test_a_bundle_keeps_its_recipe_and_scores_by_it(mode: str, tmp_path: Any) ->
     faulty = dataset(long=False, keys=1)
     faulty.tables[0].values[700:760, 2] += 2000.0 * np.arange(60)
     result = backtest(loaded, faulty, window=rules.window)
+    assert (result.open_intervals > 0) == (mode == "time")
     hot = result.scores[0]
     inside = (hot.time_us >= T0 + 7_000 * SECOND) & (hot.time_us < T0 + 7_500 * SECOND)
     assert np.median(hot.severity[inside]) > 3.0

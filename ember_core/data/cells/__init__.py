@@ -12,8 +12,8 @@ Files (`ember train`, `backtest`, `replay`) and records on a topic (`stream.code
 | `1,234` | 1234 with `decimal = "."`, 1.234 with `decimal = ","`, else unreadable |
 | text `true`, `false`, `yes`, `no`, `on`, `off`, `t`, `f`, in any case | 1 and 0 |
 | null, NaN, infinity, one of `MISSING_WORDS`, one of the words or numbers of `missing` | missing |
-| anything else, also an array | unreadable: a missing value that is counted and told |
-| object | its members, by dotted paths: `env.temp` |
+| anything else | unreadable: a missing value that is counted and told |
+| object, array | their members, by dotted paths: `env.temp`, `cores.0` |
 
 | time | read as |
 | --- | --- |
@@ -39,12 +39,14 @@ Examples:
 
 from ._epochs import EARLIEST_US as EARLIEST_US
 from ._epochs import LATEST_US as LATEST_US
+from ._epochs import is_date_number as is_date_number
 from ._numbers import FALSE_WORDS as FALSE_WORDS
 from ._numbers import MISSING_WORDS as MISSING_WORDS
 from ._numbers import TRUE_WORDS as TRUE_WORDS
 from ._numbers import Decimal as Decimal
 from ._numbers import NumberReader as NumberReader
 from ._numbers import number_of as number_of
+from ._paths import cells_of as cells_of
 from ._paths import leaves as leaves
 from ._time_text import order_of as order_of
 from ._times import TimeReader as TimeReader

@@ -55,6 +55,11 @@ _FROM_FLOAT: dict[str, Callable[[Floats], Floats]] = {
 }
 
 
+def is_date_number(number: int) -> bool:
+    """Test for a number that `auto` reads as YYYYMMDD, with HHMM or HHMMSS behind it."""
+    return any(low <= number <= high for low, high, _ in _DIGITS)
+
+
 def from_integers(times: Sequence[int] | Integers, unit: str) -> tuple[Integers, Mask, Mask]:
     """Convert whole numbers of any size.
 

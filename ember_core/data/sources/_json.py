@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ember_core.data.cells import leaves
+from ember_core.data.cells import cells_of
 
 from ._bytes import open_text, scan
 from ._csv import as_data_error
@@ -52,6 +52,7 @@ class JsonFrames:
         self._text = text
         self._options = options
         self._chunk_rows = chunk_rows
+        self._outer = [name for name in (options.time or "ts", options.key) if name]
 
     def frames(self) -> Iterator[pd.DataFrame]:
         """DataFrames of at most `chunk_rows` rows."""
@@ -91,7 +92,7 @@ class JsonFrames:
                     remarks.add("dump", "lines of a topic's dump were opened", count=1)
                     yield from self._payload(item, number)
                 else:
-                    yield dict(leaves(item))
+                    yield cells_of(item, self._outer)
 
     def _payload(self, item: dict[str, Any], number: int) -> Iterator[dict[str, Any]]:
         """Yield the records in the payload of one line of a dump."""
@@ -107,7 +108,7 @@ class JsonFrames:
                     f"{self.name} line {number} holds no JSON record. Expected an object as "
                     f"payload. Received: {str(payload)[:60]!r}. Name its format with --codec."
                 )
-            yield {KEY_COLUMN: item.get("key"), **dict(leaves(record))}
+            yield {KEY_COLUMN: item.get("key"), **cells_of(record, self._outer)}
 
     def _values(self, file: TextIO) -> Iterator[tuple[int, Any]]:
         """Yield the JSON values of the file, with the line of each."""

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ember_core.data.cells import MISSING_WORDS, NumberReader, Unreadable, leaves
+from ember_core.data.cells import MISSING_WORDS, NumberReader, Unreadable, cells_of, leaves
 
 
 @pytest.mark.parametrize(
@@ -121,18 +121,15 @@ def test_every_number_python_writes_is_read_exactly(number: float) -> None:
     )
 
 
-def test_nested_objects_have_dotted_paths() -> None:
-    record = {
-        "ts": 1,
-        "values": {"cpu": 2, "values": {"x": 3}},
-        "env": {"in": {"temp": 4}},
-        "l": [5],
-    }
-    assert dict(leaves(record)) == {
-        "ts": 1,
-        "cpu": 2,
-        "values.x": 3,
-        "env.in.temp": 4,
-        "l": [5],
-    }
+def test_nested_objects_and_arrays_have_dotted_paths() -> None:
+    record = {"ts": 1, "values": {"cpu": 2, "values": {"x": 3}}, "env": {"in": {"t": 4}}, "l": [5]}
+    assert dict(leaves(record)) == {"ts": 1, "cpu": 2, "values.x": 3, "env.in.t": 4, "l.0": 5}
     assert dict(leaves({"m": {"cpu": 1}}, values="m")) == {"cpu": 1}
+    signal = list(range(65))
+    assert dict(leaves({"signal": signal})) == {"signal": signal}
+
+
+def test_of_two_cells_of_one_name_the_nearer_one_counts() -> None:
+    record = {"ts": 1, "a.b": 2, "a": {"b": 3}, "x": 4, "values": {"x": 5, "ts": 6, "c": {"d": 7}}}
+    assert cells_of(record, outer=("ts",)) == {"ts": 1, "a.b": 2, "x": 5, "c.d": 7}
+    assert cells_of({"values": {"c": {"d": 7}, "c.d": 8}}) == {"c.d": 8}

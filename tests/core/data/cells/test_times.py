@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ember_core.data.cells import EARLIEST_US, LATEST_US, TimeReader, Unreadable
+from ember_core.data.cells import EARLIEST_US, LATEST_US, TimeReader, Unreadable, is_date_number
 
 WHEN = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)
 
@@ -170,3 +170,13 @@ def test_iso_text_is_exact_to_the_microsecond(moment: datetime) -> None:
 def test_epochs_in_microseconds_are_exact(time_us: int) -> None:
     assert TimeReader(unit="us").read(str(time_us)) == time_us
     assert TimeReader(unit="ns").read(time_us * 1000 + 999) == time_us
+
+
+@given(st.integers(0, 10**15))
+def test_numbers_that_are_dates_are_told_from_epochs(number: int) -> None:
+    epoch = number * (10**6 if number < 10**11 else 10**3 if number < 10**14 else 1)
+    out, bad = TimeReader().column([number])
+    if not is_date_number(number) and epoch < LATEST_US:
+        assert out.tolist() == [epoch]
+    elif is_date_number(number):
+        assert bad or str(number).startswith(str(datetime.fromtimestamp(out[0] / 1e6, UTC).year))

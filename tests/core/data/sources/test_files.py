@@ -109,8 +109,8 @@ def test_json_values_and_nested_objects_become_columns(tmp_path: Path) -> None:
     path = write(tmp_path / "k.jsonl", "".join(json.dumps(record) + "\n" for record in records))
     data = read([path], DataOptions(key="key"))
     assert data.keys == (b"a", b"b")
-    assert data.channels == ("x", "y", "tags.rack", "z")
-    np.testing.assert_array_equal(data.tables[1].values, [[np.nan, 2.0, 8.0, 1.0]])
+    assert data.channels == ("x", "y", "tags.rack", "z", "list.0")
+    np.testing.assert_array_equal(data.tables[1].values, [[np.nan, 2.0, 8.0, 1.0, 1.0]])
 
 
 def test_json_times_beyond_53_bits_are_exact_beside_gaps(tmp_path: Path) -> None:
