@@ -24,7 +24,7 @@ _GAP = 10.0
 
 @dataclass(frozen=True)
 class RowRules:
-    """What rows are made by.
+    """Windows and channels that rows are made by.
 
     Attributes:
         window: Windowing of samples into rows.
@@ -55,7 +55,7 @@ def samples(dataset: Dataset) -> list[KeySamples]:
 
     A value too large for the stream counts as missing here as there.
     """
-    found = []
+    keys = []
     for i, table in enumerate(dataset.tables):
         rows = dataset.rows(i, "train")
         times, values = table.time_us[rows], table.values[rows]
@@ -65,8 +65,8 @@ def samples(dataset: Dataset) -> list[KeySamples]:
         if (np.diff(times) < 0).any():  # newest first, or several files of one key
             order = np.argsort(times, kind="stable")
             times, values = times[order], values[order]
-        found.append(KeySamples(table.key, times, values))
-    return found
+        keys.append(KeySamples(table.key, times, values))
+    return keys
 
 
 def counters_of(channels: Sequence[str], keys: Sequence[KeySamples]) -> tuple[str, ...]:
@@ -111,7 +111,7 @@ def rows(
         channels: Names of the columns of the samples.
         keys: Samples of each key.
         window: Windowing of samples into rows.
-        recipe: How the channels come from the samples.
+        recipe: Recipe of the channels.
     """
     names = tuple(channels) if recipe is None else recipe.names
     plan = RowPlan(names, window, recipe)
@@ -125,10 +125,10 @@ def rows(
         usable = np.isfinite(values).any(axis=1)
         lines = np.arange(int(usable.sum()))
         one_key = np.zeros(lines.size, dtype=np.int64)
-        done = maker.complete(
+        completed = maker.complete(
             Samples(plan.new_fields(1), lines, one_key, key.time_us[usable], values[usable])
         ).rows
         # As dates, since the unit is settled: record numbers would look like another one.
-        dates = done.time_us.view("datetime64[us]")
-        series.append(Series(key.key, dates, np.ascontiguousarray(done.values)))
+        dates = completed.time_us.view("datetime64[us]")
+        series.append(Series(key.key, dates, np.ascontiguousarray(completed.values)))
     return series
