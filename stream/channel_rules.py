@@ -28,23 +28,25 @@ def make_recipe(
         gap_seconds: Longest time between two samples of a counter that give a rate; 0: any.
 
     Returns:
-        The recipe, or None where every channel is what stands in the records.
+        The recipe, or None where every channel stands in the records.
 
     Raises:
         UserError: If two channels get one name, a formula reads a channel that is not there, or
             none is left.
     """
-    made = []
+    channels_made = []
     for source in channels:
         rule, parts = _first_match(source, rules)
         use = rule.use if rule is not None and rule.use else ""
         name = _renamed(rule.rename, parts, source) if rule is not None and rule.rename else source
         hidden = use == "ignore"
         use = use if use and not hidden else "rate" if source in counters else "value"
-        made.append(RecipeChannel(name, source, use, hidden=hidden))
-    made += [RecipeChannel(rule.name, compute=rule.compute) for rule in rules if rule.compute]
+        channels_made.append(RecipeChannel(name, source, use, hidden=hidden))
+    channels_made += [
+        RecipeChannel(rule.name, compute=rule.compute) for rule in rules if rule.compute
+    ]
     read = {name for rule in rules if rule.compute for name in Formula(rule.compute).names}
-    used = tuple(channel for channel in made if not channel.hidden or channel.name in read)
+    used = tuple(channel for channel in channels_made if not channel.hidden or channel.name in read)
     if all(channel.is_plain for channel in used) and len(used) == len(channels):
         return None
     try:
@@ -78,20 +80,20 @@ def contradictions(
     sources = list(dict.fromkeys(c.source for c in bundled.values() if c.source))
     counters = {c.source for c in bundled.values() if c.use == "rate"}
     try:
-        wanted = {c.name: c for c in _all(make_recipe(sources, rules, counters), sources)}
+        ruled = {c.name: c for c in _all(make_recipe(sources, rules, counters), sources)}
     except UserError as error:
         return f"The [[channels]] of the settings do not fit the bundle's channels: {error.message}"
-    names = [name for name in {**bundled, **wanted} if bundled.get(name) != wanted.get(name)]
+    names = [name for name in {**bundled, **ruled} if bundled.get(name) != ruled.get(name)]
     if not names:
         return ""
     differences = [
-        f"{_text(bundled.get(n))} in the bundle, {_text(wanted.get(n))} in the settings"
+        f"{_text(bundled.get(n))} in the bundle, {_text(ruled.get(n))} in the settings"
         for n in names
     ]
-    more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    suffix = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return (
         "The [[channels]] of the settings are not those that the model was trained with, and the "
-        f"model's count: {'; '.join(differences[:_SHOWN])}{more}. Train it again with "
+        f"model's count: {'; '.join(differences[:_SHOWN])}{suffix}. Train it again with "
         "`ember train --config FILE` to use the settings'."
     )
 
@@ -125,8 +127,8 @@ def _match(pattern: str, name: str) -> tuple[str, ...] | None:
         "(.*?)" if char == "*" else "." if char == "?" else re.escape(char) for char in pattern
     )
     subject, brace, labels = (name, "", "") if "{" in pattern else name.partition("{")
-    found = re.fullmatch(text, subject, re.DOTALL)
-    return None if found is None else (*found.groups(), brace + labels)
+    match_result = re.fullmatch(text, subject, re.DOTALL)
+    return None if match_result is None else (*match_result.groups(), brace + labels)
 
 
 def _renamed(rename: str, parts: tuple[str, ...], source: str) -> str:

@@ -24,7 +24,7 @@ _GAP = 10.0
 
 @dataclass(frozen=True)
 class RowRules:
-    """What rows are made by.
+    """Windows and channels that rows are made by.
 
     Attributes:
         window: Windowing of samples into rows.
@@ -70,7 +70,7 @@ def samples(dataset: Dataset) -> list[KeySamples]:
 
     A value too large for the stream counts as missing here as there.
     """
-    found = []
+    keys = []
     for i, table in enumerate(dataset.tables):
         values = np.where(np.abs(table.values) <= MAX_ABS_VALUE, table.values, np.nan)
         every = KeySamples(table.key, table.time_us, values, table.temporality, table.start_us)
@@ -78,8 +78,8 @@ def samples(dataset: Dataset) -> list[KeySamples]:
         own = own.take(np.flatnonzero(np.isfinite(own.values).any(axis=1)))
         if (np.diff(own.time_us) < 0).any():  # newest first, or several files of one key
             own = own.take(np.argsort(own.time_us, kind="stable"))
-        found.append(own)
-    return found
+        keys.append(own)
+    return keys
 
 
 def counters_of(channels: Sequence[str], keys: Sequence[KeySamples]) -> tuple[str, ...]:
@@ -139,7 +139,7 @@ def rows(
         channels: Names of the columns of the samples.
         keys: Samples of each key.
         window: Windowing of samples into rows.
-        recipe: How the channels come from the samples.
+        recipe: Recipe of the channels.
     """
     names = tuple(channels) if recipe is None else recipe.names
     plan = RowPlan(names, window, recipe)
@@ -153,10 +153,10 @@ def rows(
         lines = np.arange(own.time_us.size)
         one_key = np.zeros(lines.size, dtype=np.int64)
         values, kinds, starts = own.values[:, origin], own.temporality, own.start_us
-        done = maker.complete(
+        completed = maker.complete(
             Samples(plan.new_fields(1), lines, one_key, own.time_us, values, kinds, starts)
         ).rows
         # As dates, since the unit is settled: record numbers would look like another one.
-        dates = done.time_us.view("datetime64[us]")
-        series.append(Series(key.key, dates, np.ascontiguousarray(done.values)))
+        dates = completed.time_us.view("datetime64[us]")
+        series.append(Series(key.key, dates, np.ascontiguousarray(completed.values)))
     return series

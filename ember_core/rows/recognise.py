@@ -35,12 +35,12 @@ def find_counters(channels: Sequence[str], history: Iterable[History]) -> tuple[
         history: Samples of each key.
     """
     keys = list(history)
-    found = []
+    counters = []
     for column, name in enumerate(channels):
         steps = [_steps(times, values[:, column]) for times, values in keys]
         if _is_counter(name.partition("{")[0], [step for step in steps if step is not None]):
-            found.append(name)
-    return tuple(found)
+            counters.append(name)
+    return tuple(counters)
 
 
 def usual_gap_seconds(history: Iterable[History], columns: Sequence[int]) -> float:
@@ -48,10 +48,10 @@ def usual_gap_seconds(history: Iterable[History], columns: Sequence[int]) -> flo
     longest = 0.0
     for times, values in history:
         for column in columns:
-            own = np.diff(times[np.isfinite(values[:, column])])
-            own = own[own > 0]
-            if own.size:
-                longest = max(longest, float(np.median(own)) * 1e-6)
+            gaps = np.diff(times[np.isfinite(values[:, column])])
+            gaps = gaps[gaps > 0]
+            if gaps.size:
+                longest = max(longest, float(np.median(gaps)) * 1e-6)
     return longest
 
 
@@ -67,10 +67,10 @@ class _Steps:
 
     def falls_to_zero(self) -> bool:
         """Tell if every fall leads near zero, as a reset does."""
-        before, after = self.values[:-1][self.falls], self.values[1:][self.falls]
+        old_values, new_values = self.values[:-1][self.falls], self.values[1:][self.falls]
         rising = self.change[self.change > 0]
         step = float(np.median(rising)) if rising.size else 0.0
-        return bool((after <= np.maximum(0.1 * before, 3 * step)).all())
+        return bool((new_values <= np.maximum(0.1 * old_values, 3 * step)).all())
 
 
 def _steps(times: NDArray[np.int64], column: NDArray[np.float64]) -> _Steps | None:
@@ -88,8 +88,8 @@ def _is_counter(name: str, keys: list[_Steps]) -> bool:
     if any((key.values < 0).any() or not key.falls_to_zero() for key in keys):
         return False
     if _NAMED.fullmatch(name):
-        few = max(1.0, 3 * _RESETS * total)
-        return total >= _NAMED_STEPS and rises >= _NAMED_RISES and falls <= few
+        allowed = max(1.0, 3 * _RESETS * total)
+        return total >= _NAMED_STEPS and rises >= _NAMED_RISES and falls <= allowed
     if total < _FEWEST_STEPS or rises < _RISES * total or falls > max(1.0, _RESETS * total):
         return False
     change = np.concatenate([key.change for key in keys])

@@ -64,8 +64,8 @@ class ScoreColumns:
         order = np.argsort(self.sample, kind="stable")
         names = [column.name for column in fields(self) if column.name != "silent"]
         columns = {name: getattr(self, name)[order] for name in names}
-        place = {row: i for i, row in enumerate(order.tolist())}
-        silent = {place[row]: key for row, key in self.silent.items()}
+        position = {row: i for i, row in enumerate(order.tolist())}
+        silent = {position[row]: key for row, key in self.silent.items()}
         return ScoreColumns(**columns, silent=silent)
 
     def keys(self, of_samples: Sequence[bytes]) -> list[bytes]:

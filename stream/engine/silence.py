@@ -57,9 +57,9 @@ class SilentKeys:
             The next range of every partition that has one. They have to be absorbed before the
             next ones are asked for.
         """
-        ranges = [self._ranges(admitted, *each) for each in slices]
+        ranges = [self._ranges(admitted, *range_slice) for range_slice in slices]
         for next_ranges in zip_longest(*ranges):
-            yield [each for each in next_ranges if each is not None]
+            yield [range_slice for range_slice in next_ranges if range_slice is not None]
 
     def _ranges(
         self, admitted: Admitted, part: Partition, begin: int, end: int
@@ -79,7 +79,7 @@ class SilentKeys:
             name: self._store.fields[name][slots]
             for name in ("rows", "known", "interval", "seen", "stale", "offset", "max_time")
         }
-        patience_us = self._patience(fields, np.bincount(row))
+        patience_us = self._shortest_wait(fields, np.bincount(row))
         stored_us = fields["seen"] + np.minimum(patience_us, 2**60)
         stored_us[(fields["seen"] == NEVER) | (fields["stale"] > 0)] = NEVER_IDLE
         stored_us[patience_us == NEVER_IDLE] = NEVER_IDLE
@@ -115,7 +115,7 @@ class SilentKeys:
         first = int(message[line[returns]].min())
         return int(np.searchsorted(message, first, side="left"))
 
-    def _patience(self, fields: dict[str, NDArray[Any]], samples: Indices) -> Indices:
+    def _shortest_wait(self, fields: dict[str, NDArray[Any]], samples: Indices) -> Indices:
         """Return the time after which each key is idle at the earliest, or `NEVER_IDLE`.
 
         Args:
@@ -123,13 +123,13 @@ class SilentKeys:
             samples: Number of samples of each key, `(K,)`.
         """
         zero = np.zeros(samples.size, dtype=np.int64)
-        every = np.full(samples.size, 2**40)  # rows: as if all keys were warm
+        many_rows = np.full(samples.size, 2**40)  # rows: as if all keys were warm
         known: NDArray[Any] = fields["known"]
-        patience = self._store.deadlines.idle_after(fields["interval"], every, known, zero)
+        wait_us = self._store.deadlines.idle_after(fields["interval"], many_rows, known, zero)
         warming = (known == 0) & (fields["rows"] < self._warm_rows)
         # The interval of a key that warms up still changes.
         ripens = fields["rows"] + samples + self._tumbling.spec.open_windows >= self._warm_rows
-        return np.where(warming, np.where(ripens, 0, NEVER_IDLE), patience)
+        return np.where(warming, np.where(ripens, 0, NEVER_IDLE), wait_us)
 
     def close(self, batch: StepBatch) -> tuple[StepBatch, CompletedRows]:
         """Close the open intervals of the keys that the batch shows silent.

@@ -1,6 +1,6 @@
-"""One step: a slice of one partition, or of several, in six stages.
+"""One step: a slice of one partition, or of several, in seven stages.
 
-    admit -> assemble -> observe -> decide -> find_idle -> emit
+    admit -> assemble -> complete -> observe -> decide -> find_idle -> emit
 
 Each stage works on all rows of the batch at once, but for the few numbers that a key's row needs
 of the row before it (`ember_core.pipeline.packing`). A row's result does not depend on its
@@ -31,7 +31,7 @@ from .idle import IdleFinder
 from .missing_channels import ChannelChanges, MissingChannels
 from .outcomes import LATE, REPEATED, SCORED, WARMING, WINDOWED, count_outcomes
 from .result import ScoreColumns, SliceOffsets, StepResult
-from .rows import CompletedRows, ObservedRows, RowMaker
+from .rows import CompletedRows, Indices, ObservedRows, PackedSamples, RowMaker
 from .scored_rows import ScoredRows
 from .silence import SilentKeys
 from .slices import PartitionSlice, slices_of
@@ -103,7 +103,13 @@ class Stepper:
         result = StepResult(rejected=admitted.refused, bad_values=admitted.bad_values)
         for slices in self._batches(admitted, result):
             batch = self._assemble(admitted, slices)
-            observed = self._observe(batch)
+            observed = None
+            if batch.new_lines.size:
+                fields = batch.keys.fields
+                row_counts, intervals = fields["rows"].copy(), fields["interval"].copy()
+                accepted, rows = self._complete(batch)
+                observed = self._observe(batch, rows)
+                self._note(batch, accepted, observed, row_counts, intervals)
             scored = None if observed is None else self._decider.decide(batch, observed)
             if self._idle is not None:
                 self._idle.find(batch)
@@ -164,33 +170,22 @@ class Stepper:
             start_us=None if decoded.start_us is None else decoded.start_us[sample],
         )
 
-    def _observe(self, batch: StepBatch) -> ObservedRows | None:
-        """Make rows of the new samples and run windows, features and liquid network over them.
+    def _complete(self, batch: StepBatch) -> tuple[PackedSamples, CompletedRows]:
+        """Make rows of the new samples.
 
         Returns:
-            The rows, or None where the samples complete none.
+            The samples that are not late, and the rows that they complete.
         """
-        if not batch.new_lines.size:
-            return None
-        fields = batch.keys.fields
         late, accepted, rows = self._rows.complete(batch.samples)
         batch.outcome[late] = LATE
         batch.outcome[accepted.line] = WINDOWED
-        row_counts, intervals = fields["rows"].copy(), fields["interval"].copy()
-        observed = None
-        if rows.line.size:
-            observed = self._observe_rows(batch, rows)
-            batch.outcome[rows.line] = WARMING
-            batch.outcome[rows.line[observed.observation.scored]] = SCORED
-        fields["seen"][accepted.key_index] = batch.clock_us[accepted.packed.last(accepted.line)]
-        if self._idle is not None:
-            self._idle.note_deadlines(batch, accepted, observed, row_counts, intervals)
-        # Late samples too: each counts once, also after a crash.
-        fields["offset"][batch.row[batch.new_lines]] = batch.offset[batch.new_lines]
-        return observed
+        batch.outcome[rows.line] = WARMING
+        return accepted, rows
 
-    def _observe_rows(self, batch: StepBatch, rows: CompletedRows) -> ObservedRows:
+    def _observe(self, batch: StepBatch, rows: CompletedRows) -> ObservedRows | None:
         """Run windows, features and liquid network over rows, and write to the fields of keys."""
+        if not rows.line.size:
+            return None
         fields = batch.keys.fields
         # All keys of the batch in their order: a slice copies faster than an index.
         every_key = rows.key_index.size == len(fields["rows"]) and rows.packed.once
@@ -201,6 +196,32 @@ class Stepper:
             if value is not state[name]:  # scales of warm keys do not change
                 fields[name][keys] = value
         return ObservedRows(rows, observation)
+
+    def _note(
+        self,
+        batch: StepBatch,
+        accepted: PackedSamples,
+        observed: ObservedRows | None,
+        row_counts: Indices,
+        intervals: NDArray[np.float64],
+    ) -> None:
+        """Note when keys sent, when they are idle, and which messages they have absorbed.
+
+        Args:
+            batch: The batch.
+            accepted: Samples that are not late.
+            observed: Rows they completed, if any.
+            row_counts: Rows of each key before the batch, `(K,)`.
+            intervals: Usual interval of each key before the batch, seconds, `(K,)`.
+        """
+        fields = batch.keys.fields
+        if observed is not None:
+            batch.outcome[observed.rows.line[observed.observation.scored]] = SCORED
+        fields["seen"][accepted.key_index] = batch.clock_us[accepted.packed.last(accepted.line)]
+        if self._idle is not None:
+            self._idle.note_deadlines(batch, accepted, observed, row_counts, intervals)
+        # Late samples too: each counts once, also after a crash.
+        fields["offset"][batch.row[batch.new_lines]] = batch.offset[batch.new_lines]
 
     def _emit(
         self,
@@ -226,8 +247,8 @@ class Stepper:
         scores = self._emit_rows(batch, observed, scored, result)
         if batch.silent and self._silent is not None:
             silent, rows = self._silent.close(batch)
-            observed = self._observe_rows(silent, rows)
-            scored = self._decider.decide(silent, observed)
+            observed = self._observe(silent, rows)
+            scored = None if observed is None else self._decider.decide(silent, observed)
             keys = [self._store.slab.key(slot) for slot in silent.keys.slots.tolist()]
             scores = scores.and_then(self._emit_rows(silent, observed, scored, result, keys))
             scores = scores.in_order()

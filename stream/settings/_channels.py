@@ -68,7 +68,7 @@ class ChannelRule(BaseModel):
 
     @property
     def settings(self) -> dict[str, str]:
-        """What the rule says, without what is empty."""
+        """Keys of the rule that are set."""
         return {key: value for key, value in self.model_dump().items() if value}
 
 
@@ -78,7 +78,7 @@ class ChannelsSection(Section):
     rules: tuple[ChannelRule, ...] = Field(
         default=(),
         description="Rules of the channels, `[[channels]]` each: the first that matches a channel "
-        "counts. Training writes them into the bundle, which is what the stream goes by.",
+        "counts. Training writes them into the bundle, and the stream goes by the bundle.",
     )
 
     @field_validator("rules", mode="before")

@@ -349,7 +349,7 @@ def _sentences(error: ValidationError, sources: Mapping[str, str]) -> list[str]:
 
 
 def _rule_problem(problem: Any, path: list[str]) -> str:
-    """Return what is wrong with one rule of the channels."""
+    """Return the problem of one rule of the channels in a sentence."""
     if problem["type"] == "extra_forbidden":
         return f"`{path[0]}` is no key of a rule.{_close(path[0], ChannelRule.model_fields)}"
     cause = problem["msg"].removeprefix("Value error, ")
