@@ -91,7 +91,7 @@ def test_good_records_have_no_finding() -> None:
             "collectd",
         ),
         ([{"resourceMetrics": []} for _ in range(5)], "otlp"),
-        ([b"\x00\x00\x00\x00\x07\x02\x04abc" for _ in range(5)], "avro"),
+        ([b'\x00\x00\x00\x00\x07{"ts":1}' for _ in range(5)], "json_schema"),
     ],
     ids=["influx", "telegraf", "prometheus", "collectd", "otlp", "framed"],
 )
@@ -106,6 +106,11 @@ def test_the_key_is_named_together_with_the_codec() -> None:
         'Set input.codec = "influx".',
         'Set input.key = "tags.host", or let the producer set the key.',
     ]
+
+
+def test_a_registry_is_named_together_with_the_codec() -> None:
+    text = fixes(found([record(b"\x00\x00\x00\x00\x07\x02\x04abc")] * 5))
+    assert 'Set input.codec = "avro", and input.schema_registry_url' in text
 
 
 def test_the_envelope_of_kafka_connect_is_recognised() -> None:
