@@ -69,14 +69,18 @@ class Application:
         self.traces: Traces | None = None
         if settings.traces.enabled:
             self.traces = make_traces(settings.kafka.group, version())
+        self.observer = ServiceObserver(self.metrics, self.health, self.traces)
+        self.observer.use_model_keys(self.model.keys)
         self.worker = Worker(
             self.config,
             self._codec(self.model),
             self.engine,
-            ServiceObserver(self.metrics, self.health, self.traces),
+            self.observer,
         )
         self.metrics.watch(
             keys=lambda: self.engine.active_keys,
+            known=lambda: self.engine.flagged("known"),
+            missing=self.engine.missing_channels,
             firing=lambda: self.engine.flagged("firing"),
             stale=lambda: self.engine.flagged("stale"),
             state_bytes=lambda: self.engine.active_keys * self.engine.row_bytes,
@@ -109,6 +113,7 @@ class Application:
         offsets = await self.worker.switch_model(model, self._codec(model))
         self.model = model
         self.metrics.model(_named(model))
+        self.observer.use_model_keys(model.keys)
         return offsets
 
     def _compare_with(self, candidate: FleetModel | None) -> None:

@@ -82,6 +82,7 @@ def engine_settings(settings: Settings) -> tuple[WindowSpec, Limits]:
         future_us=round(settings.input.future_seconds * 1e6),
         stale_intervals=window.stale_intervals,
         ttl_us=round(settings.state.ttl_seconds * 1e6),
+        missing_channels=settings.alerts.missing_channels,
     )
     return spec, limits
 

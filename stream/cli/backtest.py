@@ -14,7 +14,7 @@ from stream.backtest import Backtest
 from stream.backtest import backtest as run
 from stream.configure import engine_settings, load_model
 from stream.errors import UserError
-from stream.keys import key_text
+from stream.keys import key_of, key_text
 from stream.remarks import backtest_remarks
 from stream.report import render
 from stream.settings import Settings
@@ -161,7 +161,7 @@ def _with_key(
     Raises:
         UserError: If the model does not know the key, or the data have several.
     """
-    wanted = as_key.encode("utf-8", "surrogateescape")
+    wanted = key_of(as_key)
     if as_key and (wanted not in fleet.keys or len(dataset.tables) > 1):
         raise UserError(
             "The data cannot be scored as this key. Expected data of one key, and a key of the "

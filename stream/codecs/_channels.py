@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 _LABEL = r"[^{}\"=,\s]+"
@@ -41,6 +41,11 @@ class ChannelIndex:
             if all(_text(labels.get(label, "")) == value for label, value in required.items()):
                 return column
         return None
+
+    @property
+    def names(self) -> Iterable[str]:
+        """Names of the measurements."""
+        return self._by_name.keys()
 
     def knows(self, name: str) -> bool:
         """Tell if any channel is of this measurement, whatever its labels."""

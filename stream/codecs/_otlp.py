@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any, Literal
 
 from ember_core.data.cells import TimeReader
-from stream.records import Message, Reason
+from stream.records import Message, Reason, Temporality
 
 from . import _otlp_json, _otlp_proto
 from ._base import Reading
 from ._channels import ChannelIndex
 from ._key import KeyExpression, walk
+from ._otlp_distributions import Distribution, split_statistic
 from ._otlp_points import Point, start_us_of
 from ._refused import Refused
 from ._samples import EventTime, Sample, SampleCodec
@@ -22,11 +23,14 @@ _NANOSECONDS = TimeReader("ns")
 
 
 class OtlpCodec(SampleCodec):
-    """Codec of number points of gauges and sums; histograms and summaries are ignored.
+    """Codec of gauges, sums, histograms, exponential histograms and summaries.
 
     The channel is the metric's name, or `name{attribute="value"}`. Each point is one sample. A
     point without a value is left out: it has the flag, or NaN, which Prometheus writes in its
-    place. The key expression reads `resource` and `attributes` (objects), `scope` and `name`.
+    place. Channels of a distribution have its name and a statistic: `http.duration.count`, `.sum`,
+    `.mean`, `.min`, `.max` and quantiles such as `.p50` and `.p99`; also `_count` and `_sum`. A
+    summary's quantile is `name{quantile="0.99"}`, too. A cumulative distribution has count and
+    sum only. The key expression reads `resource` and `attributes` (objects), `scope` and `name`.
 
     Args:
         channels: `C` channel names, in the model's order.
@@ -48,6 +52,11 @@ class OtlpCodec(SampleCodec):
         super().__init__(channels, key, reading)
         self._index = ChannelIndex(channels)
         self._encoding = encoding
+        # Statistics that channels ask for, by metric: their names, and those of the channels.
+        self._statistics: dict[str, dict[str, str]] = {}
+        for name in self._index.names:
+            if split := split_statistic(name):
+                self._statistics.setdefault(split[0], {})[name] = split[1]
 
     def _samples(self, message: Message, value: bytes) -> list[Sample]:
         if self._encoding == "json" or (self._encoding == "auto" and value.lstrip()[:1] == b"{"):
@@ -60,27 +69,67 @@ class OtlpCodec(SampleCodec):
             detail = f"The value is no OTLP metrics in protobuf: {error}."
             raise Refused(Reason.NOT_JSON, detail) from None
 
-    def _convert(self, points: Iterator[Point]) -> Iterator[Sample]:
+    def _convert(self, points: Iterator[Point | Distribution]) -> Iterator[Sample]:
         for point in points:
+            if isinstance(point, Distribution):
+                yield from self._distribution(point)
+                continue
             if point.value is None or not self._index.knows(point.metric):
                 continue
             attributes = point.attributes()
             column = self._index.find(point.metric, attributes)
             if column is None:
                 continue
-            cells = self._cells()
-            cells.read(column, point.value, f"metric {point.metric}")
-            time_ns = point.time_ns or None  # protobuf writes a missing time as 0
-            yield Sample(
-                EventTime(time_ns, _NANOSECONDS, f"metric {point.metric}, timeUnixNano"),
-                cells,
-                _resolver(point, attributes),
-                point.temporality,
-                start_us_of(point.start_ns),
-            )
+            yield self._sample(point, attributes, column, point.value, point.temporality)
+
+    def _distribution(self, point: Distribution) -> Iterator[Sample]:
+        statistics = self._statistics.get(point.metric, {})
+        summary = point.quantiles and self._index.knows(point.metric)
+        if point.count is None or not (statistics or summary):
+            return
+        attributes = point.attributes()
+        for name, statistic in statistics.items():
+            column = self._index.find(name, attributes)
+            if column is None:
+                continue
+            try:
+                found = point.statistic(statistic)
+            except Refused as refused:
+                sample = self._sample(point, attributes, column, None, Temporality.GAUGE)
+                sample.cells.bad.append((column, refused))
+                yield sample
+            else:
+                if found is not None:
+                    yield self._sample(point, attributes, column, *found)
+        for quantile, value in point.quantiles if summary else ():
+            labels = {**attributes, "quantile": f"{quantile:g}"}
+            column = self._index.find(point.metric, labels)
+            if column is not None:
+                yield self._sample(point, attributes, column, value, Temporality.GAUGE)
+
+    def _sample(
+        self,
+        point: Point | Distribution,
+        attributes: dict[str, Any],
+        column: int,
+        value: Any,
+        temporality: Temporality,
+    ) -> Sample:
+        cells = self._cells()
+        cells.read(column, value, f"metric {point.metric}")
+        time_ns = point.time_ns or None  # protobuf writes a missing time as 0
+        return Sample(
+            EventTime(time_ns, _NANOSECONDS, f"metric {point.metric}, timeUnixNano"),
+            cells,
+            _resolver(point, attributes),
+            temporality,
+            start_us_of(point.start_ns),
+        )
 
 
-def _resolver(point: Point, attributes: dict[str, Any]) -> Callable[[tuple[str, ...]], Any]:
+def _resolver(
+    point: Point | Distribution, attributes: dict[str, Any]
+) -> Callable[[tuple[str, ...]], Any]:
     record = {
         "resource": point.resource,
         "attributes": attributes,

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from stream.records import Temporality
 
-from ._base import decode_json
+from ._base import decode_json, json_refusal
+from ._otlp_distributions import Distribution, Exponential
 from ._otlp_points import NO_RECORDED_VALUE, Point, temporality_of
 
 _INTEGER = re.compile(r"[-+]?\d{1,20}", re.ASCII)
+_SNAKE = re.compile(r"_([a-z])")
 
 
 class _KeyValue(msgspec.Struct):
@@ -21,28 +24,67 @@ class _KeyValue(msgspec.Struct):
     value: dict[str, Any] | None = None
 
 
-class _DataPoint(msgspec.Struct, rename="camel"):
-    attributes: list[_KeyValue] = []
+class _Attributed(msgspec.Struct, rename="camel"):
+    attributes: list[_KeyValue] | None = None
+
+
+class _Point(_Attributed, rename="camel"):
     start_time_unix_nano: Any = None
     time_unix_nano: Any = None
+    flags: Any = 0
+
+
+class _DataPoint(_Point, rename="camel"):
     as_double: Any = None
     as_int: Any = None
-    flags: int = 0
 
 
-class _Points(msgspec.Struct, rename="camel"):
-    data_points: list[_DataPoint] = []
+class _ValueAtQuantile(msgspec.Struct):
+    quantile: Any = 0.0
+    value: Any = 0.0
 
 
-class _Sum(_Points, rename="camel"):
+class _Buckets(msgspec.Struct, rename="camel"):
+    offset: Any = 0
+    bucket_counts: list[Any] | None = None
+
+
+class _Distribution(_Point, rename="camel"):
+    count: Any = 0
+    sum: Any = None
+    min: Any = None
+    max: Any = None
+    bucket_counts: list[Any] | None = None
+    explicit_bounds: list[Any] | None = None
+    scale: Any = 0
+    zero_count: Any = 0
+    zero_threshold: Any = 0.0
+    positive: _Buckets | None = None
+    negative: _Buckets | None = None
+    quantile_values: list[_ValueAtQuantile] | None = None
+
+
+class _Gauge(msgspec.Struct, rename="camel"):
+    data_points: list[_DataPoint] | None = None
+
+
+class _Sum(_Gauge, rename="camel"):
     aggregation_temporality: Any = 0
     is_monotonic: Any = False
 
 
-class _Metric(msgspec.Struct):
+class _Distributions(msgspec.Struct, rename="camel"):
+    data_points: list[_Distribution] | None = None
+    aggregation_temporality: Any = 0
+
+
+class _Metric(msgspec.Struct, rename="camel"):
     name: str = ""
-    gauge: _Points | None = None
+    gauge: _Gauge | None = None
     sum: _Sum | None = None
+    histogram: _Distributions | None = None
+    exponential_histogram: _Distributions | None = None
+    summary: _Distributions | None = None
 
 
 class _Scope(msgspec.Struct):
@@ -51,44 +93,78 @@ class _Scope(msgspec.Struct):
 
 class _ScopeMetrics(msgspec.Struct):
     scope: _Scope | None = None
-    metrics: list[_Metric] = []
-
-
-class _Resource(msgspec.Struct):
-    attributes: list[_KeyValue] = []
+    metrics: list[_Metric] | None = None
 
 
 class _ResourceMetrics(msgspec.Struct, rename="camel"):
-    resource: _Resource | None = None
-    scope_metrics: list[_ScopeMetrics] = []
+    resource: _Attributed | None = None
+    scope_metrics: list[_ScopeMetrics] | None = None
 
 
 class _Request(msgspec.Struct, rename="camel"):
-    resource_metrics: list[_ResourceMetrics] = []
+    resource_metrics: list[_ResourceMetrics] | None = None
 
 
 _decoder = msgspec.json.Decoder(_Request)
+_any_decoder = msgspec.json.Decoder()
 
 
-def read_points(value: bytes) -> Iterator[Point]:
-    """Read the gauge and sum points of a request.
+def read_points(value: bytes) -> Iterator[Point | Distribution]:
+    """Read the points of a request.
 
     Raises:
         Refused: If the bytes are not such a request.
     """
-    request: _Request = decode_json(_decoder, value)
-    for resource_metrics in request.resource_metrics:
-        resource = _attributes(resource_metrics.resource or _Resource())
-        for scope_metrics in resource_metrics.scope_metrics:
+    for resource_metrics in _request(value).resource_metrics or ():
+        resource = _attributes(resource_metrics.resource)
+        for scope_metrics in resource_metrics.scope_metrics or ():
             scope = scope_metrics.scope.name if scope_metrics.scope else ""
-            for metric in scope_metrics.metrics:
-                if metric.gauge is not None:
-                    for point in metric.gauge.data_points:
-                        yield _point(point, metric.name, resource, scope, Temporality.GAUGE)
-                if metric.sum is not None:
-                    temporality = _temporality(metric.sum)
-                    for point in metric.sum.data_points:
-                        yield _point(point, metric.name, resource, scope, temporality)
+            for metric in scope_metrics.metrics or ():
+                yield from _metric(metric, resource, scope)
+
+
+def _request(value: bytes) -> _Request:
+    request: _Request
+    if b'"resource_metrics"' in value:  # protobuf's JSON may have the names of the .proto file
+        tree = _camel(decode_json(_any_decoder, value))
+        try:
+            request = msgspec.convert(tree, _Request)
+        except msgspec.ValidationError as error:
+            raise json_refusal(error, value) from None
+    else:
+        request = decode_json(_decoder, value)
+    return request
+
+
+def _camel(tree: Any) -> Any:
+    """Rename the fields of all objects: `time_unix_nano` becomes `timeUnixNano`."""
+    if isinstance(tree, dict):
+        return {_SNAKE.sub(lambda m: m[1].upper(), k): _camel(v) for k, v in tree.items()}
+    return [_camel(item) for item in tree] if isinstance(tree, list) else tree
+
+
+def _metric(
+    metric: _Metric, resource: dict[str, Any], scope: str
+) -> Iterator[Point | Distribution]:
+    if metric.gauge is not None:
+        for point in metric.gauge.data_points or ():
+            yield _point(point, metric.name, resource, scope, Temporality.GAUGE)
+    if metric.sum is not None:
+        monotonic = metric.sum.is_monotonic is True
+        temporality = _temporality(metric.sum.aggregation_temporality, monotonic=monotonic)
+        for point in metric.sum.data_points or ():
+            yield _point(point, metric.name, resource, scope, temporality)
+    for kind, points in (
+        ("histogram", metric.histogram),
+        ("exponential", metric.exponential_histogram),
+        ("summary", metric.summary),
+    ):
+        if points is not None:
+            # The counts of a summary are cumulative, but it does not say so.
+            number: Any = 2 if kind == "summary" else points.aggregation_temporality
+            temporality = _temporality(number, monotonic=True)
+            for each in points.data_points or ():
+                yield _distribution(each, metric.name, resource, scope, temporality, kind)
 
 
 _TEMPORALITIES = {
@@ -99,29 +175,99 @@ _TEMPORALITIES = {
 """Protobuf's JSON writes an enum as its name or its number."""
 
 
-def _temporality(points: _Sum) -> Temporality:
-    number = points.aggregation_temporality
+def _temporality(number: Any, *, monotonic: bool) -> Temporality:
     known = _TEMPORALITIES.get(number, 0) if isinstance(number, int | str) else 0
-    return temporality_of(known, monotonic=points.is_monotonic is True)
+    return temporality_of(known, monotonic=monotonic)
+
+
+def _is_recorded(point: _Point) -> bool:
+    flags = integer(point.flags)
+    return not (isinstance(flags, int) and flags & NO_RECORDED_VALUE)
 
 
 def _point(
     point: _DataPoint, name: str, resource: dict[str, Any], scope: str, temporality: Temporality
 ) -> Point:
     value = point.as_double if point.as_double is not None else integer(point.as_int)
-    if point.flags & NO_RECORDED_VALUE:
-        value = None
-    if value == "NaN":  # protobuf's JSON writes NaN as a text
-        value = float("nan")
-    time_ns = integer(point.time_unix_nano)
-    start_ns = integer(point.start_time_unix_nano)
     return Point(
-        name, value, time_ns, resource, scope, lambda: _attributes(point), temporality, start_ns
+        name,
+        value if _is_recorded(point) else None,
+        integer(point.time_unix_nano),
+        resource,
+        scope,
+        partial(_attributes, point),
+        temporality,
+        integer(point.start_time_unix_nano),
     )
 
 
-def _attributes(holder: _DataPoint | _Resource) -> dict[str, Any]:
-    return {pair.key: _scalar(pair.value or {}) for pair in holder.attributes if pair.key}
+def _distribution(
+    point: _Distribution,
+    name: str,
+    resource: dict[str, Any],
+    scope: str,
+    temporality: Temporality,
+    kind: str,
+) -> Distribution:
+    exponential = None
+    if kind == "exponential":
+        exponential = Exponential(
+            _whole(point.scale),
+            _whole(point.zero_count),
+            _real(point.zero_threshold),
+            _buckets(point.positive),
+            _buckets(point.negative),
+        )
+    return Distribution(
+        metric=name,
+        count=integer(point.count) if _is_recorded(point) else None,
+        total=0.0 if point.sum is None and kind == "summary" else _real_or_none(point.sum),
+        smallest=_real_or_none(point.min),
+        largest=_real_or_none(point.max),
+        bounds=[_real(bound) for bound in point.explicit_bounds or ()],
+        buckets=[_whole(count) for count in point.bucket_counts or ()],
+        exponential=exponential,
+        quantiles=[
+            (_real(each.quantile), _real_or_none(each.value))
+            for each in point.quantile_values or ()
+        ],
+        time_ns=integer(point.time_unix_nano),
+        resource=resource,
+        scope=scope,
+        attributes=partial(_attributes, point),
+        temporality=temporality,
+        start_ns=integer(point.start_time_unix_nano),
+    )
+
+
+def _buckets(buckets: _Buckets | None) -> tuple[int, list[int]]:
+    if buckets is None:
+        return 0, []
+    return _whole(buckets.offset), [_whole(count) for count in buckets.bucket_counts or ()]
+
+
+def _whole(value: Any) -> int:
+    """Return a count or an offset; 0 for anything else, as protobuf leaves a zero out."""
+    number = integer(value)
+    return int(number) if isinstance(number, int) and abs(number) < 1 << 64 else 0
+
+
+def _real(value: Any) -> float:
+    number = _real_or_none(value)
+    return float("nan") if number is None else number
+
+
+def _real_or_none(value: Any) -> float | None:
+    """Return a double, which protobuf's JSON may write as a text: `NaN`, `-Infinity`."""
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _attributes(holder: _Attributed | None) -> dict[str, Any]:
+    pairs = (holder.attributes if holder else None) or ()
+    return {pair.key: _scalar(pair.value or {}) for pair in pairs if pair.key}
 
 
 def _scalar(value: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Reader of OTLP metrics in protobuf, limited to the messages around a number data point.
+"""Reader of OTLP metrics in protobuf, limited to the messages around a data point.
 
 Field numbers are those of opentelemetry-proto `metrics/v1/metrics.proto`, `common/v1/common.proto`
 and `resource/v1/resource.proto`; they are fixed for good.
@@ -7,51 +7,81 @@ and `resource/v1/resource.proto`; they are fixed for good.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from stream.records import Temporality
 
+from ._otlp_distributions import Distribution
 from ._otlp_points import NO_RECORDED_VALUE, Point, temporality_of
-from ._wire import BYTES, FIXED64, VARINT, WireError, double, fields, fixed64, int64
+from ._otlp_proto_distributions import read_distribution
+from ._wire import (
+    BYTES,
+    FIXED64,
+    VARINT,
+    children,
+    double,
+    fields,
+    fixed64,
+    int64,
+    raw_bytes,
+    text,
+)
 
 Attributes = dict[str, Any]
 
+_DISTRIBUTIONS = {9: ("histogram", 9), 10: ("exponential", 1), 11: ("summary", 7)}
+"""Fields of a metric: kind of its points, and their field of the attributes."""
 
-def read_points(value: bytes) -> Iterator[Point]:
-    """Read the gauge and sum points of an `ExportMetricsServiceRequest` (or `MetricsData`).
+
+def read_points(value: bytes) -> Iterator[Point | Distribution]:
+    """Read the points of an `ExportMetricsServiceRequest` (or `MetricsData`).
 
     Raises:
         WireError: If the bytes are not such a message.
     """
-    for resource_metrics in _children(memoryview(value), 1):
+    for resource_metrics in children(memoryview(value), 1):
         resource: Attributes = {}
-        for message in _children(resource_metrics, 1):
+        for message in children(resource_metrics, 1):
             resource.update(_attributes(message, 1))
-        for scope_metrics in _children(resource_metrics, 2):
+        for scope_metrics in children(resource_metrics, 2):
             scope = ""
-            for message in _children(scope_metrics, 1):
-                scope = next((_text(name) for name in _children(message, 1)), "")
-            for metric in _children(scope_metrics, 2):
+            for message in children(scope_metrics, 1):
+                scope = next((text(name) for name in children(message, 1)), "")
+            for metric in children(scope_metrics, 2):
                 yield from _metric(metric, resource, scope)
 
 
-def _metric(metric: memoryview, resource: Attributes, scope: str) -> Iterator[Point]:
+def _metric(metric: memoryview, resource: Attributes, scope: str) -> Iterator[Point | Distribution]:
     name = ""
     points: list[tuple[memoryview, Temporality]] = []
+    distributions: list[tuple[memoryview, str, int, Temporality]] = []
     for number, wire, value in fields(metric):
         if number == 1 and wire == BYTES:
-            name = _text(value)
+            name = text(value)
         elif number == 5 and wire == BYTES:  # gauge
-            points += [(point, Temporality.GAUGE) for point in _children(_raw(value), 1)]
+            points += [(point, Temporality.GAUGE) for point in children(raw_bytes(value), 1)]
         elif number == 7 and wire == BYTES:  # sum
-            temporality = _temporality(_raw(value))
-            points += [(point, temporality) for point in _children(_raw(value), 1)]
+            temporality = _temporality(raw_bytes(value))
+            points += [(point, temporality) for point in children(raw_bytes(value), 1)]
+        elif number in _DISTRIBUTIONS and wire == BYTES:
+            kind, attributes = _DISTRIBUTIONS[number]
+            data = raw_bytes(value)
+            # The counts of a summary are cumulative, but it does not say so.
+            temporality = (
+                Temporality.CUMULATIVE if kind == "summary" else _temporality(data, monotonic=True)
+            )
+            distributions += [(point, kind, attributes, temporality) for point in children(data, 1)]
     for point, temporality in points:
         yield _point(point, name, resource, scope, temporality)
+    for point, kind, attributes, temporality in distributions:
+        yield read_distribution(
+            point, name, resource, scope, temporality, kind, partial(_attributes, point, attributes)
+        )
 
 
-def _temporality(points: memoryview) -> Temporality:
-    kind, monotonic = 0, False
+def _temporality(points: memoryview, *, monotonic: bool = False) -> Temporality:
+    kind = 0
     for number, wire, value in fields(points):
         if wire == VARINT and number == 2 and isinstance(value, int):
             kind = value
@@ -66,7 +96,7 @@ def _point(
     start_ns, time_ns, flags, number_value = 0, 0, 0, None
     for number, wire, value in fields(point):
         if wire == FIXED64:
-            raw = _raw(value)
+            raw = raw_bytes(value)
             if number == 2:
                 start_ns = fixed64(raw)
             elif number == 3:
@@ -94,20 +124,20 @@ def _point(
 
 def _attributes(message: memoryview, number: int) -> Attributes:
     attributes: Attributes = {}
-    for pair in _children(message, number):
+    for pair in children(message, number):
         key, value = "", None
         for field, wire, raw in fields(pair):
             if wire == BYTES and field == 1:
-                key = _text(raw)
+                key = text(raw)
             elif wire == BYTES and field == 2:
-                value = _any_value(_raw(raw))
+                value = _any_value(raw_bytes(raw))
         if key:
             attributes[key] = value
     return attributes
 
 
 _SCALARS: dict[tuple[int, int], Callable[[Any], Any]] = {
-    (1, BYTES): lambda raw: _text(raw),
+    (1, BYTES): lambda raw: text(raw),
     (2, VARINT): bool,
     (3, VARINT): int64,
     (4, FIXED64): double,
@@ -121,22 +151,3 @@ def _any_value(message: memoryview) -> Any:
         if (number, wire) in _SCALARS:
             value = _SCALARS[number, wire](raw)
     return value
-
-
-def _children(message: memoryview, number: int) -> Iterator[memoryview]:
-    for field, wire, value in fields(message):
-        if field == number and wire == BYTES:
-            yield _raw(value)
-
-
-def _raw(value: int | memoryview) -> memoryview:
-    if isinstance(value, int):
-        raise WireError("a number where bytes were expected")
-    return value
-
-
-def _text(value: int | memoryview) -> str:
-    try:
-        return bytes(_raw(value)).decode()
-    except UnicodeDecodeError:
-        raise WireError("a text is not UTF-8") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
@@ -57,6 +58,85 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
         if byte < 0x80:
             return result & 0xFFFF_FFFF_FFFF_FFFF, position
     raise WireError("a number has more than 10 bytes")
+
+
+def children(message: memoryview, number: int) -> Iterator[memoryview]:
+    """Iterate over the messages in one field.
+
+    Raises:
+        WireError: If the bytes are cut short or not protobuf.
+    """
+    for field, wire, value in fields(message):
+        if field == number and wire == BYTES:
+            yield raw_bytes(value)
+
+
+def raw_bytes(value: int | memoryview) -> memoryview:
+    """Return the bytes of a field that is no number.
+
+    Raises:
+        WireError: If it is a number.
+    """
+    if isinstance(value, int):
+        raise WireError("a number where bytes were expected")
+    return value
+
+
+def text(value: int | memoryview) -> str:
+    """Decode a `string`.
+
+    Raises:
+        WireError: If it is not UTF-8.
+    """
+    try:
+        return bytes(raw_bytes(value)).decode()
+    except UnicodeDecodeError:
+        raise WireError("a text is not UTF-8") from None
+
+
+def doubles(value: int | memoryview) -> list[float]:
+    """Decode a `repeated double`, packed or one of its elements.
+
+    Raises:
+        WireError: If the bytes are cut short.
+    """
+    return [item[0] for item in _packed("<d", value)]
+
+
+def fixed64s(value: int | memoryview) -> list[int]:
+    """Decode a `repeated fixed64`, packed or one of its elements.
+
+    Raises:
+        WireError: If the bytes are cut short.
+    """
+    return [item[0] for item in _packed("<Q", value)]
+
+
+def varints(value: int | memoryview) -> list[int]:
+    """Decode a `repeated uint64`, packed or one of its elements.
+
+    Raises:
+        WireError: If the bytes are cut short.
+    """
+    if isinstance(value, int):
+        return [value]
+    numbers, position = [], 0
+    while position < len(value):
+        number, position = _varint(value, position)
+        numbers.append(number)
+    return numbers
+
+
+def _packed(form: str, value: int | memoryview) -> Iterator[tuple[Any, ...]]:
+    raw = raw_bytes(value)
+    if len(raw) % 8:
+        raise WireError("a list of 8-byte numbers is cut short")
+    return struct.iter_unpack(form, raw)
+
+
+def sint(value: int) -> int:
+    """Decode the zigzag number in a varint."""
+    return (value >> 1) ^ -(value & 1)
 
 
 def double(raw: memoryview) -> float:

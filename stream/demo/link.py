@@ -160,6 +160,8 @@ class Link:
             recent.append((_micros(body.startsAt), body.severity))
             del recent[:-64]
             return
+        if body.reason in ("channel_missing", "channel_returned"):
+            return  # no fault of the demo, and no state of the whole key
         self.received.triggers += 1
         if body.status != "firing":
             self.received.state.pop(key, None)

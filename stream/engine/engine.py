@@ -72,7 +72,14 @@ class Engine(OwnedPartitions):
                 'FleetModel.load(folder, backend="numpy").'
             )
         limits = self._limits
-        return Store(model, self._window, limits.max_keys, limits.stale_intervals, limits.ttl_us)
+        return Store(
+            model,
+            self._window,
+            limits.max_keys,
+            limits.stale_intervals,
+            limits.ttl_us,
+            missing_channels=limits.missing_channels,
+        )
 
     def _use(self, model: FleetModel, store: Store) -> None:
         window = self._window

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -15,12 +18,14 @@ from stream.records import Event
 
 from .batch import IdleKey, KeyRows, PlacedEvent, StepBatch
 from .events import EventBuilder, EventRow, Explanation
+from .missing_channels import ChannelChanges
 from .rows import CompletedRows, ObservedRows
 from .scored_rows import ScoredRows
 
 NO_EXPLANATION = Explanation([], [], [], [])
-# Order of events at one line: the key's return, its rows, then keys that the line shows idle.
-_RETURN, _ROW, _IDLE = range(3)
+# Order of events at one line: the key's return, its rows, channels that go missing or return, then
+# keys that the line shows idle.
+_RETURN, _ROW, _CHANNEL, _IDLE = range(4)
 SENT, UNSENT = 1, 2
 """Field `stale` of an idle key: its trigger was emitted, or left out in the warm-up."""
 
@@ -40,21 +45,35 @@ class Episodes:
         self._scales = [f.name for f in model.pipeline.normaliser.state_fields()]
 
     def emit(
-        self, batch: StepBatch, observed: ObservedRows | None, scored: ScoredRows | None
+        self,
+        batch: StepBatch,
+        observed: ObservedRows | None,
+        scored: ScoredRows | None,
+        changes: ChannelChanges | None = None,
     ) -> None:
         """Emit the events of all rows, each key's in its own order, and of idle keys.
 
         The fields of the keys are those after their last row when it is done.
+
+        Args:
+            batch: The batch.
+            observed: Rows it completed, if any.
+            scored: Those of warm keys, if any.
+            changes: Channels that go missing or return with these rows, if any.
         """
         if observed is not None:
-            self._emit_rows(batch, observed, scored)
+            self._emit_rows(batch, observed, scored, changes)
         if scored is not None:
             scored.write_back(batch.keys.fields)
         for row in list(batch.idle):
             self._emit_idle_until(batch, row, len(batch))
 
     def _emit_rows(
-        self, batch: StepBatch, observed: ObservedRows, scored: ScoredRows | None
+        self,
+        batch: StepBatch,
+        observed: ObservedRows,
+        scored: ScoredRows | None,
+        changes: ChannelChanges | None,
     ) -> None:
         """Emit the events of rows, and of idle times that begin or end before these."""
         rows, fields, key_row = observed.rows, batch.keys.fields, observed.rows.row
@@ -76,6 +95,8 @@ class Episodes:
                 explanations = dict(zip(notable.tolist(), explained, strict=True))
         if batch.idle:  # any row of a key may end an idle time
             visited |= np.isin(key_row, list(batch.idle))
+        changed = dict(_by_row(changes)) if changes is not None else {}
+        visited[list(changed)] = True
         for i in np.flatnonzero(visited).tolist():
             row, k = int(key_row[i]), int(scored_index[i])
             if row in batch.idle:
@@ -84,6 +105,26 @@ class Episodes:
                 scored.restore_fields(fields, row, k)
                 if i in explanations:
                     self._emit_row(batch, rows, i, scored, k, explanations[i])
+            for change in changed.get(i, ()):
+                self._emit_channel(batch, row, int(rows.line[i]), int(rows.time_us[i]), change)
+
+    def _emit_channel(
+        self, batch: StepBatch, row: int, line: int, time_us: int, change: tuple[int, bool, int]
+    ) -> None:
+        """Emit the trigger of a channel that goes missing, or that returns.
+
+        Args:
+            batch: The batch.
+            row: Row of `batch.keys` of the key.
+            line: Line that completes the key's row.
+            time_us: Time of that row.
+            change: Channel, whether it goes missing, and the rows without it.
+        """
+        channel, is_gone, count = change
+        event = self.events.channel_trigger(
+            self._event_row(batch.keys, row, time_us), channel, resolved=not is_gone, rows=count
+        )
+        batch.events.append(PlacedEvent(line, _CHANNEL, event))
 
     def _emit_row(
         self,
@@ -213,12 +254,22 @@ class Episodes:
         """
         keys = self._key_rows(part.stream, slot)
         event_row = self._event_row(keys, 0, deadline_us)
-        if keys.fields["stale"][0] == SENT:
-            return [self._idle_trigger(keys, 0, event_row, resolved=True)]
+        fields, events = keys.fields, []
+        if fields["stale"][0] == SENT:
+            events.append(self._idle_trigger(keys, 0, event_row, resolved=True))
         # The episode of an idle key was resolved when it became idle.
-        if keys.fields["firing"][0] and not keys.fields["stale"][0]:
-            return [self._open_episode(keys, 0, event_row, resolved=True, reason="episode_stale")]
-        return []
+        elif fields["firing"][0] and not fields["stale"][0]:
+            events.append(
+                self._open_episode(keys, 0, event_row, resolved=True, reason="episode_stale")
+            )
+        if "channel_gone" in fields:
+            events += [
+                self.events.channel_trigger(
+                    event_row, channel, resolved=True, rows=int(fields["missing_rows"][0, channel])
+                )
+                for channel in np.flatnonzero(fields["channel_gone"][0]).tolist()
+            ]
+        return events
 
     def _key_rows(self, topic: str, slot: int) -> KeyRows:
         """Return a copy of the row of one key."""
@@ -287,6 +338,13 @@ class Episodes:
             peak=0.0,
             rows=0,
         )
+
+
+def _by_row(changes: ChannelChanges) -> Iterator[tuple[int, list[tuple[int, bool, int]]]]:
+    """Yield each row with changes, and the changes: channel, whether it goes missing, rows."""
+    columns = zip(*(column.tolist() for column in changes), strict=True)
+    for row, group in groupby(columns, key=itemgetter(0)):
+        yield row, [(channel, gone, count) for _, channel, gone, count in group]
 
 
 def _remember_peak(fields: dict[str, Any], row: int, explanation: Explanation) -> None:

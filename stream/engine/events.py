@@ -167,6 +167,39 @@ class EventBuilder:
         kind = f"trigger/{name}/{'resolved' if resolved else 'firing'}"
         return self._event("trigger", kind, row, encode_body(body))
 
+    def channel_trigger(self, row: EventRow, channel: int, *, resolved: bool, rows: int) -> Event:
+        """Return the event of a channel that goes missing, or that returns.
+
+        Its labels name the channel, so that every channel of a key is an alert of its own.
+
+        Args:
+            row: The row that it is missing from, or is in again.
+            channel: Index of the channel.
+            resolved: The channel returns, or its key is forgotten.
+            rows: Rows without it.
+        """
+        name = self._channels[channel]
+        labels = {**self._labels("EmberChannelMissing", row), "channel": name}
+        verb = "comes again" if resolved else "has stopped coming"
+        body = Trigger(
+            status="resolved" if resolved else "firing",
+            labels=labels,
+            annotations={
+                "summary": f"Channel {name} of {key_text(row.key)} {verb}",
+                "description": f"{rows} rows without a value.",
+            },
+            starts_at=rfc3339(row.time_us),
+            ends_at=rfc3339(row.time_us) if resolved else None,
+            fingerprint=fingerprint(labels),
+            threshold=0.0,
+            reason="channel_returned" if resolved else "channel_missing",
+            peak=0.0,
+            rows=rows,
+            **self._common(row, Explanation([], [], [], [])),
+        )
+        kind = f"trigger/EmberChannelMissing/{channel}/{body.status}"
+        return self._event("trigger", kind, row, encode_body(body))
+
     def _event(self, kind: Any, unique: str, row: EventRow, body: bytes) -> Event:
         return Event(
             kind=kind,

@@ -62,12 +62,23 @@ class OwnedPartitions:
         """Keys held, over all partitions."""
         return self._store.slab.used
 
-    def flagged(self, field: Literal["firing", "stale"]) -> int:
-        """Return the number of keys in memory that fire now, or are idle."""
+    def flagged(self, field: Literal["firing", "stale", "known"]) -> int:
+        """Return the number of keys in memory that fire now, are idle, or are in the model."""
         slab, dtype_fields = self._store.slab, self._store.layout.dtype.fields
         assert dtype_fields is not None
-        column = slab.rows[: slab.high, dtype_fields[field][1]]  # both fields are one byte
+        column = slab.rows[: slab.high, dtype_fields[field][1]]  # all are one byte
         return int(np.count_nonzero(column[slab.owner[: slab.high] >= 0]))
+
+    def missing_channels(self) -> dict[str, int]:
+        """Return the number of keys in memory that lack a channel, by channel; some do."""
+        store = self._store
+        if "channel_gone" not in store.fields:
+            return {}
+        slab = store.slab
+        used = slab.owner[: slab.high] >= 0
+        counts = (store.fields["channel_gone"][: slab.high][used] > 0).sum(axis=0)
+        names = self.model.channels
+        return {names[i]: int(counts[i]) for i in np.flatnonzero(counts).tolist()}
 
     def attached(self) -> list[TP]:
         """Return the partitions owned."""

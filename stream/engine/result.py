@@ -74,6 +74,8 @@ class StepResult:
         scores: Scored rows.
         late: Messages with a late sample, by index in the slice.
         missing: Channel values carried forward or set to their mean.
+        missing_by_channel: The same by channel, of those that lack a value.
+        gone: Keys and channels of theirs that have stopped coming.
         bad_values: Values that could not be used, by channel and reason.
     """
 
@@ -84,6 +86,8 @@ class StepResult:
     scores: ScoreColumns = field(default_factory=ScoreColumns.empty)
     late: list[int] = field(default_factory=list)
     missing: int = 0
+    missing_by_channel: dict[str, int] = field(default_factory=dict)
+    gone: list[tuple[bytes, str]] = field(default_factory=list)
     bad_values: dict[tuple[str, str], int] = field(default_factory=dict)
 
 

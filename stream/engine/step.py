@@ -28,6 +28,7 @@ from .decide import Decider
 from .episodes import Episodes
 from .expiry import Expiry
 from .idle import IdleFinder
+from .missing_channels import ChannelChanges, MissingChannels
 from .outcomes import LATE, REPEATED, SCORED, WARMING, WINDOWED, count_outcomes
 from .result import SliceOffsets, StepResult
 from .rows import ObservedRows, RowMaker
@@ -44,12 +45,14 @@ class Limits:
         future_us: Longest time by which an event time may lie after Kafka's own timestamp.
         stale_intervals: Usual intervals without a record after which a key is idle; 0: never.
         ttl_us: Idle time after which a key is forgotten, by its partition's clock; 0: never.
+        missing_channels: A channel of a key that has stopped coming gives a trigger.
     """
 
     max_keys: int = 1_000_000
     future_us: int = 3_600_000_000
     stale_intervals: float = 20.0
     ttl_us: int = 0
+    missing_channels: bool = True
 
 
 class Stepper:
@@ -74,6 +77,8 @@ class Stepper:
         self._rows = RowMaker(store.plan)
         self._expiry = Expiry(store, episodes, limits.ttl_us) if limits.ttl_us else None
         self._idle = IdleFinder(store, episodes) if limits.stale_intervals > 0 else None
+        max_gap = self._pipeline.config.max_gap
+        self._missing = MissingChannels(max_gap) if limits.missing_channels else None
 
     def step(
         self, parts: Sequence[tuple[Partition, int]], decoded: Decoded, slice_offsets: SliceOffsets
@@ -195,16 +200,15 @@ class Stepper:
             admitted: The samples of the step; gets the outcome of their messages.
             result: Result of the step.
         """
-        self._episodes.emit(batch, observed, scored)
+        changes = None if observed is None else self._missing_channels(batch, observed, result)
+        self._episodes.emit(batch, observed, scored, changes)
         late = batch.outcome == LATE
         if late.any():
             np.add.at(batch.keys.fields["late"], batch.row[late], 1)
             result.late = sorted({*result.late, *batch.message[late].tolist()})
-        if observed is not None:
-            result.missing += int(np.isnan(observed.rows.values).sum())
-            if scored is not None:
-                columns = scored.columns(observed.rows, batch.sample)
-                result.scores = result.scores.and_then(columns)
+        if observed is not None and scored is not None:
+            columns = scored.columns(observed.rows, batch.sample)
+            result.scores = result.scores.and_then(columns)
         # Keys become idle together: their order must not depend on which of them are in the batch.
         events = sorted(batch.events, key=lambda e: (e.line, e.rank, e.event.time_us, e.event.key))
         result.events += [event.event for event in events]
@@ -213,6 +217,26 @@ class Stepper:
         self._store.scatter(batch.keys.slots, batch.keys.block)
         for part, _, end in batch.slices:
             part.meta.clock_us = int(batch.clock_us[end - 1])
+
+    def _missing_channels(
+        self, batch: StepBatch, observed: ObservedRows, result: StepResult
+    ) -> ChannelChanges | None:
+        """Count missing values, and find the channels that go missing or return."""
+        rows, channels = observed.rows, self._pipeline.config.channels
+        missing = np.isnan(rows.values).sum(axis=0)
+        result.missing += int(missing.sum())
+        for i in np.flatnonzero(missing).tolist():
+            count = result.missing_by_channel.get(channels[i], 0)
+            result.missing_by_channel[channels[i]] = count + int(missing[i])
+        if self._missing is None:
+            return None
+        may_fire = observed.observation.may_fire & ~batch.without_events[rows.line]
+        changes = self._missing.follow(batch.keys.fields, rows, may_fire)
+        if changes is not None:
+            slots = batch.keys.slots[rows.row[changes.row[changes.gone]]]
+            names = [channels[i] for i in changes.channel[changes.gone].tolist()]
+            result.gone += zip(map(self._store.slab.key, slots.tolist()), names, strict=True)
+        return changes
 
 
 def _without_events(

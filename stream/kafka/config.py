@@ -14,6 +14,7 @@ from stream.types import TP
 
 _PARTITION_MAX_BYTES = 4_194_304
 _EVENTS_IN_FLIGHT = 20_000
+_METADATA_SECONDS = 60.0
 _SHUTDOWN_TIMEOUT_SECONDS = 30.0
 
 
@@ -66,6 +67,7 @@ class WorkerConfig:
         snapshot_seconds: Time between copies of the state on disk; 0: none.
         hang_seconds: Time without a turn of the event loop after which the process ends; 0: never.
         stuck_seconds: Time with messages but no step in a partition until it ends; 0: never.
+        metadata_seconds: Time after which the consumer asks for topics and partitions again.
         partition_max_bytes: Most bytes of one partition in an answer.
         events_in_flight: Unacknowledged events above which reading waits.
         shutdown_timeout_seconds: Time for a revoke or a stop before the process is ended.
@@ -101,6 +103,7 @@ class WorkerConfig:
     snapshot_seconds: float
     hang_seconds: float
     stuck_seconds: float
+    metadata_seconds: float = _METADATA_SECONDS
     partition_max_bytes: int = _PARTITION_MAX_BYTES
     events_in_flight: int = _EVENTS_IN_FLIGHT
     shutdown_timeout_seconds: float = _SHUTDOWN_TIMEOUT_SECONDS
@@ -211,5 +214,5 @@ class WorkerConfig:
             "session_timeout_ms": session_ms,
             "heartbeat_interval_ms": min(3000, session_ms // 4),
             "rebalance_timeout_ms": int(self.rebalance_seconds * 1000),
-            "metadata_max_age_ms": 60_000,
+            "metadata_max_age_ms": int(self.metadata_seconds * 1000),
         }

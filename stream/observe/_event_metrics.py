@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -18,6 +18,7 @@ _TRIGGERS = (
     *(("firing", "evidence"), ("resolved", "evidence")),
     *(("firing", "stale"), ("resolved", "stale")),
     *(("firing", "returned"), ("resolved", "returned")),
+    *(("firing", "channel_missing"), ("resolved", "channel_returned")),
 )
 _DEAD_LETTER_OUTCOMES = ("written", "cut", "coordinates", "dropped", "failed")
 
@@ -66,14 +67,28 @@ class EventMetrics(MetricSet):
             "Event time from firing to resolved.",
             _EPISODE_BUCKETS,
         )
+        self._missing_by_channel = self._counter(
+            "ember_channel_missing_values",
+            "Channel values carried forward or imputed, by channel.",
+            "channel",
+        )
         self._channels = frozenset(channels[:_MOST_CHANNELS])
         for status, reason in _TRIGGERS:
             self._triggers.labels(status, reason)
         for outcome in _DEAD_LETTER_OUTCOMES:
             self._dead_letters.labels(outcome)
-        for kind in ("anomaly", "trigger"):
-            for channel in (*sorted(self._channels), _OTHER_CHANNEL):
+        for channel in self._channel_labels():
+            self._missing_by_channel.labels(channel)
+            for kind in ("anomaly", "trigger"):
                 self._top_channels.labels(kind, channel)
+
+    def _channel_label(self, channel: str) -> str:
+        """Return the label of a channel; those after the first 50 are `other`."""
+        return channel if channel in self._channels else _OTHER_CHANNEL
+
+    def _channel_labels(self) -> tuple[str, ...]:
+        """Return all labels of channels."""
+        return (*sorted(self._channels), _OTHER_CHANNEL)
 
     def emitted(self, events: Sequence[Event]) -> None:
         """Count events that were sent. The number of anomalies is counted by `scored`."""
@@ -82,11 +97,17 @@ class EventMetrics(MetricSet):
             if event.kind == "trigger":
                 self._triggers.labels(body.status, body.reason).inc()
             if body.status == "firing" and body.top_channels:
-                name = body.top_channels[0].name
-                channel = name if name in self._channels else _OTHER_CHANNEL
+                channel = self._channel_label(body.top_channels[0].name)
                 self._top_channels.labels(event.kind, channel).inc()
+            elif body.reason == "channel_returned":
+                continue  # no episode
             elif body.status == "resolved" and body.startsAt and body.endsAt:
                 self._episodes.observe((body.endsAt - body.startsAt).total_seconds())
+
+    def missing(self, by_channel: Mapping[str, int]) -> None:
+        """Count the values that rows lacked, by channel."""
+        for channel, count in by_channel.items():
+            self._missing_by_channel.labels(self._channel_label(channel)).inc(count)
 
     def dead_letters(self, outcome: str, count: int) -> None:
         """Count dead letters: written, cut, reduced to coordinates, dropped or failed."""

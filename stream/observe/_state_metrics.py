@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -15,9 +15,25 @@ _RESTORED = ("accepted", "stale", "damaged")
 class StateMetrics(MetricSet):
     """Metrics of the state that a worker holds."""
 
+    def _channel_label(self, channel: str) -> str:
+        """Return the label of a channel; a label needs a bound."""
+        raise NotImplementedError
+
+    def _channel_labels(self) -> tuple[str, ...]:
+        """Return all labels of channels."""
+        raise NotImplementedError
+
     def _define_state(self) -> None:
         """Create the metrics, and show known label values before anything has happened."""
         self._keys = self._gauge("ember_active_keys", "Stream keys in memory.")
+        self._known_keys = self._gauge(
+            "ember_known_keys", "Keys in memory whose scales came with the model."
+        )
+        self._missing_channels = self._gauge(
+            "ember_missing_channels",
+            "Keys in memory whose channel has stopped coming, by channel.",
+            "channel",
+        )
         self._alarmed = self._gauge(
             "ember_alarmed_keys", "Keys in memory that are firing or stale, by reason.", "reason"
         )
@@ -39,12 +55,15 @@ class StateMetrics(MetricSet):
         )
         self._read_moves: Callable[[], tuple[int, int, int, int]] | None = None
         self._moves = (0, 0, 0, 0)
+        self._read_missing: Callable[[], Mapping[str, int]] = dict
         for reason in _EVICTIONS:
             self._evictions.labels(reason)
         for result in _RESTORED:
             self._restored.labels(result)
         for reason in ("evidence", "stale"):
             self._alarmed.labels(reason)
+        for channel in self._channel_labels():
+            self._missing_channels.labels(channel)
 
     def restored(self, accepted: int, stale: int, damaged: int) -> None:
         """Count changelog rows that were read back."""
@@ -55,6 +74,8 @@ class StateMetrics(MetricSet):
         self,
         *,
         keys: Callable[[], float],
+        known: Callable[[], float],
+        missing: Callable[[], Mapping[str, int]],
         firing: Callable[[], float],
         stale: Callable[[], float],
         state_bytes: Callable[[], float],
@@ -67,6 +88,8 @@ class StateMetrics(MetricSet):
 
         Args:
             keys: Keys in memory.
+            known: Those of them that the model knows.
+            missing: Keys that lack a channel, by channel.
             firing: Keys in an episode.
             stale: Keys that are silent.
             state_bytes: Bytes of rows in memory.
@@ -77,7 +100,9 @@ class StateMetrics(MetricSet):
             max_keys: Most keys in memory.
         """
         self._read_moves = moved
+        self._read_missing = missing
         self._keys.set_function(keys)
+        self._known_keys.set_function(known)
         self._alarmed.labels("evidence").set_function(firing)
         self._alarmed.labels("stale").set_function(stale)
         self._state_bytes.set_function(state_bytes)
@@ -95,4 +120,9 @@ class StateMetrics(MetricSet):
             self._evictions.labels("disk").inc(forgotten)
             self._evictions.labels("ttl").inc(expired)
             self._returned.inc(returned)
+        missing = dict.fromkeys(self._channel_labels(), 0)
+        for channel, keys in self._read_missing().items():
+            missing[self._channel_label(channel)] += keys
+        for name, keys in missing.items():
+            self._missing_channels.labels(name).set(keys)
         return super().render()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import structlog
 
 from stream.engine import StepResult
+from stream.keys import quoted
 from stream.observer import Observer
 from stream.records import Decoded, Reason, Rejected
 from stream.types import TP
 
+from ._foreign_keys import ForeignKeys
 from .health import Health
 from .metrics import Metrics
 from .traces import Traces
@@ -51,8 +53,9 @@ class ServiceObserver(Observer):
         self._recovering_since: float | None = None
         self._standing_since: float | None = None
         self._phase = ""
-        self._last_key_warning = float("-inf")
+        self._last_key_warning = self._last_channel_warning = float("-inf")
         self._last_value_warning = float("-inf")
+        self._foreign: ForeignKeys | None = None
         self._last_phase = ("", "")
         self._since = {"messages": 0, "rejected": 0, "scored": 0, "events": 0}
 
@@ -77,6 +80,10 @@ class ServiceObserver(Observer):
             self.metrics.scored(topic, scores.score, scores.severity, scores.anomaly)
             self._since["scored"] += len(scores.severity)
         self.metrics.emitted(result.events)
+        self.metrics.missing(getattr(result, "missing_by_channel", {}))
+        self._warn_of_missing_channels(topic, getattr(result, "gone", []))
+        if self._foreign is not None and self._foreign.settled(topic, decoded.keys):
+            self._foreign = None
         fitted = not self.health.unfit()
         self.health.progressed(messages, len(decoded), result.rejected, self._clock())
         if fitted and self.health.unfit():
@@ -103,6 +110,21 @@ class ServiceObserver(Observer):
         if detail is not None:
             self._last_key_warning = now
             _log.error("keys_in_two_partitions", topic=topic, detail=detail)
+
+    def use_model_keys(self, keys: Collection[bytes]) -> None:
+        """Watch whether the model in use knows any of the keys that come."""
+        self._foreign = ForeignKeys(keys) if keys else None
+
+    def _warn_of_missing_channels(self, topic: str, gone: Sequence[tuple[bytes, str]]) -> None:
+        """Log channels that have stopped coming, at most once a minute; the triggers name all."""
+        now = self._clock()
+        if not gone or now < self._last_channel_warning + _REPEAT_SECONDS:
+            return
+        self._last_channel_warning = now
+        key, channel = gone[0]
+        _log.warning(
+            "channel_missing", topic=topic, key=quoted(key), channel=channel, count=len(gone)
+        )
 
     def _warn_of_bad_values(self, topic: str, counts: Mapping[tuple[str, str], int]) -> None:
         """Log values that could not be used: their records count, so nothing else shows them."""

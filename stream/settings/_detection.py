@@ -95,6 +95,11 @@ class AlertsSection(Section):
         ge=0,
         description="Rows after an episode in which no new one fires; unset: as trained.",
     )
+    missing_channels: bool = Field(
+        default=True,
+        description="Tell when a channel of a key stops coming: a trigger once it is missing for "
+        "more than `window.max_gap` rows and six times as long as usual, another when it returns.",
+    )
     max_alert_age: str = Field(
         default="1h",
         description="Events about older records, by Kafka's timestamp at the time of sending, "

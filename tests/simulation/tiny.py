@@ -117,7 +117,14 @@ class TinyEngine(Engine):
     def __init__(self, max_keys: int = 64, spill: Any = None, ttl_us: int = 0) -> None:
         pipeline: Any = TinyPipeline()
         model: Any = SimpleNamespace(
-            pipeline=pipeline, channels=("x",), keys=[], key_state={}, new_state={}, sha256="7" * 64
+            pipeline=pipeline,
+            channels=("x",),
+            identity=("x",),
+            recipe=None,
+            keys=[],
+            key_state={},
+            new_state={},
+            sha256="7" * 64,
         )
         window, limits = WindowSpec(), Limits(max_keys=max_keys, stale_intervals=0.0, ttl_us=ttl_us)
         self.model = model
@@ -126,8 +133,8 @@ class TinyEngine(Engine):
         self._loader = ChangelogLoader(self._store, model.sha256)
         decider: Any = TinyDecider(pipeline)
         episodes: Any = TinyEpisodes(self._store)
-        self._stepper = Stepper(self._store, decider, episodes, window, limits)
-        self._spill, self._stream_names = spill, {}
+        self._stepper = Stepper(self._store, decider, episodes, limits)
+        self._spill = spill
         self._parts = {}
         self._attached = 0
 

@@ -78,7 +78,10 @@ def registry(url: str) -> None:
 
 def token(url: str) -> None:
     kafka = KafkaSection(
-        sasl_oauth_token_url=url, sasl_oauth_client_id="ember", sasl_oauth_client_secret="word"
+        security_protocol="SASL_SSL",
+        sasl_oauth_token_url=url,
+        sasl_oauth_client_id="ember",
+        sasl_oauth_client_secret="word",
     )
     with pytest.raises(UserError, match=r"HTTP 30\d.*redirects are not followed"):
         TokenSource(kafka).token()

@@ -136,6 +136,17 @@ def engine_fields(
     return tuple(fields)
 
 
+def channel_fields(channels: int) -> tuple[StateField, ...]:
+    """Return the fields that tell which channels have stopped coming."""
+    c, measured = (channels,), Role.MEASURED
+    usual = "longest usual absence of each channel, in eighths of a row; 0 before it has come"
+    return (
+        StateField("usual_gap", "<u2", c, usual, measured),
+        StateField("missing_rows", "<u2", c, "rows since the channel came last", measured),
+        StateField("channel_gone", "<u1", c, "1 while its absence has been told", measured),
+    )
+
+
 def dtype_of(spec: Sequence[tuple[str, str, tuple[int, ...]]]) -> np.dtype[np.void]:
     """Return the record of fields with these names, types and shapes, in this order.
 

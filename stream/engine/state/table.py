@@ -15,7 +15,7 @@ from stream.records import Reason, Rejected
 
 from .deadlines import Deadlines
 from .eviction import Evictor
-from .layout import LAYOUT_VERSION, NEVER, RowLayout, WindowSpec, engine_fields
+from .layout import LAYOUT_VERSION, NEVER, RowLayout, WindowSpec, channel_fields, engine_fields
 from .migration import RowMigrator, mark_of
 from .partition import Partition
 from .row_plan import RowPlan
@@ -46,6 +46,7 @@ class Store:
         max_keys: Most keys held in memory.
         stale_intervals: Usual intervals after which a key is idle; 0: never.
         ttl_us: Idle time after which a key is forgotten, microseconds; 0: never.
+        missing_channels: Rows remember which channels have stopped coming.
     """
 
     def __init__(
@@ -55,12 +56,15 @@ class Store:
         max_keys: int,
         stale_intervals: float = 0.0,
         ttl_us: int = 0,
+        *,
+        missing_channels: bool = False,
     ) -> None:
         pipeline = model.pipeline
         fields = pipeline.state_fields()
         self.plan = RowPlan(tuple(model.channels), window, model.recipe)
         own_fields = engine_fields(len(self.plan.sampled), window, self.plan.uses)
-        self.layout = RowLayout((*fields, *own_fields))
+        followed = channel_fields(len(model.channels)) if missing_channels else ()
+        self.layout = RowLayout((*fields, *own_fields, *followed))
         self.channels = model.identity
         self.model_mark = mark_of(model.sha256)
         self.decided = names_with(Role.DECIDED, fields)

@@ -99,6 +99,14 @@ def resume(
     return Start(position, 0)
 
 
+def partitions_added(changelog: str, topic: str, expected: int, received: int) -> str:
+    """Return the sentence for an input topic with more partitions than its changelog."""
+    return (
+        f"Changelog {changelog!r} does not fit its input topic {topic!r}. Expected {expected} "
+        f"partitions. Received: partitions={received}. {FIX}"
+    )
+
+
 def topic_made_again(tp: TP, was: str, now: str) -> str:
     """Return the sentence for an input topic that was deleted and made again."""
     return (

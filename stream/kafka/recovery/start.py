@@ -19,7 +19,7 @@ from stream.kafka.protocol.ports import (
     RefusedError,
     TopicStatus,
 )
-from stream.kafka.protocol.start_offset import PartitionStatus, resume
+from stream.kafka.protocol.start_offset import PartitionStatus, partitions_added, resume
 from stream.types import TP
 
 from .loader import StateLoader
@@ -122,6 +122,7 @@ class Starter:
             AssignmentClosed: If the partitions were given back meanwhile.
             RefusedError: If state and log contradict each other.
         """
+        await self._refuse_added(tps)
         for tp in tps:
             self._refuse_newer(tp)
             await self._loader.migrate(assignment, tp)
@@ -174,6 +175,24 @@ class Starter:
                         "this group to stay. Make it again, and run `ember state rebase`."
                     )
             await asyncio.sleep(_SETTLE_POLL_SECONDS)
+
+    async def _refuse_added(self, tps: Sequence[TP]) -> None:
+        """Refuse partitions that were added to a topic while its changelog has none for them.
+
+        Raises:
+            RefusedError: If there are such partitions.
+        """
+        attached = set(self._engine.attached())
+        added = [tp for tp in tps if tp not in attached]
+        if not added:
+            return
+        topic, changelog = added[0][0], self._config.changelog(added[0][0])
+        _, topics = await self._describe([added[0]])
+        raise RefusedError(
+            partitions_added(
+                changelog, topic, topics[topic].partitions, topics[changelog].partitions
+            )
+        )
 
     def _refuse_newer(self, tp: TP) -> None:
         """Refuse rows of a newer version, which this worker must not forget.

@@ -18,7 +18,12 @@ from stream.kafka.context import Context
 from stream.kafka.protocol.checkpoint import Checkpoint
 from stream.kafka.protocol.ports import GroupClient
 from stream.kafka.protocol.positions import Positions
-from stream.kafka.protocol.start_offset import changelog_made_again, topic_made_again, truncated
+from stream.kafka.protocol.start_offset import (
+    changelog_made_again,
+    partitions_added,
+    topic_made_again,
+    truncated,
+)
 from stream.types import TP
 
 from .watchdog import STOOD_STILL, Progress
@@ -145,6 +150,9 @@ class ClusterMonitor:
             topic_id = topics[tp[0]].topic_id if tp[0] in topics else ""
             if topic_id and topic_id != (meta.topic_id or topic_id):
                 context.fail(topic_made_again(tp, meta.topic_id, topic_id))
+            if tp[0] in topics and topics[tp[0]].partitions != topics[changelog].partitions:
+                counts = topics[tp[0]].partitions, topics[changelog].partitions
+                context.fail(partitions_added(changelog, tp[0], *counts))
         deleted = [topic for topic in config.topics if topic not in topics]
         self._deleted = f"input topic {deleted[0]!r} does not exist any more" if deleted else ""
         return self._deleted

@@ -12,6 +12,7 @@ from stream.kafka.client.errors import KafkaError, is_retriable
 from stream.kafka.config import WorkerConfig
 from stream.kafka.lifecycle import Lifecycle
 from stream.kafka.protocol.ports import RefusedError, TopicStatus
+from stream.kafka.protocol.start_offset import partitions_added
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +65,9 @@ async def prepare(config: WorkerConfig, lifecycle: Lifecycle) -> Cluster:
             # A changelog that is still missing is refused after the assignment.
             if changelog is not None and changelog.partitions != status.partitions:
                 raise RefusedError(
-                    f"Changelog {changelogs[topic]!r} does not fit its input topic {topic!r}. "
-                    f"Expected {status.partitions} partitions. Received: "
-                    f"partitions={changelog.partitions}. Run `ember state rebase` to say what "
-                    "should hold."
+                    partitions_added(
+                        changelogs[topic], topic, status.partitions, changelog.partitions
+                    )
                 )
         return Cluster(inputs, _transactions(config, admin))
     finally:

@@ -219,4 +219,4 @@ def test_a_key_that_is_no_text_has_events(model: FleetModel) -> None:
     values[150:] += 500.0
     done = run(model, rows_of(known, values))
     assert {e.key for e in done.events} == {known}
-    assert body_of(done.events[0])["labels"]["key"] == "\\xff\x00"
+    assert body_of(done.events[0])["labels"]["key"] == r"\xff\x00"

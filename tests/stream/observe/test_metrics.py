@@ -147,16 +147,22 @@ def test_lag_is_shown_for_partitions_held_and_no_others() -> None:
 
 def test_everything_else_moves() -> None:
     """Checkpoints, restores, dead letters, evictions, phases and watched values."""
-    metrics = Metrics(["telemetry"], version="1.2", model="m", process=False)
+    metrics = Metrics(
+        ["telemetry"], version="1.2", model="m", channels=("load", "heat"), process=False
+    )
     metrics.checkpointed(0.4, 0.01, 11)
+    metrics.missing({"heat": 5, "unlisted": 2})
     metrics.timed("recovery", 8.0)
     totals = (7, 5, 0, 0)
     metrics.restored(5, 3, 1)
     metrics.dead_letters("written", 2)
     metrics.phase("joining")
     metrics.phase("running")
+    missing = {"load": 3, "unlisted": 2, "foreign": 1}
     metrics.watch(
         keys=lambda: 17,
+        known=lambda: 11,
+        missing=lambda: missing,
         firing=lambda: 3,
         stale=lambda: 2,
         state_bytes=lambda: 1900,
@@ -168,6 +174,13 @@ def test_everything_else_moves() -> None:
     assert value(metrics, "ember_commits_total") == 1
     recovery = {"stage": "recovery"}
     assert value(metrics, "ember_process_duration_seconds_bucket", le="8.0", **recovery) == 1
+    assert value(metrics, "ember_known_keys") == 11
+    assert value(metrics, "ember_channel_missing_values_total", channel="heat") == 5
+    assert value(metrics, "ember_channel_missing_values_total", channel="other") == 2
+    assert value(metrics, "ember_missing_channels", channel="load") == 3
+    assert value(metrics, "ember_missing_channels", channel="other") == 3
+    missing.clear()
+    assert value(metrics, "ember_missing_channels", channel="load") == 0
     assert value(metrics, "ember_alarmed_keys", reason="evidence") == 3
     assert value(metrics, "ember_alarmed_keys", reason="stale") == 2
     assert value(metrics, "ember_events_in_flight") == 5

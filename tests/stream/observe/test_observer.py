@@ -135,3 +135,54 @@ def test_a_recovery_is_timed_from_its_first_word_to_running() -> None:
     lines = metrics.render().decode().splitlines()
     assert 'ember_process_duration_seconds_count{stage="recovery"} 1.0' in lines
     assert 'ember_process_duration_seconds_sum{stage="recovery"} 7.5' in lines
+
+
+def observe(observer: ServiceObserver, keys: list[bytes], **result: object) -> list[dict]:
+    """Log lines of a slice with one sample of each key."""
+    n = len(keys)
+    decoded = Decoded(keys, np.zeros(n, np.int64), np.zeros((n, 2)), np.arange(n, dtype="i4"), [])
+    outcome = SimpleNamespace(counts={"scored": n}, rejected=[], events=[], **result)
+    with structlog.testing.capture_logs() as logs:
+        observer.stepped([TP], decoded, outcome, n, 0.01)
+    return logs
+
+
+def test_keys_that_are_all_unknown_are_told_once_with_what_differs() -> None:
+    observer = ServiceObserver(Metrics(["telemetry"], process=False), Health(0.0))
+    observer.use_model_keys([b"web-1", b"web-2"])
+    keys = [b'"web-1"', b'"web-2"'] * 150
+    logs = [line for _ in range(5) for line in observe(observer, keys)]
+    assert [line["event"] for line in logs] == ["keys_unknown"]
+    assert (logs[0]["records"], logs[0]["differs"], logs[0]["model_keys"]) == (1_200, "quotes", 2)
+    assert "records have '\"web-1\"', the model 'web-1'" in logs[0]["detail"]
+    observer.use_model_keys([b"web-7"])  # another model: asked again
+    logs = [line for _ in range(5) for line in observe(observer, keys)]
+    assert len(logs) == 1
+
+
+def test_one_known_key_is_enough() -> None:
+    observer = ServiceObserver(Metrics(["telemetry"], process=False), Health(0.0))
+    observer.use_model_keys([b"web-1"])
+    assert observe(observer, [b"new"] * 999 + [b"web-1"]) == []
+    assert observe(observer, [b"new"] * 5_000) == []
+
+
+def test_a_model_without_keys_is_not_asked() -> None:
+    observer = ServiceObserver(Metrics(["telemetry"], process=False), Health(0.0))
+    observer.use_model_keys([])
+    assert observe(observer, [b"new"] * 5_000) == []
+
+
+def test_channels_that_vanish_are_one_line_a_minute() -> None:
+    now = [0.0]
+    observer = ServiceObserver(
+        Metrics(["telemetry"], process=False), Health(0.0), clock=lambda: now[0]
+    )
+    gone = [(b"web-1", "cpu"), (b"web-2", "cpu")]
+    (line,) = observe(observer, [b"web-1"], gone=gone, missing_by_channel={"cpu": 3})
+    assert (line["event"], line["key"], line["channel"]) == ("channel_missing", "'web-1'", "cpu")
+    assert line["count"] == 2
+    now[0] = 59.0
+    assert observe(observer, [b"web-1"], gone=gone) == []
+    now[0] = 61.0
+    assert len(observe(observer, [b"web-1"], gone=gone)) == 1

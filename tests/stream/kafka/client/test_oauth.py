@@ -112,7 +112,7 @@ def test_a_secret_in_clear_is_warned_of_once(
     """Without TLS, and not on this host."""
     _warn_of_plain.cache_clear()
     for _ in range(3):
-        TokenSource(KafkaSection(sasl_oauth_token_url=url))
+        TokenSource(KafkaSection(security_protocol="SASL_SSL", sasl_oauth_token_url=url))
     assert len(caplog.messages) == warned
     assert all("an https address" in message for message in caplog.messages)
 
@@ -123,7 +123,9 @@ def test_a_file_is_read_again_when_its_token_grows_old(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text(f"x.{claims}.y\n")
     now = 1000.0
-    section = KafkaSection(sasl_mechanism="OAUTHBEARER", sasl_oauth_token_file=path)
+    section = KafkaSection(
+        security_protocol="SASL_SSL", sasl_mechanism="OAUTHBEARER", sasl_oauth_token_file=path
+    )
     source = TokenSource(section, clock=lambda: now)
     assert source.token() == (f"x.{claims}.y", 1030.0)
     path.write_text("opaque")

@@ -14,6 +14,7 @@ from stream.engine import MetaRow
 from stream.kafka.protocol.assignment import Assignment, AssignmentClosed
 from stream.kafka.protocol.ports import LogStatus, RefusedError, TopicStatus
 from stream.kafka.protocol.positions import Positions
+from stream.kafka.protocol.start_offset import partitions_added
 from stream.kafka.recovery import start as restore
 from stream.kafka.recovery.start import Starter
 from stream.observer import Observer
@@ -53,7 +54,10 @@ class Worker:
         self.meta = MetaRow()
         self.layout, self.unwritten = 0, False
         self.engine = SimpleNamespace(
-            meta=lambda _: self.meta, newer=lambda _: self.layout, open=self._open
+            attached=lambda: [("in", number) for number in range(3)],
+            meta=lambda _: self.meta,
+            newer=lambda _: self.layout,
+            open=self._open,
         )
         self.changelog = SimpleNamespace(committed_before=lambda _: self.committed_before)
         self.committed_before: int | None = None
@@ -83,8 +87,7 @@ class Worker:
         assert reason == "start"
         self.done.append("written ahead")
 
-    def _open(self, tp: Any, position: int, events_from: int, events_from_ms: int | None) -> bool:
-        self.news_from_ms = events_from_ms
+    def _open(self, tp: Any, position: int, events_from: int) -> bool:
         self.opened.append((tp, position, events_from))
         self.done.append("opened")
         self.meta.events_from = max(self.meta.events_from, events_from)
@@ -142,7 +145,7 @@ NOW, SINCE = round(STARTED * 1000), round((STARTED - DAY) * 1000)
         ({0: 10, SINCE: 30, NOW: 80}, (30, 80)),  # history, and what came since the start
         ({0: 10, SINCE: 30}, (30, 100)),  # all of it is history
         ({0: 10}, (100, 100)),  # all of it is older
-        ({}, (10, -1)),  # the embedded broker looks up no times
+        ({}, (10, 100)),  # no record has a Kafka timestamp: what is there already is history
     ],
 )
 async def test_a_new_group_warms_up_by_history_without_events(
@@ -155,6 +158,23 @@ async def test_a_new_group_warms_up_by_history_without_events(
     assert worker.opened == [(TP, *opened)]
     told = f"in-0: offsets {opened[0]} to {opened[1] - 1} warm up and give no events (input.start)."
     assert (told in caplog.text) == (opened[1] > opened[0])
+
+
+async def test_the_embedded_broker_looks_up_no_times() -> None:
+    worker = Worker(DAY)
+    worker.topics = {"in": TopicStatus(3, ""), CHANGELOG: TopicStatus(3, "")}
+    assert await taken(worker) == 10
+    assert worker.opened == [(TP, 10, -1)]
+
+
+async def test_partitions_that_were_added_meanwhile_are_refused() -> None:
+    """With the sentence of the next start: the changelog has none for them."""
+    worker = Worker()
+    worker.topics["in"] = TopicStatus(5, "id")
+    with pytest.raises(RefusedError) as raised:
+        await worker.start([TP, ("in", 4)])
+    assert str(raised.value) == partitions_added(CHANGELOG, "in", 5, 3)
+    assert not worker.done
 
 
 async def test_an_empty_log_has_no_history() -> None:
