@@ -14,6 +14,7 @@ Examples:
 """
 
 from ._base import Codec as Codec
+from ._discover import find_channels as find_channels
 from ._encode import encode_json as encode_json
 from ._key import KeyExpression as KeyExpression
 from ._make import CODECS as CODECS

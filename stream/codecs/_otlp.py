@@ -58,6 +58,11 @@ class OtlpCodec(SampleCodec):
             if split := split_statistic(name):
                 self._statistics.setdefault(split[0], {})[name] = split[1]
 
+    def use_index(self, index: ChannelIndex) -> None:
+        """Look channels up in another index; distributions give count and sum."""
+        super().use_index(index)
+        self._statistics = _CountAndSum()
+
     def _samples(self, message: Message, value: bytes) -> list[Sample]:
         if self._encoding == "json" or (self._encoding == "auto" and value.lstrip()[:1] == b"{"):
             return list(self._convert(_otlp_json.read_points(value)))
@@ -125,6 +130,14 @@ class OtlpCodec(SampleCodec):
             temporality,
             start_us_of(point.start_ns),
         )
+
+
+class _CountAndSum(dict[str, dict[str, str]]):
+    """Statistics of every metric that every distribution has."""
+
+    def get(self, metric: str, default: Any = None) -> dict[str, str]:
+        """Return channel names and statistics of a metric."""
+        return {f"{metric}.{statistic}": statistic for statistic in ("count", "sum")}
 
 
 def _resolver(

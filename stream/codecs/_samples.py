@@ -13,6 +13,7 @@ from stream.records import BadValue, Decoded, Message, Reason, Rejected, Tempora
 
 from ._base import Reading, check_key, check_size
 from ._cells import NAN, Cells
+from ._channels import ChannelIndex
 from ._key import KeyExpression
 from ._refused import Refused
 from ._time import to_micros
@@ -196,6 +197,31 @@ class SampleCodec(abc.ABC):
         self._channels = tuple(channels)
         self._key = key
         self._reading = reading
+
+    @property
+    def names_channels(self) -> bool:
+        """True where the messages name their channels, by a `ChannelIndex`."""
+        return hasattr(self, "_index")
+
+    def use_index(self, index: ChannelIndex) -> None:
+        """Look channels up in another index."""
+        self._index = index
+
+    def samples(self, message: Message) -> list[Sample]:
+        """Read the samples of one message.
+
+        Raises:
+            Refused: If the message as a whole cannot be used.
+        """
+        return self._samples(message, check_size(message.value, self._reading))
+
+    def key_of(self, message: Message, sample: Sample) -> bytes:
+        """Return the stream key of a sample.
+
+        Raises:
+            Refused: If there is none.
+        """
+        return self._key.choose(message.key, sample.resolve)
 
     @abc.abstractmethod
     def _samples(self, message: Message, value: bytes) -> list[Sample]:

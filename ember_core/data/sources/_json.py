@@ -96,7 +96,7 @@ class JsonFrames:
 
     def _payload(self, item: dict[str, Any], number: int) -> Iterator[dict[str, Any]]:
         """Yield the records in the payload of one line of a dump."""
-        payload = next(item[name] for name in _PAYLOADS if name in item)
+        payload = next((item[name] for name in _PAYLOADS if name in item), item)
         if payload is None:  # a tombstone says nothing about telemetry
             return
         value = payload
@@ -139,7 +139,8 @@ class JsonFrames:
 
 def is_dump(item: dict[str, Any]) -> bool:
     """Test for a line of a topic's dump, as `kcat -J` and `rpk topic consume` write it."""
-    return item.keys() >= _DUMP_FIELDS and any(name in item for name in _PAYLOADS)
+    payloads = (*_PAYLOADS, *(f"{name}_hex" for name in _PAYLOADS))
+    return item.keys() >= _DUMP_FIELDS and any(name in item for name in payloads)
 
 
 def _as_text(value: Any) -> str:
