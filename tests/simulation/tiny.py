@@ -40,7 +40,9 @@ class TinyPipeline:
     """State is a chain over every value seen: any loss, repetition or swap shows in it."""
 
     def __init__(self) -> None:
-        self.config = SimpleNamespace(channels=("x",), warmup_alarm=WARM_ROWS, quiet_rows=0)
+        self.config = SimpleNamespace(
+            channels=("x",), warmup_alarm=WARM_ROWS, quiet_rows=0, max_gap=10
+        )
 
     def state_fields(self) -> tuple[StateField, ...]:
         return (

@@ -41,10 +41,6 @@ class TimeMerge:
             if tp in self._buffers:
                 self._buffers[tp] += records
 
-    def drop(self, tp: TP) -> None:
-        """Forget the records of a partition, which are fetched again."""
-        self._buffers[tp] = []
-
     def wanted(self) -> list[TP]:
         """Return the partitions of which more records are to be fetched."""
         share = max(_FEWEST, self._most // max(1, len(self._buffers)))
