@@ -13,7 +13,6 @@ import numpy as np
 
 from ember_core.data.sources import (
     KEY_COLUMN,
-    DataError,
     DataOptions,
     Remark,
     file_key,
@@ -70,11 +69,6 @@ class MessageFrames:
         channels = list(self._options.channels) or find_channels(
             self._codec, self._messages(), **options
         )
-        if not channels:
-            raise DataError(
-                f"{self.name} has no message of the codec. Expected messages of {self._codec} with "
-                f"numbers. Received: {self._first_refusal(options)}"
-            )
         codec = make_codec(self._codec, channels, **options)
         refused: Counter[str] = Counter()
         examples: dict[str, str] = {}
@@ -115,11 +109,6 @@ class MessageFrames:
         for number, line in text_lines(self._path, self._options.encoding):
             if line.strip():
                 yield _message(line, number)
-
-    def _first_refusal(self, options: dict[str, Any]) -> str:
-        decoded = make_codec(self._codec, ["-"], **options).decode(list(self._messages())[:_BATCH])
-        details = [r.detail for r in decoded.rejected if "channels" not in r.detail]
-        return details[0] if details else "messages without a number."
 
 
 def table_options(options: DataOptions) -> DataOptions:

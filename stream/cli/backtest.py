@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ember_core.data.sources import Dataset, Remark, read
+from ember_core.data.sources import Dataset, Remark
 from ember_core.pipeline import FleetModel
 from stream.backtest import Backtest
 from stream.backtest import backtest as run
@@ -18,8 +18,9 @@ from stream.keys import key_of, key_text
 from stream.remarks import backtest_remarks
 from stream.report import render
 from stream.settings import Settings
+from stream.types import CodecName
 
-from .data_options import DataArgs, DataFiles, DataOptions
+from .data_options import DataArgs, DataFiles, DataOptions, read_data
 from .options import SettingsArgs, SettingsOptions
 from .output import print_remarks
 
@@ -32,6 +33,7 @@ def backtest(
     *,
     model: Path,
     options: DataArgs = DataOptions(),
+    codec: CodecName | None = None,
     scores: Path | None = None,
     events: Path | None = None,
     report: Path | None = None,
@@ -54,6 +56,8 @@ def backtest(
         data: CSV (also .gz), Parquet, JSON lines, a directory, or a query.
         model: Folder of the bundle.
         options: Columns and rows of the files.
+        codec: Format of the messages in the files: of the lines of kcat -J, or of the lines
+            themselves. --key is then an expression such as tags.host. Default: tables and JSON.
         scores: File to write one row per scored record to, .csv or .parquet.
         events: File to write anomalies and triggers to, one JSON object per line, as published.
         report: File to write a page of episodes, channels and thresholds to, .html.
@@ -92,14 +96,15 @@ def backtest(
     )
     fleet = load_model(settings, model)
     spec, limits = engine_settings(settings)
-    dataset = read(data, options)
+    dataset = read_data(data, options, codec, fleet.channels)
     if not set(dataset.channels) & set(fleet.channels):
         raise UserError(
             "The data have none of the model's channels. "
             f"Expected some of: {', '.join(fleet.channels[:8])}. "
             f"Received: {', '.join(dataset.channels[:8])}."
         )
-    dataset, renamed = _with_key(dataset, fleet, as_key, files=not options.key)
+    files = not options.key and codec is None
+    dataset, renamed = _with_key(dataset, fleet, as_key, files=files)
     result = run(
         fleet,
         dataset,
@@ -117,7 +122,7 @@ def backtest(
                 key = key_text(e.key)
                 head = json_.dumps({"id": e.id, "kind": e.kind, "key": key})
                 file.write(head[:-1].encode() + b', "body": ' + e.body + b"}\n")
-    remarks = [*renamed, *backtest_remarks(fleet, dataset, result, files=not options.key)]
+    remarks = [*renamed, *backtest_remarks(fleet, dataset, result, files=files)]
     print_remarks(remarks)
     summary: dict[str, Any] = {
         "records": sum(result.counts.values()),

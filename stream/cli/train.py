@@ -16,14 +16,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ember_core import ops
-from ember_core.data.sources import read
 from ember_core.pipeline.fit import MIN_ROWS
 from stream.errors import UserError
 from stream.remarks import training_remarks
 from stream.settings import AlertsSection
 from stream.training import train as fit
+from stream.types import CodecName
 
-from .data_options import DataArgs, DataFiles, DataOptions
+from .data_options import DataArgs, DataFiles, DataOptions, read_data
 from .output import print_remarks
 
 
@@ -33,6 +33,7 @@ def train(
     *,
     out: Path,
     options: DataArgs = DataOptions(),
+    codec: CodecName | None = None,
     name: str = "",
     seed: int = 0,
     epochs: int | None = None,
@@ -54,6 +55,8 @@ def train(
         data: CSV (also .gz), Parquet, JSON lines, a directory, or a query.
         out: Folder of the bundle: model.safetensors and model.json.
         options: Columns and rows of the files.
+        codec: Format of the messages in the files: of the lines of kcat -J, or of the lines
+            themselves. --key is then an expression such as tags.host. Default: tables and JSON.
         name: Name of the model. Default: name of the folder.
         seed: Seed of all weights.
         epochs: Passes over the rows. Default: 5 to 40, more for fewer rows.
@@ -78,7 +81,7 @@ def train(
             f"Epochs are counted from 0. Expected --refine 0 or more. Received: --refine {refine}.",
             exit_code=2,
         )
-    dataset = read(data, options)
+    dataset = read_data(data, options, codec)
     with (
         _use_backend(backend),
         Progress(

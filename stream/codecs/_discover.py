@@ -48,7 +48,7 @@ def find_channels(name: CodecName, messages: Iterable[Message], **options: Any) 
         options: Arguments of `make_codec`.
 
     Raises:
-        UserError: If the format does not name its channels, or has too many of them.
+        UserError: If the format does not name its channels, or there are none or too many.
     """
     codec = make_codec(name, ["-"], **options)
     if not isinstance(codec, SampleCodec) or not codec.names_channels:
@@ -60,16 +60,19 @@ def find_channels(name: CodecName, messages: Iterable[Message], **options: Any) 
     codec.use_index(index)
     series: dict[str, dict[bytes, dict[_Labels, None]]] = {}
     known: list[tuple[str, _Labels]] = []
+    reason = ""
     for message in messages:
         try:
             samples = codec.samples(message)
-        except Refused:
+        except Refused as refused:
+            reason = reason or refused.detail
             continue
         known += list(index.columns)[len(known) :]
         for sample in samples:
             try:
                 key = codec.key_of(message, sample)
-            except Refused:
+            except Refused as refused:
+                reason = reason or refused.detail
                 continue
             for column, value in sample.cells.good:
                 if value == value:
@@ -81,6 +84,11 @@ def find_channels(name: CodecName, messages: Iterable[Message], **options: Any) 
         for sets in keys.values():
             for labels in sets:
                 names[_selector(channel, differing, dict(labels))] = None
+    if not names:
+        raise UserError(
+            f"No message has a number of a stream key. Expected messages of {name}. Received: "
+            f"{reason or 'messages without a number.'}"
+        )
     if len(names) > _MOST_CHANNELS:
         raise UserError(
             f"The messages have too many series. Expected at most {_MOST_CHANNELS:,} channels. "
