@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from ember_core.data.sources import DataError, Dataset, read
 from ember_core.data.sources import DataOptions as DataOptions
-from stream.message_files import MessageFrames, table_options
-from stream.types import CodecName
+from ember_core.data.sources import Dataset, read
+from stream.settings import Settings
+from stream.tools.record_source import record_schemes
 
 DataFiles = Annotated[list[str], Parameter(required=True)]
 DataArgs = Annotated[DataOptions, Parameter(name="*")]
@@ -21,28 +20,29 @@ DataArgs = Annotated[DataOptions, Parameter(name="*")]
 def read_data(
     data: Sequence[str],
     options: DataOptions,
-    codec: CodecName | None,
-    channels: Sequence[str] = (),
+    settings: Callable[[], Settings],
+    since_ms: int | None = None,
+    *,
+    dumps: bool = False,
 ) -> Dataset:
-    """Read DATA; with a codec, as files of messages.
+    """Read DATA, topics (`kafka:TOPIC`) and dumps of them (`kcat:FILE`) among it.
 
     Args:
-        data: Files, directories or queries.
-        options: Columns and rows of the files.
-        codec: Format of the messages; None for tables and JSON.
-        channels: Channels of the messages where the options name none; empty: all they have.
+        data: Files, queries, topics and dumps.
+        options: Columns and rows of the files; channels of the records.
+        settings: Function that loads the settings, which say how a record is read.
+        since_ms: Kafka timestamp of the oldest record of a topic, milliseconds.
+        dumps: True where files are dumps, also without `kcat:` before their names.
 
     Raises:
-        DataError: If they cannot be read as asked.
+        DataError: If something cannot be read as asked.
+        UserError: If the cluster or the settings cannot be used.
     """
-    if codec is None:
-        return read(data, options)
-    for path in data:
-        if not Path(path).is_file():
-            raise DataError(
-                "With --codec the data are files of messages. Expected a file with a message per "
-                f"line, such as the output of kcat -J. Received: {path}."
-            )
-    named = replace(options, channels=options.channels or tuple(channels))
-    frames = [MessageFrames(Path(path), codec, named) for path in data]
-    return read(frames, table_options(options))
+    schemes = record_schemes(settings, since_ms, options)
+    if dumps:
+        data = [item if item.partition(":")[0] in schemes else f"kcat:{item}" for item in data]
+    if any(item.partition(":")[0] in schemes for item in data):
+        # Patterns choose among the channels of records; the names of columns are taken as given.
+        table_options = replace(options, channels=(), drop=())
+        return read(data, table_options, schemes=schemes)
+    return read(data, options)

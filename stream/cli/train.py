@@ -24,6 +24,7 @@ from stream.training import train as fit
 from stream.types import CodecName
 
 from .data_options import DataArgs, DataFiles, DataOptions, read_data
+from .options import ClusterArgs, ClusterOptions, since_ms
 from .output import print_remarks
 
 
@@ -33,7 +34,6 @@ def train(
     *,
     out: Path,
     options: DataArgs = DataOptions(),
-    codec: CodecName | None = None,
     name: str = "",
     seed: int = 0,
     epochs: int | None = None,
@@ -45,18 +45,22 @@ def train(
     choose: bool = False,
     refine: int = 0,
     backend: Literal["numpy", "torch", "mlx"] | None = None,
+    since: str | None = None,
+    codec: CodecName | None = None,
     json: bool = False,
+    cluster: ClusterArgs = ClusterOptions(),
 ) -> None:
     """Train a model on recorded telemetry; labels are never read for it.
 
     The bundle has the weights of the whole fleet, and the scales and the tail of every key.
 
+    Records of a topic (kafka:TOPIC) are read as the service reads them, by the settings of the
+    input. So are those of a dump (kcat:FILE, the lines of kcat -C -J).
+
     Args:
-        data: CSV (also .gz), Parquet, JSON lines, a directory, or a query.
+        data: CSV (also .gz), Parquet, JSON lines, a directory, a query, kafka:TOPIC or kcat:FILE.
         out: Folder of the bundle: model.safetensors and model.json.
         options: Columns and rows of the files.
-        codec: Format of the messages in the files: of the lines of kcat -J, or of the lines
-            themselves. --key is then an expression such as tags.host. Default: tables and JSON.
         name: Name of the model. Default: name of the folder.
         seed: Seed of all weights.
         epochs: Passes over the rows. Default: 5 to 40, more for fewer rows.
@@ -72,7 +76,11 @@ def train(
             otherwise; ends early when forecasts of held-back rows no longer improve.
         backend: Backend of the training; bundles run on all three. Default: EMBER_BACKEND, else
             numpy.
+        since: Oldest record of a topic to read, for example 7d. Default: all that Kafka keeps.
+        codec: Format of the records of topics, and of files that are dumps of one. Default:
+            input.codec, and files are tables.
         json: Print the summary as one JSON object.
+        cluster: Kafka cluster and settings, for topics and dumps.
     """
     started = time.perf_counter()
     budget_per_week = _per_week(budget) if budget else None
@@ -81,7 +89,13 @@ def train(
             f"Epochs are counted from 0. Expected --refine 0 or more. Received: --refine {refine}.",
             exit_code=2,
         )
-    dataset = read_data(data, options, codec)
+    dataset = read_data(
+        data,
+        options,
+        lambda: cluster.settings(input={"codec": codec}),
+        since_ms(since),
+        dumps=codec is not None,
+    )
     with (
         _use_backend(backend),
         Progress(

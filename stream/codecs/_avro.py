@@ -14,6 +14,7 @@ from stream.errors import UserError
 from stream.records import Decoded, Message, Reason
 
 from ._base import Reading, json_refusal
+from ._channels import SeriesIndex
 from ._key import KeyExpression, Path
 from ._records import RecordReader
 from ._refused import Refused
@@ -77,7 +78,7 @@ class AvroCodec(SampleCodec):
 
     def decode(self, messages: Sequence[Message]) -> Decoded:
         """Decode messages; ask the registry first, and block until it answers."""
-        self.look_up(self.lacks(messages))
+        self.prepare(messages)
         return self.decode_known(messages)
 
     def decode_known(self, messages: Sequence[Message]) -> Decoded:
@@ -114,6 +115,14 @@ class AvroCodec(SampleCodec):
             Reason why it still does not answer; empty when it does.
         """
         return self._schemas.retry()
+
+    def prepare(self, messages: Sequence[Message]) -> None:
+        """Ask the registry for the schemas of these messages."""
+        self.look_up(self.lacks(messages))
+
+    def watch(self, index: SeriesIndex) -> None:
+        """Read every field that holds a number; see `SampleCodec.watch`."""
+        self._reader.watch(index)
 
     def _samples(self, message: Message, value: bytes) -> list[Sample]:
         if len(value) < _HEADER_BYTES or value[0] != 0:

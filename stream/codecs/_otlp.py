@@ -11,7 +11,7 @@ from stream.records import Message, Reason, Temporality
 
 from . import _otlp_json, _otlp_proto
 from ._base import Reading
-from ._channels import ChannelIndex
+from ._channels import ChannelIndex, SeriesIndex
 from ._key import KeyExpression, walk
 from ._otlp_distributions import Distribution, split_statistic
 from ._otlp_points import Point, start_us_of
@@ -20,6 +20,8 @@ from ._samples import EventTime, Sample, SampleCodec
 from ._wire import WireError
 
 _NANOSECONDS = TimeReader("ns")
+_USUAL_STATISTICS = ("count", "sum", "mean", "p50", "p99")
+"""Statistics of a distribution that are found as channels; a summary brings its quantiles."""
 
 
 class OtlpCodec(SampleCodec):
@@ -50,7 +52,7 @@ class OtlpCodec(SampleCodec):
         encoding: Literal["auto", "json", "proto"] = "auto",
     ) -> None:
         super().__init__(channels, key, reading)
-        self._index = ChannelIndex(channels)
+        self._index: ChannelIndex = ChannelIndex(channels)
         self._encoding = encoding
         # Statistics that channels ask for, by metric: their names, and those of the channels.
         self._statistics: dict[str, dict[str, str]] = {}
@@ -58,10 +60,9 @@ class OtlpCodec(SampleCodec):
             if split := split_statistic(name):
                 self._statistics.setdefault(split[0], {})[name] = split[1]
 
-    def use_index(self, index: ChannelIndex) -> None:
-        """Look channels up in another index; distributions give count and sum."""
-        super().use_index(index)
-        self._statistics = _CountAndSum()
+    def watch(self, index: SeriesIndex) -> None:
+        """Read every measurement; see `SampleCodec.watch`."""
+        self._index = index
 
     def _samples(self, message: Message, value: bytes) -> list[Sample]:
         if self._encoding == "json" or (self._encoding == "auto" and value.lstrip()[:1] == b"{"):
@@ -89,6 +90,9 @@ class OtlpCodec(SampleCodec):
 
     def _distribution(self, point: Distribution) -> Iterator[Sample]:
         statistics = self._statistics.get(point.metric, {})
+        if isinstance(self._index, SeriesIndex):
+            names = _USUAL_STATISTICS[:2] if point.quantiles else _USUAL_STATISTICS
+            statistics = {f"{point.metric}.{name}": name for name in names}
         summary = point.quantiles and self._index.knows(point.metric)
         if point.count is None or not (statistics or summary):
             return
@@ -130,14 +134,6 @@ class OtlpCodec(SampleCodec):
             temporality,
             start_us_of(point.start_ns),
         )
-
-
-class _CountAndSum(dict[str, dict[str, str]]):
-    """Statistics of every metric that every distribution has."""
-
-    def get(self, metric: str, default: Any = None) -> dict[str, str]:
-        """Return channel names and statistics of a metric."""
-        return {f"{metric}.{statistic}": statistic for statistic in ("count", "sum")}
 
 
 def _resolver(

@@ -12,7 +12,6 @@ from ember_core.data.cells import TimeUnit as TimeUnit
 
 from ._arrays import array_chunks as array_chunks
 from ._bigquery import BigQueryFrames as BigQueryFrames
-from ._bytes import text_lines as text_lines
 from ._chunk import CHUNK_ROWS as CHUNK_ROWS
 from ._chunk import Chunk as Chunk
 from ._chunk import Frames as Frames
@@ -24,10 +23,7 @@ from ._dataset import read as read
 from ._errors import DataError as DataError
 from ._interleave import Batch as Batch
 from ._interleave import interleaved as interleaved
-from ._interpret import KEY_COLUMN as KEY_COLUMN
-from ._json import is_dump as is_dump
 from ._open import Opener as Opener
-from ._open import file_key as file_key
 from ._open import open_frames as open_frames
 from ._open import open_sources as open_sources
 from ._options import DataOptions as DataOptions

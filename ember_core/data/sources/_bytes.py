@@ -59,17 +59,6 @@ def open_text(path: Path, encoding: str) -> TextIO:
     return io.TextIOWrapper(open_bytes(path), encoding=encoding)
 
 
-def text_lines(path: Path, encoding: str = "") -> Iterator[tuple[int, str]]:
-    """Yield the lines of a text file with their numbers, from 1.
-
-    Args:
-        path: The file, packed or not.
-        encoding: Its encoding; empty: told from the bytes.
-    """
-    with open_text(path, scan(path, encoding).encoding) as lines:
-        yield from enumerate(lines, start=1)
-
-
 def scan(path: Path, encoding: str = "") -> Scan:
     """Read a file once for its encoding and its comment lines.
 

@@ -96,7 +96,7 @@ class JsonFrames:
 
     def _payload(self, item: dict[str, Any], number: int) -> Iterator[dict[str, Any]]:
         """Yield the records in the payload of one line of a dump."""
-        payload = next((item[name] for name in _PAYLOADS if name in item), item)
+        payload = next(item[name] for name in _PAYLOADS if name in item)
         if payload is None:  # a tombstone says nothing about telemetry
             return
         value = payload
@@ -106,7 +106,8 @@ class JsonFrames:
             if not isinstance(record, dict):
                 raise DataError(
                     f"{self.name} line {number} holds no JSON record. Expected an object as "
-                    f"payload. Received: {str(payload)[:60]!r}. Name its format with --codec."
+                    f"payload. Received: {str(payload)[:60]!r}. If it is of another codec, say "
+                    "--codec NAME."
                 )
             yield {KEY_COLUMN: item.get("key"), **cells_of(record, self._outer)}
 
@@ -130,17 +131,18 @@ class JsonFrames:
         try:
             return json.loads(text)
         except (ValueError, RecursionError) as error:
-            place = "" if what == "line" else " payload"
+            place, hint = "", ""
+            if what == "payload":
+                place, hint = " payload", " If it is of another codec, say --codec NAME."
             raise DataError(
                 f"{self.name} line {number}{place} is not JSON. Expected one object per line. "
-                f"Received: {text.strip()[:60]!r} ({error})."
+                f"Received: {text.strip()[:60]!r} ({error}).{hint}"
             ) from None
 
 
 def is_dump(item: dict[str, Any]) -> bool:
     """Test for a line of a topic's dump, as `kcat -J` and `rpk topic consume` write it."""
-    payloads = (*_PAYLOADS, *(f"{name}_hex" for name in _PAYLOADS))
-    return item.keys() >= _DUMP_FIELDS and any(name in item for name in payloads)
+    return item.keys() >= _DUMP_FIELDS and any(name in item for name in _PAYLOADS)
 
 
 def _as_text(value: Any) -> str:

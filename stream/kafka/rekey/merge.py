@@ -65,15 +65,15 @@ class TimeMerge:
         """
         times = {tp: _rising(records) for tp, records in self._buffers.items()}
         latest = [int(times[tp][-1]) if len(times[tp]) else -_NEVER for tp in lagging]
-        until = min(latest, default=_NEVER)
-        taken = {}
+        bound = min(latest, default=_NEVER)
+        ready = {}
         for tp, rising in times.items():
-            count = int(np.searchsorted(rising, until, side="right"))
+            count = int(np.searchsorted(rising, bound, side="right"))
             if count:
                 records = self._buffers[tp]
-                taken[tp] = records[:count], rising[:count]
+                ready[tp] = records[:count], rising[:count]
                 self._buffers[tp] = records[count:]
-        return taken
+        return ready
 
 
 def _rising(records: Sequence[Any]) -> NDArray[np.int64]:
