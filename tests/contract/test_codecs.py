@@ -637,8 +637,8 @@ def test_encode_json_reads_back_exactly(time_us: int, values: list[float], key: 
         assert [r.reason for r in decoded.rejected] == [Reason.OUT_OF_RANGE]
     else:
         assert decoded.time_us.tolist() == [time_us]
-        huge = [column for column, x in enumerate(values) if abs(x) > MAX_ABS_VALUE]
-        assert decoded.bad_values == [BadValue(0, CHANNELS[c], Reason.OUT_OF_RANGE) for c in huge]
+        huge = sorted(c for c, x in zip(CHANNELS, values, strict=True) if abs(x) > MAX_ABS_VALUE)
+        assert decoded.bad_values == [BadValue(0, c, Reason.OUT_OF_RANGE) for c in huge]
         used = np.abs(values) <= MAX_ABS_VALUE
         expected = np.where(used, np.array(values), np.nan)
         assert decoded.values[0].tobytes() == expected.tobytes()
