@@ -11,6 +11,7 @@ from typing import Any
 from stream.records import Decoded, Message, Reason
 
 from ._base import Reading
+from ._channels import SeriesIndex
 from ._key import KeyExpression, Path
 from ._records import RecordReader
 from ._refused import Refused
@@ -143,6 +144,10 @@ class FramedCodec(SampleCodec):
             Reason why it still does not answer; empty when it does.
         """
         return self._schemas.retry()
+
+    def watch(self, index: SeriesIndex) -> None:
+        """Read every field that holds a number; see `SampleCodec.watch`."""
+        self._reader.watch(index)
 
     def _samples(self, message: Message, value: bytes) -> list[Sample]:
         schema_id = schema_id_of(value)

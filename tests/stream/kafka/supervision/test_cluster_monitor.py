@@ -185,9 +185,7 @@ async def test_an_input_that_is_another_one_ends_the_worker(worker: Worker) -> N
 async def test_partitions_that_are_added_end_the_worker(worker: Worker) -> None:
     """With the sentence of the next start."""
     worker.topics["in"] = TopicStatus(3, "id")
-    with pytest.raises(
-        EndError, match=r"Expected 3 partitions\. Received: partitions=2\."
-    ):
+    with pytest.raises(EndError, match=r"Expected 3 partitions\. Received: partitions=2\."):
         await worker.look(40)
 
 
