@@ -395,7 +395,7 @@ def verdict(value: bytes | None, kafka_key: bytes | None = b"k", **options: Any)
     decoded = codec.decode(crowd)
     check(decoded, len(crowd))
     assert set(range(6)) - {3} <= set(decoded.message.tolist())
-    assert [lost._replace(message=3) for lost in alone.bad_values] == decoded.bad_values
+    assert [bad._replace(message=3) for bad in alone.bad_values] == decoded.bad_values
     if alone.rejected:
         assert decoded.rejected == [alone.rejected[0]._replace(message=3)]
         return alone.rejected[0].reason
