@@ -50,7 +50,7 @@ def _asking(consumer: Consumer, subject: str) -> Iterator[None]:
 
     Args:
         consumer: Consumer that asks.
-        subject: What is asked for, for the sentence.
+        subject: Subject of the request, for the sentence.
 
     Raises:
         UnreachableError: If the broker does not answer.
