@@ -28,6 +28,8 @@ class EmberWorker(Child):
         model: Folder of the bundle.
         group: Consumer group.
         checkpoint_seconds: Seconds between checkpoints.
+        engine_topic: Topic whose records are counted; empty: the input topic.
+        input_lines: More of the section `[input]`.
     """
 
     def __init__(
@@ -39,13 +41,17 @@ class EmberWorker(Child):
         model: Path,
         group: str = "ember",
         checkpoint_seconds: float = 2.0,
+        engine_topic: str = "",
+        input_lines: str = "",
     ) -> None:
         self.topic, self.group = topic, group
-        self._counter = f'ember_records_total{{topic="{topic}"}}'
+        self._engine_topic = engine_topic or topic
         self._port = free_port()
         config = folder / "ember.toml"
         config.write_text(
-            settings_file(bootstrap, topic, model, group, checkpoint_seconds, self._port)
+            settings_file(
+                bootstrap, topic, model, group, checkpoint_seconds, self._port, input_lines
+            )
         )
         super().__init__(["stream.cli", "run", "--config", str(config)], folder, "ember run")
 
@@ -74,19 +80,29 @@ class EmberWorker(Child):
         self.until(done, seconds, _ASK_SECONDS)
         return samples
 
-    def look(self) -> Sample:
-        """Its progress now; zeros while it does not answer."""
+    def look(self, topic: str = "") -> Sample:
+        """Its progress now, in a topic; zeros while it does not answer."""
         now = self.metrics()
-        count = int(now.get(self._counter, 0))
+        count = int(now.get(_counter(topic or self._engine_topic), 0))
         return Sample(time.monotonic(), count, now.get("process_cpu_seconds_total", 0.0))
 
     def records(self) -> int:
         """Messages processed so far."""
-        return int(self.metrics().get(self._counter, 0))
+        return int(self.metrics().get(_counter(self._engine_topic), 0))
+
+
+def _counter(topic: str) -> str:
+    return f'ember_records_total{{topic="{topic}"}}'
 
 
 def settings_file(
-    bootstrap: str, topic: str, model: Path, group: str, checkpoint_seconds: float, port: int
+    bootstrap: str,
+    topic: str,
+    model: Path,
+    group: str,
+    checkpoint_seconds: float,
+    port: int,
+    input_lines: str = "",
 ) -> str:
     """The `ember.toml` of a measurement: defaults, but for what it must be told."""
     return f"""\
@@ -96,7 +112,7 @@ group = "{group}"
 [input]
 topics = ["{topic}"]
 start = "earliest"
-[model]
+{input_lines}[model]
 path = '{model}'
 [checkpoint]
 interval_seconds = {checkpoint_seconds}

@@ -26,6 +26,7 @@ from benchmarks.peers import PEERS, Peer, compare, lacking
 from benchmarks.processes import Child
 from benchmarks.progress import Sample, rate_between, reached, read_samples
 from benchmarks.stages import Stages
+from benchmarks.wire_formats import FORMATS
 from benchmarks.worker import parse_metrics, settings_file, stage_shares
 from ember_core.pipeline import FleetModel
 from stream.codecs import make_codec
@@ -84,6 +85,28 @@ def test_skew_gives_the_ratios_to_even_keys(capsys):
     assert result["partitions"]["ratios"] == {
         name: round(took[name] / took["one"], 2) for name in ("together", "one_by_one")
     }
+
+
+def test_records_compares_wide_and_long_formats(capsys):
+    words = "--json --keys 13 --channels 3 --kinds 5 --rows 150 --seconds 0.05"
+    assert frame.main(["records", *words.split()]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["formats"].keys() == FORMATS.keys()
+    assert all(figures["scored"] for figures in result["formats"].values())
+    assert result["samples_to_json"].keys() == FORMATS.keys() - {"json"}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_row_has_its_values_in_every_format(name):
+    wire_format, channels = FORMATS[name], ("cpu", "memory", "disk")
+    row = (b"web-1", 1_700_000_000_000_000, channels, (0.5, -1.25, 3e9))
+    key_from = "record" if wire_format.key else "kafka"
+    codec = make_codec(wire_format.codec, channels, key=wire_format.key, key_from=key_from)
+    decoded = codec.decode([Wire(b"web-1", value, 0, 0) for value in wire_format.messages(row)])
+    assert not decoded.rejected
+    assert set(decoded.keys) == {b"web-1"}
+    assert set(decoded.time_us.tolist()) == {row[1]}
+    assert np.nansum(decoded.values, axis=0).tolist() == list(row[3])
 
 
 def test_records_spread_over_partitions_are_scored_as_in_one(fleet, model):

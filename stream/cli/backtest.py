@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ember_core.data.sources import Dataset, Remark, read
+from ember_core.data.sources import Dataset, Remark
 from ember_core.pipeline import FleetModel
 from stream.backtest import Backtest
 from stream.backtest import backtest as run
@@ -17,10 +17,10 @@ from stream.errors import UserError
 from stream.keys import key_of, key_text
 from stream.remarks import backtest_remarks
 from stream.report import render
-from stream.settings import Settings
+from stream.types import CodecName
 
-from .data_options import DataArgs, DataFiles, DataOptions
-from .options import SettingsArgs, SettingsOptions
+from .data_options import DataArgs, DataFiles, DataOptions, read_data
+from .options import ClusterArgs, ClusterOptions, since_ms
 from .output import print_remarks
 
 COLUMNS = ("key", "time", "score", "probability", "severity", "anomaly", "trigger")
@@ -43,15 +43,17 @@ def backtest(
     as_key: str = "",
     buffer: int = 100,
     batch_rows: int = 4096,
+    since: str | None = None,
+    codec: CodecName | None = None,
     json: bool = False,
-    source: SettingsArgs = SettingsOptions(),
+    cluster: ClusterArgs = ClusterOptions(),
 ) -> None:
     """Score the rows not used for training as the service would, and evaluate labelled ones.
 
     Scores and events are those of the service: engine and order of the records are the same.
 
     Args:
-        data: CSV (also .gz), Parquet, JSON lines, a directory, or a query.
+        data: CSV (also .gz), Parquet, JSON lines, a directory, a query, kafka:TOPIC or kcat:FILE.
         model: Folder of the bundle.
         options: Columns and rows of the files.
         scores: File to write one row per scored record to, .csv or .parquet.
@@ -67,8 +69,11 @@ def backtest(
             month. Default: the model's only key, where the data have one key and no --key.
         buffer: Buffer of VUS-PR, in records.
         batch_rows: Number of rows per step; no result depends on it.
+        since: Oldest record of a topic to read, for example 7d. Default: all that Kafka keeps.
+        codec: Format of the records of topics, and of files that are dumps of one. Default:
+            input.codec, and files are tables.
         json: Print the summary as one JSON object.
-        source: Settings file.
+        cluster: Settings file, and Kafka cluster for topics.
     """
     if report and not report.parent.is_dir():
         raise UserError(
@@ -82,8 +87,8 @@ def backtest(
             f"Received: --scores {scores}.",
             exit_code=2,
         )
-    settings = Settings.load(
-        source.config,
+    settings = cluster.settings(
+        input={"codec": codec},
         window={
             "mode": window,
             "interval_seconds": interval_seconds,
@@ -92,7 +97,7 @@ def backtest(
     )
     fleet = load_model(settings, model)
     spec, limits = engine_settings(settings)
-    dataset = read(data, options)
+    dataset = read_data(data, options, lambda: settings, since_ms(since), dumps=codec is not None)
     if not set(dataset.channels) & set(fleet.channels):
         raise UserError(
             "The data have none of the model's channels. "

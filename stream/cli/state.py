@@ -19,8 +19,9 @@ from stream.tools.rebase import StartAt, TopicPlan, carry_out
 from stream.tools.rebase import plan as plan_rebase
 from stream.tools.state import StateLog
 
+from .key_standing import standing
 from .options import InputTopicArgs, InputTopicOptions
-from .output import message, print_fields
+from .output import clean, message, print_fields
 
 _SHOWN_NUMBERS = 12
 """Numbers of a field shown on a terminal."""
@@ -102,6 +103,8 @@ def card(
             "bytes lie. It was written by another version, or is damaged."
         )
     record, names = np.frombuffer(row, dtype=layout.dtype)[0], layout.dtype.names or ()
+    fields = {name: _plain(record[name]) for name in names}
+    thresholds = meta.epochs[-1].version.thresholds if meta.epochs else {}
     return {
         "key": key_text(key),
         "topic": topic,
@@ -112,7 +115,8 @@ def card(
         "bytes": len(row),
         "model": meta.model,
         "channels": list(layout.channels),
-        "fields": {name: _plain(record[name]) for name in names},
+        "standing": standing(fields, layout.channels, thresholds),
+        "fields": fields,
     }
 
 
@@ -135,6 +139,7 @@ def _lines(entry: dict[str, Any]) -> list[tuple[str, str]]:
         ("last record", entry["last_record"] or "-"),
         ("partition's clock", entry["partition_clock"] or "-"),
         ("model", entry["model"]),
+        ("standing", clean(" ".join(entry["standing"]))),
         *((name, _short(value)) for name, value in entry["fields"].items()),
     ]
 
@@ -203,8 +208,8 @@ def rebase(
         at: Position to continue at. auto: a recreated topic from its beginning, a truncated one
             from its end, a group moved by hand from its new offset.
         partitioner: Placement of the keys now: murmur2 (Kafka's own), crc32 (librdkafka's default),
-            fnv1a (Telegraf and most Go clients), or librdkafka's names for them. newest: wherever the
-            newest record of each key is, by reading the topic from its end.
+            fnv1a (Telegraf and most Go clients), or librdkafka's names for them. newest: wherever
+            the newest record of each key is, by reading the topic from its end.
         yes: Carry out the plan.
         source: Input topic.
     """

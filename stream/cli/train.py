@@ -16,14 +16,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ember_core import ops
-from ember_core.data.sources import read
 from ember_core.pipeline.fit import MIN_ROWS
 from stream.errors import UserError
 from stream.remarks import training_remarks
 from stream.settings import AlertsSection
 from stream.training import train as fit
+from stream.types import CodecName
 
-from .data_options import DataArgs, DataFiles, DataOptions
+from .data_options import DataArgs, DataFiles, DataOptions, read_data
+from .options import ClusterArgs, ClusterOptions, since_ms
 from .output import print_remarks
 
 
@@ -44,14 +45,20 @@ def train(
     choose: bool = False,
     refine: int = 0,
     backend: Literal["numpy", "torch", "mlx"] | None = None,
+    since: str | None = None,
+    codec: CodecName | None = None,
     json: bool = False,
+    cluster: ClusterArgs = ClusterOptions(),
 ) -> None:
     """Train a model on recorded telemetry; labels are never read for it.
 
     The bundle has the weights of the whole fleet, and the scales and the tail of every key.
 
+    Records of a topic (kafka:TOPIC) are read as the service reads them, by the settings of the
+    input. So are those of a dump (kcat:FILE, the lines of kcat -C -J).
+
     Args:
-        data: CSV (also .gz), Parquet, JSON lines, a directory, or a query.
+        data: CSV (also .gz), Parquet, JSON lines, a directory, a query, kafka:TOPIC or kcat:FILE.
         out: Folder of the bundle: model.safetensors and model.json.
         options: Columns and rows of the files.
         name: Name of the model. Default: name of the folder.
@@ -69,7 +76,11 @@ def train(
             otherwise; ends early when forecasts of held-back rows no longer improve.
         backend: Backend of the training; bundles run on all three. Default: EMBER_BACKEND, else
             numpy.
+        since: Oldest record of a topic to read, for example 7d. Default: all that Kafka keeps.
+        codec: Format of the records of topics, and of files that are dumps of one. Default:
+            input.codec, and files are tables.
         json: Print the summary as one JSON object.
+        cluster: Kafka cluster and settings, for topics and dumps.
     """
     started = time.perf_counter()
     budget_per_week = _per_week(budget) if budget else None
@@ -78,7 +89,13 @@ def train(
             f"Epochs are counted from 0. Expected --refine 0 or more. Received: --refine {refine}.",
             exit_code=2,
         )
-    dataset = read(data, options)
+    dataset = read_data(
+        data,
+        options,
+        lambda: cluster.settings(input={"codec": codec}),
+        since_ms(since),
+        dumps=codec is not None,
+    )
     with (
         _use_backend(backend),
         Progress(

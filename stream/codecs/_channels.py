@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+Labels = tuple[tuple[str, str], ...]
+"""Labels and their values, in order of the labels."""
+
+
+class Series(NamedTuple):
+    """Measurement of one stream key, with its labels."""
+
+    key: bytes
+    name: str
+    labels: Labels
+
 
 _LABEL = r"[^{}\"=,\s]+"
 _VALUE = r'"(?:[^"\\]|\\.)*"'
@@ -50,6 +62,53 @@ class ChannelIndex:
     def knows(self, name: str) -> bool:
         """Tell if any channel is of this measurement, whatever its labels."""
         return name in self._by_name
+
+
+class SeriesIndex(ChannelIndex):
+    """Index that knows every measurement, and keeps them apart by name and labels.
+
+    Attributes:
+        found: Name and labels of each column, in order of first appearance.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self.found: list[tuple[str, Labels]] = []
+        self._columns: dict[tuple[str, Labels], int] = {}
+
+    def find(self, name: str, labels: Mapping[str, Any]) -> int:
+        """Return the column of the measurement, a new one for a new measurement."""
+        measurement = (name, labels_of(labels))
+        column = self._columns.setdefault(measurement, len(self.found))
+        if column == len(self.found):
+            self.found.append(measurement)
+        return column
+
+    def knows(self, name: str) -> bool:
+        """Return True: every measurement is known."""
+        return True
+
+
+def labels_of(labels: Mapping[str, object]) -> Labels:
+    """Return labels as they are compared: values as texts; an empty one is an absent one."""
+    texts = ((name, _text(value)) for name, value in labels.items())
+    return tuple(sorted((name, text) for name, text in texts if text))
+
+
+def selector(name: str, labels: Labels) -> str:
+    r"""Return the channel of a measurement; `parse_selector` is the inverse.
+
+    Examples:
+        >>> print(selector("disk.used", (("path", "C:\\"),)))
+        disk.used{path="C:\\"}
+    """
+    if not labels:
+        return name
+    return name + "{" + ",".join(f'{label}="{_escaped(value)}"' for label, value in labels) + "}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
 def parse_selector(channel: str) -> tuple[str, dict[str, str]]:

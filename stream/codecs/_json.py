@@ -13,6 +13,7 @@ import numpy as np
 from stream.records import Decoded, Message, Rejected
 
 from ._base import JSON_ERRORS, Reading, check_size
+from ._channels import SeriesIndex
 from ._depth import MAX_DEPTH, too_deep
 from ._json_columns import Columns, Group, merged
 from ._json_layout import Layout
@@ -180,6 +181,10 @@ class JsonCodec(SampleCodec):
             if layout.conform(value, [record]):
                 return layout, record
         return None
+
+    def watch(self, index: SeriesIndex) -> None:
+        """Read every field that holds a number; see `SampleCodec.watch`."""
+        self._reader.watch(index)
 
     def _samples(self, message: Message, value: bytes) -> list[Sample]:
         documents = parse_json(value)

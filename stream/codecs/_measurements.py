@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ._base import Reading
-from ._channels import ChannelIndex
+from ._channels import ChannelIndex, SeriesIndex
 from ._key import KeyExpression
 from ._samples import EventTime, SampleCodec
 
@@ -22,7 +22,11 @@ class MeasurementCodec(SampleCodec):
 
     def __init__(self, channels: Sequence[str], key: KeyExpression, reading: Reading) -> None:
         super().__init__(channels, key, reading)
-        self._index = ChannelIndex(channels)
+        self._index: ChannelIndex = ChannelIndex(channels)
+
+    def watch(self, index: SeriesIndex) -> None:
+        """Read every measurement; see `SampleCodec.watch`."""
+        self._index = index
 
     def _time(self, value: Any, where: str) -> EventTime:
         return EventTime(value, self._reading.times, where)

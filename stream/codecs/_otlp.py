@@ -11,7 +11,7 @@ from stream.records import Message, Reason, Temporality
 
 from . import _otlp_json, _otlp_proto
 from ._base import Reading
-from ._channels import ChannelIndex
+from ._channels import ChannelIndex, SeriesIndex
 from ._key import KeyExpression, walk
 from ._otlp_distributions import Distribution, split_statistic
 from ._otlp_points import Point, start_us_of
@@ -20,6 +20,8 @@ from ._samples import EventTime, Sample, SampleCodec
 from ._wire import WireError
 
 _NANOSECONDS = TimeReader("ns")
+_USUAL_STATISTICS = ("count", "sum", "mean", "p50", "p99")
+"""Statistics of a distribution that are found as channels; a summary brings its quantiles."""
 
 
 class OtlpCodec(SampleCodec):
@@ -50,13 +52,17 @@ class OtlpCodec(SampleCodec):
         encoding: Literal["auto", "json", "proto"] = "auto",
     ) -> None:
         super().__init__(channels, key, reading)
-        self._index = ChannelIndex(channels)
+        self._index: ChannelIndex = ChannelIndex(channels)
         self._encoding = encoding
         # Statistics that channels ask for, by metric: their names, and those of the channels.
         self._statistics: dict[str, dict[str, str]] = {}
         for name in self._index.names:
             if split := split_statistic(name):
                 self._statistics.setdefault(split[0], {})[name] = split[1]
+
+    def watch(self, index: SeriesIndex) -> None:
+        """Read every measurement; see `SampleCodec.watch`."""
+        self._index = index
 
     def _samples(self, message: Message, value: bytes) -> list[Sample]:
         if self._encoding == "json" or (self._encoding == "auto" and value.lstrip()[:1] == b"{"):
@@ -84,6 +90,9 @@ class OtlpCodec(SampleCodec):
 
     def _distribution(self, point: Distribution) -> Iterator[Sample]:
         statistics = self._statistics.get(point.metric, {})
+        if isinstance(self._index, SeriesIndex):
+            names = _USUAL_STATISTICS[:2] if point.quantiles else _USUAL_STATISTICS
+            statistics = {f"{point.metric}.{name}": name for name in names}
         summary = point.quantiles and self._index.knows(point.metric)
         if point.count is None or not (statistics or summary):
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,11 +11,14 @@ from stream.records import Reason
 
 from ._base import Reading
 from ._cells import Cells
+from ._channels import SeriesIndex
 from ._key import Path, prefixes, walk
 from ._refused import Refused
 from ._samples import EventTime, Sample, kafka_time
 
 _ABSENT = object()
+_MOST_ELEMENTS = 32
+"""Elements of a list that are channels of their own; longer ones are curves or pictures."""
 
 
 def channel_names(channels: Sequence[str], fields: Mapping[str, str]) -> list[str]:
@@ -110,10 +113,18 @@ class RecordReader:
         self._time_name = ".".join(time)
         self._values = values
         self._records = records
+        self._fields = {field: channel for channel, field in (fields or {}).items()}
+        self._index: SeriesIndex | None = None
         # A field that is time or key, or an object that holds one, is no channel.
         paths = [path for path in (time, *key_paths) if path]
         self._taken = prefixes(paths)
-        self._taken_inside = prefixes([path[1:] for path in paths if path[0] == values])
+        inside = tuple(values.split("."))
+        depth = len(inside)
+        self._taken_inside = prefixes([path[depth:] for path in paths if path[:depth] == inside])
+
+    def watch(self, index: SeriesIndex) -> None:
+        """Read every field from now on, each with a column of this index."""
+        self._index = index
 
     def samples(self, document: Any, timestamp_ms: int, root: str = "$") -> list[Sample]:
         """Read the samples that hold at least one of the channels.
@@ -149,13 +160,21 @@ class RecordReader:
             if isinstance(each, Mapping)
         ]
 
+    def _every(self, record: Mapping[str, Any], inside: Any) -> Iterator[tuple[int, str]]:
+        """Yield column and name of every field that may be a channel."""
+        assert self._index is not None
+        nested = isinstance(inside, Mapping)
+        taken = self._taken_inside if nested else self._taken
+        for name in leaves(inside if nested else record, taken):
+            yield self._index.find(self._fields.get(name, name), {}), name
+
     def _sample(
         self, record: Mapping[str, Any], outer: Any, timestamp_ms: int, root: str
     ) -> Sample:
         cells = Cells(self._reading.numbers)
         inside = find(record, self._values) if self._values else _ABSENT
         nested = isinstance(inside, Mapping)
-        for column, name in self._names:
+        for column, name in self._names if self._index is None else self._every(record, inside):
             value, prefix = _ABSENT, root
             if nested and name not in self._taken_inside:
                 value, prefix = find(inside, name), f"{root}.{self._values}"
@@ -168,6 +187,27 @@ class RecordReader:
             return Sample(kafka_time(timestamp_ms), cells, resolve)
         time = EventTime(resolve(self._time), self._reading.times, f"{root}.{self._time_name}")
         return Sample(time, cells, resolve)
+
+
+def leaves(holder: Any, taken: Collection[str], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted names of all values below a mapping.
+
+    Args:
+        holder: The mapping, or a list in it.
+        taken: Names that are no channels.
+        prefix: Dotted name of the holder, with a dot behind.
+    """
+    if isinstance(holder, Mapping):
+        members: Iterable[tuple[Any, Any]] = holder.items()
+    elif isinstance(holder, list) and len(holder) <= _MOST_ELEMENTS:
+        members = enumerate(holder)
+    else:
+        return
+    for key, value in members:
+        name = f"{prefix}{key}"
+        if name not in taken and not isinstance(value, Mapping | list):
+            yield name
+        yield from leaves(value, taken, f"{name}.")
 
 
 def _resolve(record: Any, outer: Any, path: Path) -> Any:

@@ -78,8 +78,8 @@ class RekeyedCodec:
     """Encoder and decoder of re-keyed records.
 
     Args:
-        channels: `C` channel names, in the model's order. A record in flight while the model is
-            switched lacks the channels that are new.
+        channels: `C` channels that are read from the records, in the order of the codec of the
+            input. A record in flight while the model is switched lacks those that are new.
         max_key_bytes: Longer stream keys are refused.
     """
 
@@ -189,7 +189,7 @@ class RekeyedCodec:
         return len(key) <= self._reading.max_key_bytes and not key.startswith(RESERVED_KEY_PREFIX)
 
     def _matrix(self, cells: Sequence[dict[str, float]]) -> NDArray[np.float64]:
-        """Return the channels `(n, C)` in model order, NaN where missing."""
+        """Return the channels `(n, C)`, NaN where missing."""
         channels, width = self._channels, len(self._channels)
         out = np.fromiter(
             (row.get(channel, NAN) for row in cells for channel in channels),

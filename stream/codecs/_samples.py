@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from stream.records import BadValue, Decoded, Message, Reason, Rejected, Tempora
 
 from ._base import Reading, check_key, check_size
 from ._cells import NAN, Cells
+from ._channels import Series, SeriesIndex
 from ._key import KeyExpression
 from ._refused import Refused
 from ._time import to_micros
@@ -208,6 +209,31 @@ class SampleCodec(abc.ABC):
         Raises:
             Refused: If the message as a whole cannot be used.
         """
+
+    def prepare(self, messages: Sequence[Message]) -> None:  # noqa: B027  # most need nothing
+        """Fetch what the codec needs to read these messages; blocks."""
+
+    @abc.abstractmethod
+    def watch(self, index: SeriesIndex) -> None:
+        """Read every measurement from now on, and give it a column of this index."""
+
+    def series(self, message: Message, index: SeriesIndex) -> Iterator[tuple[Series, bool]]:
+        """Yield the measurements of a message, and whether each has a usable value.
+
+        Args:
+            message: The message.
+            index: Index that the codec watches with.
+
+        Raises:
+            Refused: If the message as a whole, or a key in it, cannot be used.
+        """
+        for sample in self._samples(message, check_size(message.value, self._reading)):
+            key = check_key(self._key.choose(message.key, sample.resolve), self._reading)
+            for column, value in sample.cells.good:
+                if value == value:  # NaN is not itself
+                    yield Series(key, *index.found[column]), True
+            for column, _ in sample.cells.bad:
+                yield Series(key, *index.found[column]), False
 
     def decode(self, messages: Sequence[Message]) -> Decoded:
         """Decode the messages of one slice; see `Codec.decode`."""

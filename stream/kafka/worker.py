@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -90,9 +90,9 @@ class Worker:
         """
         self._codec = codec
         if self._rekeying is not None:
-            self._rekeying.switch_codec(codec, model.channels)
+            self._rekeying.switch_codec(codec, model.sources)
         if self._session is not None:
-            return await self._session.switch_model(model, self._engine_codec(model.channels))
+            return await self._session.switch_model(model, self._engine_codec(model))
         self._engine.switch_model(model)
         return {}
 
@@ -166,17 +166,17 @@ class Worker:
             self._rekeying = RekeyService(
                 context,
                 self._codec,
-                self._engine.channels,
+                self._engine.model.sources,
                 partitions=cluster.inputs[config.topics[0]].partitions,
                 transactions=cluster.transactions,
             )
             await self._rekeying.connect()
         return context, cluster, producers
 
-    def _engine_codec(self, channels: Sequence[str]) -> Codec:
+    def _engine_codec(self, model: FleetModel) -> Codec:
         """Return the codec of the records that the engine reads."""
         config = self._context.config
-        return RekeyedCodec(channels, config.max_key_bytes) if config.rekeyed else self._codec
+        return RekeyedCodec(model.sources, config.max_key_bytes) if config.rekeyed else self._codec
 
     def _make_app(self, context: Context, cluster: Cluster, producers: ProducerSet) -> App:
         files: SnapshotFiles | None = None
@@ -187,7 +187,7 @@ class Worker:
             self._session = Session(
                 context,
                 self._engine,
-                self._engine_codec(self._engine.channels),
+                self._engine_codec(self._engine.model),
                 client,
                 fetching,
                 producers,

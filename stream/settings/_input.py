@@ -114,7 +114,9 @@ class InputSection(Section):
         description="Event times that lie further ahead of the Kafka timestamp, or of the worker's "
         "own clock, are refused.",
     )
-    schema_registry_url: str = Field(default="", description="Schema registry of the avro codec.")
+    schema_registry_url: str = Field(
+        default="", description="Schema registry of the codecs avro and protobuf."
+    )
     schema_registry_username: str = Field(default="", description="User of the schema registry.")
     schema_registry_password: SecretStr = Field(
         default=SecretStr(""), description="Password of the schema registry."
@@ -185,9 +187,9 @@ class InputSection(Section):
         return "latest" if self.start == "latest" else "earliest"
 
     @model_validator(mode="after")
-    def _avro_needs_a_registry(self) -> Self:
-        if self.codec == "avro" and not self.schema_registry_url:
-            raise ValueError("The codec avro also needs `schema_registry_url`")
+    def _schemas_need_a_registry(self) -> Self:
+        if self.codec in ("avro", "protobuf") and not self.schema_registry_url:
+            raise ValueError(f"The codec {self.codec} also needs `schema_registry_url`")
         return self
 
 

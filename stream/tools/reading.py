@@ -203,23 +203,6 @@ def _raise_incomplete(
     )
 
 
-def newest(consumer: Consumer, partitions: Mapping[str, int], count: int) -> list[Message]:
-    """Return the newest messages of some topics, oldest first by Kafka's timestamp.
-
-    Args:
-        consumer: Consumer from `open_consumer`.
-        partitions: Number of partitions of each topic.
-        count: Largest number of messages.
-    """
-    # The newest of all partitions are among the newest `count` of each.
-    ranges = {
-        tp: (max(low, high - count), high)
-        for tp, (low, high) in offset_ranges(consumer, partitions).items()
-    }
-    messages = sorted(read_range(consumer, ranges), key=log_order)
-    return messages[-count:] if count else []
-
-
 def starts_since(
     consumer: Consumer,
     partitions: Mapping[str, int],

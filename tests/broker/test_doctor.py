@@ -26,9 +26,9 @@ CHANNELS = ("cpu", "mem", "disk")
 @pytest.fixture(autouse=True)
 def _model(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bundle of three channels, without training one."""
-    found = SimpleNamespace(name="fleet", version="1", channels=CHANNELS, keys=[b"k"])
+    model = SimpleNamespace(sources=CHANNELS, keys=[b"k1"])
     check = Check("model", "ok", "fleet")
-    monkeypatch.setattr(command, "_model", lambda _settings: (check, found.channels))
+    monkeypatch.setattr(command, "_model", lambda _settings: (check, model))
 
 
 def _settings(broker: Broker, topic: str, **more: Any) -> Settings:
@@ -94,10 +94,7 @@ def test_null_keys(embedded: Broker) -> None:
     assert bare.status == "fail"
     assert "7 of 10 records have no Kafka key" in bare.detail
     settings = _settings(embedded, topic, input={"topics": [topic], "key": "host"})
-    rekeyed = _found(settings)["keys"][0]
-    assert rekeyed.status == "warn"
-    assert "-rekey first" in rekeyed.detail
-    assert "once more" in rekeyed.detail
+    assert "The record has no `host`" in _found(settings)["keys"][0].detail
 
 
 def test_a_key_in_two_partitions(embedded: Broker) -> None:
@@ -119,10 +116,9 @@ def test_records_that_would_be_refused(embedded: Broker) -> None:
 def test_a_model_of_other_channels(embedded: Broker) -> None:
     topic = embedded.topic("telemetry", 1)
     embedded.produce(topic, [_record(b"k", humidity=1.0)] * 5)
-    records = _found(_settings(embedded, topic))["records"][0]
-    assert records.status == "fail"
-    assert "5 no_channels" in records.detail
-    assert "This model is not for this topic" in records.fix
+    channels = _found(_settings(embedded, topic))["channels"][0]
+    assert channels.status == "fail"
+    assert "This model is not for this topic" in channels.fix
 
 
 def test_channels_that_never_come(embedded: Broker) -> None:

@@ -115,8 +115,11 @@ def test_a_key_is_shown_field_by_field(group: Group, capsys: pytest.CaptureFixtu
     assert found["fields"]["rows"] == ROWS
     assert len(found["fields"]["norm_mean"]) == len(group.model.channels)
     assert found["channels"] == list(group.model.channels)
+    assert "warms up until row" in found["standing"][0]
     show("db-2")
-    assert "norm_mean" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "norm_mean" in text
+    assert "Unknown to the model" in text
     with pytest.raises(UserError, match="Nothing is remembered of key 'db-3'"):
         show("db-3")
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.kafka_client import Record
 from ember_core.pipeline import FleetModel
-from stream.codecs import make_codec
+from stream.codecs import Codec, RekeyedCodec, make_codec
 from stream.configure import make_engine
 from stream.engine import META_KEY, SliceOffsets
 from stream.settings import Settings
@@ -53,7 +53,9 @@ def of(log: Sequence[Record], topic: str, settings: Settings, model: FleetModel)
         model: As the service has it.
     """
     engine = make_engine(settings, model)
-    codec = make_codec(settings.input.codec, model.channels, **settings.input.codec_options())
+    codec: Codec = make_codec(settings.input.codec, model.sources, **settings.input.codec_options())
+    if settings.input.rekey:
+        codec = RekeyedCodec(model.sources)
     events: dict[tuple[str, bytes], list[Event]] = defaultdict(list)
     rows, metas = {}, {}
     by_partition: dict[int, list[Record]] = defaultdict(list)

@@ -40,7 +40,9 @@ class TinyPipeline:
     """State is a chain over every value seen: any loss, repetition or swap shows in it."""
 
     def __init__(self) -> None:
-        self.config = SimpleNamespace(channels=("x",), warmup_alarm=WARM_ROWS, quiet_rows=0)
+        self.config = SimpleNamespace(
+            channels=("x",), warmup_alarm=WARM_ROWS, quiet_rows=0, max_gap=10
+        )
 
     def state_fields(self) -> tuple[StateField, ...]:
         return (
@@ -84,7 +86,9 @@ class TinyEpisodes:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def emit(self, batch: StepBatch, observed: ObservedRows | None, scored: None) -> None:
+    def emit(
+        self, batch: StepBatch, observed: ObservedRows | None, scored: None, changes: None = None
+    ) -> None:
         if observed is None:
             return
         views, looked = batch.keys.fields, cast("Looked", observed.observation)
@@ -126,7 +130,10 @@ class TinyEngine(Engine):
             new_state={},
             sha256="7" * 64,
         )
-        window, limits = WindowSpec(), Limits(max_keys=max_keys, stale_intervals=0.0, ttl_us=ttl_us)
+        window, limits = (
+            WindowSpec(),
+            Limits(max_keys=max_keys, stale_intervals=0.0, ttl_us=ttl_us, missing_channels=False),
+        )
         self.model = model
         self._model_version = ModelVersion(model.sha256, {})
         self._store = Store(model, window, max_keys, ttl_us=ttl_us)
@@ -134,7 +141,7 @@ class TinyEngine(Engine):
         decider: Any = TinyDecider(pipeline)
         episodes: Any = TinyEpisodes(self._store)
         self._stepper = Stepper(self._store, decider, episodes, limits)
-        self._spill = spill
+        self._spill, self._stream_names = spill, {}
         self._parts = {}
         self._attached = 0
 

@@ -79,6 +79,7 @@ def registry(url: str) -> None:
 def token(url: str) -> None:
     kafka = KafkaSection(
         security_protocol="SASL_SSL",
+        sasl_mechanism="OAUTHBEARER",
         sasl_oauth_token_url=url,
         sasl_oauth_client_id="ember",
         sasl_oauth_client_secret="word",

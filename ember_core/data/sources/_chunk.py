@@ -35,6 +35,10 @@ class Chunk:
     """Whether the record is one to train on, `(n,)`; all False where nothing divides them."""
     label: NDArray[np.int8] | None
     """1 for a known anomaly, `(n,)`; None where there is no such column."""
+    temporality: NDArray[np.uint8] | None = None
+    """Kind of each sample, `(n,)`: 0 gauge, 1 delta, 2 cumulative; None where nothing tells."""
+    start_us: NDArray[np.int64] | None = None
+    """Start of the time that each sample covers, `(n,)`, 0 where unknown; None as above."""
 
 
 class Source(Protocol):

@@ -36,6 +36,10 @@ class KeyTable:
     """Whether the record is one to train on, `(T,)`; all False where nothing divides them."""
     label: NDArray[np.int8] | None
     """1 for a known anomaly, `(T,)`; None where there is no such column."""
+    temporality: NDArray[np.uint8] | None = None
+    """Kind of each sample, `(T,)`: 0 gauge, 1 delta, 2 cumulative; None where nothing tells."""
+    start_us: NDArray[np.int64] | None = None
+    """Start of the time that each sample covers, `(T,)`, 0 where unknown; None as above."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,6 +195,7 @@ def _table(
     values = np.full((size, len(names)), np.nan)
     is_train = np.empty(size, np.bool_)
     label = np.zeros(size, np.int8)
+    temporality, start_us = np.zeros(size, np.uint8), np.zeros(size, np.int64)
     position = {name: number for number, name in enumerate(names)}
     start = 0
     for chunk, rows in known.chunks:
@@ -202,6 +207,8 @@ def _table(
         is_train[part] = chunk.is_train[rows]
         if chunk.label is not None:
             label[part] = chunk.label[rows]
+        if chunk.temporality is not None and chunk.start_us is not None:
+            temporality[part], start_us[part] = chunk.temporality[rows], chunk.start_us[rows]
         start = part.stop
     if falls(time_us):
         for column in (time_us, time_text, values, is_train, label):
@@ -214,4 +221,7 @@ def _table(
     if head is not None:
         is_train = np.arange(size) < head_rows(head, size)
     labelled = any(chunk.label is not None for chunk, _ in known.chunks)
-    return KeyTable(key, time_us, time_text, values, is_train, label if labelled else None)
+    table = KeyTable(key, time_us, time_text, values, is_train, label if labelled else None)
+    if any(chunk.temporality is not None for chunk, _ in known.chunks):
+        table = replace(table, temporality=temporality, start_us=start_us)
+    return table

@@ -31,6 +31,9 @@ TIME_NAMES = (
 
 The case does not matter."""
 
+_COMMA = re.compile(r",(?![^{}]*\})")
+"""A comma between names; those within the labels of a channel are part of its name."""
+
 
 @dataclass(frozen=True)
 class DataOptions:
@@ -160,5 +163,5 @@ def is_text(name: str, text: Collection[str]) -> bool:
 
 def _names(value: str | tuple[str, ...]) -> tuple[str, ...]:
     parts = (value,) if isinstance(value, str) else tuple(value)
-    names = (name.strip() for part in parts for name in part.split(","))
+    names = (name.strip() for part in parts for name in _COMMA.split(part))
     return tuple(dict.fromkeys(name for name in names if name))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +17,7 @@ from stream.settings import Settings
 from stream.tools import clients
 
 from .cluster_checks import CLUSTER_CHECKS
+from .evidence import Model
 from .findings import Check, Cluster
 from .sample import sample
 
@@ -66,7 +66,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     """Run all checks in order, and yield each finding at once."""
     for mistake in find_mistakes(settings):
         yield Check("settings", "fail", mistake)
-    check, channels = _model(settings)
+    check, model = _model(settings)
     yield check
     try:
         metadata = clients.fetch_metadata(settings.kafka, _BROKER_SECONDS)
@@ -82,10 +82,10 @@ def examine(settings: Settings) -> Iterator[Check]:
         except UserError as error:  # a broker that does not answer; the other checks may
             detail, _, fix = error.message.rpartition(". ")
             yield Check(check_cluster.__name__, "fail", f"{detail}.", fix)
-    yield from sample(cluster, channels, int(time.time() * 1000))
+    yield from sample(cluster, model)
 
 
-def _model(settings: Settings) -> tuple[Check, Sequence[str] | None]:
+def _model(settings: Settings) -> tuple[Check, Model | None]:
     from stream.configure import load_model
 
     name = f"model {settings.model.path}"
@@ -95,7 +95,7 @@ def _model(settings: Settings) -> tuple[Check, Sequence[str] | None]:
         fix = "Train one (`ember train DATA... --out DIR`), or set model.path or --model."
         return Check(name, "fail", str(error), fix), None
     detail = f"{model.name} {model.version}: {len(model.channels)} channels, "
-    return Check(name, "ok", f"{detail}{len(model.keys)} keys."), model.channels
+    return Check(name, "ok", f"{detail}{len(model.keys)} keys."), model
 
 
 def _line(check: Check) -> Text:

@@ -41,10 +41,6 @@ class TimeMerge:
             if tp in self._buffers:
                 self._buffers[tp] += records
 
-    def drop(self, tp: TP) -> None:
-        """Forget the records of a partition, which are fetched again."""
-        self._buffers[tp] = []
-
     def wanted(self) -> list[TP]:
         """Return the partitions of which more records are to be fetched."""
         share = max(_FEWEST, self._most // max(1, len(self._buffers)))
@@ -69,15 +65,15 @@ class TimeMerge:
         """
         times = {tp: _rising(records) for tp, records in self._buffers.items()}
         latest = [int(times[tp][-1]) if len(times[tp]) else -_NEVER for tp in lagging]
-        until = min(latest, default=_NEVER)
-        taken = {}
+        bound = min(latest, default=_NEVER)
+        ready = {}
         for tp, rising in times.items():
-            count = int(np.searchsorted(rising, until, side="right"))
+            count = int(np.searchsorted(rising, bound, side="right"))
             if count:
                 records = self._buffers[tp]
-                taken[tp] = records[:count], rising[:count]
+                ready[tp] = records[:count], rising[:count]
                 self._buffers[tp] = records[count:]
-        return taken
+        return ready
 
 
 def _rising(records: Sequence[Any]) -> NDArray[np.int64]:

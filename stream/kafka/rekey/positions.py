@@ -42,11 +42,11 @@ async def find_positions(
         committed = await sources.stable_offsets(everywhere)
     else:
         status = await sources.log_status(everywhere)
-        committed = {tp: each.committed for tp, each in status.items() if each.committed >= 0}
+        committed = {tp: log.committed for tp, log in status.items() if log.committed >= 0}
     bounds = await sources.log_bounds(tps)
     positions = {tp: committed[tp] for tp in tps if tp in committed}
-    begun = {topic for topic, _ in committed}
-    added = [tp for tp in tps if tp not in committed and tp[0] in begun]
+    topics_read = {topic for topic, _ in committed}
+    added = [tp for tp in tps if tp not in committed and tp[0] in topics_read]
     positions |= {tp: bounds[tp][0] for tp in added}
     unread = [tp for tp in tps if tp not in positions]
     positions |= await _first(context, sources, unread, bounds)

@@ -1,7 +1,7 @@
 """Re-keyer: copies the input topics to the repartition topic, by the stream key.
 
 A fetch is one transaction: its records, and the offsets of the group behind it. Without
-transactions the records come first, and the engine discards what is written twice.
+transactions the records come first, and the engine discards those that come twice.
 """
 
 from __future__ import annotations
@@ -116,10 +116,11 @@ class Rekeyer:
     async def stop(self) -> None:
         """Finish the transaction in hand, and leave the group."""
         self._stopped.set()
-        run, *others = self._tasks or [asyncio.ensure_future(asyncio.sleep(0))]
-        for task in others:
+        run, *helpers = self._tasks or [asyncio.ensure_future(asyncio.sleep(0))]
+        for task in helpers:
             task.cancel()
-        await asyncio.wait({run, *others})
+        # Failures were told when they came.
+        await asyncio.gather(run, *helpers, return_exceptions=True)
 
     async def _guarded(self, work: Any) -> None:
         try:
@@ -128,7 +129,7 @@ class Rekeyer:
             raise
         except FencedError as error:
             self._context.fail(f"Re-keying is fenced: {error}.")
-        except Exception as error:  # noqa: BLE001  # what was written is not known any more
+        except Exception as error:  # noqa: BLE001  # nobody knows what was written
             self._context.fail(f"Re-keying failed: {type(error).__name__}: {error}", error)
 
     async def _run(self) -> None:
@@ -204,20 +205,20 @@ class Rekeyer:
     async def _turn(self) -> None:
         """Re-key one fetch."""
         assignments = self._assignments
-        wanted = [tp for tp in self._merge.wanted() if tp not in self._waiting]
+        partitions = [tp for tp in self._merge.wanted() if tp not in self._waiting]
         seconds = _MERGE_SECONDS if len(self._merge) else _POLL_SECONDS
-        fetch = await self._sources.fetch(wanted, MOST, seconds)
+        fetch = await self._sources.fetch(partitions, MOST, seconds)
         async with self._busy:
             if assignments != self._assignments or not self._opened:
                 self._forget()  # records of this fetch may be missing between position and rest
                 return
             self._merge.add(await self._decodable(self._new(fetch)))
-            taken = self._merge.take(self._lagging())
-            if not taken:
+            ready = self._merge.take(self._lagging())
+            if not ready:
                 return
             membership = self._sources.membership()
             try:
-                count = await self._rekey(taken, membership)
+                count = await self._rekey(ready, membership)
             except FencedError as error:
                 await self._give_up(error)
                 return

@@ -72,6 +72,6 @@ class Purge:
         committed = {tp: self._positions.committed(tp) for tp in self._positions}
         age = self._context.config.rekey_retention_seconds
         kept_from_ms = round((self._context.wall_clock() - age) * 1000)
-        kept = await self._client.offsets_for_time(list(committed), kept_from_ms)
-        first = {tp: min(kept.get(tp, offset), offset) for tp, offset in committed.items()}
+        young = await self._client.offsets_for_time(list(committed), kept_from_ms)
+        first = {tp: min(young.get(tp, offset), offset) for tp, offset in committed.items()}
         return {tp: offset for tp, offset in first.items() if offset > self._deleted.get(tp, 0)}

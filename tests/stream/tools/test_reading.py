@@ -72,9 +72,9 @@ def test_the_doctor_says_so_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None
     def refuses(*_: Any) -> None:
         raise UserError("In part only. Look.")
 
-    monkeypatch.setattr(sample.reading, "newest", refuses)
+    monkeypatch.setattr(sample, "read_newest", refuses)
     cluster: Any = SimpleNamespace(settings=Settings(), inputs={"a": 1, "b": 1})
-    found = [(c.name, c.status, c.fix) for c in sample.sample(cluster, None, 0)]
+    found = [(c.name, c.status, c.fix) for c in sample.sample(cluster, None)]
     assert found == [(f"records of {topic}", "fail", "Look.") for topic in "ab"]
 
 

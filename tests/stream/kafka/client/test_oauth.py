@@ -112,7 +112,15 @@ def test_a_secret_in_clear_is_warned_of_once(
     """Without TLS, and not on this host."""
     _warn_of_plain.cache_clear()
     for _ in range(3):
-        TokenSource(KafkaSection(security_protocol="SASL_SSL", sasl_oauth_token_url=url))
+        TokenSource(
+            KafkaSection(
+                security_protocol="SASL_SSL",
+                sasl_mechanism="OAUTHBEARER",
+                sasl_oauth_token_url=url,
+                sasl_oauth_client_id="ember",
+                sasl_oauth_client_secret="word",
+            )
+        )
     assert len(caplog.messages) == warned
     assert all("an https address" in message for message in caplog.messages)
 

@@ -87,7 +87,8 @@ class Worker:
         assert reason == "start"
         self.done.append("written ahead")
 
-    def _open(self, tp: Any, position: int, events_from: int) -> bool:
+    def _open(self, tp: Any, position: int, events_from: int, events_from_ms: int | None) -> bool:
+        self.news_from_ms = events_from_ms
         self.opened.append((tp, position, events_from))
         self.done.append("opened")
         self.meta.events_from = max(self.meta.events_from, events_from)

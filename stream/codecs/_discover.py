@@ -1,0 +1,78 @@
+"""Channels found in the records of a topic, for a model that is yet to be trained."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from stream.records import Message
+
+from ._channels import Series, SeriesIndex
+from ._make import make_codec
+from ._names import channel_names
+from ._refused import Refused
+from ._samples import SampleCodec
+
+_ANY = ("*",)
+"""Channels of a codec that only tells what there is."""
+
+
+class ChannelFinder:
+    """Channels of the records that it is shown, under the names that the codec finds them by.
+
+    Args:
+        codec: Name of the codec.
+        options: Other arguments of `make_codec`.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> finder = ChannelFinder("influx", key="tags.host")
+        >>> value = b"mem,host=web-1 free=1i 1700000000000000000"
+        >>> finder.show([SimpleNamespace(key=None, value=value, timestamp=0)])
+        >>> finder.channels()
+        ['mem.free']
+    """
+
+    def __init__(self, codec: str, **options: Any) -> None:
+        self._index = SeriesIndex()
+        made = make_codec(codec, _ANY, **options)
+        assert isinstance(made, SampleCodec)
+        self._codec = made
+        self._codec.watch(self._index)
+        self._usable: Counter[Series] = Counter()
+        self._unusable: Counter[Series] = Counter()
+
+    def show(self, messages: Sequence[Message]) -> None:
+        """Look at records; those that the codec refuses are left out."""
+        self._codec.prepare(messages)
+        for message in messages:
+            try:
+                for series, is_usable in self._codec.series(message, self._index):
+                    (self._usable if is_usable else self._unusable)[series] += 1
+            except Refused:
+                continue
+
+    def channels(self, only: Sequence[str] = (), without: Sequence[str] = ()) -> list[str]:
+        """Return the channels found so far: measurements of which most values are numbers.
+
+        Args:
+            only: Patterns of the channels to use, such as `cpu.*`; empty: all.
+            without: Patterns of the channels to leave out.
+        """
+        numbers = [s for s, count in self._usable.items() if count > self._unusable[s]]
+        return [
+            channel
+            for channel in channel_names(numbers)
+            if (not only or _matches(channel, only)) and not _matches(channel, without)
+        ]
+
+
+def _matches(channel: str, patterns: Sequence[str]) -> bool:
+    """Tell if a pattern matches the channel, or its name without the labels."""
+    name = channel.partition("{")[0]
+    return any(
+        channel == pattern or fnmatchcase(channel, pattern) or fnmatchcase(name, pattern)
+        for pattern in patterns
+    )

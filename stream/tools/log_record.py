@@ -1,0 +1,91 @@
+"""Kafka record as codecs read it, from a consumer of confluent-kafka or a dump of `kcat -J`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from confluent_kafka import Message
+
+from stream.errors import UserError
+
+from .reading import partition_of
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """Record of a topic with the fields that codecs read, and its partition."""
+
+    key: bytes | None
+    value: bytes | None
+    timestamp: int
+    offset: int
+    partition: int
+    headers: Sequence[tuple[str, bytes]] = field(default=())
+
+
+def as_log_record(message: Message) -> LogRecord:
+    """Convert a message of confluent-kafka."""
+    headers: Any = message.headers() or ()
+    _, partition = partition_of(message)
+    return LogRecord(
+        message.key(),
+        message.value(),
+        message.timestamp()[1],
+        message.offset() or 0,
+        partition,
+        headers,
+    )
+
+
+def read_dump(path: Path) -> Iterator[LogRecord]:
+    """Yield the records of a dump, one JSON object a line, as `kcat -C -J` and `rpk` print it.
+
+    Args:
+        path: File with the dump.
+
+    Raises:
+        UserError: If the file cannot be read, or a line is no record.
+    """
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield _dumped(line, f"{path} line {number}")
+    except OSError as error:
+        cause = error.strerror or error
+        raise UserError(f"The dump {path} cannot be read: {cause}.", exit_code=2) from None
+
+
+def _dumped(line: bytes, where: str) -> LogRecord:
+    try:
+        record = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise _no_record(where, line, str(error)) from None
+    if not isinstance(record, Mapping) or not {"partition", "offset"} <= record.keys():
+        raise _no_record(where, line, "it lacks partition or offset")
+    payload = record["payload"] if "payload" in record else record.get("value")
+    return LogRecord(
+        _bytes(record.get("key")),
+        _bytes(payload),
+        int(record.get("ts") or record.get("timestamp") or 0),
+        int(record["offset"]),
+        int(record["partition"]),
+    )
+
+
+def _no_record(where: str, line: bytes, cause: str) -> UserError:
+    return UserError(
+        f"{where} is no record of a dump: {cause}. Expected lines of `kcat -C -J -t TOPIC`. "
+        f"Received: {line[:60]!r}."
+    )
+
+
+def _bytes(value: Any) -> bytes | None:
+    """Return a key or a payload as bytes: a dump holds it as text, or as the JSON that it is."""
+    if value is None or isinstance(value, str):
+        return None if value is None else value.encode("utf-8", "surrogatepass")
+    return msgspec.json.encode(value)

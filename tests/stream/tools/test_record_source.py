@@ -1,0 +1,159 @@
+"""Records of dumps and topics as data to train on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ember_core.data.sources import DataError, DataOptions
+from stream.cli.data_options import read_data
+from stream.errors import UserError
+from stream.settings import Settings
+from stream.tools.log_record import LogRecord, read_dump
+
+NOW = 1_700_000_000
+
+
+def dump(folder: Path, payloads: list[str], **more: Any) -> str:
+    """A dump as `kcat -C -J` writes it; returns its address."""
+    path = folder / "dump.jsonl"
+    with path.open("w") as file:
+        for offset, payload in enumerate(payloads):
+            record = {"topic": "t", "partition": 0, "offset": offset, "tstype": "create", "ts": 1}
+            file.write(json.dumps({**record, "broker": 1, "key": None, "payload": payload, **more}))
+            file.write("\n")
+    return f"kcat:{path}"
+
+
+def settings(**source: Any) -> Settings:
+    return Settings.load(input=source)
+
+
+def lines(count: int = 3) -> list[str]:
+    return [f"cpu,host=web-{i % 2} idle={i},user=1 {NOW + i}000000000" for i in range(count)]
+
+
+def test_a_dump_is_decoded_by_the_codec_of_the_settings(tmp_path: Path) -> None:
+    known = settings(codec="influx", key="tags.host")
+    data = read_data([dump(tmp_path, lines())], DataOptions(), lambda: known)
+    assert data.channels == ("cpu.idle", "cpu.user")
+    assert data.keys == (b"web-0", b"web-1")
+    assert np.array_equal(data.tables[0].values, [[0.0, 1.0], [2.0, 1.0]])
+    assert data.tables[0].time_us.tolist() == [NOW * 10**6, (NOW + 2) * 10**6]
+    assert data.tables[0].time_text[0] == "2023-11-14T22:13:20Z"
+
+
+def test_channels_are_chosen_by_patterns(tmp_path: Path) -> None:
+    known = settings(codec="influx", key="tags.host")
+    options = DataOptions(channels="cpu.*", drop="*.user")  # type: ignore[arg-type]
+    assert read_data([dump(tmp_path, lines())], options, lambda: known).channels == ("cpu.idle",)
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "expected"),
+    [
+        ({"codec": "json"}, {}, "look like InfluxDB line protocol: set input.codec to 'influx'"),
+        ({"codec": "influx"}, {}, "input.key is not set"),
+        ({"codec": "influx", "key": "tags.host"}, {"channels": "mem"}, "cpu.idle, cpu.user"),
+        ({"codec": "influx", "key": "tags.host"}, {"key": "host"}, "Set input.key"),
+        ({"codec": "influx", "key": "tags.host"}, {"label": "fault"}, "without --label"),
+    ],
+)
+def test_records_that_give_nothing_are_explained(
+    tmp_path: Path, source: dict[str, str], options: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(DataError, match=expected):
+        read_data([dump(tmp_path, lines())], DataOptions(**options), lambda: settings(**source))
+
+
+def test_an_empty_dump_and_one_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has no record"):
+        read_data([dump(tmp_path, [])], DataOptions(), settings)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_data([f"kcat:{tmp_path / 'none.jsonl'}"], DataOptions(), settings)
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"ts": 1, "cpu": 2}\n')
+    with pytest.raises(UserError, match="line 1 is no record of a dump"):
+        read_data([f"kcat:{path}"], DataOptions(), settings)
+
+
+def test_settings_are_loaded_for_records_only(tmp_path: Path) -> None:
+    path = tmp_path / "host.csv"
+    path.write_text("ts,cpu\n1,2\n")
+
+    def refuse() -> Settings:
+        raise AssertionError
+
+    assert read_data([str(path)], DataOptions(), refuse).channels == ("cpu",)
+
+
+def test_metrics_of_one_time_become_one_sample(tmp_path: Path) -> None:
+    payloads = [
+        f"{metric},host=web-{host} value={host}{number} {NOW + second}000000000"
+        for second in range(3)
+        for host in (1, 2)
+        for number, metric in enumerate(("cpu", "mem", "swap"))
+    ]
+    known = settings(codec="influx", key="tags.host")
+    data = read_data([dump(tmp_path, payloads)], DataOptions(), lambda: known)
+    for host, table in zip((1, 2), data.tables, strict=True):
+        assert table.values.tolist() == [[10.0 * host, 10.0 * host + 1, 10.0 * host + 2]] * 3
+
+
+def test_two_values_of_a_channel_at_one_time_stay_apart(tmp_path: Path) -> None:
+    payloads = [f"cpu,host=a idle={value} {NOW}000000000" for value in (1, 2)]
+    known = settings(codec="influx", key="tags.host")
+    data = read_data([dump(tmp_path, payloads)], DataOptions(), lambda: known)
+    assert data.tables[0].values.tolist() == [[1.0], [2.0]]
+
+
+def test_the_kind_of_otlp_points_is_kept(tmp_path: Path) -> None:
+    point = {"startTimeUnixNano": f"{NOW}000000000", "timeUnixNano": f"{NOW + 1}000000000"}
+    metrics = [
+        {
+            "name": "requests",
+            "sum": {
+                "dataPoints": [{**point, "asInt": "5"}],
+                "isMonotonic": True,
+                "aggregationTemporality": 2,
+            },
+        },
+        {"name": "load", "gauge": {"dataPoints": [{**point, "asDouble": 0.5}]}},
+    ]
+    resource = {"attributes": [{"key": "host.name", "value": {"stringValue": "a"}}]}
+    scope = [{"metrics": metrics}]
+    value = {"resourceMetrics": [{"resource": resource, "scopeMetrics": scope}]}
+    known = settings(codec="otlp", key='resource["host.name"]')
+    data = read_data([dump(tmp_path, [json.dumps(value)])], DataOptions(), lambda: known)
+    (table,) = data.tables
+    assert table.temporality is not None
+    assert table.start_us is not None
+    assert dict(zip(table.temporality.tolist(), table.start_us.tolist(), strict=True)) == {
+        2: NOW * 10**6,
+        0: NOW * 10**6,
+    }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"topic": "t", "partition": 0, "offset": 1, "ts": 5, "key": "k", "payload": "{}"},
+        {"topic": "t", "partition": 0, "offset": 1, "ts": 5, "key": "k", "payload": {}},
+        {"topic": "t", "partition": 0, "offset": 1, "timestamp": 5, "key": "k", "value": "{}"},
+    ],
+)
+def test_lines_of_kcat_and_rpk(tmp_path: Path, line: dict[str, Any]) -> None:
+    path = tmp_path / "dump.jsonl"
+    path.write_text(json.dumps(line))
+    assert list(read_dump(path)) == [LogRecord(b"k", b"{}", 5, 1, 0)]
+
+
+def test_with_a_codec_files_are_dumps(tmp_path: Path) -> None:
+    path = dump(tmp_path, lines()).removeprefix("kcat:")
+    known = settings(codec="influx", key="tags.host")
+    data = read_data([path], DataOptions(), lambda: known, dumps=True)
+    assert data.channels == ("cpu.idle", "cpu.user")
