@@ -51,6 +51,7 @@ REFERENCE = (
     "ember_core.models",
     "ember_core.training",
     "ember_core.data",
+    "ember_core.data.cells",
     "ember_core.data.columns",
     "ember_core.data.sources",
     "ember_core.evaluate",

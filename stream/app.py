@@ -85,10 +85,8 @@ class Application:
         )
         self.metrics.watch(
             keys=lambda: self.engine.active_keys,
-            known=lambda: self.engine.flagged("known"),
             missing=self.engine.missing_channels,
-            firing=lambda: self.engine.flagged("firing"),
-            stale=lambda: self.engine.flagged("stale"),
+            flagged=self.engine.flagged,
             state_bytes=lambda: self.engine.active_keys * self.engine.row_bytes,
             disk_bytes=lambda: 0 if spill is None else spill.used(),
             in_flight=lambda: self.worker.events_in_flight,

@@ -133,7 +133,7 @@ class OwnedPartitions:
             meta.events_from = events_from
             has_state = True
         elif meta.first_offset < 0 and events_from_ms is not None:
-            meta.first_offset, meta.absorbed = position, position - 1
+            meta.begin_at(position)
             meta.events_from_ms = events_from_ms
             has_state = True
         return meta.note_model(position, self._model_version) and has_state

@@ -77,7 +77,11 @@ def examine(settings: Settings) -> Iterator[Check]:
         return
     cluster = Cluster(settings, metadata)
     for check_cluster in CLUSTER_CHECKS:
-        yield from check_cluster(cluster)
+        try:
+            yield from check_cluster(cluster)
+        except UserError as error:  # a broker that does not answer; the other checks may
+            detail, _, fix = error.message.rpartition(". ")
+            yield Check(check_cluster.__name__, "fail", f"{detail}.", fix)
     yield from sample(cluster, model)
 
 
