@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.data.sources import Dataset, interleaved
+from ember_core.data.sources import Batch, Dataset, interleaved
 from ember_core.evaluate import baselines, summarise, summary
 from ember_core.pipeline import FleetModel
 from ember_core.rows import RowRecipe
@@ -166,12 +166,14 @@ def backtest(
     offset, changes = 0, changes or {}
     key_number = {table.key: i for i, table in enumerate(data.tables)}
     # A step has one model: batches end where the model changes.
-    for is_kept, key_index, time_us, values in _pieces(data, warm, batch_rows, changes):
+    for is_kept, piece in _pieces(data, warm, batch_rows, changes):
+        key_index = piece.key_index
         if offset in changes:
             engine.schedule_switch(tp, offset, changes[offset])
             engine.switch_model(changes[offset])
         keys = [data.tables[k].key for k in key_index.tolist()]
-        decoded, n = _decoded(keys, time_us, values), len(keys)
+        decoded, n = _decoded(keys, piece.time_us, piece.values), len(keys)
+        _tell_counters(decoded, data, piece)
         slice_offsets = SliceOffsets(np.arange(offset, offset + n), np.full(n, _NOW_MS))
         step = engine.step(tp, decoded, slice_offsets)
         offset += n
@@ -200,16 +202,30 @@ def _passes(data: Dataset, warm: bool, batch_rows: int) -> Iterator[tuple[bool, 
 
 def _pieces(
     data: Dataset, warm: bool, batch_rows: int, cuts: Iterable[int]
-) -> Iterator[tuple[bool, NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
+) -> Iterator[tuple[bool, Batch]]:
     """Iterate over the batches of the replay, split at the cuts."""
     offset, cuts = 0, sorted(cuts)
     for is_kept, chunk in _passes(data, warm, batch_rows):
         end = offset + len(chunk.key_index)
         edges = [offset, *(cut for cut in cuts if offset < cut < end), end]
         for piece_begin, piece_end in pairwise(edge - offset for edge in edges):
-            piece = slice(piece_begin, piece_end)
-            yield is_kept, chunk.key_index[piece], chunk.time_us[piece], chunk.values[piece]
+            yield is_kept, Batch(*(column[piece_begin:piece_end] for column in chunk))
         offset = end
+
+
+def _tell_counters(decoded: Decoded, data: Dataset, piece: Batch) -> None:
+    """Give the samples their kinds, where the records of the data tell them."""
+    tables = data.tables
+    if all(table.temporality is None for table in tables):
+        return
+    kinds, starts = np.zeros(len(piece.key_index), np.uint8), np.zeros_like(piece.time_us)
+    for number in np.unique(piece.key_index).tolist():
+        own, table = piece.key_index == number, tables[number]
+        if table.temporality is not None and table.start_us is not None:
+            kinds[own] = table.temporality[piece.row_index[own]]
+            starts[own] = table.start_us[piece.row_index[own]]
+    decoded.temporality = kinds[decoded.message]
+    decoded.start_us = starts[decoded.message]
 
 
 def _decoded(keys: list[bytes], time_us: NDArray[np.int64], values: NDArray[np.float64]) -> Decoded:

@@ -193,3 +193,20 @@ def test_counters_that_the_format_tells_are_rates(kind: Temporality) -> None:
     (series,) = history.rows(names, keys, rules.window, recipe)
     assert set(series.values[1:, 0].tolist()) == {5.0}
     assert series.values[1:, 1].tolist() == list(range(1, len(series.values)))
+
+
+def test_a_backtest_knows_the_kind_of_samples() -> None:
+    """Increases of delta temporality: read as sums they would fall and rise."""
+    count, interval = 400, 10 * SECOND
+    times = T0 + np.arange(count) * interval
+    values = np.random.default_rng(1).uniform(40, 60, (count, 1))
+    kinds, starts = np.full(count, Temporality.DELTA, np.uint8), times - interval
+    text, is_train = times.astype(str).astype(object), np.arange(count) < 300
+    table = KeyTable(b"a", times, text, values, is_train, None, kinds, starts)
+    data = Dataset(("requests",), (table,), divided=True)
+    rules = RowRules(WindowSpec("time", interval, 0))
+    model = train(data, rules=rules, epochs=1, **SMALL)
+    assert model.report["counters"] == ["requests"]
+    result = backtest(model, data, window=rules.window, warm=True)
+    assert result.counts["scored"] > 90
+    assert result.triggers() == 0
