@@ -86,6 +86,7 @@ def examine(settings: Settings) -> Iterator[Check]:
 
 
 def _model(settings: Settings) -> tuple[Check, Model | None]:
+    from stream.channel_rules import contradictions
     from stream.configure import load_model
 
     name = f"model {settings.model.path}"
@@ -95,6 +96,9 @@ def _model(settings: Settings) -> tuple[Check, Model | None]:
         fix = "Train one (`ember train DATA... --out DIR`), or set model.path or --model."
         return Check(name, "fail", str(error), fix), None
     detail = f"{model.name} {model.version}: {len(model.channels)} channels, "
+    if differs := contradictions(model.recipe, model.channels, settings.channels.rules):
+        fix = "Train again, or take the rules of `ember model show` over into the settings."
+        return Check(name, "warn", f"{detail}{len(model.keys)} keys. {differs}", fix), model
     return Check(name, "ok", f"{detail}{len(model.keys)} keys."), model
 
 
