@@ -147,14 +147,14 @@ class NumberReader:
         if _is_plain(text) and self.decimal != ",":
             return text
         if match := _BLANK_GROUPS.fullmatch(text):
-            whole = "".join(c for c in match[1] if c in "+-0123456789")
+            integer_part = "".join(c for c in match[1] if c in "+-0123456789")
             fraction = match[2] or ""
             if fraction[:1] == "," and self.decimal == ".":
                 return None
             if fraction[:1] == "." and self.decimal == ",":
                 return None
             # Groups by blanks leave no other meaning to a comma.
-            return whole + fraction.replace(",", ".") + (match[3] or "")
+            return integer_part + fraction.replace(",", ".") + (match[3] or "")
         if self.decimal == ",":
             if match := _DOT_GROUPS.fullmatch(text):
                 fraction = (match[2] or "").replace(",", ".")

@@ -131,15 +131,15 @@ class CsvFrames:
     def _layout(self) -> tuple[Dialect, str] | None:
         """Find layout and encoding; None for an empty file."""
         remarks = Remarks(self.name)
-        found = scan(self._path, self._options.encoding)
-        dialect = sniff(self._path, found, self._options.sep, remarks)
-        if found.is_guess:
-            remarks.add("encoding", f"read as {found.encoding}, as it is no UTF-8 (--encoding)")
+        file_scan = scan(self._path, self._options.encoding)
+        dialect = sniff(self._path, file_scan, self._options.sep, remarks)
+        if file_scan.is_guess:
+            remarks.add("encoding", f"read as {file_scan.encoding}, as it is no UTF-8 (--encoding)")
         if dialect is not None and dialect.sep not in ",;\t" and not self._options.sep:
-            shown = "blanks" if dialect.sep == BLANKS else dialect.sep
-            remarks.add("separator", f"columns are separated by {shown}")
+            separator_name = "blanks" if dialect.sep == BLANKS else dialect.sep
+            remarks.add("separator", f"columns are separated by {separator_name}")
         self.remarks = tuple(remarks)
-        return None if dialect is None else (dialect, found.encoding)
+        return None if dialect is None else (dialect, file_scan.encoding)
 
     def _read(self) -> Iterator[pd.DataFrame]:
         import pandas as pd

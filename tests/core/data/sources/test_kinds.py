@@ -141,6 +141,14 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, text: str, said: str) -> N
         table(tmp_path, text)
 
 
+def test_commas_in_a_column_of_text_mean_nothing(tmp_path: Path) -> None:
+    text = PLAIN.replace("hum\n", "hum,code\n").replace("7\n", '7,"12,345"\n')
+    text = text.replace("8\n", "8,A4\n").replace("9\n", "9,B5\n")
+    data = table(tmp_path, text)
+    assert data.channels == ("temp", "hum")
+    assert data.tables[0].values.tolist() == EXPECTED
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_a_convention_is_told_by_all_rows(tmp_path: Path, late: bool) -> None:
     """The row that decides may be the last of many."""
