@@ -41,11 +41,14 @@ PLAIN_MISSING_WORDS = frozenset(
 )
 """Those of `MISSING_WORDS` by which programs write a cell that is empty, and nothing else."""
 
-TRUE_WORDS = frozenset(("true", "yes", "on", "t"))
+TRUE_WORDS = frozenset(("true", "yes", "on", "t", "y"))
 """Words read as 1, in lower case."""
 
-FALSE_WORDS = frozenset(("false", "no", "off", "f"))
+FALSE_WORDS = frozenset(("false", "no", "off", "f", "n"))
 """Words read as 0, in lower case."""
+
+TRUTH_LETTERS = frozenset(word for word in TRUE_WORDS | FALSE_WORDS if len(word) == 1)
+"""Truth words of one letter: in a column of nothing else, one alone has some other meaning."""
 
 INVISIBLE = "\ufeff\u200b\u2060\u200e\u200f"
 """Characters without width, which `str.strip` leaves in place."""

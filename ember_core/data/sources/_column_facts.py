@@ -86,7 +86,7 @@ class ColumnFacts:
     def is_channel(self) -> bool:
         """True if at least half of the cells that are there are numbers, of a column with a name.
 
-        A column of nothing but `t`, or `f`, has some other meaning.
+        A column of nothing but one letter, such as `f`, has some other meaning.
         """
         if self._is_nameless or self._counts_rows:
             return False

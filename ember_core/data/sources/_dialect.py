@@ -98,6 +98,32 @@ def sniff(path: Path, file_scan: Scan, sep: str, remarks: Remarks) -> Dialect | 
     return Dialect(sep, _names(header, remarks), frozenset(skip))
 
 
+def short_lines(path: Path, dialect: Dialect, encoding: str) -> list[int]:
+    """Return the numbers of the lines with too few cells, from 1.
+
+    Args:
+        path: The file.
+        dialect: Its layout.
+        encoding: Its encoding.
+    """
+    with open_text(path, encoding) as lines:
+        if dialect.sep == BLANKS:
+            rows = ((number, line.split()) for number, line in enumerate(lines, start=1))
+            return [number for number, row in rows if 0 < len(row) < len(dialect.names)]
+        reader = csv.reader(lines, delimiter=dialect.sep, skipinitialspace=True)
+        width = len([name for name in dialect.names if not _is_nameless_end(name, dialect.names)])
+        return [
+            reader.line_num
+            for row in reader
+            if 0 < len(row) < width and reader.line_num - 1 not in dialect.skip
+        ]
+
+
+def _is_nameless_end(name: str, names: Sequence[str]) -> bool:
+    """Test for the column that a separator at the end of each line makes."""
+    return name == names[-1] and name.startswith("Unnamed: ")
+
+
 def _sample(path: Path, encoding: str) -> list[str]:
     """Return the first lines, until enough of them are no comments."""
     sample: list[str] = []

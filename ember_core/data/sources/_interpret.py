@@ -28,7 +28,12 @@ KEY_COLUMN = "\x00key"
 """Column of the stream keys that a source knows by itself, such as those of a Kafka topic."""
 
 _NAMELESS = re.compile(r"|Unnamed: \d+(?:\.\d+)?|Unnamed: \d+_level_\d+|\s+")
-_ROW_NUMBERS = frozenset(("index", "level_0", "row", "rownum", "row_number", "row number"))
+_ROW_NUMBERS = frozenset(
+    (
+        *("index", "level_0", "row", "rownum", "row_number", "row number", "row_id", "rowid"),
+        *("id", "no", "no.", "nr", "nr.", "#", "seq", "line", "record"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -279,6 +284,8 @@ class Interpreter:
         return ""
 
     def _remark_conventions(self) -> None:
+        if self._time.is_guess:
+            self.remarks.add("time_column", "taken for the time (--time)", column=self._time.name)
         if self.conventions.decimal == "," and not self.options.decimal:
             self.remarks.add("decimal", "numbers were read with decimal commas (--decimal ,)")
         if self.conventions.day_first is not None:

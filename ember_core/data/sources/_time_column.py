@@ -38,6 +38,8 @@ class TimeColumn:
         """Name of the column; empty: not yet known, or there is none."""
         self.columns: frozenset[str] = frozenset()
         """Columns that are no channels, as they are times."""
+        self.is_guess = False
+        """Whether the column is taken for the time by its cells, not by its name."""
         self._options = options
         self._source = source
         self._reader: TimeReader = options.time_reader(day_first)
@@ -158,6 +160,12 @@ class TimeColumn:
             return
         if options.time_unit == "index":
             return
+        dates = [name for name in names if name not in options.drop and _is_dates(frame[name])]
+        if len(dates) == 1:
+            self.name = dates[0]
+            self.columns = frozenset(dates)
+            self.is_guess = True
+            return
         visible = [name for name in columns if not name.startswith("\x00")]
         raise DataError(
             f"{self._source} has no column that is plainly the time. Expected one of "
@@ -227,6 +235,8 @@ def _is_dates(column: Any) -> bool:
     """Test for times in text: a column of row numbers is none."""
     if getattr(column.dtype, "kind", "O") == "M":
         return True
+    if getattr(column.dtype, "kind", "O") != "O":
+        return False
     texts = [text for text in as_texts(column[:20]) if text]
-    reader = TimeReader("iso8601")
-    return bool(texts) and not reader.column(texts)[1]
+    unread = TimeReader("iso8601").column(texts)[1]
+    return bool(texts) and all(order_of(texts[row]) is not None for row in unread)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.data.cells import NumberReader, Unreadable
+from ember_core.data.cells import TRUTH_LETTERS, NumberReader, Unreadable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,7 @@ class Cells:
     told: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """Rows of missing cells that are not just empty, rising."""
     letters: frozenset[str] = frozenset()
-    """Those of `t` and `f` that stand for true and false."""
+    """Letters that stand for true and false."""
     lettered: int = 0
     """How many cells they are."""
     commas: Commas = field(default_factory=Commas)
@@ -128,7 +128,7 @@ def read_cells(column: pd.Series[Any], reader: NumberReader) -> Cells:
                 rows = np.flatnonzero(codes == i)
                 commas.add(int(rows[0]), value)
                 commas.count += len(rows) if unreadable[i] else 0
-            if value.strip().lower() in ("t", "f"):
+            if value.strip().lower() in TRUTH_LETTERS:
                 letters[i] = value.strip().lower()
     lettered = int(np.isin(codes, list(letters)).sum()) if letters else 0
     return Cells(
