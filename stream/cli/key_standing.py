@@ -19,12 +19,15 @@ def standing(
         thresholds: Thresholds of the model in use, of the partition's meta row.
     """
     limits = {name: float(thresholds.get(name, value)) for name, value in _DEFAULTS.items()}
-    rows, known = int(fields.get("rows", 0)), bool(fields.get("known", 0))
-    sentences = [_warming(rows, known, limits), *_flags(fields)]
+    rows, is_known = int(fields.get("rows", 0)), bool(fields.get("known", 0))
+    sentences = [_warming(rows, is_known, limits), *_flags(fields)]
     names = dict(enumerate(channels))
-    told = [i for i, gone in enumerate(fields.get("channel_gone") or []) if gone]
-    since = fields.get("missing_rows") or []
-    sentences += [f"Channel {names.get(i, i)} is missing, for {since[i]:,} rows." for i in told]
+    gone_channels = [i for i, mark in enumerate(fields.get("channel_gone") or []) if mark]
+    missing_rows = fields.get("missing_rows") or []
+    sentences += [
+        f"Channel {names.get(i, i)} is missing, for {missing_rows[i]:,} rows."
+        for i in gone_channels
+    ]
     never = [i for i, gap in enumerate(fields.get("usual_gap") or []) if not gap]
     if never and rows:
         listed = ", ".join(str(names.get(i, i)) for i in never[:8])
@@ -33,7 +36,7 @@ def standing(
     aged = [
         i
         for i, age in enumerate(fields.get("age") or [])
-        if age is not None and age > limits["max_gap"] and i not in told and i not in never
+        if age is not None and age > limits["max_gap"] and i not in gone_channels and i not in never
     ]
     if aged:
         listed = ", ".join(str(names.get(i, i)) for i in aged[:8])
@@ -41,10 +44,10 @@ def standing(
     return sentences
 
 
-def _warming(rows: int, known: bool, limits: Mapping[str, float]) -> str:
+def _warming(rows: int, is_known: bool, limits: Mapping[str, float]) -> str:
     """Return whether the rows of a key are scored, and whether they may fire."""
     quiet = int(limits["quiet_rows"])
-    if known:
+    if is_known:
         if rows < quiet:
             return f"Known to the model; quiet until row {quiet:,}: {rows:,} rows so far."
         return "Known to the model; scored, and may fire."

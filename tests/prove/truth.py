@@ -53,9 +53,7 @@ def of(log: Sequence[Record], topic: str, settings: Settings, model: FleetModel)
         model: As the service has it.
     """
     engine = make_engine(settings, model)
-    codec: Codec = make_codec(
-        settings.input.codec, model.sources, **settings.input.codec_options()
-    )
+    codec: Codec = make_codec(settings.input.codec, model.sources, **settings.input.codec_options())
     if settings.input.rekey:
         codec = RekeyedCodec(model.sources)
     events: dict[tuple[str, bytes], list[Event]] = defaultdict(list)

@@ -20,7 +20,7 @@ class Remark:
     kind: str
     """Short name for programs, such as `text_column`, `empty_column` or `missing_word`."""
     text: str
-    """What was done and why, for people; without a full stop."""
+    """The treatment and its reason, for people; without a full stop."""
     source: str = ""
     """Name of the file or table."""
     column: str = ""

@@ -136,7 +136,7 @@ def test_keys_that_differ_in_form_are_told_with_what_differs(
     keyed = ("--key", "host", "--channels", "load,heat")
     assert ember(capsys, "train", "a.csv", "--out", "m", *keyed, *FAST)[0] == 0
     _, out, err = ember(capsys, "backtest", "b.csv", "--model", "m", *keyed, "--json")
-    assert "What differs: the port: records have 'web-1:9100', the model 'web-1'." in err
+    assert "The difference: the port: records have 'web-1:9100', the model 'web-1'." in err
     assert json.loads(out.splitlines()[-1])["known_keys"] == 0
 
 
