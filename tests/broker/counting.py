@@ -11,12 +11,11 @@ import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from stream.engine import RowBlock
+from stream.engine import RowBlock, StepResult
 from stream.records import Decoded, Event, Message, Reason, Rejected
 
 META_KEY = b"\x00ember.meta"
@@ -111,7 +110,7 @@ class CountingEngine:
 
     def step_all(self, shares: Any, batch: Decoded, fetch: Any) -> Any:
         """One partition after the other, which is what a joint step must come to."""
-        out = SimpleNamespace(events=[], sources=[], rejected=batch.rejected, counts={}, late=[])
+        out = StepResult(rejected=batch.rejected)
         begin = 0
         for tp, count in shares:
             end = begin + count
