@@ -44,9 +44,13 @@ class Source(NamedTuple):
     offset: int
     number: int = 0
 
+    def prefix(self) -> bytes:
+        """Return a format of offset and number, for the headers of one partition."""
+        return b"%s:%d:%%d:%%d" % (self.topic.encode(), self.partition)
+
     def encode(self) -> bytes:
         """Return the value of the header."""
-        return b"%s:%d:%d:%d" % (self.topic.encode(), *self[1:])
+        return self.prefix() % (self.offset, self.number)
 
     @classmethod
     def decode(cls, value: bytes) -> Self:

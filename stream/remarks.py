@@ -19,14 +19,21 @@ from .records import MAX_ABS_VALUE
 _SHOWN = 5  # keys or channels named in one remark
 
 
-def training_remarks(dataset: Dataset, min_rows: int) -> list[Remark]:
+def training_remarks(
+    dataset: Dataset, min_rows: int, model: FleetModel | None = None, *, intervals: bool = False
+) -> list[Remark]:
     """Return what a training leaves out or changes, and what it can learn nothing from.
 
     Args:
         dataset: The history.
         min_rows: Rows that a key needs.
+        model: What it was trained to; says how channels are used.
+        intervals: Rows are intervals of time, so that samples may share a time.
     """
     remarks = [*dataset.remarks, *_row_remarks(dataset, "train", "sorted by time")]
+    if intervals:
+        remarks = [remark for remark in remarks if remark.kind != "repeated_time"]
+    remarks += _counter_remarks(model)
     rows = {table.key: len(_usable(dataset, i)) for i, table in enumerate(dataset.tables)}
     short = [key for key, count in rows.items() if count < min_rows]
     if short and len(short) < len(rows):
@@ -52,7 +59,27 @@ def backtest_remarks(
     remarks = [*given.remarks, *_model_channels(model, given)]
     if result.window.mode == "count":
         remarks += _row_remarks(given, "scored", "not scored: they are late, as in the stream")
+    if result.open_intervals:
+        text = (
+            f"{result.open_intervals:,} intervals are open at the end of the data and were not "
+            "scored: in the stream the next record of a key closes them, or its silence"
+        )
+        remarks.append(Remark("open_interval", text))
     return [*remarks, *_key_remarks(model, given, files), *_waiting(model, result)]
+
+
+def _counter_remarks(model: FleetModel | None) -> list[Remark]:
+    """Return a remark that names the channels that are used as rates, as they are counters."""
+    names = [] if model is None else model.report.get("counters", [])
+    if not names:
+        return []
+    one = len(names) == 1
+    text = (
+        f"{len(names):,} {'channel is a counter' if one else 'channels are counters'} and used as "
+        f"{'its rate' if one else 'rates'}: {', '.join(names)}. --value PATTERN keeps a channel as "
+        "it is"
+    )
+    return [Remark("counter", text)]
 
 
 def _row_remarks(dataset: Dataset, which: Rows, older: str) -> list[Remark]:
@@ -119,15 +146,15 @@ def _model_channels(model: FleetModel, given: Dataset) -> list[Remark]:
     for table in given.tables:
         valued |= np.isfinite(table.values).any(axis=0)
     present = {name for name, is_present in zip(given.channels, valued, strict=True) if is_present}
-    absent_channels = [name for name in model.channels if name not in present]
-    other_channels = [name for name in given.channels if name not in model.channels]
+    absent_channels = [name for name in model.sources if name not in present]
+    other_channels = [name for name in given.channels if name not in model.sources]
     remarks = []
     if absent_channels:
         close = {name: get_close_matches(name, other_channels, n=1) for name in absent_channels}
         hints = [f"{name!r} may be {match[0]!r}" for name, match in close.items() if match]
         hint = f". In the data, {', '.join(hints[:_SHOWN])}" if hints else ""
         text = (
-            f"{len(absent_channels):,} of the model's {len(model.channels):,} channels have no "
+            f"{len(absent_channels):,} of the model's {len(model.sources):,} channels have no "
             f"value in the data, and count as missing: {_listed(absent_channels)}{hint}"
         )
         remarks.append(Remark("missing_channel", text))

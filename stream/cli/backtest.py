@@ -100,10 +100,10 @@ def backtest(
     fleet = load_model(settings, model)
     spec, limits = engine_settings(settings)
     dataset = read_data(data, options, lambda: settings, since_ms(since), dumps=codec is not None)
-    if not set(dataset.channels) & set(fleet.channels):
+    if not set(dataset.channels) & set(fleet.sources):
         raise UserError(
             "The data have none of the model's channels. "
-            f"Expected some of: {', '.join(fleet.channels[:8])}. "
+            f"Expected some of: {', '.join(fleet.sources[:8])}. "
             f"Received: {', '.join(dataset.channels[:8])}."
         )
     files = not options.key and set(dataset.keys) <= _file_keys(data)

@@ -207,9 +207,9 @@ def rebase(
     Args:
         at: Position to continue at. auto: a recreated topic from its beginning, a truncated one
             from its end, a group moved by hand from its new offset.
-        partitioner: Where keys are now: murmur2 (Kafka's own), crc32 (librdkafka's default), fnv1a
-            (Telegraf and most Go clients), or librdkafka's names for them. newest: wherever the
-            newest record of each key is, by reading the topic from its end.
+        partitioner: Placement of the keys now: murmur2 (Kafka's own), crc32 (librdkafka's default),
+            fnv1a (Telegraf and most Go clients), or librdkafka's names for them. newest: wherever
+            the newest record of each key is, by reading the topic from its end.
         yes: Carry out the plan.
         source: Input topic.
     """

@@ -137,10 +137,10 @@ class ProtobufSchema:
             if name not in self._added and name in _WELL_KNOWN:
                 self._add(_WELL_KNOWN[name])
         # Files of annotations only, such as confluent/meta.proto, are not there, nor needed.
-        known = [name for name in file.dependency if name in self._added]
-        if len(known) < len(file.dependency):
+        available = [name for name in file.dependency if name in self._added]
+        if len(available) < len(file.dependency):
             del file.dependency[:]
-            file.dependency.extend(known)
+            file.dependency.extend(available)
             del file.public_dependency[:]
             del file.weak_dependency[:]
         if file.name not in self._added:

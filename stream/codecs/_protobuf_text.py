@@ -61,9 +61,9 @@ def _message(message: Any, source: Any, syntax: str) -> None:
             _map(message, element)
         elif isinstance(element, ast.OneOf):
             message.oneof_decl.add(name=element.name)
-            for each in element.elements:
-                if isinstance(each, ast.Field):
-                    _field(message, each, syntax).oneof_index = len(message.oneof_decl) - 1
+            for member in element.elements:
+                if isinstance(member, ast.Field):
+                    _field(message, member, syntax).oneof_index = len(message.oneof_decl) - 1
         elif isinstance(element, ast.Message):
             _message(message.nested_type.add(), element, syntax)
         elif isinstance(element, ast.Enum):

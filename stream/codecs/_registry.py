@@ -63,10 +63,10 @@ class SchemaRegistry:
         Raises:
             RegistryUnavailable: If the registry does not answer, or not with a schema.
         """
-        found = self._with_references(schema_id, "AVRO", "")
-        if found is None:
+        schema = self._with_references(schema_id, "AVRO", "")
+        if schema is None:
             return None
-        text, references = found
+        text, references = schema
         if not references:
             return self._checked(schema_id, json.loads, text)
         parsed = [self._checked(schema_id, json.loads, schema) for _, schema in references]
@@ -82,10 +82,10 @@ class SchemaRegistry:
         Raises:
             RegistryUnavailable: If the registry does not answer, or not with a schema.
         """
-        found = self._with_references(schema_id, "PROTOBUF", "?format=serialized")
-        if found is None:
+        schema = self._with_references(schema_id, "PROTOBUF", "?format=serialized")
+        if schema is None:
             return None
-        text, references = found
+        text, references = schema
         dependencies = [{"name": name, "file": schema} for name, schema in references]
         return {"file": text, "dependencies": dependencies}
 
@@ -99,9 +99,7 @@ class SchemaRegistry:
         references: dict[str, str] = {}
         if not self._collect(schema_id, reply, query, references):
             return None
-        return self._checked(schema_id, lambda each: str(each["schema"]), reply), list(
-            references.items()
-        )
+        return self._checked(schema_id, _text, reply), list(references.items())
 
     def _collect(
         self, schema_id: int, reply: dict[str, Any], query: str, references: dict[str, str]
@@ -115,11 +113,11 @@ class SchemaRegistry:
                 return False
             references[name] = ""  # a circle ends here
             path = f"/subjects/{urllib.parse.quote(subject, safe='')}/versions/{version}{query}"
-            found = self._get(schema_id, path)
-            if found is None or not self._collect(schema_id, found, query, references):
+            referred = self._get(schema_id, path)
+            if referred is None or not self._collect(schema_id, referred, query, references):
                 return False
             del references[name]  # behind those that it refers to
-            references[name] = self._checked(schema_id, lambda each: str(each["schema"]), found)
+            references[name] = self._checked(schema_id, _text, referred)
         return True
 
     def _get(self, schema_id: int, path: str) -> dict[str, Any] | None:
@@ -142,7 +140,7 @@ class SchemaRegistry:
         raise self._unavailable(schema_id, cause)
 
     def _checked(self, schema_id: int, read: Callable[[Any], _T], part: Any) -> _T:
-        """Return what is read from a part of an answer; one of another form is none."""
+        """Read a part of an answer; one of another form is no answer."""
         try:
             return read(part)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
@@ -158,3 +156,7 @@ class SchemaRegistry:
 
 def _coordinates(reference: Any) -> tuple[str, str, int]:
     return str(reference["name"]), str(reference["subject"]), int(reference["version"])
+
+
+def _text(reply: Any) -> str:
+    return str(reply["schema"])

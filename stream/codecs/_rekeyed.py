@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Annotated, Any, NamedTuple
 
@@ -191,12 +191,15 @@ class RekeyedCodec:
     def _matrix(self, cells: Sequence[dict[str, float]]) -> NDArray[np.float64]:
         """Return the channels `(n, C)`, NaN where missing."""
         channels, width = self._channels, len(self._channels)
-        out = np.fromiter(
-            (row.get(channel, NAN) for row in cells for channel in channels),
-            np.float64,
-            len(cells) * width,
-        )
-        return out.reshape(len(cells), width)
+        if width > 1:  # of a single name, `itemgetter` returns no tuple
+            try:
+                table = list(map(itemgetter(*channels), cells))
+                flat = np.fromiter(chain.from_iterable(table), np.float64, len(cells) * width)
+                return flat.reshape(len(cells), width)
+            except KeyError:
+                pass  # a channel is missing somewhere
+        values = (row.get(channel, NAN) for row in cells for channel in channels)
+        return np.fromiter(values, np.float64, len(cells) * width).reshape(len(cells), width)
 
     def _singly(self, messages: Sequence[Message]) -> Decoded:
         """Decode message by message; some are refused."""

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from ember_core.rows import USES_TEXT, is_aggregate
 from stream.types import CodecName, KeyFrom
 
 from ._base import Names, Section, Table
@@ -208,8 +209,9 @@ class WindowSection(Section):
     allowed_lateness_seconds: float = Field(
         default=5.0, ge=0, description="Time for which an interval stays open for late samples."
     )
-    aggregate: Literal["last", "mean", "max", "count"] = Field(
-        default="last", description="Aggregate of a channel's samples in one interval."
+    aggregate: str = Field(
+        default="last",
+        description=f"Aggregate of a channel's samples in one interval: {USES_TEXT}.",
     )
     aggregates: Table = Field(
         default={}, description="Aggregates of single channels: `{ channel = aggregate }`."
@@ -226,12 +228,17 @@ class WindowSection(Section):
         description="Silence until a key is stale, in usual intervals of the key; 0: never.",
     )
 
+    @field_validator("aggregate")
+    @classmethod
+    def _known_aggregate(cls, value: str) -> str:
+        if not is_aggregate(value):
+            raise ValueError(f"expected {USES_TEXT}, not {value!r}")
+        return value
+
     @field_validator("aggregates")
     @classmethod
     def _known(cls, value: dict[str, str]) -> dict[str, str]:
         for channel, aggregate in value.items():
-            if aggregate not in ("last", "mean", "max", "count"):
-                raise ValueError(
-                    f"channel {channel!r}: expected last, mean, max or count, not {aggregate!r}"
-                )
+            if not is_aggregate(aggregate):
+                raise ValueError(f"channel {channel!r}: expected {USES_TEXT}, not {aggregate!r}")
         return value

@@ -50,25 +50,25 @@ def newest_partitions(
         UserError: If the topic, or the bundle that names the channels, cannot be read.
     """
     reader = _Keys(settings)
-    wanted, newest = set(keys), dict[bytes, tuple[int, int]]()
+    sought_keys, newest = set(keys), dict[bytes, tuple[int, int]]()
     consumer = clients.open_consumer(settings.kafka)
     try:
         bounds = reading.offset_ranges(consumer, {topic: partitions})
         ends = {tp: end for tp, (_, end) in bounds.items()}
-        oldest_ms = dict[TP, int]()  # of what was read of each partition
+        oldest_ms = dict[TP, int]()  # oldest time read so far
         count = _FIRST_RECORDS
         while any(ends[tp] > bounds[tp][0] for tp in ends):
             ranges = {tp: (max(bounds[tp][0], end - count), end) for tp, end in ends.items()}
             for messages in _batched(reading.read_range(consumer, ranges)):
                 for tp, key, time_ms in reader.read(messages):
                     oldest_ms[tp] = min(oldest_ms.get(tp, time_ms), time_ms)
-                    if key in wanted:
+                    if key in sought_keys:
                         newest[key] = max(newest.get(key, (time_ms, tp[1])), (time_ms, tp[1]))
             ends = {tp: begin for tp, (begin, _) in ranges.items()}
             # Records that were not read are older than those that were, in their partition.
             unread_ms = [oldest_ms.get(tp, 2**62) for tp in ends if ends[tp] > bounds[tp][0]]
             found_ms = min((time_ms for time_ms, _ in newest.values()), default=-1)
-            if len(newest) == len(wanted) and found_ms >= max(unread_ms, default=-1):
+            if len(newest) == len(sought_keys) and found_ms >= max(unread_ms, default=-1):
                 break
             count *= 4
     finally:

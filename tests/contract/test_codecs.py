@@ -395,7 +395,7 @@ def verdict(value: bytes | None, kafka_key: bytes | None = b"k", **options: Any)
     decoded = codec.decode(crowd)
     check(decoded, len(crowd))
     assert set(range(6)) - {3} <= set(decoded.message.tolist())
-    assert [lost._replace(message=3) for lost in alone.bad_values] == decoded.bad_values
+    assert [bad._replace(message=3) for bad in alone.bad_values] == decoded.bad_values
     if alone.rejected:
         assert decoded.rejected == [alone.rejected[0]._replace(message=3)]
         return alone.rejected[0].reason
@@ -637,8 +637,8 @@ def test_encode_json_reads_back_exactly(time_us: int, values: list[float], key: 
         assert [r.reason for r in decoded.rejected] == [Reason.OUT_OF_RANGE]
     else:
         assert decoded.time_us.tolist() == [time_us]
-        huge = [column for column, x in enumerate(values) if abs(x) > MAX_ABS_VALUE]
-        assert decoded.bad_values == [BadValue(0, CHANNELS[c], Reason.OUT_OF_RANGE) for c in huge]
+        huge = sorted(c for c, x in zip(CHANNELS, values, strict=True) if abs(x) > MAX_ABS_VALUE)
+        assert decoded.bad_values == [BadValue(0, c, Reason.OUT_OF_RANGE) for c in huge]
         used = np.abs(values) <= MAX_ABS_VALUE
         expected = np.where(used, np.array(values), np.nan)
         assert decoded.values[0].tobytes() == expected.tobytes()

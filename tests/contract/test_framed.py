@@ -82,8 +82,8 @@ def codec(name: str, schema: Any, channels: list[str] = CHANNELS, **options: Any
     return make_codec(name, channels, fetch_schema={7: schema}.get, **options)
 
 
-def one(made: Codec, value: bytes, timestamp: int = 0) -> Decoded:
-    return made.decode([Message(None, value, timestamp)])
+def one(reader: Codec, value: bytes, timestamp: int = 0) -> Decoded:
+    return reader.decode([Message(None, value, timestamp)])
 
 
 def protobuf(**options: Any) -> Codec:
@@ -92,10 +92,10 @@ def protobuf(**options: Any) -> Codec:
 
 
 def test_protobuf_records_are_nested_objects() -> None:
-    """Well-known types are times and numbers; what has no presence is 0 where it is not sent."""
-    made = protobuf(time="at", values="reading")
+    """Well-known types are times and numbers; a field without presence is 0."""
+    reader = protobuf(time="at", values="reading")
     for index in (b"\x00", b"\x02\x00"):  # the short form of the first type, and the long one
-        decoded = one(made, HEADER + index + ENVELOPE)
+        decoded = one(reader, HEADER + index + ENVELOPE)
         assert decoded.rejected == []
         assert decoded.keys == [b"press-1"]
         assert decoded.time_us.tolist() == [T0 * 1_000_000 + 500_000]
@@ -104,7 +104,7 @@ def test_protobuf_records_are_nested_objects() -> None:
 
 def test_protobuf_records_may_be_in_a_list() -> None:
     """The path of indexes names the type; key and time may stand beside the list."""
-    made = codec(
+    reader = codec(
         "protobuf",
         {"file": PROTO, "dependencies": [{"name": "units.proto", "file": UNITS}]},
         key="site",
@@ -113,7 +113,7 @@ def test_protobuf_records_may_be_in_a_list() -> None:
         records="envelopes",
     )
     body = chunk(1, ENVELOPE) + chunk(1, ENVELOPE) + chunk(2, "north")
-    decoded = one(made, HEADER + b"\x02\x02" + body)
+    decoded = one(reader, HEADER + b"\x02\x02" + body)
     assert decoded.keys == [b"north", b"north"]
     nested = one(protobuf(time=""), HEADER + b"\x04\x00\x00" + READING, timestamp=5)
     assert [r.reason for r in nested.rejected] == [Reason.NO_KEY]
@@ -170,10 +170,10 @@ def test_the_registry_gives_descriptors_with_their_imports(form: Any) -> None:
         },
     }
     registry = Replies(replies)
-    made = make_codec(
+    reader = make_codec(
         "protobuf", CHANNELS, key="machine", time="at", fetch_schema=registry.protobuf_schema
     )
-    assert one(made, HEADER + b"\x00" + ENVELOPE).keys == [b"press-1"]
+    assert one(reader, HEADER + b"\x00" + ENVELOPE).keys == [b"press-1"]
     missing = Replies({next(iter(replies)): replies[next(iter(replies))]})
     assert missing.protobuf_schema(7) is None
     assert missing.protobuf_schema(8) is None
@@ -237,10 +237,10 @@ def avro_record() -> bytes:
 
 def test_avro_types_are_numbers_where_they_can_be() -> None:
     """Bytes and symbols are no numbers: they cost themselves."""
-    made = codec(
+    reader = codec(
         "avro", AVRO, ["env.temp", "price", "open", "raw", "mode"], time="at", key="machine"
     )
-    decoded = one(made, avro_record())
+    decoded = one(reader, avro_record())
     assert decoded.keys == [b"00000000-0000-0000-0000-000000000007"]
     assert decoded.time_us.tolist() == [T0 * 1_000_000]
     np.testing.assert_array_equal(decoded.values, [[21.5, 19.9, 1.0, np.nan, np.nan]])
@@ -261,12 +261,12 @@ def test_avro_schemas_may_refer_to_others() -> None:
         }
     )
     body = io.BytesIO()
-    whole = {**outer, "fields": [outer["fields"][0], {"name": "env", "type": env}]}
+    complete = {**outer, "fields": [outer["fields"][0], {"name": "env", "type": env}]}
     fastavro.schemaless_writer(
-        body, fastavro.parse_schema(whole), {"ts": T0, "env": {"temp": 21.5}}
+        body, fastavro.parse_schema(complete), {"ts": T0, "env": {"temp": 21.5}}
     )
-    made = make_codec("avro", ["env.temp"], fetch_schema=registry.schema)
-    decoded = made.decode([Message(b"k", HEADER + body.getvalue())])
+    reader = make_codec("avro", ["env.temp"], fetch_schema=registry.schema)
+    decoded = reader.decode([Message(b"k", HEADER + body.getvalue())])
     assert decoded.values.tolist() == [[21.5]]
 
 
@@ -276,8 +276,8 @@ AVRO_ENV = [{"name": "temp", "type": "double"}]
 @pytest.mark.parametrize("header", [HEADER, b""])
 def test_json_schema_is_json_behind_a_header(header: bytes) -> None:
     value = b'{"ts": 1700000000, "machine": "press-1", "env": {"temp": 21.5}}'
-    made = make_codec("json_schema", ["env.temp"], key="machine")
-    decoded = one(made, header + value)
+    reader = make_codec("json_schema", ["env.temp"], key="machine")
+    decoded = one(reader, header + value)
     assert decoded.keys == [b"press-1"]
     assert decoded.values.tolist() == [[21.5]]
 

@@ -67,17 +67,22 @@ class RekeyedRecords:
             decoded: The slice, decoded.
         """
         topic, latest_ms = self._topic, self._now_ms + _MOST_AHEAD_MS
-        for record in self._codec.encode(decoded):
-            message = messages[record.message]
-            source = Source(*tp, message.offset, record.number)
-            headers: Headers = [(SOURCE_HEADER, source.encode())]
-            if self._sequences is not None:
-                headers.append((SEQUENCE_HEADER, self._sequences[tp]))
+        pending, partition_of = self._pending, self._partition_of
+        source_format = Source(*tp, 0).prefix()
+        sequence: Headers = []
+        if self._sequences is not None:
+            sequence = [(SEQUENCE_HEADER, self._sequences[tp])]
+        for index, number, key, value in self._codec.encode(decoded):
+            message = messages[index]
+            headers = [(SOURCE_HEADER, source_format % (message.offset, number)), *sequence]
             if message.headers:
                 headers += trace_of(message)
             # -1 and 0 are no time; that of re-keying is then as near as can be.
             stamp = message.timestamp
-            stamp = min(stamp, latest_ms) if stamp > 0 else self._now_ms
-            partition = self._partition_of(record.key)
-            outgoing = Outgoing(topic, record.key, record.value, headers, stamp, partition)
-            self._pending[topic, partition].append((times[record.message], outgoing))
+            if stamp <= 0:
+                stamp = self._now_ms
+            elif stamp > latest_ms:
+                stamp = latest_ms
+            partition = partition_of(key)
+            outgoing = Outgoing(topic, key, value, headers, stamp, partition)
+            pending[topic, partition].append((times[index], outgoing))

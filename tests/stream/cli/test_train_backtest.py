@@ -278,18 +278,19 @@ def test_data_without_the_models_channels_are_one_clear_error(
         assert word in err
 
 
-def test_infinite_values_count_as_missing_as_in_the_stream(
+def test_infinite_and_too_large_values_cost_themselves_as_in_the_stream(
     capsys: pytest.CaptureFixture[str], bundle: Path, tmp_path: Path
 ) -> None:
-    """One bad value costs itself: all rows are scored, with finite scores."""
+    """All rows are scored, with finite scores; the values are told."""
     values = signal(9, 3, 0)
     values[3, 1], values[6, 0] = np.inf, 1e200
     write(tmp_path / "boiler.csv", values, slice(0, 1), ("load", "heat", "flow"))
     arguments = ("--scores", "s.csv", "--json")
-    code, out, _ = ember(capsys, "backtest", "boiler.csv", "--model", bundle, *DATA, *arguments)
+    code, out, err = ember(capsys, "backtest", "boiler.csv", "--model", bundle, *DATA, *arguments)
     assert code == 0
     said = json.loads(out.splitlines()[-1])
     assert said["counts"] == {"scored": 9}
+    assert "column 'heat': a word for no value (1 value, first in row 4: 'inf')" in err
     rows = scores_of(tmp_path / "s.csv")
     assert len(rows) == 9
     assert all(np.isfinite(float(r["score"])) for r in rows)
