@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -69,7 +69,10 @@ class Backtest:
         times, values = table.time_us[rows], table.values[rows]
         if self.recipe is None:
             return times, values
-        samples = KeySamples(table.key, times, values)
+        every = KeySamples(
+            table.key, table.time_us, table.values, table.temporality, table.start_us
+        )
+        samples = every.take(rows)
         (series,) = rows_of(self.dataset.channels, [samples], self.window, self.recipe)
         return np.asarray(series.time_us).astype(np.int64), series.values
 
@@ -167,13 +170,15 @@ def backtest(
     key_number = {table.key: i for i, table in enumerate(data.tables)}
     # A step has one model: batches end where the model changes.
     for is_kept, piece in _pieces(data, warm, batch_rows, changes):
-        key_index = piece.key_index
         if offset in changes:
             engine.schedule_switch(tp, offset, changes[offset])
             engine.switch_model(changes[offset])
+        key_index = piece.key_index
         keys = [data.tables[k].key for k in key_index.tolist()]
-        decoded, n = _decoded(keys, piece.time_us, piece.values), len(keys)
-        _tell_counters(decoded, data, piece)
+        decoded, n = (
+            _with_kinds(_decoded(keys, piece.time_us, piece.values), data, piece),
+            len(keys),
+        )
         slice_offsets = SliceOffsets(np.arange(offset, offset + n), np.full(n, _NOW_MS))
         step = engine.step(tp, decoded, slice_offsets)
         offset += n
@@ -213,21 +218,6 @@ def _pieces(
         offset = end
 
 
-def _tell_counters(decoded: Decoded, data: Dataset, piece: Batch) -> None:
-    """Give the samples their kinds, where the records of the data tell them."""
-    tables = data.tables
-    if all(table.temporality is None for table in tables):
-        return
-    kinds, starts = np.zeros(len(piece.key_index), np.uint8), np.zeros_like(piece.time_us)
-    for number in np.unique(piece.key_index).tolist():
-        own, table = piece.key_index == number, tables[number]
-        if table.temporality is not None and table.start_us is not None:
-            kinds[own] = table.temporality[piece.row_index[own]]
-            starts[own] = table.start_us[piece.row_index[own]]
-    decoded.temporality = kinds[decoded.message]
-    decoded.start_us = starts[decoded.message]
-
-
 def _decoded(keys: list[bytes], time_us: NDArray[np.int64], values: NDArray[np.float64]) -> Decoded:
     """Decode rows as a codec would: a row that it refuses is refused here for the same reason."""
     rejected = []
@@ -244,6 +234,21 @@ def _decoded(keys: list[bytes], time_us: NDArray[np.int64], values: NDArray[np.f
     return Decoded(
         [keys[i] for i in message.tolist()], time_us[message], values[message], message, rejected
     )
+
+
+def _with_kinds(decoded: Decoded, data: Dataset, batch: Batch) -> Decoded:
+    """Add what records of a topic say of counters, where they do."""
+    if all(table.temporality is None for table in data.tables):
+        return decoded
+    temporality = np.zeros(len(batch.key_index), dtype=np.uint8)
+    start_us = np.zeros(len(batch.key_index), dtype=np.int64)
+    for number, table in enumerate(data.tables):
+        lines = np.flatnonzero(batch.key_index == number)
+        rows = batch.row_index[lines]
+        if table.temporality is not None and table.start_us is not None:
+            temporality[lines], start_us[lines] = table.temporality[rows], table.start_us[rows]
+    kinds, starts = temporality[decoded.message], start_us[decoded.message]
+    return replace(decoded, temporality=kinds, start_us=starts)
 
 
 def _by_key(parts: list[tuple[NDArray[np.int64], Any]], keys: int) -> list[KeyScores]:

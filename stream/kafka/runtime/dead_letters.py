@@ -76,6 +76,9 @@ class DeadLetters:
     def add(self, tp: TP, messages: Sequence[Message], rejected: Sequence[Rejected]) -> None:
         """Take the refused messages of one slice; nothing is awaited.
 
+        Messages without any of the model's channels are left out, unless the settings want them:
+        records of other systems are normal in a shared topic.
+
         Args:
             tp: Input partition.
             messages: Messages of the whole slice.
@@ -83,6 +86,8 @@ class DeadLetters:
         """
         withheld: dict[Reason, list[int]] = {}
         for index, reason, detail in rejected:
+            if reason is Reason.NO_CHANNELS and not self._config.dead_letters_no_channels:
+                continue
             message = messages[index]
             if self._allowed():
                 self._put(self._whole(tp, message, reason, detail), reason, "written")
