@@ -51,6 +51,7 @@ REFERENCE = (
     "ember_core.models",
     "ember_core.training",
     "ember_core.data",
+    "ember_core.data.cells",
     "ember_core.data.columns",
     "ember_core.data.sources",
     "ember_core.evaluate",
@@ -100,6 +101,24 @@ def window_fields() -> str:
     return f"{rows_table}\n{layout.nbytes:,} bytes a key.\n"
 
 
+def recipe_fields() -> str:
+    """Fields that a row has besides for channels with some aggregates."""
+    uses = ("rate", "std", "p95", "delta")
+    window = WindowSpec(mode="time")
+    plain = {f.name for f in engine_fields(len(uses), window)}
+    fields = (f for f in engine_fields(len(uses), window, uses) if f.name not in plain)
+    needed = {
+        "window_second": "`rate`, `std`",
+        "window_squares": "`std`",
+        "window_sample": "a quantile",
+    }
+    rows = (
+        (f"`{f.name}`", f"`{f.dtype[1:]}`", needed.get(f.name, "`rate`, `delta`"), f.doc)
+        for f in fields
+    )
+    return table(("field", "type", "for each channel with", "what it holds"), rows)
+
+
 def settings() -> str:
     """Every setting of every section."""
     schema = json_schema()
@@ -111,8 +130,17 @@ def settings() -> str:
             for key, field in described["properties"].items()
         )
         rows_table = table(("key", "default", "meaning", "variable"), rows)
-        parts.append(f"### `[{section}]`\n\n{_cell(described['description'])}\n\n{rows_table}")
+        name = f"[[{section}]]" if section == "channels" else f"[{section}]"
+        parts.append(f"### `{name}`\n\n{_cell(described['description'])}\n\n{rows_table}")
+        if section == "channels":
+            parts.append(_rule_keys(schema["$defs"]["ChannelRule"]))
     return "\n".join(parts)
+
+
+def _rule_keys(rule: Mapping[str, Any]) -> str:
+    """Keys of one rule of the channels."""
+    rows = ((f"`{key}`", _cell(_meaning(field))) for key, field in rule["properties"].items())
+    return "A rule has these keys:\n\n" + table(("key", "meaning"), rows)
 
 
 def metrics(shown: Metrics | BridgeMetrics) -> str:
@@ -169,6 +197,7 @@ def _cell(text: str) -> str:
 PARTS = {
     "row-layout": row_layout,
     "window-fields": window_fields,
+    "recipe-fields": recipe_fields,
     "settings": settings,
     "metrics": lambda: metrics(Metrics(["telemetry"])),
     "host-metrics": host_metrics,

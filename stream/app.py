@@ -9,13 +9,16 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
+
 from ember_core.pipeline import FleetModel
 from stream.kafka.config import WorkerConfig
 from stream.kafka.recovery.spill_files import SpillFiles
 from stream.kafka.worker import Worker
 
+from .channel_rules import contradictions
 from .codecs import Codec, make_codec
-from .configure import load_model, make_engine
+from .configure import load_model, make_engine, other_window
 from .engine import TP, Engine, ModelVersion, model_version_of
 from .errors import UserError
 from .observe import (
@@ -30,6 +33,8 @@ from .observe import (
 from .reload import Reloader, load_shadow
 from .settings import Settings
 from .version import version
+
+_log = structlog.stdlib.get_logger("ember")
 
 
 class Application:
@@ -51,6 +56,7 @@ class Application:
         if settings.state.max_disk_bytes:
             spill = SpillFiles(settings.state.directory / "spill", settings.state.max_disk_bytes)
         self.engine: Engine = make_engine(settings, self.model, spill)
+        self._tell_contradictions()
         self._compare_with(load_shadow(settings))
         self.metrics = Metrics(
             settings.engine_topics,
@@ -79,10 +85,8 @@ class Application:
         )
         self.metrics.watch(
             keys=lambda: self.engine.active_keys,
-            known=lambda: self.engine.flagged("known"),
             missing=self.engine.missing_channels,
-            firing=lambda: self.engine.flagged("firing"),
-            stale=lambda: self.engine.flagged("stale"),
+            flagged=self.engine.flagged,
             state_bytes=lambda: self.engine.active_keys * self.engine.row_bytes,
             disk_bytes=lambda: 0 if spill is None else spill.used(),
             in_flight=lambda: self.worker.events_in_flight,
@@ -102,6 +106,15 @@ class Application:
             port=settings.http.port,
             token=settings.http.token.get_secret_value(),
         )
+
+    def _tell_contradictions(self) -> None:
+        """Log one sentence where the settings want other rows than the model was trained on."""
+        for detail in (
+            contradictions(self.model.recipe, self.model.channels, self.settings.channels.rules),
+            other_window(self.model.report.get("window"), self.settings),
+        ):
+            if detail:
+                _log.warning("rows_differ", detail=detail)
 
     def _codec(self, model: FleetModel) -> Codec:
         section = self.settings.input

@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from ember_core.data.sources import Dataset, interleaved
 from ember_core.evaluate import baselines, summarise, summary
 from ember_core.pipeline import FleetModel
+from ember_core.rows import RowRecipe
 from stream.engine import Engine, Limits, SliceOffsets, WindowSpec
 
+from .history import KeySamples
+from .history import rows as rows_of
 from .keys import key_text
 from .records import MAX_ABS_VALUE, Decoded, Event, Reason, Rejected
 
@@ -45,6 +48,9 @@ class Backtest:
         counts: Records by outcome or by reason of refusal.
         window: Windowing of samples into rows.
         warm: True if the training rows were fed first.
+        recipe: How the model's channels come from those of the data; None: as they stand there.
+        open_intervals: Intervals that are open at the end: as in the stream, only a later record,
+            or the silence of a key among others, closes them.
     """
 
     dataset: Dataset
@@ -53,6 +59,19 @@ class Backtest:
     counts: dict[str, int] = field(default_factory=dict)
     window: WindowSpec = field(default_factory=WindowSpec)
     warm: bool = False
+    recipe: RowRecipe | None = None
+    open_intervals: int = 0
+
+    def rows(self, key: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return times and channels of the scored rows of a key, in order of time."""
+        table, rows = self.dataset.tables[key], self.dataset.rows(key, "scored")
+        rows = rows[np.argsort(table.time_us[rows], kind="stable")]
+        times, values = table.time_us[rows], table.values[rows]
+        if self.recipe is None:
+            return times, values
+        samples = KeySamples(table.key, times, values)
+        (series,) = rows_of(self.dataset.channels, [samples], self.window, self.recipe)
+        return np.asarray(series.time_us).astype(np.int64), series.values
 
     def triggers(self) -> int:
         """Count the episodes that began by evidence."""
@@ -137,13 +156,15 @@ def backtest(
         ValueError: If the model is not on NumPy's arrays.
     """
     window = window or WindowSpec()
-    data = dataset.select(model.channels)
+    data = dataset.select(model.sources)
     engine = Engine(model, window, limits)
     tp = (topic, 0)
     engine.attach(tp)
-    result = Backtest(data, [], window=window, warm=warm and data.divided)
+    warm = warm and data.divided
+    result = Backtest(data, [], window=window, warm=warm, recipe=model.recipe)
     parts: list[tuple[NDArray[np.int64], Any]] = []
     offset, changes = 0, changes or {}
+    key_number = {table.key: i for i, table in enumerate(data.tables)}
     # A step has one model: batches end where the model changes.
     for is_kept, key_index, time_us, values in _pieces(data, warm, batch_rows, changes):
         if offset in changes:
@@ -159,8 +180,12 @@ def backtest(
         result.events += step.events
         for outcome, number in step.counts.items():
             result.counts[outcome] = result.counts.get(outcome, 0) + number
-        parts.append((key_index[decoded.message[step.scores.sample]], step.scores))
+        owner = key_index[decoded.message[step.scores.sample]]
+        for row, key in step.scores.silent.items():
+            owner[row] = key_number[key]
+        parts.append((owner, step.scores))
     result.scores = _by_key(parts, len(data.tables))
+    result.open_intervals = engine.open_intervals()
     return result
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ember_core.pipeline import FleetModel
 from ember_core.serialize import BundleError
@@ -67,16 +68,41 @@ def bundle_folder(settings: Settings) -> Path:
     return bundles.fetch(path, settings.model.sha256, cache, signed=signed)
 
 
-def engine_settings(settings: Settings) -> tuple[WindowSpec, Limits]:
-    """Return the engine's windowing and limits."""
+def window_spec(settings: Settings) -> WindowSpec:
+    """Return the windowing of samples into rows."""
     window = settings.window
-    spec = WindowSpec(
+    return WindowSpec(
         mode=window.mode,
         interval_us=round(window.interval_seconds * 1e6),
         lateness_us=round(window.allowed_lateness_seconds * 1e6),
         aggregate=window.aggregate,
         aggregates=tuple(window.aggregates.items()),
     )
+
+
+def other_window(trained: Mapping[str, Any] | None, settings: Settings) -> str:
+    """Return a sentence where rows are other intervals than those of the training; else nothing.
+
+    Args:
+        trained: Entry `window` of the model's report; None: its rows were records, or unknown.
+        settings: Section `window`.
+    """
+    window = settings.window
+    if trained is None or (window.mode, window.interval_seconds) == (
+        trained.get("mode"),
+        trained.get("interval_seconds"),
+    ):
+        return ""
+    return (
+        f"The model was trained on rows of {trained.get('interval_seconds')} s, and the settings "
+        f"make others (window.mode={window.mode}, window.interval_seconds="
+        f"{window.interval_seconds:g}): set these as in training, or train again."
+    )
+
+
+def engine_settings(settings: Settings) -> tuple[WindowSpec, Limits]:
+    """Return the engine's windowing and limits."""
+    window, spec = settings.window, window_spec(settings)
     limits = Limits(
         max_keys=settings.state.max_keys,
         future_us=round(settings.input.future_seconds * 1e6),

@@ -17,10 +17,10 @@ _FRAMED = re.compile(rb"\0.{4}", re.DOTALL)  # magic byte and schema id of a sch
 
 
 class KeyDifference(NamedTuple):
-    """What turns keys of records into keys of the model.
+    """Difference between keys of records and keys of the model.
 
     Attributes:
-        what: What differs, such as `quotes`; empty where nothing does it.
+        what: Name of the difference, such as `quotes`; empty where there is no common trait.
         sentence: The difference in one sentence, with an example of each side.
     """
 
@@ -29,7 +29,7 @@ class KeyDifference(NamedTuple):
 
 
 def key_difference(seen: Iterable[bytes], known: Collection[bytes]) -> KeyDifference:
-    """Find what differs between keys of records and the keys of a model.
+    """Find the difference between keys of records and the keys of a model.
 
     Args:
         seen: Keys of records, none of which the model knows.

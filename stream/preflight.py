@@ -35,7 +35,7 @@ def _topic_mistakes(settings: Settings) -> Iterator[str]:
     """Find outputs that are read again, written to a changelog, or have no legal name."""
     inputs, group = settings.input.topics, settings.kafka.group
     changelogs = {changelog_topic(group, topic) for topic in inputs}
-    said: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     for source in inputs:
         outputs = [("kafka.group", changelog_topic(group, source))]
         outputs += [
@@ -44,9 +44,9 @@ def _topic_mistakes(settings: Settings) -> Iterator[str]:
             if kind != "dead_letters" or settings.dead_letters.enabled
         ]
         for name, topic in outputs:
-            if (name, topic) in said:
+            if (name, topic) in reported:
                 continue
-            said.add((name, topic))
+            reported.add((name, topic))
             if topic in inputs:
                 yield (
                     f"`{name}` makes the service read what it writes: {topic!r} is an input too. "

@@ -64,7 +64,6 @@ class Reason(StrEnum):
 
     NOT_JSON = "not_json"  # or not the format of the codec
     WRONG_TYPE = "wrong_type"
-    NOT_FINITE = "not_finite"
     OUT_OF_RANGE = "out_of_range"  # |x| > 1e150
     NO_KEY = "no_key"
     BAD_KEY = "bad_key"  # too long, or reserved

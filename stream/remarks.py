@@ -1,4 +1,4 @@
-"""Remarks of `train` and `backtest`: what was not used as it stands, and why, by name."""
+"""Remarks of `train` and `backtest` on columns, rows and keys not used as they stand."""
 
 from __future__ import annotations
 
@@ -19,14 +19,21 @@ from .records import MAX_ABS_VALUE
 _SHOWN = 5  # keys or channels named in one remark
 
 
-def training_remarks(dataset: Dataset, min_rows: int) -> list[Remark]:
+def training_remarks(
+    dataset: Dataset, min_rows: int, model: FleetModel | None = None, *, intervals: bool = False
+) -> list[Remark]:
     """Return what a training leaves out or changes, and what it can learn nothing from.
 
     Args:
         dataset: The history.
         min_rows: Rows that a key needs.
+        model: What it was trained to; says how channels are used.
+        intervals: Rows are intervals of time, so that samples may share a time.
     """
     remarks = [*dataset.remarks, *_row_remarks(dataset, "train", "sorted by time")]
+    if intervals:
+        remarks = [remark for remark in remarks if remark.kind != "repeated_time"]
+    remarks += _counter_remarks(model)
     rows = {table.key: len(_usable(dataset, i)) for i, table in enumerate(dataset.tables)}
     short = [key for key, count in rows.items() if count < min_rows]
     if short and len(short) < len(rows):
@@ -52,7 +59,27 @@ def backtest_remarks(
     remarks = [*given.remarks, *_model_channels(model, given)]
     if result.window.mode == "count":
         remarks += _row_remarks(given, "scored", "not scored: they are late, as in the stream")
+    if result.open_intervals:
+        text = (
+            f"{result.open_intervals:,} intervals are open at the end of the data and were not "
+            "scored: in the stream the next record of a key closes them, or its silence"
+        )
+        remarks.append(Remark("open_interval", text))
     return [*remarks, *_key_remarks(model, given, files), *_waiting(model, result)]
+
+
+def _counter_remarks(model: FleetModel | None) -> list[Remark]:
+    """Return a remark that names the channels that are used as rates, as they are counters."""
+    names = [] if model is None else model.report.get("counters", [])
+    if not names:
+        return []
+    one = len(names) == 1
+    text = (
+        f"{len(names):,} {'channel is a counter' if one else 'channels are counters'} and used as "
+        f"{'its rate' if one else 'rates'}: {', '.join(names)}. --value PATTERN keeps a channel as "
+        "it is"
+    )
+    return [Remark("counter", text)]
 
 
 def _row_remarks(dataset: Dataset, which: Rows, older: str) -> list[Remark]:
@@ -68,8 +95,8 @@ def _row_remarks(dataset: Dataset, which: Rows, older: str) -> list[Remark]:
         _, first, counts = np.unique(times, return_index=True, return_counts=True)
         repeated += int((counts - 1).sum())
         if not example and (counts > 1).any():
-            at = table.time_text[rows[first[int(counts.argmax())]]]
-            example = f"{counts.max():,} rows of key {key_text(table.key)!r} at {at}"
+            time_text = table.time_text[rows[first[int(counts.argmax())]]]
+            example = f"{counts.max():,} rows of key {key_text(table.key)!r} at {time_text}"
         with np.errstate(invalid="ignore"):
             large = np.abs(values) > MAX_ABS_VALUE
         too_large += int(large.sum())
@@ -100,15 +127,15 @@ def _channel_remarks(dataset: Dataset) -> list[Remark]:
     values = [table.values[dataset.rows(i, "train")] for i, table in enumerate(dataset.tables)]
     for c, channel in enumerate(dataset.channels):
         columns = [table[:, c][np.isfinite(table[:, c])] for table in values]
-        lacking = [
+        absent_keys = [
             t.key for t, column in zip(dataset.tables, columns, strict=True) if not len(column)
         ]
         distinct = np.unique(np.concatenate([column[:1] for column in columns] or [np.zeros(0)]))
         if len(distinct) == 1 and all((column == distinct[0]).all() for column in columns):
             text = f"kept, though it is {distinct[0]:g} in every training row: a change is unusual"
             remarks.append(Remark("constant_channel", text, column=channel))
-        if lacking and len(lacking) < len(values):
-            text = f"without a value in {_count(lacking, 'key')}: {_named(lacking)}"
+        if absent_keys and len(absent_keys) < len(values):
+            text = f"without a value in {_count(absent_keys, 'key')}: {_named(absent_keys)}"
             remarks.append(Remark("channel_of_some_keys", text, column=channel))
     return remarks
 
@@ -118,30 +145,31 @@ def _model_channels(model: FleetModel, given: Dataset) -> list[Remark]:
     valued = np.zeros(len(given.channels), bool)
     for table in given.tables:
         valued |= np.isfinite(table.values).any(axis=0)
-    present = {name for name, has in zip(given.channels, valued, strict=True) if has}
-    lacking = [name for name in model.channels if name not in present]
-    extra = [name for name in given.channels if name not in model.channels]
+    present = {name for name, is_present in zip(given.channels, valued, strict=True) if is_present}
+    absent_channels = [name for name in model.sources if name not in present]
+    other_channels = [name for name in given.channels if name not in model.sources]
     remarks = []
-    if lacking:
-        close = {name: get_close_matches(name, extra, n=1) for name in lacking}
+    if absent_channels:
+        close = {name: get_close_matches(name, other_channels, n=1) for name in absent_channels}
         hints = [f"{name!r} may be {match[0]!r}" for name, match in close.items() if match]
         hint = f". In the data, {', '.join(hints[:_SHOWN])}" if hints else ""
         text = (
-            f"{len(lacking):,} of the model's {len(model.channels):,} channels have no value in "
-            f"the data, and count as missing: {_listed(lacking)}{hint}"
+            f"{len(absent_channels):,} of the model's {len(model.sources):,} channels have no "
+            f"value in the data, and count as missing: {_listed(absent_channels)}{hint}"
         )
         remarks.append(Remark("missing_channel", text))
-    if extra:
-        text = f"{_count(extra, 'channel')} left out, unknown to the model: {_listed(extra)}"
+    if other_channels:
+        text = f"{_count(other_channels, 'channel')} left out, unknown to the model"
+        text += f": {_listed(other_channels)}"
         remarks.append(Remark("unknown_channel", text))
     return remarks
 
 
 def _key_remarks(model: FleetModel, given: Dataset, files: bool) -> list[Remark]:
     """Return a remark on keys that the model does not know."""
-    known = set(model.keys)
-    foreign = [key for key in given.keys if key not in known]
-    if not foreign or not known:
+    model_keys = set(model.keys)
+    foreign = [key for key in given.keys if key not in model_keys]
+    if not foreign or not model_keys:
         return []
     if len(foreign) < len(given.keys):
         text = (
@@ -153,18 +181,18 @@ def _key_remarks(model: FleetModel, given: Dataset, files: bool) -> list[Remark]
     if files:
         text += (
             f": without --key the key is the file's name, here {_named(foreign)}; the model has "
-            f"{_named(sorted(known))}. Score a file as one of them with --as-key KEY, or name the "
-            "column of the key with --key COL"
+            f"{_named(sorted(model_keys))}. Score a file as one of them with --as-key KEY, or name "
+            "the column of the key with --key COL"
         )
     else:
-        difference = key_difference(foreign, known)
-        text += f". What differs: {difference.sentence.rstrip('.')}"
+        difference = key_difference(foreign, model_keys)
+        text += f". The difference: {difference.sentence.rstrip('.')}"
     return [Remark("foreign_keys", text)]
 
 
 def _waiting(model: FleetModel, result: Backtest) -> list[Remark]:
     """Return remarks on keys that warm up or are quiet for half of their rows or more."""
-    config, known = model.pipeline.config, set(model.keys)
+    config, model_keys = model.pipeline.config, set(model.keys)
     fires = max(config.warmup_alarm, config.quiet_rows)
     unscored: dict[bytes, int] = {}
     silent: dict[bytes, int] = {}
@@ -172,7 +200,7 @@ def _waiting(model: FleetModel, result: Backtest) -> list[Remark]:
     for i, table in enumerate(result.dataset.tables):
         rows = _rows(result, i, "scored")
         before = _rows(result, i, "train") if result.warm else 0
-        if table.key in known:
+        if table.key in model_keys:
             if before + rows // 2 < config.quiet_rows:
                 quiet[table.key] = rows
         elif before + rows <= config.warmup_score:

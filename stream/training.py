@@ -5,45 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ember_core.data.sources import Dataset
 from ember_core.pipeline import FleetModel, PipelineConfig
 from ember_core.pipeline.fit import Series, choose_features, fit_pipeline
+from stream.engine import WindowSpec
 
 from .errors import UserError
-from .records import MAX_ABS_VALUE
+from .history import RowRules, counters_of, recipe_of, rows, samples
 
 
-def history(dataset: Dataset) -> list[Series]:
-    """Return the training rows of every key in order of time.
-
-    A value too large for the stream counts as missing here; the stream refuses the whole record.
-    Of rows that share a time, the first counts, as in the stream. With `window.mode = "time"` the
-    engine makes rows of whole intervals, so that the history should have such rows already.
-    """
-    out = []
-    for i, table in enumerate(dataset.tables):
-        rows = dataset.rows(i, "train")
-        times = table.time_us[rows]
-        values = table.values[rows]
-        values = np.where(np.abs(values) <= MAX_ABS_VALUE, values, np.nan)
-        usable = np.isfinite(values).any(axis=1)
-        times, values = times[usable], values[usable]
-        if (np.diff(times) < 0).any():  # newest first, or several files of one key
-            order = np.argsort(times, kind="stable")
-            times, values = times[order], values[order]
-        newer = np.ones(len(times), dtype=bool)
-        newer[1:] = np.diff(times) > 0
-        # As dates, since the unit is settled: record numbers would look like another one.
-        dates = times[newer].view("datetime64[us]")
-        out.append(Series(table.key, dates, np.ascontiguousarray(values[newer])))
-    return out
+def history(dataset: Dataset, window: WindowSpec | None = None) -> list[Series]:
+    """Return the training rows of every key in order of time, as `ember_core` trains on them."""
+    return rows(dataset.channels, samples(dataset), window or WindowSpec())
 
 
 def train(
     dataset: Dataset,
     *,
+    rules: RowRules | None = None,
     seed: int = 0,
     epochs: int | None = None,
     budget_per_week: float | None = None,
@@ -57,6 +36,8 @@ def train(
 
     Args:
         dataset: The history; all of it where no split is defined.
+        rules: Windows and channels, as the stream will have them. Counters are recognised: their
+            rates are the channels, and the report lists them under `counters`.
         seed: Seed of all weights.
         epochs: Passes of the RBM over the rows. Default: 5 to 40, see `fit_pipeline`.
         budget_per_week: False triggers accepted per key and week. Default: the on-threshold is
@@ -75,9 +56,13 @@ def train(
     """
     if not dataset.channels:
         raise UserError("The data hold no numeric channel to train on. Name some with --channels.")
+    rules, keys = rules or RowRules(), samples(dataset)
+    counters = counters_of(dataset.channels, keys)
+    recipe = recipe_of(dataset.channels, keys, rules, counters)
     try:
-        series = history(dataset)
-        shape = PipelineConfig(channels=dataset.channels, seed=seed, **config)
+        series = rows(dataset.channels, keys, rules.window, recipe)
+        names = dataset.channels if recipe is None else recipe.names
+        shape = PipelineConfig(channels=names, seed=seed, **config)
         blocks: list[dict[str, Any]] = []
         if choose:
             shape, blocks = choose_features(series, shape, progress=progress)
@@ -93,5 +78,13 @@ def train(
         raise UserError(str(error)) from error
     if blocks:
         model.report["blocks"] = blocks
+    if recipe is not None:
+        model.recipe = recipe
+        rates = [channel.source for channel in recipe.sampled if channel.use == "rate"]
+        model.report["counters"] = [name for name in counters if name in rates]
+        model.report["channels"] = list(recipe.identity)
+    if rules.window.mode == "time":
+        seconds = rules.window.interval_us * 1e-6
+        model.report["window"] = {"mode": "time", "interval_seconds": seconds}
     model.name = name
     return model

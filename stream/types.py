@@ -17,6 +17,8 @@ CodecName = Literal[
     "otlp_proto",
     "otlp_json",
     "avro",
+    "json_schema",
+    "protobuf",
 ]
 """Format of the values of a topic."""
 

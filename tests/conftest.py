@@ -73,6 +73,15 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def shared_cases() -> Path:
+    """Folder of the files shaped like those of public reports."""
+    path = SHARED / "cases"
+    if not path.is_dir():
+        lacking("data", "../shared/cases is not there")
+    return path
+
+
+@pytest.fixture(scope="session")
 def real_kafka() -> None:
     """Whether there is what a test needs that starts a Kafka of its own."""
     try:

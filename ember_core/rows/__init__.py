@@ -1,4 +1,4 @@
-"""What a row is: how its channels come from the samples, as the bundle says it.
+"""Rows: how their channels come from the samples, as the bundle says it.
 
 Nothing here loads an array package but `evaluate`, so that settings can be checked quickly.
 

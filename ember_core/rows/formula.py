@@ -149,9 +149,9 @@ class _Parser:
             self._take()
             arguments.append(self._sum(depth + 1))
         self._expect(")")
-        fewest, most = FUNCTIONS[name]
-        if not fewest <= len(arguments) <= most:
-            raise FormulaError(f"{name} takes {most} argument, not {len(arguments)}")
+        min_count, max_count = FUNCTIONS[name]
+        if not min_count <= len(arguments) <= max_count:
+            raise FormulaError(f"{name} takes {max_count} argument, not {len(arguments)}")
         return (name, *arguments)
 
     def _expect(self, sign: str) -> None:
@@ -161,18 +161,18 @@ class _Parser:
 
     def _error(self, expected: str) -> FormulaError:
         at_end = self._next == len(self._tokens)
-        place = "at its end" if at_end else f"at {self._text[self._tokens[self._next][2] :]!r}"
-        return FormulaError(f"the formula {self._text!r} cannot be read {place}: {expected}")
+        position = "at its end" if at_end else f"at {self._text[self._tokens[self._next][2] :]!r}"
+        return FormulaError(f"the formula {self._text!r} cannot be read {position}: {expected}")
 
 
 def _tokens(text: str) -> Iterator[tuple[str, Any, int]]:
     """Yield kind, value and place of each token."""
-    place, end = 0, len(text.rstrip())
-    while place < end:
-        match = _TOKEN.match(text, place)
+    position, end = 0, len(text.rstrip())
+    while position < end:
+        match = _TOKEN.match(text, position)
         if match is None:
             raise FormulaError(
-                f"the formula {text!r} cannot be read at {text[place:].lstrip()!r}: expected a "
+                f"the formula {text!r} cannot be read at {text[position:].lstrip()!r}: expected a "
                 "number, a channel (in backquotes where it is not plain), or one of + - * / ( ) ,"
             )
         kind, value = match.lastgroup or "", match[match.lastgroup or 0]
@@ -180,4 +180,4 @@ def _tokens(text: str) -> Iterator[tuple[str, Any, int]]:
             value = _ESCAPED.sub(r"\1", value)
         quoted = kind in ("back", "double", "single")
         yield "channel" if quoted else kind, value, match.start(match.lastgroup or 0)
-        place = match.end()
+        position = match.end()

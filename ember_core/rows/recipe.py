@@ -74,8 +74,8 @@ class RecipeChannel:
             return self.name
         if self.use == "value":
             return f"{self.name} = {self.source}"
-        of = "" if self.name == self.source else f" of {self.source}"
-        return f"{self.name} = {self.use}{of}"
+        suffix = "" if self.name == self.source else f" of {self.source}"
+        return f"{self.name} = {self.use}{suffix}"
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, without those that are the defaults."""
@@ -100,21 +100,21 @@ class RowRecipe:
 
     def __post_init__(self) -> None:
         """Refuse recipes that make no rows."""
-        seen: dict[str, None] = {}
+        known_names: dict[str, None] = {}
         for channel in self.channels:
-            if channel.name in seen:
+            if channel.name in known_names:
                 raise ValueError(
                     f"Two channels have one name. Expected different names. Received: "
                     f"{channel.name!r} twice. Rename one of them."
                 )
             for name in channel.formula.names if channel.formula else ():
-                if name not in seen:
-                    known = ", ".join(list(seen)[:8])
+                if name not in known_names:
+                    examples = ", ".join(list(known_names)[:8])
                     raise ValueError(
                         f"The formula of {channel.name!r} reads a channel that is not there. "
-                        f"Expected some of: {known}. Received: {name!r}."
+                        f"Expected some of: {examples}. Received: {name!r}."
                     )
-            seen[channel.name] = None
+            known_names[channel.name] = None
         if not self.names:
             raise ValueError("The recipe leaves no channel. Expected one or more.")
 
@@ -140,9 +140,9 @@ class RowRecipe:
         texts = []
         for channel in self.channels:
             read = channel.formula.names if channel.formula else ()
-            where = ", ".join(hidden[name] for name in read if name in hidden)
+            origins = ", ".join(hidden[name] for name in read if name in hidden)
             if not channel.hidden:
-                texts.append(f"{channel.text} where {where}" if where else channel.text)
+                texts.append(f"{channel.text} where {origins}" if origins else channel.text)
         return tuple(texts)
 
     def as_json(self) -> dict[str, Any]:

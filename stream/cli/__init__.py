@@ -150,6 +150,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(error, file=sys.stderr)
         return 1
+    except Exception as error:
+        if not _is_of_a_broker(error):
+            raise
+        cause = error.args[0] if error.args else error
+        print(
+            f"The cluster did not do what was asked: {cause}. Expected brokers that answer, also "
+            "at the addresses that they give for each other (advertised.listeners). Look at it "
+            "with `ember doctor`.",
+            file=sys.stderr,
+        )
+        return 1
     return result if isinstance(result, int) else 0
 
 
@@ -163,10 +174,21 @@ def _limit_blas_threads() -> None:
         os.environ.setdefault(name, "1")
 
 
-def _is_about_files(error: ValueError) -> bool:
+def _is_about_files(error: Exception) -> bool:
     """Return True for the library's own errors about data and bundles."""
+    return _is_any(
+        error, ("ember_core.data.sources", "DataError"), ("ember_core.serialize", "BundleError")
+    )
+
+
+def _is_of_a_broker(error: Exception) -> bool:
+    """Return True for errors of the two Kafka clients."""
+    return _is_any(error, ("confluent_kafka", "KafkaException"), ("aiokafka.errors", "KafkaError"))
+
+
+def _is_any(error: Exception, *kinds: tuple[str, str]) -> bool:
+    """Return True for an error of one of some kinds, each a module and the name of a class."""
     # By name: importing the classes would import NumPy for every command.
-    kinds = (("ember_core.data.sources", "DataError"), ("ember_core.serialize", "BundleError"))
     modules = ((sys.modules.get(module), name) for module, name in kinds)
     return any(m is not None and isinstance(error, getattr(m, name)) for m, name in modules)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json as json_
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -98,13 +100,14 @@ def backtest(
     fleet = load_model(settings, model)
     spec, limits = engine_settings(settings)
     dataset = read_data(data, options, lambda: settings, since_ms(since), dumps=codec is not None)
-    if not set(dataset.channels) & set(fleet.channels):
+    if not set(dataset.channels) & set(fleet.sources):
         raise UserError(
             "The data have none of the model's channels. "
-            f"Expected some of: {', '.join(fleet.channels[:8])}. "
+            f"Expected some of: {', '.join(fleet.sources[:8])}. "
             f"Received: {', '.join(dataset.channels[:8])}."
         )
-    dataset, renamed = _with_key(dataset, fleet, as_key, files=not options.key)
+    files = not options.key and set(dataset.keys) <= _file_keys(data)
+    dataset, renamed = _with_key(dataset, fleet, as_key, files=files)
     result = run(
         fleet,
         dataset,
@@ -122,7 +125,7 @@ def backtest(
                 key = key_text(e.key)
                 head = json_.dumps({"id": e.id, "kind": e.kind, "key": key})
                 file.write(head[:-1].encode() + b', "body": ' + e.body + b"}\n")
-    remarks = [*renamed, *backtest_remarks(fleet, dataset, result, files=not options.key)]
+    remarks = [*renamed, *backtest_remarks(fleet, dataset, result, files=files)]
     print_remarks(remarks)
     summary: dict[str, Any] = {
         "records": sum(result.counts.values()),
@@ -150,6 +153,16 @@ def backtest(
         print(json_.dumps(summary))
     else:
         _print_summary(summary)
+
+
+def _file_keys(data: Sequence[str]) -> set[bytes]:
+    """Return the keys that files without a column of keys have: their names up to the first dot."""
+    names = [
+        path.name
+        for item in data
+        for path in (Path(item).rglob("*") if os.path.isdir(item) else [Path(item)])  # noqa: PTH112
+    ]
+    return {os.fsencode(name.partition(".")[0] or name) for name in names}
 
 
 def _with_key(

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -17,6 +17,7 @@ from stream.records import Reason
 from stream.settings import Settings
 from stream.tools import clients, reading
 from stream.tools.dead_letters import DeadLetterLog, Selection
+from stream.tools.partitioners import PartitionerName
 from stream.tools.redrive import Sender, Target, redrive
 
 from . import lines
@@ -140,7 +141,7 @@ def show(
 def replay(
     *,
     to: str | None = None,
-    partitioner: Literal["murmur2", "crc32"] | None = None,
+    partitioner: PartitionerName | None = None,
     selected: SelectionArgs = SelectionOptions(),
     limit: int | None = None,
     max_replays: int = 3,
@@ -158,8 +159,9 @@ def replay(
 
     Args:
         to: Send them to this topic instead.
-        partitioner: Choose the partition by the key, as producers do: murmur2 (Kafka's own) or
-            crc32 (librdkafka's default). Default: the one they came from; with --to, murmur2.
+        partitioner: Choose the partition by the key, as producers do: murmur2 (Kafka's own), crc32
+            (librdkafka's default) or fnv1a (Telegraf, most Go clients). Default: the one they came
+            from; with --to, murmur2.
         selected: Dead letters to send.
         limit: Largest number of dead letters to send.
         max_replays: Refuse records that have been replayed this often.
@@ -183,7 +185,7 @@ def replay(
         # write to the dead-letter topic.
         names = {*settings.input.topics, *settings.engine_topics} if to is None else {to}
         partitions = {name: counts[name] for name in names if name in counts}
-        target = Target(partitions, to or "", partitioner or "", max_replays)
+        target = Target(partitions, to or "", partitioner, max_replays)
         sender = None if dry_run else Sender(settings.kafka, target)
         summary = redrive(log, sender, target, selection, limit=limit, again=from_beginning)
     message(f"{'Would send' if dry_run else 'Sent'}: {_count_text(summary.sent)}.")

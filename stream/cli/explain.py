@@ -132,7 +132,8 @@ def _nearest(log: EventLog, events: list[PublishedEvent], key: str, at_us: int) 
     if not events:
         raise UserError(
             f"No event is of this key. Received: --key {key} in {log.name}. "
-            "The key was never improbable, or the topics have forgotten it."
+            "The key was never improbable, warms up or is quiet (`ember state show` says so), or "
+            "the topics have forgotten it."
         )
     return min(events, key=lambda e: (abs(e.time_us - at_us), e.kind != "trigger", e.id))
 

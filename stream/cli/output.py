@@ -11,6 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+_REMARKS = 30
+"""Remarks that are printed; data of many columns may have hundreds."""
+
 if TYPE_CHECKING:
     from ember_core.data.sources import Remark
 
@@ -22,8 +25,13 @@ def message(sentence: str) -> None:
 
 def print_remarks(remarks: Iterable[Remark]) -> None:
     """Print remarks on data on stderr, a sentence each; their names come from foreign files."""
-    for remark in remarks:
+    from ember_core.data.sources import summed
+
+    lines = summed(remarks)
+    for remark in lines[:_REMARKS]:
         message(clean(remark.sentence()))
+    if len(lines) > _REMARKS:
+        message(f"And {len(lines) - _REMARKS:,} more remarks: --json lists all of them.")
 
 
 def print_json(value: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_
 import sys
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -14,12 +14,14 @@ from stream.engine.state.layout import NEVER
 from stream.errors import UserError
 from stream.keys import key_of, key_text, quoted
 from stream.records import rfc3339
+from stream.tools.placement import Placement
 from stream.tools.rebase import StartAt, TopicPlan, carry_out
 from stream.tools.rebase import plan as plan_rebase
 from stream.tools.state import StateLog
 
+from .key_standing import standing
 from .options import InputTopicArgs, InputTopicOptions
-from .output import message, print_fields
+from .output import clean, message, print_fields
 
 _SHOWN_NUMBERS = 12
 """Numbers of a field shown on a terminal."""
@@ -101,6 +103,8 @@ def card(
             "bytes lie. It was written by another version, or is damaged."
         )
     record, names = np.frombuffer(row, dtype=layout.dtype)[0], layout.dtype.names or ()
+    fields = {name: _plain(record[name]) for name in names}
+    thresholds = meta.epochs[-1].version.thresholds if meta.epochs else {}
     return {
         "key": key_text(key),
         "topic": topic,
@@ -111,7 +115,8 @@ def card(
         "bytes": len(row),
         "model": meta.model,
         "channels": list(layout.channels),
-        "fields": {name: _plain(record[name]) for name in names},
+        "standing": standing(fields, layout.channels, thresholds),
+        "fields": fields,
     }
 
 
@@ -134,6 +139,7 @@ def _lines(entry: dict[str, Any]) -> list[tuple[str, str]]:
         ("last record", entry["last_record"] or "-"),
         ("partition's clock", entry["partition_clock"] or "-"),
         ("model", entry["model"]),
+        ("standing", clean(" ".join(entry["standing"]))),
         *((name, _short(value)) for name, value in entry["fields"].items()),
     ]
 
@@ -187,7 +193,7 @@ def reset(
 def rebase(
     *,
     at: StartAt = "auto",
-    partitioner: Literal["murmur2", "crc32"] | None = None,
+    partitioner: Placement | None = None,
     yes: bool = False,
     source: InputTopicArgs = InputTopicOptions(),
 ) -> None:
@@ -201,15 +207,16 @@ def rebase(
     Args:
         at: Position to continue at. auto: a recreated topic from its beginning, a truncated one
             from its end, a group moved by hand from its new offset.
-        partitioner: Partitioner of the producers now: murmur2 (Kafka's own, librdkafka's
-            murmur2_random) or crc32 (librdkafka's default). Keys move to its partitions.
+        partitioner: Placement of the keys now: murmur2 (Kafka's own), crc32 (librdkafka's default),
+            fnv1a (Telegraf and most Go clients), or librdkafka's names for them. newest: wherever
+            the newest record of each key is, by reading the topic from its end.
         yes: Carry out the plan.
         source: Input topic.
     """
     log = open_log(source)
     if yes:
         log.require_idle()  # before reading: a worker that stops writes a last checkpoint
-    plans = [plan_rebase(log, name, at, partitioner or "") for name in log.topics]
+    plans = [plan_rebase(log, name, at, partitioner) for name in log.topics]
     for plan in plans:
         _print_plan(plan)
     plans = [plan for plan in plans if not plan.fits]
@@ -230,10 +237,13 @@ def _print_plan(plan: TopicPlan) -> None:
                 f"{plan.topic}-{part.partition}: {part.mismatch}; was at {old}, goes on at "
                 f"{part.position:,}."
             )
-    if plan.partitioner:
+    if plan.placement:
+        where = f"{plan.placement} puts them"
+        if plan.placement == "newest":
+            where = "their newest records are; those without a record stay"
         message(
             f"{plan.topic}: has {plan.status.partitions} partitions now; its {plan.keys:,} keys "
-            f"go where {plan.partitioner} puts them."
+            f"go where {where}."
         )
     if plan.outdated:
         message(

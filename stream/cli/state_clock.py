@@ -29,7 +29,7 @@ def clock(
     workers of the group first.
 
     Args:
-        reset: Set back what is ahead; without --yes the command only prints it.
+        reset: Set back times that are ahead; without --yes the command only prints it.
         yes: Carry out the reset.
         json: Print one JSON object per partition.
         source: Input topic.
@@ -38,39 +38,39 @@ def clock(
     if reset and yes:
         log.require_idle()  # before reading: a worker that stops writes a last checkpoint
     clocks = list(read_clocks(log, int(time.time() * 1e6)))
-    for each in clocks:
-        _print(each, as_json=json)
+    for partition_clock in clocks:
+        _print(partition_clock, as_json=json)
     if not reset:
         return
-    ahead = [each for each in clocks if each.is_ahead]
-    if not ahead:
+    wrong_clocks = [entry for entry in clocks if entry.is_ahead]
+    if not wrong_clocks:
         message("No clock is ahead. There is nothing to do.")
         return
-    keys = sum(len(each.ahead) for each in ahead)
-    require_yes(f"{len(ahead)} partitions and {keys:,} keys would be set back.", yes=yes)
+    keys = sum(len(entry.ahead) for entry in wrong_clocks)
+    require_yes(f"{len(wrong_clocks)} partitions and {keys:,} keys would be set back.", yes=yes)
     log.require_idle()
-    written = reset_clocks(log, ahead)
+    written = reset_clocks(log, wrong_clocks)
     message(f"Done: {written:,} records written. The next start goes on from here.")
 
 
-def _print(each: PartitionClock, *, as_json: bool) -> None:
+def _print(entry: PartitionClock, *, as_json: bool) -> None:
     if as_json:
         print_json(
             {
-                "topic": each.topic,
-                "partition": each.partition,
-                "clock": time_text(each.clock_us),
-                "keys": len(each.state.rows),
-                "ahead": each.is_ahead,
-                "keys_ahead": [key_text(key) for key in each.ahead],
+                "topic": entry.topic,
+                "partition": entry.partition,
+                "clock": time_text(entry.clock_us),
+                "keys": len(entry.state.rows),
+                "ahead": entry.is_ahead,
+                "keys_ahead": [key_text(key) for key in entry.ahead],
             }
         )
         return
-    line = f"{each.topic}-{each.partition}: {time_text(each.clock_us) or 'no record yet'}"
-    if each.clock_us > each.latest_us:
+    line = f"{entry.topic}-{entry.partition}: {time_text(entry.clock_us) or 'no record yet'}"
+    if entry.clock_us > entry.latest_us:
         line += ", ahead of this machine"
-    if each.ahead:
-        names = ", ".join(map(key_text, each.ahead[:_SHOWN_KEYS]))
-        more = len(each.ahead) - _SHOWN_KEYS
-        line += f"; keys ahead: {names}" + (f" and {more:,} more" if more > 0 else "")
+    if entry.ahead:
+        names = ", ".join(map(key_text, entry.ahead[:_SHOWN_KEYS]))
+        hidden = len(entry.ahead) - _SHOWN_KEYS
+        line += f"; keys ahead: {names}" + (f" and {hidden:,} more" if hidden > 0 else "")
     print(line)

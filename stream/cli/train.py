@@ -16,10 +16,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ember_core import ops
+from ember_core.data.sources import Remark
 from ember_core.pipeline.fit import MIN_ROWS
+from stream.channel_rules import unmatched
+from stream.configure import window_spec
 from stream.errors import UserError
+from stream.history import RowRules
 from stream.remarks import training_remarks
-from stream.settings import AlertsSection
+from stream.settings import AlertsSection, ChannelRule
 from stream.training import train as fit
 from stream.types import CodecName
 
@@ -44,6 +48,11 @@ def train(
     budget: str = "",
     choose: bool = False,
     refine: int = 0,
+    rate: tuple[str, ...] = (),
+    value: tuple[str, ...] = (),
+    window: str | None = None,
+    interval_seconds: float | None = None,
+    allowed_lateness_seconds: float | None = None,
     backend: Literal["numpy", "torch", "mlx"] | None = None,
     since: str | None = None,
     codec: CodecName | None = None,
@@ -52,7 +61,9 @@ def train(
 ) -> None:
     """Train a model on recorded telemetry; labels are never read for it.
 
-    The bundle has the weights of the whole fleet, and the scales and the tail of every key.
+    The bundle has the weights of the whole fleet, and the scales and the tail of every key. It also
+    says how its channels come from the records: by [[channels]] of the settings, and as rates where
+    they are counters. Rows are made as the stream makes them.
 
     Records of a topic (kafka:TOPIC) are read as the service reads them, by the settings of the
     input. So are those of a dump (kcat:FILE, the lines of kcat -C -J).
@@ -74,6 +85,13 @@ def train(
             rows, and print the gain of each; overrides --levels.
         refine: Largest number of epochs of gradient descent on the liquid cell, which is random
             otherwise; ends early when forecasts of held-back rows no longer improve.
+        rate: Pattern of channels that are counters, used as rates; may be repeated. Default: those
+            that never fall but for resets, see docs/start.md.
+        value: Pattern of channels that are used as they are, counters or not; may be repeated.
+        window: count (each record is a row) or time (a row per interval). Default: window.mode.
+        interval_seconds: Length of an interval. Default: window.interval_seconds.
+        allowed_lateness_seconds: Largest lateness of a sample. Default:
+            window.allowed_lateness_seconds.
         backend: Backend of the training; bundles run on all three. Default: EMBER_BACKEND, else
             numpy.
         since: Oldest record of a topic to read, for example 7d. Default: all that Kafka keeps.
@@ -89,13 +107,21 @@ def train(
             f"Epochs are counted from 0. Expected --refine 0 or more. Received: --refine {refine}.",
             exit_code=2,
         )
-    dataset = read_data(
-        data,
-        options,
-        lambda: cluster.settings(input={"codec": codec}),
-        since_ms(since),
-        dumps=codec is not None,
+    settings = cluster.settings(
+        input={"codec": codec},
+        window={
+            "mode": window,
+            "interval_seconds": interval_seconds,
+            "allowed_lateness_seconds": allowed_lateness_seconds,
+        },
     )
+    flags = [
+        ChannelRule(match=pattern, use=use)
+        for use, patterns in (("rate", rate), ("value", value))
+        for pattern in patterns
+    ]
+    rules = RowRules(window_spec(settings), (*flags, *settings.channels.rules))
+    dataset = read_data(data, options, lambda: settings, since_ms(since), dumps=codec is not None)
     with (
         _use_backend(backend),
         Progress(
@@ -104,6 +130,7 @@ def train(
     ):
         model = fit(
             dataset,
+            rules=rules,
             seed=seed,
             epochs=epochs,
             budget_per_week=budget_per_week,
@@ -117,7 +144,11 @@ def train(
             rbm_hidden=rbm_hidden,
         )
     model.save(out)
-    remarks = training_remarks(dataset, MIN_ROWS)
+    intervals = rules.window.mode == "time"
+    remarks = training_remarks(dataset, MIN_ROWS, model, intervals=intervals)
+    if patterns := unmatched(dataset.channels, rules.channels):
+        text = f"no channel is matched by {', '.join(patterns)} of [[channels]], --rate or --value"
+        remarks.append(Remark("unmatched_rule", text))
     print_remarks(remarks)
     seconds = time.perf_counter() - started
     summary = {

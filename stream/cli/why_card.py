@@ -19,7 +19,7 @@ _BAR = 24  # cells
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _MOST_RELATED = 10
 _FIRING = "EmberFiring"
-_STALE = "EmberKeyStale"
+_UNSCORED = ("EmberKeyStale", "EmberChannelMissing")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Card:
     def rarity(self) -> str:
         """Rarity of the row in words; empty for an event without a scored row."""
         severity = self.event.body.get("severity")
-        if self.event.name == _STALE or not isinstance(severity, int | float):
+        if self.event.name in _UNSCORED or not isinstance(severity, int | float):
             return ""
         text = odds(float(severity))
         return f"about {text} for this key" if text.startswith("one") else f"{text} for this key"

@@ -1,63 +1,27 @@
-"""Avro in Confluent's wire format: a zero byte, the schema's id, the record."""
+"""Avro in Confluent's wire format."""
 
 from __future__ import annotations
 
 import importlib
 import io
-import pathlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from time import monotonic
+from collections.abc import Callable
 from typing import Any
 
 from ember_core.distribution import install_command
 from stream.errors import UserError
-from stream.records import Decoded, Message, Reason
+from stream.records import Reason
 
-from ._base import Reading, json_refusal
-from ._channels import SeriesIndex
-from ._key import KeyExpression, Path
-from ._records import RecordReader
+from ._base import json_refusal
+from ._framed import HEADER_BYTES, FramedCodec
 from ._refused import Refused
-from ._samples import Sample, SampleCodec
-from ._schemas import Schemas
-
-_HEADER_BYTES = 5
 
 
-class AvroCodec(SampleCodec):
-    """Records shaped like the JSON codec's, nested or flat.
+class AvroCodec(FramedCodec):
+    """Codec of Avro; its own timestamps and decimals need no settings. See `FramedCodec`."""
 
-    Args:
-        channels: `C` channel names, in the model's order.
-        key: Stream key where the Kafka key is null.
-        reading: Sizes, and readers of numbers and times.
-        fetch: Schema of an id, None when there is none; may raise `RegistryUnavailable`.
-        folder: Folder that keeps schemas for the next start; None fetches them again.
-        clock: Monotonic clock in seconds, for the pause between requests to the registry.
-        time: Path of the event time; empty takes Kafka's timestamp.
-        values: Name of the record that holds the channels.
-        fields: Name of a channel's field where it differs.
-        records: Name of the array that holds the records; empty: a message is a record.
+    _kind = "Avro"
 
-    Raises:
-        UserError: If the package fastavro is missing.
-    """
-
-    def __init__(
-        self,
-        channels: Sequence[str],
-        key: KeyExpression,
-        reading: Reading,
-        *,
-        fetch: Callable[[int], Any],
-        folder: pathlib.Path | None = None,
-        clock: Callable[[], float] = monotonic,
-        time: Path = ("ts",),
-        values: str = "values",
-        fields: Mapping[str, str] | None = None,
-        records: str = "",
-    ) -> None:
-        super().__init__(channels, key, reading)
+    def _parser(self) -> Callable[[Any], Any]:
         try:
             self._avro = importlib.import_module("fastavro")
         except ImportError:
@@ -65,78 +29,20 @@ class AvroCodec(SampleCodec):
                 f"The avro codec needs fastavro. Install it with: {install_command('avro')}.",
                 exit_code=2,
             ) from None
-        self._schemas = Schemas(fetch, self._avro.parse_schema, folder, clock)
-        self._reader = RecordReader(
-            channels,
-            key.paths,
-            time=time,
-            reading=reading,
-            values=values,
-            fields=fields,
-            records=records,
-        )
+        return self._parse
 
-    def decode(self, messages: Sequence[Message]) -> Decoded:
-        """Decode messages; ask the registry first, and block until it answers."""
-        self.prepare(messages)
-        return self.decode_known(messages)
+    def _parse(self, raw: Any) -> Any:
+        """Parse a schema, or one together with those that it refers to."""
+        if not isinstance(raw, dict) or "references" not in raw:
+            return self._avro.parse_schema(raw)
+        named: dict[str, Any] = {}
+        for reference in raw["references"]:
+            self._avro.parse_schema(reference, named)
+        return self._avro.parse_schema(raw["schema"], named)
 
-    def decode_known(self, messages: Sequence[Message]) -> Decoded:
-        """Decode messages without asking the registry; refuse those without a known schema."""
-        return super().decode(messages)
-
-    def lacks(self, messages: Iterable[Message]) -> list[int]:
-        """Return the ids of schemas to look up before these messages are decoded."""
-        heads = dict.fromkeys(m.value[:_HEADER_BYTES] for m in messages if m.value)
-        return self._schemas.lacks(
-            int.from_bytes(head[1:], "big")
-            for head in heads
-            if len(head) == _HEADER_BYTES and head[0] == 0
-        )
-
-    def look_up(self, ids: Iterable[int]) -> None:
-        """Read schemas from disk, or ask the registry for them; blocks."""
-        self._schemas.look_up(ids)
-
-    def ready(self, messages: Sequence[Message]) -> int:
-        """Return the number of leading messages that need no answer of the registry."""
-        if self._schemas.waits:
-            for number, message in enumerate(messages):
-                value = message.value or b""
-                waits = self._schemas.is_awaited(int.from_bytes(value[1:_HEADER_BYTES], "big"))
-                if waits and len(value) >= _HEADER_BYTES and value[0] == 0:
-                    return number
-        return len(messages)
-
-    def retry(self) -> str:
-        """Repeat the requests that the registry did not answer; blocks.
-
-        Returns:
-            Reason why it still does not answer; empty when it does.
-        """
-        return self._schemas.retry()
-
-    def prepare(self, messages: Sequence[Message]) -> None:
-        """Ask the registry for the schemas of these messages."""
-        self.look_up(self.lacks(messages))
-
-    def watch(self, index: SeriesIndex) -> None:
-        """Read every field that holds a number; see `SampleCodec.watch`."""
-        self._reader.watch(index)
-
-    def _samples(self, message: Message, value: bytes) -> list[Sample]:
-        if len(value) < _HEADER_BYTES or value[0] != 0:
-            raise Refused(
-                Reason.NOT_JSON,
-                "The value is not in Confluent's wire format. Expected a zero byte and the id of "
-                "a schema.",
-            )
-        schema_id = int.from_bytes(value[1:_HEADER_BYTES], "big")
-        schema = self._schemas.known(schema_id)
-        if schema is None:
-            raise Refused(Reason.NOT_JSON, self._schemas.explain(schema_id))
+    def _record(self, schema: Any, value: bytes) -> Any:
         body = io.BytesIO(value)
-        body.seek(_HEADER_BYTES)
+        body.seek(HEADER_BYTES)
         try:
             record = self._avro.schemaless_reader(body, schema)
         except RecursionError as error:
@@ -148,4 +54,4 @@ class AvroCodec(SampleCodec):
             raise Refused(Reason.NOT_JSON, detail) from None
         if body.tell() != len(value):
             raise Refused(Reason.NOT_JSON, "Bytes are left over after the record.")
-        return self._reader.samples(record, message.timestamp)
+        return record

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,8 +13,6 @@ from stream.records import RESERVED_KEY_PREFIX, Decoded, Message, Reason
 
 from ._depth import MAX_DEPTH, too_deep
 from ._refused import Refused
-
-_LITERAL = re.compile(rb"[:,\[]\s*[-+]?(?:NaN|Infinity|inf|nan)\b")
 
 
 class Codec(Protocol):
@@ -84,14 +81,14 @@ def json_refusal(error: Exception, value: bytes, time_path: str | None = None) -
         if "out of range" in text.partition(" - at ")[0]:
             return Refused(Reason.OUT_OF_RANGE, text)
         return Refused(Reason.WRONG_TYPE, text)
+    if value[:1] == b"\x00":
+        return Refused(
+            Reason.NOT_JSON,
+            "The value begins with a zero byte, as a schema registry's serializers write it. Set "
+            "input.codec to json_schema, avro or protobuf.",
+        )
     if not value.strip():
         return Refused(Reason.NOT_JSON, "The value is empty. Expected a JSON object.")
-    if value.startswith(b"\xef\xbb\xbf"):
-        return Refused(Reason.NOT_JSON, "JSON begins with a byte-order mark. Send plain UTF-8.")
-    if _LITERAL.search(value):
-        return Refused(
-            Reason.NOT_FINITE, "JSON has no NaN and no Infinity. Send null for a missing channel."
-        )
     return Refused(Reason.NOT_JSON, text)
 
 

@@ -141,17 +141,16 @@ class Columns:
                 Rejected(int(owner[row]), refused.reason, refused.detail)
                 for row, refused in self._bad.items()
             ]
-        lost = [
+        lost = sorted(
             BadValue(int(owner[row]), self._channels[column], Reason.OUT_OF_RANGE)
             for row, column in self._lost
             if row not in self._bad
-        ]
+        )
         rejected.sort()
         if self._bad or (np.diff(owner) < 0).any():
             rows = [row for row in np.argsort(owner).tolist() if row not in self._bad]
             keys = [keys[row] for row in rows]
             owner, time_us, values = owner[rows], time_us[rows], values[rows]
-            lost.sort()
         return Decoded(cast("list[bytes]", keys), time_us, values, owner, rejected, bad_values=lost)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from uuid import UUID
 
 from stream.errors import UserError
 from stream.records import Reason
@@ -124,6 +125,8 @@ class KeyExpression:
                         else "."
                     ),
                 )
+            if isinstance(value, UUID):  # of Avro
+                value = str(value)
             if type(value) is not str and type(value) is not int:
                 raise Refused(
                     Reason.BAD_KEY,

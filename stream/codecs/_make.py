@@ -14,12 +14,15 @@ from stream.types import CodecName, KeyFrom
 from ._avro import AvroCodec
 from ._base import Codec, Reading
 from ._collectd import CollectdCodec
+from ._framed import FramedCodec
 from ._influx import InfluxCodec
 from ._json import JsonCodec
+from ._json_schema import JsonSchemaCodec
 from ._key import KeyExpression, parse_path
 from ._measurements import MeasurementCodec
 from ._otlp import OtlpCodec
 from ._prometheus import PrometheusCodec
+from ._protobuf import ProtobufCodec
 from ._registry import SchemaRegistry
 from ._telegraf import TelegrafCodec
 from ._time import TimeUnit
@@ -45,6 +48,8 @@ _MEASUREMENT_CODECS: dict[str, type[MeasurementCodec]] = {
     "telegraf": TelegrafCodec,
     "prometheus": PrometheusCodec,
 }
+
+_FRAMED_CODECS: dict[str, type[FramedCodec]] = {"avro": AvroCodec, "protobuf": ProtobufCodec}
 
 
 def make_codec(
@@ -78,20 +83,20 @@ def make_codec(
         key: Expression of the stream key where the Kafka key is null, see `KeyExpression`; empty
             refuses such records.
         key_from: Origin of the stream key: `kafka`, `record` or `auto`, see `KeyExpression`.
-        time: Path of the event time (json and avro; the other formats define theirs); empty takes
-            Kafka's timestamp.
+        time: Path of the event time; empty takes Kafka's timestamp. Like the next ones it is for
+            json, json_schema, avro and protobuf; the other formats define theirs.
         time_unit: `auto`, `s`, `ms`, `us`, `ns`, `iso8601` or `excel` (OTLP always has
             nanoseconds).
-        values: Object that holds the channels (json and avro); empty or `.` for the record itself.
-        fields: Field name of a channel where it differs (json and avro).
+        values: Object that holds the channels; empty or `.` for the record itself.
+        fields: Field name of a channel where it differs.
         missing: Words and numbers that mean "no value", besides those of `ember_core.data.cells`.
         decimal: Decimal sign of numbers in text; empty: a point.
-        time_format: Format of times in text (json, avro and telegraf); empty: all known forms.
+        time_format: Format of times in text; empty: all known forms.
         time_zone: Time zone of times without an offset; empty: UTC.
-        records: List that holds the records of a message (json and avro); empty: none.
+        records: List that holds the records of a message; empty: none.
         max_message_bytes: Longer values are refused.
         max_key_bytes: Longer stream keys are refused.
-        schema_registry_url: URL of the schema registry (avro).
+        schema_registry_url: URL of the schema registry (avro and protobuf).
         schema_registry_username: User of the registry.
         schema_registry_password: Password of the registry.
         fetch_schema: Function that replaces the registry.
@@ -102,9 +107,9 @@ def make_codec(
     """
     example = _EXAMPLE_KEYS.get(name, "host")
     expression = KeyExpression(key, example=example, key_from=key_from)
-    numbers = NumberReader(decimal, missing)
-    # The other formats define their timestamps: whole numbers since the epoch.
+    # The other formats define their numbers and timestamps.
     text_times = name in _TEXT_TIMES
+    numbers = NumberReader(decimal if text_times else "", missing)
     times = TimeReader(time_unit, time_format if text_times else "", time_zone)
     reading = Reading(max_message_bytes, max_key_bytes, numbers, times)
     if not channels:
@@ -126,14 +131,17 @@ def make_codec(
     }
     if name == "json":
         return JsonCodec(channels, expression, reading, **shape)
-    if name == "avro":
+    if name == "json_schema":
+        return JsonSchemaCodec(channels, expression, reading, **shape)
+    if name in _FRAMED_CODECS:
         if fetch_schema is None:
-            fetch_schema = SchemaRegistry(
+            registry = SchemaRegistry(
                 schema_registry_url, schema_registry_username, schema_registry_password
-            ).schema
+            )
+            fetch_schema = registry.schema if name == "avro" else registry.protobuf_schema
         if schema_folder is not None:  # each registry has its own numbering of schemas
             schema_folder /= hashlib.sha256(schema_registry_url.encode()).hexdigest()[:16]
-        return AvroCodec(
+        return _FRAMED_CODECS[name](
             channels, expression, reading, fetch=fetch_schema, folder=schema_folder, **shape
         )
     raise UserError(

@@ -117,10 +117,10 @@ class RecordReader:
         self._index: SeriesIndex | None = None
         # A field that is time or key, or an object that holds one, is no channel.
         paths = [path for path in (time, *key_paths) if path]
-        self._taken = prefixes(paths)
-        inside = tuple(values.split("."))
-        depth = len(inside)
-        self._taken_inside = prefixes([path[depth:] for path in paths if path[:depth] == inside])
+        self._reserved = prefixes(paths)
+        holder = tuple(values.split("."))
+        depth = len(holder)
+        self._reserved_inside = prefixes([path[depth:] for path in paths if path[:depth] == holder])
 
     def watch(self, index: SeriesIndex) -> None:
         """Read every field from now on, each with a column of this index."""
@@ -138,47 +138,47 @@ class RecordReader:
             Refused: If the document is no record and no list of records.
         """
         outer: Any = None
-        found = document
+        listed = document
         if self._records and isinstance(document, Mapping):
-            found = find(document, self._records)
-            if is_absent(found) or found is None:
+            listed = find(document, self._records)
+            if is_absent(listed) or listed is None:
                 return []
             outer, root = document, f"{root}.{self._records}"
-        if isinstance(found, Mapping):
-            return [self._sample(found, outer, timestamp_ms, root)]
-        if not isinstance(found, list) or not any(isinstance(each, Mapping) for each in found):
-            if found == []:
+        if isinstance(listed, Mapping):
+            return [self._sample(listed, outer, timestamp_ms, root)]
+        if not isinstance(listed, list) or not any(isinstance(item, Mapping) for item in listed):
+            if listed == []:
                 return []
-            kind = "array" if isinstance(found, list) else type(found).__name__
+            kind = "array" if isinstance(listed, list) else type(listed).__name__
             raise Refused(
                 Reason.WRONG_TYPE,
                 f"Expected an object, or an array of objects, got `{kind}` - at `{root}`",
             )
         return [
-            self._sample(each, outer, timestamp_ms, f"{root}[{i}]")
-            for i, each in enumerate(found)
-            if isinstance(each, Mapping)
+            self._sample(item, outer, timestamp_ms, f"{root}[{i}]")
+            for i, item in enumerate(listed)
+            if isinstance(item, Mapping)
         ]
 
-    def _every(self, record: Mapping[str, Any], inside: Any) -> Iterator[tuple[int, str]]:
+    def _every(self, record: Mapping[str, Any], holder: Any) -> Iterator[tuple[int, str]]:
         """Yield column and name of every field that may be a channel."""
         assert self._index is not None
-        nested = isinstance(inside, Mapping)
-        taken = self._taken_inside if nested else self._taken
-        for name in leaves(inside if nested else record, taken):
+        nested = isinstance(holder, Mapping)
+        taken = self._reserved_inside if nested else self._reserved
+        for name in leaves(holder if nested else record, taken):
             yield self._index.find(self._fields.get(name, name), {}), name
 
     def _sample(
         self, record: Mapping[str, Any], outer: Any, timestamp_ms: int, root: str
     ) -> Sample:
         cells = Cells(self._reading.numbers)
-        inside = find(record, self._values) if self._values else _ABSENT
-        nested = isinstance(inside, Mapping)
-        for column, name in self._names if self._index is None else self._every(record, inside):
+        holder = find(record, self._values) if self._values else _ABSENT
+        nested = isinstance(holder, Mapping)
+        for column, name in self._names if self._index is None else self._every(record, holder):
             value, prefix = _ABSENT, root
-            if nested and name not in self._taken_inside:
-                value, prefix = find(inside, name), f"{root}.{self._values}"
-            if value is _ABSENT and name not in self._taken:
+            if nested and name not in self._reserved_inside:
+                value, prefix = find(holder, name), f"{root}.{self._values}"
+            if value is _ABSENT and name not in self._reserved:
                 value, prefix = find(record, name), root
             if value is not _ABSENT:
                 cells.read(column, value, f"{prefix}.{name}")

@@ -138,9 +138,9 @@ class Rows:
             readers.setdefault(id(row.sample.time.reader), []).append(i)
         for indices in readers.values():
             reader = self._rows[indices[0]].sample.time.reader
-            each = [self._rows[i].sample.time for i in indices]
-            places = [time.where for time in each]
-            micros, bad = to_micros([time.value for time in each], reader, places.__getitem__)
+            times_at = [self._rows[i].sample.time for i in indices]
+            paths = [time.where for time in times_at]
+            micros, bad = to_micros([time.value for time in times_at], reader, paths.__getitem__)
             for i, time_us in zip(indices, micros.tolist(), strict=True):
                 times[i] = time_us
             for n, refused in bad.items():

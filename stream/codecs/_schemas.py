@@ -45,6 +45,7 @@ class Schemas:
         folder: Folder of fetched schemas, so that a start does not depend on the registry. None
             keeps none.
         clock: Monotonic clock, in seconds.
+        kind: Kind of the schemas, for sentences.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class Schemas:
         parse: Callable[[Any], Any],
         folder: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
+        kind: str = "Avro",
     ) -> None:
         self._fetch = fetch
         self._parse = parse
         self._folder = folder
         self._clock = clock
+        self._kind = kind
         self._known: dict[int, Any] = {}
         self._refused: dict[int, float] = {}  # id -> time until which it is refused
         self._awaited: dict[int, None] = {}  # in order: the first is asked for first
@@ -84,7 +87,7 @@ class Schemas:
         if schema_id in self._awaited:
             return self._outage
         if schema_id in self._refused or not 0 <= schema_id <= _LARGEST_ID:
-            return f"The schema registry has no Avro schema {schema_id}."
+            return f"The schema registry has no {self._kind} schema {schema_id} that can be read."
         return (
             f"The schema {schema_id} is not known. The registry was not asked for it: too many ids "
             "came that it does not have."

@@ -36,12 +36,12 @@ def to_micros(
     out, unreadable = reader.column(times)
     bad: dict[int, Refused] = {}
     for i, error in unreadable.items():
-        place = where if isinstance(where, str) else where(i)
+        path = where if isinstance(where, str) else where(i)
         if times[i] is None:
-            detail = f"The record has no time - at `{place}` (input.time)."
+            detail = f"The record has no time - at `{path}` (input.time)."
             bad[i] = Refused(Reason.NO_TIME, detail)
         else:
-            bad[i] = Refused(Reason.BAD_TIME, f"{error} - at `{place}`")
+            bad[i] = Refused(Reason.BAD_TIME, f"{error} - at `{path}`")
     return out, bad
 
 

@@ -26,16 +26,16 @@ def fields(data: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
     """
     position, end = 0, len(data)
     while position < end:
-        tag, position = _varint(data, position)
+        tag, position = varint(data, position)
         number, wire = tag >> 3, tag & 7
         if number == 0:
             raise WireError(f"field number 0 at byte {position}")
         if wire == VARINT:
-            value, position = _varint(data, position)
+            value, position = varint(data, position)
             yield number, wire, value
             continue
         if wire == BYTES:
-            length, position = _varint(data, position)
+            length, position = varint(data, position)
         elif wire in _FIXED:
             length = _FIXED[wire]
         else:
@@ -46,7 +46,12 @@ def fields(data: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
         position += length
 
 
-def _varint(data: memoryview, position: int) -> tuple[int, int]:
+def varint(data: memoryview, position: int) -> tuple[int, int]:
+    """Decode an unsigned number; return it, and the position behind it.
+
+    Raises:
+        WireError: If it is cut short, or too long.
+    """
     result = 0
     # Seven bits a byte, lowest first; ten bytes hold 64 bits.
     for shift in range(0, 70, 7):
@@ -122,7 +127,7 @@ def varints(value: int | memoryview) -> list[int]:
         return [value]
     numbers, position = [], 0
     while position < len(value):
-        number, position = _varint(value, position)
+        number, position = varint(value, position)
         numbers.append(number)
     return numbers
 

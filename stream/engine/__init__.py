@@ -12,6 +12,8 @@ from .result import DirtyRows as DirtyRows
 from .result import ScoreColumns as ScoreColumns
 from .result import SliceOffsets as SliceOffsets
 from .result import StepResult as StepResult
+from .rows import RowMaker as RowMaker
+from .rows import Samples as Samples
 from .shadow import EDGES as EDGES
 from .shadow import Comparison as Comparison
 from .shadow import check_candidate as check_candidate
@@ -27,6 +29,7 @@ from .state.migration import describe as describe
 from .state.migration import offset_in as offset_in
 from .state.model_version import ModelVersion as ModelVersion
 from .state.model_version import model_version_of as model_version_of
+from .state.row_plan import RowPlan as RowPlan
 from .state.snapshot import RowBlock as RowBlock
 from .state.snapshot import SnapshotScan as SnapshotScan
 from .state.tombstones import ABSORBED_HEADER as ABSORBED_HEADER

@@ -1,4 +1,4 @@
-"""Aggregates of the samples of an interval: what is remembered of them, and the result.
+"""Aggregates of the samples of an interval: their accumulators, and the result.
 
 Samples are added in the order of arrival, so that the bits do not depend on how they were cut into
 batches.
@@ -97,10 +97,10 @@ class Aggregates:
         by_time = np.lexsort((time_us, group))
         starts = np.flatnonzero(np.diff(group[arrival], prepend=-1))
         touched = group[arrival[starts]]
-        # Everything below reads what was there before; `_note_newest` and the counts come last.
-        for place, column in enumerate(self._columns("std")):
+        # `_note_newest` and the counts come last: the others read both as they were.
+        for position, column in enumerate(self._columns("std")):
             self._add_deviations(
-                sums, group, arrival, starts, touched, place, column, values, present
+                sums, group, arrival, starts, touched, position, column, values, present
             )
         for kind, operation in (("max", np.fmax), ("min", np.fmin)):
             for column in self._columns(kind):
@@ -114,13 +114,13 @@ class Aggregates:
             mask = present[:, column]
             np.add.at(sums["window_value"][:, column], group[mask], values[mask, column])
         if columns.seconds is not None:
-            for place, column in enumerate(self._second.tolist()):
+            for position, column in enumerate(self._second.tolist()):
                 if self._uses[column] == "rate":
                     mask = present[:, column]
                     seconds = columns.seconds[mask, column]
-                    np.add.at(sums["window_second"][:, place], group[mask], seconds)
-        for place, column in enumerate(self._sampled.tolist()):
-            self._add_sampled(sums, group, arrival, place, column, values, present)
+                    np.add.at(sums["window_second"][:, position], group[mask], seconds)
+        for position, column in enumerate(self._sampled.tolist()):
+            self._add_sampled(sums, group, arrival, position, column, values, present)
         if "first" in self._of:
             self._note_first(sums, time_us, by_time, starts, touched, values, present)
         self._note_newest(sums, time_us, by_time, starts, touched, values, present)
@@ -138,8 +138,8 @@ class Aggregates:
         present: NDArray[np.bool_],
     ) -> None:
         """Note time, and with `last` the value, of the newest sample; of equal times the later."""
-        place = np.where(present[by_time], np.arange(by_time.size)[:, None], -1)
-        newest = np.maximum.reduceat(place, starts, axis=0)
+        position = np.where(present[by_time], np.arange(by_time.size)[:, None], -1)
+        newest = np.maximum.reduceat(position, starts, axis=0)
         sample = by_time[np.maximum(newest, 0)]
         count, old_time = sums["window_count"][touched], sums["window_time"][touched]
         old_time = np.where(count > 0, old_time, NEVER)
@@ -171,8 +171,8 @@ class Aggregates:
         """Note time and value of the oldest sample; of equal times the one that came first."""
         columns = self._of["first"]
         index = touched[:, None], columns
-        place = np.where(present[by_time][:, columns], np.arange(by_time.size)[:, None], _FAR)
-        oldest = np.minimum.reduceat(place, starts, axis=0)
+        position = np.where(present[by_time][:, columns], np.arange(by_time.size)[:, None], _FAR)
+        oldest = np.minimum.reduceat(position, starts, axis=0)
         sample = by_time[np.where(oldest < _FAR, oldest, 0)]
         old_time = np.where(sums["window_count"][index] > 0, sums["window_time"][index], _FAR)
         is_new = (oldest < _FAR) & (time_us[sample] < old_time)
@@ -187,7 +187,7 @@ class Aggregates:
         arrival: NDArray[np.int64],
         starts: NDArray[np.int64],
         touched: NDArray[np.int64],
-        place: int,
+        position: int,
         column: int,
         values: NDArray[np.float64],
         present: NDArray[np.bool_],
@@ -201,28 +201,28 @@ class Aggregates:
         deviation = values[mask, column] - sums["window_value"][group[mask], column]
         second = int(np.searchsorted(self._second, column))
         np.add.at(sums["window_second"][:, second], group[mask], deviation)
-        np.add.at(sums["window_squares"][:, place], group[mask], deviation * deviation)
+        np.add.at(sums["window_squares"][:, position], group[mask], deviation * deviation)
 
     def _add_sampled(
         self,
         sums: Accumulators,
         group: NDArray[np.int64],
         arrival: NDArray[np.int64],
-        place: int,
+        position: int,
         column: int,
         values: NDArray[np.float64],
         present: NDArray[np.bool_],
     ) -> None:
         """Keep the first values of the interval, then each with a falling chance, by its number."""
-        chosen = arrival[present[arrival, column]]
-        owner = group[chosen]
+        arrived = arrival[present[arrival, column]]
+        owner = group[arrived]
         # Number of each value in its interval: `owner` rises, so that a search finds its first.
         number = np.arange(owner.size) - np.searchsorted(owner, owner)
         number += sums["window_count"][owner, column]
         target = np.where(number < SAMPLE, number, _shuffled(number) % (number + 1))
-        kept = target < SAMPLE
+        fits = target < SAMPLE
         # Of several values for one place the last one stays, as if they came one by one.
-        sums["window_sample"][owner[kept], place, target[kept]] = values[chosen[kept], column]
+        sums["window_sample"][owner[fits], position, target[fits]] = values[arrived[fits], column]
 
     def result(self, sums: Accumulators) -> NDArray[np.float64]:
         """Return the aggregates of intervals, `(G, A)`; NaN where a channel sent nothing."""
@@ -233,17 +233,17 @@ class Aggregates:
                 result[:, column] /= n[:, column]
             for column in self._columns("count"):
                 result[:, column] = count[:, column]
-            for place, column in enumerate(self._second.tolist()):
-                second = sums["window_second"][:, place]
+            for position, column in enumerate(self._second.tolist()):
+                second = sums["window_second"][:, position]
                 if self._uses[column] == "rate":
                     result[:, column] = np.where(second > 0, result[:, column] / second, np.nan)
-            for place, column in enumerate(self._columns("std")):
+            for position, column in enumerate(self._columns("std")):
                 mean = sums["window_second"][:, np.searchsorted(self._second, column)]
                 mean = mean / n[:, column]
-                variance = sums["window_squares"][:, place] / n[:, column] - mean * mean
+                variance = sums["window_squares"][:, position] / n[:, column] - mean * mean
                 result[:, column] = np.sqrt(np.maximum(variance, 0.0))
-        for place, column in enumerate(self._sampled.tolist()):
-            sample, share = sums["window_sample"][:, place], float(self._shares[place])
+        for position, column in enumerate(self._sampled.tolist()):
+            sample, share = sums["window_sample"][:, position], float(self._shares[position])
             result[:, column] = _quantiles(sample, count[:, column], share)
         return np.where(count > 0, result, np.nan)
 
@@ -268,9 +268,9 @@ def _quantiles(
     """
     size = np.clip(count.astype(np.int64), 1, SAMPLE)
     ordered = np.sort(np.where(np.arange(SAMPLE) < size[:, None], sample, np.inf), axis=1)
-    place = (size - 1) * share
-    low = np.floor(place).astype(np.int64)
+    position = (size - 1) * share
+    low = np.floor(position).astype(np.int64)
     row = np.arange(len(ordered))
-    below, above = ordered[row, low], ordered[row, np.minimum(low + 1, size - 1)]
-    result: NDArray[np.float64] = below + (above - below) * (place - low)
+    lower, upper = ordered[row, low], ordered[row, np.minimum(low + 1, size - 1)]
+    result: NDArray[np.float64] = lower + (upper - lower) * (position - low)
     return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ class KeyRows:
 
     Attributes:
         topic: Name of the stream in events, usually the input topic.
-        slots: Slot of each row in the slab, rising; int64 `(K,)`.
+        slots: Slot of each row in the slab, rising in a batch; int64 `(K,)`.
         block: The rows; uint8 `(K, nbytes)`.
         fields: Views into `block` by the name of the field, each `(K, ...)`.
     """
@@ -89,6 +89,8 @@ class StepBatch:
         temporality: Kind of each sample, where the format tells counters; uint8 `(n,)`.
         start_us: Start of the time that each covers, where the format tells; int64 `(n,)`.
         idle: Idle times by row of `keys`, in order.
+        silent: Slots of keys that are idle with an interval open, which is closed first, and their
+            idle time.
         events: Events so far, in no order.
     """
 
@@ -109,10 +111,15 @@ class StepBatch:
     temporality: NDArray[np.uint8] | None = None
     start_us: NDArray[np.int64] | None = None
     idle: dict[int, list[IdleKey]] = field(default_factory=dict)
+    silent: list[tuple[int, IdleKey]] = field(default_factory=list)
     events: list[PlacedEvent] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.sample)
+
+    def with_keys(self, keys: KeyRows, idle: dict[int, list[IdleKey]]) -> StepBatch:
+        """Return the same lines and events beside the state rows of other keys."""
+        return replace(self, keys=keys, idle=idle, silent=[])
 
     @property
     def samples(self) -> Samples:

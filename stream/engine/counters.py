@@ -77,18 +77,18 @@ class Counters:
         # Newest time of the channel before each sample; only newer ones move the counter on.
         newest = views["counter_time"]
         running = packed.accumulate(np.maximum, newest, np.where(present, time, NEVER))
-        before = packed.previous(newest, running)
-        is_newer = present & (time > before)
+        newest_time = packed.previous(newest, running)
+        is_newer = present & (time > newest_time)
         row = np.where(is_newer, np.arange(n)[:, None], _NO_ROW)
-        none = np.full((packed.key_count, columns), _NO_ROW, dtype=np.int64)
-        last_row = packed.accumulate(np.maximum, none, row)
-        previous_row = packed.previous(none, last_row)
+        no_row = np.full((packed.key_count, columns), _NO_ROW, dtype=np.int64)
+        last_row = packed.accumulate(np.maximum, no_row, row)
+        previous_row = packed.previous(no_row, last_row)
 
         def before_each(name: str, column: NDArray[Any]) -> NDArray[Any]:
             """Return what a field was before each sample."""
             stored = packed.expand(views[name])
-            inside = np.take_along_axis(column, np.maximum(previous_row, 0), axis=0)
-            return np.where(previous_row >= 0, inside, stored)
+            in_batch = np.take_along_axis(column, np.maximum(previous_row, 0), axis=0)
+            return np.where(previous_row >= 0, in_batch, stored)
 
         if not n:
             return Increases(values, values)
@@ -99,11 +99,11 @@ class Counters:
         change = values - old
         is_reset = self._resets & ((change < 0) | ((start > old_start) & (old_start > 0)))
         increase = np.where(is_reset | is_delta, values, change)
-        since = np.where(is_delta & (start > 0), start, old_time)
+        begin_us = np.where(is_delta & (start > 0), start, old_time)
         # A delta that comes late is no part of a newer one; one that comes twice has equal times.
-        counts = np.where(is_delta, present & (time != before), is_newer)
-        counts &= (has_old | (is_delta & (start > 0))) & (since < time)
-        seconds = (time - np.maximum(since, -(2**61))) * 1e-6
+        counts = np.where(is_delta, present & (time != newest_time), is_newer)
+        counts &= (has_old | (is_delta & (start > 0))) & (begin_us < time)
+        seconds = (time - np.maximum(begin_us, -(2**61))) * 1e-6
         last = packed.last(last_row)
         for name, column in zip(self.fields, (values, time, start), strict=True):
             newest_column = np.take_along_axis(column, np.maximum(last, 0), axis=0)

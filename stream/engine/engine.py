@@ -221,7 +221,7 @@ class Engine(OwnedPartitions):
         Without a call every time counts as come already: a file of records has no other clock.
 
         Args:
-            partitions: As `step_all` takes them, like the other arguments.
+            partitions: Partitions as in `step_all`, like the other arguments.
             batch: The slice, decoded.
             slice_offsets: Offsets and Kafka timestamps of its messages.
             now_us: The worker's clock, microseconds since the epoch.

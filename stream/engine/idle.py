@@ -60,10 +60,11 @@ class IdleFinder:
     Args:
         store: Rows of all keys.
         episodes: Emits the events of keys that have no line in the batch.
+        has_intervals: Whether keys may have intervals open: these are closed first.
     """
 
-    def __init__(self, store: Store, episodes: Episodes) -> None:
-        self._store, self._episodes = store, episodes
+    def __init__(self, store: Store, episodes: Episodes, *, has_intervals: bool = False) -> None:
+        self._store, self._episodes, self._has_intervals = store, episodes, has_intervals
 
     def note_deadlines(
         self,
@@ -105,6 +106,18 @@ class IdleFinder:
             batch.idle[key_row] = [IdleKey(-1, 0, int(first_line[key_row]))]
         self._find_before_first_lines(batch, first_line)
         self._find_after_lines(batch, line, row, next_line)
+        if self._has_intervals:
+            self._set_silent_apart(batch)
+
+    def _set_silent_apart(self, batch: StepBatch) -> None:
+        """Move idle times that do not end in the batch to `silent`, where an interval is open."""
+        is_open = batch.keys.fields["window_open"]
+        for row, times in list(batch.idle.items()):
+            if times[-1].line < 0 or times[-1].return_line < len(batch) or not is_open[row].any():
+                continue
+            batch.silent.append((int(batch.keys.slots[row]), times.pop()))
+            if not times:
+                del batch.idle[row]
 
     def _find_before_first_lines(self, batch: StepBatch, first_line: Indices) -> None:
         """Find keys that are idle by the deadline they had before the batch.
@@ -122,6 +135,9 @@ class IdleFinder:
                     if begin + passed < first_line[row]:
                         idle = IdleKey(begin + passed, deadline_us, int(first_line[row]))
                         batch.idle[row] = [idle]
+                elif self._has_intervals and self._store.fields["window_open"][slot].any():
+                    self._store.slab.dirty[slot] = True  # so that it is not evicted until then
+                    batch.silent.append((slot, IdleKey(begin + passed, deadline_us, n)))
                 else:
                     # At once: until its row is dirty, the next partition's restore may evict it.
                     self._episodes.emit_absent(batch, slot, IdleKey(begin + passed, deadline_us, n))

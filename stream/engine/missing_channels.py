@@ -62,26 +62,26 @@ class MissingChannels:
             may_fire: Rows whose key may give events, `(R,)`.
         """
         keys, packed = rows.key_index, rows.packed
-        usual, missing, gone = (fields[name][keys] for name in FIELDS)
-        came = ~np.isnan(rows.values)
+        usual, missing, marks = (fields[name][keys] for name in FIELDS)
+        present = ~np.isnan(rows.values)
         settled = not missing.any() and not (usual > STEPS).any()
-        if settled and bool((packed.expand(usual > 0) == came).all()):
+        if settled and bool((packed.expand(usual > 0) == present).all()):
             return None  # every channel comes with every row, or never did: the usual case
-        start = {"usual": usual.astype(np.int64), "missing": missing.astype(np.int64), "gone": gone}
-        after = packed.scan(self._advance, start, came, may_fire[:, None])
-        before = packed.previous(start["gone"], after["gone"])
-        absent = packed.previous(start["missing"], after["missing"])
+        start = {"usual": usual.astype(np.int64), "missing": missing.astype(np.int64)}
+        states = packed.scan(self._advance, start | {"gone": marks}, present, may_fire[:, None])
+        previous_marks = packed.previous(marks, states["gone"])
+        previous_rows = packed.previous(start["missing"], states["missing"])
         for name, column in zip(FIELDS, ("usual", "missing", "gone"), strict=True):
-            fields[name][keys] = packed.last(after[column])
-        row, channel = np.nonzero(before != after["gone"])
+            fields[name][keys] = packed.last(states[column])
+        row, channel = np.nonzero(previous_marks != states["gone"])
         if not row.size:
             return None
-        is_gone = after["gone"][row, channel] > 0
-        count = np.where(is_gone, after["missing"][row, channel], absent[row, channel])
+        is_gone = states["gone"][row, channel] > 0
+        count = np.where(is_gone, states["missing"][row, channel], previous_rows[row, channel])
         return ChannelChanges(row, channel, is_gone, count)
 
     def _advance(
-        self, state: dict[str, Any], came: NDArray[np.bool_], may_fire: NDArray[np.bool_]
+        self, state: dict[str, Any], present: NDArray[np.bool_], may_fire: NDArray[np.bool_]
     ) -> dict[str, Any]:
         """Update one row of each key; arrays of shape `(B, C)`."""
         usual, missing = state["usual"], state["missing"]
@@ -92,7 +92,7 @@ class MissingChannels:
         limit = np.maximum(STEPS * self._max_gap, TIMES * usual)
         is_gone = (state["gone"] > 0) | (may_fire & (STEPS * absent > limit))
         return {
-            "usual": np.where(came, learnt, usual),
-            "missing": np.where(came, 0, absent),
-            "gone": (~came & is_gone).astype(np.uint8),
+            "usual": np.where(present, learnt, usual),
+            "missing": np.where(present, 0, absent),
+            "gone": (~present & is_gone).astype(np.uint8),
         }

@@ -80,6 +80,13 @@ class OwnedPartitions:
         names = self.model.channels
         return {names[i]: int(counts[i]) for i in np.flatnonzero(counts).tolist()}
 
+    def open_intervals(self) -> int:
+        """Return the number of intervals of keys in memory that no sample has closed yet."""
+        if "window_open" not in self._store.fields:
+            return 0
+        slots = np.flatnonzero(self._store.slab.owner >= 0)
+        return int(self._store.fields["window_open"][slots].sum())
+
     def attached(self) -> list[TP]:
         """Return the partitions owned."""
         return list(self._parts)
@@ -126,7 +133,7 @@ class OwnedPartitions:
             meta.events_from = events_from
             has_state = True
         elif meta.first_offset < 0 and events_from_ms is not None:
-            meta.first_offset, meta.absorbed = position, position - 1
+            meta.begin_at(position)
             meta.events_from_ms = events_from_ms
             has_state = True
         return meta.note_model(position, self._model_version) and has_state

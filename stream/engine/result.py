@@ -29,7 +29,7 @@ class ScoreColumns:
     """Scored rows of a step in arrival order; each of shape `(n,)`."""
 
     sample: NDArray[np.int64]
-    """Index of the sample that completed the row."""
+    """Index of the sample that completed the row: of its key, but for the rows in `silent`."""
     time_us: NDArray[np.int64]
     score: NDArray[np.float32]
     severity: NDArray[np.float32]
@@ -38,6 +38,8 @@ class ScoreColumns:
     """1 fires, -1 resolves, 0 neither."""
     firing: NDArray[np.bool_]
     """True from the row that fires to the one that resolves, inclusive."""
+    silent: dict[int, bytes] = field(default_factory=dict)
+    """Keys of rows that a silence completed, by number of the row: the sample is of another key."""
 
     @property
     def probability(self) -> NDArray[np.float64]:
@@ -49,9 +51,33 @@ class ScoreColumns:
         """Return these rows, followed by others."""
         if not self.sample.size:
             return more
-        names = [column.name for column in fields(self)]
-        pairs = ((getattr(self, name), getattr(more, name)) for name in names)
-        return ScoreColumns(*(np.concatenate(pair) for pair in pairs))
+        names = [column.name for column in fields(self) if column.name != "silent"]
+        n = self.sample.size
+        silent = self.silent | {n + row: key for row, key in more.silent.items()}
+        columns = {
+            name: np.concatenate([getattr(self, name), getattr(more, name)]) for name in names
+        }
+        return ScoreColumns(**columns, silent=silent)
+
+    def in_order(self) -> ScoreColumns:
+        """Return the rows in the order of the samples that completed them."""
+        order = np.argsort(self.sample, kind="stable")
+        names = [column.name for column in fields(self) if column.name != "silent"]
+        columns = {name: getattr(self, name)[order] for name in names}
+        position = {row: i for i, row in enumerate(order.tolist())}
+        silent = {position[row]: key for row, key in self.silent.items()}
+        return ScoreColumns(**columns, silent=silent)
+
+    def keys(self, of_samples: Sequence[bytes]) -> list[bytes]:
+        """Return the key of each row.
+
+        Args:
+            of_samples: Key of each sample of the slice.
+        """
+        keys = [of_samples[sample] for sample in self.sample.tolist()]
+        for row, key in self.silent.items():
+            keys[row] = key
+        return keys
 
     @classmethod
     def empty(cls) -> ScoreColumns:

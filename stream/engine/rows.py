@@ -161,8 +161,8 @@ class RowMaker:
         late, accepted = accept_open(samples, tumbling)
         line, packed, key_index = accepted.line, accepted.packed, accepted.key_index
         if not line.size:
-            none = ClosedIntervals(line, line, line, np.zeros((0, len(self.plan.uses))))
-            return Completion(late, accepted, self.rows_of(none, key_index, line))
+            no_intervals = ClosedIntervals(line, line, line, np.zeros((0, len(self.plan.uses))))
+            return Completion(late, accepted, self.rows_of(no_intervals, key_index, line))
         views = {name: fields[name][key_index] for name in tumbling.fields}
         columns = self._columns(samples, accepted, samples.values[line])
         closed = tumbling.add(views, packed, times[line], columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,12 +112,18 @@ class ScoredRows:
         fields["seq"][self.key_index] = self.packed.last(self.seq)
         fields["episode_rows"][self.key_index] = self.packed.last(self.episode_rows)
 
-    def columns(self, rows: CompletedRows, sample: NDArray[np.int64]) -> ScoreColumns:
+    def columns(
+        self,
+        rows: CompletedRows,
+        sample: NDArray[np.int64],
+        silent: Sequence[bytes] = (),
+    ) -> ScoreColumns:
         """Return the rows in order of arrival.
 
         Args:
             rows: The completed rows.
             sample: Index in the slice of each line of the batch.
+            silent: Keys of the batch, where their silence completed the rows.
         """
         order = np.argsort(rows.line[self.index], kind="stable")
         index, decision = self.index[order], self.decision
@@ -129,4 +136,5 @@ class ScoredRows:
             anomaly=self.anomaly[order],
             trigger=fires.astype(np.int8) - resolves.astype(np.int8),
             firing=self.in_episode[order],
+            silent={i: silent[row] for i, row in enumerate(rows.row[index].tolist()) if silent},
         )

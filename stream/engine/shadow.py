@@ -77,7 +77,8 @@ class Comparison:
         bins = np.bincount(np.searchsorted(EDGES, distance, side="left"), minlength=len(self.apart))
         self.apart = [old + int(new) for old, new in zip(self.apart, bins, strict=True)]
         for i in np.argsort(-distance, kind="stable")[:_FURTHEST_ROWS].tolist():
-            key = key_text(keys[int(live.sample[a[i]])])
+            row = int(a[i])
+            key = key_text(live.silent.get(row) or keys[int(live.sample[row])])
             time_us = int(live.time_us[a[i]])
             self.furthest.append((float(distance[i]), key, time_us, float(x[i]), float(y[i])))
         self.furthest = sorted(self.furthest, key=lambda row: -row[0])[:_FURTHEST_ROWS]
@@ -137,10 +138,18 @@ def _count(counts: dict[str, int], live: NDArray[np.bool_], candidate: NDArray[n
 
 
 def _matched(a: ScoreColumns, b: ScoreColumns) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the indices of the rows that both have, by sample and time."""
+    """Return the indices of the rows that both have, by sample, time and silent key."""
     sample = np.concatenate([a.sample, b.sample])
     time_us = np.concatenate([a.time_us, b.time_us])
-    order = np.lexsort((time_us, sample))  # stable: of equal rows the live one comes first
+    known = dict.fromkeys([*a.silent.values(), *b.silent.values()])
+    number = {key: i for i, key in enumerate(known, start=1)}
+    silent = np.zeros(sample.size, dtype=np.int64)
+    for offset, columns in ((0, a), (a.sample.size, b)):
+        for row, key in columns.silent.items():
+            silent[offset + row] = number[key]
+    # Stable: of equal rows the live one comes first.
+    order = np.lexsort((time_us, silent, sample))
     first, second = order[:-1], order[1:]
     in_both = (sample[first] == sample[second]) & (time_us[first] == time_us[second])
+    in_both &= silent[first] == silent[second]
     return first[in_both], second[in_both] - a.sample.size

@@ -1,6 +1,6 @@
-"""One step: a slice of one partition, or of several, in six stages.
+"""One step: a slice of one partition, or of several, in seven stages.
 
-    admit -> assemble -> observe -> decide -> find_idle -> emit
+    admit -> assemble -> complete -> observe -> decide -> find_idle -> emit
 
 Each stage works on all rows of the batch at once, but for the few numbers that a key's row needs
 of the row before it (`ember_core.pipeline.packing`). A row's result does not depend on its
@@ -11,7 +11,7 @@ clock, the slots of the keys and the counts belong to a single partition.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,9 +30,10 @@ from .expiry import Expiry
 from .idle import IdleFinder
 from .missing_channels import ChannelChanges, MissingChannels
 from .outcomes import LATE, REPEATED, SCORED, WARMING, WINDOWED, count_outcomes
-from .result import SliceOffsets, StepResult
-from .rows import ObservedRows, RowMaker
+from .result import ScoreColumns, SliceOffsets, StepResult
+from .rows import CompletedRows, Indices, ObservedRows, PackedSamples, RowMaker
 from .scored_rows import ScoredRows
+from .silence import SilentKeys
 from .slices import PartitionSlice, slices_of
 
 
@@ -76,7 +77,14 @@ class Stepper:
         self._pipeline, self._limits = decider.pipeline, limits
         self._rows = RowMaker(store.plan)
         self._expiry = Expiry(store, episodes, limits.ttl_us) if limits.ttl_us else None
-        self._idle = IdleFinder(store, episodes) if limits.stale_intervals > 0 else None
+        self._idle: IdleFinder | None = None
+        self._silent: SilentKeys | None = None
+        tumbling = self._rows.tumbling
+        if limits.stale_intervals > 0:
+            self._idle = IdleFinder(store, episodes, has_intervals=tumbling is not None)
+            if tumbling is not None:
+                warm_rows = self._pipeline.config.warmup_alarm
+                self._silent = SilentKeys(store, self._rows, tumbling, warm_rows)
         max_gap = self._pipeline.config.max_gap
         self._missing = MissingChannels(max_gap) if limits.missing_channels else None
 
@@ -93,13 +101,15 @@ class Stepper:
         """
         admitted = admit(parts, decoded, slice_offsets, self._store, self._limits.future_us)
         result = StepResult(rejected=admitted.refused, bad_values=admitted.bad_values)
-        if self._expiry is not None:
-            batches = self._expiry.batches(admitted, result)
-        else:
-            batches = iter([admitted.slices] if admitted.slices else [])
-        for slices in batches:
+        for slices in self._batches(admitted, result):
             batch = self._assemble(admitted, slices)
-            observed = self._observe(batch)
+            observed = None
+            if batch.new_lines.size:
+                fields = batch.keys.fields
+                row_counts, intervals = fields["rows"].copy(), fields["interval"].copy()
+                accepted, rows = self._complete(batch)
+                observed = self._observe(batch, rows)
+                self._note(batch, accepted, observed, row_counts, intervals)
             scored = None if observed is None else self._decider.decide(batch, observed)
             if self._idle is not None:
                 self._idle.find(batch)
@@ -107,6 +117,18 @@ class Stepper:
         for messages in admitted.messages:
             count_outcomes(messages, slice_offsets.offsets, admitted.outcome, result)
         return result
+
+    def _batches(self, admitted: Admitted, result: StepResult) -> Iterator[list[PartitionSlice]]:
+        """Cut the samples of a step where keys expire, or return after a silence."""
+        if self._expiry is not None:
+            batches = self._expiry.batches(admitted, result)
+        else:
+            batches = iter([admitted.slices] if admitted.slices else [])
+        for slices in batches:
+            if self._silent is None:
+                yield slices
+            else:
+                yield from self._silent.batches(admitted, slices)
 
     def _assemble(self, admitted: Admitted, slices: list[PartitionSlice]) -> StepBatch:
         """Make the table of some samples, with a copy of the rows of their keys.
@@ -148,40 +170,58 @@ class Stepper:
             start_us=None if decoded.start_us is None else decoded.start_us[sample],
         )
 
-    def _observe(self, batch: StepBatch) -> ObservedRows | None:
-        """Make rows of the new samples and run windows, features and liquid network over them.
+    def _complete(self, batch: StepBatch) -> tuple[PackedSamples, CompletedRows]:
+        """Make rows of the new samples.
 
         Returns:
-            The rows, or None where the samples complete none.
+            The samples that are not late, and the rows that they complete.
         """
-        if not batch.new_lines.size:
-            return None
-        fields = batch.keys.fields
         late, accepted, rows = self._rows.complete(batch.samples)
         batch.outcome[late] = LATE
         batch.outcome[accepted.line] = WINDOWED
-        row_counts, intervals = fields["rows"].copy(), fields["interval"].copy()
-        observed = None
-        if rows.line.size:
-            # All keys of the batch in their order: a slice copies faster than an index.
-            every_key = rows.key_index.size == len(fields["rows"]) and rows.packed.once
-            keys = slice(None) if every_key else rows.key_index
-            state = {
-                name: np.ascontiguousarray(fields[name][keys]) for name in self._store.observed
-            }
-            observation = self._pipeline.observe(state, rows.values, rows.time_us, rows.packed)
-            for name, value in observation.state.items():
-                if value is not state[name]:  # scales of warm keys do not change
-                    fields[name][keys] = value
-            observed = ObservedRows(rows, observation)
-            batch.outcome[rows.line] = WARMING
-            batch.outcome[rows.line[observation.scored]] = SCORED
+        batch.outcome[rows.line] = WARMING
+        return accepted, rows
+
+    def _observe(self, batch: StepBatch, rows: CompletedRows) -> ObservedRows | None:
+        """Run windows, features and liquid network over rows, and write to the fields of keys."""
+        if not rows.line.size:
+            return None
+        fields = batch.keys.fields
+        # All keys of the batch in their order: a slice copies faster than an index.
+        every_key = rows.key_index.size == len(fields["rows"]) and rows.packed.once
+        keys = slice(None) if every_key else rows.key_index
+        state = {name: np.ascontiguousarray(fields[name][keys]) for name in self._store.observed}
+        observation = self._pipeline.observe(state, rows.values, rows.time_us, rows.packed)
+        for name, value in observation.state.items():
+            if value is not state[name]:  # scales of warm keys do not change
+                fields[name][keys] = value
+        return ObservedRows(rows, observation)
+
+    def _note(
+        self,
+        batch: StepBatch,
+        accepted: PackedSamples,
+        observed: ObservedRows | None,
+        row_counts: Indices,
+        intervals: NDArray[np.float64],
+    ) -> None:
+        """Note when keys sent, when they are idle, and which messages they have absorbed.
+
+        Args:
+            batch: The batch.
+            accepted: Samples that are not late.
+            observed: Rows they completed, if any.
+            row_counts: Rows of each key before the batch, `(K,)`.
+            intervals: Usual interval of each key before the batch, seconds, `(K,)`.
+        """
+        fields = batch.keys.fields
+        if observed is not None:
+            batch.outcome[observed.rows.line[observed.observation.scored]] = SCORED
         fields["seen"][accepted.key_index] = batch.clock_us[accepted.packed.last(accepted.line)]
         if self._idle is not None:
             self._idle.note_deadlines(batch, accepted, observed, row_counts, intervals)
         # Late samples too: each counts once, also after a crash.
         fields["offset"][batch.row[batch.new_lines]] = batch.offset[batch.new_lines]
-        return observed
 
     def _emit(
         self,
@@ -200,23 +240,53 @@ class Stepper:
             admitted: The samples of the step; gets the outcome of their messages.
             result: Result of the step.
         """
-        changes = None if observed is None else self._missing_channels(batch, observed, result)
-        self._episodes.emit(batch, observed, scored, changes)
         late = batch.outcome == LATE
         if late.any():
             np.add.at(batch.keys.fields["late"], batch.row[late], 1)
             result.late = sorted({*result.late, *batch.message[late].tolist()})
-        if observed is not None and scored is not None:
-            columns = scored.columns(observed.rows, batch.sample)
-            result.scores = result.scores.and_then(columns)
+        scores = self._emit_rows(batch, observed, scored, result)
+        if batch.silent and self._silent is not None:
+            silent, rows = self._silent.close(batch)
+            observed = self._observe(silent, rows)
+            scored = None if observed is None else self._decider.decide(silent, observed)
+            keys = [self._store.slab.key(slot) for slot in silent.keys.slots.tolist()]
+            scores = scores.and_then(self._emit_rows(silent, observed, scored, result, keys))
+            scores = scores.in_order()
+        result.scores = result.scores.and_then(scores)
         # Keys become idle together: their order must not depend on which of them are in the batch.
         events = sorted(batch.events, key=lambda e: (e.line, e.rank, e.event.time_us, e.event.key))
         result.events += [event.event for event in events]
         result.sources += batch.message[[event.line for event in events]].tolist()
         np.maximum.at(admitted.outcome, batch.message, batch.outcome)
-        self._store.scatter(batch.keys.slots, batch.keys.block)
         for part, _, end in batch.slices:
             part.meta.clock_us = int(batch.clock_us[end - 1])
+
+    def _emit_rows(
+        self,
+        batch: StepBatch,
+        observed: ObservedRows | None,
+        scored: ScoredRows | None,
+        result: StepResult,
+        silent: Sequence[bytes] = (),
+    ) -> ScoreColumns:
+        """Emit the events of rows, and write the state rows of their keys back.
+
+        Args:
+            batch: The batch.
+            observed: Rows, if any.
+            scored: Those of warm keys, if any.
+            result: Result of the step.
+            silent: Keys of the batch, where their silence completed the rows.
+
+        Returns:
+            The scored rows.
+        """
+        changes = None if observed is None else self._missing_channels(batch, observed, result)
+        self._episodes.emit(batch, observed, scored, changes)
+        self._store.scatter(batch.keys.slots, batch.keys.block)
+        if observed is None or scored is None:
+            return ScoreColumns.empty()
+        return scored.columns(observed.rows, batch.sample, silent)
 
     def _missing_channels(
         self, batch: StepBatch, observed: ObservedRows, result: StepResult

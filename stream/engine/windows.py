@@ -67,8 +67,8 @@ class Tumbling:
             time_us: Event time of each sample, `(n,)`.
         """
         # A late sample is never the largest, so that it need not be left out of the maximum.
-        before = packed.previous(max_time, packed.accumulate(np.maximum, max_time, time_us))
-        late: NDArray[np.bool_] = self._end(self._start(time_us)) <= before
+        largest_time = packed.previous(max_time, packed.accumulate(np.maximum, max_time, time_us))
+        late: NDArray[np.bool_] = self._end(self._start(time_us)) <= largest_time
         return late
 
     def add(
@@ -94,17 +94,17 @@ class Tumbling:
         return self._closed(groups, sums, closed, sample)
 
     def close(self, views: dict[str, Any]) -> ClosedIntervals:
-        """Close all intervals of keys that have fallen silent; what comes later of them is late.
+        """Close all intervals of keys that have fallen silent: later samples of these are late.
 
         Args:
             views: Fields of the keys, written to.
         """
-        none = np.zeros(0, dtype=np.int64)
-        groups, sums, _ = self._gather(views, none, none)
+        no_samples = np.zeros(0, dtype=np.int64)
+        groups, sums, _ = self._gather(views, no_samples, no_samples)
         np.maximum.at(views["max_time"], groups.key, self._end(groups.start))
         self._put_back(views, groups, sums, np.zeros(groups.key.size, dtype=bool))
-        every = np.arange(groups.key.size)
-        return self._closed(groups, sums, every, np.full(every.size, -1))
+        indices = np.arange(groups.key.size)
+        return self._closed(groups, sums, indices, np.full(indices.size, -1))
 
     def _gather(
         self, views: dict[str, Any], key: Indices, start: Indices
@@ -180,8 +180,8 @@ def _first_beyond(
     is_sample = np.arange(times.size) >= m
     # Intervals come before samples that just reach their end.
     order = np.lexsort((is_sample, times, np.concatenate([key, sample_key])))
-    place = np.where(is_sample[order], np.arange(order.size), order.size)
-    next_sample = np.minimum.accumulate(place[::-1])[::-1]
-    found = np.empty(times.size, dtype=np.int64)
-    found[order] = order[np.minimum(next_sample, order.size - 1)] - m
-    return found[:m]
+    position = np.where(is_sample[order], np.arange(order.size), order.size)
+    next_sample = np.minimum.accumulate(position[::-1])[::-1]
+    sample = np.empty(times.size, dtype=np.int64)
+    sample[order] = order[np.minimum(next_sample, order.size - 1)] - m
+    return sample[:m]

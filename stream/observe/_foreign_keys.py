@@ -53,6 +53,6 @@ class ForeignKeys:
             model_keys=len(self._known),
             differs=difference.what or "unknown",
             detail=f"The model knows none of the keys, so that all of them warm up like new ones. "
-            f"What differs: {difference.sentence}",
+            f"The difference: {difference.sentence}",
         )
         return True

@@ -30,6 +30,7 @@ _SCORE_BUCKETS = (
     *(-300.0, -100.0, -50.0, -30.0, -20.0, -10.0, -5.0, 0.0),
     *(5.0, 10.0, 20.0, 30.0, 50.0, 100.0, 300.0, 1_000.0, 10_000.0),
 )
+_VALUE_REASONS = (Reason.WRONG_TYPE.value, Reason.OUT_OF_RANGE.value)
 _MOST_CHANNELS = 50
 _OTHER_CHANNEL = "other"
 _SEVERITIES = range(13)  # -log10 of a probability, 0 to 12
@@ -121,6 +122,8 @@ class RecordMetrics(MetricSet):
                 counter.labels(topic)
             for reason in sorted(_REASONS):
                 self._rejected.labels(topic, reason)
+            for reason in _VALUE_REASONS:
+                self._bad_values.labels(topic, _OTHER_CHANNEL, reason)
             for outcome in _OUTCOMES:
                 self._outcomes.labels(topic, outcome)
         for stage in _STAGES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import numpy as np
 
@@ -74,10 +75,8 @@ class StateMetrics(MetricSet):
         self,
         *,
         keys: Callable[[], float],
-        known: Callable[[], float],
         missing: Callable[[], Mapping[str, int]],
-        firing: Callable[[], float],
-        stale: Callable[[], float],
+        flagged: Callable[[Literal["firing", "stale", "known"]], float],
         state_bytes: Callable[[], float],
         disk_bytes: Callable[[], float],
         in_flight: Callable[[], float],
@@ -88,10 +87,8 @@ class StateMetrics(MetricSet):
 
         Args:
             keys: Keys in memory.
-            known: Those of them that the model knows.
             missing: Keys that lack a channel, by channel.
-            firing: Keys in an episode.
-            stale: Keys that are silent.
+            flagged: Keys in an episode, keys that are silent, or keys that the model knows.
             state_bytes: Bytes of rows in memory.
             disk_bytes: Bytes of rows on disk.
             in_flight: Events not yet acknowledged.
@@ -102,9 +99,9 @@ class StateMetrics(MetricSet):
         self._read_moves = moved
         self._read_missing = missing
         self._keys.set_function(keys)
-        self._known_keys.set_function(known)
-        self._alarmed.labels("evidence").set_function(firing)
-        self._alarmed.labels("stale").set_function(stale)
+        self._known_keys.set_function(lambda: flagged("known"))
+        self._alarmed.labels("evidence").set_function(lambda: flagged("firing"))
+        self._alarmed.labels("stale").set_function(lambda: flagged("stale"))
         self._state_bytes.set_function(state_bytes)
         self._disk_bytes.set_function(disk_bytes)
         self._in_flight.set_function(in_flight)

@@ -71,17 +71,16 @@ class ServiceObserver(Observer):
             time_us=decoded.time_us,
             now_seconds=self._wall_clock(),
             seconds=seconds,
-            missing=getattr(result, "missing", 0),
+            missing=result.missing,
         )
         self.metrics.bad_values(topic, result.bad_values)
         self._warn_of_bad_values(topic, result.bad_values)
-        scores = getattr(result, "scores", None)
-        if scores is not None:
-            self.metrics.scored(topic, scores.score, scores.severity, scores.anomaly)
-            self._since["scored"] += len(scores.severity)
+        scores = result.scores
+        self.metrics.scored(topic, scores.score, scores.severity, scores.anomaly)
+        self._since["scored"] += len(scores.severity)
         self.metrics.emitted(result.events)
-        self.metrics.missing(getattr(result, "missing_by_channel", {}))
-        self._warn_of_missing_channels(topic, getattr(result, "gone", []))
+        self.metrics.missing(result.missing_by_channel)
+        self._warn_of_missing_channels(topic, result.gone)
         if self._foreign is not None and self._foreign.settled(topic, decoded.keys):
             self._foreign = None
         fitted = not self.health.unfit()

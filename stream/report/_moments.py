@@ -73,17 +73,15 @@ def small_multiples(
 def _drawing(
     facts: KeyFacts, result: Backtest, model: FleetModel, moment: Moment, channel: TopChannel
 ) -> str:
-    table, scored = result.dataset.tables[facts.table], facts.scores.time_us
-    column = result.dataset.channels.index(channel.name)
+    scored = facts.scores.time_us
+    column = model.channels.index(channel.name)
     length = moment.last - moment.first + 1
     pad = int(np.clip(length, _LEAST_ROWS, _MOST_ROWS))
     begin = int(scored[max(moment.first - pad, 0)])
     end = int(scored[min(moment.last + pad, len(scored) - 1)])
-    rows = result.dataset.rows(facts.table, "scored")
-    time = table.time_us[rows]
-    shown_rows = rows[(time >= begin) & (time <= end)]
-    shown_rows = shown_rows[np.argsort(table.time_us[shown_rows], kind="stable")]
-    t, y = table.time_us[shown_rows].astype(np.float64), table.values[shown_rows, column]
+    time, values = result.rows(facts.table)
+    shown = slice(*np.searchsorted(time, [begin, end + 1]))
+    t, y = time[shown].astype(np.float64), values[shown, column]
     y = np.where(np.isfinite(y), y, np.nan)
     expected = _expected(facts, channel.name, begin, end)
     band = _usual(model, facts, column)

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from ember_core.rows import USES_TEXT, is_aggregate
 from stream.types import CodecName, KeyFrom
 
 from ._base import Names, Section, Table
@@ -114,7 +115,9 @@ class InputSection(Section):
         description="Event times that lie further ahead of the Kafka timestamp, or of the worker's "
         "own clock, are refused.",
     )
-    schema_registry_url: str = Field(default="", description="Schema registry of the avro codec.")
+    schema_registry_url: str = Field(
+        default="", description="Schema registry of the codecs avro and protobuf."
+    )
     schema_registry_username: str = Field(default="", description="User of the schema registry.")
     schema_registry_password: SecretStr = Field(
         default=SecretStr(""), description="Password of the schema registry."
@@ -185,9 +188,9 @@ class InputSection(Section):
         return "latest" if self.start == "latest" else "earliest"
 
     @model_validator(mode="after")
-    def _avro_needs_a_registry(self) -> Self:
-        if self.codec == "avro" and not self.schema_registry_url:
-            raise ValueError("The codec avro also needs `schema_registry_url`")
+    def _schemas_need_a_registry(self) -> Self:
+        if self.codec in ("avro", "protobuf") and not self.schema_registry_url:
+            raise ValueError(f"The codec {self.codec} also needs `schema_registry_url`")
         return self
 
 
@@ -206,8 +209,9 @@ class WindowSection(Section):
     allowed_lateness_seconds: float = Field(
         default=5.0, ge=0, description="Time for which an interval stays open for late samples."
     )
-    aggregate: Literal["last", "mean", "max", "count"] = Field(
-        default="last", description="Aggregate of a channel's samples in one interval."
+    aggregate: str = Field(
+        default="last",
+        description=f"Aggregate of a channel's samples in one interval: {USES_TEXT}.",
     )
     aggregates: Table = Field(
         default={}, description="Aggregates of single channels: `{ channel = aggregate }`."
@@ -224,12 +228,17 @@ class WindowSection(Section):
         description="Silence until a key is stale, in usual intervals of the key; 0: never.",
     )
 
+    @field_validator("aggregate")
+    @classmethod
+    def _known_aggregate(cls, value: str) -> str:
+        if not is_aggregate(value):
+            raise ValueError(f"expected {USES_TEXT}, not {value!r}")
+        return value
+
     @field_validator("aggregates")
     @classmethod
     def _known(cls, value: dict[str, str]) -> dict[str, str]:
         for channel, aggregate in value.items():
-            if aggregate not in ("last", "mean", "max", "count"):
-                raise ValueError(
-                    f"channel {channel!r}: expected last, mean, max or count, not {aggregate!r}"
-                )
+            if not is_aggregate(aggregate):
+                raise ValueError(f"channel {channel!r}: expected {USES_TEXT}, not {aggregate!r}")
         return value

@@ -29,6 +29,7 @@ from stream.types import ONE_METRIC_CODECS
 
 from ._alertmanager import AlertmanagerSection
 from ._base import SettingsError
+from ._channels import ChannelRule, ChannelsSection
 from ._detection import AlertsSection, ModelSection, OutputSection
 from ._input import InputSection, WindowSection
 from ._kafka import KafkaSection, plain_names
@@ -74,6 +75,9 @@ class Settings(BaseSettings):
     input: InputSection = Field(default=InputSection(), description="Input topics and codec.")
     window: WindowSection = Field(
         default=WindowSection(), description="Windowing of samples into rows."
+    )
+    channels: ChannelsSection = Field(
+        default=ChannelsSection(), description="Use of the channels, and computed ones."
     )
     model: ModelSection = Field(default=ModelSection(), description="Model bundle and warm-up.")
     alerts: AlertsSection = Field(
@@ -244,6 +248,8 @@ def _leaves(layer: Mapping[str, Any], source: Any, mistakes: list[str]) -> Itera
             origin = source(section, "")
             hint = _close(section, Settings.model_fields)
             mistakes.append(f"`[{section}]` is not a section of the settings ({origin}).{hint}")
+        elif section == "channels" and isinstance(table, list):  # `[[channels]]`
+            yield section, "rules", table, source(section, "rules")
         elif not isinstance(table, Mapping):
             origin = source(section, "").rstrip("_")
             mistakes.append(
@@ -318,6 +324,10 @@ def _sentences(error: ValidationError, sources: Mapping[str, str]) -> list[str]:
         name = f"{section}.{key}" if key else section
         origin = f" ({sources[name]})" if name in sources else ""
         fields = cast("type[BaseModel]", Settings.model_fields[section].annotation).model_fields
+        if section == "channels" and len(path) > 1:
+            number = f"Rule {int(path[1]) + 1} of `[[channels]]` cannot be used{origin}"
+            sentences.append(f"{number}. {_rule_problem(problem, path[2:])}")
+            continue
         if problem["type"] == "extra_forbidden":
             hint = f" Use `{_REPLACED[name]}`." if name in _REPLACED else _close(key, fields)
             sentences.append(f"`{name}` is not a setting{origin}.{hint}")
@@ -336,3 +346,11 @@ def _sentences(error: ValidationError, sources: Mapping[str, str]) -> list[str]:
         received = f"Received: {key}={shown_value}{origin}."
         sentences.append(f"`{name}` has a value that cannot be used. {cause}. {received}{hint}")
     return sentences
+
+
+def _rule_problem(problem: Any, path: list[str]) -> str:
+    """Return the problem of one rule of the channels in a sentence."""
+    if problem["type"] == "extra_forbidden":
+        return f"`{path[0]}` is no key of a rule.{_close(path[0], ChannelRule.model_fields)}"
+    cause = problem["msg"].removeprefix("Value error, ")
+    return f"{cause[0].upper()}{cause[1:]}. Received: {problem['input']!r}."

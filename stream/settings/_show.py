@@ -17,6 +17,9 @@ def render_toml(settings: Settings) -> str:
     """Render the effective settings as TOML, secrets masked, with the source of each value."""
     lines: list[str] = []
     for section in Settings.model_fields:
+        if section == "channels":
+            lines += _channel_rules(settings)
+            continue
         lines.append(f"[{section}]")
         table: BaseModel = getattr(settings, section)
         entries = []
@@ -29,6 +32,17 @@ def render_toml(settings: Settings) -> str:
         lines += [f"{text:<{width}}  # {source}" for text, source in entries]
         lines.append("")
     return "\n".join(lines)
+
+
+def _channel_rules(settings: Settings) -> list[str]:
+    """Return the rules of the channels, a table each."""
+    source = settings.source("channels", "rules")
+    lines = []
+    for rule in settings.channels.rules:
+        lines.append(f"[[channels]]  # {source}")
+        lines += [f"{key} = {_toml(value)}" for key, value in rule.settings.items()]
+        lines.append("")
+    return lines or [f"# [[channels]]: none  # {source}", ""]
 
 
 def render_json(settings: Settings) -> dict[str, dict[str, dict[str, Any]]]:
@@ -52,6 +66,10 @@ def json_schema() -> dict[str, Any]:
         table = schema["$defs"][name]
         if section == "kafka":  # Kafka's own dotted names are accepted there
             table["additionalProperties"] = True
+        if section == "channels":  # a list of tables in the file
+            del table["type"]
+            rule = table["properties"]["rules"]["items"]
+            table["anyOf"] = [{"type": "object"}, {"type": "array", "items": rule}]
         for key, field in table["properties"].items():
             field["x-env"] = env_name(section, key)
     return schema

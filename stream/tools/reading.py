@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, NoReturn
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -11,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from stream.errors import UserError
 from stream.types import TP
 
-from .clients import REQUEST_SECONDS
+from .clients import REQUEST_SECONDS, UnreachableError
 
 _BATCH: Final = 1_000
 _POLL_SECONDS: Final = 0.2
@@ -30,16 +31,62 @@ _COORDINATOR_MOVES = frozenset(
     }
 )
 """Errors of a request for committed offsets that end by themselves."""
+_UNREACHABLE: Final = _COORDINATOR_MOVES | {
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._RESOLVE,
+    KafkaError._TIMED_OUT,
+    KafkaError._TRANSPORT,
+    KafkaError._UNKNOWN_PARTITION,  # librdkafka's word for a leader it cannot reach
+    KafkaError._WAIT_COORD,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.REQUEST_TIMED_OUT,
+}
+"""Errors of a request to a broker that does not answer."""
+
+
+@contextmanager
+def _asking(consumer: Consumer, subject: str) -> Iterator[None]:
+    """Turn the error of a request to a broker into one sentence.
+
+    Args:
+        consumer: Consumer that asks.
+        subject: Subject of the request, for the sentence.
+
+    Raises:
+        UnreachableError: If the broker does not answer.
+        UserError: If it refuses.
+    """
+    try:
+        yield
+    except KafkaException as error:
+        cause = error.args[0]
+        if cause.code() not in _UNREACHABLE:
+            raise UserError(f"The broker does not give {subject}: {cause.str()}.") from None
+        raise UnreachableError(
+            f"The broker that has {subject} does not answer ({cause.str()}). Expected every broker "
+            f"at the address that the cluster gives for it. Received: {_addresses(consumer)}. Look "
+            "whether these can be reached from here (advertised.listeners of the brokers)."
+        ) from None
+
+
+def _addresses(consumer: Consumer) -> str:
+    """Return the addresses of the brokers as the cluster gives them."""
+    try:
+        brokers = consumer.list_topics(timeout=REQUEST_SECONDS).brokers.values()
+    except KafkaException:
+        return "no addresses"
+    return ", ".join(sorted(f"{broker.host}:{broker.port}" for broker in brokers))
 
 
 def watermarks(consumer: Consumer, topic: str, partitions: int) -> list[tuple[int, int]]:
     """Return the first and the end offset of every partition, as the broker has them now."""
-    return [
-        consumer.get_watermark_offsets(
-            TopicPartition(topic, partition), timeout=REQUEST_SECONDS, cached=False
-        )
-        for partition in range(partitions)
-    ]
+    with _asking(consumer, f"the offsets of {topic!r}"):
+        return [
+            consumer.get_watermark_offsets(
+                TopicPartition(topic, partition), timeout=REQUEST_SECONDS, cached=False
+            )
+            for partition in range(partitions)
+        ]
 
 
 def offset_ranges(consumer: Consumer, partitions: Mapping[str, int]) -> dict[TP, tuple[int, int]]:
@@ -60,15 +107,16 @@ def committed(consumer: Consumer, topic: str, partitions: int) -> list[int | Non
     """Return the committed offsets of the consumer's group; None for a partition without one."""
     requests = [TopicPartition(topic, partition) for partition in range(partitions)]
     deadline = time.monotonic() + REQUEST_SECONDS
-    while True:
-        try:
-            answers = consumer.committed(requests, timeout=REQUEST_SECONDS)
-            return [tp.offset if tp.offset >= 0 else None for tp in answers]
-        except KafkaException as error:
-            # The group's coordinator moves, or still loads what it has to know.
-            if error.args[0].code() not in _COORDINATOR_MOVES or time.monotonic() > deadline:
-                raise
-            time.sleep(_POLL_SECONDS)
+    with _asking(consumer, f"the group's offsets of {topic!r}"):
+        while True:
+            try:
+                answers = consumer.committed(requests, timeout=REQUEST_SECONDS)
+                return [tp.offset if tp.offset >= 0 else None for tp in answers]
+            except KafkaException as error:
+                # The group's coordinator moves, or still loads what it has to know.
+                if error.args[0].code() not in _COORDINATOR_MOVES or time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_SECONDS)
 
 
 def commit(consumer: Consumer, offsets: list[TopicPartition]) -> None:
@@ -178,7 +226,9 @@ def starts_since(
             starts.update({(topic, number): low for number, (low, _) in enumerate(offsets)})
             continue
         requests = [TopicPartition(topic, number, timestamp_ms) for number in range(count)]
-        for tp in consumer.offsets_for_times(requests, timeout=REQUEST_SECONDS):
+        with _asking(consumer, f"the offsets of {topic!r} by time"):
+            answers = consumer.offsets_for_times(requests, timeout=REQUEST_SECONDS)
+        for tp in answers:
             # A negative answer: every record is older.
             first = tp.offset if tp.offset >= 0 else offsets[tp.partition][1]
             starts[topic, tp.partition] = first

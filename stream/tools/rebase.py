@@ -17,14 +17,14 @@ from stream.kafka.protocol.checkpoint import COMMITTED_HEADER
 from stream.kafka.protocol.ports import RefusedError, TopicStatus
 from stream.kafka.protocol.start_offset import PartitionStatus, resume
 
-from .partitioners import PARTITIONERS, Partitioner, find_partitioner
+from .placement import Placement, infer_partitioner, newest_rows, target_partitions
 from .state import PartitionState, StateLog
 from .state_writer import StateWriter
 
 StartAt = Literal["auto", "earliest", "latest", "committed"]
 
-_OFFSET_BYTE, _TIME_BYTE = 16, 24
-"""Places in the head of a row: source offset, and event time of the last record."""
+_OFFSET_BYTE = 16
+"""Place of the source offset in the head of a row."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class TopicPlan:
         changelog_id: Topic id of the changelog.
         partitions: Plan for each partition.
         states: State of each partition.
-        partitioner: Name of the partitioner that moves keys; empty if no key moves.
+        placement: Rule that moves keys; None if no key moves.
+        targets: Partition that each key belongs to; empty if no key moves.
         outdated: Partition and key of rows to delete: another partition has a newer row of the key.
     """
 
@@ -65,13 +66,14 @@ class TopicPlan:
     changelog_id: str
     partitions: list[PartitionPlan]
     states: list[PartitionState]
-    partitioner: str = ""
+    placement: Placement | None = None
+    targets: dict[bytes, int] = field(default_factory=dict)
     outdated: list[tuple[int, bytes]] = field(default_factory=list)
 
     @property
     def fits(self) -> bool:
         """True if state and log fit, so that there is nothing to do."""
-        return not self.partitioner and not any(plan.mismatch for plan in self.partitions)
+        return self.placement is None and not any(plan.mismatch for plan in self.partitions)
 
     @property
     def keys(self) -> int:
@@ -79,7 +81,9 @@ class TopicPlan:
         return sum(len(state.rows) for state in self.states)
 
 
-def plan(log: StateLog, topic: str, start_at: StartAt = "auto", partitioner: str = "") -> TopicPlan:
+def plan(
+    log: StateLog, topic: str, start_at: StartAt = "auto", placement: Placement | None = None
+) -> TopicPlan:
     """Compare state and log of a topic, and choose the positions to continue at.
 
     Args:
@@ -88,8 +92,8 @@ def plan(log: StateLog, topic: str, start_at: StartAt = "auto", partitioner: str
         start_at: Position to continue at. `auto` depends on the cause: the beginning of a recreated
             topic, the end of a truncated one, the group's offset where that was moved. The others
             hold for all partitions.
-        partitioner: Partitioner that producers use now, if keys have moved; empty for the one that
-            fits the present partitions.
+        placement: Rule that says where keys are now, if they have moved; None for the partitioner
+            that fits the present partitions.
 
     Raises:
         UserError: If the number of partitions changed and no partitioner fits the keys.
@@ -102,12 +106,15 @@ def plan(log: StateLog, topic: str, start_at: StartAt = "auto", partitioner: str
             f"Topic {topic!r} has fewer partitions than its state. Expected at least {count}. "
             f"Received: partitions={status.partitions}. Export the state, and start a new group."
         )
-    if status.partitions > count:
-        partitioner = partitioner or _infer_partitioner(topic, status, states)
+    has_grown = status.partitions > count
+    if has_grown:
+        placement = placement or infer_partitioner(topic, status, states)
         states += [PartitionState(n) for n in range(count, status.partitions)]
-    elif partitioner and not _is_misplaced(states, PARTITIONERS[partitioner]):
-        partitioner = ""
-    outdated = _drop_outdated(states) if partitioner else []
+    targets = target_partitions(log, topic, states, placement) if placement else {}
+    is_moved = any(targets[key] != s.partition for s in states for key in s.rows if targets)
+    if not has_grown and not is_moved:
+        placement, targets = None, {}
+    outdated = _drop_outdated(states) if placement else []
     changelog_id = log.status(log.changelog(topic)).topic_id
     watermarks = log.watermarks(topic, status.partitions)
     committed = log.committed(topic, status.partitions)
@@ -124,35 +131,18 @@ def plan(log: StateLog, topic: str, start_at: StartAt = "auto", partitioner: str
             changelog_id,
         )
         partitions.append(_plan_partition(log.kafka.group, topic, state, log_status, start_at))
-    return TopicPlan(topic, status, changelog_id, partitions, states, partitioner, outdated)
-
-
-def _infer_partitioner(topic: str, status: TopicStatus, states: Sequence[PartitionState]) -> str:
-    """Return the name of the partitioner that fits the partitions of all keys."""
-    placed_keys = [(key, state.partition) for state in states for key in state.rows]
-    partitioner = find_partitioner(placed_keys, len(states))
-    if partitioner is None:
-        raise UserError(
-            f"Topic {topic!r} has {status.partitions} partitions, its state {len(states)}, and "
-            "keys are neither where murmur2 nor where crc32 puts them, so it cannot be told where "
-            "they have gone. Name what producers use now with --partitioner, or start a new group."
-        )
-    return partitioner
-
-
-def _is_misplaced(states: Sequence[PartitionState], partitioner: Partitioner) -> bool:
-    """Return True if a partitioner would move a key to another partition."""
-    return any(partitioner(key, len(states)) != s.partition for s in states for key in s.rows)
+    return TopicPlan(topic, status, changelog_id, partitions, states, placement, targets, outdated)
 
 
 def _drop_outdated(states: Sequence[PartitionState]) -> list[tuple[int, bytes]]:
     """Keep the row with the newest event of each key; return partition and key of the others."""
-    times: dict[bytes, list[tuple[int, int]]] = {}
-    for state in states:
-        for key, row in state.rows.items():
-            (time_us,) = struct.unpack_from("<q", row, _TIME_BYTE)
-            times.setdefault(key, []).append((time_us, state.partition))
-    outdated = [(number, key) for key, rows in times.items() for _, number in sorted(rows)[:-1]]
+    newest = newest_rows(states)
+    outdated = [
+        (state.partition, key)
+        for state in states
+        for key in state.rows
+        if state.partition != newest[key][1]
+    ]
     for partition, key in outdated:
         del states[partition].rows[key]
     return outdated
@@ -213,7 +203,7 @@ def carry_out(log: StateLog, plan: TopicPlan) -> int:
             writer.put(changelog, partition, key, None)
         for state, partition_plan in zip(plan.states, plan.partitions, strict=True):
             _write(changelog, plan, state, partition_plan, writer)
-    positions = {p.partition: p.position for p in plan.partitions if p.mismatch or plan.partitioner}
+    positions = {p.partition: p.position for p in plan.partitions if p.mismatch or plan.placement}
     log.commit(plan.topic, positions)
     return writer.written
 
@@ -228,14 +218,12 @@ def _write(
     count = plan.status.partitions
     mismatch = partition_plan.mismatch
     for key, row in state.rows.items():
-        target = state.partition
-        if plan.partitioner:
-            target = PARTITIONERS[plan.partitioner](key, count)
+        target = plan.targets.get(key, state.partition)
         if target == state.partition and not mismatch:
             continue
         writer.put(changelog, state.partition, key, None)
         writer.put(changelog, target, key, reset_offset(row))
-    if not (mismatch or plan.partitioner):
+    if not (mismatch or plan.placement):
         return
     meta = MetaRow(
         topic_id=plan.status.topic_id,

@@ -118,8 +118,19 @@ def _refuse_table_options(name: str, options: DataOptions) -> None:
         "--key": options.key,
         "--split": options.split,
         "--label": options.label,
+        "--time-format": options.time_format,
+        "--time-zone": options.time_zone,
+        "--decimal": options.decimal,
+        "--missing": ",".join(options.missing),
     }
-    settings = {"--time": "input.time", "--key": "input.key"}
+    settings = {
+        "--time": "input.time",
+        "--key": "input.key",
+        "--time-format": "input.time_format",
+        "--time-zone": "input.time_zone",
+        "--decimal": "input.decimal",
+        "--missing": "input.missing",
+    }
     for flag, value in values.items():
         if value:
             hint = f" Set {settings[flag]}." if flag in settings else ""

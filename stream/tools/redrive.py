@@ -16,10 +16,9 @@ from stream.types import TP
 
 from .clients import Deliveries, open_producer
 from .dead_letters import REPLAYS_HEADER, DeadLetter, DeadLetterLog, Selection
+from .partitioners import PartitionerName, partitioner_of
 
 _BATCH: Final = 1_000
-_PARTITIONERS: Final = {"murmur2": "murmur2_random", "crc32": "consistent_random"}
-"""librdkafka's names; these two choose at random for records without a key."""
 
 
 @dataclass
@@ -44,14 +43,14 @@ class Target:
     Attributes:
         partitions: Number of partitions of each topic that may be written to.
         topic: Topic; empty for the one each record came from.
-        partitioner: Partitioner that chooses the partition by the key; empty for the partition
+        partitioner: Partitioner that chooses the partition by the key; None for the partition
             each record came from.
         max_replays: Number of replays after which a record is refused.
     """
 
     partitions: Mapping[str, int]
     topic: str = ""
-    partitioner: str = ""
+    partitioner: PartitionerName | None = None
     max_replays: int = 3
 
     def refusal(self, letter: DeadLetter) -> str:
@@ -77,20 +76,24 @@ class Sender:
     """
 
     def __init__(self, kafka: KafkaSection, target: Target) -> None:
-        partitioner = _PARTITIONERS[target.partitioner or "murmur2"]
-        self._deliveries = Deliveries(open_producer(kafka, partitioner=partitioner))
+        self._deliveries = Deliveries(open_producer(kafka))
         self._target = target
+        self._place = partitioner_of(target.partitioner or "murmur2")
         self.unflushed = 0
 
     def put(self, letter: DeadLetter) -> None:
         """Send the record of a dead letter unchanged, but for a higher count of replays."""
-        by_key = bool(self._target.topic or self._target.partitioner)
+        topic, partition = self._target.topic or letter.topic, letter.partition
+        if self._target.topic or self._target.partitioner:
+            # -1: the producer chooses one at random where there is no key.
+            count = self._target.partitions[topic]
+            partition = self._place(letter.key, count) if letter.key else -1
         try:
             self._deliveries.put(
-                self._target.topic or letter.topic,
+                topic,
                 value=letter.value,
                 key=letter.key,
-                partition=-1 if by_key else letter.partition,
+                partition=partition,
                 timestamp=max(letter.timestamp_ms, 0),  # 0: the producer's own clock
                 headers=[
                     *_without_sequence(letter),

@@ -72,7 +72,7 @@ class StateLog:
     """Changelogs of a consumer group.
 
     Args:
-        settings: Sections `kafka` and `input`.
+        settings: Sections `kafka` and `input`; a rebase by records also reads `model`.
         topics: Input topics; empty for all of the settings.
 
     Raises:
@@ -80,7 +80,7 @@ class StateLog:
     """
 
     def __init__(self, settings: Settings, topics: Sequence[str] = ()) -> None:
-        self.kafka = settings.kafka
+        self.settings, self.kafka = settings, settings.kafka
         self._config = WorkerConfig.from_settings(settings)
         self.metadata: ClusterMetadata = clients.fetch_metadata(settings.kafka)
         self.embedded = clients.is_embedded(self.metadata)

@@ -99,7 +99,9 @@ class CountingEngine:
     def detach(self, tp: Any) -> None:
         self.slabs.pop(tuple(tp), None)
 
-    def open(self, tp: Any, position: int, events_from: int) -> bool:
+    def open(
+        self, tp: Any, position: int, events_from: int, events_from_ms: int | None = None
+    ) -> bool:
         meta = self.slabs[tuple(tp)].meta
         if meta.first_offset >= 0 or events_from <= position:
             return False

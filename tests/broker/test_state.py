@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -113,8 +115,11 @@ def test_a_key_is_shown_field_by_field(group: Group, capsys: pytest.CaptureFixtu
     assert found["fields"]["rows"] == ROWS
     assert len(found["fields"]["norm_mean"]) == len(group.model.channels)
     assert found["channels"] == list(group.model.channels)
+    assert "warms up until row" in found["standing"][0]
     show("db-2")
-    assert "norm_mean" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "norm_mean" in text
+    assert "Unknown to the model" in text
     with pytest.raises(UserError, match="Nothing is remembered of key 'db-3'"):
         show("db-3")
 
@@ -368,3 +373,45 @@ def test_a_key_of_any_bytes_is_forgotten_by_the_text_it_is_shown_as(group: Group
     _poisoned(group)
     reset([r"\xff\x00"], yes=True)
     assert group.recovered().row((group.topic, 0), b"\xff\x00") is None
+
+
+def _sent(key: bytes | None, partition: int, name: str = "") -> Send:
+    values = dict.fromkeys(small.CHANNELS, 5.0)
+    body = {"ts": 1_700_001_000, "values": values, "name": name}
+    return Send(key, json.dumps(body).encode(), 0, partition)
+
+
+@pytest.mark.parametrize("own_key", [False, True])
+def test_keys_go_where_their_newest_records_are(
+    group: Group,
+    own_key: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whatever put them there; by the record's own key too. One without a record stays."""
+    if own_key:
+        copy.copy(group.model).save(Path("model"))  # a saved model has another digest
+        monkeypatch.setenv("EMBER_INPUT__KEY", "name")
+        monkeypatch.setenv("EMBER_INPUT__KEY_FROM", "record")
+    names = ["db-1", "web-1", "db-1", "unknown"]
+    for name, partition in zip(names, (0, 0, 1, 1), strict=True):
+        key = b"hash" if own_key else name.encode()
+        group.broker.produce(group.topic, [_sent(key, partition, name)])
+        time.sleep(0.005)  # the broker stamps the records: none at the time of another
+    monkeypatch.setattr("stream.tools.newest_records._FIRST_RECORDS", 1)
+    with pytest.raises(UserError, match="3 keys would keep their memory"):
+        rebase(partitioner="newest")
+    assert "go where their newest records are" in capsys.readouterr().err
+    rebase(partitioner="newest", yes=True)
+    engine = group.recovered()
+    for key, home, partition in ((b"db-1", 0, 1), (b"web-1", 1, 0), (b"db-2", 0, 0)):
+        row, old = (
+            e.row((group.topic, p), key) for e, p in ((engine, partition), (group.engine, home))
+        )
+        assert row is not None
+        assert old is not None
+        assert row[24:] == old[24:]
+    assert engine.active_keys == 3
+    capsys.readouterr()
+    rebase(partitioner="newest", yes=True)
+    assert "nothing to do" in capsys.readouterr().err

@@ -6,6 +6,8 @@ then held against it; the tables of formats stand beside the claims they are for
 
 from __future__ import annotations
 
+import base64
+import functools
 import importlib.util
 import io
 import json
@@ -28,10 +30,14 @@ from tests.conftest import examples
 CHANNELS = ("cpu", "mem.used", "disk")
 T0 = 1_700_000_000_123_456
 HAVE_AVRO = importlib.util.find_spec("fastavro") is not None
+NEEDS = {"avro": "fastavro", "protobuf": "google.protobuf"}
 NAMES = [
-    pytest.param(name, marks=pytest.mark.skipif(not HAVE_AVRO, reason="fastavro is not there"))
-    if name == "avro"
-    else name
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(
+            importlib.util.find_spec(NEEDS.get(name, "json")) is None, reason="an extra is missing"
+        ),
+    )
     for name in CODECS
 ]
 
@@ -58,6 +64,35 @@ AVRO_SCHEMA = {
         },
     ],
 }
+
+
+@functools.cache
+def protobuf_schema() -> dict[str, Any]:
+    """Return the schema of a time, a host and a map of values, as a registry has it."""
+    from google.protobuf import descriptor_pb2
+
+    file = descriptor_pb2.FileDescriptorProto(name="t.proto", package="t", syntax="proto3")
+    file.dependency.append("google/protobuf/timestamp.proto")
+    message = file.message_type.add(name="Telemetry")
+    message.field.add(name="ts", number=1, label=1, type_name=".google.protobuf.Timestamp")
+    message.field.add(name="host", number=2, label=1, type=9)
+    message.field.add(name="values", number=3, label=3, type=11, type_name="ValuesEntry")
+    entry = message.nested_type.add(name="ValuesEntry")
+    entry.options.map_entry = True
+    entry.field.add(name="key", number=1, label=1, type=9)
+    entry.field.add(name="value", number=2, label=1, type=1)
+    return {"file": base64.b64encode(file.SerializeToString()).decode(), "dependencies": []}
+
+
+def protobuf_record(time_us: int, values: dict[str, float]) -> bytes:
+    """Message of `protobuf_schema`."""
+    seconds, micros = divmod(time_us, 1_000_000)
+    time = tag(1, 0) + varint(seconds % 2**64) + tag(2, 0) + varint(micros * 1000)
+    entries = (
+        chunk(3, chunk(1, channel) + tag(2, 1) + struct.pack("<d", value))
+        for channel, value in values.items()
+    )
+    return chunk(1, time) + chunk(2, "web-1") + b"".join(entries)
 
 
 def tag(number: int, wire: int) -> bytes:
@@ -147,6 +182,10 @@ def write(name: str, time_us: int, values: dict[str, float]) -> bytes:
             for channel, value in values.items()
         ]
         return msgspec.json.encode({"resourceMetrics": [{"scopeMetrics": [{"metrics": metrics}]}]})
+    if name == "json_schema":
+        return b"\x00\x00\x00\x00\x07" + write("json", time_us, values)
+    if name == "protobuf":
+        return b"\x00\x00\x00\x00\x07\x00" + protobuf_record(time_us, values)
     import fastavro
 
     body = io.BytesIO(b"\x00\x00\x00\x00\x07")
@@ -159,8 +198,9 @@ def write(name: str, time_us: int, values: dict[str, float]) -> bytes:
 
 
 def build(name: str, channels: Sequence[str] = CHANNELS, **options: Any) -> Codec:
+    schema = protobuf_schema() if name == "protobuf" else AVRO_SCHEMA
     return make_codec(
-        name, channels, fetch_schema=lambda number: AVRO_SCHEMA if number == 7 else None, **options
+        name, channels, fetch_schema=lambda number: schema if number == 7 else None, **options
     )
 
 
@@ -218,7 +258,7 @@ def snippets(name: str) -> st.SearchStrategy[bytes | None]:
     """Good messages, garbage, and good messages that were cut."""
     values = st.dictionaries(
         st.sampled_from(CHANNELS),
-        st.floats(allow_nan=False, allow_infinity=name not in ("json", "otlp_json")),
+        st.floats(allow_nan=False, allow_infinity=name not in ("json", "json_schema", "otlp_json")),
         min_size=1,
         max_size=1 if name == "prometheus" else 3,
     )
@@ -286,7 +326,7 @@ def test_any_bytes_end_in_exactly_one_place(name: str, key: str, data: st.DataOb
 )
 def test_float64_and_time_survive_exactly(name: str, records: list[tuple[int, float]]) -> None:
     """Encoded samples are decoded bit for bit, in order of arrival."""
-    if name in ("json", "avro"):
+    if name in ("json", "json_schema", "avro", "protobuf"):
         records = [(max(time_ms, 10**11), x) for time_ms, x in records]
     else:
         records = [(max(time_ms, 10**11), x + 0.0) for time_ms, x in records]
@@ -355,7 +395,7 @@ def verdict(value: bytes | None, kafka_key: bytes | None = b"k", **options: Any)
     decoded = codec.decode(crowd)
     check(decoded, len(crowd))
     assert set(range(6)) - {3} <= set(decoded.message.tolist())
-    assert [lost._replace(message=3) for lost in alone.bad_values] == decoded.bad_values
+    assert [bad._replace(message=3) for bad in alone.bad_values] == decoded.bad_values
     if alone.rejected:
         assert decoded.rejected == [alone.rejected[0]._replace(message=3)]
         return alone.rejected[0].reason
@@ -597,8 +637,8 @@ def test_encode_json_reads_back_exactly(time_us: int, values: list[float], key: 
         assert [r.reason for r in decoded.rejected] == [Reason.OUT_OF_RANGE]
     else:
         assert decoded.time_us.tolist() == [time_us]
-        huge = [column for column, x in enumerate(values) if abs(x) > MAX_ABS_VALUE]
-        assert decoded.bad_values == [BadValue(0, CHANNELS[c], Reason.OUT_OF_RANGE) for c in huge]
+        huge = sorted(c for c, x in zip(CHANNELS, values, strict=True) if abs(x) > MAX_ABS_VALUE)
+        assert decoded.bad_values == [BadValue(0, c, Reason.OUT_OF_RANGE) for c in huge]
         used = np.abs(values) <= MAX_ABS_VALUE
         expected = np.where(used, np.array(values), np.nan)
         assert decoded.values[0].tobytes() == expected.tobytes()

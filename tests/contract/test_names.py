@@ -93,16 +93,18 @@ def test_the_fast_reading_is_the_slow_one(
 
 @pytest.mark.parametrize("channels", [["c"], ["a.b"], ["a.b", "c"], ["a.b.c", "c"], ["a", "c"]])
 def test_every_place_of_a_channel_is_read_alike(channels: list[str]) -> None:
-    """Of several places of a channel the same one counts, whoever reads the record."""
-    places: list[list[Any]] = [
+    """Both readers take the same one of several places of a channel."""
+    options: list[list[Any]] = [
         [{}, {"a": {"b": 1}}, {"a": {"b": {"c": 2}}}, {"a": {"b.c": 3}}, {"a": 4}],
         [{}, {"a.b": 5}, {"a.b": {"c": 6}}, {"a.b.c": 7}],
         [{}, {"c": 8}],
     ]
-    parts = [{k: v for part in parts for k, v in part.items()} for parts in product(*places)]
-    # What stands in the object of the channels differs from what stands beside it.
-    inside = json.loads(re.sub(r"\d", lambda digit: str(int(digit[0]) * 10), json.dumps(parts)))
-    records = [*parts, *({**outer, "values": inner} for outer in parts for inner in inside)]
+    parts = [{k: v for part in parts for k, v in part.items()} for parts in product(*options)]
+    # Values in the object of the channels differ from those beside it.
+    inner_parts = json.loads(
+        re.sub(r"\d", lambda digit: str(int(digit[0]) * 10), json.dumps(parts))
+    )
+    records = [*parts, *({**outer, "values": inner} for outer in parts for inner in inner_parts)]
     messages = [Message(b"k", json.dumps({"ts": 1, **record}).encode()) for record in records]
     fast = make_codec("json", channels)
     # The shape that is tried first depends on the records before.

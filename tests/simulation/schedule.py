@@ -75,11 +75,11 @@ class Schedule:
         mode: Fixes the guarantee; None leaves it to the seed.
     """
 
-    def __init__(self, seed: int, mode: str | None = None) -> None:
+    def __init__(self, seed: int, mode: str | None = None, *, rated: bool = False) -> None:
         rng = self.rng = Random(seed)
         self.seed = seed
         chosen = rng.choice(MODES)
-        self.mode = mode or chosen
+        self.mode, self.rated = mode or chosen, rated
         self.machine = Machine(rng)
         self.broker = Broker(self.machine, rng.choice((1, 2, 2, 3)), TRANSACTION_SECONDS)
         self.group = Coordinator(
@@ -204,6 +204,7 @@ class Schedule:
             max_keys=self._max_keys,
             ttl_us=self.ttl_us,
             disk=self.disk,
+            rated=self.rated,
         )
         self._live[process] = worker
         process.start(worker.run())
@@ -279,7 +280,8 @@ class Schedule:
                 )
         for partition in range(self.broker.partitions):
             tp = TOPIC, partition
-            expected = reference(tp, self.broker.log(*tp).records, self.ttl_us)
+            records = self.broker.log(*tp).records
+            expected = reference(tp, records, self.ttl_us, rated=self.rated)
             self._check_events(expected.events, written[partition])
             self._check_state(tp, expected)
 
@@ -297,7 +299,7 @@ class Schedule:
             raise Violation("events of a key are not in the order of its records")
 
     def _check_state(self, tp: TP, expected: Reference) -> None:
-        engine = TinyEngine()
+        engine = TinyEngine(rated=self.rated)
         engine.attach(tp)
         changelog = Changelog(engine, Observer(), on_damaged=_damaged)
         records = self.broker.log(self.config.changelog(tp[0]), tp[1]).committed()
@@ -342,9 +344,9 @@ def _damaged(tp: TP, key: bytes, why: str) -> None:
     raise Violation(f"a row of {key!r} in {tp} is damaged: {why}")
 
 
-def reference(tp: TP, records: list[Record], ttl_us: int = 0) -> Reference:
+def reference(tp: TP, records: list[Record], ttl_us: int = 0, *, rated: bool = False) -> Reference:
     """What the engine gives when it is left alone."""
-    engine = TinyEngine(ttl_us=ttl_us)
+    engine = TinyEngine(ttl_us=ttl_us, rated=rated)
     engine.attach(tp)
     messages: Any = [r for r in records if not r.marker]
     slice_offsets = SliceOffsets(

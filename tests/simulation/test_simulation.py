@@ -24,6 +24,13 @@ def test_nothing_is_violated(mode: str) -> None:
     assert result["deaths"] > 10  # it was not all calm
 
 
+def test_nothing_is_violated_where_rows_are_rates_of_intervals() -> None:
+    """Open intervals and counters belong to the state: they survive what a worker does not."""
+    result = simulate(ROOT, 20, 7_001, "--rated")
+    assert result["found"] == []
+    assert result["schedules"] == 20
+
+
 @pytest.mark.parametrize(
     "seed",
     [pytest.param(3_006_094, id="a late row of a forgotten key, where nothing fences it off")],

@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from ember_core.pipeline import PackedRows, Role, StateField
+from ember_core.rows import RecipeChannel, RowRecipe
 from stream.engine import Engine, Limits, ModelVersion, WindowSpec
 from stream.engine.batch import PlacedEvent, StepBatch
 from stream.engine.loading import ChangelogLoader
@@ -39,7 +40,8 @@ class Looked:
 class TinyPipeline:
     """State is a chain over every value seen: any loss, repetition or swap shows in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, rated: bool) -> None:
+        self._rated = rated
         self.config = SimpleNamespace(
             channels=("x",), warmup_alarm=WARM_ROWS, quiet_rows=0, max_gap=10
         )
@@ -63,7 +65,9 @@ class TinyPipeline:
         for step in range(len(packed.sizes)):
             at = packed.step == step
             keys = packed.key[at]
-            own[keys] = (own[keys] ^ values[at, 0].astype(np.uint64)) * _FACTOR + _STEP
+            number = np.nan_to_num(values[at, 0])  # of a rate the first sample has none
+            number = number.view(np.uint64) if self._rated else number.astype(np.uint64)
+            own[keys] = (own[keys] ^ number) * _FACTOR + _STEP
             chain[at], rows[at] = own[keys], state["rows"][keys] + step + 1
             last[keys] = time_us[at]
         new = {"chain": own, "rows": rows[packed.last_rows], "last_time": last}
@@ -86,7 +90,9 @@ class TinyEpisodes:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def emit(self, batch: StepBatch, observed: ObservedRows | None, scored: None) -> None:
+    def emit(
+        self, batch: StepBatch, observed: ObservedRows | None, scored: None, changes: None = None
+    ) -> None:
         if observed is None:
             return
         views, looked = batch.keys.fields, cast("Looked", observed.observation)
@@ -114,21 +120,35 @@ class TinyEpisodes:
 
 
 class TinyEngine(Engine):
-    """The production engine around `TinyPipeline`."""
+    """The production engine around `TinyPipeline`.
 
-    def __init__(self, max_keys: int = 64, spill: Any = None, ttl_us: int = 0) -> None:
-        pipeline: Any = TinyPipeline()
+    Args:
+        max_keys: Keys in memory.
+        spill: Where others go.
+        ttl_us: Silence after which a key is forgotten; 0: never.
+        rated: The number is a counter, and a row an interval's rate of it.
+    """
+
+    def __init__(
+        self, max_keys: int = 64, spill: Any = None, ttl_us: int = 0, *, rated: bool = False
+    ) -> None:
+        pipeline: Any = TinyPipeline(rated=rated)
+        recipe = RowRecipe((RecipeChannel("x", "x", "rate"),)) if rated else None
         model: Any = SimpleNamespace(
             pipeline=pipeline,
             channels=("x",),
+            sources=("x",),
             identity=("x",),
-            recipe=None,
+            recipe=recipe,
             keys=[],
             key_state={},
             new_state={},
             sha256="7" * 64,
         )
-        window, limits = WindowSpec(), Limits(max_keys=max_keys, stale_intervals=0.0, ttl_us=ttl_us)
+        window = WindowSpec("time", 2_000_000, 1_000_000) if rated else WindowSpec()
+        limits = Limits(
+            max_keys=max_keys, stale_intervals=0.0, ttl_us=ttl_us, missing_channels=False
+        )
         self.model = model
         self._model_version = ModelVersion(model.sha256, {})
         self._store = Store(model, window, max_keys, ttl_us=ttl_us)
@@ -136,7 +156,7 @@ class TinyEngine(Engine):
         decider: Any = TinyDecider(pipeline)
         episodes: Any = TinyEpisodes(self._store)
         self._stepper = Stepper(self._store, decider, episodes, limits)
-        self._spill = spill
+        self._spill, self._stream_names = spill, {}
         self._parts = {}
         self._attached = 0
 

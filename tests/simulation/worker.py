@@ -188,6 +188,7 @@ class Worker:
         on_request: Told of the kind of every request.
         max_keys: Keys in memory; others are put away.
         ttl_us: Silence after which a key is forgotten; 0: never.
+        rated: Rows are rates of intervals.
         disk: For copies of the state.
     """
 
@@ -203,6 +204,7 @@ class Worker:
         max_keys: int = 64,
         ttl_us: int = 0,
         disk: Disk | None = None,
+        rated: bool = False,
     ) -> None:
         self.process = process
         self.broker = broker
@@ -210,7 +212,7 @@ class Worker:
         self.config = config
         self.on_request = on_request
         self.transactional_id = transactional_id
-        self.engine = TinyEngine(max_keys, DictSpill, ttl_us)
+        self.engine = TinyEngine(max_keys, DictSpill, ttl_us, rated=rated)
         self.client = Client(self)
         self.generation, self.member = -1, ""
         self.positions: dict[Any, int] = {}

@@ -42,6 +42,7 @@ from ._epochs import LATEST_US as LATEST_US
 from ._epochs import is_date_number as is_date_number
 from ._numbers import FALSE_WORDS as FALSE_WORDS
 from ._numbers import MISSING_WORDS as MISSING_WORDS
+from ._numbers import PLAIN_MISSING_WORDS as PLAIN_MISSING_WORDS
 from ._numbers import TRUE_WORDS as TRUE_WORDS
 from ._numbers import Decimal as Decimal
 from ._numbers import NumberReader as NumberReader

@@ -36,6 +36,11 @@ MISSING_WORDS = frozenset((
 # fmt: on
 """Words that mean "no value" in a channel, in lower case: any case is read."""
 
+PLAIN_MISSING_WORDS = frozenset(
+    ("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "nat", "null", "none", "\\n")
+)
+"""Those of `MISSING_WORDS` by which programs write a cell that is empty, and nothing else."""
+
 TRUE_WORDS = frozenset(("true", "yes", "on", "t"))
 """Words read as 1, in lower case."""
 
@@ -68,6 +73,7 @@ class NumberReader:
         numbers = {float(word) for word in words if _is_plain(word)}
         self.missing_numbers = np.array(sorted(numbers), dtype=np.float64)
         self._numbers = frozenset(numbers)
+        self._untold = PLAIN_MISSING_WORDS | words
 
     def read(self, value: Any) -> float:
         """Return the number in a cell, NaN where it is missing.
@@ -119,6 +125,12 @@ class NumberReader:
         if plain is None:
             raise Unreadable("a number", text)
         return self._present(float(plain))
+
+    def is_told(self, value: Any) -> bool:
+        """Test for a missing value that a report should mention: neither empty nor asked for."""
+        if isinstance(value, str):
+            return value.strip().strip(INVISIBLE).lower() not in self._untold
+        return isinstance(value, float) and math.isinf(value)
 
     def without_missing(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return an array of numbers with NaN for infinities and the numbers of `missing`."""

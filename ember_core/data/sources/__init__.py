@@ -29,4 +29,5 @@ from ._open import open_sources as open_sources
 from ._options import DataOptions as DataOptions
 from ._query import DuckDBFrames as DuckDBFrames
 from ._remarks import Remark as Remark
+from ._remarks import summed as summed
 from .times import to_microseconds as to_microseconds

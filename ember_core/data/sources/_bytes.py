@@ -109,16 +109,16 @@ def _zstd(path: Path) -> BinaryIO:
 
 def _zipped(path: Path) -> BinaryIO:
     try:
-        archive = zipfile.ZipFile(path)
+        with zipfile.ZipFile(path) as archive:
+            names = [info.filename for info in archive.infolist() if not info.is_dir()]
+            if len(names) == 1:
+                return io.BytesIO(archive.read(names[0]))
     except zipfile.BadZipFile as error:
         raise ValueError(str(error)) from None
-    names = [info.filename for info in archive.infolist() if not info.is_dir()]
-    if len(names) != 1:
-        raise DataError(
-            f"{path} holds several files. Expected an archive of one. Received: "
-            f"{', '.join(names[:5]) or 'none'}. Unpack it and name the folder."
-        )
-    return cast(BinaryIO, archive.open(names[0]))
+    raise DataError(
+        f"{path} holds several files. Expected an archive of one. Received: "
+        f"{', '.join(names[:5]) or 'none'}. Unpack it and name the folder."
+    )
 
 
 def _wide(head: bytes) -> str:

@@ -52,22 +52,18 @@ class ColumnFacts:
         Returns:
             True if the column may be a channel with values in this frame.
         """
-        absent = np.isnan(cells.values)
-        bad = len(cells.bad)
-        missing = int(absent.sum()) - bad
-        good = len(cells.values) - missing - bad
+        bad, told = len(cells.bad), len(cells.told)
+        good = len(cells.values) - int(np.isnan(cells.values).sum())
         self._good += good
         self._bad += bad
-        self._missing += missing
+        self._missing += told
         self._lettered += cells.lettered
         self._letters |= cells.letters
         if bad and self._first_bad is None:
             row = int(cells.bad[0])
             self._first_bad = (rows + row + 1, column.iloc[row])
-        if missing and self._first_missing is None:
-            if bad:
-                absent[cells.bad] = False
-            row = int(absent.argmax())
+        if told and self._first_missing is None:
+            row = int(cells.told[0])
             self._first_missing = (rows + row + 1, column.iloc[row])
         for kind in ("decimal", "thousands", "either"):
             found = getattr(cells.commas, kind)
@@ -117,18 +113,13 @@ class ColumnFacts:
                 f"Expected a number or nothing. Received: {value!r}. Leave the column out with "
                 f"--drop {name}, or name the channels with --channels."
             )
-        for kind, text, count, found in (
+        for kind, text, count, first in (
             ("unreadable", "no number, taken as missing", self._bad, self._first_bad),
-            ("missing", "without a value", self._missing, self._first_missing),
+            ("missing", "a word for no value", self._missing, self._first_missing),
         ):
-            if count:
-                assert found is not None
-                example = found[1] if isinstance(found[1], str) else ""
-                if kind == "unreadable":
-                    example = found[1]
-                remarks.add(
-                    kind, text, column=name, count=count, first_row=found[0], example=example
-                )
+            if first is not None:
+                row, value = first
+                remarks.add(kind, text, column=name, count=count, first_row=row, example=value)
 
     def remark_left_out(self, name: str, remarks: Remarks) -> None:
         """Tell that the column is no channel."""

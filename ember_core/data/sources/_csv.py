@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.data.cells import MISSING_WORDS, Decimal
+from ember_core.data.cells import PLAIN_MISSING_WORDS, Decimal
 
 from ._bytes import PACKED, open_bytes, scan
 from ._dialect import BLANKS, Dialect, sniff
@@ -24,19 +24,12 @@ from ._remarks import Remark, Remarks
 if TYPE_CHECKING:
     import pandas as pd
 
-# Texts that mean "no value" in a channel. Text columns are kept as they are: a key may be "NA".
-# Words that begin with a digit are left to the slower way: each number would be compared.
+# Texts by which programs write an empty cell. Text columns are kept as they are: a key may be "NA".
+# The other words for "no value" are read more slowly, and told.
 _MISSING = sorted(
     spelling
-    for word in MISSING_WORDS
-    if not word[:1].isdigit()
-    for spelling in {
-        word,
-        word.upper(),
-        word.capitalize(),
-        word.title(),
-        word.replace("nan", "NaN"),
-    }
+    for word in PLAIN_MISSING_WORDS
+    for spelling in {word, word.upper(), word.capitalize(), word.replace("nan", "NaN")}
 )
 _BLOCK_BYTES = 1 << 20
 

@@ -204,7 +204,7 @@ class Interpreter:
 
         column = self.options.key
         if not column:
-            if KEY_COLUMN not in frame.columns or bool(frame[KEY_COLUMN].isna().all()):
+            if KEY_COLUMN not in frame.columns or not frame[KEY_COLUMN].any():
                 return (self._default_key,), np.zeros(len(frame), np.int64)
             column = KEY_COLUMN
         self._need(frame, "--key", column)

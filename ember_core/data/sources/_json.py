@@ -106,7 +106,8 @@ class JsonFrames:
             if not isinstance(record, dict):
                 raise DataError(
                     f"{self.name} line {number} holds no JSON record. Expected an object as "
-                    f"payload. Received: {str(payload)[:60]!r}. Name its format with --codec."
+                    f"payload. Received: {str(payload)[:60]!r}. If it is of another codec, say "
+                    "--codec NAME."
                 )
             yield {KEY_COLUMN: item.get("key"), **cells_of(record, self._outer)}
 
@@ -130,10 +131,12 @@ class JsonFrames:
         try:
             return json.loads(text)
         except (ValueError, RecursionError) as error:
-            place = "" if what == "line" else " payload"
+            place, hint = "", ""
+            if what == "payload":
+                place, hint = " payload", " If it is of another codec, say --codec NAME."
             raise DataError(
                 f"{self.name} line {number}{place} is not JSON. Expected one object per line. "
-                f"Received: {text.strip()[:60]!r} ({error})."
+                f"Received: {text.strip()[:60]!r} ({error}).{hint}"
             ) from None
 
 

@@ -20,7 +20,7 @@ class Remark:
     kind: str
     """Short name for programs, such as `text_column`, `empty_column` or `missing_word`."""
     text: str
-    """What was done and why, for people; without a full stop."""
+    """The treatment and its reason, for people; without a full stop."""
     source: str = ""
     """Name of the file or table."""
     column: str = ""
@@ -51,6 +51,29 @@ class Remark:
     def as_json(self) -> dict[str, Any]:
         """The fields that say something, for a report."""
         return {name: value for name, value in asdict(self).items() if value}
+
+
+def summed(remarks: Iterable[Remark]) -> list[Remark]:
+    """Return one remark for all sources that have the same, their counts added up.
+
+    Examples:
+        >>> remarks = [Remark("empty_column", "left out", f"{n}.csv", "fan") for n in "abc"]
+        >>> [remark.sentence() for remark in summed(remarks)]
+        ["a.csv and 2 others: column 'fan': left out."]
+    """
+    groups: dict[tuple[str, str, str], list[Remark]] = {}
+    for remark in remarks:
+        groups.setdefault((remark.kind, remark.text, remark.column), []).append(remark)
+    out = []
+    for first, *others in groups.values():
+        if others:
+            plural = "other" if len(others) == 1 else "others"
+            count = first.count + sum(remark.count for remark in others)
+            # A row number is one of the first source only, and would be taken for the total's.
+            source = f"{first.source} and {len(others):,} {plural}"
+            first = replace(first, source=source, count=count)
+        out.append(first)
+    return out
 
 
 class Remarks:

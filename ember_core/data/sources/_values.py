@@ -52,6 +52,8 @@ class Cells:
     """`(n,)`; NaN where missing or unreadable."""
     bad: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """Rows of the unreadable cells, rising."""
+    told: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Rows of missing cells that are not just empty, rising."""
     letters: frozenset[str] = frozenset()
     """Those of `t` and `f` that stand for true and false."""
     lettered: int = 0
@@ -99,13 +101,17 @@ def read_cells(column: pd.Series[Any], reader: NumberReader) -> Cells:
     kind = getattr(column.dtype, "kind", "O")
     if kind in "iufb":
         numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        return Cells(reader.without_missing(numbers))
+        values = reader.without_missing(numbers)
+        if values is numbers:
+            return Cells(values)
+        return Cells(values, told=np.flatnonzero(np.isinf(numbers)))
     missing = np.asarray(column.isna(), bool)
     if kind in "mMc":
         return Cells(np.full(len(column), np.nan), np.flatnonzero(~missing))
     distinct, codes = _factorised(column, missing)
     numbers = np.full(len(distinct) + 1, np.nan)  # the last is that of the missing, code -1
     unreadable = np.zeros(len(distinct) + 1, bool)
+    told = np.zeros(len(distinct) + 1, bool)
     commas = Commas()
     letters: dict[int, str] = {}
     for i, value in enumerate(distinct):
@@ -113,6 +119,8 @@ def read_cells(column: pd.Series[Any], reader: NumberReader) -> Cells:
             numbers[i] = reader.read(value)
         except Unreadable:
             unreadable[i] = True
+        else:
+            told[i] = numbers[i] != numbers[i] and reader.is_told(value)
         if isinstance(value, str):
             if "," in value and not reader.decimal and _DIGIT_COMMA.search(value):
                 commas.add(int(np.argmax(codes == i)), value)
@@ -122,6 +130,7 @@ def read_cells(column: pd.Series[Any], reader: NumberReader) -> Cells:
     return Cells(
         numbers[codes],
         np.flatnonzero(unreadable[codes]),
+        np.flatnonzero(told[codes]),
         frozenset(letters.values()),
         lettered,
         commas,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ PER_RECORD = 60 * PER_SECOND
 """Length of a record number: one minute, wherever records stand for times (ADR 5)."""
 
 Times = NDArray[np.int64]
+
+_FIFTH, _EIGHTH = itemgetter(4), itemgetter(7)
 
 
 class BadTimeError(ValueError):
@@ -109,13 +112,14 @@ def _iso(text: NDArray[Any], reader: TimeReader) -> LocalTimes:
     import pandas as pd
 
     n = len(text)
-    if min(map(len, text)) >= len("2026-1-1"):  # pandas reads 2026-01, the table of cells does not
-        parsed = pd.to_datetime(pd.Series(text), utc=True, format="ISO8601", errors="coerce")
+    time_us, unread = np.zeros(n, np.int64), np.ones(n, bool)
+    # pandas takes 2026-01 and 1712111010 for dates too, the table of cells does not.
+    sep = _separator(text)
+    if sep:
+        dashed = text if sep == "-" else np.array([t.replace("/", "-", 2) for t in text], object)
+        parsed = pd.to_datetime(pd.Series(dashed), utc=True, format="ISO8601", errors="coerce")
         unread = np.asarray(parsed.isna(), bool)
-        time_us = np.zeros(n, np.int64)
-        time_us[~unread] = datetime_microseconds(parsed[~unread])
-    else:
-        unread, time_us = np.ones(n, bool), np.zeros(n, np.int64)
+        time_us[~unread] = _microseconds(parsed[~unread])
     if reader.zone is None:  # then it matters for a remark only
         is_local = np.full(n, _has_no_offset(text[0]))
     else:
@@ -126,6 +130,15 @@ def _iso(text: NDArray[Any], reader: TimeReader) -> LocalTimes:
         time_us[rows], is_local[rows], unreadable = reader.local(text[rows].tolist())
         bad = {int(rows[i]): error for i, error in unreadable.items()}
     return _with_range(text, time_us, is_local, bad)
+
+
+def _separator(text: NDArray[Any]) -> str:
+    """Return the sign between year, month and day if it is the same in all texts."""
+    try:
+        signs = {*map(_FIFTH, text), *map(_EIGHTH, text)}
+    except IndexError:  # a shorter text
+        return ""
+    return signs.pop() if signs in ({"-"}, {"/"}) else ""
 
 
 def _has_no_offset(text: str) -> bool:
@@ -139,12 +152,17 @@ def datetime_microseconds(column: Any) -> Times:
     Raises:
         BadTimeError: With the first row before 1900 or after 2261.
     """
+    micros = _microseconds(column)
+    good = (micros >= EARLIEST_US) & (micros < LATEST_US)
+    if not bool(good.all()):
+        raise BadTimeError(int(good.argmin()))
+    return micros
+
+
+def _microseconds(column: Any) -> Times:
     utc = column.dt.tz_localize("UTC") if column.dt.tz is None else column.dt.tz_convert("UTC")
     plain = utc.dt.tz_localize(None).to_numpy()
     nanoseconds = np.datetime_data(plain.dtype)[0] == "ns"
     times = plain.astype(np.int64) // 1000 if nanoseconds else plain.astype("datetime64[us]")
     micros: Times = times.astype(np.int64)
-    good = (micros >= EARLIEST_US) & (micros < LATEST_US)
-    if not bool(good.all()):
-        raise BadTimeError(int(good.argmin()))
     return micros

@@ -24,8 +24,8 @@ FloatArray = NDArray[np.float64]
 class Series:
     """History of one key: times `(T,)` int64 microseconds, values `(T, C)` float64.
 
-    Dates, lists, frames and other types of numbers are converted; what would be a silent mistake
-    is refused. Infinite values count as missing.
+    Dates, lists, frames and other types of numbers are converted; a likely mistake is
+    refused. Infinite values count as missing.
 
     Attributes:
         key: Stream key; text is encoded.
@@ -48,7 +48,7 @@ class Series:
     channels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Convert what was handed in, and check it."""
+        """Convert the arguments, and check them."""
         key = as_key(self.key)
         columns = getattr(self.values, "columns", None) if not self.channels else self.channels
         try:

@@ -74,7 +74,7 @@ def _health(name: str, topic: TopicMetadata) -> Iterator[Check]:
 def _timestamps(cluster: Cluster, topic: str) -> Iterator[Check]:
     """Check the limit of the broker for timestamps in the future.
 
-    Kafka's timestamps bound event times, and a partition's latest event time makes keys idle.
+    Workers measure such records by their own clocks, which costs a checkpoint each half minute.
     """
     config = cluster.config(topic)
     limit = config.get("message.timestamp.after.max.ms", "")
@@ -83,8 +83,8 @@ def _timestamps(cluster: Cluster, topic: str) -> Iterator[Check]:
         yield Check(
             f"topic {topic}",
             "warn",
-            "The broker takes timestamps however far ahead: one producer with a wrong clock can "
-            "have all other keys of a partition taken for idle.",
+            "The broker takes timestamps however far ahead: workers then have only their own "
+            "clocks to refuse times by.",
             f"`kafka-configs --alter --topic {topic} --add-config "
             "message.timestamp.after.max.ms=3600000`, or message.timestamp.type=LogAppendTime.",
         )

@@ -77,11 +77,16 @@ def examine(settings: Settings) -> Iterator[Check]:
         return
     cluster = Cluster(settings, metadata)
     for check_cluster in CLUSTER_CHECKS:
-        yield from check_cluster(cluster)
+        try:
+            yield from check_cluster(cluster)
+        except UserError as error:  # a broker that does not answer; the other checks may
+            detail, _, fix = error.message.rpartition(". ")
+            yield Check(check_cluster.__name__, "fail", f"{detail}.", fix)
     yield from sample(cluster, model)
 
 
 def _model(settings: Settings) -> tuple[Check, Model | None]:
+    from stream.channel_rules import contradictions
     from stream.configure import load_model
 
     name = f"model {settings.model.path}"
@@ -91,6 +96,9 @@ def _model(settings: Settings) -> tuple[Check, Model | None]:
         fix = "Train one (`ember train DATA... --out DIR`), or set model.path or --model."
         return Check(name, "fail", str(error), fix), None
     detail = f"{model.name} {model.version}: {len(model.channels)} channels, "
+    if differs := contradictions(model.recipe, model.channels, settings.channels.rules):
+        fix = "Train again, or take the rules of `ember model show` over into the settings."
+        return Check(name, "warn", f"{detail}{len(model.keys)} keys. {differs}", fix), model
     return Check(name, "ok", f"{detail}{len(model.keys)} keys."), model
 
 

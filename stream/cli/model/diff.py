@@ -60,13 +60,14 @@ def compare(before: FleetModel, after: FleetModel) -> dict[str, Any]:
         state that a key keeps if the second model follows the first.
     """
     a, b = before.pipeline, after.pipeline
-    same_channels = before.channels == after.channels
+    same_order = before.channels == after.channels
+    same_channels = before.identity == after.identity
     return {
         "same": model_version_of(before) == model_version_of(after),
         "model": _changed(_named(before), _named(after)),
         "channels": {
-            **_sets(before.channels, after.channels),
-            "reordered": set(before.channels) == set(after.channels) and not same_channels,
+            **_sets(before.identity, after.identity),
+            "reordered": set(before.channels) == set(after.channels) and not same_order,
         },
         "config": _changed(_shape(before), _shape(after)),
         "thresholds": _changed(

@@ -75,7 +75,7 @@ def card(model: FleetModel, directory: Path, settings: Settings) -> dict[str, An
         "bytes": (directory / ARRAYS_FILE).stat().st_size,
         "parameters": parameters,
         "visible_units": pipeline.n_visible,
-        "channels": list(model.channels),
+        "channels": list(model.identity),
         "config": {k: v for k, v in pipeline.config.as_json().items() if k != "channels"},
         "keys": [key_text(key) for key in model.keys],
         "thresholds": {

@@ -136,7 +136,7 @@ def test_keys_that_differ_in_form_are_told_with_what_differs(
     keyed = ("--key", "host", "--channels", "load,heat")
     assert ember(capsys, "train", "a.csv", "--out", "m", *keyed, *FAST)[0] == 0
     _, out, err = ember(capsys, "backtest", "b.csv", "--model", "m", *keyed, "--json")
-    assert "What differs: the port: records have 'web-1:9100', the model 'web-1'." in err
+    assert "The difference: the port: records have 'web-1:9100', the model 'web-1'." in err
     assert json.loads(out.splitlines()[-1])["known_keys"] == 0
 
 
@@ -167,3 +167,23 @@ def test_rows_that_repeat_a_time_or_are_quiet_are_told(
     assert (
         "100 rows of 1 key ('boiler') are scored, but after a start no key may fire for 128" in err
     )
+
+
+def test_remarks_of_many_files_and_columns_are_summed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(3):
+        write(folder / f"m{number}.csv", 200, ("load", "heat"))
+        lines = (folder / f"m{number}.csv").read_text().splitlines()
+        notes = [",".join(f"n{i}" for i in range(40)), *([",".join(["x"] * 40)] * 200)]
+        text = "\n".join(f"{a},{b}" for a, b in zip(lines, notes, strict=True))
+        (folder / f"m{number}.csv").write_text(text + "\n")
+    code, out, err = ember(capsys, "train", folder, "--out", "m", *FAST, "--json")
+    assert code == 0
+    assert len(json.loads(out.splitlines()[-1])["remarks"]) == 120
+    lines = err.splitlines()
+    assert len(lines) == 31
+    assert "m0.csv and 2 others: column 'n0': left out" in lines[0]
+    assert lines[-1] == "And 10 more remarks: --json lists all of them."

@@ -230,7 +230,7 @@ def feed_into(
         run.events += result.events
         s = result.scores
         for row in zip(
-            s.sample.tolist(),
+            s.keys(batch.keys),
             s.time_us.tolist(),
             s.score.tolist(),
             s.probability.tolist(),
@@ -239,7 +239,7 @@ def feed_into(
             s.trigger.tolist(),
             strict=True,
         ):
-            run.scores[batch.keys[row[0]]].append(row[1:])
+            run.scores[row[0]].append(row[1:])
     return run
 
 

@@ -67,7 +67,8 @@ def feed_of(seed: int, mode: str) -> list[tuple[int, PlainSample]]:
     feed = []
     for key in range(3):
         n = int(rng.integers(1, 120))
-        times = np.cumsum(rng.choice([0, 1, 3, 9, 70], n, p=[0.1, 0.4, 0.3, 0.15, 0.05])) * SECOND
+        steps = rng.choice([0, 1, 3, 9, 70], n, p=[0.1, 0.4, 0.3, 0.15, 0.05])
+        times = (100 + np.cumsum(steps)) * SECOND
         values = rng.normal(0, 9, (n, len(USES))).round(2)
         counter = np.cumsum(rng.integers(0, 50, n)).astype(float)
         counter -= np.maximum.accumulate(np.where(rng.random(n) < 0.05, counter, 0.0))

@@ -161,10 +161,8 @@ def test_everything_else_moves() -> None:
     missing = {"load": 3, "unlisted": 2, "foreign": 1}
     metrics.watch(
         keys=lambda: 17,
-        known=lambda: 11,
         missing=lambda: missing,
-        firing=lambda: 3,
-        stale=lambda: 2,
+        flagged=lambda field: {"firing": 3, "stale": 2, "known": 11}[field],
         state_bytes=lambda: 1900,
         disk_bytes=lambda: 8192,
         in_flight=lambda: 5,

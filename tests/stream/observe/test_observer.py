@@ -8,6 +8,7 @@ import numpy as np
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
+from stream.engine import StepResult
 from stream.observe import Health, Metrics, ServiceObserver
 from stream.records import Decoded, Event, Reason, Rejected
 
@@ -37,7 +38,7 @@ def test_a_slice_reaches_everything_and_a_checkpoint_is_one_line() -> None:
         message=np.array([0, 2], dtype=np.int32),
         rejected=[Rejected(1, Reason.NOT_JSON, "")],
     )
-    result = SimpleNamespace(
+    result = StepResult(
         counts={"scored": 2, "not_json": 1},
         rejected=decoded.rejected,
         events=[Event("anomaly", b"a", "1", 0, b"{}")],
@@ -89,7 +90,7 @@ def test_a_key_in_two_partitions_is_said_and_not_at_every_slice() -> None:
     )
     decoded = Decoded([], np.zeros(0, np.int64), np.zeros((0, 5)), np.zeros(0, np.int32), [])
     rejected = [Rejected(0, Reason.NOT_JSON, ""), Rejected(1, Reason.WRONG_PARTITION, "of 'a'")]
-    result = SimpleNamespace(counts={"wrong_partition": 1}, rejected=rejected, events=[])
+    result = StepResult(counts={"wrong_partition": 1}, rejected=rejected)
     with structlog.testing.capture_logs() as logs:
         for seconds in (10.0, 30.0, 69.0, 71.0):
             now = seconds
@@ -141,7 +142,7 @@ def observe(observer: ServiceObserver, keys: list[bytes], **result: object) -> l
     """Log lines of a slice with one sample of each key."""
     n = len(keys)
     decoded = Decoded(keys, np.zeros(n, np.int64), np.zeros((n, 2)), np.arange(n, dtype="i4"), [])
-    outcome = SimpleNamespace(counts={"scored": n}, rejected=[], events=[], **result)
+    outcome = StepResult(counts={"scored": n}, **result)
     with structlog.testing.capture_logs() as logs:
         observer.stepped([TP], decoded, outcome, n, 0.01)
     return logs

@@ -98,5 +98,5 @@ def test_a_coordinator_that_moves_is_asked_again(
     monkeypatch.setattr(reading.time, "sleep", lambda _: None)
     assert committed(SimpleNamespace(committed=ask), "in", 2) == [7, None]  # type: ignore[arg-type]
     answers[:] = [KafkaException(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))]
-    with pytest.raises(KafkaException):
+    with pytest.raises(UserError, match="Group authorization failed"):
         committed(SimpleNamespace(committed=ask), "in", 2)  # type: ignore[arg-type]

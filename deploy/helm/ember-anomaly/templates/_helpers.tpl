@@ -69,6 +69,8 @@ authorization: { credentials: {{ .Values.serviceMonitor.tokenSecret | toJson }} 
 {{- range $key, $value := $table }}
 {{- if kindIs "map" $value }}
 {{ $key }} = { {{- range $i, $name := keys $value | sortAlpha }}{{ if $i }},{{ end }} {{ $name | quote }} = {{ get $value $name | toJson }}{{ end }} }
+{{- else if eq $section "channels" }}{{/* A list of tables: JSON in a string, as in a variable. */}}
+{{ $key }} = {{ toJson $value | toJson }}
 {{- else }}
 {{ $key }} = {{ toJson $value }}
 {{- end }}

@@ -179,4 +179,5 @@ def test_numbers_that_are_dates_are_told_from_epochs(number: int) -> None:
     if not is_date_number(number) and epoch < LATEST_US:
         assert out.tolist() == [epoch]
     elif is_date_number(number):
-        assert bad or str(number).startswith(str(datetime.fromtimestamp(out[0] / 1e6, UTC).year))
+        year = int(str(out.astype("datetime64[us]")[0])[:4])
+        assert bad or int(str(number)[:4]) in (year, year - 1)  # the last second may be a leap's

@@ -105,7 +105,6 @@ def test_a_column_is_settled_by_all_rows(tmp_path: Path, chunk_rows: int) -> Non
     )
     told = {(r.kind, r.column): (r.count, r.first_row, r.example) for r in data.remarks}
     assert told == {
-        ("missing", "late"): (2, 1, ""),
         ("unreadable", "half"): (2, 1, "a"),
         ("text_column", "text"): (0, 1, "b"),
         ("empty_column", "never"): (0, 0, ""),

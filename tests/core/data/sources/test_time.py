@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ember_core.data.cells import TimeReader
 from ember_core.data.sources import TimeUnit, to_microseconds
-from ember_core.data.sources.times import BadTimeError
+from ember_core.data.sources.times import BadTimeError, read_times
 
 WHEN = 1_583_748_873_000_000  # 2020-03-09 10:14:33 UTC
 
@@ -106,3 +107,17 @@ def test_iso_text_is_exact_to_the_microsecond(moment: datetime) -> None:
     expected = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     assert to_microseconds(texts(str(moment)), "auto").tolist() == [expected]
     assert to_microseconds(texts(moment.isoformat() + "Z", "2020-01-01"), "auto")[0] == expected
+
+
+@pytest.mark.parametrize(
+    "odd", ["1712111010", "22000101", "45720910", "2026-01", "7", "2262-01-01", "2026-01-31 24:00"]
+)
+def test_no_text_is_read_otherwise_beside_others(odd: str) -> None:
+    reader = TimeReader()
+    expected = reader.column([odd])
+    for usual in ("2026-01-31T10:00:00Z", "2026/01/31 10:00"):
+        found = read_times(texts(usual, odd, usual), reader)
+        assert found.time_us[0] == found.time_us[2] == reader.read(usual)
+        assert (1 in found.bad) == bool(expected[1])
+        if not found.bad:
+            assert found.time_us[1] == expected[0][0]
