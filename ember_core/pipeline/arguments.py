@@ -110,16 +110,34 @@ def in_channel_order(values: Any, channels: Sequence[str]) -> Any:
     Raises:
         ValueError: If a frame has other columns.
     """
-    columns = getattr(values, "columns", None)
-    if columns is None:
+    names = list(column_names(values))
+    if not names:
         return values
-    names = [str(name) for name in columns]
     if sorted(names) != sorted(channels):
         raise ValueError(
             f"The frame has other columns than the model. Expected {', '.join(channels[:8])}. "
             f"Received: {', '.join(names[:8])}."
         )
-    return values if names == list(channels) else values[list(channels)]
+    if names == list(channels):
+        return values
+    select = getattr(values, "select", None) if hasattr(values, "column_names") else None
+    return values[list(channels)] if select is None else select(list(channels))
+
+
+def column_names(values: Any) -> tuple[str, ...]:
+    """Return the names of a frame's columns; none where it has numbers for names, or is no frame.
+
+    Examples:
+        >>> import pandas as pd
+        >>> column_names(pd.DataFrame({"cpu": [1.0]})), column_names(pd.DataFrame([[1.0]]))
+        (('cpu',), ())
+    """
+    names = getattr(values, "column_names", None)  # pyarrow, whose `columns` are the data
+    if names is None:
+        names = getattr(values, "columns", None)
+    if names is None or all(isinstance(name, (int, np.integer)) for name in names):
+        return ()
+    return tuple(map(str, names))
 
 
 def as_key(key: Any) -> bytes:
