@@ -57,6 +57,7 @@ def backtest_remarks(
         files: The keys are names of files.
     """
     remarks = [*given.remarks, *_model_channels(model, given)]
+    # In a row of an interval, samples of one time belong together.
     if result.window.mode == "count":
         remarks += _row_remarks(given, "scored", "not scored: they are late, as in the stream")
     if result.open_intervals:
@@ -202,6 +203,7 @@ def _waiting(model: FleetModel, result: Backtest) -> list[Remark]:
     for i, table in enumerate(result.dataset.tables):
         rows = _rows(result, i, "scored")
         before = _rows(result, i, "train") if result.warm else 0
+        # Told only where it concerns half of the rows: every start has some quiet ones.
         if table.key in model_keys:
             if before + rows // 2 < config.quiet_rows:
                 quiet[table.key] = rows

@@ -66,7 +66,7 @@ def as_moments(times: Any) -> NDArray[np.int64]:
         raise ValueError(
             f"Times have one dimension. Expected shape (T,). Received: shape={array.shape}."
         )
-    if array.dtype.kind != "M":
+    if array.dtype.kind != "M":  # numbers carry no unit, so that their size has to tell it
         return _whole_microseconds(array)
     _refuse_missing(np.isnat(array))
     _refuse_outside(array.astype("datetime64[s]").astype(np.int64) * 1_000_000)
@@ -195,6 +195,7 @@ def _whole_microseconds(array: NDArray[Any]) -> NDArray[np.int64]:
     _refuse_outside(array)
     _refuse_unit(array)
     whole = array.astype(np.int64)
+    # Numbers of a table are often floats, and whole ones lose nothing.
     if array.dtype.kind == "f" and bool((whole != array).any()):
         raise ValueError(
             "Times are whole microseconds. Expected no fraction. "
@@ -227,6 +228,7 @@ def _refuse_unit(array: NDArray[Any]) -> None:
     low, high = float(array.min()), float(array.max())
     gaps = np.diff(np.sort(array))
     usual = float(np.median(gaps[gaps > 0])) if bool((gaps > 0).any()) else 0.0
+    # Both tests must hold: a series that begins at 0 may well pass through these numbers.
     for unit, factor in _FACTORS.items():
         first, last = (factor * seconds for seconds in _YEARS_2000_TO_2100)
         if first <= low <= high < last and usual < _SHORT_US[unit]:
