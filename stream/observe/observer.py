@@ -150,6 +150,9 @@ class ServiceObserver(Observer):
         """Count messages that were re-keyed, and those refused by reason."""
         reasons = Counter(rejected.reason.value for rejected in decoded.rejected)
         self.metrics.rekeyed(tp[0], messages, len(decoded), reasons)
+        lost = Counter((bad.channel, bad.reason.value) for bad in decoded.bad_values)
+        self.metrics.bad_values(tp[0], lost)
+        self._warn_of_bad_values(tp[0], lost)
         # No messages: that one hop goes on must not hide that the other stands still.
         self.health.progressed(0, len(decoded), decoded.rejected, self._clock())
         self._since["rejected"] += len(decoded.rejected)
