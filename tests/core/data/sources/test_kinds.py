@@ -387,3 +387,16 @@ def test_a_payload_that_is_no_json_names_the_codec(tmp_path: Path) -> None:
     line = json.dumps({"partition": 0, "offset": 1, "payload": "cpu,host=a usage=1 5"})
     with pytest.raises(DataError, match=r"line 1 payload is not JSON.*--codec"):
         table(tmp_path, line, "k.jsonl")
+
+
+def test_a_record_is_read_by_itself(tmp_path: Path) -> None:
+    """On a topic no other record tells the order of day and month, or the decimal sign."""
+    text = '{"ts": "31/01/2026", "x": 1}\n'
+    with pytest.raises(DataError, match=r"row 1 has no readable time.*--time-format"):
+        table(tmp_path, text, "k.jsonl")
+    assert table(tmp_path, text, "k.jsonl", time_format="%d/%m/%Y").channels == ("x",)
+    text = '{"ts": 1, "x": "21,5", "y": 2}\n{"ts": 2, "x": "22,5", "y": 3}\n'
+    data = table(tmp_path, text, "k.jsonl")
+    assert data.channels == ("y",)
+    assert "--decimal" in data.remarks[0].text
+    assert table(tmp_path, text, "k.jsonl", decimal=",").channels == ("x", "y")
