@@ -88,6 +88,7 @@ class CountingEngine:
     """See the module."""
 
     channels = ("value",)
+    model: Any = None
 
     def __init__(self, row_padding: int = 0) -> None:
         self.slabs: dict[Any, _Slab] = {}
