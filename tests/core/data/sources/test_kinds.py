@@ -356,6 +356,7 @@ RECORDS = [
         "".join(json.dumps(record) + ",\n" for record in RECORDS),
         json.dumps(RECORDS),
         json.dumps(RECORDS, indent=2),
+        "\n".join(json.dumps(record, indent=2) for record in RECORDS),
         "[\n" + ",\n".join(json.dumps(record) for record in RECORDS) + "\n]\n",
         json.dumps(RECORDS[:2]) + "\n" + json.dumps(RECORDS[2:]),
         "\ufeff" + "\n".join(json.dumps(record) for record in RECORDS),
@@ -400,3 +401,12 @@ def test_a_record_is_read_by_itself(tmp_path: Path) -> None:
     assert data.channels == ("y",)
     assert "--decimal" in data.remarks[0].text
     assert table(tmp_path, text, "k.jsonl", decimal=",").channels == ("x", "y")
+
+
+def test_objects_in_a_table_are_columns_too(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"ts": [1, 2], "env": [{"temp": 21.0, "in": {"hum": 5}}, {"temp": 22.0}]})
+    frame.to_parquet(tmp_path / "k.parquet")
+    for source in (frame, tmp_path / "k.parquet"):
+        data = read([source])
+        assert data.channels == ("env.temp", "env.in.hum")
+        np.testing.assert_array_equal(data.tables[0].values, [[21.0, 5.0], [22.0, np.nan]])
