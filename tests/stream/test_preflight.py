@@ -60,6 +60,13 @@ def test_outputs_where_records_are_re_keyed() -> None:
         assert "is an input too" in sentence
 
 
+def test_an_input_that_re_keying_writes_to() -> None:
+    with pytest.raises(SettingsError) as raised:
+        mistakes(input={"topics": ["g-rekey"], "key": "host", "rekey": True}, kafka={"group": "g"})
+    (sentence,) = raised.value.mistakes
+    assert "to which re-keying writes" in sentence
+
+
 def test_dead_letters_that_are_not_written_may_have_any_name() -> None:
     off = {"enabled": False}
     assert not mistakes(input={"topics": ["t"]}, output={"dead_letters": "t"}, dead_letters=off)
