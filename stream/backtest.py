@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.data.sources import Dataset, interleaved
+from ember_core.data.sources import Batch, Dataset, interleaved
 from ember_core.evaluate import baselines, summarise, summary
 from ember_core.pipeline import FleetModel
 from ember_core.rows import RowRecipe
@@ -69,7 +69,10 @@ class Backtest:
         times, values = table.time_us[rows], table.values[rows]
         if self.recipe is None:
             return times, values
-        samples = KeySamples(table.key, times, values)
+        every = KeySamples(
+            table.key, table.time_us, table.values, table.temporality, table.start_us
+        )
+        samples = every.take(rows)
         (series,) = rows_of(self.dataset.channels, [samples], self.window, self.recipe)
         return np.asarray(series.time_us).astype(np.int64), series.values
 
@@ -166,12 +169,16 @@ def backtest(
     offset, changes = 0, changes or {}
     key_number = {table.key: i for i, table in enumerate(data.tables)}
     # A step has one model: batches end where the model changes.
-    for is_kept, key_index, time_us, values in _pieces(data, warm, batch_rows, changes):
+    for is_kept, piece in _pieces(data, warm, batch_rows, changes):
         if offset in changes:
             engine.schedule_switch(tp, offset, changes[offset])
             engine.switch_model(changes[offset])
+        key_index = piece.key_index
         keys = [data.tables[k].key for k in key_index.tolist()]
-        decoded, n = _decoded(keys, time_us, values), len(keys)
+        decoded, n = (
+            _with_kinds(_decoded(keys, piece.time_us, piece.values), data, piece),
+            len(keys),
+        )
         slice_offsets = SliceOffsets(np.arange(offset, offset + n), np.full(n, _NOW_MS))
         step = engine.step(tp, decoded, slice_offsets)
         offset += n
@@ -200,15 +207,14 @@ def _passes(data: Dataset, warm: bool, batch_rows: int) -> Iterator[tuple[bool, 
 
 def _pieces(
     data: Dataset, warm: bool, batch_rows: int, cuts: Iterable[int]
-) -> Iterator[tuple[bool, NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
+) -> Iterator[tuple[bool, Batch]]:
     """Iterate over the batches of the replay, split at the cuts."""
     offset, cuts = 0, sorted(cuts)
     for is_kept, chunk in _passes(data, warm, batch_rows):
         end = offset + len(chunk.key_index)
         edges = [offset, *(cut for cut in cuts if offset < cut < end), end]
         for piece_begin, piece_end in pairwise(edge - offset for edge in edges):
-            piece = slice(piece_begin, piece_end)
-            yield is_kept, chunk.key_index[piece], chunk.time_us[piece], chunk.values[piece]
+            yield is_kept, Batch(*(column[piece_begin:piece_end] for column in chunk))
         offset = end
 
 
@@ -228,6 +234,21 @@ def _decoded(keys: list[bytes], time_us: NDArray[np.int64], values: NDArray[np.f
     return Decoded(
         [keys[i] for i in message.tolist()], time_us[message], values[message], message, rejected
     )
+
+
+def _with_kinds(decoded: Decoded, data: Dataset, batch: Batch) -> Decoded:
+    """Add what records of a topic say of counters, where they do."""
+    if all(table.temporality is None for table in data.tables):
+        return decoded
+    temporality = np.zeros(len(batch.key_index), dtype=np.uint8)
+    start_us = np.zeros(len(batch.key_index), dtype=np.int64)
+    for number, table in enumerate(data.tables):
+        lines = np.flatnonzero(batch.key_index == number)
+        rows = batch.row_index[lines]
+        if table.temporality is not None and table.start_us is not None:
+            temporality[lines], start_us[lines] = table.temporality[rows], table.start_us[rows]
+    kinds, starts = temporality[decoded.message], start_us[decoded.message]
+    return replace(decoded, temporality=kinds, start_us=starts)
 
 
 def _by_key(parts: list[tuple[NDArray[np.int64], Any]], keys: int) -> list[KeyScores]:

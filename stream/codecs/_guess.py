@@ -127,7 +127,7 @@ def _member(record: Mapping[str, Any]) -> Guess:
 
 def _is_otlp(value: bytes) -> bool:
     try:
-        point = next(_otlp_proto.read_points(value), None)
+        point = next(_otlp_proto.read_points(value, bool), None)
     except (WireError, ValueError):
         return False
     return point is not None and bool(point.metric) and point.metric.isprintable()

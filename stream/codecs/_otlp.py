@@ -66,21 +66,24 @@ class OtlpCodec(SampleCodec):
 
     def _samples(self, message: Message, value: bytes) -> list[Sample]:
         if self._encoding == "json" or (self._encoding == "auto" and value.lstrip()[:1] == b"{"):
-            return list(self._convert(_otlp_json.read_points(value)))
+            return list(self._convert(_otlp_json.read_points(value, self._wants)))
         if not value:
             raise Refused(Reason.NOT_JSON, "The value is empty. Expected OTLP metrics.")
         try:
-            return list(self._convert(_otlp_proto.read_points(value)))
+            return list(self._convert(_otlp_proto.read_points(value, self._wants)))
         except WireError as error:
             detail = f"The value is no OTLP metrics in protobuf: {error}."
             raise Refused(Reason.NOT_JSON, detail) from None
+
+    def _wants(self, metric: str) -> bool:
+        return self._index.knows(metric) or metric in self._statistics
 
     def _convert(self, points: Iterator[Point | Distribution]) -> Iterator[Sample]:
         for point in points:
             if isinstance(point, Distribution):
                 yield from self._distribution(point)
                 continue
-            if point.value is None or not self._index.knows(point.metric):
+            if point.value is None:
                 continue
             attributes = point.attributes()
             column = self._index.find(point.metric, attributes)

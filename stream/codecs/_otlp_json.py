@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -109,8 +109,12 @@ _decoder = msgspec.json.Decoder(_Request)
 _any_decoder = msgspec.json.Decoder()
 
 
-def read_points(value: bytes) -> Iterator[Point | Distribution]:
+def read_points(value: bytes, wanted: Callable[[str], bool]) -> Iterator[Point | Distribution]:
     """Read the points of a request.
+
+    Args:
+        value: The request.
+        wanted: Function that tells if the points of a metric are needed.
 
     Raises:
         Refused: If the bytes are not such a request.
@@ -120,7 +124,8 @@ def read_points(value: bytes) -> Iterator[Point | Distribution]:
         for scope_metrics in resource_metrics.scope_metrics or ():
             scope = scope_metrics.scope.name if scope_metrics.scope else ""
             for metric in scope_metrics.metrics or ():
-                yield from _metric(metric, resource, scope)
+                if wanted(metric.name):
+                    yield from _metric(metric, resource, scope)
 
 
 def _request(value: bytes) -> _Request:

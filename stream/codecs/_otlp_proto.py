@@ -30,12 +30,17 @@ from ._wire import (
 
 Attributes = dict[str, Any]
 
+_GAUGE, _SUM = 5, 7
 _DISTRIBUTIONS = {9: ("histogram", 9), 10: ("exponential", 1), 11: ("summary", 7)}
 """Fields of a metric: kind of its points, and their field of the attributes."""
 
 
-def read_points(value: bytes) -> Iterator[Point | Distribution]:
+def read_points(value: bytes, wanted: Callable[[str], bool]) -> Iterator[Point | Distribution]:
     """Read the points of an `ExportMetricsServiceRequest` (or `MetricsData`).
+
+    Args:
+        value: The request.
+        wanted: Function that tells if the points of a metric are needed.
 
     Raises:
         WireError: If the bytes are not such a message.
@@ -49,35 +54,35 @@ def read_points(value: bytes) -> Iterator[Point | Distribution]:
             for message in children(scope_metrics, 1):
                 scope = next((text(name) for name in children(message, 1)), "")
             for metric in children(scope_metrics, 2):
-                yield from _metric(metric, resource, scope)
+                yield from _metric(metric, resource, scope, wanted)
 
 
-def _metric(metric: memoryview, resource: Attributes, scope: str) -> Iterator[Point | Distribution]:
+def _metric(
+    metric: memoryview, resource: Attributes, scope: str, wanted: Callable[[str], bool]
+) -> Iterator[Point | Distribution]:
     name = ""
-    points: list[tuple[memoryview, Temporality]] = []
-    distributions: list[tuple[memoryview, str, int, Temporality]] = []
+    kinds: list[tuple[int, memoryview]] = []
     for number, wire, value in fields(metric):
         if number == 1 and wire == BYTES:
             name = text(value)
-        elif number == 5 and wire == BYTES:  # gauge
-            points += [(point, Temporality.GAUGE) for point in children(raw_bytes(value), 1)]
-        elif number == 7 and wire == BYTES:  # sum
-            temporality = _temporality(raw_bytes(value))
-            points += [(point, temporality) for point in children(raw_bytes(value), 1)]
-        elif number in _DISTRIBUTIONS and wire == BYTES:
+        elif (number in (_GAUGE, _SUM) or number in _DISTRIBUTIONS) and wire == BYTES:
+            kinds.append((number, raw_bytes(value)))
+    if not wanted(name):  # most metrics of a collector are no channels: their points are not read
+        return
+    for number, data in kinds:
+        if number in _DISTRIBUTIONS:
             kind, attributes = _DISTRIBUTIONS[number]
-            data = raw_bytes(value)
             # The counts of a summary are cumulative, but it does not say so.
             temporality = (
                 Temporality.CUMULATIVE if kind == "summary" else _temporality(data, monotonic=True)
             )
-            distributions += [(point, kind, attributes, temporality) for point in children(data, 1)]
-    for point, temporality in points:
-        yield _point(point, name, resource, scope, temporality)
-    for point, kind, attributes, temporality in distributions:
-        yield read_distribution(
-            point, name, resource, scope, temporality, kind, partial(_attributes, point, attributes)
-        )
+            for point in children(data, 1):
+                read = partial(_attributes, point, attributes)
+                yield read_distribution(point, name, resource, scope, temporality, kind, read)
+        else:
+            temporality = Temporality.GAUGE if number == _GAUGE else _temporality(data)
+            for point in children(data, 1):
+                yield _point(point, name, resource, scope, temporality)
 
 
 def _temporality(points: memoryview, *, monotonic: bool = False) -> Temporality:

@@ -26,7 +26,12 @@ def fields(data: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
     """
     position, end = 0, len(data)
     while position < end:
-        tag, position = varint(data, position)
+        # Nearly all tags and lengths are one byte: no call is worth it for them.
+        tag = data[position]
+        if tag < 0x80:
+            position += 1
+        else:
+            tag, position = varint(data, position)
         number, wire = tag >> 3, tag & 7
         if number == 0:
             raise WireError(f"field number 0 at byte {position}")
@@ -35,7 +40,11 @@ def fields(data: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
             yield number, wire, value
             continue
         if wire == BYTES:
-            length, position = varint(data, position)
+            if position < end and data[position] < 0x80:
+                length = data[position]
+                position += 1
+            else:
+                length, position = varint(data, position)
         elif wire in _FIXED:
             length = _FIXED[wire]
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -185,9 +186,22 @@ def test_a_key_of_the_record_needs_an_expression(key_from: Any) -> None:
         make_codec("collectd", ["x"], key_from=key_from)
 
 
+TELEGRAF = ["cpu.usage_idle", "system.load1", "mem.used", "swap.used", "processes.running"]
+OTEL = ["system.cpu.time", "system.memory.usage", 'system.disk.io{direction="read"}']
+HOST_NAME = 'resource["host.name"]'
 CAPTURED = {
-    "telegraf-influx": ("influx", "tags.host", ["cpu.usage_idle", "system.load1", "mem.used"]),
+    "telegraf-influx": ("influx", "tags.host", TELEGRAF),
+    "telegraf-json": ("telegraf", "tags.host", TELEGRAF),
+    "telegraf-json-nokey": ("telegraf", "tags.host", TELEGRAF),
     "collectd-json": ("collectd", "host", ["memory.memory", "cpu.cpu", "if_octets.rx"]),
+    "otelcol-otlp-proto": ("otlp", HOST_NAME, OTEL),
+    "otelcol-otlp-proto-keyed": ("otlp", HOST_NAME, OTEL),
+    "otelcol-otlp-json": ("otlp", HOST_NAME, OTEL),
+    "prometheus-kafka-adapter": (
+        "prometheus",
+        "labels.instance",
+        ["node_cpu_seconds_total", "go_goroutines", "process_open_fds"],
+    ),
 }
 
 
@@ -198,8 +212,48 @@ def test_captured_records_are_read(name: str, shared_data: Path) -> None:
     codec_name, key, channels = CAPTURED[name]
     path = shared_data.parent / "payloads" / name / "records.jsonl"
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    messages = [Message(record["value"].encode()) for record in records]
+    messages = [Message(_value(record)) for record in records]
     decoded = make_codec(codec_name, channels, key=key).decode(messages)
     assert {rejected.reason for rejected in decoded.rejected} <= {Reason.NO_CHANNELS}
-    assert set(decoded.keys) <= {b"web-1", b"web-2", b"web-3", b"edge-1"}
+    assert {re.sub(rb"[-.:\d]+$", b"", key) for key in decoded.keys} <= {
+        b"web",
+        b"edge",
+        b"app",
+        b"",
+    }
+    assert decoded.bad_values == []
     assert len(decoded)
+
+
+def _value(record: dict[str, Any]) -> bytes:
+    return bytes.fromhex(record["value_hex"]) if "value_hex" in record else record["value"].encode()
+
+
+@pytest.mark.data
+def test_stale_series_have_no_value(shared_data: Path) -> None:
+    """A marker of staleness is no reading, and no fault of the producer."""
+    path = shared_data.parent / "payloads" / "prometheus-kafka-adapter" / "stale-nan.jsonl"
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    names = sorted({json.loads(record["value"])["name"] for record in records})
+    decoded = make_codec("prometheus", names, key="labels.instance").decode(
+        [Message(_value(record)) for record in records]
+    )
+    assert [r.reason for r in decoded.rejected] == [Reason.NO_CHANNELS] * len(records)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "channels", "first"),
+    [
+        ("nested", ["env.temp", "env.hum", "pres"], [21.0, 53.8, 1013.0]),
+        ("bool", ["temp", "hum", "door_open"], [21.0, 53.8, 1.0]),
+    ],
+)
+def test_cases_are_read_as_in_training(
+    name: str, channels: list[str], first: list[float], shared_data: Path
+) -> None:
+    path = shared_data.parent / "cases" / f"{name}.jsonl"
+    messages = [Message(line.encode(), b"k") for line in path.read_text("utf-8").splitlines()]
+    decoded = make_codec("json", channels).decode(messages)
+    assert decoded.rejected == []
+    assert decoded.values[0].tolist() == first

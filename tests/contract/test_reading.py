@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.prove.reading import check, make_case
+from ember_core.data.sources import DataOptions
+from tests.prove.reading import Case, check, make_case
 
 
 @settings(
@@ -18,6 +19,20 @@ from tests.prove.reading import check, make_case
 @given(random=st.randoms(use_true_random=False))
 def test_rows_of_training_are_the_samples_of_the_stream(random: Random, tmp_path: Path) -> None:
     check(make_case(random), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["nested.jsonl", "bool.jsonl", "kcat.jsonl"])
+def test_recorded_files_are_read_alike(name: str, shared_cases: Path, tmp_path: Path) -> None:
+    lines = (shared_cases / name).read_text(encoding="utf-8").splitlines()
+    counts = check(Case(lines, name.startswith("kcat"), DataOptions(time="ts")), tmp_path)
+    assert counts["rows"] == 1_500
+
+
+def test_a_nested_record_has_the_same_channels_on_the_stream(tmp_path: Path) -> None:
+    line = '{"ts": "2026-01-05T00:00:00Z", "env": {"temp": 21.0, "hum": 53.8}, "pres": 1013.0}'
+    assert check(Case([line, line], False, DataOptions(time="ts")), tmp_path)["values"] == 6
+    line = '{"ts": 1767571200, "values": {"temp": 21.5, "door_open": true, "cores": [1, "2"]}}'
+    assert check(Case([line], False, DataOptions(time="ts")), tmp_path)["values"] == 4
 
 
 def test_the_comparison_sees_another_reading(

@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from importlib.util import find_spec
 from random import Random
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from stream.records import TIME_MAX_US, TIME_MIN_US, Reason
 from tests.contract.test_codecs import (
     AVRO_SCHEMA,
     CHANNELS,
-    HAVE_AVRO,
+    NEEDS,
     T0,
     Message,
     build,
@@ -44,6 +45,10 @@ FIRST_STAGE: Final = frozenset({Reason.NOT_JSON, Reason.EMPTY, Reason.TOO_LARGE,
 MOST_GROWTH_MIB: Final = 200
 LEAST_DEEP: Final = 0.3
 KEYS: Final = ("", "host", 'tags.host + "/" + name', 'labels["i"]', 'resource["host"]')
+_HEADER: Final = b"\x00\x00\x00\x00\x07"
+_PROTOBUF_HEADER: Final = _HEADER + b"\x00"
+_WIRE: Final = ("otlp", "otlp_proto", "protobuf")
+"""Codecs of protobuf messages."""
 UNITS: Final = ("auto", "s", "ms", "us", "ns", "iso8601")
 
 
@@ -61,7 +66,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         Refuted: At the first that does not end as it should.
     """
     figures: dict[str, Any] = {}
-    names = [name for name in CODECS if name != "avro" or HAVE_AVRO]
+    names = [name for name in CODECS if find_spec(NEEDS.get(name, "json"))]
     each = -(-options.inputs // len(names))
     targets: list[tuple[str, Callable[[], Target], int]] = [
         *((f"codec {name}", lambda name=name: CodecTarget(name), each) for name in names),
@@ -164,12 +169,14 @@ class CodecTarget(Target):
         raw = write(self.name, min(time_us, TIME_MAX_US - 1), values)
         if self.name in ("otlp", "otlp_proto"):
             return wire.parsed(raw)
+        if self.name == "protobuf":
+            return wire.parsed(raw[len(_PROTOBUF_HEADER) :])
         if self.name == "avro":
             return {"ts": time_us // 1000, "host": "web-1", "values": dict(values)}
         if self.name == "influx":
             return {"tags": {"host": "web-1"}, "fields": dict(values), "time": time_us * 1000}
-        tree = msgspec.json.decode(raw)
-        if self.name == "json":
+        tree = msgspec.json.decode(raw.removeprefix(_HEADER))
+        if self.name in ("json", "json_schema"):
             tree["host"] = "web-1"
         return tree
 
@@ -205,7 +212,7 @@ class CodecTarget(Target):
             return rng.randbytes(int(rng.random() * 60))
         if how < 0.10:
             return self._encoded(seed)
-        if self.name in ("otlp", "otlp_proto"):
+        if self.name in _WIRE:
             whole = self._encoded(wire.mutated(seed, rng))
         elif self.name == "avro":
             whole = _avro(mutated(seed, rng, _avro_leaf))
@@ -214,8 +221,11 @@ class CodecTarget(Target):
         return bitten(whole, rng) if how > 0.8 else whole
 
     def _encoded(self, seed: Any) -> bytes:
-        if self.name in ("otlp", "otlp_proto"):
-            return wire.encoded(seed)
+        if self.name in _WIRE:
+            header = _PROTOBUF_HEADER if self.name == "protobuf" else b""
+            return header + wire.encoded(seed)
+        if self.name == "json_schema":
+            return _HEADER + as_json(seed)
         if self.name == "influx":
             return _line(seed)
         return _avro(seed) if self.name == "avro" else as_json(seed)

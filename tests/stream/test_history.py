@@ -9,6 +9,7 @@ import pytest
 
 from ember_core.data.sources import Dataset, KeyTable
 from ember_core.pipeline import FleetModel
+from ember_core.rows import RecipeChannel, RowRecipe
 from stream import history
 from stream.backtest import backtest
 from stream.engine import Engine, Limits, SliceOffsets, WindowSpec
@@ -169,3 +170,36 @@ def test_without_counters_and_rules_a_bundle_is_what_it_was() -> None:
     assert model.recipe is None
     assert not {"counters", "channels", "window"} & set(model.report)
     assert model.sources == model.channels == model.identity
+
+
+@pytest.mark.parametrize("kind", [1, 2])
+def test_a_backtest_of_records_takes_counters_as_the_stream_does(kind: int) -> None:
+    """Temporality and start times are those of the records."""
+    recipe = RowRecipe((RecipeChannel("x", "x", "rate"),))
+    model, n = _untrained(recipe), 150
+    model.configure(warmup_score=0, warmup_alarm=0)
+    rng = np.random.default_rng(2)
+    times = T0 + np.arange(1, n + 1) * 10 * SECOND
+    values = rng.poisson(40.0, (n, 1)).astype(float)
+    values = np.cumsum(values, axis=0) if kind == 2 else values
+    starts = times - 10 * SECOND if kind == 1 else np.where(np.arange(n) < 70, T0, times[69])
+    kinds = np.full(n, kind, dtype=np.uint8)
+    engine = Engine(model, WindowSpec(), Limits(8))
+    engine.attach(("telemetry", 0))
+    message = np.arange(n, dtype=np.int32)
+    keys = [b"k"] * n
+    batch = Decoded(keys, times, values, message, [], temporality=kinds, start_us=starts)
+    step = engine.step(("telemetry", 0), batch, SliceOffsets(np.arange(n), np.full(n, 2**43)))
+    text = np.array([str(t) for t in times], dtype=object)
+    no_rows = np.zeros(n, dtype=bool)
+    table = KeyTable(b"k", times, text, values, no_rows, None, kinds, starts)
+    data = Dataset(("x",), (table,), divided=False)
+    result = backtest(model, data, limits=Limits(8), batch_rows=13)
+    assert result.scores[0].score.tolist() == step.scores.score.tolist()
+    assert len(step.scores.score) == n
+    rates = result.rows(0)[1][:, 0]
+    if kind == 1:
+        assert rates.tolist() == (values[:, 0] / 10).tolist()
+    else:
+        assert rates[70] == values[70, 0] / 10  # a later start is a reset
+        assert rates[1:70].tolist() == (np.diff(values[:70, 0]) / 10).tolist()

@@ -10,7 +10,7 @@ Files (`ember train`, `backtest`, `replay`) and records on a topic (`stream.code
 | groups of three digits: `1 234.5`, `1'234.5`, `1,234.5`, `1,234,567` | the number |
 | `21,5`; `1.234,5` | a number with `decimal = ","`, else unreadable |
 | `1,234` | 1234 with `decimal = "."`, 1.234 with `decimal = ","`, else unreadable |
-| text `true`, `false`, `yes`, `no`, `on`, `off`, `t`, `f`, in any case | 1 and 0 |
+| text `true`, `false`, `yes`, `no`, `on`, `off`, `t`, `f`, `y`, `n` | 1 and 0 |
 | null, NaN, infinity, one of `MISSING_WORDS`, one of the words or numbers of `missing` | missing |
 | anything else | unreadable: a missing value that is counted and told |
 | object, array | their members, by dotted paths: `env.temp`, `cores.0` |
@@ -44,6 +44,7 @@ from ._numbers import FALSE_WORDS as FALSE_WORDS
 from ._numbers import MISSING_WORDS as MISSING_WORDS
 from ._numbers import PLAIN_MISSING_WORDS as PLAIN_MISSING_WORDS
 from ._numbers import TRUE_WORDS as TRUE_WORDS
+from ._numbers import TRUTH_LETTERS as TRUTH_LETTERS
 from ._numbers import Decimal as Decimal
 from ._numbers import NumberReader as NumberReader
 from ._numbers import number_of as number_of

@@ -41,11 +41,14 @@ PLAIN_MISSING_WORDS = frozenset(
 )
 """Those of `MISSING_WORDS` by which programs write a cell that is empty, and nothing else."""
 
-TRUE_WORDS = frozenset(("true", "yes", "on", "t"))
+TRUE_WORDS = frozenset(("true", "yes", "on", "t", "y"))
 """Words read as 1, in lower case."""
 
-FALSE_WORDS = frozenset(("false", "no", "off", "f"))
+FALSE_WORDS = frozenset(("false", "no", "off", "f", "n"))
 """Words read as 0, in lower case."""
+
+TRUTH_LETTERS = frozenset(word for word in TRUE_WORDS | FALSE_WORDS if len(word) == 1)
+"""Truth words of one letter: in a column of nothing else, one alone has some other meaning."""
 
 INVISIBLE = "\ufeff\u200b\u2060\u200e\u200f"
 """Characters without width, which `str.strip` leaves in place."""
@@ -147,14 +150,14 @@ class NumberReader:
         if _is_plain(text) and self.decimal != ",":
             return text
         if match := _BLANK_GROUPS.fullmatch(text):
-            whole = "".join(c for c in match[1] if c in "+-0123456789")
+            integer_part = "".join(c for c in match[1] if c in "+-0123456789")
             fraction = match[2] or ""
             if fraction[:1] == "," and self.decimal == ".":
                 return None
             if fraction[:1] == "." and self.decimal == ",":
                 return None
             # Groups by blanks leave no other meaning to a comma.
-            return whole + fraction.replace(",", ".") + (match[3] or "")
+            return integer_part + fraction.replace(",", ".") + (match[3] or "")
         if self.decimal == ",":
             if match := _DOT_GROUPS.fullmatch(text):
                 fraction = (match[2] or "").replace(",", ".")

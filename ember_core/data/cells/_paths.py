@@ -36,8 +36,8 @@ def cells_of(
         outer: Names of the time and the key, which the record itself has first.
         values: Object at the top whose members go by their own names.
     """
-    inside = record.get(values)
-    inner = inside if isinstance(inside, Mapping) else {}
+    candidate = record.get(values)
+    inner = candidate if isinstance(candidate, Mapping) else {}
     cells = dict(leaves(record, values))
     for name, value in record.items():
         if name in cells and name not in inner and not isinstance(value, (Mapping, list)):

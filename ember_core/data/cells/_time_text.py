@@ -29,7 +29,9 @@ _COMPACT = re.compile(rf"(?P<year>\d{{4}})(?P<month>\d{{2}})(?P<day>\d{{2}}){_CO
 _COMPACT_DATE = re.compile(rf"(?P<year>\d{{4}})(?P<month>\d{{2}})(?P<day>\d{{2}}){_TIME}")
 _DOTTED = re.compile(rf"(?P<day>\d{{1,2}})\.(?P<month>\d{{1,2}})\.(?P<year>\d{{4}}){_TIME}")
 _NAMED = (
-    re.compile(rf"{_WEEKDAY}(?P<day>\d{{1,2}})[\s/.-]+{_MONTH}[\s/,-]+(?P<year>\d{{4}}){_TIME}"),
+    re.compile(
+        rf"{_WEEKDAY}(?P<day>\d{{1,2}})[\s/.-]+{_MONTH}[\s/,-]+(?P<year>\d{{4}}|\d{{2}}){_TIME}"
+    ),
     re.compile(
         rf"{_WEEKDAY}{_MONTH}[\s-]+(?P<day>\d{{1,2}})(?:,\s*|\s+|-)(?P<year>\d{{4}}){_TIME}"
     ),
@@ -83,6 +85,8 @@ def parse(text: str, day_first: bool | None) -> datetime | None:
 
 
 def _moment(year: int, month: int, day: int, parts: dict[str, str | None]) -> datetime | None:
+    if year < 100:  # as strptime's %y, for the historians that write 31-Jan-26
+        year += 2000 if year < 69 else 1900
     hour, minute = int(parts["hour"] or 0), int(parts["minute"] or 0)
     second = int(parts["second"] or 0)
     half = parts.get("half")

@@ -122,22 +122,23 @@ class TimeReader:
                 out[i], local[i] = self._other(value)
             except Unreadable as error:
                 bad[i] = error
-        for index, whole in ((integers, True), (floats, False)):
+        for index, are_integers in ((integers, True), (floats, False)):
             if index:
-                self._numbers([cells[i] for i in index], index, whole, out, local, bad)
+                self._numbers([cells[i] for i in index], index, are_integers, out, local, bad)
         return out, local, bad
 
     def _numbers(
         self,
         cells: Sequence[Any] | NDArray[Any],
         index: Sequence[int],
-        whole: bool,
+        are_integers: bool,
         out: NDArray[np.int64],
         local: NDArray[np.bool_],
         bad: dict[int, Unreadable],
     ) -> None:
         """Convert the numbers at `index` into `out`, all of them whole or all floats."""
-        micros_read, fits, digits = (from_integers if whole else from_floats)(cells, self.unit)
+        convert = from_integers if are_integers else from_floats
+        micros_read, fits, digits = convert(cells, self.unit)
         if len(index) == len(out):
             out[:], local[:] = micros_read, digits
         else:

@@ -137,11 +137,11 @@ def _wide(head: bytes) -> str:
 def _has_comment(block: bytes) -> bool:
     if b"#" not in block:  # which is much faster to see
         return False
-    at = block.find(b"\n#")
-    while at >= 0:
-        if not block[at + 1 : at + 9].upper().startswith(_NO_COMMENTS):
+    position = block.find(b"\n#")
+    while position >= 0:
+        if not block[position + 1 : position + 9].upper().startswith(_NO_COMMENTS):
             return True
-        at = block.find(b"\n#", at + 2)
+        position = block.find(b"\n#", position + 2)
     return False
 
 

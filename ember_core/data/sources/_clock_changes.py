@@ -17,7 +17,7 @@ _LONG_STEP_US = 1_800_000_000
 
 
 @dataclass
-class _Place:
+class _Cursor:
     """Place of a key in its times, after some of its rows."""
 
     local_us: int
@@ -44,7 +44,7 @@ class ClockChanges:
         self.repeated = 0
         """Rows of the hour that comes twice, so far."""
         self._zone = zone
-        self._places: dict[bytes, _Place] = {}
+        self._places: dict[bytes, _Cursor] = {}
 
     def to_utc(
         self,
@@ -64,7 +64,7 @@ class ClockChanges:
         first, second = offsets(local_us, self._zone)
         twice = is_local & (first > second)
         self.repeated += int(twice.sum())
-        chosen = np.where(is_local, first, 0)
+        offset_us = np.where(is_local, first, 0)
         order = np.argsort(np.where(is_local, key_index, len(keys)), kind="stable")
         sizes = np.bincount(key_index[is_local], minlength=len(keys))
         ends = sizes.cumsum()
@@ -73,36 +73,36 @@ class ClockChanges:
                 continue
             rows = order[end - size : end]
             times, in_both = local_us[rows], twice[rows]
-            place = self._places.get(key) or _before(times)
+            cursor = self._places.get(key) or _first_cursor(times)
             if in_both.any():
-                folds = _folds(times, in_both, place)
-                chosen[rows[folds > 0]] = second[rows[folds > 0]]
+                folds = _folds(times, in_both, cursor)
+                offset_us[rows[folds > 0]] = second[rows[folds > 0]]
             else:
-                place.step_us = int(abs(times[-1] - times[-2])) if size > 1 else place.step_us
-                place.local_us, place.is_twice, place.fold = int(times[-1]), False, 0
-            self._places[key] = place
-        return local_us - chosen
+                cursor.step_us = int(abs(times[-1] - times[-2])) if size > 1 else cursor.step_us
+                cursor.local_us, cursor.is_twice, cursor.fold = int(times[-1]), False, 0
+            self._places[key] = cursor
+        return local_us - offset_us
 
 
-def _before(times: Times) -> _Place:
+def _first_cursor(times: Times) -> _Cursor:
     """Return the place of a key before its first row."""
     falls = bool(np.sign(np.diff(times)).sum() < 0)
-    return _Place(int(times[0]), is_twice=False, fold=0, step_us=0, falls=falls)
+    return _Cursor(int(times[0]), is_twice=False, fold=0, step_us=0, falls=falls)
 
 
-def _folds(times: Times, twice: NDArray[np.bool_], place: _Place) -> NDArray[np.int8]:
+def _folds(times: Times, twice: NDArray[np.bool_], cursor: _Cursor) -> NDArray[np.int8]:
     """Return 1 for the rows of the second hour; bring the place up to the last row."""
     folds = np.zeros(len(times), np.int8)
     for i, (local, in_both) in enumerate(zip(times.tolist(), twice.tolist(), strict=True)):
-        ahead = place.local_us - local if place.falls else local - place.local_us
+        advance_us = cursor.local_us - local if cursor.falls else local - cursor.local_us
         if not in_both:
-            place.fold = 0
-        elif not place.is_twice:
-            place.fold = int(place.falls)
-        elif ahead < 0 or (ahead == 0 and place.step_us >= _LONG_STEP_US):
-            place.fold = int(not place.falls)
-        if ahead > 0:
-            place.step_us = ahead
-        place.local_us, place.is_twice = local, in_both
-        folds[i] = place.fold
+            cursor.fold = 0
+        elif not cursor.is_twice:
+            cursor.fold = int(cursor.falls)
+        elif advance_us < 0 or (advance_us == 0 and cursor.step_us >= _LONG_STEP_US):
+            cursor.fold = int(not cursor.falls)
+        if advance_us > 0:
+            cursor.step_us = advance_us
+        cursor.local_us, cursor.is_twice = local, in_both
+        folds[i] = cursor.fold
     return folds

@@ -33,6 +33,7 @@ class ColumnFacts:
         self._is_nameless = is_nameless
         self._counts_rows = can_count and rows == 0
         self._good = 0
+        self._commas = 0
         self._lettered = 0
         self._letters: frozenset[str] = frozenset()
         self._bad = 0
@@ -52,38 +53,40 @@ class ColumnFacts:
         Returns:
             True if the column may be a channel with values in this frame.
         """
-        bad, told = len(cells.bad), len(cells.told)
+        bad, word_count = len(cells.bad), len(cells.told)
         good = len(cells.values) - int(np.isnan(cells.values).sum())
         self._good += good
         self._bad += bad
-        self._missing += told
+        self._missing += word_count
+        self._commas += cells.commas.count
         self._lettered += cells.lettered
         self._letters |= cells.letters
         if bad and self._first_bad is None:
             row = int(cells.bad[0])
             self._first_bad = (rows + row + 1, column.iloc[row])
-        if told and self._first_missing is None:
+        if word_count and self._first_missing is None:
             row = int(cells.told[0])
             self._first_missing = (rows + row + 1, column.iloc[row])
         for kind in ("decimal", "thousands", "either"):
-            found = getattr(cells.commas, kind)
-            if found and getattr(self, kind) is None:
-                row = min(found)
-                setattr(self, kind, (rows + row + 1, found[row]))
+            first_rows = getattr(cells.commas, kind)
+            if first_rows and getattr(self, kind) is None:
+                row = min(first_rows)
+                setattr(self, kind, (rows + row + 1, first_rows[row]))
         if self._counts_rows:
             self._count(cells.values)
         return good > 0 and not self._is_nameless
 
     @property
     def may_be_channel(self) -> bool:
-        """True unless the column is text, read by any decimal sign."""
-        return bool(self._good or self.decimal or self.thousands or self.either)
+        """True if at least half of the cells are numbers by some decimal sign."""
+        numbers = self._good + self._commas
+        return not self._is_nameless and 2 * numbers >= self._good + self._bad and numbers > 0
 
     @property
     def is_channel(self) -> bool:
         """True if at least half of the cells that are there are numbers, of a column with a name.
 
-        A column of nothing but `t`, or `f`, has some other meaning.
+        A column of nothing but one letter, such as `f`, has some other meaning.
         """
         if self._is_nameless or self._counts_rows:
             return False

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ember_core.data.cells import PLAIN_MISSING_WORDS, Decimal
 
 from ._bytes import PACKED, open_bytes, scan
-from ._dialect import BLANKS, Dialect, sniff
+from ._dialect import BLANKS, Dialect, short_lines, sniff
 from ._errors import DataError
 from ._options import DataOptions, is_text
 from ._remarks import Remark, Remarks
@@ -64,6 +64,7 @@ class CsvFrames:
     def frames(self) -> Iterator[pd.DataFrame]:
         """DataFrames of at most `chunk_rows` rows."""
         frames = self._read()
+        may_be_short = False
         while True:
             # Only while reading, never while the caller works with a frame: a line longer than
             # the header would lose its last fields with a mere warning.
@@ -71,8 +72,25 @@ class CsvFrames:
                 warnings.filterwarnings("error", message="Length of header or names")
                 frame = next(frames, None)
             if frame is None:
-                return
+                break
+            # A line with too few cells lacks the last; so does one whose last cell is empty.
+            may_be_short = may_be_short or bool(frame.iloc[:, -1].isna().any())
             yield frame
+        if may_be_short:
+            self._remark_short_lines()
+
+    def _remark_short_lines(self) -> None:
+        layout = self._layout()
+        assert layout is not None
+        lines = short_lines(self._path, *layout)
+        if lines:
+            remark = Remark(
+                "short_line",
+                f"lines with too few cells, the rest taken as missing (first line {lines[0]:,})",
+                self.name,
+                count=len(lines),
+            )
+            self.remarks = (*self.remarks, remark)
 
     def arrays(self, columns: tuple[str, ...], dtype: str) -> Iterator[NDArray[Any]] | None:
         """Columns of numbers by pyarrow, see `array_chunks`.
@@ -131,15 +149,15 @@ class CsvFrames:
     def _layout(self) -> tuple[Dialect, str] | None:
         """Find layout and encoding; None for an empty file."""
         remarks = Remarks(self.name)
-        found = scan(self._path, self._options.encoding)
-        dialect = sniff(self._path, found, self._options.sep, remarks)
-        if found.is_guess:
-            remarks.add("encoding", f"read as {found.encoding}, as it is no UTF-8 (--encoding)")
+        file_scan = scan(self._path, self._options.encoding)
+        dialect = sniff(self._path, file_scan, self._options.sep, remarks)
+        if file_scan.is_guess:
+            remarks.add("encoding", f"read as {file_scan.encoding}, as it is no UTF-8 (--encoding)")
         if dialect is not None and dialect.sep not in ",;\t" and not self._options.sep:
-            shown = "blanks" if dialect.sep == BLANKS else dialect.sep
-            remarks.add("separator", f"columns are separated by {shown}")
+            separator_name = "blanks" if dialect.sep == BLANKS else dialect.sep
+            remarks.add("separator", f"columns are separated by {separator_name}")
         self.remarks = tuple(remarks)
-        return None if dialect is None else (dialect, found.encoding)
+        return None if dialect is None else (dialect, file_scan.encoding)
 
     def _read(self) -> Iterator[pd.DataFrame]:
         import pandas as pd

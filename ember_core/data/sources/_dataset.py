@@ -211,7 +211,7 @@ def _table(
             temporality[part], start_us[part] = chunk.temporality[rows], chunk.start_us[rows]
         start = part.stop
     if falls(time_us):
-        for column in (time_us, time_text, values, is_train, label):
+        for column in (time_us, time_text, values, is_train, label, temporality, start_us):
             column[:] = column[::-1].copy()
         text = "the newest rows come first: they were taken in the order of time"
         remarks.append(Remark("newest_first", text, known.source))

@@ -37,19 +37,19 @@ class Dialect:
     """Lines that are no data, counted from 0."""
 
 
-def sniff(path: Path, found: Scan, sep: str, remarks: Remarks) -> Dialect | None:
+def sniff(path: Path, file_scan: Scan, sep: str, remarks: Remarks) -> Dialect | None:
     """Find the layout of a file; None where it is empty.
 
     Args:
         path: The file.
-        found: Its encoding.
+        file_scan: Its encoding.
         sep: Separator that the user named; empty: told from the first lines.
         remarks: Remarks to add to.
 
     Raises:
         DataError: If the first line holds no names.
     """
-    sample = _sample(path, found.encoding)
+    sample = _sample(path, file_scan.encoding)
     start = 0
     while start < len(sample) and not sample[start].strip():
         start += 1
@@ -91,11 +91,37 @@ def sniff(path: Path, found: Scan, sep: str, remarks: Remarks) -> Dialect | None
     longest = max([len(header), *(len(cells) for _, cells in rows)])
     if width <= len(header) < longest:  # a separator at the end of each line
         header = [*header, *[""] * (longest - len(header))]
-    if found.comments or commented:
-        comments = comment_lines(path, found.encoding)
+    if file_scan.comments or commented:
+        comments = comment_lines(path, file_scan.encoding)
         skip |= set(comments)
         remarks.add("comment_lines", "comment lines were left out", count=len(comments))
     return Dialect(sep, _names(header, remarks), frozenset(skip))
+
+
+def short_lines(path: Path, dialect: Dialect, encoding: str) -> list[int]:
+    """Return the numbers of the lines with too few cells, from 1.
+
+    Args:
+        path: The file.
+        dialect: Its layout.
+        encoding: Its encoding.
+    """
+    with open_text(path, encoding) as lines:
+        if dialect.sep == BLANKS:
+            rows = ((number, line.split()) for number, line in enumerate(lines, start=1))
+            return [number for number, row in rows if 0 < len(row) < len(dialect.names)]
+        reader = csv.reader(lines, delimiter=dialect.sep, skipinitialspace=True)
+        width = len([name for name in dialect.names if not _is_nameless_end(name, dialect.names)])
+        return [
+            reader.line_num
+            for row in reader
+            if 0 < len(row) < width and reader.line_num - 1 not in dialect.skip
+        ]
+
+
+def _is_nameless_end(name: str, names: Sequence[str]) -> bool:
+    """Test for the column that a separator at the end of each line makes."""
+    return name == names[-1] and name.startswith("Unnamed: ")
 
 
 def _sample(path: Path, encoding: str) -> list[str]:
@@ -122,9 +148,9 @@ def _separator(lines: Sequence[str]) -> str:
         widths = [len(cells) for cells in map(_splitter(sep), lines)]
         if widths[0] < 2:
             continue
-        alike = sum(width == widths[0] for width in widths) / len(widths)
-        if (alike, widths[0]) > best_score:
-            best, best_score = sep, (alike, widths[0])
+        share = sum(width == widths[0] for width in widths) / len(widths)
+        if (share, widths[0]) > best_score:
+            best, best_score = sep, (share, widths[0])
     if best:
         return best
     widths = [len(line.split()) for line in lines]

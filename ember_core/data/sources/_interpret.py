@@ -28,7 +28,12 @@ KEY_COLUMN = "\x00key"
 """Column of the stream keys that a source knows by itself, such as those of a Kafka topic."""
 
 _NAMELESS = re.compile(r"|Unnamed: \d+(?:\.\d+)?|Unnamed: \d+_level_\d+|\s+")
-_ROW_NUMBERS = frozenset(("index", "level_0", "row", "rownum", "row_number", "row number"))
+_ROW_NUMBERS = frozenset(
+    (
+        *("index", "level_0", "row", "rownum", "row_number", "row number", "row_id", "rowid"),
+        *("id", "no", "no.", "nr", "nr.", "#", "seq", "line", "record"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -187,8 +192,8 @@ class Interpreter:
         )
         keep = np.ones(len(frame), bool)
         keep[empty] = False
-        place = keep.cumsum() - 1
-        bad = {int(place[row]): error for row, error in times.bad.items() if keep[row]}
+        new_rows = keep.cumsum() - 1
+        bad = {int(new_rows[row]): error for row, error in times.bad.items() if keep[row]}
         times = LocalTimes(times.time_us[keep], times.is_local[keep], bad)
         return frame[keep], times, texts[keep]
 
@@ -212,10 +217,10 @@ class Interpreter:
         index, distinct = pd.factorize(texts)
         empty = np.flatnonzero(np.asarray(texts == "", bool))
         if empty.size:
-            where = "the record" if column == KEY_COLUMN else f"column {column!r}"
+            location = "the record" if column == KEY_COLUMN else f"column {column!r}"
             raise DataError(
                 f"{self.name} row {self.rows + int(empty[0]) + 1} has no key. Expected a value in "
-                f"every row of {where}. Received: nothing."
+                f"every row of {location}. Received: nothing."
             )
         keys = tuple(str(key).encode("utf-8", "surrogateescape") for key in distinct)
         return keys, np.asarray(index, np.int64)
@@ -262,23 +267,25 @@ class Interpreter:
             return self.conventions.decimal
         commas = [(name, facts) for name, facts in self._facts.items() if facts.may_be_channel]
         decimal = [(name, f.decimal) for name, f in commas if f.decimal]
-        either = [(name, f.either) for name, f in commas if f.either]
+        ambiguous = [(name, f.either) for name, f in commas if f.either]
         thousands = [(name, f.thousands) for name, f in commas if f.thousands]
         if decimal and not thousands:
             return ","
         if not decimal and thousands:
-            return "." if either else ""
-        if decimal or either:
-            name, found = (decimal or either)[0]
-            assert found is not None
+            return "." if ambiguous else ""
+        if decimal or ambiguous:
+            name, evidence = (decimal or ambiguous)[0]
+            assert evidence is not None
             raise DataError(
-                f"{self.name} row {found[0]} has a comma of two meanings in column {name!r}. "
+                f"{self.name} row {evidence[0]} has a comma of two meanings in column {name!r}. "
                 "Expected numbers of which some show whether the comma is the decimal sign. "
-                f"Received: {found[1]!r}. Say it with --decimal , or --decimal . (a point)."
+                f"Received: {evidence[1]!r}. Say it with --decimal , or --decimal . (a point)."
             )
         return ""
 
     def _remark_conventions(self) -> None:
+        if self._time.is_guess:
+            self.remarks.add("time_column", "taken for the time (--time)", column=self._time.name)
         if self.conventions.decimal == "," and not self.options.decimal:
             self.remarks.add("decimal", "numbers were read with decimal commas (--decimal ,)")
         if self.conventions.day_first is not None:
@@ -346,9 +353,9 @@ def with_channels(chunk: Chunk, channels: tuple[str, ...]) -> Chunk:
     """The chunk with these channels only, NaN where it has none of that name."""
     if chunk.channels == channels:
         return chunk
-    place = {name: i for i, name in enumerate(chunk.channels)}
+    columns = {name: i for i, name in enumerate(chunk.channels)}
     values = np.full((len(chunk.values), len(channels)), np.nan)
     for i, name in enumerate(channels):
-        if name in place:
-            values[:, i] = chunk.values[:, place[name]]
+        if name in columns:
+            values[:, i] = chunk.values[:, columns[name]]
     return replace(chunk, channels=channels, values=values)

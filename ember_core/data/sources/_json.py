@@ -122,8 +122,8 @@ class JsonFrames:
                     json.loads(text.removesuffix(","))
                 except (ValueError, RecursionError):
                     if text[0] == "[":  # an array over many lines
-                        whole = line + file.read()
-                        yield number, self._decoded(whole, number, "line")
+                        document = line + file.read()
+                        yield number, self._decoded(document, number, "line")
                         return
             yield number, self._decoded(text.removesuffix(","), number, "line")
 
@@ -131,11 +131,11 @@ class JsonFrames:
         try:
             return json.loads(text)
         except (ValueError, RecursionError) as error:
-            place, hint = "", ""
+            part, hint = "", ""
             if what == "payload":
-                place, hint = " payload", " If it is of another codec, say --codec NAME."
+                part, hint = " payload", " If it is of another codec, say --codec NAME."
             raise DataError(
-                f"{self.name} line {number}{place} is not JSON. Expected one object per line. "
+                f"{self.name} line {number}{part} is not JSON. Expected one object per line. "
                 f"Received: {text.strip()[:60]!r} ({error}).{hint}"
             ) from None
 

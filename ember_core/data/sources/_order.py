@@ -17,8 +17,8 @@ def falls(time_us: NDArray[np.int64]) -> bool:
     if len(time_us) < _LEAST_ROWS:
         return False
     steps = np.diff(time_us)
-    back, ahead = np.count_nonzero(steps < 0), np.count_nonzero(steps > 0)
-    return bool(time_us[-1] < time_us[0] and back > 20 * ahead)
+    falling, rising = np.count_nonzero(steps < 0), np.count_nonzero(steps > 0)
+    return bool(time_us[-1] < time_us[0] and falling > 20 * rising)
 
 
 def clock_change(
@@ -32,11 +32,11 @@ def clock_change(
         time_text: The same as written, `(T,)`.
     """
     steps = np.diff(time_us)
-    back = np.flatnonzero(steps < 0) + 1
+    falls_at = np.flatnonzero(steps < 0) + 1
     # Once in autumn, by an hour less one interval; rows that are merely late fall back more often.
-    if not 0 < len(back) <= _MOST_CHANGES:
+    if not 0 < len(falls_at) <= _MOST_CHANGES:
         return None
-    fall_us = -steps[back - 1]
+    fall_us = -steps[falls_at - 1]
     if not bool(((fall_us >= _HOUR_US // 2) & (fall_us < _HOUR_US)).all()):
         return None
     newest = np.maximum.accumulate(time_us)
@@ -45,5 +45,5 @@ def clock_change(
         "an hour comes twice, as where clocks go back: name the zone of the times with --time-zone"
     )
     return Remark(
-        "repeated_hour", text, source, "", count, int(back[0]) + 1, str(time_text[back[0]])
+        "repeated_hour", text, source, "", count, int(falls_at[0]) + 1, str(time_text[falls_at[0]])
     )

@@ -38,6 +38,8 @@ class TimeColumn:
         """Name of the column; empty: not yet known, or there is none."""
         self.columns: frozenset[str] = frozenset()
         """Columns that are no channels, as they are times."""
+        self.is_guess = False
+        """Whether the column is taken for the time by its cells, not by its name."""
         self._options = options
         self._source = source
         self._reader: TimeReader = options.time_reader(day_first)
@@ -60,8 +62,8 @@ class TimeColumn:
                 raise unknown_column(self._source, "--time", self.name, columns)
             return frame
         texts = [as_texts(frame[part]) for part in self._parts]
-        joined = [_joined(date, time) for date, time in zip(*texts, strict=True)]
-        return frame.assign(**{self.name: np.array(joined, dtype=object)})
+        combined = [_joined(date, time) for date, time in zip(*texts, strict=True)]
+        return frame.assign(**{self.name: np.array(combined, dtype=object)})
 
     def read(self, frame: pd.DataFrame, rows: int) -> tuple[LocalTimes, NDArray[np.object_]]:
         """Read the times of a frame, and return them as written, too.
@@ -74,8 +76,8 @@ class TimeColumn:
             DataError: If the unit of the times has to be named.
         """
         if not self.name:
-            nothing = np.zeros(len(frame), np.int64)
-            return LocalTimes(nothing, nothing > 0, {}), np.full(len(frame), "", object)
+            zeros = np.zeros(len(frame), np.int64)
+            return LocalTimes(zeros, zeros > 0, {}), np.full(len(frame), "", object)
         column = frame[self.name]
         texts = as_texts(column)
         if column.dtype.kind == "M":
@@ -120,18 +122,18 @@ class TimeColumn:
         if ("day" in self._orders) != ("month" in self._orders):
             return "day" in self._orders
         row, text = self._orders.get("day") or self._orders["either"]
-        _, other = self._orders.get("month") or self._orders["either"]
-        several = f" and {other!r}" if other != text else ""
+        _, second_text = self._orders.get("month") or self._orders["either"]
+        both_texts = f" and {second_text!r}" if second_text != text else ""
         raise DataError(
             f"{self._source} row {row} has a time whose day and month cannot be told apart. "
-            f"Expected one order in column {self.name!r}. Received: {text!r}{several}. Say it "
+            f"Expected one order in column {self.name!r}. Received: {text!r}{both_texts}. Say it "
             'with --time-format, such as "%d/%m/%Y %H:%M:%S" or "%m/%d/%Y %H:%M:%S".'
         )
 
     def _find(self, frame: pd.DataFrame, columns: list[str]) -> None:
         options = self._options
         names = [str(name) for name in frame.columns]
-        named = {name for name in names if name.strip().lower() in TIME_NAMES}
+        time_columns = {name for name in names if name.strip().lower() in TIME_NAMES}
         if options.time:
             parts = tuple(options.time.split("+"))
             if options.time not in names and len(parts) > 1 and set(parts) <= set(names):
@@ -141,14 +143,14 @@ class TimeColumn:
             self.columns = frozenset((options.time, *self._parts))
             return
         by_name = {name.strip().lower(): name for name in reversed(names)}
-        found = [by_name[name] for name in TIME_NAMES if name in by_name]
-        self.columns = frozenset(named)
-        if found:
-            self.name = found[0]
+        candidates = [by_name[name] for name in TIME_NAMES if name in by_name]
+        self.columns = frozenset(time_columns)
+        if candidates:
+            self.name = candidates[0]
             date = by_name.get("date")
-            if date and found[0] != date and _is_clock(frame[found[0]]):
-                self._parts = (date, found[0])
-                self.name = f"{date}+{found[0]}"
+            if date and candidates[0] != date and _is_clock(frame[candidates[0]]):
+                self._parts = (date, candidates[0])
+                self.name = f"{date}+{candidates[0]}"
                 self.columns |= {self.name}
             return
         nameless = [name for name in names if name.startswith("Unnamed: ")]
@@ -158,10 +160,16 @@ class TimeColumn:
             return
         if options.time_unit == "index":
             return
-        shown = [name for name in columns if not name.startswith("\x00")]
+        dates = [name for name in names if name not in options.drop and _is_dates(frame[name])]
+        if len(dates) == 1:
+            self.name = dates[0]
+            self.columns = frozenset(dates)
+            self.is_guess = True
+            return
+        visible = [name for name in columns if not name.startswith("\x00")]
         raise DataError(
             f"{self._source} has no column that is plainly the time. Expected one of "
-            f"{', '.join(TIME_NAMES[:5])}. Received: columns {listed(shown)}. Name it with "
+            f"{', '.join(TIME_NAMES[:5])}. Received: columns {listed(visible)}. Name it with "
             "--time COL (date and time apart: --time DATE+TIME), or count the records with "
             "--time-unit index."
         )
@@ -227,6 +235,8 @@ def _is_dates(column: Any) -> bool:
     """Test for times in text: a column of row numbers is none."""
     if getattr(column.dtype, "kind", "O") == "M":
         return True
+    if getattr(column.dtype, "kind", "O") != "O":
+        return False
     texts = [text for text in as_texts(column[:20]) if text]
-    reader = TimeReader("iso8601")
-    return bool(texts) and not reader.column(texts)[1]
+    unread = TimeReader("iso8601").column(texts)[1]
+    return bool(texts) and all(order_of(texts[row]) is not None for row in unread)

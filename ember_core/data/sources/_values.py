@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.data.cells import NumberReader, Unreadable
+from ember_core.data.cells import TRUTH_LETTERS, NumberReader, Unreadable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,8 @@ class Commas:
     """Groups of three digits: `1,234.5`, `1,234,567`."""
     either: dict[int, str] = field(default_factory=dict)
     """Both are possible: `1,234`."""
+    count: int = 0
+    """Cells that no reader can read without the sign."""
 
     def add(self, row: int, text: str) -> None:
         """Add a cell."""
@@ -55,7 +57,7 @@ class Cells:
     told: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """Rows of missing cells that are not just empty, rising."""
     letters: frozenset[str] = frozenset()
-    """Those of `t` and `f` that stand for true and false."""
+    """Letters that stand for true and false."""
     lettered: int = 0
     """How many cells they are."""
     commas: Commas = field(default_factory=Commas)
@@ -111,7 +113,7 @@ def read_cells(column: pd.Series[Any], reader: NumberReader) -> Cells:
     distinct, codes = _factorised(column, missing)
     numbers = np.full(len(distinct) + 1, np.nan)  # the last is that of the missing, code -1
     unreadable = np.zeros(len(distinct) + 1, bool)
-    told = np.zeros(len(distinct) + 1, bool)
+    is_mentioned = np.zeros(len(distinct) + 1, bool)
     commas = Commas()
     letters: dict[int, str] = {}
     for i, value in enumerate(distinct):
@@ -120,17 +122,19 @@ def read_cells(column: pd.Series[Any], reader: NumberReader) -> Cells:
         except Unreadable:
             unreadable[i] = True
         else:
-            told[i] = numbers[i] != numbers[i] and reader.is_told(value)
+            is_mentioned[i] = numbers[i] != numbers[i] and reader.is_told(value)
         if isinstance(value, str):
             if "," in value and not reader.decimal and _DIGIT_COMMA.search(value):
-                commas.add(int(np.argmax(codes == i)), value)
-            if value.strip().lower() in ("t", "f"):
+                rows = np.flatnonzero(codes == i)
+                commas.add(int(rows[0]), value)
+                commas.count += len(rows) if unreadable[i] else 0
+            if value.strip().lower() in TRUTH_LETTERS:
                 letters[i] = value.strip().lower()
     lettered = int(np.isin(codes, list(letters)).sum()) if letters else 0
     return Cells(
         numbers[codes],
         np.flatnonzero(unreadable[codes]),
-        np.flatnonzero(told[codes]),
+        np.flatnonzero(is_mentioned[codes]),
         frozenset(letters.values()),
         lettered,
         commas,

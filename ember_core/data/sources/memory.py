@@ -74,8 +74,8 @@ def with_index(frame: pd.DataFrame) -> pd.DataFrame:
     if isinstance(index, pd.PeriodIndex):
         frame = frame.set_axis(index.to_timestamp(), axis=0)
     if is_time and not names:
-        taken = set(map(str, frame.columns))
-        name = next(n for n in ("time", "ts", "timestamp", "index_time") if n not in taken)
+        column_names = set(map(str, frame.columns))
+        name = next(n for n in ("time", "ts", "timestamp", "index_time") if n not in column_names)
         frame = frame.rename_axis(name)
     elif isinstance(index, pd.MultiIndex):
         levels = [

@@ -105,6 +105,22 @@ def test_an_encoding_of_windows_is_told_and_others_are_named(tmp_path: Path) -> 
         DataOptions(encoding="klingon")
 
 
+def test_lines_with_too_few_cells_are_told(tmp_path: Path) -> None:
+    data = table(tmp_path, PLAIN.replace("0.25,8", "0.25"))
+    (remark,) = data.remarks
+    assert (remark.kind, remark.count) == ("short_line", 1)
+    assert "first line 3" in remark.text
+    assert not table(tmp_path, PLAIN.replace("0.25,8", "0.25,")).remarks
+
+
+def test_the_only_column_of_dates_is_the_time_and_told(tmp_path: Path) -> None:
+    data = table(tmp_path, PLAIN.replace("ts,", "Zeit,"))
+    assert data.tables[0].time_us.tolist() == TIMES
+    assert [(r.kind, r.column) for r in data.remarks] == [("time_column", "Zeit")]
+    with pytest.raises(DataError, match="no column that is plainly the time"):
+        table(tmp_path, "a,b,x\n2026-01-05,2026-01-06,1\n")
+
+
 @pytest.mark.parametrize("ending", ["gz", "zst", "zip"])
 def test_packed_files(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"k.csv.{ending}"
@@ -139,6 +155,14 @@ def test_packed_files(tmp_path: Path, ending: str) -> None:
 def test_what_cannot_be_read_is_named(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
         table(tmp_path, text)
+
+
+def test_commas_in_a_column_of_text_mean_nothing(tmp_path: Path) -> None:
+    text = PLAIN.replace("hum\n", "hum,code\n").replace("7\n", '7,"12,345"\n')
+    text = text.replace("8\n", "8,A4\n").replace("9\n", "9,B5\n")
+    data = table(tmp_path, text)
+    assert data.channels == ("temp", "hum")
+    assert data.tables[0].values.tolist() == EXPECTED
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -182,6 +206,7 @@ def test_a_convention_is_told_by_all_rows(tmp_path: Path, late: bool) -> None:
         (("2026-01-04 24:00", "2026-01-05 00:04:60", "2026-01-05 00:10,000"), {}),
         (("05.01.2026 00:00", "05.01.2026 00:05", "05.01.2026 00:10"), {}),
         (("5 Jan 2026 00:00", "5 Jan 2026 00:05", "5 Jan 2026 00:10"), {}),
+        (("05-Jan-26 00:00:00", "05-Jan-26 00:05:00", "05-JAN-2026 00:10"), {}),
         (("Jan 5 2026 00:00:00", "Jan 5 2026 00:05:00", "Jan 5 2026 00:10:00"), {}),
     ],
 )
