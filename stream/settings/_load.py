@@ -319,8 +319,8 @@ def _close(name: str, known: Any) -> str:
 def _sentences(error: ValidationError, sources: Mapping[str, str]) -> list[str]:
     sentences = []
     for problem in error.errors():
-        if not problem["loc"]:  # between sections
-            sentences.append(f"{problem['msg'].removeprefix('Value error, ')}.")
+        if not problem["loc"]:  # of several sections together: the sentence names them
+            sentences.append(problem["msg"].removeprefix("Value error, ") + ".")
             continue
         section, *path = (str(part) for part in problem["loc"])
         key = path[0] if path else ""

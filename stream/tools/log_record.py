@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,18 @@ def _dumped(line: bytes, where: str) -> LogRecord:
         int(record.get("ts") or record.get("timestamp") or 0),
         int(record["offset"]),
         int(record["partition"]),
+        _headers(record.get("headers")),
     )
+
+
+def _headers(headers: Any) -> Sequence[tuple[str, bytes]]:
+    """Return headers as kcat prints them (names and values in turn), or rpk (objects)."""
+    if not isinstance(headers, list) or not headers:
+        return ()
+    pairs: Iterable[tuple[Any, Any]] = zip(headers[::2], headers[1::2], strict=False)
+    if isinstance(headers[0], Mapping):
+        pairs = ((each.get("key"), each.get("value")) for each in headers)
+    return tuple((str(name), _bytes(value) or b"") for name, value in pairs)
 
 
 def _no_record(where: str, line: bytes, cause: str) -> UserError:

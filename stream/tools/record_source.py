@@ -10,14 +10,26 @@ from pathlib import Path
 import numpy as np
 
 from ember_core.data.sources import Chunk, DataError, DataOptions, Opener, Source
-from stream.codecs import ChannelFinder, make_codec
+from stream.codecs import ChannelFinder, Codec, RekeyedCodec, make_codec
 from stream.codecs import guess_format as guess_codec
 from stream.errors import UserError
 from stream.records import Decoded, Reason, rfc3339
+from stream.rekeying import source_of
 from stream.settings import Settings
 
 from . import clients, reading
 from .log_record import LogRecord, as_log_record, read_dump
+
+_REKEYED_FORM = {
+    "codec": "json",
+    "key": "",
+    "key_from": "kafka",
+    "fields": {},
+    "time": "ts",
+    "time_unit": "us",
+    "values": "values",
+}
+"""Section `input` that describes re-keyed records, by which their channels are found."""
 
 _BATCH = 2_000
 """Records decoded in one call."""
@@ -26,7 +38,8 @@ _BATCH = 2_000
 class RecordSource:
     """Samples of Kafka records, decoded by the codec of the settings.
 
-    The records are read twice: for the channels in them, then for their values.
+    The records are read twice: for the channels in them, then for their values. Re-keyed ones have
+    a form of their own, whatever the settings say of the input.
 
     Args:
         name: Name of the topic or the file, for messages.
@@ -45,6 +58,7 @@ class RecordSource:
         self.name = name
         self._records = records
         self._input = settings.input
+        self._is_rekeyed: bool | None = None
         self._options = options
         self.counts: Counter[str] = Counter()
 
@@ -55,8 +69,12 @@ class RecordSource:
             DataError: If no record gives a sample.
         """
         _refuse_table_options(self.name, self._options)
+        if self._rekeyed():
+            self._input = self._input.model_copy(update=_REKEYED_FORM)
         channels = self._channels()
-        codec = make_codec(self._input.codec, channels, **self._input.codec_options())
+        codec: Codec = RekeyedCodec(channels, self._input.max_key_bytes)
+        if not self._rekeyed():
+            codec = make_codec(self._input.codec, channels, **self._input.codec_options())
         self.counts.clear()
         positions: Counter[bytes] = Counter()
         for batch in _batches(self._records()):
@@ -65,6 +83,13 @@ class RecordSource:
             self.counts.update(str(refusal.reason) for refusal in decoded.rejected)
             if len(decoded):
                 yield _chunk(decoded, channels, positions)
+
+    def _rekeyed(self) -> bool:
+        """Return whether the first record was re-keyed."""
+        if self._is_rekeyed is None:
+            first = next(iter(self._records()), None)
+            self._is_rekeyed = first is not None and source_of(first.headers) is not None
+        return self._is_rekeyed
 
     def _channels(self) -> tuple[str, ...]:
         finder = ChannelFinder(self._input.codec, **self._input.codec_options())

@@ -26,7 +26,7 @@ CHANNELS = ("cpu", "mem", "disk")
 @pytest.fixture(autouse=True)
 def _model(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bundle of three channels, without training one."""
-    model = SimpleNamespace(sources=CHANNELS, keys=[b"k1"])
+    model = SimpleNamespace(recipe=None, sources=CHANNELS, keys=[b"k1"])
     check = Check("model", "ok", "fleet")
     monkeypatch.setattr(command, "_model", lambda _settings: (check, model))
 
@@ -52,6 +52,28 @@ def _record(key: bytes | None, seconds: float = 0.0, partition: int = -1, **valu
 
 def _good(count: int = 17) -> list[Send]:
     return [_record(b"k%d" % (i % 5), cpu=0.5, mem=1.0, disk=2.0) for i in range(count)]
+
+
+def test_re_keying_has_a_topic_of_its_own(broker: Broker) -> None:
+    """It is made by the first start; its partitions are those of the changelog."""
+    topic = broker.topic("telemetry", 3)
+    broker.produce(topic, [_record(None, n, n % 3, cpu=1.0, mem=1.0, disk=1.0) for n in range(9)])
+    section = {"topics": [topic], "rekey": True, "key": "values.cpu", "rekey_partitions": 5}
+    settings = _settings(broker, topic, input=section)
+    rekeyed = f"{settings.kafka.group}-rekey"
+    check = _found(settings)["topic"][1]
+    if broker.real:
+        assert check.status == "ok"
+        assert check.detail.endswith("the first start makes it, with 5 partitions.")
+    else:
+        assert (check.status, check.fix[:16]) == ("fail", "Start it with `-")
+    broker.create({rekeyed: 4, f"{settings.kafka.group}-state-{rekeyed}-changelog": 4})
+    found = _found(settings)
+    check = next(check for check in found["topic"] if check.status == "fail")
+    assert "input.rekey_partitions is 5" in check.detail
+    assert check.fix == "Set input.rekey_partitions to 4, or to 0."
+    assert any(f"on {rekeyed}" in check.name for check in found["group"])
+    assert any(f"group {settings.kafka.group}-rekey on {topic}" == c.name for c in found["group"])
 
 
 def test_a_healthy_start(broker: Broker) -> None:

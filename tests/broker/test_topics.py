@@ -60,6 +60,33 @@ def test_the_plan_is_commands_for_what_is_missing(
         assert {"Read", "Write"} <= of[name]
 
 
+def test_the_plan_of_re_keying_has_its_topic(
+    broker: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The changelog follows its partitions; the service may delete what it has absorbed."""
+    topic = broker.topic("telemetry", 5)
+    cluster = settings(broker, topic, tmp_path)
+    assert cluster.config is not None
+    text = cluster.config.read_text()
+    cluster.config.write_text(f"{text}rekey = true\nrekey_partitions = 7\n")
+    plan(cluster=cluster, json=True)
+    planned = json.loads(capsys.readouterr().out)
+    rekeyed = f"{broker.name('g')}-rekey"
+    assert {each["name"]: each["partitions"] for each in planned["topics"]} == {
+        topic: 5,
+        rekeyed: 7,
+        f"{broker.name('g')}-state-{rekeyed}-changelog": 7,
+        f"{topic}.anomalies": 7,
+        f"{topic}.triggers": 7,
+        f"{topic}.dead-letters": 5,
+    }
+    config = next(each["config"] for each in planned["topics"] if each["name"] == rekeyed)
+    assert (config["cleanup.policy"], config["retention.ms"]) == ("delete", "-1")
+    of = {right["name"]: set(right["operations"]) for right in planned["rights"]}
+    assert {"Read", "Write", "Delete"} <= of[rekeyed]
+    assert "Write" not in of[topic]
+
+
 def test_create_makes_what_is_missing_once(
     kafka: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

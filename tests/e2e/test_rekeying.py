@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,27 +32,38 @@ class Site:
         broker: Broker under test.
         folder: Folder for settings and files.
         model: Folder of the bundle.
-        sections: More of the settings file.
+        topics: Stems of the input topics.
+        transactions: Use of transactions.
     """
 
-    def __init__(self, broker: Broker, folder: Path, model: Path, sections: str = "") -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        folder: Path,
+        model: Path,
+        topics: Sequence[str] = ("telemetry",),
+        transactions: str = "auto",
+    ) -> None:
         self.broker, self.folder = broker, folder
-        self.topic, self.group = broker.name("telemetry"), broker.name("group")
+        self.topics, self.group = [broker.name(stem) for stem in topics], broker.name("group")
+        self.topic = self.topics[0]
+        self.stream = self.topic if len(topics) == 1 else self.group
         self.rekeyed = f"{self.group}-rekey"
         self.changelog = f"{self.group}-state-{self.rekeyed}-changelog"
-        broker.create({self.topic: SOURCES})
+        broker.create(dict.fromkeys(self.topics, SOURCES))
         if not broker.real:
             kinds = ("anomalies", "triggers", "dead-letters")
-            broker.create({f"{self.topic}.{kind}": 1 for kind in kinds})
+            names = {*self.topics, self.stream}
+            broker.create({f"{name}.{kind}": 1 for kind in kinds for name in names})
             broker.create({self.rekeyed: PARTITIONS, self.changelog: PARTITIONS})
         self.config = folder / "ember.toml"
         self.config.write_text(
             f'[kafka]\nbootstrap_servers = "{broker.bootstrap}"\ngroup = "{self.group}"\n'
             "session_timeout_seconds = 6\n"
-            f'[input]\ntopics = ["{self.topic}"]\nstart = "earliest"\nkey = "host"\n'
+            f'[input]\ntopics = {json.dumps(self.topics)}\nstart = "earliest"\nkey = "host"\n'
             f'rekey = true\nrekey_partitions = {PARTITIONS}\n[model]\npath = "{model}"\n'
-            "[checkpoint]\ninterval_seconds = 0.3\n[state]\nmax_keys = 100\nstandby_replicas = 0\n"
-            f"[http]\nport = 0\n{sections}"
+            f'[checkpoint]\ninterval_seconds = 0.3\ntransactions = "{transactions}"\n'
+            "[state]\nmax_keys = 100\nstandby_replicas = 0\n[http]\nport = 0\n"
         )
         self.sent = 0
 
@@ -130,7 +141,17 @@ def test_a_keyless_topic_is_scored_as_if_it_had_keys(
     broker: Broker, tmp_path: Path, small_model: Path
 ) -> None:
     """Kills and a second worker: every record is absorbed once, in the order of its key."""
-    site = Site(broker, tmp_path, small_model)
+    _disturb(Site(broker, tmp_path, small_model), exactly_once=broker.real)
+
+
+@pytest.mark.slow
+def test_without_transactions_duplicates_are_discarded(
+    kafka: Broker, tmp_path: Path, small_model: Path
+) -> None:
+    _disturb(Site(kafka, tmp_path, small_model, transactions="off"), exactly_once=False)
+
+
+def _disturb(site: Site, *, exactly_once: bool) -> None:
     first, second = site.service("first"), site.service("second")
     with first, second:
         for part in range(4):
@@ -142,6 +163,39 @@ def test_a_keyless_topic_is_scored_as_if_it_had_keys(
         tend("all rows", lambda: site.absorbed() == HOSTS * ROWS, first, second)
     sources = sources_of(site.log())
     assert len(set(sources)) == HOSTS * ROWS
-    if broker.real:
+    if exactly_once:
         assert len(sources) == len(set(sources))
     site.equals_backtest()
+
+
+@pytest.mark.slow
+@pytest.mark.broker
+def test_topics_are_joined_into_one_row_of_each_key(
+    broker: Broker, tmp_path: Path, small_model: Path
+) -> None:
+    """Each topic has other channels; an orderly stop leaves all of it absorbed."""
+    site = Site(broker, tmp_path, small_model, topics=("cpu", "memory"))
+    config = site.config.read_text()
+    window = '[window]\nmode = "time"\ninterval_seconds = 10\nallowed_lateness_seconds = 60\n'
+    site.config.write_text(config + window)
+    for topic, names in zip(site.topics, (("cpu", "load"), ("memory",)), strict=True):
+        sends = []
+        for row in range(ROWS):
+            second = BEGIN + 10 * row
+            values = {name: float(row % 5) for name in names}
+            record = {"ts": second, "host": "a", "values": values}
+            sends.append(Send(None, json.dumps(record).encode(), 1000 * second, row % SOURCES))
+        broker.produce(topic, sends)
+    broker.produce(site.topics[1], [Send(None, b"{")])
+    with site.service("one") as service:
+        tend("all records", lambda: site.absorbed() == 2 * ROWS, service)
+        assert service.stop() == 0
+    sources = sources_of(site.log())
+    assert {source.topic for source in sources} == set(site.topics)
+    keys = [key for _, key in broker.read_changelog(site.changelog) if key != META]
+    assert keys == [b"a"]
+    counts = next(meta["counts"] for meta in site.metas().values() if meta["absorbed"] >= 0)
+    assert counts.get("late", 0) == 0
+    letters = broker.consume_all(f"{site.topics[1]}.dead-letters")
+    assert [letter.value for letter in letters] == [b"{"]
+    assert dict(letters[0].headers)["__connect.errors.topic"] == site.topics[1].encode()

@@ -17,14 +17,18 @@ from confluent_kafka import KafkaException
 from benchmarks import kafka_client
 from benchmarks.kafka_client import Send
 from benchmarks.kafka_server import RealKafka
+from stream.kafka.config import changelog_topic
+from stream.kafka.supervision.topics import REKEYED_CONFIG
+from stream.rekeying import rekey_group, rekey_topic
 from tests.e2e.service import Service
 
 from .frame import Refuted
 
 TOPIC = "telemetry"
 GROUP = "ember"
-CHANGELOG = f"{GROUP}-state-{TOPIC}-changelog"
 KINDS = {"anomaly": f"{TOPIC}.anomalies", "trigger": f"{TOPIC}.triggers"}
+_REKEY = 'key = "key"\nrekey = true\nrekey_retention = "36500d"\n'
+"""All of the re-keyed log stays: it is what the service is compared with."""
 EAGER_CLEANER = {
     "cleanup.policy": "compact",
     "segment.bytes": "1048576",
@@ -98,25 +102,40 @@ class Cluster:
         folder: For everybody's files.
         model: Folder of the bundle.
         partitions: Of the input.
+        rekeyed: Partitions of the topic that the input is re-keyed to; 0: it is read as it is.
         checkpoint: Keys of the section `[checkpoint]`.
     """
 
     def __init__(
-        self, kafka: RealKafka, folder: Path, model: Path, partitions: int, **checkpoint: Any
+        self,
+        kafka: RealKafka,
+        folder: Path,
+        model: Path,
+        partitions: int,
+        rekeyed: int = 0,
+        **checkpoint: Any,
     ) -> None:
         self.kafka, self.folder = kafka, folder
+        self.rekeyed = rekeyed
+        self.engine_topic = rekey_topic(GROUP) if rekeyed else TOPIC
+        self.changelog = changelog_topic(GROUP, self.engine_topic)
         self.config = folder / "ember.toml"
         section = "".join(f"{k} = {json.dumps(v)}\n" for k, v in checkpoint.items())
         self.config.write_text(
             f'[kafka]\nbootstrap_servers = "{kafka.bootstrap}"\ngroup = "{GROUP}"\n'
             "session_timeout_seconds = 6\n"
-            f'[input]\ntopics = ["{TOPIC}"]\nstart = "earliest"\n[model]\npath = "{model}"\n'
+            f'[input]\ntopics = ["{TOPIC}"]\nstart = "earliest"\n'
+            f'{_REKEY if rekeyed else ""}[model]\npath = "{model}"\n'
             f"[checkpoint]\n{section}"
             "[state]\nmax_keys = 100000\nstandby_replicas = 1\n"
             "snapshot_interval_seconds = 5\n[http]\nport = 0\n"
         )
         kafka_client.create_topics(kafka.bootstrap, {TOPIC: partitions})
-        kafka_client.create_topics(kafka.bootstrap, {CHANGELOG: partitions}, EAGER_CLEANER)
+        if rekeyed:
+            topic = {self.engine_topic: rekeyed}
+            kafka_client.create_topics(kafka.bootstrap, topic, REKEYED_CONFIG)
+        changelog = {self.changelog: rekeyed or partitions}
+        kafka_client.create_topics(kafka.bootstrap, changelog, EAGER_CLEANER)
         self.workers: list[Supervised] = []
         self.everyone: list[Supervised] = []  # also those dismissed
         self.sent = 0
@@ -174,7 +193,8 @@ class Cluster:
         deadline = time.monotonic() + 60
         while True:
             try:
-                offsets = kafka_client.committed_offsets(self.kafka.bootstrap, GROUP, TOPIC)
+                topic = self.engine_topic
+                offsets = kafka_client.committed_offsets(self.kafka.bootstrap, GROUP, topic)
                 return sum(offset or 0 for offset in offsets)
             except KafkaException:
                 if time.monotonic() > deadline:
@@ -205,12 +225,24 @@ class Cluster:
     def caught_up(self) -> None:
         """Wait until everything sent is committed."""
         self.fed()
-        ends = kafka_client.end_offsets(self.kafka.bootstrap, TOPIC)
-        self.until("the end of the input", lambda: self.committed() >= sum(ends), 240.0)
+        last = sum(kafka_client.end_offsets(self.kafka.bootstrap, TOPIC))
+        if self.rekeyed:
+            self.until("the end of re-keying", lambda: self._rekeyed() >= last, 240.0)
+            # The last offsets of a partition may be markers, which nobody absorbs.
+            ends: dict[int, int] = {}
+            for record in kafka_client.consume_all(self.kafka.bootstrap, self.engine_topic):
+                ends[record.partition] = record.offset + 1
+            last = sum(ends.values())
+        self.until("the end of the input", lambda: self.committed() >= last, 240.0)
+
+    def _rekeyed(self) -> int:
+        group = rekey_group(GROUP)
+        offsets = kafka_client.committed_offsets(self.kafka.bootstrap, group, TOPIC)
+        return sum(offset or 0 for offset in offsets)
 
     def changelog_records(self) -> set[tuple[int, int]]:
         """Partition and offset of what is in the changelog now: the cleaner takes some away."""
-        found = kafka_client.consume_all(self.kafka.bootstrap, CHANGELOG)
+        found = kafka_client.consume_all(self.kafka.bootstrap, self.changelog)
         return {(record.partition, record.offset) for record in found}
 
 

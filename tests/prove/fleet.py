@@ -19,6 +19,8 @@ SMD: Final = Path(__file__).resolve().parents[3] / "shared" / "data" / "smd"
 MACHINES: Final = ("machine-1-6", "machine-2-1", "machine-2-7", "machine-3-3")
 STEP_US: Final = 60_000_000
 _BEGIN_US: Final = 1_700_000_000_000_000
+BEGIN_MS: Final = _BEGIN_US // 1000
+STEP_MS: Final = STEP_US // 1000
 _TRAINED_ROWS: Final = 2_000
 _QUIET_ROWS: Final = 24
 """Few, as the pieces are short: most of their faults are to be spoken of."""

@@ -14,17 +14,19 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks import kafka_client
+from benchmarks.kafka_client import Send
 from benchmarks.kafka_server import RealKafka
 from stream.configure import load_model
 from stream.settings import Settings
 
 from . import truth
-from .cluster import CHANGELOG, GROUP, KINDS, TOPIC, Cluster, a_moment
-from .fleet import RecordedFleet
+from .cluster import GROUP, KINDS, TOPIC, Cluster, a_moment
+from .fleet import BEGIN_MS, STEP_MS, RecordedFleet
 from .frame import Refuted
 
 SESSION_SECONDS = 6.0
@@ -40,6 +42,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keys", type=int, default=2_000)
     parser.add_argument("--rows", type=int, default=120, help="of each key")
     parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument(
+        "--rekeyed", type=int, default=0, help="partitions to re-key to, from keyless ones; 0: none"
+    )
     parser.add_argument("--kills", type=int, default=30, help="SIGKILLs at random moments")
     parser.add_argument("--joins", type=int, default=10, help="joins and leaves of a second worker")
     parser.add_argument("--broker-restarts", type=int, default=3, help="every other one by SIGKILL")
@@ -67,6 +72,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 scratch,
                 scratch / "model",
                 options.partitions,
+                options.rekeyed,
                 interval_seconds=0.4,
                 guarantee=options.guarantee,
             )
@@ -92,7 +98,7 @@ class Series:
         options: argparse.Namespace,
     ) -> None:
         self.cluster, self.rng, self.options = cluster, rng, options
-        self.sends = fleet.sends()
+        self.sends = keyless(fleet.sends(), options) if options.rekeyed else fleet.sends()
         self.total = options.keys * options.rows  # and some damaged ones
         self.done: Counter[str] = Counter()
         self.seen: set[tuple[int, int]] = set()  # in the changelog, before the cleaner
@@ -210,23 +216,28 @@ class Series:
         self.first.stop()
         _say("comparing")
         bootstrap = cluster.kafka.bootstrap
-        log = kafka_client.consume_all(bootstrap, TOPIC)
+        log = sent = kafka_client.consume_all(bootstrap, TOPIC)
         settings = Settings.load(cluster.config)
-        expected = truth.of(log, TOPIC, settings, load_model(settings))
+        model = load_model(settings)
+        if options.rekeyed:
+            log = kafka_client.consume_all(bootstrap, cluster.engine_topic)
+        expected = truth.of(log, cluster.engine_topic, settings, model)
         figures: dict[str, Any] = {
             "guarantee": options.guarantee,
             "records": len(log),
             "disturbances": dict(sorted(self.done.items())),
             "restarts_by_itself": sum(w.restarts for w in cluster.everyone),
         }
-        if len(log) != cluster.sent:
-            raise Refuted(f"{cluster.sent} records were sent, {len(log)} are in the log.", figures)
-        offsets = kafka_client.committed_offsets(bootstrap, GROUP, TOPIC)
+        if len(sent) != cluster.sent:
+            raise Refuted(f"{cluster.sent} records were sent, {len(sent)} are in the log.", figures)
+        offsets = kafka_client.committed_offsets(bootstrap, GROUP, cluster.engine_topic)
         try:
+            if options.rekeyed:
+                figures |= truth.rekeyed(sent, log, TOPIC, settings, model)
             figures |= truth.compare(
                 expected,
                 {kind: kafka_client.consume_all(bootstrap, t) for kind, t in KINDS.items()},
-                kafka_client.read_changelog(bootstrap, CHANGELOG),
+                kafka_client.read_changelog(bootstrap, cluster.changelog),
                 exactly_once=options.guarantee == "exactly_once",
             )
         except Refuted as error:
@@ -243,6 +254,14 @@ class Series:
                 figures,
             )
         return {**figures, "outcomes": dict(counts)}
+
+
+def keyless(sends: Iterator[Send], options: argparse.Namespace) -> Iterator[Send]:
+    """The same records as a producer without keys spreads them, stamped as they were measured."""
+    for number, send in enumerate(sends):
+        stamp_ms = BEGIN_MS + number * STEP_MS // options.keys
+        partition = number % options.partitions
+        yield send._replace(key=None, partition=partition, timestamp_ms=stamp_ms)
 
 
 def _say(text: str) -> None:

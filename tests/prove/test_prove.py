@@ -90,6 +90,22 @@ def test_sample_of_the_series() -> None:
 
 
 @pytest.mark.kafka
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.usefixtures("real_kafka", "shared_data")
+def test_sample_of_the_series_with_re_keying() -> None:
+    """Keyless partitions, kills, and a second worker: each record is re-keyed and absorbed once."""
+    few = "--keys 60 --rows 150 --kills 2 --joins 1 --broker-restarts 0 --stops 0 --rekeyed 8"
+    guarantee = random.choice(("at_least_once", "exactly_once"))
+    result = prove("series", "--guarantee", guarantee, "--per-second", "600", *few.split())
+    assert result["rekeyed_records"] > 9_000
+    assert result["outcomes"]["late"] < result["outcomes"]["scored"]
+    assert "duplicate" not in result["outcomes"]
+    assert result["events"] >= truth.LEAST_EVENTS
+    assert result["rows"] == 60
+
+
+@pytest.mark.kafka
 @pytest.mark.slow
 @pytest.mark.usefixtures("real_kafka")
 def test_sample_of_the_soak() -> None:

@@ -14,6 +14,7 @@ from ember_core.pipeline import FleetModel
 from stream.codecs import Codec, RekeyedCodec, make_codec
 from stream.configure import make_engine
 from stream.engine import META_KEY, SliceOffsets
+from stream.rekeying import source_of
 from stream.settings import Settings
 
 from .frame import Refuted
@@ -80,6 +81,47 @@ def of(log: Sequence[Record], topic: str, settings: Settings, model: FleetModel)
                 rows[partition, key] = row
         engine.detach(tp)
     return Truth(dict(events), rows, metas)
+
+
+def rekeyed(
+    sent: Sequence[Record],
+    log: Sequence[Record],
+    topic: str,
+    settings: Settings,
+    model: FleetModel,
+) -> dict[str, int]:
+    """Hold a re-keyed log against what was sent: nothing is missing, nothing is there twice.
+
+    Args:
+        sent: All records of the input topic.
+        log: All records of the topic of re-keyed ones, read committed.
+        topic: Name of the input topic.
+        settings: Those of the service.
+        model: As the service has it.
+
+    Raises:
+        Refuted: At the first difference.
+    """
+    codec = make_codec(settings.input.codec, model.sources, **settings.input.codec_options())
+    messages = [_Message(r.key, r.value, r.timestamp_ms, r.offset, r.headers) for r in sent]
+    decoded = codec.decode(messages)
+    expected = [
+        (topic, sent[index].partition, sent[index].offset, 0) for index in decoded.message.tolist()
+    ]
+    found = [tuple(source_of(record.headers) or ()) for record in log]
+    if len(set(found)) != len(found):
+        raise Refuted(f"{len(found) - len(set(found))} records were re-keyed twice.")
+    if set(found) != set(expected):
+        raise Refuted(
+            f"{len(set(expected) - set(found))} of {len(expected)} records were not re-keyed, "
+            f"{len(set(found) - set(expected))} are of none that was sent."
+        )
+    places: dict[bytes | None, set[int]] = defaultdict(set)
+    for record in log:
+        places[record.key].add(record.partition)
+    if scattered := [key for key, partitions in places.items() if len(partitions) > 1]:
+        raise Refuted(f"{len(scattered)} keys are in several partitions.")
+    return {"rekeyed_records": len(found), "refused_records": len(decoded.rejected)}
 
 
 def compare(

@@ -357,3 +357,36 @@ def test_the_window_mode_follows_the_codec_unless_it_is_set(codec: str, mode: st
     for explicit in ("count", "time"):
         chosen = Settings.load(input={"codec": codec, **more}, window={"mode": explicit})
         assert (chosen.window.mode, chosen.source("window", "mode")) == (explicit, "flag")
+
+
+def test_re_keyed_topics_are_one_stream() -> None:
+    """Of one input topic it has the name, of several that of the group."""
+    plain = Settings(input={"topics": ["a", "b"]})
+    assert plain.engine_topics == plain.streams == ("a", "b")
+    assert plain.stream_names == {}
+    one = Settings(kafka={"group": "g"}, input={"topics": ["a"], "rekey": True})
+    assert (one.engine_topics, one.streams) == (("g-rekey",), ("a",))
+    assert one.output_topics("dead_letters") == ("a.dead-letters",)
+    both = Settings(kafka={"group": "g"}, input={"topics": ["a", "b"], "rekey": True})
+    assert both.stream_names == {"g-rekey": "g"}
+    assert both.output_topics("triggers") == ("g.triggers",)
+    assert both.output_topics("dead_letters") == (
+        "g.dead-letters",
+        "a.dead-letters",
+        "b.dead-letters",
+    )
+
+
+def test_the_topic_of_re_keyed_records_is_no_input() -> None:
+    with pytest.raises(SettingsError) as raised:
+        Settings.load(kafka={"group": "g"}, input={"topics": ["a", "g-rekey"], "rekey": True})
+    [sentence] = raised.value.mistakes
+    assert "`input.topics` has 'g-rekey', to which re-keying writes" in sentence
+    assert "Take it out" in sentence
+
+
+def test_how_long_re_keyed_records_stay_is_a_length_of_time() -> None:
+    section = {"rekey_retention": "90m"}
+    assert Settings(input=section).input.rekey_retention_seconds == 5_400.0
+    with pytest.raises(SettingsError, match="Expected a length of time"):
+        Settings.load(input={"rekey_retention": "long"})

@@ -48,8 +48,52 @@ def topics(cluster: Cluster) -> Iterator[Check]:
         yield Check(name, "ok", f"{cluster.counts[topic]} partitions.")
         yield from _health(name, cluster.metadata.topics[topic])
         yield from _timestamps(cluster, topic)
-        yield _changelog(cluster, topic)
-        yield from _outputs(cluster, topic)
+        if not cluster.settings.input.rekey:
+            yield _changelog(cluster, topic)
+            yield from _outputs(cluster, topic)
+    if cluster.settings.input.rekey:
+        yield from _rekeyed(cluster)
+
+
+def _rekeyed(cluster: Cluster) -> Iterator[Check]:
+    """Check the topic of re-keyed records, with its changelog and outputs."""
+    (topic,), (stream, *_) = cluster.settings.engine_topics, cluster.settings.streams
+    name = f"topic {topic}"
+    wanted = cluster.settings.input.rekey_partitions
+    count = cluster.counts.get(topic)
+    if count is None:
+        number = wanted or max(cluster.inputs.values(), default=0)
+        if cluster.embedded:
+            fix = f"Start it with `--topics {topic}:{number}` beside the others."
+            detail = "Missing, and the embedded broker does not make topics when asked."
+            yield Check(name, "fail", detail, fix)
+            return
+        detail = f"Not there yet: the first start makes it, with {number} partitions."
+        yield Check(name, "ok", detail)
+        return
+    if wanted not in (0, count):
+        yield Check(
+            name,
+            "fail",
+            f"It has {count} partitions, and input.rekey_partitions is {wanted}. The number is "
+            "fixed when the topic is made, as keys would move.",
+            f"Set input.rekey_partitions to {count}, or to 0.",
+        )
+    else:
+        yield Check(name, "ok", f"{count} partitions.")
+    yield from _health(name, cluster.metadata.topics[topic])
+    retention = cluster.config(topic).get("retention.ms", "-1")
+    if retention != "-1":
+        yield Check(
+            name,
+            "warn",
+            f"retention.ms is {retention}: measured by the records' own timestamps, so that "
+            "history may be deleted before it is read. The worker deletes what it has absorbed.",
+            f"kafka-configs.sh --alter --entity-type topics --entity-name {topic} "
+            "--add-config retention.ms=-1",
+        )
+    yield _changelog(cluster, topic)
+    yield from _outputs(cluster, stream)
 
 
 def _health(name: str, topic: TopicMetadata) -> Iterator[Check]:
@@ -150,7 +194,7 @@ def durability(cluster: Cluster) -> Iterator[Check]:
     """Check the replicas of inputs and changelogs, and how many must acknowledge a record."""
     if cluster.embedded:
         return
-    for topic, partitions in cluster.inputs.items():
+    for topic, partitions in (cluster.inputs | cluster.stored).items():
         yield from _durability(cluster, topic, partitions)
         changelog = cluster.changelog(topic)
         if changelog in cluster.counts:

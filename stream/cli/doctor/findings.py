@@ -60,6 +60,12 @@ class Cluster:
         topics = self.settings.input.topics
         return {topic: self.counts[topic] for topic in topics if topic in self.counts}
 
+    @property
+    def stored(self) -> dict[str, int]:
+        """Topics that the engine reads, where they exist, with their numbers of partitions."""
+        topics = self.settings.engine_topics
+        return {topic: self.counts[topic] for topic in topics if topic in self.counts}
+
     def changelog(self, topic: str) -> str:
         """Return the changelog of an input topic."""
         return changelog_topic(self.settings.kafka.group, topic)

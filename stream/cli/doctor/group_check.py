@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from confluent_kafka import KafkaException
 
+from stream.rekeying import rekey_group
 from stream.tools import clients, reading
 
 from .findings import Check, Cluster
@@ -13,14 +14,21 @@ from .findings import Check, Cluster
 
 def group(cluster: Cluster) -> Iterator[Check]:
     """Check the group's offsets against the log, and its lag."""
-    kafka = cluster.settings.kafka
-    members = _members(cluster)
-    consumer = clients.open_consumer(kafka, kafka.group)
+    name = cluster.settings.kafka.group
+    if cluster.settings.input.rekey:
+        yield from _group(cluster, rekey_group(name), cluster.inputs)
+    yield from _group(cluster, name, cluster.stored)
+
+
+def _group(cluster: Cluster, name: str, topics: Mapping[str, int]) -> Iterator[Check]:
+    """Check one group on the topics that it reads."""
+    members = _members(cluster, name)
+    consumer = clients.open_consumer(cluster.settings.kafka, name)
     try:
-        for topic, partitions in cluster.inputs.items():
+        for topic, partitions in topics.items():
             watermarks = reading.watermarks(consumer, topic, partitions)
             committed = reading.committed(consumer, topic, partitions)
-            yield _lag(f"group {kafka.group} on {topic}", watermarks, committed, members)
+            yield _lag(f"group {name} on {topic}", watermarks, committed, members)
     finally:
         consumer.close()
 
@@ -61,11 +69,10 @@ def _lag(
     return Check(name, "ok", f"{lag:,} records behind{workers}.")
 
 
-def _members(cluster: Cluster) -> int | None:
-    """Return the number of members of the group; None if the broker does not tell."""
+def _members(cluster: Cluster, name: str) -> int | None:
+    """Return the number of members of a group; None if the broker does not tell."""
     if cluster.embedded:
         return None
-    name = cluster.settings.kafka.group
     try:
         futures = cluster.admin.describe_consumer_groups([name], request_timeout=5)
         description = futures[name].result()

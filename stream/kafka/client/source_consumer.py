@@ -75,7 +75,7 @@ class SourceConsumer(GroupConsumer):
         return {(tp.topic, tp.partition): batch for tp, batch in records.items()}
 
     def has_more(self, tp: TP) -> bool:
-        """Return whether a partition had more to hand out at its last fetch."""
+        """Return whether a partition has more to hand out, as far as its last fetch has told."""
         try:
             end = self._consumer.last_stable_offset(TopicPartition(*tp))
         except (kafka_errors.IllegalStateError, AssertionError):  # it was given back
@@ -83,7 +83,8 @@ class SourceConsumer(GroupConsumer):
         # Some brokers do not say.
         end = self.highwater(tp) if end is None or end < 0 else end
         position = self.fetch_position(tp)
-        return end is not None and position is not None and position < end
+        # Before the first answer nobody knows.
+        return end is None or position is None or position < end
 
     def seek(self, tp: TP, offset: int) -> None:
         """Set the next offset to fetch; records of the partition that wait are dropped."""

@@ -36,7 +36,7 @@ class Sources(Protocol):
         """Return the next records of some partitions."""
 
     def has_more(self, tp: TP) -> bool:
-        """Return whether a partition had more to hand out at its last fetch."""
+        """Return whether a partition has more to hand out, as far as its last fetch has told."""
 
     def seek(self, tp: TP, offset: int) -> None:
         """Set the next offset to fetch."""

@@ -180,6 +180,7 @@ class Rekeyer:
                 self._sources.seek(tp, offset)
             self._positions, self._opened = dict(begin.positions), True
             self._merge.open(tps)
+            self._held_since = self._context.clock()
         self._context.lifecycle.hold(_HOLDER, "")
         self._context.observer.rekey_assigned(tps)
         log.info("Re-keying %d input partitions to %s.", len(tps), self._topic)

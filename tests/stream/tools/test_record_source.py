@@ -157,3 +157,24 @@ def test_with_a_codec_files_are_dumps(tmp_path: Path) -> None:
     known = settings(codec="influx", key="tags.host")
     data = read_data([path], DataOptions(), lambda: known, dumps=True)
     assert data.channels == ("cpu.idle", "cpu.user")
+
+
+def test_a_re_keyed_log_is_read_by_its_own_form(tmp_path: Path) -> None:
+    """Whatever the codec of the input is: key, time and kinds of points are in the records."""
+    values = [f'{{"ts":{NOW}00000{n},"values":{{"a.b":{n}.5}},"temporality":2}}' for n in range(3)]
+    headers = ["ember.source", "in:0:7:0"]
+    known = settings(codec="influx", key="tags.host", rekey=True)
+    address = dump(tmp_path, values, key="web-1", headers=headers)
+    data = read_data([address], DataOptions(), lambda: known)
+    assert (data.channels, data.keys) == (("a.b",), (b"web-1",))
+    assert data.tables[0].time_us.tolist() == [NOW * 10**6 + n for n in range(3)]
+    assert data.tables[0].values.tolist() == [[0.5], [1.5], [2.5]]
+
+
+@pytest.mark.parametrize(
+    "headers", [["a", "b", "c", None], [{"key": "a", "value": "b"}, {"key": "c"}]]
+)
+def test_headers_of_a_dump(tmp_path: Path, headers: list[Any]) -> None:
+    path = dump(tmp_path, ["{}"], headers=headers).removeprefix("kcat:")
+    [record] = read_dump(Path(path))
+    assert record.headers == (("a", b"b"), ("c", b""))
