@@ -60,7 +60,9 @@ class RecordMetrics(MetricSet):
             )
 
         self._records = self._counter("ember_records", "Messages consumed.", "topic")
-        self._samples = self._counter("ember_samples", "Samples decoded from messages.", "topic")
+        self._samples = self._counter(
+            "ember_samples", "Samples of messages that were not refused.", "topic"
+        )
         self._outcomes = self._counter(
             "ember_record_outcomes",
             "Messages that were not refused, by outcome.",
