@@ -199,3 +199,14 @@ async def test_a_sink_that_hangs_does_not_hold_a_checkpoint_up() -> None:
     assert asyncio.get_running_loop().time() - began < 1e3
     assert letters._task is not None
     letters._task.cancel()
+
+
+async def test_records_of_other_systems_are_none_unless_asked_for() -> None:
+    refused = [Rejected(0, Reason.NO_CHANNELS, "none"), Rejected(1, Reason.NO_KEY, "null")]
+    for wanted, reasons in ((False, ["no_key"]), (True, ["no_channels", "no_key"])):
+        sink = Sink()
+        context = make_context(Counting(), clock=FakeClock(), dead_letters_no_channels=wanted)
+        letters = DeadLetters(context, sink)
+        letters.add(TP, [message(), message()], refused)
+        await letters.settle()
+        assert [dict(x.headers)["ember.reason"].decode() for x in sink.taken] == reasons
