@@ -82,7 +82,7 @@ def train(
         model.recipe = recipe
         rates = [channel.source for channel in recipe.sampled if channel.use == "rate"]
         model.report["counters"] = [name for name in counters if name in rates]
-        model.report["channels"] = list(recipe.identity)
+        model.report["recipe"] = list(recipe.identity)
     if rules.window.mode == "time":
         seconds = rules.window.interval_us * 1e-6
         model.report["window"] = {"mode": "time", "interval_seconds": seconds}

@@ -107,7 +107,7 @@ class FramedCodec(SampleCodec):
 
     def decode(self, messages: Sequence[Message]) -> Decoded:
         """Decode messages; ask the registry first, and block until it answers."""
-        self.look_up(self.lacks(messages))
+        self.prepare(messages)
         return self.decode_known(messages)
 
     def decode_known(self, messages: Sequence[Message]) -> Decoded:
@@ -144,6 +144,10 @@ class FramedCodec(SampleCodec):
             Reason why it still does not answer; empty when it does.
         """
         return self._schemas.retry()
+
+    def prepare(self, messages: Sequence[Message]) -> None:
+        """Ask the registry for the schemas of these messages, and block until it answers."""
+        self.look_up(self.lacks(messages))
 
     def watch(self, index: SeriesIndex) -> None:
         """Read every field that holds a number; see `SampleCodec.watch`."""

@@ -14,11 +14,13 @@ from stream.types import CodecName
 from . import _otlp_proto
 from ._influx import parse_lines
 from ._refused import Refused
-from ._wire import WireError
+from ._wire import WireError, fields
 
 _EXAMINED = 200
 """Records that are looked at."""
 _FRAME_BYTES = 5
+_LARGEST_FIELD = 500
+"""Field numbers of real schemas are small; those read from other bytes are not."""
 _PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "LZ4"}
 
 
@@ -44,8 +46,9 @@ PROMETHEUS = Guess("prometheus", "JSON of prometheus-kafka-adapter")
 COLLECTD = Guess("collectd", "collectd JSON")
 JSON = Guess("json", "JSON")
 CONNECT = Guess("json", "JSON of Kafka Connect with its schema", "payload")
-FRAMED_JSON = Guess("json", "JSON in Confluent's wire format")
-FRAMED = Guess("avro", "Avro or Protobuf in Confluent's wire format")
+FRAMED_JSON = Guess("json_schema", "JSON in Confluent's wire format")
+FRAMED_PROTOBUF = Guess("protobuf", "protobuf in Confluent's wire format")
+FRAMED_AVRO = Guess("avro", "Avro in Confluent's wire format")
 
 
 def guess_format(values: Iterable[bytes | None]) -> Guess | None:
@@ -86,7 +89,22 @@ def guess_one(value: bytes) -> Guess | None:
 
 
 def _framed(body: bytes) -> Guess:
-    return FRAMED_JSON if body[:1] in (b"{", b"[") else FRAMED
+    """Return the format of what stands behind the id of a schema."""
+    if body[:1] in (b"{", b"["):
+        return FRAMED_JSON
+    return FRAMED_PROTOBUF if _is_protobuf(body) else FRAMED_AVRO
+
+
+def _is_protobuf(body: bytes) -> bool:
+    """Tell if a message follows on the index of its type: a zero byte stands for the first."""
+    # Other types have a list of numbers, of which each is below ten in all but odd schemas.
+    begin = 1 if body[:1] == b"\x00" else 1 + (body[0] >> 1)
+    message = memoryview(body)[begin:]
+    try:
+        numbers = [number for number, _, _ in fields(message)]
+    except WireError:
+        return False
+    return bool(numbers) and max(numbers) < _LARGEST_FIELD
 
 
 def _lines(text: bytes) -> Guess | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from stream.records import Decoded, Message
 
 from ._base import Reading
+from ._channels import Series, SeriesIndex
 from ._framed import HEADER_BYTES
 from ._json import JsonCodec
 from ._key import KeyExpression, Path
@@ -59,6 +60,10 @@ class JsonSchemaCodec(JsonCodec):
     def decode(self, messages: Sequence[Message]) -> Decoded:
         """Decode the messages of one slice; see `Codec.decode`."""
         return super().decode([_without_header(message) for message in messages])
+
+    def series(self, message: Message, index: SeriesIndex) -> Iterator[tuple[Series, bool]]:
+        """Yield the measurements of a message; see `SampleCodec.series`."""
+        return super().series(_without_header(message), index)
 
 
 def _without_header(message: Message) -> Message:

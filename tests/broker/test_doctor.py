@@ -26,7 +26,7 @@ CHANNELS = ("cpu", "mem", "disk")
 @pytest.fixture(autouse=True)
 def _model(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bundle of three channels, without training one."""
-    model = SimpleNamespace(sources=CHANNELS, keys=[b"k1"])
+    model = SimpleNamespace(recipe=None, sources=CHANNELS, keys=[b"k1"])
     check = Check("model", "ok", "fleet")
     monkeypatch.setattr(command, "_model", lambda _settings: (check, model))
 

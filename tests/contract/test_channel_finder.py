@@ -116,6 +116,11 @@ def test_metrics_of_otlp() -> None:
     assert names == ['cpu{state="idle"}', 'cpu{state="user"}', "load"]
 
 
+def test_fields_of_json_behind_the_id_of_a_schema() -> None:
+    value = b"\x00\x00\x00\x00\x01" + json.dumps({"ts": NOW, "id": "a", "cpu": 1}).encode()
+    assert channels("json_schema", [value], key="id") == ["cpu"]
+
+
 def test_fields_of_json_beside_key_and_time() -> None:
     flat = {"ts": NOW, "host": "a", "cpu": 0.5, "note": "x", "mem": None}
     assert channels("json", [flat, {**flat, "mem": 2}], key="host") == ["cpu", "mem"]
@@ -161,7 +166,9 @@ def test_what_cannot_be_read_is_left_out() -> None:
         (b'[{"ts":1,"cpu":2},{"ts":2,"cpu":3}]', "json"),
         (b'{"ts":1,"cpu":2}\n{"ts":2,"cpu":3}\n', "json"),
         (b"\xef\xbb\xbf" + b'{"ts":1}', "json"),
-        (b'\x00\x00\x00\x00\x01{"ts":1}', "json"),
+        (b'\x00\x00\x00\x00\x01{"ts":1}', "json_schema"),
+        (b"\x00\x00\x00\x00\x01\x00\x08\x05\x12\x01a", "protobuf"),
+        (b"\x00\x00\x00\x00\x01\x0cpump-1\x00\x00\x00\x00\x00\x00\x0c@", "avro"),
         (b"\x0a\x00", None),
         (b"plain words", None),
         (b"", None),

@@ -14,7 +14,7 @@ from stream import history
 from stream.backtest import backtest
 from stream.engine import Engine, Limits, SliceOffsets, WindowSpec
 from stream.history import RowRules
-from stream.records import Decoded
+from stream.records import Decoded, Temporality
 from stream.settings import ChannelRule
 from stream.training import train
 from tests.stream.engine.conftest import SMALL
@@ -203,3 +203,27 @@ def test_a_backtest_of_records_takes_counters_as_the_stream_does(kind: int) -> N
     else:
         assert rates[70] == values[70, 0] / 10  # a later start is a reset
         assert rates[1:70].tolist() == (np.diff(values[:70, 0]) / 10).tolist()
+
+
+@pytest.mark.parametrize("kind", [Temporality.DELTA, Temporality.CUMULATIVE])
+def test_counters_that_the_format_tells_are_rates(kind: Temporality) -> None:
+    """Five a second, as sums or as increases, beside a gauge that happens to rise."""
+    count = 30
+    times = np.repeat(T0 + np.arange(count) * 10 * SECOND, 2)
+    values = np.full((2 * count, 2), np.nan)
+    values[::2, 0] = 50.0 if kind == Temporality.DELTA else 50.0 * np.arange(count)
+    values[1::2, 1] = np.arange(count)
+    kinds = np.tile([kind, Temporality.GAUGE], count).astype(np.uint8)
+    starts = times - 10 * SECOND if kind == Temporality.DELTA else np.full_like(times, T0)
+    text = times.astype(str).astype(object)
+    is_train = np.zeros(len(times), bool)
+    table = KeyTable(b"a", times, text, values, is_train, None, kinds, starts)
+    names = ("requests", "queue")
+    keys = history.samples(Dataset(names, (table,), divided=False))
+    counters = history.counters_of(names, keys)
+    assert counters == ("requests",)
+    rules = RowRules(WindowSpec("time", 10 * SECOND, 0))
+    recipe = history.recipe_of(names, keys, rules, counters)
+    (series,) = history.rows(names, keys, rules.window, recipe)
+    assert set(series.values[1:, 0].tolist()) == {5.0}
+    assert series.values[1:, 1].tolist() == list(range(1, len(series.values)))

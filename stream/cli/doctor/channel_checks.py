@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
 import numpy as np
 
-from .evidence import Evidence
+from ember_core.rows.recognise import find_counters
+from stream.records import Temporality
+
+from .evidence import Evidence, Reading
 from .findings import Check
 
 _SHOWN = 8
-_COUNTER_FROM = 5
-"""Values of a key below which a channel that never falls proves nothing."""
 
 
 def fit(evidence: Evidence) -> Iterator[Check]:
@@ -27,13 +28,12 @@ def fit(evidence: Evidence) -> Iterator[Check]:
         yield Check(name, "ok", f"All {len(channels)} channels of the model occur.")
         return
     shown = ", ".join(_with_hint(channel, evidence.channels) for channel in missing[:_SHOWN])
-    more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
     none = len(missing) == len(channels)
     yield Check(
         name,
         "fail" if none else "warn",
         f"{len(missing)} of the model's {len(channels)} channels are in none of the newest "
-        f"records: {shown}{more}.",
+        f"records: {shown}{_more(missing)}.",
         _fix(evidence, none),
     )
 
@@ -60,6 +60,49 @@ def _fix(evidence: Evidence, none: bool) -> str:
     return f"They count as missing. {names}, or train without them (--drop)."
 
 
+def counters(evidence: Evidence) -> Iterator[Check]:
+    """Check that the model uses counters by their rates."""
+    model, reading = evidence.model, evidence.scored
+    if model is None or reading is None or not len(reading.decoded):
+        return
+    sampled = model.recipe.sampled if model.recipe is not None else ()
+    rates = {channel.source for channel in sampled if channel.is_counter}
+    names = list(model.sources)
+    found = [name for name in _counters(names, reading) if name not in rates]
+    if found:
+        yield Check(
+            f"channels of {evidence.topic}",
+            "warn",
+            f"{len(found)} channels only rise, and the model uses their values: "
+            f"{', '.join(found[:_SHOWN])}{_more(found)}. Soon they will be larger than ever.",
+            f"Train again (`ember train kafka:{evidence.topic} --out DIR`): counters become rates. "
+            'Or name them under [[channels]] with use = "rate".',
+        )
+
+
+def _counters(names: list[str], reading: Reading) -> list[str]:
+    """Return the channels that are counters, by their format or their values."""
+    decoded = reading.decoded
+    present = ~np.isnan(decoded.values)
+    told: set[str] = set()
+    if decoded.temporality is not None:
+        never_gauge = ~present[decoded.temporality == Temporality.GAUGE].any(axis=0)
+        told = {names[i] for i in np.flatnonzero(never_gauge & present.any(axis=0)).tolist()}
+    lines: dict[bytes, list[int]] = {}
+    for line, key in enumerate(decoded.keys):
+        lines.setdefault(key, []).append(line)
+    history = []
+    for own in lines.values():
+        order = np.array(own)[np.argsort(decoded.time_us[own], kind="stable")]
+        history.append((decoded.time_us[order], decoded.values[order]))
+    recognised = set(find_counters(names, history))
+    return [name for name in names if name in told or name in recognised]
+
+
+def _more(names: Sequence[str]) -> str:
+    return f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+
+
 def unused(evidence: Evidence) -> Iterator[Check]:
     """Tell which channels of the records the model does not use."""
     if evidence.model is None:
@@ -67,9 +110,9 @@ def unused(evidence: Evidence) -> Iterator[Check]:
     left_out = [name for name in evidence.channels if name not in set(evidence.model.sources)]
     if left_out and len(left_out) < len(evidence.channels):
         shown = ", ".join(left_out[:_SHOWN])
-        more = f" and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
         yield Check(
             f"channels of {evidence.topic}",
             "ok",
-            f"{len(left_out)} channels of the records are not used by the model: {shown}{more}.",
+            f"{len(left_out)} channels of the records are not used by the model: "
+            f"{shown}{_more(left_out)}.",
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
+from ember_core.rows import RowRecipe
 from stream.codecs import ChannelFinder, Guess, guess_format, make_codec
 from stream.kafka.client.newest import newest_of_each
 from stream.kafka.config import WorkerConfig
@@ -44,6 +45,10 @@ class Model(Protocol):
     @property
     def keys(self) -> Sequence[bytes]:
         """Stream keys that the model knows."""
+
+    @property
+    def recipe(self) -> RowRecipe | None:
+        """Use of the names that are read; None: as they stand in the records."""
 
 
 def read_newest(settings: Settings, topic: str, partitions: int) -> list[Record]:

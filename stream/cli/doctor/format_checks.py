@@ -14,6 +14,7 @@ from .findings import Check
 
 _WRONG_FORMAT = {Reason.NOT_JSON, Reason.WRONG_TYPE, Reason.NO_TIME}
 """Reasons by which a codec refuses the records of another format."""
+_WITH_REGISTRY = ("avro", "protobuf")
 _ABOUT_KEYS = {Reason.NO_KEY, Reason.BAD_KEY}
 _ABOUT_TIMES = {Reason.NO_TIME, Reason.BAD_TIME, Reason.FUTURE}
 
@@ -36,7 +37,7 @@ def format_of_records(evidence: Evidence) -> Iterator[Check]:
             name,
             "fail",
             f"The records look like {guess.name}, and input.codec is {source.codec!r}.",
-            f'Set input.codec = "{guess.codec}".',
+            f'Set input.codec = "{guess.codec}"' + _registry(evidence, guess.codec),
         )
     elif guess.values and guess.values != source.values:
         yield Check(
@@ -53,13 +54,19 @@ def with_right_format(evidence: Evidence) -> Evidence:
     if guess is None or guess.codec is None or not _is_misread(evidence):
         return evidence
     changes = {"codec": guess.codec, "values": guess.values or settings.input.values}
-    if guess.codec == "avro" and not settings.input.schema_registry_url:
+    if guess.codec in _WITH_REGISTRY and not settings.input.schema_registry_url:
         return evidence
     window = settings.window
     if guess.codec in ONE_METRIC_CODECS and "mode" not in window.model_fields_set:
         window = window.model_copy(update={"mode": "time"})
     sections = {"input": settings.input.model_copy(update=changes), "window": window}
     return replace(evidence, settings=settings.model_copy(update=sections))
+
+
+def _registry(evidence: Evidence, codec: str) -> str:
+    """Return the end of the advice to use a codec."""
+    lacks = codec in _WITH_REGISTRY and not evidence.settings.input.schema_registry_url
+    return ", and input.schema_registry_url to the schemas' registry." if lacks else "."
 
 
 def _is_misread(evidence: Evidence) -> bool:

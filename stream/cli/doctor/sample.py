@@ -20,6 +20,7 @@ RECORD_CHECKS: tuple[Callable[[Evidence], Iterator[Check]], ...] = (
     row_checks.shared_times,
     row_checks.interval,
     channel_checks.fit,
+    channel_checks.counters,
     channel_checks.unused,
 )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ember_core.rows import RecipeChannel, RowRecipe
 from stream.cli.doctor.evidence import Evidence
 from stream.cli.doctor.findings import Check
 from stream.cli.doctor.key_checks import kind_of_key
@@ -91,7 +92,7 @@ def test_good_records_have_no_finding() -> None:
             "collectd",
         ),
         ([{"resourceMetrics": []} for _ in range(5)], "otlp"),
-        ([b"\x00\x00\x00\x00\x07\x02\x04abc" for _ in range(5)], "avro"),
+        ([b'\x00\x00\x00\x00\x07{"ts":1}' for _ in range(5)], "json_schema"),
     ],
     ids=["influx", "telegraf", "prometheus", "collectd", "otlp", "framed"],
 )
@@ -106,6 +107,11 @@ def test_the_key_is_named_together_with_the_codec() -> None:
         'Set input.codec = "influx".',
         'Set input.key = "tags.host", or let the producer set the key.',
     ]
+
+
+def test_a_registry_is_named_together_with_the_codec() -> None:
+    text = fixes(found([record(b"\x00\x00\x00\x00\x07\x02\x04abc")] * 5))
+    assert 'Set input.codec = "avro", and input.schema_registry_url' in text
 
 
 def test_the_envelope_of_kafka_connect_is_recognised() -> None:
@@ -181,7 +187,7 @@ def test_a_field_that_the_records_lack_is_named() -> None:
 
 
 def test_the_models_keys_and_those_of_the_records_are_compared() -> None:
-    model = SimpleNamespace(sources=["cpu", "mem"], keys=[b"web-1.example.com"])
+    model = SimpleNamespace(recipe=None, sources=["cpu", "mem"], keys=[b"web-1.example.com"])
     checks = found([record(wide(i - 40)) for i in range(40)], model=model)
     assert "the domain: records have 'web-1', the model 'web-1.example.com'" in checks[0].detail
 
@@ -219,7 +225,7 @@ def test_local_times_without_a_zone_are_recognised(hours: float) -> None:
 
 
 def test_channels_that_are_absent_have_a_near_name() -> None:
-    model = SimpleNamespace(sources=["cpu_usage", "mem"], keys=[])
+    model = SimpleNamespace(recipe=None, sources=["cpu_usage", "mem"], keys=[])
     records = [record(wide(i - 9, **{"cpu.usage": 0.5, "mem": 1.0})) for i in range(9)]
     assert "cpu_usage (there is cpu.usage)" in fixes(found(records, model=model))
 
@@ -227,3 +233,13 @@ def test_channels_that_are_absent_have_a_near_name() -> None:
 def test_records_without_a_kafka_timestamp() -> None:
     checks = found([record(wide(), timestamp=-1)] * 3)
     assert "no Kafka timestamp" in fixes(checks)
+
+
+def test_counters_that_a_model_uses_by_their_values_are_named() -> None:
+    records = [record(wide(i - 40, requests_total=10.0 * i + i % 3, cpu=0.5)) for i in range(40)]
+    model = SimpleNamespace(recipe=None, sources=["requests_total", "cpu"], keys=[b"web-1"])
+    checks = found(records, model=model)
+    assert "1 channels only rise, and the model uses their values: requests_total" in fixes(checks)
+    recipe = RowRecipe((RecipeChannel("requests", "requests_total", "rate"),))
+    model = SimpleNamespace(recipe=recipe, sources=["requests_total", "cpu"], keys=[b"web-1"])
+    assert found(records, model=model) == []
