@@ -76,8 +76,7 @@ class DeadLetters:
     def add(self, tp: TP, messages: Sequence[Message], rejected: Sequence[Rejected]) -> None:
         """Take the refused messages of one slice; nothing is awaited.
 
-        Messages without any of the model's channels are left out, unless the settings want them:
-        records of other systems are normal in a shared topic.
+        Records of other systems are normal in a shared topic, and left out unless asked for.
 
         Args:
             tp: Input partition.
