@@ -145,9 +145,9 @@ class RecordSource:
 
 def _refusals(name: str, refused: Counter[Reason], count: int, example: str) -> Iterator[Remark]:
     """Yield the remarks on records that gave no sample."""
-    without = refused.pop(Reason.NO_CHANNELS, 0)
-    if without:
-        text = f"{without:,} of {count:,} records have none of these channels"
+    channelless = refused.pop(Reason.NO_CHANNELS, 0)
+    if channelless:
+        text = f"{channelless:,} of {count:,} records have none of these channels"
         yield Remark("record_without_channels", text, name)
     if refused:
         reasons = ", ".join(f"{number:,} {reason}" for reason, number in refused.most_common())
