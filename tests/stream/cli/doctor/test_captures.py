@@ -10,7 +10,10 @@ import pytest
 
 from stream.cli.doctor.evidence import Evidence
 from stream.cli.doctor.sample import examine_records
+from stream.codecs import make_codec
+from stream.records import Reason
 from stream.settings import Settings
+from stream.tools.log_record import LogRecord
 from tests.e2e.payloads import captured
 from tests.e2e.test_from_other_programs import KEYS, settings_of_page
 
@@ -50,3 +53,14 @@ def test_from_the_defaults_it_names_the_settings_of_the_page(name: str) -> None:
     if "key" in page:
         assert f"input.key = {json.dumps(page['key'])}".replace('\\"', '"') in text
     assert ("input.rekey = true" in text) == page.get("rekey", False)
+
+
+def test_stale_markers_of_prometheus_are_no_failures() -> None:
+    """The series ended: there is no value, and nothing is wrong with the record."""
+    source = Settings.model_validate(settings_of_page()["prometheus-kafka-adapter"]).input
+    stale = captured("prometheus-kafka-adapter", "stale-nan.jsonl")
+    names = [json.loads(sent.value or b"")["name"] for sent in stale]
+    codec = make_codec(source.codec, list(dict.fromkeys(names)), **source.codec_options())
+    decoded = codec.decode([LogRecord(s.key, s.value, s.timestamp_ms, 0, 0) for s in stale])
+    assert {refusal.reason for refusal in decoded.rejected} <= {Reason.NO_CHANNELS}
+    assert not decoded.bad_values
