@@ -165,6 +165,7 @@ class Application:
             "version": version(),
             "group": self.config.group,
             "topics": list(self.config.topics),
+            "rekeyed_topics": list(self.config.rekeyed),
             "guarantee": self.config.guarantee,
             "model": {
                 "name": self.model.name,

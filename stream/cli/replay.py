@@ -12,7 +12,8 @@ from cyclopts import Parameter
 
 from ember_core.data.sources import DataError, Dataset, read
 from stream.errors import UserError
-from stream.settings import KafkaSection
+from stream.rekeying import rekey_group
+from stream.settings import KafkaSection, Settings
 from stream.tools import clients
 from stream.tools.replay import Gate, Outbound, Schedule, Summary, at_rate, at_speed, flat_out, send
 
@@ -86,7 +87,7 @@ def replay(
             settings.kafka,
             to,
             count,
-            group=group or settings.kafka.group,
+            group=group or _reader(settings),
             max_lag=max_lag or 0,
             warn=message,
         )
@@ -168,6 +169,12 @@ def ensure_topic(
         )
     clients.create_topic(kafka, topic, partitions)
     return partitions
+
+
+def _reader(settings: Settings) -> str:
+    """Return the consumer group that reads the input topics."""
+    group = settings.kafka.group
+    return rekey_group(group) if settings.input.rekey else group
 
 
 @contextmanager

@@ -154,7 +154,7 @@ def _acls(settings: Settings, *, bridge: bool, dead_letters: bool) -> list[Acl]:
     for name in own_topics(config, inputs):
         operations: tuple[str, ...] = ("Read", "Write") if name in read else ("Write",)
         if config.rekeyed and name in config.topics:
-            operations = ("Read", "Write", "Delete")  # what is absorbed is deleted
+            operations = ("Read", "Write", "Delete")  # absorbed records are deleted
         acls.append(Acl("topic", name, False, (*operations, *describe)))
     # A prefix: the bridge is `<group>-alertmanager`, commands that only read `<group>-reader`, and
     # `<group>-dead-letters` stores the progress of replays.

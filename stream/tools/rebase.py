@@ -237,6 +237,7 @@ def _write(
         meta.clock_us, meta.rebased = old.clock_us, old.rebased + 1
         if not mismatch:  # its log is the same; only the number of partitions changed
             meta.first_offset, meta.counts = old.first_offset, old.counts
+            meta.sequences, meta.events_from_ms = old.sequences, old.events_from_ms
     else:
         _describe_like(meta, plan.states)
     headers = [(COMMITTED_HEADER, str(partition_plan.committed).encode())]

@@ -56,7 +56,12 @@ _MADE_BY = {
 
 def _series(results: Mapping[str, Any]) -> list[str]:
     found = [r for r in results.values() if r["proof"] == "series"]
-    return [r["guarantee"].replace("_", " ") for r in found]
+    return [_guarantee(r) for r in found]
+
+
+def _guarantee(result: Mapping[str, Any]) -> str:
+    rekeyed = ", re-keyed" if result["settings"].get("rekeyed") else ""
+    return result["guarantee"].replace("_", " ") + rekeyed
 
 
 def _proofs(results: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -78,7 +83,7 @@ _RAN = {
     ),
     "series": lambda r: (
         f"{r['records']:,} records of {r['rows']:,} keys, {r['events']:,} events "
-        f"({r['repeated_events']:,} repeated), {r['guarantee'].replace('_', ' ')}"
+        f"({r['repeated_events']:,} repeated), {_guarantee(r)}"
     ),
     "reading": lambda r: (
         f"{r['cases']:,} files, {r['rows']:,} rows, {r['refused_files']:,} files refused"

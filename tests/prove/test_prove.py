@@ -240,7 +240,7 @@ def test_a_suspended_workers_end_is_told_by_its_words(
         series, "time", SimpleNamespace(sleep=lambda _: None, monotonic=now.__next__)
     )
     monkeypatch.setattr(series, "a_moment", lambda *_: None)
-    options = argparse.Namespace(keys=1, rows=1)
+    options = argparse.Namespace(keys=1, rows=1, rekeyed=0)
     fleet = SimpleNamespace(sends=lambda: iter(()))
     one = series.Series(_Cluster(gone), fleet, random.Random(1), options)  # type: ignore[arg-type]
     one.first = _worker(words, alive)

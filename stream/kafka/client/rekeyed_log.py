@@ -32,7 +32,7 @@ class TransactionalRekeyedLog(TransactionalLog):
 
 
 class PlainRekeyedLog(PlainLog):
-    """Records first, then the offsets of their sources: what is in between comes twice."""
+    """Records first, then the offsets of their sources: records in between come twice."""
 
     async def write(self, records: Mapping[TP, Sequence[Outgoing]]) -> None:
         """Write records, and wait for every acknowledgement."""

@@ -149,6 +149,41 @@ async def test_records_go_by_their_key_and_in_order_of_time() -> None:
     assert site.notes.messages == 6
 
 
+async def test_the_trace_of_a_record_goes_with_it() -> None:
+    """Other headers of the producer stay behind."""
+    cluster = FakeCluster()
+    cluster.add(A, (value("a", 0), 10))
+    parent = b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01"
+    headers = [("traceparent", parent), ("other", b"x")]
+    cluster.logs[A][0] = cluster.logs[A][0]._replace(headers=headers)
+    site = Site(cluster, start="earliest")
+    await asyncio.sleep(0)
+    await site.sources.rebalance(A)
+    await site.done()
+    await site.rekeyer.stop()
+    [[record]] = cluster.written.values()
+    assert record.headers == [("ember.source", b"in:0:0:0"), ("traceparent", parent)]
+
+
+async def test_another_model_is_followed_from_the_next_fetch_on() -> None:
+    cluster = FakeCluster()
+    cluster.add(A, (value("a", 0), 10))
+    site = Site(cluster, start="earliest")
+    await asyncio.sleep(0)
+    await site.sources.rebalance(A)
+    await site.done()
+    codec = make_codec("json", ("y",), key="host")
+    site.rekeyer.switch_codec(codec, RekeyedCodec(("y",)))
+    record = {"ts": NOW, "host": "a", "values": {"x": 1.0, "y": 2.0}}
+    cluster.add(A, (json.dumps(record).encode(), 20))
+    await site.done()
+    await site.rekeyer.stop()
+    values = [
+        json.loads(m.value or b"")["values"] for [*ms] in cluster.written.values() for m in ms
+    ]
+    assert values == [{"x": 1.0}, {"y": 2.0}]
+
+
 async def test_records_wait_for_a_partition_that_has_more_to_read() -> None:
     """Its records may be older. One whose broker hands out nothing is waited for in bounds."""
     cluster = FakeCluster()
