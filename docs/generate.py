@@ -48,6 +48,7 @@ REFERENCE = (
     "ember_core.nn",
     "ember_core.pipeline",
     "ember_core.pipeline.fit",
+    "ember_core.rows",
     "ember_core.models",
     "ember_core.training",
     "ember_core.data",

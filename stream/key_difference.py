@@ -41,6 +41,7 @@ def key_difference(seen: Iterable[bytes], known: Collection[bytes]) -> KeyDiffer
     """
     first, every = list(dict.fromkeys(seen))[:_SEEN], frozenset(known)
     theirs = sorted(every)  # so that the example does not depend on the order of a set
+    # One step after the other, so that the sentence names a single difference where one is enough.
     for what, words, reduce in _STEPS:
         if pair := _meeting(first, theirs, every, reduce):
             return KeyDifference(what, f"{words}: {_pair(*pair)}.")
@@ -115,6 +116,7 @@ def _unframed(key: bytes) -> bytes:
 
 def _number(key: bytes) -> bytes:
     """Return a number of 4 or 8 bytes as digits, as Kafka's serialisers write it."""
+    # Four or eight letters are a name, not a number.
     if len(key) in (4, 8) and not _is_text(key):
         return str(int.from_bytes(key, "big", signed=True)).encode()
     return key

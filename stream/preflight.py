@@ -33,33 +33,39 @@ def find_mistakes(settings: Settings) -> list[str]:
 
 def _topic_mistakes(settings: Settings) -> Iterator[str]:
     """Find outputs that are read again, written to a changelog, or have no legal name."""
-    inputs, group = settings.input.topics, settings.kafka.group
-    changelogs = {changelog_topic(group, topic) for topic in inputs}
-    reported: set[tuple[str, str]] = set()
-    for source in inputs:
-        outputs = [("kafka.group", changelog_topic(group, source))]
-        outputs += [
-            (f"output.{kind}", settings.output.topic(kind, source))
-            for kind in _KINDS
-            if kind != "dead_letters" or settings.dead_letters.enabled
-        ]
-        for name, topic in outputs:
-            if (name, topic) in reported:
-                continue
-            reported.add((name, topic))
-            if topic in inputs:
-                yield (
-                    f"`{name}` makes the service read what it writes: {topic!r} is an input too. "
-                    f"Expected a topic that is not in input.topics. Received: {name} of {source!r} "
-                    f"is {topic!r}."
-                )
-            elif name != "kafka.group" and topic in changelogs:
-                yield (
-                    f"`{name}` would write into the state of the group: {topic!r} is a changelog. "
-                    "Expected a topic of its own."
-                )
-            elif fault := name_fault(topic):
-                yield f"`{name}` gives a topic that cannot be: {fault}."
+    topics, group = settings.engine_topics, settings.kafka.group
+    changelogs = [changelog_topic(group, topic) for topic in topics]
+    # Topics of re-keyed records are read and written, but by the service itself.
+    read_topics = {*settings.input.topics, *topics}
+    internal = [topic for topic in topics if topic not in settings.input.topics]
+    for topic in dict.fromkeys([*changelogs, *internal]):
+        if topic in settings.input.topics:
+            yield (
+                f"The service would read its own state: {topic!r} is the changelog of group "
+                f"{group!r}. Expected input.topics without it."
+            )
+        elif fault := name_fault(topic):
+            yield f"`kafka.group` gives a topic that cannot be: {fault}."
+    for name, topic in dict.fromkeys(_outputs(settings)):
+        if topic in read_topics:
+            yield (
+                f"`{name}` makes the service read what it writes: {topic!r} is an input too. "
+                f"Expected a topic that is not in input.topics. Received: {name}={topic!r}."
+            )
+        elif topic in changelogs:
+            yield (
+                f"`{name}` would write into the state of the group: {topic!r} is a changelog. "
+                f"Expected a topic of its own. Received: {name}={topic!r}."
+            )
+        elif fault := name_fault(topic):
+            yield f"`{name}` gives a topic that cannot be: {fault}."
+
+
+def _outputs(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Return the setting and the name of every output topic."""
+    for kind in _KINDS:
+        if kind != "dead_letters" or settings.dead_letters.enabled:
+            yield from ((f"output.{kind}", topic) for topic in settings.output_topics(kind))
 
 
 def _file_mistakes(settings: Settings) -> Iterator[str]:

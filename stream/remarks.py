@@ -57,6 +57,7 @@ def backtest_remarks(
         files: The keys are names of files.
     """
     remarks = [*given.remarks, *_model_channels(model, given)]
+    # In a row of an interval, samples of one time belong together.
     if result.window.mode == "count":
         remarks += _row_remarks(given, "scored", "not scored: they are late, as in the stream")
     if result.open_intervals:
@@ -130,9 +131,11 @@ def _channel_remarks(dataset: Dataset) -> list[Remark]:
         absent_keys = [
             t.key for t, column in zip(dataset.tables, columns, strict=True) if not len(column)
         ]
-        distinct = np.unique(np.concatenate([column[:1] for column in columns] or [np.zeros(0)]))
-        if len(distinct) == 1 and all((column == distinct[0]).all() for column in columns):
-            text = f"kept, though it is {distinct[0]:g} in every training row: a change is unusual"
+        firsts = [float(column[0]) for column in columns if len(column)]
+        if firsts and all((column == column[:1]).all() for column in columns):
+            every = f"is {firsts[0]:g} in every training row"
+            text = every if len(set(firsts)) == 1 else "never changes within a key"
+            text = f"kept, though it {text}: any change will be unusual"
             remarks.append(Remark("constant_channel", text, column=channel))
         if absent_keys and len(absent_keys) < len(values):
             text = f"without a value in {_count(absent_keys, 'key')}: {_named(absent_keys)}"
@@ -200,6 +203,7 @@ def _waiting(model: FleetModel, result: Backtest) -> list[Remark]:
     for i, table in enumerate(result.dataset.tables):
         rows = _rows(result, i, "scored")
         before = _rows(result, i, "train") if result.warm else 0
+        # Told only where it concerns half of the rows: every start has some quiet ones.
         if table.key in model_keys:
             if before + rows // 2 < config.quiet_rows:
                 quiet[table.key] = rows

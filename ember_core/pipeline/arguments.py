@@ -66,7 +66,7 @@ def as_moments(times: Any) -> NDArray[np.int64]:
         raise ValueError(
             f"Times have one dimension. Expected shape (T,). Received: shape={array.shape}."
         )
-    if array.dtype.kind != "M":
+    if array.dtype.kind != "M":  # numbers carry no unit, so that their size has to tell it
         return _whole_microseconds(array)
     _refuse_missing(np.isnat(array))
     _refuse_outside(array.astype("datetime64[s]").astype(np.int64) * 1_000_000)
@@ -110,16 +110,34 @@ def in_channel_order(values: Any, channels: Sequence[str]) -> Any:
     Raises:
         ValueError: If a frame has other columns.
     """
-    columns = getattr(values, "columns", None)
-    if columns is None:
+    names = list(column_names(values))
+    if not names:
         return values
-    names = [str(name) for name in columns]
     if sorted(names) != sorted(channels):
         raise ValueError(
             f"The frame has other columns than the model. Expected {', '.join(channels[:8])}. "
             f"Received: {', '.join(names[:8])}."
         )
-    return values if names == list(channels) else values[list(channels)]
+    if names == list(channels):
+        return values
+    select = getattr(values, "select", None) if hasattr(values, "column_names") else None
+    return values[list(channels)] if select is None else select(list(channels))
+
+
+def column_names(values: Any) -> tuple[str, ...]:
+    """Return the names of a frame's columns; none where it has numbers for names, or is no frame.
+
+    Examples:
+        >>> import pandas as pd
+        >>> column_names(pd.DataFrame({"cpu": [1.0]})), column_names(pd.DataFrame([[1.0]]))
+        (('cpu',), ())
+    """
+    names = getattr(values, "column_names", None)  # pyarrow, whose `columns` are the data
+    if names is None:
+        names = getattr(values, "columns", None)
+    if names is None or all(isinstance(name, (int, np.integer)) for name in names):
+        return ()
+    return tuple(map(str, names))
 
 
 def as_key(key: Any) -> bytes:
@@ -177,6 +195,7 @@ def _whole_microseconds(array: NDArray[Any]) -> NDArray[np.int64]:
     _refuse_outside(array)
     _refuse_unit(array)
     whole = array.astype(np.int64)
+    # Numbers of a table are often floats, and whole ones lose nothing.
     if array.dtype.kind == "f" and bool((whole != array).any()):
         raise ValueError(
             "Times are whole microseconds. Expected no fraction. "
@@ -209,6 +228,7 @@ def _refuse_unit(array: NDArray[Any]) -> None:
     low, high = float(array.min()), float(array.max())
     gaps = np.diff(np.sort(array))
     usual = float(np.median(gaps[gaps > 0])) if bool((gaps > 0).any()) else 0.0
+    # Both tests must hold: a series that begins at 0 may well pass through these numbers.
     for unit, factor in _FACTORS.items():
         first, last = (factor * seconds for seconds in _YEARS_2000_TO_2100)
         if first <= low <= high < last and usual < _SHORT_US[unit]:

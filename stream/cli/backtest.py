@@ -187,6 +187,7 @@ def _with_key(
             f"--as-key {as_key}, {len(dataset.tables)} keys in the data.",
             exit_code=2,
         )
+    # A key of a column was chosen by somebody; the name of a file was not.
     if not as_key and files and len(dataset.tables) == len(fleet.keys) == 1:
         wanted = fleet.keys[0]
     if not wanted or dataset.keys == (wanted,):

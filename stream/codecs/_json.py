@@ -85,11 +85,12 @@ class JsonCodec(SampleCodec):
         singles = self._new_rows()
         for start in range(0, len(raws), _CHUNK):
             chunk = raws[start : start + _CHUNK]
-            group = self._decode_together(start, chunk)
-            if group is not None:
-                groups.append(group)
-            else:
+            records = self._decode_together(chunk)
+            if records is None:
                 self._decode_singly(start, messages, chunk, groups, singles, rejected)
+            else:
+                assert self._preferred is not None
+                _append(groups, self._preferred, start, records)
         columns = Columns(messages, groups, self._channels)
         columns.check_values(self._reading.numbers, self._no_channels())
         columns.choose_keys(self._key, self._reading)
@@ -97,9 +98,10 @@ class JsonCodec(SampleCodec):
             columns.read_times(self._reading.times, self._time_path)
         else:
             columns.take_kafka_times()
-        return merged(columns.decoded(rejected), singles.decoded([]))
+        decoded = columns.decoded(rejected)
+        return merged(decoded, singles.decoded([])) if singles.is_used else decoded
 
-    def _decode_together(self, start: int, raws: list[bytes | None]) -> Group | None:
+    def _decode_together(self, raws: list[bytes | None]) -> list[Any] | None:
         """Decode messages in one call; return None unless each message is exactly one record.
 
         The messages are joined by newlines. Raw newlines stand only between them, and each newline
@@ -131,12 +133,12 @@ class JsonCodec(SampleCodec):
         ):
             return None
         try:
-            records = layout.decoder.decode_lines(document)
+            records: list[Any] = layout.decoder.decode_lines(document)
         except JSON_ERRORS:
             return None
         if len(records) != len(raws) or not layout.conform(document, records):
             return None
-        return Group(layout, list(range(start, start + len(raws))), records)
+        return records
 
     def _decode_singly(
         self,
@@ -162,7 +164,9 @@ class JsonCodec(SampleCodec):
                 continue
             layout, record = found
             group = typed.setdefault(layout, Group(layout, [], []))
-            group.indices.append(i)
+            indices = group.indices
+            assert isinstance(indices, list)
+            indices.append(i)
             group.records.append(record)
             counts[layout] += 1
         groups += typed.values()
@@ -203,6 +207,18 @@ class JsonCodec(SampleCodec):
             f"The record has none of the model's channels ({examples}), {inside}. Check "
             "input.values and input.fields."
         )
+
+
+def _append(groups: list[Group], layout: Layout, start: int, records: list[Any]) -> None:
+    """Add records of neighbouring messages; to the last group, where they follow those."""
+    last = groups[-1] if groups else None
+    if last is not None and last.is_whole and last.layout is layout:
+        indices = last.indices
+        if indices[0] + len(indices) == start:
+            last.records.extend(records)
+            groups[-1] = Group(layout, range(indices[0], start + len(records)), last.records)
+            return
+    groups.append(Group(layout, range(start, start + len(records)), records))
 
 
 def _layouts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -32,8 +33,13 @@ class Group(NamedTuple):
     """Records of one shape, and the messages they came in."""
 
     layout: Layout
-    indices: list[int]
+    indices: range | list[int]
     records: list[Any]
+
+    @property
+    def is_whole(self) -> bool:
+        """True for neighbouring messages, decoded at once."""
+        return isinstance(self.indices, range)
 
 
 class Columns:
@@ -52,14 +58,19 @@ class Columns:
         self, messages: Sequence[Message], groups: Sequence[Group], channels: Sequence[str]
     ) -> None:
         self._groups, self._channels = groups, channels
-        indices = [index for group in groups for index in group.indices]
-        tables = [group.layout.matrix(group.records) for group in groups]
-        self._values = np.concatenate([np.empty((0, len(channels))), *tables])
-        self._owner = np.array(indices, dtype=np.int32)
-        whole = len(indices) == len(messages) and indices == list(range(len(messages)))
-        self._messages = messages if whole else [messages[index] for index in indices]
+        if len(groups) == 1 and groups[0].is_whole and len(groups[0].records) == len(messages):
+            # The usual slice has one shape, and is taken without copies.
+            self._values = groups[0].layout.matrix(groups[0].records)
+            self._owner = np.arange(len(messages), dtype=np.int32)
+            self._messages = messages
+        else:
+            indices = [index for group in groups for index in group.indices]
+            tables = [group.layout.matrix(group.records) for group in groups]
+            self._values = np.concatenate([np.empty((0, len(channels))), *tables])
+            self._owner = np.array(indices, dtype=np.int32)
+            self._messages = [messages[index] for index in indices]
         self._keys: list[bytes | None] = []
-        self._time_us = np.zeros(len(indices), dtype=np.int64)
+        self._time_us = np.zeros(0, dtype=np.int64)
         self._bad: dict[int, Refused] = {}
         self._lost: list[tuple[int, int]] = []
 
@@ -70,7 +81,9 @@ class Columns:
             numbers: Reader that knows the numbers that mean "no value".
             no_channels: Sentence for a record that has none of the channels.
         """
-        values = self._values = numbers.without_missing(self._values)
+        values = self._values
+        if numbers.missing_numbers.size:  # JSON has no infinite number
+            values = self._values = numbers.without_missing(values)
         huge = np.abs(values) > MAX_ABS_VALUE
         first: dict[int, Refused] = {}
         if huge.any():
@@ -89,7 +102,10 @@ class Columns:
         """Choose and check the stream keys."""
         from_kafka = key.key_from == "kafka"
         # A Kafka key of zero bytes is no key.
-        self._keys = [message.key or None if from_kafka else None for message in self._messages]
+        if from_kafka:
+            self._keys = [message.key or None for message in self._messages]
+        else:
+            self._keys = [None] * len(self._messages)
         if None in self._keys:
             row = -1
             for group in self._groups:
@@ -102,7 +118,9 @@ class Columns:
                         self._keys[row] = key.choose(self._messages[row].key, resolve)
                     except Refused as refused:
                         self._bad[row] = refused
-        present = [each for each in self._keys if each is not None]
+        present = cast("list[bytes]", self._keys)
+        if None in self._keys:
+            present = [each for each in self._keys if each is not None]
         longest = max(map(len, present), default=0)
         if longest <= reading.max_key_bytes and RESERVED_KEY_PREFIX not in b"".join(present):
             return
@@ -115,7 +133,8 @@ class Columns:
 
     def read_times(self, reader: TimeReader, path: str) -> None:
         """Convert the event times of the records."""
-        times = [time for group in self._groups for time in group.layout.times(group.records)]
+        each = [group.layout.times(group.records) for group in self._groups]
+        times = each[0] if len(each) == 1 else list(chain.from_iterable(each))
         self._time_us, bad = to_micros(times, reader, path)
         for row, refused in bad.items():
             self._bad.setdefault(row, refused)

@@ -95,6 +95,11 @@ class Rows:
         self._first: dict[int, Refused] = {}
         self._messages: list[int] = []
 
+    @property
+    def is_used(self) -> bool:
+        """True once a message was added."""
+        return bool(self._messages)
+
     def add(self, index: int, message: Message, samples: Sequence[Sample]) -> None:
         """Add the samples of a message.
 

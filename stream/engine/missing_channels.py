@@ -85,9 +85,11 @@ class MissingChannels:
     ) -> dict[str, Any]:
         """Update one row of each key; arrays of shape `(B, C)`."""
         usual, missing = state["usual"], state["missing"]
+        # At least one step is forgotten, or small gaps would never shrink.
         shorter = np.maximum(usual - np.maximum(usual >> _FORGOTTEN, 1), STEPS)
         longest = np.minimum(np.maximum(shorter, STEPS * missing), _MOST)
         learnt = np.where(usual == 0, FIRST_GAP, longest)
+        # Before it has come, a channel is not counted: the key may never have had it.
         absent = np.where(usual > 0, np.minimum(missing + 1, _MOST), 0)
         limit = np.maximum(STEPS * self._max_gap, TIMES * usual)
         is_gone = (state["gone"] > 0) | (may_fire & (STEPS * absent > limit))

@@ -38,6 +38,7 @@ class ForeignKeys:
             Whether the question is settled: a key is known, or the difference was told.
         """
         distinct = dict.fromkeys(keys)
+        # One known key is enough: a fleet grows, and the new ones warm up as they should.
         if not self._known.isdisjoint(distinct):
             return True
         self._records += len(keys)

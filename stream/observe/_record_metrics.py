@@ -34,7 +34,7 @@ _VALUE_REASONS = (Reason.WRONG_TYPE.value, Reason.OUT_OF_RANGE.value)
 _MOST_CHANNELS = 50
 _OTHER_CHANNEL = "other"
 _SEVERITIES = range(13)  # -log10 of a probability, 0 to 12
-_REASONS = frozenset(reason.value for reason in Reason if reason is not Reason.NO_CHANNELS)
+REFUSALS = frozenset(reason.value for reason in Reason if reason is not Reason.NO_CHANNELS)
 _NO_CHANNELS = Reason.NO_CHANNELS.value
 _OUTCOMES = (
     *("scored", "warming", "windowed", "late", "repeated", "duplicate", "absent"),
@@ -60,7 +60,9 @@ class RecordMetrics(MetricSet):
             )
 
         self._records = self._counter("ember_records", "Messages consumed.", "topic")
-        self._samples = self._counter("ember_samples", "Samples decoded from messages.", "topic")
+        self._samples = self._counter(
+            "ember_samples", "Samples of messages that were not refused.", "topic"
+        )
         self._outcomes = self._counter(
             "ember_record_outcomes",
             "Messages that were not refused, by outcome.",
@@ -120,7 +122,7 @@ class RecordMetrics(MetricSet):
         for topic in topics:
             for counter in (self._records, self._samples, self._scored, self._missing):
                 counter.labels(topic)
-            for reason in sorted(_REASONS):
+            for reason in sorted(REFUSALS):
                 self._rejected.labels(topic, reason)
             for reason in _VALUE_REASONS:
                 self._bad_values.labels(topic, _OTHER_CHANNEL, reason)
@@ -157,15 +159,19 @@ class RecordMetrics(MetricSet):
         self._samples.labels(topic).inc(time_us.size)
         self._duration.labels("step").observe(seconds)
         self._missing.labels(topic).inc(missing)
-        for outcome, number in counts.items():
-            counter = self._rejected if outcome in _REASONS else self._outcomes
-            counter.labels(topic, outcome).inc(number)
+        self._count_outcomes(topic, counts)
         if time_us.size:
             self._delay.observe(topic, now_seconds - time_us / 1e6)
             # Late samples must not move the newest time back.
             newest = max(int(time_us.max()), self._newest.get(topic, -(2**63)))
             self._newest[topic] = newest
             self._last_event.labels(topic).set(newest / 1e6)
+
+    def _count_outcomes(self, topic: str, counts: Mapping[str, int]) -> None:
+        """Count messages by outcome, or by reason where they were refused."""
+        for outcome, number in counts.items():
+            counter = self._rejected if outcome in REFUSALS else self._outcomes
+            counter.labels(topic, outcome).inc(number)
 
     def bad_values(self, topic: str, counts: Mapping[tuple[str, str], int]) -> None:
         """Count values that could not be used, by channel and reason."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from stream.records import Reason
 from stream.types import TP
 
-from ._record_metrics import RecordMetrics
+from ._record_metrics import REFUSALS, RecordMetrics
 
 
 class RekeyMetrics(RecordMetrics):
@@ -28,8 +27,8 @@ class RekeyMetrics(RecordMetrics):
         self._rekey_owned: set[TP] = set()
         for topic in topics:
             self._rekeyed.labels(topic)
-            for reason in Reason:
-                self._rejected.labels(topic, reason.value)
+            for reason in sorted(REFUSALS):
+                self._rejected.labels(topic, reason)
 
     def rekeyed(self, topic: str, messages: int, samples: int, refused: Mapping[str, int]) -> None:
         """Count messages that were read to be re-keyed.
@@ -43,8 +42,7 @@ class RekeyMetrics(RecordMetrics):
         self._records.labels(topic).inc(messages)
         self._samples.labels(topic).inc(samples)
         self._rekeyed.labels(topic).inc(messages - sum(refused.values()))
-        for reason, number in refused.items():
-            self._rejected.labels(topic, reason).inc(number)
+        self._count_outcomes(topic, refused)
 
     def rekey_lag(self, tp: TP, records: int) -> None:
         """Set the messages of an input partition that are still to be re-keyed."""

@@ -6,7 +6,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from stream.engine import StepResult
 from stream.keys import quoted
@@ -68,7 +70,7 @@ class ServiceObserver(Observer):
             topic,
             messages=messages,
             counts=result.counts,
-            time_us=decoded.time_us,
+            time_us=_accepted_times(decoded, result),
             now_seconds=self._wall_clock(),
             seconds=seconds,
             missing=result.missing,
@@ -150,6 +152,9 @@ class ServiceObserver(Observer):
         """Count messages that were re-keyed, and those refused by reason."""
         reasons = Counter(rejected.reason.value for rejected in decoded.rejected)
         self.metrics.rekeyed(tp[0], messages, len(decoded), reasons)
+        lost = Counter((bad.channel, bad.reason.value) for bad in decoded.bad_values)
+        self.metrics.bad_values(tp[0], lost)
+        self._warn_of_bad_values(tp[0], lost)
         # No messages: that one hop goes on must not hide that the other stands still.
         self.health.progressed(0, len(decoded), decoded.rejected, self._clock())
         self._since["rejected"] += len(decoded.rejected)
@@ -222,3 +227,11 @@ class ServiceObserver(Observer):
         self.metrics.assigned(active, standby)
         self.health.assigned({(topic, number) for topic, number in active}, self._clock())
         _log.info("assigned", active=len(active), standby=len(standby))
+
+
+def _accepted_times(decoded: Decoded, result: StepResult) -> NDArray[np.int64]:
+    """Return the event times of samples that were not refused: a wrong clock is no news."""
+    # Messages that the codec refused have no samples; the engine may refuse more.
+    if len(result.rejected) == len(decoded.rejected):
+        return decoded.time_us
+    return decoded.time_us[~np.isin(decoded.message, [r.message for r in result.rejected])]

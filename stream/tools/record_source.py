@@ -175,28 +175,42 @@ def together(decoded: Decoded) -> Decoded:
     """Put samples of one key and one time together, where each has other channels.
 
     Programs that send one metric a record give as many samples as records; of a hundred channels
-    each sample has few. Rows are the same without them, and memory holds a part only.
+    each sample has few. Rows are the same without them, and memory holds a part only. Samples of
+    another temporality, or that cover another time, stay apart.
 
     Args:
-        decoded: Samples of a slice; those with a temporality of their own stay apart.
+        decoded: Samples of a slice.
     """
-    if decoded.temporality is not None or len(decoded) < 2:
+    count = len(decoded)
+    if count < 2:
         return decoded
-    moments: dict[tuple[bytes, int], int] = {}
-    pairs = zip(decoded.keys, decoded.time_us.tolist(), strict=True)
-    group = np.array([moments.setdefault(pair, len(moments)) for pair in pairs])
-    filled = ~np.isnan(decoded.values)
-    values = np.full((len(moments), decoded.values.shape[1]), np.nan)
-    rows, columns = np.nonzero(filled)
+    kinds, starts = decoded.temporality, decoded.start_us
+    moments: dict[tuple[bytes, int, int, int], int] = {}
+    identities = zip(
+        decoded.keys,
+        decoded.time_us.tolist(),
+        [0] * count if kinds is None else kinds.tolist(),
+        [0] * count if starts is None else starts.tolist(),
+        strict=True,
+    )
+    group = np.array([moments.setdefault(identity, len(moments)) for identity in identities])
+    rows, columns = np.nonzero(~np.isnan(decoded.values))
+    cell, number = np.unique(np.stack([group[rows], columns]), axis=1, return_counts=True)
+    # Where a channel has two values at one time, the samples of that time stay as they are.
+    repeated = np.isin(group, cell[0, number > 1])
+    group = np.where(repeated, len(moments) + np.arange(count), group)
+    _, first, group = np.unique(group, return_index=True, return_inverse=True)
+    group, first = np.argsort(np.argsort(first))[group], np.sort(first)  # in order of arrival
+    values = np.full((len(first), decoded.values.shape[1]), np.nan)
     values[group[rows], columns] = decoded.values[rows, columns]
-    if np.count_nonzero(~np.isnan(values)) < len(rows):  # a channel has two values at one time
-        return decoded
     return Decoded(
-        keys=[key for key, _ in moments],
-        time_us=np.array([time for _, time in moments], np.int64),
+        keys=[decoded.keys[sample] for sample in first.tolist()],
+        time_us=decoded.time_us[first],
         values=values,
-        message=np.unique(group, return_index=True)[1].astype(np.int32),
+        message=decoded.message[first],
         rejected=decoded.rejected,
+        temporality=None if kinds is None else kinds[first],
+        start_us=None if starts is None else starts[first],
     )
 
 

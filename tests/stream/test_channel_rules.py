@@ -8,6 +8,7 @@ import pytest
 
 from ember_core.rows import RecipeChannel, RowRecipe
 from stream.channel_rules import contradictions, make_recipe, unmatched
+from stream.configure import other_window
 from stream.errors import UserError
 from stream.settings import ChannelRule, Settings, SettingsError, json_schema, render_toml
 
@@ -88,6 +89,16 @@ def test_settings_that_are_not_the_bundles_are_told_in_one_sentence() -> None:
     assert "`errors = rate` in the bundle, `errors` in the settings" in told
     told = contradictions(bundled, (), [rule(name="y", compute="absent + 1")])
     assert "do not fit" in told
+
+
+def test_other_intervals_than_those_of_the_training_are_told() -> None:
+    trained = {"mode": "time", "interval_seconds": 30.0}
+    same = Settings(window={"mode": "time", "interval_seconds": 30})
+    assert other_window(trained, same) == other_window(None, Settings()) == ""
+    for window in ({"mode": "count", "interval_seconds": 30}, {"mode": "time"}):
+        told = other_window(trained, Settings(window=window))
+        assert "rows of 30.0 s" in told
+        assert f"window.mode={window['mode']}" in told
 
 
 def write(text: str) -> Path:

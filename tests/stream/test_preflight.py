@@ -34,7 +34,6 @@ def test_the_defaults_have_none() -> None:
         (["t", "t.anomalies"], {}, {}),
         (["t", "t.triggers"], {}, {}),
         (["t", "t.dead-letters"], {}, {}),
-        (["t", "g-state-t-changelog"], {}, {}),
         (["a", "b"], {"triggers": "all.<input>", "anomalies": "b"}, {}),
     ],
 )
@@ -45,6 +44,27 @@ def test_an_output_that_is_an_input(
     assert "is an input too" in sentence
     assert "Expected" in sentence
     assert sentence.count("\n") == 0
+
+
+def test_a_changelog_that_is_an_input() -> None:
+    (sentence,) = mistakes(input={"topics": ["t", "g-state-t-changelog"]}, kafka={"group": "g"})
+    assert "would read its own state" in sentence
+
+
+def test_outputs_where_records_are_re_keyed() -> None:
+    """The topic between is written by the service itself, and by nothing else."""
+    rekeyed = {"topics": ["a", "b"], "key": "host", "rekey": True}
+    assert not mistakes(input=rekeyed, kafka={"group": "g"})
+    for output in ({"anomalies": "g-rekey"}, {"dead_letters": "b"}, {"triggers": "a"}):
+        (sentence,) = mistakes(input=rekeyed, kafka={"group": "g"}, output=output)
+        assert "is an input too" in sentence
+
+
+def test_an_input_that_re_keying_writes_to() -> None:
+    with pytest.raises(SettingsError) as raised:
+        mistakes(input={"topics": ["g-rekey"], "key": "host", "rekey": True}, kafka={"group": "g"})
+    (sentence,) = raised.value.mistakes
+    assert "to which re-keying writes" in sentence
 
 
 def test_dead_letters_that_are_not_written_may_have_any_name() -> None:

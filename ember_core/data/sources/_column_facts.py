@@ -116,8 +116,11 @@ class ColumnFacts:
                 f"Expected a number or nothing. Received: {value!r}. Leave the column out with "
                 f"--drop {name}, or name the channels with --channels."
             )
+        unreadable = "no number, taken as missing"
+        if self._commas:
+            unreadable += "; --decimal , reads a comma as the decimal sign"
         for kind, text, count, first in (
-            ("unreadable", "no number, taken as missing", self._bad, self._first_bad),
+            ("unreadable", unreadable, self._bad, self._first_bad),
             ("missing", "a word for no value", self._missing, self._first_missing),
         ):
             if first is not None:
@@ -134,9 +137,12 @@ class ColumnFacts:
             remarks.add("empty_column", "left out, as no row has a value", column=name)
         else:
             row, value = self._first_bad or (0, "")
+            text = "left out, as it is no column of numbers"
+            if 2 * self._commas >= self._bad > 0:
+                text += "; --decimal , reads a comma as the decimal sign"
             remarks.add(
                 "text_column",
-                "left out, as it is no column of numbers",
+                text,
                 column=name,
                 first_row=row,
                 example=value,

@@ -83,7 +83,7 @@ class Interpreter:
         self._reader = NumberReader(self.conventions.decimal, options.missing)
         self._facts: dict[str, ColumnFacts] = {}
         self._counts: dict[bytes, int] = {}
-        self._time = TimeColumn(options, name, self.conventions.day_first)
+        self._time = TimeColumn(options, name, self.conventions.day_first, is_record=is_record)
         zone = options.time_reader().zone
         self._clock_changes = None if zone is None else ClockChanges(zone)
 

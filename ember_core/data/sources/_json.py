@@ -101,7 +101,7 @@ class JsonFrames:
             return
         value = payload
         if isinstance(payload, str):
-            value = self._decoded(payload, number, "payload")
+            value = self._payload_value(payload, number)
         for record in value if isinstance(value, list) else [value]:
             if not isinstance(record, dict):
                 raise DataError(
@@ -113,31 +113,49 @@ class JsonFrames:
 
     def _values(self, file: TextIO) -> Iterator[tuple[int, Any]]:
         """Yield the JSON values of the file, with the line of each."""
+        is_first = True
         for number, line in enumerate(file, start=1):
             text = line.strip().lstrip("\ufeff")
             if not text:
                 continue
-            if number == 1 or text[0] == "[":
-                try:
-                    json.loads(text.removesuffix(","))
-                except (ValueError, RecursionError):
-                    if text[0] == "[":  # an array over many lines
-                        document = line + file.read()
-                        yield number, self._decoded(document, number, "line")
-                        return
-            yield number, self._decoded(text.removesuffix(","), number, "line")
+            try:
+                value = json.loads(text.removesuffix(","))
+            except (ValueError, RecursionError):
+                if not (is_first or text[0] == "["):
+                    raise self._no_json(text, number, "") from None
+                # A value over many lines, such as an array, or objects as jq prints them.
+                yield from self._over_lines(text + "\n" + file.read(), text, number)
+                return
+            yield number, value
+            is_first = False
 
-    def _decoded(self, text: str, number: int, what: str) -> Any:
+    def _over_lines(self, document: str, line: str, number: int) -> Iterator[tuple[int, Any]]:
+        decoder = json.JSONDecoder()
+        position = 0
+        while position < len(document):
+            try:
+                value, end = decoder.raw_decode(document, position)
+            except (ValueError, RecursionError):
+                at_line = number + document.count("\n", 0, position)
+                text = line if not position else document[position : position + 60]
+                raise self._no_json(text, at_line, "") from None
+            yield number + document.count("\n", 0, position), value
+            position = end
+            while position < len(document) and document[position] in " \t\r\n,":
+                position += 1
+
+    def _payload_value(self, text: str, number: int) -> Any:
         try:
             return json.loads(text)
-        except (ValueError, RecursionError) as error:
-            part, hint = "", ""
-            if what == "payload":
-                part, hint = " payload", " If it is of another codec, say --codec NAME."
-            raise DataError(
-                f"{self.name} line {number}{part} is not JSON. Expected one object per line. "
-                f"Received: {text.strip()[:60]!r} ({error}).{hint}"
-            ) from None
+        except (ValueError, RecursionError):
+            raise self._no_json(text, number, " payload") from None
+
+    def _no_json(self, text: str, number: int, part: str) -> DataError:
+        hint = " If it is of another codec, say --codec NAME." if part else ""
+        return DataError(
+            f"{self.name} line {number}{part} is not JSON. Expected one object per line. "
+            f"Received: {text.strip()[:60]!r}.{hint}"
+        )
 
 
 def is_dump(item: dict[str, Any]) -> bool:

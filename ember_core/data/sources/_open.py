@@ -21,7 +21,7 @@ from ._options import DataOptions
 from ._parquet import ParquetFrames
 from ._query import DuckDBFrames
 from ._remarks import Remark
-from .memory import memory_frames, with_index
+from .memory import memory_frames, with_index, with_members
 
 Opener = Callable[[str, DataOptions], Source]
 """Function that opens the address after a scheme's colon: the hook for other sources."""
@@ -110,7 +110,7 @@ class TableSource:
             frames = self._frames = frames.with_decimal(decimal)
         for frame in frames.frames():
             if len(frame):
-                yield interpreter.chunk(with_index(frame))
+                yield interpreter.chunk(with_members(with_index(frame)))
 
     def _keep(self, interpreter: Interpreter) -> None:
         self.is_local = interpreter.is_local

@@ -31,9 +31,12 @@ class TimeColumn:
         options: Meaning of the columns, as the user gave it.
         source: The source, for messages.
         day_first: Order of day and month in 01/02/2026; None: not known.
+        is_record: True for records, whose order no other row tells.
     """
 
-    def __init__(self, options: DataOptions, source: str, day_first: bool | None) -> None:
+    def __init__(
+        self, options: DataOptions, source: str, day_first: bool | None, *, is_record: bool = False
+    ) -> None:
         self.name = options.time
         """Name of the column; empty: not yet known, or there is none."""
         self.columns: frozenset[str] = frozenset()
@@ -46,6 +49,7 @@ class TimeColumn:
         self._parts: tuple[str, ...] = ()
         self._is_known = False
         self._day_first = day_first
+        self._is_record = is_record
         self._orders: dict[str, tuple[int, str]] = {}
 
     def join(self, frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
@@ -103,6 +107,7 @@ class TimeColumn:
             order = None if options.time_format else order_of(texts[row])
             if (
                 order is None
+                or self._is_record
                 or self._day_first is not None
                 or options.time_unit not in ("auto", "iso8601")
                 or (order.first > 12 and order.second > 12)

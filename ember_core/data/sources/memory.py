@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+
+from ember_core.data.cells import cells_of
 
 from ._chunk import Frames
 from ._errors import DataError, extra
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 _NARWHALS_ROOTS = ("polars", "pyarrow", "modin", "cudf", "narwhals")
 _KEY = b"frame"
+_SAMPLE_ROWS = 100
+"""Rows that tell whether a column holds objects."""
 
 
 def is_frame(item: Any) -> bool:
@@ -84,6 +88,27 @@ def with_index(frame: pd.DataFrame) -> pd.DataFrame:
         ]
         frame = frame.rename_axis(levels)
     return frame.reset_index()
+
+
+def with_members(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table with the members of its objects as columns, by dotted paths."""
+    import pandas as pd
+
+    if not frame.columns.is_unique:
+        return frame
+    nested = [
+        name
+        for name in frame.columns
+        if getattr(frame[name].dtype, "kind", "O") == "O" and _holds_objects(frame[name])
+    ]
+    for name in nested:
+        members = pd.DataFrame([cells_of({name: cell}) for cell in frame[name]], index=frame.index)
+        frame = pd.concat([frame.drop(columns=name), members], axis=1)
+    return frame
+
+
+def _holds_objects(column: pd.Series[Any]) -> bool:
+    return any(isinstance(cell, Mapping) for cell in column.head(_SAMPLE_ROWS))
 
 
 class TableFrames:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.pipeline.arguments import as_key, as_times, as_values
+from ember_core.pipeline.arguments import as_key, as_times, as_values, column_names
 from ember_core.pipeline.pipeline import Pipeline
 from ember_core.pipeline.stage import State
 
@@ -50,13 +50,12 @@ class Series:
     def __post_init__(self) -> None:
         """Convert the arguments, and check them."""
         key = as_key(self.key)
-        columns = getattr(self.values, "columns", None) if not self.channels else self.channels
+        names = self.channels or column_names(self.values)
         try:
             time_us = as_times(self.time_us)
             values = as_values(self.values, len(time_us))
         except ValueError as error:
             raise ValueError(f"Key {key.decode(errors='replace')!r}: {error}") from None
-        names = tuple(map(str, columns)) if columns is not None else ()
         for name, value in zip(
             ("key", "time_us", "values", "channels"), (key, time_us, values, names), strict=True
         ):

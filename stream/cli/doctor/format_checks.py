@@ -70,7 +70,10 @@ def _registry(evidence: Evidence, codec: str) -> str:
 
 
 def _is_misread(evidence: Evidence) -> bool:
-    reading = evidence.samples
+    reading, guess = evidence.samples, evidence.guess
+    others = guess is not None and guess.codec != _family(evidence.codec)
+    if others and not len(reading.decoded):
+        return True  # fields of another format's JSON may look like channels
     wrong = sum(refusal.reason in _WRONG_FORMAT for refusal in reading.refusals)
     return not evidence.channels or 2 * wrong > len(reading.records)
 

@@ -19,6 +19,8 @@ from .findings import Check
 _SHOWN = 5
 _TRIED = 200
 """Records on which a field is tried as key."""
+_NEARLY_ALL = 0.95
+"""Share of records with a field from which it is taken without a look at the others."""
 _RANDOM_FROM = 20
 """Records below which keys that never repeat say nothing."""
 
@@ -138,6 +140,8 @@ def key_field(evidence: Evidence) -> str | None:
         share = len(set(reading.decoded.message.tolist())) / max(1, len(records))
         streams = len(set(reading.decoded.keys))
         repeats = streams <= max(1, len(records) // 4) or len(records) < _RANDOM_FROM
+        if share > _NEARLY_ALL and repeats:
+            return field
         if share > 0.5 and repeats and (best is None or share > best[0] + 0.05):
             best = (share, number)
     return names[best[1]] if best else None

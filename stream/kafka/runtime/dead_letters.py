@@ -76,6 +76,8 @@ class DeadLetters:
     def add(self, tp: TP, messages: Sequence[Message], rejected: Sequence[Rejected]) -> None:
         """Take the refused messages of one slice; nothing is awaited.
 
+        Records of other systems are normal in a shared topic, and left out unless asked for.
+
         Args:
             tp: Input partition.
             messages: Messages of the whole slice.
@@ -83,6 +85,8 @@ class DeadLetters:
         """
         withheld: dict[Reason, list[int]] = {}
         for index, reason, detail in rejected:
+            if reason is Reason.NO_CHANNELS and not self._config.dead_letters_no_channels:
+                continue
             message = messages[index]
             if self._allowed():
                 self._put(self._whole(tp, message, reason, detail), reason, "written")

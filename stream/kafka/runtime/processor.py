@@ -264,12 +264,7 @@ class Processor:
         result: StepResult,
         partition_of: Callable[[int], TP],
     ) -> None:
-        refused = [
-            rejected
-            for rejected in result.rejected
-            # Records of other systems are normal in a shared topic.
-            if self._config.dead_letters_no_channels or rejected.reason is not Reason.NO_CHANNELS
-        ]
+        refused = list(result.rejected)
         if self._config.dead_letters_late:
             refused += (Rejected(i, _LATE, "older than its key's last row") for i in result.late)
         # `groupby` needs the partitions together, and they lie in message order.

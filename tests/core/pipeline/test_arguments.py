@@ -7,6 +7,8 @@ from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from ember_core import ops
@@ -37,6 +39,11 @@ GOOD_TIMES = {
     ),
     "pandas index": pd.to_datetime(US, unit="us"),
     "pandas numbers": pd.Series(US),
+    "polars column": pl.Series(US.astype("datetime64[us]")),
+    "polars column with a zone": pl.Series(US.astype("datetime64[us]"))
+    .dt.replace_time_zone("UTC")
+    .dt.convert_time_zone("Europe/Berlin"),
+    "pyarrow column": pa.chunked_array([pa.array(US.astype("datetime64[us]"))]),
     "datetimes": [moment.replace(tzinfo=None) for moment in moments(UTC)],
     "datetimes with a zone": moments(BERLIN_SUMMER),
 }
@@ -66,6 +73,9 @@ GOOD_VALUES = {
     "nullable frame": pd.DataFrame(X, columns=CHANNELS).astype("Float64"),
     "columns in another order": pd.DataFrame(X, columns=CHANNELS)[list(CHANNELS[::-1])],
     "Fortran's order": np.asfortranarray(X),
+    "frame without names": pd.DataFrame(X),
+    "polars": pl.DataFrame(dict(zip(CHANNELS, X.T, strict=True))).select(CHANNELS[::-1]),
+    "pyarrow": pa.table(dict(zip(CHANNELS, X.T, strict=True))).select(CHANNELS[::-1]),
 }
 BAD_VALUES = {
     "shorter": (X[:-1], "belong together"),

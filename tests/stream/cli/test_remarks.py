@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ember_core.data.sources import DataOptions, read
 from stream import cli
+from stream.remarks import training_remarks
 from tests.stream.engine.conftest import signal
 
 FAST = ("--epochs", "1", "--hidden", "8", "--rbm-hidden", "11")
@@ -187,3 +189,10 @@ def test_remarks_of_many_files_and_columns_are_summed(
     assert len(lines) == 31
     assert "m0.csv and 2 others: column 'n0': left out" in lines[0]
     assert lines[-1] == "And 10 more remarks: --json lists all of them."
+
+
+@pytest.mark.data
+def test_rows_that_share_a_time_are_told_by_number(shared_cases: Path) -> None:
+    data = read([shared_cases / "minute-precision-long.csv"], DataOptions(train_head="70%"))
+    texts = [r.text for r in training_remarks(data, 128) if r.kind == "repeated_time"]
+    assert [text.partition(" training rows")[0] for text in texts] == ["7,700 of 8,400"]

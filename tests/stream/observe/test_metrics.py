@@ -42,9 +42,11 @@ def consume(metrics: Metrics, **changes: Any) -> None:
 def test_known_labels_are_zeros_before_anything_happens() -> None:
     """`rate()` and alerts need the series to exist."""
     values = samples(Metrics(["telemetry"], process=False))
-    for reason in Reason:
+    for reason in set(Reason) - {Reason.NO_CHANNELS}:
         labels = (("reason", reason.value), ("topic", "telemetry"))
         assert values["ember_records_rejected_total", labels] == 0
+    ignored = (("outcome", "no_channels"), ("topic", "telemetry"))
+    assert values["ember_record_outcomes_total", ignored] == 0
     for name in ("ember_records_total", "ember_event_delay_seconds_count", "ember_severity_sum"):
         assert values[name, (("topic", "telemetry"),)] == 0
     assert values["ember_commits_total", ()] == 0
@@ -54,6 +56,20 @@ def test_known_labels_are_zeros_before_anything_happens() -> None:
     top_channel = (("channel", "other"), ("kind", "trigger"))
     assert values["ember_top_channels_total", top_channel] == 0
     assert values["ember_triggers_total", (("reason", "stale"), ("status", "firing"))] == 0
+
+
+def test_bad_values_are_counted_by_channel_and_reason() -> None:
+    """The first channels have series of their own, the others share one."""
+    metrics = Metrics(["telemetry"], process=False)
+    metrics.bad_values("telemetry", {(f"c{i}", "wrong_type"): 2 for i in range(60)})
+    counts = {
+        dict(labels)["channel"]: number
+        for (name, labels), number in samples(metrics).items()
+        if name == "ember_bad_values_total" and dict(labels)["reason"] == "wrong_type"
+    }
+    assert counts["c0"] == 2
+    assert counts["other"] == 20
+    assert len(counts) == 51
 
 
 def test_a_fetch_is_one_update() -> None:

@@ -83,6 +83,28 @@ def test_a_slice_reaches_everything_and_a_checkpoint_is_one_line() -> None:
     assert not health.ready(100.0).ok
 
 
+def test_a_time_that_was_refused_moves_no_gauge() -> None:
+    """One clock ten years ahead would set the newest time of the topic for ten years."""
+    metrics = Metrics(["telemetry"], process=False)
+    observer = ServiceObserver(metrics, Health(0.0), clock=lambda: 1.0, wall_clock=lambda: 2.0)
+    decoded = Decoded(
+        keys=[b"a", b"b"],
+        time_us=np.array([1_000_000, 315_360_000_000_000]),
+        values=np.zeros((2, 5)),
+        message=np.array([0, 1], dtype=np.int32),
+        rejected=[],
+    )
+    result = StepResult(counts={"scored": 1, "future": 1})
+    result.rejected = [Rejected(1, Reason.FUTURE, "")]
+    observer.stepped([TP], decoded, result, 2, 0.01)
+    values = {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(metrics.render().decode())
+        for sample in family.samples
+    }
+    assert values["ember_last_event_timestamp_seconds"] == 1.0
+
+
 def test_a_key_in_two_partitions_is_said_and_not_at_every_slice() -> None:
     now = 0.0
     observer = ServiceObserver(

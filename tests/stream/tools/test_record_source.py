@@ -106,9 +106,11 @@ def test_metrics_of_one_time_become_one_sample(tmp_path: Path) -> None:
 
 def test_two_values_of_a_channel_at_one_time_stay_apart(tmp_path: Path) -> None:
     payloads = [f"cpu,host=a idle={value} {NOW}000000000" for value in (1, 2)]
+    payloads += [f"{metric},host=a idle=3 {NOW + 1}000000000" for metric in ("cpu", "gpu")]
     known = settings(codec="influx", key="tags.host")
     data = read_data([dump(tmp_path, payloads)], DataOptions(), lambda: known)
-    assert data.tables[0].values.tolist() == [[1.0], [2.0]]
+    assert data.tables[0].values[:, 0].tolist() == [1.0, 2.0, 3.0]
+    assert data.tables[0].values[2].tolist() == [3.0, 3.0]
 
 
 def test_the_kind_of_otlp_points_is_kept(tmp_path: Path) -> None:
@@ -118,6 +120,14 @@ def test_the_kind_of_otlp_points_is_kept(tmp_path: Path) -> None:
             "name": "requests",
             "sum": {
                 "dataPoints": [{**point, "asInt": "5"}],
+                "isMonotonic": True,
+                "aggregationTemporality": 2,
+            },
+        },
+        {
+            "name": "errors",
+            "sum": {
+                "dataPoints": [{**point, "asInt": "2"}],
                 "isMonotonic": True,
                 "aggregationTemporality": 2,
             },
@@ -132,10 +142,10 @@ def test_the_kind_of_otlp_points_is_kept(tmp_path: Path) -> None:
     (table,) = data.tables
     assert table.temporality is not None
     assert table.start_us is not None
-    assert dict(zip(table.temporality.tolist(), table.start_us.tolist(), strict=True)) == {
-        2: NOW * 10**6,
-        0: NOW * 10**6,
-    }
+    # The two sums are one sample, the gauge another.
+    assert sorted(table.temporality.tolist()) == [0, 2]
+    assert table.start_us.tolist() == [NOW * 10**6] * 2
+    assert np.nansum(table.values, axis=0).tolist() == [2.0, 0.5, 5.0]
 
 
 @pytest.mark.parametrize(

@@ -356,6 +356,7 @@ RECORDS = [
         "".join(json.dumps(record) + ",\n" for record in RECORDS),
         json.dumps(RECORDS),
         json.dumps(RECORDS, indent=2),
+        "\n".join(json.dumps(record, indent=2) for record in RECORDS),
         "[\n" + ",\n".join(json.dumps(record) for record in RECORDS) + "\n]\n",
         json.dumps(RECORDS[:2]) + "\n" + json.dumps(RECORDS[2:]),
         "\ufeff" + "\n".join(json.dumps(record) for record in RECORDS),
@@ -387,3 +388,25 @@ def test_a_payload_that_is_no_json_names_the_codec(tmp_path: Path) -> None:
     line = json.dumps({"partition": 0, "offset": 1, "payload": "cpu,host=a usage=1 5"})
     with pytest.raises(DataError, match=r"line 1 payload is not JSON.*--codec"):
         table(tmp_path, line, "k.jsonl")
+
+
+def test_a_record_is_read_by_itself(tmp_path: Path) -> None:
+    """On a topic no other record tells the order of day and month, or the decimal sign."""
+    text = '{"ts": "31/01/2026", "x": 1}\n'
+    with pytest.raises(DataError, match=r"row 1 has no readable time.*--time-format"):
+        table(tmp_path, text, "k.jsonl")
+    assert table(tmp_path, text, "k.jsonl", time_format="%d/%m/%Y").channels == ("x",)
+    text = '{"ts": 1, "x": "21,5", "y": 2}\n{"ts": 2, "x": "22,5", "y": 3}\n'
+    data = table(tmp_path, text, "k.jsonl")
+    assert data.channels == ("y",)
+    assert "--decimal" in data.remarks[0].text
+    assert table(tmp_path, text, "k.jsonl", decimal=",").channels == ("x", "y")
+
+
+def test_objects_in_a_table_are_columns_too(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"ts": [1, 2], "env": [{"temp": 21.0, "in": {"hum": 5}}, {"temp": 22.0}]})
+    frame.to_parquet(tmp_path / "k.parquet")
+    for source in (frame, tmp_path / "k.parquet"):
+        data = read([source])
+        assert data.channels == ("env.temp", "env.in.hum")
+        np.testing.assert_array_equal(data.tables[0].values, [[21.0, 5.0], [22.0, np.nan]])

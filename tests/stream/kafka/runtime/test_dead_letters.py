@@ -91,6 +91,17 @@ async def test_a_letter_is_the_message_with_the_reason() -> None:
     assert counting.outcomes == {"written": 1}
 
 
+async def test_records_of_other_systems_are_letters_only_where_asked_for() -> None:
+    refused = [*REFUSED, Rejected(1, Reason.NO_CHANNELS, "none of them")]
+    for asked, reasons in ((False, [b"not_json"]), (True, [b"not_json", b"no_channels"])):
+        sink = Sink()
+        context = make_context(Counting(), clock=FakeClock(), dead_letters_no_channels=asked)
+        letters = DeadLetters(context, sink)
+        letters.add(TP, [message(), message()], refused)
+        await letters.settle()
+        assert [dict(letter.headers)["ember.reason"] for letter in sink.taken] == reasons
+
+
 async def test_neither_key_nor_value_can_still_be_written() -> None:
     sink = Sink()
     letters, _, _ = make(sink)
@@ -188,3 +199,14 @@ async def test_a_sink_that_hangs_does_not_hold_a_checkpoint_up() -> None:
     assert asyncio.get_running_loop().time() - began < 1e3
     assert letters._task is not None
     letters._task.cancel()
+
+
+async def test_records_of_other_systems_are_none_unless_asked_for() -> None:
+    refused = [Rejected(0, Reason.NO_CHANNELS, "none"), Rejected(1, Reason.NO_KEY, "null")]
+    for wanted, reasons in ((False, ["no_key"]), (True, ["no_channels", "no_key"])):
+        sink = Sink()
+        context = make_context(Counting(), clock=FakeClock(), dead_letters_no_channels=wanted)
+        letters = DeadLetters(context, sink)
+        letters.add(TP, [message(), message()], refused)
+        await letters.settle()
+        assert [dict(x.headers)["ember.reason"].decode() for x in sink.taken] == reasons
