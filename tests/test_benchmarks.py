@@ -89,6 +89,7 @@ def test_skew_gives_the_ratios_to_even_keys(capsys):
 
 def test_records_compares_wide_and_long_formats(capsys):
     words = "--json --keys 13 --channels 3 --kinds 5 --rows 150 --seconds 0.05"
+    words += " --rekeyed-records 0"
     assert frame.main(["records", *words.split()]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert result["formats"].keys() == FORMATS.keys()

@@ -45,6 +45,13 @@ def test_throughput(capsys: pytest.CaptureFixture[str]) -> None:
     assert sum(result["outcomes"].values()) == 300_000
 
 
+def test_records(capsys: pytest.CaptureFixture[str]) -> None:
+    words = f"{FLEET} --kinds 5 --rows 150 --seconds 0.05 --rekeyed-records 100000"
+    rekeying = measured(capsys, "records", words)["rekeying"]
+    speeds = [rekeying[name]["records_per_second"] for name in ("with", "without")]
+    assert rekeying["ratio"] == pytest.approx(speeds[0] / speeds[1], abs=0.001)
+
+
 def test_latency(capsys: pytest.CaptureFixture[str]) -> None:
     words = "--kinds 5 --maximum 4000 --loads 50 --seconds 2 --warm-seconds 1 --faults 0.01"
     result = measured(capsys, "latency", f"{FLEET} {words}")
