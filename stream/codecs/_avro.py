@@ -35,10 +35,10 @@ class AvroCodec(FramedCodec):
         """Parse a schema, or one together with those that it refers to."""
         if not isinstance(raw, dict) or "references" not in raw:
             return self._avro.parse_schema(raw)
-        named: dict[str, Any] = {}
+        types_by_name: dict[str, Any] = {}
         for reference in raw["references"]:
-            self._avro.parse_schema(reference, named)
-        return self._avro.parse_schema(raw["schema"], named)
+            self._avro.parse_schema(reference, types_by_name)
+        return self._avro.parse_schema(raw["schema"], types_by_name)
 
     def _record(self, schema: Any, value: bytes) -> Any:
         body = io.BytesIO(value)

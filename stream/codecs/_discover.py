@@ -37,9 +37,9 @@ class ChannelFinder:
 
     def __init__(self, codec: str, **options: Any) -> None:
         self._index = SeriesIndex()
-        made = make_codec(codec, _ANY, **options)
-        assert isinstance(made, SampleCodec)
-        self._codec = made
+        any_codec = make_codec(codec, _ANY, **options)
+        assert isinstance(any_codec, SampleCodec)
+        self._codec = any_codec
         self._codec.watch(self._index)
         self._usable: Counter[Series] = Counter()
         self._unusable: Counter[Series] = Counter()

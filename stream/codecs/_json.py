@@ -155,14 +155,14 @@ class JsonCodec(SampleCodec):
         for i, raw in enumerate(raws, start):
             try:
                 value = check_size(raw, self._reading)
-                found = self._decode_one(value)
-                if found is None:
+                decoded = self._decode_one(value)
+                if decoded is None:
                     singles.add(i, messages[i], self._samples(messages[i], value))
                     continue
             except Refused as refused:
                 rejected.append(Rejected(i, refused.reason, refused.detail))
                 continue
-            layout, record = found
+            layout, record = decoded
             group = typed.setdefault(layout, Group(layout, [], []))
             indices = group.indices
             assert isinstance(indices, list)

@@ -120,21 +120,21 @@ class Columns:
                         self._bad[row] = refused
         present = cast("list[bytes]", self._keys)
         if None in self._keys:
-            present = [each for each in self._keys if each is not None]
+            present = [key for key in self._keys if key is not None]
         longest = max(map(len, present), default=0)
         if longest <= reading.max_key_bytes and RESERVED_KEY_PREFIX not in b"".join(present):
             return
-        for row, each in enumerate(self._keys):
+        for row, stream_key in enumerate(self._keys):
             try:
-                if each is not None:
-                    check_key(each, reading)
+                if stream_key is not None:
+                    check_key(stream_key, reading)
             except Refused as refused:
                 self._bad.setdefault(row, refused)
 
     def read_times(self, reader: TimeReader, path: str) -> None:
         """Convert the event times of the records."""
-        each = [group.layout.times(group.records) for group in self._groups]
-        times = each[0] if len(each) == 1 else list(chain.from_iterable(each))
+        columns = [group.layout.times(group.records) for group in self._groups]
+        times = columns[0] if len(columns) == 1 else list(chain.from_iterable(columns))
         self._time_us, bad = to_micros(times, reader, path)
         for row, refused in bad.items():
             self._bad.setdefault(row, refused)

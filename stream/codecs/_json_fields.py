@@ -97,8 +97,8 @@ def forbidden(names: Sequence[str], taken: set[str], siblings: set[str]) -> Fiel
     Raises:
         ValueError: If a channel could be in one of the siblings.
     """
-    places = [place for n in names if n not in taken for place in (n, *_heads(n))]
-    return _absent(places, siblings, set())
+    paths = [path for n in names if n not in taken for path in (n, *_heads(n))]
+    return _absent(paths, siblings, set())
 
 
 def _branch(tree: dict[str, Any], prefix: str, paths: dict[int, str], siblings: set[str]) -> Fields:
@@ -142,6 +142,6 @@ def _joined(tree: dict[str, Any]) -> list[str]:
     names = []
     for name, node in tree.items():
         if isinstance(node, dict):
-            below = [*node, *_joined(node)]
-            names += [f"{name}.{each}" for each in below]
+            suffixes = [*node, *_joined(node)]
+            names += [f"{name}.{suffix}" for suffix in suffixes]
     return names

@@ -54,18 +54,18 @@ class Layout:
         all_paths = [path for path in (time, *paths) if path]
         # Fields that time and key need: beside `values` (outer), and inside of it (inner).
         outer = {path[0] for path in all_paths if not nested or path[0] != values}
-        inside = [path[1:] for path in all_paths if path[0] == values]
-        inner = {path[0] for path in inside if path} if nested else set()
+        inner_paths = [path[1:] for path in all_paths if path[0] == values]
+        inner = {path[0] for path in inner_paths if path} if nested else set()
         siblings = inner if nested else outer
         # Columns come first in the struct: `matrix` cuts the rest off by their position.
         self._gather: Callable[[Any], tuple[Any, ...]] | None = None
-        taken = prefixes(inside if nested else all_paths)
+        reserved = prefixes(inner_paths if nested else all_paths)
         if by_path:
-            columns, self._gather = columns_by_path(names, taken, siblings)
+            columns, self._gather = columns_by_path(names, reserved, siblings)
             if not nested and any(name.split(".")[0] == values for name in names):
                 raise ValueError(f"A record with the object {values!r} is nested.")
         else:
-            columns = columns_as_named(names, taken, siblings)
+            columns = columns_as_named(names, reserved, siblings)
         extras: Fields = [
             (f"f{i}", Any, msgspec.field(name=name, default=None))
             for i, name in enumerate(sorted(siblings))

@@ -105,14 +105,14 @@ class OtlpCodec(SampleCodec):
             if column is None:
                 continue
             try:
-                found = point.statistic(statistic)
+                result = point.statistic(statistic)
             except Refused as refused:
                 sample = self._sample(point, attributes, column, None, Temporality.GAUGE)
                 sample.cells.bad.append((column, refused))
                 yield sample
             else:
-                if found is not None:
-                    yield self._sample(point, attributes, column, *found)
+                if result is not None:
+                    yield self._sample(point, attributes, column, *result)
         for quantile, value in point.quantiles if summary else ():
             labels = {**attributes, "quantile": f"{quantile:g}"}
             column = self._index.find(point.metric, labels)

@@ -168,8 +168,8 @@ def _metric(
             # The counts of a summary are cumulative, but it does not say so.
             number: Any = 2 if kind == "summary" else points.aggregation_temporality
             temporality = _temporality(number, monotonic=True)
-            for each in points.data_points or ():
-                yield _distribution(each, metric.name, resource, scope, temporality, kind)
+            for item in points.data_points or ():
+                yield _distribution(item, metric.name, resource, scope, temporality, kind)
 
 
 _TEMPORALITIES = {
@@ -181,8 +181,8 @@ _TEMPORALITIES = {
 
 
 def _temporality(number: Any, *, monotonic: bool) -> Temporality:
-    known = _TEMPORALITIES.get(number, 0) if isinstance(number, int | str) else 0
-    return temporality_of(known, monotonic=monotonic)
+    kind = _TEMPORALITIES.get(number, 0) if isinstance(number, int | str) else 0
+    return temporality_of(kind, monotonic=monotonic)
 
 
 def _is_recorded(point: _Point) -> bool:
@@ -233,8 +233,8 @@ def _distribution(
         buckets=[_whole(count) for count in point.bucket_counts or ()],
         exponential=exponential,
         quantiles=[
-            (_real(each.quantile), _real_or_none(each.value))
-            for each in point.quantile_values or ()
+            (_real(item.quantile), _real_or_none(item.value))
+            for item in point.quantile_values or ()
         ],
         time_ns=integer(point.time_unix_nano),
         resource=resource,

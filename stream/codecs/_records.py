@@ -164,8 +164,8 @@ class RecordReader:
         """Yield column and name of every field that may be a channel."""
         assert self._index is not None
         nested = isinstance(holder, Mapping)
-        taken = self._reserved_inside if nested else self._reserved
-        for name in leaves(holder if nested else record, taken):
+        reserved = self._reserved_inside if nested else self._reserved
+        for name in leaves(holder if nested else record, reserved):
             yield self._index.find(self._fields.get(name, name), {}), name
 
     def _sample(
@@ -189,12 +189,12 @@ class RecordReader:
         return Sample(time, cells, resolve)
 
 
-def leaves(holder: Any, taken: Collection[str], prefix: str = "") -> Iterator[str]:
+def leaves(holder: Any, reserved: Collection[str], prefix: str = "") -> Iterator[str]:
     """Yield the dotted names of all values below a mapping.
 
     Args:
         holder: The mapping, or a list in it.
-        taken: Names that are no channels.
+        reserved: Names that are no channels.
         prefix: Dotted name of the holder, with a dot behind.
     """
     if isinstance(holder, Mapping):
@@ -205,9 +205,9 @@ def leaves(holder: Any, taken: Collection[str], prefix: str = "") -> Iterator[st
         return
     for key, value in members:
         name = f"{prefix}{key}"
-        if name not in taken and not isinstance(value, Mapping | list):
+        if name not in reserved and not isinstance(value, Mapping | list):
             yield name
-        yield from leaves(value, taken, f"{name}.")
+        yield from leaves(value, reserved, f"{name}.")
 
 
 def _resolve(record: Any, outer: Any, path: Path) -> Any:

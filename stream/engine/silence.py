@@ -73,26 +73,28 @@ class SilentKeys:
         """Return the number of samples before the message in which an idle key returns."""
         sample = admitted.sample[begin:end]
         slots, row = np.unique(admitted.slots[sample], return_inverse=True)
+        message = admitted.decoded.message[sample]
+        end, ripens = self._before_warm(slots, row, message)
+        sample, row, message = sample[:end], row[:end], message[:end]
         clock_us = np.maximum(admitted.clock_us[sample], part.meta.clock_us)
         np.maximum.accumulate(clock_us, out=clock_us)
         fields = {
             name: self._store.fields[name][slots]
             for name in ("rows", "known", "interval", "seen", "stale", "offset", "max_time")
         }
-        patience_us = self._shortest_wait(fields, np.bincount(row))
-        stored_us = fields["seen"] + np.minimum(patience_us, 2**60)
+        wait_us = self._shortest_wait(fields, ripens)
+        stored_us = fields["seen"] + np.minimum(wait_us, 2**60)
         stored_us[(fields["seen"] == NEVER) | (fields["stale"] > 0)] = NEVER_IDLE
-        stored_us[patience_us == NEVER_IDLE] = NEVER_IDLE
+        stored_us[wait_us == NEVER_IDLE] = NEVER_IDLE
         is_near = stored_us < clock_us[-1]
-        is_near |= patience_us < clock_us[-1] - clock_us[0]
+        is_near |= wait_us < clock_us[-1] - clock_us[0]
         if not is_near.any():  # the usual case
-            return end - begin
-        message = admitted.decoded.message[sample]
+            return end
         line = np.flatnonzero(
             is_near[row] & (admitted.slice_offsets.offsets[message] > fields["offset"][row])
         )
         if not line.size:
-            return end - begin
+            return end
         packed, key, order = PackedRows.of(row[line])
         line, time_us = line[order], admitted.decoded.time_us[sample[line[order]]]
         accepted = ~self._tumbling.late(packed, fields["max_time"][key], time_us)
@@ -102,33 +104,62 @@ class SilentKeys:
         # Deadline of the key before each of its lines: by the line before it, or as stored.
         deadline_us = stored_us[key_row]
         follows = np.flatnonzero(key_row[1:] == key_row[:-1]) + 1
-        own_us = np.minimum(patience_us[key_row[follows]], 2**60)
+        own_us = np.minimum(wait_us[key_row[follows]], 2**60)
         own_us = own_us + clock_us[line[follows - 1]]
-        never = patience_us[key_row[follows]] == NEVER_IDLE
+        never = wait_us[key_row[follows]] == NEVER_IDLE
         deadline_us[follows] = np.where(never, NEVER_IDLE, own_us)
         passing = np.searchsorted(clock_us, deadline_us, side="right")
         # A message is absorbed whole: a key that returns in the message itself keeps its interval.
         returns = passing < line
         returns[returns] = message[passing[returns]] < message[line[returns]]
         if not returns.any():
-            return end - begin
+            return end
         first = int(message[line[returns]].min())
         return int(np.searchsorted(message, first, side="left"))
 
-    def _shortest_wait(self, fields: dict[str, NDArray[Any]], samples: Indices) -> Indices:
+    def _before_warm(
+        self, slots: Indices, row: Indices, message: NDArray[np.int32]
+    ) -> tuple[int, NDArray[np.bool_]]:
+        """Return how many samples leave all keys as warm as they are, and the keys that ripen.
+
+        While a key warms up, its usual interval changes, so that its deadlines are not known
+        before its rows are. Few keys ripen: those whose first message here may make them warm.
+
+        Args:
+            slots: Slots of the keys, `(K,)`.
+            row: Key of each sample, `(n,)`.
+            message: Message of each sample, `(n,)`.
+        """
+        rows, known = (self._store.fields[name][slots] for name in ("rows", "known"))
+        # A sample completes at most one row, besides the intervals that are open already.
+        room = self._warm_rows - rows - self._tumbling.spec.open_windows - 1
+        warming = (known == 0) & (rows < self._warm_rows)
+        ripens = warming & (room <= 0)
+        waiting = np.flatnonzero(warming[row] & ~ripens[row])
+        if not waiting.size or waiting.size < room[row[waiting]].min():
+            return row.size, ripens
+        waiting = waiting[np.argsort(row[waiting], kind="stable")]
+        owner = row[waiting]
+        number = np.arange(owner.size) - np.searchsorted(owner, owner)
+        ripe = waiting[number >= room[owner]]
+        at_once = message[ripe] == message[0]
+        ripens[row[ripe[at_once]]] = True
+        later = message[ripe[~at_once]]
+        end = int(np.searchsorted(message, later.min())) if later.size else row.size
+        return end, ripens
+
+    def _shortest_wait(self, fields: dict[str, NDArray[Any]], ripens: NDArray[np.bool_]) -> Indices:
         """Return the time after which each key is idle at the earliest, or `NEVER_IDLE`.
 
         Args:
             fields: Fields of the keys, `(K,)` each.
-            samples: Number of samples of each key, `(K,)`.
+            ripens: True for keys that may become warm, `(K,)`.
         """
-        zero = np.zeros(samples.size, dtype=np.int64)
-        many_rows = np.full(samples.size, 2**40)  # rows: as if all keys were warm
+        zero = np.zeros(ripens.size, dtype=np.int64)
+        many_rows = np.full(ripens.size, 2**40)  # rows: as if all keys were warm
         known: NDArray[Any] = fields["known"]
         wait_us = self._store.deadlines.idle_after(fields["interval"], many_rows, known, zero)
         warming = (known == 0) & (fields["rows"] < self._warm_rows)
-        # The interval of a key that warms up still changes.
-        ripens = fields["rows"] + samples + self._tumbling.spec.open_windows >= self._warm_rows
         return np.where(warming, np.where(ripens, 0, NEVER_IDLE), wait_us)
 
     def close(self, batch: StepBatch) -> tuple[StepBatch, CompletedRows]:

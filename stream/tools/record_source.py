@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ember_core.data.sources import Chunk, DataError, DataOptions, Opener, Source
+from ember_core.data.sources import Chunk, DataError, DataOptions, Opener, Remark, Source
 from stream.codecs import ChannelFinder, Codec, RekeyedCodec, make_codec
 from stream.codecs import guess_format as guess_codec
 from stream.errors import UserError
@@ -60,7 +60,9 @@ class RecordSource:
         self._input = settings.input
         self._is_rekeyed: bool | None = None
         self._options = options
-        self.counts: Counter[str] = Counter()
+        self.remarks: tuple[Remark, ...] = ()
+        # Where records have to be re-keyed, those of one key come from several partitions.
+        self.by_time = settings.input.rekey
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the samples from the beginning.
@@ -75,14 +77,19 @@ class RecordSource:
         codec: Codec = RekeyedCodec(channels, self._input.max_key_bytes)
         if not self._rekeyed():
             codec = make_codec(self._input.codec, channels, **self._input.codec_options())
-        self.counts.clear()
         positions: Counter[bytes] = Counter()
+        refused: Counter[Reason] = Counter()
+        example, count = "", 0
         for batch in _batches(self._records()):
             decoded = together(codec.decode(batch))
-            self.counts["records"] += len(batch)
-            self.counts.update(str(refusal.reason) for refusal in decoded.rejected)
+            count += len(batch)
+            for refusal in decoded.rejected:
+                refused[refusal.reason] += 1
+                if refusal.reason is not Reason.NO_CHANNELS:
+                    example = example or refusal.detail
             if len(decoded):
                 yield _chunk(decoded, channels, positions)
+        self.remarks = tuple(_refusals(self.name, refused, count, example))
 
     def _rekeyed(self) -> bool:
         """Return whether the first record was re-keyed."""
@@ -134,6 +141,18 @@ class RecordSource:
             f"{self.name} has no channel that the codec {self._input.codec!r} can read. Expected "
             f"records with a key, a time and numbers. Received: {len(examples)} others.{cause}{fix}"
         )
+
+
+def _refusals(name: str, refused: Counter[Reason], count: int, example: str) -> Iterator[Remark]:
+    """Yield the remarks on records that gave no sample."""
+    channelless = refused.pop(Reason.NO_CHANNELS, 0)
+    if channelless:
+        text = f"{channelless:,} of {count:,} records have none of these channels"
+        yield Remark("record_without_channels", text, name)
+    if refused:
+        reasons = ", ".join(f"{number:,} {reason}" for reason, number in refused.most_common())
+        text = f"{refused.total():,} of {count:,} records were refused: {reasons}"
+        yield Remark("refused_record", text, name, example=example)
 
 
 def _refuse_table_options(name: str, options: DataOptions) -> None:

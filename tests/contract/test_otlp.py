@@ -139,11 +139,11 @@ def statistics(tree: dict[str, Any], channels: list[str]) -> dict[str, tuple[flo
     for value in encodings(tree):
         decoded = make_codec("otlp", channels).decode([Message(b"k", value)])
         assert decoded.temporality is not None
-        found = {}
+        results_by_channel = {}
         for row, temporality in zip(decoded.values, decoded.temporality.tolist(), strict=True):
             (column,) = np.flatnonzero(~np.isnan(row)).tolist()
-            found[channels[column]] = (float(row[column]), temporality)
-        results.append(found)
+            results_by_channel[channels[column]] = (float(row[column]), temporality)
+        results.append(results_by_channel)
     assert results[0] == results[1] == results[2]
     return results[0]
 
@@ -176,11 +176,11 @@ def test_a_cumulative_distribution_has_counters_only() -> None:
 
 def test_an_exponential_histogram_has_all_statistics() -> None:
     tree = request(exponentialHistogram={"dataPoints": [EXPONENTIAL], "aggregationTemporality": 1})
-    found = statistics(tree, STATISTICS)
-    assert found["t.mean"] == (4.0, 0)
-    assert found["t.p50"] == (pytest.approx(2**0.75), 0)
-    assert found["t.p90"] == (pytest.approx(2**1.75), 0)
-    assert "t.min" not in found
+    results_by_channel = statistics(tree, STATISTICS)
+    assert results_by_channel["t.mean"] == (4.0, 0)
+    assert results_by_channel["t.p50"] == (pytest.approx(2**0.75), 0)
+    assert results_by_channel["t.p90"] == (pytest.approx(2**1.75), 0)
+    assert "t.min" not in results_by_channel
 
 
 def test_a_summary_has_recorded_quantiles() -> None:

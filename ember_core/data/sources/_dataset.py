@@ -103,6 +103,8 @@ class _Parts:
 
     source: str
     chunks: list[tuple[Chunk, NDArray[np.int64]]] = field(default_factory=list)
+    by_time: bool = False
+    """Whether the records of a key come in several orders, and have to be merged by time."""
     is_local: bool = False
     """Whether times without an offset were taken for UTC."""
 
@@ -145,6 +147,7 @@ def read(
             channels |= dict.fromkeys(chunk.channels)
             for key, rows in _by_key(chunk):
                 entry = parts.setdefault(key, _Parts(source.name))
+                entry.by_time |= getattr(source, "by_time", False)
                 if entry.source != source.name and plain and not options.key:
                     raise DataError(
                         f"Two sources give the key {key.decode('utf-8', 'replace')!r}. Expected "
@@ -154,9 +157,9 @@ def read(
                 entry.chunks.append((chunk, rows))
         if isinstance(source, TableSource):
             columns |= dict.fromkeys(source.columns)
-            remarks += source.remarks
             for key in {key for chunk in chunks for key in chunk.keys}:
                 parts[key].is_local |= source.is_local
+        remarks += getattr(source, "remarks", ())
     if columns:
         _check_names(options, columns)
     names = options.channels or tuple(channels)
@@ -210,8 +213,13 @@ def _table(
         if chunk.temporality is not None and chunk.start_us is not None:
             temporality[part], start_us[part] = chunk.temporality[rows], chunk.start_us[rows]
         start = part.stop
-    if falls(time_us):
-        for column in (time_us, time_text, values, is_train, label, temporality, start_us):
+    every = (time_us, time_text, values, is_train, label, temporality, start_us)
+    if known.by_time:
+        order = np.argsort(time_us, kind="stable")
+        for column in every:
+            column[:] = column[order]
+    elif falls(time_us):
+        for column in every:
             column[:] = column[::-1].copy()
         text = "the newest rows come first: they were taken in the order of time"
         remarks.append(Remark("newest_first", text, known.source))

@@ -27,14 +27,14 @@ def fit(evidence: Evidence) -> Iterator[Check]:
     if not missing:
         yield Check(name, "ok", f"All {len(channels)} channels of the model occur.")
         return
-    shown = ", ".join(_with_hint(channel, evidence.channels) for channel in missing[:_SHOWN])
-    none = len(missing) == len(channels)
+    examples = ", ".join(_with_hint(channel, evidence.channels) for channel in missing[:_SHOWN])
+    all_missing = len(missing) == len(channels)
     yield Check(
         name,
-        "fail" if none else "warn",
+        "fail" if all_missing else "warn",
         f"{len(missing)} of the model's {len(channels)} channels are in none of the newest "
-        f"records: {shown}{_more(missing)}.",
-        _fix(evidence, none),
+        f"records: {examples}{_more(missing)}.",
+        _fix(evidence, all_missing),
     )
 
 
@@ -49,8 +49,8 @@ def _folded(name: str) -> str:
     return name.casefold().replace("_", ".").replace("-", ".")
 
 
-def _fix(evidence: Evidence, none: bool) -> str:
-    if none:
+def _fix(evidence: Evidence, all_missing: bool) -> str:
+    if all_missing:
         return (
             "This model is not for this topic: set model.path, or train one on its records "
             f"(`ember train kafka:{evidence.topic} --out DIR`)."
@@ -68,13 +68,14 @@ def counters(evidence: Evidence) -> Iterator[Check]:
     sampled = model.recipe.sampled if model.recipe is not None else ()
     rates = {channel.source for channel in sampled if channel.is_counter}
     names = list(model.sources)
-    found = [name for name in _counters(names, reading) if name not in rates]
-    if found:
+    value_counters = [name for name in _counters(names, reading) if name not in rates]
+    if value_counters:
         yield Check(
             f"channels of {evidence.topic}",
             "warn",
-            f"{len(found)} channels only rise, and the model uses their values: "
-            f"{', '.join(found[:_SHOWN])}{_more(found)}. Soon they will be larger than ever.",
+            f"{len(value_counters)} channels only rise, and the model uses their values: "
+            f"{', '.join(value_counters[:_SHOWN])}{_more(value_counters)}. Soon they will be "
+            "larger than ever.",
             f"Train again (`ember train kafka:{evidence.topic} --out DIR`): counters become rates. "
             'Or name them under [[channels]] with use = "rate".',
         )
@@ -84,19 +85,19 @@ def _counters(names: list[str], reading: Reading) -> list[str]:
     """Return the channels that are counters, by their format or their values."""
     decoded = reading.decoded
     present = ~np.isnan(decoded.values)
-    told: set[str] = set()
+    by_format: set[str] = set()
     if decoded.temporality is not None:
         never_gauge = ~present[decoded.temporality == Temporality.GAUGE].any(axis=0)
-        told = {names[i] for i in np.flatnonzero(never_gauge & present.any(axis=0)).tolist()}
+        by_format = {names[i] for i in np.flatnonzero(never_gauge & present.any(axis=0)).tolist()}
     lines: dict[bytes, list[int]] = {}
     for line, key in enumerate(decoded.keys):
         lines.setdefault(key, []).append(line)
     history = []
-    for own in lines.values():
-        order = np.array(own)[np.argsort(decoded.time_us[own], kind="stable")]
+    for key_lines in lines.values():
+        order = np.array(key_lines)[np.argsort(decoded.time_us[key_lines], kind="stable")]
         history.append((decoded.time_us[order], decoded.values[order]))
     recognised = set(find_counters(names, history))
-    return [name for name in names if name in told or name in recognised]
+    return [name for name in names if name in by_format or name in recognised]
 
 
 def _more(names: Sequence[str]) -> str:
@@ -109,10 +110,10 @@ def unused(evidence: Evidence) -> Iterator[Check]:
         return
     left_out = [name for name in evidence.channels if name not in set(evidence.model.sources)]
     if left_out and len(left_out) < len(evidence.channels):
-        shown = ", ".join(left_out[:_SHOWN])
+        examples = ", ".join(left_out[:_SHOWN])
         yield Check(
             f"channels of {evidence.topic}",
             "ok",
             f"{len(left_out)} channels of the records are not used by the model: "
-            f"{shown}{_more(left_out)}.",
+            f"{examples}{_more(left_out)}.",
         )

@@ -150,8 +150,8 @@ class Evidence:
         options = {**self.settings.input.codec_options(), **changes}
         name = options.pop("codec", self.codec)
         codec = make_codec(name, channels or _NO_CHANNEL, **options)
-        chosen = _newest_that_fit(self.records if records is None else records, len(channels))
-        return Reading(chosen, codec.decode(chosen))
+        newest = _newest_that_fit(self.records if records is None else records, len(channels))
+        return Reading(newest, codec.decode(newest))
 
 
 def _newest_that_fit(records: Sequence[Record], channels: int) -> Sequence[Record]:

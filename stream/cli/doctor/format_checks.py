@@ -71,8 +71,8 @@ def _registry(evidence: Evidence, codec: str) -> str:
 
 def _is_misread(evidence: Evidence) -> bool:
     reading, guess = evidence.samples, evidence.guess
-    others = guess is not None and guess.codec != _family(evidence.codec)
-    if others and not len(reading.decoded):
+    is_other = guess is not None and guess.codec != _family(evidence.codec)
+    if is_other and not len(reading.decoded):
         return True  # fields of another format's JSON may look like channels
     wrong = sum(refusal.reason in _WRONG_FORMAT for refusal in reading.refusals)
     return not evidence.channels or 2 * wrong > len(reading.records)
@@ -88,18 +88,18 @@ def refusals(evidence: Evidence) -> Iterator[Check]:
     name = f"records of {evidence.topic}"
     reading = evidence.samples
     total = len(reading.records)
-    others = [refusal for refusal in reading.refusals if refusal.reason not in _ABOUT_KEYS]
+    not_about_keys = [refusal for refusal in reading.refusals if refusal.reason not in _ABOUT_KEYS]
     if not reading.refusals:
         yield Check(name, "ok", f"All of the newest {total} are {evidence.codec}.")
-    if not others:
+    if not not_about_keys:
         return
-    counts = Counter(refusal.reason for refusal in others)
+    counts = Counter(refusal.reason for refusal in not_about_keys)
     reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
     yield Check(
         name,
-        "fail" if len(others) == total else "warn",
-        f"{len(others)} of the newest {total} would be refused: {reasons}. "
-        f"Last: {others[-1].detail}",
+        "fail" if len(not_about_keys) == total else "warn",
+        f"{len(not_about_keys)} of the newest {total} would be refused: {reasons}. "
+        f"Last: {not_about_keys[-1].detail}",
         _fix(evidence, set(counts)),
     )
 

@@ -190,9 +190,9 @@ def key_partitions(evidence: Evidence) -> Iterator[Check]:
     if evidence.settings.input.rekey:
         yield Check(name, "ok", f"{len(partitions)} keys; records are re-keyed. {cost(evidence)}")
         return
-    shown = ", ".join(map(quoted, scattered[:_SHOWN]))
-    more = f" and {len(scattered) - _SHOWN} more" if len(scattered) > _SHOWN else ""
-    detail = f"Keys in more than one partition: {shown}{more}. Each would have several states."
+    examples = ", ".join(map(quoted, scattered[:_SHOWN]))
+    suffix = f" and {len(scattered) - _SHOWN} more" if len(scattered) > _SHOWN else ""
+    detail = f"Keys in more than one partition: {examples}{suffix}. Each would have several states."
     if by_kafka_key(evidence):
         detail += " Either producers hash differently, or partitions were added."
         fix = (
@@ -225,11 +225,11 @@ def by_kafka_key(evidence: Evidence) -> bool:
     """Tell if the stream keys of most records are their Kafka keys."""
     reading = evidence.samples
     owners = reading.decoded.message.tolist()
-    same = sum(
+    equal = sum(
         reading.records[owner].key == key
         for owner, key in zip(owners, reading.decoded.keys, strict=True)
     )
-    return bool(2 * same > len(owners))
+    return bool(2 * equal > len(owners))
 
 
 def known_keys(evidence: Evidence) -> Iterator[Check]:
@@ -237,15 +237,15 @@ def known_keys(evidence: Evidence) -> Iterator[Check]:
     if evidence.model is None or not evidence.model.keys:
         return
     present = dict.fromkeys(evidence.samples.decoded.keys)
-    known = [key for key in evidence.model.keys if key in present]
+    known_count = sum(key in present for key in evidence.model.keys)
     if not present:
         return
     name = f"keys of the model in {evidence.topic}"
-    if known:
+    if known_count:
         yield Check(
             name,
             "ok",
-            f"The model knows {len(known)} of {len(present)} keys; others warm up first.",
+            f"The model knows {known_count} of {len(present)} keys; others warm up first.",
         )
         return
     difference = key_difference(present, evidence.model.keys)

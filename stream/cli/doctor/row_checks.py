@@ -20,11 +20,11 @@ def shared_times(evidence: Evidence) -> Iterator[Check]:
     decoded = evidence.samples.decoded
     if window.mode == "time" or len(decoded) < 2:
         return
-    seen: set[tuple[bytes, int]] = set()
+    moments: set[tuple[bytes, int]] = set()
     repeated = 0
     for key, time_us in zip(decoded.keys, decoded.time_us.tolist(), strict=True):
-        repeated += (key, time_us) in seen
-        seen.add((key, time_us))
+        repeated += (key, time_us) in moments
+        moments.add((key, time_us))
     filled = np.count_nonzero(~np.isnan(decoded.values), axis=1)
     width = max(1, len(evidence.channels))
     name = f"rows of {evidence.topic}"

@@ -109,5 +109,5 @@ def _zone_hours(leads: NDArray[np.float64]) -> float:
     steps = round(middle / _ZONE_SECONDS)
     # Half an hour and less is a backlog or a clock rather than a zone.
     in_range = abs(steps) > 2 and abs(middle) <= _LARGEST_ZONE_SECONDS
-    near = bool((np.abs(leads - steps * _ZONE_SECONDS) < 60).mean() > 0.9)
-    return steps * _ZONE_SECONDS / _HOUR_SECONDS if in_range and near else 0.0
+    is_constant = bool((np.abs(leads - steps * _ZONE_SECONDS) < 60).mean() > 0.9)
+    return steps * _ZONE_SECONDS / _HOUR_SECONDS if in_range and is_constant else 0.0

@@ -188,3 +188,22 @@ def test_headers_of_a_dump(tmp_path: Path, headers: list[Any]) -> None:
     path = dump(tmp_path, ["{}"], headers=headers).removeprefix("kcat:")
     [record] = read_dump(Path(path))
     assert record.headers == (("a", b"b"), ("c", b""))
+
+
+def test_records_that_are_left_out_are_told(tmp_path: Path) -> None:
+    payloads = [*lines(), "not influx", 'cpu,host=a text="x" 1', "cpu idle=1 1"]
+    known = settings(codec="influx", key="tags.host")
+    data = read_data([dump(tmp_path, payloads)], DataOptions(), lambda: known)
+    without, refused = data.remarks
+    assert "1 of 6 records have none of these channels" in without.sentence()
+    assert "2 of 6 records were refused: 1 not_json, 1 no_key" in refused.sentence()
+
+
+@pytest.mark.parametrize("rekey", [True, False])
+def test_records_of_several_partitions_are_merged_by_time(tmp_path: Path, *, rekey: bool) -> None:
+    payloads = [f"cpu,host=a idle={second} {NOW + second}000000000" for second in (0, 2, 1, 3)]
+    known = settings(codec="influx", key="tags.host", rekey=rekey)
+    data = read_data([dump(tmp_path, payloads)], DataOptions(train_head="50%"), lambda: known)
+    (table,) = data.tables
+    assert table.values[:, 0].tolist() == ([0, 1, 2, 3] if rekey else [0, 2, 1, 3])
+    assert table.is_train.tolist() == [True, True, False, False]
