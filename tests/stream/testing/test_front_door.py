@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import kafka_client
 from stream.testing import EmbeddedService, ServiceError, simulate_rows, small_model
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -61,3 +62,22 @@ def test_healthy_rows_fire_nothing_and_the_environment_applies(
         assert service.events("triggers") == []
         assert service.events("dead_letters") == []
         assert service.settings.input.topics == ("machines",)
+
+
+@pytest.mark.slow
+@pytest.mark.broker
+def test_a_service_that_re_keys_is_waited_for_to_the_end() -> None:
+    """Records without a Kafka key, in three partitions, have a state of each host."""
+    section = {"rekey": True, "key": "host", "rekey_partitions": 2}
+    with EmbeddedService(small_model(("cpu", "latency")), partitions=3, input=section) as service:
+        for number in range(9):
+            record = {"ts": 1_767_225_600 + 10 * number, "values": {"cpu": 1.0, "latency": 2.0}}
+            service.send(None, *({**record, "host": host} for host in ("a", "b")))
+        service.send(None, b"{")
+        service.wait_until_read()
+        [letter] = service.wait_for("dead_letters")
+        assert letter.headers["__connect.errors.topic"] == "telemetry"
+        counts = kafka_client.read_changelog(
+            service.broker.bootstrap, "ember-state-ember-rekey-changelog"
+        )
+        assert {key for _, key in counts if not key.startswith(b"\x00")} == {b"a", b"b"}
