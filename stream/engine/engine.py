@@ -105,7 +105,9 @@ class Engine(OwnedPartitions):
             offset: Next offset to absorb.
             model: The model, configured.
         """
-        self.meta(tp).note_model(offset, model_version_of(model))
+        meta = self.meta(tp)
+        meta.begin_at(offset)  # it may come before the first record
+        meta.note_model(offset, model_version_of(model))
 
     def switch_model(self, model: FleetModel, owned: Collection[TP] = ()) -> None:
         """Score with a model from the next record on, in all partitions.

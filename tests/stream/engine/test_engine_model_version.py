@@ -229,6 +229,15 @@ def test_only_rows_this_worker_writes_are_dirty_after_a_change(
         assert keys[-1] == META_KEY
 
 
+def test_a_change_before_the_first_record_is_state(model: FleetModel, other: FleetModel) -> None:
+    """The checkpoint of the change commits an offset: a next start must find state for it."""
+    engine = Engine(model, limits=LIMITS)
+    engine.attach(TP)
+    engine.open(TP, 17, -1)
+    engine.schedule_switch(TP, 17, other)
+    assert (engine.meta(TP).first_offset, engine.meta(TP).absorbed) == (17, 16)
+
+
 def test_what_is_kept_of_judges_and_former_models_is_bounded(
     model: FleetModel, other: FleetModel, feed: list[Sent]
 ) -> None:
