@@ -92,7 +92,13 @@ OVERVIEW = Dashboard(
                 "Lag",
                 "Messages still to be read, by topic. It grows when the input exceeds the throughput.",
                 "short",
-                [(f"sum by (topic) (ember_consumer_lag_records{{{TOPIC}}})", "{{topic}}")],
+                [
+                    (f"sum by (topic) (ember_consumer_lag_records{{{TOPIC}}})", "{{topic}}"),
+                    (
+                        f"sum by (topic) (ember_rekey_lag_records{{{TOPIC}}})",
+                        "{{topic}}, to re-key",
+                    ),
+                ],
             ),
             Panel(
                 "Phases",

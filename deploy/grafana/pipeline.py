@@ -91,7 +91,11 @@ PIPELINE = Dashboard(
                     (
                         f"topk(20, sum by (topic, partition) (ember_consumer_lag_records{{{TOPIC}}}))",
                         "{{topic}}-{{partition}}",
-                    )
+                    ),
+                    (
+                        f"topk(20, sum by (topic, partition) (ember_rekey_lag_records{{{TOPIC}}}))",
+                        "{{topic}}-{{partition}}, to re-key",
+                    ),
                 ],
                 width=8,
             ),

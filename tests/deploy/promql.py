@@ -86,9 +86,10 @@ def alerts() -> dict[str, dict[str, Any]]:
 
 @cache
 def exposed() -> dict[str, tuple[str, set[str]]]:
-    """Sample name -> type and labels, of a worker, of the bridge and of the recording rules."""
-    metrics = Metrics(["telemetry"])
+    """Sample name -> type and labels, of a worker that re-keys, of the bridge and of the recording rules."""
+    metrics = Metrics(["telemetry"], rekeyed=["telemetry"])
     metrics.assigned([("telemetry", 0)], [])
+    metrics.rekey_assigned([("telemetry", 0)])
     metrics.consumed(
         "telemetry",
         messages=1,
