@@ -122,29 +122,34 @@ def train(
     ]
     rules = RowRules(window_spec(settings), (*flags, *settings.channels.rules))
     dataset = read_data(data, options, lambda: settings, since_ms(since), dumps=codec is not None)
-    with (
-        _use_backend(backend),
-        Progress(
-            console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
-        ) as bar,
-    ):
-        model = fit(
-            dataset,
-            rules=rules,
-            seed=seed,
-            epochs=epochs,
-            budget_per_week=budget_per_week,
-            choose=choose,
-            refine=refine,
-            name=name or out.resolve().name,
-            progress=_reporter(bar),
-            levels=levels,
-            windows=windows,
-            hidden=hidden,
-            rbm_hidden=rbm_hidden,
-        )
-    model.save(out)
     intervals = rules.window.mode == "time"
+    try:
+        with (
+            _use_backend(backend),
+            Progress(
+                console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+            ) as bar,
+        ):
+            model = fit(
+                dataset,
+                rules=rules,
+                seed=seed,
+                epochs=epochs,
+                budget_per_week=budget_per_week,
+                choose=choose,
+                refine=refine,
+                name=name or out.resolve().name,
+                progress=_reporter(bar),
+                levels=levels,
+                windows=windows,
+                hidden=hidden,
+                rbm_hidden=rbm_hidden,
+            )
+    except UserError:
+        # They may say why: rows that were left out, or times that repeat.
+        print_remarks(training_remarks(dataset, MIN_ROWS, intervals=intervals))
+        raise
+    model.save(out)
     remarks = training_remarks(dataset, MIN_ROWS, model, intervals=intervals)
     if patterns := unmatched(dataset.channels, rules.channels):
         text = f"no channel is matched by {', '.join(patterns)} of [[channels]], --rate or --value"

@@ -121,6 +121,21 @@ def test_choose_without_enough_history_says_so(
     assert "too little history to try them" in out
 
 
+def test_too_little_history_is_told_with_its_cause(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Dates alone repeat all day long: what was left out stands before the error."""
+    path = tmp_path / "two.csv"
+    lines = [f"2026-01-{1 + i // 144:02},{i // 6 % 24:02}:{i % 6}0,{i % 7}" for i in range(600)]
+    path.write_text("\n".join(["date,clock,temp", *lines]) + "\n")
+    code, _, err = ember(capsys, "train", path, "--out", tmp_path / "m", *FAST)
+    assert code != 0
+    assert "595 of 600 training rows were left out, as they repeat a time" in err
+    assert "--time DATE+TIME" in err
+    both = ("--time", "date+clock")
+    assert ember(capsys, "train", path, "--out", tmp_path / "m", *FAST, *both)[0] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
