@@ -109,9 +109,9 @@ def _row_remarks(dataset: Dataset, which: Rows, older: str) -> list[Remark]:
     if repeated:
         text = (
             f"{repeated:,} of {total:,} {noun} were left out, as they repeat a time of their key: "
-            f"the first row of a time counts ({example}). Give the times their full precision (both "
-            "columns of date and time: --time DATE+TIME), or name the column that tells the rows "
-            "apart with --key"
+            f"the first row of a time counts ({example}). Give the times their full precision "
+            "(both columns of date and time: --time DATE+TIME), or name the column that tells "
+            "the rows apart with --key"
         )
         remarks.append(Remark("repeated_time", text))
     if too_large:

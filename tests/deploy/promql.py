@@ -86,7 +86,7 @@ def alerts() -> dict[str, dict[str, Any]]:
 
 @cache
 def exposed() -> dict[str, tuple[str, set[str]]]:
-    """Sample name -> type and labels, of a worker that re-keys, of the bridge and of the recording rules."""
+    """Sample name -> type and labels: of a re-keying worker, the bridge, the recording rules."""
     metrics = Metrics(["telemetry"], rekeyed=["telemetry"])
     metrics.assigned([("telemetry", 0)], [])
     metrics.rekey_assigned([("telemetry", 0)])
