@@ -137,6 +137,7 @@ def test_a_change_of_model_needs_room_for_the_rows_twice(capsys):
     assert result["change_mib"] > result["after_change_mib"]
 
 
+@pytest.mark.slow
 def test_scale_follows_what_grows(capsys):
     """More channels and neurons make longer rows; no worker is asked for."""
     words = "--json --keys 11,23 --channels 2,3 --hidden 8,13 --workers= --kinds 3 --rows 150"
