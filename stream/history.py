@@ -73,23 +73,23 @@ def samples(dataset: Dataset) -> list[KeySamples]:
     keys = []
     for i, table in enumerate(dataset.tables):
         values = np.where(np.abs(table.values) <= MAX_ABS_VALUE, table.values, np.nan)
-        every = KeySamples(table.key, table.time_us, values, table.temporality, table.start_us)
-        own = every.take(dataset.rows(i, "train"))
-        own = own.take(np.flatnonzero(np.isfinite(own.values).any(axis=1)))
-        if (np.diff(own.time_us) < 0).any():  # newest first, or several files of one key
-            own = own.take(np.argsort(own.time_us, kind="stable"))
-        keys.append(own)
+        key = KeySamples(table.key, table.time_us, values, table.temporality, table.start_us)
+        key = key.take(dataset.rows(i, "train"))
+        key = key.take(np.flatnonzero(np.isfinite(key.values).any(axis=1)))
+        if (np.diff(key.time_us) < 0).any():  # newest first, or several files of one key
+            key = key.take(np.argsort(key.time_us, kind="stable"))
+        keys.append(key)
     return keys
 
 
 def counters_of(channels: Sequence[str], keys: Sequence[KeySamples]) -> tuple[str, ...]:
     """Return the channels of a history that are counters, by their format or their values."""
-    told = _told_counters(len(channels), keys)
+    by_format = _counters_by_format(len(channels), keys)
     recognised = set(find_counters(channels, [(key.time_us, key.values) for key in keys]))
-    return tuple(name for i, name in enumerate(channels) if told[i] or name in recognised)
+    return tuple(name for i, name in enumerate(channels) if by_format[i] or name in recognised)
 
 
-def _told_counters(channels: int, keys: Sequence[KeySamples]) -> NDArray[np.bool_]:
+def _counters_by_format(channels: int, keys: Sequence[KeySamples]) -> NDArray[np.bool_]:
     """Return whether the format of the samples says that a channel is a counter, `(S,)`."""
     values, counters = np.zeros(channels, np.int64), np.zeros(channels, np.int64)
     for key in keys:
@@ -98,8 +98,8 @@ def _told_counters(channels: int, keys: Sequence[KeySamples]) -> NDArray[np.bool
             values += present.sum(axis=0)
             counters += present[key.temporality != Temporality.GAUGE].sum(axis=0)
     # Values of every sample: a name that is also a gauge somewhere is left as it is.
-    told: NDArray[np.bool_] = (counters > 0) & (counters == values)
-    return told
+    always: NDArray[np.bool_] = (counters > 0) & (counters == values)
+    return always
 
 
 def recipe_of(

@@ -45,18 +45,6 @@ def to_micros(
     return out, bad
 
 
-def one_to_micros(value: Any, unit: TimeUnit | TimeReader, where: str) -> int:
-    """Convert one event time; see `to_micros`.
-
-    Raises:
-        Refused: `NO_TIME` or `BAD_TIME`.
-    """
-    out, bad = to_micros([value], unit, where)
-    if bad:
-        raise bad[0]
-    return int(out[0])
-
-
 def _reader(unit: TimeUnit) -> TimeReader:
     if unit not in _READERS:
         _READERS[unit] = TimeReader(unit)

@@ -123,7 +123,7 @@ def _duplicates(
         index
         for part, begin, end in messages
         for index in range(begin, end)
-        if index in positions and not repeated[index] and part.meta.is_duplicate(positions[index])
+        if index in positions and not repeated[index] and part.meta.note_source(positions[index])
     ]
 
 

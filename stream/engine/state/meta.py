@@ -95,7 +95,7 @@ class MetaRow(msgspec.Struct, kw_only=True):
             gives = gives & (timestamp_ms >= self.events_from_ms)
         return gives
 
-    def is_duplicate(self, position: SourcePosition) -> bool:
+    def note_source(self, position: SourcePosition) -> bool:
         """Note a re-keyed record, and return whether it was noted before.
 
         A writer copies a source partition in its order, and begins again at an offset below which

@@ -67,10 +67,10 @@ def test_what_comes_again_changes_nothing(model: FleetModel, size: int) -> None:
 def test_a_duplicate_that_is_refused_counts_once() -> None:
     """Refusals of the engine's codec are records of the source like any other."""
     meta = MetaRow()
-    assert not meta.is_duplicate(SourcePosition("in:0", 5, 0))
-    assert not meta.is_duplicate(SourcePosition("in:0", 5, 1))
-    assert meta.is_duplicate(SourcePosition("in:0", 5, 0))
-    assert not meta.is_duplicate(SourcePosition("other:0", 1, 0))
+    assert not meta.note_source(SourcePosition("in:0", 5, 0))
+    assert not meta.note_source(SourcePosition("in:0", 5, 1))
+    assert meta.note_source(SourcePosition("in:0", 5, 0))
+    assert not meta.note_source(SourcePosition("other:0", 1, 0))
 
 
 def test_a_refused_duplicate_is_no_dead_letter(model: FleetModel) -> None:
@@ -177,7 +177,7 @@ def test_whatever_dead_and_living_writers_do_each_record_counts_once(seed: int) 
     kept: list[SourcePosition] = []
     for positions in topic.values():
         meta = MetaRow()
-        once = [position for position in positions if not meta.is_duplicate(position)]
+        once = [position for position in positions if not meta.note_source(position)]
         for name in {position.sequence for position in once}:
             of_source = [position for position in once if position.sequence == name]
             assert of_source == sorted(of_source)
