@@ -270,7 +270,7 @@ class Rekeyer:
             for begin in range(0, len(batch), SLICE):
                 messages = batch[begin : begin + SLICE]
                 decoded = self._decode(messages)
-                records.add(tp, messages, times[begin : begin + SLICE].tolist(), decoded)
+                records.add(tp, messages, times[begin : begin + SLICE], decoded)
                 if self._dead_letters is not None and decoded.rejected:
                     self._dead_letters.add(tp, messages, decoded.rejected)
                 counted.append((tp, len(messages), decoded))

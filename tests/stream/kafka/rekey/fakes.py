@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from stream.kafka.protocol.ports import (
     FencedError,
+    LogEntry,
     LogStatus,
     Membership,
     Outgoing,
@@ -147,12 +148,15 @@ class FakeRekeyedLog:
     async def begin(self) -> None:
         self.open = defaultdict(list)
 
-    async def write(self, records: Mapping[TP, Sequence[Outgoing]]) -> None:
+    async def write(self, records: Mapping[TP, Sequence[LogEntry]]) -> None:
         await asyncio.sleep(0)
         assert self.open is not None
         into = self.open if self.transactional else self.cluster.written
         for tp, messages in records.items():
-            into[tp] += messages
+            into[tp] += [
+                Outgoing(tp[0], key, value, headers, stamp, tp[1])
+                for stamp, key, value, headers in messages
+            ]
 
     async def commit(self, offsets: Mapping[TP, int], membership: Membership) -> None:
         await asyncio.sleep(0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stream.codecs import RekeyedCodec, make_codec
+from stream.codecs import RekeyedCodec, make_codec, rekeyed_json
 from stream.engine import MetaRow
 from stream.kafka.protocol.ports import FencedError
 from stream.kafka.rekey import rekeyer as module
@@ -143,7 +143,7 @@ async def test_records_go_by_their_key_and_in_order_of_time() -> None:
     )
     first = next(m for messages in cluster.written.values() for m in messages if m.key == b"a")
     assert first.timestamp_ms == 10
-    assert json.loads(first.value or b"")["ts"] == NOW * 1_000_000
+    assert json.loads(rekeyed_json(first.value or b""))["ts"] == NOW * 1_000_000
     assert [name for name, _ in first.headers] == ["ember.source"]
     assert site.sources.stopped
     assert site.notes.messages == 6
@@ -179,7 +179,9 @@ async def test_another_model_is_followed_from_the_next_fetch_on() -> None:
     await site.done()
     await site.rekeyer.stop()
     values = [
-        json.loads(m.value or b"")["values"] for [*ms] in cluster.written.values() for m in ms
+        json.loads(rekeyed_json(m.value or b""))["values"]
+        for [*ms] in cluster.written.values()
+        for m in ms
     ]
     assert values == [{"x": 1.0}, {"y": 2.0}]
 
