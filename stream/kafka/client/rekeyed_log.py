@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
 from aiokafka import errors as kafka_errors
@@ -18,7 +18,7 @@ from .producers import PlainLog, TransactionalLog
 class TransactionalRekeyedLog(TransactionalLog):
     """Records and offsets of their sources in one transaction, fenced twice."""
 
-    async def write(self, records: Mapping[TP, Sequence[LogEntry]]) -> None:
+    async def write(self, records: Mapping[TP, Iterable[LogEntry]]) -> None:
         """Write records within the transaction, and wait for every acknowledgement.
 
         Args:
@@ -34,12 +34,12 @@ class TransactionalRekeyedLog(TransactionalLog):
 class PlainRekeyedLog(PlainLog):
     """Records first, then the offsets of their sources: records in between come twice."""
 
-    async def write(self, records: Mapping[TP, Sequence[LogEntry]]) -> None:
+    async def write(self, records: Mapping[TP, Iterable[LogEntry]]) -> None:
         """Write records, and wait for every acknowledgement."""
         await _write(self._producer, records)
 
 
-async def _write(producer: Any, records: Mapping[TP, Sequence[LogEntry]]) -> None:
+async def _write(producer: Any, records: Mapping[TP, Iterable[LogEntry]]) -> None:
     acks: list[Awaitable[Any]] = []
     for (topic, partition), entries in records.items():
         batch = producer.create_batch()

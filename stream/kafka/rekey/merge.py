@@ -53,11 +53,14 @@ class TimeMerge:
         """Return the partitions without records."""
         return {tp for tp, records in self._buffers.items() if not records}
 
-    def take(self, lagging: Collection[TP]) -> dict[TP, tuple[list[Any], NDArray[np.int64]]]:
+    def take(
+        self, lagging: Collection[TP], most: int = _NEVER
+    ) -> dict[TP, tuple[list[Any], NDArray[np.int64]]]:
         """Remove the records that no record yet to be fetched comes before.
 
         Args:
             lagging: Partitions that have more to read. One without records holds all others back.
+            most: Records to remove; more only where several have the same time.
 
         Returns:
             Records by partition, each with the time by which all of them are ordered; it never
@@ -66,6 +69,9 @@ class TimeMerge:
         times = {tp: _rising(records) for tp, records in self._buffers.items()}
         latest = [int(times[tp][-1]) if len(times[tp]) else -_NEVER for tp in lagging]
         bound = min(latest, default=_NEVER)
+        if len(self) > most:
+            together = np.concatenate(list(times.values()))
+            bound = min(bound, int(np.partition(together, most - 1)[most - 1]))
         ready = {}
         for tp, rising in times.items():
             count = int(np.searchsorted(rising, bound, side="right"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -45,23 +45,34 @@ class RekeyedRecords:
         self._codec = codec
         self._sequences = sequences
         self._now_ms = now_ms
-        self._rows: list[LogEntry] = []
+        self._stamps: list[int] = []
+        self._keys: list[bytes] = []
+        self._values: list[bytes] = []
+        self._sources: list[bytes] = []
+        self._more: dict[int, Headers] = {}  # by row, besides the source
         self._partitions: list[int] = []
         self._times: list[NDArray[np.int64]] = []
 
-    def in_order(self) -> dict[TP, list[LogEntry]]:
+    def in_order(self) -> dict[TP, Iterator[LogEntry]]:
         """Return the records so far by partition, in the order of their times."""
-        if not self._rows:
+        if not self._keys:
             return {}
         # Stable, so that records of one source stay in its order.
         order = np.argsort(np.concatenate(self._times), kind="stable")
         partition_of = np.array(self._partitions)[order]
         return {
-            (self._topic, partition): [
-                self._rows[row] for row in order[partition_of == partition].tolist()
-            ]
+            (self._topic, partition): self._entries(order[partition_of == partition].tolist())
             for partition in np.unique(partition_of).tolist()
         }
+
+    def _entries(self, rows: Sequence[int]) -> Iterator[LogEntry]:
+        # Made one by one: thousands of short lists at once would keep the garbage collector busy.
+        stamps, keys, values, sources = self._stamps, self._keys, self._values, self._sources
+        for row in rows:
+            headers: Headers = [(SOURCE_HEADER, sources[row])]
+            if row in self._more:
+                headers += self._more[row]
+            yield stamps[row], keys[row], values[row], headers
 
     def add(
         self, tp: TP, messages: Sequence[Message], times: NDArray[np.int64], decoded: Decoded
@@ -80,18 +91,19 @@ class RekeyedRecords:
         stamps = np.minimum(stamps, self._now_ms + _MOST_AHEAD_MS)
         # -1 and 0 are no time; that of re-keying is then as near as can be.
         stamps[stamps <= 0] = self._now_ms
+        sequence: Headers = []
+        if self._sequences is not None:
+            sequence = [(SEQUENCE_HEADER, self._sequences[tp])]
+        for row, source in enumerate(sources, len(self._keys)):
+            if sequence or source.headers:
+                self._more[row] = [*sequence, *trace_of(source)]
         source_format = Source(*tp, 0).prefix()
-        headers: list[Headers] = [
-            [(SOURCE_HEADER, source_format % (source.offset, number))]
+        self._sources += [
+            source_format % (source.offset, number)
             for source, number in zip(sources, encoded.number, strict=True)
         ]
-        if self._sequences is not None:
-            sequence = SEQUENCE_HEADER, self._sequences[tp]
-            for each in headers:
-                each.append(sequence)
-        for source, each in zip(sources, headers, strict=True):
-            if source.headers:
-                each += trace_of(source)
-        self._rows += zip(stamps.tolist(), encoded.key, encoded.value, headers, strict=True)
+        self._stamps += stamps.tolist()
+        self._keys += encoded.key
+        self._values += encoded.value
         self._partitions += map(self._partition_of, encoded.key)
         self._times.append(times[encoded.message])

@@ -144,6 +144,8 @@ class FakeRekeyedLog:
         self.transactions = 0
         self.aborted = 0
         self.fail: BaseException | None = None  # raised by the next commit
+        self.gate = asyncio.Event()  # until it is set, commits wait
+        self.gate.set()
 
     async def begin(self) -> None:
         self.open = defaultdict(list)
@@ -160,6 +162,7 @@ class FakeRekeyedLog:
 
     async def commit(self, offsets: Mapping[TP, int], membership: Membership) -> None:
         await asyncio.sleep(0)
+        await self.gate.wait()
         error, self.fail = self.fail, None
         if error is not None:
             raise error

@@ -293,6 +293,63 @@ async def test_a_refused_commit_begins_again_at_the_groups_offsets(transactional
     assert [source_of(m.headers)[2] for m in kept] == list(range(6))  # type: ignore[index]
 
 
+class CountingCodec:
+    """A codec that counts the messages it has seen."""
+
+    def __init__(self) -> None:
+        self.codec, self.messages = make_codec("json", CHANNELS, key="host"), 0
+
+    def decode(self, messages: Sequence[Message]) -> Decoded:
+        self.messages += len(messages)
+        return self.codec.decode(messages)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_the_next_transaction_is_made_while_one_is_written(fails: bool) -> None:
+    """A rebalance waits for the one that is written; the next one is made again, if need be."""
+    cluster, codec = FakeCluster(), CountingCodec()
+    cluster.add(A, *((value("a", n), n + 1) for n in range(6)))
+    cluster.add(B)
+    site = Site(cluster, codec=codec, start="earliest")
+    site.sources.most = 2
+    await asyncio.sleep(0)
+    await site.sources.rebalance(A)
+    await site.until(lambda: cluster.committed.get(A) == 0)  # the first offset
+    site.log.gate.clear()
+    await site.until(lambda: codec.messages == 4)
+    assert keys(cluster) == []
+    rebalance = asyncio.ensure_future(site.sources.rebalance(A, B))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not rebalance.done()
+    site.log.fail = FencedError("the group has moved on") if fails else None
+    site.log.gate.set()
+    await rebalance
+    await site.done()
+    await site.rekeyer.stop()
+    assert [source for _, source in keys(cluster)] == [f"0:{n}" for n in range(6)]
+    assert site.log.aborted == int(fails)
+    assert not site.ended
+
+
+async def test_a_stop_finishes_the_transaction_that_is_written() -> None:
+    cluster = FakeCluster(committed={A: 0})
+    cluster.add(A, (value("a", 0), 1))
+    site = Site(cluster, start="earliest")
+    site.log.gate.clear()
+    await asyncio.sleep(0)
+    await site.sources.rebalance(A)
+    await site.until(lambda: site.log.open is not None)
+    stop = asyncio.ensure_future(site.rekeyer.stop())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not stop.done()
+    site.log.gate.set()
+    await stop
+    assert cluster.committed == {A: 1}
+    assert site.sources.stopped
+
+
 async def test_a_rebalance_in_mid_fetch_loses_nothing() -> None:
     """Records that were fetched before it are fetched again, or by who has the partition now."""
     cluster = FakeCluster()
