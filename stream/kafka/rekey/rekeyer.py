@@ -241,12 +241,12 @@ class Rekeyer:
             self._merge.add(await self._decodable(self._new(fetch)))
             ready = self._merge.take(self._lagging(), MOST)
             batch = await self._prepare(ready, self._sources.membership()) if ready else None
+            messages = sum(count for _, count, _ in batch.counted) if batch else 0
+            self._is_full = messages >= MOST
             await self._finish()
             if batch is None or not self._opened:
                 return
             self._writing = asyncio.ensure_future(self._write(batch))
-        messages = sum(count for _, count, _ in batch.counted)
-        self._is_full = messages >= MOST
         if messages < _MANY:
             await asyncio.sleep(_GATHER_SECONDS)
 

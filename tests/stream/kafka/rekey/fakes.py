@@ -58,6 +58,7 @@ class FakeSources:
         self.silent: set[TP] = set()  # partitions whose broker hands out nothing
         self.member = Membership(0, "me", None)
         self.stopped = False
+        self.waits: list[float] = []
         self.during_fetch: Callable[[], Awaitable[None]] | None = None
 
     async def start(
@@ -94,6 +95,7 @@ class FakeSources:
         return sorted(self.cluster.logs)
 
     async def fetch(self, tps: Any, most: int, seconds: float) -> dict[TP, list[Any]]:
+        self.waits.append(seconds)
         await asyncio.sleep(0)
         fetch = {}
         for tp in set(tps) & self.owned - self.paused - self.silent:

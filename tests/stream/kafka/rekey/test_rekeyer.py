@@ -332,6 +332,22 @@ async def test_the_next_transaction_is_made_while_one_is_written(fails: bool) ->
     assert not site.ended
 
 
+async def test_a_fetch_waits_but_where_more_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that never did would keep everything else in the event loop from running."""
+    monkeypatch.setattr(module, "MOST", 2)
+    cluster = FakeCluster(committed={A: 0})
+    cluster.add(A, *((value("a", n), n + 1) for n in range(6)))
+    site = Site(cluster, start="earliest")
+    await asyncio.sleep(0)
+    await site.sources.rebalance(A)
+    await site.done()
+    turns = len(site.sources.waits)
+    await site.until(lambda: len(site.sources.waits) > turns + 2)
+    await site.rekeyer.stop()
+    assert site.sources.waits.count(0.0) == 3
+    assert min(site.sources.waits[turns:]) > 0
+
+
 async def test_a_stop_finishes_the_transaction_that_is_written() -> None:
     cluster = FakeCluster(committed={A: 0})
     cluster.add(A, (value("a", 0), 1))
