@@ -39,7 +39,7 @@ Taken = tuple[list[Any], NDArray[np.int64]]
 
 MOST: Final = 8_192
 """Most messages in one transaction."""
-SLICE: Final = 512
+SLICE: Final = 1_024
 """Messages decoded and encoded at once; the event loop turns in between."""
 _MANY: Final = 1_024
 _GATHER_SECONDS: Final = 0.05
