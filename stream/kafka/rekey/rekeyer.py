@@ -102,7 +102,7 @@ class Rekeyer:
         transactional: bool,
     ) -> None:
         self._context = context
-        self._codecs = codec, encoder
+        self._codecs = self._next_codecs = codec, encoder
         self._sources = sources
         self._log = log
         self._topic = rekey_topic(context.config.group)
@@ -124,8 +124,8 @@ class Rekeyer:
         self._tasks: list[asyncio.Task[None]] = []
 
     def switch_codec(self, codec: Codec, encoder: RekeyedCodec) -> None:
-        """Decode for the channels of another model from the next fetch on."""
-        self._codecs = codec, encoder
+        """Decode for the channels of another model from the next transaction on."""
+        self._next_codecs = codec, encoder
 
     def start(self) -> None:
         """Begin to re-key, beside all else."""
@@ -230,6 +230,8 @@ class Rekeyer:
 
     async def _turn(self) -> None:
         """Take what is ready, and write it once the transaction before is done."""
+        if self._codecs is not self._next_codecs:
+            await self._switch()
         assignments = self._assignments
         partitions = [tp for tp in self._merge.wanted() if tp not in self._waiting]
         seconds = _MERGE_SECONDS if len(self._merge) else _POLL_SECONDS
@@ -247,17 +249,30 @@ class Rekeyer:
             if batch is None or not self._opened:
                 return
             self._writing = asyncio.ensure_future(self._write(batch))
-        if messages < _MANY:
+        if messages < _MANY and len(self._merge) < _MANY:
             await asyncio.sleep(_GATHER_SECONDS)
+
+    async def _switch(self) -> None:
+        """Use the other codecs, and read again what waits: its schemas are not known to them."""
+        async with self._busy:
+            await self._finish()
+            self._codecs = self._next_codecs
+            for tp, offset in self._positions.items():
+                self._sources.seek(tp, offset)
+            self._sources.resume(self._waiting)
+            self._waiting = {}
+            self._merge.open(self._positions)
 
     async def _finish(self) -> None:
         """Wait for the transaction that is written."""
-        writing, self._writing = self._writing, None
+        if self._writing is None:
+            return
         try:
-            if writing is not None:
-                await writing
+            await self._writing
         except FencedError as error:
             await self._give_up(error)
+        finally:
+            self._writing = None
 
     def _new(self, fetch: Mapping[TP, list[Any]]) -> dict[TP, list[Any]]:
         """Select records from the positions on, of partitions that do not wait."""

@@ -186,6 +186,26 @@ async def test_another_model_is_followed_from_the_next_fetch_on() -> None:
     assert values == [{"x": 1.0}, {"y": 2.0}]
 
 
+async def test_a_switch_of_the_model_in_mid_transaction_mixes_no_channels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "SLICE", 1)
+    cluster, codec = FakeCluster(), CountingCodec()
+    both = [{"ts": NOW + n, "host": "a", "values": {"x": 1.0, "y": 2.0}} for n in range(6)]
+    cluster.add(A, *((json.dumps(record).encode(), n + 1) for n, record in enumerate(both)))
+    site = Site(cluster, codec=codec, start="earliest")
+    site.sources.most = 3
+    await asyncio.sleep(0)
+    await site.sources.rebalance(A)
+    await site.until(lambda: codec.messages == 1)
+    site.rekeyer.switch_codec(make_codec("json", ("y",), key="host"), RekeyedCodec(("y",)))
+    await site.done()
+    await site.rekeyer.stop()
+    [written] = cluster.written.values()
+    values = [json.loads(rekeyed_json(m.value or b""))["values"] for m in written]
+    assert values == [{"x": 1.0}] * 3 + [{"y": 2.0}] * 3
+
+
 async def test_records_wait_for_a_partition_that_has_more_to_read() -> None:
     """Its records may be older. One whose broker hands out nothing is waited for in bounds."""
     cluster = FakeCluster()
@@ -410,6 +430,7 @@ class Registry:
         raise AssertionError("blocks")
 
     def decode_known(self, messages: Sequence[Message]) -> Decoded:
+        assert self.ready(messages) == len(messages)
         return self.codec.decode(messages)
 
     def lacks(self, messages: Any) -> Sequence[int]:
@@ -439,6 +460,27 @@ async def test_a_partition_waits_for_its_schema(monkeypatch: pytest.MonkeyPatch)
     await site.rekeyer.stop()
     assert [source for _, source in keys(cluster)] == ["0:0", "0:1", "0:2"]
     assert not site.sources.paused
+
+
+async def test_records_that_wait_are_looked_up_again_after_a_switch_of_the_model() -> None:
+    """The codec of another model knows none of the schemas yet."""
+    cluster, first, second = FakeCluster(), Registry(), Registry()
+    cluster.add(A, *((value("a", n), n + 1) for n in range(3)))
+    cluster.add(B, (value("b", 0), 1))
+    first.known = True
+    site = Site(cluster, codec=first, start="earliest")
+    site.context.lifecycle.run(1)
+    site.sources.silent = {B}
+    await asyncio.sleep(0)
+    await site.sources.rebalance(A, B)
+    await site.until(lambda: site.sources.positions[A] == 3)  # they wait for the other partition
+    site.rekeyer.switch_codec(second, RekeyedCodec(CHANNELS))
+    await site.until(lambda: bool(site.sources.paused))
+    site.sources.silent, second.known = set(), True
+    await site.done()
+    await site.rekeyer.stop()
+    assert len(keys(cluster)) == 4
+    assert site.notes.refused == 0
 
 
 def test_the_sequence_is_named_after_the_topic_where_it_has_no_id() -> None:
