@@ -11,8 +11,8 @@ from .arrangements import service_stages as service_stages
 from .arrival import Arrival as Arrival
 from .arrival import Start as Start
 from .cascade import CascadePipeline as CascadePipeline
+from .civil import CivilCalendar as CivilCalendar
 from .clock import Clock as Clock
-from .clock import find_period as find_period
 from .config import ADJUSTABLE as ADJUSTABLE
 from .config import PipelineConfig as PipelineConfig
 from .explain import Explainer as Explainer
