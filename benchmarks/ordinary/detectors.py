@@ -1,0 +1,47 @@
+"""Other detectors over the same fleets, each fitted to every key by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from benchmarks.quality.cut_forest import CutForest
+from ember_core.evaluate import Baseline, KMeansWindows, PCAWindows, ZScore
+
+from .calibrated import Scored
+from .fleet import Fleet, Floats
+from .naive import NAMED, as_rates, naive
+
+MAKERS: Final[dict[str, Callable[[], Baseline]]] = {
+    "z": lambda: ZScore("largest"),
+    "pca": PCAWindows,
+    "kmeans": KMeansWindows,
+    "random_cut_forest": CutForest,
+}
+DETECTORS: Final = ("naive_seasonal", *MAKERS)
+
+
+def scored(name: str, fleet: Fleet) -> Scored:
+    """Scores of a detector by its name in `DETECTORS`."""
+    if name == "naive_seasonal":
+        return naive(fleet)
+    train, test, named = [], [], []
+    for series in fleet.keys:
+        values = as_rates(series.values)
+        head, tail = values[series.train], values[~series.train]
+        detector = MAKERS[name]()
+        detector.fit(head)
+        train.append(detector.score(head))
+        test.append(detector.score(tail))
+        named.append(_farthest(head, tail))
+    return Scored(train, test, named)
+
+
+def _farthest(head: Floats, tail: Floats) -> np.ndarray:
+    """Channels that are farthest from their mean, at each scored row: these detectors name none."""
+    spread = np.maximum(np.nanstd(head, axis=0), 1e-9)
+    size = np.abs(np.nan_to_num((tail - np.nanmean(head, axis=0)) / spread))
+    order: np.ndarray = np.argsort(-size, axis=1, kind="stable")[:, :NAMED]
+    return order
