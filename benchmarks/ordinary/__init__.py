@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.frame import BenchmarkError, log_progress
 from benchmarks.maven import MavenError
 
-from . import calibrated, detectors, product
+from . import calibration, detectors, product
 from .shown import lines as lines
 from .variants import FINAL_SEEDS, TUNING_SEEDS, VARIANTS, make
 
@@ -110,7 +110,7 @@ def _figures(
     name: str, model: int, fleet: Any, config: Mapping[str, Any], options: argparse.Namespace
 ) -> dict[str, Any]:
     if name != PRODUCT:
-        return calibrated.figures(fleet, detectors.scored(name, fleet))
+        return calibration.figures(fleet, detectors.scored(name, fleet))
     return product.figures(
         fleet,
         product.trained(fleet, model, config),

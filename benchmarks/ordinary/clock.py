@@ -64,8 +64,8 @@ class Clock:
 
     def local_rows(self, hour: float) -> NDArray[np.int64]:
         """First row at or after an hour of each local day that the grid holds."""
-        after = self.day + (self.hour >= hour)
-        rises = np.flatnonzero(np.diff(after) > 0) + 1
+        noons = self.day + (self.hour >= hour)
+        rises = np.flatnonzero(np.diff(noons) > 0) + 1
         return rises[np.abs(self.hour[rises] - hour) < 1.5]
 
 
@@ -100,13 +100,13 @@ def clock_of(times_us: Times, step: float, zone: str) -> Clock:
         zone: The zone.
     """
     # Zones of ours move by whole hours at whole hours: one offset serves an hour of UTC.
-    hours, place = np.unique(times_us // HOUR_US, return_inverse=True)
+    hours, hour_index = np.unique(times_us // HOUR_US, return_inverse=True)
     info = ZoneInfo(zone)
     moments = [datetime.fromtimestamp(int(h) * 3600, tz=info) for h in hours]
     offsets = np.array(
         [round((m.utcoffset() or timedelta()).total_seconds()) for m in moments], dtype=np.int64
     )
-    local = times_us + offsets[place] * 1_000_000
+    local = times_us + offsets[hour_index] * 1_000_000
     day = local // DAY_US
     days, day_place = np.unique(day, return_inverse=True)
     dates = [date(1970, 1, 1) + timedelta(days=int(d)) for d in days]

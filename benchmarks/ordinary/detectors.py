@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.quality.cut_forest import CutForest
 from ember_core.evaluate import Baseline, KMeansWindows, PCAWindows, ZScore
 
-from .calibrated import Scored
+from .calibration import Scored
 from .fleet import Fleet, Floats
 from .naive import NAMED, as_rates, naive
 
@@ -27,7 +28,7 @@ def scored(name: str, fleet: Fleet) -> Scored:
     """Scores of a detector by its name in `DETECTORS`."""
     if name == "naive_seasonal":
         return naive(fleet)
-    train, test, named = [], [], []
+    train, test, channel_index = [], [], []
     for series in fleet.keys:
         values = as_rates(series.values)
         head, tail = values[series.train], values[~series.train]
@@ -35,13 +36,13 @@ def scored(name: str, fleet: Fleet) -> Scored:
         detector.fit(head)
         train.append(detector.score(head))
         test.append(detector.score(tail))
-        named.append(_farthest(head, tail))
-    return Scored(train, test, named)
+        channel_index.append(_farthest(head, tail))
+    return Scored(train, test, channel_index)
 
 
-def _farthest(head: Floats, tail: Floats) -> np.ndarray:
+def _farthest(head: Floats, tail: Floats) -> NDArray[np.int64]:
     """Channels that are farthest from their mean, at each scored row: these detectors name none."""
     spread = np.maximum(np.nanstd(head, axis=0), 1e-9)
     size = np.abs(np.nan_to_num((tail - np.nanmean(head, axis=0)) / spread))
-    order: np.ndarray = np.argsort(-size, axis=1, kind="stable")[:, :NAMED]
+    order: NDArray[np.int64] = np.argsort(-size, axis=1, kind="stable")[:, :NAMED]
     return order

@@ -21,7 +21,7 @@ class Fault:
     """A fault of one key, in rows of that key.
 
     Attributes:
-        kind: What happened, such as `memory_leak`.
+        kind: Name of its kind, such as `memory_leak`.
         key: The key.
         first: First row at fault.
         last: Last row at fault.
@@ -47,7 +47,7 @@ class KeySeries:
         values: Values, `(n, C)`; NaN where a channel is missing.
         train: Records to train on, `(n,)`; they come first and hold no fault.
         events: Faults, by their first row.
-        family: What kind of thing the key is, such as `web`.
+        family: Kind of thing that the key is, such as `web`.
     """
 
     key: str

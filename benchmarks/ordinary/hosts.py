@@ -25,7 +25,7 @@ _WORLD = (7, 7, 6, 6, 6, 7, 7, 8, 9, 9, 10, 10, 10, 10, 10, 11, 11, 10, 10, 9, 9
 
 @dataclass(frozen=True)
 class Role:
-    """What hosts of a role have in common.
+    """Traits that hosts of a role share.
 
     Attributes:
         shapes: Load by hour of a working day, one of which a host follows.
@@ -77,12 +77,12 @@ def host(
     load = _load(rng, clock, role, role_name, shapes) * life.share
     restarts = [row for row, _ in down]
     cost, slow, extra = np.ones(n), np.ones(n), np.zeros(n)
-    for one in life.deployments:
-        if one.keys[place]:
-            row = min(n - 1, one.row + int(rng.integers(0, clock.rows(900) + 1)))
-            cost[row:] *= one.cpu
-            slow[row:] *= one.latency
-            extra[row:] += one.memory
+    for deployment in life.deployments:
+        if deployment.keys[place]:
+            row = min(n - 1, deployment.row + int(rng.integers(0, clock.rows(900) + 1)))
+            cost[row:] *= deployment.cpu
+            slow[row:] *= deployment.latency
+            extra[row:] += deployment.memory
             restarts.append(row)
     peak = float(np.exp(rng.uniform(*np.log(role.load))))
     requests = peak * load * np.exp(heavy(rng, n, 0.04))
@@ -116,11 +116,13 @@ def host(
     _bound(values)
     added = np.zeros_like(values)
     added[:, 0], added[:, 2], added[:, 3] = job_cpu, job_disk, job_rx
-    lost = arrival_losses(rng, clock) | life.lost
+    missing_rows = arrival_losses(rng, clock) | life.missing_rows
     for row, length in down:
-        lost[row : row + length] = True
+        missing_rows[row : row + length] = True
     idle_levels = np.array([idle, 0, 0, traffic * 0.02 * peak, 0, role.latency, 0, 0])
-    return Normal(role_name, values, idle_levels, added, job.rows, lost, [row for row, _ in down])
+    return Normal(
+        role_name, values, idle_levels, added, job.rows, missing_rows, [row for row, _ in down]
+    )
 
 
 def _bound(values: Floats) -> None:
@@ -148,9 +150,9 @@ def _load(rng: Rng, clock: Clock, role: Role, name: str, shapes: dict[str, Float
 
 def _hourly(rng: Rng, clock: Clock) -> Floats:
     """Points of cpu that a scheduler's small jobs take, every hour or quarter of it."""
-    every = float(rng.choice([0.25, 1.0]))
-    phase = (clock.hour / every) % 1.0
-    width = max(2.0 / 60.0, clock.step / 3600.0) / every
+    period = float(rng.choice([0.25, 1.0]))
+    phase = (clock.hour / period) % 1.0
+    width = max(2.0 / 60.0, clock.step / 3600.0) / period
     runs = np.abs(phase - rng.uniform(0.1, 0.8)) < width / 2
     return float(rng.uniform(0, 7)) * runs.astype(np.float64)
 
@@ -188,6 +190,6 @@ def _disk(rng: Rng, clock: Clock) -> Floats:
             steps[row] -= 7 * rotated
     level = float(rng.uniform(30, 70)) + np.cumsum(steps)
     limit = float(rng.uniform(72, 82))
-    while (over := np.flatnonzero(level > limit)).size:  # an operator's or a script's clean-up
-        level[over[0] :] -= float(rng.uniform(8, 20))
+    while (full_rows := np.flatnonzero(level > limit)).size:  # an operator's or a script's clean-up
+        level[full_rows[0] :] -= float(rng.uniform(8, 20))
     return np.maximum(level, 3.0) + 0.02 * rng.standard_normal(n)

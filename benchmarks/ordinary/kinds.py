@@ -19,7 +19,7 @@ MINUTE: Final = 60.0
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """Where a fault goes.
+    """Key and rows that a fault changes.
 
     Attributes:
         normal: The key; its `values` are changed in place.
@@ -121,8 +121,8 @@ def _latency_drifts(site: Site, rng: Rng) -> tuple[str, ...]:
 
 
 def _traffic_lost(site: Site, rng: Rng) -> tuple[str, ...]:
-    for name, kept in ((_REQUESTS, 0.1), (_RX, 0.1)):
-        site.part(name)[:] *= kept
+    for name, factor in ((_REQUESTS, 0.1), (_RX, 0.1)):
+        site.part(name)[:] *= factor
     cpu, idle = site.part(_CPU), float(site.normal.idle[site.names.index(_CPU)])
     cpu[:] = idle + 0.15 * np.maximum(cpu - idle, 0.0)
     return (_REQUESTS, _RX, _CPU)
@@ -165,8 +165,8 @@ def _stuck(site: Site, rng: Rng) -> tuple[str, ...]:
 def _flapping(site: Site, rng: Rng) -> tuple[str, ...]:
     name = _lively(site, rng, without=(_MEMORY, _DISK))
     part, rows = site.part(name), max(2, site.clock.rows(4 * MINUTE))
-    up = (np.arange(len(part)) // rows) % 2
-    part[:] = np.maximum(part * np.where(up, 1.6, 0.5), 0.0)
+    is_high = (np.arange(len(part)) // rows) % 2
+    part[:] = np.maximum(part * np.where(is_high, 1.6, 0.5), 0.0)
     if name.endswith("_percent"):
         np.minimum(part, 100.0, out=part)
     return (name,)
@@ -214,11 +214,11 @@ def _correlation_broken(site: Site, rng: Rng) -> tuple[str, ...]:
 
 def _level_shift(site: Site, rng: Rng) -> tuple[str, ...]:
     name = _steady(site, rng)
-    part, up = site.part(name), 1.0 if rng.random() < 0.75 else -1.0
+    part, sign = site.part(name), 1.0 if rng.random() < 0.75 else -1.0
     if name == _MEMORY:
-        part[:] = np.clip(part + 15.0 * up, 1.0, 99.5)
+        part[:] = np.clip(part + 15.0 * sign, 1.0, 99.5)
     else:
-        part[:] *= 1.6 if up > 0 else 0.55
+        part[:] *= 1.6 if sign > 0 else 0.55
         if name.endswith("_percent"):
             np.minimum(part, 100.0, out=part)
     return (name,)

@@ -1,4 +1,4 @@
-"""What happens to a whole fleet on ordinary days: deployments, scale-outs, holes in collection."""
+"""Common fate of a fleet on ordinary days: deployments, scale-outs, holes in collection."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Life:
     Attributes:
         deployments: In order of time, in the training part as in the scored one.
         share: Factor of each key's load while others help, `(n,)`.
-        lost: Rows that no collector kept, of any key, `(n,)`.
+        missing_rows: Mask of the rows that no collector kept, of any key, `(n,)`.
     """
 
     deployments: tuple[Deployment, ...]
     share: Floats
-    lost: NDArray[np.bool_]
+    missing_rows: NDArray[np.bool_]
 
 
 def life_of(rng: Rng, clock: Clock, keys: int) -> Life:
@@ -55,14 +55,14 @@ def life_of(rng: Rng, clock: Clock, keys: int) -> Life:
     days = n * clock.step / 86_400
     deployments = []
     for _ in range(rng.poisson(days / DEPLOYMENT_EVERY_DAYS)):
-        at = int(rng.integers(0, n))
+        row = int(rng.integers(0, n))
         office = (clock.hour > 9) & (clock.hour < 17) & (clock.weekday < 4)
-        near = np.flatnonzero(office[at:])
-        if near.size:
-            at += int(near[0]) + int(rng.integers(0, clock.rows(3600 * 4)))
+        office_rows = np.flatnonzero(office[row:])
+        if office_rows.size:
+            row += int(office_rows[0]) + int(rng.integers(0, clock.rows(3600 * 4)))
         deployments.append(
             Deployment(
-                row=min(at, n - 1),
+                row=min(row, n - 1),
                 keys=rng.random(keys) < rng.choice([0.25, 0.5, 1.0]),
                 cpu=float(np.exp(0.06 * rng.standard_normal())),
                 latency=float(np.exp(0.08 * rng.standard_normal())),
@@ -72,10 +72,10 @@ def life_of(rng: Rng, clock: Clock, keys: int) -> Life:
     deployments.sort(key=lambda one: one.row)
     share = np.ones(n)
     for _ in range(rng.poisson(days / 7 * SCALE_OUTS_A_WEEK)):
-        at, length = int(rng.integers(0, n)), clock.rows(3600 * float(rng.uniform(1, 5)))
-        share[at : at + length] *= float(rng.choice([0.67, 0.75, 0.8]))
-    lost = np.zeros(n, dtype=bool)
+        row, length = int(rng.integers(0, n)), clock.rows(3600 * float(rng.uniform(1, 5)))
+        share[row : row + length] *= float(rng.choice([0.67, 0.75, 0.8]))
+    missing_rows = np.zeros(n, dtype=bool)
     for _ in range(rng.poisson(days / 10)):
-        at = int(rng.integers(0, n))
-        lost[at : at + clock.rows(60 * float(rng.uniform(5, 40)))] = True
-    return Life(tuple(deployments), share, lost)
+        row = int(rng.integers(0, n))
+        missing_rows[row : row + clock.rows(60 * float(rng.uniform(5, 40)))] = True
+    return Life(tuple(deployments), share, missing_rows)

@@ -35,7 +35,7 @@ def _load(rng: Rng, clock: Clock, busy: tuple[int, ...], weekend: float) -> Floa
 
 
 def _lagged(signal: Floats, rows: float) -> Floats:
-    """What a slow body makes of a signal: a leaky mean over so many rows, `(n,)`."""
+    """Leaky mean of a signal over so many rows, as a slow body gives it, `(n,)`."""
     if rows <= 1.0:
         return signal
     # Three moving means are close to the leak, and need no loop over rows.
@@ -73,8 +73,8 @@ def pump(rng: Rng, clock: Clock, life: Life, turbine: bool = False) -> Normal:
     job = np.zeros_like(values)
     job[:, 0] = wash
     idle = np.array([0.0, 2.0, 4.0, 0.0, 0.4, 20.0, 12.0, 0.0])
-    lost = arrival_losses(rng, clock, 0.0008) | life.lost
-    return Normal("turbine" if turbine else "pump", values, idle, job, washed.rows, lost)
+    missing_rows = arrival_losses(rng, clock, 0.0008) | life.missing_rows
+    return Normal("turbine" if turbine else "pump", values, idle, job, washed.rows, missing_rows)
 
 
 def fridge(rng: Rng, clock: Clock, life: Life) -> Normal:
@@ -90,23 +90,27 @@ def fridge(rng: Rng, clock: Clock, life: Life) -> Normal:
     cycle = float(rng.uniform(22, 45)) * 60
     # The share of a cycle in which the compressor runs follows the warmth that comes in.
     phase = np.cumsum(clock.step / cycle * np.exp(0.3 * wander(rng, clock, cycle))) % 1.0
-    on = ((phase < warmth) & (defrost.activity < 0.2)).astype(float)
+    is_running = ((phase < warmth) & (defrost.activity < 0.2)).astype(float)
     swing = 0.9 * np.where(
         phase < warmth, 1 - 2 * phase / warmth, 2 * (phase - warmth) / (1 - warmth) - 1
     )
     swell = 4.0 * _lagged(defrost.activity, clock.rows(600))
-    inside = 4.0 + float(rng.normal(0, 0.5)) + swing + 1.5 * _lagged(door, clock.rows(600)) + swell
-    inside = inside + noise(rng, clock, 0.12, (1, 300, 7200))
-    power = 12 + float(rng.uniform(150, 400)) * on * np.exp(noise(rng, clock, 0.03, (1, 600)))
+    temperature = (
+        4.0 + float(rng.normal(0, 0.5)) + swing + 1.5 * _lagged(door, clock.rows(600)) + swell
+    )
+    temperature = temperature + noise(rng, clock, 0.12, (1, 300, 7200))
+    power = 12 + float(rng.uniform(150, 400)) * is_running * np.exp(
+        noise(rng, clock, 0.03, (1, 600))
+    )
     job_power = 260 * defrost.activity
     energy = (power + job_power) * clock.step / 3600
-    values = np.stack([inside, on, power + job_power, door, ambient, energy], axis=1)
+    values = np.stack([temperature, is_running, power + job_power, door, ambient, energy], axis=1)
     job = np.zeros_like(values)
     job[:, 0], job[:, 2], job[:, 5] = swell, job_power, job_power * clock.step / 3600
     idle = np.array([4.0, 0.0, 12.0, 0.0, 20.0, 0.0])
-    lost = arrival_losses(rng, clock, 0.003) | life.lost
+    missing_rows = arrival_losses(rng, clock, 0.003) | life.missing_rows
     restarts = [row for row, _ in reboots(rng, clock, 20.0)]
-    return Normal("fridge", np.round(values, 3), idle, job, defrost.rows, lost, restarts)
+    return Normal("fridge", np.round(values, 3), idle, job, defrost.rows, missing_rows, restarts)
 
 
 def meter(rng: Rng, clock: Clock, life: Life) -> Normal:
@@ -118,5 +122,7 @@ def meter(rng: Rng, clock: Clock, life: Life) -> Normal:
     power = base * (0.25 + load) * np.exp(noise(rng, clock, 0.06, (1, 900)) + heavy(rng, n, 0.02))
     job = 0.6 * base * heating.activity
     values = np.maximum(power + job, 0.0).round(3).reshape(-1, 1)
-    lost = arrival_losses(rng, clock, 0.003) | life.lost
-    return Normal("meter", values, np.array([0.25 * base]), job[:, None], heating.rows, lost)
+    missing_rows = arrival_losses(rng, clock, 0.003) | life.missing_rows
+    return Normal(
+        "meter", values, np.array([0.25 * base]), job[:, None], heating.rows, missing_rows
+    )

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .calibrated import Scored
+from .calibration import Scored
 from .clock import clock_of
 from .fleet import DAY_US, Fleet, Floats, KeySeries
 
@@ -23,15 +23,15 @@ def naive(fleet: Fleet) -> Scored:
     A departure is from the median of the hour of the week in training, in its median absolute
     deviations. Training rows are judged by the other weeks.
     """
-    train, test, named = [], [], []
+    train, test, channel_index = [], [], []
     for series in fleet.keys:
         fitted, scored = _of_key(series, fleet)
         unit = np.maximum(np.quantile(fitted, 0.999, axis=0), 1e-9)
         train.append((fitted / unit).max(axis=1))
         sizes = scored / unit
         test.append(sizes.max(axis=1))
-        named.append(np.argsort(-sizes, axis=1, kind="stable")[:, :NAMED])
-    return Scored(train, test, named)
+        channel_index.append(np.argsort(-sizes, axis=1, kind="stable")[:, :NAMED])
+    return Scored(train, test, channel_index)
 
 
 def as_rates(values: Floats) -> Floats:
@@ -61,11 +61,11 @@ def _of_key(series: KeySeries, fleet: Fleet) -> tuple[Floats, Floats]:
     length = 7 * DAY_US if days >= WEEK_DAYS else max(int(days * DAY_US / 4), 1)
     fold = (series.times_us[:n] - series.times_us[0]) // length
     departures = np.empty_like(values)
-    for one in np.unique(fold).tolist():
-        inside, others = np.flatnonzero(fold == one), np.flatnonzero(fold != one)
-        if others.size == 0:
-            others = inside
-        departures[inside] = _departures(values, bins, others, inside)
+    for number in np.unique(fold).tolist():
+        judged_rows, fit_rows = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
+        if fit_rows.size == 0:
+            fit_rows = judged_rows
+        departures[judged_rows] = _departures(values, bins, fit_rows, judged_rows)
     departures[n:] = _departures(values, bins, np.arange(n), np.arange(n, len(values)))
     smooth = np.abs(_smoothed(departures))
     return smooth[:n], smooth[n:]
@@ -84,19 +84,19 @@ def _departures(
     values: Floats, bins: NDArray[np.int64], fit: NDArray[np.int64], rows: NDArray[np.int64]
 ) -> Floats:
     """Departures of some rows from the medians of others, in their deviations; 0 where missing."""
-    seen = values[fit]
-    low, mid, high = np.nanquantile(seen, [0.01, 0.5, 0.99], axis=0)
+    fit_values = values[fit]
+    low, mid, high = np.nanquantile(fit_values, [0.01, 0.5, 0.99], axis=0)
     floor = np.maximum(0.05 * (high - low), 1e-9)
     size = bins.max() + 1
     centre, scale = np.tile(mid, (size, 1)), np.tile(floor, (size, 1))
-    for place in np.unique(bins[fit]).tolist():
-        part = seen[bins[fit] == place]
+    for bin_number in np.unique(bins[fit]).tolist():
+        part = fit_values[bins[fit] == bin_number]
         if len(part) < 5:
             continue
         median = np.nanmedian(part, axis=0)
         spread = 1.4826 * np.nanmedian(np.abs(part - median), axis=0)
-        centre[place] = np.where(np.isfinite(median), median, mid)
-        scale[place] = np.fmax(spread, floor)
+        centre[bin_number] = np.where(np.isfinite(median), median, mid)
+        scale[bin_number] = np.fmax(spread, floor)
     out: Floats = np.nan_to_num((values[rows] - centre[bins[rows]]) / scale[bins[rows]])
     return out
 

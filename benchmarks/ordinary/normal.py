@@ -22,7 +22,7 @@ class Normal:
         idle: Each channel without any load, `(C,)`.
         job: What the nightly job adds, `(n, C)`.
         job_rows: First and last row of each run of the job.
-        lost: Rows that do not arrive, `(n,)`.
+        missing_rows: Mask of the rows that do not arrive, `(n,)`.
         restarts: Rows at which it booted: counters begin anew there.
     """
 
@@ -31,7 +31,7 @@ class Normal:
     idle: Floats
     job: Floats
     job_rows: list[tuple[int, int]] = field(default_factory=list)
-    lost: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    missing_rows: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
     restarts: list[int] = field(default_factory=list)
 
 
@@ -69,11 +69,11 @@ def night_job(rng: Rng, clock: Clock, chance: float = 0.6) -> NightJob:
 def arrival_losses(rng: Rng, clock: Clock, share: float = 0.0015) -> NDArray[np.bool_]:
     """Single rows that get lost, and a few minutes of them now and then, `(n,)`."""
     n = len(clock.times_us)
-    lost = rng.random(n) < share
+    missing_rows = rng.random(n) < share
     for _ in range(rng.poisson(n * clock.step / 86_400 / 12)):
-        at = int(rng.integers(0, n))
-        lost[at : at + clock.rows(60 * float(rng.uniform(2, 20)))] = True
-    return lost
+        row = int(rng.integers(0, n))
+        missing_rows[row : row + clock.rows(60 * float(rng.uniform(2, 20)))] = True
+    return missing_rows
 
 
 def reboots(rng: Rng, clock: Clock, every_days: float = 12.0) -> list[tuple[int, int]]:
@@ -81,4 +81,4 @@ def reboots(rng: Rng, clock: Clock, every_days: float = 12.0) -> list[tuple[int,
     n = len(clock.times_us)
     count = rng.poisson(n * clock.step / 86_400 / every_days)
     starts = sorted(rng.integers(0, n, count).tolist())
-    return [(at, clock.rows(60 * float(rng.uniform(2, 5)))) for at in starts]
+    return [(row, clock.rows(60 * float(rng.uniform(2, 5)))) for row in starts]

@@ -1,4 +1,4 @@
-"""When and where faults come, and the records that remain of a key."""
+"""Placement of faults in keys and time, and the records of a key that arrive."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ class Plot:
         deck: list[str] = []
         pairs = [True] * hidden + [False] * (count - 2 * hidden)
         order = rng.permutation(np.arange(len(pairs)) % len(self.keys))
-        for place, is_pair in zip(order.tolist(), pairs, strict=True):
+        for key_index, is_pair in zip(order.tolist(), pairs, strict=True):
             if not deck:
                 deck = [str(name) for name in rng.permutation(self._kinds())]
             for _ in range(_TRIES):
                 kind = self._drawn(rng, deck, is_pair)
-                first = self._put_one(rng, place, kind)
+                first = self._put_one(rng, key_index, kind)
                 if first is None:
-                    place = (place + 1) % len(self.keys)
+                    key_index = (key_index + 1) % len(self.keys)
                     continue
-                if is_pair and not self._put_inside(rng, place, first):
-                    self._put_one(rng, place, "spike")
+                if is_pair and not self._put_inside(rng, key_index, first):
+                    self._put_one(rng, key_index, "spike")
                 break
 
     def _kinds(self) -> list[str]:
@@ -77,17 +77,17 @@ class Plot:
                 return deck.pop(i)
         return str(rng.choice([name for name in self._kinds() if KINDS[name].long]))
 
-    def _put_one(self, rng: Rng, place: int, name: str) -> Fault | None:
+    def _put_one(self, rng: Rng, key_index: int, name: str) -> Fault | None:
         """Put a fault at a free time of a key; None where there is none for it."""
         for _ in range(_TRIES):
-            rows = self._rows(rng, place, KINDS[name])
-            if rows is not None and self._is_free(place, *rows):
-                fault = self._changed(rng, place, name, rows)
+            rows = self._rows(rng, key_index, KINDS[name])
+            if rows is not None and self._is_free(key_index, *rows):
+                fault = self._changed(rng, key_index, name, rows)
                 if fault is not None:
                     return fault
         return None
 
-    def _put_inside(self, rng: Rng, place: int, outer: Fault) -> bool:
+    def _put_inside(self, rng: Rng, key_index: int, outer: Fault) -> bool:
         """Put a second fault of other channels into a long first one."""
         span = outer.last - outer.first
         for _ in range(_TRIES):
@@ -96,7 +96,7 @@ class Plot:
             first = outer.first + int(span * rng.uniform(HIDDEN_AFTER, 0.8))
             if first + length >= outer.last:
                 continue
-            fault = self._changed(rng, place, name, (first, first + length - 1), outer)
+            fault = self._changed(rng, key_index, name, (first, first + length - 1), outer)
             if fault is not None:
                 return True
         return False
@@ -104,8 +104,8 @@ class Plot:
     def _length(self, rng: Rng, kind: Kind) -> int:
         return self.clock.rows(self.pace * float(rng.uniform(*kind.seconds)))
 
-    def _rows(self, rng: Rng, place: int, kind: Kind) -> tuple[int, int] | None:
-        normal, n = self.normals[place], len(self.clock.times_us)
+    def _rows(self, rng: Rng, key_index: int, kind: Kind) -> tuple[int, int] | None:
+        normal, n = self.normals[key_index], len(self.clock.times_us)
         if kind.at_job:
             runs = [run for run in normal.job_rows if run[0] > self.begin]
             return runs[int(rng.integers(len(runs)))] if runs else None
@@ -121,33 +121,33 @@ class Plot:
         first = int(rng.integers(self.begin + room, latest))
         return first, first + length - 1
 
-    def _is_free(self, place: int, first: int, last: int) -> bool:
+    def _is_free(self, key_index: int, first: int, last: int) -> bool:
         room = self.clock.rows(self.pace * APART_HOURS * HOUR)
-        others = self.faults[place]
-        arrives = ~self.normals[place].lost[first : last + 1]
+        key_faults = self.faults[key_index]
+        arrives = ~self.normals[key_index].missing_rows[first : last + 1]
         return bool(arrives.mean() > 0.8) and all(
-            last + room < other.first or other.last + room < first for other in others
+            last + room < fault.first or fault.last + room < first for fault in key_faults
         )
 
     def _changed(
-        self, rng: Rng, place: int, name: str, rows: tuple[int, int], outer: Fault | None = None
+        self, rng: Rng, key_index: int, name: str, rows: tuple[int, int], outer: Fault | None = None
     ) -> Fault | None:
         """Change the values; None, and nothing changed, where hardly anything would be seen."""
-        normal = self.normals[place]
+        normal = self.normals[key_index]
         site = Site(normal, self.clock, self.names, *rows)
         span = slice(rows[0], rows[1] + 1)
-        before = normal.values[span].copy()
+        saved = normal.values[span].copy()
         channels = KINDS[name].change(site, rng)
         if outer is not None and set(channels) & set(outer.channels):
-            normal.values[span] = before
+            normal.values[span] = saved
             return None
         main = self.names.index(channels[0])
-        moved = np.abs(normal.values[span, main] - before[:, main])
-        if moved.mean() < VISIBLE * site.spread(channels[0]):  # NaN is never small
-            normal.values[span] = before
+        change = np.abs(normal.values[span, main] - saved[:, main])
+        if change.mean() < VISIBLE * site.spread(channels[0]):  # NaN is never small
+            normal.values[span] = saved
             return None
-        fault = Fault(name, self.keys[place], *rows, channels, hidden=outer is not None)
-        self.faults[place].append(fault)
+        fault = Fault(name, self.keys[key_index], *rows, channels, hidden=outer is not None)
+        self.faults[key_index].append(fault)
         return fault
 
 
@@ -170,15 +170,15 @@ def arrived(
             total[row:] -= total[row]
         missing = np.isnan(values[:, column])
         values[:, column] = np.where(missing, np.nan, np.maximum(total, 0.0))
-    kept = ~normal.lost
-    number = np.cumsum(kept)
-    moved = tuple(
+    is_kept = ~normal.missing_rows
+    number = np.cumsum(is_kept)
+    moved_faults = tuple(
         replace(
             fault,
-            first=int(number[fault.first] - kept[fault.first]),
+            first=int(number[fault.first] - is_kept[fault.first]),
             last=int(number[fault.last]) - 1,
         )
         for fault in sorted(faults, key=lambda one: (one.first, one.last))
     )
-    rows = np.flatnonzero(kept)
-    return rows, values[rows], moved
+    rows = np.flatnonzero(is_kept)
+    return rows, values[rows], moved_faults

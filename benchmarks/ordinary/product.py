@@ -13,9 +13,9 @@ from stream.errors import UserError
 from stream.records import Event
 from stream.training import train
 
-from .calibrated import BUDGETS, most
+from .assessment import Page, assess
+from .calibration import BUDGETS, most
 from .fleet import Fleet
-from .judge import Page, judge
 from .write import dataset
 
 DEFAULT: Final = "default"
@@ -36,7 +36,7 @@ def trained(fleet: Fleet, seed: int, options: Mapping[str, Any]) -> FleetModel:
 
 
 def pages(fleet: Fleet, model: FleetModel, *, warm: bool = False) -> list[Page]:
-    """What the product would tell an operator in the scored part."""
+    """Pages of the product in the scored part."""
     return pages_of(backtest(model, dataset(fleet), warm=warm).events)
 
 
@@ -47,11 +47,11 @@ def pages_of(events: Sequence[Event]) -> list[Page]:
         if event.kind != "trigger":
             continue
         body = json.loads(event.body)
-        named = tuple(channel["name"] for channel in body.get("top_channels") or ())
+        names = tuple(channel["name"] for channel in body.get("top_channels") or ())
         lone = body["labels"].get("channel")
         if lone is not None:
-            named = (lone, *named)
-        out.append(Page(event.key.decode(), event.time_us, body["status"], named))
+            names = (lone, *names)
+        out.append(Page(event.key.decode(), event.time_us, body["status"], names))
     return out
 
 
@@ -67,17 +67,17 @@ def figures(
         true_rate: Also the most faults paged at any budget that keeps the false pages within each.
     """
     motor = model.pipeline.motor
-    tried = [judge(fleet, pages(fleet, model, warm=warm))]
-    out: dict[str, dict[str, object]] = {DEFAULT: tried[0].as_dict()}
+    results = [assess(fleet, pages(fleet, model, warm=warm))]
+    out: dict[str, dict[str, object]] = {DEFAULT: results[0].as_dict()}
     for name, a_day in BUDGETS.items():
         model.configure(budget_per_week=7.0 * a_day)
-        tried.append(judge(fleet, pages(fleet, model, warm=warm)))
-        out[name] = tried[-1].as_dict()
+        results.append(assess(fleet, pages(fleet, model, warm=warm)))
+        out[name] = results[-1].as_dict()
     if true_rate:
         for per_week in _GRID:
             model.configure(budget_per_week=per_week)
-            tried.append(judge(fleet, pages(fleet, model, warm=warm)))
+            results.append(assess(fleet, pages(fleet, model, warm=warm)))
         for name, a_day in BUDGETS.items():
-            out[name]["true_rate"] = most(tried, a_day)
+            out[name]["true_rate"] = most(results, a_day)
     model.pipeline.motor = motor
     return out

@@ -15,12 +15,12 @@ Rng = np.random.Generator
 def wander(rng: Rng, clock: Clock, seconds: float) -> Floats:
     """Smooth noise of deviation about 1 that changes within so many seconds, `(n,)`."""
     n = len(clock.times_us)
-    every = max(seconds / clock.step, 1.0)
-    if every <= 1.0:
+    rows_apart = max(seconds / clock.step, 1.0)
+    if rows_apart <= 1.0:
         return rng.standard_normal(n)
-    knots = rng.standard_normal(int(n / every) + 3)
+    knots = rng.standard_normal(int(n / rows_apart) + 3)
     # Between two knots the variance falls to a half: the factor makes up for it in the mean.
-    return 1.22 * np.interp(np.arange(n) / every + rng.random(), np.arange(len(knots)), knots)
+    return 1.22 * np.interp(np.arange(n) / rows_apart + rng.random(), np.arange(len(knots)), knots)
 
 
 def noise(rng: Rng, clock: Clock, size: float, spans: Sequence[float] = (1, 300, 7200)) -> Floats:
@@ -76,13 +76,13 @@ def sawtooth(rng: Rng, clock: Clock, hours: float, scatter: float = 0.3) -> Floa
     """Rises from 0 to 1 and falls at once, every so many hours give or take, `(n,)`."""
     n = len(clock.times_us)
     out = np.empty(n)
-    at = -int(rng.integers(0, clock.rows(3600.0 * hours) + 1))
-    while at < n:
+    row = -int(rng.integers(0, clock.rows(3600.0 * hours) + 1))
+    while row < n:
         length = clock.rows(3600.0 * hours * float(np.exp(scatter * rng.standard_normal())))
-        begin, end = max(at, 0), min(n, at + length)
+        begin, end = max(row, 0), min(n, row + length)
         if end > begin:
-            out[begin:end] = (np.arange(begin, end) - at) / length
-        at += length
+            out[begin:end] = (np.arange(begin, end) - row) / length
+        row += length
     return out
 
 

@@ -97,11 +97,11 @@ def make(variant: str, seed: int) -> Fleet:
     names, counters = _channels(shape)
     shapes: dict[str, Floats] = {}
     normals = []
-    for place, family in enumerate(families):
-        rng = np.random.default_rng(seeds[place + 2])
-        own = shapes if shape.alike else {}
-        normals.append(_normal(rng, clock, life, place, family, own, wide=shape.wide))
-    keys = [f"{family}-{place:02d}" for place, family in enumerate(families)]
+    for key_index, family in enumerate(families):
+        rng = np.random.default_rng(seeds[key_index + 2])
+        key_shapes = shapes if shape.alike else {}
+        normals.append(_normal(rng, clock, life, key_index, family, key_shapes, wide=shape.wide))
+    keys = [f"{family}-{key_index:02d}" for key_index, family in enumerate(families)]
     begin = int(shape.days[0] * 86_400 / shape.step)
     plot = Plot(clock, names, keys, normals, begin, shape.pace)
     faults, hidden = (shape.faults, shape.hidden)
@@ -110,13 +110,13 @@ def make(variant: str, seed: int) -> Fleet:
     plot.put(placing, faults, hidden)
     series = []
     for key, normal, family, events in zip(keys, normals, families, plot.faults, strict=True):
-        rows, values, moved = arrived(normal, events, names, counters)
+        rows, values, key_faults = arrived(normal, events, names, counters)
         train = rows < begin
-        series.append(KeySeries(key, clock.times_us[rows], values, train, moved, family))
+        series.append(KeySeries(key, clock.times_us[rows], values, train, key_faults, family))
     if shape.new[0]:
         new = placing.permutation(count)[: shape.new[0]]
-        for place in new.tolist():
-            series[place] = _shortened(series[place], shape.new[1])
+        for key_index in new.tolist():
+            series[key_index] = _shortened(series[key_index], shape.new[1])
     return Fleet(
         name=variant,
         seed=seed,
@@ -144,7 +144,7 @@ def _normal(
     rng: Rng,
     clock: Clock,
     life: Life,
-    place: int,
+    key_index: int,
     family: str,
     shapes: dict[str, Floats],
     *,
@@ -152,7 +152,7 @@ def _normal(
 ) -> Normal:
     """The ordinary telemetry of one key."""
     if family in ROLES:
-        return (wide_host if wide else host)(rng, clock, life, place, family, shapes)
+        return (wide_host if wide else host)(rng, clock, life, key_index, family, shapes)
     if family in ("pump", "turbine"):
         return pump(rng, clock, life, turbine=family == "turbine")
     return (fridge if family == "fridge" else meter)(rng, clock, life)
@@ -161,10 +161,10 @@ def _normal(
 def _shortened(series: KeySeries, hours: float) -> KeySeries:
     """The same key with so many hours of training only."""
     first_scored = int(series.train.sum())
-    since = series.times_us[first_scored] - round(hours * 3.6e9)
-    cut = int(np.searchsorted(series.times_us, since))
+    begin_us = series.times_us[first_scored] - round(hours * 3.6e9)
+    cut = int(np.searchsorted(series.times_us, begin_us))
     events = tuple(
-        replace(one, first=one.first - cut, last=one.last - cut) for one in series.events
+        replace(fault, first=fault.first - cut, last=fault.last - cut) for fault in series.events
     )
     return replace(
         series,

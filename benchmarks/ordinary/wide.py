@@ -15,7 +15,7 @@ from .signals import Rng, heavy, noise, walk
 
 _CORES = tuple(f"core{i}_percent" for i in range(8))
 _DISKS = tuple(
-    f"{disk}_{what}" for disk in ("sda", "sdb") for what in ("read_kb", "write_kb", "busy")
+    f"{disk}_{figure}" for disk in ("sda", "sdb") for figure in ("read_kb", "write_kb", "busy")
 )
 _NETS = ("eth0_rx_bytes", "eth0_tx_bytes", "eth0_drops", "eth1_rx_bytes", "eth1_tx_bytes")
 _COUNTS = ("load1", "load5", "processes", "threads", "open_files", "connections", "swap_percent")
@@ -28,7 +28,7 @@ WIDE_COUNTERS: Final = ("eth0_rx_bytes", "eth0_tx_bytes", "eth0_drops", "eth1_rx
 def wide_host(
     rng: Rng, clock: Clock, life: Life, place: int, role: str, shapes: dict[str, Floats]
 ) -> Normal:
-    """Simulate a host, and what an agent with every plug-in on would say of it."""
+    """Simulate a host, as an agent with every plug-in on reports it."""
     narrow, n = host(rng, clock, life, place, role, shapes), len(clock.times_us)
     cpu, requests, rx = (narrow.values[:, i] for i in (0, 4, 3))
     part = requests / max(float(np.quantile(requests, 0.99)), 1e-9)
@@ -61,14 +61,14 @@ def wide_host(
     columns.append(np.full(n, seconds))
     columns.append(np.ones(n))
     columns.append((rng.random(n) > 2e-4).astype(float))
-    more = np.round(np.stack(columns, axis=1), 3)
-    values = np.concatenate([narrow.values, more], axis=1)
+    extra = np.round(np.stack(columns, axis=1), 3)
+    values = np.concatenate([narrow.values, extra], axis=1)
     job = np.zeros_like(values)
     job[:, :8] = narrow.job
     job[:, 8:16] = narrow.job[:, :1]
     job[:, len(CHANNELS) + 19] = narrow.job[:, 0] / 12  # load1
-    idle = np.concatenate([narrow.idle, np.zeros(more.shape[1])])
-    return Normal(role, values, idle, job, narrow.job_rows, narrow.lost, narrow.restarts)
+    idle = np.concatenate([narrow.idle, np.zeros(extra.shape[1])])
+    return Normal(role, values, idle, job, narrow.job_rows, narrow.missing_rows, narrow.restarts)
 
 
 def _mean(signal: Floats, rows: int) -> Floats:

@@ -1,4 +1,4 @@
-"""What an operator makes of pages: false ones, faults paged, channels named, delays."""
+"""An operator's figures of pages: false ones, faults paged, channels named, delays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMED: Final = 3  # channels of a page that are looked at
 
 @dataclass(frozen=True)
 class Page:
-    """What reached the operator.
+    """A message that reached the operator.
 
     Attributes:
         key: The key.
@@ -94,7 +94,7 @@ class _Tally:
     paged: list[Fault] = field(default_factory=list)
 
 
-def judge(fleet: Fleet, pages: Iterable[Page], keys: Sequence[str] | None = None) -> Figures:
+def assess(fleet: Fleet, pages: Iterable[Page], keys: Sequence[str] | None = None) -> Figures:
     """Compare pages with the faults of a fleet.
 
     A page is of a fault from a row before its first until five rows after its last.
@@ -110,7 +110,7 @@ def judge(fleet: Fleet, pages: Iterable[Page], keys: Sequence[str] | None = None
     looked = [s for s in fleet.keys if keys is None or s.key in keys]
     tally = _Tally()
     for series in looked:
-        _judge_key(series, _rows(series, by_key.get(series.key, [])), tally)
+        _assess_key(series, _rows(series, by_key.get(series.key, [])), tally)
     faults = [fault for series in looked for fault in series.events]
     days = sum(_scored_days(series) for series in looked)
     kinds = sorted({fault.kind for fault in faults})
@@ -137,8 +137,8 @@ def judge(fleet: Fleet, pages: Iterable[Page], keys: Sequence[str] | None = None
     )
 
 
-def _judge_key(series: KeySeries, pages: list[_Row], tally: _Tally) -> None:
-    """Add what there was of one key."""
+def _assess_key(series: KeySeries, pages: list[_Row], tally: _Tally) -> None:
+    """Add the pages of one key."""
     fires = [page for page in pages if page.status != "resolved"]
     tally.pages += len(fires)
     tally.false += sum(not any(_inside(f, page) for f in series.events) for page in fires)
@@ -160,10 +160,12 @@ def _judge_key(series: KeySeries, pages: list[_Row], tally: _Tally) -> None:
 
 def _open_after(series: KeySeries, pages: list[_Row], fault: Fault, end_us: int) -> float:
     """Minutes from the end of a fault until no episode that it was paged in is open."""
-    begun = [p.row for p in pages if p.status == "firing" and p.row <= fault.last + MARGIN_ROWS[1]]
-    if not begun:
+    firing_rows = [
+        p.row for p in pages if p.status == "firing" and p.row <= fault.last + MARGIN_ROWS[1]
+    ]
+    if not firing_rows:
         return 0.0
-    ends = [page.row for page in pages if page.status == "resolved" and page.row > begun[-1]]
+    ends = [page.row for page in pages if page.status == "resolved" and page.row > firing_rows[-1]]
     last = ends[0] if ends else len(series.times_us) - 1
     return max(float(series.times_us[last] - end_us), 0.0) / 6e7
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from .assessment import Figures, Page, assess
 from .fleet import Fleet, Floats
-from .judge import Figures, Page, judge
 
 BUDGETS: Final = {".5": 0.5, ".14": 1.0 / 7.0, ".03": 1.0 / 30.0}
 """False pages accepted per key and day: two days, a week and a month between them."""
@@ -34,7 +35,7 @@ class Scored:
 
     train: Sequence[Floats]
     test: Sequence[Floats]
-    named: Sequence[np.ndarray]
+    named: Sequence[NDArray[np.int64]]
 
     def in_units(self) -> Scored:
         """The same with every key's scores from its median, over its own .999 quantile."""
@@ -49,12 +50,12 @@ class Scored:
 
 def spans(score: Floats, threshold: float) -> list[tuple[int, int]]:
     """First row of each episode, and the row that ends it."""
-    above = np.flatnonzero(score >= threshold)
-    if not above.size:
+    rows = np.flatnonzero(score >= threshold)
+    if not rows.size:
         return []
-    breaks = np.flatnonzero(np.diff(above) > MERGE_ROWS)
-    firsts = above[np.concatenate([[0], breaks + 1])]
-    lasts = above[np.concatenate([breaks, [above.size - 1]])]
+    breaks = np.flatnonzero(np.diff(rows) > MERGE_ROWS)
+    firsts = rows[np.concatenate([[0], breaks + 1])]
+    lasts = rows[np.concatenate([breaks, [rows.size - 1]])]
     return list(zip(firsts.tolist(), (lasts + MERGE_ROWS).tolist(), strict=True))
 
 
@@ -68,16 +69,16 @@ def threshold(train: Sequence[Floats], key_days: float, a_day: float) -> float:
     counts = np.array([sum(len(spans(s, level)) for s in train) for level in levels], dtype=float)
     # From the top down: below a bursty level there can be fewer episodes, merged to one.
     counts = np.maximum.accumulate(counts[::-1])[::-1]
-    wanted = a_day * key_days
-    least = max(wanted, _COUNTED)
-    place = int(np.argmax(counts <= least))
-    if wanted >= _COUNTED or counts[place] > least:
-        return float(levels[place])
+    page_count = a_day * key_days
+    least = max(page_count, _COUNTED)
+    index = int(np.argmax(counts <= least))
+    if page_count >= _COUNTED or counts[index] > least:
+        return float(levels[index])
     earlier = int(np.argmax(counts <= 4 * _COUNTED))
-    fall = np.log(max(counts[earlier], 1.0) / max(counts[place], 1.0))
-    slope = (levels[place] - levels[earlier]) / max(float(fall), 0.1)
-    rarer = np.log(max(counts[place], 1.0) / wanted)
-    return float(levels[place] + max(slope, 0.0) * max(float(rarer), 0.0))
+    fall = np.log(max(counts[earlier], 1.0) / max(counts[index], 1.0))
+    slope = (levels[index] - levels[earlier]) / max(float(fall), 0.1)
+    rarer = np.log(max(counts[index], 1.0) / page_count)
+    return float(levels[index] + max(slope, 0.0) * max(float(rarer), 0.0))
 
 
 def figures(fleet: Fleet, scored: Scored) -> dict[str, dict[str, object]]:
@@ -88,27 +89,27 @@ def figures(fleet: Fleet, scored: Scored) -> dict[str, dict[str, object]]:
     """
     units = scored.in_units()
     out: dict[str, dict[str, object]] = {}
-    tried = [judge(fleet, pages(fleet, units, level)) for level in _levels(units.test, 120)]
+    all_figures = [assess(fleet, pages(fleet, units, level)) for level in _levels(units.test, 120)]
     for name, a_day in BUDGETS.items():
         level = threshold(units.train, fleet.key_days(train=True), a_day)
-        row = judge(fleet, pages(fleet, units, level)).as_dict()
-        row["true_rate"] = most(tried, a_day)
+        row = assess(fleet, pages(fleet, units, level)).as_dict()
+        row["true_rate"] = most(all_figures, a_day)
         out[name] = row
     return out
 
 
-def most(tried: Sequence[Figures], a_day: float) -> int:
+def most(all_figures: Sequence[Figures], a_day: float) -> int:
     """Most faults paged among the figures that keep to a budget."""
-    return max((one.paged for one in tried if one.false_a_day <= a_day), default=0)
+    return max((row.paged for row in all_figures if row.false_a_day <= a_day), default=0)
 
 
 def pages(fleet: Fleet, scored: Scored, level: float) -> list[Page]:
     """Pages of the scored part at a threshold; each names the channels of its first row."""
     out = []
-    for series, score, named in zip(fleet.keys, scored.test, scored.named, strict=True):
+    for series, score, channel_index in zip(fleet.keys, scored.test, scored.named, strict=True):
         times = series.times_us[~series.train]
         for first, last in spans(score, level):
-            names = tuple(fleet.channels[i] for i in named[first])
+            names = tuple(fleet.channels[i] for i in channel_index[first])
             out.append(Page(series.key, int(times[first]), "firing", names))
             if last < len(times):
                 out.append(Page(series.key, int(times[last]), "resolved"))
@@ -117,8 +118,8 @@ def pages(fleet: Fleet, scored: Scored, level: float) -> list[Page]:
 
 def _levels(scores: Sequence[Floats], steps: int = _STEPS) -> Floats:
     """Thresholds to try, from a high quantile to beyond the largest score."""
-    every = np.concatenate(list(scores))
-    top = float(every.max())
-    shares = np.geomspace(0.03, 0.5 / len(every), steps)
-    levels = np.unique(np.quantile(every, 1.0 - shares))
+    all_scores = np.concatenate(list(scores))
+    top = float(all_scores.max())
+    shares = np.geomspace(0.03, 0.5 / len(all_scores), steps)
+    levels = np.unique(np.quantile(all_scores, 1.0 - shares))
     return np.append(levels, top + max(abs(top), 1.0) * 1e-6)

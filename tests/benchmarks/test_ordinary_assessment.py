@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.ordinary.calibrated import Scored, figures, spans, threshold
+from benchmarks.ordinary.assessment import Page, assess
+from benchmarks.ordinary.calibration import Scored, figures, spans, threshold
 from benchmarks.ordinary.fleet import Fault, Fleet, KeySeries
-from benchmarks.ordinary.judge import Page, judge
 
 MINUTE = 60_000_000
 ROWS, HEAD = 2880, 1440
@@ -32,7 +32,7 @@ def at(row: int, status: str = "firing", *named: str, key: str = "a") -> Page:
 
 
 def test_pages_outside_of_faults_are_false() -> None:
-    seen = judge(fleet(), [at(1480), at(1498), at(2000), at(100, key="b"), at(2000, key="b")])
+    seen = assess(fleet(), [at(1480), at(1498), at(2000), at(100, key="b"), at(2000, key="b")])
     assert (seen.pages, seen.false_pages, seen.paged) == (4, 4, 0), "training is not looked at"
     assert seen.false_a_day == pytest.approx(4 / seen.key_days)
     assert seen.key_days == pytest.approx(2 * 1439 / 1440)
@@ -40,47 +40,47 @@ def test_pages_outside_of_faults_are_false() -> None:
 
 @pytest.mark.parametrize(("row", "paged"), [(2298, 0), (2299, 1), (2302, 1), (2307, 1), (2308, 0)])
 def test_a_page_is_of_a_fault_from_a_row_before_until_five_after(row: int, paged: int) -> None:
-    assert judge(fleet(), [at(row)]).paged == paged
+    assert assess(fleet(), [at(row)]).paged == paged
 
 
 def test_a_channel_counts_as_named_among_the_first_three() -> None:
-    assert judge(fleet(), [at(2300, "firing", "p", "q", "x")]).named == 1
-    late = judge(fleet(), [at(2300, "firing", "p", "q", "r", "x")])
+    assert assess(fleet(), [at(2300, "firing", "p", "q", "x")]).named == 1
+    late = assess(fleet(), [at(2300, "firing", "p", "q", "r", "x")])
     assert (late.paged, late.named) == (1, 0)
 
 
 def test_a_fault_hidden_in_an_episode_needs_a_page_of_its_own() -> None:
     first = at(1505)
-    assert judge(fleet(), [first]).hidden_paged == 0
-    assert judge(fleet(), [first, at(1705, "updated", "x")]).hidden_paged == 0
-    told = judge(fleet(), [first, at(1705, "updated", "y")])
+    assert assess(fleet(), [first]).hidden_paged == 0
+    assert assess(fleet(), [first, at(1705, "updated", "x")]).hidden_paged == 0
+    told = assess(fleet(), [first, at(1705, "updated", "y")])
     assert (told.hidden, told.hidden_paged, told.paged, told.false_pages) == (1, 1, 2, 0)
-    assert judge(fleet(), [at(1705, "firing", "y")]).hidden_paged == 1
+    assert assess(fleet(), [at(1705, "firing", "y")]).hidden_paged == 1
 
 
 def test_delay_is_from_the_first_row_to_the_first_page() -> None:
-    assert judge(fleet(), [at(1512), at(1600)]).delay_minutes == 12.0
-    assert judge(fleet(), [at(1499)]).delay_minutes == 0.0, "a row early is at once"
+    assert assess(fleet(), [at(1512), at(1600)]).delay_minutes == 12.0
+    assert assess(fleet(), [at(1499)]).delay_minutes == 0.0, "a row early is at once"
 
 
 def test_resolve_is_from_the_last_row_until_nothing_is_open() -> None:
-    open_on = judge(fleet(), [at(1505)])
+    open_on = assess(fleet(), [at(1505)])
     assert open_on.resolve_minutes == ROWS - 1 - 1899
-    assert judge(fleet(), [at(1505), at(1905, "resolved")]).resolve_minutes == 6.0
+    assert assess(fleet(), [at(1505), at(1905, "resolved")]).resolve_minutes == 6.0
     early = [at(1505), at(1600, "resolved"), at(1650), at(1800, "resolved")]
-    assert judge(fleet(), early).resolve_minutes == 0.0
+    assert assess(fleet(), early).resolve_minutes == 0.0
     again = [at(1505), at(1600, "resolved"), at(1650), at(1990, "resolved")]
-    assert judge(fleet(), again).resolve_minutes == 91.0
+    assert assess(fleet(), again).resolve_minutes == 91.0
 
 
 def test_pages_per_fault_are_those_inside() -> None:
-    seen = judge(fleet(), [at(1505), at(1600), at(1890), at(2300)])
+    seen = assess(fleet(), [at(1505), at(1600), at(1890), at(2300)])
     assert seen.pages_per_fault == 2.0
     assert seen.by_kind == {"burst": (0, 1), "leak": (1, 1), "spike": (1, 1)}
 
 
 def test_some_keys_can_be_judged_alone() -> None:
-    seen = judge(fleet(), [at(1480), at(1600, key="b")], keys=["b"])
+    seen = assess(fleet(), [at(1480), at(1600, key="b")], keys=["b"])
     assert (seen.false_pages, seen.faults) == (1, 0)
 
 
