@@ -15,8 +15,9 @@ from typing import Any
 
 from benchmarks.frame import BenchmarkError, log_progress
 from benchmarks.maven import MavenError
+from benchmarks.paging import calibration
 
-from . import calibration, detectors, product
+from . import detectors, product
 from .shown import lines as lines
 from .variants import FINAL_SEEDS, TUNING_SEEDS, VARIANTS, make
 

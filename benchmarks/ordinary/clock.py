@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from .fleet import DAY_US, Floats, Times
+from benchmarks.paging.fleet import DAY_US, Floats, Times
 
 HOUR_US: Final = DAY_US // 24
 

@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.paging.calibration import Scored
+from benchmarks.paging.fleet import Fleet, Floats
 from benchmarks.quality.cut_forest import CutForest
 from ember_core.evaluate import Baseline, KMeansWindows, PCAWindows, ZScore
 
-from .calibration import Scored
-from .fleet import Fleet, Floats
 from .naive import NAMED, as_rates, naive
 
 MAKERS: Final[dict[str, Callable[[], Baseline]]] = {

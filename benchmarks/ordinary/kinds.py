@@ -8,8 +8,9 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.paging.fleet import Floats
+
 from .clock import Clock
-from .fleet import Floats
 from .normal import Normal
 from .signals import Rng
 

@@ -6,8 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.paging.fleet import Floats
+
 from .clock import Clock
-from .fleet import Floats
 from .life import Life
 from .normal import Normal, arrival_losses, night_job, reboots
 from .signals import Rng, bursts, by_hour, day_shape, heavy, noise, walk, wander

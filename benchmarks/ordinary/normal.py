@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.paging.fleet import Floats
+
 from .clock import Clock
-from .fleet import Floats
 from .signals import Rng, pulses
 
 

@@ -9,8 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.paging.fleet import Fault, Floats
+
 from .clock import Clock
-from .fleet import Fault, Floats
 from .kinds import HIDDEN, HOUR, KINDS, Kind, Site
 from .normal import Normal
 from .signals import Rng

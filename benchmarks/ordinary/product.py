@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from benchmarks.frame import BenchmarkError
+from benchmarks.paging.assessment import Page, assess
+from benchmarks.paging.calibration import BUDGETS, most
+from benchmarks.paging.fleet import Fleet
 from ember_core.pipeline import FleetModel
 from stream.backtest import backtest
 from stream.errors import UserError
 from stream.records import Event
 from stream.training import train
 
-from .assessment import Page, assess
-from .calibration import BUDGETS, most
-from .fleet import Fleet
 from .write import dataset
 
 DEFAULT: Final = "default"

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.paging.fleet import Floats
+
 from .clock import Clock
-from .fleet import Floats
 
 Rng = np.random.Generator
 

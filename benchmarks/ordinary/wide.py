@@ -6,8 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.paging.fleet import Floats
+
 from .clock import Clock
-from .fleet import Floats
 from .hosts import CHANNELS, host
 from .life import Life
 from .normal import Normal

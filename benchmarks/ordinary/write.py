@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.paging.fleet import Fleet, KeySeries
 from ember_core.data.sources import Dataset, KeyTable
-
-from .fleet import Fleet, KeySeries
 
 
 def labels(series: KeySeries) -> NDArray[np.int8]:

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from benchmarks.ordinary.clock import clock_of
-from benchmarks.ordinary.fleet import Fleet
 from benchmarks.ordinary.kinds import KINDS
 from benchmarks.ordinary.variants import VARIANTS, make
 from benchmarks.ordinary.write import dataset, write
+from benchmarks.paging.fleet import Fleet
 from ember_core.data.sources import DataOptions, read
 
 SMALL = ("single", "five_minutes", "mixed", "new_keys", "pumps", "fridges", "meters")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.ordinary.assessment import Page, assess
-from benchmarks.ordinary.calibration import Scored, figures, spans, threshold
-from benchmarks.ordinary.fleet import Fault, Fleet, KeySeries
+from benchmarks.paging.assessment import Page, assess
+from benchmarks.paging.calibration import Scored, figures, spans, threshold
+from benchmarks.paging.fleet import Fault, Fleet, KeySeries
 
 MINUTE = 60_000_000
 ROWS, HEAD = 2880, 1440
