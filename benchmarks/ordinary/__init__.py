@@ -8,18 +8,22 @@ other detectors stand beside it, at equal false pages.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.frame import BenchmarkError, log_progress
-from benchmarks.maven import MavenError
-from benchmarks.paging import calibration
+from benchmarks.paging import calibration, detectors
+from benchmarks.paging.cut_forest import CutForestUnavailableError
+from benchmarks.paging.fleet import Fleet
+from benchmarks.paging.replay import budget_figures
+from benchmarks.training_arguments import add_with, training_arguments
+from stream.errors import UserError
+from stream.training import train
 
-from . import detectors, product
 from .shown import lines as lines
 from .variants import FINAL_SEEDS, TUNING_SEEDS, VARIANTS, make
+from .write import dataset
 
 PRODUCT = "product"
 _USUAL = ("minute", "five_minutes")
@@ -43,14 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--true-rate", action="store_true", help="also of the product: slow")
     parser.add_argument("--warm", action="store_true", help="feed the training rows first")
-    parser.add_argument(
-        "--with",
-        dest="options",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="argument of stream.training.train, its value as JSON; may be given several times",
-    )
+    add_with(parser)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -66,7 +63,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             f"{','.join(detectors.DETECTORS)}. Received: {','.join(sorted(unknown))}."
         )
     seeds = FINAL_SEEDS if options.final else tuple(map(int, options.seeds.split(",")))
-    config = dict(_named(text) for text in options.options)
+    config = training_arguments(options)
     fleets = [
         _fleet(variant, seed, names, config, options)
         for variant in options.variants or _USUAL
@@ -101,35 +98,20 @@ def _fleet(
             label = name if model == 0 else f"{name}, model {model}"
             try:
                 out["detectors"][label] = _figures(name, model, fleet, config, options)
-            except MavenError as error:
+            except CutForestUnavailableError as error:
                 log_progress(f"  {name} is left out: {error}")
         log_progress(f"{variant} {seed}, {name}: {time.perf_counter() - started:.0f} s")
     return out
 
 
 def _figures(
-    name: str, model: int, fleet: Any, config: Mapping[str, Any], options: argparse.Namespace
+    name: str, model: int, fleet: Fleet, config: Mapping[str, Any], options: argparse.Namespace
 ) -> dict[str, Any]:
     if name != PRODUCT:
         return calibration.figures(fleet, detectors.scored(name, fleet))
-    return product.figures(
-        fleet,
-        product.trained(fleet, model, config),
-        warm=options.warm,
-        true_rate=options.true_rate,
-    )
-
-
-def _named(text: str) -> tuple[str, Any]:
-    """`NAME=VALUE` with the value as JSON."""
-    name, equals, value = text.partition("=")
+    data = dataset(fleet)
     try:
-        parsed = json.loads(value)
-    except ValueError:
-        equals = ""
-    if not equals:
-        raise BenchmarkError(
-            f"an argument is not understood. Expected NAME=VALUE such as levels=false. "
-            f"Received: --with {text}."
-        )
-    return name, tuple(parsed) if isinstance(parsed, list) else parsed
+        fitted = train(data, seed=model, **config)
+    except (UserError, TypeError) as error:
+        raise BenchmarkError(f"the product cannot be trained: {error}") from error
+    return budget_figures(fleet, fitted, data, warm=options.warm, with_true_rate=options.true_rate)

@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.paging.clock import Clock
 from benchmarks.paging.fleet import Floats
 
-from .clock import Clock
 from .normal import Normal
 from .signals import Rng
 

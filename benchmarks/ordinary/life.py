@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.paging.clock import Clock
 from benchmarks.paging.fleet import Floats
 
-from .clock import Clock
 from .signals import Rng
 
 DEPLOYMENT_EVERY_DAYS = 4.0

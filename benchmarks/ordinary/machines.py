@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.paging.clock import Clock
 from benchmarks.paging.fleet import Floats
 
-from .clock import Clock
 from .life import Life
 from .normal import Normal, arrival_losses, night_job, reboots
 from .signals import Rng, bursts, by_hour, day_shape, heavy, noise, walk, wander

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.paging.clock import Clock
 from benchmarks.paging.fleet import Floats
 
-from .clock import Clock
 from .signals import Rng, pulses
 
 

@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.paging.clock import Clock
 from benchmarks.paging.fleet import Fault, Floats
 
-from .clock import Clock
 from .kinds import HIDDEN, HOUR, KINDS, Kind, Site
 from .normal import Normal
 from .signals import Rng

@@ -16,14 +16,18 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         use = f", seed for {fleet['seed_is_for']}" if fleet["seed_is_for"] else ""
         out += ["", f"{fleet['variant']} {fleet['seed']} ({fleet['keys']} keys{use})", _HEAD]
         for name, budgets in fleet["detectors"].items():
-            out += [_line(f"  {name} at {budget}", row) for budget, row in budgets.items()]
+            for budget, row in budgets.items():
+                out.append(_line(f"  {name} at {budget}", row))
+                if "new_keys" in row:
+                    out.append(_line("    of the new keys", row["new_keys"]))
     return out
 
 
 def _line(label: str, row: Mapping[str, Any]) -> str:
+    named = "" if row["named"] is None else row["named"]
     return (
         f"{label:44}{row['false_a_day']:>8.3f}{row['paged']:>5}/{row['faults']:<3}"
-        f"{row.get('true_rate', ''):>6}{row['named']:>6}"
+        f"{row.get('true_rate', ''):>6}{named:>6}"
         f"{row['hidden_paged']:>5}/{row['hidden']:<2}"
         f"{_minutes(row['delay_minutes']):>7}{_minutes(row['resolve_minutes']):>8}"
     )

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.paging.clock import Clock
 from benchmarks.paging.fleet import Floats
-
-from .clock import Clock
 
 Rng = np.random.Generator
 

@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.paging.clock import Clock, made
 from benchmarks.paging.fleet import Fleet, Floats, KeySeries
 
-from .clock import Clock, made
 from .hosts import CHANNELS, ROLES, host
 from .life import Life, life_of
 from .machines import FRIDGE_CHANNELS, METER_CHANNELS, PUMP_CHANNELS, fridge, meter, pump

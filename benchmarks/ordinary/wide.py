@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.paging.clock import Clock
 from benchmarks.paging.fleet import Floats
 
-from .clock import Clock
 from .hosts import CHANNELS, host
 from .life import Life
 from .normal import Normal

@@ -43,7 +43,8 @@ class Figures:
         false_a_day: Those per key and day.
         faults: Faults.
         paged: Those with a page inside; a hidden one needs a page that names a channel of it.
-        named: Those paged with a channel at fault among the first three of a page.
+        named: Those paged with a channel at fault among the first three of a page; None where
+            no fault has its channels known.
         hidden: Faults that began inside an open fault.
         hidden_paged: Those of them that were paged.
         delay_minutes: Median from the first row of a fault to its first page.
@@ -59,17 +60,13 @@ class Figures:
     false_a_day: float
     faults: int
     paged: int
-    named: int
+    named: int | None
     hidden: int
     hidden_paged: int
     delay_minutes: float | None
     resolve_minutes: float | None
     pages_per_fault: float | None
     by_kind: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The figures as JSON has them."""
-        return asdict(self)
 
 
 @dataclass
@@ -121,7 +118,7 @@ def assess(fleet: Fleet, pages: Iterable[Page], keys: Sequence[str] | None = Non
         false_a_day=tally.false / days if days else 0.0,
         faults=len(faults),
         paged=len(tally.paged),
-        named=tally.named,
+        named=tally.named if any(fault.channels for fault in faults) else None,
         hidden=sum(fault.hidden for fault in faults),
         hidden_paged=sum(fault.hidden for fault in tally.paged),
         delay_minutes=median(tally.delays) if tally.delays else None,
@@ -135,6 +132,14 @@ def assess(fleet: Fleet, pages: Iterable[Page], keys: Sequence[str] | None = Non
             for kind in kinds
         },
     )
+
+
+def assessed(fleet: Fleet, pages: Sequence[Page]) -> dict[str, Any]:
+    """Figures as JSON has them; those of new keys alone under `new_keys`, where there are some."""
+    out = asdict(assess(fleet, pages))
+    if fleet.new_keys:
+        out["new_keys"] = asdict(assess(fleet, pages, fleet.new_keys))
+    return out
 
 
 def _assess_key(series: KeySeries, pages: list[_Row], tally: _Tally) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .assessment import Figures, Page, assess
+from .assessment import Page, assess, assessed
 from .fleet import Fleet, Floats
 
 BUDGETS: Final = {".5": 0.5, ".14": 1.0 / 7.0, ".03": 1.0 / 30.0}
@@ -81,26 +81,29 @@ def threshold(train: Sequence[Floats], key_days: float, a_day: float) -> float:
     return float(levels[index] + max(slope, 0.0) * max(float(rarer), 0.0))
 
 
-def figures(fleet: Fleet, scored: Scored) -> dict[str, dict[str, object]]:
+def figures(fleet: Fleet, scored: Scored) -> dict[str, dict[str, Any]]:
     """Operator's figures of a detector at each budget, and the most it could page.
 
     `true_rate` of a budget is the most faults paged at any threshold that keeps the false pages of
     the scored part within it: it looks at the faults, and says how good the order alone is.
     """
     units = scored.in_units()
-    out: dict[str, dict[str, object]] = {}
-    all_figures = [assess(fleet, pages(fleet, units, level)) for level in _levels(units.test, 120)]
+    out: dict[str, dict[str, Any]] = {}
+    results = []
+    for level in _levels(units.test, 120):
+        at_level = assess(fleet, pages(fleet, units, level))
+        results.append((at_level.false_a_day, at_level.paged))
     for name, a_day in BUDGETS.items():
         level = threshold(units.train, fleet.key_days(train=True), a_day)
-        row = assess(fleet, pages(fleet, units, level)).as_dict()
-        row["true_rate"] = most(all_figures, a_day)
+        row = assessed(fleet, pages(fleet, units, level))
+        row["true_rate"] = most(results, a_day)
         out[name] = row
     return out
 
 
-def most(all_figures: Sequence[Figures], a_day: float) -> int:
-    """Most faults paged among the figures that keep to a budget."""
-    return max((row.paged for row in all_figures if row.false_a_day <= a_day), default=0)
+def most(results: Sequence[tuple[float, int]], a_day: float) -> int:
+    """Most faults paged within a budget, among pairs of false pages a day and faults paged."""
+    return max((paged for false_a_day, paged in results if false_a_day <= a_day), default=0)
 
 
 def pages(fleet: Fleet, scored: Scored, level: float) -> list[Page]:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.frame import log_progress
+from benchmarks.paging.constant import CountsConstants
+from benchmarks.paging.cut_forest import CutForest, CutForestUnavailableError
 from benchmarks.quality.alarms import Alarms
 from benchmarks.quality.budget import BUDGETS, LEAST_DAYS, fault_free_days, realised
-from benchmarks.quality.cut_forest import CutForest, CutForestUnavailableError
 from benchmarks.quality.product import Subject
 from benchmarks.quality.seeds import over_seeds
 from ember_core.evaluate import Baseline, baselines, peers, summarise, summary
@@ -56,7 +57,7 @@ def scores_of(subject: Subject, make: Callable[[], Baseline]) -> Scores:
     """Training and scored part of every key, by a detector of its own."""
     train, test = [], []
     for k, table in enumerate(subject.dataset.tables):
-        detector = make()
+        detector = CountsConstants(make())
         head = table.values[subject.dataset.rows(k, "train")]
         detector.fit(head)
         train.append(detector.score(head))

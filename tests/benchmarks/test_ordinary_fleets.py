@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from benchmarks.ordinary.clock import clock_of
 from benchmarks.ordinary.kinds import KINDS
 from benchmarks.ordinary.variants import VARIANTS, make
 from benchmarks.ordinary.write import dataset, write
+from benchmarks.paging.clock import clock_of
 from benchmarks.paging.fleet import Fleet
 from ember_core.data.sources import DataOptions, read
 

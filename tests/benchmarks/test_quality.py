@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks import frame
+from benchmarks.paging.cut_forest import CutForestUnavailableError
 from benchmarks.quality import budget, lines, others
 from benchmarks.quality.conditions import CONDITIONS, JITTER
-from benchmarks.quality.cut_forest import CutForestUnavailableError
 from benchmarks.quality.product import Recipe, run
 from benchmarks.quality.seeds import over_seeds
 from benchmarks.quality.sets import FAMILIES, interpretations, load

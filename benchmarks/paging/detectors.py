@@ -8,11 +8,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.paging.calibration import Scored
-from benchmarks.paging.fleet import Fleet, Floats
-from benchmarks.quality.cut_forest import CutForest
 from ember_core.evaluate import Baseline, KMeansWindows, PCAWindows, ZScore
 
+from .calibration import Scored
+from .constant import CountsConstants
+from .cut_forest import CutForest
+from .fleet import Fleet, Floats
 from .naive import NAMED, as_rates, naive
 
 MAKERS: Final[dict[str, Callable[[], Baseline]]] = {
@@ -32,7 +33,7 @@ def scored(name: str, fleet: Fleet) -> Scored:
     for series in fleet.keys:
         values = as_rates(series.values)
         head, tail = values[series.train], values[~series.train]
-        detector = MAKERS[name]()
+        detector = CountsConstants(MAKERS[name]())
         detector.fit(head)
         train.append(detector.score(head))
         test.append(detector.score(tail))

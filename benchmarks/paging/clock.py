@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.paging.fleet import DAY_US, Floats, Times
+from .fleet import DAY_US, Floats, Times
 
 HOUR_US: Final = DAY_US // 24
 
@@ -20,7 +20,8 @@ CHANGES: Final = {
     "Europe/Berlin": (date(2025, 3, 30), date(2025, 10, 26)),
     "America/New_York": (date(2025, 3, 9), date(2025, 11, 2)),
 }
-HOLIDAYS: Final = {
+HOLIDAYS: Final[dict[str, tuple[date, ...]]] = {
+    "UTC": (),
     "Europe/Berlin": (
         *(date(2025, 1, 1), date(2025, 4, 18), date(2025, 4, 21), date(2025, 5, 1)),
         *(date(2025, 5, 29), date(2025, 6, 9), date(2025, 10, 3)),

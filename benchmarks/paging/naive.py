@@ -7,10 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.paging.calibration import Scored
-from benchmarks.paging.fleet import DAY_US, Fleet, Floats, KeySeries
-
+from .calibration import Scored
 from .clock import clock_of
+from .fleet import DAY_US, Fleet, Floats, KeySeries
 
 HALF_LIFE: Final = 5.0
 WEEK_DAYS: Final = 13.5  # of history from which an hour of the week is known
