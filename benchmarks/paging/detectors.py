@@ -20,7 +20,7 @@ MAKERS: Final[dict[str, Callable[[], Baseline]]] = {
     "z": lambda: ZScore("largest"),
     "pca": PCAWindows,
     "kmeans": KMeansWindows,
-    "random_cut_forest": CutForest,
+    "random_cut_forest": lambda: CutForest(0),
 }
 DETECTORS: Final = ("naive_seasonal", *MAKERS)
 
