@@ -32,7 +32,7 @@ class Plot:
         keys: Names of the keys.
         normals: Their ordinary telemetry, changed in place.
         begin: First row of the scored part.
-        pace: Factor of how long faults last and lie apart.
+        duration_factor: Factor of how long faults last and lie apart.
     """
 
     clock: Clock
@@ -40,7 +40,7 @@ class Plot:
     keys: Sequence[str]
     normals: Sequence[Normal]
     begin: int
-    pace: float = 1.0
+    duration_factor: float = 1.0
 
     def __post_init__(self) -> None:
         self.faults: list[list[Fault]] = [[] for _ in self.keys]
@@ -103,7 +103,7 @@ class Plot:
         return False
 
     def _length(self, rng: Rng, kind: Kind) -> int:
-        return self.clock.rows(self.pace * float(rng.uniform(*kind.seconds)))
+        return self.clock.rows(self.duration_factor * float(rng.uniform(*kind.seconds)))
 
     def _rows(self, rng: Rng, key_index: int, kind: Kind) -> tuple[int, int] | None:
         normal, n = self.normals[key_index], len(self.clock.times_us)
@@ -115,7 +115,7 @@ class Plot:
             if not normal.job_rows:
                 return None
             length = normal.job_rows[0][1] - normal.job_rows[0][0] + 1
-        room = self.clock.rows(self.pace * APART_HOURS * HOUR)
+        room = self.clock.rows(self.duration_factor * APART_HOURS * HOUR)
         latest = n - room // 2 - length
         if latest <= self.begin + room:
             return None
@@ -123,7 +123,7 @@ class Plot:
         return first, first + length - 1
 
     def _is_free(self, key_index: int, first: int, last: int) -> bool:
-        room = self.clock.rows(self.pace * APART_HOURS * HOUR)
+        room = self.clock.rows(self.duration_factor * APART_HOURS * HOUR)
         key_faults = self.faults[key_index]
         arrives = ~self.normals[key_index].missing_rows[first : last + 1]
         return bool(arrives.mean() > 0.8) and all(

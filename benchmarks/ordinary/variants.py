@@ -41,7 +41,7 @@ class Variant:
         hidden: Those of them that begin inside another one.
         alike: Hosts of a role share their day shapes.
         new: Number of keys with a short history, and its hours.
-        pace: Factor of how long faults last.
+        duration_factor: Factor of how long faults last.
         wide: Forty channels.
     """
 
@@ -53,7 +53,7 @@ class Variant:
     hidden: int = 6
     alike: bool = True
     new: tuple[int, float] = (0, 0.0)
-    pace: float = 1.0
+    duration_factor: float = 1.0
     wide: bool = False
 
 
@@ -70,7 +70,9 @@ VARIANTS: Final[dict[str, Variant]] = {
     "new_keys": replace(_FIVE, new=(10, 24.0)),
     "new_keys_3d": replace(_FIVE, new=(10, 72.0)),
     "new_keys_unlike": replace(_MIXED, new=(10, 24.0)),
-    "second": Variant(("pump", "turbine"), 3, 1.0, (2.0, 1.0), faults=12, hidden=2, pace=0.1),
+    "second": Variant(
+        ("pump", "turbine"), 3, 1.0, (2.0, 1.0), faults=12, hidden=2, duration_factor=0.1
+    ),
     "pumps": Variant(("pump", "turbine"), 12),
     "fridges": Variant(("fridge",), 40, 300.0, faults=120, hidden=12),
     "meters": Variant(("meter",), 60, 300.0, faults=180, hidden=0),
@@ -104,7 +106,7 @@ def make(variant: str, seed: int) -> Fleet:
         normals.append(_normal(rng, clock, life, key_index, family, key_shapes, wide=shape.wide))
     keys = [f"{family}-{key_index:02d}" for key_index, family in enumerate(families)]
     begin = int(shape.days[0] * 86_400 / shape.step)
-    plot = Plot(clock, names, keys, normals, begin, shape.pace)
+    plot = Plot(clock, names, keys, normals, begin, shape.duration_factor)
     faults, hidden = (shape.faults, shape.hidden)
     if not shape.keys:
         faults, hidden = count * faults, count * hidden

@@ -25,7 +25,7 @@ def budget_figures(
     model: FleetModel,
     data: Dataset,
     *,
-    pace: float = 1.0,
+    time_factor: float = 1.0,
     warm: bool = False,
     with_true_rate: bool = False,
 ) -> dict[str, dict[str, Any]]:
@@ -35,23 +35,23 @@ def budget_figures(
         fleet: Records and faults.
         model: The model; its threshold is put back at the end.
         data: The same records as the product reads them.
-        pace: Real seconds in a second of `data`, whose times may be mere record numbers.
+        time_factor: Real seconds in a second of `data`, whose times may be mere record numbers.
         warm: Feed the training rows first.
         with_true_rate: Also the most faults paged at any budget whose false pages keep to it.
     """
     motor = model.pipeline.motor
 
     def replayed() -> list[Page]:
-        return pages_of(backtest(model, data, warm=warm).events, pace)
+        return pages_of(backtest(model, data, warm=warm).events, time_factor)
 
     out = {DEFAULT: assessed(fleet, replayed())}
     for name, a_day in BUDGETS.items():
-        model.configure(budget_per_week=7.0 * a_day * pace)
+        model.configure(budget_per_week=7.0 * a_day * time_factor)
         out[name] = assessed(fleet, replayed())
     if with_true_rate:
         results = [(row["false_a_day"], row["paged"]) for row in out.values()]
         for per_week in _GRID:
-            model.configure(budget_per_week=per_week * pace)
+            model.configure(budget_per_week=per_week * time_factor)
             figures = assess(fleet, replayed())
             results.append((figures.false_a_day, figures.paged))
         for name, a_day in BUDGETS.items():
@@ -60,7 +60,7 @@ def budget_figures(
     return out
 
 
-def pages_of(events: Sequence[Event], pace: float = 1.0) -> list[Page]:
+def pages_of(events: Sequence[Event], time_factor: float = 1.0) -> list[Page]:
     """Triggers among events, as pages in real time."""
     out = []
     for event in events:
@@ -71,5 +71,7 @@ def pages_of(events: Sequence[Event], pace: float = 1.0) -> list[Page]:
         lone = body["labels"].get("channel")
         if lone is not None:
             names = (lone, *names)
-        out.append(Page(event.key.decode(), round(event.time_us * pace), body["status"], names))
+        out.append(
+            Page(event.key.decode(), round(event.time_us * time_factor), body["status"], names)
+        )
     return out

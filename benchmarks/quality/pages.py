@@ -40,7 +40,9 @@ def figures(
     fleet = fleet_of(one.family, one.dataset, truth)
     if fleet.key_days() < LEAST_DAYS:
         return None
-    rows = budget_figures(fleet, one.model, one.dataset, pace=one.family.pace, warm=recipe.warm)
+    rows = budget_figures(
+        fleet, one.model, one.dataset, time_factor=one.family.time_factor, warm=recipe.warm
+    )
     return {name: _beside_budget(name, row) for name, row in rows.items()}
 
 
@@ -107,7 +109,7 @@ def _series(
             for i in event.channels
         }
         faults.append(Fault("labelled", key, first, last, tuple(sorted(true_channels))))
-    times_us = np.round(table.time_us * family.pace).astype(np.int64)
+    times_us = np.round(table.time_us * family.time_factor).astype(np.int64)
     return KeySeries(key, times_us, table.values, table.is_train, tuple(faults), family.name)
 
 

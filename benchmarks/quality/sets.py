@@ -40,7 +40,7 @@ class Family:
         return 86_400.0 / self.sampling_seconds
 
     @property
-    def pace(self) -> float:
+    def time_factor(self) -> float:
         """Real seconds in a second of the records' times."""
         return self.sampling_seconds / self.recorded_seconds
 
