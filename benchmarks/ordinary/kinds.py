@@ -8,56 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.paging.clock import Clock
-from benchmarks.paging.fleet import Floats
-
-from .normal import Normal
 from .signals import Rng
-
-HOUR: Final = 3600.0
-MINUTE: Final = 60.0
-
-
-@dataclass(frozen=True, eq=False)
-class Site:
-    """Key and rows that a fault changes.
-
-    Attributes:
-        normal: The key; its `values` are changed in place.
-        clock: The grid.
-        names: Names of the channels.
-        first: First row.
-        last: Last row.
-    """
-
-    normal: Normal
-    clock: Clock
-    names: tuple[str, ...]
-    first: int
-    last: int
-
-    @property
-    def x(self) -> Floats:
-        """Share of the fault that has passed, `(rows,)`."""
-        return np.linspace(0.0, 1.0, self.last - self.first + 1, dtype=np.float64)
-
-    @property
-    def hours(self) -> Floats:
-        """Hours since it began, `(rows,)`."""
-        rows = np.arange(self.last - self.first + 1, dtype=np.float64)
-        return rows * self.clock.step / HOUR
-
-    def part(self, name: str) -> Floats:
-        """View of a channel's values while it lasts, `(rows,)`."""
-        return self.normal.values[self.first : self.last + 1, self.names.index(name)]
-
-    def spread(self, name: str) -> float:
-        """Usual size of the channel's departures from its mean over an hour."""
-        values = self.normal.values[:, self.names.index(name)]
-        rows = max(3, self.clock.rows(HOUR))
-        cut = values[: len(values) // rows * rows].reshape(-1, rows)
-        return float(np.median(cut.std(axis=1))) or float(np.std(values)) or 1.0
-
+from .site import HOUR, MINUTE, Site, job_channels, lively, steady
 
 Change = Callable[[Site, Rng], tuple[str, ...]]
 
@@ -83,7 +35,6 @@ class Kind:
 
 _CPU, _MEMORY, _DISK, _RX = "cpu_percent", "memory_percent", "disk_used_percent", "rx_mbit"
 _REQUESTS, _LATENCY, _ERRORS, _QUEUE = "requests", "latency_ms", "errors", "queue_length"
-_DISCRETE = frozenset({_ERRORS, _QUEUE, "valve_open", "compressor_on", "door_open", "raid_ok"})
 
 
 def _busy_loop(site: Site, rng: Rng) -> tuple[str, ...]:
@@ -133,7 +84,7 @@ def _job_missing(site: Site, rng: Rng) -> tuple[str, ...]:
     rows = slice(site.first, site.last + 1)
     site.normal.values[rows] -= site.normal.job[rows]
     np.maximum(site.normal.values[rows], 0.0, out=site.normal.values[rows])
-    return _job_channels(site, site.first, site.last)
+    return job_channels(site, site.first, site.last)
 
 
 def _job_at_wrong_time(site: Site, rng: Rng) -> tuple[str, ...]:
@@ -144,27 +95,18 @@ def _job_at_wrong_time(site: Site, rng: Rng) -> tuple[str, ...]:
     for i, name in enumerate(site.names):
         if name.endswith("_percent"):
             np.minimum(site.normal.values[rows, i], 100.0, out=site.normal.values[rows, i])
-    return _job_channels(site, first, last)
-
-
-def _job_channels(site: Site, first: int, last: int) -> tuple[str, ...]:
-    size = site.normal.job[first : last + 1].mean(axis=0)
-    part = size / np.array([site.spread(name) for name in site.names])
-    order = np.argsort(-part, kind="stable")
-    return tuple(site.names[i] for i in order.tolist() if part[i] > 0.3) or (
-        site.names[int(order[0])],
-    )
+    return job_channels(site, first, last)
 
 
 def _stuck(site: Site, rng: Rng) -> tuple[str, ...]:
-    name = _lively(site, rng)
+    name = lively(site, rng)
     part = site.part(name)
     part[:] = part[0]
     return (name,)
 
 
 def _flapping(site: Site, rng: Rng) -> tuple[str, ...]:
-    name = _lively(site, rng, without=(_MEMORY, _DISK))
+    name = lively(site, rng, without=(_MEMORY, _DISK))
     part, rows = site.part(name), max(2, site.clock.rows(4 * MINUTE))
     is_high = (np.arange(len(part)) // rows) % 2
     part[:] = np.maximum(part * np.where(is_high, 1.6, 0.5), 0.0)
@@ -174,7 +116,7 @@ def _flapping(site: Site, rng: Rng) -> tuple[str, ...]:
 
 
 def _noise_grows(site: Site, rng: Rng) -> tuple[str, ...]:
-    name = _lively(site, rng)
+    name = lively(site, rng)
     part = site.part(name)
     rows = max(3, min(15, len(part)))
     smooth = np.convolve(np.pad(part, rows // 2, mode="edge"), np.ones(rows) / rows, "same")
@@ -214,7 +156,7 @@ def _correlation_broken(site: Site, rng: Rng) -> tuple[str, ...]:
 
 
 def _level_shift(site: Site, rng: Rng) -> tuple[str, ...]:
-    name = _steady(site, rng)
+    name = steady(site, rng)
     part, sign = site.part(name), 1.0 if rng.random() < 0.75 else -1.0
     if name == _MEMORY:
         part[:] = np.clip(part + 15.0 * sign, 1.0, 99.5)
@@ -226,7 +168,7 @@ def _level_shift(site: Site, rng: Rng) -> tuple[str, ...]:
 
 
 def _slow_drift(site: Site, rng: Rng) -> tuple[str, ...]:
-    name = _steady(site, rng)
+    name = steady(site, rng)
     part = site.part(name)
     if name == _MEMORY:
         part[:] = np.minimum(part + 18.0 * site.x, 99.5)
@@ -238,13 +180,13 @@ def _slow_drift(site: Site, rng: Rng) -> tuple[str, ...]:
 
 
 def _silent(site: Site, rng: Rng) -> tuple[str, ...]:
-    name = _lively(site, rng)
+    name = lively(site, rng)
     site.part(name)[:] = np.nan
     return (name,)
 
 
 def _spike(site: Site, rng: Rng) -> tuple[str, ...]:
-    name = _steady(site, rng, without=(_MEMORY, _DISK))
+    name = steady(site, rng, without=(_MEMORY, _DISK))
     part = site.part(name)
     part[:] *= 3.5
     if name.endswith("_percent"):
@@ -276,28 +218,6 @@ def _door_left_open(site: Site, rng: Rng) -> tuple[str, ...]:
     site.part("door_open")[:] = 1.0
     site.part("inside_c")[:] += 3.0 * np.minimum(1.0, 2.0 * site.hours)
     return ("door_open", "inside_c")
-
-
-def _lively(site: Site, rng: Rng, without: tuple[str, ...] = ()) -> str:
-    """Draw a channel that differs from row to row, so that its silence or noise means something."""
-    names = []
-    for i, name in enumerate(site.names):
-        head = site.normal.values[: site.clock.rows(86_400 * 3), i]
-        if name in _DISCRETE or name in without:
-            continue
-        if np.mean(np.diff(head) == 0.0) < 0.3:
-            names.append(name)
-    return str(names[int(rng.integers(len(names)))])
-
-
-def _steady(site: Site, rng: Rng, without: tuple[str, ...] = ()) -> str:
-    """Draw a channel with a level that is rarely near 0, so that a factor means something."""
-    names = []
-    for i, name in enumerate(site.names):
-        low, high = np.nanquantile(site.normal.values[:, i], [0.1, 0.9])
-        if name not in _DISCRETE and name not in without and low > 0.05 * high > 0.0:
-            names.append(name)
-    return str(names[int(rng.integers(len(names)))])
 
 
 KINDS: Final[dict[str, Kind]] = {

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from benchmarks.paging.clock import Clock
 from benchmarks.paging.fleet import Fault, Floats
 
-from .kinds import HIDDEN, HOUR, KINDS, Kind, Site
+from .kinds import HIDDEN, KINDS, Kind
 from .normal import Normal
 from .signals import Rng
+from .site import HOUR, Site
 
 APART_HOURS: Final = 8.0  # between two faults of a key, unless one is hidden in the other
 HIDDEN_AFTER: Final = 0.4  # share of the first fault that has passed when the second begins
