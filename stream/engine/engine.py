@@ -15,7 +15,7 @@ from stream.engine.state.partition import Partition
 from stream.engine.state.spill import Spill
 from stream.engine.state.table import Store
 from stream.engine.state.transfer import copy_rows, transfer_rows
-from stream.records import Decoded
+from stream.records import Decoded, Event
 from stream.types import TP
 
 from .clock import bound_clocks
@@ -133,6 +133,17 @@ class Engine(OwnedPartitions):
         self._use(model, store)
         for part in self._parts.values():
             self._loader.describe_rows(part.meta)
+
+    def give_up(self, tp: TP) -> list[Event]:
+        """Resolve alerts that a row does not hold open any more, after a load or another model.
+
+        The events do not depend on when they are asked for. Their rows are dirty afterwards: once
+        a checkpoint has written them, a restart resolves nothing again.
+
+        Args:
+            tp: The partition; all its rows are loaded and migrated, and it is open.
+        """
+        return self._stepper.give_up(self._parts[tp[0], tp[1]])
 
     @property
     def channels(self) -> tuple[str, ...]:

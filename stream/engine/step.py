@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from stream.engine.state.deadlines import NEVER_IDLE
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
-from stream.records import Decoded
+from stream.records import Decoded, Event
 
 from .admission import Admitted, admit
 from .batch import KeyRows, StepBatch
@@ -77,14 +77,13 @@ class Stepper:
         self._pipeline, self._limits = decider.pipeline, limits
         self._rows = RowMaker(store.plan)
         self._expiry = Expiry(store, episodes, limits.ttl_us) if limits.ttl_us else None
-        self._idle: IdleFinder | None = None
-        self._silent: SilentKeys | None = None
         tumbling = self._rows.tumbling
-        if limits.stale_intervals > 0:
-            self._idle = IdleFinder(store, episodes, has_intervals=tumbling is not None)
-            if tumbling is not None:
-                warm_rows = self._pipeline.config.warmup_alarm
-                self._silent = SilentKeys(store, self._rows, tumbling, warm_rows)
+        # Also where no key becomes idle: one that is idle since before the settings changed returns.
+        self._idle = IdleFinder(store, episodes, has_intervals=tumbling is not None)
+        self._silent: SilentKeys | None = None
+        if limits.stale_intervals > 0 and tumbling is not None:
+            warm_rows = self._pipeline.config.warmup_alarm
+            self._silent = SilentKeys(store, self._rows, tumbling, warm_rows)
         max_gap = self._pipeline.config.max_gap
         self._missing = MissingChannels(max_gap) if limits.missing_channels else None
 
@@ -101,6 +100,7 @@ class Stepper:
         """
         admitted = admit(parts, decoded, slice_offsets, self._store, self._limits.future_us)
         result = StepResult(rejected=admitted.refused, bad_values=admitted.bad_values)
+        self._resolve_given_up(admitted, result)  # of keys restored from the disk
         for slices in self._batches(admitted, result):
             batch = self._assemble(admitted, slices)
             observed = None
@@ -111,12 +111,23 @@ class Stepper:
                 observed = self._observe(batch, rows)
                 self._note(batch, accepted, observed, row_counts, intervals)
             scored = None if observed is None else self._decider.decide(batch, observed)
-            if self._idle is not None:
-                self._idle.find(batch)
+            self._idle.find(batch)
             self._emit(batch, observed, scored, admitted, result)
+        self._resolve_given_up(admitted, result)  # of keys that the step has restored or forgotten
         for messages in admitted.messages:
             count_outcomes(messages, slice_offsets.offsets, admitted.outcome, result)
         return result
+
+    def give_up(self, part: Partition) -> list[Event]:
+        """Resolve the alerts of a partition that its rows do not hold open any more."""
+        return self._episodes.giving_up.resolve(part) if part.given_up else []
+
+    def _resolve_given_up(self, admitted: Admitted, result: StepResult) -> None:
+        for part, begin, end in admitted.messages:
+            if part.given_up and begin < end:
+                events = self._episodes.giving_up.resolve(part, admitted.slots)
+                result.events += events
+                result.sources += [begin] * len(events)
 
     def _batches(self, admitted: Admitted, result: StepResult) -> Iterator[list[PartitionSlice]]:
         """Cut the samples of a step where keys expire, or return after a silence."""
@@ -218,7 +229,7 @@ class Stepper:
         if observed is not None:
             batch.outcome[observed.rows.line[observed.observation.scored]] = SCORED
         fields["seen"][accepted.key_index] = batch.clock_us[accepted.packed.last(accepted.line)]
-        if self._idle is not None:
+        if self._limits.stale_intervals > 0:
             self._idle.note_deadlines(batch, accepted, observed, row_counts, intervals)
         # Late samples too: each counts once, also after a crash.
         fields["offset"][batch.row[batch.new_lines]] = batch.offset[batch.new_lines]

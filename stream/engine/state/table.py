@@ -15,6 +15,7 @@ from stream.records import Reason, Rejected
 
 from .deadlines import Deadlines
 from .eviction import Evictor
+from .given_up import GivenUp
 from .layout import LAYOUT_VERSION, NEVER, RowLayout, WindowSpec, channel_fields, engine_fields
 from .migration import RowMigrator, mark_of
 from .partition import Partition
@@ -87,7 +88,9 @@ class Store:
         """Hold the rows in a slab, maybe that of another store with the same layout and model."""
         self.slab = slab
         self.fields = self.layout.views(slab.rows)
-        self.evictor = Evictor(slab, self._due_in_slab, self._migrated_row)
+        self.evictor = Evictor(
+            slab, self._due_in_slab, self._migrated_row, self.migrator.open_alerts
+        )
         self.unmigrated = UnmigratedRows(
             slab, self.evictor, self.migrator, self.initial_row, self.due
         )
@@ -227,12 +230,17 @@ class Store:
     def _due_in_slab(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
         return self.deadlines.due(self.fields, slots)
 
-    def _migrated_row(self, part: Partition, key: bytes, row: bytes) -> NDArray[np.uint8]:
-        """Return the current row of a key, made of one that may be of an earlier model."""
+    def _migrated_row(
+        self, part: Partition, key: bytes, row: bytes
+    ) -> tuple[NDArray[np.uint8], GivenUp | None]:
+        """Return the current row of a key, made of one that may be of an earlier model.
+
+        Returns:
+            The row, and the alerts that it does not hold open any more.
+        """
         block = self.initial_row(key)[None].copy()
-        self.migrator.migrate([row], part.descriptions, block)
-        migrated: NDArray[np.uint8] = block[0]
-        return migrated
+        migration = self.migrator.migrate([row], part.descriptions, block)
+        return block[0], migration.given_up.get(0)
 
     def drop(self, part: Partition) -> None:
         """Free all rows of a partition."""

@@ -121,7 +121,7 @@ class Session:
                 context, snapshot_files, engine, self.loader.changelog, self.positions, checkpoint
             )
         self._starter = Starter(
-            context, engine, self.loader, client, fetching, self.checkpointer.run
+            context, engine, self.loader, client, fetching, self.checkpointer.run, self._give_up
         )
         self.paused = PausedPartitions(context, self.positions, fetching, self._fetch_lock, codec)
         self._processor = Processor(
@@ -249,4 +249,13 @@ class Session:
             # No await in between: nothing else may be written under the new model.
             self._engine.switch_model(model, offsets)
             self._processor.codec = self.paused.codec = codec
+            for tp in offsets:
+                self._give_up(tp)
         return offsets
+
+    def _give_up(self, tp: TP) -> None:
+        """Resolve alerts that the state of a partition does not hold open any more."""
+        events = self._engine.give_up(tp)
+        if events:
+            self._processor.send(tp, events)
+            self.positions.reopen(tp)  # so that the next checkpoint writes their rows
