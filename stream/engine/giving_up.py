@@ -38,8 +38,8 @@ class GivingUp:
         """
         slab, events = self._store.slab, list[Event]()
         noted = sorted(part.given_up)
-        elsewhere = [key for key in noted if key not in part.index]
-        waiting = set(self._store.evictor.restore(part, elsewhere, protected))
+        spilled_keys = [key for key in noted if key not in part.index]
+        waiting = set(self._store.evictor.restore(part, spilled_keys, protected))
         for key in noted:
             if key in waiting:
                 continue

@@ -78,7 +78,7 @@ class Stepper:
         self._rows = RowMaker(store.plan)
         self._expiry = Expiry(store, episodes, limits.ttl_us) if limits.ttl_us else None
         tumbling = self._rows.tumbling
-        # Also where no key becomes idle: one that is idle since before the settings changed returns.
+        # Also where no key becomes idle now: one that became so under other settings returns.
         self._idle = IdleFinder(store, episodes, has_intervals=tumbling is not None)
         self._silent: SilentKeys | None = None
         if limits.stale_intervals > 0 and tumbling is not None:

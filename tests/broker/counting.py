@@ -109,6 +109,9 @@ class CountingEngine:
         meta.first_offset, meta.absorbed, meta.events_from = position, position - 1, events_from
         return True
 
+    def give_up(self, tp: tuple[str, int]) -> list[Any]:
+        return []
+
     def bound_clocks(self, shares: Any, batch: Decoded, fetch: Any, now_us: int) -> list[Any]:
         return []
 

@@ -101,12 +101,12 @@ def given_up(
     if is_idle == SENT and (kept is None or kept["stale"][row] != SENT):
         stale_since = int(fields["stale_since"][row])
     if "channel_gone" in fields:
-        gone = fields["channel_gone"][row] > 0
+        newly_gone = fields["channel_gone"][row] > 0
         if kept is not None and "channel_gone" in kept and reason != "channels":
-            gone = gone & (kept["channel_gone"][row] == 0)
+            newly_gone = newly_gone & (kept["channel_gone"][row] == 0)
         missing = [
             (_name(channels[i]), int(fields["missing_rows"][row][i]))
-            for i in np.flatnonzero(gone).tolist()
+            for i in np.flatnonzero(newly_gone).tolist()
         ]
     time_us, seq = int(fields["last_time"][row]), int(fields["seq"][row])
     return GivenUp(reason, time_us, seq, episode, stale_since, tuple(missing))

@@ -57,6 +57,17 @@ def describe(meta: MetaRow | FormerModel) -> Description | None:
     return Description(dtype, tuple(meta.channels))
 
 
+def descriptions_of(meta: MetaRow) -> dict[int, Description]:
+    """Return the layouts that a meta row describes, by the mark of their model."""
+    descriptions = {}
+    layouts: list[FormerModel | MetaRow] = [*meta.former, meta]
+    for layout in layouts:
+        description = describe(layout)
+        if description is not None and layout.model:
+            descriptions[mark_of(layout.model)] = description
+    return descriptions
+
+
 def mark_of(sha256: str) -> int:
     """Return the mark of a model in its rows: the first 8 bytes of its digest."""
     return int.from_bytes(bytes.fromhex(sha256 or "00" * 8)[:8], "little")
@@ -125,7 +136,7 @@ class RowMigrator:
             target: Initial rows of the same keys, shape `(n, nbytes)`, written to.
         """
         reasons: dict[int, str] = {}
-        lost: dict[int, GivenUp] = {}
+        given_up_alerts: dict[int, GivenUp] = {}
         by_mark: dict[int, list[int]] = defaultdict(list)
         for i, row in enumerate(rows):
             if self.is_current(row):
@@ -137,10 +148,12 @@ class RowMigrator:
         for mark, indices in by_mark.items():
             block = np.frombuffer(b"".join(rows[i] for i in indices), dtype=np.uint8)
             migrated = target[indices]
-            given = self.write_over(block.reshape(len(indices), -1), descriptions[mark], migrated)
+            alerts_by_row = self.write_over(
+                block.reshape(len(indices), -1), descriptions[mark], migrated
+            )
             target[indices] = migrated
-            lost |= {indices[i]: alerts for i, alerts in given.items()}
-        return Migration(reasons, lost)
+            given_up_alerts |= {indices[i]: alerts for i, alerts in alerts_by_row.items()}
+        return Migration(reasons, given_up_alerts)
 
     def write_over(
         self, rows: NDArray[np.uint8], description: Description, target: NDArray[np.uint8]
@@ -188,13 +201,25 @@ class RowMigrator:
             descriptions: Known layouts by the model's mark.
             reason: Reason for which it is forgotten.
         """
-        description = descriptions.get(mark_in(row))
-        if self.is_current(row):
-            description = Description(self._layout.dtype, self._channels)
-        if description is None or len(row) != description.dtype.itemsize:
-            return None
-        record = np.frombuffer(row, dtype=description.dtype)
-        return _lost_alerts(record, description, None, reason).get(0)
+        current = Description(self._layout.dtype, self._channels)
+        return alerts_of(row, {**descriptions, self._mark: current}, reason)
+
+
+def alerts_of(
+    row: bytes, descriptions: Mapping[int, Description], reason: str = ""
+) -> GivenUp | None:
+    """Return the open alerts of a row; None where there is none, or no layout fits.
+
+    Args:
+        row: The row.
+        descriptions: Known layouts by the model's mark.
+        reason: Reason for which they are given up.
+    """
+    description = descriptions.get(mark_in(row)) if len(row) >= HEAD_BYTES else None
+    if description is None or len(row) != description.dtype.itemsize:
+        return None
+    record = np.frombuffer(row, dtype=description.dtype)
+    return _lost_alerts(record, description, None, reason).get(0)
 
 
 def _lost_alerts(
@@ -208,11 +233,11 @@ def _lost_alerts(
     if not _NEEDED.issubset(names):
         return {}
     fields = {name: old[name] for name in names}
-    lost = {
+    alerts_by_row = {
         row: given_up(fields, row, description.channels, reason, new)
         for row in np.flatnonzero(holds_open(fields)).tolist()
     }
-    return {row: alerts for row, alerts in lost.items() if alerts}
+    return {row: alerts for row, alerts in alerts_by_row.items() if alerts}
 
 
 def _refusal(row: bytes, description: Description | None) -> str:

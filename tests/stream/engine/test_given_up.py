@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
 
 from ember_core.pipeline import FleetModel
 from stream.engine import Engine, Limits, WindowSpec
 from stream.records import Event
 from tests.simulation.spill import DictSpill
+from tests.stream.engine.alerts import FAULT, faulty, open_alerts
 from tests.stream.engine.conftest import (
     CHANNELS,
     INTERVAL,
@@ -19,7 +19,6 @@ from tests.stream.engine.conftest import (
     START,
     TP,
     Run,
-    Sent,
     body_of,
     feed_into,
     fit,
@@ -30,8 +29,6 @@ from tests.stream.engine.conftest import (
 
 LIMITS = Limits(max_keys=64, stale_intervals=5.0)
 GIVEN_UP = {("EmberFiring", "a"): "channels", ("EmberChannelMissing", "a"): "channels"}
-FAULT = 330
-"""Row from which key `a` is at fault, and lacks a channel."""
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +45,6 @@ def wider(tmp_path_factory: pytest.TempPathFactory) -> FleetModel:
     path = tmp_path_factory.mktemp("bundles") / "wider"
     fit(KNOWN, (*CHANNELS, "noise"), rows=211).save(path)
     return FleetModel.load(path, backend="numpy")
-
-
-def faulty(rows: int = FAULT + 40) -> list[Sent]:
-    """Key `a` fires and lacks a channel at the end; key `b` has fallen silent before."""
-    values = signal(rows, 3, 0)
-    values[FAULT:, 0] += 300.0
-    values[FAULT - 60 :, 2] = np.nan
-    return interleaved(rows_of(b"a", values), rows_of(b"b", signal(FAULT - 20, 3, 1)))
 
 
 def begun(
@@ -93,19 +82,6 @@ def started(
     assert not engine.migrate(TP).damaged
     engine.open(TP, engine.meta(TP).absorbed + 1, -1)
     return engine
-
-
-def open_alerts(events: Sequence[Event]) -> set[tuple[str, str, str]]:
-    """Name, key and channel of the alerts that no trigger has resolved."""
-    alerts: dict[str, tuple[str, str, str]] = {}
-    for body in (body_of(event) for event in events if event.kind == "trigger"):
-        labels = body["labels"]
-        if body["status"] == "firing":
-            name = labels["alertname"], labels["key"], labels.get("channel", "")
-            alerts[body["fingerprint"]] = name
-        else:
-            alerts.pop(body["fingerprint"], None)
-    return set(alerts.values())
 
 
 def reasons(events: Sequence[Event]) -> dict[tuple[str, str], str]:
