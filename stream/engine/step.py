@@ -30,6 +30,7 @@ from .expiry import Expiry
 from .idle import IdleFinder
 from .missing_channels import ChannelChanges, MissingChannels
 from .outcomes import LATE, REPEATED, SCORED, WARMING, WINDOWED, count_outcomes
+from .quiet import batch_without_records, has_idle_keys
 from .result import ScoreColumns, SliceOffsets, StepResult
 from .rows import CompletedRows, Indices, ObservedRows, PackedSamples, RowMaker
 from .scored_rows import ScoredRows
@@ -116,6 +117,25 @@ class Stepper:
         self._resolve_given_up(admitted, result)  # of keys that the step has restored or forgotten
         for messages in admitted.messages:
             count_outcomes(messages, slice_offsets.offsets, admitted.outcome, result)
+        return result
+
+    def has_idle_keys(self, part: Partition, clock_us: int) -> bool:
+        """Return whether keys become idle before the clock of their partition reaches a time."""
+        return self._limits.stale_intervals > 0 and has_idle_keys(self._store, part, clock_us)
+
+    def tell_silence(self, part: Partition, clock_us: int) -> StepResult:
+        """Find the keys that are idle by a clock which no record has moved.
+
+        Args:
+            part: The partition.
+            clock_us: Its clock.
+        """
+        result = StepResult()
+        channels = len(self._pipeline.config.channels)
+        batch = batch_without_records(self._store, part, clock_us, channels)
+        self._idle.find(batch)
+        self._emit_silent(batch, ScoreColumns.empty(), result)
+        result.events += self.give_up(part)  # of rows restored from the disk
         return result
 
     def give_up(self, part: Partition) -> list[Event]:
@@ -255,7 +275,17 @@ class Stepper:
         if late.any():
             np.add.at(batch.keys.fields["late"], batch.row[late], 1)
             result.late = sorted({*result.late, *batch.message[late].tolist()})
-        scores = self._emit_rows(batch, observed, scored, result)
+        self._emit_silent(batch, self._emit_rows(batch, observed, scored, result), result)
+        np.maximum.at(admitted.outcome, batch.message, batch.outcome)
+
+    def _emit_silent(self, batch: StepBatch, scores: ScoreColumns, result: StepResult) -> None:
+        """Close the intervals of keys that fall silent, and take the events of the batch.
+
+        Args:
+            batch: The batch, all written back.
+            scores: Its scored rows.
+            result: Result of the step.
+        """
         if batch.silent and self._silent is not None:
             silent, rows = self._silent.close(batch)
             observed = self._observe(silent, rows)
@@ -268,7 +298,6 @@ class Stepper:
         events = sorted(batch.events, key=lambda e: (e.line, e.rank, e.event.time_us, e.event.key))
         result.events += [event.event for event in events]
         result.sources += batch.message[[event.line for event in events]].tolist()
-        np.maximum.at(admitted.outcome, batch.message, batch.outcome)
         for part, _, end in batch.slices:
             part.meta.clock_us = int(batch.clock_us[end - 1])
 

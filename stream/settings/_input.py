@@ -227,6 +227,10 @@ class WindowSection(Section):
         ge=0,
         description="Silence until a key is stale, in usual intervals of the key; 0: never.",
     )
+    stale_without_records: bool = Field(
+        default=True,
+        description="Where a whole partition is silent, keys become stale by the worker's clock.",
+    )
 
     @field_validator("aggregate")
     @classmethod

@@ -257,8 +257,9 @@ class Processor:
             origin = source_of(messages[source].headers) if self._config.rekeyed else None
             self._outbox.add(tp, [self._outgoing(tp, event, headers, origin)])
 
-    def send(self, tp: TP, events: Iterable[Event]) -> None:
+    def send(self, tp: TP, events: Sequence[Event]) -> None:
         """Send events of a partition that no record has brought about."""
+        self._observer.emitted(events)
         self._outbox.add(tp, [self._outgoing(tp, event, (), None) for event in events])
 
     def _refuse(
