@@ -248,9 +248,9 @@ class Stepper:
         fields = batch.keys.fields
         if observed is not None:
             batch.outcome[observed.rows.line[observed.observation.scored]] = SCORED
-        fields["seen"][accepted.key_index] = batch.clock_us[accepted.packed.last(accepted.line)]
-        if self._limits.stale_intervals > 0:
+        if self._limits.stale_intervals > 0:  # before the keys count as seen
             self._idle.note_deadlines(batch, accepted, observed, row_counts, intervals)
+        fields["seen"][accepted.key_index] = batch.clock_us[accepted.packed.last(accepted.line)]
         # Late samples too: each counts once, also after a crash.
         fields["offset"][batch.row[batch.new_lines]] = batch.offset[batch.new_lines]
 

@@ -141,8 +141,7 @@ class WorkerConfig:
             transactions=settings.checkpoint.transactions,
             standby_replicas=settings.state.standby_replicas,
             max_age_seconds=settings.alerts.max_age_seconds,
-            # Of re-keyed records each worker knows its own share only, not whether others lag.
-            tell_silence=settings.window.stale_without_records and not settings.input.rekey,
+            tell_silence=settings.window.stale_without_records,
             dead_letters=settings.dead_letters.enabled,
             dead_letters_per_second=settings.dead_letters.max_per_second,
             dead_letters_late=settings.dead_letters.late,

@@ -16,7 +16,15 @@ from stream.records import Reason, Rejected
 from .deadlines import Deadlines
 from .eviction import Evictor
 from .given_up import GivenUp
-from .layout import LAYOUT_VERSION, NEVER, RowLayout, WindowSpec, channel_fields, engine_fields
+from .layout import (
+    LAYOUT_VERSION,
+    NEVER,
+    RowLayout,
+    WindowSpec,
+    channel_fields,
+    engine_fields,
+    pause_fields,
+)
 from .migration import RowMigrator, mark_of
 from .partition import Partition
 from .row_plan import RowPlan
@@ -65,7 +73,8 @@ class Store:
         self.plan = RowPlan(tuple(model.channels), window, model.recipe)
         own_fields = engine_fields(len(self.plan.sampled), window, self.plan.uses)
         followed = channel_fields(len(model.channels)) if missing_channels else ()
-        self.layout = RowLayout((*fields, *own_fields, *followed))
+        paused = pause_fields() if stale_intervals > 0 else ()
+        self.layout = RowLayout((*fields, *own_fields, *followed, *paused))
         self.channels = model.identity
         self.model_mark = mark_of(model.sha256)
         self.decided = names_with(Role.DECIDED, fields)
@@ -74,6 +83,9 @@ class Store:
         self.deadlines = Deadlines(warm_rows, stale_intervals, ttl_us)
         self._row_of_key = {key: i for i, key in enumerate(model.keys)}
         self._known_keys = self._initial_rows(model.key_state, len(model.keys))
+        if model.pauses is not None and paused:
+            views = self.layout.views(self._known_keys)
+            views["pauses"][...], views["pause_time"][...] = model.pauses
         self._new_key = self._initial_rows(model.new_state, 1)
         self.migrator = RowMigrator(
             self.layout,

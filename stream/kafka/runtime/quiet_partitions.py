@@ -53,6 +53,10 @@ class QuietPartitions:
         fetch_lock: Lock held while a fetch is processed.
         checkpoint: Function that makes a checkpoint, given a reason for logs and metrics.
         send: Function that sends events of a partition.
+
+    Attributes:
+        upstream: Function that says whether everything has reached the topics read here: records
+            may wait to be re-keyed. None: nothing comes before them.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class QuietPartitions:
         self._context, self._clock = context, context.clock
         self._engine, self._positions = engine, positions
         self._fetch_lock, self._checkpoint, self._send = fetch_lock, checkpoint, send
+        self.upstream: Callable[[], Awaitable[bool]] | None = None
         self._quiet: dict[TP, _Quiet] = {}
         self._noted = -math.inf
         self._due = asyncio.Event()
@@ -119,10 +124,12 @@ class QuietPartitions:
         while not stopped():
             await self._due.wait()
             self._due.clear()
-            await self.tell()
+            await self.emit()
 
-    async def tell(self) -> None:
+    async def emit(self) -> None:
         """Tell the silence of keys, after a checkpoint that says how far."""
+        if self.upstream is not None and not await self.upstream():
+            return  # a later check asks again
         async with self._fetch_lock:
             if not self._context.lifecycle.at_work:
                 return
@@ -135,10 +142,10 @@ class QuietPartitions:
             await self._checkpoint("silence")
             for tp in clocks:
                 if tp in self._positions:
-                    self.tell_scheduled(tp)
+                    self.emit_scheduled(tp)
                     log.info("%s-%d: no records come, so this worker's clock tells silence.", *tp)
 
-    def tell_scheduled(self, tp: TP) -> None:
+    def emit_scheduled(self, tp: TP) -> None:
         """Tell the silence that the meta row of a partition names, if it does.
 
         A worker that was killed between the checkpoint and this leaves it to the next one, which

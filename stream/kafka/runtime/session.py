@@ -267,7 +267,7 @@ class Session:
     def _on_open(self, tp: TP) -> None:
         """Say what the state of a partition asks for before its first record."""
         self._give_up(tp)
-        self.quiet.tell_scheduled(tp)
+        self.quiet.emit_scheduled(tp)
 
     def _give_up(self, tp: TP) -> None:
         """Resolve alerts that the state of a partition does not hold open any more."""

@@ -72,7 +72,7 @@ class Rig:
             self.quiet.note({TP} if at_end else set())
             if self.quiet._due.is_set():
                 self.quiet._due.clear()
-                await self.quiet.tell()
+                await self.quiet.emit()
 
     def absorb(self, row: int) -> None:
         """One more record."""
@@ -113,9 +113,9 @@ async def test_a_worker_killed_after_the_checkpoint_leaves_it_to_the_next(
     keys, rows = zip(*rig.log, strict=True)
     engine.load(TP, list(keys), list(rows))
     second.quiet._engine = engine
-    second.quiet.tell_scheduled(TP)
+    second.quiet.emit_scheduled(TP)
     assert second.sent == rig.sent != []
-    second.quiet.tell_scheduled(TP)
+    second.quiet.emit_scheduled(TP)
     assert len(second.sent) == 1
 
 
@@ -156,8 +156,22 @@ async def test_a_record_that_comes_before_the_lock_is_free_ends_the_silence(rig:
     rig.quiet.note({TP})
     assert rig.quiet._due.is_set()
     rig.absorb(ROWS)
-    await rig.quiet.tell()
+    await rig.quiet.emit()
     assert (rig.sent, rig.reasons) == ([], [])
+
+
+async def test_records_that_wait_to_be_re_keyed_are_waited_for(rig: Rig) -> None:
+    done = False
+
+    async def upstream() -> bool:
+        return done
+
+    rig.quiet.upstream = upstream
+    await rig.wait(3_600)
+    assert (rig.sent, rig.reasons) == ([], [])
+    done = True
+    await rig.wait(2 * CHECK)
+    assert len(rig.sent) == 1
 
 
 async def test_bursts_that_recur_are_waited_for(rig: Rig) -> None:
