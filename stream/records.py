@@ -214,7 +214,8 @@ class Trigger(_Body, frozen=True, kw_only=True):
     `threshold` is in evidence, `peak` the largest severity of the episode so far, `rows` its length
     so far. `reason` is its cause: `evidence`, `stale` where the key fell silent, or `returned`
     where it sent again; `channel_missing` where a channel of the key has stopped coming, and
-    `channel_returned` where it comes again: `rows` are then those without it.
+    `channel_returned` where it comes again: `rows` are then those without it. An episode that is
+    given up ends with one of the reasons in `stream.given_up`.
     """
 
     reason: str

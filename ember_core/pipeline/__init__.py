@@ -28,6 +28,10 @@ from .normaliser import Normaliser as Normaliser
 from .observation import Decision as Decision
 from .observation import Observation as Observation
 from .packing import PackedRows as PackedRows
+from .pauses import KEPT_PAUSES as KEPT_PAUSES
+from .pauses import Pauses as Pauses
+from .pauses import note_pauses as note_pauses
+from .pauses import usual_pause as usual_pause
 from .pipeline import Pipeline as Pipeline
 from .rbm_score import FrozenRBM as FrozenRBM
 from .rbm_score import RBMScore as RBMScore

@@ -29,7 +29,7 @@ from stream.types import TP
 
 from .merge import TimeMerge
 from .ports import RekeyedLog, Sources
-from .positions import find_positions
+from .positions import committed_offsets, find_positions
 from .records import RekeyedRecords
 
 log = logging.getLogger(__name__)
@@ -373,6 +373,21 @@ class Rekeyer:
             self._hold("")
 
     # -- beside it
+
+    async def is_up_to_date(self) -> bool:
+        """Return whether the group has re-keyed everything, on all workers; False if unknown.
+
+        Behind records of transactions the end is never reached: their markers take offsets.
+        """
+        sources = self._sources
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                tps = await sources.partitions()
+                committed = await committed_offsets(sources, tps, stable=self._transactional)
+                bounds = await sources.log_bounds(tps)
+        except (KafkaError, OSError, TimeoutError):
+            return False
+        return all(max(committed.get(tp, 0), begin) >= end for tp, (begin, end) in bounds.items())
 
     async def _watch(self) -> None:
         """Report lag and reasons to wait, and end a worker that re-keys no more."""

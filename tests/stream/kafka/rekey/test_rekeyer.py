@@ -489,3 +489,27 @@ def test_the_sequence_is_named_after_the_topic_where_it_has_no_id() -> None:
         5,
         1,
     )
+
+
+@pytest.mark.parametrize("transactional", [True, False])
+async def test_it_is_up_to_date_when_nothing_is_left_to_re_key_anywhere(
+    *, transactional: bool
+) -> None:
+    """Also of partitions that another worker has: records of any key may come from them."""
+    cluster = FakeCluster()
+    cluster.add(A, (value("a", 0), 1))
+    cluster.add(B)
+    site = Site(cluster, transactional=transactional, start="earliest")
+    await asyncio.sleep(0)
+    await site.sources.rebalance(A)
+    await site.done()
+    assert await site.rekeyer.is_up_to_date()
+    cluster.add(B, (value("b", 1), 2))
+    assert not await site.rekeyer.is_up_to_date()
+
+    async def away(_: Any) -> Any:
+        raise OSError
+
+    site.sources.log_bounds = away  # type: ignore[method-assign]
+    assert not await site.rekeyer.is_up_to_date()
+    await site.rekeyer.stop()
