@@ -141,6 +141,14 @@ class GroupMotor(Stage):
         groups = ops.arange(self.n_groups, dtype="int32", like=state["raised"])
         return (state["raised"] > self.accept_intervals) & (groups < self.n_groups - 1)[None, :]
 
+    def decay(self, elapsed: Any) -> Any:
+        """Return the share of habituation that is left after usual intervals, `(B,)`, float32."""
+        return ops.exact_exp(elapsed * (-_LN2 / self.habituation_half_life))
+
+    def effective(self, state: State, x: Any, habituation: Any) -> Any:
+        """Return the severities less habituation, `(B, G)`; of accepted groups a very low one."""
+        return ops.where(self.accepted(state), _NEVER, x - habituation)
+
     def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, GroupFiring]:
         """Decide one row per key by the severities of its groups.
 
@@ -157,9 +165,8 @@ class GroupMotor(Stage):
         is_raised = x >= level
         times = self._times(state, is_raised, observation.elapsed)
         accepted = self.accepted(times)
-        decay = ops.exact_exp(observation.elapsed * (-_LN2 / self.habituation_half_life))
-        habituation = state["habituation"] * decay[:, None]
-        effective = ops.where(accepted, _NEVER, x - habituation)
+        habituation = state["habituation"] * self.decay(observation.elapsed)[:, None]
+        effective = self.effective(times, x, habituation)
         evidence = ops.max(effective, axis=1)
         threshold = self.on + state["feedback"]
 

@@ -94,10 +94,12 @@ def group_decisions(seed, keys, groups):
         return_intervals=3.0,
     )
     rng = np.random.default_rng(seed)
-    packed, _, _ = PackedRows.of(np.r_[np.arange(keys), rng.integers(0, keys, 60 * keys)])
+    packed, _, _ = PackedRows.of(np.r_[np.arange(keys), rng.integers(0, keys, 200 * min(keys, 8))])
     state = zero_state(motor.state_fields(), keys)
-    state["feedback"][...] = rng.choice([0.0, 0.25], keys)
+    state["feedback"][...] = rng.choice([0.0, 0.25, -1.0], keys)
     severities = rng.normal(0.2, 1.5, (packed.row_count, groups)).astype(np.float32)
+    # Rows at rest, long enough that an accepted channel returns.
+    severities[packed.step % 50 > 20] -= 7.0
     seen = Observation(
         packed,
         hold=severities - rng.choice([0.0, 1.0], severities.shape).astype(np.float32),
