@@ -25,7 +25,7 @@ HALF_DAYS = 7.0
 ACCEPTED_ROWS = 24
 """Rows for which a group is raised, at the least, before it is accepted."""
 _LN2 = float(np.log(2.0))
-_NEVER = -1e9  # severity of a group that is left out
+NEVER = -1e9  # effective severity of a group that is left out
 
 
 class GroupFiring(NamedTuple):
@@ -62,7 +62,12 @@ class GroupMotor(Stage):
             row counts as more than a 24th of them.
         return_intervals: Usual intervals for which an accepted channel is not raised until it
             counts again.
+
+    Attributes:
+        is_channel: Buffer `(G,)`, bool: false for the joint group.
     """
+
+    is_channel: Any
 
     def __init__(
         self,
@@ -95,6 +100,7 @@ class GroupMotor(Stage):
         self.joining_rows, self.calm_rows = int(joining_rows), int(calm_rows)
         self.accept_intervals = float(accept_intervals)
         self.return_intervals = float(return_intervals)
+        self.register_buffer("is_channel", ops.arange(n_groups, dtype="int32") < n_groups - 1)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make an equal component."""
@@ -138,16 +144,11 @@ class GroupMotor(Stage):
 
     def accepted(self, state: State) -> Any:
         """Return the groups that count no longer, `(B, G)`, bool; never the joint one."""
-        groups = ops.arange(self.n_groups, dtype="int32", like=state["raised"])
-        return (state["raised"] > self.accept_intervals) & (groups < self.n_groups - 1)[None, :]
+        return (state["raised"] > self.accept_intervals) & self.is_channel
 
     def decay(self, elapsed: Any) -> Any:
         """Return the share of habituation that is left after usual intervals, `(B,)`, float32."""
         return ops.exact_exp(elapsed * (-_LN2 / self.habituation_half_life))
-
-    def effective(self, state: State, x: Any, habituation: Any) -> Any:
-        """Return the severities less habituation, `(B, G)`; of accepted groups a very low one."""
-        return ops.where(self.accepted(state), _NEVER, x - habituation)
 
     def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, GroupFiring]:
         """Decide one row per key by the severities of its groups.
@@ -166,7 +167,7 @@ class GroupMotor(Stage):
         times = self._times(state, is_raised, observation.elapsed)
         accepted = self.accepted(times)
         habituation = state["habituation"] * self.decay(observation.elapsed)[:, None]
-        effective = self.effective(times, x, habituation)
+        effective = ops.where(accepted, NEVER, x - habituation)
         evidence = ops.max(effective, axis=1)
         threshold = self.on + state["feedback"]
 
@@ -174,34 +175,34 @@ class GroupMotor(Stage):
         may_fire = observation.may_fire
         fires = ~is_open & (state["refractory"] <= 0) & may_fire & (evidence >= threshold)
         joined = is_open[:, None] & (state["joined"] > 0)
-        late = ops.where(joined, _NEVER, effective)
+        late = ops.where(joined, NEVER, effective)
         settled = state["paged"] >= self.joining_rows
         is_clear = ops.max(late, axis=1) >= threshold + self.escalation
         updates = is_open & may_fire & settled & is_clear
         lead = ops.where(updates, ops.argmax(late, axis=1), ops.argmax(effective, axis=1))
 
-        holds = ops.any((observation.hold >= level) & ~accepted, axis=1) | fires | updates
-        calm = ops.where(is_open & ~holds, state["calm"] + 1, 0 * state["calm"])
+        is_page = fires | updates
+        holds = ops.any((observation.hold >= level) & ~accepted, axis=1) | is_page
+        calm = (state["calm"] + 1) * (is_open & ~holds)
         resolves = is_open & (calm >= self.calm_rows)
         firing = (is_open & ~resolves) | fires
-        is_page = fires | updates
-        paged = ops.where(is_page, 0 * state["paged"], state["paged"] + 1)
+        paged = (state["paged"] + 1) * (firing & ~is_page)
         # A page takes in what rises with it: a fault reaches some channels after others.
-        joined = joined | (is_raised & (firing & (paged <= self.joining_rows))[:, None])
-        used_to = is_raised & ((firing[:, None] & joined) | resolves[:, None])
-        refractory = ops.maximum(state["refractory"] - 1, 0)
+        is_joining = (firing & (paged <= self.joining_rows))[:, None]
+        joined = (joined & firing[:, None]) | (is_raised & is_joining)
+        refractory = ops.maximum(state["refractory"] - 1, 0) * ~resolves
         return (
             {
                 "evidence": evidence,
                 "firing": ops.astype(firing, "uint8"),
-                "refractory": ops.astype(
-                    ops.where(resolves, 0 * refractory + self.refractory_rows, refractory), "int32"
-                ),
+                "refractory": ops.astype(refractory + self.refractory_rows * resolves, "int32"),
                 "feedback": state["feedback"],
-                "calm": ops.astype(ops.where(firing, calm, 0 * calm), "int32"),
-                "paged": ops.astype(ops.where(firing, paged, 0 * paged), "int32"),
-                "joined": ops.astype(joined & firing[:, None], "uint8"),
-                "habituation": self._habituate(habituation, x, used_to),
+                "calm": ops.astype(calm * firing, "int32"),
+                "paged": ops.astype(paged, "int32"),
+                "joined": ops.astype(joined, "uint8"),
+                "habituation": self._habituate(
+                    habituation, x, is_raised & (joined | resolves[:, None])
+                ),
                 **times,
             },
             GroupFiring(fires, resolves, updates, lead),
@@ -210,10 +211,9 @@ class GroupMotor(Stage):
     def _times(self, state: State, is_raised: Any, elapsed: Any) -> State:
         """Return how long groups are raised, and how long they have not been."""
         step = ops.minimum(elapsed, self.longest_step)[:, None]
-        lowered = ops.where(is_raised, 0.0 * state["lowered"], state["lowered"] + step)
-        raised = ops.where(is_raised, state["raised"] + step, state["raised"])
-        returns = ~is_raised & (lowered >= self.return_intervals)
-        return {"raised": ops.where(returns, 0.0 * raised, raised), "lowered": lowered}
+        lowered = (state["lowered"] + step) * ~is_raised
+        raised = (state["raised"] + step * is_raised) * (lowered < self.return_intervals)
+        return {"raised": raised, "lowered": lowered}
 
     def _habituate(self, habituation: Any, x: Any, used_to: Any) -> Any:
         """Return the habituation after the row.
@@ -221,7 +221,6 @@ class GroupMotor(Stage):
         A group whose severity creeps up within another's episode must not grow used to itself
         before it pages, so that only the groups that joined do; the others at the episode's end.
         """
-        groups = ops.arange(self.n_groups, dtype="int32", like=x)
-        used_to = used_to & (groups < self.n_groups - 1)[None, :]
         level = ops.minimum(x - self.on + self.margin, self.habituation_most)
+        used_to = used_to & self.is_channel
         return ops.where(used_to, ops.maximum(habituation, level), habituation)

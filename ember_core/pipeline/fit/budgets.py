@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ember_core import ops
 from ember_core.pipeline.group_motor import GroupMotor
 from ember_core.pipeline.observation import Observation
 from ember_core.pipeline.packing import PackedRows
@@ -108,7 +109,8 @@ def pages_by_level(
         days: Days of all keys together.
         reachable: Largest severity that evidence can have.
     """
-    motor = make_motor(0.0)
+    with ops.default_backend("numpy"):
+        motor = make_motor(0.0)
     keys = [_Key(motor, *trace) for trace in traces if len(trace[0])]
     largest = max((key.largest for key in keys), default=_LOWEST_LEVEL)
     steps = max(1, int(np.ceil((largest - _LOWEST_LEVEL) / LEVEL_STEP)) + 1)

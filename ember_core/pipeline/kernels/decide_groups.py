@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ember_core.pipeline.group_motor import GroupFiring, GroupMotor
+from ember_core.pipeline.group_motor import NEVER, GroupFiring, GroupMotor
 from ember_core.pipeline.observation import Observation
 from ember_core.pipeline.packing import PackedRows
 from ember_core.pipeline.stage import State
@@ -126,10 +126,10 @@ class _Rows:
         motor, x, elapsed = self._motor, self._severities[rows], self._observation.elapsed[rows]
         step = np.minimum(elapsed, motor.longest_step)[:, None] + np.zeros_like(x)
         lowered = np.add.accumulate(np.concatenate([state["lowered"], step]))[1:]
-        raised = np.where(lowered >= motor.return_intervals, 0.0 * state["raised"], state["raised"])
+        raised = state["raised"] * (lowered < motor.return_intervals)
         decay = motor.decay(elapsed)[:, None] + np.zeros_like(x)
         habituation = np.multiply.accumulate(np.concatenate([state["habituation"], decay]))[1:]
-        effective = motor.effective({"raised": raised}, x, habituation)
+        effective = np.where(motor.accepted({"raised": raised}), NEVER, x - habituation)
         self.evidence[rows] = evidence = effective.max(axis=1)
         self.brings.lead[rows] = effective.argmax(axis=1)
         refractory = np.maximum(state["refractory"] - len(rows), 0).astype(np.int32)
