@@ -99,6 +99,7 @@ bootstrap_servers = "{bootstrap}"
 [input]
 topics = ["{TOPIC}"]
 start = "earliest"
+rekey = true
 [model]
 path = "model"
 [checkpoint]
@@ -146,7 +147,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
 
 def _watch(folder: Path, prometheus: str, alertmanager: str, stack: ExitStack) -> Iterator[Watched]:
     names = (TOPIC, *(f"{TOPIC}.{kind}" for kind in ("anomalies", "triggers", "dead-letters")))
-    topics = dict.fromkeys((*names, f"ember-state-{TOPIC}-changelog"), PARTITIONS)
+    topics = dict.fromkeys((*names, "ember-rekey", "ember-state-ember-rekey-changelog"), PARTITIONS)
     broker = stack.enter_context(EmbeddedBroker(topics))
     fleet = ("--keys", str(KEYS), "--interval", "0.05")
     ember("simulate", "--history", "history.csv", "--rows", "800", *fleet, cwd=folder)
