@@ -174,8 +174,8 @@ class GroupMotor(Stage):
         is_open = state["firing"] > 0
         may_fire = observation.may_fire
         fires = ~is_open & (state["refractory"] <= 0) & may_fire & (evidence >= threshold)
-        joined = is_open[:, None] & (state["joined"] > 0)
-        late = ops.where(joined, NEVER, effective)
+        is_member = is_open[:, None] & (state["joined"] > 0)
+        late = ops.where(is_member, NEVER, effective)
         settled = state["paged"] >= self.joining_rows
         is_clear = ops.max(late, axis=1) >= threshold + self.escalation
         updates = is_open & may_fire & settled & is_clear
@@ -189,7 +189,7 @@ class GroupMotor(Stage):
         paged = (state["paged"] + 1) * (firing & ~is_page)
         # A page takes in what rises with it: a fault reaches some channels after others.
         is_joining = (firing & (paged <= self.joining_rows))[:, None]
-        joined = (joined & firing[:, None]) | (is_raised & is_joining)
+        is_member = (is_member & firing[:, None]) | (is_raised & is_joining)
         refractory = ops.maximum(state["refractory"] - 1, 0) * ~resolves
         return (
             {
@@ -199,9 +199,9 @@ class GroupMotor(Stage):
                 "feedback": state["feedback"],
                 "calm": ops.astype(calm * firing, "int32"),
                 "paged": ops.astype(paged, "int32"),
-                "joined": ops.astype(joined, "uint8"),
+                "joined": ops.astype(is_member, "uint8"),
                 "habituation": self._habituate(
-                    habituation, x, is_raised & (joined | resolves[:, None])
+                    habituation, x, is_raised & (is_member | resolves[:, None])
                 ),
                 **times,
             },

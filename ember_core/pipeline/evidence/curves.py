@@ -49,8 +49,8 @@ class SeverityCurves(Module):
         """Return the severity of statistics.
 
         Args:
-            u: Statistics `(R, J)`, float32, NaN-free, over what is usual for the key: above 1 is
-                more. Outside the grid, at 0 and below too, the table's end counts.
+            u: Statistics `(R, J)`, float32, NaN-free, over the usual for the key. Outside the
+                grid, at 0 and below too, the table's end counts.
 
         Returns:
             `(R, J)`, float32; the bits of a row do not depend on the others.
@@ -61,11 +61,11 @@ class SeverityCurves(Module):
         return ops.concatenate([self._interpolate(u[i : i + _TILE_ROWS]) for i in starts])
 
     def _interpolate(self, u: Any) -> Any:
-        place = (ops.log(ops.clip(u, _SMALLEST, _LARGEST)) - GRID_LOW) * (1.0 / GRID_STEP)
-        point = ops.minimum(ops.floor(place), GRID_POINTS - 2.0)
-        share = place - point
+        position = (ops.log(ops.clip(u, _SMALLEST, _LARGEST)) - GRID_LOW) * (1.0 / GRID_STEP)
+        point = ops.minimum(ops.floor(position), GRID_POINTS - 2.0)
+        share = position - point
         first = ops.arange(self.n_statistics, dtype="int32", like=u) * GRID_POINTS
         index = ops.maximum(ops.astype(point, "int32"), 0) + first[None, :]
         table = ops.reshape(self.tables, (-1,))
-        left = ops.take(table, index)
-        return left + share * (ops.take(table, index + 1) - left)
+        lower = ops.take(table, index)
+        return lower + share * (ops.take(table, index + 1) - lower)

@@ -49,9 +49,9 @@ class PageRates:
         The last 5 pages of the history are no rate. Beyond them the level follows from the slope
         between as many pages and four times as many.
         """
-        within = np.flatnonzero(self.pages_per_key_day <= budget_per_key_day)
-        if within.size and budget_per_key_day >= COUNTED_PAGES / self.days:
-            return float(self.levels[within[0]])
+        affordable = np.flatnonzero(self.pages_per_key_day <= budget_per_key_day)
+        if affordable.size and budget_per_key_day >= COUNTED_PAGES / self.days:
+            return float(self.levels[affordable[0]])
         last, slope = self._tail()
         pages = max(float(self.pages_per_key_day[last]), 1.0 / self.days)
         return float(self.levels[last] + slope * np.log10(pages / budget_per_key_day))
@@ -62,14 +62,14 @@ class PageRates:
 
     def _tail(self) -> tuple[int, float]:
         """Return the last level with enough pages for a rate, and the slope that leads to it."""
-        counted = np.flatnonzero(self.pages_per_key_day >= COUNTED_PAGES / self.days)
+        rates = self.pages_per_key_day
+        counted = np.flatnonzero(rates >= COUNTED_PAGES / self.days)
         last = int(counted[-1]) if counted.size else 0
-        pages = self.pages_per_key_day[last]
-        more = np.flatnonzero(self.pages_per_key_day >= min(4.0 * pages, self.pages_per_key_day[0]))
-        ratio = float(self.pages_per_key_day[more[-1]] / pages) if pages > 0 else 1.0
+        frequent = np.flatnonzero(rates >= min(4.0 * rates[last], rates[0]))
+        ratio = float(rates[frequent[-1]] / rates[last]) if rates[last] > 0 else 1.0
         if ratio <= 1.2:
             return last, USUAL_SLOPE
-        slope = float(self.levels[last] - self.levels[more[-1]]) / float(np.log10(ratio))
+        slope = float(self.levels[last] - self.levels[frequent[-1]]) / float(np.log10(ratio))
         return last, min(max(slope, SLOPES[0]), SLOPES[1])
 
     def to_json(self) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def pages_by_level(
     levels = _LOWEST_LEVEL + LEVEL_STEP * np.arange(steps + 1)
     runs = [key.run(float(level)) for level in levels for key in keys]
     pages = _count_pages(motor, runs).reshape(len(levels), len(keys)).sum(axis=1)
-    # A lower level may merge what are two episodes at a higher one.
+    # A lower level may merge two episodes of a higher one.
     pages = np.maximum.accumulate(pages[::-1])[::-1]
     return PageRates(levels, pages / days, float(days), float(reachable))
 
@@ -212,8 +212,8 @@ def _count_pages(motor: GroupMotor, runs: list[_Run]) -> NDArray[np.int64]:
 def _columns(runs: list[_Run], start: int) -> tuple[Any, Any, Any, list[int]]:
     """Return severities and hold less the level `(S, N, G)`, elapsed `(S, N)`, and sizes `(S,)`."""
     groups = runs[0].severity.shape[1]
-    most = max(1, min(_COLUMN_STEPS, _COLUMN_VALUES // (len(runs) * groups)))
-    steps = min(most, len(runs[0].rows) - start)
+    chunk_steps = max(1, min(_COLUMN_STEPS, _COLUMN_VALUES // (len(runs) * groups)))
+    steps = min(chunk_steps, len(runs[0].rows) - start)
     severities, hold = (np.empty((steps, len(runs), groups), np.float32) for _ in range(2))
     elapsed = np.empty((steps, len(runs)), np.float32)
     lengths = np.empty(len(runs), dtype=np.int64)

@@ -39,11 +39,11 @@ def excursion_peaks(trace: Any, threshold: float = 1.0, merged_rows: int = MERGE
         merged_rows: Excursions with at most as many rows from one to the next are one.
     """
     values = np.asarray(trace, dtype=np.float64)
-    above = np.flatnonzero(values > threshold)
-    if not above.size:
+    exceeding = np.flatnonzero(values > threshold)
+    if not exceeding.size:
         return np.empty(0)
-    starts = np.r_[0, np.flatnonzero(np.diff(above) > merged_rows) + 1]
-    return np.asarray(np.maximum.reduceat(values[above], starts), dtype=np.float64)
+    starts = np.r_[0, np.flatnonzero(np.diff(exceeding) > merged_rows) + 1]
+    return np.asarray(np.maximum.reduceat(values[exceeding], starts), dtype=np.float64)
 
 
 def block_maxima(trace: Any, rows: int = MERGED_ROWS) -> Any:
@@ -93,28 +93,28 @@ def fit_peak_rate(peaks: Any, maxima: Any, days: float, tail_most: int = TAIL_MO
     """
     peaks = np.sort(np.asarray(peaks, dtype=np.float64))[::-1]
     count = len(peaks)
-    beyond, alpha = max(count, 1), USUAL_ALPHA
+    tail_count, alpha = max(count, 1), USUAL_ALPHA
     top = max(1.0, *peaks) if count else 1.0
-    sizes, severities = np.array([top]), np.log10(days / np.array([beyond]))
+    sizes, severities = np.array([top]), np.log10(days / np.array([tail_count]))
     if count >= 3:
-        beyond = max(1, min(int(count * TAIL_SHARE), tail_most, count - 1))
-        beyond = max(beyond, min(TAIL_LEAST, count - 1))
-        top = float(peaks[beyond])
+        tail_count = max(1, min(int(count * TAIL_SHARE), tail_most, count - 1))
+        tail_count = max(tail_count, min(TAIL_LEAST, count - 1))
+        top = float(peaks[tail_count])
         # Hill's estimator, leaning on the usual tail index.
-        excess = float(np.sum(np.log(peaks[:beyond] / top))) + USUAL_PEAKS / USUAL_ALPHA
-        alpha = 1.0 / max(excess / (beyond + USUAL_PEAKS), _SHORTEST_TAIL)
-        place = _spread(beyond, count - 1)[::-1]
-        sizes, severities = peaks[place], np.log10(days / (place + 1.0))
+        excess = float(np.sum(np.log(peaks[:tail_count] / top))) + USUAL_PEAKS / USUAL_ALPHA
+        alpha = 1.0 / max(excess / (tail_count + USUAL_PEAKS), _SHORTEST_TAIL)
+        ranks = _some_ranks(tail_count, count - 1)[::-1]
+        sizes, severities = peaks[ranks], np.log10(days / (ranks + 1.0))
     low, usual = _body(np.asarray(maxima, dtype=np.float64), days)
     sizes, severities = np.r_[low, sizes], np.r_[usual, severities]
     # Neither count may say that a larger value is the more usual one.
     severities = np.minimum.accumulate(severities[::-1])[::-1]
     sizes, first = np.unique(sizes, return_index=True)
-    return PeakRate(sizes, severities[first], top, float(np.log10(days / beyond)), float(alpha))
+    return PeakRate(sizes, severities[first], top, float(np.log10(days / tail_count)), float(alpha))
 
 
-def _spread(start: int, end: int) -> NDArray[np.int64]:
-    """Return some whole numbers from start to end, both of them in it."""
+def _some_ranks(start: int, end: int) -> NDArray[np.int64]:
+    """Return some of the ranks from start to end, both of them in it."""
     return np.unique(np.r_[start : end : max(1, (end - start) // _POINTS), end])
 
 
@@ -122,8 +122,8 @@ def _body(maxima: Numbers, days: float) -> tuple[Numbers, Numbers]:
     """Return sizes of at most 1, and the severities by blocks whose maximum reaches them."""
     ordered = np.sort(maxima)
     usual = int(np.searchsorted(ordered, 1.0, side="right"))
-    place = _spread(0, usual - 1) if usual else np.array([], dtype=np.int64)
-    return ordered[place], np.log10(days / (len(ordered) - place))
+    ranks = _some_ranks(0, usual - 1) if usual else np.array([], dtype=np.int64)
+    return ordered[ranks], np.log10(days / (len(ordered) - ranks))
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def fit_tables(traces: Sequence[Any], days: float) -> NDArray[np.float32]:
     """Fit the tables of a class of statistics: their curves, then the curve of the class.
 
     Args:
-        traces: Statistics of each key's rows in order, `(T, J)` each, over what is usual for the
+        traces: Statistics of each key's rows in order, `(T, J)` each, over the usual for the
             key; of rows that no part of the fit has seen (out of fold).
         days: Days of all keys together.
 

@@ -49,24 +49,24 @@ def decide_groups_packed(
     """
     packed = observation.packed
     if packed.once:
-        after, brings = motor.forward(state, severities, observation)
-        return GroupDecision(after, after["evidence"], after["firing"] > 0, brings)
+        new_state, brings = motor.forward(state, severities, observation)
+        return GroupDecision(new_state, new_state["evidence"], new_state["firing"] > 0, brings)
     rows = _Rows(motor, severities, observation)
     current = {field.name: state[field.name].copy() for field in motor.state_fields()}
     step = 0
     for start, n in packed.spans():
         if n < _FEW:
             break
-        before = {name: value[:n] for name, value in current.items()}
-        _write(current, slice(0, n), rows.decide(before, slice(start, start + n)))
+        step_state = {name: value[:n] for name, value in current.items()}
+        _write(current, slice(0, n), rows.decide(step_state, slice(start, start + n)))
         step += 1
     if step < len(packed.sizes):
         starts, sizes = np.asarray(packed.starts[step:]), np.asarray(packed.sizes[step:])
         for key in range(packed.sizes[step]):
             part = slice(key, key + 1)
-            before = {name: value[part] for name, value in current.items()}
-            own = starts[: int(np.count_nonzero(sizes > key))] + key
-            _write(current, part, rows.decide_series(before, own))
+            key_state = {name: value[part] for name, value in current.items()}
+            key_rows = starts[: int(np.count_nonzero(sizes > key))] + key
+            _write(current, part, rows.decide_series(key_state, key_rows))
     return GroupDecision(current, rows.evidence, rows.firing, rows.brings)
 
 
@@ -88,12 +88,12 @@ class _Rows:
 
     def decide(self, state: State, rows: slice) -> State:
         """Decide one row of each of some keys, and return the state after them."""
-        seen = self._observation
+        observation = self._observation
         columns = Observation(
             PackedRows([rows.stop - rows.start]),
-            hold=seen.hold[rows],
-            elapsed=seen.elapsed[rows],
-            may_fire=seen.may_fire[rows],
+            hold=observation.hold[rows],
+            elapsed=observation.elapsed[rows],
+            may_fire=observation.may_fire[rows],
         )
         state, brings = self._motor.forward(state, self._severities[rows], columns)
         self.evidence[rows], self.firing[rows] = state["evidence"], state["firing"] > 0
@@ -106,13 +106,13 @@ class _Rows:
         least = self._motor.on + min(float(state["feedback"][0]), -self._motor.off_below)
         raised = np.flatnonzero(self._severities[rows].max(axis=1) >= np.float32(least))
         ends = np.append(raised, len(rows)).tolist()
-        i = at = 0
+        i = next_end = 0
         while i < len(rows):
-            while ends[at] < i:
-                at += 1
-            if not state["firing"][0] and ends[at] - i > _SHORT:
-                state = self._rest(state, rows[i : ends[at]])
-                i = ends[at]
+            while ends[next_end] < i:
+                next_end += 1
+            if not state["firing"][0] and ends[next_end] - i > _SHORT:
+                state = self._rest(state, rows[i : ends[next_end]])
+                i = ends[next_end]
             else:
                 state = self.decide(state, slice(rows[i], rows[i] + 1))
                 i += 1
@@ -133,14 +133,14 @@ class _Rows:
         self.evidence[rows] = evidence = effective.max(axis=1)
         self.brings.lead[rows] = effective.argmax(axis=1)
         refractory = np.maximum(state["refractory"] - len(rows), 0).astype(np.int32)
-        after = {"evidence": evidence, "raised": raised, "lowered": lowered}
-        after["habituation"] = habituation
+        fields = {"evidence": evidence, "raised": raised, "lowered": lowered}
+        fields["habituation"] = habituation
         idle = {name: np.zeros_like(state[name]) for name in ("calm", "paged", "joined")}
-        last = {name: value[-1:] for name, value in after.items()}
+        last = {name: value[-1:] for name, value in fields.items()}
         return state | last | idle | {"refractory": refractory}
 
 
-def _write(state: State, keys: slice, after: State) -> None:
+def _write(state: State, keys: slice, fields: State) -> None:
     """Write the fields of some keys."""
-    for name, value in after.items():
+    for name, value in fields.items():
         state[name][keys] = value

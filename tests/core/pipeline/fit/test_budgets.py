@@ -7,8 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from ember_core.pipeline import GroupMotor, Observation, PackedRows, zero_state
+from ember_core import ops
+from ember_core.pipeline import GroupMotor, Observation, PackedRows, SeverityCurves, zero_state
 from ember_core.pipeline.fit.budgets import LEVEL_STEP, PageRates, pages_by_level
+from ember_core.pipeline.fit.currency import fit_tables
 
 DAY = 1440
 GROUPS = 3
@@ -134,3 +136,38 @@ def test_a_history_without_a_peak_still_gives_a_level():
     rates = pages_by_level(make_motor, quiet, days=1.0)
     assert not rates.pages_per_key_day.any()
     assert 0.0 < rates.level(0.01) < 5.0
+
+
+def statistics(seed, days=10):
+    """Noise of some channels with a short memory and heavy tails, above and below, `(T, 2 C)`."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_t(4, (days * DAY, GROUPS - 1))
+    x = x[1:] + 0.7 * x[:-1]
+    x /= np.quantile(np.abs(x), 0.99, axis=0)
+    return np.concatenate([np.maximum(x, 0.0), np.maximum(-x, 0.0)], axis=1).astype(np.float32)
+
+
+def test_curves_and_threshold_together_keep_a_budget_on_fresh_keys():
+    """The severity of statistics, their class and the motor neuron, each fitted in turn."""
+    channels = GROUPS - 1
+    training, fresh = ([statistics((seed, key)) for key in range(8)] for seed in (0, 1))
+    with ops.default_backend("numpy"):
+        curves = SeverityCurves(2 * channels)
+        curves.assign({"tables": fit_tables(training, days=80.0)})
+
+    def rates(keys):
+        traces = []
+        for u in keys:
+            severity = curves(u).reshape(len(u), 2, channels).max(axis=1)
+            groups = np.pad(severity, ((0, 0), (0, 1)), constant_values=-9.0)
+            traces.append((groups, groups, np.ones(len(u))))
+        return pages_by_level(make_motor, traces, 80.0, curves.reachable)
+
+    fitted, counted = rates(training), rates(fresh)
+    for budget in (0.5, 0.15):
+        level = fitted.level(budget)
+        # Severity alone says about as much: habituation takes some pages off.
+        assert abs(level + np.log10(budget)) < 0.4
+        assert fitted.is_reachable(budget)
+        page_rate = np.interp(level, counted.levels, counted.pages_per_key_day)
+        assert budget / 2.5 < page_rate < budget * 2.5
