@@ -20,12 +20,11 @@ from ember_core import ops
 from .observation import Observation
 from .stage import Role, Stage, State, StateField
 
-HALF_DAYS = 7.0
-"""Days after which half of the habituation is gone."""
 ACCEPTED_ROWS = 24
 """Rows for which a group is raised, at the least, before it is accepted."""
 _LN2 = float(np.log(2.0))
-NEVER = -1e9  # effective severity of a group that is left out
+NEVER = -1e9
+"""Effective severity of a group that is left out."""
 
 
 class GroupFiring(NamedTuple):

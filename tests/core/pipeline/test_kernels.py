@@ -90,16 +90,18 @@ def group_decisions(seed, keys, groups):
         habituation_half_life=40.0,
         joining_rows=3,
         calm_rows=2,
-        accept_intervals=30.0,
-        return_intervals=3.0,
+        accept_intervals=12.0,
+        return_intervals=4.0,
     )
     rng = np.random.default_rng(seed)
     packed, _, _ = PackedRows.of(np.r_[np.arange(keys), rng.integers(0, keys, 200 * min(keys, 8))])
     state = zero_state(motor.state_fields(), keys)
     state["feedback"][...] = rng.choice([0.0, 0.25, -1.0], keys)
+    # Under a new model an episode goes on whose other fields begin anew.
+    state["firing"][...] = rng.integers(0, 2, keys)
     severities = rng.normal(0.2, 1.5, (packed.row_count, groups)).astype(np.float32)
     # Rows at rest, long enough that an accepted channel returns.
-    severities[packed.step % 50 > 20] -= 7.0
+    severities[packed.step % 110 > 80] -= 7.0
     seen = Observation(
         packed,
         hold=severities - rng.choice([0.0, 1.0], severities.shape).astype(np.float32),
@@ -138,7 +140,7 @@ CASES = {
     ],
     "decide_groups": [
         (group_decisions, (seed, keys, groups))
-        for seed, (keys, groups) in enumerate([(1, 4), (5, 1), (5, 9), (40, 4)])
+        for seed, (keys, groups) in enumerate([(1, 4), (5, 1), (5, 9), (40, 4), (90, 2)])
     ],
     "liquid": [(neurons, shape) for shape in ((5, 13, 0.0), (131, 11, 0.0), (5, 13, 1.5))],
 }
