@@ -131,6 +131,16 @@ def test_the_rates_are_kept_as_json():
     assert PageRates.from_json(endless.to_json()).reachable == np.inf
 
 
+def test_a_key_without_rows_changes_nothing():
+    traces = history(2, 0.4)
+    empty = tuple(column[:0] for column in traces[0])
+    rates = [
+        pages_by_level(make_motor, t, days=0.8) for t in (traces, [traces[0], empty, traces[1]])
+    ]
+    assert rates[0].to_json() == rates[1].to_json()
+    assert not pages_by_level(make_motor, [empty], days=1.0).pages_per_key_day.any()
+
+
 def test_a_history_without_a_peak_still_gives_a_level():
     quiet = [(np.full((50, GROUPS), -1.0, np.float32),) * 2 + (np.ones(50),)]
     rates = pages_by_level(make_motor, quiet, days=1.0)

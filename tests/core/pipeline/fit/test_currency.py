@@ -121,3 +121,9 @@ def test_the_tables_rise_and_end_where_the_grid_does():
     assert tables.dtype == np.float32
     assert (np.diff(tables, axis=1) >= 0.0).all()
     assert 3.0 < tables.max() < 20.0
+
+
+def test_a_key_without_rows_changes_nothing():
+    traces = [statistics(4, 2, seed=key) for key in range(3)]
+    tables = fit_tables(traces, 12.0)
+    np.testing.assert_array_equal(fit_tables([*traces, traces[0][:0]], 12.0), tables)
