@@ -28,7 +28,7 @@ def _table(key: bytes, rows: int, seed: int) -> KeyTable:
     time_us = _BEGIN + np.arange(rows, dtype=np.int64) * 10 * _SECOND
     label = np.zeros(rows, dtype=np.int8)
     if key == FAULTY:
-        values[FAULT, 1] += 4.0
+        values[FAULT, 1] += 6.0
         label[FAULT] = 1
     if key == EVIL:
         time_us[SILENCE:] += 600 * _SECOND
