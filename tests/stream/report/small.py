@@ -28,7 +28,7 @@ def _table(key: bytes, rows: int, seed: int) -> KeyTable:
     time_us = _BEGIN + np.arange(rows, dtype=np.int64) * 10 * _SECOND
     label = np.zeros(rows, dtype=np.int8)
     if key == FAULTY:
-        values[FAULT, 1] += 6.0
+        values[FAULT, 1] += 4.0
         label[FAULT] = 1
     if key == EVIL:
         time_us[SILENCE:] += 600 * _SECOND
@@ -54,7 +54,7 @@ def model() -> FleetModel:
     """Train a small model in a second."""
     training_data = replace(dataset(), tables=dataset().tables[:2])
     fitted = train(training_data, epochs=3, hidden=13, rbm_hidden=11, name="small <fleet>")
-    return fitted.configure(warmup_score=500, warmup_alarm=500, quiet_rows=64)
+    return fitted.configure(warmup_score=500, warmup_alarm=500, quiet_rows=64, anomaly_severity=2.5)
 
 
 @functools.cache
