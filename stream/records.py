@@ -36,7 +36,7 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # naive, so that isoformat adds n
 
 
 class Message(Protocol):
-    """One Kafka message as the codecs see it; aiokafka's `ConsumerRecord` satisfies it."""
+    """One Kafka message as the codecs see it; `FetchedRecord` of the Kafka client satisfies it."""
 
     @property
     def key(self) -> bytes | None:

@@ -11,13 +11,16 @@ from .arrangements import service_stages as service_stages
 from .arrival import Arrival as Arrival
 from .arrival import Start as Start
 from .cascade import CascadePipeline as CascadePipeline
+from .civil import CivilCalendar as CivilCalendar
 from .clock import Clock as Clock
-from .clock import find_period as find_period
 from .config import ADJUSTABLE as ADJUSTABLE
 from .config import PipelineConfig as PipelineConfig
+from .evidence.curves import SeverityCurves as SeverityCurves
 from .explain import Explainer as Explainer
 from .fleet import FleetModel as FleetModel
 from .gaps import GapFiller as GapFiller
+from .group_motor import GroupFiring as GroupFiring
+from .group_motor import GroupMotor as GroupMotor
 from .kernels.exponential_series import exponential_series as exponential_series
 from .liquid import LiquidNetwork as LiquidNetwork
 from .motor import Calibration as Calibration

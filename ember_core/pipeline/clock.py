@@ -11,8 +11,6 @@ from ember_core import ops
 from .observation import Observation
 from .stage import Stage, State
 
-NEARLY = 0.8  # share of the largest correlation at which an earlier peak is the period
-
 
 class Clock(Stage):
     """`sin(2 pi k t / P)` and `cos(2 pi k t / P)` for each period `P` and harmonic `k`.
@@ -58,73 +56,3 @@ class Clock(Stage):
         if not columns:
             return ops.astype(time_us[:, None][:, :0], "float32")
         return ops.astype(ops.stack(columns, axis=1), "float32")
-
-
-def find_period(series: Any, minimum: int = 8, strength: float = 0.3) -> float | None:
-    """Find the dominant period of a group of evenly sampled series, in rows.
-
-    A periodic group correlates with itself at every multiple of its period, so the largest peak
-    of the mean autocorrelation may be a multiple: the period is the first peak that comes near
-    the largest. It counts when its correlation reaches `strength`, twice the period correlates
-    too, it stands above the autocorrelation half a period away, and at least four cycles fit in.
-    The multiples then sharpen it: a clock that runs one row a day wrong is useless in a month.
-
-    Args:
-        series: Shape `(T, K)`: standardised series, NaN-free.
-        minimum: Shortest period looked for, in rows.
-        strength: Smallest autocorrelation at the peak.
-
-    Returns:
-        The period in rows, to a fraction of a row, or None where there is none.
-    """
-    x = np.asarray(series, dtype=np.float64)
-    n = x.shape[0]
-    if n < 4 * minimum or x.shape[1] == 0:
-        return None
-    mean = _autocorrelation(x)
-    if mean is None:
-        return None
-    limit = n // 4  # a random walk has its false peaks where few cycles fit in
-    negative = np.flatnonzero(mean[:limit] < 0)
-    start = max(minimum, int(negative[0])) if negative.size else limit
-    if start >= limit:
-        return None
-    peak = start + int(np.argmax(mean[start:limit]))
-    if mean[peak] < strength:
-        return None
-    for shorter in range(peak // start, 1, -1):
-        candidate = _top(mean, peak / shorter, 0.05)
-        if candidate >= start and mean[candidate] >= NEARLY * mean[peak]:
-            peak = candidate
-            break
-    twice = mean[_top(mean, 2.0 * peak, 0.05)]
-    if mean[peak] - mean[peak // 2] < strength or twice < 0.5 * strength:
-        return None
-    period = float(peak)
-    for cycles in range(2, limit // peak + 1):
-        period = _top(mean, cycles * period, 0.1 / cycles) / cycles
-    return period
-
-
-def _top(correlation: Any, lag: float, share: float) -> int:
-    """Return the lag of the largest correlation within `share` of a lag."""
-    lo = int(lag * (1.0 - share))
-    return lo + int(np.argmax(correlation[lo : int(lag * (1.0 + share)) + 2]))
-
-
-def _autocorrelation(x: Any) -> Any:
-    """Return the mean autocorrelation of the detrended series that move, `(T,)`, or None."""
-    n = x.shape[0]
-    # the trend would hide the period behind a slowly falling autocorrelation
-    total = np.cumsum(np.vstack([np.zeros((1, x.shape[1])), x]), axis=0)
-    half = max(3, n // 3) // 2
-    lo, hi = np.maximum(np.arange(n) - half, 0), np.minimum(np.arange(n) + half + 1, n)
-    x = x - (total[hi] - total[lo]) / (hi - lo)[:, None]
-    size = 1 << (2 * n - 1).bit_length()
-    spectrum = np.fft.rfft(x, size, axis=0)
-    correlation = np.fft.irfft(np.abs(spectrum) ** 2, size, axis=0)[:n]
-    alive = correlation[0] > 1e-9
-    if not alive.any():
-        return None
-    unbiased = correlation[:, alive] / correlation[0, alive] * (n / (n - np.arange(n)))[:, None]
-    return unbiased.mean(axis=1)

@@ -30,6 +30,7 @@ from stream.types import CodecName
 from .data_options import DataArgs, DataFiles, DataOptions, read_data
 from .options import ClusterArgs, ClusterOptions, since_ms
 from .output import print_remarks
+from .periods import period_text
 
 
 def train(
@@ -173,6 +174,8 @@ def train(
         f"in {seconds:.1f} s; fires at evidence {model.pipeline.motor.on:.2f}, resolves below "
         f"{model.pipeline.motor.off:.2f}."
     )
+    for period in model.report["periods"]:
+        print(f"Period: {period_text(period)}.")
     if choose:
         print("\n".join(_blocks(model.report.get("blocks", []))))
 

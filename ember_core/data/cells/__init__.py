@@ -56,3 +56,4 @@ from ._times import TimeUnit as TimeUnit
 from ._times import is_missing_time as is_missing_time
 from ._unreadable import Unreadable as Unreadable
 from ._zones import offsets as offsets
+from ._zones import zone_of as zone_of

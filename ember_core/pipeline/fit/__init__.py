@@ -8,6 +8,8 @@ from .cascade import fit_cascade_liquid as fit_cascade_liquid
 from .cascade import fit_cascade_rbm as fit_cascade_rbm
 from .feature_choice import choose_features as choose_features
 from .liquid import fit_liquid as fit_liquid
+from .periods import Period as Period
+from .periods import find_periods as find_periods
 from .series import Series as Series
 from .trainer import MIN_ROWS as MIN_ROWS
 from .trainer import PipelineTrainer as PipelineTrainer

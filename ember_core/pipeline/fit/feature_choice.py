@@ -18,7 +18,8 @@ from ember_core.training import fit_rbm
 
 from .injected_faults import GAP, KINDS, inject
 from .liquid import fit_liquid
-from .scales import feature_scales, find_periods, fit_scales
+from .periods import find_periods
+from .scales import feature_scales, fit_scales
 from .series import Series, checked_fleet, gather, lockstep
 from .trainer import LEARNING_RATE, MIN_ROWS
 
@@ -75,10 +76,10 @@ def choose_features(
     if not usable:
         return config, []
     sampled = [usable[i] for i in np.unique(np.linspace(0, len(usable) - 1, KEYS).astype(int))]
-    if not config.periods_seconds:
-        config = replace(
-            config, periods_seconds=find_periods(sampled, fit_scales(sampled, config.channels))
-        )
+    given_seconds = config.periods_seconds
+    if not given_seconds:
+        seconds = tuple(sorted(period.seconds for period in find_periods(sampled)))
+        config = replace(config, periods_seconds=seconds)
     full = replace(config, levels=True, horizons=tuple(sorted({1, *horizons})), residuals=horizons)
     report_progress("blocks", 0.0)
     trial, columns = _trial(sampled, full)
@@ -105,6 +106,7 @@ def choose_features(
     return (
         replace(
             config,
+            periods_seconds=given_seconds,  # training looks for those of all keys
             levels="levels" in blocks,
             clock_visible="clock" in blocks,
             horizons=tuple(sorted({1, *config.horizons, *residuals})),

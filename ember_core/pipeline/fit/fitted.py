@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ember_core.pipeline.stage import State
 from ember_core.training import History
 
+from .periods import Period
 from .scales import Prior
 from .series import Gathered
 
@@ -21,11 +22,13 @@ class ScalesFit(NamedTuple):
         first: First state of each key, `(K, ...)`, with the scales of its channels.
         prior: Scales that a key never seen begins with.
         periods_seconds: Periods of the clock.
+        periods: Those found in the history, the one that explains most first.
     """
 
     first: State
     prior: Prior
     periods_seconds: tuple[float, ...]
+    periods: tuple[Period, ...]
 
 
 class LiquidFit(NamedTuple):

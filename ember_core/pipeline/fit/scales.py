@@ -1,4 +1,4 @@
-"""Usual values of each key of a fleet: scales of its channels and features, and its period."""
+"""Usual values of each key of a fleet: scales of its channels and features."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.pipeline.clock import find_period
 from ember_core.pipeline.scaler import FLOOR
 from ember_core.pipeline.stage import State
 
@@ -22,7 +21,6 @@ MIN_FLEET = 8  # keys that make a fleet to lean on
 EXTREME = 0.9999  # quantile of a feature's departure that tells how heavy its tails are
 GAUSSIAN = 3.3  # deviations that a Gaussian feature's extremes reach
 EXTREME_ROWS = 2000.0  # rows from which a key's own extremes count half
-DAY = 86_400.0  # seconds
 
 FloatArray = NDArray[np.float64]
 
@@ -115,34 +113,6 @@ def _prior_rows(key_logs: Any, blocks: Any, rows: float, most: float) -> Any:
     uncertain = ((blocks - key_logs[:, None]) ** 2).mean(axis=(0, 1)) * rows
     between_keys = ((key_logs - key_logs.mean(axis=0)) ** 2).sum(axis=0) + np.log(USUAL_FACTOR) ** 2
     return np.clip(uncertain / (between_keys / len(key_logs)), 0.0, most)
-
-
-def find_periods(series: Sequence[Series], scales: State, most: int = 24) -> tuple[float, ...]:
-    """Return the common period in seconds, where most of the first keys agree on one."""
-    periods = []
-    for k, s in enumerate(series[:most]):
-        interval = float(scales["interval"][k])
-        if interval <= 0:
-            continue
-        grid = np.arange(s.time_us[0] * 1e-6, s.time_us[-1] * 1e-6, interval)
-        if not 64 <= len(grid) <= 200_000:
-            continue
-        indices = np.searchsorted(s.time_us * 1e-6, grid + 0.5 * interval, side="right") - 1
-        z = np.nan_to_num(
-            (s.values[indices] - scales["norm_mean"][k]) / np.sqrt(scales["norm_var"][k] + 1e-12)
-        )
-        varies = scales["norm_var"][k] > 1e-12
-        rows = find_period(np.clip(z[:, varies], -5, 5))
-        if rows is not None:
-            periods.append(rows * interval)
-    if len(periods) < max(1, (min(len(series), most) + 1) // 2):
-        return ()
-    middle = float(np.median(periods))
-    agreeing = [p for p in periods if abs(p / middle - 1.0) < 0.1]
-    if 2 * len(agreeing) < len(periods):
-        return ()
-    period = float(np.median(agreeing))
-    return (DAY if abs(period / DAY - 1.0) < 0.01 else period,)
 
 
 class FeatureScales(NamedTuple):

@@ -11,9 +11,9 @@ from ember_core.pipeline.pipeline import Pipeline
 from ember_core.pipeline.stage import Role, State, names_with
 from ember_core.pipeline.tail import fit_tail
 
-from .scales import DAY
 from .series import Rows, tiles
 
+DAY = 86_400.0  # seconds
 POOLED_EXCESSES = 20.0  # weight of the fleet's mean excess beside a key's own excesses
 # Half-life of the tail, and the alarm that keeps it still: periods of the data, which hold where
 # times are mere record numbers; rows where there is no period; and a longest time in seconds.
@@ -24,7 +24,9 @@ FREEZE = (0.5, 720, DAY)
 def span_rows(
     cycles: float, usual: int, most_seconds: float, periods: tuple[float, ...], interval: float
 ) -> int:
-    """Return the rows of a span: some cycles of the longest period, or as many as usual.
+    """Return the rows of a span: some cycles of a period, or as many as usual.
+
+    Of several periods the longest one up to a day counts: a week is no pace to follow at.
 
     Args:
         cycles: Length of the span in cycles, where the data has a period.
@@ -34,7 +36,8 @@ def span_rows(
         interval: Usual interval between rows, in seconds.
     """
     interval = max(interval, 1e-6)
-    rows = cycles * max(periods) / interval if periods else usual
+    daily = [period for period in periods if period <= DAY] or [min(periods, default=0.0)]
+    rows = cycles * max(daily) / interval if periods else usual
     return max(1, int(min(rows, most_seconds / interval)))
 
 

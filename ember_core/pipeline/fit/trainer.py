@@ -20,7 +20,8 @@ from ember_core.training import fit_rbm
 
 from .fitted import LiquidFit, ScalesFit, ScoresFit, TailFit
 from .liquid import fit_liquid
-from .scales import feature_scales, find_periods, fit_scales, scale_prior
+from .periods import find_periods
+from .scales import feature_scales, fit_scales, scale_prior
 from .series import SETTLE, Gathered, Series, checked_fleet, digest, gather, tiles
 from .thresholds import FREEZE, HALF_LIFE, calibrate_evidence, fit_tails, span_rows
 
@@ -88,7 +89,7 @@ class PipelineTrainer:
         self._backend = ops.backend_name()
 
     def fit_scales(self) -> ScalesFit:
-        """Fit the scales of every key's channels and of a key never seen, and find the period.
+        """Fit the scales of every key's channels and of a key never seen, and find the periods.
 
         Raises:
             ValueError: If a channel holds no finite value at all.
@@ -96,8 +97,10 @@ class PipelineTrainer:
         self._report_progress("scales", 0.0)
         config = self._config
         scales = fit_scales(self.series, config.channels)
-        if not config.periods_seconds:
-            config = replace(config, periods_seconds=find_periods(self.series, scales))
+        periods = () if config.periods_seconds else find_periods(self.series)
+        if periods:
+            seconds = tuple(sorted(period.seconds for period in periods))
+            config = replace(config, periods_seconds=seconds)
         self.pipeline = Pipeline(config).to(backend="numpy")
         key_state = self.pipeline.initial_state(len(self.series))
         for name, value in scales.items():
@@ -106,7 +109,7 @@ class PipelineTrainer:
         prior = scale_prior(self.series, self.pipeline.normaliser.scale(key_state))
         # Only keys never seen use it: the history itself runs with the scales of its own keys.
         self.pipeline.normaliser.assign({"prior_rows": prior.rows.astype(np.float32)})
-        self._scales = ScalesFit(key_state, prior, config.periods_seconds)
+        self._scales = ScalesFit(key_state, prior, config.periods_seconds, periods)
         return self._scales
 
     def fit_liquid(self, refine: int = 0) -> LiquidFit:
@@ -229,6 +232,7 @@ class PipelineTrainer:
             "skipped_keys": self._skipped,
             "digest": digest(self.series),
             "periods_seconds": list(self._scales.periods_seconds),
+            "periods": [p.as_json(self._config.channels) for p in self._scales.periods],
             "calibration": asdict(self._calibration),
             "on": self.pipeline.motor.on,
             "off": self.pipeline.motor.off,

@@ -16,6 +16,7 @@ from ember_core.pipeline import FleetModel
 from ember_core.serialize import ARRAYS_FILE, load_bundle
 from stream.cli.options import SettingsArgs, SettingsOptions
 from stream.cli.output import print_fields, shortened
+from stream.cli.periods import length_text, period_text
 from stream.configure import engine_settings, load_model
 from stream.engine import Engine
 from stream.keys import key_text
@@ -141,7 +142,7 @@ def _features(config: dict[str, Any]) -> str:
         strides = ", ".join(str(s) for s in config["strides"])
         text = f"{config['windows']} windows of {config['window_size']} rows, strides {strides}"
     text += ", levels" if config["levels"] else ", departures only"
-    periods = ", ".join(f"{p / 3600:g} h" for p in config["periods_seconds"])
+    periods = ", ".join(length_text(p) for p in config["periods_seconds"])
     return f"{text}; {'period ' + periods if periods else 'no period found'}"
 
 
@@ -154,6 +155,7 @@ def _training(report: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append(("trained on", f"{report['rows']:,} rows of {report['keys']:,} keys{note}"))
     if "digest" in report:
         lines.append(("data digest", str(report["digest"])))
+    lines += [("period", period_text(period)) for period in report.get("periods", [])]
     quantiles = report.get("score_quantiles")
     if quantiles:
         text = ", ".join(f"{100 * float(q):g} % {v:.4g}" for q, v in quantiles.items())
