@@ -55,6 +55,7 @@ class Meta:
     first_offset: int = -1
     absorbed: int = -1
     events_from: int = -1
+    clock_us: int = 0
     counts: dict[str, int] = field(default_factory=dict)
 
     def begin_at(self, position: int) -> None:
