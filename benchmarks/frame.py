@@ -69,6 +69,9 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "quality": Benchmark(
         "benchmarks.quality", "faults caught and false alarms on labelled telemetry, beside others"
     ),
+    "ordinary": Benchmark(
+        "benchmarks.ordinary", "an operator's figures on generated telemetry of ordinary weeks"
+    ),
 }
 
 

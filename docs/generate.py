@@ -23,7 +23,13 @@ from benchmarks.quality import page
 from ember_core import nn
 from ember_core.pipeline import Pipeline, PipelineConfig
 from stream.bridge import OUTCOMES, RESULTS
-from stream.engine.state.layout import RowLayout, WindowSpec, channel_fields, engine_fields
+from stream.engine.state.layout import (
+    RowLayout,
+    WindowSpec,
+    channel_fields,
+    engine_fields,
+    pause_fields,
+)
 from stream.observe import WORKER_UP, BridgeMetrics, Metrics
 from stream.settings import json_schema
 from tests.prove import page as proofs
@@ -71,7 +77,9 @@ _PART = re.compile(r"(<!-- made by docs/generate\.py: (\S+) -->\n).*?(<!-- end -
 def _layout(window: WindowSpec) -> RowLayout:
     pipeline = Pipeline(PipelineConfig(CHANNELS))
     c = len(CHANNELS)
-    return RowLayout((*pipeline.state_fields(), *engine_fields(c, window), *channel_fields(c)))
+    return RowLayout(
+        (*pipeline.state_fields(), *engine_fields(c, window), *channel_fields(c), *pause_fields())
+    )
 
 
 def _shape(field: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stream.engine import StepResult
-from stream.records import Decoded, Reason
+from stream.records import Decoded, Event, Reason
 from stream.types import TP
 
 
@@ -16,6 +16,9 @@ class Observer:
         self, tps: Sequence[TP], decoded: Decoded, result: StepResult, messages: int, seconds: float
     ) -> None:
         """Take note of one processed slice, of partitions of one topic."""
+
+    def emitted(self, events: Sequence[Event]) -> None:
+        """Take note of events that no record has brought about."""
 
     def timed(self, stage: str, seconds: float) -> None:
         """Take note of the duration of a stage within a slice: decode or engine."""

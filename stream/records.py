@@ -36,7 +36,7 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # naive, so that isoformat adds n
 
 
 class Message(Protocol):
-    """One Kafka message as the codecs see it; aiokafka's `ConsumerRecord` satisfies it."""
+    """One Kafka message as the codecs see it; `FetchedRecord` of the Kafka client satisfies it."""
 
     @property
     def key(self) -> bytes | None:
@@ -214,7 +214,8 @@ class Trigger(_Body, frozen=True, kw_only=True):
     `threshold` is in evidence, `peak` the largest severity of the episode so far, `rows` its length
     so far. `reason` is its cause: `evidence`, `stale` where the key fell silent, or `returned`
     where it sent again; `channel_missing` where a channel of the key has stopped coming, and
-    `channel_returned` where it comes again: `rows` are then those without it.
+    `channel_returned` where it comes again: `rows` are then those without it. An episode that is
+    given up ends with one of the reasons in `stream.given_up`.
     """
 
     reason: str

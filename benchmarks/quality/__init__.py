@@ -8,7 +8,6 @@ and no point is adjusted.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from benchmarks.quality.sets import FAMILIES, SHARED, interpretations, load
 from benchmarks.quality.shown import lines as lines
 from benchmarks.quality.table import judged
 from benchmarks.quality.telemetry import PARTS, telemetry
+from benchmarks.training_arguments import add_with, training_arguments
 
 SETS = (*FAMILIES, "nab")
 QUICK = ("conditions", "explanations", "calibration")
@@ -31,14 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help=f"one seed, --parts {','.join(QUICK)}")
     parser.add_argument("--parts", help=f"beside the figures, some of {','.join(PARTS)} (all)")
     parser.add_argument("--ablations", action="store_true", help="also the chain without its parts")
-    parser.add_argument(
-        "--with",
-        dest="options",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="argument of stream.training.train, its value as JSON; may be given several times",
-    )
+    add_with(parser)
     parser.add_argument("--warm", action="store_true", help="feed the training rows first")
     parser.add_argument("--data", type=Path, default=SHARED, help="folder of the sets")
 
@@ -49,7 +42,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         BenchmarkError: If a set is not there or the product refuses what it is given.
     """
-    recipe = Recipe(dict(map(_named, options.options)), options.warm)
+    recipe = Recipe(training_arguments(options), options.warm)
     seeds = list(range(1 if options.quick else options.seeds))
     parts = _parts(options)
     sets: dict[str, Any] = {}
@@ -80,18 +73,3 @@ def _parts(options: argparse.Namespace) -> tuple[str, ...]:
             f"Received: --parts {','.join(sorted(unknown))}."
         )
     return tuple(name for name in PARTS if name in parts)
-
-
-def _named(text: str) -> tuple[str, Any]:
-    """`NAME=VALUE` with the value as JSON; a list is a tuple, as settings have it."""
-    name, equals, value = text.partition("=")
-    try:
-        parsed = json.loads(value)
-    except ValueError:
-        equals = ""
-    if not equals:
-        raise BenchmarkError(
-            f"an argument is not understood. Expected NAME=VALUE such as levels=false or "
-            f'windows="dilated". Received: --with {text}.'
-        )
-    return name, tuple(parsed) if isinstance(parsed, list) else parsed

@@ -56,17 +56,13 @@ class Alarms:
         interval = float(np.median(like.key_state["interval"]))
         self.calibration = calibrate(traces, interval)
 
-    def __call__(self, test: Sequence[Floats], budget_per_week: float | None = None) -> list[Flags]:
+    def __call__(self, test: Sequence[Floats]) -> list[Flags]:
         """Mark the episodes of each key, from the record that fires to the one that resolves.
 
         Args:
             test: Scores of the records, per key in the order of training.
-            budget_per_week: False triggers accepted per key; None takes the evidence that 3
-                training records in 1,000 reach.
         """
         threshold = self.calibration.level
-        if budget_per_week is not None:
-            threshold = self.calibration.at_budget(budget_per_week)
         motor = MotorNeuron(
             **self._motor | {"on": threshold, "off": min(self.calibration.off, threshold - 1e-6)}
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -21,13 +21,12 @@ from numpy.typing import NDArray
 from benchmarks.frame import BenchmarkError, log_progress
 from benchmarks.quality.nab_detectors import candidates
 from benchmarks.quality.product import Recipe, fitted
-from benchmarks.quality.sets import divided_at
+from benchmarks.quality.sets import divided_at, side_by_side
 from ember_core.data.sources import DataOptions, Dataset, read
 from ember_core.evaluate import NAB_PROFILES, NabScore, NabSeries, nab_probation, nab_score
 from ember_core.pipeline import FleetModel
 from stream.backtest import backtest
 
-WEEK_US: Final = 7 * 86_400 * 1_000_000
 BUDGETS: Final = {
     "3 a day": 21.0,
     "1 a day": 7.0,
@@ -135,17 +134,6 @@ def load_corpus(folder: Path) -> Corpus:
         windows.append([_span(table.time_us, first, last) for first, last in spans])
     heads = [nab_probation(len(table.time_us)) for table in raw.tables]
     return Corpus(side_by_side(divided_at(raw, heads)), windows)
-
-
-def side_by_side(dataset: Dataset) -> Dataset:
-    """The same data, each key moved by whole weeks so that all run at one time, as on a topic.
-
-    Hours and days of the week stay; a key's scores do not depend on the others in any case.
-    """
-    tables = tuple(
-        replace(t, time_us=t.time_us - t.time_us[0] // WEEK_US * WEEK_US) for t in dataset.tables
-    )
-    return replace(dataset, tables=tables)
 
 
 def _micros(text: str) -> int:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.frame import log_progress
+from benchmarks.paging.constant import CountsConstants
+from benchmarks.paging.cut_forest import CutForest, CutForestUnavailableError
 from benchmarks.quality.alarms import Alarms
-from benchmarks.quality.budget import BUDGETS, LEAST_DAYS, fault_free_days, realised
-from benchmarks.quality.cut_forest import CutForest, CutForestUnavailableError
 from benchmarks.quality.product import Subject
 from benchmarks.quality.seeds import over_seeds
 from ember_core.evaluate import Baseline, baselines, peers, summarise, summary
@@ -38,7 +38,7 @@ def makers(seed: int = 0) -> dict[str, Callable[[], Baseline]]:
 
 
 def others(subject: Subject) -> dict[str, Any]:
-    """Figures of each detector, and under `budgets` what it comes to at the product's budgets."""
+    """Figures of each detector; its pages at a budget are in `paged others`."""
     out = {}
     for name, make in makers().items():
         started = time.perf_counter()
@@ -56,7 +56,7 @@ def scores_of(subject: Subject, make: Callable[[], Baseline]) -> Scores:
     """Training and scored part of every key, by a detector of its own."""
     train, test = [], []
     for k, table in enumerate(subject.dataset.tables):
-        detector = make()
+        detector = CountsConstants(make())
         head = table.values[subject.dataset.rows(k, "train")]
         detector.fit(head)
         train.append(detector.score(head))
@@ -73,22 +73,15 @@ def judged_scores(
         subject: The set, with the product's runs.
         train: Scores of the training records, per key.
         test: Scores of the scored records.
-        flags: Flags of a detector with thresholds of its own; no budgets are measured then.
+        flags: Flags of a detector with thresholds of its own.
     """
     alarms = Alarms(train, subject.runs[0].model)
     fired = alarms(test) if flags is None else flags
-    labels, per_key = [], {}
+    per_key = {}
     for k, table in enumerate(subject.dataset.tables):
         assert table.label is not None
         label = table.label[subject.dataset.rows(k, "scored")]
-        labels.append(label)
         per_key[table.key.decode()] = summary(
             label, test[k], fired[k], buffer=subject.family.buffer
         )
-    out = over_seeds([summarise(per_key)])
-    if flags is None and fault_free_days(subject.family, labels) >= LEAST_DAYS:
-        out["budgets"] = {}
-        for name, a_day in BUDGETS.items():
-            result = alarms(test, subject.family.budget_per_week(a_day))
-            out["budgets"][name] = realised(subject.family, a_day, labels, result)
-    return out
+    return over_seeds([summarise(per_key)])

@@ -14,7 +14,16 @@ from benchmarks.quality.sets import FAMILIES
 Result = Mapping[str, Any]
 
 UNMEASURED: Final = "Not measured yet: `python -m benchmarks quality --save` does it.\n"
-NAMES: Final = {"smd": "SMD", "asd": "ASD", "skab": "SKAB valve1", "nab": "NAB"}
+NAMES: Final = {
+    "smd": "SMD",
+    "smd2": "SMD, five machines that drift",
+    "asd": "ASD",
+    "skab": "SKAB valve1",
+    "gecco": "GECCO water",
+    "mscloud": "Microsoft cloud",
+    "kpi": "KPIs",
+    "nab": "NAB",
+}
 FIGURES: Final = {
     "vus_pr": "VUS-PR",
     "auc_pr": "AUC-PR",
@@ -63,7 +72,7 @@ def sets(result: Result) -> str:
         labelled = [("**product**", measured["product"]["mean"]), ("its worst key", worst)]
         if measured["seeds"] > 1:
             labelled.append(("spread of the seeds", measured["product"]["spread"]))
-        for part in ("conditions", "baselines", "ablations"):
+        for part in ("conditions", "windows", "baselines", "ablations"):
             labelled += [(label, row["mean"]) for label, row in measured.get(part, {}).items()]
         rows = [_row(name, label, figures) for label, figures in labelled]
         head = f"### {NAMES[name]}\n\n{measured['keys']} keys, {measured['channels']} channels, "
@@ -93,7 +102,10 @@ def budgets(result: Result) -> str:
     rows = []
     for name, measured in _telemetry(result):
         sources = {"product": measured.get("budgets", {})}
+        for kind, other in measured.get("windows", {}).items():
+            sources[f"product, {kind} windows"] = other.get("budgets", {})
         sources |= {k: v.get("budgets", {}) for k, v in measured.get("baselines", {}).items()}
+        sources |= measured.get("paged others", {})
         rows += [
             (
                 NAMES[name],
@@ -105,6 +117,7 @@ def budgets(result: Result) -> str:
             )
             for source, by_budget in sources.items()
             for budget, row in by_budget.items()
+            if "times" in row
         ]
     head = ("set", "detector", "budget", "false a key and day", "times the budget", "events caught")
     return table(head, rows) if rows else UNMEASURED

@@ -52,10 +52,15 @@ def _set(name: str, measured: Mapping[str, Any]) -> list[str]:
         out.append(_row("  spread of the seeds", product["spread"]))
     worst = {figure: worst_key["value"] for figure, worst_key in product["worst"].items()}
     out += [_row("  worst key", worst), _row("  pooled", product["pooled"])]
-    for part in ("conditions", "baselines", "ablations"):
+    for part in ("conditions", "windows", "baselines", "ablations"):
         for label, figures in measured.get(part, {}).items():
             out.append(_row(f"  {label}", figures["mean"]))
-    for part in ("explanations", "calibration", "budgets", "cold start"):
+    paged = {"product": measured.get("budgets", {})}
+    for kind, other in measured.get("windows", {}).items():
+        paged[f"{kind} windows"] = other.get("budgets", {})
+    for label, by_budget in (paged | measured.get("paged others", {})).items():
+        out += [_paged(f"  pages of {label} at {name}", row) for name, row in by_budget.items()]
+    for part in ("explanations", "calibration", "cold start"):
         for label, value in measured.get(part, {}).items():
             if isinstance(value, Mapping):
                 value = ", ".join(f"{k} {v:.3g}" for k, v in value.items() if _is_number(v))
@@ -63,6 +68,14 @@ def _set(name: str, measured: Mapping[str, Any]) -> list[str]:
                 value = f"{value:.3g}"
             out.append(f"  {part}, {label}: {value}")
     return out
+
+
+def _paged(label: str, row: Mapping[str, Any]) -> str:
+    true_rate = f", {row['true_rate']} at the true rate" if "true_rate" in row else ""
+    return (
+        f"{label:44}{row['realised']:.3f} false a key and day, "
+        f"{row['paged']} of {row['faults']} events{true_rate}"
+    )
 
 
 def _is_number(value: object) -> bool:

@@ -63,19 +63,35 @@ GOALS: Final = (
                 0.8,
             ),
             Goal(name, "cold start, share of VUS-PR", ("cold start", "share"), 0.8, 0.95),
-            *(
-                Goal(
-                    name,
-                    f"false triggers, times the budget of {budget}",
-                    ("budgets", budget, "times"),
-                    3.0,
-                    1.0,
-                    True,
-                )
-                for budget in ("1 a day", "1 a week", "1 a month")
-            ),
         )
     ),
+    *(
+        Goal(
+            name,
+            f"false pages, times the budget of {budget} a key and day",
+            ("budgets", budget, "times"),
+            2.5,
+            1.5,
+            True,
+        )
+        for name in ("smd", "smd2", "asd", "gecco", "mscloud", "kpi")
+        for budget in (".5", ".14")
+    ),
+    *(
+        Goal(
+            name,
+            "records of probability 1e-4, times as many as it says",
+            ("calibration", "0.0001", "times"),
+            5.0,
+            2.0,
+            True,
+        )
+        for name in ("smd", "smd2", "asd", "skab", "gecco", "mscloud", "kpi")
+    ),
+    Goal("smd2", "VUS-PR", (*_PRODUCT, "vus_pr"), 0.46, 0.50),
+    Goal("gecco", "VUS-PR", (*_PRODUCT, "vus_pr"), 0.67, 0.75),
+    Goal("gecco", "events paged at .5 a day", ("budgets", ".5", "paged"), 25, 35),
+    Goal("gecco", "events paged at .14 a day", ("budgets", ".14", "paged"), 15, 29),
     Goal("skab", "pooled point F1", ("product", "pooled", "f1"), 0.76, 0.82),
     Goal(
         "skab",

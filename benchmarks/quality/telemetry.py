@@ -8,10 +8,11 @@ from typing import Any, Final
 from benchmarks.frame import log_progress
 from benchmarks.quality.ablations import ablations
 from benchmarks.quality.blame import explanations
-from benchmarks.quality.budget import budgets, calibration
 from benchmarks.quality.cold import cold_start
 from benchmarks.quality.conditions import CONDITIONS
 from benchmarks.quality.others import others
+from benchmarks.quality.pages import budgets, paged_others, windows
+from benchmarks.quality.probabilities import calibration
 from benchmarks.quality.product import Subject, run, scored
 from benchmarks.quality.seeds import over_seeds
 
@@ -80,6 +81,8 @@ PARTS: Final[dict[str, Callable[[Subject], dict[str, Any] | None]]] = {
     "explanations": explanations,
     "calibration": calibration,
     "budgets": budgets,
+    "windows": windows,
+    "paged others": paged_others,
     "cold start": cold_start,
     "baselines": others,
     "ablations": ablations,

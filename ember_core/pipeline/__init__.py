@@ -15,9 +15,12 @@ from .civil import CivilCalendar as CivilCalendar
 from .clock import Clock as Clock
 from .config import ADJUSTABLE as ADJUSTABLE
 from .config import PipelineConfig as PipelineConfig
+from .evidence.curves import SeverityCurves as SeverityCurves
 from .explain import Explainer as Explainer
 from .fleet import FleetModel as FleetModel
 from .gaps import GapFiller as GapFiller
+from .group_motor import GroupFiring as GroupFiring
+from .group_motor import GroupMotor as GroupMotor
 from .kernels.exponential_series import exponential_series as exponential_series
 from .liquid import LiquidNetwork as LiquidNetwork
 from .motor import Calibration as Calibration
@@ -28,6 +31,10 @@ from .normaliser import Normaliser as Normaliser
 from .observation import Decision as Decision
 from .observation import Observation as Observation
 from .packing import PackedRows as PackedRows
+from .pauses import KEPT_PAUSES as KEPT_PAUSES
+from .pauses import Pauses as Pauses
+from .pauses import note_pauses as note_pauses
+from .pauses import usual_pause as usual_pause
 from .pipeline import Pipeline as Pipeline
 from .rbm_score import FrozenRBM as FrozenRBM
 from .rbm_score import RBMScore as RBMScore

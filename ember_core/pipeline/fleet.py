@@ -19,6 +19,7 @@ from ember_core.serialize import (
 from .arguments import as_key, require_positive
 from .config import ADJUSTABLE
 from .motor import Calibration, MotorNeuron
+from .pauses import Pauses
 from .pipeline import Pipeline
 from .stage import Role, State, names_with, zero_state
 
@@ -57,6 +58,7 @@ class FleetModel:
         recipe: How the channels of a row come from the samples; None: as they stand there.
         sha256: Digest of the bundle, of its card, which holds that of the arrays; empty until saved
             or loaded.
+        pauses: Usual pauses of the keys; None: none was seen.
 
     Raises:
         ValueError: If a key is there twice, or has no state.
@@ -71,6 +73,7 @@ class FleetModel:
     version: str = "1"
     sha256: str = ""
     recipe: RowRecipe | None = None
+    pauses: Pauses | None = None
 
     def __post_init__(self) -> None:
         """Refuse keys that do not belong to the states."""
@@ -176,6 +179,8 @@ class FleetModel:
         learned = names_with(Role.LEARNED, p.state_fields())
         for prefix, state in (("key", self.key_state), ("new", self.new_state)):
             arrays |= {f"{prefix}.{name}": ops.to_numpy(state[name]) for name in learned}
+        if self.pauses is not None:
+            arrays |= {"key.pauses": self.pauses.longest, "key.pause_time": self.pauses.time_us}
         card = {
             "name": self.name,
             "version": self.version,
@@ -226,6 +231,9 @@ class FleetModel:
                     state[name][...] = arrays[f"{prefix}.{name}"]
                 states.append({n: ops.from_numpy(v) for n, v in state.items()})
             pipeline.freeze()
+            pauses = None
+            if "key.pauses" in arrays:
+                pauses = Pauses(arrays["key.pauses"], arrays["key.pause_time"])
             recipe = RowRecipe.from_json(card["recipe"]) if card.get("recipe") else None
             if recipe is not None and recipe.names != pipeline.config.channels:
                 raise ValueError("the recipe makes other channels than the pipeline has")
@@ -239,6 +247,7 @@ class FleetModel:
                 version=str(card.get("version", "1")),
                 sha256=digest,
                 recipe=recipe,
+                pauses=pauses,
             )
         except _FOREIGN as error:
             raise BundleError(

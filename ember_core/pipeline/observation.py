@@ -36,6 +36,7 @@ class Observation:
         raw: Unscaled features, shape `(R, D)`, for fitting.
         visible: The RBM's visible units, shape `(R, V)`, float32.
         alarming: True where the key's episode was open before the row, for the tail.
+        hold: Severities of the groups by which an episode goes on, shape `(R, G)`, float32.
     """
 
     packed: PackedRows
@@ -57,6 +58,7 @@ class Observation:
     raw: Any = field(default=None, repr=False)
     visible: Any = None
     alarming: Any = None
+    hold: Any = field(default=None, repr=False)
 
     @property
     def expected(self) -> Any:

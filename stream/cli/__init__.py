@@ -81,6 +81,13 @@ _GROUPS = {
             ),
         },
     ),
+    "triggers": (
+        "Show the open alerts, and end those that no worker will end.",
+        {
+            "list": ("triggers:list_", "Show the open alerts."),
+            "close": ("triggers:close", "Write the resolved trigger of open alerts."),
+        },
+    ),
     "dead-letters": (
         "Inspect refused records, and replay them.",
         {

@@ -14,6 +14,7 @@ from stream.engine.state.layout import NEVER
 from stream.errors import UserError
 from stream.keys import key_of, key_text, quoted
 from stream.records import rfc3339
+from stream.tools.open_alerts import resolve
 from stream.tools.placement import Placement
 from stream.tools.rebase import StartAt, TopicPlan, carry_out
 from stream.tools.rebase import plan as plan_rebase
@@ -161,7 +162,8 @@ def reset(
 ) -> None:
     """Delete the state of keys: they warm up anew from their next record.
 
-    Stop all workers of the group first; they would overwrite the change.
+    Their open alerts are resolved, with the reason `reset`. Stop all workers of the group first;
+    they would overwrite the change.
 
     Args:
         keys: Stream keys.
@@ -182,12 +184,18 @@ def reset(
     if unknown:
         names = ", ".join(sorted(map(quoted, unknown)))
         raise UserError(f"Nothing is remembered of: {names}. Nothing was changed.")
-    require_yes(f"{len(stored_keys)} keys would be forgotten.", yes=yes)
+    alerts = [
+        alert for name in log.topics for alert in log.open_alerts(name) if alert.key in encoded_keys
+    ]
+    resolved = f"{len(alerts)} open alerts"
+    require_yes(f"{len(stored_keys)} keys would be forgotten, {resolved} resolved.", yes=yes)
     log.require_idle()
     with log.writing() as writer:
+        # Before the rows: where this is no transaction, an attempt that fails here is repeated.
+        resolve(alerts, "reset", writer.put)
         for changelog, partition, key in stored_keys:
             writer.put(changelog, partition, key, None)
-    message(f"Forgotten: {len(stored_keys)} keys.")
+    message(f"Forgotten: {len(stored_keys)} keys. Resolved: {resolved}.")
 
 
 def rebase(
@@ -244,6 +252,10 @@ def _print_plan(plan: TopicPlan) -> None:
         message(
             f"{plan.topic}: has {plan.status.partitions} partitions now; its {plan.keys:,} keys "
             f"go where {where}."
+        )
+    if plan.alerts:
+        message(
+            f"{plan.topic}: {len(plan.alerts):,} open alerts are resolved: no key holds them open."
         )
     if plan.outdated:
         message(

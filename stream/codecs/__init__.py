@@ -23,4 +23,4 @@ from ._make import CODECS as CODECS
 from ._make import make_codec as make_codec
 from ._registry import RegistryUnavailable as RegistryUnavailable
 from ._rekeyed import RekeyedCodec as RekeyedCodec
-from ._rekeyed import RekeyedRecord as RekeyedRecord
+from ._rekeyed import rekeyed_json as rekeyed_json

@@ -25,7 +25,9 @@ from .state.meta import MetaRow as MetaRow
 from .state.meta import Outcome as Outcome
 from .state.migration import HEAD_BYTES as HEAD_BYTES
 from .state.migration import Description as Description
+from .state.migration import alerts_of as alerts_of
 from .state.migration import describe as describe
+from .state.migration import descriptions_of as descriptions_of
 from .state.migration import offset_in as offset_in
 from .state.model_version import ModelVersion as ModelVersion
 from .state.model_version import model_version_of as model_version_of

@@ -15,7 +15,7 @@ from stream.engine.state.partition import Partition
 from stream.engine.state.spill import Spill
 from stream.engine.state.table import Store
 from stream.engine.state.transfer import copy_rows, transfer_rows
-from stream.records import Decoded
+from stream.records import Decoded, Event
 from stream.types import TP
 
 from .clock import bound_clocks
@@ -23,6 +23,7 @@ from .decide import Decider
 from .episodes import Episodes
 from .loading import ChangelogLoader
 from .partitions import OwnedPartitions
+from .quiet import note_quiet, quiet_clock
 from .result import SliceOffsets, StepResult
 from .shadow import Comparison, check_candidate
 from .step import Limits, Stepper
@@ -133,6 +134,69 @@ class Engine(OwnedPartitions):
         self._use(model, store)
         for part in self._parts.values():
             self._loader.describe_rows(part.meta)
+
+    def give_up(self, tp: TP) -> list[Event]:
+        """Resolve alerts that a row does not hold open any more, after a load or another model.
+
+        The events do not depend on when they are asked for. Their rows are dirty afterwards: once
+        a checkpoint has written them, a restart resolves nothing again.
+
+        Args:
+            tp: The partition; all its rows are loaded and migrated, and it is open.
+        """
+        return self._stepper.give_up(self._parts[tp[0], tp[1]])
+
+    def note_quiet(self, tp: TP, quiet_us: int) -> None:
+        """Note that records come again after a silence of the whole partition.
+
+        Args:
+            tp: The partition.
+            quiet_us: Length of the silence by the worker's clock, microseconds.
+        """
+        note_quiet(self.meta(tp), quiet_us)
+
+    def silent_clock(self, tp: TP, clock_us: int, quiet_us: int) -> int | None:
+        """Return the clock of a partition without records; None where it shows no key idle.
+
+        Args:
+            tp: The partition. Nothing of its log is left to absorb.
+            clock_us: Its clock when the silence began.
+            quiet_us: Length of the silence so far, by the worker's clock, microseconds.
+        """
+        part = self._parts[tp[0], tp[1]]
+        silent_us = quiet_clock(part.meta, clock_us, quiet_us)
+        return silent_us if self._stepper.has_idle_keys(part, silent_us) else None
+
+    def schedule_silence(self, tp: TP, clock_us: int) -> None:
+        """Note in the meta row how far silence is told; `tell_silence` must follow.
+
+        The meta row has to be written before it does, so that a restart tells the same.
+
+        Args:
+            tp: The partition.
+            clock_us: Clock from `silent_clock`.
+        """
+        self.meta(tp).silent_until_us = clock_us
+
+    def tell_silence(self, tp: TP) -> StepResult:
+        """Tell the silence that was scheduled; before the next record, also after a restart.
+
+        Args:
+            tp: The partition; it is open.
+        """
+        part = self._parts[tp[0], tp[1]]
+        meta, silent_us = part.meta, part.meta.silent_until_us
+        meta.silent_until_us = msgspec.UNSET
+        if silent_us is msgspec.UNSET or silent_us <= meta.clock_us:
+            return StepResult()
+        self._follow([part])
+        if self._candidate is not None:
+            try:
+                self._candidate.schedule_silence(tp, silent_us)
+                self._candidate.tell_silence(tp)
+            except Exception as error:  # noqa: BLE001  # a candidate must not end the worker
+                self._give_up_candidate(error)
+        return self._stepper.tell_silence(part, silent_us)
 
     @property
     def channels(self) -> tuple[str, ...]:

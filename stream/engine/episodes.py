@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ember_core.pipeline import FleetModel
+from stream.engine.state.given_up import SENT, UNSENT, given_up
 from stream.engine.state.layout import TOP
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
@@ -18,6 +19,7 @@ from stream.records import Event
 
 from .batch import IdleKey, KeyRows, PlacedEvent, StepBatch
 from .events import EventBuilder, EventRow, Explanation
+from .giving_up import GivingUp
 from .missing_channels import ChannelChanges
 from .rows import CompletedRows, ObservedRows
 from .scored_rows import ScoredRows
@@ -26,8 +28,6 @@ NO_EXPLANATION = Explanation([], [], [], [])
 # Order of events at one line: the key's return, its rows, channels that go missing or return, then
 # keys that the line shows idle.
 _RETURN, _ROW, _CHANNEL, _IDLE = range(4)
-SENT, UNSENT = 1, 2
-"""Field `stale` of an idle key: its trigger was emitted, or left out in the warm-up."""
 
 
 class Episodes:
@@ -41,7 +41,9 @@ class Episodes:
 
     def __init__(self, model: FleetModel, store: Store, row_us: int) -> None:
         self.events = EventBuilder(model)
+        self.giving_up = GivingUp(store, self.events)
         self._pipeline, self._store, self._row_us = model.pipeline, store, row_us
+        self._channels = model.channels
         self._scales = [f.name for f in model.pipeline.normaliser.state_fields()]
 
     def emit(
@@ -253,23 +255,10 @@ class Episodes:
             deadline_us: Time at which the key expires.
         """
         keys = self._key_rows(part.stream, slot)
-        event_row = self._event_row(keys, 0, deadline_us)
-        fields, events = keys.fields, []
-        if fields["stale"][0] == SENT:
-            events.append(self._idle_trigger(keys, 0, event_row, resolved=True))
-        # The episode of an idle key was resolved when it became idle.
-        elif fields["firing"][0] and not fields["stale"][0]:
-            events.append(
-                self._open_episode(keys, 0, event_row, resolved=True, reason="episode_stale")
-            )
-        if "channel_gone" in fields:
-            events += [
-                self.events.channel_trigger(
-                    event_row, channel, resolved=True, rows=int(fields["missing_rows"][0, channel])
-                )
-                for channel in np.flatnonzero(fields["channel_gone"][0]).tolist()
-            ]
-        return events
+        # What an earlier model's row held open is resolved for that reason, when it is written.
+        alerts = given_up(keys.fields, 0, self._channels, "ttl")
+        alerts = replace(alerts, time_us=deadline_us)
+        return self.giving_up.events_of(part.stream, self._store.slab.key(slot), alerts)
 
     def _key_rows(self, topic: str, slot: int) -> KeyRows:
         """Return a copy of the row of one key."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ember_core.pipeline import FleetModel
+from stream.given_up import SUMMARIES
 from stream.keys import key_text
 from stream.records import (
     Anomaly,
@@ -198,6 +199,49 @@ class EventBuilder:
             **self._common(row, Explanation([], [], [], [])),
         )
         kind = f"trigger/EmberChannelMissing/{channel}/{body.status}"
+        return self._event("trigger", kind, row, encode_body(body))
+
+    def given_up(
+        self,
+        row: EventRow,
+        reason: str,
+        *,
+        name: str = "EmberFiring",
+        channel: str | None = None,
+        explanation: Explanation | None = None,
+        started_us: int,
+        peak: float = 0.0,
+        rows: int = 0,
+    ) -> Event:
+        """Return the trigger that resolves an alert which its key does not hold open any more.
+
+        Args:
+            row: The key's last row, or the time it is forgotten.
+            reason: Reason for it, one of `stream.given_up`.
+            name: Name of the alert.
+            channel: Channel that was missing.
+            explanation: That of the episode's peak.
+            started_us: Event time the alert began.
+            peak: Largest severity of the episode.
+            rows: Its rows, or those without the channel.
+        """
+        explanation = explanation or Explanation([], [], [], [])
+        labels = self._labels(name, row) | ({} if channel is None else {"channel": channel})
+        body = Trigger(
+            status="resolved",
+            labels=labels,
+            annotations=self._annotations(row, explanation, SUMMARIES[reason]),
+            starts_at=rfc3339(started_us),
+            # Alertmanager refuses an end before the begin.
+            ends_at=rfc3339(max(row.time_us, started_us)),
+            fingerprint=fingerprint(labels),
+            threshold=0.0,
+            reason=reason,
+            peak=peak,
+            rows=rows,
+            **self._common(row, explanation),
+        )
+        kind = f"trigger/{name}/{channel or ''}/given up"
         return self._event("trigger", kind, row, encode_body(body))
 
     def _event(self, kind: Any, unique: str, row: EventRow, body: bytes) -> Event:

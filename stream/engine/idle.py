@@ -8,12 +8,14 @@ else: not on the batches it was cut into.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ember_core.pipeline import Pauses, note_pauses
 from stream.engine.state.deadlines import NEVER_IDLE
+from stream.engine.state.layout import NEVER
 from stream.engine.state.partition import ALWAYS, Partition
 from stream.engine.state.table import Store
 
@@ -77,7 +79,7 @@ class IdleFinder:
         """Note for each sample the clock beyond which its key is idle if it sends nothing more.
 
         Args:
-            batch: The batch.
+            batch: The batch; its keys have not been noted as seen by these samples yet.
             accepted: Samples that are not late.
             observed: Rows they completed, if any.
             row_counts: Rows of each key before the batch, `(K,)`.
@@ -85,9 +87,12 @@ class IdleFinder:
         """
         counts, usual = progress_after(accepted, observed, row_counts, intervals)
         is_known = accepted.packed.expand(batch.keys.fields["known"][accepted.key_index])
-        batch.idle_after_us[accepted.line] = self._store.deadlines.idle_after(
-            usual, counts, is_known, batch.clock_us[accepted.line]
-        )
+        clock_us, deadlines = batch.clock_us[accepted.line], self._store.deadlines
+        usual_us = deadlines.idle_after(usual, counts, is_known, clock_us)
+        pauses = _note_pauses(batch, accepted, clock_us, usual_us - clock_us)
+        if pauses is not None:
+            usual_us = deadlines.idle_after(usual, counts, is_known, clock_us, pauses)
+        batch.idle_after_us[accepted.line] = usual_us
 
     def find(self, batch: StepBatch) -> None:
         """Add the idle times of the batch's keys; those of other keys are emitted at once."""
@@ -202,3 +207,37 @@ class IdleFinder:
             slots[passed].tolist(), deadline_us[passed].tolist(), strict=True
         ):
             yield slot, deadline, int(np.searchsorted(clock_us, deadline, side="right"))
+
+
+def _note_pauses(
+    batch: StepBatch, accepted: PackedSamples, clock_us: Indices, wait_us: Indices
+) -> Pauses | None:
+    """Note the pauses that samples end, and return those of the key after each sample.
+
+    Args:
+        batch: The batch.
+        accepted: Samples that are not late, `n` of them.
+        clock_us: The partition's clock at each, `(n,)`.
+        wait_us: Time after which its key would be idle without any pause, `(n,)`.
+
+    Returns:
+        The pauses, of `n` rows; None where no key has any.
+    """
+    fields, packed, keys = batch.keys.fields, accepted.packed, accepted.key_index
+    seen_us, longest = fields["seen"][keys], fields["pauses"][keys]
+    pause_us = clock_us - packed.previous(seen_us, clock_us)
+    pause_us[packed.previous(seen_us == NEVER, clock_us == NEVER)] = 0
+    pause_us[pause_us <= wait_us] = 0
+    if not pause_us.any():  # the usual case
+        if not longest[:, -1].any():
+            return None
+        return Pauses(packed.expand(longest), packed.expand(fields["pause_time"][keys]))
+
+    def advance(before: dict[str, Any], clock_us: Indices, pause_us: Indices) -> dict[str, Any]:
+        return note_pauses(Pauses(**before), clock_us, pause_us)._asdict()
+
+    start = Pauses(longest, fields["pause_time"][keys])._asdict()
+    noted = Pauses(**packed.scan(advance, start, clock_us, pause_us))
+    fields["pauses"][keys] = packed.last(noted.longest)
+    fields["pause_time"][keys] = packed.last(noted.time_us)
+    return noted

@@ -9,8 +9,7 @@ import msgspec
 from stream.engine.state.layout import LAYOUT_VERSION
 from stream.engine.state.merge import LoadReport, RowMerger, Value
 from stream.engine.state.meta import META_KEY, MetaRow
-from stream.engine.state.migration import describe, mark_of
-from stream.engine.state.model_version import FormerModel
+from stream.engine.state.migration import descriptions_of
 from stream.engine.state.partition import ALWAYS, Partition
 from stream.engine.state.snapshot import RowBlock
 from stream.engine.state.table import Store
@@ -66,11 +65,7 @@ class ChangelogLoader:
             return [(META_KEY, f"not a meta row: {error}")]
         if value is None or meta.rebased > part.meta.rebased:
             part.tombstone_index.clear()  # offsets may begin anew
-        layouts: list[FormerModel | MetaRow] = [*meta.former, meta]
-        for layout in layouts:
-            description = describe(layout)
-            if description is not None and layout.model:
-                part.descriptions[mark_of(layout.model)] = description
+        part.descriptions |= descriptions_of(meta)
         if value is None or meta.absorbed >= part.meta.absorbed:
             part.meta = meta
             self.describe_rows(meta)

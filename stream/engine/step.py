@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from stream.engine.state.deadlines import NEVER_IDLE
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
-from stream.records import Decoded
+from stream.records import Decoded, Event
 
 from .admission import Admitted, admit
 from .batch import KeyRows, StepBatch
@@ -30,6 +30,7 @@ from .expiry import Expiry
 from .idle import IdleFinder
 from .missing_channels import ChannelChanges, MissingChannels
 from .outcomes import LATE, REPEATED, SCORED, WARMING, WINDOWED, count_outcomes
+from .quiet import batch_without_records, has_idle_keys
 from .result import ScoreColumns, SliceOffsets, StepResult
 from .rows import CompletedRows, Indices, ObservedRows, PackedSamples, RowMaker
 from .scored_rows import ScoredRows
@@ -77,14 +78,13 @@ class Stepper:
         self._pipeline, self._limits = decider.pipeline, limits
         self._rows = RowMaker(store.plan)
         self._expiry = Expiry(store, episodes, limits.ttl_us) if limits.ttl_us else None
-        self._idle: IdleFinder | None = None
-        self._silent: SilentKeys | None = None
         tumbling = self._rows.tumbling
-        if limits.stale_intervals > 0:
-            self._idle = IdleFinder(store, episodes, has_intervals=tumbling is not None)
-            if tumbling is not None:
-                warm_rows = self._pipeline.config.warmup_alarm
-                self._silent = SilentKeys(store, self._rows, tumbling, warm_rows)
+        # Also where no key becomes idle now: one that became so under other settings returns.
+        self._idle = IdleFinder(store, episodes, has_intervals=tumbling is not None)
+        self._silent: SilentKeys | None = None
+        if limits.stale_intervals > 0 and tumbling is not None:
+            warm_rows = self._pipeline.config.warmup_alarm
+            self._silent = SilentKeys(store, self._rows, tumbling, warm_rows)
         max_gap = self._pipeline.config.max_gap
         self._missing = MissingChannels(max_gap) if limits.missing_channels else None
 
@@ -101,6 +101,7 @@ class Stepper:
         """
         admitted = admit(parts, decoded, slice_offsets, self._store, self._limits.future_us)
         result = StepResult(rejected=admitted.refused, bad_values=admitted.bad_values)
+        self._resolve_given_up(admitted, result)  # of keys restored from the disk
         for slices in self._batches(admitted, result):
             batch = self._assemble(admitted, slices)
             observed = None
@@ -111,12 +112,42 @@ class Stepper:
                 observed = self._observe(batch, rows)
                 self._note(batch, accepted, observed, row_counts, intervals)
             scored = None if observed is None else self._decider.decide(batch, observed)
-            if self._idle is not None:
-                self._idle.find(batch)
+            self._idle.find(batch)
             self._emit(batch, observed, scored, admitted, result)
+        self._resolve_given_up(admitted, result)  # of keys that the step has restored or forgotten
         for messages in admitted.messages:
             count_outcomes(messages, slice_offsets.offsets, admitted.outcome, result)
         return result
+
+    def has_idle_keys(self, part: Partition, clock_us: int) -> bool:
+        """Return whether keys become idle before the clock of their partition reaches a time."""
+        return self._limits.stale_intervals > 0 and has_idle_keys(self._store, part, clock_us)
+
+    def tell_silence(self, part: Partition, clock_us: int) -> StepResult:
+        """Find the keys that are idle by a clock which no record has moved.
+
+        Args:
+            part: The partition.
+            clock_us: Its clock.
+        """
+        result = StepResult()
+        channels = len(self._pipeline.config.channels)
+        batch = batch_without_records(self._store, part, clock_us, channels)
+        self._idle.find(batch)
+        self._emit_silent(batch, ScoreColumns.empty(), result)
+        result.events += self.give_up(part)  # of rows restored from the disk
+        return result
+
+    def give_up(self, part: Partition) -> list[Event]:
+        """Resolve the alerts of a partition that its rows do not hold open any more."""
+        return self._episodes.giving_up.resolve(part) if part.given_up else []
+
+    def _resolve_given_up(self, admitted: Admitted, result: StepResult) -> None:
+        for part, begin, end in admitted.messages:
+            if part.given_up and begin < end:
+                events = self._episodes.giving_up.resolve(part, admitted.slots)
+                result.events += events
+                result.sources += [begin] * len(events)
 
     def _batches(self, admitted: Admitted, result: StepResult) -> Iterator[list[PartitionSlice]]:
         """Cut the samples of a step where keys expire, or return after a silence."""
@@ -217,9 +248,9 @@ class Stepper:
         fields = batch.keys.fields
         if observed is not None:
             batch.outcome[observed.rows.line[observed.observation.scored]] = SCORED
-        fields["seen"][accepted.key_index] = batch.clock_us[accepted.packed.last(accepted.line)]
-        if self._idle is not None:
+        if self._limits.stale_intervals > 0:  # before the keys count as seen
             self._idle.note_deadlines(batch, accepted, observed, row_counts, intervals)
+        fields["seen"][accepted.key_index] = batch.clock_us[accepted.packed.last(accepted.line)]
         # Late samples too: each counts once, also after a crash.
         fields["offset"][batch.row[batch.new_lines]] = batch.offset[batch.new_lines]
 
@@ -244,7 +275,17 @@ class Stepper:
         if late.any():
             np.add.at(batch.keys.fields["late"], batch.row[late], 1)
             result.late = sorted({*result.late, *batch.message[late].tolist()})
-        scores = self._emit_rows(batch, observed, scored, result)
+        self._emit_silent(batch, self._emit_rows(batch, observed, scored, result), result)
+        np.maximum.at(admitted.outcome, batch.message, batch.outcome)
+
+    def _emit_silent(self, batch: StepBatch, scores: ScoreColumns, result: StepResult) -> None:
+        """Close the intervals of keys that fall silent, and take the events of the batch.
+
+        Args:
+            batch: The batch, all written back.
+            scores: Its scored rows.
+            result: Result of the step.
+        """
         if batch.silent and self._silent is not None:
             silent, rows = self._silent.close(batch)
             observed = self._observe(silent, rows)
@@ -257,7 +298,6 @@ class Stepper:
         events = sorted(batch.events, key=lambda e: (e.line, e.rank, e.event.time_us, e.event.key))
         result.events += [event.event for event in events]
         result.sources += batch.message[[event.line for event in events]].tolist()
-        np.maximum.at(admitted.outcome, batch.message, batch.outcome)
         for part, _, end in batch.slices:
             part.meta.clock_us = int(batch.clock_us[end - 1])
 

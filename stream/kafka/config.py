@@ -59,6 +59,7 @@ class WorkerConfig:
         transactions: Use of transactions; auto: where the broker has them.
         standby_replicas: Copies of each state on other workers.
         max_age_seconds: Age of a record above which events about it are backlog.
+        tell_silence: Whether keys of a partition without records are idle by the worker's clock.
         dead_letters: Whether refused messages are written.
         dead_letters_per_second: Most whole letters; above, only coordinates are written.
         dead_letters_late: Whether late messages are dead letters too.
@@ -95,6 +96,7 @@ class WorkerConfig:
     transactions: Literal["auto", "on", "off"]
     standby_replicas: int
     max_age_seconds: float
+    tell_silence: bool
     dead_letters: bool
     dead_letters_per_second: int
     dead_letters_late: bool
@@ -139,6 +141,7 @@ class WorkerConfig:
             transactions=settings.checkpoint.transactions,
             standby_replicas=settings.state.standby_replicas,
             max_age_seconds=settings.alerts.max_age_seconds,
+            tell_silence=settings.window.stale_without_records,
             dead_letters=settings.dead_letters.enabled,
             dead_letters_per_second=settings.dead_letters.max_per_second,
             dead_letters_late=settings.dead_letters.late,

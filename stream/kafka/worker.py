@@ -193,6 +193,8 @@ class Worker:
                 producers,
                 files,
             )
+            if self._rekeying is not None:
+                self._session.quiet.upstream = self._rekeying.is_up_to_date
             return self._session
 
         # The session is opened when Faust makes its consumer.

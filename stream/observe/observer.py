@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stream.engine import StepResult
 from stream.keys import quoted
 from stream.observer import Observer
-from stream.records import Decoded, Reason, Rejected
+from stream.records import Decoded, Event, Reason, Rejected
 from stream.types import TP
 
 from ._foreign_keys import ForeignKeys
@@ -101,6 +101,11 @@ class ServiceObserver(Observer):
         self._since["messages"] += messages
         self._since["rejected"] += len(result.rejected)
         self._since["events"] += len(result.events)
+
+    def emitted(self, events: Sequence[Event]) -> None:
+        """Count events that no record has brought about."""
+        self.metrics.emitted(events)
+        self._since["events"] += len(events)
 
     def _warn_of_moved_keys(self, topic: str, rejected: Sequence[Rejected]) -> None:
         """Log keys in two partitions: somebody has to look at every producer."""

@@ -225,7 +225,12 @@ class WindowSection(Section):
     stale_intervals: float = Field(
         default=20.0,
         ge=0,
-        description="Silence until a key is stale, in usual intervals of the key; 0: never.",
+        description="Silence until a key is stale, in usual intervals of the key; longer where "
+        "longer pauses of it are usual; 0: never.",
+    )
+    stale_without_records: bool = Field(
+        default=True,
+        description="Where a whole partition is silent, keys become stale by the worker's clock.",
     )
 
     @field_validator("aggregate")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,8 +63,9 @@ def read_dump(path: Path) -> Iterator[LogRecord]:
 
 def _dumped(line: bytes, where: str) -> LogRecord:
     try:
-        record = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeError) as error:
+        # kcat escapes no byte above 127, and binary values are no UTF-8: such bytes are kept.
+        record = json.loads(line.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError) as error:
         raise _no_record(where, line, str(error)) from None
     if not isinstance(record, Mapping) or not {"partition", "offset"} <= record.keys():
         raise _no_record(where, line, "it lacks partition or offset")
@@ -88,6 +90,13 @@ def _headers(headers: Any) -> Sequence[tuple[str, bytes]]:
     return tuple((str(name), _bytes(value) or b"") for name, value in pairs)
 
 
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # the escape of half a character, in JSON
+        return text.encode("utf-8", "surrogatepass")
+
+
 def _no_record(where: str, line: bytes, cause: str) -> UserError:
     return UserError(
         f"{where} is no record of a dump: {cause}. Expected lines of `kcat -C -J -t TOPIC`. "
@@ -98,5 +107,5 @@ def _no_record(where: str, line: bytes, cause: str) -> UserError:
 def _bytes(value: Any) -> bytes | None:
     """Return a key or a payload as bytes: a dump holds it as text, or as the JSON that it is."""
     if value is None or isinstance(value, str):
-        return None if value is None else value.encode("utf-8", "surrogatepass")
+        return None if value is None else _encoded(value)
     return msgspec.json.encode(value)

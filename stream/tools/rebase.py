@@ -17,6 +17,7 @@ from stream.kafka.protocol.checkpoint import COMMITTED_HEADER
 from stream.kafka.protocol.ports import RefusedError, TopicStatus
 from stream.kafka.protocol.start_offset import PartitionStatus, resume
 
+from .open_alerts import OpenAlert, not_held, resolve
 from .placement import Placement, infer_partitioner, newest_rows, target_partitions
 from .state import PartitionState, StateLog
 from .state_writer import StateWriter
@@ -59,6 +60,7 @@ class TopicPlan:
         placement: Rule that moves keys; None if no key moves.
         targets: Partition that each key belongs to; empty if no key moves.
         outdated: Partition and key of rows to delete: another partition has a newer row of the key.
+        alerts: Open alerts that no row holds open.
     """
 
     topic: str
@@ -69,6 +71,7 @@ class TopicPlan:
     placement: Placement | None = None
     targets: dict[bytes, int] = field(default_factory=dict)
     outdated: list[tuple[int, bytes]] = field(default_factory=list)
+    alerts: list[OpenAlert] = field(default_factory=list)
 
     @property
     def fits(self) -> bool:
@@ -131,7 +134,11 @@ def plan(
             changelog_id,
         )
         partitions.append(_plan_partition(log.kafka.group, topic, state, log_status, start_at))
-    return TopicPlan(topic, status, changelog_id, partitions, states, placement, targets, outdated)
+    plan = TopicPlan(topic, status, changelog_id, partitions, states, placement, targets, outdated)
+    if not plan.fits:
+        rows = ((state.rows, state.meta) for state in states)
+        plan.alerts.extend(not_held(log.open_alerts(topic), rows))
+    return plan
 
 
 def _drop_outdated(states: Sequence[PartitionState]) -> list[tuple[int, bytes]]:
@@ -199,6 +206,8 @@ def carry_out(log: StateLog, plan: TopicPlan) -> int:
     if plan.status.partitions > log.counts[changelog]:
         log.add_partitions(plan.topic, plan.status.partitions)
     with log.writing() as writer:
+        # Before the rows: where this is no transaction, an attempt that fails here is repeated.
+        resolve(plan.alerts, "rebase", writer.put)
         for partition, key in plan.outdated:
             writer.put(changelog, partition, key, None)
         for state, partition_plan in zip(plan.states, plan.partitions, strict=True):

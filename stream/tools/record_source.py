@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from ember_core.data.sources import Chunk, DataError, DataOptions, Opener, Remark, Source
-from stream.codecs import ChannelFinder, Codec, RekeyedCodec, make_codec
+from stream.codecs import ChannelFinder, Codec, RekeyedCodec, make_codec, rekeyed_json
 from stream.codecs import guess_format as guess_codec
 from stream.errors import UserError
 from stream.records import Decoded, Reason, rfc3339
@@ -29,7 +30,7 @@ _REKEYED_FORM = {
     "time_unit": "us",
     "values": "values",
 }
-"""Section `input` that describes re-keyed records, by which their channels are found."""
+"""Section `input` that describes re-keyed records in JSON, by which their channels are found."""
 
 _BATCH = 2_000
 """Records decoded in one call."""
@@ -105,7 +106,7 @@ class RecordSource:
         for batch in _batches(self._records()):
             count += len(batch)
             examples = examples or batch
-            finder.show(batch)
+            finder.show([_as_json(record) for record in batch] if self._rekeyed() else batch)
         if not count:
             raise DataError(
                 f"{self.name} has no record. Expected some to train on. Received: none."
@@ -141,6 +142,10 @@ class RecordSource:
             f"{self.name} has no channel that the codec {self._input.codec!r} can read. Expected "
             f"records with a key, a time and numbers. Received: {len(examples)} others.{cause}{fix}"
         )
+
+
+def _as_json(record: LogRecord) -> LogRecord:
+    return replace(record, value=rekeyed_json(record.value or b""))
 
 
 def _refusals(name: str, refused: Counter[Reason], count: int, example: str) -> Iterator[Remark]:

@@ -32,6 +32,7 @@ from stream.kafka.protocol.ports import TopicStatus
 from stream.settings import Settings
 
 from . import clients, reading
+from .open_alerts import OpenAlert, of_stream, open_alerts
 from .state_writer import StateWriter
 
 _RETRY_SECONDS = 0.5
@@ -96,6 +97,14 @@ class StateLog:
     def changelog(self, topic: str) -> str:
         """Return the changelog topic of an input topic."""
         return self._config.changelog(topic)
+
+    def open_alerts(self, topic: str) -> list[OpenAlert]:
+        """Return the open alerts about an input topic; none where it has no trigger topic yet."""
+        output = self._config.output_topic("trigger", topic)
+        partitions = {output: self.counts[output]} if output in self.counts else {}
+        return of_stream(
+            open_alerts(self.kafka, partitions), self._config.streams.get(topic, topic)
+        )
 
     def read(
         self,

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from benchmarks import frame
-from benchmarks.quality import budget, lines, others
+from benchmarks.paging import detectors
+from benchmarks.paging.calibration import BUDGETS
+from benchmarks.paging.cut_forest import CutForestUnavailableError
+from benchmarks.quality import lines, others, pages
 from benchmarks.quality.conditions import CONDITIONS, JITTER
-from benchmarks.quality.cut_forest import CutForestUnavailableError
 from benchmarks.quality.product import Recipe, run
 from benchmarks.quality.seeds import over_seeds
 from benchmarks.quality.sets import FAMILIES, interpretations, load
@@ -71,10 +73,10 @@ def test_every_part_gives_its_figures(
         raise CutForestUnavailableError("not in a test")
 
     monkeypatch.setattr(others, "CutForest", absent)
-    monkeypatch.setattr(budget, "LEAST_DAYS", 0.1)
-    monkeypatch.setattr(others, "LEAST_DAYS", 0.1)
+    monkeypatch.setattr(detectors, "CutForest", absent)
+    monkeypatch.setattr(pages, "LEAST_DAYS", 0.1)
     words = ["quality", "--set", "asd", "--seeds", "1", "--ablations", "--json"]
-    parts = "explanations,calibration,budgets,cold start,baselines"
+    parts = "explanations,calibration,budgets,windows,paged others,cold start,baselines"
     words += ["--data", str(data), "--with", "epochs=2", "--parts", parts]
     assert frame.main(words) == 0
     result = json.loads(capsys.readouterr().out)
@@ -83,7 +85,12 @@ def test_every_part_gives_its_figures(
     assert measured["explanations"]["hit_in_first"] == 1.0, "of three channels three are named"
     assert measured["cold start"]["per_key"].keys() == EVENTS.keys()
     assert measured["calibration"]["0.1"]["expected"] > 0
-    assert measured["budgets"].keys() == measured["baselines"]["pca"]["budgets"].keys()
+    assert measured["budgets"].keys() == {"default", *BUDGETS}
+    assert measured["windows"]["dilated"]["budgets"].keys() == measured["budgets"].keys()
+    assert set(measured["paged others"]) == {"naive_seasonal", "z", "pca", "kmeans"}
+    for row in (measured["budgets"][".5"], measured["paged others"]["pca"][".5"]):
+        assert row["times"] == pytest.approx(row["realised"] / 0.5)
+        assert 0 <= row["paged"] <= row["faults"] == len(EVENTS)
     for one in (*measured["baselines"].values(), *measured["ablations"].values()):
         assert 0.0 <= one["mean"]["vus_pr"] <= 1.01
     assert {"features only", "RBM only", "liquid only", "linear VAR"} <= set(measured["ablations"])

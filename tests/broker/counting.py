@@ -109,6 +109,18 @@ class CountingEngine:
         meta.first_offset, meta.absorbed, meta.events_from = position, position - 1, events_from
         return True
 
+    def give_up(self, tp: tuple[str, int]) -> list[Any]:
+        return []
+
+    def tell_silence(self, tp: tuple[str, int]) -> Any:
+        return SimpleNamespace(events=[])
+
+    def note_quiet(self, tp: tuple[str, int], quiet_us: int) -> None:
+        """Nothing is idle here."""
+
+    def silent_clock(self, tp: tuple[str, int], clock_us: int, quiet_us: int) -> None:
+        return None
+
     def bound_clocks(self, shares: Any, batch: Decoded, fetch: Any, now_us: int) -> list[Any]:
         return []
 

@@ -33,6 +33,8 @@ COMPONENTS = {
     "rbm score": lambda: pipeline.RBMScore(),
     "tail": lambda: pipeline.Tail(1.5, 720.0, 12),
     "motor": lambda: pipeline.MotorNeuron(3.5, 1.25),
+    "group motor": lambda: pipeline.GroupMotor(C + 1, 1.5, calm_rows=7, accept_intervals=48.0),
+    "severity curves": lambda: pipeline.SeverityCurves(F),
     "explainer": lambda: pipeline.Explainer([0, 1, 2, -1], C),
     "normaliser": lambda: pipeline.Normaliser(C),
     "scaler": lambda: pipeline.FeatureScaler(F),

@@ -21,13 +21,14 @@ class DictSpill:
         self._place = 0
         self._limit = limit
 
-    def put(self, rows: Sequence[Spilled]) -> list[bytes]:
+    def put(self, rows: Sequence[Spilled]) -> list[tuple[bytes, bytes]]:
         for key, row, due in rows:
             self.rows.pop(key, None)
             self._place += 1
             self.rows[key] = row, due, self._place
-        forgotten = list(self.rows)[: max(0, len(self.rows) - self._limit)]
-        self.remove(forgotten)
+        keys = list(self.rows)[: max(0, len(self.rows) - self._limit)]
+        forgotten = [(key, self.rows[key][0]) for key in keys]
+        self.remove(keys)
         return forgotten
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:

@@ -140,6 +140,7 @@ class TinyEngine(Engine):
             sources=("x",),
             identity=("x",),
             recipe=recipe,
+            pauses=None,
             keys=[],
             key_state={},
             new_state={},

@@ -13,6 +13,7 @@ from ember_core.nn import Module
 from ember_core.pipeline.arguments import require_positive
 from ember_core.pipeline.fleet import FleetModel
 from ember_core.pipeline.motor import Calibration, MotorNeuron
+from ember_core.pipeline.pauses import pauses_in
 from ember_core.pipeline.pipeline import Pipeline, PipelineConfig
 from ember_core.pipeline.tail import Tail, fit_tail
 from ember_core.training import fit_rbm
@@ -243,6 +244,7 @@ class PipelineTrainer:
         keys = [s.key for s in self.series]
         key_state, new_state = self._scales.first, self._tail.new_state
         model = FleetModel(self.pipeline, keys, key_state, new_state, report)
+        model.pauses = pauses_in([s.time_us for s in self.series])
         return model.to(backend=self._backend)
 
     def _gather(self) -> Gathered:

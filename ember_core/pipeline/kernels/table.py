@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from .decide import decide_packed
+from .decide_groups import decide_groups_packed
 from .liquid import PackedLiquid
 
 KERNELS: Final[Mapping[str, Callable[..., Any]]] = {
     "decide": decide_packed,
+    "decide_groups": decide_groups_packed,
     "liquid": PackedLiquid,
 }
-"""Kernels of the tail and motor neuron together, and of the liquid cell."""
+"""Kernels of tail and motor neuron together, of the group motor neuron, and of the liquid cell."""

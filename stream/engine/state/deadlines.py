@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ember_core.pipeline import Pauses, usual_pause
+
 from .layout import NEVER
 
 NEVER_IDLE = 2**62
 """Deadline of a key that does not become idle."""
+USUAL = 1.5
+"""Part of its usual longest pause after which a key is idle."""
 
 
 class Deadlines:
@@ -31,6 +35,7 @@ class Deadlines:
         rows: NDArray[np.int64],
         known: NDArray[np.uint8],
         seen: NDArray[np.int64],
+        pauses: Pauses | None = None,
     ) -> NDArray[np.int64]:
         """Return the clock beyond which keys are idle; `NEVER_IDLE` while they warm up.
 
@@ -39,12 +44,17 @@ class Deadlines:
             rows: Rows absorbed.
             known: 1 where the bundle knows the key.
             seen: The clock when the key last sent.
+            pauses: Pauses of the keys; None: they make none.
         """
         if self._stale_intervals <= 0:
             return np.full(seen.size, NEVER_IDLE, dtype=np.int64)
         warm = (known > 0) | (rows >= self._warm_rows)
         has_interval = warm & (rows > 0) & (interval > 0)
-        return np.where(has_interval, _deadlines(seen, interval, self._stale_intervals), NEVER_IDLE)
+        deadlines = _deadlines(seen, interval, self._stale_intervals)
+        if pauses is not None and pauses.longest[:, -1].any():
+            usual_us = (usual_pause(pauses, seen) * (USUAL * 1e6)).astype(np.int64)
+            deadlines = np.maximum(deadlines, seen + usual_us)
+        return np.where(has_interval, deadlines, NEVER_IDLE)
 
     def idle(self, fields: dict[str, Any], rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the clock beyond which keys are idle; `NEVER_IDLE` for those that are already.
@@ -53,8 +63,13 @@ class Deadlines:
             fields: Fields of a block of rows.
             rows: Rows of the block, `(n,)`.
         """
-        columns = (fields[name][rows] for name in ("interval", "rows", "known", "seen"))
-        deadlines = self.idle_after(*columns)
+        interval, count, known, seen = (
+            fields[name][rows] for name in ("interval", "rows", "known", "seen")
+        )
+        pauses = None
+        if "pauses" in fields:
+            pauses = Pauses(fields["pauses"][rows], fields["pause_time"][rows])
+        deadlines = self.idle_after(interval, count, known, seen, pauses)
         deadlines[fields["stale"][rows] > 0] = NEVER_IDLE
         return deadlines
 

@@ -8,11 +8,13 @@ place it was in meanwhile.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .given_up import GivenUp
+from .migration import Description
 from .partition import Partition
 from .slab import Slab
 from .spill import Spilled
@@ -34,18 +36,22 @@ class Evictor:
         slab: Rows in memory.
         due: Function of slots that returns the clock at which each key becomes idle, microseconds.
         migrated_row: Function of a partition, a key and its spilled row, maybe of an earlier model,
-            that returns the current row.
+            that returns the current row, and the alerts that it does not hold open any more.
+        open_alerts: Function of a row, the layouts known, and the reason for which the row is lost,
+            that returns the alerts it holds open.
     """
 
     def __init__(
         self,
         slab: Slab,
         due: Callable[[NDArray[np.int64]], NDArray[np.int64]],
-        migrated_row: Callable[[Partition, bytes, bytes], NDArray[np.uint8]],
+        migrated_row: Callable[[Partition, bytes, bytes], tuple[NDArray[np.uint8], GivenUp | None]],
+        open_alerts: Callable[[bytes, Mapping[int, Description], str], GivenUp | None],
     ) -> None:
         self._slab = slab
         self._due = due
-        self.migrated_row = migrated_row
+        self._migrated_row = migrated_row
+        self._open_alerts = open_alerts
         self._parts: dict[int, Partition] = {}
         self.evicted = 0
         self.returned = 0
@@ -124,9 +130,15 @@ class Evictor:
         """Restore one row and return its slot; there must be room."""
         slot = self._slab.allocate(key, part.number)
         part.index[key] = slot
-        self._slab.rows[slot] = self.migrated_row(part, key, row)
+        self._slab.rows[slot], given_up = self._migrated_row(part, key, row)
+        if given_up is not None:
+            part.given_up[key] = given_up
         self.returned += 1
         return slot
+
+    def migrated_row(self, part: Partition, key: bytes, row: bytes) -> NDArray[np.uint8]:
+        """Return the current row of a key, made of its spilled one, which stays as it is."""
+        return self._migrated_row(part, key, row)[0]
 
     def free_slots(self, need: int, protected: NDArray[np.int64]) -> None:
         """Evict rows until enough slots are free, or no more rows may be evicted.
@@ -167,7 +179,16 @@ class Evictor:
         if part.evicted_during_scan is not None:
             part.evicted_during_scan += [row.key for row in rows]
         self.evicted += len(rows)
-        lost_keys = part.spill.put(rows)
-        forgotten = [k for k in lost_keys if k not in part.index and k not in part.unmigrated]
+        lost_rows = part.spill.put(rows)
+        forgotten = {
+            key: row
+            for key, row in lost_rows
+            if key not in part.index and key not in part.unmigrated
+        }
         part.tombstones.update(dict.fromkeys(forgotten))
         self.forgotten += len(forgotten)
+        for key, row in forgotten.items():
+            given_up = self._open_alerts(row, part.descriptions, "evicted")
+            if given_up is not None:
+                # Alerts that an earlier migration gave up come first: they are of the same row.
+                part.given_up.setdefault(key, given_up)

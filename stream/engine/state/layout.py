@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.pipeline import Role, StateField
+from ember_core.pipeline import KEPT_PAUSES, Role, StateField
 from ember_core.rows import USES_TEXT, is_aggregate, quantile_of
 
 LAYOUT_VERSION = 1
@@ -144,6 +144,16 @@ def channel_fields(channels: int) -> tuple[StateField, ...]:
         StateField("usual_gap", "<u2", c, usual, measured),
         StateField("missing_rows", "<u2", c, "rows since the channel came last", measured),
         StateField("channel_gone", "<u1", c, "1 while its absence has been told", measured),
+    )
+
+
+def pause_fields() -> tuple[StateField, ...]:
+    """Return the fields that tell the usual pauses of a key, where keys may become idle."""
+    longest = "longest pauses when they were noted, by falling length, seconds"
+    noted = "the partition's clock at that time, microseconds"
+    return (
+        StateField("pauses", "<f4", (KEPT_PAUSES,), longest, Role.POSITION),
+        StateField("pause_time", "<i8", (), noted, Role.POSITION),
     )
 
 

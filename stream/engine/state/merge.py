@@ -121,6 +121,7 @@ class RowMerger:
     def _forget(self, part: Partition, key: bytes, _: Value) -> str:
         """Remove every copy of a key's row."""
         part.unmigrated.pop(key, None)
+        part.given_up.pop(key, None)
         # Looked up first: to remove a row from a file on disk costs more than to look for it.
         if part.spill is not None and self._evictor.spilled(part, [key]):
             part.spill.remove([key])
@@ -142,6 +143,7 @@ class RowMerger:
         """
         part.tombstones.pop(key, None)  # the owner of the partition has written the key anew
         part.unmigrated.pop(key, None)
+        part.given_up.pop(key, None)
         slab = self._slab
         slot = part.index.get(key)
         if slot is None:
@@ -184,6 +186,7 @@ class RowMerger:
 def _set_aside(part: Partition, key: bytes, row: bytes) -> str:
     """Keep a row of another layout or model until all of the changelog is read."""
     part.tombstones.pop(key, None)  # the owner of the partition has written the key anew
+    part.given_up.pop(key, None)
     part.unmigrated.pop(key, None)  # so that the newest row is the last one
     part.unmigrated[key] = row
     return ""

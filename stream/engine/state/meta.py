@@ -56,6 +56,11 @@ class MetaRow(msgspec.Struct, kw_only=True):
     """Offset and number of the last record of each source partition, where one may come twice."""
     clock_bound_us: int = 0
     """Latest time that a worker's clock allows, since a record claimed a later one; 0: none did."""
+    silent_until_us: int | msgspec.UnsetType = msgspec.UNSET
+    """Clock up to which silence is told without a record, before the next one is absorbed; unset
+    once it is told."""
+    quiet_us: tuple[int, int] | msgspec.UnsetType = msgspec.UNSET
+    """Longest two usual times without any record, by the worker's clock; unset before the first."""
     model: str = ""
     """SHA-256 of the model that wrote the rows."""
     rebased: int = 0

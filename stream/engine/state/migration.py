@@ -9,19 +9,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.pipeline import Role, names_with
 
+from .given_up import GivenUp, given_up, holds_open
 from .layout import LAYOUT_VERSION, RowLayout, dtype_of
 from .meta import MetaRow
 from .model_version import FormerModel
 
 HEAD_BYTES = 32
 """Bytes of the header, equal in every layout: layout, stale, model, offset, last_time."""
+_NEEDED = frozenset({"stale", "stale_since", "last_time", "seq", "episode_start", "peak_channel"})
+"""Fields that tell the open alerts of a row."""
 
 
 class Description(NamedTuple):
@@ -29,6 +32,18 @@ class Description(NamedTuple):
 
     dtype: np.dtype[np.void]
     channels: tuple[str, ...]
+
+
+class Migration(NamedTuple):
+    """Rows that were not kept whole, by their index.
+
+    Attributes:
+        refused: Reasons of rows that cannot be kept.
+        given_up: Alerts that were open in a row, and are not in its successor.
+    """
+
+    refused: dict[int, str]
+    given_up: dict[int, GivenUp]
 
 
 def describe(meta: MetaRow | FormerModel) -> Description | None:
@@ -40,6 +55,17 @@ def describe(meta: MetaRow | FormerModel) -> Description | None:
     if not {"layout", "model", "offset"} <= set(dtype.names or ()):
         return None
     return Description(dtype, tuple(meta.channels))
+
+
+def descriptions_of(meta: MetaRow) -> dict[int, Description]:
+    """Return the layouts that a meta row describes, by the mark of their model."""
+    descriptions = {}
+    layouts: list[FormerModel | MetaRow] = [*meta.former, meta]
+    for layout in layouts:
+        description = describe(layout)
+        if description is not None and layout.model:
+            descriptions[mark_of(layout.model)] = description
+    return descriptions
 
 
 def mark_of(sha256: str) -> int:
@@ -101,18 +127,16 @@ class RowMigrator:
         rows: Sequence[bytes],
         descriptions: Mapping[int, Description],
         target: NDArray[np.uint8],
-    ) -> dict[int, str]:
+    ) -> Migration:
         """Write rows over initial ones, as far as they can be kept; current rows are kept whole.
 
         Args:
             rows: Rows of the changelog, `n` of them.
             descriptions: Known layouts by the model's mark.
             target: Initial rows of the same keys, shape `(n, nbytes)`, written to.
-
-        Returns:
-            Indices of rows that cannot be kept, and the reasons.
         """
         reasons: dict[int, str] = {}
+        given_up_alerts: dict[int, GivenUp] = {}
         by_mark: dict[int, list[int]] = defaultdict(list)
         for i, row in enumerate(rows):
             if self.is_current(row):
@@ -124,19 +148,25 @@ class RowMigrator:
         for mark, indices in by_mark.items():
             block = np.frombuffer(b"".join(rows[i] for i in indices), dtype=np.uint8)
             migrated = target[indices]
-            self.write_over(block.reshape(len(indices), -1), descriptions[mark], migrated)
+            alerts_by_row = self.write_over(
+                block.reshape(len(indices), -1), descriptions[mark], migrated
+            )
             target[indices] = migrated
-        return reasons
+            given_up_alerts |= {indices[i]: alerts for i, alerts in alerts_by_row.items()}
+        return Migration(reasons, given_up_alerts)
 
     def write_over(
         self, rows: NDArray[np.uint8], description: Description, target: NDArray[np.uint8]
-    ) -> None:
+    ) -> dict[int, GivenUp]:
         """Write the fields to be kept of one model's rows over initial rows.
 
         Args:
             rows: Source rows, shape `(n, bytes of a row)`, n at least 1.
             description: Layout of the source rows.
             target: Initial rows of the same keys, shape `(n, nbytes)`, written to.
+
+        Returns:
+            Alerts that are not open any more, by row.
         """
         old = np.ascontiguousarray(rows).view(description.dtype)[:, 0]
         new = self._layout.views(target)
@@ -158,6 +188,56 @@ class RowMigrator:
             begin_rows = np.minimum(old["rows"], self._begin_rows)
             new["rows"][...] = np.where(new["known"] > 0, new["rows"], begin_rows)
         new["layout"][...], new["model"][...] = LAYOUT_VERSION, self._mark
+        reason = "settings" if same_model else "model" if same_channels else "channels"
+        return _lost_alerts(old, description, new, reason)
+
+    def open_alerts(
+        self, row: bytes, descriptions: Mapping[int, Description], reason: str
+    ) -> GivenUp | None:
+        """Return the open alerts of a row that is forgotten; None where there is none to be seen.
+
+        Args:
+            row: The row.
+            descriptions: Known layouts by the model's mark.
+            reason: Reason for which it is forgotten.
+        """
+        current = Description(self._layout.dtype, self._channels)
+        return alerts_of(row, {**descriptions, self._mark: current}, reason)
+
+
+def alerts_of(
+    row: bytes, descriptions: Mapping[int, Description], reason: str = ""
+) -> GivenUp | None:
+    """Return the open alerts of a row; None where there is none, or no layout fits.
+
+    Args:
+        row: The row.
+        descriptions: Known layouts by the model's mark.
+        reason: Reason for which they are given up.
+    """
+    description = descriptions.get(mark_in(row)) if len(row) >= HEAD_BYTES else None
+    if description is None or len(row) != description.dtype.itemsize:
+        return None
+    record = np.frombuffer(row, dtype=description.dtype)
+    return _lost_alerts(record, description, None, reason).get(0)
+
+
+def _lost_alerts(
+    old: NDArray[np.void],
+    description: Description,
+    new: Mapping[str, NDArray[Any]] | None,
+    reason: str,
+) -> dict[int, GivenUp]:
+    """Return the alerts that are open in old rows and not in new ones, by row."""
+    names = description.dtype.names or ()
+    if not _NEEDED.issubset(names):
+        return {}
+    fields = {name: old[name] for name in names}
+    alerts_by_row = {
+        row: given_up(fields, row, description.channels, reason, new)
+        for row in np.flatnonzero(holds_open(fields)).tolist()
+    }
+    return {row: alerts for row, alerts in alerts_by_row.items() if alerts}
 
 
 def _refusal(row: bytes, description: Description | None) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from stream.types import TP
 
+from .given_up import GivenUp
 from .meta import MetaRow
 from .migration import Description
 from .spill import Spill
@@ -37,6 +38,7 @@ class Partition:
         unmigrated_pages: Place in the spill after which such rows lie as well, and the last one.
         has_newer_layout: Whether a row of a newer layout version has been spilled with those.
         descriptions: Layout of such rows by their model's mark; from the meta rows that were read.
+        given_up: Alerts that rows do not hold open any more, by key; its owner resolves them.
     """
 
     tp: TP
@@ -56,6 +58,7 @@ class Partition:
     unmigrated_pages: tuple[int, int] = (0, 0)
     has_newer_layout: bool = False
     descriptions: dict[int, Description] = field(default_factory=dict)
+    given_up: dict[bytes, GivenUp] = field(default_factory=dict)
 
     def unmigrated_rows(self) -> int:
         """Number of rows to be migrated; of those in the spill the most there can be."""

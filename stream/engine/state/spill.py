@@ -23,11 +23,11 @@ class Spilled(NamedTuple):
 class Spill(Protocol):
     """Rows of one partition outside of memory; gone with the process."""
 
-    def put(self, rows: Sequence[Spilled]) -> list[bytes]:
+    def put(self, rows: Sequence[Spilled]) -> list[tuple[bytes, bytes]]:
         """Keep rows, in place of older ones of their keys.
 
         Returns:
-            Keys that had to be forgotten for it, longest spilled first.
+            Keys that had to be forgotten for it, longest spilled first, and their rows.
         """
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:

@@ -15,7 +15,16 @@ from stream.records import Reason, Rejected
 
 from .deadlines import Deadlines
 from .eviction import Evictor
-from .layout import LAYOUT_VERSION, NEVER, RowLayout, WindowSpec, channel_fields, engine_fields
+from .given_up import GivenUp
+from .layout import (
+    LAYOUT_VERSION,
+    NEVER,
+    RowLayout,
+    WindowSpec,
+    channel_fields,
+    engine_fields,
+    pause_fields,
+)
 from .migration import RowMigrator, mark_of
 from .partition import Partition
 from .row_plan import RowPlan
@@ -64,7 +73,8 @@ class Store:
         self.plan = RowPlan(tuple(model.channels), window, model.recipe)
         own_fields = engine_fields(len(self.plan.sampled), window, self.plan.uses)
         followed = channel_fields(len(model.channels)) if missing_channels else ()
-        self.layout = RowLayout((*fields, *own_fields, *followed))
+        paused = pause_fields() if stale_intervals > 0 else ()
+        self.layout = RowLayout((*fields, *own_fields, *followed, *paused))
         self.channels = model.identity
         self.model_mark = mark_of(model.sha256)
         self.decided = names_with(Role.DECIDED, fields)
@@ -73,6 +83,9 @@ class Store:
         self.deadlines = Deadlines(warm_rows, stale_intervals, ttl_us)
         self._row_of_key = {key: i for i, key in enumerate(model.keys)}
         self._known_keys = self._initial_rows(model.key_state, len(model.keys))
+        if model.pauses is not None and paused:
+            views = self.layout.views(self._known_keys)
+            views["pauses"][...], views["pause_time"][...] = model.pauses
         self._new_key = self._initial_rows(model.new_state, 1)
         self.migrator = RowMigrator(
             self.layout,
@@ -87,7 +100,9 @@ class Store:
         """Hold the rows in a slab, maybe that of another store with the same layout and model."""
         self.slab = slab
         self.fields = self.layout.views(slab.rows)
-        self.evictor = Evictor(slab, self._due_in_slab, self._migrated_row)
+        self.evictor = Evictor(
+            slab, self._due_in_slab, self._migrated_row, self.migrator.open_alerts
+        )
         self.unmigrated = UnmigratedRows(
             slab, self.evictor, self.migrator, self.initial_row, self.due
         )
@@ -227,12 +242,17 @@ class Store:
     def _due_in_slab(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
         return self.deadlines.due(self.fields, slots)
 
-    def _migrated_row(self, part: Partition, key: bytes, row: bytes) -> NDArray[np.uint8]:
-        """Return the current row of a key, made of one that may be of an earlier model."""
+    def _migrated_row(
+        self, part: Partition, key: bytes, row: bytes
+    ) -> tuple[NDArray[np.uint8], GivenUp | None]:
+        """Return the current row of a key, made of one that may be of an earlier model.
+
+        Returns:
+            The row, and the alerts that it does not hold open any more.
+        """
         block = self.initial_row(key)[None].copy()
-        self.migrator.migrate([row], part.descriptions, block)
-        migrated: NDArray[np.uint8] = block[0]
-        return migrated
+        migration = self.migrator.migrate([row], part.descriptions, block)
+        return block[0], migration.given_up.get(0)
 
     def drop(self, part: Partition) -> None:
         """Free all rows of a partition."""

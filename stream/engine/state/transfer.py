@@ -58,7 +58,10 @@ def copy_rows(part: Partition, source: Store, target: Store, *, dirty: bool) -> 
     for begin in range(0, len(keys), _COPIED_ROWS):
         chunk = slice(begin, begin + _COPIED_ROWS)
         rows = np.stack([target.initial_row(key) for key in keys[chunk]])
-        target.migrator.write_over(source.slab.rows[source_slots[chunk]], description, rows)
+        old_rows = source.slab.rows[source_slots[chunk]]
+        given_up = target.migrator.write_over(old_rows, description, rows)
+        # A standby notes them too: it may become the owner before the owner has resolved them.
+        part.given_up |= {keys[begin + i]: alerts for i, alerts in given_up.items()}
         target.slab.rows[slots[chunk]] = rows
         target.slab.last_used[slots[chunk]] = source.slab.last_used[source_slots[chunk]]
         target.slab.dirty[slots[chunk]] = dirty

@@ -101,7 +101,8 @@ class UnmigratedRows:
             return 0, []
         keys, values = list(source), list(source.values())
         rows = np.stack([self._initial_row(key) for key in keys])
-        reasons = self._migrator.migrate(values, part.descriptions, rows)
+        reasons, given_up = self._migrator.migrate(values, part.descriptions, rows)
+        part.given_up |= {keys[i]: alerts for i, alerts in given_up.items()}
         damaged = [(keys[i], reason) for i, reason in reasons.items()]
         self._forget(part, [key for key, _ in damaged])
         in_memory, without_slot = self._place(part, keys, rows, skipped=reasons.keys())

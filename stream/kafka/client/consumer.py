@@ -16,7 +16,7 @@ from aiokafka.structs import OffsetAndMetadata
 from stream.kafka.protocol.ports import FencedError, LogStatus, Membership
 from stream.types import TP
 
-from .patches import accept_empty_markers, on_heartbeat
+from .patches import on_heartbeat, patch_fetches
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class GroupConsumer:
         Args:
             assignor: Strategy by which the group divides its partitions.
         """
-        accept_empty_markers()
+        patch_fetches()
         self._loop = asyncio.get_running_loop()
         self._created = AIOKafkaConsumer(**self._settings, partition_assignment_strategy=[assignor])
         return self._created

@@ -10,7 +10,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka import errors as kafka_errors
 
-from .patches import accept_empty_markers
+from .patches import patch_fetches
 
 _READ_SECONDS = 5.0
 _OLDER_BLOCKS = 20
@@ -58,7 +58,7 @@ async def newest_of_each(
         TimeoutError: If not all came in time, unless `partial`.
         KafkaError: If the cluster refuses.
     """
-    accept_empty_markers()
+    patch_fetches()
     consumer = AIOKafkaConsumer(
         **settings,
         group_id=None,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
 from aiokafka import errors as kafka_errors
 
 from stream.kafka.protocol.outbox import settled
-from stream.kafka.protocol.ports import Outgoing
+from stream.kafka.protocol.ports import LogEntry
 from stream.types import TP
 
 from .producers import PlainLog, TransactionalLog
@@ -18,7 +18,7 @@ from .producers import PlainLog, TransactionalLog
 class TransactionalRekeyedLog(TransactionalLog):
     """Records and offsets of their sources in one transaction, fenced twice."""
 
-    async def write(self, records: Mapping[TP, Sequence[Outgoing]]) -> None:
+    async def write(self, records: Mapping[TP, Iterable[LogEntry]]) -> None:
         """Write records within the transaction, and wait for every acknowledgement.
 
         Args:
@@ -34,30 +34,25 @@ class TransactionalRekeyedLog(TransactionalLog):
 class PlainRekeyedLog(PlainLog):
     """Records first, then the offsets of their sources: records in between come twice."""
 
-    async def write(self, records: Mapping[TP, Sequence[Outgoing]]) -> None:
+    async def write(self, records: Mapping[TP, Iterable[LogEntry]]) -> None:
         """Write records, and wait for every acknowledgement."""
         await _write(self._producer, records)
 
 
-async def _write(producer: Any, records: Mapping[TP, Sequence[Outgoing]]) -> None:
+async def _write(producer: Any, records: Mapping[TP, Iterable[LogEntry]]) -> None:
     acks: list[Awaitable[Any]] = []
-    for (topic, partition), messages in records.items():
+    for (topic, partition), entries in records.items():
         batch = producer.create_batch()
-        for message in messages:
-            fields = {
-                "timestamp": message.timestamp_ms,
-                "key": message.key,
-                "value": message.value,
-                "headers": message.headers,
-            }
-            if batch.append(**fields) is not None:
+        for timestamp, key, value, headers in entries:
+            if batch.append(timestamp=timestamp, key=key, value=value, headers=headers) is not None:
                 continue
             acks.append(await producer.send_batch(batch, topic, partition=partition))
             await asyncio.sleep(0)  # a batch takes milliseconds to build: the stream goes on
             batch = producer.create_batch()
-            if batch.append(**fields) is None:
-                size = len(message.value or b"")
-                raise kafka_errors.MessageSizeTooLargeError(f"a re-keyed record of {size} bytes")
+            if batch.append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
+                raise kafka_errors.MessageSizeTooLargeError(
+                    f"a re-keyed record of {len(value)} bytes"
+                )
         batch.close()
         acks.append(await producer.send_batch(batch, topic, partition=partition))
     await settled(acks)

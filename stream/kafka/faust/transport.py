@@ -192,6 +192,10 @@ class Consumer(driver.Consumer):
         await self.session.monitor.forever(self._stops)
 
     @Service.task
+    async def _tell_silence(self) -> None:
+        await self.session.quiet.forever(self._stops)
+
+    @Service.task
     async def _purge_rekeyed(self) -> None:
         await self.session.purge.forever(self._stops)
 

@@ -18,7 +18,7 @@ _MIGRATED_ROWS = 2048
 
 
 class ChangelogRecord(Protocol):
-    """Record of a changelog; aiokafka's `ConsumerRecord` satisfies it."""
+    """Record of a changelog; `FetchedRecord` of the Kafka client satisfies it."""
 
     @property
     def key(self) -> bytes | None:

@@ -103,8 +103,8 @@ class Checkpoint:
         Cancelling the caller does not cancel it: half a checkpoint would lose dirty marks.
 
         Args:
-            reason: `start`, `interval`, `full`, `clock`, `switch`, `revoke` or `stop`; for logs and
-                metrics.
+            reason: `start`, `interval`, `full`, `clock`, `silence`, `switch`, `revoke` or `stop`;
+                for logs and metrics.
 
         Returns:
             Rows written, meta rows included.

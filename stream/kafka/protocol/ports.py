@@ -36,6 +36,10 @@ class Outgoing(NamedTuple):
     partition: int | None = None
 
 
+LogEntry = tuple[int, bytes, bytes, Headers]
+"""Kafka timestamp in milliseconds, key, value and headers of a record of a partition."""
+
+
 class Membership(NamedTuple):
     """Identity of this worker in its consumer group, as of its last assignment."""
 

@@ -117,7 +117,7 @@ class SpillFile:
         return int((pages - free) * size)
 
     @_refusing
-    def put(self, rows: Sequence[Spilled]) -> list[bytes]:
+    def put(self, rows: Sequence[Spilled]) -> list[tuple[bytes, bytes]]:
         """Implement `stream.engine.state.spill.Spill`."""
         self._db.execute("begin")
         self._db.executemany(
@@ -126,19 +126,18 @@ class SpillFile:
         )
         self._db.execute("commit")
         self._count()
-        forgotten: list[bytes] = []
+        forgotten: list[tuple[bytes, bytes]] = []
         # Row ids rise with every eviction, so the lowest are the longest idle.
         while self._rows and self._files.used() > self._files.max_bytes:
             forgotten += self._forget_oldest()
         return forgotten
 
-    def _forget_oldest(self) -> list[bytes]:
-        oldest = self._db.execute(
-            "select key from rows order by rowid limit ?", (_FORGOTTEN,)
+    def _forget_oldest(self) -> list[tuple[bytes, bytes]]:
+        oldest: list[tuple[bytes, bytes]] = self._db.execute(
+            "select key, row from rows order by rowid limit ?", (_FORGOTTEN,)
         ).fetchall()
-        keys = [key for (key,) in oldest]
-        self.remove(keys)
-        return keys
+        self.remove([key for key, _ in oldest])
+        return oldest
 
     @_refusing
     def get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:

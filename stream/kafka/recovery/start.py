@@ -91,6 +91,7 @@ class Starter:
         client: Member of the group.
         fetching: Control of the fetches.
         checkpoint: Function that makes a checkpoint, given a reason for logs and metrics.
+        on_open: Function called with each partition that is open now, before the checkpoint.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Starter:
         client: GroupClient,
         fetching: FetchControl,
         checkpoint: Callable[[str], Awaitable[None]],
+        on_open: Callable[[TP], None] = lambda _: None,
     ) -> None:
         self._context = context
         self._config = context.config
@@ -109,6 +111,7 @@ class Starter:
         self._client = client
         self._fetching = fetching
         self._checkpoint = checkpoint
+        self._on_open = on_open
 
     async def start(self, assignment: Assignment, tps: Sequence[TP], recovery: Recovery) -> None:
         """Open the input partitions of an assignment.
@@ -252,6 +255,7 @@ class Starter:
             tp, position, begin.events_from if new else -1, self._news_from_ms() if new else None
         )
         assignment.positions.start(tp, position, status.committed, fresh=fresh, unwritten=unwritten)
+        self._on_open(tp)
         events_from = self._engine.meta(tp).events_from
         if events_from > position:
             log.warning(

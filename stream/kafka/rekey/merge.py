@@ -30,16 +30,22 @@ class TimeMerge:
     def __init__(self, most: int) -> None:
         self._most = most
         self._buffers: dict[TP, list[Any]] = {}
+        self._times: dict[TP, NDArray[np.int64]] = {}
 
     def open(self, tps: Collection[TP]) -> None:
         """Begin anew with these partitions."""
         self._buffers = {tp: [] for tp in tps}
+        self._times = {tp: np.empty(0, np.int64) for tp in tps}
 
     def add(self, fetch: Mapping[TP, Sequence[Any]]) -> None:
         """Add the next records of partitions."""
         for tp, records in fetch.items():
-            if tp in self._buffers:
+            if tp in self._buffers and records:
                 self._buffers[tp] += records
+                stamps = np.fromiter((r.timestamp for r in records), np.int64, len(records))
+                # None is lower than the one before.
+                together = np.concatenate([self._times[tp], stamps])
+                self._times[tp] = np.maximum.accumulate(together)
 
     def wanted(self) -> list[TP]:
         """Return the partitions of which more records are to be fetched."""
@@ -53,30 +59,29 @@ class TimeMerge:
         """Return the partitions without records."""
         return {tp for tp, records in self._buffers.items() if not records}
 
-    def take(self, lagging: Collection[TP]) -> dict[TP, tuple[list[Any], NDArray[np.int64]]]:
+    def take(
+        self, lagging: Collection[TP], most: int = _NEVER
+    ) -> dict[TP, tuple[list[Any], NDArray[np.int64]]]:
         """Remove the records that no record yet to be fetched comes before.
 
         Args:
             lagging: Partitions that have more to read. One without records holds all others back.
+            most: Records to remove; more only where several have the same time.
 
         Returns:
             Records by partition, each with the time by which all of them are ordered; it never
             falls within a partition.
         """
-        times = {tp: _rising(records) for tp, records in self._buffers.items()}
+        times = self._times
         latest = [int(times[tp][-1]) if len(times[tp]) else -_NEVER for tp in lagging]
         bound = min(latest, default=_NEVER)
+        if len(self) > most:
+            together = np.concatenate(list(times.values()))
+            bound = min(bound, int(np.partition(together, most - 1)[most - 1]))
         ready = {}
-        for tp, rising in times.items():
-            count = int(np.searchsorted(rising, bound, side="right"))
+        for tp, records in self._buffers.items():
+            count = int(np.searchsorted(times[tp], bound, side="right"))
             if count:
-                records = self._buffers[tp]
-                ready[tp] = records[:count], rising[:count]
-                self._buffers[tp] = records[count:]
+                ready[tp] = records[:count], times[tp][:count]
+                self._buffers[tp], times[tp] = records[count:], times[tp][count:]
         return ready
-
-
-def _rising(records: Sequence[Any]) -> NDArray[np.int64]:
-    """Return the timestamps of records in their order, none lower than the one before."""
-    times = np.fromiter((record.timestamp for record in records), np.int64, len(records))
-    return np.maximum.accumulate(times)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, Protocol
 
-from stream.kafka.protocol.ports import LogStatus, Membership, Outgoing
+from stream.kafka.protocol.ports import LogEntry, LogStatus, Membership
 from stream.types import TP
 
 
@@ -66,7 +66,7 @@ class RekeyedLog(Protocol):
     async def begin(self) -> None:
         """Start a transaction."""
 
-    async def write(self, records: Mapping[TP, Sequence[Outgoing]]) -> None:
+    async def write(self, records: Mapping[TP, Iterable[LogEntry]]) -> None:
         """Write records, and wait for every acknowledgement."""
 
     async def commit(self, offsets: Mapping[TP, int], membership: Membership) -> None:

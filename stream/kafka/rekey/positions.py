@@ -37,12 +37,7 @@ async def find_positions(
         tps: Partitions that it has.
         stable: Whether another member may have a transaction open that moves an offset.
     """
-    everywhere = await sources.partitions()
-    if stable:
-        committed = await sources.stable_offsets(everywhere)
-    else:
-        status = await sources.log_status(everywhere)
-        committed = {tp: log.committed for tp, log in status.items() if log.committed >= 0}
+    committed = await committed_offsets(sources, await sources.partitions(), stable=stable)
     bounds = await sources.log_bounds(tps)
     positions = {tp: committed[tp] for tp in tps if tp in committed}
     topics_read = {topic for topic, _ in committed}
@@ -53,6 +48,22 @@ async def find_positions(
     # Retention may have been faster than the group, or the topic was made again.
     positions = {tp: _within(offset, *bounds[tp]) for tp, offset in positions.items()}
     return Begin(positions, len(unread) + len(added) > 0)
+
+
+async def committed_offsets(
+    sources: Sources, tps: Collection[TP], *, stable: bool
+) -> Mapping[TP, int]:
+    """Return the group's offsets; partitions without one are absent.
+
+    Args:
+        sources: Member of the group.
+        tps: Partitions of the input topics.
+        stable: Whether another member may have a transaction open that moves an offset.
+    """
+    if stable:
+        return await sources.stable_offsets(tps)
+    status = await sources.log_status(tps)
+    return {tp: log.committed for tp, log in status.items() if log.committed >= 0}
 
 
 async def _first(

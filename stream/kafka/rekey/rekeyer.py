@@ -1,16 +1,17 @@
 """Re-keyer: copies the input topics to the repartition topic, by the stream key.
 
-A fetch is one transaction: its records, and the offsets of the group behind it. Without
-transactions the records come first, and the engine discards those that come twice.
+A batch of records, and the offsets of the group behind it, are one transaction. While it is
+written, the next one is decoded. Without transactions the records come first, and the engine
+discards those that come twice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from stream.codecs import Codec, RekeyedCodec
 from stream.kafka.client.errors import KafkaError
 from stream.kafka.client.partitioner import KeyPartitioner
 from stream.kafka.context import Context
-from stream.kafka.protocol.ports import FencedError, LookupCodec, Membership
+from stream.kafka.protocol.ports import FencedError, LogEntry, LookupCodec, Membership
 from stream.kafka.runtime.dead_letters import DeadLetters
 from stream.kafka.supervision.watchdog import STOOD_STILL, Progress
 from stream.records import Decoded
@@ -28,7 +29,7 @@ from stream.types import TP
 
 from .merge import TimeMerge
 from .ports import RekeyedLog, Sources
-from .positions import find_positions
+from .positions import committed_offsets, find_positions
 from .records import RekeyedRecords
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ Taken = tuple[list[Any], NDArray[np.int64]]
 
 MOST: Final = 8_192
 """Most messages in one transaction."""
-SLICE: Final = 512
+SLICE: Final = 1_024
 """Messages decoded and encoded at once; the event loop turns in between."""
 _MANY: Final = 1_024
 _GATHER_SECONDS: Final = 0.05
@@ -54,6 +55,24 @@ _CHECK_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 15.0
 _REGISTRY_SECONDS: Final = 5.0
 _HOLDER: Final = "rekey"
+
+
+class _Batch(NamedTuple):
+    """Records of a transaction.
+
+    Attributes:
+        records: Records by partition of the repartition topic.
+        offsets: Offsets behind them, by source partition.
+        membership: Member that their sources were assigned to.
+        counted: Source partition, number of messages and samples of each slice.
+        started: Time of the worker's clock at which they were taken.
+    """
+
+    records: Mapping[TP, Iterable[LogEntry]]
+    offsets: Mapping[TP, int]
+    membership: Membership
+    counted: list[tuple[TP, int, Decoded]]
+    started: float
 
 
 class Rekeyer:
@@ -83,7 +102,7 @@ class Rekeyer:
         transactional: bool,
     ) -> None:
         self._context = context
-        self._codecs = codec, encoder
+        self._codecs = self._next_codecs = codec, encoder
         self._sources = sources
         self._log = log
         self._topic = rekey_topic(context.config.group)
@@ -93,18 +112,20 @@ class Rekeyer:
         self._positions: dict[TP, int] = {}
         self._sequences: dict[TP, bytes] = {}
         self._merge = TimeMerge(2 * MOST)
+        self._is_full = False  # more is ready than the last transaction could take
         self._held_since = 0.0
         self._waiting: dict[TP, int] = {}  # partitions that wait for a schema
         self._opened = False
         self._assignments = 0
         self._busy = asyncio.Lock()
+        self._writing: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
         self._progress = Progress(context.config.stuck_seconds)
         self._tasks: list[asyncio.Task[None]] = []
 
     def switch_codec(self, codec: Codec, encoder: RekeyedCodec) -> None:
-        """Decode for the channels of another model from the next fetch on."""
-        self._codecs = codec, encoder
+        """Decode for the channels of another model from the next transaction on."""
+        self._next_codecs = codec, encoder
 
     def start(self) -> None:
         """Begin to re-key, beside all else."""
@@ -138,6 +159,7 @@ class Rekeyer:
             while not self._stopped.is_set():
                 if self._opened or await self._open():
                     await self._turn()
+            await self._finish()
         finally:
             await self._sources.stop()
 
@@ -145,6 +167,8 @@ class Rekeyer:
 
     async def _on_revoked(self) -> None:
         async with self._busy:  # the transaction in hand is committed as the member that began it
+            if self._writing is not None:
+                await asyncio.wait([self._writing])  # who awaits its outcome learns of a failure
             self._forget()
 
     def _on_assigned(self) -> None:
@@ -158,6 +182,7 @@ class Rekeyer:
 
     async def _open(self) -> bool:
         """Find the positions of an assignment; False: there is none yet, or another one now."""
+        await self._finish()
         assignments = self._assignments
         if not assignments:
             await asyncio.sleep(_JOIN_SECONDS)
@@ -201,30 +226,53 @@ class Rekeyer:
         self._forget()
         await asyncio.sleep(_JOIN_SECONDS)
 
-    # -- one fetch
+    # -- one transaction
 
     async def _turn(self) -> None:
-        """Re-key one fetch."""
+        """Take what is ready, and write it once the transaction before is done."""
+        if self._codecs is not self._next_codecs:
+            await self._switch()
         assignments = self._assignments
         partitions = [tp for tp in self._merge.wanted() if tp not in self._waiting]
         seconds = _MERGE_SECONDS if len(self._merge) else _POLL_SECONDS
-        fetch = await self._sources.fetch(partitions, MOST, seconds)
+        fetch = await self._sources.fetch(partitions, MOST, 0.0 if self._is_full else seconds)
         async with self._busy:
             if assignments != self._assignments or not self._opened:
                 self._forget()  # records of this fetch may be missing between position and rest
                 return
             self._merge.add(await self._decodable(self._new(fetch)))
-            ready = self._merge.take(self._lagging())
-            if not ready:
+            ready = self._merge.take(self._lagging(), MOST)
+            batch = await self._prepare(ready, self._sources.membership()) if ready else None
+            messages = sum(count for _, count, _ in batch.counted) if batch else 0
+            self._is_full = messages >= MOST
+            await self._finish()
+            if batch is None or not self._opened:
                 return
-            membership = self._sources.membership()
-            try:
-                count = await self._rekey(ready, membership)
-            except FencedError as error:
-                await self._give_up(error)
-                return
-        if count < _MANY:
+            self._writing = asyncio.ensure_future(self._write(batch))
+        if messages < _MANY and len(self._merge) < _MANY:
             await asyncio.sleep(_GATHER_SECONDS)
+
+    async def _switch(self) -> None:
+        """Use the other codecs, and read again what waits: its schemas are not known to them."""
+        async with self._busy:
+            await self._finish()
+            self._codecs = self._next_codecs
+            for tp, offset in self._positions.items():
+                self._sources.seek(tp, offset)
+            self._sources.resume(self._waiting)
+            self._waiting = {}
+            self._merge.open(self._positions)
+
+    async def _finish(self) -> None:
+        """Wait for the transaction that is written."""
+        if self._writing is None:
+            return
+        try:
+            await self._writing
+        except FencedError as error:
+            await self._give_up(error)
+        finally:
+            self._writing = None
 
     def _new(self, fetch: Mapping[TP, list[Any]]) -> dict[TP, list[Any]]:
         """Select records from the positions on, of partitions that do not wait."""
@@ -246,17 +294,14 @@ class Rekeyer:
             return [tp for tp in lagging if tp not in self._merge.empty()]
         return lagging
 
-    async def _rekey(self, fetch: Mapping[TP, Taken], membership: Membership) -> int:
-        """Write the records of a fetch, and commit the offsets behind it.
+    async def _prepare(self, ready: Mapping[TP, Taken], membership: Membership) -> _Batch:
+        """Make the records of a transaction.
 
         Args:
-            fetch: Records by partition, with the times by which they are ordered.
+            ready: Messages by partition, with the times by which they are ordered.
             membership: Member that they were assigned to.
-
-        Returns:
-            Number of messages.
         """
-        started, clock = self._context.clock(), self._context.clock
+        started = self._context.clock()
         records = RekeyedRecords(
             self._topic,
             self._partition_of,
@@ -264,27 +309,30 @@ class Rekeyer:
             None if self._transactional else self._sequences,
             round(self._context.wall_clock() * 1000),
         )
-        offsets = {tp: batch[-1].offset + 1 for tp, (batch, _) in fetch.items()}
         counted: list[tuple[TP, int, Decoded]] = []
-        for tp, (batch, times) in fetch.items():
+        for tp, (batch, times) in ready.items():
             for begin in range(0, len(batch), SLICE):
                 messages = batch[begin : begin + SLICE]
                 decoded = self._decode(messages)
-                records.add(tp, messages, times[begin : begin + SLICE].tolist(), decoded)
+                records.add(tp, messages, times[begin : begin + SLICE], decoded)
                 if self._dead_letters is not None and decoded.rejected:
                     self._dead_letters.add(tp, messages, decoded.rejected)
                 counted.append((tp, len(messages), decoded))
                 await asyncio.sleep(0)
+        offsets = {tp: batch[-1].offset + 1 for tp, (batch, _) in ready.items()}
+        return _Batch(records.in_order(), offsets, membership, counted, started)
+
+    async def _write(self, batch: _Batch) -> None:
+        """Write records, and commit the offsets behind them."""
         await self._log.begin()
-        await self._log.write(records.in_order())
+        await self._log.write(batch.records)
         if self._dead_letters is not None:
             await self._dead_letters.settle()
-        await self._log.commit(offsets, membership)
-        self._positions |= offsets
-        for tp, messages_count, decoded in counted:
-            self._context.observer.rekeyed(tp, messages_count, decoded)
-        self._context.observer.timed("rekey", clock() - started)
-        return sum(count for _, count, _ in counted)
+        await self._log.commit(batch.offsets, batch.membership)
+        self._positions |= batch.offsets
+        for tp, count, decoded in batch.counted:
+            self._context.observer.rekeyed(tp, count, decoded)
+        self._context.observer.timed("rekey", self._context.clock() - batch.started)
 
     def _decode(self, messages: Sequence[Any]) -> Decoded:
         codec = self._codecs[0]
@@ -326,6 +374,21 @@ class Rekeyer:
 
     # -- beside it
 
+    async def is_up_to_date(self) -> bool:
+        """Return whether the group has re-keyed everything, on all workers; False if unknown.
+
+        Behind records of transactions the end is never reached: their markers take offsets.
+        """
+        sources = self._sources
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                tps = await sources.partitions()
+                committed = await committed_offsets(sources, tps, stable=self._transactional)
+                bounds = await sources.log_bounds(tps)
+        except (KafkaError, OSError, TimeoutError):
+            return False
+        return all(max(committed.get(tp, 0), begin) >= end for tp, (begin, end) in bounds.items())
+
     async def _watch(self) -> None:
         """Report lag and reasons to wait, and end a worker that re-keys no more."""
         checked = self._context.clock()
@@ -353,7 +416,7 @@ class Rekeyer:
         except (KafkaError, OSError, TimeoutError):
             return  # without a broker nothing can move
         ends = {tp: end for tp, (_, end) in bounds.items()}
-        busy = self._busy.locked()
+        busy = self._busy.locked() or self._writing is not None
         for tp, end in ends.items():
             # Markers of transactions take offsets, and are never handed out.
             if not busy and tp not in self._waiting and self._sources.fetch_position(tp) == end:

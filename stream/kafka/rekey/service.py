@@ -85,6 +85,10 @@ class RekeyService:
         if self._rekeyer is not None:
             self._rekeyer.switch_codec(*self._codecs)
 
+    async def is_up_to_date(self) -> bool:
+        """Return whether the group has re-keyed everything, on all workers; False if unknown."""
+        return self._rekeyer is not None and await self._rekeyer.is_up_to_date()
+
     async def stop(self, seconds: float) -> None:
         """Finish the transaction in hand, leave the group and close the producers.
 

@@ -257,6 +257,11 @@ class Processor:
             origin = source_of(messages[source].headers) if self._config.rekeyed else None
             self._outbox.add(tp, [self._outgoing(tp, event, headers, origin)])
 
+    def send(self, tp: TP, events: Sequence[Event]) -> None:
+        """Send events of a partition that no record has brought about."""
+        self._observer.emitted(events)
+        self._outbox.add(tp, [self._outgoing(tp, event, (), None) for event in events])
+
     def _refuse(
         self,
         dead_letters: DeadLetters,
@@ -284,6 +289,7 @@ class Processor:
     ) -> Outgoing:
         # People look for the record where its producer has sent it.
         topic, partition = tp if origin is None else origin.tp
+        topic = self._config.streams.get(topic, topic)
         headers: Headers = [
             *cloudevent_headers(event, self._config.source),
             ("ember.topic", topic.encode()),

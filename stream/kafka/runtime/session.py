@@ -37,6 +37,7 @@ from .dead_letters import DeadLetters
 from .fetch_loop import FetchLoop
 from .paused_partitions import PausedPartitions
 from .processor import Processor
+from .quiet_partitions import QuietPartitions
 
 
 class Outputs(Protocol):
@@ -73,6 +74,7 @@ class Session:
         monitor: Part that checks the cluster.
         purge: Part that deletes re-keyed records which are absorbed.
         paused: Partitions that wait for a schema.
+        quiet: Partitions without records.
     """
 
     def __init__(
@@ -121,7 +123,7 @@ class Session:
                 context, snapshot_files, engine, self.loader.changelog, self.positions, checkpoint
             )
         self._starter = Starter(
-            context, engine, self.loader, client, fetching, self.checkpointer.run
+            context, engine, self.loader, client, fetching, self.checkpointer.run, self._on_open
         )
         self.paused = PausedPartitions(context, self.positions, fetching, self._fetch_lock, codec)
         self._processor = Processor(
@@ -137,6 +139,14 @@ class Session:
         self.fetch_loop = FetchLoop(
             context, fetching, self._fetch_lock, self.loader, self._processor, self._on_processed
         )
+        self.quiet = QuietPartitions(
+            context,
+            engine,
+            self.positions,
+            self._fetch_lock,
+            self.checkpointer.run,
+            self._processor.send,
+        )
         self.monitor = ClusterMonitor(
             context,
             engine,
@@ -145,6 +155,7 @@ class Session:
             checkpoint,
             lambda: self.loader.remaining,
             self._fetch_lock.locked,
+            self.quiet.note,
         )
         self.purge = Purge(context, self.positions, client)
 
@@ -249,4 +260,18 @@ class Session:
             # No await in between: nothing else may be written under the new model.
             self._engine.switch_model(model, offsets)
             self._processor.codec = self.paused.codec = codec
+            for tp in offsets:
+                self._give_up(tp)
         return offsets
+
+    def _on_open(self, tp: TP) -> None:
+        """Say what the state of a partition asks for before its first record."""
+        self._give_up(tp)
+        self.quiet.emit_scheduled(tp)
+
+    def _give_up(self, tp: TP) -> None:
+        """Resolve alerts that the state of a partition does not hold open any more."""
+        events = self._engine.give_up(tp)
+        if events:
+            self._processor.send(tp, events)
+            self.positions.reopen(tp)  # so that the next checkpoint writes their rows

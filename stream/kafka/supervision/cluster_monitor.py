@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from stream.engine import Engine
@@ -50,6 +50,8 @@ class ClusterMonitor:
         checkpoint: Checkpoints of this worker.
         remaining: Function that returns the changelog records a recovery has to go.
         is_busy: Function that says whether records of a fetch are still to be absorbed.
+        on_answer: Function called after every answer of the brokers, with the partitions of whose
+            log nothing is left to absorb.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class ClusterMonitor:
         checkpoint: Checkpoint,
         remaining: Callable[[], int],
         is_busy: Callable[[], bool] = lambda: False,
+        on_answer: Callable[[Collection[TP]], None] = lambda _: None,
     ) -> None:
         self._context = context
         self._engine = engine
@@ -69,6 +72,7 @@ class ClusterMonitor:
         self._checkpoint = checkpoint
         self._remaining = remaining
         self._is_busy = is_busy
+        self._on_answer = on_answer
         self._seconds = context.config.stuck_seconds
         self._interval = min(_CHECK_SECONDS, self._seconds / 4) if self._seconds else _CHECK_SECONDS
         self._progress = Progress(self._seconds)
@@ -104,12 +108,22 @@ class ClusterMonitor:
             # Without a broker nothing can move, so nothing else can be judged.
             self._report(f"the broker does not answer ({type(error).__name__})")
             return
-        self._report(deleted or self._silence())
+        reason = deleted or self._silence()
+        self._report(reason)
         for tp, (_, end) in bounds.items():
             if tp in self._positions:
                 self._context.observer.fetched(tp, self._reached(tp, end), end)
         self._check_logs(positions, bounds)
         self._check_progress(bounds)
+        if not reason and self._context.lifecycle.at_work:
+            self._on_answer({tp for tp, (_, end) in bounds.items() if self._is_at_end(tp, end)})
+
+    def _is_at_end(self, tp: TP, end: int) -> bool:
+        return (
+            tp in self._positions
+            and not self._positions.is_paused(tp)
+            and self._reached(tp, end) == end
+        )
 
     def _report(self, reason: str) -> None:
         """Report the reason for which no records come, or that there is none any more."""

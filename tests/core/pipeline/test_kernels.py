@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ember_core.pipeline import (
+    GroupMotor,
     LiquidNetwork,
     MotorNeuron,
     Observation,
@@ -80,6 +81,53 @@ def neurons(channels, hidden, start):
     return packed, state, one_row, fast, state_after
 
 
+def group_decisions(seed, keys, groups):
+    """Episodes, late groups and acceptance, all within some rows; unequal numbers of rows a key."""
+    motor = GroupMotor(
+        groups,
+        1.0,
+        refractory_rows=2,
+        habituation_half_life=40.0,
+        joining_rows=3,
+        calm_rows=2,
+        accept_intervals=12.0,
+        return_intervals=4.0,
+    )
+    rng = np.random.default_rng(seed)
+    packed, _, _ = PackedRows.of(np.r_[np.arange(keys), rng.integers(0, keys, 200 * min(keys, 8))])
+    state = zero_state(motor.state_fields(), keys)
+    state["feedback"][...] = rng.choice([0.0, 0.25, -1.0], keys)
+    # Under a new model an episode goes on whose other fields begin anew.
+    state["firing"][...] = rng.integers(0, 2, keys)
+    severities = rng.normal(0.2, 1.5, (packed.row_count, groups)).astype(np.float32)
+    # Rows at rest, long enough that an accepted channel returns.
+    severities[packed.step % 110 > 80] -= 7.0
+    seen = Observation(
+        packed,
+        hold=severities - rng.choice([0.0, 1.0], severities.shape).astype(np.float32),
+        may_fire=rng.random(packed.row_count) < 0.9,
+        elapsed=rng.exponential(2.0, packed.row_count).astype(np.float32),
+    )
+
+    def one_row(state, row):
+        columns = Observation(
+            PackedRows([1]),
+            hold=seen.hold[row],
+            may_fire=seen.may_fire[row],
+            elapsed=seen.elapsed[row],
+        )
+        state, brings = motor.forward(state, severities[row], columns)
+        firing = state["firing"] > 0
+        return state, {"evidence": state["evidence"], "firing": firing} | brings._asdict()
+
+    decision = KERNELS["decide_groups"](motor, state, severities, seen)
+    fast = {"evidence": decision.evidence, "firing": decision.firing} | decision.brings._asdict()
+    assert fast["fires"].any()
+    assert fast["resolves"].any()
+    assert fast["updates"].any() == (groups > 1)
+    return packed, state, one_row, fast, decision.state
+
+
 CASES = {
     "decide": [
         (decisions, (seed, keys, half_life, freeze))
@@ -89,6 +137,10 @@ CASES = {
             for half_life in (0, 3, 400)
             for freeze in (0, 4)
         )
+    ],
+    "decide_groups": [
+        (group_decisions, (seed, keys, groups))
+        for seed, (keys, groups) in enumerate([(1, 4), (5, 1), (5, 9), (40, 4), (90, 2)])
     ],
     "liquid": [(neurons, shape) for shape in ((5, 13, 0.0), (131, 11, 0.0), (5, 13, 1.5))],
 }

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.codecs import RekeyedCodec, make_codec
+from stream.codecs import RekeyedCodec, make_codec, rekeyed_json
+from stream.codecs._rekeyed import Rekeyed
+from stream.codecs._rekeyed_table import RekeyedTable
 from stream.records import TIME_MAX_US, TIME_MIN_US, Decoded, Reason, SourcePosition, Temporality
 from stream.rekeying import SEQUENCE_HEADER, SOURCE_HEADER, Source, source_of
 
@@ -38,7 +41,11 @@ def decoded(*samples: tuple[int, bytes, int, list[float]], **columns: Any) -> De
 
 
 def through(codec: RekeyedCodec, batch: Decoded) -> Decoded:
-    return codec.decode([Message(record.key, record.value) for record in codec.encode(batch)])
+    return codec.decode(messages_of(codec.encode(batch)))
+
+
+def messages_of(records: Rekeyed) -> list[Message]:
+    return [Message(key, value) for key, value in zip(records.key, records.value, strict=True)]
 
 
 numbers = st.one_of(st.just(NAN), st.floats(-1e150, 1e150))
@@ -66,12 +73,45 @@ def test_samples_come_back_bit_for_bit(samples: list[tuple[bytes, int, list[floa
     assert read.temporality is read.positions is None
 
 
-def test_it_is_the_form_of_the_json_codec() -> None:
+def test_it_is_messagepack_that_names_its_channels() -> None:
+    """Whether a slice has the same channels throughout or not; and it is told as JSON."""
     channels = ("cpu", "load", "memory")
-    [record] = RekeyedCodec(channels).encode(decoded((0, b"web-1", TIME, [0.25, NAN, -1e-9])))
-    assert record.value == b'{"ts":1700000000123456,"values":{"cpu":0.25,"memory":-1e-9}}'
-    read = make_codec("json", channels, time_unit="us").decode([Message(b"web-1", record.value)])
+    both = [0.25, NAN, -1e-9]
+    for rows in ([both, both], [both, [NAN, 1.0, NAN]]):
+        samples = decoded(*((n, b"web-1", TIME, row) for n, row in enumerate(rows)))
+        value = RekeyedCodec(channels).encode(samples).value[0]
+        assert msgspec.msgpack.decode(value) == {
+            "channels": ["cpu", "memory"],
+            "ts": TIME,
+            "values": [0.25, -1e-9],
+        }
+    text = rekeyed_json(value)
+    assert text == b'{"ts":1700000000123456,"values":{"cpu":0.25,"memory":-1e-9}}'
+    read = make_codec("json", channels, time_unit="us").decode([Message(b"web-1", text)])
     assert (read.time_us.tolist(), read.keys) == ([TIME], [b"web-1"])
+    assert rekeyed_json(b"{") == b"{"
+
+
+@pytest.mark.parametrize("width", [1, 15, 16, 300, 70_000])
+def test_records_of_any_width_are_one_table(width: int) -> None:
+    """MessagePack has other heads for longer lists."""
+    channels = [f"c{n}" for n in range(width)]
+    table = RekeyedTable(channels)
+    values = np.arange(2.0 * width).reshape(2, width)
+    raws = table.encode(np.array([TIME, -TIME]), values)
+    assert msgspec.msgpack.decode(raws[1])["values"] == values[1].tolist()
+    read = table.decode(raws)
+    assert read is not None
+    assert (read[0].tolist(), read[1].tolist()) == ([TIME, -TIME], values.tolist())
+    for place in range(0, len(raws[0]), max(1, len(raws[0]) // 99)):
+        damaged = bytearray(raws[1])
+        damaged[place] ^= 1
+        read = table.decode([raws[0], bytes(damaged)])
+        if read is not None:
+            other = msgspec.msgpack.decode(damaged)
+            assert other["channels"] == channels
+            assert (read[0][1], read[1][1].tolist()) == (other["ts"], other["values"])
+    assert table.decode([raws[0], raws[1] + b"."]) is None
 
 
 def test_samples_of_one_message_key_and_time_are_one_record() -> None:
@@ -86,8 +126,8 @@ def test_samples_of_one_message_key_and_time_are_one_record() -> None:
         (0, b"a", TIME, [NAN, NAN, 6.0]),  # joins the last
         (2, b"a", TIME, [7.0, NAN, NAN]),
     )
-    records = list(codec.encode(batch))
-    assert [(r.message, r.number, r.key) for r in records] == [
+    records = codec.encode(batch)
+    assert list(zip(records.message, records.number, records.key, strict=True)) == [
         (0, 0, b"a"),
         (0, 1, b"b"),
         (0, 2, b"a"),
@@ -119,12 +159,16 @@ def test_temporality_and_start_are_kept() -> None:
 
 
 def test_a_record_of_another_model_has_the_channels_that_both_know() -> None:
-    [record] = RekeyedCodec(("cpu", "old", "")).encode(decoded((0, b"a", TIME, [1.0, 2.0, NAN])))
-    read = RekeyedCodec(("new", "cpu")).decode([Message(b"a", record.value)])
+    records = RekeyedCodec(("cpu", "old", "")).encode(decoded((0, b"a", TIME, [1.0, 2.0, NAN])))
+    read = RekeyedCodec(("new", "cpu")).decode(messages_of(records))
     np.testing.assert_equal(read.values.tolist(), [[NAN, 1.0]])
 
 
-GOOD = b'{"ts":1700000000123456,"values":{"cpu":0.25}}'
+def record(channels: Any = ("cpu",), ts: Any = TIME, values: Any = (0.25,), **more: Any) -> bytes:
+    return msgspec.msgpack.encode({"channels": channels, "ts": ts, "values": values, **more})
+
+
+GOOD = record()
 
 
 @pytest.mark.parametrize(
@@ -132,15 +176,21 @@ GOOD = b'{"ts":1700000000123456,"values":{"cpu":0.25}}'
     [
         (b"a", None, Reason.EMPTY),
         (b"a", b"", Reason.NOT_JSON),
-        (b"a", b"[]", Reason.WRONG_TYPE),
-        (b"a", GOOD + b"\n" + GOOD, Reason.NOT_JSON),
-        (b"a", b'{"values":{"cpu":1}}', Reason.WRONG_TYPE),
-        (b"a", b'{"ts":99999999999999999999,"values":{"cpu":1}}', Reason.BAD_TIME),
-        (b"a", b'{"ts":9214646400000000,"values":{"cpu":1}}', Reason.BAD_TIME),
-        (b"a", b'{"ts":1,"values":{"cpu":null}}', Reason.WRONG_TYPE),
-        (b"a", b'{"ts":1,"values":{"cpu":1e151}}', Reason.OUT_OF_RANGE),
-        (b"a", b'{"ts":1,"values":{"other":1}}', Reason.NO_CHANNELS),
-        (b"a", b'{"ts":1,"values":{"cpu":1},"temporality":256}', Reason.WRONG_TYPE),
+        (b"a", b"\x90", Reason.WRONG_TYPE),
+        (b"a", b'{"ts":1700000000123456,"values":{"cpu":0.25}}', Reason.WRONG_TYPE),
+        (b"a", GOOD[:-1], Reason.NOT_JSON),
+        (b"a", GOOD + GOOD, Reason.NOT_JSON),
+        (b"a", msgspec.msgpack.encode({"channels": ["cpu"], "values": [1.0]}), Reason.WRONG_TYPE),
+        (b"a", record(ts=2**64 - 1), Reason.BAD_TIME),
+        (b"a", record(ts=TIME_MAX_US), Reason.BAD_TIME),
+        (b"a", record(values=[None]), Reason.WRONG_TYPE),
+        (b"a", record(values=[1.0, 2.0]), Reason.WRONG_TYPE),
+        (b"a", record(channels=[1]), Reason.WRONG_TYPE),
+        (b"a", record(values=[1e151]), Reason.OUT_OF_RANGE),
+        (b"a", record(values=[float("inf")]), Reason.OUT_OF_RANGE),
+        (b"a", record(values=[NAN]), Reason.NO_CHANNELS),
+        (b"a", record(channels=["other"]), Reason.NO_CHANNELS),
+        (b"a", record(temporality=256), Reason.WRONG_TYPE),
         (None, GOOD, Reason.NO_KEY),
         (b"", GOOD, Reason.NO_KEY),
         (b"\x00ember.meta", GOOD, Reason.BAD_KEY),

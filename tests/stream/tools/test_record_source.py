@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -21,10 +22,17 @@ NOW = 1_700_000_000
 def dump(folder: Path, payloads: list[str], **more: Any) -> str:
     """A dump as `kcat -C -J` writes it; returns its address."""
     path = folder / "dump.jsonl"
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8", errors="surrogateescape") as file:
         for offset, payload in enumerate(payloads):
-            record = {"topic": "t", "partition": 0, "offset": offset, "tstype": "create", "ts": 1}
-            file.write(json.dumps({**record, "broker": 1, "key": None, "payload": payload, **more}))
+            record: dict[str, Any] = {
+                "topic": "t",
+                "partition": 0,
+                "offset": offset,
+                "tstype": "create",
+                "ts": 1,
+            }
+            record |= {"broker": 1, "key": None, "payload": payload, **more}
+            file.write(json.dumps(record, ensure_ascii=False))
             file.write("\n")
     return f"kcat:{path}"
 
@@ -171,14 +179,29 @@ def test_with_a_codec_files_are_dumps(tmp_path: Path) -> None:
 
 def test_a_re_keyed_log_is_read_by_its_own_form(tmp_path: Path) -> None:
     """Whatever the codec of the input is: key, time and kinds of points are in the records."""
-    values = [f'{{"ts":{NOW}00000{n},"values":{{"a.b":{n}.5}},"temporality":2}}' for n in range(3)]
+    values = [
+        msgspec.msgpack.encode(
+            {"channels": ["a.b"], "ts": NOW * 10**6 + n, "values": [n + 0.5], "temporality": 2}
+        )
+        for n in range(3)
+    ]
+    texts = [value.decode("utf-8", "surrogateescape") for value in values]
     headers = ["ember.source", "in:0:7:0"]
     known = settings(codec="influx", key="tags.host", rekey=True)
-    address = dump(tmp_path, values, key="web-1", headers=headers)
+    address = dump(tmp_path, texts, key="web-1", headers=headers)
     data = read_data([address], DataOptions(), lambda: known)
     assert (data.channels, data.keys) == (("a.b",), (b"web-1",))
     assert data.tables[0].time_us.tolist() == [NOW * 10**6 + n for n in range(3)]
     assert data.tables[0].values.tolist() == [[0.5], [1.5], [2.5]]
+
+
+def test_binary_values_of_a_dump_are_kept(tmp_path: Path) -> None:
+    """kcat prints bytes as they are, but for quotes, backslashes and control characters."""
+    value = bytes(range(256)) + "ü".encode()
+    text = value.decode("utf-8", "surrogateescape")
+    path = dump(tmp_path, [text], key=text).removeprefix("kcat:")
+    [record] = read_dump(Path(path))
+    assert (record.key, record.value) == (value, value)
 
 
 @pytest.mark.parametrize(

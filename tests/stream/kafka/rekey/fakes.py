@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from stream.kafka.protocol.ports import (
     FencedError,
+    LogEntry,
     LogStatus,
     Membership,
     Outgoing,
@@ -57,6 +58,7 @@ class FakeSources:
         self.silent: set[TP] = set()  # partitions whose broker hands out nothing
         self.member = Membership(0, "me", None)
         self.stopped = False
+        self.waits: list[float] = []
         self.during_fetch: Callable[[], Awaitable[None]] | None = None
 
     async def start(
@@ -93,6 +95,7 @@ class FakeSources:
         return sorted(self.cluster.logs)
 
     async def fetch(self, tps: Any, most: int, seconds: float) -> dict[TP, list[Any]]:
+        self.waits.append(seconds)
         await asyncio.sleep(0)
         fetch = {}
         for tp in set(tps) & self.owned - self.paused - self.silent:
@@ -143,19 +146,25 @@ class FakeRekeyedLog:
         self.transactions = 0
         self.aborted = 0
         self.fail: BaseException | None = None  # raised by the next commit
+        self.gate = asyncio.Event()  # until it is set, commits wait
+        self.gate.set()
 
     async def begin(self) -> None:
         self.open = defaultdict(list)
 
-    async def write(self, records: Mapping[TP, Sequence[Outgoing]]) -> None:
+    async def write(self, records: Mapping[TP, Sequence[LogEntry]]) -> None:
         await asyncio.sleep(0)
         assert self.open is not None
         into = self.open if self.transactional else self.cluster.written
         for tp, messages in records.items():
-            into[tp] += messages
+            into[tp] += [
+                Outgoing(tp[0], key, value, headers, stamp, tp[1])
+                for stamp, key, value, headers in messages
+            ]
 
     async def commit(self, offsets: Mapping[TP, int], membership: Membership) -> None:
         await asyncio.sleep(0)
+        await self.gate.wait()
         error, self.fail = self.fail, None
         if error is not None:
             raise error

@@ -20,9 +20,10 @@ def records(*times: int) -> list[Any]:
 @given(
     logs=st.lists(st.lists(st.integers(-1, 50), max_size=12), min_size=3, max_size=3),
     chunks=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 5)), max_size=40),
+    most=st.integers(1, 40),
 )
 def test_nothing_is_taken_before_what_may_still_come(
-    logs: list[list[int]], chunks: list[tuple[int, int]]
+    logs: list[list[int]], chunks: list[tuple[int, int]], most: int
 ) -> None:
     """All is taken once, in the order of each partition; times never fall over all of them."""
     merge = TimeMerge(100)
@@ -35,7 +36,7 @@ def test_nothing_is_taken_before_what_may_still_come(
         nonlocal latest
         lagging = [tp for tp in TPS if unread[tp]]
         times = []
-        for tp, (batch, rising) in merge.take(lagging).items():
+        for tp, (batch, rising) in merge.take(lagging, most).items():
             assert rising.tolist() == sorted(rising.tolist())
             assert all(r.timestamp <= ms for r, ms in zip(batch, rising.tolist(), strict=True))
             taken[tp] += [r.offset for r in batch]
@@ -53,8 +54,10 @@ def test_nothing_is_taken_before_what_may_still_come(
     for tp in TPS:
         merge.add({tp: unread[tp]})
         unread[tp] = []
-    take()
-    assert len(merge) == 0
+    while len(merge):
+        left = len(merge)
+        take()
+        assert len(merge) <= max(0, left - most)
     for tp, log in zip(TPS, logs, strict=True):
         assert taken[tp] == list(range(len(log)))
 
@@ -75,3 +78,11 @@ def test_equal_times_do_not_wait_for_each_other() -> None:
     merge.add({TPS[0]: records(5, 5), TPS[1]: records(5)})
     taken = merge.take([TPS[0], TPS[1]])
     assert {tp: len(batch) for tp, (batch, _) in taken.items()} == {TPS[0]: 2, TPS[1]: 1}
+
+
+def test_no_more_is_taken_than_asked_for_but_of_one_time() -> None:
+    merge = TimeMerge(10)
+    merge.open(TPS[:2])
+    merge.add({TPS[0]: records(1, 3, 3, 9), TPS[1]: records(2, 3, 4)})
+    taken = [{tp: len(batch) for tp, (batch, _) in merge.take([], 3).items()} for _ in range(3)]
+    assert taken == [{TPS[0]: 3, TPS[1]: 2}, {TPS[0]: 1, TPS[1]: 1}, {}]

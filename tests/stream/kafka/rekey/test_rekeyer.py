@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stream.codecs import RekeyedCodec, make_codec
+from stream.codecs import RekeyedCodec, make_codec, rekeyed_json
 from stream.engine import MetaRow
 from stream.kafka.protocol.ports import FencedError
 from stream.kafka.rekey import rekeyer as module
@@ -143,7 +143,7 @@ async def test_records_go_by_their_key_and_in_order_of_time() -> None:
     )
     first = next(m for messages in cluster.written.values() for m in messages if m.key == b"a")
     assert first.timestamp_ms == 10
-    assert json.loads(first.value or b"")["ts"] == NOW * 1_000_000
+    assert json.loads(rekeyed_json(first.value or b""))["ts"] == NOW * 1_000_000
     assert [name for name, _ in first.headers] == ["ember.source"]
     assert site.sources.stopped
     assert site.notes.messages == 6
@@ -179,9 +179,31 @@ async def test_another_model_is_followed_from_the_next_fetch_on() -> None:
     await site.done()
     await site.rekeyer.stop()
     values = [
-        json.loads(m.value or b"")["values"] for [*ms] in cluster.written.values() for m in ms
+        json.loads(rekeyed_json(m.value or b""))["values"]
+        for [*ms] in cluster.written.values()
+        for m in ms
     ]
     assert values == [{"x": 1.0}, {"y": 2.0}]
+
+
+async def test_a_switch_of_the_model_in_mid_transaction_mixes_no_channels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "SLICE", 1)
+    cluster, codec = FakeCluster(), CountingCodec()
+    both = [{"ts": NOW + n, "host": "a", "values": {"x": 1.0, "y": 2.0}} for n in range(6)]
+    cluster.add(A, *((json.dumps(record).encode(), n + 1) for n, record in enumerate(both)))
+    site = Site(cluster, codec=codec, start="earliest")
+    site.sources.most = 3
+    await asyncio.sleep(0)
+    await site.sources.rebalance(A)
+    await site.until(lambda: codec.messages == 1)
+    site.rekeyer.switch_codec(make_codec("json", ("y",), key="host"), RekeyedCodec(("y",)))
+    await site.done()
+    await site.rekeyer.stop()
+    [written] = cluster.written.values()
+    values = [json.loads(rekeyed_json(m.value or b""))["values"] for m in written]
+    assert values == [{"x": 1.0}] * 3 + [{"y": 2.0}] * 3
 
 
 async def test_records_wait_for_a_partition_that_has_more_to_read() -> None:
@@ -291,6 +313,79 @@ async def test_a_refused_commit_begins_again_at_the_groups_offsets(transactional
     assert [source_of(m.headers)[2] for m in kept] == list(range(6))  # type: ignore[index]
 
 
+class CountingCodec:
+    """A codec that counts the messages it has seen."""
+
+    def __init__(self) -> None:
+        self.codec, self.messages = make_codec("json", CHANNELS, key="host"), 0
+
+    def decode(self, messages: Sequence[Message]) -> Decoded:
+        self.messages += len(messages)
+        return self.codec.decode(messages)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_the_next_transaction_is_made_while_one_is_written(fails: bool) -> None:
+    """A rebalance waits for the one that is written; the next one is made again, if need be."""
+    cluster, codec = FakeCluster(), CountingCodec()
+    cluster.add(A, *((value("a", n), n + 1) for n in range(6)))
+    cluster.add(B)
+    site = Site(cluster, codec=codec, start="earliest")
+    site.sources.most = 2
+    await asyncio.sleep(0)
+    await site.sources.rebalance(A)
+    await site.until(lambda: cluster.committed.get(A) == 0)  # the first offset
+    site.log.gate.clear()
+    await site.until(lambda: codec.messages == 4)
+    assert keys(cluster) == []
+    rebalance = asyncio.ensure_future(site.sources.rebalance(A, B))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not rebalance.done()
+    site.log.fail = FencedError("the group has moved on") if fails else None
+    site.log.gate.set()
+    await rebalance
+    await site.done()
+    await site.rekeyer.stop()
+    assert [source for _, source in keys(cluster)] == [f"0:{n}" for n in range(6)]
+    assert site.log.aborted == int(fails)
+    assert not site.ended
+
+
+async def test_a_fetch_waits_but_where_more_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that never did would keep everything else in the event loop from running."""
+    monkeypatch.setattr(module, "MOST", 2)
+    cluster = FakeCluster(committed={A: 0})
+    cluster.add(A, *((value("a", n), n + 1) for n in range(6)))
+    site = Site(cluster, start="earliest")
+    await asyncio.sleep(0)
+    await site.sources.rebalance(A)
+    await site.done()
+    turns = len(site.sources.waits)
+    await site.until(lambda: len(site.sources.waits) > turns + 2)
+    await site.rekeyer.stop()
+    assert site.sources.waits.count(0.0) == 3
+    assert min(site.sources.waits[turns:]) > 0
+
+
+async def test_a_stop_finishes_the_transaction_that_is_written() -> None:
+    cluster = FakeCluster(committed={A: 0})
+    cluster.add(A, (value("a", 0), 1))
+    site = Site(cluster, start="earliest")
+    site.log.gate.clear()
+    await asyncio.sleep(0)
+    await site.sources.rebalance(A)
+    await site.until(lambda: site.log.open is not None)
+    stop = asyncio.ensure_future(site.rekeyer.stop())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not stop.done()
+    site.log.gate.set()
+    await stop
+    assert cluster.committed == {A: 1}
+    assert site.sources.stopped
+
+
 async def test_a_rebalance_in_mid_fetch_loses_nothing() -> None:
     """Records that were fetched before it are fetched again, or by who has the partition now."""
     cluster = FakeCluster()
@@ -335,6 +430,7 @@ class Registry:
         raise AssertionError("blocks")
 
     def decode_known(self, messages: Sequence[Message]) -> Decoded:
+        assert self.ready(messages) == len(messages)
         return self.codec.decode(messages)
 
     def lacks(self, messages: Any) -> Sequence[int]:
@@ -366,9 +462,54 @@ async def test_a_partition_waits_for_its_schema(monkeypatch: pytest.MonkeyPatch)
     assert not site.sources.paused
 
 
+async def test_records_that_wait_are_looked_up_again_after_a_switch_of_the_model() -> None:
+    """The codec of another model knows none of the schemas yet."""
+    cluster, first, second = FakeCluster(), Registry(), Registry()
+    cluster.add(A, *((value("a", n), n + 1) for n in range(3)))
+    cluster.add(B, (value("b", 0), 1))
+    first.known = True
+    site = Site(cluster, codec=first, start="earliest")
+    site.context.lifecycle.run(1)
+    site.sources.silent = {B}
+    await asyncio.sleep(0)
+    await site.sources.rebalance(A, B)
+    await site.until(lambda: site.sources.positions[A] == 3)  # they wait for the other partition
+    site.rekeyer.switch_codec(second, RekeyedCodec(CHANNELS))
+    await site.until(lambda: bool(site.sources.paused))
+    site.sources.silent, second.known = set(), True
+    await site.done()
+    await site.rekeyer.stop()
+    assert len(keys(cluster)) == 4
+    assert site.notes.refused == 0
+
+
 def test_the_sequence_is_named_after_the_topic_where_it_has_no_id() -> None:
     assert position_of([("ember.source", b"in:0:5:1"), (SEQUENCE_HEADER, b"in:0")]) == (
         "in:0",
         5,
         1,
     )
+
+
+@pytest.mark.parametrize("transactional", [True, False])
+async def test_it_is_up_to_date_when_nothing_is_left_to_re_key_anywhere(
+    *, transactional: bool
+) -> None:
+    """Also of partitions that another worker has: records of any key may come from them."""
+    cluster = FakeCluster()
+    cluster.add(A, (value("a", 0), 1))
+    cluster.add(B)
+    site = Site(cluster, transactional=transactional, start="earliest")
+    await asyncio.sleep(0)
+    await site.sources.rebalance(A)
+    await site.done()
+    assert await site.rekeyer.is_up_to_date()
+    cluster.add(B, (value("b", 1), 2))
+    assert not await site.rekeyer.is_up_to_date()
+
+    async def away(_: Any) -> Any:
+        raise OSError
+
+    site.sources.log_bounds = away  # type: ignore[method-assign]
+    assert not await site.rekeyer.is_up_to_date()
+    await site.rekeyer.stop()

@@ -1,0 +1,129 @@
+"""Open alerts that a state row held, and that its successor does not hold.
+
+An alert is open in the row alone: in the flag of the motor neuron, of the idle time, and of each
+missing channel. Where one of them is lost, nobody would ever resolve the alert. So whoever drops or
+migrates a row notes the difference here, and the partition's owner resolves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .layout import TOP
+
+SENT, UNSENT = 1, 2
+"""Field `stale` of an idle key: its trigger was emitted, or left out in the warm-up."""
+
+
+@dataclass(frozen=True)
+class OpenEpisode:
+    """Fields of an open episode.
+
+    Attributes:
+        start_us: Event time it began.
+        peak: Largest severity.
+        rows: Its rows so far.
+        channels: Top channels of the peak by share, value and expected value, by number; empty
+            where their numbers mean other channels now.
+    """
+
+    start_us: int
+    peak: float
+    rows: int
+    channels: tuple[tuple[int, float, float, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class GivenUp:
+    """Alerts of a key to resolve.
+
+    Attributes:
+        reason: Reason, one of `stream.given_up`.
+        time_us: Event time of the key's last row.
+        seq: Count of its scored rows.
+        episode: Open episode; None: there is none.
+        stale_since_us: Begin of the idle time that was told; None: there is none.
+        missing: Missing channels that were told, and the rows without each.
+    """
+
+    reason: str
+    time_us: int
+    seq: int
+    episode: OpenEpisode | None = None
+    stale_since_us: int | None = None
+    missing: tuple[tuple[str, int], ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.episode is not None or self.stale_since_us is not None or bool(self.missing)
+
+
+def holds_open(fields: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Return True for rows with an open alert, `(n,)`.
+
+    Args:
+        fields: Fields of `n` rows by name; those that another layout lacks may be absent.
+    """
+    stale = fields["stale"]
+    is_open: NDArray[np.bool_] = stale == SENT
+    if "firing" in fields:
+        is_open = is_open | ((fields["firing"] > 0) & (stale == 0))
+    if "channel_gone" in fields:
+        is_open = is_open | (fields["channel_gone"] > 0).any(axis=1)
+    return is_open
+
+
+def given_up(
+    fields: Mapping[str, Any],
+    row: int,
+    channels: tuple[str, ...],
+    reason: str,
+    kept: Mapping[str, Any] | None = None,
+) -> GivenUp:
+    """Return the alerts that a row holds open, without those that its successor holds.
+
+    Args:
+        fields: Fields of rows by name.
+        row: The row.
+        channels: Its channels as its model calls them: name, and recipe where it has one.
+        reason: Reason for which it is given up.
+        kept: The fields of the successors, of the same rows; None: it has none.
+    """
+    is_idle = int(fields["stale"][row])
+    episode, stale_since, missing = None, None, list[tuple[str, int]]()
+    is_firing = "firing" in fields and fields["firing"][row] and not is_idle
+    if is_firing and (kept is None or "firing" not in kept or not kept["firing"][row]):
+        episode = _episode(fields, row, with_channels=reason != "channels")
+    if is_idle == SENT and (kept is None or kept["stale"][row] != SENT):
+        stale_since = int(fields["stale_since"][row])
+    if "channel_gone" in fields:
+        newly_gone = fields["channel_gone"][row] > 0
+        if kept is not None and "channel_gone" in kept and reason != "channels":
+            newly_gone = newly_gone & (kept["channel_gone"][row] == 0)
+        missing = [
+            (_name(channels[i]), int(fields["missing_rows"][row][i]))
+            for i in np.flatnonzero(newly_gone).tolist()
+        ]
+    time_us, seq = int(fields["last_time"][row]), int(fields["seq"][row])
+    return GivenUp(reason, time_us, seq, episode, stale_since, tuple(missing))
+
+
+def _episode(fields: Mapping[str, Any], row: int, *, with_channels: bool) -> OpenEpisode:
+    columns = [fields[f"peak_{name}"][row] for name in ("channel", "share", "value", "expected")]
+    peak = zip(*(column.tolist() for column in columns), strict=True)
+    channels = tuple(entry for entry in peak if entry[0] >= 0)[:TOP] if with_channels else ()
+    return OpenEpisode(
+        start_us=int(fields["episode_start"][row]),
+        peak=float(fields["peak_severity"][row]),
+        rows=int(fields["episode_rows"][row]),
+        channels=channels,
+    )
+
+
+def _name(channel: str) -> str:
+    """Return the name of a channel that may be followed by its recipe (`name = rate of other`)."""
+    return channel.partition(" = ")[0]
