@@ -122,19 +122,18 @@ def _repeats(correlation: FloatArray, longest: int) -> float | None:
 
     Shifts by several cycles make it exact to a fraction of a bin.
     """
-    below = np.flatnonzero(correlation[:longest] < 0)
-    start = max(SHORTEST_ROWS, int(below[0])) if below.size else longest
+    negative = np.flatnonzero(correlation[:longest] < 0)
+    start = max(SHORTEST_ROWS, int(negative[0])) if negative.size else longest
     if start >= longest - 1:
         return None
     part = correlation[start:longest]
     peaks = np.flatnonzero((part[1:-1] > part[:-2]) & (part[1:-1] >= part[2:])) + 1 + start
     if not peaks.size or correlation[peaks].max() < _LIKE:
         return None
-    alike = peaks[correlation[peaks] >= _NEARLY * correlation[peaks].max()]
-    shift = float(alike[0])
+    similar = peaks[correlation[peaks] >= _NEARLY * correlation[peaks].max()]
+    shift = float(similar[0])
     for cycles in range(2, int(len(correlation) / shift)):
-        about = cycles * shift
-        low, high = int(about - 0.1 * shift), int(about + 0.1 * shift) + 2
+        low, high = int((cycles - 0.1) * shift), int((cycles + 0.1) * shift) + 2
         if high > len(correlation):
             break
         shift = (low + int(np.argmax(correlation[low:high]))) / cycles

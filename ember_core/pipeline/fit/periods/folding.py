@@ -76,15 +76,15 @@ def fold(binned: Binned, period_us: float) -> Fold:
     """Fold a history at a period of at least two bins."""
     coarse = binned.with_bins(period_us / (2 * _PHASES))
     phases = int(min(_PHASES, period_us // coarse.step_us))
-    rest, fast = coarse.departures(period_us)
-    since_us = coarse.step_us * np.arange(rest.shape[1], dtype=np.float64)
+    values, fast = coarse.departures(period_us)
+    since_us = coarse.step_us * np.arange(values.shape[1], dtype=np.float64)
     cycle = (since_us / period_us + _ROUNDING).astype(np.int64)
     block = cycle // -(-int(cycle[-1] + 1) // _BLOCKS)
     groups = int(block[-1]) + 1
     cell = block * phases + _phase(since_us, period_us, phases)
     sums, weights = (
         cell_sums(cell, x, groups * phases).reshape(len(x), groups, phases)
-        for x in (rest * coarse.weights, coarse.weights)
+        for x in (values * coarse.weights, coarse.weights)
     )
     # A period longer than the slow level follows has more to explain than is about that level.
     slow = np.maximum(binned.slow, fast)
@@ -94,11 +94,11 @@ def fold(binned: Binned, period_us: float) -> Fold:
 def profile(binned: Binned, period_us: float) -> FloatArray:
     """Return the mean cycle of a period as values of every bin, `(C, n)`."""
     phases = int(min(_FINE_PHASES, max(2, period_us // binned.step_us)))
-    rest, _ = binned.departures(period_us)
-    since_us = binned.step_us * np.arange(rest.shape[1], dtype=np.float64)
+    values, _ = binned.departures(period_us)
+    since_us = binned.step_us * np.arange(values.shape[1], dtype=np.float64)
     cell = _phase(since_us, period_us, phases)
     weights = cell_sums(cell, binned.weights, phases)
-    mean = cell_sums(cell, rest * binned.weights, phases) / np.maximum(weights, 1.0)
+    mean = cell_sums(cell, values * binned.weights, phases) / np.maximum(weights, 1.0)
     return np.asarray(mean[:, cell])
 
 
@@ -114,15 +114,15 @@ def _explained(sums: FloatArray, weights: FloatArray) -> FloatArray:
         sums: Sums of the cells, `(C, G, phases)`.
         weights: Their weights, the same shape; or with 1 for `C`.
     """
-    others, counts = _of_others(sums), _of_others(weights)
-    mean = others / np.where(counts > 0, counts, np.inf)
+    totals, counts = _of_others(sums), _of_others(weights)
+    mean = totals / np.where(counts > 0, counts, np.inf)
     return np.asarray(((2.0 * sums - weights * mean) * mean).sum(axis=2))
 
 
 def _of_others(x: FloatArray) -> FloatArray:
     """Return the sums over all blocks but one, and, where there are many, but its neighbours."""
-    others = np.asarray(x.sum(axis=1, keepdims=True) - x)
+    sums = np.asarray(x.sum(axis=1, keepdims=True) - x)
     if x.shape[1] >= _APART:  # what wanders resembles itself a cycle later, without a period
-        others[:, 1:] -= x[:, :-1]
-        others[:, :-1] -= x[:, 1:]
-    return others
+        sums[:, 1:] -= x[:, :-1]
+        sums[:, :-1] -= x[:, 1:]
+    return sums

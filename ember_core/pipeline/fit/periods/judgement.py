@@ -78,10 +78,12 @@ def judged(
     for folded in folds:
         if _has_enough(folded, _is_large(folded)):
             significance = folded.significance()
-            has = _is_large(folded) & _is_sure(folded, significance, period_us in CALENDAR_US)
-            if _has_enough(folded, has):
-                shares.append(float(folded.of_slow[has].mean()))
-                sures.append(float(significance[has].max()))
+            channel_mask = _is_large(folded) & _is_sure(
+                folded, significance, period_us in CALENDAR_US
+            )
+            if _has_enough(folded, channel_mask):
+                shares.append(float(folded.of_slow[channel_mask].mean()))
+                sures.append(float(significance[channel_mask].max()))
     if not shares or len(shares) < KEYS_SHARE * len(folds):
         return None
     by_channel = np.median([np.maximum(f.of_slow, 0.0) for f in folds], axis=0)
@@ -119,9 +121,9 @@ def _is_sure(folded: Fold, significance: FloatArray, in_calendar: bool) -> NDArr
     levels = CALENDAR_SURE if in_calendar else SURE
     if in_calendar and folded.sums.shape[1] <= FEW_BLOCKS:
         levels = (*levels, FEW_CYCLES)
-    more = PER_CHANNELS * np.sqrt(np.log(max(1, int(folded.moving.sum()))))
+    margin = PER_CHANNELS * np.sqrt(np.log(max(1, int(folded.moving.sum()))))
     sure = np.zeros(len(significance), dtype=bool)
     for level, share in levels:
-        needed = level if (level, share) == FEW_CYCLES else level + more
-        sure |= (significance >= needed) & (folded.of_fast >= share)
+        least = level if (level, share) == FEW_CYCLES else level + margin
+        sure |= (significance >= least) & (folded.of_fast >= share)
     return sure

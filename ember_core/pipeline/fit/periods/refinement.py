@@ -69,9 +69,9 @@ def _vertex(places: list[float], heights: list[float]) -> float:
     i = int(np.argmax(heights))
     if not 0 < i < len(heights) - 1:
         return places[i]
-    before, top, after = heights[i - 1 : i + 2]
-    bend = 2.0 * top - before - after
-    return places[i] + (places[i + 1] - places[i]) * (after - before) / (2.0 * bend + 1e-12)
+    left, top, right = heights[i - 1 : i + 2]
+    bend = 2.0 * top - left - right
+    return places[i] + (places[i + 1] - places[i]) * (right - left) / (2.0 * bend + 1e-12)
 
 
 def _total(folds: Sequence[Fold]) -> float:
@@ -87,13 +87,13 @@ def _by_block(folded: Fold) -> NDArray[np.float64]:
 def _explains_as_much(folds: Sequence[Fold], best: Sequence[Fold], as_much: float) -> bool:
     """Return True where a period's loss against the best is small, or within its noise."""
     losses = []
-    for rounder, other in zip(folds, best, strict=True):
-        blocks = max(rounder.explained.shape[1], other.explained.shape[1])
+    for rounder, optimum in zip(folds, best, strict=True):
+        blocks = max(rounder.explained.shape[1], optimum.explained.shape[1])
         of_rounder, of_other = np.zeros((2, blocks))
         of_rounder[: rounder.explained.shape[1]] = _by_block(rounder)
-        of_other[: other.explained.shape[1]] = _by_block(other)
+        of_other[: optimum.explained.shape[1]] = _by_block(optimum)
         losses.append(of_other - of_rounder)
-    every = np.concatenate(losses)
-    loss = float(every.sum())
-    noise = float(every.std()) * np.sqrt(len(every))
+    block_losses = np.concatenate(losses)
+    loss = float(block_losses.sum())
+    noise = float(block_losses.std()) * np.sqrt(len(block_losses))
     return bool(loss <= max(as_much * _total(best), _NOISE * noise))

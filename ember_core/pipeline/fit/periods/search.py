@@ -52,8 +52,8 @@ def find_periods(series: Sequence[Series]) -> tuple[Period, ...]:
     count = longest[0].values.shape[1]
     channels = np.unique(np.linspace(0, count - 1, MOST_CHANNELS).round().astype(np.int64))
     bins = min(MOST_BINS, len(longest[0].time_us))
-    most = max(3, MOST_CELLS // (bins * len(channels)))
-    binned = [binned_rows(s, channels, MOST_BINS) for s in longest[:most]]
+    key_count = max(3, MOST_CELLS // (bins * len(channels)))
+    binned = [binned_rows(s, channels, MOST_BINS) for s in longest[:key_count]]
     keys = [b for b in binned if b is not None]
     return tuple(_Search(keys, channels).run()) if keys else ()
 
@@ -83,7 +83,7 @@ class _Search:
             if period_us < self._shortest_us:
                 self._take_out(period_us)  # and with it all of its multiples
                 continue
-            result = self._own_part(period_us, periods) or self._told(period_us, periods)
+            result = self._own_part(period_us, periods) or self._accepted(period_us, periods)
             if result is None:
                 self._left = [
                     p for p in self._left if p != strongest and not self._same_line(p, period_us)
@@ -93,7 +93,7 @@ class _Search:
             self._take_out(result.seconds * 1e6)
         return sorted(periods, key=lambda p: -p.share)
 
-    def _told(self, period_us: float, known: Sequence[Period]) -> Period | None:
+    def _accepted(self, period_us: float, known: Sequence[Period]) -> Period | None:
         """Return a candidate as a period that is told beside those known, or None."""
         keys = self._long_enough(period_us)
         if not is_large(self._folded(period_us), len(self._keys)) or self._is_harmonic(period_us):
@@ -150,8 +150,8 @@ class _Search:
             while period_us / divisor >= least_us:
                 part = period_us / divisor
                 # A cycle of few bins loses more of its shape in them.
-                alike = HARMONIC + 1.0 / (part // self._keys[0].step_us)
-                if alike * self._strength(part) < strength:
+                tolerance = HARMONIC + 1.0 / (part // self._keys[0].step_us)
+                if tolerance * self._strength(part) < strength:
                     break
                 period_us, strength = part, self._strength(part)
         return period_us
@@ -170,7 +170,7 @@ class _Search:
             if is_large(self._folded(shorter), len(self._keys)) and self._stands_out(
                 shorter, ratio, period_us
             ):
-                result = self._told(self._shortest_alike(shorter), known)
+                result = self._accepted(self._shortest_alike(shorter), known)
                 if result is not None:
                     return result
         return None
@@ -178,11 +178,11 @@ class _Search:
     def _stands_out(self, shorter_us: float, ratio: int, period_us: float) -> bool:
         """Return True where a harmonic is more than its neighbours of the same shape."""
         strength = self._strength_of_all(shorter_us)
-        places = [k for k in range(ratio - 2, ratio + 3) if k not in (0, 1, ratio)]
-        if strength <= COMB * max(self._strength_of_all(period_us / k) for k in places):
+        ratios = [k for k in range(ratio - 2, ratio + 3) if k not in (0, 1, ratio)]
+        if strength <= COMB * max(self._strength_of_all(period_us / k) for k in ratios):
             return False
-        whole = self._strength_of_all(period_us)
-        return ratio > OVERTONES or strength >= OVERTONE_SHARE * whole
+        shape = self._strength_of_all(period_us)
+        return ratio > OVERTONES or strength >= OVERTONE_SHARE * shape
 
     def _is_harmonic(self, period_us: float) -> bool:
         """Return True for a part of the shape of a longer period, told or too long to be told."""
