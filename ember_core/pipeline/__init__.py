@@ -15,7 +15,10 @@ from .civil import CivilCalendar as CivilCalendar
 from .clock import Clock as Clock
 from .config import ADJUSTABLE as ADJUSTABLE
 from .config import PipelineConfig as PipelineConfig
-from .evidence.curves import SeverityCurves as SeverityCurves
+from .drift import Drift as Drift
+from .evidence import ChannelEvidence as ChannelEvidence
+from .evidence import JointEvidence as JointEvidence
+from .evidence import SeverityCurves as SeverityCurves
 from .explain import Explainer as Explainer
 from .fleet import FleetModel as FleetModel
 from .gaps import GapFiller as GapFiller
@@ -31,6 +34,7 @@ from .normaliser import Normaliser as Normaliser
 from .observation import Decision as Decision
 from .observation import Observation as Observation
 from .packing import PackedRows as PackedRows
+from .page_rates import PageRates as PageRates
 from .pauses import KEPT_PAUSES as KEPT_PAUSES
 from .pauses import Pauses as Pauses
 from .pauses import note_pauses as note_pauses

@@ -13,7 +13,10 @@ from typing import Final
 from .arrival import Arrival, Start
 from .clock import Clock
 from .config import PipelineConfig
+from .drift import Drift
+from .evidence import ChannelEvidence, JointEvidence
 from .gaps import GapFiller
+from .group_motor import GroupMotor
 from .liquid import LiquidNetwork
 from .motor import MotorNeuron
 from .normaliser import Normaliser
@@ -34,11 +37,16 @@ ROW_ORDER: Final = (
     "liquid",
     "tail",
     "motor",
+    "channels",
+    "drift",
+    "joint",
 )
 """Stages with state, in the order of their fields in a row.
 
 Rows in changelogs have this order, so it must not follow a change of the chain.
 """
+UNBOUNDED: Final = 1e6
+"""Usual deviations of a row whose drift is still to be taken off."""
 
 
 def service_stages(config: PipelineConfig) -> dict[str, Stage]:
@@ -70,9 +78,19 @@ def service_stages(config: PipelineConfig) -> dict[str, Stage]:
     )
     n_features = windows.n_features + c * len(config.residuals)
     n_clock = clock.n_features if config.clock_visible else 0
+    first: dict[str, Stage] = {"arrival": Arrival(), "normaliser": Normaliser(c)}
+    last: dict[str, Stage] = {"tail": Tail(), "motor": MotorNeuron()}
+    if config.evidence == "channels+joint":
+        # The channels' usual values go off first, and then the drift.
+        first = {
+            "arrival": Arrival(),
+            "channels": ChannelEvidence(c),
+            "normaliser": Normaliser(c, UNBOUNDED),
+            "drift": Drift(c),
+        }
+        last = {"tail": Tail(), "joint": JointEvidence(), "motor": GroupMotor(c + 1)}
     return {
-        "arrival": Arrival(),
-        "normaliser": Normaliser(c),
+        **first,
         "gaps": GapFiller(c),
         "windows": windows,
         "clock": clock,
@@ -80,8 +98,7 @@ def service_stages(config: PipelineConfig) -> dict[str, Stage]:
         "scaler": FeatureScaler(n_features),
         "visible": VisibleUnits(n_features, n_clock, config.whiten),
         "rbm_score": RBMScore(),
-        "tail": Tail(),
-        "motor": MotorNeuron(),
+        **last,
     }
 
 

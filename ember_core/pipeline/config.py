@@ -24,6 +24,8 @@ class PipelineConfig:
 
     Attributes:
         channels: Names of the channels, in column order.
+        evidence: `"joint"`: the score of all channels together decides. `"channels+joint"`: each
+            channel's departure from its usual value at the time of the week decides too.
         windows: `"exponential"` (in time), `"dilated"` or `"hop"` (of rows).
         half_lives: Half-life of each exponential window, in usual intervals.
         strides: Stride of each window of rows.
@@ -56,6 +58,7 @@ class PipelineConfig:
     """
 
     channels: tuple[str, ...]
+    evidence: str = "joint"
     windows: str = "exponential"
     half_lives: tuple[float, ...] = (1.5, 5.0, 15.0)
     strides: tuple[int, ...] = (1, 3, 5)

@@ -18,7 +18,9 @@ from ember_core.serialize import (
 
 from .arguments import as_key, require_positive
 from .config import ADJUSTABLE
+from .group_motor import GroupMotor
 from .motor import Calibration, MotorNeuron
+from .page_rates import PageRates
 from .pauses import Pauses
 from .pipeline import Pipeline
 from .stage import Role, State, names_with, zero_state
@@ -135,6 +137,8 @@ class FleetModel:
                 raise ValueError(f"{name} must not be negative. Received: {name}={value}.")
         p = self.pipeline
         p.config = replace(p.config, **config)
+        if isinstance(p.motor, GroupMotor):
+            return self._configure_groups(budget_per_week, refractory_rows)
         motor = p.motor.get_config()
         if evidence_rows is not None:
             motor["time_constant_rows"] = evidence_rows
@@ -143,6 +147,18 @@ class FleetModel:
         if budget_per_week is not None and "calibration" in self.report:
             motor["on"] = Calibration(**self.report["calibration"]).at_budget(budget_per_week)
         p.motor = MotorNeuron(**motor)
+        return self
+
+    def _configure_groups(
+        self, budget_per_week: float | None, refractory_rows: int | None
+    ) -> FleetModel:
+        motor = self.pipeline.motor.get_config()
+        if refractory_rows is not None:
+            motor["refractory_rows"] = refractory_rows
+        if budget_per_week is not None and "pages" in self.report:
+            rates = PageRates.from_json(self.report["pages"])
+            motor["on"] = rates.checked_level(budget_per_week / 7.0)
+        self.pipeline.motor = GroupMotor(**motor)
         return self
 
     def to(self, *, backend: str | None = None, device: str | None = None) -> FleetModel:
@@ -184,9 +200,7 @@ class FleetModel:
         card = {
             "name": self.name,
             "version": self.version,
-            "config": p.config.as_json(),
-            "tail": p.tail.get_config(),
-            "motor": p.motor.get_config(),
+            **p.get_config(),
             "keys": [_key_text(k) for k in self.keys],
             "report": self.report,
         }

@@ -55,7 +55,7 @@ class GroupMotor(Stage):
         margin: Severity by which a group has to exceed its paged one to page again at once.
         habituation_most: Largest habituation, in severity; the joint group has none.
         escalation: Severity above `on` at which a group that joins late is a page of its own.
-        joining_rows: Rows from a page in which raised groups count as part of it.
+        joining_rows: Rows from a page in which groups that would be one of their own belong to it.
         calm_rows: Rows in a row without a holding group after which it resolves.
         accept_intervals: Usual intervals for which a channel is raised until it is accepted; no
             row counts as more than a 24th of them.
@@ -117,6 +117,11 @@ class GroupMotor(Stage):
             "accept_intervals": self.accept_intervals,
             "return_intervals": self.return_intervals,
         }
+
+    @property
+    def off(self) -> float:
+        """Severity below which no group holds an episode open."""
+        return self.on - self.off_below
 
     @property
     def longest_step(self) -> float:
@@ -188,7 +193,11 @@ class GroupMotor(Stage):
         paged = (state["paged"] + 1) * (firing & ~is_page)
         # A page takes in what rises with it: a fault reaches some channels after others.
         is_joining = (firing & (paged <= self.joining_rows))[:, None]
-        is_member = (is_member & firing[:, None]) | (is_raised & is_joining)
+        # A group that would not be a page of its own has not been told: it may still be one.
+        is_told = (effective >= threshold[:, None] + self.escalation) & is_joining
+        groups = ops.arange(self.n_groups, dtype="int64", like=x)
+        is_lead = is_page[:, None] & (groups[None, :] == lead[:, None])
+        is_member = (is_member & firing[:, None]) | is_told | is_lead
         refractory = ops.maximum(state["refractory"] - 1, 0) * ~resolves
         return (
             {

@@ -22,6 +22,7 @@ class Normaliser(Stage):
 
     Args:
         n_channels: Number of channels `C`.
+        clip: Largest departure, in usual deviations.
 
     Attributes:
         prior_rows: Buffer `(C,)`; 0: a key begins with nothing.
@@ -29,9 +30,9 @@ class Normaliser(Stage):
 
     prior_rows: Any
 
-    def __init__(self, n_channels: int) -> None:
+    def __init__(self, n_channels: int, clip: float = CLIP) -> None:
         super().__init__()
-        self.n_channels = n_channels
+        self.n_channels, self.clip = n_channels, clip
         self.register_buffer("prior_rows", ops.zeros((n_channels,)))
 
     def state_fields(self) -> tuple[StateField, ...]:
@@ -107,10 +108,10 @@ class Normaliser(Stage):
             values: Shape `(B, C)`, float64; NaN where missing.
 
         Returns:
-            float32 of shape `(B, C)`, within +-10; NaN where missing.
+            float32 of shape `(B, C)`, within +-`clip`; NaN where missing.
         """
         z = (values - state["norm_mean"]) / self.scale(state)
-        return ops.astype(ops.clip(z, -CLIP, CLIP), "float32")
+        return ops.astype(ops.clip(z, -self.clip, self.clip), "float32")
 
     def restore(self, state: State, z: Any) -> Any:
         """Return values `(B, C)`, float64, in the channel's own unit: the inverse of `normalise`.

@@ -28,6 +28,12 @@ class Observation:
         scored: True where the key is warm enough to be scored.
         may_fire: True where it may alarm.
         learning: Weight with which the tail learns this row during warm-up, float32.
+        expected_level: Expectation of the channels, `(R, C)`, in usual units, where training has
+            it from other rows than these; None: the key's own profile.
+        channel_severity: Severity of each channel, `(R, C)`, with channel evidence only.
+        channel_hold: Severity of what still goes on in it.
+        channel_statistics: Severity of each statistic of the channels, `(R, 10 C)`.
+        usual: Usual values of the channels at the rows' times.
         z: Normalised rows, shape `(R, C)`; missing channels carried forward or at their mean.
         clock: Clock features, shape `(R, n_clock)`.
         due: Forecasts that the liquid network made for the row, one of each horizon, shape
@@ -51,6 +57,11 @@ class Observation:
     scored: Any = None
     may_fire: Any = None
     learning: Any = None
+    expected_level: Any = field(default=None, repr=False)
+    channel_severity: Any = field(default=None, repr=False)
+    channel_hold: Any = field(default=None, repr=False)
+    channel_statistics: Any = field(default=None, repr=False)
+    usual: Any = field(default=None, repr=False)
     z: Any = None
     clock: Any = None
     due: Any = field(default=None, repr=False)
@@ -77,6 +88,10 @@ class Decision:
         firing: True while an episode is open after the row.
         fires: True where an episode begins.
         resolves: True where an episode ends.
+        updates: True where another group joins an open episode; only with channel evidence.
+        lead: Group of the page, `(R,)`: a channel, or the number of channels for all together.
+        severities: Severity of each group, `(R, G)`.
+        raised: Usual intervals for which the leading group has been raised, `(R,)`.
     """
 
     state: dict[str, Any]
@@ -85,6 +100,15 @@ class Decision:
     firing: Any
     fires: Any
     resolves: Any
+    updates: Any = None
+    lead: Any = None
+    severities: Any = None
+    raised: Any = None
+
+    @property
+    def alarm(self) -> Any:
+        """Severity by which episodes are measured, `(R,)`: of the largest group, or the row's."""
+        return self.severity if self.severities is None else ops.max(self.severities, axis=1)
 
     @property
     def probability(self) -> Any:

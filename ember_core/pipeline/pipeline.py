@@ -24,7 +24,12 @@ from .arguments import as_moments, as_times, as_values, in_channel_order
 from .arrangements import ROW_ORDER, service_stages
 from .clock import Clock
 from .config import PipelineConfig as PipelineConfig
+from .drift import Drift
+from .evidence import ChannelEvidence, JointEvidence
 from .explain import Explainer
+from .group_decision import ChannelRows as ChannelRows
+from .group_decision import decide_groups
+from .group_motor import GroupMotor
 from .kernels.table import KERNELS
 from .liquid import LiquidNetwork
 from .motor import MotorNeuron
@@ -49,6 +54,9 @@ class Pipeline(Module):
         config: Shape and thresholds of the pipeline.
 
     Attributes:
+        channels: Evidence of the single channels; None with joint evidence alone.
+        drift: Drift of the channels, likewise.
+        joint: Evidence of all channels together in the same currency, likewise.
         rbm: Source of the score and of explanations, which hold its frozen weights.
         n_features: Number of scaled features, without the clock.
     """
@@ -61,11 +69,15 @@ class Pipeline(Module):
     visible: VisibleUnits
     rbm_score: RBMScore
     tail: Tail
-    motor: MotorNeuron
+    motor: MotorNeuron | GroupMotor
+    channels: ChannelEvidence | None
+    drift: Drift | None
+    joint: JointEvidence | None
 
     def __init__(self, config: PipelineConfig) -> None:
         super().__init__()
         self.config = config
+        self.channels = self.drift = self.joint = None
         stages = service_stages(config)
         self._names = tuple(stages)
         for name, stage in stages.items():
@@ -85,18 +97,23 @@ class Pipeline(Module):
 
     def get_config(self) -> dict[str, Any]:
         """Return shape and thresholds as JSON values (weights apart)."""
-        return {
-            "config": self.config.as_json(),
-            "tail": self.tail.get_config(),
-            "motor": self.motor.get_config(),
-        }
+        parts = ["tail", "motor"]
+        if self.channels is not None:
+            parts += ["channels", "drift", "joint"]
+        configs = {name: getattr(self, name).get_config() for name in parts}
+        return {"config": self.config.as_json(), **configs}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Pipeline:
         """Make a pipeline from `get_config`, with fresh weights."""
         pipeline = cls(PipelineConfig.from_json(config["config"]))
         pipeline.tail = Tail(**config["tail"])
-        pipeline.motor = MotorNeuron(**config["motor"])
+        if pipeline.channels is None:
+            pipeline.motor = MotorNeuron(**config["motor"])
+            return pipeline
+        pipeline.motor = GroupMotor(**config["motor"])
+        pipeline.channels = ChannelEvidence.from_config(config["channels"])
+        pipeline.drift, pipeline.joint = Drift(**config["drift"]), JointEvidence(**config["joint"])
         return pipeline
 
     @property
@@ -112,7 +129,8 @@ class Pipeline(Module):
     def state_fields(self) -> tuple[StateField, ...]:
         """Every field one key remembers, in the order of a row."""
         stages = self.stages
-        return tuple(f for name in ROW_ORDER for f in stages[name].state_fields())
+        order = [name for name in ROW_ORDER if name in stages]
+        return tuple(f for name in order for f in stages[name].state_fields())
 
     def initial_state(self, batch: int = 1) -> State:
         """Return the state of keys never seen."""
@@ -130,7 +148,12 @@ class Pipeline(Module):
         self.explainer.prepare(self.rbm)
 
     def observe(
-        self, state: State, values: Any, time_us: Any, packed: PackedRows | None = None
+        self,
+        state: State,
+        values: Any,
+        time_us: Any,
+        packed: PackedRows | None = None,
+        expected: Any = None,
     ) -> Observation:
         """Run the recurrent stages, up to the visible units, over one row per key, or several.
 
@@ -140,6 +163,8 @@ class Pipeline(Module):
             time_us: Event times, shape `(B,)`, int64; later than each key's last row.
             packed: Key of each row, on NumPy's arrays; without it, rows and fields of the state
                 are one to one. The numbers are those of one row at a time.
+            expected: Expectation of the channels from other rows than these, `(B, C)`, for
+                training; see `Observation.expected_level`.
 
         Returns:
             The observation, with the state after the rows.
@@ -151,6 +176,7 @@ class Pipeline(Module):
             values, time_us, len(time_us) if packed is not None else ops.shape(state["rows"])[0]
         )
         observation = Observation(packed or PackedRows([len(time_us)]), self.config, time_us)
+        observation.expected_level = expected
         x = values
         for stage in self.stages.values():
             if stage is self.rbm_score:
@@ -180,6 +206,7 @@ class Pipeline(Module):
         may_fire: Any,
         learning: Any,
         packed: PackedRows | None = None,
+        channels: ChannelRows | None = None,
     ) -> Decision:
         """Run tail and motor neuron over one scored row per key, or several.
 
@@ -189,10 +216,17 @@ class Pipeline(Module):
             may_fire: True where the key may alarm, shape `(B,)`.
             learning: Weight with which the tail learns the row, shape `(B,)`.
             packed: Key of each row, as in `observe`.
+            channels: What `channel_rows` says of the rows; only with channel evidence.
         """
         observation = Observation(
             packed or PackedRows([len(score)]), learning=learning, may_fire=may_fire
         )
+        if isinstance(self.motor, GroupMotor):
+            assert channels is not None
+            assert self.joint is not None
+            return decide_groups(
+                self.tail, self.joint, self.motor, state, score, channels, observation
+            )
         if not observation.packed.once:
             decision: Decision = KERNELS["decide"](self.tail, self.motor, state, score, observation)
             return decision
@@ -200,6 +234,25 @@ class Pipeline(Module):
         tail, severity = self.tail.forward(state, score, observation)
         motor, firing = self.motor.forward(state, severity, observation)
         return Decision(tail | motor, severity, motor["evidence"], motor["firing"] > 0, *firing)
+
+    def channel_rows(self, observation: Observation, index: Any = None) -> ChannelRows | None:
+        """Return what the decision needs of rows beside their score; None without channels.
+
+        Args:
+            observation: Rows observed.
+            index: Those that are decided; all of them without it.
+        """
+        if self.channels is None:
+            return None
+        part = slice(None) if index is None else index
+        return ChannelRows(
+            observation.channel_severity[part],
+            observation.channel_hold[part],
+            observation.elapsed[part],
+            ops.astype(
+                ops.wide_sum(ops.abs(observation.visible[part][:, : self.n_features])), "float32"
+            ),
+        )
 
     def step(
         self, state: State, values: Any, time_us: Any
@@ -227,11 +280,17 @@ class Pipeline(Module):
         observation = self.observe(state, values, time_us)
         score = self.score(observation.visible)
         decision = self.decide(
-            state, score, observation.may_fire & observation.scored, observation.learning
+            state,
+            score,
+            observation.may_fire & observation.scored,
+            observation.learning,
+            channels=self.channel_rows(observation),
         )
         new = dict(observation.state)
         for name, value in decision.state.items():
-            new[name] = ops.where(observation.scored, value, state[name])
+            more = (1,) * (len(ops.shape(value)) - 1)
+            scored = ops.reshape(observation.scored, (-1, *more))
+            new[name] = ops.where(scored, value, state[name])
         return new, observation, score, decision
 
     def forward(self, values: Any, time_us: Any, state: State | None = None) -> dict[str, Any]:
@@ -291,6 +350,7 @@ class Pipeline(Module):
             observation.may_fire[unscored:],
             observation.learning[unscored:],
             PackedRows([1] * (n - unscored)),
+            self.channel_rows(observation, slice(unscored, None)),
         )
         trigger = ops.astype(decision.fires, "float32") - ops.astype(decision.resolves, "float32")
         return (

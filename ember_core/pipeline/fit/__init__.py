@@ -6,6 +6,8 @@ from .cascade import CascadeReport as CascadeReport
 from .cascade import fit_cascade as fit_cascade
 from .cascade import fit_cascade_liquid as fit_cascade_liquid
 from .cascade import fit_cascade_rbm as fit_cascade_rbm
+from .evidence_choice import EvidenceChoice as EvidenceChoice
+from .evidence_choice import choose_evidence as choose_evidence
 from .feature_choice import choose_features as choose_features
 from .liquid import fit_liquid as fit_liquid
 from .periods import Period as Period

@@ -14,82 +14,14 @@ from ember_core import ops
 from ember_core.pipeline.group_motor import GroupMotor
 from ember_core.pipeline.observation import Observation
 from ember_core.pipeline.packing import PackedRows
+from ember_core.pipeline.page_rates import PageRates as PageRates
 from ember_core.pipeline.stage import zero_state
 
-Numbers = NDArray[np.floating[Any]]
 Trace = tuple[Any, Any, Any]
 """Severities `(T, G)`, holding severities `(T, G)` and elapsed usual intervals `(T,)` of a key."""
 
 LEVEL_STEP = 0.05
-COUNTED_PAGES = 5  # fewer pages of all the history are no rate: extrapolated beyond
-SLOPES = (0.3, 2.0)  # severity in which pages become 10 times rarer, least and most
-USUAL_SLOPE = 1.0
 _LOWEST_LEVEL = 0.0  # once per key and day
-
-
-@dataclass(frozen=True)
-class PageRates:
-    """Pages of the history by on-threshold, from severity 0 on: once per key and day.
-
-    Attributes:
-        levels: On-thresholds, rising, `(L,)`.
-        pages_per_key_day: Pages per key and day at each, never rising, `(L,)`.
-        days: Days of all keys together.
-        reachable: Largest severity that evidence can have.
-    """
-
-    levels: Numbers
-    pages_per_key_day: Numbers
-    days: float
-    reachable: float = inf
-
-    def level(self, budget_per_key_day: float) -> float:
-        """Return the lowest on-threshold with at most as many pages per key and day.
-
-        The last 5 pages of the history are no rate. Beyond them the level follows from the slope
-        between as many pages and four times as many.
-        """
-        affordable = np.flatnonzero(self.pages_per_key_day <= budget_per_key_day)
-        if affordable.size and budget_per_key_day >= COUNTED_PAGES / self.days:
-            return float(self.levels[affordable[0]])
-        last, slope = self._tail()
-        pages = max(float(self.pages_per_key_day[last]), 1.0 / self.days)
-        return float(self.levels[last] + slope * np.log10(pages / budget_per_key_day))
-
-    def is_reachable(self, budget_per_key_day: float) -> bool:
-        """Test that evidence can reach the on-threshold of a budget, so that pages are possible."""
-        return self.level(budget_per_key_day) <= self.reachable
-
-    def _tail(self) -> tuple[int, float]:
-        """Return the last level with enough pages for a rate, and the slope that leads to it."""
-        rates = self.pages_per_key_day
-        counted = np.flatnonzero(rates >= COUNTED_PAGES / self.days)
-        last = int(counted[-1]) if counted.size else 0
-        frequent = np.flatnonzero(rates >= min(4.0 * rates[last], rates[0]))
-        ratio = float(rates[frequent[-1]] / rates[last]) if rates[last] > 0 else 1.0
-        if ratio <= 1.2:
-            return last, USUAL_SLOPE
-        slope = float(self.levels[last] - self.levels[frequent[-1]]) / float(np.log10(ratio))
-        return last, min(max(slope, SLOPES[0]), SLOPES[1])
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the values that `from_json` makes an equal object of."""
-        return {
-            "levels": [round(float(level), 4) for level in self.levels],
-            "pages_per_key_day": [float(rate) for rate in self.pages_per_key_day],
-            "days": self.days,
-            "reachable": None if self.reachable == inf else self.reachable,
-        }
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> PageRates:
-        """Return the object that `to_json` gave the values of."""
-        return cls(
-            np.array(values["levels"], dtype=np.float64),
-            np.array(values["pages_per_key_day"], dtype=np.float64),
-            float(values["days"]),
-            inf if values["reachable"] is None else float(values["reachable"]),
-        )
 
 
 def pages_by_level(

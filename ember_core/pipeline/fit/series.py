@@ -17,6 +17,7 @@ from ember_core.pipeline.stage import State
 
 SETTLE = 64  # rows at the start of a series that no fit uses: windows still fill
 SEQUENCED_ROWS = 100_000  # that the liquid read-out is fitted on, of all keys
+CONSECUTIVE_ROWS = 600_000  # that the thresholds are calibrated on, with channel evidence
 FloatArray = NDArray[np.float64]
 
 
@@ -125,7 +126,7 @@ class Rows:
     raw: NDArray[np.float32]
 
     @classmethod
-    def joined(cls, parts: list[tuple[Any, Any, Any]]) -> Any:
+    def joined(cls, parts: list[tuple[Any, ...]]) -> Any:
         """Join the rows of all parts, in order."""
         return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
@@ -142,6 +143,21 @@ class Rows:
 
 
 @dataclass
+class ConsecutiveRows(Rows):
+    """Every row of some keys, to calibrate the thresholds on.
+
+    Attributes:
+        severity: Severity of each channel, `(R, C)`; no columns without channel evidence.
+        hold: Severity of what still goes on in it, `(R, C)`.
+        elapsed: Usual intervals since the key's row before, `(R,)`.
+    """
+
+    severity: NDArray[np.float32]
+    hold: NDArray[np.float32]
+    elapsed: NDArray[np.float32]
+
+
+@dataclass
 class Gathered(Rows):
     """Rows kept from one pass over the history.
 
@@ -151,7 +167,7 @@ class Gathered(Rows):
     """
 
     sequences: list[tuple[Any, Any, Any, Any]] = field(default_factory=list)
-    consecutive: Rows | None = None
+    consecutive: ConsecutiveRows | None = None
 
 
 def tiles(rows: Any, size: int = 8192) -> list[Any]:
@@ -160,7 +176,11 @@ def tiles(rows: Any, size: int = 8192) -> list[Any]:
 
 
 def lockstep(
-    pipeline: Pipeline, series: Sequence[Series], lengths: Any, state: State
+    pipeline: Pipeline,
+    series: Sequence[Series],
+    lengths: Any,
+    state: State,
+    expected: Sequence[Any] = (),
 ) -> Iterator[tuple[int, int, Any]]:
     """Observe all keys one row at a time, their state in place.
 
@@ -169,6 +189,8 @@ def lockstep(
         series: History of the keys, the longest first.
         lengths: Rows of each key, never rising.
         state: State of the keys, written to.
+        expected: Expectation of each key's channels without the rows themselves, `(T, C)` each;
+            only with channel evidence.
 
     Yields:
         Row number, number of keys that have this row, and its observation.
@@ -178,7 +200,9 @@ def lockstep(
         n = int(np.count_nonzero(lengths > t))
         values = np.stack([s.values[t] for s in series[:n]])
         times = np.array([s.time_us[t] for s in series[:n]], dtype=np.int64)
-        observation = pipeline.observe({k: v[:n] for k, v in state.items()}, values, times)
+        usual = np.stack([e[t] for e in expected[:n]]) if expected else None
+        fields = {k: v[:n] for k, v in state.items()}
+        observation = pipeline.observe(fields, values, times, expected=usual)
         for name, value in observation.state.items():
             state[name][:n] = value
         yield t, n, observation
@@ -193,6 +217,7 @@ def gather(
     progress: Callable[[str, float], None] | None = None,
     *,
     sequences: bool = True,
+    expected: Sequence[Any] = (),
 ) -> Gathered:
     """Run the history through the recurrent stages and keep one row in `thinning` of each key.
 
@@ -204,15 +229,20 @@ def gather(
         thinning: Distance of the rows that are kept.
         progress: Called with the stage's name and the share done.
         sequences: Also keep the inputs of the liquid read-out's fit, of some keys.
+        expected: See `lockstep`.
     """
-    parts: list[tuple[Any, Any, Any]] = []
-    consecutive: list[tuple[Any, Any, Any]] = []
+    parts: list[tuple[Any, ...]] = []
+    consecutive: list[tuple[Any, ...]] = []
     basis: list[list[Any]] = [[] for _ in series]
     z: list[list[Any]] = [[] for _ in series]
     anchor: list[list[Any]] = [[] for _ in series]
     elapsed: list[list[Any]] = [[] for _ in series]
-    sequenced = max(1, min(len(series), SEQUENCED_ROWS // max(1, int(lengths[0])))) * sequences
-    for t, n, observation in lockstep(pipeline, series, lengths, state):
+    longest, has_channels = max(1, int(lengths[0])), pipeline.channels is not None
+    sequenced = max(1, min(len(series), SEQUENCED_ROWS // longest)) * sequences
+    whole = max(1, min(len(series), CONSECUTIVE_ROWS // longest)) if has_channels else sequenced
+    whole *= sequences
+    nothing = np.zeros((len(series), 0), np.float32)
+    for t, n, observation in lockstep(pipeline, series, lengths, state, expected):
         if progress and t % 512 == 0:
             progress("history", t / int(lengths[0]))
         m = min(n, sequenced)
@@ -228,16 +258,20 @@ def gather(
             parts.append(
                 (indices, observation.state["last_time"][indices], observation.raw[indices])
             )
-        if sequenced:
-            times = observation.state["last_time"][:m]
-            consecutive.append((np.arange(m), times, observation.raw[:m]))
+        if whole:
+            m = min(n, whole)
+            times, raw = observation.state["last_time"][:m], observation.raw[:m]
+            severity = observation.channel_severity[:m] if has_channels else nothing[:m]
+            hold = observation.channel_hold[:m] if has_channels else nothing[:m]
+            since = observation.elapsed[:m]
+            consecutive.append((np.arange(m), times, raw, severity, hold, since))
     kept_sequences = [
         (np.stack(b[SETTLE:]), np.stack(v[SETTLE:]), np.stack(a[SETTLE:]), np.stack(e[SETTLE:]))
         for b, v, a, e in zip(basis, z, anchor, elapsed, strict=True)
         if len(b) > SETTLE
     ]
     rows = Rows.joined(parts)
-    all_rows = Rows.joined(consecutive) if consecutive else None
+    all_rows = ConsecutiveRows.joined(consecutive) if consecutive else None
     return Gathered(rows.owner, rows.time_us, rows.raw, kept_sequences, all_rows)
 
 

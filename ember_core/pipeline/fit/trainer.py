@@ -5,29 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 
 from ember_core import ops
 from ember_core.nn import Module
 from ember_core.pipeline.arguments import require_positive
+from ember_core.pipeline.civil import CivilCalendar
+from ember_core.pipeline.drift import SMALLEST, Drift
 from ember_core.pipeline.fleet import FleetModel
+from ember_core.pipeline.group_motor import GroupMotor
 from ember_core.pipeline.motor import Calibration, MotorNeuron
 from ember_core.pipeline.pauses import pauses_in
 from ember_core.pipeline.pipeline import Pipeline, PipelineConfig
+from ember_core.pipeline.stage import State
 from ember_core.pipeline.tail import Tail, fit_tail
 from ember_core.training import fit_rbm
 
+from .budgets import PageRates
+from .channels import fit_channels
 from .fitted import LiquidFit, ScalesFit, ScoresFit, TailFit
+from .joint import GroupTraces, fit_joint_evidence, page_rates
 from .liquid import fit_liquid
 from .periods import find_periods
 from .scales import feature_scales, fit_scales, scale_prior
 from .series import SETTLE, Gathered, Series, checked_fleet, digest, gather, tiles
-from .thresholds import FREEZE, HALF_LIFE, calibrate_evidence, fit_tails, span_rows
+from .thresholds import DAY, FREEZE, HALF_LIFE, calibrate_evidence, fit_tails, span_rows
 
 MIN_ROWS = 2 * SETTLE
 """Rows that a key needs to be trained on."""
 EVIDENCE_ROWS = 0.5
+USUAL_BUDGET = 1.0 / 30.0
+"""Pages that an operator accepts per key and day, where no budget is given: one a month."""
 BATCH, STEPS = 128, 8_000  # of the RBM's training
 LEARNING_RATE = 4e-2  # 1e-2 needs four times the epochs for the same
 GIBBS_STEPS = 3  # of its negative phase: CD-1 leaves improbable records probable; 10 bring no more
@@ -45,6 +55,7 @@ class PipelineTrainer:
         config: Shape of the pipeline; `periods_seconds` is replaced by those of the data unless it
             is given.
         max_rows: Rows the weights are fitted on, spread evenly over all keys.
+        calendar: Zone and holidays of the channels' profiles; UTC without it.
         progress: Called with a stage's name and the share done.
 
     Attributes:
@@ -61,6 +72,8 @@ class PipelineTrainer:
     _scores: ScoresFit
     _tail: TailFit
     _calibration: Calibration
+    _traces: GroupTraces
+    _rates: PageRates
 
     def __init__(
         self,
@@ -68,6 +81,7 @@ class PipelineTrainer:
         config: PipelineConfig,
         *,
         max_rows: int = 120_000,
+        calendar: CivilCalendar | None = None,
         progress: Callable[[str, float], None] | None = None,
     ) -> None:
         require_positive(max_rows=max_rows)
@@ -82,11 +96,15 @@ class PipelineTrainer:
         # The keys that still have rows are then a prefix of the batch, whatever the row.
         usable.sort(key=lambda s: -len(s.time_us))
         self.series = usable
+        self._calendar = calendar or CivilCalendar()
         self._config, self._skipped = config, len(series) - len(usable)
         self._lengths = np.array([len(s.time_us) for s in usable])
         self._thinning = max(1, int(np.ceil(self._lengths.sum() / max_rows)))
         self._report_progress = progress or (lambda _stage, _share: None)
         self._backend = ops.backend_name()
+        self._expected: list[Any] = []
+        self._channels: dict[str, Any] = {}
+        self._prior: State = {}
 
     def fit_scales(self) -> ScalesFit:
         """Fit the scales of every key's channels and of a key never seen, and find the periods.
@@ -96,21 +114,48 @@ class PipelineTrainer:
         """
         self._report_progress("scales", 0.0)
         config = self._config
-        scales = fit_scales(self.series, config.channels)
+        residuals, scales = self.series, fit_scales(self.series, config.channels)
         periods = () if config.periods_seconds else find_periods(self.series)
         if periods:
             seconds = tuple(sorted(period.seconds for period in periods))
             config = replace(config, periods_seconds=seconds)
         self.pipeline = Pipeline(config).to(backend="numpy")
+        if self.pipeline.channels is not None:
+            found = fit_channels(
+                self.series,
+                config.channels,
+                calendar=self._calendar,
+                progress=self._report_progress,
+            )
+            residuals, self._expected = found.residuals, found.expected
+            self.pipeline.channels, self._channels = found.stage, found.report
+            self._prior = {name: value[0] for name, value in found.prior.items()}
+            scales = fit_scales(residuals, config.channels) | found.first
         key_state = self.pipeline.initial_state(len(self.series))
         for name, value in scales.items():
             key_state[name][...] = value
         key_state["known"][...] = 1
-        prior = scale_prior(self.series, self.pipeline.normaliser.scale(key_state))
+        if self.pipeline.drift is not None:
+            self._fit_drift(residuals, key_state)
+        prior = scale_prior(residuals, self.pipeline.normaliser.scale(key_state))
         # Only keys never seen use it: the history itself runs with the scales of its own keys.
         self.pipeline.normaliser.assign({"prior_rows": prior.rows.astype(np.float32)})
         self._scales = ScalesFit(key_state, prior, config.periods_seconds, periods)
         return self._scales
+
+    def _fit_drift(self, residuals: Sequence[Series], key_state: State) -> None:
+        """Set the usual size of the channels' departures, from which drift is told."""
+        interval = float(np.median(key_state["interval"]))
+        periods = self.pipeline.config.periods_seconds
+        week, day = span_rows(*HALF_LIFE, periods, interval), DAY / max(interval, 1e-6)
+        self.pipeline.drift = Drift(len(self.pipeline.config.channels), week, day)
+        for k, s in enumerate(residuals):
+            moments = {n: v[k : k + 1] for n, v in key_state.items() if n.startswith("norm_")}
+            z = np.minimum(np.abs(self.pipeline.normaliser.normalise(moments, s.values)), 3.0)
+            finite = np.isfinite(z)
+            mean = np.where(finite, z, 0.0).sum(axis=0) / np.maximum(finite.sum(axis=0), 1)
+            key_state["drift_usual"][k] = np.maximum(mean, SMALLEST)
+        key_state["drift_size"][...] = key_state["drift_usual"]
 
     def fit_liquid(self, refine: int = 0) -> LiquidFit:
         """Fit the liquid network's read-out, and gather the rows that later steps are fitted on.
@@ -190,14 +235,53 @@ class PipelineTrainer:
         fit_tails(key_state, self._liquid.rows.owner, logs)
         new_state = self.pipeline.initial_state(1)
         values = {"norm_var": self._scales.prior.var, **self._scores.new_features, **fit_tail(logs)}
+        values |= self._prior
         for name, value in values.items():
             new_state[name][0] = value
+        if self.pipeline.joint is not None:
+            self._fit_joint()
         self._tail = TailFit(logs, new_state)
         return self._tail
 
+    def _fit_joint(self) -> None:
+        """Fit the joint evidence, and gather the traces from which the thresholds follow."""
+        key_state, rows = self._scales.first, self._liquid.rows
+        interval = float(np.median(key_state["interval"]))
+        half_life = span_rows(*HALF_LIFE, self._scales.periods_seconds, interval)
+        assert rows.consecutive is not None
+        self.pipeline.joint, self._traces = fit_joint_evidence(
+            self.pipeline, key_state, rows, rows.consecutive, half_life, DAY / max(interval, 1e-6)
+        )
+
+    def _calibrate_groups(self, budget_per_week: float | None) -> None:
+        """Set the on-threshold by the pages of the motor neuron itself over the history."""
+        interval = float(np.median(self._scales.first["interval"]))
+        groups, day = len(self.pipeline.config.channels) + 1, DAY / max(interval, 1e-6)
+
+        def make(on: float) -> GroupMotor:
+            return GroupMotor(
+                groups,
+                on,
+                habituation_half_life=7.0 * day,
+                accept_intervals=max(0.25 * day, 24.0),
+                return_intervals=day / 24.0,
+            )
+
+        pipeline = self.pipeline
+        assert pipeline.channels is not None
+        assert pipeline.joint is not None
+        curves = pipeline.channels.curves, pipeline.joint.curves
+        self._rates = page_rates(make, self._traces, max(c.reachable for c in curves))
+        if budget_per_week is not None:
+            level = self._rates.checked_level(budget_per_week / 7.0)
+        else:
+            level = min(self._rates.level(USUAL_BUDGET), self._rates.reachable)
+        pipeline.motor = make(level)
+        self._report_progress("done", 1.0)
+
     def calibrate(
         self, budget_per_week: float | None = None, evidence_rows: float = EVIDENCE_ROWS
-    ) -> Calibration:
+    ) -> Calibration | None:
         """Set the motor neuron's thresholds by the peaks of training evidence.
 
         Args:
@@ -210,6 +294,9 @@ class PipelineTrainer:
         """
         require_positive(budget_per_week=budget_per_week, evidence_rows=evidence_rows)
         self._report_progress("thresholds", 0.0)
+        if self.pipeline.channels is not None:
+            self._calibrate_groups(budget_per_week)
+            return None
         rows = self._liquid.rows.consecutive
         assert rows is not None
         calibration = calibrate_evidence(self.pipeline, self._scales.first, rows, evidence_rows)
@@ -233,9 +320,7 @@ class PipelineTrainer:
             "digest": digest(self.series),
             "periods_seconds": list(self._scales.periods_seconds),
             "periods": [p.as_json(self._config.channels) for p in self._scales.periods],
-            "calibration": asdict(self._calibration),
-            "on": self.pipeline.motor.on,
-            "off": self.pipeline.motor.off,
+            **self._thresholds(),
             "liquid": self._liquid.report,
             "score_quantiles": {
                 str(q): float(np.quantile(self._scores.scores, q)) for q in quantiles
@@ -247,11 +332,24 @@ class PipelineTrainer:
         model.pauses = pauses_in([s.time_us for s in self.series])
         return model.to(backend=self._backend)
 
+    def _thresholds(self) -> dict[str, Any]:
+        """Return the part of the report from which thresholds for other budgets follow."""
+        motor = self.pipeline.motor
+        if isinstance(motor, GroupMotor):
+            return {"pages": self._rates.to_json(), "on": motor.on, "channels": self._channels}
+        return {"calibration": asdict(self._calibration), "on": motor.on, "off": motor.off}
+
     def _gather(self) -> Gathered:
         """Run the history through the recurrent stages, each key from its first state."""
         state = {name: value.copy() for name, value in self._scales.first.items()}
         return gather(
-            self.pipeline, self.series, self._lengths, state, self._thinning, self._report_progress
+            self.pipeline,
+            self.series,
+            self._lengths,
+            state,
+            self._thinning,
+            self._report_progress,
+            expected=self._expected,
         )
 
 
@@ -265,6 +363,7 @@ def fit_pipeline(
     evidence_rows: float = EVIDENCE_ROWS,
     adapt: bool = True,
     refine: int = 0,
+    calendar: CivilCalendar | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> FleetModel:
     """Train on the history of a fleet; no labels are used.
@@ -285,6 +384,7 @@ def fit_pipeline(
         adapt: Let each key's tail follow slowly on the stream (not while it alarms).
         refine: Most epochs of gradient descent on the liquid cell, see `fit_liquid`; 0 leaves it as
             it was made.
+        calendar: Zone and holidays of the channels' profiles; UTC without it.
         progress: Called with a stage's name and the share done.
 
     Returns:
@@ -296,7 +396,9 @@ def fit_pipeline(
     """
     # All arguments first: training takes minutes.
     require_positive(epochs=epochs, budget_per_week=budget_per_week, evidence_rows=evidence_rows)
-    trainer = PipelineTrainer(series, config, max_rows=max_rows, progress=progress)
+    trainer = PipelineTrainer(
+        series, config, max_rows=max_rows, calendar=calendar, progress=progress
+    )
     trainer.fit_scales()
     trainer.fit_liquid(refine)
     trainer.fit_scores(epochs)

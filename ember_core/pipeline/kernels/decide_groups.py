@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ember_core import ops
 from ember_core.pipeline.group_motor import NEVER, GroupFiring, GroupMotor
 from ember_core.pipeline.observation import Observation
 from ember_core.pipeline.packing import PackedRows
@@ -28,12 +29,14 @@ class GroupDecision(NamedTuple):
         state: Fields of the motor neuron after each key's last row, `(K, ...)`.
         evidence: Largest severity less habituation, float32.
         firing: True while an episode is open after the row.
+        raised: Usual intervals for which the row's leading group has been raised, float32.
         brings: Pages and ends of episodes.
     """
 
     state: State
     evidence: Any
     firing: Any
+    raised: Any
     brings: GroupFiring
 
 
@@ -51,7 +54,9 @@ def decide_groups_packed(
     packed = observation.packed
     if packed.once:
         new_state, brings = motor.forward(state, severities, observation)
-        return GroupDecision(new_state, new_state["evidence"], new_state["firing"] > 0, brings)
+        raised = _of_lead(new_state["raised"], brings.lead)
+        firing = new_state["firing"] > 0
+        return GroupDecision(new_state, new_state["evidence"], firing, raised, brings)
     rows = _Rows(motor, severities, observation)
     current = {field.name: state[field.name].copy() for field in motor.state_fields()}
     step = 0
@@ -69,7 +74,13 @@ def decide_groups_packed(
             one_key = _OneKey(motor, {name: value[key] for name, value in current.items()})
             one_key.run(key_rows, severities, observation, rows)
             _write(current, key, one_key.state)
-    return GroupDecision(current, rows.evidence, rows.firing, rows.brings)
+    return GroupDecision(current, rows.evidence, rows.firing, rows.raised, rows.brings)
+
+
+def _of_lead(values: Any, lead: Any) -> Any:
+    """Return the value of each row's leading group, `(R,)`, of those of all groups, `(R, G)`."""
+    groups = ops.arange(ops.shape(values)[1], dtype="int64", like=values)
+    return ops.sum(ops.where(lead[:, None] == groups[None, :], values, 0.0), axis=1)
 
 
 class _Rows:
@@ -84,7 +95,8 @@ class _Rows:
     def __init__(self, motor: GroupMotor, severities: Any, observation: Observation) -> None:
         count = observation.packed.row_count
         self._motor, self._severities, self._observation = motor, severities, observation
-        self.evidence, self.firing = np.empty(count, np.float32), np.zeros(count, bool)
+        self.evidence, self.raised = np.empty((2, count), np.float32)
+        self.firing = np.zeros(count, bool)
         fires, resolves, updates = (np.zeros(count, bool) for _ in range(3))
         self.brings = GroupFiring(fires, resolves, updates, np.empty(count, np.int64))
 
@@ -99,6 +111,7 @@ class _Rows:
         )
         state, brings = self._motor.forward(state, self._severities[rows], columns)
         self.evidence[rows], self.firing[rows] = state["evidence"], state["firing"] > 0
+        self.raised[rows] = _of_lead(state["raised"], brings.lead)
         for column, values in zip(self.brings, brings, strict=True):
             column[rows] = values
         return state
@@ -225,7 +238,9 @@ class _OneKey:
         if fires or not is_open:
             self._members = np.zeros_like(self._members)
         if is_open and self._paged <= motor.joining_rows:
-            self._members = self._members | is_raised
+            self._members = self._members | (effective >= self._escalated)
+        if fires or updates:
+            self._members[lead] = True
         if resolves:
             self._calm, self._refractory = 0, motor.refractory_rows
         if is_open or resolves:
@@ -235,7 +250,7 @@ class _OneKey:
                 used_to, np.maximum(self._habituation, size), self._habituation
             )
         self._evidence = out.evidence[row] = evidence
-        out.firing[row] = is_open
+        out.firing[row], out.raised[row] = is_open, self._raised[lead]
         brings = out.brings
         brings.fires[row], brings.resolves[row], brings.updates[row] = fires, resolves, updates
         brings.lead[row] = lead
@@ -252,7 +267,8 @@ class _OneKey:
         habituation = np.multiply.accumulate(kept)
         effective = np.where(motor.accepted({"raised": raised}), _F(NEVER), x - habituation[1:])
         out.evidence[rows] = evidence = effective.max(axis=1)
-        out.brings.lead[rows] = effective.argmax(axis=1)
+        out.brings.lead[rows] = lead = effective.argmax(axis=1)
+        out.raised[rows] = raised[np.arange(len(rows)), lead]
         self._evidence, self._raised = evidence[-1], raised[-1]
         self._lowered, self._habituation = lowered[-1], habituation[-1]
         self._refractory = max(self._refractory - len(rows), 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -49,7 +51,10 @@ def pipeline():
 def test_a_row_has_the_fields_of_all_stages_in_the_order_of_the_first_release(pipeline):
     assert [f.name for f in pipeline.state_fields()] == FIELDS
     stages = service_stages(pipeline.config)
-    assert set(ROW_ORDER) == {name for name, stage in stages.items() if stage.state_fields()}
+    more = service_stages(replace(pipeline.config, evidence="channels+joint"))
+    for chain, left_out in ((stages, {"channels", "drift", "joint"}), (more, set())):
+        remembering = {name for name, stage in chain.items() if stage.state_fields()}
+        assert set(ROW_ORDER) - left_out == remembering
     assert list(stages) == list(pipeline.stages)
 
 

@@ -170,7 +170,7 @@ def test_another_group_that_comes_late_is_an_update():
         ([(10, {0: 3.0}), (50, {0: 3.0, 1: 5.0})], "it joined in the first rows"),
         ([(100, {0: 3.0}), (50, {0: 9.0})], "the group that was paged, worse"),
         ([(100, {0: 3.0}), (50, {0: 3.0, 1: ON + 0.4})], "too small for a page of its own"),
-        ([(10, {0: 3.0, 1: ON - 0.4}), (90, {0: 3.0}), (9, {0: 3.0, 1: 9.0})], "joined, and back"),
+        ([(10, {0: 3.0, 1: ON + 0.6}), (90, {0: 3.0}), (9, {0: 3.0, 1: 9.0})], "joined, and back"),
     ],
 )
 def test_no_other_group_is_an_update(spans, reason):

@@ -1,0 +1,99 @@
+"""Slow following of level and size of every channel."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from ember_core import ops
+
+from .normaliser import CLIP
+from .observation import Observation
+from .stage import Role, Stage, State, StateField
+
+FAR: Final = 3.0
+SMALLEST: Final = 0.05
+"""Smallest usual size of a channel, in usual deviations."""
+_MANY: Final = 0.25
+"""Share of the channels that is far off in an incident."""
+_LN2 = float(np.log(2.0))
+
+
+class Drift(Stage):
+    """Takes the drift of its level off every channel, and divides by the growth of its size.
+
+    Both follow with one half-life, in bounded steps, and the size never falls below that of
+    training. While a quarter of the channels is far off, nothing is learnt, for one period at most.
+
+    Args:
+        n_channels: Number of channels `C`.
+        half_life: Half-life of the following, in usual intervals; 7 days by default at a minute.
+        longest_hold: Longest time for which it stands still, in usual intervals.
+    """
+
+    def __init__(
+        self, n_channels: int, half_life: float = 10_080.0, longest_hold: float = 1_440.0
+    ) -> None:
+        super().__init__()
+        self.n_channels = n_channels
+        self.half_life, self.longest_hold = float(half_life), float(longest_hold)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make an equal component."""
+        return {
+            "n_channels": self.n_channels,
+            "half_life": self.half_life,
+            "longest_hold": self.longest_hold,
+        }
+
+    def state_fields(self) -> tuple[StateField, ...]:
+        """Drift of each channel, its size now and in training, and how long it stood still."""
+        c = (self.n_channels,)
+        return (
+            StateField("drift_usual", "<f4", c, "size in training, deviations", Role.LEARNED),
+            StateField("drift_size", "<f4", c, "size now, in usual deviations", Role.LEARNED),
+            StateField("drift_level", "<f4", c, "drift of the level, in usual deviations"),
+            StateField("drift_held", "<f4", (), "usual intervals for which nothing was learnt"),
+        )
+
+    def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
+        """Return rows `(R, C)`, float32, without drift, within +-10; NaN stays NaN.
+
+        Arguments as `Stage.forward` has them.
+        """
+        packed = observation.packed
+        start = {f.name: state[f.name] for f in self.state_fields()}
+        per_row = packed.scan(self._advance, start, x, observation.elapsed)
+        out = per_row.pop("out")
+        return {name: packed.last(value) for name, value in per_row.items()}, out
+
+    def _advance(self, state: State, z: Any, elapsed: Any) -> State:
+        """Process one row per key."""
+        present = ops.isfinite(z)
+        usual, level, size = state["drift_usual"], state["drift_level"], state["drift_size"]
+        follows = usual > 0  # an unknown key still learns its scales
+        distance = ops.where(present, z, level) - level
+        growth = ops.where(follows, ops.maximum(size / ops.maximum(usual, SMALLEST), 1.0), 1.0)
+        out = ops.clip(distance / growth, -CLIP, CLIP)
+        is_incident = (
+            ops.sum(ops.astype(ops.abs(out) > FAR, "float32"), axis=1) > _MANY * self.n_channels
+        )
+        hold_time = ops.where(
+            is_incident,
+            state["drift_held"] + elapsed,
+            ops.maximum(state["drift_held"] - 2 * elapsed, 0.0),
+        )
+        stands = is_incident & (hold_time <= self.longest_hold)
+        gain = 1.0 - ops.exact_exp(-_LN2 / self.half_life * elapsed)
+        gain = ops.where(stands, 0.0, gain)[:, None]
+        is_followed = follows & present
+        bounded = ops.minimum(ops.abs(distance), CLIP)
+        return {
+            "drift_usual": usual,
+            "drift_size": size + ops.where(is_followed, gain * (bounded - size), 0.0),
+            "drift_level": level
+            + ops.where(is_followed, gain * ops.clip(distance, -FAR, FAR), 0.0),
+            "drift_held": hold_time,
+            "out": ops.where(present, out, float("nan")),
+        }

@@ -1,0 +1,141 @@
+"""Sizes of departures: of each key, by time of day, and at their largest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .padded import padded
+from .profiles import Bins
+
+SMALLEST = 0.02
+"""Smallest size of a departure, in usual units."""
+_QUANTILE = 0.99
+
+
+def departures(z: Any, elapsed: Any, half_life: Any, far: float) -> Any:
+    """Return the departures of rows from an anchor that follows them, `(T, K, C)`.
+
+    Args:
+        z: Rows of keys, `(T, K, C)`; NaN where missing.
+        elapsed: Usual intervals before each row, `(T, K)`.
+        half_life: Of each channel's anchor, `(C,)`; 0: it has none.
+        far: Departure beyond which a row moves the anchor no further.
+    """
+    out = np.empty_like(z)
+    level, value_count = np.zeros_like(z[0]), np.zeros_like(z[0])
+    lasting = np.zeros_like(z[0])
+    has_anchor = half_life > 0
+    bounded = np.maximum(half_life, 1.0)
+    for x, dt, result in zip(z, elapsed, out, strict=True):
+        present = np.isfinite(x) & has_anchor
+        level = np.where(present & (value_count == 0), x, level)
+        distance = x - level
+        result[...] = distance
+        value_count = value_count + present
+        gain = 1.0 - np.exp2(-dt[:, None] / bounded)
+        gain = np.where(
+            value_count < half_life + 2.0,
+            np.maximum(gain, 1.0 / np.maximum(value_count, 1.0)),
+            gain,
+        )
+        step = np.where(present, distance, 0.0)
+        if np.isfinite(far):
+            longer = np.where(
+                np.abs(step) > far, lasting + dt[:, None], lasting - 2.0 * dt[:, None]
+            )
+            lasting = np.maximum(longer, 0.0)
+            step = np.where(lasting >= half_life, step, np.clip(step, -far, far))
+        level = (level + np.minimum(gain, 1.0) * step).astype(z.dtype)
+    return out
+
+
+def usual_sizes(
+    residuals: Sequence[Any], elapsed: Sequence[Any], half_life: Any, settle: float, discrete: Any
+) -> Any:
+    """Return the usual size of the departures of keys, `(K, C)`, in usual units.
+
+    Args:
+        residuals: Rows of each key less their expectation, `(T, C)` each.
+        elapsed: Usual intervals before each row, `(T,)` each.
+        half_life: Of each channel's anchor, `(C,)`.
+        settle: Rows at the start that do not count.
+        discrete: Channels of few values, `(C,)`.
+    """
+    distance = np.abs(departures(padded(residuals), padded(elapsed, 0.0), half_life, np.inf))
+    out = np.ones((len(residuals), distance.shape[2]))
+    for k, rows in enumerate(residuals):
+        begin = int(min(len(rows) // 10, settle))
+        for c in range(distance.shape[2]):
+            x = distance[begin : len(rows), k, c]
+            x = x[np.isfinite(x)]
+            if not len(x):
+                continue
+            size = max(1.4826 * float(np.median(x)), float(np.quantile(x, _QUANTILE)) / 4.0)
+            if discrete[c]:
+                size = max(size, float(np.std(np.minimum(x, 5.0))))
+            out[k, c] = max(size, SMALLEST)
+    return out
+
+
+def usual_changes(z: Any) -> Any:
+    """Return the mean change between rows, `(C,)`, of `(T, C)`: jumps count as the largest 5 %."""
+    change = np.abs(np.diff(z, axis=0))
+    out = np.zeros(z.shape[1])
+    for c in range(z.shape[1]):
+        x = change[np.isfinite(change[:, c]), c]
+        if len(x):
+            out[c] = np.minimum(x, np.quantile(x, 0.95)).mean()
+    return out
+
+
+def day_sizes(
+    scaled: Sequence[Any], elapsed: Sequence[Any], bins: Sequence[Bins], half_life: Any
+) -> Any:
+    """Return the size of departures by bin of the day over the usual one, `(D, C)`, of a fleet.
+
+    Args:
+        scaled: Rows of each key in usual sizes, `(T, C)` each.
+        elapsed: Usual intervals before each row.
+        bins: Bins of the rows.
+        half_life: Of each channel's anchor.
+    """
+    distance = np.abs(departures(padded(scaled), padded(elapsed, 0.0), half_life, 3.0))
+    days = bins[0].days
+    by_key = np.full((len(scaled), days, distance.shape[2]), np.nan)
+    for k, key in enumerate(bins):
+        order = np.argsort(key.day, kind="stable")
+        edges = np.searchsorted(key.day[order], np.arange(days + 1))
+        rows = distance[: len(key.day), k][order]
+        for b in range(days):
+            if edges[b + 1] - edges[b] >= 3:
+                by_key[k, b] = _nanmedian(rows[edges[b] : edges[b + 1]])
+    shape = _nanmedian(by_key)
+    shape = np.where(np.isfinite(shape), shape, 1.0)
+    if days > 50:
+        shape = (shape + 0.5 * np.roll(shape, 1, axis=0) + 0.5 * np.roll(shape, -1, axis=0)) / 2.0
+    middle = np.median(shape, axis=0)
+    return np.where(middle > 1e-6, np.clip(shape / np.maximum(middle, 1e-6), 0.6, 5.0), 1.0)
+
+
+def extremes(values: Any) -> Any:
+    """Return the 99 % quantile of the size of each average, `(5, C)`, of `(T, 5, C)`."""
+    begin = 200 if len(values) > 2000 else min(20, len(values) // 2)
+    return np.quantile(np.abs(values[begin:]), _QUANTILE, axis=0)
+
+
+def frozen_runs(runs: Any) -> tuple[Any, Any]:
+    """Return the longest usual run of equal values and the share of repeats, `(C,)` each."""
+    return np.quantile(runs, 0.999, axis=0), (runs > 0).mean(axis=0)
+
+
+def _nanmedian(x: Any) -> Any:
+    """Return the median of finite values over the first axis; NaN where there are none."""
+    finite = np.isfinite(x)
+    ordered = np.sort(np.where(finite, x, np.inf), axis=0)
+    n = finite.sum(axis=0)
+    low = np.take_along_axis(ordered, np.maximum(n - 1, 0)[None] // 2, axis=0)[0]
+    high = np.take_along_axis(ordered, np.minimum(n // 2, len(x) - 1)[None], axis=0)[0]
+    return np.where(n > 0, 0.5 * (low + high), np.nan)

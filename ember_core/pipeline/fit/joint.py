@@ -1,0 +1,128 @@
+"""Fit of the joint evidence and of the thresholds of the groups' motor neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ember_core import ops
+from ember_core.pipeline.evidence import JointEvidence
+from ember_core.pipeline.evidence.joint_evidence import fit_joint
+from ember_core.pipeline.group_motor import GroupMotor
+from ember_core.pipeline.pipeline import Pipeline
+from ember_core.pipeline.stage import State
+
+from .budgets import PageRates, pages_by_level
+from .channels.padded import padded, run
+from .currency import fit_tables
+from .series import ConsecutiveRows, Rows, tiles
+
+EXTREME = 0.99
+LOW = 1e-3  # quantile of a score from which its floor follows
+
+
+def joint_scores(pipeline: Pipeline, rows: Rows, state: State) -> NDArray[np.float32]:
+    """Return the joint scores of rows, `(R, 2)`: free energy, and sum of the features' sizes."""
+    out = []
+    for part in tiles(rows.visible(pipeline, state)):
+        size = ops.wide_sum(ops.abs(part[:, : pipeline.n_features])).astype(np.float32)
+        out.append(np.stack([pipeline.score(part).astype(np.float32), size], axis=1))
+    return np.concatenate(out)
+
+
+@dataclass(frozen=True)
+class GroupTraces:
+    """Severities of consecutive rows of some keys, from which thresholds follow.
+
+    Attributes:
+        keys: Severity and hold of each group, `(T, G)` each, and elapsed time `(T,)`, by key.
+        days: Days of all of them together.
+    """
+
+    keys: list[tuple[Any, Any, Any]]
+    days: float
+
+
+def fit_joint_evidence(
+    pipeline: Pipeline,
+    key_state: State,
+    thinned: Rows,
+    rows: ConsecutiveRows,
+    half_life: float,
+    day_rows: float,
+) -> tuple[JointEvidence, GroupTraces]:
+    """Fit the joint evidence, and return the severities of all groups on consecutive rows.
+
+    Args:
+        pipeline: The pipeline, its RBM fitted.
+        key_state: First states of the keys, written to.
+        thinned: Some rows of every key.
+        rows: Every row of some keys.
+        half_life: Of the anchor, in usual intervals.
+        day_rows: Rows of a day.
+    """
+    scores = joint_scores(pipeline, thinned, key_state)
+    low, mid = np.quantile(scores, [LOW, 0.5], axis=0)
+    floors = low - 0.25 * (mid - low)
+    stage = JointEvidence((float(floors[0]), float(floors[1])), half_life)
+    logs = stage.log_scores(scores)
+    for k in range(len(key_state["known"])):
+        key_logs = logs[thinned.owner == k]
+        for name, value in fit_joint(key_logs if len(key_logs) else logs).items():
+            key_state[name][k] = value
+        distance = (key_logs - key_state["joint_mid"][k]) / key_state["joint_size"][k]
+        extreme = np.quantile(np.maximum(distance, 0.0), EXTREME, axis=0) if len(key_logs) else 1.0
+        key_state["joint_extreme"][k] = np.maximum(extreme, 1e-3)
+    own_logs = stage.log_scores(joint_scores(pipeline, rows, key_state))
+    followed = _followed(stage, key_state, rows, own_logs)
+    traces, days = [], 0.0
+    for k, statistic in followed.items():
+        begin = len(statistic) // 20
+        extreme = np.maximum(np.quantile(statistic[begin:], EXTREME, axis=0), 1e-3)
+        key_state["joint_extreme"][k] = extreme
+        statistic /= extreme.astype(np.float32)
+        settled = _settled(len(statistic), day_rows)
+        traces.append(statistic[settled:])
+        days += (len(statistic) - settled) / day_rows
+    stage.curves.assign({"tables": fit_tables(traces, days)})
+    keys = []
+    for k, statistic in followed.items():
+        begin = _settled(len(statistic), day_rows)
+        own_rows = np.flatnonzero(rows.owner == k)[begin:]
+        joint_severity = np.concatenate([stage.curves(part) for part in tiles(statistic[begin:])])
+        joint = joint_severity.max(axis=1)[:, None]
+        severity, hold = (np.hstack([x[own_rows], joint]) for x in (rows.severity, rows.hold))
+        keys.append((severity, hold, rows.elapsed[own_rows]))
+    return stage, GroupTraces(keys, days)
+
+
+def _followed(
+    stage: JointEvidence, key_state: State, rows: ConsecutiveRows, logs: Any
+) -> dict[int, Any]:
+    """Return the statistics of consecutive rows of each key, `(T, 2)`, with an extreme of 1."""
+    owners = np.unique(rows.owner)
+    columns = [logs[rows.owner == k] for k in owners]
+    fields = [f.name for f in stage.state_fields()]
+    state = {name: key_state[name][owners].astype(np.float32) for name in fields}
+    state["joint_extreme"] = np.ones_like(state["joint_extreme"])
+    elapsed = [rows.elapsed[rows.owner == k] for k in owners]
+    followed = run(stage.advance, state, [padded(columns, 0.0), padded(elapsed, 0.0)])
+    return {
+        int(k): followed["statistic"][: len(columns[i]), i].copy() for i, k in enumerate(owners)
+    }
+
+
+def _settled(rows: int, day_rows: float) -> int:
+    """Return the first row that counts: the first day, or a tenth of a short history, settles."""
+    return int(min(max(200.0, day_rows), rows // 10))
+
+
+def page_rates(
+    make_motor: Callable[[float], GroupMotor], traces: GroupTraces, reachable: float
+) -> PageRates:
+    """Return how often the motor neuron would have paged, by its on-threshold."""
+    return pages_by_level(make_motor, traces.keys, traces.days, reachable)

@@ -1,0 +1,97 @@
+"""Decision on rows whose channels are judged one by one and together."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ember_core import ops
+
+from .evidence import JointEvidence
+from .group_motor import GroupMotor
+from .kernels.table import KERNELS
+from .observation import Decision, Observation
+from .packing import PackedRows
+from .stage import State
+from .tail import Tail
+
+
+class ChannelRows(NamedTuple):
+    """What a decision needs of rows beside their score.
+
+    Attributes:
+        severity: Severity of each channel, `(R, C)`.
+        hold: Severity of what still goes on in it, `(R, C)`.
+        elapsed: Usual intervals since the key's row before, `(R,)`.
+        size: Sum of the sizes of the row's features, `(R,)`, float32.
+    """
+
+    severity: Any
+    hold: Any
+    elapsed: Any
+    size: Any
+
+
+def decide_groups(
+    tail: Tail,
+    joint: JointEvidence,
+    motor: GroupMotor,
+    state: State,
+    score: Any,
+    rows: ChannelRows,
+    observation: Observation,
+) -> Decision:
+    """Decide rows by their channels and by all of them together.
+
+    Args:
+        tail: Tail of the free energy: probability and anomalies.
+        joint: Evidence of the channels together.
+        motor: Motor neuron of the groups.
+        state: Fields of these three before the rows, `(K, ...)`.
+        score: Free energy, `(R,)`.
+        rows: The channels' evidence.
+        observation: Columns of the rows: key, `may_fire`, and the weights `learning`.
+
+    Returns:
+        The decision on every row; its state holds each key's fields after its last row.
+    """
+    packed = observation.packed
+    observation.elapsed = rows.elapsed
+    scores = ops.stack([ops.astype(score, "float32"), rows.size], axis=1)
+    joint_state, joint_severity = joint.forward(state, scores, observation)
+    severities = ops.concatenate([rows.severity, joint_severity[:, None]], axis=1)
+    hold = ops.concatenate([rows.hold, joint_severity[:, None]], axis=1)
+    observation.hold = hold
+    names = [field.name for field in motor.state_fields()]
+    motor_state = {name: state[name] for name in names}
+    decided = KERNELS["decide_groups"](motor, motor_state, severities, observation)
+    # The tail stands still in an episode; it decides nothing of it.
+    alarming = packed.previous(state["firing"] > 0, decided.firing)
+    tail_state = {field.name: state[field.name] for field in tail.state_fields()}
+    learning = observation.learning
+    per_row = packed.scan(_tail_step(tail), tail_state, score, alarming, learning)
+    severity = per_row.pop("severity")
+    new = {name: packed.last(value) for name, value in per_row.items()}
+    brings = decided.brings
+    return Decision(
+        new | joint_state | decided.state,
+        severity,
+        decided.evidence,
+        decided.firing,
+        brings.fires,
+        brings.resolves,
+        updates=brings.updates,
+        lead=brings.lead,
+        severities=severities,
+        raised=decided.raised,
+    )
+
+
+def _tail_step(tail: Tail) -> Any:
+    """Return the step of the tail over one row per key."""
+
+    def advance(state: State, score: Any, alarming: Any, learning: Any) -> State:
+        one = Observation(PackedRows([len(score)]), alarming=alarming, learning=learning)
+        after, severity = tail.forward(state, score, one)
+        return after | {"severity": severity}
+
+    return advance
