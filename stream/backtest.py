@@ -32,6 +32,7 @@ class KeyScores:
     score: NDArray[np.float32]
     probability: NDArray[np.float64]
     severity: NDArray[np.float32]
+    evidence: NDArray[np.float32]
     anomaly: NDArray[np.bool_]
     trigger: NDArray[np.int8]
     firing: NDArray[np.bool_]
@@ -253,7 +254,10 @@ def _with_kinds(decoded: Decoded, data: Dataset, batch: Batch) -> Decoded:
 
 def _by_key(parts: list[tuple[NDArray[np.int64], Any]], keys: int) -> list[KeyScores]:
     """Group the scored rows of all steps by key; rows of a key keep their order."""
-    names = ("time_us", "score", "probability", "severity", "anomaly", "trigger", "firing")
+    names = (
+        *("time_us", "score", "probability", "severity", "evidence"),
+        *("anomaly", "trigger", "firing"),
+    )
     owner = np.concatenate([k for k, _ in parts]) if parts else np.zeros(0, dtype=np.int64)
     columns = {
         name: np.concatenate([getattr(s, name) for _, s in parts]) if parts else np.zeros(0)

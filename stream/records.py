@@ -161,6 +161,23 @@ class TopChannel(msgspec.Struct, frozen=True):
     expected: float | None
     share: float
     direction: Literal["above", "below"]
+    usual_low: float | msgspec.UnsetType = msgspec.UNSET
+    """Lower end of the channel's usual range at this time; only with channel evidence."""
+    usual_high: float | msgspec.UnsetType = msgspec.UNSET
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """Evidence that a page rests on.
+
+    `channel` is the one that led, None where all channels together did. `severity` 2 means that a
+    key shows the like once in 100 days. `since` is when it was first raised.
+    """
+
+    kind: Literal["channel", "joint"]
+    channel: str | None
+    statistic: str
+    severity: float
+    since: str
 
 
 class ModelRef(msgspec.Struct, frozen=True):
@@ -188,7 +205,7 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True):
     the worker, wall time or offsets: a replay sends the same bytes.
     """
 
-    status: Literal["firing", "resolved"]
+    status: Literal["firing", "updated", "resolved"]
     labels: dict[str, str]
     annotations: dict[str, str]
     starts_at: str = msgspec.field(name="startsAt")
@@ -209,7 +226,7 @@ class Anomaly(_Body, frozen=True, kw_only=True):
 
 
 class Trigger(_Body, frozen=True, kw_only=True):
-    """The beginning (`firing`) or the end (`resolved`) of an episode.
+    """The beginning (`firing`) or the end (`resolved`) of an episode, or one that grew (`updated`).
 
     `threshold` is in evidence, `peak` the largest severity of the episode so far, `rows` its length
     so far. `reason` is its cause: `evidence`, `stale` where the key fell silent, or `returned`
@@ -221,6 +238,8 @@ class Trigger(_Body, frozen=True, kw_only=True):
     reason: str
     peak: float
     rows: int
+    evidence: Evidence | msgspec.UnsetType = msgspec.UNSET
+    """Only on pages of a model with channel evidence."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from ember_core.data.sources import Dataset
-from ember_core.pipeline import FleetModel, PipelineConfig
-from ember_core.pipeline.fit import Series, choose_features, fit_pipeline
+from ember_core.pipeline import CivilCalendar, FleetModel, PipelineConfig
+from ember_core.pipeline.fit import (
+    EvidenceChoice,
+    Series,
+    choose_evidence,
+    choose_features,
+    fit_pipeline,
+)
 from stream.engine import WindowSpec
 
 from .errors import UserError
@@ -28,6 +34,8 @@ def train(
     budget_per_week: float | None = None,
     choose: bool = False,
     refine: int = 0,
+    evidence: Literal["auto", "channels+joint", "joint"] = "auto",
+    calendar: CivilCalendar | None = None,
     name: str = "model",
     progress: Callable[[str, float], None] | None = None,
     **config: Any,
@@ -46,6 +54,8 @@ def train(
             report lists the gain of each block under `blocks`.
         refine: Most epochs of gradient descent on the liquid cell; 0 leaves it as initialised. The
             report lists the gain under `liquid`.
+        evidence: Evidence that pages rest on, see `choose_evidence`. The report says which and why.
+        calendar: Zone and holidays by which people load the machines. Default: UTC, no holidays.
         name: Name of the model.
         progress: Callback with the name of a stage and the share done.
         config: Further fields of `PipelineConfig`.
@@ -62,7 +72,10 @@ def train(
     try:
         series = rows(dataset.channels, keys, rules.window, recipe)
         names = dataset.channels if recipe is None else recipe.names
-        shape = PipelineConfig(channels=names, seed=seed, **config)
+        choice = choose_evidence(series, len(names))
+        if evidence != "auto":
+            choice = EvidenceChoice(evidence, "as asked")
+        shape = PipelineConfig(channels=names, evidence=choice.evidence, seed=seed, **config)
         blocks: list[dict[str, Any]] = []
         if choose:
             shape, blocks = choose_features(series, shape, progress=progress)
@@ -72,10 +85,12 @@ def train(
             epochs=epochs,
             budget_per_week=budget_per_week,
             refine=refine,
+            calendar=calendar,
             progress=progress,
         ).to(backend="numpy")  # the engine's
     except (ImportError, ValueError) as error:
         raise UserError(str(error)) from error
+    model.report["evidence"] = choice._asdict()
     if blocks:
         model.report["blocks"] = blocks
     if recipe is not None:

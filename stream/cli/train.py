@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ from rich.progress import Progress
 
 from ember_core import ops
 from ember_core.data.sources import Remark
+from ember_core.pipeline import CivilCalendar
 from ember_core.pipeline.fit import MIN_ROWS
 from stream.channel_rules import unmatched
 from stream.configure import window_spec
@@ -24,6 +26,7 @@ from stream.errors import UserError
 from stream.history import RowRules
 from stream.remarks import training_remarks
 from stream.settings import AlertsSection, ChannelRule
+from stream.thresholds import episode_text
 from stream.training import train as fit
 from stream.types import CodecName
 
@@ -47,6 +50,9 @@ def train(
     hidden: int = 32,
     rbm_hidden: int = 128,
     budget: str = "",
+    evidence: Literal["auto", "channels+joint", "joint"] = "auto",
+    calendar_zone: str = "",
+    holiday: tuple[str, ...] = (),
     choose: bool = False,
     refine: int = 0,
     rate: tuple[str, ...] = (),
@@ -82,6 +88,11 @@ def train(
         rbm_hidden: Number of hidden units of the RBM.
         budget: False triggers accepted per key, for example 2/day. Default: thresholds that 3 in
             1,000 rows of the training data reach.
+        evidence: channels+joint judges every channel by its usual value at the time of the week,
+            beside all of them together; joint only these. auto chooses, and says why.
+        calendar_zone: Time zone of the people who load the machines, for example Europe/Berlin:
+            profiles of day and week follow its clock. Default: --time-zone, else UTC.
+        holiday: Day of that zone that counts as a Sunday, for example 2026-12-25; may be repeated.
         choose: Choose levels, clock and liquid residuals by faults injected into held-back training
             rows, and print the gain of each; overrides --levels.
         refine: Largest number of epochs of gradient descent on the liquid cell, which is random
@@ -139,6 +150,8 @@ def train(
                 budget_per_week=budget_per_week,
                 choose=choose,
                 refine=refine,
+                evidence=evidence,
+                calendar=_calendar(calendar_zone or options.time_zone or "UTC", holiday),
                 name=name or out.resolve().name,
                 progress=_reporter(bar),
                 levels=levels,
@@ -171,9 +184,10 @@ def train(
         return
     print(
         f"{out}: {summary['keys']} keys, {summary['rows']:,} rows, {len(model.channels)} channels "
-        f"in {seconds:.1f} s; fires at evidence {model.pipeline.motor.on:.2f}, resolves below "
-        f"{model.pipeline.motor.off:.2f}."
+        f"in {seconds:.1f} s; {episode_text(model)}."
     )
+    choice = model.report["evidence"]
+    print(f"Evidence: {choice['evidence']} ({choice['reason']}).")
     for period in model.report["periods"]:
         print(f"Period: {period_text(period)}.")
     if choose:
@@ -205,6 +219,14 @@ def _use_backend(backend: str | None) -> Iterator[None]:
         except (ImportError, ValueError) as error:
             raise UserError(str(error), exit_code=2) from error
         yield
+
+
+def _calendar(zone: str, holidays: tuple[str, ...]) -> CivilCalendar:
+    """Return the calendar of profiles."""
+    try:
+        return CivilCalendar(zone, tuple(map(date.fromisoformat, holidays)))
+    except ValueError as error:
+        raise UserError(str(error), exit_code=2) from error
 
 
 def _per_week(budget: str) -> float:

@@ -18,7 +18,7 @@ class Decider:
 
     Args:
         pipeline: The model's pipeline.
-        fields: Names of the fields of its tail and its motor neuron.
+        fields: Names of the fields that decisions write.
     """
 
     def __init__(self, pipeline: Pipeline, fields: Sequence[str]) -> None:
@@ -40,6 +40,13 @@ class Decider:
         score = self.pipeline.score(observation.visible[index])
         state = {name: fields[name][key_index] for name in self._fields}
         may_fire = observation.may_fire[index] & ~batch.without_events[rows.line[index]]
-        decision = self.pipeline.decide(state, score, may_fire, observation.learning[index], packed)
+        decision = self.pipeline.decide(
+            state,
+            score,
+            may_fire,
+            observation.learning[index],
+            packed,
+            self.pipeline.channel_rows(observation, index),
+        )
         anomaly = may_fire & (decision.severity >= self.pipeline.config.anomaly_severity)
         return ScoredRows.of(fields, packed, key_index, index, score, decision, anomaly)

@@ -18,7 +18,8 @@ from stream.engine.state.table import Store
 from stream.records import Event
 
 from .batch import IdleKey, KeyRows, PlacedEvent, StepBatch
-from .events import EventBuilder, EventRow, Explanation
+from .events import EventBuilder, EventRow
+from .explanation import Explanation
 from .giving_up import GivingUp
 from .missing_channels import ChannelChanges
 from .rows import CompletedRows, ObservedRows
@@ -87,12 +88,14 @@ class Episodes:
             notable = np.sort(scored.index[scored.notable])
             if notable.size:
                 visited[notable] = True
-                observation = observed.observation
+                scales = {name: fields[name][key_row[notable]] for name in self._scales}
                 explained = self.events.explain(
-                    observation.visible[notable],
+                    observed.observation,
+                    notable,
                     rows.values[notable],
-                    {name: fields[name][key_row[notable]] for name in self._scales},
-                    observation.expected[notable],
+                    scales,
+                    scored.decision,
+                    scored_index[notable],
                 )
                 explanations = dict(zip(notable.tolist(), explained, strict=True))
         if batch.idle:  # any row of a key may end an idle time
@@ -155,22 +158,30 @@ class Episodes:
             end_us=time_us + self._row_us,
             score=float(scored.score[k]),
             severity=float(decision.severity[k]),
+            probability=10.0 ** -float(decision.severity[k]),
             evidence=float(decision.evidence[k]),
         )
         if scored.anomaly[k]:
             threshold = self._pipeline.config.anomaly_severity
             event = self.events.anomaly(event_row, explanation, threshold)
             batch.events.append(PlacedEvent(line, _ROW, event))
+        event_row = replace(event_row, severity=float(scored.alarm[k]))
         if decision.fires[k]:
             fields["episode_start"][row] = time_us
         if scored.peak[k]:
-            fields["peak_severity"][row] = decision.severity[k]
+            fields["peak_severity"][row] = scored.alarm[k]
             fields["peak_score"][row] = scored.score[k]
             _remember_peak(fields, row, explanation)
         if decision.fires[k]:
             threshold = self._pipeline.motor.on + float(fields["feedback"][row])
             event = self._episode(
                 keys, row, event_row, explanation, threshold, resolved=False, reason="evidence"
+            )
+            batch.events.append(PlacedEvent(line, _ROW, event))
+        elif decision.updates is not None and decision.updates[k]:
+            threshold = self._pipeline.motor.on + float(fields["feedback"][row])
+            event = self._episode(
+                keys, row, event_row, explanation, threshold, resolved=False, reason="escalation"
             )
             batch.events.append(PlacedEvent(line, _ROW, event))
         elif decision.resolves[k]:

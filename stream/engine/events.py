@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from ember_core.pipeline import FleetModel
+from ember_core.pipeline import Decision, FleetModel, Observation
 from stream.given_up import SUMMARIES
 from stream.keys import key_text
 from stream.records import (
@@ -24,7 +26,8 @@ from stream.records import (
     rfc3339,
 )
 
-SHOWN = 5  # channels named in an event
+from .explanation import SHOWN, Explanation, explain_channels
+
 _KEY_REASONS = ("key_stale", "key_returned")
 # Reasons whose published `reason` is another word: the alert's name tells the two cases apart.
 _PUBLISHED = {
@@ -33,16 +36,6 @@ _PUBLISHED = {
     "key_stale": "stale",
     "key_returned": "returned",
 }
-
-
-@dataclass
-class Explanation:
-    """Explanation of one row: channels by falling share."""
-
-    channel: list[int]
-    share: list[float]
-    value: list[float]  # NaN where missing
-    expected: list[float]
 
 
 @dataclass
@@ -57,6 +50,7 @@ class EventRow:
     score: float
     severity: float
     evidence: float
+    probability: float = 1.0
 
 
 class EventBuilder:
@@ -78,19 +72,31 @@ class EventBuilder:
             self._size, self._strides = config.window_size, list(config.strides)
 
     def explain(
-        self, visible: Any, values: Any, state: dict[str, Any], expected: Any
+        self,
+        observation: Observation,
+        index: Any,
+        values: Any,
+        state: dict[str, Any],
+        decision: Decision,
+        decided: Any,
     ) -> list[Explanation]:
         """Explain rows by the channels that make them improbable.
 
         Args:
-            visible: Visible units, `(B, V)`.
-            values: Values of the records, `(B, C)`, NaN where missing.
+            observation: Rows observed.
+            index: Those that are explained, `(B,)`.
+            values: Values of their records, `(B, C)`, NaN where missing.
             state: Normaliser fields of the keys, `(B, ...)`.
-            expected: Expectation of the liquid network, `(B, C)`, in usual deviations.
+            decision: Decisions on rows.
+            decided: Indices of the rows among these, `(B,)`.
         """
-        shares = self._pipeline.explain(visible)
+        shares = self._pipeline.explain(observation.visible[index])
+        if observation.usual is not None:
+            return explain_channels(
+                self._channels, observation, index, values, shares, decision, decided
+            )
         order = np.argsort(-shares, axis=1, kind="stable")[:, :SHOWN]
-        in_units = self._pipeline.normaliser.restore(state, expected)
+        in_units = self._pipeline.normaliser.restore(state, observation.expected[index])
         return [
             Explanation(c, s, v, e)
             for c, s, v, e in zip(
@@ -146,6 +152,7 @@ class EventBuilder:
         name = "EmberKeyStale" if reason in _KEY_REASONS else "EmberFiring"
         summary = {
             "evidence": "behaves unlike itself" if not resolved else "is itself again",
+            "escalation": "is worse than before",
             "episode_stale": "fell silent while it fired",
             "episode_returned": "sends again and still fires",
             "key_stale": "has fallen silent",
@@ -153,7 +160,7 @@ class EventBuilder:
         }[reason]
         labels = self._labels(name, row)
         body = Trigger(
-            status="resolved" if resolved else "firing",
+            status="resolved" if resolved else "updated" if reason == "escalation" else "firing",
             labels=labels,
             annotations=self._annotations(row, explanation, summary),
             starts_at=rfc3339(started_us),
@@ -163,9 +170,10 @@ class EventBuilder:
             reason=_PUBLISHED.get(reason, reason),
             peak=peak,
             rows=rows,
+            evidence=explanation.evidence or msgspec.UNSET,
             **self._common(row, explanation),
         )
-        kind = f"trigger/{name}/{'resolved' if resolved else 'firing'}"
+        kind = f"trigger/{name}/{body.status}"
         return self._event("trigger", kind, row, encode_body(body))
 
     def channel_trigger(self, row: EventRow, channel: int, *, resolved: bool, rows: int) -> Event:
@@ -277,7 +285,7 @@ class EventBuilder:
         start = rfc3339(row.time_us)
         return {
             "score": row.score,
-            "probability": 10.0**-row.severity,
+            "probability": row.probability,
             "severity": row.severity,
             "window": Window(
                 start=start,
@@ -292,17 +300,26 @@ class EventBuilder:
                     expected=None if isnan(e) else e,
                     share=s,
                     direction="above" if isnan(v) or v >= e else "below",
+                    usual_low=low,
+                    usual_high=high,
                 )
-                for c, s, v, e in zip(
+                for c, s, v, e, low, high in zip(
                     explanation.channel,
                     explanation.share,
                     explanation.value,
                     explanation.expected,
+                    *_usual_range(explanation),
                     strict=True,
                 )
             ],
             "model": self._ref,
         }
+
+
+def _usual_range(explanation: Explanation) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Return the ends of the channels' usual ranges, unset where they are unknown."""
+    unset = [msgspec.UNSET] * len(explanation.channel)
+    return explanation.low or unset, explanation.high or unset
 
 
 def _number(x: float) -> str:

@@ -10,7 +10,8 @@ from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
 from stream.records import Event
 
-from .events import EventBuilder, EventRow, Explanation
+from .events import EventBuilder, EventRow
+from .explanation import Explanation
 
 _NO_SLOTS = np.zeros(0, dtype=np.int64)
 
@@ -69,8 +70,10 @@ class GivingUp:
         )
         events, episode = list[Event](), given_up.episode
         if episode is not None:
-            columns = [list(column) for column in zip(*episode.channels, strict=True)]
-            peak = Explanation(*columns) if columns else Explanation([], [], [], [])
+            peak = Explanation([], [], [], [])
+            if episode.channels:
+                which, share, value, expected = map(list, zip(*episode.channels, strict=True))
+                peak = Explanation(which, share, value, expected)
             events.append(
                 self._events.given_up(
                     row,

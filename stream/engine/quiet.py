@@ -26,7 +26,7 @@ from .outcomes import REPEATED
 from .slices import PartitionSlice
 
 MARGIN_US: Final = 60_000_000
-"""Time that has to pass beyond what is usual: a producer's batches and retries take some."""
+"""Time that has to pass beyond the usual one: a producer's batches and retries take some."""
 _USUAL: Final = 1.5
 """Part of the usual silence of a partition beyond which its silence is told."""
 _HALF_LIFE_US: Final = 14 * 86_400 * 1_000_000

@@ -33,6 +33,7 @@ class ScoreColumns:
     time_us: NDArray[np.int64]
     score: NDArray[np.float32]
     severity: NDArray[np.float32]
+    evidence: NDArray[np.float32]
     anomaly: NDArray[np.bool_]
     trigger: NDArray[np.int8]
     """1 fires, -1 resolves, 0 neither."""
@@ -85,7 +86,7 @@ class ScoreColumns:
         i8 = np.zeros(0, dtype=np.int64)
         f4 = np.zeros(0, dtype=np.float32)
         no = np.zeros(0, dtype=bool)
-        return cls(i8, i8, f4, f4, no, np.zeros(0, dtype=np.int8), no)
+        return cls(i8, i8, f4, f4, f4, no, np.zeros(0, dtype=np.int8), no)
 
 
 @dataclass

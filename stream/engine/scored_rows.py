@@ -26,6 +26,7 @@ class ScoredRows:
         score: Free energy.
         decision: Severity, evidence, where the motor neuron fires and resolves; state after.
         anomaly: Whether the row is an anomaly.
+        alarm: Severity by which episodes are measured.
         seq: Count of the key's scored rows.
         in_episode: Whether the row belongs to an episode, its first and its last included.
         episode_rows: Rows of the episode so far; 0 outside.
@@ -38,6 +39,7 @@ class ScoredRows:
     score: NDArray[np.float32]
     decision: Decision
     anomaly: NDArray[np.bool_]
+    alarm: NDArray[np.float32]
     seq: NDArray[np.int64]
     in_episode: NDArray[np.bool_]
     episode_rows: NDArray[np.int64]
@@ -67,12 +69,12 @@ class ScoredRows:
         """
         in_episode = decision.firing | decision.resolves
         episode_rows = np.zeros(index.size, dtype=np.int64)
-        peak = np.zeros(index.size, dtype=bool)
+        peak, alarm = np.zeros(index.size, dtype=bool), decision.alarm
         # Keys in an episode: rows of it so far, and the largest severity. Few rows are in one, so
         # that a loop over them costs less than a recurrence over all rows.
         episodes: dict[int, tuple[int, float]] = {}
         for i in np.flatnonzero(in_episode).tolist():
-            row, severity = int(key_index[packed.key[i]]), decision.severity[i]
+            row, severity = int(key_index[packed.key[i]]), alarm[i]
             episode = episodes.get(row) or (
                 fields["episode_rows"][row],
                 fields["peak_severity"][row],
@@ -83,15 +85,17 @@ class ScoredRows:
             episode_rows[i] = count + 1
             episodes[row] = int(count) + 1, severity if peak[i] else largest
         seq = packed.expand(fields["seq"][key_index]) + packed.step + 1
-        return cls(
-            packed, key_index, index, score, decision, anomaly, seq, in_episode, episode_rows, peak
-        )
+        numbered = seq, in_episode, episode_rows, peak
+        return cls(packed, key_index, index, score, decision, anomaly, alarm, *numbered)
 
     @property
     def notable(self) -> NDArray[np.int64]:
         """Rows that bring events about, or are the peak of an episode."""
         decision = self.decision
-        return np.flatnonzero(self.anomaly | decision.fires | decision.resolves | self.peak)
+        notable = self.anomaly | decision.fires | decision.resolves | self.peak
+        if decision.updates is not None:
+            notable |= decision.updates
+        return np.flatnonzero(notable)
 
     def restore_fields(self, fields: dict[str, Any], row: int, i: int) -> None:
         """Set the fields that events read to their values after one row of a key.
@@ -133,6 +137,7 @@ class ScoredRows:
             time_us=rows.time_us[index],
             score=self.score[order],
             severity=decision.severity[order],
+            evidence=decision.evidence[order],
             anomaly=self.anomaly[order],
             trigger=fires.astype(np.int8) - resolves.astype(np.int8),
             firing=self.in_episode[order],

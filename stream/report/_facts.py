@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.evaluate import EpisodeScores, detection_delay, episode_scores
-from ember_core.pipeline import FleetModel
+from ember_core.pipeline import FleetModel, GroupMotor
 from stream.backtest import Backtest, KeyScores
 from stream.keys import key_text
 from stream.records import Anomaly, Event, TopChannel, Trigger
 
-from ._motor import Trace, trace
+from ._motor import Trace, group_trace, trace
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SILENT = "EmberKeyStale"
@@ -151,7 +151,11 @@ def _facts(
         table=number,
         name=key_text(table.key),
         scores=scores,
-        trace=trace(scores.severity, pipeline.motor, max(first_free, 0)),
+        trace=(
+            group_trace(scores.evidence, pipeline.motor, max(first_free, 0))
+            if isinstance(pipeline.motor, GroupMotor)
+            else trace(scores.severity, pipeline.motor, max(first_free, 0))
+        ),
         episodes=_episodes(fired, scores),
         silences=silences,
         anomalies=anomalies,

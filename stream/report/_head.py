@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ember_core.pipeline import FleetModel
 from stream.backtest import Backtest
 from stream.records import Reason
+from stream.thresholds import episode_text
 
 from ._facts import KeyFacts
 from ._words import TimeFormat, esc, plural
@@ -91,7 +92,7 @@ def _about(
     sources: Sequence[str],
     time_format: TimeFormat,
 ) -> str:
-    motor, config = model.pipeline.motor, model.pipeline.config
+    config = model.pipeline.config
     known_keys = sum(f.known is not None for f in facts)
     window = "each record is a row"
     if result.window.mode == "time":
@@ -105,14 +106,7 @@ def _about(
         ("Keys", f"{len(facts):,}, {known_keys:,} of them known from training"),
         ("Rows", esc(window)),
         ("Anomaly", f"a row from severity {config.anomaly_severity:g}"),
-        ("Episode", f"fires at evidence {motor.on:.2f}, resolves below {motor.off:.2f}"),
-        (
-            "Evidence",
-            (
-                f"leaky mean of severity over {motor.time_constant_rows:g} rows; refractory for "
-                f"{motor.refractory_rows} rows after an episode"
-            ),
-        ),
+        ("Episode", episode_text(model)),
     ]
     return "".join(
         f'<tr><th scope="row">{name}</th><td class="text">{text}</td></tr>'

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.pipeline import MotorNeuron, leaky
+from ember_core.pipeline import GroupMotor, MotorNeuron, leaky
 
 STEPS = 1_000  # the page's script gets evidence as whole multiples of 1 / STEPS
 
@@ -63,7 +63,23 @@ def trace(severity: NDArray[np.float32], motor: MotorNeuron, free: int = 0) -> T
         motor: Motor neuron, for its thresholds and time constant.
         free: First row that may fire.
     """
-    evidence = leaky(severity, motor.time_constant_rows)
+    return _traced(leaky(severity, motor.time_constant_rows), motor, free)
+
+
+def group_trace(evidence: NDArray[np.float32], motor: GroupMotor, free: int = 0) -> Trace:
+    """Return the trace of a key whose groups are judged one by one.
+
+    Habituation depends on the on-threshold a little: at another one the episodes are about those.
+
+    Args:
+        evidence: Largest severity less habituation, shape `(T,)`.
+        motor: Motor neuron, for its thresholds.
+        free: First row that may fire.
+    """
+    return _traced(np.maximum(evidence.astype(np.float64), 0.0), motor, free)
+
+
+def _traced(evidence: NDArray[np.float64], motor: MotorNeuron | GroupMotor, free: int) -> Trace:
     # Padded by False on either side, changes come in pairs: the start and the end of a run.
     excited = np.concatenate([[False], evidence >= motor.off, [False]])
     edges = excited[1:] != excited[:-1]

@@ -21,6 +21,7 @@ from stream.configure import engine_settings, load_model
 from stream.engine import Engine
 from stream.keys import key_text
 from stream.settings import Settings
+from stream.thresholds import episode_text
 
 _SHOWN = 12  # names of channels and keys on a terminal
 
@@ -84,6 +85,7 @@ def card(model: FleetModel, directory: Path, settings: Settings) -> dict[str, An
             **pipeline.motor.get_config(),
         },
         "tail": pipeline.tail.get_config(),
+        "episode": episode_text(model),
         "training": model.report,
         "row_bytes": row_bytes,
     }
@@ -114,14 +116,7 @@ def _lines(values: dict[str, Any]) -> list[tuple[str, str]]:
             ),
         ),
         ("anomaly", f"severity {limits['anomaly_severity']:g} and above"),
-        (
-            "episode",
-            (
-                f"fires at evidence {limits['on']:.3g}, resolves below {limits['off']:.3g}; leaks "
-                f"over {limits['time_constant_rows']:g} rows, {limits['refractory_rows']} rows of "
-                "rest"
-            ),
-        ),
+        ("episode", values["episode"]),
         (
             "new keys",
             (

@@ -229,7 +229,7 @@ class Rekeyer:
     # -- one transaction
 
     async def _turn(self) -> None:
-        """Take what is ready, and write it once the transaction before is done."""
+        """Take the ready records, and write them once the transaction before is done."""
         if self._codecs is not self._next_codecs:
             await self._switch()
         assignments = self._assignments

@@ -1,4 +1,7 @@
-"""The re-keyer: order, positions, fences, duplicates, refusals and schemas."""
+"""The re-keyer: order, positions, fences, duplicates, refusals and schemas.
+
+One file, since all of it runs on the same pretended group and log.
+"""
 
 from __future__ import annotations
 

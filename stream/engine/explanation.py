@@ -1,0 +1,109 @@
+"""Explanations of rows: the channels that make them improbable, and the evidence that spoke."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import numpy as np
+
+from ember_core.pipeline import Decision, Observation
+from ember_core.pipeline.evidence import statistic_name
+from stream.records import Evidence, rfc3339
+
+SHOWN: Final = 5
+"""Channels named in an event."""
+_RANGE = 3.0
+"""Usual sizes to each side of a usual value: nearly all rows of training lie between."""
+
+
+@dataclass
+class Explanation:
+    """Explanation of one row: channels by falling share.
+
+    Attributes:
+        channel: Index of each.
+        share: Its share.
+        value: Its value, NaN where missing.
+        expected: Its usual value.
+        low: Lower end of the usual range; empty where it is unknown.
+        high: Its upper end.
+        evidence: Evidence that a page rests on.
+    """
+
+    channel: list[int]
+    share: list[float]
+    value: list[float]
+    expected: list[float]
+    low: list[float] = field(default_factory=list)
+    high: list[float] = field(default_factory=list)
+    evidence: Evidence | None = None
+
+
+def explain_channels(
+    channels: Sequence[str],
+    observation: Observation,
+    index: Any,
+    values: Any,
+    shares: Any,
+    decision: Decision,
+    decided: Any,
+) -> list[Explanation]:
+    """Explain rows of a model with channel evidence.
+
+    The channel that leads the page comes first, then the others by their severity. Where all
+    channels together lead it, they come by their shares in the free energy.
+
+    Args:
+        channels: Names of the channels.
+        observation: Rows observed.
+        index: Those that are explained, `(B,)`.
+        values: Values of their records, `(B, C)`, NaN where missing.
+        shares: Share of each channel in the free energy, `(B, C)`.
+        decision: Decisions on rows.
+        decided: Indices of the rows among these, `(B,)`.
+    """
+    count = len(channels)
+    severities, lead = decision.severities[decided], decision.lead[decided]
+    by_channel = lead < count
+    own = 10.0 ** severities[:, :count].astype(np.float64)
+    own = np.where(np.arange(count)[None, :] == lead[:, None], own.max(axis=1)[:, None] + own, own)
+    weight = np.where(by_channel[:, None], own / own.sum(axis=1)[:, None], shares)
+    order = np.argsort(-weight, axis=1, kind="stable")[:, :SHOWN]
+    usual = (observation.usual.values(index, sizes) for sizes in (0.0, -_RANGE, _RANGE))
+    columns = [np.take_along_axis(x, order, axis=1).tolist() for x in (weight, values, *usual)]
+    spoken = _evidence(channels, observation, index, severities, lead, decision.raised[decided])
+    rows = zip(order.tolist(), *columns, strict=True)
+    return [replace(Explanation(*row), evidence=e) for row, e in zip(rows, spoken, strict=True)]
+
+
+def _evidence(
+    channels: Sequence[str],
+    observation: Observation,
+    index: Any,
+    severities: Any,
+    lead: Any,
+    raised: Any,
+) -> list[Evidence]:
+    """Return the evidence of the leading group of each row."""
+    times, intervals = observation.time_us[index], observation.interval[index]
+    since = times - (np.maximum(raised, 0.0) * intervals * 1e6).astype(np.int64)
+    statistics = observation.channel_statistics[index]
+    out = []
+    for i, group in enumerate(lead.tolist()):
+        is_joint = group >= len(channels)
+        out.append(
+            Evidence(
+                kind="joint" if is_joint else "channel",
+                channel=None if is_joint else channels[group],
+                statistic=(
+                    "all channels together"
+                    if is_joint
+                    else statistic_name(statistics[i], group, len(channels))
+                ),
+                severity=float(severities[i, group]),
+                since=rfc3339(int(since[i])),
+            )
+        )
+    return out
