@@ -1,11 +1,11 @@
 """How far each channel of a key is from where it belongs at this time of the week.
 
 A channel is expected at its key's level plus a profile of day and week, which the fleet shares.
-The departure from it is put in the key's own usual size, and followed: an anchor takes up slow wandering, a
-scale takes up noise that has grown. Moving averages at several time constants, the run of equal
-values and the change from row to row are the *statistics* of the channel. Curves learnt on the
-fleet's history say how rarely a key shows such a statistic: `severity` 2 is once in 100 days of a
-key.
+The departure from it is put in the key's own usual size, and followed: an anchor takes up slow
+wandering, a scale takes up noise that has grown. Moving averages at several time constants, the run
+of equal values and the change from row to row are the *statistics* of the channel. Curves learnt on
+the fleet's history say how rarely a key shows such a statistic: `severity` 2 is once in 100 days of
+a key.
 """
 
 from __future__ import annotations

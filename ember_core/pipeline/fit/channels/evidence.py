@@ -18,6 +18,7 @@ from ember_core.pipeline.fit.series import Series
 from ember_core.pipeline.stage import State
 
 from .choice import DISCRETE, choose
+from .new_keys import COLD_EXCESS, fleet_prior, lean_on_fleet
 from .padded import elapsed_of, padded, run
 from .profiles import (
     DAY_US,
@@ -46,9 +47,6 @@ MODEL_KEYS: Final = 24
 CURVE_ROWS: Final = 600_000
 """Rows that the curves are fitted on, of whole keys."""
 BIN_SECONDS: Final = 600
-_RIDGE = 1.5
-"""Variance of a departure in the fit of a new key's loadings: 30 rows that say the same."""
-_COLD_EXCESS = 0.8
 _FOLLOWED = ("departure", "channel_averages", "equal_run")
 
 Progress = Callable[[str, float], None]
@@ -170,7 +168,7 @@ class _Fit:
             s.with_values(s.values - x) for s, x in zip(self.series, seasonal, strict=True)
         ]
         report = self._report(transforms, choices)
-        return ChannelFit(stage, first, self._prior(first, warm), expected, without_season, report)
+        return ChannelFit(stage, first, fleet_prior(first, warm), expected, without_season, report)
 
     # -- rows
 
@@ -235,33 +233,10 @@ class _Fit:
                 stacked = np.concatenate([profiles[int(k)].day, profiles[int(k)].week])
                 all_loadings[k] = np.einsum("bc,crb->cr", stacked, basis)
             for k in np.flatnonzero(self.cold):
-                all_loadings[k] = self._lean(keys[k], basis, share)
+                all_loadings[k] = lean_on_fleet(keys[k], basis, share)
             bases.append(basis)
             loadings.append(all_loadings)
         return bases, loadings
-
-    def _lean(self, key: _Key, basis: Any, share: Any) -> Any:
-        """Return the loadings of a new key, `(C, r)`: ridge regression towards the fleet's.
-
-        The level is fitted with them, since few hours of a day tell little of it.
-        """
-        out = np.zeros(share.shape[1:])
-        mean, variance = share.mean(axis=0), np.maximum(share.var(axis=0), 1e-6)
-        for c in range(len(self.channels)):
-            finite = np.isfinite(key.y[:, c])
-            columns = basis[c][:, key.bins.day[finite]]
-            if key.bins.weeks:
-                columns = columns + basis[c][:, key.bins.days + key.bins.week[finite]]
-            x = np.column_stack([np.ones(int(finite.sum())), columns.T])
-            prior = np.concatenate([[0.0], mean[c]])
-            weight = np.diag(np.concatenate([[0.1], 1.0 / variance[c]]))
-            target = key.y[finite, c] - key.level[c]
-            solved = np.linalg.solve(
-                x.T @ x / _RIDGE + weight, x.T @ target / _RIDGE + weight @ prior
-            )
-            key.level[c] += solved[0]
-            out[c] = solved[1:]
-        return out
 
     def out_of_fold(
         self, key: _Key, k: int, bases: list[Any], loadings: list[Any], mode: Mode
@@ -359,7 +334,7 @@ class _Fit:
             z = padded([residuals[k] for k in part])
             distance = departures(z, padded([keys[k].elapsed for k in part], 0.0), half_lives, 3.0)
             excess[part] = np.nan_to_num(_mean(np.abs(np.clip(distance, -4.0, 4.0))))
-        excess[self.cold] = np.maximum(excess[self.cold], _COLD_EXCESS)
+        excess[self.cold] = np.maximum(excess[self.cold], COLD_EXCESS)
         change = np.stack([usual_changes(z) for z in residuals])
         change[self.cold] = np.maximum(change[self.cold], np.median(change[warm], axis=0))
         found = {"usual_size": size, "usual_excess": excess, "usual_change": change}
@@ -428,19 +403,6 @@ class _Fit:
             after = run(advance, {name: first[name][part].copy() for name in names}, columns)
             for i, k in enumerate(part.tolist()):
                 yield k, {name: value[: len(residuals[k]), i] for name, value in after.items()}
-
-    def _prior(self, first: State, warm: Any) -> State:
-        """Return the fields that a key never seen begins with: those of a usual key."""
-        if len(warm) < FLEET:
-            return {}
-        middle = ("usual_unit", "usual_size", "usual_excess", "usual_change", "usual_run")
-        prior = {name: np.median(first[name][warm], axis=0)[None] for name in middle}
-        prior["usual_excess"] = np.maximum(prior["usual_excess"], _COLD_EXCESS)
-        prior["usual_loadings"] = first["usual_loadings"][warm].mean(axis=0)[None]
-        extremes_log = np.log(first["usual_extremes"][warm].astype(np.float64))
-        prior["usual_extremes"] = np.exp(extremes_log.mean(axis=0))[None]
-        prior["scale_growth"] = np.ones_like(prior["usual_unit"])
-        return prior
 
     def _settled(self, rows: int) -> int:
         """Return the first row that counts in the curves: averages and anchors have settled."""

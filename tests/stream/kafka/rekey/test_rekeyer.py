@@ -1,6 +1,6 @@
 """The re-keyer: order, positions, fences, duplicates, refusals and schemas.
 
-One file, since all of it runs on the same pretended group and log.
+All in one file: every test runs on the same pretended group and log.
 """
 
 from __future__ import annotations
