@@ -17,7 +17,7 @@ OUTCOMES: tuple[Outcome, ...] = (
     *("firing", "resolved", "backlog"),
     *("unknown", "withheld", "invalid"),
 )
-"""Outcome of a trigger; `unknown` is a resolved trigger of an alert that was never sent."""
+"""Outcome of a trigger; `unknown` is the end or growth of an alert that was never sent."""
 
 _LIFETIME_INTERVALS = (
     4  # an alert expires after as many intervals without a resend, as Prometheus's
@@ -33,7 +33,7 @@ class _Channel(msgspec.Struct):
 class _Trigger(msgspec.Struct):
     """Fields of a trigger's body that an alert has too."""
 
-    status: Literal["firing", "resolved"]
+    status: Literal["firing", "updated", "resolved"]
     labels: dict[str, str]
     startsAt: datetime  # noqa: N815  # the wire's name
     annotations: dict[str, str] = {}  # msgspec copies defaults
@@ -65,6 +65,7 @@ class Alerts:
         self._settings = settings
         self._decode = msgspec.json.Decoder(_Trigger).decode
         self._firing: dict[_AlertId, _Firing] = {}
+        self._updates: dict[_AlertId, list[_AlertId]] = {}  # of each alert, those that joined it
         self._unsent: dict[_AlertId, dict[str, Any]] = {}
 
     @property
@@ -93,6 +94,10 @@ class Alerts:
         not. An alert that resolves before it was sent is not sent at all, so that the number of
         unsent alerts is bounded.
 
+        A trigger that grows (`updated`) is an alert of its own with the label `escalation`, the
+        channel that leads it: one more label is the only change of which Alertmanager tells
+        anybody. It ends with the trigger.
+
         Args:
             tp: Topic and partition of the trigger.
             offset: Offset of the trigger.
@@ -109,20 +114,19 @@ class Alerts:
         except msgspec.DecodeError:
             return "invalid"
         alert_id = _AlertId(tp, tuple(sorted(trigger.labels.items())))
-        firing = self._firing.get(alert_id)
         if trigger.status == "resolved":
-            if firing is None:
-                return "unknown"
-            del self._firing[alert_id]
-            if not firing.is_sent:
-                self._unsent.pop(alert_id, None)
-                return "resolved"
-            # Alertmanager refuses an end before the start, so that one in the future ends at once.
-            ends = max(min(_aware(trigger.endsAt or now), now), min(_aware(trigger.startsAt), now))
-            self._unsent[alert_id] = {**self._alert(trigger, headers, now), "endsAt": _text(ends)}
-            return "resolved"
+            for update in self._updates.pop(alert_id, ()):
+                self._end(update, trigger, headers, now)
+            return self._end(alert_id, trigger, headers, now)
         if "ember.backlog" in headers:
             return "backlog"
+        if trigger.status == "updated":
+            if alert_id not in self._firing:
+                return "unknown"
+            trigger.labels["escalation"] = next((c.name for c in trigger.top_channels), "")
+            first, alert_id = alert_id, _AlertId(tp, tuple(sorted(trigger.labels.items())))
+            self._updates.setdefault(first, []).append(alert_id)
+        firing = self._firing.get(alert_id)
         if firing is None and self.firing >= self._settings.max_alerts:
             return "withheld"
         alert = self._alert(trigger, headers, now)
@@ -131,9 +135,26 @@ class Alerts:
         self._unsent[alert_id] = alert
         return "firing"
 
+    def _end(
+        self, alert_id: _AlertId, trigger: _Trigger, headers: Mapping[str, str], now: datetime
+    ) -> Outcome:
+        """End an alert by its resolved trigger."""
+        firing = self._firing.pop(alert_id, None)
+        if firing is None:
+            return "unknown"
+        if not firing.is_sent:
+            self._unsent.pop(alert_id, None)
+            return "resolved"
+        # Alertmanager refuses an end before the start, so that one in the future ends at once.
+        ends = max(min(_aware(trigger.endsAt or now), now), min(_aware(trigger.startsAt), now))
+        alert = self._alert(trigger, headers, now)
+        labels = {**dict(alert_id.labels), **self._settings.labels}
+        self._unsent[alert_id] = {**alert, "labels": labels, "endsAt": _text(ends)}
+        return "resolved"
+
     def drop(self, tp: TP) -> None:
         """Drop the alerts of a partition that was revoked."""
-        for table in (self._firing, self._unsent):
+        for table in (self._firing, self._unsent, self._updates):
             for alert_id in [alert_id for alert_id in table if alert_id.tp == tp]:
                 del table[alert_id]
 

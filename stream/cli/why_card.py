@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,8 @@ class Card:
         severity = self.event.body.get("severity")
         if self.event.name in _UNSCORED or not isinstance(severity, int | float):
             return ""
+        if is_in_days(self.event.body):
+            return f"{once_in(float(severity))} of a key"
         text = odds(float(severity))
         return f"about {text} for this key" if text.startswith("one") else f"{text} for this key"
 
@@ -140,18 +143,46 @@ def drawing(card: Card) -> RenderableType:
 
 def _rarity_text(card: Card) -> str:
     event, body = card.event, card.event.body
-    text = f"{card.rarity[0].upper()}{card.rarity[1:]} (severity {body['severity']:.1f} of 12"
+    of = "" if is_in_days(body) else " of 12"
+    text = f"{card.rarity[0].upper()}{card.rarity[1:]} (severity {body['severity']:.1f}{of}"
     if event.kind == "anomaly":
         return f"{text}, an anomaly from {body.get('threshold'):g})."
     text += ")."
     if body.get("status") == "resolved" and isinstance(body.get("peak"), int | float):
-        text += f" At the peak {odds(float(body['peak']))}; {body.get('rows'):,} rows in all."
+        peak = float(body["peak"])
+        rarest = once_in(peak) if is_in_days(body) else odds(peak)
+        text += f" At the peak {rarest}; {body.get('rows'):,} rows in all."
     verb = "fell below" if body.get("status") == "resolved" else "reached"
     if body.get("reason") == "stale":
         return f"{text} It ended because the key fell silent."
     if body.get("reason") == "returned":
         return f"{text} It goes on after the key was silent."
+    if is_in_days(body):
+        return text + _spoken(body.get("evidence") or {})
     return f"{text} The evidence {verb} {body.get('threshold'):.2f}."
+
+
+def is_in_days(body: dict[str, Any]) -> bool:
+    """Test whether a severity says how rare a key shows the like, not how improbable a row is."""
+    severity, probability = body.get("severity"), body.get("probability")
+    if not isinstance(severity, int | float) or not isinstance(probability, int | float):
+        return False
+    return not math.isclose(10.0**-severity, probability, rel_tol=1e-3, abs_tol=1e-15)
+
+
+def once_in(severity: float) -> str:
+    """Express a severity in days of a key."""
+    days = 10.0**severity
+    return f"once in {days:,.0f} days" if days >= 1 else f"{1 / days:,.0f} times in a day"
+
+
+def _spoken(evidence: dict[str, Any]) -> str:
+    """Return a sentence on the evidence that spoke; empty without one."""
+    if not evidence:
+        return ""
+    channel = evidence.get("channel")
+    subject = f"{clean(str(channel))}: " if channel else ""
+    return f" {subject}{clean(str(evidence.get('statistic')))}, since {evidence.get('since')}."
 
 
 def _channels(channels: list[dict[str, Any]]) -> Table:
@@ -168,9 +199,17 @@ def _channels(channels: list[dict[str, Any]]) -> Table:
             _bar(share),
             f"{100 * share:.0f} %",
             observed,
-            "" if expected is None else f"expected {expected:.4g}",
+            _usual(c) or ("" if expected is None else f"expected {expected:.4g}"),
         )
     return table
+
+
+def _usual(channel: dict[str, Any]) -> str:
+    """Return the usual range of a channel; empty where the model has none."""
+    low, high = channel.get("usual_low"), channel.get("usual_high")
+    if not isinstance(low, int | float) or not isinstance(high, int | float):
+        return ""
+    return f"usually {low:.4g} to {high:.4g}"
 
 
 def _bar(share: float) -> str:

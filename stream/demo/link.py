@@ -163,6 +163,8 @@ class Link:
         if body.reason in ("channel_missing", "channel_returned"):
             return  # no fault of the demo, and no state of the whole key
         self.received.triggers += 1
+        if body.status == "updated":
+            return  # the episode goes on
         if body.status != "firing":
             self.received.state.pop(key, None)
             return

@@ -15,7 +15,7 @@ _EPISODE_BUCKETS = (10.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0)
 _MOST_CHANNELS = 50
 _OTHER_CHANNEL = "other"
 _TRIGGERS = (
-    *(("firing", "evidence"), ("resolved", "evidence")),
+    *(("firing", "evidence"), ("updated", "escalation"), ("resolved", "evidence")),
     *(("firing", "stale"), ("resolved", "stale")),
     *(("firing", "returned"), ("resolved", "returned")),
     *(("firing", "channel_missing"), ("resolved", "channel_returned")),

@@ -71,6 +71,7 @@ def trigger(
     key: str,
     *,
     resolved: bool = False,
+    updated: bool = False,
     starts: str = "2026-01-31T00:00:00Z",
     ends: str = "2026-01-31T00:05:00Z",
     name: str = "EmberFiring",
@@ -79,7 +80,7 @@ def trigger(
     labels = {"alertname": name, "key": key, "topic": "telemetry"}
     return encode_body(
         Trigger(
-            status="resolved" if resolved else "firing",
+            status="resolved" if resolved else "updated" if updated else "firing",
             labels=labels,
             annotations={"summary": f"{key} behaves unlike itself", "description": "cpu 0.9"},
             starts_at=starts,
@@ -95,7 +96,7 @@ def trigger(
                 TopChannel("disk", None, None, 0.29, "below"),
             ],
             model=ModelRef("fleet", "1", "ab" * 32),
-            reason="evidence",
+            reason="escalation" if updated else "evidence",
             peak=7.0,
             rows=1,
         )

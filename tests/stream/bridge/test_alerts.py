@@ -174,3 +174,27 @@ def test_what_is_no_trigger_is_left_out(body: bytes) -> None:
     held = alerts()
     assert take(held, body) == "invalid"
     assert (held.firing, held.unsent) == (0, 0)
+
+
+def test_an_episode_that_grows_is_one_more_alert_and_ends_with_it() -> None:
+    """By its channel: nothing else of a known alert would make Alertmanager tell anybody."""
+    held = alerts()
+    assert take(held, trigger("a")) == "firing"
+    (first,) = told(held)
+    assert take(held, trigger("a", updated=True), 1) == "firing"
+    (grown,) = told(held)
+    assert grown["labels"] == {**first["labels"], "escalation": "cpu"}
+    assert held.oldest() == {A: 0}
+    assert take(held, trigger("a", resolved=True), 2) == "resolved"
+    ended = told(held)
+    assert sorted(alert["labels"].get("escalation", "") for alert in ended) == ["", "cpu"]
+    assert {alert["endsAt"] for alert in ended} == {"2026-01-31T00:05:00.000Z"}
+    assert held.firing == 0
+
+
+def test_growth_of_an_alert_that_was_never_sent_is_unknown() -> None:
+    """Its firing was backlog: it pages nobody, and neither does the rest of it."""
+    held = alerts()
+    assert take(held, trigger("a"), **{"ember.backlog": "1"}) == "backlog"
+    assert take(held, trigger("a", updated=True), 1) == "unknown"
+    assert told(held) == []
