@@ -40,17 +40,20 @@ def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
             )
     except BundleError as error:
         raise UserError(str(error)) from error
-    # Only explicit settings replace those of the bundle: the defaults are no calibration.
+    # A default of the settings is no calibration: only an explicit one replaces the bundle's.
     explicit = settings.alerts.model_fields_set
-    return model.configure(
-        budget_per_week=settings.alerts.budget_per_week if "budget" in explicit else None,
-        evidence_rows=settings.alerts.evidence_rows if "evidence_rows" in explicit else None,
-        refractory_rows=settings.alerts.refractory_rows,
-        warmup_score=settings.model.warmup_rows,
-        warmup_alarm=max(settings.model.alarm_warmup_rows, settings.model.warmup_rows),
-        max_gap=float(settings.window.max_gap),
-        anomaly_severity=settings.alerts.anomaly_severity,
-    )
+    try:
+        return model.configure(
+            budget_per_week=settings.alerts.budget_per_week,
+            evidence_rows=settings.alerts.evidence_rows if "evidence_rows" in explicit else None,
+            refractory_rows=settings.alerts.refractory_rows,
+            warmup_score=settings.model.warmup_rows,
+            warmup_alarm=max(settings.model.alarm_warmup_rows, settings.model.warmup_rows),
+            max_gap=float(settings.window.max_gap),
+            anomaly_severity=settings.alerts.anomaly_severity,
+        )
+    except ValueError as error:  # a budget that can never fire
+        raise UserError(f"alerts.budget: {error}") from error
 
 
 def bundle_folder(settings: Settings) -> Path:

@@ -48,8 +48,8 @@ def train(
             rates are the channels, and the report lists them under `counters`.
         seed: Seed of all weights.
         epochs: Passes of the RBM over the rows. Default: 5 to 40, see `fit_pipeline`.
-        budget_per_week: False triggers accepted per key and week. Default: the on-threshold is
-            the evidence that 3 training rows in 1,000 reach.
+        budget_per_week: Pages accepted per key and week. Default: one a month with channel
+            evidence; with joint evidence alone the evidence that 3 training rows in 1,000 reach.
         choose: Choose levels, clock and residuals by injected faults, see `choose_features`. The
             report lists the gain of each block under `blocks`.
         refine: Most epochs of gradient descent on the liquid cell; 0 leaves it as initialised. The

@@ -86,8 +86,8 @@ def train(
         windows: exponential (in time), dilated or hop (windows of rows).
         hidden: Number of neurons of the liquid network.
         rbm_hidden: Number of hidden units of the RBM.
-        budget: False triggers accepted per key, for example 2/day. Default: thresholds that 3 in
-            1,000 rows of the training data reach.
+        budget: Pages accepted per key, for example 1/month or 2/day. Default: 1/month with
+            channels+joint; with joint evidence thresholds that 3 in 1,000 training rows reach.
         evidence: channels+joint judges every channel by its usual value at the time of the week,
             beside all of them together; joint only these. auto chooses, and says why.
         calendar_zone: Time zone of the people who load the machines, for example Europe/Berlin:
@@ -229,7 +229,7 @@ def _calendar(zone: str, holidays: tuple[str, ...]) -> CivilCalendar:
         raise UserError(str(error), exit_code=2) from error
 
 
-def _per_week(budget: str) -> float:
+def _per_week(budget: str) -> float | None:
     """Return the false triggers per week of a budget such as 2/day."""
     try:
         return AlertsSection(budget=budget).budget_per_week

@@ -81,8 +81,10 @@ class AlertsSection(Section):
         le=12,
         description="Severity (-log10 of the probability) of an anomaly event.",
     )
-    budget: str = Field(
-        default="1/week", description="False triggers accepted per key, for example `2/day`."
+    budget: str | None = Field(
+        default=None,
+        description="Pages accepted per key and time, for example `1/month` or `2/day`; unset: as "
+        "trained. `ember model show` prints the threshold in force, and the pages to expect.",
     )
     evidence_rows: float = Field(
         default=0.5,
@@ -108,7 +110,9 @@ class AlertsSection(Section):
 
     @field_validator("budget")
     @classmethod
-    def _budget(cls, value: str) -> str:
+    def _budget(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         # The lazy group leaves the plural's "s" out: "2/days" is "2/day".
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*/\s*([a-z]+?)s?", value.strip())
         if match is None or match[2] not in _PERIOD_SECONDS or float(match[1]) <= 0:
@@ -129,8 +133,10 @@ class AlertsSection(Section):
         return seconds_of(self.max_alert_age) or 0.0
 
     @property
-    def budget_per_week(self) -> float:
-        """False triggers accepted per key and week."""
+    def budget_per_week(self) -> float | None:
+        """Pages accepted per key and week; None: as trained."""
+        if self.budget is None:
+            return None
         number, _, period = self.budget.partition("/")
         return float(number) * _WEEK_SECONDS / _PERIOD_SECONDS[period]
 

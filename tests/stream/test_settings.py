@@ -52,7 +52,7 @@ def test_defaults_are_those_of_the_design() -> None:
     assert settings.input.topics == ("telemetry",)
     assert (settings.input.codec, settings.input.time, settings.input.key) == ("json", "ts", "")
     assert settings.window.mode == "count"
-    assert settings.alerts.budget_per_week == 1.0
+    assert settings.alerts.budget_per_week is None
     assert settings.output.topic("dead_letters", "t") == "t.dead-letters"
     assert settings.checkpoint.interval_seconds == 2.0
     assert settings.state.max_keys == 1_000_000

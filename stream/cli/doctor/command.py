@@ -92,6 +92,7 @@ def examine(settings: Settings) -> Iterator[Check]:
 def _model(settings: Settings) -> tuple[Check, Model | None]:
     from stream.channel_rules import contradictions
     from stream.configure import load_model
+    from stream.thresholds import episode_text
 
     name = f"model {settings.model.path}"
     try:
@@ -103,7 +104,7 @@ def _model(settings: Settings) -> tuple[Check, Model | None]:
     if differs := contradictions(model.recipe, model.channels, settings.channels.rules):
         fix = "Train again, or take the rules of `ember model show` over into the settings."
         return Check(name, "warn", f"{detail}{len(model.keys)} keys. {differs}", fix), model
-    return Check(name, "ok", f"{detail}{len(model.keys)} keys."), model
+    return Check(name, "ok", f"{detail}{len(model.keys)} keys; {episode_text(model)}."), model
 
 
 def _line(check: Check) -> Text:

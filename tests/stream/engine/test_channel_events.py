@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from ember_core.pipeline import FleetModel
+from stream.configure import load_model
 from stream.engine import Limits
+from stream.errors import UserError
+from stream.settings import Settings
 from stream.thresholds import episode_text, page_rates
 from tests.core.pipeline.evidence import fleet
 from tests.stream.engine.conftest import Run, Sent, cuts_of, interleaved, run, same, sent
@@ -115,3 +122,15 @@ def test_thresholds_are_told_in_days_of_a_key(model: FleetModel) -> None:
     text = episode_text(model)
     assert "days of a key" in text or "times a day" in text
     assert "pages per key and month expected" in text
+
+
+def test_a_budget_that_can_never_fire_is_refused_at_the_start(
+    model: FleetModel, tmp_path: Path
+) -> None:
+    """In one sentence that names the setting."""
+    report = json.loads(json.dumps(model.report))
+    report["pages"]["reachable"] = 0.1
+    replace(model, report=report).save(tmp_path / "model")
+    settings = Settings.load(None, model__path=tmp_path / "model", alerts__budget="1/month")
+    with pytest.raises(UserError, match=r"alerts\.budget: A budget of .* can never fire"):
+        load_model(settings)
