@@ -53,7 +53,9 @@ class GroupMotor(Stage):
         refractory_rows: Rows after a resolve in which it does not fire.
         habituation_half_life: Half-life of habituation, in usual intervals.
         margin: Severity by which a group has to exceed its paged one to page again at once.
-        habituation_most: Largest habituation, in severity; the joint group has none.
+        habituation_most: Largest habituation of a group that is not raised, in severity. While one
+            is raised there is no limit: a slow average stays high for hours after its cause. The
+            joint group has none.
         escalation: Severity above `on` at which a group that joins late is a page of its own.
         joining_rows: Rows from a page in which groups that would be one of their own belong to it.
         calm_rows: Rows in a row without a holding group after which it resolves.
@@ -170,7 +172,8 @@ class GroupMotor(Stage):
         is_raised = x >= level
         times = self._times(state, is_raised, observation.elapsed)
         accepted = self.accepted(times)
-        habituation = state["habituation"] * self.decay(observation.elapsed)[:, None]
+        decayed = state["habituation"] * self.decay(observation.elapsed)[:, None]
+        habituation = ops.where(is_raised, decayed, ops.minimum(decayed, self.habituation_most))
         effective = ops.where(accepted, NEVER, x - habituation)
         evidence = ops.max(effective, axis=1)
         threshold = self.on + state["feedback"]
@@ -229,6 +232,6 @@ class GroupMotor(Stage):
         A group whose severity creeps up within another's episode must not grow used to itself
         before it pages, so that only the groups that joined do; the others at the episode's end.
         """
-        level = ops.minimum(x - self.on + self.margin, self.habituation_most)
         used_to = used_to & self.is_channel
+        level = x - self.on + self.margin
         return ops.where(used_to, ops.maximum(habituation, level), habituation)

@@ -178,7 +178,7 @@ class _OneKey:
         is_raised, is_held = x >= level, observation.hold[rows] >= level
         elapsed, may_fire = observation.elapsed[rows], observation.may_fire[rows].tolist()
         steps, decays = np.minimum(elapsed, _F(motor.longest_step)), motor.decay(elapsed)
-        sizes = np.minimum(x - _F(motor.on) + _F(motor.margin), _F(motor.habituation_most))
+        sizes, most = x - _F(motor.on) + _F(motor.margin), _F(motor.habituation_most)
         # A row may change more than counts where a group is raised, or could fire below that.
         may_change = is_raised.any(axis=1) | (x.max(axis=1) >= self._threshold)
         ends = np.append(np.flatnonzero(may_change), len(rows)).tolist()
@@ -193,7 +193,8 @@ class _OneKey:
                 i = end
                 continue
             self._count(is_raised[i], steps[i])
-            self._habituation = self._habituation * decays[i]
+            decayed = self._habituation * decays[i]
+            self._habituation = np.where(is_raised[i], decayed, np.minimum(decayed, most))
             self._decide(rows[i], x[i], is_raised[i], is_held[i], may_fire[i], sizes[i], out)
             i += 1
 
@@ -263,9 +264,10 @@ class _OneKey:
         motor, like = self._motor, np.zeros_like(x)
         lowered = np.add.accumulate(np.concatenate([self._lowered[None], steps[:, None] + like]))
         raised = self._raised * (lowered[1:] < _F(motor.return_intervals))
-        kept = np.concatenate([self._habituation[None], decays[:, None] + like])
+        kept = decays[:, None] + like
+        kept[0] = np.minimum(self._habituation * decays[0], _F(motor.habituation_most))
         habituation = np.multiply.accumulate(kept)
-        effective = np.where(motor.accepted({"raised": raised}), _F(NEVER), x - habituation[1:])
+        effective = np.where(motor.accepted({"raised": raised}), _F(NEVER), x - habituation)
         out.evidence[rows] = evidence = effective.max(axis=1)
         out.brings.lead[rows] = lead = effective.argmax(axis=1)
         out.raised[rows] = raised[np.arange(len(rows)), lead]

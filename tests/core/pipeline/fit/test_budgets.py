@@ -11,6 +11,7 @@ from ember_core import ops
 from ember_core.pipeline import GroupMotor, Observation, PackedRows, SeverityCurves, zero_state
 from ember_core.pipeline.fit.budgets import LEVEL_STEP, PageRates, pages_by_level
 from ember_core.pipeline.fit.currency import fit_tables
+from ember_core.pipeline.page_rates import CAUTION, COMMON_PAGES
 
 DAY = 1440
 GROUPS = 3
@@ -92,10 +93,16 @@ def exponential(pages=400, slope=0.5, days=200.0):
     )
 
 
+def as_counted(level):
+    """The level by the history's count alone: rarer pages are taken with caution."""
+    common = exponential().level(COMMON_PAGES)
+    return common + (level - common) / CAUTION if level > common else level
+
+
 def test_the_lowest_level_within_the_budget_is_chosen():
     rates = exponential()
     for budget in (1.0, 0.2, 0.05):
-        level = rates.level(budget)
+        level = as_counted(rates.level(budget))
         at = int(np.argmin(np.abs(rates.levels - level)))
         assert rates.pages_per_key_day[at] <= budget < rates.pages_per_key_day[at - 1]
 
@@ -103,7 +110,8 @@ def test_the_lowest_level_within_the_budget_is_chosen():
 def test_a_smaller_budget_than_the_history_shows_goes_on_along_the_slope():
     rates = exponential()
     for budget in (1e-2, 1e-3, 1e-5):
-        assert rates.level(budget) == pytest.approx(0.5 * np.log10(2.0 / budget), abs=0.1)
+        level = as_counted(rates.level(budget))
+        assert level == pytest.approx(0.5 * np.log10(2.0 / budget), abs=0.1)
     budgets = 10.0 ** np.linspace(1.0, -7.0, 200)
     assert (np.diff([rates.level(b) for b in budgets]) >= -LEVEL_STEP).all()
 
@@ -112,7 +120,13 @@ def test_the_slope_is_bounded_where_the_history_has_hardly_a_page():
     for pages in ([0.0] * 20, [1.0] * 20, [9.0] * 10 + [0.0] * 10):
         rates = PageRates(LEVEL_STEP * np.arange(20.0), np.array(pages) / 10.0, 10.0)
         near, far = rates.level(1e-4), rates.level(1e-5)
-        assert 0.3 <= far - near <= 2.0
+        assert 0.3 * CAUTION <= far - near <= 2.0 * CAUTION
+
+
+def test_pages_to_expect_are_those_of_the_budget():
+    rates = exponential()
+    for budget in (1.0, 0.2, 0.05, 1e-3):
+        assert rates.pages_at(rates.level(budget)) == pytest.approx(budget, rel=0.3)
 
 
 def test_a_budget_that_no_evidence_reaches_is_told():
