@@ -36,6 +36,7 @@ from stream.observer import Observer
 from stream.records import Decoded
 
 _TOPIC: Final = "telemetry"
+_NEVER: Final = 1e9  # intervals without a record after which a key is idle
 _START_US: Final = 1_700_000_000_000_000
 _STEP: Final = 4096
 _WRITTEN: Final = 20_000
@@ -82,8 +83,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             figures = asyncio.run(_recover(kafka.bootstrap, model, options))
             gc.collect()
             log_progress("recovering from local disk")
-            # the load goes on years later: keys that went idle meanwhile are not measured
-            engine = Engine(model, limits=Limits(max_keys=options.keys, stale_intervals=0.0))
+            # The load goes on years later: keys that went idle meanwhile are not measured. The rows
+            # keep the fields of idle keys, or the copy would be of another layout.
+            engine = Engine(model, limits=Limits(max_keys=options.keys, stale_intervals=_NEVER))
             local = asyncio.run(restore(engine, Path(folder), _TOPIC, options.partitions))
         with tempfile.TemporaryDirectory(prefix="ember-streams-") as folder:
             log_progress("recovering with Kafka Streams")
