@@ -18,6 +18,7 @@ from benchmarks.paging.cut_forest import CutForestUnavailableError
 from benchmarks.paging.fleet import Fleet
 from benchmarks.paging.replay import budget_figures
 from benchmarks.training_arguments import add_with, training_arguments
+from ember_core.pipeline import CivilCalendar
 from stream.errors import UserError
 from stream.training import train
 
@@ -110,8 +111,9 @@ def _figures(
     if name != PRODUCT:
         return calibration.figures(fleet, detectors.scored(name, fleet))
     data = dataset(fleet)
+    calendar = CivilCalendar(fleet.zone, fleet.holidays)  # its operator knows them
     try:
-        fitted = train(data, seed=model, **config)
+        fitted = train(data, seed=model, **{"calendar": calendar, **config})
     except (UserError, TypeError) as error:
         raise BenchmarkError(f"the product cannot be trained: {error}") from error
     return budget_figures(fleet, fitted, data, warm=options.warm, with_true_rate=options.true_rate)
