@@ -80,7 +80,7 @@ def test_sample_of_the_mutants() -> None:
 def test_sample_of_the_series() -> None:
     """Of one guarantee, which the seed of the tests chooses: both would take minutes."""
     guarantee = random.choice(("at_least_once", "exactly_once"))
-    few = "--keys 60 --rows 150 --kills 2 --joins 1 --broker-restarts 1 --stops 1"
+    few = "--keys 60 --rows 200 --kills 2 --joins 1 --broker-restarts 1 --stops 1"
     result = prove("series", "--guarantee", guarantee, "--per-second", "600", *few.split())
     assert result["guarantee"] == guarantee
     assert result["disturbances"]["kill"] == 2
@@ -95,7 +95,7 @@ def test_sample_of_the_series() -> None:
 @pytest.mark.usefixtures("real_kafka", "shared_data")
 def test_sample_of_the_series_with_re_keying() -> None:
     """Keyless partitions, kills, and a second worker: each record is re-keyed and absorbed once."""
-    few = "--keys 60 --rows 150 --kills 2 --joins 1 --broker-restarts 0 --stops 0 --rekeyed 8"
+    few = "--keys 60 --rows 200 --kills 2 --joins 1 --broker-restarts 0 --stops 0 --rekeyed 8"
     guarantee = random.choice(("at_least_once", "exactly_once"))
     result = prove("series", "--guarantee", guarantee, "--per-second", "600", *few.split())
     assert result["rekeyed_records"] > 9_000
