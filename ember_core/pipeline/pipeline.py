@@ -249,10 +249,16 @@ class Pipeline(Module):
             observation.channel_severity[part],
             observation.channel_hold[part],
             observation.elapsed[part],
-            ops.astype(
-                ops.wide_sum(ops.abs(observation.visible[part][:, : self.n_features])), "float32"
-            ),
+            self.feature_size(observation.visible[part]),
         )
+
+    def feature_size(self, visible: Any) -> Any:
+        """Return the sum of the sizes of rows' features, `(B,)`, float32, without the clock.
+
+        Args:
+            visible: Visible units, shape `(B, V)`.
+        """
+        return ops.astype(ops.wide_sum(ops.abs(visible[:, : self.n_features])), "float32")
 
     def step(
         self, state: State, values: Any, time_us: Any

@@ -69,12 +69,14 @@ class ChannelEvidence(Stage):
     Attributes:
         profiles: Buffer `(week_bins, C, rank)`, float32.
         day_size: Buffer `(day_bins, C)`: usual size by time of day, over the key's own.
+        half_lives: Buffer `(4,)`: those of the averages in the state.
         anchor_half_life: Buffer `(C,)`, usual intervals; 0: the channel has no anchor.
         lowest: Buffer `(C,)`: 0 where no value of training was negative, else far below.
     """
 
     profiles: Any
     day_size: Any
+    half_lives: Any
     anchor_half_life: Any
     lowest: Any
 
@@ -98,6 +100,8 @@ class ChannelEvidence(Stage):
         self.curves = SeverityCurves(STATISTICS * n_channels)
         self.register_buffer("profiles", ops.zeros((week_bins, n_channels, rank)))
         self.register_buffer("day_size", ops.ones((day_bins, n_channels)))
+        half_lives = (*TIME_CONSTANTS[1:], SPREAD_HALF_LIFE)
+        self.register_buffer("half_lives", ops.asarray(half_lives, "float32"))
         self.register_buffer("anchor_half_life", ops.zeros((n_channels,)))
         self.register_buffer("lowest", ops.zeros((n_channels,)) + UNBOUNDED)
 
@@ -160,7 +164,7 @@ class ChannelEvidence(Stage):
 
         Arguments as `Stage.forward` has them.
 
-        The columns `expected_value`, `channel_severity`, `channel_hold` and `channel_statistics`
+        The columns `usual`, `channel_severity`, `channel_hold` and `channel_statistics`
         hold the usual values, and say how rare each channel's departure is.
 
         Returns:
@@ -308,7 +312,7 @@ class ChannelEvidence(Stage):
             slow = ops.where(warming[:, None], ops.maximum(slow, 1.0 / (value_count + 1e-6)), slow)
         followed = present & (usual_excess > 0)
         new_growth = growth + ops.where(followed, slow * (ratio - growth), 0.0)
-        decay = ops.exact_exp(-_LN2 * dt / self._half_lives(elapsed)[None, :])
+        decay = ops.exact_exp(-_LN2 * dt / self.half_lives[None, :])
         bounded = ops.clip(departure, -MOST_AVERAGED, MOST_AVERAGED)
         change = ops.where(rows > 0, ops.abs(z - state["last_departure"]), 0.0)
         # A jump is no noise: it counts as three usual changes.
@@ -332,10 +336,6 @@ class ChannelEvidence(Stage):
             "change": change,
             "level": level,
         }
-
-    def _half_lives(self, like: Any) -> Any:
-        half_lives = np.asarray((*TIME_CONSTANTS[1:], SPREAD_HALF_LIFE), np.float32)
-        return ops.from_numpy(half_lives, like=like)
 
     def statistics(self, usual: State, followed: State, departure: Any) -> Any:
         """Return the statistics of rows, `(R, 10 C)`: above 1 is past the key's own 99 % quantile.

@@ -9,7 +9,6 @@ import numpy as np
 from ember_core import ops
 from ember_core.nn import Module
 
-IDENTITY: Final = 0
 ASINH: Final = 1
 ROOT: Final = 2
 

@@ -7,14 +7,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from .channels.profiles import DAY_US, DAYS_FOR_WEEK
 from .series import Series
 
 MOST_CHANNELS: Final = 16
 """Channels above which single ones are not judged: some one of many moves to a new level on any
 day, and its pages outweigh what they find (38 channels of SMD, 19 of ASD)."""
-FEWEST_DAYS: Final = 13.5
-"""History from which the week has a profile."""
-_DAY_US = 86_400_000_000
 
 
 class EvidenceChoice(NamedTuple):
@@ -31,14 +29,14 @@ def choose_evidence(series: Sequence[Series], channels: int) -> EvidenceChoice:
         series: History of the keys.
         channels: Number of channels.
     """
-    spans = [(s.time_us[-1] - s.time_us[0]) / _DAY_US for s in series if len(s.time_us) > 1]
+    spans = [(s.time_us[-1] - s.time_us[0]) / DAY_US for s in series if len(s.time_us) > 1]
     days = float(np.median(spans)) if spans else 0.0
     if channels == 1:
         return EvidenceChoice("joint", "1 channel: it and all channels together are the same")
     if channels > MOST_CHANNELS:
         reason = f"{channels} channels, more than {MOST_CHANNELS}"
         return EvidenceChoice("joint", f"{reason}: some single one is always unusual")
-    if days < FEWEST_DAYS:
-        reason = f"{days:.1f} days of history, fewer than {FEWEST_DAYS}"
+    if days < DAYS_FOR_WEEK:
+        reason = f"{days:.1f} days of history, fewer than {DAYS_FOR_WEEK}"
         return EvidenceChoice("joint", f"{reason}: no profile of the week")
     return EvidenceChoice("channels+joint", f"{channels} channels and {days:.1f} days of history")

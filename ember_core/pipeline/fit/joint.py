@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core import ops
 from ember_core.pipeline.evidence import JointEvidence
 from ember_core.pipeline.evidence.joint_evidence import fit_joint
-from ember_core.pipeline.group_motor import GroupMotor
 from ember_core.pipeline.pipeline import Pipeline
 from ember_core.pipeline.stage import State
 
-from .budgets import PageRates, pages_by_level
-from .channels.padded import padded, run
+from .channels.padded import padded, run, settled_rows
 from .currency import fit_tables
 from .series import ConsecutiveRows, Rows, tiles
 
@@ -29,8 +25,8 @@ def joint_scores(pipeline: Pipeline, rows: Rows, state: State) -> NDArray[np.flo
     """Return the joint scores of rows, `(R, 2)`: free energy, and sum of the features' sizes."""
     out = []
     for part in tiles(rows.visible(pipeline, state)):
-        size = ops.wide_sum(ops.abs(part[:, : pipeline.n_features])).astype(np.float32)
-        out.append(np.stack([pipeline.score(part).astype(np.float32), size], axis=1))
+        score = pipeline.score(part).astype(np.float32)
+        out.append(np.stack([score, pipeline.feature_size(part)], axis=1))
     return np.concatenate(out)
 
 
@@ -85,13 +81,13 @@ def fit_joint_evidence(
         extreme = np.maximum(np.quantile(statistic[begin:], EXTREME, axis=0), 1e-3)
         key_state["joint_extreme"][k] = extreme
         statistic /= extreme.astype(np.float32)
-        settled = _settled(len(statistic), day_rows)
+        settled = settled_rows(len(statistic), day_rows)
         traces.append(statistic[settled:])
         days += (len(statistic) - settled) / day_rows
     stage.curves.assign({"tables": fit_tables(traces, days)})
     keys = []
     for k, statistic in followed.items():
-        begin = _settled(len(statistic), day_rows)
+        begin = settled_rows(len(statistic), day_rows)
         own_rows = np.flatnonzero(rows.owner == k)[begin:]
         joint_severity = np.concatenate([stage.curves(part) for part in tiles(statistic[begin:])])
         joint = joint_severity.max(axis=1)[:, None]
@@ -114,15 +110,3 @@ def _followed(
     return {
         int(k): followed["statistic"][: len(columns[i]), i].copy() for i, k in enumerate(owners)
     }
-
-
-def _settled(rows: int, day_rows: float) -> int:
-    """Return the first row that counts: the first day, or a tenth of a short history, settles."""
-    return int(min(max(200.0, day_rows), rows // 10))
-
-
-def page_rates(
-    make_motor: Callable[[float], GroupMotor], traces: GroupTraces, reachable: float
-) -> PageRates:
-    """Return how often the motor neuron would have paged, by its on-threshold."""
-    return pages_by_level(make_motor, traces.keys, traces.days, reachable)

@@ -23,10 +23,10 @@ from ember_core.pipeline.stage import State
 from ember_core.pipeline.tail import Tail, fit_tail
 from ember_core.training import fit_rbm
 
-from .budgets import PageRates
+from .budgets import PageRates, pages_by_level
 from .channels import fit_channels
 from .fitted import LiquidFit, ScalesFit, ScoresFit, TailFit
-from .joint import GroupTraces, fit_joint_evidence, page_rates
+from .joint import GroupTraces, fit_joint_evidence
 from .liquid import fit_liquid
 from .periods import find_periods
 from .scales import feature_scales, fit_scales, scale_prior
@@ -271,7 +271,9 @@ class PipelineTrainer:
         assert pipeline.channels is not None
         assert pipeline.joint is not None
         curves = pipeline.channels.curves, pipeline.joint.curves
-        self._rates = page_rates(make, self._traces, max(c.reachable for c in curves))
+        self._rates = pages_by_level(
+            make, self._traces.keys, self._traces.days, max(c.reachable for c in curves)
+        )
         if budget_per_week is not None:
             level = self._rates.checked_level(budget_per_week / 7.0)
         else:

@@ -121,5 +121,5 @@ def _error(residuals: Any, elapsed: Any, anchor: Anchor, horizon: int, fit: Any)
     finite = np.isfinite(errors)
     count = np.maximum(finite.sum(axis=0), 1)
     mean = np.where(finite, errors, 0.0).sum(axis=0) / count
-    square = np.sqrt(np.where(finite, errors, 0.0).__pow__(2).sum(axis=0) / count)
+    square = np.sqrt((np.where(finite, errors, 0.0) ** 2).sum(axis=0) / count)
     return np.where(fit.discrete, square, mean).mean(axis=0)

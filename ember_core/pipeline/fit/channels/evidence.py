@@ -19,7 +19,7 @@ from ember_core.pipeline.stage import State
 
 from .choice import DISCRETE, choose
 from .new_keys import COLD_EXCESS, fleet_prior, lean_on_fleet
-from .padded import elapsed_of, padded, run
+from .padded import elapsed_of, padded, run, settled_rows
 from .profiles import (
     DAY_US,
     DAYS_FOR_DAY,
@@ -42,8 +42,6 @@ CHUNK: Final = 64
 """Keys whose rows are laid side by side."""
 BASIS_KEYS: Final = 256
 """Keys that profiles are taken from."""
-MODEL_KEYS: Final = 24
-"""Keys that profile and anchor of a channel are chosen on."""
 CURVE_ROWS: Final = 600_000
 """Rows that the curves are fitted on, of whole keys."""
 BIN_SECONDS: Final = 600
@@ -80,7 +78,6 @@ class _Key:
 
     series: Series
     y: Any
-    unit: Any
     bins: Bins
     elapsed: Any
     fold: Any
@@ -205,14 +202,14 @@ class _Fit:
         )
         if self.cold[index]:
             fold, empty = np.full(len(y), -1), Profile(level, np.zeros((0, 0)), np.zeros((0, 0)))
-            return _Key(series, y, unit, bins, elapsed_of(series), fold, level, empty, [])
+            return _Key(series, y, bins, elapsed_of(series), fold, level, empty, [])
         fold = find_folds(series.time_us, has_week=self.has_week)
         whole = fit_profile(y, bins, self.discrete, level)
         parts = [
             fit_profile(y[fold != i], bins.rows(fold != i), self.discrete, level)
             for i in range(int(fold.max()) + 1)
         ]
-        return _Key(series, y, unit, bins, elapsed_of(series), fold, level, whole, parts)
+        return _Key(series, y, bins, elapsed_of(series), fold, level, whole, parts)
 
     # -- profiles
 
@@ -337,8 +334,8 @@ class _Fit:
         excess[self.cold] = np.maximum(excess[self.cold], COLD_EXCESS)
         change = np.stack([usual_changes(z) for z in residuals])
         change[self.cold] = np.maximum(change[self.cold], np.median(change[warm], axis=0))
-        found = {"usual_size": size, "usual_excess": excess, "usual_change": change}
-        return {name: value.astype(np.float32) for name, value in found.items()}
+        fields = {"usual_size": size, "usual_excess": excess, "usual_change": change}
+        return {name: value.astype(np.float32) for name, value in fields.items()}
 
     def _fit_curves(
         self,
@@ -378,7 +375,7 @@ class _Fit:
                 name: np.repeat(first[name][k : k + 1], length, 0)
                 for name in ("usual_extremes", "usual_run")
             }
-            begin = self._settled(length)
+            begin = settled_rows(length, self.day_rows if self.has_day else 0.0)
             traces.append(stage.statistics(usual, rows, rows["departure"])[begin:])
             days += (length - begin) / self.day_rows
         stage.curves.assign({"tables": fit_tables(traces, days)})
@@ -403,10 +400,6 @@ class _Fit:
             after = run(advance, {name: first[name][part].copy() for name in names}, columns)
             for i, k in enumerate(part.tolist()):
                 yield k, {name: value[: len(residuals[k]), i] for name, value in after.items()}
-
-    def _settled(self, rows: int) -> int:
-        """Return the first row that counts in the curves: averages and anchors have settled."""
-        return int(min(max(200.0, self.day_rows if self.has_day else 0.0), rows // 10))
 
     def _curve_keys(self, keys: list[_Key], warm: Any) -> list[int]:
         """Return keys whose rows make the curves: all of a small fleet, a sample of a large one."""

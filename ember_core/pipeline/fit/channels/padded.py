@@ -20,6 +20,16 @@ def elapsed_of(series: Series) -> NDArray[np.float32]:
     return np.concatenate([[0.0], np.clip(gaps / interval, 0.0, LONGEST)]).astype(np.float32)
 
 
+def settled_rows(rows: int, day_rows: float) -> int:
+    """Return the first row that counts: averages and anchors settle in a day.
+
+    Args:
+        rows: Rows of the key; at most a tenth of them is left out.
+        day_rows: Rows of a day; 0 where it does not matter.
+    """
+    return int(min(max(200.0, day_rows), rows // 10))
+
+
 def padded(columns: Sequence[Any], fill: float = np.nan) -> Any:
     """Lay columns of rows of keys, `(T_k, ...)`, side by side: `(T, K, ...)`."""
     longest = max(len(column) for column in columns)

@@ -51,15 +51,15 @@ def _candidates(values: list[Any]) -> list[tuple[int, float]]:
     if min(float(x.min()) for x in values) < 0:
         return []
     middle = float(np.median([np.median(x) for x in values]))
-    values_of = [(ROOT, 1.0)]
+    candidates = [(ROOT, 1.0)]
     if middle > 0:
-        values_of = [(ASINH, 0.1 * middle), (ASINH, 0.5 * middle), *values_of]
-    return values_of
+        candidates = [(ASINH, 0.1 * middle), (ASINH, 0.5 * middle), *candidates]
+    return candidates
 
 
 def _unevenness(values: list[Any]) -> float:
     """Return how much the log spread varies with the level, median over keys."""
-    values_of = []
+    of_keys = []
     for x in values:
         n = len(x) // _BLOCK
         blocks = x[: n * _BLOCK].reshape(n, _BLOCK)
@@ -67,5 +67,5 @@ def _unevenness(values: list[Any]) -> float:
         spread = np.abs(np.diff(blocks, axis=1)).mean(axis=1)
         groups = np.array_split(spread[np.argsort(level, kind="stable")], _GROUPS)
         middle = np.array([np.median(group) for group in groups]) + 1e-3 * float(np.std(x)) + 1e-12
-        values_of.append(float(np.std(np.log(middle + 0.05 * middle.mean()))))
-    return float(np.median(values_of))
+        of_keys.append(float(np.std(np.log(middle + 0.05 * middle.mean()))))
+    return float(np.median(of_keys))
