@@ -13,7 +13,7 @@ def episode_text(model: FleetModel) -> str:
             f"fires at evidence {motor.on:.2f}, resolves below {motor.off:.2f}; leaks over "
             f"{motor.time_constant_rows:g} rows, {motor.refractory_rows} rows of rest"
         )
-    text = f"fires at severity {motor.on:.2f} ({_days(motor.on)})"
+    text = f"fires at severity {motor.on:.2f} ({once_in(motor.on)} of a key)"
     rates = page_rates(model)
     if rates is None:
         return text
@@ -30,7 +30,7 @@ def page_rates(model: FleetModel) -> PageRates | None:
     return None if pages is None else PageRates.from_json(pages)
 
 
-def _days(severity: float) -> str:
-    """Return a severity as a rate."""
+def once_in(severity: float) -> str:
+    """Express a severity in days of a key."""
     days = 10.0**severity
-    return f"once in {days:.3g} days of a key" if days >= 1 else f"{1 / days:.3g} times a day"
+    return f"once in {days:,.0f} days" if days >= 1 else f"{1 / days:,.0f} times in a day"

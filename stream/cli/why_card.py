@@ -12,6 +12,7 @@ from rich.text import Text
 
 from stream.keys import key_of, key_text
 from stream.report import odds
+from stream.thresholds import once_in
 from stream.tools.event_lookup import PublishedEvent, parse_time
 
 from .output import clean
@@ -168,12 +169,6 @@ def is_in_days(body: dict[str, Any]) -> bool:
     if not isinstance(severity, int | float) or not isinstance(probability, int | float):
         return False
     return not math.isclose(10.0**-severity, probability, rel_tol=1e-3, abs_tol=1e-15)
-
-
-def once_in(severity: float) -> str:
-    """Express a severity in days of a key."""
-    days = 10.0**severity
-    return f"once in {days:,.0f} days" if days >= 1 else f"{1 / days:,.0f} times in a day"
 
 
 def _spoken(evidence: dict[str, Any]) -> str:

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from stream.cli.why_card import Card, drawing, once_in
+from stream.cli.why_card import Card, drawing
+from stream.thresholds import once_in
 from stream.tools.event_lookup import PublishedEvent
 
 
