@@ -20,6 +20,8 @@ _QUIET: Final = {"log_level": 0}
 _REQUEST_SECONDS: Final = 20.0
 _END_OF_LOG_MS: Final = 10  # how long a broker with no more records holds its answer back
 _PRODUCER: Final = {
+    # Without it, records that are sent again lie behind later ones.
+    "enable.idempotence": True,
     "partitioner": "murmur2_random",
     "linger.ms": 5,
     "batch.num.messages": 10_000,
