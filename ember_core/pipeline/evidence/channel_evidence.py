@@ -2,10 +2,11 @@
 
 A channel is expected at its key's level plus a profile of day and week, which the fleet shares.
 The departure from it is put in the key's own usual size, and followed: an anchor takes up slow
-wandering, a scale takes up noise that has grown. Moving averages at several time constants, the run
-of equal values and the change from row to row are the *statistics* of the channel. Curves learnt on
-the fleet's history say how rarely a key shows such a statistic: `severity` 2 is once in 100 days of
-a key.
+wandering, a scale takes up noise that has grown. Three *signals* come of it: the departure, its
+jump from the last half-hour of rows, and the part of it that the key's other channels do not share.
+Moving averages of them, the run of equal values and the change from row to row are the *statistics*
+of the channel. Curves learnt on the fleet's history say how rarely a key shows such a statistic:
+`severity` 2 is once in 100 days of a key.
 """
 
 from __future__ import annotations
@@ -25,12 +26,22 @@ from .transforms import Transforms
 
 TIME_CONSTANTS: Final = (1.0, 5.0, 30.0, 120.0)
 """Half-lives of the moving averages, in usual intervals; 1 stands for the row itself."""
+OWN_TIME_CONSTANTS: Final = (1.0, 5.0, 30.0)
+"""Those of the part that the other channels do not share."""
 SPREAD_HALF_LIFE: Final = 10.0
 """Half-life of the mean change from row to row, in usual intervals."""
-STATISTICS: Final = 2 * len(TIME_CONSTANTS) + 2
-"""Statistics of a channel: each average above and below the usual one, the frozen value, and the
+_TAUS = len(TIME_CONSTANTS)
+SIGNALS: Final = _TAUS + 1 + len(OWN_TIME_CONSTANTS)
+"""Signals with a sign: the departure at each time constant, its jump, and its own part."""
+STATISTICS: Final = 2 * SIGNALS + 2
+"""Statistics of a channel: each signal above and below the usual one, the frozen value, and the
 spread: the mean change from row to row, which noise raises."""
-_MEANS = len(TIME_CONSTANTS)  # moving averages in the state: the last one is the spread
+SPREAD: Final = _TAUS - 1
+"""Place of the spread among the averages in the state: those of the departure come before it,
+those of its own part after it."""
+_MEANS = SPREAD + len(OWN_TIME_CONSTANTS)
+_JUMP_FROM = 1  # the average of 30 rows
+_SLOW = {2: 1, 3: 1, SIGNALS - 1: SIGNALS - 2}  # slow signals, and the one of 5 rows beside each
 FAR: Final = 3.0
 """Usual sizes from which a row moves the anchor no further."""
 MOST: Final = 30.0
@@ -69,7 +80,9 @@ class ChannelEvidence(Stage):
     Attributes:
         profiles: Buffer `(week_bins, C, rank)`, float32.
         day_size: Buffer `(day_bins, C)`: usual size by time of day, over the key's own.
-        half_lives: Buffer `(4,)`: those of the averages in the state.
+        half_lives: Buffer `(6,)`: those of the averages in the state.
+        shared: Buffer `(C, C)`, float32: share of each other channel's departure, `(of, from)`,
+            that a channel usually shows with it.
         anchor_half_life: Buffer `(C,)`, usual intervals; 0: the channel has no anchor.
         lowest: Buffer `(C,)`: 0 where no value of training was negative, else far below.
     """
@@ -77,6 +90,7 @@ class ChannelEvidence(Stage):
     profiles: Any
     day_size: Any
     half_lives: Any
+    shared: Any
     anchor_half_life: Any
     lowest: Any
 
@@ -100,7 +114,8 @@ class ChannelEvidence(Stage):
         self.curves = SeverityCurves(STATISTICS * n_channels)
         self.register_buffer("profiles", ops.zeros((week_bins, n_channels, rank)))
         self.register_buffer("day_size", ops.ones((day_bins, n_channels)))
-        half_lives = (*TIME_CONSTANTS[1:], SPREAD_HALF_LIFE)
+        self.register_buffer("shared", ops.zeros((n_channels, n_channels)))
+        half_lives = (*TIME_CONSTANTS[1:], SPREAD_HALF_LIFE, *OWN_TIME_CONSTANTS[1:])
         self.register_buffer("half_lives", ops.asarray(half_lives, "float32"))
         self.register_buffer("anchor_half_life", ops.zeros((n_channels,)))
         self.register_buffer("lowest", ops.zeros((n_channels,)) + UNBOUNDED)
@@ -142,8 +157,8 @@ class ChannelEvidence(Stage):
             StateField(
                 "usual_extremes",
                 "<f4",
-                (_MEANS + 1, self.n_channels),
-                "99 % quantile of each average, in usual sizes",
+                (SIGNALS + 1, self.n_channels),
+                "size that each signal and the spread seldom pass, in usual sizes",
                 learned,
             ),
             StateField("usual_run", "<f4", c, "equal values that are frozen; 0: never", learned),
@@ -188,14 +203,14 @@ class ChannelEvidence(Stage):
             *(usual["usual_change"], alarming, observation.warming),
         )
         per_row = packed.scan(self._advance_row, start, *columns)
-        departure, anchor = per_row.pop("departure"), per_row.pop("level")
-        change = per_row.pop("change")
+        anchor, change = per_row.pop("level"), per_row.pop("change")
+        signals = per_row.pop("signals")
         expected = per_row["usual_level"] + profile
-        statistics = self.statistics(usual, per_row, departure)
+        statistics = self.statistics(usual, per_row, signals)
         severity = self.curves(statistics)
         observation.channel_statistics = severity
         observation.channel_severity, observation.channel_hold = self.by_channel(
-            severity, per_row["channel_averages"], change, is_judged
+            severity, signals, per_row["channel_averages"], change, is_judged
         )
         growth = ops.clip(per_row["scale_growth"], 1.0, LARGEST_GROWTH)
         observation.usual = Usual(self, unit, expected, anchor, size, growth)
@@ -278,8 +293,8 @@ class ChannelEvidence(Stage):
             warming: True where the key learns its sizes, `(B,)`; None: nowhere.
 
         Returns:
-            The fields after it, and `departure`, `change` and `level`: the row's departure from
-            its anchor in sizes of now, its change from the row before, and the anchor before it.
+            The fields after it, and `signals` `(B, 8, C)`, `change` and `level`: the signals of
+            the row in sizes of now, its change from the row before, and the anchor before it.
         """
         present = ops.isfinite(z)
         z = ops.where(present, z, 0.0)
@@ -317,9 +332,23 @@ class ChannelEvidence(Stage):
         change = ops.where(rows > 0, ops.abs(z - state["last_departure"]), 0.0)
         # A jump is no noise: it counts as three usual changes.
         change = ops.minimum(change, LARGEST_CHANGE * usual_change)
-        bounded = ops.stack([*[bounded] * (_MEANS - 1), change], axis=1)
+        with_others = ops.where(present, bounded, 0.0)
+        own = departure - ops.sum(with_others[:, None, :] * self.shared[None], axis=-1)
+        own_bounded = ops.clip(own, -MOST_AVERAGED, MOST_AVERAGED)
+        own_means = [own_bounded] * (len(OWN_TIME_CONSTANTS) - 1)
+        averaged = ops.stack([*[bounded] * SPREAD, change, *own_means], axis=1)
         averages = state["channel_averages"]
-        shifted = averages + (1.0 - decay)[:, :, None] * (bounded - averages)
+        shifted = averages + (1.0 - decay)[:, :, None] * (averaged - averages)
+        averages = ops.where(present[:, None, :], shifted, averages)
+        jump = departure - state["channel_averages"][:, _JUMP_FROM]
+        single = ops.where(present[:, None, :], ops.stack([departure, jump, own], axis=1), 0.0)
+        signals = ops.concatenate(
+            [
+                *(single[:, :1], averages[:, :SPREAD], single[:, 1:]),
+                averages[:, SPREAD + 1 :],
+            ],
+            axis=1,
+        )
         has_value = ops.isfinite(x)
         equal = has_value & (x == state["last_value"]) & (rows > 0)
         run = ops.where(equal, state["equal_run"] + 1.0, 0.0)
@@ -328,37 +357,36 @@ class ChannelEvidence(Stage):
             "channel_anchor": level + gain * step,
             "channel_rows": value_count,
             "channel_far": lasting,
-            "channel_averages": ops.where(present[:, None, :], shifted, averages),
+            "channel_averages": averages,
             "last_value": ops.where(has_value, x, state["last_value"]),
             "equal_run": ops.where(has_value, run, state["equal_run"]),
             "last_departure": ops.where(present, z, state["last_departure"]),
-            "departure": ops.where(present, departure, 0.0),
+            "signals": signals,
             "change": change,
             "level": level,
         }
 
-    def statistics(self, usual: State, followed: State, departure: Any) -> Any:
-        """Return the statistics of rows, `(R, 10 C)`: above 1 is past the key's own 99 % quantile.
+    def statistics(self, usual: State, followed: State, signals: Any) -> Any:
+        """Return the statistics of rows, `(R, 18 C)`: above 1 is past what the key seldom passes.
 
-        By time constant, channel and sign; then the run of equal values of each channel, and its
-        spread.
+        By signal, channel and sign; then the run of equal values of each channel, and its spread.
 
         Args:
             usual: Learnt fields of each row's key, `(R, ...)`.
             followed: Fields after each row.
-            departure: Departures of the rows, `(R, C)`.
+            signals: Signals of the rows, `(R, 8, C)`.
         """
-        values = ops.concatenate([departure[:, None, :], followed["channel_averages"]], axis=1)
-        ratio = values / ops.maximum(usual["usual_extremes"], 1e-3)
-        moving = ratio[:, :-1]
+        extremes = ops.maximum(usual["usual_extremes"], 1e-3)
+        moving = signals / extremes[:, :SIGNALS]
         signed = ops.maximum(ops.stack([moving, -moving], axis=-1), 0.0)
         limit = usual["usual_run"]
         frozen = ops.where(limit > 0, followed["equal_run"] / ops.maximum(limit, 1.0), 0.0)
-        flat = ops.reshape(signed, (-1, (STATISTICS - 2) * self.n_channels))
-        return ops.concatenate([flat, frozen, ratio[:, -1]], axis=1)
+        spread = followed["channel_averages"][:, SPREAD] / extremes[:, SIGNALS]
+        flat = ops.reshape(signed, (-1, 2 * SIGNALS * self.n_channels))
+        return ops.concatenate([flat, frozen, spread], axis=1)
 
     def by_channel(
-        self, severity: Any, averages: Any, change: Any, is_judged: Any
+        self, severity: Any, signals: Any, averages: Any, change: Any, is_judged: Any
     ) -> tuple[Any, Any]:
         """Return the severity of each channel, `(R, C)`, and of what still goes on.
 
@@ -367,22 +395,27 @@ class ChannelEvidence(Stage):
         half of it.
 
         Args:
-            severity: Severity of each statistic, `(R, 10 C)`.
-            averages: Moving averages after the rows, `(R, 4, C)`.
+            severity: Severity of each statistic, `(R, 18 C)`.
+            signals: Signals of the rows, `(R, 8, C)`.
+            averages: Moving averages after the rows, `(R, 6, C)`.
             change: Changes from row to row, `(R, C)`.
             is_judged: Channels of keys whose usual values are known, `(R, C)`.
         """
-        c, taus = self.n_channels, len(TIME_CONSTANTS)
-        signed = ops.reshape(severity[:, : -2 * c], (-1, taus, c, 2))
+        c = self.n_channels
+        signed = ops.reshape(severity[:, : -2 * c], (-1, SIGNALS, c, 2))
         moving = ops.maximum(signed[..., 0], signed[..., 1])
         frozen, spread = severity[:, -2 * c : -c], severity[:, -c:]
-        goes_on = averages[:, :1] * averages >= 0.5 * averages * averages
-        still_noisy = change >= 0.5 * averages[:, -1]
-        slow = ops.where(goes_on[:, 1:-1], moving[:, 2:], NOTHING)
-        fast = ops.maximum(ops.maximum(moving[:, 0], moving[:, 1]), frozen)
-        largest = ops.maximum(ops.maximum(fast, spread), ops.maximum(moving[:, 2], moving[:, 3]))
-        noisy = ops.where(still_noisy, spread, NOTHING)
-        hold = ops.maximum(ops.maximum(fast, noisy), ops.maximum(slow[:, 0], slow[:, 1]))
+        still_noisy = change >= 0.5 * averages[:, SPREAD]
+        largest, hold = ops.maximum(frozen, spread), frozen
+        hold = ops.maximum(hold, ops.where(still_noisy, spread, NOTHING))
+        for i in range(SIGNALS):
+            largest = ops.maximum(largest, moving[:, i])
+            still = moving[:, i]
+            if i in _SLOW:
+                of_late = signals[:, _SLOW[i]]
+                goes_on = of_late * signals[:, i] >= 0.5 * signals[:, i] * signals[:, i]
+                still = ops.where(goes_on, still, NOTHING)
+            hold = ops.maximum(hold, still)
         return (
             ops.where(is_judged, largest, NOTHING),
             ops.where(is_judged, hold, NOTHING),
@@ -418,18 +451,23 @@ def statistic_name(severity: Any, channel: int, n_channels: int) -> str:
     """Return in words which statistic of a channel is the most severe in a row.
 
     Args:
-        severity: Severity of each statistic of the row, `(10 C,)`.
+        severity: Severity of each statistic of the row, `(18 C,)`.
         channel: The channel.
         n_channels: Number of channels `C`.
     """
-    taus = len(TIME_CONSTANTS)
-    moving = severity[: -2 * n_channels].reshape(taus, n_channels, 2)[:, channel]
+    moving = severity[: -2 * n_channels].reshape(SIGNALS, n_channels, 2)[:, channel]
     frozen, spread = severity[-2 * n_channels + channel], severity[-n_channels + channel]
     if frozen > max(moving.max(), spread):
         return "the same value for too long"
     if spread > moving.max():
         return "more noise than usual"
-    tau, sign = divmod(int(moving.argmax()), 2)
+    signal, sign = divmod(int(moving.argmax()), 2)
     side = "below" if sign else "above"
-    rows = int(TIME_CONSTANTS[tau])
+    if signal == _TAUS:
+        return f"a sudden change, {side} the last {int(TIME_CONSTANTS[2])} rows"
+    if signal > _TAUS:
+        rows = int(OWN_TIME_CONSTANTS[signal - _TAUS - 1])
+        over = "" if rows == 1 else f" over {rows} rows"
+        return f"{side} what goes with its other channels{over}"
+    rows = int(TIME_CONSTANTS[signal])
     return f"{side} its usual range" if rows == 1 else f"{side} it over {rows} rows"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ember_core import ops
 from ember_core.pipeline.civil import CivilCalendar, bins_of_day
 from ember_core.pipeline.evidence import ChannelEvidence, Transforms
-from ember_core.pipeline.evidence.channel_evidence import UNBOUNDED, USUAL
+from ember_core.pipeline.evidence.channel_evidence import SPREAD, UNBOUNDED, USUAL
 from ember_core.pipeline.fit.currency import fit_tables
 from ember_core.pipeline.fit.series import Series
 from ember_core.pipeline.stage import State
@@ -35,6 +35,7 @@ from .profiles import (
     find_folds,
     fit_profile,
 )
+from .shared import moments, shared_parts
 from .sizes import day_sizes, departures, extremes, frozen_runs, usual_changes, usual_sizes
 from .transforms import choose_transforms
 
@@ -45,7 +46,9 @@ BASIS_KEYS: Final = 256
 CURVE_ROWS: Final = 600_000
 """Rows that the curves are fitted on, of whole keys."""
 BIN_SECONDS: Final = 600
-_FOLLOWED = ("departure", "channel_averages", "equal_run")
+LEAST_EXTREMES: Final = (2.5, 1.5, 0.7, 0.35, 2.5, 2.5, 1.5, 0.7, 0.06)
+"""Usual 99 % quantiles of the signals of normal noise, and of the spread, in usual sizes."""
+_FOLLOWED = ("signals", "channel_averages", "equal_run")
 
 Progress = Callable[[str, float], None]
 
@@ -352,31 +355,35 @@ class _Fit:
         first["scale_growth"][...] = 1.0
         # Once to know which averages are unusual, and once with anchors that stand still there.
         first["usual_extremes"][...] = np.inf
-        for _ in range(2):
+        for turn in range(2):
             found = np.ones((count, *first["usual_extremes"].shape[1:]))
             runs, repeats = np.zeros((2, count, len(self.channels)))
             curve_keys, traced = set(self._curve_keys(keys, warm)), {}
             growth = np.ones_like(first["scale_growth"])
+            together = np.zeros((len(self.channels), len(self.channels)))
             for k, rows in self._followed(keys, residuals, stage, first):
-                averages = rows["channel_averages"]
-                values = np.concatenate([rows["departure"][:, None], averages], axis=1)
-                found[k] = extremes(values)
+                spread = rows["channel_averages"][:, SPREAD]
+                found[k] = extremes(np.concatenate([rows["signals"], spread[:, None]], axis=1))
+                if not self.cold[k]:
+                    together += moments(rows["signals"][:, 0])
                 runs[k], repeats[k] = frozen_runs(rows["equal_run"])
                 growth[k] = np.clip(rows["scale_growth"][-1], 1.0, 4.0)
                 if k in curve_keys:
                     traced[k] = {name: rows[name].copy() for name in _FOLLOWED}
             first["usual_extremes"] = self._lean_extremes(found, warm)
             first["usual_run"] = self._run_limits(runs, repeats, warm)
+            if turn == 0:
+                stage.assign({"shared": shared_parts(together)})
         first["scale_growth"] = growth
         traces, days = [], 0.0
         for k, rows in traced.items():
-            length = len(rows["departure"])
+            length = len(rows["signals"])
             usual = {
                 name: np.repeat(first[name][k : k + 1], length, 0)
                 for name in ("usual_extremes", "usual_run")
             }
             begin = settled_rows(length, self.day_rows if self.has_day else 0.0)
-            traces.append(stage.statistics(usual, rows, rows["departure"])[begin:])
+            traces.append(stage.statistics(usual, rows, rows["signals"])[begin:])
             days += (length - begin) / self.day_rows
         stage.curves.assign({"tables": fit_tables(traces, days)})
 
@@ -414,7 +421,7 @@ class _Fit:
 
     def _lean_extremes(self, found: Any, warm: Any) -> Any:
         """Return the quantiles that a key's statistics are put over: its own and the fleet's."""
-        floor = 0.3 * np.array([2.5, 1.5, 0.7, 0.35, 0.06])[None, :, None]
+        floor = 0.3 * np.array(LEAST_EXTREMES)[None, :, None]
         found = np.maximum(found, floor)
         fleet = np.exp(np.log(found[warm]).mean(axis=0))
         out = np.sqrt(found * fleet) if len(warm) >= 4 else found
