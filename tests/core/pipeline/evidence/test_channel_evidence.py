@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ember_core.pipeline import FleetModel, PackedRows
+from ember_core.pipeline import FleetModel, PackedRows, PipelineConfig
 from ember_core.pipeline.evidence import statistic_name
+from ember_core.pipeline.evidence.channel_evidence import NOTHING, STATISTICS
+from ember_core.pipeline.fit import Series, fit_pipeline
 from ember_core.pipeline.stage import State
 from tests.core.pipeline.evidence.fleet import CHANNELS, DAY_ROWS, DAYS, model, rows, times
 
@@ -174,3 +176,50 @@ def test_a_bundle_keeps_all_of_it(tmp_path: Any) -> None:
     ]
     for name in ("score", "severity", "trigger"):
         assert np.array_equal(results[0][name], results[1][name]), name
+
+
+def _together(key: int, first: int, count: int) -> Any:
+    """Rows of load, requests and a disk: a wandering load moves the first two."""
+    rng = np.random.default_rng([key, first])
+    wander = np.convolve(rng.normal(size=count + 5), np.ones(6), "valid")
+    bursts = np.where(rng.random(count) < 0.02, rng.exponential(8.0, count), 0.0)
+    load = 40 + 4 * (wander + bursts) + rng.normal(0, 1, count)
+    requests = 300 + 30 * (wander + bursts) + rng.normal(0, 8, count)
+    return np.stack([load, requests, 50 + rng.normal(size=count)], axis=1)
+
+
+def test_a_channel_that_departs_alone_speaks_before_one_that_goes_with_others() -> None:
+    """A burst of the whole key is usual; the load of the same size without requests is not."""
+    n = 4 * DAY_ROWS
+    series = [Series(f"host-{k}", times(0, n), _together(k, 0, n)) for k in range(5)]
+    config = PipelineConfig(
+        ("load", "requests", "disk"), evidence="channels+joint", hidden=16, rbm_hidden=16
+    )
+    found = fit_pipeline(series, config, epochs=1).to(backend="numpy")
+    severity, names = {}, {}
+    for kind, moved in (("both", [0, 1]), ("alone", [0])):
+        values = _together(1, n, 60)
+        values[50, moved] += np.array([40.0, 300.0, 0.0])[moved]
+        _, seen = _run(found, _first(found, 1), values, times(n, 60))
+        statistics = seen[50].channel_statistics[0]
+        severity[kind] = seen[50].channel_severity[0, 0]
+        names[kind] = statistic_name(statistics, 0, 3)
+    assert severity["alone"] > severity["both"] + 0.5
+    assert names["alone"] == "above what goes with its other channels"
+
+
+def test_the_words_of_each_statistic() -> None:
+    """One statistic at a time is the most severe."""
+    found, words = np.full((STATISTICS, 2), NOTHING), []
+    for i in range(STATISTICS):
+        severity = found.copy()
+        severity[i, 1] = 3.0
+        flat = severity[:-2].reshape(-1, 2, 2).transpose(0, 2, 1).reshape(-1)
+        flat = np.concatenate([flat, severity[-2], severity[-1]])
+        words.append(statistic_name(flat, 1, 2))
+    assert len(set(words)) == STATISTICS
+    assert words[8:10] == [
+        "a sudden change, above the last 30 rows",
+        "a sudden change, below the last 30 rows",
+    ]
+    assert words[-2:] == ["the same value for too long", "more noise than usual"]
