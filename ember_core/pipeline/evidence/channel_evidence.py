@@ -28,7 +28,7 @@ TIME_CONSTANTS: Final = (1.0, 5.0, 30.0, 120.0)
 """Half-lives of the moving averages, in usual intervals; 1 stands for the row itself."""
 OWN_TIME_CONSTANTS: Final = (1.0, 5.0, 30.0)
 """Those of the part that the other channels do not share."""
-SPREAD_HALF_LIFE: Final = 10.0
+SPREAD_HALF_LIFE: Final = 30.0
 """Half-life of the mean change from row to row, in usual intervals."""
 _TAUS = len(TIME_CONSTANTS)
 SIGNALS: Final = _TAUS + 1 + len(OWN_TIME_CONSTANTS)
@@ -46,7 +46,7 @@ FAR: Final = 3.0
 """Usual sizes from which a row moves the anchor no further."""
 MOST: Final = 30.0
 MOST_AVERAGED: Final = 8.0
-LARGEST_CHANGE: Final = 3.0
+LARGEST_CHANGE: Final = 6.0
 LARGEST_GROWTH: Final = 4.0
 USUAL: Final = (
     "usual_level",
@@ -330,7 +330,7 @@ class ChannelEvidence(Stage):
         decay = ops.exact_exp(-_LN2 * dt / self.half_lives[None, :])
         bounded = ops.clip(departure, -MOST_AVERAGED, MOST_AVERAGED)
         change = ops.where(rows > 0, ops.abs(z - state["last_departure"]), 0.0)
-        # A jump is no noise: it counts as three usual changes.
+        # A jump is no noise: it counts as six usual changes.
         change = ops.minimum(change, LARGEST_CHANGE * usual_change)
         with_others = ops.where(present, bounded, 0.0)
         own = departure - ops.sum(with_others[:, None, :] * self.shared[None], axis=-1)

@@ -36,7 +36,7 @@ from .profiles import (
     fit_profile,
 )
 from .shared import moments, shared_parts
-from .sizes import day_sizes, departures, extremes, frozen_runs, usual_changes, usual_sizes
+from .sizes import FAST, day_sizes, departures, extremes, frozen_runs, usual_changes, usual_sizes
 from .transforms import choose_transforms
 
 CHUNK: Final = 64
@@ -48,6 +48,8 @@ CURVE_ROWS: Final = 600_000
 BIN_SECONDS: Final = 600
 LEAST_EXTREMES: Final = (2.5, 1.5, 0.7, 0.35, 2.5, 2.5, 1.5, 0.7, 0.06)
 """Usual 99 % quantiles of the signals of normal noise, and of the spread, in usual sizes."""
+OWN_SHARE, FAST_OWN_SHARE = 0.5, 0.8
+"""Weight of a key's own extremes beside the fleet's: what bursts on one key is its own."""
 _FOLLOWED = ("signals", "channel_averages", "equal_run")
 
 Progress = Callable[[str, float], None]
@@ -424,7 +426,9 @@ class _Fit:
         floor = 0.3 * np.array(LEAST_EXTREMES)[None, :, None]
         found = np.maximum(found, floor)
         fleet = np.exp(np.log(found[warm]).mean(axis=0))
-        out = np.sqrt(found * fleet) if len(warm) >= 4 else found
+        own = np.full((found.shape[1], 1), OWN_SHARE)
+        own[FAST] = FAST_OWN_SHARE
+        out = found**own * fleet ** (1.0 - own) if len(warm) >= 4 else found
         out[self.cold] = np.maximum(found[self.cold], fleet)
         return np.maximum(out, floor).astype(np.float32)
 

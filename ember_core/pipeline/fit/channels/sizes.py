@@ -14,7 +14,7 @@ SMALLEST = 0.02
 """Smallest size of a departure, in usual units."""
 _QUANTILE = 0.99
 _FAST_QUANTILE = 0.999
-_FAST = [0, 4, 5, 6]
+FAST = [0, 4, 5, 6]
 """Signals of single rows, and the own part over 5 rows."""
 
 
@@ -132,7 +132,7 @@ def extremes(values: Any) -> Any:
     begin = 200 if len(values) > 2000 else min(20, len(values) // 2)
     size = np.abs(values[begin:])
     out = np.quantile(size, _QUANTILE, axis=0)
-    out[_FAST] = np.quantile(size[:, _FAST], _FAST_QUANTILE, axis=0)
+    out[FAST] = np.quantile(size[:, FAST], _FAST_QUANTILE, axis=0)
     return out
 
 
