@@ -203,11 +203,10 @@ class ChannelEvidence(Stage):
         departure, anchor = per_row.pop("departure"), per_row.pop("level")
         change = per_row.pop("change")
         expected = per_row["usual_level"] + profile
-        statistics = self.statistics(usual, per_row, departure)
-        severity = self.curves(statistics)
-        observation.channel_statistics = severity
+        ratio, frozen = self.ratios(usual, per_row, departure)
+        observation.channel_statistics = ChannelStatistics(self, ratio, frozen)
         observation.channel_severity, observation.channel_hold = self.by_channel(
-            severity, per_row["channel_averages"], change, is_judged
+            ratio, frozen, per_row["channel_averages"], change, is_judged
         )
         growth = ops.clip(per_row["scale_growth"], 1.0, LARGEST_GROWTH)
         observation.usual = Usual(self, unit, expected, anchor, size, growth)
@@ -441,17 +440,31 @@ class ChannelEvidence(Stage):
             followed: Fields after each row.
             departure: Departures of the rows, `(R, C)`.
         """
+        return self.flat_statistics(*self.ratios(usual, followed, departure))
+
+    def ratios(self, usual: State, followed: State, departure: Any) -> tuple[Any, Any]:
+        """Return the averages of rows over the key's own 99 % quantile, and the runs over theirs.
+
+        Arguments as `statistics` has them.
+
+        Returns:
+            The departure, its averages and the spread, `(R, 5, C)`, and the runs, `(R, C)`.
+        """
         values = ops.concatenate([departure[:, None, :], followed["channel_averages"]], axis=1)
         ratio = values / ops.maximum(usual["usual_extremes"], 1e-3)
-        moving = ratio[:, :-1]
-        signed = ops.maximum(ops.stack([moving, -moving], axis=-1), 0.0)
         limit = usual["usual_run"]
         frozen = ops.where(limit > 0, followed["equal_run"] / ops.maximum(limit, 1.0), 0.0)
+        return ratio, frozen
+
+    def flat_statistics(self, ratio: Any, frozen: Any) -> Any:
+        """Return the statistics of rows, `(R, 10 C)`, in the order of their curves."""
+        moving = ratio[:, :-1]
+        signed = ops.maximum(ops.stack([moving, -moving], axis=-1), 0.0)
         flat = ops.reshape(signed, (-1, (STATISTICS - 2) * self.n_channels))
         return ops.concatenate([flat, frozen, ratio[:, -1]], axis=1)
 
     def by_channel(
-        self, severity: Any, averages: Any, change: Any, is_judged: Any
+        self, ratio: Any, frozen: Any, averages: Any, change: Any, is_judged: Any
     ) -> tuple[Any, Any]:
         """Return the severity of each channel, `(R, C)`, and of what still goes on.
 
@@ -460,26 +473,50 @@ class ChannelEvidence(Stage):
         half of it.
 
         Args:
-            severity: Severity of each statistic, `(R, 10 C)`.
+            ratio: Departures, averages and spread over the usual, `(R, 5, C)`.
+            frozen: Runs of equal values over the usual, `(R, C)`.
             averages: Moving averages after the rows, `(R, 4, C)`.
             change: Changes from row to row, `(R, C)`.
             is_judged: Channels of keys whose usual values are known, `(R, C)`.
         """
         c, taus = self.n_channels, len(TIME_CONSTANTS)
-        signed = ops.reshape(severity[:, : -2 * c], (-1, taus, c, 2))
-        moving = ops.maximum(signed[..., 0], signed[..., 1])
-        frozen, spread = severity[:, -2 * c : -c], severity[:, -c:]
-        goes_on = averages[:, :1] * averages >= 0.5 * averages * averages
-        still_noisy = change >= 0.5 * averages[:, -1]
-        slow = ops.where(goes_on[:, 1:-1], moving[:, 2:], NOTHING)
-        fast = ops.maximum(ops.maximum(moving[:, 0], moving[:, 1]), frozen)
-        largest = ops.maximum(ops.maximum(fast, spread), ops.maximum(moving[:, 2], moving[:, 3]))
-        noisy = ops.where(still_noisy, spread, NOTHING)
-        hold = ops.maximum(ops.maximum(fast, noisy), ops.maximum(slow[:, 0], slow[:, 1]))
+        moving = self.curves.signed(ops.reshape(ratio[:, :-1], (-1, taus * c)))
+        row, fast, middle, slow = (moving[:, i * c : (i + 1) * c] for i in range(taus))
+        frozen = self.curves(frozen, 2 * taus * c)
+        spread = self.curves(ratio[:, -1], (2 * taus + 1) * c)
+        first, *others, noise = (averages[:, i] for i in range(_MEANS))
+        sudden = ops.maximum(ops.maximum(row, fast), frozen)
+        largest = ops.maximum(ops.maximum(sudden, spread), ops.maximum(middle, slow))
+        hold = ops.maximum(sudden, ops.where(change >= 0.5 * noise, spread, NOTHING))
+        for severity, average in zip((middle, slow), others, strict=True):
+            goes_on = first * average >= 0.5 * average * average
+            hold = ops.maximum(hold, ops.where(goes_on, severity, NOTHING))
         return (
             ops.where(is_judged, largest, NOTHING),
             ops.where(is_judged, hold, NOTHING),
         )
+
+
+class ChannelStatistics:
+    """Severity of the single statistics of rows, for those that are explained.
+
+    Args:
+        evidence: The stage that judges them.
+        ratio: Departures, averages and spread over the usual, `(R, 5, C)`.
+        frozen: Runs of equal values over the usual, `(R, C)`.
+    """
+
+    def __init__(self, evidence: ChannelEvidence, ratio: Any, frozen: Any) -> None:
+        self._evidence, self._ratio, self._frozen = evidence, ratio, frozen
+
+    def severity(self, rows: Any) -> Any:
+        """Return the severity of each statistic, `(N, 10 C)`.
+
+        Args:
+            rows: Indices of the rows.
+        """
+        statistics = self._evidence.flat_statistics(self._ratio[rows], self._frozen[rows])
+        return self._evidence.curves(statistics)
 
 
 def _learn_level(state: State, residual: Any, size: Any, warming: Any) -> State:
