@@ -11,6 +11,7 @@ a key.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -480,21 +481,35 @@ class ChannelEvidence(Stage):
             is_judged: Channels of keys whose usual values are known, `(R, C)`.
         """
         c, taus = self.n_channels, len(TIME_CONSTANTS)
-        moving = self.curves.signed(ops.reshape(ratio[:, :-1], (-1, taus * c)))
-        row, fast, middle, slow = (moving[:, i * c : (i + 1) * c] for i in range(taus))
-        frozen = self.curves(frozen, 2 * taus * c)
-        spread = self.curves(ratio[:, -1], (2 * taus + 1) * c)
+        statistics = ops.concatenate([ops.reshape(ratio, (-1, (taus + 1) * c)), frozen], axis=1)
+        severity = self.curves.signed(statistics, _tables(c), taus * c)
+        row, fast, middle, slow, spread, frozen = (
+            severity[:, i * c : (i + 1) * c] for i in range(taus + 2)
+        )
         first, *others, noise = (averages[:, i] for i in range(_MEANS))
         sudden = ops.maximum(ops.maximum(row, fast), frozen)
         largest = ops.maximum(ops.maximum(sudden, spread), ops.maximum(middle, slow))
-        hold = ops.maximum(sudden, ops.where(change >= 0.5 * noise, spread, NOTHING))
-        for severity, average in zip((middle, slow), others, strict=True):
+        hold = ops.maximum(sudden, _kept(spread, change >= 0.5 * noise))
+        for lasting, average in zip((middle, slow), others, strict=True):
             goes_on = first * average >= 0.5 * average * average
-            hold = ops.maximum(hold, ops.where(goes_on, severity, NOTHING))
+            hold = ops.maximum(hold, _kept(lasting, goes_on))
         return (
             ops.where(is_judged, largest, NOTHING),
             ops.where(is_judged, hold, NOTHING),
         )
+
+
+@cache
+def _tables(n_channels: int) -> tuple[int, ...]:
+    """Return the tables of a channel's statistics: of its averages, its spread and its runs."""
+    pairs = 2 * len(TIME_CONSTANTS) * n_channels
+    runs, spread = (range(pairs + i * n_channels, pairs + (i + 1) * n_channels) for i in (0, 1))
+    return (*range(0, pairs, 2), *spread, *runs)
+
+
+def _kept(severity: Any, goes_on: Any) -> Any:
+    """Return the severity where it goes on, else `NOTHING`: `where` is slow on an even mix."""
+    return ops.minimum(severity, ops.astype(goes_on, "float32") * 1e6 + NOTHING)
 
 
 class ChannelStatistics:

@@ -6,7 +6,6 @@ training (`pipeline.fit.currency`). Severity 2 is once in 100 days of a key.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -39,7 +38,7 @@ class SeverityCurves(Module):
 
     def __init__(self, n_statistics: int) -> None:
         self.n_statistics = n_statistics
-        self._ends: Any = None
+        self._known: dict[Any, Any] = {}
         self.register_buffer("tables", ops.zeros((n_statistics, GRID_POINTS)))
 
     @property
@@ -49,61 +48,60 @@ class SeverityCurves(Module):
 
     def arrays_changed(self) -> None:
         """Drop what follows from the tables."""
-        self._ends = None
+        self._known = {}
 
-    def forward(self, u: Any, first: int = 0) -> Any:
+    def forward(self, u: Any) -> Any:
         """Return the severity of statistics.
 
         Args:
-            u: Statistics `(R, N)`, float32, NaN-free, over the usual for the key. Outside the
+            u: Statistics `(R, J)`, float32, NaN-free, over the usual for the key. Outside the
                 grid, at 0 and below too, the table's end counts.
-            first: Table of the first statistic; those of the others follow.
 
         Returns:
-            `(R, N)`, float32; the bits of a row do not depend on the others.
+            `(R, J)`, float32; the bits of a row do not depend on the others.
         """
-        count = ops.shape(u)[1]
-        if ops.backend_name(u) != "numpy":
-            tables = first + ops.arange(count, dtype="int32", like=u)
-            return self._interpolate(u, tables[None, :])
-        ends, levels = (end[first : first + count] for end in self._rise())
-        return self._where(u, u > levels, ends, lambda i: first + i % count)
+        return self.signed(ops.maximum(u, 0.0), tuple(range(self.n_statistics)), 0)
 
-    def signed(self, x: Any) -> Any:
-        """Return the severity of signed statistics: the larger one of their two sides.
+    def signed(self, x: Any, tables: tuple[int, ...], pairs: int) -> Any:
+        """Return the severity of statistics of which some are signed.
 
         Args:
-            x: Statistics `(R, N)`, float32, NaN-free. The tables are in pairs: that of the first
-                statistic above the usual one, that below it, and so on.
+            x: Statistics `(R, N)`, float32, NaN-free.
+            tables: Number of the table of each.
+            pairs: Signed statistics, which are the first ones; the others are not below 0. The
+                table of a negative one comes after that of a positive one. The larger one of the
+                two counts, and that of nothing at all is the least.
         """
+        size = ops.abs(x)
         if ops.backend_name(x) != "numpy":
-            sides = ops.reshape(ops.stack([x, -x], axis=-1), (len(x), -1))
-            pairs = ops.reshape(self.forward(sides), (len(x), -1, 2))
-            return ops.maximum(pairs[..., 0], pairs[..., 1])
-        count = x.shape[1]
-        ends, levels = (end[: 2 * count].reshape(count, 2) for end in self._rise())
-        least, size, flat = ends.max(axis=1), np.abs(x), x.reshape(-1)
-        rises = size > levels.min(axis=1)
-        severity = self._where(size, rises, least, lambda i: 2 * (i % count) + (flat[i] < 0))
-        return np.maximum(severity, least)
-
-    def _where(self, u: Any, rises: Any, ends: Any, table_of: Callable[[Any], Any]) -> Any:
-        """Return the severity of statistics, of which few are past the flat beginning."""
-        severity = np.empty(u.shape, np.float32)
-        severity[...] = ends
-        index = np.flatnonzero(rises)
-        values = self._interpolate(u.reshape(-1)[index], table_of(index))
-        severity.reshape(-1)[index] = values
+            own = ops.asarray(np.array(tables, np.int32)) + ops.astype(x < 0, "int32")
+            other = ops.asarray(np.array(tables, np.int32) + (np.arange(len(tables)) < pairs))
+            ends = self.tables[:, 0]
+            least = ops.maximum(ops.take(ends, own), ops.take(ends, other))
+            return ops.maximum(self._interpolate(size, own), least)
+        least, levels = self._beginnings(tables, pairs)
+        # Most statistics are in the flat beginning of their table.
+        index = np.flatnonzero(size > levels)
+        severity = np.empty(x.shape, np.float32)
+        severity[...] = least
+        column = index % len(tables)
+        own = np.asarray(tables)[column] + (x.reshape(-1)[index] < 0)
+        values = self._interpolate(size.reshape(-1)[index], own)
+        severity.reshape(-1)[index] = np.maximum(values, least[column])
         return severity
 
-    def _rise(self) -> tuple[Any, Any]:
-        """Return the severity at the beginning of each table, and up to where it stays, `(J,)`."""
-        if self._ends is None:
+    def _beginnings(self, tables: tuple[int, ...], pairs: int) -> tuple[Any, Any]:
+        """Return the least severity of statistics, and the size up to which they have it."""
+        if (tables, pairs) not in self._known:
             flat = (self.tables == self.tables[:, :1]).cumprod(axis=1).sum(axis=1)
             points = GRID_LOW + GRID_STEP * (flat - 1.0 - _MARGIN)
             levels = np.where(flat > 1, np.exp(points), -np.inf).astype(np.float32)
-            self._ends = self.tables[:, 0].copy(), levels
-        return self._ends
+            above = np.asarray(tables)
+            below = above + (np.arange(len(tables)) < pairs)
+            ends = self.tables[:, 0]
+            least = np.maximum(ends[above], ends[below])
+            self._known[tables, pairs] = least, np.minimum(levels[above], levels[below])
+        return self._known[tables, pairs]
 
     def _interpolate(self, u: Any, table: Any) -> Any:
         """Return the severity of statistics by the tables of these numbers."""
