@@ -8,7 +8,7 @@ first guess is the solution.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +21,8 @@ from .stage import State
 BLOCK_ROWS: Final = 1024
 """Rows of a block: few enough for a processor's cache, and for guesses that are nearly right."""
 BLOCK_STEPS: Final = 256
+BLOCK_KEYS: Final = 2048
+"""Rows of a block where no key has two: what is computed of them stays in the cache."""
 MOST_GUESSES: Final = 12
 """Guesses after which a block is halved; a block of one step needs one."""
 _WHOLE: Final = 2.0**24  # from which a float32 counts no further
@@ -41,26 +43,51 @@ def by_blocks(
         follow: Function of the packed rows of a block, of the fields before them and of their
             columns, that returns the fields after each row.
         start: Fields before the first row of each key, `(K, ...)`.
-        columns: Further inputs of each row, `(R, ...)`.
+        columns: Further inputs of each row, `(R, ...)`, or dictionaries of them.
         steps: Most steps of a block.
 
     Returns:
         The fields after each row, `(R, ...)`.
     """
-    if packed.once:
+    if packed.once and _is_small(packed, columns):
         return follow(packed, start, *columns)
-    parts, state, step = list[State](), start, 0
+    parts, state = list[State](), start
+    for block, rows in _blocks(packed, steps):
+        keys = rows if packed.once else slice(0, block.key_count)
+        state = _part(start if packed.once else state, keys)
+        part = follow(block, state, *(_part(column, rows) for column in columns))
+        state = {name: block.last(part[name]) for name in start}
+        parts.append(part)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _blocks(packed: PackedRows, steps: int) -> Iterator[tuple[PackedRows, slice]]:
+    """Yield blocks of rows: some steps of all keys, or some keys where no key has two rows."""
+    if packed.once:
+        for begin in range(0, packed.row_count, BLOCK_KEYS):
+            end = min(begin + BLOCK_KEYS, packed.row_count)
+            yield PackedRows([end - begin]), slice(begin, end)
+        return
+    step = 0
     while step < len(packed.sizes):
         count = min(max(BLOCK_ROWS // packed.sizes[step], 1), steps)
         block = PackedRows(packed.sizes[step : step + count])
         begin = packed.starts[step]
-        rows = slice(begin, begin + block.row_count)
-        state = {name: value[: block.key_count] for name, value in state.items()}
-        part = follow(block, state, *(column[rows] for column in columns))
-        state = {name: block.last(part[name]) for name in start}
-        parts.append(part)
+        yield block, slice(begin, begin + block.row_count)
         step += count
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _part(columns: Any, rows: slice) -> Any:
+    """Return rows of a column, or of columns by name."""
+    if isinstance(columns, dict):
+        return {name: column[rows] for name, column in columns.items()}
+    return columns[rows]
+
+
+def _is_small(packed: PackedRows, columns: tuple[Any, ...]) -> bool:
+    """Test whether rows of different keys are one block: on another device they always are."""
+    column = next(column for column in columns if not isinstance(column, dict))
+    return packed.row_count <= BLOCK_KEYS or ops.backend_name(column) != "numpy"
 
 
 def slow_sums(

@@ -184,49 +184,86 @@ class ChannelEvidence(Stage):
             The state after the rows, and the values less the seasonal ones, `(R, C)`, float64.
         """
         packed = observation.packed
-        day, week = self.calendar.bins(ops.to_numpy(observation.time_us), self.bin_seconds)
         usual = {name: packed.expand(state[name]) for name in USUAL}
+        start = {f.name: state[f.name] for f in self.state_fields() if f.name not in USUAL[1:]}
+        bins = self.calendar.bins(ops.to_numpy(observation.time_us), self.bin_seconds)
+        columns = (usual, x, *bins, observation.elapsed, observation.warming)
+        if observation.expected_level is not None:
+            columns += (observation.expected_level,)
+        per_row = by_blocks(packed, self._judge, start, *columns)
+        observation.channel_severity = per_row.pop("severity")
+        observation.channel_hold = per_row.pop("hold")
+        observation.usual = Usual(self, *(per_row.pop(name) for name in Usual.COLUMNS))
+        departure, without_season = per_row.pop("departure"), per_row.pop("without_season")
+        observation.channel_statistics = ChannelStatistics(self, usual, per_row, departure)
+        new = {name: packed.last(value) for name, value in per_row.items()}
+        # The very same arrays where nothing was learnt: nothing to write.
+        learnt = USUAL[1:] if bool(ops.any(observation.warming)) else USUAL
+        new |= {name: state[name] for name in learnt}
+        return new, without_season
+
+    def _judge(
+        self,
+        packed: PackedRows,
+        state: State,
+        usual: State,
+        x: Any,
+        day: Any,
+        week: Any,
+        elapsed: Any,
+        warming: Any,
+        expected_level: Any = None,
+    ) -> State:
+        """Follow rows and judge them.
+
+        Args:
+            packed: Key of each row.
+            state: Level and followed fields of the keys before their rows.
+            usual: Learnt fields of each row's key, `(R, ...)`.
+            x: The values, `(R, C)`, float64.
+            day: Bin of the day of each row, `(R,)`.
+            week: Bin of the week.
+            elapsed: Time since the key's row before, `(R,)`.
+            warming: True where the key learns, `(R,)`.
+            expected_level: As `Observation` has it.
+
+        Returns:
+            The fields after each row; `severity`, `hold` and `departure`; the columns of `Usual`;
+            and `without_season`: the values less the seasonal ones.
+        """
         is_judged = usual["usual_unit"] > 0
         unit = ops.where(is_judged, usual["usual_unit"], 1.0)
-        if observation.expected_level is None:
+        if expected_level is None:
             profile = self.profile(usual, week)
         else:
-            profile = observation.expected_level - usual["usual_level"]
+            profile = expected_level - usual["usual_level"]
         size = ops.maximum(usual["usual_size"], 1e-6) * self._rows(self.day_size, day)
         residual = ops.where(is_judged, self.transforms(x) / unit - profile, float("nan"))
-        start = {f.name: state[f.name] for f in self.state_fields() if f.name not in USUAL[1:]}
-        alarming = usual["usual_extremes"][:, 1]
-        columns = (
-            *(residual, size, x, observation.elapsed, usual["usual_excess"]),
-            *(usual["usual_change"], alarming, observation.warming),
-        )
-        per_row = by_blocks(packed, self._follow, start, *columns)
-        departure, anchor = per_row.pop("departure"), per_row.pop("level")
-        change = per_row.pop("change")
-        expected = per_row["usual_level"] + profile
-        ratio, frozen = self.ratios(usual, per_row, departure)
-        observation.channel_statistics = ChannelStatistics(self, ratio, frozen)
-        observation.channel_severity, observation.channel_hold = self.by_channel(
-            ratio, frozen, per_row["channel_averages"], change, is_judged
-        )
-        growth = ops.clip(per_row["scale_growth"], 1.0, LARGEST_GROWTH)
-        observation.usual = Usual(self, unit, expected, anchor, size, growth)
+        after = self._follow(packed, state, usual, residual, size, x, elapsed, warming)
+        ratio, frozen = self.ratios(usual, after, after["departure"])
+        averages, change = after["channel_averages"], after.pop("change")
+        severity, hold = self.by_channel(ratio, frozen, averages, change, is_judged)
+        expected = after["usual_level"] + profile
         seasonal = self.transforms.inverse(expected * unit)
-        new = {name: packed.last(value) for name, value in per_row.items()}
-        new |= {name: state[name] for name in USUAL[1:]}  # the very same arrays: nothing to write
-        return new, x - ops.where(is_judged, seasonal, 0.0)
+        return after | {
+            "severity": severity,
+            "hold": hold,
+            "unit": unit,
+            "expected": expected,
+            "size": size,
+            "growth": ops.clip(after["scale_growth"], 1.0, LARGEST_GROWTH),
+            "without_season": x - ops.where(is_judged, seasonal, 0.0),
+        }
 
     def _follow(
         self,
         packed: PackedRows,
         state: State,
+        usual: State,
         residual: Any,
         size: Any,
         x: Any,
         elapsed: Any,
-        usual_excess: Any,
-        usual_change: Any,
-        alarming: Any,
         warming: Any,
     ) -> State:
         """Follow rows; keys that warm up learn their level and the size of departures.
@@ -234,13 +271,11 @@ class ChannelEvidence(Stage):
         Args:
             packed: Key of each row.
             state: Level and followed fields of the keys before their rows.
+            usual: Learnt fields of each row's key, `(R, ...)`.
             residual: Transformed values less their profile, `(R, C)`, float64, in usual units.
             size: Size of a departure at this time, `(R, C)`, in usual units.
             x: The values themselves, `(R, C)`, float64.
             elapsed: Time since the key's row before, `(R,)`.
-            usual_excess: Mean size of departures in training, `(R, C)`.
-            usual_change: Mean change between rows in training, `(R, C)`.
-            alarming: Average of 5 rows that is past the key's 99 % quantile, `(R, C)`.
             warming: True where the key learns, `(R,)`.
         """
         if bool(ops.any(warming)):
@@ -251,8 +286,9 @@ class ChannelEvidence(Stage):
             level, learns = packed.expand(state["usual_level"]), None
         z = ops.astype(residual - level, "float32") / size
         followed = {name: value for name, value in state.items() if name != "usual_level"}
-        usual = (usual_excess, usual_change, alarming)
-        after = self.advance(packed, followed, z, x, elapsed, *usual, learns)
+        alarming = usual["usual_extremes"][:, 1]
+        columns = (usual["usual_excess"], usual["usual_change"], alarming, learns)
+        after = self.advance(packed, followed, z, x, elapsed, *columns)
         return after | {"usual_level": level}
 
     def profile(self, usual: State, week: Any) -> Any:
@@ -441,7 +477,11 @@ class ChannelEvidence(Stage):
             followed: Fields after each row.
             departure: Departures of the rows, `(R, C)`.
         """
-        return self.flat_statistics(*self.ratios(usual, followed, departure))
+        ratio, frozen = self.ratios(usual, followed, departure)
+        moving = ratio[:, :-1]
+        signed = ops.maximum(ops.stack([moving, -moving], axis=-1), 0.0)
+        flat = ops.reshape(signed, (-1, (STATISTICS - 2) * self.n_channels))
+        return ops.concatenate([flat, frozen, ratio[:, -1]], axis=1)
 
     def ratios(self, usual: State, followed: State, departure: Any) -> tuple[Any, Any]:
         """Return the averages of rows over the key's own 99 % quantile, and the runs over theirs.
@@ -456,13 +496,6 @@ class ChannelEvidence(Stage):
         limit = usual["usual_run"]
         frozen = ops.where(limit > 0, followed["equal_run"] / ops.maximum(limit, 1.0), 0.0)
         return ratio, frozen
-
-    def flat_statistics(self, ratio: Any, frozen: Any) -> Any:
-        """Return the statistics of rows, `(R, 10 C)`, in the order of their curves."""
-        moving = ratio[:, :-1]
-        signed = ops.maximum(ops.stack([moving, -moving], axis=-1), 0.0)
-        flat = ops.reshape(signed, (-1, (STATISTICS - 2) * self.n_channels))
-        return ops.concatenate([flat, frozen, ratio[:, -1]], axis=1)
 
     def by_channel(
         self, ratio: Any, frozen: Any, averages: Any, change: Any, is_judged: Any
@@ -517,12 +550,16 @@ class ChannelStatistics:
 
     Args:
         evidence: The stage that judges them.
-        ratio: Departures, averages and spread over the usual, `(R, 5, C)`.
-        frozen: Runs of equal values over the usual, `(R, C)`.
+        usual: Learnt fields of each row's key, `(R, ...)`.
+        followed: Fields after each row.
+        departure: Departures of the rows, `(R, C)`.
     """
 
-    def __init__(self, evidence: ChannelEvidence, ratio: Any, frozen: Any) -> None:
-        self._evidence, self._ratio, self._frozen = evidence, ratio, frozen
+    def __init__(
+        self, evidence: ChannelEvidence, usual: State, followed: State, departure: Any
+    ) -> None:
+        self._evidence, self._departure = evidence, departure
+        self._usual, self._followed = usual, dict(followed)
 
     def severity(self, rows: Any) -> Any:
         """Return the severity of each statistic, `(N, 10 C)`.
@@ -530,8 +567,10 @@ class ChannelStatistics:
         Args:
             rows: Indices of the rows.
         """
-        statistics = self._evidence.flat_statistics(self._ratio[rows], self._frozen[rows])
-        return self._evidence.curves(statistics)
+        usual = {name: self._usual[name][rows] for name in ("usual_extremes", "usual_run")}
+        followed = {name: self._followed[name][rows] for name in ("channel_averages", "equal_run")}
+        evidence = self._evidence
+        return evidence.curves(evidence.statistics(usual, followed, self._departure[rows]))
 
 
 def _learn_level(state: State, residual: Any, size: Any, warming: Any) -> State:
@@ -561,6 +600,8 @@ class Usual:
         columns: Of each row and channel, `(R, C)`: the usual unit; the seasonal expectation, in
             usual units; the anchor, in usual sizes; the usual size, in usual units; its growth.
     """
+
+    COLUMNS: Final = ("unit", "expected", "level", "size", "growth")
 
     def __init__(self, evidence: ChannelEvidence, *columns: Any) -> None:
         self._evidence, self._columns = evidence, columns
