@@ -111,7 +111,7 @@ def test_a_frozen_channel_is_severe() -> None:
     values = rows(3, NEXT, 60)
     values[20:, 0] = values[20, 0]
     _, seen = _run(found, _first(found, 3), values, times(NEXT, 60))
-    severity = np.concatenate([o.channel_statistics for o in seen])
+    severity = np.concatenate([o.channel_statistics.severity(slice(None)) for o in seen])
     assert statistic_name(severity[59], 0, len(CHANNELS)) == "the same value for too long"
     assert severity[59, -2 * len(CHANNELS)] > 1.5
 
@@ -201,7 +201,7 @@ def test_a_channel_that_departs_alone_speaks_before_one_that_goes_with_others() 
         values = _together(1, n, 60)
         values[50, moved] += np.array([40.0, 300.0, 0.0])[moved]
         _, seen = _run(found, _first(found, 1), values, times(n, 60))
-        statistics = seen[50].channel_statistics[0]
+        statistics = seen[50].channel_statistics.severity(np.array([0]))[0]
         severity[kind] = seen[50].channel_severity[0, 0]
         names[kind] = statistic_name(statistics, 0, 3)
     assert severity["alone"] > severity["both"] + 0.5
