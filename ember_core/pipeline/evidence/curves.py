@@ -74,7 +74,7 @@ class SeverityCurves(Module):
         """
         size = ops.abs(x)
         if ops.backend_name(x) != "numpy":
-            own = ops.asarray(np.array(tables, np.int32)) + ops.astype(x < 0, "int32")
+            own = ops.from_numpy(np.array(tables, np.int32), like=x) + ops.astype(x < 0, "int32")
             other = ops.asarray(np.array(tables, np.int32) + (np.arange(len(tables)) < pairs))
             ends = self.tables[:, 0]
             least = ops.maximum(ops.take(ends, own), ops.take(ends, other))
