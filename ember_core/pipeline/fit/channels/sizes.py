@@ -13,7 +13,7 @@ from .profiles import Bins
 SMALLEST = 0.02
 """Smallest size of a departure, in usual units."""
 _QUANTILE = 0.99
-_FAST_QUANTILE = 0.999
+_FAST_QUANTILE, _FAST_ROWS = 0.999, 20
 FAST = [0, 4, 5, 6]
 """Signals of single rows, and the own part over 5 rows."""
 
@@ -126,13 +126,15 @@ def day_sizes(
 def extremes(values: Any) -> Any:
     """Return the size that each signal and the spread seldom pass, `(9, C)`, of `(T, 9, C)`.
 
-    Bursts of single rows are seldom and large: fast signals are put over what one row in a thousand
-    passes, so that a channel which bursts is not the measure of one that never does.
+    Bursts of single rows are seldom and large: fast signals are put over what twenty rows of the
+    history pass, one in a thousand at most, so that a channel which bursts is not the measure of one
+    that never does.
     """
     begin = 200 if len(values) > 2000 else min(20, len(values) // 2)
     size = np.abs(values[begin:])
     out = np.quantile(size, _QUANTILE, axis=0)
-    out[FAST] = np.quantile(size[:, FAST], _FAST_QUANTILE, axis=0)
+    fast = np.clip(1.0 - _FAST_ROWS / len(size), _QUANTILE, _FAST_QUANTILE)
+    out[FAST] = np.quantile(size[:, FAST], fast, axis=0)
     return out
 
 
