@@ -47,9 +47,7 @@ def incident_lines(report: dict[str, Any]) -> list[str]:
         if dropped["left_out"]:
             lines.append(f"{episodes}, left out by --drop-incidents")
         else:
-            lines.append(
-                f"--drop-incidents was ignored: {episodes}, would be left out, too many for exceptions"
-            )
+            lines.append(f"--drop-incidents was ignored: {episodes}, are too many for exceptions")
     return lines
 
 
