@@ -92,6 +92,29 @@ def group_episodes(
         )
 
 
+def outstanding_episodes(
+    motor: GroupMotor, key: int, rows: Any, trace: Trace
+) -> Iterator[HistoryEpisode]:
+    """Yield the stretches of a key's history in which a group is at the on-threshold.
+
+    The motor neuron grows used to the like of a page. Here each of several like faults is one.
+    Arguments as `group_episodes` has them.
+    """
+    severity = trace[0]
+    largest = severity.max(axis=1)
+    for start, end in _stretches(largest, np.maximum(largest, trace[1].max(axis=1)), motor):
+        peak = start + int(largest[start:end].argmax())
+        lead = int(severity[peak].argmax())
+        yield HistoryEpisode(
+            key,
+            int(rows[start]),
+            int(rows[end - 1]),
+            int(rows[peak]),
+            float(largest[peak]),
+            lead if lead < motor.n_groups - 1 else ALL,
+        )
+
+
 def evidence_episodes(
     motor: MotorNeuron, key: int, rows: Any, trace: EvidenceTrace
 ) -> Iterator[HistoryEpisode]:
@@ -104,17 +127,24 @@ def evidence_episodes(
         trace: Its evidence.
     """
     evidence, severity = np.where(trace.marked, -np.inf, trace.evidence), trace.severity
-    below = np.append(np.flatnonzero(evidence < motor.off), len(rows))
-    rested = 0
-    for start in np.flatnonzero(evidence >= motor.on).tolist():
-        if start < rested:
-            continue
-        end = int(below[np.searchsorted(below, start)])
-        rested = end + motor.refractory_rows + 1
+    for start, end in _stretches(evidence, evidence, motor):
         peak = start + int(np.argmax(severity[start:end]))
         yield HistoryEpisode(
             key, int(rows[start]), int(rows[end - 1]), int(rows[peak]), float(severity[peak]), ALL
         )
+
+
+def _stretches(
+    evidence: Any, holding: Any, motor: MotorNeuron | GroupMotor
+) -> Iterator[tuple[int, int]]:
+    """Yield first row and end of stretches from the on-threshold to below the off-threshold."""
+    below = np.append(np.flatnonzero(holding < motor.off), len(holding))
+    rested = 0
+    for start in np.flatnonzero(evidence >= motor.on).tolist():
+        if start >= rested:
+            end = int(below[np.searchsorted(below, start)])
+            rested = end + motor.refractory_rows + 1
+            yield start, end
 
 
 def episodes_report(

@@ -34,6 +34,7 @@ from .history_episodes import (
     evidence_episodes,
     group_episodes,
     incidents_of,
+    outstanding_episodes,
 )
 from .incidents import Incident, Marks, require_some
 from .joint import GroupTraces, fit_joint_evidence
@@ -362,17 +363,18 @@ class PipelineTrainer:
         """Return the episodes of the history, without those of the incidents.
 
         Args:
-            severity: On-threshold, as a severity in the sense of one in `10^severity` days of a
-                key; None for that of the model.
+            severity: On-threshold: once in `10^severity` days of a key, each of several like ones
+                counted. None: those that would have paged.
         """
         motor, rows = self.pipeline.motor, self._consecutive
         if isinstance(motor, GroupMotor):
-            motor = motor if severity is None else self._group_motor(severity)
-            traces = zip(self._traces.rows, self._traces.keys, strict=True)
+            find = group_episodes
+            if severity is not None:
+                motor, find = self._group_motor(severity), outstanding_episodes
             return [
                 episode
-                for own_rows, trace in traces
-                for episode in group_episodes(motor, int(rows.owner[own_rows[0]]), own_rows, trace)
+                for own_rows, trace in zip(self._traces.rows, self._traces.keys, strict=True)
+                for episode in find(motor, int(rows.owner[own_rows[0]]), own_rows, trace)
             ]
         if severity is not None:
             on = self._calibration.at_budget(7.0 * 10.0**-severity)
