@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ember_core.pipeline.fit.incidents import Flags, kept_rows
+
 from .padded import padded
 from .profiles import Bins
 
@@ -123,15 +125,19 @@ def day_sizes(
     return np.where(middle > 1e-6, np.clip(shape / np.maximum(middle, 1e-6), 0.6, 5.0), 1.0)
 
 
-def extremes(values: Any) -> Any:
+def extremes(values: Any, marked: Flags) -> Any:
     """Return the size that each signal and the spread seldom pass, `(9, C)`, of `(T, 9, C)`.
 
     Bursts of single rows are seldom and large: fast signals are put over what twenty rows of the
     history pass, one in a thousand at most, so that a channel which bursts is not the measure of one
     that never does.
+
+    Args:
+        values: Signals and spread of a key's rows.
+        marked: Rows that do not count, `(T,)`.
     """
     begin = 200 if len(values) > 2000 else min(20, len(values) // 2)
-    size = np.abs(values[begin:])
+    size = np.abs(kept_rows(values[begin:], marked[begin:]))
     out = np.quantile(size, _QUANTILE, axis=0)
     fast = np.clip(1.0 - _FAST_ROWS / len(size), _QUANTILE, _FAST_QUANTILE)
     out[FAST] = np.quantile(size[:, FAST], fast, axis=0)
