@@ -7,6 +7,8 @@ jump from the last half-hour of rows, and the part of it that the key's other ch
 Moving averages of them, the run of equal values and the change from row to row are the *statistics*
 of the channel. Curves learnt on the fleet's history say how rarely a key shows such a statistic:
 `severity` 2 is once in 100 days of a key.
+
+The file is long: a row's way through the recurrences is one.
 """
 
 from __future__ import annotations
@@ -35,25 +37,20 @@ from ember_core.pipeline.recurrences import (
 from ember_core.pipeline.stage import Role, Stage, State, StateField
 
 from .curves import SeverityCurves
+from .signals import (
+    JUMP_FROM,
+    MEANS,
+    OWN_PARTS,
+    SIGNALS,
+    SLOW,
+    SPREAD,
+    SPREAD_HALF_LIFE,
+    STATISTICS,
+    TIME_CONSTANTS,
+)
 from .transforms import Transforms
+from .usual import ChannelStatistics, Usual
 
-TIME_CONSTANTS: Final = (1.0, 5.0, 30.0, 120.0)
-"""Half-lives of the moving averages, in usual intervals; 1 stands for the row itself."""
-OWN_TIME_CONSTANTS: Final = TIME_CONSTANTS[:3]
-"""Those of the part that the other channels do not share."""
-SPREAD_HALF_LIFE: Final = 30.0
-"""Half-life of the mean change from row to row, in usual intervals."""
-_TAUS, _OWN = len(TIME_CONSTANTS), len(OWN_TIME_CONSTANTS)
-SIGNALS: Final = _TAUS + 1 + _OWN
-"""Signals with a sign: the departure at each time constant, its jump, and its own part."""
-STATISTICS: Final = 2 * SIGNALS + 2
-"""Statistics of a channel: each signal above and below the usual one, the frozen value, and the
-spread: the mean change from row to row, which noise raises."""
-_MEANS = _TAUS  # moving averages of a departure in the state: the last one is the spread
-SPREAD: Final = _MEANS - 1
-"""Place of the spread among them."""
-_JUMP_FROM = 1  # the average of 30 rows
-_SLOW = {2: 1, 3: 1, SIGNALS - 1: SIGNALS - 2}  # slow signals, and the one of 5 rows beside each
 FAR: Final = 3.0
 """Usual sizes from which a row moves the anchor no further."""
 MOST: Final = 30.0
@@ -152,7 +149,7 @@ class ChannelEvidence(Stage):
     def state_fields(self) -> tuple[StateField, ...]:
         """Usual values of the key, and the departures of its channels of late."""
         c, learned = (self.n_channels,), Role.LEARNED
-        averages, own = (_MEANS, self.n_channels), (_OWN - 1, self.n_channels)
+        averages, own = (MEANS, self.n_channels), (OWN_PARTS - 1, self.n_channels)
         return (
             StateField("usual_unit", "<f8", c, "deviation in training, transformed unit", learned),
             StateField("usual_level", "<f8", c, "level, in usual units", learned),
@@ -369,10 +366,10 @@ class ChannelEvidence(Stage):
         change = ops.minimum(values.pop("change"), LARGEST_CHANGE * usual_change)
         decay = ops.exact_exp(-_LN2 * elapsed[:, None] / self.half_lives[None, :])
         weight = ops.reshape(
-            (1.0 - decay)[:, :, None] * count[:, None, :], (-1, _MEANS * self.n_channels)
+            (1.0 - decay)[:, :, None] * count[:, None, :], (-1, MEANS * self.n_channels)
         )
         averages = state["channel_averages"]
-        start = ops.reshape(averages, (-1, _MEANS * self.n_channels))
+        start = ops.reshape(averages, (-1, MEANS * self.n_channels))
         unusual = ops.abs(packed.expand(averages[:, 0])) > alarming
         level = packed.expand(state["channel_anchor"])
         is_first = present & (self.anchor_half_life > 0) & (rows == 0)
@@ -396,9 +393,9 @@ class ChannelEvidence(Stage):
             growth, grown = self._grown(packed, state, ratio, followed, slow)
             departure = distance / ops.clip(growth, 1.0, LARGEST_GROWTH)
             bounded = ops.clip(departure, -MOST_AVERAGED, MOST_AVERAGED)
-            averaged = ops.concatenate([*[bounded] * (_MEANS - 1), change], axis=1)
+            averaged = ops.concatenate([*[bounded] * (MEANS - 1), change], axis=1)
             after, _ = packed.ewma(start, averaged, weight)
-            averages = ops.reshape(after, (-1, _MEANS, self.n_channels))
+            averages = ops.reshape(after, (-1, MEANS, self.n_channels))
             if packed.once:
                 break
             before = packed.previous(state["channel_averages"][:, 0], averages[:, 0])
@@ -412,7 +409,7 @@ class ChannelEvidence(Stage):
             columns += () if warming is None else (warming,)
             return by_blocks(packed, self.advance, state, *columns, steps=half(packed))
         half_hour = packed.previous(
-            state["channel_averages"][:, _JUMP_FROM], averages[:, _JUMP_FROM]
+            state["channel_averages"][:, JUMP_FROM], averages[:, JUMP_FROM]
         )
         own = departure - self._shared(ops.where(present, bounded, 0.0))
         own_averages = self._own_averages(packed, state, own, weight)
@@ -465,12 +462,12 @@ class ChannelEvidence(Stage):
             own: Own parts of the departures, `(R, C)`.
             weight: Weights of the row in the averages of the departure, `(R, 4 C)`.
         """
-        count = (_OWN - 1) * self.n_channels
+        count = (OWN_PARTS - 1) * self.n_channels
         start = ops.reshape(state["own_averages"], (-1, count))
         bounded = ops.clip(own, -MOST_AVERAGED, MOST_AVERAGED)
-        averaged = ops.concatenate([bounded] * (_OWN - 1), axis=1)
+        averaged = ops.concatenate([bounded] * (OWN_PARTS - 1), axis=1)
         after, _ = packed.ewma(start, averaged, weight[:, :count])
-        return ops.reshape(after, (-1, _OWN - 1, self.n_channels))
+        return ops.reshape(after, (-1, OWN_PARTS - 1, self.n_channels))
 
     def _anchor_gain(self, value_count: Any, elapsed: Any, present: Any) -> Any:
         """Return the share of a departure that the anchor takes up, `(R, C)`."""
@@ -568,8 +565,8 @@ class ChannelEvidence(Stage):
         largest, hold = ops.maximum(frozen, spread), ops.maximum(frozen, _kept(spread, is_noisy))
         for i, one in enumerate(moving):
             largest = ops.maximum(largest, one)
-            if i in _SLOW:
-                slow, late = signals[:, i], signals[:, _SLOW[i]]
+            if i in SLOW:
+                slow, late = signals[:, i], signals[:, SLOW[i]]
                 one = _kept(one, late * slow >= 0.5 * slow * slow)
             hold = ops.maximum(hold, one)
         return (
@@ -591,34 +588,6 @@ def _kept(severity: Any, goes_on: Any) -> Any:
     return ops.minimum(severity, ops.astype(goes_on, "float32") * 1e6 + NOTHING)
 
 
-class ChannelStatistics:
-    """Severity of the single statistics of rows, for those that are explained.
-
-    Args:
-        evidence: The stage that judges them.
-        usual: Learnt fields of each row's key, `(R, ...)`.
-        followed: Fields after each row.
-        signals: Signals of the rows, `(R, 8, C)`.
-    """
-
-    def __init__(
-        self, evidence: ChannelEvidence, usual: State, followed: State, signals: Any
-    ) -> None:
-        self._evidence, self._signals = evidence, signals
-        self._usual, self._followed = usual, dict(followed)
-
-    def severity(self, rows: Any) -> Any:
-        """Return the severity of each statistic, `(N, 18 C)`.
-
-        Args:
-            rows: Indices of the rows.
-        """
-        usual = {name: self._usual[name][rows] for name in ("usual_extremes", "usual_run")}
-        followed = {name: self._followed[name][rows] for name in ("channel_averages", "equal_run")}
-        evidence = self._evidence
-        return evidence.curves(evidence.statistics(usual, followed, self._signals[rows]))
-
-
 def _learn_level(state: State, residual: Any, size: Any, warming: Any) -> State:
     """Learn the level of keys that warm up from one row each, `(B, C)`."""
     level, rows = state["usual_level"], state["channel_rows"]
@@ -636,56 +605,3 @@ def _growth_change(
     growth = before["scale_growth"]
     change = ops.where(followed, slow * (ratio - growth), 0.0)
     return {"scale_growth": change}, {"growth": growth}
-
-
-class Usual:
-    """Values that would have been usual for rows.
-
-    Args:
-        evidence: The stage that expects them.
-        columns: Of each row and channel, `(R, C)`: the usual unit; the seasonal expectation, in
-            usual units; the anchor, in usual sizes; the usual size, in usual units; its growth.
-    """
-
-    COLUMNS: Final = ("unit", "expected", "level", "size", "growth")
-
-    def __init__(self, evidence: ChannelEvidence, *columns: Any) -> None:
-        self._evidence, self._columns = evidence, columns
-
-    def values(self, rows: Any, sizes: float = 0.0) -> Any:
-        """Return usual values `(N, C)`, float64, in the channels' own units.
-
-        Args:
-            rows: Indices of the rows.
-            sizes: Usual sizes above them: 3 and -3 give the usual range.
-        """
-        unit, expected, level, size, growth = (column[rows] for column in self._columns)
-        shifted = ops.astype((level + sizes * growth) * size, "float64")
-        values = self._evidence.transforms.inverse((expected + shifted) * unit)
-        return ops.maximum(values, ops.astype(self._evidence.lowest, "float64"))
-
-
-def statistic_name(severity: Any, channel: int, n_channels: int) -> str:
-    """Return in words which statistic of a channel is the most severe in a row.
-
-    Args:
-        severity: Severity of each statistic of the row, `(18 C,)`.
-        channel: The channel.
-        n_channels: Number of channels `C`.
-    """
-    moving = severity[: -2 * n_channels].reshape(SIGNALS, n_channels, 2)[:, channel]
-    frozen, spread = severity[-2 * n_channels + channel], severity[-n_channels + channel]
-    if frozen > max(moving.max(), spread):
-        return "the same value for too long"
-    if spread > moving.max():
-        return "more noise than usual"
-    signal, sign = divmod(int(moving.argmax()), 2)
-    side = "below" if sign else "above"
-    if signal == _TAUS:
-        return f"a sudden change, {side} the last {int(TIME_CONSTANTS[2])} rows"
-    if signal > _TAUS:
-        rows = int(OWN_TIME_CONSTANTS[signal - _TAUS - 1])
-        over = "" if rows == 1 else f" over {rows} rows"
-        return f"{side} what goes with its other channels{over}"
-    rows = int(TIME_CONSTANTS[signal])
-    return f"{side} its usual range" if rows == 1 else f"{side} it over {rows} rows"

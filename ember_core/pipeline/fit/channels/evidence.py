@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ember_core import ops
 from ember_core.pipeline.civil import CivilCalendar, bins_of_day
 from ember_core.pipeline.evidence import ChannelEvidence, Transforms
-from ember_core.pipeline.evidence.channel_evidence import SPREAD, UNBOUNDED, USUAL
+from ember_core.pipeline.evidence.channel_evidence import UNBOUNDED, USUAL
+from ember_core.pipeline.evidence.signals import SPREAD
 from ember_core.pipeline.fit.currency import fit_tables
 from ember_core.pipeline.fit.incidents import Marks, days_of, kept_parts, kept_rows
 from ember_core.pipeline.fit.series import Series

@@ -9,7 +9,8 @@ import pytest
 
 from ember_core.pipeline import FleetModel, PackedRows, PipelineConfig
 from ember_core.pipeline.evidence import statistic_name
-from ember_core.pipeline.evidence.channel_evidence import NOTHING, STATISTICS
+from ember_core.pipeline.evidence.channel_evidence import NOTHING
+from ember_core.pipeline.evidence.signals import STATISTICS
 from ember_core.pipeline.fit import Series, fit_pipeline
 from ember_core.pipeline.stage import State
 from tests.core.pipeline.evidence.fleet import CHANNELS, DAY_ROWS, DAYS, model, rows, times

@@ -1,0 +1,53 @@
+"""Signals and statistics of a channel, their places, and what they are called."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+TIME_CONSTANTS: Final = (1.0, 5.0, 30.0, 120.0)
+"""Half-lives of the moving averages, in usual intervals; 1 stands for the row itself."""
+OWN_TIME_CONSTANTS: Final = TIME_CONSTANTS[:3]
+"""Those of the part that the other channels do not share."""
+SPREAD_HALF_LIFE: Final = 30.0
+"""Half-life of the mean change from row to row, in usual intervals."""
+AVERAGED: Final = len(TIME_CONSTANTS)
+OWN_PARTS: Final = len(OWN_TIME_CONSTANTS)
+SIGNALS: Final = AVERAGED + 1 + OWN_PARTS
+"""Signals with a sign: the departure at each time constant, its jump, and its own part."""
+STATISTICS: Final = 2 * SIGNALS + 2
+"""Statistics of a channel: each signal above and below the usual one, the frozen value, and the
+spread: the mean change from row to row, which noise raises."""
+MEANS: Final = AVERAGED
+"""Moving averages of a departure in the state: the last one is the spread."""
+SPREAD: Final = MEANS - 1
+"""Place of the spread among them."""
+JUMP_FROM: Final = 1
+"""Place of the average of 30 rows, from which a jump counts."""
+SLOW: Final = {2: 1, 3: 1, SIGNALS - 1: SIGNALS - 2}
+"""Places of the slow signals, and of the one of 5 rows beside each."""
+
+
+def statistic_name(severity: Any, channel: int, n_channels: int) -> str:
+    """Return in words which statistic of a channel is the most severe in a row.
+
+    Args:
+        severity: Severity of each statistic of the row, `(18 C,)`.
+        channel: The channel.
+        n_channels: Number of channels `C`.
+    """
+    moving = severity[: -2 * n_channels].reshape(SIGNALS, n_channels, 2)[:, channel]
+    frozen, spread = severity[-2 * n_channels + channel], severity[-n_channels + channel]
+    if frozen > max(moving.max(), spread):
+        return "the same value for too long"
+    if spread > moving.max():
+        return "more noise than usual"
+    signal, sign = divmod(int(moving.argmax()), 2)
+    side = "below" if sign else "above"
+    if signal == AVERAGED:
+        return f"a sudden change, {side} the last {int(TIME_CONSTANTS[2])} rows"
+    if signal > AVERAGED:
+        rows = int(OWN_TIME_CONSTANTS[signal - AVERAGED - 1])
+        over = "" if rows == 1 else f" over {rows} rows"
+        return f"{side} what goes with its other channels{over}"
+    rows = int(TIME_CONSTANTS[signal])
+    return f"{side} its usual range" if rows == 1 else f"{side} it over {rows} rows"
