@@ -10,6 +10,8 @@ from ember_core import ops
 
 from .normaliser import CLIP
 from .observation import Observation
+from .packing import PackedRows
+from .recurrences import by_blocks, reflected_sum, slow_sums
 from .stage import Role, Stage, State, StateField
 
 FAR: Final = 3.0
@@ -64,36 +66,51 @@ class Drift(Stage):
         """
         packed = observation.packed
         start = {f.name: state[f.name] for f in self.state_fields()}
-        per_row = packed.scan(self._advance, start, x, observation.elapsed)
+        per_row = by_blocks(packed, self._follow, start, x, observation.elapsed)
         out = per_row.pop("out")
         return {name: packed.last(value) for name, value in per_row.items()}, out
 
-    def _advance(self, state: State, z: Any, elapsed: Any) -> State:
-        """Process one row per key."""
+    def _follow(self, packed: PackedRows, state: State, z: Any, elapsed: Any) -> State:
+        """Follow rows."""
+        usual = packed.expand(state["drift_usual"])
         present = ops.isfinite(z)
-        usual, level, size = state["drift_usual"], state["drift_level"], state["drift_size"]
+        gain = 1.0 - ops.exact_exp(-_LN2 / self.half_life * elapsed)
+        slow = {name: state[name] for name in ("drift_level", "drift_size")}
+        others = {"drift_held": state["drift_held"]}
+        columns = (ops.where(present, z, 0.0), present, usual, gain, elapsed)
+        found = slow_sums(packed, self._change, slow, others, *columns)
+        found["out"] = ops.where(present, found["out"], float("nan"))
+        return found | {"drift_usual": usual}
+
+    def _change(
+        self,
+        packed: PackedRows,
+        before: State,
+        others: State,
+        z: Any,
+        present: Any,
+        usual: Any,
+        gain: Any,
+        elapsed: Any,
+    ) -> tuple[State, State]:
+        """Return what rows add to level and size, by those before them."""
+        level, size = before["drift_level"], before["drift_size"]
         follows = usual > 0  # an unknown key still learns its scales
-        distance = ops.where(present, z, level) - level
+        distance = ops.where(present, z - level, 0.0)
         growth = ops.where(follows, ops.maximum(size / ops.maximum(usual, SMALLEST), 1.0), 1.0)
         out = ops.clip(distance / growth, -CLIP, CLIP)
         is_incident = (
             ops.sum(ops.astype(ops.abs(out) > FAR, "float32"), axis=1) > _MANY * self.n_channels
         )
-        hold_time = ops.where(
-            is_incident,
-            state["drift_held"] + elapsed,
-            ops.maximum(state["drift_held"] - 2 * elapsed, 0.0),
+        hold_time = reflected_sum(
+            packed, others["drift_held"], ops.where(is_incident, elapsed, -2.0 * elapsed)
         )
         stands = is_incident & (hold_time <= self.longest_hold)
-        gain = 1.0 - ops.exact_exp(-_LN2 / self.half_life * elapsed)
         gain = ops.where(stands, 0.0, gain)[:, None]
         is_followed = follows & present
         bounded = ops.minimum(ops.abs(distance), CLIP)
-        return {
-            "drift_usual": usual,
-            "drift_size": size + ops.where(is_followed, gain * (bounded - size), 0.0),
-            "drift_level": level
-            + ops.where(is_followed, gain * ops.clip(distance, -FAR, FAR), 0.0),
-            "drift_held": hold_time,
-            "out": ops.where(present, out, float("nan")),
+        changes = {
+            "drift_level": ops.where(is_followed, gain * ops.clip(distance, -FAR, FAR), 0.0),
+            "drift_size": ops.where(is_followed, gain * (bounded - size), 0.0),
         }
+        return changes, {"drift_held": hold_time, "out": out}

@@ -10,7 +10,6 @@ from .evidence import JointEvidence
 from .group_motor import GroupMotor
 from .kernels.table import KERNELS
 from .observation import Decision, Observation
-from .packing import PackedRows
 from .stage import State
 from .tail import Tail
 
@@ -67,10 +66,8 @@ def decide_groups(
     # The tail stands still in an episode; it decides nothing of it.
     alarming = packed.previous(state["firing"] > 0, decided.firing)
     tail_state = {field.name: state[field.name] for field in tail.state_fields()}
-    learning = observation.learning
-    per_row = packed.scan(_tail_step(tail), tail_state, score, alarming, learning)
-    severity = per_row.pop("severity")
-    new = {name: packed.last(value) for name, value in per_row.items()}
+    observation.alarming = alarming
+    new, severity = KERNELS["tail"](tail, tail_state, score, observation)
     brings = decided.brings
     return Decision(
         new | joint_state | decided.state,
@@ -84,14 +81,3 @@ def decide_groups(
         severities=severities,
         raised=decided.raised,
     )
-
-
-def _tail_step(tail: Tail) -> Any:
-    """Return the step of the tail over one row per key."""
-
-    def advance(state: State, score: Any, alarming: Any, learning: Any) -> State:
-        one = Observation(PackedRows([len(score)]), alarming=alarming, learning=learning)
-        after, severity = tail.forward(state, score, one)
-        return after | {"severity": severity}
-
-    return advance

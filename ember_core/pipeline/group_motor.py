@@ -182,11 +182,12 @@ class GroupMotor(Stage):
         may_fire = observation.may_fire
         fires = ~is_open & (state["refractory"] <= 0) & may_fire & (evidence >= threshold)
         is_member = is_open[:, None] & (state["joined"] > 0)
-        late = ops.where(is_member, NEVER, effective)
-        settled = state["paged"] >= self.joining_rows
-        is_clear = ops.max(late, axis=1) >= threshold + self.escalation
-        updates = is_open & may_fire & settled & is_clear
-        lead = ops.where(updates, ops.argmax(late, axis=1), ops.argmax(effective, axis=1))
+        lead = ops.argmax(effective, axis=1)
+        updates = is_open & may_fire & (state["paged"] >= self.joining_rows)
+        if bool(ops.any(updates)):
+            late = ops.where(is_member, NEVER, effective)
+            updates = updates & (ops.max(late, axis=1) >= threshold + self.escalation)
+            lead = ops.where(updates, ops.argmax(late, axis=1), lead)
 
         is_page = fires | updates
         holds = ops.any((observation.hold >= level) & ~accepted, axis=1) | is_page

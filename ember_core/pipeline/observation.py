@@ -32,7 +32,7 @@ class Observation:
             it from other rows than these; None: the key's own profile.
         channel_severity: Severity of each channel, `(R, C)`, with channel evidence only.
         channel_hold: Severity of what still goes on in it.
-        channel_statistics: Severity of each statistic of the channels, `(R, 10 C)`.
+        channel_statistics: Severity of each statistic of the channels, of rows that are asked for.
         usual: Usual values of the channels at the rows' times.
         z: Normalised rows, shape `(R, C)`; missing channels carried forward or at their mean.
         clock: Clock features, shape `(R, n_clock)`.

@@ -93,6 +93,13 @@ class PackedRows:
         """Yield the first row of each step, and its number of keys."""
         return zip(self.starts, self.sizes, strict=True)
 
+    def left(self, step: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Yield the keys that have rows from a step on, and the indices of these rows."""
+        if step < len(self.sizes):
+            starts, sizes = np.asarray(self.starts[step:]), np.asarray(self.sizes[step:])
+            for key in range(self.sizes[step]):
+                yield key, starts[: int(np.count_nonzero(sizes > key))] + key
+
     def runs(self) -> Iterator[tuple[slice, tuple[int, ...]]]:
         """Yield consecutive steps that have the same keys.
 

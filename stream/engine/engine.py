@@ -22,6 +22,7 @@ from .clock import bound_clocks
 from .decide import Decider
 from .episodes import Episodes
 from .loading import ChangelogLoader
+from .memory import keep_freed_memory
 from .partitions import OwnedPartitions
 from .quiet import note_quiet, quiet_clock
 from .result import SliceOffsets, StepResult
@@ -61,6 +62,7 @@ class Engine(OwnedPartitions):
     ) -> None:
         self._window, self._limits = window or WindowSpec(), limits or Limits()
         super().__init__(spill, stream_names)
+        keep_freed_memory()
         self._use(model, self._new_store(model))
 
     def _new_store(self, model: FleetModel) -> Store:

@@ -89,7 +89,7 @@ def _evidence(
     """Return the evidence of the leading group of each row."""
     times, intervals = observation.time_us[index], observation.interval[index]
     since = times - (np.maximum(raised, 0.0) * intervals * 1e6).astype(np.int64)
-    statistics = observation.channel_statistics[index]
+    statistics = observation.channel_statistics.severity(index)
     out = []
     for i, group in enumerate(lead.tolist()):
         is_joint = group >= len(channels)

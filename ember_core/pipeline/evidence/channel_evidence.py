@@ -11,6 +11,7 @@ a key.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +19,18 @@ import numpy as np
 from ember_core import ops
 from ember_core.pipeline.civil import CivilCalendar
 from ember_core.pipeline.observation import Observation
+from ember_core.pipeline.packing import PackedRows
+from ember_core.pipeline.recurrences import (
+    MOST_GUESSES,
+    bounded_ewma,
+    by_blocks,
+    half,
+    latest,
+    reflected_sum,
+    run_lengths,
+    running_sum,
+    slow_sums,
+)
 from ember_core.pipeline.stage import Role, Stage, State, StateField
 
 from .curves import SeverityCurves
@@ -171,71 +184,111 @@ class ChannelEvidence(Stage):
             The state after the rows, and the values less the seasonal ones, `(R, C)`, float64.
         """
         packed = observation.packed
-        day, week = self.calendar.bins(ops.to_numpy(observation.time_us), self.bin_seconds)
         usual = {name: packed.expand(state[name]) for name in USUAL}
+        start = {f.name: state[f.name] for f in self.state_fields() if f.name not in USUAL[1:]}
+        bins = self.calendar.bins(ops.to_numpy(observation.time_us), self.bin_seconds)
+        columns = (usual, x, *bins, observation.elapsed, observation.warming)
+        if observation.expected_level is not None:
+            columns += (observation.expected_level,)
+        per_row = by_blocks(packed, self._judge, start, *columns)
+        observation.channel_severity = per_row.pop("severity")
+        observation.channel_hold = per_row.pop("hold")
+        observation.usual = Usual(self, *(per_row.pop(name) for name in Usual.COLUMNS))
+        departure, without_season = per_row.pop("departure"), per_row.pop("without_season")
+        observation.channel_statistics = ChannelStatistics(self, usual, per_row, departure)
+        new = {name: packed.last(value) for name, value in per_row.items()}
+        # The very same arrays where nothing was learnt: nothing to write.
+        learnt = USUAL[1:] if bool(ops.any(observation.warming)) else USUAL
+        new |= {name: state[name] for name in learnt}
+        return new, without_season
+
+    def _judge(
+        self,
+        packed: PackedRows,
+        state: State,
+        usual: State,
+        x: Any,
+        day: Any,
+        week: Any,
+        elapsed: Any,
+        warming: Any,
+        expected_level: Any = None,
+    ) -> State:
+        """Follow rows and judge them.
+
+        Args:
+            packed: Key of each row.
+            state: Level and followed fields of the keys before their rows.
+            usual: Learnt fields of each row's key, `(R, ...)`.
+            x: The values, `(R, C)`, float64.
+            day: Bin of the day of each row, `(R,)`.
+            week: Bin of the week.
+            elapsed: Time since the key's row before, `(R,)`.
+            warming: True where the key learns, `(R,)`.
+            expected_level: As `Observation` has it.
+
+        Returns:
+            The fields after each row; `severity`, `hold` and `departure`; the columns of `Usual`;
+            and `without_season`: the values less the seasonal ones.
+        """
         is_judged = usual["usual_unit"] > 0
         unit = ops.where(is_judged, usual["usual_unit"], 1.0)
-        if observation.expected_level is None:
+        if expected_level is None:
             profile = self.profile(usual, week)
         else:
-            profile = observation.expected_level - usual["usual_level"]
+            profile = expected_level - usual["usual_level"]
         size = ops.maximum(usual["usual_size"], 1e-6) * self._rows(self.day_size, day)
         residual = ops.where(is_judged, self.transforms(x) / unit - profile, float("nan"))
-        start = {f.name: state[f.name] for f in self.state_fields() if f.name not in USUAL[1:]}
-        alarming = usual["usual_extremes"][:, 1]
-        columns = (
-            *(residual, size, x, observation.elapsed, usual["usual_excess"]),
-            *(usual["usual_change"], alarming, observation.warming),
-        )
-        per_row = packed.scan(self._advance_row, start, *columns)
-        departure, anchor = per_row.pop("departure"), per_row.pop("level")
-        change = per_row.pop("change")
-        expected = per_row["usual_level"] + profile
-        statistics = self.statistics(usual, per_row, departure)
-        severity = self.curves(statistics)
-        observation.channel_statistics = severity
-        observation.channel_severity, observation.channel_hold = self.by_channel(
-            severity, per_row["channel_averages"], change, is_judged
-        )
-        growth = ops.clip(per_row["scale_growth"], 1.0, LARGEST_GROWTH)
-        observation.usual = Usual(self, unit, expected, anchor, size, growth)
+        after = self._follow(packed, state, usual, residual, size, x, elapsed, warming)
+        ratio, frozen = self.ratios(usual, after, after["departure"])
+        averages, change = after["channel_averages"], after.pop("change")
+        severity, hold = self.by_channel(ratio, frozen, averages, change, is_judged)
+        expected = after["usual_level"] + profile
         seasonal = self.transforms.inverse(expected * unit)
-        new = {name: packed.last(value) for name, value in per_row.items()}
-        new |= {name: state[name] for name in USUAL[1:]}  # the very same arrays: nothing to write
-        return new, x - ops.where(is_judged, seasonal, 0.0)
+        return after | {
+            "severity": severity,
+            "hold": hold,
+            "unit": unit,
+            "expected": expected,
+            "size": size,
+            "growth": ops.clip(after["scale_growth"], 1.0, LARGEST_GROWTH),
+            "without_season": x - ops.where(is_judged, seasonal, 0.0),
+        }
 
-    def _advance_row(
+    def _follow(
         self,
+        packed: PackedRows,
         state: State,
+        usual: State,
         residual: Any,
         size: Any,
         x: Any,
         elapsed: Any,
-        usual_excess: Any,
-        usual_change: Any,
-        alarming: Any,
         warming: Any,
     ) -> State:
-        """Follow one row per key; keys that warm up learn their level and the size of departures.
+        """Follow rows; keys that warm up learn their level and the size of departures.
 
         Args:
-            state: Level and followed fields of the keys before the row.
-            residual: Transformed values less their profile, `(B, C)`, float64, in usual units.
-            size: Size of a departure at this time, `(B, C)`, in usual units.
-            x: The values themselves, `(B, C)`, float64.
-            elapsed: Time since the key's row before, `(B,)`.
-            usual_excess: Mean size of departures in training, `(B, C)`.
-            usual_change: Mean change between rows in training, `(B, C)`.
-            alarming: Average of 5 rows that is past the key's 99 % quantile, `(B, C)`.
-            warming: True where the key learns, `(B,)`.
+            packed: Key of each row.
+            state: Level and followed fields of the keys before their rows.
+            usual: Learnt fields of each row's key, `(R, ...)`.
+            residual: Transformed values less their profile, `(R, C)`, float64, in usual units.
+            size: Size of a departure at this time, `(R, C)`, in usual units.
+            x: The values themselves, `(R, C)`, float64.
+            elapsed: Time since the key's row before, `(R,)`.
+            warming: True where the key learns, `(R,)`.
         """
-        level = state["usual_level"]
         if bool(ops.any(warming)):
-            value_count = ops.astype(state["channel_rows"] + 1.0, "float64")
-            learns = warming[:, None] & ops.isfinite(residual)
-            level = level + ops.where(learns, (residual - level) / value_count, 0.0)
+            start = {name: state[name] for name in ("usual_level", "channel_rows")}
+            learned = packed.scan(_learn_level, start, residual, size, warming)
+            level, learns = learned["usual_level"], warming
+        else:
+            level, learns = packed.expand(state["usual_level"]), None
         z = ops.astype(residual - level, "float32") / size
-        after = self.advance(state, z, x, elapsed, usual_excess, usual_change, alarming, warming)
+        followed = {name: value for name, value in state.items() if name != "usual_level"}
+        alarming = usual["usual_extremes"][:, 1]
+        columns = (usual["usual_excess"], usual["usual_change"], alarming, learns)
+        after = self.advance(packed, followed, z, x, elapsed, *columns)
         return after | {"usual_level": level}
 
     def profile(self, usual: State, week: Any) -> Any:
@@ -245,7 +298,10 @@ class ChannelEvidence(Stage):
             usual: Learnt fields of each row's key, `(R, ...)`.
             week: Bin of each row, `(R,)`.
         """
-        profile = ops.sum(usual["usual_loadings"] * self._rows(self.profiles, week), axis=-1)
+        parts = usual["usual_loadings"] * self._rows(self.profiles, week)
+        profile = parts[..., 0]
+        for i in range(1, self.rank):  # a reduction over so short an axis takes ten times as long
+            profile = profile + parts[..., i]
         return ops.astype(profile, "float64")
 
     def _rows(self, table: Any, index: Any) -> Any:
@@ -255,8 +311,9 @@ class ChannelEvidence(Stage):
 
     def advance(
         self,
+        packed: PackedRows,
         state: State,
-        z: Any,
+        departures: Any,
         x: Any,
         elapsed: Any,
         usual_excess: Any,
@@ -264,78 +321,150 @@ class ChannelEvidence(Stage):
         alarming: Any,
         warming: Any = None,
     ) -> State:
-        """Follow one row per key.
+        """Follow rows.
 
         Args:
-            state: Followed fields of the keys before the row.
-            z: Departures from the expectation, `(B, C)`, float32, in usual sizes; NaN where
+            packed: Key of each row.
+            state: Followed fields of the keys before their rows.
+            departures: Departures from the expectation, `(R, C)`, float32, in usual sizes; NaN where
                 missing.
-            x: The values themselves, `(B, C)`, float64.
-            elapsed: Time since the key's row before, `(B,)`, in usual intervals.
-            usual_excess: Mean size of departures in training, `(B, C)`.
-            usual_change: Mean change between rows in training, `(B, C)`.
-            alarming: Average of 5 rows from which the anchor stands still, `(B, C)`.
-            warming: True where the key learns its sizes, `(B,)`; None: nowhere.
+            x: The values themselves, `(R, C)`, float64.
+            elapsed: Time since the key's row before, `(R,)`, in usual intervals.
+            usual_excess: Mean size of departures in training, `(R, C)`.
+            usual_change: Mean change between rows in training, `(R, C)`.
+            alarming: Average of 5 rows from which the anchor stands still, `(R, C)`.
+            warming: True where the key learns its sizes, `(R,)`; None: nowhere.
 
         Returns:
-            The fields after it, and `departure`, `change` and `level`: the row's departure from
-            its anchor in sizes of now, its change from the row before, and the anchor before it.
+            The fields after each row, and `departure`, `change` and `level`: the row's departure
+            from its anchor in sizes of now, its change from the row before, and the anchor before
+            it.
         """
-        present = ops.isfinite(z)
-        z = ops.where(present, z, 0.0)
-        rows = state["channel_rows"]
-        half_life = self.anchor_half_life
-        has_anchor = present & (half_life > 0)
-        level = ops.where(has_anchor & (rows == 0), z, state["channel_anchor"])
-        distance = z - level
-        # The anchor takes up wandering, and stands still while the channel is unusual, until that
-        # has lasted a half-life: a new level is told once, and then accepted.
-        value_count = rows + ops.astype(present, "float32")
-        dt = elapsed[:, None]
-        gain = 1.0 - ops.exact_exp(-_LN2 * dt / ops.maximum(half_life, 1.0))
-        gain = ops.where(
-            value_count < half_life + 2.0, ops.maximum(gain, 1.0 / (value_count + 1e-6)), gain
-        )
-        gain = ops.where(has_anchor, ops.minimum(gain, 1.0), 0.0)
-        unusual = ops.abs(state["channel_averages"][:, 0]) > alarming
-        is_far = (ops.abs(distance) > FAR) | unusual
-        longer = ops.where(is_far, state["channel_far"] + dt, state["channel_far"] - 2.0 * dt)
-        lasting = ops.where(present, ops.maximum(longer, 0.0), state["channel_far"])
-        step = ops.where(unusual, 0.0, ops.clip(distance, -FAR, FAR))
-        step = ops.where(lasting >= half_life, distance, step)
-        # The scale grows where departures have grown, and never falls below that of training.
-        growth = state["scale_growth"]
-        departure = ops.clip(distance, -MOST, MOST) / ops.clip(growth, 1.0, LARGEST_GROWTH)
-        ratio = ops.minimum(ops.abs(ops.clip(distance, -MOST, MOST)) / usual_excess, 6.0)
-        slow = 1.0 - ops.exact_exp(-_LN2 / self.scale_half_life * dt)
-        if warming is not None and bool(ops.any(warming)):
+        present = ops.isfinite(departures)
+        z = ops.where(present, departures, 0.0)
+        count = ops.astype(present, "float32")
+        rows, value_count = running_sum(packed, state["channel_rows"], count)
+        gain = self._anchor_gain(value_count, elapsed, present)
+        slow = 1.0 - ops.exact_exp(-_LN2 / self.scale_half_life * elapsed[:, None])
+        if warming is not None:
             slow = ops.where(warming[:, None], ops.maximum(slow, 1.0 / (value_count + 1e-6)), slow)
         followed = present & (usual_excess > 0)
-        new_growth = growth + ops.where(followed, slow * (ratio - growth), 0.0)
-        decay = ops.exact_exp(-_LN2 * dt / self.half_lives[None, :])
-        bounded = ops.clip(departure, -MOST_AVERAGED, MOST_AVERAGED)
-        change = ops.where(rows > 0, ops.abs(z - state["last_departure"]), 0.0)
+        values = self._values(packed, state, z, x, present, rows)
         # A jump is no noise: it counts as three usual changes.
-        change = ops.minimum(change, LARGEST_CHANGE * usual_change)
-        bounded = ops.stack([*[bounded] * (_MEANS - 1), change], axis=1)
+        change = ops.minimum(values.pop("change"), LARGEST_CHANGE * usual_change)
+        decay = ops.exact_exp(-_LN2 * elapsed[:, None] / self.half_lives[None, :])
+        weight = ops.reshape(
+            (1.0 - decay)[:, :, None] * count[:, None, :], (-1, _MEANS * self.n_channels)
+        )
         averages = state["channel_averages"]
-        shifted = averages + (1.0 - decay)[:, :, None] * (bounded - averages)
-        has_value = ops.isfinite(x)
-        equal = has_value & (x == state["last_value"]) & (rows > 0)
-        run = ops.where(equal, state["equal_run"] + 1.0, 0.0)
+        start = ops.reshape(averages, (-1, _MEANS * self.n_channels))
+        unusual = ops.abs(packed.expand(averages[:, 0])) > alarming
+        level = packed.expand(state["channel_anchor"])
+        is_first = present & (self.anchor_half_life > 0) & (rows == 0)
+        far, distance = self._distances(packed, state, level, is_first, z, present, unusual, elapsed)
+        # An anchor depends on departures from it. Guess where it stands still, and where a new
+        # level is accepted: the guess is right once the departures say the same.
+        for _ in range(MOST_GUESSES):
+            accepted = far >= self.anchor_half_life
+            is_free = accepted | is_first
+            share = ops.where(unusual & ~is_free, 0.0, gain)
+            most = ops.where(is_free, float("inf"), FAR + 0.0 * gain)
+            level, anchor = bounded_ewma(packed, state["channel_anchor"], z, share, most)
+            if not packed.once:
+                far, distance = self._distances(
+                    packed, state, level, is_first, z, present, unusual, elapsed
+                )
+            distance = ops.clip(distance, -MOST, MOST)
+            ratio = ops.minimum(ops.abs(distance) / usual_excess, 6.0)
+            growth, grown = self._grown(packed, state, ratio, followed, slow)
+            departure = distance / ops.clip(growth, 1.0, LARGEST_GROWTH)
+            bounded = ops.clip(departure, -MOST_AVERAGED, MOST_AVERAGED)
+            averaged = ops.concatenate([*[bounded] * (_MEANS - 1), change], axis=1)
+            after, _ = packed.ewma(start, averaged, weight)
+            averages = ops.reshape(after, (-1, _MEANS, self.n_channels))
+            if packed.once:
+                break
+            before = packed.previous(state["channel_averages"][:, 0], averages[:, 0])
+            guesses = unusual, accepted
+            unusual = ops.abs(before) > alarming
+            accepted = far >= self.anchor_half_life
+            if all((a == b).all() for a, b in zip(guesses, (unusual, accepted), strict=True)):
+                break
+        else:
+            columns = (departures, x, elapsed, usual_excess, usual_change, alarming)
+            columns += () if warming is None else (warming,)
+            return by_blocks(packed, self.advance, state, *columns, steps=half(packed))
         return {
-            "scale_growth": new_growth,
-            "channel_anchor": level + gain * step,
+            **values,
+            "channel_far": far,
+            "channel_anchor": anchor,
+            "scale_growth": grown,
             "channel_rows": value_count,
-            "channel_far": lasting,
-            "channel_averages": ops.where(present[:, None, :], shifted, averages),
-            "last_value": ops.where(has_value, x, state["last_value"]),
-            "equal_run": ops.where(has_value, run, state["equal_run"]),
-            "last_departure": ops.where(present, z, state["last_departure"]),
+            "channel_averages": averages,
             "departure": ops.where(present, departure, 0.0),
             "change": change,
-            "level": level,
+            "level": ops.where(is_first, z, level),
         }
+
+    def _values(
+        self, packed: PackedRows, state: State, z: Any, x: Any, present: Any, rows: Any
+    ) -> State:
+        """Return the last values, their runs, and the change of the departure from row to row."""
+        has_value = ops.isfinite(x)
+        last_value = latest(packed, state["last_value"], x, has_value)
+        last_departure = latest(packed, state["last_departure"], z, present)
+        value_before = packed.previous(state["last_value"], last_value)
+        departure_before = packed.previous(state["last_departure"], last_departure)
+        equal = has_value & (x == value_before) & (rows > 0)
+        return {
+            "last_value": last_value,
+            "equal_run": run_lengths(packed, state["equal_run"], equal, has_value),
+            "last_departure": last_departure,
+            "change": ops.where(rows > 0, ops.abs(z - departure_before), 0.0),
+        }
+
+    def _anchor_gain(self, value_count: Any, elapsed: Any, present: Any) -> Any:
+        """Return the share of a departure that the anchor takes up, `(R, C)`."""
+        half_life = self.anchor_half_life
+        gain = 1.0 - ops.exact_exp(-_LN2 * elapsed[:, None] / ops.maximum(half_life, 1.0))
+        begins = value_count < half_life + 2.0
+        if bool(ops.any(begins)):
+            gain = ops.where(begins, ops.maximum(gain, 1.0 / (value_count + 1e-6)), gain)
+        gain = ops.where(value_count == 1.0, 1.0, gain)
+        return ops.where(present & (half_life > 0), ops.minimum(gain, 1.0), 0.0)
+
+    def _distances(
+        self,
+        packed: PackedRows,
+        state: State,
+        anchor: Any,
+        is_first: Any,
+        z: Any,
+        present: Any,
+        unusual: Any,
+        elapsed: Any,
+    ) -> tuple[Any, Any]:
+        """Return for how long rows have been far from the anchors before them, and how far.
+
+        The anchor takes up wandering, and stands still while the channel is unusual, until that has
+        lasted a half-life: a new level is told once, and then accepted.
+        """
+        distance = z - ops.where(is_first, z, anchor)
+        dt = elapsed[:, None]
+        is_far = (ops.abs(distance) > FAR) | unusual
+        far_time = ops.where(present, ops.where(is_far, dt, -2.0 * dt), 0.0)
+        return reflected_sum(packed, state["channel_far"], far_time), distance
+
+    def _grown(
+        self, packed: PackedRows, state: State, ratio: Any, followed: Any, slow: Any
+    ) -> tuple[Any, Any]:
+        """Return the growth of the scale before and after each row.
+
+        It grows where departures have grown, and never counts below that of training.
+        """
+        growth = {"scale_growth": state["scale_growth"]}
+        found = slow_sums(packed, _growth_change, growth, {}, ratio, followed, slow)
+        return found["growth"], found["scale_growth"]
 
     def statistics(self, usual: State, followed: State, departure: Any) -> Any:
         """Return the statistics of rows, `(R, 10 C)`: above 1 is past the key's own 99 % quantile.
@@ -348,17 +477,28 @@ class ChannelEvidence(Stage):
             followed: Fields after each row.
             departure: Departures of the rows, `(R, C)`.
         """
-        values = ops.concatenate([departure[:, None, :], followed["channel_averages"]], axis=1)
-        ratio = values / ops.maximum(usual["usual_extremes"], 1e-3)
+        ratio, frozen = self.ratios(usual, followed, departure)
         moving = ratio[:, :-1]
         signed = ops.maximum(ops.stack([moving, -moving], axis=-1), 0.0)
-        limit = usual["usual_run"]
-        frozen = ops.where(limit > 0, followed["equal_run"] / ops.maximum(limit, 1.0), 0.0)
         flat = ops.reshape(signed, (-1, (STATISTICS - 2) * self.n_channels))
         return ops.concatenate([flat, frozen, ratio[:, -1]], axis=1)
 
+    def ratios(self, usual: State, followed: State, departure: Any) -> tuple[Any, Any]:
+        """Return the averages of rows over the key's own 99 % quantile, and the runs over theirs.
+
+        Arguments as `statistics` has them.
+
+        Returns:
+            The departure, its averages and the spread, `(R, 5, C)`, and the runs, `(R, C)`.
+        """
+        values = ops.concatenate([departure[:, None, :], followed["channel_averages"]], axis=1)
+        ratio = values / ops.maximum(usual["usual_extremes"], 1e-3)
+        limit = usual["usual_run"]
+        frozen = ops.where(limit > 0, followed["equal_run"] / ops.maximum(limit, 1.0), 0.0)
+        return ratio, frozen
+
     def by_channel(
-        self, severity: Any, averages: Any, change: Any, is_judged: Any
+        self, ratio: Any, frozen: Any, averages: Any, change: Any, is_judged: Any
     ) -> tuple[Any, Any]:
         """Return the severity of each channel, `(R, C)`, and of what still goes on.
 
@@ -367,26 +507,89 @@ class ChannelEvidence(Stage):
         half of it.
 
         Args:
-            severity: Severity of each statistic, `(R, 10 C)`.
+            ratio: Departures, averages and spread over the usual, `(R, 5, C)`.
+            frozen: Runs of equal values over the usual, `(R, C)`.
             averages: Moving averages after the rows, `(R, 4, C)`.
             change: Changes from row to row, `(R, C)`.
             is_judged: Channels of keys whose usual values are known, `(R, C)`.
         """
         c, taus = self.n_channels, len(TIME_CONSTANTS)
-        signed = ops.reshape(severity[:, : -2 * c], (-1, taus, c, 2))
-        moving = ops.maximum(signed[..., 0], signed[..., 1])
-        frozen, spread = severity[:, -2 * c : -c], severity[:, -c:]
-        goes_on = averages[:, :1] * averages >= 0.5 * averages * averages
-        still_noisy = change >= 0.5 * averages[:, -1]
-        slow = ops.where(goes_on[:, 1:-1], moving[:, 2:], NOTHING)
-        fast = ops.maximum(ops.maximum(moving[:, 0], moving[:, 1]), frozen)
-        largest = ops.maximum(ops.maximum(fast, spread), ops.maximum(moving[:, 2], moving[:, 3]))
-        noisy = ops.where(still_noisy, spread, NOTHING)
-        hold = ops.maximum(ops.maximum(fast, noisy), ops.maximum(slow[:, 0], slow[:, 1]))
+        statistics = ops.concatenate([ops.reshape(ratio, (-1, (taus + 1) * c)), frozen], axis=1)
+        severity = self.curves.signed(statistics, _tables(c), taus * c)
+        row, fast, middle, slow, spread, frozen = (
+            severity[:, i * c : (i + 1) * c] for i in range(taus + 2)
+        )
+        first, *others, noise = (averages[:, i] for i in range(_MEANS))
+        sudden = ops.maximum(ops.maximum(row, fast), frozen)
+        largest = ops.maximum(ops.maximum(sudden, spread), ops.maximum(middle, slow))
+        hold = ops.maximum(sudden, _kept(spread, change >= 0.5 * noise))
+        for lasting, average in zip((middle, slow), others, strict=True):
+            goes_on = first * average >= 0.5 * average * average
+            hold = ops.maximum(hold, _kept(lasting, goes_on))
         return (
             ops.where(is_judged, largest, NOTHING),
             ops.where(is_judged, hold, NOTHING),
         )
+
+
+@cache
+def _tables(n_channels: int) -> tuple[int, ...]:
+    """Return the tables of a channel's statistics: of its averages, its spread and its runs."""
+    pairs = 2 * len(TIME_CONSTANTS) * n_channels
+    runs, spread = (range(pairs + i * n_channels, pairs + (i + 1) * n_channels) for i in (0, 1))
+    return (*range(0, pairs, 2), *spread, *runs)
+
+
+def _kept(severity: Any, goes_on: Any) -> Any:
+    """Return the severity where it goes on, else `NOTHING`: `where` is slow on an even mix."""
+    return ops.minimum(severity, ops.astype(goes_on, "float32") * 1e6 + NOTHING)
+
+
+class ChannelStatistics:
+    """Severity of the single statistics of rows, for those that are explained.
+
+    Args:
+        evidence: The stage that judges them.
+        usual: Learnt fields of each row's key, `(R, ...)`.
+        followed: Fields after each row.
+        departure: Departures of the rows, `(R, C)`.
+    """
+
+    def __init__(
+        self, evidence: ChannelEvidence, usual: State, followed: State, departure: Any
+    ) -> None:
+        self._evidence, self._departure = evidence, departure
+        self._usual, self._followed = usual, dict(followed)
+
+    def severity(self, rows: Any) -> Any:
+        """Return the severity of each statistic, `(N, 10 C)`.
+
+        Args:
+            rows: Indices of the rows.
+        """
+        usual = {name: self._usual[name][rows] for name in ("usual_extremes", "usual_run")}
+        followed = {name: self._followed[name][rows] for name in ("channel_averages", "equal_run")}
+        evidence = self._evidence
+        return evidence.curves(evidence.statistics(usual, followed, self._departure[rows]))
+
+
+def _learn_level(state: State, residual: Any, size: Any, warming: Any) -> State:
+    """Learn the level of keys that warm up from one row each, `(B, C)`."""
+    level, rows = state["usual_level"], state["channel_rows"]
+    learns = warming[:, None] & ops.isfinite(residual)
+    value_count = ops.astype(rows + 1.0, "float64")
+    level = level + ops.where(learns, (residual - level) / value_count, 0.0)
+    present = ops.isfinite(ops.astype(residual - level, "float32") / size)
+    return {"usual_level": level, "channel_rows": rows + ops.astype(present, "float32")}
+
+
+def _growth_change(
+    packed: PackedRows, before: State, others: State, ratio: Any, followed: Any, slow: Any
+) -> tuple[State, State]:
+    """Return what rows add to the growth of the scale, by that before them."""
+    growth = before["scale_growth"]
+    change = ops.where(followed, slow * (ratio - growth), 0.0)
+    return {"scale_growth": change}, {"growth": growth}
 
 
 class Usual:
@@ -397,6 +600,8 @@ class Usual:
         columns: Of each row and channel, `(R, C)`: the usual unit; the seasonal expectation, in
             usual units; the anchor, in usual sizes; the usual size, in usual units; its growth.
     """
+
+    COLUMNS: Final = ("unit", "expected", "level", "size", "growth")
 
     def __init__(self, evidence: ChannelEvidence, *columns: Any) -> None:
         self._evidence, self._columns = evidence, columns

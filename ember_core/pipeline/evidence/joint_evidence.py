@@ -8,12 +8,16 @@ import numpy as np
 
 from ember_core import ops
 from ember_core.pipeline.observation import Observation
+from ember_core.pipeline.packing import PackedRows
+from ember_core.pipeline.recurrences import by_blocks, slow_sums
 from ember_core.pipeline.stage import Role, Stage, State, StateField
 
 from .curves import SeverityCurves
 
 SCORES: Final = 2
 """Joint scores: the free energy, and the sum of the sizes of the features."""
+USUAL: Final = ("joint_mid", "joint_size", "joint_extreme")
+"""Fields with the usual values of a key."""
 _FAR = 2.0
 _LN2 = float(np.log(2.0))
 
@@ -66,31 +70,39 @@ class JointEvidence(Stage):
         """
         packed = observation.packed
         start = {f.name: state[f.name] for f in self.state_fields()}
-        per_row = packed.scan(self.advance, start, self.log_scores(x), observation.elapsed)
+        per_row = by_blocks(packed, self.follow, start, self.log_scores(x), observation.elapsed)
         statistic = per_row.pop("statistic")
         severity = ops.max(self.curves(statistic), axis=1)
         return {name: packed.last(value) for name, value in per_row.items()}, severity
 
-    def advance(self, state: State, log_scores: Any, elapsed: Any) -> State:
-        """Follow one row per key, and add its `statistic`: above 1 is past the 99 % quantile.
+    def follow(self, packed: PackedRows, state: State, log_scores: Any, elapsed: Any) -> State:
+        """Follow rows, and add their `statistic`: above 1 is past the 99 % quantile.
 
         Args:
-            state: Fields of this stage before the row.
-            log_scores: Logs of the scores, `(B, 2)`.
-            elapsed: Usual intervals since the key's row before, `(B,)`.
+            packed: Key of each row.
+            state: Fields of this stage before the rows.
+            log_scores: Logs of the scores, `(R, 2)`.
+            elapsed: Usual intervals since the key's row before, `(R,)`.
         """
-        size = state["joint_size"]
+        usual = {name: packed.expand(state[name]) for name in USUAL}
+        size = usual["joint_size"]
         is_known = size > 0
-        distance = (log_scores - state["joint_mid"]) / ops.where(is_known, size, 1.0)
-        distance = distance - state["joint_anchor"]
+        distance = (log_scores - usual["joint_mid"]) / ops.where(is_known, size, 1.0)
         gain = 1.0 - ops.exact_exp(-_LN2 / self.half_life * elapsed)[:, None]
-        anchor = state["joint_anchor"] + gain * ops.clip(distance, -_FAR, _FAR)
-        extreme = ops.maximum(state["joint_extreme"], 1e-3)
-        return {
-            **{name: state[name] for name in ("joint_mid", "joint_size", "joint_extreme")},
-            "joint_anchor": ops.where(is_known, anchor, state["joint_anchor"]),
-            "statistic": ops.where(is_known, ops.maximum(distance, 0.0) / extreme, 0.0),
-        }
+        slow = {"joint_anchor": state["joint_anchor"]}
+        found = slow_sums(packed, _change, slow, {}, distance, is_known, gain)
+        extreme = ops.maximum(usual["joint_extreme"], 1e-3)
+        above = ops.maximum(found.pop("distance"), 0.0)
+        return {**found, **usual, "statistic": ops.where(is_known, above / extreme, 0.0)}
+
+
+def _change(
+    packed: PackedRows, before: State, others: State, distance: Any, is_known: Any, gain: Any
+) -> tuple[State, State]:
+    """Return what rows add to the anchor, by that before them."""
+    distance = distance - before["joint_anchor"]
+    step = gain * ops.clip(distance, -_FAR, _FAR)
+    return {"joint_anchor": ops.where(is_known, step, 0.0)}, {"distance": distance}
 
 
 def fit_joint(log_scores: Any) -> dict[str, Any]:

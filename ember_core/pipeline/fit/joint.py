@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.pipeline.evidence import JointEvidence
+from ember_core.pipeline.packing import PackedRows
 from ember_core.pipeline.evidence.joint_evidence import fit_joint
 from ember_core.pipeline.group_motor import NEVER
 from ember_core.pipeline.pipeline import Pipeline
@@ -121,7 +122,11 @@ def _followed(
     state = {name: key_state[name][owners].astype(np.float32) for name in fields}
     state["joint_extreme"] = np.ones_like(state["joint_extreme"])
     elapsed = [rows.elapsed[rows.owner == k] for k in owners]
-    followed = run(stage.advance, state, [padded(columns, 0.0), padded(elapsed, 0.0)])
+
+    def advance(state: State, log_scores: Any, elapsed: Any) -> State:
+        return stage.follow(PackedRows([len(log_scores)]), state, log_scores, elapsed)
+
+    followed = run(advance, state, [padded(columns, 0.0), padded(elapsed, 0.0)])
     return {
         int(k): followed["statistic"][: len(columns[i]), i].copy() for i, k in enumerate(owners)
     }

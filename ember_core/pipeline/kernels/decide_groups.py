@@ -1,8 +1,8 @@
 """Group motor neuron over several rows a key.
 
 While many keys have a row in a step they go together. Rows that few keys have left are decided key
-by key, those at rest in one go: no group is raised and no episode is open, so that the fields only
-decay and count. All have the bits of `GroupMotor.forward` on one row at a time.
+by key, all those in one go between which no episode begins or ends and no group joins one: the
+fields only decay and count there. All have the bits of `GroupMotor.forward` on one row at a time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ember_core.pipeline.stage import State
 
 # Cost of deciding keys one by one, in steps of all of them at once: of each key, and of each row.
 _KEY_COST, _ROW_COST = 0.75, 0.025
-_SHORT = 3  # rows at rest that are not worth a go of their own
+_FIRST_ROWS, _MOST_ROWS = 32, 512  # looked at in one go: each time without a change, twice as many
 
 
 class GroupDecision(NamedTuple):
@@ -68,11 +68,10 @@ def decide_groups_packed(
         _write(current, slice(0, n), rows.decide(step_state, slice(start, start + n)))
         step += 1
     if step < len(packed.sizes):
-        starts, sizes = np.asarray(packed.starts[step:]), np.asarray(packed.sizes[step:])
-        for key in range(packed.sizes[step]):
-            key_rows = starts[: int(np.count_nonzero(sizes > key))] + key
+        left = _RowsLeft(motor, current, severities, observation, step)
+        for key, key_rows in packed.left(step):
             one_key = _OneKey(motor, {name: value[key] for name, value in current.items()})
-            one_key.run(key_rows, severities, observation, rows)
+            one_key.run(key_rows, left, rows)
             _write(current, key, one_key.state)
     return GroupDecision(current, rows.evidence, rows.firing, rows.raised, rows.brings)
 
@@ -126,8 +125,52 @@ def _write(state: State, keys: slice | int, fields: State) -> None:
 _F = np.float32
 
 
+class _RowsLeft:
+    """Columns of the rows that are decided key by key: all that no decision changes.
+
+    Args:
+        motor: The motor neuron.
+        state: Its fields before these rows, `(K, ...)`.
+        severities: Severities of the groups of all rows, `(R, G)`.
+        observation: Columns of all rows.
+        step: Their first step.
+
+    Attributes:
+        begin: The first of these rows.
+        columns: By name, `(N, ...)`.
+    """
+
+    def __init__(
+        self, motor: GroupMotor, state: State, severities: Any, observation: Observation, step: int
+    ) -> None:
+        packed = PackedRows(observation.packed.sizes[step:])
+        self.begin = observation.packed.starts[step]
+        rows = slice(self.begin, None)
+        x, elapsed = severities[rows], observation.elapsed[rows]
+        level = _F(motor.on - motor.off_below)
+        is_raised = x >= level
+        steps = np.minimum(elapsed, _F(motor.longest_step))[:, None] + np.zeros_like(x)
+        lowered, raised = (state[name][: packed.key_count] for name in ("lowered", "raised"))
+        lowered = packed.decayed_sum(lowered, steps, (~is_raised).astype(np.float32))
+        returns = (lowered < _F(motor.return_intervals)).astype(np.float32)
+        raised = packed.decayed_sum(raised, steps * is_raised, returns)
+        accepted = motor.accepted({"raised": raised})
+        self.columns = {
+            "x": x,
+            "is_raised": is_raised,
+            "is_held": ((observation.hold[rows] >= level) & ~accepted).any(axis=1),
+            "may_fire": observation.may_fire[rows],
+            "decay": motor.decay(elapsed)[:, None],
+            "most": np.where(is_raised, _F(np.inf), _F(motor.habituation_most)),
+            "size": x - _F(motor.on) + _F(motor.margin),
+            "lowered": lowered,
+            "raised": raised,
+            "accepted": accepted,
+        }
+
+
 class _OneKey:
-    """Fields of a key, while its rows are decided one by one.
+    """Fields of a key, while its rows are decided.
 
     Every line repeats one of `GroupMotor.forward`, in float32: numbers where that has one for a
     key, arrays `(G,)` where it has one for each group.
@@ -164,62 +207,101 @@ class _OneKey:
             "lowered": self._lowered,
         }
 
-    def run(self, rows: Any, severities: Any, observation: Observation, out: _Rows) -> None:
+    def run(self, rows: Any, left: _RowsLeft, out: _Rows) -> None:
         """Decide the rows of the key, in order.
 
         Args:
             rows: Indices of the rows.
-            severities: Severities of the groups of all rows, `(R, G)`.
-            observation: Columns of all rows.
+            left: Their columns.
             out: Decisions, written to.
         """
-        motor, x = self._motor, severities[rows]
-        level = _F(motor.on - motor.off_below)
-        is_raised, is_held = x >= level, observation.hold[rows] >= level
-        elapsed, may_fire = observation.elapsed[rows], observation.may_fire[rows].tolist()
-        steps, decays = np.minimum(elapsed, _F(motor.longest_step)), motor.decay(elapsed)
-        sizes, most = x - _F(motor.on) + _F(motor.margin), _F(motor.habituation_most)
-        # A row may change more than counts where a group is raised, or could fire below that.
-        may_change = is_raised.any(axis=1) | (x.max(axis=1) >= self._threshold)
-        ends = np.append(np.flatnonzero(may_change), len(rows)).tolist()
-        i = next_end = 0
+        own = {name: value[rows - left.begin] for name, value in left.columns.items()}
+        i, length = 0, _FIRST_ROWS
         while i < len(rows):
-            while ends[next_end] < i:
-                next_end += 1
-            end = ends[next_end]
-            if not self._is_open and end - i > _SHORT:
-                part = slice(i, end)
-                self._rest(rows[part], x[part], steps[part], decays[part], out)
-                i = end
-                continue
-            self._count(is_raised[i], steps[i])
-            decayed = self._habituation * decays[i]
-            self._habituation = np.where(is_raised[i], decayed, np.minimum(decayed, most))
-            self._decide(rows[i], x[i], is_raised[i], is_held[i], may_fire[i], sizes[i], out)
-            i += 1
+            end = min(i + length, len(rows))
+            part = {name: value[i:end] for name, value in own.items()}
+            i += self._pass(rows[i:end], part, out)
+            length = min(2 * length, _MOST_ROWS) if i == end else _FIRST_ROWS
+            if i < end:
+                self._decide(rows[i], {name: value[i] for name, value in own.items()}, out)
+                i += 1
+        self._raised, self._lowered = own["raised"][-1], own["lowered"][-1]
 
-    def _count(self, is_raised: Any, step: Any) -> None:
-        """Count how long groups are raised, and how long they have not been."""
-        self._lowered = (self._lowered + step) * ~is_raised
-        raised = self._raised + step * is_raised
-        self._raised = raised * (self._lowered < _F(self._motor.return_intervals))
+    def _pass(self, rows: Any, own: State, out: _Rows) -> int:
+        """Decide rows up to the first on which an episode or its groups change.
 
-    def _decide(
-        self,
-        row: Any,
-        x: Any,
-        is_raised: Any,
-        is_held: Any,
-        may_fire: bool,
-        size: Any,
-        out: _Rows,
-    ) -> None:
-        """Decide a row, its counts and the decay of habituation already done."""
+        Args:
+            rows: Indices of the rows.
+            own: Their columns.
+            out: Decisions, written to.
+
+        Returns:
+            The number of rows decided.
+        """
+        decayed, habituation = self._habituations(own)
+        effective = np.where(own["accepted"], _F(NEVER), own["x"] - decayed)
+        evidence = effective.max(axis=1)
+        passed = np.arange(len(rows))
+        if self._is_open:
+            calm, changes = self._open_changes(own, effective, passed)
+        else:
+            rested = passed >= self._refractory
+            calm, changes = 0 * passed, rested & own["may_fire"] & (evidence >= self._threshold)
+        found = np.flatnonzero(changes)
+        count = int(found[0]) if found.size else len(rows)
+        if not count:
+            return 0
+        rows, lead = rows[:count], effective[:count].argmax(axis=1)
+        out.evidence[rows], out.firing[rows] = evidence[:count], self._is_open
+        out.brings.lead[rows], out.raised[rows] = lead, own["raised"][passed[:count], lead]
+        self._evidence, self._habituation = evidence[count - 1], habituation[count - 1]
+        self._refractory = max(self._refractory - count, 0)
+        self._calm = int(calm[count - 1])
+        self._paged = self._paged + count if self._is_open else 0
+        if not self._is_open:
+            self._members = np.zeros_like(self._members)
+        return count
+
+    def _habituations(self, own: State) -> tuple[Any, Any]:
+        """Return the habituation on rows, and that after them, as long as the groups stay so."""
+        decay, most = own["decay"], own["most"]
+        decayed = np.empty_like(own["x"])
+        if not self._is_open and not own["is_raised"].any():
+            # NumPy accumulates in the order of the rows, with the bits of each own step.
+            decayed[...] = decay
+            decayed[0] = np.minimum(self._habituation * decay[0], most[0])
+            np.multiply.accumulate(decayed, out=decayed)
+            return decayed, decayed
+        used_to = own["is_raised"] & (self._motor.is_channel & self._members & self._is_open)
+        least = np.where(used_to, own["size"], _F(-np.inf))
+        after, habituation = np.empty_like(decayed), self._habituation
+        for factor, top, low, value, result in zip(
+            decay, most, least, decayed, after, strict=True
+        ):
+            np.multiply(habituation, factor, value)
+            np.minimum(value, top, out=value)
+            habituation = np.maximum(value, low, out=result)
+        return decayed, after
+
+    def _open_changes(self, own: State, effective: Any, passed: Any) -> tuple[Any, Any]:
+        """Return the calm rows of the open episode, and where a group joins or the episode ends."""
         motor = self._motor
-        accepted = motor.accepted({"raised": self._raised})
-        effective = np.where(accepted, _F(NEVER), x - self._habituation)
+        paged = self._paged + passed
+        late = np.where(self._members, _F(NEVER), effective)
+        is_late = late.max(axis=1) >= self._escalated
+        updates = own["may_fire"] & (paged >= motor.joining_rows) & is_late
+        joins = (paged + 1 <= motor.joining_rows) & is_late
+        last_held = np.maximum.accumulate(np.where(own["is_held"], passed, -1 - self._calm))
+        calm = passed - last_held
+        return calm, updates | joins | (calm >= motor.calm_rows)
+
+    def _decide(self, row: Any, own: State, out: _Rows) -> None:
+        """Decide a row on which something may change."""
+        motor, x, is_raised = self._motor, own["x"], own["is_raised"]
+        self._habituation = np.minimum(self._habituation * own["decay"], own["most"])
+        effective = np.where(own["accepted"], _F(NEVER), x - self._habituation)
         lead = int(effective.argmax())
-        evidence = effective[lead]
+        evidence, may_fire = effective[lead], bool(own["may_fire"])
         rested, self._refractory = self._refractory <= 0, max(self._refractory - 1, 0)
         fires = not self._is_open and rested and may_fire and bool(evidence >= self._threshold)
         updates = False
@@ -231,8 +313,7 @@ class _OneKey:
         if not self._is_open:
             self._calm = 0
         else:
-            holds = updates or bool((is_held & ~accepted).any())
-            self._calm = 0 if holds else self._calm + 1
+            self._calm = 0 if updates or own["is_held"] else self._calm + 1
             resolves = self._calm >= motor.calm_rows
         self._is_open = is_open = (self._is_open and not resolves) or fires
         self._paged = self._paged + 1 if is_open and not (fires or updates) else 0
@@ -248,31 +329,10 @@ class _OneKey:
             used_to = is_raised & motor.is_channel
             used_to = used_to if resolves else used_to & self._members
             self._habituation = np.where(
-                used_to, np.maximum(self._habituation, size), self._habituation
+                used_to, np.maximum(self._habituation, own["size"]), self._habituation
             )
         self._evidence = out.evidence[row] = evidence
-        out.firing[row], out.raised[row] = is_open, self._raised[lead]
+        out.firing[row], out.raised[row] = is_open, own["raised"][lead]
         brings = out.brings
         brings.fires[row], brings.resolves[row], brings.updates[row] = fires, resolves, updates
         brings.lead[row] = lead
-
-    def _rest(self, rows: Any, x: Any, steps: Any, decays: Any, out: _Rows) -> None:
-        """Decide rows on which no group is raised and no episode is open.
-
-        NumPy accumulates in the order of the rows, so that every row has the bits of its own step.
-        """
-        motor, like = self._motor, np.zeros_like(x)
-        lowered = np.add.accumulate(np.concatenate([self._lowered[None], steps[:, None] + like]))
-        raised = self._raised * (lowered[1:] < _F(motor.return_intervals))
-        kept = decays[:, None] + like
-        kept[0] = np.minimum(self._habituation * decays[0], _F(motor.habituation_most))
-        habituation = np.multiply.accumulate(kept)
-        effective = np.where(motor.accepted({"raised": raised}), _F(NEVER), x - habituation)
-        out.evidence[rows] = evidence = effective.max(axis=1)
-        out.brings.lead[rows] = lead = effective.argmax(axis=1)
-        out.raised[rows] = raised[np.arange(len(rows)), lead]
-        self._evidence, self._raised = evidence[-1], raised[-1]
-        self._lowered, self._habituation = lowered[-1], habituation[-1]
-        self._refractory = max(self._refractory - len(rows), 0)
-        self._calm = self._paged = 0
-        self._members = np.zeros_like(self._members)

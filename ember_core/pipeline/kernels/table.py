@@ -12,10 +12,13 @@ from typing import Any, Final
 from .decide import decide_packed
 from .decide_groups import decide_groups_packed
 from .liquid import PackedLiquid
+from .tail import follow_tail_packed
 
 KERNELS: Final[Mapping[str, Callable[..., Any]]] = {
     "decide": decide_packed,
     "decide_groups": decide_groups_packed,
     "liquid": PackedLiquid,
+    "tail": follow_tail_packed,
 }
-"""Kernels of tail and motor neuron together, of the group motor neuron, and of the liquid cell."""
+"""Kernels of tail and motor neuron together, of the group motor neuron, the liquid cell, and the
+tail alone."""

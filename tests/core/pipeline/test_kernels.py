@@ -54,6 +54,30 @@ def decisions(seed, keys, half_life, freeze):
     return packed, state, one_row, fast, decision.state
 
 
+def tails(seed, keys, half_life, freeze):
+    """As `decisions`, with episodes that other evidence opens: the tail gets them as a column."""
+    packed, state, _, _, _ = decisions(seed, keys, half_life, freeze)
+    tail = Tail(-3.0, half_life_rows=half_life, freeze_rows=freeze)
+    rng = np.random.default_rng(seed)
+    state = {field.name: state[field.name] for field in tail.state_fields()}
+    score = np.exp(rng.standard_cauchy(packed.row_count).clip(-9, 9)).astype(np.float32) - 3
+    seen = Observation(
+        packed,
+        alarming=(packed.step // 7) % 2 == 1,
+        learning=(0.05 * (rng.random(packed.row_count) < 0.2)).astype(np.float32),
+    )
+
+    def one_row(state, row):
+        columns = Observation(
+            PackedRows([1]), learning=seen.learning[row], alarming=seen.alarming[row]
+        )
+        state, severity = tail.forward(state, score[row], columns)
+        return state, {"severity": severity}
+
+    state_after, severity = KERNELS["tail"](tail, state, score, seen)
+    return packed, state, one_row, {"severity": severity}, state_after
+
+
 def neurons(channels, hidden, start):
     """Cells of one block of terms, where the kernel applies, and of several, where it does not."""
     net = LiquidNetwork(channels, 0, hidden, (1, 3), seed=2)
@@ -128,16 +152,18 @@ def group_decisions(seed, keys, groups):
     return packed, state, one_row, fast, decision.state
 
 
+TAILS = [
+    (seed, keys, half_life, freeze)
+    for seed, (keys, half_life, freeze) in enumerate(
+        (keys, half_life, freeze)
+        for keys in (1, 5, 40)
+        for half_life in (0, 3, 400)
+        for freeze in (0, 4)
+    )
+]
 CASES = {
-    "decide": [
-        (decisions, (seed, keys, half_life, freeze))
-        for seed, (keys, half_life, freeze) in enumerate(
-            (keys, half_life, freeze)
-            for keys in (1, 5, 40)
-            for half_life in (0, 3, 400)
-            for freeze in (0, 4)
-        )
-    ],
+    "decide": [(decisions, arguments) for arguments in TAILS],
+    "tail": [(tails, arguments) for arguments in TAILS],
     "decide_groups": [
         (group_decisions, (seed, keys, groups))
         for seed, (keys, groups) in enumerate([(1, 4), (5, 1), (5, 9), (40, 4), (90, 2)])

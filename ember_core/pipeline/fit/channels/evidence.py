@@ -16,6 +16,7 @@ from ember_core.pipeline.evidence.channel_evidence import UNBOUNDED, USUAL
 from ember_core.pipeline.fit.currency import fit_tables
 from ember_core.pipeline.fit.incidents import Marks, days_of, kept_parts, kept_rows, until_calm
 from ember_core.pipeline.fit.series import Series
+from ember_core.pipeline.packing import PackedRows
 from ember_core.pipeline.stage import State
 
 from .choice import DISCRETE, choose
@@ -404,7 +405,7 @@ class _Fit:
             usual.append(first["usual_extremes"][part, 1])
 
             def advance(state: State, z: Any, x: Any, dt: Any, usual: list[Any] = usual) -> State:
-                return stage.advance(state, z, x, dt, *usual)
+                return stage.advance(PackedRows([len(z)]), state, z, x, dt, *usual)
 
             after = run(advance, {name: first[name][part].copy() for name in names}, columns)
             for i, k in enumerate(part.tolist()):

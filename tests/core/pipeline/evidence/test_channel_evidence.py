@@ -109,7 +109,7 @@ def test_a_frozen_channel_is_severe() -> None:
     values = rows(3, NEXT, 60)
     values[20:, 0] = values[20, 0]
     _, seen = _run(found, _first(found, 3), values, times(NEXT, 60))
-    severity = np.concatenate([o.channel_statistics for o in seen])
+    severity = np.concatenate([o.channel_statistics.severity(slice(None)) for o in seen])
     assert statistic_name(severity[59], 0, len(CHANNELS)) == "the same value for too long"
     assert severity[59, -2 * len(CHANNELS)] > 1.5
 
