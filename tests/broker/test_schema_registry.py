@@ -132,7 +132,9 @@ def test_partitions_that_wait_may_change_hands(kafka: Broker, tmp_path: Path) ->
 
     with Service(tmp_path, config, embedded=False) as first:
         wait_until("the first", lambda: waits(first), first)
-        with Service(tmp_path / "other", tmp_path / "other" / "ember.toml", embedded=False) as second:
+        with Service(
+            tmp_path / "other", tmp_path / "other" / "ember.toml", embedded=False
+        ) as second:
             wait_until("the second", lambda: waits(second), second)
             assert first.stop() == 0
             kafka.produce(topic, records(1, 0, 7, 3) + records(2, 1, 5, 2))

@@ -408,9 +408,7 @@ class ChannelEvidence(Stage):
             columns = (departures, x, elapsed, usual_excess, usual_change, alarming)
             columns += () if warming is None else (warming,)
             return by_blocks(packed, self.advance, state, *columns, steps=half(packed))
-        half_hour = packed.previous(
-            state["channel_averages"][:, JUMP_FROM], averages[:, JUMP_FROM]
-        )
+        half_hour = packed.previous(state["channel_averages"][:, JUMP_FROM], averages[:, JUMP_FROM])
         own = departure - self._shared(ops.where(present, bounded, 0.0))
         own_averages = self._own_averages(packed, state, own, weight)
         row = ops.stack([departure, departure - half_hour, own], axis=1)

@@ -129,6 +129,20 @@ def kept_parts(values: Any, marked: Flags) -> list[Any]:
     return [values[a:b] for a, b in zip(bounds[::2], bounds[1::2], strict=True)]
 
 
+def until_calm(marked: Flags, raised: Any) -> Flags:
+    """Return marks that go on while evidence is raised: the end of an incident is part of it.
+
+    Args:
+        marked: Marked rows, `(T,)`.
+        raised: Rows with raised evidence, `(T,)`.
+    """
+    out = marked.copy()
+    calm = np.append(np.flatnonzero(~raised), len(raised))
+    for end in np.flatnonzero(marked[:-1] & ~marked[1:]) + 1:
+        out[end : calm[np.searchsorted(calm, end)]] = True
+    return out
+
+
 def days_of(parts: Sequence[Any], day_rows: float) -> float:
     """Return the days of some stretches of rows together.
 

@@ -17,7 +17,7 @@ from ember_core.pipeline.stage import State
 
 from .channels.padded import padded, run, settled_rows
 from .currency import fit_tables
-from .incidents import Marks, days_of, kept_parts, kept_rows
+from .incidents import Marks, days_of, kept_parts, kept_rows, until_calm
 from .series import ConsecutiveRows, Rows, tiles
 
 EXTREME = 0.99
@@ -105,7 +105,8 @@ def fit_joint_evidence(
         statistic /= extreme.astype(np.float32)
         begin = settled_rows(len(statistic), day_rows)
         settled.append((own_rows[begin:], statistic[begin:]))
-        parts += kept_parts(statistic[begin:], marked[own_rows[begin:]])
+        own_marks = until_calm(marked[own_rows], (statistic > 1.0).any(axis=1))
+        parts += kept_parts(statistic[begin:], own_marks[begin:])
     days = days_of(parts, day_rows)
     stage.curves.assign({"tables": fit_tables(parts, days) - np.float32(JOINT_MARGIN)})
     keys = []
@@ -113,7 +114,8 @@ def fit_joint_evidence(
         joint_severity = np.concatenate([stage.curves(part) for part in tiles(statistic)])
         joint = joint_severity.max(axis=1)[:, None]
         severity, hold = (np.hstack([x[own_rows], joint]) for x in (rows.severity, rows.hold))
-        severity[marked[own_rows]] = hold[marked[own_rows]] = NEVER
+        own_marks = until_calm(marked[own_rows], severity.max(axis=1) >= 0.0)
+        severity[own_marks] = hold[own_marks] = NEVER
         keys.append((severity, hold, rows.elapsed[own_rows]))
     return stage, GroupTraces(keys, days, [own_rows for own_rows, _ in settled])
 

@@ -15,7 +15,7 @@ from ember_core.pipeline.evidence import ChannelEvidence, Transforms
 from ember_core.pipeline.evidence.channel_evidence import UNBOUNDED, USUAL
 from ember_core.pipeline.evidence.signals import SPREAD
 from ember_core.pipeline.fit.currency import fit_tables
-from ember_core.pipeline.fit.incidents import Marks, days_of, kept_parts, kept_rows
+from ember_core.pipeline.fit.incidents import Marks, days_of, kept_parts, kept_rows, until_calm
 from ember_core.pipeline.fit.series import Series
 from ember_core.pipeline.packing import PackedRows
 from ember_core.pipeline.stage import State
@@ -396,7 +396,8 @@ class _Fit:
             }
             begin = settled_rows(length, self.day_rows if self.has_day else 0.0)
             trace = stage.statistics(usual, rows, rows["signals"])
-            parts += kept_parts(trace[begin:], self.marks.rows[k][begin:])
+            marked = until_calm(self.marks.rows[k], (trace > 1.0).any(axis=1))
+            parts += kept_parts(trace[begin:], marked[begin:])
         days = days_of(parts, self.day_rows)
         stage.curves.assign({"tables": fit_tables(parts, days)})
 
