@@ -361,7 +361,13 @@ class ChannelEvidence(Stage):
         unusual = ops.abs(packed.expand(averages[:, 0])) > alarming
         level = packed.expand(state["channel_anchor"])
         is_first = present & (self.anchor_half_life > 0) & (rows == 0)
-        far, distance = self._distances(packed, state, level, is_first, z, present, unusual, elapsed)
+        if packed.once:
+            far, distance = self._distances(
+                packed, state, level, is_first, z, present, unusual, elapsed
+            )
+        else:
+            far = packed.expand(state["channel_far"])
+        growth = None
         # An anchor depends on departures from it. Guess where it stands still, and where a new
         # level is accepted: the guess is right once the departures say the same.
         for _ in range(MOST_GUESSES):
@@ -376,7 +382,7 @@ class ChannelEvidence(Stage):
                 )
             distance = ops.clip(distance, -MOST, MOST)
             ratio = ops.minimum(ops.abs(distance) / usual_excess, 6.0)
-            growth, grown = self._grown(packed, state, ratio, followed, slow)
+            growth, grown = self._grown(packed, state, ratio, followed, slow, growth)
             departure = distance / ops.clip(growth, 1.0, LARGEST_GROWTH)
             bounded = ops.clip(departure, -MOST_AVERAGED, MOST_AVERAGED)
             averaged = ops.concatenate([*[bounded] * (_MEANS - 1), change], axis=1)
@@ -456,14 +462,21 @@ class ChannelEvidence(Stage):
         return reflected_sum(packed, state["channel_far"], far_time), distance
 
     def _grown(
-        self, packed: PackedRows, state: State, ratio: Any, followed: Any, slow: Any
+        self,
+        packed: PackedRows,
+        state: State,
+        ratio: Any,
+        followed: Any,
+        slow: Any,
+        guess: Any,
     ) -> tuple[Any, Any]:
         """Return the growth of the scale before and after each row.
 
         It grows where departures have grown, and never counts below that of training.
         """
         growth = {"scale_growth": state["scale_growth"]}
-        found = slow_sums(packed, _growth_change, growth, {}, ratio, followed, slow)
+        known = None if packed.once or guess is None else {"scale_growth": guess}
+        found = slow_sums(packed, _growth_change, growth, {}, ratio, followed, slow, guess=known)
         return found["growth"], found["scale_growth"]
 
     def statistics(self, usual: State, followed: State, departure: Any) -> Any:
