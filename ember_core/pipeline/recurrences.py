@@ -155,9 +155,7 @@ def running_sum(packed: PackedRows, start: Any, x: Any) -> tuple[Any, Any]:
     return _rows(packed, sums[:-1]), _rows(packed, sums[1:])
 
 
-def bounded_ewma(
-    packed: PackedRows, start: Any, x: Any, gain: Any, most: Any
-) -> tuple[Any, Any]:
+def bounded_ewma(packed: PackedRows, start: Any, x: Any, gain: Any, most: Any) -> tuple[Any, Any]:
     """Update moving averages in bounded steps, `average' = average + gain clip(x - average)`.
 
     Args:

@@ -187,9 +187,9 @@ class ChannelEvidence(Stage):
         usual = {name: packed.expand(state[name]) for name in USUAL}
         start = {f.name: state[f.name] for f in self.state_fields() if f.name not in USUAL[1:]}
         bins = self.calendar.bins(ops.to_numpy(observation.time_us), self.bin_seconds)
-        columns = (usual, x, *bins, observation.elapsed, observation.warming)
+        columns = [usual, x, *bins, observation.elapsed, observation.warming]
         if observation.expected_level is not None:
-            columns += (observation.expected_level,)
+            columns.append(observation.expected_level)
         per_row = by_blocks(packed, self._judge, start, *columns)
         observation.channel_severity = per_row.pop("severity")
         observation.channel_hold = per_row.pop("hold")

@@ -38,7 +38,7 @@ class SeverityCurves(Module):
 
     def __init__(self, n_statistics: int) -> None:
         self.n_statistics = n_statistics
-        self._known: dict[Any, Any] = {}
+        self._known: dict[Any, tuple[Any, Any]] = {}
         self.register_buffer("tables", ops.zeros((n_statistics, GRID_POINTS)))
 
     @property

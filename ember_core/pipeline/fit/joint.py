@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.pipeline.evidence import JointEvidence
-from ember_core.pipeline.packing import PackedRows
 from ember_core.pipeline.evidence.joint_evidence import fit_joint
+from ember_core.pipeline.packing import PackedRows
 from ember_core.pipeline.pipeline import Pipeline
 from ember_core.pipeline.stage import State
 

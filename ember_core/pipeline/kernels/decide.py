@@ -20,6 +20,7 @@ from ember_core.pipeline.tail import Tail
 
 from .tail import FEW, tail_of_key
 
+
 def decide_packed(
     tail: Tail, motor: MotorNeuron, state: State, score: Any, observation: Observation
 ) -> Decision:

@@ -275,9 +275,7 @@ class _OneKey:
         used_to = own["is_raised"] & (self._motor.is_channel & self._members & self._is_open)
         least = np.where(used_to, own["size"], _F(-np.inf))
         after, habituation = np.empty_like(decayed), self._habituation
-        for factor, top, low, value, result in zip(
-            decay, most, least, decayed, after, strict=True
-        ):
+        for factor, top, low, value, result in zip(decay, most, least, decayed, after, strict=True):
             np.multiply(habituation, factor, value)
             np.minimum(value, top, out=value)
             habituation = np.maximum(value, low, out=result)

@@ -72,5 +72,3 @@ def test_single_rows_have_the_bits_of_a_batch(whole: tuple[int, Any]) -> None:
 def test_cuts_anywhere_change_nothing(whole: tuple[int, Any], cuts: set[int]) -> None:
     key, expected = whole
     assert _run(key, sorted(cuts)) == expected
-
-
