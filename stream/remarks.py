@@ -34,6 +34,7 @@ def training_remarks(
     if intervals:
         remarks = [remark for remark in remarks if remark.kind != "repeated_time"]
     remarks += _counter_remarks(model)
+    remarks += _incident_remarks(model)
     rows = {table.key: len(_usable(dataset, i)) for i, table in enumerate(dataset.tables)}
     short = [key for key, count in rows.items() if count < min_rows]
     if short and len(short) < len(rows):
@@ -81,6 +82,20 @@ def _counter_remarks(model: FleetModel | None) -> list[Remark]:
         "it is"
     )
     return [Remark("counter", text)]
+
+
+def _incident_remarks(model: FleetModel | None) -> list[Remark]:
+    """Return a remark on incidents in which no row of the history lies."""
+    marked = {} if model is None else model.report.get("incidents", {})
+    if not marked.get("outside"):
+        return []
+    example = marked["outside_examples"][0]
+    where = "all keys" if example["key"] is None else f"key {example['key']!r}"
+    text = (
+        f"{marked['outside']:,} of {marked['windows']:,} incidents have no row of a trained key in "
+        f"them, and change nothing: {where} from {example['start']} to {example['end']}"
+    )
+    return [Remark("incident_outside", text)]
 
 
 def _row_remarks(dataset: Dataset, which: Rows, older: str) -> list[Remark]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from ember_core.data.sources import Dataset
 from ember_core.pipeline import CivilCalendar, FleetModel, PipelineConfig
 from ember_core.pipeline.fit import (
     EvidenceChoice,
+    Incident,
     Series,
     choose_evidence,
     choose_features,
@@ -18,6 +19,7 @@ from stream.engine import WindowSpec
 
 from .errors import UserError
 from .history import RowRules, counters_of, recipe_of, rows, samples
+from .incidents import labelled, on_rows, require_keys, unknown_keys
 
 
 def history(dataset: Dataset, window: WindowSpec | None = None) -> list[Series]:
@@ -36,6 +38,9 @@ def train(
     refine: int = 0,
     evidence: Literal["auto", "channels+joint", "joint"] = "auto",
     calendar: CivilCalendar | None = None,
+    incidents: Sequence[Incident] = (),
+    exclude_labelled: bool = False,
+    drop_incidents: bool = False,
     name: str = "model",
     progress: Callable[[str, float], None] | None = None,
     **config: Any,
@@ -56,19 +61,28 @@ def train(
             report lists the gain under `liquid`.
         evidence: Evidence that pages rest on, see `choose_evidence`. The report says which and why.
         calendar: Zone and holidays by which people load the machines. Default: UTC, no holidays.
+        incidents: Known incidents, left out where evidence is counted. The report says how many
+            rows under `incidents`.
+        exclude_labelled: Take the labels of the data for incidents too.
+        drop_incidents: Leave out the worst episodes of the history by themselves, see
+            `fit_pipeline`. The report lists them under `dropped`.
         name: Name of the model.
         progress: Callback with the name of a stage and the share done.
         config: Further fields of `PipelineConfig`.
 
     Raises:
-        UserError: If the history is too short, a channel has no values, or the backend lacks the
-            package for gradients.
+        UserError: If the history is too short, a channel has no values, all incidents are of other
+            keys, or the backend lacks the package for gradients.
     """
     if not dataset.channels:
         raise UserError("The data hold no numeric channel to train on. Name some with --channels.")
     rules, keys = rules or RowRules(), samples(dataset)
     counters = counters_of(dataset.channels, keys)
     recipe = recipe_of(dataset.channels, keys, rules, counters)
+    windows = [*incidents, *(labelled(dataset) if exclude_labelled else ())]
+    unknown = unknown_keys(windows, dataset.keys)
+    if unknown and all(window.key in unknown for window in windows):
+        require_keys(windows, dataset.keys)
     try:
         series = rows(dataset.channels, keys, rules.window, recipe)
         names = dataset.channels if recipe is None else recipe.names
@@ -86,6 +100,8 @@ def train(
             budget_per_week=budget_per_week,
             refine=refine,
             calendar=calendar,
+            incidents=on_rows(windows, rules.window),
+            drop_incidents=drop_incidents,
             progress=progress,
         ).to(backend="numpy")  # the engine's
     except (ImportError, ValueError) as error:

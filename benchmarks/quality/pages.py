@@ -63,6 +63,24 @@ def windows(subject: Subject) -> dict[str, Any]:
     return out
 
 
+def incidents(subject: Subject) -> dict[str, Any] | None:
+    """Figures of pages where the labelled incidents of the history are left out, by evidence.
+
+    One seed. None where the history has no labels.
+    """
+    dataset = subject.dataset
+    tables = enumerate(dataset.tables)
+    if not any(t.label is not None and t.label[dataset.rows(i, "train")].any() for i, t in tables):
+        return None
+    out = {}
+    for evidence in ("joint", "channels+joint"):
+        log_progress(f"  {evidence}, incidents marked")
+        recipe = subject.recipe.also(evidence=evidence, exclude_labelled=True)
+        marked = run(subject.family, dataset, recipe, 0)
+        out[evidence] = {"budgets": figures(marked, recipe, subject.truth)}
+    return out
+
+
 def paged_others(subject: Subject) -> dict[str, Any] | None:
     """Operator's figures of other detectors, each with a threshold from its training peaks."""
     fleet = fleet_of(subject.family, subject.dataset, subject.truth)

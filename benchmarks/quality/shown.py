@@ -58,6 +58,8 @@ def _set(name: str, measured: Mapping[str, Any]) -> list[str]:
     paged = {"product": measured.get("budgets", {})}
     for kind, other in measured.get("windows", {}).items():
         paged[f"{kind} windows"] = other.get("budgets", {})
+    for kind, marked in measured.get("incidents", {}).items():
+        paged[f"{kind}, incidents marked"] = marked["budgets"] or {}
     for label, by_budget in (paged | measured.get("paged others", {})).items():
         out += [_paged(f"  pages of {label} at {name}", row) for name, row in by_budget.items()]
     for part in ("explanations", "calibration", "cold start"):

@@ -11,7 +11,7 @@ from benchmarks.quality.blame import explanations
 from benchmarks.quality.cold import cold_start
 from benchmarks.quality.conditions import CONDITIONS
 from benchmarks.quality.others import others
-from benchmarks.quality.pages import budgets, paged_others, windows
+from benchmarks.quality.pages import budgets, incidents, paged_others, windows
 from benchmarks.quality.probabilities import calibration
 from benchmarks.quality.product import Subject, run, scored
 from benchmarks.quality.seeds import over_seeds
@@ -82,6 +82,7 @@ PARTS: Final[dict[str, Callable[[Subject], dict[str, Any] | None]]] = {
     "calibration": calibration,
     "budgets": budgets,
     "windows": windows,
+    "incidents": incidents,
     "paged others": paged_others,
     "cold start": cold_start,
     "baselines": others,

@@ -17,13 +17,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ember_core import ops
-from ember_core.data.sources import Remark
+from ember_core.data.sources import Dataset, Remark
 from ember_core.pipeline import CivilCalendar
-from ember_core.pipeline.fit import MIN_ROWS
+from ember_core.pipeline.fit import MIN_ROWS, Incident
 from stream.channel_rules import unmatched
 from stream.configure import window_spec
 from stream.errors import UserError
 from stream.history import RowRules
+from stream.incidents import read_incidents, require_keys, window_of
 from stream.remarks import training_remarks
 from stream.settings import AlertsSection, ChannelRule
 from stream.thresholds import episode_text
@@ -31,6 +32,7 @@ from stream.training import train as fit
 from stream.types import CodecName
 
 from .data_options import DataArgs, DataFiles, DataOptions, read_data
+from .history_episodes import history_lines
 from .options import ClusterArgs, ClusterOptions, since_ms
 from .output import print_remarks
 from .periods import period_text
@@ -53,6 +55,10 @@ def train(
     evidence: Literal["auto", "channels+joint", "joint"] = "auto",
     calendar_zone: str = "",
     holiday: tuple[str, ...] = (),
+    exclude: tuple[str, ...] = (),
+    incidents: Path | None = None,
+    exclude_labelled: Annotated[bool, Parameter(negative=())] = False,
+    drop_incidents: Annotated[bool, Parameter(negative=())] = False,
     choose: bool = False,
     refine: int = 0,
     rate: tuple[str, ...] = (),
@@ -66,7 +72,7 @@ def train(
     json: bool = False,
     cluster: ClusterArgs = ClusterOptions(),
 ) -> None:
-    """Train a model on recorded telemetry; labels are never read for it.
+    """Train a model on recorded telemetry; labels are read for --exclude-labelled only.
 
     The bundle has the weights of the whole fleet, and the scales and the tail of every key. It also
     says how its channels come from the records: by [[channels]] of the settings, and as rates where
@@ -93,6 +99,13 @@ def train(
         calendar_zone: Time zone of the people who load the machines, for example Europe/Berlin:
             profiles of day and week follow its clock. Default: --time-zone, else UTC.
         holiday: Day of that zone that counts as a Sunday, for example 2026-12-25; may be repeated.
+        exclude: Known incident of the history as [KEY@]START..END, both times included; may be
+            repeated. It does not count where the rarity of evidence is counted.
+        incidents: File of known incidents: CSV or JSON lines with start, end and key (empty or *:
+            all keys).
+        exclude_labelled: Take the records that --label marks for known incidents.
+        drop_incidents: Leave out the worst episodes of the history by themselves: train twice, the
+            second time without those as rare as once in 10 days of a key.
         choose: Choose levels, clock and liquid residuals by faults injected into held-back training
             rows, and print the gain of each; overrides --levels.
         refine: Largest number of epochs of gradient descent on the liquid cell, which is random
@@ -134,6 +147,7 @@ def train(
     ]
     rules = RowRules(window_spec(settings), (*flags, *settings.channels.rules))
     dataset = read_data(data, options, lambda: settings, since_ms(since), dumps=codec is not None)
+    known_incidents = _incidents(exclude, incidents, options, dataset)
     intervals = rules.window.mode == "time"
     try:
         with (
@@ -152,6 +166,9 @@ def train(
                 refine=refine,
                 evidence=evidence,
                 calendar=_calendar(calendar_zone or options.time_zone or "UTC", holiday),
+                incidents=known_incidents,
+                exclude_labelled=exclude_labelled,
+                drop_incidents=drop_incidents,
                 name=name or out.resolve().name,
                 progress=_reporter(bar),
                 levels=levels,
@@ -190,6 +207,7 @@ def train(
     print(f"Evidence: {choice['evidence']} ({choice['reason']}).")
     for period in model.report["periods"]:
         print(f"Period: {period_text(period)}.")
+    print("\n".join(history_lines(model.report)))
     if choose:
         print("\n".join(_blocks(model.report.get("blocks", []))))
 
@@ -227,6 +245,16 @@ def _calendar(zone: str, holidays: tuple[str, ...]) -> CivilCalendar:
         return CivilCalendar(zone, tuple(map(date.fromisoformat, holidays)))
     except ValueError as error:
         raise UserError(str(error), exit_code=2) from error
+
+
+def _incidents(
+    exclude: tuple[str, ...], path: Path | None, options: DataOptions, dataset: Dataset
+) -> list[Incident]:
+    """Return the incidents of the command line and of a file; a file may know more keys."""
+    reader = options.time_reader()
+    windows = [window_of(text, reader) for text in exclude]
+    require_keys(windows, dataset.keys)
+    return windows if path is None else windows + read_incidents(path, reader)
 
 
 def _per_week(budget: str) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from benchmarks.paging.calibration import BUDGETS
 from benchmarks.paging.cut_forest import CutForestUnavailableError
 from benchmarks.quality import lines, others, pages
 from benchmarks.quality.conditions import CONDITIONS, JITTER
-from benchmarks.quality.product import Recipe, run
+from benchmarks.quality.product import Recipe, Subject, run
 from benchmarks.quality.seeds import over_seeds
 from benchmarks.quality.sets import FAMILIES, interpretations, load
 from benchmarks.quality.table import judged
@@ -97,6 +98,24 @@ def test_every_part_gives_its_figures(
     assert measured["baselines"]["random"]["mean"]["vus_pr"] < 0.5
     assert "VUS-PR ahead of the best ablation" in {row["figure"] for row in result["table"]}
     assert "features only" in "\n".join(lines(result))
+
+
+def test_incidents_of_the_history_are_marked_by_their_labels(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "LEAST_DAYS", 0.1)
+    family = FAMILIES["asd"]
+    dataset = load(family, data)
+    subject = Subject(family, dataset, Recipe({"epochs": 1}), {})
+    assert pages.incidents(subject) is None, "no label in the training part"
+    table = dataset.tables[0]
+    label = table.label.copy()
+    label[100:110] = 1
+    marked = replace(dataset, tables=(replace(table, label=label), *dataset.tables[1:]))
+    measured = pages.incidents(replace(subject, dataset=marked))
+    assert measured.keys() == {"joint", "channels+joint"}
+    for figures in measured.values():
+        assert figures["budgets"].keys() == {"default", *BUDGETS}
 
 
 def test_the_trace_sees_what_the_engine_scores(data: Path) -> None:

@@ -1,7 +1,7 @@
 """Evidence by channel: its usual value at this time of the week, and its departure from it."""
 
 from .channel_evidence import ChannelEvidence as ChannelEvidence
-from .channel_evidence import statistic_name as statistic_name
 from .curves import SeverityCurves as SeverityCurves
 from .joint_evidence import JointEvidence as JointEvidence
+from .shown import statistic_name as statistic_name
 from .transforms import Transforms as Transforms

@@ -9,10 +9,11 @@ from .cascade import fit_cascade_rbm as fit_cascade_rbm
 from .evidence_choice import EvidenceChoice as EvidenceChoice
 from .evidence_choice import choose_evidence as choose_evidence
 from .feature_choice import choose_features as choose_features
+from .fleet_fit import fit_pipeline as fit_pipeline
+from .incidents import Incident as Incident
 from .liquid import fit_liquid as fit_liquid
 from .periods import Period as Period
 from .periods import find_periods as find_periods
 from .series import Series as Series
 from .trainer import MIN_ROWS as MIN_ROWS
 from .trainer import PipelineTrainer as PipelineTrainer
-from .trainer import fit_pipeline as fit_pipeline

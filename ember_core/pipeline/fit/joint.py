@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from ember_core.pipeline.evidence import JointEvidence
 from ember_core.pipeline.evidence.joint_evidence import fit_joint
+from ember_core.pipeline.group_motor import NEVER
 from ember_core.pipeline.packing import PackedRows
 from ember_core.pipeline.pipeline import Pipeline
 from ember_core.pipeline.stage import State
 
 from .channels.padded import padded, run, settled_rows
 from .currency import fit_tables
+from .incidents import Marks, days_of, kept_parts, kept_rows
 from .series import ConsecutiveRows, Rows, tiles
 
 EXTREME = 0.99
@@ -36,12 +38,15 @@ class GroupTraces:
     """Severities of consecutive rows of some keys, from which thresholds follow.
 
     Attributes:
-        keys: Severity and hold of each group, `(T, G)` each, and elapsed time `(T,)`, by key.
-        days: Days of all of them together.
+        keys: Severity and hold of each group, `(T, G)` each, and elapsed time `(T,)`, by key. No
+            group of a marked row can page.
+        days: Days of all of them together, without marked rows.
+        rows: Their places among the consecutive rows, `(T,)`, by key.
     """
 
     keys: list[tuple[Any, Any, Any]]
     days: float
+    rows: list[Any]
 
 
 def fit_joint_evidence(
@@ -51,6 +56,7 @@ def fit_joint_evidence(
     rows: ConsecutiveRows,
     half_life: float,
     day_rows: float,
+    marks: Marks,
 ) -> tuple[JointEvidence, GroupTraces]:
     """Fit the joint evidence, and return the severities of all groups on consecutive rows.
 
@@ -61,14 +67,17 @@ def fit_joint_evidence(
         rows: Every row of some keys.
         half_life: Of the anchor, in usual intervals.
         day_rows: Rows of a day.
+        marks: Rows that do not count.
     """
     scores = joint_scores(pipeline, thinned, key_state)
     low, mid = np.quantile(scores, [LOW, 0.5], axis=0)
     floors = low - 0.25 * (mid - low)
     stage = JointEvidence((float(floors[0]), float(floors[1])), half_life)
     logs = stage.log_scores(scores)
+    thinned_marks = marks.of(thinned)
     for k in range(len(key_state["known"])):
-        key_logs = logs[thinned.owner == k]
+        own = thinned.owner == k
+        key_logs = kept_rows(logs[own], thinned_marks[own])
         for name, value in fit_joint(key_logs if len(key_logs) else logs).items():
             key_state[name][k] = value
         distance = (key_logs - key_state["joint_mid"][k]) / key_state["joint_size"][k]
@@ -76,25 +85,29 @@ def fit_joint_evidence(
         key_state["joint_extreme"][k] = np.maximum(extreme, 1e-3)
     own_logs = stage.log_scores(joint_scores(pipeline, rows, key_state))
     followed = _followed(stage, key_state, rows, own_logs)
-    traces, days = [], 0.0
+    marked = marks.of(rows)
+    settled: list[tuple[Any, Any]] = []
+    parts: list[Any] = []
     for k, statistic in followed.items():
+        own_rows = np.flatnonzero(rows.owner == k)
         begin = len(statistic) // 20
-        extreme = np.maximum(np.quantile(statistic[begin:], EXTREME, axis=0), 1e-3)
+        usual = kept_rows(statistic[begin:], marked[own_rows[begin:]])
+        extreme = np.maximum(np.quantile(usual, EXTREME, axis=0), 1e-3)
         key_state["joint_extreme"][k] = extreme
         statistic /= extreme.astype(np.float32)
-        settled = settled_rows(len(statistic), day_rows)
-        traces.append(statistic[settled:])
-        days += (len(statistic) - settled) / day_rows
-    stage.curves.assign({"tables": fit_tables(traces, days)})
-    keys = []
-    for k, statistic in followed.items():
         begin = settled_rows(len(statistic), day_rows)
-        own_rows = np.flatnonzero(rows.owner == k)[begin:]
-        joint_severity = np.concatenate([stage.curves(part) for part in tiles(statistic[begin:])])
+        settled.append((own_rows[begin:], statistic[begin:]))
+        parts += kept_parts(statistic[begin:], marked[own_rows[begin:]])
+    days = days_of(parts, day_rows)
+    stage.curves.assign({"tables": fit_tables(parts, days)})
+    keys = []
+    for own_rows, statistic in settled:
+        joint_severity = np.concatenate([stage.curves(part) for part in tiles(statistic)])
         joint = joint_severity.max(axis=1)[:, None]
         severity, hold = (np.hstack([x[own_rows], joint]) for x in (rows.severity, rows.hold))
+        severity[marked[own_rows]] = hold[marked[own_rows]] = NEVER
         keys.append((severity, hold, rows.elapsed[own_rows]))
-    return stage, GroupTraces(keys, days)
+    return stage, GroupTraces(keys, days, [own_rows for own_rows, _ in settled])
 
 
 def _followed(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from ember_core.pipeline.pipeline import Pipeline
 from ember_core.pipeline.stage import Role, State, names_with
 from ember_core.pipeline.tail import fit_tail
 
+from .incidents import Flags, kept_parts, require_some
 from .series import Rows, tiles
 
 DAY = 86_400.0  # seconds
@@ -62,25 +65,53 @@ def fit_tails(state: State, owner: Any, logs: Any) -> None:
     state["tail_excess"][...] = pooled / (excesses + POOLED_EXCESSES)
 
 
-def calibrate_evidence(
-    pipeline: Pipeline, key_state: State, rows: Rows, evidence_rows: float
-) -> Calibration:
-    """Fit height and rate of evidence on consecutive rows, as the stream has them.
+def severity_traces(pipeline: Pipeline, key_state: State, rows: Rows) -> dict[int, Any]:
+    """Return the severities of consecutive rows, `(T,)` by key, by the tails of the keys.
 
     Args:
         pipeline: The pipeline, its tail fitted.
         key_state: First states of the keys.
         rows: Consecutive rows of some keys.
-        evidence_rows: Time constant of the evidence, in rows.
     """
     logs = _log_scores(pipeline, rows, key_state)
     learned = names_with(Role.LEARNED, pipeline.tail.state_fields())
-    traces = []
-    for k in np.unique(rows.owner):
+    traces = {}
+    for k in np.unique(rows.owner).tolist():
         tail = {name: key_state[name][k : k + 1] for name in learned}
-        severity = pipeline.tail.severity(tail, logs[rows.owner == k])
-        traces.append(leaky(severity, evidence_rows))
-    return calibrate(traces, float(np.median(key_state["interval"])))
+        traces[k] = pipeline.tail.severity(tail, logs[rows.owner == k])
+    return traces
+
+
+@dataclass(frozen=True)
+class EvidenceTrace:
+    """Evidence of a key's consecutive rows.
+
+    Attributes:
+        severity: Severities, `(T,)`.
+        evidence: Their leaky integral, `(T,)`.
+        marked: Rows that do not count, `(T,)`.
+    """
+
+    severity: Any
+    evidence: Any
+    marked: Flags
+
+    @classmethod
+    def of(cls, severity: Any, time_constant_rows: float, marked: Flags) -> EvidenceTrace:
+        """Integrate severities as the motor neuron does."""
+        return cls(severity, leaky(severity, time_constant_rows), marked)
+
+
+def calibrate_evidence(traces: Iterable[EvidenceTrace], interval: float) -> Calibration:
+    """Fit height and rate of evidence on consecutive rows, as the stream has them.
+
+    Args:
+        traces: Evidence of some keys.
+        interval: Usual interval between rows, in seconds.
+    """
+    parts = [part for trace in traces for part in kept_parts(trace.evidence, trace.marked)]
+    require_some(parts)
+    return calibrate(parts, interval)
 
 
 def _log_scores(pipeline: Pipeline, rows: Rows, state: State) -> Any:

@@ -26,12 +26,32 @@ from ember_core.training import fit_rbm
 from .budgets import PageRates, pages_by_level
 from .channels import fit_channels
 from .fitted import LiquidFit, ScalesFit, ScoresFit, TailFit
+from .history_episodes import (
+    MOST_DROPPED,
+    OUTSTANDING_SEVERITY,
+    HistoryEpisode,
+    episodes_report,
+    evidence_episodes,
+    group_episodes,
+    incidents_of,
+    outstanding_episodes,
+)
+from .incidents import Incident, Marks, require_some
 from .joint import GroupTraces, fit_joint_evidence
 from .liquid import fit_liquid
 from .periods import find_periods
 from .scales import feature_scales, fit_scales, scale_prior
-from .series import SETTLE, Gathered, Series, checked_fleet, digest, gather, tiles
-from .thresholds import DAY, FREEZE, HALF_LIFE, calibrate_evidence, fit_tails, span_rows
+from .series import SETTLE, ConsecutiveRows, Gathered, Series, checked_fleet, digest, gather, tiles
+from .thresholds import (
+    DAY,
+    FREEZE,
+    HALF_LIFE,
+    EvidenceTrace,
+    calibrate_evidence,
+    fit_tails,
+    severity_traces,
+    span_rows,
+)
 
 MIN_ROWS = 2 * SETTLE
 """Rows that a key needs to be trained on."""
@@ -56,6 +76,7 @@ class PipelineTrainer:
             is given.
         max_rows: Rows the weights are fitted on, spread evenly over all keys.
         calendar: Zone and holidays of the channels' profiles; UTC without it.
+        incidents: Windows that do not count where evidence is counted.
         progress: Called with a stage's name and the share done.
 
     Attributes:
@@ -74,6 +95,7 @@ class PipelineTrainer:
     _calibration: Calibration
     _traces: GroupTraces
     _rates: PageRates
+    _evidence: dict[int, EvidenceTrace]
 
     def __init__(
         self,
@@ -82,6 +104,7 @@ class PipelineTrainer:
         *,
         max_rows: int = 120_000,
         calendar: CivilCalendar | None = None,
+        incidents: Sequence[Incident] = (),
         progress: Callable[[str, float], None] | None = None,
     ) -> None:
         require_positive(max_rows=max_rows)
@@ -97,6 +120,7 @@ class PipelineTrainer:
         usable.sort(key=lambda s: -len(s.time_us))
         self.series = usable
         self._calendar = calendar or CivilCalendar()
+        self._marks = Marks(usable, incidents)
         self._config, self._skipped = config, len(series) - len(usable)
         self._lengths = np.array([len(s.time_us) for s in usable])
         self._thinning = max(1, int(np.ceil(self._lengths.sum() / max_rows)))
@@ -126,6 +150,7 @@ class PipelineTrainer:
                 config.channels,
                 calendar=self._calendar,
                 progress=self._report_progress,
+                marks=self._marks,
             )
             residuals, self._expected = found.residuals, found.expected
             self.pipeline.channels, self._channels = found.stage, found.report
@@ -231,8 +256,11 @@ class PipelineTrainer:
             half_life_rows=span_rows(*HALF_LIFE, periods, interval) if adapt else 0,
             freeze_rows=span_rows(*FREEZE, periods, interval),
         )
-        logs = self.pipeline.tail.log_score(scores)
-        fit_tails(key_state, self._liquid.rows.owner, logs)
+        rows = self._liquid.rows
+        counted = ~self._marks.of(rows)
+        logs = self.pipeline.tail.log_score(scores)[counted]
+        require_some([logs])
+        fit_tails(key_state, rows.owner[counted], logs)
         new_state = self.pipeline.initial_state(1)
         values = {"norm_var": self._scales.prior.var, **self._scores.new_features, **fit_tail(logs)}
         values |= self._prior
@@ -250,35 +278,44 @@ class PipelineTrainer:
         half_life = span_rows(*HALF_LIFE, self._scales.periods_seconds, interval)
         assert rows.consecutive is not None
         self.pipeline.joint, self._traces = fit_joint_evidence(
-            self.pipeline, key_state, rows, rows.consecutive, half_life, DAY / max(interval, 1e-6)
+            self.pipeline,
+            key_state,
+            rows,
+            rows.consecutive,
+            half_life,
+            DAY / max(interval, 1e-6),
+            self._marks,
+        )
+
+    def _group_motor(self, on: float) -> GroupMotor:
+        """Return a motor neuron of the groups."""
+        interval = float(np.median(self._scales.first["interval"]))
+        groups, day = len(self.pipeline.config.channels) + 1, DAY / max(interval, 1e-6)
+        return GroupMotor(
+            groups,
+            on,
+            habituation_half_life=7.0 * day,
+            accept_intervals=max(0.25 * day, 24.0),
+            return_intervals=day / 24.0,
         )
 
     def _calibrate_groups(self, budget_per_week: float | None) -> None:
         """Set the on-threshold by the pages of the motor neuron itself over the history."""
-        interval = float(np.median(self._scales.first["interval"]))
-        groups, day = len(self.pipeline.config.channels) + 1, DAY / max(interval, 1e-6)
-
-        def make(on: float) -> GroupMotor:
-            return GroupMotor(
-                groups,
-                on,
-                habituation_half_life=7.0 * day,
-                accept_intervals=max(0.25 * day, 24.0),
-                return_intervals=day / 24.0,
-            )
-
         pipeline = self.pipeline
         assert pipeline.channels is not None
         assert pipeline.joint is not None
         curves = pipeline.channels.curves, pipeline.joint.curves
         self._rates = pages_by_level(
-            make, self._traces.keys, self._traces.days, max(c.reachable for c in curves)
+            self._group_motor,
+            self._traces.keys,
+            self._traces.days,
+            max(c.reachable for c in curves),
         )
         if budget_per_week is not None:
             level = self._rates.checked_level(budget_per_week / 7.0)
         else:
             level = min(self._rates.level(USUAL_BUDGET), self._rates.reachable)
-        pipeline.motor = make(level)
+        pipeline.motor = self._group_motor(level)
         self._report_progress("done", 1.0)
 
     def calibrate(
@@ -299,9 +336,13 @@ class PipelineTrainer:
         if self.pipeline.channels is not None:
             self._calibrate_groups(budget_per_week)
             return None
-        rows = self._liquid.rows.consecutive
-        assert rows is not None
-        calibration = calibrate_evidence(self.pipeline, self._scales.first, rows, evidence_rows)
+        rows, interval = self._consecutive, float(np.median(self._scales.first["interval"]))
+        marked = self._marks.of(rows)
+        self._evidence = {
+            k: EvidenceTrace.of(trace, evidence_rows, marked[rows.owner == k])
+            for k, trace in severity_traces(self.pipeline, self._scales.first, rows).items()
+        }
+        calibration = calibrate_evidence(self._evidence.values(), interval)
         threshold = calibration.level
         if budget_per_week is not None:
             threshold = calibration.at_budget(budget_per_week)
@@ -311,6 +352,63 @@ class PipelineTrainer:
         self._calibration = calibration
         self._report_progress("done", 1.0)
         return calibration
+
+    @property
+    def _consecutive(self) -> ConsecutiveRows:
+        rows = self._liquid.rows.consecutive
+        assert rows is not None
+        return rows
+
+    def episodes(self, severity: float | None = None) -> list[HistoryEpisode]:
+        """Return the episodes of the history, without those of the incidents.
+
+        Args:
+            severity: On-threshold: once in `10^severity` days of a key, each of several like ones
+                counted. None: those that would have paged.
+        """
+        motor, rows = self.pipeline.motor, self._consecutive
+        if isinstance(motor, GroupMotor):
+            find = group_episodes
+            if severity is not None:
+                motor, find = self._group_motor(severity), outstanding_episodes
+            return [
+                episode
+                for own_rows, trace in zip(self._traces.rows, self._traces.keys, strict=True)
+                for episode in find(motor, int(rows.owner[own_rows[0]]), own_rows, trace)
+            ]
+        if severity is not None:
+            on = self._calibration.at_budget(7.0 * 10.0**-severity)
+            motor = MotorNeuron(on, motor.off, motor.time_constant_rows)
+        return [
+            episode
+            for k, trace in self._evidence.items()
+            for episode in evidence_episodes(motor, k, np.flatnonzero(rows.owner == k), trace)
+        ]
+
+    def outstanding(self) -> tuple[list[Incident], dict[str, Any]]:
+        """Return the episodes of severity 1 and more as incidents, and a report of them.
+
+        There are none where they, and the rows around them, would be more than `MOST_DROPPED` of
+        the rows: then they are no exceptions. The report says so.
+        """
+        episodes, rows = self.episodes(OUTSTANDING_SEVERITY), self._consecutive
+        incidents = incidents_of(self.series, rows, episodes)
+        marked = Marks(self.series, incidents).count
+        share = marked / len(rows.owner)
+        report = self._episodes_report([], episodes)
+        report |= {
+            "count": len(episodes),
+            "rows": marked,
+            "share": round(share, 4),
+            "left_out": share <= MOST_DROPPED,
+        }
+        return incidents if report["left_out"] else [], report
+
+    def _episodes_report(
+        self, paged: list[HistoryEpisode], others: list[HistoryEpisode]
+    ) -> dict[str, Any]:
+        key_state, rows = self._scales.first, self._consecutive
+        return episodes_report(self.pipeline, key_state, self.series, rows, paged, others)
 
     def model(self) -> FleetModel:
         """Return the fitted pipeline with the first states of its keys, on the default backend."""
@@ -323,11 +421,14 @@ class PipelineTrainer:
             "periods_seconds": list(self._scales.periods_seconds),
             "periods": [p.as_json(self._config.channels) for p in self._scales.periods],
             **self._thresholds(),
+            "episodes": self._episodes_report(self.episodes(), self.episodes(OUTSTANDING_SEVERITY)),
             "liquid": self._liquid.report,
             "score_quantiles": {
                 str(q): float(np.quantile(self._scores.scores, q)) for q in quantiles
             },
         }
+        if self._marks.windows:
+            report["incidents"] = self._marks.report()
         keys = [s.key for s in self.series]
         key_state, new_state = self._scales.first, self._tail.new_state
         model = FleetModel(self.pipeline, keys, key_state, new_state, report)
@@ -353,60 +454,6 @@ class PipelineTrainer:
             self._report_progress,
             expected=self._expected,
         )
-
-
-def fit_pipeline(
-    series: Sequence[Series],
-    config: PipelineConfig,
-    *,
-    epochs: int | None = None,
-    max_rows: int = 120_000,
-    budget_per_week: float | None = None,
-    evidence_rows: float = EVIDENCE_ROWS,
-    adapt: bool = True,
-    refine: int = 0,
-    calendar: CivilCalendar | None = None,
-    progress: Callable[[str, float], None] | None = None,
-) -> FleetModel:
-    """Train on the history of a fleet; no labels are used.
-
-    All steps of `PipelineTrainer` in one call.
-
-    Args:
-        series: History per key, times increasing.
-        config: Shape of the pipeline; `periods_seconds` is replaced by those of the data unless it
-            is given.
-        epochs: Passes over the rows for the RBM. Default: as many as make 8,000 steps, 5 to 40:
-            with fewer it hardly knows the usual records, with more it learns the faults too.
-        max_rows: Rows the weights are fitted on, spread evenly over all keys.
-        budget_per_week: False triggers accepted per key and week; sets the on-threshold. Default:
-            the evidence that 3 training rows in 1,000 reach.
-        evidence_rows: Time constant of the motor neuron's evidence, in rows: short follows every
-            fault by itself, long adds up faults that are mild but last.
-        adapt: Let each key's tail follow slowly on the stream (not while it alarms).
-        refine: Most epochs of gradient descent on the liquid cell, see `fit_liquid`; 0 leaves it as
-            it was made.
-        calendar: Zone and holidays of the channels' profiles; UTC without it.
-        progress: Called with a stage's name and the share done.
-
-    Returns:
-        The fitted pipeline, on the default backend, which has also trained the RBM.
-
-    Raises:
-        ValueError: If no series is long enough, a channel holds no finite value at all, a key is
-            there twice, one has other channels, or a number is out of range.
-    """
-    # All arguments first: training takes minutes.
-    require_positive(epochs=epochs, budget_per_week=budget_per_week, evidence_rows=evidence_rows)
-    trainer = PipelineTrainer(
-        series, config, max_rows=max_rows, calendar=calendar, progress=progress
-    )
-    trainer.fit_scales()
-    trainer.fit_liquid(refine)
-    trainer.fit_scores(epochs)
-    trainer.fit_tail(adapt)
-    trainer.calibrate(budget_per_week, evidence_rows)
-    return trainer.model()
 
 
 def epochs_for(rows: int) -> int:

@@ -14,6 +14,7 @@ from ember_core.distribution import NAME
 from ember_core.models import DETECTOR, load_detector
 from ember_core.pipeline import FleetModel
 from ember_core.serialize import ARRAYS_FILE, load_bundle
+from stream.cli.history_episodes import episodes_text, incident_lines, worst_lines
 from stream.cli.options import SettingsArgs, SettingsOptions
 from stream.cli.output import print_fields, shortened
 from stream.cli.periods import length_text, period_text
@@ -151,6 +152,10 @@ def _training(report: dict[str, Any]) -> list[tuple[str, str]]:
     if "digest" in report:
         lines.append(("data digest", str(report["digest"])))
     lines += [("period", period_text(period)) for period in report.get("periods", [])]
+    lines += [("incidents", line) for line in incident_lines(report)]
+    if "episodes" in report:
+        lines.append(("history", episodes_text(report)))
+        lines += [("", line) for line in worst_lines(report["episodes"])]
     quantiles = report.get("score_quantiles")
     if quantiles:
         text = ", ".join(f"{100 * float(q):g} % {v:.4g}" for q, v in quantiles.items())

@@ -14,6 +14,7 @@ from ember_core.pipeline.civil import CivilCalendar, bins_of_day
 from ember_core.pipeline.evidence import ChannelEvidence, Transforms
 from ember_core.pipeline.evidence.channel_evidence import UNBOUNDED, USUAL
 from ember_core.pipeline.fit.currency import fit_tables
+from ember_core.pipeline.fit.incidents import Marks, days_of, kept_parts, kept_rows
 from ember_core.pipeline.fit.series import Series
 from ember_core.pipeline.packing import PackedRows
 from ember_core.pipeline.stage import State
@@ -93,6 +94,7 @@ def fit_channels(
     *,
     calendar: CivilCalendar | None = None,
     progress: Progress | None = None,
+    marks: Marks | None = None,
 ) -> ChannelFit:
     """Fit the channel evidence of a fleet; no labels are used.
 
@@ -101,8 +103,10 @@ def fit_channels(
         channels: Names of the channels.
         calendar: Zone and holidays of the profiles.
         progress: Called with the stage's name and the share done.
+        marks: Rows that do not count where evidence is counted.
     """
-    return _Fit(series, channels, calendar or CivilCalendar(), progress or _silent).run()
+    marks = marks or Marks(series)
+    return _Fit(series, channels, calendar or CivilCalendar(), progress or _silent, marks).run()
 
 
 def _silent(_stage: str, _share: float) -> None:
@@ -118,7 +122,9 @@ class _Fit:
         channels: Sequence[str],
         calendar: CivilCalendar,
         progress: Progress,
+        marks: Marks,
     ) -> None:
+        self.marks = marks
         self.series, self.channels, self.calendar = series, tuple(channels), calendar
         self.progress = progress
         steps = [float(np.median(np.diff(s.time_us))) * 1e-6 for s in series]
@@ -361,15 +367,16 @@ class _Fit:
             for k, rows in self._followed(keys, residuals, stage, first):
                 averages = rows["channel_averages"]
                 values = np.concatenate([rows["departure"][:, None], averages], axis=1)
-                found[k] = extremes(values)
-                runs[k], repeats[k] = frozen_runs(rows["equal_run"])
+                marked = self.marks.rows[k]
+                found[k] = extremes(values, marked)
+                runs[k], repeats[k] = frozen_runs(kept_rows(rows["equal_run"], marked))
                 growth[k] = np.clip(rows["scale_growth"][-1], 1.0, 4.0)
                 if k in curve_keys:
                     traced[k] = {name: rows[name].copy() for name in _FOLLOWED}
             first["usual_extremes"] = self._lean_extremes(found, warm)
             first["usual_run"] = self._run_limits(runs, repeats, warm)
         first["scale_growth"] = growth
-        traces, days = [], 0.0
+        parts: list[Any] = []
         for k, rows in traced.items():
             length = len(rows["departure"])
             usual = {
@@ -377,9 +384,10 @@ class _Fit:
                 for name in ("usual_extremes", "usual_run")
             }
             begin = settled_rows(length, self.day_rows if self.has_day else 0.0)
-            traces.append(stage.statistics(usual, rows, rows["departure"])[begin:])
-            days += (length - begin) / self.day_rows
-        stage.curves.assign({"tables": fit_tables(traces, days)})
+            trace = stage.statistics(usual, rows, rows["departure"])
+            parts += kept_parts(trace[begin:], self.marks.rows[k][begin:])
+        days = days_of(parts, self.day_rows)
+        stage.curves.assign({"tables": fit_tables(parts, days)})
 
     def _followed(
         self, keys: list[_Key], residuals: list[Any], stage: ChannelEvidence, first: State

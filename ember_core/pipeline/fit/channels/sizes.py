@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ember_core.pipeline.fit.incidents import Flags, kept_rows
+
 from .padded import padded
 from .profiles import Bins
 
@@ -120,10 +122,15 @@ def day_sizes(
     return np.where(middle > 1e-6, np.clip(shape / np.maximum(middle, 1e-6), 0.6, 5.0), 1.0)
 
 
-def extremes(values: Any) -> Any:
-    """Return the 99 % quantile of the size of each average, `(5, C)`, of `(T, 5, C)`."""
+def extremes(values: Any, marked: Flags) -> Any:
+    """Return the 99 % quantile of the size of each average, `(5, C)`, of `(T, 5, C)`.
+
+    Args:
+        values: Departure and averages of a key's rows.
+        marked: Rows that do not count, `(T,)`.
+    """
     begin = 200 if len(values) > 2000 else min(20, len(values) // 2)
-    return np.quantile(np.abs(values[begin:]), _QUANTILE, axis=0)
+    return np.quantile(np.abs(kept_rows(values[begin:], marked[begin:])), _QUANTILE, axis=0)
 
 
 def frozen_runs(runs: Any) -> tuple[Any, Any]:

@@ -1,0 +1,92 @@
+"""What is shown of a row: the usual values of its channels, and which statistic spoke."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from ember_core import ops
+from ember_core.pipeline.stage import State
+
+from .following import TIME_CONSTANTS
+from .transforms import Transforms
+
+
+class Usual:
+    """Values that would have been usual for rows.
+
+    Args:
+        transforms: Transforms of the channels.
+        lowest: Smallest value of each, `(C,)`.
+        columns: Of each row and channel, `(R, C)`: the usual unit; the seasonal expectation, in
+            usual units; the anchor, in usual sizes; the usual size, in usual units; its growth.
+    """
+
+    COLUMNS: Final = ("unit", "expected", "level", "size", "growth")
+
+    def __init__(self, transforms: Transforms, lowest: Any, *columns: Any) -> None:
+        self._transforms, self._lowest, self._columns = transforms, lowest, columns
+
+    def values(self, rows: Any, sizes: float = 0.0) -> Any:
+        """Return usual values `(N, C)`, float64, in the channels' own units.
+
+        Args:
+            rows: Indices of the rows.
+            sizes: Usual sizes above them: 3 and -3 give the usual range.
+        """
+        unit, expected, level, size, growth = (column[rows] for column in self._columns)
+        shifted = ops.astype((level + sizes * growth) * size, "float64")
+        values = self._transforms.inverse((expected + shifted) * unit)
+        return ops.maximum(values, ops.astype(self._lowest, "float64"))
+
+
+def statistic_name(severity: Any, channel: int, n_channels: int) -> str:
+    """Return in words which statistic of a channel is the most severe in a row.
+
+    Args:
+        severity: Severity of each statistic of the row, `(10 C,)`.
+        channel: The channel.
+        n_channels: Number of channels `C`.
+    """
+    taus = len(TIME_CONSTANTS)
+    moving = severity[: -2 * n_channels].reshape(taus, n_channels, 2)[:, channel]
+    frozen, spread = severity[-2 * n_channels + channel], severity[-n_channels + channel]
+    if frozen > max(moving.max(), spread):
+        return "the same value for too long"
+    if spread > moving.max():
+        return "more noise than usual"
+    tau, sign = divmod(int(moving.argmax()), 2)
+    side = "below" if sign else "above"
+    rows = int(TIME_CONSTANTS[tau])
+    return f"{side} its usual range" if rows == 1 else f"{side} it over {rows} rows"
+
+
+class ChannelStatistics:
+    """Severity of the single statistics of rows, for those that are explained.
+
+    Args:
+        judge: Severity of statistics, by learnt fields, fields after the rows, and departures.
+        usual: Learnt fields of each row's key, `(R, ...)`.
+        followed: Fields after each row.
+        departure: Departures of the rows, `(R, C)`.
+    """
+
+    def __init__(
+        self,
+        judge: Callable[[State, State, Any], Any],
+        usual: State,
+        followed: State,
+        departure: Any,
+    ) -> None:
+        self._judge, self._departure = judge, departure
+        self._usual, self._followed = usual, dict(followed)
+
+    def severity(self, rows: Any) -> Any:
+        """Return the severity of each statistic, `(N, 10 C)`.
+
+        Args:
+            rows: Indices of the rows.
+        """
+        usual = {name: self._usual[name][rows] for name in ("usual_extremes", "usual_run")}
+        followed = {name: self._followed[name][rows] for name in ("channel_averages", "equal_run")}
+        return self._judge(usual, followed, self._departure[rows])
