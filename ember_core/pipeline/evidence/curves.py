@@ -74,10 +74,12 @@ class SeverityCurves(Module):
         """
         size = ops.abs(x)
         if ops.backend_name(x) != "numpy":
-            own = ops.asarray(np.array(tables, np.int32)) + ops.astype(x < 0, "int32")
-            other = ops.asarray(np.array(tables, np.int32) + (np.arange(len(tables)) < pairs))
+            above = np.array(tables, np.int32)
+            below = above + (np.arange(len(tables)) < pairs).astype(np.int32)
+            above, below = (ops.from_numpy(side, like=x) for side in (above, below))
             ends = self.tables[:, 0]
-            least = ops.maximum(ops.take(ends, own), ops.take(ends, other))
+            least = ops.maximum(ops.take(ends, above), ops.take(ends, below))
+            own = ops.where(x < 0, below[None, :], above[None, :])
             return ops.maximum(self._interpolate(size, own), least)
         least, levels = self._beginnings(tables, pairs)
         # Most statistics are in the flat beginning of their table.
