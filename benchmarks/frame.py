@@ -47,6 +47,9 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "skew": Benchmark(
         "benchmarks.skew", "microseconds a record of one hot key and of Zipf against even keys"
     ),
+    "evidence": Benchmark(
+        "benchmarks.evidence", "cost of channel evidence over that of joint evidence, by batch"
+    ),
     "records": Benchmark(
         "benchmarks.records", "messages/s and samples/s of wide and of long formats, in one run"
     ),

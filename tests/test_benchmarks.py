@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from benchmarks import checkpoint_share, frame, latency, performance_page, recovery
+from benchmarks import checkpoint_share, evidence, frame, latency, performance_page, recovery
 from benchmarks.engine_bench import Bench, Wire, batches
 from benchmarks.fleet import Fleet
 from benchmarks.latency import Load, quantiles
@@ -85,6 +85,16 @@ def test_skew_gives_the_ratios_to_even_keys(capsys):
     assert result["partitions"]["ratios"] == {
         name: round(took[name] / took["one"], 2) for name in ("together", "one_by_one")
     }
+
+
+def test_evidence_gives_the_ratios_to_joint_evidence(capsys):
+    words = "--json --batch 20 --channels 3 --kinds 5 --rows 300 --turns 3"
+    assert frame.main(["evidence", *words.split()]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["must"] == {"ratio": 1.5, "row_bytes": 4096}
+    for shape, took in result["microseconds_per_record"].items():
+        assert result["ratios"][shape] == round(took["channels+joint"] / took["joint"], 2)
+    assert "rows of one key" in evidence.page(result)
 
 
 def test_records_compares_wide_and_long_formats(capsys):

@@ -74,10 +74,13 @@ class Drift(Stage):
         """Follow rows."""
         usual = packed.expand(state["drift_usual"])
         present = ops.isfinite(z)
-        gain = 1.0 - ops.exact_exp(-_LN2 / self.half_life * elapsed)
+        follows = usual > 0  # an unknown key still learns its scales
+        floor = ops.where(follows, ops.maximum(usual, SMALLEST), float("inf"))
+        gain = (1.0 - ops.exact_exp(-_LN2 / self.half_life * elapsed))[:, None]
+        gain = ops.where(follows & present, gain, 0.0)
         slow = {name: state[name] for name in ("drift_level", "drift_size")}
         others = {"drift_held": state["drift_held"]}
-        columns = (ops.where(present, z, 0.0), present, usual, gain, elapsed)
+        columns = (ops.where(present, z, 0.0), present, floor, gain, elapsed)
         found = slow_sums(packed, self._change, slow, others, *columns)
         found["out"] = ops.where(present, found["out"], float("nan"))
         return found | {"drift_usual": usual}
@@ -89,16 +92,14 @@ class Drift(Stage):
         others: State,
         z: Any,
         present: Any,
-        usual: Any,
+        floor: Any,
         gain: Any,
         elapsed: Any,
     ) -> tuple[State, State]:
         """Return what rows add to level and size, by those before them."""
         level, size = before["drift_level"], before["drift_size"]
-        follows = usual > 0  # an unknown key still learns its scales
         distance = ops.where(present, z - level, 0.0)
-        growth = ops.where(follows, ops.maximum(size / ops.maximum(usual, SMALLEST), 1.0), 1.0)
-        out = ops.clip(distance / growth, -CLIP, CLIP)
+        out = ops.clip(distance / ops.maximum(size / floor, 1.0), -CLIP, CLIP)
         is_incident = (
             ops.sum(ops.astype(ops.abs(out) > FAR, "float32"), axis=1) > _MANY * self.n_channels
         )
@@ -106,11 +107,9 @@ class Drift(Stage):
             packed, others["drift_held"], ops.where(is_incident, elapsed, -2.0 * elapsed)
         )
         stands = is_incident & (hold_time <= self.longest_hold)
-        gain = ops.where(stands, 0.0, gain)[:, None]
-        is_followed = follows & present
-        bounded = ops.minimum(ops.abs(distance), CLIP)
+        gain = gain * ops.astype(~stands, "float32")[:, None]
         changes = {
-            "drift_level": ops.where(is_followed, gain * ops.clip(distance, -FAR, FAR), 0.0),
-            "drift_size": ops.where(is_followed, gain * (bounded - size), 0.0),
+            "drift_level": gain * ops.clip(distance, -FAR, FAR),
+            "drift_size": gain * (ops.minimum(ops.abs(distance), CLIP) - size),
         }
         return changes, {"drift_held": hold_time, "out": out}

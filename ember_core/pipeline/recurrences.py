@@ -96,6 +96,7 @@ def slow_sums(
     slow: State,
     others: State,
     *columns: Any,
+    guess: State | None = None,
 ) -> State:
     """Run `sum' = sum + change(sum)`, where a sum changes slowly.
 
@@ -107,11 +108,12 @@ def slow_sums(
         slow: Sums before each key's first row, `(K, ...)`, NaN-free.
         others: Fields before each key's first row that `change` follows by itself.
         columns: Inputs of each row, `(R, ...)`.
+        guess: Sums before each row, nearly; None: those before the first row.
 
     Returns:
         Sums and other fields after each row, and the further columns, `(R, ...)`.
     """
-    before = {name: packed.expand(value) for name, value in slow.items()}
+    before = guess or {name: packed.expand(value) for name, value in slow.items()}
     for _ in range(MOST_GUESSES):
         changes, found = change(packed, before, others, *columns)
         if packed.once:

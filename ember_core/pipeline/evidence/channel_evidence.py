@@ -7,8 +7,6 @@ jump from the last half-hour of rows, and the part of it that the key's other ch
 Moving averages of them, the run of equal values and the change from row to row are the *statistics*
 of the channel. Curves learnt on the fleet's history say how rarely a key shows such a statistic:
 `severity` 2 is once in 100 days of a key.
-
-The file is long: a row's way through the recurrences is one.
 """
 
 from __future__ import annotations
@@ -23,40 +21,15 @@ from ember_core import ops
 from ember_core.pipeline.civil import CivilCalendar
 from ember_core.pipeline.observation import Observation
 from ember_core.pipeline.packing import PackedRows
-from ember_core.pipeline.recurrences import (
-    MOST_GUESSES,
-    bounded_ewma,
-    by_blocks,
-    half,
-    latest,
-    reflected_sum,
-    run_lengths,
-    running_sum,
-    slow_sums,
-)
-from ember_core.pipeline.stage import Role, Stage, State, StateField
+from ember_core.pipeline.recurrences import by_blocks
+from ember_core.pipeline.stage import Role, State, StateField
 
 from .curves import SeverityCurves
-from .signals import (
-    JUMP_FROM,
-    MEANS,
-    OWN_PARTS,
-    SIGNALS,
-    SLOW,
-    SPREAD,
-    SPREAD_HALF_LIFE,
-    STATISTICS,
-    TIME_CONSTANTS,
-)
+from .following import LARGEST_GROWTH, FollowedChannels
+from .shown import ChannelStatistics, Usual
+from .signals import MEANS, OWN_PARTS, SIGNALS, SLOW, SPREAD, STATISTICS
 from .transforms import Transforms
-from .usual import ChannelStatistics, Usual
 
-FAR: Final = 3.0
-"""Usual sizes from which a row moves the anchor no further."""
-MOST: Final = 30.0
-MOST_AVERAGED: Final = 8.0
-LARGEST_CHANGE: Final = 6.0
-LARGEST_GROWTH: Final = 4.0
 USUAL: Final = (
     "usual_level",
     "usual_unit",
@@ -71,10 +44,9 @@ USUAL: Final = (
 UNBOUNDED: Final = -3e38
 NOTHING: Final = -9.0
 """Severity of a channel that is not judged."""
-_LN2 = float(np.log(2.0))
 
 
-class ChannelEvidence(Stage):
+class ChannelEvidence(FollowedChannels):
     """Severity of every channel of a row, and its usual value.
 
     Args:
@@ -89,18 +61,11 @@ class ChannelEvidence(Stage):
     Attributes:
         profiles: Buffer `(week_bins, C, rank)`, float32.
         day_size: Buffer `(day_bins, C)`: usual size by time of day, over the key's own.
-        half_lives: Buffer `(4,)`: those of the averages in the state.
-        shared: Buffer `(C, C)`, float32: share of each other channel's departure, `(of, from)`,
-            that a channel usually shows with it.
-        anchor_half_life: Buffer `(C,)`, usual intervals; 0: the channel has no anchor.
         lowest: Buffer `(C,)`: 0 where no value of training was negative, else far below.
     """
 
     profiles: Any
     day_size: Any
-    half_lives: Any
-    shared: Any
-    anchor_half_life: Any
     lowest: Any
 
     def __init__(
@@ -114,19 +79,14 @@ class ChannelEvidence(Stage):
         scale_half_life: float = 10_080.0,
         calendar: CivilCalendar | None = None,
     ) -> None:
-        super().__init__()
-        self.n_channels, self.rank = n_channels, rank
+        super().__init__(n_channels, scale_half_life)
+        self.rank = rank
         self.bin_seconds, self.day_bins, self.week_bins = bin_seconds, day_bins, week_bins
-        self.scale_half_life = float(scale_half_life)
         self.calendar = calendar or CivilCalendar()
         self.transforms = Transforms(n_channels)
         self.curves = SeverityCurves(STATISTICS * n_channels)
         self.register_buffer("profiles", ops.zeros((week_bins, n_channels, rank)))
         self.register_buffer("day_size", ops.ones((day_bins, n_channels)))
-        self.register_buffer("shared", ops.zeros((n_channels, n_channels)))
-        half_lives = (*TIME_CONSTANTS[1:], SPREAD_HALF_LIFE)
-        self.register_buffer("half_lives", ops.asarray(half_lives, "float32"))
-        self.register_buffer("anchor_half_life", ops.zeros((n_channels,)))
         self.register_buffer("lowest", ops.zeros((n_channels,)) + UNBOUNDED)
 
     def get_config(self) -> dict[str, Any]:
@@ -199,15 +159,19 @@ class ChannelEvidence(Stage):
         usual = {name: packed.expand(state[name]) for name in USUAL}
         start = {f.name: state[f.name] for f in self.state_fields() if f.name not in USUAL[1:]}
         bins = self.calendar.bins(ops.to_numpy(observation.time_us), self.bin_seconds)
-        columns = (usual, x, *bins, observation.elapsed, observation.warming)
+        columns = [usual, x, *bins, observation.elapsed, observation.warming]
         if observation.expected_level is not None:
-            columns += (observation.expected_level,)
+            columns.append(observation.expected_level)
         per_row = by_blocks(packed, self._judge, start, *columns)
         observation.channel_severity = per_row.pop("severity")
         observation.channel_hold = per_row.pop("hold")
-        observation.usual = Usual(self, *(per_row.pop(name) for name in Usual.COLUMNS))
+        observation.usual = Usual(
+            self.transforms, self.lowest, *(per_row.pop(name) for name in Usual.COLUMNS)
+        )
         signals, without_season = per_row.pop("signals"), per_row.pop("without_season")
-        observation.channel_statistics = ChannelStatistics(self, usual, per_row, signals)
+        observation.channel_statistics = ChannelStatistics(
+            self._statistic_severities, usual, per_row, signals
+        )
         new = {name: packed.last(value) for name, value in per_row.items()}
         # The very same arrays where nothing was learnt: nothing to write.
         learnt = USUAL[1:] if bool(ops.any(observation.warming)) else USUAL
@@ -322,194 +286,6 @@ class ChannelEvidence(Stage):
         index = ops.from_numpy(np.asarray(index) % ops.shape(table)[0], like=table)
         return ops.take(table, index, axis=0)
 
-    def advance(
-        self,
-        packed: PackedRows,
-        state: State,
-        departures: Any,
-        x: Any,
-        elapsed: Any,
-        usual_excess: Any,
-        usual_change: Any,
-        alarming: Any,
-        warming: Any = None,
-    ) -> State:
-        """Follow rows.
-
-        Args:
-            packed: Key of each row.
-            state: Followed fields of the keys before their rows.
-            departures: Departures from the expectation, `(R, C)`, float32, in usual sizes; NaN
-                where missing.
-            x: The values themselves, `(R, C)`, float64.
-            elapsed: Time since the key's row before, `(R,)`, in usual intervals.
-            usual_excess: Mean size of departures in training, `(R, C)`.
-            usual_change: Mean change between rows in training, `(R, C)`.
-            alarming: Average of 5 rows from which the anchor stands still, `(R, C)`.
-            warming: True where the key learns its sizes, `(R,)`; None: nowhere.
-
-        Returns:
-            The fields after each row, and `signals` `(R, 8, C)`, `change` and `level`: the signals
-            of the row in sizes of now, its change from the row before, and the anchor before it.
-        """
-        present = ops.isfinite(departures)
-        z = ops.where(present, departures, 0.0)
-        count = ops.astype(present, "float32")
-        rows, value_count = running_sum(packed, state["channel_rows"], count)
-        gain = self._anchor_gain(value_count, elapsed, present)
-        slow = 1.0 - ops.exact_exp(-_LN2 / self.scale_half_life * elapsed[:, None])
-        if warming is not None:
-            slow = ops.where(warming[:, None], ops.maximum(slow, 1.0 / (value_count + 1e-6)), slow)
-        followed = present & (usual_excess > 0)
-        values = self._values(packed, state, z, x, present, rows)
-        # A jump is no noise: it counts as six usual changes.
-        change = ops.minimum(values.pop("change"), LARGEST_CHANGE * usual_change)
-        decay = ops.exact_exp(-_LN2 * elapsed[:, None] / self.half_lives[None, :])
-        weight = ops.reshape(
-            (1.0 - decay)[:, :, None] * count[:, None, :], (-1, MEANS * self.n_channels)
-        )
-        averages = state["channel_averages"]
-        start = ops.reshape(averages, (-1, MEANS * self.n_channels))
-        unusual = ops.abs(packed.expand(averages[:, 0])) > alarming
-        level = packed.expand(state["channel_anchor"])
-        is_first = present & (self.anchor_half_life > 0) & (rows == 0)
-        far, distance = self._distances(
-            packed, state, level, is_first, z, present, unusual, elapsed
-        )
-        # An anchor depends on departures from it. Guess where it stands still, and where a new
-        # level is accepted: the guess is right once the departures say the same.
-        for _ in range(MOST_GUESSES):
-            accepted = far >= self.anchor_half_life
-            is_free = accepted | is_first
-            share = ops.where(unusual & ~is_free, 0.0, gain)
-            most = ops.where(is_free, float("inf"), FAR + 0.0 * gain)
-            level, anchor = bounded_ewma(packed, state["channel_anchor"], z, share, most)
-            if not packed.once:
-                far, distance = self._distances(
-                    packed, state, level, is_first, z, present, unusual, elapsed
-                )
-            distance = ops.clip(distance, -MOST, MOST)
-            ratio = ops.minimum(ops.abs(distance) / usual_excess, 6.0)
-            growth, grown = self._grown(packed, state, ratio, followed, slow)
-            departure = distance / ops.clip(growth, 1.0, LARGEST_GROWTH)
-            bounded = ops.clip(departure, -MOST_AVERAGED, MOST_AVERAGED)
-            averaged = ops.concatenate([*[bounded] * (MEANS - 1), change], axis=1)
-            after, _ = packed.ewma(start, averaged, weight)
-            averages = ops.reshape(after, (-1, MEANS, self.n_channels))
-            if packed.once:
-                break
-            before = packed.previous(state["channel_averages"][:, 0], averages[:, 0])
-            guesses = unusual, accepted
-            unusual = ops.abs(before) > alarming
-            accepted = far >= self.anchor_half_life
-            if all((a == b).all() for a, b in zip(guesses, (unusual, accepted), strict=True)):
-                break
-        else:
-            columns = (departures, x, elapsed, usual_excess, usual_change, alarming)
-            columns += () if warming is None else (warming,)
-            return by_blocks(packed, self.advance, state, *columns, steps=half(packed))
-        half_hour = packed.previous(state["channel_averages"][:, JUMP_FROM], averages[:, JUMP_FROM])
-        own = departure - self._shared(ops.where(present, bounded, 0.0))
-        own_averages = self._own_averages(packed, state, own, weight)
-        row = ops.stack([departure, departure - half_hour, own], axis=1)
-        row = ops.where(present[:, None, :], row, 0.0)
-        signals = (row[:, :1], averages[:, :SPREAD], row[:, 1:], own_averages)
-        return {
-            **values,
-            "own_averages": own_averages,
-            "signals": ops.concatenate(signals, axis=1),
-            "channel_far": far,
-            "channel_anchor": anchor,
-            "scale_growth": grown,
-            "channel_rows": value_count,
-            "channel_averages": averages,
-            "change": change,
-            "level": ops.where(is_first, z, level),
-        }
-
-    def _values(
-        self, packed: PackedRows, state: State, z: Any, x: Any, present: Any, rows: Any
-    ) -> State:
-        """Return the last values, their runs, and the change of the departure from row to row."""
-        has_value = ops.isfinite(x)
-        last_value = latest(packed, state["last_value"], x, has_value)
-        last_departure = latest(packed, state["last_departure"], z, present)
-        value_before = packed.previous(state["last_value"], last_value)
-        departure_before = packed.previous(state["last_departure"], last_departure)
-        equal = has_value & (x == value_before) & (rows > 0)
-        return {
-            "last_value": last_value,
-            "equal_run": run_lengths(packed, state["equal_run"], equal, has_value),
-            "last_departure": last_departure,
-            "change": ops.where(rows > 0, ops.abs(z - departure_before), 0.0),
-        }
-
-    def _shared(self, departure: Any) -> Any:
-        """Return the part of each channel's departure that the others foretell, `(R, C)`."""
-        found = departure[:, :1] * self.shared[:, 0]
-        for i in range(1, self.n_channels):
-            found = found + departure[:, i : i + 1] * self.shared[:, i]
-        return found
-
-    def _own_averages(self, packed: PackedRows, state: State, own: Any, weight: Any) -> Any:
-        """Return the averages of own parts after each row, `(R, 2, C)`.
-
-        Args:
-            packed: Key of each row.
-            state: Fields of the keys before their rows.
-            own: Own parts of the departures, `(R, C)`.
-            weight: Weights of the row in the averages of the departure, `(R, 4 C)`.
-        """
-        count = (OWN_PARTS - 1) * self.n_channels
-        start = ops.reshape(state["own_averages"], (-1, count))
-        bounded = ops.clip(own, -MOST_AVERAGED, MOST_AVERAGED)
-        averaged = ops.concatenate([bounded] * (OWN_PARTS - 1), axis=1)
-        after, _ = packed.ewma(start, averaged, weight[:, :count])
-        return ops.reshape(after, (-1, OWN_PARTS - 1, self.n_channels))
-
-    def _anchor_gain(self, value_count: Any, elapsed: Any, present: Any) -> Any:
-        """Return the share of a departure that the anchor takes up, `(R, C)`."""
-        half_life = self.anchor_half_life
-        gain = 1.0 - ops.exact_exp(-_LN2 * elapsed[:, None] / ops.maximum(half_life, 1.0))
-        begins = value_count < half_life + 2.0
-        if bool(ops.any(begins)):
-            gain = ops.where(begins, ops.maximum(gain, 1.0 / (value_count + 1e-6)), gain)
-        gain = ops.where(value_count == 1.0, 1.0, gain)
-        return ops.where(present & (half_life > 0), ops.minimum(gain, 1.0), 0.0)
-
-    def _distances(
-        self,
-        packed: PackedRows,
-        state: State,
-        anchor: Any,
-        is_first: Any,
-        z: Any,
-        present: Any,
-        unusual: Any,
-        elapsed: Any,
-    ) -> tuple[Any, Any]:
-        """Return for how long rows have been far from the anchors before them, and how far.
-
-        The anchor takes up wandering, and stands still while the channel is unusual, until that has
-        lasted a half-life: a new level is told once, and then accepted.
-        """
-        distance = z - ops.where(is_first, z, anchor)
-        dt = elapsed[:, None]
-        is_far = (ops.abs(distance) > FAR) | unusual
-        far_time = ops.where(present, ops.where(is_far, dt, -2.0 * dt), 0.0)
-        return reflected_sum(packed, state["channel_far"], far_time), distance
-
-    def _grown(
-        self, packed: PackedRows, state: State, ratio: Any, followed: Any, slow: Any
-    ) -> tuple[Any, Any]:
-        """Return the growth of the scale before and after each row.
-
-        It grows where departures have grown, and never counts below that of training.
-        """
-        growth = {"scale_growth": state["scale_growth"]}
-        found = slow_sums(packed, _growth_change, growth, {}, ratio, followed, slow)
-        return found["growth"], found["scale_growth"]
-
     def statistics(self, usual: State, followed: State, signals: Any) -> Any:
         """Return the statistics of rows, `(R, 18 C)`: above 1 is past what the key seldom passes.
 
@@ -525,6 +301,9 @@ class ChannelEvidence(Stage):
         signed = ops.maximum(ops.stack([moving, -moving], axis=-1), 0.0)
         flat = ops.reshape(signed, (-1, 2 * SIGNALS * self.n_channels))
         return ops.concatenate([flat, frozen, ratio[:, -1]], axis=1)
+
+    def _statistic_severities(self, usual: State, followed: State, signals: Any) -> Any:
+        return self.curves(self.statistics(usual, followed, signals))
 
     def ratios(self, usual: State, followed: State, signals: Any) -> tuple[Any, Any]:
         """Return the signals of rows over what the key seldom passes, and the runs over theirs.
@@ -565,8 +344,9 @@ class ChannelEvidence(Stage):
             largest = ops.maximum(largest, one)
             if i in SLOW:
                 slow, late = signals[:, i], signals[:, SLOW[i]]
-                one = _kept(one, late * slow >= 0.5 * slow * slow)
-            hold = ops.maximum(hold, one)
+                hold = ops.maximum(hold, _kept(one, late * slow >= 0.5 * slow * slow))
+            else:
+                hold = ops.maximum(hold, one)
         return (
             ops.where(is_judged, largest, NOTHING),
             ops.where(is_judged, hold, NOTHING),
@@ -594,12 +374,3 @@ def _learn_level(state: State, residual: Any, size: Any, warming: Any) -> State:
     level = level + ops.where(learns, (residual - level) / value_count, 0.0)
     present = ops.isfinite(ops.astype(residual - level, "float32") / size)
     return {"usual_level": level, "channel_rows": rows + ops.astype(present, "float32")}
-
-
-def _growth_change(
-    packed: PackedRows, before: State, others: State, ratio: Any, followed: Any, slow: Any
-) -> tuple[State, State]:
-    """Return what rows add to the growth of the scale, by that before them."""
-    growth = before["scale_growth"]
-    change = ops.where(followed, slow * (ratio - growth), 0.0)
-    return {"scale_growth": change}, {"growth": growth}

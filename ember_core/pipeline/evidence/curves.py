@@ -38,7 +38,7 @@ class SeverityCurves(Module):
 
     def __init__(self, n_statistics: int) -> None:
         self.n_statistics = n_statistics
-        self._known: dict[Any, Any] = {}
+        self._known: dict[Any, tuple[Any, Any]] = {}
         self.register_buffer("tables", ops.zeros((n_statistics, GRID_POINTS)))
 
     @property
@@ -74,10 +74,12 @@ class SeverityCurves(Module):
         """
         size = ops.abs(x)
         if ops.backend_name(x) != "numpy":
-            own = ops.from_numpy(np.array(tables, np.int32), like=x) + ops.astype(x < 0, "int32")
-            other = ops.asarray(np.array(tables, np.int32) + (np.arange(len(tables)) < pairs))
+            above = np.array(tables, np.int32)
+            below = above + (np.arange(len(tables)) < pairs).astype(np.int32)
+            above, below = (ops.from_numpy(side, like=x) for side in (above, below))
             ends = self.tables[:, 0]
-            least = ops.maximum(ops.take(ends, own), ops.take(ends, other))
+            least = ops.maximum(ops.take(ends, above), ops.take(ends, below))
+            own = ops.where(x < 0, below[None, :], above[None, :])
             return ops.maximum(self._interpolate(size, own), least)
         least, levels = self._beginnings(tables, pairs)
         # Most statistics are in the flat beginning of their table.

@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ember_core.pipeline import FleetModel, StateField
+from ember_core.pipeline import FleetModel, Pipeline, PipelineConfig, StateField
 from stream.engine import Engine, RowLayout, WindowSpec
-from stream.engine.state.layout import LAYOUT_VERSION
+from stream.engine.state.layout import (
+    LAYOUT_VERSION,
+    channel_fields,
+    engine_fields,
+    pause_fields,
+)
 from stream.engine.state.slab import Slab
 from tests.stream.engine.conftest import TP, rows_of, run, signal
 
@@ -29,6 +34,16 @@ def test_fields_lie_apart_aligned_and_without_gaps_inside(
     assert 0 <= layout.nbytes - end < 8
     gaps = layout.nbytes - sum(f.nbytes for f in layout.fields)
     assert gaps < 16
+
+
+@pytest.mark.parametrize("window", [WindowSpec(), WindowSpec("time")])
+def test_a_key_of_eight_channels_takes_four_kilobytes_at_most(window: WindowSpec) -> None:
+    """With channel evidence and everything that a row may hold beside it."""
+    channels = 8
+    names = tuple(f"c{i}" for i in range(channels))
+    pipeline = Pipeline(PipelineConfig(names, evidence="channels+joint"))
+    own = (*engine_fields(channels, window), *channel_fields(channels), *pause_fields())
+    assert RowLayout((*pipeline.state_fields(), *own)).nbytes <= 4096
 
 
 def test_views_write_through_and_rows_do_not_touch(model: FleetModel) -> None:

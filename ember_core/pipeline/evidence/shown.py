@@ -1,29 +1,30 @@
-"""What would have been usual for rows, and the severity of their single statistics."""
+"""What is shown of a row: the usual values of its channels, and how severe each statistic is."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from ember_core import ops
 from ember_core.pipeline.stage import State
 
-if TYPE_CHECKING:
-    from .channel_evidence import ChannelEvidence
+from .transforms import Transforms
 
 
 class Usual:
     """Values that would have been usual for rows.
 
     Args:
-        evidence: The stage that expects them.
+        transforms: Transforms of the channels.
+        lowest: Smallest value of each, `(C,)`.
         columns: Of each row and channel, `(R, C)`: the usual unit; the seasonal expectation, in
             usual units; the anchor, in usual sizes; the usual size, in usual units; its growth.
     """
 
     COLUMNS: Final = ("unit", "expected", "level", "size", "growth")
 
-    def __init__(self, evidence: ChannelEvidence, *columns: Any) -> None:
-        self._evidence, self._columns = evidence, columns
+    def __init__(self, transforms: Transforms, lowest: Any, *columns: Any) -> None:
+        self._transforms, self._lowest, self._columns = transforms, lowest, columns
 
     def values(self, rows: Any, sizes: float = 0.0) -> Any:
         """Return usual values `(N, C)`, float64, in the channels' own units.
@@ -34,24 +35,28 @@ class Usual:
         """
         unit, expected, level, size, growth = (column[rows] for column in self._columns)
         shifted = ops.astype((level + sizes * growth) * size, "float64")
-        values = self._evidence.transforms.inverse((expected + shifted) * unit)
-        return ops.maximum(values, ops.astype(self._evidence.lowest, "float64"))
+        values = self._transforms.inverse((expected + shifted) * unit)
+        return ops.maximum(values, ops.astype(self._lowest, "float64"))
 
 
 class ChannelStatistics:
     """Severity of the single statistics of rows, for those that are explained.
 
     Args:
-        evidence: The stage that judges them.
+        judge: Severity of statistics, by learnt fields, fields after the rows, and signals.
         usual: Learnt fields of each row's key, `(R, ...)`.
         followed: Fields after each row.
         signals: Signals of the rows, `(R, 8, C)`.
     """
 
     def __init__(
-        self, evidence: ChannelEvidence, usual: State, followed: State, signals: Any
+        self,
+        judge: Callable[[State, State, Any], Any],
+        usual: State,
+        followed: State,
+        signals: Any,
     ) -> None:
-        self._evidence, self._signals = evidence, signals
+        self._judge, self._signals = judge, signals
         self._usual, self._followed = usual, dict(followed)
 
     def severity(self, rows: Any) -> Any:
@@ -62,5 +67,4 @@ class ChannelStatistics:
         """
         usual = {name: self._usual[name][rows] for name in ("usual_extremes", "usual_run")}
         followed = {name: self._followed[name][rows] for name in ("channel_averages", "equal_run")}
-        evidence = self._evidence
-        return evidence.curves(evidence.statistics(usual, followed, self._signals[rows]))
+        return self._judge(usual, followed, self._signals[rows])
