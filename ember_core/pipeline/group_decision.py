@@ -15,7 +15,7 @@ from .tail import Tail
 
 
 class ChannelRows(NamedTuple):
-    """What a decision needs of rows beside their score.
+    """Columns of rows that a decision needs beside their score.
 
     Attributes:
         severity: Severity of each channel, `(R, C)`.

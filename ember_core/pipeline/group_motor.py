@@ -166,7 +166,7 @@ class GroupMotor(Stage):
                 on; `may_fire` `(B,)`; `elapsed` `(B,)`, usual intervals since the key's row before.
 
         Returns:
-            Fields of this stage after the rows, and what they bring.
+            Fields of this stage after the rows, and the triggers of the rows.
         """
         level = self.on - self.off_below
         is_raised = x >= level

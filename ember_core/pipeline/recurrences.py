@@ -22,7 +22,7 @@ BLOCK_ROWS: Final = 1024
 """Rows of a block: few enough for a processor's cache, and for guesses that are nearly right."""
 BLOCK_STEPS: Final = 256
 BLOCK_KEYS: Final = 2048
-"""Rows of a block where no key has two: what is computed of them stays in the cache."""
+"""Rows of a block where no key has two: their intermediate arrays stay in the cache."""
 MOST_GUESSES: Final = 12
 """Guesses after which a block is halved; a block of one step needs one."""
 _WHOLE: Final = 2.0**24  # from which a float32 counts no further
@@ -115,12 +115,12 @@ def slow_sums(
     """
     before = guess or {name: packed.expand(value) for name, value in slow.items()}
     for _ in range(MOST_GUESSES):
-        changes, found = change(packed, before, others, *columns)
+        changes, row_columns = change(packed, before, others, *columns)
         if packed.once:
-            return found | {name: slow[name] + changes[name] for name in slow}
+            return row_columns | {name: slow[name] + changes[name] for name in slow}
         sums = {name: running_sum(packed, slow[name], changes[name]) for name in slow}
         if all(same_bits(before[name], sums[name][0]) for name in slow):
-            return found | {name: after for name, (_, after) in sums.items()}
+            return row_columns | {name: after for name, (_, after) in sums.items()}
         before = {name: value for name, (value, _) in sums.items()}
 
     def follow(block: PackedRows, state: State, *rows: Any) -> State:
@@ -146,7 +146,7 @@ def running_sum(packed: PackedRows, start: Any, x: Any) -> tuple[Any, Any]:
     Args:
         packed: Key of each row.
         start: Sums before each key's first row, `(K, ...)`.
-        x: What each row adds, `(R, ...)`, of the same type.
+        x: Addends of the rows, `(R, ...)`, of the same type.
     """
     if packed.once:
         return start, start + x
@@ -191,7 +191,7 @@ def reflected_sum(packed: PackedRows, start: Any, x: Any) -> Any:
     Args:
         packed: Key of each row.
         start: Sums before each key's first row, `(K, ...)`, float32, not below 0.
-        x: What each row adds, `(R, ...)`, float32.
+        x: Addends of the rows, `(R, ...)`, float32.
     """
     if packed.once:
         return ops.maximum(start + x, 0.0)

@@ -11,7 +11,7 @@ class Unreadable(ValueError):  # noqa: N818  # reads as a statement, like a refu
     """A cell that is neither readable nor missing.
 
     Args:
-        expected: Description of what can be read, for a sentence "Expected ..., got ...".
+        expected: Description of readable values, for a sentence "Expected ..., got ...".
         received: The cell.
     """
 

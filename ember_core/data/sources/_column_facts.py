@@ -1,4 +1,4 @@
-"""Facts about one column of a source: whether it is a channel, and what is to be told."""
+"""Facts about one column of a source: whether it is a channel, and the remarks to be told."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ class ChannelEvidence(FollowedChannels):
             StateField("channel_far", "<f4", c, "usual intervals far from the anchor"),
             StateField("last_departure", "<f4", c, "departure of the last row, in usual sizes"),
             StateField("channel_averages", "<f4", averages, "moving averages, in usual sizes"),
-            StateField("own_averages", "<f4", own, "averages of what no other channel shares"),
+            StateField("own_averages", "<f4", own, "averages of the own part of departures"),
             StateField("last_value", "<f8", c, "last value of each channel, in its own unit"),
             StateField("equal_run", "<f4", c, "values that were equal to the one before"),
         )
@@ -201,7 +201,7 @@ class ChannelEvidence(FollowedChannels):
             week: Bin of the week.
             elapsed: Time since the key's row before, `(R,)`.
             warming: True where the key learns, `(R,)`.
-            expected_level: As `Observation` has it.
+            expected_level: Expected level as `Observation` has it.
 
         Returns:
             The fields after each row; `severity`, `hold` and `signals`; the columns of `Usual`;
@@ -287,7 +287,7 @@ class ChannelEvidence(FollowedChannels):
         return ops.take(table, index, axis=0)
 
     def statistics(self, usual: State, followed: State, signals: Any) -> Any:
-        """Return the statistics of rows, `(R, 18 C)`: above 1 is past what the key seldom passes.
+        """Return the statistics of rows, `(R, 18 C)`: above 1 is more than the key seldom shows.
 
         By signal, channel and sign; then the run of equal values of each channel, and its spread.
 
@@ -306,7 +306,7 @@ class ChannelEvidence(FollowedChannels):
         return self.curves(self.statistics(usual, followed, signals))
 
     def ratios(self, usual: State, followed: State, signals: Any) -> tuple[Any, Any]:
-        """Return the signals of rows over what the key seldom passes, and the runs over theirs.
+        """Return the signals of rows over sizes that the key seldom passes, and runs over theirs.
 
         Arguments as `statistics` has them.
 

@@ -47,7 +47,7 @@ class SeverityCurves(Module):
         return float(ops.max(self.tables))
 
     def arrays_changed(self) -> None:
-        """Drop what follows from the tables."""
+        """Drop the beginnings of the tables."""
         self._known = {}
 
     def forward(self, u: Any) -> Any:
@@ -74,21 +74,23 @@ class SeverityCurves(Module):
         """
         size = ops.abs(x)
         if ops.backend_name(x) != "numpy":
-            above = np.array(tables, np.int32)
-            below = above + (np.arange(len(tables)) < pairs).astype(np.int32)
-            above, below = (ops.from_numpy(side, like=x) for side in (above, below))
+            upper_tables = np.array(tables, np.int32)
+            lower_tables = upper_tables + (np.arange(len(tables)) < pairs).astype(np.int32)
+            upper_tables, lower_tables = (
+                ops.from_numpy(side, like=x) for side in (upper_tables, lower_tables)
+            )
             ends = self.tables[:, 0]
-            least = ops.maximum(ops.take(ends, above), ops.take(ends, below))
-            own = ops.where(x < 0, below[None, :], above[None, :])
-            return ops.maximum(self._interpolate(size, own), least)
+            least = ops.maximum(ops.take(ends, upper_tables), ops.take(ends, lower_tables))
+            chosen_tables = ops.where(x < 0, lower_tables[None, :], upper_tables[None, :])
+            return ops.maximum(self._interpolate(size, chosen_tables), least)
         least, levels = self._beginnings(tables, pairs)
         # Most statistics are in the flat beginning of their table.
         index = np.flatnonzero(size > levels)
         severity = np.empty(x.shape, np.float32)
         severity[...] = least
         column = index % len(tables)
-        own = np.asarray(tables)[column] + (x.reshape(-1)[index] < 0)
-        values = self._interpolate(size.reshape(-1)[index], own)
+        chosen_tables = np.asarray(tables)[column] + (x.reshape(-1)[index] < 0)
+        values = self._interpolate(size.reshape(-1)[index], chosen_tables)
         severity.reshape(-1)[index] = np.maximum(values, least[column])
         return severity
 
@@ -98,11 +100,14 @@ class SeverityCurves(Module):
             flat = (self.tables == self.tables[:, :1]).cumprod(axis=1).sum(axis=1)
             points = GRID_LOW + GRID_STEP * (flat - 1.0 - _MARGIN)
             levels = np.where(flat > 1, np.exp(points), -np.inf).astype(np.float32)
-            above = np.asarray(tables)
-            below = above + (np.arange(len(tables)) < pairs)
+            upper_tables = np.asarray(tables)
+            lower_tables = upper_tables + (np.arange(len(tables)) < pairs)
             ends = self.tables[:, 0]
-            least = np.maximum(ends[above], ends[below])
-            self._known[tables, pairs] = least, np.minimum(levels[above], levels[below])
+            least = np.maximum(ends[upper_tables], ends[lower_tables])
+            self._known[tables, pairs] = (
+                least,
+                np.minimum(levels[upper_tables], levels[lower_tables]),
+            )
         return self._known[tables, pairs]
 
     def _interpolate(self, u: Any, table: Any) -> Any:

@@ -186,10 +186,10 @@ class FollowedChannels(Stage):
 
     def _shared(self, departure: Any) -> Any:
         """Return the part of each channel's departure that the others foretell, `(R, C)`."""
-        found = departure[:, :1] * self.shared[:, 0]
+        foretold = departure[:, :1] * self.shared[:, 0]
         for i in range(1, self.n_channels):
-            found = found + departure[:, i : i + 1] * self.shared[:, i]
-        return found
+            foretold = foretold + departure[:, i : i + 1] * self.shared[:, i]
+        return foretold
 
     def _own_averages(self, packed: PackedRows, state: State, own: Any, weight: Any) -> Any:
         """Return the averages of own parts after each row, `(R, 2, C)`.
@@ -204,8 +204,8 @@ class FollowedChannels(Stage):
         start = ops.reshape(state["own_averages"], (-1, count))
         bounded = ops.clip(own, -MOST_AVERAGED, MOST_AVERAGED)
         averaged = ops.concatenate([bounded] * (OWN_PARTS - 1), axis=1)
-        after, _ = packed.ewma(start, averaged, weight[:, :count])
-        return ops.reshape(after, (-1, OWN_PARTS - 1, self.n_channels))
+        averages_after, _ = packed.ewma(start, averaged, weight[:, :count])
+        return ops.reshape(averages_after, (-1, OWN_PARTS - 1, self.n_channels))
 
     def _anchor_gain(self, value_count: Any, elapsed: Any, present: Any) -> Any:
         """Return the share of a departure that the anchor takes up, `(R, C)`."""
@@ -254,8 +254,8 @@ class FollowedChannels(Stage):
         """
         growth = {"scale_growth": state["scale_growth"]}
         known = None if packed.once or guess is None else {"scale_growth": guess}
-        found = slow_sums(packed, _growth_change, growth, {}, ratio, followed, slow, guess=known)
-        return found["growth"], found["scale_growth"]
+        sums = slow_sums(packed, _growth_change, growth, {}, ratio, followed, slow, guess=known)
+        return sums["growth"], sums["scale_growth"]
 
 
 def _growth_change(

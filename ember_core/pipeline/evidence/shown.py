@@ -1,4 +1,4 @@
-"""What is shown of a row: the usual values of its channels, and how severe each statistic is."""
+"""Usual values of the channels of rows, and the severity of each of their statistics."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ class Usual:
     Args:
         transforms: Transforms of the channels.
         lowest: Smallest value of each, `(C,)`.
-        columns: Of each row and channel, `(R, C)`: the usual unit; the seasonal expectation, in
-            usual units; the anchor, in usual sizes; the usual size, in usual units; its growth.
+        columns: Columns of rows and channels, `(R, C)` each: the usual unit; the seasonal
+            expectation, in usual units; the anchor, in usual sizes; the usual size, in usual
+            units; its growth.
     """
 
     COLUMNS: Final = ("unit", "expected", "level", "size", "growth")

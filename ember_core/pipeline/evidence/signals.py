@@ -1,4 +1,4 @@
-"""Signals and statistics of a channel, their places, and what they are called."""
+"""Signals and statistics of a channel, their places and their names."""
 
 from __future__ import annotations
 
@@ -48,6 +48,6 @@ def statistic_name(severity: Any, channel: int, n_channels: int) -> str:
     if signal > AVERAGED:
         rows = int(OWN_TIME_CONSTANTS[signal - AVERAGED - 1])
         over = "" if rows == 1 else f" over {rows} rows"
-        return f"{side} what goes with its other channels{over}"
+        return f"{side} the value that goes with its other channels{over}"
     rows = int(TIME_CONSTANTS[signal])
     return f"{side} its usual range" if rows == 1 else f"{side} it over {rows} rows"

@@ -73,7 +73,7 @@ def fit_joint_evidence(
         key_state: First states of the keys, written to.
         thinned: Some rows of every key.
         rows: Every row of some keys.
-        half_life: Of the anchor, in usual intervals.
+        half_life: Half-life of the anchor, in usual intervals.
         day_rows: Rows of a day.
         marks: Rows that do not count.
     """

@@ -150,7 +150,7 @@ class Rekeyer:
             raise
         except FencedError as error:
             self._context.fail(f"Re-keying is fenced: {error}.")
-        except Exception as error:  # noqa: BLE001  # nobody knows what was written
+        except Exception as error:  # noqa: BLE001  # nobody knows how much was written
             self._context.fail(f"Re-keying failed: {type(error).__name__}: {error}", error)
 
     async def _run(self) -> None:

@@ -370,14 +370,14 @@ class _Fit:
             runs, repeats = np.zeros((2, count, len(self.channels)))
             curve_keys, traced = set(self._curve_keys(keys, warm)), {}
             growth = np.ones_like(first["scale_growth"])
-            together = np.zeros((len(self.channels), len(self.channels)))
+            shared_moments = np.zeros((len(self.channels), len(self.channels)))
             for k, rows in self._followed(keys, residuals, stage, first):
                 spread = rows["channel_averages"][:, SPREAD]
                 values = np.concatenate([rows["signals"], spread[:, None]], axis=1)
                 marked = self.marks.rows[k]
                 found[k] = extremes(values, marked)
                 if not self.cold[k]:
-                    together += moments(kept_rows(rows["signals"][:, 0], marked))
+                    shared_moments += moments(kept_rows(rows["signals"][:, 0], marked))
                 runs[k], repeats[k] = frozen_runs(kept_rows(rows["equal_run"], marked))
                 growth[k] = np.clip(rows["scale_growth"][-1], 1.0, 4.0)
                 if k in curve_keys:
@@ -385,7 +385,7 @@ class _Fit:
             first["usual_extremes"] = self._lean_extremes(found, warm)
             first["usual_run"] = self._run_limits(runs, repeats, warm)
             if turn == 0:
-                stage.assign({"shared": shared_parts(together)})
+                stage.assign({"shared": shared_parts(shared_moments)})
         first["scale_growth"] = growth
         parts: list[Any] = []
         for k, rows in traced.items():

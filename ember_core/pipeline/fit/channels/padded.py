@@ -46,7 +46,7 @@ def average(x: Any, elapsed: Any, half_life: float) -> Any:
     Args:
         x: Rows of keys, `(T, K, ...)`.
         elapsed: Usual intervals before each row, `(T, K)`.
-        half_life: In usual intervals.
+        half_life: Half-life in usual intervals.
     """
     gain = (1.0 - np.exp2(-elapsed / half_life)).astype(x.dtype)
     gain = gain.reshape(*gain.shape, *(1,) * (x.ndim - 2))

@@ -1,4 +1,4 @@
-"""What the channels of a key usually do together."""
+"""Shares of departures that the channels of a key usually have in common."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_MOST = 6.0  # usual sizes: single rows far out do not say what goes together
+_MOST = 6.0  # usual sizes: single rows far out do not count in full
 _RIDGE = 0.05  # of each channel's own variance
 
 

@@ -26,7 +26,7 @@ def departures(z: Any, elapsed: Any, half_life: Any, far: float) -> Any:
     Args:
         z: Rows of keys, `(T, K, C)`; NaN where missing.
         elapsed: Usual intervals before each row, `(T, K)`.
-        half_life: Of each channel's anchor, `(C,)`; 0: it has none.
+        half_life: Half-life of each channel's anchor, `(C,)`; 0: it has none.
         far: Departure beyond which a row moves the anchor no further.
     """
     out = np.empty_like(z)
@@ -65,7 +65,7 @@ def usual_sizes(
     Args:
         residuals: Rows of each key less their expectation, `(T, C)` each.
         elapsed: Usual intervals before each row, `(T,)` each.
-        half_life: Of each channel's anchor, `(C,)`.
+        half_life: Half-life of each channel's anchor, `(C,)`.
         settle: Rows at the start that do not count.
         discrete: Channels of few values, `(C,)`.
     """
@@ -105,7 +105,7 @@ def day_sizes(
         scaled: Rows of each key in usual sizes, `(T, C)` each.
         elapsed: Usual intervals before each row.
         bins: Bins of the rows.
-        half_life: Of each channel's anchor.
+        half_life: Half-life of each channel's anchor.
     """
     distance = np.abs(departures(padded(scaled), padded(elapsed, 0.0), half_life, 3.0))
     days = bins[0].days
@@ -128,8 +128,8 @@ def day_sizes(
 def extremes(values: Any, marked: Flags) -> Any:
     """Return the size that each signal and the spread seldom pass, `(9, C)`, of `(T, 9, C)`.
 
-    Bursts of single rows are seldom and large: fast signals are put over what twenty rows of the
-    history pass, one in a thousand at most, so that a channel which bursts is not the measure of
+    Bursts of single rows are seldom and large: fast signals are put over a size that twenty rows of
+    the history pass, one in a thousand at most, so that a channel which bursts is not the measure of
     one that never does.
 
     Args:

@@ -206,7 +206,7 @@ def test_a_channel_that_departs_alone_speaks_before_one_that_goes_with_others() 
         severity[kind] = seen[50].channel_severity[0, 0]
         names[kind] = statistic_name(statistics, 0, 3)
     assert severity["alone"] > severity["both"] + 0.5
-    assert names["alone"] == "above what goes with its other channels"
+    assert names["alone"] == "above the value that goes with its other channels"
 
 
 def test_the_words_of_each_statistic() -> None:
