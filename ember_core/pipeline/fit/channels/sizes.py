@@ -129,8 +129,8 @@ def extremes(values: Any, marked: Flags) -> Any:
     """Return the size that each signal and the spread seldom pass, `(9, C)`, of `(T, 9, C)`.
 
     Bursts of single rows are seldom and large: fast signals are put over a size that twenty rows of
-    the history pass, one in a thousand at most, so that a channel which bursts is not the measure of
-    one that never does.
+    the history pass, one in a thousand at most. So a channel that bursts is not the measure of one
+    that never does.
 
     Args:
         values: Signals and spread of a key's rows.
