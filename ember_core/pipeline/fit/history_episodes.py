@@ -80,16 +80,9 @@ def group_episodes(
         going_on = np.flatnonzero(hold[start:end].max(axis=1) >= motor.off)
         last = start + int(going_on[-1]) if going_on.size else start
         largest = severity[start : last + 1].max(axis=1)
-        peak = int(largest.argmax())
-        lead = int(brings.lead[start])
-        yield HistoryEpisode(
-            key,
-            int(rows[start]),
-            int(rows[last]),
-            int(rows[start + peak]),
-            float(largest[peak]),
-            lead if lead < motor.n_groups - 1 else ALL,
-        )
+        peak = start + int(largest.argmax())
+        lead = _channel(motor, brings.lead[start])
+        yield _episode(key, rows, (start, last, peak), severity[peak].max(), lead)
 
 
 def outstanding_episodes(
@@ -104,15 +97,8 @@ def outstanding_episodes(
     largest = severity.max(axis=1)
     for start, end in _stretches(largest, np.maximum(largest, trace[1].max(axis=1)), motor):
         peak = start + int(largest[start:end].argmax())
-        lead = int(severity[peak].argmax())
-        yield HistoryEpisode(
-            key,
-            int(rows[start]),
-            int(rows[end - 1]),
-            int(rows[peak]),
-            float(largest[peak]),
-            lead if lead < motor.n_groups - 1 else ALL,
-        )
+        lead = _channel(motor, severity[peak].argmax())
+        yield _episode(key, rows, (start, end - 1, peak), largest[peak], lead)
 
 
 def evidence_episodes(
@@ -129,9 +115,20 @@ def evidence_episodes(
     evidence, severity = np.where(trace.marked, -np.inf, trace.evidence), trace.severity
     for start, end in _stretches(evidence, evidence, motor):
         peak = start + int(np.argmax(severity[start:end]))
-        yield HistoryEpisode(
-            key, int(rows[start]), int(rows[end - 1]), int(rows[peak]), float(severity[peak]), ALL
-        )
+        yield _episode(key, rows, (start, end - 1, peak), severity[peak], ALL)
+
+
+def _channel(motor: GroupMotor, group: Any) -> int:
+    """Return the channel of a group; `ALL` for all of them together."""
+    return int(group) if group < motor.n_groups - 1 else ALL
+
+
+def _episode(
+    key: int, rows: Any, ordinals: tuple[int, int, int], severity: Any, lead: int
+) -> HistoryEpisode:
+    """Return an episode of a key by its first, last and largest row among the key's own."""
+    start, last, peak = (int(rows[i]) for i in ordinals)
+    return HistoryEpisode(key, start, last, peak, float(severity), lead)
 
 
 def _stretches(

@@ -1,4 +1,4 @@
-"""What the channels of a key usually do together."""
+"""Shares of departures that the channels of a key usually have in common."""
 
 from __future__ import annotations
 
