@@ -185,13 +185,28 @@ class TransactionalLog:
         self._events = ProducerSink(producer, started=True)
 
     async def begin(self) -> None:
-        """Begin a transaction; nothing is sent yet."""
+        """Begin a transaction; nothing is sent yet.
+
+        Raises:
+            FencedError: If another process of this name has moved on.
+        """
         self._began = time.monotonic()
-        await self._producer.begin_transaction()
+        with self._fencing():
+            await self._producer.begin_transaction()
 
     async def send(self, message: Outgoing) -> Awaitable[Any]:
-        """Send an event within the transaction."""
-        return await self._events.send(message)
+        """Send an event within the transaction.
+
+        Raises:
+            FencedError: If another process of this name has moved on; also from the
+                acknowledgement.
+        """
+        with self._fencing():
+            return asyncio.ensure_future(self._acknowledged(await self._events.send(message)))
+
+    async def _acknowledged(self, ack: Awaitable[Any]) -> Any:
+        with self._fencing():
+            return await ack
 
     async def append(
         self,

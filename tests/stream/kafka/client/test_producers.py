@@ -82,7 +82,10 @@ class Producer:
 
     async def send(self, topic: str, **more: Any) -> Any:
         self.steps.append((topic, more))
-        return asyncio.get_running_loop().create_future()
+        ack = asyncio.get_running_loop().create_future()
+        if self.fenced is not None:
+            ack.set_exception(self.fenced)
+        return ack
 
     async def begin_transaction(self) -> None:
         self.steps.append("begin")
@@ -250,6 +253,18 @@ async def test_who_is_fenced_says_why(
         await log.commit({TP: 7}, ME)
     await log.abort()  # which fails as well, and says nothing
     assert producer.steps[-1] == "abort"
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+async def test_who_is_fenced_while_events_are_acknowledged_says_so(wrapped: bool) -> None:
+    """Whoever writes first after a long stop learns of the fence: at times it is an event."""
+    producer = Producer()
+    log = _transactional(producer)
+    await log.begin()
+    producer.fenced = _fence(wrapped)
+    ack = await log.send(event(b"1"))
+    with pytest.raises(FencedError, match="another process uses its transactional id"):
+        await ack
 
 
 async def test_other_failures_are_told_as_they_are() -> None:
