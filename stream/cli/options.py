@@ -105,8 +105,13 @@ OutputTopicArgs = Annotated[OutputTopicOptions, _BESIDE]
 WorkerArgs = Annotated[WorkerOptions, _BESIDE]
 
 
-def parse_since(text: str, now: float) -> float:
+def parse_since(text: str, now: float, name: str = "since") -> float:
     """Return the seconds since the epoch of `2h`, or of an ISO 8601 time (without zone: local).
+
+    Args:
+        text: What was given.
+        now: Seconds since the epoch.
+        name: Name of the option.
 
     Raises:
         UserError: If it is neither.
@@ -122,15 +127,15 @@ def parse_since(text: str, now: float) -> float:
         return datetime.fromisoformat(text.strip()).timestamp()
     except ValueError:
         raise UserError(
-            "The time is not understood. Expected --since like 30s, 15m, 2h, 7d or "
-            f"2026-01-31T12:00:00Z. Received: since={text!r}.",
+            f"The time is not understood. Expected --{name} like 30s, 15m, 2h, 7d or "
+            f"2026-01-31T12:00:00Z. Received: {name}={text!r}.",
             exit_code=2,
         ) from None
 
 
-def since_ms(text: str | None) -> int | None:
+def since_ms(text: str | None, name: str = "since") -> int | None:
     """Return `--since` in milliseconds since the epoch; None if it was not given."""
-    return None if text is None else int(parse_since(text, time.time()) * 1000)
+    return None if text is None else int(parse_since(text, time.time(), name) * 1000)
 
 
 def require_at_least(name: str, value: float, least: float) -> None:

@@ -28,12 +28,14 @@ from stream.incidents import read_incidents, require_keys, window_of
 from stream.remarks import training_remarks
 from stream.settings import AlertsSection, ChannelRule
 from stream.thresholds import episode_text
+from stream.tools.key_sample import sampled
+from stream.tools.record_source import RecordReading
 from stream.training import train as fit
 from stream.types import CodecName
 
-from .data_options import DataArgs, DataFiles, DataOptions, read_data
+from .data_options import DataArgs, DataFiles, DataOptions, period_of, read_data
 from .history_episodes import history_lines
-from .options import ClusterArgs, ClusterOptions, since_ms
+from .options import ClusterArgs, ClusterOptions, require_at_least
 from .output import print_remarks
 from .periods import period_text
 
@@ -68,6 +70,8 @@ def train(
     allowed_lateness_seconds: float | None = None,
     backend: Literal["numpy", "torch", "mlx"] | None = None,
     since: str | None = None,
+    until: str | None = None,
+    keys: int = 0,
     codec: CodecName | None = None,
     json: bool = False,
     cluster: ClusterArgs = ClusterOptions(),
@@ -120,6 +124,9 @@ def train(
         backend: Backend of the training; bundles run on all three. Default: EMBER_BACKEND, else
             numpy.
         since: Oldest record of a topic to read, for example 7d. Default: all that Kafka keeps.
+        until: End of the records of a topic, for example 1d. Default: its present end.
+        keys: Train on this many keys of a large fleet, chosen by a hash of the key; the others are
+            new ones to the model. Default: all.
         codec: Format of the records of topics, and of files that are dumps of one. Default:
             input.codec, and files are tables.
         json: Print the summary as one JSON object.
@@ -146,7 +153,10 @@ def train(
         for pattern in patterns
     ]
     rules = RowRules(window_spec(settings), (*flags, *settings.channels.rules))
-    dataset = read_data(data, options, lambda: settings, since_ms(since), dumps=codec is not None)
+    require_at_least("keys", keys, 0)
+    reading = RecordReading(period_of(since, until), keys=keys)
+    dataset = read_data(data, options, lambda: settings, reading, dumps=codec is not None)
+    dataset = sampled(dataset, keys)
     known_incidents = _incidents(exclude, incidents, options, dataset)
     intervals = rules.window.mode == "time"
     try:

@@ -1,0 +1,50 @@
+"""What is said of records that are left out, and of options that they have no use for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from ember_core.data.sources import DataError, DataOptions, Remark
+from stream.records import Reason
+
+
+def refusals(name: str, refused: Counter[Reason], count: int, example: str) -> Iterator[Remark]:
+    """Yield the remarks on records that gave no sample."""
+    channelless = refused.pop(Reason.NO_CHANNELS, 0)
+    if channelless:
+        text = f"{channelless:,} of {count:,} records have none of these channels"
+        yield Remark("record_without_channels", text, name)
+    if refused:
+        reasons = ", ".join(f"{number:,} {reason}" for reason, number in refused.most_common())
+        text = f"{refused.total():,} of {count:,} records were refused: {reasons}"
+        yield Remark("refused_record", text, name, example=example)
+
+
+def refuse_table_options(name: str, options: DataOptions) -> None:
+    """Refuse options about columns: the settings say how a record is read."""
+    values = {
+        "--time": options.time,
+        "--key": options.key,
+        "--split": options.split,
+        "--label": options.label,
+        "--time-format": options.time_format,
+        "--time-zone": options.time_zone,
+        "--decimal": options.decimal,
+        "--missing": ",".join(options.missing),
+    }
+    settings = {
+        "--time": "input.time",
+        "--key": "input.key",
+        "--time-format": "input.time_format",
+        "--time-zone": "input.time_zone",
+        "--decimal": "input.decimal",
+        "--missing": "input.missing",
+    }
+    for flag, value in values.items():
+        if value:
+            hint = f" Set {settings[flag]}." if flag in settings else ""
+            raise DataError(
+                f"Records have no columns. Expected {name} without {flag}. "
+                f"Received: {flag} {value}.{hint}"
+            )
