@@ -1,0 +1,106 @@
+"""`ember record`: the samples of a topic, written to a file."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ember_core.data.sources import DataOptions, Remark
+from stream.errors import UserError
+from stream.tools.record_source import RecordReading, RecordSource, record_schemes
+from stream.tools.recording import column_names, recorder
+from stream.types import CodecName
+
+from .data_options import has_scheme, period_of
+from .options import ClusterArgs, ClusterOptions
+from .output import message, print_json, print_remarks
+from .reading_progress import reading_progress
+
+
+def record(
+    data: str,
+    out: Path,
+    /,
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    channels: tuple[str, ...] = (),
+    drop: tuple[str, ...] = (),
+    codec: CodecName | None = None,
+    json: Annotated[bool, Parameter(negative=())] = False,
+    cluster: ClusterArgs = ClusterOptions(),
+) -> None:
+    """Write the samples of a topic to a file, which is trained on and scored as the topic is.
+
+    Records are read as the service reads them, by the settings of the input. Each sample is one
+    line: time, stream key, and the channels under the names that the stream has them by.
+
+    Args:
+        data: kafka:TOPIC, or kcat:FILE (the lines of kcat -C -J).
+        out: File to write, .parquet or .jsonl.
+        since: Oldest record of a topic to read, for example 7d. Default: all that Kafka keeps.
+        until: End of the records of a topic, for example 1d. Default: its present end.
+        channels: Patterns of the channels to write, as a,b*,c. Default: all.
+        drop: Patterns of the channels to leave out, as a,b*,c.
+        codec: Format of the records. Default: input.codec.
+        json: Print the summary as one JSON object.
+        cluster: Kafka cluster and settings.
+    """
+    began = time.perf_counter()
+    settings = cluster.settings(input={"codec": codec})
+    options = DataOptions(channels=channels, drop=drop)
+    reading = RecordReading(period_of(since, until))
+    with reading_progress() as progress:
+        schemes = record_schemes(lambda: settings, replace(reading, progress=progress), options)
+        if not has_scheme(data, schemes):
+            raise UserError(
+                f"Only records can be written to a file. Expected kafka:TOPIC or kcat:FILE. "
+                f"Received: {data}.",
+                exit_code=2,
+            )
+        scheme, _, address = data.partition(":")
+        source = schemes[scheme](address, options)
+        assert isinstance(source, RecordSource)
+        rows, found, has_kinds = 0, set[bytes](), False
+        names: tuple[str, ...] = ()
+        with recorder(out) as write:
+            for chunk in source.chunks():
+                write(chunk)
+                rows += len(chunk.time_us)
+                found |= set(chunk.keys)
+                names = chunk.channels
+                has_kinds |= chunk.temporality is not None and bool(chunk.temporality.any())
+    remarks = list(source.remarks)
+    if has_kinds:
+        text = (
+            "a file does not say which values are sums of OpenTelemetry: name them with --rate "
+            "where they are not recognised, or train on the topic itself"
+        )
+        remarks.append(Remark("kinds_lost", text, str(out)))
+    print_remarks(remarks)
+    time_name, key_name = column_names(names)
+    columns = f"--time {time_name} --key {key_name}"
+    summary = {
+        "out": str(out),
+        "rows": rows,
+        "keys": len(found),
+        "channels": len(names),
+        "bytes": out.stat().st_size,
+        "seconds": round(time.perf_counter() - began, 3),
+        "columns": columns,
+        "remarks": [remark.as_json() for remark in remarks],
+    }
+    config = "" if cluster.config is None else f" --config {shlex.quote(str(cluster.config))}"
+    if json:
+        print_json(summary)
+        return
+    message(
+        f"{out}: {rows:,} rows of {len(found):,} keys, {len(names):,} channels, in "
+        f"{summary['seconds']:.1f} s. Train on it with: ember train {shlex.quote(str(out))} "
+        f"{columns}{config} --out model"
+    )
