@@ -36,7 +36,7 @@ def read_data(
         data: Files, queries, topics and dumps.
         options: Columns and rows of the files; channels of the records.
         settings: Function that loads the settings, which say how a record is read.
-        reading: What is read of topics and dumps.
+        reading: Period, channels and keys to read of topics and dumps.
         dumps: True where files are dumps, also without `kcat:` before their names.
 
     Raises:

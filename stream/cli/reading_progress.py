@@ -68,11 +68,11 @@ class Lines:
         if now - self._written < _LINE_SECONDS:
             return
         self._written = now
-        left = ""
+        remaining = ""
         if 0 < reading.records < reading.total:
             seconds = (now - self._began) / reading.records * (reading.total - reading.records)
-            left = f", {timedelta(seconds=round(seconds))} left"
-        self._write(f"{reading.source} {reading.stage}: {figures(reading)}{left}")
+            remaining = f", {timedelta(seconds=round(seconds))} left"
+        self._write(f"{reading.source} {reading.stage}: {figures(reading)}{remaining}")
 
 
 def figures(reading: Reading) -> str:

@@ -51,7 +51,7 @@ def record(
         json: Print the summary as one JSON object.
         cluster: Kafka cluster and settings.
     """
-    began = time.perf_counter()
+    start_seconds = time.perf_counter()
     settings = cluster.settings(input={"codec": codec})
     options = DataOptions(channels=channels, drop=drop)
     reading = RecordReading(period_of(since, until))
@@ -66,13 +66,13 @@ def record(
         scheme, _, address = data.partition(":")
         source = schemes[scheme](address, options)
         assert isinstance(source, RecordSource)
-        rows, found, has_kinds = 0, set[bytes](), False
+        rows, keys, has_kinds = 0, set[bytes](), False
         names: tuple[str, ...] = ()
         with recorder(out) as write:
             for chunk in source.chunks():
                 write(chunk)
                 rows += len(chunk.time_us)
-                found |= set(chunk.keys)
+                keys |= set(chunk.keys)
                 names = chunk.channels
                 has_kinds |= chunk.temporality is not None and bool(chunk.temporality.any())
     remarks = list(source.remarks)
@@ -88,10 +88,10 @@ def record(
     summary = {
         "out": str(out),
         "rows": rows,
-        "keys": len(found),
+        "keys": len(keys),
         "channels": len(names),
         "bytes": out.stat().st_size,
-        "seconds": round(time.perf_counter() - began, 3),
+        "seconds": round(time.perf_counter() - start_seconds, 3),
         "columns": columns,
         "remarks": [remark.as_json() for remark in remarks],
     }
@@ -100,7 +100,7 @@ def record(
         print_json(summary)
         return
     message(
-        f"{out}: {rows:,} rows of {len(found):,} keys, {len(names):,} channels, in "
+        f"{out}: {rows:,} rows of {len(keys):,} keys, {len(names):,} channels, in "
         f"{summary['seconds']:.1f} s. Train on it with: ember train {shlex.quote(str(out))} "
         f"{columns}{config} --out model"
     )

@@ -1,4 +1,4 @@
-"""What is said of records that are left out, and of options that they have no use for."""
+"""Remarks on records that are left out, and refusals of options that they have no use for."""
 
 from __future__ import annotations
 

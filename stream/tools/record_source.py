@@ -46,7 +46,7 @@ class Progress(NamedTuple):
 
     Attributes:
         source: Name of the topic or the file.
-        stage: What is done with the records: `fetched` or `decoded`.
+        stage: Step that the records have taken: `fetched` or `decoded`.
         records: Records done.
         total: Records to do; 0: unknown.
         rows: Samples so far.
@@ -63,7 +63,7 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True)
 class RecordReading:
-    """What is read of topics, and of dumps of them.
+    """Period, channels and keys that are read of topics, and of dumps of them.
 
     Attributes:
         period: Time of the records of a topic.
@@ -94,7 +94,7 @@ class RecordSource:
         records: The records, those of a partition in its order.
         settings: Sections `input` and `window`.
         options: Channels to use and to leave out; patterns such as `cpu.*` too.
-        reading: What is read of them.
+        reading: Period, channels and keys to read.
         total: Number of records; 0: unknown.
     """
 
@@ -132,7 +132,7 @@ class RecordSource:
             channels = self._channels(finder, spool)
             yield from chunks_of(self._decoded(spool, channels), channels)
 
-    def _tell(self, stage: str, records: int, total: int, rows: int = 0, keys: int = 0) -> None:
+    def _report(self, stage: str, records: int, total: int, rows: int = 0, keys: int = 0) -> None:
         if self._reading.progress is not None:
             progress = Progress(self.name, stage, records, total, rows, keys)
             self._reading.progress(progress)
@@ -152,7 +152,7 @@ class RecordSource:
             spool.add(batch)
             if finder is not None:
                 self._show(finder, batch)
-            self._tell("fetched", spool.count, self._total)
+            self._report("fetched", spool.count, self._total)
         if not spool.count:
             raise DataError(
                 f"{self.name} has no record{self._when()}. Expected some to read. Received: none."
@@ -236,7 +236,7 @@ class RecordSource:
                 decoded = together(decoded)
             rows += len(decoded)
             keys.update(decoded.keys)
-            self._tell("decoded", count, spool.count, rows, len(keys))
+            self._report("decoded", count, spool.count, rows, len(keys))
             if len(decoded):
                 yield decoded
         self.remarks = tuple(refusals(self.name, refused, count, example))
@@ -283,7 +283,7 @@ def record_schemes(
 
     Args:
         settings: Function that loads the settings; called where one of the schemes is used.
-        reading: What is read of the records.
+        reading: Period, channels and keys to read.
         options: Channels to use and to leave out.
     """
 

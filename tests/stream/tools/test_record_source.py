@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from ember_core.data.sources import DataError, DataOptions
+from ember_core.data.sources import DataError, DataOptions, read
 from stream.cli.data_options import read_data
 from stream.errors import UserError
 from stream.settings import Settings
@@ -322,3 +324,32 @@ def test_progress_tells_records_rows_and_keys(tmp_path: Path) -> None:
     source = RecordSource("x", read_dump(path), known, DataOptions(), reading, total=3)
     assert sum(len(chunk.time_us) for chunk in source.chunks()) == 3
     assert told == [Progress("x", "fetched", 3, 3), Progress("x", "decoded", 3, 3, 3, 2)]
+
+
+def test_memory_does_not_follow_the_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records and columns are on disk: what grows is a few bytes a row that say where."""
+    for name, size in {"record_source._BATCH": 200, "record_spool._BLOCK": 50}.items():
+        monkeypatch.setattr(f"stream.tools.{name}", size)
+    monkeypatch.setattr("stream.tools.record_columns.CHUNK_ROWS", 500)
+    names = [f"c{number}" for number in range(20)]
+
+    def peak(count: int) -> int:
+        def records() -> Iterator[LogRecord]:
+            for at in range(count):
+                values = dict.fromkeys(names, at + 0.5)
+                value = msgspec.json.encode({"ts": NOW + at // 8, "values": values})
+                yield LogRecord(b"h%d" % (at % 8), value, (NOW + at) * 1000, at, at % 4, (), "t")
+
+        source = RecordSource("t", records(), settings(), DataOptions())
+        tracemalloc.start()
+        try:
+            data = read(["x:"], schemes={"x": lambda _address, _options: source}, on_disk=True)
+            assert sum(len(table.values) for table in data.tables) == count
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    few, many = 2_000, 7_000
+    peak(few)  # modules, and tuples that the interpreter keeps for later
+    # In memory the values alone take 160 bytes a row, and the records 500.
+    assert (peak(many) - peak(few)) / (many - few) < 80
