@@ -20,10 +20,19 @@ from stream.keys import key_of, key_text
 from stream.remarks import backtest_remarks
 from stream.report import render
 from stream.settings import Settings
-from stream.tools.record_source import RecordReading, topics_of
+from stream.tools.record_source import topics_of
 from stream.types import CodecName
 
-from .data_options import DataArgs, DataFiles, DataOptions, has_scheme, period_of, read_data
+from .data_options import (
+    DataArgs,
+    DataFiles,
+    DataOptions,
+    RecordArgs,
+    RecordOptions,
+    codec_of,
+    has_scheme,
+    read_data,
+)
 from .options import ClusterArgs, ClusterOptions
 from .output import print_remarks
 
@@ -36,6 +45,7 @@ def backtest(
     *,
     model: Path,
     options: DataArgs = DataOptions(),
+    records: RecordArgs = RecordOptions(),
     scores: Path | None = None,
     events: Path | None = None,
     report: Path | None = None,
@@ -47,8 +57,6 @@ def backtest(
     as_key: str = "",
     buffer: int = 100,
     batch_rows: int = 4096,
-    since: str | None = None,
-    until: str | None = None,
     codec: CodecName | None = None,
     json: bool = False,
     cluster: ClusterArgs = ClusterOptions(),
@@ -58,9 +66,11 @@ def backtest(
     Scores and events are those of the service: engine and order of the records are the same.
 
     Args:
-        data: CSV (also .gz), Parquet, JSON lines, a directory, a query, kafka:TOPIC or kcat:FILE.
+        data: CSV (also .gz), Parquet, JSON lines, a directory, a query, kafka:TOPIC, kcat:FILE or
+            prometheus:URL.
         model: Folder of the bundle.
         options: Columns and rows of the files.
+        records: Records of topics, and series of prometheus:URL.
         scores: File to write one row per scored record to, .csv or .parquet.
         events: File to write anomalies and triggers to, one JSON object per line, as published.
         report: File to write a page of episodes, channels and thresholds to, .html.
@@ -75,8 +85,6 @@ def backtest(
             month. Default: the model's only key, where the data have one key and no --key.
         buffer: Buffer of VUS-PR, in records.
         batch_rows: Number of rows per step; no result depends on it.
-        since: Oldest record of a topic to read, for example 7d. Default: all that Kafka keeps.
-        until: End of the records of a topic, for example 1d. Default: its present end.
         codec: Format of the records of topics, and of files that are dumps of one. Default:
             input.codec, and files are tables.
         json: Print the summary as one JSON object.
@@ -95,7 +103,7 @@ def backtest(
             exit_code=2,
         )
     settings = cluster.settings(
-        input={"codec": codec},
+        input={"codec": codec_of(data, codec)},
         window={
             "mode": window,
             "interval_seconds": interval_seconds,
@@ -104,7 +112,7 @@ def backtest(
     )
     fleet = load_model(settings, model)
     spec, limits = engine_settings(settings)
-    reading = RecordReading(period_of(since, until), channels=fleet.sources)
+    reading = records.reading(channels=fleet.sources)
     dataset = read_data(data, options, lambda: settings, reading, dumps=codec is not None)
     if not set(dataset.channels) & set(fleet.sources):
         raise UserError(

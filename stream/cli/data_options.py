@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -12,14 +12,85 @@ from ember_core.data.sources import DataOptions as DataOptions
 from ember_core.data.sources import Dataset, read
 from stream.errors import UserError
 from stream.settings import Settings
+from stream.tools.prometheus_records import PROMETHEUS, SeriesQuery
 from stream.tools.record_source import ALL_RECORDS, RecordReading, record_schemes
 from stream.tools.topic_records import Period
+from stream.types import CodecName
 
-from .options import since_ms
+from .options import parse_seconds, since_ms
 from .reading_progress import reading_progress
 
 DataFiles = Annotated[list[str], Parameter(required=True)]
 DataArgs = Annotated[DataOptions, Parameter(name="*")]
+
+
+@dataclass(frozen=True)
+class RecordOptions:
+    """Records of topics, and series of a Prometheus.
+
+    Attributes:
+        since: Oldest record to read, for example 7d. Default: all that Kafka keeps; 14d of a
+            Prometheus.
+        until: End of the records, for example 1d. Default: the present end.
+        query: Series to read from prometheus:URL, as a selector: {job="node"}.
+        step: Time between two values of a series, for example 30s. Default:
+            window.interval_seconds.
+        header: HTTP header for prometheus:URL as NAME: VALUE, such as that of a tenant; may be
+            repeated.
+    """
+
+    since: str | None = None
+    until: str | None = None
+    query: str = ""
+    step: str = ""
+    header: tuple[str, ...] = ()
+
+    def reading(self, *, channels: tuple[str, ...] = (), keys: int = 0) -> RecordReading:
+        """Return the records to read.
+
+        Args:
+            channels: Channels of a model; empty: those that are found.
+            keys: Number of stream keys to choose; 0: all.
+
+        Raises:
+            UserError: If a time or a header is not understood, or the end lies before the
+                beginning.
+        """
+        step_seconds = parse_seconds("step", self.step) if self.step else 0.0
+        headers = tuple(_header(text) for text in self.header)
+        series = SeriesQuery(self.query, step_seconds, headers)
+        return RecordReading(self._period(), channels, keys, series=series)
+
+    def _period(self) -> Period:
+        period = Period(since_ms(self.since), since_ms(self.until, "until"))
+        if None not in period and period.since_ms >= period.until_ms:  # type: ignore[operator]
+            raise UserError(
+                "No record can lie in this period. Expected --until after --since. "
+                f"Received: --since {self.since} --until {self.until}.",
+                exit_code=2,
+            )
+        return period
+
+
+RecordArgs = Annotated[RecordOptions, Parameter(name="*")]
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip() or not value.strip().isprintable():
+        # The value may be a secret.
+        raise UserError(
+            "The HTTP header is not understood. Expected NAME: VALUE, such as "
+            f"'X-Scope-OrgID: team'. Received: --header {name.strip()}.",
+            exit_code=2,
+        )
+    return name.strip(), value.strip()
+
+
+def codec_of(data: Sequence[str], codec: CodecName | None) -> CodecName | None:
+    """Return the codec that the command line says, or else that of the data, where it is known."""
+    is_prometheus = any(has_scheme(item, (PROMETHEUS,)) for item in data)
+    return "prometheus" if is_prometheus and codec is None else codec
 
 
 def read_data(
@@ -58,19 +129,3 @@ def has_scheme(item: str, schemes: Collection[str]) -> bool:
     """Tell if an argument begins with one of the schemes and a colon."""
     scheme, colon, _ = item.partition(":")
     return bool(colon) and scheme in schemes
-
-
-def period_of(since: str | None, until: str | None) -> Period:
-    """Return the period of `--since` and `--until`.
-
-    Raises:
-        UserError: If one is no time, or the end lies before the beginning.
-    """
-    period = Period(since_ms(since), since_ms(until, "until"))
-    if None not in period and period.since_ms >= period.until_ms:  # type: ignore[operator]
-        raise UserError(
-            "No record can lie in this period. Expected --until after --since. "
-            f"Received: --since {since} --until {until}.",
-            exit_code=2,
-        )
-    return period

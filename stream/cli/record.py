@@ -12,11 +12,11 @@ from cyclopts import Parameter
 
 from ember_core.data.sources import DataOptions, Remark
 from stream.errors import UserError
-from stream.tools.record_source import RecordReading, RecordSource, record_schemes
+from stream.tools.record_source import RecordSource, record_schemes
 from stream.tools.recording import column_names, recorder
 from stream.types import CodecName
 
-from .data_options import has_scheme, period_of
+from .data_options import RecordArgs, RecordOptions, codec_of, has_scheme
 from .options import ClusterArgs, ClusterOptions
 from .output import message, print_json, print_remarks
 from .reading_progress import reading_progress
@@ -27,8 +27,7 @@ def record(
     out: Path,
     /,
     *,
-    since: str | None = None,
-    until: str | None = None,
+    records: RecordArgs = RecordOptions(),
     channels: tuple[str, ...] = (),
     drop: tuple[str, ...] = (),
     codec: CodecName | None = None,
@@ -41,10 +40,9 @@ def record(
     line: time, stream key, and the channels under the names that the stream has them by.
 
     Args:
-        data: kafka:TOPIC, or kcat:FILE (the lines of kcat -C -J).
+        data: kafka:TOPIC, kcat:FILE (the lines of kcat -C -J) or prometheus:URL.
         out: File to write, .parquet or .jsonl.
-        since: Oldest record of a topic to read, for example 7d. Default: all that Kafka keeps.
-        until: End of the records of a topic, for example 1d. Default: its present end.
+        records: Records of topics, and series of prometheus:URL.
         channels: Patterns of the channels to write, as a,b*,c. Default: all.
         drop: Patterns of the channels to leave out, as a,b*,c.
         codec: Format of the records. Default: input.codec.
@@ -52,15 +50,15 @@ def record(
         cluster: Kafka cluster and settings.
     """
     start_seconds = time.perf_counter()
-    settings = cluster.settings(input={"codec": codec})
+    settings = cluster.settings(input={"codec": codec_of([data], codec)})
     options = DataOptions(channels=channels, drop=drop)
-    reading = RecordReading(period_of(since, until))
+    reading = records.reading()
     with reading_progress() as progress:
         schemes = record_schemes(lambda: settings, replace(reading, progress=progress), options)
         if not has_scheme(data, schemes):
             raise UserError(
-                f"Only records can be written to a file. Expected kafka:TOPIC or kcat:FILE. "
-                f"Received: {data}.",
+                "Only records can be written to a file. Expected kafka:TOPIC, kcat:FILE or "
+                f"prometheus:URL. Received: {data}.",
                 exit_code=2,
             )
         scheme, _, address = data.partition(":")

@@ -53,7 +53,7 @@ class KeySample:
             self._known[pushed_out] = False
 
     def remarks(self, source: str) -> tuple[Remark, ...]:
-        """Return what is to be said of the keys that were left out."""
+        """Return a remark on the keys that were left out."""
         if not self._size or self.seen <= self._size:
             return ()
         text = (
@@ -68,8 +68,8 @@ def sampled(dataset: Dataset, size: int) -> Dataset:
     sample = KeySample(size)
     sample.choose(dataset.keys)
     # Once more, now that all are known.
-    chosen = sample.choose(dataset.keys).tolist()
-    tables = tuple(table for table, is_in in zip(dataset.tables, chosen, strict=True) if is_in)
-    known = any(remark.kind == "key_sample" for remark in dataset.remarks)
-    remarks = () if known else sample.remarks("")
+    is_chosen = sample.choose(dataset.keys).tolist()
+    tables = tuple(table for table, is_in in zip(dataset.tables, is_chosen, strict=True) if is_in)
+    has_remark = any(remark.kind == "key_sample" for remark in dataset.remarks)
+    remarks = () if has_remark else sample.remarks("")
     return replace(dataset, tables=tables, remarks=(*dataset.remarks, *remarks))

@@ -61,8 +61,8 @@ def together(decoded: Decoded) -> Decoded:
     repeated = np.isin(run, cell[0, number > 1])
     group = np.where(repeated, count + np.arange(count), group.reshape(-1))
     _, first, group = np.unique(group, return_index=True, return_inverse=True)
-    place = np.argsort(np.argsort(first))  # in order of arrival
-    group, first = place[group.reshape(-1)], np.sort(first)
+    rank = np.argsort(np.argsort(first))  # in order of arrival
+    group, first = rank[group.reshape(-1)], np.sort(first)
     values = np.full((len(first), decoded.values.shape[1]), np.nan)
     values[group[rows], channels] = decoded.values[rows, channels]
     return replace(picked(decoded, first), values=values)
@@ -95,8 +95,8 @@ def _chunk(
     order = np.argsort(key_index, kind="stable")
     sizes = np.bincount(key_index, minlength=len(numbers))
     begins = sizes.cumsum() - sizes
-    before = np.fromiter((positions[key] for key in numbers), np.int64, len(numbers))
-    position[order] = np.arange(len(keys)) - np.repeat(begins - before, sizes)
+    offsets = np.fromiter((positions[key] for key in numbers), np.int64, len(numbers))
+    position[order] = np.arange(len(keys)) - np.repeat(begins - offsets, sizes)
     for key, size in zip(numbers, sizes.tolist(), strict=True):
         positions[key] += size
     return Chunk(

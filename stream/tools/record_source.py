@@ -20,6 +20,7 @@ from stream.settings import Settings
 
 from .key_sample import KeySample
 from .log_record import LogRecord, read_dump
+from .prometheus_records import PROMETHEUS, PrometheusRecords, SeriesQuery, prometheus_settings
 from .record_columns import chunks_of, picked, together
 from .record_remarks import refusals, refuse_table_options
 from .record_spool import RecordSpool
@@ -42,7 +43,7 @@ _BATCH = 2_000
 
 
 class Progress(NamedTuple):
-    """How far the reading of records is.
+    """Progress of the reading of records.
 
     Attributes:
         source: Name of the topic or the file.
@@ -70,12 +71,14 @@ class RecordReading:
         channels: Channels of a model, under its own names; empty: those that are found.
         keys: Number of stream keys to choose; 0: all.
         progress: Function that is told how far it is.
+        series: Series that are read from a Prometheus.
     """
 
     period: Period = Period()  # noqa: RUF009  # frozen
     channels: tuple[str, ...] = ()
     keys: int = 0
     progress: Callable[[Progress], None] | None = None
+    series: SeriesQuery = SeriesQuery()  # noqa: RUF009  # frozen
 
 
 ALL_RECORDS = RecordReading()
@@ -161,8 +164,8 @@ class RecordSource:
 
     def _fixed_channels(self) -> tuple[str, ...]:
         """Return the channels of the model, unless they are to be chosen by patterns."""
-        chosen = self._options.channels or self._options.drop
-        return () if chosen else self._reading.channels
+        has_patterns = self._options.channels or self._options.drop
+        return () if has_patterns else self._reading.channels
 
     def _finder(self, **more: str) -> ChannelFinder:
         return ChannelFinder(self._input.codec, **{**self._input.codec_options(), **more})
@@ -279,7 +282,7 @@ def _batches(records: Iterable[LogRecord]) -> Iterator[list[LogRecord]]:
 def record_schemes(
     settings: Callable[[], Settings], reading: RecordReading, options: DataOptions
 ) -> Mapping[str, Opener]:
-    """Return the schemes `kafka:TOPIC` and `kcat:FILE` of DATA.
+    """Return the schemes `kafka:TOPIC`, `kcat:FILE` and `prometheus:URL` of DATA.
 
     Args:
         settings: Function that loads the settings; called where one of the schemes is used.
@@ -299,7 +302,13 @@ def record_schemes(
         path = Path(address)
         return RecordSource(f"dump {path}", read_dump(path), settings(), options, reading)
 
-    return {"kafka": topic, "kcat": dump}
+    def prometheus(address: str, _: DataOptions) -> Source:
+        loaded = prometheus_settings(settings())
+        interval_seconds = loaded.window.interval_seconds
+        records = PrometheusRecords(address, reading.series, interval_seconds, reading.period)
+        return RecordSource(records.name, records, loaded, options, reading)
+
+    return {"kafka": topic, "kcat": dump, PROMETHEUS: prometheus}
 
 
 def topics_of(address: str) -> tuple[str, ...]:

@@ -78,11 +78,11 @@ def _json_lines(path: Path) -> Iterator[Writer]:
                 strict=True,
             )
             for number, (index, time_us, cells) in enumerate(rows):
-                every = is_first and not number
+                has_all = is_first and not number
                 values = {
                     name: cell if cell == cell else None  # NaN is not itself
                     for name, cell in zip(chunk.channels, cells, strict=True)
-                    if every or cell == cell
+                    if has_all or cell == cell
                 }
                 row = {time: rfc3339(time_us), key: keys[index], "values": values}
                 file.write(encoder.encode(row) + b"\n")

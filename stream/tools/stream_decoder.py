@@ -63,11 +63,11 @@ class StreamDecoder:
         repeated = set()
         for index, position in sorted((decoded.positions or {}).items()):
             source = records[index].topic, records[index].partition, position.sequence
-            place = position.offset, position.number
-            if place <= self._written.get(source, (-1, -1)):
+            offset = position.offset, position.number
+            if offset <= self._written.get(source, (-1, -1)):
                 repeated.add(index)
             else:
-                self._written[source] = place
+                self._written[source] = offset
         return picked(decoded, ~np.isin(decoded.message, list(repeated))) if repeated else decoded
 
 
@@ -82,10 +82,10 @@ def _refuse_future(decoded: Decoded, records: Sequence[LogRecord], future_us: in
     # The fields of the engine's own rule: stream/engine/admission.py.
     stamps = np.fromiter((record.timestamp for record in records), np.int64, len(records))
     bound_us = np.where(stamps > 0, np.minimum(stamps, 2**52) * 1000 + future_us, 2**62)
-    ahead = np.unique(decoded.message[decoded.time_us > bound_us[decoded.message]])
-    if not len(ahead):
+    early = np.unique(decoded.message[decoded.time_us > bound_us[decoded.message]])
+    if not len(early):
         return decoded
     detail = "The event time lies too far after Kafka's timestamp (input.future_seconds)."
-    refused = [Rejected(message, Reason.FUTURE, detail) for message in ahead.tolist()]
-    kept = picked(decoded, ~np.isin(decoded.message, ahead))
-    return replace(kept, rejected=sorted([*decoded.rejected, *refused]))
+    refused = [Rejected(message, Reason.FUTURE, detail) for message in early.tolist()]
+    others = picked(decoded, ~np.isin(decoded.message, early))
+    return replace(others, rejected=sorted([*decoded.rejected, *refused]))

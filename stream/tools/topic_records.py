@@ -82,15 +82,15 @@ class TopicRecords:
     def _chosen(self, messages: Iterator[Message]) -> Iterator[Message]:
         """Choose by time what the embedded broker, which cannot search by it, has given."""
         since_ms, until_ms = self._period
-        begun: set[TP] = set()
+        begun_tps: set[TP] = set()
         ended: set[TP] = set()
         for message in messages:
             tp, timestamp = reading.partition_of(message), message.timestamp()[1]
             if since_ms is None or timestamp >= since_ms:
-                begun.add(tp)
+                begun_tps.add(tp)
             if until_ms is not None and timestamp >= until_ms:
                 ended.add(tp)
-            if tp in begun and tp not in ended:
+            if tp in begun_tps and tp not in ended:
                 yield message
 
 
@@ -102,15 +102,15 @@ def _refuse_topic(kafka: KafkaSection, topic: str, counts: Mapping[str, int]) ->
     """
     consumer = clients.open_consumer(kafka)  # unlike a producer, it makes no topic by asking
     try:
-        found = consumer.list_topics(topic, timeout=clients.REQUEST_SECONDS).topics.get(topic)
+        status = consumer.list_topics(topic, timeout=clients.REQUEST_SECONDS).topics.get(topic)
     finally:
         consumer.close()
-    error = None if found is None else found.error
+    error = None if status is None else status.error
     if error is not None and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-        who = kafka.sasl_username or "this client"
+        user = kafka.sasl_username or "this client"
         raise UserError(
             f"The topic {topic!r} may not be read. Expected the right to DESCRIBE and READ it. "
-            f"Received: {error.str()} for {who}. `ember topics plan` prints the ACLs."
+            f"Received: {error.str()} for {user}. `ember topics plan` prints the ACLs."
         )
     names = ", ".join(sorted(name for name in counts if not name.startswith("__"))) or "none"
     raise UserError(
