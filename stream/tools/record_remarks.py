@@ -21,6 +21,17 @@ def refusals(name: str, refused: Counter[Reason], count: int, example: str) -> I
         yield Remark("refused_record", text, name, example=example)
 
 
+def partial_records(name: str, partial: int, rows: int) -> tuple[Remark, ...]:
+    """Return a remark on records that only have a part of a row, where each record is one."""
+    if not partial:
+        return ()
+    text = (
+        f"{partial:,} of {rows:,} samples have the time of the one before them and other channels: "
+        "here only the first of a time is a row. Set window.mode to 'time' to have them in one"
+    )
+    return (Remark("partial_record", text, name),)
+
+
 def refuse_table_options(name: str, options: DataOptions) -> None:
     """Refuse options about columns: the settings say how a record is read."""
     values = {

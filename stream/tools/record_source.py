@@ -22,7 +22,7 @@ from .key_sample import KeySample
 from .log_record import LogRecord, read_dump
 from .prometheus_records import PROMETHEUS, PrometheusRecords, SeriesQuery, prometheus_settings
 from .record_columns import chunks_of, picked, together
-from .record_remarks import refusals, refuse_table_options
+from .record_remarks import partial_records, refusals, refuse_table_options
 from .record_spool import RecordSpool
 from .stream_decoder import StreamDecoder
 from .topic_records import Period, TopicRecords
@@ -223,7 +223,7 @@ class RecordSource:
         """Yield the samples, slice by slice."""
         decoder = StreamDecoder(self._input, channels, is_rekeyed=self._is_rekeyed)
         refused: Counter[Reason] = Counter()
-        example, count, rows = "", 0, 0
+        example, count, rows, partial = "", 0, 0, 0
         keys: set[bytes] = set()
         records = spool.by_time() if decoder.rekeys else spool.by_partition()
         for batch in _batches(records):
@@ -235,14 +235,17 @@ class RecordSource:
                     example = example or refusal.detail
             if self._reading.keys:
                 decoded = picked(decoded, self._sample.choose(decoded.keys))
-            if self._is_interval:  # in the others the first record of a time counts
-                decoded = together(decoded)
+            merged = together(decoded)
+            if self._is_interval:  # in the other mode the first record of a time counts
+                decoded = merged
+            partial += len(decoded) - len(merged)
             rows += len(decoded)
             keys.update(decoded.keys)
             self._report("decoded", count, spool.count, rows, len(keys))
             if len(decoded):
                 yield decoded
         self.remarks = tuple(refusals(self.name, refused, count, example))
+        self.remarks += partial_records(self.name, partial, rows)
         self.remarks += self._sample.remarks(self.name)
         if not rows:
             raise DataError(self._unusable(spool, channels, refused, example))

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from benchmarks.kafka_client import Send, produce
 from ember_core.data.sources import DataOptions
@@ -18,7 +20,7 @@ from stream import cli
 from stream.cli.data_options import read_data
 from stream.settings import Settings
 from stream.tools.record_source import RecordReading
-from stream.tools.topic_records import Period
+from stream.tools.topic_records import Period, TopicRecords
 from tests.broker.conftest import Broker
 
 pytestmark = pytest.mark.broker
@@ -147,6 +149,52 @@ def test_a_period_of_a_topic(broker: Broker, tmp_path: Path) -> None:
     assert keys_and_times(broker, topic, Period(since, until)) == {b"a": [5, 4, 6]}
     assert keys_and_times(broker, topic, Period(since)) == {b"a": [5, 4, 6, 9, 7, 8]}
     assert keys_and_times(broker, topic, Period(None, until)) == {b"a": [3, 5, 4, 6]}
+
+
+def test_topics_that_are_re_keyed_into_one_stream_are_read_as_one(broker: Broker) -> None:
+    """Each has other channels of a key; a row has all of them."""
+    topics = [broker.topic(stem, 2, {"retention.ms": "-1"}) for stem in ("cpu", "memory")]
+    for topic, channel in zip(topics, ("cpu", "memory"), strict=True):
+        records = []
+        for row in range(6):
+            at, value = BEGIN + 10 * row, {channel: float(row)}
+            record = {"ts": at, "host": "a", "values": value}
+            records.append(Send(None, json.dumps(record).encode(), 1000 * at, row % 2))
+        broker.produce(topic, records)
+    settings = Settings.load(
+        kafka={"bootstrap_servers": broker.bootstrap},
+        input={"topics": topics, "key": "host", "rekey": True},
+        window={"mode": "time", "interval_seconds": 10},
+    )
+    for address in (f"kafka:{','.join(topics)}", "kafka:"):
+        (table,) = read_data([address], OPTIONS, lambda: settings).tables
+        assert table.values.tolist() == [[row, row] for row in range(6)]
+
+
+def test_what_is_no_record_of_the_topic_is_passed_over(kafka: Broker) -> None:
+    """Aborted transactions, their markers, and offsets whose records are deleted meanwhile."""
+    topic = kafka.topic("telemetry", 1)
+    producer = Producer(
+        {"bootstrap.servers": kafka.bootstrap, "transactional.id": kafka.name("t"), "log_level": 0}
+    )
+    producer.init_transactions(20)
+    for number in range(6):
+        producer.begin_transaction()
+        for _ in range(2):
+            producer.produce(topic, b"%d" % number)
+        producer.flush(20)
+        if number % 3 == 1:
+            producer.abort_transaction(20)
+        else:
+            producer.commit_transaction(20)
+    section = Settings.load(kafka={"bootstrap_servers": kafka.bootstrap}).kafka
+    records = TopicRecords(section, [topic], Period())
+    assert [record.value for record in records] == [b"%d" % n for n in (0, 2, 3, 5) for _ in "12"]
+    assert records.total == 18
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    for future in admin.delete_records([TopicPartition(topic, 0, 7)]).values():
+        future.result(20)
+    assert [record.value for record in records] == [b"%d" % n for n in (2, 3, 5) for _ in "12"][-5:]
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *words: object) -> str:

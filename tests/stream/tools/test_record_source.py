@@ -275,6 +275,9 @@ def test_in_mode_count_records_of_one_time_stay_apart(tmp_path: Path) -> None:
     known = Settings.load(input={"codec": "influx", "key": "tags.host"}, window={"mode": "count"})
     data = read_data([dump(tmp_path, payloads)], DataOptions(), lambda: known)
     assert len(data.tables[0].values) == 2
+    (remark,) = data.remarks
+    assert "1 of 2 samples have the time of the one before" in remark.sentence()
+    assert "window.mode" in remark.sentence()
 
 
 def test_only_neighbours_of_one_time_are_put_together(tmp_path: Path) -> None:
