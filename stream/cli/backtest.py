@@ -20,7 +20,7 @@ from stream.keys import key_of, key_text
 from stream.remarks import backtest_remarks
 from stream.report import render
 from stream.settings import Settings
-from stream.tools.record_source import topics_of
+from stream.tools.record_schemes import topics_of
 from stream.types import CodecName
 
 from .data_options import (

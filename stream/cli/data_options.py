@@ -13,7 +13,8 @@ from ember_core.data.sources import Dataset, read
 from stream.errors import UserError
 from stream.settings import Settings
 from stream.tools.prometheus_records import PROMETHEUS, SeriesQuery
-from stream.tools.record_source import ALL_RECORDS, RecordReading, record_schemes
+from stream.tools.record_schemes import record_schemes
+from stream.tools.record_source import ALL_RECORDS, RecordReading
 from stream.tools.topic_records import Period
 from stream.types import CodecName
 

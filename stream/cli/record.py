@@ -12,7 +12,8 @@ from cyclopts import Parameter
 
 from ember_core.data.sources import DataOptions, Remark
 from stream.errors import UserError
-from stream.tools.record_source import RecordSource, record_schemes
+from stream.tools.record_schemes import record_schemes
+from stream.tools.record_source import RecordSource
 from stream.tools.recording import column_names, recorder
 from stream.types import CodecName
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ember_core.data.sources import DataError, DataOptions, Remark
 from stream.records import Reason
+
+_SHOWN = 5
+"""Channels named in one remark."""
 
 
 def refusals(name: str, refused: Counter[Reason], count: int, example: str) -> Iterator[Remark]:
@@ -19,6 +22,27 @@ def refusals(name: str, refused: Counter[Reason], count: int, example: str) -> I
         reasons = ", ".join(f"{number:,} {reason}" for reason, number in refused.most_common())
         text = f"{refused.total():,} of {count:,} records were refused: {reasons}"
         yield Remark("refused_record", text, name, example=example)
+
+
+def unknown_channels(
+    name: str, found: Sequence[str], channels: Sequence[str]
+) -> tuple[Remark, ...]:
+    """Return a remark on channels in the first records of which a model knows no measurement.
+
+    Args:
+        name: Name of the source.
+        found: Channels in the records.
+        channels: Channels of the model.
+    """
+    # A label more or less makes another name of the same measurement.
+    known = {channel.partition("{")[0] for channel in channels}
+    others = [channel for channel in found if channel.partition("{")[0] not in known]
+    if not others:
+        return ()
+    rest = f" and {len(others) - _SHOWN:,} more" if len(others) > _SHOWN else ""
+    text = f"{len(others):,} channels left out, unknown to the model: "
+    text += ", ".join(map(repr, others[:_SHOWN])) + rest
+    return (Remark("unknown_channel", text, name),)
 
 
 def partial_records(name: str, partial: int, rows: int) -> tuple[Remark, ...]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from ember_core.data.sources import Chunk, DataError, DataOptions, Opener, Remark, Source
+from ember_core.data.sources import Chunk, DataError, DataOptions, Remark
 from stream.codecs import ChannelFinder, make_codec, rekeyed_json
 from stream.codecs import guess_format as guess_codec
 from stream.records import Decoded, Reason
@@ -19,13 +18,13 @@ from stream.rekeying import source_of
 from stream.settings import Settings
 
 from .key_sample import KeySample
-from .log_record import LogRecord, read_dump
-from .prometheus_records import PROMETHEUS, PrometheusRecords, SeriesQuery, prometheus_settings
+from .log_record import LogRecord
+from .prometheus_records import SeriesQuery
 from .record_columns import chunks_of, picked, together
-from .record_remarks import partial_records, refusals, refuse_table_options
+from .record_remarks import partial_records, refusals, refuse_table_options, unknown_channels
 from .record_spool import RecordSpool
 from .stream_decoder import StreamDecoder
-from .topic_records import Period, TopicRecords
+from .topic_records import Period
 
 _REKEYED_FORM = {
     "codec": "json",
@@ -244,11 +243,19 @@ class RecordSource:
             self._report("decoded", count, spool.count, rows, len(keys))
             if len(decoded):
                 yield decoded
-        self.remarks = tuple(refusals(self.name, refused, count, example))
+        self.remarks = tuple(refusals(self.name, Counter(refused), count, example))
         self.remarks += partial_records(self.name, partial, rows)
         self.remarks += self._sample.remarks(self.name)
+        if self._fixed_channels():
+            self.remarks += unknown_channels(self.name, self._found(spool), channels)
         if not rows:
             raise DataError(self._unusable(spool, channels, refused, example))
+
+    def _found(self, spool: RecordSpool) -> list[str]:
+        """Return the channels in the first records."""
+        finder = self._finder()
+        self._show(finder, list(islice(spool.by_partition(), _BATCH)))
+        return finder.channels()
 
     def _unusable(
         self,
@@ -259,11 +266,9 @@ class RecordSource:
     ) -> str:
         """Return the sentence for records of which none gave a sample."""
         if set(refused) == {Reason.NO_CHANNELS}:
-            finder = self._finder()
-            self._show(finder, list(islice(spool.by_partition(), _BATCH)))
             return (
                 f"{self.name} has none of the model's channels. Expected some of: "
-                f"{', '.join(channels[:8])}. Received: {', '.join(finder.channels()[:8])}."
+                f"{', '.join(channels[:8])}. Received: {', '.join(self._found(spool)[:8])}."
             )
         reasons = ", ".join(f"{number:,} {reason}" for reason, number in refused.most_common())
         return (
@@ -280,41 +285,3 @@ def _batches(records: Iterable[LogRecord]) -> Iterator[list[LogRecord]]:
     iterator = iter(records)
     while batch := list(islice(iterator, _BATCH)):
         yield batch
-
-
-def record_schemes(
-    settings: Callable[[], Settings], reading: RecordReading, options: DataOptions
-) -> Mapping[str, Opener]:
-    """Return the schemes `kafka:TOPIC`, `kcat:FILE` and `prometheus:URL` of DATA.
-
-    Args:
-        settings: Function that loads the settings; called where one of the schemes is used.
-        reading: Period, channels and keys to read.
-        options: Channels to use and to leave out.
-    """
-
-    def topic(address: str, _: DataOptions) -> Source:
-        loaded = settings()
-        # Those of one key may be in all topics that are joined: they are read as one.
-        topics = topics_of(address) or loaded.input.topics
-        records = TopicRecords(loaded.kafka, topics, reading.period)
-        name = f"topic {', '.join(topics)}"
-        return RecordSource(name, records, loaded, options, reading, records.total)
-
-    def dump(address: str, _: DataOptions) -> Source:
-        path = Path(address)
-        return RecordSource(f"dump {path}", read_dump(path), settings(), options, reading)
-
-    def prometheus(address: str, _: DataOptions) -> Source:
-        loaded = prometheus_settings(settings())
-        interval_seconds = loaded.window.interval_seconds
-        records = PrometheusRecords(address, reading.series, interval_seconds, reading.period)
-        return RecordSource(records.name, records, loaded, options, reading)
-
-    return {"kafka": topic, "kcat": dump, PROMETHEUS: prometheus}
-
-
-def topics_of(address: str) -> tuple[str, ...]:
-    """Return the topics of an address `TOPIC,TOPIC`."""
-    names = (name.strip() for name in address.split(","))
-    return tuple(dict.fromkeys(name for name in names if name))

@@ -356,3 +356,24 @@ def test_memory_does_not_follow_the_records(monkeypatch: pytest.MonkeyPatch) -> 
     peak(few)  # modules, and tuples that the interpreter keeps for later
     # In memory the values alone take 160 bytes a row, and the records 500.
     assert (peak(many) - peak(few)) / (many - few) < 80
+
+
+def test_a_backtest_asks_for_the_channels_of_the_model(tmp_path: Path) -> None:
+    """As the stream does: a label that tells devices apart today is no other channel."""
+    payloads = [
+        f"cpu,host=a,cpu=cpu{number} idle={number} {NOW + number}000000000" for number in (0, 1)
+    ]
+    payloads.append(f"mem,host=a free=1 {NOW + 2}000000000")
+    known = settings(codec="influx", key="tags.host")
+    found = read_data([dump(tmp_path, payloads)], DataOptions(), lambda: known)
+    assert found.channels == ('cpu.idle{cpu="cpu0"}', 'cpu.idle{cpu="cpu1"}', "mem.free")
+    reading = RecordReading(channels=("cpu.idle", "gone"))
+    data = read_data([dump(tmp_path, payloads)], DataOptions(), lambda: known, reading)
+    assert data.channels == ("cpu.idle", "gone")
+    assert data.tables[0].values[:, 0].tolist() == [0.0, 1.0]
+    texts = [remark.sentence() for remark in data.remarks]
+    assert any("1 of 3 records have none of these channels" in text for text in texts)
+    assert any("1 channels left out, unknown to the model: 'mem.free'" in text for text in texts)
+    none = RecordReading(channels=("gone",))
+    with pytest.raises(DataError, match=r"none of the model's channels. Expected some of: gone."):
+        read_data([dump(tmp_path, payloads)], DataOptions(), lambda: known, none)
