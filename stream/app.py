@@ -7,20 +7,23 @@ import gc
 import signal
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import structlog
 
 from ember_core.pipeline import FleetModel
 from stream.kafka.config import WorkerConfig
+from stream.kafka.model_topic.source import BundleSource
 from stream.kafka.recovery.spill_files import SpillFiles
 from stream.kafka.worker import Worker
 
 from .channel_rules import contradictions
 from .codecs import Codec, make_codec
-from .configure import load_model, make_engine, other_window
+from .configure import bundle_source, load_model, make_engine, other_window
 from .engine import TP, Engine, ModelVersion, model_version_of
 from .errors import UserError
+from .model_following import follow, wait_for_bundle
 from .observe import (
     Health,
     HttpServer,
@@ -42,6 +45,8 @@ class Application:
 
     Args:
         settings: Settings of the service.
+        source: Source of the bundles of the model topic; None: the bundle is that of `model.path`.
+        folder: Folder of the first bundle of that topic.
 
     Raises:
         UserError: If the bundle or a setting cannot be used.
@@ -49,9 +54,15 @@ class Application:
 
     _pair: tuple[ModelVersion, ModelVersion] | None = None
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        source: BundleSource | None = None,
+        folder: Path | None = None,
+    ) -> None:
         self.settings = settings
-        self.model: FleetModel = load_model(settings)
+        self._source = source
+        self.model: FleetModel = load_model(settings, folder)
         spill: SpillFiles | None = None
         if settings.state.max_disk_bytes:
             spill = SpillFiles(settings.state.directory / "spill", settings.state.max_disk_bytes)
@@ -94,8 +105,15 @@ class Application:
             max_keys=settings.state.max_keys,
         )
         self.reloader = Reloader(
-            settings, self.model, self._switch_model, self._compare_with, self.metrics.reloaded
+            settings,
+            self.model,
+            self._switch_model,
+            self._compare_with,
+            self.metrics.reloaded,
+            None if source is None else self._load_newest,
         )
+        if source is not None:
+            source.report_ignored(self.metrics.bundle_ignored)
         self.http = HttpServer(
             self.metrics,
             self.health,
@@ -121,6 +139,17 @@ class Application:
         folder = self.settings.state.directory / "schemas"
         options = section.codec_options()
         return make_codec(section.codec, model.sources, **options, schema_folder=folder)
+
+    async def _load_newest(self, settings: Settings) -> FleetModel:
+        """Load the newest bundle of the model topic."""
+        assert self._source is not None
+        bundle = await self._source.newest()
+        if bundle is None:
+            raise UserError(
+                "The model topic has no bundle any more. Expected one that is whole. Received: "
+                f"topic={settings.model_topic!r}. Publish one with `ember model deploy`."
+            )
+        return await asyncio.to_thread(load_model, settings, bundle.folder)
 
     async def _switch_model(self, model: FleetModel) -> dict[TP, int]:
         offsets = await self.worker.switch_model(model, self._codec(model))
@@ -210,9 +239,14 @@ class Application:
 
         loop.add_signal_handler(signal.SIGHUP, hang_up)
         await self.http.start()
+        following: asyncio.Task[None] | None = None
+        if self._source is not None:
+            following = loop.create_task(follow(self._source, self.reloader))
         try:
             await self.worker.run()
         finally:
+            if following is not None:
+                following.cancel()
             await self.http.stop()
             if self.traces is not None:
                 await asyncio.to_thread(self.traces.close)
@@ -234,7 +268,15 @@ def run(settings: Settings) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the worker listens to it
     log = settings.log
     configure_logs(level=log.level, format=log.format, repeat_seconds=log.repeat_seconds)
-    application = Application(settings)
+    source: BundleSource | None = None
+    folder: Path | None = None
+    if settings.model_topic:
+        source = bundle_source(settings)
+        bundle = asyncio.run(wait_for_bundle(settings, source))
+        if bundle is None:
+            return  # it was asked to stop
+        folder = bundle.folder
+    application = Application(settings, source, folder)
     # Objects made so far stay: no collection has to look at them again. Later ones are records,
     # which die young without a cycle.
     gc.collect()

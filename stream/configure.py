@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from ember_core.pipeline import FleetModel
 from ember_core.serialize import BundleError
 from stream import bundles
 from stream.engine import Engine, Limits, WindowSpec
 from stream.engine.state.spill import Spill
+from stream.kafka.config import WorkerConfig
+from stream.kafka.model_topic.source import BundleSource
 from stream.settings import Settings
 
 from .errors import UserError
@@ -22,11 +26,21 @@ def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
     Args:
         settings: Sections `model`, `alerts` and `window`.
         path: Folder of the bundle. Default: that of `model.path`, which must have the digest
-            `model.sha256` if one is set.
+            `model.sha256` if one is set; or the newest bundle of `model.topic`.
 
     Raises:
         UserError: If the bundle cannot be used.
     """
+    if path is None and settings.model_topic:
+        source = bundle_source(settings, kept=False)
+        bundle = asyncio.run(source.newest())
+        if bundle is None:
+            raise UserError(
+                "There is no model yet. Expected a bundle in the model topic. Received: "
+                f"model.topic={settings.model_topic!r} without one. Publish one with `ember model "
+                "deploy`."
+            )
+        return load_model(settings, bundle.folder)
     try:
         folder = path or bundle_folder(settings)
         expected = "" if path else settings.model.sha256
@@ -69,6 +83,18 @@ def bundle_folder(settings: Settings) -> Path:
     signed = settings.model.public_key is not None
     cache = settings.state.directory / "models"
     return bundles.fetch(path, settings.model.sha256, cache, signed=signed)
+
+
+def bundle_source(settings: Settings, *, kept: bool = True) -> BundleSource:
+    """Return the source of the bundles of `model.topic`.
+
+    Args:
+        settings: Sections `kafka`, `model` and `state`.
+        kept: Whether bundles stay in `state.directory` for the next start.
+    """
+    config = WorkerConfig.from_settings(settings)
+    folder = settings.state.directory / "models" / quote(config.group, safe="")
+    return BundleSource(config, folder if kept else None, settings.model.public_key)
 
 
 def window_spec(settings: Settings) -> WindowSpec:

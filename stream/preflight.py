@@ -57,12 +57,19 @@ def _topic_mistakes(settings: Settings) -> Iterator[str]:
                 f"`{name}` would write into the state of the group: {topic!r} is a changelog. "
                 f"Expected a topic of its own. Received: {name}={topic!r}."
             )
+        elif topic == settings.model_topic and name != "model.topic":
+            yield (
+                f"`{name}` would write among the model's bundles: {topic!r} is model.topic. "
+                f"Expected a topic of its own. Received: {name}={topic!r}."
+            )
         elif fault := name_fault(topic):
             yield f"`{name}` gives a topic that cannot be: {fault}."
 
 
 def _outputs(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Return the setting and the name of every output topic."""
+    """Return the setting and the name of every topic that others write or read."""
+    if settings.model_topic:
+        yield "model.topic", settings.model_topic
     for kind in _KINDS:
         if kind != "dead_letters" or settings.dead_letters.enabled:
             yield from ((f"output.{kind}", topic) for topic in settings.output_topics(kind))

@@ -16,6 +16,7 @@ import structlog
 
 from ember_core.pipeline import FleetModel
 from stream.engine import TP, check_candidate, model_version_of
+from stream.kafka.model_topic.source import UnreadableError
 from stream.settings import Settings
 
 from .configure import load_model
@@ -43,12 +44,14 @@ class Reloaded:
         detail: Sentence for people.
         offsets: First offset under the new model or thresholds, by `topic-partition`.
         needs_restart: Settings that changed and need a restart.
+        again: Whether a later attempt may succeed although nothing changes.
     """
 
     result: Literal["applied", "unchanged", "refused"]
     detail: str
     offsets: dict[str, int] = field(default_factory=dict)
     needs_restart: tuple[str, ...] = ()
+    again: bool = False
 
     def body(self) -> dict[str, Any]:
         """Return the result as plain values."""
@@ -69,6 +72,7 @@ class Reloader:
         apply: Function that switches to a model; returns its first offset, by partition.
         shadow: Function that sets the candidate model; None removes it.
         on_result: Callback with every result, for a metric.
+        load: Function that loads the model of the settings. Default: `load_model` in a thread.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class Reloader:
         apply: Callable[[FleetModel], Awaitable[dict[TP, int]]],
         shadow: Callable[[FleetModel | None], None] = lambda _: None,
         on_result: Callable[[str], None] = lambda _: None,
+        load: Callable[[Settings], Awaitable[FleetModel]] | None = None,
     ) -> None:
         self._started_with = settings
         self.settings = settings
@@ -85,6 +90,7 @@ class Reloader:
         self._apply = apply
         self._shadow = shadow
         self._on_result = on_result
+        self._load = load or (lambda settings: asyncio.to_thread(load_model, settings))
         self._lock = asyncio.Lock()
 
     async def reload(self) -> Reloaded:
@@ -93,7 +99,8 @@ class Reloader:
             try:
                 outcome = await self._reload()
             except UserError as error:
-                outcome = Reloaded("refused", error.message)
+                again = isinstance(error, UnreadableError)
+                outcome = Reloaded("refused", error.message, again=again)
         log = _log.error if outcome.result == "refused" else _log.info
         log("reload", **outcome.body())
         self._on_result(outcome.result)
@@ -101,7 +108,13 @@ class Reloader:
 
     async def _reload(self) -> Reloaded:
         settings = await asyncio.to_thread(self.settings.reread)
-        model = await asyncio.to_thread(load_model, settings)
+        if settings.model_topic != self._started_with.model_topic:
+            raise UserError(
+                "The model comes by another way now, which needs a restart. Expected "
+                f"model.topic={self._started_with.model.topic!r}. Received: "
+                f"model.topic={settings.model.topic!r}. Restart the workers."
+            )
+        model = await self._load(settings)
         candidate = await asyncio.to_thread(load_shadow, settings)
         # All checks come before the first change, so that a refused reload changes nothing.
         if candidate is not None:

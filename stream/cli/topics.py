@@ -44,6 +44,7 @@ def plan(
     partitions: int | None = None,
     bridge: bool = False,
     dead_letters: bool = False,
+    deploy: bool = False,
     json: bool = False,
     cluster: ClusterArgs = ClusterOptions(),
 ) -> None:
@@ -57,12 +58,13 @@ def plan(
         partitions: Number of partitions of missing input topics. Default: they must exist.
         bridge: Include the ACLs of `ember bridge`.
         dead_letters: Include the ACLs of `ember dead-letters`, which writes to the input topics.
+        deploy: Include the ACLs of `ember model deploy`, which writes to the model topic.
         json: Print one JSON object: topics and rights.
         cluster: Kafka cluster.
     """
     settings = cluster.settings()
     topics = _topics(settings, partitions)
-    acls = _acls(settings, bridge=bridge, dead_letters=dead_letters)
+    acls = _acls(settings, bridge=bridge, dead_letters=dead_letters, deploy=deploy)
     if json:
         answer = {"principal": principal, "topics": topics, "rights": acls}
         print_json(answer)
@@ -139,7 +141,7 @@ def _topics(settings: Settings, partitions: int | None) -> list[Topic]:
     return [Topic(name, count, config, name in counts) for name, (count, config) in topics.items()]
 
 
-def _acls(settings: Settings, *, bridge: bool, dead_letters: bool) -> list[Acl]:
+def _acls(settings: Settings, *, bridge: bool, dead_letters: bool, deploy: bool) -> list[Acl]:
     """Return the fewest ACLs that the service, `ember doctor` and these commands work with."""
     config = WorkerConfig.from_settings(settings)
     inputs = dict.fromkeys(settings.input.topics, 1)
@@ -155,6 +157,8 @@ def _acls(settings: Settings, *, bridge: bool, dead_letters: bool) -> list[Acl]:
         operations: tuple[str, ...] = ("Read", "Write") if name in read else ("Write",)
         if config.rekeyed and name in config.topics:
             operations = ("Read", "Write", "Delete")  # absorbed records are deleted
+        if name == config.model_topic:
+            operations = ("Read", "Write") if deploy else ("Read",)
         acls.append(Acl("topic", name, False, (*operations, *describe)))
     # A prefix: the bridge is `<group>-alertmanager`, commands that only read `<group>-reader`, and
     # `<group>-dead-letters` stores the progress of replays.

@@ -44,6 +44,7 @@ class WorkerConfig:
         rekey_retention_seconds: Time for which re-keyed records stay after they are absorbed.
         max_key_bytes: Longest stream key.
         streams: Names that stand for `<input>` in output topics, by input topic where it differs.
+        model_topic: Topic of the model's bundles; empty: they come from elsewhere.
         security: Security keywords of aiokafka.
         client_id: Name of the client in the broker's logs.
         instance_id: Id of a static member; empty: dynamic membership.
@@ -82,6 +83,7 @@ class WorkerConfig:
     rekey_retention_seconds: float
     max_key_bytes: int
     streams: Mapping[str, str]
+    model_topic: str
     security: Mapping[str, Any]
     client_id: str
     instance_id: str
@@ -123,6 +125,7 @@ class WorkerConfig:
             rekey_retention_seconds=settings.input.rekey_retention_seconds,
             max_key_bytes=settings.input.max_key_bytes,
             streams=settings.stream_names,
+            model_topic=settings.model_topic,
             security=security(kafka),
             client_id=kafka.client_id,
             instance_id=kafka.instance_id,
@@ -161,6 +164,11 @@ class WorkerConfig:
     def tools_transactional_id(self) -> str:
         """Transactional id of the state tools, which write while no worker runs."""
         return f"{self.group}-state"
+
+    @property
+    def model_transactional_id(self) -> str:
+        """Transactional id of writers to the model topic: there is one at a time."""
+        return f"{self.group}-model"
 
     def output_topic(self, kind: str, input_topic: str) -> str:
         """Return the output topic of a kind (`anomaly`, `trigger`, `dead_letters`)."""

@@ -78,6 +78,10 @@ class Metrics(RekeyMetrics, EventMetrics, StateMetrics):
         self._reloads = self._counter(
             "ember_reloads", "Reloads of settings and model, by result.", "result"
         )
+        self._ignored_bundles = self._counter(
+            "ember_model_bundles_ignored",
+            "Bundles of the model topic that were not taken: not whole, or not signed.",
+        )
         self._rebalances = self._counter("ember_rebalances", "Assignments received from the group.")
         for role in ("active", "standby"):
             self._partitions.labels(role)
@@ -93,6 +97,10 @@ class Metrics(RekeyMetrics, EventMetrics, StateMetrics):
     def reloaded(self, result: str) -> None:
         """Count a reload of settings and model: `applied`, `unchanged` or `refused`."""
         self._reloads.labels(result).inc()
+
+    def bundle_ignored(self) -> None:
+        """Count a bundle of the model topic that was not taken."""
+        self._ignored_bundles.inc()
 
     def assigned(self, active: Sequence[TP], standby: Sequence[TP]) -> None:
         """Set the partitions of a new assignment; lags of others disappear."""

@@ -43,6 +43,12 @@ class ModelSection(Section):
         description="Folder of the model bundle, or its https address. An address needs `sha256`; "
         "the bundle is fetched once, into `state.directory`.",
     )
+    topic: str = Field(
+        default="",
+        description="Compacted topic that brings the bundle, in the place of `path`; `<group>` "
+        "stands for `kafka.group`. Usual: `<group>-model`. `ember model deploy` writes it, and all "
+        "workers of the group follow it. Empty: the bundle is that of `path`.",
+    )
     sha256: str = Field(
         default="",
         pattern=r"^([0-9a-f]{64})?$",
@@ -69,6 +75,23 @@ class ModelSection(Section):
     def _an_address_needs_a_digest(self) -> Self:
         if isinstance(self.path, str) and not self.sha256:
             raise ValueError("An address in `path` also needs `sha256`")
+        return self
+
+    @field_validator("topic")
+    @classmethod
+    def _legal_topic(cls, value: str) -> str:
+        if value and (fault := name_fault(value.replace("<group>", "group"))):
+            raise ValueError(fault)
+        return value
+
+    @model_validator(mode="after")
+    def _one_way_to_the_bundle(self) -> Self:
+        for other in ("path", "sha256"):
+            if self.topic and getattr(self, other) and other in self.model_fields_set:
+                raise ValueError(
+                    f"Both `topic` and `{other}` say which model is in service. Expected one of "
+                    "them: with a topic, the newest bundle of it is. Take the other out"
+                )
         return self
 
 

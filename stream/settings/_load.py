@@ -189,6 +189,11 @@ class Settings(BaseSettings):
         return (rekey_topic(self.kafka.group),) if self.input.rekey else self.input.topics
 
     @property
+    def model_topic(self) -> str:
+        """Topic that brings the model's bundles; empty where `model.path` does."""
+        return self.model.topic.replace("<group>", self.kafka.group)
+
+    @property
     def streams(self) -> tuple[str, ...]:
         """Names that stand for `<input>` in the output topics; joined input topics have one."""
         topics = self.input.topics

@@ -27,6 +27,13 @@ REKEYED_CONFIG: Final = {
 }
 """Topic settings of `<group>-rekey`."""
 
+MODEL_CONFIG: Final = {
+    "cleanup.policy": "compact",
+    # Chunks are smaller, whatever the broker's own limit is.
+    "max.message.bytes": "1048588",
+}
+"""Topic settings of the model topic. It has one partition, so that its records have one order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
@@ -91,7 +98,7 @@ def _transactions(config: WorkerConfig, admin: Admin) -> bool:
 def own_topics(
     config: WorkerConfig, partitions: Mapping[str, int]
 ) -> dict[str, tuple[int, dict[str, str]]]:
-    """List the topics that Ember writes to.
+    """List the topics that Ember makes: all but the inputs.
 
     Args:
         config: Kafka configuration of the worker, with its names.
@@ -115,6 +122,8 @@ def own_topics(
         for kind in config.output:
             if kind != "dead_letters" or config.dead_letters:
                 topics.setdefault(config.output_topic(kind, topic), (count, {}))
+    if config.model_topic:
+        topics[config.model_topic] = (1, MODEL_CONFIG)
     return topics
 
 

@@ -1,0 +1,109 @@
+"""Contents of the model topic: published bundles in their order, and the places of their chunks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Final, NamedTuple
+
+from .manifest import Manifest, ManifestError, RecordKey
+
+KEPT: Final = 5
+"""Published bundles that stay in the topic; each publication retires those before them."""
+
+
+class Published(NamedTuple):
+    """Manifest and the offset of its record."""
+
+    manifest: Manifest
+    offset: int
+
+
+class Catalogue:
+    """Contents of the model topic, built of its records one after the other.
+
+    Attributes:
+        unusable: Reasons by offset and digest, for manifests that cannot be read.
+    """
+
+    def __init__(self) -> None:
+        self._published: dict[str, Published] = {}
+        self._manifest_keys: set[str] = set()
+        self._chunks: dict[str, dict[int, int]] = defaultdict(dict)
+        self.unusable: dict[tuple[int, str], str] = {}
+
+    def take(self, offset: int, key: bytes | None, value: bytes | None) -> Published | None:
+        """Take the next record.
+
+        Args:
+            offset: Offset of the record.
+            key: Key of the record.
+            value: Value of the record; None is a tombstone.
+
+        Returns:
+            The bundle that it publishes, if it does.
+        """
+        name = RecordKey.decode(key)
+        if name is None:
+            return None
+        if name.chunk is not None:
+            if value is None:
+                self._chunks[name.digest].pop(name.chunk, None)
+            else:
+                self._chunks[name.digest][name.chunk] = offset
+            return None
+        self._published.pop(name.digest, None)
+        self._manifest_keys.discard(name.digest)
+        if value is None:
+            return None
+        self._manifest_keys.add(name.digest)
+        try:
+            published = Published(Manifest.decode(value, name.digest), offset)
+        except ManifestError as error:
+            self.unusable[offset, name.digest] = str(error)
+            return None
+        self._published[name.digest] = published
+        return published
+
+    def newest_first(self) -> list[Published]:
+        """Return the published bundles; the last one published comes first."""
+        return sorted(self._published.values(), key=lambda each: -each.offset)
+
+    def chunk_offsets(self, manifest: Manifest) -> list[int]:
+        """Return the offsets of a bundle's chunks in their order.
+
+        Raises:
+            ManifestError: If a chunk is missing.
+        """
+        offsets = self._chunks.get(manifest.digest, {})
+        missing = [number for number in range(manifest.chunks) if number not in offsets]
+        if missing:
+            raise ManifestError(f"{len(missing)} of its {manifest.chunks} chunks are missing")
+        return [offsets[number] for number in range(manifest.chunks)]
+
+    def is_whole(self, manifest: Manifest) -> bool:
+        """Return whether all chunks of a bundle are there."""
+        try:
+            self.chunk_offsets(manifest)
+        except ManifestError:
+            return False
+        return True
+
+    def retired_keys(self, digest: str, kept: int = KEPT) -> list[bytes]:
+        """Return the keys that get a tombstone when a bundle is published.
+
+        Manifests come before chunks, so that no reader finds a manifest that loses its chunks.
+        Chunks without a manifest are those of a publisher that died, and go too.
+
+        Args:
+            digest: Bundle that is published.
+            kept: Number of bundles that stay, that one included.
+        """
+        others = [p.manifest.digest for p in self.newest_first() if p.manifest.digest != digest]
+        # What another version wrote, and this one cannot read, is left to that version.
+        staying = {digest, *others[: kept - 1], *(self._manifest_keys - self._published.keys())}
+        gone = sorted(self._published.keys() - staying)
+        keys = [RecordKey(name, None).encode() for name in gone]
+        for name, offsets in sorted(self._chunks.items()):
+            if name not in staying:
+                keys += [RecordKey(name, number).encode() for number in sorted(offsets)]
+        return keys

@@ -1,0 +1,130 @@
+"""Publication of a bundle in the model topic, and of an earlier one again."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ember_core.pipeline import FleetModel
+from ember_core.serialize import ARRAYS_FILE, CARD_FILE
+from stream.bundles import SIGNATURE_FILE
+from stream.errors import UserError
+from stream.kafka.client.admin import Admin
+from stream.kafka.client.errors import KafkaError
+from stream.kafka.client.model_log import ModelLogReader, ModelLogWriter, is_fenced
+from stream.kafka.config import WorkerConfig
+from stream.kafka.supervision.topics import MODEL_CONFIG
+
+from .catalogue import Catalogue
+from .manifest import Manifest, RecordKey
+
+_TRAINING = ("rows", "keys", "skipped_keys", "digest", "window")
+
+
+def describe(model: FleetModel, folder: Path, note: str = "") -> Manifest:
+    """Return the manifest of a bundle that this user publishes now.
+
+    Args:
+        model: Model of the bundle.
+        folder: Folder of the bundle.
+        note: Words of the user about it.
+    """
+    signature = folder / SIGNATURE_FILE
+    return Manifest(
+        digest=model.sha256,
+        card_bytes=(folder / CARD_FILE).stat().st_size,
+        arrays_bytes=(folder / ARRAYS_FILE).stat().st_size,
+        signature=signature.read_text().strip() if signature.is_file() else "",
+        name=model.name,
+        version=model.version,
+        channels=tuple(model.channels),
+        training={name: model.report[name] for name in _TRAINING if name in model.report},
+        note=note,
+        **_stamp(),
+    )
+
+
+async def publish(config: WorkerConfig, manifest: Manifest, folder: Path | None) -> None:
+    """Publish a bundle; the workers of the group take it over.
+
+    Chunks come first and the manifest last, in one transaction where the broker has them. A
+    publisher that dies in between leaves nothing that a reader would take.
+
+    Args:
+        config: Kafka configuration of the group's workers.
+        manifest: Manifest of the bundle.
+        folder: Folder of the bundle; None: its chunks are in the topic already.
+
+    Raises:
+        UserError: If the broker refuses, or another publisher was faster.
+    """
+    topic, settings = config.model_topic, config.client_settings()
+    try:
+        transactional = await _prepare(config)
+        name = config.model_transactional_id if transactional else ""
+        async with ModelLogWriter(settings, topic, name) as writer:
+            # Read after the writer has started: it has ended the transaction of a dead publisher.
+            catalogue = Catalogue()
+            async with ModelLogReader(settings, topic) as reader:
+                async for record in reader.read(await reader.end()):
+                    catalogue.take(record.offset, record.key, record.value)
+            async with writer.publication():
+                for key, value in _records(catalogue, manifest, folder):
+                    await writer.put(key, value)
+    except KafkaError as error:
+        if is_fenced(error):
+            raise UserError(
+                "The model was not published: somebody else publishes one to the same topic now. "
+                f"Received: topic={topic!r}. Look at `ember model history`, and publish again."
+            ) from None
+        raise UserError(
+            f"The model was not published ({error}). Expected the right to write to the model "
+            f"topic. Received: topic={topic!r}. `ember topics plan --deploy` prints the rights."
+        ) from None
+
+
+def _records(
+    catalogue: Catalogue, manifest: Manifest, folder: Path | None
+) -> Iterator[tuple[bytes, bytes | None]]:
+    """Iterate over the records of a publication in their order."""
+    if folder is not None:  # also where chunks are there: those may be damaged
+        for number, chunk in enumerate(manifest.split(folder)):
+            yield RecordKey(manifest.digest, number).encode(), chunk
+    elif not catalogue.is_whole(manifest):
+        raise UserError(
+            "The model topic has not all of that bundle any more. Expected one of `ember model "
+            f"history`. Received: {manifest.digest}. Publish it from its folder."
+        )
+    yield RecordKey(manifest.digest, None).encode(), manifest.encode()
+    for key in catalogue.retired_keys(manifest.digest):
+        yield key, None
+
+
+async def _prepare(config: WorkerConfig) -> bool:
+    """Make the topic where it is missing, and tell whether the broker has transactions."""
+    topic = config.model_topic
+    async with Admin(config.client_settings()) as admin:
+        status = (await admin.describe([topic])).get(topic)
+        if status is None and admin.can_create:
+            await admin.create([(topic, 1, config.replication_factor, MODEL_CONFIG)])
+        elif status is None or status.partitions != 1:
+            count = "none" if status is None else status.partitions
+            raise UserError(
+                "The model topic cannot be used. Expected a compacted topic with one partition. "
+                f"Received: {topic!r} with {count}. `ember topics plan` prints the command."
+            )
+        return config.transactions != "off" and admin.can_fence
+
+
+def _stamp() -> dict[str, Any]:
+    """Return who publishes, and when."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container's user may have no name
+        user = "unknown"
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return {"published_at": now, "published_by": f"{user}@{socket.gethostname()}"}
