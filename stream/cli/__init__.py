@@ -39,6 +39,7 @@ _GROUPS = {
             "diff": ("model.diff:diff", "Print the differences of two bundles."),
             "deploy": ("model.deploy:deploy", "Replace the bundle of the service."),
             "rollback": ("model.deploy:rollback", "Restore the bundle before the last deploy."),
+            "history": ("model.topic:history", "Show the bundles of the model topic."),
             "reload": ("model.deploy:reload", "Let running workers reload settings and model."),
             "sign": ("model.sign:sign", "Sign a bundle."),
             "verify": ("model.sign:verify", "Check the signature of a bundle."),

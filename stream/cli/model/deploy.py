@@ -1,7 +1,8 @@
 """`ember model deploy | rollback | reload`: change the bundle of a running service, and back.
 
 The bundle in `model.path` is the one in service, also for a worker that starts later: these
-commands change its files and then ask the workers to reload.
+commands change its files and then ask the workers to reload. With `model.topic` they publish in
+that topic instead, which the workers follow.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,52 +22,63 @@ from stream.errors import UserError
 from stream.settings import Settings
 from stream.tools.workers_http import request_worker
 
-from .diff import compare
+from . import topic
+from .replacement import replacement
 
-_SHOWN_CHANNELS = 5
 
-
-def deploy(bundle: Path, /, *, force: bool = False, options: WorkerArgs = WorkerOptions()) -> int:
+def deploy(
+    bundle: Path,
+    /,
+    *,
+    note: str = "",
+    force: bool = False,
+    options: WorkerArgs = WorkerOptions(),
+) -> int:
     """Replace the bundle of the service, and let the workers switch to it.
 
-    The old bundle is kept beside it (`<model.path>.previous`) for `ember model rollback`. Workers
-    switch at one input offset per partition, without a restart; a key has no events for a short
-    while.
+    The old bundle stays for `ember model rollback`: beside the new one (`<model.path>.previous`),
+    or in the model topic. Workers switch at one input offset per partition, without a restart; a
+    key has no events for a short while.
 
     Args:
         bundle: Folder of the new bundle.
+        note: Words about it for `ember model history`, with model.topic only.
         force: Deploy even if no channel is in both bundles.
-        options: Workers to reload.
+        options: Workers to reload. With model.topic they follow the topic, and nobody is asked.
     """
     settings = Settings.load(options.config)
+    if settings.model_topic:
+        topic.deploy(settings, bundle, note=note, force=force, json=options.json)
+        return 0
+    _require_topic(note=note)
     home = _home(settings)
-    new = load_model(settings, bundle)
-    result: dict[str, Any] = {"deployed": new.sha256, "before": None}
+    new, old = load_model(settings, bundle), None
     if (home / CARD_FILE).exists():
         old = load_model(settings, home)
-        result["before"] = old.sha256
-        result["state"] = compare(old, new)["state"]
         if old.sha256 == new.sha256:
             raise UserError(f"The service's bundle in {str(home)!r} is this one already.")
-        if not force and not set(old.channels) & set(new.channels):
-            raise UserError(
-                "The bundle is of other telemetry: it would refuse every record. Expected a "
-                f"channel of {_some(old.channels)}. Received: {str(bundle)!r} with channels "
-                f"{_some(new.channels)}. Where that is meant, say --force."
-            )
+    result = replacement(old, new, str(bundle), force=force)
+    if old is not None:
         _copy(home, _previous(home))
     # Copied, not moved: the given bundle stays where it is.
     _copy(bundle, home)
     return _reload_workers(settings, result, options)
 
 
-def rollback(*, options: WorkerArgs = WorkerOptions()) -> int:
+def rollback(digest: str = "", /, *, note: str = "", options: WorkerArgs = WorkerOptions()) -> int:
     """Restore the bundle before the last deploy; a second rollback undoes the first.
 
     Args:
-        options: Workers to reload.
+        digest: Beginning of the digest of an earlier bundle, see `ember model history`; with
+            model.topic only.
+        note: Words for `ember model history`, with model.topic only.
+        options: Workers to reload. With model.topic they follow the topic, and nobody is asked.
     """
     settings = Settings.load(options.config)
+    if settings.model_topic:
+        topic.rollback(settings, digest, note=note, json=options.json)
+        return 0
+    _require_topic(digest=digest, note=note)
     home = _home(settings)
     previous = _previous(home)
     if not (previous / CARD_FILE).exists():
@@ -81,7 +92,7 @@ def rollback(*, options: WorkerArgs = WorkerOptions()) -> int:
     _copy(previous, home)
     _copy(temporary, previous)
     shutil.rmtree(temporary)
-    result = {"deployed": new.sha256, "before": old.sha256, "state": compare(old, new)["state"]}
+    result = replacement(old, new, str(previous), force=True)
     return _reload_workers(settings, result, options)
 
 
@@ -108,9 +119,15 @@ def _home(settings: Settings) -> Path:
     return home
 
 
-def _some(channels: Sequence[str]) -> str:
-    ellipsis = ", ..." if len(channels) > _SHOWN_CHANNELS else ""
-    return ", ".join(channels[:_SHOWN_CHANNELS]) + ellipsis
+def _require_topic(**options: str) -> None:
+    """Refuse options that need the model topic."""
+    for name, value in options.items():
+        if value:
+            raise UserError(
+                "A bundle in a folder has no history. Expected model.topic, or no "
+                f"{name}. Received: {name}={value!r}.",
+                exit_code=2,
+            )
 
 
 def _previous(home: Path) -> Path:

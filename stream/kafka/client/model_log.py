@@ -13,8 +13,9 @@ from aiokafka import errors as kafka_errors
 from .patches import FetchedRecord, patch_fetches
 
 _POLL_MS = 500
-_WAIT_MS = 100
+_WAIT_MS = 10
 """Time that a broker holds a fetch without records; to close a consumer takes as long."""
+_FOLLOW_WAIT_MS = 500
 _STALLED_SECONDS = 30.0
 _TRANSACTION_MS = 600_000
 """Time for one publication; brokers allow 15 minutes by default."""
@@ -26,9 +27,10 @@ class ModelLogReader:
     Args:
         settings: Keywords of aiokafka's clients.
         topic: Name of the topic, which exists.
+        following: Whether it waits for records to come.
     """
 
-    def __init__(self, settings: Mapping[str, Any], topic: str) -> None:
+    def __init__(self, settings: Mapping[str, Any], topic: str, *, following: bool = False) -> None:
         patch_fetches()
         self._consumer = AIOKafkaConsumer(
             **settings,
@@ -36,7 +38,7 @@ class ModelLogReader:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
-            fetch_max_wait_ms=_WAIT_MS,
+            fetch_max_wait_ms=_FOLLOW_WAIT_MS if following else _WAIT_MS,
         )
         self._tp = TopicPartition(topic, 0)
 

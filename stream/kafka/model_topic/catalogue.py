@@ -68,6 +68,11 @@ class Catalogue:
         """Return the published bundles; the last one published comes first."""
         return sorted(self._published.values(), key=lambda each: -each.offset)
 
+    def offset_of(self, manifest: Manifest) -> int:
+        """Return the offset of a bundle's manifest; -1 where it is published no more."""
+        published = self._published.get(manifest.digest)
+        return -1 if published is None else published.offset
+
     def chunk_offsets(self, manifest: Manifest) -> list[int]:
         """Return the offsets of a bundle's chunks in their order.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,16 @@ def describe(model: FleetModel, folder: Path, note: str = "") -> Manifest:
         note=note,
         **_stamp(),
     )
+
+
+def republished(manifest: Manifest, note: str = "") -> Manifest:
+    """Return the manifest of a bundle that this user publishes again now.
+
+    Args:
+        manifest: Manifest of the bundle.
+        note: Words of the user; empty: those of the manifest stay.
+    """
+    return replace(manifest, note=note or manifest.note, **_stamp())
 
 
 async def publish(config: WorkerConfig, manifest: Manifest, folder: Path | None) -> None:

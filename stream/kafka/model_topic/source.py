@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -105,7 +105,7 @@ class BundleSource:
                 told = reason
             await asyncio.sleep(_AGAIN_SECONDS)
 
-    async def publications(self) -> AsyncIterator[Manifest]:
+    async def publications(self) -> AsyncGenerator[Manifest]:
         """Iterate over the bundles published after the last call of `newest`, without an end.
 
         Raises:
@@ -113,7 +113,7 @@ class BundleSource:
         """
         catalogue = Catalogue()
         first = self._next_offset
-        async with ModelLogReader(*self._place) as reader:
+        async with ModelLogReader(*self._place, following=True) as reader:
             async for record in reader.follow(first):
                 if published := catalogue.take(record.offset, record.key, record.value):
                     yield published.manifest
