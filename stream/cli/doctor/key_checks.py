@@ -21,7 +21,7 @@ _TRIED = 200
 """Records on which a field is tried as key."""
 _NEARLY_ALL = 0.95
 """Share of records with a field from which it is taken without a look at the others."""
-_RANDOM_FROM = 20
+RANDOM_FROM = 20
 """Records below which keys that never repeat say nothing."""
 
 KeyKind = Literal["none", "text", "binary", "quoted", "document", "framed"]
@@ -97,7 +97,7 @@ def key_form(evidence: Evidence) -> Iterator[Check]:
             "Each would be a stream of that name.",
             _set_key(evidence, "input.key_from = 'record' and input.key"),
         )
-    if not odd and _never_repeat(records):
+    if not odd and never_repeat(records):
         yield Check(
             name,
             "fail",
@@ -107,9 +107,10 @@ def key_form(evidence: Evidence) -> Iterator[Check]:
         )
 
 
-def _never_repeat(records: Sequence[Record]) -> bool:
+def never_repeat(records: Sequence[Record]) -> bool:
+    """Tell if nearly every record has a Kafka key of its own, of enough records to say so."""
     keys = [record.key for record in records if record.key]
-    return len(keys) >= _RANDOM_FROM and 10 * len(set(keys)) > 9 * len(keys)
+    return len(keys) >= RANDOM_FROM and 10 * len(set(keys)) > 9 * len(keys)
 
 
 def _examples(records: Sequence[Record], kind: KeyKind) -> str:
@@ -139,7 +140,7 @@ def key_field(evidence: Evidence) -> str | None:
             continue
         share = len(set(reading.decoded.message.tolist())) / max(1, len(records))
         streams = len(set(reading.decoded.keys))
-        repeats = streams <= max(1, len(records) // 4) or len(records) < _RANDOM_FROM
+        repeats = streams <= max(1, len(records) // 4) or len(records) < RANDOM_FROM
         if share > _NEARLY_ALL and repeats:
             return field
         if share > 0.5 and repeats and (best is None or share > best[0] + 0.05):

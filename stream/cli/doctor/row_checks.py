@@ -34,7 +34,7 @@ def shared_times(evidence: Evidence) -> Iterator[Check]:
             "fail",
             f"{repeated} of {len(decoded)} samples have the key and the time of another one: of "
             "these only the first would count.",
-            f'Set window.mode = "time" and window.interval_seconds = {_interval(evidence):g}.',
+            f'Set window.mode = "time" and window.interval_seconds = {usual_interval(evidence):g}.',
         )
     elif width > 3 and float(filled.mean()) < width / 3:
         yield Check(
@@ -42,7 +42,7 @@ def shared_times(evidence: Evidence) -> Iterator[Check]:
             "warn",
             f"A record has {float(filled.mean()):.1f} of {width} channels on average: a row per "
             "record would mostly be missing values.",
-            f'Set window.mode = "time" and window.interval_seconds = {_interval(evidence):g}.',
+            f'Set window.mode = "time" and window.interval_seconds = {usual_interval(evidence):g}.',
         )
 
 
@@ -51,7 +51,7 @@ def interval(evidence: Evidence) -> Iterator[Check]:
     window = evidence.settings.window
     if window.mode != "time":
         return
-    usual = _interval(evidence)
+    usual = usual_interval(evidence)
     if usual > window.interval_seconds:
         yield Check(
             f"rows of {evidence.topic}",
@@ -62,7 +62,7 @@ def interval(evidence: Evidence) -> Iterator[Check]:
         )
 
 
-def _interval(evidence: Evidence) -> float:
+def usual_interval(evidence: Evidence) -> float:
     """Return the usual time between two samples of one channel of a key, in seconds."""
     decoded = evidence.samples.decoded
     times: dict[tuple[bytes, int], set[int]] = defaultdict(set)
