@@ -18,6 +18,7 @@ from stream.version import version
 
 _COMMANDS = {
     "demo": "Run the service on a simulated fleet with injected faults.",
+    "init": "Look at a topic or a file, and write the settings that fit.",
     "train": "Train a model on recorded telemetry.",
     "backtest": "Score recorded telemetry exactly as the service would.",
     "run": "Run a worker of the service.",
@@ -27,7 +28,7 @@ _COMMANDS = {
     "explain": "Explain an event: rarity, channels, episode.",
     "doctor": "Check cluster, topics, records and model, and name the fixes.",
 }
-_MODULES = {"doctor": "doctor.command"}
+_MODULES = {"doctor": "doctor.command", "init": "init.command"}
 """Modules of commands that are not named like their command."""
 
 _GROUPS = {

@@ -68,6 +68,11 @@ class ChannelFinder:
             if (not only or _matches(channel, only)) and not _matches(channel, without)
         ]
 
+    def texts(self) -> list[str]:
+        """Return the measurements found so far that are no channels: most values are no numbers."""
+        others = [s for s, count in self._unusable.items() if count >= self._usable[s]]
+        return sorted({series.name for series in others})
+
 
 def _matches(channel: str, patterns: Sequence[str]) -> bool:
     """Tell if a pattern matches the channel, or its name without the labels."""

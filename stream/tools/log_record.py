@@ -1,4 +1,4 @@
-"""Kafka record as codecs read it, from a consumer of confluent-kafka or a dump of `kcat -J`."""
+"""Kafka record as codecs read it: of a consumer of confluent-kafka, a dump of `kcat -J`, a line."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from confluent_kafka import Message
 from stream.errors import UserError
 
 from .reading import partition_of
+
+_STAMPS = ("ts", "timestamp", "timestamp_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,44 @@ def read_dump(path: Path) -> Iterator[LogRecord]:
         raise UserError(f"The dump {path} cannot be read: {cause}.", exit_code=2) from None
 
 
+def first_of_dump(path: Path) -> Mapping[str, Any] | None:
+    """Return the first record of a dump as it stands in the file; None where it is no dump.
+
+    Args:
+        path: File that can be read.
+    """
+    with path.open("rb") as lines:
+        first = next((line for line in lines if line.strip()), b"")
+    try:
+        record = json.loads(first.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError):
+        return None
+    is_dumped = isinstance(record, Mapping) and {"partition", "offset"} <= record.keys()
+    return record if is_dumped else None
+
+
+def read_values(path: Path) -> Iterator[LogRecord]:
+    """Yield a record for each line of a file, which is its value.
+
+    Kafka's time is that of the file: a record without a time of its own has that of its arrival.
+
+    Args:
+        path: File with the values.
+
+    Raises:
+        UserError: If the file cannot be read.
+    """
+    try:
+        stamp_ms = int(path.stat().st_mtime * 1000)
+        with path.open("rb") as lines:
+            for offset, line in enumerate(lines):
+                if value := line.rstrip(b"\r\n"):
+                    yield LogRecord(None, value, stamp_ms, offset, 0)
+    except OSError as error:
+        cause = error.strerror or error
+        raise UserError(f"The file {path} cannot be read: {cause}.", exit_code=2) from None
+
+
 def _dumped(line: bytes, where: str) -> LogRecord:
     try:
         # kcat escapes no byte above 127, and binary values are no UTF-8: such bytes are kept.
@@ -69,15 +109,32 @@ def _dumped(line: bytes, where: str) -> LogRecord:
         raise _no_record(where, line, str(error)) from None
     if not isinstance(record, Mapping) or not {"partition", "offset"} <= record.keys():
         raise _no_record(where, line, "it lacks partition or offset")
-    payload = record["payload"] if "payload" in record else record.get("value")
+    try:
+        return _as_record(record)
+    except (TypeError, ValueError) as error:
+        raise _no_record(where, line, str(error)) from None
+
+
+def _as_record(record: Mapping[str, Any]) -> LogRecord:
+    stamp_ms = next((record[name] for name in _STAMPS if record.get(name)), 0)
     return LogRecord(
-        _bytes(record.get("key")),
-        _bytes(payload),
-        int(record.get("ts") or record.get("timestamp") or 0),
+        _field(record, "key"),
+        _field(record, "payload", "value"),
+        int(stamp_ms),
         int(record["offset"]),
         int(record["partition"]),
         _headers(record.get("headers")),
     )
+
+
+def _field(record: Mapping[str, Any], *names: str) -> bytes | None:
+    """Return key or payload, which may stand in hexadecimal digits where it is no text."""
+    for name in names:
+        if name in record:
+            return _bytes(record[name])
+        if f"{name}_hex" in record:
+            return bytes.fromhex(record[f"{name}_hex"])
+    return None
 
 
 def _headers(headers: Any) -> Sequence[tuple[str, bytes]]:
@@ -87,6 +144,8 @@ def _headers(headers: Any) -> Sequence[tuple[str, bytes]]:
     pairs: Iterable[tuple[Any, Any]] = zip(headers[::2], headers[1::2], strict=False)
     if isinstance(headers[0], Mapping):
         pairs = ((each.get("key"), each.get("value")) for each in headers)
+    elif isinstance(headers[0], list):
+        pairs = ((name, value) for name, value, *_ in headers)
     return tuple((str(name), _bytes(value) or b"") for name, value in pairs)
 
 

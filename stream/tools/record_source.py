@@ -19,7 +19,7 @@ from stream.rekeying import source_of
 from stream.settings import Settings
 
 from . import clients, reading
-from .log_record import LogRecord, as_log_record, read_dump
+from .log_record import LogRecord, as_log_record, read_dump, read_values
 
 _REKEYED_FORM = {
     "codec": "json",
@@ -307,7 +307,7 @@ def topic_records(
 def record_schemes(
     settings: Callable[[], Settings], since_ms: int | None, options: DataOptions
 ) -> Mapping[str, Opener]:
-    """Return the schemes `kafka:TOPIC` and `kcat:FILE` of DATA.
+    """Return the schemes `kafka:TOPIC`, `kcat:FILE` and `lines:FILE` of DATA.
 
     Args:
         settings: Function that loads the settings; called where one of the schemes is used.
@@ -325,4 +325,8 @@ def record_schemes(
         path = Path(address)
         return RecordSource(f"dump {path}", lambda: read_dump(path), settings(), options)
 
-    return {"kafka": topic, "kcat": dump}
+    def values(address: str, _: DataOptions) -> Source:
+        path = Path(address)
+        return RecordSource(f"file {path}", lambda: read_values(path), settings(), options)
+
+    return {"kafka": topic, "kcat": dump, "lines": values}

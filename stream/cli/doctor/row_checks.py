@@ -10,6 +10,7 @@ import numpy as np
 from .evidence import Evidence
 from .findings import Check
 
+DEFAULT_INTERVAL = 10.0
 _SHARED = 0.1
 """Share of samples with the time of another one from which they are no accident."""
 
@@ -63,7 +64,19 @@ def interval(evidence: Evidence) -> Iterator[Check]:
 
 
 def usual_interval(evidence: Evidence) -> float:
-    """Return the usual time between two samples of one channel of a key, in seconds."""
+    """Return the usual time between two samples of a channel, else the default, in seconds."""
+    return measured_interval(evidence) or DEFAULT_INTERVAL
+
+
+def measured_interval(evidence: Evidence) -> float | None:
+    """Return the usual time between two samples of one channel of a key, in seconds.
+
+    Args:
+        evidence: Records that were read.
+
+    Returns:
+        Whole seconds; None where no channel of a key has two samples.
+    """
     decoded = evidence.samples.decoded
     times: dict[tuple[bytes, int], set[int]] = defaultdict(set)
     rows, columns = np.nonzero(~np.isnan(decoded.values))
@@ -75,4 +88,4 @@ def usual_interval(evidence: Evidence) -> float:
         if len(moments) > 1
     ]
     # Whole seconds: producers are asked for such, and their clocks jitter.
-    return max(1.0, float(round(np.median(gaps)))) if gaps else 10.0
+    return max(1.0, float(round(np.median(gaps)))) if gaps else None

@@ -1,0 +1,154 @@
+"""Shape of JSON-like records: the list they stand in, the object of their channels, their time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .fields import Path, Scalar, can_be_named, columns_of, path_text
+from .times import TimeField, find_time
+
+_MOST_SHAPED = 500
+_MOST_ITEMS = 50
+_NEARLY_ALL = 0.9
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Settings of the shape of records.
+
+    Attributes:
+        time: Event time.
+        values: Object that holds the channels; None: as by default.
+        records: List that holds the records; empty: none.
+    """
+
+    time: TimeField
+    values: str | None = None
+    records: str = ""
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Settings of `[input]`."""
+        shape = {"records": self.records} if self.records else {}
+        if self.values is not None:
+            shape["values"] = self.values
+        return {**self.time.settings, **shape}
+
+
+def find_shape(
+    documents: Sequence[Sequence[Mapping[str, Any]]],
+    stamps_ms: Sequence[int],
+    *,
+    time: str = "",
+    zone: str = "",
+) -> Shape | None:
+    """Return the shape of some messages; None where they hold no objects.
+
+    Args:
+        documents: Objects in each message.
+        stamps_ms: Kafka's timestamp of each message.
+        time: Field of the time, where it is known.
+        zone: Zone of times without an offset, where it is known.
+    """
+    objects: list[Mapping[str, Any]] = []
+    stamps: list[int] = []
+    for members, stamp_ms in zip(documents, stamps_ms, strict=True):
+        objects += members[:_MOST_ITEMS]
+        stamps += [stamp_ms] * min(len(members), _MOST_ITEMS)
+    if not objects:
+        return None
+    step = max(1, len(objects) // _MOST_SHAPED)
+    objects, stamps = objects[::step], stamps[::step]
+    records, holder = _list_of_records(objects), ""
+    if records is not None:
+        holder = path_text(records)
+        objects, stamps = _unfold(objects, stamps, records)
+    columns = columns_of(objects)
+    found = find_time(columns, stamps, only=time, zone=zone)
+    return Shape(found, _values(columns, found.path), holder)
+
+
+def _list_of_records(objects: Sequence[Mapping[str, Any]]) -> Path | None:
+    """Return the list that the records stand in, where each has a time or nothing is beside it."""
+    counts: Counter[Path] = Counter()
+    for item in objects:
+        for name, value in item.items():
+            inner: list[Path] = [(name,)] if isinstance(value, list) else []
+            if isinstance(value, Mapping):
+                inner = [(name, str(n)) for n, v in value.items() if isinstance(v, list)]
+            for path in inner:
+                members: Any = item[path[0]] if len(path) == 1 else item[path[0]][path[1]]
+                if members and all(isinstance(member, Mapping) for member in members):
+                    counts[path] += 1
+    if not counts:
+        return None
+    ((path, count),) = counts.most_common(1)
+    if count < len(objects) / 2 or not can_be_named(path):
+        return None
+    items, stamps = _unfold(objects, [0] * len(objects), path)
+    inner_time = find_time(columns_of(items), stamps).path
+    has_time = bool(inner_time) and not any(_get(item, inner_time) for item in objects)
+    beside = columns_of(objects)
+    outer_time = find_time(beside, [0] * len(objects)).path
+    has_numbers = any(_is_number(column) and p != outer_time for p, column in beside.items())
+    return path if has_time or not has_numbers else None
+
+
+def _unfold(
+    objects: Sequence[Mapping[str, Any]], stamps: Sequence[int], path: Path
+) -> tuple[list[Mapping[str, Any]], list[int]]:
+    """Return the members of a list in each object, with the fields beside it."""
+    items: list[Mapping[str, Any]] = []
+    item_stamps: list[int] = []
+    for item, stamp in zip(objects, stamps, strict=True):
+        members = _get(item, path)
+        if isinstance(members, list):
+            records = [m for m in members[:_MOST_ITEMS] if isinstance(m, Mapping)]
+            items += [{**item, **record} for record in records]
+            item_stamps += [stamp] * len(records)
+    return items, item_stamps
+
+
+def _get(item: Any, path: Path) -> Any:
+    for name in path:
+        item = item.get(name) if isinstance(item, Mapping) else None
+    return item
+
+
+def _values(columns: Mapping[Path, Mapping[int, Scalar]], time: Path) -> str | None:
+    """Return the object that holds the channels, where all numbers are in one."""
+    paths = [path for path in columns if path != time]
+    heads = {path[0] for path in paths}
+    prefix: Path = ()
+    if {"schema", "payload"} >= heads and "payload" in heads:  # Kafka Connect
+        prefix = ("payload",)
+    inner = {path[len(prefix)] for path in paths if path[: len(prefix)] == prefix != path}
+    if {"op", "after"} <= inner:  # Debezium
+        return path_text((*prefix, "after"))
+    numbers = [p for p in paths if p[: len(prefix)] == prefix and _is_number(columns[p])]
+    while numbers and all(len(p) > len(prefix) + 1 for p in numbers):
+        names = {p[len(prefix)] for p in numbers}
+        if len(names) > 1:
+            break
+        prefix = (*prefix, *names)
+    if not prefix or prefix == ("values",) or any("." in name for name in prefix):
+        return None
+    return ".".join(prefix)
+
+
+def _is_number(column: Mapping[int, Scalar]) -> bool:
+    numbers = sum(_reads_as_number(value) for value in column.values())
+    return numbers > _NEARLY_ALL * len(column)
+
+
+def _reads_as_number(value: Scalar) -> bool:
+    if not isinstance(value, str):
+        return True
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
