@@ -10,11 +10,12 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from ember_core.data.cells import TimeReader
 from stream.cli.options import ClusterArgs, ClusterOptions
 from stream.cli.output import print_json
 from stream.errors import UserError
 from stream.preflight import require_sound
-from stream.settings import Settings
+from stream.settings import Settings, name_fault
 from stream.types import CodecName, KeyFrom
 
 from .ask import Questions, is_terminal
@@ -32,7 +33,7 @@ def init(
     source: str,
     /,
     *,
-    out: Path = DEFAULT_OUT,
+    out: Annotated[Path, Parameter(allow_leading_hyphen=True)] = DEFAULT_OUT,
     print_: Annotated[bool, Parameter(name="--print")] = False,
     force: bool = False,
     yes: bool = False,
@@ -82,6 +83,7 @@ def init(
             "--force, write another with --out, or look with --print.",
             exit_code=2,
         )
+    _check(time_zone, interval_seconds, topic)
     questions = Questions(enabled=not (yes or json) and is_terminal())
     settings = load_cluster(cluster, security, registry)
     if is_table(source):
@@ -114,6 +116,22 @@ def init(
         print_json(as_json(plan, out))
     else:
         print_plan(plan, None if to_stdout else out, to_stderr=to_stdout)
+
+
+def _check(time_zone: str, interval_seconds: float | None, topic: str) -> None:
+    """Refuse values that the settings would not take, before anything is read."""
+    try:
+        TimeReader(zone=time_zone)
+    except ValueError as error:
+        raise UserError(f"{error} Received: --time-zone {time_zone}.", exit_code=2) from None
+    if interval_seconds is not None and not interval_seconds > 0:
+        raise UserError(
+            "Rows need an interval. Expected --interval-seconds above 0. Received: "
+            f"--interval-seconds {interval_seconds:g}.",
+            exit_code=2,
+        )
+    if topic and (fault := name_fault(topic)):
+        raise UserError(f"{fault}. Received: --topic {topic}.", exit_code=2)
 
 
 def _refuse_for_tables(options: dict[str, Any]) -> None:

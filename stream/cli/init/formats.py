@@ -112,8 +112,22 @@ def choose_format(
     # JSON of a program is JSON too, but only its own codec knows the metrics in it.
     if measured and measured[0].share >= _AS_GOOD * chosen.share:
         chosen = measured[0]
+    _require_time(chosen, time)
     others = [attempt for attempt in attempts if attempt is not chosen]
     return Format(chosen, others[0] if others else None, len(records))
+
+
+def _require_time(chosen: Attempt, time: str) -> None:
+    """Refuse a field of the time that the records do not have, or have no choice of."""
+    if not time or (chosen.time is not None and chosen.time.path):
+        return
+    if chosen.time is None:
+        problem = f"The codec {chosen.codec} knows the time of its records itself"
+        raise UserError(f"{problem}. Expected no --time. Received: --time {time}.", exit_code=2)
+    raise UserError(
+        f"The records have no field {time!r} that is a time. Expected a field of nearly all "
+        f"records. Received: --time {time}."
+    )
 
 
 def _attempt(

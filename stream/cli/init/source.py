@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from stream.cli.doctor.evidence import Record, read_newest
 from stream.errors import UserError
 from stream.settings import Settings
 from stream.tools import clients
-from stream.tools.log_record import LogRecord, first_of_dump, read_dump, read_values
+from stream.tools.log_record import first_of_dump, read_dump, read_values
 
 _MOST_RECORDS = 20_000
-_MOST_BYTES = 32 * 1024 * 1024
+_MOST_BYTES = 8 * 1024 * 1024
+"""Bytes of the values; OTLP has hundreds of numbers in a few kilobytes."""
 _TABLES = (".csv", ".tsv", ".parquet", ".pq")
 _PACKED = (".gz", ".bz2", ".xz")
 _EXPECTED = (
     "Expected a topic (kafka:NAME), a dump of one (kcat -C -J), records one a line, or a table "
     "(.csv, .parquet)."
 )
+
+_R = TypeVar("_R", bound=Record)
 
 
 @dataclass(frozen=True)
@@ -106,16 +109,22 @@ def _of_topic(topic: str, settings: Settings) -> Sample:
             f"The topic {topic!r} holds no records to look at. Expected some. Received: "
             f"{len(records)} with a value. Let the producers send, and ask again."
         )
-    return Sample("topic", f"topic {topic}", f"kafka:{topic}", topic, records, counts[topic])
+    newest = list(_limited(reversed(records)))[::-1]
+    return Sample("topic", f"topic {topic}", f"kafka:{topic}", topic, newest, counts[topic])
 
 
 def _of_file(path: Path) -> Sample:
     first = first_of_dump(path)
     name = f"file {path}"
+    records = list(_limited(read_values(path) if first is None else read_dump(path)))
+    if not any(record.value for record in records):
+        raise UserError(
+            f"{path} holds no records to look at. {_EXPECTED} Received: {len(records)} without a "
+            "value.",
+            exit_code=2,
+        )
     if first is None:
-        values = list(_limited(read_values(path)))
-        return Sample("values", name, f"lines:{path}", "", values, 0)
-    records = list(_limited(read_dump(path)))
+        return Sample("values", name, f"lines:{path}", "", records, 0)
     topic = first.get("topic")
     partitions = 1 + max(record.partition for record in records)
     # As a topic is read: the records of several partitions by Kafka's time.
@@ -124,11 +133,11 @@ def _of_file(path: Path) -> Sample:
     return Sample("dump", name, f"kcat:{path}", known_topic, records, partitions)
 
 
-def _limited(records: Iterable[LogRecord]) -> Iterator[LogRecord]:
+def _limited(records: Iterable[_R]) -> Iterator[_R]:
     """Yield the first records, up to so many or so many bytes."""
     size = 0
     for number, record in enumerate(records):
         size += len(record.value or b"")
-        if number == _MOST_RECORDS or size > _MOST_BYTES:
+        if number and (number == _MOST_RECORDS or size > _MOST_BYTES):
             return
         yield record

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -67,12 +68,7 @@ def plan_table(
         options_shown = [str(name) for name in frames[0].columns]
         answer = questions.choose("Column of the stream key:", options_shown, column or "-")
         column, reason = ("" if answer == "-" else answer), "as answered"
-    dataset = read(frames, replace(options, key=column))
-    if not dataset.channels:
-        raise UserError(
-            f"{source} has no column of numbers. Expected channels. Received: columns "
-            f"{', '.join(str(name) for name in frames[0].columns)}."
-        )
+    dataset = read([_Parts(source, frames)], replace(options, key=column))
     window, rows = _rows(dataset, interval_seconds)
     interval = window.get("interval_seconds") if window["mode"] == "time" else None
     channels = examine_channels(dataset.channels, samples(dataset), interval)
@@ -95,6 +91,19 @@ def plan_table(
         decisions=decisions,
         texts=[remark.column for remark in dataset.remarks if remark.kind == "text_column"],
     )
+
+
+class _Parts:
+    """Parts of a file that were read, as a table of its name."""
+
+    def __init__(self, source: str, parts: list[Any]) -> None:
+        self.name = source
+        self.default_key = Path(source).name.partition(".")[0].encode()
+        self._frames = parts
+
+    def frames(self) -> Iterator[Any]:
+        """DataFrames of the parts."""
+        return iter(self._frames)
 
 
 def _parts(source: str, options: DataOptions) -> Iterator[Any]:

@@ -27,7 +27,7 @@ class Line(NamedTuple):
 
 
 def _moments() -> Iterator[tuple[int, str, random.Random]]:
-    noise = random.Random(7)  # no secret
+    noise = random.Random(7)
     for second in range(SECONDS):
         for host in HOSTS:
             yield second, host, noise
@@ -127,12 +127,12 @@ def by_nothing(_host: str) -> None:
 
 def by_hash(host: str) -> bytes:
     """The Kafka key is a hash of the host."""
-    return hashlib.md5(host.encode()).digest()  # no secret
+    return hashlib.md5(host.encode()).digest()
 
 
 def by_chance() -> Callable[[str], bytes]:
     """Each record has a Kafka key of its own."""
-    noise = random.Random(3)  # no secret
+    noise = random.Random(3)
     return lambda _host: b"%08X" % noise.getrandbits(32)
 
 
@@ -140,7 +140,7 @@ def partition_of(line: Line, number: int) -> int:
     """Place a record as a producer does: by its Kafka key, else in turn."""
     if line.key is None:
         return number % PARTITIONS
-    return hashlib.md5(line.key).digest()[0] % PARTITIONS  # no secret
+    return hashlib.md5(line.key).digest()[0] % PARTITIONS
 
 
 def write_dump(path: Path, lines: Iterator[Line], topic: str = "metrics") -> Path:

@@ -80,7 +80,7 @@ def test_captured_records_become_the_rows_of_the_page(name: str, tmp_path: Path)
     assert own.input.rekey == page.input.rekey
     ignored = {rule["match"] for rule in written.get("channels", []) if rule["use"] == "ignore"}
     # Longer than the captures, so that intervals of the page close.
-    longer = [record for k in range(8) for record in shifted(records, 15 * k)]
+    longer = [record for k in range(3) for record in shifted(records, 30 * k)]
     dump = f"kcat:{_dump(tmp_path / 'dump.jsonl', longer)}"
     by_page, by_init = (
         read_data([dump], DataOptions(), lambda settings=settings: settings)
