@@ -7,8 +7,9 @@ import json
 import random
 import sys
 import tomllib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pytest
@@ -17,6 +18,7 @@ from stream import cli
 from stream.cli.init import command
 from stream.cli.init.toml import quoted
 from stream.settings import Settings
+from tests.serving import serving
 from tests.stream.cli.init.programs import by_host, by_nothing, influx, readings, write_dump
 
 
@@ -247,3 +249,55 @@ def test_foreign_names_reach_neither_comments_nor_terminal(
 @pytest.mark.parametrize("value", ["a", 'q"\\', "\x7f\n", ["a", "b"], True, 1.5, 3, 2.0])
 def test_values_are_read_again(value: Any) -> None:
     assert tomllib.loads(f"x = {quoted(value)}")["x"] == value
+
+
+class _Registry(BaseHTTPRequestHandler):
+    """Registry with one schema."""
+
+    schema: ClassVar[dict[str, Any]] = {
+        "type": "record",
+        "name": "Reading",
+        "fields": [
+            {"name": "measured_at", "type": "long"},
+            {"name": "device", "type": "string"},
+            {"name": "pressure", "type": "double"},
+        ],
+    }
+
+    def do_GET(self) -> None:
+        body = json.dumps({"schema": json.dumps(self.schema)}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_records_of_a_registry(capsys: pytest.CaptureFixture[str]) -> None:
+    fastavro = pytest.importorskip("fastavro")
+    schema = fastavro.parse_schema(_Registry.schema)
+    lines = []
+    for n in range(100):
+        body = io.BytesIO()
+        record = {"measured_at": (1_764_000_000 + n // 5) * 1000, "device": f"pump-{n % 5}"}
+        fastavro.schemaless_writer(body, schema, {**record, "pressure": n % 7 / 3})
+        value = (b"\0\0\0\0\7" + body.getvalue()).hex()
+        line = {"topic": "readings", "partition": 0, "offset": n, "ts": 1_764_000_000_000 + 200 * n}
+        lines.append(json.dumps({**line, "key": None, "payload_hex": value}))
+    Path("dump.jsonl").write_text("\n".join(lines))
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), _Registry)) as server:
+        url = f"http://127.0.0.1:{server.server_port}"
+        assert run(capsys, "dump.jsonl", "--registry", url)[0] == 0
+    assert written()["input"] == {
+        "topics": ["readings"],
+        "codec": "avro",
+        "time": "measured_at",
+        "key": "device",
+        "key_from": "record",
+        "schema_registry_url": url,
+    }
+    code, _, err = run(capsys, "dump.jsonl", "--registry", "http://127.0.0.1:1", "--force")
+    assert code == 1
+    assert "look whether http://127.0.0.1:1 answers" in err
