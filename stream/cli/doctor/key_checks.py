@@ -97,7 +97,7 @@ def key_form(evidence: Evidence) -> Iterator[Check]:
             "Each would be a stream of that name.",
             _set_key(evidence, "input.key_from = 'record' and input.key"),
         )
-    if not odd and never_repeat(records):
+    if not odd and are_random([record.key for record in records]):
         yield Check(
             name,
             "fail",
@@ -107,9 +107,9 @@ def key_form(evidence: Evidence) -> Iterator[Check]:
         )
 
 
-def never_repeat(records: Sequence[Record]) -> bool:
+def are_random(kafka_keys: Sequence[bytes | None]) -> bool:
     """Tell if nearly every record has a Kafka key of its own, of enough records to say so."""
-    keys = [record.key for record in records if record.key]
+    keys = [key for key in kafka_keys if key]
     return len(keys) >= RANDOM_FROM and 10 * len(set(keys)) > 9 * len(keys)
 
 

@@ -49,6 +49,7 @@ class Questions:
         return answer or default
 
     def _read(self, prompt: str) -> str:
+        # On stderr, since stdout may be the settings; `input` would take stdout.
         print(prompt, end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
         if not line:  # the end of the input answers this question and all others

@@ -120,15 +120,16 @@ def examine_channels(
         interval_seconds: Length of a row; None: a sample is a row.
     """
     counters = set(counters_of(channels, keys))
-    shares = _shares(keys, len(channels), interval_seconds)
+    row_shares = _row_shares(keys, len(channels), interval_seconds)
     facts = []
     for column, name in enumerate(channels):
-        series = [_Series(key, column) for key in keys]
-        series = [each for each in series if each.values.size]
+        series = [one for key in keys if (one := _Series(key, column)).values.size]
         if not series:
             continue
         kind: Kind = "counter" if name in counters else _kind(name, series)
-        facts.append(ChannelFacts(name, float(shares[column]), kind, float(series[-1].values[-1])))
+        facts.append(
+            ChannelFacts(name, float(row_shares[column]), kind, float(series[-1].values[-1]))
+        )
     return facts
 
 
@@ -145,17 +146,18 @@ class _Series:
 
 
 def _kind(name: str, series: Sequence[_Series]) -> Kind:
-    values = np.concatenate([each.values for each in series])
-    steps = np.concatenate([each.steps for each in series])
-    seconds = np.concatenate([each.seconds for each in series])
+    values = np.concatenate([of_key.values for of_key in series])
+    steps = np.concatenate([of_key.steps for of_key in series])
+    seconds = np.concatenate([of_key.seconds for of_key in series])
     words = _words(name)
-    whole = bool((values == np.floor(values)).all())
+    is_whole = bool((values == np.floor(values)).all())
     is_constant = not steps.size or not steps.any()
-    if whole and words and _IDENTIFIER.fullmatch(words[-1]) and values.min() >= 0:
+    if is_whole and words and _IDENTIFIER.fullmatch(words[-1]) and values.min() >= 0:
         return "identifier"
     is_clock = _is_clock(steps, seconds)
     if (is_constant or is_clock) and _is_date(words, values):
         return "time"
+    # Before flags and constants: one step of a clock looks like either.
     if is_clock or "uptime" in words:
         return "clock"
     if set(np.unique(values).tolist()) == {0.0, 1.0}:
@@ -164,8 +166,9 @@ def _kind(name: str, series: Sequence[_Series]) -> Kind:
         return "unknown"
     if is_constant:
         return "constant"
-    if whole and _is_sequence(steps):
+    if is_whole and _is_sequence(steps):
         return "sequence"
+    # The sample is short: what rose all along may be a level, so training decides by more.
     rises = int(np.count_nonzero(steps > 0))
     falls = steps < 0
     never_falls = not falls.any() and values.min() >= 0
@@ -204,7 +207,7 @@ def _is_sequence(steps: NDArray[np.float64]) -> bool:
     return step > 0 and bool((steps == step).mean() > 0.95)
 
 
-def _shares(
+def _row_shares(
     keys: Sequence[KeySamples], channels: int, interval_seconds: float | None
 ) -> NDArray[np.float64]:
     """Return the share of rows that each channel is in, `(C,)`."""

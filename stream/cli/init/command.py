@@ -64,7 +64,7 @@ def init(
         yes: Ask nothing: take what the records suggest.
         codec: Format of the values. Default: the codec that reads most records.
         key: Stream key: a field such as tags.host, several joined by +, or kafka for the Kafka key.
-            Default: what has as many values as there are hosts.
+            Default: by the records, see docs/start.md.
         key_from: Origin of the stream key. Default: record with --key.
         time: Field of the event time. Default: the likeliest.
         time_zone: Time zone of times without an offset, such as Europe/Berlin.

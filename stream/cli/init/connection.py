@@ -78,7 +78,7 @@ def secrets_of(settings: Settings) -> dict[str, dict[str, str]]:
         table = getattr(settings, section)
         for name in type(table).model_fields:
             value = getattr(table, name)
-            # One from a file is named by the file.
+            # One that was read from a file has the file's name in the settings.
             is_inline = getattr(table, f"{name}_file", None) is None
             if is_inline and isinstance(value, SecretStr) and value.get_secret_value():
                 secrets.setdefault(section, {})[name] = value.get_secret_value()

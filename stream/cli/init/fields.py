@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Path = tuple[str, ...]
@@ -35,6 +35,13 @@ def columns_of(records: Sequence[Mapping[str, Any]]) -> dict[Path, dict[int, Sca
     return dict(columns)
 
 
+def value_at(record: Any, path: Sequence[str]) -> Any:
+    """Return the value at a path of nested objects; None where there is none."""
+    for name in path:
+        record = record.get(name) if isinstance(record, Mapping) else None
+    return record
+
+
 def can_be_named(path: Path) -> bool:
     """Tell if the settings can name a field: its first name stands without quotes."""
     return bool(path) and _NAME.fullmatch(path[0]) is not None
@@ -52,8 +59,3 @@ def path_text(path: Path) -> str:
         plain = _NAME.fullmatch(name) is not None
         text += f".{name}" if plain else f"[{json.dumps(name, ensure_ascii=False)}]"
     return text
-
-
-def is_under(path: Path, heads: Collection[Path]) -> bool:
-    """Tell if a path is one of some objects, or leads into one."""
-    return any(path[: len(head)] == head for head in heads)

@@ -107,14 +107,14 @@ def choose_format(
     )
     if not attempts:
         raise UserError(_nothing(sample, records, settings, codec))
-    chosen = attempts[0]
+    best = attempts[0]
     measured = [a for a in attempts if a.codec in _MEASURED]
     # JSON of a program is JSON too, but only its own codec knows the metrics in it.
-    if measured and measured[0].share >= _AS_GOOD * chosen.share:
-        chosen = measured[0]
-    _require_time(chosen, time)
-    others = [attempt for attempt in attempts if attempt is not chosen]
-    return Format(chosen, others[0] if others else None, len(records))
+    if measured and measured[0].share >= _AS_GOOD * best.share:
+        best = measured[0]
+    _require_time(best, time)
+    remaining = [attempt for attempt in attempts if attempt is not best]
+    return Format(best, remaining[0] if remaining else None, len(records))
 
 
 def _require_time(chosen: Attempt, time: str) -> None:
@@ -140,7 +140,7 @@ def _attempt(
 ) -> Attempt:
     """Return the share of records that a codec reads."""
     options: dict[str, str] = {}
-    found: TimeField | None = None
+    time_field: TimeField | None = None
     try:
         if name not in ONE_METRIC_CODECS:
             records = _newest_small(records)
@@ -149,7 +149,7 @@ def _attempt(
             shape = find_shape(list(finder.records(records)), stamps, time=time, zone=zone)
             if shape is None:
                 return Attempt(name, 0.0)
-            options, found = shape.settings, shape.time
+            options, time_field = shape.settings, shape.time
         evidence = with_input(settings, sample, records, codec=name, **options)
         channels = evidence.find_channels(**_ALL_ONE_KEY)
         reading = evidence.read(channels, **_ALL_ONE_KEY)
@@ -158,7 +158,7 @@ def _attempt(
     if not channels:
         return Attempt(name, 0.0)
     read = len(set(reading.decoded.message.tolist()))
-    return Attempt(name, read / max(1, len(reading.records)), options, found)
+    return Attempt(name, read / max(1, len(reading.records)), options, time_field)
 
 
 def _newest_small(records: Sequence[Record]) -> Sequence[Record]:
@@ -209,7 +209,9 @@ def _nothing(
     guess = guess_format(record.value for record in records)
     example = bytes((records[-1].value or b"")[:40]) if records else b""
     received = f"Received: {len(records)} records such as {example!r}."
-    what = f"The codec {codec} reads none of the records" if codec else "No codec reads the records"
+    problem = (
+        f"The codec {codec} reads none of the records" if codec else "No codec reads the records"
+    )
     expected = "Expected JSON, line protocol, Telegraf, collectd, Prometheus, OTLP, or Avro, JSON "
     expected += "Schema or protobuf with a schema registry."
     fix = "Look at a record, and at the format that its program writes."
@@ -223,4 +225,4 @@ def _nothing(
         fix = f"They look like {guess.name}: leave --codec out, or give {guess.codec}."
     elif guess is not None:
         fix = "They have no number that a channel could be made of."
-    return f"{what} of {sample.name}. {expected} {received} {fix}"
+    return f"{problem} of {sample.name}. {expected} {received} {fix}"

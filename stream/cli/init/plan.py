@@ -54,4 +54,4 @@ class Plan:
 
     def reason(self, about: str) -> str:
         """Return the reason of a choice; empty where there was none."""
-        return next((each.reason for each in self.decisions if each.about == about), "")
+        return next((d.reason for d in self.decisions if d.about == about), "")

@@ -20,7 +20,9 @@ from .channels import examine_channels, samples_by_key
 from .connection import REGISTRY
 from .fields import Path
 from .formats import Format, choose_format, with_input
-from .keys import KeyChoice, KeyFinder, given_key, needs_rekeying
+from .key_fields import KeyFields
+from .keys import KeyChoice, choose_key, given_key
+from .partitions import needs_rekeying
 from .plan import Decision, Plan
 from .rows import RowChoice, choose_rows
 from .source import Sample, take
@@ -89,7 +91,7 @@ def plan_records(source: str, settings: Settings, wishes: Wishes, questions: Que
         registry["schema_registry_password_file"] = str(
             settings.input.schema_registry_password_file
         )
-    chosen = {
+    input_table = {
         "topics": [topic],
         **_without_defaults(options),
         **registry,
@@ -101,7 +103,7 @@ def plan_records(source: str, settings: Settings, wishes: Wishes, questions: Que
     return Plan(
         source=sample.name,
         data=shlex.quote(sample.data),
-        input=chosen,
+        input=input_table,
         window=rows.settings,
         channels=facts,
         decisions=list(_decisions(topic, sample, form, key, rekey, rekey_reason, rows)),
@@ -121,9 +123,9 @@ def _key(evidence: Evidence, form: Format, wishes: Wishes, questions: Questions)
     if wishes.key or wishes.key_from == "kafka":
         return given_key(evidence, wishes.key, wishes.key_from)
     time: Path = form.chosen.time.path if form.chosen.time is not None else ()
-    choice = KeyFinder(evidence, time).choose()
-    if choice.others and questions.enabled:
-        options = list(dict.fromkeys((choice.name, *choice.others)))
+    choice = choose_key(KeyFields(evidence, time), evidence.settings.input.topics[0])
+    if choice.alternatives and questions.enabled:
+        options = list(dict.fromkeys((choice.name, *choice.alternatives)))
         answer = questions.choose(
             "Stream key, of which each alarms on its own:", options, choice.name
         )
@@ -158,8 +160,8 @@ def _decisions(
     yield Decision("format", form.chosen.codec, form.reason)
     origin = key.key if key.key else "the Kafka key"
     reason = key.reason
-    if key.others:
-        reason += f"; also there: {', '.join(key.others)} (--key)"
+    if key.alternatives:
+        reason += f"; also there: {', '.join(key.alternatives)} (--key)"
     yield Decision("key", origin, reason)
     yield Decision("re-keying", "yes" if rekey else "no", rekey_reason)
     time = form.chosen.time
@@ -173,11 +175,11 @@ def _decisions(
         yield Decision("channels in", shape["values"], "all numbers are in it")
     if shape.get("records"):
         yield Decision("records in", shape["records"], "a list of records in each message")
-    every = f"a value every {rows.interval_seconds:g} s, {rows.order}"
+    spacing = f"a value every {rows.interval_seconds:g} s, {rows.order}"
     if not rows.is_measured:
-        every = "too few records to tell the interval, so the default (--interval-seconds)"
+        spacing = "too few records to tell the interval, so the default (--interval-seconds)"
     choice = "each record" if rows.mode == "count" else f"intervals of {rows.interval_seconds:g} s"
-    yield Decision("rows", choice, f"{rows.reason}; {every}")
+    yield Decision("rows", choice, f"{rows.reason}; {spacing}")
 
 
 def _texts(evidence: Evidence) -> list[str]:

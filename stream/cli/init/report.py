@@ -36,8 +36,8 @@ def print_plan(plan: Plan, out: Path | None, *, to_stderr: bool) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     table.add_column(overflow="fold", style="dim")
-    for each in plan.decisions:
-        table.add_row(each.about, Text(clean(each.choice)), Text(clean(each.reason)))
+    for decision in plan.decisions:
+        table.add_row(decision.about, Text(clean(decision.choice)), Text(clean(decision.reason)))
     for kind, names in _by_kind(plan).items():
         count = f"{len(names)} {kind.removesuffix('?')}" + ("?" if kind.endswith("?") else "")
         table.add_row("channels", count, Text(f"{MEANINGS[kind]}: {shortened(names, _SHOWN)}"))
@@ -52,9 +52,9 @@ def next_lines(plan: Plan, out: Path | None) -> list[str]:
     """Return the sentence about the file, and the next command."""
     path = out or Path("ember.toml")
     lines = [f"Wrote {out}."] if out else []
-    since = " --since 14d" if plan.data.startswith("kafka:") else ""
+    since_option = " --since 14d" if plan.data.startswith("kafka:") else ""
     config = shlex.quote(str(path))
-    return [*lines, f"Next: ember train {plan.data}{since} --config {config} --out model"]
+    return [*lines, f"Next: ember train {plan.data}{since_option} --config {config} --out model"]
 
 
 def as_json(plan: Plan, out: Path) -> dict[str, Any]:
@@ -65,8 +65,8 @@ def as_json(plan: Plan, out: Path) -> dict[str, Any]:
         "input": plan.input,
         "window": plan.window,
         "decisions": [
-            {"about": each.about, "choice": each.choice, "reason": each.reason}
-            for each in plan.decisions
+            {"about": decision.about, "choice": decision.choice, "reason": decision.reason}
+            for decision in plan.decisions
         ],
         "channels": [
             {"name": f.name, "share": round(f.share, 4), "kind": f.kind, "use": f.use or "value"}

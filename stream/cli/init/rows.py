@@ -72,8 +72,9 @@ def choose_rows(evidence: Evidence, interval_seconds: float | None = None) -> Ro
         mode, reason = "time", f"{100 * share:.0f} % of records come after a later one of their key"
     else:
         mode, reason = "count", "each record holds all channels of its time"
-    wanted = max(_DEFAULT_LATENESS, float(math.ceil(1.2 * highest)))
-    allowed = min(wanted, _MOST_LATENESS)
+    lateness_needed = max(_DEFAULT_LATENESS, float(math.ceil(1.2 * highest)))
+    # Hours late is a backlog: waiting for it would hold every row back.
+    allowed = min(lateness_needed, _MOST_LATENESS)
     order = "in order" if not share else f"{100 * share:.1f} % out of order, up to {highest:,.2g} s"
     if interval_seconds is not None:
         return RowChoice("time", interval_seconds, True, allowed, "as asked", order)

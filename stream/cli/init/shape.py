@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .fields import Path, Scalar, can_be_named, columns_of, path_text
+from .fields import Path, Scalar, can_be_named, columns_of, path_text, value_at
 from .times import TimeField, find_time
 
 _MOST_SHAPED = 500
@@ -67,8 +67,8 @@ def find_shape(
         holder = path_text(records)
         objects, stamps = _unfold(objects, stamps, records)
     columns = columns_of(objects)
-    found = find_time(columns, stamps, only=time, zone=zone)
-    return Shape(found, _values(columns, found.path), holder)
+    time_field = find_time(columns, stamps, only=time, zone=zone)
+    return Shape(time_field, _values(columns, time_field.path), holder)
 
 
 def _list_of_records(objects: Sequence[Mapping[str, Any]]) -> Path | None:
@@ -90,10 +90,10 @@ def _list_of_records(objects: Sequence[Mapping[str, Any]]) -> Path | None:
         return None
     items, stamps = _unfold(objects, [0] * len(objects), path)
     inner_time = find_time(columns_of(items), stamps).path
-    has_time = bool(inner_time) and not any(_get(item, inner_time) for item in objects)
-    beside = columns_of(objects)
-    outer_time = find_time(beside, [0] * len(objects)).path
-    has_numbers = any(_is_number(column) and p != outer_time for p, column in beside.items())
+    has_time = bool(inner_time) and not any(value_at(item, inner_time) for item in objects)
+    outer_columns = columns_of(objects)
+    outer_time = find_time(outer_columns, [0] * len(objects)).path
+    has_numbers = any(_is_number(column) and p != outer_time for p, column in outer_columns.items())
     return path if has_time or not has_numbers else None
 
 
@@ -104,18 +104,12 @@ def _unfold(
     items: list[Mapping[str, Any]] = []
     item_stamps: list[int] = []
     for item, stamp in zip(objects, stamps, strict=True):
-        members = _get(item, path)
+        members = value_at(item, path)
         if isinstance(members, list):
             records = [m for m in members[:_MOST_ITEMS] if isinstance(m, Mapping)]
             items += [{**item, **record} for record in records]
             item_stamps += [stamp] * len(records)
     return items, item_stamps
-
-
-def _get(item: Any, path: Path) -> Any:
-    for name in path:
-        item = item.get(name) if isinstance(item, Mapping) else None
-    return item
 
 
 def _values(columns: Mapping[Path, Mapping[int, Scalar]], time: Path) -> str | None:
@@ -128,6 +122,7 @@ def _values(columns: Mapping[Path, Mapping[int, Scalar]], time: Path) -> str | N
     inner = {path[len(prefix)] for path in paths if path[: len(prefix)] == prefix != path}
     if {"op", "after"} <= inner:  # Debezium
         return path_text((*prefix, "after"))
+    # Down to the innermost object that holds all numbers: its members then have short names.
     numbers = [p for p in paths if p[: len(prefix)] == prefix and _is_number(columns[p])]
     while numbers and all(len(p) > len(prefix) + 1 for p in numbers):
         names = {p[len(prefix)] for p in numbers}

@@ -117,20 +117,23 @@ def _parts(source: str, options: DataOptions) -> Iterator[Any]:
 def _key_column(frames: list[Any], time: str) -> tuple[str, str]:
     """Return the column that names the streams, and the reason; empty where there is none."""
     best: tuple[tuple[bool, int, int], str, int] | None = None
-    known = [name.lower() for name in CANDIDATES["json"]]
+    usual_names = [name.lower() for name in CANDIDATES["json"]]
     total = sum(len(frame) for frame in frames)
     for column in frames[0].columns:
         name = str(column)
         if name == time or any(column not in frame for frame in frames):
             continue
         values = {str(value) for frame in frames for value in frame[column].dropna().unique()}
-        is_known = re.sub(r"\s+", "_", name.strip().lower()) in known
+        is_known = re.sub(r"\s+", "_", name.strip().lower()) in usual_names
         is_text = all(frame[column].dtype.kind not in "fciubM" for frame in frames)
         if len(values) * _FEWEST > total or not (is_known or is_text) or not values:
             continue
         if is_text and not is_known and (len(values) < 2 or _are_numbers(values)):
             continue
-        rank = (not is_known, known.index(name.lower()) if name.lower() in known else 99)
+        rank = (
+            not is_known,
+            usual_names.index(name.lower()) if name.lower() in usual_names else 99,
+        )
         candidate = ((*rank, -len(values)), name, len(values))
         if best is None or candidate[0] < best[0]:
             best = candidate
@@ -155,11 +158,11 @@ def _rows(dataset: Dataset, interval_seconds: float | None) -> tuple[dict[str, A
         if (steps > 0).any():
             gaps.append(float(np.median(steps[steps > 0])) / 1e6)
     usual = float(np.median(gaps)) if gaps else 0.0
-    shown = f"a row of a key every {usual:g} s" if gaps else "one row of each key"
-    shown += f", {100 * late / total:.1f} % out of order" if late else ", in order"
+    summary = f"a row of a key every {usual:g} s" if gaps else "one row of each key"
+    summary += f", {100 * late / total:.1f} % out of order" if late else ", in order"
     if interval_seconds is None and repeated <= _SHARED * total:
-        return {"mode": "count"}, Decision("rows", "each record", shown)
+        return {"mode": "count"}, Decision("rows", "each record", summary)
     interval = interval_seconds or max(1.0, round(usual))
-    reason = "as asked" if interval_seconds else f"several rows of one time; {shown}"
+    reason = "as asked" if interval_seconds else f"several rows of one time; {summary}"
     window = {"mode": "time", "interval_seconds": float(interval)}
     return window, Decision("rows", f"intervals of {interval:g} s", reason)

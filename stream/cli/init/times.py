@@ -24,6 +24,7 @@ _FORMATS = (
 _NAMES = ("ts", "time", "timestamp", "@timestamp", "event_time", "eventtime", "datetime", "_time")
 _NAMED = re.compile(r"(^|.*[a-z_.-])(ts|time|timestamp|datetime|date|at)([_-]?(utc|ms|us|ns|s))?$")
 _NEARLY_ALL = 0.9
+_FEW = 5
 _DAY_SECONDS = 86_400.0
 _ZONE_SECONDS = 900.0
 _HOUR_SECONDS = 3_600.0
@@ -115,11 +116,11 @@ def _read(
     """Return the field with the unit and format by which its values are times."""
     if any(isinstance(value, bool) for value in values):
         return None
-    named = rank <= len(_NAMES) + 1
+    is_named = rank <= len(_NAMES) + 1
     attempts: list[tuple[Literal["auto", "excel"], str]] = [("auto", "")]
-    if named and _are_days(values):
+    if is_named and _are_days(values):
         attempts = [("excel", "")]
-    elif named or all(isinstance(value, str) for value in values):
+    elif is_named or all(isinstance(value, str) for value in values):
         attempts += [("auto", text) for text in _FORMATS]
     best: _Candidate | None = None
     for unit, text in attempts:
@@ -129,18 +130,23 @@ def _read(
         if seconds is None:
             continue
         offsets = (seconds - stamps)[stamps > 0]
-        off = float(np.median(np.abs(offsets))) if offsets.size else 0.0
-        if not named and (not offsets.size or off > _DAY_SECONDS or not _is_clock(values)):
+        seconds_off = float(np.median(np.abs(offsets))) if offsets.size else 0.0
+        if not is_named and (
+            not offsets.size or seconds_off > _DAY_SECONDS or not _is_clock(values)
+        ):
             continue
-        found = zone or (_zone(offsets) if _is_local(values) else "")
-        field = TimeField(path, unit, text, found, _reason(path, values[-1], text or unit))
-        if best is None or off < best.seconds_off:
-            best = _Candidate(field, rank, off)
+        zone_name = zone or (_zone(offsets) if _is_local(values) else "")
+        field = TimeField(path, unit, text, zone_name, _reason(path, values[-1], text or unit))
+        if best is None or seconds_off < best.seconds_off:
+            best = _Candidate(field, rank, seconds_off)
     return best
 
 
 def _seconds(values: list[Any], reader: TimeReader) -> NDArray[np.float64] | None:
     """Return the times in seconds, without those of no plausible year; None where they are none."""
+    # Most columns are no times: a few values tell, and the others need not be tried.
+    if len(reader.column(values[:_FEW])[1]) == len(values[:_FEW]):
+        return None
     time_us, bad = reader.column(values)
     seconds: NDArray[np.float64] = time_us / 1e6
     good = (seconds > _FIRST) & (seconds < _LAST)
