@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import lzma
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +13,12 @@ from typing import Any
 import msgspec
 from confluent_kafka import Message
 
+from ember_core.data.sources import open_bytes
 from stream.errors import UserError
 
 from .reading import partition_of
 
+_UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)
 _STAMPS = ("ts", "timestamp", "timestamp_ms")
 
 
@@ -53,24 +57,35 @@ def read_dump(path: Path) -> Iterator[LogRecord]:
     Raises:
         UserError: If the file cannot be read, or a line is no record.
     """
+    for number, line in enumerate(_lines(path), 1):
+        if line.strip():
+            yield _dumped(line, f"{path} line {number}")
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file, unpacked where its name says that it is packed."""
     try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield _dumped(line, f"{path} line {number}")
-    except OSError as error:
-        cause = error.strerror or error
-        raise UserError(f"The dump {path} cannot be read: {cause}.", exit_code=2) from None
+        with open_bytes(path) as lines:
+            yield from lines
+    except _UNREADABLE as error:
+        cause = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"The file {path} cannot be read: {cause}. Expected a file that is packed as its name "
+            f"says, or not at all. Received: {path}.",
+            exit_code=2,
+        ) from None
 
 
 def first_of_dump(path: Path) -> Mapping[str, Any] | None:
     """Return the first record of a dump as it stands in the file; None where it is no dump.
 
     Args:
-        path: File that can be read.
+        path: The file.
+
+    Raises:
+        UserError: If the file cannot be read.
     """
-    with path.open("rb") as lines:
-        first = next((line for line in lines if line.strip()), b"")
+    first = next((line for line in _lines(path) if line.strip()), b"")
     try:
         record = json.loads(first.decode("utf-8", "surrogateescape"))
     except (ValueError, RecursionError):
@@ -80,7 +95,7 @@ def first_of_dump(path: Path) -> Mapping[str, Any] | None:
 
 
 def read_values(path: Path) -> Iterator[LogRecord]:
-    """Yield a record for each line of a file, which is its value.
+    """Yield a record for each line of a file, which is its value, or each member of a JSON list.
 
     Kafka's time is that of the file: a record without a time of its own has that of its arrival.
 
@@ -90,15 +105,32 @@ def read_values(path: Path) -> Iterator[LogRecord]:
     Raises:
         UserError: If the file cannot be read.
     """
+    stamp_ms = int(path.stat().st_mtime * 1000) if path.exists() else 0
+    values = _members(path)
+    for offset, value in enumerate(_lines(path) if values is None else values):
+        if value := value.rstrip(b"\r\n"):
+            yield LogRecord(None, value, stamp_ms, offset, 0)
+
+
+def _members(path: Path) -> list[bytes] | None:
+    """Return the members of a file that is one JSON document; None where it has one a line."""
+    first = next((line for line in _lines(path) if line.strip()), b"").strip()
+    if first[:1] not in (b"[", b"{") or _is_json(first):
+        return None
     try:
-        stamp_ms = int(path.stat().st_mtime * 1000)
-        with path.open("rb") as lines:
-            for offset, line in enumerate(lines):
-                if value := line.rstrip(b"\r\n"):
-                    yield LogRecord(None, value, stamp_ms, offset, 0)
-    except OSError as error:
-        cause = error.strerror or error
-        raise UserError(f"The file {path} cannot be read: {cause}.", exit_code=2) from None
+        document = msgspec.json.decode(b"".join(_lines(path)))
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    members = document if isinstance(document, list) else [document]
+    return [msgspec.json.encode(member) for member in members]
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 def _dumped(line: bytes, where: str) -> LogRecord:

@@ -87,7 +87,7 @@ def choose_key(source: KeyFields, topic: str) -> KeyChoice:
         reason = f"{max(1, round(100 * missing))} % have no Kafka key"
         return _by_field(source, best, reason, alternatives)
     if are_equal:
-        return KeyChoice("", "kafka", f"the Kafka keys are {best.text}")
+        return KeyChoice("", "kafka", f"the Kafka keys are the values of {best.text}")
     return _between(source, best, alternatives)
 
 

@@ -173,6 +173,8 @@ def _decisions(
     shape = form.chosen.settings
     if shape.get("values"):
         yield Decision("channels in", shape["values"], "all numbers are in it")
+    if shape.get("decimal"):
+        yield Decision("decimal", shape["decimal"], "numbers in text have a comma")
     if shape.get("records"):
         yield Decision("records in", shape["records"], "a list of records in each message")
     spacing = f"a value every {rows.interval_seconds:g} s, {rows.order}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from .times import TimeField, find_time
 _MOST_SHAPED = 500
 _MOST_ITEMS = 50
 _NEARLY_ALL = 0.9
+_COMMA_NUMBER = re.compile(r"[+-]?\d[\d.\s]*,(\d+)")
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,13 @@ class Shape:
         time: Event time.
         values: Object that holds the channels; None: as by default.
         records: List that holds the records; empty: none.
+        decimal: Decimal sign of numbers in text; empty: a point.
     """
 
     time: TimeField
     values: str | None = None
     records: str = ""
+    decimal: str = ""
 
     @property
     def settings(self) -> dict[str, str]:
@@ -35,6 +39,8 @@ class Shape:
         shape = {"records": self.records} if self.records else {}
         if self.values is not None:
             shape["values"] = self.values
+        if self.decimal:
+            shape["decimal"] = self.decimal
         return {**self.time.settings, **shape}
 
 
@@ -68,7 +74,8 @@ def find_shape(
         objects, stamps = _unfold(objects, stamps, records)
     columns = columns_of(objects)
     time_field = find_time(columns, stamps, only=time, zone=zone)
-    return Shape(time_field, _values(columns, time_field.path), holder)
+    decimal = "," if any(map(_has_commas, columns.values())) else ""
+    return Shape(time_field, _values(columns, time_field.path), holder, decimal)
 
 
 def _list_of_records(objects: Sequence[Mapping[str, Any]]) -> Path | None:
@@ -134,6 +141,14 @@ def _values(columns: Mapping[Path, Mapping[int, Scalar]], time: Path) -> str | N
     return ".".join(prefix)
 
 
+def _has_commas(column: Mapping[int, Scalar]) -> bool:
+    """Tell if all values are numbers in text with a decimal comma."""
+    texts = [value for value in column.values() if isinstance(value, str)]
+    numbers = [_COMMA_NUMBER.fullmatch(text.strip()) for text in texts]
+    # 1,234 may be a thousand and more; a fraction of another length is none.
+    return bool(texts) and all(numbers) and any(n and len(n[1]) != 3 for n in numbers)
+
+
 def _is_number(column: Mapping[int, Scalar]) -> bool:
     numbers = sum(_reads_as_number(value) for value in column.values())
     return numbers > _NEARLY_ALL * len(column)
@@ -143,7 +158,7 @@ def _reads_as_number(value: Scalar) -> bool:
     if not isinstance(value, str):
         return True
     try:
-        float(value)
+        float(value.replace(",", "."))
     except ValueError:
         return False
     return True

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from ember_core.data.sources import PACKED
 from stream.cli.doctor.evidence import Record, read_newest
 from stream.errors import UserError
 from stream.settings import Settings
@@ -17,7 +18,6 @@ _MOST_RECORDS = 20_000
 _MOST_BYTES = 8 * 1024 * 1024
 """Bytes of the values; OTLP has hundreds of numbers in a few kilobytes."""
 _TABLES = (".csv", ".tsv", ".parquet", ".pq")
-_PACKED = (".gz", ".bz2", ".xz")
 _EXPECTED = (
     "Expected a topic (kafka:NAME), a dump of one (kcat -C -J), records one a line, or a table "
     "(.csv, .parquet)."
@@ -50,7 +50,7 @@ class Sample:
 def is_table(source: str) -> bool:
     """Tell if the source is a file of a table, by its name."""
     name = source.lower()
-    for ending in _PACKED:
+    for ending in PACKED:
         name = name.removesuffix(ending)
     return not source.startswith("kafka:") and name.endswith(_TABLES)
 

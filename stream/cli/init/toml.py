@@ -23,6 +23,7 @@ _INPUT_COMMENTS: Final = {
     "values": "channels in",
     "records": "records in",
     "time_zone": "time zone",
+    "decimal": "decimal",
 }
 """Choice whose reason stands above a setting."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import random
@@ -94,6 +95,22 @@ def test_the_cluster_is_that_of_the_flags_and_of_a_settings_file(
     assert Settings.load().kafka.sasl_username == "me"
 
 
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz", "json"])
+def test_records_of_a_file(ending: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One a line, the same packed, and one JSON list over many lines."""
+    records = [json.loads(line.value) for line in readings(by_nothing)]
+    path = Path(f"records.{ending}")
+    lines = "\n".join(map(json.dumps, records)).encode()
+    if ending == "json":
+        path.write_text(json.dumps(records, indent=1))
+    else:
+        path.write_bytes(gzip.compress(lines) if ending.endswith("gz") else lines)
+    code, out, _ = run(capsys, path)
+    assert code == 0
+    assert f"Next: ember train lines:{path} --config ember.toml --out model" in out
+    assert written()["input"]["key"] == "device"
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet", "csv.gz"])
 def test_a_table_has_columns(ending: str, capsys: pytest.CaptureFixture[str]) -> None:
     noise = random.Random(1)
@@ -181,6 +198,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "garbage": (lambda: _file("a.bin", random.Random(1).randbytes(9_000)), "No codec reads"),
     "packed": (lambda: _file("a.bin", b"\x1f\x8b\x08" + bytes(range(90))), "compressed with gzip"),
     "words": (lambda: _file("a.txt", b"plain words\nand more\n"), "No codec reads"),
+    "a damaged file": (lambda: _file("a.jsonl.gz", b"\x1f\x8b\x08no"), "cannot be read"),
     "texts only": (lambda: _file("a.jsonl", b'{"ts":1764000000,"a":"x"}\n'), "have no number"),
     "Avro": (
         lambda: _file("a.avro", b"\x00\x00\x00\x00\x01\x0cpump-1\x00\x00\x00\x00\x00\x00\x0c@"),

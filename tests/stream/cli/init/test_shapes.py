@@ -128,6 +128,10 @@ SHAPES: dict[str, tuple[Callable[[int], Any], dict[str, str]]] = {
         },
         {"time": "after.ts", "values": "after"},
     ),
+    "decimal commas": (
+        lambda n: {"host": f"h{n % 10}", "cpu": f"{NOISE.random():.2f}".replace(".", ",")},
+        {"decimal": ","},
+    ),
     "a list of records": (_list, {"records": "samples"}),
     "a list": (lambda n: [{"host": f"h{n % 10}", "cpu": NOISE.random()}] * 2, {}),
 }
