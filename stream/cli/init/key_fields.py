@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,20 +14,29 @@ from stream.cli.doctor.key_checks import CANDIDATES, RANDOM_FROM
 from stream.codecs import FieldFinder
 from stream.keys import key_text
 
-from .fields import Path, Scalar, can_be_named, columns_of, path_text, value_at
+from .fields import Path, Scalar, can_be_named, columns_of, path_text, scalars, value_at
 
 NEARLY_ALL: Final = 0.95
 REPEATS: Final = 4
 """Records of a stream, at least on average: a field of more values names no streams."""
 _HALF: Final = 0.5
+_TOGETHER: Final = 0.1
+"""Share of records with the time of another one from which several streams are there."""
+_EVEN: Final = 0.7
 _MESSAGES: Final = 1_000
 _PER_MESSAGE: Final = 50
 _LONGEST: Final = 200
+_VAGUE: Final = ("id", "key", "name", "uid", "uuid")
+"""Names that say something only with the name of the object that they are in."""
 _LIKELY: Final = re.compile(
-    r"(host|device|sensor|machine|node|instance|server|unit|asset|serial|vehicle|pump|turbine|"
-    r"meter|station|gateway|robot|line|pod|container|service|app|agent|source|name|id)",
-    re.IGNORECASE,
+    r"host|hostname|device|sensor|machine|node|instance|server|asset|serial|vehicle|turbine|meter|"
+    r"station|gateway|robot|pod|container|service|app|agent|source"
 )
+_MEASURES: Final = re.compile(
+    r"metric|metrics|metricset|measurement|quantity|parameter|channel|field|variable|tag|unit|kind|"
+    r"type|status|state|level|mode|quality|event|message|severity|version"
+)
+"""Words of fields that say which measurement a record is, or how it went."""
 _MEASUREMENTS: Final[Mapping[str, tuple[Path, ...]]] = {
     "influx": (("name",), ("fields",), ("timestamp",)),
     "telegraf": (("name",), ("fields",), ("timestamp",)),
@@ -47,12 +56,14 @@ class KeyField:
         values: Its values by the number of the record.
         share: Share of records that have it.
         is_known: True for a name that hosts usually have.
+        is_measure: True for a name that measurements usually have.
     """
 
     text: str
     values: Mapping[int, str]
     share: float
     is_known: bool
+    is_measure: bool = False
 
     @property
     def distinct(self) -> int:
@@ -88,35 +99,76 @@ class KeyFields:
             (value_at(record, time) if time else None) or message.timestamp
             for message, record in self._records
         ]
-        self.fields = sorted(self._find(time), key=self._rank)
+        self._ranks: dict[str, tuple[Any, ...]] = {}
+        self.fields = sorted(self._find(time), key=lambda field: self._ranks[field.text])
 
     def _find(self, time: Path) -> list[KeyField]:
         """Return the fields that may name the streams."""
         total = len(self._records)
-        last_names = {name.rpartition(".")[2] for name in CANDIDATES["json"]}
         fields = []
         for path, column in columns_of([record for _, record in self._records]).items():
             if not can_be_named(path) or path == time:
                 continue
             text = path_text(path)
-            is_known = text in self._known_names or (self.is_json and path[-1] in last_names)
+            is_known = self._position(path) is not None
             if not is_known and any(path[: len(head)] == head for head in self._measurement):
                 continue
             values = {n: str(value) for n, value in column.items() if value != ""}
-            field = KeyField(text, values, len(column) / max(1, total), is_known)
+            share = len(column) / max(1, total)
+            is_measure = self.is_json and _has(path[-2:], _MEASURES)
+            field = KeyField(text, values, share, is_known, is_measure)
             is_few = field.distinct * REPEATS <= max(REPEATS, len(values)) or total < RANDOM_FROM
             if field.share < _HALF or not is_few or not _can_name(path, column, is_known):
                 continue
             if is_known or (field.share > NEARLY_ALL and field.distinct > 1):
                 fields.append(field)
+                self._ranks[text] = self._rank(path, field)
         return fields
 
-    def _rank(self, field: KeyField) -> tuple[Any, ...]:
-        names = self._known_names
-        position = names.index(field.text) if field.text in names else len(names)
-        is_likely = _LIKELY.search(field.text.rpartition(".")[2]) is not None
-        is_rare = field.share < NEARLY_ALL
-        return (not field.is_known, is_rare, position, not is_likely, -field.distinct)
+    def _position(self, path: Path) -> int | None:
+        """Return the place of a field among the names that hosts usually have."""
+        text, names = path_text(path), self._known_names
+        if text in names:
+            # Alone they may name anything, and come last.
+            return len(names) if text in _VAGUE else names.index(text)
+        if not self.is_json:
+            return None
+        # `host.name` is as good as `host`; `metricset.name` names no host.
+        name = path[-2] if path[-1].lower() in _VAGUE and len(path) > 1 else path[-1]
+        return names.index(name) if name in names and name not in _VAGUE else None
+
+    def _rank(self, path: Path, field: KeyField) -> tuple[Any, ...]:
+        position = self._position(path)
+        is_likely = _has(path[-2:], _LIKELY)
+        return (
+            not field.is_known,
+            field.share < NEARLY_ALL,
+            len(self._known_names) if position is None else position,
+            field.is_measure,
+            not is_likely,
+            not self._is_stream(field),
+            len(path),
+            -field.distinct,
+        )
+
+    def names_streams(self, field: KeyField) -> bool:
+        """Tell if a field names streams: by its name, or since its values send side by side."""
+        _, _, _, is_measure, is_unlikely, is_no_stream, *_ = self._ranks[field.text]
+        return field.is_known or not (is_measure or (is_unlikely and is_no_stream))
+
+    def _is_stream(self, field: KeyField) -> bool:
+        """Tell if the values of a field come equally often, or at the same times.
+
+        A status or a mode does neither: one value lasts, and most records have the same.
+        """
+        together = self.collisions(dict.fromkeys(field.values, ""))
+        if together > _TOGETHER and self.collisions(field.values) < together / 2:
+            return True
+        counts = Counter(field.values.values())
+        numbers = sorted(field.values)
+        early = {field.values[n] for n in numbers[: len(numbers) // 4 + field.distinct]}
+        is_even = min(counts.values()) > _EVEN * max(counts.values())
+        return is_even and len(early) == field.distinct
 
     def are_kafka_keys(self, field: KeyField) -> bool:
         """Tell if the Kafka keys, where there are any, are the values of a field."""
@@ -142,6 +194,27 @@ class KeyFields:
     def kafka_names(self) -> dict[int, str]:
         """Return the Kafka keys as names, by the number of the record."""
         return {n: key_text(message.key or b"") for n, (message, _) in enumerate(self._records)}
+
+    def conflicts(self, names: Mapping[int, str]) -> float:
+        """Return the share of numbers of which there are several for one name, time and field.
+
+        Records of one time that hold different channels are parts of a row, and are none.
+
+        Args:
+            names: Name of the stream by the number of the record.
+        """
+        cells: dict[tuple[str, Any, Path], set[float]] = defaultdict(set)
+        varying: dict[Path, set[float]] = defaultdict(set)
+        numbers = []
+        for number, name in names.items():
+            for path, value in scalars(self._records[number][1]):
+                if isinstance(value, int | float) and value != self._times[number]:
+                    cell = (name, self._times[number], path)
+                    cells[cell].add(value)
+                    varying[path].add(value)
+                    numbers.append(cell)
+        numbers = [cell for cell in numbers if len(varying[cell[2]]) > 1]
+        return sum(len(cells[cell]) > 1 for cell in numbers) / max(1, len(numbers))
 
     def collisions(self, names: Mapping[int, str]) -> float:
         """Return the share of records that have the time of another one of their name.
@@ -170,6 +243,12 @@ def _records_in(
             else:
                 pairs.append((message, document))
     return pairs
+
+
+def _has(names: Sequence[str], words: re.Pattern[str]) -> bool:
+    """Tell if one of the words of some names is one of those of a pattern."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", " ".join(names))
+    return any(map(words.fullmatch, re.findall(r"[a-z]+", spaced.lower())))
 
 
 def _can_name(path: Path, column: Mapping[int, Scalar], is_known: bool) -> bool:

@@ -19,6 +19,8 @@ from .key_fields import NEARLY_ALL, REPEATS, KeyField, KeyFields
 
 _MANY: Final = 0.1
 """Share of records with the time of another one from which they are no accident."""
+_MOST: Final = 0.5
+"""Share of numbers that another one of the same time contradicts, from which a name is too wide."""
 _FEWER: Final = 0.1
 """Part of such records that a better name leaves."""
 _HASH: Final = re.compile(
@@ -68,13 +70,15 @@ def choose_key(source: KeyFields, topic: str) -> KeyChoice:
         topic: Name of the topic, which names the stream where there is only one.
     """
     fault = _fault_of(source.kafka_keys)
-    if not source.fields:
+    if not any(map(source.names_streams, source.fields)):
         if not fault:
             return KeyChoice("", "kafka", f"{_described(source)}; no field names streams")
         reason = f"{fault}, and no field names streams: all records are one stream"
-        return KeyChoice(json.dumps(topic, ensure_ascii=False), "record", reason)
-    best = source.fields[0]
-    alternatives = tuple(field.text for field in source.fields[1:5])
+        one_stream = json.dumps(topic, ensure_ascii=False)
+        doubtful = tuple(field.text for field in source.fields[:4])
+        return KeyChoice(one_stream, "record", reason, doubtful)
+    best = next(field for field in source.fields if source.names_streams(field))
+    alternatives = tuple(field.text for field in source.fields if field is not best)[:4]
     are_equal = source.are_kafka_keys(best)
     # Keys that are the host are names, whatever they look like.
     if fault and (fault == _NO_KEYS or not are_equal):
@@ -117,22 +121,22 @@ def _by_field(
     source: KeyFields, field: KeyField, cause: str, alternatives: tuple[str, ...]
 ) -> KeyChoice:
     """Choose a field, with a second one where it names several streams at a time."""
-    alone = source.collisions(field.values)
-    if not source.is_json or alone <= _MANY:
+    alone = source.conflicts(field.values)
+    if not source.is_json or alone <= _MOST:
         return KeyChoice(field.text, "record", cause, alternatives)
     for second in source.fields:
         names = {n: f"{name}/{second.values.get(n)}" for n, name in field.values.items()}
         is_few = len(set(names.values())) * REPEATS <= len(names)
-        if second is not field and is_few and source.collisions(names) < _FEWER * alone:
-            reason = f"{cause}; {field.text} alone has several records of one time"
+        if second is not field and is_few and source.conflicts(names) < _FEWER * alone:
+            reason = f"{cause}; {field.text} alone has several values of one time"
             first, last = sorted((field, second), key=_order_in_key)
             return KeyChoice(f'{first.text} + "/" + {last.text}', "record", reason, alternatives)
     return KeyChoice(field.text, "record", cause, alternatives)
 
 
-def _order_in_key(field: KeyField) -> tuple[bool, int]:
-    """Return the place of a field in a joined key: a host first, else that of fewer values."""
-    return not field.is_known, field.distinct
+def _order_in_key(field: KeyField) -> tuple[bool, bool, int]:
+    """Return the place of a field in a joined key: a host first, a measurement last."""
+    return field.is_measure, not field.is_known, field.distinct
 
 
 def _is_better(source: KeyFields, field: KeyField) -> bool:

@@ -220,6 +220,35 @@ KEYS: dict[str, tuple[Callable[[int], dict[str, Any]], Callable[[Any], str | Non
         "deviceId",
         "record",
     ),
+    "an object of a host beside others": (
+        lambda n: {
+            "agent": {"name": f"h{n % 10}", "version": "8.1"},
+            "metricset": {"name": ("cpu", "load")[n // 10 % 2]},
+            "host": {"name": f"h{n % 10}", "id": f"{n % 10:032x}"},
+            "system": {("cpu", "load")[n // 10 % 2]: {"share": NOISE.random()}},
+        },
+        lambda _: None,
+        "host.name",
+        "record",
+    ),
+    "a metric a record": (
+        lambda n: {"cpu": n, "host": f"h{n % 5}", "metric": ("cpu", "mem")[n // 5 % 2]},
+        lambda _: None,
+        'host + "/" + metric',
+        "record",
+    ),
+    "a name that is not that of a host": (
+        lambda n: {"name": f"m{n % 4}", "tags": {"host": f"h{n % 10}"}},
+        lambda _: None,
+        "tags.host",
+        "record",
+    ),
+    "a state": (
+        lambda n: {"ts": BEGIN + n, "state": "ok" if n % 30 else "warning"},
+        lambda _: None,
+        '"plant"',
+        "record",
+    ),
     "nothing names a stream": (lambda _: {}, lambda _: None, '"plant"', "record"),
 }
 
