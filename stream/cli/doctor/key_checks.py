@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -23,6 +24,11 @@ _NEARLY_ALL = 0.95
 """Share of records with a field from which it is taken without a look at the others."""
 RANDOM_FROM = 20
 """Records below which keys that never repeat say nothing."""
+
+_OF_CHANCE = re.compile(r"[0-9a-f{}-]{6,}|\d+|[\w+/-]{16,}={0,2}", re.IGNORECASE)
+"""Texts that are drawn or counted: hexadecimal digits, numbers, base 64."""
+_ENOUGH = 2_000
+"""Records among which the names of nearly all fleets repeat."""
 
 KeyKind = Literal["none", "text", "binary", "quoted", "document", "framed"]
 
@@ -110,7 +116,11 @@ def key_form(evidence: Evidence) -> Iterator[Check]:
 def are_random(kafka_keys: Sequence[bytes | None]) -> bool:
     """Tell if nearly every record has a Kafka key of its own, of enough records to say so."""
     keys = [key for key in kafka_keys if key]
-    return len(keys) >= RANDOM_FROM and 10 * len(set(keys)) > 9 * len(keys)
+    if len(keys) < RANDOM_FROM or 10 * len(set(keys)) <= 9 * len(keys):
+        return False
+    # The hosts of a large fleet repeat as seldom in a few records, but have names.
+    chance = sum(_OF_CHANCE.fullmatch(key_text(key)) is not None for key in keys)
+    return 2 * chance > len(keys) or len(keys) > _ENOUGH
 
 
 def _examples(records: Sequence[Record], kind: KeyKind) -> str:

@@ -23,8 +23,12 @@ _HALF: Final = 0.5
 _TOGETHER: Final = 0.1
 """Share of records with the time of another one from which several streams are there."""
 _EVEN: Final = 0.7
-_MESSAGES: Final = 1_000
-_PER_MESSAGE: Final = 50
+_RECORDS: Final = 10_000
+_BLOCKS: Final = 8
+_BLOCK: Final = 500
+_MOST_PER_MESSAGE: Final = 50
+_RANDOM: Final = 0.9
+"""Part of the records from which so many values of a host's name are numbers of records."""
 _LONGEST: Final = 200
 _VAGUE: Final = ("id", "key", "name", "uid", "uuid")
 """Names that say something only with the name of the object that they are in."""
@@ -91,9 +95,7 @@ class KeyFields:
         self._measurement = _MEASUREMENTS.get(codec, ())
         messages = [record for record in evidence.records if record.value]
         self.kafka_keys = [record.key for record in messages]
-        # Neighbours tell little of each other: samples are taken from all of the source.
-        step = max(1, len(messages) // _MESSAGES)
-        self._records = _records_in(messages[::step], evidence)
+        self._records = _records_in(_blocks_of(messages), evidence)
         # Formats with a time of their own have no choice of it: their rows are intervals anyway.
         self._times = [
             (value_at(record, time) if time else None) or message.timestamp
@@ -118,6 +120,8 @@ class KeyFields:
             is_measure = self.is_json and _has(path[-2:], _MEASURES)
             field = KeyField(text, values, share, is_known, is_measure)
             is_few = field.distinct * REPEATS <= max(REPEATS, len(values)) or total < RANDOM_FROM
+            # A large fleet sends few records of each host in the time of a sample.
+            is_few |= is_known and path[-1] not in _VAGUE and field.distinct < _RANDOM * len(values)
             if field.share < _HALF or not is_few or not _can_name(path, column, is_known):
                 continue
             if is_known or (field.share > NEARLY_ALL and field.distinct > 1):
@@ -226,6 +230,14 @@ class KeyFields:
         return 1 - len(moments) / max(1, len(names))
 
 
+def _blocks_of(messages: Sequence[Record]) -> Sequence[Record]:
+    """Return messages of all of the source: in blocks, since neighbours have the same times."""
+    if len(messages) <= _BLOCKS * _BLOCK:
+        return messages
+    step = len(messages) // _BLOCKS
+    return [message for n in range(_BLOCKS) for message in messages[n * step : n * step + _BLOCK]]
+
+
 def _records_in(
     messages: Sequence[Record], evidence: Evidence
 ) -> list[tuple[Record, Mapping[str, Any]]]:
@@ -233,13 +245,14 @@ def _records_in(
     source = evidence.settings.input
     # Whole documents: the key may stand beside the list of the records.
     finder = FieldFinder(evidence.codec, **{**source.codec_options(), "records": ""})
+    most = min(_MOST_PER_MESSAGE, max(1, _RECORDS // max(1, len(messages))))
     pairs: list[tuple[Record, Mapping[str, Any]]] = []
     for message, documents in zip(messages, finder.records(messages), strict=True):
-        for document in islice(documents, _PER_MESSAGE):
+        for document in islice(documents, most):
             members = value_at(document, source.records.split(".")) if source.records else None
             if isinstance(members, list):
                 items = [item for item in members if isinstance(item, Mapping)]
-                pairs += [(message, {**document, **item}) for item in items[:_PER_MESSAGE]]
+                pairs += [(message, {**document, **item}) for item in items[:most]]
             else:
                 pairs.append((message, document))
     return pairs

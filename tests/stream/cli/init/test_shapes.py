@@ -261,6 +261,16 @@ def test_the_key_is_found(name: str) -> None:
     assert (written.get("key", ""), written.get("key_from", "kafka")) == (key, key_from)
 
 
+def test_a_large_fleet_has_names_though_few_repeat() -> None:
+    """A record or two of each host in the sample."""
+    records = [{**reading(n), "host": f"host-{n * 7 % 300}"} for n in range(COUNT)]
+    assert init(write(records))["input"]["key"] == "host"
+    few = [{"ts": BEGIN + n, "cpu": NOISE.random()} for n in range(100)]
+    names = iter(range(100))
+    written = init(write(few, lambda _: f"pump-{next(names)}"))["input"]
+    assert "key" not in written
+
+
 def test_keys_in_several_partitions_are_re_keyed() -> None:
     records = [{**reading(n), "host": f"h{n % 10}", "n": n} for n in range(COUNT)]
     one = init(write(records, lambda record: record["host"], PARTITIONS))["input"]
