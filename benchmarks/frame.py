@@ -69,6 +69,9 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "eviction": Benchmark(
         "benchmarks.eviction", "memory and returning keys when there are more than memory holds"
     ),
+    "learn": Benchmark(
+        "benchmarks.learn", "time and memory from a topic to a file, and to a model"
+    ),
     "quality": Benchmark(
         "benchmarks.quality", "faults caught and false alarms on labelled telemetry, beside others"
     ),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stream.history import KeySamples, counters_of
 from stream.records import Decoded
-from stream.tools.record_source import together
+from stream.tools.record_columns import together
 
 Kind = Literal[
     "gauge",
