@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from benchmarks.kafka_client import Send
 from stream import cli
 from stream.cli.doctor import command as doctor_command
 from stream.cli.doctor.findings import Check
+from stream.cli.init import source
 from stream.settings import Settings
 from tests.broker.conftest import Broker
 from tests.e2e.payloads import PAYLOADS, captured
@@ -117,12 +119,12 @@ def test_a_topic_without_records_and_one_that_is_not_there(
     embedded: Broker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     topic = embedded.topic("empty", 2)
-    for source, expected in (
+    for name, expected in (
         (topic, "holds no records to look at"),
         ("nowhere", f"There is no topic 'nowhere'. Expected one of: {topic}"),
         ("", "There is no topic ''"),
     ):
-        arguments = ["init", f"kafka:{source}", "--bootstrap-servers", embedded.bootstrap]
+        arguments = ["init", f"kafka:{name}", "--bootstrap-servers", embedded.bootstrap]
         assert cli.main(arguments) == 1
         err = capsys.readouterr().err
         assert expected in err
@@ -142,3 +144,30 @@ def test_a_topic_of_garbage(embedded: Broker, capsys: pytest.CaptureFixture[str]
     assert cli.main(["init", f"kafka:{topic}", "--bootstrap", embedded.bootstrap]) == 1
     err = capsys.readouterr().err
     assert f"No codec reads the records of topic {topic}. Expected JSON" in err
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (TimeoutError(), "No record came within some seconds."),
+        (TopicAuthorizationFailedError(), "Give this user the right to read the topic"),
+    ],
+    ids=["no leader", "no right"],
+)
+def test_a_topic_that_cannot_be_read(
+    embedded: Broker,
+    error: Exception,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    topic = embedded.topic("locked", 1)
+
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(source, "read_newest", refuse)
+    assert cli.main(["init", f"kafka:{topic}", "--bootstrap", embedded.bootstrap]) == 1
+    err = capsys.readouterr().err
+    assert expected in err
+    assert f"Received: kafka:{topic}." in err

@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 from ember_core.data.sources import PACKED
 from stream.cli.doctor.evidence import Record, read_newest
+from stream.cli.doctor.sample import unreadable
 from stream.errors import UserError
 from stream.settings import Settings
 from stream.tools import clients
@@ -103,7 +104,15 @@ def _of_topic(topic: str, settings: Settings) -> Sample:
         raise UserError(
             f"There is no topic {topic!r}. Expected one of: {names}. Received: kafka:{topic}."
         )
-    records = read_newest(settings, topic, counts[topic])
+    try:
+        records = read_newest(settings, topic, counts[topic])
+    # Whatever the client raises, the worker would meet it too.
+    except Exception as error:  # noqa: BLE001
+        finding = unreadable(topic, error)
+        raise UserError(
+            f"{finding.detail} Expected records of the topic that this user may read. Received: "
+            f"kafka:{topic}. {finding.fix}"
+        ) from None
     if not any(record.value for record in records):
         raise UserError(
             f"The topic {topic!r} holds no records to look at. Expected some. Received: "

@@ -144,9 +144,14 @@ TWINS: dict[str, tuple[Callable[[], Iterator[Line]], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", TWINS)
-def test_twins_get_the_settings_of_their_program(name: str, tmp_path: Path) -> None:
+def test_twins_get_the_settings_of_their_program(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the checks of doctor on the same records find nothing."""
     lines, expected = TWINS[name]
-    written = init(str(write_dump(tmp_path / "dump.jsonl", lines())), "--group", "g")
+    dump = str(write_dump(tmp_path / "dump.jsonl", lines()))
+    written = init(dump, "--group", "g", "--json")
+    assert json.loads(capsys.readouterr().out)["findings"] == []
     assert written["kafka"] == {"bootstrap_servers": "localhost:9092", "group": "g"}
     assert written["input"] == {"topics": ["metrics"], **expected}
     window = {"mode": "time", "interval_seconds": 1, "allowed_lateness_seconds": 5}
