@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from stream.cli.doctor.evidence import Evidence
@@ -44,12 +44,14 @@ class KeyChoice:
         key_from: Value of `input.key_from`.
         reason: Reason of the choice, in words.
         alternatives: Further fields that may name the streams; `kafka` for the Kafka key.
+        is_clear: False where one of them may as well be meant.
     """
 
     key: str
     key_from: KeyFrom
     reason: str
     alternatives: tuple[str, ...] = ()
+    is_clear: bool = True
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -69,6 +71,16 @@ def choose_key(source: KeyFields, topic: str) -> KeyChoice:
         source: Kafka keys and fields of the records.
         topic: Name of the topic, which names the stream where there is only one.
     """
+    choice = _choose(source, topic)
+    # A field that usually names hosts needs no question; two that are joined, or Kafka keys, do.
+    usual_names = {field.text for field in source.fields if field.is_known}
+    is_clear = not choice.alternatives or (
+        choice.key in usual_names and "kafka" not in choice.alternatives
+    )
+    return replace(choice, is_clear=is_clear)
+
+
+def _choose(source: KeyFields, topic: str) -> KeyChoice:
     fault = _fault_of(source.kafka_keys)
     if not any(map(source.names_streams, source.fields)):
         if not fault:

@@ -124,7 +124,7 @@ def _key(evidence: Evidence, form: Format, wishes: Wishes, questions: Questions)
         return given_key(evidence, wishes.key, wishes.key_from)
     time: Path = form.chosen.time.path if form.chosen.time is not None else ()
     choice = choose_key(KeyFields(evidence, time), evidence.settings.input.topics[0])
-    if choice.alternatives and questions.enabled:
+    if not choice.is_clear and questions.enabled:
         options = list(dict.fromkeys((choice.name, *choice.alternatives)))
         answer = questions.choose(
             "Stream key, of which each alarms on its own:", options, choice.name

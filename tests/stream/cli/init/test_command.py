@@ -20,7 +20,14 @@ from stream.cli.init import command
 from stream.cli.init.toml import quoted
 from stream.settings import Settings
 from tests.serving import serving
-from tests.stream.cli.init.programs import by_host, by_nothing, influx, readings, write_dump
+from tests.stream.cli.init.programs import (
+    by_host,
+    by_nothing,
+    influx,
+    readings,
+    telegraf,
+    write_dump,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -156,17 +163,24 @@ def test_on_a_terminal_it_asks(
     lines = [json.loads(line.value) for line in readings(by_nothing)]
     for number, line in enumerate(lines):
         line["line"] = "north" if number % 2 else "south"
+        line["windmill"] = line.pop("device")
     values.write_text("\n".join(map(json.dumps, lines)))
     for answers, key, topic, group in (
-        ("plant\n\ng\n", "device", "plant", "g"),
-        ("plant\n", "device", "plant", "ember-plant"),
-        ("\ndevice + line\n\n", "device + line", "telemetry", "ember-telemetry"),
+        ("plant\n\ng\n", "windmill", "plant", "g"),
+        ("plant\n", "windmill", "plant", "ember-plant"),
+        ("\nwindmill + line\n\n", "windmill + line", "telemetry", "ember-telemetry"),
+        ("\n2\n\n", "line", "telemetry", "ember-telemetry"),
     ):
         monkeypatch.setattr(sys, "stdin", _Terminal(answers))
         assert run(capsys, values, "--force")[0] == 0
         assert written()["input"]["key"] == key
         assert written()["input"]["topics"] == [topic]
         assert written()["kafka"]["group"] == group
+    # The host of Telegraf is no question, though there are other tags.
+    dump = write_dump(Path("dump.jsonl"), telegraf(by_nothing))
+    monkeypatch.setattr(sys, "stdin", _Terminal("g\n"))
+    assert run(capsys, dump, "--force")[0] == 0
+    assert written()["kafka"]["group"] == "g"
     monkeypatch.setattr(sys, "stdin", _Terminal("plant\n"))
     assert run(capsys, values, "--force", "--yes")[0] == 0
     assert written()["input"]["topics"] == ["telemetry"]
