@@ -83,20 +83,24 @@ def test_a_captured_topic_gets_the_settings_of_its_file(
 
 @pytest.mark.parametrize(
     "lines",
-    [telegraf(by_host), otlp(by_nothing), readings(by_host), readings(by_nothing)],
+    [
+        list(telegraf(by_host)),
+        list(otlp(by_nothing)),
+        list(readings(by_host)),
+        list(readings(by_nothing)),
+    ],
     ids=["telegraf", "otlp without keys", "own records", "own records without keys"],
 )
 def test_a_twin_gets_the_settings_of_its_dump(
-    broker: Broker, lines: Iterator[Line], monkeypatch: pytest.MonkeyPatch
+    broker: Broker, lines: list[Line], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records = list(lines)
     topic = broker.name("twin")
     # The broker deletes records by their own timestamps, which are those of the twin.
     broker.create({topic: PARTITIONS}, {"retention.ms": "-1"})
-    broker.produce(topic, as_sent(iter(records)))
+    broker.produce(topic, as_sent(iter(lines)))
     of_topic = init(broker, topic)
     assert [check for check in findings(monkeypatch) if check.status != "ok"] == []
-    dump = write_dump(Path("dump.jsonl"), iter(records), topic)
+    dump = write_dump(Path("dump.jsonl"), iter(lines), topic)
     assert cli.main(["init", str(dump), "--force"]) == 0
     of_dump = tomllib.loads(Path("ember.toml").read_text())
     of_dump["kafka"]["bootstrap_servers"] = broker.bootstrap
