@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,7 +67,7 @@ def _json_lines(path: Path) -> Iterator[Writer]:
 
         def write(chunk: Chunk) -> None:
             time, key = column_names(chunk.channels)
-            keys = [_json_key(key) for key in chunk.keys]
+            keys = list(map(_text, chunk.keys))
             # The first line has all channels, so that they are read in this order.
             is_first = not file.tell()
             rows = zip(
@@ -88,11 +87,6 @@ def _json_lines(path: Path) -> Iterator[Writer]:
                 file.write(encoder.encode(row) + b"\n")
 
         yield write
-
-
-def _json_key(key: bytes) -> msgspec.Raw:
-    """Return a key as JSON; bytes that are no UTF-8 are escapes, which readers turn back."""
-    return msgspec.Raw(json.dumps(key.decode("utf-8", "surrogateescape")).encode())
 
 
 @contextmanager
@@ -135,6 +129,6 @@ def _text(key: bytes) -> str:
         return key.decode()
     except UnicodeDecodeError:
         raise UserError(
-            f"A key of the topic is no text. Expected UTF-8 for a Parquet file. Received: "
-            f"{quoted(key)}. Write JSON lines (.jsonl), which hold any key."
+            "A key of the topic is no text. Expected UTF-8, which a file can hold. Received: "
+            f"{quoted(key)}. Train on the topic itself."
         ) from None

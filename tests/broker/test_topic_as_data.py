@@ -79,7 +79,8 @@ class Site:
 
     def train(self, *data: object) -> FleetModel:
         out = self.folder / "model"
-        self.ember("train", *data, *FAST, "--out", out)
+        incident = ("--exclude", "host-1@2026-01-01T00:10:00Z..2026-01-01T00:12:00Z")
+        self.ember("train", *data, *FAST, *incident, "--out", out)
         return FleetModel.load(out)
 
     def record(self, topic: str, suffix: str, *more: object) -> Path:
@@ -90,7 +91,11 @@ class Site:
     def events(self, *data: object) -> list[Any]:
         out = self.folder / "events.jsonl"
         model = self.folder / "model"
-        self.ember("backtest", *data, "--model", model, "--events", out)
+        page, scores = self.folder / "page.html", self.folder / "scores.csv"
+        more = ("--events", out, "--report", page, "--scores", scores)
+        self.ember("backtest", *data, "--model", model, *more)
+        assert "host-1" in page.read_text()
+        assert scores.read_text().count("2026-01-01") >= SCORED
         return out.read_bytes().splitlines()
 
 
