@@ -335,17 +335,20 @@ class _Fit:
                 half_lives,
             )
             stage.assign({"day_size": shape.astype(np.float32)})
-        for k, key in enumerate(keys):
-            residuals[k] /= (size[k] * ops.to_numpy(stage.day_size)[key.bins.day]).astype(
-                np.float32
-            )
+        for k in range(len(keys)):
+            residuals[k] /= size[k].astype(np.float32)
+        by_day = ops.to_numpy(stage.day_size)
         excess = np.zeros(size.shape)
         for part in chunks(len(keys)):
             z = padded([residuals[k] for k in part])
-            distance = departures(z, padded([keys[k].elapsed for k in part], 0.0), half_lives, 3.0)
+            elapsed = padded([keys[k].elapsed for k in part], 0.0)
+            day_size = padded([by_day[keys[k].bins.day] for k in part], 1.0)
+            distance = departures(z, elapsed, half_lives, 3.0, day_size)
             excess[part] = np.nan_to_num(_mean(np.abs(np.clip(distance, -4.0, 4.0))))
         excess[self.cold] = np.maximum(excess[self.cold], COLD_EXCESS)
-        change = np.stack([usual_changes(z) for z in residuals])
+        change = np.stack(
+            [usual_changes(z, by_day[key.bins.day]) for z, key in zip(residuals, keys, strict=True)]
+        )
         change[self.cold] = np.maximum(change[self.cold], np.median(change[warm], axis=0))
         fields = {"usual_size": size, "usual_excess": excess, "usual_change": change}
         return {name: value.astype(np.float32) for name, value in fields.items()}
@@ -406,17 +409,19 @@ class _Fit:
     ) -> Iterator[tuple[int, State]]:
         """Yield each key, and the fields of the stage after each of its rows."""
         names = [f.name for f in stage.state_fields() if f.name not in USUAL]
+        by_day = ops.to_numpy(stage.day_size)
         for part in chunks(len(keys)):
             columns = [
                 padded([residuals[k] for k in part]),
                 padded([keys[k].series.values for k in part]),
                 padded([keys[k].elapsed for k in part], 0.0),
+                padded([by_day[keys[k].bins.day] for k in part], 1.0),
             ]
             usual = [first[name][part] for name in ("usual_excess", "usual_change")]
             usual.append(first["usual_extremes"][part, 1])
 
-            def advance(state: State, z: Any, x: Any, dt: Any, usual: list[Any] = usual) -> State:
-                return stage.advance(PackedRows([len(z)]), state, z, x, dt, *usual)
+            def advance(state: State, *columns: Any, usual: list[Any] = usual) -> State:
+                return stage.advance(PackedRows([len(columns[0])]), state, *columns, *usual)
 
             after = run(advance, {name: first[name][part].copy() for name in names}, columns)
             for i, k in enumerate(part.tolist()):

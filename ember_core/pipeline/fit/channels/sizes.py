@@ -20,7 +20,7 @@ FAST = [0, 4, 5, 6]
 """Signals of single rows, and the own part over 5 rows."""
 
 
-def departures(z: Any, elapsed: Any, half_life: Any, far: float) -> Any:
+def departures(z: Any, elapsed: Any, half_life: Any, far: float, day_size: Any = 1.0) -> Any:
     """Return the departures of rows from an anchor that follows them, `(T, K, C)`.
 
     Args:
@@ -28,17 +28,20 @@ def departures(z: Any, elapsed: Any, half_life: Any, far: float) -> Any:
         elapsed: Usual intervals before each row, `(T, K)`.
         half_life: Half-life of each channel's anchor, `(C,)`; 0: it has none.
         far: Departure beyond which a row moves the anchor no further.
+        day_size: Usual size at the time of day of each row over the key's own, `(T, K, C)`:
+            departures are over it.
     """
     out = np.empty_like(z)
     level, value_count = np.zeros_like(z[0]), np.zeros_like(z[0])
     lasting = np.zeros_like(z[0])
     has_anchor = half_life > 0
     bounded = np.maximum(half_life, 1.0)
-    for x, dt, result in zip(z, elapsed, out, strict=True):
+    sizes = np.broadcast_to(day_size, z.shape)
+    for x, dt, size, result in zip(z, elapsed, sizes, out, strict=True):
         present = np.isfinite(x) & has_anchor
         level = np.where(present & (value_count == 0), x, level)
         distance = x - level
-        result[...] = distance
+        result[...] = distance / size
         value_count = value_count + present
         gain = 1.0 - np.exp2(-dt[:, None] / bounded)
         gain = np.where(
@@ -48,11 +51,12 @@ def departures(z: Any, elapsed: Any, half_life: Any, far: float) -> Any:
         )
         step = np.where(present, distance, 0.0)
         if np.isfinite(far):
+            most = far * size
             longer = np.where(
-                np.abs(step) > far, lasting + dt[:, None], lasting - 2.0 * dt[:, None]
+                np.abs(step) > most, lasting + dt[:, None], lasting - 2.0 * dt[:, None]
             )
             lasting = np.maximum(longer, 0.0)
-            step = np.where(lasting >= half_life, step, np.clip(step, -far, far))
+            step = np.where(lasting >= half_life, step, np.clip(step, -most, most))
         level = (level + np.minimum(gain, 1.0) * step).astype(z.dtype)
     return out
 
@@ -85,9 +89,14 @@ def usual_sizes(
     return out
 
 
-def usual_changes(z: Any) -> Any:
-    """Return the mean change between rows, `(C,)`, of `(T, C)`: jumps count as the largest 5 %."""
-    change = np.abs(np.diff(z, axis=0))
+def usual_changes(z: Any, day_size: Any) -> Any:
+    """Return the mean change between rows, `(C,)`, of `(T, C)`: jumps count as the largest 5 %.
+
+    Args:
+        z: Rows of a key, in usual sizes.
+        day_size: Usual size at their time of day over the key's own.
+    """
+    change = np.abs(np.diff(z, axis=0)) / day_size[1:]
     out = np.zeros(z.shape[1])
     for c in range(z.shape[1]):
         x = change[np.isfinite(change[:, c]), c]
