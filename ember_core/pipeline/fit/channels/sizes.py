@@ -20,6 +20,33 @@ FAST = [0, 4, 5, 6]
 """Signals of single rows, and the own part over 5 rows."""
 
 
+LEAST_EXTREMES = (2.5, 1.5, 0.7, 0.35, 2.5, 2.5, 1.5, 0.7, 0.06)
+"""Usual 99 % quantiles of the signals of normal noise, and of the spread, in usual sizes."""
+_LEAST_SHARE = 0.3  # of them that extremes have at the least
+
+
+def medians(y: Any) -> Any:
+    """Return the median of the finite values of each channel, `(C,)`; 0 where there are none."""
+    finite = np.isfinite(y)
+    return np.array(
+        [np.median(y[finite[:, c], c]) if finite[:, c].any() else 0.0 for c in range(y.shape[1])]
+    )
+
+
+def deviations(y: Any) -> Any:
+    """Return the deviation of each channel, `(C,)`, above 0."""
+    finite = np.isfinite(y)
+    count = np.maximum(finite.sum(axis=0), 1)
+    mean = np.where(finite, y, 0.0).sum(axis=0) / count
+    variance = (np.where(finite, y - mean, 0.0) ** 2).sum(axis=0) / count
+    return np.where(variance > 0, np.sqrt(variance), 1e-3 * np.abs(mean) + 1e-6)
+
+
+def least_extremes(found: Any) -> Any:
+    """Return extremes `(K, 9, C)` that are not below a share of those of normal noise."""
+    return np.maximum(found, _LEAST_SHARE * np.array(LEAST_EXTREMES)[None, :, None])
+
+
 def departures(z: Any, elapsed: Any, half_life: Any, far: float, day_size: Any = 1.0) -> Any:
     """Return the departures of rows from an anchor that follows them, `(T, K, C)`.
 
