@@ -69,6 +69,9 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "eviction": Benchmark(
         "benchmarks.eviction", "memory and returning keys when there are more than memory holds"
     ),
+    "learn": Benchmark(
+        "benchmarks.learn", "time and memory from a topic to a file, and to a model"
+    ),
     "quality": Benchmark(
         "benchmarks.quality", "faults caught and false alarms on labelled telemetry, beside others"
     ),
@@ -113,7 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "seconds": round(time.monotonic() - started, 1),
     }
     if options.save:
-        print(f"kept in {save(name, result)}", file=sys.stderr)
+        with_kept = getattr(module, "with_kept", None)
+        kept = result if with_kept is None else with_kept(kept_result(name), result)
+        print(f"kept in {save(name, kept)}", file=sys.stderr)
     print_lines = getattr(module, "lines", lines)
     print(json.dumps(result) if options.json else "\n".join(print_lines(result)))
     return 0
@@ -172,6 +177,12 @@ def save(name: str, result: Mapping[str, Any], folder: Path = RESULTS) -> Path:
     path = folder / f"{name}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     return path
+
+
+def kept_result(name: str, folder: Path = RESULTS) -> dict[str, Any] | None:
+    """The result that is kept under a name, or None."""
+    path = folder / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def lines(result: Mapping[str, Any], indent: str = "") -> list[str]:

@@ -12,7 +12,7 @@ from benchmarks.kafka_client import Send, create_topics, produce
 TOPIC: Final = "telemetry"
 
 
-def fill(bootstrap: str, fleet: Fleet, records: int, partitions: int) -> None:
+def fill(bootstrap: str, fleet: Fleet, records: int, partitions: int, topic: str = TOPIC) -> None:
     """Create the topic and write records into it: every key in turn, rounds in another order.
 
     Args:
@@ -20,13 +20,14 @@ def fill(bootstrap: str, fleet: Fleet, records: int, partitions: int) -> None:
         fleet: Fleet that the records come from.
         records: Number of records.
         partitions: Partitions of the topic.
+        topic: Name of the topic.
     """
-    create_topics(bootstrap, {TOPIC: partitions})
+    create_topics(bootstrap, {topic: partitions})
     rounds = -(-records // len(fleet.keys))
     start_us = time.time_ns() // 1000 - rounds * INTERVAL_US
     start_us -= start_us % INTERVAL_US
     sends = _sends(fleet, records, rounds, start_us)
-    produce(bootstrap, TOPIC, sends)
+    produce(bootstrap, topic, sends)
 
 
 def _sends(fleet: Fleet, records: int, rounds: int, start_us: int) -> Iterator[Send]:

@@ -18,8 +18,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import library_page, performance_page
+from benchmarks.frame import kept_result
 from benchmarks.markdown import table
-from benchmarks.quality import page
+from benchmarks.ordinary import page as ordinary
+from benchmarks.quality import page as quality
 from ember_core import nn
 from ember_core.pipeline import Pipeline, PipelineConfig
 from stream.bridge import OUTCOMES, RESULTS
@@ -212,7 +214,11 @@ PARTS = {
     "host-metrics": host_metrics,
     "bridge-metrics": lambda: metrics(BridgeMetrics(OUTCOMES, RESULTS)),
     "library": lambda: library_page.page(library_page.kept()),
-    **{name: functools.partial(page.part, name, page.kept()) for name in page.TABLES},
+    **{
+        name: functools.partial(page.part, name, kept_result(result))
+        for result, page in (("quality", quality), ("ordinary", ordinary))
+        for name in page.TABLES
+    },
     **{name: functools.partial(performance_page.part, name) for name in performance_page.PARTS},
     **{name: functools.partial(proofs.part, name, proofs.kept()) for name in proofs.TABLES},
 }

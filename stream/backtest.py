@@ -137,6 +137,7 @@ def backtest(
     dataset: Dataset,
     *,
     topic: str = "telemetry",
+    stream_names: Mapping[str, str] | None = None,
     window: WindowSpec | None = None,
     limits: Limits | None = None,
     warm: bool = False,
@@ -149,6 +150,7 @@ def backtest(
         model: The model.
         dataset: The data; channels that the model does not know are left out.
         topic: Input topic in the events; part of their ids.
+        stream_names: Name of the stream in events, by input topic that is an internal one.
         window: Windowing of samples into rows.
         limits: Limits of keys, event times and state, as in the stream.
         warm: Feed the training rows first, without keeping their scores and events.
@@ -161,7 +163,7 @@ def backtest(
     """
     window = window or WindowSpec()
     data = dataset.select(model.sources)
-    engine = Engine(model, window, limits)
+    engine = Engine(model, window, limits, stream_names=stream_names)
     tp = (topic, 0)
     engine.attach(tp)
     warm = warm and data.divided

@@ -111,7 +111,7 @@ def _row_remarks(dataset: Dataset, which: Rows, older: str) -> list[Remark]:
         _, first, counts = np.unique(times, return_index=True, return_counts=True)
         repeated += int((counts - 1).sum())
         if not example and (counts > 1).any():
-            time_text = table.time_text[rows[first[int(counts.argmax())]]]
+            (time_text,) = table.texts(rows[[first[int(counts.argmax())]]])
             example = f"{counts.max():,} rows of key {key_text(table.key)!r} at {time_text}"
         with np.errstate(invalid="ignore"):
             large = np.abs(values) > MAX_ABS_VALUE

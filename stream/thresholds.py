@@ -19,7 +19,7 @@ def episode_text(model: FleetModel) -> str:
         return text
     pages = 30.0 * rates.pages_at(motor.on)
     return (
-        f"{text}; about {pages:.2g} pages per key and month expected; evidence can reach "
+        f"{text}; expected pages per key and month: {pages:.2g}; evidence can reach "
         f"{rates.reachable:.2f}"
     )
 

@@ -73,6 +73,18 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     return {"fleets": fleets}
 
 
+def with_kept(kept: Mapping[str, Any] | None, result: Mapping[str, Any]) -> dict[str, Any]:
+    """The result with the fleets and detectors of the kept one that it did not measure."""
+    fleets = {(f["variant"], f["seed"]): f for f in (kept or {}).get("fleets", ())}
+    for fleet in result["fleets"]:
+        earlier = fleets.get((fleet["variant"], fleet["seed"]), {})
+        all_detectors = {**earlier.get("detectors", {}), **fleet["detectors"]}
+        fleets[fleet["variant"], fleet["seed"]] = {**fleet, "detectors": all_detectors}
+    order = list(VARIANTS)
+    ordered = sorted(fleets.values(), key=lambda f: (order.index(f["variant"]), f["seed"]))
+    return {**result, "fleets": ordered}
+
+
 def _fleet(
     variant: str,
     seed: int,

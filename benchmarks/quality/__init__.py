@@ -8,6 +8,7 @@ and no point is adjusted.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             sets[name] = telemetry(subject, seeds, parts)
     options.data = options.data.name  # kept as JSON, without a path of this machine
     return {"table": judged(sets), "sets": sets}
+
+
+def with_kept(kept: Mapping[str, Any] | None, result: Mapping[str, Any]) -> dict[str, Any]:
+    """The result with the sets of the kept one that it did not measure."""
+    sets = {**(kept or {}).get("sets", {}), **result["sets"]}
+    sets = {name: sets[name] for name in SETS if name in sets}
+    return {**result, "table": judged(sets), "sets": sets}
 
 
 def _parts(options: argparse.Namespace) -> tuple[str, ...]:

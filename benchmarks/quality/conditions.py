@@ -59,7 +59,7 @@ def kept_of(table: KeyTable, kept: NDArray[Any]) -> KeyTable:
     return replace(
         table,
         time_us=table.time_us[kept],
-        time_text=table.time_text[kept],
+        time_text=None if table.time_text is None else table.time_text[kept],
         values=table.values[kept],
         is_train=table.is_train[kept],
         label=None if table.label is None else table.label[kept],

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.frame import RESULTS
 from benchmarks.markdown import table
 from benchmarks.quality.sets import FAMILIES
 
@@ -36,12 +33,6 @@ FIGURES: Final = {
     "delay_records": "delay, records",
 }
 _REACHED: Final = {"aim": "aim", "must": "must", "below": "**below**", "short": "short of the aim"}
-
-
-def kept(folder: Path = RESULTS) -> Result | None:
-    """The result that was kept, or None."""
-    path = folder / "quality.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def goals(result: Result) -> str:

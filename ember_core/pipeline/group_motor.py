@@ -79,7 +79,7 @@ class GroupMotor(Stage):
         refractory_rows: int = 10,
         habituation_half_life: float = 10_080.0,
         margin: float = 0.3,
-        habituation_most: float = 6.0,
+        habituation_most: float = 1.0,
         escalation: float = 0.5,
         joining_rows: int = 30,
         calm_rows: int = 10,

@@ -21,6 +21,7 @@ _COMMANDS = {
     "train": "Train a model on recorded telemetry.",
     "backtest": "Score recorded telemetry exactly as the service would.",
     "run": "Run a worker of the service.",
+    "record": "Write the records of a topic to a file, as telemetry to train on.",
     "replay": "Send recorded telemetry to a topic.",
     "simulate": "Send the telemetry of a simulated fleet with faults.",
     "tail": "Follow anomalies, triggers or dead letters.",

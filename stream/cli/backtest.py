@@ -19,10 +19,21 @@ from stream.errors import UserError
 from stream.keys import key_of, key_text
 from stream.remarks import backtest_remarks
 from stream.report import render
+from stream.settings import Settings
+from stream.tools.record_schemes import topics_of
 from stream.types import CodecName
 
-from .data_options import DataArgs, DataFiles, DataOptions, read_data
-from .options import ClusterArgs, ClusterOptions, since_ms
+from .data_options import (
+    DataArgs,
+    DataFiles,
+    DataOptions,
+    RecordArgs,
+    RecordOptions,
+    codec_of,
+    has_scheme,
+    read_data,
+)
+from .options import ClusterArgs, ClusterOptions
 from .output import print_remarks
 
 COLUMNS = ("key", "time", "score", "probability", "severity", "anomaly", "trigger")
@@ -34,10 +45,11 @@ def backtest(
     *,
     model: Path,
     options: DataArgs = DataOptions(),
+    records: RecordArgs = RecordOptions(),
     scores: Path | None = None,
     events: Path | None = None,
     report: Path | None = None,
-    topic: str = "telemetry",
+    topic: str | None = None,
     window: str | None = None,
     interval_seconds: float | None = None,
     allowed_lateness_seconds: float | None = None,
@@ -45,7 +57,6 @@ def backtest(
     as_key: str = "",
     buffer: int = 100,
     batch_rows: int = 4096,
-    since: str | None = None,
     codec: CodecName | None = None,
     json: bool = False,
     cluster: ClusterArgs = ClusterOptions(),
@@ -55,13 +66,16 @@ def backtest(
     Scores and events are those of the service: engine and order of the records are the same.
 
     Args:
-        data: CSV (also .gz), Parquet, JSON lines, a directory, a query, kafka:TOPIC or kcat:FILE.
+        data: CSV (also .gz), Parquet, JSON lines, a directory, a query, kafka:TOPIC, kcat:FILE or
+            prometheus:URL.
         model: Folder of the bundle.
         options: Columns and rows of the files.
+        records: Records of topics, and series of prometheus:URL.
         scores: File to write one row per scored record to, .csv or .parquet.
         events: File to write anomalies and triggers to, one JSON object per line, as published.
         report: File to write a page of episodes, channels and thresholds to, .html.
-        topic: Name of the input topic in the events; part of their ids.
+        topic: Name of the input topic in the events; part of their ids. Default: that of
+            kafka:TOPIC, else telemetry.
         window: count (each record is a row) or time (a row per interval). Default: window.mode.
         interval_seconds: Length of an interval. Default: window.interval_seconds.
         allowed_lateness_seconds: Largest lateness of a sample. Default:
@@ -71,7 +85,6 @@ def backtest(
             month. Default: the model's only key, where the data have one key and no --key.
         buffer: Buffer of VUS-PR, in records.
         batch_rows: Number of rows per step; no result depends on it.
-        since: Oldest record of a topic to read, for example 7d. Default: all that Kafka keeps.
         codec: Format of the records of topics, and of files that are dumps of one. Default:
             input.codec, and files are tables.
         json: Print the summary as one JSON object.
@@ -90,7 +103,7 @@ def backtest(
             exit_code=2,
         )
     settings = cluster.settings(
-        input={"codec": codec},
+        input={"codec": codec_of(data, codec)},
         window={
             "mode": window,
             "interval_seconds": interval_seconds,
@@ -99,7 +112,8 @@ def backtest(
     )
     fleet = load_model(settings, model)
     spec, limits = engine_settings(settings)
-    dataset = read_data(data, options, lambda: settings, since_ms(since), dumps=codec is not None)
+    reading = records.reading(channels=fleet.sources)
+    dataset = read_data(data, options, lambda: settings, reading, dumps=codec is not None)
     if not set(dataset.channels) & set(fleet.sources):
         raise UserError(
             "The data have none of the model's channels. "
@@ -111,7 +125,8 @@ def backtest(
     result = run(
         fleet,
         dataset,
-        topic=topic,
+        topic=topic or _topic_of(data, settings),
+        stream_names=settings.stream_names,
         window=spec,
         limits=limits,
         warm=warm,
@@ -153,6 +168,15 @@ def backtest(
         print(json_.dumps(summary))
     else:
         _print_summary(summary)
+
+
+def _topic_of(data: Sequence[str], settings: Settings) -> str:
+    """Return the topic that the engine of the service reads these data from."""
+    addresses = [item.partition(":")[2] for item in data if has_scheme(item, ("kafka",))]
+    names = [name for address in addresses for name in topics_of(address)]
+    if addresses and settings.input.rekey:
+        return settings.engine_topics[0]
+    return names[0] if names else settings.input.topics[0] if addresses else "telemetry"
 
 
 def _file_keys(data: Sequence[str]) -> set[bytes]:
@@ -224,7 +248,7 @@ def _rows(result: Backtest) -> Any:
     for i, (table, s) in enumerate(zip(result.dataset.tables, result.scores, strict=True)):
         # Reversed, so that of two rows at one time `text` has the first, which is the scored one.
         rows = result.dataset.rows(i, "scored")[::-1]
-        text = dict(zip(table.time_us[rows].tolist(), table.time_text[rows].tolist(), strict=True))
+        text = dict(zip(table.time_us[rows].tolist(), table.texts(rows), strict=True))
         name = key_text(table.key)
         for t, score, p, severity, anomaly, trigger in zip(
             s.time_us.tolist(),

@@ -21,6 +21,8 @@ from stream.tools.workers_http import worker_urls
 
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
+_LENGTH = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+
 _BESIDE = Parameter(name="*")  # the fields become options of the command, without a prefix
 
 
@@ -105,8 +107,13 @@ OutputTopicArgs = Annotated[OutputTopicOptions, _BESIDE]
 WorkerArgs = Annotated[WorkerOptions, _BESIDE]
 
 
-def parse_since(text: str, now: float) -> float:
+def parse_since(text: str, now: float, name: str = "since") -> float:
     """Return the seconds since the epoch of `2h`, or of an ISO 8601 time (without zone: local).
+
+    Args:
+        text: Value of the option.
+        now: Seconds since the epoch.
+        name: Name of the option.
 
     Raises:
         UserError: If it is neither.
@@ -115,22 +122,42 @@ def parse_since(text: str, now: float) -> float:
         >>> parse_since("90s", 1000.0)
         910.0
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip())
+    match = _LENGTH.fullmatch(text.strip())
     if match:
         return now - float(match[1]) * _UNIT_SECONDS[match[2]]
     try:
         return datetime.fromisoformat(text.strip()).timestamp()
     except ValueError:
         raise UserError(
-            "The time is not understood. Expected --since like 30s, 15m, 2h, 7d or "
-            f"2026-01-31T12:00:00Z. Received: since={text!r}.",
+            f"The time is not understood. Expected --{name} like 30s, 15m, 2h, 7d or "
+            f"2026-01-31T12:00:00Z. Received: {name}={text!r}.",
             exit_code=2,
         ) from None
 
 
-def since_ms(text: str | None) -> int | None:
+def parse_seconds(name: str, text: str) -> float:
+    """Return the seconds of a duration such as `30s`.
+
+    Args:
+        name: Name of the option.
+        text: Value of the option.
+
+    Raises:
+        UserError: If it is none, or no time at all.
+    """
+    match = _LENGTH.fullmatch(text.strip())
+    if match is None or not float(match[1]):
+        raise UserError(
+            f"The time is not understood. Expected --{name} like 30s, 15m or 2h. "
+            f"Received: {name}={text!r}.",
+            exit_code=2,
+        )
+    return float(match[1]) * _UNIT_SECONDS[match[2]]
+
+
+def since_ms(text: str | None, name: str = "since") -> int | None:
     """Return `--since` in milliseconds since the epoch; None if it was not given."""
-    return None if text is None else int(parse_since(text, time.time()) * 1000)
+    return None if text is None else int(parse_since(text, time.time(), name) * 1000)
 
 
 def require_at_least(name: str, value: float, least: float) -> None:

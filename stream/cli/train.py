@@ -28,12 +28,21 @@ from stream.incidents import read_incidents, require_keys, window_of
 from stream.remarks import training_remarks
 from stream.settings import AlertsSection, ChannelRule
 from stream.thresholds import episode_text
+from stream.tools.key_sample import sampled
 from stream.training import train as fit
 from stream.types import CodecName
 
-from .data_options import DataArgs, DataFiles, DataOptions, read_data
+from .data_options import (
+    DataArgs,
+    DataFiles,
+    DataOptions,
+    RecordArgs,
+    RecordOptions,
+    codec_of,
+    read_data,
+)
 from .history_episodes import history_lines
-from .options import ClusterArgs, ClusterOptions, since_ms
+from .options import ClusterArgs, ClusterOptions, require_at_least
 from .output import print_remarks
 from .periods import period_text
 
@@ -44,6 +53,7 @@ def train(
     *,
     out: Path,
     options: DataArgs = DataOptions(),
+    records: RecordArgs = RecordOptions(),
     name: str = "",
     seed: int = 0,
     epochs: int | None = None,
@@ -67,7 +77,7 @@ def train(
     interval_seconds: float | None = None,
     allowed_lateness_seconds: float | None = None,
     backend: Literal["numpy", "torch", "mlx"] | None = None,
-    since: str | None = None,
+    keys: int = 0,
     codec: CodecName | None = None,
     json: bool = False,
     cluster: ClusterArgs = ClusterOptions(),
@@ -82,9 +92,11 @@ def train(
     input. So are those of a dump (kcat:FILE, the lines of kcat -C -J).
 
     Args:
-        data: CSV (also .gz), Parquet, JSON lines, a directory, a query, kafka:TOPIC or kcat:FILE.
+        data: CSV (also .gz), Parquet, JSON lines, a directory, a query, kafka:TOPIC, kcat:FILE or
+            prometheus:URL.
         out: Folder of the bundle: model.safetensors and model.json.
         options: Columns and rows of the files.
+        records: Records of topics, and series of prometheus:URL.
         name: Name of the model. Default: name of the folder.
         seed: Seed of all weights.
         epochs: Passes over the rows. Default: 5 to 40, more for fewer rows.
@@ -119,7 +131,8 @@ def train(
             window.allowed_lateness_seconds.
         backend: Backend of the training; bundles run on all three. Default: EMBER_BACKEND, else
             numpy.
-        since: Oldest record of a topic to read, for example 7d. Default: all that Kafka keeps.
+        keys: Train on this many keys of a large fleet, chosen by a hash of the key; the others are
+            new ones to the model. Default: all.
         codec: Format of the records of topics, and of files that are dumps of one. Default:
             input.codec, and files are tables.
         json: Print the summary as one JSON object.
@@ -133,7 +146,7 @@ def train(
             exit_code=2,
         )
     settings = cluster.settings(
-        input={"codec": codec},
+        input={"codec": codec_of(data, codec)},
         window={
             "mode": window,
             "interval_seconds": interval_seconds,
@@ -146,7 +159,10 @@ def train(
         for pattern in patterns
     ]
     rules = RowRules(window_spec(settings), (*flags, *settings.channels.rules))
-    dataset = read_data(data, options, lambda: settings, since_ms(since), dumps=codec is not None)
+    require_at_least("keys", keys, 0)
+    reading = records.reading(keys=keys)
+    dataset = read_data(data, options, lambda: settings, reading, dumps=codec is not None)
+    dataset = sampled(dataset, keys)
     known_incidents = _incidents(exclude, incidents, options, dataset)
     intervals = rules.window.mode == "time"
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -17,6 +17,8 @@ from ._samples import SampleCodec
 
 _ANY = ("*",)
 """Channels of a codec that only tells what there is."""
+_MOST_SHAPES = 10_000
+"""Shapes of records that are remembered."""
 
 
 class ChannelFinder:
@@ -43,16 +45,36 @@ class ChannelFinder:
         self._codec.watch(self._index)
         self._usable: Counter[Series] = Counter()
         self._unusable: Counter[Series] = Counter()
+        self._shapes: dict[Hashable, list[tuple[Series, bool]]] = {}
+        self._records: Counter[Hashable] = Counter()
 
     def show(self, messages: Sequence[Message]) -> None:
         """Look at records; those that the codec refuses are left out."""
         self._codec.prepare(messages)
         for message in messages:
-            try:
-                for series, is_usable in self._codec.series(message, self._index):
-                    (self._usable if is_usable else self._unusable)[series] += 1
-            except Refused:
+            shape = self._codec.shape(message)
+            if shape is not None and shape in self._shapes:
+                self._records[shape] += 1  # read once, counted later
                 continue
+            found = self._series(message)
+            if shape is not None:
+                # Measurements of these records have no labels: only the name counts.
+                found = [(series._replace(key=b""), is_usable) for series, is_usable in found]
+            if shape is not None and len(self._shapes) < _MOST_SHAPES:
+                self._shapes[shape] = found
+                self._records[shape] += 1
+            else:
+                self._count(found)
+
+    def _series(self, message: Message) -> list[tuple[Series, bool]]:
+        try:
+            return list(self._codec.series(message, self._index))
+        except Refused:
+            return []
+
+    def _count(self, found: Sequence[tuple[Series, bool]], records: int = 1) -> None:
+        for series, is_usable in found:
+            (self._usable if is_usable else self._unusable)[series] += records
 
     def channels(self, only: Sequence[str] = (), without: Sequence[str] = ()) -> list[str]:
         """Return the channels found so far: measurements of which most values are numbers.
@@ -61,6 +83,9 @@ class ChannelFinder:
             only: Patterns of the channels to use, such as `cpu.*`; empty: all.
             without: Patterns of the channels to leave out.
         """
+        for shape, records in self._records.items():
+            self._count(self._shapes[shape], records)
+        self._records.clear()
         numbers = [s for s, count in self._usable.items() if count > self._unusable[s]]
         return [
             channel

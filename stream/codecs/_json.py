@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from itertools import product
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from stream.records import Decoded, Message, Rejected
+from stream.records import MAX_ABS_VALUE, Decoded, Message, Rejected
 
 from ._base import JSON_ERRORS, Reading, check_size
 from ._channels import SeriesIndex
@@ -100,6 +101,22 @@ class JsonCodec(SampleCodec):
             columns.take_kafka_times()
         decoded = columns.decoded(rejected)
         return merged(decoded, singles.decoded([])) if singles.is_used else decoded
+
+    def shape(self, message: Message) -> Hashable | None:
+        """Return the names of the fields, the kinds of numbers, and texts other than the time."""
+        value = message.value
+        if value is None or too_deep(value) or len(value) > self._reading.max_message_bytes:
+            return None
+        try:
+            document = msgspec.json.decode(value)
+        except JSON_ERRORS:
+            return None
+        if not isinstance(document, dict):
+            return None
+        time = document.get(self._time[0]) if len(self._time) == 1 else None
+        if isinstance(time, str):  # another one in each record
+            document[self._time[0]] = None
+        return message.key is None, _shape(document)
 
     def _decode_together(self, raws: list[bytes | None]) -> list[Any] | None:
         """Decode messages in one call; return None unless each message is exactly one record.
@@ -207,6 +224,18 @@ class JsonCodec(SampleCodec):
             f"The record has none of the model's channels ({examples}), {inside}. Check "
             "input.values and input.fields."
         )
+
+
+def _shape(value: Any) -> Hashable:
+    """Return what two JSON values share of which the same can be used."""
+    kind = type(value)
+    if kind is float or kind is int:
+        return bool(abs(value) <= MAX_ABS_VALUE)
+    if kind is dict:
+        return tuple([(name, _shape(member)) for name, member in value.items()])
+    if kind is list:
+        return kind, tuple(map(_shape, value))
+    return kind, value
 
 
 def _append(groups: list[Group], layout: Layout, start: int, records: list[Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -221,6 +221,13 @@ class SampleCodec(abc.ABC):
     @abc.abstractmethod
     def watch(self, index: SeriesIndex) -> None:
         """Read every measurement from now on, and give it a column of this index."""
+
+    def shape(self, message: Message) -> Hashable | None:
+        """Return what all messages with the same measurements share; None where it is unknown.
+
+        Only for messages whose measurements have no labels.
+        """
+        return None
 
     def series(self, message: Message, index: SeriesIndex) -> Iterator[tuple[Series, bool]]:
         """Yield the measurements of a message, and whether each has a usable value.

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
+
 from stream.backtest import Backtest
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -69,7 +71,7 @@ class TimeFormat:
     def of(cls, result: Backtest) -> TimeFormat:
         """Choose the format by the times of the input."""
         for table in result.dataset.tables:
-            texts = table.time_text[:3].tolist()
+            texts = table.texts(np.arange(min(3, len(table.time_us))))
             if texts and all(
                 text.isdecimal() and int(text) * _INDEX_US == time_us
                 for text, time_us in zip(texts, table.time_us.tolist(), strict=False)

@@ -18,7 +18,7 @@ from .reading import partition_of
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """Record of a topic with the fields that codecs read, and its partition."""
+    """Record of a topic with the fields that codecs read, its partition and its topic."""
 
     key: bytes | None
     value: bytes | None
@@ -26,12 +26,13 @@ class LogRecord:
     offset: int
     partition: int
     headers: Sequence[tuple[str, bytes]] = field(default=())
+    topic: str = ""
 
 
 def as_log_record(message: Message) -> LogRecord:
     """Convert a message of confluent-kafka."""
     headers: Any = message.headers() or ()
-    _, partition = partition_of(message)
+    topic, partition = partition_of(message)
     return LogRecord(
         message.key(),
         message.value(),
@@ -39,6 +40,7 @@ def as_log_record(message: Message) -> LogRecord:
         message.offset() or 0,
         partition,
         headers,
+        topic,
     )
 
 
@@ -77,6 +79,7 @@ def _dumped(line: bytes, where: str) -> LogRecord:
         int(record["offset"]),
         int(record["partition"]),
         _headers(record.get("headers")),
+        str(record.get("topic") or ""),
     )
 
 

@@ -180,6 +180,8 @@ def read_range(
             silent_seconds = 0.0
             offset = message.offset()
             assert offset is not None
+            if offset < positions[tp]:  # a truncated log is read from its beginning again
+                continue
             positions[tp] = offset + 1
             if offset < end:
                 yield message

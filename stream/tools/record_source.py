@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from ember_core.data.sources import Chunk, DataError, DataOptions, Opener, Remark, Source
-from stream.codecs import ChannelFinder, Codec, RekeyedCodec, make_codec, rekeyed_json
+from ember_core.data.sources import Chunk, DataError, DataOptions, Remark
+from stream.codecs import ChannelFinder, make_codec, rekeyed_json
 from stream.codecs import guess_format as guess_codec
-from stream.errors import UserError
-from stream.records import Decoded, Reason, rfc3339
+from stream.records import Decoded, Reason
 from stream.rekeying import source_of
 from stream.settings import Settings
 
-from . import clients, reading
-from .log_record import LogRecord, as_log_record, read_dump
+from .key_sample import KeySample
+from .log_record import LogRecord
+from .prometheus_records import SeriesQuery
+from .record_columns import chunks_of, picked, together
+from .record_remarks import partial_records, refusals, refuse_table_options, unknown_channels
+from .record_spool import RecordSpool
+from .stream_decoder import StreamDecoder
+from .topic_records import Period
 
 _REKEYED_FORM = {
     "codec": "json",
@@ -36,34 +41,86 @@ _BATCH = 2_000
 """Records decoded in one call."""
 
 
-class RecordSource:
-    """Samples of Kafka records, decoded by the codec of the settings.
+class Progress(NamedTuple):
+    """Progress of the reading of records.
 
-    The records are read twice: for the channels in them, then for their values. Re-keyed ones have
-    a form of their own, whatever the settings say of the input.
+    Attributes:
+        source: Name of the topic or the file.
+        stage: Step that the records have taken: `fetched` or `decoded`.
+        records: Records done.
+        total: Records to do; 0: unknown.
+        rows: Samples so far.
+        keys: Different stream keys so far.
+    """
+
+    source: str
+    stage: str
+    records: int
+    total: int
+    rows: int = 0
+    keys: int = 0
+
+
+@dataclass(frozen=True)
+class RecordReading:
+    """Period, channels and keys that are read of topics, and of dumps of them.
+
+    Attributes:
+        period: Time of the records of a topic.
+        channels: Channels of a model, under its own names; empty: those that are found.
+        keys: Number of stream keys to choose; 0: all.
+        progress: Function that is told how far it is.
+        series: Series that are read from a Prometheus.
+    """
+
+    period: Period = Period()  # noqa: RUF009  # frozen
+    channels: tuple[str, ...] = ()
+    keys: int = 0
+    progress: Callable[[Progress], None] | None = None
+    series: SeriesQuery = SeriesQuery()  # noqa: RUF009  # frozen
+
+
+ALL_RECORDS = RecordReading()
+"""All records that there are, and all channels in them."""
+
+
+class RecordSource:
+    """Samples of Kafka records, decoded as the stream decodes them.
+
+    The records are fetched once, and read twice from disk: for the channels in them, then for their
+    values. Where the stream re-keys, they take the same order and the same form as there. Re-keyed
+    ones have a form of their own, whatever the settings say of the input.
 
     Args:
         name: Name of the topic or the file, for messages.
-        records: Function that reads the same records each time it is called.
-        settings: Section `input`.
+        records: The records, those of a partition in its order.
+        settings: Sections `input` and `window`.
         options: Channels to use and to leave out; patterns such as `cpu.*` too.
+        reading: Period, channels and keys to read.
+        total: Number of records; 0: unknown.
     """
+
+    is_log = True
 
     def __init__(
         self,
         name: str,
-        records: Callable[[], Iterable[LogRecord]],
+        records: Iterable[LogRecord],
         settings: Settings,
         options: DataOptions,
+        reading: RecordReading = ALL_RECORDS,
+        total: int = 0,
     ) -> None:
         self.name = name
         self._records = records
         self._input = settings.input
-        self._is_rekeyed: bool | None = None
+        self._is_interval = settings.window.mode == "time"
+        self._is_rekeyed = False
         self._options = options
+        self._reading = reading
+        self._total = total
+        self._sample = KeySample(reading.keys)
         self.remarks: tuple[Remark, ...] = ()
-        # Where records have to be re-keyed, those of one key come from several partitions.
-        self.by_time = settings.input.rekey
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the samples from the beginning.
@@ -71,46 +128,62 @@ class RecordSource:
         Raises:
             DataError: If no record gives a sample.
         """
-        _refuse_table_options(self.name, self._options)
-        if self._rekeyed():
-            self._input = self._input.model_copy(update=_REKEYED_FORM)
-        channels = self._channels()
-        codec: Codec = RekeyedCodec(channels, self._input.max_key_bytes)
-        if not self._rekeyed():
-            codec = make_codec(self._input.codec, channels, **self._input.codec_options())
-        positions: Counter[bytes] = Counter()
-        refused: Counter[Reason] = Counter()
-        example, count = "", 0
-        for batch in _batches(self._records()):
-            decoded = together(codec.decode(batch))
-            count += len(batch)
-            for refusal in decoded.rejected:
-                refused[refusal.reason] += 1
-                if refusal.reason is not Reason.NO_CHANNELS:
-                    example = example or refusal.detail
-            if len(decoded):
-                yield _chunk(decoded, channels, positions)
-        self.remarks = tuple(_refusals(self.name, refused, count, example))
+        refuse_table_options(self.name, self._options)
+        with RecordSpool() as spool:
+            finder = self._fill(spool)
+            channels = self._channels(finder, spool)
+            yield from chunks_of(self._decoded(spool, channels), channels)
 
-    def _rekeyed(self) -> bool:
-        """Return whether the first record was re-keyed."""
-        if self._is_rekeyed is None:
-            first = next(iter(self._records()), None)
-            self._is_rekeyed = first is not None and source_of(first.headers) is not None
-        return self._is_rekeyed
+    def _report(self, stage: str, records: int, total: int, rows: int = 0, keys: int = 0) -> None:
+        if self._reading.progress is not None:
+            progress = Progress(self.name, stage, records, total, rows, keys)
+            self._reading.progress(progress)
 
-    def _channels(self) -> tuple[str, ...]:
-        finder = ChannelFinder(self._input.codec, **self._input.codec_options())
-        examples: list[LogRecord] = []
-        count = 0
-        for batch in _batches(self._records()):
-            count += len(batch)
-            examples = examples or batch
-            finder.show([_as_json(record) for record in batch] if self._rekeyed() else batch)
-        if not count:
+    # -- the channels
+
+    def _fill(self, spool: RecordSpool) -> ChannelFinder | None:
+        """Fetch all records, and look at the channels in them where no model names them."""
+        finder: ChannelFinder | None = None
+        for batch in _batches(self._records):
+            if not spool.count:
+                self._is_rekeyed = source_of(batch[0].headers) is not None
+                if self._is_rekeyed:
+                    self._input = self._input.model_copy(update=_REKEYED_FORM)
+                if not self._fixed_channels():
+                    finder = self._finder()
+            spool.add(batch)
+            if finder is not None:
+                self._show(finder, batch)
+            self._report("fetched", spool.count, self._total)
+        if not spool.count:
             raise DataError(
-                f"{self.name} has no record. Expected some to train on. Received: none."
+                f"{self.name} has no record{self._when()}. Expected some to read. Received: none."
             )
+        return finder
+
+    def _fixed_channels(self) -> tuple[str, ...]:
+        """Return the channels of the model, unless they are to be chosen by patterns."""
+        has_patterns = self._options.channels or self._options.drop
+        return () if has_patterns else self._reading.channels
+
+    def _finder(self, **more: str) -> ChannelFinder:
+        return ChannelFinder(self._input.codec, **{**self._input.codec_options(), **more})
+
+    def _show(self, finder: ChannelFinder, batch: Sequence[LogRecord]) -> None:
+        finder.show([_as_json(record) for record in batch] if self._is_rekeyed else batch)
+
+    def _when(self) -> str:
+        since_ms, until_ms = self._reading.period
+        words = [
+            f" {word} {np.datetime64(time, 'ms')}Z"
+            for word, time in (("since", since_ms), ("until", until_ms))
+            if time is not None
+        ]
+        return "".join(words)
+
+    def _channels(self, finder: ChannelFinder | None, spool: RecordSpool) -> tuple[str, ...]:
+        if finder is None:
+            return self._fixed_channels()
         channels = finder.channels(self._options.channels, self._options.drop)
         if channels:
             return tuple(channels)
@@ -121,17 +194,17 @@ class RecordSource:
                 f"{', '.join(channels_present[:12])}. "
                 f"Received: --channels {','.join(self._options.channels)}."
             )
-        raise DataError(self._nothing(examples))
+        raise DataError(self._nothing(spool))
 
-    def _nothing(self, examples: Sequence[LogRecord]) -> str:
+    def _nothing(self, spool: RecordSpool) -> str:
         """Return the sentence for records of which none has a channel."""
-        options = self._input.codec_options()
+        examples = list(islice(spool.by_partition(), _BATCH))
         # Channels are found in records that lack a stream key too: all as one stream.
-        finder = ChannelFinder(
-            self._input.codec, **{**options, "key": '"all"', "key_from": "record"}
+        finder = self._finder(key='"all"', key_from="record")
+        self._show(finder, examples)
+        codec = make_codec(
+            self._input.codec, finder.channels() or ("*",), **self._input.codec_options()
         )
-        finder.show(examples)
-        codec = make_codec(self._input.codec, finder.channels() or ("*",), **options)
         refused = [r for r in codec.decode(examples).rejected if r.reason is not Reason.NO_CHANNELS]
         cause = f" First cause: {refused[0].detail}" if refused else ""
         guess = guess_codec(record.value for record in examples)
@@ -143,186 +216,72 @@ class RecordSource:
             f"records with a key, a time and numbers. Received: {len(examples)} others.{cause}{fix}"
         )
 
+    # -- the samples
+
+    def _decoded(self, spool: RecordSpool, channels: tuple[str, ...]) -> Iterator[Decoded]:
+        """Yield the samples, slice by slice."""
+        decoder = StreamDecoder(self._input, channels, is_rekeyed=self._is_rekeyed)
+        refused: Counter[Reason] = Counter()
+        example, count, rows, partial = "", 0, 0, 0
+        keys: set[bytes] = set()
+        records = spool.by_time() if decoder.rekeys else spool.by_partition()
+        for batch in _batches(records):
+            decoded = decoder.decode(batch)
+            count += len(batch)
+            for refusal in decoded.rejected:
+                refused[refusal.reason] += 1
+                if refusal.reason is not Reason.NO_CHANNELS:
+                    example = example or refusal.detail
+            if self._reading.keys:
+                decoded = picked(decoded, self._sample.choose(decoded.keys))
+            merged = together(decoded)
+            if self._is_interval:  # in the other mode the first record of a time counts
+                decoded = merged
+            partial += len(decoded) - len(merged)
+            rows += len(decoded)
+            keys.update(decoded.keys)
+            self._report("decoded", count, spool.count, rows, len(keys))
+            if len(decoded):
+                yield decoded
+        self.remarks = tuple(refusals(self.name, Counter(refused), count, example))
+        self.remarks += partial_records(self.name, partial, rows)
+        self.remarks += self._sample.remarks(self.name)
+        if self._fixed_channels():
+            self.remarks += unknown_channels(self.name, self._found(spool), channels)
+        if not rows:
+            raise DataError(self._unusable(spool, channels, refused, example))
+
+    def _found(self, spool: RecordSpool) -> list[str]:
+        """Return the channels in the first records."""
+        finder = self._finder()
+        self._show(finder, list(islice(spool.by_partition(), _BATCH)))
+        return finder.channels()
+
+    def _unusable(
+        self,
+        spool: RecordSpool,
+        channels: Sequence[str],
+        refused: Counter[Reason],
+        example: str,
+    ) -> str:
+        """Return the sentence for records of which none gave a sample."""
+        if set(refused) == {Reason.NO_CHANNELS}:
+            return (
+                f"{self.name} has none of the model's channels. Expected some of: "
+                f"{', '.join(channels[:8])}. Received: {', '.join(self._found(spool)[:8])}."
+            )
+        reasons = ", ".join(f"{number:,} {reason}" for reason, number in refused.most_common())
+        return (
+            f"{self.name} has no record that can be used. Expected records with a key, a time and "
+            f"numbers. Received: {reasons}. First cause: {example}"
+        )
+
 
 def _as_json(record: LogRecord) -> LogRecord:
     return replace(record, value=rekeyed_json(record.value or b""))
-
-
-def _refusals(name: str, refused: Counter[Reason], count: int, example: str) -> Iterator[Remark]:
-    """Yield the remarks on records that gave no sample."""
-    channelless = refused.pop(Reason.NO_CHANNELS, 0)
-    if channelless:
-        text = f"{channelless:,} of {count:,} records have none of these channels"
-        yield Remark("record_without_channels", text, name)
-    if refused:
-        reasons = ", ".join(f"{number:,} {reason}" for reason, number in refused.most_common())
-        text = f"{refused.total():,} of {count:,} records were refused: {reasons}"
-        yield Remark("refused_record", text, name, example=example)
-
-
-def _refuse_table_options(name: str, options: DataOptions) -> None:
-    """Refuse options about columns: the settings say how a record is read."""
-    values = {
-        "--time": options.time,
-        "--key": options.key,
-        "--split": options.split,
-        "--label": options.label,
-        "--time-format": options.time_format,
-        "--time-zone": options.time_zone,
-        "--decimal": options.decimal,
-        "--missing": ",".join(options.missing),
-    }
-    settings = {
-        "--time": "input.time",
-        "--key": "input.key",
-        "--time-format": "input.time_format",
-        "--time-zone": "input.time_zone",
-        "--decimal": "input.decimal",
-        "--missing": "input.missing",
-    }
-    for flag, value in values.items():
-        if value:
-            hint = f" Set {settings[flag]}." if flag in settings else ""
-            raise DataError(
-                f"Records have no columns. Expected {name} without {flag}. "
-                f"Received: {flag} {value}.{hint}"
-            )
 
 
 def _batches(records: Iterable[LogRecord]) -> Iterator[list[LogRecord]]:
     iterator = iter(records)
     while batch := list(islice(iterator, _BATCH)):
         yield batch
-
-
-def together(decoded: Decoded) -> Decoded:
-    """Put samples of one key and one time together, where each has other channels.
-
-    Programs that send one metric a record give as many samples as records; of a hundred channels
-    each sample has few. Rows are the same without them, and memory holds a part only. Samples of
-    another temporality, or that cover another time, stay apart.
-
-    Args:
-        decoded: Samples of a slice.
-    """
-    count = len(decoded)
-    if count < 2:
-        return decoded
-    kinds, starts = decoded.temporality, decoded.start_us
-    moments: dict[tuple[bytes, int, int, int], int] = {}
-    identities = zip(
-        decoded.keys,
-        decoded.time_us.tolist(),
-        [0] * count if kinds is None else kinds.tolist(),
-        [0] * count if starts is None else starts.tolist(),
-        strict=True,
-    )
-    group = np.array([moments.setdefault(identity, len(moments)) for identity in identities])
-    rows, columns = np.nonzero(~np.isnan(decoded.values))
-    cell, number = np.unique(np.stack([group[rows], columns]), axis=1, return_counts=True)
-    # Where a channel has two values at one time, the samples of that time stay as they are.
-    repeated = np.isin(group, cell[0, number > 1])
-    group = np.where(repeated, len(moments) + np.arange(count), group)
-    _, first, group = np.unique(group, return_index=True, return_inverse=True)
-    group, first = np.argsort(np.argsort(first))[group], np.sort(first)  # in order of arrival
-    values = np.full((len(first), decoded.values.shape[1]), np.nan)
-    values[group[rows], columns] = decoded.values[rows, columns]
-    return Decoded(
-        keys=[decoded.keys[sample] for sample in first.tolist()],
-        time_us=decoded.time_us[first],
-        values=values,
-        message=decoded.message[first],
-        rejected=decoded.rejected,
-        temporality=None if kinds is None else kinds[first],
-        start_us=None if starts is None else starts[first],
-    )
-
-
-def _chunk(decoded: Decoded, channels: tuple[str, ...], positions: Counter[bytes]) -> Chunk:
-    keys = tuple(dict.fromkeys(decoded.keys))
-    numbers = {key: number for number, key in enumerate(keys)}
-    position = np.empty(len(decoded), np.int64)
-    for row, key in enumerate(decoded.keys):
-        position[row] = positions[key]
-        positions[key] += 1
-    return Chunk(
-        keys=keys,
-        key_index=np.array([numbers[key] for key in decoded.keys], np.int64),
-        position=position,
-        time_us=decoded.time_us,
-        time_text=np.array([rfc3339(time) for time in decoded.time_us.tolist()], object),
-        channels=channels,
-        values=decoded.values,
-        is_train=np.zeros(len(decoded), np.bool_),
-        label=None,
-        temporality=decoded.temporality,
-        start_us=decoded.start_us,
-    )
-
-
-def topic_records(
-    settings: Settings, topic: str, since_ms: int | None = None
-) -> Callable[[], Iterator[LogRecord]]:
-    """Return a function that reads a topic up to its present end, the same records each time.
-
-    Args:
-        settings: Section `kafka`.
-        topic: Name of the topic.
-        since_ms: Kafka timestamp of the oldest record, milliseconds; None: all that are kept.
-
-    Raises:
-        UserError: If no broker answers, or there is no such topic.
-    """
-    metadata = clients.fetch_metadata(settings.kafka)
-    counts = clients.partition_counts(metadata)
-    if topic not in counts:
-        names = ", ".join(sorted(name for name in counts if not name.startswith("__"))) or "none"
-        raise UserError(
-            f"There is no topic {topic!r}. Expected one of: {names}. Received: kafka:{topic}."
-        )
-    partitions = {topic: counts[topic]}
-    searchable = not clients.is_embedded(metadata)
-    consumer = clients.open_consumer(settings.kafka)
-    try:
-        ranges = reading.offset_ranges(consumer, partitions)
-        if since_ms is not None:
-            starts = reading.starts_since(consumer, partitions, since_ms, searchable=searchable)
-            ranges = {tp: (max(low, starts[tp]), high) for tp, (low, high) in ranges.items()}
-    finally:
-        consumer.close()
-
-    def read() -> Iterator[LogRecord]:
-        consumer = clients.open_consumer(settings.kafka)
-        try:
-            for message in reading.read_range(consumer, ranges):
-                record = as_log_record(message)
-                if since_ms is None or record.timestamp >= since_ms:
-                    yield record
-        finally:
-            consumer.close()
-
-    return read
-
-
-def record_schemes(
-    settings: Callable[[], Settings], since_ms: int | None, options: DataOptions
-) -> Mapping[str, Opener]:
-    """Return the schemes `kafka:TOPIC` and `kcat:FILE` of DATA.
-
-    Args:
-        settings: Function that loads the settings; called where one of the schemes is used.
-        since_ms: Kafka timestamp of the oldest record of a topic.
-        options: Channels to use and to leave out.
-    """
-
-    def topic(address: str, _: DataOptions) -> Source:
-        loaded = settings()
-        name = address or loaded.input.topics[0]
-        records = topic_records(loaded, name, since_ms)
-        return RecordSource(f"topic {name}", records, loaded, options)
-
-    def dump(address: str, _: DataOptions) -> Source:
-        path = Path(address)
-        return RecordSource(f"dump {path}", lambda: read_dump(path), settings(), options)
-
-    return {"kafka": topic, "kcat": dump}

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.quality.page import TABLES, UNMEASURED, kept, part
+from benchmarks.quality.page import TABLES, UNMEASURED, part
 from benchmarks.quality.table import judged
 
 FOUND = {"vus_pr": 0.571, "ef1": 0.62, "false_episodes_per_1000": 0.9, "caught": 3.0, "events": 7.0}
@@ -80,9 +78,3 @@ def test_every_table_has_its_rows(result: dict[str, Any]) -> None:
 def test_what_was_not_measured_is_no_error(name: str) -> None:
     assert part(name, None) == UNMEASURED
     assert part(name, {"sets": {}, "table": []})
-
-
-def test_a_kept_result_is_read(tmp_path: Path) -> None:
-    assert kept(tmp_path) is None
-    (tmp_path / "quality.json").write_text(json.dumps({"sets": {}}))
-    assert kept(tmp_path) == {"sets": {}}

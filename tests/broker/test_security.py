@@ -33,6 +33,7 @@ from stream.kafka.client.admin import Admin
 from stream.kafka.config import WorkerConfig
 from stream.settings import KafkaSection, Settings
 from stream.tools import clients, reading
+from stream.tools.topic_records import Period, TopicRecords
 from tests.conftest import lacking
 from tests.e2e.service import Service, ember, wait_until
 
@@ -251,3 +252,38 @@ def test_a_broker_nobody_vouches_for_is_not_talked_to(
     kafka = settings(secure, certificates, "PLAIN", ssl_ca_location=str(certificates / "other.pem"))
     with pytest.raises(UserError, match="The connection is not safe"):
         clients.fetch_metadata(KafkaSection(**kafka), 5)
+
+
+def test_a_topic_that_may_not_be_read_is_one_sentence(
+    secure: RealKafka, certificates: Path
+) -> None:
+    """Without any right to the topic, and with that to see it only."""
+    section = KafkaSection(**settings(secure, certificates, "SCRAM-SHA-512"))
+    kafka_client.create_topics(secure.bootstrap, {"shut": 1})
+    kafka_client.produce(secure.bootstrap, "shut", [kafka_client.Send(b"k", b"v")])
+    with pytest.raises(
+        UserError, match=r"topic 'shut' may not be read. Expected the right to DESC"
+    ):
+        TopicRecords(section, ["shut"], Period())
+    admin = AdminClient({"bootstrap.servers": secure.bootstrap})
+    see = AclBinding(
+        ResourceType.TOPIC,
+        "shut",
+        ResourcePatternType.LITERAL,
+        f"User:{section.sasl_username}",
+        "*",
+        AclOperation.DESCRIBE,
+        AclPermissionType.ALLOW,
+    )
+    for made in admin.create_acls([see]).values():
+        made.result(30)
+    records = None
+    for _ in range(50):  # until the broker has heard of it
+        try:
+            records = TopicRecords(section, ["shut"], Period())
+            break
+        except UserError:
+            time.sleep(0.1)
+    assert records is not None
+    with pytest.raises(UserError, match=r"refused to be read.*authorization failed"):
+        list(records)

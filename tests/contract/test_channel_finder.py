@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from types import SimpleNamespace
 from typing import Any
 
@@ -226,3 +227,27 @@ def test_labels_with_quotes_and_backslashes() -> None:
         for path in paths
     ]
     assert len(channels("prometheus", values, key="labels.instance")) == len(paths)
+
+
+@pytest.mark.parametrize("key", [{}, {"key": "host"}])
+def test_records_of_one_shape_are_read_once_with_the_same_channels(
+    key: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts count by what they say, numbers by whether they can be used."""
+    numbers, others = ("1", "-2.5", "true", '"4"'), ("3e200", "null", '"x"', '""', '{"deep": 1}')
+    chance = random.Random(3)
+    messages = []
+    for number in range(400):
+        cells = {"a": numbers, "b": (*numbers * 2, *others), "c": (*numbers, *others * 5)}
+        names = chance.sample(sorted(cells), 2)
+        fields = ",".join(f'"{name}": {chance.choice(cells[name])}' for name in names)
+        time = chance.choice(('"2026-01-01T00:00:00Z"', str(1_767_225_600 + number)))
+        host = chance.choice(("", '"host": "web-1",', '"host": "web-2",'))
+        value = f'{{"ts": {time}, {host} "values": {{{fields}}}}}'.encode()
+        messages.append(message(value, chance.choice((None, b"web-1"))))
+    messages += [message(value) for value in (b"", b"[]", b"no JSON", b'{"ts": 1}')]
+    found, expected = ChannelFinder("json", **key), ChannelFinder("json", **key)
+    monkeypatch.setattr(expected._codec, "shape", lambda _message: None)
+    found.show(messages)
+    expected.show(messages)
+    assert found.channels() == expected.channels() == ["a", "b", "b.deep", "c.deep"]

@@ -160,6 +160,34 @@ def test_captured_records_become_scored_rows_of_their_hosts(
     assert kafka.consume_all(f"{topic}.dead-letters") == []
 
 
+@pytest.mark.broker
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["telegraf-json-nokey", "telegraf-influx"])
+def test_captured_records_train_from_the_topic_as_from_its_file(
+    embedded: Broker, name: str, tmp_path: Path
+) -> None:
+    """Keys, channels and weights are the same, with the settings of the page."""
+    page = settings_of_page()[name]
+    topic = embedded.topic(name, PARTITIONS)
+    records = captured(name)
+    interval = int(page["window"]["interval_seconds"])
+    embedded.produce(topic, history(records, interval, len(KEYS[name])))
+    model, file = tmp_path / "model", tmp_path / "history.parquet"
+    config = write_config(tmp_path / "ember.toml", page, embedded, topic, model)
+    more = ("--config", config)
+
+    def trained(*data: object) -> dict[str, Any]:
+        words = ("train", *data, *more, "--epochs", "1", "--out", model, "--json")
+        return dict(last_json(ember(*words, cwd=tmp_path)))
+
+    of_topic = trained(f"kafka:{topic}")
+    recorded = last_json(ember("record", f"kafka:{topic}", file, *more, "--json", cwd=tmp_path))
+    of_file = trained(file, *recorded["columns"].split())
+    assert of_topic["keys"] == recorded["keys"] == len(KEYS[name])
+    assert of_file["channels"] == of_topic["channels"] > 10
+    assert of_file["sha256"] == of_topic["sha256"]
+
+
 READING = {"ts": 1_795_971_862_000, "device": "pump-1", "pressure": 3.5, "running": True}
 
 

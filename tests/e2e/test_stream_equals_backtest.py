@@ -52,10 +52,16 @@ class Stage:
         )
 
     def backtest(self, telemetry: Path, model: Path) -> dict[str, bytes]:
-        """Events the backtest expects: id -> body."""
+        """Events the backtest of the file expects: id -> body."""
+        return self._expected(telemetry, *FLAGS, "--topic", self.topic, "--model", model)
+
+    def backtest_of_topic(self, model: Path) -> dict[str, bytes]:
+        """Events the backtest of the topic itself expects: id -> body."""
+        return self._expected(f"kafka:{self.topic}", "--model", model)
+
+    def _expected(self, *data: object) -> dict[str, bytes]:
         out = self.folder / "events.jsonl"
-        flags = ("--topic", self.topic, "--config", self.config, "--events", out)
-        words = ("backtest", telemetry, *FLAGS, "--model", model, *flags)
+        words = ("backtest", *data, "--config", self.config, "--events", out)
         assert main([str(word) for word in words]) == 0
         events = {}
         for line in out.read_bytes().splitlines():
@@ -119,6 +125,7 @@ def test_events_of_the_stream_are_those_of_the_backtest(
     published = stage.events()
     assert len(published) == len(dict(published)), "no event twice without a crash"
     assert dict(published) == expected
+    assert stage.backtest_of_topic(model) == expected
     _assert_same_memory(stage, telemetry)
     total, absorbed = stage.counts()
     assert total == absorbed == sent

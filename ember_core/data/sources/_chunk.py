@@ -25,8 +25,8 @@ class Chunk:
     """How many records of its key came before, in this source, `(n,)`."""
     time_us: NDArray[np.int64]
     """Event time in microseconds since the epoch, `(n,)`."""
-    time_text: NDArray[np.object_]
-    """The time as it stood in the input (str), `(n,)`."""
+    time_text: NDArray[np.object_] | None
+    """The time as it stood in the input (str), `(n,)`; None where the input has no such text."""
     channels: tuple[str, ...]
     """Names of the channels of this chunk, `(C,)`; later chunks may know more."""
     values: NDArray[np.float64]

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from ._chunk import CHUNK_ROWS, Chunk
 from ._errors import DataError, unknown_column
+from ._on_disk import Space, kept_on_disk
 from ._open import Opener, TableSource, head_rows, open_sources
 from ._options import DataOptions
 from ._order import clock_change, falls
 from ._remarks import Remark
+from .times import utc_text
 
 Rows = Literal["scored", "train", "all"]
 
@@ -28,8 +30,8 @@ class KeyTable:
     """The stream key."""
     time_us: NDArray[np.int64]
     """Event time in microseconds since the epoch, `(T,)`; may fall, as in the input."""
-    time_text: NDArray[np.object_]
-    """The time as it stood in the input (str), `(T,)`."""
+    time_text: NDArray[np.object_] | None
+    """The time as it stood in the input (str), `(T,)`; None: `texts` writes it in UTC."""
     values: NDArray[np.float64]
     """`(T, C)`; NaN where missing. Infinities are kept as they stood."""
     is_train: NDArray[np.bool_]
@@ -40,6 +42,12 @@ class KeyTable:
     """Kind of each sample, `(T,)`: 0 gauge, 1 delta, 2 cumulative; None where nothing tells."""
     start_us: NDArray[np.int64] | None = None
     """Start of the time that each sample covers, `(T,)`, 0 where unknown; None as above."""
+
+    def texts(self, rows: NDArray[np.int64]) -> list[str]:
+        """Return the times of some rows as they stood in the input, or else as ISO 8601 in UTC."""
+        if self.time_text is not None:
+            return list(self.time_text[rows].tolist())
+        return [utc_text(time) for time in self.time_us[rows].tolist()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +85,8 @@ class Dataset:
 
     def select(self, channels: Sequence[str]) -> Dataset:
         """The same records with the channels in another order; one that is not there is NaN."""
+        if tuple(channels) == self.channels:
+            return self
         position = {name: number for number, name in enumerate(self.channels)}
         present = [number for number, name in enumerate(channels) if name in position]
         origin = [position[channels[number]] for number in present]
@@ -103,8 +113,8 @@ class _Parts:
 
     source: str
     chunks: list[tuple[Chunk, NDArray[np.int64]]] = field(default_factory=list)
-    by_time: bool = False
-    """Whether the records of a key come in several orders, and have to be merged by time."""
+    is_log: bool = False
+    """Whether the order of the records is that of a log, whatever their times are."""
     is_local: bool = False
     """Whether times without an offset were taken for UTC."""
 
@@ -115,6 +125,7 @@ def read(
     *,
     chunk_rows: int = CHUNK_ROWS,
     schemes: Mapping[str, Opener] | None = None,
+    on_disk: bool = False,
 ) -> Dataset:
     """Read all of DATA into memory; `open_sources` reads in constant memory instead.
 
@@ -123,6 +134,7 @@ def read(
         options: Meaning of the columns.
         chunk_rows: Rows read at once.
         schemes: See `open_sources`.
+        on_disk: Keep the columns in files that are deleted with them, instead of in memory.
 
     Returns:
         One table per key. A file that lacks a channel of another has NaN there.
@@ -145,9 +157,10 @@ def read(
         chunks = source.load() if isinstance(source, TableSource) else source.chunks()
         for chunk in chunks:
             channels |= dict.fromkeys(chunk.channels)
+            chunk = kept_on_disk(chunk) if on_disk else chunk
             for key, rows in _by_key(chunk):
                 entry = parts.setdefault(key, _Parts(source.name))
-                entry.by_time |= getattr(source, "by_time", False)
+                entry.is_log |= getattr(source, "is_log", False)
                 if entry.source != source.name and plain and not options.key:
                     raise DataError(
                         f"Two sources give the key {key.decode('utf-8', 'replace')!r}. Expected "
@@ -163,8 +176,12 @@ def read(
     if columns:
         _check_names(options, columns)
     names = options.channels or tuple(channels)
+    total = sum(rows.size for known in parts.values() for _, rows in known.chunks)
+    space = Space(total, len(names), on_disk=on_disk)
     # Popped one by one, so that copied chunks are released.
-    tables = tuple(_table(key, parts.pop(key), names, options, remarks) for key in list(parts))
+    tables = tuple(
+        _table(key, parts.pop(key), names, options, remarks, space) for key in list(parts)
+    )
     return Dataset(names, tables, options.divided, tuple(remarks))
 
 
@@ -191,20 +208,25 @@ def _table(
     names: tuple[str, ...],
     options: DataOptions,
     remarks: list[Remark],
+    space: Space,
 ) -> KeyTable:
     size = sum(rows.size for _, rows in known.chunks)
-    time_us = np.empty(size, np.int64)
-    time_text = np.empty(size, object)
-    values = np.full((size, len(names)), np.nan)
+    has_kinds = any(chunk.temporality is not None for chunk, _ in known.chunks)
+    has_text = all(chunk.time_text is not None for chunk, _ in known.chunks)
+    time_us, values = space.take(size)
+    values[:] = np.nan
+    time_text = np.empty(size if has_text else 0, object)
     is_train = np.empty(size, np.bool_)
     label = np.zeros(size, np.int8)
-    temporality, start_us = np.zeros(size, np.uint8), np.zeros(size, np.int64)
+    temporality = np.zeros(size if has_kinds else 0, np.uint8)
+    start_us = np.zeros(size if has_kinds else 0, np.int64)
     position = {name: number for number, name in enumerate(names)}
     start = 0
     for chunk, rows in known.chunks:
         part = slice(start, start + rows.size)
         time_us[part] = chunk.time_us[rows]
-        time_text[part] = chunk.time_text[rows]
+        if has_text and chunk.time_text is not None:
+            time_text[part] = chunk.time_text[rows]
         # A later file may lack channels or have them in another order; missing ones stay NaN.
         values[part, [position[name] for name in chunk.channels]] = chunk.values[rows]
         is_train[part] = chunk.is_train[rows]
@@ -213,13 +235,10 @@ def _table(
         if chunk.temporality is not None and chunk.start_us is not None:
             temporality[part], start_us[part] = chunk.temporality[rows], chunk.start_us[rows]
         start = part.stop
-    every = (time_us, time_text, values, is_train, label, temporality, start_us)
-    if known.by_time:
-        order = np.argsort(time_us, kind="stable")
-        for column in every:
-            column[:] = column[order]
+    if known.is_log:
+        pass  # in the order of the log, which is that of the stream
     elif falls(time_us):
-        for column in every:
+        for column in (time_us, time_text, values, is_train, label, temporality, start_us):
             column[:] = column[::-1].copy()
         text = "the newest rows come first: they were taken in the order of time"
         remarks.append(Remark("newest_first", text, known.source))
@@ -229,7 +248,8 @@ def _table(
     if head is not None:
         is_train = np.arange(size) < head_rows(head, size)
     labelled = any(chunk.label is not None for chunk, _ in known.chunks)
-    table = KeyTable(key, time_us, time_text, values, is_train, label if labelled else None)
-    if any(chunk.temporality is not None for chunk, _ in known.chunks):
+    texts = time_text if has_text else None
+    table = KeyTable(key, time_us, texts, values, is_train, label if labelled else None)
+    if has_kinds:
         table = replace(table, temporality=temporality, start_us=start_us)
     return table

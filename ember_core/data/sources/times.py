@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -17,6 +18,12 @@ PER_RECORD = 60 * PER_SECOND
 Times = NDArray[np.int64]
 
 _FIFTH, _EIGHTH = itemgetter(4), itemgetter(7)
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # naive, so that isoformat adds no `+00:00`
+
+
+def utc_text(time_us: int) -> str:
+    """Return a time as ISO 8601 in UTC, with six digits of fraction where it has one."""
+    return (_EPOCH + timedelta(microseconds=time_us)).isoformat() + "Z"
 
 
 class BadTimeError(ValueError):

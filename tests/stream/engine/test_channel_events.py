@@ -121,7 +121,7 @@ def test_thresholds_are_told_in_days_of_a_key(model: FleetModel) -> None:
     """And how many pages to expect."""
     text = episode_text(model)
     assert "days of a key" in text or "times a day" in text
-    assert "pages per key and month expected" in text
+    assert "expected pages per key and month: " in text
 
 
 def test_a_budget_that_can_never_fire_is_refused_at_the_start(
