@@ -164,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         cause = error.args[0] if error.args else error
         print(
-            f"The cluster did not do what was asked: {cause}. Expected brokers that answer, also "
+            f"The cluster refused the request: {cause}. Expected brokers that answer, also "
             "at the addresses that they give for each other (advertised.listeners). Look at it "
             "with `ember doctor`.",
             file=sys.stderr,

@@ -126,8 +126,8 @@ class FollowedChannels(Stage):
             accepted = far >= self.anchor_half_life
             is_free = accepted | is_first
             share = ops.where(unusual & ~is_free, 0.0, gain)
-            most = ops.where(is_free, float("inf"), FAR * day_size)
-            level, anchor = bounded_ewma(packed, state["channel_anchor"], z, share, most)
+            bound = ops.where(is_free, float("inf"), FAR * day_size)
+            level, anchor = bounded_ewma(packed, state["channel_anchor"], z, share, bound)
             if not packed.once:
                 far, distance = self._distances(
                     packed, state, level, is_first, z, present, unusual, elapsed, day_size
@@ -138,13 +138,13 @@ class FollowedChannels(Stage):
             departure = distance / ops.clip(growth, 1.0, LARGEST_GROWTH)
             bounded = ops.clip(departure, -MOST_AVERAGED, MOST_AVERAGED)
             averaged = ops.concatenate([*[bounded] * (MEANS - 1), change], axis=1)
-            after, _ = packed.ewma(start, averaged, weight)
-            averages = ops.reshape(after, (-1, MEANS, self.n_channels))
+            flat, _ = packed.ewma(start, averaged, weight)
+            averages = ops.reshape(flat, (-1, MEANS, self.n_channels))
             if packed.once:
                 break
-            before = packed.previous(state["channel_averages"][:, 0], averages[:, 0])
+            earlier = packed.previous(state["channel_averages"][:, 0], averages[:, 0])
             guesses = unusual, accepted
-            unusual = ops.abs(before) > alarming
+            unusual = ops.abs(earlier) > alarming
             accepted = far >= self.anchor_half_life
             if all((a == b).all() for a, b in zip(guesses, (unusual, accepted), strict=True)):
                 break

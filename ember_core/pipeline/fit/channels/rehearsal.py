@@ -38,7 +38,7 @@ Numbers = NDArray[np.float64]
 
 
 class Part(NamedTuple):
-    """Rows of a key, or some of them, and their departures from what is expected.
+    """Rows of a key, or some of them, and their departures from the expected values.
 
     Attributes:
         residual: Departures, `(T, C)`, in usual units; later in usual sizes.
@@ -131,11 +131,13 @@ class Rehearsal:
                 self.played(keys[k], k, first["usual_unit"][k], end_us, rows, basis, loadings[warm])
                 for k in warm[:REHEARSED].tolist()
             ]
-            own = []
+            new_parts = []
             for k in new:
                 key, residual = keys[k], residuals[k] * first["usual_size"][k]
-                own.append(Part(residual, key.series.values, key.elapsed, key.bins.day, marks[k]))
-            for name, value in self.fields(played, own).items():
+                new_parts.append(
+                    Part(residual, key.series.values, key.elapsed, key.bins.day, marks[k])
+                )
+            for name, value in self.fields(played, new_parts).items():
                 first[name][new] = value
 
     def played(
@@ -155,14 +157,15 @@ class Rehearsal:
         y = key.y * unit
         end = int(np.searchsorted(key.series.time_us, end_us, side="right"))
         end = min(max(end, rows), len(y))
-        few = slice(max(end - rows, 0), end)
-        y = y / np.maximum(deviations(y[few]), self._prior["usual_unit"][0])
-        window = replace(key, y=y[few], bins=key.bins.rows(few), level=medians(y[few]))
+        few_rows = slice(max(end - rows, 0), end)
+        y = y / np.maximum(deviations(y[few_rows]), self._prior["usual_unit"][0])
+        shown = y[few_rows]
+        window = replace(key, y=shown, bins=key.bins.rows(few_rows), level=medians(shown))
         loadings = lean_on_fleet(window, basis, share)
         residual = y - window.level - seasonal(basis, loadings, key.bins, self._modes)
         values, marked = key.series.values, self._fit.marks.rows[index]
         residual = residual.astype(np.float32)
-        return Part(residual, values, key.elapsed, key.bins.day, marked), few
+        return Part(residual, values, key.elapsed, key.bins.day, marked), few_rows
 
     def fields(self, played: Sequence[tuple[Part, slice]], new: Sequence[Part]) -> State:
         """Return sizes of departures, extremes and changes of new keys, `(N, ...)` each.
@@ -171,23 +174,29 @@ class Rehearsal:
             played: Keys of the fleet, as `played` returns them.
             new: The new keys.
         """
-        whole, few = [part for part, _ in played], [part.rows(rows) for part, rows in played]
-        few_sizes = self._sizes(few)
-        forecast = Forecast(few_sizes, self._sizes(whole))
+        whole_parts = [part for part, _ in played]
+        few_parts = [part.rows(rows) for part, rows in played]
+        few_sizes = self._sizes(few_parts)
+        forecast = Forecast(few_sizes, self._sizes(whole_parts))
         size, played_size = forecast(self._sizes(new)), forecast(few_sizes)
-        few, whole, new = (
-            [part.over(own) for part, own in zip(parts, sizes, strict=True)]
-            for parts, sizes in ((few, played_size), (whole, played_size), (new, size))
+        by_few, by_whole, by_new = (
+            self._followed(
+                [part.over(key_size) for part, key_size in zip(parts, sizes, strict=True)]
+            )
+            for parts, sizes in (
+                (few_parts, played_size),
+                (whole_parts, played_size),
+                (new, size),
+            )
         )
-        by_few, by_whole, by_own = (self._followed(parts) for parts in (few, whole, new))
-        found = [
+        usual_extremes, usual_change = (
             Forecast(a, b, margin)(c)
-            for a, b, c, margin in zip(by_few, by_whole, by_own, (MARGIN, 0.0), strict=True)
-        ]
+            for a, b, c, margin in zip(by_few, by_whole, by_new, (MARGIN, 0.0), strict=True)
+        )
         return {
             "usual_size": size,
-            "usual_extremes": found[0],
-            "usual_change": found[1],
+            "usual_extremes": usual_extremes,
+            "usual_change": usual_change,
             "usual_excess": np.repeat(self._prior["usual_excess"], len(new), 0),
             "scale_growth": np.ones_like(size),
         }
@@ -223,14 +232,14 @@ class Rehearsal:
             padded([part.elapsed for part in parts], 0.0),
             padded(by_day, 1.0),
         ]
-        after = run(advance, state, columns)
-        found = []
+        traced = run(advance, state, columns)
+        quantiles = []
         for i, part in enumerate(parts):
             length = len(part.residual)
-            spread = after["channel_averages"][:length, i, SPREAD]
-            values = np.concatenate([after["signals"][:length, i], spread[:, None]], axis=1)
-            found.append(extremes(values, part.marked))
-        return least_extremes(np.stack(found)), change
+            spread = traced["channel_averages"][:length, i, SPREAD]
+            values = np.concatenate([traced["signals"][:length, i], spread[:, None]], axis=1)
+            quantiles.append(extremes(values, part.marked))
+        return least_extremes(np.stack(quantiles)), change
 
 
 def alike(lengths: Sequence[int]) -> list[NDArray[np.int64]]:
