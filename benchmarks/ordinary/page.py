@@ -22,8 +22,8 @@ def pages(result: Result) -> str:
     rows = []
     for variant, use, detectors in _variants(result):
         for name, budgets in _merged(detectors).items():
-            for budget, found in budgets.items():
-                cells = _figures([row.get("new_keys", row) for row in found])
+            for budget, measured in budgets.items():
+                cells = _figures([row.get("new_keys", row) for row in measured])
                 rows.append((f"`{variant}`, {use}", name, budget, *cells))
     return table(_HEAD, rows) if rows else UNMEASURED
 
@@ -100,21 +100,23 @@ def _figures(rows: Rows) -> tuple[str, ...]:
     false = [row["false_a_day"] for row in rows]
     paged = [100.0 * row["paged"] / max(row["faults"], 1) for row in rows]
     hidden, all_hidden = (sum(row[name] for row in rows) for name in ("hidden_paged", "hidden"))
-    named = [row for row in rows if row["named"] is not None]
-    all_paged = sum(row["paged"] for row in named)
+    with_channels = [row for row in rows if row["named"] is not None]
+    all_paged = sum(row["paged"] for row in with_channels)
     return (
         f"{mean(false):.3f} ({max(false):.3f})",
         f"{mean(paged):.0f} % ({min(paged):.0f} %)",
         f"{hidden} of {all_hidden}" if all_hidden else "",
-        f"{100.0 * sum(row['named'] for row in named) / all_paged:.0f} %" if all_paged else "",
+        f"{100.0 * sum(row['named'] for row in with_channels) / all_paged:.0f} %"
+        if all_paged
+        else "",
         _minutes(row["delay_minutes"] for row in rows),
         _minutes(row["resolve_minutes"] for row in rows),
     )
 
 
 def _minutes(values: Iterable[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    return f"{mean(known):.0f}" if known else ""
+    minutes = [value for value in values if value is not None]
+    return f"{mean(minutes):.0f}" if minutes else ""
 
 
 def _by_share(item: tuple[str, dict[str, list[int]]]) -> tuple[float, str]:

@@ -18,6 +18,7 @@ from stream.version import version
 
 _COMMANDS = {
     "demo": "Run the service on a simulated fleet with injected faults.",
+    "init": "Look at a topic or a file, and write the settings that fit.",
     "train": "Train a model on recorded telemetry.",
     "backtest": "Score recorded telemetry exactly as the service would.",
     "run": "Run a worker of the service.",
@@ -28,7 +29,7 @@ _COMMANDS = {
     "explain": "Explain an event: rarity, channels, episode.",
     "doctor": "Check cluster, topics, records and model, and name the fixes.",
 }
-_MODULES = {"doctor": "doctor.command"}
+_MODULES = {"doctor": "doctor.command", "init": "init.command"}
 """Modules of commands that are not named like their command."""
 
 _GROUPS = {
@@ -164,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         cause = error.args[0] if error.args else error
         print(
-            f"The cluster did not do what was asked: {cause}. Expected brokers that answer, also "
+            f"The cluster refused the request: {cause}. Expected brokers that answer, also "
             "at the addresses that they give for each other (advertised.listeners). Look at it "
             "with `ember doctor`.",
             file=sys.stderr,

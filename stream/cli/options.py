@@ -46,7 +46,7 @@ class ClusterOptions(SettingsOptions):
             kafka.bootstrap_servers.
     """
 
-    bootstrap_servers: str | None = None
+    bootstrap_servers: Annotated[str | None, Parameter(alias="--bootstrap")] = None
 
     def settings(self, **sections: dict[str, Any]) -> Settings:
         """Load the settings; values of the command line come before those of the file.

@@ -16,6 +16,7 @@ Examples:
 from ._base import Codec as Codec
 from ._discover import ChannelFinder as ChannelFinder
 from ._encode import encode_json as encode_json
+from ._fields import FieldFinder as FieldFinder
 from ._guess import Guess as Guess
 from ._guess import guess_format as guess_format
 from ._key import KeyExpression as KeyExpression

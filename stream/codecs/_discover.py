@@ -76,6 +76,12 @@ class ChannelFinder:
         for series, is_usable in found:
             (self._usable if is_usable else self._unusable)[series] += records
 
+    def _count_shapes(self) -> None:
+        """Count the records of known shapes that were shown since the last count."""
+        for shape, records in self._records.items():
+            self._count(self._shapes[shape], records)
+        self._records.clear()
+
     def channels(self, only: Sequence[str] = (), without: Sequence[str] = ()) -> list[str]:
         """Return the channels found so far: measurements of which most values are numbers.
 
@@ -83,15 +89,19 @@ class ChannelFinder:
             only: Patterns of the channels to use, such as `cpu.*`; empty: all.
             without: Patterns of the channels to leave out.
         """
-        for shape, records in self._records.items():
-            self._count(self._shapes[shape], records)
-        self._records.clear()
+        self._count_shapes()
         numbers = [s for s, count in self._usable.items() if count > self._unusable[s]]
         return [
             channel
             for channel in channel_names(numbers)
             if (not only or _matches(channel, only)) and not _matches(channel, without)
         ]
+
+    def texts(self) -> list[str]:
+        """Return the measurements found so far that are no channels: most values are no numbers."""
+        self._count_shapes()
+        others = [s for s, count in self._unusable.items() if count >= self._usable[s]]
+        return sorted({series.name for series in others})
 
 
 def _matches(channel: str, patterns: Sequence[str]) -> bool:

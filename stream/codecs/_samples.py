@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -246,6 +246,21 @@ class SampleCodec(abc.ABC):
                     yield Series(key, *index.found[column]), True
             for column, _ in sample.cells.bad:
                 yield Series(key, *index.found[column]), False
+
+    def fields(self, message: Message) -> Iterator[Mapping[str, Any]]:
+        """Yield the fields of each sample of a message, which a key expression can name.
+
+        Samples that follow each other and have the same fields give them once.
+
+        Raises:
+            Refused: If the message as a whole cannot be used.
+        """
+        former: Any = None
+        for sample in self._samples(message, check_size(message.value, self._reading)):
+            record = sample.resolve(())
+            if isinstance(record, Mapping) and record != former:
+                former = record
+                yield record
 
     def decode(self, messages: Sequence[Message]) -> Decoded:
         """Decode the messages of one slice; see `Codec.decode`."""

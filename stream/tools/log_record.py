@@ -1,8 +1,10 @@
-"""Kafka record as codecs read it, from a consumer of confluent-kafka or a dump of `kcat -J`."""
+"""Kafka record as codecs read it: of a consumer of confluent-kafka, a dump of `kcat -J`, a line."""
 
 from __future__ import annotations
 
 import json
+import lzma
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +13,13 @@ from typing import Any
 import msgspec
 from confluent_kafka import Message
 
+from ember_core.data.sources import open_bytes
 from stream.errors import UserError
 
 from .reading import partition_of
+
+_UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)
+_STAMPS = ("ts", "timestamp", "timestamp_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +59,80 @@ def read_dump(path: Path) -> Iterator[LogRecord]:
     Raises:
         UserError: If the file cannot be read, or a line is no record.
     """
+    for number, line in enumerate(_lines(path), 1):
+        if line.strip():
+            yield _dumped(line, f"{path} line {number}")
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file, unpacked where its name says that it is packed."""
     try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield _dumped(line, f"{path} line {number}")
-    except OSError as error:
-        cause = error.strerror or error
-        raise UserError(f"The dump {path} cannot be read: {cause}.", exit_code=2) from None
+        with open_bytes(path) as lines:
+            yield from lines
+    except _UNREADABLE as error:
+        cause = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"The file {path} cannot be read: {cause}. Expected a file that is packed as its name "
+            f"says, or not at all. Received: {path}.",
+            exit_code=2,
+        ) from None
+
+
+def first_of_dump(path: Path) -> Mapping[str, Any] | None:
+    """Return the first record of a dump as it stands in the file; None where it is no dump.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UserError: If the file cannot be read.
+    """
+    first = next((line for line in _lines(path) if line.strip()), b"")
+    try:
+        record = json.loads(first.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError):
+        return None
+    is_dumped = isinstance(record, Mapping) and {"partition", "offset"} <= record.keys()
+    return record if is_dumped else None
+
+
+def read_values(path: Path) -> Iterator[LogRecord]:
+    """Yield a record for each line of a file, which is its value, or each member of a JSON list.
+
+    Kafka's time is that of the file: a record without a time of its own has that of its arrival.
+
+    Args:
+        path: File with the values.
+
+    Raises:
+        UserError: If the file cannot be read.
+    """
+    stamp_ms = int(path.stat().st_mtime * 1000) if path.exists() else 0
+    values = _members(path)
+    for offset, value in enumerate(_lines(path) if values is None else values):
+        if value := value.rstrip(b"\r\n"):
+            yield LogRecord(None, value, stamp_ms, offset, 0)
+
+
+def _members(path: Path) -> list[bytes] | None:
+    """Return the members of a file that is one JSON document; None where it has one a line."""
+    first = next((line for line in _lines(path) if line.strip()), b"").strip()
+    if first[:1] not in (b"[", b"{") or _is_json(first):
+        return None
+    try:
+        document = msgspec.json.decode(b"".join(_lines(path)))
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    members = document if isinstance(document, list) else [document]
+    return [msgspec.json.encode(member) for member in members]
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 def _dumped(line: bytes, where: str) -> LogRecord:
@@ -71,16 +143,33 @@ def _dumped(line: bytes, where: str) -> LogRecord:
         raise _no_record(where, line, str(error)) from None
     if not isinstance(record, Mapping) or not {"partition", "offset"} <= record.keys():
         raise _no_record(where, line, "it lacks partition or offset")
-    payload = record["payload"] if "payload" in record else record.get("value")
+    try:
+        return _as_record(record)
+    except (TypeError, ValueError) as error:
+        raise _no_record(where, line, str(error)) from None
+
+
+def _as_record(record: Mapping[str, Any]) -> LogRecord:
+    stamp_ms = next((record[name] for name in _STAMPS if record.get(name)), 0)
     return LogRecord(
-        _bytes(record.get("key")),
-        _bytes(payload),
-        int(record.get("ts") or record.get("timestamp") or 0),
+        _field(record, "key"),
+        _field(record, "payload", "value"),
+        int(stamp_ms),
         int(record["offset"]),
         int(record["partition"]),
         _headers(record.get("headers")),
         str(record.get("topic") or ""),
     )
+
+
+def _field(record: Mapping[str, Any], *names: str) -> bytes | None:
+    """Return key or payload, which may stand in hexadecimal digits where it is no text."""
+    for name in names:
+        if name in record:
+            return _bytes(record[name])
+        if f"{name}_hex" in record:
+            return bytes.fromhex(record[f"{name}_hex"])
+    return None
 
 
 def _headers(headers: Any) -> Sequence[tuple[str, bytes]]:
@@ -90,6 +179,8 @@ def _headers(headers: Any) -> Sequence[tuple[str, bytes]]:
     pairs: Iterable[tuple[Any, Any]] = zip(headers[::2], headers[1::2], strict=False)
     if isinstance(headers[0], Mapping):
         pairs = ((each.get("key"), each.get("value")) for each in headers)
+    elif isinstance(headers[0], list):
+        pairs = ((name, value) for name, value, *_ in headers)
     return tuple((str(name), _bytes(value) or b"") for name, value in pairs)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from ember_core.data.sources import DataOptions, Opener, Source
 from stream.settings import Settings
 
-from .log_record import read_dump
+from .log_record import read_dump, read_values
 from .prometheus_records import PROMETHEUS, PrometheusRecords, prometheus_settings
 from .record_source import RecordReading, RecordSource
 from .topic_records import TopicRecords
@@ -17,7 +17,7 @@ from .topic_records import TopicRecords
 def record_schemes(
     settings: Callable[[], Settings], reading: RecordReading, options: DataOptions
 ) -> Mapping[str, Opener]:
-    """Return the schemes `kafka:TOPIC`, `kcat:FILE` and `prometheus:URL` of DATA.
+    """Return the schemes `kafka:TOPIC`, `kcat:FILE`, `lines:FILE`, `prometheus:URL` of DATA.
 
     Args:
         settings: Function that loads the settings; called where one of the schemes is used.
@@ -37,13 +37,17 @@ def record_schemes(
         path = Path(address)
         return RecordSource(f"dump {path}", read_dump(path), settings(), options, reading)
 
+    def values(address: str, _: DataOptions) -> Source:
+        path = Path(address)
+        return RecordSource(f"file {path}", read_values(path), settings(), options, reading)
+
     def prometheus(address: str, _: DataOptions) -> Source:
         loaded = prometheus_settings(settings())
         interval_seconds = loaded.window.interval_seconds
         records = PrometheusRecords(address, reading.series, interval_seconds, reading.period)
         return RecordSource(records.name, records, loaded, options, reading)
 
-    return {"kafka": topic, "kcat": dump, PROMETHEUS: prometheus}
+    return {"kafka": topic, "kcat": dump, "lines": values, PROMETHEUS: prometheus}
 
 
 def topics_of(address: str) -> tuple[str, ...]:

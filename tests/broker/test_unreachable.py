@@ -70,4 +70,4 @@ def test_what_no_command_expects_is_one_sentence_too(
     monkeypatch.setattr(command, "examine", examine)
     assert main(["doctor"]) == 1
     (sentence,) = capsys.readouterr().err.splitlines()
-    assert sentence.startswith("The cluster did not do what was asked")
+    assert sentence.startswith("The cluster refused the request")

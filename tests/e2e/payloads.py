@@ -5,14 +5,29 @@ from __future__ import annotations
 import json
 import re
 import struct
+import tomllib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from benchmarks.kafka_client import Send
 from tests.conftest import SHARED, lacking
+from tests.e2e.service import ROOT
 
 PAYLOADS = SHARED / "payloads"
+PAGE = ROOT / "docs" / "from-other-programs.md"
+KEYS = {
+    "telegraf-influx": ["web-1"],
+    "telegraf-json": ["web-1", "web-2", "web-3", "web-4"],
+    "telegraf-json-nokey": ["web-1", "web-2"],
+    "otelcol-otlp-proto": ["app-1", "app-2", "app-3"],
+    "otelcol-otlp-proto-keyed": ["app-1", "app-2", "app-3"],
+    "otelcol-otlp-json": ["app-1"],
+    "prometheus-kafka-adapter": ["127.0.0.1:19100", "127.0.0.1:19101", "127.0.0.1:19102"],
+    "collectd-json": ["edge-1"],
+}
+"""Hosts of each set, in words that the programs' users know them by."""
 
 _NANOSECONDS = re.compile(rb"\b(1[6-9]\d{17})\b")
 _OTLP_TIME = re.compile(rb'("timeUnixNano":")(\d{19})')
@@ -20,6 +35,13 @@ _SECONDS = re.compile(rb'("time(?:stamp)?":)(1[6-9]\d{8})')
 _ISO = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _PROTO_TIME = re.compile(rb"\x19(.{7}\x18)", re.DOTALL)
 """Field 3 of a data point: nanoseconds whose highest byte is that of the years 2024 to 2026."""
+
+
+def settings_of_page() -> dict[str, dict[str, Any]]:
+    """Settings of each set of records that the page names above a block."""
+    page = PAGE.read_text(encoding="utf-8")
+    blocks = re.findall(r"<!-- records: (.*?) -->\n```toml\n(.*?)```", page, re.DOTALL)
+    return {name: tomllib.loads(text) for names, text in blocks for name in names.split(", ")}
 
 
 def captured(name: str, file: str = "records.jsonl") -> list[Send]:

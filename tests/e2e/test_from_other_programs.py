@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
-import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,34 +16,15 @@ from stream.rekeying import rekey_group
 from stream.settings import Settings
 from stream.tools.log_record import LogRecord
 from tests.broker.conftest import Broker
-from tests.e2e.payloads import captured, shifted
-from tests.e2e.service import ROOT, Service, ember, last_json, wait_until
+from tests.e2e.payloads import KEYS, captured, settings_of_page, shifted
+from tests.e2e.service import Service, ember, last_json, wait_until
 
-PAGE = ROOT / "docs" / "from-other-programs.md"
 META = b"\x00ember.meta"
 PARTITIONS = 4
 ROWS = 140
 """Rows of each key in the history; training needs 128."""
-KEYS = {
-    "telegraf-influx": ["web-1"],
-    "telegraf-json": ["web-1", "web-2", "web-3", "web-4"],
-    "telegraf-json-nokey": ["web-1", "web-2"],
-    "otelcol-otlp-proto": ["app-1", "app-2", "app-3"],
-    "otelcol-otlp-proto-keyed": ["app-1", "app-2", "app-3"],
-    "otelcol-otlp-json": ["app-1"],
-    "prometheus-kafka-adapter": ["127.0.0.1:19100", "127.0.0.1:19101", "127.0.0.1:19102"],
-    "collectd-json": ["edge-1"],
-}
-"""Hosts of each set, in words that the programs' users know them by."""
 ACCEPTED = {"scored", "warming", "windowed", "late", "no_channels"}
 """Outcomes that say nothing against key or format."""
-
-
-def settings_of_page() -> dict[str, dict[str, Any]]:
-    """Settings of each set of records that the page names above a block."""
-    page = PAGE.read_text(encoding="utf-8")
-    blocks = re.findall(r"<!-- records: (.*?) -->\n```toml\n(.*?)```", page, re.DOTALL)
-    return {name: tomllib.loads(text) for names, text in blocks for name in names.split(", ")}
 
 
 def to_toml(settings: dict[str, dict[str, Any]]) -> str:

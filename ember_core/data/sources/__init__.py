@@ -12,6 +12,8 @@ from ember_core.data.cells import TimeUnit as TimeUnit
 
 from ._arrays import array_chunks as array_chunks
 from ._bigquery import BigQueryFrames as BigQueryFrames
+from ._bytes import PACKED as PACKED
+from ._bytes import open_bytes as open_bytes
 from ._chunk import CHUNK_ROWS as CHUNK_ROWS
 from ._chunk import Chunk as Chunk
 from ._chunk import Frames as Frames

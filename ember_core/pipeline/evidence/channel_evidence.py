@@ -213,9 +213,9 @@ class ChannelEvidence(FollowedChannels):
             profile = self.profile(usual, week)
         else:
             profile = expected_level - usual["usual_level"]
-        size = ops.maximum(usual["usual_size"], 1e-6) * self._rows(self.day_size, day)
+        size, day_size = ops.maximum(usual["usual_size"], 1e-6), self._rows(self.day_size, day)
         residual = ops.where(is_judged, self.transforms(x) / unit - profile, float("nan"))
-        after = self._follow(packed, state, usual, residual, size, x, elapsed, warming)
+        after = self._follow(packed, state, usual, residual, size, day_size, x, elapsed, warming)
         ratio, frozen = self.ratios(usual, after, after["signals"])
         noise, change = after["channel_averages"][:, SPREAD], after.pop("change")
         is_noisy = change >= 0.5 * noise
@@ -227,7 +227,7 @@ class ChannelEvidence(FollowedChannels):
             "hold": hold,
             "unit": unit,
             "expected": expected,
-            "size": size,
+            "size": size * day_size,
             "growth": ops.clip(after["scale_growth"], 1.0, LARGEST_GROWTH),
             "without_season": x - ops.where(is_judged, seasonal, 0.0),
         }
@@ -239,6 +239,7 @@ class ChannelEvidence(FollowedChannels):
         usual: State,
         residual: Any,
         size: Any,
+        day_size: Any,
         x: Any,
         elapsed: Any,
         warming: Any,
@@ -250,7 +251,8 @@ class ChannelEvidence(FollowedChannels):
             state: Level and followed fields of the keys before their rows.
             usual: Learnt fields of each row's key, `(R, ...)`.
             residual: Transformed values less their profile, `(R, C)`, float64, in usual units.
-            size: Size of a departure at this time, `(R, C)`, in usual units.
+            size: Size of a departure, `(R, C)`, in usual units.
+            day_size: Size at this time of day over it.
             x: The values themselves, `(R, C)`, float64.
             elapsed: Time since the key's row before, `(R,)`.
             warming: True where the key learns, `(R,)`.
@@ -264,7 +266,7 @@ class ChannelEvidence(FollowedChannels):
         z = ops.astype(residual - level, "float32") / size
         followed = {name: value for name, value in state.items() if name != "usual_level"}
         alarming = usual["usual_extremes"][:, 1]
-        columns = (usual["usual_excess"], usual["usual_change"], alarming, learns)
+        columns = (day_size, usual["usual_excess"], usual["usual_change"], alarming, learns)
         after = self.advance(packed, followed, z, x, elapsed, *columns)
         return after | {"usual_level": level}
 

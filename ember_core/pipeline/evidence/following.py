@@ -65,6 +65,7 @@ class FollowedChannels(Stage):
         departures: Any,
         x: Any,
         elapsed: Any,
+        day_size: Any,
         usual_excess: Any,
         usual_change: Any,
         alarming: Any,
@@ -79,6 +80,8 @@ class FollowedChannels(Stage):
                 where missing.
             x: The values themselves, `(R, C)`, float64.
             elapsed: Time since the key's row before, `(R,)`, in usual intervals.
+            day_size: Usual size at this time of day, over the key's own, `(R, C)`. The anchor is
+                a level: it does not shrink and grow with the time of day.
             usual_excess: Mean size of departures in training, `(R, C)`.
             usual_change: Mean change between rows in training, `(R, C)`.
             alarming: Average of 5 rows from which the anchor stands still, `(R, C)`.
@@ -86,7 +89,8 @@ class FollowedChannels(Stage):
 
         Returns:
             The fields after each row, and `signals` `(R, 8, C)`, `change` and `level`: the signals
-            of the row in sizes of now, its change from the row before, and the anchor before it.
+            of the row in sizes of now, its change from the row before, and the anchor before it, in
+            sizes of its time of day.
         """
         present = ops.isfinite(departures)
         z = ops.where(present, departures, 0.0)
@@ -97,7 +101,7 @@ class FollowedChannels(Stage):
         if warming is not None:
             slow = ops.where(warming[:, None], ops.maximum(slow, 1.0 / (value_count + 1e-6)), slow)
         followed = present & (usual_excess > 0)
-        values = self._values(packed, state, z, x, present, rows)
+        values = self._values(packed, state, z, x, present, rows, day_size)
         # A jump is no noise: it counts as six usual changes.
         change = ops.minimum(values.pop("change"), LARGEST_CHANGE * usual_change)
         decay = ops.exact_exp(-_LN2 * elapsed[:, None] / self.half_lives[None, :])
@@ -111,7 +115,7 @@ class FollowedChannels(Stage):
         is_first = present & (self.anchor_half_life > 0) & (rows == 0)
         if packed.once:
             far, distance = self._distances(
-                packed, state, level, is_first, z, present, unusual, elapsed
+                packed, state, level, is_first, z, present, unusual, elapsed, day_size
             )
         else:
             far = packed.expand(state["channel_far"])
@@ -122,11 +126,11 @@ class FollowedChannels(Stage):
             accepted = far >= self.anchor_half_life
             is_free = accepted | is_first
             share = ops.where(unusual & ~is_free, 0.0, gain)
-            most = ops.where(is_free, float("inf"), FAR + 0.0 * gain)
-            level, anchor = bounded_ewma(packed, state["channel_anchor"], z, share, most)
+            bound = ops.where(is_free, float("inf"), FAR * day_size)
+            level, anchor = bounded_ewma(packed, state["channel_anchor"], z, share, bound)
             if not packed.once:
                 far, distance = self._distances(
-                    packed, state, level, is_first, z, present, unusual, elapsed
+                    packed, state, level, is_first, z, present, unusual, elapsed, day_size
                 )
             distance = ops.clip(distance, -MOST, MOST)
             ratio = ops.minimum(ops.abs(distance) / usual_excess, 6.0)
@@ -134,18 +138,18 @@ class FollowedChannels(Stage):
             departure = distance / ops.clip(growth, 1.0, LARGEST_GROWTH)
             bounded = ops.clip(departure, -MOST_AVERAGED, MOST_AVERAGED)
             averaged = ops.concatenate([*[bounded] * (MEANS - 1), change], axis=1)
-            after, _ = packed.ewma(start, averaged, weight)
-            averages = ops.reshape(after, (-1, MEANS, self.n_channels))
+            flat, _ = packed.ewma(start, averaged, weight)
+            averages = ops.reshape(flat, (-1, MEANS, self.n_channels))
             if packed.once:
                 break
-            before = packed.previous(state["channel_averages"][:, 0], averages[:, 0])
+            earlier = packed.previous(state["channel_averages"][:, 0], averages[:, 0])
             guesses = unusual, accepted
-            unusual = ops.abs(before) > alarming
+            unusual = ops.abs(earlier) > alarming
             accepted = far >= self.anchor_half_life
             if all((a == b).all() for a, b in zip(guesses, (unusual, accepted), strict=True)):
                 break
         else:
-            columns = (departures, x, elapsed, usual_excess, usual_change, alarming)
+            columns = (departures, x, elapsed, day_size, usual_excess, usual_change, alarming)
             columns += () if warming is None else (warming,)
             return by_blocks(packed, self.advance, state, *columns, steps=half(packed))
         half_hour = packed.previous(state["channel_averages"][:, JUMP_FROM], averages[:, JUMP_FROM])
@@ -164,11 +168,18 @@ class FollowedChannels(Stage):
             "channel_rows": value_count,
             "channel_averages": averages,
             "change": change,
-            "level": ops.where(is_first, z, level),
+            "level": ops.where(is_first, z, level) / day_size,
         }
 
     def _values(
-        self, packed: PackedRows, state: State, z: Any, x: Any, present: Any, rows: Any
+        self,
+        packed: PackedRows,
+        state: State,
+        z: Any,
+        x: Any,
+        present: Any,
+        rows: Any,
+        day_size: Any,
     ) -> State:
         """Return the last values, their runs, and the change of the departure from row to row."""
         has_value = ops.isfinite(x)
@@ -181,7 +192,7 @@ class FollowedChannels(Stage):
             "last_value": last_value,
             "equal_run": run_lengths(packed, state["equal_run"], equal, has_value),
             "last_departure": last_departure,
-            "change": ops.where(rows > 0, ops.abs(z - departure_before), 0.0),
+            "change": ops.where(rows > 0, ops.abs(z - departure_before) / day_size, 0.0),
         }
 
     def _shared(self, departure: Any) -> Any:
@@ -227,13 +238,14 @@ class FollowedChannels(Stage):
         present: Any,
         unusual: Any,
         elapsed: Any,
+        day_size: Any,
     ) -> tuple[Any, Any]:
         """Return for how long rows have been far from the anchors before them, and how far.
 
         The anchor takes up wandering, and stands still while the channel is unusual, until that has
         lasted a half-life: a new level is told once, and then accepted.
         """
-        distance = z - ops.where(is_first, z, anchor)
+        distance = (z - ops.where(is_first, z, anchor)) / day_size
         dt = elapsed[:, None]
         is_far = (ops.abs(distance) > FAR) | unusual
         far_time = ops.where(present, ops.where(is_far, dt, -2.0 * dt), 0.0)

@@ -65,6 +65,7 @@ def fit_joint_evidence(
     half_life: float,
     day_rows: float,
     marks: Marks,
+    is_new: Any,
 ) -> tuple[JointEvidence, GroupTraces]:
     """Fit the joint evidence, and return the severities of all groups on consecutive rows.
 
@@ -76,9 +77,10 @@ def fit_joint_evidence(
         half_life: Half-life of the anchor, in usual intervals.
         day_rows: Rows of a day.
         marks: Rows that do not count.
+        is_new: Keys with few rows, `(K,)`: they lean on the others, and do not count.
     """
     scores = joint_scores(pipeline, thinned, key_state)
-    low, mid = np.quantile(scores, [LOW, 0.5], axis=0)
+    low, mid = np.quantile(scores[~is_new[thinned.owner]], [LOW, 0.5], axis=0)
     floors = low - 0.25 * (mid - low)
     stage = JointEvidence((float(floors[0]), float(floors[1])), half_life)
     logs = stage.log_scores(scores)
@@ -97,6 +99,8 @@ def fit_joint_evidence(
     settled: list[tuple[Any, Any]] = []
     parts: list[Any] = []
     for k, statistic in followed.items():
+        if is_new[k]:
+            continue
         own_rows = np.flatnonzero(rows.owner == k)
         begin = len(statistic) // 20
         usual = kept_rows(statistic[begin:], marked[own_rows[begin:]])
@@ -107,6 +111,7 @@ def fit_joint_evidence(
         settled.append((own_rows[begin:], statistic[begin:]))
         own_marks = until_calm(marked[own_rows], (statistic > 1.0).any(axis=1))
         parts += kept_parts(statistic[begin:], own_marks[begin:])
+    _lean_on_fleet(key_state, is_new)
     days = days_of(parts, day_rows)
     stage.curves.assign({"tables": fit_tables(parts, days) - np.float32(JOINT_MARGIN)})
     keys = []
@@ -118,6 +123,14 @@ def fit_joint_evidence(
         severity[own_marks] = hold[own_marks] = NEVER
         keys.append((severity, hold, rows.elapsed[own_rows]))
     return stage, GroupTraces(keys, days, [own_rows for own_rows, _ in settled])
+
+
+def _lean_on_fleet(key_state: State, is_new: Any) -> None:
+    """Set the sizes of new keys: those of the fleet, and a deviation of its keys more."""
+    for name in ("joint_size", "joint_extreme"):
+        logs = np.log(key_state[name][~is_new].astype(np.float64))
+        least = np.exp(logs.mean(axis=0) + logs.std(axis=0))
+        key_state[name][is_new] = np.maximum(key_state[name][is_new], least)
 
 
 def _followed(

@@ -136,14 +136,22 @@ class FeatureScales(NamedTuple):
     prior_rows: NDArray[np.float32]
 
 
-def feature_scales(rows: Rows, keys: int, thinning: int = 1) -> FeatureScales:
+def feature_scales(rows: Rows, keys: int, thinning: int = 1, is_new: Any = None) -> FeatureScales:
     """Return mean, variance and heaviness of each feature per key, of one row in `thinning`.
 
     Mean and variance lean on the fleet's as far as a key's own rows leave them uncertain
     (empirical Bayes): rows follow each other closely, so the uncertainty is taken from the means
     of blocks. On 1,500 rows a key, its own moments alone made healthy rows to come look improbable.
+
+    Args:
+        rows: Rows of the keys.
+        keys: Number of keys.
+        thinning: Distance of the rows in the history.
+        is_new: Keys that begin as a key never seen, beside their few rows, `(K,)`; None: none.
     """
     d = rows.raw.shape[1]
+    is_new = np.zeros(keys, np.bool_) if is_new is None else is_new
+    known = ~is_new
     means, logs = np.zeros((keys, BLOCKS, d)), np.zeros((keys, BLOCKS, d))
     mean, var, log_heavy = np.zeros((keys, d)), np.ones((keys, d)), np.zeros((keys, d))
     counts = np.bincount(rows.owner, minlength=keys)[:, None]
@@ -159,21 +167,28 @@ def feature_scales(rows: Rows, keys: int, thinning: int = 1) -> FeatureScales:
             means[k, i] = block.mean(axis=0)
             spread = ((block - mean[k]) ** 2).mean(axis=0)
             logs[k, i] = np.log(spread + 1e-6)
-    used = counts[:, 0] >= BLOCKS
-    used |= ~used.any()  # too few rows of every key: there is nothing to leave out
+    used = known & (counts[:, 0] >= BLOCKS)
+    used |= known & ~used.any()  # too few rows of every key: there is nothing to leave out
     fleet_log_heavy = np.median(log_heavy[used], axis=0)
     trust = counts / (counts + EXTREME_ROWS)
     departs = np.exp(2.0 * trust * (log_heavy - fleet_log_heavy))
     own_log = np.log(var + 1e-6)
-    log_var = _shrink_to_fleet(own_log, logs)
     block_rows = float(counts[used].mean()) / BLOCKS * thinning
+    new_mean, new_log = mean[used].mean(axis=0), own_log[used].mean(axis=0)
+    prior_rows = _prior_rows(own_log[used], logs[used], block_rows, MOST_OF_FEATURES)
+    own_share = counts * thinning / np.maximum(counts * thinning + prior_rows, 1.0)
+    leaned_mean = new_mean + own_share * (mean - new_mean)
+    log_var = new_log + own_share * (own_log - new_log)
+    leaned_mean[known] = _shrink_to_fleet(mean[known], means[known])
+    log_var[known] = _shrink_to_fleet(own_log[known], logs[known])
+    departs[is_new] = 1.0
     out = (
-        _shrink_to_fleet(mean, means),
+        leaned_mean,
         np.maximum(np.exp(log_var), FLOOR**2) * departs,
         np.exp(fleet_log_heavy),
-        mean[used].mean(axis=0),
-        np.exp(own_log[used].mean(axis=0)),
-        _prior_rows(own_log[used], logs[used], block_rows, MOST_OF_FEATURES),
+        new_mean,
+        np.exp(new_log),
+        prior_rows,
     )
     return FeatureScales(*(x.astype(np.float32) for x in out))
 

@@ -16,6 +16,8 @@ from ember_core.pipeline.pipeline import Pipeline
 from ember_core.pipeline.stage import State
 
 SETTLE = 64  # rows at the start of a series that no fit uses: windows still fill
+MIN_ROWS = 2 * SETTLE
+"""Rows that a key needs to be trained on."""
 SEQUENCED_ROWS = 100_000  # that the liquid read-out is fitted on, of all keys
 CONSECUTIVE_ROWS = 600_000  # that the thresholds are calibrated on, with channel evidence
 FloatArray = NDArray[np.float64]

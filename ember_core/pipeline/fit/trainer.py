@@ -24,7 +24,7 @@ from ember_core.pipeline.tail import Tail, fit_tail
 from ember_core.training import fit_rbm
 
 from .budgets import PageRates, pages_by_level
-from .channels import fit_channels
+from .channels import Spans, fit_channels
 from .fitted import LiquidFit, ScalesFit, ScoresFit, TailFit
 from .history_episodes import (
     MOST_DROPPED,
@@ -41,7 +41,8 @@ from .joint import GroupTraces, fit_joint_evidence
 from .liquid import fit_liquid
 from .periods import find_periods
 from .scales import feature_scales, fit_scales, scale_prior
-from .series import SETTLE, ConsecutiveRows, Gathered, Series, checked_fleet, digest, gather, tiles
+from .series import MIN_ROWS as MIN_ROWS
+from .series import ConsecutiveRows, Gathered, Series, checked_fleet, digest, gather, tiles
 from .thresholds import (
     DAY,
     FREEZE,
@@ -53,8 +54,8 @@ from .thresholds import (
     span_rows,
 )
 
-MIN_ROWS = 2 * SETTLE
-"""Rows that a key needs to be trained on."""
+NEW_ROWS = 24
+"""Rows that a key needs to lean on a fleet whose other keys have a whole history."""
 EVIDENCE_ROWS = 0.5
 USUAL_BUDGET = 1.0 / 30.0
 """Pages that an operator accepts per key and day, where no budget is given: one a month."""
@@ -116,9 +117,15 @@ class PipelineTrainer:
                 f"Too little history to train on. Expected a key with at least {MIN_ROWS} rows. "
                 f"Received: {len(series)} keys, the longest with {longest} rows."
             )
+        if config.evidence != "joint":
+            few = [s for s in series if NEW_ROWS <= len(s.time_us) < MIN_ROWS]
+            spans = Spans([*usable, *few])
+            usable += few if spans.new[len(usable) :].all() else []
         # The keys that still have rows are then a prefix of the batch, whatever the row.
         usable.sort(key=lambda s: -len(s.time_us))
         self.series = usable
+        has_channels = config.evidence != "joint"
+        self._is_new = Spans(usable).new if has_channels else np.zeros(len(usable), np.bool_)
         self._calendar = calendar or CivilCalendar()
         self._marks = Marks(usable, incidents)
         self._config, self._skipped = config, len(series) - len(usable)
@@ -160,9 +167,15 @@ class PipelineTrainer:
         for name, value in scales.items():
             key_state[name][...] = value
         key_state["known"][...] = 1
+        known = np.flatnonzero(~self._is_new)
+        usual_scale = self.pipeline.normaliser.scale(key_state)[known]
+        prior = scale_prior([residuals[k] for k in known], usual_scale)
+        for k in np.flatnonzero(self._is_new):
+            own = len(self.series[k].time_us)
+            var = own * key_state["norm_var"][k] + prior.rows * prior.var
+            key_state["norm_var"][k] = var / (own + prior.rows)
         if self.pipeline.drift is not None:
             self._fit_drift(residuals, key_state)
-        prior = scale_prior(residuals, self.pipeline.normaliser.scale(key_state))
         # Only keys never seen use it: the history itself runs with the scales of its own keys.
         self.pipeline.normaliser.assign({"prior_rows": prior.rows.astype(np.float32)})
         self._scales = ScalesFit(key_state, prior, config.periods_seconds, periods)
@@ -212,7 +225,7 @@ class PipelineTrainer:
         """
         require_positive(epochs=epochs)
         pipeline, key_state, rows = self.pipeline, self._scales.first, self._liquid.rows
-        features = feature_scales(rows, len(self.series), self._thinning)
+        features = feature_scales(rows, len(self.series), self._thinning, self._is_new)
         key_state["feature_mean"][...] = features.mean
         key_state["feature_var"][...] = features.var
         pipeline.scaler.assign({"heavy": features.heavy, "prior_rows": features.prior_rows})
@@ -257,7 +270,7 @@ class PipelineTrainer:
             freeze_rows=span_rows(*FREEZE, periods, interval),
         )
         rows = self._liquid.rows
-        counted = ~self._marks.of(rows)
+        counted = ~self._marks.of(rows) & ~self._is_new[rows.owner]
         logs = self.pipeline.tail.log_score(scores)[counted]
         require_some([logs])
         fit_tails(key_state, rows.owner[counted], logs)
@@ -285,6 +298,7 @@ class PipelineTrainer:
             half_life,
             DAY / max(interval, 1e-6),
             self._marks,
+            self._is_new,
         )
 
     def _group_motor(self, on: float) -> GroupMotor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -21,8 +22,13 @@ _TRIED = 200
 """Records on which a field is tried as key."""
 _NEARLY_ALL = 0.95
 """Share of records with a field from which it is taken without a look at the others."""
-_RANDOM_FROM = 20
+RANDOM_FROM = 20
 """Records below which keys that never repeat say nothing."""
+
+_OF_CHANCE = re.compile(r"[0-9a-f{}-]{6,}|\d+|[\w+/-]{16,}={0,2}", re.IGNORECASE)
+"""Texts that are drawn or counted: hexadecimal digits, numbers, base 64."""
+_ENOUGH = 2_000
+"""Records among which the names of nearly all fleets repeat."""
 
 KeyKind = Literal["none", "text", "binary", "quoted", "document", "framed"]
 
@@ -97,7 +103,7 @@ def key_form(evidence: Evidence) -> Iterator[Check]:
             "Each would be a stream of that name.",
             _set_key(evidence, "input.key_from = 'record' and input.key"),
         )
-    if not odd and _never_repeat(records):
+    if not odd and are_random([record.key for record in records]):
         yield Check(
             name,
             "fail",
@@ -107,9 +113,14 @@ def key_form(evidence: Evidence) -> Iterator[Check]:
         )
 
 
-def _never_repeat(records: Sequence[Record]) -> bool:
-    keys = [record.key for record in records if record.key]
-    return len(keys) >= _RANDOM_FROM and 10 * len(set(keys)) > 9 * len(keys)
+def are_random(kafka_keys: Sequence[bytes | None]) -> bool:
+    """Tell if nearly every record has a Kafka key of its own, of enough records to say so."""
+    keys = [key for key in kafka_keys if key]
+    if len(keys) < RANDOM_FROM or 10 * len(set(keys)) <= 9 * len(keys):
+        return False
+    # The hosts of a large fleet repeat as seldom in a few records, but have names.
+    chance = sum(_OF_CHANCE.fullmatch(key_text(key)) is not None for key in keys)
+    return 2 * chance > len(keys) or len(keys) > _ENOUGH
 
 
 def _examples(records: Sequence[Record], kind: KeyKind) -> str:
@@ -139,7 +150,7 @@ def key_field(evidence: Evidence) -> str | None:
             continue
         share = len(set(reading.decoded.message.tolist())) / max(1, len(records))
         streams = len(set(reading.decoded.keys))
-        repeats = streams <= max(1, len(records) // 4) or len(records) < _RANDOM_FROM
+        repeats = streams <= max(1, len(records) // 4) or len(records) < RANDOM_FROM
         if share > _NEARLY_ALL and repeats:
             return field
         if share > 0.5 and repeats and (best is None or share > best[0] + 0.05):

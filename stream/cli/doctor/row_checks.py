@@ -10,6 +10,7 @@ import numpy as np
 from .evidence import Evidence
 from .findings import Check
 
+DEFAULT_INTERVAL = 10.0
 _SHARED = 0.1
 """Share of samples with the time of another one from which they are no accident."""
 
@@ -34,7 +35,7 @@ def shared_times(evidence: Evidence) -> Iterator[Check]:
             "fail",
             f"{repeated} of {len(decoded)} samples have the key and the time of another one: of "
             "these only the first would count.",
-            f'Set window.mode = "time" and window.interval_seconds = {_interval(evidence):g}.',
+            f'Set window.mode = "time" and window.interval_seconds = {usual_interval(evidence):g}.',
         )
     elif width > 3 and float(filled.mean()) < width / 3:
         yield Check(
@@ -42,7 +43,7 @@ def shared_times(evidence: Evidence) -> Iterator[Check]:
             "warn",
             f"A record has {float(filled.mean()):.1f} of {width} channels on average: a row per "
             "record would mostly be missing values.",
-            f'Set window.mode = "time" and window.interval_seconds = {_interval(evidence):g}.',
+            f'Set window.mode = "time" and window.interval_seconds = {usual_interval(evidence):g}.',
         )
 
 
@@ -51,7 +52,7 @@ def interval(evidence: Evidence) -> Iterator[Check]:
     window = evidence.settings.window
     if window.mode != "time":
         return
-    usual = _interval(evidence)
+    usual = usual_interval(evidence)
     if usual > window.interval_seconds:
         yield Check(
             f"rows of {evidence.topic}",
@@ -62,8 +63,20 @@ def interval(evidence: Evidence) -> Iterator[Check]:
         )
 
 
-def _interval(evidence: Evidence) -> float:
-    """Return the usual time between two samples of one channel of a key, in seconds."""
+def usual_interval(evidence: Evidence) -> float:
+    """Return the usual time between two samples of a channel, else the default, in seconds."""
+    return measured_interval(evidence) or DEFAULT_INTERVAL
+
+
+def measured_interval(evidence: Evidence) -> float | None:
+    """Return the usual time between two samples of one channel of a key, in seconds.
+
+    Args:
+        evidence: Records that were read.
+
+    Returns:
+        Whole seconds; None where no channel of a key has two samples.
+    """
     decoded = evidence.samples.decoded
     times: dict[tuple[bytes, int], set[int]] = defaultdict(set)
     rows, columns = np.nonzero(~np.isnan(decoded.values))
@@ -75,4 +88,4 @@ def _interval(evidence: Evidence) -> float:
         if len(moments) > 1
     ]
     # Whole seconds: producers are asked for such, and their clocks jitter.
-    return max(1.0, float(round(np.median(gaps)))) if gaps else 10.0
+    return max(1.0, float(round(np.median(gaps)))) if gaps else None

@@ -2,3 +2,4 @@
 
 from .evidence import ChannelFit as ChannelFit
 from .evidence import fit_channels as fit_channels
+from .new_keys import Spans as Spans

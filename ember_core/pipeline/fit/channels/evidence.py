@@ -21,14 +21,10 @@ from ember_core.pipeline.packing import PackedRows
 from ember_core.pipeline.stage import State
 
 from .choice import DISCRETE, choose
-from .new_keys import COLD_EXCESS, fleet_prior, lean_on_fleet
+from .new_keys import Spans, fleet_prior, lean_on_fleet
 from .padded import elapsed_of, padded, run, settled_rows
 from .profiles import (
-    DAY_US,
-    DAYS_FOR_DAY,
-    DAYS_FOR_WEEK,
     FEWEST,
-    FLEET,
     Bins,
     Mode,
     Profile,
@@ -38,8 +34,20 @@ from .profiles import (
     find_folds,
     fit_profile,
 )
+from .rehearsal import Rehearsal
 from .shared import moments, shared_parts
-from .sizes import FAST, day_sizes, departures, extremes, frozen_runs, usual_changes, usual_sizes
+from .sizes import (
+    FAST,
+    day_sizes,
+    departures,
+    deviations,
+    extremes,
+    frozen_runs,
+    least_extremes,
+    medians,
+    usual_changes,
+    usual_sizes,
+)
 from .transforms import choose_transforms
 
 CHUNK: Final = 64
@@ -49,8 +57,6 @@ BASIS_KEYS: Final = 256
 CURVE_ROWS: Final = 600_000
 """Rows that the curves are fitted on, of whole keys."""
 BIN_SECONDS: Final = 600
-LEAST_EXTREMES: Final = (2.5, 1.5, 0.7, 0.35, 2.5, 2.5, 1.5, 0.7, 0.06)
-"""Usual 99 % quantiles of the signals of normal noise, and of the spread, in usual sizes."""
 OWN_SHARE, FAST_OWN_SHARE = 0.5, 0.8
 """Weight of a key's own extremes beside the fleet's: what bursts on one key is its own."""
 _FOLLOWED = ("signals", "channel_averages", "equal_run")
@@ -136,12 +142,8 @@ class _Fit:
         steps = [float(np.median(np.diff(s.time_us))) * 1e-6 for s in series]
         self.step = max(float(np.median(steps)), 1e-3)
         self.day_rows = 86_400.0 / self.step
-        spans = np.array([(s.time_us[-1] - s.time_us[0]) / DAY_US for s in series])
-        usual_span = float(np.median(spans))
-        self.has_day, self.has_week = usual_span >= DAYS_FOR_DAY, usual_span >= DAYS_FOR_WEEK
-        warm = spans >= (DAYS_FOR_WEEK if self.has_week else min(usual_span, DAYS_FOR_DAY) * 0.5)
-        # A new key among others that are known: it leans on them, and teaches them nothing.
-        self.cold = ~warm & (warm.sum() >= FLEET)
+        spans = Spans(series)
+        self.has_day, self.has_week, self.cold = spans.has_day, spans.has_week, spans.new
         # A week of a fold has to fill its bins too.
         self.bin_seconds = min(max(BIN_SECONDS, int(np.ceil(FEWEST * self.step))), 86_400)
         self.days = bins_of_day(self.bin_seconds) if self.has_day else 1
@@ -154,7 +156,7 @@ class _Fit:
         self.progress("channels: transforms", 0.0)
         transforms = choose_transforms(warm_series)
         self.discrete = self._find_discrete(warm_series, transforms)
-        units = np.stack([self._unit(transforms(s.values)) for s in self.series])
+        units = np.stack([deviations(transforms(s.values)) for s in self.series])
         usual_unit = np.median(units[warm], axis=0)
         units[self.cold] = np.maximum(units[self.cold], usual_unit)
         keys = [self._key(s, transforms, units[k], int(k)) for k, s in enumerate(self.series)]
@@ -173,12 +175,16 @@ class _Fit:
         }
         self.progress("channels: curves", 0.6)
         self._fit_curves(keys, residuals, stage, first, warm)
+        prior = fleet_prior(first, warm)
+        if self.cold.any():
+            rehearsal = Rehearsal(self, stage, half_lives, modes, prior)
+            rehearsal.rehearse(keys, residuals, first, bases[-1], loadings[-1])
         seasonal = [transforms.inverse(e * units[k]) for k, e in enumerate(expected)]
         without_season = [
             s.with_values(s.values - x) for s, x in zip(self.series, seasonal, strict=True)
         ]
         report = self._report(transforms, choices)
-        return ChannelFit(stage, first, fleet_prior(first, warm), expected, without_season, report)
+        return ChannelFit(stage, first, prior, expected, without_season, report)
 
     # -- rows
 
@@ -193,26 +199,12 @@ class _Fit:
                     share[k, c] = np.unique(x, return_counts=True)[1].max() / len(x)
         return np.median(share, axis=0) > DISCRETE
 
-    def _unit(self, y: Any) -> Any:
-        """Return the deviation of each transformed channel, `(C,)`."""
-        finite = np.isfinite(y)
-        count = np.maximum(finite.sum(axis=0), 1)
-        mean = np.where(finite, y, 0.0).sum(axis=0) / count
-        variance = (np.where(finite, y - mean, 0.0) ** 2).sum(axis=0) / count
-        return np.where(variance > 0, np.sqrt(variance), 1e-3 * np.abs(mean) + 1e-6)
-
     def _key(self, series: Series, transforms: Transforms, unit: Any, index: int) -> _Key:
         """Return a key with its level, and its profiles where the fleet's come from it."""
         y = transforms(series.values) / unit
         day, week = self.calendar.bins(series.time_us, self.bin_seconds)
         bins = Bins(day % self.days, week % max(self.weeks, 1), self.days, self.weeks)
-        finite = np.isfinite(y)
-        level = np.array(
-            [
-                np.median(y[finite[:, c], c]) if finite[:, c].any() else 0.0
-                for c in range(y.shape[1])
-            ]
-        )
+        level = medians(y)
         if self.cold[index]:
             fold, empty = np.full(len(y), -1), Profile(level, np.zeros((0, 0)), np.zeros((0, 0)))
             return _Key(series, y, bins, elapsed_of(series), fold, level, empty, [])
@@ -266,11 +258,11 @@ class _Fit:
         """Return departures and expectations of every key's rows, out of fold."""
         residuals, expected = [], []
         for k, key in enumerate(keys):
-            seasonal = np.empty(key.y.shape)
+            part = np.empty(key.y.shape)
             for mode in set(modes):
                 choices = [m == mode for m in modes]
-                seasonal[:, choices] = self.out_of_fold(key, k, bases, loadings, mode)[:, choices]
-            expected.append(key.level + seasonal)
+                part[:, choices] = self.out_of_fold(key, k, bases, loadings, mode)[:, choices]
+            expected.append(key.level + part)
             residuals.append((key.y - expected[-1]).astype(np.float32))
         return residuals, expected
 
@@ -323,8 +315,6 @@ class _Fit:
                 for part in chunks(len(keys))
             ]
         )
-        middle = np.median(size[warm], axis=0)
-        size[self.cold] = np.maximum(size[self.cold], middle)
         if self.has_day:
             sample_keys = warm[:CHUNK]
             scaled = [residuals[k] / size[k].astype(np.float32) for k in sample_keys]
@@ -335,18 +325,19 @@ class _Fit:
                 half_lives,
             )
             stage.assign({"day_size": shape.astype(np.float32)})
-        for k, key in enumerate(keys):
-            residuals[k] /= (size[k] * ops.to_numpy(stage.day_size)[key.bins.day]).astype(
-                np.float32
-            )
+        for k in range(len(keys)):
+            residuals[k] /= size[k].astype(np.float32)
+        by_day = ops.to_numpy(stage.day_size)
         excess = np.zeros(size.shape)
         for part in chunks(len(keys)):
             z = padded([residuals[k] for k in part])
-            distance = departures(z, padded([keys[k].elapsed for k in part], 0.0), half_lives, 3.0)
+            elapsed = padded([keys[k].elapsed for k in part], 0.0)
+            day_size = padded([by_day[keys[k].bins.day] for k in part], 1.0)
+            distance = departures(z, elapsed, half_lives, 3.0, day_size)
             excess[part] = np.nan_to_num(_mean(np.abs(np.clip(distance, -4.0, 4.0))))
-        excess[self.cold] = np.maximum(excess[self.cold], COLD_EXCESS)
-        change = np.stack([usual_changes(z) for z in residuals])
-        change[self.cold] = np.maximum(change[self.cold], np.median(change[warm], axis=0))
+        change = np.stack(
+            [usual_changes(z, by_day[key.bins.day]) for z, key in zip(residuals, keys, strict=True)]
+        )
         fields = {"usual_size": size, "usual_excess": excess, "usual_change": change}
         return {name: value.astype(np.float32) for name, value in fields.items()}
 
@@ -406,17 +397,19 @@ class _Fit:
     ) -> Iterator[tuple[int, State]]:
         """Yield each key, and the fields of the stage after each of its rows."""
         names = [f.name for f in stage.state_fields() if f.name not in USUAL]
+        by_day = ops.to_numpy(stage.day_size)
         for part in chunks(len(keys)):
             columns = [
                 padded([residuals[k] for k in part]),
                 padded([keys[k].series.values for k in part]),
                 padded([keys[k].elapsed for k in part], 0.0),
+                padded([by_day[keys[k].bins.day] for k in part], 1.0),
             ]
             usual = [first[name][part] for name in ("usual_excess", "usual_change")]
             usual.append(first["usual_extremes"][part, 1])
 
-            def advance(state: State, z: Any, x: Any, dt: Any, usual: list[Any] = usual) -> State:
-                return stage.advance(PackedRows([len(z)]), state, z, x, dt, *usual)
+            def advance(state: State, *columns: Any, usual: list[Any] = usual) -> State:
+                return stage.advance(PackedRows([len(columns[0])]), state, *columns, *usual)
 
             after = run(advance, {name: first[name][part].copy() for name in names}, columns)
             for i, k in enumerate(part.tolist()):
@@ -435,14 +428,12 @@ class _Fit:
 
     def _lean_extremes(self, found: Any, warm: Any) -> Any:
         """Return the quantiles that a key's statistics are put over: its own and the fleet's."""
-        floor = 0.3 * np.array(LEAST_EXTREMES)[None, :, None]
-        found = np.maximum(found, floor)
+        found = least_extremes(found)
         fleet = np.exp(np.log(found[warm]).mean(axis=0))
         own = np.full((found.shape[1], 1), OWN_SHARE)
         own[FAST] = FAST_OWN_SHARE
         out = found**own * fleet ** (1.0 - own) if len(warm) >= 4 else found
-        out[self.cold] = np.maximum(found[self.cold], fleet)
-        return np.maximum(out, floor).astype(np.float32)
+        return least_extremes(out).astype(np.float32)
 
     def _run_limits(self, runs: Any, repeats: Any, warm: Any) -> Any:
         """Return the equal values from which a channel is frozen; 0 where it repeats itself."""

@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 
+from ember_core.pipeline.fit.series import MIN_ROWS, Series
 from ember_core.pipeline.stage import State
 
-from .profiles import FLEET
+from .profiles import DAY_US, DAYS_FOR_DAY, DAYS_FOR_WEEK, FLEET
 
 COLD_EXCESS: Final = 0.8
 """Least mean size of the departures of a new key, in usual sizes."""
 _RIDGE = 1.5
 """Variance of a departure in the fit of a new key's loadings: 30 rows that say the same."""
+
+
+class Spans:
+    """Lengths of the histories of a fleet's keys.
+
+    A key with a short history among `FLEET` with a whole one is new: it leans on them, and teaches
+    them nothing.
+
+    Args:
+        series: History of the keys.
+
+    Attributes:
+        has_day: Whether the usual history shows a profile of the day.
+        has_week: Whether it shows one of the week.
+        new: New keys, `(K,)`.
+    """
+
+    def __init__(self, series: Sequence[Series]) -> None:
+        days = np.array([(s.time_us[-1] - s.time_us[0]) / DAY_US for s in series])
+        has_rows = np.array([len(s.time_us) >= MIN_ROWS for s in series])
+        usual_days = float(np.median(days[has_rows] if has_rows.any() else days))
+        self.has_day, self.has_week = usual_days >= DAYS_FOR_DAY, usual_days >= DAYS_FOR_WEEK
+        needed = DAYS_FOR_WEEK if self.has_week else min(usual_days, DAYS_FOR_DAY) * 0.5
+        is_whole = has_rows & (days >= needed)
+        self.new = ~is_whole & (is_whole.sum() >= FLEET)
 
 
 def lean_on_fleet(key: Any, basis: Any, share: Any) -> Any:

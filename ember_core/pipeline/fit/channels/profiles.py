@@ -165,6 +165,22 @@ def expectation(basis: FloatArray, loadings: FloatArray, bins: Bins, mode: Mode)
     return out
 
 
+def seasonal(basis: FloatArray, loadings: FloatArray, bins: Bins, modes: list[Mode]) -> FloatArray:
+    """Return the seasonal part of a key's expectation, each channel by its own mode, `(T, C)`.
+
+    Args:
+        basis: Profiles of the fleet, `(C, r, D + W)`.
+        loadings: Shares of the key, `(C, r)`.
+        bins: Bins of its rows.
+        modes: Share of day and week that each channel has.
+    """
+    out = np.empty((len(bins.day), len(modes)))
+    for mode in set(modes):
+        chosen = [m == mode for m in modes]
+        out[:, chosen] = expectation(basis, loadings, bins, mode)[:, chosen]
+    return out
+
+
 def combined(basis: FloatArray, modes: list[Mode], days: int, weeks: int) -> FloatArray:
     """Return one table of profiles by bin of the week, `(W, C, r)`; of the day without weeks.
 

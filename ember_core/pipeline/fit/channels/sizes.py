@@ -20,7 +20,34 @@ FAST = [0, 4, 5, 6]
 """Signals of single rows, and the own part over 5 rows."""
 
 
-def departures(z: Any, elapsed: Any, half_life: Any, far: float) -> Any:
+LEAST_EXTREMES = (2.5, 1.5, 0.7, 0.35, 2.5, 2.5, 1.5, 0.7, 0.06)
+"""Usual 99 % quantiles of the signals of normal noise, and of the spread, in usual sizes."""
+_LEAST_SHARE = 0.3  # of them that extremes have at the least
+
+
+def medians(y: Any) -> Any:
+    """Return the median of the finite values of each channel, `(C,)`; 0 where there are none."""
+    finite = np.isfinite(y)
+    return np.array(
+        [np.median(y[finite[:, c], c]) if finite[:, c].any() else 0.0 for c in range(y.shape[1])]
+    )
+
+
+def deviations(y: Any) -> Any:
+    """Return the deviation of each channel, `(C,)`, above 0."""
+    finite = np.isfinite(y)
+    count = np.maximum(finite.sum(axis=0), 1)
+    mean = np.where(finite, y, 0.0).sum(axis=0) / count
+    variance = (np.where(finite, y - mean, 0.0) ** 2).sum(axis=0) / count
+    return np.where(variance > 0, np.sqrt(variance), 1e-3 * np.abs(mean) + 1e-6)
+
+
+def least_extremes(found: Any) -> Any:
+    """Return extremes `(K, 9, C)` that are not below a share of those of normal noise."""
+    return np.maximum(found, _LEAST_SHARE * np.array(LEAST_EXTREMES)[None, :, None])
+
+
+def departures(z: Any, elapsed: Any, half_life: Any, far: float, day_size: Any = 1.0) -> Any:
     """Return the departures of rows from an anchor that follows them, `(T, K, C)`.
 
     Args:
@@ -28,17 +55,20 @@ def departures(z: Any, elapsed: Any, half_life: Any, far: float) -> Any:
         elapsed: Usual intervals before each row, `(T, K)`.
         half_life: Half-life of each channel's anchor, `(C,)`; 0: it has none.
         far: Departure beyond which a row moves the anchor no further.
+        day_size: Usual size at the time of day of each row over the key's own, `(T, K, C)`:
+            departures are over it.
     """
     out = np.empty_like(z)
     level, value_count = np.zeros_like(z[0]), np.zeros_like(z[0])
     lasting = np.zeros_like(z[0])
     has_anchor = half_life > 0
     bounded = np.maximum(half_life, 1.0)
-    for x, dt, result in zip(z, elapsed, out, strict=True):
+    sizes = np.broadcast_to(day_size, z.shape)
+    for x, dt, size, result in zip(z, elapsed, sizes, out, strict=True):
         present = np.isfinite(x) & has_anchor
         level = np.where(present & (value_count == 0), x, level)
         distance = x - level
-        result[...] = distance
+        result[...] = distance / size
         value_count = value_count + present
         gain = 1.0 - np.exp2(-dt[:, None] / bounded)
         gain = np.where(
@@ -48,11 +78,12 @@ def departures(z: Any, elapsed: Any, half_life: Any, far: float) -> Any:
         )
         step = np.where(present, distance, 0.0)
         if np.isfinite(far):
+            most = far * size
             longer = np.where(
-                np.abs(step) > far, lasting + dt[:, None], lasting - 2.0 * dt[:, None]
+                np.abs(step) > most, lasting + dt[:, None], lasting - 2.0 * dt[:, None]
             )
             lasting = np.maximum(longer, 0.0)
-            step = np.where(lasting >= half_life, step, np.clip(step, -far, far))
+            step = np.where(lasting >= half_life, step, np.clip(step, -most, most))
         level = (level + np.minimum(gain, 1.0) * step).astype(z.dtype)
     return out
 
@@ -85,9 +116,14 @@ def usual_sizes(
     return out
 
 
-def usual_changes(z: Any) -> Any:
-    """Return the mean change between rows, `(C,)`, of `(T, C)`: jumps count as the largest 5 %."""
-    change = np.abs(np.diff(z, axis=0))
+def usual_changes(z: Any, day_size: Any) -> Any:
+    """Return the mean change between rows, `(C,)`, of `(T, C)`: jumps count as the largest 5 %.
+
+    Args:
+        z: Rows of a key, in usual sizes.
+        day_size: Usual size at their time of day over the key's own.
+    """
+    change = np.abs(np.diff(z, axis=0)) / day_size[1:]
     out = np.zeros(z.shape[1])
     for c in range(z.shape[1]):
         x = change[np.isfinite(change[:, c]), c]

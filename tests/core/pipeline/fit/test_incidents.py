@@ -168,7 +168,7 @@ def test_a_key_that_is_marked_as_a_whole_leans_on_the_others(evidence: str) -> N
 
 @pytest.mark.parametrize("evidence", EVIDENCE)
 def test_episodes_of_the_history_are_listed_with_their_channel(evidence: str) -> None:
-    episodes = fit(history(), evidence, budget_per_week=0.7).report["episodes"]
+    episodes = fit(history(), evidence, budget_per_week=1.4).report["episodes"]
     assert episodes["days"] == pytest.approx(KEYS * DAYS, rel=0.3)
     worst = episodes["worst"][0]
     assert (worst["key"], worst["pages"]) == ("host-0", True)

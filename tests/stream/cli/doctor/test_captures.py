@@ -14,8 +14,7 @@ from stream.codecs import make_codec
 from stream.records import Reason
 from stream.settings import Settings
 from stream.tools.log_record import LogRecord
-from tests.e2e.payloads import captured
-from tests.e2e.test_from_other_programs import KEYS, settings_of_page
+from tests.e2e.payloads import KEYS, captured, settings_of_page
 
 
 def evidence(name: str, **sections: Any) -> Evidence:

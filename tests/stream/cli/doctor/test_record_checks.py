@@ -13,7 +13,7 @@ import pytest
 from ember_core.rows import RecipeChannel, RowRecipe
 from stream.cli.doctor.evidence import Evidence
 from stream.cli.doctor.findings import Check
-from stream.cli.doctor.key_checks import kind_of_key
+from stream.cli.doctor.key_checks import are_random, kind_of_key
 from stream.cli.doctor.sample import examine_records
 from stream.settings import Settings
 
@@ -243,3 +243,11 @@ def test_counters_that_a_model_uses_by_their_values_are_named() -> None:
     recipe = RowRecipe((RecipeChannel("requests", "requests_total", "rate"),))
     model = SimpleNamespace(recipe=recipe, sources=["requests_total", "cpu"], keys=[b"web-1"])
     assert found(records, model=model) == []
+
+
+def test_names_of_a_large_fleet_are_not_random() -> None:
+    """Of each host there is one record among a few; keys that are drawn look otherwise."""
+    assert not are_random([b"pump-%d" % number for number in range(100)])
+    assert are_random([b"%08X" % (number * 7919) for number in range(100)])
+    assert are_random([b"pump-%d" % number for number in range(3_000)])
+    assert not are_random([b"%08X" % (number % 10) for number in range(100)])
