@@ -242,3 +242,21 @@ def test_where_the_group_stands(embedded: Broker, offset: int | None) -> None:
     else:
         assert found.status == "fail"
         assert "ember state rebase" in found.fix
+
+
+def test_the_model_topic_is_looked_at(broker: Broker) -> None:
+    """Missing, of several partitions, right; on a real broker also what its cleaner would do."""
+    settings = _settings(broker, broker.topic("in", 1), model={"topic": "<group>-model"})
+
+    def state() -> str:
+        (check,) = (check for check in _found(settings)["model"] if "topic" in check.name)
+        return check.status
+
+    assert state() == "warn"
+    wrong = _settings(broker, broker.topic("in2", 1), model={"topic": broker.topic("two", 2)})
+    assert [c.status for c in _found(wrong)["model"] if "topic" in c.name] == ["fail"]
+    broker.create({settings.model_topic: 1}, {"cleanup.policy": "compact"})
+    assert state() == "ok"
+    if broker.real:
+        wrong = _settings(broker, broker.topic("in3", 1), model={"topic": broker.topic("one", 1)})
+        assert [c.status for c in _found(wrong)["model"] if "topic" in c.name] == ["fail"]

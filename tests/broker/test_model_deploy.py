@@ -113,6 +113,7 @@ def test_a_folder_has_no_history(tmp_path: Path, model: Ember) -> None:
     assert "has no history" in model("deploy", "x", "--note", "y", "--config", path)
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 def test_workers_start_without_a_model_and_change_at_the_noted_offsets(
     broker: Broker, tmp_path: Path, bundles: Path

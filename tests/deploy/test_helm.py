@@ -265,6 +265,7 @@ def test_wrong_values_are_refused(helm: str, wrong: str) -> None:
     [
         (None, "replicas=2", "There is no model. Expected model.volume"),
         (MODEL, "settings.model.path=/models/fleet", "There are two models."),
+        (MODEL, "settings.model.topic=fleet-model", "There are two models."),
         (
             MODEL,
             "networkPolicy.enabled=true",
@@ -283,6 +284,18 @@ def test_values_that_do_not_fit_together_are_refused(
     done = template(helm, sets, model=model)
     assert done.returncode != 0
     assert said in done.stderr
+
+
+def test_a_model_may_come_by_kafka(
+    helm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = rendered(helm, "settings.model.topic=<group>-model", model=None)
+    path = tmp_path / "ember.toml"
+    path.write_text(found["ConfigMap"]["data"]["ember.toml"])
+    for variable in worker(found)["env"]:
+        monkeypatch.setenv(variable["name"], variable.get("value", "fleet-0"))
+    settings = Settings.load(path)
+    assert settings.model_topic == f"{settings.kafka.group}-model"
 
 
 def test_a_model_may_have_an_address(

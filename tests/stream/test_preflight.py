@@ -131,3 +131,17 @@ def test_all_are_told_at_once() -> None:
         require_sound(settings)
     assert len(raised.value.mistakes) == 2
     assert raised.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("topic", "said"),
+    [
+        ("m", "makes the service read what it writes: 'm' is an input too"),
+        ("ember-state-m-changelog", "would write into the state of the group"),
+        ("m.triggers", "would write among the model's bundles"),
+    ],
+)
+def test_a_model_topic_that_has_another_use(topic: str, said: str) -> None:
+    settings = Settings.load(input={"topics": ["m"]}, model={"topic": topic})
+    (mistake,) = find_mistakes(settings)
+    assert said in mistake

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import shutil
+from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import structlog
 
 from ember_core.pipeline import FleetModel
+from stream import model_following
 from stream.configure import load_model
 from stream.engine import TP, model_version_of
+from stream.kafka.model_topic.manifest import Manifest
+from stream.kafka.model_topic.source import BundleSource, UnreadableError
 from stream.reload import Reloader, changed
 from stream.settings import Settings
 from tests.stream.engine.conftest import CHANNELS, KNOWN, fit
@@ -168,3 +173,48 @@ async def test_one_of_several_workers_keeps_its_port_and_name(
 def test_every_changed_setting_is_named() -> None:
     sections: dict[str, Any] = {"kafka": {"group": "x"}, "window": {"max_gap": 7}}
     assert changed(Settings(), Settings(**sections)) == ["kafka.group", "window.max_gap"]
+
+
+async def test_another_way_to_the_model_waits_for_a_restart(worker: Worker) -> None:
+    """Nothing of such a file is applied: the model is followed in one way until then."""
+    worker.write("[model]\ntopic = '<group>-model'\n[alerts]\nanomaly_severity = 4.5\n")
+    settings = Settings.load(worker.config)
+    reloader = Reloader(settings, worker.reloader.model, worker.apply, load=_never)
+    worker.write("[alerts]\nanomaly_severity = 5.5\n")
+    outcome = await reloader.reload()
+    assert outcome.result == "refused"
+    assert "needs a restart" in outcome.detail
+    assert (worker.applied, outcome.again) == ([], False)
+
+
+async def _never(_settings: Settings) -> FleetModel:
+    raise AssertionError
+
+
+async def test_a_topic_that_cannot_be_read_now_is_asked_again(
+    worker: Worker, bundles: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A published bundle is not forgotten because a broker was away at that moment."""
+    monkeypatch.setattr(model_following, "_AGAIN_SECONDS", 0.0)
+    new, attempts = FleetModel.load(bundles[1], backend="numpy"), list[int]()
+
+    async def load(_settings: Settings) -> FleetModel:
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise UnreadableError("no broker")
+        return new
+
+    reloader = Reloader(worker.reloader.settings, worker.reloader.model, worker.apply, load=load)
+
+    class Source:
+        """Source that publishes the new bundle, and again, and then ends."""
+
+        async def publications(self) -> AsyncGenerator[Manifest]:
+            for digest in (worker.reloader.model.sha256, new.sha256, new.sha256):
+                yield Manifest(digest=digest, card_bytes=1, arrays_bytes=1)
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await model_following.follow(cast("BundleSource", Source()), reloader)
+    assert len(attempts) == 3
+    assert worker.applied == [new]

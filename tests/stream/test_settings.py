@@ -390,3 +390,15 @@ def test_how_long_re_keyed_records_stay_is_a_length_of_time() -> None:
     assert Settings(input=section).input.rekey_retention_seconds == 5_400.0
     with pytest.raises(SettingsError, match="Expected a length of time"):
         Settings.load(input={"rekey_retention": "long"})
+
+
+def test_the_model_comes_by_one_way() -> None:
+    """The topic is named after the group; a default of the path is no second way."""
+    settings = Settings.load(model={"topic": "<group>-model"}, kafka={"group": "fleet"})
+    assert settings.model_topic == "fleet-model"
+    assert Settings().model_topic == ""
+    for other in ({"path": "model"}, {"sha256": "0" * 64}):
+        with pytest.raises(SettingsError, match="say which model is in service"):
+            Settings.load(model={"topic": "<group>-model", **other})
+    with pytest.raises(SettingsError, match="is no name of a Kafka topic"):
+        Settings.load(model={"topic": "<input>-model"})

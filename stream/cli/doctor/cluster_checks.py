@@ -13,6 +13,7 @@ from stream.tools import clients
 
 from .findings import Check, Cluster
 from .group_check import group
+from .model_topic_check import model_topic
 
 _TRANSACTION_SECONDS = 15.0
 _MOST_AHEAD_MS = 86_400_000
@@ -53,6 +54,8 @@ def topics(cluster: Cluster) -> Iterator[Check]:
             yield from _outputs(cluster, topic)
     if cluster.settings.input.rekey:
         yield from _rekeyed(cluster)
+    if cluster.settings.model_topic:
+        yield model_topic(cluster)
 
 
 def _rekeyed(cluster: Cluster) -> Iterator[Check]:

@@ -94,11 +94,13 @@ def _model(settings: Settings) -> tuple[Check, Model | None]:
     from stream.configure import load_model
     from stream.thresholds import episode_text
 
-    name = f"model {settings.model.path}"
+    name = f"model {settings.model_topic or settings.model.path}"
     try:
         model = load_model(settings)
     except (UserError, OSError) as error:
         fix = "Train one (`ember train DATA... --out DIR`), or set model.path or --model."
+        if settings.model_topic:
+            fix = "Train one (`ember train DATA... --out DIR`), and `ember model deploy DIR`."
         return Check(name, "fail", str(error), fix), None
     detail = f"{model.name} {model.version}: {len(model.channels)} channels, "
     if differs := contradictions(model.recipe, model.channels, settings.channels.rules):

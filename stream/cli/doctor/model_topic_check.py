@@ -1,0 +1,37 @@
+"""Check of `ember doctor` on the topic that brings the model."""
+
+from __future__ import annotations
+
+from .findings import Check, Cluster
+
+
+def model_topic(cluster: Cluster) -> Check:
+    """Check that the model topic is compacted and has one partition.
+
+    Args:
+        cluster: Cluster, of settings with a model topic.
+    """
+    topic = cluster.settings.model_topic
+    name = f"model topic {topic}"
+    count = cluster.counts.get(topic)
+    if count is None:
+        detail = "Not there yet: no model has been published."
+        fix = "`ember model deploy` makes it, or `ember topics create`."
+        return Check(name, "warn", detail, fix)
+    if count != 1:
+        return Check(
+            name,
+            "fail",
+            f"It has {count} partitions. Expected one, so that its bundles have one order.",
+            "Delete it, run `ember topics create`, and publish the model again.",
+        )
+    policy = cluster.config(topic).get("cleanup.policy", "compact")
+    if policy != "compact":
+        return Check(
+            name,
+            "fail",
+            f"cleanup.policy is {policy!r}: the broker deletes the model in service.",
+            f"kafka-configs.sh --alter --entity-type topics --entity-name {topic} "
+            "--add-config cleanup.policy=compact",
+        )
+    return Check(name, "ok", "Compacted, one partition.")
