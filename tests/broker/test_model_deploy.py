@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,6 +113,34 @@ def test_a_folder_has_no_history(tmp_path: Path, model: Ember) -> None:
     assert "Expected model.topic" in model("history", "--config", path)
     assert "has no history" in model("rollback", "abc", "--config", path)
     assert "has no history" in model("deploy", "x", "--note", "y", "--config", path)
+
+
+@pytest.mark.broker
+def test_a_worker_without_a_model_says_so_and_stops_when_asked(
+    embedded: Broker, tmp_path: Path
+) -> None:
+    """It is alive, so that nothing restarts it, and it is not ready."""
+    config = settings_file(embedded, tmp_path)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config.write_text(config.read_text().replace("port = 0", f"port = {port}"))
+
+    def probe(path: str) -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        with contextlib.closing(connection):
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+
+    with Service(tmp_path, config, embedded=True) as worker:
+        _wait_for_log(worker, "no model is in topic")
+        assert probe("/livez")[0] == 200
+        status, body = probe("/readyz")
+        assert status == 503
+        assert "no model is in topic" in body
+        assert 'ember_phase{phase="waiting"} 1.0' in probe("/metrics")[1]
+        assert worker.stop() == 0
 
 
 @pytest.mark.slow

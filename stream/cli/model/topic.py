@@ -107,7 +107,7 @@ def history(*, json: bool = False, cluster: ClusterArgs = ClusterOptions()) -> N
             f"model.path={str(settings.model.path)!r}. Set for example model.topic='<group>-model'."
         )
     current, catalogue = _run(settings, _contents(_source(settings)))
-    lines = [_line(each, catalogue, current) for each in catalogue.newest_first()]
+    lines = [_line(published, catalogue, current) for published in catalogue.newest_first()]
     if json:
         print_json({"topic": settings.model_topic, "bundles": lines})
         return
@@ -154,20 +154,20 @@ def _chosen(
 ) -> Published:
     """Return the bundle that a rollback means."""
     in_service = "" if current is None else current.manifest.digest
-    others = [p for p in catalogue.newest_first() if p.manifest.digest != in_service]
+    earlier = [p for p in catalogue.newest_first() if p.manifest.digest != in_service]
     if digest and in_service.startswith(digest):
         raise UserError(f"The bundle {in_service} is in service already.")
-    chosen = [p for p in others if p.manifest.digest.startswith(digest)]
+    matches = [p for p in earlier if p.manifest.digest.startswith(digest)]
     if not digest:
-        chosen = [p for p in others if catalogue.is_whole(p.manifest)][:1]
-    if len(chosen) != 1:
-        names = ", ".join(p.manifest.digest[:_SHORT] for p in others) or "none"
+        matches = [p for p in earlier if catalogue.is_whole(p.manifest)][:1]
+    if len(matches) != 1:
+        names = ", ".join(p.manifest.digest[:_SHORT] for p in earlier) or "none"
         raise UserError(
-            f"{'Several bundles begin like that' if chosen else 'There is no such bundle'}. "
+            f"{'Several bundles begin like that' if matches else 'There is no such bundle'}. "
             f"Expected the digest of an earlier bundle of {settings.model_topic!r}: {names}. "
             f"Received: {digest!r}."
         )
-    return chosen[0]
+    return matches[0]
 
 
 async def _contents(source: BundleSource) -> tuple[TopicBundle | None, Catalogue]:

@@ -75,8 +75,8 @@ class ModelLogReader:
             for record in batches.get(self._tp, ()):
                 if record.offset < end:
                     yield record
-            before, position = position, await self._consumer.position(self._tp)
-            if position != before:
+            former, position = position, await self._consumer.position(self._tp)
+            if position != former:
                 moved_at = clock()
             elif clock() - moved_at > _STALLED_SECONDS:
                 raise kafka_errors.KafkaTimeoutError(

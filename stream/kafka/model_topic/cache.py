@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import tempfile
+import time
 import weakref
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -16,6 +18,8 @@ from stream.bundles import SIGNATURE_FILE
 from .manifest import Manifest, ManifestError
 
 log = logging.getLogger(__name__)
+
+_YOUNG_SECONDS = 3_600.0
 
 
 class BundleCache:
@@ -72,10 +76,11 @@ class BundleCache:
         Args:
             digests: Digests of the bundles in the topic.
         """
-        for parent in self._parents():
-            for folder in parent.iterdir():
-                # Names with a dot are other workers' bundles in the making.
-                if folder.name not in digests and not folder.name.startswith("."):
+        # Another worker of this host may know of a newer bundle than this one, and load it now.
+        newest = time.time() - _YOUNG_SECONDS
+        for folder in [folder for parent in self._parents() for folder in parent.iterdir()]:
+            with contextlib.suppress(FileNotFoundError):
+                if folder.name not in digests and folder.stat().st_mtime < newest:
                     shutil.rmtree(folder, ignore_errors=True)
 
     def _parents(self) -> list[Path]:
@@ -93,12 +98,14 @@ def _write(parent: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Path
         if not _is_bundle(making, manifest.digest):
             raise ManifestError("its chunks are not the bundle of its digest")
         _sign(making, manifest.signature)
-        shutil.rmtree(folder, ignore_errors=True)  # it is damaged
-        try:
-            making.rename(folder)
-        except OSError:  # another worker of this host wrote it in the meantime
-            if not folder.is_dir():
-                raise
+        # Another worker of this host may have written it in the meantime, and may read it now.
+        if not _is_bundle(folder, manifest.digest):
+            shutil.rmtree(folder, ignore_errors=True)  # it is damaged
+            try:
+                making.rename(folder)
+            except OSError:
+                if not _is_bundle(folder, manifest.digest):
+                    raise
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return folder

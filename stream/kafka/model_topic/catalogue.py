@@ -103,11 +103,12 @@ class Catalogue:
             digest: Bundle that is published.
             kept: Number of bundles that stay, that one included.
         """
-        others = [p.manifest.digest for p in self.newest_first() if p.manifest.digest != digest]
+        digests = [published.manifest.digest for published in self.newest_first()]
+        earlier = [name for name in digests if name != digest]
         # What another version wrote, and this one cannot read, is left to that version.
-        staying = {digest, *others[: kept - 1], *(self._manifest_keys - self._published.keys())}
-        gone = sorted(self._published.keys() - staying)
-        keys = [RecordKey(name, None).encode() for name in gone]
+        staying = {digest, *earlier[: kept - 1], *(self._manifest_keys - self._published.keys())}
+        retired = sorted(self._published.keys() - staying)
+        keys = [RecordKey(name, None).encode() for name in retired]
         for name, offsets in sorted(self._chunks.items()):
             if name not in staying:
                 keys += [RecordKey(name, number).encode() for number in sorted(offsets)]

@@ -116,8 +116,8 @@ class Manifest:
             stored = msgspec.json.decode(value, type=dict[str, Any])
             if (version := stored.get("format")) != _FORMAT:
                 raise ManifestError(f"its format is {version}, and this version reads {_FORMAT}")
-            known = {name: stored[name] for name in cls.__slots__ if name in stored}
-            manifest: Manifest = msgspec.convert(known, cls)
+            fields = {name: stored[name] for name in cls.__slots__ if name in stored}
+            manifest: Manifest = msgspec.convert(fields, cls)
         except msgspec.MsgspecError as error:
             raise ManifestError(f"it is no manifest ({error})") from None
         if manifest.digest != digest:

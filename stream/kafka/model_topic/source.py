@@ -89,7 +89,7 @@ class BundleSource:
         Raises:
             RefusedError: If a broker refuses the login, or cannot be trusted.
         """
-        told = ""
+        logged_reason = ""
         while True:
             # It waits for a broker too, and tells a refused login from one that is not there.
             await (await connect(self._config.client_settings(), on_wait)).__aexit__()
@@ -100,9 +100,9 @@ class BundleSource:
             except UnreadableError as error:
                 reason = error.message.rstrip(".")
             on_wait(reason)
-            if reason != told:
+            if reason != logged_reason:
                 log.warning("Waiting: %s. `ember model deploy` publishes one.", reason)
-                told = reason
+                logged_reason = reason
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def publications(self) -> AsyncGenerator[Manifest]:
@@ -147,8 +147,8 @@ class BundleSource:
             end = await reader.end()
             await _fill(catalogue, reader, end)
             self._next_offset = end
-            for place, reason in catalogue.unusable.items():
-                self._ignore(place, reason)
+            for record, reason in catalogue.unusable.items():
+                self._ignore(record, reason)
             bundle = None
             for published in catalogue.newest_first():
                 try:
@@ -158,7 +158,7 @@ class BundleSource:
                     continue
                 bundle = TopicBundle(published.manifest, folder)
                 break
-        published_digests = {each.manifest.digest for each in catalogue.newest_first()}
+        published_digests = {published.manifest.digest for published in catalogue.newest_first()}
         await asyncio.to_thread(self._cache.keep, published_digests)
         return bundle
 
@@ -183,9 +183,9 @@ class BundleSource:
         folder = await asyncio.to_thread(self._cache.find, manifest)
         if folder is None:
             chunks = dict[int, bytes]()
-            wanted = set(offsets)
+            chunk_offsets = set(offsets)
             async for record in reader.read(max(offsets) + 1, min(offsets)):
-                if record.offset in wanted:
+                if record.offset in chunk_offsets:
                     chunks[record.offset] = record.value or b""
             files = manifest.join([chunks.get(offset, b"") for offset in offsets])
             folder = await asyncio.to_thread(self._cache.add, manifest, files)

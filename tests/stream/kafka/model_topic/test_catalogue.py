@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -159,8 +160,28 @@ def test_bundles_are_kept_with_their_newest_signature_until_the_topic_has_them_n
     assert (folder / "model.sig").read_text() == "abc="
     cache.keep({manifest.digest})
     assert cache.find(manifest) == folder
+    cache.keep(set())  # another worker of this host may load it now
+    assert cache.find(manifest) == folder
+    os.utime(folder, (0, 0))
     cache.keep(set())
     assert cache.find(manifest) is None
+
+
+def test_a_bundle_that_another_worker_reads_is_not_written_again(tmp_path: Path) -> None:
+    """A damaged one is."""
+    manifest = manifest_of(bundle(tmp_path / "b"))
+    files = manifest.join(list(manifest.split(tmp_path / "b")))
+    folder = BundleCache(tmp_path / "cache").add(manifest, files)
+    inode = (folder / ARRAYS_FILE).stat().st_ino
+    assert BundleCache(tmp_path / "cache").add(manifest, files) == folder
+    assert (folder / ARRAYS_FILE).stat().st_ino == inode
+    (folder / ARRAYS_FILE).write_bytes(b"damaged")
+    cache = BundleCache(tmp_path / "cache")
+    assert cache.find(manifest) is None
+    assert cache.find(manifest_of(tmp_path / "b")) is None
+    assert cache.add(manifest, files) == folder
+    assert cache.find(manifest) == folder
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [manifest.digest]
 
 
 def test_a_folder_that_cannot_be_written_is_replaced_by_a_temporary_one(tmp_path: Path) -> None:
