@@ -10,10 +10,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from benchmarks.kafka_server import QUICK_COMPACTION
 from ember_core.pipeline import FleetModel
+from ember_core.serialize import load_bundle, save_bundle
 from stream.bundles import sign
 from stream.kafka.client.model_log import ModelLogWriter
 from stream.kafka.config import WorkerConfig
+from stream.kafka.model_topic.catalogue import KEPT
 from stream.kafka.model_topic.manifest import Manifest, RecordKey
 from stream.kafka.model_topic.publisher import describe, publish
 from stream.kafka.model_topic.source import BundleSource
@@ -157,3 +160,37 @@ async def test_only_a_signed_bundle_is_taken_where_a_key_is_set(
     assert await newest(source) == (one.digest, "signed")
     await publish(config, manifest_of(bundles[1]), bundles[1])
     assert await newest(source) == (one.digest, "signed")
+
+
+@pytest.mark.slow
+@pytest.mark.kafka
+async def test_the_cleaner_takes_retired_bundles_and_leaves_the_others_whole(
+    kafka: Broker, tmp_path: Path, bundles: list[Path]
+) -> None:
+    """Chunks of the bundles that stay are there also when those before them are gone."""
+    config = config_of(kafka)
+    kafka.create({config.model_topic: 1}, QUICK_COMPACTION)
+    arrays, card = load_bundle(bundles[0])
+    digests = []
+    for number in range(KEPT + 2):
+        folder = tmp_path / str(number)
+        save_bundle(folder, arrays, card | {"version": str(number)})
+        manifest = manifest_of(folder)
+        await publish(config, manifest, folder)
+        digests.append(manifest.digest)
+    source = BundleSource(config, tmp_path / "cache", None)
+
+    def chunked() -> set[str]:
+        keys = [RecordKey.decode(r.key) for r in kafka.consume_all(config.model_topic) if r.value]
+        return {key.digest for key in keys if key is not None and key.chunk is not None}
+
+    async with asyncio.timeout(120):
+        # The cleaner leaves the newest segment alone, so something has to follow.
+        while chunked() != set(digests[-KEPT:]):
+            await publish(config, replace(manifest, note="again"), None)
+            await asyncio.sleep(1)
+    catalogue = await source.read()
+    assert [p.manifest.digest for p in catalogue.newest_first()] == digests[: -KEPT - 1 : -1]
+    for published in catalogue.newest_first():
+        folder = await source.load(published)
+        assert FleetModel.load(folder).sha256 == published.manifest.digest
