@@ -143,6 +143,7 @@ class Application:
     async def _load_newest(self, settings: Settings) -> FleetModel:
         """Load the newest bundle of the model topic."""
         assert self._source is not None
+        await asyncio.to_thread(self._source.require, settings.model.public_key)
         bundle = await self._source.newest()
         if bundle is None:
             raise UserError(

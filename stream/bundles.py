@@ -101,8 +101,7 @@ def check(folder: Path, sha256: str, public_key: Path | None) -> str:
         _expect(sha256, digest, f"{str(folder)!r} has another model")
     if public_key is None:
         return digest
-    signatures, serialization, exceptions = _cryptography()
-    key = _read_key(public_key, serialization.load_pem_public_key, signatures.Ed25519PublicKey)
+    key, exceptions = read_public_key(public_key)
     path = folder / SIGNATURE_FILE
     try:
         signature = base64.b64decode(path.read_bytes(), validate=False)
@@ -119,6 +118,20 @@ def check(folder: Path, sha256: str, public_key: Path | None) -> str:
             f"{str(public_key)!r} over {digest}. Received: {str(path)!r}."
         ) from None
     return digest
+
+
+def read_public_key(path: Path) -> tuple[Any, Any]:
+    """Return the key that verifies signatures, and the module of the errors of verification.
+
+    Args:
+        path: PEM file of an Ed25519 key.
+
+    Raises:
+        UserError: If the key cannot be used, or the package for it is not installed.
+    """
+    signatures, serialization, exceptions = _cryptography()
+    key = _read_key(path, serialization.load_pem_public_key, signatures.Ed25519PublicKey)
+    return key, exceptions
 
 
 def sign(folder: Path, private_key: Path) -> str:

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from benchmarks.kafka_server import QUICK_COMPACTION
 from ember_core.pipeline import FleetModel
-from ember_core.serialize import load_bundle, save_bundle
+from ember_core.serialize import bundle_digest, load_bundle, save_bundle
 from stream.bundles import sign
+from stream.errors import UserError
 from stream.kafka.client.model_log import ModelLogWriter
 from stream.kafka.config import WorkerConfig
 from stream.kafka.model_topic.catalogue import KEPT
@@ -160,6 +161,10 @@ async def test_only_a_signed_bundle_is_taken_where_a_key_is_set(
     assert await newest(source) == (one.digest, "signed")
     await publish(config, manifest_of(bundles[1]), bundles[1])
     assert await newest(source) == (one.digest, "signed")
+    source.require(None)  # as a reload without model.public_key does
+    assert await newest(source) == (bundle_digest(bundles[1]), "")
+    with pytest.raises(UserError, match="The key cannot be used"):
+        BundleSource(config, None, private)
 
 
 @pytest.mark.slow

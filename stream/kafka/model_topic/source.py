@@ -42,15 +42,32 @@ class BundleSource:
         config: Kafka configuration of the worker, with the name of the topic.
         folder: Folder for the bundles; None: a temporary one.
         public_key: PEM file of the key that bundles have to be signed with; None: no signature.
+
+    Raises:
+        UserError: If the key cannot be used.
     """
 
     def __init__(self, config: WorkerConfig, folder: Path | None, public_key: Path | None) -> None:
         self._config = config
         self._cache = BundleCache(folder)
-        self._public_key = public_key
+        self._public_key: Path | None = None
         self._ignored = set[tuple[int, str]]()
         self._next_offset = 0
         self._on_ignored: Callable[[], None] = lambda: None
+        self.require(public_key)
+
+    def require(self, public_key: Path | None) -> None:
+        """Set the key that bundles have to be signed with.
+
+        Args:
+            public_key: PEM file of the key; None: no signature.
+
+        Raises:
+            UserError: If the key cannot be used. No bundle is to blame for it.
+        """
+        if public_key is not None:
+            bundles.read_public_key(public_key)
+        self._public_key = public_key
 
     def report_ignored(self, on_ignored: Callable[[], None]) -> None:
         """Report each bundle that cannot be used, once; those of before at once.
