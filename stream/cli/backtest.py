@@ -23,6 +23,7 @@ from stream.settings import Settings
 from stream.tools.record_schemes import topics_of
 from stream.types import CodecName
 
+from .backtest_alerts import alert_lines
 from .data_options import (
     DataArgs,
     DataFiles,
@@ -33,6 +34,7 @@ from .data_options import (
     has_scheme,
     read_data,
 )
+from .destinations import require_file
 from .options import ClusterArgs, ClusterOptions
 from .output import print_remarks
 
@@ -90,12 +92,8 @@ def backtest(
         json: Print the summary as one JSON object.
         cluster: Settings file, and Kafka cluster for topics.
     """
-    if report and not report.parent.is_dir():
-        raise UserError(
-            f"The report cannot be written. Expected a folder that exists. "
-            f"Received: --report {report}.",
-            exit_code=2,
-        )
+    for flag, path in (("--report", report), ("--scores", scores), ("--events", events)):
+        require_file(flag, path)
     if scores and scores.suffix not in (".csv", ".parquet"):
         raise UserError(
             f"Scores are written as CSV or Parquet. Expected a name ending in .csv or .parquet. "
@@ -168,6 +166,8 @@ def backtest(
         print(json_.dumps(summary))
     else:
         _print_summary(summary)
+        for line in alert_lines(result.events):
+            print(line)
 
 
 def _topic_of(data: Sequence[str], settings: Settings) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -20,6 +22,9 @@ from stream.types import CodecName
 
 from .options import parse_seconds, since_ms
 from .reading_progress import reading_progress
+
+_TOPIC = re.compile(r"(?!.*\.(csv|tsv|txt|gz|json|jsonl|ndjson|parquet)$)[A-Za-z0-9._-]+")
+"""Name of a topic, and not of a table."""
 
 DataFiles = Annotated[list[str], Parameter(required=True)]
 DataArgs = Annotated[DataOptions, Parameter(name="*")]
@@ -123,7 +128,30 @@ def read_data(
             # Patterns choose among the channels of records; the names of columns are as given.
             table_options = replace(options, channels=(), drop=())
             return read(data, table_options, schemes=schemes, on_disk=True)
+        _require_no_records(data, reading)
         return read(data, options)
+
+
+def _require_no_records(data: Sequence[str], reading: RecordReading) -> None:
+    """Refuse files where a topic was meant: its name, or a period of its records.
+
+    Raises:
+        UserError: If one was.
+    """
+    for item in data:
+        if _TOPIC.fullmatch(item) and not Path(item).exists():
+            raise UserError(
+                f"There is no file {item!r}. Expected a file, a folder, a query or a topic. "
+                f"Received: {item}. For a topic of that name write kafka:{item}.",
+                exit_code=2,
+            )
+    if reading.period != Period() or reading.series != SeriesQuery():
+        raise UserError(
+            "Files are read whole. Expected --since, --until, --query, --step and --header with "
+            f"kafka:TOPIC or prometheus:URL only. Received: {', '.join(data)}. Leave them out, or "
+            "choose rows with --train-head.",
+            exit_code=2,
+        )
 
 
 def has_scheme(item: str, schemes: Collection[str]) -> bool:

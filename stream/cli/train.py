@@ -41,6 +41,7 @@ from .data_options import (
     codec_of,
     read_data,
 )
+from .destinations import require_folder
 from .history_episodes import history_lines
 from .options import ClusterArgs, ClusterOptions, require_at_least
 from .output import print_remarks
@@ -145,6 +146,7 @@ def train(
             f"Epochs are counted from 0. Expected --refine 0 or more. Received: --refine {refine}.",
             exit_code=2,
         )
+    require_folder("--out", out)
     settings = cluster.settings(
         input={"codec": codec_of(data, codec)},
         window={
@@ -196,7 +198,12 @@ def train(
         # They may say why: rows that were left out, or times that repeat.
         print_remarks(training_remarks(dataset, MIN_ROWS, intervals=intervals))
         raise
-    model.save(out)
+    try:
+        model.save(out)
+    except OSError as error:  # such as a full disk
+        raise UserError(
+            f"The model cannot be written to {out}: {error.strerror or error}."
+        ) from None
     remarks = training_remarks(dataset, MIN_ROWS, model, intervals=intervals)
     if patterns := unmatched(dataset.channels, rules.channels):
         text = f"no channel is matched by {', '.join(patterns)} of [[channels]], --rate or --value"

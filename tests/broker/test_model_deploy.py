@@ -79,7 +79,7 @@ def test_bundles_are_deployed_shown_and_rolled_back(
     assert model("deploy", bundles / "one", "--note", "first", *config)["before"] is None
     assert "is this one already" in model("deploy", bundles / "one", *config)
     assert "of other telemetry" in model("deploy", bundles / "other", *config)
-    assert "no such bundle" in model("rollback", *config)
+    assert "no earlier bundle" in model("rollback", *config)
     assert model("deploy", bundles / "two", *config)["before"] == one
     assert history() == [(two, "in service", ""), (one, "earlier", "first")]
     assert "in service already" in model("rollback", two[:9], *config)

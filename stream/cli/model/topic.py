@@ -160,8 +160,13 @@ def _chosen(
     matches = [p for p in earlier if p.manifest.digest.startswith(digest)]
     if not digest:
         matches = [p for p in earlier if catalogue.is_whole(p.manifest)][:1]
+    if not earlier:
+        raise UserError(
+            f"There is no earlier bundle to go back to. Expected one in topic "
+            f"{settings.model_topic!r}. Received: none. `ember model deploy` publishes one."
+        )
     if len(matches) != 1:
-        names = ", ".join(p.manifest.digest[:_SHORT] for p in earlier) or "none"
+        names = ", ".join(p.manifest.digest[:_SHORT] for p in earlier)
         raise UserError(
             f"{'Several bundles begin like that' if matches else 'There is no such bundle'}. "
             f"Expected the digest of an earlier bundle of {settings.model_topic!r}: {names}. "

@@ -341,3 +341,28 @@ def test_a_missing_bundle_is_one_sentence(capsys: pytest.CaptureFixture[str], da
     assert (code, out) == (1, "")
     assert "nowhere" in err
     assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("place", ["file", "file/model"])
+def test_a_model_that_cannot_be_written_is_refused_before_the_data_are_read(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "file").touch()
+    code, _, err = ember(capsys, "train", "not-there.csv", "--out", place)
+    assert code == 2
+    assert "The folder cannot be written" in err
+
+
+@pytest.mark.parametrize("flag", ["--since", "--until", "--step"])
+def test_a_period_is_not_ignored_with_files(
+    capsys: pytest.CaptureFixture[str], data: Path, flag: str
+) -> None:
+    code, _, err = ember(capsys, "train", data, *DATA, flag, "1d", "--out", "model")
+    assert code == 2
+    assert "Files are read whole" in err
+
+
+def test_the_name_of_a_topic_leads_to_its_address(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = ember(capsys, "train", "telemetry", "--out", "model")
+    assert code == 2
+    assert "write kafka:telemetry" in err
