@@ -139,7 +139,7 @@ class Worker:
         while True:
             try:
                 cluster = await prepare(context.config, context.lifecycle)
-                await wait_for_fit(context, self._codec, self._engine.channels)
+                await wait_for_fit(context, lambda: (self._codec, self._engine.channels))
                 peer = "the transaction coordinator" if cluster.transactions else "a broker"
                 context.lifecycle.wait(f"{peer} has not answered the producers yet")
                 return await self._connect(cluster)

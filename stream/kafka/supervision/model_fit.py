@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -20,17 +20,19 @@ _AGAIN_SECONDS = 10.0
 log = logging.getLogger(__name__)
 
 
-async def wait_for_fit(context: Context, codec: Codec, channels: Sequence[str]) -> None:
+async def wait_for_fit(
+    context: Context, current: Callable[[], tuple[Codec, Sequence[str]]]
+) -> None:
     """Wait while a topic's newest records hold none of the model's channels.
 
     Nothing is consumed meanwhile: with the right model the same records can still be scored.
 
     Args:
         context: Surroundings of the worker.
-        codec: Codec from bytes to columns.
-        channels: Channels of the model.
+        current: Function that returns the codec from bytes to columns, and the model's channels.
     """
     while True:
+        codec, channels = current()  # a model that fits may have come meanwhile
         for topic in context.config.rekeyed or context.config.topics:
             records = await newest(context.config.client_settings(), topic, NEWEST)
             # In a thread: the codec may have to ask for schemas.
