@@ -16,6 +16,7 @@ from stream.rekeying import rekey_group
 from stream.settings import KafkaSection, Settings
 from stream.tools import clients
 from stream.tools.replay import Gate, Outbound, Schedule, Summary, at_rate, at_speed, flat_out, send
+from stream.tools.topic_names import likely_topics
 
 from . import recorded
 from .data_options import DataArgs, DataFiles, DataOptions
@@ -162,10 +163,9 @@ def ensure_topic(
             if clients.is_embedded(metadata)
             else "Create it with --partitions N, or with your cluster's own tools."
         )
-        existing = ", ".join(sorted(name for name in counts if not name.startswith("__"))) or "none"
         raise UserError(
             f"There is no topic {topic!r} at {kafka.bootstrap_servers}. Expected one of: "
-            f"{existing}. Received: --to {topic}. {fix}"
+            f"{likely_topics(counts, topic)}. Received: --to {topic}. {fix}"
         )
     clients.create_topic(kafka, topic, partitions)
     return partitions

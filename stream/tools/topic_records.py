@@ -13,6 +13,7 @@ from stream.types import TP
 
 from . import clients, reading
 from .log_record import LogRecord, as_log_record
+from .topic_names import likely_topics
 
 
 class Period(NamedTuple):
@@ -112,7 +113,7 @@ def _refuse_topic(kafka: KafkaSection, topic: str, counts: Mapping[str, int]) ->
             f"The topic {topic!r} may not be read. Expected the right to DESCRIBE and READ it. "
             f"Received: {error.str()} for {user}. `ember topics plan` prints the ACLs."
         )
-    names = ", ".join(sorted(name for name in counts if not name.startswith("__"))) or "none"
     raise UserError(
-        f"There is no topic {topic!r}. Expected one of: {names}. Received: kafka:{topic}."
+        f"There is no topic {topic!r}. Expected one of: {likely_topics(counts, topic)}. "
+        f"Received: kafka:{topic}."
     )

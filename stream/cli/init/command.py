@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from ember_core.data.cells import TimeReader
+from stream.cli.destinations import require_file
 from stream.cli.options import ClusterArgs, ClusterOptions
 from stream.cli.output import print_json
 from stream.errors import UserError
@@ -83,6 +84,8 @@ def init(
             "--force, write another with --out, or look with --print.",
             exit_code=2,
         )
+    if not to_stdout:
+        require_file("--out", out)
     _check(time_zone, interval_seconds, topic)
     questions = Questions(enabled=not (yes or json) and is_terminal())
     settings = load_cluster(cluster, security, registry)

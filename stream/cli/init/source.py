@@ -14,6 +14,7 @@ from stream.errors import UserError
 from stream.settings import Settings
 from stream.tools import clients
 from stream.tools.log_record import first_of_dump, read_dump, read_values
+from stream.tools.topic_names import likely_topics
 
 _MOST_RECORDS = 20_000
 _MOST_BYTES = 8 * 1024 * 1024
@@ -100,9 +101,10 @@ def require_file(source: str) -> Path:
 def _of_topic(topic: str, settings: Settings) -> Sample:
     counts = clients.partition_counts(clients.fetch_metadata(settings.kafka))
     if topic not in counts:
-        names = ", ".join(sorted(name for name in counts if not name.startswith("__"))) or "none"
+        one = " `ember init` looks at one topic." if "," in topic else ""
         raise UserError(
-            f"There is no topic {topic!r}. Expected one of: {names}. Received: kafka:{topic}."
+            f"There is no topic {topic!r}. Expected one of: {likely_topics(counts, topic)}. "
+            f"Received: kafka:{topic}.{one}"
         )
     try:
         records = read_newest(settings, topic, counts[topic])
