@@ -196,14 +196,13 @@ def train(
             )
     except UserError:
         # They may say why: rows that were left out, or times that repeat.
-        print_remarks(training_remarks(dataset, MIN_ROWS, intervals=intervals))
+        reasons = training_remarks(dataset, MIN_ROWS, intervals=intervals)
+        print_remarks(r for r in reasons if r.kind != "constant_channel")  # no model keeps one
         raise
     try:
         model.save(out)
     except OSError as error:  # such as a full disk
-        raise UserError(
-            f"The model cannot be written to {out}: {error.strerror or error}."
-        ) from None
+        raise UserError(f"{out} cannot be written: {error.strerror or error}.") from None
     remarks = training_remarks(dataset, MIN_ROWS, model, intervals=intervals)
     if patterns := unmatched(dataset.channels, rules.channels):
         text = f"no channel is matched by {', '.join(patterns)} of [[channels]], --rate or --value"

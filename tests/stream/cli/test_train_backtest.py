@@ -366,3 +366,14 @@ def test_the_name_of_a_topic_leads_to_its_address(capsys: pytest.CaptureFixture[
     code, _, err = ember(capsys, "train", "telemetry", "--out", "model")
     assert code == 2
     assert "write kafka:telemetry" in err
+
+
+def test_channels_that_no_model_keeps_do_not_hide_why_there_is_none(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    names = tuple(f"c{n}" for n in range(40))
+    write(tmp_path / "few.csv", np.ones((5, 40)), slice(0, 0), names)
+    code, _, err = ember(capsys, "train", "few.csv", *DATA, "--out", "model")
+    assert code == 1
+    assert "Too little history" in err
+    assert "in every training row" not in err
