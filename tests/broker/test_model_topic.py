@@ -15,7 +15,8 @@ from ember_core.pipeline import FleetModel
 from ember_core.serialize import bundle_digest, load_bundle, save_bundle
 from stream.bundles import sign
 from stream.errors import UserError
-from stream.kafka.client.model_log import ModelLogWriter
+from stream.kafka.client.errors import KafkaError
+from stream.kafka.client.model_log import ModelLogWriter, is_fenced
 from stream.kafka.config import WorkerConfig
 from stream.kafka.model_topic.catalogue import KEPT
 from stream.kafka.model_topic.manifest import Manifest, RecordKey
@@ -112,6 +113,10 @@ async def test_nobody_takes_half_of_a_bundle(
         # A second publisher ends what the first one has begun.
         await publish(config, replace(one, note="again"), None)
         assert await newest(source) == (one.digest, "again")
+        if broker.real:
+            with pytest.raises(KafkaError) as error:
+                await writer.put(RecordKey(two.digest, 0).encode(), chunks[0])
+            assert is_fenced(error.value)
     assert ignored == []
     catalogue = await source.read()
     assert catalogue.retired_keys(one.digest) == []
