@@ -17,9 +17,11 @@ def likely_topics(names: Iterable[str], wanted: str) -> str:
         names: All topics of the cluster; Kafka's own are left out.
         wanted: Name that is not among them.
     """
-    known = sorted(name for name in names if not name.startswith("__"))
-    shown = known
-    if len(known) > _MOST:
-        shown = difflib.get_close_matches(wanted, known, _MOST, cutoff=0.0)
-    more = f", and {len(known) - len(shown):,} more" if len(known) > len(shown) else ""
-    return (", ".join(shown) or "none") + more
+    topics = sorted(name for name in names if not name.startswith("__"))
+    suggested = topics
+    if len(topics) > _MOST:
+        suggested = difflib.get_close_matches(wanted, topics, _MOST, cutoff=0.0)
+    others_text = (
+        f", and {len(topics) - len(suggested):,} more" if len(topics) > len(suggested) else ""
+    )
+    return (", ".join(suggested) or "none") + others_text

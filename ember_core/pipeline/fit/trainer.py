@@ -152,17 +152,17 @@ class PipelineTrainer:
             config = replace(config, periods_seconds=seconds)
         self.pipeline = Pipeline(config).to(backend="numpy")
         if self.pipeline.channels is not None:
-            found = fit_channels(
+            channel_fit = fit_channels(
                 self.series,
                 config.channels,
                 calendar=self._calendar,
                 progress=self._report_progress,
                 marks=self._marks,
             )
-            residuals, self._expected = found.residuals, found.expected
-            self.pipeline.channels, self._channels = found.stage, found.report
-            self._prior = {name: value[0] for name, value in found.prior.items()}
-            scales = fit_scales(residuals, config.channels) | found.first
+            residuals, self._expected = channel_fit.residuals, channel_fit.expected
+            self.pipeline.channels, self._channels = channel_fit.stage, channel_fit.report
+            self._prior = {name: value[0] for name, value in channel_fit.prior.items()}
+            scales = fit_scales(residuals, config.channels) | channel_fit.first
         key_state = self.pipeline.initial_state(len(self.series))
         for name, value in scales.items():
             key_state[name][...] = value

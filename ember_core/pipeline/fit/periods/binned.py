@@ -61,9 +61,11 @@ class Binned:
 
     def less(self, explained: FloatArray) -> Binned:
         """Return the same without the part of the values that is explained, `(C, n)`."""
-        rest = np.where(self.weights > 0, self.values - explained, 0.0)
-        between = (self.weights * (rest**2 - self.values**2)).sum(axis=1)
-        return replace(self, values=rest, squares=np.maximum(self.squares + between, 0.0))
+        residual = np.where(self.weights > 0, self.values - explained, 0.0)
+        explained_squares = (self.weights * (residual**2 - self.values**2)).sum(axis=1)
+        return replace(
+            self, values=residual, squares=np.maximum(self.squares + explained_squares, 0.0)
+        )
 
     def departures(self, window_us: float) -> tuple[FloatArray, FloatArray]:
         """Return values minus their moving mean, `(C, n)`, and the squares that are left, `(C,)`.
@@ -74,10 +76,10 @@ class Binned:
         n = self.values.shape[1]
         window = min(max(2, round(window_us / self.step_us)), n)
         sums, counts = (_windows(total, window) for total in self._running)
-        rest = self.values - sums / np.maximum(counts, 1.0)
-        rest *= self.weights > 0
-        left = self.squares - self._between + (self.weights * rest**2).sum(axis=1)
-        return rest, np.maximum(left, 0.0)
+        residual = self.values - sums / np.maximum(counts, 1.0)
+        residual *= self.weights > 0
+        squares_left = self.squares - self._between + (self.weights * residual**2).sum(axis=1)
+        return residual, np.maximum(squares_left, 0.0)
 
     @cached_property
     def _running(self) -> tuple[FloatArray, FloatArray]:

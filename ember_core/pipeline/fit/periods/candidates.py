@@ -47,17 +47,17 @@ def candidates(keys: Sequence[Binned]) -> list[float]:
     shortest = SHORTEST_ROWS * min(b.step_us for b in keys)
     lines, likenesses = [], []
     for binned in keys:
-        found, like = _of_key(binned)
-        lines += found
-        likenesses += like
+        key_lines, key_shifts = _of_key(binned)
+        lines += key_lines
+        likenesses += key_shifts
     frequencies = _merged(sorted(lines, reverse=True), 1.0 / span)[:_MOST_LINES]
     free = [multiple / f for f in frequencies for multiple in _MULTIPLES] + likenesses
-    kept = [float(c) for c in CALENDAR_US if shortest <= c and cycles_needed(c) * c <= span]
+    periods = [float(c) for c in CALENDAR_US if shortest <= c and cycles_needed(c) * c <= span]
     for period in sorted(free):
-        distances = [abs(1.0 / period - 1.0 / other) * span for other in kept]
+        distances = [abs(1.0 / period - 1.0 / other) * span for other in periods]
         if shortest <= period <= span / CYCLES and min(distances, default=1.0) > 0.3:
-            kept.append(period)
-    return sorted(kept)
+            periods.append(period)
+    return sorted(periods)
 
 
 def cycles_needed(period_us: float) -> float:
@@ -67,10 +67,10 @@ def cycles_needed(period_us: float) -> float:
 
 def _of_key(binned: Binned) -> tuple[list[tuple[float, float]], list[float]]:
     """Return the lines of a key's channels, height and frequency, and shifts they repeat at."""
-    rest, _ = binned.departures(binned.span_us / CYCLES)
-    n = rest.shape[1]
+    residual, _ = binned.departures(binned.span_us / CYCLES)
+    n = residual.shape[1]
     size = 1 << (_PADDING * n - 1).bit_length()
-    power = np.abs(np.fft.rfft(rest, size, axis=1)) ** 2
+    power = np.abs(np.fft.rfft(residual, size, axis=1)) ** 2
     lines = _lines(power, 1.0 / (size * binned.step_us), binned)
     correlation = np.fft.irfft(power, size, axis=1)[:, : n // 2]
     usable = correlation[:, 0] > 1e-9
@@ -110,11 +110,11 @@ def _level(power: FloatArray) -> FloatArray:
 
 def _merged(lines: list[tuple[float, float]], width: float) -> list[float]:
     """Return the frequencies of lines, the highest first, one of those within a width."""
-    kept: list[float] = []
+    frequencies: list[float] = []
     for _, frequency in lines:
-        if all(abs(frequency - other) > width for other in kept):
-            kept.append(frequency)
-    return kept
+        if all(abs(frequency - other) > width for other in frequencies):
+            frequencies.append(frequency)
+    return frequencies
 
 
 def _repeats(correlation: FloatArray, longest: int) -> float | None:
