@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from benchmarks.frame import RESULTS
+from benchmarks.frame import RESULTS, kept_result
 from benchmarks.markdown import table
 
 UNMEASURED: Final = "Not measured yet: `python -m benchmarks library --save` does it.\n"
@@ -32,8 +31,7 @@ BUDGETS: Final[Mapping[str, Budget]] = {
 
 def kept(folder: Path = RESULTS) -> dict[str, Any] | None:
     """The result that was kept, or None."""
-    path = folder / "library.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return kept_result("library", folder)
 
 
 def reached(name: str, ratio: float) -> str:

@@ -158,15 +158,8 @@ def _changelog(cluster: Cluster, topic: str) -> Check:
             "key's state would be looked for in the wrong place.",
             "Run `ember state rebase` to move the keys to their new partitions.",
         )
-    policy = cluster.config(changelog).get("cleanup.policy", "compact")
-    if policy != "compact":
-        return Check(
-            name,
-            "fail",
-            f"cleanup.policy is {policy!r}: the broker deletes the state of quiet keys.",
-            f"kafka-configs.sh --alter --entity-type topics --entity-name {changelog} "
-            "--add-config cleanup.policy=compact",
-        )
+    if check := cluster.not_compacted(name, changelog, "the state of quiet keys"):
+        return check
     return Check(name, "ok", f"{expected} partitions, as its input.")
 
 

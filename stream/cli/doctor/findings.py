@@ -79,3 +79,22 @@ class Cluster:
         except KafkaException:
             return {}
         return {name: str(entry.value) for name, entry in entries.items()}
+
+    def not_compacted(self, name: str, topic: str, lost: str) -> Check | None:
+        """Return a failed check where the broker deletes old records of a topic, or None.
+
+        Args:
+            name: Name of the check.
+            topic: Topic that has to be compacted.
+            lost: Words for its old records.
+        """
+        policy = self.config(topic).get("cleanup.policy", "compact")
+        if policy == "compact":
+            return None
+        return Check(
+            name,
+            "fail",
+            f"cleanup.policy is {policy!r}: the broker deletes {lost}.",
+            f"kafka-configs.sh --alter --entity-type topics --entity-name {topic} "
+            "--add-config cleanup.policy=compact",
+        )

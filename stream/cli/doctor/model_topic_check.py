@@ -25,13 +25,6 @@ def model_topic(cluster: Cluster) -> Check:
             f"It has {count} partitions. Expected one, so that its bundles have one order.",
             "Delete it, run `ember topics create`, and publish the model again.",
         )
-    policy = cluster.config(topic).get("cleanup.policy", "compact")
-    if policy != "compact":
-        return Check(
-            name,
-            "fail",
-            f"cleanup.policy is {policy!r}: the broker deletes the model in service.",
-            f"kafka-configs.sh --alter --entity-type topics --entity-name {topic} "
-            "--add-config cleanup.policy=compact",
-        )
+    if check := cluster.not_compacted(name, topic, "the model in service"):
+        return check
     return Check(name, "ok", "Compacted, one partition.")

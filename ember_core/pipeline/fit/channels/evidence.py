@@ -13,7 +13,6 @@ from ember_core import ops
 from ember_core.pipeline.civil import CivilCalendar, bins_of_day
 from ember_core.pipeline.evidence import ChannelEvidence, Transforms
 from ember_core.pipeline.evidence.channel_evidence import UNBOUNDED, USUAL
-from ember_core.pipeline.evidence.signals import SPREAD
 from ember_core.pipeline.fit.currency import fit_tables
 from ember_core.pipeline.fit.incidents import Marks, days_of, kept_parts, kept_rows, until_calm
 from ember_core.pipeline.fit.series import Series
@@ -41,10 +40,10 @@ from .sizes import (
     day_sizes,
     departures,
     deviations,
-    extremes,
     frozen_runs,
     least_extremes,
     medians,
+    signal_extremes,
     usual_changes,
     usual_sizes,
 )
@@ -363,10 +362,8 @@ class _Fit:
             growth = np.ones_like(first["scale_growth"])
             shared_moments = np.zeros((len(self.channels), len(self.channels)))
             for k, rows in self._followed(keys, residuals, stage, first):
-                spread = rows["channel_averages"][:, SPREAD]
-                values = np.concatenate([rows["signals"], spread[:, None]], axis=1)
                 marked = self.marks.rows[k]
-                found[k] = extremes(values, marked)
+                found[k] = signal_extremes(rows, marked)
                 if not self.cold[k]:
                     shared_moments += moments(kept_rows(rows["signals"][:, 0], marked))
                 runs[k], repeats[k] = frozen_runs(kept_rows(rows["equal_run"], marked))

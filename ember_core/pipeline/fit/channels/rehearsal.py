@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from ember_core import ops
 from ember_core.pipeline.evidence import ChannelEvidence
 from ember_core.pipeline.evidence.channel_evidence import USUAL
-from ember_core.pipeline.evidence.signals import SPREAD
 from ember_core.pipeline.fit.incidents import Flags
 from ember_core.pipeline.packing import PackedRows
 from ember_core.pipeline.stage import State
@@ -25,7 +24,14 @@ from ember_core.pipeline.stage import State
 from .new_keys import lean_on_fleet
 from .padded import padded, run
 from .profiles import Mode, seasonal
-from .sizes import deviations, extremes, least_extremes, medians, usual_changes, usual_sizes
+from .sizes import (
+    deviations,
+    least_extremes,
+    medians,
+    signal_extremes,
+    usual_changes,
+    usual_sizes,
+)
 
 REHEARSED: Final = 64
 """Keys that play new ones, at most."""
@@ -236,9 +242,8 @@ class Rehearsal:
         quantiles = []
         for i, part in enumerate(parts):
             length = len(part.residual)
-            spread = traced["channel_averages"][:length, i, SPREAD]
-            values = np.concatenate([traced["signals"][:length, i], spread[:, None]], axis=1)
-            quantiles.append(extremes(values, part.marked))
+            rows = {name: traced[name][:length, i] for name in ("signals", "channel_averages")}
+            quantiles.append(signal_extremes(rows, part.marked))
         return least_extremes(np.stack(quantiles)), change
 
 

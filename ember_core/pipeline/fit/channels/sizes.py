@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ember_core.pipeline.evidence.signals import SPREAD
 from ember_core.pipeline.fit.incidents import Flags, kept_rows
+from ember_core.pipeline.stage import State
 
 from .padded import padded
 from .profiles import Bins
@@ -178,6 +180,17 @@ def extremes(values: Any, marked: Flags) -> Any:
     fast = np.clip(1.0 - _FAST_ROWS / len(size), _QUANTILE, _FAST_QUANTILE)
     out[FAST] = np.quantile(size[:, FAST], fast, axis=0)
     return out
+
+
+def signal_extremes(rows: State, marked: Flags) -> Any:
+    """Return the extremes of a key's signals and spread, `(9, C)`.
+
+    Args:
+        rows: Fields of the stage after each row: `signals` `(T, 8, C)` and `channel_averages`.
+        marked: Rows that do not count, `(T,)`.
+    """
+    spread = rows["channel_averages"][:, SPREAD]
+    return extremes(np.concatenate([rows["signals"], spread[:, None]], axis=1), marked)
 
 
 def frozen_runs(runs: Any) -> tuple[Any, Any]:

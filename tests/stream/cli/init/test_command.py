@@ -30,11 +30,6 @@ from tests.stream.cli.init.programs import (
 )
 
 
-@pytest.fixture(autouse=True)
-def _folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def written() -> dict[str, Any]:
     return tomllib.loads(Path("ember.toml").read_text())
 

@@ -35,11 +35,6 @@ from tests.stream.cli.init.programs import (
 )
 
 
-@pytest.fixture(autouse=True)
-def _folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def init(*arguments: str) -> dict[str, Any]:
     """Run `ember init`, check the file that it writes, and return what is in it."""
     assert cli.main(["init", *arguments, "--out", "ember.toml", "--force"]) == 0

@@ -19,11 +19,6 @@ COUNT = 400
 NOISE = random.Random(5)
 
 
-@pytest.fixture(autouse=True)
-def _folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def write(
     records: list[Any], key: Callable[[Any], str | None] = lambda _: None, partitions: int = 1
 ) -> Path:
