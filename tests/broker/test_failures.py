@@ -23,7 +23,7 @@ def test_a_broker_that_goes_away_and_comes_back(kafka: Broker, tmp_path: Path) -
     """The same process waits, and says so; nothing is lost or counted twice."""
     if kafka.server is None:
         pytest.skip("this broker is not ours to stop")
-    bench = Bench(kafka, tmp_path, 60_000, snapshot_seconds=0.5, stuck_seconds=8.0)
+    bench = Bench(kafka, tmp_path, 60_000, snapshot_seconds=0.5, stuck_seconds=20.0)
     bench.feed(30_000)
     with bench.worker() as worker:
         worker.until(lambda: worker.absorbed() > 0)

@@ -26,7 +26,7 @@ from stream.kafka.protocol.start_offset import (
 )
 from stream.types import TP
 
-from .watchdog import STOOD_STILL, Progress
+from .watchdog import STOOD_STILL, Progress, Stillness
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class ClusterMonitor:
         self._short: dict[TP, int] = {}  # positions beyond their log's end at the last check
         self._lost: dict[TP, int] = {}  # log starts that were reported
         self._asked_topics = context.clock()
-        self._recovery = -1, context.clock()  # records to go, and since when
+        self._parts = Stillness[str](self._seconds)
         self._reason = self._deleted = ""
 
     async def forever(self, stopped: Callable[[], bool]) -> None:
@@ -201,8 +201,7 @@ class ClusterMonitor:
 
     def _check_progress(self, bounds: Mapping[TP, tuple[int, int]]) -> None:
         """Find partitions, a checkpoint or a recovery without progress."""
-        seconds = self._seconds
-        if not seconds:
+        if not self._seconds:
             return
         now = self._context.clock()
         positions = {
@@ -213,19 +212,21 @@ class ClusterMonitor:
         ends = {tp: end for tp, (_, end) in bounds.items()}
         if stuck := self._progress.look(now, positions, ends):
             self._context.fail(stuck, code=STOOD_STILL)
-        checkpoint_start = self._checkpoint.began
-        if checkpoint_start is not None and now - checkpoint_start > seconds:
+        marks: dict[str, float] = {}
+        if self._checkpoint.began is not None:
+            marks["checkpoint"] = self._checkpoint.began
+        if remaining := self._remaining():
+            marks["recovery"] = remaining
+        still = self._parts.look(now, marks)
+        if seconds := still.get("checkpoint"):
             self._context.fail(
-                f"A checkpoint has been on its way for {now - checkpoint_start:.0f} s, with a "
-                "broker that answers (supervision.stuck_seconds).",
+                f"A checkpoint has been on its way for {seconds:.0f} s, with a broker that answers "
+                "(supervision.stuck_seconds).",
                 code=STOOD_STILL,
             )
-        remaining, last_progress = self._recovery
-        if self._remaining() != remaining or not self._remaining():
-            self._recovery = self._remaining(), now
-        elif now - last_progress > seconds:
+        if seconds := still.get("recovery"):
             self._context.fail(
                 f"Recovery has {remaining} changelog records to go and got none for "
-                f"{now - last_progress:.0f} s (supervision.stuck_seconds).",
+                f"{seconds:.0f} s (supervision.stuck_seconds).",
                 code=STOOD_STILL,
             )

@@ -13,10 +13,11 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 from stream.types import TP
 
+K = TypeVar("K")
 log = logging.getLogger(__name__)
 
 STOOD_STILL = 3
@@ -99,6 +100,42 @@ def log_last_words(sentence: str) -> None:
     logging_thread.join(_LOG_SECONDS)
 
 
+class Stillness(Generic[K]):
+    """Count how long things that should move have stood still.
+
+    Time counts from look to look, and at most a quarter of the limit each: while the process was
+    suspended, or the broker was away and nobody looked, nothing could have moved.
+
+    Args:
+        limit: Seconds after which a thing has stood still for too long.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+        self._last = float("inf")
+        self._still: dict[K, tuple[float, float]] = {}  # last mark, and seconds since it changed
+
+    def look(self, now: float, marks: Mapping[K, float]) -> dict[K, float]:
+        """Compare with the last look.
+
+        Args:
+            now: Time on a monotonic clock.
+            marks: A number that changes with every step, of each thing that should move now.
+
+        Returns:
+            Seconds without a step, of the things that are at or beyond the limit.
+        """
+        passed = min(max(now - self._last, 0.0), self._limit / 4)
+        self._last, former = now, self._still
+        self._still = {}
+        for thing, mark in marks.items():
+            former_mark, seconds = former.get(thing, (None, 0.0))
+            self._still[thing] = mark, seconds + passed if former_mark == mark else 0.0
+        return {
+            thing: seconds for thing, (_, seconds) in self._still.items() if seconds >= self._limit
+        }
+
+
 class Progress:
     """Check that every partition with messages moves on.
 
@@ -107,9 +144,7 @@ class Progress:
     """
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._last = float("inf")
-        self._waited: dict[TP, tuple[int, float]] = {}  # position, and seconds without a step
+        self._still = Stillness[TP](seconds)
 
     def look(self, now: float, positions: Mapping[TP, int], ends: Mapping[TP, int]) -> str:
         """Compare positions with ends of the logs.
@@ -124,16 +159,9 @@ class Progress:
         """
         # An end that is not known is below every position.
         lagging = {tp: offset for tp, offset in positions.items() if ends.get(tp, -1) > offset}
-        passed = min(max(now - self._last, 0.0), self._seconds / 4)  # it may have been suspended
-        self._last, former = now, self._waited
-        self._waited = {}
-        for tp, offset in lagging.items():
-            former_offset, seconds = former.get(tp, (-1, 0.0))
-            seconds = seconds + passed if former_offset == offset else 0.0
-            self._waited[tp] = offset, seconds
-            if seconds >= self._seconds:
-                return (
-                    f"{tp[0]}-{tp[1]} stands at offset {offset} and its log ends at {ends[tp]}, "
-                    f"without a step for {seconds:.0f} s (supervision.stuck_seconds)."
-                )
+        for tp, seconds in self._still.look(now, lagging).items():
+            return (
+                f"{tp[0]}-{tp[1]} stands at offset {lagging[tp]} and its log ends at {ends[tp]}, "
+                f"without a step for {seconds:.0f} s (supervision.stuck_seconds)."
+            )
         return ""

@@ -252,6 +252,21 @@ async def test_a_checkpoint_without_end_ends_the_worker(worker: Worker) -> None:
         await worker.look()
 
 
+async def test_an_outage_is_no_time_that_a_checkpoint_or_a_recovery_stood_still(
+    worker: Worker,
+) -> None:
+    """Both began before the broker went, and end some looks after it came back."""
+    worker.checkpoint.began, worker.remaining = 0.0, 900
+    await worker.look()
+    worker.client.error = kafka_errors.KafkaTimeoutError()
+    await worker.looks(50)
+    worker.client.error = None
+    await worker.looks(5)
+    assert worker.observer.phases[-1] == "running"
+    with pytest.raises(EndError, match=rf"^{STOOD_STILL}: A checkpoint has been on its way"):
+        await worker.looks(5)  # it does not end at all
+
+
 async def test_a_recovery_that_gets_nothing_ends_the_worker(worker: Worker) -> None:
     worker.context.lifecycle.leave()
     worker.positions.drop(TP)
