@@ -23,7 +23,7 @@ from .codecs import Codec, make_codec
 from .configure import bundle_source, load_model, make_engine, other_window
 from .engine import TP, Engine, ModelVersion, model_version_of
 from .errors import UserError
-from .model_following import follow, wait_for_bundle
+from .model_following import follow, start_learning, wait_for_bundle
 from .observe import (
     Health,
     HttpServer,
@@ -240,14 +240,16 @@ class Application:
 
         loop.add_signal_handler(signal.SIGHUP, hang_up)
         await self.http.start()
-        following: asyncio.Task[None] | None = None
+        beside = start_learning(self.settings, self.metrics, self.health)
         if self._source is not None:
-            following = loop.create_task(follow(self._source, self.reloader))
+            beside.append(loop.create_task(follow(self._source, self.reloader)))
         try:
             await self.worker.run()
         finally:
-            if following is not None:
-                following.cancel()
+            for task in beside:
+                task.cancel()
+            if beside:  # the process that trains ends before the worker does
+                await asyncio.wait(beside)
             await self.http.stop()
             if self.traces is not None:
                 await asyncio.to_thread(self.traces.close)

@@ -11,7 +11,8 @@ import structlog
 from stream.kafka.client.errors import KafkaError
 from stream.kafka.model_topic.source import BundleSource, TopicBundle, UnreadableError
 
-from .observe import Health, HttpServer, Metrics
+from .learn.learner import Learner
+from .observe import Health, HttpServer, LearnObserver, Metrics
 from .reload import Reloader
 from .settings import Settings
 from .version import version
@@ -23,6 +24,8 @@ _AGAIN_SECONDS = 5.0
 
 async def wait_for_bundle(settings: Settings, source: BundleSource) -> TopicBundle | None:
     """Return the newest bundle; wait for it with metrics and probes on where there is none.
+
+    With `learn.enabled` one of the workers that wait trains it meanwhile.
 
     Args:
         settings: Settings of the service.
@@ -60,14 +63,35 @@ async def wait_for_bundle(settings: Settings, source: BundleSource) -> TopicBund
     await server.start()
     waiting = asyncio.ensure_future(source.wait(on_wait))
     stopping = asyncio.ensure_future(stop.wait())
+    learning = start_learning(settings, metrics, health)
     try:
         await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         return waiting.result() if waiting.done() else None
     finally:
-        for task in (waiting, stopping):
+        tasks = {waiting, stopping, *learning}
+        for task in tasks:
             task.cancel()
-        await asyncio.wait({waiting, stopping})
+        await asyncio.wait(tasks)
         await server.stop()
+
+
+def start_learning(
+    settings: Settings, metrics: Metrics, health: Health
+) -> list[asyncio.Task[None]]:
+    """Start the part of a worker that trains; its task ends when it is cancelled.
+
+    Args:
+        settings: Settings of the service.
+        metrics: Metrics to update.
+        health: Health to update.
+
+    Returns:
+        The task; nothing where `learn.enabled` is not set.
+    """
+    if not settings.learn.enabled:
+        return []
+    learner = Learner(settings, LearnObserver(metrics, health))
+    return [asyncio.create_task(learner.run(), name="ember-learn")]
 
 
 async def follow(source: BundleSource, reloader: Reloader) -> None:

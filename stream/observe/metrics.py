@@ -13,6 +13,7 @@ from prometheus_client import Info
 from stream.types import TP
 
 from ._event_metrics import EventMetrics
+from ._learn_metrics import LearnMetrics
 from ._rekey_metrics import RekeyMetrics
 from ._state_metrics import StateMetrics
 
@@ -25,7 +26,7 @@ WORKER_UP = (
 )
 
 
-class Metrics(RekeyMetrics, EventMetrics, StateMetrics):
+class Metrics(RekeyMetrics, EventMetrics, StateMetrics, LearnMetrics):
     """Metrics of one worker. Every update is per fetch or rarer, never per record.
 
     Args:
@@ -62,6 +63,7 @@ class Metrics(RekeyMetrics, EventMetrics, StateMetrics):
         self._define_events(channels)
         self._define_state()
         self._define_worker()
+        self._define_learning()
 
     def _define_worker(self) -> None:
         """Create the metrics of phases, assignments, checkpoints and reloads."""
