@@ -54,8 +54,11 @@ async def wait_for_bundle(settings: Settings, source: BundleSource) -> TopicBund
     )
 
     def on_wait(reason: str) -> None:
-        metrics.phase("waiting")
-        health.phase("waiting", reason, time.monotonic())
+        # A wait that ends by itself pages nobody.
+        is_learning = settings.learn.enabled and reason == source.missing
+        phase = "learning" if is_learning else "waiting"
+        metrics.phase(phase)
+        health.phase(phase, reason, time.monotonic())
 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

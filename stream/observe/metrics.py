@@ -18,7 +18,10 @@ from ._rekey_metrics import RekeyMetrics
 from ._state_metrics import StateMetrics
 
 _RELOADS = ("applied", "unchanged", "refused")
-PHASES = ("waiting", "unfit", "joining", "recovering", "running", "stopping", "failed")
+PHASES = (
+    *("waiting", "learning", "unfit", "joining", "recovering", "running"),
+    *("stopping", "failed"),
+)
 WORKER_UP = (
     "ember_worker_up",
     "1 for a worker of this host that answered, else 0; only on the page of all workers.",
