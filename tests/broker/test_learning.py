@@ -14,6 +14,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +119,9 @@ def says(worker: Service, *words: str) -> Callable[[], bool]:
     )
 
 
-def ended(worker: Service) -> int:
-    """Number of trainings that ended."""
-    return worker.log.read_text().count('"learn_ended"')
+def more_ended(worker: Service, number: int) -> bool:
+    """Whether more than so many trainings have ended."""
+    return worker.log.read_text().count('"learn_ended"') > number
 
 
 def trainer_of(worker: Service) -> int | None:
@@ -180,7 +181,7 @@ def test_a_trainer_that_is_killed_leaves_no_half_of_a_model(
                 break  # it was faster
             with contextlib.suppress(ProcessLookupError):
                 os.kill(trainer, signal.SIGKILL)
-            wait_until("its end", lambda: ended(worker) > kill, worker)
+            wait_until("its end", partial(more_ended, worker, kill), worker)
         wait_until("the model", says(worker, "learn_ended", "published"), worker)
         wait_until("work", says(worker, "Running with 2 input partition"), worker)
         assert worker.stop() == 0
