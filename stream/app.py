@@ -240,16 +240,17 @@ class Application:
 
         loop.add_signal_handler(signal.SIGHUP, hang_up)
         await self.http.start()
-        beside = start_learning(self.settings, self.metrics, self.health)
+        following: asyncio.Task[None] | None = None
         if self._source is not None:
-            beside.append(loop.create_task(follow(self._source, self.reloader)))
+            following = loop.create_task(follow(self._source, self.reloader))
+        learner = start_learning(self.settings, self.metrics, self.health)
         try:
             await self.worker.run()
         finally:
-            for task in beside:
-                task.cancel()
-            if beside:  # the process that trains ends before the worker does
-                await asyncio.wait(beside)
+            if following is not None:
+                following.cancel()
+            if learner is not None:
+                await learner.stop()
             await self.http.stop()
             if self.traces is not None:
                 await asyncio.to_thread(self.traces.close)

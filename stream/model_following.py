@@ -66,35 +66,32 @@ async def wait_for_bundle(settings: Settings, source: BundleSource) -> TopicBund
     await server.start()
     waiting = asyncio.ensure_future(source.wait(on_wait))
     stopping = asyncio.ensure_future(stop.wait())
-    learning = start_learning(settings, metrics, health)
+    learner = start_learning(settings, metrics, health)
     try:
         await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         return waiting.result() if waiting.done() else None
     finally:
-        tasks = {waiting, stopping, *learning}
-        for task in tasks:
+        for task in (waiting, stopping):
             task.cancel()
-        await asyncio.wait(tasks)
+        await asyncio.wait({waiting, stopping})
+        if learner is not None:
+            await learner.stop()
         await server.stop()
 
 
-def start_learning(
-    settings: Settings, metrics: Metrics, health: Health
-) -> list[asyncio.Task[None]]:
-    """Start the part of a worker that trains; its task ends when it is cancelled.
+def start_learning(settings: Settings, metrics: Metrics, health: Health) -> Learner | None:
+    """Start the part of a worker that trains; None where `learn.enabled` is not set.
 
     Args:
         settings: Settings of the service.
         metrics: Metrics to update.
         health: Health to update.
-
-    Returns:
-        The task; nothing where `learn.enabled` is not set.
     """
     if not settings.learn.enabled:
-        return []
+        return None
     learner = Learner(settings, LearnObserver(metrics, health))
-    return [asyncio.create_task(learner.run(), name="ember-learn")]
+    learner.start()
+    return learner
 
 
 async def follow(source: BundleSource, reloader: Reloader) -> None:

@@ -20,10 +20,12 @@ class Candidate:
 
     Attributes:
         folder: Folder of its bundle.
-        dataset: History that it was trained on.
+        dataset: History; the rows that are not set apart for training are to judge it by.
         rules: Windows and channels by which that history becomes rows.
         settings: Settings of the service.
         in_service: Folder of the bundle in service; None: there is none.
+        since_us: Time of the first row that it was trained without, in microseconds since the
+            epoch; None: it was trained on all rows.
     """
 
     folder: Path
@@ -31,6 +33,7 @@ class Candidate:
     rules: RowRules
     settings: Settings
     in_service: Path | None = None
+    since_us: int | None = None
 
 
 @dataclass(frozen=True)

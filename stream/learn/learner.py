@@ -29,6 +29,8 @@ from .schedule import Pauses, seconds_until_training
 _log = structlog.stdlib.get_logger("ember")
 
 _AGAIN_SECONDS: Final = 5.0
+_PUBLISH_SECONDS: Final = 10.0
+"""Time that a publication gets when the worker stops, or has seen the model already."""
 _LONGEST_SLEEP_SECONDS: Final = 3_600.0
 """Time after which a holder of the seat looks at the model topic again."""
 
@@ -51,9 +53,25 @@ class Learner:
         self._observer = observer
         # Its own: what it has read must not count as seen by the worker that follows the topic.
         self._source = bundle_source(settings, kept=False)
+        self._task: asyncio.Task[None] | None = None
+        self._unpublished = asyncio.Event()
+        """Set while no process publishes."""
+        self._unpublished.set()
 
-    async def run(self) -> None:
-        """Take part in the election, and train when it is this worker's turn; until cancelled."""
+    def start(self) -> None:
+        """Start to take part in the election, and to train when it is this worker's turn."""
+        self._task = asyncio.create_task(self._run(), name="ember-learn")
+
+    async def stop(self) -> None:
+        """Leave the election and end the process that trains; a publication may finish."""
+        if self._task is None:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._unpublished.wait(), _PUBLISH_SECONDS)
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def _run(self) -> None:
         self._observer.progress("standby", "this worker does not train", 0.0)
         while True:
             try:
@@ -152,8 +170,12 @@ class Learner:
                 return await run_process(job, self._on_progress)
         except OSError as error:  # such as a full disk, or no process to be had
             return Outcome("failed", f"The process that trains cannot be started: {error}.")
+        finally:
+            self._unpublished.set()
 
     def _on_progress(self, progress: Progress) -> None:
+        if progress.stage == "publishing":
+            self._unpublished.clear()
         self._observer.progress(progress.stage, progress.detail, progress.share)
 
 
