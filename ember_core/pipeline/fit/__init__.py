@@ -17,3 +17,6 @@ from .periods import find_periods as find_periods
 from .series import Series as Series
 from .trainer import MIN_ROWS as MIN_ROWS
 from .trainer import PipelineTrainer as PipelineTrainer
+from .trials import Contestant as Contestant
+from .trials import Verdict as Verdict
+from .trials import judge as judge
