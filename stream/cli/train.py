@@ -23,6 +23,7 @@ from ember_core.pipeline.fit import MIN_ROWS, Incident
 from stream.channel_rules import unmatched
 from stream.configure import window_spec
 from stream.errors import UserError
+from stream.expectations import expectation_lines, expectations
 from stream.history import RowRules
 from stream.incidents import read_incidents, require_keys, window_of
 from stream.remarks import training_remarks
@@ -216,6 +217,7 @@ def train(
         "channels": len(model.channels),
         "seconds": round(seconds, 3),
         **model.report,
+        "expectations": expectations(model),
         "remarks": [remark.as_json() for remark in remarks],
     }
     if json:
@@ -229,6 +231,7 @@ def train(
     print(f"Evidence: {choice['evidence']} ({choice['reason']}).")
     for period in model.report["periods"]:
         print(f"Period: {period_text(period)}.")
+    print("\n".join(expectation_lines(model)))
     print("\n".join(history_lines(model.report)))
     if choose:
         print("\n".join(_blocks(model.report.get("blocks", []))))

@@ -15,19 +15,21 @@ USUAL_BUDGET: Final = 1.0 / 30.0
 _DAY: Final = 86_400.0
 
 
-def expected_pages(model: FleetModel) -> float:
+def expected_pages(model: FleetModel, on: float | None = None) -> float:
     """Return the pages per key and day to expect of a model, by what its training counted.
 
     Args:
-        model: The model, with its threshold; one a month where its report says nothing.
+        model: The model; one a month where its report says nothing.
+        on: Threshold; the model's own without it.
     """
     report, motor = model.report, model.pipeline.motor
+    on = motor.on if on is None else on
     if isinstance(motor, GroupMotor):
         if "pages" not in report:
             return USUAL_BUDGET
-        return PageRates.from_json(report["pages"]).pages_at(motor.on)
+        return PageRates.from_json(report["pages"]).pages_at(on)
     if "calibration" not in report:
         return USUAL_BUDGET
     peaks = Calibration(**report["calibration"])
-    above = exp(-max(motor.on - peaks.half, 0.0) / peaks.slope)
+    above = exp(-max(on - peaks.half, 0.0) / peaks.slope)
     return 0.5 * peaks.rate * above * _DAY / max(peaks.interval_seconds, 1e-6)

@@ -68,7 +68,7 @@ def catches(
     Returns:
         The faults, and those that say something, `(N,)`: their moment is no episode by itself.
     """
-    pages, evidence = _run(pipeline, state, cases, times, expected)
+    pages, evidence = run_cases(pipeline, state, cases, times, expected)
     places = np.array([case.place for case in cases])
     plain = np.array([not case.kind for case in cases])
     usual = np.full(len(times), NEVER)
@@ -84,14 +84,17 @@ def catches(
     return shown, at_rest[places][faults]
 
 
-def _run(
+def run_cases(
     pipeline: Pipeline,
     state: State,
     cases: Sequence[Case],
     times: Sequence[Any],
     expected: Callable[[int], Any] | None,
 ) -> tuple[Flags, Floats]:
-    """Return whether each case pages, and its largest evidence."""
+    """Return the cases that page, `(N,)`, and the largest evidence of each.
+
+    Arguments as `catches` has them.
+    """
     pages = np.zeros(len(cases), np.bool_)
     evidence = np.full(len(cases), NEVER)
     for batch in _batches(cases):

@@ -12,8 +12,8 @@ from ember_core.pipeline.fit.series import Series
 from ember_core.pipeline.pipeline import Pipeline
 from ember_core.pipeline.stage import State
 
-from .cases import KEYS, PLACES, Moment, cases_of, fault_rows
-from .faults import Catches, catches
+from .cases import KEYS, PLACES, Case, Moment, cases_of, fault_rows
+from .faults import Catches, catches, run_cases
 from .kinds import KINDS, SIZES, Habits
 from .replay import Stop, replay
 
@@ -21,6 +21,10 @@ WARM_ROWS = (256, 2_000)
 """Rows of a key before its first moment: a day of them, within these bounds."""
 SPAN_DAYS, SPAN_ROWS = 2.0, 4_000
 """Span of a key's history that its moments lie in; rows of it, at most."""
+HUGE: Final = 1_000.0
+"""Size of a fault beyond which evidence grows no more, in usual ranges."""
+ROWS_PER_PLACE, FEWEST_PLACES = 2_000, 8
+"""Rows of the history for each moment, so that the trial stays short beside the training."""
 _QUANTILES: Final = 21
 _LEAST: Final = -9.0
 
@@ -48,7 +52,8 @@ def faults_report(
 
     Returns:
         For each kind and size: how many of how many faults page at the threshold, and quantiles
-        of the largest thresholds at which they would. Empty where the history is too short.
+        of the largest thresholds at which they would. Empty where no key has
+        enough rows.
     """
     rng = np.random.default_rng(pipeline.config.seed)
     interval = float(np.median(key_state["interval"]))
@@ -65,7 +70,9 @@ def faults_report(
     warm = max(pipeline.config.quiet_rows, min(warm, shortest // 2))
     span = min(int(np.clip(SPAN_DAYS * day_rows, rows, SPAN_ROWS)), shortest - warm - rows)
     begins = [int(rng.integers(0, len(series[k].time_us) - warm - span - rows + 1)) for k in keys]
-    count = min(-(-PLACES // len(keys)), span)
+    total = sum(len(s.time_us) for s in series)
+    places = int(np.clip(total // ROWS_PER_PLACE, FEWEST_PLACES, PLACES))
+    count = min(-(-places // len(keys)), span)
     rows_at = np.sort(rng.choice(span, count, replace=False)) + warm
     parts = [series[k].rows(b, b + warm + span + rows) for k, b in zip(keys, begins, strict=True)]
     usual = [expected[k][b:] for k, b in zip(keys, begins, strict=True)] if expected else []
@@ -93,14 +100,40 @@ def faults_report(
         key, row = stops[place]
         return usual[key][row : row + rows]
 
-    shown, at_rest = catches(pipeline, states, cases, times, expectation if usual else None)
+    expectation_of = expectation if usual else None
+    shown, at_rest = catches(pipeline, states, cases, times, expectation_of)
     return {
         "keys": len(keys),
         "moments": len(moments),
         "rows": rows,
         "seconds": round(rows * interval, 3),
         "on": float(pipeline.motor.on),
+        "reach": _reach(
+            pipeline, states, moments[0], habits[moments[0].series.key], rows, expectation_of
+        ),
         "kinds": _by_kind(shown, at_rest),
+    }
+
+
+def _reach(
+    pipeline: Pipeline,
+    states: State,
+    moment: Moment,
+    own: Sequence[Habits],
+    rows: int,
+    expected: Any,
+) -> dict[str, float]:
+    """Return the largest evidence of one channel that leaves every range, and of all of them."""
+    course = moment.series.values[moment.row : moment.row + rows]
+    shift = np.array([HUGE * (habits.size or 1.0) for habits in own])
+    chosen = [*np.eye(len(own), dtype=np.bool_), np.ones(len(own), np.bool_)]
+    cases = [Case("level shift", HUGE, 0, "", course + np.where(c, shift, 0.0)) for c in chosen]
+    state = {name: value[:1] for name, value in states.items()}
+    times = [moment.series.time_us[moment.row : moment.row + rows]]
+    _, evidence = run_cases(pipeline, state, cases, times, expected)
+    return {
+        "channel": round(float(evidence[:-1].max()), 2),
+        "all": round(float(evidence.max()), 2),
     }
 
 
