@@ -105,6 +105,21 @@ def expectation_lines(model: FleetModel) -> list[str]:
     return lines
 
 
+def caught_text(model: FleetModel) -> str:
+    """Return the kinds of faults that a model catches, and from which size, in one line."""
+    faults = expectations(model).get("faults", {})
+    caught, missed = [], []
+    for kind, figures in faults.items():
+        smallest = figures["caught_from"]
+        if smallest is None:
+            missed.append(kind)
+        else:
+            caught.append(f"{kind} from {smallest:g} usual ranges" if smallest else kind)
+    parts = [f"catches 9 in 10 of: {', '.join(caught)}"] if caught else []
+    parts += [f"fewer of: {', '.join(missed)}"] if missed else []
+    return "; ".join(parts)
+
+
 def _caught_from(sizes: list[dict[str, Any]], on: float, measured_on: float) -> float | None:
     """Return the smallest size from which on 9 in 10 are caught; 0 for kinds without a size."""
     smallest = None

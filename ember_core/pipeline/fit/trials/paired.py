@@ -69,9 +69,11 @@ def caught_by_each(
     cases = cases_of(moments, habits, first.channels, rows, rng, common)
     faults = [case for case in cases if case.kind]
     times = [m.series.time_us[m.row : m.row + rows] for m in moments]
+    if not faults:
+        return [np.zeros(0, np.bool_) for _ in courses], np.zeros(0, np.int64)
     caught: list[Flags] = []
     rested = np.ones(len(faults), np.bool_)
-    for course, state in zip(courses, states, strict=True) if faults else ():
+    for course, state in zip(courses, states, strict=True):
         own = cases if course is first else _translated(cases, stops, first, course)
         shown, at_rest = catches(course.model.pipeline, state, own, times)
         caught.append(shown.caught)
