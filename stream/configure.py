@@ -18,6 +18,7 @@ from stream.kafka.model_topic.source import BundleSource
 from stream.settings import Settings
 
 from .errors import UserError
+from .expectations import require_reach
 
 
 def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
@@ -57,7 +58,7 @@ def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
     # A default of the settings is no calibration: only an explicit one replaces the bundle's.
     explicit = settings.alerts.model_fields_set
     try:
-        return model.configure(
+        model.configure(
             budget_per_week=settings.alerts.budget_per_week,
             evidence_rows=settings.alerts.evidence_rows if "evidence_rows" in explicit else None,
             refractory_rows=settings.alerts.refractory_rows,
@@ -68,6 +69,9 @@ def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
         )
     except ValueError as error:  # a budget that can never fire
         raise UserError(f"alerts.budget: {error}") from error
+    if settings.alerts.budget is not None:
+        require_reach(model, settings.alerts.budget)
+    return model
 
 
 def bundle_folder(settings: Settings) -> Path:

@@ -53,12 +53,12 @@ from .thresholds import (
     severity_traces,
     span_rows,
 )
+from .trials.expected_pages import USUAL_BUDGET
+from .trials.history import faults_report
 
 NEW_ROWS = 24
 """Rows that a key needs to lean on a fleet whose other keys have a whole history."""
 EVIDENCE_ROWS = 0.5
-USUAL_BUDGET = 1.0 / 30.0
-"""Pages that an operator accepts per key and day, where no budget is given: one a month."""
 BATCH, STEPS = 128, 8_000  # of the RBM's training
 LEARNING_RATE = 4e-2  # 1e-2 needs four times the epochs for the same
 GIBBS_STEPS = 3  # of its negative phase: CD-1 leaves improbable records probable; 10 bring no more
@@ -423,6 +423,12 @@ class PipelineTrainer:
     ) -> dict[str, Any]:
         key_state, rows = self._scales.first, self._consecutive
         return episodes_report(self.pipeline, key_state, self.series, rows, paged, others)
+
+    def faults(self) -> dict[str, Any]:
+        """Return what the model would catch of faults put into the history, see `faults_report`."""
+        known = np.flatnonzero(~self._is_new).tolist()
+        first, expected = self._scales.first, self._expected
+        return faults_report(self.pipeline, first, self.series, self._marks, expected, known)
 
     def model(self) -> FleetModel:
         """Return the fitted pipeline with the first states of its keys, on the default backend."""

@@ -92,6 +92,7 @@ def examine(settings: Settings) -> Iterator[Check]:
 def _model(settings: Settings) -> tuple[Check, Model | None]:
     from stream.channel_rules import contradictions
     from stream.configure import load_model
+    from stream.expectations import caught_text
     from stream.thresholds import episode_text
 
     name = f"model {settings.model_topic or settings.model.path}"
@@ -106,7 +107,8 @@ def _model(settings: Settings) -> tuple[Check, Model | None]:
     if differs := contradictions(model.recipe, model.channels, settings.channels.rules):
         fix = "Train again, or take the rules of `ember model show` over into the settings."
         return Check(name, "warn", f"{detail}{len(model.keys)} keys. {differs}", fix), model
-    return Check(name, "ok", f"{detail}{len(model.keys)} keys; {episode_text(model)}."), model
+    text = "; ".join(filter(None, (episode_text(model), caught_text(model))))
+    return Check(name, "ok", f"{detail}{len(model.keys)} keys; {text}."), model
 
 
 def _line(check: Check) -> Text:

@@ -64,7 +64,8 @@ def test_train_says_by_name_what_it_leaves_out(
     for words in (
         "column 'note': left out",
         "column 'fan': left out",
-        "column 'limit': kept, though it is 7 in every training row",
+        "1 channel kept, though constant in the training rows, since any change will be unusual: "
+        "limit (7)",
         "1 of 402 training rows were older than one before them, and sorted by time",
         "2 of 402 training rows were left out, as they repeat a time of their key",
         "1 key left out, with less than 128 usable training rows: 'young'",

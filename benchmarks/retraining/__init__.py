@@ -1,0 +1,212 @@
+"""Sixty simulated days with a model that is retrained every week, and with one that is not.
+
+A candidate is trained without the newest two days, and goes in service if the gate accepts it on
+them. Both models see the same rows and the same injected faults in every week.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.frame import log_progress
+from benchmarks.markdown import table
+from benchmarks.ordinary.hosts import CHANNELS
+from ember_core.pipeline import CivilCalendar, FleetModel, PipelineConfig
+from ember_core.pipeline.fit import Contestant, Incident, Verdict, fit_pipeline, judge
+from ember_core.pipeline.fit.incidents import Marks
+from ember_core.pipeline.fit.trials.course import Course, aligned
+from ember_core.pipeline.fit.trials.paired import caught_by_each, stops_of
+from ember_core.pipeline.fit.trials.replay import Replay, episodes, replay
+from ember_core.pipeline.fit.trials.walk import first_state
+
+from .season import INCIDENTS, ZONE, Season, simulate, with_incident
+
+HISTORY, HELD, WEEK = 14.0, 2.0, 7.0
+"""Days of a training, days that are held back from it, and days between two."""
+WITH, WITHOUT = "retrained", "first model"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The size of the measurement."""
+    parser.add_argument("--keys", type=int, default=12)
+    parser.add_argument("--days", type=float, default=60.0, help="of service")
+    parser.add_argument("--step", type=float, default=300.0, help="seconds between rows")
+    parser.add_argument("--retrainings", type=int, default=7, help="one a week")
+    parser.add_argument("--budget", type=float, default=1.0, help="pages per key and week")
+    parser.add_argument("--epochs", type=int, default=None)
+    parser.add_argument("--seed", type=int, default=11)
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Simulate.
+
+    Returns:
+        `weeks`: pages per key and day, and the share of injected faults that are caught, of both
+        models; `retrainings`: the verdict on each candidate; `poisoned`: that on a candidate
+        whose history holds a week of incident.
+    """
+    season = simulate(options.seed, options.keys, HISTORY + HELD, options.days, options.step)
+    trial = _Trial(season, options)
+    first = trial.train(season, 0.0, [])
+    told: list[Incident] = []
+    models = {WITH: first, WITHOUT: first}
+    weeks, verdicts = [], []
+    poisoned: Verdict | None = None
+    for number in range(int(np.ceil(options.days / WEEK))):
+        begin = WEEK * number
+        if 0 < number <= options.retrainings:
+            log_progress(f"retraining on day {begin:g}")
+            if number == options.retrainings:
+                poisoned = trial.judge(trial.poisoned(begin), models[WITH], begin, told)
+            candidate = trial.train(season, begin, told)
+            verdict = trial.judge(candidate, models[WITH], begin, told)
+            verdicts.append({"day": begin, **verdict.as_json()})
+            if verdict.accepted:
+                models[WITH] = candidate
+        row, new = trial.week(models, begin, min(begin + WEEK, options.days))
+        weeks.append(row)
+        told += new
+    last, _ = trial.week(models, options.days - WEEK, options.days)
+    assert poisoned is not None
+    return {
+        "weeks": weeks,
+        "last_week": last,
+        "retrainings": verdicts,
+        "poisoned": poisoned.as_json(),
+        "budget_per_key_day": options.budget / 7.0,
+        "incidents": INCIDENTS,
+    }
+
+
+class _Trial:
+    """Trainings and weeks of one fleet.
+
+    Args:
+        season: The fleet.
+        options: Options of the benchmark.
+    """
+
+    def __init__(self, season: Season, options: argparse.Namespace) -> None:
+        self._season, self._options = season, options
+
+    def train(self, season: Season, day: float, incidents: Sequence[Incident]) -> FleetModel:
+        """Train on the two weeks before the days that are held back."""
+        config = PipelineConfig(CHANNELS, evidence="channels+joint", seed=self._options.seed)
+        end = day - HELD
+        return fit_pipeline(
+            season.between(end - HISTORY, end),
+            config,
+            epochs=self._options.epochs,
+            budget_per_week=self._options.budget,
+            calendar=CivilCalendar(ZONE),
+            incidents=incidents,
+        ).to(backend="numpy")
+
+    def poisoned(self, day: float) -> FleetModel:
+        """Train on a history with a week of incident that nobody has told."""
+        end = day - HELD
+        season = with_incident(self._season, end - WEEK, end, self._options.seed)
+        return self.train(season, day, [])
+
+    def judge(
+        self, candidate: FleetModel, model: FleetModel, day: float, told: Sequence[Incident]
+    ) -> Verdict:
+        """Let the gate judge a candidate on the days that were held back."""
+        rows = self._season.between(day - HELD - 1.0, day)
+        return judge(
+            Contestant(candidate, rows),
+            Contestant(model, rows),
+            since_us=self._season.day(day - HELD),
+            budget_per_week=self._options.budget,
+            incidents=told,
+            seed=self._options.seed,
+        )
+
+    def week(
+        self, models: Mapping[str, FleetModel], begin: float, end: float
+    ) -> tuple[dict[str, Any], list[Incident]]:
+        """Return the figures of a week, and the episodes that the retrained model told."""
+        log_progress(f"days {begin:g} to {end:g}")
+        season, since = self._season, self._season.day(begin)
+        rows = season.between(begin - 1.0, end)
+        sides = [Contestant(model, rows) for model in models.values()]
+        courses = aligned(sides[0], sides[1], since, self._options.seed)
+        marks = Marks(courses[0].series, season.incidents)
+        stops = stops_of(courses[0], marks, self._options.seed)
+        replays = [
+            replay(c.model.pipeline, first_state(c.model, c.series), c.series, stops)
+            for c in courses
+        ]
+        caught, places = caught_by_each(
+            courses, [one.states for one in replays], stops, self._options.seed
+        )
+        days = sum(
+            float(np.count_nonzero(~marked[b:])) * self._options.step / 86_400.0
+            for marked, b in zip(marks.rows, courses[0].begins, strict=True)
+        )
+        figures: dict[str, Any] = {"first_day": begin, "end_day": end, "faults": len(places)}
+        for name, course, one, hits in zip(models, courses, replays, caught, strict=True):
+            pages, paged = _pages(course, one, marks)
+            figures[name] = {
+                "pages_per_key_day": round(pages / days, 4),
+                "incidents_paged": paged,
+                "faults_caught": round(float(hits.sum()) / max(len(hits), 1), 4),
+            }
+        return figures, _told(courses[0], replays[0])
+
+
+def _pages(course: Course, one: Replay, marks: Marks) -> tuple[int, int]:
+    """Return the pages outside of incidents, and the incidents that were paged."""
+    pages = paged = 0
+    for k, begin in enumerate(course.begins):
+        marked = marks.rows[k]
+        pages += int((one.pages[k] & ~marked)[begin:].sum())
+        known = [rows for rows in episodes(marked) if rows.stop > begin]
+        paged += sum(bool(one.pages[k][rows].any()) for rows in known)
+    return pages, paged
+
+
+def _told(course: Course, one: Replay) -> list[Incident]:
+    """Return the episodes of a week as the service would know them."""
+    out = []
+    for k, (s, begin) in enumerate(zip(course.series, course.begins, strict=True)):
+        for rows in episodes(one.firing[k]):
+            if rows.stop > begin:
+                window = s.time_us[max(rows.start, begin)], s.time_us[rows.stop - 1]
+                out.append(Incident(s.key, int(window[0]), int(window[1])))
+    return out
+
+
+def page(result: Mapping[str, Any]) -> str:
+    """The figures as Markdown."""
+    rows = []
+    for week in [*result["weeks"], result["last_week"]]:
+        cells = [f"{week['first_day']:g} to {week['end_day']:g}"]
+        for name in (WITH, WITHOUT):
+            side = week[name]
+            cells += [f"{side['pages_per_key_day']:.2f}", f"{side['faults_caught']:.0%}"]
+        rows.append(tuple(cells))
+    head = ("days", f"{WITH}: pages", "caught", f"{WITHOUT}: pages", "caught")
+    return table(head, rows)
+
+
+def lines(result: Mapping[str, Any]) -> list[str]:
+    """The figures as lines for a terminal."""
+    refused = [
+        f"day {verdict['day']:g}: {' '.join(verdict['reasons'])}"
+        for verdict in result["retrainings"]
+        if not verdict["accepted"]
+    ]
+    poisoned = result["poisoned"]
+    return [
+        *page(result).splitlines(),
+        f"budget: {result['budget_per_key_day']:.3f} pages per key and day",
+        f"retrainings refused: {len(refused)} of {len(result['retrainings'])}",
+        *refused,
+        f"poisoned history: {'accepted' if poisoned['accepted'] else 'refused'}",
+        *poisoned["reasons"],
+    ]
