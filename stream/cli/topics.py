@@ -146,7 +146,7 @@ def _acls(settings: Settings, *, bridge: bool, dead_letters: bool, deploy: bool)
     config = WorkerConfig.from_settings(settings)
     inputs = dict.fromkeys(settings.input.topics, 1)
     read = {config.changelog(topic) for topic in config.topics}
-    if bridge:
+    if bridge or settings.learn.enabled:  # episodes are left out of a training
         read |= set(settings.output_topics("triggers"))
     if dead_letters:
         read |= set(settings.output_topics("dead_letters"))

@@ -1,17 +1,19 @@
-"""Gate between a trained candidate and the service: types, and the check that is always made."""
+"""Gate between a trained candidate and the service."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ember_core.data.sources import Dataset
 from ember_core.pipeline import FleetModel
+from ember_core.pipeline.fit import Incident, Verdict
 from stream.configure import load_model
 from stream.errors import UserError
 from stream.history import RowRules
 from stream.settings import Settings
+from stream.trials import try_on
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,13 @@ class Candidate:
 
     Attributes:
         folder: Folder of its bundle.
-        dataset: History; the rows that are not set apart for training are to judge it by.
+        dataset: The whole history.
         rules: Windows and channels by which that history becomes rows.
         settings: Settings of the service.
         in_service: Folder of the bundle in service; None: there is none.
-        since_us: Time of the first row that it was trained without, in microseconds since the
-            epoch; None: it was trained on all rows.
+        since_us: First time that it was trained without, in microseconds since the epoch; None: it
+            was trained on all rows.
+        incidents: Known incidents of the history.
     """
 
     folder: Path
@@ -34,45 +37,42 @@ class Candidate:
     settings: Settings
     in_service: Path | None = None
     since_us: int | None = None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Judgement of a candidate.
-
-    Attributes:
-        accepted: Whether it may go into service.
-        reasons: Sentences that say why.
-        figures: Figures that the judgement rests on, by name.
-    """
-
-    accepted: bool
-    reasons: list[str] = field(default_factory=list)
-    figures: Mapping[str, float] = field(default_factory=dict)
+    incidents: Sequence[Incident] = ()
 
 
 Gate = Callable[[Candidate], Verdict]
 
 
-def usable_gate(candidate: Candidate) -> Verdict:
-    """Accept a candidate that the workers can use, as `ember model deploy` does; nothing more.
+def judge_candidate(candidate: Candidate) -> Verdict:
+    """Judge a candidate by days that it was trained without, beside the model in service.
 
-    The bundle can be read, its thresholds can be reached with the settings, and it has a channel of
-    the model in service. How well it detects is not judged.
+    A first model is only checked for its use. There is nothing to compare it with, and all of the
+    history was needed to train it.
     """
     try:
         new = load_model(candidate.settings, candidate.folder)
     except UserError as error:
-        return Verdict(accepted=False, reasons=[error.message])
-    figures = {"channels": float(len(new.channels)), "keys": float(len(new.keys))}
-    old = _load(candidate)
-    if old is not None and not set(old.channels) & set(new.channels):
+        return Verdict(accepted=False, reasons=[error.message], figures={})
+    old = _in_service(candidate)
+    if old is None:
+        figures = {"channels": float(len(new.channels)), "keys": float(len(new.keys))}
+        return Verdict(accepted=True, reasons=[], figures=figures)
+    if not set(old.channels) & set(new.channels):
         reason = "No channel of the model in service is in the candidate."
-        return Verdict(accepted=False, reasons=[reason], figures=figures)
-    return Verdict(accepted=True, figures=figures)
+        return Verdict(accepted=False, reasons=[reason], figures={})
+    assert candidate.since_us is not None
+    return try_on(
+        new,
+        old,
+        candidate.dataset,
+        candidate.rules.window,
+        since_us=candidate.since_us,
+        budget_per_week=candidate.settings.alerts.budget_per_week,
+        incidents=candidate.incidents,
+    )
 
 
-def _load(candidate: Candidate) -> FleetModel | None:
+def _in_service(candidate: Candidate) -> FleetModel | None:
     """Return the model in service; None where there is none that can be used."""
     if candidate.in_service is None:
         return None

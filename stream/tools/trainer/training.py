@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 
 import structlog
 
 from ember_core.data.sources import DataOptions, Dataset, read
 from ember_core.pipeline import CivilCalendar, FleetModel
-from ember_core.pipeline.fit import MIN_ROWS
+from ember_core.pipeline.fit import MIN_ROWS, Incident, Verdict
 from stream.bundles import sign
 from stream.configure import bundle_source, window_spec
 from stream.history import RowRules
 from stream.kafka.config import WorkerConfig
 from stream.kafka.model_topic.decision import Decision
 from stream.kafka.model_topic.publisher import OutdatedError, describe, publish
-from stream.learn.gate import Candidate, Gate, Verdict, usable_gate
+from stream.learn.gate import Candidate, Gate, judge_candidate
 from stream.learn.lengths import length_text
 from stream.learn.process import Job
 from stream.learn.report import Outcome, Progress
@@ -30,7 +30,9 @@ from stream.tools.record_source import Progress as ReadingProgress
 from stream.tools.record_source import RecordReading
 from stream.tools.topic_records import Period
 from stream.training import train
+from stream.trials import before, held_back_since
 
+from .episodes import told_incidents
 from .history_length import NoHistoryError, history_seconds
 
 _log = structlog.stdlib.get_logger("ember")
@@ -45,7 +47,7 @@ _NO_HISTORY_SECONDS = 10.0
 Report = Callable[[Progress], None]
 
 
-def run(job: Job, report: Report, gate: Gate = usable_gate) -> Outcome:
+def run(job: Job, report: Report, gate: Gate = judge_candidate) -> Outcome:
     """Train a model, and publish it if the gate lets it pass.
 
     Args:
@@ -68,13 +70,20 @@ def run(job: Job, report: Report, gate: Gate = usable_gate) -> Outcome:
     in_service = asyncio.run(source.newest())
     dataset = _read(settings, since_ms, report)
     rules = RowRules(window_spec(settings), settings.channels.rules)
-    model = _train(settings, dataset, rules, report)
+    incidents = told_incidents(settings, dataset, since_ms)
+    history, since_us = dataset, None
+    if in_service is not None:  # the first model is compared with none, and needs all rows
+        since_us = held_back_since(dataset)
+        history = before(dataset, since_us)
+    model = _train(settings, history, rules, incidents, report)
     model.save(job.folder)
     if learn.private_key is not None:
         sign(job.folder, learn.private_key)
     report(Progress("judging", "the candidate is judged"))
     folder = None if in_service is None else in_service.folder
-    verdict = gate(Candidate(job.folder, dataset, rules, settings, folder))
+    verdict = gate(
+        Candidate(job.folder, dataset, rules, settings, folder, since_us, tuple(incidents))
+    )
     report(Progress("publishing", "the model is published"))
     return _publish(job, FleetModel.load(job.folder), verdict)
 
@@ -113,7 +122,13 @@ def _read(settings: Settings, since_ms: int, report: Report) -> Dataset:
     return sampled(dataset, learn.keys)
 
 
-def _train(settings: Settings, dataset: Dataset, rules: RowRules, report: Report) -> FleetModel:
+def _train(
+    settings: Settings,
+    dataset: Dataset,
+    rules: RowRules,
+    incidents: Sequence[Incident],
+    report: Report,
+) -> FleetModel:
     learn = settings.learn
     holidays = tuple(map(date.fromisoformat, learn.holidays))
     is_interval = rules.window.mode == "time"
@@ -123,6 +138,7 @@ def _train(settings: Settings, dataset: Dataset, rules: RowRules, report: Report
             dataset,
             rules=rules,
             calendar=CivilCalendar(learn.calendar_zone or "UTC", holidays),
+            incidents=incidents,
             name=settings.kafka.group,
             progress=lambda stage, share: report(Progress("training", stage, share)),
         )
