@@ -21,6 +21,10 @@ from .errors import UserError
 from .expectations import require_reach
 
 
+class NoModelError(UserError):
+    """The model topic has no bundle yet."""
+
+
 def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
     """Read the bundle and apply the settings that need no training.
 
@@ -36,7 +40,7 @@ def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
         source = bundle_source(settings, kept=False)
         bundle = asyncio.run(source.newest())
         if bundle is None:
-            raise UserError(
+            raise NoModelError(
                 "There is no model yet. Expected a bundle in the model topic. Received: "
                 f"model.topic={settings.model_topic!r} without one. Publish one with `ember model "
                 "deploy`."

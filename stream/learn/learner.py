@@ -7,6 +7,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -132,7 +133,7 @@ class Learner:
                 catalogue, self._settings.learn.every_seconds, time.time(), has_model=has_model
             )
             if seconds is None or seconds:
-                self._observer.progress("idle", _next_text(seconds), 0.0)
+                self._observer.progress("idle", _next_text(seconds, time.time()), 0.0)
                 await asyncio.sleep(min(seconds or _LONGEST_SLEEP_SECONDS, _LONGEST_SLEEP_SECONDS))
                 continue
             outcome = await self._train(catalogue, has_model=has_model)
@@ -179,7 +180,8 @@ class Learner:
         self._observer.progress(progress.stage, progress.detail, progress.share)
 
 
-def _next_text(seconds: float | None) -> str:
+def _next_text(seconds: float | None, now: float) -> str:
     if seconds is None:
         return "a model is in service, and learn.every is not set"
-    return f"the next training begins in {length_text(seconds)}"
+    begin = datetime.fromtimestamp(now + seconds, UTC).isoformat(timespec="seconds")
+    return f"the next training begins at {begin.replace('+00:00', 'Z')}"

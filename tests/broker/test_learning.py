@@ -18,22 +18,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.kafka_client import Send
+from ember_core.data.sources import Dataset, KeyTable
 from stream.cli import main
 from stream.errors import UserError
+from stream.event_times import parse_time
 from stream.kafka.client.seat import Seat
 from stream.kafka.model_topic.catalogue import Catalogue
 from stream.kafka.model_topic.decision import Decision
 from stream.kafka.model_topic.publisher import OutdatedError, publish
 from stream.kafka.model_topic.source import BundleSource
-from stream.settings import Settings
+from stream.settings import KafkaSection, Settings
+from stream.tools.trainer.episodes import told_incidents
 from stream.tools.trainer.history_length import NoHistoryError, history_seconds
 from tests.broker.conftest import Broker
 from tests.broker.test_model_topic import config_of, manifest_of
 from tests.e2e.service import Service, wait_until
 from tests.stream.engine.conftest import CHANNELS, KNOWN, fit
+from tests.stream.test_told_episodes import END, LAST, START, event, window
 
 pytestmark = pytest.mark.broker
 
@@ -327,6 +332,30 @@ async def test_a_refused_candidate_is_in_no_service_until_somebody_wants_it(
     assert bundle is not None
     assert (bundle.manifest.digest, bundle.manifest.note) == (two.digest, "it is right")
     assert (await source.read()).held_back() is None
+
+
+def test_episodes_of_the_triggers_are_left_out_of_a_training(
+    broker: Broker, tmp_path: Path
+) -> None:
+    """Those of keys that are gone, of false alarms and of other programs are none."""
+    site = Site(broker, tmp_path)
+    topic = f"{site.topic}.triggers"
+    if broker.real:
+        broker.create({topic: 2})
+    firing, resolved = event(key="host-0"), event("resolved", key="host-0")
+    others = [event(key="gone"), event(key="host-1", annotations={"feedback": "normal"})]
+    values = [json.dumps(each).encode() for each in (firing, *others, resolved)]
+    broker.produce(topic, [Send(b"k", value) for value in (b"no event", *values)])
+    tables = []
+    for host in range(2):
+        times = np.array([parse_time(START), LAST])
+        nothing = np.zeros(2, np.bool_)
+        values_of = np.ones((2, 1))
+        tables.append(KeyTable(b"host-%d" % host, times, None, values_of, nothing, None))
+    dataset = Dataset(("cpu",), tuple(tables), divided=False)
+    assert told_incidents(site.settings, dataset, 0) == [window("host-0", START, END)]
+    elsewhere = site.settings.model_copy(update={"kafka": KafkaSection(bootstrap_servers="x:1")})
+    assert told_incidents(elsewhere, dataset, 0) == []
 
 
 def test_the_length_of_a_history_is_that_of_its_event_times(broker: Broker, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def run(job: Job, report: Report, gate: Gate = judge_candidate) -> Outcome:
     verdict = gate(
         Candidate(job.folder, dataset, rules, settings, folder, since_us, tuple(incidents))
     )
-    report(Progress("publishing", "the model is published"))
+    report(Progress("publishing", "the decision is published"))
     return _publish(job, FleetModel.load(job.folder), verdict)
 
 
