@@ -105,7 +105,7 @@ class Site:
         return Service(folder, self.config, embedded=not self.broker.real)
 
     def history(self, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-        """What `ember model history` says."""
+        """Return the lines of `ember model history`."""
         capsys.readouterr()
         assert main(["model", "history", "--config", str(self.config), "--json"]) == 0
         lines: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["bundles"]
@@ -117,14 +117,14 @@ class Site:
 
 
 def says(worker: Service, *words: str) -> Callable[[], bool]:
-    """Whether a line of the log has all of these words."""
+    """Return a condition: a line of the log has all of these words."""
     return lambda: any(
         all(word in line for word in words) for line in worker.log.read_text().splitlines()
     )
 
 
 def more_ended(worker: Service, number: int) -> bool:
-    """Whether more than so many trainings have ended."""
+    """Tell if more than so many trainings have ended."""
     return worker.log.read_text().count('"learn_ended"') > number
 
 
@@ -220,6 +220,25 @@ def test_another_worker_takes_the_seat_of_one_that_is_killed(
         wait_until("the model", says(other, "Running with 2 input partition"), other)
         assert trainer is None or not Path(f"/proc/{trainer}").exists()
         assert other.stop() == 0
+    assert [line["state"] for line in site.history(capsys)] == ["in service"]
+
+
+@pytest.mark.slow
+@pytest.mark.kafka
+def test_a_broker_that_is_killed_while_a_worker_trains_costs_no_model(
+    kafka: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The process fails or waits, and there is one whole model in the end."""
+    if kafka.server is None:
+        pytest.skip("needs a broker of its own")
+    site = Site(kafka, tmp_path, min_history="1m")
+    kafka.produce(site.topic, sends(0, ROWS))
+    with site.worker() as worker:
+        wait_until("a training", says(worker, '"learn"', '"reading"'), worker)
+        time.sleep(random.Random(3).uniform(0.0, 3.0))
+        kafka.server.restart(kill=True)
+        wait_until("work", says(worker, "Running with 2 input partition"), worker)
+        assert worker.stop() == 0
     assert [line["state"] for line in site.history(capsys)] == ["in service"]
 
 
