@@ -29,6 +29,8 @@ from .schedule import Pauses, seconds_until_training
 
 _log = structlog.stdlib.get_logger("ember")
 
+_TRANSIENT: Final = (KafkaError, UserError, OSError, TimeoutError)
+"""Errors after which the worker tries again; they never end it."""
 _AGAIN_SECONDS: Final = 5.0
 _PUBLISH_SECONDS: Final = 10.0
 """Time that a publication gets when the worker stops, or has seen the model already."""
@@ -79,7 +81,7 @@ class Learner:
                 await prepare_topic(self._config)
                 async with self._seat() as seat:
                     await seat.keep()
-            except (KafkaError, UserError) as error:
+            except _TRANSIENT as error:
                 reason = error.message if isinstance(error, UserError) else repr(error)
                 _log.warning("learn_election", detail=f"No worker can be chosen: {reason}")
             await asyncio.sleep(_AGAIN_SECONDS)
@@ -125,7 +127,7 @@ class Learner:
         while True:
             try:
                 catalogue, has_model = await self._contents()
-            except (KafkaError, UserError) as error:
+            except _TRANSIENT as error:
                 _log.warning("learn_topic", detail="No training is planned.", cause=repr(error))
                 await asyncio.sleep(_AGAIN_SECONDS)
                 continue

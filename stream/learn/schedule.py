@@ -48,7 +48,7 @@ def _seconds(text: str) -> float:
 class Pauses:
     """Growing pauses between trainings that fail."""
 
-    _SECONDS: Final = (5.0, 15.0, 60.0, 300.0, 900.0)
+    _SECONDS: Final = (5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0)
 
     def __init__(self) -> None:
         self._failures = 0

@@ -28,6 +28,9 @@ class LearnMetrics(MetricSet):
             "meanwhile.",
             "result",
         )
+        self._failures = self._gauge(
+            "ember_learn_failures", "Trainings of this worker that failed one after the other."
+        )
         self._held_back = self._gauge(
             "ember_learn_candidate_refused",
             "1 while the last candidate is refused by the gate and no model was published since.",
@@ -42,10 +45,16 @@ class LearnMetrics(MetricSet):
         for name in STAGES:
             self._learn_stage.labels(name).set(name == stage)
         self._learn_progress.set(share)
+        if stage == "standby":
+            self._failures.set(0)
 
     def trained(self, result: str) -> None:
         """Count a training that ended, by one of `RESULTS`."""
         self._trainings.labels(result).inc()
+        if result == "failed":
+            self._failures.inc()
+        else:
+            self._failures.set(0)
 
     def candidate_refused(self, *, refused: bool) -> None:
         """Set whether the last candidate is refused."""

@@ -77,7 +77,7 @@ def test_pauses_grow_up_to_a_bound_and_begin_anew() -> None:
     lengths = [pauses.next() for _ in range(9)]
     assert lengths == sorted(lengths)
     assert lengths[0] < 10
-    assert lengths[-1] == lengths[-2] == 900
+    assert lengths[-1] == lengths[-2] == 3_600
     pauses.reset()
     assert pauses.next() == lengths[0]
 

@@ -63,6 +63,16 @@ def test_a_stage_is_logged_once_and_then_each_minute() -> None:
     ]
 
 
+def test_failures_are_counted_until_one_succeeds_or_another_worker_trains() -> None:
+    seen, metrics, _, _ = observer()
+    for end in (lambda: seen.ended("published", ""), lambda: seen.progress("standby", "", 0.0)):
+        seen.ended("failed", "exit code -9")
+        seen.ended("failed", "exit code -9")
+        assert "ember_learn_failures 2.0" in metrics.render().decode()
+        end()
+        assert "ember_learn_failures 0.0" in metrics.render().decode()
+
+
 def test_a_refusal_is_a_metric_and_one_warning() -> None:
     seen, metrics, _, _ = observer()
     with structlog.testing.capture_logs() as lines:
