@@ -23,7 +23,9 @@ import pytest
 
 from benchmarks.kafka_client import Send
 from ember_core.data.sources import Dataset, KeyTable
+from ember_core.pipeline.fit import Verdict
 from stream.cli import main
+from stream.configure import bundle_source
 from stream.errors import UserError
 from stream.event_times import parse_time
 from stream.kafka.client.seat import Seat
@@ -31,9 +33,13 @@ from stream.kafka.model_topic.catalogue import Catalogue
 from stream.kafka.model_topic.decision import Decision
 from stream.kafka.model_topic.publisher import OutdatedError, publish
 from stream.kafka.model_topic.source import BundleSource
+from stream.learn.gate import Candidate
+from stream.learn.process import Job
+from stream.learn.report import Outcome
 from stream.settings import KafkaSection, Settings
 from stream.tools.trainer.episodes import told_incidents
 from stream.tools.trainer.history_length import NoHistoryError, history_seconds
+from stream.tools.trainer.training import run
 from tests.broker.conftest import Broker
 from tests.broker.test_model_topic import config_of, manifest_of
 from tests.e2e.service import Service, wait_until
@@ -351,6 +357,45 @@ async def test_a_refused_candidate_is_in_no_service_until_somebody_wants_it(
     assert bundle is not None
     assert (bundle.manifest.digest, bundle.manifest.note) == (two.digest, "it is right")
     assert (await source.read()).held_back() is None
+
+
+@pytest.mark.slow
+def test_what_the_gate_refuses_leaves_the_model_in_service(
+    embedded: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One training after the other: published, refused, and overtaken by somebody's rollback."""
+    site = Site(embedded, tmp_path, min_history="1m")
+    embedded.produce(site.topic, sends(0, ROWS))
+    settings = site.settings
+    stages: list[str] = []
+    candidates: list[Candidate] = []
+
+    def train(name: str, after: int, verdict: Verdict) -> Outcome:
+        def gate(candidate: Candidate) -> Verdict:
+            candidates.append(candidate)
+            return verdict
+
+        job = Job(settings, after, after >= 0, tmp_path / name)
+        return run(job, lambda progress: stages.append(progress.stage), gate)
+
+    def newest() -> int:
+        return asyncio.run(bundle_source(settings).read()).newest_offset
+
+    accepted, refused = Verdict(True, [], {}), Verdict(False, ["It pages too often."], {"pages": 9})
+    assert train("one", -1, accepted).result == "published"
+    offset = newest()
+    embedded.produce(site.topic, sends(ROWS, ROWS + 50))
+    outcome = train("two", offset, refused)
+    assert (outcome.result, outcome.detail) == ("refused", "It pages too often.")
+    assert newest() == offset
+    assert train("three", offset - 1, accepted).result == "outdated"
+    states = [(line["state"], line["decision"]["accepted"]) for line in site.history(capsys)]
+    assert states == [("held back", False), ("in service", True)]
+    assert list(dict.fromkeys(stages)) == ["reading", "training", "judging", "publishing"]
+    first, second, _ = candidates
+    assert (first.in_service, first.since_us) == (None, None)
+    assert second.in_service is not None
+    assert second.since_us is not None
 
 
 def test_episodes_of_the_triggers_are_left_out_of_a_training(
