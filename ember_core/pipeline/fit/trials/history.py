@@ -47,7 +47,7 @@ def faults_report(
         series: Their history.
         marks: Rows that faults are not put into.
         expected: Expectation of each key's channels from other rows than these, so that no row
-            is judged by what was learnt from it.
+            is judged by a profile that was learnt from it.
         usable: Places of the keys that may be taken; None for all.
 
     Returns:
@@ -71,8 +71,8 @@ def faults_report(
     span = min(int(np.clip(SPAN_DAYS * day_rows, rows, SPAN_ROWS)), shortest - warm - rows)
     begins = [int(rng.integers(0, len(series[k].time_us) - warm - span - rows + 1)) for k in keys]
     total = sum(len(s.time_us) for s in series)
-    places = int(np.clip(total // ROWS_PER_PLACE, FEWEST_PLACES, PLACES))
-    count = min(-(-places // len(keys)), span)
+    n_places = int(np.clip(total // ROWS_PER_PLACE, FEWEST_PLACES, PLACES))
+    count = min(-(-n_places // len(keys)), span)
     rows_at = np.sort(rng.choice(span, count, replace=False)) + warm
     parts = [series[k].rows(b, b + warm + span + rows) for k, b in zip(keys, begins, strict=True)]
     usual = [expected[k][b:] for k, b in zip(keys, begins, strict=True)] if expected else []
@@ -101,7 +101,7 @@ def faults_report(
         return usual[key][row : row + rows]
 
     expectation_of = expectation if usual else None
-    shown, at_rest = catches(pipeline, states, cases, times, expectation_of)
+    found, at_rest = catches(pipeline, states, cases, times, expectation_of)
     return {
         "keys": len(keys),
         "moments": len(moments),
@@ -111,7 +111,7 @@ def faults_report(
         "reach": _reach(
             pipeline, states, moments[0], habits[moments[0].series.key], rows, expectation_of
         ),
-        "kinds": _by_kind(shown, at_rest),
+        "kinds": _by_kind(found, at_rest),
     }
 
 
@@ -126,8 +126,10 @@ def _reach(
     """Return the largest evidence of one channel that leaves every range, and of all of them."""
     course = moment.series.values[moment.row : moment.row + rows]
     shift = np.array([HUGE * (habits.size or 1.0) for habits in own])
-    chosen = [*np.eye(len(own), dtype=np.bool_), np.ones(len(own), np.bool_)]
-    cases = [Case("level shift", HUGE, 0, "", course + np.where(c, shift, 0.0)) for c in chosen]
+    channel_sets = [*np.eye(len(own), dtype=np.bool_), np.ones(len(own), np.bool_)]
+    cases = [
+        Case("level shift", HUGE, 0, "", course + np.where(c, shift, 0.0)) for c in channel_sets
+    ]
     state = {name: value[:1] for name, value in states.items()}
     times = [moment.series.time_us[moment.row : moment.row + rows]]
     _, evidence = run_cases(pipeline, state, cases, times, expected)
@@ -137,21 +139,21 @@ def _reach(
     }
 
 
-def _by_kind(shown: Catches, at_rest: Any) -> dict[str, list[dict[str, Any]]]:
+def _by_kind(found: Catches, at_rest: Any) -> dict[str, list[dict[str, Any]]]:
     """Return the figures of each kind that had a place, one object for each size."""
     out: dict[str, list[dict[str, Any]]] = {}
     for name, kind in KINDS.items():
         for size in SIZES if kind.is_sized else (None,):
-            chosen = shown.of(name, size) & at_rest
-            if not chosen.any():
+            faults = found.of(name, size) & at_rest
+            if not faults.any():
                 continue
-            evidence = np.maximum(shown.evidence[chosen], _LEAST)
+            evidence = np.maximum(found.evidence[faults], _LEAST)
             levels = np.quantile(evidence, np.linspace(0.0, 1.0, _QUANTILES), method="inverted_cdf")
             out.setdefault(name, []).append(
                 {
                     "size": size,
-                    "faults": int(chosen.sum()),
-                    "caught": int(shown.caught[chosen].sum()),
+                    "faults": int(faults.sum()),
+                    "caught": int(found.caught[faults].sum()),
                     "evidence": [round(float(level), 2) for level in levels],
                 }
             )
