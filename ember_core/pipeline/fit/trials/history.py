@@ -7,12 +7,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from ember_core import ops
 from ember_core.pipeline.fit.incidents import Marks
 from ember_core.pipeline.fit.series import Series
 from ember_core.pipeline.pipeline import Pipeline
 from ember_core.pipeline.stage import State
 
-from .cases import KEYS, PLACES, Case, Moment, cases_of, fault_rows
+from .cases import FAULT_ROWS, KEYS, PLACES, Case, Moment, cases_of, fault_rows
 from .faults import Catches, catches, run_cases
 from .kinds import KINDS, SIZES, Habits
 from .replay import Stop, replay
@@ -31,6 +32,7 @@ _LEAST: Final = -9.0
 _DAY: Final = 86_400.0
 
 
+@ops.default_backend("numpy")  # a history is read on the host
 def faults_report(
     pipeline: Pipeline,
     key_state: State,
@@ -57,17 +59,19 @@ def faults_report(
     """
     rng = np.random.default_rng(pipeline.config.seed)
     interval = float(np.median(key_state["interval"]))
-    rows = fault_rows(interval)
-    day_rows = _DAY / max(interval, 1e-6)
-    least = pipeline.config.quiet_rows + 2 * rows
     able = list(range(len(series))) if usable is None else list(usable)
-    able = [k for k in able if len(series[k].time_us) > least]
+    quiet = pipeline.config.quiet_rows
+    longest = max((len(series[k].time_us) for k in able), default=0)
+    # In a short history a fault is shorter, so that there is room for several.
+    rows = min(fault_rows(interval), max((longest - quiet) // 3, FAULT_ROWS[0]))
+    day_rows = _DAY / max(interval, 1e-6)
+    able = [k for k in able if len(series[k].time_us) > quiet + 2 * rows]
     if not able:
         return {}
     keys = np.sort(rng.choice(able, min(KEYS, len(able)), replace=False)).tolist()
     shortest = min(len(series[k].time_us) for k in keys)
     warm = int(np.clip(day_rows, *WARM_ROWS))
-    warm = max(pipeline.config.quiet_rows, min(warm, shortest // 2))
+    warm = max(quiet, min(warm, shortest // 2))
     span = min(int(np.clip(SPAN_DAYS * day_rows, rows, SPAN_ROWS)), shortest - warm - rows)
     begins = [int(rng.integers(0, len(series[k].time_us) - warm - span - rows + 1)) for k in keys]
     total = sum(len(s.time_us) for s in series)

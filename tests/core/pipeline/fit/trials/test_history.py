@@ -63,7 +63,7 @@ def test_marked_rows_and_chosen_keys_are_kept_to() -> None:
 
 def test_a_key_with_too_few_rows_is_tried_by_nobody() -> None:
     found = model()
-    series = [s.rows(0, DAY_ROWS) for s in fleet_history()]
+    series = [s.rows(0, DAY_ROWS) for s in fleet_history()]  # 16 more than are quiet
     assert faults_report(found.pipeline, found.key_state, series, Marks(series)) == {}
 
 
