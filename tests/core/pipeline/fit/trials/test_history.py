@@ -78,3 +78,11 @@ def test_training_reports_them_only_if_asked_and_changes_nothing_else() -> None:
         assert np.array_equal(value, tried.pipeline.state_dict()[name])
     again = fit_pipeline(history(), config, epochs=1, try_faults=True)
     assert again.report["faults"] == faults
+
+
+@pytest.mark.parametrize("evidence", ["joint", "channels+joint"])
+def test_faults_are_tried_whatever_backend_trains(backend: str, evidence: str) -> None:
+    config = PipelineConfig(channels=CHANNELS, evidence=evidence, **SMALL)
+    fitted = fit_pipeline(history(), config, epochs=1, try_faults=True)
+    assert fitted.report["faults"]["reach"]["channel"] > 0.0
+    assert type(fitted.key_state["rows"]).__module__.partition(".")[0] == backend
