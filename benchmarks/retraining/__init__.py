@@ -30,7 +30,7 @@ from .season import INCIDENTS, ZONE, Season, simulate, with_incident
 
 HISTORY, HELD, WEEK = 14.0, 2.0, 7.0
 """Days of a training, days that are held back from it, and days between two."""
-WITH, WITHOUT = "retrained", "first model"
+MODELS = WITH, WITHOUT = "retrained", "first model"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--step", type=float, default=600.0, help="seconds between rows")
     parser.add_argument("--retrainings", type=int, default=7, help="one a week")
     parser.add_argument("--budget", type=float, default=1.0, help="pages per key and week")
-    parser.add_argument("--epochs", type=int, default=None)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=11)
 
 
@@ -209,6 +209,25 @@ def page(result: Mapping[str, Any]) -> str:
         rows.append(tuple(cells))
     head = ("days", f"{WITH}: pages", "caught", f"{WITHOUT}: pages", "caught")
     return table(head, rows)
+
+
+def part(result: Mapping[str, Any] | None) -> str:
+    """The figures and the verdicts as Markdown, or that nothing was measured."""
+    if result is None:
+        return "Not measured yet: `python -m benchmarks retraining --save` does it.\n"
+    refused = sum(not verdict["accepted"] for verdict in result["retrainings"])
+    poisoned = result["poisoned"]
+    word = "accepted" if poisoned["accepted"] else "refused"
+    paged = {
+        name: sum(week[name]["incidents_paged"] for week in result["weeks"]) for name in MODELS
+    }
+    return (
+        f"{page(result)}\n"
+        f"Of {len(result['retrainings'])} retrainings the gate refused {refused}. "
+        f"Of {result['incidents']} incidents {paged[WITH]} were paged by the retrained model, and "
+        f"{paged[WITHOUT]} by the first one. The history with a week of incident was {word}"
+        f"{'' if poisoned['accepted'] else ': ' + ' '.join(poisoned['reasons'])}\n"
+    )
 
 
 def lines(result: Mapping[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from ember_core.pipeline.fit import Incident, Series
 ZONE: Final = "Europe/Berlin"
 ROLES: Final = ("web", "web", "database", "queue", "batch", "gateway")
 START: Final = datetime(2025, 5, 5, tzinfo=UTC)
-GROWTH, EVENING = 0.5, 0.6
+GROWTH, EVENING = 0.3, 0.3
 """Share by which load grows over the days of service, and by which evenings grow more."""
 DEPLOYED: Final = (20.0, 40.0)
 """Days of service at which new software is deployed."""

@@ -28,8 +28,8 @@ CHANCE: Final = 0.01
 """Chance at which a candidate that catches as much is refused."""
 FEWER: Final = 0.02
 """Share of the injected faults that a candidate may catch fewer."""
-AGREEMENT: Final = 0.9
-"""Share of the rows at which both have an episode open, or neither has, at least."""
+MOST_ALONE: Final = 0.1
+"""Share of the rows at which the candidate alone may have an episode open."""
 TOLD_CHANCE: Final = 0.05
 """Chance at which a candidate that tells half of the known episodes is refused."""
 
@@ -161,29 +161,32 @@ def _agreement(
 ) -> list[str]:
     """Compare the episodes of both, as a shadow run does."""
     new, old = replays
-    equal = total = n_told = n_known = 0
+    equal = alone = total = n_told = n_known = 0
     key_marks = Marks(
         course.series, [incident for incident in incidents if incident.key is not None]
     )
     for k, begin in enumerate(course.begins):
-        agrees = new.firing[k][begin:] == old.firing[k][begin:]
-        equal, total = equal + int(agrees.sum()), total + len(agrees)
+        new_open, old_open = new.firing[k][begin:], old.firing[k][begin:]
+        equal += int((new_open == old_open).sum())
+        alone += int((new_open & ~old_open).sum())
+        total += len(new_open)
         for rows in episodes(old.firing[k]):
             if rows.stop > begin and key_marks.rows[k][rows].any():
                 n_known += 1
                 margin = slice(max(rows.start - MARGIN_ROWS, 0), rows.stop + MARGIN_ROWS)
                 n_told += bool(new.firing[k][margin].any())
-    agreement = equal / max(total, 1)
+    share_alone = alone / max(total, 1)
     figures |= {
-        "agreement": agreement,
+        "agreement": equal / max(total, 1),
+        "open_alone": share_alone,
         "episodes_known": float(n_known),
         "episodes_told": float(n_told),
     }
     reasons = []
-    if agreement < AGREEMENT:
+    if share_alone > MOST_ALONE:
         reasons.append(
-            f"It agrees with the model in service on {agreement:.0%} of the rows, whether an "
-            f"episode is open. Expected {AGREEMENT:.0%}."
+            f"It has an episode open at {share_alone:.0%} of the rows where the model in service "
+            f"has none. Expected at most {MOST_ALONE:.0%} of all rows."
         )
     if sign_chance(n_known - n_told, n_told) < TOLD_CHANCE:
         reasons.append(
