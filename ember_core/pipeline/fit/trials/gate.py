@@ -185,8 +185,8 @@ def _agreement(
     reasons = []
     if share_alone > MOST_ALONE:
         reasons.append(
-            f"It has an episode open at {share_alone:.0%} of the rows where the model in service "
-            f"has none. Expected at most {MOST_ALONE:.0%} of all rows."
+            f"It has an episode open at {share_alone:.0%} of the rows while the model in service "
+            f"has none. Expected at most {MOST_ALONE:.0%}."
         )
     if sign_chance(n_known - n_told, n_told) < TOLD_CHANCE:
         reasons.append(
