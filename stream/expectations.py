@@ -1,4 +1,4 @@
-"""What to expect of a model: pages, reach, and the faults that it would catch."""
+"""Expectations of a model: pages, reach, and the faults that it would catch."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def require_reach(model: FleetModel, budget: str) -> None:
         UserError: If training has found that no evidence reaches it.
     """
     reach = (model.report.get("faults") or {}).get("reach")
-    on = model.pipeline.motor.on
-    if reach is None or isinstance(model.pipeline.motor, GroupMotor) or reach["all"] >= on:
+    threshold = model.pipeline.motor.on
+    if reach is None or isinstance(model.pipeline.motor, GroupMotor) or reach["all"] >= threshold:
         return
     raise UserError(
-        f"A budget of {budget} can never fire: it needs an evidence of {on:.2f}, and faults of all "
-        f"channels reach {reach['all']:.2f}. Expected a larger budget, or a longer history to "
-        "train on."
+        f"A budget of {budget} can never fire: it needs an evidence of {threshold:.2f}, and "
+        f"faults of all channels reach {reach['all']:.2f}. Expected a larger budget, or a longer "
+        "history to train on."
     )
 
 
@@ -56,10 +56,10 @@ def expectations(model: FleetModel) -> dict[str, Any]:
             kind: {
                 "caught_from": _caught_from(sizes, motor.on, faults["on"]),
                 "caught": {
-                    "any" if one["size"] is None else f"{one['size']:g}": _share(
-                        one, motor.on, faults["on"]
+                    "any" if entry["size"] is None else f"{entry['size']:g}": _share(
+                        entry, motor.on, faults["on"]
                     )
-                    for one in sizes
+                    for entry in sizes
                 },
             }
             for kind, sizes in faults["kinds"].items()
@@ -81,7 +81,7 @@ def expectation_lines(model: FleetModel) -> list[str]:
         return lines
     faults = report["faults"]
     if not faults:
-        return [*lines, "Faults: no key has enough rows to try what would be caught."]
+        return [*lines, "Faults: no key has enough rows to put some into."]
     reach = values["reach"]
     text = f"a single channel can reach {reach['channel']:.2f}"
     if reach["channel"] < values["on"]:
@@ -93,9 +93,9 @@ def expectation_lines(model: FleetModel) -> list[str]:
     )
     lines.append(f"  {'fault':<20}{'9 in 10 caught':>16}{'caught at 3 ranges':>20}")
     for kind, figures in values["faults"].items():
-        caught = figures["caught"]
-        share = caught.get(f"{SIZE_SHOWN:g}", caught.get("any"))
-        has_size = "any" not in caught
+        shares = figures["caught"]
+        share = shares.get(f"{SIZE_SHOWN:g}", shares.get("any"))
+        has_size = "any" not in shares
         smallest = figures["caught_from"]
         if not has_size:
             start = "yes" if smallest is not None else "no"
@@ -108,35 +108,35 @@ def expectation_lines(model: FleetModel) -> list[str]:
 def caught_text(model: FleetModel) -> str:
     """Return the kinds of faults that a model catches, and from which size, in one line."""
     faults = expectations(model).get("faults", {})
-    caught, missed = [], []
+    caught_kinds, missed_kinds = [], []
     for kind, figures in faults.items():
         smallest = figures["caught_from"]
         if smallest is None:
-            missed.append(kind)
+            missed_kinds.append(kind)
         else:
-            caught.append(f"{kind} from {smallest:g} usual ranges" if smallest else kind)
-    parts = [f"catches 9 in 10 of: {', '.join(caught)}"] if caught else []
-    parts += [f"fewer of: {', '.join(missed)}"] if missed else []
+            caught_kinds.append(f"{kind} from {smallest:g} usual ranges" if smallest else kind)
+    parts = [f"catches 9 in 10 of: {', '.join(caught_kinds)}"] if caught_kinds else []
+    parts += [f"fewer of: {', '.join(missed_kinds)}"] if missed_kinds else []
     return "; ".join(parts)
 
 
 def _caught_from(sizes: list[dict[str, Any]], on: float, measured_on: float) -> float | None:
     """Return the smallest size from which on 9 in 10 are caught; 0 for kinds without a size."""
     smallest = None
-    for one in reversed(sizes):
-        if _share(one, on, measured_on) < CAUGHT:
+    for entry in reversed(sizes):
+        if _share(entry, on, measured_on) < CAUGHT:
             break
-        smallest = one["size"] or 0.0
+        smallest = entry["size"] or 0.0
     return smallest
 
 
-def _share(one: dict[str, Any], on: float, measured_on: float) -> float:
+def _share(entry: dict[str, Any], on: float, measured_on: float) -> float:
     """Return the share of faults that page at a threshold.
 
     At that of the training it was counted with the motor neuron. At another one it follows from
     the largest evidence of the faults.
     """
     if abs(on - measured_on) < 1e-6 or not isfinite(measured_on):
-        return float(one["caught"] / one["faults"])
-    levels = one["evidence"]
+        return float(entry["caught"] / entry["faults"])
+    levels = entry["evidence"]
     return float(sum(level >= on for level in levels) / len(levels))

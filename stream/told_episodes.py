@@ -71,8 +71,8 @@ def told_episodes(events: Iterable[Mapping[str, Any]], until_us: int) -> list[In
             continue
         name = (labels["key"], body.get("fingerprint"), body["startsAt"])
         episode = episodes.setdefault(name, _Episode(str(labels["key"]), start, start))
-        since = parse_time((body.get("evidence") or {}).get("since"))
-        episode.start_us = min(episode.start_us, since or start)
+        evidence_start = parse_time((body.get("evidence") or {}).get("since"))
+        episode.start_us = min(episode.start_us, evidence_start or start)
         ends = parse_time((body.get("window") or {}).get("end")), parse_time(body.get("endsAt"))
         episode.end_us = max(episode.end_us, *ends)
         episode.is_open &= body.get("status") != "resolved"

@@ -95,10 +95,10 @@ def _divided(dataset: Dataset, begin_us: int, end_us: int) -> Dataset:
     """Return the data set with the records of a time, of those to train on, to train on."""
     tables = []
     for i, table in enumerate(dataset.tables):
-        chosen = np.zeros(len(table.time_us), np.bool_)
-        chosen[dataset.rows(i, "train")] = True
-        chosen &= (table.time_us >= begin_us) & (table.time_us < end_us)
-        tables.append(replace(table, is_train=chosen))
+        mask = np.zeros(len(table.time_us), np.bool_)
+        mask[dataset.rows(i, "train")] = True
+        mask &= (table.time_us >= begin_us) & (table.time_us < end_us)
+        tables.append(replace(table, is_train=mask))
     return replace(dataset, tables=tuple(tables), divided=True)
 
 

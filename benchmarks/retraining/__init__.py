@@ -1,13 +1,15 @@
 """Sixty simulated days with a model that is retrained every week, and with one that is not.
 
 A candidate is trained without the newest two days, and goes in service if the gate accepts it on
-them. Both models see the same rows and the same injected faults in every week.
+them. A new model begins with a day of rows; the first one goes on with its state. Both models see
+the same rows and the same injected faults in every week.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,22 +24,23 @@ from ember_core.pipeline.fit.trials.course import Course, aligned
 from ember_core.pipeline.fit.trials.paired import caught_by_each, stops_of
 from ember_core.pipeline.fit.trials.replay import Replay, episodes, replay
 from ember_core.pipeline.fit.trials.walk import first_state
+from ember_core.pipeline.stage import State
 
 from .season import INCIDENTS, ZONE, Season, simulate, with_incident
 
 HISTORY, HELD, WEEK = 14.0, 2.0, 7.0
 """Days of a training, days that are held back from it, and days between two."""
-WITH, WITHOUT = "retrained", "first model"
+MODELS = WITH, WITHOUT = "retrained", "first model"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The size of the measurement."""
-    parser.add_argument("--keys", type=int, default=12)
+    parser.add_argument("--keys", type=int, default=9)
     parser.add_argument("--days", type=float, default=60.0, help="of service")
-    parser.add_argument("--step", type=float, default=300.0, help="seconds between rows")
+    parser.add_argument("--step", type=float, default=600.0, help="seconds between rows")
     parser.add_argument("--retrainings", type=int, default=7, help="one a week")
     parser.add_argument("--budget", type=float, default=1.0, help="pages per key and week")
-    parser.add_argument("--epochs", type=int, default=None)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=11)
 
 
@@ -52,29 +55,29 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     season = simulate(options.seed, options.keys, HISTORY + HELD, options.days, options.step)
     trial = _Trial(season, options)
     first = trial.train(season, 0.0, [])
-    told: list[Incident] = []
+    told_episodes: list[Incident] = []
     models = {WITH: first, WITHOUT: first}
     weeks, verdicts = [], []
     poisoned: Verdict | None = None
-    for number in range(int(np.ceil(options.days / WEEK))):
-        begin = WEEK * number
+    days = [*(WEEK * k for k in range(options.retrainings + 1)), options.days - WEEK, options.days]
+    for number, (begin, end) in enumerate(pairwise(days)):
         if 0 < number <= options.retrainings:
             log_progress(f"retraining on day {begin:g}")
             if number == options.retrainings:
-                poisoned = trial.judge(trial.poisoned(begin), models[WITH], begin, told)
-            candidate = trial.train(season, begin, told)
-            verdict = trial.judge(candidate, models[WITH], begin, told)
+                poisoned = trial.judge(trial.poisoned(begin), models[WITH], begin, told_episodes)
+            candidate = trial.train(season, begin, told_episodes)
+            verdict = trial.judge(candidate, models[WITH], begin, told_episodes)
+            log_progress(f"accepted: {verdict.accepted} {' '.join(verdict.reasons)}")
             verdicts.append({"day": begin, **verdict.as_json()})
             if verdict.accepted:
                 models[WITH] = candidate
-        row, new = trial.week(models, begin, min(begin + WEEK, options.days))
-        weeks.append(row)
-        told += new
-    last, _ = trial.week(models, options.days - WEEK, options.days)
+        week, new_episodes = trial.week(models, begin, end)
+        log_progress(str({name: week[name] for name in models}))
+        weeks.append(week)
+        told_episodes += new_episodes
     assert poisoned is not None
     return {
         "weeks": weeks,
-        "last_week": last,
         "retrainings": verdicts,
         "poisoned": poisoned.as_json(),
         "budget_per_key_day": options.budget / 7.0,
@@ -92,6 +95,7 @@ class _Trial:
 
     def __init__(self, season: Season, options: argparse.Namespace) -> None:
         self._season, self._options = season, options
+        self._states: dict[str, tuple[FleetModel, list[bytes], State]] = {}
 
     def train(self, season: Season, day: float, incidents: Sequence[Incident]) -> FleetModel:
         """Train on the two weeks before the days that are held back."""
@@ -129,28 +133,29 @@ class _Trial:
     def week(
         self, models: Mapping[str, FleetModel], begin: float, end: float
     ) -> tuple[dict[str, Any], list[Incident]]:
-        """Return the figures of a week, and the episodes that the retrained model told."""
+        """Run the days of all models; return figures, and the episodes of the retrained one."""
         log_progress(f"days {begin:g} to {end:g}")
-        season, since = self._season, self._season.day(begin)
-        rows = season.between(begin - 1.0, end)
+        season, seed = self._season, self._options.seed
+        rows = season.between(begin, end)
         sides = [Contestant(model, rows) for model in models.values()]
-        courses = aligned(sides[0], sides[1], since, self._options.seed)
+        courses = aligned(sides[0], sides[1], season.day(begin), seed)
         marks = Marks(courses[0].series, season.incidents)
-        stops = stops_of(courses[0], marks, self._options.seed)
-        replays = [
-            replay(c.model.pipeline, first_state(c.model, c.series), c.series, stops)
-            for c in courses
-        ]
-        caught, places = caught_by_each(
-            courses, [one.states for one in replays], stops, self._options.seed
+        stops = stops_of(courses[0], marks, seed)
+        replays = []
+        for name, course in zip(models, courses, strict=True):
+            state = self._state(name, course, begin)
+            replays.append(replay(course.model.pipeline, state, course.series, stops))
+            self._states[name] = course.model, [s.key for s in course.series], state
+        columns, moments = caught_by_each(
+            courses, [replayed.states for replayed in replays], stops, seed
         )
         days = sum(
-            float(np.count_nonzero(~marked[b:])) * self._options.step / 86_400.0
-            for marked, b in zip(marks.rows, courses[0].begins, strict=True)
+            float(np.count_nonzero(~marked)) * self._options.step / 86_400.0
+            for marked in marks.rows
         )
-        figures: dict[str, Any] = {"first_day": begin, "end_day": end, "faults": len(places)}
-        for name, course, one, hits in zip(models, courses, replays, caught, strict=True):
-            pages, paged = _pages(course, one, marks)
+        figures: dict[str, Any] = {"first_day": begin, "end_day": end, "faults": len(moments)}
+        for name, replayed, hits in zip(models, replays, columns, strict=True):
+            pages, paged = _pages(replayed, marks)
             figures[name] = {
                 "pages_per_key_day": round(pages / days, 4),
                 "incidents_paged": paged,
@@ -158,33 +163,45 @@ class _Trial:
             }
         return figures, _told(courses[0], replays[0])
 
+    def _state(self, name: str, course: Course, begin: float) -> State:
+        """Return the states of the keys: those of the days before, or a new model's after a day."""
+        keys = [s.key for s in course.series]
+        model, order, state = self._states.get(name, (None, [], {}))
+        if model is course.model:
+            places = [order.index(key) for key in keys]
+            return {field: value[places].copy() for field, value in state.items()}
+        before = {s.key: s for s in self._season.between(begin - 1.0, begin)}
+        # The longest first, as a replay needs them, and then in the order of the course.
+        ordered = sorted(keys, key=lambda key: -len(before[key].time_us))
+        rows = [before[key] for key in ordered]
+        state = first_state(course.model, rows)
+        replay(course.model.pipeline, state, rows)
+        places = [ordered.index(key) for key in keys]
+        return {field: value[places].copy() for field, value in state.items()}
 
-def _pages(course: Course, one: Replay, marks: Marks) -> tuple[int, int]:
+
+def _pages(replayed: Replay, marks: Marks) -> tuple[int, int]:
     """Return the pages outside of incidents, and the incidents that were paged."""
     pages = paged = 0
-    for k, begin in enumerate(course.begins):
-        marked = marks.rows[k]
-        pages += int((one.pages[k] & ~marked)[begin:].sum())
-        known = [rows for rows in episodes(marked) if rows.stop > begin]
-        paged += sum(bool(one.pages[k][rows].any()) for rows in known)
+    for own_pages, marked in zip(replayed.pages, marks.rows, strict=True):
+        pages += int((own_pages & ~marked).sum())
+        paged += sum(bool(own_pages[rows].any()) for rows in episodes(marked))
     return pages, paged
 
 
-def _told(course: Course, one: Replay) -> list[Incident]:
-    """Return the episodes of a week as the service would know them."""
-    out = []
-    for k, (s, begin) in enumerate(zip(course.series, course.begins, strict=True)):
-        for rows in episodes(one.firing[k]):
-            if rows.stop > begin:
-                window = s.time_us[max(rows.start, begin)], s.time_us[rows.stop - 1]
-                out.append(Incident(s.key, int(window[0]), int(window[1])))
-    return out
+def _told(course: Course, replayed: Replay) -> list[Incident]:
+    """Return the episodes of some days as the service would know them."""
+    return [
+        Incident(s.key, int(s.time_us[rows.start]), int(s.time_us[rows.stop - 1]))
+        for s, firing in zip(course.series, replayed.firing, strict=True)
+        for rows in episodes(firing)
+    ]
 
 
 def page(result: Mapping[str, Any]) -> str:
     """The figures as Markdown."""
     rows = []
-    for week in [*result["weeks"], result["last_week"]]:
+    for week in result["weeks"]:
         cells = [f"{week['first_day']:g} to {week['end_day']:g}"]
         for name in (WITH, WITHOUT):
             side = week[name]
@@ -192,6 +209,25 @@ def page(result: Mapping[str, Any]) -> str:
         rows.append(tuple(cells))
     head = ("days", f"{WITH}: pages", "caught", f"{WITHOUT}: pages", "caught")
     return table(head, rows)
+
+
+def part(result: Mapping[str, Any] | None) -> str:
+    """The figures and the verdicts as Markdown, or that nothing was measured."""
+    if result is None:
+        return "Not measured yet: `python -m benchmarks retraining --save` does it.\n"
+    refused = sum(not verdict["accepted"] for verdict in result["retrainings"])
+    poisoned = result["poisoned"]
+    word = "accepted" if poisoned["accepted"] else "refused"
+    paged = {
+        name: sum(week[name]["incidents_paged"] for week in result["weeks"]) for name in MODELS
+    }
+    return (
+        f"{page(result)}\n"
+        f"Of {len(result['retrainings'])} retrainings the gate refused {refused}. "
+        f"Of {result['incidents']} incidents {paged[WITH]} were paged by the retrained model, and "
+        f"{paged[WITHOUT]} by the first one. The history with a week of incident was {word}"
+        f"{'' if poisoned['accepted'] else ': ' + ' '.join(poisoned['reasons'])}\n"
+    )
 
 
 def lines(result: Mapping[str, Any]) -> list[str]:

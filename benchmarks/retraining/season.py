@@ -18,7 +18,7 @@ from ember_core.pipeline.fit import Incident, Series
 ZONE: Final = "Europe/Berlin"
 ROLES: Final = ("web", "web", "database", "queue", "batch", "gateway")
 START: Final = datetime(2025, 5, 5, tzinfo=UTC)
-GROWTH, EVENING = 0.5, 0.6
+GROWTH, EVENING = 0.3, 0.3
 """Share by which load grows over the days of service, and by which evenings grow more."""
 DEPLOYED: Final = (20.0, 40.0)
 """Days of service at which new software is deployed."""
@@ -62,7 +62,7 @@ def simulate(seed: int, keys: int, before: float, days: float, step: float) -> S
         days: Days of service.
         step: Seconds between rows.
     """
-    common, placing, *own = (
+    common, placing, *key_rngs = (
         np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(keys + 2)
     )
     n = round((before + days) * 86_400 / step)
@@ -76,17 +76,19 @@ def simulate(seed: int, keys: int, before: float, days: float, step: float) -> S
     )
     shapes: dict[str, Floats] = {}
     names = [f"{ROLES[k % len(ROLES)]}-{k:02d}" for k in range(keys)]
-    normals = [host(own[k], clock, life, k, ROLES[k % len(ROLES)], shapes) for k in range(keys)]
+    normals = [
+        host(key_rngs[k], clock, life, k, ROLES[k % len(ROLES)], shapes) for k in range(keys)
+    ]
     plot = Plot(clock, CHANNELS, names, normals, begin)
     plot.put(placing, INCIDENTS, 0)
     series, incidents = [], []
     for name, normal, faults in zip(names, normals, plot.faults, strict=True):
-        rows, values, moved = arrived(normal, faults, CHANNELS, ())
+        rows, values, key_faults = arrived(normal, faults, CHANNELS, ())
         times = clock.times_us[rows]
         series.append(Series(name.encode(), times.view("datetime64[us]"), values))
         incidents += [
             Incident(name.encode(), int(times[fault.first]), int(times[fault.last]))
-            for fault in moved
+            for fault in key_faults
         ]
     return Season(series, incidents, first + round(before * DAY_US))
 
@@ -107,8 +109,10 @@ def with_incident(season: Season, first: float, end: float, seed: int) -> Season
         values, size = s.values.copy(), np.nanquantile(s.values, 0.95, axis=0)
         size = np.maximum(size - np.nanquantile(s.values, 0.05, axis=0), 1e-3)
         hours = s.time_us[begin:stop] // (DAY_US // 24)
-        _, place = np.unique(hours, return_inverse=True)
-        course = np.abs(rng.normal(0.0, 1.5, (place.max(initial=0) + 1, len(size))))[place]
+        _, hour_number = np.unique(hours, return_inverse=True)
+        course = np.abs(rng.normal(0.0, 1.5, (hour_number.max(initial=0) + 1, len(size))))[
+            hour_number
+        ]
         values[begin:stop] += size * course
         out.append(s.with_values(values))
     return Season(out, season.incidents, season.begin_us)
@@ -129,6 +133,6 @@ def _deployment(
 def _drift(clock: Clock, begin: int) -> Floats:
     """Return the factor of the load: it grows, and evenings grow more."""
     n = len(clock.times_us)
-    done = np.maximum(np.arange(n) - begin, 0) / max(n - begin, 1)
+    share = np.maximum(np.arange(n) - begin, 0) / max(n - begin, 1)
     evening = 0.5 + 0.5 * np.cos(2.0 * np.pi * (clock.hour - 20.0) / 24.0)
-    return np.asarray((1.0 + GROWTH * done) * (1.0 + EVENING * done * evening))
+    return np.asarray((1.0 + GROWTH * share) * (1.0 + EVENING * share * evening))

@@ -181,6 +181,7 @@ class PipelineTrainer:
         self._scales = ScalesFit(key_state, prior, config.periods_seconds, periods)
         return self._scales
 
+    @ops.default_backend("numpy")
     def _fit_drift(self, residuals: Sequence[Series], key_state: State) -> None:
         """Set the usual size of the channels' departures, from which drift is told."""
         interval = float(np.median(key_state["interval"]))
@@ -301,6 +302,7 @@ class PipelineTrainer:
             self._is_new,
         )
 
+    @ops.default_backend("numpy")
     def _group_motor(self, on: float) -> GroupMotor:
         """Return a motor neuron of the groups."""
         interval = float(np.median(self._scales.first["interval"]))

@@ -76,36 +76,36 @@ def cases_of(
     """
     out = []
     for number, (series, row) in enumerate((m.series, m.row) for m in moments):
-        own = habits[series.key]
+        key_habits = habits[series.key]
         course = series.values[row : row + rows]
         out.append(Case("", 0.0, number, "", course))
         # One draw of channels for all kinds of a moment, so that few channels are looked at twice.
         order = [int(c) for c in rng.permutation(len(channels))]
         order = [c for c in order if usable is None or channels[c] in usable]
-        other = int(rng.integers(0, max(len(series.values) - rows, 1)))
+        other_row = int(rng.integers(0, max(len(series.values) - rows, 1)))
         noise, sign = rng.standard_normal(rows), float(rng.choice([-1.0, 1.0]))
         for name, kind in KINDS.items():
-            chosen = next((c for c in order if kind.suits(own[c])), None)
-            if chosen is None or (kind.needs_others and len(channels) < 2):
+            channel = next((c for c in order if kind.suits(key_habits[c])), None)
+            if channel is None or (kind.needs_others and len(channels) < 2):
                 continue
             length = min(kind.rows or rows, rows)
-            column = course[:length, chosen]
-            before = series.values[:row, chosen]
-            seen = before[np.isfinite(before)]
-            elsewhere = series.values[other : other + length, chosen]
+            column = course[:length, channel]
+            earlier_values = series.values[:row, channel]
+            present_values = earlier_values[np.isfinite(earlier_values)]
+            other_values = series.values[other_row : other_row + length, channel]
             for size in SIZES if kind.is_sized else (0.0,):
-                amount = size * own[chosen].size
-                place = Place(
+                amount = size * key_habits[channel].size
+                fault_place = Place(
                     column,
-                    float(seen[-1]) if len(seen) else float("nan"),
-                    elsewhere,
-                    own[chosen],
-                    sign_of(sign, own[chosen], column, amount),
+                    float(present_values[-1]) if len(present_values) else float("nan"),
+                    other_values,
+                    key_habits[channel],
+                    sign_of(sign, key_habits[channel], column, amount),
                     noise[:length],
                 )
                 values = course.copy()
-                faulty = kind.change(place, amount)
-                # What is missing stays missing, but where the fault is a value of its own.
-                values[:length, chosen] = np.where(np.isfinite(column), faulty, np.nan)
-                out.append(Case(name, size, number, channels[chosen], values))
+                faulty = kind.change(fault_place, amount)
+                # A missing value stays missing.
+                values[:length, channel] = np.where(np.isfinite(column), faulty, np.nan)
+                out.append(Case(name, size, number, channels[channel], values))
     return out

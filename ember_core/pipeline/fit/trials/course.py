@@ -52,24 +52,24 @@ def aligned(
     """
     sides = [candidate] if in_service is None else [candidate, in_service]
     by_key = [{s.key: s for s in side.series} for side in sides]
-    known = set(candidate.model.keys)
-    keys = sorted(key for key in by_key[0] if key in known and all(key in s for s in by_key))
+    known_keys = set(candidate.model.keys)
+    keys = sorted(key for key in by_key[0] if key in known_keys and all(key in s for s in by_key))
     rows: list[list[Series]] = []
     total = 0
     for i in np.random.default_rng(seed).permutation(len(keys)).tolist():
-        own = _common_rows([side[keys[i]] for side in by_key])
-        if not len(own[0].time_us) or own[0].time_us[-1] < since_us:
+        key_rows = _common_rows([side[keys[i]] for side in by_key])
+        if not len(key_rows[0].time_us) or key_rows[0].time_us[-1] < since_us:
             continue
-        if rows and total + len(own[0].time_us) > MOST_ROWS:
+        if rows and total + len(key_rows[0].time_us) > MOST_ROWS:
             break
-        rows.append(own)
-        total += len(own[0].time_us)
-    rows.sort(key=lambda own: (-len(own[0].time_us), own[0].key))
+        rows.append(key_rows)
+        total += len(key_rows[0].time_us)
+    rows.sort(key=lambda key_rows: (-len(key_rows[0].time_us), key_rows[0].key))
     return [
         Course(
             side.model,
-            [own[i] for own in rows],
-            [int(np.searchsorted(own[i].time_us, since_us)) for own in rows],
+            [key_rows[i] for key_rows in rows],
+            [int(np.searchsorted(key_rows[i].time_us, since_us)) for key_rows in rows],
         )
         for i, side in enumerate(sides)
         if rows
@@ -78,8 +78,8 @@ def aligned(
 
 def _common_rows(sides: Sequence[Series]) -> list[Series]:
     times = sides[0].time_us
-    for other in sides[1:]:
-        times = np.intersect1d(times, other.time_us, assume_unique=True)
+    for side in sides[1:]:
+        times = np.intersect1d(times, side.time_us, assume_unique=True)
     return [_at(s, times) for s in sides]
 
 

@@ -31,5 +31,5 @@ def expected_pages(model: FleetModel, on: float | None = None) -> float:
     if "calibration" not in report:
         return USUAL_BUDGET
     peaks = Calibration(**report["calibration"])
-    above = exp(-max(on - peaks.half, 0.0) / peaks.slope)
-    return 0.5 * peaks.rate * above * _DAY / max(peaks.interval_seconds, 1e-6)
+    share = exp(-max(on - peaks.half, 0.0) / peaks.slope)
+    return 0.5 * peaks.rate * share * _DAY / max(peaks.interval_seconds, 1e-6)

@@ -44,8 +44,8 @@ class Catches:
 
     def of(self, kind: str, size: float | None = None) -> Flags:
         """Return the faults of a kind, and of a size, `(N,)`."""
-        chosen: Flags = self.kinds == kind
-        return chosen if size is None else chosen & (self.sizes == size)
+        of_kind: Flags = self.kinds == kind
+        return of_kind if size is None else of_kind & (self.sizes == size)
 
 
 def catches(
@@ -69,19 +69,19 @@ def catches(
         The faults, and those that say something, `(N,)`: their moment is no episode by itself.
     """
     pages, evidence = run_cases(pipeline, state, cases, times, expected)
-    places = np.array([case.place for case in cases])
+    case_places = np.array([case.place for case in cases])
     plain = np.array([not case.kind for case in cases])
     usual = np.full(len(times), NEVER)
-    usual[places[plain]] = evidence[plain]
+    usual[case_places[plain]] = evidence[plain]
     at_rest = np.zeros(len(times), np.bool_)
-    at_rest[places[plain]] = ~pages[plain]
+    at_rest[case_places[plain]] = ~pages[plain]
     at_rest &= np.asarray(state["firing"]) == 0
     faults = ~plain
-    own = np.where(evidence > usual[places], evidence, NEVER)
+    evidence_by_fault = np.where(evidence > usual[case_places], evidence, NEVER)
     kinds = np.array([case.kind for case in cases], dtype=np.str_)
     sizes = np.array([case.size for case in cases])
-    shown = Catches(kinds[faults], sizes[faults], pages[faults], own[faults])
-    return shown, at_rest[places][faults]
+    found = Catches(kinds[faults], sizes[faults], pages[faults], evidence_by_fault[faults])
+    return found, at_rest[case_places][faults]
 
 
 def run_cases(
@@ -99,14 +99,14 @@ def run_cases(
     evidence = np.full(len(cases), NEVER)
     for batch in _batches(cases):
         rows = min(SPIKE_ROWS, len(times[0])) if _is_short(cases[batch[0]]) else len(times[0])
-        places = [cases[i].place for i in batch]
-        part = {name: value[places] for name, value in state.items()}
+        case_places = [cases[i].place for i in batch]
+        part = {name: value[case_places] for name, value in state.items()}
         blocks = walk(
             pipeline,
             part,
             [cases[i].values[:rows] for i in batch],
-            [times[place][:rows] for place in places],
-            [expected(place)[:rows] for place in places] if expected else (),
+            [times[number][:rows] for number in case_places],
+            [expected(number)[:rows] for number in case_places] if expected else (),
         )
         for block in blocks:
             pages[batch] |= block.pages.any(axis=0)
@@ -119,8 +119,8 @@ def _is_short(case: Case) -> bool:
 
 
 def _batches(cases: Sequence[Case]) -> Iterator[list[int]]:
-    """Yield the places of cases of one length."""
+    """Yield the numbers of cases of one length."""
     for short in (False, True):
-        chosen = [i for i, case in enumerate(cases) if _is_short(case) is short]
-        for begin in range(0, len(chosen), BATCH):
-            yield chosen[begin : begin + BATCH]
+        of_kind = [i for i, case in enumerate(cases) if _is_short(case) is short]
+        for begin in range(0, len(of_kind), BATCH):
+            yield of_kind[begin : begin + BATCH]

@@ -7,12 +7,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from ember_core import ops
 from ember_core.pipeline.fit.incidents import Marks
 from ember_core.pipeline.fit.series import Series
 from ember_core.pipeline.pipeline import Pipeline
 from ember_core.pipeline.stage import State
 
-from .cases import KEYS, PLACES, Case, Moment, cases_of, fault_rows
+from .cases import FAULT_ROWS, KEYS, PLACES, Case, Moment, cases_of, fault_rows
 from .faults import Catches, catches, run_cases
 from .kinds import KINDS, SIZES, Habits
 from .replay import Stop, replay
@@ -31,6 +32,7 @@ _LEAST: Final = -9.0
 _DAY: Final = 86_400.0
 
 
+@ops.default_backend("numpy")  # a history is read on the host
 def faults_report(
     pipeline: Pipeline,
     key_state: State,
@@ -47,7 +49,7 @@ def faults_report(
         series: Their history.
         marks: Rows that faults are not put into.
         expected: Expectation of each key's channels from other rows than these, so that no row
-            is judged by what was learnt from it.
+            is judged by a profile that was learnt from it.
         usable: Places of the keys that may be taken; None for all.
 
     Returns:
@@ -57,22 +59,24 @@ def faults_report(
     """
     rng = np.random.default_rng(pipeline.config.seed)
     interval = float(np.median(key_state["interval"]))
-    rows = fault_rows(interval)
-    day_rows = _DAY / max(interval, 1e-6)
-    least = pipeline.config.quiet_rows + 2 * rows
     able = list(range(len(series))) if usable is None else list(usable)
-    able = [k for k in able if len(series[k].time_us) > least]
+    quiet = pipeline.config.quiet_rows
+    longest = max((len(series[k].time_us) for k in able), default=0)
+    # In a short history a fault is shorter, so that there is room for several.
+    rows = min(fault_rows(interval), max((longest - quiet) // 3, FAULT_ROWS[0]))
+    day_rows = _DAY / max(interval, 1e-6)
+    able = [k for k in able if len(series[k].time_us) > quiet + 2 * rows]
     if not able:
         return {}
     keys = np.sort(rng.choice(able, min(KEYS, len(able)), replace=False)).tolist()
     shortest = min(len(series[k].time_us) for k in keys)
     warm = int(np.clip(day_rows, *WARM_ROWS))
-    warm = max(pipeline.config.quiet_rows, min(warm, shortest // 2))
+    warm = max(quiet, min(warm, shortest // 2))
     span = min(int(np.clip(SPAN_DAYS * day_rows, rows, SPAN_ROWS)), shortest - warm - rows)
     begins = [int(rng.integers(0, len(series[k].time_us) - warm - span - rows + 1)) for k in keys]
     total = sum(len(s.time_us) for s in series)
-    places = int(np.clip(total // ROWS_PER_PLACE, FEWEST_PLACES, PLACES))
-    count = min(-(-places // len(keys)), span)
+    n_places = int(np.clip(total // ROWS_PER_PLACE, FEWEST_PLACES, PLACES))
+    count = min(-(-n_places // len(keys)), span)
     rows_at = np.sort(rng.choice(span, count, replace=False)) + warm
     parts = [series[k].rows(b, b + warm + span + rows) for k, b in zip(keys, begins, strict=True)]
     usual = [expected[k][b:] for k, b in zip(keys, begins, strict=True)] if expected else []
@@ -101,7 +105,7 @@ def faults_report(
         return usual[key][row : row + rows]
 
     expectation_of = expectation if usual else None
-    shown, at_rest = catches(pipeline, states, cases, times, expectation_of)
+    found, at_rest = catches(pipeline, states, cases, times, expectation_of)
     return {
         "keys": len(keys),
         "moments": len(moments),
@@ -111,7 +115,7 @@ def faults_report(
         "reach": _reach(
             pipeline, states, moments[0], habits[moments[0].series.key], rows, expectation_of
         ),
-        "kinds": _by_kind(shown, at_rest),
+        "kinds": _by_kind(found, at_rest),
     }
 
 
@@ -126,8 +130,10 @@ def _reach(
     """Return the largest evidence of one channel that leaves every range, and of all of them."""
     course = moment.series.values[moment.row : moment.row + rows]
     shift = np.array([HUGE * (habits.size or 1.0) for habits in own])
-    chosen = [*np.eye(len(own), dtype=np.bool_), np.ones(len(own), np.bool_)]
-    cases = [Case("level shift", HUGE, 0, "", course + np.where(c, shift, 0.0)) for c in chosen]
+    channel_sets = [*np.eye(len(own), dtype=np.bool_), np.ones(len(own), np.bool_)]
+    cases = [
+        Case("level shift", HUGE, 0, "", course + np.where(c, shift, 0.0)) for c in channel_sets
+    ]
     state = {name: value[:1] for name, value in states.items()}
     times = [moment.series.time_us[moment.row : moment.row + rows]]
     _, evidence = run_cases(pipeline, state, cases, times, expected)
@@ -137,21 +143,21 @@ def _reach(
     }
 
 
-def _by_kind(shown: Catches, at_rest: Any) -> dict[str, list[dict[str, Any]]]:
+def _by_kind(found: Catches, at_rest: Any) -> dict[str, list[dict[str, Any]]]:
     """Return the figures of each kind that had a place, one object for each size."""
     out: dict[str, list[dict[str, Any]]] = {}
     for name, kind in KINDS.items():
         for size in SIZES if kind.is_sized else (None,):
-            chosen = shown.of(name, size) & at_rest
-            if not chosen.any():
+            faults = found.of(name, size) & at_rest
+            if not faults.any():
                 continue
-            evidence = np.maximum(shown.evidence[chosen], _LEAST)
+            evidence = np.maximum(found.evidence[faults], _LEAST)
             levels = np.quantile(evidence, np.linspace(0.0, 1.0, _QUANTILES), method="inverted_cdf")
             out.setdefault(name, []).append(
                 {
                     "size": size,
-                    "faults": int(chosen.sum()),
-                    "caught": int(shown.caught[chosen].sum()),
+                    "faults": int(faults.sum()),
+                    "caught": int(found.caught[faults].sum()),
                     "evidence": [round(float(level), 2) for level in levels],
                 }
             )

@@ -52,7 +52,7 @@ class Habits:
 
     @property
     def is_away_from_zero(self) -> bool:
-        """Whether 0 is well outside the usual range."""
+        """True where 0 is well outside the usual range."""
         return self.low > 0.25 * self.size > 0.0
 
 
@@ -114,10 +114,10 @@ class Kind:
 
     Attributes:
         change: Function of a place and an amount, that gives the values at fault.
-        is_sized: Whether it has a size.
+        is_sized: True where it has a size.
         rows: Rows that it lasts; 0: as long as a fault of the trial does.
-        suits: Whether it would show in a channel of such habits.
-        needs_others: Whether it is one of several channels together.
+        suits: Function of habits: true where it would show in such a channel.
+        needs_others: True where it is one of several channels together.
     """
 
     change: Callable[[Place, float], Floats]

@@ -71,15 +71,15 @@ def caught_by_each(
     times = [m.series.time_us[m.row : m.row + rows] for m in moments]
     if not faults:
         return [np.zeros(0, np.bool_) for _ in courses], np.zeros(0, np.int64)
-    caught: list[Flags] = []
+    columns: list[Flags] = []
     rested = np.ones(len(faults), np.bool_)
     for course, state in zip(courses, states, strict=True):
-        own = cases if course is first else _translated(cases, stops, first, course)
-        shown, at_rest = catches(course.model.pipeline, state, own, times)
-        caught.append(shown.caught)
+        own_cases = cases if course is first else _translated(cases, stops, first, course)
+        found, at_rest = catches(course.model.pipeline, state, own_cases, times)
+        columns.append(found.caught)
         rested &= at_rest
-    places = np.array([case.place for case in faults], dtype=np.int64)
-    return [one[rested] for one in caught], places[rested]
+    moment_of = np.array([case.place for case in faults], dtype=np.int64)
+    return [column[rested] for column in columns], moment_of[rested]
 
 
 def _rows_of(course: Course) -> int:
@@ -92,8 +92,11 @@ def _has(course: Course, c: int, name: str, first: Course) -> bool:
     """Test that a model has a channel with the very values of the first model's."""
     if name not in course.channels:
         return False
-    own, other = course.series[0].values[:, course.channels.index(name)], first.series[0].values
-    return bool(np.array_equal(own, other[:, c], equal_nan=True))
+    own_values, first_values = (
+        course.series[0].values[:, course.channels.index(name)],
+        first.series[0].values,
+    )
+    return bool(np.array_equal(own_values, first_values[:, c], equal_nan=True))
 
 
 def _translated(

@@ -63,9 +63,9 @@ def replay(
     pages = [np.zeros(len(s.time_us), np.bool_) for s in series]
     firing = [np.zeros(len(s.time_us), np.bool_) for s in series]
     noted: dict[Stop, State] = {}
-    done = 0
+    begin = 0
     for row in [*sorted({stop.row for stop in stops}), longest]:
-        part = slice(done, row)
+        part = slice(begin, row)
         for block in walk(
             pipeline,
             state,
@@ -73,13 +73,13 @@ def replay(
             [s.time_us[part] for s in series],
             [usual[part] for usual in expected],
         ):
-            begin = done + block.begin
+            first = begin + block.begin
             for k in range(block.pages.shape[1]):
-                own = slice(begin, begin + len(block.pages))
-                n = len(pages[k][own])
-                pages[k][own] = block.pages[:n, k]
-                firing[k][own] = block.firing[:n, k]
-        done = row
+                block_rows = slice(first, first + len(block.pages))
+                n = len(pages[k][block_rows])
+                pages[k][block_rows] = block.pages[:n, k]
+                firing[k][block_rows] = block.firing[:n, k]
+        begin = row
         for stop in stops:
             if stop.row == row:
                 key = slice(stop.key, stop.key + 1)

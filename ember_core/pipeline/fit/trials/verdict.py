@@ -29,9 +29,9 @@ class Verdict:
     """Outcome of a trial.
 
     Attributes:
-        accepted: Whether the candidate may go in service.
-        reasons: What speaks against it, a sentence each; empty where it is accepted.
-        figures: What was measured, by name.
+        accepted: True where the candidate may go in service.
+        reasons: Findings against it, a sentence each; empty where it is accepted.
+        figures: Measurements, by name.
     """
 
     accepted: bool

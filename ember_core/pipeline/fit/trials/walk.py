@@ -82,12 +82,12 @@ def walk(
 
 def first_state(model: FleetModel, series: Sequence[Series]) -> State:
     """Return the states with which keys begin: the model's own, or that of a key never seen."""
-    places = {key: k for k, key in enumerate(model.keys)}
-    known = [places.get(s.key, -1) for s in series]
+    place_of = {key: k for k, key in enumerate(model.keys)}
+    key_places = [place_of.get(s.key, -1) for s in series]
     state = {}
-    for name, own in model.key_state.items():
+    for name, first in model.key_state.items():
         new = ops.to_numpy(model.new_state[name])
-        state[name] = np.concatenate([ops.to_numpy(own), new])[known].copy()
+        state[name] = np.concatenate([ops.to_numpy(first), new])[key_places].copy()
     return state
 
 

@@ -103,6 +103,18 @@ def test_a_candidate_that_tells_none_of_the_known_episodes_is_refused() -> None:
     assert any("known episodes" in reason for reason in result.reasons)
 
 
+def test_a_candidate_that_is_alone_with_its_open_episodes_is_refused() -> None:
+    """The other way round it is no worse: the model in service may hold false ones open."""
+    result = verdict(with_threshold(-6.0), budget_per_week=99.0)
+    assert result.figures["open_alone"] > 0.3
+    assert any("has an episode open" in reason for reason in result.reasons)
+    series, loud = recent(), Contestant(with_threshold(-6.0), recent())
+    swapped = judge(Contestant(model(), series), loud, since_us=SINCE, budget_per_week=99.0)
+    assert swapped.figures["open_alone"] == 0.0
+    assert swapped.figures["agreement"] == result.figures["agreement"] < 0.7
+    assert not any("has an episode open" in reason for reason in swapped.reasons)
+
+
 def test_no_rows_since_the_training_is_no_pass() -> None:
     first = (DAYS - 1) * DAY_ROWS
     old = [Series("host-0", times(first, 100), rows(0, first, 100))]

@@ -63,7 +63,7 @@ def test_marked_rows_and_chosen_keys_are_kept_to() -> None:
 
 def test_a_key_with_too_few_rows_is_tried_by_nobody() -> None:
     found = model()
-    series = [s.rows(0, DAY_ROWS) for s in fleet_history()]
+    series = [s.rows(0, DAY_ROWS) for s in fleet_history()]  # 16 more than are quiet
     assert faults_report(found.pipeline, found.key_state, series, Marks(series)) == {}
 
 
@@ -78,3 +78,11 @@ def test_training_reports_them_only_if_asked_and_changes_nothing_else() -> None:
         assert np.array_equal(value, tried.pipeline.state_dict()[name])
     again = fit_pipeline(history(), config, epochs=1, try_faults=True)
     assert again.report["faults"] == faults
+
+
+@pytest.mark.parametrize("evidence", ["joint", "channels+joint"])
+def test_faults_are_tried_whatever_backend_trains(backend: str, evidence: str) -> None:
+    config = PipelineConfig(channels=CHANNELS, evidence=evidence, **SMALL)
+    fitted = fit_pipeline(history(), config, epochs=1, try_faults=True)
+    assert fitted.report["faults"]["reach"]["channel"] > 0.0
+    assert type(fitted.key_state["rows"]).__module__.partition(".")[0] == backend
