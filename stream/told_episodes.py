@@ -120,7 +120,10 @@ def _unwrapped(line: bytes | str) -> Mapping[str, Any] | None:
     for _ in range(2):
         if not isinstance(value, Mapping) or "startsAt" in value:
             break
-        value = next((value[name] for name in _WRAPPERS if name in value), None)
+        wrapper = next((name for name in _WRAPPERS if name in value), None)
+        value = value[wrapper] if wrapper else None
+        if wrapper and value is None:
+            return {}  # the tombstone of a record
         if isinstance(value, str):
             return _unwrapped(value)
     return value if isinstance(value, Mapping) and "startsAt" in value else None

@@ -98,6 +98,12 @@ def test_events_are_read_as_backtest_and_topic_write_them(tmp_path: Path, wrap: 
     assert read_told_episodes(path, LAST) == [window("web-1", START, END)]
 
 
+def test_tombstones_of_a_compacted_topic_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text('{"topic": "t", "partition": 0, "offset": 3, "payload": null}\n')
+    assert read_told_episodes(path, LAST) == []
+
+
 @pytest.mark.parametrize("text", ["host,start,end\n", '{"key": "web-1"}\n', "[1]\n", "1\n"])
 def test_another_file_is_refused_in_one_sentence(tmp_path: Path, text: str) -> None:
     path = tmp_path / "events.jsonl"
