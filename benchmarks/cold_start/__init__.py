@@ -62,7 +62,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
             rows.append(
                 (
                     name,
-                    age,
+                    str(age),
                     _percent(cold["vus_pr"], found["known"]["vus_pr"]),
                     f"{cold['false_a_day']:.2f}",
                     f"{cold['caught']} of {cold['faults']}",

@@ -58,10 +58,10 @@ def begun(
         known: Begin with the key's own first state instead of as a key never seen.
     """
     table = cold_set.dataset.tables[k]
-    places = _places(table, ages)
+    begun_at = places(table, ages)
     tables = [
         replace(kept_of(table, rows), key=f"{table.key.decode()}@{i}".encode())
-        for i, (_, _, rows) in enumerate(places)
+        for i, (_, _, rows) in enumerate(begun_at)
     ]
     tables = [replace(t, is_train=np.zeros(len(t.time_us), dtype=np.bool_)) for t in tables]
     if known:
@@ -71,11 +71,11 @@ def begun(
     is_joint = model.pipeline.channels is None
     return [
         Beginning(kind, age, t, scores, is_joint)
-        for (kind, age, _), t, scores in zip(places, tables, result.scores, strict=True)
+        for (kind, age, _), t, scores in zip(begun_at, tables, result.scores, strict=True)
     ]
 
 
-def _places(table: KeyTable, ages: Sequence[int]) -> list[tuple[Kind, int, Any]]:
+def places(table: KeyTable, ages: Sequence[int]) -> list[tuple[Kind, int, Any]]:
     """Kind, age and row numbers of each beginning."""
     head, n = int(table.is_train.sum()), len(table.time_us)
     rows = min(_HEALTHY_ROWS, head)
