@@ -139,7 +139,7 @@ def consume_all(
         bootstrap: `host:port`.
         topic: Topic name.
         committed: Leave out records of open and aborted transactions.
-        timeout: Seconds for the whole.
+        timeout: Seconds without a record or an end after which it gives up.
 
     Returns:
         Records by partition, in order of their offsets.
@@ -164,8 +164,9 @@ def consume_all(
         deadline = time.monotonic() + timeout
         while len(ended) < count:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{topic} was not read to its end in {timeout} s")
+                raise TimeoutError(f"{topic} gave nothing for {timeout} s, and not its end")
             for message in consumer.consume(10_000, timeout=0.1):
+                deadline = time.monotonic() + timeout
                 error = message.error()
                 part = message.partition()
                 assert part is not None

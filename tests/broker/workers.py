@@ -184,25 +184,37 @@ def expected(records: Sequence[Send | Record]) -> tuple[dict[bytes, tuple[int, i
 def wait_committed(
     worker: WorkerProcess, broker: Broker, changelog: str, messages: int, timeout: float = 120.0
 ) -> dict[int, dict[str, Any]]:
-    """Wait until the meta rows in the changelog account for all messages; gives them."""
+    """Wait until the meta rows in the changelog account for all messages; gives them.
+
+    Args:
+        worker: Worker that absorbs them.
+        broker: Broker of the changelog.
+        changelog: Its topic.
+        messages: Number of messages to account for.
+        timeout: Seconds without one more message after which it gives up.
+    """
     deadline = time.monotonic() + timeout
+    most = -1
     while time.monotonic() < deadline:
         metas = {
             partition: json.loads(value)
             for (partition, key), value in broker.read_changelog(changelog).items()
             if key == META_KEY
         }
-        if sum(sum(meta["counts"].values()) for meta in metas.values()) >= messages:
+        absorbed = sum(sum(meta["counts"].values()) for meta in metas.values())
+        if absorbed >= messages:
             return metas
+        if absorbed > most:
+            most, deadline = absorbed, time.monotonic() + timeout
         if worker._process.poll() is not None:
             raise AssertionError(f"the worker ended: {worker.tail()}")
-        time.sleep(0.05)
+        time.sleep(0.2)
     raise AssertionError(f"{metas} do not reach {messages}: {worker.tail()}")
 
 
 def read_events(broker: Broker, topic: str, count: int) -> list[Record]:
     """All events; a transaction's markers reach its partitions a moment after one another."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while True:
         events = broker.consume_all(topic)
         if len(events) >= count or time.monotonic() > deadline:
