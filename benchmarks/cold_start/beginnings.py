@@ -32,7 +32,7 @@ class Beginning:
 
     Attributes:
         kind: Reason why it begins there.
-        age: Rows before what is looked at.
+        age: Rows of its own before the part that counts.
         table: Its records.
         scores: Its scored rows.
         is_joint: The model has joint evidence alone.
@@ -54,7 +54,7 @@ def begun(
         model: The model.
         cold_set: The set.
         k: Place of the key.
-        ages: Rows before what is looked at.
+        ages: Rows of its own before the part that counts.
         known: Begin with the key's own first state instead of as a key never seen.
     """
     table = cold_set.dataset.tables[k]

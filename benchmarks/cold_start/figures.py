@@ -22,8 +22,8 @@ def figures(
     """Figures by age, of keys that begin in a fault, and of settled keys.
 
     Args:
-        beginnings: What the product said of all beginnings.
-        ages: Rows before what is looked at.
+        beginnings: Beginnings with their scores.
+        ages: Rows of a key's own before the part that counts.
         cold_set: The set.
     """
     by_age: dict[int, dict[str, Any]] = {}
