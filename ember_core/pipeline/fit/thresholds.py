@@ -18,30 +18,51 @@ from .series import Rows, tiles
 
 DAY = 86_400.0  # seconds
 POOLED_EXCESSES = 20.0  # weight of the fleet's mean excess beside a key's own excesses
-# Half-life of the tail, and the alarm that keeps it still: periods of the data, which hold where
-# times are mere record numbers; rows where there is no period; and a longest time in seconds.
-HALF_LIFE = (7.0, 10_080, 7 * DAY)
-FREEZE = (0.5, 720, DAY)
+BEAT = (200, 3_600.0)
+"""Rows and seconds that a period is shorter than which is a beat, such as that of a garbage
+collector: no pace at which what is usual moves."""
 
 
-def span_rows(
-    cycles: float, usual: int, most_seconds: float, periods: tuple[float, ...], interval: float
-) -> int:
-    """Return the rows of a span: some cycles of a period, or as many as usual.
+@dataclass(frozen=True)
+class Pace:
+    """Pace at which what is usual moves, in rows.
 
-    Of several periods the longest one up to a day counts: a week is no pace to follow at.
-
-    Args:
-        cycles: Length of the span in cycles, where the data has a period.
-        usual: Length in rows, where it has none.
-        most_seconds: Longest time.
-        periods: Periods of the data, in seconds.
-        interval: Usual interval between rows, in seconds.
+    Attributes:
+        periods_seconds: Periods of the data.
+        interval_seconds: Usual time between rows.
     """
-    interval = max(interval, 1e-6)
-    daily = [period for period in periods if period <= DAY] or [min(periods, default=0.0)]
-    rows = cycles * max(daily) / interval if periods else usual
-    return max(1, int(min(rows, most_seconds / interval)))
+
+    periods_seconds: tuple[float, ...]
+    interval_seconds: float
+
+    @property
+    def half_life_rows(self) -> int:
+        """Half-life of the tail, of drift and of the joint evidence: seven periods."""
+        return self._span(7.0, 10_080, 7 * DAY)
+
+    @property
+    def freeze_rows(self) -> int:
+        """Longest alarm that keeps the tail still: half a period."""
+        return self._span(0.5, 720, DAY)
+
+    @property
+    def day_rows(self) -> float:
+        """Rows of a day."""
+        return DAY / max(self.interval_seconds, 1e-6)
+
+    def _span(self, cycles: float, usual: int, most_seconds: float) -> int:
+        """Return the rows of a span: some cycles of a period, or as many as usual.
+
+        Cycles hold where times are mere record numbers, and rows where there is no period. Of
+        several periods the longest one up to a day counts: a week is no pace to follow at. One that
+        is short in rows and in time counts for nothing.
+        """
+        interval = max(self.interval_seconds, 1e-6)
+        shortest = min(BEAT[0] * interval, BEAT[1])
+        periods = [period for period in self.periods_seconds if period >= shortest]
+        daily = [period for period in periods if period <= DAY] or [min(periods, default=0.0)]
+        rows = cycles * max(daily) / interval if periods else usual
+        return max(1, int(min(rows, most_seconds / interval)))
 
 
 def fit_tails(state: State, owner: Any, logs: Any) -> None:

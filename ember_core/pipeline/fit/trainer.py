@@ -44,14 +44,11 @@ from .scales import feature_scales, fit_scales, scale_prior
 from .series import MIN_ROWS as MIN_ROWS
 from .series import ConsecutiveRows, Gathered, Series, checked_fleet, digest, gather, tiles
 from .thresholds import (
-    DAY,
-    FREEZE,
-    HALF_LIFE,
     EvidenceTrace,
+    Pace,
     calibrate_evidence,
     fit_tails,
     severity_traces,
-    span_rows,
 )
 from .trials.expected_pages import USUAL_BUDGET
 from .trials.history import faults_report
@@ -177,6 +174,7 @@ class PipelineTrainer:
             own = len(self.series[k].time_us)
             var = own * key_state["norm_var"][k] + prior.rows * prior.var
             key_state["norm_var"][k] = var / (own + prior.rows)
+        self._pace = Pace(config.periods_seconds, float(np.median(key_state["interval"])))
         if self.pipeline.drift is not None:
             self._fit_drift(residuals, key_state)
         # Only keys never seen use it: the history itself runs with the scales of its own keys.
@@ -188,10 +186,8 @@ class PipelineTrainer:
     @ops.default_backend("numpy")
     def _fit_drift(self, residuals: Sequence[Series], key_state: State) -> None:
         """Set the usual size of the channels' departures, from which drift is told."""
-        interval = float(np.median(key_state["interval"]))
-        periods = self.pipeline.config.periods_seconds
-        week, day = span_rows(*HALF_LIFE, periods, interval), DAY / max(interval, 1e-6)
-        self.pipeline.drift = Drift(len(self.pipeline.config.channels), week, day)
+        channels, pace = len(self.pipeline.config.channels), self._pace
+        self.pipeline.drift = Drift(channels, pace.half_life_rows, pace.day_rows)
         for k, s in enumerate(residuals):
             moments = {n: v[k : k + 1] for n, v in key_state.items() if n.startswith("norm_")}
             z = np.minimum(np.abs(self.pipeline.normaliser.normalise(moments, s.values)), 3.0)
@@ -268,11 +264,10 @@ class PipelineTrainer:
         self._report_progress("tails", 0.0)
         key_state, scores = self._scales.first, self._scores.scores
         low, mid = np.quantile(scores, [0.001, 0.5])
-        periods, interval = self._scales.periods_seconds, float(np.median(key_state["interval"]))
         self.pipeline.tail = Tail(
             floor=float(low - 0.25 * (mid - low)),
-            half_life_rows=span_rows(*HALF_LIFE, periods, interval) if adapt else 0,
-            freeze_rows=span_rows(*FREEZE, periods, interval),
+            half_life_rows=self._pace.half_life_rows if adapt else 0,
+            freeze_rows=self._pace.freeze_rows,
         )
         rows = self._liquid.rows
         counted = ~self._marks.of(rows) & ~self._is_new[rows.owner]
@@ -292,16 +287,14 @@ class PipelineTrainer:
     def _fit_joint(self) -> None:
         """Fit the joint evidence, and gather the traces from which the thresholds follow."""
         key_state, rows = self._scales.first, self._liquid.rows
-        interval = float(np.median(key_state["interval"]))
-        half_life = span_rows(*HALF_LIFE, self._scales.periods_seconds, interval)
         assert rows.consecutive is not None
         self.pipeline.joint, self._traces = fit_joint_evidence(
             self.pipeline,
             key_state,
             rows,
             rows.consecutive,
-            half_life,
-            DAY / max(interval, 1e-6),
+            self._pace.half_life_rows,
+            self._pace.day_rows,
             self._marks,
             self._is_new,
         )
@@ -309,8 +302,7 @@ class PipelineTrainer:
     @ops.default_backend("numpy")
     def _group_motor(self, on: float) -> GroupMotor:
         """Return a motor neuron of the groups."""
-        interval = float(np.median(self._scales.first["interval"]))
-        groups, day = len(self.pipeline.config.channels) + 1, DAY / max(interval, 1e-6)
+        groups, day = len(self.pipeline.config.channels) + 1, self._pace.day_rows
         return GroupMotor(
             groups,
             on,
