@@ -78,6 +78,9 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "quality": Benchmark(
         "benchmarks.quality", "faults caught and false alarms on labelled telemetry, beside others"
     ),
+    "cold_start": Benchmark(
+        "benchmarks.cold_start", "keys that the model has never seen, from their first rows on"
+    ),
     "ordinary": Benchmark(
         "benchmarks.ordinary", "an operator's figures on generated telemetry of ordinary weeks"
     ),

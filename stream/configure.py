@@ -21,6 +21,10 @@ from .errors import UserError
 from .expectations import require_reach
 
 
+class NoModelError(UserError):
+    """The model topic has no bundle yet."""
+
+
 def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
     """Read the bundle and apply the settings that need no training.
 
@@ -36,7 +40,7 @@ def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
         source = bundle_source(settings, kept=False)
         bundle = asyncio.run(source.newest())
         if bundle is None:
-            raise UserError(
+            raise NoModelError(
                 "There is no model yet. Expected a bundle in the model topic. Received: "
                 f"model.topic={settings.model_topic!r} without one. Publish one with `ember model "
                 "deploy`."
@@ -56,14 +60,15 @@ def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
     except BundleError as error:
         raise UserError(str(error)) from error
     # A default of the settings is no calibration: only an explicit one replaces the bundle's.
+    warm_up = _warm_up(settings, model)
     explicit = settings.alerts.model_fields_set
     try:
         model.configure(
             budget_per_week=settings.alerts.budget_per_week,
             evidence_rows=settings.alerts.evidence_rows if "evidence_rows" in explicit else None,
             refractory_rows=settings.alerts.refractory_rows,
-            warmup_score=settings.model.warmup_rows,
-            warmup_alarm=max(settings.model.alarm_warmup_rows, settings.model.warmup_rows),
+            warmup_score=warm_up[0],
+            warmup_alarm=warm_up[1],
             max_gap=float(settings.window.max_gap),
             anomaly_severity=settings.alerts.anomaly_severity,
         )
@@ -72,6 +77,14 @@ def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
     if settings.alerts.budget is not None:
         require_reach(model, settings.alerts.budget)
     return model
+
+
+def _warm_up(settings: Settings, model: FleetModel) -> tuple[int, int]:
+    """Return the rows before a key new to the model is scored, and before it may alarm."""
+    config, asked = model.pipeline.config, settings.model
+    score = config.warmup_score if asked.warmup_rows is None else asked.warmup_rows
+    alarm = config.warmup_alarm if asked.alarm_warmup_rows is None else asked.alarm_warmup_rows
+    return score, max(score, alarm)
 
 
 def bundle_folder(settings: Settings) -> Path:

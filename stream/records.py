@@ -219,6 +219,8 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True):
     top_channels: list[TopChannel]
     model: ModelRef
     schema_version: int = SCHEMA_VERSION
+    confidence: float | msgspec.UnsetType = msgspec.UNSET
+    """Share of its severity that a key new to the model is sure of; none from row 4,096 on."""
 
 
 class Anomaly(_Body, frozen=True, kw_only=True):

@@ -226,7 +226,7 @@ def _key_remarks(model: FleetModel, given: Dataset, files: bool) -> list[Remark]
 def _waiting(model: FleetModel, result: Backtest) -> list[Remark]:
     """Return remarks on keys that warm up or are quiet for half of their rows or more."""
     config, model_keys = model.pipeline.config, set(model.keys)
-    fires = max(config.warmup_alarm, config.quiet_rows)
+    fires = model.pipeline.fires_from
     unscored: dict[bytes, int] = {}
     silent: dict[bytes, int] = {}
     quiet: dict[bytes, int] = {}

@@ -83,7 +83,7 @@ def service_stages(config: PipelineConfig) -> dict[str, Stage]:
     if config.evidence == "channels+joint":
         # The channels' usual values go off first, and then the drift.
         first = {
-            "arrival": Arrival(),
+            "arrival": Arrival(c + 1),
             "channels": ChannelEvidence(c),
             "normaliser": Normaliser(c, UNBOUNDED),
             "drift": Drift(c),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from ember_core import ops
 
@@ -10,10 +10,44 @@ from .observation import Observation
 from .stage import Role, Stage, State, StateField
 
 LONGEST_GAP = 5.0  # usual intervals that one gap counts at most in the usual interval
+AGES: Final = (32, 64, 128, 256, 512, 1024, 2048)
+"""Rows at which a key that the bundle does not know is surer of itself than before."""
+SURE_ROWS: Final = 4096
+"""Rows from which it counts as a known one."""
+LEARNING_ROWS: Final = 2000
+"""Rows in which it learns its scales, where the fleet has rehearsed new keys."""
 
 
 class Arrival(Stage):
-    """First stage: everything that follows from the arrival of a row, not from its values."""
+    """First stage: everything that follows from the arrival of a row, not from its values.
+
+    Args:
+        n_groups: Groups of evidence `G`: each channel and all together, or 1.
+
+    Attributes:
+        confidence: Buffer `(8, G)`: share of its severity that counts for a key never seen, from
+            each number of rows in `AGES` on, and 1 at the end, for keys that the bundle knows; 0:
+            the fleet has not rehearsed new keys.
+        tail_rows: Buffer `(1,)`: rows that the fleet's tail counts as beside a new key's own.
+    """
+
+    confidence: Any
+    tail_rows: Any
+
+    def __init__(self, n_groups: int = 1) -> None:
+        super().__init__()
+        self._is_rehearsed = False
+        self.register_buffer("confidence", ops.zeros((len(AGES) + 1, n_groups)))
+        self.register_buffer("tail_rows", ops.full((1,), 25.0))
+
+    def arrays_changed(self) -> None:
+        """Note whether the fleet has rehearsed new keys."""
+        self._is_rehearsed = bool(ops.any(self.confidence > 0))
+
+    @property
+    def is_rehearsed(self) -> bool:
+        """Whether a key never seen can be judged from its first rows on."""
+        return self._is_rehearsed
 
     def state_fields(self) -> tuple[StateField, ...]:
         """Rows absorbed, knowledge of the key, time of its last row, usual interval."""
@@ -43,7 +77,10 @@ class Arrival(Stage):
         assert config is not None
         rows = state["rows"] if packed.once else packed.expand(state["rows"]) + packed.step
         unknown = packed.expand(state["known"]) == 0
-        first, warming = rows == 0, unknown & (rows < config.warmup_alarm)
+        learning_rows = config.warmup_alarm
+        if self.is_rehearsed:
+            learning_rows = max(learning_rows, LEARNING_ROWS)
+        first, warming = rows == 0, unknown & (rows < learning_rows)
         count = ops.astype(rows, "float64")
         gap_us = time_us - packed.previous(state["last_time"], time_us)
         seconds = ops.astype(gap_us, "float64") * 1e-6
@@ -58,9 +95,14 @@ class Arrival(Stage):
 
         scored = ~unknown | (rows >= config.warmup_score)
         scored_rows = ops.maximum(count - config.warmup_score, 0.0)
-        weights = ops.where(warming & scored, 1.0 / (scored_rows + 25.0), 0.0)
-        # The slow windows that begin at one row call the next rows unusual.
+        tail_rows = ops.astype(self.tail_rows, "float64")
+        weights = ops.where(warming & scored, 1.0 / (scored_rows + tail_rows), 0.0)
+        # The slow windows that begin at one row call the next rows unusual: of a new key the
+        # rehearsal has taken that into account.
         settled = rows >= config.quiet_rows
+        if self.is_rehearsed:
+            settled = settled | unknown
+            self._note_age(rows, unknown, observation)
         observation.rows, observation.first, observation.warming = rows, first, warming
         observation.elapsed, observation.interval = ops.astype(elapsed, "float32"), interval
         observation.scored, observation.learning = scored, ops.astype(weights, "float32")
@@ -71,6 +113,17 @@ class Arrival(Stage):
             "last_time": packed.last(time_us),
             "interval": packed.last(interval),
         }, x
+
+    def _note_age(self, rows: Any, unknown: Any, observation: Observation) -> None:
+        """Note how sure rows are of themselves; nothing where all are of keys that are known."""
+        unsure = unknown & (rows < SURE_ROWS)
+        if not bool(ops.any(unsure)):
+            return
+        age = ops.astype(rows * 0, "int32")
+        for begin in AGES[1:]:
+            age = age + ops.astype(rows >= begin, "int32")
+        observation.age = ops.where(unsure, age, 0 * age + len(AGES))
+        observation.confidence = ops.take(self.confidence, observation.age, axis=0)
 
 
 class Start(Stage):

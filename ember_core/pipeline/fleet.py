@@ -29,6 +29,13 @@ _BUNDLE_NAMES = {"visible.whitener": "whitener"}
 """Weights that bundles hold under an older name."""
 
 
+_ADDED = (
+    *("arrival.confidence", "arrival.tail_rows"),
+    *("normaliser.mean_rows", "normaliser.least", "normaliser.most"),
+    *("channels.level_rows", "channels.level_least", "channels.level_most", "channels.widening"),
+)
+"""Weights that bundles of earlier versions have not: a key never seen warms up without them."""
+
 _FOREIGN = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 """Errors that follow from a card whose values are not those that `save` writes."""
 
@@ -236,7 +243,10 @@ class FleetModel:
             pipeline = Pipeline.from_config(card)
             names = {old: name for name, old in _BUNDLE_NAMES.items()}
             weights = {k[8:]: v for k, v in arrays.items() if k.startswith("weights.")}
-            pipeline.load_state_dict({names.get(k, k): v for k, v in weights.items()})
+            weights = {names.get(k, k): v for k, v in weights.items()}
+            if not weights.keys() & set(_ADDED):
+                weights |= {k: v for k, v in pipeline.state_dict().items() if k in _ADDED}
+            pipeline.load_state_dict(weights)
             keys = [_key_bytes(k) for k in card["keys"]]
             states = []
             for prefix, batch in (("key", len(keys)), ("new", 1)):

@@ -48,7 +48,8 @@ def decide_groups(
         state: Fields of these three before the rows, `(K, ...)`.
         score: Free energy, `(R,)`.
         rows: The channels' evidence.
-        observation: Columns of the rows: key, `may_fire`, and the weights `learning`.
+        observation: Columns of the rows: key, `may_fire`, the weights `learning`, and
+            `confidence`.
 
     Returns:
         The decision on every row; its state holds each key's fields after its last row.
@@ -59,6 +60,11 @@ def decide_groups(
     joint_state, joint_severity = joint.forward(state, scores, observation)
     severities = ops.concatenate([rows.severity, joint_severity[:, None]], axis=1)
     hold = ops.concatenate([rows.hold, joint_severity[:, None]], axis=1)
+    if observation.confidence is not None:
+        share = observation.confidence
+        # Below 0 is what is seen more than once a day.
+        severities = ops.where(severities > 0, severities * share, severities)
+        hold = ops.where(hold > 0, hold * share, hold)
     observation.hold = hold
     names = [field.name for field in motor.state_fields()]
     motor_state = {name: state[name] for name in names}
@@ -68,6 +74,8 @@ def decide_groups(
     tail_state = {field.name: state[field.name] for field in tail.state_fields()}
     observation.alarming = alarming
     new, severity = KERNELS["tail"](tail, tail_state, score, observation)
+    if observation.confidence is not None:
+        severity = severity * observation.confidence[:, -1]
     brings = decided.brings
     return Decision(
         new | joint_state | decided.state,
@@ -80,4 +88,14 @@ def decide_groups(
         lead=brings.lead,
         severities=severities,
         raised=decided.raised,
+        confidence=_of_lead(observation.confidence, brings.lead),
     )
+
+
+def _of_lead(confidence: Any, lead: Any) -> Any:
+    """Return the confidence of each row's leading group, `(R,)`; None where all count in full."""
+    if confidence is None:
+        return None
+    rows, groups = ops.shape(confidence)
+    place = ops.arange(rows, dtype="int64", like=lead) * groups + lead
+    return ops.take(ops.reshape(confidence, (-1,)), place)

@@ -11,6 +11,7 @@ from .stage import Role, Stage, State, StateField
 
 CLIP = 10.0  # in usual deviations; a clip of 5 cost SMD .07 VUS-PR
 RANGE_FLOOR = 0.05  # of the range seen: near-constant channels do not explode
+UNBOUNDED = 3e38
 
 
 class Normaliser(Stage):
@@ -18,7 +19,9 @@ class Normaliser(Stage):
 
     Values enter as float64, are centred, and leave as float32. While a key learns (warm-up),
     mean, variance and range follow its own rows (Welford's update); after that they stand still.
-    The variance that a key begins with counts as much as `prior_rows` rows of its own.
+    The variance that a key begins with counts as much as `prior_rows` rows of its own, its mean as
+    much as `mean_rows`. It learns no value from outside what the fleet has shown: the first rows of
+    a broken key are not its normal.
 
     Args:
         n_channels: Number of channels `C`.
@@ -26,14 +29,23 @@ class Normaliser(Stage):
 
     Attributes:
         prior_rows: Buffer `(C,)`; 0: a key begins with nothing.
+        mean_rows: Buffer `(C,)`, likewise.
+        least: Buffer `(C,)`: smallest value that is learnt.
+        most: Buffer `(C,)`: largest.
     """
 
     prior_rows: Any
+    mean_rows: Any
+    least: Any
+    most: Any
 
     def __init__(self, n_channels: int, clip: float = CLIP) -> None:
         super().__init__()
         self.n_channels, self.clip = n_channels, clip
-        self.register_buffer("prior_rows", ops.zeros((n_channels,)))
+        for name in ("prior_rows", "mean_rows"):
+            self.register_buffer(name, ops.zeros((n_channels,)))
+        self.register_buffer("least", ops.full((n_channels,), -UNBOUNDED))
+        self.register_buffer("most", ops.full((n_channels,), UNBOUNDED))
 
     def state_fields(self) -> tuple[StateField, ...]:
         """Mean, variance, range and number of values of each channel."""
@@ -60,8 +72,10 @@ class Normaliser(Stage):
         learned = learns[:, None] & ops.isfinite(values)
         count = state["norm_count"] + ops.astype(learned, "int32")
         first = learned & (count == 1)
-        x = ops.where(learned, values, state["norm_mean"])
-        w = ops.where(learned, 1.0 / ops.maximum(ops.astype(count, "float64"), 1.0), 0.0)
+        least, most = (ops.astype(bound, "float64") for bound in (self.least, self.most))
+        x = ops.where(learned, ops.clip(values, least, most), state["norm_mean"])
+        rows = ops.astype(count, "float64") + ops.astype(self.mean_rows, "float64")
+        w = ops.where(learned, 1.0 / ops.maximum(rows, 1.0), 0.0)
         delta = x - state["norm_mean"]
         mean = state["norm_mean"] + w * delta
         prior = ops.astype(self.prior_rows, "float64")
@@ -98,6 +112,7 @@ class Normaliser(Stage):
             moments = {name: packed.last(value) for name, value in per_row.items()}
         else:  # the very same arrays, so that a caller need not write them back
             per_row = {name: packed.expand(value) for name, value in moments.items()}
+        observation.moments = per_row
         return moments, self.normalise(per_row, x)
 
     def normalise(self, state: State, values: Any) -> Any:

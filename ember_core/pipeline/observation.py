@@ -28,12 +28,17 @@ class Observation:
         scored: True where the key is warm enough to be scored.
         may_fire: True where it may alarm.
         learning: Weight with which the tail learns this row during warm-up, float32.
+        age: Place among `arrival.AGES` of the rows of keys never seen, one more for all others,
+            `(R,)`, int32; None: all are others.
+        confidence: Share of the severity of each group that counts, `(R, G)`, float32; None: all
+            of it on every row.
         expected_level: Expectation of the channels, `(R, C)`, in usual units, where training has
             it from other rows than these; None: the key's own profile.
         channel_severity: Severity of each channel, `(R, C)`, with channel evidence only.
         channel_hold: Severity of what still goes on in it.
         channel_statistics: Severity of each statistic of the channels, of rows that are asked for.
         usual: Usual values of the channels at the rows' times.
+        moments: Fields of the normaliser after each row.
         z: Normalised rows, shape `(R, C)`; missing channels carried forward or at their mean.
         clock: Clock features, shape `(R, n_clock)`.
         due: Forecasts that the liquid network made for the row, one of each horizon, shape
@@ -57,11 +62,14 @@ class Observation:
     scored: Any = None
     may_fire: Any = None
     learning: Any = None
+    age: Any = None
+    confidence: Any = None
     expected_level: Any = field(default=None, repr=False)
     channel_severity: Any = field(default=None, repr=False)
     channel_hold: Any = field(default=None, repr=False)
     channel_statistics: Any = field(default=None, repr=False)
     usual: Any = field(default=None, repr=False)
+    moments: Any = field(default=None, repr=False)
     z: Any = None
     clock: Any = None
     due: Any = field(default=None, repr=False)
@@ -92,6 +100,7 @@ class Decision:
         lead: Group of the page, `(R,)`: a channel, or the number of channels for all together.
         severities: Severity of each group, `(R, G)`.
         raised: Usual intervals for which the leading group has been raised, `(R,)`.
+        confidence: Share of its severity that counts, `(R,)`; None: all of it on every row.
     """
 
     state: dict[str, Any]
@@ -104,6 +113,7 @@ class Decision:
     lead: Any = None
     severities: Any = None
     raised: Any = None
+    confidence: Any = None
 
     @property
     def alarm(self) -> Any:

@@ -22,6 +22,7 @@ from ember_core.nn import Module
 
 from .arguments import as_moments, as_times, as_values, in_channel_order
 from .arrangements import ROW_ORDER, service_stages
+from .arrival import Arrival
 from .clock import Clock
 from .config import PipelineConfig as PipelineConfig
 from .drift import Drift
@@ -61,6 +62,7 @@ class Pipeline(Module):
         n_features: Number of scaled features, without the clock.
     """
 
+    arrival: Arrival
     normaliser: Normaliser
     windows: ExponentialWindows | RowWindows
     clock: Clock
@@ -125,6 +127,13 @@ class Pipeline(Module):
     def n_visible(self) -> int:
         """Visible units of the RBM, `V`."""
         return len(self.explainer.channel_of_visible)
+
+    @property
+    def fires_from(self) -> int:
+        """Rows before a key that the bundle does not know may fire."""
+        if self.arrival.is_rehearsed:
+            return self.config.warmup_alarm
+        return max(self.config.warmup_alarm, self.config.quiet_rows)
 
     def state_fields(self) -> tuple[StateField, ...]:
         """Every field one key remembers, in the order of a row."""
@@ -207,6 +216,7 @@ class Pipeline(Module):
         learning: Any,
         packed: PackedRows | None = None,
         channels: ChannelRows | None = None,
+        confidence: Any = None,
     ) -> Decision:
         """Run tail and motor neuron over one scored row per key, or several.
 
@@ -217,9 +227,13 @@ class Pipeline(Module):
             learning: Weight with which the tail learns the row, shape `(B,)`.
             packed: Key of each row, as in `observe`.
             channels: What `channel_rows` says of the rows; only with channel evidence.
+            confidence: Share of the severity of each group that counts, `(B, G)`; None: all of it.
         """
         observation = Observation(
-            packed or PackedRows([len(score)]), learning=learning, may_fire=may_fire
+            packed or PackedRows([len(score)]),
+            learning=learning,
+            may_fire=may_fire,
+            confidence=confidence,
         )
         if isinstance(self.motor, GroupMotor):
             assert channels is not None
@@ -229,11 +243,18 @@ class Pipeline(Module):
             )
         if not observation.packed.once:
             decision: Decision = KERNELS["decide"](self.tail, self.motor, state, score, observation)
+            decision.confidence = None if confidence is None else confidence[:, 0]
             return decision
         observation.alarming = state["firing"] > 0
         tail, severity = self.tail.forward(state, score, observation)
+        share = None if confidence is None else confidence[:, 0]
+        if share is not None:
+            severity = severity * share
         motor, firing = self.motor.forward(state, severity, observation)
-        return Decision(tail | motor, severity, motor["evidence"], motor["firing"] > 0, *firing)
+        opened = motor["firing"] > 0
+        return Decision(
+            tail | motor, severity, motor["evidence"], opened, *firing, confidence=share
+        )
 
     def channel_rows(self, observation: Observation, index: Any = None) -> ChannelRows | None:
         """Return what the decision needs of rows beside their score; None without channels.
@@ -291,6 +312,7 @@ class Pipeline(Module):
             observation.may_fire & observation.scored,
             observation.learning,
             channels=self.channel_rows(observation),
+            confidence=observation.confidence,
         )
         new = dict(observation.state)
         for name, value in decision.state.items():
@@ -357,6 +379,7 @@ class Pipeline(Module):
             observation.learning[unscored:],
             PackedRows([1] * (n - unscored)),
             self.channel_rows(observation, slice(unscored, None)),
+            None if observation.confidence is None else observation.confidence[unscored:],
         )
         trigger = ops.astype(decision.fires, "float32") - ops.astype(decision.resolves, "float32")
         return (

@@ -143,7 +143,7 @@ class Tail(Stage):
             alarm_rows + 1,
             ops.where(accepted, alarm_rows - 1, 0 * alarm_rows),
         )
-        weight = observation.learning
+        weight = ops.where(observation.alarming, 0.0, observation.learning)
         if self.half_life_rows > 0:
             usual = self.rate * ops.astype(alarm_rows == 0, "float32")
             new_level = self.accept_rate * ops.astype(alarm_rows > self.freeze_rows, "float32")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ember_core.pipeline.arrival import SURE_ROWS
+
 _DEFAULTS = {"warmup_score": 500.0, "warmup_alarm": 2_000.0, "quiet_rows": 128.0, "max_gap": 10.0}
 
 
@@ -51,11 +53,17 @@ def _warming(rows: int, is_known: bool, limits: Mapping[str, float]) -> str:
         if rows < quiet:
             return f"Known to the model; quiet until row {quiet:,}: {rows:,} rows so far."
         return "Known to the model; scored, and may fire."
-    score, alarm = int(limits["warmup_score"]), max(int(limits["warmup_alarm"]), quiet)
+    score, alarm = int(limits["warmup_score"]), int(limits["warmup_alarm"])
+    alarm = alarm if alarm == score else max(alarm, quiet)
     if rows < score:
         return (
             f"Unknown to the model; warms up until row {score:,}, and may fire after row "
             f"{alarm:,}: {rows:,} rows so far."
+        )
+    if alarm == score and rows < SURE_ROWS:
+        return (
+            "Unknown to the model; scored, and may fire; it is surer with more rows, up to "
+            f"{SURE_ROWS:,}: {rows:,} rows so far."
         )
     if rows < alarm:
         return (

@@ -128,6 +128,10 @@ def drawing(card: Card) -> RenderableType:
     parts: list[RenderableType] = [head, Text(clean(summary)), Text()]
     if card.rarity:
         parts += [Text(_rarity_text(card)), Text()]
+    confidence = body.get("confidence")
+    if isinstance(confidence, int | float):
+        text = f"The key is new to the model: {100 * confidence:.0f} % of its severity counts."
+        parts += [Text(text), Text()]
     channels = body.get("top_channels") or []
     if channels:
         parts += [_channels(channels), Text()]

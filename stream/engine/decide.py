@@ -50,6 +50,7 @@ class Decider:
             observation.learning[index],
             packed,
             self.pipeline.channel_rows(observation, index),
+            None if observation.confidence is None else observation.confidence[index],
         )
         anomaly = may_fire & (decision.severity >= self.pipeline.config.anomaly_severity)
         return ScoredRows.of(fields, packed, key_index, index, score, decision, anomaly)

@@ -45,7 +45,6 @@ class Episodes:
         self.giving_up = GivingUp(store, self.events)
         self._pipeline, self._store, self._row_us = model.pipeline, store, row_us
         self._channels = model.channels
-        self._scales = [f.name for f in model.pipeline.normaliser.state_fields()]
 
     def emit(
         self,
@@ -88,12 +87,10 @@ class Episodes:
             notable = np.sort(scored.index[scored.notable])
             if notable.size:
                 visited[notable] = True
-                scales = {name: fields[name][key_row[notable]] for name in self._scales}
                 explained = self.events.explain(
                     observed.observation,
                     notable,
                     rows.values[notable],
-                    scales,
                     scored.decision,
                     scored_index[notable],
                 )
@@ -160,6 +157,7 @@ class Episodes:
             severity=float(decision.severity[k]),
             probability=10.0 ** -float(decision.severity[k]),
             evidence=float(decision.evidence[k]),
+            confidence=_confidence(decision.confidence, k),
         )
         if scored.anomaly[k]:
             threshold = self._pipeline.config.anomaly_severity
@@ -356,6 +354,11 @@ def _remember_peak(fields: dict[str, Any], row: int, explanation: Explanation) -
         ("peak_expected", explanation.expected, np.nan),
     ):
         fields[name][row] = (values + [empty] * TOP)[:TOP]
+
+
+def _confidence(shares: Any, k: int) -> float:
+    """Return the share of a row's severity that counts, rounded; 1 where every row's does."""
+    return 1.0 if shares is None else round(float(shares[k]), 3)
 
 
 def _peak_of(fields: dict[str, Any], row: int) -> Explanation:

@@ -51,6 +51,7 @@ class EventRow:
     severity: float
     evidence: float
     probability: float = 1.0
+    confidence: float = 1.0
 
 
 class EventBuilder:
@@ -76,7 +77,6 @@ class EventBuilder:
         observation: Observation,
         index: Any,
         values: Any,
-        state: dict[str, Any],
         decision: Decision,
         decided: Any,
     ) -> list[Explanation]:
@@ -86,7 +86,6 @@ class EventBuilder:
             observation: Rows observed.
             index: Those that are explained, `(B,)`.
             values: Values of their records, `(B, C)`, NaN where missing.
-            state: Normaliser fields of the keys, `(B, ...)`.
             decision: Decisions on rows.
             decided: Indices of the rows among these, `(B,)`.
         """
@@ -96,7 +95,8 @@ class EventBuilder:
                 self._channels, observation, index, values, shares, decision, decided
             )
         order = np.argsort(-shares, axis=1, kind="stable")[:, :SHOWN]
-        in_units = self._pipeline.normaliser.restore(state, observation.expected[index])
+        moments = {name: value[index] for name, value in observation.moments.items()}
+        in_units = self._pipeline.normaliser.restore(moments, observation.expected[index])
         return [
             Explanation(c, s, v, e)
             for c, s, v, e in zip(
@@ -287,6 +287,7 @@ class EventBuilder:
             "score": row.score,
             "probability": row.probability,
             "severity": row.severity,
+            "confidence": row.confidence if row.confidence < 1.0 else msgspec.UNSET,
             "window": Window(
                 start=start,
                 end=start if row.end_us == row.time_us else rfc3339(row.end_us),

@@ -142,11 +142,7 @@ def _facts(
         result.dataset.rows(number, "scored")
     )
     quiet_rows = config.quiet_rows if model_index is not None and not result.warm else 0
-    first_free = (
-        max(config.warmup_alarm, config.quiet_rows) - config.warmup_score
-        if warms_up
-        else quiet_rows
-    )
+    first_free = pipeline.fires_from - config.warmup_score if warms_up else quiet_rows
     facts = KeyFacts(
         table=number,
         name=key_text(table.key),

@@ -64,11 +64,17 @@ class ModelSection(Section):
         description="Folder of a candidate bundle that scores the same records without events; "
         "`ember model shadow` compares it. Costs as much as the model itself.",
     )
-    warmup_rows: int = Field(
-        default=500, ge=0, description="Rows before a key that is not in the bundle is scored."
+    warmup_rows: int | None = Field(
+        default=None,
+        ge=0,
+        description="Rows before a key that is not in the bundle is scored. Unset: 30, or 500 "
+        "where the bundle has fewer than three keys to tell from.",
     )
-    alarm_warmup_rows: int = Field(
-        default=2_000, ge=0, description="Rows before a key that is not in the bundle may alarm."
+    alarm_warmup_rows: int | None = Field(
+        default=None,
+        ge=0,
+        description="Rows before a key that is not in the bundle may alarm. Unset: as soon as it "
+        "is scored, or 2,000 where the bundle has fewer than three keys to tell from.",
     )
 
     @model_validator(mode="after")

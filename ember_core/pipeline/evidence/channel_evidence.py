@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from ember_core import ops
+from ember_core.pipeline.arrival import AGES
 from ember_core.pipeline.civil import CivilCalendar
 from ember_core.pipeline.observation import Observation
 from ember_core.pipeline.packing import PackedRows
@@ -62,11 +63,20 @@ class ChannelEvidence(FollowedChannels):
         profiles: Buffer `(week_bins, C, rank)`, float32.
         day_size: Buffer `(day_bins, C)`: usual size by time of day, over the key's own.
         lowest: Buffer `(C,)`: 0 where no value of training was negative, else far below.
+        widening: Buffer `(8, 9, C)`: how much larger than a known key's the signals and the spread
+            of a key never seen are, from each number of rows in `AGES` on, and 1 at the end.
+        level_rows: Buffer `(C,)`: rows of its own that the level a new key begins with counts as.
+        level_least: Buffer `(C,)`: smallest transformed value that a new key learns its level of.
+        level_most: Buffer `(C,)`: largest.
     """
 
     profiles: Any
     day_size: Any
     lowest: Any
+    widening: Any
+    level_rows: Any
+    level_least: Any
+    level_most: Any
 
     def __init__(
         self,
@@ -88,6 +98,10 @@ class ChannelEvidence(FollowedChannels):
         self.register_buffer("profiles", ops.zeros((week_bins, n_channels, rank)))
         self.register_buffer("day_size", ops.ones((day_bins, n_channels)))
         self.register_buffer("lowest", ops.zeros((n_channels,)) + UNBOUNDED)
+        self.register_buffer("widening", ops.ones((len(AGES) + 1, SIGNALS + 1, n_channels)))
+        self.register_buffer("level_rows", ops.zeros((n_channels,)))
+        self.register_buffer("level_least", ops.zeros((n_channels,)) + UNBOUNDED)
+        self.register_buffer("level_most", ops.zeros((n_channels,)) - UNBOUNDED)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make an equal component."""
@@ -157,6 +171,9 @@ class ChannelEvidence(FollowedChannels):
         """
         packed = observation.packed
         usual = {name: packed.expand(state[name]) for name in USUAL}
+        if observation.age is not None:
+            widening = ops.take(self.widening, observation.age, axis=0)
+            usual["usual_extremes"] = usual["usual_extremes"] * widening
         start = {f.name: state[f.name] for f in self.state_fields() if f.name not in USUAL[1:]}
         bins = self.calendar.bins(ops.to_numpy(observation.time_us), self.bin_seconds)
         columns = [usual, x, *bins, observation.elapsed, observation.warming]
@@ -214,8 +231,14 @@ class ChannelEvidence(FollowedChannels):
         else:
             profile = expected_level - usual["usual_level"]
         size, day_size = ops.maximum(usual["usual_size"], 1e-6), self._rows(self.day_size, day)
-        residual = ops.where(is_judged, self.transforms(x) / unit - profile, float("nan"))
-        after = self._follow(packed, state, usual, residual, size, day_size, x, elapsed, warming)
+        transformed = self.transforms(x)
+        residual = ops.where(is_judged, transformed / unit - profile, float("nan"))
+        learnt = None
+        if bool(ops.any(warming)):
+            least, most = (ops.astype(b, "float64") for b in (self.level_least, self.level_most))
+            learnt = residual + (ops.clip(transformed, least, most) - transformed) / unit
+        columns = residual, learnt, size, day_size, x, elapsed, warming
+        after = self._follow(packed, state, usual, *columns)
         ratio, frozen = self.ratios(usual, after, after["signals"])
         noise, change = after["channel_averages"][:, SPREAD], after.pop("change")
         is_noisy = change >= 0.5 * noise
@@ -238,6 +261,7 @@ class ChannelEvidence(FollowedChannels):
         state: State,
         usual: State,
         residual: Any,
+        learnt: Any,
         size: Any,
         day_size: Any,
         x: Any,
@@ -251,15 +275,16 @@ class ChannelEvidence(FollowedChannels):
             state: Level and followed fields of the keys before their rows.
             usual: Learnt fields of each row's key, `(R, ...)`.
             residual: Transformed values less their profile, `(R, C)`, float64, in usual units.
+            learnt: The same within what the fleet has shown, where a key learns; else None.
             size: Size of a departure, `(R, C)`, in usual units.
             day_size: Size at this time of day over it.
             x: The values themselves, `(R, C)`, float64.
             elapsed: Time since the key's row before, `(R,)`.
             warming: True where the key learns, `(R,)`.
         """
-        if bool(ops.any(warming)):
+        if learnt is not None:
             start = {name: state[name] for name in ("usual_level", "channel_rows")}
-            learned = packed.scan(_learn_level, start, residual, size, warming)
+            learned = packed.scan(self._learn_level, start, learnt, size, warming)
             level, learns = learned["usual_level"], warming
         else:
             level, learns = packed.expand(state["usual_level"]), None
@@ -269,6 +294,15 @@ class ChannelEvidence(FollowedChannels):
         columns = (day_size, usual["usual_excess"], usual["usual_change"], alarming, learns)
         after = self.advance(packed, followed, z, x, elapsed, *columns)
         return after | {"usual_level": level}
+
+    def _learn_level(self, state: State, residual: Any, size: Any, warming: Any) -> State:
+        """Learn the level of keys that warm up from one row each, `(B, C)`."""
+        level, rows = state["usual_level"], state["channel_rows"]
+        learns = warming[:, None] & ops.isfinite(residual)
+        value_count = ops.astype(rows + 1.0, "float64") + ops.astype(self.level_rows, "float64")
+        level = level + ops.where(learns, (residual - level) / value_count, 0.0)
+        present = ops.isfinite(ops.astype(residual - level, "float32") / size)
+        return {"usual_level": level, "channel_rows": rows + ops.astype(present, "float32")}
 
     def profile(self, usual: State, week: Any) -> Any:
         """Return the seasonal part of the rows' expectation, `(R, C)`, float64, in usual units.
@@ -366,13 +400,3 @@ def _tables(n_channels: int) -> tuple[int, ...]:
 def _kept(severity: Any, goes_on: Any) -> Any:
     """Return the severity where it goes on, else `NOTHING`: `where` is slow on an even mix."""
     return ops.minimum(severity, ops.astype(goes_on, "float32") * 1e6 + NOTHING)
-
-
-def _learn_level(state: State, residual: Any, size: Any, warming: Any) -> State:
-    """Learn the level of keys that warm up from one row each, `(B, C)`."""
-    level, rows = state["usual_level"], state["channel_rows"]
-    learns = warming[:, None] & ops.isfinite(residual)
-    value_count = ops.astype(rows + 1.0, "float64")
-    level = level + ops.where(learns, (residual - level) / value_count, 0.0)
-    present = ops.isfinite(ops.astype(residual - level, "float32") / size)
-    return {"usual_level": level, "channel_rows": rows + ops.astype(present, "float32")}

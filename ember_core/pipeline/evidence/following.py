@@ -113,6 +113,8 @@ class FollowedChannels(Stage):
         unusual = ops.abs(packed.expand(averages[:, 0])) > alarming
         level = packed.expand(state["channel_anchor"])
         is_first = present & (self.anchor_half_life > 0) & (rows == 0)
+        if warming is not None:  # its level begins where the fleet's is: it is no first one
+            is_first = is_first & ~warming[:, None]
         if packed.once:
             far, distance = self._distances(
                 packed, state, level, is_first, z, present, unusual, elapsed, day_size

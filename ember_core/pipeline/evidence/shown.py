@@ -8,6 +8,7 @@ from typing import Any, Final
 from ember_core import ops
 from ember_core.pipeline.stage import State
 
+from .signals import SPREAD
 from .transforms import Transforms
 
 
@@ -59,6 +60,16 @@ class ChannelStatistics:
     ) -> None:
         self._judge, self._signals = judge, signals
         self._usual, self._followed = usual, dict(followed)
+
+    def ratios(self, rows: Any) -> Any:
+        """Return signals and spread over sizes that the key seldom passes, `(N, 9, C)`.
+
+        Args:
+            rows: Indices of the rows.
+        """
+        spread = self._followed["channel_averages"][rows][:, SPREAD:]
+        values = ops.concatenate([self._signals[rows], spread], axis=1)
+        return values / ops.maximum(self._usual["usual_extremes"][rows], 1e-3)
 
     def severity(self, rows: Any) -> Any:
         """Return the severity of each statistic, `(N, 18 C)`.

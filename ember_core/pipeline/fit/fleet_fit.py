@@ -81,6 +81,7 @@ def fit_pipeline(
         trainer.fit_scores(epochs)
         trainer.fit_tail(adapt)
         trainer.calibrate(budget_per_week, evidence_rows)
+        trainer.fit_unseen()
         return trainer
 
     trainer, dropped = fitted(incidents), None

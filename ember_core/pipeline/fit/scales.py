@@ -94,11 +94,11 @@ def scale_prior(series: Sequence[Series], scale: FloatArray) -> Prior:
     similarity = np.exp(-log_scales.var(axis=0))
     return Prior(
         np.exp(2.0 * log_scales.mean(axis=0)),
-        similarity * _prior_rows(log_scales, sizes, rows, MOST_PRIOR),
+        similarity * rows_of_prior(log_scales, sizes, rows, MOST_PRIOR),
     )
 
 
-def _prior_rows(key_logs: Any, blocks: Any, rows: float, most: float) -> Any:
+def rows_of_prior(key_logs: Any, blocks: Any, rows: float, most: float) -> Any:
     """Return the rows of a new key that tell as much of a log size as the fleet's, `(D,)`.
 
     Empirical Bayes: the spread of a key's blocks about its own value, against the spread of the
@@ -175,7 +175,7 @@ def feature_scales(rows: Rows, keys: int, thinning: int = 1, is_new: Any = None)
     own_log = np.log(var + 1e-6)
     block_rows = float(counts[used].mean()) / BLOCKS * thinning
     new_mean, new_log = mean[used].mean(axis=0), own_log[used].mean(axis=0)
-    prior_rows = _prior_rows(own_log[used], logs[used], block_rows, MOST_OF_FEATURES)
+    prior_rows = rows_of_prior(own_log[used], logs[used], block_rows, MOST_OF_FEATURES)
     own_share = counts * thinning / np.maximum(counts * thinning + prior_rows, 1.0)
     leaned_mean = new_mean + own_share * (mean - new_mean)
     log_var = new_log + own_share * (own_log - new_log)

@@ -55,6 +55,7 @@ from .thresholds import (
 )
 from .trials.expected_pages import USUAL_BUDGET
 from .trials.history import faults_report
+from .unseen import fit_unseen
 
 NEW_ROWS = 24
 """Rows that a key needs to lean on a fleet whose other keys have a whole history."""
@@ -97,6 +98,7 @@ class PipelineTrainer:
     _traces: GroupTraces
     _rates: PageRates
     _evidence: dict[int, EvidenceTrace]
+    _residuals: Sequence[Series]
 
     def __init__(
         self,
@@ -136,6 +138,7 @@ class PipelineTrainer:
         self._expected: list[Any] = []
         self._channels: dict[str, Any] = {}
         self._prior: State = {}
+        self._unseen: dict[str, list[float]] = {}
 
     def fit_scales(self) -> ScalesFit:
         """Fit the scales of every key's channels and of a key never seen, and find the periods.
@@ -178,6 +181,7 @@ class PipelineTrainer:
             self._fit_drift(residuals, key_state)
         # Only keys never seen use it: the history itself runs with the scales of its own keys.
         self.pipeline.normaliser.assign({"prior_rows": prior.rows.astype(np.float32)})
+        self._residuals = residuals
         self._scales = ScalesFit(key_state, prior, config.periods_seconds, periods)
         return self._scales
 
@@ -369,6 +373,13 @@ class PipelineTrainer:
         self._report_progress("done", 1.0)
         return calibration
 
+    def fit_unseen(self) -> None:
+        """Let keys never seen begin as usual ones, and find how sure their first rows are."""
+        states = self._scales.first, self._tail.new_state
+        self._unseen = fit_unseen(
+            self.pipeline, self.series, self._residuals, *states, self._is_new, self._marks
+        )
+
     @property
     def _consecutive(self) -> ConsecutiveRows:
         rows = self._liquid.rows.consecutive
@@ -449,6 +460,8 @@ class PipelineTrainer:
                 str(q): float(np.quantile(self._scores.scores, q)) for q in quantiles
             },
         }
+        if self._unseen:
+            report["unseen_keys"] = {"confidence": self._unseen}
         if self._marks.windows:
             report["incidents"] = self._marks.report()
         keys = [s.key for s in self.series]

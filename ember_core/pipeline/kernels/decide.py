@@ -31,7 +31,7 @@ def decide_packed(
         motor: The motor neuron.
         state: Fields of both before each key's first row, `(K, ...)`.
         score: Free energies, `(R,)`, float32.
-        observation: Columns of the rows: `may_fire`, and the weights `learning`.
+        observation: Columns of the rows: `may_fire`, the weights `learning`, and `confidence`.
 
     Returns:
         The decision on every row; its state holds each key's fields after its last row.
@@ -53,6 +53,8 @@ def decide_packed(
             may_fire=observation.may_fire[part],
         )
         tail_state, severity = tail.forward(step_state, score[part], columns)
+        if observation.confidence is not None:
+            severity = severity * observation.confidence[part, 0]
         motor_state, firing = motor.forward(step_state, severity, columns)
         out.fires[part], out.resolves[part] = firing
         out.severity[part], out.evidence[part] = severity, motor_state["evidence"]
@@ -60,9 +62,12 @@ def decide_packed(
         for name, value in (tail_state | motor_state).items():
             current[name][:n] = value
         step += 1
-    logs = tail.log_score(score)
+    logs, confidence = tail.log_score(score), observation.confidence
+    if confidence is None:
+        confidence = np.ones((packed.row_count, 1), np.float32)
     for key, rows in packed.left(step):
-        columns_of_rows = logs[rows], observation.learning[rows], observation.may_fire[rows]
+        learning, may_fire = observation.learning[rows], observation.may_fire[rows]
+        columns_of_rows = logs[rows], learning, may_fire, confidence[rows, 0]
         _decide_key(tail, motor, current, key, rows, columns_of_rows, out)
     return out
 
@@ -76,7 +81,7 @@ def _decide_key(
     state: State,
     key: int,
     rows: Any,
-    columns: tuple[Any, Any, Any],
+    columns: tuple[Any, Any, Any, Any],
     out: Decision,
 ) -> None:
     """Decide the rows of a key, in order, number by number.
@@ -87,7 +92,7 @@ def _decide_key(
         state: Fields of all keys, written back to.
         key: Index of the key.
         rows: Indices of the rows, in order.
-        columns: Log score, weight of learning and permission to fire of these rows.
+        columns: Log score, weight of learning, permission to fire and confidence of these rows.
         out: Decision, written to.
     """
     follow, fields = tail_of_key(tail, state, key)
@@ -96,10 +101,10 @@ def _decide_key(
     threshold, resolve_below = _F(_F(motor.on) + state["feedback"][key]), _F(motor.off)
     leak, refractory_rows = _F(motor.leak), motor.refractory_rows
     severities, evidences = [], []
-    logs, learning, may_fire = columns
-    by_row = zip(rows.tolist(), logs, learning, may_fire.tolist(), strict=True)
-    for i, x, weight, may in by_row:
-        severity = follow(x, weight, firing)
+    logs, learning, may_fire, confidence = columns
+    by_row = zip(rows.tolist(), logs, learning, may_fire.tolist(), confidence, strict=True)
+    for i, x, weight, may, share in by_row:
+        severity = follow(x, weight, firing) * share
         # MotorNeuron.forward
         evidence = evidence + leak * (severity - evidence)
         severities.append(severity)

@@ -102,6 +102,8 @@ def tail_of_key(
             alarm_rows += 1
         else:
             alarm_rows = alarm_rows - 1 if 0 < freeze < alarm_rows - 1 else 0
+        if is_alarming:
+            weight = _ZERO
         rule = rate if alarm_rows == 0 else new_rate if alarm_rows > freeze else _ZERO
         if weight < rule:
             weight = rule

@@ -91,7 +91,7 @@ def examine(settings: Settings) -> Iterator[Check]:
 
 def _model(settings: Settings) -> tuple[Check, Model | None]:
     from stream.channel_rules import contradictions
-    from stream.configure import load_model
+    from stream.configure import NoModelError, load_model
     from stream.expectations import caught_text
     from stream.thresholds import episode_text
 
@@ -99,6 +99,9 @@ def _model(settings: Settings) -> tuple[Check, Model | None]:
     try:
         model = load_model(settings)
     except (UserError, OSError) as error:
+        if isinstance(error, NoModelError) and settings.learn.enabled:
+            detail = "There is no model yet: the workers train one (learn.enabled)."
+            return Check(name, "warn", detail, "/readyz of a worker says how far it is."), None
         fix = "Train one (`ember train DATA... --out DIR`), or set model.path or --model."
         if settings.model_topic:
             fix = "Train one (`ember train DATA... --out DIR`), and `ember model deploy DIR`."

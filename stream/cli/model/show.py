@@ -121,17 +121,24 @@ def _lines(values: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         ("anomaly", f"severity {limits['anomaly_severity']:g} and above"),
         ("episode", values["episode"]),
-        (
-            "new keys",
-            (
-                f"scored after {config['warmup_score']:,} rows, may fire after "
-                f"{config['warmup_alarm']:,}"
-            ),
-        ),
+        ("new keys", _new_keys(config, training)),
         ("memory", f"{values['row_bytes']:,} bytes per key"),
     ]
     lines += [("expected" if i == 0 else "", line) for i, line in enumerate(values["expected"])]
     return lines + _training(training)
+
+
+def _new_keys(config: dict[str, Any], report: dict[str, Any]) -> str:
+    """Return from when on keys are scored that the model does not know, and how sure they are."""
+    text = (
+        f"scored after {config['warmup_score']:,} rows, may fire after {config['warmup_alarm']:,}"
+    )
+    by_age = (report.get("unseen_keys") or {}).get("confidence") or {}
+    shares = [
+        f"{100 * float(np.mean(shares)):.0f} % from row {int(age):,} on"
+        for age, shares in by_age.items()
+    ]
+    return f"{text}; of their severity counts {', '.join(shares[::3])}" if shares else text
 
 
 def _features(config: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,23 @@ def test_a_warm_new_key_alarms(model: FleetModel) -> None:
     fired = [b for b in done.triggers(b"new") if b["status"] == "firing"]
     assert fired
     assert any(s[4] for s in done.scores[b"new"][-20:])
+
+
+def test_events_of_a_new_key_say_how_sure_it_is(model: FleetModel) -> None:
+    """Those of a known one say nothing, and have the bytes that they had."""
+    values = signal(140, 3, 0)
+    values[120:] += 300.0
+    table = np.asarray(model.pipeline.arrival.confidence)[:, 0]
+    assert table[0] < 1, "else it shows nothing"
+    new = run(model, rows_of(b"new", values))
+    told = [json.loads(e.body).get("confidence") for e in new.events]
+    shares = {round(float(share), 3) for share in table} - {1.0}
+    assert told
+    assert set(told) <= shares | {None}
+    assert told[0] in shares
+    known = run(model, rows_of(b"a", values))
+    assert known.events
+    assert not any(b"confidence" in e.body for e in known.events)
 
 
 def test_episodes_alternate_and_respect_the_refractory_rows(touchy: FleetModel) -> None:

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from ember_core.pipeline import FleetModel, PackedRows, PipelineConfig
+from ember_core.pipeline.arrival import LEARNING_ROWS
 from ember_core.pipeline.evidence import statistic_name
 from ember_core.pipeline.evidence.channel_evidence import NOTHING
 from ember_core.pipeline.evidence.signals import STATISTICS
 from ember_core.pipeline.fit import Series, fit_pipeline
+from ember_core.pipeline.fit.unseen.rehearsal import FIRST_ROWS
 from ember_core.pipeline.stage import State
 from tests.core.pipeline.evidence.fleet import CHANNELS, DAY_ROWS, DAYS, model, rows, times
 
@@ -133,17 +135,29 @@ def test_a_new_level_is_accepted_by_its_anchor() -> None:
     assert severity[-20:].max() < 1.0
 
 
-def test_an_unknown_key_learns_its_level_before_it_may_fire() -> None:
-    """Its profile and sizes are the fleet's; its level is its own."""
+def test_an_unknown_key_learns_its_level() -> None:
+    """Its profile and sizes are the fleet's; its level is its own, within what the fleet shows."""
     found = model()
-    n = found.pipeline.config.warmup_alarm
+    n = LEARNING_ROWS
+    values = rows(20, NEXT, n)
+    values[:, 0] += np.ptp(found.key_state["usual_level"][:, 0]) / 4
+    _state, seen = _run(found, _first(found, -1), values, times(NEXT, n))
+    late = np.concatenate([o.channel_severity for o in seen[-500:]])
+    assert late[:, 0].max() < 2.5
+    assert not any(bool(o.may_fire[0]) for o in seen[:FIRST_ROWS])
+    assert all(bool(o.may_fire[0]) for o in seen[FIRST_ROWS:])
+
+
+def test_the_first_rows_of_a_broken_key_are_not_its_normal() -> None:
+    """A level that no key of the fleet comes near is not learnt."""
+    found = model()
+    n = 4 * FIRST_ROWS
     values = rows(20, NEXT, n)
     values[:, 0] += 100.0
     state, seen = _run(found, _first(found, -1), values, times(NEXT, n))
-    late = np.concatenate([o.channel_severity for o in seen[-500:]])
-    assert not any(bool(o.may_fire[0]) for o in seen)
-    assert late[:, 0].max() < 2.5
-    assert state["usual_level"][0, 0] > found.key_state["usual_level"][:, 0].max()
+    late = np.concatenate([o.channel_severity for o in seen[FIRST_ROWS:]])
+    assert late[:, 0].min() > 2.5
+    assert state["usual_level"][0, 0] * state["usual_unit"][0, 0] < values[:, 0].min() - 10.0
 
 
 @pytest.mark.parametrize("backend", ["torch"])
