@@ -72,6 +72,9 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "learn": Benchmark(
         "benchmarks.learn", "time and memory from a topic to a file, and to a model"
     ),
+    "retraining": Benchmark(
+        "benchmarks.retraining", "pages and faults caught by week, retrained and not, in 60 days"
+    ),
     "quality": Benchmark(
         "benchmarks.quality", "faults caught and false alarms on labelled telemetry, beside others"
     ),

@@ -23,7 +23,7 @@ from .codecs import Codec, make_codec
 from .configure import bundle_source, load_model, make_engine, other_window
 from .engine import TP, Engine, ModelVersion, model_version_of
 from .errors import UserError
-from .model_following import follow, wait_for_bundle
+from .model_following import follow, start_learning, wait_for_bundle
 from .observe import (
     Health,
     HttpServer,
@@ -243,11 +243,14 @@ class Application:
         following: asyncio.Task[None] | None = None
         if self._source is not None:
             following = loop.create_task(follow(self._source, self.reloader))
+        learner = start_learning(self.settings, self.metrics, self.health)
         try:
             await self.worker.run()
         finally:
             if following is not None:
                 following.cancel()
+            if learner is not None:
+                await learner.stop()
             await self.http.stop()
             if self.traces is not None:
                 await asyncio.to_thread(self.traces.close)

@@ -18,6 +18,11 @@ from stream.kafka.model_topic.source import BundleSource
 from stream.settings import Settings
 
 from .errors import UserError
+from .expectations import require_reach
+
+
+class NoModelError(UserError):
+    """The model topic has no bundle yet."""
 
 
 def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
@@ -35,7 +40,7 @@ def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
         source = bundle_source(settings, kept=False)
         bundle = asyncio.run(source.newest())
         if bundle is None:
-            raise UserError(
+            raise NoModelError(
                 "There is no model yet. Expected a bundle in the model topic. Received: "
                 f"model.topic={settings.model_topic!r} without one. Publish one with `ember model "
                 "deploy`."
@@ -58,7 +63,7 @@ def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
     warm_up = _warm_up(settings, model)
     explicit = settings.alerts.model_fields_set
     try:
-        return model.configure(
+        model.configure(
             budget_per_week=settings.alerts.budget_per_week,
             evidence_rows=settings.alerts.evidence_rows if "evidence_rows" in explicit else None,
             refractory_rows=settings.alerts.refractory_rows,
@@ -69,6 +74,9 @@ def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
         )
     except ValueError as error:  # a budget that can never fire
         raise UserError(f"alerts.budget: {error}") from error
+    if settings.alerts.budget is not None:
+        require_reach(model, settings.alerts.budget)
+    return model
 
 
 def _warm_up(settings: Settings, model: FleetModel) -> tuple[int, int]:

@@ -11,7 +11,8 @@ import structlog
 from stream.kafka.client.errors import KafkaError
 from stream.kafka.model_topic.source import BundleSource, TopicBundle, UnreadableError
 
-from .observe import Health, HttpServer, Metrics
+from .learn.learner import Learner
+from .observe import Health, HttpServer, LearnObserver, Metrics
 from .reload import Reloader
 from .settings import Settings
 from .version import version
@@ -23,6 +24,8 @@ _AGAIN_SECONDS = 5.0
 
 async def wait_for_bundle(settings: Settings, source: BundleSource) -> TopicBundle | None:
     """Return the newest bundle; wait for it with metrics and probes on where there is none.
+
+    With `learn.enabled` one of the workers that wait trains it meanwhile.
 
     Args:
         settings: Settings of the service.
@@ -51,8 +54,11 @@ async def wait_for_bundle(settings: Settings, source: BundleSource) -> TopicBund
     )
 
     def on_wait(reason: str) -> None:
-        metrics.phase("waiting")
-        health.phase("waiting", reason, time.monotonic())
+        # A wait that ends by itself pages nobody.
+        is_learning = settings.learn.enabled and reason == source.missing
+        phase = "learning" if is_learning else "waiting"
+        metrics.phase(phase)
+        health.phase(phase, reason, time.monotonic())
 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -60,6 +66,7 @@ async def wait_for_bundle(settings: Settings, source: BundleSource) -> TopicBund
     await server.start()
     waiting = asyncio.ensure_future(source.wait(on_wait))
     stopping = asyncio.ensure_future(stop.wait())
+    learner = start_learning(settings, metrics, health)
     try:
         await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         return waiting.result() if waiting.done() else None
@@ -67,7 +74,24 @@ async def wait_for_bundle(settings: Settings, source: BundleSource) -> TopicBund
         for task in (waiting, stopping):
             task.cancel()
         await asyncio.wait({waiting, stopping})
+        if learner is not None:
+            await learner.stop()
         await server.stop()
+
+
+def start_learning(settings: Settings, metrics: Metrics, health: Health) -> Learner | None:
+    """Start the part of a worker that trains; None where `learn.enabled` is not set.
+
+    Args:
+        settings: Settings of the service.
+        metrics: Metrics to update.
+        health: Health to update.
+    """
+    if not settings.learn.enabled:
+        return None
+    learner = Learner(settings, LearnObserver(metrics, health))
+    learner.start()
+    return learner
 
 
 async def follow(source: BundleSource, reloader: Reloader) -> None:

@@ -139,9 +139,13 @@ def _row_remarks(dataset: Dataset, which: Rows, older: str) -> list[Remark]:
 
 
 def _channel_remarks(dataset: Dataset) -> list[Remark]:
-    """Return remarks on channels of a history that stand still, or that some keys lack."""
-    remarks = []
+    """Return remarks on channels of a history that stand still, or that some keys lack.
+
+    Channels of which the same is said share a remark.
+    """
     values = [table.values[dataset.rows(i, "train")] for i, table in enumerate(dataset.tables)]
+    constant: list[str] = []
+    absent: dict[tuple[bytes, ...], list[str]] = {}
     for c, channel in enumerate(dataset.channels):
         columns = [table[:, c][np.isfinite(table[:, c])] for table in values]
         absent_keys = [
@@ -149,13 +153,23 @@ def _channel_remarks(dataset: Dataset) -> list[Remark]:
         ]
         firsts = [float(column[0]) for column in columns if len(column)]
         if firsts and all((column == column[:1]).all() for column in columns):
-            every = f"is {firsts[0]:g} in every training row"
-            text = every if len(set(firsts)) == 1 else "never changes within a key"
-            text = f"kept, though it {text}: any change will be unusual"
-            remarks.append(Remark("constant_channel", text, column=channel))
+            one = f"{firsts[0]:g}" if len(set(firsts)) == 1 else "another value in each key"
+            constant.append(f"{channel} ({one})")
         if absent_keys and len(absent_keys) < len(values):
-            text = f"without a value in {_count(absent_keys, 'key')}: {_named(absent_keys)}"
-            remarks.append(Remark("channel_of_some_keys", text, column=channel))
+            absent.setdefault(tuple(absent_keys), []).append(channel)
+    remarks = []
+    if constant:
+        text = (
+            f"{_count(constant, 'channel')} kept, though constant in the training rows, since any "
+            f"change will be unusual: {', '.join(constant)}"
+        )
+        remarks.append(Remark("constant_channel", text))
+    for keys, channels in absent.items():
+        text = (
+            f"{_count(channels, 'channel')} without a value in {_count(keys, 'key')} "
+            f"({_named(keys)}): {', '.join(channels)}"
+        )
+        remarks.append(Remark("channel_of_some_keys", text))
     return remarks
 
 

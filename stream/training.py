@@ -18,8 +18,10 @@ from ember_core.pipeline.fit import (
 from stream.engine import WindowSpec
 
 from .errors import UserError
+from .expectations import require_reach
 from .history import RowRules, counters_of, recipe_of, rows, samples
 from .incidents import labelled, on_rows, require_keys, unknown_keys
+from .row_need import require_rows
 
 
 def history(dataset: Dataset, window: WindowSpec | None = None) -> list[Series]:
@@ -41,6 +43,7 @@ def train(
     incidents: Sequence[Incident] = (),
     exclude_labelled: bool = False,
     drop_incidents: bool = False,
+    try_faults: bool = True,
     name: str = "model",
     progress: Callable[[str, float], None] | None = None,
     **config: Any,
@@ -66,6 +69,7 @@ def train(
         exclude_labelled: Take the labels of the data for incidents too.
         drop_incidents: Leave out the worst episodes of the history by themselves, see
             `fit_pipeline`. The report lists them under `dropped`.
+        try_faults: Put faults into the history, and report under `faults` which of them would page.
         name: Name of the model.
         progress: Callback with the name of a stage and the share done.
         config: Further fields of `PipelineConfig`.
@@ -86,6 +90,7 @@ def train(
     try:
         series = rows(dataset.channels, keys, rules.window, recipe)
         names = dataset.channels if recipe is None else recipe.names
+        require_rows(series, keys, rules.window)
         choice = choose_evidence(series, len(names))
         if evidence != "auto":
             choice = EvidenceChoice(evidence, "as asked")
@@ -102,10 +107,13 @@ def train(
             calendar=calendar,
             incidents=on_rows(windows, rules.window),
             drop_incidents=drop_incidents,
+            try_faults=try_faults,
             progress=progress,
         ).to(backend="numpy")  # the engine's
     except (ImportError, ValueError) as error:
         raise UserError(str(error)) from error
+    if budget_per_week is not None:
+        require_reach(model, f"{budget_per_week / 7.0:.3g} pages per key and day")
     model.report["evidence"] = choice._asdict()
     if blocks:
         model.report["blocks"] = blocks

@@ -89,6 +89,36 @@ MODEL = Dashboard(
                 width=24,
             ),
         ],
+        "Training": [
+            Panel(
+                "Training by the workers",
+                "Workers by stage (learn.enabled). One worker of a group is not in standby.",
+                "short",
+                [(f"sum by (stage) (ember_learn_stage{{{WHO}}})", "{{stage}}")],
+                width=8,
+                stacked=True,
+            ),
+            Panel(
+                "Progress of the stage",
+                "Share of reading or training that is done.",
+                "percentunit",
+                [(f"max(ember_learn_progress_ratio{{{WHO}}})", "done")],
+                width=8,
+            ),
+            Panel(
+                "Trainings",
+                "Trainings in an hour, by result, and whether the last candidate is refused.",
+                "short",
+                [
+                    (
+                        f"sum by (result) (increase(ember_learn_trainings_total{{{WHO}}}[1h]))",
+                        "{{result}}",
+                    ),
+                    (f"max(ember_learn_candidate_refused{{{WHO}}})", "candidate refused"),
+                ],
+                width=8,
+            ),
+        ],
         "State of keys": [
             Panel(
                 "Keys",

@@ -1,9 +1,10 @@
 """Counters in a history: channels whose rate says more than their value.
 
 A counter never falls but for resets, which are rare and begin near zero; and it rises. A name that
-ends in `_total`, `_count`, `_sum` or `_bucket` needs no more. Without such a name its steps must
-also differ, as those of an index or of a time do not, and come often, as those of a level that
-rises slowly do not.
+ends in `_total`, `_count`, `_sum` or `_bucket`, or in a word for events such as `packets`, needs no
+more. A field that Telegraf documents as a counter need not even rise: that of errors may stand at
+zero all along. Without such a name its steps must also differ, as those of an index or of a time do
+not, and come often, as those of a level that rises slowly do not.
 """
 
 from __future__ import annotations
@@ -14,10 +15,32 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_NAMED = re.compile(r".*_(total|count|sum|bucket)", re.IGNORECASE)
+_WAY = r"(in|out|rx|tx|recv|received|sent|transmitted|read|written)"
+_EVENTS = (
+    r"(octets|packets|pkts|datagrams|errors?|errs?|drops?|dropped|discards?|discarded|collisions|"
+    r"overruns|faults|switches|interrupts|forked|retrans|retransmits|accepts|handled)"
+)
+_NAMED = re.compile(
+    r".*_(total|count|sum|bucket)"
+    rf"|(.*[._])?({_EVENTS}([._]{_WAY})?|{_WAY}[._]{_EVENTS}|bytes[._]{_WAY}|{_WAY}[._]bytes)",
+    re.IGNORECASE,
+)
+_DOCUMENTED = re.compile(
+    r"net\.((bytes|packets)_(sent|recv)|(err|drop)_(in|out))"
+    r"|diskio\.(reads|writes|(read|write)_(bytes|time)|(weighted_)?io_time|merged_(reads|writes))"
+    r"|kernel\.(context_switches|interrupts|processes_forked|disk_pages_(in|out))"
+    r"|swap\.(in|out)"
+    r"|procstat\.(cpu_time_\w+|(read|write)_(count|bytes)|disk_(read|write)_bytes"
+    r"|(child_)?(minor|major)_faults|(in)?voluntary_context_switches)"
+    r"|nginx\.(accepts|handled|requests)"
+    r"|docker_container_net\.[rt]x_(bytes|packets|errors|dropped)"
+)
+"""Fields of Telegraf's inputs that its documentation calls counters, as channels of its records."""
 _FEWEST_STEPS, _NAMED_STEPS, _NAMED_RISES = 100, 10, 3
 _RESETS = 0.01
 """Largest share of steps that are resets."""
+_RISES_PER_RESET = 4
+"""A count of each interval falls as often as it rises."""
 _RISES = 0.25
 """Smallest share of steps that rise, without a counter's name."""
 _ROUGHNESS = 0.02
@@ -87,9 +110,11 @@ def _is_counter(name: str, keys: list[_Steps]) -> bool:
     falls = sum(int(np.count_nonzero(key.falls)) for key in keys)
     if any((key.values < 0).any() or not key.falls_to_zero() for key in keys):
         return False
-    if _NAMED.fullmatch(name):
-        allowed = max(1.0, 3 * _RESETS * total)
-        return total >= _NAMED_STEPS and rises >= _NAMED_RISES and falls <= allowed
+    is_documented = _DOCUMENTED.fullmatch(name) is not None
+    if is_documented or _NAMED.fullmatch(name):
+        allowed = max(1.0, min(3 * _RESETS * total, rises / _RISES_PER_RESET))
+        fewest = 0 if is_documented else _NAMED_RISES
+        return total >= _NAMED_STEPS and rises >= fewest and falls <= allowed
     if total < _FEWEST_STEPS or rises < _RISES * total or falls > max(1.0, _RESETS * total):
         return False
     change = np.concatenate([key.change for key in keys])

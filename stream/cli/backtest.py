@@ -94,6 +94,12 @@ def backtest(
     """
     for flag, path in (("--report", report), ("--scores", scores), ("--events", events)):
         require_file(flag, path)
+    if report and report.suffix not in (".html", ".htm"):
+        raise UserError(
+            f"The report is a page of HTML. Expected a name ending in .html. Received: --report "
+            f"{report}.",
+            exit_code=2,
+        )
     if scores and scores.suffix not in (".csv", ".parquet"):
         raise UserError(
             f"Scores are written as CSV or Parquet. Expected a name ending in .csv or .parquet. "

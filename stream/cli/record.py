@@ -18,6 +18,7 @@ from stream.tools.recording import column_names, recorder
 from stream.types import CodecName
 
 from .data_options import RecordArgs, RecordOptions, codec_of, has_scheme
+from .destinations import require_file
 from .options import ClusterArgs, ClusterOptions
 from .output import message, print_json, print_remarks
 from .reading_progress import reading_progress
@@ -32,6 +33,7 @@ def record(
     channels: tuple[str, ...] = (),
     drop: tuple[str, ...] = (),
     codec: CodecName | None = None,
+    force: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
     cluster: ClusterArgs = ClusterOptions(),
 ) -> None:
@@ -47,9 +49,17 @@ def record(
         channels: Patterns of the channels to write, as a,b*,c. Default: all.
         drop: Patterns of the channels to leave out, as a,b*,c.
         codec: Format of the records. Default: input.codec.
+        force: Replace a file that is there already.
         json: Print the summary as one JSON object.
         cluster: Kafka cluster and settings.
     """
+    require_file("out", out)
+    if out.exists() and not force:
+        raise UserError(
+            f"{out} is there already. Expected a new file. Received: {out}. Replace it with "
+            "--force, or choose another name.",
+            exit_code=2,
+        )
     start_seconds = time.perf_counter()
     settings = cluster.settings(input={"codec": codec_of([data], codec)})
     options = DataOptions(channels=channels, drop=drop)

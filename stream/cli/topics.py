@@ -146,7 +146,7 @@ def _acls(settings: Settings, *, bridge: bool, dead_letters: bool, deploy: bool)
     config = WorkerConfig.from_settings(settings)
     inputs = dict.fromkeys(settings.input.topics, 1)
     read = {config.changelog(topic) for topic in config.topics}
-    if bridge:
+    if bridge or settings.learn.enabled:  # episodes are left out of a training
         read |= set(settings.output_topics("triggers"))
     if dead_letters:
         read |= set(settings.output_topics("dead_letters"))
@@ -158,10 +158,13 @@ def _acls(settings: Settings, *, bridge: bool, dead_letters: bool, deploy: bool)
         if config.rekeyed and name in config.topics:
             operations = ("Read", "Write", "Delete")  # absorbed records are deleted
         if name == config.model_topic:
-            operations = ("Read", "Write") if deploy else ("Read",)
+            # With learn.enabled the workers publish.
+            publishes = deploy or settings.learn.enabled
+            operations = ("Read", "Write") if publishes else ("Read",)
         acls.append(Acl("topic", name, False, (*operations, *describe)))
-    # A prefix: the bridge is `<group>-alertmanager`, commands that only read `<group>-reader`, and
-    # `<group>-dead-letters` stores the progress of replays.
+    # A prefix: the bridge is `<group>-alertmanager`, commands that only read `<group>-reader`, the
+    # workers choose by `<group>-learn` who trains, and `<group>-dead-letters` stores the progress
+    # of replays.
     acls.append(Acl("group", config.group, True, ("Read", "Describe")))
     if config.transactions != "off":
         acls.append(Acl("transactional-id", config.group, True, ("Write", "Describe")))

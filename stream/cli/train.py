@@ -23,11 +23,13 @@ from ember_core.pipeline.fit import MIN_ROWS, Incident
 from stream.channel_rules import unmatched
 from stream.configure import window_spec
 from stream.errors import UserError
+from stream.expectations import expectation_lines, expectations
 from stream.history import RowRules
 from stream.incidents import read_incidents, require_keys, window_of
 from stream.remarks import training_remarks
 from stream.settings import AlertsSection, ChannelRule
 from stream.thresholds import episode_text
+from stream.told_episodes import read_told_episodes
 from stream.tools.key_sample import sampled
 from stream.training import train as fit
 from stream.types import CodecName
@@ -68,6 +70,7 @@ def train(
     holiday: tuple[str, ...] = (),
     exclude: tuple[str, ...] = (),
     incidents: Path | None = None,
+    without_episodes: Path | None = None,
     exclude_labelled: Annotated[bool, Parameter(negative=())] = False,
     drop_incidents: Annotated[bool, Parameter(negative=())] = False,
     choose: bool = False,
@@ -116,6 +119,9 @@ def train(
             repeated. It does not count where the rarity of evidence is counted.
         incidents: File of known incidents: CSV or JSON lines with start, end and key (empty or *:
             all keys).
+        without_episodes: File of events, one JSON object a line: the triggers of a topic, or those
+            of ember backtest --events. Their episodes are known incidents, but for those marked as
+            false alarm or normal.
         exclude_labelled: Take the records that --label marks for known incidents.
         drop_incidents: Leave out the worst episodes of the history by themselves: train twice, the
             second time without those as rare as once in 10 days of a key.
@@ -166,6 +172,9 @@ def train(
     dataset = read_data(data, options, lambda: settings, reading, dumps=codec is not None)
     dataset = sampled(dataset, keys)
     known_incidents = _incidents(exclude, incidents, options, dataset)
+    if without_episodes is not None:
+        last = max((int(t.time_us.max()) for t in dataset.tables if len(t.time_us)), default=0)
+        known_incidents += read_told_episodes(without_episodes, last)
     intervals = rules.window.mode == "time"
     try:
         with (
@@ -216,6 +225,7 @@ def train(
         "channels": len(model.channels),
         "seconds": round(seconds, 3),
         **model.report,
+        "expectations": expectations(model),
         "remarks": [remark.as_json() for remark in remarks],
     }
     if json:
@@ -229,6 +239,7 @@ def train(
     print(f"Evidence: {choice['evidence']} ({choice['reason']}).")
     for period in model.report["periods"]:
         print(f"Period: {period_text(period)}.")
+    print("\n".join(expectation_lines(model)))
     print("\n".join(history_lines(model.report)))
     if choose:
         print("\n".join(_blocks(model.report.get("blocks", []))))

@@ -170,6 +170,11 @@ class WorkerConfig:
         """Transactional id of writers to the model topic: there is one at a time."""
         return f"{self.group}-model"
 
+    @property
+    def learn_group(self) -> str:
+        """Group by which one worker is chosen to train the model."""
+        return f"{self.group}-learn"
+
     def output_topic(self, kind: str, input_topic: str) -> str:
         """Return the output topic of a kind (`anomaly`, `trigger`, `dead_letters`)."""
         return self.output[kind].replace("<input>", self.streams.get(input_topic, input_topic))

@@ -10,6 +10,7 @@ from .health import Health as Health
 from .health import Report as Report
 from .host import HostMetrics as HostMetrics
 from .http import HttpServer as HttpServer
+from .learning import LearnObserver as LearnObserver
 from .logs import configure as configure_logs
 from .metrics import WORKER_UP as WORKER_UP
 from .metrics import Metrics as Metrics
@@ -25,6 +26,7 @@ __all__ = [
     "Health",
     "HostMetrics",
     "HttpServer",
+    "LearnObserver",
     "Metrics",
     "Report",
     "ServiceObserver",

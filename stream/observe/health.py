@@ -69,6 +69,7 @@ class Health:
         self._lag: dict[TP, int] = {}
         self._unfit = 0
         self._unfit_after = UNFIT_AFTER
+        self._learning = ""
 
     def tick(self, now: float) -> None:
         """Note that the event loop is running."""
@@ -90,6 +91,10 @@ class Health:
         """Set the lag of a partition."""
         if lag is not None and self._assigned and tp in self._assigned:
             self._lag[tp] = lag
+
+    def learning(self, detail: str) -> None:
+        """Set how far the training by the workers is; it decides nothing."""
+        self._learning = detail
 
     def progressed(
         self, messages: int, accepted: int, rejected: list[Rejected], now: float
@@ -124,9 +129,9 @@ class Health:
 
     def ready(self, now: float) -> Report:
         """Check that alerts can be relied on now."""
-        return Report(
-            (self._partitions_check(), self._state_check(), self._fit(), self._progress(now))
-        )
+        checks = (self._partitions_check(), self._state_check(), self._fit(), self._progress(now))
+        learning = (Check("learning", ok=True, detail=self._learning),) if self._learning else ()
+        return Report(checks + learning)
 
     def _partitions_check(self) -> Check:
         if self._assigned is None:

@@ -13,11 +13,15 @@ from prometheus_client import Info
 from stream.types import TP
 
 from ._event_metrics import EventMetrics
+from ._learn_metrics import LearnMetrics
 from ._rekey_metrics import RekeyMetrics
 from ._state_metrics import StateMetrics
 
 _RELOADS = ("applied", "unchanged", "refused")
-PHASES = ("waiting", "unfit", "joining", "recovering", "running", "stopping", "failed")
+PHASES = (
+    *("waiting", "learning", "unfit", "joining", "recovering", "running"),
+    *("stopping", "failed"),
+)
 WORKER_UP = (
     "ember_worker_up",
     "1 for a worker of this host that answered, else 0; only on the page of all workers.",
@@ -25,7 +29,7 @@ WORKER_UP = (
 )
 
 
-class Metrics(RekeyMetrics, EventMetrics, StateMetrics):
+class Metrics(RekeyMetrics, EventMetrics, StateMetrics, LearnMetrics):
     """Metrics of one worker. Every update is per fetch or rarer, never per record.
 
     Args:
@@ -62,6 +66,7 @@ class Metrics(RekeyMetrics, EventMetrics, StateMetrics):
         self._define_events(channels)
         self._define_state()
         self._define_worker()
+        self._define_learning()
 
     def _define_worker(self) -> None:
         """Create the metrics of phases, assignments, checkpoints and reloads."""

@@ -99,7 +99,7 @@ class ServiceObserver(Observer):
                 seconds=seconds,
             )
         self._since["messages"] += messages
-        self._since["rejected"] += len(result.rejected)
+        self._since["rejected"] += _refusals(result.rejected)
         self._since["events"] += len(result.events)
 
     def emitted(self, events: Sequence[Event]) -> None:
@@ -162,7 +162,7 @@ class ServiceObserver(Observer):
         self._warn_of_bad_values(tp[0], lost)
         # No messages: that one hop goes on must not hide that the other stands still.
         self.health.progressed(0, len(decoded), decoded.rejected, self._clock())
-        self._since["rejected"] += len(decoded.rejected)
+        self._since["rejected"] += _refusals(decoded.rejected)
 
     def rekey_lag(self, tp: TP, records: int) -> None:
         """Record the messages that are still to be re-keyed."""
@@ -232,6 +232,11 @@ class ServiceObserver(Observer):
         self.metrics.assigned(active, standby)
         self.health.assigned({(topic, number) for topic, number in active}, self._clock())
         _log.info("assigned", active=len(active), standby=len(standby))
+
+
+def _refusals(rejected: Sequence[Rejected]) -> int:
+    """Count refusals; a record of other channels alone is none."""
+    return sum(1 for one in rejected if one.reason is not Reason.NO_CHANNELS)
 
 
 def _accepted_times(decoded: Decoded, result: StepResult) -> NDArray[np.int64]:

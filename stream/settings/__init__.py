@@ -21,6 +21,7 @@ from ._detection import OutputSection as OutputSection
 from ._input import InputSection as InputSection
 from ._input import WindowSection as WindowSection
 from ._kafka import KafkaSection as KafkaSection
+from ._learning import LearnSection as LearnSection
 from ._load import Settings as Settings
 from ._load import colours_wanted as colours_wanted
 from ._load import env_name as env_name

@@ -33,6 +33,7 @@ from ._channels import ChannelRule, ChannelsSection
 from ._detection import AlertsSection, ModelSection, OutputSection
 from ._input import InputSection, WindowSection
 from ._kafka import KafkaSection, plain_names
+from ._learning import LearnSection
 from ._operation import (
     CheckpointSection,
     DeadLettersSection,
@@ -80,6 +81,9 @@ class Settings(BaseSettings):
         default=ChannelsSection(), description="Use of the channels, and computed ones."
     )
     model: ModelSection = Field(default=ModelSection(), description="Model bundle and warm-up.")
+    learn: LearnSection = Field(
+        default=LearnSection(), description="Training of the model from the input topics."
+    )
     alerts: AlertsSection = Field(
         default=AlertsSection(), description="Thresholds and budget of alerts."
     )
@@ -222,6 +226,22 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"`input.topics` has {topic!r}, to which re-keying writes. Expected the topics of "
                 "your telemetry. Take it out, or set `input.rekey` to false"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _learning_publishes(self) -> Self:
+        if not self.learn.enabled:
+            return self
+        if not self.model.topic:
+            raise ValueError(
+                "`learn.enabled` needs a topic to publish the model to. Expected `model.topic`, "
+                "for example \"<group>-model\". Received: model.topic=''"
+            )
+        if self.model.public_key is not None and self.learn.private_key is None:
+            raise ValueError(
+                "`learn.enabled` makes bundles that nobody signs, and `model.public_key` refuses "
+                "them. Expected `learn.private_key`, or no `model.public_key`"
             )
         return self
 

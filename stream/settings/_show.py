@@ -11,6 +11,12 @@ from pydantic import BaseModel, SecretStr
 from ._load import Settings, env_name
 
 _MASK = "**********"
+_UNSET = {
+    ("alerts", "budget"): ": as trained, or else 1/month (with joint evidence: a threshold that 3 "
+    "in 1,000 training rows reach)",
+    ("alerts", "refractory_rows"): ": as trained",
+}
+"""Meaning of settings that are not set, where it is no value of their own."""
 
 
 def render_toml(settings: Settings) -> str:
@@ -27,7 +33,8 @@ def render_toml(settings: Settings) -> str:
             value = getattr(table, key)
             # TOML has no null: an unset value is a comment.
             text = f"# {key} =" if value is None else f"{key} = {_toml(value)}"
-            entries.append((text, settings.source(section, key)))
+            note = _UNSET.get((section, key), "") if value is None else ""
+            entries.append((text, settings.source(section, key) + note))
         width = max(len(text) for text, _ in entries)
         lines += [f"{text:<{width}}  # {source}" for text, source in entries]
         lines.append("")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,12 +12,12 @@ import msgspec
 from confluent_kafka import Message
 
 from stream.errors import UserError
+from stream.event_times import parse_time as parse_time
 from stream.keys import key_text
 from stream.settings import Settings
 
 from . import clients, reading
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KINDS = ("anomaly", "trigger")
 
 
@@ -168,13 +167,3 @@ def _parse_event(message: Message) -> PublishedEvent | None:
         return None
     key = key_text(message.key() or b"")
     return PublishedEvent(headers["ce_id"], kind, key, message.value() or b"")
-
-
-def parse_time(text: Any) -> int:
-    """Return the microseconds since the epoch of an RFC 3339 time; 0 for anything else."""
-    try:
-        time = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return 0
-    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time
-    return (time - _EPOCH) // timedelta(microseconds=1)

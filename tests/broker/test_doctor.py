@@ -21,6 +21,7 @@ from tests.broker.conftest import Broker
 pytestmark = pytest.mark.broker
 
 CHANNELS = ("cpu", "mem", "disk")
+look_at_model = command._model
 
 
 @pytest.fixture(autouse=True)
@@ -242,6 +243,18 @@ def test_where_the_group_stands(embedded: Broker, offset: int | None) -> None:
     else:
         assert found.status == "fail"
         assert "ember state rebase" in found.fix
+
+
+def test_workers_that_train_need_no_model_yet(embedded: Broker) -> None:
+    """Without `learn.enabled` a topic without a bundle is a fault."""
+    embedded.create({embedded.name("model"): 1})
+    states = []
+    for enabled in (True, False):
+        model, learn = {"topic": embedded.name("model")}, {"enabled": enabled}
+        check, found = look_at_model(_settings(embedded, "in", model=model, learn=learn))
+        assert found is None
+        states.append(check.status)
+    assert states == ["warn", "fail"]
 
 
 def test_the_model_topic_is_looked_at(broker: Broker) -> None:

@@ -115,7 +115,7 @@ def test_the_next_command_names_the_topic(
     init(embedded, topic, "--json")
     answer = json.loads(capsys.readouterr().out)
     assert answer["findings"] == []
-    command = f"ember train kafka:{topic} --since 14d --config ember.toml --out model"
+    command = f"ember train kafka:{topic} --since 14d --out model"
     assert answer["next"] == command
 
 

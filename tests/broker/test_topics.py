@@ -79,6 +79,11 @@ def test_the_plan_has_the_model_topic_where_bundles_come_by_it(
     plan(cluster=cluster, deploy=True)
     _, right = (line for line in capsys.readouterr().out.splitlines() if name in line)
     assert {"Read", "Write"} <= set(shlex.split(right))
+    cluster.config.write_text(cluster.config.read_text() + "[learn]\nenabled = true\n")
+    plan(cluster=cluster, json=True)  # workers that train publish, and leave episodes out
+    of = {r["name"]: set(r["operations"]) for r in json.loads(capsys.readouterr().out)["rights"]}
+    for topic in (name, f"{broker.name('telemetry')}.triggers"):
+        assert {"Read", "Write"} <= of[topic]
 
 
 def test_the_plan_of_re_keying_has_its_topic(

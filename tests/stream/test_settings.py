@@ -175,6 +175,9 @@ def test_a_secret_that_is_wrong_is_not_repeated() -> None:
     assert "hunter2" not in sentence
 
 
+SIGNED = {"topic": "<group>-model", "public_key": "key.pub"}
+
+
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
@@ -184,6 +187,13 @@ def test_a_secret_that_is_wrong_is_not_repeated() -> None:
         ({"checkpoint": {"guarantee": "exactly_once", "transactions": "off"}}, "transactions"),
         ({"window": {"aggregates": {"cpu": "median"}}}, "'cpu'"),
         ({"input": {"topics": []}}, "at least 1"),
+        ({"learn": {"enabled": True}}, "Expected `model.topic`"),
+        ({"learn": {"enabled": True}, "model": SIGNED}, "Expected `learn.private_key`"),
+        ({"learn": {"since": "12h"}}, "Expected `since` of 1d or more"),
+        ({"learn": {"every": "weekly"}}, "Expected a length of time"),
+        ({"learn": {"every": "0d"}}, "Expected a length of time"),
+        ({"learn": {"calendar_zone": "Mars/Base"}}, "Europe/Berlin"),
+        ({"learn": {"holidays": "25.12.2026"}}, "2026-12-25"),
     ],
 )
 def test_settings_that_contradict_each_other(overrides: dict[str, object], words: str) -> None:

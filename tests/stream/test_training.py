@@ -105,7 +105,7 @@ def test_the_model_has_the_datas_channels_and_the_given_name() -> None:
     [
         (np.zeros((300, 0)), "no numeric channel"),
         (np.zeros((0, 2)), "Too little history.*at least 128 rows"),
-        (signal(100, 2, 0), "Too little history.*longest with 100 rows"),
+        (signal(100, 2, 0), "Too little history.*100 rows of a key at most"),
         (np.full((300, 2), np.inf), "Too little history"),
         (np.column_stack([np.arange(300.0), np.full(300, np.nan)]), "finite value.*none in c1"),
     ],

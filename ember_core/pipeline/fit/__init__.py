@@ -17,3 +17,8 @@ from .periods import find_periods as find_periods
 from .series import Series as Series
 from .trainer import MIN_ROWS as MIN_ROWS
 from .trainer import PipelineTrainer as PipelineTrainer
+from .trials import USUAL_BUDGET as USUAL_BUDGET
+from .trials import Contestant as Contestant
+from .trials import Verdict as Verdict
+from .trials import expected_pages as expected_pages
+from .trials import judge as judge

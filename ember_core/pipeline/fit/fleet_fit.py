@@ -27,6 +27,7 @@ def fit_pipeline(
     calendar: CivilCalendar | None = None,
     incidents: Sequence[Incident] = (),
     drop_incidents: bool = False,
+    try_faults: bool = False,
     progress: Callable[[str, float], None] | None = None,
 ) -> FleetModel:
     """Train on the history of a fleet; no labels are used.
@@ -52,6 +53,8 @@ def fit_pipeline(
             of tails, curves and thresholds, but not of profiles, scales and weights.
         drop_incidents: Train twice, the second time without the episodes of the first that are of
             severity 1 and more; see `PipelineTrainer.outstanding`.
+        try_faults: Put faults of each kind and size into the history, and report those that the
+            model would page; see `trials`.
         progress: Called with a stage's name and the share done.
 
     Returns:
@@ -81,12 +84,14 @@ def fit_pipeline(
         trainer.fit_unseen()
         return trainer
 
-    trainer = fitted(incidents)
-    if not drop_incidents:
-        return trainer.model()
-    found, report = trainer.outstanding()
-    if found:
-        trainer = fitted([*incidents, *found])
+    trainer, dropped = fitted(incidents), None
+    if drop_incidents:
+        found, dropped = trainer.outstanding()
+        if found:
+            trainer = fitted([*incidents, *found])
+    faults = trainer.faults() if try_faults else None
     model = trainer.model()
-    model.report["dropped"] = report
+    for name, part in (("dropped", dropped), ("faults", faults)):
+        if part is not None:
+            model.report[name] = part
     return model

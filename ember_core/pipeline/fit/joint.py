@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ember_core import ops
 from ember_core.pipeline.evidence import JointEvidence
 from ember_core.pipeline.evidence.joint_evidence import fit_joint
 from ember_core.pipeline.group_motor import NEVER
@@ -57,6 +58,7 @@ faults were found by them alone.
 """
 
 
+@ops.default_backend("numpy")
 def fit_joint_evidence(
     pipeline: Pipeline,
     key_state: State,

@@ -53,13 +53,13 @@ from .thresholds import (
     severity_traces,
     span_rows,
 )
+from .trials.expected_pages import USUAL_BUDGET
+from .trials.history import faults_report
 from .unseen import fit_unseen
 
 NEW_ROWS = 24
 """Rows that a key needs to lean on a fleet whose other keys have a whole history."""
 EVIDENCE_ROWS = 0.5
-USUAL_BUDGET = 1.0 / 30.0
-"""Pages that an operator accepts per key and day, where no budget is given: one a month."""
 BATCH, STEPS = 128, 8_000  # of the RBM's training
 LEARNING_RATE = 4e-2  # 1e-2 needs four times the epochs for the same
 GIBBS_STEPS = 3  # of its negative phase: CD-1 leaves improbable records probable; 10 bring no more
@@ -98,7 +98,6 @@ class PipelineTrainer:
     _traces: GroupTraces
     _rates: PageRates
     _evidence: dict[int, EvidenceTrace]
-    _residuals: Sequence[Series]
 
     def __init__(
         self,
@@ -136,9 +135,8 @@ class PipelineTrainer:
         self._report_progress = progress or (lambda _stage, _share: None)
         self._backend = ops.backend_name()
         self._expected: list[Any] = []
-        self._channels: dict[str, Any] = {}
+        self._channels, self._unseen = dict[str, Any](), dict[str, Any]()
         self._prior: State = {}
-        self._unseen: dict[str, list[float]] = {}
 
     def fit_scales(self) -> ScalesFit:
         """Fit the scales of every key's channels and of a key never seen, and find the periods.
@@ -181,10 +179,10 @@ class PipelineTrainer:
             self._fit_drift(residuals, key_state)
         # Only keys never seen use it: the history itself runs with the scales of its own keys.
         self.pipeline.normaliser.assign({"prior_rows": prior.rows.astype(np.float32)})
-        self._residuals = residuals
-        self._scales = ScalesFit(key_state, prior, config.periods_seconds, periods)
+        self._scales = ScalesFit(key_state, prior, config.periods_seconds, periods, residuals)
         return self._scales
 
+    @ops.default_backend("numpy")
     def _fit_drift(self, residuals: Sequence[Series], key_state: State) -> None:
         """Set the usual size of the channels' departures, from which drift is told."""
         interval = float(np.median(key_state["interval"]))
@@ -305,6 +303,7 @@ class PipelineTrainer:
             self._is_new,
         )
 
+    @ops.default_backend("numpy")
     def _group_motor(self, on: float) -> GroupMotor:
         """Return a motor neuron of the groups."""
         interval = float(np.median(self._scales.first["interval"]))
@@ -373,9 +372,9 @@ class PipelineTrainer:
 
     def fit_unseen(self) -> None:
         """Let keys never seen begin as usual ones, and find how sure their first rows are."""
-        states = self._scales.first, self._tail.new_state
+        scales, new = self._scales, self._tail.new_state
         self._unseen = fit_unseen(
-            self.pipeline, self.series, self._residuals, *states, self._is_new, self._marks
+            self.pipeline, self.series, scales, new, self._is_new, self._marks
         )
 
     @property
@@ -435,6 +434,12 @@ class PipelineTrainer:
         key_state, rows = self._scales.first, self._consecutive
         return episodes_report(self.pipeline, key_state, self.series, rows, paged, others)
 
+    def faults(self) -> dict[str, Any]:
+        """Return what the model would catch of faults put into the history, see `faults_report`."""
+        known = np.flatnonzero(~self._is_new).tolist()
+        first, expected = self._scales.first, self._expected
+        return faults_report(self.pipeline, first, self.series, self._marks, expected, known)
+
     def model(self) -> FleetModel:
         """Return the fitted pipeline with the first states of its keys, on the default backend."""
         quantiles = (0.5, 0.9, 0.99, 0.999)
@@ -446,14 +451,13 @@ class PipelineTrainer:
             "periods_seconds": list(self._scales.periods_seconds),
             "periods": [p.as_json(self._config.channels) for p in self._scales.periods],
             **self._thresholds(),
+            **self._unseen,
             "episodes": self._episodes_report(self.episodes(), self.episodes(OUTSTANDING_SEVERITY)),
             "liquid": self._liquid.report,
             "score_quantiles": {
                 str(q): float(np.quantile(self._scores.scores, q)) for q in quantiles
             },
         }
-        if self._unseen:
-            report["unseen_keys"] = {"confidence": self._unseen}
         if self._marks.windows:
             report["incidents"] = self._marks.report()
         keys = [s.key for s in self.series]

@@ -91,13 +91,17 @@ def examine(settings: Settings) -> Iterator[Check]:
 
 def _model(settings: Settings) -> tuple[Check, Model | None]:
     from stream.channel_rules import contradictions
-    from stream.configure import load_model
+    from stream.configure import NoModelError, load_model
+    from stream.expectations import caught_text
     from stream.thresholds import episode_text
 
     name = f"model {settings.model_topic or settings.model.path}"
     try:
         model = load_model(settings)
     except (UserError, OSError) as error:
+        if isinstance(error, NoModelError) and settings.learn.enabled:
+            detail = "There is no model yet: the workers train one (learn.enabled)."
+            return Check(name, "warn", detail, "/readyz of a worker says how far it is."), None
         fix = "Train one (`ember train DATA... --out DIR`), or set model.path or --model."
         if settings.model_topic:
             fix = "Train one (`ember train DATA... --out DIR`), and `ember model deploy DIR`."
@@ -106,7 +110,8 @@ def _model(settings: Settings) -> tuple[Check, Model | None]:
     if differs := contradictions(model.recipe, model.channels, settings.channels.rules):
         fix = "Train again, or take the rules of `ember model show` over into the settings."
         return Check(name, "warn", f"{detail}{len(model.keys)} keys. {differs}", fix), model
-    return Check(name, "ok", f"{detail}{len(model.keys)} keys; {episode_text(model)}."), model
+    text = "; ".join(filter(None, (episode_text(model), caught_text(model))))
+    return Check(name, "ok", f"{detail}{len(model.keys)} keys; {text}."), model
 
 
 def _line(check: Check) -> Text:

@@ -16,6 +16,8 @@ def model_topic(cluster: Cluster) -> Check:
     count = cluster.counts.get(topic)
     if count is None:
         detail = "Not there yet: no model has been published."
+        if cluster.settings.learn.enabled:
+            return Check(name, "ok", f"{detail} The workers make it, and train one.")
         fix = "`ember model deploy` makes it, or `ember topics create`."
         return Check(name, "warn", detail, fix)
     if count != 1:

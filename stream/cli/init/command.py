@@ -104,6 +104,8 @@ def init(
         wishes = Wishes(codec, key, key_from, time, time_zone, interval_seconds, topic)
         plan = plan_records(source, settings, wishes, questions)
     first_topic = plan.input["topics"][0]
+    if not group and to_stdout:
+        questions = Questions(enabled=False)  # a look at the settings needs no name of the group
     group = group or questions.text("Consumer group", f"ember-{first_topic}")
     plan = replace(plan, kafka=kafka_table(settings, group))
     text = render(plan)

@@ -53,8 +53,8 @@ def next_lines(plan: Plan, out: Path | None) -> list[str]:
     path = out or Path("ember.toml")
     lines = [f"Wrote {out}."] if out else []
     since_option = " --since 14d" if plan.data.startswith("kafka:") else ""
-    config = shlex.quote(str(path))
-    return [*lines, f"Next: ember train {plan.data}{since_option} --config {config} --out model"]
+    config = "" if str(path) == "ember.toml" else f" --config {shlex.quote(str(path))}"
+    return [*lines, f"Next: ember train {plan.data}{since_option}{config} --out model"]
 
 
 def as_json(plan: Plan, out: Path) -> dict[str, Any]:

@@ -27,6 +27,16 @@ _INPUT_COMMENTS: Final = {
 }
 """Choice whose reason stands above a setting."""
 
+_LEARN: Final = (
+    "# The workers train the model themselves from the topic, with these settings:",
+    "# [model]",
+    '# topic = "<group>-model"',
+    "#",
+    "# [learn]",
+    "# enabled = true",
+    '# every = "7d"',
+)
+
 
 def render(plan: Plan, written: datetime | None = None) -> str:
     """Return the text of the settings file.
@@ -48,6 +58,7 @@ def render(plan: Plan, written: datetime | None = None) -> str:
     lines += ["[input]", *_settings(plan.input, comments), ""]
     lines += ["[window]", *_settings(plan.window, {"mode": _reason(plan, "rows")}), ""]
     lines += _channels(plan)
+    lines += _LEARN
     return "\n".join(lines).rstrip() + "\n"
 
 

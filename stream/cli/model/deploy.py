@@ -69,8 +69,8 @@ def rollback(digest: str = "", /, *, note: str = "", options: WorkerArgs = Worke
     """Restore the bundle before the last deploy; a second rollback undoes the first.
 
     Args:
-        digest: Beginning of the digest of an earlier bundle, see `ember model history`; with
-            model.topic only.
+        digest: Beginning of the digest of an earlier bundle, or of the last candidate that the gate
+            held back, see `ember model history`; with model.topic only.
         note: Words for `ember model history`, with model.topic only.
         options: Workers to reload. With model.topic they follow the topic, and nobody is asked.
     """

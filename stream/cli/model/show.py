@@ -20,6 +20,7 @@ from stream.cli.output import print_fields, shortened
 from stream.cli.periods import length_text, period_text
 from stream.configure import engine_settings, load_model
 from stream.engine import Engine
+from stream.expectations import expectation_lines, expectations
 from stream.keys import key_text
 from stream.settings import Settings
 from stream.thresholds import episode_text
@@ -87,6 +88,8 @@ def card(model: FleetModel, directory: Path, settings: Settings) -> dict[str, An
         },
         "tail": pipeline.tail.get_config(),
         "episode": episode_text(model),
+        "expectations": expectations(model),
+        "expected": expectation_lines(model),
         "training": model.report,
         "row_bytes": row_bytes,
     }
@@ -121,6 +124,7 @@ def _lines(values: dict[str, Any]) -> list[tuple[str, str]]:
         ("new keys", _new_keys(config, training)),
         ("memory", f"{values['row_bytes']:,} bytes per key"),
     ]
+    lines += [("expected" if i == 0 else "", line) for i, line in enumerate(values["expected"])]
     return lines + _training(training)
 
 

@@ -21,7 +21,7 @@ from stream.configure import bundle_source, load_model
 from stream.errors import UserError
 from stream.kafka.client.errors import KafkaError
 from stream.kafka.config import WorkerConfig
-from stream.kafka.model_topic.catalogue import Catalogue, Published
+from stream.kafka.model_topic.catalogue import Catalogue, Decided, Published
 from stream.kafka.model_topic.manifest import ManifestError
 from stream.kafka.model_topic.publisher import describe, publish, republished
 from stream.kafka.model_topic.source import BundleSource, TopicBundle
@@ -94,7 +94,10 @@ def rollback(settings: Settings, digest: str, *, note: str, json: bool) -> None:
 
 
 def history(*, json: bool = False, cluster: ClusterArgs = ClusterOptions()) -> None:
-    """Show the bundles of the model topic, the last one published first.
+    """Show the bundles of the model topic, the last one first.
+
+    With `learn.enabled` each candidate that the workers trained has its decision, with reasons and
+    figures. One that the gate refused is `held back`: nobody takes it.
 
     Args:
         json: Print one JSON object.
@@ -107,17 +110,50 @@ def history(*, json: bool = False, cluster: ClusterArgs = ClusterOptions()) -> N
             f"model.path={str(settings.model.path)!r}. Set for example model.topic='<group>-model'."
         )
     current, catalogue = _run(settings, _contents(_source(settings)))
-    lines = [_line(published, catalogue, current) for published in catalogue.newest_first()]
+    lines = _lines(catalogue, current)
     if json:
         print_json({"topic": settings.model_topic, "bundles": lines})
         return
     console = Console(highlight=False, soft_wrap=True)
     for line in lines:
         console.print(_text(line))
+        for text in _decision_texts(line.get("decision")):
+            console.print(text)
     if not lines:
         message(
             f"Topic {settings.model_topic!r} has no bundle. `ember model deploy` publishes one."
         )
+
+
+def _lines(catalogue: Catalogue, current: TopicBundle | None) -> list[dict[str, Any]]:
+    """Return the published bundles and the refused candidates; the last one comes first."""
+    decided = {d.decision.manifest.digest: d.decision for d in catalogue.decisions()}
+    lines = [_line(published, catalogue, current) for published in catalogue.newest_first()]
+    for line in lines:
+        if line["digest"] in decided:
+            line["decision"] = decided.pop(line["digest"]).body()
+    lines += [
+        _held_back_line(d)
+        for d in catalogue.decisions()
+        if d.decision.manifest.digest in decided and not d.decision.accepted
+    ]
+    return sorted(lines, key=lambda line: -line["offset"])
+
+
+def _held_back_line(decided: Decided) -> dict[str, Any]:
+    decision = decided.decision
+    line = {"state": "held back", "offset": decided.offset} | decision.manifest.body()
+    return line | {"decision": decision.body()}
+
+
+def _decision_texts(decision: dict[str, Any] | None) -> list[Text]:
+    """Return the reasons and the figures of a decision, a line each."""
+    if decision is None:
+        return []
+    verdict = "accepted" if decision["accepted"] else "refused"
+    texts = [f"{verdict}: {clean(reason)}" for reason in decision["reasons"]] or [verdict]
+    figures = ", ".join(f"{clean(n)} {value:g}" for n, value in decision["figures"].items())
+    return [Text(f"    {text}", "dim") for text in (*texts, figures) if text]
 
 
 def _line(
@@ -157,6 +193,9 @@ def _chosen(
     earlier = [p for p in catalogue.newest_first() if p.manifest.digest != in_service]
     if digest and in_service.startswith(digest):
         raise UserError(f"The bundle {in_service} is in service already.")
+    candidate = catalogue.held_back()
+    if digest and candidate is not None:  # the user may know better than the gate
+        earlier.append(Published(candidate.decision.manifest, candidate.offset))
     matches = [p for p in earlier if p.manifest.digest.startswith(digest)]
     if not digest:
         matches = [p for p in earlier if catalogue.is_whole(p.manifest)][:1]

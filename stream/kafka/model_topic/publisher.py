@@ -21,9 +21,14 @@ from stream.kafka.config import WorkerConfig
 from stream.kafka.supervision.topics import MODEL_CONFIG
 
 from .catalogue import Catalogue
+from .decision import Decision
 from .manifest import Manifest, RecordKey
 
 _TRAINING = ("rows", "keys", "skipped_keys", "digest", "window")
+
+
+class OutdatedError(UserError):
+    """Another bundle was published since the training of this one began."""
 
 
 def describe(model: FleetModel, folder: Path, note: str = "") -> Manifest:
@@ -59,7 +64,14 @@ def republished(manifest: Manifest, note: str = "") -> Manifest:
     return replace(manifest, note=note or manifest.note, **_stamp())
 
 
-async def publish(config: WorkerConfig, manifest: Manifest, folder: Path | None) -> None:
+async def publish(
+    config: WorkerConfig,
+    manifest: Manifest,
+    folder: Path | None,
+    *,
+    decision: Decision | None = None,
+    after: int | None = None,
+) -> None:
     """Publish a bundle; the workers of the group take it over.
 
     Chunks come first and the manifest last, in one transaction where the broker has them. A
@@ -69,13 +81,17 @@ async def publish(config: WorkerConfig, manifest: Manifest, folder: Path | None)
         config: Kafka configuration of the group's workers.
         manifest: Manifest of the bundle.
         folder: Folder of the bundle; None: its chunks are in the topic already.
+        decision: Decision about a trained candidate, written beside it. A refused candidate gets no
+            manifest, so that nobody takes it.
+        after: Offset of the last publication that this one may follow; None: any.
 
     Raises:
+        OutdatedError: If the last publication is not that of `after`.
         UserError: If the broker refuses, or another publisher was faster.
     """
     topic, settings = config.model_topic, config.client_settings()
     try:
-        transactional = await _prepare(config)
+        transactional = await prepare_topic(config)
         name = config.model_transactional_id if transactional else ""
         async with ModelLogWriter(settings, topic, name) as writer:
             # Read after the writer has started: it has ended the transaction of a dead publisher.
@@ -83,8 +99,13 @@ async def publish(config: WorkerConfig, manifest: Manifest, folder: Path | None)
             async with ModelLogReader(settings, topic) as reader:
                 async for record in reader.read(await reader.end()):
                     catalogue.take(record.offset, record.key, record.value)
+            if after is not None and catalogue.newest_offset != after:
+                raise OutdatedError(
+                    "Another model was published since this training began. Expected that at "
+                    f"offset {after} to be the newest. Received: offset={catalogue.newest_offset}."
+                )
             async with writer.publication():
-                for key, value in _records(catalogue, manifest, folder):
+                for key, value in _records(catalogue, manifest, folder, decision):
                     await writer.put(key, value)
     except KafkaError as error:
         if is_fenced(error):
@@ -99,7 +120,7 @@ async def publish(config: WorkerConfig, manifest: Manifest, folder: Path | None)
 
 
 def _records(
-    catalogue: Catalogue, manifest: Manifest, folder: Path | None
+    catalogue: Catalogue, manifest: Manifest, folder: Path | None, decision: Decision | None
 ) -> Iterator[tuple[bytes, bytes | None]]:
     """Iterate over the records of a publication in their order."""
     if folder is not None:  # also where chunks are there: those may be damaged
@@ -110,13 +131,26 @@ def _records(
             "The model topic has not all of that bundle any more. Expected one of `ember model "
             f"history`. Received: {manifest.digest}. Publish it from its folder."
         )
-    yield RecordKey(manifest.digest, None).encode(), manifest.encode()
-    for key in catalogue.retired_keys(manifest.digest):
-        yield key, None
+    held_back = decision is not None and not decision.accepted
+    if decision is not None:
+        yield decision.key, decision.encode()
+    if not held_back:
+        yield RecordKey(manifest.digest, None).encode(), manifest.encode()
+    for key in catalogue.retired_keys(manifest.digest, held_back=held_back):
+        if decision is None or key != decision.key:
+            yield key, None
 
 
-async def _prepare(config: WorkerConfig) -> bool:
-    """Make the topic where it is missing, and tell whether the broker has transactions."""
+async def prepare_topic(config: WorkerConfig) -> bool:
+    """Make the model topic where it is missing, and tell whether the broker has transactions.
+
+    Args:
+        config: Kafka configuration of the group's workers.
+
+    Raises:
+        UserError: If the topic cannot be used.
+        KafkaError: If the broker refuses.
+    """
     topic = config.model_topic
     async with Admin(config.client_settings()) as admin:
         status = (await admin.describe([topic])).get(topic)

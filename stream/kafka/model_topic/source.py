@@ -69,6 +69,11 @@ class BundleSource:
             bundles.read_public_key(public_key)
         self._public_key = public_key
 
+    @property
+    def missing(self) -> str:
+        """Reason to wait where there is no bundle, without its full stop."""
+        return f"no model is in topic {self._config.model_topic!r} yet"
+
     def report_ignored(self, on_ignored: Callable[[], None]) -> None:
         """Report each bundle that cannot be used, once; those of before at once.
 
@@ -113,7 +118,7 @@ class BundleSource:
             try:
                 if bundle := await self.newest():
                     return bundle
-                reason = f"no model is in topic {self._config.model_topic!r} yet"
+                reason = self.missing
             except UnreadableError as error:
                 reason = error.message.rstrip(".")
             on_wait(reason)

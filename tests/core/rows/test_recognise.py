@@ -29,6 +29,13 @@ COUNTERS = {
     "errors_total": np.cumsum(RNG.random(N) < 0.02).astype(float),
     'http_requests_total{code="200"}': np.cumsum(STEPS),
     "request_seconds_sum": with_resets(np.cumsum(RNG.random(N)), 300),
+    "net.bytes_recv": 5.3e10 + np.cumsum(700.0 * (np.arange(N) % 200 == 150)),
+    "net.err_in": np.zeros(N),
+    'net.drop_in{interface="eth1"}': np.full(N, 4.0),
+    "procstat.major_faults": with_resets(np.cumsum(1.0 * (np.arange(N) % 90 == 50)), 400),
+    "if_errors.rx": np.cumsum(1.0 * (np.arange(N) % 150 == 50)),
+    "link_rx_bytes": np.cumsum(900.0 * (np.arange(N) % 150 == 50)),
+    "eth0.dropped_in": np.cumsum(1.0 * (np.arange(N) % 150 == 50)),
     "gaps": np.where(RNG.random(N) < 0.5, np.nan, np.cumsum(STEPS)),
 }
 OTHERS = {
@@ -47,6 +54,13 @@ OTHERS = {
     "constant": np.full(N, 5.0),
     "memory_total": np.full(N, 16e9),
     "thread_count": RNG.integers(20, 30, N).astype(float),
+    "errors": np.where(np.arange(N) % 90 < 2, 5.0, 0.0),  # of each interval
+    "requests_count": 3.0 * (np.arange(N) % 200 == 50),  # of each interval too
+    "errors_in": np.zeros(N),
+    "net.speed": np.full(N, -1.0),
+    "error_rate": np.cumsum(0.1 * (np.arange(N) % 150 == 50)),
+    "used_bytes": np.cumsum(900.0 * (np.arange(N) % 150 == 50)),
+    "diskio.iops_in_progress": np.zeros(N),
     "balance_total": np.cumsum(RNG.normal(0.1, 1, N)),
     "negative": -1000.0 + np.cumsum(STEPS),
     "tank": 100.0 - np.arange(N) % 50 * 2.0,

@@ -64,7 +64,8 @@ def test_train_says_by_name_what_it_leaves_out(
     for words in (
         "column 'note': left out",
         "column 'fan': left out",
-        "column 'limit': kept, though it is 7 in every training row",
+        "1 channel kept, though constant in the training rows, since any change will be unusual",
+        "unusual: limit (7)",
         "1 of 402 training rows were older than one before them, and sorted by time",
         "2 of 402 training rows were left out, as they repeat a time of their key",
         "1 key left out, with less than 128 usable training rows: 'young'",
@@ -196,3 +197,31 @@ def test_rows_that_share_a_time_are_told_by_number(shared_cases: Path) -> None:
     data = read([shared_cases / "minute-precision-long.csv"], DataOptions(train_head="70%"))
     texts = [r.text for r in training_remarks(data, 128) if r.kind == "repeated_time"]
     assert [text.partition(" training rows")[0] for text in texts] == ["7,700 of 8,400"]
+
+
+def test_constant_channels_share_a_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    lines = ["ts,load,heat,limit,mode,version"]
+    for i, (load, heat) in enumerate(signal(300, 2, 0).tolist()):
+        lines.append(f"{1_700_000_000 + 10 * i},{load},{heat},7,0,3.5")
+    (tmp_path / "boiler.csv").write_text("\n".join(lines) + "\n")
+    code, _, err = ember(capsys, "train", tmp_path / "boiler.csv", "--out", tmp_path / "m", *FAST)
+    assert code == 0
+    about = [line for line in err.splitlines() if "constant" in line]
+    assert len(about) == 1
+    assert about[0].startswith("3 channels kept, though constant in the training rows")
+    assert about[0].endswith("unusual: limit (7), mode (0), version (3.5).")
+
+
+def test_too_few_rows_say_how_many_are_needed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    write(tmp_path / "few.csv", 30, ("load", "heat"))
+    words = ("train", tmp_path / "few.csv", "--out", tmp_path / "m", *FAST)
+    code, _, err = ember(capsys, *words)
+    assert code == 1
+    assert "at least 128 rows, that is 21 minutes of a key" in err
+    assert "1 key with 30 records, which make 30 rows" in err
+    code, _, err = ember(capsys, *words, "--window", "time", "--interval-seconds", "60")
+    assert code == 1
+    assert "at least 128 rows, that is 2.1 hours of a key" in err
+    assert "one every 60 s" in err

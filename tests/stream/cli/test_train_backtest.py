@@ -376,4 +376,4 @@ def test_channels_that_no_model_keeps_do_not_hide_why_there_is_none(
     code, _, err = ember(capsys, "train", "few.csv", *DATA, "--out", "model")
     assert code == 1
     assert "Too little history" in err
-    assert "in every training row" not in err
+    assert "constant in the training rows" not in err

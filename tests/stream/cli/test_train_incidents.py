@@ -101,3 +101,55 @@ def test_a_window_outside_of_the_history_is_told(
     _, err = train(capsys, data, "--exclude", "pump@2023-03-01..2023-03-02", "--exclude", FAULT)
     assert "1 of 2 incidents have no row of a trained key in them" in err
     assert "key 'pump' from 2023-03-01T00:00:00Z to 2023-03-02T00:00:00Z" in err
+
+
+def test_told_episodes_are_left_out_but_for_false_alarms(
+    capsys: pytest.CaptureFixture[str], data: Path
+) -> None:
+    """The events of a backtest mark the rows of its episodes."""
+    train(capsys, data)
+    code, _, err = ember(
+        capsys, "backtest", data, *DATA, "--model", "m", "--events", "events.jsonl"
+    )
+    assert code == 0, err
+    events = [json.loads(line) for line in Path("events.jsonl").read_text().splitlines()]
+    triggers = [event for event in events if event["kind"] == "trigger"]
+    told = {(event["key"], event["body"]["startsAt"]) for event in triggers}
+    assert {key for key, _ in told} == {"boiler", "pump"}
+    out, _ = train(capsys, data, "--json", "--without-episodes", "events.jsonl")
+    report = json.loads(out)
+    assert report["incidents"]["windows"] == len(told)
+    assert report["incidents"]["outside"] == 0
+    assert not told & {(e["key"], e["start"]) for e in report["episodes"]["worst"]}
+
+    for event in triggers:
+        if event["key"] == "pump":
+            event["body"]["annotations"]["feedback"] = "false alarm"
+    Path("marked.jsonl").write_text("\n".join(json.dumps(event) for event in triggers))
+    out, _ = train(capsys, data, "--json", "--without-episodes", "marked.jsonl")
+    boiler = len([key for key, _ in told if key == "boiler"])
+    assert json.loads(out)["incidents"]["windows"] == boiler
+
+    code, out, err = ember(
+        capsys, "train", data, *DATA, *FAST, "--out", "n", "--without-episodes", "none.jsonl"
+    )
+    assert (code, out) == (2, "")
+    assert "--without-episodes none.jsonl: No such file" in err
+
+
+def test_training_says_which_faults_it_would_catch(
+    capsys: pytest.CaptureFixture[str], data: Path
+) -> None:
+    """On a terminal, in the summary, and from the bundle."""
+    out, _ = train(capsys, data)
+    assert "Pages: " in out
+    assert "a single channel can reach" in out
+    assert "level shift" in out
+    _, shown, _ = ember(capsys, "model", "show", "m")
+    assert "level shift" in shown
+    _, card, _ = ember(capsys, "model", "show", "m", "--json")
+    summary, _ = train(capsys, data, "--json")
+    expected = json.loads(summary)["expectations"]
+    assert json.loads(card)["expectations"] == expected
+    assert set(expected) == {"on", "pages_per_key_day", "default", "reach", "faults"}
+    assert expected["faults"]["level shift"]["caught"]["5"] > 0.5

@@ -36,10 +36,10 @@ def test_a_slice_reaches_everything_and_a_checkpoint_is_one_line() -> None:
         time_us=np.array([1_000_000, 1_500_000]),
         values=np.zeros((2, 5)),
         message=np.array([0, 2], dtype=np.int32),
-        rejected=[Rejected(1, Reason.NOT_JSON, "")],
+        rejected=[Rejected(1, Reason.NOT_JSON, ""), Rejected(3, Reason.NO_CHANNELS, "")],
     )
     result = StepResult(
-        counts={"scored": 2, "not_json": 1},
+        counts={"scored": 2, "not_json": 1, "no_channels": 1},
         rejected=decoded.rejected,
         events=[Event("anomaly", b"a", "1", 0, b"{}")],
         missing=4,
@@ -51,7 +51,7 @@ def test_a_slice_reaches_everything_and_a_checkpoint_is_one_line() -> None:
     )
     observer.phase("running", "1 partition")
     observer.assigned([TP], [])
-    observer.stepped([TP], decoded, result, 3, 0.01)
+    observer.stepped([TP], decoded, result, 4, 0.01)
     observer.fetched(TP, 10, 14)
     observer.fetched(TP, 10, None)
     observer.loaded(TP, 1, 0, 0)
@@ -62,8 +62,8 @@ def test_a_slice_reaches_everything_and_a_checkpoint_is_one_line() -> None:
     assert [line["event"] for line in logs] == ["checkpoint"]
     assert logs[0]["lag"] == 4
     assert {key: logs[0][key] for key in ("messages", "rejected", "scored", "events", "rows")} == {
-        "messages": 3,
-        "rejected": 1,
+        "messages": 4,
+        "rejected": 1,  # a record of other channels alone is nothing wrong
         "scored": 2,
         "events": 1,
         "rows": 2,
@@ -73,7 +73,7 @@ def test_a_slice_reaches_everything_and_a_checkpoint_is_one_line() -> None:
         for family in text_string_to_metric_families(metrics.render().decode())
         for sample in family.samples
     }
-    assert values["ember_records_total", "telemetry"] == 3
+    assert values["ember_records_total", "telemetry"] == 4
     assert values["ember_missing_values_total", "telemetry"] == 4
     assert values["ember_consumer_lag_records", "3", "telemetry"] == 4
     assert values["ember_anomalies_total", "3"] == 1

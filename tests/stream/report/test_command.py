@@ -39,6 +39,14 @@ def test_a_report_is_written_beside_the_figures(
     assert "records" in capsys.readouterr().out
 
 
+def test_a_report_of_another_format_is_refused_before_the_work(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--model", str(tmp_path / "model"), "--report", str(tmp_path / "report.pdf")]
+    assert main(["backtest", str(data), *flags]) == 2
+    assert "Expected a name ending in .html" in capsys.readouterr().err
+
+
 def test_a_folder_that_is_not_there_is_said_before_the_work(
     tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

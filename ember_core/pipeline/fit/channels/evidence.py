@@ -99,6 +99,7 @@ class _Key:
     parts: list[Profile]
 
 
+@ops.default_backend("numpy")  # a history is read on the host
 def fit_channels(
     series: Sequence[Series],
     channels: Sequence[str],

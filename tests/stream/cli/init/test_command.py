@@ -109,7 +109,7 @@ def test_records_of_a_file(ending: str, capsys: pytest.CaptureFixture[str]) -> N
         path.write_bytes(gzip.compress(lines) if ending.endswith("gz") else lines)
     code, out, _ = run(capsys, path)
     assert code == 0
-    assert f"Next: ember train lines:{path} --config ember.toml --out model" in out
+    assert f"Next: ember train lines:{path} --out model" in out
     assert written()["input"]["key"] == "device"
 
 
@@ -129,7 +129,7 @@ def test_a_table_has_columns(ending: str, capsys: pytest.CaptureFixture[str]) ->
     frame.to_parquet(path) if ending == "parquet" else frame.to_csv(path, index=False)
     code, out, _ = run(capsys, path, "--topic", "plant")
     assert code == 0
-    assert f"Next: ember train {path} --key machine --config ember.toml --out model" in out
+    assert f"Next: ember train {path} --key machine --out model" in out
     assert "a row of a key every 300 s" in out
     assert written()["input"] == {"topics": ["plant"], "codec": "json"}
     assert written()["window"] == {"mode": "count"}

@@ -167,7 +167,7 @@ def test_channels_are_told_by_kind(tmp_path: Path, capsys: pytest.CaptureFixture
     assert {each["share"] for each in answer["channels"]} == {1.0}
     assert "note" in answer["texts"]
     assert answer["findings"] == []
-    assert answer["next"] == f"ember train kcat:{dump} --config ember.toml --out model"
+    assert answer["next"] == f"ember train kcat:{dump} --out model"
 
 
 def test_the_next_command_reads_the_file(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Training of the model by the workers: one of them has a process beside it that trains."""

@@ -1,0 +1,1 @@
+"""Program of the process that trains: reads the topic, trains, judges and publishes."""
