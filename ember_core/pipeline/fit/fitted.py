@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from ember_core.training import History
 
 from .periods import Period
 from .scales import Prior
-from .series import Gathered
+from .series import Gathered, Series
 
 
 class ScalesFit(NamedTuple):
@@ -23,12 +24,14 @@ class ScalesFit(NamedTuple):
         prior: Scales that a key never seen begins with.
         periods_seconds: Periods of the clock.
         periods: Those found in the history, the one that explains most first.
+        residuals: History of the keys as the normaliser takes it, without its seasonal part.
     """
 
     first: State
     prior: Prior
     periods_seconds: tuple[float, ...]
     periods: tuple[Period, ...]
+    residuals: Sequence[Series]
 
 
 class LiquidFit(NamedTuple):

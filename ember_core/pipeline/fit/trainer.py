@@ -95,7 +95,6 @@ class PipelineTrainer:
     _traces: GroupTraces
     _rates: PageRates
     _evidence: dict[int, EvidenceTrace]
-    _residuals: Sequence[Series]
 
     def __init__(
         self,
@@ -133,9 +132,8 @@ class PipelineTrainer:
         self._report_progress = progress or (lambda _stage, _share: None)
         self._backend = ops.backend_name()
         self._expected: list[Any] = []
-        self._channels: dict[str, Any] = {}
+        self._channels, self._unseen = dict[str, Any](), dict[str, Any]()
         self._prior: State = {}
-        self._unseen: dict[str, list[float]] = {}
 
     def fit_scales(self) -> ScalesFit:
         """Fit the scales of every key's channels and of a key never seen, and find the periods.
@@ -179,8 +177,7 @@ class PipelineTrainer:
             self._fit_drift(residuals, key_state)
         # Only keys never seen use it: the history itself runs with the scales of its own keys.
         self.pipeline.normaliser.assign({"prior_rows": prior.rows.astype(np.float32)})
-        self._residuals = residuals
-        self._scales = ScalesFit(key_state, prior, config.periods_seconds, periods)
+        self._scales = ScalesFit(key_state, prior, config.periods_seconds, periods, residuals)
         return self._scales
 
     @ops.default_backend("numpy")
@@ -367,9 +364,9 @@ class PipelineTrainer:
 
     def fit_unseen(self) -> None:
         """Let keys never seen begin as usual ones, and find how sure their first rows are."""
-        states = self._scales.first, self._tail.new_state
+        scales, new = self._scales, self._tail.new_state
         self._unseen = fit_unseen(
-            self.pipeline, self.series, self._residuals, *states, self._is_new, self._marks
+            self.pipeline, self.series, scales, new, self._is_new, self._marks
         )
 
     @property
@@ -446,14 +443,13 @@ class PipelineTrainer:
             "periods_seconds": list(self._scales.periods_seconds),
             "periods": [p.as_json(self._config.channels) for p in self._scales.periods],
             **self._thresholds(),
+            **self._unseen,
             "episodes": self._episodes_report(self.episodes(), self.episodes(OUTSTANDING_SEVERITY)),
             "liquid": self._liquid.report,
             "score_quantiles": {
                 str(q): float(np.quantile(self._scores.scores, q)) for q in quantiles
             },
         }
-        if self._unseen:
-            report["unseen_keys"] = {"confidence": self._unseen}
         if self._marks.windows:
             report["incidents"] = self._marks.report()
         keys = [s.key for s in self.series]

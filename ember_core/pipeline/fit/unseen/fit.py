@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ember_core.pipeline.arrival import AGES
+from ember_core.pipeline.fit.fitted import ScalesFit
 from ember_core.pipeline.fit.incidents import Marks
 from ember_core.pipeline.fit.series import Series
 from ember_core.pipeline.pipeline import Pipeline
@@ -20,26 +21,24 @@ from .rehearsal import is_long_enough, rehearse
 def fit_unseen(
     pipeline: Pipeline,
     series: Sequence[Series],
-    residuals: Sequence[Series],
-    key_state: State,
+    scales: ScalesFit,
     new_state: State,
     is_new: Any,
     marks: Marks,
-) -> dict[str, list[float]]:
+) -> dict[str, Any]:
     """Let a key never seen begin as a usual one, and find how sure its first rows are.
 
     Args:
         pipeline: The pipeline, its thresholds set; written to.
         series: History of the keys.
-        residuals: The same without their seasonal part.
-        key_state: First states of the keys.
+        scales: Their first states, and the history without its seasonal part.
         new_state: That of a key never seen, written to.
         is_new: Keys with a short history, `(K,)`: they say nothing of others.
         marks: Rows that do not count.
 
     Returns:
-        The confidence of a key never seen by its rows, for the report; nothing where keys or rows
-        are too few to show how far one is from another. Then such a key warms up in silence.
+        For the report: `unseen_keys`, the confidence of such a key by its rows. Nothing where keys
+        or rows are too few to show how far one is from another: it then warms up in silence.
     """
     known = np.flatnonzero(~is_new).tolist()
     has_channels = pipeline.channels is not None
@@ -47,14 +46,16 @@ def fit_unseen(
         return {}
     if not is_long_enough([len(series[k].time_us) for k in known], pipeline.config):
         return {}
-    own = {name: value[known] for name, value in key_state.items()}
+    own = {name: value[known] for name, value in scales.first.items()}
+    residuals = scales.residuals
     begin_as_fleet(
         pipeline, [series[k] for k in known], [residuals[k] for k in known], own, new_state
     )
     confidence = rehearse(
         pipeline, [series[k] for k in known], own, new_state, [marks.rows[k] for k in known]
     )
-    return {
+    by_age = {
         str(age): [round(float(c), 3) for c in groups]
         for age, groups in zip(AGES, confidence, strict=True)
     }
+    return {"unseen_keys": {"confidence": by_age}}

@@ -2,8 +2,8 @@
 
 Keys of the history play new ones: they begin with the fleet's first state, at several places of
 their history, and the stream's own code runs over them. First it shows how much larger their
-signals are than those of known keys. Where usual rows still look as improbable as a fault, their
-severity counts less: by the share that leaves none of them above the threshold.
+signals are than those of known keys. Where more of the plays would still fire than do with the
+keys' own first states, severity counts less: by the share with which no more do.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FIRST_ROWS = 30
 PLAYS = 64
 """Beginnings of new keys that are played, at most."""
 MARGIN = 0.95
-"""Share of the threshold that the worst usual rows may reach."""
+"""Share of the threshold that the worst of the plays may reach which are not to fire."""
 EXTREME = 0.99
 """Quantile of the plays by whose largest signals a new key's are judged."""
 _CHUNK = 128
@@ -74,7 +74,7 @@ class Plays:
 
 def _played_rows(lengths: Sequence[int]) -> int:
     """Return the rows of a play: half of a history at most, so that they begin at all times."""
-    return min(SURE_ROWS, int(np.median(lengths)) // 2)
+    return min(AGES[-1], int(np.median(lengths)) // 2)
 
 
 def is_long_enough(lengths: Sequence[int], config: PipelineConfig) -> bool:
@@ -110,17 +110,18 @@ def rehearse(
     own = {name: value[plays.owner] for name, value in key_state.items()}
     new = without_own(new_state, own, len(series))
     usual, usual_ratios = _run(pipeline, own, plays)
-    # What the key itself would page for is no usual row.
-    counts = ~plays.marked[..., None] & (usual < MARGIN * pipeline.motor.on)
+    counts = ~plays.marked[..., None]
+    usual = np.where(counts, usual, 0.0)
     told = np.ones((len(AGES), usual.shape[2]))
     if channels is not None:
         _, ratios = _run(pipeline, new, plays)
-        kept = counts[..., None, :-1]
+        # What the key itself would page for is no usual row.
+        kept = (counts & (usual < MARGIN * pipeline.motor.on))[..., None, :-1]
         widening = _widening(np.where(kept, ratios, 0.0), np.where(kept, usual_ratios, 0.0))
         channels.assign({"widening": _with_known(widening)})
         told[:, :-1] = (1.0 / widening).mean(axis=1)
     severity, _ = _run(pipeline, new, plays)
-    confidence = _confidence(np.where(counts, severity, 0.0), pipeline.motor.on)
+    confidence = _confidence(np.where(counts, severity, 0.0), usual, pipeline.motor.on)
     arrival.assign({"confidence": _with_known(confidence)})
     return np.asarray(told * confidence, dtype=np.float32)
 
@@ -193,18 +194,22 @@ def _widening(new: Any, usual: Any) -> Any:
     return np.maximum.accumulate(out[::-1], axis=0)[::-1]
 
 
-def _confidence(severity: Any, threshold: float) -> Any:
+def _confidence(severity: Any, usual: Any, threshold: float) -> Any:
     """Return the share of severity that counts from each age on, `(7, G)`; it never falls.
 
     Args:
-        severity: Severity of usual rows of new keys, `(T, P, G)`.
+        severity: Severity of rows of new keys, `(T, P, G)`.
+        usual: That of the same rows of known keys.
         threshold: Severity at which a key fires.
     """
     out = np.ones((len(AGES), severity.shape[2]))
     for i, begin, end in _bands():
         if begin < len(severity):
-            worst = severity[begin:end].max(axis=(0, 1), initial=1e-6)
-            out[i] = np.minimum(1.0, MARGIN * threshold / worst)
+            peaks = np.sort(severity[begin:end].max(axis=0, initial=1e-6), axis=0)[::-1]
+            fired = (usual[begin:end].max(axis=0, initial=0.0) >= threshold).sum(axis=0)
+            fired = np.minimum(fired, len(peaks) - 1)[None]
+            first_quiet = np.take_along_axis(peaks, fired, axis=0)[0]
+            out[i] = np.minimum(1.0, MARGIN * threshold / first_quiet)
         elif i:  # nobody has played on: half of the doubt is left
             out[i] = 0.5 * (1.0 + out[i - 1])
     return np.minimum.accumulate(out[::-1], axis=0)[::-1]
