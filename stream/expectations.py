@@ -70,10 +70,10 @@ def expectations(model: FleetModel) -> dict[str, Any]:
 def expectation_lines(model: FleetModel) -> list[str]:
     """Return what to expect of a model, as lines of text."""
     values, report = expectations(model), model.report
-    text = f"{values['pages_per_key_day']:.2g} per key and day to expect at this threshold"
+    text = f"{_rate(values['pages_per_key_day'])} per key and day to expect at this threshold"
     if default := values.get("default"):
         text += (
-            f"; {default['pages_per_key_day']:.2g} by the default, a threshold of "
+            f"; {_rate(default['pages_per_key_day'])} by the default, a threshold of "
             f"{default['on']:.2f}"
         )
     lines = [f"Pages: {text}."]
@@ -140,3 +140,7 @@ def _share(entry: dict[str, Any], on: float, measured_on: float) -> float:
         return float(entry["caught"] / entry["faults"])
     levels = entry["evidence"]
     return float(sum(level >= on for level in levels) / len(levels))
+
+
+def _rate(pages: float) -> str:
+    return f"{pages:,.0f}" if pages >= 10.0 else f"{pages:.2g}"
