@@ -57,20 +57,20 @@ def with_kept(kept: Mapping[str, Any] | None, result: Mapping[str, Any]) -> dict
 def lines(result: Mapping[str, Any]) -> list[str]:
     """The figures as Markdown."""
     rows = []
-    for name, found in result["sets"].items():
-        for age, cold in found["cold"]["by_age"].items():
+    for name, set_figures in result["sets"].items():
+        for age, cold in set_figures["cold"]["by_age"].items():
             rows.append(
                 (
                     name,
                     str(age),
-                    _percent(cold["vus_pr"], found["known"]["vus_pr"]),
+                    _percent(cold["vus_pr"], set_figures["known"]["vus_pr"]),
                     f"{cold['false_a_day']:.2f}",
                     f"{cold['caught']} of {cold['faults']}",
                 )
             )
-        known, broken = found["known"], found["cold"]["broken"]
-        counts = f"{known['caught']} of {known['faults']}"
-        rows.append((name, "known", "100 %", f"{known['false_a_day']:.2f}", counts))
+        settled, broken = set_figures["known"], set_figures["cold"]["broken"]
+        counts = f"{settled['caught']} of {settled['faults']}"
+        rows.append((name, "known", "100 %", f"{settled['false_a_day']:.2f}", counts))
         rows.append(
             (name, "begins in a fault", "", "", f"{broken['caught']} of {broken['faults']}")
         )
@@ -86,14 +86,14 @@ def _measured(cold_set: ColdSet) -> dict[str, Any]:
     """Figures of the keys held out, and of the same keys where the model knows them."""
     started = time.perf_counter()
     known_model = _fitted(cold_set, ())
-    cold, known = [], []
+    cold, known_keys = [], []
     for held_out in cold_set.folds:
         model = _fitted(cold_set, held_out)
         for k in held_out:
             cold += begun(model, cold_set, k, AGES)
-            known += begun(known_model, cold_set, k, (_REFERENCE,), known=True)
+            known_keys += begun(known_model, cold_set, k, (_REFERENCE,), known=True)
         log_progress(f"{cold_set.name}: {time.perf_counter() - started:.0f} s")
-    known_figures = figures(known, (_REFERENCE,), cold_set)
+    known_figures = figures(known_keys, (_REFERENCE,), cold_set)
     return {
         "cold": figures(cold, AGES, cold_set),
         "known": {**known_figures["by_age"][_REFERENCE], **known_figures["settled"]},

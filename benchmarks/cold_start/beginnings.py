@@ -84,8 +84,8 @@ def places(table: KeyTable, ages: Sequence[int]) -> list[tuple[Kind, int, Any]]:
         ("healthy", 0, np.arange(start, start + rows)) for start in starts
     ]
     spans = fault_spans(table)
-    chosen = np.unique(np.linspace(0, len(spans) - 1, min(_MOST_FAULTS, len(spans))).astype(int))
-    for i in chosen.tolist():
+    numbers = np.unique(np.linspace(0, len(spans) - 1, min(_MOST_FAULTS, len(spans))).astype(int))
+    for i in numbers.tolist():
         first, last = spans[i]
         end = min(last + 1 + _AFTER, n)
         out += [("fault", age, np.arange(first - age, end)) for age in ages if first >= age]
@@ -104,9 +104,9 @@ def fault_spans(table: KeyTable) -> list[tuple[int, int]]:
 
 def _knowing(model: FleetModel, key: bytes, names: Sequence[bytes]) -> FleetModel:
     """The model with a key under many names."""
-    place = model.keys.index(key)
+    row = model.keys.index(key)
     state = {
-        name: np.repeat(value[place : place + 1], len(names), axis=0)
+        name: np.repeat(value[row : row + 1], len(names), axis=0)
         for name, value in model.key_state.items()
     }
     return replace(model, keys=list(names), key_state=state, pauses=None)

@@ -27,10 +27,10 @@ def figures(
         cold_set: The set.
     """
     by_age: dict[int, dict[str, Any]] = {}
-    for age, until in pairwise((*ages, _LAST)):
+    for age, end_row in pairwise((*ages, _LAST)):
         by_age[age] = {
             "vus_pr": _order(beginnings, age, cold_set.buffer),
-            "false_a_day": _false(beginnings, age, until, cold_set.step_seconds),
+            "false_a_day": _false(beginnings, age, end_row, cold_set.step_seconds),
             **_caught(beginnings, "fault", age),
         }
     return {
@@ -47,41 +47,45 @@ def figures(
 
 def _order(beginnings: Sequence[Beginning], age: int, buffer: int) -> float | None:
     """Mean VUS-PR over the scored parts; rows without a score come last."""
-    found = []
-    for one in beginnings:
-        if one.kind != "scored" or one.age != age:
+    areas = []
+    for beginning in beginnings:
+        if beginning.kind != "scored" or beginning.age != age:
             continue
-        label = one.table.label
+        label = beginning.table.label
         assert label is not None
-        score = one.scores.score if one.is_joint else one.scores.evidence
-        place = np.searchsorted(one.table.time_us, one.scores.time_us)
+        score = beginning.scores.score if beginning.is_joint else beginning.scores.evidence
+        scored_rows = np.searchsorted(beginning.table.time_us, beginning.scores.time_us)
         least = float(score.min()) - 1.0 if len(score) else 0.0
-        every = np.full(len(label), least)
-        every[place] = score
+        all_scores = np.full(len(label), least)
+        all_scores[scored_rows] = score
         if label[age:].any():
-            found.append(vus_pr(label[age:], every[age:], buffer))
-    return float(np.mean(found)) if found else None
+            areas.append(vus_pr(label[age:], all_scores[age:], buffer))
+    return float(np.mean(areas)) if areas else None
 
 
 def _false(beginnings: Sequence[Beginning], begin: int, end: int, seconds: float) -> float:
     """Triggers a day on healthy rows, from one row of the key's own to another."""
     count, rows = 0, 0
-    for one in beginnings:
-        if one.kind == "healthy":
-            n = len(one.table.time_us)
+    for beginning in beginnings:
+        if beginning.kind == "healthy":
+            n = len(beginning.table.time_us)
             rows += max(min(end, n) - begin, 0)
-            places = _fired(one)
-            count += int(((places >= begin) & (places < end)).sum())
+            fired_rows = _fired(beginning)
+            count += int(((fired_rows >= begin) & (fired_rows < end)).sum())
     return count / (rows * seconds / 86_400) if rows else 0.0
 
 
 def _caught(beginnings: Sequence[Beginning], kind: str, age: int) -> dict[str, int]:
     """Faults with a trigger inside, and all of them."""
-    looked = [one for one in beginnings if one.kind == kind and one.age == age]
-    caught = sum(bool((_fired(one) >= max(age - 1, 0)).any()) for one in looked)
+    looked = [
+        beginning for beginning in beginnings if beginning.kind == kind and beginning.age == age
+    ]
+    caught = sum(bool((_fired(beginning) >= max(age - 1, 0)).any()) for beginning in looked)
     return {"caught": caught, "faults": len(looked)}
 
 
-def _fired(one: Beginning) -> Any:
+def _fired(beginning: Beginning) -> Any:
     """Rows at which episodes begin."""
-    return np.searchsorted(one.table.time_us, one.scores.time_us[one.scores.trigger > 0])
+    return np.searchsorted(
+        beginning.table.time_us, beginning.scores.time_us[beginning.scores.trigger > 0]
+    )

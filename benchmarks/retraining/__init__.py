@@ -168,16 +168,16 @@ class _Trial:
         keys = [s.key for s in course.series]
         model, order, state = self._states.get(name, (None, [], {}))
         if model is course.model:
-            places = [order.index(key) for key in keys]
-            return {field: value[places].copy() for field, value in state.items()}
-        before = {s.key: s for s in self._season.between(begin - 1.0, begin)}
+            batch_rows = [order.index(key) for key in keys]
+            return {field: value[batch_rows].copy() for field, value in state.items()}
+        former = {s.key: s for s in self._season.between(begin - 1.0, begin)}
         # The longest first, as a replay needs them, and then in the order of the course.
-        ordered = sorted(keys, key=lambda key: -len(before[key].time_us))
-        rows = [before[key] for key in ordered]
+        ordered = sorted(keys, key=lambda key: -len(former[key].time_us))
+        rows = [former[key] for key in ordered]
         state = first_state(course.model, rows)
         replay(course.model.pipeline, state, rows)
-        places = [ordered.index(key) for key in keys]
-        return {field: value[places].copy() for field, value in state.items()}
+        batch_rows = [ordered.index(key) for key in keys]
+        return {field: value[batch_rows].copy() for field, value in state.items()}
 
 
 def _pages(replayed: Replay, marks: Marks) -> tuple[int, int]:

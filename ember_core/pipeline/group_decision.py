@@ -62,7 +62,7 @@ def decide_groups(
     hold = ops.concatenate([rows.hold, joint_severity[:, None]], axis=1)
     if observation.confidence is not None:
         share = observation.confidence
-        # Below 0 is what is seen more than once a day.
+        # Below 0: seen more than once a day.
         severities = ops.where(severities > 0, severities * share, severities)
         hold = ops.where(hold > 0, hold * share, hold)
     observation.hold = hold

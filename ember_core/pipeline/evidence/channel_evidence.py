@@ -191,8 +191,8 @@ class ChannelEvidence(FollowedChannels):
         )
         new = {name: packed.last(value) for name, value in per_row.items()}
         # The very same arrays where nothing was learnt: nothing to write.
-        learnt = USUAL[1:] if bool(ops.any(observation.warming)) else USUAL
-        new |= {name: state[name] for name in learnt}
+        learnt_fields = USUAL[1:] if bool(ops.any(observation.warming)) else USUAL
+        new |= {name: state[name] for name in learnt_fields}
         return new, without_season
 
     def _judge(
@@ -233,11 +233,15 @@ class ChannelEvidence(FollowedChannels):
         size, day_size = ops.maximum(usual["usual_size"], 1e-6), self._rows(self.day_size, day)
         transformed = self.transforms(x)
         residual = ops.where(is_judged, transformed / unit - profile, float("nan"))
-        learnt = None
+        learnt_residual = None
         if bool(ops.any(warming)):
-            least, most = (ops.astype(b, "float64") for b in (self.level_least, self.level_most))
-            learnt = residual + (ops.clip(transformed, least, most) - transformed) / unit
-        columns = residual, learnt, size, day_size, x, elapsed, warming
+            lowest, highest = (
+                ops.astype(b, "float64") for b in (self.level_least, self.level_most)
+            )
+            learnt_residual = (
+                residual + (ops.clip(transformed, lowest, highest) - transformed) / unit
+            )
+        columns = residual, learnt_residual, size, day_size, x, elapsed, warming
         after = self._follow(packed, state, usual, *columns)
         ratio, frozen = self.ratios(usual, after, after["signals"])
         noise, change = after["channel_averages"][:, SPREAD], after.pop("change")
@@ -261,7 +265,7 @@ class ChannelEvidence(FollowedChannels):
         state: State,
         usual: State,
         residual: Any,
-        learnt: Any,
+        learnt_residual: Any,
         size: Any,
         day_size: Any,
         x: Any,
@@ -275,16 +279,16 @@ class ChannelEvidence(FollowedChannels):
             state: Level and followed fields of the keys before their rows.
             usual: Learnt fields of each row's key, `(R, ...)`.
             residual: Transformed values less their profile, `(R, C)`, float64, in usual units.
-            learnt: The same within what the fleet has shown, where a key learns; else None.
+            learnt_residual: The same within the range of the fleet, where a key learns; else None.
             size: Size of a departure, `(R, C)`, in usual units.
             day_size: Size at this time of day over it.
             x: The values themselves, `(R, C)`, float64.
             elapsed: Time since the key's row before, `(R,)`.
             warming: True where the key learns, `(R,)`.
         """
-        if learnt is not None:
+        if learnt_residual is not None:
             start = {name: state[name] for name in ("usual_level", "channel_rows")}
-            learned = packed.scan(self._learn_level, start, learnt, size, warming)
+            learned = packed.scan(self._learn_level, start, learnt_residual, size, warming)
             level, learns = learned["usual_level"], warming
         else:
             level, learns = packed.expand(state["usual_level"]), None

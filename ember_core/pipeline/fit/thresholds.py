@@ -20,12 +20,12 @@ DAY = 86_400.0  # seconds
 POOLED_EXCESSES = 20.0  # weight of the fleet's mean excess beside a key's own excesses
 BEAT = (200, 3_600.0)
 """Rows and seconds that a period is shorter than which is a beat, such as that of a garbage
-collector: no pace at which what is usual moves."""
+collector: no pace at which the usual moves."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Pace at which what is usual moves, in rows.
+    """Pace at which the usual moves, in rows.
 
     Attributes:
         periods_seconds: Periods of the data.

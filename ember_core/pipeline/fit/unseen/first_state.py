@@ -52,7 +52,7 @@ def begin_as_fleet(
     if levels is None:
         return
     new_state["norm_mean"][0] = levels.mean
-    bounds = {"mean_rows": levels.rows, "least": levels.least, "most": levels.most}
+    bounds = {"mean_rows": levels.rows, "least": levels.lowest, "most": levels.highest}
     pipeline.normaliser.assign({name: _float32(value) for name, value in bounds.items()})
     for name in ("drift_usual", "drift_size", "joint_mid"):
         if name in key_state:
@@ -76,8 +76,8 @@ def _begin_channels(pipeline: Pipeline, series: Sequence[Series], new_state: Sta
     new_state["usual_level"][0] = levels.mean / unit
     bounds = {
         "level_rows": levels.rows,
-        "level_least": levels.least,
-        "level_most": levels.most,
+        "level_least": levels.lowest,
+        "level_most": levels.highest,
     }
     stage.assign({name: _float32(value) for name, value in bounds.items()})
 

@@ -24,14 +24,14 @@ class Levels(NamedTuple):
     Attributes:
         mean: Mean over the keys.
         rows: Rows of its own that it counts as for a new key; 0: none.
-        least: Smallest level that the fleet has shown, a margin taken off.
-        most: Largest.
+        lowest: Smallest level that the fleet has shown, a margin taken off.
+        highest: Largest.
     """
 
     mean: Any
     rows: Any
-    least: Any
-    most: Any
+    lowest: Any
+    highest: Any
 
 
 def fleet_levels(values: Sequence[Any], scale: Any) -> Levels | None:
@@ -45,21 +45,24 @@ def fleet_levels(values: Sequence[Any], scale: Any) -> Levels | None:
         return None
     keys, channels = len(values), len(scale)
     means, blocks = np.zeros((keys, channels)), np.zeros((keys, BLOCKS, channels))
-    least, most = np.full(channels, np.inf), np.full(channels, -np.inf)
+    lowest, highest = np.full(channels, np.inf), np.full(channels, -np.inf)
     for k, rows in enumerate(values):
         means[k] = _mean(rows, np.zeros(channels))
         for i, block in enumerate(np.array_split(rows, BLOCKS)):
             blocks[k, i] = _mean(block, means[k])
-        shown = _rolling(rows)
-        if len(shown):
-            low, high = np.nanquantile(shown, [RARE, 1.0 - RARE], axis=0)
-            least, most = np.fmin(least, low), np.fmax(most, high)
+        rolling_means = _rolling(rows)
+        if len(rolling_means):
+            low, high = np.nanquantile(rolling_means, [RARE, 1.0 - RARE], axis=0)
+            lowest, highest = np.fmin(lowest, low), np.fmax(highest, high)
     mean = means.mean(axis=0)
-    least, most = np.where(np.isfinite(least), least, mean), np.where(np.isfinite(most), most, mean)
-    margin = BEYOND / np.sqrt(keys) * np.maximum(most - least, scale)
+    lowest, highest = (
+        np.where(np.isfinite(lowest), lowest, mean),
+        np.where(np.isfinite(highest), highest, mean),
+    )
+    margin = BEYOND / np.sqrt(keys) * np.maximum(highest - lowest, scale)
     block_rows = float(np.mean([len(rows) for rows in values])) / BLOCKS
     rows_of_mean = rows_of_prior(means / scale, blocks / scale, block_rows, MOST_OF_FEATURES)
-    return Levels(mean, rows_of_mean, least - margin, most + margin)
+    return Levels(mean, rows_of_mean, lowest - margin, highest + margin)
 
 
 def _mean(rows: Any, otherwise: Any) -> Any:

@@ -59,16 +59,16 @@ class Plays:
         lengths = [len(s.time_us) for s in series]
         count = _played_rows(lengths)
         long_enough = [k for k, length in enumerate(lengths) if length >= count]
-        chosen = np.linspace(0, len(long_enough) - 1, min(PLAYS, len(long_enough))).astype(int)
-        per_key, places = max(1, PLAYS // len(chosen)), []
-        for k in np.asarray(long_enough)[chosen].tolist():
+        played_keys = np.linspace(0, len(long_enough) - 1, min(PLAYS, len(long_enough))).astype(int)
+        per_key, beginnings = max(1, PLAYS // len(played_keys)), []
+        for k in np.asarray(long_enough)[played_keys].tolist():
             starts = np.linspace(0, lengths[k] - count, per_key + 1)[1:].astype(int)
-            places += [(k, slice(start, start + count)) for start in np.unique(starts).tolist()]
+            beginnings += [(k, slice(start, start + count)) for start in np.unique(starts).tolist()]
         return cls(
-            np.array([k for k, _ in places]),
-            np.stack([series[k].values[rows] for k, rows in places], axis=1),
-            np.stack([series[k].time_us[rows] for k, rows in places], axis=1),
-            np.stack([marks[k][rows] for k, rows in places], axis=1),
+            np.array([k for k, _ in beginnings]),
+            np.stack([series[k].values[rows] for k, rows in beginnings], axis=1),
+            np.stack([series[k].time_us[rows] for k, rows in beginnings], axis=1),
+            np.stack([marks[k][rows] for k, rows in beginnings], axis=1),
         )
 
 
@@ -112,18 +112,20 @@ def rehearse(
     usual, usual_ratios = _run(pipeline, own, plays)
     counts = ~plays.marked[..., None]
     usual = np.where(counts, usual, 0.0)
-    told = np.ones((len(AGES), usual.shape[2]))
+    event_confidence = np.ones((len(AGES), usual.shape[2]))
     if channels is not None:
         _, ratios = _run(pipeline, new, plays)
         # What the key itself would page for is no usual row.
-        kept = (counts & (usual < MARGIN * pipeline.motor.on))[..., None, :-1]
-        widening = _widening(np.where(kept, ratios, 0.0), np.where(kept, usual_ratios, 0.0))
+        is_counted = (counts & (usual < MARGIN * pipeline.motor.on))[..., None, :-1]
+        widening = _widening(
+            np.where(is_counted, ratios, 0.0), np.where(is_counted, usual_ratios, 0.0)
+        )
         channels.assign({"widening": _with_known(widening)})
-        told[:, :-1] = (1.0 / widening).mean(axis=1)
+        event_confidence[:, :-1] = (1.0 / widening).mean(axis=1)
     severity, _ = _run(pipeline, new, plays)
     confidence = _confidence(np.where(counts, severity, 0.0), usual, pipeline.motor.on)
     arrival.assign({"confidence": _with_known(confidence)})
-    return np.asarray(told * confidence, dtype=np.float32)
+    return np.asarray(event_confidence * confidence, dtype=np.float32)
 
 
 def _run(pipeline: Pipeline, state: State, plays: Plays) -> tuple[Any, Any]:
@@ -151,8 +153,8 @@ def _run(pipeline: Pipeline, state: State, plays: Plays) -> tuple[Any, Any]:
         )
         state |= observation.state
         if observation.channel_statistics is not None:
-            found = np.abs(observation.channel_statistics.ratios(slice(None)))
-            ratios.append(found.reshape(end - begin, count, *found.shape[1:]))
+            values = np.abs(observation.channel_statistics.ratios(slice(None)))
+            ratios.append(values.reshape(end - begin, count, *values.shape[1:]))
         if not begin:
             continue
         decision = pipeline.decide(
@@ -165,8 +167,8 @@ def _run(pipeline: Pipeline, state: State, plays: Plays) -> tuple[Any, Any]:
             observation.confidence,
         )
         state |= decision.state
-        found = decision.severity if decision.severities is None else decision.severities
-        severity[begin:end] = found.reshape(end - begin, count, groups)
+        values = decision.severity if decision.severities is None else decision.severities
+        severity[begin:end] = values.reshape(end - begin, count, groups)
     return severity, np.concatenate(ratios) if ratios else None
 
 
@@ -185,10 +187,10 @@ def _widening(new: Any, usual: Any) -> Any:
     out = np.ones((len(AGES), *new.shape[2:]))
     for i, begin, end in _bands():
         if begin < len(new):
-            ours, theirs = (
+            new_sizes, usual_sizes = (
                 np.quantile(x[begin:end].max(axis=0), EXTREME, axis=0) for x in (new, usual)
             )
-            out[i] = np.maximum(ours / np.maximum(theirs, 1.0), 1.0)
+            out[i] = np.maximum(new_sizes / np.maximum(usual_sizes, 1.0), 1.0)
         elif i:
             out[i] = np.sqrt(out[i - 1])
     return np.maximum.accumulate(out[::-1], axis=0)[::-1]
@@ -222,5 +224,5 @@ def _with_known(table: Any) -> NDArray[np.float32]:
 
 def _is_usual(config: PipelineConfig) -> bool:
     """Test whether a configuration has the warm-ups that it has by default."""
-    asked, usual = (config.warmup_score, config.warmup_alarm), PipelineConfig
-    return asked == (usual.warmup_score, usual.warmup_alarm)
+    warmups, usual = (config.warmup_score, config.warmup_alarm), PipelineConfig
+    return warmups == (usual.warmup_score, usual.warmup_alarm)

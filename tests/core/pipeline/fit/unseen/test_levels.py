@@ -37,8 +37,8 @@ def test_every_level_of_the_fleet_is_inside_and_a_margin_shrinks_with_its_keys()
         found = fleet_levels(values, np.ones(1))
         assert found is not None
         means = [rows[:WINDOW].mean() for rows in values]
-        assert found.least[0] < min(means) <= max(means) < found.most[0]
-        widths.append(found.most[0] - found.least[0])
+        assert found.lowest[0] < min(means) <= max(means) < found.highest[0]
+        widths.append(found.highest[0] - found.lowest[0])
     assert widths[1] < widths[0]
 
 
