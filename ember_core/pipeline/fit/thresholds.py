@@ -18,7 +18,7 @@ from .series import Rows, tiles
 
 DAY = 86_400.0  # seconds
 POOLED_EXCESSES = 20.0  # weight of the fleet's mean excess beside a key's own excesses
-BEAT = (200, 3_600.0)
+BEAT = (200, 300.0)
 """Rows and seconds that a period is shorter than which is a beat, such as that of a garbage
 collector: no pace at which the usual moves."""
 
