@@ -36,6 +36,7 @@ class Arrival(Stage):
 
     def __init__(self, n_groups: int = 1) -> None:
         super().__init__()
+        self.n_groups = n_groups
         self._is_rehearsed = False
         self.register_buffer("confidence", ops.zeros((len(AGES) + 1, n_groups)))
         self.register_buffer("tail_rows", ops.full((1,), 25.0))

@@ -126,7 +126,7 @@ def test_an_incident_changes_what_is_counted_and_nothing_else(evidence: str) -> 
     assert changed
     # The scale of a channel stands still where an average is above its quantile.
     counted = ("tail_", "joint_", "usual_extremes", "usual_run", "scale_growth", "shared")
-    counted += ("tables", "motor")
+    counted += ("tables", "motor", "confidence", "widening")
     assert {name for name in changed if not any(part in name for part in counted)} == set()
 
 
