@@ -43,7 +43,7 @@ from stream.tools.trainer.training import run
 from tests.broker.conftest import Broker
 from tests.broker.test_model_topic import config_of, manifest_of
 from tests.e2e.service import Service, wait_until
-from tests.stream.engine.conftest import CHANNELS, KNOWN, fit
+from tests.stream.engine.conftest import save_two_models
 from tests.stream.test_told_episodes import END, LAST, START, event, window
 
 pytestmark = pytest.mark.broker
@@ -55,10 +55,7 @@ BEGIN = int(time.time()) - ROWS * INTERVAL
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two models of the same channels."""
-    folder = tmp_path_factory.mktemp("bundles")
-    for name, hidden in (("one", 8), ("two", 13)):
-        fit(KNOWN, CHANNELS, rows=211, hidden=hidden).save(folder / name)
-    return [folder / "one", folder / "two"]
+    return save_two_models(tmp_path_factory.mktemp("bundles"))
 
 
 def sends(begin: int, end: int, spike_from: int | None = None) -> list[Send]:

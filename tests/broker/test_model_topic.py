@@ -23,7 +23,7 @@ from stream.kafka.model_topic.manifest import Manifest, RecordKey
 from stream.kafka.model_topic.publisher import describe, publish
 from stream.kafka.model_topic.source import BundleSource
 from tests.broker.conftest import Broker
-from tests.stream.engine.conftest import CHANNELS, KNOWN, fit
+from tests.stream.engine.conftest import save_two_models
 from tests.worker_config import worker_config
 
 pytestmark = pytest.mark.broker
@@ -32,10 +32,7 @@ pytestmark = pytest.mark.broker
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two models of the same channels."""
-    folder = tmp_path_factory.mktemp("bundles")
-    for name, hidden in (("one", 8), ("two", 13)):
-        fit(KNOWN, CHANNELS, rows=211, hidden=hidden).save(folder / name)
-    return [folder / "one", folder / "two"]
+    return save_two_models(tmp_path_factory.mktemp("bundles"))
 
 
 def config_of(broker: Broker) -> WorkerConfig:

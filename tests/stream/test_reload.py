@@ -20,16 +20,13 @@ from stream.kafka.model_topic.manifest import Manifest
 from stream.kafka.model_topic.source import BundleSource, UnreadableError
 from stream.reload import Reloader, changed
 from stream.settings import Settings
-from tests.stream.engine.conftest import CHANNELS, KNOWN, fit
+from tests.stream.engine.conftest import CHANNELS, KNOWN, fit, save_two_models
 
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two models of the same channels."""
-    folder = tmp_path_factory.mktemp("bundles")
-    for name, hidden in (("one", 8), ("two", 13)):
-        fit(KNOWN, CHANNELS, rows=211, hidden=hidden).save(folder / name)
-    return [folder / "one", folder / "two"]
+    return save_two_models(tmp_path_factory.mktemp("bundles"))
 
 
 class Worker:

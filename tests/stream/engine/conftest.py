@@ -308,3 +308,10 @@ def feed() -> list[Sent]:
 def spill(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Spill]:
     """Where rows go."""
     return DictSpill if request.param == "dictionary" else SpillFiles(tmp_path / "spill", 2**40)
+
+
+def save_two_models(folder: Path) -> list[Path]:
+    """Save two models of the same channels; returns their bundles."""
+    for name, hidden in (("one", 8), ("two", 13)):
+        fit(KNOWN, CHANNELS, rows=211, hidden=hidden).save(folder / name)
+    return [folder / "one", folder / "two"]
