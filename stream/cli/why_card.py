@@ -10,10 +10,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from stream.event_times import parse_time
 from stream.keys import key_of, key_text
 from stream.report import odds
 from stream.thresholds import once_in
-from stream.tools.event_lookup import PublishedEvent, parse_time
+from stream.tools.event_lookup import PublishedEvent
 
 from .output import clean
 

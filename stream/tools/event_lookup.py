@@ -12,7 +12,7 @@ import msgspec
 from confluent_kafka import Message
 
 from stream.errors import UserError
-from stream.event_times import parse_time as parse_time
+from stream.event_times import parse_time
 from stream.keys import key_text
 from stream.settings import Settings
 
