@@ -12,6 +12,7 @@ from ember_core.data.sources import Dataset, Remark, Rows
 from ember_core.pipeline import FleetModel
 
 from .backtest import Backtest
+from .counts import plural
 from .key_difference import key_difference
 from .keys import key_text
 from .records import MAX_ABS_VALUE
@@ -39,8 +40,8 @@ def training_remarks(
     short = [key for key, count in rows.items() if count < min_rows]
     if short and len(short) < len(rows):
         text = (
-            f"{_count(short, 'key')} left out, with less than {min_rows} usable training rows: "
-            f"{_named(short)}"
+            f"{plural(len(short), 'key')} left out, with less than {min_rows} usable training "
+            f"rows: {_named(short)}"
         )
         remarks.append(Remark("short_key", text, count=sum(rows[key] for key in short)))
     return [*remarks, *_channel_remarks(dataset)]
@@ -160,13 +161,13 @@ def _channel_remarks(dataset: Dataset) -> list[Remark]:
     remarks = []
     if constant:
         text = (
-            f"{_count(constant, 'channel')} kept, though constant in the training rows, since any "
-            f"change will be unusual: {', '.join(constant)}"
+            f"{plural(len(constant), 'channel')} kept, though constant in the training rows, since "
+            f"any change will be unusual: {', '.join(constant)}"
         )
         remarks.append(Remark("constant_channel", text))
     for keys, channels in absent.items():
         text = (
-            f"{_count(channels, 'channel')} without a value in {_count(keys, 'key')} "
+            f"{plural(len(channels), 'channel')} without a value in {plural(len(keys), 'key')} "
             f"({_named(keys)}): {', '.join(channels)}"
         )
         remarks.append(Remark("channel_of_some_keys", text))
@@ -192,7 +193,7 @@ def _model_channels(model: FleetModel, given: Dataset) -> list[Remark]:
         )
         remarks.append(Remark("missing_channel", text))
     if other_channels:
-        text = f"{_count(other_channels, 'channel')} left out, unknown to the model"
+        text = f"{plural(len(other_channels), 'channel')} left out, unknown to the model"
         text += f": {_listed(other_channels)}"
         remarks.append(Remark("unknown_channel", text))
     return remarks
@@ -255,7 +256,7 @@ def _waiting(model: FleetModel, result: Backtest) -> list[Remark]:
     return [
         Remark(
             kind,
-            f"{sum(rows.values()):,} rows of {_count(list(rows), 'key')} ({_named(list(rows))}) "
+            f"{sum(rows.values()):,} rows of {plural(len(rows), 'key')} ({_named(list(rows))}) "
             f"are {texts[kind]}",
         )
         for kind, rows in found.items()
@@ -277,10 +278,6 @@ def _usable(dataset: Dataset, number: int) -> NDArray[np.int64]:
     """Return the different times of a key's training rows that have a value."""
     table, rows = dataset.tables[number], dataset.rows(number, "train")
     return np.unique(table.time_us[rows][np.isfinite(table.values[rows]).any(axis=1)])
-
-
-def _count(items: Sequence[object], noun: str) -> str:
-    return f"{len(items):,} {noun}{'' if len(items) == 1 else 's'}"
 
 
 def _named(keys: Sequence[bytes]) -> str:

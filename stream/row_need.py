@@ -9,6 +9,7 @@ import numpy as np
 from ember_core.pipeline.fit import MIN_ROWS, Series
 from stream.engine import WindowSpec
 
+from .counts import plural
 from .errors import UserError
 from .history import KeySamples
 
@@ -31,8 +32,8 @@ def require_rows(series: Sequence[Series], keys: Sequence[KeySamples], window: W
     per_row = f", one every {window.interval_us * 1e-6:g} s" if window.mode == "time" else ""
     raise UserError(
         f"Too little history to train on. Expected a key with at least {MIN_ROWS} rows"
-        f"{_in_time(series, keys, window)}. Received: {_count(len(keys), 'key')} with "
-        f"{_count(samples, 'record')}, which make {_count(longest, 'row')} of a key at most"
+        f"{_in_time(series, keys, window)}. Received: {plural(len(keys), 'key')} with "
+        f"{plural(samples, 'record')}, which make {plural(longest, 'row')} of a key at most"
         f"{per_row}. Record for longer, or read more of the history."
     )
 
@@ -49,7 +50,3 @@ def _in_time(series: Sequence[Series], keys: Sequence[KeySamples], window: Windo
     hours = MIN_ROWS * seconds / 3600.0
     text = f"{hours:.1f} hours" if hours >= 1.0 else f"{60.0 * hours:.0f} minutes"
     return f", that is {text} of a key" if seconds > 0 else ""
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

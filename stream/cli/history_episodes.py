@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from stream.counts import plural
+
 from .output import clean
 
 _HINT = (
@@ -15,8 +17,8 @@ _HINT = (
 def episodes_text(report: dict[str, Any]) -> str:
     """Return how many episodes of the history would have paged, in one sentence."""
     episodes = report["episodes"]
-    days = f"{episodes['days']:,.1f} days of {_count(episodes['keys'], 'key')} together"
-    count = _count(episodes["count"], "episode")
+    days = f"{episodes['days']:,.1f} days of {plural(episodes['keys'], 'key')} together"
+    count = plural(episodes["count"], "episode")
     return f"{count} of the history would have paged at these thresholds, in {days}"
 
 
@@ -36,12 +38,12 @@ def incident_lines(report: dict[str, Any]) -> list[str]:
     lines = []
     if marked := report.get("incidents"):
         lines.append(
-            f"{_count(marked['windows'], 'incident')}, {_share(marked)}, left out of tails, curves "
+            f"{plural(marked['windows'], 'incident')}, {_share(marked)}, left out of tails, curves "
             "and thresholds"
         )
     if dropped := report.get("dropped"):
         episodes = (
-            f"{_count(dropped['count'], 'episode')} as rare as once in 10 days of a key, "
+            f"{plural(dropped['count'], 'episode')} as rare as once in 10 days of a key, "
             f"{_share(dropped)}"
         )
         if dropped["left_out"]:
@@ -63,8 +65,4 @@ def history_lines(report: dict[str, Any]) -> list[str]:
 
 
 def _share(part: dict[str, Any]) -> str:
-    return f"{_count(part['rows'], 'row')} ({100 * part['share']:.2g} %)"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{plural(part['rows'], 'row')} ({100 * part['share']:.2g} %)"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from stream.counts import plural
 from stream.records import TopChannel
 
 from ._facts import Episode, KeyFacts
-from ._words import TimeFormat, esc, number, odds, plural
+from ._words import TimeFormat, esc, number, odds
 
 MOST = 12
 _CHANNELS = 5

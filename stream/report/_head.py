@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from ember_core.pipeline import FleetModel
 from stream.backtest import Backtest
+from stream.counts import plural
 from stream.records import Reason
 from stream.thresholds import episode_text
 
 from ._facts import KeyFacts
-from ._words import TimeFormat, esc, plural
+from ._words import TimeFormat, esc
 
 OUTCOMES = {
     "scored": "scored by the model",

@@ -10,6 +10,7 @@ from typing import Any
 
 from ember_core.pipeline import FleetModel
 from stream.backtest import Backtest
+from stream.counts import plural
 
 from ._episodes import episode_list
 from ._facts import KeyFacts, gather
@@ -18,7 +19,7 @@ from ._head import head
 from ._moments import small_multiples
 from ._sweep import slider_section
 from ._timeline import Axes, timeline
-from ._words import TimeFormat, esc, plural
+from ._words import TimeFormat, esc
 
 OPEN_KEYS = 8  # shown open; the others are folded
 DRAWN_KEYS = 24

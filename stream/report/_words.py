@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from stream.backtest import Backtest
+from stream.counts import plural
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INDEX_US = 60_000_000  # a record number counts as one minute of event time
@@ -33,11 +34,6 @@ def number(x: float | None) -> str:
     if x is None or math.isnan(x):
         return "missing"
     return f"{x:,.0f}" if 10_000 <= abs(x) < 1e9 else f"{x:.4g}"
-
-
-def plural(n: int, noun: str, many: str = "") -> str:
-    """Format a count with its noun: `1 episode`, `2 episodes`."""
-    return f"{n:,} {noun if n == 1 else many or noun + 's'}"
 
 
 def odds(severity: float) -> str:
