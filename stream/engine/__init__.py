@@ -8,6 +8,8 @@ from __future__ import annotations
 from stream.types import TP as TP
 
 from .engine import Engine as Engine
+from .profiled import ProfiledEngine as ProfiledEngine
+from .profiles import Profiles as Profiles
 from .result import DirtyRows as DirtyRows
 from .result import ScoreColumns as ScoreColumns
 from .result import SliceOffsets as SliceOffsets
@@ -40,3 +42,6 @@ from .state.tombstones import TombstoneIndex as TombstoneIndex
 from .state.tombstones import number_in as number_in
 from .state.tombstones import tombstone_of as tombstone_of
 from .step import Limits as Limits
+
+AnyEngine = Engine | ProfiledEngine
+"""Engine of one model, or of several by profile."""

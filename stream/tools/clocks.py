@@ -137,8 +137,7 @@ def _times(row: bytes, meta: MetaRow) -> dict[str, int]:
 
 def _record(row: bytes, meta: MetaRow) -> Any | None:
     """Return a writable copy of a row with its fields; None where no layout fits it."""
-    written: list[MetaRow | FormerModel] = [meta, *meta.former]
-    for described in written:
+    for described in (*meta.described(), *meta.former):
         layout = describe(described)
         if (
             layout is not None

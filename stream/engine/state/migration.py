@@ -60,8 +60,7 @@ def describe(meta: MetaRow | FormerModel) -> Description | None:
 def descriptions_of(meta: MetaRow) -> dict[int, Description]:
     """Return the layouts that a meta row describes, by the mark of their model."""
     descriptions = {}
-    layouts: list[FormerModel | MetaRow] = [*meta.former, meta]
-    for layout in layouts:
+    for layout in (*meta.former, *reversed(meta.described())):
         description = describe(layout)
         if description is not None and layout.model:
             descriptions[mark_of(layout.model)] = description
