@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 
 from ember_core.pipeline import FleetModel
@@ -20,8 +21,15 @@ from stream.kafka.worker import Worker
 
 from .channel_rules import contradictions
 from .codecs import Codec, make_codec
-from .configure import bundle_source, load_model, make_engine, other_window
-from .engine import TP, Engine, ModelVersion, model_version_of
+from .configure import (
+    bundle_source,
+    load_model,
+    load_models,
+    make_engine,
+    models_of,
+    other_window,
+)
+from .engine import OTHER_KEYS, TP, AnyEngine, ModelVersion, ProfiledEngine, Profiles, version_of
 from .errors import UserError
 from .model_following import follow, start_learning, wait_for_bundle
 from .observe import (
@@ -62,11 +70,11 @@ class Application:
     ) -> None:
         self.settings = settings
         self._source = source
-        self.model: FleetModel = load_model(settings, folder)
+        self.model: FleetModel | Profiles = load_models(settings, folder)
         spill: SpillFiles | None = None
         if settings.state.max_disk_bytes:
             spill = SpillFiles(settings.state.directory / "spill", settings.state.max_disk_bytes)
-        self.engine: Engine = make_engine(settings, self.model, spill)
+        self.engine: AnyEngine = make_engine(settings, self.model, spill)
         self._tell_contradictions()
         self._compare_with(load_shadow(settings))
         self.metrics = Metrics(
@@ -98,7 +106,8 @@ class Application:
             keys=lambda: self.engine.active_keys,
             missing=self.engine.missing_channels,
             flagged=self.engine.flagged,
-            state_bytes=lambda: self.engine.active_keys * self.engine.row_bytes,
+            state_bytes=lambda: self.engine.state_bytes,
+            profiles=self._keys_by_profile,
             disk_bytes=lambda: 0 if spill is None else spill.used(),
             in_flight=lambda: self.worker.events_in_flight,
             moved=lambda: self.engine.moved,
@@ -127,14 +136,23 @@ class Application:
 
     def _tell_contradictions(self) -> None:
         """Log one sentence where the settings want other rows than the model was trained on."""
-        for detail in (
-            contradictions(self.model.recipe, self.model.channels, self.settings.channels.rules),
-            other_window(self.model.report.get("window"), self.settings),
-        ):
-            if detail:
-                _log.warning("rows_differ", detail=detail)
+        for pattern, model in models_of(self.model).items():
+            profile = {"profile": pattern} if pattern else {}
+            for detail in (
+                contradictions(model.recipe, model.channels, self.settings.channels.rules),
+                other_window(model.report.get("window"), self.settings),
+            ):
+                if detail:
+                    _log.warning("rows_differ", detail=detail, **profile)
 
-    def _codec(self, model: FleetModel) -> Codec:
+    def _keys_by_profile(self) -> Mapping[str, int]:
+        """Return the keys in memory by profile."""
+        engine = self.engine
+        if isinstance(engine, ProfiledEngine):
+            return engine.keys_by_profile()
+        return {OTHER_KEYS: engine.active_keys}
+
+    def _codec(self, model: FleetModel | Profiles) -> Codec:
         section = self.settings.input
         folder = self.settings.state.directory / "schemas"
         options = section.codec_options()
@@ -152,7 +170,7 @@ class Application:
             )
         return await asyncio.to_thread(load_model, settings, bundle.folder)
 
-    async def _switch_model(self, model: FleetModel) -> dict[TP, int]:
+    async def _switch_model(self, model: FleetModel | Profiles) -> dict[TP, int]:
         offsets = await self.worker.switch_model(model, self._codec(model))
         self.model = model
         self.metrics.model(_named(model))
@@ -161,11 +179,7 @@ class Application:
 
     def _compare_with(self, candidate: FleetModel | None) -> None:
         """Begin a comparison, unless it is of the two that are compared already."""
-        pair = (
-            None
-            if candidate is None
-            else (model_version_of(self.model), model_version_of(candidate))
-        )
+        pair = None if candidate is None else (version_of(self.model), version_of(candidate))
         if pair == self._pair and (pair is None or self.engine.comparison is not None):
             return
         try:
@@ -197,18 +211,30 @@ class Application:
             "topics": list(self.config.topics),
             "rekeyed_topics": list(self.config.rekeyed),
             "guarantee": self.config.guarantee,
-            "model": {
-                "name": self.model.name,
-                "version": self.model.version,
-                "sha256": self.model.sha256,
-                "channels": list(self.model.channels),
-                "thresholds": self.engine.model_version.thresholds,
-            },
+            **self._about_models(),
             "partitions": {f"{t}-{n}": self._about((t, n)) for t, n in self.engine.attached()},
             "active_keys": self.engine.active_keys,
             "moved_rows": self.engine.moved._asdict(),
             "row_bytes": self.engine.row_bytes,
         }
+
+    def _about_models(self) -> dict[str, Any]:
+        """Describe the model, or each of the profiles, in their order."""
+        about = {
+            pattern or OTHER_KEYS: {
+                "name": model.name,
+                "version": model.version,
+                "sha256": model.sha256,
+                "channels": list(model.channels),
+                "thresholds": version_of(model).thresholds,
+            }
+            for pattern, model in models_of(self.model).items()
+        }
+        return (
+            {"profiles": about}
+            if isinstance(self.model, Profiles)
+            else {"model": about[OTHER_KEYS]}
+        )
 
     def _about(self, tp: TP) -> dict[str, Any]:
         """Describe a partition: its progress, its warm-up, and the models by their first offset."""
@@ -218,7 +244,8 @@ class Application:
             "warming_up": meta.absorbed + 1 < meta.events_from,
             "events_from": max(meta.events_from, meta.first_offset),
             "judges": [
-                {"from": epoch.offset, "model": epoch.version.model} for epoch in meta.epochs
+                {"from": epoch.offset, "model": epoch.version.model, **_profiles(epoch.version)}
+                for epoch in meta.epochs
             ],
         }
 
@@ -256,8 +283,15 @@ class Application:
                 await asyncio.to_thread(self.traces.close)
 
 
-def _named(model: FleetModel) -> str:
-    return f"{model.name} {model.version}".strip()
+def _named(models: FleetModel | Profiles) -> str:
+    names = [f"{model.name} {model.version}".strip() for model in models_of(models).values()]
+    return ", ".join(dict.fromkeys(names))
+
+
+def _profiles(version: ModelVersion) -> dict[str, dict[str, str]]:
+    if version.profiles is msgspec.UNSET:
+        return {}
+    return {"profiles": {profile.pattern: profile.model for profile in version.profiles}}
 
 
 def run(settings: Settings) -> None:

@@ -11,7 +11,8 @@ from urllib.parse import quote
 from ember_core.pipeline import FleetModel
 from ember_core.serialize import BundleError
 from stream import bundles
-from stream.engine import Engine, Limits, WindowSpec
+from stream.codecs import contested
+from stream.engine import AnyEngine, Engine, Limits, ProfiledEngine, Profiles, WindowSpec
 from stream.engine.state.spill import Spill
 from stream.kafka.config import WorkerConfig
 from stream.kafka.model_topic.source import BundleSource
@@ -77,6 +78,43 @@ def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
     if settings.alerts.budget is not None:
         require_reach(model, settings.alerts.budget)
     return model
+
+
+def load_models(settings: Settings, path: Path | None = None) -> FleetModel | Profiles:
+    """Read the bundles of the settings: one, or those of `model.profiles` as well.
+
+    Args:
+        settings: Sections `model`, `alerts`, `window` and `input`.
+        path: Folder of the one bundle, which then judges all keys. Default: as the settings say.
+
+    Raises:
+        UserError: If a bundle cannot be used, or two do not go together.
+    """
+    section = settings.model
+    if path is not None or not section.profiles:
+        return load_model(settings, path)
+    named = []
+    for pattern, folder in section.profiles.items():
+        try:
+            named.append((pattern, load_model(settings, folder)))
+        except UserError as error:
+            raise UserError(f"Profile {pattern!r}: {error.message}") from error
+    default = None if section.other_keys is None else load_model(settings)
+    profiles = Profiles(named, default)
+    if names := contested(settings.input.codec, [model.sources for model in profiles.models]):
+        raise UserError(
+            "Two profiles read one measurement as different channels. Expected models whose "
+            f"channels are named alike. Received: {names[0]!r} and {names[1]!r}. Train them again "
+            "with the same channels (`ember train --channels`)."
+        )
+    return profiles
+
+
+def models_of(models: FleetModel | Profiles) -> dict[str, FleetModel]:
+    """Return the models by the pattern of their profile; that of one model is empty."""
+    if isinstance(models, Profiles):
+        return {models.name(number): model for number, model in enumerate(models.models)}
+    return {"": models}
 
 
 def _warm_up(settings: Settings, model: FleetModel) -> tuple[int, int]:
@@ -160,13 +198,18 @@ def engine_settings(settings: Settings) -> tuple[WindowSpec, Limits]:
 
 
 def make_engine(
-    settings: Settings, model: FleetModel, spill: Callable[[], Spill] | None = None
-) -> Engine:
+    settings: Settings,
+    model: FleetModel | Profiles,
+    spill: Callable[[], Spill] | None = None,
+) -> AnyEngine:
     """Create an engine without partitions.
 
     Args:
         settings: Sections `window`, `state` and `input`.
-        model: The model.
+        model: The model, or the models of profiles.
         spill: Factory of the storage on disk for evicted rows of a partition; None: no eviction.
     """
-    return Engine(model, *engine_settings(settings), spill, settings.stream_names)
+    window, limits = engine_settings(settings)
+    if isinstance(model, Profiles):
+        return ProfiledEngine(model, window, limits, spill, settings.stream_names)
+    return Engine(model, window, limits, spill, settings.stream_names)

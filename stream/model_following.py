@@ -8,6 +8,7 @@ import time
 
 import structlog
 
+from stream.engine import version_of
 from stream.kafka.client.errors import KafkaError
 from stream.kafka.model_topic.source import BundleSource, TopicBundle, UnreadableError
 
@@ -104,7 +105,7 @@ async def follow(source: BundleSource, reloader: Reloader) -> None:
     while True:
         try:
             async for manifest in source.publications():
-                if manifest.digest != reloader.model.sha256:
+                if manifest.digest != version_of(reloader.model).model:
                     await _take(reloader)
         except KafkaError as error:
             _log.warning("the model topic cannot be followed", cause=repr(error))

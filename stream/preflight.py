@@ -28,7 +28,11 @@ def require_sound(settings: Settings) -> None:
 
 def find_mistakes(settings: Settings) -> list[str]:
     """Return a sentence for each mistake; nothing is asked of a broker."""
-    return [*_topic_mistakes(settings), *_file_mistakes(settings)]
+    return [
+        *_topic_mistakes(settings),
+        *_file_mistakes(settings),
+        *_profile_mistakes(settings),
+    ]
 
 
 def _topic_mistakes(settings: Settings) -> Iterator[str]:
@@ -96,6 +100,16 @@ def _file_mistakes(settings: Settings) -> Iterator[str]:
                     f"The file of `{section_name}.{name}` {cause}. Expected a readable file. "
                     f"Received: {name}={str(path)!r}."
                 )
+
+
+def _profile_mistakes(settings: Settings) -> Iterator[str]:
+    """Find profiles without a bundle."""
+    for pattern, path in settings.model.profiles.items():
+        if not (path / "model.json").is_file():
+            yield (
+                f"Profile {pattern!r} of `model.profiles` has no model bundle. Expected a folder "
+                f"with a model.json, as `ember train` makes. Received: {str(path)!r}."
+            )
 
 
 def _is_default(section: object, name: str) -> bool:

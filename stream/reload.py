@@ -15,18 +15,18 @@ from typing import Any, Literal
 import structlog
 
 from ember_core.pipeline import FleetModel
-from stream.engine import TP, check_candidate, model_version_of
+from stream.engine import TP, Profiles, check_candidate, same_profiles, version_of
 from stream.kafka.model_topic.source import UnreadableError
 from stream.settings import Settings
 
-from .configure import load_model
+from .configure import load_model, load_models, models_of
 from .errors import UserError
 
 _log = structlog.stdlib.get_logger("ember")
 
 _HOT = frozenset(
     {
-        *("model.path", "model.sha256", "model.public_key", "model.shadow"),
+        *("model.path", "model.sha256", "model.public_key", "model.shadow", "model.profiles"),
         *("model.warmup_rows", "model.alarm_warmup_rows", "window.max_gap"),
         *("alerts.anomaly_severity", "alerts.budget", "alerts.evidence_rows"),
         "alerts.refractory_rows",
@@ -68,21 +68,21 @@ class Reloader:
 
     Args:
         settings: Settings that the worker was started with.
-        model: Model in use.
+        model: Model in use, or those of all profiles.
         apply: Function that switches to a model; returns its first offset, by partition.
         shadow: Function that sets the candidate model; None removes it.
         on_result: Callback with every result, for a metric.
-        load: Function that loads the model of the settings. Default: `load_model` in a thread.
+        load: Function that loads the model of the settings. Default: `load_models` in a thread.
     """
 
     def __init__(
         self,
         settings: Settings,
-        model: FleetModel,
-        apply: Callable[[FleetModel], Awaitable[dict[TP, int]]],
+        model: FleetModel | Profiles,
+        apply: Callable[[FleetModel | Profiles], Awaitable[dict[TP, int]]],
         shadow: Callable[[FleetModel | None], None] = lambda _: None,
         on_result: Callable[[str], None] = lambda _: None,
-        load: Callable[[Settings], Awaitable[FleetModel]] | None = None,
+        load: Callable[[Settings], Awaitable[FleetModel | Profiles]] | None = None,
     ) -> None:
         self._started_with = settings
         self.settings = settings
@@ -90,7 +90,7 @@ class Reloader:
         self._apply = apply
         self._shadow = shadow
         self._on_result = on_result
-        self._load = load or (lambda settings: asyncio.to_thread(load_model, settings))
+        self._load = load or (lambda settings: asyncio.to_thread(load_models, settings))
         self._lock = asyncio.Lock()
 
     async def reload(self) -> Reloaded:
@@ -115,6 +115,12 @@ class Reloader:
                 f"model.topic={settings.model.topic!r}. Restart the workers."
             )
         model = await self._load(settings)
+        if not same_profiles(self.model, model):
+            raise UserError(
+                "The patterns of `model.profiles` changed, so that keys would go to other models. "
+                f"Expected {_patterns(self.model)}. Received: model.profiles of "
+                f"{_patterns(model)}. Restart the workers."
+            )
         candidate = await asyncio.to_thread(load_shadow, settings)
         # All checks come before the first change, so that a refused reload changes nothing.
         if candidate is not None:
@@ -125,8 +131,8 @@ class Reloader:
         needs_restart = tuple(
             name for name in changed(self._started_with, settings) if name not in _HOT
         )
-        new, old = model_version_of(model), model_version_of(self.model)
-        offsets: dict[TP, int] = {}
+        new, old = version_of(model), version_of(self.model)
+        former, offsets = self.model, dict[TP, int]()
         if new != old:
             offsets = await self._apply(model)
             self.model = model
@@ -135,14 +141,31 @@ class Reloader:
         if new == old:
             detail = "Model and thresholds have not changed."
             return Reloaded("unchanged", detail, {}, needs_restart)
-        subject = "a model" if new.model != old.model else "thresholds"
-        model_name = f"{model.name} {model.version}".strip()
         return Reloaded(
             "applied",
-            f"From these offsets on {subject} of {model_name} ({new.model[:12]}) scores.",
+            f"From these offsets on {_changes(former, model)} scores.",
             {f"{topic}-{number}": offset for (topic, number), offset in sorted(offsets.items())},
             needs_restart,
         )
+
+
+def _patterns(models: FleetModel | Profiles) -> list[str]:
+    return list(models.patterns) if isinstance(models, Profiles) else []
+
+
+def _changes(former: FleetModel | Profiles, models: FleetModel | Profiles) -> str:
+    """Return what changed, with the name and digest of each model that did."""
+    changes = []
+    for (pattern, old), new in zip(
+        models_of(former).items(), models_of(models).values(), strict=True
+    ):
+        if version_of(old) == version_of(new):
+            continue
+        subject = "a model" if new.sha256 != old.sha256 else "thresholds"
+        name = f"{new.name} {new.version}".strip()
+        profile = f", for {pattern}" if pattern else ""
+        changes.append(f"{subject} of {name} ({new.sha256[:12]}{profile})")
+    return "; ".join(changes)
 
 
 def load_shadow(settings: Settings) -> FleetModel | None:

@@ -24,6 +24,7 @@ from .episodes import Episodes
 from .loading import ChangelogLoader
 from .memory import keep_freed_memory
 from .partitions import OwnedPartitions
+from .profiles import Profiles, only_model
 from .quiet import note_quiet, quiet_clock
 from .result import SliceOffsets, StepResult
 from .shadow import Comparison, check_candidate
@@ -98,7 +99,7 @@ class Engine(OwnedPartitions):
         """The live model and its thresholds."""
         return self._model_version
 
-    def schedule_switch(self, tp: TP, offset: int, model: FleetModel) -> None:
+    def schedule_switch(self, tp: TP, offset: int, model: FleetModel | Profiles) -> None:
         """Note in the meta row that a model scores from an offset on; `switch_model` must follow.
 
         The meta row has to be written before it does, so that a replay changes at this record.
@@ -110,9 +111,9 @@ class Engine(OwnedPartitions):
         """
         meta = self.meta(tp)
         meta.begin_at(offset)  # it may come before the first record
-        meta.note_model(offset, model_version_of(model))
+        meta.note_model(offset, model_version_of(only_model(model)))
 
-    def switch_model(self, model: FleetModel, owned: Collection[TP] = ()) -> None:
+    def switch_model(self, model: FleetModel | Profiles, owned: Collection[TP] = ()) -> None:
         """Score with a model from the next record on, in all partitions.
 
         Under the same weights nothing but the thresholds changes. Of another model's rows the
@@ -124,8 +125,9 @@ class Engine(OwnedPartitions):
             owned: Partitions whose rows this worker writes to the changelog.
 
         Raises:
-            ValueError: If the model is not on NumPy's arrays.
+            ValueError: If the model is not on NumPy's arrays, or not one for all keys.
         """
+        model = only_model(model)
         store, former = self._new_store(model), self._store
         self.shadow_by(None)  # the model that was compared is not the live one any more
         for tp, part in self._parts.items():

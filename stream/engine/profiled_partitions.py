@@ -26,6 +26,8 @@ from .result import DirtyRows, Moved
 from .step import Limits
 
 Value = bytes | Tombstone | None
+OTHER_KEYS = "<other>"
+"""Name of the profile of the keys that no pattern fits, where one has to be shown."""
 
 
 class ProfiledPartitions:
@@ -74,7 +76,10 @@ class ProfiledPartitions:
 
     def keys_by_profile(self) -> dict[str, int]:
         """Return the number of keys held, by profile."""
-        return {self.profiles.name(i): lane.active_keys for i, lane in enumerate(self._lanes)}
+        return {
+            self.profiles.name(number) or OTHER_KEYS: lane.active_keys
+            for number, lane in enumerate(self._lanes)
+        }
 
     def flagged(self, field: Literal["firing", "stale", "known"]) -> int:
         """Return the number of keys in memory that fire now, are idle, or are in their model."""

@@ -5,22 +5,17 @@ The profile of a key depends on nothing but its name, so that a replay decides t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from fnmatch import translate
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.pipeline import FleetModel
-from stream.engine.state.model_version import ModelVersion, version_of_profiles
-from stream.keys import key_text
+from stream.engine.state.model_version import ModelVersion, model_version_of, version_of_profiles
+from stream.key_patterns import KeyPatterns
 
 NO_PROFILE = -1
 """Number in the place of a profile's, of keys that no model is for."""
-_REMEMBERED = 1 << 16
-"""Keys whose profile is remembered: to find it costs about as much as a decoded field."""
 
 
 class Profiles:
@@ -32,8 +27,7 @@ class Profiles:
         [0, 1]
 
     Args:
-        named: Patterns and their models, in the order in which they are tried. A pattern is matched
-            against the whole text of a key, letter by letter: `*`, `?`, `[abc]`.
+        named: Patterns of keys, see `KeyPatterns`, and their models, in the order of the patterns.
         default: Model of the other keys; None: they are counted, and nothing else.
 
     Attributes:
@@ -48,29 +42,21 @@ class Profiles:
         self.default = default
         models = [model for _, model in named]
         self.models = tuple(models if default is None else [*models, default])
-        self._matches = [re.compile(translate(pattern)).match for pattern in self.patterns]
-        self._other = NO_PROFILE if default is None else len(models)
-        self._profile_of = lru_cache(_REMEMBERED)(self._first_match)
-
-    def _first_match(self, key: bytes) -> int:
-        text = key_text(key)
-        for number, matches in enumerate(self._matches):
-            if matches(text):
-                return number
-        return self._other
+        other = NO_PROFILE if default is None else len(models)
+        self._keys = KeyPatterns(self.patterns, other)
 
     def find(self, keys: Sequence[bytes]) -> NDArray[np.int64]:
         """Return the number of each key's model among `models`, or `NO_PROFILE`."""
-        return np.fromiter(map(self._profile_of, keys), dtype=np.int64, count=len(keys))
+        return self._keys.find(keys)
 
     def model_of(self, key: bytes) -> FleetModel | None:
         """Return the model of a key; None where there is none."""
-        number = self._profile_of(key)
+        (number,) = self.find([key]).tolist()
         return None if number == NO_PROFILE else self.models[number]
 
     def name(self, number: int) -> str:
-        """Return the name of a profile: its pattern, or `default`."""
-        return self.patterns[number] if number < len(self.patterns) else "default"
+        """Return the name of a profile: its pattern; that of the other keys is empty."""
+        return self.patterns[number] if number < len(self.patterns) else ""
 
     @property
     def version(self) -> ModelVersion:
@@ -97,3 +83,29 @@ class Profiles:
         """Return whether each key stays in its profile with these others."""
         same_default = (self.default is None) == (other.default is None)
         return self.patterns == other.patterns and same_default
+
+
+def only_model(models: FleetModel | Profiles) -> FleetModel:
+    """Return a model that is for all keys.
+
+    Raises:
+        ValueError: If there are several.
+    """
+    if isinstance(models, Profiles):
+        raise ValueError(
+            "Profiles begin with a start of the worker. Expected one model for all keys. Received: "
+            f"models of {list(models.patterns)}. Restart the worker."
+        )
+    return models
+
+
+def version_of(models: FleetModel | Profiles) -> ModelVersion:
+    """Return the version of one model, or of those of all profiles."""
+    return models.version if isinstance(models, Profiles) else model_version_of(models)
+
+
+def same_profiles(models: FleetModel | Profiles, others: FleetModel | Profiles) -> bool:
+    """Return whether each key stays in its profile where the others replace the models."""
+    if isinstance(models, Profiles) and isinstance(others, Profiles):
+        return models.replaceable_by(others)
+    return not isinstance(models, Profiles) and not isinstance(others, Profiles)

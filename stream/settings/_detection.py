@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from ._base import Section
+from ._base import Section, split_table
 from ._durations import seconds_of
 from ._topics import name_fault
 
@@ -35,13 +35,32 @@ def _bundle_path(value: Any) -> Any:
 BundlePath = Annotated[Path | str, BeforeValidator(_bundle_path)]
 
 
+def _profile_bundles(value: Any) -> Any:
+    """Refuse addresses: the folders of a table are not fetched."""
+    table = split_table(value)
+    if isinstance(table, dict):
+        for pattern, folder in table.items():
+            if "://" in str(folder):
+                raise ValueError(f"expected a folder for {pattern!r}, not an address")
+    return table
+
+
+ProfileBundles = Annotated[dict[str, Path], BeforeValidator(_profile_bundles)]
+
+
 class ModelSection(Section):
-    """Model bundle and warm-up of unknown keys."""
+    """Model bundles and warm-up of unknown keys."""
 
     path: BundlePath = Field(
         default=Path("model"),
         description="Folder of the model bundle, or its https address. An address needs `sha256`; "
         "the bundle is fetched once, into `state.directory`.",
+    )
+    profiles: ProfileBundles = Field(
+        default={},
+        description="Folders of the bundles of some keys, by a pattern of the key: `*`, `?`, "
+        "`[abc]`, letter by letter. The first pattern that fits decides. Other keys have the "
+        "bundle of `path`; without one their records count as `no_profile`.",
     )
     topic: str = Field(
         default="",
@@ -89,6 +108,34 @@ class ModelSection(Section):
         if value and (fault := name_fault(value.replace("<group>", "group"))):
             raise ValueError(fault)
         return value
+
+    @property
+    def other_keys(self) -> Path | str | None:
+        """Bundle of the keys that no pattern of `profiles` fits; None: they have no model."""
+        return None if self.profiles and "path" not in self.model_fields_set else self.path
+
+    @field_validator("profiles")
+    @classmethod
+    def _patterns_that_fit(cls, value: dict[str, Path]) -> dict[str, Path]:
+        patterns = list(value)
+        if "" in patterns:
+            raise ValueError("a pattern is empty, and fits no key")
+        if "*" in patterns[:-1]:
+            behind = patterns[patterns.index("*") + 1]
+            raise ValueError(
+                f"`*` fits every key, so that {behind!r} behind it never does; put it last"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _profiles_alone(self) -> Self:
+        for other in ("topic", "shadow"):
+            if self.profiles and getattr(self, other):
+                raise ValueError(
+                    f"`profiles` does not go together with `{other}`, which is of one model for "
+                    "all keys. Take one of them out"
+                )
+        return self
 
     @model_validator(mode="after")
     def _one_way_to_the_bundle(self) -> Self:

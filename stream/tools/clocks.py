@@ -12,7 +12,6 @@ from stream.engine import META_KEY, MetaRow, describe
 from stream.engine.clock import CLOCK_SKEW_US
 from stream.engine.state.layout import NEVER
 from stream.engine.state.migration import mark_in, mark_of
-from stream.engine.state.model_version import FormerModel
 from stream.kafka.protocol.checkpoint import COMMITTED_HEADER
 
 from .state import PartitionState, StateLog

@@ -67,6 +67,13 @@ def descriptions_of(meta: MetaRow) -> dict[int, Description]:
     return descriptions
 
 
+def layout_of(meta: MetaRow, row: bytes) -> FormerModel:
+    """Return the layout of a row by its model's mark; that of new rows where none is known."""
+    layouts = (*meta.described(), *reversed(meta.former))
+    mark = mark_in(row)
+    return next((each for each in layouts if mark_of(each.model) == mark), layouts[0])
+
+
 def mark_of(sha256: str) -> int:
     """Return the mark of a model in its rows: the first 8 bytes of its digest."""
     return int.from_bytes(bytes.fromhex(sha256 or "00" * 8)[:8], "little")

@@ -34,6 +34,13 @@ class ModelVersion(msgspec.Struct, frozen=True):
     """Models of the keys that match a pattern, the first one that does; only where there are
     profiles."""
 
+    def thresholds_of(self, model: str) -> dict[str, float]:
+        """Return the thresholds of a model, by its SHA-256."""
+        profiles = () if self.profiles is msgspec.UNSET else self.profiles
+        if model == self.model or not profiles:
+            return self.thresholds
+        return next((each.thresholds for each in profiles if each.model == model), {})
+
 
 class ModelEpoch(msgspec.Struct, frozen=True):
     """Version that scores from an input offset on."""
