@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 
@@ -227,8 +228,8 @@ def test_budgets(budget: str, per_week: float) -> None:
 
 
 def test_what_has_no_effect_is_no_setting() -> None:
-    """Topics of all scores and bundles by key do not exist: refused, not ignored."""
-    sentences = mistakes(write('[model]\nprofiles = { x = "y" }\n[output]\nscores = "x"\n'))
+    """Topics of all scores and thresholds by key do not exist: refused, not ignored."""
+    sentences = mistakes(write('[model]\nkeys = { x = "y" }\n[output]\nscores = "x"\n'))
     assert [line.split(".")[0] for line in sentences] == ["`model", "`output"]
     assert all("is not a setting" in line for line in sentences)
 
@@ -412,3 +413,35 @@ def test_the_model_comes_by_one_way() -> None:
             Settings.load(model={"topic": "<group>-model", **other})
     with pytest.raises(SettingsError, match="is no name of a Kafka topic"):
         Settings.load(model={"topic": "<input>-model"})
+
+
+def test_profiles_are_bundles_by_pattern_in_their_order(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "ember.toml"
+    config.write_text('[model.profiles]\n"db-*" = "models/db"\n"*" = "models/all"\n')
+    model = Settings.load(config).model
+    assert list(model.profiles.items()) == [("db-*", Path("models/db")), ("*", Path("models/all"))]
+    assert model.other_keys is None, "the default of model.path is nobody's wish"
+    assert Settings.load(config, model={"path": "m"}).model.other_keys == Path("m")
+    assert Settings().model.other_keys == Path("model")
+    shown = render_toml(Settings.load(config))
+    assert 'profiles = { "db-*" = "models/db", "*" = "models/all" }' in shown
+    assert "keys of no profile have no model" in shown
+    monkeypatch.setenv("EMBER_MODEL__PROFILES", "q-*=models/queue,w?b=models/web")
+    assert list(Settings.load().model.profiles) == ["q-*", "w?b"]
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"profiles": {"*": "a", "db-*": "b"}}, "'db-*' behind it never does"),
+        ({"profiles": {"": "a"}}, "fits no key"),
+        ({"profiles": {"db-*": "https://models.example/db"}}, "a folder for 'db-*'"),
+        ({"profiles": {"db-*": "a"}, "topic": "g-model"}, "does not go together with `topic`"),
+        ({"profiles": {"db-*": "a"}, "shadow": "b"}, "does not go together with `shadow`"),
+    ],
+)
+def test_profiles_that_cannot_be(model: dict[str, object], words: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(words)):
+        Settings.load(model=model)
