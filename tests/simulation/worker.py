@@ -264,7 +264,7 @@ class Worker:
     async def run(self) -> None:
         """From start to stop."""
         if self._follows:
-            self.engine.switch_model(await self._wait_for_model())
+            self.engine.switch_model(await self._newest_model())
         self._producer = Producer(self.broker, self.process, self.transactional_id, self.on_request)
         await self._producer.start()
         if self.config.guarantee == "at_least_once":
@@ -320,22 +320,18 @@ class Worker:
             await snapshots.write_released()
 
     async def _newest_model(self) -> Any:
-        """The newest model of the topic; None where there is none."""
+        """The newest model of the topic; one was published before everything."""
         log = self.broker.log(MODELS, 0)
         found = newest(await self.process.ask(lambda answer: answer(log.committed())))
-        return None if found is None else tiny_model(found[0], rated=self._rated)
-
-    async def _wait_for_model(self) -> Any:
-        while (model := await self._newest_model()) is None:
-            await asyncio.sleep(FOLLOW_SECONDS)
-        return model
+        assert found is not None
+        return tiny_model(found[0], rated=self._rated)
 
     async def _follow(self) -> None:
         """Take every model that is published later, as a reload does."""
         while True:
             await asyncio.sleep(FOLLOW_SECONDS)
             model = await self._newest_model()
-            if model is not None and model.sha256 != self.engine.model.sha256:
+            if model.sha256 != self.engine.model.sha256:
                 await self.session.switch_model(model, TinyCodec())
 
     def stop(self) -> None:
