@@ -16,10 +16,13 @@ from .result import StepResult
 
 
 class _RowLoader(ChangelogLoader):
-    """Loader of a lane; the meta row describes the rows of all lanes, so that its owner does."""
+    """Loader of a lane; the engine of all lanes goes on with the meta row and describes rows."""
+
+    def adopt(self, meta: MetaRow) -> None:
+        """Leave the meta row as it was read."""
 
     def describe_rows(self, meta: MetaRow) -> None:
-        """Leave the description to the engine of all lanes."""
+        """Leave the description as it is."""
 
 
 class Lane(Engine):

@@ -32,6 +32,11 @@ class ChangelogLoader:
         self._store, self._sha256 = store, sha256
         self._merger = RowMerger(store)
 
+    def adopt(self, meta: MetaRow) -> None:
+        """Go on with a meta row as it was read."""
+        meta.drop_unused_model(self._sha256)
+        self.describe_rows(meta)
+
     def describe_rows(self, meta: MetaRow) -> None:
         """Note in a meta row the layout and model of the rows written from now on."""
         meta.describe_rows(self.rows())
@@ -73,7 +78,7 @@ class ChangelogLoader:
         part.descriptions |= descriptions_of(meta)
         if value is None or meta.absorbed >= part.meta.absorbed:
             part.meta = meta
-            self.describe_rows(meta)
+            self.adopt(meta)
         return []
 
     def load_block(self, part: Partition, block: RowBlock) -> LoadReport:
@@ -98,7 +103,9 @@ class ChangelogLoader:
         while True:
             count, reasons = self._store.unmigrated.migrate(part, limit or _MIGRATED_ROWS)
             migrated, damaged = migrated + count, damaged + reasons
-            if limit or not part.unmigrated_rows():
+            if not part.unmigrated_rows():
+                return LoadReport(migrated + self._store.renew_rows(part), 0, damaged)
+            if limit:
                 return LoadReport(migrated, 0, damaged)
 
 

@@ -106,6 +106,10 @@ class ProfiledPartitions:
         """Return the number of new keys that fit, whichever profile they are of."""
         return min(lane.key_capacity() for lane in self._lanes)
 
+    def has_unwritten(self, tp: TP) -> bool:
+        """Return whether rows of a partition changed since they were last taken."""
+        return any(lane.has_unwritten(tp) for lane in self._lanes)
+
     def unwritten_bytes(self) -> int:
         """Return the bytes of the rows that changed since they were last taken."""
         return sum(lane.unwritten_bytes() for lane in self._lanes)
@@ -119,8 +123,9 @@ class ProfiledPartitions:
     def attach(self, tp: TP) -> None:
         """Begin owning a partition, with no keys and an empty meta row. No-op when owned."""
         if (tp[0], tp[1]) not in self.attached():
-            for lane in self._lanes:
+            for number, lane in enumerate(self._lanes):
                 lane.attach(tp)
+                lane.part(tp).profile = self.profiles.name(number)
             self._share(tp)
 
     def detach(self, tp: TP) -> None:
@@ -184,13 +189,15 @@ class ProfiledPartitions:
             values: Rows; None is a tombstone, as is `Tombstone`, which holds up to an offset.
         """
         self.attach(tp)
+        former = self.meta(tp)
         numbers = self.profiles.find(keys)
         is_meta = np.fromiter((key == META_KEY for key in keys), dtype=bool, count=len(keys))
         reports = []
         for number, lane in enumerate(self._lanes):  # each lane learns of all layouts
             own = np.flatnonzero(is_meta | (numbers == number)).tolist()
             reports.append(lane.load(tp, [keys[i] for i in own], [values[i] for i in own]))
-        if is_meta.any():
+        if self.meta(tp) is not former:
+            self.meta(tp).drop_unused_model(*(lane.rows.model for lane in self._lanes))
             self._share(tp)
         forgotten = self._forgotten.setdefault((tp[0], tp[1]), {})
         for i in np.flatnonzero(~is_meta & (numbers == NO_PROFILE)).tolist():

@@ -158,10 +158,41 @@ class MetaRow(msgspec.Struct, kw_only=True):
         """
         if self.epochs and self.epochs[-1].version == version:
             return False
-        # A later epoch was noted but never used: the switch to it did not happen.
-        earlier = [epoch for epoch in self.epochs if epoch.offset < offset][-KEPT + 1 :]
+        # Without a record in between thresholds leave no trace; another model migrates the rows.
+        earlier = [
+            epoch
+            for epoch in self.epochs
+            if epoch.offset < offset
+            or (epoch.offset == offset and not epoch.version.same_models(version))
+        ][-KEPT + 1 :]
         self.epochs = [*earlier, ModelEpoch(offset, version)]
         return True
+
+    def last_other_model(self, model: str, profile: str = "") -> int:
+        """Return the offset at which the last other model came; -1 where none did.
+
+        Args:
+            model: SHA-256 of the model.
+            profile: Pattern of the keys that it is for; empty: those of no profile.
+        """
+        others = [
+            epoch.offset for epoch in self.epochs if epoch.version.model_for(profile) != model
+        ]
+        return others[-1] if others else -1
+
+    def drop_unused_model(self, *models: str) -> None:
+        """Forget models that were noted, and whose worker died before it wrote a row under them.
+
+        The meta row must be as it was read.
+
+        Args:
+            *models: SHA-256 of the models that score now; those stay.
+        """
+        if not self.epochs:
+            return
+        written = {layout.model for layout in self.described()}
+        if self.epochs[-1].version.models not in (written, set(models)):
+            self.epochs = self.epochs[:-1]
 
     def described(self) -> list[FormerModel]:
         """Return the layouts of all rows that are written now, those of the profiles last."""

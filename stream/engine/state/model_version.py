@@ -34,6 +34,29 @@ class ModelVersion(msgspec.Struct, frozen=True):
     """Models of the keys that match a pattern, the first one that does; only where there are
     profiles."""
 
+    @property
+    def models(self) -> set[str]:
+        """SHA-256 of all bundles."""
+        digests = {model for _, model in self._by_pattern}
+        return digests if len(digests) == 1 else digests - {""}
+
+    def same_models(self, other: ModelVersion) -> bool:
+        """Return whether each key has the bundle that it has in another version."""
+        return self._by_pattern == other._by_pattern
+
+    @property
+    def _by_pattern(self) -> list[tuple[str, str]]:
+        profiles = () if self.profiles is msgspec.UNSET else self.profiles
+        return [*((each.pattern, each.model) for each in profiles), ("", self.model)]
+
+    def model_for(self, profile: str) -> str:
+        """Return the SHA-256 of the model of a profile; that of the other keys where it is new.
+
+        Args:
+            profile: Pattern of the keys; empty: those of no profile.
+        """
+        return dict(self._by_pattern).get(profile, self.model)
+
     def thresholds_of(self, model: str) -> dict[str, float]:
         """Return the thresholds of a model, by its SHA-256."""
         profiles = () if self.profiles is msgspec.UNSET else self.profiles
