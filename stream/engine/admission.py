@@ -86,27 +86,27 @@ def admit(
         store: Rows of all keys.
         future_us: Longest time by which an event time may lie after that of its message.
     """
-    judged = judge(parts, decoded, slice_offsets, future_us)
-    slots, without_slot = slots_of_keys(judged.messages, decoded, judged.keep, store)
-    judged.refuse(without_slot)
-    sample = np.flatnonzero(judged.keep)
-    slices = sample_slices(judged.messages, decoded.message[sample])
+    checked = check_slice(parts, decoded, slice_offsets, future_us)
+    slots, without_slot = slots_of_keys(checked.messages, decoded, checked.keep, store)
+    checked.refuse(without_slot)
+    sample = np.flatnonzero(checked.keep)
+    slices = sample_slices(checked.messages, decoded.message[sample])
     return Admitted(
         decoded=decoded,
         slice_offsets=slice_offsets,
-        messages=judged.messages,
-        refused=judged.in_order(),
-        outcome=judged.outcome,
+        messages=checked.messages,
+        refused=checked.in_order(),
+        outcome=checked.outcome,
         slots=slots,
-        clock_us=judged.clock_us,
+        clock_us=checked.clock_us,
         sample=sample,
         slices=[samples for samples in slices if samples.begin < samples.end],
-        bad_values=judged.bad_values(),
+        bad_values=checked.bad_values(),
     )
 
 
 @dataclass
-class Judged:
+class CheckedSlice:
     """Messages that count so far, before their keys have slots.
 
     Attributes:
@@ -147,12 +147,12 @@ class Judged:
         )
 
 
-def judge(
+def check_slice(
     parts: Sequence[tuple[Partition, int]],
     decoded: Decoded,
     slice_offsets: SliceOffsets,
     future_us: int,
-) -> Judged:
+) -> CheckedSlice:
     """Refuse messages, and leave out those that were absorbed or written before.
 
     Args:
@@ -175,9 +175,9 @@ def judge(
     ahead = keep & (decoded.time_us > reference_us + future_us)
     refused |= _in_the_future(decoded, slice_offsets, message_us, ahead, future_us)
     clock_us = clock_times(decoded.time_us, reference_us)
-    judged = Judged(decoded, messages, {}, outcome, keep, repeated, clock_us)
-    judged.refuse(refused)
-    return judged
+    checked = CheckedSlice(decoded, messages, {}, outcome, keep, repeated, clock_us)
+    checked.refuse(refused)
+    return checked
 
 
 def _duplicates(

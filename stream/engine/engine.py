@@ -23,6 +23,7 @@ from .decide import Decider
 from .episodes import Episodes
 from .loading import ChangelogLoader
 from .memory import keep_freed_memory
+from .outcomes import count_outcomes
 from .partitions import OwnedPartitions
 from .profiles import Profiles, only_model
 from .quiet import note_quiet, quiet_clock
@@ -337,6 +338,9 @@ class Engine(OwnedPartitions):
         """
         parts = [(self._parts[tp[0], tp[1]], count) for tp, count in partitions]
         self._follow(part for part, _ in parts)
-        result = self._stepper.step(parts, batch, slice_offsets)
+        admitted = self._stepper.admit(parts, batch, slice_offsets)
+        result = self._stepper.step(admitted)
+        for messages in admitted.messages:
+            count_outcomes(messages, slice_offsets.offsets, admitted.outcome, result)
         self._compare(partitions, batch, slice_offsets, result)
         return result

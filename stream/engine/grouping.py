@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from stream.engine.state.partition import Partition
 from stream.records import Decoded, Reason, Rejected
 
-from .admission import Admitted, Judged
+from .admission import Admitted, CheckedSlice
 from .outcomes import NO_PROFILE as NO_PROFILE_CODE
 from .profiles import NO_PROFILE
 from .result import SliceOffsets, StepResult
@@ -80,32 +80,32 @@ def own_bad_values(
     return replace(decoded, bad_values=own)
 
 
-def count_without_profile(judged: Judged, profile: NDArray[np.int64]) -> None:
+def count_without_profile(checked: CheckedSlice, profile: NDArray[np.int64]) -> None:
     """Give the messages all of whose keys have no profile their outcome."""
-    message = judged.decoded.message
-    others = judged.keep & (profile == NO_PROFILE)
+    message = checked.decoded.message
+    others = checked.keep & (profile == NO_PROFILE)
     if others.any():
-        has_model = message[judged.keep & (profile != NO_PROFILE)]
-        judged.outcome[np.setdiff1d(message[others], has_model)] = NO_PROFILE_CODE
+        has_model = message[checked.keep & (profile != NO_PROFILE)]
+        checked.outcome[np.setdiff1d(message[others], has_model)] = NO_PROFILE_CODE
 
 
 class Clocks:
     """Clocks of partitions over a slice: samples of every key move them.
 
     Args:
-        judged: The slice; it is known by now which samples count.
+        checked: The slice; it is known by now which samples count.
 
     Attributes:
         clock_us: Clock of its partition after each sample that counts, `(N,)`.
         moving: True for samples that move it, `(N,)`.
     """
 
-    def __init__(self, judged: Judged) -> None:
-        self.clock_us = judged.clock_us.copy()
-        self.moving = np.zeros(len(judged.decoded), dtype=bool)
+    def __init__(self, checked: CheckedSlice) -> None:
+        self.clock_us = checked.clock_us.copy()
+        self.moving = np.zeros(len(checked.decoded), dtype=bool)
         self._spans: list[tuple[Partition, int, int]] = []
-        samples = np.flatnonzero(judged.keep)
-        for part, begin, end in sample_slices(judged.messages, judged.decoded.message[samples]):
+        samples = np.flatnonzero(checked.keep)
+        for part, begin, end in sample_slices(checked.messages, checked.decoded.message[samples]):
             own = samples[begin:end]
             if not own.size:
                 continue
@@ -141,7 +141,7 @@ class Grouped(NamedTuple):
 
     def admitted(
         self,
-        judged: Judged,
+        checked: CheckedSlice,
         slice_offsets: SliceOffsets,
         clocks: Clocks,
         columns: NDArray[np.int64],
@@ -150,14 +150,14 @@ class Grouped(NamedTuple):
         """Return what the lane absorbs; None where there is nothing.
 
         Args:
-            judged: The slice.
+            checked: The slice.
             slice_offsets: Offsets and Kafka timestamps of its messages.
             clocks: Clocks of its partitions.
             columns: Channels of the lane's model, as columns of the slice.
             limits: Bounds of the records.
         """
-        message = judged.decoded.message
-        sample = np.flatnonzero(judged.keep & self.own)
+        message = checked.decoded.message
+        sample = np.flatnonzero(checked.keep & self.own)
         slices = [
             each for each in sample_slices(self.messages, message[sample]) if each.begin < each.end
         ]
@@ -165,15 +165,15 @@ class Grouped(NamedTuple):
         has_ticks = any(indices.size for indices in ticks.values())
         if not (sample.size or has_ticks or any(each.part.given_up for each in self.messages)):
             return None
-        values = judged.decoded.values
+        values = checked.decoded.values
         if columns.size < values.shape[1] or (columns != np.arange(columns.size)).any():
             values = values[:, columns]
         return Admitted(
-            decoded=replace(judged.decoded, values=values),
+            decoded=replace(checked.decoded, values=values),
             slice_offsets=slice_offsets,
             messages=self.messages,
             refused=[],
-            outcome=judged.outcome,
+            outcome=checked.outcome,
             slots=self.slots,
             clock_us=clocks.clock_us,
             sample=sample,

@@ -18,7 +18,7 @@ from .result import StepResult
 class _RowLoader(ChangelogLoader):
     """Loader of a lane; the engine of all lanes goes on with the meta row and describes rows."""
 
-    def adopt(self, meta: MetaRow) -> None:
+    def continue_with(self, meta: MetaRow) -> None:
         """Leave the meta row as it was read."""
 
     def describe_rows(self, meta: MetaRow) -> None:
@@ -52,9 +52,7 @@ class Lane(Engine):
 
     def absorb(self, admitted: Admitted) -> StepResult:
         """Absorb its samples of a slice; nothing is counted."""
-        result = StepResult()
-        self._stepper.absorb(admitted, result)
-        return result
+        return self._stepper.step(admitted)
 
     def has_idle_keys(self, tp: TP, clock_us: int) -> bool:
         """Return whether keys become idle before the clock of a partition reaches a time."""

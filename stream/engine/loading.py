@@ -32,7 +32,7 @@ class ChangelogLoader:
         self._store, self._sha256 = store, sha256
         self._merger = RowMerger(store)
 
-    def adopt(self, meta: MetaRow) -> None:
+    def continue_with(self, meta: MetaRow) -> None:
         """Go on with a meta row as it was read."""
         meta.drop_unused_model(self._sha256)
         self.describe_rows(meta)
@@ -78,7 +78,7 @@ class ChangelogLoader:
         part.descriptions |= descriptions_of(meta)
         if value is None or meta.absorbed >= part.meta.absorbed:
             part.meta = meta
-            self.adopt(meta)
+            self.continue_with(meta)
         return []
 
     def load_block(self, part: Partition, block: RowBlock) -> LoadReport:

@@ -19,7 +19,7 @@ from stream.engine.state.spill import Spill
 from stream.records import Decoded, Event
 from stream.types import TP
 
-from .admission import judge, slots_of_keys
+from .admission import check_slice, slots_of_keys
 from .clock import bound_clocks
 from .grouping import Clocks, Grouped, count_without_profile, join, own_bad_values, without_foreign
 from .outcomes import count_outcomes
@@ -180,28 +180,28 @@ class ProfiledEngine(ProfiledPartitions):
         batch, sample = without_foreign(batch, profile, self._columns)
         profile = profile[sample]
         parts = [(self._lanes[0].part(tp), count) for tp, count in partitions]
-        judged = judge(parts, batch, slice_offsets, self._limits.future_us)
+        checked = check_slice(parts, batch, slice_offsets, self._limits.future_us)
         groups = []
         for number, lane in enumerate(self._lanes):
             own = profile == number
             messages = [
                 PartitionSlice(lane.part(part.tp), begin, end)
-                for part, begin, end in judged.messages
+                for part, begin, end in checked.messages
             ]
-            slots, without_slot = slots_of_keys(messages, batch, judged.keep & own, lane.store)
-            judged.refuse(without_slot)
+            slots, without_slot = slots_of_keys(messages, batch, checked.keep & own, lane.store)
+            checked.refuse(without_slot)
             groups.append(Grouped(own, messages, slots))
-        count_without_profile(judged, profile)
-        result = StepResult(rejected=judged.in_order(), bad_values=judged.bad_values())
-        clocks, results = Clocks(judged), []
+        count_without_profile(checked, profile)
+        result = StepResult(rejected=checked.in_order(), bad_values=checked.bad_values())
+        clocks, results = Clocks(checked), []
         for group, lane, columns in zip(groups, self._lanes, self._columns, strict=True):
-            admitted = group.admitted(judged, slice_offsets, clocks, columns, self._limits)
+            admitted = group.admitted(checked, slice_offsets, clocks, columns, self._limits)
             if admitted is not None:
                 clocks.begin()
                 results.append(lane.absorb(admitted))
         clocks.end()
         join(results, result)
         result.scores.sample = sample[result.scores.sample]
-        for counted in judged.messages:
-            count_outcomes(counted, slice_offsets.offsets, judged.outcome, result)
+        for counted in checked.messages:
+            count_outcomes(counted, slice_offsets.offsets, checked.outcome, result)
         return result

@@ -29,7 +29,7 @@ from .episodes import Episodes
 from .expiry import Expiry
 from .idle import IdleFinder
 from .missing_channels import ChannelChanges, MissingChannels
-from .outcomes import LATE, REPEATED, SCORED, WARMING, WINDOWED, count_outcomes
+from .outcomes import LATE, REPEATED, SCORED, WARMING, WINDOWED
 from .quiet import batch_without_records, has_idle_keys
 from .result import ScoreColumns, SliceOffsets, StepResult
 from .rows import CompletedRows, Indices, ObservedRows, PackedSamples, RowMaker
@@ -88,31 +88,25 @@ class Stepper:
         max_gap = self._pipeline.config.max_gap
         self._missing = MissingChannels(max_gap) if limits.missing_channels else None
 
-    def step(
+    def admit(
         self, parts: Sequence[tuple[Partition, int]], decoded: Decoded, slice_offsets: SliceOffsets
-    ) -> StepResult:
-        """Absorb one slice whole.
+    ) -> Admitted:
+        """Refuse messages of a slice, and find the slots of the keys of the others.
 
         Args:
-            parts: Partitions of one topic, and the number of messages of each; their meta rows
-                count every message.
+            parts: Partitions of one topic, and the number of messages of each.
             decoded: The slice: the messages of the first partition, then the next one's.
             slice_offsets: Offsets and Kafka timestamps of its messages.
         """
-        admitted = admit(parts, decoded, slice_offsets, self._store, self._limits.future_us)
-        result = StepResult(rejected=admitted.refused, bad_values=admitted.bad_values)
-        self.absorb(admitted, result)
-        for messages in admitted.messages:
-            count_outcomes(messages, slice_offsets.offsets, admitted.outcome, result)
-        return result
+        return admit(parts, decoded, slice_offsets, self._store, self._limits.future_us)
 
-    def absorb(self, admitted: Admitted, result: StepResult) -> None:
-        """Absorb the samples of a slice.
+    def step(self, admitted: Admitted) -> StepResult:
+        """Absorb one slice whole; its messages get their outcomes, and are counted by the caller.
 
         Args:
-            admitted: The samples of the step; gets the outcome of their messages.
-            result: Result of the step.
+            admitted: The slice.
         """
+        result = StepResult(rejected=admitted.refused, bad_values=admitted.bad_values)
         self._resolve_given_up(admitted, result)  # of keys restored from the disk
         for slices in self._batches(admitted, result):
             lines = [(part, admitted.lines(part, begin, end)) for part, begin, end in slices]
@@ -130,6 +124,7 @@ class Stepper:
         self._resolve_given_up(admitted, result)  # of keys that the step has restored or forgotten
         if admitted.ticks is not None:
             self._move_clocks(admitted, result)
+        return result
 
     def _move_clocks(self, admitted: Admitted, result: StepResult) -> None:
         """Find the keys that are idle by samples of other stores, behind the last own one."""
