@@ -78,7 +78,16 @@ class ProfiledEngine(ProfiledPartitions):
         return self.profiles.sources
 
     def schedule_switch(self, tp: TP, offset: int, models: FleetModel | Profiles) -> None:
-        """Note in the meta row that models score from an offset on: `Engine.schedule_switch`."""
+        """Note in the meta row that models score from an offset on; `switch_model` must follow.
+
+        Args:
+            tp: The partition.
+            offset: Next offset to absorb.
+            models: The models, configured.
+
+        Raises:
+            ValueError: If keys would change their profile.
+        """
         meta = self.meta(tp)
         meta.begin_at(offset)
         meta.note_model(offset, self._same_profiles(models).version)
@@ -131,7 +140,13 @@ class ProfiledEngine(ProfiledPartitions):
         note_quiet(self.meta(tp), quiet_us)
 
     def silent_clock(self, tp: TP, clock_us: int, quiet_us: int) -> int | None:
-        """Return the clock of a partition without records, as `Engine.silent_clock`."""
+        """Return the clock of a partition without records; None where it shows no key idle.
+
+        Args:
+            tp: The partition. Nothing of its log is left to absorb.
+            clock_us: Its clock when the silence began.
+            quiet_us: Length of the silence so far, by the worker's clock, microseconds.
+        """
         silent_us = quiet_clock(self.meta(tp), clock_us, quiet_us)
         has_idle = any(lane.has_idle_keys(tp, silent_us) for lane in self._lanes)
         return silent_us if has_idle else None
@@ -163,18 +178,40 @@ class ProfiledEngine(ProfiledPartitions):
         slice_offsets: SliceOffsets,
         now_us: int,
     ) -> list[TP]:
-        """Bound the times that records claim by the worker's clock, as `Engine.bound_clocks`."""
+        """Bound the times that records claim by the worker's clock, as `Engine.bound_clocks`.
+
+        Args:
+            partitions: Partitions as in `step_all`, like the other arguments.
+            batch: The slice, decoded.
+            slice_offsets: Offsets and Kafka timestamps of its messages.
+            now_us: The worker's clock, microseconds since the epoch.
+
+        Returns:
+            Partitions whose meta rows have to be written before the slice is absorbed.
+        """
         parts = [(self._lanes[0].part(tp), count) for tp, count in partitions]
         return [part.tp for part in bound_clocks(parts, batch, slice_offsets, now_us)]
 
     def step(self, tp: TP, batch: Decoded, slice_offsets: SliceOffsets) -> StepResult:
-        """Absorb a slice of a partition, as `Engine.step`."""
+        """Absorb a slice of a partition.
+
+        Args:
+            tp: The partition; attached.
+            batch: The slice, decoded for `channels`.
+            slice_offsets: Offsets and Kafka timestamps of its messages.
+        """
         return self.step_all([(tp, len(slice_offsets.offsets))], batch, slice_offsets)
 
     def step_all(
         self, partitions: Sequence[tuple[TP, int]], batch: Decoded, slice_offsets: SliceOffsets
     ) -> StepResult:
-        """Absorb a slice of several partitions of one topic at once, as `Engine.step_all`."""
+        """Absorb a slice of several partitions of one topic at once.
+
+        Args:
+            partitions: The partitions, all attached and none twice, and the messages of each.
+            batch: The slice, decoded for `channels`, one partition after the other.
+            slice_offsets: Offsets and Kafka timestamps of its messages.
+        """
         profile = self.profiles.find(batch.keys)
         batch = own_bad_values(batch, profile, self._sources)
         batch, sample = without_foreign(batch, profile, self._columns)
