@@ -76,7 +76,7 @@ class Application:
             spill = SpillFiles(settings.state.directory / "spill", settings.state.max_disk_bytes)
         self.engine: AnyEngine = make_engine(settings, self.model, spill)
         self._tell_contradictions()
-        self._compare_with(load_shadow(settings))
+        self._compare_with(load_shadow(settings), settings.model.shadow_profile)
         self.metrics = Metrics(
             settings.engine_topics,
             rekeyed=settings.input.topics if settings.input.rekey else (),
@@ -177,13 +177,25 @@ class Application:
         self.observer.use_model_keys(model.keys)
         return offsets
 
-    def _compare_with(self, candidate: FleetModel | None) -> None:
-        """Begin a comparison, unless it is of the two that are compared already."""
-        pair = None if candidate is None else (version_of(self.model), version_of(candidate))
+    def _compare_with(self, candidate: FleetModel | None, profile: str) -> None:
+        """Begin a comparison, unless it is of the two that are compared already.
+
+        Args:
+            candidate: The candidate; None ends the comparison.
+            profile: Pattern of the keys that it is for; empty: all, or those of no profile.
+        """
+        live = models_of(self.model).get(profile)
+        if candidate is None or live is None:
+            pair = None
+        else:
+            pair = version_of(live), version_of(candidate)
         if pair == self._pair and (pair is None or self.engine.comparison is not None):
             return
         try:
-            self.engine.shadow_by(candidate)
+            if isinstance(self.engine, ProfiledEngine):
+                self.engine.shadow_by(candidate, profile)
+            else:
+                self.engine.shadow_by(candidate)
         except ValueError as error:
             raise UserError(str(error)) from None
         self._pair = pair

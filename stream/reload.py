@@ -26,7 +26,8 @@ _log = structlog.stdlib.get_logger("ember")
 
 _HOT = frozenset(
     {
-        *("model.path", "model.sha256", "model.public_key", "model.shadow", "model.profiles"),
+        *("model.path", "model.sha256", "model.public_key", "model.shadow"),
+        *("model.profiles", "model.shadow_profile"),
         *("model.warmup_rows", "model.alarm_warmup_rows", "window.max_gap"),
         *("alerts.anomaly_severity", "alerts.budget", "alerts.evidence_rows"),
         "alerts.refractory_rows",
@@ -70,7 +71,7 @@ class Reloader:
         settings: Settings that the worker was started with.
         model: Model in use, or those of all profiles.
         apply: Function that switches to a model; returns its first offset, by partition.
-        shadow: Function that sets the candidate model; None removes it.
+        shadow: Function that sets the candidate model, for a profile; None removes it.
         on_result: Callback with every result, for a metric.
         load: Function that loads the model of the settings. Default: `load_models` in a thread.
     """
@@ -80,7 +81,7 @@ class Reloader:
         settings: Settings,
         model: FleetModel | Profiles,
         apply: Callable[[FleetModel | Profiles], Awaitable[dict[TP, int]]],
-        shadow: Callable[[FleetModel | None], None] = lambda _: None,
+        shadow: Callable[[FleetModel | None, str], None] = lambda _candidate, _profile: None,
         on_result: Callable[[str], None] = lambda _: None,
         load: Callable[[Settings], Awaitable[FleetModel | Profiles]] | None = None,
     ) -> None:
@@ -125,7 +126,7 @@ class Reloader:
         # All checks come before the first change, so that a refused reload changes nothing.
         if candidate is not None:
             try:
-                check_candidate(candidate, model.sources)
+                check_candidate(candidate, compared_model(settings, model).sources)
             except ValueError as error:
                 raise UserError(str(error)) from None
         needs_restart = tuple(
@@ -136,7 +137,7 @@ class Reloader:
         if new != old:
             offsets = await self._apply(model)
             self.model = model
-        self._shadow(candidate)
+        self._shadow(candidate, settings.model.shadow_profile)
         self.settings = settings
         if new == old:
             detail = "Model and thresholds have not changed."
@@ -177,6 +178,17 @@ def load_shadow(settings: Settings) -> FleetModel | None:
     if settings.model.shadow is None:
         return None
     return load_model(settings, settings.model.shadow)
+
+
+def compared_model(settings: Settings, models: FleetModel | Profiles) -> FleetModel:
+    """Return the model that a candidate of the settings is compared with.
+
+    Raises:
+        ValueError: If there is no model for the keys of the candidate.
+    """
+    if isinstance(models, Profiles):
+        return models.models[models.number(settings.model.shadow_profile)]
+    return models
 
 
 def changed(previous: Settings, current: Settings) -> list[str]:

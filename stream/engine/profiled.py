@@ -22,11 +22,14 @@ from stream.types import TP
 from .admission import check_slice, slots_of_keys
 from .clock import bound_clocks
 from .grouping import Clocks, Grouped, count_without_profile, join, own_bad_values, without_foreign
+from .lane import Lane
 from .outcomes import count_outcomes
 from .profiled_partitions import ProfiledPartitions
+from .profiled_shadow import ProfileShadow
 from .profiles import Profiles
 from .quiet import note_quiet, quiet_clock
 from .result import SliceOffsets, StepResult
+from .shadow import Comparison, check_candidate
 from .slices import PartitionSlice
 from .step import Limits
 
@@ -46,7 +49,7 @@ class ProfiledEngine(ProfiledPartitions):
         ValueError: If a model is not on NumPy's arrays, which rows of state are.
     """
 
-    comparison: None = None
+    _shadow: ProfileShadow | None = None
 
     def __init__(
         self,
@@ -56,7 +59,7 @@ class ProfiledEngine(ProfiledPartitions):
         spill: Callable[[], Spill] | None = None,
         stream_names: Mapping[str, str] | None = None,
     ) -> None:
-        self._limits = limits or Limits()
+        self._window, self._limits = window, limits or Limits()
         super().__init__(profiles, window, self._limits, spill, stream_names)
         self._use(profiles)
 
@@ -105,6 +108,7 @@ class ProfiledEngine(ProfiledPartitions):
             ValueError: If keys would change their profile, or a model is not on NumPy's arrays.
         """
         profiles = self._same_profiles(models)
+        self.shadow_by(None)  # the model that was compared may not be the live one any more
         for lane, model in zip(self._lanes, profiles.models, strict=True):
             if lane.model_version != model_version_of(model):
                 lane.switch_model(model, owned)
@@ -120,14 +124,34 @@ class ProfiledEngine(ProfiledPartitions):
             f"for {list(self.profiles.patterns)}. Received: {models!r}. Restart the worker."
         )
 
-    def shadow_by(self, candidate: FleetModel | None) -> None:
-        """Refuse a candidate: with profiles there is none yet.
+    @property
+    def comparison(self) -> Comparison | None:
+        """Comparison of the model of a profile and a candidate; None without one."""
+        return None if self._shadow is None else self._shadow.comparison
+
+    def shadow_by(self, candidate: FleetModel | None, profile: str = "") -> None:
+        """Let a candidate score the records of a profile from now on; None: end that.
+
+        Args:
+            candidate: The model, configured; its channels must be those of the profile's model.
+            profile: Pattern of the profile; empty: the keys that no pattern fits.
 
         Raises:
-            ValueError: If there is one.
+            ValueError: If it has other channels, is not on NumPy's arrays, or there is no model
+                for these keys.
         """
-        if candidate is not None:
-            raise ValueError("A candidate cannot score beside the models of profiles.")
+        self._shadow = None
+        if candidate is None:
+            return
+        live = self._lanes[self.profiles.number(profile)]
+        check_candidate(candidate, live.channels)
+        self._shadow = ProfileShadow(live, Lane(candidate, self._window, self._limits))
+
+    def detach(self, tp: TP) -> None:
+        """Stop owning a partition and free its rows. No-op when not owned."""
+        super().detach(tp)
+        if self._shadow is not None:
+            self._shadow.detach(tp)
 
     def give_up(self, tp: TP) -> list[Event]:
         """Resolve alerts that a row does not hold open any more, as `Engine.give_up`."""
@@ -163,6 +187,8 @@ class ProfiledEngine(ProfiledPartitions):
         if silent_us is msgspec.UNSET or silent_us <= clock_us:
             return result
         told = []
+        if self._shadow is not None:
+            self._shadow.tell_idle(tp, silent_us)
         for lane in self._lanes:
             meta.clock_us = clock_us
             told.append(lane.tell_idle(tp, silent_us))
@@ -212,6 +238,8 @@ class ProfiledEngine(ProfiledPartitions):
             batch: The slice, decoded for `channels`, one partition after the other.
             slice_offsets: Offsets and Kafka timestamps of its messages.
         """
+        if self._shadow is not None:  # before the rows change
+            self._shadow.follow([tp for tp, _ in partitions])
         profile = self.profiles.find(batch.keys)
         batch = own_bad_values(batch, profile, self._sources)
         batch, sample = without_foreign(batch, profile, self._columns)
@@ -236,6 +264,11 @@ class ProfiledEngine(ProfiledPartitions):
             if admitted is not None:
                 clocks.begin()
                 results.append(lane.absorb(admitted))
+                if self._shadow is not None and self._shadow.live is lane:
+                    scores = results[-1].scores
+                    self._shadow.compare(
+                        checked, slice_offsets, clocks, group.own, columns, self._limits, scores
+                    )
         clocks.end()
         join(results, result)
         result.scores.sample = sample[result.scores.sample]

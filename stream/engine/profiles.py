@@ -58,6 +58,20 @@ class Profiles:
         """Return the name of a profile: its pattern; that of the other keys is empty."""
         return self.patterns[number] if number < len(self.patterns) else ""
 
+    def number(self, name: str) -> int:
+        """Return the number of a profile, the inverse of `name`.
+
+        Raises:
+            ValueError: If no model is for it.
+        """
+        names = [self.name(number) for number in range(len(self.models))]
+        if name in names:
+            return names.index(name)
+        raise ValueError(
+            f"There is no model for such keys. Expected a profile of {list(self.patterns)}. "
+            f"Received: profile={name!r}."
+        )
+
     @property
     def version(self) -> ModelVersion:
         """The models, configured as they are."""

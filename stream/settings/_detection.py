@@ -83,6 +83,11 @@ class ModelSection(Section):
         description="Folder of a candidate bundle that scores the same records without events; "
         "`ember model shadow` compares it. Costs as much as the model itself.",
     )
+    shadow_profile: str = Field(
+        default="",
+        description="Pattern of `profiles` whose keys the candidate scores; empty: those that no "
+        "pattern fits.",
+    )
     warmup_rows: int | None = Field(
         default=None,
         ge=0,
@@ -128,13 +133,22 @@ class ModelSection(Section):
         return value
 
     @model_validator(mode="after")
-    def _profiles_alone(self) -> Self:
-        for other in ("topic", "shadow"):
-            if self.profiles and getattr(self, other):
-                raise ValueError(
-                    f"`profiles` does not go together with `{other}`, which is of one model for "
-                    "all keys. Take one of them out"
-                )
+    def _profiles_fit_the_rest(self) -> Self:
+        if self.profiles and self.topic:
+            raise ValueError(
+                "`profiles` does not go together with `topic`, which brings one model for all "
+                "keys. Take one of them out"
+            )
+        if self.shadow_profile and self.shadow_profile not in self.profiles:
+            raise ValueError(
+                "`shadow_profile` names no profile. Expected one of the patterns of `profiles`. "
+                f"Received: shadow_profile={self.shadow_profile!r}"
+            )
+        if self.shadow and not self.shadow_profile and self.other_keys is None:
+            raise ValueError(
+                "`shadow` is a candidate for the keys of no profile, which have no model. Expected "
+                "`shadow_profile`, one of the patterns of `profiles`"
+            )
         return self
 
     @model_validator(mode="after")

@@ -439,7 +439,8 @@ def test_profiles_are_bundles_by_pattern_in_their_order(
         ({"profiles": {"": "a"}}, "fits no key"),
         ({"profiles": {"db-*": "https://models.example/db"}}, "a folder for 'db-*'"),
         ({"profiles": {"db-*": "a"}, "topic": "g-model"}, "does not go together with `topic`"),
-        ({"profiles": {"db-*": "a"}, "shadow": "b"}, "does not go together with `shadow`"),
+        ({"profiles": {"db-*": "a"}, "shadow": "b"}, "which have no model"),
+        ({"profiles": {"db-*": "a"}, "shadow_profile": "b"}, "names no profile"),
     ],
 )
 def test_profiles_that_cannot_be(model: dict[str, object], words: str) -> None:

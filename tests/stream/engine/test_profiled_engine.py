@@ -327,3 +327,62 @@ def test_a_record_without_a_channel_of_its_profile_is_refused(
     assert (refused.message, refused.reason) == (0, Reason.NO_CHANNELS)
     assert several.counts() == {"no_channels": 1, "scored": 1}
     assert several.engine.row(TP, b"q1") is None
+
+
+def test_a_candidate_of_one_profile_scores_its_keys_and_changes_nothing(
+    model: FleetModel, queues: FleetModel, other_queues: FleetModel
+) -> None:
+    feed, profiles = mixed_feed(), both(model, queues)
+    whole = profiled(profiles, feed)
+    engine = ProfiledEngine(profiles, limits=Limits(64))
+    watched = feed_into(Run(engine), feed[:200])
+    with pytest.raises(ValueError, match="A candidate is shown the records of the live model"):
+        engine.shadow_by(other_queues, "[a-n]*")
+    with pytest.raises(ValueError, match="There is no model for such keys"):
+        engine.shadow_by(other_queues)
+    engine.shadow_by(other_queues, "q*")
+    feed_into(watched, feed, [*cuts_of(37, len(feed))], begin=200)
+    comparison = engine.comparison
+    assert comparison is not None
+    assert comparison.failed == ""
+    later = {key: watched.scores[key] for key in QUEUES}
+    scored = sum(len(step.scores.sample) for step in watched.steps[1:])
+    of_queues = sum(len(rows) for rows in later.values())
+    assert 0 < comparison.rows + comparison.only_live < min(scored, of_queues)
+    assert comparison.apart[-1] < comparison.rows
+    assert of_key(watched.events) == of_key(whole.events)
+    assert watched.scores == whole.scores
+    assert {k: engine.row(TP, k) for k in all_keys(whole)} == {
+        k: whole.engine.row(TP, k) for k in all_keys(whole)
+    }
+    engine.detach(TP)
+    engine.shadow_by(None)
+    assert engine.comparison is None
+
+
+def test_the_model_itself_as_candidate_of_its_profile_agrees_with_it(
+    model: FleetModel, queues: FleetModel
+) -> None:
+    engine = ProfiledEngine(both(model, queues), WINDOW, Limits(64, stale_intervals=3.0))
+    engine.shadow_by(queues, "q*")
+    watched = feed_into(Run(engine), mixed_feed(), cuts_of(41, 630))
+    engine.schedule_silence(TP, engine.meta(TP).clock_us + 3_600 * SECOND)
+    engine.tell_silence(TP)
+    comparison = engine.comparison
+    assert comparison is not None
+    assert (comparison.only_live, comparison.only_candidate, comparison.failed) == (0, 0, "")
+    assert comparison.rows == sum(len(watched.scores[key]) for key in QUEUES)
+    assert comparison.apart[1:] == [0] * (len(comparison.apart) - 1)
+
+
+def test_a_candidate_of_a_profile_that_fails_is_given_up(
+    model: FleetModel, queues: FleetModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = mixed_feed()
+    whole = profiled(both(model, queues), feed)
+    engine = ProfiledEngine(both(model, queues))
+    engine.shadow_by(queues, "q*")
+    monkeypatch.setattr(engine._shadow._candidate, "absorb", lambda _: 1 / 0)
+    assert of_key(feed_into(Run(engine), feed).events) == of_key(whole.events)
+    assert engine.comparison is not None
+    assert engine.comparison.failed == "ZeroDivisionError: division by zero"
