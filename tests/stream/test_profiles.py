@@ -177,6 +177,47 @@ def test_the_doctor_looks_at_every_model(folder: Path) -> None:
     ]
 
 
+def test_training_makes_the_bundle_of_each_profile_of_its_keys(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = []
+    for keys, channels in ((KNOWN, CHANNELS), (QUEUES, OF_QUEUES)):
+        for number, key in enumerate(keys):
+            for i, row in enumerate(signal(220, len(channels), number).tolist()):
+                record = {"ts": 1_700_000_000 + 10 * i, "key": key.decode()}
+                lines.append(json.dumps(record | dict(zip(channels, row, strict=True))))
+    Path("all.jsonl").write_text("\n".join(lines) + "\n")
+    words = ["train", "all.jsonl", "--time", "ts", "--key", "key", "--epochs", "1", "--json"]
+    small = ["--hidden", "8", "--rbm-hidden", "11"]
+    before = {name: FleetModel.load(folder / name).sha256 for name in ("hosts", "queues")}
+    assert main([*words, *small, "--exclude", "a@2023-11-14T22:20:00Z..2023-11-14T22:21:00Z"]) == 0
+    made = json.loads(capsys.readouterr().out)["profiles"]
+    assert {name: Path(each["out"]).name for name, each in made.items()} == {
+        "q-*": "queues",
+        "": "hosts",
+    }
+    hosts, queues = FleetModel.load(folder / "hosts"), FleetModel.load(folder / "queues")
+    assert (hosts.keys, set(hosts.channels)) == (list(KNOWN), set(CHANNELS))
+    assert (queues.keys, set(queues.channels)) == (list(QUEUES), set(OF_QUEUES))
+    assert hosts.sha256 != before["hosts"]
+    assert main([*words, *small, "--profile", "q-*", "--seed", "1"]) == 0
+    assert FleetModel.load(folder / "hosts").sha256 == hosts.sha256
+    assert FleetModel.load(folder / "queues").sha256 != queues.sha256
+    assert main([*words, *small, "--profile", "q-*", "--out", "elsewhere"]) == 0
+    assert FleetModel.load(folder / "elsewhere").keys == list(QUEUES)
+    capsys.readouterr()
+    assert main([*words, "--profile", "db-*"]) == 2
+    assert "Expected one of the patterns of model.profiles: q-*." in capsys.readouterr().err
+    (folder / "ember.toml").write_text('[model.profiles]\n"db-*" = "db"\n"q-*" = "queues"\n')
+    assert main([*words, *small]) == 0
+    out, err = capsys.readouterr()
+    assert list(json.loads(out)["profiles"]) == ["q-*"]
+    assert "no key for profile 'db-*'" in err
+    (folder / "ember.toml").write_text("")
+    assert main(words) == 2
+    assert "Expected --out DIR, or settings with model.profiles" in capsys.readouterr().err
+
+
 def test_a_backtest_of_profiles_is_that_of_each_model_on_its_keys(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
