@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ember_core.pipeline import FleetModel, MotorNeuron
+from stream.cli.state import card
 from stream.engine import (
     META_KEY,
     Engine,
@@ -386,3 +387,15 @@ def test_a_candidate_of_a_profile_that_fails_is_given_up(
     assert of_key(feed_into(Run(engine), feed).events) == of_key(whole.events)
     assert engine.comparison is not None
     assert engine.comparison.failed == "ZeroDivisionError: division by zero"
+
+
+def test_the_state_of_a_key_is_shown_by_the_model_of_its_profile(
+    model: FleetModel, queues: FleetModel
+) -> None:
+    engine = profiled(both(model, queues), mixed_feed()).engine
+    engine.open(TP, engine.meta(TP).absorbed + 1, -1)
+    meta = MetaRow.decode(engine.meta(TP).encode())
+    for key, own in ((b"q1", queues), (b"a", model)):
+        shown = card(key, *TP, engine.row(TP, key), meta)
+        assert (shown["model"], shown["channels"]) == (own.sha256, list(own.identity))
+        assert "scored, and may fire" in shown["standing"][0]
