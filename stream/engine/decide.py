@@ -10,6 +10,7 @@ from ember_core.pipeline import PackedRows, Pipeline
 
 from .batch import StepBatch
 from .rows import ObservedRows
+from .rules_effect import RulesEffect
 from .scored_rows import ScoredRows
 
 
@@ -19,10 +20,11 @@ class Decider:
     Args:
         pipeline: The model's pipeline.
         fields: Names of the fields that decisions write.
+        rules: Rules of operators.
     """
 
-    def __init__(self, pipeline: Pipeline, fields: Sequence[str]) -> None:
-        self.pipeline = pipeline
+    def __init__(self, pipeline: Pipeline, fields: Sequence[str], rules: RulesEffect) -> None:
+        self.pipeline, self.rules = pipeline, rules
         self._fields = fields
 
     def decide(self, batch: StepBatch, observed: ObservedRows) -> ScoredRows | None:
@@ -42,6 +44,11 @@ class Decider:
         every_key = packed.once and key_index.size == len(fields["rows"])
         keys = slice(None) if every_key else key_index
         state = {name: np.ascontiguousarray(fields[name][keys]) for name in self._fields}
+        channels, row_rules = self.pipeline.channel_rows(observation, index), None
+        if batch.keys.rules is not None:
+            score, channels, row_rules = self.rules.apply(
+                batch.keys.rules, rows, observation, index, score, channels
+            )
         may_fire = observation.may_fire[index] & ~batch.without_events[rows.line[index]]
         decision = self.pipeline.decide(
             state,
@@ -49,8 +56,11 @@ class Decider:
             may_fire,
             observation.learning[index],
             packed,
-            self.pipeline.channel_rows(observation, index),
+            channels,
             None if observation.confidence is None else observation.confidence[index],
+            None if row_rules is None else row_rules.shift,
         )
         anomaly = may_fire & (decision.severity >= self.pipeline.config.anomaly_severity)
-        return ScoredRows.of(fields, packed, key_index, index, score, decision, anomaly)
+        scored = ScoredRows.of(fields, packed, key_index, index, score, decision, anomaly)
+        scored.rules = row_rules
+        return scored

@@ -9,6 +9,7 @@ import msgspec
 
 from ember_core import ops
 from ember_core.pipeline import FleetModel
+from stream.control.documents import NO_CONTROL, ControlSet
 from stream.engine.state.layout import WindowSpec
 from stream.engine.state.model_version import ModelVersion, model_version_of
 from stream.engine.state.partition import Partition
@@ -26,6 +27,7 @@ from .memory import keep_freed_memory
 from .partitions import OwnedPartitions
 from .quiet import note_quiet, quiet_clock
 from .result import SliceOffsets, StepResult
+from .rules_effect import UNKNOWN, RulesEffect, has_limits
 from .shadow import Comparison, check_candidate
 from .step import Limits, Stepper
 
@@ -44,6 +46,7 @@ class Engine(OwnedPartitions):
         spill: Function that makes a place for rows of a partition that memory does not hold; None:
             a new key beyond `limits.max_keys` is refused.
         stream_names: Name of the stream in events, by input topic that is an internal one.
+        control: Documents of operators that are in force.
 
     Raises:
         ValueError: If the model is not on NumPy's arrays, which rows of state are.
@@ -59,8 +62,11 @@ class Engine(OwnedPartitions):
         limits: Limits | None = None,
         spill: Callable[[], Spill] | None = None,
         stream_names: Mapping[str, str] | None = None,
+        control: ControlSet = NO_CONTROL,
     ) -> None:
+        self._control = control
         self._window, self._limits = window or WindowSpec(), limits or Limits()
+        self._hard_limits = self._limits.hard_limits or has_limits(control.rules)
         super().__init__(spill, stream_names)
         keep_freed_memory()
         self._use(model, self._new_store(model))
@@ -82,6 +88,7 @@ class Engine(OwnedPartitions):
             limits.stale_intervals,
             limits.ttl_us,
             missing_channels=limits.missing_channels,
+            hard_limits=self._hard_limits,
         )
 
     def _use(self, model: FleetModel, store: Store) -> None:
@@ -90,8 +97,33 @@ class Engine(OwnedPartitions):
         self.model, self._store = model, store
         self._model_version = model_version_of(model)
         self._loader = ChangelogLoader(store, model.sha256)
-        decider, episodes = Decider(model.pipeline, store.decided), Episodes(model, store, row_us)
+        rules = RulesEffect(self._control.rules, model)
+        store.slab.rules[: store.slab.high] = UNKNOWN
+        decider = Decider(model.pipeline, store.decided, rules)
+        episodes = Episodes(model, store, row_us)
         self._stepper = Stepper(store, decider, episodes, self._limits)
+
+    @property
+    def control(self) -> ControlSet:
+        """Documents of operators that are in force."""
+        return self._control
+
+    def use_control(self, control: ControlSet, owned: Collection[TP] = ()) -> None:
+        """Judge by other documents of operators from the next record on, in all partitions.
+
+        Args:
+            control: The documents.
+            owned: Partitions whose rows this worker writes to the changelog. They are written anew
+                where the first hard limit comes without `Limits.hard_limits`.
+        """
+        self._control = control
+        if has_limits(control.rules) and not self._hard_limits:
+            self._hard_limits = True
+            self._move_to(self.model, owned)
+        else:
+            self._use(self.model, self._store)
+        if self._candidate is not None:
+            self._candidate.use_control(control)
 
     @property
     def model_version(self) -> ModelVersion:
@@ -126,8 +158,12 @@ class Engine(OwnedPartitions):
         Raises:
             ValueError: If the model is not on NumPy's arrays.
         """
-        store, former = self._new_store(model), self._store
         self.shadow_by(None)  # the model that was compared is not the live one any more
+        self._move_to(model, owned)
+
+    def _move_to(self, model: FleetModel, owned: Collection[TP]) -> None:
+        """Move the rows of all keys to a store of a model, or of the same one with more fields."""
+        store, former = self._new_store(model), self._store
         for tp, part in self._parts.items():
             # A scan of the old rows ends: it sees its own partition gone.
             self._parts[tp] = replace(part, evicted_during_scan=None)
@@ -220,7 +256,7 @@ class Engine(OwnedPartitions):
         if candidate is None:
             return
         check_candidate(candidate, self.channels)
-        self._candidate = Engine(candidate, self._window, self._limits)
+        self._candidate = Engine(candidate, self._window, self._limits, control=self._control)
         self.comparison = Comparison()
 
     def _copy_to(self, candidate: Engine, part: Partition) -> None:
