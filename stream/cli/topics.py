@@ -66,9 +66,7 @@ def plan(
     """
     settings = cluster.settings()
     topics = _topics(settings, partitions)
-    acls = _acls(
-        settings, bridge=bridge, dead_letters=dead_letters, deploy=deploy, control=control
-    )
+    acls = _acls(settings, bridge=bridge, dead_letters=dead_letters, deploy=deploy, control=control)
     if json:
         answer = {"principal": principal, "topics": topics, "rights": acls}
         print_json(answer)

@@ -13,7 +13,7 @@ import msgspec
 from stream.errors import UserError
 
 from .bodies import Acknowledgement, Calendar, Feedback, Silence, text_fault
-from .rules import Rule
+from .rules import Rule, validate
 from .times import time_fault
 
 Kind = Literal["acknowledgement", "calendar", "feedback", "rule", "silence"]
@@ -74,7 +74,9 @@ class Document(
                 f"{len(self.source)}. Shorten the name of the file."
             )
         fault = text_fault("reason", self.reason) or time_fault("time", self.time)
-        return fault or self.body.validate()
+        if fault:
+            return fault
+        return validate(self.body) if isinstance(self.body, Rule) else self.body.validate()
 
     def encode(self) -> bytes:
         """Return the value of the record: JSON, the same bytes for equal documents."""
@@ -209,7 +211,7 @@ class ControlSet:
         return ControlSet(tuple(sorted(rest, key=lambda each: (each.kind, each.name))))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ControlSet) and self.documents == other.documents
+        return isinstance(other, ControlSet) and self.digest == other.digest
 
     def __hash__(self) -> int:
         return hash(self.digest)

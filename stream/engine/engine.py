@@ -9,6 +9,7 @@ import msgspec
 
 from ember_core import ops
 from ember_core.pipeline import FleetModel
+from stream.control import NO_CONTROL, ControlSet
 from stream.engine.state.layout import WindowSpec
 from stream.engine.state.model_version import ModelVersion, model_version_of
 from stream.engine.state.partition import Partition
@@ -36,6 +37,7 @@ class Engine(OwnedPartitions):
     Attributes:
         model: The live model.
         comparison: Comparison of it and a candidate on the same rows; None without one.
+        control: Documents of operators that the next record is scored by.
 
     Args:
         model: The fleet's model.
@@ -50,6 +52,7 @@ class Engine(OwnedPartitions):
     """
 
     comparison: Comparison | None = None
+    control: ControlSet = NO_CONTROL
     _candidate: Engine | None = None
 
     def __init__(
@@ -136,6 +139,33 @@ class Engine(OwnedPartitions):
         self._use(model, store)
         for part in self._parts.values():
             self._loader.describe_rows(part.meta)
+
+    def schedule_control(self, tp: TP, offset: int, control: ControlSet) -> None:
+        """Note in the meta row that documents are in force from an offset on.
+
+        The meta row has to be written before `use_control` brings them into force for a record of
+        the partition, so that a replay changes at this record.
+
+        Args:
+            tp: The partition.
+            offset: Next offset to absorb.
+            control: Documents of operators; may be none.
+        """
+        meta = self.meta(tp)
+        meta.begin_at(offset)  # it may come before the first record
+        meta.note_control(offset, control.digest)
+
+    def use_control(self, control: ControlSet) -> None:
+        """Score by other documents of operators from the next record on.
+
+        Partitions may have different ones for a while after a start: a worker calls this between
+        two steps whenever the next step is of such a partition. So what a record gives may depend
+        on the set in force and on the state of its key, never on the sets before.
+
+        Args:
+            control: Documents of operators; may be none.
+        """
+        self.control = control
 
     def give_up(self, tp: TP) -> list[Event]:
         """Resolve alerts that a row does not hold open any more, after a load or another model.

@@ -38,10 +38,14 @@ class Looked:
 
 
 class TinyPipeline:
-    """State is a chain over every value seen: any loss, repetition or swap shows in it."""
+    """State is a chain over every value seen: any loss, repetition or swap shows in it.
+
+    The documents of operators that are in force are in it too.
+    """
 
     def __init__(self, *, rated: bool) -> None:
         self._rated = rated
+        self.mark = lambda: 0
         self.config = SimpleNamespace(
             channels=("x",), warmup_alarm=WARM_ROWS, quiet_rows=0, max_gap=10
         )
@@ -62,12 +66,13 @@ class TinyPipeline:
     ) -> Looked:
         chain, rows = np.zeros(packed.row_count, np.uint64), np.zeros(packed.row_count, np.int64)
         own, last = state["chain"].copy(), state["last_time"].copy()
+        mark = np.uint64(self.mark())
         for step in range(len(packed.sizes)):
             at = packed.step == step
             keys = packed.key[at]
             number = np.nan_to_num(values[at, 0])  # of a rate the first sample has none
             number = number.view(np.uint64) if self._rated else number.astype(np.uint64)
-            own[keys] = (own[keys] ^ number) * _FACTOR + _STEP
+            own[keys] = (own[keys] ^ number ^ mark) * _FACTOR + _STEP
             chain[at], rows[at] = own[keys], state["rows"][keys] + step + 1
             last[keys] = time_us[at]
         new = {"chain": own, "rows": rows[packed.last_rows], "last_time": last}
@@ -85,10 +90,10 @@ class TinyDecider:
 
 
 class TinyEpisodes:
-    """An event whenever the chain's top bits say so; its body is the chain."""
+    """An event whenever the chain's top bits say so; its body is the chain, and the documents."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, engine: TinyEngine) -> None:
+        self._store, self._engine = store, engine
 
     def emit(
         self, batch: StepBatch, observed: ObservedRows | None, scored: None, changes: None = None
@@ -96,7 +101,8 @@ class TinyEpisodes:
         if observed is None:
             return
         views, looked = batch.keys.fields, cast("Looked", observed.observation)
-        rows = observed.rows
+        rows, control = observed.rows, self._engine.control
+        suffix = b"/" + control.digest[:8].encode() if control.documents else b""
         for at in np.flatnonzero(looked.scored).tolist():  # step by step: each key's in order
             row, chain = int(rows.row[at]), int(looked.chain[at])
             views["seq"][row] += 1
@@ -110,7 +116,7 @@ class TinyEpisodes:
                 key=key,
                 id=f"{topic}/{key.decode()}/{int(rows.time_us[at])}.{int(views['seq'][row])}",
                 time_us=int(rows.time_us[at]),
-                body=b"%d/%d" % (partition, chain),
+                body=b"%d/%d" % (partition, chain) + suffix,
             )
             batch.events.append(PlacedEvent(int(rows.line[at]), 1, event))
 
@@ -133,6 +139,7 @@ class TinyEngine(Engine):
         self, max_keys: int = 64, spill: Any = None, ttl_us: int = 0, *, rated: bool = False
     ) -> None:
         pipeline: Any = TinyPipeline(rated=rated)
+        pipeline.mark = lambda: int(self.control.digest[:16] or "0", 16)
         recipe = RowRecipe((RecipeChannel("x", "x", "rate"),)) if rated else None
         model: Any = SimpleNamespace(
             pipeline=pipeline,
@@ -155,7 +162,7 @@ class TinyEngine(Engine):
         self._store = Store(model, window, max_keys, ttl_us=ttl_us)
         self._loader = ChangelogLoader(self._store, model.sha256)
         decider: Any = TinyDecider(pipeline)
-        episodes: Any = TinyEpisodes(self._store)
+        episodes: Any = TinyEpisodes(self._store, self)
         self._stepper = Stepper(self._store, decider, episodes, limits)
         self._spill, self._stream_names = spill, {}
         self._parts = {}

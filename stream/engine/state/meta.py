@@ -73,8 +73,8 @@ class MetaRow(msgspec.Struct, kw_only=True):
     epochs: list[ModelEpoch] = msgspec.field(default_factory=list, name="judges")
     """Models and their thresholds, each from an offset on; newest last."""
     control: list[ControlEpoch] | msgspec.UnsetType = msgspec.UNSET
-    """Sets of documents of operators, each from an offset on; newest last. Unset before the first
-    document."""
+    """Sets of documents of operators, each from an offset on; newest last. Unset until a worker
+    follows a control topic."""
     former: list[FormerModel] = []
     """Layouts of rows of earlier models; newest last."""
 
@@ -136,7 +136,7 @@ class MetaRow(msgspec.Struct, kw_only=True):
 
     @property
     def control_epochs(self) -> list[ControlEpoch]:
-        """Sets of documents by their first offset; empty before the first document."""
+        """Sets of documents by their first offset; empty until a worker follows them."""
         return [] if self.control is msgspec.UNSET else self.control
 
     @property
@@ -155,13 +155,14 @@ class MetaRow(msgspec.Struct, kw_only=True):
         Returns:
             Whether it is another one than before.
         """
-        if digest == self.control_digest:
+        epochs = self.control_epochs
+        if epochs and digest == epochs[-1].digest:
             return False
         # A later epoch was noted but never used.
-        earlier = [epoch for epoch in self.control_epochs if epoch.offset < offset][-KEPT + 1 :]
-        if digest != (earlier[-1].digest if earlier else ""):
+        earlier = [epoch for epoch in epochs if epoch.offset < offset][-KEPT + 1 :]
+        if not earlier or digest != earlier[-1].digest:
             earlier.append(ControlEpoch(offset, digest))
-        self.control = earlier or msgspec.UNSET
+        self.control = earlier
         return True
 
     def describe_rows(

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 _AGAIN_SECONDS = 2.0
 _MISSING_SECONDS = 10.0
+_REFRESH_SECONDS = 10.0
 _MOST_BATCHES = 20
 """Batches without a pause between them after which a set is taken all the same."""
 
@@ -66,6 +67,14 @@ class ControlFollower:
                 on_wait(f"topic {self._config.control_topic!r} cannot be read ({error})")
             await asyncio.sleep(_AGAIN_SECONDS)
 
+    async def refresh(self) -> None:
+        """Read the topic now: another worker may know of a later change than this one."""
+        try:
+            async with asyncio.timeout(_REFRESH_SECONDS):
+                self._replace(await read(self._config))
+        except (KafkaError, TimeoutError) as error:
+            log.warning("The control topic cannot be read now: %r.", error)
+
     async def forever(self) -> None:
         """Follow the topic until the task is cancelled, whatever becomes of it."""
         while True:
@@ -86,10 +95,12 @@ class ControlFollower:
             catalogue = ControlCatalogue()
             await fill(catalogue, reader)
             self._replace(catalogue)
-            pending = 0
-            async for batch in reader.follow_batches(catalogue.next_offset):
-                if batch and batch[0].offset < catalogue.next_offset:
-                    return  # the topic was made anew
+            pending, position = 0, catalogue.next_offset
+            async for batch in reader.follow_batches(position):
+                if batch:
+                    if batch[0].offset < position:
+                        return  # the topic was made anew
+                    position = batch[-1].offset + 1
                 self._take(batch)
                 pending = pending + 1 if batch else 0
                 # Documents that are written together are taken together.
@@ -99,7 +110,8 @@ class ControlFollower:
 
     def _take(self, batch: Sequence[Any]) -> None:
         for record in batch:
-            self._catalogue.take(record.offset, record.key, record.value)
+            if record.offset >= self._catalogue.next_offset:  # `refresh` may have been faster
+                self._catalogue.take(record.offset, record.key, record.value)
 
     def _replace(self, catalogue: ControlCatalogue) -> None:
         self._catalogue = catalogue

@@ -14,8 +14,8 @@ from ember_core.pipeline import FleetModel
 from ember_core.serialize import ARRAYS_FILE, CARD_FILE
 from stream.bundles import SIGNATURE_FILE
 from stream.errors import UserError
-from stream.kafka.client.errors import KafkaError
 from stream.kafka.client.compacted_log import CompactedLogReader, CompactedLogWriter, is_fenced
+from stream.kafka.client.errors import KafkaError
 from stream.kafka.config import WorkerConfig
 from stream.kafka.supervision.topics import MODEL_CONFIG, prepare_log
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from stream import bundles
 from stream.errors import UserError
 from stream.kafka.client.admin import Admin, connect
-from stream.kafka.client.errors import KafkaError
 from stream.kafka.client.compacted_log import CompactedLogReader
+from stream.kafka.client.errors import KafkaError
 from stream.kafka.config import WorkerConfig
 
 from .cache import BundleCache
@@ -200,7 +200,9 @@ class BundleSource:
             await _fill(catalogue, reader, await reader.end())
             return await self._load(catalogue, published.manifest, reader)
 
-    async def _load(self, catalogue: Catalogue, manifest: Manifest, reader: CompactedLogReader) -> Path:
+    async def _load(
+        self, catalogue: Catalogue, manifest: Manifest, reader: CompactedLogReader
+    ) -> Path:
         offsets = catalogue.chunk_offsets(manifest)
         folder = await asyncio.to_thread(self._cache.find, manifest)
         if folder is None:

