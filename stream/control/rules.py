@@ -45,7 +45,14 @@ class Limit(
         return round((seconds_of(self.for_) or 0.0) * 1e6)
 
 
-class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Rule(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    tag_field="kind",
+    tag="rule",
+):
     """Exceptions from the judgement of the model, for some keys and channels.
 
     Several rules may be for one channel. What one of them leaves out is left out; sensitivities
@@ -100,16 +107,20 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
         )
 
     @property
-    def says_nothing(self) -> bool:
-        """True where the rule changes nothing."""
-        return not (
+    def judges(self) -> bool:
+        """True where the rule changes the judgement of the model."""
+        return (
             self.ignore
             or self.needs_usual
             or self.usual_range is not None
-            or self.limit is not None
             or self.sensitivity != 1.0
             or self.weight != 1.0
         )
+
+    @property
+    def says_nothing(self) -> bool:
+        """True where the rule changes nothing."""
+        return self.limit is None and not self.judges
 
 
 def validate(rule: Rule) -> str:

@@ -30,7 +30,7 @@ class KeyRows:
     slots: NDArray[np.int64]
     block: NDArray[np.uint8]
     fields: dict[str, Any]
-    rules: NDArray[np.int32] | None = None
+    rules: NDArray[np.int64] | None = None
 
 
 @dataclass

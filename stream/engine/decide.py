@@ -20,15 +20,22 @@ class Decider:
     Args:
         pipeline: The model's pipeline.
         fields: Names of the fields that decisions write.
-        rules: Rules of operators.
     """
 
-    def __init__(self, pipeline: Pipeline, fields: Sequence[str], rules: RulesEffect) -> None:
-        self.pipeline, self.rules = pipeline, rules
+    def __init__(self, pipeline: Pipeline, fields: Sequence[str]) -> None:
+        self.pipeline = pipeline
         self._fields = fields
 
-    def decide(self, batch: StepBatch, observed: ObservedRows) -> ScoredRows | None:
-        """Score the rows of warm keys and decide them; None where there are none."""
+    def decide(
+        self, batch: StepBatch, observed: ObservedRows, rules: RulesEffect
+    ) -> ScoredRows | None:
+        """Score the rows of warm keys and decide them; None where there are none.
+
+        Args:
+            batch: The batch.
+            observed: Rows it completed.
+            rules: Rules in force.
+        """
         rows, observation, fields = observed.rows, observed.observation, batch.keys.fields
         if observation.scored.all():
             index, packed, key_index = np.arange(rows.line.size), rows.packed, rows.key_index
@@ -46,7 +53,7 @@ class Decider:
         state = {name: np.ascontiguousarray(fields[name][keys]) for name in self._fields}
         channels, row_rules = self.pipeline.channel_rows(observation, index), None
         if batch.keys.rules is not None:
-            score, channels, row_rules = self.rules.apply(
+            score, channels, row_rules = rules.apply(
                 batch.keys.rules, rows, observation, index, score, channels
             )
         may_fire = observation.may_fire[index] & ~batch.without_events[rows.line[index]]

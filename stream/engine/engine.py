@@ -9,7 +9,7 @@ import msgspec
 
 from ember_core import ops
 from ember_core.pipeline import FleetModel
-from stream.control.documents import NO_CONTROL, ControlSet
+from stream.control import NO_CONTROL, ControlSet
 from stream.engine.state.layout import WindowSpec
 from stream.engine.state.model_version import ModelVersion, model_version_of
 from stream.engine.state.partition import Partition
@@ -27,7 +27,7 @@ from .memory import keep_freed_memory
 from .partitions import OwnedPartitions
 from .quiet import note_quiet, quiet_clock
 from .result import SliceOffsets, StepResult
-from .rules_effect import UNKNOWN, RulesEffect, has_limits
+from .rules_effect import RulesInForce, has_limits
 from .shadow import Comparison, check_candidate
 from .step import Limits, Stepper
 
@@ -38,6 +38,7 @@ class Engine(OwnedPartitions):
     Attributes:
         model: The live model.
         comparison: Comparison of it and a candidate on the same rows; None without one.
+        control: Documents of operators that the next record is scored by.
 
     Args:
         model: The fleet's model.
@@ -53,6 +54,7 @@ class Engine(OwnedPartitions):
     """
 
     comparison: Comparison | None = None
+    control: ControlSet
     _candidate: Engine | None = None
 
     def __init__(
@@ -64,7 +66,7 @@ class Engine(OwnedPartitions):
         stream_names: Mapping[str, str] | None = None,
         control: ControlSet = NO_CONTROL,
     ) -> None:
-        self._control = control
+        self.control = control
         self._window, self._limits = window or WindowSpec(), limits or Limits()
         self._hard_limits = self._limits.hard_limits or has_limits(control.rules)
         super().__init__(spill, stream_names)
@@ -97,33 +99,10 @@ class Engine(OwnedPartitions):
         self.model, self._store = model, store
         self._model_version = model_version_of(model)
         self._loader = ChangelogLoader(store, model.sha256)
-        rules = RulesEffect(self._control.rules, model)
-        store.slab.rules[: store.slab.high] = UNKNOWN
-        decider = Decider(model.pipeline, store.decided, rules)
-        episodes = Episodes(model, store, row_us)
-        self._stepper = Stepper(store, decider, episodes, self._limits)
-
-    @property
-    def control(self) -> ControlSet:
-        """Documents of operators that are in force."""
-        return self._control
-
-    def use_control(self, control: ControlSet, owned: Collection[TP] = ()) -> None:
-        """Judge by other documents of operators from the next record on, in all partitions.
-
-        Args:
-            control: The documents.
-            owned: Partitions whose rows this worker writes to the changelog. They are written anew
-                where the first hard limit comes without `Limits.hard_limits`.
-        """
-        self._control = control
-        if has_limits(control.rules) and not self._hard_limits:
-            self._hard_limits = True
-            self._move_to(self.model, owned)
-        else:
-            self._use(self.model, self._store)
-        if self._candidate is not None:
-            self._candidate.use_control(control)
+        self._rules = RulesInForce(model)
+        rules = self._rules.of(self.control)
+        decider, episodes = Decider(model.pipeline, store.decided), Episodes(model, store, row_us)
+        self._stepper = Stepper(store, decider, episodes, self._limits, rules)
 
     @property
     def model_version(self) -> ModelVersion:
@@ -172,6 +151,40 @@ class Engine(OwnedPartitions):
         self._use(model, store)
         for part in self._parts.values():
             self._loader.describe_rows(part.meta)
+
+    def schedule_control(self, tp: TP, offset: int, control: ControlSet) -> None:
+        """Note in the meta row that documents are in force from an offset on.
+
+        The meta row has to be written before `use_control` brings them into force for a record of
+        the partition, so that a replay changes at this record.
+
+        Args:
+            tp: The partition.
+            offset: Next offset to absorb.
+            control: Documents of operators; may be none.
+        """
+        meta = self.meta(tp)
+        meta.begin_at(offset)  # it may come before the first record
+        meta.note_control(offset, control.digest)
+
+    def use_control(self, control: ControlSet) -> None:
+        """Score by other documents of operators from the next record on.
+
+        Partitions may have different ones for a while after a start: a worker calls this between
+        two steps whenever the next step is of such a partition. So what a record gives may depend
+        on the set in force and on the state of its key, never on the sets before.
+
+        Args:
+            control: Documents of operators; may be none.
+        """
+        self.control = control
+        if has_limits(control.rules) and not self._hard_limits:
+            self._hard_limits = True  # rows get the fields for them
+            self._move_to(self.model, ())
+        else:
+            self._stepper.use_rules(self._rules.of(control))
+        if self._candidate is not None:
+            self._candidate.use_control(control)
 
     def give_up(self, tp: TP) -> list[Event]:
         """Resolve alerts that a row does not hold open any more, after a load or another model.
@@ -256,7 +269,7 @@ class Engine(OwnedPartitions):
         if candidate is None:
             return
         check_candidate(candidate, self.channels)
-        self._candidate = Engine(candidate, self._window, self._limits, control=self._control)
+        self._candidate = Engine(candidate, self._window, self._limits, control=self.control)
         self.comparison = Comparison()
 
     def _copy_to(self, candidate: Engine, part: Partition) -> None:

@@ -24,6 +24,7 @@ from .giving_up import GivingUp
 from .hard_limits import LimitChange
 from .missing_channels import ChannelChanges
 from .rows import CompletedRows, ObservedRows
+from .rules_effect import RulesEffect
 from .scored_rows import ScoredRows
 
 NO_EXPLANATION = Explanation([], [], [], [])
@@ -35,11 +36,16 @@ _RETURN, _ROW, _CHANNEL, _LIMIT, _IDLE = range(5)
 class Episodes:
     """Events of one model, and the fields that remember open episodes.
 
+    Attributes:
+        rules: Rules of operators in force.
+
     Args:
         model: The model.
         store: Rows of all keys.
         row_us: Length of a row in time mode, 0 in count mode; microseconds.
     """
+
+    rules: RulesEffect
 
     def __init__(self, model: FleetModel, store: Store, row_us: int) -> None:
         self.events = EventBuilder(model)
@@ -245,7 +251,8 @@ class Episodes:
             event = self._open_episode(keys, row, event_row, resolved=True, reason="episode_stale")
             batch.events.append(PlacedEvent(idle.line, _IDLE, event))
         fields["stale_since"][row] = idle.deadline_us
-        if batch.without_events[idle.line]:
+        slots = keys.slots[row : row + 1]
+        if batch.without_events[idle.line] or self.rules.is_silent(keys.topic, self._store, slots):
             fields["stale"][row] = UNSENT
             return
         fields["stale"][row] = SENT

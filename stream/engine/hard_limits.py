@@ -154,9 +154,7 @@ class _KeyLimits:
         self._open = fields["limit_open"][row].tolist()
         marks, since = fields["limit_mark"][row].tolist(), fields["limit_since"][row].tolist()
         kept = {bound.mark for bound in bounds}
-        self._since: dict[int, int] = {
-            m: s for m, s in zip(marks, since, strict=True) if m in kept
-        }
+        self._since: dict[int, int] = {m: s for m, s in zip(marks, since, strict=True) if m in kept}
         self._places = len(marks)
 
     def step(

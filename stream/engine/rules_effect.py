@@ -17,6 +17,7 @@ from ember_core.pipeline import FleetModel, GroupMotor, Observation, PageRates
 from ember_core.pipeline.evidence import by_side
 from ember_core.pipeline.left_out import LeftOut
 from ember_core.pipeline.pipeline import ChannelRows
+from stream.control import ControlSet
 from stream.control.rules import Rule
 from stream.engine.state.table import Store
 from stream.keys import key_text
@@ -28,8 +29,11 @@ UNKNOWN, NO_RULES = 0, 1
 NOTHING = np.float32(-9.0)
 """Severity of a channel that is left out."""
 _LEAST_ON = 0.5
+_NUMBERS = 1 << 32
+"""Sets of rules of keys that one effect can have."""
+_KEPT_SETS = 4
 
-Groups = NDArray[np.int32]
+Groups = NDArray[np.int64]
 
 
 @dataclass
@@ -64,15 +68,40 @@ class RowRules:
         return rules.names(part)
 
 
+class RulesInForce:
+    """Effects of sets of rules, for one model; partitions may have different sets for a while.
+
+    Args:
+        model: The model.
+    """
+
+    def __init__(self, model: FleetModel) -> None:
+        self._model, self._count = model, 0
+        self._effects: dict[str, RulesEffect] = {}
+
+    def of(self, control: ControlSet) -> RulesEffect:
+        """Return the effect of the rules among documents."""
+        effect = self._effects.pop(control.digest, None)
+        if effect is None:
+            self._count += 1
+            effect = RulesEffect(control.rules, self._model, self._count * _NUMBERS)
+            while len(self._effects) >= _KEPT_SETS:
+                del self._effects[next(iter(self._effects))]
+        self._effects[control.digest] = effect
+        return effect
+
+
 class RulesEffect:
     """Rules in force, for one model.
 
     Args:
         rules: Rules by name.
         model: The model.
+        first: First number of its sets of rules in the slots of keys; other effects have others.
     """
 
-    def __init__(self, rules: Sequence[tuple[str, Rule]], model: FleetModel) -> None:
+    def __init__(self, rules: Sequence[tuple[str, Rule]], model: FleetModel, first: int) -> None:
+        self._first = first
         self._rules, self._model, self._pipeline = sorted(rules), model, model.pipeline
         self._channels = tuple(model.pipeline.config.channels)
         nothing = KeyRules([], self._channels)
@@ -91,8 +120,8 @@ class RulesEffect:
         slab, opened = store.slab, store.fields.get("limit_open")
         if not self._rules and opened is None:
             return None
-        groups: Groups = slab.rules[slots]
-        unknown = np.flatnonzero(groups == UNKNOWN)
+        groups: Groups = slab.rules[slots] - self._first
+        unknown = np.flatnonzero((groups <= UNKNOWN) | (groups >= _NUMBERS))
         if unknown.size:
             keys = slab.keys(slots[unknown])
             has_open = np.zeros(unknown.size, dtype=bool)
@@ -100,8 +129,13 @@ class RulesEffect:
                 has_open = (opened[slots[unknown]] != 0).any(axis=(1, 2))
             named = zip(map(key_text, keys), has_open.tolist(), strict=True)
             groups[unknown] = [self._group_of(topic, key, is_open) for key, is_open in named]
-            slab.rules[slots[unknown]] = groups[unknown]
+            slab.rules[slots[unknown]] = groups[unknown] + self._first
         return None if (groups == NO_RULES).all() else groups
+
+    def is_silent(self, topic: str, store: Store, slots: NDArray[np.int64]) -> bool:
+        """Return whether rules leave every channel of a key out; arguments as `groups` has them."""
+        groups = self.groups(topic, store, slots)
+        return groups is not None and self._key_rules[int(groups[0])].is_silent
 
     def of_group(self, group: int) -> KeyRules:
         """Return the rules with a number."""

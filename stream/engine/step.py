@@ -34,6 +34,7 @@ from .outcomes import LATE, REPEATED, SCORED, WARMING, WINDOWED, count_outcomes
 from .quiet import batch_without_records, has_idle_keys
 from .result import ScoreColumns, SliceOffsets, StepResult
 from .rows import CompletedRows, Indices, ObservedRows, PackedSamples, RowMaker
+from .rules_effect import RulesEffect
 from .scored_rows import ScoredRows
 from .silence import SilentKeys
 from .slices import PartitionSlice, slices_of
@@ -68,6 +69,7 @@ class Stepper:
         decider: Scores and decisions.
         episodes: Events.
         limits: Bounds.
+        rules: Rules of operators in force.
     """
 
     def __init__(
@@ -76,10 +78,11 @@ class Stepper:
         decider: Decider,
         episodes: Episodes,
         limits: Limits,
+        rules: RulesEffect,
     ) -> None:
         self._store, self._decider, self._episodes = store, decider, episodes
         self._pipeline, self._limits = decider.pipeline, limits
-        self._rules = decider.rules
+        self.use_rules(rules)
         self._row_maker = RowMaker(store.plan)
         self._expiry = Expiry(store, episodes, limits.ttl_us) if limits.ttl_us else None
         tumbling = self._row_maker.tumbling
@@ -91,7 +94,11 @@ class Stepper:
             self._silent = SilentKeys(store, self._row_maker, tumbling, warm_rows)
         max_gap = self._pipeline.config.max_gap
         self._missing = MissingChannels(max_gap) if limits.missing_channels else None
-        self._hard_limits = HardLimits(decider.rules, self._pipeline.config.channels)
+
+    def use_rules(self, rules: RulesEffect) -> None:
+        """Judge by other rules of operators from the next record on."""
+        self._rules = self._episodes.rules = rules
+        self._hard_limits = HardLimits(rules, self._pipeline.config.channels)
 
     def step(
         self, parts: Sequence[tuple[Partition, int]], decoded: Decoded, slice_offsets: SliceOffsets
@@ -116,7 +123,9 @@ class Stepper:
                 accepted, rows = self._complete(batch)
                 observed = self._observe(batch, rows)
                 self._note(batch, accepted, observed, row_counts, intervals)
-            scored = None if observed is None else self._decider.decide(batch, observed)
+            scored = (
+                None if observed is None else self._decider.decide(batch, observed, self._rules)
+            )
             self._idle.find(batch)
             self._emit(batch, observed, scored, admitted, result)
         self._resolve_given_up(admitted, result)  # of keys that the step has restored or forgotten
@@ -300,7 +309,9 @@ class Stepper:
             slots = silent.keys.slots
             silent.keys.rules = self._rules.groups(silent.keys.topic, self._store, slots)
             observed = self._observe(silent, rows)
-            scored = None if observed is None else self._decider.decide(silent, observed)
+            scored = (
+                None if observed is None else self._decider.decide(silent, observed, self._rules)
+            )
             keys = [self._store.slab.key(slot) for slot in silent.keys.slots.tolist()]
             scores = scores.and_then(self._emit_rows(silent, observed, scored, result, keys))
             scores = scores.in_order()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from random import Random
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stream.control import NO_CONTROL, ControlSet
 from stream.engine import META_KEY, SliceOffsets
 from stream.kafka.config import WorkerConfig
 from stream.kafka.protocol.changelog import Changelog
@@ -20,6 +22,7 @@ from stream.settings import Settings
 from stream.types import TP
 
 from .broker import Broker, Log, Record
+from .control import ControlLog, Follower, control_set
 from .disk import Disk
 from .group import Coordinator
 from .machine import Machine, Process, StuckError
@@ -73,9 +76,13 @@ class Schedule:
     Args:
         seed: All of it follows from this.
         mode: Fixes the guarantee; None leaves it to the seed.
+        rated: Rows are rates of intervals.
+        control: Documents of operators change meanwhile.
     """
 
-    def __init__(self, seed: int, mode: str | None = None, *, rated: bool = False) -> None:
+    def __init__(
+        self, seed: int, mode: str | None = None, *, rated: bool = False, control: bool = False
+    ) -> None:
         rng = self.rng = Random(seed)
         self.seed = seed
         chosen = rng.choice(MODES)
@@ -114,6 +121,7 @@ class Schedule:
         self._max_keys = rng.choice((3, 5, 64))
         if self._max_keys == 5:  # a few rows are much then
             self.config = replace(self.config, checkpoint_bytes=400)
+        self.control = ControlLog() if control else None
         self._lives = 0
         self._live: dict[Process, Worker] = {}
         self._ending = False
@@ -169,6 +177,22 @@ class Schedule:
             for _ in range(rng.randrange(1, 6)):
                 machine.at(rng.random() * 8.0, self._compact)
 
+        if self.control is not None:
+            for _ in range(rng.randrange(1, 5)):
+                write = partial(self._write_control, control_set(rng.randrange(4)))
+                machine.at(rng.random() * 6.0, write)
+
+    def _write_control(self, control: ControlSet) -> None:
+        """An operator writes; each worker reads it in its own time."""
+        assert self.control is not None
+        self.control.write(control)
+        for process, worker in self._live.items():
+            self.machine.after(self.rng.random(), partial(self._follow, process, worker))
+
+    def _follow(self, process: Process, worker: Worker) -> None:
+        if process in self._live:
+            process.call_soon(worker.follow_control)
+
     def _produce(self, log: Log, key: bytes, value: bytes) -> None:
         self._to_come -= 1
         if self.rng.random() < 0.05:
@@ -205,6 +229,7 @@ class Schedule:
             ttl_us=self.ttl_us,
             disk=self.disk,
             rated=self.rated,
+            control=None if self.control is None else Follower(self.control),
         )
         self._live[process] = worker
         process.start(worker.run())
@@ -281,9 +306,28 @@ class Schedule:
         for partition in range(self.broker.partitions):
             tp = TOPIC, partition
             records = self.broker.log(*tp).records
-            expected = reference(tp, records, self.ttl_us, rated=self.rated)
+            expected = reference(
+                tp, records, self.ttl_us, rated=self.rated, changes=self._changes(tp)
+            )
             self._check_events(expected.events, written[partition])
             self._check_state(tp, expected)
+
+    def _changes(self, tp: TP) -> list[tuple[int, ControlSet]]:
+        """Documents of operators by the offset that the state names."""
+        if self.control is None:
+            return []
+        engine = TinyEngine(rated=self.rated)
+        engine.attach(tp)
+        changelog = Changelog(engine, Observer(), on_damaged=_damaged)
+        changelog.load(tp, self.broker.log(self.config.changelog(tp[0]), tp[1]).committed())
+        changes = []
+        for epoch in engine.meta(tp).control_epochs:
+            control = self.control.find(epoch.digest)
+            assert control is not None
+            changes.append((epoch.offset, control))
+        if [offset for offset, _ in changes] != sorted({offset for offset, _ in changes}):
+            raise Violation(f"the noted offsets of {tp} do not rise: {changes}")
+        return changes
 
     def _check_events(self, expected: Events, seen: Events) -> None:
         if self.mode != "exactly_once":
@@ -344,20 +388,35 @@ def _damaged(tp: TP, key: bytes, why: str) -> None:
     raise Violation(f"a row of {key!r} in {tp} is damaged: {why}")
 
 
-def reference(tp: TP, records: list[Record], ttl_us: int = 0, *, rated: bool = False) -> Reference:
-    """What the engine gives when it is left alone."""
+def reference(
+    tp: TP,
+    records: list[Record],
+    ttl_us: int = 0,
+    *,
+    rated: bool = False,
+    changes: Sequence[tuple[int, ControlSet]] = (),
+) -> Reference:
+    """What the engine gives when it is left alone, with documents changing at these offsets."""
     engine = TinyEngine(ttl_us=ttl_us, rated=rated)
     engine.attach(tp)
-    messages: Any = [r for r in records if not r.marker]
-    slice_offsets = SliceOffsets(
-        np.array([m.offset for m in messages], dtype=np.int64),
-        np.array([m.timestamp for m in messages], dtype=np.int64),
-    )
-    result = engine.step(tp, TinyCodec().decode(messages), slice_offsets)
+    produced: list[Any] = []
+    first = -1
+    for offset, control in [*changes, (len(records), NO_CONTROL)]:
+        messages: Any = [r for r in records[max(first, 0) : offset] if not r.marker]
+        if messages:
+            slice_offsets = SliceOffsets(
+                np.array([m.offset for m in messages], dtype=np.int64),
+                np.array([m.timestamp for m in messages], dtype=np.int64),
+            )
+            produced += engine.step(tp, TinyCodec().decode(messages), slice_offsets).events
+        if offset < len(records):
+            engine.schedule_control(tp, offset, control)
+            engine.use_control(control)
+        first = offset
     dirty = engine.take_dirty(tp)
     rows = {k: r for k, r in zip(dirty.keys, dirty.rows, strict=True) if k != META_KEY and r}
     meta = engine.meta(tp)
-    events = [(event.id, event.body) for event in result.events]
+    events = [(event.id, event.body) for event in produced]
     over = set()
     for key, row in rows.items():
         seen = engine.layout.views(np.frombuffer(row, dtype=np.uint8)[None])["seen"][0]

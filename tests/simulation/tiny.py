@@ -14,10 +14,13 @@ import numpy as np
 
 from ember_core.pipeline import PackedRows, Role, StateField
 from ember_core.rows import RecipeChannel, RowRecipe
+from stream.control import NO_CONTROL
 from stream.engine import Engine, Limits, ModelVersion, WindowSpec
 from stream.engine.batch import PlacedEvent, StepBatch
+from stream.engine.hard_limits import LimitChange
 from stream.engine.loading import ChangelogLoader
 from stream.engine.rows import ObservedRows
+from stream.engine.rules_effect import RulesEffect, RulesInForce
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
 from stream.engine.step import Stepper
@@ -38,10 +41,14 @@ class Looked:
 
 
 class TinyPipeline:
-    """State is a chain over every value seen: any loss, repetition or swap shows in it."""
+    """State is a chain over every value seen: any loss, repetition or swap shows in it.
+
+    The documents of operators that are in force are in it too.
+    """
 
     def __init__(self, *, rated: bool) -> None:
         self._rated = rated
+        self.mark = lambda: 0
         self.config = SimpleNamespace(
             channels=("x",), warmup_alarm=WARM_ROWS, quiet_rows=0, max_gap=10
         )
@@ -58,16 +65,22 @@ class TinyPipeline:
         )
 
     def observe(
-        self, state: dict[str, Any], values: Any, time_us: Any, packed: PackedRows
+        self,
+        state: dict[str, Any],
+        values: Any,
+        time_us: Any,
+        packed: PackedRows,
+        counted: dict[str, Any] | None = None,
     ) -> Looked:
         chain, rows = np.zeros(packed.row_count, np.uint64), np.zeros(packed.row_count, np.int64)
         own, last = state["chain"].copy(), state["last_time"].copy()
+        mark = np.uint64(self.mark())
         for step in range(len(packed.sizes)):
             at = packed.step == step
             keys = packed.key[at]
             number = np.nan_to_num(values[at, 0])  # of a rate the first sample has none
             number = number.view(np.uint64) if self._rated else number.astype(np.uint64)
-            own[keys] = (own[keys] ^ number) * _FACTOR + _STEP
+            own[keys] = (own[keys] ^ number ^ mark) * _FACTOR + _STEP
             chain[at], rows[at] = own[keys], state["rows"][keys] + step + 1
             last[keys] = time_us[at]
         new = {"chain": own, "rows": rows[packed.last_rows], "last_time": last}
@@ -80,23 +93,29 @@ class TinyDecider:
     def __init__(self, pipeline: TinyPipeline) -> None:
         self.pipeline = pipeline
 
-    def decide(self, batch: StepBatch, observed: ObservedRows) -> None:
+    def decide(self, batch: StepBatch, observed: ObservedRows, rules: RulesEffect) -> None:
         return None
 
 
 class TinyEpisodes:
-    """An event whenever the chain's top bits say so; its body is the chain."""
+    """An event whenever the chain's top bits say so; its body is the chain, and the documents."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, engine: TinyEngine) -> None:
+        self._store, self._engine = store, engine
 
     def emit(
-        self, batch: StepBatch, observed: ObservedRows | None, scored: None, changes: None = None
+        self,
+        batch: StepBatch,
+        observed: ObservedRows | None,
+        scored: None,
+        changes: None = None,
+        limits: Sequence[LimitChange] = (),
     ) -> None:
         if observed is None:
             return
         views, looked = batch.keys.fields, cast("Looked", observed.observation)
-        rows = observed.rows
+        rows, control = observed.rows, self._engine.control
+        suffix = b"/" + control.digest[:8].encode() if control.documents else b""
         for at in np.flatnonzero(looked.scored).tolist():  # step by step: each key's in order
             row, chain = int(rows.row[at]), int(looked.chain[at])
             views["seq"][row] += 1
@@ -110,7 +129,7 @@ class TinyEpisodes:
                 key=key,
                 id=f"{topic}/{key.decode()}/{int(rows.time_us[at])}.{int(views['seq'][row])}",
                 time_us=int(rows.time_us[at]),
-                body=b"%d/%d" % (partition, chain),
+                body=b"%d/%d" % (partition, chain) + suffix,
             )
             batch.events.append(PlacedEvent(int(rows.line[at]), 1, event))
 
@@ -133,6 +152,7 @@ class TinyEngine(Engine):
         self, max_keys: int = 64, spill: Any = None, ttl_us: int = 0, *, rated: bool = False
     ) -> None:
         pipeline: Any = TinyPipeline(rated=rated)
+        pipeline.mark = lambda: int(self.control.digest[:16] or "0", 16)
         recipe = RowRecipe((RecipeChannel("x", "x", "rate"),)) if rated else None
         model: Any = SimpleNamespace(
             pipeline=pipeline,
@@ -155,8 +175,11 @@ class TinyEngine(Engine):
         self._store = Store(model, window, max_keys, ttl_us=ttl_us)
         self._loader = ChangelogLoader(self._store, model.sha256)
         decider: Any = TinyDecider(pipeline)
-        episodes: Any = TinyEpisodes(self._store)
-        self._stepper = Stepper(self._store, decider, episodes, limits)
+        episodes: Any = TinyEpisodes(self._store, self)
+        self.control, self._hard_limits = NO_CONTROL, True  # the fields of limits are not there
+        self._rules = RulesInForce(model)
+        rules = self._rules.of(NO_CONTROL)
+        self._stepper = Stepper(self._store, decider, episodes, limits, rules)
         self._spill, self._stream_names = spill, {}
         self._parts = {}
         self._attached = 0

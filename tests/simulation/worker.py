@@ -23,6 +23,7 @@ from stream.observer import Observer
 from stream.types import TP
 
 from .broker import Broker, Producer
+from .control import Follower
 from .disk import Disk
 from .group import Assignment, Coordinator
 from .machine import Process
@@ -189,6 +190,7 @@ class Worker:
         max_keys: Keys in memory; others are put away.
         ttl_us: Silence after which a key is forgotten; 0: never.
         rated: Rows are rates of intervals.
+        control: Documents of operators.
         disk: For copies of the state.
     """
 
@@ -205,6 +207,7 @@ class Worker:
         ttl_us: int = 0,
         disk: Disk | None = None,
         rated: bool = False,
+        control: Follower | None = None,
     ) -> None:
         self.process = process
         self.broker = broker
@@ -220,6 +223,7 @@ class Worker:
         self.stopping = False
         self.watch = Watch()
         self._disk = disk
+        self.control = control
         self._moved = asyncio.Event()  # the group has, or the worker shall stop
         self._count = 0  # of assignments
         self._fetchable: list[Faust] = []
@@ -279,7 +283,14 @@ class Worker:
             offload=self.offload,
         )
         self.session = Session(
-            context, self.engine, TinyCodec(), self.client, Fetching(self), self, files
+            context,
+            self.engine,
+            TinyCodec(),
+            self.client,
+            Fetching(self),
+            self,
+            files,
+            self.control,
         )
         self._store = SlabStore.__new__(SlabStore)
         self._store.app = SimpleNamespace(session=self.session)
@@ -294,18 +305,29 @@ class Worker:
         writing = asyncio.ensure_future(checkpointer.forever(lambda: False))
         if snapshots is not None:
             copying = asyncio.ensure_future(snapshots.forever(lambda: False, checkpointer.run))
+        if self.control is not None:
+            controlling = asyncio.ensure_future(self.session.controls.forever(lambda: False))
         beating = asyncio.ensure_future(self._beat())
         await self._belong()
         draining.cancel()
         self._cancel_recovery()
         await self.session.release("stop")
         writing.cancel()
+        if self.control is not None:
+            controlling.cancel()
         if snapshots is not None:
             copying.cancel()
         beating.cancel()
         await self.process.ask(lambda answer: self.group.leave(self.member, answer))
         if snapshots is not None:
             await snapshots.write_released()
+
+    def follow_control(self) -> None:
+        """Documents of operators have come."""
+        assert self.control is not None
+        self.control.read_all()
+        if hasattr(self, "session"):
+            self.session.controls.request()
 
     def stop(self) -> None:
         """SIGTERM."""

@@ -33,7 +33,7 @@ class Slab:
         self.last_used = np.zeros(max_keys, dtype=np.int64)  # `step_number` of the last use
         self.step_number = 0  # of the step, or load of rows, that goes on
         self.owner = np.full(max_keys, -1, dtype=np.int32)  # number of the partition; -1 free
-        self.rules = np.zeros(max_keys, dtype=np.int32)  # number of the key's rules; 0 unknown
+        self.rules = np.zeros(max_keys, dtype=np.int64)  # number of the key's rules; 0 unknown
         self._keys: list[bytes | None] = []
         self._free: list[int] = []
 
