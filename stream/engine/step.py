@@ -83,15 +83,15 @@ class Stepper:
         self._store, self._decider, self._episodes = store, decider, episodes
         self._pipeline, self._limits = decider.pipeline, limits
         self.use_rules(rules)
-        self._row_maker = RowMaker(store.plan)
+        self._rows = RowMaker(store.plan)
         self._expiry = Expiry(store, episodes, limits.ttl_us) if limits.ttl_us else None
-        tumbling = self._row_maker.tumbling
+        tumbling = self._rows.tumbling
         # Also where no key becomes idle now: one that became so under other settings returns.
         self._idle = IdleFinder(store, episodes, has_intervals=tumbling is not None)
         self._silent: SilentKeys | None = None
         if limits.stale_intervals > 0 and tumbling is not None:
             warm_rows = self._pipeline.config.warmup_alarm
-            self._silent = SilentKeys(store, self._row_maker, tumbling, warm_rows)
+            self._silent = SilentKeys(store, self._rows, tumbling, warm_rows)
         max_gap = self._pipeline.config.max_gap
         self._missing = MissingChannels(max_gap) if limits.missing_channels else None
 
@@ -222,7 +222,7 @@ class Stepper:
         Returns:
             The samples that are not late, and the rows that they complete.
         """
-        late, accepted, rows = self._row_maker.complete(batch.samples)
+        late, accepted, rows = self._rows.complete(batch.samples)
         batch.outcome[late] = LATE
         batch.outcome[accepted.line] = WINDOWED
         batch.outcome[rows.line] = WARMING
