@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +17,7 @@ from stream.kafka.client.compacted_log import CompactedLogReader, CompactedLogWr
 from stream.kafka.client.errors import KafkaError
 from stream.kafka.config import WorkerConfig
 from stream.kafka.supervision.topics import MODEL_CONFIG, prepare_log
+from stream.users import current_user
 
 from .catalogue import Catalogue
 from .decision import Decision
@@ -142,9 +142,5 @@ def _records(
 
 def _stamp() -> dict[str, Any]:
     """Return who publishes, and when."""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a container's user may have no name
-        user = "unknown"
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return {"published_at": now, "published_by": f"{user}@{socket.gethostname()}"}
+    return {"published_at": now, "published_by": f"{current_user()}@{socket.gethostname()}"}

@@ -26,7 +26,7 @@ def test_a_limit_reads_for_as_a_duration():
     rule = msgspec.toml.decode(b'limit = { above = 95, for = "10m" }', type=Rule)
     assert rule.limit == Limit(above=95.0, for_="10m")
     assert rule.limit.for_us == 600_000_000
-    assert msgspec.json.encode(rule) == b'{"limit":{"above":95.0,"for":"10m"}}'
+    assert msgspec.json.encode(rule) == b'{"kind":"rule","limit":{"above":95.0,"for":"10m"}}'
 
 
 @pytest.mark.parametrize(
