@@ -84,6 +84,17 @@ _GROUPS = {
             ),
         },
     ),
+    "control": (
+        "Write rules, calendars and silences that running workers follow.",
+        {
+            "list": ("control.show:list_", "Show the documents in force."),
+            "show": ("control.show:show", "Print one document."),
+            "apply": ("control.apply:apply", "Write the documents of files, with a diff first."),
+            "remove": ("control.apply:remove", "Remove documents."),
+            "history": ("control.show:history", "Show who changed what, and when."),
+            "export": ("control.show:export", "Print the documents as a file for apply."),
+        },
+    ),
     "triggers": (
         "Show the open alerts, and end those that no worker will end.",
         {

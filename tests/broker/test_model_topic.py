@@ -15,8 +15,8 @@ from ember_core.pipeline import FleetModel
 from ember_core.serialize import bundle_digest, load_bundle, save_bundle
 from stream.bundles import sign
 from stream.errors import UserError
-from stream.kafka.client.errors import KafkaError
 from stream.kafka.client.compacted_log import CompactedLogWriter, is_fenced
+from stream.kafka.client.errors import KafkaError
 from stream.kafka.config import WorkerConfig
 from stream.kafka.model_topic.catalogue import KEPT
 from stream.kafka.model_topic.manifest import Manifest, RecordKey

@@ -44,11 +44,16 @@ class TinyPipeline:
     """State is a chain over every value seen: any loss, repetition or swap shows in it.
 
     The documents of operators that are in force are in it too.
+
+    Args:
+        rated: Rows are rates.
+        number: Of the model: each has another factor, so that a wrong one shows as well.
     """
 
-    def __init__(self, *, rated: bool) -> None:
+    def __init__(self, *, rated: bool, number: int = 0) -> None:
         self._rated = rated
-        self.mark = lambda: 0
+        self.control_mark = lambda: 0
+        self._factor = _FACTOR + np.uint64(2 * number)
         self.config = SimpleNamespace(
             channels=("x",), warmup_alarm=WARM_ROWS, quiet_rows=0, max_gap=10
         )
@@ -61,7 +66,8 @@ class TinyPipeline:
             StateField("rows", "<i8", (), "rows absorbed"),
             StateField("interval", "<f8", (), "usual interval; none here", Role.POSITION),
             StateField("known", "<u1", (), "1 where the bundle knows the key; it knows none"),
-            StateField("chain", "<u8", (), "all values, in order"),
+            # Kept under another model: what was lost before a change shows behind it.
+            StateField("chain", "<u8", (), "all values, in order", Role.MEASURED),
         )
 
     def observe(
@@ -74,13 +80,13 @@ class TinyPipeline:
     ) -> Looked:
         chain, rows = np.zeros(packed.row_count, np.uint64), np.zeros(packed.row_count, np.int64)
         own, last = state["chain"].copy(), state["last_time"].copy()
-        mark = np.uint64(self.mark())
+        mark = np.uint64(self.control_mark())
         for step in range(len(packed.sizes)):
             at = packed.step == step
             keys = packed.key[at]
             number = np.nan_to_num(values[at, 0])  # of a rate the first sample has none
             number = number.view(np.uint64) if self._rated else number.astype(np.uint64)
-            own[keys] = (own[keys] ^ number ^ mark) * _FACTOR + _STEP
+            own[keys] = (own[keys] ^ number ^ mark) * self._factor + _STEP
             chain[at], rows[at] = own[keys], state["rows"][keys] + step + 1
             last[keys] = time_us[at]
         new = {"chain": own, "rows": rows[packed.last_rows], "last_time": last}
@@ -98,10 +104,10 @@ class TinyDecider:
 
 
 class TinyEpisodes:
-    """An event whenever the chain's top bits say so; its body is the chain, and the documents."""
+    """An event whenever the chain's top bits say so; its body is the chain."""
 
-    def __init__(self, store: Store, engine: TinyEngine) -> None:
-        self._store, self._engine = store, engine
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def emit(
         self,
@@ -114,8 +120,7 @@ class TinyEpisodes:
         if observed is None:
             return
         views, looked = batch.keys.fields, cast("Looked", observed.observation)
-        rows, control = observed.rows, self._engine.control
-        suffix = b"/" + control.digest[:8].encode() if control.documents else b""
+        rows = observed.rows
         for at in np.flatnonzero(looked.scored).tolist():  # step by step: each key's in order
             row, chain = int(rows.row[at]), int(looked.chain[at])
             views["seq"][row] += 1
@@ -129,13 +134,39 @@ class TinyEpisodes:
                 key=key,
                 id=f"{topic}/{key.decode()}/{int(rows.time_us[at])}.{int(views['seq'][row])}",
                 time_us=int(rows.time_us[at]),
-                body=b"%d/%d" % (partition, chain) + suffix,
+                body=b"%d/%d" % (partition, chain),
             )
             batch.events.append(PlacedEvent(int(rows.line[at]), 1, event))
 
     def resolve_expired(self, part: Partition, slot: int, deadline_us: int) -> list[Event]:
         """Nothing is open here."""
         return []
+
+
+def digest_of(number: int) -> str:
+    """Digest of a model."""
+    return f"{number + 1:x}" * 64
+
+
+def tiny_model(number: int = 0, *, rated: bool = False) -> Any:
+    """One of fifteen models.
+
+    Args:
+        number: Which.
+        rated: The number of a message is a counter.
+    """
+    return SimpleNamespace(
+        pipeline=TinyPipeline(rated=rated, number=number),
+        channels=("x",),
+        sources=("x",),
+        identity=("x",),
+        recipe=RowRecipe((RecipeChannel("x", "x", "rate"),)) if rated else None,
+        pauses=None,
+        keys=[],
+        key_state={},
+        new_state={},
+        sha256=digest_of(number),
+    )
 
 
 class TinyEngine(Engine):
@@ -151,38 +182,36 @@ class TinyEngine(Engine):
     def __init__(
         self, max_keys: int = 64, spill: Any = None, ttl_us: int = 0, *, rated: bool = False
     ) -> None:
-        pipeline: Any = TinyPipeline(rated=rated)
-        pipeline.mark = lambda: int(self.control.digest[:16] or "0", 16)
-        recipe = RowRecipe((RecipeChannel("x", "x", "rate"),)) if rated else None
-        model: Any = SimpleNamespace(
-            pipeline=pipeline,
-            channels=("x",),
-            sources=("x",),
-            identity=("x",),
-            recipe=recipe,
-            pauses=None,
-            keys=[],
-            key_state={},
-            new_state={},
-            sha256="7" * 64,
-        )
-        window = WindowSpec("time", 2_000_000, 1_000_000) if rated else WindowSpec()
-        limits = Limits(
+        self._window = WindowSpec("time", 2_000_000, 1_000_000) if rated else WindowSpec()
+        self._limits = Limits(
             max_keys=max_keys, stale_intervals=0.0, ttl_us=ttl_us, missing_channels=False
         )
-        self.model = model
-        self._model_version = ModelVersion(model.sha256, {})
-        self._store = Store(model, window, max_keys, ttl_us=ttl_us)
-        self._loader = ChangelogLoader(self._store, model.sha256)
-        decider: Any = TinyDecider(pipeline)
-        episodes: Any = TinyEpisodes(self._store, self)
         self.control, self._hard_limits = NO_CONTROL, True  # the fields of limits are not there
-        self._rules = RulesInForce(model)
-        rules = self._rules.of(NO_CONTROL)
-        self._stepper = Stepper(self._store, decider, episodes, limits, rules)
         self._spill, self._stream_names = spill, {}
         self._parts = {}
         self._attached = 0
+        model: Any = tiny_model(rated=rated)
+        self._use(model, self._new_store(model))
+
+    def _new_store(self, model: Any) -> Store:
+        return Store(model, self._window, self._limits.max_keys, ttl_us=self._limits.ttl_us)
+
+    def _use(self, model: Any, store: Store) -> None:
+        self.model, self._store = model, store
+        self._model_version = ModelVersion(model.sha256, {})
+        self._loader = ChangelogLoader(store, model.sha256)
+        model.pipeline.control_mark = lambda: int(self.control.digest[:16] or "0", 16)
+        decider: Any = TinyDecider(model.pipeline)
+        episodes: Any = TinyEpisodes(store)
+        self._rules = RulesInForce(model)
+        rules = self._rules.of(self.control)
+        self._stepper = Stepper(store, decider, episodes, self._limits, rules)
+
+    def schedule_switch(self, tp: tuple[str, int], offset: int, model: Any) -> None:
+        """As in production, with the version of a model that has no thresholds."""
+        meta = self.meta(tp)
+        meta.begin_at(offset)
+        meta.note_model(offset, ModelVersion(model.sha256, {}))
 
 
 class TinyCodec:

@@ -27,10 +27,13 @@ from .control import Follower
 from .disk import Disk
 from .group import Assignment, Coordinator
 from .machine import Process
+from .models import MODELS, newest
 from .spill import DictSpill
-from .tiny import TinyCodec, TinyEngine
+from .tiny import TinyCodec, TinyEngine, tiny_model
 
 HEARTBEAT_SECONDS = 0.4
+FOLLOW_SECONDS = 0.3
+"""How often a worker looks for a newer model."""
 POLL_SECONDS = 0.2
 """How long a fetch waits at the broker for something to come."""
 
@@ -190,8 +193,9 @@ class Worker:
         max_keys: Keys in memory; others are put away.
         ttl_us: Silence after which a key is forgotten; 0: never.
         rated: Rows are rates of intervals.
-        control: Documents of operators.
         disk: For copies of the state.
+        follows: It takes its models from the model topic.
+        control: Documents of operators; None: there are none.
     """
 
     def __init__(
@@ -207,6 +211,7 @@ class Worker:
         ttl_us: int = 0,
         disk: Disk | None = None,
         rated: bool = False,
+        follows: bool = False,
         control: Follower | None = None,
     ) -> None:
         self.process = process
@@ -223,6 +228,7 @@ class Worker:
         self.stopping = False
         self.watch = Watch()
         self._disk = disk
+        self._rated, self._follows = rated, follows
         self.control = control
         self._moved = asyncio.Event()  # the group has, or the worker shall stop
         self._count = 0  # of assignments
@@ -261,6 +267,8 @@ class Worker:
 
     async def run(self) -> None:
         """From start to stop."""
+        if self._follows:
+            self.engine.switch_model(await self._newest_model())
         self._producer = Producer(self.broker, self.process, self.transactional_id, self.on_request)
         await self._producer.start()
         if self.config.guarantee == "at_least_once":
@@ -305,10 +313,14 @@ class Worker:
         writing = asyncio.ensure_future(checkpointer.forever(lambda: False))
         if snapshots is not None:
             copying = asyncio.ensure_future(snapshots.forever(lambda: False, checkpointer.run))
+        beating = asyncio.ensure_future(self._beat())
         if self.control is not None:
             controlling = asyncio.ensure_future(self.session.controls.forever(lambda: False))
-        beating = asyncio.ensure_future(self._beat())
+        if self._follows:
+            following = asyncio.ensure_future(self._follow())
         await self._belong()
+        if self._follows:
+            following.cancel()
         draining.cancel()
         self._cancel_recovery()
         await self.session.release("stop")
@@ -321,6 +333,21 @@ class Worker:
         await self.process.ask(lambda answer: self.group.leave(self.member, answer))
         if snapshots is not None:
             await snapshots.write_released()
+
+    async def _newest_model(self) -> Any:
+        """The newest model of the topic; one was published before everything."""
+        log = self.broker.log(MODELS, 0)
+        found = newest(await self.process.ask(lambda answer: answer(log.committed())))
+        assert found is not None
+        return tiny_model(found[0], rated=self._rated)
+
+    async def _follow(self) -> None:
+        """Take every model that is published later, as a reload does."""
+        while True:
+            await asyncio.sleep(FOLLOW_SECONDS)
+            model = await self._newest_model()
+            if model.sha256 != self.engine.model.sha256:
+                await self.session.switch_model(model, TinyCodec())
 
     def follow_control(self) -> None:
         """Documents of operators have come."""

@@ -40,7 +40,6 @@ class ControlCatalogue:
     """Contents of the control topic, built of its records one after the other.
 
     Attributes:
-        unusable: Documents that cannot be used, by the offset of their record.
         next_offset: Offset after the last record taken.
     """
 
@@ -49,7 +48,8 @@ class ControlCatalogue:
         self._changes: dict[int, Change] = {}
         self._numbers: set[int] = set()
         self._current: ControlSet | None = None
-        self.unusable: dict[int, Unusable] = {}
+        self._faulty: dict[int, Unusable] = {}
+        self._excess: dict[int, Unusable] = {}
         self.next_offset = 0
 
     def take(self, offset: int, key: bytes | None, value: bytes | None) -> None:
@@ -70,15 +70,15 @@ class ControlCatalogue:
         # A document that cannot be used goes all the same: after a compaction nobody could know
         # the former one, and all workers have to come to the same set.
         self._documents.pop(name, None)
-        for place in [place for place, each in self.unusable.items() if each.key == name]:
-            del self.unusable[place]
+        for place in [place for place, each in self._faulty.items() if each.key == name]:
+            del self._faulty[place]
         if value is None:
             return
         try:
             document = _document(name, value)
             self._documents[name] = _Placed(document, offset, len(document.encode()))
         except ControlError as error:
-            self.unusable[offset] = Unusable(name, error.message)
+            self._faulty[offset] = Unusable(name, error.message)
 
     def _take_change(self, number: int, value: bytes | None) -> None:
         self._numbers.discard(number)
@@ -94,13 +94,14 @@ class ControlCatalogue:
         """Documents in force; those beyond the bounds are left out, the last written first."""
         if self._current is None:
             documents, size = list[Document](), 0
+            self._excess = {}
             for placed in sorted(self._documents.values(), key=lambda each: each.offset):
                 size += placed.size + 1
                 if len(documents) < MOST_DOCUMENTS and size <= MOST_BYTES:
                     documents.append(placed.document)
                     continue
                 key = placed.document.key
-                self.unusable[placed.offset] = Unusable(
+                self._excess[placed.offset] = Unusable(
                     key,
                     f"Document {key} is one too many. Expected at most {MOST_DOCUMENTS}, of "
                     f"{MOST_BYTES} bytes together. Received: {len(self._documents)}. Remove some "
@@ -108,6 +109,12 @@ class ControlCatalogue:
                 )
             self._current = ControlSet.of(documents)
         return self._current
+
+    @property
+    def unusable(self) -> dict[int, Unusable]:
+        """Documents that cannot be used, by the offset of their record."""
+        assert self.current is not None  # which finds those beyond the bounds
+        return self._faulty | self._excess
 
     def changes(self) -> list[Change]:
         """Return the changes that are kept; the last one comes first."""

@@ -66,9 +66,9 @@ async def publish(config: WorkerConfig, edits: Sequence[Edit], stamp: Stamp) -> 
             catalogue = ControlCatalogue()
             async with CompactedLogReader(settings, topic) as reader:
                 await fill(catalogue, reader)
-            control = _edited(catalogue, edits)
+            control = edited(catalogue, edits)
             async with writer.publication():
-                for key, value in _records(catalogue, edits, stamp):
+                for key, value in records_of(catalogue, edits, stamp):
                     await writer.put(key, value)
             return control
     except KafkaError as error:
@@ -83,7 +83,7 @@ async def publish(config: WorkerConfig, edits: Sequence[Edit], stamp: Stamp) -> 
         ) from None
 
 
-def _edited(catalogue: ControlCatalogue, edits: Sequence[Edit]) -> ControlSet:
+def edited(catalogue: ControlCatalogue, edits: Sequence[Edit]) -> ControlSet:
     """Return the documents after the edits, once these are found to be allowed."""
     documents = dict(catalogue.by_key())
     for key, before, after in edits:
@@ -100,7 +100,7 @@ def _edited(catalogue: ControlCatalogue, edits: Sequence[Edit]) -> ControlSet:
     return ControlSet.of(documents.values())
 
 
-def _records(
+def records_of(
     catalogue: ControlCatalogue, edits: Sequence[Edit], stamp: Stamp
 ) -> Iterator[tuple[bytes, bytes | None]]:
     """Iterate over the records in their order.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +17,7 @@ from stream.kafka.client.compacted_log import CompactedLogReader, CompactedLogWr
 from stream.kafka.client.errors import KafkaError
 from stream.kafka.config import WorkerConfig
 from stream.kafka.supervision.topics import MODEL_CONFIG, prepare_log
+from stream.users import current_user
 
 from .catalogue import Catalogue
 from .decision import Decision
@@ -104,7 +104,7 @@ async def publish(
                     f"offset {after} to be the newest. Received: offset={catalogue.newest_offset}."
                 )
             async with writer.publication():
-                for key, value in _records(catalogue, manifest, folder, decision):
+                for key, value in publication_records(catalogue, manifest, folder, decision):
                     await writer.put(key, value)
     except KafkaError as error:
         if is_fenced(error):
@@ -118,10 +118,20 @@ async def publish(
         ) from None
 
 
-def _records(
+def publication_records(
     catalogue: Catalogue, manifest: Manifest, folder: Path | None, decision: Decision | None
 ) -> Iterator[tuple[bytes, bytes | None]]:
-    """Iterate over the records of a publication in their order."""
+    """Iterate over the records of a publication in their order.
+
+    Args:
+        catalogue: Contents of the topic.
+        manifest: Manifest of the bundle.
+        folder: Folder of the bundle; None: its chunks are in the topic already.
+        decision: Decision about a trained candidate.
+
+    Raises:
+        UserError: If there is no folder, and the topic has not all chunks.
+    """
     if folder is not None:  # also where chunks are there: those may be damaged
         for number, chunk in enumerate(manifest.split(folder)):
             yield RecordKey(manifest.digest, number).encode(), chunk
@@ -142,9 +152,5 @@ def _records(
 
 def _stamp() -> dict[str, Any]:
     """Return who publishes, and when."""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a container's user may have no name
-        user = "unknown"
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return {"published_at": now, "published_by": f"{user}@{socket.gethostname()}"}
+    return {"published_at": now, "published_by": f"{current_user()}@{socket.gethostname()}"}

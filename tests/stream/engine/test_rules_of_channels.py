@@ -13,7 +13,6 @@ from tests.stream.engine.conftest import Run, Sent, cuts_of, feed_into, interlea
 from tests.stream.engine.rules_feed import LIMITS, control_of, firing, run_by
 
 NEXT = fleet.DAYS * fleet.DAY_ROWS
-FAULT = slice(200, 230)
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +27,9 @@ def rows_of_host(key: int, values: np.ndarray) -> list[Sent]:
     return [sent(f"host-{key}".encode(), at[i], values[i]) for i in range(len(values))]
 
 
-def faulty(factor: float = 3.0, channel: int = 1, key: int = 1) -> list[Sent]:
+def faulty(factor: float = 3.0, channel: int = 1, key: int = 1, length: int = 30) -> list[Sent]:
     values = fleet.rows(key, NEXT, 300)
-    values[FAULT, channel] *= factor
+    values[200 : 200 + length, channel] *= factor
     return rows_of_host(key, values)
 
 
@@ -63,10 +62,20 @@ def test_small_deviations_and_usual_ranges_do_not_fire(model: FleetModel) -> Non
         (Rule(usual_range=(0.0, 1e6)), Rule(usual_range=(0.0, 30.0))),
         (Rule(weight=0.0), Rule(weight=1.5)),
         (Rule(weight=0.1), Rule(weight=1.0, sensitivity=1.5)),
-        (Rule(sensitivity=0.001), Rule(sensitivity=2.0)),
     ):
         assert not firing(run_by(model, feed, control_of(quiet))), quiet
         assert firing(run_by(model, feed, control_of(loud))), loud
+
+
+def test_sensitivity_moves_the_thresholds(model: FleetModel) -> None:
+    """A thousandth of the budget needs far more than the fault shows; the event says its own."""
+    feed = faulty(1.25, length=2)
+    (plain, *_) = firing(run(model, feed, limits=LIMITS))
+    rare = control_of(Rule(channels=("latency",), sensitivity=0.001))
+    assert not firing(run_by(model, feed, rare))
+    (more, *_) = firing(run_by(model, feed, control_of(Rule(sensitivity=3.0))))
+    assert more["startsAt"] <= plain["startsAt"]
+    assert more["evidence"]["severity"] <= plain["evidence"]["severity"] + 1e-6
 
 
 def test_the_joint_evidence_of_one_excluded_channel_does_not_fire(model: FleetModel) -> None:
