@@ -59,7 +59,8 @@ def apply(
     documents = [each for path in files for each in _read_file(path, stamp)]
     wanted = {document.key: document for document in ControlSet.of(documents).documents}
     catalogue = read(settings)
-    edits = _edits(catalogue, wanted, {path.name for path in files} if prune else set())
+    pruned = {path.name for path in files} if prune else set[str]()
+    edits = _edits(catalogue, wanted, pruned, reason)
     _write(settings, edits, stamp, yes=yes, json=json)
 
 
@@ -102,29 +103,34 @@ def _read_file(path: Path, stamp: Stamp) -> list[Document]:
             f"The file {str(path)!r} cannot be read: {cause}. Expected a TOML file with tables "
             "such as [[rule]]. `ember control export` prints one."
         ) from None
-    documents = parse(text, path.name, stamp.author, stamp.time)
-    return [
-        each if each.reason else msgspec.structs.replace(each, reason=stamp.reason).checked()
-        for each in documents
-    ]
+    return parse(text, path.name, stamp.author, stamp.time)
 
 
 def _edits(
-    catalogue: ControlCatalogue, wanted: dict[str, Document], pruned: set[str]
+    catalogue: ControlCatalogue, wanted: dict[str, Document], pruned: set[str], reason: str
 ) -> list[Edit]:
-    """Return the changes that bring the wanted documents; those of pruned sources go."""
+    """Return the changes that bring the wanted documents; those of pruned sources go.
+
+    A document that has no reason in its file keeps the one it was last changed for.
+    """
     present = catalogue.by_key()
     edits = []
     for key, document in wanted.items():
         before = present.get(key)
-        if before is None or not same(before, document):
-            edits.append(Edit(key, before, document))
+        former_reason = "" if before is None else before.reason
+        if before is None or not same(before, _with_reason(document, former_reason)):
+            edits.append(Edit(key, before, _with_reason(document, reason).checked()))
     edits += [
         Edit(key, document, None)
         for key, document in sorted(present.items())
         if document.source in pruned and key not in wanted
     ]
     return edits
+
+
+def _with_reason(document: Document, reason: str) -> Document:
+    """Return the document, with a reason where it has none of its own."""
+    return document if document.reason else msgspec.structs.replace(document, reason=reason)
 
 
 def _write(

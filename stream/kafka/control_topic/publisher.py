@@ -110,7 +110,15 @@ def records_of(
     """
     first = catalogue.next_number()
     for number, (key, before, after) in enumerate(edits, start=first):
-        change = Change(**stamp._asdict(), key=key, before=before, after=after)
+        own_reason = "" if after is None else after.reason
+        change = Change(
+            key=key,
+            author=stamp.author,
+            reason=stamp.reason or own_reason,
+            time=stamp.time,
+            before=before,
+            after=after,
+        )
         yield change_key(number), change.encode()
         yield key.encode(), None if after is None else after.encode()
     for retired in catalogue.retired_keys(len(edits)):
