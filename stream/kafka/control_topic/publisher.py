@@ -92,8 +92,8 @@ def edited(catalogue: ControlCatalogue, edits: Sequence[Edit]) -> ControlSet:
             author = present.author if present is not None else "somebody"
             raise OutdatedError(
                 f"Document {edit.key} was changed in the meantime, by {author}. Expected the "
-                "version that was shown. Received: another, so nothing was written. Look at it with "
-                f"`ember control show {edit.key}`, and apply yours again."
+                "version that was shown. Received: another, so nothing was written. Look at it "
+                f"with `ember control show {edit.key}`, and apply yours again."
             )
         if edit.after is not None:
             documents[edit.key] = edit.after
