@@ -51,6 +51,10 @@ _GROUPS = {
             ),
         },
     ),
+    "rules": (
+        "Find rules that keep alerts quiet.",
+        {"suggest": ("rules:suggest", "Propose the narrowest rule for given events.")},
+    ),
     "bridge": (
         "Send triggers to other systems.",
         {"alertmanager": ("bridge:alertmanager", "Send firing triggers to Alertmanager.")},

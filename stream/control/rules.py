@@ -107,16 +107,20 @@ class Rule(
         )
 
     @property
-    def says_nothing(self) -> bool:
-        """True where the rule changes nothing."""
-        return not (
+    def judges(self) -> bool:
+        """True where the rule changes the judgement of the model."""
+        return (
             self.ignore
             or self.needs_usual
             or self.usual_range is not None
-            or self.limit is not None
             or self.sensitivity != 1.0
             or self.weight != 1.0
         )
+
+    @property
+    def says_nothing(self) -> bool:
+        """True where the rule changes nothing."""
+        return self.limit is None and not self.judges
 
 
 def validate(rule: Rule) -> str:

@@ -14,10 +14,13 @@ import numpy as np
 
 from ember_core.pipeline import PackedRows, Role, StateField
 from ember_core.rows import RecipeChannel, RowRecipe
+from stream.control import NO_CONTROL
 from stream.engine import Engine, Limits, ModelVersion, WindowSpec
 from stream.engine.batch import PlacedEvent, StepBatch
+from stream.engine.hard_limits import LimitChange
 from stream.engine.loading import ChangelogLoader
 from stream.engine.rows import ObservedRows
+from stream.engine.rules_effect import RulesEffect, RulesInForce
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
 from stream.engine.step import Stepper
@@ -68,7 +71,12 @@ class TinyPipeline:
         )
 
     def observe(
-        self, state: dict[str, Any], values: Any, time_us: Any, packed: PackedRows
+        self,
+        state: dict[str, Any],
+        values: Any,
+        time_us: Any,
+        packed: PackedRows,
+        counted: dict[str, Any] | None = None,
     ) -> Looked:
         chain, rows = np.zeros(packed.row_count, np.uint64), np.zeros(packed.row_count, np.int64)
         own, last = state["chain"].copy(), state["last_time"].copy()
@@ -91,7 +99,7 @@ class TinyDecider:
     def __init__(self, pipeline: TinyPipeline) -> None:
         self.pipeline = pipeline
 
-    def decide(self, batch: StepBatch, observed: ObservedRows) -> None:
+    def decide(self, batch: StepBatch, observed: ObservedRows, rules: RulesEffect) -> None:
         return None
 
 
@@ -102,7 +110,12 @@ class TinyEpisodes:
         self._store = store
 
     def emit(
-        self, batch: StepBatch, observed: ObservedRows | None, scored: None, changes: None = None
+        self,
+        batch: StepBatch,
+        observed: ObservedRows | None,
+        scored: None,
+        changes: None = None,
+        limits: Sequence[LimitChange] = (),
     ) -> None:
         if observed is None:
             return
@@ -173,6 +186,7 @@ class TinyEngine(Engine):
         self._limits = Limits(
             max_keys=max_keys, stale_intervals=0.0, ttl_us=ttl_us, missing_channels=False
         )
+        self.control, self._hard_limits = NO_CONTROL, True  # the fields of limits are not there
         self._spill, self._stream_names = spill, {}
         self._parts = {}
         self._attached = 0
@@ -189,7 +203,9 @@ class TinyEngine(Engine):
         model.pipeline.control_mark = lambda: int(self.control.digest[:16] or "0", 16)
         decider: Any = TinyDecider(model.pipeline)
         episodes: Any = TinyEpisodes(store)
-        self._stepper = Stepper(store, decider, episodes, self._limits)
+        self._rules = RulesInForce(model)
+        rules = self._rules.of(self.control)
+        self._stepper = Stepper(store, decider, episodes, self._limits, rules)
 
     def schedule_switch(self, tp: tuple[str, int], offset: int, model: Any) -> None:
         """As in production, with the version of a model that has no thresholds."""
