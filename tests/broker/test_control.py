@@ -6,21 +6,26 @@ import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from benchmarks.kafka_client import Send
 from stream.cli import main
 from stream.cli.control import apply as apply_module
 from stream.cli.control.topic import read
-from stream.control import Acknowledgement, Document
+from stream.codecs import make_codec
+from stream.configure import load_model, make_engine
+from stream.control import NO_CONTROL, Acknowledgement, ControlSet, Document
 from stream.control.files import render_one
-from stream.engine import META_KEY
+from stream.engine import META_KEY, SliceOffsets
 from stream.kafka.config import WorkerConfig
 from stream.kafka.control_topic import publisher
 from stream.kafka.control_topic.publisher import OutdatedError, Stamp
 from stream.settings import Settings
-from tests.broker.conftest import Broker, Send
+from tests.broker.conftest import Broker
 from tests.broker.test_reload import ROWS, records
 from tests.e2e.service import Service, wait_until
 from tests.stream.engine.conftest import CHANNELS, KNOWN, fit
@@ -67,6 +72,30 @@ def settings_file(broker: Broker, folder: Path, topic: str = "telemetry", more: 
         f"[window]\nstale_intervals = 0\n[http]\nport = 0\n{more}"
     )
     return path
+
+
+QUIET_A, QUIET_B = (f'[[rule]]\nname = "quiet"\nkeys = ["{key}"]\nignore = true\n' for key in "ab")
+
+
+def events_of(
+    log: list[Any], changes: dict[int, ControlSet], settings: Settings
+) -> set[tuple[str, bytes]]:
+    """Ids and bodies of one partition's log, with these documents from these offsets on."""
+    model = load_model(settings)
+    engine, codec = make_engine(settings, model), make_codec("json", model.channels)
+    tp = (settings.input.topics[0], log[0].partition)
+    engine.attach(tp)
+    events: set[tuple[str, bytes]] = set()
+    for record in log:
+        if record.offset in changes:
+            engine.schedule_control(tp, record.offset, changes[record.offset])
+            engine.use_control(changes[record.offset])
+        stamp = record.timestamp_ms
+        slice_offsets = SliceOffsets(np.array([record.offset]), np.array([stamp]))
+        decoded = codec.decode([SimpleNamespace(**record._asdict(), timestamp=stamp)])
+        result = engine.step(tp, decoded, slice_offsets)
+        events |= {(event.id, event.body) for event in result.events}
+    return events
 
 
 @pytest.fixture
@@ -186,7 +215,10 @@ def test_a_group_without_a_control_topic_is_told_how_to_have_one(
 def test_a_running_worker_takes_documents_over_at_noted_offsets_through_kills(
     broker: Broker, tmp_path: Path, control: Control
 ) -> None:
-    """Documents change while it works, and while it is dead; each change has one offset."""
+    """Documents change while it works, and while it is dead; each change has one offset.
+
+    Each event is what one run says that changes documents at these offsets, also one sent twice.
+    """
     topic = broker.topic("ruled", 2)
     fit(KNOWN, CHANNELS, rows=307).save(tmp_path / "model")
     config = settings_file(broker, tmp_path, topic, f'[model]\npath = "{tmp_path / "model"}"\n')
@@ -218,17 +250,32 @@ def test_a_running_worker_takes_documents_over_at_noted_offsets_through_kills(
         wait_until("the start", lambda: "Running with 2" in worker.log.read_text(), worker)
         wait_until("the note of no documents", lambda: noted() == {""}, worker)
         broker.produce(topic, records(1))
-        first = change(FIRST)
+        first = change(QUIET_B)
         wait_until("the first rules", lambda: noted() == {first}, worker)
         wait_until("the first half", lambda: absorbed() == 3 * ROWS, worker)
         worker.kill()
-        second = change(SECOND)
+        second = change(QUIET_A)
         broker.produce(topic, records(2))
         worker.start()
         wait_until("the second half", lambda: absorbed() == 6 * ROWS, worker)
         wait_until("the second rules", lambda: noted() == {second}, worker)
         assert worker.stop() == 0
     assert worker.log.read_text().count("documents (") == 2
+    sets = {"": NO_CONTROL}
+    catalogue = read(settings)
+    sets |= {digest: found for digest in (first, second) if (found := catalogue.find(digest))}
+    expected: set[tuple[str, bytes]] = set()
+    for partition, meta in enumerate(metas()):
+        changes = {each["offset"]: sets[each["digest"]] for each in meta["control"]}
+        log = [r for r in broker.consume_all(topic) if r.partition == partition]
+        expected |= events_of(log, changes, settings)
+    published = {
+        (dict(record.headers)["ce_id"].decode(), record.value or b"")
+        for kind in ("anomalies", "triggers")
+        for record in broker.consume_all(f"{topic}.{kind}")
+    }
+    assert published == expected
+    assert any(b'"a"' in body for _, body in expected)
     for meta in metas():
         digests = [each["digest"] for each in meta["control"]]
         offsets = [each["offset"] for each in meta["control"]]
