@@ -153,7 +153,7 @@ class ControlSet:
         Raises:
             ControlError: If one has a fault, two have one name, or there are too many.
         """
-        ordered = tuple(sorted(documents, key=lambda each: (each.kind, each.name)))
+        ordered = tuple(sorted(documents, key=_order))
         for previous, document in zip((None, *ordered), ordered, strict=False):
             document.checked()
             if previous is not None and previous.key == document.key:
@@ -196,7 +196,7 @@ class ControlSet:
 
     def find(self, key: str) -> Document | None:
         """Return the document of a key such as `rule/disk`; None where there is none."""
-        return next((each for each in self.documents if each.key == key), None)
+        return next((document for document in self.documents if document.key == key), None)
 
     def replace(self, key: str, document: Document | None) -> ControlSet:
         """Return the set with another document in place of that of a key.
@@ -205,10 +205,10 @@ class ControlSet:
             key: Key of the document that goes.
             document: Document that comes; None: there is none any more.
         """
-        rest = [each for each in self.documents if each.key != key]
+        documents = [former for former in self.documents if former.key != key]
         if document is not None:
-            rest.append(document)
-        return ControlSet(tuple(sorted(rest, key=lambda each: (each.kind, each.name))))
+            documents.append(document)
+        return ControlSet(tuple(sorted(documents, key=_order)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ControlSet) and self.digest == other.digest
@@ -218,6 +218,11 @@ class ControlSet:
 
     def __repr__(self) -> str:
         return f"ControlSet({', '.join(document.key for document in self.documents)})"
+
+
+def _order(document: Document) -> tuple[str, str]:
+    """Return the place of a document among others, by kind and name."""
+    return document.kind, document.name
 
 
 NO_CONTROL: Final = ControlSet()

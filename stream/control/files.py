@@ -49,20 +49,25 @@ def parse(text: str, source: str, author: str, written: str) -> list[Document]:
 
 def _document(kind: str, entry: Any, source: str, author: str, written: str) -> Document:
     name = entry.get("name") if isinstance(entry, dict) else None
-    place = f"[[{kind}]] {name!r} of {source}"
+    label = f"[[{kind}]] {name!r} of {source}"
     if not isinstance(name, str):
         raise ControlError(
             f'A table [[{kind}]] of {source} has no name. Expected name = "...", by which it is '
             f"changed and removed later. Received: {name!r}. Give it one."
         )
     fields = {key: _plain(value) for key, value in entry.items()}
+    reason = fields.pop("reason", "")
+    if not isinstance(reason, str):
+        raise ControlError(
+            f'The reason of {label} is no text. Expected reason = "...". Received: {reason!r}. '
+            "Write it in quotes, or leave it out."
+        )
+    del fields["name"]
     try:
-        reason = msgspec.convert(fields.pop("reason", ""), str)
-        del fields["name"]
         body = msgspec.convert(fields, _BODIES[kind])
     except msgspec.ValidationError as error:
         raise ControlError(
-            f"{place} cannot be read. Expected the fields of a {kind}: "
+            f"{label} cannot be read. Expected the fields of a {kind}: "
             f"{', '.join(_BODIES[kind].__struct_encode_fields__)}. Received: {error}. Correct it."
         ) from None
     return Document(
@@ -104,15 +109,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
+        return {name: _plain(item) for name, item in value.items()}
     return value
 
 
 def _value(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{name} = {_value(each)}" for name, each in value.items()) + " }"
+        return "{ " + ", ".join(f"{name} = {_value(item)}" for name, item in value.items()) + " }"
     if isinstance(value, str):
         # A quoted text of JSON is one of TOML, but for this character.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

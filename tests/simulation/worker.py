@@ -315,7 +315,8 @@ class Worker:
             copying = asyncio.ensure_future(snapshots.forever(lambda: False, checkpointer.run))
         beating = asyncio.ensure_future(self._beat())
         if self.control is not None:
-            controlling = asyncio.ensure_future(self.session.controls.forever(lambda: False))
+            coming = self.session.controls.forever(lambda: self.stopping)
+            self._controlling = asyncio.ensure_future(coming)
         if self._follows:
             following = asyncio.ensure_future(self._follow())
         await self._belong()
@@ -325,8 +326,6 @@ class Worker:
         self._cancel_recovery()
         await self.session.release("stop")
         writing.cancel()
-        if self.control is not None:
-            controlling.cancel()
         if snapshots is not None:
             copying.cancel()
         beating.cancel()

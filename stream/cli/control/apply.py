@@ -56,10 +56,11 @@ def apply(
     settings = cluster.settings()
     config_of(settings)
     stamp = Stamp(author or current_user(), reason, now())
-    documents = [each for path in files for each in _read_file(path, stamp)]
-    wanted = {document.key: document for document in ControlSet.of(documents).documents}
+    documents = [document for path in files for document in _read_file(path, stamp)]
+    documents_by_key = {document.key: document for document in ControlSet.of(documents).documents}
     catalogue = read(settings)
-    edits = _edits(catalogue, wanted, {path.name for path in files} if prune else set())
+    pruned = {path.name for path in files} if prune else set[str]()
+    edits = _edits(catalogue, documents_by_key, pruned, reason)
     _write(settings, edits, stamp, yes=yes, json=json)
 
 
@@ -85,7 +86,7 @@ def remove(
     """
     settings = cluster.settings()
     catalogue = read(settings)
-    broken = {each.key for each in catalogue.unusable.values()} - catalogue.by_key().keys()
+    broken = {unusable.key for unusable in catalogue.unusable.values()} - catalogue.by_key().keys()
     edits = [
         Edit(key, None if key in broken else find(catalogue, key), None)
         for key in dict.fromkeys(keys)
@@ -102,29 +103,36 @@ def _read_file(path: Path, stamp: Stamp) -> list[Document]:
             f"The file {str(path)!r} cannot be read: {cause}. Expected a TOML file with tables "
             "such as [[rule]]. `ember control export` prints one."
         ) from None
-    documents = parse(text, path.name, stamp.author, stamp.time)
-    return [
-        each if each.reason else msgspec.structs.replace(each, reason=stamp.reason).checked()
-        for each in documents
-    ]
+    return parse(text, path.name, stamp.author, stamp.time)
 
 
 def _edits(
-    catalogue: ControlCatalogue, wanted: dict[str, Document], pruned: set[str]
+    catalogue: ControlCatalogue,
+    documents_by_key: dict[str, Document],
+    pruned: set[str],
+    reason: str,
 ) -> list[Edit]:
-    """Return the changes that bring the wanted documents; those of pruned sources go."""
+    """Return the changes that bring the wanted documents; those of pruned sources go.
+
+    A document that has no reason in its file keeps the one it was last changed for.
+    """
     present = catalogue.by_key()
     edits = []
-    for key, document in wanted.items():
-        before = present.get(key)
-        if before is None or not same(before, document):
-            edits.append(Edit(key, before, document))
+    for key, document in documents_by_key.items():
+        former = present.get(key)
+        if former is None or not same(former, _with_reason(document, former.reason)):
+            edits.append(Edit(key, former, _with_reason(document, reason).checked()))
     edits += [
         Edit(key, document, None)
         for key, document in sorted(present.items())
-        if document.source in pruned and key not in wanted
+        if document.source in pruned and key not in documents_by_key
     ]
     return edits
+
+
+def _with_reason(document: Document, reason: str) -> Document:
+    """Return the document, with a reason where it has none of its own."""
+    return document if document.reason else msgspec.structs.replace(document, reason=reason)
 
 
 def _write(
@@ -147,7 +155,7 @@ def _write(
         print_json(
             {
                 "topic": settings.control_topic,
-                "changes": [{"key": each.key, "change": _verb(each)} for each in edits],
+                "changes": [{"key": edit.key, "change": _verb(edit)} for edit in edits],
                 "digest": control.digest,
                 "documents": len(control.documents),
             }
@@ -163,8 +171,8 @@ def _print_diff(edits: Sequence[Edit]) -> None:
     console = Console(soft_wrap=True, highlight=False)
     for edit in edits:
         console.print(Text(f"{edit.key}: {_verb(edit)}", "bold"))
-        before, after = (_body_lines(each) for each in (edit.before, edit.after))
-        for line in list(difflib.unified_diff(before, after, n=100, lineterm=""))[3:]:
+        old_lines, new_lines = _body_lines(edit.before), _body_lines(edit.after)
+        for line in list(difflib.unified_diff(old_lines, new_lines, n=100, lineterm=""))[3:]:
             console.print(Text(f"  {line}", _COLOURS.get(line[:1], "")))
 
 

@@ -35,15 +35,15 @@ def list_(*, json: bool = False, cluster: ClusterArgs = ClusterOptions()) -> Non
                 "topic": settings.control_topic,
                 "digest": control.digest,
                 "documents": [_plain(document) for document in control.documents],
-                "unusable": [each._asdict() for each in unusable],
+                "unusable": [document._asdict() for document in unusable],
             }
         )
         return
     console = Console(soft_wrap=True, highlight=False)
     for document in control.documents:
         console.print(_line(document))
-    for each in unusable:
-        message(clean(each.reason))
+    for document_fault in unusable:
+        message(clean(document_fault.reason))
     if not control.documents:
         message(f"Topic {settings.control_topic!r} has no documents.")
 
@@ -74,9 +74,9 @@ def history(
         cluster: Kafka cluster.
     """
     settings = cluster.settings()
-    changes = [each for each in read(settings).changes() if key in ("", each.key)]
+    changes = [change for change in read(settings).changes() if key in ("", change.key)]
     if json:
-        entries = [{"change": _verb(each), **msgspec.to_builtins(each)} for each in changes]
+        entries = [{"change": _verb(change), **msgspec.to_builtins(change)} for change in changes]
         print_json({"topic": settings.control_topic, "changes": entries})
         return
     console = Console(soft_wrap=True, highlight=False)

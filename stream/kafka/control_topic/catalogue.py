@@ -70,8 +70,9 @@ class ControlCatalogue:
         # A document that cannot be used goes all the same: after a compaction nobody could know
         # the former one, and all workers have to come to the same set.
         self._documents.pop(name, None)
-        for place in [place for place, each in self._faulty.items() if each.key == name]:
-            del self._faulty[place]
+        self._faulty = {
+            broken: fault for broken, fault in self._faulty.items() if fault.key != name
+        }
         if value is None:
             return
         try:
@@ -95,7 +96,7 @@ class ControlCatalogue:
         if self._current is None:
             documents, size = list[Document](), 0
             self._excess = {}
-            for placed in sorted(self._documents.values(), key=lambda each: each.offset):
+            for placed in sorted(self._documents.values(), key=lambda placed: placed.offset):
                 size += placed.size + 1
                 if len(documents) < MOST_DOCUMENTS and size <= MOST_BYTES:
                     documents.append(placed.document)
@@ -128,7 +129,7 @@ class ControlCatalogue:
         """
         if not digest:
             return NO_CONTROL
-        return next((each for each in self._backwards() if each.digest == digest), None)
+        return next((control for control in self._backwards() if control.digest == digest), None)
 
     def _backwards(self) -> Iterator[ControlSet]:
         """Iterate over the sets that were in force, from the present one back."""

@@ -86,17 +86,17 @@ async def publish(config: WorkerConfig, edits: Sequence[Edit], stamp: Stamp) -> 
 def edited(catalogue: ControlCatalogue, edits: Sequence[Edit]) -> ControlSet:
     """Return the documents after the edits, once these are found to be allowed."""
     documents = dict(catalogue.by_key())
-    for key, before, after in edits:
-        present = documents.pop(key, None)
-        if present != before:
+    for edit in edits:
+        present = documents.pop(edit.key, None)
+        if present != edit.before:
             author = present.author if present is not None else "somebody"
             raise OutdatedError(
-                f"Document {key} was changed in the meantime, by {author}. Expected the version "
-                "that was shown. Received: another, so nothing was written. Look at it with "
-                f"`ember control show {key}`, and apply yours again."
+                f"Document {edit.key} was changed in the meantime, by {author}. Expected the "
+                "version that was shown. Received: another, so nothing was written. Look at it "
+                f"with `ember control show {edit.key}`, and apply yours again."
             )
-        if after is not None:
-            documents[key] = after
+        if edit.after is not None:
+            documents[edit.key] = edit.after
     return ControlSet.of(documents.values())
 
 
@@ -109,9 +109,17 @@ def records_of(
     without harm, and could not undo one that it does not know.
     """
     first = catalogue.next_number()
-    for number, (key, before, after) in enumerate(edits, start=first):
-        change = Change(**stamp._asdict(), key=key, before=before, after=after)
+    for number, edit in enumerate(edits, start=first):
+        own_reason = "" if edit.after is None else edit.after.reason
+        change = Change(
+            key=edit.key,
+            author=stamp.author,
+            reason=stamp.reason or own_reason,
+            time=stamp.time,
+            before=edit.before,
+            after=edit.after,
+        )
         yield change_key(number), change.encode()
-        yield key.encode(), None if after is None else after.encode()
+        yield edit.key.encode(), None if edit.after is None else edit.after.encode()
     for retired in catalogue.retired_keys(len(edits)):
         yield retired, None

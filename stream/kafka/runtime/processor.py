@@ -76,11 +76,11 @@ class Processor:
         dead_letters: Receiver of refused messages; None: they are only counted.
         paused: Partitions that wait for a schema; None: the codec needs none.
         checkpoint: Function that makes a checkpoint, given a reason for logs and metrics.
-        controls: Documents of operators of each partition; None: there are none.
         slice_messages: Most messages in one step.
 
     Attributes:
         codec: Codec that decodes now; replaced when the model is switched.
+        controls: Documents of operators of each partition; None: there are none.
     """
 
     def __init__(
@@ -94,7 +94,6 @@ class Processor:
         dead_letters: DeadLetters | None = None,
         paused: PausedPartitions | None = None,
         checkpoint: Callable[[str], Awaitable[None]] | None = None,
-        controls: PartitionControls | None = None,
         slice_messages: int = SLICE,
     ) -> None:
         self.codec = codec
@@ -108,7 +107,7 @@ class Processor:
         self._dead_letters = dead_letters
         self._paused = paused
         self._checkpoint = checkpoint
-        self._controls = controls
+        self.controls: PartitionControls | None = None
         self._most = self._slice = slice_messages
 
     async def process(
@@ -199,7 +198,7 @@ class Processor:
         """Return whether records of two partitions may be in one step."""
         if first[0] != second[0]:
             return False
-        return self._controls is None or self._controls.of(first) == self._controls.of(second)
+        return self.controls is None or self.controls.of(first) == self.controls.of(second)
 
     def _decode(self, slices: Mapping[TP, Sequence[Message]]) -> _Batch:
         started = self._clock()
@@ -234,8 +233,8 @@ class Processor:
         started = self._clock()
         counts, messages, decoded = batch.counts, batch.messages, batch.decoded
         total = len(messages)
-        if self._controls is not None:
-            self._controls.bring_into_force(counts[0][0])
+        if self.controls is not None:
+            self.controls.bring_into_force(counts[0][0])
         result = self._engine.step_all(counts, decoded, batch.slice_offsets)
         self._observer.timed("decode", batch.decode_seconds)
         self._observer.timed("engine", self._clock() - started)

@@ -147,8 +147,8 @@ class Session:
             dead_letters=dead_letters,
             paused=self.paused,
             checkpoint=self.checkpointer.run,
-            controls=self.controls,
         )
+        self._processor.controls = self.controls
         self.fetch_loop = FetchLoop(
             context, fetching, self._fetch_lock, self.loader, self._processor, self._on_processed
         )

@@ -71,7 +71,7 @@ class Rig:
         for tp in self.positions:
             if self.positions.moved(tp):
                 self.written[tp] = self.engine.meta(tp).encode()
-                self.positions.confirm(tp, self.positions.position(tp))
+                self.positions.confirm(tp, self.positions.take(tp))
 
     def assign(self, tp: TP, position: int, end: int, former: bytes | None = None) -> None:
         """Take a partition over, with the meta row of its former owner."""
