@@ -97,7 +97,9 @@ class Progress:
         room = _MOST_CHARACTERS - sum(map(len, parts)) - len("  threads=")
         kept: list[str] = []
         # The newest groups first: they will be answered next.
-        for pair in (f"{group}:{message}" for group, message in reversed(list(self.threads.items()))):
+        for pair in (
+            f"{group}:{message}" for group, message in reversed(list(self.threads.items()))
+        ):
             room -= len(pair) + 1
             if room < 0:
                 break

@@ -10,7 +10,7 @@ from stream.bridge._alerts import AlertTable
 from stream.bridge._progress import Progress
 from stream.bridge._receivers import ReceiverName
 from stream.settings import Settings
-from tests.stream.bridge.test_alerts import A, NOW
+from tests.stream.bridge.test_alerts import NOW, A
 
 
 class Receiving:
