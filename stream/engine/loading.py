@@ -68,6 +68,7 @@ class ChangelogLoader:
         part.descriptions |= descriptions_of(meta)
         if value is None or meta.absorbed >= part.meta.absorbed:
             part.meta = meta
+            meta.drop_unused_model(self._sha256)
             self.describe_rows(meta)
         return []
 
@@ -93,7 +94,9 @@ class ChangelogLoader:
         while True:
             count, reasons = self._store.unmigrated.migrate(part, limit or _MIGRATED_ROWS)
             migrated, damaged = migrated + count, damaged + reasons
-            if limit or not part.unmigrated_rows():
+            if not part.unmigrated_rows():
+                return LoadReport(migrated + self._store.renew_rows(part), 0, damaged)
+            if limit:
                 return LoadReport(migrated, 0, damaged)
 
 

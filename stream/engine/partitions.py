@@ -149,6 +149,10 @@ class OwnedPartitions:
             return slab.max_keys  # a wait would free no slot
         return slab.max_keys - slab.dirty_count()
 
+    def has_unwritten(self, tp: TP) -> bool:
+        """Return whether rows of a partition changed since they were last taken."""
+        return self._store.slab.has_dirty(self._parts[tp[0], tp[1]].number)
+
     def unwritten_bytes(self) -> int:
         """Return the bytes of the rows that changed since they were last taken."""
         return self.row_bytes * self._store.slab.dirty_count()

@@ -171,12 +171,13 @@ def test_a_group_without_a_model_trains_one_and_goes_to_work(
 
 
 @pytest.mark.slow
+@pytest.mark.kafka
 def test_a_trainer_that_is_killed_leaves_no_half_of_a_model(
-    broker: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kafka: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """At any moment of its life, also while it publishes; the worker starts another one."""
-    site = Site(broker, tmp_path, min_history="1m")
-    broker.produce(site.topic, sends(0, ROWS))
+    site = Site(kafka, tmp_path, min_history="1m")
+    kafka.produce(site.topic, sends(0, ROWS))
     chance = random.Random(7)
     with site.worker() as worker:
         for kill in range(2):

@@ -167,7 +167,14 @@ def _assert_same_memory(stage: Stage, telemetry: Path) -> None:
 
 @pytest.mark.kafka
 @pytest.mark.slow
-@pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once"])
+@pytest.mark.parametrize(
+    ("telemetry", "guarantee"),
+    [
+        ("simulated", "exactly_once"),
+        pytest.param("recorded", "at_least_once", marks=pytest.mark.data),
+    ],
+    indirect=["telemetry"],
+)
 def test_three_sigkills_change_nothing(
     kafka: Broker, guarantee: str, telemetry: Path, model: Path, tmp_path: Path
 ) -> None:

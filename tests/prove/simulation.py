@@ -19,6 +19,8 @@ from .frame import ROOT, Refuted
 BUGS: Final = ROOT / "tests" / "simulation" / "bugs"
 _PART: Final = 2_000
 """Schedules of one process."""
+_MODELS: Final = 0.2
+"""Schedules in which models are published, for each one without."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -44,8 +46,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             if names is None or patch.stem in names
         }
         parts = [
-            pool.submit(simulate, ROOT, schedules, seed)
-            for schedules, seed in _cut(options.schedules, options.seed)
+            pool.submit(simulate, ROOT, schedules, seed, *more)
+            for share, more in ((_MODELS, ["--models"]), (1.0, []))
+            for schedules, seed in _cut(int(share * options.schedules), options.seed)
         ]
         try:
             _add(figures, parts)
@@ -103,5 +106,6 @@ def found_after(patch: Path, most: int, seed: int) -> int | None:
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / package, Path(scratch) / package, ignore=ignored)
         subprocess.run([git, "apply", str(patch)], cwd=scratch, check=True)
-        result = simulate(Path(scratch), most, seed)
+        more = ["--models"] if patch.stem.startswith("model_") else []
+        result = simulate(Path(scratch), most, seed, *more)
     return result["schedules"] if result["violations"] else None

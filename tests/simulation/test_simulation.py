@@ -12,7 +12,12 @@ from tests.prove.simulation import ROOT, found_after, simulate
 BUGS = sorted((Path(__file__).parent / "bugs").glob("*.patch"))
 # Found after hundreds of schedules: in the first, for one, two workers must write the same key,
 # and the wrong one last.
-LONG = {"load_without_merge", "no_fencing", "row_offsets_not_written"}
+LONG = {
+    "load_without_merge",
+    "model_change_not_written",
+    "no_fencing",
+    "row_offsets_not_written",
+}
 MOST = 10_000
 
 
@@ -29,6 +34,27 @@ def test_nothing_is_violated_where_rows_are_rates_of_intervals() -> None:
     result = simulate(ROOT, 20, 7_001, "--rated")
     assert result["found"] == []
     assert result["schedules"] == 20
+
+
+@pytest.mark.parametrize("mode", ["plain", "transactions", "exactly_once"])
+def test_nothing_is_violated_where_models_are_published(mode: str) -> None:
+    """Publishers die and race, and each partition changes at the offset that its state names."""
+    result = simulate(ROOT, 20, 9_001, "--models", "--mode", mode)
+    assert result["found"] == []
+    assert result["schedules"] == 20
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(13, id="rows migrated by a change were never written, and memory was full"),
+        pytest.param(180, id="a model without a record of its own was forgotten"),
+        pytest.param(635, id="rows on disk did not see a change and its undoing"),
+        pytest.param(777, id="a change began while the partitions were given back"),
+    ],
+)
+def test_what_was_violated_by_a_change_of_the_model_is_not_again(seed: int) -> None:
+    assert simulate(ROOT, 1, seed, "--models")["found"] == []
 
 
 @pytest.mark.parametrize(

@@ -38,10 +38,16 @@ class Looked:
 
 
 class TinyPipeline:
-    """State is a chain over every value seen: any loss, repetition or swap shows in it."""
+    """State is a chain over every value seen: any loss, repetition or swap shows in it.
 
-    def __init__(self, *, rated: bool) -> None:
+    Args:
+        rated: Rows are rates.
+        number: Of the model: each has another factor, so that a wrong one shows as well.
+    """
+
+    def __init__(self, *, rated: bool, number: int = 0) -> None:
         self._rated = rated
+        self._factor = _FACTOR + np.uint64(2 * number)
         self.config = SimpleNamespace(
             channels=("x",), warmup_alarm=WARM_ROWS, quiet_rows=0, max_gap=10
         )
@@ -54,7 +60,8 @@ class TinyPipeline:
             StateField("rows", "<i8", (), "rows absorbed"),
             StateField("interval", "<f8", (), "usual interval; none here", Role.POSITION),
             StateField("known", "<u1", (), "1 where the bundle knows the key; it knows none"),
-            StateField("chain", "<u8", (), "all values, in order"),
+            # Kept under another model: what was lost before a change shows behind it.
+            StateField("chain", "<u8", (), "all values, in order", Role.MEASURED),
         )
 
     def observe(
@@ -67,7 +74,7 @@ class TinyPipeline:
             keys = packed.key[at]
             number = np.nan_to_num(values[at, 0])  # of a rate the first sample has none
             number = number.view(np.uint64) if self._rated else number.astype(np.uint64)
-            own[keys] = (own[keys] ^ number) * _FACTOR + _STEP
+            own[keys] = (own[keys] ^ number) * self._factor + _STEP
             chain[at], rows[at] = own[keys], state["rows"][keys] + step + 1
             last[keys] = time_us[at]
         new = {"chain": own, "rows": rows[packed.last_rows], "last_time": last}
@@ -119,6 +126,32 @@ class TinyEpisodes:
         return []
 
 
+def digest_of(number: int) -> str:
+    """Digest of a model."""
+    return f"{number + 1:x}" * 64
+
+
+def tiny_model(number: int = 0, *, rated: bool = False) -> Any:
+    """One of fifteen models.
+
+    Args:
+        number: Which.
+        rated: The number of a message is a counter.
+    """
+    return SimpleNamespace(
+        pipeline=TinyPipeline(rated=rated, number=number),
+        channels=("x",),
+        sources=("x",),
+        identity=("x",),
+        recipe=RowRecipe((RecipeChannel("x", "x", "rate"),)) if rated else None,
+        pauses=None,
+        keys=[],
+        key_state={},
+        new_state={},
+        sha256=digest_of(number),
+    )
+
+
 class TinyEngine(Engine):
     """The production engine around `TinyPipeline`.
 
@@ -132,34 +165,32 @@ class TinyEngine(Engine):
     def __init__(
         self, max_keys: int = 64, spill: Any = None, ttl_us: int = 0, *, rated: bool = False
     ) -> None:
-        pipeline: Any = TinyPipeline(rated=rated)
-        recipe = RowRecipe((RecipeChannel("x", "x", "rate"),)) if rated else None
-        model: Any = SimpleNamespace(
-            pipeline=pipeline,
-            channels=("x",),
-            sources=("x",),
-            identity=("x",),
-            recipe=recipe,
-            pauses=None,
-            keys=[],
-            key_state={},
-            new_state={},
-            sha256="7" * 64,
-        )
-        window = WindowSpec("time", 2_000_000, 1_000_000) if rated else WindowSpec()
-        limits = Limits(
+        self._window = WindowSpec("time", 2_000_000, 1_000_000) if rated else WindowSpec()
+        self._limits = Limits(
             max_keys=max_keys, stale_intervals=0.0, ttl_us=ttl_us, missing_channels=False
         )
-        self.model = model
-        self._model_version = ModelVersion(model.sha256, {})
-        self._store = Store(model, window, max_keys, ttl_us=ttl_us)
-        self._loader = ChangelogLoader(self._store, model.sha256)
-        decider: Any = TinyDecider(pipeline)
-        episodes: Any = TinyEpisodes(self._store)
-        self._stepper = Stepper(self._store, decider, episodes, limits)
         self._spill, self._stream_names = spill, {}
         self._parts = {}
         self._attached = 0
+        model: Any = tiny_model(rated=rated)
+        self._use(model, self._new_store(model))
+
+    def _new_store(self, model: Any) -> Store:
+        return Store(model, self._window, self._limits.max_keys, ttl_us=self._limits.ttl_us)
+
+    def _use(self, model: Any, store: Store) -> None:
+        self.model, self._store = model, store
+        self._model_version = ModelVersion(model.sha256, {})
+        self._loader = ChangelogLoader(store, model.sha256)
+        decider: Any = TinyDecider(model.pipeline)
+        episodes: Any = TinyEpisodes(store)
+        self._stepper = Stepper(store, decider, episodes, self._limits)
+
+    def schedule_switch(self, tp: tuple[str, int], offset: int, model: Any) -> None:
+        """As in production, with the version of a model that has no thresholds."""
+        meta = self.meta(tp)
+        meta.begin_at(offset)
+        meta.note_model(offset, ModelVersion(model.sha256, {}))
 
 
 class TinyCodec:

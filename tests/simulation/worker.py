@@ -26,10 +26,13 @@ from .broker import Broker, Producer
 from .disk import Disk
 from .group import Assignment, Coordinator
 from .machine import Process
+from .models import MODELS, newest
 from .spill import DictSpill
-from .tiny import TinyCodec, TinyEngine
+from .tiny import TinyCodec, TinyEngine, tiny_model
 
 HEARTBEAT_SECONDS = 0.4
+FOLLOW_SECONDS = 0.3
+"""How often a worker looks for a newer model."""
 POLL_SECONDS = 0.2
 """How long a fetch waits at the broker for something to come."""
 
@@ -190,6 +193,7 @@ class Worker:
         ttl_us: Silence after which a key is forgotten; 0: never.
         rated: Rows are rates of intervals.
         disk: For copies of the state.
+        follows: It takes its models from the model topic.
     """
 
     def __init__(
@@ -205,6 +209,7 @@ class Worker:
         ttl_us: int = 0,
         disk: Disk | None = None,
         rated: bool = False,
+        follows: bool = False,
     ) -> None:
         self.process = process
         self.broker = broker
@@ -220,6 +225,7 @@ class Worker:
         self.stopping = False
         self.watch = Watch()
         self._disk = disk
+        self._rated, self._follows = rated, follows
         self._moved = asyncio.Event()  # the group has, or the worker shall stop
         self._count = 0  # of assignments
         self._fetchable: list[Faust] = []
@@ -257,6 +263,8 @@ class Worker:
 
     async def run(self) -> None:
         """From start to stop."""
+        if self._follows:
+            self.engine.switch_model(await self._newest_model())
         self._producer = Producer(self.broker, self.process, self.transactional_id, self.on_request)
         await self._producer.start()
         if self.config.guarantee == "at_least_once":
@@ -295,7 +303,11 @@ class Worker:
         if snapshots is not None:
             copying = asyncio.ensure_future(snapshots.forever(lambda: False, checkpointer.run))
         beating = asyncio.ensure_future(self._beat())
+        if self._follows:
+            following = asyncio.ensure_future(self._follow())
         await self._belong()
+        if self._follows:
+            following.cancel()
         draining.cancel()
         self._cancel_recovery()
         await self.session.release("stop")
@@ -306,6 +318,21 @@ class Worker:
         await self.process.ask(lambda answer: self.group.leave(self.member, answer))
         if snapshots is not None:
             await snapshots.write_released()
+
+    async def _newest_model(self) -> Any:
+        """The newest model of the topic; one was published before everything."""
+        log = self.broker.log(MODELS, 0)
+        found = newest(await self.process.ask(lambda answer: answer(log.committed())))
+        assert found is not None
+        return tiny_model(found[0], rated=self._rated)
+
+    async def _follow(self) -> None:
+        """Take every model that is published later, as a reload does."""
+        while True:
+            await asyncio.sleep(FOLLOW_SECONDS)
+            model = await self._newest_model()
+            if model.sha256 != self.engine.model.sha256:
+                await self.session.switch_model(model, TinyCodec())
 
     def stop(self) -> None:
         """SIGTERM."""

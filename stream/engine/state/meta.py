@@ -126,10 +126,35 @@ class MetaRow(msgspec.Struct, kw_only=True):
         """
         if self.epochs and self.epochs[-1].version == version:
             return False
-        # A later epoch was noted but never used: the switch to it did not happen.
-        earlier = [epoch for epoch in self.epochs if epoch.offset < offset][-KEPT + 1 :]
+        # Without a record in between thresholds leave no trace; another model migrates the rows.
+        earlier = [
+            epoch
+            for epoch in self.epochs
+            if epoch.offset < offset
+            or (epoch.offset == offset and epoch.version.model != version.model)
+        ][-KEPT + 1 :]
         self.epochs = [*earlier, ModelEpoch(offset, version)]
         return True
+
+    def last_other_model(self, model: str) -> int:
+        """Return the offset at which the last other model came; -1 where none did.
+
+        Args:
+            model: SHA-256 of the model.
+        """
+        others = [epoch.offset for epoch in self.epochs if epoch.version.model != model]
+        return others[-1] if others else -1
+
+    def drop_unused_model(self, model: str) -> None:
+        """Forget a model that was noted, and whose worker died before it wrote a row under it.
+
+        The meta row must be as it was read.
+
+        Args:
+            model: SHA-256 of the model that scores now; that one stays.
+        """
+        if self.epochs and self.epochs[-1].version.model not in (self.model, model):
+            self.epochs = self.epochs[:-1]
 
     def describe_rows(
         self, model: str, spec: list[tuple[str, str, tuple[int, ...]]], channels: Sequence[str]

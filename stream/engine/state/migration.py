@@ -127,6 +127,7 @@ class RowMigrator:
         rows: Sequence[bytes],
         descriptions: Mapping[int, Description],
         target: NDArray[np.uint8],
+        below: int = -1,
     ) -> Migration:
         """Write rows over initial ones, as far as they can be kept; current rows are kept whole.
 
@@ -134,29 +135,43 @@ class RowMigrator:
             rows: Rows of the changelog, `n` of them.
             descriptions: Known layouts by the model's mark.
             target: Initial rows of the same keys, shape `(n, nbytes)`, written to.
+            below: Source offset below which another model came after a row's last record. A row in
+                memory was migrated to that one and back, and one on disk must not differ from it.
         """
         reasons: dict[int, str] = {}
         given_up_alerts: dict[int, GivenUp] = {}
+        renewed: list[int] = []
         by_mark: dict[int, list[int]] = defaultdict(list)
         for i, row in enumerate(rows):
-            if self.is_current(row):
+            if self.is_current(row) and offset_in(row) < below:
+                renewed.append(i)
+            elif self.is_current(row):
                 target[i] = np.frombuffer(row, dtype=np.uint8)
             elif reason := _refusal(row, descriptions.get(mark_in(row))):
                 reasons[i] = reason
             else:
                 by_mark[mark_in(row)].append(i)
-        for mark, indices in by_mark.items():
+        groups = [(descriptions[mark], indices, False) for mark, indices in by_mark.items()]
+        if renewed:
+            current = Description(self._layout.dtype, self._channels)
+            groups.append((current, renewed, True))
+        for description, indices, is_renewed in groups:
             block = np.frombuffer(b"".join(rows[i] for i in indices), dtype=np.uint8)
             migrated = target[indices]
             alerts_by_row = self.write_over(
-                block.reshape(len(indices), -1), descriptions[mark], migrated
+                block.reshape(len(indices), -1), description, migrated, is_renewed=is_renewed
             )
             target[indices] = migrated
             given_up_alerts |= {indices[i]: alerts for i, alerts in alerts_by_row.items()}
         return Migration(reasons, given_up_alerts)
 
     def write_over(
-        self, rows: NDArray[np.uint8], description: Description, target: NDArray[np.uint8]
+        self,
+        rows: NDArray[np.uint8],
+        description: Description,
+        target: NDArray[np.uint8],
+        *,
+        is_renewed: bool = False,
     ) -> dict[int, GivenUp]:
         """Write the fields to be kept of one model's rows over initial rows.
 
@@ -164,13 +179,14 @@ class RowMigrator:
             rows: Source rows, shape `(n, bytes of a row)`, n at least 1.
             description: Layout of the source rows.
             target: Initial rows of the same keys, shape `(n, nbytes)`, written to.
+            is_renewed: Rows of the same model count as those of another one.
 
         Returns:
             Alerts that are not open any more, by row.
         """
         old = np.ascontiguousarray(rows).view(description.dtype)[:, 0]
         new = self._layout.views(target)
-        same_model = int(old["model"][0]) == self._mark
+        same_model = int(old["model"][0]) == self._mark and not is_renewed
         same_channels = description.channels == self._channels
         for name in description.dtype.names or ():
             if name in ("layout", "model") or name not in new:

@@ -76,7 +76,7 @@ class Store:
         paused = pause_fields() if stale_intervals > 0 else ()
         self.layout = RowLayout((*fields, *own_fields, *followed, *paused))
         self.channels = model.identity
-        self.model_mark = mark_of(model.sha256)
+        self.model, self.model_mark = model.sha256, mark_of(model.sha256)
         self.decided = names_with(Role.DECIDED, fields)
         self.observed = tuple(f.name for f in fields if f.name not in self.decided)
         warm_rows = pipeline.config.warmup_alarm
@@ -106,6 +106,30 @@ class Store:
         self.unmigrated = UnmigratedRows(
             slab, self.evictor, self.migrator, self.initial_row, self.due
         )
+
+    def renew_rows(self, part: Partition) -> int:
+        """Migrate rows in memory that another model came after, and this one again.
+
+        Args:
+            part: The partition; its changelog is read.
+
+        Returns:
+            Number of rows.
+        """
+        below = part.meta.last_other_model(self.model)
+        slots = self.slab.slots_of(part.number) if below >= 0 else np.zeros(0, dtype=np.int64)
+        slots = slots[self.fields["offset"][slots] < below]
+        if slots.size:
+            keys, rows = self.slab.keys(slots), self.slab.rows[slots]
+            initial = np.stack([self.initial_row(key) for key in keys])
+            migration = self.migrator.migrate(
+                [row.tobytes() for row in rows], part.descriptions, initial, below
+            )
+            part.given_up |= {keys[i]: alerts for i, alerts in migration.given_up.items()}
+            differs = (initial != rows).any(axis=1)  # the others were migrated before
+            slots = slots[differs]
+            self.slab.rows[slots], self.slab.migrated[slots] = initial[differs], True
+        return int(slots.size)
 
     def _initial_rows(self, state: dict[str, Any], n: int) -> NDArray[np.uint8]:
         """Return rows that keys begin with, `(n, nbytes)`.
@@ -251,7 +275,8 @@ class Store:
             The row, and the alerts that it does not hold open any more.
         """
         block = self.initial_row(key)[None].copy()
-        migration = self.migrator.migrate([row], part.descriptions, block)
+        below = part.meta.last_other_model(self.model)
+        migration = self.migrator.migrate([row], part.descriptions, block, below)
         return block[0], migration.given_up.get(0)
 
     def drop(self, part: Partition) -> None:

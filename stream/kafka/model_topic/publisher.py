@@ -105,7 +105,7 @@ async def publish(
                     f"offset {after} to be the newest. Received: offset={catalogue.newest_offset}."
                 )
             async with writer.publication():
-                for key, value in _records(catalogue, manifest, folder, decision):
+                for key, value in publication_records(catalogue, manifest, folder, decision):
                     await writer.put(key, value)
     except KafkaError as error:
         if is_fenced(error):
@@ -119,10 +119,20 @@ async def publish(
         ) from None
 
 
-def _records(
+def publication_records(
     catalogue: Catalogue, manifest: Manifest, folder: Path | None, decision: Decision | None
 ) -> Iterator[tuple[bytes, bytes | None]]:
-    """Iterate over the records of a publication in their order."""
+    """Iterate over the records of a publication in their order.
+
+    Args:
+        catalogue: Contents of the topic.
+        manifest: Manifest of the bundle.
+        folder: Folder of the bundle; None: its chunks are in the topic already.
+        decision: Decision about a trained candidate.
+
+    Raises:
+        UserError: If there is no folder, and the topic has not all chunks.
+    """
     if folder is not None:  # also where chunks are there: those may be damaged
         for number, chunk in enumerate(manifest.split(folder)):
             yield RecordKey(manifest.digest, number).encode(), chunk

@@ -146,7 +146,11 @@ class Checkpoint:
 
     def _take(self, tp: TP) -> Part | None:
         """Take position, events and rows of the same moment: no await in here."""
-        if tp not in self._positions or not self._positions.moved(tp):
+        if tp not in self._positions:
+            return None
+        # Rows change without a record too: another model or layout migrates them. Unwritten, they
+        # could not leave a full memory, and the next new key would find no room.
+        if not (self._positions.moved(tp) or self._engine.has_unwritten(tp)):
             return None
         dirty = self._engine.take_dirty(tp)
         self.taken[tp] = self.taken.get(tp, 0) + 1

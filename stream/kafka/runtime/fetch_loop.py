@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from stream.kafka.context import Context
@@ -118,15 +119,22 @@ class FetchLoop:
     def _goes_on(self, generation: int) -> bool:
         return self._fetching.is_open and generation == self._fetching.generation
 
-    async def finish(self, reason: str) -> None:
-        """Wait for the slice in hand, in bounded time.
+    @asynccontextmanager
+    async def finished(self, reason: str) -> AsyncIterator[None]:
+        """Wait for the slice in hand, in bounded time, and let none begin within the context.
+
+        Nor does a change of the model, or a silence, that came meanwhile: its checkpoint would go
+        on into the next generation of the group, which refuses it.
 
         Args:
             reason: Reason for which partitions are given back.
         """
         seconds = self._context.config.shutdown_timeout_seconds
         try:
-            async with asyncio.timeout(seconds), self._fetch_lock:
-                pass
+            await asyncio.wait_for(self._fetch_lock.acquire(), seconds)
         except TimeoutError:
             self._context.fail(f"The records in hand ({reason}) took longer than {seconds:g} s.")
+        try:
+            yield
+        finally:
+            self._fetch_lock.release()

@@ -220,22 +220,25 @@ class Session:
         Args:
             reason: Reason for logs and metrics: `revoke` or `stop`.
         """
-        await self.fetch_loop.finish(reason)
-        if reason == "revoke":
-            self.context.lifecycle.join("the group divides its partitions anew")
-        if self.positions:
-            seconds = self.context.config.shutdown_timeout_seconds
-            try:
-                self._group.membership()
-                await asyncio.wait_for(self.checkpointer.run(reason), seconds)
-            except FencedError as error:
-                self.context.fail(f"This worker is fenced: {error}.")
-            except TimeoutError:
-                self.context.fail(f"A checkpoint ({reason}) took longer than {seconds:g} s.")
-        if self.loader.snapshots is not None:
-            self.loader.snapshots.keep_released(self.positions)
-        self._assignment.close()
+        async with self.fetch_loop.finished(reason):
+            if reason == "revoke":
+                self.context.lifecycle.join("the group divides its partitions anew")
+            if self.positions:
+                await self._write_released(reason)
+            if self.loader.snapshots is not None:
+                self.loader.snapshots.keep_released(self.positions)
+            self._assignment.close()
         self.context.lifecycle.leave()
+
+    async def _write_released(self, reason: str) -> None:
+        seconds = self.context.config.shutdown_timeout_seconds
+        try:
+            self._group.membership()
+            await asyncio.wait_for(self.checkpointer.run(reason), seconds)
+        except FencedError as error:
+            self.context.fail(f"This worker is fenced: {error}.")
+        except TimeoutError:
+            self.context.fail(f"A checkpoint ({reason}) took longer than {seconds:g} s.")
 
     # -- beside it
 

@@ -32,6 +32,9 @@ class FakeEngine:
     def touch(self, tp: TP, key: bytes, row: bytes) -> None:
         self.dirty.setdefault(tp, {})[key] = row
 
+    def has_unwritten(self, tp: TP) -> bool:
+        return bool(self.dirty.get(tp))
+
     def take_dirty(self, tp: TP, limit: int | None = None) -> Any:
         rows = self.dirty.pop(tp, {})
         return SimpleNamespace(keys=[*rows, b"meta"], rows=[*rows.values(), b"meta-row"])

@@ -99,6 +99,15 @@ async def test_nothing_moved_writes_nothing() -> None:
     assert rig.journal == []
 
 
+async def test_rows_that_changed_without_a_record_are_written() -> None:
+    """As after a change of the model: unwritten they would fill a memory that is full of keys."""
+    rig = Rig()
+    rig.engine.touch(A, b"key", b"migrated row")
+    assert await rig.checkpoint.run("full") == 2
+    assert rig.journal[-1] == ("commit", {A: 10}, ME)
+    assert await rig.checkpoint.run("full") == 0
+
+
 @pytest.mark.parametrize(
     ("fail", "never", "held"),
     [

@@ -91,7 +91,12 @@ async def test_partitions_are_given_back_between_two_fetches() -> None:
     loop = parts.loop()
     taking = asyncio.ensure_future(loop.take(RECOVERY, {INPUT: [1]}, [], 4))
     await asyncio.sleep(0)
-    finishing = asyncio.ensure_future(loop.finish("revoke"))
+
+    async def finish() -> None:
+        async with loop.finished("revoke"):
+            await asyncio.sleep(0)
+
+    finishing = asyncio.ensure_future(finish())
     for _ in range(5):
         await asyncio.sleep(0)
     assert not finishing.done()
@@ -109,7 +114,8 @@ async def test_a_fetch_that_does_not_end_ends_the_process(
     taking = asyncio.ensure_future(loop.take(RECOVERY, {INPUT: [1]}, [], 4))
     await asyncio.sleep(0)
     with pytest.raises(EndError):
-        await loop.finish("stop")
+        async with loop.finished("stop"):
+            raise AssertionError("it does not come here")
     assert "The records in hand (stop) took longer than 0.05 s" in caplog.text
     assert parts.given == []
     taking.cancel()
