@@ -259,6 +259,9 @@ class Application:
                 {"from": epoch.offset, "model": epoch.version.model, **_profiles(epoch.version)}
                 for epoch in meta.epochs
             ],
+            "control": [
+                {"from": epoch.offset, "digest": epoch.digest} for epoch in meta.control_epochs
+            ],
         }
 
     async def serve(self) -> None:

@@ -11,8 +11,8 @@ from stream.kafka.config import changelog_topic
 
 from .settings import Settings, SettingsError, name_fault
 
-_Kind = Literal["anomalies", "triggers", "dead_letters"]
-_KINDS: Final[tuple[_Kind, ...]] = ("anomalies", "triggers", "dead_letters")
+_Kind = Literal["anomalies", "triggers", "incidents", "dead_letters"]
+_KINDS: Final[tuple[_Kind, ...]] = ("anomalies", "triggers", "incidents", "dead_letters")
 
 
 def require_sound(settings: Settings) -> None:
@@ -66,6 +66,11 @@ def _topic_mistakes(settings: Settings) -> Iterator[str]:
                 f"`{name}` would write among the model's bundles: {topic!r} is model.topic. "
                 f"Expected a topic of its own. Received: {name}={topic!r}."
             )
+        elif topic == settings.control_topic and name != "control.topic":
+            yield (
+                f"`{name}` would write among the documents: {topic!r} is control.topic. "
+                f"Expected a topic of its own. Received: {name}={topic!r}."
+            )
         elif fault := name_fault(topic):
             yield f"`{name}` gives a topic that cannot be: {fault}."
 
@@ -74,6 +79,8 @@ def _outputs(settings: Settings) -> Iterator[tuple[str, str]]:
     """Return the setting and the name of every topic that others write or read."""
     if settings.model_topic:
         yield "model.topic", settings.model_topic
+    if settings.control_topic:
+        yield "control.topic", settings.control_topic
     for kind in _KINDS:
         if kind != "dead_letters" or settings.dead_letters.enabled:
             yield from ((f"output.{kind}", topic) for topic in settings.output_topics(kind))

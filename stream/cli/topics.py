@@ -45,6 +45,7 @@ def plan(
     bridge: bool = False,
     dead_letters: bool = False,
     deploy: bool = False,
+    control: bool = False,
     json: bool = False,
     cluster: ClusterArgs = ClusterOptions(),
 ) -> None:
@@ -59,12 +60,13 @@ def plan(
         bridge: Include the ACLs of `ember bridge`.
         dead_letters: Include the ACLs of `ember dead-letters`, which writes to the input topics.
         deploy: Include the ACLs of `ember model deploy`, which writes to the model topic.
+        control: Include the ACLs of `ember control apply`, which writes to the control topic.
         json: Print one JSON object: topics and rights.
         cluster: Kafka cluster.
     """
     settings = cluster.settings()
     topics = _topics(settings, partitions)
-    acls = _acls(settings, bridge=bridge, dead_letters=dead_letters, deploy=deploy)
+    acls = _acls(settings, bridge=bridge, dead_letters=dead_letters, deploy=deploy, control=control)
     if json:
         answer = {"principal": principal, "topics": topics, "rights": acls}
         print_json(answer)
@@ -141,7 +143,9 @@ def _topics(settings: Settings, partitions: int | None) -> list[Topic]:
     return [Topic(name, count, config, name in counts) for name, (count, config) in topics.items()]
 
 
-def _acls(settings: Settings, *, bridge: bool, dead_letters: bool, deploy: bool) -> list[Acl]:
+def _acls(
+    settings: Settings, *, bridge: bool, dead_letters: bool, deploy: bool, control: bool
+) -> list[Acl]:
     """Return the fewest ACLs that the service, `ember doctor` and these commands work with."""
     config = WorkerConfig.from_settings(settings)
     inputs = dict.fromkeys(settings.input.topics, 1)
@@ -161,6 +165,8 @@ def _acls(settings: Settings, *, bridge: bool, dead_letters: bool, deploy: bool)
             # With learn.enabled the workers publish.
             publishes = deploy or settings.learn.enabled
             operations = ("Read", "Write") if publishes else ("Read",)
+        if name == config.control_topic:  # workers only read it
+            operations = ("Read", "Write") if control else ("Read",)
         acls.append(Acl("topic", name, False, (*operations, *describe)))
     # A prefix: the bridge is `<group>-alertmanager`, commands that only read `<group>-reader`, the
     # workers choose by `<group>-learn` who trains, and `<group>-dead-letters` stores the progress

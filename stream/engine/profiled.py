@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from ember_core.pipeline import FleetModel
+from stream.control import NO_CONTROL, ControlSet
 from stream.engine.state.layout import WindowSpec
 from stream.engine.state.model_version import ModelVersion, model_version_of
 from stream.engine.state.spill import Spill
@@ -44,6 +45,10 @@ class ProfiledEngine(ProfiledPartitions):
         spill: Function that makes a place for rows of a partition that memory does not hold; None:
             a new key beyond `limits.max_keys` is refused.
         stream_names: Name of the stream in events, by input topic that is an internal one.
+        control: Documents of operators that are in force.
+
+    Attributes:
+        control: Documents of operators that the next record is scored by.
 
     Raises:
         ValueError: If a model is not on NumPy's arrays, which rows of state are.
@@ -58,9 +63,10 @@ class ProfiledEngine(ProfiledPartitions):
         limits: Limits | None = None,
         spill: Callable[[], Spill] | None = None,
         stream_names: Mapping[str, str] | None = None,
+        control: ControlSet = NO_CONTROL,
     ) -> None:
-        self._window, self._limits = window, limits or Limits()
-        super().__init__(profiles, window, self._limits, spill, stream_names)
+        self._window, self._limits, self.control = window, limits or Limits(), control
+        super().__init__(profiles, window, self._limits, spill, stream_names, control)
         self._use(profiles)
 
     def _use(self, profiles: Profiles) -> None:
@@ -116,6 +122,32 @@ class ProfiledEngine(ProfiledPartitions):
         for tp in self.attached():
             self._describe(self.meta(tp))
 
+    def schedule_control(self, tp: TP, offset: int, control: ControlSet) -> None:
+        """Note in the meta row that documents are in force from an offset on, as `Engine` does.
+
+        Args:
+            tp: The partition.
+            offset: Next offset to absorb.
+            control: Documents of operators; may be none.
+        """
+        meta = self.meta(tp)
+        meta.begin_at(offset)
+        meta.note_control(offset, control.digest)
+
+    def use_control(self, control: ControlSet) -> None:
+        """Score by other documents of operators from the next record on, as `Engine` does.
+
+        Args:
+            control: Documents of operators; may be none.
+        """
+        self.control = control
+        for lane in self._lanes:
+            lane.use_control(control)
+        for tp in self.attached():  # rows may have more fields now
+            self._describe(self.meta(tp))
+        if self._shadow is not None:
+            self._shadow.use_control(control)
+
     def _same_profiles(self, models: FleetModel | Profiles) -> Profiles:
         if isinstance(models, Profiles) and self.profiles.replaceable_by(models):
             return models
@@ -145,7 +177,8 @@ class ProfiledEngine(ProfiledPartitions):
             return
         live = self._lanes[self.profiles.number(profile)]
         check_candidate(candidate, live.channels)
-        self._shadow = ProfileShadow(live, Lane(candidate, self._window, self._limits))
+        lane = Lane(candidate, self._window, self._limits, control=self.control)
+        self._shadow = ProfileShadow(live, lane)
 
     def detach(self, tp: TP) -> None:
         """Stop owning a partition and free its rows. No-op when not owned."""

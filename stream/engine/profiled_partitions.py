@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from stream.control import ControlSet
 from stream.engine.state.layout import WindowSpec
 from stream.engine.state.merge import LoadReport
 from stream.engine.state.meta import META_KEY, MetaRow
@@ -40,6 +41,7 @@ class ProfiledPartitions:
         spill: Function that makes a place for rows of a partition that memory does not hold; None:
             there is none.
         stream_names: Name of the stream in events, by input topic that is an internal one.
+        control: Documents of operators that are in force.
 
     Attributes:
         profiles: The models.
@@ -52,10 +54,11 @@ class ProfiledPartitions:
         limits: Limits,
         spill: Callable[[], Spill] | None,
         stream_names: Mapping[str, str] | None,
+        control: ControlSet,
     ) -> None:
         self.profiles = profiles
         self._lanes = [
-            Lane(model, window, limits, spill, stream_names) for model in profiles.models
+            Lane(model, window, limits, spill, stream_names, control) for model in profiles.models
         ]
         self._forgotten: dict[TP, dict[bytes, bytes]] = {}
 

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.control import ControlSet
 from stream.engine.state.partition import Partition
 from stream.engine.state.transfer import copy_rows
 from stream.types import TP
@@ -89,6 +90,10 @@ class ProfileShadow:
             self._candidate.tell_idle(tp, clock_us)
 
         self._try(tell)
+
+    def use_control(self, control: ControlSet) -> None:
+        """Score by other documents of operators from the next record on."""
+        self._try(partial(self._candidate.use_control, control))
 
     def detach(self, tp: TP) -> None:
         """Free the rows of a partition."""

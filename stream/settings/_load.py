@@ -27,9 +27,9 @@ from pydantic_settings import (
 from stream.rekeying import rekey_topic
 from stream.types import ONE_METRIC_CODECS
 
-from ._alertmanager import AlertmanagerSection
 from ._base import SettingsError
 from ._channels import ChannelRule, ChannelsSection
+from ._control import ControlSection
 from ._detection import AlertsSection, ModelSection, OutputSection
 from ._input import InputSection, WindowSection
 from ._kafka import KafkaSection, plain_names
@@ -43,11 +43,18 @@ from ._operation import (
     SupervisionSection,
     TracesSection,
 )
+from ._receivers import (
+    AlertmanagerSection,
+    EmailSection,
+    PagerdutySection,
+    SlackSection,
+    WebhookSection,
+)
 
 DEFAULT_FILE = Path("ember.toml")
 _PREFIX = "EMBER_"
-_REPLACED = {"kafka.auto.offset.reset": "input.start"}
-"""Kafka's name of a setting -> Ember's setting in its place, where it means something else."""
+_REPLACED = {"kafka.auto.offset.reset": "input.start", "alertmanager.link": "alerts.link"}
+"""Kafka's or a former name of a setting -> Ember's setting in its place."""
 
 
 def env_name(section: str, key: str) -> str:
@@ -87,6 +94,9 @@ class Settings(BaseSettings):
     alerts: AlertsSection = Field(
         default=AlertsSection(), description="Thresholds and budget of alerts."
     )
+    control: ControlSection = Field(
+        default=ControlSection(), description="Documents of operators, followed while running."
+    )
     output: OutputSection = Field(default=OutputSection(), description="Output topics.")
     checkpoint: CheckpointSection = Field(default=CheckpointSection(), description="Durability.")
     state: StateSection = Field(default=StateSection(), description="Keyed state of a worker.")
@@ -101,6 +111,18 @@ class Settings(BaseSettings):
     traces: TracesSection = Field(default=TracesSection(), description="OpenTelemetry.")
     alertmanager: AlertmanagerSection = Field(
         default=AlertmanagerSection(), description="Target of `ember bridge alertmanager`."
+    )
+    webhook: WebhookSection = Field(
+        default=WebhookSection(), description="Target of `ember bridge webhook`."
+    )
+    slack: SlackSection = Field(
+        default=SlackSection(), description="Target of `ember bridge slack`."
+    )
+    pagerduty: PagerdutySection = Field(
+        default=PagerdutySection(), description="Target of `ember bridge pagerduty`."
+    )
+    email: EmailSection = Field(
+        default=EmailSection(), description="Target of `ember bridge email`."
     )
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -198,13 +220,19 @@ class Settings(BaseSettings):
         return self.model.topic.replace("<group>", self.kafka.group)
 
     @property
+    def control_topic(self) -> str:
+        """Topic of the documents of operators; empty where nobody follows them."""
+        topic = self.control.topic.replace("<group>", self.kafka.group)
+        return topic if self.control.enabled else ""
+
+    @property
     def streams(self) -> tuple[str, ...]:
         """Names that stand for `<input>` in the output topics; joined input topics have one."""
         topics = self.input.topics
         return (self.kafka.group,) if self.input.rekey and len(topics) > 1 else topics
 
     def output_topics(
-        self, kind: Literal["anomalies", "triggers", "dead_letters"]
+        self, kind: Literal["anomalies", "triggers", "incidents", "dead_letters"]
     ) -> tuple[str, ...]:
         """Return the output topics of a kind, of all streams.
 
