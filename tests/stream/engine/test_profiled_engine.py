@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ember_core.pipeline import FleetModel, MotorNeuron
 from stream.cli.state import card
+from stream.control.rules import Limit, Rule
 from stream.engine import (
     META_KEY,
     Engine,
@@ -47,6 +48,7 @@ from .conftest import (
     signal,
     times_of,
 )
+from .rules_feed import control_of
 
 WINDOW = WindowSpec("time", 30 * SECOND, 20 * SECOND)
 OTHER_CHANNELS = ("depth", "heat")
@@ -399,3 +401,33 @@ def test_the_state_of_a_key_is_shown_by_the_model_of_its_profile(
         shown = card(key, *TP, engine.row(TP, key), meta)
         assert (shown["model"], shown["channels"]) == (own.sha256, list(own.identity))
         assert "scored, and may fire" in shown["standing"][0]
+
+
+@settings(QUICK, max_examples=examples(2))
+@given(size=st.sampled_from([17, 64, 999]), change=st.integers(100, 300))
+def test_rules_of_operators_do_under_profiles_what_they_do_under_one_model(
+    model: FleetModel, size: int, change: int
+) -> None:
+    """Hard limits too, whose state is in rows that get longer with them."""
+    feed, limits = list(eventful(7, 91)), Limits(max_keys=64, stale_intervals=3.0)
+    first = control_of(Rule(channels=("load",), ignore=True))
+    second = control_of(Rule(keys=("[ab]",), channels=("heat",), limit=Limit(above=-1e6)))
+    runs = []
+    for engine in (
+        Engine(model, None, limits, control=first),
+        ProfiledEngine(Profiles([("[ac]", model)], model), None, limits, control=first),
+    ):
+        made = feed_into(Run(engine), feed[:change], cuts_of(size, change))
+        engine.schedule_control(TP, engine.meta(TP).absorbed + 1, second)
+        engine.use_control(second)
+        cuts = [change, *(end for end in cuts_of(size, len(feed)) if end > change)]
+        runs.append(feed_into(made, feed, cuts[1:], begin=change))
+    plain, several = runs
+    assert plain.triggers(name="EmberLimit")
+    assert several.scores == plain.scores
+    assert of_key(several.events) == of_key(plain.events)
+    assert several.counts() == plain.counts()
+    assert several.engine.meta(TP).control == plain.engine.meta(TP).control
+    assert {key: several.engine.row(TP, key) for key in all_keys(several)} == plain.rows()
+    (layout,) = several.engine.meta(TP).described()
+    assert "limit_open" in {name for name, _, _ in layout.fields}
