@@ -23,7 +23,6 @@ from .channel_rules import contradictions
 from .codecs import Codec, make_codec
 from .configure import (
     bundle_source,
-    load_model,
     load_models,
     make_engine,
     models_of,
@@ -31,7 +30,7 @@ from .configure import (
 )
 from .engine import OTHER_KEYS, TP, AnyEngine, ModelVersion, ProfiledEngine, Profiles, version_of
 from .errors import UserError
-from .model_following import follow, start_learning, wait_for_bundle
+from .model_following import follow, start_learning, stop_learning, wait_for_bundles
 from .observe import (
     Health,
     HttpServer,
@@ -53,8 +52,9 @@ class Application:
 
     Args:
         settings: Settings of the service.
-        source: Source of the bundles of the model topic; None: the bundle is that of `model.path`.
-        folder: Folder of the first bundle of that topic.
+        sources: Sources of the bundles of model topics, by the pattern of their profile; without
+            any the bundles are in folders.
+        folders: Folders of the first bundles of these topics.
 
     Raises:
         UserError: If the bundle or a setting cannot be used.
@@ -65,12 +65,12 @@ class Application:
     def __init__(
         self,
         settings: Settings,
-        source: BundleSource | None = None,
-        folder: Path | None = None,
+        sources: Mapping[str, BundleSource] | None = None,
+        folders: Mapping[str, Path] | None = None,
     ) -> None:
         self.settings = settings
-        self._source = source
-        self.model: FleetModel | Profiles = load_models(settings, folder)
+        self._sources = sources or {}
+        self.model: FleetModel | Profiles = load_models(settings, folders=folders)
         spill: SpillFiles | None = None
         if settings.state.max_disk_bytes:
             spill = SpillFiles(settings.state.directory / "spill", settings.state.max_disk_bytes)
@@ -119,9 +119,9 @@ class Application:
             self._switch_model,
             self._compare_with,
             self.metrics.reloaded,
-            None if source is None else self._load_newest,
+            self._load_newest if self._sources else None,
         )
-        if source is not None:
+        for source in self._sources.values():
             source.report_ignored(self.metrics.bundle_ignored)
         self.http = HttpServer(
             self.metrics,
@@ -158,17 +158,19 @@ class Application:
         options = section.codec_options()
         return make_codec(section.codec, model.sources, **options, schema_folder=folder)
 
-    async def _load_newest(self, settings: Settings) -> FleetModel:
-        """Load the newest bundle of the model topic."""
-        assert self._source is not None
-        await asyncio.to_thread(self._source.require, settings.model.public_key)
-        bundle = await self._source.newest()
-        if bundle is None:
-            raise UserError(
-                "The model topic has no bundle any more. Expected one that is whole. Received: "
-                f"topic={settings.model_topic!r}. Publish one with `ember model deploy`."
-            )
-        return await asyncio.to_thread(load_model, settings, bundle.folder)
+    async def _load_newest(self, settings: Settings) -> FleetModel | Profiles:
+        """Load the newest bundles of the model topics."""
+        folders = {}
+        for pattern, source in self._sources.items():
+            await asyncio.to_thread(source.require, settings.model.public_key)
+            bundle = await source.newest()
+            if bundle is None:
+                raise UserError(
+                    f"There is no bundle any more: {source.missing}. Expected one that is whole. "
+                    "Publish one with `ember model deploy`."
+                )
+            folders[pattern] = bundle.folder
+        return await asyncio.to_thread(load_models, settings, None, folders)
 
     async def _switch_model(self, model: FleetModel | Profiles) -> dict[TP, int]:
         offsets = await self.worker.switch_model(model, self._codec(model))
@@ -282,17 +284,17 @@ class Application:
 
         loop.add_signal_handler(signal.SIGHUP, hang_up)
         await self.http.start()
-        following: asyncio.Task[None] | None = None
-        if self._source is not None:
-            following = loop.create_task(follow(self._source, self.reloader))
-        learner = start_learning(self.settings, self.metrics, self.health)
+        following = [
+            loop.create_task(follow(source, self.reloader, pattern))
+            for pattern, source in self._sources.items()
+        ]
+        learners = start_learning(self.settings, self.metrics, self.health)
         try:
             await self.worker.run()
         finally:
-            if following is not None:
-                following.cancel()
-            if learner is not None:
-                await learner.stop()
+            for task in following:
+                task.cancel()
+            await stop_learning(learners)
             await self.http.stop()
             if self.traces is not None:
                 await asyncio.to_thread(self.traces.close)
@@ -321,15 +323,16 @@ def run(settings: Settings) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the worker listens to it
     log = settings.log
     configure_logs(level=log.level, format=log.format, repeat_seconds=log.repeat_seconds)
-    source: BundleSource | None = None
-    folder: Path | None = None
+    sources: dict[str, BundleSource] = {}
+    folders: dict[str, Path] = {}
     if settings.model_topic:
-        source = bundle_source(settings)
-        bundle = asyncio.run(wait_for_bundle(settings, source))
-        if bundle is None:
+        views = settings.by_profile.items()
+        sources = {pattern: bundle_source(view) for pattern, view in views}
+        bundles = asyncio.run(wait_for_bundles(settings, sources))
+        if bundles is None:
             return  # it was asked to stop
-        folder = bundle.folder
-    application = Application(settings, source, folder)
+        folders = {pattern: bundle.folder for pattern, bundle in bundles.items()}
+    application = Application(settings, sources, folders)
     # Objects made so far stay: no collection has to look at them again. Later ones are records,
     # which die young without a cycle.
     gc.collect()

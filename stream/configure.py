@@ -80,27 +80,35 @@ def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
     return model
 
 
-def load_models(settings: Settings, path: Path | None = None) -> FleetModel | Profiles:
+def load_models(
+    settings: Settings, path: Path | None = None, folders: Mapping[str, Path] | None = None
+) -> FleetModel | Profiles:
     """Read the bundles of the settings: one, or those of `model.profiles` as well.
 
     Args:
         settings: Sections `model`, `alerts`, `window` and `input`.
         path: Folder of the one bundle, which then judges all keys. Default: as the settings say.
+        folders: Folders of bundles that topics have brought, by the pattern of their profile.
 
     Raises:
         UserError: If a bundle cannot be used, or two do not go together.
     """
-    section = settings.model
-    if path is not None or not section.profiles:
-        return load_model(settings, path)
-    named = []
-    for pattern, folder in section.profiles.items():
+    folders = folders or {}
+    if path is not None or not settings.model.profiles:
+        return load_model(settings, path or folders.get(""))
+    models = {}
+    for pattern, view in settings.by_profile.items():
+        # Only `model.path` itself may be an address, with a digest.
+        own = settings.model.profiles.get(pattern) if not settings.model.topic else None
         try:
-            named.append((pattern, load_model(settings, folder)))
+            models[pattern] = load_model(view, own or folders.get(pattern))
+        except NoModelError:
+            raise
         except UserError as error:
-            raise UserError(f"Profile {pattern!r}: {error.message}") from error
-    default = None if section.other_keys is None else load_model(settings)
-    profiles = Profiles(named, default)
+            name = f"Profile {pattern!r}: " if pattern else ""
+            raise UserError(f"{name}{error.message}") from error
+    default = models.pop("", None)
+    profiles = Profiles(list(models.items()), default)
     if names := contested(settings.input.codec, [model.sources for model in profiles.models]):
         raise UserError(
             "Two profiles read one measurement as different channels. Expected models whose "
@@ -148,7 +156,9 @@ def bundle_source(settings: Settings, *, kept: bool = True) -> BundleSource:
         kept: Whether bundles stay in `state.directory` for the next start.
     """
     config = WorkerConfig.from_settings(settings)
-    folder = settings.state.directory / "models" / quote(config.group, safe="")
+    # Each profile has a folder of its own: a source removes the bundles that it does not need.
+    name = config.model_topic if config.profile else config.group
+    folder = settings.state.directory / "models" / quote(name, safe="")
     return BundleSource(config, folder if kept else None, settings.model.public_key)
 
 

@@ -109,7 +109,7 @@ class Reloader:
 
     async def _reload(self) -> Reloaded:
         settings = await asyncio.to_thread(self.settings.reread)
-        if settings.model_topic != self._started_with.model_topic:
+        if settings.model_topics != self._started_with.model_topics:
             raise UserError(
                 "The model comes by another way now, which needs a restart. Expected "
                 f"model.topic={self._started_with.model.topic!r}. Received: "

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from ember_core.data.sources import Dataset, Remark
 from stream.errors import UserError
-from stream.key_patterns import KeyPatterns
 from stream.settings import Settings
 from stream.tools.key_sample import sampled
+from stream.tools.profile_data import of_profile
 
 from .destinations import require_folder
 
@@ -48,6 +46,13 @@ class Targets:
         own = dict(section.profiles)
         if isinstance(section.other_keys, Path) and section.profiles:
             own[""] = section.other_keys
+        if own and section.topic and out is None:
+            raise UserError(
+                "The bundles of these profiles come by topics. Expected --out DIR, and --profile. "
+                f"Received: model.topic={section.topic!r}. Publish the bundle with `ember model "
+                "deploy DIR --profile PATTERN`.",
+                exit_code=2,
+            )
         if profile is not None and profile not in own:
             raise UserError(
                 "There is no such profile. Expected one of the patterns of model.profiles: "
@@ -79,26 +84,11 @@ class Targets:
             Pattern, folder, and the data; None where no key of the data is of the profile.
         """
         patterns = list(self.settings.model.profiles)
-        number_of = KeyPatterns(patterns, len(patterns)).find(dataset.keys).tolist()
         for pattern, folder in self.folders.items():
-            if not self.by_profile:
-                yield pattern, folder, sampled(dataset, keys)
-                continue
-            number = patterns.index(pattern) if pattern else len(patterns)
-            tables = tuple(
-                table for table, own in zip(dataset.tables, number_of, strict=True) if own == number
-            )
-            part = replace(dataset, tables=tables) if tables else None
-            yield pattern, folder, None if part is None else _own_channels(sampled(part, keys))
-
-
-def _own_channels(dataset: Dataset) -> Dataset:
-    """Leave out the channels that only keys of other profiles have."""
-    valued = np.zeros(len(dataset.channels), bool)
-    for table in dataset.tables:
-        valued |= np.isfinite(table.values).any(axis=0)
-    names = [name for name, is_there in zip(dataset.channels, valued, strict=True) if is_there]
-    return dataset.select(names)
+            part: Dataset | None = dataset
+            if self.by_profile:
+                part = of_profile(dataset, patterns, pattern)
+            yield pattern, folder, None if part is None else sampled(part, keys)
 
 
 def without_keys(pattern: str) -> Remark:

@@ -61,7 +61,8 @@ class ModelSection(Section):
         default={},
         description="Folders of the bundles of some keys, by a pattern of the key: `*`, `?`, "
         "`[abc]`, letter by letter. The first pattern that fits decides. Other keys have the "
-        "bundle of `path`; without one their records count as `no_profile`.",
+        "bundle of `path`; without one their records count as `no_profile`. With `topic` it is a "
+        "name in the place of a folder: the bundle comes by `<topic>-<name>`.",
     )
     topic: str = Field(
         default="",
@@ -117,8 +118,14 @@ class ModelSection(Section):
 
     @property
     def other_keys(self) -> Path | str | None:
-        """Bundle of the keys that no pattern of `profiles` fits; None: they have no model."""
-        return None if self.profiles and "path" not in self.model_fields_set else self.path
+        """Bundle of the keys that no pattern of `profiles` fits; None: they have no model.
+
+        With `topic` its newest bundle stands in the place of this one.
+        """
+        if "*" in self.profiles:
+            return None
+        has_path = bool(self.topic) or "path" in self.model_fields_set
+        return self.path if has_path or not self.profiles else None
 
     @field_validator("profiles")
     @classmethod
@@ -135,11 +142,13 @@ class ModelSection(Section):
 
     @model_validator(mode="after")
     def _profiles_fit_the_rest(self) -> Self:
-        if self.profiles and self.topic:
-            raise ValueError(
-                "`profiles` does not go together with `topic`, which brings one model for all "
-                "keys. Take one of them out"
-            )
+        names = [str(name) for name in self.profiles.values()] if self.topic else []
+        for name in names:
+            if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or names.count(name) > 1:
+                raise ValueError(
+                    "With `topic` the bundle of a profile comes by a topic of its own. Expected "
+                    f"a different name for each, such as `db`. Received: {name!r}"
+                )
         if self.shadow_profile and self.shadow_profile not in self.profiles:
             raise ValueError(
                 "`shadow_profile` names no profile. Expected one of the patterns of `profiles`. "

@@ -23,6 +23,7 @@ from stream.settings import Settings
 from stream.tools.workers_http import request_worker
 
 from . import topic
+from .profile import require_profile
 from .replacement import replacement
 
 
@@ -51,7 +52,9 @@ def deploy(
     settings = Settings.load(options.config)
     home = _home(settings, profile)
     if home is None:
-        topic.deploy(settings, bundle, note=note, force=force, json=options.json)
+        topic.deploy(
+            settings.by_profile[profile], bundle, note=note, force=force, json=options.json
+        )
         return 0
     _require_topic(note=note)
     new, old = load_model(settings, bundle), None
@@ -87,7 +90,7 @@ def rollback(
     settings = Settings.load(options.config)
     home = _home(settings, profile)
     if home is None:
-        topic.rollback(settings, digest, note=note, json=options.json)
+        topic.rollback(settings.by_profile[profile], digest, note=note, json=options.json)
         return 0
     _require_topic(digest=digest, note=note)
     previous = _previous(home)
@@ -125,24 +128,12 @@ def _home(settings: Settings, profile: str) -> Path | None:
         UserError: If there is no such profile, or the bundle is named by its digest.
     """
     section = settings.model
-    if profile:
-        if profile not in section.profiles:
-            raise UserError(
-                "There is no such profile. Expected one of the patterns of model.profiles: "
-                f"{', '.join(section.profiles) or 'there are none'}. Received: "
-                f"--profile {profile!r}.",
-                exit_code=2,
-            )
-        return section.profiles[profile]
+    require_profile(settings, profile)
     if section.topic:
         return None
+    if profile:
+        return section.profiles[profile]
     home = section.other_keys
-    if home is None:
-        raise UserError(
-            "The service has no bundle for the keys of no profile. Expected --profile with one of "
-            f"{', '.join(section.profiles)}.",
-            exit_code=2,
-        )
     if not isinstance(home, Path) or settings.model.sha256:
         raise UserError(
             "The service's bundle is named by its digest. Expected a folder in model.path without "
