@@ -29,7 +29,7 @@ def _model(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bundle of three channels, without training one."""
     model = SimpleNamespace(recipe=None, sources=CHANNELS, keys=[b"k1"])
     check = Check("model", "ok", "fleet")
-    monkeypatch.setattr(command, "_model", lambda _settings: (check, model))
+    monkeypatch.setattr(command, "_models", lambda _settings: ([check], model))
 
 
 def _settings(broker: Broker, topic: str, **more: Any) -> Settings:
