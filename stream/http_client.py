@@ -18,13 +18,19 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         raise urllib.error.HTTPError(req.full_url, code, cause, headers, fp)
 
 
-def opener(context: ssl.SSLContext | None = None) -> urllib.request.OpenerDirector:
+def opener(context: ssl.SSLContext | None = None, proxy: str = "") -> urllib.request.OpenerDirector:
     """Return an opener that follows no redirect; its `HTTPError` names the new address.
 
     Args:
         context: Context with the trusted authorities; None: those of the system.
+        proxy: Address of a proxy; empty: that of the environment, if there is one.
     """
-    return urllib.request.build_opener(_NoRedirects(), urllib.request.HTTPSHandler(context=context))
+    proxies = {"http": proxy, "https": proxy} if proxy else None
+    return urllib.request.build_opener(
+        _NoRedirects(),
+        urllib.request.HTTPSHandler(context=context),
+        urllib.request.ProxyHandler(proxies),
+    )
 
 
 def bearer(token: str) -> str:

@@ -11,8 +11,8 @@ from stream.kafka.config import changelog_topic
 
 from .settings import Settings, SettingsError, name_fault
 
-_Kind = Literal["anomalies", "triggers", "dead_letters"]
-_KINDS: Final[tuple[_Kind, ...]] = ("anomalies", "triggers", "dead_letters")
+_Kind = Literal["anomalies", "triggers", "incidents", "dead_letters"]
+_KINDS: Final[tuple[_Kind, ...]] = ("anomalies", "triggers", "incidents", "dead_letters")
 
 
 def require_sound(settings: Settings) -> None:

@@ -97,10 +97,10 @@ KEYS = Dashboard(
                 "bargauge",
             ),
         ],
-        "Sent to Alertmanager, where `ember bridge alertmanager` runs": [
+        "Sent to receivers, where `ember bridge` runs": [
             Panel(
                 "Firing alerts",
-                "Episodes that the bridge keeps firing in Alertmanager. Fewer than keys firing above: the others are backlog or withheld.",
+                "Open alerts of the bridges, summed over the receivers. Fewer than keys firing above: the others are backlog or withheld.",
                 "short",
                 [(f"sum(ember_bridge_firing_alerts{{{BRIDGE}}})", "")],
                 "stat",
@@ -108,7 +108,7 @@ KEYS = Dashboard(
             ),
             Panel(
                 "Unsent alerts",
-                "Alerts that no Alertmanager has accepted yet, or not since they changed. While this lasts, nobody is paged.",
+                "Alerts that a receiver should have accepted by now, or not since they changed. While this lasts, nobody is paged.",
                 "short",
                 [(f"sum(ember_bridge_unsent_alerts{{{BRIDGE}}})", "")],
                 "stat",
@@ -126,7 +126,7 @@ KEYS = Dashboard(
             ),
             Panel(
                 "Triggers, by outcome",
-                "Triggers per hour. Backlog: too old to page anybody. Withheld: beyond alertmanager.max_alerts.",
+                "Triggers per hour. Backlog: too old to page anybody. Withheld: beyond max_alerts of the receiver.",
                 "short",
                 [
                     (
@@ -136,7 +136,7 @@ KEYS = Dashboard(
                 ],
             ),
             Panel(
-                "Requests to Alertmanager",
+                "Requests to receivers",
                 "Requests per second, by result. Alerts of any result but accepted are sent again.",
                 "cps",
                 [(rate("ember_bridge_requests_total", "result", BRIDGE), "{{result}}")],

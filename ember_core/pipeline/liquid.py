@@ -254,12 +254,15 @@ class LiquidNetwork(Stage):
         is_new = observation.first[: packed.key_count, None]
         start = {"anchor": ops.where(is_new, z[: packed.key_count], state["anchor"])}
 
+        if not bool(ops.any((counted["held_low"] == 0) | (counted["held_high"] == 0))):
+            return z
+
         def advance(state: State, z: Any, low: Any, high: Any, gain: Any) -> State:
             anchor = state["anchor"]
             held = ops.minimum(ops.maximum(z, anchor + (low - HELD)), anchor + (high + HELD))
             return {"anchor": anchor + gain * (held - anchor), "held": held}
 
-        columns = (z, counted["low"], counted["high"], gain)
+        columns = (z, counted["held_low"], counted["held_high"], gain)
         return packed.scan(advance, start, *columns)["held"]
 
     def states(self, x: Any, h: Any, elapsed: Any, packed: PackedRows) -> Any:

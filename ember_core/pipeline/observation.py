@@ -34,8 +34,9 @@ class Observation:
             of it on every row.
         expected_level: Expectation of the channels, `(R, C)`, in usual units, where training has
             it from other rows than these; None: the key's own profile.
-        counted: Bounds `low` and `high` of the departures that count for other channels, `(R, C)`
-            each, float32: 0 on the side that does not; None: all count.
+        counted: Bounds `low` and `high` of the departures that count for other channels, and
+            `held_low` and `held_high` of those that averages follow in full, `(R, C)` each,
+            float32: 0 on the side that does not; None: all do.
         channel_severity: Severity of each channel, `(R, C)`, with channel evidence only.
         channel_hold: Severity of what still goes on in it.
         channel_statistics: Severity of each statistic of the channels, of rows that are asked for.

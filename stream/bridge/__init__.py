@@ -1,10 +1,11 @@
-"""`ember bridge`: sends triggers from their topics to Alertmanager.
+"""`ember bridge`: sends alerts from their topics to Alertmanager, Slack, PagerDuty and others.
 
 A composition root of its own, beside `stream.app`: it connects Kafka with metrics and health.
 """
 
-from ._alertmanager import RESULTS as RESULTS
 from ._alerts import OUTCOMES as OUTCOMES
-from ._alerts import Alerts as Alerts
 from ._bridge import Bridge as Bridge
+from ._http import RESULTS as RESULTS
+from ._receivers import RECEIVERS as RECEIVERS
+from ._receivers import ReceiverName as ReceiverName
 from ._serve import serve as serve

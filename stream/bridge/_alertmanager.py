@@ -1,83 +1,100 @@
-"""Client of Alertmanager's API v2 that sends alerts to all members of a cluster."""
+"""Alertmanager's API v2: all alerts, again and again, to all members of a cluster."""
 
 from __future__ import annotations
 
-import base64
-import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
-from http.client import HTTPException
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from typing import Any
 
-import msgspec
 import structlog
 
-from stream.errors import UserError
-from stream.http_client import bearer, opener
 from stream.settings import AlertmanagerSection
+
+from ._alerts import Alert, AlertTable
+from ._http import BackOff, Endpoint, NotAcceptedError, Result, UnavailableError, authorization
+from ._messages import link_of, rfc3339_of
+from ._receiver import Receiver
 
 log = structlog.stdlib.get_logger("ember")
 
-Result = Literal["accepted", "refused", "failed"]
-RESULTS: tuple[Result, ...] = ("accepted", "refused", "failed")
-"""Outcome of a request; `refused` counts alerts that Alertmanager will never accept."""
-
-_TIMEOUT_SECONDS = 10.0
-_BACK_OFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
-_NOT_ACCEPTABLE = frozenset({400, 413, 422})
+_BATCH = 250  # alerts in a request: some 300 KiB
+_LIFETIME_INTERVALS = (
+    4  # an alert expires after as many intervals without a resend, as Prometheus's
+)
 
 
-class NotAcceptedError(Exception):
-    """Alertmanager refuses one of these alerts; it may accept the others in a smaller request.
-
-    Sending the same alerts again would not help.
-    """
-
-
-class UnavailableError(Exception):
-    """Alertmanager was not reached, is not well, or refuses the login: try again later."""
-
-
-class Alertmanager:
-    """One Alertmanager.
+class Alertmanager(Receiver):
+    """Alertmanager: firing alerts are sent again until they are resolved.
 
     Args:
-        url: Address, without `/api/v2`.
-        settings: Credentials and certificate authorities.
+        settings: Section `alertmanager`.
+        link: Template of the link of an alert.
+        clock: Monotonic clock, in seconds.
+        on_result: Called with the outcome of every request.
 
     Raises:
         UserError: If the authorities cannot be read.
     """
 
-    def __init__(self, url: str, settings: AlertmanagerSection) -> None:
-        self.url = url
-        self._headers = {"Content-Type": "application/json", **_authorization(settings)}
-        self._opener = opener(_context(settings))
+    name = "alertmanager"
 
-    def post(self, alerts: Sequence[Mapping[str, Any]]) -> None:
-        """Send alerts in one request, and wait for the answer.
+    def __init__(
+        self,
+        settings: AlertmanagerSection,
+        link: str,
+        clock: Callable[[], float],
+        on_result: Callable[[Result], None],
+    ) -> None:
+        super().__init__(settings, link, clock, on_result)
+        self._settings = settings
+        self._cluster = Cluster(settings, clock, on_result)
+        self._next_resend = float("-inf")
+        self._again: dict[Alert, None] = {}
 
-        Args:
-            alerts: Alerts with the fields of the API.
+    @property
+    def trouble(self) -> str:
+        """Error of the first member if all have failed, else an empty string."""
+        return self._cluster.trouble() if self.overdue else ""
 
-        Raises:
-            NotAcceptedError: If one is refused; some of the others may have been accepted.
-            UnavailableError: If none was accepted.
+    def send(self, table: AlertTable, now: datetime) -> None:
+        """Send what is new, and at every interval what fires; see `Receiver.send`."""
+        if self._clock() >= self._next_resend:
+            self._again = {alert: None for alert in table if alert.ends is None}
+            self._next_resend = self._clock() + self._settings.resend_seconds
+        # An alert may have ended, or its partition be gone, since it was put there.
+        present = set(table)
+        alerts = list(table.unsent)
+        alerts += [a for a in self._again if a in present and a.unsent is None]
+        for i in range(0, len(alerts), _BATCH):
+            batch = alerts[i : i + _BATCH]
+            if not self._cluster.deliver([entry for a in batch for entry in self._entries(a, now)]):
+                self.overdue = len(alerts) - i
+                return
+            for alert in batch:
+                table.sent(alert)
+        self._again.clear()
+        self.overdue = 0
+
+    def _entries(self, alert: Alert, now: datetime) -> list[dict[str, Any]]:
+        """Return an alert as the API takes it, and one more for each channel that joined it.
+
+        One more label is the only change of a known alert of which Alertmanager tells anybody.
         """
-        request = urllib.request.Request(  # noqa: S310  # http and https only, by the settings
-            f"{self.url}/api/v2/alerts", msgspec.json.encode(alerts), self._headers, method="POST"
+        expiry = now + timedelta(seconds=_LIFETIME_INTERVALS * self._settings.resend_seconds)
+        entry: dict[str, Any] = {
+            # The settings' labels win: routes depend on them.
+            "labels": {**alert.labels, **self._settings.labels},
+            "annotations": alert.annotations,
+            "startsAt": rfc3339_of(alert.starts),
+            "endsAt": rfc3339_of(alert.ends or expiry),
+        }
+        if self._link:
+            entry["generatorURL"] = link_of(self._link, alert.labels)
+        grown = (
+            {**alert.labels, "escalation": channel, **self._settings.labels}
+            for channel in alert.escalations
         )
-        try:
-            with self._opener.open(request, timeout=_TIMEOUT_SECONDS) as answer:
-                answer.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                body = error.read(500).decode("utf-8", "replace").strip()
-            kind = NotAcceptedError if error.code in _NOT_ACCEPTABLE else UnavailableError
-            raise kind(f"{error.code} {error.reason}: {body}") from None
-        except (OSError, HTTPException) as error:
-            raise UnavailableError(str(getattr(error, "reason", error))) from None
+        return [entry, *({**entry, "labels": labels} for labels in grown)]
 
 
 class Cluster:
@@ -100,14 +117,13 @@ class Cluster:
         clock: Callable[[], float],
         on_result: Callable[[Result], None],
     ) -> None:
-        self._members = [_Member(Alertmanager(url, settings)) for url in settings.urls]
-        self._clock = clock
+        self._members = [_Member(url, settings, clock) for url in settings.urls]
         self._on_result = on_result
 
     def trouble(self) -> str:
         """Return the error of the first member if all have failed, else an empty string."""
-        if all(member.failures for member in self._members):
-            return self._members[0].error
+        if all(member.back_off.failures for member in self._members):
+            return f"{self._members[0].url} takes no alerts: {self._members[0].back_off.error}"
         return ""
 
     def deliver(self, alerts: Sequence[Mapping[str, Any]]) -> bool:
@@ -121,25 +137,24 @@ class Cluster:
         """
         accepted = False
         for member in self._members:
-            if self._clock() < member.next_attempt:
+            if not member.back_off.is_over:
                 continue
             try:
-                self._post(member.client, alerts)
+                self._post(member.endpoint, alerts)
             except UnavailableError as error:
-                member.failed(self._clock(), f"{member.client.url} takes no alerts: {error}")
-                self._on_result("failed")
-                log.warning("Alertmanager takes no alerts", url=member.client.url, error=str(error))
+                member.back_off.failed(error)
+                self._on_result(error.result)
+                log.warning("Alertmanager takes no alerts", url=member.url, error=str(error))
             else:
-                if member.failures:
-                    log.info("Alertmanager takes alerts again", url=member.client.url)
-                member.failures = 0
+                if member.back_off.accepted():
+                    log.info("Alertmanager takes alerts again", url=member.url)
                 accepted = True
         return accepted
 
-    def _post(self, client: Alertmanager, alerts: Sequence[Mapping[str, Any]]) -> None:
+    def _post(self, endpoint: Endpoint, alerts: Sequence[Mapping[str, Any]]) -> None:
         """Post alerts; halve a refused request until the refused alert stands alone."""
         try:
-            client.post(alerts)
+            endpoint.post(alerts)
         except NotAcceptedError as error:
             if len(alerts) == 1:
                 self._on_result("refused")
@@ -147,8 +162,8 @@ class Cluster:
                 log.error("Alertmanager refuses an alert", labels=labels, error=str(error))
                 return
             half = len(alerts) // 2
-            self._post(client, alerts[:half])
-            self._post(client, alerts[half:])
+            self._post(endpoint, alerts[:half])
+            self._post(endpoint, alerts[half:])
         else:
             self._on_result("accepted")
 
@@ -156,35 +171,8 @@ class Cluster:
 class _Member:
     """A member of the cluster, with its back-off after failures."""
 
-    def __init__(self, client: Alertmanager) -> None:
-        self.client = client
-        self.failures = 0
-        self.next_attempt = float("-inf")
-        self.error = ""
-
-    def failed(self, now: float, error: str) -> None:
-        self.next_attempt = now + _BACK_OFF_SECONDS[min(self.failures, len(_BACK_OFF_SECONDS) - 1)]
-        self.failures += 1
-        self.error = error
-
-
-def _authorization(settings: AlertmanagerSection) -> dict[str, str]:
-    token = settings.token.get_secret_value()
-    if token:
-        return {"Authorization": bearer(token)}
-    if settings.username:
-        pair = f"{settings.username}:{settings.password.get_secret_value()}".encode()
-        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
-    return {}
-
-
-def _context(settings: AlertmanagerSection) -> ssl.SSLContext:
-    path = settings.ca_location
-    try:
-        return ssl.create_default_context(cafile=None if path is None else str(path))
-    except (OSError, ssl.SSLError) as error:
-        raise UserError(
-            "The authorities cannot be read. Expected a PEM file in alertmanager.ca_location. "
-            f"Received: {str(path)!r} ({error}).",
-            exit_code=2,
-        ) from None
+    def __init__(self, url: str, settings: AlertmanagerSection, clock: Callable[[], float]) -> None:
+        self.url = url
+        address = f"{url}/api/v2/alerts"
+        self.endpoint = Endpoint(address, settings, "alertmanager", authorization(settings))
+        self.back_off = BackOff(clock)

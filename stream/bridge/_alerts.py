@@ -1,28 +1,26 @@
-"""Table of firing alerts, and of those to send to Alertmanager. No Kafka, no network, no clock."""
+"""Table of the alerts of a bridge. No Kafka, no network, no clock."""
 
 from __future__ import annotations
 
-import urllib.parse
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from stream.settings import AlertmanagerSection
+from stream.records import fingerprint
 from stream.types import TP
 
-Outcome = Literal["firing", "resolved", "backlog", "unknown", "withheld", "invalid"]
+Outcome = Literal["firing", "resolved", "backlog", "unknown", "withheld", "digest", "invalid"]
 OUTCOMES: tuple[Outcome, ...] = (
     *("firing", "resolved", "backlog"),
-    *("unknown", "withheld", "invalid"),
+    *("unknown", "withheld", "digest", "invalid"),
 )
 """Outcome of a trigger; `unknown` is the end or growth of an alert that was never sent."""
 
-_LIFETIME_INTERVALS = (
-    4  # an alert expires after as many intervals without a resend, as Prometheus's
-)
 _SHOWN_ID = 12
+_MAX_ESCALATIONS = 32
 
 
 class _Channel(msgspec.Struct):
@@ -31,7 +29,7 @@ class _Channel(msgspec.Struct):
 
 
 class _Trigger(msgspec.Struct):
-    """Fields of a trigger's body that an alert has too."""
+    """Fields of the body of a trigger or an incident that an alert has too."""
 
     status: Literal["firing", "updated", "resolved"]
     labels: dict[str, str]
@@ -39,44 +37,97 @@ class _Trigger(msgspec.Struct):
     annotations: dict[str, str] = {}  # msgspec copies defaults
     endsAt: datetime | None = None  # noqa: N815
     top_channels: list[_Channel] = []
+    reason: str = ""
+    severity: float | None = None
+    severity_class: str = ""
+    page: bool = True
 
 
-class _AlertId(NamedTuple):
+class AlertId(NamedTuple):
     """Identity of an alert: the partition of its trigger, and its labels."""
 
     tp: TP
     labels: tuple[tuple[str, str], ...]
 
 
-class _Firing(NamedTuple):
-    offset: int
-    alert: dict[str, Any]
-    is_sent: bool
+@dataclass(slots=True, eq=False)
+class Alert:
+    """An alert that fires, or that has ended and was not sent since.
 
-
-class Alerts:
-    """Alerts of all partitions that are assigned to this bridge.
-
-    Args:
-        settings: Section `alertmanager`: labels, link, limits, interval of resending.
+    Attributes:
+        id: Identity.
+        offset: Offset of the firing trigger.
+        starts: Begin, not after the time it was read.
+        ends: End; None while it fires.
+        labels: Labels of the trigger.
+        annotations: Annotations of the trigger, with channels and the command that explains it.
+        reason: Cause of the newest trigger.
+        severity: Severity of the newest trigger.
+        severity_class: Class of an incident; empty for a trigger.
+        escalations: Leading channels of `updated` triggers.
+        is_sent: True if the receiver has accepted it while it fired.
+        unsent: Offset of the first trigger that the receiver has not accepted; None: it has all.
     """
 
-    def __init__(self, settings: AlertmanagerSection) -> None:
-        self._settings = settings
+    id: AlertId
+    offset: int
+    starts: datetime
+    labels: dict[str, str]
+    annotations: dict[str, str] = field(default_factory=dict)
+    ends: datetime | None = None
+    reason: str = ""
+    severity: float = 0.0
+    severity_class: str = ""
+    escalations: list[str] = field(default_factory=list)
+    is_sent: bool = False
+    unsent: int | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the labels, the same for begin and end."""
+        return fingerprint(self.labels)
+
+    @property
+    def status(self) -> Literal["firing", "resolved"]:
+        """`firing` until the end."""
+        return "firing" if self.ends is None else "resolved"
+
+
+class AlertTable:
+    """Alerts of all partitions that are assigned to a bridge.
+
+    Args:
+        max_alerts: Most alerts that may fire at a time.
+        keeps_short: Keep an alert that begins and ends before it was sent, for a digest. Other
+            receivers would only wake somebody for what is over.
+        takes_digest: Keep incidents that the budget of pages leaves to a digest.
+    """
+
+    def __init__(
+        self, max_alerts: int, *, keeps_short: bool = False, takes_digest: bool = False
+    ) -> None:
+        self._max_alerts = max_alerts
+        self._keeps_short = keeps_short
+        self._takes_digest = takes_digest
         self._decode = msgspec.json.Decoder(_Trigger).decode
-        self._firing: dict[_AlertId, _Firing] = {}
-        self._updates: dict[_AlertId, list[_AlertId]] = {}  # of each alert, those that joined it
-        self._unsent: dict[_AlertId, dict[str, Any]] = {}
+        self._alerts: dict[AlertId, Alert] = {}
+        self._short: list[Alert] = []  # ended before they were sent, in the place of a new one
+        self._unsent: dict[Alert, None] = {}  # in order of their triggers
+
+    def __iter__(self) -> Iterator[Alert]:
+        """Iterate over all alerts, those that fire and those whose end is unsent."""
+        yield from self._alerts.values()
+        yield from self._short
 
     @property
     def firing(self) -> int:
         """Number of firing alerts."""
-        return len(self._firing)
+        return sum(alert.ends is None for alert in self._alerts.values())
 
     @property
-    def unsent(self) -> int:
-        """Number of alerts to send, for the first time or again."""
-        return len(self._unsent)
+    def unsent(self) -> Collection[Alert]:
+        """Alerts with something that the receiver has not accepted, the oldest first."""
+        return self._unsent.keys()
 
     def take(
         self,
@@ -91,20 +142,16 @@ class Alerts:
         """Apply a trigger to the table.
 
         A firing trigger marked as backlog opens no alert. A resolved one always counts, backlog or
-        not. An alert that resolves before it was sent is not sent at all, so that the number of
-        unsent alerts is bounded.
-
-        A trigger that grows (`updated`) is an alert of its own with the label `escalation`, the
-        channel that leads it: one more label is the only change of which Alertmanager tells
-        anybody. It ends with the trigger.
+        not. An alert that resolves before it was sent is dropped, so that the number of unsent
+        alerts is bounded.
 
         Args:
             tp: Topic and partition of the trigger.
             offset: Offset of the trigger.
             headers: Headers of the trigger.
             body: Value of the trigger.
-            now: Current time, the upper bound of all times sent.
-            is_sent: True if Alertmanager accepted the alert before a restart.
+            now: Current time, the upper bound of the begin.
+            is_sent: True if the receiver accepted the trigger before a restart.
 
         Returns:
             The outcome, for the metrics.
@@ -113,116 +160,116 @@ class Alerts:
             trigger = self._decode(body)
         except msgspec.DecodeError:
             return "invalid"
-        alert_id = _AlertId(tp, tuple(sorted(trigger.labels.items())))
+        alert_id = AlertId(tp, tuple(sorted(trigger.labels.items())))
+        alert = self._alerts.get(alert_id)
         if trigger.status == "resolved":
-            for update in self._updates.pop(alert_id, ()):
-                self._end(update, trigger, headers, now)
-            return self._end(alert_id, trigger, headers, now)
+            if alert is None or alert.ends is not None:
+                return "unknown"
+            return self._end(alert, trigger, offset, now, is_sent=is_sent)
         if "ember.backlog" in headers:
             return "backlog"
-        if trigger.status == "updated":
-            if alert_id not in self._firing:
-                return "unknown"
-            trigger.labels["escalation"] = next((c.name for c in trigger.top_channels), "")
-            first, alert_id = alert_id, _AlertId(tp, tuple(sorted(trigger.labels.items())))
-            self._updates.setdefault(first, []).append(alert_id)
-        firing = self._firing.get(alert_id)
-        if firing is None and self.firing >= self._settings.max_alerts:
+        if not trigger.page and not self._takes_digest:
+            return "digest"
+        if trigger.status == "updated" and alert is None and not trigger.severity_class:
+            return "unknown"  # an incident may become a page as it grows, a trigger may not
+        if alert is None and len(self._alerts) >= self._max_alerts:
             return "withheld"
-        alert = self._alert(trigger, headers, now)
-        was_sent = firing is not None and firing.is_sent
-        self._firing[alert_id] = _Firing(offset, alert, is_sent or was_sent)
-        self._unsent[alert_id] = alert
+        if alert is None or alert.ends is not None:
+            alert = self._begin(alert_id, alert, trigger, offset, now)
+        self._change(alert, trigger, headers, offset, is_sent=is_sent)
         return "firing"
 
+    def _begin(
+        self, alert_id: AlertId, former: Alert | None, trigger: _Trigger, offset: int, now: datetime
+    ) -> Alert:
+        """Open an alert. Where the end of the former one is unsent, that one goes on instead."""
+        if former is not None and former.is_sent:
+            former.ends = None
+            former.offset = offset
+            return former
+        if former is not None and len(self._short) < self._max_alerts:
+            self._short.append(former)
+        elif former is not None:
+            self._unsent.pop(former, None)
+        starts = min(_aware(trigger.startsAt), now)  # a producer's clock may be ahead of ours
+        alert = Alert(alert_id, offset, starts, dict(trigger.labels))
+        self._alerts[alert_id] = alert
+        return alert
+
+    def _change(
+        self,
+        alert: Alert,
+        trigger: _Trigger,
+        headers: Mapping[str, str],
+        offset: int,
+        *,
+        is_sent: bool,
+    ) -> None:
+        """Take over the fields of a newer trigger of a firing alert."""
+        notes = dict(trigger.annotations)
+        if trigger.top_channels:
+            notes["channels"] = ", ".join(f"{c.name} {c.share:.0%}" for c in trigger.top_channels)
+        if headers.get("ce_id") and not trigger.severity_class:
+            notes["explain"] = f"ember explain {headers['ce_id'][:_SHOWN_ID]}"
+        alert.annotations = notes
+        alert.reason, alert.severity = trigger.reason, trigger.severity or 0.0
+        alert.severity_class = trigger.severity_class
+        leader = next((c.name for c in trigger.top_channels), "")
+        is_new = leader not in alert.escalations and len(alert.escalations) < _MAX_ESCALATIONS
+        if trigger.status == "updated" and is_new and not trigger.severity_class:
+            alert.escalations.append(leader)
+        if is_sent:
+            alert.is_sent = True
+        else:
+            self._mark(alert, offset)
+
     def _end(
-        self, alert_id: _AlertId, trigger: _Trigger, headers: Mapping[str, str], now: datetime
+        self, alert: Alert, trigger: _Trigger, offset: int, now: datetime, *, is_sent: bool
     ) -> Outcome:
         """End an alert by its resolved trigger."""
-        firing = self._firing.pop(alert_id, None)
-        if firing is None:
-            return "unknown"
-        if not firing.is_sent:
-            self._unsent.pop(alert_id, None)
-            return "resolved"
         # Alertmanager refuses an end before the start, so that one in the future ends at once.
-        ends = max(min(_aware(trigger.endsAt or now), now), min(_aware(trigger.startsAt), now))
-        alert = self._alert(trigger, headers, now)
-        labels = {**dict(alert_id.labels), **self._settings.labels}
-        self._unsent[alert_id] = {**alert, "labels": labels, "endsAt": _text(ends)}
+        ends = min(_aware(trigger.endsAt or now), now)
+        alert.ends = max(ends, alert.starts)
+        alert.reason = trigger.reason
+        alert.annotations = {**alert.annotations, **trigger.annotations}
+        if is_sent or not (alert.is_sent or self._keeps_short):
+            self._remove(alert)
+        else:
+            self._mark(alert, offset)
         return "resolved"
+
+    def _mark(self, alert: Alert, offset: int) -> None:
+        if alert.unsent is None:
+            alert.unsent = offset
+            self._unsent[alert] = None
+
+    def _remove(self, alert: Alert) -> None:
+        self._unsent.pop(alert, None)
+        if self._alerts.get(alert.id) is alert:
+            del self._alerts[alert.id]
+        else:
+            self._short.remove(alert)
+
+    def sent(self, alert: Alert) -> None:
+        """Mark an alert as sent: the receiver has accepted it, or refuses it for good."""
+        self._unsent.pop(alert, None)
+        alert.unsent = None
+        alert.is_sent = True
+        if alert.ends is not None:
+            self._remove(alert)
 
     def drop(self, tp: TP) -> None:
         """Drop the alerts of a partition that was revoked."""
-        for table in (self._firing, self._unsent, self._updates):
-            for alert_id in [alert_id for alert_id in table if alert_id.tp == tp]:
-                del table[alert_id]
+        for alert in [alert for alert in self if alert.id.tp == tp]:
+            self._remove(alert)
 
     def oldest(self) -> dict[TP, int]:
         """Return the offset of the oldest firing trigger, for each partition that has one."""
         offsets: dict[TP, int] = {}
-        for alert_id, firing in self._firing.items():
-            offsets[alert_id.tp] = min(firing.offset, offsets.get(alert_id.tp, firing.offset))
+        for alert in self:
+            offsets[alert.id.tp] = min(alert.offset, offsets.get(alert.id.tp, alert.offset))
         return offsets
-
-    def resend(self) -> None:
-        """Mark all firing alerts as unsent; resolved ones that are still unsent stay."""
-        self._unsent = {i: firing.alert for i, firing in self._firing.items()} | self._unsent
-
-    def batches(self, size: int) -> Iterator[list[_AlertId]]:
-        """Yield the unsent alerts in batches."""
-        alert_ids = list(self._unsent)
-        yield from (alert_ids[i : i + size] for i in range(0, len(alert_ids), size))
-
-    def sent(self, alert_ids: Sequence[_AlertId]) -> None:
-        """Mark alerts as sent: Alertmanager has accepted them, or refuses them for good."""
-        for alert_id in alert_ids:
-            self._unsent.pop(alert_id, None)
-            if alert_id in self._firing:
-                self._firing[alert_id] = self._firing[alert_id]._replace(is_sent=True)
-
-    def payload(self, alert_ids: Sequence[_AlertId], now: datetime) -> list[dict[str, Any]]:
-        """Return unsent alerts as the API takes them.
-
-        Args:
-            alert_ids: Alerts to send.
-            now: Current time.
-
-        Returns:
-            The alerts; the end of a firing one is in the future, until it is sent again.
-        """
-        expiry = now + timedelta(seconds=_LIFETIME_INTERVALS * self._settings.resend_seconds)
-        return [{"endsAt": _text(expiry), **self._unsent[alert_id]} for alert_id in alert_ids]
-
-    def _alert(
-        self, trigger: _Trigger, headers: Mapping[str, str], now: datetime
-    ) -> dict[str, Any]:
-        notes = dict(trigger.annotations)
-        if trigger.top_channels:
-            notes["channels"] = ", ".join(f"{c.name} {c.share:.0%}" for c in trigger.top_channels)
-        if headers.get("ce_id"):
-            notes["explain"] = f"ember explain {headers['ce_id'][:_SHOWN_ID]}"
-        # The settings' labels win: routes depend on them.
-        alert: dict[str, Any] = {
-            "labels": {**trigger.labels, **self._settings.labels},
-            "annotations": notes,
-            # A producer's clock may be ahead of ours.
-            "startsAt": _text(min(_aware(trigger.startsAt), now)),
-        }
-        if self._settings.link:
-            alert["generatorURL"] = self._link(trigger.labels)
-        return alert
-
-    def _link(self, labels: Mapping[str, str]) -> str:
-        link = self._settings.link
-        for name in ("key", "topic", "alertname"):
-            link = link.replace(f"{{{name}}}", urllib.parse.quote(labels.get(name, ""), safe=""))
-        return link
 
 
 def _aware(time: datetime) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time
-
-
-def _text(time: datetime) -> str:
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

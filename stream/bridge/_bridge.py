@@ -1,6 +1,6 @@
-"""Bridge from trigger topics to Alertmanager: at least once, and the present state only.
+"""Bridge from trigger topics to a receiver: at least once, and known again after a restart.
 
-The group's offset of a partition is committed when Alertmanager has accepted everything before it;
+The group's offset of a partition is that of its first trigger which the receiver has not accepted;
 the commit's metadata has the offset of the oldest trigger that still fires. After a restart, or on
 another member of the group, reading starts there, so that all firing alerts are known again.
 Nothing is sent while there is more to read: an alert that resolved meanwhile notifies nobody.
@@ -8,7 +8,6 @@ Nothing is sent while there is more to read: an alert that resolved meanwhile no
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,33 +22,35 @@ from stream.settings import Settings
 from stream.tools import clients, reading
 from stream.types import TP
 
-from ._alertmanager import Cluster, Result
-from ._alerts import Alerts
+from ._alerts import AlertTable
+from ._http import Result
+from ._progress import Progress
+from ._receiver import Receiver
+from ._receivers import RECEIVERS, ReceiverName
 
 log = structlog.stdlib.get_logger("ember")
 
-_BATCH = 250  # alerts in a request: some 300 KiB
 _POLL_SECONDS = 0.5
 _TOPIC_RETRY_SECONDS = 5.0
-# Metadata of a commit; other tools may have set the offset without it.
-_OLDEST = re.compile(r"firing-from=(\d+)")
 
 
 class Bridge:
     """One member of the bridge's consumer group.
 
     Args:
+        name: Name of the receiver.
         settings: Settings of the service.
         metrics: Metrics of the bridge.
         health: Health of the bridge.
         clock: Monotonic clock, in seconds.
 
     Raises:
-        UserError: If a file named in the settings cannot be read.
+        UserError: If the receiver has no address, or a file of the settings cannot be read.
     """
 
     def __init__(
         self,
+        name: ReceiverName,
         settings: Settings,
         metrics: BridgeMetrics,
         health: BridgeHealth,
@@ -59,20 +60,23 @@ class Bridge:
         self._metrics = metrics
         self._health = health
         self._clock = clock
-        self._cluster = Cluster(settings.alertmanager, clock, self._on_result)
-        self._alerts = Alerts(settings.alertmanager)
-        self._topics = sorted(settings.output_topics("triggers"))
+        self._receiver = _receiver(name, settings, clock, self._on_result)
+        section = self._receiver.section
+        keeps_short = self._receiver.keeps_short
+        self._alerts = AlertTable(
+            section.max_alerts, keeps_short=keeps_short, takes_digest=keeps_short
+        )
+        self._topics = sorted(settings.output_topics(section.source))
         self._positions: dict[TP, int] = {}
-        self._committed: dict[TP, tuple[int, int | None]] = {}
-        self._accepted: dict[TP, int] = {}  # committed offsets at the assignment
+        self._committed: dict[TP, tuple[int, str]] = {}
+        self._former: dict[TP, Progress] = {}  # at the assignment
         self._catching_up: set[TP] = set()
         self._caught_up = True
-        self._next_resend = 0.0
 
     @property
     def group(self) -> str:
         """Consumer group of the bridge."""
-        return f"{self._settings.kafka.group}-alertmanager"
+        return f"{self._settings.kafka.group}-{self._receiver.name}"
 
     def run(self, stop: threading.Event) -> None:
         """Run until an event is set.
@@ -98,8 +102,13 @@ class Bridge:
                 self._send()
                 self._commit(consumer)
                 self._health.worked(self._clock())
-                self._metrics.state(self._alerts.firing, self._alerts.unsent, self._lag(consumer))
-            log.info("stopping", firing=self._alerts.firing, unsent=self._alerts.unsent)
+                self._metrics.state(
+                    firing=self._alerts.firing,
+                    unsent=self._receiver.overdue if self._caught_up else self._unsent,
+                    waiting=self._unsent,
+                    lag=self._lag(consumer),
+                )
+            log.info("stopping", firing=self._alerts.firing, unsent=self._unsent)
         except KafkaException as error:
             raise UserError(f"The broker refused the bridge: {error.args[0].str()}.") from None
         finally:
@@ -108,6 +117,8 @@ class Bridge:
     def _wait_for_topics(self, stop: threading.Event) -> bool:
         """Wait for a broker and the trigger topics, which workers create; False if stopped."""
         logged_reason = ""
+        source = self._receiver.section.source
+        creator = "`ember run`" if source == "triggers" else "`ember incidents`"
         while not stop.is_set():
             try:
                 counts = clients.partition_counts(clients.fetch_metadata(self._settings.kafka))
@@ -117,7 +128,7 @@ class Bridge:
                 missing = [topic for topic in self._topics if topic not in counts]
                 if not missing:
                     return True
-                reason = f"there is no topic {missing[0]!r} yet: `ember run` creates it"
+                reason = f"there is no topic {missing[0]!r} yet: {creator} creates it"
             self._health.worked(self._clock())
             self._health.phase("waiting", reason, self._clock())
             if reason != logged_reason:
@@ -148,11 +159,10 @@ class Bridge:
             if tp.offset < 0:
                 uncommitted.append(tp)
                 continue
-            oldest = _OLDEST.fullmatch(tp.metadata or "")
-            self._committed[tp.topic, tp.partition] = (tp.offset, oldest and int(oldest[1]))
-            self._accepted[tp.topic, tp.partition] = tp.offset
-            first = min(int(oldest[1]), tp.offset) if oldest else tp.offset
-            starts.append(TopicPartition(tp.topic, tp.partition, first))
+            former = Progress.read(tp.offset, tp.metadata or "")
+            self._former[tp.topic, tp.partition] = former
+            self._receiver.threads |= former.threads
+            starts.append(TopicPartition(tp.topic, tp.partition, former.start))
         if not uncommitted:
             return starts
         if clients.is_embedded(consumer.list_topics(timeout=seconds)):
@@ -179,7 +189,7 @@ class Bridge:
             self._catching_up.discard(tp)
             self._positions.pop(tp, None)
             self._committed.pop(tp, None)
-            self._accepted.pop(tp, None)
+            self._former.pop(tp, None)
         self._report_partitions(consumer)
 
     def _report_partitions(self, consumer: Consumer) -> None:
@@ -203,7 +213,7 @@ class Bridge:
             assert offset is not None
             headers = reading.headers_of(message)
             # Read again after a restart: its alert was accepted before the commit.
-            is_sent = offset < self._accepted.get(tp, 0)
+            is_sent = tp in self._former and self._former[tp].is_sent(offset)
             body = message.value() or b""
             outcome = self._alerts.take(tp, offset, headers, body, now, is_sent=is_sent)
             self._positions[tp] = offset + 1
@@ -211,28 +221,25 @@ class Bridge:
             if outcome == "invalid":
                 log.warning("not a trigger", topic=tp[0], partition=tp[1], offset=offset)
             elif outcome == "withheld":
-                log.warning("more alerts than alertmanager.max_alerts", firing=self._alerts.firing)
+                setting = f"{self._receiver.name}.max_alerts"
+                log.warning("more alerts than may be sent", setting=setting)
 
     # -- sending
 
     def _send(self) -> None:
-        """Send the unsent alerts, once all partitions are read to their ends."""
+        """Send what is due, once all partitions are read to their ends."""
         if self._catching_up:
             return
-        now = self._clock()
         if not self._caught_up:
             self._caught_up = True
-            self._health.phase("running", "", now)
+            self._health.phase("running", "", self._clock())
             log.info("caught up", firing=self._alerts.firing, partitions=len(self._positions))
-        if now >= self._next_resend:
-            self._alerts.resend()
-            self._next_resend = now + self._settings.alertmanager.resend_seconds
-        for batch in list(self._alerts.batches(_BATCH)):
-            if not self._cluster.deliver(self._alerts.payload(batch, datetime.now(UTC))):
-                break
-            self._alerts.sent(batch)
-            self._metrics.accepted()
-        self._health.alertmanager(self._cluster.trouble() if self._alerts.unsent else "")
+        self._receiver.send(self._alerts, datetime.now(UTC))
+        self._health.receiver(self._receiver.trouble)
+
+    @property
+    def _unsent(self) -> int:
+        return len(self._alerts.unsent)
 
     def _on_result(self, result: Result) -> None:
         """Count a request; each of many is a sign of life."""
@@ -240,24 +247,42 @@ class Bridge:
         self._health.worked(self._clock())
 
     def _commit(self, consumer: Consumer) -> None:
-        """Commit the positions and the oldest firing triggers, once every alert is sent."""
-        if self._alerts.unsent or self._catching_up:
+        """Commit the progress of each partition, where it is another than at the last commit."""
+        if self._catching_up:
             return
-        oldest = self._alerts.oldest()
-        current = {tp: (position, oldest.get(tp)) for tp, position in self._positions.items()}
-        changed = {tp: entry for tp, entry in current.items() if self._committed.get(tp) != entry}
+        changed = {}
+        for tp, progress in self._progress().items():
+            entry = (progress.offset, progress.metadata())
+            if self._committed.get(tp) != entry:
+                changed[tp] = entry
         if not changed:
             return
-        offsets = [
-            TopicPartition(*tp, position, "" if first is None else f"firing-from={first}")
-            for tp, (position, first) in changed.items()
-        ]
+        offsets = [TopicPartition(*tp, offset, text) for tp, (offset, text) in changed.items()]
         try:
             consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:  # a rebalance or an absent broker: the next loop retries
             log.info("not committed", error=error.args[0].str())
         else:
             self._committed |= changed
+
+    def _progress(self) -> dict[TP, Progress]:
+        """Return the progress of every partition that was read."""
+        oldest = self._alerts.oldest()
+        unsent: dict[TP, list[int]] = {}
+        for alert in self._alerts.unsent:
+            if alert.unsent is not None:
+                unsent.setdefault(alert.id.tp, []).append(alert.unsent)
+        threads: dict[TP, dict[str, str]] = {}
+        if self._receiver.threads:
+            for alert in self._alerts:
+                group = self._receiver.group_of(alert)
+                if group in self._receiver.threads:
+                    message = self._receiver.threads[group]
+                    threads.setdefault(alert.id.tp, {})[group] = message
+        return {
+            tp: Progress.of(position, unsent.get(tp, ()), oldest.get(tp), threads.get(tp, {}))
+            for tp, position in self._positions.items()
+        }
 
     def _lag(self, consumer: Consumer) -> int:
         """Return the number of unread triggers, by the watermarks of the last fetches."""
@@ -266,3 +291,13 @@ class Bridge:
             watermarks = consumer.get_watermark_offsets(TopicPartition(*tp), cached=True)
             lag += max(0, watermarks[1] - position) if watermarks else 0
         return lag
+
+
+def _receiver(
+    name: ReceiverName,
+    settings: Settings,
+    clock: Callable[[], float],
+    on_result: Callable[[Result], None],
+) -> Receiver:
+    """Return the receiver of a name, with its section of the settings."""
+    return RECEIVERS[name](getattr(settings, name), settings.alerts.link, clock, on_result)

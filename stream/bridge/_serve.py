@@ -10,15 +10,17 @@ import time
 from stream.observe import BridgeHealth, BridgeMetrics, HttpServer, configure_logs
 from stream.settings import Settings
 
-from ._alertmanager import RESULTS
 from ._alerts import OUTCOMES
 from ._bridge import Bridge
+from ._http import RESULTS
+from ._receivers import ReceiverName
 
 
-def serve(settings: Settings) -> None:
-    """Send triggers to Alertmanager until SIGTERM or SIGINT.
+def serve(name: ReceiverName, settings: Settings) -> None:
+    """Send triggers to a receiver until SIGTERM or SIGINT.
 
     Args:
+        name: Name of the receiver.
         settings: Settings of the service.
 
     Raises:
@@ -26,13 +28,13 @@ def serve(settings: Settings) -> None:
     """
     log = settings.log
     configure_logs(level=log.level, format=log.format, repeat_seconds=log.repeat_seconds)
-    asyncio.run(_serve(settings))
+    asyncio.run(_serve(name, settings))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(name: ReceiverName, settings: Settings) -> None:
     metrics = BridgeMetrics(OUTCOMES, RESULTS)
     health = BridgeHealth(time.monotonic(), live_seconds=settings.http.live_seconds)
-    bridge = Bridge(settings, metrics, health)
+    bridge = Bridge(name, settings, metrics, health)
     stop = threading.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -40,9 +42,9 @@ async def _serve(settings: Settings) -> None:
     http = HttpServer(
         metrics,
         health,
-        info=lambda: {"group": bridge.group, "urls": list(settings.alertmanager.urls)},
+        info=lambda: {"group": bridge.group, "receiver": name},
         host=settings.http.host,
-        port=settings.alertmanager.port,
+        port=getattr(settings, name).port,
         token=settings.http.token.get_secret_value(),
     )
     await http.start()

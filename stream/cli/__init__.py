@@ -56,8 +56,14 @@ _GROUPS = {
         {"suggest": ("rules:suggest", "Propose the narrowest rule for given events.")},
     ),
     "bridge": (
-        "Send triggers to other systems.",
-        {"alertmanager": ("bridge:alertmanager", "Send firing triggers to Alertmanager.")},
+        "Send alerts to other systems.",
+        {
+            "alertmanager": ("bridge:alertmanager", "Send alerts to Alertmanager."),
+            "webhook": ("bridge:webhook", "Send Alertmanager's webhook payload to an address."),
+            "slack": ("bridge:slack", "Send alerts to a Slack channel."),
+            "pagerduty": ("bridge:pagerduty", "Send alerts to PagerDuty."),
+            "email": ("bridge:email", "Send a digest of alerts by e-mail."),
+        },
     ),
     "config": (
         "Inspect and check the settings.",

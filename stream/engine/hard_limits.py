@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import product
-from math import isnan
+from math import isnan, nan
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -25,6 +24,7 @@ from .rows import CompletedRows
 from .rules_effect import RulesEffect
 
 SIDES: Final = LIMIT_SIDES
+_Place = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,12 @@ class _Bound(NamedTuple):
 
     name: str
     mark: int
-    channel: int
-    side: int
+    place: _Place
     bound: float
     for_us: int
 
     def is_broken(self, value: float) -> bool:
-        return value > self.bound if self.side == 0 else value < self.bound
+        return value > self.bound if self.place[1] == 0 else value < self.bound
 
 
 class HardLimits:
@@ -136,7 +135,7 @@ class HardLimits:
             if bound is not None:
                 words = (rule.name, self._channels[channel], SIDES[side])
                 mark = _mark("\0".join(words))
-                bounds.append(_Bound(rule.name, mark, channel, side, bound, limit.for_us))
+                bounds.append(_Bound(rule.name, mark, (channel, side), bound, limit.for_us))
         return bounds
 
 
@@ -151,7 +150,13 @@ class _KeyLimits:
 
     def __init__(self, fields: Mapping[str, Any], row: int, bounds: list[_Bound]) -> None:
         self._fields, self._row, self._bounds = fields, row, bounds
-        self._open = fields["limit_open"][row].tolist()
+        # The first bound of each channel and side, by the name of its rule.
+        self._first = {bound.place: bound for bound in reversed(bounds)}
+        opened = fields["limit_open"][row]
+        self._open = {
+            (channel, side): int(opened[side, channel])
+            for side, channel in np.argwhere(opened).tolist()
+        }
         marks, since = fields["limit_mark"][row].tolist(), fields["limit_since"][row].tolist()
         kept = {bound.mark for bound in bounds}
         self._since: dict[int, int] = {m: s for m, s in zip(marks, since, strict=True) if m in kept}
@@ -161,34 +166,29 @@ class _KeyLimits:
         self, i: int, values: list[float], time_us: int, *, may_tell: bool
     ) -> list[LimitChange]:
         """Follow one row, and return the alerts that open or end with it."""
-        firing: dict[tuple[int, int], list[tuple[_Bound, int]]] = {}
+        broken: dict[_Place, list[tuple[_Bound, int]]] = {}
         for bound in self._bounds:
-            value = values[bound.channel]
+            value = values[bound.place[0]]
             if isnan(value):
-                continue  # nothing is known: what was broken still is
+                continue  # nothing is known of it: a broken limit stays broken
             since = self._broken_since(bound, value, time_us)
             if since is not None and time_us - since >= bound.for_us:
-                firing.setdefault((bound.channel, bound.side), []).append((bound, since))
-        bounded = {(bound.channel, bound.side): bound for bound in reversed(self._bounds)}
+                broken.setdefault(bound.place, []).append((bound, since))
         changes = []
-        for channel, side in product(range(len(values)), range(len(SIDES))):
-            since, value = self._open[side][channel], values[channel]
-            broken = firing.get((channel, side))
-            rule = bounded.get((channel, side))
-            if since and not broken and (rule is None or not isnan(value)):
-                self._open[side][channel] = 0
-                names: tuple[str, ...] = () if rule is None else (rule.name,)
-                limit = float("nan") if rule is None else rule.bound
-                change = LimitChange(i, channel, side, False, value, limit, since, names)
-                changes.append(change)
-            elif broken and not since and may_tell:
-                begin = min(since for _, since in broken)
-                self._open[side][channel] = begin or 1
-                names = tuple(bound.name for bound, _ in broken)
-                change = LimitChange(
-                    i, channel, side, True, value, broken[0][0].bound, begin, names
-                )
-                changes.append(change)
+        for place in sorted({*broken, *self._open}):
+            value, is_open = values[place[0]], place in self._open
+            if place in broken and not is_open and may_tell:
+                limits = broken[place]
+                self._open[place] = begin = min(since for _, since in limits) or 1
+                names = tuple(bound.name for bound, _ in limits)
+                bound_value = limits[0][0].bound
+                changes.append(LimitChange(i, *place, True, value, bound_value, begin, names))
+            elif place not in broken and (place not in self._first or not isnan(value)):
+                since = self._open.pop(place)
+                first = self._first.get(place)
+                names = () if first is None else (first.name,)
+                bound_value = nan if first is None else first.bound
+                changes.append(LimitChange(i, *place, False, value, bound_value, since, names))
         return changes
 
     def _broken_since(self, bound: _Bound, value: float, time_us: int) -> int | None:
@@ -208,7 +208,10 @@ class _KeyLimits:
         since = np.zeros(self._places, dtype=np.int64)
         for place, mark in enumerate(sorted(self._since)):
             marks[place], since[place] = mark, self._since[mark]
-        self._fields["limit_open"][self._row] = self._open
+        opened = self._fields["limit_open"][self._row]
+        opened[...] = 0
+        for (channel, side), begin in self._open.items():
+            opened[side, channel] = begin
         self._fields["limit_mark"][self._row], self._fields["limit_since"][self._row] = marks, since
 
 

@@ -144,8 +144,11 @@ class KeyRules:
         """True where every channel is left out."""
         return bool(self.ignored.all())
 
-    def bounds(self, value: Floats) -> tuple[Any, Any]:
-        """Return the departures that count for other channels: lowest and highest, `(n, C)`.
+    def bounds(self, value: Floats) -> dict[str, Any]:
+        """Return bounds of departures as `Observation.counted` has them, `(n, C)` each.
+
+        Averages follow what is left out, but for the side of a direction. An operator who takes a
+        rule back must not find a channel that has been far away all the time.
 
         Args:
             value: Values of the rows, `(n, C)`.
@@ -155,10 +158,12 @@ class KeyRules:
             if m.rule.usual_range is not None:
                 quiet = quiet | m.in_range(value)
         zero = np.float32(0.0)
-        return (
-            np.where(quiet | self.not_below, zero, -FAR),
-            np.where(quiet | self.not_above, zero, FAR),
-        )
+        return {
+            "low": np.where(quiet | self.not_below, zero, -FAR),
+            "high": np.where(quiet | self.not_above, zero, FAR),
+            "held_low": np.where(self.not_below, zero, -FAR),
+            "held_high": np.where(self.not_above, zero, FAR),
+        }
 
     def left_out(self, rows: Deviations) -> tuple[Flags, Flags]:
         """Return the channels that are left out of rows, `(n, C)` each.

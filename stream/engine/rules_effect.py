@@ -151,7 +151,7 @@ class RulesEffect:
         return self._number_of[group]
 
     def counted(self, groups: Groups | None, rows: CompletedRows) -> dict[str, Any] | None:
-        """Return the departures that count for other channels, as `Pipeline.observe` has them.
+        """Return bounds of departures as `Observation.counted` has them.
 
         Args:
             groups: Rules of the batch's keys.
@@ -159,14 +159,16 @@ class RulesEffect:
         """
         if groups is None:
             return None
-        of_rows, low = groups[rows.row], np.full(rows.values.shape, -FAR)
-        high, changes = -low, False
-        for group, part in self._parts(of_rows):
-            rules = self._key_rules[group]
-            if rules.judges:
-                low[part], high[part] = rules.bounds(rows.values[part])
-                changes = True
-        return {"low": low, "high": high} if changes else None
+        counted: dict[str, Any] = {}
+        for group, part in self._parts(groups[rows.row]):
+            if not self._key_rules[group].judges:
+                continue
+            for name, bound in self._key_rules[group].bounds(rows.values[part]).items():
+                if name not in counted:
+                    far = -FAR if name.endswith("low") else FAR
+                    counted[name] = np.full(rows.values.shape, far)
+                counted[name][part] = bound
+        return counted or None
 
     def may_be_missing(self, groups: Groups | None, rows: CompletedRows) -> NDArray[np.bool_]:
         """Return False for channels whose absence is not told, `(R, C)` or `(R, 1)`."""

@@ -8,7 +8,7 @@ from ._metric_set import MetricSet
 
 
 class BridgeMetrics(MetricSet):
-    """Metrics of a bridge to Alertmanager.
+    """Metrics of a bridge.
 
     Args:
         outcomes: Outcomes of a trigger.
@@ -24,16 +24,21 @@ class BridgeMetrics(MetricSet):
             "ember_bridge_triggers", "Triggers read, by outcome.", "outcome"
         )
         self._requests = self._counter(
-            "ember_bridge_requests", "Requests to Alertmanager, by result.", "result"
+            "ember_bridge_requests", "Requests to the receiver, by result.", "result"
         )
         self._firing = self._gauge("ember_bridge_firing_alerts", "Firing alerts.")
         self._unsent = self._gauge(
             "ember_bridge_unsent_alerts",
-            "Alerts that no Alertmanager has accepted yet, or not since they changed.",
+            "Alerts that should have been accepted by now, or not since they changed.",
+        )
+        self._waiting = self._gauge(
+            "ember_bridge_waiting_alerts",
+            "Alerts with news that the receiver has not accepted, also those that wait for the "
+            "next message of their group or for the digest.",
         )
         self._last_accepted = self._gauge(
             "ember_bridge_last_accepted_timestamp_seconds",
-            "Time at which an Alertmanager last accepted alerts.",
+            "Time at which the receiver last accepted a request.",
         )
         self._lag = self._gauge("ember_bridge_lag_records", "Triggers still to be read.")
         for outcome in outcomes:
@@ -46,15 +51,14 @@ class BridgeMetrics(MetricSet):
         self._triggers.labels(outcome).inc()
 
     def posted(self, result: str) -> None:
-        """Count a request to Alertmanager."""
+        """Count a request to the receiver."""
         self._requests.labels(result).inc()
+        if result == "accepted":
+            self._last_accepted.set_to_current_time()
 
-    def accepted(self) -> None:
-        """Note that alerts were accepted now."""
-        self._last_accepted.set_to_current_time()
-
-    def state(self, firing: int, unsent: int, lag: int) -> None:
-        """Set the number of firing alerts, of unsent ones, and of triggers still to be read."""
+    def state(self, *, firing: int, unsent: int, waiting: int, lag: int) -> None:
+        """Set the numbers of alerts, and of triggers still to be read."""
         self._firing.set(firing)
         self._unsent.set(unsent)
+        self._waiting.set(waiting)
         self._lag.set(lag)

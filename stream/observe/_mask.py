@@ -11,7 +11,12 @@ from structlog.types import EventDict, WrappedLogger
 
 _MASK = "**********"
 _NAMES = r"passw(?:or)?d|passphrase|secret|token|credentials?|api[_.-]?key|private[_.-]?key"
-_SECRET = re.compile(r"passw|passphrase|secret|token|credential|api[_.-]?key|authorization", re.I)
+_NAMES += r"|routing[_.-]?key|webhook[_.-]?url"
+_SECRET = re.compile(
+    r"passw|passphrase|secret|token|credential|api[_.-]?key|authorization|routing[_.-]?key"
+    r"|webhook[_.-]?url",
+    re.I,
+)
 # A name counts by its end (`sasl_plain_password`), and only before a value: "token bucket" and
 # "password refused" stay. The value is the text in quotes or brackets, else everything up to the
 # next space. Quantifiers are possessive, so that the search is linear.

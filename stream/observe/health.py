@@ -171,7 +171,7 @@ class Health:
 
 
 class BridgeHealth(Health):
-    """Health of a bridge: ready when it reads the triggers and Alertmanager accepts alerts.
+    """Health of a bridge: ready when it reads the triggers and the receiver accepts alerts.
 
     The bridge works in a thread of its own, so that the event loop alone does not show its health.
 
@@ -191,7 +191,7 @@ class BridgeHealth(Health):
         self._worked = now
 
     def live(self, now: float) -> Report:
-        """Check that the process need not be restarted; broker and Alertmanager do not count."""
+        """Check that the process need not be restarted; broker and receiver do not count."""
         return Report((*super().live(now).checks, self._thread_check(now)))
 
     def _thread_check(self, now: float) -> Check:
@@ -199,16 +199,16 @@ class BridgeHealth(Health):
         detail = f"last step of the thread {max(silent, 0.0):.1f} s ago"
         return Check("thread", silent <= self._thread_seconds, detail)
 
-    def alertmanager(self, trouble: str) -> None:
+    def receiver(self, trouble: str) -> None:
         """Set the reason why alerts are not accepted; empty when they are."""
         self._trouble = trouble
 
     def ready(self, now: float) -> Report:
         """Check that triggers are read and alerts are accepted now."""
         detail = self._trouble or "accepts alerts"
-        alertmanager = Check("alertmanager", not self._trouble, detail)
+        receiver = Check("receiver", not self._trouble, detail)
         thread = self._thread_check(now)
-        return Report((self._partitions_check(), self._state_check(), alertmanager, thread))
+        return Report((self._partitions_check(), self._state_check(), receiver, thread))
 
 
 def _phase_text(phase: str, detail: str) -> str:

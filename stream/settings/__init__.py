@@ -10,7 +10,6 @@ Examples:
     'metrics.anomalies'
 """
 
-from ._alertmanager import AlertmanagerSection as AlertmanagerSection
 from ._base import Section as Section
 from ._base import SettingsError as SettingsError
 from ._channels import ChannelRule as ChannelRule
@@ -32,6 +31,15 @@ from ._operation import LogSection as LogSection
 from ._operation import StateSection as StateSection
 from ._operation import SupervisionSection as SupervisionSection
 from ._operation import TracesSection as TracesSection
+from ._receivers import AlertmanagerSection as AlertmanagerSection
+from ._receivers import CredentialsSection as CredentialsSection
+from ._receivers import EmailSection as EmailSection
+from ._receivers import GroupFields as GroupFields
+from ._receivers import HttpReceiverSection as HttpReceiverSection
+from ._receivers import PagerdutySection as PagerdutySection
+from ._receivers import ReceiverSection as ReceiverSection
+from ._receivers import SlackSection as SlackSection
+from ._receivers import WebhookSection as WebhookSection
 from ._show import json_schema as json_schema
 from ._show import render_json as render_json
 from ._show import render_toml as render_toml

@@ -138,6 +138,13 @@ class AlertsSection(Section):
         "carry the header `ember.backlog`: to be kept, but not to page anybody (s, m, h, d).",
     )
 
+    link: str = Field(
+        default="",
+        pattern=r"^(https?://.+)?$",
+        description="Link of an alert, in every message of a bridge; `{key}`, `{topic}` and "
+        "`{alertname}` are filled in. Empty: no link.",
+    )
+
     @field_validator("budget")
     @classmethod
     def _budget(cls, value: str | None) -> str | None:
@@ -180,11 +187,16 @@ class OutputSection(Section):
     triggers: str = Field(
         default="<input>.triggers", min_length=1, description="Topic of triggers."
     )
+    incidents: str = Field(
+        default="<input>.incidents",
+        min_length=1,
+        description="Topic of incidents, which `ember incidents` writes.",
+    )
     dead_letters: str = Field(
         default="<input>.dead-letters", min_length=1, description="Topic of refused messages."
     )
 
-    @field_validator("anomalies", "triggers", "dead_letters")
+    @field_validator("anomalies", "triggers", "incidents", "dead_letters")
     @classmethod
     def _legal(cls, value: str) -> str:
         if fault := name_fault(value.replace("<input>", "input")):
@@ -192,7 +204,9 @@ class OutputSection(Section):
         return value
 
     def topic(
-        self, kind: Literal["anomalies", "triggers", "dead_letters"], input_topic: str
+        self,
+        kind: Literal["anomalies", "triggers", "incidents", "dead_letters"],
+        input_topic: str,
     ) -> str:
         """Return the name of an output topic of an input topic."""
         template: str = getattr(self, kind)

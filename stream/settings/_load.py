@@ -27,7 +27,6 @@ from pydantic_settings import (
 from stream.rekeying import rekey_topic
 from stream.types import ONE_METRIC_CODECS
 
-from ._alertmanager import AlertmanagerSection
 from ._base import SettingsError
 from ._channels import ChannelRule, ChannelsSection
 from ._control import ControlSection
@@ -44,11 +43,18 @@ from ._operation import (
     SupervisionSection,
     TracesSection,
 )
+from ._receivers import (
+    AlertmanagerSection,
+    EmailSection,
+    PagerdutySection,
+    SlackSection,
+    WebhookSection,
+)
 
 DEFAULT_FILE = Path("ember.toml")
 _PREFIX = "EMBER_"
-_REPLACED = {"kafka.auto.offset.reset": "input.start"}
-"""Kafka's name of a setting -> Ember's setting in its place, where it means something else."""
+_REPLACED = {"kafka.auto.offset.reset": "input.start", "alertmanager.link": "alerts.link"}
+"""Kafka's or a former name of a setting -> Ember's setting in its place."""
 
 
 def env_name(section: str, key: str) -> str:
@@ -105,6 +111,18 @@ class Settings(BaseSettings):
     traces: TracesSection = Field(default=TracesSection(), description="OpenTelemetry.")
     alertmanager: AlertmanagerSection = Field(
         default=AlertmanagerSection(), description="Target of `ember bridge alertmanager`."
+    )
+    webhook: WebhookSection = Field(
+        default=WebhookSection(), description="Target of `ember bridge webhook`."
+    )
+    slack: SlackSection = Field(
+        default=SlackSection(), description="Target of `ember bridge slack`."
+    )
+    pagerduty: PagerdutySection = Field(
+        default=PagerdutySection(), description="Target of `ember bridge pagerduty`."
+    )
+    email: EmailSection = Field(
+        default=EmailSection(), description="Target of `ember bridge email`."
     )
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -214,7 +232,7 @@ class Settings(BaseSettings):
         return (self.kafka.group,) if self.input.rekey and len(topics) > 1 else topics
 
     def output_topics(
-        self, kind: Literal["anomalies", "triggers", "dead_letters"]
+        self, kind: Literal["anomalies", "triggers", "incidents", "dead_letters"]
     ) -> tuple[str, ...]:
         """Return the output topics of a kind, of all streams.
 

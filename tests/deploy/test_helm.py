@@ -222,7 +222,7 @@ def test_the_bridge_is_a_deployment_of_its_own(
         assert all(pod_labels[each["key"]] in each["values"] for each in both)
     (endpoint,) = found["PodMonitor"]["spec"]["podMetricsEndpoints"]
     assert {"targetLabel": "job", "replacement": "ember-bridge"} in endpoint["relabelings"]
-    assert found["PodMonitor"]["spec"]["selector"] == bridge["selector"]
+    assert found["PodMonitor"]["spec"]["selector"]["matchLabels"].items() <= labels
     assert endpoint["port"] in {port["name"] for port in container["ports"]}
 
     (tmp_path / "token").write_text("hunter2")
@@ -237,6 +237,35 @@ def test_the_bridge_is_a_deployment_of_its_own(
     assert settings.port == container["ports"][0]["containerPort"]
 
 
+def test_every_receiver_is_a_deployment_that_starts(
+    helm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a selector and a command of its own; the health probe finds its port."""
+    receivers = ["alertmanager", "webhook", "slack", "pagerduty", "email"]
+    done = template(
+        helm,
+        *("bridge.enabled=true", f"bridge.receivers={{{','.join(receivers)}}}"),
+        f"settings.slack.webhook_url_file={tmp_path / 'url'}",
+    )
+    assert done.returncode == 0, done.stderr
+    objects = [each for each in yaml.safe_load_all(done.stdout) if each]
+    deployments = [each for each in objects if each["kind"] == "Deployment"]
+    selectors = [json.dumps(each["spec"]["selector"]) for each in deployments]
+    assert len(set(selectors)) == len(receivers)
+    (tmp_path / "url").write_text("https://hooks.slack.com/services/T/B/x")
+    path = tmp_path / "ember.toml"
+    (settings_map,) = [each for each in objects if each["kind"] == "ConfigMap"]
+    path.write_text(settings_map["data"]["ember.toml"])
+    for deployment, receiver in zip(deployments, receivers, strict=True):
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        assert container["args"][:2] == ["bridge", receiver]
+        called, *_ = build().parse_args(container["args"], exit_on_error=False, print_error=False)
+        assert callable(called)
+        for variable in container["env"]:
+            monkeypatch.setenv(variable["name"], variable["value"])
+        assert getattr(Settings.load(path), receiver).port == 6066
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -246,6 +275,10 @@ def test_the_bridge_is_a_deployment_of_its_own(
         "terminationGracePeriodSeconds=30",
         "settings.kafka.sasl_password=hunter2",
         "settings.alertmanager.token=hunter2",
+        "settings.pagerduty.routing_key=hunter2",
+        "settings.slack.webhook_url=https://hooks.slack.com/hunter2",
+        "settings.webhook.url=https://hooks.example/hunter2",
+        "bridge.receivers={pager}",
         "bridge.replicas=0",
         "settings.nonsense.a=1",
         "settings.kafka.sasl.password=hunter2",

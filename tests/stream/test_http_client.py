@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from stream.bridge._alertmanager import Alertmanager, UnavailableError
+from stream.bridge._http import Endpoint, UnavailableError, authorization
 from stream.codecs import RegistryUnavailable
 from stream.codecs._registry import SchemaRegistry
 from stream.errors import UserError
@@ -89,9 +89,10 @@ def token(url: str) -> None:
 
 
 def alertmanager(url: str) -> None:
-    section = AlertmanagerSection(urls=(url,), token="word")
+    section = AlertmanagerSection(token="word")
+    headers = authorization(section)
     with pytest.raises(UnavailableError, match=r"30\d.*redirects are not followed"):
-        Alertmanager(url, section).post([])
+        Endpoint(url, section, "alertmanager", headers).post([])
 
 
 def worker(url: str) -> None:

@@ -300,7 +300,8 @@ class ChannelEvidence(FollowedChannels):
         columns = (day_size, usual["usual_excess"], usual["usual_change"], alarming)
         if "counted_low" in usual:
             learns = ops.zeros_like(warming) if learns is None else learns
-            bounds = {side: usual[f"counted_{side}"] for side in ("low", "high")}
+            sides = ("low", "high", "held_low", "held_high")
+            bounds = {side: usual[f"counted_{side}"] for side in sides}
             after = self.advance(packed, followed, z, x, elapsed, *columns, learns, bounds)
         else:
             after = self.advance(packed, followed, z, x, elapsed, *columns, learns)

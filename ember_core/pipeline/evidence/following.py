@@ -144,7 +144,7 @@ class FollowedChannels(Stage):
             departure = distance / ops.clip(growth, 1.0, LARGEST_GROWTH)
             bounded = ops.clip(departure, -MOST_AVERAGED, MOST_AVERAGED)
             if counted is not None:  # the return from a side that does not count is no jump
-                low, high = counted["low"] - HELD, counted["high"] + HELD
+                low, high = counted["held_low"] - HELD, counted["held_high"] + HELD
                 bounded = ops.minimum(ops.maximum(bounded, low), high)
             averaged = ops.concatenate([*[bounded] * (MEANS - 1), change], axis=1)
             flat, _ = packed.ewma(start, averaged, weight)

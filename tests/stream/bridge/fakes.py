@@ -1,4 +1,4 @@
-"""An Alertmanager that keeps what it is sent, and triggers to send it."""
+"""Receivers that keep the requests they accept, and triggers to send them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,33 @@ from stream.records import ModelRef, TopChannel, Trigger, Window, encode_body, f
 from tests.serving import serving
 
 
-class FakeAlertmanager(ThreadingHTTPServer):
-    """Answers with `status`, or with what `answer` says of the alerts."""
+class FakeReceiver(ThreadingHTTPServer):
+    """Answers with `status` and `headers`, or with what `answer` says of a body."""
 
     status = 200
-    answer: Callable[[list[dict[str, Any]]], int] | None = None
+    headers: dict[str, str] = {}  # noqa: RUF012  # replaced, not changed
+    answer: Callable[[Any], int] | None = None
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.posts: list[list[dict[str, Any]]] = []
+        self.posts: list[Any] = []
         self.seen: list[str] = []
         self.authorization: list[str | None] = []
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
+
+    def respond(self, path: str, body: Any) -> tuple[int, Any]:
+        """Status and answer to a request."""
+        status = self.answer(body) if self.answer else self.status
+        if status in (200, 202):
+            self.posts.append(body)
+        return status, None
+
+
+class FakeAlertmanager(FakeReceiver):
+    """API v2 of Alertmanager."""
 
     @property
     def accepted(self) -> list[dict[str, Any]]:
@@ -39,21 +51,23 @@ class FakeAlertmanager(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: FakeAlertmanager
+    server: FakeReceiver
 
     def do_POST(self) -> None:
-        alerts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         fake = self.server
         fake.seen.append(self.path)
         fake.authorization.append(self.headers["Authorization"])
-        status = fake.answer(alerts) if fake.answer else fake.status
-        if status == 200:
-            fake.posts.append(alerts)
+        status, answer = fake.respond(self.path, body)
+        data = b"" if answer is None else json.dumps(answer).encode()
         self.send_response(status)
         if status == 302:
             self.send_header("Location", fake.url + "/elsewhere")
-        self.send_header("Content-Length", "0")
+        for name, value in fake.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
         self.end_headers()
+        self.wfile.write(data)
 
     do_GET = do_POST
 
@@ -75,9 +89,11 @@ def trigger(
     starts: str = "2026-01-31T00:00:00Z",
     ends: str = "2026-01-31T00:05:00Z",
     name: str = "EmberFiring",
+    topic: str = "telemetry",
+    channels: tuple[str, ...] = ("cpu", "disk"),
 ) -> bytes:
     """A trigger's body, as the engine writes it."""
-    labels = {"alertname": name, "key": key, "topic": "telemetry"}
+    labels = {"alertname": name, "key": key, "topic": topic}
     return encode_body(
         Trigger(
             status="resolved" if resolved else "updated" if updated else "firing",
@@ -92,8 +108,8 @@ def trigger(
             threshold=2.0,
             window=Window(start=starts, end=ends, size=23, stride=[3, 7]),
             top_channels=[
-                TopChannel("cpu", 0.9, 0.2, 0.71, "above"),
-                TopChannel("disk", None, None, 0.29, "below"),
+                TopChannel(channel, 0.9, 0.2, share, "above")
+                for channel, share in zip(channels, (0.71, 0.29), strict=False)
             ],
             model=ModelRef("fleet", "1", "ab" * 32),
             reason="escalation" if updated else "evidence",

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from stream.bridge._alertmanager import Cluster
+from stream.bridge._alertmanager import Alertmanager, Cluster
+from stream.bridge._alerts import AlertTable
 from stream.errors import UserError
 from stream.settings import AlertmanagerSection, Settings, SettingsError
-from tests.stream.bridge.fakes import FakeAlertmanager, alertmanager
+from tests.stream.bridge.fakes import FakeAlertmanager, alertmanager, trigger
+from tests.stream.bridge.test_alerts import NOW, take
 
 ALERTS = [{"labels": {"key": key}} for key in "abcdefg"]
 
@@ -138,9 +140,109 @@ def test_authorities_that_cannot_be_read_are_said_at_once(tmp_path: Any) -> None
         ({"labels": "a-b=x"}, "names of labels"),
         ({"username": "me"}, "need each other"),
         ({"username": "me", "password": "a", "token": "b"}, "keep one of them"),
-        ({"link": "grafana"}, "link"),
     ],
 )
 def test_settings_are_checked(settings: dict[str, str], sentence: str) -> None:
     with pytest.raises(SettingsError, match=sentence):
         Settings.load(alertmanager=settings)
+
+
+def test_the_link_belongs_to_all_receivers() -> None:
+    with pytest.raises(SettingsError, match="link"):
+        Settings.load(alerts={"link": "grafana"})
+    with pytest.raises(SettingsError, match=r"Use `alerts\.link`"):
+        Settings.load(alertmanager={"link": "https://a.example"})
+
+
+class Sending:
+    """A receiver with a clock and a table of its own."""
+
+    def __init__(self, server: FakeAlertmanager, link: str = "", **settings: Any) -> None:
+        self.now = 0.0
+        self.server = server
+        section = AlertmanagerSection(urls=server.url, **settings)
+        self.receiver = Alertmanager(section, link, lambda: self.now, lambda _: None)
+        self.table = AlertTable(section.max_alerts)
+
+    def send(self) -> list[dict[str, Any]]:
+        """Alerts sent now."""
+        before = len(self.server.accepted)
+        self.receiver.send(self.table, NOW)
+        return self.server.accepted[before:]
+
+
+def test_an_alert_has_the_labels_of_the_settings(server: FakeAlertmanager) -> None:
+    """It fires for four times as long as until it is sent again."""
+    sending = Sending(server, "https://a.example/d?key={key}&t={topic}", resend_seconds=30)
+    take(sending.table, trigger("rack 7/ü"), ce_id="0123456789abcdef")
+    (alert,) = sending.send()
+    assert alert == {
+        "labels": {
+            "alertname": "EmberFiring",
+            "key": "rack 7/ü",
+            "topic": "telemetry",
+            "severity": "warning",
+        },
+        "annotations": {
+            "summary": "rack 7/ü behaves unlike itself",
+            "description": "cpu 0.9",
+            "channels": "cpu 71%, disk 29%",
+            "explain": "ember explain 0123456789ab",
+        },
+        "startsAt": "2026-01-31T00:00:00.000Z",
+        "endsAt": "2026-02-01T00:02:00.000Z",
+        "generatorURL": "https://a.example/d?key=rack%207%2F%C3%BC&t=telemetry",
+    }
+
+
+def test_firing_alerts_are_sent_again_and_ends_are_not(server: FakeAlertmanager) -> None:
+    sending = Sending(server)
+    for n in range(600):
+        take(sending.table, trigger(f"host-{n}"), n)
+    assert len(sending.send()) == 600
+    assert len(server.posts) == 3
+    assert sending.send() == []
+    take(sending.table, trigger("host-7", resolved=True), 700)
+    (ended,) = sending.send()
+    assert ended["endsAt"] == "2026-01-31T00:05:00.000Z"
+    sending.now = 60.0
+    assert len(sending.send()) == 599
+    assert sending.send() == []
+
+
+def test_an_end_while_alertmanager_is_away_is_sent_once(server: FakeAlertmanager) -> None:
+    sending = Sending(server)
+    for key in "ab":
+        take(sending.table, trigger(key))
+    sending.send()
+    server.status = 503
+    sending.now = 60.0
+    assert sending.send() == []
+    assert sending.receiver.overdue == 2
+    assert "503" in sending.receiver.trouble
+    take(sending.table, trigger("a", resolved=True), 1)
+    server.status = 200
+    sending.now = 70.0
+    sent = sending.send()
+    assert sorted(a["labels"]["key"] for a in sent) == ["a", "b"]
+    assert [a["endsAt"] for a in sent if a["labels"]["key"] == "a"] == ["2026-01-31T00:05:00.000Z"]
+    assert (sending.receiver.overdue, sending.receiver.trouble) == (0, "")
+
+
+def test_an_episode_that_grows_is_one_more_alert_and_ends_with_it(
+    server: FakeAlertmanager,
+) -> None:
+    """By its channel: nothing else of a known alert would make Alertmanager tell anybody."""
+    sending = Sending(server)
+    take(sending.table, trigger("a"))
+    (first,) = sending.send()
+    take(sending.table, trigger("a", updated=True), 1)
+    grown = sending.send()
+    assert [alert["labels"] for alert in grown] == [
+        first["labels"],
+        {**first["labels"], "escalation": "cpu"},
+    ]
+    take(sending.table, trigger("a", resolved=True), 2)
+    ended = sending.send()
+    assert [alert["labels"].get("escalation", "") for alert in ended] == ["", "cpu"]
+    assert {alert["endsAt"] for alert in ended} == {"2026-01-31T00:05:00.000Z"}

