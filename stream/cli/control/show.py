@@ -156,7 +156,7 @@ def _short(value: Any) -> str:
 def _change_line(change: Change) -> Text:
     line = Text(f"{clean(change.time)}  {clean(change.author):<16} ", "dim")
     line.append(f"{_verb(change):<8} ", "green" if change.before is None else "yellow")
-    line.append(change.key, "bold")
+    line.append(clean(change.key), "bold")
     if change.reason:
         line.append(f"  {clean(change.reason)}")
     return line
