@@ -31,7 +31,7 @@ def fields_of(alert: Alert, link: str) -> dict[str, str]:
     values = {
         **known,
         **{name: alert.annotations.get(name, "") for name in notes},
-        "key": known["key"] or alert.labels.get("incident", ""),
+        "key": known["key"] or alert.annotations.get("first", ""),
         "status": alert.status,
         "reason": alert.reason,
         "severity": f"{alert.severity:.1f}",

@@ -22,6 +22,7 @@ _COMMANDS = {
     "train": "Train a model on recorded telemetry.",
     "backtest": "Score recorded telemetry exactly as the service would.",
     "run": "Run a worker of the service.",
+    "incidents": "Make one incident of keys that fire together.",
     "record": "Write the records of a topic to a file, as telemetry to train on.",
     "replay": "Send recorded telemetry to a topic.",
     "simulate": "Send the telemetry of a simulated fleet with faults.",
