@@ -220,6 +220,9 @@ class Application:
             "judges": [
                 {"from": epoch.offset, "model": epoch.version.model} for epoch in meta.epochs
             ],
+            "control": [
+                {"from": epoch.offset, "digest": epoch.digest} for epoch in meta.control_epochs
+            ],
         }
 
     async def serve(self) -> None:

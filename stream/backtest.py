@@ -16,6 +16,7 @@ from ember_core.pipeline import FleetModel
 from ember_core.rows import RowRecipe
 from stream.engine import Engine, Limits, SliceOffsets, WindowSpec
 
+from .control import NO_CONTROL, ControlSet
 from .history import KeySamples
 from .history import rows as rows_of
 from .keys import key_text
@@ -143,6 +144,8 @@ def backtest(
     warm: bool = False,
     batch_rows: int = 4096,
     changes: Mapping[int, FleetModel] | None = None,
+    control: ControlSet = NO_CONTROL,
+    control_changes: Mapping[int, ControlSet] | None = None,
 ) -> Backtest:
     """Score the rows not used for training, from fresh state, in order of time.
 
@@ -157,22 +160,27 @@ def backtest(
         batch_rows: Rows of one step; the results do not depend on it.
         changes: Models, or the same model with other thresholds, by the record from which each is
             in use, counted from 0. A reload of the service records the same per partition.
+        control: Documents of operators that are in force from the beginning.
+        control_changes: Documents that come into force later, by record like `changes`.
 
     Raises:
         ValueError: If the model is not on NumPy's arrays.
     """
     window = window or WindowSpec()
     data = dataset.select(model.sources)
-    engine = Engine(model, window, limits, stream_names=stream_names)
+    engine = Engine(model, window, limits, stream_names=stream_names, control=control)
     tp = (topic, 0)
     engine.attach(tp)
     warm = warm and data.divided
     result = Backtest(data, [], window=window, warm=warm, recipe=model.recipe)
     parts: list[tuple[NDArray[np.int64], Any]] = []
-    offset, changes = 0, changes or {}
+    offset, changes, control_changes = 0, changes or {}, control_changes or {}
     key_number = {table.key: i for i, table in enumerate(data.tables)}
     # A step has one model: batches end where the model changes.
-    for is_kept, piece in _pieces(data, warm, batch_rows, changes):
+    for is_kept, piece in _pieces(data, warm, batch_rows, {*changes, *control_changes}):
+        if offset in control_changes:
+            engine.schedule_control(tp, offset, control_changes[offset])
+            engine.use_control(control_changes[offset])
         if offset in changes:
             engine.schedule_switch(tp, offset, changes[offset])
             engine.switch_model(changes[offset])

@@ -155,6 +155,7 @@ def engine_settings(settings: Settings) -> tuple[WindowSpec, Limits]:
         stale_intervals=window.stale_intervals,
         ttl_us=round(settings.state.ttl_seconds * 1e6),
         missing_channels=settings.alerts.missing_channels,
+        hard_limits=settings.control.enabled,
     )
     return spec, limits
 

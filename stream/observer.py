@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stream.control import ControlSet
 from stream.engine import StepResult
 from stream.records import Decoded, Event, Reason
 from stream.types import TP
@@ -46,6 +47,15 @@ class Observer:
 
     def phase(self, phase: str, detail: str) -> None:
         """Take note of the worker's phase, one of `stream.kafka.lifecycle.Phase`."""
+
+    def control_followed(self, control: ControlSet) -> None:
+        """Take note of the documents of operators that are in force in the topic."""
+
+    def control_ignored(self) -> None:
+        """Count a document of the control topic that cannot be used."""
+
+    def control_used(self, tps: Sequence[TP], control: ControlSet) -> None:
+        """Take note of partitions whose records are scored by other documents from now on."""
 
     def assigned(self, active: Sequence[TP], standby: Sequence[TP]) -> None:
         """Take note of the partitions owned after a rebalance."""

@@ -62,6 +62,11 @@ def _topic_mistakes(settings: Settings) -> Iterator[str]:
                 f"`{name}` would write among the model's bundles: {topic!r} is model.topic. "
                 f"Expected a topic of its own. Received: {name}={topic!r}."
             )
+        elif topic == settings.control_topic and name != "control.topic":
+            yield (
+                f"`{name}` would write among the documents: {topic!r} is control.topic. "
+                f"Expected a topic of its own. Received: {name}={topic!r}."
+            )
         elif fault := name_fault(topic):
             yield f"`{name}` gives a topic that cannot be: {fault}."
 
@@ -70,6 +75,8 @@ def _outputs(settings: Settings) -> Iterator[tuple[str, str]]:
     """Return the setting and the name of every topic that others write or read."""
     if settings.model_topic:
         yield "model.topic", settings.model_topic
+    if settings.control_topic:
+        yield "control.topic", settings.control_topic
     for kind in _KINDS:
         if kind != "dead_letters" or settings.dead_letters.enabled:
             yield from ((f"output.{kind}", topic) for topic in settings.output_topics(kind))

@@ -180,6 +180,20 @@ class Evidence(msgspec.Struct, frozen=True):
     since: str
 
 
+class LimitReached(msgspec.Struct, frozen=True):
+    """Hard limit of a rule, and the value that broke it or is within it again.
+
+    `bound` is None where no rule has such a limit any more. `since` is the event time from which it
+    was broken.
+    """
+
+    channel: str
+    direction: Literal["above", "below"]
+    value: float | None
+    bound: float | None
+    since: str
+
+
 class ModelRef(msgspec.Struct, frozen=True):
     """Model bundle that scored an event's rows."""
 
@@ -221,6 +235,8 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True):
     schema_version: int = SCHEMA_VERSION
     confidence: float | msgspec.UnsetType = msgspec.UNSET
     """Share of its severity that a key new to the model is sure of; none from row 4,096 on."""
+    rules: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """Rules of operators that changed the judgement of the row, by name."""
 
 
 class Anomaly(_Body, frozen=True, kw_only=True):
@@ -242,6 +258,8 @@ class Trigger(_Body, frozen=True, kw_only=True):
     rows: int
     evidence: Evidence | msgspec.UnsetType = msgspec.UNSET
     """Only on pages of a model with channel evidence."""
+    limit: LimitReached | msgspec.UnsetType = msgspec.UNSET
+    """Only on triggers of hard limits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,8 +48,8 @@ def decide_groups(
         state: Fields of these three before the rows, `(K, ...)`.
         score: Free energy, `(R,)`.
         rows: The channels' evidence.
-        observation: Columns of the rows: key, `may_fire`, the weights `learning`, and
-            `confidence`.
+        observation: Columns of the rows: key, `may_fire`, the weights `learning`, `confidence`
+            and `shift`.
 
     Returns:
         The decision on every row; its state holds each key's fields after its last row.
@@ -65,10 +65,12 @@ def decide_groups(
         # Below 0: seen more than once a day.
         severities = ops.where(severities > 0, severities * share, severities)
         hold = ops.where(hold > 0, hold * share, hold)
-    observation.hold = hold
+    observation.hold, evident = hold, severities
+    if observation.shift is not None:
+        observation.hold, evident = hold + observation.shift, severities + observation.shift
     names = [field.name for field in motor.state_fields()]
     motor_state = {name: state[name] for name in names}
-    decided = KERNELS["decide_groups"](motor, motor_state, severities, observation)
+    decided = KERNELS["decide_groups"](motor, motor_state, evident, observation)
     # The tail stands still in an episode; it decides nothing of it.
     alarming = packed.previous(state["firing"] > 0, decided.firing)
     tail_state = {field.name: state[field.name] for field in tail.state_fields()}

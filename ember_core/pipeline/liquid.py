@@ -28,6 +28,7 @@ from .packing import PackedRows
 from .stage import Stage, State, StateField
 
 MOTOR_SHARE = 4  # one neuron in four is a motor neuron
+HELD = 0.5  # usual deviations
 GAPS = 8  # elapsed times whose growth of residuals is known: 1, 2, 4 ... 128 usual intervals
 
 
@@ -213,7 +214,11 @@ class LiquidNetwork(Stage):
         start = ops.where(is_new, z[: packed.key_count], state["anchor"])
         gain = ops.repeat(1.0 - self._kept(elapsed), self.n_channels, 1)
         anchor, _ = packed.ewma(start, z, gain)
-        inputs = ops.concatenate([z - anchor, observation.clock], axis=1)
+        observation.slow, departure = anchor, z - anchor
+        if observation.counted is not None:
+            low, high = observation.counted["low"], observation.counted["high"]
+            departure = ops.minimum(ops.maximum(departure, low), high)
+        inputs = ops.concatenate([departure, observation.clock], axis=1)
         h = ops.where(is_new, 0.0 * state["liquid"], state["liquid"])
         kernel = self.kernel(h, packed)
         if kernel is None:
@@ -231,6 +236,34 @@ class LiquidNetwork(Stage):
             blocks = [residual[:, self.horizons.index(horizon)] for horizon in self.residuals]
             x = ops.concatenate([x, *blocks], axis=1)
         return {"anchor": packed.last(anchor), "liquid": packed.last(h), "pending": pending}, x
+
+    def held(self, state: State, z: Any, observation: Observation) -> Any:
+        """Return normalised rows `(R, C)` that averages follow where a side does not count.
+
+        On that side a row lies within `HELD` of the slow average. Otherwise the return from a long
+        departure that does not count would look like a departure to the side that does.
+
+        Args:
+            state: Fields of this stage before the rows, `(K, ...)`.
+            z: Normalised rows, `(R, C)`.
+            observation: Columns of the rows.
+        """
+        packed, counted = observation.packed, observation.counted
+        assert counted is not None
+        gain = 1.0 - self._kept(observation.elapsed)
+        is_new = observation.first[: packed.key_count, None]
+        start = {"anchor": ops.where(is_new, z[: packed.key_count], state["anchor"])}
+
+        if not bool(ops.any((counted["held_low"] == 0) | (counted["held_high"] == 0))):
+            return z
+
+        def advance(state: State, z: Any, low: Any, high: Any, gain: Any) -> State:
+            anchor = state["anchor"]
+            held = ops.minimum(ops.maximum(z, anchor + (low - HELD)), anchor + (high + HELD))
+            return {"anchor": anchor + gain * (held - anchor), "held": held}
+
+        columns = (z, counted["held_low"], counted["held_high"], gain)
+        return packed.scan(advance, start, *columns)["held"]
 
     def states(self, x: Any, h: Any, elapsed: Any, packed: PackedRows) -> Any:
         """Return the liquid state after each row, step after step: the form kernels are held to.

@@ -164,6 +164,8 @@ class MotorNeuron(Stage):
         is_open = state["firing"] > 0
         rested = state["refractory"] <= 0
         threshold = self.on + state["feedback"]
+        if observation.shift is not None:
+            threshold = threshold - observation.shift[:, 0]
         fires = ~is_open & rested & observation.may_fire & (evidence >= threshold)
         resolves = is_open & (evidence < self.off)
         firing = (is_open & ~resolves) | fires

@@ -34,6 +34,9 @@ class Observation:
             of it on every row.
         expected_level: Expectation of the channels, `(R, C)`, in usual units, where training has
             it from other rows than these; None: the key's own profile.
+        counted: Bounds `low` and `high` of the departures that count for other channels, and
+            `held_low` and `held_high` of those that averages follow in full, `(R, C)` each,
+            float32: 0 on the side that does not; None: all do.
         channel_severity: Severity of each channel, `(R, C)`, with channel evidence only.
         channel_hold: Severity of what still goes on in it.
         channel_statistics: Severity of each statistic of the channels, of rows that are asked for.
@@ -44,10 +47,14 @@ class Observation:
         due: Forecasts that the liquid network made for the row, one of each horizon, shape
             `(R, P, C)`, same scale as `z`.
         basis: Input of the liquid read-out, for fitting.
+        slow: Slow average of each channel after the row, `(R, C)`, same scale as `z`.
         raw: Unscaled features, shape `(R, D)`, for fitting.
+        scaled: Scaled features, shape `(R, D)`.
         visible: The RBM's visible units, shape `(R, V)`, float32.
         alarming: True where the key's episode was open before the row, for the tail.
         hold: Severities of the groups by which an episode goes on, shape `(R, G)`, float32.
+        shift: Severity by which the motor neuron's thresholds are lower, `(R, G)`, float32; None:
+            nowhere.
     """
 
     packed: PackedRows
@@ -65,6 +72,7 @@ class Observation:
     age: Any = None
     confidence: Any = None
     expected_level: Any = field(default=None, repr=False)
+    counted: dict[str, Any] | None = field(default=None, repr=False)
     channel_severity: Any = field(default=None, repr=False)
     channel_hold: Any = field(default=None, repr=False)
     channel_statistics: Any = field(default=None, repr=False)
@@ -74,10 +82,13 @@ class Observation:
     clock: Any = None
     due: Any = field(default=None, repr=False)
     basis: Any = field(default=None, repr=False)
+    slow: Any = field(default=None, repr=False)
     raw: Any = field(default=None, repr=False)
+    scaled: Any = field(default=None, repr=False)
     visible: Any = None
     alarming: Any = None
     hold: Any = field(default=None, repr=False)
+    shift: Any = field(default=None, repr=False)
 
     @property
     def expected(self) -> Any:

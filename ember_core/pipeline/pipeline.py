@@ -163,6 +163,7 @@ class Pipeline(Module):
         time_us: Any,
         packed: PackedRows | None = None,
         expected: Any = None,
+        counted: dict[str, Any] | None = None,
     ) -> Observation:
         """Run the recurrent stages, up to the visible units, over one row per key, or several.
 
@@ -174,6 +175,7 @@ class Pipeline(Module):
                 are one to one. The numbers are those of one row at a time.
             expected: Expectation of the channels from other rows than these, `(B, C)`, for
                 training; see `Observation.expected_level`.
+            counted: Departures that count for other channels; see `Observation.counted`.
 
         Returns:
             The observation, with the state after the rows.
@@ -185,11 +187,13 @@ class Pipeline(Module):
             values, time_us, len(time_us) if packed is not None else ops.shape(state["rows"])[0]
         )
         observation = Observation(packed or PackedRows([len(time_us)]), self.config, time_us)
-        observation.expected_level = expected
+        observation.expected_level, observation.counted = expected, counted
         x = values
         for stage in self.stages.values():
             if stage is self.rbm_score:
                 break
+            if stage is self.windows and counted is not None:
+                x = observation.z = self.liquid.held(state, x, observation)
             fields, x = stage.forward(state, x, observation)
             observation.state |= fields
         return observation
@@ -217,6 +221,7 @@ class Pipeline(Module):
         packed: PackedRows | None = None,
         channels: ChannelRows | None = None,
         confidence: Any = None,
+        shift: Any = None,
     ) -> Decision:
         """Run tail and motor neuron over one scored row per key, or several.
 
@@ -228,12 +233,14 @@ class Pipeline(Module):
             packed: Key of each row, as in `observe`.
             channels: What `channel_rows` says of the rows; only with channel evidence.
             confidence: Share of the severity of each group that counts, `(B, G)`; None: all of it.
+            shift: Severity by which thresholds are lower, `(B, G)`; None: nowhere.
         """
         observation = Observation(
             packed or PackedRows([len(score)]),
             learning=learning,
             may_fire=may_fire,
             confidence=confidence,
+            shift=shift,
         )
         if isinstance(self.motor, GroupMotor):
             assert channels is not None

@@ -46,7 +46,7 @@ class VisibleUnits(Stage):
 
         Arguments as `Stage.forward` has them.
         """
-        observation.visible = self.units(x, observation.clock)
+        observation.scaled, observation.visible = x, self.units(x, observation.clock)
         return {}, observation.visible
 
     def units(self, scaled: Any, clock: Any) -> Any:
@@ -59,9 +59,13 @@ class VisibleUnits(Stage):
         Returns:
             Shape `(R, V)`, float32.
         """
-        if self.n_clock:
-            scaled = ops.concatenate([scaled, CLOCK_SCALE * clock], axis=1)
-        return self.decorrelate(scaled)
+        return self.decorrelate(self.correlated(scaled, clock))
+
+    def correlated(self, scaled: Any, clock: Any) -> Any:
+        """Return the visible units before whitening; arguments as `units` has them."""
+        if not self.n_clock:
+            return scaled
+        return ops.concatenate([scaled, CLOCK_SCALE * clock], axis=1)
 
     def decorrelate(self, units: Any) -> Any:
         """Return `clip(units W, -10, 10)`, or the units `(R, V)` as they are without `whiten`."""

@@ -52,6 +52,10 @@ _GROUPS = {
             ),
         },
     ),
+    "rules": (
+        "Find rules that keep alerts quiet.",
+        {"suggest": ("rules:suggest", "Propose the narrowest rule for given events.")},
+    ),
     "bridge": (
         "Send alerts to other systems.",
         {
@@ -89,6 +93,17 @@ _GROUPS = {
                 "state:rebase",
                 "Accept the input topic as it is now: keys keep their state, offsets start anew.",
             ),
+        },
+    ),
+    "control": (
+        "Write rules, calendars and silences that running workers follow.",
+        {
+            "list": ("control.show:list_", "Show the documents in force."),
+            "show": ("control.show:show", "Print one document."),
+            "apply": ("control.apply:apply", "Write the documents of files, with a diff first."),
+            "remove": ("control.apply:remove", "Remove documents."),
+            "history": ("control.show:history", "Show who changed what, and when."),
+            "export": ("control.show:export", "Print the documents as a file for apply."),
         },
     ),
     "triggers": (

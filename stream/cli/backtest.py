@@ -7,6 +7,7 @@ import json as json_
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from ember_core.pipeline import FleetModel
 from stream.backtest import Backtest
 from stream.backtest import backtest as run
 from stream.configure import engine_settings, load_model
+from stream.control import NO_CONTROL
 from stream.errors import UserError
 from stream.keys import key_of, key_text
 from stream.remarks import backtest_remarks
 from stream.report import render
+from stream.rule_trial import change_lines, compare
 from stream.settings import Settings
 from stream.tools.record_schemes import topics_of
 from stream.types import CodecName
@@ -35,8 +38,9 @@ from .data_options import (
     read_data,
 )
 from .destinations import require_file
+from .document_files import read_documents
 from .options import ClusterArgs, ClusterOptions
-from .output import print_remarks
+from .output import clean, print_remarks
 
 COLUMNS = ("key", "time", "score", "probability", "severity", "anomaly", "trigger")
 
@@ -57,6 +61,7 @@ def backtest(
     allowed_lateness_seconds: float | None = None,
     warm: bool = False,
     as_key: str = "",
+    rules: Path | None = None,
     buffer: int = 100,
     batch_rows: int = 4096,
     codec: CodecName | None = None,
@@ -85,6 +90,8 @@ def backtest(
         warm: Feed the training rows first.
         as_key: Score the one key of the data as this key of the model, such as a file of another
             month. Default: the model's only key, where the data have one key and no --key.
+        rules: File of rules, such as `ember control export` prints: score with them, and print what
+            they change.
         buffer: Buffer of VUS-PR, in records.
         batch_rows: Number of rows per step; no result depends on it.
         codec: Format of the records of topics, and of files that are dumps of one. Default:
@@ -126,7 +133,9 @@ def backtest(
         )
     files = not options.key and set(dataset.keys) <= _file_keys(data)
     dataset, renamed = _with_key(dataset, fleet, as_key, files=files)
-    result = run(
+    control = NO_CONTROL if rules is None else read_documents(rules)
+    replay = partial(
+        run,
         fleet,
         dataset,
         topic=topic or _topic_of(data, settings),
@@ -136,6 +145,8 @@ def backtest(
         warm=warm,
         batch_rows=batch_rows,
     )
+    result = replay(control=control)
+    changed = None if rules is None else compare(replay().events, result.events, control)
     if scores:
         write_scores(scores, result)
     if events:
@@ -157,6 +168,8 @@ def backtest(
         "remarks": [remark.as_json() for remark in remarks],
         **result.figures(buffer=buffer),
     }
+    if changed is not None:
+        summary["rules"] = changed.as_json()
     if "mean" in summary:
         summary["baselines"] = result.baseline_figures(buffer=buffer)
     if report:
@@ -174,6 +187,8 @@ def backtest(
         _print_summary(summary)
         for line in alert_lines(result.events):
             print(line)
+        for line in [] if changed is None else change_lines(changed):
+            print(clean(line))
 
 
 def _topic_of(data: Sequence[str], settings: Settings) -> str:

@@ -12,7 +12,7 @@ from stream.records import Event
 from .output import clean
 
 _MOST = 20
-_SILENT = ("EmberKeyStale", "EmberChannelMissing")
+_SILENT = ("EmberKeyStale", "EmberChannelMissing", "EmberLimit")
 
 
 class _Channel(msgspec.Struct):

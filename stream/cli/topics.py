@@ -46,6 +46,7 @@ def plan(
     incidents: bool = False,
     dead_letters: bool = False,
     deploy: bool = False,
+    control: bool = False,
     json: bool = False,
     cluster: ClusterArgs = ClusterOptions(),
 ) -> None:
@@ -61,13 +62,19 @@ def plan(
         incidents: Include topics and ACLs of `ember incidents`.
         dead_letters: Include the ACLs of `ember dead-letters`, which writes to the input topics.
         deploy: Include the ACLs of `ember model deploy`, which writes to the model topic.
+        control: Include the ACLs of `ember control apply`, which writes to the control topic.
         json: Print one JSON object: topics and rights.
         cluster: Kafka cluster.
     """
     settings = cluster.settings()
     topics = _topics(settings, partitions, incidents=incidents)
     acls = _acls(
-        settings, bridge=bridge, incidents=incidents, dead_letters=dead_letters, deploy=deploy
+        settings,
+        bridge=bridge,
+        incidents=incidents,
+        dead_letters=dead_letters,
+        deploy=deploy,
+        control=control,
     )
     if json:
         answer = {"principal": principal, "topics": topics, "rights": acls}
@@ -148,7 +155,13 @@ def _topics(settings: Settings, partitions: int | None, *, incidents: bool = Fal
 
 
 def _acls(
-    settings: Settings, *, bridge: bool, incidents: bool, dead_letters: bool, deploy: bool
+    settings: Settings,
+    *,
+    bridge: bool,
+    incidents: bool,
+    dead_letters: bool,
+    deploy: bool,
+    control: bool,
 ) -> list[Acl]:
     """Return the fewest ACLs that the service, `ember doctor` and these commands work with."""
     config = WorkerConfig.from_settings(settings)
@@ -169,6 +182,8 @@ def _acls(
             # With learn.enabled the workers publish.
             publishes = deploy or settings.learn.enabled
             operations = ("Read", "Write") if publishes else ("Read",)
+        if name == config.control_topic:  # workers only read it
+            operations = ("Read", "Write") if control else ("Read",)
         acls.append(Acl("topic", name, False, (*operations, *describe)))
     if incidents:
         operations = ("Read", "Write", *describe)

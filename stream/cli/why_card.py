@@ -22,7 +22,7 @@ _BAR = 24  # cells
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _MOST_RELATED = 10
 _FIRING = "EmberFiring"
-_UNSCORED = ("EmberKeyStale", "EmberChannelMissing")
+_UNSCORED = ("EmberKeyStale", "EmberChannelMissing", "EmberLimit")
 
 
 @dataclass(frozen=True)

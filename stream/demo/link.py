@@ -160,7 +160,7 @@ class Link:
             recent.append((_micros(body.startsAt), body.severity))
             del recent[:-64]
             return
-        if body.reason in ("channel_missing", "channel_returned"):
+        if body.reason in ("channel_missing", "channel_returned", "limit", "within_limit"):
             return  # no fault of the demo, and no state of the whole key
         self.received.triggers += 1
         if body.status == "updated":

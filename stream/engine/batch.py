@@ -23,12 +23,14 @@ class KeyRows:
         slots: Slot of each row in the slab, rising in a batch; int64 `(K,)`.
         block: The rows; uint8 `(K, nbytes)`.
         fields: Views into `block` by the name of the field, each `(K, ...)`.
+        rules: Number of the rules of each, `(K,)`; None: none has any.
     """
 
     topic: str
     slots: NDArray[np.int64]
     block: NDArray[np.uint8]
     fields: dict[str, Any]
+    rules: NDArray[np.int64] | None = None
 
 
 @dataclass

@@ -10,6 +10,7 @@ from ember_core.pipeline import PackedRows, Pipeline
 
 from .batch import StepBatch
 from .rows import ObservedRows
+from .rules_effect import RulesEffect
 from .scored_rows import ScoredRows
 
 
@@ -25,8 +26,16 @@ class Decider:
         self.pipeline = pipeline
         self._fields = fields
 
-    def decide(self, batch: StepBatch, observed: ObservedRows) -> ScoredRows | None:
-        """Score the rows of warm keys and decide them; None where there are none."""
+    def decide(
+        self, batch: StepBatch, observed: ObservedRows, rules: RulesEffect
+    ) -> ScoredRows | None:
+        """Score the rows of warm keys and decide them; None where there are none.
+
+        Args:
+            batch: The batch.
+            observed: Rows it completed.
+            rules: Rules in force.
+        """
         rows, observation, fields = observed.rows, observed.observation, batch.keys.fields
         if observation.scored.all():
             index, packed, key_index = np.arange(rows.line.size), rows.packed, rows.key_index
@@ -42,6 +51,11 @@ class Decider:
         every_key = packed.once and key_index.size == len(fields["rows"])
         keys = slice(None) if every_key else key_index
         state = {name: np.ascontiguousarray(fields[name][keys]) for name in self._fields}
+        channels, row_rules = self.pipeline.channel_rows(observation, index), None
+        if batch.keys.rules is not None:
+            score, channels, row_rules = rules.apply(
+                batch.keys.rules, rows, observation, index, score, channels
+            )
         may_fire = observation.may_fire[index] & ~batch.without_events[rows.line[index]]
         decision = self.pipeline.decide(
             state,
@@ -49,8 +63,11 @@ class Decider:
             may_fire,
             observation.learning[index],
             packed,
-            self.pipeline.channel_rows(observation, index),
+            channels,
             None if observation.confidence is None else observation.confidence[index],
+            None if row_rules is None else row_rules.shift,
         )
         anomaly = may_fire & (decision.severity >= self.pipeline.config.anomaly_severity)
-        return ScoredRows.of(fields, packed, key_index, index, score, decision, anomaly)
+        scored = ScoredRows.of(fields, packed, key_index, index, score, decision, anomaly)
+        scored.rules = row_rules
+        return scored

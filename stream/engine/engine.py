@@ -9,6 +9,7 @@ import msgspec
 
 from ember_core import ops
 from ember_core.pipeline import FleetModel
+from stream.control import NO_CONTROL, ControlSet
 from stream.engine.state.layout import WindowSpec
 from stream.engine.state.model_version import ModelVersion, model_version_of
 from stream.engine.state.partition import Partition
@@ -26,6 +27,7 @@ from .memory import keep_freed_memory
 from .partitions import OwnedPartitions
 from .quiet import note_quiet, quiet_clock
 from .result import SliceOffsets, StepResult
+from .rules_effect import RulesInForce, has_limits
 from .shadow import Comparison, check_candidate
 from .step import Limits, Stepper
 
@@ -36,6 +38,7 @@ class Engine(OwnedPartitions):
     Attributes:
         model: The live model.
         comparison: Comparison of it and a candidate on the same rows; None without one.
+        control: Documents of operators that the next record is scored by.
 
     Args:
         model: The fleet's model.
@@ -44,12 +47,14 @@ class Engine(OwnedPartitions):
         spill: Function that makes a place for rows of a partition that memory does not hold; None:
             a new key beyond `limits.max_keys` is refused.
         stream_names: Name of the stream in events, by input topic that is an internal one.
+        control: Documents of operators that are in force.
 
     Raises:
         ValueError: If the model is not on NumPy's arrays, which rows of state are.
     """
 
     comparison: Comparison | None = None
+    control: ControlSet
     _candidate: Engine | None = None
 
     def __init__(
@@ -59,8 +64,11 @@ class Engine(OwnedPartitions):
         limits: Limits | None = None,
         spill: Callable[[], Spill] | None = None,
         stream_names: Mapping[str, str] | None = None,
+        control: ControlSet = NO_CONTROL,
     ) -> None:
+        self.control = control
         self._window, self._limits = window or WindowSpec(), limits or Limits()
+        self._hard_limits = self._limits.hard_limits or has_limits(control.rules)
         super().__init__(spill, stream_names)
         keep_freed_memory()
         self._use(model, self._new_store(model))
@@ -82,6 +90,7 @@ class Engine(OwnedPartitions):
             limits.stale_intervals,
             limits.ttl_us,
             missing_channels=limits.missing_channels,
+            hard_limits=self._hard_limits,
         )
 
     def _use(self, model: FleetModel, store: Store) -> None:
@@ -90,8 +99,10 @@ class Engine(OwnedPartitions):
         self.model, self._store = model, store
         self._model_version = model_version_of(model)
         self._loader = ChangelogLoader(store, model.sha256)
+        self._rules = RulesInForce(model)
+        rules = self._rules.of(self.control)
         decider, episodes = Decider(model.pipeline, store.decided), Episodes(model, store, row_us)
-        self._stepper = Stepper(store, decider, episodes, self._limits)
+        self._stepper = Stepper(store, decider, episodes, self._limits, rules)
 
     @property
     def model_version(self) -> ModelVersion:
@@ -126,8 +137,12 @@ class Engine(OwnedPartitions):
         Raises:
             ValueError: If the model is not on NumPy's arrays.
         """
-        store, former = self._new_store(model), self._store
         self.shadow_by(None)  # the model that was compared is not the live one any more
+        self._move_to(model, owned)
+
+    def _move_to(self, model: FleetModel, owned: Collection[TP]) -> None:
+        """Move the rows of all keys to a store of a model, or of the same one with more fields."""
+        store, former = self._new_store(model), self._store
         for tp, part in self._parts.items():
             # A scan of the old rows ends: it sees its own partition gone.
             self._parts[tp] = replace(part, evicted_during_scan=None)
@@ -136,6 +151,40 @@ class Engine(OwnedPartitions):
         self._use(model, store)
         for part in self._parts.values():
             self._loader.describe_rows(part.meta)
+
+    def schedule_control(self, tp: TP, offset: int, control: ControlSet) -> None:
+        """Note in the meta row that documents are in force from an offset on.
+
+        The meta row has to be written before `use_control` brings them into force for a record of
+        the partition, so that a replay changes at this record.
+
+        Args:
+            tp: The partition.
+            offset: Next offset to absorb.
+            control: Documents of operators; may be none.
+        """
+        meta = self.meta(tp)
+        meta.begin_at(offset)  # it may come before the first record
+        meta.note_control(offset, control.digest)
+
+    def use_control(self, control: ControlSet) -> None:
+        """Score by other documents of operators from the next record on.
+
+        Partitions may have different ones for a while after a start: a worker calls this between
+        two steps whenever the next step is of such a partition. So what a record gives may depend
+        on the set in force and on the state of its key, never on the sets before.
+
+        Args:
+            control: Documents of operators; may be none.
+        """
+        self.control = control
+        if has_limits(control.rules) and not self._hard_limits:
+            self._hard_limits = True  # rows get the fields for them
+            self._move_to(self.model, ())
+        else:
+            self._stepper.use_rules(self._rules.of(control))
+        if self._candidate is not None:
+            self._candidate.use_control(control)
 
     def give_up(self, tp: TP) -> list[Event]:
         """Resolve alerts that a row does not hold open any more, after a load or another model.
@@ -220,7 +269,7 @@ class Engine(OwnedPartitions):
         if candidate is None:
             return
         check_candidate(candidate, self.channels)
-        self._candidate = Engine(candidate, self._window, self._limits)
+        self._candidate = Engine(candidate, self._window, self._limits, control=self.control)
         self.comparison = Comparison()
 
     def _copy_to(self, candidate: Engine, part: Partition) -> None:

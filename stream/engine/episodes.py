@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import numpy as np
@@ -21,24 +21,31 @@ from .batch import IdleKey, KeyRows, PlacedEvent, StepBatch
 from .events import EventBuilder, EventRow
 from .explanation import Explanation
 from .giving_up import GivingUp
+from .hard_limits import LimitChange
 from .missing_channels import ChannelChanges
 from .rows import CompletedRows, ObservedRows
+from .rules_effect import RulesEffect
 from .scored_rows import ScoredRows
 
 NO_EXPLANATION = Explanation([], [], [], [])
-# Order of events at one line: the key's return, its rows, channels that go missing or return, then
-# keys that the line shows idle.
-_RETURN, _ROW, _CHANNEL, _IDLE = range(4)
+# Order of events at one line: the key's return, its rows, channels that go missing or return, hard
+# limits, then keys that the line shows idle.
+_RETURN, _ROW, _CHANNEL, _LIMIT, _IDLE = range(5)
 
 
 class Episodes:
     """Events of one model, and the fields that remember open episodes.
+
+    Attributes:
+        rules: Rules of operators in force.
 
     Args:
         model: The model.
         store: Rows of all keys.
         row_us: Length of a row in time mode, 0 in count mode; microseconds.
     """
+
+    rules: RulesEffect
 
     def __init__(self, model: FleetModel, store: Store, row_us: int) -> None:
         self.events = EventBuilder(model)
@@ -52,6 +59,7 @@ class Episodes:
         observed: ObservedRows | None,
         scored: ScoredRows | None,
         changes: ChannelChanges | None = None,
+        limits: Sequence[LimitChange] = (),
     ) -> None:
         """Emit the events of all rows, each key's in its own order, and of idle keys.
 
@@ -62,9 +70,10 @@ class Episodes:
             observed: Rows it completed, if any.
             scored: Those of warm keys, if any.
             changes: Channels that go missing or return with these rows, if any.
+            limits: Hard limits that open or end with them.
         """
         if observed is not None:
-            self._emit_rows(batch, observed, scored, changes)
+            self._emit_rows(batch, observed, scored, changes, limits)
         if scored is not None:
             scored.write_back(batch.keys.fields)
         for row in list(batch.idle):
@@ -76,6 +85,7 @@ class Episodes:
         observed: ObservedRows,
         scored: ScoredRows | None,
         changes: ChannelChanges | None,
+        limits: Sequence[LimitChange],
     ) -> None:
         """Emit the events of rows, and of idle times that begin or end before these."""
         rows, fields, key_row = observed.rows, batch.keys.fields, observed.rows.row
@@ -98,7 +108,8 @@ class Episodes:
         if batch.idle:  # any row of a key may end an idle time
             visited |= np.isin(key_row, list(batch.idle))
         changed = dict(_by_row(changes)) if changes is not None else {}
-        visited[list(changed)] = True
+        limits_of = {i: list(group) for i, group in groupby(limits, key=attrgetter("row"))}
+        visited[[*changed, *limits_of]] = True
         for i in np.flatnonzero(visited).tolist():
             row, k = int(key_row[i]), int(scored_index[i])
             if row in batch.idle:
@@ -109,6 +120,10 @@ class Episodes:
                     self._emit_row(batch, rows, i, scored, k, explanations[i])
             for change in changed.get(i, ()):
                 self._emit_channel(batch, row, int(rows.line[i]), int(rows.time_us[i]), change)
+            for limit in limits_of.get(i, ()):
+                event_row = self._event_row(batch.keys, row, int(rows.time_us[i]))
+                event = self.events.limit_trigger(replace(event_row, rules=limit.rules), limit)
+                batch.events.append(PlacedEvent(int(rows.line[i]), _LIMIT, event))
 
     def _emit_channel(
         self, batch: StepBatch, row: int, line: int, time_us: int, change: tuple[int, bool, int]
@@ -158,6 +173,7 @@ class Episodes:
             probability=10.0 ** -float(decision.severity[k]),
             evidence=float(decision.evidence[k]),
             confidence=_confidence(decision.confidence, k),
+            rules=() if scored.rules is None else scored.rules.names(k),
         )
         if scored.anomaly[k]:
             threshold = self._pipeline.config.anomaly_severity
@@ -172,6 +188,8 @@ class Episodes:
             _remember_peak(fields, row, explanation)
         if decision.fires[k]:
             threshold = self._pipeline.motor.on + float(fields["feedback"][row])
+            if scored.rules is not None:
+                threshold -= scored.rules.lower(k)
             event = self._episode(
                 keys, row, event_row, explanation, threshold, resolved=False, reason="evidence"
             )
@@ -233,7 +251,8 @@ class Episodes:
             event = self._open_episode(keys, row, event_row, resolved=True, reason="episode_stale")
             batch.events.append(PlacedEvent(idle.line, _IDLE, event))
         fields["stale_since"][row] = idle.deadline_us
-        if batch.without_events[idle.line]:
+        slots = keys.slots[row : row + 1]
+        if batch.without_events[idle.line] or self.rules.is_silent(keys.topic, self._store, slots):
             fields["stale"][row] = UNSENT
             return
         fields["stale"][row] = SENT

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -16,6 +16,7 @@ from stream.keys import key_text
 from stream.records import (
     Anomaly,
     Event,
+    LimitReached,
     ModelRef,
     TopChannel,
     Trigger,
@@ -27,6 +28,7 @@ from stream.records import (
 )
 
 from .explanation import SHOWN, Explanation, explain_channels
+from .hard_limits import LimitChange
 
 _KEY_REASONS = ("key_stale", "key_returned")
 # Reasons whose published `reason` is another word: the alert's name tells the two cases apart.
@@ -52,6 +54,7 @@ class EventRow:
     evidence: float
     probability: float = 1.0
     confidence: float = 1.0
+    rules: Sequence[str] = ()
 
 
 class EventBuilder:
@@ -209,6 +212,53 @@ class EventBuilder:
         kind = f"trigger/EmberChannelMissing/{channel}/{body.status}"
         return self._event("trigger", kind, row, encode_body(body))
 
+    def limit_trigger(self, row: EventRow, change: LimitChange) -> Event:
+        """Return the event of a hard limit that is broken, or no longer is.
+
+        Its labels name the channel and the side, so that each of a key is an alert of its own.
+
+        Args:
+            row: The row that breaks it, or not any more.
+            change: The change.
+        """
+        name = self._channels[change.channel]
+        side: Literal["above", "below"] = "below" if change.side else "above"
+        labels = {**self._labels("EmberLimit", row), "channel": name, "direction": side}
+        value = None if isnan(change.value) else change.value
+        bound = None if isnan(change.bound) else change.bound
+        if change.is_open:
+            summary = f"{_number(change.value)}, {side} its limit {_number(change.bound)}"
+            reason = "limit"
+        elif bound is None:
+            summary, reason = "has no such limit any more", "limit_removed"
+        else:
+            summary, reason = f"{_number(change.value)}, within its limit again", "within_limit"
+        body = Trigger(
+            status="firing" if change.is_open else "resolved",
+            labels=labels,
+            annotations={
+                "summary": f"{key_text(row.key)} {name} {summary}",
+                "description": f"Rules: {', '.join(change.rules) or 'none'}.",
+            },
+            starts_at=rfc3339(row.time_us if change.is_open else change.since_us),
+            ends_at=None if change.is_open else rfc3339(row.time_us),
+            fingerprint=fingerprint(labels),
+            threshold=0.0 if bound is None else bound,
+            reason=reason,
+            peak=0.0,
+            rows=0,
+            limit=LimitReached(
+                channel=name,
+                direction=side,
+                value=value,
+                bound=bound,
+                since=rfc3339(change.since_us),
+            ),
+            **self._common(row, Explanation([], [], [], [])),
+        )
+        kind = f"trigger/EmberLimit/{change.channel}/{side}/{body.status}"
+        return self._event("trigger", kind, row, encode_body(body))
+
     def given_up(
         self,
         row: EventRow,
@@ -216,6 +266,7 @@ class EventBuilder:
         *,
         name: str = "EmberFiring",
         channel: str | None = None,
+        direction: str | None = None,
         explanation: Explanation | None = None,
         started_us: int,
         peak: float = 0.0,
@@ -227,14 +278,16 @@ class EventBuilder:
             row: The key's last row, or the time it is forgotten.
             reason: Reason for it, one of `stream.given_up`.
             name: Name of the alert.
-            channel: Channel that was missing.
+            channel: Channel that was missing, or broke its limit.
+            direction: Side of the limit.
             explanation: That of the episode's peak.
             started_us: Event time the alert began.
             peak: Largest severity of the episode.
             rows: Its rows, or those without the channel.
         """
         explanation = explanation or Explanation([], [], [], [])
-        labels = self._labels(name, row) | ({} if channel is None else {"channel": channel})
+        places = {"channel": channel, "direction": direction}
+        labels = self._labels(name, row) | {k: v for k, v in places.items() if v is not None}
         body = Trigger(
             status="resolved",
             labels=labels,
@@ -249,7 +302,7 @@ class EventBuilder:
             rows=rows,
             **self._common(row, explanation),
         )
-        kind = f"trigger/{name}/{channel or ''}/given up"
+        kind = f"trigger/{name}/{'/'.join(filter(None, (channel, direction)))}/given up"
         return self._event("trigger", kind, row, encode_body(body))
 
     def _event(self, kind: Any, unique: str, row: EventRow, body: bytes) -> Event:
@@ -288,6 +341,7 @@ class EventBuilder:
             "probability": row.probability,
             "severity": row.severity,
             "confidence": row.confidence if row.confidence < 1.0 else msgspec.UNSET,
+            "rules": list(row.rules) or msgspec.UNSET,
             "window": Window(
                 start=start,
                 end=start if row.end_us == row.time_us else rfc3339(row.end_us),

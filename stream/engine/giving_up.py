@@ -101,4 +101,15 @@ class GivingUp:
                     rows=missing_rows,
                 )
             )
+        for channel, side, since_us in given_up.limits:
+            events.append(
+                self._events.given_up(
+                    row,
+                    given_up.reason,
+                    name="EmberLimit",
+                    channel=channel,
+                    direction=side,
+                    started_us=since_us,
+                )
+            )
         return events

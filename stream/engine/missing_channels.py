@@ -59,7 +59,7 @@ class MissingChannels:
         Args:
             fields: Fields of the batch's keys.
             rows: The completed rows.
-            may_fire: Rows whose key may give events, `(R,)`.
+            may_fire: Rows whose key may give events of the channel, `(R, 1)` or `(R, C)`.
         """
         keys, packed = rows.key_index, rows.packed
         usual, missing, marks = (fields[name][keys] for name in FIELDS)
@@ -68,7 +68,7 @@ class MissingChannels:
         if settled and bool((packed.expand(usual > 0) == present).all()):
             return None  # every channel comes with every row, or never did: the usual case
         start = {"usual": usual.astype(np.int64), "missing": missing.astype(np.int64)}
-        states = packed.scan(self._advance, start | {"gone": marks}, present, may_fire[:, None])
+        states = packed.scan(self._advance, start | {"gone": marks}, present, may_fire)
         previous_marks = packed.previous(marks, states["gone"])
         previous_rows = packed.previous(start["missing"], states["missing"])
         for name, column in zip(FIELDS, ("usual", "missing", "gone"), strict=True):

@@ -13,6 +13,7 @@ from ember_core.pipeline import Decision, PackedRows
 
 from .result import ScoreColumns
 from .rows import CompletedRows
+from .rules_effect import RowRules
 
 
 @dataclass
@@ -31,6 +32,7 @@ class ScoredRows:
         in_episode: Whether the row belongs to an episode, its first and its last included.
         episode_rows: Rows of the episode so far; 0 outside.
         peak: Whether no earlier row of the episode was as severe.
+        rules: Rules of operators that the rows have; None: no row has any.
     """
 
     packed: PackedRows
@@ -44,6 +46,7 @@ class ScoredRows:
     in_episode: NDArray[np.bool_]
     episode_rows: NDArray[np.int64]
     peak: NDArray[np.bool_]
+    rules: RowRules | None = None
 
     @classmethod
     def of(

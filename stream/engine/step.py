@@ -27,12 +27,14 @@ from .batch import KeyRows, StepBatch
 from .decide import Decider
 from .episodes import Episodes
 from .expiry import Expiry
+from .hard_limits import HardLimits, LimitChange
 from .idle import IdleFinder
 from .missing_channels import ChannelChanges, MissingChannels
 from .outcomes import LATE, REPEATED, SCORED, WARMING, WINDOWED, count_outcomes
 from .quiet import batch_without_records, has_idle_keys
 from .result import ScoreColumns, SliceOffsets, StepResult
 from .rows import CompletedRows, Indices, ObservedRows, PackedSamples, RowMaker
+from .rules_effect import RulesEffect
 from .scored_rows import ScoredRows
 from .silence import SilentKeys
 from .slices import PartitionSlice, slices_of
@@ -48,6 +50,7 @@ class Limits:
         stale_intervals: Usual intervals without a record after which a key is idle; 0: never.
         ttl_us: Idle time after which a key is forgotten, by its partition's clock; 0: never.
         missing_channels: A channel of a key that has stopped coming gives a trigger.
+        hard_limits: Rules may have hard limits; without it they may too, once the first is used.
     """
 
     max_keys: int = 1_000_000
@@ -55,6 +58,7 @@ class Limits:
     stale_intervals: float = 20.0
     ttl_us: int = 0
     missing_channels: bool = True
+    hard_limits: bool = False
 
 
 class Stepper:
@@ -65,6 +69,7 @@ class Stepper:
         decider: Scores and decisions.
         episodes: Events.
         limits: Bounds.
+        rules: Rules of operators in force.
     """
 
     def __init__(
@@ -73,9 +78,11 @@ class Stepper:
         decider: Decider,
         episodes: Episodes,
         limits: Limits,
+        rules: RulesEffect,
     ) -> None:
         self._store, self._decider, self._episodes = store, decider, episodes
         self._pipeline, self._limits = decider.pipeline, limits
+        self.use_rules(rules)
         self._rows = RowMaker(store.plan)
         self._expiry = Expiry(store, episodes, limits.ttl_us) if limits.ttl_us else None
         tumbling = self._rows.tumbling
@@ -87,6 +94,11 @@ class Stepper:
             self._silent = SilentKeys(store, self._rows, tumbling, warm_rows)
         max_gap = self._pipeline.config.max_gap
         self._missing = MissingChannels(max_gap) if limits.missing_channels else None
+
+    def use_rules(self, rules: RulesEffect) -> None:
+        """Judge by other rules of operators from the next record on."""
+        self._rules = self._episodes.rules = rules
+        self._hard_limits = HardLimits(rules, self._pipeline.config.channels)
 
     def step(
         self, parts: Sequence[tuple[Partition, int]], decoded: Decoded, slice_offsets: SliceOffsets
@@ -111,7 +123,9 @@ class Stepper:
                 accepted, rows = self._complete(batch)
                 observed = self._observe(batch, rows)
                 self._note(batch, accepted, observed, row_counts, intervals)
-            scored = None if observed is None else self._decider.decide(batch, observed)
+            scored = (
+                None if observed is None else self._decider.decide(batch, observed, self._rules)
+            )
             self._idle.find(batch)
             self._emit(batch, observed, scored, admitted, result)
         self._resolve_given_up(admitted, result)  # of keys that the step has restored or forgotten
@@ -182,8 +196,9 @@ class Stepper:
         slots, row = np.unique(admitted.slots[sample], return_inverse=True)
         block = self._store.gather(slots)
         fields = self._store.layout.views(block)
+        rules = self._rules.groups(parts[0].stream, self._store, slots)
         return StepBatch(
-            keys=KeyRows(parts[0].stream, slots, block, fields),
+            keys=KeyRows(parts[0].stream, slots, block, fields, rules),
             slices=lines,
             step_slots=admitted.slots,
             sample=sample,
@@ -222,7 +237,10 @@ class Stepper:
         every_key = rows.key_index.size == len(fields["rows"]) and rows.packed.once
         keys = slice(None) if every_key else rows.key_index
         state = {name: np.ascontiguousarray(fields[name][keys]) for name in self._store.observed}
-        observation = self._pipeline.observe(state, rows.values, rows.time_us, rows.packed)
+        counted = self._rules.counted(batch.keys.rules, rows)
+        observation = self._pipeline.observe(
+            state, rows.values, rows.time_us, rows.packed, counted=counted
+        )
         for name, value in observation.state.items():
             if value is not state[name]:  # scales of warm keys do not change
                 fields[name][keys] = value
@@ -288,8 +306,12 @@ class Stepper:
         """
         if batch.silent and self._silent is not None:
             silent, rows = self._silent.close(batch)
+            slots = silent.keys.slots
+            silent.keys.rules = self._rules.groups(silent.keys.topic, self._store, slots)
             observed = self._observe(silent, rows)
-            scored = None if observed is None else self._decider.decide(silent, observed)
+            scored = (
+                None if observed is None else self._decider.decide(silent, observed, self._rules)
+            )
             keys = [self._store.slab.key(slot) for slot in silent.keys.slots.tolist()]
             scores = scores.and_then(self._emit_rows(silent, observed, scored, result, keys))
             scores = scores.in_order()
@@ -321,8 +343,12 @@ class Stepper:
         Returns:
             The scored rows.
         """
-        changes = None if observed is None else self._missing_channels(batch, observed, result)
-        self._episodes.emit(batch, observed, scored, changes)
+        changes, limits = None, list[LimitChange]()
+        if observed is not None:
+            changes = self._missing_channels(batch, observed, result)
+            may_tell = ~batch.without_events[observed.rows.line]
+            limits = self._hard_limits.follow(batch.keys, observed.rows, may_tell)
+        self._episodes.emit(batch, observed, scored, changes, limits)
         self._store.scatter(batch.keys.slots, batch.keys.block)
         if observed is None or scored is None:
             return ScoreColumns.empty()
@@ -341,7 +367,8 @@ class Stepper:
         if self._missing is None:
             return None
         may_fire = observed.observation.may_fire & ~batch.without_events[rows.line]
-        changes = self._missing.follow(batch.keys.fields, rows, may_fire)
+        told = self._rules.may_be_missing(batch.keys.rules, rows)
+        changes = self._missing.follow(batch.keys.fields, rows, may_fire[:, None] & told)
         if changes is not None:
             slots = batch.keys.slots[rows.row[changes.row[changes.gone]]]
             names = [channels[i] for i in changes.channel[changes.gone].tolist()]

@@ -45,6 +45,7 @@ class WorkerConfig:
         max_key_bytes: Longest stream key.
         streams: Names that stand for `<input>` in output topics, by input topic where it differs.
         model_topic: Topic of the model's bundles; empty: they come from elsewhere.
+        control_topic: Topic of the documents of operators; empty: nobody follows them.
         security: Security keywords of aiokafka.
         client_id: Name of the client in the broker's logs.
         instance_id: Id of a static member; empty: dynamic membership.
@@ -84,6 +85,7 @@ class WorkerConfig:
     max_key_bytes: int
     streams: Mapping[str, str]
     model_topic: str
+    control_topic: str
     security: Mapping[str, Any]
     client_id: str
     instance_id: str
@@ -126,6 +128,7 @@ class WorkerConfig:
             max_key_bytes=settings.input.max_key_bytes,
             streams=settings.stream_names,
             model_topic=settings.model_topic,
+            control_topic=settings.control_topic,
             security=security(kafka),
             client_id=kafka.client_id,
             instance_id=kafka.instance_id,
@@ -169,6 +172,11 @@ class WorkerConfig:
     def model_transactional_id(self) -> str:
         """Transactional id of writers to the model topic: there is one at a time."""
         return f"{self.group}-model"
+
+    @property
+    def control_transactional_id(self) -> str:
+        """Transactional id of writers to the control topic: there is one at a time."""
+        return f"{self.group}-control"
 
     @property
     def learn_group(self) -> str:

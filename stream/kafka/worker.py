@@ -16,6 +16,7 @@ from stream.engine import Engine
 from stream.kafka.client.admin import OnDemandAdmin
 from stream.kafka.client.errors import KafkaError, is_retriable
 from stream.kafka.client.producer_set import ProducerSet
+from stream.kafka.control_topic.follower import ControlFollower
 from stream.kafka.faust.app import App, make_app
 from stream.kafka.protocol.ports import FetchControl, GroupClient
 from stream.kafka.recovery.snapshot_files import SnapshotFiles
@@ -68,6 +69,9 @@ class Worker:
         self._stop = asyncio.Event()
         self._session: Session | None = None
         self._rekeying: RekeyService | None = None
+        self._control: ControlFollower | None = None
+        if config.control_topic:
+            self._control = ControlFollower(config, observer, self._on_control)
 
     @property
     def events_in_flight(self) -> int:
@@ -96,6 +100,11 @@ class Worker:
         self._engine.switch_model(model)
         return {}
 
+    def _on_control(self) -> None:
+        """Ask the session to take over the documents that are in force now."""
+        if self._session is not None:
+            self._session.controls.request()
+
     async def run(self) -> None:
         """Work until `stop`.
 
@@ -118,6 +127,9 @@ class Worker:
         app = self._make_app(context, cluster, producers)
         if self._rekeying is not None:
             self._rekeying.start()
+        following: asyncio.Future[Any] | None = None
+        if self._control is not None:
+            following = asyncio.ensure_future(self._control.forever())
         context.lifecycle.join(f"group {context.config.group}")
         starting = asyncio.ensure_future(app.start())
         starting.add_done_callback(lambda task: _end_if_failed(context, task))
@@ -125,6 +137,9 @@ class Worker:
         context.lifecycle.stop()
         seconds = context.config.shutdown_timeout_seconds
         try:
+            if following is not None:
+                following.cancel()
+                await asyncio.wait({following}, timeout=seconds)
             if self._rekeying is not None:  # first: what it writes now would only wait
                 await self._rekeying.stop(seconds)
             await asyncio.wait_for(_shut_down(app, starting), seconds)
@@ -139,6 +154,8 @@ class Worker:
         while True:
             try:
                 cluster = await prepare(context.config, context.lifecycle)
+                if self._control is not None:
+                    await self._control.start(context.lifecycle.wait)
                 await wait_for_fit(context, lambda: (self._codec, self._engine.channels))
                 peer = "the transaction coordinator" if cluster.transactions else "a broker"
                 context.lifecycle.wait(f"{peer} has not answered the producers yet")
@@ -192,6 +209,7 @@ class Worker:
                 fetching,
                 producers,
                 files,
+                self._control,
             )
             if self._rekeying is not None:
                 self._session.quiet.upstream = self._rekeying.is_up_to_date

@@ -19,7 +19,7 @@ from stream.kafka.client.errors import KafkaError
 from stream.kafka.client.seat import Seat
 from stream.kafka.config import WorkerConfig
 from stream.kafka.model_topic.catalogue import Catalogue
-from stream.kafka.model_topic.publisher import prepare_topic
+from stream.kafka.supervision.topics import MODEL_CONFIG, prepare_log
 from stream.settings import Settings
 
 from .lengths import length_text
@@ -78,7 +78,7 @@ class Learner:
         self._observer.progress("standby", "this worker does not train", 0.0)
         while True:
             try:
-                await prepare_topic(self._config)
+                await prepare_log(self._config, self._config.model_topic, MODEL_CONFIG)
                 async with self._seat() as seat:
                     await seat.keep()
             except _TRANSIENT as error:

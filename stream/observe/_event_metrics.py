@@ -19,6 +19,7 @@ _TRIGGERS = (
     *(("firing", "stale"), ("resolved", "stale")),
     *(("firing", "returned"), ("resolved", "returned")),
     *(("firing", "channel_missing"), ("resolved", "channel_returned")),
+    *(("firing", "limit"), ("resolved", "within_limit"), ("resolved", "limit_removed")),
 )
 _DEAD_LETTER_OUTCOMES = ("written", "cut", "coordinates", "dropped", "failed")
 

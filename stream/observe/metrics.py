@@ -12,6 +12,7 @@ from prometheus_client import Info
 
 from stream.types import TP
 
+from ._control_metrics import ControlMetrics
 from ._event_metrics import EventMetrics
 from ._learn_metrics import LearnMetrics
 from ._rekey_metrics import RekeyMetrics
@@ -29,7 +30,7 @@ WORKER_UP = (
 )
 
 
-class Metrics(RekeyMetrics, EventMetrics, StateMetrics, LearnMetrics):
+class Metrics(RekeyMetrics, EventMetrics, StateMetrics, LearnMetrics, ControlMetrics):
     """Metrics of one worker. Every update is per fetch or rarer, never per record.
 
     Args:
@@ -67,6 +68,7 @@ class Metrics(RekeyMetrics, EventMetrics, StateMetrics, LearnMetrics):
         self._define_state()
         self._define_worker()
         self._define_learning()
+        self._define_control()
 
     def _define_worker(self) -> None:
         """Create the metrics of phases, assignments, checkpoints and reloads."""

@@ -10,6 +10,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from stream.control import ControlSet
 from stream.engine import StepResult
 from stream.keys import quoted
 from stream.observer import Observer
@@ -172,6 +173,18 @@ class ServiceObserver(Observer):
         """Record the input partitions that this worker re-keys."""
         self.metrics.rekey_assigned(tps)
         _log.info("rekey_assigned", partitions=len(tps))
+
+    def control_followed(self, control: ControlSet) -> None:
+        """Set the metrics of the documents of operators that are in force in the topic."""
+        self.metrics.control_followed(control)
+
+    def control_ignored(self) -> None:
+        """Count a document of the control topic that cannot be used."""
+        self.metrics.control_ignored()
+
+    def control_used(self, tps: Sequence[TP], control: ControlSet) -> None:
+        """Count a change of the documents that score the records of partitions."""
+        self.metrics.control_used()
 
     def checkpointed(self, reason: str, seconds: float, stalled: float, rows: int) -> None:
         """Log a finished checkpoint: its whole duration, and how long it held the stream up."""

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from stream.durations import seconds_of
+
 from ._base import Section
-from ._durations import seconds_of
 from ._topics import name_fault
 
 _WEEK_SECONDS = 604_800.0

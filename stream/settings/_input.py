@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from ember_core.rows import USES_TEXT, is_aggregate
+from stream.durations import seconds_of
 from stream.types import CodecName, KeyFrom
 
 from ._base import Names, Section, Table
-from ._durations import seconds_of
 from ._topics import name_fault
 
 

@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
+from stream.durations import seconds_of
+
 from ._base import Names, Section
-from ._durations import seconds_of
 
 
 class LearnSection(Section):

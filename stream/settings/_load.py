@@ -29,6 +29,7 @@ from stream.types import ONE_METRIC_CODECS
 
 from ._base import SettingsError
 from ._channels import ChannelRule, ChannelsSection
+from ._control import ControlSection
 from ._detection import AlertsSection, ModelSection, OutputSection
 from ._incidents import IncidentsSection
 from ._input import InputSection, WindowSection
@@ -93,6 +94,9 @@ class Settings(BaseSettings):
     )
     alerts: AlertsSection = Field(
         default=AlertsSection(), description="Thresholds and budget of alerts."
+    )
+    control: ControlSection = Field(
+        default=ControlSection(), description="Documents of operators, followed while running."
     )
     output: OutputSection = Field(default=OutputSection(), description="Output topics.")
     checkpoint: CheckpointSection = Field(default=CheckpointSection(), description="Durability.")
@@ -218,6 +222,12 @@ class Settings(BaseSettings):
     def model_topic(self) -> str:
         """Topic that brings the model's bundles; empty where `model.path` does."""
         return self.model.topic.replace("<group>", self.kafka.group)
+
+    @property
+    def control_topic(self) -> str:
+        """Topic of the documents of operators; empty where nobody follows them."""
+        topic = self.control.topic.replace("<group>", self.kafka.group)
+        return topic if self.control.enabled else ""
 
     @property
     def streams(self) -> tuple[str, ...]:

@@ -192,6 +192,8 @@ def _held(rows: Mapping[bytes, bytes], meta: MetaRow | None) -> Iterator[tuple[b
             yield key, "EmberKeyStale", ""
         for channel, _ in alerts.missing:
             yield key, "EmberChannelMissing", channel
+        for channel, _, _ in alerts.limits:
+            yield key, "EmberLimit", channel
 
 
 def _time(text: str) -> datetime:

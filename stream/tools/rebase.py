@@ -247,6 +247,7 @@ def _write(
         if not mismatch:  # its log is the same; only the number of partitions changed
             meta.first_offset, meta.counts = old.first_offset, old.counts
             meta.sequences, meta.events_from_ms = old.sequences, old.events_from_ms
+            meta.control = old.control
     else:
         _describe_like(meta, plan.states)
     headers = [(COMMITTED_HEADER, str(partition_plan.committed).encode())]

@@ -273,3 +273,21 @@ def test_the_model_topic_is_looked_at(broker: Broker) -> None:
     if broker.real:
         wrong = _settings(broker, broker.topic("in3", 1), model={"topic": broker.topic("one", 1)})
         assert [c.status for c in _found(wrong)["model"] if "topic" in c.name] == ["fail"]
+
+
+def test_the_control_topic_is_looked_at(broker: Broker) -> None:
+    """Missing, of several partitions, right, and with a document that nobody can use."""
+    settings = _settings(broker, broker.topic("in", 1), control={"enabled": True})
+
+    def states(settings: Settings) -> list[str]:
+        checks = [check for found in _found(settings).values() for check in found]
+        return [check.status for check in checks if check.name.startswith("control topic")]
+
+    assert states(_settings(broker, broker.topic("in0", 1))) == []
+    assert states(settings) == ["warn"]
+    more = {"enabled": True, "topic": broker.topic("two", 2)}
+    assert states(_settings(broker, broker.topic("in2", 1), control=more)) == ["fail"]
+    broker.create({settings.control_topic: 1}, {"cleanup.policy": "compact"})
+    assert states(settings) == ["ok"]
+    broker.produce(settings.control_topic, [Send(b"rule/x", b"{", partition=0)])
+    assert states(settings) == ["warn"]

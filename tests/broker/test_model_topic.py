@@ -15,8 +15,8 @@ from ember_core.pipeline import FleetModel
 from ember_core.serialize import bundle_digest, load_bundle, save_bundle
 from stream.bundles import sign
 from stream.errors import UserError
+from stream.kafka.client.compacted_log import CompactedLogWriter, is_fenced
 from stream.kafka.client.errors import KafkaError
-from stream.kafka.client.model_log import ModelLogWriter, is_fenced
 from stream.kafka.config import WorkerConfig
 from stream.kafka.model_topic.catalogue import KEPT
 from stream.kafka.model_topic.manifest import Manifest, RecordKey
@@ -101,7 +101,7 @@ async def test_nobody_takes_half_of_a_bundle(
     source.report_ignored(lambda: ignored.append(1))
     name = config.model_transactional_id if broker.real else ""
     chunks = list(two.split(bundles[1]))
-    async with ModelLogWriter(config.client_settings(), config.model_topic, name) as writer:
+    async with CompactedLogWriter(config.client_settings(), config.model_topic, name) as writer:
         if broker.real:
             await writer._producer.begin_transaction()
         for number, chunk in enumerate(chunks[:-1]):
@@ -118,7 +118,7 @@ async def test_nobody_takes_half_of_a_bundle(
     catalogue = await source.read()
     assert catalogue.retired_keys(one.digest) == []
     manifest_key = RecordKey(two.digest, None).encode()
-    async with ModelLogWriter(config.client_settings(), config.model_topic, "") as writer:
+    async with CompactedLogWriter(config.client_settings(), config.model_topic, "") as writer:
         await writer.put(manifest_key, two.encode())
         assert await newest(source) == (one.digest, "again")
         for number, chunk in enumerate(chunks):

@@ -93,6 +93,26 @@ def test_the_plan_has_the_model_topic_where_bundles_come_by_it(
         assert {"Read", "Write"} <= of[topic]
 
 
+def test_the_plan_has_the_control_topic_where_documents_come_by_it(
+    broker: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One partition, compacted; workers read it, and operators write it too."""
+    cluster = settings(broker, broker.topic("telemetry", 5), tmp_path)
+    assert cluster.config is not None
+    cluster.config.write_text(cluster.config.read_text() + "[control]\nenabled = true\n")
+    name = f"{broker.name('g')}-control"
+    plan(cluster=cluster)
+    lines = [line for line in capsys.readouterr().out.splitlines() if name in line]
+    made, right = (shlex.split(line) for line in lines)
+    assert made[made.index("--partitions") + 1] == "1"
+    assert "cleanup.policy=compact" in made
+    assert "Read" in right
+    assert "Write" not in right
+    plan(cluster=cluster, control=True)
+    _, right = (line for line in capsys.readouterr().out.splitlines() if name in line)
+    assert {"Read", "Write"} <= set(shlex.split(right))
+
+
 def test_the_plan_of_re_keying_has_its_topic(
     broker: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

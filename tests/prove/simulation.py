@@ -106,6 +106,8 @@ def found_after(patch: Path, most: int, seed: int) -> int | None:
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / package, Path(scratch) / package, ignore=ignored)
         subprocess.run([git, "apply", str(patch)], cwd=scratch, check=True)
-        more = ["--models"] if patch.stem.startswith("model_") else []
+        # Models and documents of operators change only in schedules that are asked for so.
+        options = {"model_": "--models", "control_": "--control"}
+        more = [words for start, words in options.items() if patch.stem.startswith(start)]
         result = simulate(Path(scratch), most, seed, *more)
     return result["schedules"] if result["violations"] else None

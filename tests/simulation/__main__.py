@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--mode", choices=MODES, help="default: as the seed says")
     parser.add_argument("--rated", action="store_true", help="rows are rates of intervals")
     parser.add_argument("--models", action="store_true", help="models are published meanwhile")
+    parser.add_argument("--control", action="store_true", help="documents of operators change")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at a violation")
     asked = parser.parse_args()
     logging.disable(logging.CRITICAL)
@@ -38,7 +39,9 @@ def main() -> int:
     for seed in range(asked.seed, asked.seed + asked.schedules):
         if ran % COLLECT == 0:
             gc.collect()
-        outcome = Schedule(seed, asked.mode, rated=asked.rated, models=asked.models).run()
+        outcome = Schedule(
+            seed, asked.mode, rated=asked.rated, models=asked.models, control=asked.control
+        ).run()
         ran += 1
         deaths += outcome.deaths
         turns += outcome.turns
@@ -47,6 +50,7 @@ def main() -> int:
             violations.append({"seed": seed, "mode": outcome.mode, "what": outcome.violation})
             again = f"--schedules 1 --seed {seed}" + (f" --mode {asked.mode}" if asked.mode else "")
             again += (" --rated" if asked.rated else "") + (" --models" if asked.models else "")
+            again += " --control" if asked.control else ""
             print(f"seed {seed} ({outcome.mode}): {outcome.violation}", file=sys.stderr)
             print(f'again: make simulate ARGS="{again}"', file=sys.stderr)
             if not asked.keep_going:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any, NamedTuple
 
-import numpy as np
 from aiokafka.errors import KafkaError
 
-from stream.engine import META_KEY, SliceOffsets
+from stream.control import ControlSet
 from stream.engine.state.model_version import KEPT
 from stream.kafka.config import WorkerConfig
 from stream.kafka.protocol.changelog import Changelog
@@ -22,12 +20,14 @@ from stream.observer import Observer
 from stream.settings import Settings
 from stream.types import TP
 
-from .broker import Broker, Log, Record
+from .broker import Broker, Log
+from .control import ControlLog, Follower, control_set
 from .disk import Disk
 from .group import Coordinator
 from .machine import Machine, Process, StuckError
 from .models import MODELS, Publisher, newest, publish_at_once
-from .tiny import TinyCodec, TinyEngine, digest_of, tiny_model
+from .reference import NEVER, Events, Reference, reference
+from .tiny import TinyEngine, digest_of, tiny_model
 from .worker import Worker
 
 SESSION_SECONDS = 1.5
@@ -37,12 +37,7 @@ MOST_TURNS = 150_000
 KINDS = ("checkpoint", "event", "rows", "offsets", "commit")
 """Moments after which something may happen to a worker."""
 TOPIC, OUT = "in", "out"
-_NEVER = 1 << 60
 MODES = ("plain", "transactions", "exactly_once")
-
-
-Events = list[tuple[str, bytes]]
-"""Id and body of each."""
 
 
 class Violation(Exception):
@@ -60,18 +55,6 @@ class Outcome(NamedTuple):
     digest: str
 
 
-class Reference(NamedTuple):
-    """What an uninterrupted run gives for one partition."""
-
-    events: Events
-    rows: dict[bytes, bytes]
-    counts: dict[str, int]
-    absorbed: int
-    first: int
-    over: set[bytes]
-    """Keys that have been silent for too long: they may be forgotten already."""
-
-
 class Schedule:
     """A schedule made from a seed.
 
@@ -80,10 +63,17 @@ class Schedule:
         mode: Fixes the guarantee; None leaves it to the seed.
         rated: Rows are rates of intervals.
         models: Models are published meanwhile, and workers take them over.
+        control: Documents of operators change meanwhile.
     """
 
     def __init__(
-        self, seed: int, mode: str | None = None, *, rated: bool = False, models: bool = False
+        self,
+        seed: int,
+        mode: str | None = None,
+        *,
+        rated: bool = False,
+        models: bool = False,
+        control: bool = False,
     ) -> None:
         rng = self.rng = Random(seed)
         self.seed = seed
@@ -127,6 +117,7 @@ class Schedule:
         self._max_keys = rng.choice((3, 5, 64))
         if self._max_keys == 5:  # a few rows are much then
             self.config = replace(self.config, checkpoint_bytes=400)
+        self._control = ControlLog() if control else None
         self._models = models
         self._publishers: list[Publisher] = []
         self._published_models = {0}
@@ -187,6 +178,10 @@ class Schedule:
                 machine.at(rng.random() * 8.0, self._compact)
         if self._models:
             self._plan_models()
+        if self._control is not None:
+            for _ in range(rng.randrange(1, 5)):
+                write = partial(self._write_control, self._control, rng.randrange(4))
+                machine.at(rng.random() * 6.0, write)
 
     def _plan_models(self) -> None:
         """Let models be published: one now, others later, some of them at one time."""
@@ -212,6 +207,16 @@ class Schedule:
         self._publishers.append(publisher)
         self._publishing.add(process)
         process.start(publisher.run())
+
+    def _write_control(self, log: ControlLog, number: int) -> None:
+        """An operator writes; each worker reads it in its own time."""
+        log.write(control_set(number))
+        for process, worker in self._live.items():
+            self.machine.after(self.rng.random(), partial(self._read_control, process, worker))
+
+    def _read_control(self, process: Process, worker: Worker) -> None:
+        if process in self._live:
+            process.call_soon(worker.follow_control)
 
     def _produce(self, log: Log, key: bytes, value: bytes) -> None:
         self._to_come -= 1
@@ -250,6 +255,7 @@ class Schedule:
             disk=self.disk,
             rated=self.rated,
             follows=self._models,
+            control=None if self._control is None else Follower(self._control),
         )
         self._live[process] = worker
         process.start(worker.run())
@@ -344,7 +350,13 @@ class Schedule:
             records = self.broker.log(*tp).records
             first = engine.meta(tp).first_offset if self._models else -1
             expected = reference(
-                tp, records, self.ttl_us, rated=self.rated, epochs=epochs, first=first
+                tp,
+                records,
+                self.ttl_us,
+                rated=self.rated,
+                epochs=epochs,
+                first=first,
+                changes=self._changes(engine, tp),
             )
             seen = written[partition]
             if len(self._published_models) > 1 and self.mode != "exactly_once":
@@ -395,8 +407,22 @@ class Schedule:
             raise Violation(f"{len(epochs)} changes of the model of {tp}")
         found = [(epoch.offset, numbers[epoch.version.model]) for epoch in epochs]
         if found[-1][1] != self._newest_model():  # noted with the next record, and none came
-            found.append((_NEVER, self._newest_model()))
+            found.append((NEVER, self._newest_model()))
         return found
+
+    def _changes(self, engine: TinyEngine, tp: TP) -> list[tuple[int, ControlSet]]:
+        """Documents of operators by their first offset, as the meta row has them."""
+        if self._control is None:
+            return []
+        changes = []
+        for epoch in engine.meta(tp).control_epochs:
+            control = self._control.find(epoch.digest)
+            assert control is not None
+            changes.append((epoch.offset, control))
+        offsets = [offset for offset, _ in changes]
+        if offsets != sorted(set(offsets)):
+            raise Violation(f"documents of {tp} changed at {offsets}")
+        return changes
 
     def _check_publications(self) -> None:
         """Of those that follow one publication only one may be done, where one fences the other."""
@@ -456,58 +482,6 @@ def _by_key(events: Events) -> dict[str, list[str]]:
 
 def _damaged(tp: TP, key: bytes, why: str) -> None:
     raise Violation(f"a row of {key!r} in {tp} is damaged: {why}")
-
-
-def reference(
-    tp: TP,
-    records: list[Record],
-    ttl_us: int = 0,
-    *,
-    rated: bool = False,
-    epochs: Sequence[tuple[int, int]] = ((0, 0),),
-    first: int = -1,
-) -> Reference:
-    """What the engine gives when it is left alone.
-
-    Args:
-        tp: The partition.
-        records: Its records.
-        ttl_us: Silence after which a key is forgotten; 0: never.
-        rated: Rows are rates of intervals.
-        epochs: First offset and number of each model, in order.
-        first: Offset at which the counting begins, where a change of the model was noted before
-            the first record; -1: at that record.
-    """
-    engine = TinyEngine(ttl_us=ttl_us, rated=rated)
-    if epochs[0][1]:
-        engine.switch_model(tiny_model(epochs[0][1], rated=rated))
-    engine.attach(tp)
-    if first >= 0:
-        engine.meta(tp).begin_at(first)
-    messages: list[Any] = [r for r in records if not r.marker]
-    events: Events = []
-    ends = [*(offset for offset, _ in epochs[1:]), _NEVER]
-    for n, ((begin, number), end) in enumerate(zip(epochs, ends, strict=True)):
-        if n:
-            model = tiny_model(number, rated=rated)
-            engine.schedule_switch(tp, begin, model)
-            engine.switch_model(model, [tp])
-        part = [m for m in messages if (begin if n else 0) <= m.offset < end]
-        slice_offsets = SliceOffsets(
-            np.array([m.offset for m in part], dtype=np.int64),
-            np.array([m.timestamp for m in part], dtype=np.int64),
-        )
-        result = engine.step(tp, TinyCodec().decode(part), slice_offsets)
-        events += [(event.id, event.body) for event in result.events]
-    dirty = engine.take_dirty(tp)
-    rows = {k: r for k, r in zip(dirty.keys, dirty.rows, strict=True) if k != META_KEY and r}
-    meta = engine.meta(tp)
-    over = set()
-    for key, row in rows.items():
-        seen = engine.layout.views(np.frombuffer(row, dtype=np.uint8)[None])["seen"][0]
-        if ttl_us and meta.clock_us - int(seen) > ttl_us:
-            over.add(key)
-    return Reference(events, rows, dict(meta.counts), meta.absorbed, meta.first_offset, over)
 
 
 def quiet_unraisable() -> None:

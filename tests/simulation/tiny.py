@@ -14,10 +14,13 @@ import numpy as np
 
 from ember_core.pipeline import PackedRows, Role, StateField
 from ember_core.rows import RecipeChannel, RowRecipe
+from stream.control import NO_CONTROL
 from stream.engine import Engine, Limits, ModelVersion, WindowSpec
 from stream.engine.batch import PlacedEvent, StepBatch
+from stream.engine.hard_limits import LimitChange
 from stream.engine.loading import ChangelogLoader
 from stream.engine.rows import ObservedRows
+from stream.engine.rules_effect import RulesEffect, RulesInForce
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
 from stream.engine.step import Stepper
@@ -40,6 +43,8 @@ class Looked:
 class TinyPipeline:
     """State is a chain over every value seen: any loss, repetition or swap shows in it.
 
+    The documents of operators that are in force are in it too.
+
     Args:
         rated: Rows are rates.
         number: Of the model: each has another factor, so that a wrong one shows as well.
@@ -47,6 +52,7 @@ class TinyPipeline:
 
     def __init__(self, *, rated: bool, number: int = 0) -> None:
         self._rated = rated
+        self.control_mark = lambda: 0
         self._factor = _FACTOR + np.uint64(2 * number)
         self.config = SimpleNamespace(
             channels=("x",), warmup_alarm=WARM_ROWS, quiet_rows=0, max_gap=10
@@ -65,16 +71,22 @@ class TinyPipeline:
         )
 
     def observe(
-        self, state: dict[str, Any], values: Any, time_us: Any, packed: PackedRows
+        self,
+        state: dict[str, Any],
+        values: Any,
+        time_us: Any,
+        packed: PackedRows,
+        counted: dict[str, Any] | None = None,
     ) -> Looked:
         chain, rows = np.zeros(packed.row_count, np.uint64), np.zeros(packed.row_count, np.int64)
         own, last = state["chain"].copy(), state["last_time"].copy()
+        mark = np.uint64(self.control_mark())
         for step in range(len(packed.sizes)):
             at = packed.step == step
             keys = packed.key[at]
             number = np.nan_to_num(values[at, 0])  # of a rate the first sample has none
             number = number.view(np.uint64) if self._rated else number.astype(np.uint64)
-            own[keys] = (own[keys] ^ number) * self._factor + _STEP
+            own[keys] = (own[keys] ^ number ^ mark) * self._factor + _STEP
             chain[at], rows[at] = own[keys], state["rows"][keys] + step + 1
             last[keys] = time_us[at]
         new = {"chain": own, "rows": rows[packed.last_rows], "last_time": last}
@@ -87,7 +99,7 @@ class TinyDecider:
     def __init__(self, pipeline: TinyPipeline) -> None:
         self.pipeline = pipeline
 
-    def decide(self, batch: StepBatch, observed: ObservedRows) -> None:
+    def decide(self, batch: StepBatch, observed: ObservedRows, rules: RulesEffect) -> None:
         return None
 
 
@@ -98,7 +110,12 @@ class TinyEpisodes:
         self._store = store
 
     def emit(
-        self, batch: StepBatch, observed: ObservedRows | None, scored: None, changes: None = None
+        self,
+        batch: StepBatch,
+        observed: ObservedRows | None,
+        scored: None,
+        changes: None = None,
+        limits: Sequence[LimitChange] = (),
     ) -> None:
         if observed is None:
             return
@@ -169,6 +186,7 @@ class TinyEngine(Engine):
         self._limits = Limits(
             max_keys=max_keys, stale_intervals=0.0, ttl_us=ttl_us, missing_channels=False
         )
+        self.control, self._hard_limits = NO_CONTROL, True  # the fields of limits are not there
         self._spill, self._stream_names = spill, {}
         self._parts = {}
         self._attached = 0
@@ -182,9 +200,12 @@ class TinyEngine(Engine):
         self.model, self._store = model, store
         self._model_version = ModelVersion(model.sha256, {})
         self._loader = ChangelogLoader(store, model.sha256)
+        model.pipeline.control_mark = lambda: int(self.control.digest[:16] or "0", 16)
         decider: Any = TinyDecider(model.pipeline)
         episodes: Any = TinyEpisodes(store)
-        self._stepper = Stepper(store, decider, episodes, self._limits)
+        self._rules = RulesInForce(model)
+        rules = self._rules.of(self.control)
+        self._stepper = Stepper(store, decider, episodes, self._limits, rules)
 
     def schedule_switch(self, tp: tuple[str, int], offset: int, model: Any) -> None:
         """As in production, with the version of a model that has no thresholds."""

@@ -23,6 +23,7 @@ from stream.observer import Observer
 from stream.types import TP
 
 from .broker import Broker, Producer
+from .control import Follower
 from .disk import Disk
 from .group import Assignment, Coordinator
 from .machine import Process
@@ -194,6 +195,7 @@ class Worker:
         rated: Rows are rates of intervals.
         disk: For copies of the state.
         follows: It takes its models from the model topic.
+        control: Documents of operators; None: there are none.
     """
 
     def __init__(
@@ -210,6 +212,7 @@ class Worker:
         disk: Disk | None = None,
         rated: bool = False,
         follows: bool = False,
+        control: Follower | None = None,
     ) -> None:
         self.process = process
         self.broker = broker
@@ -226,6 +229,7 @@ class Worker:
         self.watch = Watch()
         self._disk = disk
         self._rated, self._follows = rated, follows
+        self.control = control
         self._moved = asyncio.Event()  # the group has, or the worker shall stop
         self._count = 0  # of assignments
         self._fetchable: list[Faust] = []
@@ -287,7 +291,14 @@ class Worker:
             offload=self.offload,
         )
         self.session = Session(
-            context, self.engine, TinyCodec(), self.client, Fetching(self), self, files
+            context,
+            self.engine,
+            TinyCodec(),
+            self.client,
+            Fetching(self),
+            self,
+            files,
+            self.control,
         )
         self._store = SlabStore.__new__(SlabStore)
         self._store.app = SimpleNamespace(session=self.session)
@@ -303,6 +314,9 @@ class Worker:
         if snapshots is not None:
             copying = asyncio.ensure_future(snapshots.forever(lambda: False, checkpointer.run))
         beating = asyncio.ensure_future(self._beat())
+        if self.control is not None:
+            coming = self.session.controls.forever(lambda: self.stopping)
+            self._controlling = asyncio.ensure_future(coming)
         if self._follows:
             following = asyncio.ensure_future(self._follow())
         await self._belong()
@@ -333,6 +347,13 @@ class Worker:
             model = await self._newest_model()
             if model.sha256 != self.engine.model.sha256:
                 await self.session.switch_model(model, TinyCodec())
+
+    def follow_control(self) -> None:
+        """Documents of operators have come."""
+        assert self.control is not None
+        self.control.read_all()
+        if hasattr(self, "session"):
+            self.session.controls.request()
 
     def stop(self) -> None:
         """SIGTERM."""

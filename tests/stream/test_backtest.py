@@ -10,13 +10,15 @@ import pytest
 from ember_core.data.sources import Dataset, KeyTable
 from ember_core.pipeline import FleetModel
 from stream.backtest import backtest
-from stream.engine import Limits, WindowSpec
+from stream.control.rules import Limit, Rule
+from stream.engine import Engine, Limits, WindowSpec
 from tests.stream.engine.conftest import (
     CHANNELS,
     INTERVAL,
     KNOWN,
     SECOND,
     START,
+    Run,
     feed_into,
     fit,
     interleaved,
@@ -24,6 +26,7 @@ from tests.stream.engine.conftest import (
     run,
     signal,
 )
+from tests.stream.engine.rules_feed import control_of
 
 ROWS = 113
 LIMITS = Limits(max_keys=16, stale_intervals=5.0)
@@ -222,3 +225,31 @@ def test_no_record_gives_an_empty_result(model: FleetModel) -> None:
     assert result.counts == {}
     assert [len(s.score) for s in result.scores] == [0, 0, 0]
     assert (result.events, result.triggers(), result.figures()) == ([], 0, {})
+
+
+@pytest.mark.parametrize("batch_rows", [1, 50, 4096])
+def test_rules_act_as_in_the_stream_also_from_the_middle_on(
+    model: FleetModel, batch_rows: int
+) -> None:
+    """A control set of its own before and after one record, whatever the batches."""
+    rules = control_of(
+        Rule(channels=("heat",), ignore=True, limit=Limit(above=1e3)),
+        Rule(keys=("b",), direction="above", sensitivity=2.0),
+    )
+    first = control_of(Rule(channels=("load",), limit=Limit(above=-1e9, for_="30s")))
+    feed = interleaved(*(rows_of(k, values_of(n)) for n, k in enumerate((b"a", b"b", b"new"))))
+    offset = 131
+    stream = Run(Engine(model, None, LIMITS, control=first))
+    feed_into(stream, feed, [offset], first_offset=0)
+    stream.engine.use_control(rules)
+    feed_into(stream, feed, begin=offset, first_offset=0)
+    result = backtest(
+        model,
+        made(),
+        limits=LIMITS,
+        batch_rows=batch_rows,
+        control=first,
+        control_changes={offset: rules},
+    )
+    assert result.events == stream.events
+    assert any(b'"rules":' in event.body for event in result.events)

@@ -145,3 +145,18 @@ def test_a_model_topic_that_has_another_use(topic: str, said: str) -> None:
     settings = Settings.load(input={"topics": ["m"]}, model={"topic": topic})
     (mistake,) = find_mistakes(settings)
     assert said in mistake
+
+
+@pytest.mark.parametrize(
+    ("topic", "said"),
+    [
+        ("m", "makes the service read what it writes: 'm' is an input too"),
+        ("ember-state-m-changelog", "would write into the state of the group"),
+        ("m.triggers", "would write among the documents"),
+        ("ember-model", "would write among the model's bundles"),
+    ],
+)
+def test_a_control_topic_that_has_another_use(topic: str, said: str) -> None:
+    control, model = {"enabled": True, "topic": topic}, {"topic": "ember-model"}
+    settings = Settings.load(input={"topics": ["m"]}, control=control, model=model)
+    assert any(said in mistake for mistake in find_mistakes(settings))

@@ -402,6 +402,14 @@ def test_how_long_re_keyed_records_stay_is_a_length_of_time() -> None:
         Settings.load(input={"rekey_retention": "long"})
 
 
+def test_the_control_topic_is_named_after_the_group_and_off_by_default() -> None:
+    settings = Settings.load(control={"enabled": True}, kafka={"group": "fleet"})
+    assert settings.control_topic == "fleet-control"
+    assert Settings().control_topic == ""
+    with pytest.raises(SettingsError, match="no name of a Kafka topic"):
+        Settings.load(control={"topic": "<group> control"})
+
+
 def test_the_model_comes_by_one_way() -> None:
     """The topic is named after the group; a default of the path is no second way."""
     settings = Settings.load(model={"topic": "<group>-model"}, kafka={"group": "fleet"})

@@ -174,6 +174,8 @@ class ChannelEvidence(FollowedChannels):
         if observation.age is not None:
             widening = ops.take(self.widening, observation.age, axis=0)
             usual["usual_extremes"] = usual["usual_extremes"] * widening
+        if observation.counted is not None:
+            usual |= {f"counted_{side}": bound for side, bound in observation.counted.items()}
         start = {f.name: state[f.name] for f in self.state_fields() if f.name not in USUAL[1:]}
         bins = self.calendar.bins(ops.to_numpy(observation.time_us), self.bin_seconds)
         columns = [usual, x, *bins, observation.elapsed, observation.warming]
@@ -295,8 +297,14 @@ class ChannelEvidence(FollowedChannels):
         z = ops.astype(residual - level, "float32") / size
         followed = {name: value for name, value in state.items() if name != "usual_level"}
         alarming = usual["usual_extremes"][:, 1]
-        columns = (day_size, usual["usual_excess"], usual["usual_change"], alarming, learns)
-        after = self.advance(packed, followed, z, x, elapsed, *columns)
+        columns = (day_size, usual["usual_excess"], usual["usual_change"], alarming)
+        if "counted_low" in usual:
+            learns = ops.zeros_like(warming) if learns is None else learns
+            sides = ("low", "high", "held_low", "held_high")
+            bounds = {side: usual[f"counted_{side}"] for side in sides}
+            after = self.advance(packed, followed, z, x, elapsed, *columns, learns, bounds)
+        else:
+            after = self.advance(packed, followed, z, x, elapsed, *columns, learns)
         return after | {"usual_level": level}
 
     def _learn_level(self, state: State, residual: Any, size: Any, warming: Any) -> State:

@@ -28,6 +28,8 @@ FAR: Final = 3.0
 MOST: Final = 30.0
 MOST_AVERAGED: Final = 8.0
 LARGEST_CHANGE: Final = 6.0
+HELD: Final = 2.0
+"""Usual sizes up to which averages take up a departure to a side that does not count."""
 LARGEST_GROWTH: Final = 4.0
 _LN2 = float(np.log(2.0))
 
@@ -70,6 +72,7 @@ class FollowedChannels(Stage):
         usual_change: Any,
         alarming: Any,
         warming: Any = None,
+        counted: State | None = None,
     ) -> State:
         """Follow rows.
 
@@ -86,6 +89,7 @@ class FollowedChannels(Stage):
             usual_change: Mean change between rows in training, `(R, C)`.
             alarming: Average of 5 rows from which the anchor stands still, `(R, C)`.
             warming: True where the key learns its sizes, `(R,)`; None: nowhere.
+            counted: Bounds of the departures that count for other channels, with `warming` only.
 
         Returns:
             The fields after each row, and `signals` `(R, 8, C)`, `change` and `level`: the signals
@@ -139,6 +143,9 @@ class FollowedChannels(Stage):
             growth, grown = self._grown(packed, state, ratio, followed, slow, growth)
             departure = distance / ops.clip(growth, 1.0, LARGEST_GROWTH)
             bounded = ops.clip(departure, -MOST_AVERAGED, MOST_AVERAGED)
+            if counted is not None:  # the return from a side that does not count is no jump
+                low, high = counted["held_low"] - HELD, counted["held_high"] + HELD
+                bounded = ops.minimum(ops.maximum(bounded, low), high)
             averaged = ops.concatenate([*[bounded] * (MEANS - 1), change], axis=1)
             flat, _ = packed.ewma(start, averaged, weight)
             averages = ops.reshape(flat, (-1, MEANS, self.n_channels))
@@ -153,9 +160,13 @@ class FollowedChannels(Stage):
         else:
             columns = (departures, x, elapsed, day_size, usual_excess, usual_change, alarming)
             columns += () if warming is None else (warming,)
+            columns += () if counted is None else (counted,)
             return by_blocks(packed, self.advance, state, *columns, steps=half(packed))
         half_hour = packed.previous(state["channel_averages"][:, JUMP_FROM], averages[:, JUMP_FROM])
-        own = departure - self._shared(ops.where(present, bounded, 0.0))
+        given = ops.where(present, bounded, 0.0)
+        if counted is not None:
+            given = ops.minimum(ops.maximum(given, counted["low"]), counted["high"])
+        own = departure - self._shared(given)
         own_averages = self._own_averages(packed, state, own, weight)
         row = ops.stack([departure, departure - half_hour, own], axis=1)
         row = ops.where(present[:, None, :], row, 0.0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
+
 TIME_CONSTANTS: Final = (1.0, 5.0, 30.0, 120.0)
 """Half-lives of the moving averages, in usual intervals; 1 stands for the row itself."""
 OWN_TIME_CONSTANTS: Final = TIME_CONSTANTS[:3]
@@ -25,6 +27,22 @@ JUMP_FROM: Final = 1
 """Place of the average of 30 rows, from which a jump counts."""
 SLOW: Final = {2: 1, 3: 1, SIGNALS - 1: SIGNALS - 2}
 """Places of the slow signals, and of the one of 5 rows beside each."""
+
+
+def by_side(severity: Any, n_channels: int) -> tuple[Any, Any, Any]:
+    """Return the largest severity of each channel by the side of its statistics, `(N, C)` each.
+
+    Args:
+        severity: Severity of each statistic of rows, `(N, 18 C)`.
+        n_channels: Number of channels `C`.
+
+    Returns:
+        Of the statistics above, of those below, and of those without a side: frozen values and
+        spread.
+    """
+    moving = severity[:, : -2 * n_channels].reshape(-1, SIGNALS, n_channels, 2).max(axis=1)
+    frozen, spread = severity[:, -2 * n_channels : -n_channels], severity[:, -n_channels:]
+    return moving[..., 0], moving[..., 1], np.maximum(frozen, spread)
 
 
 def statistic_name(severity: Any, channel: int, n_channels: int) -> str:

@@ -31,7 +31,8 @@ def decide_packed(
         motor: The motor neuron.
         state: Fields of both before each key's first row, `(K, ...)`.
         score: Free energies, `(R,)`, float32.
-        observation: Columns of the rows: `may_fire`, the weights `learning`, and `confidence`.
+        observation: Columns of the rows: `may_fire`, the weights `learning`, `confidence` and
+            `shift`.
 
     Returns:
         The decision on every row; its state holds each key's fields after its last row.
@@ -51,6 +52,7 @@ def decide_packed(
             alarming=step_state["firing"] > 0,
             learning=observation.learning[part],
             may_fire=observation.may_fire[part],
+            shift=None if observation.shift is None else observation.shift[part],
         )
         tail_state, severity = tail.forward(step_state, score[part], columns)
         if observation.confidence is not None:
@@ -65,9 +67,12 @@ def decide_packed(
     logs, confidence = tail.log_score(score), observation.confidence
     if confidence is None:
         confidence = np.ones((packed.row_count, 1), np.float32)
+    shift = observation.shift
+    if shift is None:
+        shift = np.zeros((packed.row_count, 1), np.float32)
     for key, rows in packed.left(step):
         learning, may_fire = observation.learning[rows], observation.may_fire[rows]
-        columns_of_rows = logs[rows], learning, may_fire, confidence[rows, 0]
+        columns_of_rows = logs[rows], learning, may_fire, confidence[rows, 0], shift[rows, 0]
         _decide_key(tail, motor, current, key, rows, columns_of_rows, out)
     return out
 
@@ -81,7 +86,7 @@ def _decide_key(
     state: State,
     key: int,
     rows: Any,
-    columns: tuple[Any, Any, Any, Any],
+    columns: tuple[Any, Any, Any, Any, Any],
     out: Decision,
 ) -> None:
     """Decide the rows of a key, in order, number by number.
@@ -92,7 +97,8 @@ def _decide_key(
         state: Fields of all keys, written back to.
         key: Index of the key.
         rows: Indices of the rows, in order.
-        columns: Log score, weight of learning, permission to fire and confidence of these rows.
+        columns: Log score, weight of learning, permission to fire, confidence and shift of these
+            rows.
         out: Decision, written to.
     """
     follow, fields = tail_of_key(tail, state, key)
@@ -101,9 +107,9 @@ def _decide_key(
     threshold, resolve_below = _F(_F(motor.on) + state["feedback"][key]), _F(motor.off)
     leak, refractory_rows = _F(motor.leak), motor.refractory_rows
     severities, evidences = [], []
-    logs, learning, may_fire, confidence = columns
-    by_row = zip(rows.tolist(), logs, learning, may_fire.tolist(), confidence, strict=True)
-    for i, x, weight, may, share in by_row:
+    logs, learning, may_fire, *of_rules = columns
+    by_row = zip(rows.tolist(), logs, learning, may_fire.tolist(), *of_rules, strict=True)
+    for i, x, weight, may, share, lower in by_row:
         severity = follow(x, weight, firing) * share
         # MotorNeuron.forward
         evidence = evidence + leak * (severity - evidence)
@@ -115,7 +121,7 @@ def _decide_key(
             if evidence < resolve_below:
                 firing, refractory = False, refractory_rows
                 out.resolves[i] = True
-        elif may and rested and evidence >= threshold:
+        elif may and rested and evidence >= threshold - lower:
             firing = True
             out.fires[i] = True
         if firing:

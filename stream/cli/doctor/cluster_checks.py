@@ -11,6 +11,7 @@ from confluent_kafka.admin._metadata import TopicMetadata
 
 from stream.tools import clients
 
+from .control_topic_check import control_topic
 from .findings import Check, Cluster
 from .group_check import group
 from .model_topic_check import model_topic
@@ -56,6 +57,8 @@ def topics(cluster: Cluster) -> Iterator[Check]:
         yield from _rekeyed(cluster)
     if cluster.settings.model_topic:
         yield model_topic(cluster)
+    if cluster.settings.control_topic:
+        yield control_topic(cluster)
 
 
 def _rekeyed(cluster: Cluster) -> Iterator[Check]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .layout import TOP
 
+LIMIT_SIDES = ("above", "below")
 SENT, UNSENT = 1, 2
 """Field `stale` of an idle key: its trigger was emitted, or left out in the warm-up."""
 
@@ -49,6 +50,7 @@ class GivenUp:
         episode: Open episode; None: there is none.
         stale_since_us: Begin of the idle time that was told; None: there is none.
         missing: Missing channels that were told, and the rows without each.
+        limits: Hard limits whose alert is open: channel, direction, and since when.
     """
 
     reason: str
@@ -57,9 +59,11 @@ class GivenUp:
     episode: OpenEpisode | None = None
     stale_since_us: int | None = None
     missing: tuple[tuple[str, int], ...] = ()
+    limits: tuple[tuple[str, str, int], ...] = ()
 
     def __bool__(self) -> bool:
-        return self.episode is not None or self.stale_since_us is not None or bool(self.missing)
+        has_key_alert = self.episode is not None or self.stale_since_us is not None
+        return has_key_alert or bool(self.missing) or bool(self.limits)
 
 
 def holds_open(fields: Mapping[str, Any]) -> NDArray[np.bool_]:
@@ -74,6 +78,8 @@ def holds_open(fields: Mapping[str, Any]) -> NDArray[np.bool_]:
         is_open = is_open | ((fields["firing"] > 0) & (stale == 0))
     if "channel_gone" in fields:
         is_open = is_open | (fields["channel_gone"] > 0).any(axis=1)
+    if "limit_open" in fields:
+        is_open = is_open | (fields["limit_open"] != 0).any(axis=(1, 2))
     return is_open
 
 
@@ -109,7 +115,27 @@ def given_up(
             for i in np.flatnonzero(newly_gone).tolist()
         ]
     time_us, seq = int(fields["last_time"][row]), int(fields["seq"][row])
-    return GivenUp(reason, time_us, seq, episode, stale_since, tuple(missing))
+    limits = _limits(fields, row, channels, kept if reason != "channels" else None)
+    return GivenUp(reason, time_us, seq, episode, stale_since, tuple(missing), limits)
+
+
+def _limits(
+    fields: Mapping[str, Any],
+    row: int,
+    channels: tuple[str, ...],
+    kept: Mapping[str, Any] | None,
+) -> tuple[tuple[str, str, int], ...]:
+    """Return the open alerts of hard limits that a successor does not hold."""
+    if "limit_open" not in fields:
+        return ()
+    since = fields["limit_open"][row]
+    lost = since != 0
+    if kept is not None and "limit_open" in kept:
+        lost = lost & (kept["limit_open"][row] == 0)
+    return tuple(
+        (_name(channels[channel]), LIMIT_SIDES[side], int(since[side, channel]))
+        for side, channel in zip(*(place.tolist() for place in np.nonzero(lost)), strict=True)
+    )
 
 
 def _episode(fields: Mapping[str, Any], row: int, *, with_channels: bool) -> OpenEpisode:

@@ -147,6 +147,18 @@ def channel_fields(channels: int) -> tuple[StateField, ...]:
     )
 
 
+def limit_fields(channels: int) -> tuple[StateField, ...]:
+    """Return the fields of hard limits: rules may change without another layout."""
+    c, measured = channels, Role.MEASURED
+    opened = "time since when the open alert's limit is broken, above and below; 0: none is open"
+    since = "time since when that limit is broken, microseconds"
+    return (
+        StateField("limit_open", "<i8", (2, c), opened, measured),
+        StateField("limit_since", "<i8", (2 * c,), since, measured),
+        StateField("limit_mark", "<u4", (2 * c,), "marks of broken limits with a `for`", measured),
+    )
+
+
 def pause_fields() -> tuple[StateField, ...]:
     """Return the fields that tell the usual pauses of a key, where keys may become idle."""
     longest = "longest pauses when they were noted, by falling length, seconds"

@@ -10,7 +10,7 @@ import msgspec
 
 from stream.records import RESERVED_KEY_PREFIX, SourcePosition
 
-from .model_version import KEPT, FormerModel, ModelEpoch, ModelVersion
+from .model_version import KEPT, ControlEpoch, FormerModel, ModelEpoch, ModelVersion
 
 META_KEY = RESERVED_KEY_PREFIX + b"meta"
 _FORMER_MODELS = 8
@@ -72,6 +72,9 @@ class MetaRow(msgspec.Struct, kw_only=True):
     """The model's channels, in the order of the fields that have one number each."""
     epochs: list[ModelEpoch] = msgspec.field(default_factory=list, name="judges")
     """Models and their thresholds, each from an offset on; newest last."""
+    control: list[ControlEpoch] | msgspec.UnsetType = msgspec.UNSET
+    """Sets of documents of operators, each from an offset on; newest last. Unset until a worker
+    follows a control topic."""
     former: list[FormerModel] = []
     """Layouts of rows of earlier models; newest last."""
 
@@ -134,6 +137,37 @@ class MetaRow(msgspec.Struct, kw_only=True):
             or (epoch.offset == offset and epoch.version.model != version.model)
         ][-KEPT + 1 :]
         self.epochs = [*earlier, ModelEpoch(offset, version)]
+        return True
+
+    @property
+    def control_epochs(self) -> list[ControlEpoch]:
+        """Sets of documents by their first offset; empty until a worker follows them."""
+        return [] if self.control is msgspec.UNSET else self.control
+
+    @property
+    def control_digest(self) -> str:
+        """Digest of the documents that were noted last; empty: of none."""
+        epochs = self.control_epochs
+        return epochs[-1].digest if epochs else ""
+
+    def note_control(self, offset: int, digest: str) -> bool:
+        """Note that a set of documents is in force from an offset on.
+
+        Args:
+            offset: Next offset to absorb.
+            digest: Digest of the set.
+
+        Returns:
+            Whether it is another one than before.
+        """
+        epochs = self.control_epochs
+        if epochs and digest == epochs[-1].digest:
+            return False
+        # A later epoch was noted but never used.
+        earlier = [epoch for epoch in epochs if epoch.offset < offset][-KEPT + 1 :]
+        if not earlier or digest != earlier[-1].digest:
+            earlier.append(ControlEpoch(offset, digest))
+        self.control = earlier
         return True
 
     def last_other_model(self, model: str) -> int:

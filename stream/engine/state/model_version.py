@@ -7,7 +7,7 @@ import msgspec
 from ember_core.pipeline import ADJUSTABLE, FleetModel
 
 KEPT = 16
-"""Epochs a meta row remembers, newest last."""
+"""Epochs of models, and of control sets, that a meta row remembers, newest last."""
 
 
 class ModelVersion(msgspec.Struct, frozen=True):
@@ -27,6 +27,13 @@ class ModelEpoch(msgspec.Struct, frozen=True):
 
     offset: int
     version: ModelVersion = msgspec.field(name="judge")
+
+
+class ControlEpoch(msgspec.Struct, frozen=True):
+    """Digest of the documents that are in force from an input offset on; empty: of none."""
+
+    offset: int
+    digest: str
 
 
 class FormerModel(msgspec.Struct, frozen=True):

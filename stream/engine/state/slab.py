@@ -33,6 +33,7 @@ class Slab:
         self.last_used = np.zeros(max_keys, dtype=np.int64)  # `step_number` of the last use
         self.step_number = 0  # of the step, or load of rows, that goes on
         self.owner = np.full(max_keys, -1, dtype=np.int32)  # number of the partition; -1 free
+        self.rules = np.zeros(max_keys, dtype=np.int64)  # number of the key's rules; 0 unknown
         self._keys: list[bytes | None] = []
         self._free: list[int] = []
 
@@ -67,6 +68,7 @@ class Slab:
         self.owner[slot] = owner
         self.dirty[slot] = self.migrated[slot] = False
         self.last_used[slot] = self.step_number
+        self.rules[slot] = 0
         return slot
 
     def extend(self, keys: Sequence[bytes], owner: int) -> slice | None:
@@ -79,6 +81,7 @@ class Slab:
         self.owner[slots] = owner
         self.dirty[slots] = self.migrated[slots] = False
         self.last_used[slots] = self.step_number
+        self.rules[slots] = 0
         return slots
 
     def free(self, slot: int) -> None:

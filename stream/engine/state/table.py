@@ -23,6 +23,7 @@ from .layout import (
     WindowSpec,
     channel_fields,
     engine_fields,
+    limit_fields,
     pause_fields,
 )
 from .migration import RowMigrator, mark_of
@@ -56,6 +57,7 @@ class Store:
         stale_intervals: Usual intervals after which a key is idle; 0: never.
         ttl_us: Idle time after which a key is forgotten, microseconds; 0: never.
         missing_channels: Rows remember which channels have stopped coming.
+        hard_limits: Rows remember which hard limits are broken.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Store:
         ttl_us: int = 0,
         *,
         missing_channels: bool = False,
+        hard_limits: bool = False,
     ) -> None:
         pipeline = model.pipeline
         fields = pipeline.state_fields()
@@ -74,7 +77,8 @@ class Store:
         own_fields = engine_fields(len(self.plan.sampled), window, self.plan.uses)
         followed = channel_fields(len(model.channels)) if missing_channels else ()
         paused = pause_fields() if stale_intervals > 0 else ()
-        self.layout = RowLayout((*fields, *own_fields, *followed, *paused))
+        limited = limit_fields(len(model.channels)) if hard_limits else ()
+        self.layout = RowLayout((*fields, *own_fields, *followed, *paused, *limited))
         self.channels = model.identity
         self.model, self.model_mark = model.sha256, mark_of(model.sha256)
         self.decided = names_with(Role.DECIDED, fields)

@@ -196,6 +196,10 @@ class Consumer(driver.Consumer):
         await self.session.quiet.forever(self._stops)
 
     @Service.task
+    async def _take_over_control(self) -> None:
+        await self.session.controls.forever(self._stops)
+
+    @Service.task
     async def _purge_rekeyed(self) -> None:
         await self.session.purge.forever(self._stops)
 

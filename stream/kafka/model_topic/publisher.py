@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,11 +13,11 @@ from ember_core.pipeline import FleetModel
 from ember_core.serialize import ARRAYS_FILE, CARD_FILE
 from stream.bundles import SIGNATURE_FILE
 from stream.errors import UserError
-from stream.kafka.client.admin import Admin
+from stream.kafka.client.compacted_log import CompactedLogReader, CompactedLogWriter, is_fenced
 from stream.kafka.client.errors import KafkaError
-from stream.kafka.client.model_log import ModelLogReader, ModelLogWriter, is_fenced
 from stream.kafka.config import WorkerConfig
-from stream.kafka.supervision.topics import MODEL_CONFIG
+from stream.kafka.supervision.topics import MODEL_CONFIG, prepare_log
+from stream.users import current_user
 
 from .catalogue import Catalogue
 from .decision import Decision
@@ -91,12 +90,12 @@ async def publish(
     """
     topic, settings = config.model_topic, config.client_settings()
     try:
-        transactional = await prepare_topic(config)
+        transactional = await prepare_log(config, topic, MODEL_CONFIG)
         name = config.model_transactional_id if transactional else ""
-        async with ModelLogWriter(settings, topic, name) as writer:
+        async with CompactedLogWriter(settings, topic, name) as writer:
             # Read after the writer has started: it has ended the transaction of a dead publisher.
             catalogue = Catalogue()
-            async with ModelLogReader(settings, topic) as reader:
+            async with CompactedLogReader(settings, topic) as reader:
                 async for record in reader.read(await reader.end()):
                     catalogue.take(record.offset, record.key, record.value)
             if after is not None and catalogue.newest_offset != after:
@@ -151,35 +150,7 @@ def publication_records(
             yield key, None
 
 
-async def prepare_topic(config: WorkerConfig) -> bool:
-    """Make the model topic where it is missing, and tell whether the broker has transactions.
-
-    Args:
-        config: Kafka configuration of the group's workers.
-
-    Raises:
-        UserError: If the topic cannot be used.
-        KafkaError: If the broker refuses.
-    """
-    topic = config.model_topic
-    async with Admin(config.client_settings()) as admin:
-        status = (await admin.describe([topic])).get(topic)
-        if status is None and admin.can_create:
-            await admin.create([(topic, 1, config.replication_factor, MODEL_CONFIG)])
-        elif status is None or status.partitions != 1:
-            count = "none" if status is None else status.partitions
-            raise UserError(
-                "The model topic cannot be used. Expected a compacted topic with one partition. "
-                f"Received: {topic!r} with {count}. `ember topics plan` prints the command."
-            )
-        return config.transactions != "off" and admin.can_fence
-
-
 def _stamp() -> dict[str, Any]:
     """Return who publishes, and when."""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a container's user may have no name
-        user = "unknown"
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return {"published_at": now, "published_by": f"{user}@{socket.gethostname()}"}
+    return {"published_at": now, "published_by": f"{current_user()}@{socket.gethostname()}"}

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from stream import bundles
 from stream.errors import UserError
 from stream.kafka.client.admin import Admin, connect
+from stream.kafka.client.compacted_log import CompactedLogReader
 from stream.kafka.client.errors import KafkaError
-from stream.kafka.client.model_log import ModelLogReader
 from stream.kafka.config import WorkerConfig
 
 from .cache import BundleCache
@@ -135,7 +135,7 @@ class BundleSource:
         """
         catalogue = Catalogue()
         first = self._next_offset
-        async with ModelLogReader(*self._place, following=True) as reader:
+        async with CompactedLogReader(*self._place, following=True) as reader:
             async for record in reader.follow(first):
                 if published := catalogue.take(record.offset, record.key, record.value):
                     yield published.manifest
@@ -148,7 +148,7 @@ class BundleSource:
         """
         catalogue = Catalogue()
         if await self._exists():
-            async with ModelLogReader(*self._place) as reader:
+            async with CompactedLogReader(*self._place) as reader:
                 await _fill(catalogue, reader, await reader.end())
         return catalogue
 
@@ -165,7 +165,7 @@ class BundleSource:
         if not await self._exists():
             return None
         catalogue = Catalogue()
-        async with ModelLogReader(*self._place) as reader:
+        async with CompactedLogReader(*self._place) as reader:
             end = await reader.end()
             await _fill(catalogue, reader, end)
             self._next_offset = end
@@ -196,11 +196,13 @@ class BundleSource:
             KafkaError: If the broker refuses.
         """
         catalogue = Catalogue()
-        async with ModelLogReader(*self._place) as reader:
+        async with CompactedLogReader(*self._place) as reader:
             await _fill(catalogue, reader, await reader.end())
             return await self._load(catalogue, published.manifest, reader)
 
-    async def _load(self, catalogue: Catalogue, manifest: Manifest, reader: ModelLogReader) -> Path:
+    async def _load(
+        self, catalogue: Catalogue, manifest: Manifest, reader: CompactedLogReader
+    ) -> Path:
         offsets = catalogue.chunk_offsets(manifest)
         folder = await asyncio.to_thread(self._cache.find, manifest)
         if folder is None:
@@ -229,6 +231,6 @@ class BundleSource:
         )
 
 
-async def _fill(catalogue: Catalogue, reader: ModelLogReader, end: int) -> None:
+async def _fill(catalogue: Catalogue, reader: CompactedLogReader, end: int) -> None:
     async for record in reader.read(end):
         catalogue.take(record.offset, record.key, record.value)

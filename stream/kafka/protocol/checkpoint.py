@@ -156,7 +156,7 @@ class Checkpoint:
         self.taken[tp] = self.taken.get(tp, 0) + 1
         return Part(
             tp=tp,
-            position=self._positions.position(tp),
+            position=self._positions.take(tp),
             committed=self._positions.committed(tp),
             events=self._outbox.take(tp),
             keys=dirty.keys,

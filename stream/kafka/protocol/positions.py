@@ -17,12 +17,14 @@ class PartitionPosition:
         saved: Position of the last checkpoint; the start before the first.
         committed: Offset that the group is known to have; -1 none.
         paused: Whether the partition waits for something its next record needs.
+        reopened: Whether it has to be written since it was last taken for a checkpoint.
     """
 
     position: int
     saved: int
     committed: int
     paused: bool = False
+    reopened: bool = False
 
 
 class Positions:
@@ -89,14 +91,25 @@ class Positions:
         entry.position = position
 
     def reopen(self, tp: TP) -> None:
-        """Let the next checkpoint write this partition, moved or not."""
-        self._entries[tp].saved = -1
+        """Let the next checkpoint write this partition, moved or not.
+
+        A checkpoint that has taken the partition already does not count: what it writes is older.
+        """
+        entry = self._entries[tp]
+        entry.saved, entry.reopened = -1, True
+
+    def take(self, tp: TP) -> int:
+        """Return the position for a checkpoint, which will `confirm` it."""
+        entry = self._entries[tp]
+        entry.reopened = False
+        return entry.position
 
     def confirm(self, tp: TP, committed: int) -> None:
         """Note that a checkpoint up to `committed` is done."""
         entry = self._entries.get(tp)
         if entry is not None:
-            entry.committed = entry.saved = committed
+            entry.committed = committed
+            entry.saved = -1 if entry.reopened else committed
 
     def moved(self, tp: TP) -> bool:
         """Return whether memory is ahead of the last checkpoint."""

@@ -91,7 +91,8 @@ class Starter:
         client: Member of the group.
         fetching: Control of the fetches.
         checkpoint: Function that makes a checkpoint, given a reason for logs and metrics.
-        on_open: Function called with each partition that is open now, before the checkpoint.
+        on_open: Function called with each partition that is open now, before the checkpoint; with
+            the end of its log, and whether the group has read nothing of it yet.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class Starter:
         client: GroupClient,
         fetching: FetchControl,
         checkpoint: Callable[[str], Awaitable[None]],
-        on_open: Callable[[TP], None] = lambda _: None,
+        on_open: Callable[[TP, int, bool], None] = lambda *_: None,
     ) -> None:
         self._context = context
         self._config = context.config
@@ -255,7 +256,7 @@ class Starter:
             tp, position, begin.events_from if new else -1, self._news_from_ms() if new else None
         )
         assignment.positions.start(tp, position, status.committed, fresh=fresh, unwritten=unwritten)
-        self._on_open(tp)
+        self._on_open(tp, status.end, new)
         events_from = self._engine.meta(tp).events_from
         if events_from > position:
             log.warning(

@@ -22,6 +22,7 @@ from stream.records import Decoded, Event, Message, Reason, Rejected, cloudevent
 from stream.rekeying import Source, source_of
 from stream.types import TP
 
+from .control import PartitionControls
 from .dead_letters import DeadLetters
 from .paused_partitions import PausedPartitions
 from .trace_headers import trace_headers
@@ -79,6 +80,7 @@ class Processor:
 
     Attributes:
         codec: Codec that decodes now; replaced when the model is switched.
+        controls: Documents of operators of each partition; None: there are none.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class Processor:
         self._dead_letters = dead_letters
         self._paused = paused
         self._checkpoint = checkpoint
+        self.controls: PartitionControls | None = None
         self._most = self._slice = slice_messages
 
     async def process(
@@ -175,10 +178,13 @@ class Processor:
     def _take(
         self, batches: deque[tuple[TP, Sequence[Message]]], most: int
     ) -> dict[TP, Sequence[Message]]:
-        """Remove the next slice from `batches`: of one topic, and of partitions still owned."""
+        """Remove the next slice from `batches`: of one topic, and of partitions still owned.
+
+        All of its partitions have the same documents of operators, which one step is made by.
+        """
         slices: dict[TP, Sequence[Message]] = {}
-        topic = batches[0][0][0]
-        while most and batches and batches[0][0][0] == topic:
+        first = batches[0][0]
+        while most and batches and self._is_together(first, batches[0][0]):
             tp, records = batches.popleft()
             if not records or tp not in self._positions:
                 continue
@@ -187,6 +193,12 @@ class Processor:
             slices[tp] = records[:most]
             most -= len(slices[tp])
         return slices
+
+    def _is_together(self, first: TP, second: TP) -> bool:
+        """Return whether records of two partitions may be in one step."""
+        if first[0] != second[0]:
+            return False
+        return self.controls is None or self.controls.of(first) == self.controls.of(second)
 
     def _decode(self, slices: Mapping[TP, Sequence[Message]]) -> _Batch:
         started = self._clock()
@@ -221,6 +233,8 @@ class Processor:
         started = self._clock()
         counts, messages, decoded = batch.counts, batch.messages, batch.decoded
         total = len(messages)
+        if self.controls is not None:
+            self.controls.bring_into_force(counts[0][0])
         result = self._engine.step_all(counts, decoded, batch.slice_offsets)
         self._observer.timed("decode", batch.decode_seconds)
         self._observer.timed("engine", self._clock() - started)

@@ -53,6 +53,7 @@ class QuietPartitions:
         fetch_lock: Lock held while a fetch is processed.
         checkpoint: Function that makes a checkpoint, given a reason for logs and metrics.
         send: Function that sends events of a partition.
+        prepare: Function called with a partition before the engine gives its events.
 
     Attributes:
         upstream: Function that says whether everything has reached the topics read here: records
@@ -67,10 +68,12 @@ class QuietPartitions:
         fetch_lock: asyncio.Lock,
         checkpoint: Callable[[str], Awaitable[None]],
         send: Callable[[TP, list[Event]], None],
+        prepare: Callable[[TP], None] = lambda _: None,
     ) -> None:
         self._context, self._clock = context, context.clock
         self._engine, self._positions = engine, positions
         self._fetch_lock, self._checkpoint, self._send = fetch_lock, checkpoint, send
+        self._prepare = prepare
         self.upstream: Callable[[], Awaitable[bool]] | None = None
         self._quiet: dict[TP, _Quiet] = {}
         self._noted = -math.inf
@@ -151,6 +154,7 @@ class QuietPartitions:
         A worker that was killed between the checkpoint and this leaves it to the next one, which
         does so before the first record.
         """
+        self._prepare(tp)
         events = self._engine.tell_silence(tp).events
         if events:
             self._send(tp, events)

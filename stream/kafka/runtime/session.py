@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Protocol
 
 from ember_core.pipeline import FleetModel
@@ -33,6 +33,7 @@ from stream.kafka.supervision.purge import Purge
 from stream.types import TP
 
 from .checkpointer import Checkpointer
+from .control import ControlSource, NoControl, PartitionControls
 from .dead_letters import DeadLetters
 from .fetch_loop import FetchLoop
 from .paused_partitions import PausedPartitions
@@ -66,6 +67,7 @@ class Session:
         fetching: Control of the fetches.
         outputs: Log and sinks to write to.
         snapshot_files: Files of copies of the state; None: none are made.
+        control_source: Documents of operators; None: there are none.
 
     Attributes:
         fetch_loop: Way of a fetch to the engine.
@@ -75,6 +77,7 @@ class Session:
         purge: Part that deletes re-keyed records which are absorbed.
         paused: Partitions that wait for a schema.
         quiet: Partitions without records.
+        controls: Documents of operators of each partition.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Session:
         fetching: FetchControl,
         outputs: Outputs,
         snapshot_files: SnapshotFiles | None = None,
+        control_source: ControlSource | None = None,
     ) -> None:
         config = context.config
         self.context = context
@@ -125,6 +129,14 @@ class Session:
         self._starter = Starter(
             context, engine, self.loader, client, fetching, self.checkpointer.run, self._on_open
         )
+        self.controls = PartitionControls(
+            context,
+            engine,
+            self.positions,
+            self._fetch_lock,
+            self.checkpointer.run,
+            control_source or NoControl(),
+        )
         self.paused = PausedPartitions(context, self.positions, fetching, self._fetch_lock, codec)
         self._processor = Processor(
             context,
@@ -136,6 +148,7 @@ class Session:
             paused=self.paused,
             checkpoint=self.checkpointer.run,
         )
+        self._processor.controls = self.controls
         self.fetch_loop = FetchLoop(
             context, fetching, self._fetch_lock, self.loader, self._processor, self._on_processed
         )
@@ -146,6 +159,7 @@ class Session:
             self._fetch_lock,
             self.checkpointer.run,
             self._processor.send,
+            self.controls.bring_into_force,
         )
         self.monitor = ClusterMonitor(
             context,
@@ -155,18 +169,24 @@ class Session:
             checkpoint,
             lambda: self.loader.remaining,
             self._fetch_lock.locked,
-            self.quiet.note,
+            self._note_at_end,
         )
         self.purge = Purge(context, self.positions, client)
 
     def _on_processed(self, tps: Iterable[TP]) -> None:
         """Report the lag, and ask for a checkpoint where many rows have changed."""
+        self.controls.on_processed(tps)
         for tp in tps:
             if tp in self.positions:
                 highwater = self._client.highwater(tp)
                 self.context.observer.fetched(tp, self.positions.position(tp), highwater)
         if self._engine.unwritten_bytes() >= self.context.config.checkpoint_bytes:
             self._wake.set()
+
+    def _note_at_end(self, at_end: Collection[TP]) -> None:
+        """Take note of the partitions of whose log nothing is left to absorb."""
+        self.quiet.note(at_end)
+        self.controls.note_at_end(at_end)
 
     # -- the life of an assignment
 
@@ -187,6 +207,7 @@ class Session:
         """Free the slabs of a changelog partition."""
         source = self.context.config.source_of(tp)
         self.positions.drop(source)
+        self.controls.drop(source)
         # Events of a partition that is given back stay sent; unsent ones its next owner makes.
         self.outbox.drop(source)
         self.loader.changelog.drop(source)
@@ -202,7 +223,9 @@ class Session:
         self.loader.remaining = 0  # all changelogs are read
         inputs = [(tp[0], tp[1]) for tp in tps if tp[0] in self.context.config.topics]
         try:
+            await self.controls.prepare(inputs)
             await self._starter.start(self._assignment, inputs, recovery)
+            self.controls.request()  # they may have changed since
         except AssignmentClosed:
             return  # the next assignment asks anew
         except RefusedError as error:
@@ -267,13 +290,15 @@ class Session:
                 self._give_up(tp)
         return offsets
 
-    def _on_open(self, tp: TP) -> None:
+    def _on_open(self, tp: TP, end: int, fresh: bool) -> None:
         """Say what the state of a partition asks for before its first record."""
+        self.controls.open(tp, end, fresh=fresh)
         self._give_up(tp)
         self.quiet.emit_scheduled(tp)
 
     def _give_up(self, tp: TP) -> None:
         """Resolve alerts that the state of a partition does not hold open any more."""
+        self.controls.bring_into_force(tp)
         events = self._engine.give_up(tp)
         if events:
             self._processor.send(tp, events)

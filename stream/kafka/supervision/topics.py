@@ -34,6 +34,9 @@ MODEL_CONFIG: Final = {
 }
 """Topic settings of the model topic. It has one partition, so that its records have one order."""
 
+CONTROL_CONFIG: Final = MODEL_CONFIG
+"""Topic settings of the control topic, which has one partition for the same reason."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
@@ -124,7 +127,34 @@ def own_topics(
                 topics.setdefault(config.output_topic(kind, topic), (count, {}))
     if config.model_topic:
         topics[config.model_topic] = (1, MODEL_CONFIG)
+    if config.control_topic:
+        topics[config.control_topic] = (1, CONTROL_CONFIG)
     return topics
+
+
+async def prepare_log(config: WorkerConfig, topic: str, settings: Mapping[str, str]) -> bool:
+    """Make a topic of one partition where it is missing; tell whether the broker has transactions.
+
+    Args:
+        config: Kafka configuration of the group's workers.
+        topic: Name of the topic.
+        settings: Topic settings.
+
+    Raises:
+        RefusedError: If the topic cannot be used.
+        KafkaError: If the broker refuses.
+    """
+    async with Admin(config.client_settings()) as admin:
+        status = (await admin.describe([topic])).get(topic)
+        if status is None and admin.can_create:
+            await admin.create([(topic, 1, config.replication_factor, dict(settings))])
+        elif status is None or status.partitions != 1:
+            count = "none" if status is None else status.partitions
+            raise RefusedError(
+                "The topic cannot be used. Expected a compacted topic with one partition. "
+                f"Received: {topic!r} with {count}. `ember topics plan` prints the command."
+            )
+        return config.transactions != "off" and admin.can_fence
 
 
 async def _rekeyed(

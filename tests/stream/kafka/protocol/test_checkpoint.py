@@ -194,6 +194,24 @@ async def test_the_stream_goes_on_and_what_it_adds_is_the_next_checkpoints() -> 
     assert rig.journal.index(("event in transaction", b"e2")) > first_commit
 
 
+async def test_what_is_noted_while_one_is_on_its_way_is_the_next_ones() -> None:
+    """A model, a silence or documents that were noted too late for it may not be used unwritten."""
+    rig = Rig()
+    rig.log.gate = asyncio.Event()
+    rig.absorb(A, 15)
+    first = asyncio.ensure_future(rig.checkpoint.run("interval"))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert rig.engine.dirty == {}
+    rig.positions.reopen(A)
+    rig.log.gate.set()
+    await first
+    assert rig.positions.moved(A)
+    assert await rig.checkpoint.run("switch") == 1
+    assert rig.positions.committed(A) == 15
+    assert await rig.checkpoint.run("interval") == 0
+
+
 async def test_cancelling_the_caller_does_not_cut_a_checkpoint_in_half() -> None:
     rig = Rig()
     rig.log.gate = asyncio.Event()

@@ -45,7 +45,7 @@ def test_a_reopened_partition_is_written_though_it_has_not_moved() -> None:
         positions.start(TP, position, position)
         positions.reopen(TP)
         assert positions.moved(TP)
-        positions.confirm(TP, position)
+        positions.confirm(TP, positions.take(TP))
         assert not positions.moved(TP)
 
 

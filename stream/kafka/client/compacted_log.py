@@ -1,4 +1,4 @@
-"""Reader and writer of the model topic, outside of any group."""
+"""Reader and writer of a compacted topic with one partition, outside of any group."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _TRANSACTION_MS = 600_000
 """Time for one publication; brokers allow 15 minutes by default."""
 
 
-class ModelLogReader:
-    """Reader of the one partition of the model topic; it sees committed records only.
+class CompactedLogReader:
+    """Reader of the one partition of a topic; it sees committed records only.
 
     Args:
         settings: Keywords of aiokafka's clients.
@@ -85,15 +85,20 @@ class ModelLogReader:
 
     async def follow(self, first: int) -> AsyncIterator[FetchedRecord]:
         """Iterate over the records from an offset on, for as long as they come."""
+        async for batch in self.follow_batches(first):
+            for record in batch:
+                yield record
+
+    async def follow_batches(self, first: int) -> AsyncIterator[Sequence[FetchedRecord]]:
+        """Iterate over the records from an offset on, as they come; an empty batch: none came."""
         self._consumer.seek(self._tp, first)
         while True:
-            for batch in (await self._consumer.getmany(self._tp, timeout_ms=_POLL_MS)).values():
-                for record in batch:
-                    yield record
+            batches = await self._consumer.getmany(self._tp, timeout_ms=_POLL_MS)
+            yield batches.get(self._tp, ())
 
 
-class ModelLogWriter:
-    """Writer of the model topic; with transactions there is only one at a time.
+class CompactedLogWriter:
+    """Writer of such a topic; with transactions there is only one at a time.
 
     Args:
         settings: Keywords of aiokafka's clients.

@@ -1,0 +1,1 @@
+"""`ember control`: documents of operators in the control topic."""

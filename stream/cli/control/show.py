@@ -1,0 +1,133 @@
+"""`ember control list | show | history | export`: the documents of operators and their past."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from stream.cli.options import ClusterArgs, ClusterOptions
+from stream.cli.output import clean, message, print_json
+from stream.control import Document
+from stream.control.files import render, render_one
+from stream.kafka.control_topic.change import Change
+
+from .topic import find, read
+
+
+def list_(*, json: bool = False, cluster: ClusterArgs = ClusterOptions()) -> None:
+    """Show the documents in force, and those that cannot be used.
+
+    Args:
+        json: Print one JSON object.
+        cluster: Kafka cluster.
+    """
+    settings = cluster.settings()
+    catalogue = read(settings)
+    control = catalogue.current
+    unusable = sorted(catalogue.unusable.values())
+    if json:
+        print_json(
+            {
+                "topic": settings.control_topic,
+                "digest": control.digest,
+                "documents": [_plain(document) for document in control.documents],
+                "unusable": [document._asdict() for document in unusable],
+            }
+        )
+        return
+    console = Console(soft_wrap=True, highlight=False)
+    for document in control.documents:
+        console.print(_line(document))
+    for document_fault in unusable:
+        message(clean(document_fault.reason))
+    if not control.documents:
+        message(f"Topic {settings.control_topic!r} has no documents.")
+
+
+def show(key: str, /, *, json: bool = False, cluster: ClusterArgs = ClusterOptions()) -> None:
+    """Print one document.
+
+    Args:
+        key: Kind and name, such as rule/disk.
+        json: Print one JSON object.
+        cluster: Kafka cluster.
+    """
+    document = find(read(cluster.settings()), key)
+    if json:
+        print_json(_plain(document))
+    else:
+        sys.stdout.write(render_one(document))
+
+
+def history(
+    key: str = "", /, *, json: bool = False, cluster: ClusterArgs = ClusterOptions()
+) -> None:
+    """Show the last 1,000 changes, the newest first: time, author, document and reason.
+
+    Args:
+        key: Kind and name of one document, such as rule/disk. Default: all of them.
+        json: Print one JSON object, with both versions of each document.
+        cluster: Kafka cluster.
+    """
+    settings = cluster.settings()
+    changes = [change for change in read(settings).changes() if key in ("", change.key)]
+    if json:
+        entries = [{"change": _verb(change), **msgspec.to_builtins(change)} for change in changes]
+        print_json({"topic": settings.control_topic, "changes": entries})
+        return
+    console = Console(soft_wrap=True, highlight=False)
+    for change in changes:
+        console.print(_change_line(change))
+    if not changes:
+        message("Nothing was changed yet.")
+
+
+def export(*, cluster: ClusterArgs = ClusterOptions()) -> None:
+    """Print the documents in force as a TOML file, which `ember control apply` reads.
+
+    Args:
+        cluster: Kafka cluster.
+    """
+    sys.stdout.write(render(read(cluster.settings()).current.documents))
+
+
+def _plain(document: Document) -> dict[str, Any]:
+    return {"key": document.key, **msgspec.to_builtins(document)}
+
+
+def _line(document: Document) -> Text:
+    line = Text(f"{document.key:<32} ", "bold")
+    line.append(f"{clean(document.author):<16} {clean(document.time)}  ", "dim")
+    fields = msgspec.to_builtins(document.body)
+    del fields["kind"]
+    words = [f"{name}={_short(value)}" for name, value in fields.items()]
+    line.append(" ".join(words))
+    if document.reason:
+        line.append(f"  ({clean(document.reason)})", "dim")
+    return line
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(_short, value))
+    text = clean(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
+
+
+def _change_line(change: Change) -> Text:
+    line = Text(f"{clean(change.time)}  {clean(change.author):<16} ", "dim")
+    line.append(f"{_verb(change):<8} ", "green" if change.before is None else "yellow")
+    line.append(change.key, "bold")
+    if change.reason:
+        line.append(f"  {clean(change.reason)}")
+    return line
+
+
+def _verb(change: Change) -> str:
+    if change.before is None:
+        return "added"
+    return "removed" if change.after is None else "changed"

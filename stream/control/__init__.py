@@ -1,0 +1,37 @@
+"""Documents of operators: rules, feedback, calendars, silences and acknowledgements.
+
+Pure: no Kafka, no clock, no I/O. The engine takes a `ControlSet`; commands and workers exchange its
+documents by the control topic.
+"""
+
+from __future__ import annotations
+
+from .bodies import Acknowledgement, Calendar, Feedback, Silence, Window
+from .documents import (
+    KINDS,
+    MOST_BYTES,
+    MOST_DOCUMENT_BYTES,
+    MOST_DOCUMENTS,
+    NO_CONTROL,
+    ControlError,
+    ControlSet,
+    Document,
+)
+from .rules import Rule
+
+__all__ = [
+    "KINDS",
+    "MOST_BYTES",
+    "MOST_DOCUMENTS",
+    "MOST_DOCUMENT_BYTES",
+    "NO_CONTROL",
+    "Acknowledgement",
+    "Calendar",
+    "ControlError",
+    "ControlSet",
+    "Document",
+    "Feedback",
+    "Rule",
+    "Silence",
+    "Window",
+]

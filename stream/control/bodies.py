@@ -1,0 +1,170 @@
+"""Bodies of documents other than rules: feedback, calendars, silences, acknowledgements.
+
+A field with its default is not written. So a field that a later version adds changes neither bytes
+nor digest of a document that does not use it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from .patterns import ALL, patterns_fault
+from .times import moment, time_fault
+
+MOST_CHARACTERS = 2_000
+"""Characters in a note or a reason."""
+_MOST_NAME = 1_024
+_MOST_WINDOWS = 1_000
+
+Verdict = Literal["false-alarm", "real", "normal-now"]
+
+
+class Feedback(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    tag_field="kind",
+    tag="feedback",
+):
+    """Judgement of a person about an event."""
+
+    event: str
+    """Id of the event."""
+    verdict: Verdict
+    key: str
+    """Text of the stream key, as `stream.keys.key_text` writes it."""
+    topic: str
+    """Input topic of the event."""
+    note: str = ""
+
+    def validate(self) -> str:
+        """Return the first fault as a sentence; empty for a sound body."""
+        return (
+            _name_fault("event", self.event)
+            or _name_fault("key", self.key)
+            or _name_fault("topic", self.topic)
+            or text_fault("note", self.note)
+        )
+
+
+class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Span of planned work; the end is not part of it."""
+
+    begin: str
+    end: str
+
+
+class Calendar(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    tag_field="kind",
+    tag="calendar",
+):
+    """Times of planned work on some keys."""
+
+    keys: tuple[str, ...] = ALL
+    """Shell patterns of keys."""
+    ical: str = ""
+    """Text of an iCalendar file (RFC 5545)."""
+    windows: tuple[Window, ...] = ()
+
+    def validate(self) -> str:
+        """Return the first fault as a sentence; empty for a sound body."""
+        if not self.ical and not self.windows:
+            return (
+                "The calendar has no times. Expected `ical`, the text of an iCalendar file, or "
+                "`windows`, a list with `begin` and `end`. Received: neither. Add one of them."
+            )
+        if len(self.windows) > _MOST_WINDOWS:
+            return (
+                f"`windows` has too many entries. Expected at most {_MOST_WINDOWS}. Received: "
+                f"{len(self.windows)}. Use a repeating event of `ical`."
+            )
+        return patterns_fault("keys", self.keys) or _windows_fault(self.windows)
+
+
+class Silence(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    tag_field="kind",
+    tag="silence",
+):
+    """Keys and channels that alert nobody until a time."""
+
+    until: str
+    keys: tuple[str, ...] = ALL
+    """Shell patterns of keys."""
+    channels: tuple[str, ...] = ALL
+    """Shell patterns of channels."""
+
+    def validate(self) -> str:
+        """Return the first fault as a sentence; empty for a sound body."""
+        return (
+            time_fault("until", self.until)
+            or patterns_fault("keys", self.keys)
+            or patterns_fault("channels", self.channels)
+        )
+
+
+class Acknowledgement(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    tag_field="kind",
+    tag="acknowledgement",
+):
+    """Word of a person that an alert is in work."""
+
+    event: str
+    """Id of the event, or fingerprint of the alert."""
+    note: str = ""
+
+    def validate(self) -> str:
+        """Return the first fault as a sentence; empty for a sound body."""
+        return _name_fault("event", self.event) or text_fault("note", self.note)
+
+
+def text_fault(field: str, text: str) -> str:
+    """Return the fault of a free text as a sentence; empty for a sound one.
+
+    Args:
+        field: Name of the text in the document.
+        text: The text.
+    """
+    if len(text) <= MOST_CHARACTERS:
+        return ""
+    return (
+        f"`{field}` is too long. Expected at most {MOST_CHARACTERS} characters. Received: "
+        f"{len(text)}. Shorten it, and link to the rest."
+    )
+
+
+def _name_fault(field: str, name: str) -> str:
+    if 0 < len(name) <= _MOST_NAME:
+        return ""
+    return (
+        f"`{field}` is {'too long' if name else 'empty'}. Expected 1 to {_MOST_NAME} characters. "
+        f"Received: {len(name)}. Copy it from the event."
+    )
+
+
+def _windows_fault(windows: tuple[Window, ...]) -> str:
+    for number, window in enumerate(windows):
+        fault = time_fault(f"windows[{number}].begin", window.begin)
+        if fault := fault or time_fault(f"windows[{number}].end", window.end):
+            return fault
+        begin, end = moment(window.begin), moment(window.end)
+        if begin is not None and end is not None and begin >= end:
+            return (
+                f"`windows[{number}]` ends before it begins. Expected `end` after `begin`. "
+                f"Received: begin={window.begin!r}, end={window.end!r}. Exchange them."
+            )
+    return ""

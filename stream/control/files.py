@@ -1,0 +1,130 @@
+"""Documents in TOML files: one table each, such as `[[rule]]`, with the fields of its body."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, time
+from typing import Any, Final, get_args, get_type_hints
+
+import msgspec
+
+from .documents import KINDS, ControlError, ControlSet, Document
+
+_ENVELOPE: Final = ("name", "reason")
+_BODIES: Final[Mapping[str, Any]] = {
+    body.__struct_config__.tag: body for body in get_args(get_type_hints(Document)["body"])
+}
+
+
+def parse(text: str, source: str, author: str, written: str) -> list[Document]:
+    """Read the documents of a file, in its order.
+
+    Args:
+        text: Text of the file.
+        source: Name of the file, kept with each document.
+        author: Author of the documents.
+        written: Time of writing, RFC 3339.
+
+    Raises:
+        ControlError: If the file is no TOML, or a document has a fault.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ControlError(f"{source} is not valid TOML: {error}.") from None
+    documents = list[Document]()
+    for kind, entries in tables.items():
+        if kind not in KINDS or not isinstance(entries, list):
+            raise ControlError(
+                f"{source} has something that is no document. Expected tables such as [[rule]], of "
+                f"the kinds {', '.join(KINDS)}. Received: {kind!r}. Take it out, or write it as "
+                "[[rule]] with a name."
+            )
+        documents += [_document(kind, entry, source, author, written) for entry in entries]
+    ControlSet.of(documents)  # no name twice, none too large
+    return documents
+
+
+def _document(kind: str, entry: Any, source: str, author: str, written: str) -> Document:
+    name = entry.get("name") if isinstance(entry, dict) else None
+    label = f"[[{kind}]] {name!r} of {source}"
+    if not isinstance(name, str):
+        raise ControlError(
+            f'A table [[{kind}]] of {source} has no name. Expected name = "...", by which it is '
+            f"changed and removed later. Received: {name!r}. Give it one."
+        )
+    fields = {key: _plain(value) for key, value in entry.items()}
+    reason = fields.pop("reason", "")
+    if not isinstance(reason, str):
+        raise ControlError(
+            f'The reason of {label} is no text. Expected reason = "...". Received: {reason!r}. '
+            "Write it in quotes, or leave it out."
+        )
+    del fields["name"]
+    try:
+        body = msgspec.convert(fields, _BODIES[kind])
+    except msgspec.ValidationError as error:
+        raise ControlError(
+            f"{label} cannot be read. Expected the fields of a {kind}: "
+            f"{', '.join(_BODIES[kind].__struct_encode_fields__)}. Received: {error}. Correct it."
+        ) from None
+    return Document(
+        name=name, author=author, reason=reason, time=written, source=source, body=body
+    ).checked()
+
+
+def render(documents: Iterable[Document]) -> str:
+    """Return documents as the text of a file that `parse` reads.
+
+    Args:
+        documents: The documents.
+    """
+    return "\n".join(render_one(document) for document in documents)
+
+
+def render_one(document: Document) -> str:
+    """Return one document as a table of TOML; author and time stand in a comment."""
+    lines = [f"[[{document.kind}]]  # {_comment(document.author)}, {_comment(document.time)}"]
+    fields = {name: getattr(document, name) for name in _ENVELOPE if getattr(document, name)}
+    body = msgspec.to_builtins(document.body)
+    del body["kind"]
+    lines += [f"{name} = {_value(value)}" for name, value in (fields | body).items()]
+    return "\n".join(lines) + "\n"
+
+
+def same(first: Document, second: Document) -> bool:
+    """Return whether two documents differ in author and time at most."""
+    return (first.key, first.body, first.reason, first.source) == (
+        second.key,
+        second.body,
+        second.reason,
+        second.source,
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of TOML with its dates as text, which documents have them as."""
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return value
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{name} = {_value(item)}" for name, item in value.items()) + " }"
+    if isinstance(value, str):
+        # A quoted text of JSON is one of TOML, but for this character.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, Sequence):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return json.dumps(value)
+
+
+def _comment(text: str) -> str:
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)

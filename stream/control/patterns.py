@@ -1,0 +1,37 @@
+"""Patterns of keys, topics and channels, as documents name them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+ALL: tuple[str, ...] = ("*",)
+"""Patterns that match everything."""
+MOST_PATTERNS = 200
+"""Patterns in one list of a document."""
+MOST_PATTERN_CHARACTERS = 512
+
+
+def patterns_fault(field: str, patterns: Sequence[str]) -> str:
+    """Return the fault of a list of shell patterns as a sentence; empty for a sound one.
+
+    Args:
+        field: Name of the list in the document.
+        patterns: Patterns with `*`, `?` and `[...]`, as in a shell.
+    """
+    if not patterns or not all(patterns):
+        return (
+            f"`{field}` has no pattern. Expected at least one, such as `web-*`, and none that is "
+            f"empty. Received: {list(patterns)}. Use `*` for all."
+        )
+    if len(patterns) > MOST_PATTERNS:
+        return (
+            f"`{field}` has too many patterns. Expected at most {MOST_PATTERNS}. "
+            f"Received: {len(patterns)}. Make them wider, or write several documents."
+        )
+    longest = max(map(len, patterns))
+    if longest > MOST_PATTERN_CHARACTERS:
+        return (
+            f"`{field}` has a pattern that is too long. Expected at most "
+            f"{MOST_PATTERN_CHARACTERS} characters. Received: {longest}. Shorten it with `*`."
+        )
+    return ""

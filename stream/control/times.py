@@ -1,0 +1,36 @@
+"""Times of documents: RFC 3339 with an offset from UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def moment(text: str) -> datetime | None:
+    """Return a time in UTC; None where the text is no RFC 3339 time with an offset.
+
+    Examples:
+        >>> print(moment("2026-10-25T02:30:00+02:00"))
+        2026-10-25 00:30:00+00:00
+        >>> print(moment("2026-10-25 02:30"))
+        None
+    """
+    try:
+        parsed = datetime.fromisoformat(text)
+        return None if parsed.tzinfo is None else parsed.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def time_fault(field: str, text: str) -> str:
+    """Return the fault of a time as a sentence; empty for a sound one.
+
+    Args:
+        field: Name of the time in the document.
+        text: Text of the time.
+    """
+    if moment(text) is not None:
+        return ""
+    return (
+        f"`{field}` is no time. Expected RFC 3339 with an offset, such as "
+        f"`2026-12-24T18:00:00+01:00`. Received: {text!r}. Write date, time and offset."
+    )

@@ -1,0 +1,42 @@
+"""Metrics of the documents of operators."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from stream.control import KINDS, ControlSet
+
+from ._metric_set import MetricSet
+
+
+class ControlMetrics(MetricSet):
+    """Metrics of `control.enabled`."""
+
+    def _define_control(self) -> None:
+        """Create the metrics, and show known label values before anything has happened."""
+        self._control_documents = self._gauge(
+            "ember_control_documents", "Documents of operators in the control topic.", "kind"
+        )
+        self._control_changes = self._counter(
+            "ember_control_changes", "Changes of the documents that this worker took over."
+        )
+        self._control_ignored = self._counter(
+            "ember_control_documents_ignored",
+            "Documents of the control topic that cannot be used; the others are in force.",
+        )
+        for kind in KINDS:
+            self._control_documents.labels(kind)
+
+    def control_followed(self, control: ControlSet) -> None:
+        """Set the number of documents in the topic."""
+        counts = Counter(document.kind for document in control.documents)
+        for kind in KINDS:
+            self._control_documents.labels(kind).set(counts[kind])
+
+    def control_used(self) -> None:
+        """Count a change of the documents that was taken over."""
+        self._control_changes.inc()
+
+    def control_ignored(self) -> None:
+        """Count a document that cannot be used."""
+        self._control_ignored.inc()
