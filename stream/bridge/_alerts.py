@@ -99,7 +99,7 @@ class AlertTable:
     Args:
         max_alerts: Most alerts that may fire at a time.
         keeps_short: Keep an alert that begins and ends before it was sent, for a digest. Other
-            receivers would only wake somebody for what is over.
+            receivers would only wake somebody for an alert of the past.
         takes_digest: Keep incidents that the budget of pages leaves to a digest.
     """
 

@@ -176,7 +176,7 @@ class Bridge:
     # -- sending
 
     def _send(self) -> None:
-        """Send what is due, once all partitions are read to their ends."""
+        """Send the messages that are due, once all partitions are read to their ends."""
         if self._catching_up:
             return
         if not self._caught_up:

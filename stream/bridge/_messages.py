@@ -46,11 +46,11 @@ def fields_of(alert: Alert, link: str) -> dict[str, str]:
 def counts_of(alerts: Sequence[Alert]) -> dict[str, str]:
     """Return the numbers of the alerts of a message, for its title."""
     firing = [alert for alert in alerts if alert.ends is None]
-    began = [alert for alert in alerts if not alert.is_sent]
+    new = [alert for alert in alerts if not alert.is_sent]
     return {
         "firing": f"{len(firing):,}",
         "resolved": f"{len(alerts) - len(firing):,}",
-        "began": f"{len(began):,}",
+        "began": f"{len(new):,}",
     }
 
 

@@ -238,19 +238,19 @@ class Incident:
         firing = len({alert_id.key for alert_id in self.firing})
         keys = "1 key" if self.count == 1 else f"{self.count:,} keys"
         verb = "fires" if self.count == 1 else "fire together"
-        place = ", ".join(f"{name} {value}" for name, value in (self.common_labels or {}).items())
+        labels = ", ".join(f"{name} {value}" for name, value in (self.common_labels or {}).items())
         summary = f"{keys} fired" if status == "resolved" else f"{keys} {verb}"
         leader = f", {channels[0].name}" if channels else ""
         summary += f", first {first.key}{leader}"
-        if place and self.count > 1:
-            summary += f" ({place})"
+        if labels and self.count > 1:
+            summary += f" ({labels})"
         if status == "resolved":
             summary += "; it is over"
         names = ", ".join(member.key for member in self.listed)
-        more = (
+        rest = (
             f" and {self.count - len(self.listed):,} more" if self.count > len(self.listed) else ""
         )
-        description = f"{firing:,} fire now. Keys: {names}{more}."
+        description = f"{firing:,} fire now. Keys: {names}{rest}."
         return {"summary": summary, "description": description, "first": first.key}
 
 

@@ -69,12 +69,12 @@ class PageBudget:
 
     def _threshold(self, now: float) -> float:
         """Return the improbability from which an incident pages."""
-        began = now if self._began is None else self._began
-        seconds = min(max(now - began, _WEEK_SECONDS / 7), _MEMORY_SECONDS)
+        start = now if self._began is None else self._began
+        seconds = min(max(now - start, _WEEK_SECONDS / 7), _MEMORY_SECONDS)
         # Incidents of the remembered time that may page, if all of it went as now.
         allowed = self._rate * seconds * _FULL_FACTOR * self._tokens / self._capacity
-        place = len(self._sorted) - max(1, round(allowed))
-        return self._sorted[place] if place > 0 else float("-inf")
+        index = len(self._sorted) - max(1, round(allowed))
+        return self._sorted[index] if index > 0 else float("-inf")
 
     def _remember(self, now: float, severity: float) -> None:
         self._fill(now)
