@@ -111,7 +111,7 @@ class Email(Receiver):
         for title, alerts in parts.items():
             if alerts:
                 lines += [f"{title}: {len(alerts):,}", ""]
-                lines += [f"  {line}" for line in self._lines(alerts, one_line)]
+                lines += [f"  {line}" for line in self._lines(alerts, _plain_value)]
                 lines.append("")
         return "\n".join(lines)
 
@@ -190,5 +190,9 @@ def _reason(error: Exception) -> str:
     return one_line(str(error)) or type(error).__name__
 
 
+def _plain_value(value: str) -> str:
+    return cut(one_line(value), _LINE_CHARACTERS)
+
+
 def _html_value(value: str) -> str:
-    return html.escape(cut(one_line(value), _LINE_CHARACTERS))
+    return html.escape(_plain_value(value))

@@ -309,7 +309,8 @@ class Correlator:
         has_risen = _CLASS_ORDER.index(incident.severity_class) > _CLASS_ORDER.index(
             sent.severity_class
         )
-        if has_risen and waited >= min(_URGENT_SECONDS, self._rules.update):
+        crosses_limit = incident.is_limit and not sent.is_limit
+        if crosses_limit or (has_risen and waited >= min(_URGENT_SECONDS, self._rules.update)):
             self._decides_again(incident, now)
             return "updated", "class"
         if waited < self._rules.update * 2 ** min(sent.number - 1, _MAX_DOUBLINGS):

@@ -8,8 +8,10 @@ from typing import Literal
 import msgspec
 
 _OTHER_MARGIN = 1.0
-"""Margin of a silent key or a missing channel, which have no probability."""
+"""Margin of a silent key, a missing channel or a limit, which have no probability."""
 _MOST_DECADES = 12.0
+_MOST_CHANNELS = 8
+_LIMIT = "EmberLimit"
 
 
 class Channel(msgspec.Struct, frozen=True):
@@ -20,7 +22,6 @@ class Channel(msgspec.Struct, frozen=True):
 
 
 class _Evidence(msgspec.Struct):
-    kind: str = ""
     severity: float | None = None
 
 
@@ -32,7 +33,6 @@ class _Body(msgspec.Struct):
     severity: float | None = None
     peak: float | None = None
     threshold: float | None = None
-    reason: str = ""
     top_channels: list[Channel] = []  # msgspec copies defaults
     evidence: _Evidence | None = None
 
@@ -44,7 +44,8 @@ class TriggerView(msgspec.Struct, frozen=True):
         status: Begin, growth or end.
         stream: Input topic.
         key: Text of the stream key.
-        alert: Name and channel of the alert; a key may have several.
+        alert: Name of the alert, with channel and direction where it has them; a key may have
+            several.
         since: Begin, in seconds since the epoch.
         until: End, in seconds since the epoch; None while it fires.
         margin: Decades by which it is rarer than the rarest that would not page.
@@ -79,18 +80,20 @@ def read_trigger(body: bytes) -> TriggerView | None:
     except msgspec.DecodeError:
         return None
     labels = trigger.labels
-    name = labels.get("alertname", "")
-    is_limit = trigger.reason == "limit" or getattr(trigger.evidence, "kind", "") == "limit"
+    name, channel = labels.get("alertname", ""), labels.get("channel", "")
+    channels = tuple(trigger.top_channels[:_MOST_CHANNELS])
+    if channel and not channels:
+        channels = (Channel(channel, 1.0),)
     return TriggerView(
         status=trigger.status,
         stream=labels.get("topic", ""),
         key=labels.get("key", ""),
-        alert=f"{name} {labels.get('channel', '')}".strip(),
+        alert=" ".join(filter(None, (name, channel, labels.get("direction", "")))),
         since=_seconds(trigger.startsAt),
         until=None if trigger.endsAt is None else _seconds(trigger.endsAt),
         margin=_margin(trigger, name),
-        is_limit=is_limit,
-        channels=tuple(trigger.top_channels[:8]),
+        is_limit=name == _LIMIT,
+        channels=channels,
     )
 
 

@@ -111,9 +111,9 @@ class GroupFields(Section):
     """Settings of the receivers that get one message for several alerts."""
 
     group_by: Names = Field(
-        default=("alertname", "topic"),
-        description="Labels whose values are the same in all alerts of a message; `...`: all of "
-        "them, a message for each alert.",
+        default=("alertname", "topic", "incident"),
+        description="Labels whose values are the same in all alerts of a message, where they have "
+        "them; `...`: all of them, a message for each alert.",
     )
     group_wait_seconds: float = Field(
         default=30.0, ge=0, description="Time for which the first message of a group gathers."

@@ -29,8 +29,9 @@ class Receiving:
         """Start anew, with what was committed; call it again for a restart."""
         clock: Callable[[], float] = lambda: self.now  # noqa: E731
         self.receiver = RECEIVERS[self.name](self.section, self.link, clock, self.results.append)
+        keeps_short = self.receiver.keeps_short
         self.table = AlertTable(
-            self.section.max_alerts, keeps_short=self.receiver.keeps_short, takes_digest=True
+            self.section.max_alerts, keeps_short=keeps_short, takes_digest=keeps_short
         )
         self.receiver.threads |= self.committed.threads
         for offset in range(self.committed.start, len(self.log)):

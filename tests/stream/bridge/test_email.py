@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stream.settings import Settings, SettingsError
 from tests.serving import serving
 from tests.stream.bridge.fake_smtp import FakeSmtp, certificate
-from tests.stream.bridge.fakes import trigger
+from tests.stream.bridge.fakes import incident, trigger
 from tests.stream.bridge.receiving import Receiving
 
 
@@ -89,6 +89,16 @@ def test_without_news_there_is_no_mail_nor_after_a_restart(smtp: FakeSmtp, pem: 
     receiving.run(10_000.0)
     assert len(smtp.mails) == 2
     assert "Ended: 1" in text_of(smtp)
+
+
+def test_incidents_beyond_the_budget_of_pages_are_in_the_digest(smtp: FakeSmtp, pem: Path) -> None:
+    receiving = receiving_at(smtp, pem, text="{class} {key}: {summary}")
+    receiving.write(
+        incident("firing", "info", page=False), incident("firing", "critical", name="2")
+    )
+    receiving.run(901.0)
+    assert "Began: 2" in text_of(smtp)
+    assert "info host-0: 3 keys fire together" in text_of(smtp)
 
 
 def test_a_password_travels_encrypted(smtp: FakeSmtp, pem: Path) -> None:

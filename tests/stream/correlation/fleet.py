@@ -31,19 +31,18 @@ def trigger(
     margin: float = 0.5,
     channels: Iterable[str] = ("cpu",),
     name: str = "EmberFiring",
-    reason: str = "evidence",
     until: float | None = None,
 ) -> bytes:
     """A trigger's body with the fields that count; times in seconds after `START`."""
     body = {
         "status": status,
-        "labels": {"alertname": name, "key": key, "topic": "telemetry"},
+        "labels": {"alertname": name, "key": key, "topic": "telemetry"}
+        | ({} if name == "EmberFiring" else {"channel": next(iter(channels))}),
         "startsAt": datetime.fromtimestamp(START + since, UTC),
         "endsAt": None if until is None else datetime.fromtimestamp(START + until, UTC),
         "peak": 2.0 + margin,
         "severity": 1.0,
         "threshold": 2.0,
-        "reason": reason,
         "top_channels": [
             {"name": channel, "share": 0.6 * 0.5**n} for n, channel in enumerate(channels)
         ],

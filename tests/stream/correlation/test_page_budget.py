@@ -108,7 +108,7 @@ def test_incidents_beyond_the_budget_are_for_the_digest_until_they_grow() -> Non
     assert 1 <= sum(body.page for body in first) <= 3
     fleet.run(3 * WEEK, 3_600.0)
     fleet.write("late", 4 * WEEK, margin=0.0)
-    fleet.write("limit", 4 * WEEK + 1, margin=0.0, channels=["heat"], reason="limit")
+    fleet.write("limit", 4 * WEEK + 1, margin=0.0, channels=["heat"], name="EmberLimit")
     bodies = fleet.run(60.0)
     assert next(b for b in bodies if b.annotations["first"] == "limit").page
 
@@ -123,3 +123,18 @@ def test_an_incident_that_becomes_severe_leaves_the_digest() -> None:
     fleet.write("a", status="updated", margin=4.0)
     (body,) = fleet.run(120.0)
     assert (body.status, body.page, body.severity_class) == ("updated", True, "critical")
+
+
+def test_a_limit_that_joins_an_incident_of_the_digest_pages_at_once() -> None:
+    fleet = Fleet(pages=7.0)
+    fleet.correlator._budget._tokens = 0.0  # type: ignore[union-attr]
+    fleet.write("a", margin=0.0)
+    (body,) = fleet.run(20.0)
+    assert not body.page
+    fleet.write("a", margin=0.0, name="EmberLimit")
+    (body,) = fleet.run(5.0)
+    assert (body.page, body.is_limit, body.severity_class) == (True, True, "critical")
+    fleet.end("a", name="EmberLimit")
+    fleet.end("a")
+    (body,) = fleet.run(60.0)
+    assert body.status == "resolved"
