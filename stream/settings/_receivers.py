@@ -252,7 +252,8 @@ class EmailSection(ReceiverSection):
     interval_seconds: float = Field(
         default=900.0,
         ge=1,
-        description="Time between two digests. There is none where nothing began or ended.",
+        description="Time between two digests, at whole multiples since midnight UTC. Where "
+        "nothing began or ended, there is none.",
     )
     subject: Template = Field(
         default="Ember: {began} began, {firing} firing, {resolved} resolved",

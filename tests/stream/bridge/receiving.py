@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from stream.bridge import RECEIVERS
@@ -51,7 +52,7 @@ class Receiving:
     def send(self, now: float | None = None) -> None:
         """Send what is due, and commit."""
         self.now = self.now if now is None else now
-        self.receiver.send(self.table, NOW)
+        self.receiver.send(self.table, NOW + timedelta(seconds=self.now))
         unsent = [alert.unsent for alert in self.table.unsent if alert.unsent is not None]
         threads = {
             group: message

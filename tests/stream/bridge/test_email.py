@@ -108,6 +108,24 @@ def test_a_password_travels_encrypted(smtp: FakeSmtp, pem: Path) -> None:
     assert smtp.logins == [("\0ember\0s3cret", True)]
 
 
+def test_tls_from_the_first_byte(pem: Path) -> None:
+    with serving(FakeSmtp(pem, tls=True)) as smtp:
+        receiving = receiving_at(smtp, pem, security="tls", username="ember", password="s3cret")
+        receiving.write(trigger("a"))
+        receiving.run(901.0)
+        assert smtp.logins == [("\0ember\0s3cret", True)]
+        assert len(smtp.mails) == 1
+
+
+def test_restarts_do_not_put_the_digest_off(smtp: FakeSmtp, pem: Path) -> None:
+    receiving = receiving_at(smtp, pem)
+    receiving.write(trigger("a"))
+    for _ in range(4):
+        receiving.run(receiving.now + 300.0)
+        receiving.start()
+    assert len(smtp.mails) == 1
+
+
 def test_a_server_without_tls_gets_nothing(smtp: FakeSmtp, pem: Path) -> None:
     smtp.answers["STARTTLS"] = "454 not now"
     receiving = receiving_at(smtp, pem, username="ember", password="s3cret")
