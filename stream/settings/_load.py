@@ -31,6 +31,7 @@ from ._base import SettingsError
 from ._channels import ChannelRule, ChannelsSection
 from ._control import ControlSection
 from ._detection import AlertsSection, ModelSection, OutputSection
+from ._incidents import IncidentsSection
 from ._input import InputSection, WindowSection
 from ._kafka import KafkaSection, plain_names
 from ._learning import LearnSection
@@ -109,6 +110,9 @@ class Settings(BaseSettings):
     )
     log: LogSection = Field(default=LogSection(), description="Messages on stderr.")
     traces: TracesSection = Field(default=TracesSection(), description="OpenTelemetry.")
+    incidents: IncidentsSection = Field(
+        default=IncidentsSection(), description="Keys that fire together."
+    )
     alertmanager: AlertmanagerSection = Field(
         default=AlertmanagerSection(), description="Target of `ember bridge alertmanager`."
     )
