@@ -54,8 +54,8 @@ from ._receivers import (
 
 DEFAULT_FILE = Path("ember.toml")
 _PREFIX = "EMBER_"
-_REPLACED = {"kafka.auto.offset.reset": "input.start", "alertmanager.link": "alerts.link"}
-"""Kafka's or a former name of a setting -> Ember's setting in its place."""
+_REPLACED = {"kafka.auto.offset.reset": "input.start"}
+"""Kafka's name of a setting -> Ember's setting in its place."""
 
 
 def env_name(section: str, key: str) -> str:
