@@ -4,6 +4,7 @@
 """
 
 from ._bridge_metrics import BridgeMetrics as BridgeMetrics
+from ._bridge_metrics import IncidentMetrics as IncidentMetrics
 from .health import BridgeHealth as BridgeHealth
 from .health import Check as Check
 from .health import Health as Health
@@ -27,6 +28,7 @@ __all__ = [
     "Health",
     "HostMetrics",
     "HttpServer",
+    "IncidentMetrics",
     "LearnObserver",
     "Metrics",
     "Report",

@@ -215,9 +215,15 @@ class AlertsSection(Section):
         "`{alertname}` are filled in. Empty: no link.",
     )
 
-    @field_validator("budget")
+    pages: str | None = Field(
+        default=None,
+        description="Incidents that may page in the whole fleet and time, for example `5/day`: the "
+        "most improbable ones. The others wait in the digest by e-mail. Unset: all page.",
+    )
+
+    @field_validator("budget", "pages")
     @classmethod
-    def _budget(cls, value: str | None) -> str | None:
+    def _rate(cls, value: str | None) -> str | None:
         if value is None:
             return None
         # The lazy group leaves the plural's "s" out: "2/days" is "2/day".
@@ -242,10 +248,18 @@ class AlertsSection(Section):
     @property
     def budget_per_week(self) -> float | None:
         """Pages accepted per key and week; None: as trained."""
-        if self.budget is None:
-            return None
-        number, _, period = self.budget.partition("/")
-        return float(number) * _WEEK_SECONDS / _PERIOD_SECONDS[period]
+        return None if self.budget is None else _per_week(self.budget)
+
+    @property
+    def pages_per_week(self) -> float | None:
+        """Incidents of the whole fleet that may page in a week; None: all."""
+        return None if self.pages is None else _per_week(self.pages)
+
+
+def _per_week(rate: str) -> float:
+    """Return a rate such as `2/day` for a week."""
+    number, _, period = rate.partition("/")
+    return float(number) * _WEEK_SECONDS / _PERIOD_SECONDS[period]
 
 
 class OutputSection(Section):

@@ -31,6 +31,7 @@ from ._base import SettingsError
 from ._channels import ChannelRule, ChannelsSection
 from ._control import ControlSection
 from ._detection import AlertsSection, ModelSection, OutputSection
+from ._incidents import IncidentsSection
 from ._input import InputSection, WindowSection
 from ._kafka import KafkaSection, plain_names
 from ._learning import LearnSection
@@ -53,8 +54,8 @@ from ._receivers import (
 
 DEFAULT_FILE = Path("ember.toml")
 _PREFIX = "EMBER_"
-_REPLACED = {"kafka.auto.offset.reset": "input.start", "alertmanager.link": "alerts.link"}
-"""Kafka's or a former name of a setting -> Ember's setting in its place."""
+_REPLACED = {"kafka.auto.offset.reset": "input.start"}
+"""Kafka's name of a setting -> Ember's setting in its place."""
 
 
 def env_name(section: str, key: str) -> str:
@@ -109,6 +110,9 @@ class Settings(BaseSettings):
     )
     log: LogSection = Field(default=LogSection(), description="Messages on stderr.")
     traces: TracesSection = Field(default=TracesSection(), description="OpenTelemetry.")
+    incidents: IncidentsSection = Field(
+        default=IncidentsSection(), description="Keys that fire together."
+    )
     alertmanager: AlertmanagerSection = Field(
         default=AlertmanagerSection(), description="Target of `ember bridge alertmanager`."
     )

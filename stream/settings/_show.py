@@ -15,6 +15,7 @@ _UNSET = {
     ("alerts", "budget"): ": as trained, or else 1/month (with joint evidence: a threshold that 3 "
     "in 1,000 training rows reach)",
     ("alerts", "refractory_rows"): ": as trained",
+    ("alerts", "pages"): ": all incidents page",
 }
 """Meaning of settings that are not set, where it is no value of their own."""
 
