@@ -11,10 +11,12 @@ from urllib.parse import quote
 from ember_core.pipeline import FleetModel
 from ember_core.serialize import BundleError
 from stream import bundles
+from stream.correlation import Rules
 from stream.engine import Engine, Limits, WindowSpec
 from stream.engine.state.spill import Spill
 from stream.kafka.config import WorkerConfig
 from stream.kafka.model_topic.source import BundleSource
+from stream.key_pattern import KeyPattern
 from stream.settings import Settings
 
 from .errors import UserError
@@ -171,3 +173,18 @@ def make_engine(
         spill: Factory of the storage on disk for evicted rows of a partition; None: no eviction.
     """
     return Engine(model, *engine_settings(settings), spill, settings.stream_names)
+
+
+def incident_rules(settings: Settings) -> Rules:
+    """Return the rules by which keys that fire together are one incident."""
+    section = settings.incidents
+    return Rules(
+        pattern=KeyPattern(section.key_pattern),
+        same_labels=section.shared_labels,
+        window=section.window_seconds,
+        gather=section.gather_seconds,
+        storm_keys=section.storm_keys,
+        update=section.update_seconds,
+        max_members=section.max_members,
+        max_alerts=section.max_alerts,
+    )

@@ -16,9 +16,9 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from stream import correlation
-from stream.correlation import Correlator, IncidentBody, PageBudget, Rules
+from stream.configure import incident_rules
+from stream.correlation import Correlator, IncidentBody, PageBudget
 from stream.errors import UserError
-from stream.key_pattern import KeyPattern
 from stream.observe import BridgeHealth, IncidentMetrics
 from stream.settings import Settings
 from stream.tools import clients, reading
@@ -354,16 +354,5 @@ def _topics(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 
 def _correlator(settings: Settings) -> Correlator:
-    section = settings.incidents
-    rules = Rules(
-        pattern=KeyPattern(section.key_pattern),
-        same_labels=section.shared_labels,
-        window=section.window_seconds,
-        gather=section.gather_seconds,
-        storm_keys=section.storm_keys,
-        update=section.update_seconds,
-        max_members=section.max_members,
-        max_alerts=section.max_alerts,
-    )
     per_week = settings.alerts.pages_per_week
-    return Correlator(rules, None if per_week is None else PageBudget(per_week))
+    return Correlator(incident_rules(settings), None if per_week is None else PageBudget(per_week))
