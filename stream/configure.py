@@ -22,6 +22,9 @@ from stream.settings import Settings
 from .errors import UserError
 from .expectations import require_reach
 
+INCIDENTS_CONFIG = {"retention.ms": str(35 * 86_400_000)}
+"""Settings of the topic of incidents: the budget of pages looks back over four weeks of them."""
+
 
 class NoModelError(UserError):
     """The model topic has no bundle yet."""

@@ -16,7 +16,7 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from stream import correlation
-from stream.configure import incident_rules
+from stream.configure import INCIDENTS_CONFIG, incident_rules
 from stream.correlation import Correlator, IncidentBody, PageBudget
 from stream.errors import UserError
 from stream.observe import BridgeHealth, IncidentMetrics
@@ -135,7 +135,7 @@ class Incidents:
         counts = clients.partition_counts(clients.fetch_metadata(kafka))
         for topic in self._topics:
             if topic not in counts:
-                clients.create_topic(kafka, topic, 1)
+                clients.create_topic(kafka, topic, 1, **INCIDENTS_CONFIG)
             elif counts[topic] != 1:
                 raise UserError(
                     "Incidents need all triggers of a stream in one process. Expected one partition"
