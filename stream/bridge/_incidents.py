@@ -165,9 +165,9 @@ class Incidents:
             stream = self._streams.pop(tp.topic, None)
             for topic in () if stream is None else stream.topics:
                 self._of_triggers.pop(topic, None)
-        for kept in (self._former, self._positions, self._committed):
-            for key in [key for key in kept if key[0] not in self._of_triggers]:
-                del kept[key]
+        for table in (self._former, self._positions, self._committed):
+            for key in [key for key in table if key[0] not in self._of_triggers]:
+                del table[key]
         reader.assign([TopicPartition(*tp, position) for tp, position in self._positions.items()])
         self._own(member)
 

@@ -253,10 +253,10 @@ class Incident:
             summary += f" ({labels})"
         if status == "resolved":
             summary += "; it is over"
-        named = self.listed[:_DESCRIBED_KEYS]
-        names = ", ".join(member.key for member in named)
-        rest = f" and {self.count - len(named):,} more" if self.count > len(named) else ""
-        description = f"{firing:,} fire now. Keys: {names}{rest}."
+        names = [member.key for member in self.listed[:_DESCRIBED_KEYS]]
+        unnamed = self.count - len(names)
+        suffix = f" and {unnamed:,} more" if unnamed > 0 else ""
+        description = f"{firing:,} fire now. Keys: {', '.join(names)}{suffix}."
         return {"summary": summary, "description": description, "first": first.key}
 
 

@@ -85,7 +85,7 @@ def summarise(messages: Iterable[Told], first: float, last: float) -> Summary:
         first: Begin of the period, in seconds since the epoch.
         last: End of the period.
     """
-    bodies = [told.body for told in messages]
+    bodies = [message.body for message in messages]
     incidents = {body.id for body in bodies}
     pages = {body.id for body in bodies if body.page}
     return Summary(len(incidents), len(pages), max(last - first, 1.0) / _DAY_SECONDS)
