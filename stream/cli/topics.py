@@ -179,7 +179,7 @@ def _acls(
         operations: tuple[str, ...] = ("Read", "Write") if name in read else ("Write",)
         if config.rekeyed and name in config.topics:
             operations = ("Read", "Write", "Delete")  # absorbed records are deleted
-        if name == config.model_topic:
+        if name in config.model_topics:
             # With learn.enabled the workers publish.
             publishes = deploy or settings.learn.enabled
             operations = ("Read", "Write") if publishes else ("Read",)

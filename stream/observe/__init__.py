@@ -12,6 +12,7 @@ from .health import Report as Report
 from .host import HostMetrics as HostMetrics
 from .http import HttpServer as HttpServer
 from .learning import LearnObserver as LearnObserver
+from .learning import ProfileObservers as ProfileObservers
 from .logs import configure as configure_logs
 from .metrics import WORKER_UP as WORKER_UP
 from .metrics import Metrics as Metrics
