@@ -253,10 +253,10 @@ class RekeyedCodec:
         count = len(records)
         time_us = np.fromiter((record.ts for record in records), np.int64, count)
         values = np.full((count, len(self._channels)), NAN)
-        alike: dict[bytes, list[int]] = defaultdict(list)
+        by_layout: dict[bytes, list[int]] = defaultdict(list)
         for index, record in enumerate(records):
-            alike[bytes(record.channels)].append(index)
-        for names, indices in alike.items():
+            by_layout[bytes(record.channels)].append(index)
+        for names, indices in by_layout.items():
             layout = self._layout(names)
             numbers = np.array([records[index].values for index in indices], np.float64)
             values[np.ix_(indices, layout.columns)] = numbers[:, layout.picked]
