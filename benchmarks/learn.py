@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
     Returns:
         `record` and `train`: seconds, rows a second, MiB of memory at the peak; `record` of a part
-        of the topic too (`record_part`), which shows what grows with it.
+        of the topic too (`record_part`), which shows the growth with it.
 
     Raises:
         BenchmarkError: If a command fails or loses a row.

@@ -337,7 +337,7 @@ class RekeyedCodec:
 
 
 def rekeyed_json(value: bytes) -> bytes:
-    """Return a re-keyed record in the form of the `json` codec; what is none, as it is."""
+    """Return a re-keyed record in the form of the `json` codec; any other record as it is."""
     with contextlib.suppress(*JSON_ERRORS):
         record = msgspec.msgpack.decode(value, type=_Value)
         names = msgspec.msgpack.decode(record.channels, type=list[str])
