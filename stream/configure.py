@@ -104,9 +104,9 @@ def load_models(
     models = {}
     for pattern, view in settings.by_profile.items():
         # Only `model.path` itself may be an address, with a digest.
-        own = settings.model.profiles.get(pattern) if not settings.model.topic else None
+        folder = settings.model.profiles.get(pattern) if not settings.model.topic else None
         try:
-            models[pattern] = load_model(view, own or folders.get(pattern))
+            models[pattern] = load_model(view, folder or folders.get(pattern))
         except NoModelError:
             raise
         except UserError as error:
