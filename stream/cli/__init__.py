@@ -22,11 +22,13 @@ _COMMANDS = {
     "train": "Train a model on recorded telemetry.",
     "backtest": "Score recorded telemetry exactly as the service would.",
     "run": "Run a worker of the service.",
+    "incidents": "Make one incident of keys that fire together.",
     "record": "Write the records of a topic to a file, as telemetry to train on.",
     "replay": "Send recorded telemetry to a topic.",
     "simulate": "Send the telemetry of a simulated fleet with faults.",
-    "tail": "Follow anomalies, triggers or dead letters.",
+    "tail": "Follow anomalies, triggers, incidents or dead letters.",
     "explain": "Explain an event: rarity, channels, episode.",
+    "feedback": "Say that an event was a false alarm, or real.",
     "doctor": "Check cluster, topics, records and model, and name the fixes.",
 }
 _MODULES = {"doctor": "doctor.command", "init": "init.command"}

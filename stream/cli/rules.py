@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stream.backtest import Backtest
 from stream.backtest import backtest as run
-from stream.configure import engine_settings, load_model
+from stream.configure import engine_settings, load_models
 from stream.control import NO_CONTROL, ControlSet, Document
 from stream.control.files import render_one
 from stream.control.rules import Rule
@@ -23,6 +23,7 @@ from stream.types import CodecName
 from stream.users import current_user
 
 from .data_options import DataArgs, DataOptions, RecordArgs, RecordOptions, codec_of, read_data
+from .event_choice import episode_of, event_of
 from .options import ClusterArgs, ClusterOptions
 from .output import clean, message, print_json
 
@@ -108,39 +109,17 @@ def _given(
     events: Sequence[str], events_file: Path | None, settings: Settings
 ) -> list[PublishedEvent]:
     """Return the events that are meant, with all those of their episodes."""
-    files = [Path(item) for item in events if Path(item).is_file()]
     found: dict[str, PublishedEvent] = {}
-    for path in files:
+    ids = [item for item in events if not Path(item).is_file()]
+    for path in (Path(item) for item in events if item not in ids):
         found |= {event.id: event for event in FileLog(path).scan()}
-    ids = [item.strip().lower() for item in events if not Path(item).is_file()]
     if ids:
         log: EventLog
         log = TopicLog(settings, None, None) if events_file is None else FileLog(events_file)
-        for prefix in ids:
-            matches = {event.id: event for event in log.scan(id_prefix=prefix)}
-            if len(matches) != 1:
-                raise UserError(
-                    "An id names one event. Expected the first digits of one, as `ember tail "
-                    f"--json` shows it, or a file. Received: {prefix!r}, which fits "
-                    f"{len(matches)} events in {log.name}.",
-                    exit_code=2,
-                )
-            (event,) = matches.values()
-            found |= {event.id: event for event in _episode(event, log)}
+        for text in ids:
+            event = event_of(text, log)
+            found |= {each.id: each for each in (event, *episode_of(event, log))}
     return list(found.values())
-
-
-def _episode(event: PublishedEvent, log: EventLog) -> list[PublishedEvent]:
-    """Return an event, and the other triggers of its episode."""
-    if event.kind != "trigger":
-        return [event]
-    alert = event.body.get("fingerprint"), event.body.get("startsAt")
-    return [
-        other
-        for other in log.scan(key=event.key)
-        if other.kind == "trigger"
-        and (other.body.get("fingerprint"), other.body.get("startsAt")) == alert
-    ]
 
 
 def _replay(
@@ -156,7 +135,7 @@ def _replay(
     warm: bool,
 ) -> Callable[[ControlSet], Backtest]:
     """Return the replay of the events' keys under some documents."""
-    fleet = load_model(settings, model)
+    fleet = load_models(settings, model)
     spec, limits = engine_settings(settings)
     reading = records.reading(channels=fleet.sources)
     dataset = read_data(data, options, lambda: settings, reading, dumps=codec is not None)

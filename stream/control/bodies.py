@@ -6,6 +6,7 @@ nor digest of a document that does not use it.
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Literal
 
 import msgspec
@@ -15,6 +16,7 @@ from .times import moment, time_fault, zone_fault
 
 MOST_CHARACTERS = 2_000
 """Characters in a note or a reason."""
+_MOST_CHANNELS = 20
 _MOST_NAME = 1_024
 _MOST_WINDOWS = 1_000
 
@@ -39,6 +41,14 @@ class Feedback(
     topic: str
     """Input topic of the event."""
     note: str = ""
+    above: tuple[str, ...] = ()
+    """Channels that the event showed above their usual values."""
+    below: tuple[str, ...] = ()
+    """Channels that it showed below them."""
+    time: str = ""
+    """Time of the event, from which a false alarm counts; with channels only."""
+    excess: float = 0.0
+    """Severity of the episode's peak over the threshold."""
 
     def validate(self) -> str:
         """Return the first fault as a sentence; empty for a sound body."""
@@ -47,7 +57,22 @@ class Feedback(
             or _name_fault("key", self.key)
             or _name_fault("topic", self.topic)
             or text_fault("note", self.note)
+            or self._channels_fault()
         )
+
+    def _channels_fault(self) -> str:
+        channels = (*self.above, *self.below)
+        if len(channels) > _MOST_CHANNELS or not all(channels):
+            return (
+                f"`above` and `below` name channels. Expected at most {_MOST_CHANNELS}, none "
+                f"empty. Received: {len(channels)}. Write it with `ember feedback`."
+            )
+        if not (isfinite(self.excess) and self.excess >= 0.0):
+            return (
+                "`excess` is a severity over the threshold. Expected 0 or more. Received: "
+                f"{self.excess}. Write it with `ember feedback`."
+            )
+        return time_fault("time", self.time) if channels or self.time else ""
 
 
 class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from stream.control.rules import Rule
 
+from .marks import Mark, held_side
+
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
@@ -100,12 +102,14 @@ class KeyRules:
         sensitivity: Sensitivity of each channel, `(C,)`.
         judges: Rules that change the judgement of the model.
         limits: Rules with a hard limit.
+        marks: Marks of false alarms.
         follows_limits: True where a limit may be broken, or an alert of an earlier one be open.
 
     Args:
         rules: Rules that match the key, by name.
         channels: Names of the channels.
         has_open: Whether alerts of earlier limits may be open.
+        marks: Marks of false alarms of the key.
     """
 
     def __init__(
@@ -114,7 +118,9 @@ class KeyRules:
         channels: Sequence[str],
         *,
         has_open: bool = False,
+        marks: Sequence[Mark] = (),
     ) -> None:
+        self.marks = marks
         matched = []
         for name, rule in rules:
             mask = np.zeros(len(channels), dtype=bool)
@@ -140,29 +146,40 @@ class KeyRules:
         self.directed = self.not_above | self.not_below
 
     @property
+    def acts(self) -> bool:
+        """True where the judgement of the model may change."""
+        return bool(self.judges or self.marks)
+
+    @property
     def is_silent(self) -> bool:
         """True where every channel is left out."""
         return bool(self.ignored.all())
 
-    def bounds(self, value: Floats) -> dict[str, Any]:
+    def bounds(self, value: Floats, time_us: NDArray[np.int64]) -> dict[str, Any]:
         """Return bounds of departures as `Observation.counted` has them, `(n, C)` each.
 
-        Averages follow what is left out, but for the side of a direction. An operator who takes a
-        rule back must not find a channel that has been far away all the time.
+        Averages follow what is left out, but for the side of a direction or of a false alarm. An
+        operator who takes a rule back must not find a channel that has been far away all the time.
 
         Args:
             value: Values of the rows, `(n, C)`.
+            time_us: Their times, `(n,)`.
         """
         quiet = np.broadcast_to(self.ignored, value.shape)
         for m in self.judges:
             if m.rule.usual_range is not None:
                 quiet = quiet | m.in_range(value)
         zero = np.float32(0.0)
+        held = {"below": self.not_below, "above": self.not_above}
+        if self.marks:
+            held = {
+                side: flags | held_side(self.marks, side, time_us) for side, flags in held.items()
+            }
         return {
             "low": np.where(quiet | self.not_below, zero, -FAR),
             "high": np.where(quiet | self.not_above, zero, FAR),
-            "held_low": np.where(self.not_below, zero, -FAR),
-            "held_high": np.where(self.not_above, zero, FAR),
+            "held_low": np.where(held["below"], zero, -FAR),
+            "held_high": np.where(held["above"], zero, FAR),
         }
 
     def left_out(self, rows: Deviations) -> tuple[Flags, Flags]:
@@ -180,5 +197,7 @@ class KeyRules:
         return wrong_side, too_small
 
     def names(self, rows: Deviations) -> list[str]:
-        """Return the rules that change the judgement of one row."""
-        return [m.name for m in self.judges if bool(m.acts(rows)[0])]
+        """Return the rules and marks that change the judgement of one row."""
+        names = [m.name for m in self.judges if bool(m.acts(rows)[0])]
+        above, below = rows.deviation[0] > 0, rows.deviation[0] < 0
+        return names + [m.name for m in self.marks if (m.above & above | m.below & below).any()]

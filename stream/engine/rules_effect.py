@@ -23,6 +23,7 @@ from stream.engine.state.table import Store
 from stream.keys import key_text
 
 from .key_rules import FAR, Deviations, KeyRules
+from .marks import MarksOfKeys, Needs, needs_of
 from .rows import CompletedRows
 
 UNKNOWN, NO_RULES = 0, 1
@@ -84,7 +85,8 @@ class RulesInForce:
         effect = self._effects.pop(control.digest, None)
         if effect is None:
             self._count += 1
-            effect = RulesEffect(control.rules, self._model, self._count * _NUMBERS)
+            marks = MarksOfKeys(control, self._model.channels)
+            effect = RulesEffect(control.rules, marks, self._model, self._count * _NUMBERS)
             while len(self._effects) >= _KEPT_SETS:
                 del self._effects[next(iter(self._effects))]
         self._effects[control.digest] = effect
@@ -96,17 +98,26 @@ class RulesEffect:
 
     Args:
         rules: Rules by name.
+        marks: Marks of false alarms.
         model: The model.
         first: First number of its sets of rules in the slots of keys; other effects have others.
     """
 
-    def __init__(self, rules: Sequence[tuple[str, Rule]], model: FleetModel, first: int) -> None:
-        self._first = first
+    def __init__(
+        self,
+        rules: Sequence[tuple[str, Rule]],
+        marks: MarksOfKeys,
+        model: FleetModel,
+        first: int,
+    ) -> None:
+        self._first, self._marks = first, marks
         self._rules, self._model, self._pipeline = sorted(rules), model, model.pipeline
         self._channels = tuple(model.pipeline.config.channels)
         nothing = KeyRules([], self._channels)
         self._key_rules = [nothing, nothing]
-        self._number_of: dict[tuple[bool, tuple[int, ...]], int] = {(False, ()): NO_RULES}
+        self._number_of: dict[tuple[bool, tuple[int, ...], tuple[str, ...]], int] = {
+            (False, (), ()): NO_RULES
+        }
         self._left_out: LeftOut | None = None
 
     def groups(self, topic: str, store: Store, slots: NDArray[np.int64]) -> Groups | None:
@@ -118,7 +129,7 @@ class RulesEffect:
             slots: Slots of the keys.
         """
         slab, opened = store.slab, store.fields.get("limit_open")
-        if not self._rules and opened is None:
+        if not (self._rules or self._marks) and opened is None:
             return None
         groups: Groups = slab.rules[slots] - self._first
         unknown = np.flatnonzero((groups <= UNKNOWN) | (groups >= _NUMBERS))
@@ -143,11 +154,12 @@ class RulesEffect:
 
     def _group_of(self, topic: str, key: str, has_open: bool) -> int:
         matched = tuple(i for i, (_, rule) in enumerate(self._rules) if rule.is_for_key(topic, key))
-        group = has_open, matched
+        marks = self._marks.of(topic, key)
+        group = has_open, matched, tuple(mark.name for mark in marks)
         if group not in self._number_of:
             self._number_of[group] = len(self._key_rules)
             rules = [self._rules[i] for i in matched]
-            self._key_rules.append(KeyRules(rules, self._channels, has_open=has_open))
+            self._key_rules.append(KeyRules(rules, self._channels, has_open=has_open, marks=marks))
         return self._number_of[group]
 
     def counted(self, groups: Groups | None, rows: CompletedRows) -> dict[str, Any] | None:
@@ -161,9 +173,10 @@ class RulesEffect:
             return None
         counted: dict[str, Any] = {}
         for group, part in self._parts(groups[rows.row]):
-            if not self._key_rules[group].judges:
+            if not self._key_rules[group].acts:
                 continue
-            for name, bound in self._key_rules[group].bounds(rows.values[part]).items():
+            bounds = self._key_rules[group].bounds(rows.values[part], rows.time_us[part])
+            for name, bound in bounds.items():
                 if name not in counted:
                     far = -FAR if name.endswith("low") else FAR
                     counted[name] = np.full(rows.values.shape, far)
@@ -206,7 +219,7 @@ class RulesEffect:
             Score and evidence that count, and the rules of the rows; None without any.
         """
         of_rows = groups[rows.row[index]]
-        parts = [(g, p) for g, p in self._parts(of_rows) if self._key_rules[g].judges]
+        parts = [(g, p) for g, p in self._parts(of_rows) if self._key_rules[g].acts]
         if not parts:
             return score, channels, None
         deviations = self._deviations(rows, observation, index)
@@ -222,12 +235,19 @@ class RulesEffect:
             rules = self._key_rules[group]
             of_part = Deviations(*(column[part] for column in deviations))
             wrong_side, too_small = rules.left_out(of_part)
+            needs = needs_of(rules.marks, rows.time_us[index[part]], of_part.deviation)
+            lower = None
             if channels is not None:
-                self._weigh(rules, observation, index[part], part, channels, wrong_side, too_small)
-            left_out = wrong_side | too_small
-            weight = np.where(left_out, np.float32(0.0), rules.weight)
+                lower = self._weigh(
+                    rules, observation, index[part], part, channels, wrong_side, too_small, needs
+                )
+            weight = np.where(wrong_side | too_small, np.float32(0.0), rules.weight)
             self._weigh_joint(observation, index, part, weight, score, channels)
-            row_rules.shift = self._shifted(rules, observation, index, part, row_rules.shift)
+            shift = self._shift(rules, observation, index[part], needs, lower)
+            if shift is not None:
+                if row_rules.shift is None:
+                    row_rules.shift = np.zeros((index.size, shift.shape[1]), np.float32)
+                row_rules.shift[part] = shift
         return score, channels, row_rules
 
     def _parts(self, groups: Groups) -> list[tuple[int, NDArray[np.int64]]]:
@@ -266,10 +286,16 @@ class RulesEffect:
         channels: ChannelRows,
         wrong_side: NDArray[np.bool_],
         too_small: NDArray[np.bool_],
-    ) -> None:
-        """Weigh the severities of channels, and leave channels out."""
+        needs: Needs | None,
+    ) -> NDArray[np.float32] | None:
+        """Weigh the severities of channels, and leave channels out.
+
+        Returns:
+            Severity by which their thresholds are lower for marks, `(n, C)`; None without marks.
+        """
         severity, hold = channels.severity[part], channels.hold[part]
-        if rules.directed.any():
+        lower = None
+        if rules.directed.any() or needs is not None:
             statistics = observation.channel_statistics.severity(index)
             above, below, neither = by_side(statistics, len(self._channels))
             above = np.where(rules.not_above, NOTHING, above)
@@ -278,10 +304,16 @@ class RulesEffect:
             allowed = np.maximum(np.maximum(above, below), neither)
             severity = np.where(rules.directed, np.minimum(severity, allowed), severity)
             hold = np.where(rules.directed, np.minimum(hold, severity), hold)
+            if needs is not None:
+                # The event keeps its severity, so that the next mark can ask for more than it.
+                above, below = above - needs.above, below - needs.below
+                needed = np.maximum(np.maximum(above, below), neither - needs.here)
+                lower = np.where(needs.channels, np.minimum(needed - severity, 0.0), 0.0)
         severity = np.where(severity > 0, severity * rules.weight, severity)
         hold = np.where(hold > 0, hold * rules.weight, hold)
         channels.severity[part] = np.where(too_small, NOTHING, severity)
         channels.hold[part] = np.where(too_small, NOTHING, hold)
+        return lower
 
     def _weigh_joint(
         self,
@@ -313,31 +345,38 @@ class RulesEffect:
             channels.size[part] = np.where(lowers, np.minimum(kept, size), size)
         observation.visible[rows] = visible
 
-    def _shifted(
+    def _shift(
         self,
         rules: KeyRules,
         observation: Observation,
         index: NDArray[np.int64],
-        part: NDArray[np.int64],
-        shift: NDArray[np.float32] | None,
+        needs: Needs | None,
+        lower: NDArray[np.float32] | None,
     ) -> NDArray[np.float32] | None:
-        """Add the severity by which the thresholds of rows are lower."""
-        if (rules.sensitivity == 1.0).all():
-            return shift
+        """Return the severity by which the thresholds of rows are lower, `(n, G)`; None: nowhere.
+
+        Args:
+            rules: Rules of the rows.
+            observation: All rows.
+            index: The rows among these.
+            needs: Needs of their marks.
+            lower: The same severity by channel, for the marks.
+        """
+        is_even = bool((rules.sensitivity == rules.sensitivity[0]).all())
+        if needs is None and is_even and rules.sensitivity[0] == 1.0:
+            return None
         own = np.array([self._lower(s) for s in rules.sensitivity.tolist()], np.float32)
-        groups = own.size + 1 if isinstance(self._pipeline.motor, GroupMotor) else 1
-        if shift is None:
-            shift = np.zeros((index.size, groups), np.float32)
-        joint = np.full(part.size, own[0])
-        if (own != own[0]).any():  # each channel by its share in the row
-            shares = self._pipeline.explain(observation.visible[index[part]])
-            joint = np.zeros(part.size, np.float32)
-            for i, lower in enumerate(own):
-                joint += shares[:, i].astype(np.float32) * lower
-        if groups > 1:
-            shift[part, :-1] = own
-        shift[part, -1] = joint
-        return shift
+        joint = np.full(index.size, own[0])
+        if not is_even or needs is not None:  # each channel by its share in the row
+            shares = self._pipeline.explain(observation.visible[index]).astype(np.float32)
+            if not is_even:
+                joint = _weighted(shares, own)
+            if needs is not None:
+                joint = joint - needs.joint(shares)
+        if lower is None:
+            lower = np.zeros((index.size, own.size), np.float32)
+        shift = np.concatenate((own + lower, joint[:, None]), axis=1).astype(np.float32)
+        return shift if isinstance(self._pipeline.motor, GroupMotor) else shift[:, -1:]
 
     def _lower(self, sensitivity: float) -> float:
         """Return the severity by which a threshold is lower at so much more of the budget."""
@@ -355,6 +394,14 @@ class RulesEffect:
         if "calibration" in report:
             lower = float(report["calibration"]["slope"] * np.log(sensitivity))
         return min(lower, max(motor.on - motor.off - _LEAST_ON, 0.0))
+
+
+def _weighted(shares: NDArray[np.float32], numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the sum of numbers of channels by their shares in rows, in the same order always."""
+    total = np.zeros(len(shares), np.float32)
+    for i, number in enumerate(numbers):
+        total += shares[:, i] * number
+    return total
 
 
 def has_limits(rules: Sequence[tuple[str, Rule]]) -> bool:

@@ -1,0 +1,47 @@
+"""Events that a command names by their ids."""
+
+from __future__ import annotations
+
+from stream.errors import UserError
+from stream.tools.event_lookup import EventLog, PublishedEvent
+
+
+def event_of(text: str, log: EventLog) -> PublishedEvent:
+    """Return the event that an id names.
+
+    Args:
+        text: First digits of the id.
+        log: Events to search.
+
+    Raises:
+        UserError: If it names none, or several.
+    """
+    prefix = text.strip().lower()  # ids are hexadecimal in lower case
+    matches = {event.id: event for event in log.scan(id_prefix=prefix)} if prefix else {}
+    if len(matches) != 1:
+        raise UserError(
+            "An id names one event. Expected the first digits of one, as `ember tail --json` shows "
+            f"it. Received: {text!r}, which fits {len(matches)} events in {log.name}.",
+            exit_code=2,
+        )
+    (event,) = matches.values()
+    return event
+
+
+def episode_of(event: PublishedEvent, log: EventLog) -> list[PublishedEvent]:
+    """Return the other triggers of an event's episode, in order of time.
+
+    Args:
+        event: The event.
+        log: Events to search.
+    """
+    if event.kind != "trigger":
+        return []
+    alert = event.body.get("fingerprint"), event.body.get("startsAt")
+    episode = {
+        other.id: other
+        for other in log.scan(key=event.key)
+        if other.kind == "trigger" and other.id != event.id
+        if (other.body.get("fingerprint"), other.body.get("startsAt")) == alert
+    }
+    return sorted(episode.values(), key=lambda other: other.time_us)
